@@ -1,1 +1,19 @@
-//! To be written.
+//! What a core has: a clock, rings to its siblings, counters, sockets, and the loop that runs it.
+//!
+//! The crate owns *where* work happens. It moves bytes and time and never learns what the bytes
+//! mean: whoever builds on it brings a [`Reactor`] and is called once per turn.
+//!
+//! It promises that nothing on the path of a turn allocates, locks, logs or enters the kernel
+//! unless the turn asked for it; that everything shared between cores has exactly one writer;
+//! and that a core which stops turning is noticed.
+//!
+//! It must never contain a type of the data that flows, or anything from the crates above.
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod lanes;
+pub mod ring;
+
+pub use clock::{Clock, Nanos};
+pub use lanes::{Lanes, mesh, mesh_bytes};
+pub use ring::{Consumer, Position, Producer, ring};

@@ -1,0 +1,83 @@
+//! The mesh: one ring per ordered pair of cores and level.
+//!
+//! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no ring end is
+//! handed out twice. It must never connect a core to itself: what stays on a core takes no ring.
+
+use crate::ring::{Consumer, Producer, ring};
+
+/// The ends that one core holds.
+pub struct Lanes {
+    /// To each core (first index) at each level (second index); empty for the core itself.
+    pub outbound: Vec<Vec<Producer>>,
+    /// From each core (first index) at each level (second index); empty for the core itself.
+    pub inbound: Vec<Vec<Consumer>>,
+}
+
+/// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
+/// result is for core `i`. The memory is [`mesh_bytes`], all touched here.
+///
+/// # Panics
+/// As [`ring`] does for a wrong capacity, if at least one ring is made.
+pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
+    let mut lanes: Vec<Lanes> = (0..cores).map(|_| Lanes::for_cores(cores)).collect();
+    for source in 0..cores {
+        for target in (0..cores).filter(|&target| target != source) {
+            for _ in 0..levels {
+                let (producer, consumer) = ring(capacity_bytes);
+                lanes[source].outbound[target].push(producer);
+                lanes[target].inbound[source].push(consumer);
+            }
+        }
+    }
+    lanes
+}
+
+/// Bytes of ring memory that [`mesh`] takes; saturates.
+pub fn mesh_bytes(cores: usize, levels: usize, capacity_bytes: usize) -> usize {
+    let pairs = cores.saturating_mul(cores.saturating_sub(1));
+    pairs.saturating_mul(levels).saturating_mul(capacity_bytes)
+}
+
+impl Lanes {
+    fn for_cores(cores: usize) -> Self {
+        Self {
+            outbound: (0..cores).map(|_| Vec::new()).collect(),
+            inbound: (0..cores).map(|_| Vec::new()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_is_connected_once_per_level_and_nobody_to_itself() {
+        let mut lanes = mesh(3, 2, 4096);
+        for source in 0..3 {
+            for target in 0..3 {
+                let expected = if source == target { 0 } else { 2 };
+                assert_eq!(lanes[source].outbound[target].len(), expected);
+                assert_eq!(lanes[target].inbound[source].len(), expected);
+            }
+        }
+        check_delivery(&mut lanes, 2, 0, 1);
+        check_delivery(&mut lanes, 0, 1, 0);
+    }
+
+    #[test]
+    fn the_bill_counts_ordered_pairs() {
+        assert_eq!(mesh_bytes(1, 4, 4096), 0);
+        assert_eq!(mesh_bytes(64, 4, 65_536), 64 * 63 * 4 * 65_536);
+    }
+
+    fn check_delivery(lanes: &mut [Lanes], source: usize, target: usize, level: usize) {
+        let producer = &mut lanes[source].outbound[target][level];
+        producer.try_reserve(12).expect("an empty ring has room").fill(9);
+        producer.commit();
+        assert!(producer.publish());
+        let consumer = &lanes[target].inbound[source][level];
+        let (frame, _) = consumer.frame_at(consumer.head()).expect("published");
+        assert_eq!(&frame[4..], &[9; 8]);
+    }
+}

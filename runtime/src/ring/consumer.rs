@@ -1,0 +1,115 @@
+//! The reading end of a ring.
+//!
+//! Owns the head. Promises that a frame once seen stays unchanged until it is given back, and
+//! that a drained ring is always given back whole, so a producer that waits for room gets it. It
+//! must never write to the ring's memory.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use super::cursor::{PAD, Position, align, next_lap};
+use super::memory::Memory;
+use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
+
+/// Reads frames. One per ring: it may move to another thread but is never shared.
+pub struct Consumer {
+    memory: Arc<Memory>,
+    /// Written here, read by the producer when it finds the ring full.
+    shared_head: Arc<CachePadded<AtomicU64>>,
+    /// Bytes of the ring; a power of two.
+    capacity: u64,
+    /// Everything before it is consumed.
+    head: u64,
+    /// What the shared head says; never above `head`.
+    released: u64,
+    /// Number of the ring within the process, so that positions are not mixed up.
+    ring: u64,
+    /// Takes away `Sync`.
+    one_thread: PhantomData<Cell<()>>,
+}
+
+impl Consumer {
+    pub(super) fn new(
+        memory: Arc<Memory>,
+        shared_head: Arc<CachePadded<AtomicU64>>,
+        ring: u64,
+    ) -> Self {
+        let capacity = memory.capacity();
+        Self { memory, shared_head, capacity, head: 0, released: 0, ring, one_thread: PhantomData }
+    }
+
+    /// The position of the oldest frame that is not consumed, or where it will appear.
+    #[inline]
+    pub fn head(&self) -> Position {
+        Position { ring: self.ring, at: self.head }
+    }
+
+    /// The frame at `position`, its length word included, and the position behind it. `None` if
+    /// no frame is published there yet.
+    ///
+    /// Start at [`Consumer::head`] and go on with what is returned. Several frames may be held at
+    /// once; they stay until [`Consumer::consume_to`].
+    ///
+    /// # Panics
+    /// If the position belongs to another ring or lies before the head.
+    #[inline]
+    pub fn frame_at(&self, position: Position) -> Option<(&[u8], Position)> {
+        self.check(position);
+        let mut start = position.at;
+        let mut word = self.memory.load_length(start);
+        if word == PAD {
+            start = next_lap(start, self.capacity);
+            // Never zero: a marker is published together with the frame behind it.
+            word = self.memory.load_length(start);
+        }
+        if word == 0 {
+            return None;
+        }
+        let next = Position { ring: self.ring, at: start + align(u64::from(word)) };
+        Some((self.memory.frame(start, word), next))
+    }
+
+    /// Gives back everything before `position`.
+    ///
+    /// The producer learns of it when an eighth of the capacity has gathered, or at once when
+    /// nothing is left to read: were it not told then, it might wait for room for ever.
+    ///
+    /// # Panics
+    /// If the position belongs to another ring or lies before the head.
+    #[inline]
+    pub fn consume_to(&mut self, position: Position) {
+        self.check(position);
+        self.head = position.at;
+        let gathered = self.head - self.released;
+        if gathered >= self.capacity / RELEASES_PER_LAP || (gathered > 0 && self.is_empty()) {
+            self.released = self.head;
+            // Pairs with the producer's acquire load: our reads come before its writes.
+            self.shared_head.store(self.head, Ordering::Release);
+        }
+    }
+
+    /// Whether no frame is published at the head. Costs one load of a line that stays in this
+    /// core's cache until the producer writes it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.memory.load_length(self.head) == 0
+    }
+
+    /// Bytes given back so far by [`Consumer::consume_to`], unused ends of laps included.
+    #[inline]
+    pub fn bytes_consumed(&self) -> u64 {
+        self.head
+    }
+
+    /// A position is only made by this type, so one of this ring at or behind the head is the
+    /// start of a frame; anything else must not be read.
+    #[inline]
+    fn check(&self, position: Position) {
+        assert!(position.ring == self.ring, "the position belongs to another ring");
+        assert!(position.at >= self.head, "the position is consumed already");
+    }
+}
+
+/// Gives back in eighths: rarely enough to keep the shared head's line quiet, often enough that
+/// the producer does not see the ring as full while most of it is free.
+const RELEASES_PER_LAP: u64 = 8;
