@@ -1,1 +1,115 @@
-//! To be written.
+//! Codecs: bytes from outside become events, events become bytes.
+//!
+//! A codec has two steps. Its [`Framing`] finds where one frame ends and the next begins; then
+//! [`Decode`] turns the payload into an event. [`Encode`] writes a whole frame.
+//!
+//! ```text
+//!   bytes of a source ── Framing::split ──► payload ── Decode::decode ──► event
+//!                            │                            │
+//!                            └── Reason ──► dead letters ◄┘
+//! ```
+//!
+//! Promises: whatever the bytes are, there is an outcome and never a panic; a framing looks at
+//! bytes only, so that the same input in pieces of any size gives the same frames.
+//! Must never do: hold back bytes, allocate per event when reading, know where bytes come from.
+
+mod fields;
+mod framing;
+mod put;
+mod text;
+
+pub use fields::Fields;
+pub use framing::{FixedSize, LengthPrefixed, LengthWord, Lines};
+pub use put::Put;
+pub use text::LineText;
+
+use crate::value::{Event, View};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why bytes were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason(&'static str);
+
+impl Reason {
+    /// A reason in a few words, such as `"price is not a number"`.
+    #[must_use]
+    pub const fn new(detail: &'static str) -> Self {
+        Self(detail)
+    }
+
+    /// The words.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+/// What a [`Framing`] found at the start of bytes. Positions count from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// No whole frame yet; at least this many bytes in all are needed (0 = unknown).
+    /// Never returned for bytes that have ended, unless there are none.
+    More(usize),
+    /// The payload is `bytes[start..end]`; the next frame begins at `next`, which is above 0.
+    Frame {
+        /// First byte of the payload.
+        start: usize,
+        /// First byte behind the payload.
+        end: usize,
+        /// First byte behind the frame.
+        next: usize,
+    },
+    /// The boundary itself cannot be trusted: the rest of the stream is unreadable.
+    Broken(Reason),
+    /// `bytes[..next]` are a bad frame, for the dead letters; reading goes on at `next`, above 0.
+    Skip {
+        /// First byte behind the bad frame.
+        next: usize,
+        /// What is wrong with it.
+        reason: Reason,
+    },
+}
+
+/// Finds frames in a stream of bytes.
+pub trait Framing: Clone + 'static {
+    /// What the first frame in `bytes` is; `ended` says that no bytes will follow.
+    fn split(&self, bytes: &[u8], ended: bool) -> Split;
+
+    /// The longest frame in bytes, with all that belongs to it: a buffer of this size always
+    /// lets [`split`](Self::split) decide.
+    fn frame_bytes_max(&self) -> usize;
+}
+
+/// Turns payloads into events.
+pub trait Decode: 'static {
+    /// What comes out.
+    type Event: Event;
+
+    /// How frames are told apart.
+    type Framing: Framing;
+
+    /// How frames are told apart, with its limits.
+    fn framing(&self) -> Self::Framing;
+
+    /// The event of one frame's payload.
+    ///
+    /// # Errors
+    /// The reason why the payload is none; it goes to the dead letters and reading goes on.
+    fn decode(&self, payload: &[u8]) -> Result<Self::Event, Reason>;
+}
+
+/// Turns events into bytes.
+pub trait Encode: 'static {
+    /// What goes in.
+    type Event: Event;
+
+    /// Appends one whole frame, its framing included, to `out`.
+    fn encode(&self, event: View<'_, Self::Event>, out: &mut Vec<u8>);
+}

@@ -1,0 +1,235 @@
+//! Framings: length in front, lines, fixed size.
+
+use super::{Framing, Reason, Split};
+
+/// Shared by all framings: the stream ended inside a frame.
+const CUT_OFF: Reason = Reason::new("cut off by the end of the stream");
+
+/// How the length in front of a frame is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthWord {
+    /// Two bytes, most significant first.
+    U16Be,
+    /// Two bytes, least significant first.
+    U16Le,
+    /// Four bytes, most significant first: "network order".
+    U32Be,
+    /// Four bytes, least significant first.
+    U32Le,
+}
+
+impl LengthWord {
+    /// Size of the word in bytes.
+    #[must_use]
+    #[inline]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U16Be | Self::U16Le => 2,
+            Self::U32Be | Self::U32Le => 4,
+        }
+    }
+
+    /// Writes `length` to `room`, which has the size of the word.
+    #[inline]
+    pub(super) fn write(self, length: usize, room: &mut [u8]) {
+        let short = || u16::try_from(length).expect("the payload fits a length of two bytes");
+        let long = || u32::try_from(length).expect("the payload fits a length of four bytes");
+        match self {
+            Self::U16Be => room.copy_from_slice(&short().to_be_bytes()),
+            Self::U16Le => room.copy_from_slice(&short().to_le_bytes()),
+            Self::U32Be => room.copy_from_slice(&long().to_be_bytes()),
+            Self::U32Le => room.copy_from_slice(&long().to_le_bytes()),
+        }
+    }
+
+    /// The length at the start of `bytes`, or `None` when there are too few.
+    #[inline]
+    fn read(self, bytes: &[u8]) -> Option<usize> {
+        Some(match self {
+            Self::U16Be => u16::from_be_bytes(*bytes.first_chunk()?) as usize,
+            Self::U16Le => u16::from_le_bytes(*bytes.first_chunk()?) as usize,
+            Self::U32Be => u32::from_be_bytes(*bytes.first_chunk()?) as usize,
+            Self::U32Le => u32::from_le_bytes(*bytes.first_chunk()?) as usize,
+        })
+    }
+}
+
+/// Frames with the length of their payload in front.
+///
+/// ```text
+/// ┌────────┬───────────────────┐
+/// │ length │ payload           │   length counts the payload only
+/// └────────┴───────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LengthPrefixed {
+    word: LengthWord,
+    length_min: usize,
+    length_max: usize,
+}
+
+impl LengthPrefixed {
+    /// Longest payload in bytes when nothing else is said: far above any market-data message and
+    /// small enough that a garbage length is noticed at once instead of waited for.
+    pub const LENGTH_MAX_DEFAULT: usize = 64 * 1024;
+
+    /// Payloads of 1 to 65 536 bytes behind a length of this form.
+    #[must_use]
+    pub const fn new(word: LengthWord) -> Self {
+        Self { word, length_min: 1, length_max: Self::LENGTH_MAX_DEFAULT }
+    }
+
+    /// Refuses payloads longer than this many bytes.
+    #[must_use]
+    pub const fn length_max(mut self, bytes: usize) -> Self {
+        self.length_max = bytes;
+        self
+    }
+
+    /// Allows payloads without bytes.
+    #[must_use]
+    pub const fn empty_allowed(mut self) -> Self {
+        self.length_min = 0;
+        self
+    }
+
+    /// The length is not there yet.
+    #[cold]
+    fn split_short(&self, bytes: &[u8], ended: bool) -> Split {
+        match ended && !bytes.is_empty() {
+            true => Split::Skip { next: bytes.len(), reason: CUT_OFF },
+            false => Split::More(self.word.bytes()),
+        }
+    }
+
+    /// The length is there and the payload is not, or the length is out of range.
+    #[cold]
+    fn split_odd(&self, bytes: &[u8], length: usize, ended: bool) -> Split {
+        let start = self.word.bytes();
+        if length > self.length_max {
+            return Split::Broken(Reason::new("length is above the limit"));
+        }
+        if length < self.length_min {
+            return Split::Skip { next: start, reason: Reason::new("length is zero") };
+        }
+        match ended {
+            true => Split::Skip { next: bytes.len(), reason: CUT_OFF },
+            false => Split::More(start + length),
+        }
+    }
+}
+
+impl Framing for LengthPrefixed {
+    #[inline]
+    fn split(&self, bytes: &[u8], ended: bool) -> Split {
+        let Some(length) = self.word.read(bytes) else {
+            return self.split_short(bytes, ended);
+        };
+        let start = self.word.bytes();
+        let in_range = length >= self.length_min && length <= self.length_max;
+        if in_range && bytes.len() - start >= length {
+            return Split::Frame { start, end: start + length, next: start + length };
+        }
+        self.split_odd(bytes, length, ended)
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.word.bytes() + self.length_max
+    }
+}
+
+/// Lines that end with `\n` or `\r\n`; the last one may end with the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines {
+    length_max: usize,
+}
+
+impl Lines {
+    /// Longest line in bytes when nothing else is said.
+    pub const LENGTH_MAX_DEFAULT: usize = 64 * 1024;
+
+    /// Lines of up to 65 536 bytes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { length_max: Self::LENGTH_MAX_DEFAULT }
+    }
+
+    /// Refuses lines longer than this many bytes, line end included.
+    #[must_use]
+    pub const fn length_max(mut self, bytes: usize) -> Self {
+        self.length_max = bytes;
+        self
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Framing for Lines {
+    #[inline]
+    fn split(&self, bytes: &[u8], ended: bool) -> Split {
+        let window = &bytes[..bytes.len().min(self.length_max)];
+        match window.iter().position(|&byte| byte == b'\n') {
+            Some(at) => {
+                let end = at - usize::from(at > 0 && bytes[at - 1] == b'\r');
+                Split::Frame { start: 0, end, next: at + 1 }
+            }
+            None => split_open_line(bytes, self.length_max, ended),
+        }
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.length_max
+    }
+}
+
+/// A line whose end is not in sight. A line that is too long is given up piece by piece: each
+/// piece goes to the dead letters, and reading goes on behind the next line end.
+#[cold]
+fn split_open_line(bytes: &[u8], length_max: usize, ended: bool) -> Split {
+    if bytes.len() >= length_max {
+        return Split::Skip { next: length_max, reason: Reason::new("line is above the limit") };
+    }
+    match ended && !bytes.is_empty() {
+        true => Split::Frame { start: 0, end: bytes.len(), next: bytes.len() },
+        false => Split::More(0),
+    }
+}
+
+/// Frames that all have the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedSize {
+    bytes: usize,
+}
+
+impl FixedSize {
+    /// Frames of this many bytes.
+    ///
+    /// # Panics
+    /// When `bytes` is 0.
+    #[must_use]
+    pub const fn new(bytes: usize) -> Self {
+        assert!(bytes > 0, "a frame has at least one byte");
+        Self { bytes }
+    }
+}
+
+impl Framing for FixedSize {
+    #[inline]
+    fn split(&self, bytes: &[u8], ended: bool) -> Split {
+        if bytes.len() >= self.bytes {
+            return Split::Frame { start: 0, end: self.bytes, next: self.bytes };
+        }
+        match ended && !bytes.is_empty() {
+            true => Split::Skip { next: bytes.len(), reason: CUT_OFF },
+            false => Split::More(self.bytes),
+        }
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.bytes
+    }
+}

@@ -1,0 +1,162 @@
+//! Bytes: the one archive format of frames, links and logs.
+//!
+//! Owns the choice of rkyv's serialiser, validator and deserialiser. Nothing here allocates but
+//! [`restore`], which builds owned strings and lists.
+
+use super::{Event, Value};
+use alloc::{vec, vec::Vec};
+use core::{fmt, mem::MaybeUninit};
+use rkyv::{
+    Archive, Archived, Deserialize, Serialize,
+    api::low::{LowDeserializer, LowSerializer, LowValidator, access as access_low, deserialize},
+    bytecheck::CheckBytes,
+    rancor::Failure,
+    ser::{Positional, allocator::SubAllocator, writer::Buffer},
+};
+
+/// The serialiser that every value is written with: into a slice, with scratch space on the stack.
+pub type Writer<'a> = LowSerializer<Buffer<'a>, SubAllocator<'a>, Failure>;
+
+/// The validator that every archive is checked with.
+pub type Checker<'a> = LowValidator<'a, Failure>;
+
+/// The deserialiser that builds owned values.
+pub type Reader = LowDeserializer<Failure>;
+
+/// What can be archived, checked and restored; implemented for whatever rkyv's derives cover.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored",
+    label = "not storable",
+    note = "put `#[event]`, `#[value]`, `#[key]` or `#[state]` on your own type; \
+            hash maps, `Rc`, `Arc` and references are never storable"
+)]
+pub trait Stored:
+    Archive<Archived: for<'a> CheckBytes<Checker<'a>> + Deserialize<Self, Reader>>
+    + for<'a> Serialize<Writer<'a>>
+    + Sized
+{
+}
+
+impl<T> Stored for T where
+    T: Archive<Archived: for<'a> CheckBytes<Checker<'a>> + Deserialize<T, Reader>>
+        + for<'a> Serialize<Writer<'a>>
+{
+}
+
+/// The room given to [`write`] is too small for the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value does not fit into the room")
+    }
+}
+
+impl core::error::Error for Full {}
+
+/// Bytes are not the archive of the expected type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes are not an archive of this type")
+    }
+}
+
+impl core::error::Error for Corrupt {}
+
+/// Size in bytes of the archive of a `T` without what it points to.
+///
+/// For a plain `T` this is exactly what [`write`] writes; otherwise the least that it writes.
+#[must_use]
+pub const fn archived_bytes<T: Archive>() -> usize {
+    size_of::<Archived<T>>()
+}
+
+/// Writes `event` at the start of `room` and returns the exact length in bytes.
+///
+/// Allocates nothing. After an error `room` holds rubbish.
+///
+/// # Errors
+/// [`Full`] when it does not fit. A list of more than about four thousand values that are not
+/// plain fits into no room: its scratch space is bounded.
+#[inline]
+pub fn write<E: Event>(event: &E, room: &mut [u8]) -> Result<usize, Full> {
+    if E::PLAIN {
+        let bytes = archived_bytes::<E>();
+        let room = room.get_mut(..bytes).ok_or(Full)?;
+        return write_with::<E>(event, room, SubAllocator::empty());
+    }
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH_BYTES];
+    let written = write_with(event, room, SubAllocator::new(&mut scratch));
+    written.or_else(|Full| write_large(event, room))
+}
+
+/// The same with much scratch space, for long lists. Not inlined, to keep the stack of [`write`]
+/// small.
+#[cold]
+#[inline(never)]
+fn write_large<E: Event>(event: &E, room: &mut [u8]) -> Result<usize, Full> {
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH_LARGE_BYTES];
+    write_with(event, room, SubAllocator::new(&mut scratch))
+}
+
+#[inline]
+fn write_with<'a, E: Event>(
+    event: &E,
+    room: &'a mut [u8],
+    scratch: SubAllocator<'a>,
+) -> Result<usize, Full> {
+    rkyv::api::low::to_bytes_in_with_alloc::<_, _, Failure>(event, Buffer::from(room), scratch)
+        .map(|buffer| buffer.pos())
+        .map_err(|Failure| Full)
+}
+
+/// The archive of `event` on the heap: for tests and other cold code.
+///
+/// # Panics
+/// When the archive would take a gigabyte.
+#[must_use]
+pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
+    let mut room = vec![0; archived_bytes::<E>()];
+    loop {
+        if let Ok(bytes) = write(event, &mut room) {
+            room.truncate(bytes);
+            return room;
+        }
+        assert!(room.len() < 1 << 30, "an event is smaller than a gigabyte");
+        room.resize(room.len() * 2 + 64, 0);
+    }
+}
+
+/// The archived value in `bytes`, validated: whatever the bytes are, the result is sound.
+///
+/// For plain data this costs about a nanosecond.
+///
+/// # Errors
+/// [`Corrupt`] when `bytes` are not exactly what [`write`] wrote for an `E`, as far as that can
+/// be seen.
+#[inline]
+pub fn access<E: Value>(bytes: &[u8]) -> Result<&Archived<E>, Corrupt> {
+    if E::PLAIN && bytes.len() != archived_bytes::<E>() {
+        return Err(Corrupt);
+    }
+    access_low::<Archived<E>, Failure>(bytes).map_err(|Failure| Corrupt)
+}
+
+/// The owned value of an archived one. Allocates for strings and lists: not for the event path.
+///
+/// # Panics
+/// Never for an archive that came from [`access`].
+#[must_use]
+pub fn restore<T: Stored>(archived: &Archived<T>) -> T {
+    deserialize::<T, Failure>(archived).expect("a checked archive can be restored")
+}
+
+/// Scratch for lists of values that are not plain: 16 bytes per element while they are written.
+const SCRATCH_BYTES: usize = 512;
+
+/// On the stack of a cold function; a thread has at least 2 MiB.
+const SCRATCH_LARGE_BYTES: usize = 64 * 1024;
