@@ -3,6 +3,16 @@
 //!
 //! Promises: `no_std`, so that no thread, socket, file or clock can get in; no `unsafe`.
 //! Must never contain: anything that names where or on how many machines an application runs.
+//!
+//! ```text
+//!   value · text · key      what an event and a key are made of
+//!   codec                   bytes to events and back
+//!   application · stream    what is computed
+//!   table · outputs         what handlers see and return
+//!   plan                    the checked description
+//!   host                    the seam to whatever executes it
+//!   reference               the slow, obvious executor
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,3 +24,32 @@ pub mod text;
 pub mod key;
 pub mod codec;
 pub mod random;
+
+mod application;
+pub mod stream;
+pub mod outputs;
+pub mod table;
+mod draft;
+mod exchange;
+mod flow;
+pub mod plan;
+pub mod host;
+pub mod reference;
+
+pub use application::Application;
+pub use potoroo_derive::{event, key, state, value};
+
+/// Everything that an application usually needs.
+pub mod prelude {
+    pub use crate::application::Application;
+    pub use crate::codec::{Decode, Encode, FixedSize, Framing, LengthPrefixed, Lines, Reason, Split};
+    pub use crate::key::Key;
+    pub use crate::outputs::{Out, Outputs};
+    pub use crate::random::Random;
+    pub use crate::reference::Reference;
+    pub use crate::stream::{Keyed, Stream};
+    pub use crate::table::{Entry, Table};
+    pub use crate::text::Text;
+    pub use crate::value::{Event, Seq, State, Value, View};
+    pub use crate::{event, key, state, value};
+}

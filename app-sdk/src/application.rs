@@ -1,0 +1,132 @@
+//! The application: where its description begins.
+
+use core::cell::RefCell;
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::codec::Decode;
+use crate::draft::Draft;
+use crate::exchange::{GeneratorOf, Generators, Intake};
+use crate::key::Key;
+use crate::plan::{Mistakes, Plan};
+use crate::stream::Stream;
+use crate::table::{Rows, Table};
+use crate::value::{Event, State};
+
+/// A named dataflow: sources, streams, tables and sinks.
+///
+/// It says what to compute. Where the bytes come from and go to, and on what it runs, is said at
+/// deployment. A host may describe the application several times, so the function that does it
+/// must give the same description each time.
+///
+/// ```
+/// use potoroo_sdk::prelude::*;
+///
+/// #[event]
+/// struct Sentence { text: String }
+/// #[event]
+/// struct Count { word: Text<16>, times: u64 }
+///
+/// struct Sentences;
+/// impl Decode for Sentences {
+///     type Event = Sentence;
+///     type Framing = Lines;
+///     fn framing(&self) -> Lines { Lines::default() }
+///     fn decode(&self, payload: &[u8]) -> Result<Sentence, Reason> {
+///         let text = str::from_utf8(payload).map_err(|_| Reason::new("not UTF-8"))?;
+///         Ok(Sentence { text: text.into() })
+///     }
+/// }
+/// struct Counts;
+/// impl Encode for Counts {
+///     type Event = Count;
+///     fn encode(&self, count: Count, out: &mut Vec<u8>) {
+///         out.extend_from_slice(format!("{}={}\n", count.word, count.times).as_bytes());
+///     }
+/// }
+/// #[event]
+/// struct Word { word: Text<16> }
+///
+/// let app = Application::new("word-count");
+/// let totals = app.table::<Text<16>, u64>("totals");
+/// app.source("sentences", Sentences)
+///     .flat_map(|sentence, out| {
+///         for word in sentence.text.split_whitespace().filter_map(|w| Text::new(w.as_bytes())) {
+///             out.emit(Word { word });
+///         }
+///     })
+///     .key_by(|word: Word| word.word)
+///     .update(&totals, |total, word| {
+///         *total += 1;
+///         Count { word: word.word, times: *total }
+///     })
+///     .sink("counts", Counts);
+///
+/// let mut reference = Reference::new(app)?;
+/// reference.feed("sentences", b"to be or not to be\n");
+/// assert_eq!(reference.output("counts"), b"to=1\nbe=1\nor=1\nnot=1\nto=2\nbe=2\n");
+/// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+/// ```
+pub struct Application {
+    draft: Rc<RefCell<Draft>>,
+    generators: Generators,
+}
+
+impl Application {
+    /// An application without any stream.
+    pub fn new(name: &str) -> Self {
+        Self { draft: Rc::new(RefCell::new(Draft::new(name))), generators: Generators::default() }
+    }
+
+    /// A source: a named edge whose bytes `codec` turns into events.
+    pub fn source<C: Decode>(&self, name: &str, codec: C) -> Stream<C::Event> {
+        let outlet = crate::flow::Outlet::new();
+        let generators = self.generators.clone();
+        let stage = Intake { codec, outlet: outlet.clone(), generators };
+        let step = self.draft.borrow_mut().source(name, C::Event::NAME, Box::new(stage));
+        Stream { draft: self.draft.clone(), step, outlet }
+    }
+
+    /// A table whose states begin with their default.
+    pub fn table<K: Key, S: State + Default>(&self, name: &str) -> Table<K, S> {
+        self.table_with(name, |_| S::default())
+    }
+
+    /// A table whose states are made from their key on first use.
+    pub fn table_with<K: Key, S: State>(
+        &self,
+        name: &str,
+        create: impl Fn(&K) -> S + Send + Sync + 'static,
+    ) -> Table<K, S> {
+        let rows = Rc::new(RefCell::new(Rows::new(Rc::new(create))));
+        let id = self.draft.borrow_mut().table(name, rows.clone());
+        Table { id, rows }
+    }
+
+    /// Registers a generator of events, to be used as the address `gen:NAME` of a source.
+    ///
+    /// `start` takes a seed and gives the function from an event's index (0, 1, …) to the event,
+    /// or to `None` where the input ends. It must depend on seed and indices alone.
+    pub fn generator<E, G>(&self, name: &str, start: impl Fn(u64) -> G + Send + Sync + 'static)
+    where
+        E: Event,
+        G: FnMut(u64) -> Option<E> + 'static,
+    {
+        let start: GeneratorOf<E> = Rc::new(move |seed| Box::new(start(seed)));
+        self.generators.borrow_mut().push((name.to_string(), Box::new(start)));
+    }
+
+    /// Checks the description and numbers its parts.
+    ///
+    /// # Errors
+    /// It cannot work: all mistakes, each with its remedy.
+    pub fn plan(self) -> Result<Plan, Mistakes> {
+        let names: Vec<String> =
+            self.generators.borrow().iter().map(|(name, _)| name.clone()).collect();
+        let draft = self.draft.replace(Draft::new("planned"));
+        Plan::new(draft, names)
+    }
+}

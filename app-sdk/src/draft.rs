@@ -1,0 +1,219 @@
+//! The description of an application while it is being written: a graph of steps.
+//!
+//! Steps only ever refer to earlier steps, so a loop cannot be described at all.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::exchange::DraftStage;
+use crate::host::{ExchangeId, SinkId, SourceId, SourceStage, TableId};
+use crate::plan::Mistake;
+use crate::table::TableRows;
+
+/// A step's place in [`Draft::steps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StepId(pub(crate) usize);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepKind {
+    Source(SourceId),
+    Map,
+    Filter,
+    FlatMap,
+    Merge,
+    Unkeyed,
+    KeyBy(ExchangeId),
+    Update { table: TableId, emits: bool },
+    Sink(SinkId),
+}
+
+pub(crate) struct Step {
+    pub(crate) kind: StepKind,
+    pub(crate) parents: Vec<StepId>,
+    pub(crate) consumed: bool,
+    /// How many exchanges an event has passed at most when it comes out of this step.
+    pub(crate) level: u8,
+}
+
+pub(crate) struct DraftSource {
+    pub(crate) name: String,
+    pub(crate) stage: Box<dyn SourceStage>,
+    pub(crate) event: &'static str,
+}
+
+pub(crate) struct DraftExchange {
+    pub(crate) step: StepId,
+    pub(crate) stage: Option<Box<dyn DraftStage>>,
+}
+
+pub(crate) struct DraftTable {
+    pub(crate) name: String,
+    pub(crate) rows: Rc<dyn TableRows>,
+}
+
+pub(crate) struct DraftSink {
+    /// `None` for a reply.
+    pub(crate) name: Option<String>,
+}
+
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) sources: Vec<DraftSource>,
+    pub(crate) exchanges: Vec<DraftExchange>,
+    pub(crate) tables: Vec<DraftTable>,
+    pub(crate) sinks: Vec<DraftSink>,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// Sources are numbered in one byte of the frame.
+const SOURCES_MAX: usize = 255;
+
+impl Draft {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            steps: Vec::new(),
+            sources: Vec::new(),
+            exchanges: Vec::new(),
+            tables: Vec::new(),
+            sinks: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn mistake(&mut self, text: String) {
+        self.mistakes.push(Mistake::new(text));
+    }
+
+    pub(crate) fn step(&mut self, kind: StepKind, parents: &[StepId]) -> StepId {
+        for parent in parents {
+            self.steps[parent.0].consumed = true;
+        }
+        let passed = parents.iter().map(|parent| self.steps[parent.0].level).max().unwrap_or(0);
+        let level = passed + u8::from(matches!(kind, StepKind::KeyBy(_)));
+        self.steps.push(Step { kind, parents: parents.to_vec(), consumed: false, level });
+        StepId(self.steps.len() - 1)
+    }
+
+    pub(crate) fn next_source(&self) -> SourceId {
+        SourceId(self.sources.len().min(SOURCES_MAX) as u8)
+    }
+
+    pub(crate) fn source(
+        &mut self,
+        name: &str,
+        event: &'static str,
+        stage: Box<dyn SourceStage>,
+    ) -> StepId {
+        let id = self.next_source();
+        if self.sources.len() == SOURCES_MAX {
+            self.mistake(format!("source `{name}` is one too many: {SOURCES_MAX} are possible"));
+        }
+        if self.sources.iter().any(|source| source.name == name) {
+            self.mistake(format!(
+                "two sources are named `{name}`: name them differently, \
+                 or use the stream of the first one twice"
+            ));
+        }
+        self.check_name("source", name);
+        self.sources.push(DraftSource { name: name.to_string(), stage, event });
+        self.step(StepKind::Source(id), &[])
+    }
+
+    pub(crate) fn exchange(&mut self, parent: StepId) -> (StepId, ExchangeId) {
+        let id = ExchangeId(self.exchanges.len() as u16);
+        let step = self.step(StepKind::KeyBy(id), &[parent]);
+        self.exchanges.push(DraftExchange { step, stage: None });
+        (step, id)
+    }
+
+    pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: impl DraftStage + 'static) {
+        self.exchanges[id.0 as usize].stage = Some(Box::new(stage));
+    }
+
+    pub(crate) fn table(&mut self, name: &str, rows: Rc<dyn TableRows>) -> TableId {
+        if self.tables.iter().any(|table| table.name == name) {
+            self.mistake(format!(
+                "two tables are named `{name}`: name them differently, or pass the first table \
+                 to both updates"
+            ));
+        }
+        self.check_name("table", name);
+        self.tables.push(DraftTable { name: name.to_string(), rows });
+        TableId(self.tables.len() as u16 - 1)
+    }
+
+    pub(crate) fn sink(&mut self, name: Option<&str>, parent: StepId) -> SinkId {
+        if let Some(name) = name {
+            if self.sinks.iter().any(|sink| sink.name.as_deref() == Some(name)) {
+                self.mistake(format!(
+                    "two streams end in the sink `{name}`: merge the streams before the sink, \
+                     or name the sinks differently"
+                ));
+            }
+            self.check_name("sink", name);
+        }
+        let id = SinkId(self.sinks.len() as u16);
+        self.sinks.push(DraftSink { name: name.map(ToString::to_string) });
+        self.step(StepKind::Sink(id), &[parent]);
+        id
+    }
+
+    /// Names are used on command lines, in file names and as metric labels.
+    fn check_name(&mut self, what: &str, name: &str) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+        if name.is_empty() || !name.chars().all(fits) {
+            self.mistake(format!(
+                "the {what} name `{name}` cannot be used on a command line: \
+                 use letters, digits, `-`, `_` and `.`"
+            ));
+        }
+    }
+
+    /// The steps that `step` feeds, directly or not, itself included.
+    pub(crate) fn reach(&self, step: StepId) -> Vec<bool> {
+        let mut reached = alloc::vec![false; self.steps.len()];
+        reached[step.0] = true;
+        for (index, next) in self.steps.iter().enumerate() {
+            reached[index] |= next.parents.iter().any(|parent| reached[parent.0]);
+        }
+        reached
+    }
+
+    /// The steps that `step` feeds within its own stage, itself included: not past an exchange.
+    pub(crate) fn reach_in_stage(&self, step: StepId) -> Vec<bool> {
+        let mut reached = alloc::vec![false; self.steps.len()];
+        reached[step.0] = true;
+        for (index, next) in self.steps.iter().enumerate() {
+            let inside = !matches!(next.kind, StepKind::KeyBy(_));
+            reached[index] |= inside && next.parents.iter().any(|parent| reached[parent.0]);
+        }
+        reached
+    }
+
+    /// What stands before a step, for messages: `orders → key_by → update`.
+    pub(crate) fn describe(&self, step: StepId) -> String {
+        let this = &self.steps[step.0];
+        let word = match this.kind {
+            StepKind::Source(id) => return self.sources[id.0 as usize].name.clone(),
+            StepKind::Map => "map".to_string(),
+            StepKind::Filter => "filter".to_string(),
+            StepKind::FlatMap => "flat_map".to_string(),
+            StepKind::Merge => "merge".to_string(),
+            StepKind::Unkeyed => return self.describe(this.parents[0]),
+            StepKind::KeyBy(_) => "key_by".to_string(),
+            StepKind::Update { table, .. } => {
+                format!("update of `{}`", self.tables[table.0 as usize].name)
+            }
+            StepKind::Sink(id) => match &self.sinks[id.0 as usize].name {
+                Some(name) => format!("sink `{name}`"),
+                None => "reply".to_string(),
+            },
+        };
+        format!("{} → {word}", self.describe(this.parents[0]))
+    }
+}

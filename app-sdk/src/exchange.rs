@@ -1,0 +1,195 @@
+//! The stages of an application: entries of sources and of exchanges.
+
+use core::any::Any;
+use core::cell::RefCell;
+use core::ops::Range;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::codec::{Decode, Framing, Reason, Split};
+use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
+use crate::host::{
+    Cause, ExchangeStage, Feed, Generate, Host, Ingested, Input, Schedule, SourceStage, Stop,
+    TableId,
+};
+use crate::key::Key;
+use crate::plan::Mistake;
+use crate::value::{self, Event, View};
+
+/// The stage behind one `key_by`.
+pub(crate) struct Exchanged<E: Event, K, F> {
+    pub(crate) key: Rc<F>,
+    pub(crate) outlet: Rc<KeyedOutlet<E, K>>,
+    /// The table that [`Input::slot`] speaks of.
+    pub(crate) table: Option<TableId>,
+}
+
+/// A stage of which the table that it updates first becomes known later.
+pub(crate) trait DraftStage {
+    fn finish(self: Box<Self>, table: Option<TableId>) -> Box<dyn ExchangeStage>;
+}
+
+impl<E, K, F> DraftStage for Exchanged<E, K, F>
+where
+    E: Event,
+    K: Key,
+    F: for<'a> Fn(View<'a, E>) -> K + 'static,
+{
+    fn finish(mut self: Box<Self>, table: Option<TableId>) -> Box<dyn ExchangeStage> {
+        self.table = table;
+        self
+    }
+}
+
+impl<E, K, F> ExchangeStage for Exchanged<E, K, F>
+where
+    E: Event,
+    K: Key,
+    F: for<'a> Fn(View<'a, E>) -> K,
+{
+    fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize {
+        for (index, input) in inputs.iter().enumerate() {
+            // An input follows only when the outputs of the one before it have found room.
+            if host.blocked() {
+                return index;
+            }
+            let archive = value::access::<E>(input.archive).expect("the host keeps archives whole");
+            let event = Lent::Archived { bytes: input.archive, archive };
+            let key = (self.key)(event.view());
+            let mut context = Context {
+                host,
+                cause: input.cause,
+                hash: input.hash,
+                slot: input.slot,
+                table: self.table,
+            };
+            self.outlet.send(&key, event, &mut context);
+        }
+        inputs.len()
+    }
+}
+
+/// Generators by name; each is a [`GeneratorOf`] of its event type.
+pub(crate) type Generators = Rc<RefCell<Vec<(String, Box<dyn Any>)>>>;
+
+/// Starts a generator of `E` from a seed.
+pub(crate) type GeneratorOf<E> = Rc<dyn Fn(u64) -> Box<dyn FnMut(u64) -> Option<E>>>;
+
+/// The stage of one source.
+pub(crate) struct Intake<C: Decode> {
+    pub(crate) codec: C,
+    pub(crate) outlet: Rc<Outlet<C::Event>>,
+    pub(crate) generators: Generators,
+}
+
+impl<C: Decode> SourceStage for Intake<C> {
+    fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested {
+        let framing = self.codec.framing();
+        let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit };
+        while done.events + done.refused < feed.events_max {
+            if host.blocked() {
+                return Ingested { stop: Stop::Blocked, ..done };
+            }
+            let rest = &bytes[done.bytes..];
+            let mut cause = feed.cause;
+            cause.origin.position += done.bytes as u64;
+            match framing.split(rest, feed.ended) {
+                Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
+                Split::Frame { start, end, next } => {
+                    match self.codec.decode(&rest[start..end]) {
+                        Ok(event) => {
+                            let mut context = Context::unkeyed(host, cause);
+                            self.outlet.send(Lent::Native(&event), &mut context);
+                            done.events += 1;
+                        }
+                        Err(reason) => {
+                            host.refuse(&cause, reason, &rest[..next]);
+                            done.refused += 1;
+                        }
+                    }
+                    done.bytes += next;
+                }
+                Split::Skip { next, reason } => {
+                    host.refuse(&cause, reason, &rest[..next]);
+                    done.refused += 1;
+                    done.bytes += next;
+                }
+                Split::Broken(reason) => {
+                    host.refuse(&cause, reason, rest);
+                    done.refused += 1;
+                    done.bytes = bytes.len();
+                    return Ingested { stop: Stop::Broken(reason), ..done };
+                }
+            }
+        }
+        done
+    }
+
+    fn ingest_archive(
+        &self,
+        bytes: &[u8],
+        cause: Cause,
+        host: &mut dyn Host,
+    ) -> Result<(), Reason> {
+        let archive = value::access::<C::Event>(bytes)
+            .map_err(|_| Reason::new("not an archive of the source's event"))?;
+        let mut context = Context::unkeyed(host, cause);
+        self.outlet.send(Lent::Archived { bytes, archive }, &mut context);
+        Ok(())
+    }
+
+    fn schema(&self) -> u64 {
+        C::Event::SCHEMA
+    }
+
+    fn generator(&self, name: &str, seed: u64) -> Result<Box<dyn Generate>, Mistake> {
+        let generators = self.generators.borrow();
+        let Some((_, made)) = generators.iter().find(|(known, _)| known == name) else {
+            let known: Vec<&str> = generators.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Mistake::new(format!(
+                "the application has no generator `{name}`; it registers {known:?}: \
+                 use one of these, or add `app.generator(\"{name}\", …)`"
+            )));
+        };
+        let Some(start) = made.downcast_ref::<GeneratorOf<C::Event>>() else {
+            return Err(Mistake::new(format!(
+                "generator `{name}` does not make `{}`, which this source takes: \
+                 name a generator of that event",
+                C::Event::NAME
+            )));
+        };
+        Ok(Box::new(Generator { make: start(seed), outlet: self.outlet.clone() }))
+    }
+}
+
+struct Generator<E: Event> {
+    make: Box<dyn FnMut(u64) -> Option<E>>,
+    outlet: Rc<Outlet<E>>,
+}
+
+impl<E: Event> Generate for Generator<E> {
+    fn emit(
+        &mut self,
+        indices: Range<u64>,
+        schedule: &Schedule,
+        mut cause: Cause,
+        host: &mut dyn Host,
+    ) -> (u64, bool) {
+        for index in indices.clone() {
+            if host.blocked() {
+                return (index, true);
+            }
+            let Some(event) = (self.make)(index) else {
+                return (index, false);
+            };
+            cause.ingress = schedule.due(index);
+            cause.origin.position = index;
+            self.outlet.send(Lent::Native(&event), &mut Context::unkeyed(host, cause));
+        }
+        (indices.end, true)
+    }
+}

@@ -1,0 +1,167 @@
+//! How an event passes from operator to operator inside one stage.
+//!
+//! Cost: one indirect call for each consumer of a stream; the event itself is passed by reference
+//! to its archive or to the native value (by value it would cost 5–7 ns for 64 bytes).
+
+use core::cell::RefCell;
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use crate::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
+use crate::value::{self, Event, View};
+use rkyv::Archived;
+
+/// An event on its way: read from an archive, or made by an operator.
+pub(crate) enum Lent<'a, E: Event> {
+    Archived { bytes: &'a [u8], archive: &'a Archived<E> },
+    Native(&'a E),
+}
+
+impl<E: Event> Clone for Lent<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Event> Copy for Lent<'_, E> {}
+
+impl<'a, E: Event> Lent<'a, E> {
+    #[inline(always)]
+    pub(crate) fn view(self) -> View<'a, E> {
+        match self {
+            Self::Archived { archive, .. } => E::view(archive),
+            Self::Native(event) => event.lend(),
+        }
+    }
+}
+
+/// The state of one event's way through a stage.
+pub(crate) struct Context<'h> {
+    pub(crate) host: &'h mut dyn Host,
+    pub(crate) cause: Cause,
+    /// Hash of the key; meaningful behind an exchange only.
+    pub(crate) hash: u64,
+    /// The host's guess at the row in `table`.
+    pub(crate) slot: u32,
+    pub(crate) table: Option<TableId>,
+}
+
+impl<'h> Context<'h> {
+    /// A context for events that have no key yet.
+    pub(crate) fn unkeyed(host: &'h mut dyn Host, cause: Cause) -> Self {
+        Self { host, cause, hash: 0, slot: NO_SLOT, table: None }
+    }
+
+    /// The first row that may hold the key of this event.
+    #[inline]
+    pub(crate) fn candidate(&mut self, table: TableId) -> Option<u32> {
+        if self.slot != NO_SLOT && self.table == Some(table) {
+            return Some(self.slot);
+        }
+        self.host.find(table, self.hash, None)
+    }
+
+    /// Sends `event` through an exchange.
+    #[inline]
+    pub(crate) fn exchange<E: Event>(&mut self, route: Route, event: Lent<'_, E>) {
+        match event {
+            Lent::Archived { bytes, .. } => {
+                self.host.reserve(route, &self.cause, bytes.len()).copy_from_slice(bytes);
+            }
+            Lent::Native(event) if E::PLAIN => {
+                let size = size_of::<Archived<E>>();
+                let room = self.host.reserve(route, &self.cause, size);
+                let written = value::write(event, room);
+                debug_assert!(written.is_ok_and(|bytes| bytes == size));
+            }
+            Lent::Native(event) => self.exchange_sized(route, event),
+        }
+        self.host.commit();
+    }
+
+    /// An event whose archive has no fixed size is first written elsewhere to learn it.
+    fn exchange_sized<E: Event>(&mut self, route: Route, event: &E) {
+        let mut small = [0u8; EXCHANGE_SCRATCH_BYTES];
+        if let Ok(bytes) = value::write(event, &mut small) {
+            let room = self.host.reserve(route, &self.cause, bytes);
+            room.copy_from_slice(&small[..bytes]);
+            return;
+        }
+        let large = exchange_large(event);
+        self.host.reserve(route, &self.cause, large.len()).copy_from_slice(&large);
+    }
+
+    #[inline]
+    pub(crate) fn output(&mut self, sink: SinkId, bytes: &[u8]) {
+        self.host.output(sink, &self.cause, bytes);
+    }
+}
+
+/// Archives an event that is larger than the scratch space: rare, so it may allocate.
+#[cold]
+#[inline(never)]
+fn exchange_large<E: Event>(event: &E) -> Vec<u8> {
+    let mut room = alloc::vec![0u8; EXCHANGE_SCRATCH_BYTES * 4];
+    loop {
+        if let Ok(bytes) = value::write(event, &mut room) {
+            room.truncate(bytes);
+            return room;
+        }
+        let doubled = room.len() * 2;
+        room.resize(doubled, 0);
+    }
+}
+
+/// Archives of up to this many bytes are made on the stack: most events are far smaller, and a
+/// larger array would cost its zeroing.
+const EXCHANGE_SCRATCH_BYTES: usize = 512;
+
+type Consumer<E> = Box<dyn Fn(Lent<'_, E>, &mut Context<'_>)>;
+
+/// The consumers of one stream. Filled while the application is described, read while it runs.
+pub(crate) struct Outlet<E: Event> {
+    consumers: RefCell<Vec<Consumer<E>>>,
+}
+
+impl<E: Event> Outlet<E> {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { consumers: RefCell::new(Vec::new()) })
+    }
+
+    pub(crate) fn add(&self, consumer: impl Fn(Lent<'_, E>, &mut Context<'_>) + 'static) {
+        self.consumers.borrow_mut().push(Box::new(consumer));
+    }
+
+    #[inline(always)]
+    pub(crate) fn send(&self, event: Lent<'_, E>, context: &mut Context<'_>) {
+        for consumer in self.consumers.borrow().iter() {
+            consumer(event, context);
+        }
+    }
+}
+
+type KeyedConsumer<E, K> = Box<dyn Fn(&K, Lent<'_, E>, &mut Context<'_>)>;
+
+/// The consumers of one keyed stream.
+pub(crate) struct KeyedOutlet<E: Event, K> {
+    consumers: RefCell<Vec<KeyedConsumer<E, K>>>,
+}
+
+impl<E: Event, K> KeyedOutlet<E, K> {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { consumers: RefCell::new(Vec::new()) })
+    }
+
+    pub(crate) fn add(&self, consumer: impl Fn(&K, Lent<'_, E>, &mut Context<'_>) + 'static) {
+        self.consumers.borrow_mut().push(Box::new(consumer));
+    }
+
+    #[inline(always)]
+    pub(crate) fn send(&self, key: &K, event: Lent<'_, E>, context: &mut Context<'_>) {
+        for consumer in self.consumers.borrow().iter() {
+            consumer(key, event, context);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The seam between an application and whatever executes it.
+//!
+//! An application, once planned, is a set of *stages*: one for each source and one for each
+//! exchange (`key_by`). A stage takes bytes, runs the user's operators and hands everything that
+//! leaves it to a [`Host`]. The engine is one host, the [reference interpreter](crate::reference)
+//! is another; neither learns a type of the application, and no stage learns where it runs.
+//!
+//! ```text
+//!            bytes, archive, generator            frames of one exchange
+//!                      │                                  │
+//!                ┌─────▼──────┐                    ┌──────▼────────┐
+//!                │ SourceStage │                   │ ExchangeStage │ ◄── rows of tables
+//!                └─────┬──────┘                    └──────┬────────┘
+//!                      └──── exchange · output · refuse ──┘
+//!                                     Host
+//! ```
+
+use core::ops::Range;
+
+use alloc::boxed::Box;
+
+use crate::codec::Reason;
+use crate::plan::Mistake;
+
+/// A source of the application: its place in [`Plan::sources`](crate::plan::Plan::sources).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u8);
+
+/// One `key_by` of the application: its place in [`Plan::exchanges`](crate::plan::Plan::exchanges).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u16);
+
+/// A table of the application: its place in [`Plan::tables`](crate::plan::Plan::tables).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u16);
+
+/// A sink or reply of the application: its place in [`Plan::sinks`](crate::plan::Plan::sinks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkId(pub u16);
+
+/// The slot number that no row has.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// Where an input came from: the cause of everything that is derived from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The connection, file or channel; 0 is none. Never used again within a run.
+    pub connection: u64,
+    /// The position in it: bytes for byte streams, a count for generators.
+    pub position: u64,
+}
+
+/// What an event inherits from the input that caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// When the input entered, in nanoseconds of the host's clock: the start of every latency.
+    pub ingress: u64,
+    /// The connection and position that brought the input.
+    pub origin: Origin,
+    /// The source through which it entered.
+    pub source: SourceId,
+}
+
+/// Where a keyed event goes: an exchange and the hash of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The exchange that the event passes.
+    pub exchange: ExchangeId,
+    /// XXH3 of its key; the partition follows from it.
+    pub hash: u64,
+}
+
+/// One event that arrived through an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The archived event, exactly.
+    pub archive: &'a [u8],
+    /// Hash of its key, as given to [`Host::reserve`].
+    pub hash: u64,
+    /// The row of [`Exchange::table`](crate::plan::Exchange::table) whose tag fits the hash, or
+    /// [`NO_SLOT`]. A hint: the stage compares the key and looks again when it differs.
+    pub slot: u32,
+    /// What the event inherits.
+    pub cause: Cause,
+}
+
+/// What executes an application. Stages call it; it never calls back into a stage.
+///
+/// Nothing here can fail: a host that has no room keeps what it was given and reports
+/// [`blocked`](Self::blocked), and stages then stop before their next input.
+pub trait Host {
+    /// Room for the archive of one event of exactly `bytes` bytes on its way to `route`.
+    /// The next call is [`commit`](Self::commit), or another `reserve` that abandons this one.
+    fn reserve(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
+
+    /// Sends what was written into the room that [`reserve`](Self::reserve) gave.
+    fn commit(&mut self);
+
+    /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
+    fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]);
+
+    /// Whether the outputs of the last event found no room. No input may follow until they have.
+    fn blocked(&self) -> bool;
+
+    /// The next row of `table` after `previous` whose tag fits `hash`; the first one for `None`.
+    fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32>;
+
+    /// Enters a new row of `table`.
+    fn bind(&mut self, table: TableId, hash: u64, slot: u32);
+
+    /// Removes a row of `table` that [`bind`](Self::bind) entered.
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32);
+
+    /// Takes input that could not be understood: a dead letter.
+    fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]);
+}
+
+/// Why [`SourceStage::ingest`] stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It took as many events as it was allowed to.
+    Limit,
+    /// The host is blocked.
+    Blocked,
+    /// The rest is no whole frame; at least so many bytes are needed in all, 0 when unknown.
+    More(usize),
+    /// A frame boundary is broken: nothing behind it can be understood. It was refused.
+    Broken(Reason),
+}
+
+/// What one call of a source stage did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// Bytes taken from the front of the input.
+    pub bytes: usize,
+    /// Events decoded.
+    pub events: u64,
+    /// Frames refused.
+    pub refused: u64,
+    /// Why it stopped.
+    pub stop: Stop,
+}
+
+/// How one run of input enters a source.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed {
+    /// Cause of the first byte; the position of later frames follows from it.
+    pub cause: Cause,
+    /// No byte will ever follow: a partial frame at the end is cut off.
+    pub ended: bool,
+    /// Most events to take.
+    pub events_max: u64,
+}
+
+/// When the events of a generator are due: open loop, nothing ever moves a due time.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Due time of event 0, in nanoseconds of the host's clock.
+    pub start: u64,
+    /// Events per second; 0 means as fast as possible, due when they are made.
+    pub rate: u64,
+}
+
+impl Schedule {
+    /// When event `index` is due.
+    #[inline]
+    pub fn due(&self, index: u64) -> u64 {
+        match self.rate {
+            0 => self.start,
+            rate => {
+                let (seconds, rest) = (index / rate, index % rate);
+                self.start + seconds * 1_000_000_000 + rest * 1_000_000_000 / rate
+            }
+        }
+    }
+
+    /// How many events are due at `now`.
+    pub fn count_due(&self, now: u64) -> u64 {
+        match self.rate {
+            0 => u64::MAX,
+            _ if now < self.start => 0,
+            rate => {
+                let (seconds, rest) =
+                    ((now - self.start) / 1_000_000_000, (now - self.start) % 1_000_000_000);
+                seconds * rate + rest * rate / 1_000_000_000 + 1
+            }
+        }
+    }
+}
+
+/// The entry of one source.
+pub trait SourceStage {
+    /// Decodes frames from the front of `bytes` and runs their events.
+    fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested;
+
+    /// Runs one event given as its archive, from within the process.
+    ///
+    /// # Errors
+    /// The bytes are no archive of this source's event.
+    fn ingest_archive(
+        &self,
+        archive: &[u8],
+        cause: Cause,
+        host: &mut dyn Host,
+    ) -> Result<(), Reason>;
+
+    /// Hash of the shape of this source's event.
+    fn schema(&self) -> u64;
+
+    /// The generator registered under `name`, started with `seed`.
+    ///
+    /// # Errors
+    /// There is none of that name, or it makes another type of event.
+    fn generator(&self, name: &str, seed: u64) -> Result<Box<dyn Generate>, Mistake>;
+}
+
+/// A source of made-up events.
+pub trait Generate {
+    /// Makes and runs the events of `indices` until the host is blocked or the generator ends.
+    /// Returns the index of the next event and whether there will be one.
+    fn emit(
+        &mut self,
+        indices: Range<u64>,
+        schedule: &Schedule,
+        cause: Cause,
+        host: &mut dyn Host,
+    ) -> (u64, bool);
+}
+
+/// What happens behind one exchange.
+pub trait ExchangeStage {
+    /// Runs `inputs` in order until the host is blocked. Returns how many were done.
+    ///
+    /// # Panics
+    /// An archive is invalid: the host did not keep what it was given.
+    fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize;
+}

@@ -1,0 +1,290 @@
+//! A planned application: checked, numbered, ready for a [host](crate::host).
+
+use core::fmt;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::draft::{Draft, StepId, StepKind};
+use crate::host::{ExchangeStage, SinkId, SourceId, SourceStage, TableId};
+use crate::table::TableRows;
+
+/// Something in an application that cannot work, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake(String);
+
+impl Mistake {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All mistakes of an application, found before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    application: String,
+    list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// The mistakes, in the order in which they were made.
+    pub fn list(&self) -> &[Mistake] {
+        &self.list
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "application `{}` cannot run:", self.application)?;
+        self.list.iter().try_for_each(|mistake| write!(f, "\n  - {mistake}"))
+    }
+}
+
+impl core::error::Error for Mistakes {}
+
+/// A source: a named edge through which events enter.
+pub struct Source {
+    /// Its name, to which deployment gives an address.
+    pub name: String,
+    /// Name of its event type.
+    pub event: &'static str,
+    /// Its entry.
+    pub stage: Box<dyn SourceStage>,
+}
+
+/// One `key_by` and what happens behind it.
+pub struct Exchange {
+    /// How many exchanges an event has passed before this one, at most. What this exchange causes
+    /// has a greater level.
+    pub level: u8,
+    /// Its stage.
+    pub stage: Box<dyn ExchangeStage>,
+    /// The table that is looked up first, if any: worth prefetching.
+    pub table: Option<TableId>,
+    /// The table whose update is an end of the application: nothing leaves this exchange.
+    pub end: Option<TableId>,
+    /// Whether a reply can follow, so that the origin must travel along.
+    pub origin: bool,
+    /// For messages: `orders → key_by`.
+    pub label: String,
+}
+
+/// A table of the application.
+pub struct TablePlan {
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub rows: Rc<dyn TableRows>,
+}
+
+/// A sink: a named edge through which events leave; or a reply.
+pub struct Sink {
+    /// Its name, to which deployment gives an address; `None` for a reply.
+    pub name: Option<String>,
+}
+
+impl Sink {
+    /// Its name in reports.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or("reply")
+    }
+}
+
+/// Where a path through the application ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// In a sink or reply.
+    Sink(SinkId),
+    /// In a table whose update emits nothing.
+    Table(TableId),
+}
+
+/// A way from a source to an end: what latency is reported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// Where it begins.
+    pub source: SourceId,
+    /// Where it ends.
+    pub end: End,
+}
+
+/// A planned application. It belongs to one thread: a host that uses several plans one for each.
+pub struct Plan {
+    /// The application's name.
+    pub name: String,
+    /// Its sources, by [`SourceId`].
+    pub sources: Vec<Source>,
+    /// Its exchanges, by [`ExchangeId`](crate::host::ExchangeId).
+    pub exchanges: Vec<Exchange>,
+    /// Its tables, by [`TableId`].
+    pub tables: Vec<TablePlan>,
+    /// Its sinks, by [`SinkId`].
+    pub sinks: Vec<Sink>,
+    /// All ways through it.
+    pub paths: Vec<Path>,
+    /// Hash of its structure: equal for plans of one application.
+    pub fingerprint: u64,
+    /// Names of its generators.
+    pub generators: Vec<String>,
+}
+
+impl Plan {
+    /// How many exchange levels it has.
+    pub fn levels(&self) -> usize {
+        self.exchanges.iter().map(|exchange| exchange.level as usize + 1).max().unwrap_or(0)
+    }
+
+    /// The path's name in reports: `orders → rejections`.
+    pub fn path_label(&self, path: Path) -> String {
+        let source = &self.sources[path.source.0 as usize].name;
+        match path.end {
+            End::Sink(id) => format!("{source} → {}", self.sinks[id.0 as usize].label()),
+            End::Table(id) => format!("{source} → {} (table)", self.tables[id.0 as usize].name),
+        }
+    }
+
+    pub(crate) fn new(draft: Draft, generators: Vec<String>) -> Result<Self, Mistakes> {
+        let mut list = draft.mistakes.clone();
+        list.extend(unused(&draft));
+        if draft.sources.is_empty() {
+            list.push(Mistake::new("it has no source: add `app.source(name, codec)`".to_string()));
+        }
+        if !list.is_empty() {
+            return Err(Mistakes { application: draft.name, list });
+        }
+        let fingerprint = fingerprint(&draft);
+        let paths = paths(&draft);
+        let exchanges = exchange_facts(&draft);
+        let exchanges = draft
+            .exchanges
+            .into_iter()
+            .zip(exchanges)
+            .map(|(exchange, facts)| Exchange {
+                level: facts.level,
+                stage: exchange.stage.expect("key_by sets the stage").finish(facts.table),
+                table: facts.table,
+                end: facts.end,
+                origin: facts.origin,
+                label: facts.label,
+            })
+            .collect();
+        let sources = draft.sources.into_iter();
+        let tables = draft.tables.into_iter();
+        Ok(Self {
+            name: draft.name,
+            sources: sources
+                .map(|source| Source {
+                    name: source.name,
+                    event: source.event,
+                    stage: source.stage,
+                })
+                .collect(),
+            exchanges,
+            tables: tables
+                .map(|table| TablePlan { name: table.name, rows: table.rows })
+                .collect(),
+            sinks: draft.sinks.into_iter().map(|sink| Sink { name: sink.name }).collect(),
+            paths,
+            fingerprint,
+            generators,
+        })
+    }
+}
+
+/// Streams whose events go nowhere.
+fn unused(draft: &Draft) -> Vec<Mistake> {
+    let steps = draft.steps.iter().enumerate().filter(|(_, step)| !step.consumed);
+    steps
+        .filter_map(|(index, step)| {
+            let what = draft.describe(StepId(index));
+            let remedy = match step.kind {
+                StepKind::Sink(_) | StepKind::Update { emits: false, .. } => return None,
+                StepKind::Update { .. } => "add `.sink(name, codec)`, or let the handler return `()`",
+                StepKind::KeyBy(_) => "add `.update(&table, …)` or a sink, or remove the `key_by`",
+                _ => "add a sink or another operator, or remove it",
+            };
+            Some(Mistake::new(format!("the events of `{what}` go nowhere: {remedy}")))
+        })
+        .collect()
+}
+
+struct ExchangeFacts {
+    level: u8,
+    table: Option<TableId>,
+    end: Option<TableId>,
+    origin: bool,
+    label: String,
+}
+
+fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
+    let is_reply = |kind: &StepKind| match kind {
+        StepKind::Sink(id) => draft.sinks[id.0 as usize].name.is_none(),
+        _ => false,
+    };
+    let facts = |exchange: &crate::draft::DraftExchange| {
+        let later = draft.reach(exchange.step);
+        let inside = draft.reach_in_stage(exchange.step);
+        let among = |set: &[bool]| -> Vec<StepKind> {
+            let steps = draft.steps.iter().zip(set).filter(|(_, reached)| **reached);
+            steps.map(|(step, _)| step.kind).collect()
+        };
+        let (later, inside) = (among(&later), among(&inside));
+        let mut updates = inside.iter().filter_map(|kind| match kind {
+            StepKind::Update { table, emits } => Some((*table, *emits)),
+            _ => None,
+        });
+        let first = updates.next();
+        ExchangeFacts {
+            level: draft.steps[exchange.step.0].level - 1,
+            table: first.map(|(table, _)| table),
+            end: inside.iter().find_map(|kind| match kind {
+                StepKind::Update { table, emits: false } => Some(*table),
+                _ => None,
+            }),
+            origin: later.iter().any(is_reply),
+            label: draft.describe(exchange.step),
+        }
+    };
+    draft.exchanges.iter().map(facts).collect()
+}
+
+fn paths(draft: &Draft) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for (index, step) in draft.steps.iter().enumerate() {
+        let StepKind::Source(source) = step.kind else { continue };
+        let reached = draft.reach(StepId(index));
+        for (step, _) in draft.steps.iter().zip(&reached).filter(|(_, reached)| **reached) {
+            let end = match step.kind {
+                StepKind::Sink(id) => End::Sink(id),
+                StepKind::Update { table, emits: false } => End::Table(table),
+                _ => continue,
+            };
+            paths.push(Path { source, end });
+        }
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+fn fingerprint(draft: &Draft) -> u64 {
+    let mut text = draft.name.clone();
+    for (index, step) in draft.steps.iter().enumerate() {
+        text.push_str(&format!("\n{} {:?}", draft.describe(StepId(index)), step.kind));
+    }
+    for source in &draft.sources {
+        text.push_str(&format!("\n{} {:x}", source.event, source.stage.schema()));
+    }
+    xxh3_64(text.as_bytes())
+}

@@ -1,0 +1,253 @@
+//! The reference interpreter: what an application means, in obvious code.
+//!
+//! One event at a time, each followed to its last consequence before the next: no batches, no
+//! owners, no limits. It serves unit tests of applications and is the oracle of the engine's.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+
+use crate::application::Application;
+use crate::codec::Reason;
+use crate::host::{
+    Cause, Feed, Host, Ingested, Input, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
+};
+use crate::plan::{Mistakes, Plan};
+use crate::value::{self, Event};
+
+/// Runs an application over slices of input; see [`Application`] for an example.
+pub struct Reference {
+    plan: Plan,
+    state: Interpreter,
+    /// What a source has not yet taken: the beginning of a frame.
+    partial: Vec<Vec<u8>>,
+    /// How far each source's input has been read.
+    position: Vec<u64>,
+}
+
+/// An input that could not be understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Name of the source.
+    pub source: String,
+    /// Why.
+    pub reason: Reason,
+    /// The frame.
+    pub bytes: Vec<u8>,
+}
+
+impl Reference {
+    /// An interpreter of `application` that has seen no input.
+    ///
+    /// # Errors
+    /// The application cannot run.
+    pub fn new(application: Application) -> Result<Self, Mistakes> {
+        let plan = application.plan()?;
+        Ok(Self {
+            state: Interpreter::new(&plan),
+            partial: plan.sources.iter().map(|_| Vec::new()).collect(),
+            position: plan.sources.iter().map(|_| 0).collect(),
+            plan,
+        })
+    }
+
+    /// Runs what `bytes` complete at the source `name`; a partial frame waits for its rest.
+    ///
+    /// # Panics
+    /// The application has no source `name`.
+    pub fn feed(&mut self, name: &str, bytes: &[u8]) {
+        self.feed_bytes(name, bytes, false);
+    }
+
+    /// Says that no byte follows at the source `name`: a partial frame is refused.
+    ///
+    /// # Panics
+    /// The application has no source `name`.
+    pub fn end(&mut self, name: &str) {
+        self.feed_bytes(name, &[], true);
+    }
+
+    fn feed_bytes(&mut self, name: &str, bytes: &[u8], ended: bool) {
+        let source = self.source(name);
+        let index = source.0 as usize;
+        let mut input = core::mem::take(&mut self.partial[index]);
+        input.extend_from_slice(bytes);
+        loop {
+            let cause = self.cause(source);
+            let feed = Feed { cause, ended, events_max: 1 };
+            let done = self.plan.sources[index].stage.ingest(&input, feed, &mut self.state);
+            self.settle();
+            input.drain(..done.bytes);
+            self.position[index] += done.bytes as u64;
+            let Ingested { stop: Stop::Limit, .. } = done else { break };
+        }
+        self.partial[index] = input;
+    }
+
+    /// Runs one native event at the source `name`.
+    ///
+    /// # Panics
+    /// The application has no source `name`, or it takes another event.
+    pub fn feed_event<E: Event>(&mut self, name: &str, event: &E) {
+        let source = self.source(name);
+        let cause = self.cause(source);
+        let archive = value::to_vec(event);
+        let stage = &self.plan.sources[source.0 as usize].stage;
+        assert_eq!(stage.schema(), E::SCHEMA, "source `{name}` takes another event");
+        stage.ingest_archive(&archive, cause, &mut self.state).expect("a fresh archive is valid");
+        self.position[source.0 as usize] += 1;
+        self.settle();
+    }
+
+    /// Runs the events of `indices` of the generator `generator` at the source `name`.
+    ///
+    /// # Panics
+    /// There is no such source or generator.
+    pub fn generate(&mut self, name: &str, generator: &str, seed: u64, count: u64) {
+        let source = self.source(name);
+        let stage = &self.plan.sources[source.0 as usize].stage;
+        let mut made = stage.generator(generator, seed).unwrap_or_else(|m| panic!("{m}"));
+        let schedule = crate::host::Schedule { start: 0, rate: 0 };
+        for index in 0..count {
+            let cause = self.cause(source);
+            made.emit(index..index + 1, &schedule, cause, &mut self.state);
+            self.settle();
+        }
+    }
+
+    /// All bytes that left through the sink `name` so far.
+    ///
+    /// # Panics
+    /// The application has no sink `name`.
+    pub fn output(&self, name: &str) -> Vec<u8> {
+        self.outputs(name).concat()
+    }
+
+    /// What left through the sink `name` so far, event by event. Replies are named `reply`.
+    ///
+    /// # Panics
+    /// The application has no sink `name`.
+    pub fn outputs(&self, name: &str) -> Vec<Vec<u8>> {
+        assert!(self.plan.sinks.iter().any(|sink| sink.label() == name), "no sink `{name}`");
+        let named = |sink: &SinkId| self.plan.sinks[sink.0 as usize].label() == name;
+        let outputs = self.state.outputs.iter().filter(|(sink, _)| named(sink));
+        outputs.map(|(_, bytes)| bytes.clone()).collect()
+    }
+
+    /// What was refused so far.
+    pub fn refused(&self) -> Vec<Refused> {
+        let name = |source: SourceId| self.plan.sources[source.0 as usize].name.clone();
+        let refused = self.state.refused.iter();
+        refused
+            .map(|(source, reason, bytes)| Refused {
+                source: name(*source),
+                reason: *reason,
+                bytes: bytes.clone(),
+            })
+            .collect()
+    }
+
+    /// Calls `show` with each key and state of the table `name`, in no particular order.
+    ///
+    /// # Panics
+    /// The application has no table `name`.
+    pub fn table(&self, name: &str, mut show: impl FnMut(&dyn Debug, &dyn Debug)) {
+        let table = self.plan.tables.iter().find(|table| table.name == name);
+        table.unwrap_or_else(|| panic!("no table `{name}`")).rows.each(&mut show);
+    }
+
+    fn source(&self, name: &str) -> SourceId {
+        let index = self.plan.sources.iter().position(|source| source.name == name);
+        SourceId(index.unwrap_or_else(|| panic!("no source `{name}`")) as u8)
+    }
+
+    fn cause(&self, source: SourceId) -> Cause {
+        let connection = 1 + u64::from(source.0);
+        let position = self.position[source.0 as usize];
+        Cause { ingress: 0, origin: Origin { connection, position }, source }
+    }
+
+    /// Follows everything in flight to its end.
+    fn settle(&mut self) {
+        while let Some(frame) = self.state.in_flight.pop_front() {
+            let exchange = &self.plan.exchanges[frame.route.exchange.0 as usize];
+            let input = Input {
+                archive: &frame.archive,
+                hash: frame.route.hash,
+                slot: NO_SLOT,
+                cause: frame.cause,
+            };
+            let done = exchange.stage.batch(&[input], &mut self.state);
+            assert_eq!(done, 1, "the interpreter never blocks");
+        }
+    }
+}
+
+struct InFlight {
+    route: Route,
+    cause: Cause,
+    archive: Vec<u8>,
+}
+
+/// The interpreter as a host: a queue, and maps without any cleverness.
+struct Interpreter {
+    reserved: Option<InFlight>,
+    in_flight: VecDeque<InFlight>,
+    outputs: Vec<(SinkId, Vec<u8>)>,
+    refused: Vec<(SourceId, Reason, Vec<u8>)>,
+    rows: Vec<BTreeMap<u64, Vec<u32>>>,
+}
+
+impl Interpreter {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            reserved: None,
+            in_flight: VecDeque::new(),
+            outputs: Vec::new(),
+            refused: Vec::new(),
+            rows: plan.tables.iter().map(|_| BTreeMap::new()).collect(),
+        }
+    }
+}
+
+impl Host for Interpreter {
+    fn reserve(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
+        let frame = InFlight { route, cause: *cause, archive: alloc::vec![0; bytes] };
+        &mut self.reserved.insert(frame).archive
+    }
+
+    fn commit(&mut self) {
+        self.in_flight.push_back(self.reserved.take().expect("reserve comes before commit"));
+    }
+
+    fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {
+        self.outputs.push((sink, bytes.to_vec()));
+    }
+
+    fn blocked(&self) -> bool {
+        false
+    }
+
+    fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
+        let slots = self.rows[table.0 as usize].get(&hash)?;
+        let from = match previous {
+            None => 0,
+            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
+        };
+        slots.get(from).copied()
+    }
+
+    fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
+        self.rows[table.0 as usize].entry(hash).or_default().push(slot);
+    }
+
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32) {
+        let slots = self.rows[table.0 as usize].get_mut(&hash).expect("unbind follows bind");
+        slots.retain(|known| *known != slot);
+    }
+
+    fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]) {
+        self.refused.push((cause.source, reason, bytes.to_vec()));
+    }
+}
