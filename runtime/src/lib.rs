@@ -10,10 +10,22 @@
 //! It must never contain a type of the data that flows, or anything from the crates above.
 #![deny(unsafe_code)]
 
+// In reading order; the blank lines keep it.
 pub mod clock;
-pub mod lanes;
+
 pub mod ring;
 
+pub mod lanes;
+
+pub mod latency;
+
+pub mod counters;
+
+pub mod socket;
+
 pub use clock::{Clock, Nanos};
+pub use counters::Counters;
 pub use lanes::{Lanes, mesh, mesh_bytes};
+pub use latency::{LatencyArray, SharedLatency};
 pub use ring::{Consumer, Position, Producer, ring};
+pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};
