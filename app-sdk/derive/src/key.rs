@@ -1,0 +1,62 @@
+//! `impl Key`: the canonical bytes.
+
+use crate::item::{Item, Part};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Data, spanned::Spanned};
+
+/// A struct appends its fields, an enum its discriminant.
+pub fn key(item: &Item) -> TokenStream {
+    let (sdk, name) = (&item.sdk, item.name());
+    let (append, hash) = match &item.input.data {
+        Data::Enum(_) => discriminant(item),
+        _ => fields(item),
+    };
+    quote! {
+        #[automatically_derived]
+        impl #sdk::key::Key for #name {
+            #[inline]
+            fn append(&self, __bytes: &mut #sdk::key::KeyBytes) {
+                #append
+            }
+
+            #hash
+        }
+    }
+}
+
+fn fields(item: &Item) -> (TokenStream, Option<TokenStream>) {
+    let shapes = item.shapes();
+    let parts = shapes.iter().flat_map(|shape| &shape.fields).collect::<Vec<_>>();
+    let append = parts.iter().map(|part| append(item, part));
+    let append = quote!(#(#append)*);
+    (append, (parts.len() == 1).then(|| delegate(item, parts[0])))
+}
+
+fn append(item: &Item, part: &Part<'_>) -> TokenStream {
+    let (sdk, member, field) = (&item.sdk, &part.member, &part.field.ty);
+    quote_spanned!(field.span()=> <#field as #sdk::key::Key>::append(&self.#member, __bytes);)
+}
+
+/// A struct of one field hashes as the field does, whatever form that takes.
+fn delegate(item: &Item, part: &Part<'_>) -> TokenStream {
+    let (sdk, member, field) = (&item.sdk, &part.member, &part.field.ty);
+    quote! {
+        #[inline]
+        fn hash(&self) -> u64 {
+            <#field as #sdk::key::Key>::hash(&self.#member)
+        }
+    }
+}
+
+fn discriminant(item: &Item) -> (TokenStream, Option<TokenStream>) {
+    let sdk = &item.sdk;
+    let append = quote!(<i64 as #sdk::key::Key>::append(&(*self as i64), __bytes));
+    let hash = quote! {
+        #[inline]
+        fn hash(&self) -> u64 {
+            <i64 as #sdk::key::Key>::hash(&(*self as i64))
+        }
+    };
+    (append, Some(hash))
+}
