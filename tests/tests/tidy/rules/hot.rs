@@ -1,0 +1,123 @@
+//! The event path: no allocation, lock, log, format, system call, clock read or `async`.
+//!
+//! A text search cannot know what runs per event, so the rule covers everything in the hot
+//! folders and has cold code marked, with a reason that a reviewer can judge:
+//!
+//! - `// cold: reason` on the line, or on the line above, excuses the line;
+//! - the same comment right above a function (or among its attributes) excuses the function;
+//! - `#[cold]` excuses the function that carries it.
+//!
+//! Tests inside the folders are excused. The counting allocator, not this search, is the proof.
+
+use crate::finding::Findings;
+use crate::source::{Source, word_starts};
+
+/// The folders of the event path, and the files that head them.
+const HOT: [&str; 6] = [
+    "engine/src/flow/",
+    "engine/src/flow.rs",
+    "engine/src/state/",
+    "engine/src/state.rs",
+    "runtime/src/ring/",
+    "runtime/src/ring.rs",
+];
+
+/// What is banned on the event path, by what it would do there.
+const BANNED: [(&str, &[&str]); 7] = [
+    (
+        "allocates",
+        &[
+            "Vec::new",
+            "Vec::with_capacity",
+            "vec!",
+            "Box::new",
+            "String::new",
+            "to_vec",
+            "to_owned",
+            "to_string",
+            "Rc::new",
+            "Arc::new",
+            "collect",
+        ],
+    ),
+    ("formats", &["format!", "println!", "eprintln!", "print!", "eprint!", "write!", "writeln!"]),
+    ("logs", &["tracing", "log"]),
+    ("reads a clock", &["Instant", "SystemTime"]),
+    ("locks", &["Mutex", "RwLock", "Condvar", "thread::park"]),
+    ("hashes with SipHash", &["HashMap", "HashSet"]),
+    ("enters the kernel", &["std::fs", "std::net", "std::io", "std::env", "rustix", "libc"]),
+];
+
+/// Reports banned calls on the event path, and `async` anywhere but in cold folders.
+pub fn check(source: &Source, findings: &mut Findings) {
+    check_async(source, findings);
+    if HOT.iter().any(|path| source.path.starts_with(path)) {
+        let cold = cold_lines(source);
+        let hot = (0..source.lines.len()).filter(|index| !cold[*index] && !source.is_test(*index));
+        hot.for_each(|index| check_line(source, index, findings));
+    }
+}
+
+fn check_line(source: &Source, index: usize, findings: &mut Findings) {
+    let code = &source.lines[index].code;
+    for (effect, calls) in BANNED {
+        for call in calls.iter().filter(|call| has(code, call)) {
+            let remedy = format!("`{call}` {effect}: move it off the path or mark `// cold: why`");
+            findings.add(source, index, "hot-path", remedy);
+        }
+    }
+}
+
+/// Whether `code` has `call` as a whole: `log` is no part of `catalog`. Importing is no call.
+fn has(code: &str, call: &str) -> bool {
+    let imports = code.trim_start().starts_with("use ") || code.trim_start().starts_with("pub use");
+    let bare = call.trim_end_matches('!');
+    word_starts(code, bare).any(|start| code[start..].starts_with(call)) && !imports
+}
+
+/// Which lines are marked as cold.
+fn cold_lines(source: &Source) -> Vec<bool> {
+    let mut cold = vec![false; source.lines.len()];
+    let mut mark = |lines: std::ops::Range<usize>| lines.for_each(|line| cold[line] = true);
+    source.items_after("#[cold]").into_iter().for_each(&mut mark);
+    for index in (0..source.lines.len()).filter(|index| is_mark(source, *index)) {
+        let below = first_code_below(source, index);
+        mark(index..(below + 1).min(source.lines.len()));
+        let function = source.functions().into_iter().find(|f| f.lines.start == below);
+        if source.lines[index].code.trim().is_empty()
+            && let Some(function) = function
+        {
+            mark(index..function.lines.end);
+        }
+    }
+    cold
+}
+
+/// A mark without a reason is none.
+fn is_mark(source: &Source, index: usize) -> bool {
+    let reason = source.lines[index].comment.split_once("cold:");
+    reason.is_some_and(|(_, reason)| !reason.trim().is_empty())
+}
+
+/// The line itself when it has code, else the first below it that is more than an attribute.
+fn first_code_below(source: &Source, index: usize) -> usize {
+    let is_code = |line: &usize| {
+        let code = source.lines[*line].code.trim();
+        !code.is_empty() && !code.starts_with("#[")
+    };
+    (index..source.lines.len()).find(is_code).unwrap_or(index)
+}
+
+/// In the engine, waiting is for the folders that decide and connect.
+fn check_async(source: &Source, findings: &mut Findings) {
+    let cold = ["engine/src/control", "engine/src/connect"];
+    if !source.path.starts_with("engine/src/") || cold.iter().any(|p| source.path.starts_with(p)) {
+        return;
+    }
+    for (index, line) in source.lines.iter().enumerate() {
+        if ["async", "await"].iter().any(|word| word_starts(&line.code, word).next().is_some()) {
+            let remedy = "`async` is for engine/src/control and engine/src/connect";
+            findings.add(source, index, "async", remedy);
+        }
+    }
+}
