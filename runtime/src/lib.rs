@@ -23,9 +23,12 @@ pub mod counters;
 
 pub mod socket;
 
+pub mod poller;
+
 pub use clock::{Clock, Nanos};
 pub use counters::Counters;
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
+pub use poller::{Poller, PollerKind, Ready, Waker};
 pub use ring::{Consumer, Position, Producer, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};
