@@ -3,7 +3,7 @@
 //! Promises: `Text<N>` takes exactly `N` bytes, natively and archived, is `Copy` and plain.
 
 use crate::value::{Event, Plain, Schema, Value, schema_field, schema_start};
-use core::fmt;
+use core::{fmt, str::FromStr};
 use rkyv::{Archive, Archived, Deserialize, Place, Serialize, rancor::Fallible};
 
 /// Up to `N` bytes of text, filled up with zero bytes at the end.
@@ -79,6 +79,26 @@ impl<const N: usize> Text<N> {
         core::str::from_utf8(self.as_bytes()).ok()
     }
 }
+
+impl<const N: usize> FromStr for Text<N> {
+    type Err = TooLong;
+
+    fn from_str(text: &str) -> Result<Self, TooLong> {
+        Self::try_new(text.as_bytes()).ok_or(TooLong)
+    }
+}
+
+/// A string is too long for a text, or ends with a zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text is too long for its field")
+    }
+}
+
+impl core::error::Error for TooLong {}
 
 impl<const N: usize> Default for Text<N> {
     fn default() -> Self {

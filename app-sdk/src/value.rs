@@ -21,7 +21,7 @@ mod schema;
 pub use archive::{
     Checker, Corrupt, Full, Reader, Stored, Writer, access, archived_bytes, restore, to_vec, write,
 };
-pub use list::Seq;
+pub use list::{Seq, SeqIter};
 pub use schema::{Schema, schema_field, schema_start};
 
 use core::fmt::Debug;
@@ -88,13 +88,7 @@ pub trait Event: Value + Send {
     label = "not a state",
     note = "put `#[state]` on the type"
 )]
-pub trait State: Schema + Stored + Clone + Debug + 'static {
-    /// Name of the state's type, without its path.
-    const NAME: &'static str = Self::TYPE;
-
-    /// Hash of the state's shape: a checkpoint carries it.
-    const SCHEMA: u64 = Self::SHAPE;
-}
+pub trait State: Schema + Stored + Clone + Debug + 'static {}
 
 impl<T: Schema + Stored + Clone + Debug + 'static> State for T {}
 

@@ -86,6 +86,11 @@ impl Item {
         format_ident!("__Archived{}", self.name())
     }
 
+    /// Name of the hidden twin that the archive is derived for.
+    pub fn mirror_name(&self) -> Ident {
+        format_ident!("__Mirror{}", self.name())
+    }
+
     /// Name of what handlers see.
     pub fn view_name(&self) -> Ident {
         match self.plain {

@@ -72,11 +72,19 @@ fn expand(kind: item::Kind, arguments: TokenStream, input: TokenStream) -> Token
 fn expand_item(item: &Item) -> proc_macro2::TokenStream {
     let checks = storage::checks(item);
     let storable = storage::storable(item);
+    let archive = storage::archive(item);
     let schema = schema::schema(item);
-    let view = (item.kind != item::Kind::State).then(|| view::value(item));
+    let view = view::view_type(item);
+    let value = (item.kind != item::Kind::State).then(|| view::value(item));
     let event = (item.kind == item::Kind::Event).then(|| view::event(item));
     let key = (item.kind == item::Kind::Key).then(|| key::key(item));
-    quote!(#checks #storable #schema #view #event #key)
+    quote! {
+        #checks
+        #storable
+        #view
+        #[automatically_derived]
+        const _: () = { #archive #schema #value #event #key };
+    }
 }
 
 /// The error and the item as it was, so that its uses do not add errors of their own.

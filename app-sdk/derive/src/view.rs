@@ -1,6 +1,6 @@
 //! `impl Value`: what handlers see, and how it is built.
 
-use crate::item::{Item, Shape};
+use crate::item::{Item, Kind, Shape};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Data, DeriveInput, Fields, parse_quote};
@@ -35,11 +35,8 @@ fn value_plain(item: &Item) -> TokenStream {
 
 fn value_borrowing(item: &Item) -> TokenStream {
     let view_name = item.view_name();
-    let view = view_type(item);
     let arms = arms(item, item.name(), "lend");
-    let implementation =
-        implementation(item, &quote!(#view_name<'__a>), &quote!(match self { #(#arms)* }));
-    quote!(#view #implementation)
+    implementation(item, &quote!(#view_name<'__a>), &quote!(match self { #(#arms)* }))
 }
 
 fn implementation(item: &Item, view: &TokenStream, lend: &TokenStream) -> TokenStream {
@@ -89,7 +86,10 @@ fn arm(
 }
 
 /// The twin with borrowing fields: same shape, same visibility, same documentation.
-fn view_type(item: &Item) -> TokenStream {
+pub fn view_type(item: &Item) -> Option<TokenStream> {
+    if item.plain || item.kind == Kind::State {
+        return None;
+    }
     let mut view: DeriveInput = item.input.clone();
     view.ident = item.view_name();
     view.generics = parse_quote!(<'__a>);
@@ -109,7 +109,7 @@ fn view_type(item: &Item) -> TokenStream {
         }),
         Data::Union(_) => {}
     }
-    quote!(#view)
+    Some(quote!(#view))
 }
 
 fn view_fields(item: &Item, fields: &mut Fields) {

@@ -172,11 +172,8 @@ impl Framing for Lines {
     #[inline]
     fn split(&self, bytes: &[u8], ended: bool) -> Split {
         let window = &bytes[..bytes.len().min(self.length_max)];
-        match window.iter().position(|&byte| byte == b'\n') {
-            Some(at) => {
-                let end = at - usize::from(at > 0 && bytes[at - 1] == b'\r');
-                Split::Frame { start: 0, end, next: at + 1 }
-            }
+        match find_line_feed(window) {
+            Some(at) => Split::Frame { start: 0, end: line_end(&bytes[..at]), next: at + 1 },
             None => split_open_line(bytes, self.length_max, ended),
         }
     }
@@ -184,6 +181,21 @@ impl Framing for Lines {
     fn frame_bytes_max(&self) -> usize {
         self.length_max
     }
+}
+
+/// Length of a line without the carriage return that may end it.
+#[inline]
+fn line_end(line: &[u8]) -> usize {
+    line.strip_suffix(b"\r").unwrap_or(line).len()
+}
+
+/// Where the first line feed is. Steps of 32 bytes compile to vector compares.
+#[inline]
+fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    let absent = |step: &&[u8]| !step.iter().fold(false, |any, &byte| any | (byte == b'\n'));
+    let skipped = 32 * bytes.chunks_exact(32).take_while(absent).count();
+    let found = bytes[skipped..].iter().position(|&byte| byte == b'\n');
+    found.map(|at| skipped + at)
 }
 
 /// A line whose end is not in sight. A line that is too long is given up piece by piece: each
@@ -194,7 +206,7 @@ fn split_open_line(bytes: &[u8], length_max: usize, ended: bool) -> Split {
         return Split::Skip { next: length_max, reason: Reason::new("line is above the limit") };
     }
     match ended && !bytes.is_empty() {
-        true => Split::Frame { start: 0, end: bytes.len(), next: bytes.len() },
+        true => Split::Frame { start: 0, end: line_end(bytes), next: bytes.len() },
         false => Split::More(0),
     }
 }

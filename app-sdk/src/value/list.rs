@@ -57,9 +57,81 @@ impl<'a, T: Value> Seq<'a, T> {
 
     /// All elements in order.
     #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = View<'a, T>> + use<'a, T> {
-        let seq = *self;
-        (0..seq.len()).map(move |index| seq.get(index).expect("index is below the length"))
+    pub fn iter(&self) -> SeqIter<'a, T> {
+        SeqIter(*self)
+    }
+
+    #[inline]
+    fn split_first(self) -> Option<(View<'a, T>, Self)> {
+        match self.0 {
+            Items::Archived(items) => {
+                items.split_first().map(|(one, rest)| (T::view(one), Self(Items::Archived(rest))))
+            }
+            Items::Owned(items) => {
+                items.split_first().map(|(one, rest)| (T::lend(one), Self(Items::Owned(rest))))
+            }
+        }
+    }
+
+    #[inline]
+    fn split_last(self) -> Option<(View<'a, T>, Self)> {
+        match self.0 {
+            Items::Archived(items) => {
+                items.split_last().map(|(one, rest)| (T::view(one), Self(Items::Archived(rest))))
+            }
+            Items::Owned(items) => {
+                items.split_last().map(|(one, rest)| (T::lend(one), Self(Items::Owned(rest))))
+            }
+        }
+    }
+}
+
+/// Reads a [`Seq`] from either end.
+#[derive(Clone, Debug)]
+pub struct SeqIter<'a, T: Value>(Seq<'a, T>);
+
+impl<'a, T: Value> Iterator for SeqIter<'a, T> {
+    type Item = View<'a, T>;
+
+    #[inline]
+    fn next(&mut self) -> Option<View<'a, T>> {
+        let (one, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(one)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len(), Some(self.0.len()))
+    }
+}
+
+impl<T: Value> DoubleEndedIterator for SeqIter<'_, T> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (one, rest) = self.0.split_last()?;
+        self.0 = rest;
+        Some(one)
+    }
+}
+
+impl<T: Value> ExactSizeIterator for SeqIter<'_, T> {}
+
+impl<'a, T: Value> IntoIterator for Seq<'a, T> {
+    type Item = View<'a, T>;
+    type IntoIter = SeqIter<'a, T>;
+
+    fn into_iter(self) -> SeqIter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<'a, T: Value> IntoIterator for &Seq<'a, T> {
+    type Item = View<'a, T>;
+    type IntoIter = SeqIter<'a, T>;
+
+    fn into_iter(self) -> SeqIter<'a, T> {
+        self.iter()
     }
 }
 
@@ -107,6 +179,21 @@ impl<T: Value> Value for Vec<T> {
 }
 
 impl<T: Value + Send> Event for Vec<T> {}
+
+impl<T: Value> Value for Box<[T]> {
+    type View<'a> = Seq<'a, T>;
+    const PLAIN: bool = false;
+
+    #[inline]
+    fn view(archived: &Archived<Self>) -> Seq<'_, T> {
+        Seq(Items::Archived(archived.get()))
+    }
+
+    #[inline]
+    fn lend(&self) -> Seq<'_, T> {
+        Seq(Items::Owned(self))
+    }
+}
 
 impl Value for String {
     type View<'a> = &'a str;
