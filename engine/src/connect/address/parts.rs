@@ -1,0 +1,137 @@
+//! Takes the text of an address apart, one part after the other.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Edge, Error, GeneratorAddress, HostPort};
+
+/// An address taken apart. Options are taken out one by one; what stays is unknown.
+pub(super) struct Parts<'a> {
+    text: &'a str,
+    pub(super) scheme: &'a str,
+    rest: &'a str,
+    options: Vec<(&'a str, &'a str)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn split(text: &'a str, edge: Edge) -> Result<Self, Error> {
+        let (scheme, behind) =
+            text.split_once(':').ok_or_else(|| Error::NoScheme { text: text.to_string(), edge })?;
+        let (rest, options) = behind.split_once('?').unwrap_or((behind, ""));
+        let pair = |option: &'a str| option.split_once('=').unwrap_or((option, ""));
+        let options = options.split('&').filter(|option| !option.is_empty()).map(pair).collect();
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        Ok(Self { text, scheme, rest, options, known: Vec::new() })
+    }
+
+    pub(super) fn host_port(&self) -> Result<HostPort, Error> {
+        let whole = || self.malformed("it names no port", "`tcp://HOST:PORT`");
+        let (host, port) = match self.rest.strip_prefix('[') {
+            Some(open) => open
+                .split_once("]:")
+                .ok_or_else(|| self.malformed("`[` needs `]:PORT`", "`tcp://[::1]:PORT`"))?,
+            None => self.rest.rsplit_once(':').ok_or_else(whole)?,
+        };
+        if host.contains(':') && !self.rest.starts_with('[') {
+            let cause = "an IPv6 address stands in brackets";
+            return Err(self.malformed(cause, "`tcp://[::1]:PORT`"));
+        }
+        if host.is_empty() {
+            let remedy = "`tcp://127.0.0.1:PORT`, or `tcp://0.0.0.0:PORT` to listen everywhere";
+            return Err(self.malformed("it names no host", remedy));
+        }
+        if port.is_empty() {
+            return Err(whole());
+        }
+        let bad = |_| self.malformed("its port is no number from 0 to 65535", "`tcp://HOST:PORT`");
+        Ok(HostPort { host: host.to_string(), port: port.parse().map_err(bad)? })
+    }
+
+    pub(super) fn peer(&self) -> Result<HostPort, Error> {
+        let peer = self.host_port()?;
+        match peer.port {
+            0 => Err(self.malformed("nobody listens at port 0", "the port of the peer")),
+            _ => Ok(peer),
+        }
+    }
+
+    pub(super) fn path(&self) -> Result<PathBuf, Error> {
+        match self.rest {
+            "" => Err(self.malformed("it names no file", "`file:PATH`")),
+            path => Ok(PathBuf::from(path)),
+        }
+    }
+
+    pub(super) fn generator(&mut self) -> Result<GeneratorAddress, Error> {
+        if self.rest.is_empty() {
+            return Err(self.malformed("it names no generator", "`gen:NAME`"));
+        }
+        let default = GeneratorAddress::new(self.rest);
+        let rate = match self.take("rate") {
+            None => default.rate,
+            Some("max") => None,
+            Some(value) => Some(self.value("rate", value, "events per second from 1, or `max`")?),
+        };
+        let seed = self.number("seed", "a number")?.unwrap_or(default.seed);
+        let count = self.number("count", "a number of events")?;
+        Ok(GeneratorAddress { rate, seed, count, ..default })
+    }
+
+    pub(super) fn nothing(&self) -> Result<(), Error> {
+        match self.rest {
+            "" => Ok(()),
+            _ => Err(self.malformed("nothing follows this scheme", "the scheme and its `:` alone")),
+        }
+    }
+
+    fn take(&mut self, option: &'static str) -> Option<&'a str> {
+        self.known.push(option);
+        let index = self.options.iter().position(|(name, _)| *name == option)?;
+        Some(self.options.remove(index).1)
+    }
+
+    pub(super) fn number<T: FromStr>(
+        &mut self,
+        option: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, Error> {
+        let value = self.take(option);
+        value.map(|value| self.value(option, value, expected)).transpose()
+    }
+
+    fn value<T: FromStr>(
+        &self,
+        option: &'static str,
+        value: &str,
+        expected: &'static str,
+    ) -> Result<T, Error> {
+        let bad = |_| Error::BadOption {
+            text: self.text.to_string(),
+            option,
+            value: value.to_string(),
+            expected,
+        };
+        value.replace('_', "").parse().map_err(bad)
+    }
+
+    fn malformed(&self, cause: &'static str, remedy: &'static str) -> Error {
+        Error::Malformed { text: self.text.to_string(), cause, remedy }
+    }
+
+    pub(super) fn unknown_scheme(&self, edge: Edge) -> Error {
+        let (text, scheme) = (self.text.to_string(), self.scheme.to_string());
+        Error::UnknownScheme { text, scheme, edge }
+    }
+
+    /// Nothing may be left over: a misspelt option would otherwise be silently ignored.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let Some((option, _)) = self.options.first() else { return Ok(()) };
+        let known = match self.known.contains(option) {
+            true => "it is given twice, give it once".to_string(),
+            false if self.known.is_empty() => format!("`{}` has none", self.scheme),
+            false => format!("`{}` has `{}`", self.scheme, self.known.join("`, `")),
+        };
+        Err(Error::UnknownOption { text: self.text.to_string(), option: option.to_string(), known })
+    }
+}

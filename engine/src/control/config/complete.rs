@@ -1,0 +1,265 @@
+//! The gate between what was configured and what runs: [`Config::complete`].
+
+use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
+
+use super::cpus::print_cpus;
+use super::{
+    BUFFER_BYTES_MAX, Config, DEMONSTRATION_SECONDS, Error, Errors, INLET_BYTES_MIN,
+    LANE_BYTES_MAX, LANE_BYTES_MIN, OUTLET_BYTES_MIN, PARTITIONS_MAX, cpus_allowed,
+};
+
+/// What a configuration has to know about its application.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The application's name.
+    pub application: &'a str,
+    /// Each source, and whether a generator has the same name.
+    pub sources: &'a [(&'a str, bool)],
+    /// Each named sink; replies have no name and no address.
+    pub sinks: &'a [&'a str],
+}
+
+/// A configuration behind the gate: valid, and complete for its application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The configuration.
+    pub config: Config,
+    /// One line for standard error, if something was decided that nobody asked for.
+    pub notice: Option<String>,
+}
+
+impl Config {
+    /// Checks everything, and fills in a demonstration if no address is given at all and every
+    /// source has a generator of its own name.
+    ///
+    /// # Errors
+    /// All that is wrong, in one go: edges without address, addresses without edge, limits out of
+    /// range, CPUs that this process may not use, an admin port that is not on loopback.
+    pub fn complete(mut self, facts: &Facts<'_>) -> Result<Ready, Errors> {
+        let notice = self.demonstrate(facts);
+        let mut list = self.check_sources(facts);
+        list.extend(self.check_sinks(facts));
+        list.extend(self.check_cores(&cpus_allowed()));
+        list.extend(self.check_limits());
+        let admin = self.admin.filter(|address| !address.ip().is_loopback());
+        list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
+        match list.is_empty() {
+            true => Ok(Ready { config: self, notice }),
+            false => Err(Errors { application: facts.application.to_string(), list }),
+        }
+    }
+
+    fn demonstrate(&mut self, facts: &Facts<'_>) -> Option<String> {
+        let unconfigured = self.sources.is_empty() && self.sinks.is_empty();
+        let generated = facts.sources.iter().all(|(_, generator)| *generator);
+        if !unconfigured || !generated || facts.sources.is_empty() {
+            return None;
+        }
+        for (name, _) in facts.sources {
+            let address = SourceAddress::Generator(GeneratorAddress::new(*name));
+            self.sources.insert(name.to_string(), address);
+        }
+        self.sinks.extend(facts.sinks.iter().map(|name| (name.to_string(), SinkAddress::Null)));
+        let seconds = *self.seconds.get_or_insert(DEMONSTRATION_SECONDS);
+        Some(format!(
+            "no address is given: `{}` runs on generated events for {seconds} s and drops its \
+             outputs; see --help for --source and --sink",
+            facts.application
+        ))
+    }
+
+    fn check_sources(&self, facts: &Facts<'_>) -> Vec<Error> {
+        let names: Vec<&str> = facts.sources.iter().map(|(name, _)| *name).collect();
+        let missing = facts.sources.iter().filter(|(name, _)| !self.sources.contains_key(*name));
+        let remedy = |name: &str, generator: bool| match generator {
+            true => format!("--source {name}=gen:{name}"),
+            false => format!("--source {name}=tcp://HOST:PORT` or `--source {name}=file:PATH"),
+        };
+        let missing = missing.map(|(name, generator)| Error::NoAddress {
+            edge: Edge::Source,
+            name: name.to_string(),
+            remedy: remedy(name, *generator),
+        });
+        missing.chain(unknown(Edge::Source, self.sources.keys(), &names)).collect()
+    }
+
+    fn check_sinks(&self, facts: &Facts<'_>) -> Vec<Error> {
+        let missing = facts.sinks.iter().filter(|name| !self.sinks.contains_key(**name));
+        let missing = missing.map(|name| Error::NoAddress {
+            edge: Edge::Sink,
+            name: name.to_string(),
+            remedy: format!("--sink {name}=tcp://HOST:PORT` or `--sink {name}=null:"),
+        });
+        missing.chain(unknown(Edge::Sink, self.sinks.keys(), facts.sinks)).collect()
+    }
+
+    fn check_cores(&self, allowed: &[usize]) -> Vec<Error> {
+        if self.cores.is_empty() {
+            return vec![Error::NoCores { allowed: print_cpus(allowed) }];
+        }
+        let forbidden = self.cores.iter().filter(|cpu| !allowed.contains(cpu));
+        let mut list: Vec<Error> = forbidden
+            .map(|&cpu| Error::CpuNotAllowed { cpu, allowed: print_cpus(allowed) })
+            .collect();
+        let Some(state_cores) = &self.state_cores else { return list };
+        let cores = || print_cpus(&self.cores);
+        if state_cores.is_empty() {
+            list.push(Error::NoStateCores { cores: cores() });
+        }
+        let strangers = state_cores.iter().filter(|cpu| !self.cores.contains(cpu));
+        list.extend(strangers.map(|&cpu| Error::NotACore { cpu, cores: cores() }));
+        list
+    }
+
+    fn check_limits(&self) -> Vec<Error> {
+        let bytes =
+            |name, value: usize, min, max| limit(name, value as u64, min as u64, max as u64);
+        let mut list: Vec<Error> = [
+            bytes("lane_bytes", self.lane_bytes, LANE_BYTES_MIN, LANE_BYTES_MAX),
+            bytes("inlet_bytes", self.inlet_bytes, INLET_BYTES_MIN, BUFFER_BYTES_MAX),
+            bytes("outlet_bytes", self.outlet_bytes, OUTLET_BYTES_MIN, BUFFER_BYTES_MAX),
+            bytes("partitions", self.partitions, 1, PARTITIONS_MAX),
+            limit("heartbeat_seconds", self.heartbeat_seconds, 1, SECONDS_MAX),
+            limit("drain_seconds", self.drain_seconds, 0, SECONDS_MAX),
+            limit("spin_us", self.spin_us, 0, SPIN_US_MAX),
+            self.seconds.and_then(|seconds| limit("seconds", seconds, 1, SECONDS_MAX)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if list.iter().all(|error| !matches!(error, Error::Range { name: "lane_bytes", .. }))
+            && !self.lane_bytes.is_power_of_two()
+        {
+            let range = format!("a power of two, such as {}", self.lane_bytes.next_power_of_two());
+            let value = self.lane_bytes as u64;
+            list.push(Error::Range { name: "lane_bytes", value, range });
+        }
+        list
+    }
+}
+
+fn limit(name: &'static str, value: u64, min: u64, max: u64) -> Option<Error> {
+    let range = || format!("a number from {min} to {max}");
+    (!(min..=max).contains(&value)).then(|| Error::Range { name, value, range: range() })
+}
+
+fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&str]) -> Vec<Error> {
+    let list = match known {
+        [] => "it has none".to_string(),
+        names => format!("it has `{}`", names.join("`, `")),
+    };
+    let strangers = given.filter(|name| !known.contains(&name.as_str()));
+    strangers.map(|name| Error::Unknown { edge, name: name.clone(), known: list.clone() }).collect()
+}
+
+/// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+/// Most microseconds to spin: a second, beyond which `spin` is the honest choice.
+const SPIN_US_MAX: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts<'static> = Facts {
+        application: "market-spread",
+        sources: &[("orders", true), ("quotes", true)],
+        sinks: &["rejections"],
+    };
+
+    fn source(text: &str) -> SourceAddress {
+        text.parse().expect("a source")
+    }
+
+    fn errors(config: Config) -> String {
+        config.complete(&FACTS).expect_err("an incomplete configuration").to_string()
+    }
+
+    fn demonstration() -> Config {
+        Config::default().complete(&FACTS).expect("a demonstration").config
+    }
+
+    fn check_error(config: Config, parts: &[&str]) {
+        let text = errors(config);
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_given_is_a_demonstration() {
+        let ready = Config::default().complete(&FACTS).expect("a demonstration");
+        assert_eq!(ready.config.sources["quotes"], source("gen:quotes"));
+        assert_eq!(ready.config.sinks["rejections"], SinkAddress::Null);
+        assert_eq!(ready.config.seconds, Some(10));
+        let notice = ready.notice.expect("a notice");
+        assert!(notice.contains("for 10 s"), "{notice}");
+        assert!(!notice.contains('\n'));
+    }
+
+    #[test]
+    fn a_demonstration_keeps_the_seconds_given() {
+        let config = Config { seconds: Some(2), ..Config::default() };
+        assert_eq!(config.complete(&FACTS).expect("a demonstration").config.seconds, Some(2));
+    }
+
+    #[test]
+    fn without_generators_nothing_is_invented() {
+        let facts = Facts { sources: &[("orders", true), ("quotes", false)], ..FACTS };
+        let text = Config::default().complete(&facts).expect_err("no address").to_string();
+        assert_eq!(
+            text,
+            "application `market-spread` cannot run as configured:\
+             \n  - source `orders` has no address: add `--source orders=gen:orders`\
+             \n  - source `quotes` has no address: add `--source quotes=tcp://HOST:PORT` or \
+             `--source quotes=file:PATH`\
+             \n  - sink `rejections` has no address: add `--sink rejections=tcp://HOST:PORT` or \
+             `--sink rejections=null:`"
+        );
+    }
+
+    #[test]
+    fn a_missing_sink_tells_the_null_sink() {
+        let config =
+            Config::default().source("orders", source("gen:a")).source("quotes", source("gen:b"));
+        check_error(config, &["--sink rejections=null:"]);
+    }
+
+    #[test]
+    fn unknown_names_list_the_known_ones() {
+        let config = demonstration().source("order", source("gen:orders"));
+        check_error(config, &["no source `order`: it has `orders`, `quotes`"]);
+        check_error(demonstration().sink("x", SinkAddress::Null), &["it has `rejections`"]);
+    }
+
+    #[test]
+    fn cores_must_be_allowed() {
+        let base = demonstration();
+        let allowed = base.cores[0];
+        check_error(Config { cores: vec![], ..base.clone() }, &["`cores` is empty"]);
+        check_error(Config { cores: vec![1023], ..base.clone() }, &["CPU 1023", "allowed are"]);
+        let stranger = Some(vec![allowed, 1000]);
+        check_error(Config { state_cores: stranger, ..base.clone() }, &["CPU 1000", "`cores`"]);
+        check_error(Config { state_cores: Some(vec![]), ..base.clone() }, &["`state_cores` is"]);
+        let shared = Config { cores: vec![allowed; 8], ..base };
+        assert!(shared.complete(&FACTS).is_ok());
+    }
+
+    #[test]
+    fn limits_name_their_range() {
+        let base = demonstration();
+        let odd = Config { lane_bytes: 5000, ..base.clone() };
+        check_error(odd, &["`lane_bytes` cannot be 5000", "power of two, such as 8192"]);
+        let small = Config { lane_bytes: 100, ..base.clone() };
+        check_error(small, &["`lane_bytes` cannot be 100: it is a number from 4096"]);
+        let none = Config { partitions: 0, seconds: Some(0), ..base.clone() };
+        check_error(none, &["`partitions` cannot be 0", "`seconds` cannot be 0"]);
+        assert!(Config { partitions: 1000, ..base }.complete(&FACTS).is_ok());
+    }
+
+    #[test]
+    fn the_admin_port_stays_on_loopback() {
+        let open = Config { admin: "0.0.0.0:9090".parse().ok(), ..demonstration() };
+        check_error(open, &["0.0.0.0:9090 is not on loopback", "127.0.0.1:9090"]);
+    }
+}

@@ -1,0 +1,183 @@
+//! What can be wrong with a configuration, each with its cause and its remedy.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::connect::address;
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file `{}`: {cause}: check the path of `--config`",
+        path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The configuration file is no TOML, or has an unknown key or a value of another type.
+    #[error("the configuration file `{}` is wrong:\n{cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where and what, with the keys that there are.
+        cause: toml::de::Error,
+    },
+    /// A value in the configuration file cannot be used.
+    #[error("the configuration file `{}` is wrong: {cause}", path.display())]
+    FileValue {
+        /// The file.
+        path: PathBuf,
+        /// Which value, and why.
+        cause: Box<Error>,
+    },
+    /// An address cannot be used.
+    #[error("{what}: {cause}")]
+    Address {
+        /// Whose address it is.
+        what: String,
+        /// Why.
+        cause: address::Error,
+    },
+    /// An address that only an embedding program can serve.
+    #[error(
+        "{what} has the address `channel:`, which only a program that embeds the engine can \
+         serve: give it another one"
+    )]
+    ChannelOutside {
+        /// Whose address it is.
+        what: String,
+    },
+    /// One name has two addresses on the command line.
+    #[error("`--{edge} {name}=…` is given twice: give each name one address")]
+    Repeated {
+        /// Source or sink.
+        edge: address::Edge,
+        /// The name.
+        name: String,
+    },
+    /// A list of CPUs cannot be understood.
+    #[error("`{text}` is no list of CPUs: write numbers and ranges like `0,2-3`")]
+    CpuList {
+        /// The list.
+        text: String,
+    },
+    /// There is no core at all.
+    #[error("`cores` is empty: name at least one CPU, allowed are {allowed}")]
+    NoCores {
+        /// CPUs that this process may use.
+        allowed: String,
+    },
+    /// A CPU does not exist, or the process may not use it.
+    #[error(
+        "`cores` names CPU {cpu}, which does not exist or is not allowed here: \
+         allowed are {allowed} (see `taskset -p` and the cpuset of the container)"
+    )]
+    CpuNotAllowed {
+        /// The CPU.
+        cpu: usize,
+        /// CPUs that this process may use.
+        allowed: String,
+    },
+    /// A core that shall own state does not exist.
+    #[error(
+        "`state_cores` names CPU {cpu}, which is not among `cores` ({cores}): \
+         add it to `cores`, or take one of these"
+    )]
+    NotACore {
+        /// The CPU.
+        cpu: usize,
+        /// The CPUs of `cores`.
+        cores: String,
+    },
+    /// Nobody would own the state.
+    #[error("`state_cores` is empty: name at least one of `cores` ({cores}), or leave it out")]
+    NoStateCores {
+        /// The CPUs of `cores`.
+        cores: String,
+    },
+    /// A strategy of that name does not exist.
+    #[error("`idle` cannot be `{text}`: it is `spin`, `adaptive` or `park`")]
+    Idle {
+        /// What was given.
+        text: String,
+    },
+    /// A form of report of that name does not exist.
+    #[error("`report` cannot be `{text}`: it is `text` or `json`")]
+    Report {
+        /// What was given.
+        text: String,
+    },
+    /// A number is outside its limits.
+    #[error("`{name}` cannot be {value}: it is {range}")]
+    Range {
+        /// The limit's name.
+        name: &'static str,
+        /// What was given.
+        value: u64,
+        /// What it may be.
+        range: String,
+    },
+    /// The admin port would be open to the network.
+    #[error(
+        "the admin address {address} is not on loopback: take 127.0.0.1:{} or [::1]:{}, and reach \
+         it from elsewhere through a tunnel", address.port(), address.port()
+    )]
+    AdminNotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The text is no socket address.
+    #[error("`admin` cannot be `{text}`: it is a loopback address and port like `127.0.0.1:9090`")]
+    Admin {
+        /// What was given.
+        text: String,
+    },
+    /// A source or sink has no address.
+    #[error("{edge} `{name}` has no address: add `{remedy}`")]
+    NoAddress {
+        /// Source or sink.
+        edge: address::Edge,
+        /// Its name.
+        name: String,
+        /// What to add to the command line.
+        remedy: String,
+    },
+    /// An address is given to something that the application does not have.
+    #[error("the application has no {edge} `{name}`: {known}")]
+    Unknown {
+        /// Source or sink.
+        edge: address::Edge,
+        /// The name.
+        name: String,
+        /// What it has instead.
+        known: String,
+    },
+}
+
+/// All that is wrong with a configuration, found before anything runs.
+#[derive(Debug)]
+pub struct Errors {
+    pub(super) application: String,
+    pub(super) list: Vec<Error>,
+}
+
+impl Errors {
+    /// The errors: addresses first, then limits.
+    pub fn list(&self) -> &[Error] {
+        &self.list
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "application `{}` cannot run as configured:", self.application)?;
+        self.list.iter().try_for_each(|error| write!(f, "\n  - {error}"))
+    }
+}
+
+impl std::error::Error for Errors {}

@@ -1,0 +1,193 @@
+//! The configuration file: TOML with the names of [`Config`], an unknown key is an error.
+//!
+//! ```toml
+//! cores = "0,2-3"
+//! idle = "spin"
+//!
+//! [sources]
+//! orders = "tcp://127.0.0.1:7000"
+//!
+//! [sinks]
+//! rejections = "file:rejections.bin"
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::connect::address::{self, SinkAddress, SourceAddress};
+
+use super::{Config, Error, Report, parse_cpus, parse_idle};
+
+/// A configuration file as it stands; whatever it leaves out keeps its default.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is described where it goes: at `Config`")]
+pub struct ConfigFile {
+    #[serde(default)]
+    pub sources: BTreeMap<String, String>,
+    #[serde(default)]
+    pub sinks: BTreeMap<String, String>,
+    pub cores: Option<String>,
+    pub state_cores: Option<String>,
+    pub idle: Option<String>,
+    pub spin_us: Option<u64>,
+    pub seconds: Option<u64>,
+    pub report: Option<String>,
+    pub admin: Option<String>,
+    pub dead_letters: Option<String>,
+    pub lane_bytes: Option<usize>,
+    pub inlet_bytes: Option<usize>,
+    pub outlet_bytes: Option<usize>,
+    pub partitions: Option<usize>,
+    pub heartbeat_seconds: Option<u64>,
+    pub drain_seconds: Option<u64>,
+    pub progress: Option<bool>,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path` over the defaults.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, has a key that does not exist or a value that cannot be
+    /// used. Whether the values fit the application is decided by [`Config::complete`].
+    pub fn read(path: &Path) -> Result<Config, Error> {
+        let unreadable = |cause| Error::Unreadable { path: path.to_path_buf(), cause };
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Config, Error> {
+        let wrong = |cause| Error::File { path: path.to_path_buf(), cause };
+        let file: Self = toml::from_str(text).map_err(wrong)?;
+        let mut config = Config::default();
+        file.apply(&mut config).map_err(|cause| Error::FileValue {
+            path: path.to_path_buf(),
+            cause: Box::new(cause),
+        })?;
+        Ok(config)
+    }
+
+    fn apply(self, config: &mut Config) -> Result<(), Error> {
+        for (name, text) in self.sources {
+            let address = parse_source(&format!("source `{name}`"), &text)?;
+            config.sources.insert(name, address);
+        }
+        for (name, text) in self.sinks {
+            let address = parse_sink(&format!("sink `{name}`"), &text)?;
+            config.sinks.insert(name, address);
+        }
+        set(&mut config.cores, self.cores.as_deref().map(parse_cpus).transpose()?);
+        let state_cores = self.state_cores.as_deref().map(parse_cpus).transpose()?;
+        config.state_cores = state_cores.or(config.state_cores.take());
+        set(&mut config.idle, self.idle.as_deref().map(idle).transpose()?);
+        set(&mut config.report, self.report.as_deref().map(report).transpose()?);
+        let bad_admin = |text: String| text.parse().map_err(|_| Error::Admin { text });
+        config.admin = self.admin.map(bad_admin).transpose()?;
+        let sink = |text: String| parse_sink("`dead_letters`", &text);
+        config.dead_letters = self.dead_letters.map(sink).transpose()?;
+        config.seconds = self.seconds;
+        set(&mut config.spin_us, self.spin_us);
+        set(&mut config.lane_bytes, self.lane_bytes);
+        set(&mut config.inlet_bytes, self.inlet_bytes);
+        set(&mut config.outlet_bytes, self.outlet_bytes);
+        set(&mut config.partitions, self.partitions);
+        set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
+        set(&mut config.drain_seconds, self.drain_seconds);
+        set(&mut config.progress, self.progress);
+        Ok(())
+    }
+}
+
+/// Overwrites `target` if there is a value.
+pub(in crate::control) fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+/// An address as a file or command line may give it to a source.
+pub(in crate::control) fn parse_source(what: &str, text: &str) -> Result<SourceAddress, Error> {
+    match parse_address(what, text)? {
+        SourceAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
+        address => Ok(address),
+    }
+}
+
+/// An address as a file or command line may give it to a sink.
+pub(in crate::control) fn parse_sink(what: &str, text: &str) -> Result<SinkAddress, Error> {
+    match parse_address(what, text)? {
+        SinkAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
+        address => Ok(address),
+    }
+}
+
+fn parse_address<T: FromStr<Err = address::Error>>(what: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|cause| Error::Address { what: what.to_string(), cause })
+}
+
+fn idle(text: &str) -> Result<potoroo_runtime::Idle, Error> {
+    parse_idle(text).ok_or_else(|| Error::Idle { text: text.to_string() })
+}
+
+fn report(text: &str) -> Result<Report, Error> {
+    match text {
+        "text" => Ok(Report::Text),
+        "json" => Ok(Report::Json),
+        _ => Err(Error::Report { text: text.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        ConfigFile::parse(text, Path::new("deploy.toml"))
+    }
+
+    fn check_error(text: &str, parts: &[&str]) {
+        let message = parse(text).expect_err("a wrong file").to_string();
+        for part in parts.iter().chain(&["deploy.toml"]) {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+
+    #[test]
+    fn a_file_overwrites_the_defaults() {
+        let text = "cores = '0,0'\nidle = 'park'\nreport = 'json'\nlane_bytes = 8192\n\
+                    admin = '127.0.0.1:9090'\ndead_letters = 'file:dead'\nseconds = 3\n\
+                    [sources]\norders = 'tcp://[::1]:7000'\n[sinks]\nout = 'stdout:'";
+        let config = parse(text).expect("a configuration");
+        assert_eq!(config.cores, [0, 0]);
+        assert_eq!(config.idle, potoroo_runtime::Idle::Park);
+        assert_eq!((config.report, config.lane_bytes), (Report::Json, 8192));
+        assert_eq!(config.seconds, Some(3));
+        assert_eq!(config.sources["orders"].to_string(), "tcp://[::1]:7000");
+        assert_eq!(config.sinks["out"], SinkAddress::Stdout);
+        assert_eq!(config.partitions, Config::default().partitions);
+        assert_eq!(parse("").expect("an empty file"), Config::default());
+    }
+
+    #[test]
+    fn wrong_files_name_the_key_and_the_known_ones() {
+        check_error("idel = 'park'", &["unknown field `idel`", "`idle`", "line 1"]);
+        check_error("idle = 'busy'", &["`idle` cannot be `busy`", "`adaptive`"]);
+        check_error("report = 'xml'", &["`text` or `json`"]);
+        check_error("cores = 'all'", &["`all` is no list of CPUs"]);
+        check_error("admin = 'localhost'", &["`localhost`", "127.0.0.1:9090"]);
+        check_error("lane_bytes = 'big'", &["invalid type", "line 1"]);
+        check_error("[sources]\norders = 'ftp://x'", &["source `orders`", "`ftp`"]);
+        check_error("[sinks]\nout = 'channel:'", &["sink `out`", "embeds the engine"]);
+        check_error("[sources", &["TOML parse error"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = ConfigFile::read(Path::new("no/such.toml")).expect_err("no file").to_string();
+        assert!(error.contains("no/such.toml") && error.contains("--config"), "{error}");
+    }
+}

@@ -1,0 +1,53 @@
+//! How the process of an application ends: the few exit codes, in one place.
+//!
+//! A bug ends the process by abort (signal 6), which no code here stands for.
+
+use std::process::ExitCode;
+
+/// Why the process ends. The discriminant is its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was processed and delivered: the sources ended, the time was over, or a signal
+    /// asked to stop.
+    Done = 0,
+    /// The application or its configuration cannot run. Nothing was processed.
+    Refused = 1,
+    /// The command line is wrong; clap ends the process with this code.
+    Usage = 2,
+    /// It stopped, but not everything could be delivered within the time to drain.
+    Undelivered = 3,
+    /// A core stopped turning, and the watchdog of the runtime ended the process.
+    CoreStalled = 70,
+}
+
+impl Exit {
+    /// The list for `--help`.
+    pub const HELP: &'static str = "Exit codes:
+   0  finished: everything was processed and delivered
+   1  the application or its configuration cannot run; nothing was processed
+   2  the command line is wrong
+   3  stopped, but not everything could be delivered within --drain-seconds
+  70  a core stopped turning for --heartbeat-seconds";
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn help_names_every_code() {
+        let codes = [Exit::Done, Exit::Refused, Exit::Usage, Exit::Undelivered, Exit::CoreStalled];
+        for code in codes {
+            let line = format!("\n{:4}  ", code as u8);
+            assert!(Exit::HELP.contains(&line), "{code:?} is not in the help");
+        }
+        assert_eq!(Exit::HELP.lines().count(), codes.len() + 1);
+    }
+}

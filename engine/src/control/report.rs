@@ -1,0 +1,268 @@
+//! What an application did: counts and latencies, as data first, then as text and as JSON.
+//!
+//! Owns the form of every report, so that the summary, the progress line and the admin port say
+//! the same thing in the same words. It never measures anything: whoever runs the cores fills a
+//! [`Snapshot`] in.
+
+mod json;
+mod progress;
+mod text;
+
+use std::fs;
+
+use hdrhistogram::Histogram;
+use potoroo_runtime::Idle;
+
+pub use progress::progress_line;
+
+/// The quantiles of every report: name in text, name in JSON, value from 0 to 1.
+pub const QUANTILES: [(&str, &str, f64); 5] = [
+    ("p50", "p50", 0.5),
+    ("p90", "p90", 0.9),
+    ("p99", "p99", 0.99),
+    ("p99.9", "p99_9", 0.999),
+    ("p99.99", "p99_99", 0.9999),
+];
+
+/// What an application did up to a moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The application's name.
+    pub application: String,
+    /// The machine that it was measured on, from [`host_label`].
+    pub host: String,
+    /// Seconds since the sources were opened.
+    pub seconds: f64,
+    /// Cores of the engine.
+    pub cores: usize,
+    /// What an idle core does.
+    pub idle: Idle,
+    /// Its sources, in the application's order.
+    pub sources: Vec<SourceSummary>,
+    /// Its sinks and replies, in the application's order.
+    pub sinks: Vec<SinkSummary>,
+    /// Its tables, in the application's order.
+    pub tables: Vec<TableSummary>,
+    /// Its ways from source to end.
+    pub paths: Vec<PathSummary>,
+    /// Replies whose connection was gone.
+    pub replies_without_connection: u64,
+    /// Events that were decoded or emitted but could not be delivered before the end.
+    pub undelivered: u64,
+}
+
+/// What came through one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceSummary {
+    /// Its name.
+    pub name: String,
+    /// Events decoded.
+    pub events: u64,
+    /// Bytes taken in; 0 for generators and channels.
+    pub bytes: u64,
+    /// Frames that could not be understood: dead letters.
+    pub refused: u64,
+}
+
+/// What left through one sink or reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkSummary {
+    /// Its name, `reply` for a reply.
+    pub name: String,
+    /// Events encoded for it.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How often it had no room and pushed back.
+    pub waits: u64,
+}
+
+/// What one table holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSummary {
+    /// Its name.
+    pub name: String,
+    /// Rows over all partitions.
+    pub rows: u64,
+    /// Bytes that they and their index take.
+    pub bytes: u64,
+}
+
+/// How one way from a source to an end went.
+#[derive(Clone, Debug)]
+pub struct PathSummary {
+    /// The source's name.
+    pub source: String,
+    /// Name of the sink, reply or table at its end.
+    pub end: String,
+    /// Its name in reports: `orders → rejections`.
+    pub label: String,
+    /// Latency of each event in nanoseconds, from ingress (for generators: the intended time) to
+    /// the effect.
+    pub latency: Histogram<u64>,
+}
+
+/// Why an application stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// All its sources ended.
+    Ended,
+    /// The seconds given were over.
+    Seconds,
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// The embedding program asked for it.
+    Asked,
+}
+
+/// What an application did in all.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// What it did.
+    pub snapshot: Snapshot,
+    /// Why it stopped.
+    pub stop: Stop,
+}
+
+/// What an application is doing: the answer of the admin port.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What it did so far.
+    pub snapshot: Snapshot,
+    /// Its cores.
+    pub cores: Vec<CoreStatus>,
+}
+
+/// What one core did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoreStatus {
+    /// Its CPU.
+    pub cpu: usize,
+    /// Turns taken.
+    pub turns: u64,
+    /// Events that passed a stage here.
+    pub events: u64,
+    /// Turns in which something had no room.
+    pub blocked_turns: u64,
+}
+
+impl Snapshot {
+    /// `count` per second of this snapshot; 0 when no time has passed.
+    pub fn per_second(&self, count: u64) -> f64 {
+        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    }
+
+    /// Events through all sources.
+    pub fn events(&self) -> u64 {
+        self.sources.iter().map(|source| source.events).sum()
+    }
+}
+
+impl Summary {
+    /// A table for people, lines of at most some hundred characters, ending in a line feed.
+    pub fn text(&self) -> String {
+        text::summary(self)
+    }
+
+    /// One JSON object on one line, without line feed. Times are whole nanoseconds, rates events
+    /// per second; `latency_ns` is `null` for a path that no event took:
+    ///
+    /// ```json
+    /// {"application":"", "host":"", "seconds":0.0, "cores":0, "idle":"", "stop":"",
+    ///  "events":0, "events_per_second":0.0,
+    ///  "sources":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "refused":0}],
+    ///  "sinks":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "waits":0}],
+    ///  "tables":[{"name":"", "rows":0, "bytes":0}],
+    ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
+    ///            "latency_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
+    ///  "replies_without_connection":0, "undelivered":0}
+    /// ```
+    pub fn json(&self) -> String {
+        json::summary(self)
+    }
+}
+
+impl Status {
+    /// One JSON object: that of [`Summary::json`] without `stop`, and
+    /// `"per_core":[{"cpu":0, "turns":0, "events":0, "blocked_turns":0}]`.
+    pub fn json(&self) -> String {
+        json::status(self)
+    }
+}
+
+/// The name and CPU of this machine: no latency means anything without them.
+pub fn host_label() -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let name = read("/proc/sys/kernel/hostname");
+    label(name.trim(), &read("/proc/cpuinfo"))
+}
+
+fn label(name: &str, cpuinfo: &str) -> String {
+    let name = if name.is_empty() { "unknown host" } else { name };
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+    match model.and_then(|line| line.split_once(':')) {
+        Some((_, model)) => format!("{name} ({})", model.trim()),
+        None => name.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example() -> Snapshot {
+    let mut latency = Histogram::new(3).expect("three digits");
+    for micros in 1..=1000u64 {
+        latency.record(micros * 1000).expect("it resizes");
+    }
+    let source = |name: &str, events, bytes, refused| SourceSummary {
+        name: name.to_string(),
+        events,
+        bytes,
+        refused,
+    };
+    let path = |end: &str, label: &str, latency: Histogram<u64>| PathSummary {
+        source: "orders".to_string(),
+        end: end.to_string(),
+        label: label.to_string(),
+        latency,
+    };
+    let empty = Histogram::new(3).expect("three digits");
+    Snapshot {
+        application: "market-spread".to_string(),
+        host: "lab (Some CPU)".to_string(),
+        seconds: 10.0,
+        cores: 2,
+        idle: Idle::Adaptive,
+        sources: vec![source("orders", 1_000_000, 57_000_000, 0), source("quotes", 500, 23_000, 3)],
+        sinks: vec![SinkSummary {
+            name: "rejections".to_string(),
+            events: 1000,
+            bytes: 61_000,
+            waits: 2,
+        }],
+        tables: vec![TableSummary { name: "markets".to_string(), rows: 350, bytes: 45_500 }],
+        paths: vec![
+            path("rejections", "orders → rejections", latency),
+            path("markets", "quotes → markets (table)", empty),
+        ],
+        replies_without_connection: 0,
+        undelivered: 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_as_far_as_known() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\n";
+        assert_eq!(label("lab", cpuinfo), "lab (Fast CPU @ 3 GHz)");
+        assert_eq!(label("", ""), "unknown host");
+    }
+
+    #[test]
+    fn rates_are_defined_without_time() {
+        let snapshot = Snapshot { seconds: 0.0, ..example() };
+        assert_eq!(snapshot.per_second(5), 0.0);
+        assert_eq!(example().per_second(example().events()), 100_050.0);
+    }
+}

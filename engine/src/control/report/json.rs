@@ -1,0 +1,237 @@
+//! Reports for programs: the schema stands at [`Summary::json`].
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{CoreStatus, QUANTILES, Snapshot, Status, Stop, Summary};
+use crate::control::config::idle_name;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    application: &'a str,
+    host: &'a str,
+    seconds: f64,
+    cores: usize,
+    idle: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<&'static str>,
+    events: u64,
+    events_per_second: f64,
+    sources: Vec<Source<'a>>,
+    sinks: Vec<Sink<'a>>,
+    tables: Vec<Table<'a>>,
+    paths: Vec<Path<'a>>,
+    replies_without_connection: u64,
+    undelivered: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_core: Option<Vec<Core>>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    name: &'a str,
+    events: u64,
+    events_per_second: f64,
+    bytes: u64,
+    refused: u64,
+}
+
+#[derive(Serialize)]
+struct Sink<'a> {
+    name: &'a str,
+    events: u64,
+    events_per_second: f64,
+    bytes: u64,
+    waits: u64,
+}
+
+#[derive(Serialize)]
+struct Table<'a> {
+    name: &'a str,
+    rows: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Path<'a> {
+    path: &'a str,
+    source: &'a str,
+    end: &'a str,
+    events: u64,
+    events_per_second: f64,
+    latency_ns: Value,
+}
+
+#[derive(Serialize)]
+struct Core {
+    cpu: usize,
+    turns: u64,
+    events: u64,
+    blocked_turns: u64,
+}
+
+pub(super) fn summary(summary: &Summary) -> String {
+    print(Document { stop: Some(stop_name(summary.stop)), ..document(&summary.snapshot) })
+}
+
+pub(super) fn status(status: &Status) -> String {
+    let cores = status.cores.iter().map(core).collect();
+    print(Document { per_core: Some(cores), ..document(&status.snapshot) })
+}
+
+fn print(document: Document<'_>) -> String {
+    serde_json::to_string(&document).expect("strings and numbers always serialize")
+}
+
+fn document(snapshot: &Snapshot) -> Document<'_> {
+    Document {
+        application: &snapshot.application,
+        host: &snapshot.host,
+        seconds: snapshot.seconds,
+        cores: snapshot.cores,
+        idle: idle_name(snapshot.idle),
+        stop: None,
+        events: snapshot.events(),
+        events_per_second: snapshot.per_second(snapshot.events()),
+        sources: sources(snapshot),
+        sinks: sinks(snapshot),
+        tables: tables(snapshot),
+        paths: paths(snapshot),
+        replies_without_connection: snapshot.replies_without_connection,
+        undelivered: snapshot.undelivered,
+        per_core: None,
+    }
+}
+
+fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
+    let source = snapshot.sources.iter().map(|source| Source {
+        name: &source.name,
+        events: source.events,
+        events_per_second: snapshot.per_second(source.events),
+        bytes: source.bytes,
+        refused: source.refused,
+    });
+    source.collect()
+}
+
+fn sinks(snapshot: &Snapshot) -> Vec<Sink<'_>> {
+    let sink = snapshot.sinks.iter().map(|sink| Sink {
+        name: &sink.name,
+        events: sink.events,
+        events_per_second: snapshot.per_second(sink.events),
+        bytes: sink.bytes,
+        waits: sink.waits,
+    });
+    sink.collect()
+}
+
+fn tables(snapshot: &Snapshot) -> Vec<Table<'_>> {
+    let tables = snapshot.tables.iter();
+    tables.map(|table| Table { name: &table.name, rows: table.rows, bytes: table.bytes }).collect()
+}
+
+fn paths(snapshot: &Snapshot) -> Vec<Path<'_>> {
+    let path = snapshot.paths.iter().map(|path| Path {
+        path: &path.label,
+        source: &path.source,
+        end: &path.end,
+        events: path.latency.len(),
+        events_per_second: snapshot.per_second(path.latency.len()),
+        latency_ns: latency(&path.latency),
+    });
+    path.collect()
+}
+
+fn latency(histogram: &Histogram<u64>) -> Value {
+    if histogram.is_empty() {
+        return Value::Null;
+    }
+    let quantile = |(_, name, quantile): (&str, &str, f64)| {
+        (name.to_string(), Value::from(histogram.value_at_quantile(quantile)))
+    };
+    let mut map: Map<String, Value> = QUANTILES.into_iter().map(quantile).collect();
+    map.insert("max".to_string(), Value::from(histogram.max()));
+    Value::Object(map)
+}
+
+fn core(status: &CoreStatus) -> Core {
+    let CoreStatus { cpu, turns, events, blocked_turns } = *status;
+    Core { cpu, turns, events, blocked_turns }
+}
+
+fn stop_name(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Ended => "ended",
+        Stop::Seconds => "seconds",
+        Stop::Signal => "signal",
+        Stop::Asked => "asked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::report::example;
+
+    fn parse(text: &str) -> Value {
+        assert!(!text.contains('\n'), "one line");
+        serde_json::from_str(text).expect("valid JSON")
+    }
+
+    #[test]
+    fn a_summary_has_the_documented_shape() {
+        let value = parse(&Summary { snapshot: example(), stop: Stop::Ended }.json());
+        let mut keys: Vec<&str> =
+            value.as_object().expect("an object").keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let mut documented = vec![
+            "application",
+            "cores",
+            "events",
+            "events_per_second",
+            "host",
+            "idle",
+            "paths",
+            "replies_without_connection",
+            "seconds",
+            "sinks",
+            "sources",
+            "stop",
+            "tables",
+            "undelivered",
+        ];
+        documented.sort_unstable();
+        assert_eq!(keys, documented);
+        assert_eq!(value["stop"], "ended");
+        assert_eq!(value["events_per_second"], 100_050.0);
+        assert_eq!(value["sources"][1]["refused"], 3);
+        assert_eq!(value["sinks"][0]["waits"], 2);
+        assert_eq!(value["tables"][0]["rows"], 350);
+    }
+
+    #[test]
+    fn latencies_are_whole_nanoseconds_or_null() {
+        let value = parse(&Summary { snapshot: example(), stop: Stop::Signal }.json());
+        let path = &value["paths"][0];
+        assert_eq!(
+            (&path["path"], &path["end"]),
+            (&"orders → rejections".into(), &"rejections".into())
+        );
+        let p50 = path["latency_ns"]["p50"].as_u64().expect("an integer");
+        assert!((499_000..=501_000).contains(&p50), "{p50}");
+        let max = path["latency_ns"]["max"].as_u64().expect("an integer");
+        assert!((1_000_000..=1_001_000).contains(&max), "{max}");
+        assert!(path["latency_ns"]["p99_99"].is_u64());
+        assert!(value["paths"][1]["latency_ns"].is_null());
+    }
+
+    #[test]
+    fn a_status_tells_its_cores() {
+        let core = CoreStatus { cpu: 3, turns: 10, events: 4, blocked_turns: 1 };
+        let value = parse(&Status { snapshot: example(), cores: vec![core] }.json());
+        assert!(value.get("stop").is_none());
+        assert_eq!(value["per_core"][0]["cpu"], 3);
+        assert_eq!(value["per_core"][0]["blocked_turns"], 1);
+    }
+}

@@ -1,0 +1,219 @@
+//! Reports for people: aligned tables, thousands separators, microseconds.
+
+use hdrhistogram::Histogram;
+
+use super::{QUANTILES, Snapshot, Stop, Summary};
+use crate::control::config::idle_name;
+
+pub(super) fn summary(summary: &Summary) -> String {
+    let snapshot = &summary.snapshot;
+    let mut text = headline(summary);
+    text.push_str(&sources(snapshot).print());
+    for table in [sinks(snapshot), tables(snapshot)] {
+        text.push_str(&table.print());
+    }
+    let paths = paths(snapshot).print();
+    if !paths.is_empty() {
+        text.push_str(
+            "\nlatency in µs, from ingress (intended time for generators) to the effect, \
+             by this host's clock",
+        );
+        text.push_str(&paths);
+    }
+    text.push_str(&troubles(snapshot));
+    text
+}
+
+fn headline(summary: &Summary) -> String {
+    let Summary { snapshot, stop } = summary;
+    let cores = if snapshot.cores == 1 { "core" } else { "cores" };
+    let why = match stop {
+        Stop::Ended => "all sources ended",
+        Stop::Seconds => "its time was over",
+        Stop::Signal => "a signal asked it to stop",
+        Stop::Asked => "it was asked to stop",
+    };
+    format!(
+        "{}: {:.2} s on {} {cores} of {}, idle {}; {why}\n{} events in, {} events/s\n",
+        snapshot.application,
+        snapshot.seconds,
+        snapshot.cores,
+        snapshot.host,
+        idle_name(snapshot.idle),
+        thousands(snapshot.events()),
+        rate(snapshot, snapshot.events()),
+    )
+}
+
+fn sources(snapshot: &Snapshot) -> Table {
+    let mut table = Table::new(&["source", "events", "events/s", "bytes", "refused"]);
+    for source in &snapshot.sources {
+        table.row([
+            source.name.clone(),
+            thousands(source.events),
+            rate(snapshot, source.events),
+            thousands(source.bytes),
+            thousands(source.refused),
+        ]);
+    }
+    table
+}
+
+fn sinks(snapshot: &Snapshot) -> Table {
+    let mut table = Table::new(&["sink", "events", "events/s", "bytes", "waits"]);
+    for sink in &snapshot.sinks {
+        table.row([
+            sink.name.clone(),
+            thousands(sink.events),
+            rate(snapshot, sink.events),
+            thousands(sink.bytes),
+            thousands(sink.waits),
+        ]);
+    }
+    table
+}
+
+fn tables(snapshot: &Snapshot) -> Table {
+    let mut table = Table::new(&["table", "rows", "bytes"]);
+    for rows in &snapshot.tables {
+        table.row([rows.name.clone(), thousands(rows.rows), thousands(rows.bytes)]);
+    }
+    table
+}
+
+fn paths(snapshot: &Snapshot) -> Table {
+    let mut header = vec!["path", "events", "events/s"];
+    header.extend(QUANTILES.map(|(name, _, _)| name));
+    header.push("max");
+    let mut table = Table::new(&header);
+    for path in &snapshot.paths {
+        let events = path.latency.len();
+        let mut row = vec![path.label.clone(), thousands(events), rate(snapshot, events)];
+        let quantile = |(_, _, quantile)| path.latency.value_at_quantile(quantile);
+        let values = QUANTILES.map(quantile).into_iter().chain([path.latency.max()]);
+        row.extend(values.map(|ns| latency(&path.latency, ns)));
+        table.row(row);
+    }
+    table
+}
+
+fn latency(histogram: &Histogram<u64>, ns: u64) -> String {
+    if histogram.is_empty() { "-".to_string() } else { micros(ns) }
+}
+
+fn troubles(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    if snapshot.replies_without_connection > 0 {
+        let count = thousands(snapshot.replies_without_connection);
+        text.push_str(&format!("\n{count} replies had no connection any more\n"));
+    }
+    if snapshot.undelivered > 0 {
+        let count = thousands(snapshot.undelivered);
+        text.push_str(&format!("\n{count} events could NOT be delivered before the end\n"));
+    }
+    text
+}
+
+/// Columns as wide as their widest cell: the first to the left, the others to the right.
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new(header: &[&str]) -> Self {
+        Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
+    }
+
+    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+        debug_assert_eq!(self.rows[0].len(), self.rows[self.rows.len() - 1].len());
+    }
+
+    /// The table behind an empty line; nothing if it has only a header.
+    fn print(&self) -> String {
+        if self.rows.len() == 1 {
+            return String::new();
+        }
+        let columns = self.rows[0].len();
+        let width = |column: usize| {
+            self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::from("\n");
+        for row in &self.rows {
+            text.push_str(&format!("{:<1$}", row[0], widths[0]));
+            for (cell, width) in row.iter().zip(&widths).skip(1) {
+                text.push_str(&format!("  {cell:>width$}"));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn rate(snapshot: &Snapshot, count: u64) -> String {
+    thousands(snapshot.per_second(count).round() as u64)
+}
+
+/// `1234567` as `1,234,567`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds as microseconds with two decimals.
+pub(super) fn micros(ns: u64) -> String {
+    // Rounded once, in integers: 999 995 ns are 1,000.00 µs, not 999.100.
+    let hundredths = (ns + 5) / 10;
+    format!("{}.{:02}", thousands(hundredths / 100), hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::report::example;
+
+    #[test]
+    fn numbers_are_separated() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+        for (ns, text) in [(0, "0.00"), (4, "0.00"), (85, "0.09"), (999_995, "1,000.00")] {
+            assert_eq!(micros(ns), text);
+        }
+    }
+
+    #[test]
+    fn a_summary_is_a_readable_table() {
+        let text = Summary { snapshot: example(), stop: Stop::Seconds }.text();
+        let expected = "\
+market-spread: 10.00 s on 2 cores of lab (Some CPU), idle adaptive; its time was over
+1,000,500 events in, 100,050 events/s
+
+source     events  events/s       bytes  refused
+orders  1,000,000   100,000  57,000,000        0
+quotes        500        50      23,000        3
+
+sink        events  events/s   bytes  waits
+rejections   1,000       100  61,000      2
+
+table    rows   bytes
+markets   350  45,500
+
+latency in µs, from ingress (intended time for generators) to the effect, by this host's clock
+path                      events  events/s     p50     p90     p99   p99.9    p99.99       max
+orders → rejections        1,000       100  500.22  900.10  990.21  999.42  1,000.45  1,000.45
+quotes → markets (table)       0         0       -       -       -       -         -         -
+
+4 events could NOT be delivered before the end
+";
+        assert_eq!(text, expected, "\n{text}");
+    }
+}
