@@ -1,0 +1,139 @@
+//! Where events leave: the bytes that wait for a sink or for a connection.
+//!
+//! An outlet is memory only. Whoever drives the core writes [`Outlet::waiting`] to a socket or a
+//! file between turns and says how much went out; latency ends there.
+
+use std::collections::VecDeque;
+
+/// Bytes on their way out, in order.
+#[derive(Debug)]
+pub struct Outlet {
+    bytes: Vec<u8>,
+    /// How much of `bytes` is out.
+    start: usize,
+    /// Above so many waiting bytes the outlet counts as full.
+    bytes_max: usize,
+    /// Bytes that were ever added, and that are out.
+    added: u64,
+    out: u64,
+    /// Events whose last byte is at this count of added bytes.
+    samples: VecDeque<Sample>,
+}
+
+/// An event whose latency ends when its bytes are out.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    end: u64,
+    ingress: u64,
+    path: u16,
+}
+
+impl Outlet {
+    /// An empty outlet that is full above `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(2 * bytes_max),
+            start: 0,
+            bytes_max,
+            added: 0,
+            out: 0,
+            samples: VecDeque::with_capacity(1024),
+        }
+    }
+
+    /// Adds one event's bytes. Never refuses: who adds looks at [`full`](Self::full) before the
+    /// next event.
+    #[inline]
+    pub(super) fn add(&mut self, bytes: &[u8], path: u16, ingress: u64) {
+        self.bytes.extend_from_slice(bytes);
+        self.added += bytes.len() as u64;
+        self.samples.push_back(Sample { end: self.added, ingress, path });
+    }
+
+    /// Whether nothing should be added now.
+    #[inline]
+    pub fn full(&self) -> bool {
+        self.bytes.len() - self.start >= self.bytes_max
+    }
+
+    /// The bytes that wait.
+    #[inline]
+    pub fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// The first `bytes` of [`waiting`](Self::waiting) are out.
+    ///
+    /// # Panics
+    /// So many were not waiting.
+    pub fn written(&mut self, bytes: usize) {
+        assert!(bytes <= self.bytes.len() - self.start, "no more is out than waited");
+        self.start += bytes;
+        self.out += bytes as u64;
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        } else if self.start >= self.bytes_max {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// Events of which some byte waits.
+    pub(super) fn events_waiting(&self) -> usize {
+        self.samples.iter().filter(|sample| sample.end > self.out).count()
+    }
+
+    /// Drops what waits, because there is nobody left to take it. Returns how many bytes.
+    pub fn discard(&mut self) -> usize {
+        let bytes = self.waiting().len();
+        self.samples.clear();
+        self.bytes.clear();
+        self.start = 0;
+        self.out = self.added;
+        bytes
+    }
+
+    /// Whether nothing waits and every latency was taken.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.samples.is_empty() && self.start == self.bytes.len()
+    }
+
+    /// Whether some latency has ended that was not yet taken.
+    #[inline]
+    fn has_out(&self) -> bool {
+        self.samples.front().is_some_and(|sample| sample.end <= self.out)
+    }
+
+    /// Takes the path and ingress of each event whose bytes are out.
+    pub(super) fn take_out(&mut self, mut take: impl FnMut(u16, u64)) {
+        while self.has_out() {
+            let sample = self.samples.pop_front().expect("has_out looked at it");
+            take(sample.path, sample.ingress);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outlet;
+
+    #[test]
+    fn latency_ends_with_the_last_byte() {
+        let mut outlet = Outlet::new(8);
+        outlet.add(b"hello", 1, 10);
+        outlet.add(b"world", 2, 20);
+        assert!(outlet.full());
+        let mut out = Vec::new();
+        outlet.written(9);
+        outlet.take_out(|path, ingress| out.push((path, ingress)));
+        assert_eq!(out, [(1, 10)]);
+        assert_eq!(outlet.waiting(), b"d");
+        assert!(!outlet.full());
+        outlet.written(1);
+        outlet.take_out(|path, ingress| out.push((path, ingress)));
+        assert_eq!(out, [(1, 10), (2, 20)]);
+        assert_eq!(outlet.waiting(), b"");
+    }
+}

@@ -1,0 +1,129 @@
+//! The frame: the one representation of an event in rings, links and logs.
+//!
+//! ```text
+//!    0        4        5       6        8         16        24           32          40
+//!    ├────────┼────────┼───────┼────────┼─────────┼─────────┼────────────┼───────────┼─ ─ ─
+//!    │ length │ source │ flags │  edge  │  hash   │ ingress │ connection │ position  │ body
+//!    └────────┴────────┴───────┴────────┴─────────┴─────────┴────────────┴───────────┴─ ─ ─
+//!      u32      u8       u8      u16      u64       u64       u64          u64
+//!                                                            └─ only with ORIGIN ──┘
+//! ```
+//!
+//! Little-endian. `length` counts the whole frame; the ring writes it, last. `edge` is an
+//! exchange, or a sink with OUTPUT; the body is the archived event, or the encoded bytes.
+
+use potoroo_sdk::host::{Cause, Origin, SourceId};
+
+/// Bytes of a header without an origin.
+pub const HEADER_BYTES: usize = 24;
+
+/// Bytes of the length word at its front.
+pub const LENGTH_BYTES: usize = 4;
+
+/// Bytes that an origin adds.
+pub const ORIGIN_BYTES: usize = 16;
+
+const FLAG_ORIGIN: u8 = 1;
+const FLAG_OUTPUT: u8 = 2;
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// An archived event behind an exchange.
+    Exchange(u16),
+    /// Encoded bytes for a sink or reply.
+    Output(u16),
+}
+
+/// What stands before a frame's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is for.
+    pub edge: Edge,
+    /// Hash of the key; 0 for outputs.
+    pub hash: u64,
+    /// Where the frame came from. Its origin is zero when the frame carries none.
+    pub cause: Cause,
+}
+
+impl Header {
+    /// Bytes of a frame with this body, with or without an origin.
+    #[inline(always)]
+    pub fn frame_bytes(origin: bool, body_bytes: usize) -> usize {
+        HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 } + body_bytes
+    }
+
+    /// Writes the header into what stands behind the length word of a frame; returns the room for
+    /// the body.
+    #[inline(always)]
+    pub fn write<'a>(&self, origin: bool, room: &'a mut [u8]) -> &'a mut [u8] {
+        let (edge, output) = match self.edge {
+            Edge::Exchange(id) => (id, 0),
+            Edge::Output(id) => (id, FLAG_OUTPUT),
+        };
+        let (header, body) = room.split_at_mut(HEADER_BYTES - LENGTH_BYTES);
+        header[0] = self.cause.source.0;
+        header[1] = output | if origin { FLAG_ORIGIN } else { 0 };
+        header[2..4].copy_from_slice(&edge.to_le_bytes());
+        header[4..12].copy_from_slice(&self.hash.to_le_bytes());
+        header[12..20].copy_from_slice(&self.cause.ingress.to_le_bytes());
+        if !origin {
+            return body;
+        }
+        let (header, body) = body.split_at_mut(ORIGIN_BYTES);
+        header[..8].copy_from_slice(&self.cause.origin.connection.to_le_bytes());
+        header[8..].copy_from_slice(&self.cause.origin.position.to_le_bytes());
+        body
+    }
+
+    /// Reads the header of a whole frame and returns it with the body.
+    #[inline(always)]
+    pub fn read(frame: &[u8]) -> (Self, &[u8]) {
+        let (header, body) = frame.split_at(HEADER_BYTES);
+        let edge = u16::from_le_bytes([header[6], header[7]]);
+        let flags = header[5];
+        let (origin, body) = match flags & FLAG_ORIGIN {
+            0 => (Origin::default(), body),
+            _ => {
+                let (origin, body) = body.split_at(ORIGIN_BYTES);
+                (Origin { connection: word(origin, 0), position: word(origin, 8) }, body)
+            }
+        };
+        let edge = match flags & FLAG_OUTPUT {
+            0 => Edge::Exchange(edge),
+            _ => Edge::Output(edge),
+        };
+        let cause = Cause { ingress: word(header, 16), origin, source: SourceId(header[4]) };
+        (Self { edge, hash: word(header, 8), cause }, body)
+    }
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_wrote() {
+        for origin in [false, true] {
+            for edge in [Edge::Exchange(7), Edge::Output(65535)] {
+                let connection = if origin { 3 } else { 0 };
+                let cause = Cause {
+                    ingress: u64::MAX - 1,
+                    origin: Origin { connection, position: connection * 2 },
+                    source: SourceId(255),
+                };
+                let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
+                let mut frame = vec![0; Header::frame_bytes(origin, 5)];
+                header.write(origin, &mut frame[LENGTH_BYTES..]).copy_from_slice(b"hello");
+                assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
+            }
+        }
+    }
+}

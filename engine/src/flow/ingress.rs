@@ -1,0 +1,273 @@
+//! Where events enter: the bytes of one connection, file or channel that wait for the core.
+//!
+//! An inlet is memory only. Whoever drives the core reads into [`Inlet::room`] between turns.
+//!
+//! ```text
+//!   bytes:  │ taken │ waiting: whole frames, then a partial one │ room │
+//!           0       start                                       end    capacity
+//! ```
+
+use potoroo_runtime::Nanos;
+use potoroo_sdk::codec::Reason;
+use potoroo_sdk::host::{
+    Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceId, SourceStage, Stop,
+};
+
+use super::tally::SourceCounts;
+
+/// How an inlet ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its bytes were all taken.
+    Ended,
+    /// Its bytes cannot be understood any further.
+    Broken(Reason),
+}
+
+/// The unread bytes of one connection, file or channel.
+pub struct Inlet {
+    source: SourceId,
+    connection: u64,
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Position of `start` since the beginning of the connection.
+    position: u64,
+    /// When the waiting bytes came; the oldest counts for all that came while some waited.
+    ingress: Nanos,
+    /// Whole archives of events instead of codec bytes: length u32 in front of each.
+    archives: bool,
+    /// The waiting bytes are a partial frame: only more bytes help.
+    starved: bool,
+    ended: bool,
+    ending: Option<Ending>,
+}
+
+/// Most events that one inlet may bring into one turn: bounds a turn to a few microseconds.
+const INLET_EVENTS_PER_TURN: u64 = 128;
+
+impl Inlet {
+    /// An empty inlet of `connection` with a buffer of `capacity` bytes, which bounds a frame.
+    pub fn new(source: SourceId, connection: u64, capacity: usize) -> Self {
+        Self {
+            source,
+            connection,
+            bytes: vec![0; capacity].into_boxed_slice(), // cold: once per connection
+            start: 0,
+            end: 0,
+            position: 0,
+            ingress: Nanos(0),
+            archives: false,
+            starved: true,
+            ended: false,
+            ending: None,
+        }
+    }
+
+    /// Its bytes are archives of the source's event, each behind its length (u32, little-endian),
+    /// as made within the process.
+    pub fn of_archives(mut self) -> Self {
+        self.archives = true;
+        self
+    }
+
+    /// The connection's id, never used again.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// The source to which it belongs.
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    /// Room for more bytes. Empty while the core has not taken enough of the earlier ones.
+    #[inline]
+    pub fn room(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.bytes.len() && self.start > self.bytes.len() / 2 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        } else if self.end == self.bytes.len() && self.starved && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// The first `bytes` of [`room`](Self::room) were filled at `now`.
+    #[inline]
+    pub fn filled(&mut self, bytes: usize, now: Nanos) {
+        assert!(bytes <= self.bytes.len() - self.end, "no more is filled than there was room");
+        if self.starved || self.start == self.end {
+            self.ingress = now;
+        }
+        self.end += bytes;
+        self.starved &= bytes == 0;
+    }
+
+    /// No byte will follow.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.starved = false;
+    }
+
+    /// How it ended, when it has; then it can be removed.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Bytes that wait for the core.
+    pub fn waiting_bytes(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether the core can do something with it.
+    #[inline(always)]
+    pub(super) fn ready(&self) -> bool {
+        !self.starved && self.ending.is_none()
+    }
+
+    /// Runs waiting events; returns what was done.
+    pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
+        let origin = Origin { connection: self.connection, position: self.position };
+        let cause = Cause { ingress: self.ingress.0, origin, source: self.source };
+        let feed = Feed { cause, ended: self.ended, events_max: INLET_EVENTS_PER_TURN };
+        let bytes = &self.bytes[self.start..self.end];
+        let done = match self.archives {
+            false => stage.ingest(bytes, feed, host),
+            true => ingest_archives(stage, bytes, feed, host),
+        };
+        self.start += done.bytes;
+        self.position += done.bytes as u64;
+        let mut counts = SourceCounts {
+            events: done.events,
+            bytes: done.bytes as u64,
+            refused: done.refused,
+        };
+        match done.stop {
+            Stop::Limit | Stop::Blocked => {}
+            Stop::More(_) if self.ended => self.ending = Some(Ending::Ended),
+            Stop::More(needed) => counts.refused += self.starve(needed, cause, host),
+            Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
+        }
+        counts
+    }
+
+    /// Only a partial frame is left. One that can never fit the buffer breaks the connection.
+    /// Returns how many frames were refused.
+    fn starve(&mut self, needed: usize, cause: Cause, host: &mut dyn Host) -> u64 {
+        self.starved = true;
+        let whole = self.end - self.start == self.bytes.len();
+        if needed <= self.bytes.len() && !whole {
+            return 0;
+        }
+        let reason = Reason::new("the frame is longer than the receive buffer (--inlet-bytes)");
+        host.refuse(&cause, reason, &self.bytes[self.start..self.end]);
+        self.ending = Some(Ending::Broken(reason));
+        1
+    }
+}
+
+/// As [`SourceStage::ingest`], for archives behind their lengths.
+fn ingest_archives(
+    stage: &dyn SourceStage,
+    bytes: &[u8],
+    feed: Feed,
+    host: &mut dyn Host,
+) -> Ingested {
+    let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit };
+    while done.events + done.refused < feed.events_max {
+        if host.blocked() {
+            done.stop = Stop::Blocked;
+            break;
+        }
+        let rest = &bytes[done.bytes..];
+        let whole = rest.split_first_chunk::<4>().and_then(|(length, rest)| {
+            let length = u32::from_le_bytes(*length) as usize;
+            rest.get(..length)
+        });
+        let Some(archive) = whole else {
+            done.stop = Stop::More(0);
+            break;
+        };
+        let mut cause = feed.cause;
+        cause.origin.position += done.bytes as u64;
+        match stage.ingest_archive(archive, cause, host) {
+            Ok(()) => done.events += 1,
+            Err(reason) => {
+                host.refuse(&cause, reason, archive);
+                done.refused += 1;
+            }
+        }
+        done.bytes += 4 + archive.len();
+    }
+    done
+}
+
+/// A source of made-up events with its schedule.
+pub struct Generated {
+    source: SourceId,
+    connection: u64,
+    generate: Box<dyn Generate>,
+    schedule: Schedule,
+    next: u64,
+    count: u64,
+}
+
+/// Most events that a generator may bring into one turn.
+const GENERATED_EVENTS_PER_TURN: u64 = 128;
+
+impl Generated {
+    /// `count` events of `generate` from now on, `rate` per second (0: as fast as possible).
+    pub fn new(
+        source: SourceId,
+        connection: u64,
+        generate: Box<dyn Generate>,
+        rate: u64,
+        count: u64,
+    ) -> Self {
+        // The start is the first turn's time: see `emit`.
+        let schedule = Schedule { start: 0, rate };
+        Self { source, connection, generate, schedule, next: 0, count }
+    }
+
+    pub(super) fn source(&self) -> SourceId {
+        self.source
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.next == self.count
+    }
+
+    pub(super) fn end(&mut self) {
+        self.count = self.next;
+    }
+
+    /// When the next event is due.
+    pub(super) fn due(&self) -> Option<Nanos> {
+        (!self.ended()).then(|| Nanos(self.schedule.due(self.next)))
+    }
+
+    /// Runs the events that are due at `now`. Returns how many.
+    pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
+        if self.schedule.start == 0 || self.schedule.rate == 0 {
+            self.schedule.start = now.0;
+        }
+        let due = self.schedule.count_due(now.0).min(self.count);
+        let until = due.min(self.next + GENERATED_EVENTS_PER_TURN);
+        if until <= self.next {
+            return 0;
+        }
+        let origin = Origin { connection: self.connection, position: 0 };
+        let cause = Cause { ingress: now.0, origin, source: self.source };
+        let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
+        let made = next - self.next;
+        self.next = next;
+        if !more {
+            self.count = next;
+        }
+        made
+    }
+}

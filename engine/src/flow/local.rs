@@ -1,0 +1,115 @@
+//! Frames that a core keeps to itself: what it processes in place, and what found no room.
+
+/// Frames from a core to itself at one exchange level: a lane without a ring.
+///
+/// A straight buffer, filled at the end and emptied from the front, back at its beginning whenever
+/// it is empty; events of one turn are collected in it so that they are processed as a batch.
+#[derive(Default)]
+pub(super) struct Local {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// Frames begin at multiples of this, as in rings.
+const ALIGN: usize = 8;
+
+fn aligned(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGN)
+}
+
+impl Local {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 } // cold: at start
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Room for a frame of `bytes` bytes, behind its length word.
+    #[inline(always)]
+    pub(super) fn try_reserve(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        let frame = self.bytes.get_mut(self.end..self.end + bytes)?;
+        let (length, room) = frame.split_at_mut(4);
+        length.copy_from_slice(&(bytes as u32).to_le_bytes());
+        Some(room)
+    }
+
+    #[inline(always)]
+    pub(super) fn commit(&mut self, bytes: usize) {
+        self.end = (self.end + aligned(bytes)).min(self.bytes.len());
+    }
+
+    /// The frame at `at`, counted from the front, and where the next one begins.
+    #[inline(always)]
+    pub(super) fn frame_at(&self, at: usize) -> Option<(&[u8], usize)> {
+        frame_at(&self.bytes[..self.end], self.start + at)
+            .map(|(frame, next)| (frame, next - self.start))
+    }
+
+    /// Gives back everything before `at`.
+    #[inline(always)]
+    pub(super) fn consume_to(&mut self, at: usize) {
+        self.start = (self.start + at).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+}
+
+#[inline(always)]
+fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = bytes.get(at..)?;
+    let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+    Some((&rest[..length], at + aligned(length)))
+}
+
+/// Frames of one exchange level that found no room: the outputs of one event at most.
+#[derive(Default)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    /// For each frame: its target and where it ends.
+    frames: Vec<(usize, usize)>,
+    sent: usize,
+    reserved: Option<(usize, usize)>,
+}
+
+impl Outbox {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Room for a frame to `target`, behind its length word.
+    #[cold]
+    pub(super) fn reserve(&mut self, target: usize, bytes: usize) -> &mut [u8] {
+        let start = self.frames.last().map_or(0, |(_, end)| *end);
+        self.bytes.resize(start + bytes, 0);
+        self.bytes[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
+        self.reserved = Some((target, start + bytes));
+        &mut self.bytes[start + 4..]
+    }
+
+    #[cold]
+    pub(super) fn commit(&mut self) {
+        self.frames.push(self.reserved.take().expect("reserve comes before commit"));
+    }
+
+    /// The oldest frame and its target.
+    pub(super) fn front(&self) -> Option<(usize, &[u8])> {
+        let (target, end) = *self.frames.get(self.sent)?;
+        let start = self.sent.checked_sub(1).map_or(0, |before| self.frames[before].1);
+        Some((target, &self.bytes[start..end]))
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.sent += 1;
+        if self.sent == self.frames.len() {
+            self.frames.clear();
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
+}

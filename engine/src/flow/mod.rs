@@ -1,0 +1,33 @@
+//! Moves events, hot. The life of an event, in the order of the modules:
+//!
+//! ```text
+//!   envelope   the frame that it travels in
+//!   ingress    bytes of a connection become events
+//!   route      the hash of its key finds its owner, over a lane or in place
+//!   shard      the owner runs its handlers on the key's state
+//!   egress     encoded results wait for a sink, or for the connection that asked
+//!   turn       one pass of a core over all of it
+//! ```
+//!
+//! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
+//! engine drives it with sockets and rings, the simulator with a seed.
+
+mod envelope;
+mod ingress;
+mod route;
+mod local;
+mod shard;
+mod egress;
+mod outputs;
+mod letters;
+mod tally;
+mod turn;
+mod ports;
+
+pub use egress::Outlet;
+pub use ingress::Ending;
+pub use letters::Letter;
+pub use outputs::ConnectionId;
+pub use route::PartitionMap;
+pub use tally::{Counts, SinkCounts, SourceCounts, Tally};
+pub use turn::{Core, CoreConfig};

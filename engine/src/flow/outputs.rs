@@ -1,0 +1,199 @@
+//! Which core owns a sink or a connection, and the outlets of this core.
+
+use potoroo_sdk::host::{Cause, SinkId};
+use potoroo_sdk::plan::{End, Plan};
+
+use super::egress::Outlet;
+use super::tally::Counts;
+
+/// Ids of connections: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
+///
+/// The serial never repeats on a core, so an id names one connection for ever; the inlet finds it
+/// without a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// The connection with `serial` in the place `inlet` of `core`.
+    pub fn new(core: usize, serial: u32, inlet: u16) -> Self {
+        Self(((core as u64 + 1) << 48) | (u64::from(serial) << 16) | u64::from(inlet))
+    }
+
+    /// The core that owns it; `None` for no connection.
+    pub fn core(self) -> Option<usize> {
+        ((self.0 >> 48) as usize).checked_sub(1)
+    }
+
+    /// Its place on that core.
+    pub fn inlet(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+}
+
+/// The sinks and connections of one core.
+pub struct Outputs {
+    core: usize,
+    /// Owner of each sink; `None` for replies.
+    sinks: Vec<Option<usize>>,
+    /// The outlets of the sinks that this core owns.
+    pub(super) outlets: Vec<Option<Outlet>>,
+    /// The outlets of the connections of this core, by inlet, with their ids.
+    replies: Vec<Option<(ConnectionId, Outlet)>>,
+    /// Inlets whose replies may wait: few, however many connections there are.
+    replying: Vec<usize>,
+    /// Path number by source and sink.
+    paths: Vec<Vec<u16>>,
+}
+
+impl Outputs {
+    /// `owners` of the sinks; this core's outlets are full above `outlet_bytes`.
+    pub(super) fn new(plan: &Plan, core: usize, owners: &[usize], outlet_bytes: usize) -> Self {
+        let owned = |sink: usize| plan.sinks[sink].name.is_some().then_some(owners[sink]);
+        let sinks: Vec<_> = (0..plan.sinks.len()).map(owned).collect();
+        let outlet = |owner: &Option<usize>| {
+            owner.filter(|owner| *owner == core).map(|_| Outlet::new(outlet_bytes))
+        };
+        Self {
+            core,
+            outlets: sinks.iter().map(outlet).collect(),
+            sinks,
+            replies: Vec::new(),
+            replying: Vec::new(),
+            paths: sink_paths(plan),
+        }
+    }
+
+    /// The core to which an output goes. A reply without a connection stays here, to be counted.
+    #[inline]
+    pub(super) fn owner(&self, sink: SinkId, cause: &Cause) -> usize {
+        match self.sinks[sink.0 as usize] {
+            Some(owner) => owner,
+            None => ConnectionId(cause.origin.connection).core().unwrap_or(self.core),
+        }
+    }
+
+    fn outlet(&mut self, sink: SinkId, cause: &Cause) -> Option<&mut Outlet> {
+        if self.sinks[sink.0 as usize].is_some() {
+            return self.outlets[sink.0 as usize].as_mut();
+        }
+        let id = ConnectionId(cause.origin.connection);
+        let (connection, outlet) = self.replies.get_mut(id.inlet())?.as_mut()?;
+        if *connection != id {
+            return None;
+        }
+        if outlet.is_idle() {
+            self.replying.push(id.inlet());
+        }
+        Some(outlet)
+    }
+
+    fn reply(&self, id: ConnectionId) -> Option<&Outlet> {
+        let (connection, outlet) = self.replies.get(id.inlet())?.as_ref()?;
+        (*connection == id).then_some(outlet)
+    }
+
+    /// Gives the connection `id` an outlet for replies.
+    pub(super) fn open_reply(&mut self, id: ConnectionId, outlet: Outlet) {
+        if self.replies.len() <= id.inlet() {
+            self.replies.resize_with(id.inlet() + 1, || None);
+        }
+        self.replies[id.inlet()] = Some((id, outlet));
+    }
+
+    /// Takes away the outlet of an inlet, with the replies that nobody will get.
+    pub(super) fn close_reply(&mut self, inlet: usize, counts: &mut Counts) {
+        self.replying.retain(|replying| *replying != inlet);
+        if let Some((_, outlet)) = self.replies.get_mut(inlet).and_then(Option::take) {
+            counts.replies_lost += outlet.events_waiting() as u64;
+        }
+    }
+
+    /// The outlet of an inlet.
+    pub(super) fn reply_mut(&mut self, inlet: usize) -> Option<&mut Outlet> {
+        self.replies.get_mut(inlet)?.as_mut().map(|(_, outlet)| outlet)
+    }
+
+    /// Whether an output for `sink` has to wait.
+    #[inline]
+    pub(super) fn full(&self, sink: SinkId, cause: &Cause) -> bool {
+        let outlet = match self.sinks[sink.0 as usize] {
+            Some(_) => self.outlets[sink.0 as usize].as_ref(),
+            None => self.reply(ConnectionId(cause.origin.connection)),
+        };
+        outlet.is_some_and(Outlet::full)
+    }
+
+    /// Adds an output of this core. Returns whether its outlet is full now.
+    pub(super) fn add(
+        &mut self,
+        sink: SinkId,
+        cause: &Cause,
+        bytes: &[u8],
+        counts: &mut Counts,
+    ) -> bool {
+        let path = self.paths[cause.source.0 as usize][sink.0 as usize];
+        let Some(outlet) = self.outlet(sink, cause) else {
+            counts.replies_lost += 1;
+            return false;
+        };
+        outlet.add(bytes, path, cause.ingress);
+        let counts = &mut counts.sinks[sink.0 as usize];
+        counts.events += 1;
+        counts.bytes += bytes.len() as u64;
+        outlet.full()
+    }
+
+    fn each_outlet(&self) -> impl Iterator<Item = &Outlet> {
+        let replies = self.replying.iter().filter_map(|inlet| self.replies[*inlet].as_ref());
+        self.outlets.iter().flatten().chain(replies.map(|(_, outlet)| outlet))
+    }
+
+    /// Whether some outlet is full.
+    pub(super) fn any_full(&self) -> bool {
+        self.each_outlet().any(Outlet::full)
+    }
+
+    /// Whether no outlet holds anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.each_outlet().all(|outlet| outlet.waiting().is_empty())
+    }
+
+    /// Takes the path and ingress of each event that is out.
+    pub(super) fn take_out(&mut self, mut take: impl FnMut(u16, u64)) {
+        for outlet in self.outlets.iter_mut().flatten() {
+            outlet.take_out(&mut take);
+        }
+        let Self { replying, replies, .. } = self;
+        replying.retain(|inlet| {
+            replies[*inlet].as_mut().is_some_and(|(_, reply)| {
+                reply.take_out(&mut take);
+                !reply.is_idle()
+            })
+        });
+    }
+
+    /// The inlets whose replies may wait.
+    pub(super) fn replying(&self) -> &[usize] {
+        &self.replying
+    }
+
+    /// Counts a turn in which sinks of this core were full.
+    pub(super) fn count_waits(&self, counts: &mut Counts) {
+        for (outlet, counts) in self.outlets.iter().zip(&mut counts.sinks) {
+            if outlet.as_ref().is_some_and(Outlet::full) {
+                counts.waits += 1;
+            }
+        }
+    }
+}
+
+/// Paths that cannot occur are numbered `u16::MAX`.
+fn sink_paths(plan: &Plan) -> Vec<Vec<u16>> {
+    let mut paths = vec![vec![u16::MAX; plan.sinks.len()]; plan.sources.len()];
+    for (number, path) in plan.paths.iter().enumerate() {
+        if let End::Sink(sink) = path.end {
+            paths[path.source.0 as usize][sink.0 as usize] = number as u16;
+        }
+    }
+    paths
+}

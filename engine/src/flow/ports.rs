@@ -1,0 +1,155 @@
+//! The ports of a core: how whoever drives it brings bytes in and takes bytes out between turns.
+//!
+//! Cold: a call per connection or per buffer, never per event.
+
+use potoroo_runtime::Nanos;
+use potoroo_sdk::host::{Generate, SinkId, SourceId};
+
+use super::egress::Outlet;
+use super::ingress::{Ending, Generated, Inlet};
+use super::letters::Letter;
+use super::outputs::ConnectionId;
+use super::turn::Core;
+
+impl Core {
+    /// Opens an inlet at `source` and, if the application replies, an outlet for its replies.
+    /// `archives`: its bytes are archives behind their lengths (u32, little-endian) instead of
+    /// what the codec expects.
+    ///
+    /// # Panics
+    /// There are 65 536 already: whoever accepts connections has a lower limit.
+    pub fn open_inlet(&mut self, source: SourceId, archives: bool) -> ConnectionId {
+        let free = self.inlets.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.inlets.len());
+        let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");
+        if slot == self.inlets.len() {
+            self.inlets.push(None);
+        }
+        self.serial += 1;
+        let id = ConnectionId::new(self.core, self.serial, inlet);
+        let opened = Inlet::new(source, id.0, self.inlet_bytes);
+        self.inlets[slot] = Some(if archives { opened.of_archives() } else { opened });
+        if self.replies {
+            self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
+        }
+        id
+    }
+
+    /// Room for bytes of an inlet; empty while earlier ones wait.
+    #[inline]
+    pub fn inlet_room(&mut self, id: ConnectionId) -> &mut [u8] {
+        self.inlet(id).room()
+    }
+
+    /// The first `bytes` of [`inlet_room`](Self::inlet_room) were filled at `now`.
+    #[inline]
+    pub fn inlet_filled(&mut self, id: ConnectionId, bytes: usize, now: Nanos) {
+        let inlet = self.inlet(id);
+        let was_ready = inlet.ready();
+        inlet.filled(bytes, now);
+        if !was_ready && inlet.ready() {
+            self.ready.push_back(id.inlet());
+        }
+    }
+
+    /// No byte will follow at an inlet.
+    pub fn inlet_end(&mut self, id: ConnectionId) {
+        let inlet = self.inlet(id);
+        let was_ready = inlet.ready();
+        inlet.end();
+        if !was_ready && inlet.ready() {
+            self.ready.push_back(id.inlet());
+        }
+    }
+
+    /// Takes away one inlet that has ended, its outlet staying until
+    /// [`close_reply`](Self::close_reply).
+    pub fn take_ended(&mut self) -> Option<(ConnectionId, Ending)> {
+        let slot = self.ended.pop()?;
+        let inlet = self.inlets[slot].as_ref().expect("an inlet ends once");
+        let ending = inlet.ending().expect("only ended inlets are listed");
+        Some((ConnectionId(inlet.connection()), ending))
+    }
+
+    /// Closes an inlet and its outlet. Replies that come later are counted as lost.
+    pub fn close_inlet(&mut self, id: ConnectionId) {
+        self.inlet(id);
+        self.inlets[id.inlet()] = None;
+        self.ready.retain(|slot| *slot != id.inlet());
+        self.ended.retain(|slot| *slot != id.inlet());
+        let super::route::Router { outputs, counts, .. } = &mut self.router;
+        outputs.close_reply(id.inlet(), counts);
+    }
+
+    fn inlet(&mut self, id: ConnectionId) -> &mut Inlet {
+        let inlet = self.inlets[id.inlet()].as_mut().expect("the inlet is open");
+        assert_eq!(inlet.connection(), id.0, "the inlet belongs to the connection");
+        inlet
+    }
+
+    /// Where the bytes for a sink wait; `None` if another core owns it.
+    pub fn outlet(&mut self, sink: SinkId) -> Option<&mut Outlet> {
+        self.router.outputs.outlets[sink.0 as usize].as_mut()
+    }
+
+    /// Where replies for a connection wait.
+    pub fn reply(&mut self, inlet: usize) -> Option<&mut Outlet> {
+        self.router.outputs.reply_mut(inlet)
+    }
+
+    /// The inlets for which replies may wait.
+    pub fn replying(&self) -> &[usize] {
+        self.router.outputs.replying()
+    }
+
+    /// Adds a generator at `source`: `count` events, `rate` per second, 0 for as fast as possible.
+    pub fn add_generator(
+        &mut self,
+        source: SourceId,
+        generate: Box<dyn Generate>,
+        rate: u64,
+        count: u64,
+    ) {
+        self.serial += 1;
+        let id = ConnectionId::new(self.core, self.serial, u16::MAX);
+        self.generated.push(Generated::new(source, id.0, generate, rate, count));
+    }
+
+    /// Says whether the core may get further inlets: it is not quiet while it may.
+    pub fn set_open_sources(&mut self, open: bool) {
+        self.open_sources = open;
+        self.told_quiet = false;
+    }
+
+    /// Ends all generators, and all inlets behind what they have read.
+    pub fn stop_sources(&mut self) {
+        self.generated.iter_mut().for_each(Generated::end);
+        self.generated.clear();
+        for slot in 0..self.inlets.len() {
+            if let Some(inlet) = &self.inlets[slot] {
+                self.inlet_end(ConnectionId(inlet.connection()));
+            }
+        }
+        self.set_open_sources(false);
+    }
+
+    /// When the next generated event is due.
+    pub fn next_due(&self) -> Option<Nanos> {
+        self.generated.iter().filter_map(Generated::due).min()
+    }
+
+    /// Takes the dead letters that wait.
+    pub fn take_letters(&mut self) -> Vec<Letter> {
+        self.router.letters.take()
+    }
+
+    /// Whether dead letters wait.
+    pub fn has_letters(&self) -> bool {
+        !self.router.letters.is_empty()
+    }
+
+    /// The plan that the core runs.
+    pub fn plan(&self) -> &potoroo_sdk::plan::Plan {
+        &self.plan
+    }
+}

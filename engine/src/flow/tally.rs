@@ -1,0 +1,161 @@
+//! What one core tells the control plane: counters and latencies with one writer.
+//!
+//! The core counts in plain numbers and copies them out once per turn in which something happened.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use potoroo_runtime::{LatencyArray, SharedLatency};
+use potoroo_sdk::plan::Plan;
+
+/// Counters of one source on one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounts {
+    /// Events decoded or made.
+    pub events: u64,
+    /// Bytes taken.
+    pub bytes: u64,
+    /// Frames refused.
+    pub refused: u64,
+}
+
+/// Counters of one sink on one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkCounts {
+    /// Events given to it.
+    pub events: u64,
+    /// Bytes given to it.
+    pub bytes: u64,
+    /// Turns in which it was full.
+    pub waits: u64,
+}
+
+/// Counters of one core.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Turns in which something was done.
+    pub turns_worked: u64,
+    /// Turns that began with outputs for which there was no room.
+    pub turns_blocked: u64,
+    /// Frames put into lanes.
+    pub frames_sent: u64,
+    /// Frames taken from lanes.
+    pub frames_received: u64,
+    /// Frames processed in place.
+    pub frames_local: u64,
+    /// Replies whose connection was gone.
+    pub replies_lost: u64,
+    /// Longest turn in nanoseconds, operating-system gaps included.
+    pub turn_ns_max: u64,
+    /// By source.
+    pub sources: Vec<SourceCounts>,
+    /// By sink.
+    pub sinks: Vec<SinkCounts>,
+    /// By table: rows and bytes.
+    pub tables: Vec<(u64, u64)>,
+}
+
+impl Counts {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            sources: vec![SourceCounts::default(); plan.sources.len()],
+            sinks: vec![SinkCounts::default(); plan.sinks.len()],
+            tables: vec![(0, 0); plan.tables.len()],
+            ..Self::default()
+        }
+    }
+
+    fn each(&self, mut take: impl FnMut(u64)) {
+        for value in [
+            self.turns_worked,
+            self.turns_blocked,
+            self.frames_sent,
+            self.frames_received,
+            self.frames_local,
+            self.replies_lost,
+            self.turn_ns_max,
+        ] {
+            take(value);
+        }
+        for source in &self.sources {
+            [source.events, source.bytes, source.refused].into_iter().for_each(&mut take);
+        }
+        for sink in &self.sinks {
+            [sink.events, sink.bytes, sink.waits].into_iter().for_each(&mut take);
+        }
+        for (rows, bytes) in &self.tables {
+            [*rows, *bytes].into_iter().for_each(&mut take);
+        }
+    }
+}
+
+/// The shared form of [`Counts`]: written by one core, read by anyone.
+pub struct Tally {
+    cells: Box<[AtomicU64]>,
+    shape: (usize, usize, usize),
+    /// All sources of the core have ended and nothing waits on it.
+    quiet: AtomicBool,
+    /// Latencies by path, in the order of [`Plan::paths`].
+    pub paths: Vec<SharedLatency>,
+}
+
+const CORE_CELLS: usize = 7;
+
+impl Tally {
+    /// All zero, shaped for `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let shape = (plan.sources.len(), plan.sinks.len(), plan.tables.len());
+        let cells = CORE_CELLS + 3 * shape.0 + 3 * shape.1 + 2 * shape.2;
+        Self {
+            cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
+            shape,
+            quiet: AtomicBool::new(false),
+            paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
+        }
+    }
+
+    pub(super) fn write(&self, counts: &Counts) {
+        let mut cells = self.cells.iter();
+        counts.each(|value| {
+            let cell = cells.next().expect("counts have the shape of their tally");
+            cell.store(value, Ordering::Relaxed);
+        });
+    }
+
+    /// Release: whoever sees the core quiet also sees the counts that made it so.
+    pub(super) fn set_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Release);
+    }
+
+    /// Whether the core's sources have ended and nothing waits on it. May be stale.
+    pub fn quiet(&self) -> bool {
+        self.quiet.load(Ordering::Acquire)
+    }
+
+    /// The counters as last written.
+    pub fn read(&self) -> Counts {
+        let mut cells = self.cells.iter().map(|cell| cell.load(Ordering::Relaxed));
+        let mut next = || cells.next().expect("the tally has the shape that it was made with");
+        let (sources, sinks, tables) = self.shape;
+        Counts {
+            turns_worked: next(),
+            turns_blocked: next(),
+            frames_sent: next(),
+            frames_received: next(),
+            frames_local: next(),
+            replies_lost: next(),
+            turn_ns_max: next(),
+            sources: (0..sources)
+                .map(|_| SourceCounts { events: next(), bytes: next(), refused: next() })
+                .collect(),
+            sinks: (0..sinks)
+                .map(|_| SinkCounts { events: next(), bytes: next(), waits: next() })
+                .collect(),
+            tables: (0..tables).map(|_| (next(), next())).collect(),
+        }
+    }
+
+    /// Latencies of the path at `index`, as last written.
+    pub fn path(&self, index: usize) -> LatencyArray {
+        self.paths[index].read()
+    }
+}

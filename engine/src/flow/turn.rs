@@ -1,0 +1,259 @@
+//! The turn: one pass of a core over everything that waits for it.
+//!
+//! A core is a state machine whose inputs are bytes and time. A turn does no I/O and reads no
+//! clock: it takes from lanes and inlets and puts into lanes and outlets. Downstream first, and
+//! everything bounded:
+//!
+//! ```text
+//!   latencies that have ended → outboxes → outputs → lanes, highest level first
+//!     → sources, only while nothing waits for room → what the turn left for itself → publish
+//! ```
+//!
+//! Lanes of level k only ever cause frames of higher levels, and the last level needs only sinks,
+//! so full lanes cannot wait for each other in a circle.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use potoroo_runtime::{Consumer, Lanes, Nanos};
+use potoroo_sdk::host::Host;
+use potoroo_sdk::plan::Plan;
+
+use super::ingress::{Generated, Inlet};
+use super::letters::Letters;
+use super::outputs::Outputs;
+use super::route::{Parts, PartitionMap, Router};
+use super::shard::{self, Ends};
+use super::tally::Tally;
+
+/// What a core is made of besides its plan.
+pub struct CoreConfig {
+    /// Its number, from 0.
+    pub core: usize,
+    /// Its ends of the mesh: one level more than the plan has, for outputs.
+    pub lanes: Lanes,
+    /// Which core owns a partition.
+    pub map: PartitionMap,
+    /// Which core owns each sink.
+    pub sink_owners: Vec<usize>,
+    /// Bytes of an inlet's buffer: the longest frame of a source.
+    pub inlet_bytes: usize,
+    /// Waiting bytes above which an outlet is full.
+    pub outlet_bytes: usize,
+    /// Bytes of the lane from the core to itself, for each level.
+    pub local_bytes: usize,
+    /// Whether every dead letter must be kept until it is taken.
+    pub keep_letters: bool,
+    /// Where it counts.
+    pub tally: Arc<Tally>,
+}
+
+/// One core of the engine.
+pub struct Core {
+    pub(super) plan: Plan,
+    pub(super) router: Router,
+    /// By core and level.
+    pub(super) inbound: Vec<Vec<Consumer>>,
+    pub(super) inlets: Vec<Option<Inlet>>,
+    /// Inlets that may have whole frames.
+    pub(super) ready: VecDeque<usize>,
+    /// Inlets that have ended and were not yet taken away.
+    pub(super) ended: Vec<usize>,
+    pub(super) generated: Vec<Generated>,
+    pub(super) ends: Ends,
+    pub(super) tally: Arc<Tally>,
+    pub(super) inlet_bytes: usize,
+    pub(super) outlet_bytes: usize,
+    pub(super) replies: bool,
+    pub(super) serial: u32,
+    pub(super) core: usize,
+    /// When the turn before began; 0 if it did nothing.
+    pub(super) worked_at: Nanos,
+    pub(super) told_quiet: bool,
+    /// Sources that may still open inlets: the core is not quiet before they are closed.
+    pub(super) open_sources: bool,
+}
+
+impl Core {
+    /// A core that has seen nothing.
+    ///
+    /// # Panics
+    /// The lanes do not fit the plan.
+    pub fn new(plan: Plan, config: CoreConfig) -> Self {
+        let outputs = Outputs::new(&plan, config.core, &config.sink_owners, config.outlet_bytes);
+        let others = config.lanes.inbound.iter().filter(|lanes| !lanes.is_empty());
+        others.for_each(|lanes| assert_eq!(lanes.len(), plan.levels() + 1, "one lane per level"));
+        let parts = Parts {
+            core: config.core,
+            map: config.map,
+            outbound: config.lanes.outbound,
+            outputs,
+            letters: Letters::new(config.keep_letters),
+            local_bytes: config.local_bytes,
+        };
+        Self {
+            router: Router::new(&plan, parts),
+            inbound: config.lanes.inbound,
+            inlets: Vec::new(),
+            ready: VecDeque::with_capacity(64),
+            ended: Vec::new(),
+            generated: Vec::new(),
+            ends: Vec::with_capacity(1024),
+            tally: config.tally,
+            inlet_bytes: config.inlet_bytes,
+            outlet_bytes: config.outlet_bytes,
+            replies: plan.sinks.iter().any(|sink| sink.name.is_none()),
+            serial: 0,
+            core: config.core,
+            worked_at: Nanos(0),
+            told_quiet: false,
+            open_sources: false,
+            plan,
+        }
+    }
+
+    /// One turn at `now`. Calls `wake` for each core to which something was sent. Returns how
+    /// much was done.
+    pub fn turn(&mut self, now: Nanos, wake: impl FnMut(usize)) -> usize {
+        self.record(now);
+        let mut work = self.router.flush_outboxes();
+        for level in (0..=self.router.output_level()).rev() {
+            work += self.drain_level(level);
+        }
+        if self.router.admits_sources() {
+            work += self.ingest(now);
+        } else {
+            self.count_blocked();
+        }
+        for level in 0..self.router.output_level() {
+            work += self.drain_local(level);
+        }
+        self.router.publish(wake);
+        self.finish(work, now);
+        work
+    }
+
+    /// Ends the latencies of what the turn before did: now it is certainly done.
+    #[inline]
+    fn record(&mut self, now: Nanos) {
+        let paths = &self.tally.paths;
+        for (path, ingress) in self.ends.drain(..) {
+            paths[path as usize].record(now.0.saturating_sub(ingress));
+        }
+        self.router.outputs.take_out(|path, ingress| {
+            paths[path as usize].record(now.0.saturating_sub(ingress));
+        });
+        if self.worked_at.0 != 0 {
+            let took = now.0.saturating_sub(self.worked_at.0);
+            let longest = &mut self.router.counts.turn_ns_max;
+            *longest = took.max(*longest);
+        }
+    }
+
+    fn drain_level(&mut self, level: usize) -> usize {
+        let output = level == self.router.output_level();
+        let mut work = 0;
+        for lanes in &mut self.inbound {
+            let Some(lane) = lanes.get_mut(level) else { continue };
+            if lane.is_empty() || !(output || self.router.admits(level)) {
+                continue;
+            }
+            let done = shard::drain(&self.plan, &mut self.router, lane, &mut self.ends);
+            self.router.counts.frames_received += done as u64;
+            work += done;
+        }
+        work
+    }
+
+    fn drain_local(&mut self, level: usize) -> usize {
+        let mut work = 0;
+        while !self.router.local[level].is_empty() && self.router.admits(level) {
+            let mut local = std::mem::take(&mut self.router.local[level]);
+            work += shard::drain(&self.plan, &mut self.router, &mut local, &mut self.ends);
+            self.router.local[level] = local;
+        }
+        work
+    }
+
+    fn ingest(&mut self, now: Nanos) -> usize {
+        self.router.begin();
+        let mut work = 0;
+        // Whoever was served and has more goes to the back.
+        for _ in 0..self.ready.len() {
+            if self.router.blocked() {
+                break;
+            }
+            let Some(slot) = self.ready.pop_front() else { break };
+            work += self.ingest_inlet(slot);
+        }
+        for generated in &mut self.generated {
+            let made = generated.emit(now, &mut self.router);
+            self.router.counts.sources[generated.source().0 as usize].events += made;
+            work += made;
+        }
+        if self.generated.iter().any(Generated::ended) {
+            self.generated.retain(|generated| !generated.ended());
+        }
+        work as usize
+    }
+
+    fn ingest_inlet(&mut self, slot: usize) -> u64 {
+        let Some(inlet) = &mut self.inlets[slot] else { return 0 };
+        let source = inlet.source().0 as usize;
+        let done = inlet.ingest(&*self.plan.sources[source].stage, &mut self.router);
+        if inlet.ready() {
+            self.ready.push_back(slot);
+        } else if inlet.ending().is_some() {
+            self.ended.push(slot);
+        }
+        let counts = &mut self.router.counts.sources[source];
+        counts.events += done.events;
+        counts.bytes += done.bytes;
+        counts.refused += done.refused;
+        done.events + done.refused
+    }
+
+    #[cold]
+    fn count_blocked(&mut self) {
+        self.router.counts.turns_blocked += 1;
+        let Router { outputs, counts, .. } = &mut self.router;
+        outputs.count_waits(counts);
+    }
+
+    /// Tells the control plane what was done.
+    fn finish(&mut self, work: usize, now: Nanos) {
+        if work == 0 {
+            self.worked_at = Nanos(0);
+            return self.finish_idle();
+        }
+        self.worked_at = now;
+        self.told_quiet = false;
+        self.router.counts.turns_worked += 1;
+        self.tally.set_quiet(false);
+        self.tally.write(&self.router.counts);
+    }
+
+    /// Nothing was done: tells once whether anything can still come from this core.
+    fn finish_idle(&mut self) {
+        let quiet = self.is_quiet();
+        if quiet == self.told_quiet {
+            return;
+        }
+        self.told_quiet = quiet;
+        let tables = self.router.rows.iter().zip(&self.router.indexes);
+        self.router.counts.tables = tables
+            .map(|(rows, index)| {
+                (rows.count() as u64, (rows.memory_bytes() + index.memory_bytes()) as u64)
+            })
+            .collect();
+        self.tally.write(&self.router.counts);
+        self.tally.set_quiet(quiet);
+    }
+
+    /// Whether all sources of this core have ended and nothing waits here or in its lanes.
+    fn is_quiet(&self) -> bool {
+        let sources = self.generated.is_empty() && self.inlets.iter().all(Option::is_none);
+        let lanes = self.inbound.iter().flatten().all(Consumer::is_empty);
+        sources && lanes && !self.open_sources && self.router.is_empty()
+    }
+}
