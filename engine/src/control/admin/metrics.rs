@@ -1,0 +1,156 @@
+//! A status in Prometheus text, built when somebody asks: nothing is registered while events run.
+//!
+//! Every name begins with `potoroo_`; counters end in `_total`, times are in seconds.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::control::report::{CoreStatus, PathSummary, QUANTILES, Snapshot, Status};
+
+/// The type of what [`print`] prints.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+
+pub(super) fn print(status: &Status) -> String {
+    let mut registry = Registry::with_prefix("potoroo");
+    add_whole(&mut registry, &status.snapshot);
+    add_sources(&mut registry, &status.snapshot);
+    add_sinks(&mut registry, &status.snapshot);
+    add_tables(&mut registry, &status.snapshot);
+    add_paths(&mut registry, &status.snapshot.paths);
+    add_cores(&mut registry, &status.cores);
+    let mut printed = String::new();
+    text::encode(&mut printed, &registry).expect("writing into a string cannot fail");
+    printed
+}
+
+fn add_whole(registry: &mut Registry, snapshot: &Snapshot) {
+    let label = || vec![("application", snapshot.application.clone())];
+    let uptime = [(label(), snapshot.seconds)];
+    gauges(registry, "uptime_seconds", "Time since the sources were opened", uptime);
+    let replies = [(label(), snapshot.replies_without_connection)];
+    let help = "Replies whose connection was gone";
+    counters(registry, "replies_without_connection", help, replies);
+}
+
+fn add_sources(registry: &mut Registry, snapshot: &Snapshot) {
+    let sources = || snapshot.sources.iter().map(|s| (vec![("source", s.name.clone())], s));
+    let events = sources().map(|(labels, source)| (labels, source.events));
+    counters(registry, "source_events", "Events decoded", events);
+    let bytes = sources().map(|(labels, source)| (labels, source.bytes));
+    counters(registry, "source_bytes", "Bytes taken in", bytes);
+    let refused = sources().map(|(labels, source)| (labels, source.refused));
+    counters(registry, "source_refused", "Frames that could not be understood", refused);
+}
+
+fn add_sinks(registry: &mut Registry, snapshot: &Snapshot) {
+    let sinks = || snapshot.sinks.iter().map(|s| (vec![("sink", s.name.clone())], s));
+    let events = sinks().map(|(labels, sink)| (labels, sink.events));
+    counters(registry, "sink_events", "Events encoded", events);
+    let bytes = sinks().map(|(labels, sink)| (labels, sink.bytes));
+    counters(registry, "sink_bytes", "Bytes encoded", bytes);
+    let waits = sinks().map(|(labels, sink)| (labels, sink.waits));
+    counters(registry, "sink_waits", "Times that a sink had no room and pushed back", waits);
+}
+
+fn add_tables(registry: &mut Registry, snapshot: &Snapshot) {
+    let tables = || snapshot.tables.iter().map(|t| (vec![("table", t.name.clone())], t));
+    let rows = tables().map(|(labels, table)| (labels, table.rows as f64));
+    gauges(registry, "table_rows", "Rows held", rows);
+    let bytes = tables().map(|(labels, table)| (labels, table.bytes as f64));
+    gauges(registry, "table_bytes", "Memory of the rows and their index", bytes);
+}
+
+/// Quantiles since the start, not of the last scrape: a worst event stays visible.
+fn add_paths(registry: &mut Registry, paths: &[PathSummary]) {
+    let label = |path: &PathSummary| vec![("path", path.label.clone())];
+    let events = paths.iter().map(|path| (label(path), path.latency.len()));
+    counters(registry, "path_events", "Events that reached the end", events);
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let taken = || paths.iter().filter(|path| !path.latency.is_empty());
+    let quantiles = taken().flat_map(|path| {
+        QUANTILES.map(|(_, _, quantile)| {
+            let labels = vec![("path", path.label.clone()), ("quantile", quantile.to_string())];
+            (labels, seconds(path.latency.value_at_quantile(quantile)))
+        })
+    });
+    let help = "Time from ingress to the effect since the start";
+    gauges(registry, "path_latency_seconds", help, quantiles);
+    let max = taken().map(|path| (label(path), seconds(path.latency.max())));
+    let help = "Longest time from ingress to the effect since the start";
+    gauges(registry, "path_latency_max_seconds", help, max);
+}
+
+/// Labelled by position and CPU: several cores may share a CPU.
+fn add_cores(registry: &mut Registry, cores: &[CoreStatus]) {
+    let label = |(core, status): (usize, &CoreStatus)| {
+        vec![("core", core.to_string()), ("cpu", status.cpu.to_string())]
+    };
+    let cores = || cores.iter().enumerate().map(|core| (label(core), core.1));
+    let turns = cores().map(|(labels, core)| (labels, core.turns));
+    counters(registry, "core_turns", "Turns taken", turns);
+    let events = cores().map(|(labels, core)| (labels, core.events));
+    counters(registry, "core_events", "Events that passed a stage", events);
+    let blocked = cores().map(|(labels, core)| (labels, core.blocked_turns));
+    counters(registry, "core_blocked_turns", "Turns in which something had no room", blocked);
+}
+
+fn counters(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).inc_by(value);
+    }
+    registry.register(name, help, family);
+}
+
+fn gauges(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, f64)>,
+) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for (labels, value) in values {
+        family.get_or_create(&labels).set(value);
+    }
+    registry.register(name, help, family);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::report::example;
+
+    #[test]
+    fn every_number_of_a_status_is_printed() {
+        let core = CoreStatus { cpu: 7, turns: 10, events: 4, blocked_turns: 2 };
+        let text = print(&Status { snapshot: example(), cores: vec![core, core] });
+        for line in [
+            "# TYPE potoroo_source_events counter",
+            "potoroo_uptime_seconds{application=\"market-spread\"} 10.0",
+            "potoroo_source_refused_total{source=\"quotes\"} 3",
+            "potoroo_sink_waits_total{sink=\"rejections\"} 2",
+            "potoroo_table_rows{table=\"markets\"} 350.0",
+            "potoroo_path_events_total{path=\"orders → rejections\"} 1000",
+            "potoroo_core_blocked_turns_total{core=\"1\",cpu=\"7\"} 2",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|printed| printed == line), "`{line}` is not in:\n{text}");
+        }
+        let p999 = "potoroo_path_latency_seconds{path=\"orders → rejections\",quantile=\"0.999\"}";
+        assert!(text.contains(p999), "{text}");
+        let empty = "potoroo_path_latency_seconds{path=\"quotes";
+        assert!(!text.contains(empty), "a path without events has no quantiles:\n{text}");
+    }
+}
