@@ -42,6 +42,11 @@ mod tests {
     use super::Exit;
 
     #[test]
+    fn a_stalled_core_has_the_code_of_the_runtime() {
+        assert_eq!(Exit::CoreStalled as u8, potoroo_runtime::Fatal::CoreStalled.exit_code());
+    }
+
+    #[test]
     fn help_names_every_code() {
         let codes = [Exit::Done, Exit::Refused, Exit::Usage, Exit::Undelivered, Exit::CoreStalled];
         for code in codes {
