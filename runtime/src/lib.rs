@@ -25,8 +25,14 @@ pub mod socket;
 
 pub mod poller;
 
+pub mod fatal;
+
+pub mod host;
+
 pub use clock::{Clock, Nanos};
 pub use counters::Counters;
+pub use fatal::{Fatal, fatal};
+pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
 pub use poller::{Poller, PollerKind, Ready, Waker};

@@ -1,0 +1,74 @@
+//! What is looked at before any thread starts, so that the message can name the remedy.
+
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+use super::{Error, HostConfig};
+
+pub(super) fn check(config: &HostConfig) -> Result<(), Error> {
+    if config.cpus.is_empty() {
+        return Err(Error::NoCpu);
+    }
+    if config.pin {
+        check_cpus(&config.cpus)?;
+    }
+    check_locked_memory()
+}
+
+fn check_cpus(cpus: &[usize]) -> Result<(), Error> {
+    // If the question itself is refused, the pinning will tell.
+    let Ok(allowed) = sched_getaffinity(None) else { return Ok(()) };
+    let forbidden = |&&cpu: &&usize| cpu >= CpuSet::MAX_CPU || !allowed.is_set(cpu);
+    match cpus.iter().find(forbidden) {
+        Some(&cpu) => Err(Error::CpuNotAllowed { cpu, allowed: ranges(&allowed) }),
+        None => Ok(()),
+    }
+}
+
+fn check_locked_memory() -> Result<(), Error> {
+    match getrlimit(Resource::Memlock).current {
+        Some(limit_bytes) if limit_bytes < LOCKED_BYTES_MIN => {
+            Err(Error::LockedMemory { limit_bytes, needed_bytes: LOCKED_BYTES_MIN })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The CPUs of a set as `0-3,6`.
+fn ranges(cpus: &CpuSet) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)) {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let texts = ranges.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
+/// The executor refuses to start below this.
+const LOCKED_BYTES_MIN: u64 = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_join_neighbours() {
+        let mut cpus = CpuSet::new();
+        assert_eq!(ranges(&cpus), "");
+        [0, 1, 2, 5, 7, 8].into_iter().for_each(|cpu| cpus.set(cpu));
+        assert_eq!(ranges(&cpus), "0-2,5,7-8");
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_named() {
+        let refusal = |cpus| check(&HostConfig::new(cpus)).expect_err("cannot be had").to_string();
+        assert!(refusal(vec![]).contains("no CPU"));
+        assert!(refusal(vec![1_000_000]).contains("CPU 1000000 does not exist"));
+    }
+}

@@ -1,0 +1,256 @@
+//! One core's thread: the burst of turns and what happens between bursts.
+//!
+//! Owns the reactor and its poller. Promises that turns follow each other as plain calls, with the
+//! executor coming in only when preemption is due. A core never parks with work at hand.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::launch::{Build, Port};
+use super::{BEATS_ENDED, HostConfig, Idle, Reactor, Shared, Turn};
+use crate::clock::{Clock, Nanos};
+use crate::poller::{Poller, Waker};
+
+/// How a core ended.
+pub(super) enum Outcome<Report> {
+    Finished(Report),
+    /// With what the panic said.
+    Panicked(String),
+    /// Asked to, or never begun.
+    Stopped,
+}
+
+/// A core's place in the host.
+pub(super) struct Seat {
+    pub(super) core: usize,
+    pub(super) policy: IdlePolicy,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// When an idle core parks.
+#[derive(Clone, Copy)]
+pub(super) struct IdlePolicy {
+    /// Idle for so long in nanoseconds; `None` for never.
+    park_after_ns: Option<u64>,
+    /// Others wait for this CPU, so even a spinning core gives way.
+    shared_cpu: bool,
+}
+
+impl IdlePolicy {
+    pub(super) fn new(config: &HostConfig, cpu: usize) -> Self {
+        let shared_cpu = config.cpus.iter().filter(|&&other| other == cpu).count() > 1;
+        let park_after_ns = match config.idle {
+            Idle::Spin => None,
+            Idle::Adaptive if !shared_cpu => Some(config.spin.as_nanos() as u64),
+            Idle::Adaptive | Idle::Park => Some(0),
+        };
+        Self { park_after_ns, shared_cpu }
+    }
+}
+
+/// The life of a core's thread, inside its executor.
+pub(super) async fn run<R, B>(seat: Seat, port: Port<B>) -> Outcome<R::Report>
+where
+    R: Reactor,
+    B: FnOnce(&mut Poller) -> R,
+{
+    let Some((mut poller, Build { build, wakers })) = connect(port) else {
+        return Outcome::Stopped;
+    };
+    let shared = Arc::clone(&seat.shared);
+    let index = seat.core;
+    let outcome = match caught(|| build(&mut poller)) {
+        Ok(reactor) => Core::new(reactor, poller, seat).live().await,
+        Err(message) => Outcome::Panicked(message),
+    };
+    shared.beats[index].store(BEATS_ENDED, Ordering::Relaxed);
+    if matches!(outcome, Outcome::Panicked(_)) {
+        // The others would serve a part of the data for ever.
+        shared.stop.store(true, Ordering::Release);
+        wakers.iter().for_each(Waker::wake_if_parked);
+    }
+    outcome
+}
+
+/// Makes the poller, which the kernel ties to this thread, and waits until all cores have theirs.
+/// `None` if the start was given up.
+fn connect<B>(port: Port<B>) -> Option<(Poller, Build<B>)> {
+    match Poller::new() {
+        Ok(poller) => {
+            port.waker.send(Ok(poller.waker())).ok()?;
+            port.build.recv().ok().map(|build| (poller, build))
+        }
+        Err(error) => {
+            let _ = port.waker.send(Err(error));
+            None
+        }
+    }
+}
+
+struct Core<R: Reactor> {
+    reactor: R,
+    poller: Poller,
+    clock: Clock,
+    seat: Seat,
+    /// Heartbeats so far.
+    beats: u64,
+    /// When the first of the latest idle turns began.
+    idle_since: Option<Nanos>,
+}
+
+/// Why a burst of turns ended.
+enum Burst {
+    /// The executor wants a turn.
+    Paused,
+    /// The reactor is done.
+    Done,
+    /// The host wants an end.
+    Stopped,
+}
+
+/// How the loop goes on after one turn.
+enum Pace {
+    On,
+    /// Time has passed: look at everything that is looked at once in a while.
+    Look,
+    Done,
+}
+
+impl<R: Reactor> Core<R> {
+    fn new(reactor: R, poller: Poller, seat: Seat) -> Self {
+        Self { reactor, poller, clock: Clock::new(), seat, beats: 0, idle_since: None }
+    }
+
+    async fn live(mut self) -> Outcome<R::Report> {
+        let keeper = glommio::spawn_local(keep_awake());
+        let end = loop {
+            match caught(|| self.burst()) {
+                Ok(Burst::Paused) => glommio::executor().yield_if_needed().await,
+                end => break end,
+            }
+        };
+        keeper.cancel().await;
+        match end {
+            Ok(Burst::Done) => {
+                caught(|| self.reactor.finish()).map_or_else(Outcome::Panicked, Outcome::Finished)
+            }
+            Ok(Burst::Paused | Burst::Stopped) => Outcome::Stopped,
+            Err(message) => Outcome::Panicked(message),
+        }
+    }
+
+    /// Turns until something else is due. Never inlined into the asynchronous code around it, so
+    /// that the loop keeps its state in registers.
+    #[inline(never)]
+    fn burst(&mut self) -> Burst {
+        loop {
+            for _ in 0..TURNS_PER_LOOK {
+                match self.turn() {
+                    Pace::On => {}
+                    Pace::Look => break,
+                    Pace::Done => return Burst::Done,
+                }
+            }
+            self.beat();
+            if self.seat.shared.stop.load(Ordering::Acquire) {
+                return Burst::Stopped;
+            }
+            if glommio::executor().need_preempt() {
+                return Burst::Paused;
+            }
+        }
+    }
+
+    #[inline]
+    fn turn(&mut self) -> Pace {
+        let now = self.clock.now();
+        match self.reactor.turn(now, &mut self.poller) {
+            Turn::Worked => {
+                self.idle_since = None;
+                Pace::On
+            }
+            Turn::Idle { until } => self.idle(now, until),
+            Turn::Done => Pace::Done,
+        }
+    }
+
+    #[inline]
+    fn idle(&mut self, now: Nanos, until: Option<Nanos>) -> Pace {
+        let Some(park_after_ns) = self.seat.policy.park_after_ns else {
+            if self.seat.policy.shared_cpu {
+                std::thread::yield_now();
+            }
+            return Pace::On;
+        };
+        let since = *self.idle_since.get_or_insert(now);
+        let due_soon = until.is_some_and(|until| until - now < park_after_ns);
+        if now - since < park_after_ns || due_soon {
+            return Pace::On;
+        }
+        self.park()
+    }
+
+    /// Announces the parking, has one more turn look at everything, and parks if that found
+    /// nothing either.
+    #[cold]
+    #[inline(never)]
+    fn park(&mut self) -> Pace {
+        self.poller.prepare_park();
+        let now = self.clock.now();
+        // Asked to stop before the announcement, nobody would wake us for it.
+        let stop = self.seat.shared.stop.load(Ordering::Acquire);
+        match self.reactor.turn(now, &mut self.poller) {
+            Turn::Idle { until } if !stop => {
+                let due_ns = until.map_or(u64::MAX, |until| until - now);
+                self.poller.park(PARK_MAX.min(Duration::from_nanos(due_ns)));
+                // Idle since then still: without work the next turn parks again at once.
+                Pace::Look
+            }
+            turn => {
+                self.poller.cancel_park();
+                if matches!(turn, Turn::Worked) {
+                    self.idle_since = None;
+                }
+                if matches!(turn, Turn::Done) { Pace::Done } else { Pace::Look }
+            }
+        }
+    }
+
+    #[inline]
+    fn beat(&mut self) {
+        self.beats += 1;
+        self.seat.shared.beats[self.seat.core].store(self.beats, Ordering::Relaxed);
+    }
+}
+
+/// Wakes the executor from time to time. When preemption falls due before the first task of a
+/// round has run, this version of the executor takes itself for idle and may park although our
+/// task is runnable; a timer ends that.
+async fn keep_awake() {
+    loop {
+        glommio::timer::sleep(KEEP_AWAKE).await;
+    }
+}
+
+/// Runs `work`; a panic becomes its message, where panics unwind at all.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    // Whatever a panic leaves broken is dropped without being used again.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message_of(&*panic))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
+
+/// Looking costs a few nanoseconds; this many turns make that vanish and are over in microseconds.
+const TURNS_PER_LOOK: usize = 16;
+/// Wakers and readiness end a park earlier. It only bounds what nobody wakes us for: heartbeat,
+/// stop and the executor's own work. 100 wake-ups a second are nothing even for a laptop.
+const PARK_MAX: Duration = Duration::from_millis(10);
+/// Shorter than anyone waits for; seen by the executor only in its own turns.
+const KEEP_AWAKE: Duration = Duration::from_millis(10);
