@@ -14,7 +14,7 @@ use rkyv::{Archive, Archived, Deserialize, Place, Serialize, rancor::Fallible};
 /// ```
 /// use potoroo_sdk::text::Text;
 ///
-/// let symbol = Text::<8>::try_new(b"IBM").unwrap();
+/// let symbol = Text::<8>::new(b"IBM").unwrap();
 /// assert_eq!(symbol.as_bytes(), b"IBM");
 /// assert_eq!(symbol.to_string(), "IBM");
 /// ```
@@ -31,7 +31,7 @@ impl<const N: usize> Text<N> {
     /// The text of these bytes, or `None` when there are more than `N` or the last one is zero.
     #[must_use]
     #[inline]
-    pub fn try_new(bytes: &[u8]) -> Option<Self> {
+    pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut text = [0; N];
         text.get_mut(..bytes.len())?.copy_from_slice(bytes);
         (bytes.last() != Some(&0)).then_some(Self(text))
@@ -55,6 +55,12 @@ impl<const N: usize> Text<N> {
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
+        // One instruction instead of a loop for what tickers and ids are made of.
+        if N <= 16 {
+            let mut word = [0; 16];
+            word[..N].copy_from_slice(&self.0);
+            return 16 - u128::from_le_bytes(word).leading_zeros() as usize / 8;
+        }
         self.0.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
     }
 
@@ -84,7 +90,7 @@ impl<const N: usize> FromStr for Text<N> {
     type Err = TooLong;
 
     fn from_str(text: &str) -> Result<Self, TooLong> {
-        Self::try_new(text.as_bytes()).ok_or(TooLong)
+        Self::new(text.as_bytes()).ok_or(TooLong)
     }
 }
 

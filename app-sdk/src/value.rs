@@ -82,7 +82,8 @@ pub trait Event: Value + Send {
 
 /// What a table remembers for one key; everything that can be stored and cloned is one.
 ///
-/// Handlers get it as `&mut`, an ordinary Rust value; it is archived only for checkpoints and moves.
+/// Handlers get it as `&mut`, an ordinary Rust value; it is archived only for checkpoints and
+/// moves.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be kept in a table",
     label = "not a state",

@@ -124,7 +124,7 @@ fn level(random: &mut Random) -> Level {
 
 fn quote(random: &mut Random) -> Quote {
     let side = random.chance(0.5).then(|| (level(random), [random.u64() as u16; 3]));
-    let symbol = Text::try_new(b"IBM").unwrap();
+    let symbol = Text::new(b"IBM").unwrap();
     Quote { symbol, bid: random.f64(), offer: random.f64(), side, flag: random.chance(0.5) }
 }
 

@@ -79,17 +79,20 @@ fn lists_are_read_by_index_and_by_iterator() {
 
 #[test]
 fn texts_hold_up_to_their_size() {
-    let text = Text::<4>::try_new(b"IBM").unwrap();
+    let text = Text::<4>::new(b"IBM").unwrap();
     assert_eq!((text.len(), text.as_bytes(), text.as_str()), (3, &b"IBM"[..], Some("IBM")));
     assert_eq!(text.as_array(), b"IBM\0");
-    assert_eq!(Text::<4>::try_new(b"GOOGL"), None);
-    assert_eq!(Text::<4>::try_new(b"A\0"), None);
-    assert_eq!(Text::<4>::try_new(b""), Some(Text::EMPTY));
+    assert_eq!(Text::<4>::new(b"GOOGL"), None);
+    assert_eq!(Text::<4>::new(b"A\0"), None);
+    assert_eq!(Text::<4>::new(b""), Some(Text::EMPTY));
     assert!(Text::<4>::default().is_empty());
     assert_eq!(Text::<4>::from_array(*b"ABCD").len(), 4);
     assert!(Text::<4>::from_array(*b"ABCD") < Text::from_array(*b"ABCE"));
     assert_eq!("IBM".parse::<Text<4>>(), Ok(text));
     assert!("GOOGL".parse::<Text<4>>().is_err());
+    assert_eq!(Text::<16>::new(b"sixteen letters!").unwrap().len(), 16);
+    assert_eq!(Text::<17>::new(b"a longer text\0!").unwrap().len(), 15);
+    assert_eq!(Text::<0>::EMPTY.len(), 0);
     round_trip(text);
 }
 

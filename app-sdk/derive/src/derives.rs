@@ -2,8 +2,28 @@
 
 use crate::item::{Item, Kind};
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Attribute, Data, Path, Token, punctuated::Punctuated};
+use quote::{quote, quote_spanned};
+use syn::{Attribute, Data, Path, Token, punctuated::Punctuated, spanned::Spanned};
+
+/// `impl Copy` for plain data that does not derive it.
+///
+/// The bounds are there for their message: a derive would complain about `Copy`, which is not
+/// what the user has to mend.
+pub fn copy(item: &Item) -> Option<TokenStream> {
+    let wanted = item.plain && item.kind != Kind::State;
+    if !wanted || present(&item.input.attrs).iter().any(|one| one == "Copy") {
+        return None;
+    }
+    let (support, name) = (item.support(), item.name());
+    let bounds = item.fields().map(|field| {
+        let field = &field.ty;
+        quote_spanned!(field.span()=> #field: #support::Plain)
+    });
+    Some(quote! {
+        #[allow(trivial_bounds)]
+        impl ::core::marker::Copy for #name where #(#bounds),* {}
+    })
+}
 
 /// `#[derive(…)]` with what is missing, or nothing.
 pub fn missing(item: &Item) -> TokenStream {
@@ -26,7 +46,6 @@ fn wanted(item: &Item) -> Vec<(&'static str, TokenStream)> {
         wanted.extend(has_default(item).then(|| ("Default", quote!(::core::default::Default))));
         return wanted;
     }
-    wanted.extend(item.plain.then(|| ("Copy", quote!(::core::marker::Copy))));
     if item.kind == Kind::Key {
         wanted.push(("Eq", quote!(::core::cmp::Eq)));
         wanted.push(("Hash", quote!(::core::hash::Hash)));

@@ -13,6 +13,7 @@ mod derives;
 mod item;
 mod key;
 mod location;
+mod refusal;
 mod schema;
 mod storage;
 mod view;
@@ -46,8 +47,8 @@ pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct of keys, or an enum without fields, a key.
 ///
-/// Takes the same arguments as `#[event]`; adds `Eq`, `Hash`, `PartialOrd` and `Ord` to its derives.
-/// The hash of an enum is that of its discriminant: giving variants numbers makes it independent of
+/// Takes the same arguments as `#[event]`; adds `Eq`, `Hash`, `PartialOrd` and `Ord` to its
+/// derives. The hash of an enum is that of its discriminant: giving variants numbers makes it independent of
 /// their order.
 #[proc_macro_attribute]
 pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -72,6 +73,7 @@ fn expand(kind: item::Kind, arguments: TokenStream, input: TokenStream) -> Token
 fn expand_item(item: &Item) -> proc_macro2::TokenStream {
     let checks = storage::checks(item);
     let storable = storage::storable(item);
+    let copy = derives::copy(item);
     let archive = storage::archive(item);
     let schema = schema::schema(item);
     let view = view::view_type(item);
@@ -83,7 +85,7 @@ fn expand_item(item: &Item) -> proc_macro2::TokenStream {
         #storable
         #view
         #[automatically_derived]
-        const _: () = { #archive #schema #value #event #key };
+        const _: () = { #copy #archive #schema #value #event #key };
     }
 }
 
