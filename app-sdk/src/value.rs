@@ -1,7 +1,7 @@
 //! Values: what may lie in an event, a key or a state, and how it becomes bytes and back.
 //!
 //! Owns the traits [`Schema`], [`Value`], [`Event`] and [`State`], their implementations for
-//! Rust's own types, and the functions [`write`], [`access`] and [`restore`].
+//! Rust's own types, and the functions [`write()`], [`access`] and [`restore`].
 //!
 //! ```text
 //!  Quote ── write ──► bytes in a frame ── access ──► &Archived<Quote> ── view ──► View<Quote>

@@ -43,7 +43,7 @@ impl<T> Stored for T where
 {
 }
 
-/// The room given to [`write`] is too small for the value.
+/// The room given to [`write()`] is too small for the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -69,7 +69,7 @@ impl core::error::Error for Corrupt {}
 
 /// Size in bytes of the archive of a `T` without what it points to.
 ///
-/// For a plain `T` this is exactly what [`write`] writes; otherwise the least that it writes.
+/// For a plain `T` this is exactly what [`write()`] writes; otherwise the least that it writes.
 #[must_use]
 pub const fn archived_bytes<T: Archive>() -> usize {
     size_of::<Archived<T>>()
@@ -94,7 +94,7 @@ pub fn write<E: Event>(event: &E, room: &mut [u8]) -> Result<usize, Full> {
     written.or_else(|Full| write_large(event, room))
 }
 
-/// The same with much scratch space, for long lists. Not inlined, to keep the stack of [`write`]
+/// The same with much scratch space, for long lists. Not inlined, to keep the stack of [`write()`]
 /// small.
 #[cold]
 #[inline(never)]
@@ -136,7 +136,7 @@ pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
 /// For plain data this costs about a nanosecond.
 ///
 /// # Errors
-/// [`Corrupt`] when `bytes` are not exactly what [`write`] wrote for an `E`, as far as that can
+/// [`Corrupt`] when `bytes` are not exactly what [`write()`] wrote for an `E`, as far as that can
 /// be seen.
 #[inline]
 pub fn access<E: Value>(bytes: &[u8]) -> Result<&Archived<E>, Corrupt> {
