@@ -1,2 +1,105 @@
-//! To be written.
-fn main() {}
+//! Benchmarks of Potoroo: every contender in the same run, alternated, as ratios.
+//!
+//! Owns: load, rounds, recording, reports, and the contenders that are not ours. Promises: a
+//! figure is the median over rounds of what happened inside each round; a raw core-to-core round
+//! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
+//! be imported by anything.
+
+mod engine;
+mod hop;
+mod pingpong;
+mod place;
+mod recorder;
+mod report;
+mod rounds;
+mod stamp;
+mod wire;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::place::Place;
+use crate::report::Report;
+use crate::rounds::Scale;
+
+/// Measures Potoroo against contenders in one run.
+#[derive(Debug, Parser)]
+#[command(version, subcommand_value_name = "NAME", subcommand_help_heading = "Names")]
+struct Arguments {
+    #[command(subcommand)]
+    name: Name,
+    /// Print one JSON object as the last line of stdout instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Short slices and no table beyond a million keys: seconds instead of minutes.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Number of rounds [default: 7, with --quick 5].
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Name {
+    /// 64-byte frames between two cores: round trip and throughput of rings.
+    Hop,
+    /// Keyed count over 64-byte events: latency at two rates, throughput at three table sizes.
+    Engine,
+    /// Market Spread over loopback TCP: order to reply, and the stream of quotes.
+    Wire,
+    /// Name all benchmarks.
+    List,
+    /// The other process of `wire`.
+    #[command(hide = true)]
+    Serve {
+        /// What it does with its connection.
+        #[arg(value_enum)]
+        kind: wire::Kind,
+        /// The CPU that it polls on.
+        #[arg(long)]
+        cpu: usize,
+        /// Whether it runs under SCHED_FIFO while it serves.
+        #[arg(long)]
+        fifo: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.name {
+        Name::Hop => measure(&arguments, hop::bench),
+        Name::Engine => measure(&arguments, engine::bench),
+        Name::Wire => measure(&arguments, wire::bench),
+        Name::Serve { kind, cpu, fifo } => wire::serve(kind, cpu, fifo),
+        Name::List => {
+            list();
+            Ok(())
+        }
+    }
+}
+
+fn measure(arguments: &Arguments, bench: fn(Place, Scale) -> Result<Report>) -> Result<()> {
+    // Calibrates the clock before anything is measured.
+    stamp::now();
+    let report = bench(Place::choose()?, scale(arguments))?;
+    if arguments.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(())
+}
+
+fn scale(arguments: &Arguments) -> Scale {
+    let scale = if arguments.quick { Scale::quick() } else { Scale::full() };
+    Scale { rounds: arguments.rounds.map_or(scale.rounds, usize::from), ..scale }
+}
+
+fn list() {
+    let command = Arguments::command();
+    let benchmarks = command.get_subcommands().filter(|command| !command.is_hide_set());
+    for benchmark in benchmarks.filter(|command| command.get_name() != "list") {
+        println!("{:8} {}", benchmark.get_name(), benchmark.get_about().unwrap_or_default());
+    }
+}

@@ -1,0 +1,160 @@
+//! Timely dataflow with two workers: fed on worker 0, all keys owned by worker 1.
+//!
+//! Kept as fast as we know how: at a fixed rate an epoch for what is due (only the end of an epoch
+//! sends a partly filled buffer on), at full speed one epoch for the whole slice, typed channels instead of serialised ones, workers that spin instead of
+//! parking, flow control by a bare counter instead of a probe.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Result, anyhow};
+use crossbeam_utils::CachePadded;
+use timely::dataflow::InputHandle;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Input;
+use timely::dataflow::operators::generic::Operator;
+use timely::worker::Worker;
+
+use super::load::{Event, Load};
+use super::owner::Owner;
+use super::{Job, Outcome, Pace, Schedule};
+use crate::place::{self, Gate};
+use crate::stamp;
+
+/// Produces on the left core, owns on the right one.
+///
+/// # Errors
+/// The library cannot start its workers, or one of them failed.
+pub fn run(job: &Job) -> Result<Outcome> {
+    let shared = Arc::new(Shared::new(job));
+    let job = *job;
+    let workers = timely::execute(timely::Config::process(2), move |worker| {
+        let cpu = if worker.index() == 0 { job.place.left } else { job.place.right };
+        place::pin(cpu).expect("a CPU of the start's affinity stays allowed");
+        work(worker, &job, &shared)
+    });
+    let results = workers.map_err(|error| anyhow!(error))?.join();
+    let outcomes: Result<Vec<_>, _> = results.into_iter().collect();
+    let owned = outcomes.map_err(|error| anyhow!(error))?.into_iter().flatten().next();
+    owned.ok_or_else(|| anyhow!("no worker owned the keys"))
+}
+
+/// What the two workers tell each other outside the dataflow.
+struct Shared {
+    gate: Gate,
+    /// Number of all events; unknown (the maximum) until the producer has ended.
+    total: CachePadded<AtomicU64>,
+    /// Events taken in by the owner, stored once per batch.
+    taken: CachePadded<AtomicU64>,
+}
+
+impl Shared {
+    fn new(job: &Job) -> Self {
+        Self {
+            gate: Gate::new(2, job.place.fifo),
+            total: CachePadded::new(AtomicU64::new(u64::MAX)),
+            taken: CachePadded::new(AtomicU64::new(0)),
+        }
+    }
+}
+
+type Feed = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Event>>>;
+
+fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Option<Outcome> {
+    let keys = if worker.index() == 0 { 0 } else { job.keys };
+    let owner = Rc::new(RefCell::new(Owner::new(keys)));
+    let feed = build(worker, job.pace, shared, &owner);
+    let sprint = shared.gate.enter();
+    if worker.index() == 0 {
+        match job.pace {
+            Pace::Rate(rate) => feed_paced(worker, job, rate, feed, shared),
+            Pace::Full => feed_full(worker, job, feed, shared),
+        }
+        return None;
+    }
+    drop(feed);
+    let start = stamp::now();
+    while owner.borrow().events() < shared.total.load(Ordering::Acquire) {
+        worker.step();
+    }
+    let nanos = stamp::now() - start;
+    drop(sprint);
+    let owner = owner.replace(Owner::new(0));
+    Some(owner.finish(job, nanos))
+}
+
+/// The dataflow: input, exchange by key, keyed count.
+fn build(
+    worker: &mut Worker,
+    pace: Pace,
+    shared: &Arc<Shared>,
+    owner: &Rc<RefCell<Owner>>,
+) -> Feed {
+    let mut feed = Feed::new();
+    let (shared, owner) = (Arc::clone(shared), Rc::clone(owner));
+    worker.dataflow::<u64, _, _>(|scope| {
+        let by_key = Exchange::new(|event: &Event| event.key | RIGHT_WORKER);
+        scope.input_from(&mut feed).sink(by_key, "count", move |(input, _)| {
+            let mut owner = owner.borrow_mut();
+            input.for_each(|_, events: &mut Vec<Event>| {
+                take(&mut owner, pace, events);
+                shared.taken.store(owner.events(), Ordering::Release);
+            });
+        });
+    });
+    feed
+}
+
+#[inline]
+fn take(owner: &mut Owner, pace: Pace, events: &mut Vec<Event>) {
+    match pace {
+        Pace::Rate(_) => events.drain(..).for_each(|event| owner.update_timed(&event)),
+        Pace::Full => events.drain(..).for_each(|event| owner.update(&event)),
+    }
+}
+
+fn feed_paced(worker: &mut Worker, job: &Job, rate: u32, mut feed: Feed, shared: &Shared) {
+    let mut load = Load::new(job.keys);
+    let mut schedule = Schedule::start(rate, job.slice);
+    let mut epoch = 0;
+    while !schedule.is_over() {
+        let mut due = false;
+        while load.sent() - shared.taken.load(Ordering::Acquire) < OUTSTANDING_EVENTS
+            && let Some(intended_ns) = schedule.due()
+        {
+            feed.send(load.next(intended_ns));
+            due = true;
+        }
+        if due {
+            epoch += 1;
+            feed.advance_to(epoch);
+        }
+        worker.step();
+    }
+    shared.total.store(load.sent(), Ordering::Release);
+}
+
+fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) {
+    let mut load = Load::new(job.keys);
+    let end = stamp::now() + job.slice.as_nanos() as u64;
+    while stamp::now() < end {
+        if load.sent() - shared.taken.load(Ordering::Acquire) < IN_FLIGHT_EVENTS {
+            (0..STEP_EVENTS).for_each(|_| feed.send(load.next(0)));
+            feed.flush();
+        }
+        worker.step();
+    }
+    shared.total.store(load.sent(), Ordering::Release);
+}
+
+/// With two workers an odd number means worker 1.
+const RIGHT_WORKER: u64 = 1;
+/// At a fixed rate nothing more is sent while so many events are under way: a system that cannot
+/// keep up then works in batches instead of falling behind for good. It changes nothing below.
+const OUTSTANDING_EVENTS: u64 = 64;
+/// Events between two steps of the feeding worker.
+const STEP_EVENTS: u64 = 1024;
+/// The library's queues have no bound: this keeps them in the cache.
+const IN_FLIGHT_EVENTS: u64 = 16_384;

@@ -1,0 +1,136 @@
+//! The engine's own ring.
+
+use std::hint::spin_loop;
+use std::time::Duration;
+
+use potoroo_runtime::ring::FRAME_LENGTH_BYTES;
+use potoroo_runtime::{Consumer, Producer, ring};
+
+use super::{BATCH_FRAMES, CAPACITY_FRAMES, END, FRAME_BYTES, Flow, Trips};
+use crate::place::{Gate, Place};
+use crate::recorder::Recorder;
+use crate::stamp;
+
+/// One frame there, one back, until the slice is over.
+pub fn round_trips(place: Place, slice: Duration) -> Trips {
+    let (there, mut at_right) = ring(CAPACITY_FRAMES * FRAME_BYTES);
+    let (mut back, at_left) = ring(CAPACITY_FRAMES * FRAME_BYTES);
+    let answer = move |gate: &Gate| {
+        let _sprint = gate.enter();
+        loop {
+            match receive(&mut at_right) {
+                END => return,
+                sequence => send(&mut back, sequence),
+            }
+        }
+    };
+    place.pair(move |gate| ask(gate, slice, there, at_left), answer).0
+}
+
+fn ask(gate: &Gate, slice: Duration, mut there: Producer, mut back: Consumer) -> Trips {
+    let (mut latency, mut sum) = (Recorder::new(), 0u64);
+    let _sprint = gate.enter();
+    let start = stamp::now();
+    let (mut before, mut sequence) = (start, 0);
+    while before - start < slice.as_nanos() as u64 {
+        send(&mut there, sequence);
+        sum = sum.wrapping_add(receive(&mut back));
+        let after = stamp::now();
+        latency.record(after - before);
+        before = after;
+        sequence += 1;
+    }
+    send(&mut there, END);
+    Trips { latency, sum }
+}
+
+#[inline]
+fn send(producer: &mut Producer, sequence: u64) {
+    write(producer, sequence);
+    producer.publish();
+}
+
+#[inline]
+fn receive(consumer: &mut Consumer) -> u64 {
+    loop {
+        if let Some((frame, next)) = consumer.frame_at(consumer.head()) {
+            let sequence = read(frame);
+            consumer.consume_to(next);
+            return sequence;
+        }
+        spin_loop();
+    }
+}
+
+/// Frames in one direction until the slice is over.
+pub fn throughput(place: Place, slice: Duration) -> Flow {
+    let (producer, consumer) = ring(CAPACITY_FRAMES * FRAME_BYTES);
+    let ((), flow) =
+        place.pair(move |gate| produce(gate, slice, producer), move |gate| consume(gate, consumer));
+    flow
+}
+
+fn produce(gate: &Gate, slice: Duration, mut producer: Producer) {
+    let _sprint = gate.enter();
+    let end = stamp::now() + slice.as_nanos() as u64;
+    let mut sequence = 0;
+    while stamp::now() < end {
+        (sequence..sequence + BATCH_FRAMES).for_each(|sequence| write(&mut producer, sequence));
+        producer.publish();
+        sequence += BATCH_FRAMES;
+    }
+    send(&mut producer, END);
+}
+
+fn consume(gate: &Gate, mut consumer: Consumer) -> Flow {
+    let (mut frames, mut sum) = (0, 0u64);
+    let _sprint = gate.enter();
+    let start = stamp::now();
+    loop {
+        let mut position = consumer.head();
+        for _ in 0..BATCH_FRAMES {
+            let Some((frame, next)) = consumer.frame_at(position) else { break };
+            let sequence = read(frame);
+            if sequence == END {
+                return Flow { frames, nanos: stamp::now() - start, sum };
+            }
+            sum = sum.wrapping_add(sequence);
+            frames += 1;
+            position = next;
+        }
+        if position == consumer.head() {
+            spin_loop();
+        } else {
+            consumer.consume_to(position);
+        }
+    }
+}
+
+/// Writes one frame behind its length word; spins while the ring is full.
+#[inline]
+fn write(producer: &mut Producer, sequence: u64) {
+    loop {
+        if let Some(body) = producer.try_reserve(FRAME_BYTES) {
+            body.copy_from_slice(&fill(sequence));
+            return producer.commit();
+        }
+        // Frames that nobody sees make no room.
+        producer.publish();
+        spin_loop();
+    }
+}
+
+/// What stands behind the ring's own word: four bytes of nothing, then seven equal words.
+#[inline]
+fn fill(sequence: u64) -> [u8; FRAME_BYTES - FRAME_LENGTH_BYTES] {
+    let mut body = [0; FRAME_BYTES - FRAME_LENGTH_BYTES];
+    let words = body[8 - FRAME_LENGTH_BYTES..].chunks_exact_mut(8);
+    words.for_each(|word| word.copy_from_slice(&sequence.to_le_bytes()));
+    body
+}
+
+#[inline]
+fn read(frame: &[u8]) -> u64 {
+    let word = frame[FRAME_BYTES - 8..FRAME_BYTES].first_chunk();
+    u64::from_le_bytes(*word.expect("a frame has 64 bytes"))
+}

@@ -1,0 +1,161 @@
+//! Where slices run: two CPUs, and the priority of the threads on them.
+//!
+//! Owns: pinning, SCHED_FIFO, the start line. Promises: a thread gets its CPU before its set-up
+//! starts, and real-time priority only between [`Gate::enter`] and the drop of [`Sprint`], so
+//! preparing ten million keys never starves the machine. Must never: pin or raise the thread that
+//! spawns the others, because children inherit both and then never run beside their parent.
+
+use std::sync::Barrier;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Two CPUs and whether slices may use real-time priority.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// CPU number of the side that produces, asks or sends.
+    pub left: usize,
+    /// CPU number of the side that owns, answers or receives.
+    pub right: usize,
+    /// Whether slices run under SCHED_FIFO 10.
+    pub fifo: bool,
+}
+
+impl Place {
+    /// The first two CPUs that this process may use, with SCHED_FIFO if it is permitted.
+    ///
+    /// # Errors
+    /// Fewer than two CPUs are allowed: nothing between two cores can be measured then.
+    pub fn choose() -> Result<Self> {
+        let cpus = allowed_cpus()?;
+        ensure!(
+            cpus.len() >= 2,
+            "the benchmarks need two CPUs and this process may use {} only: \
+             widen its affinity (taskset, cpuset)",
+            cpus.len()
+        );
+        limit_sprints()?;
+        Ok(Self { left: cpus[0], right: cpus[1], fifo: fifo_permitted() })
+    }
+
+    /// A place for toy sizes: normal priority, and one CPU is enough.
+    #[cfg(test)]
+    pub fn toy() -> Self {
+        let cpus = allowed_cpus().expect("the affinity of this process can be read");
+        Self { left: cpus[0], right: cpus[cpus.len() - 1], fifo: false }
+    }
+
+    /// Runs both sides on a pinned thread each and returns what they return.
+    ///
+    /// Each side prepares itself, then calls [`Gate::enter`] exactly once.
+    pub fn pair<L: Send, R: Send>(
+        self,
+        left: impl FnOnce(&Gate) -> L + Send,
+        right: impl FnOnce(&Gate) -> R + Send,
+    ) -> (L, R) {
+        let gate = Gate::new(2, self.fifo);
+        thread::scope(|scope| {
+            let left = scope.spawn(|| pinned(self.left, || left(&gate)));
+            let right = scope.spawn(|| pinned(self.right, || right(&gate)));
+            (join(left), join(right))
+        })
+    }
+
+    /// Runs one side alone on the left CPU.
+    pub fn alone<T: Send>(self, side: impl FnOnce(&Gate) -> T + Send) -> T {
+        let gate = Gate::new(1, self.fifo);
+        thread::scope(|scope| join(scope.spawn(|| pinned(self.left, || side(&gate)))))
+    }
+}
+
+/// The start line of a slice: nobody starts before everybody is prepared.
+#[derive(Debug)]
+pub struct Gate {
+    barrier: Barrier,
+    fifo: bool,
+}
+
+impl Gate {
+    /// A line for `sides` threads.
+    pub fn new(sides: usize, fifo: bool) -> Self {
+        Self { barrier: Barrier::new(sides), fifo }
+    }
+
+    /// Waits for the others, then raises the priority until the result is dropped.
+    ///
+    /// The wait blocks instead of spinning: a raised spinner could keep a side that shares its
+    /// CPU from ever arriving.
+    #[must_use]
+    pub fn enter(&self) -> Sprint {
+        self.barrier.wait();
+        Sprint { raised: self.fifo && set_policy(libc::SCHED_FIFO, FIFO_PRIORITY) }
+    }
+}
+
+/// The measured part of a slice; dropping it returns the thread to normal priority.
+#[derive(Debug)]
+pub struct Sprint {
+    raised: bool,
+}
+
+impl Drop for Sprint {
+    fn drop(&mut self) {
+        if self.raised {
+            set_policy(libc::SCHED_OTHER, 0);
+        }
+    }
+}
+
+/// Binds the calling thread to one CPU.
+///
+/// # Errors
+/// The CPU does not exist or is not allowed.
+pub fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).with_context(|| format!("this thread cannot be put on CPU {cpu}"))
+}
+
+fn pinned<T>(cpu: usize, side: impl FnOnce() -> T) -> T {
+    pin(cpu).expect("a CPU of the start's affinity stays allowed");
+    side()
+}
+
+fn join<T>(side: thread::ScopedJoinHandle<'_, T>) -> T {
+    side.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn allowed_cpus() -> Result<Vec<usize>> {
+    let set = sched_getaffinity(None).context("the affinity of this process cannot be read")?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
+}
+
+/// A raised thread that never ends would take its CPU from the whole machine: the kernel ends the
+/// process (SIGXCPU) when one has run for longer than any slice may.
+fn limit_sprints() -> Result<()> {
+    let limit = Some(SPRINT_MICROS_MAX);
+    setrlimit(Resource::Rttime, Rlimit { current: limit, maximum: limit })
+        .context("the time of real-time threads cannot be limited")
+}
+
+/// Tries it on a thread of its own, so that the caller keeps its policy whatever happens.
+fn fifo_permitted() -> bool {
+    let attempt = thread::spawn(|| set_policy(libc::SCHED_FIFO, FIFO_PRIORITY));
+    attempt.join().unwrap_or(false)
+}
+
+/// Sets policy and priority of the calling thread; false when the system refuses.
+#[allow(unsafe_code)]
+fn set_policy(policy: libc::c_int, priority: libc::c_int) -> bool {
+    let param = libc::sched_param { sched_priority: priority };
+    // SAFETY: the pointer is to a live local of the type that the call reads, and the call keeps
+    // nothing; pid 0 means the calling thread. RESET_ON_FORK keeps children at normal priority.
+    unsafe { libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &param) == 0 }
+}
+
+/// Above everything that a build does, below the kernel's own real-time threads.
+const FIFO_PRIORITY: libc::c_int = 10;
+/// Three slices of the greatest length.
+const SPRINT_MICROS_MAX: u64 = 3_000_000;

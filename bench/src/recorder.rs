@@ -1,0 +1,118 @@
+//! Latency counts for the measured path: one addition per value, no allocation.
+//!
+//! Finer than the engine's always-on arrays, because ratios of medians are reported here: values
+//! below 512 ns are exact, larger ones are off by at most 0.2 %. Only the touched lines of the
+//! 24 KiB matter to the cache.
+
+use serde_json::{Value, json};
+
+/// Counts of nanosecond values from 0 to about four seconds; larger ones count as the largest.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    counts: Box<[u32; CELLS]>,
+    max: u64,
+}
+
+impl Recorder {
+    /// An empty recorder.
+    pub fn new() -> Self {
+        Self { counts: Box::new([0; CELLS]), max: 0 }
+    }
+
+    /// Counts one value.
+    #[inline]
+    pub fn record(&mut self, ns: u64) {
+        self.max = self.max.max(ns);
+        self.counts[cell(ns)] += 1;
+    }
+
+    /// Number of values recorded.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|&count| u64::from(count)).sum()
+    }
+
+    /// The value below or at which `fraction` (0 to 1) of the values lie; 0 without values.
+    pub fn quantile(&self, fraction: f64) -> f64 {
+        let wanted = (self.count() as f64 * fraction).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (index, &count) in self.counts.iter().enumerate() {
+            seen += u64::from(count);
+            if seen >= wanted {
+                return middle(index);
+            }
+        }
+        0.0
+    }
+
+    /// The usual percentiles as JSON, in nanoseconds.
+    pub fn summary(&self) -> Value {
+        json!({
+            "count": self.count(),
+            "p50": self.quantile(0.5),
+            "p90": self.quantile(0.9),
+            "p99": self.quantile(0.99),
+            "p999": self.quantile(0.999),
+            "p9999": self.quantile(0.9999),
+            "max": self.max,
+        })
+    }
+}
+
+/// Cells 0..512 are exact; each further octave has 256 cells.
+#[inline]
+fn cell(ns: u64) -> usize {
+    let value = ns.min(VALUE_MAX);
+    let shift = (63 - (value | EXACT_MASK).leading_zeros() as u64) - OCTAVE_BITS;
+    ((shift << OCTAVE_BITS) + (value >> shift)) as usize
+}
+
+/// The middle of what a cell stands for.
+fn middle(index: usize) -> f64 {
+    let index = index as u64;
+    let shift = (index >> OCTAVE_BITS).saturating_sub(1);
+    let low = (index - (shift << OCTAVE_BITS)) << shift;
+    low as f64 + ((1u64 << shift) - 1) as f64 / 2.0
+}
+
+/// 256 cells per octave: half a cell is 0.2 %.
+const OCTAVE_BITS: u64 = 8;
+/// Makes the logarithm of all exact values the same, so that `cell` has no branch.
+const EXACT_MASK: u64 = (2 << OCTAVE_BITS) - 1;
+/// Slices end after less than a second; a value of four seconds is a stall anyway.
+const VALUE_MAX: u64 = u32::MAX as u64;
+/// Exact part plus 23 octaves up to 2^32.
+const CELLS: usize = (32 - OCTAVE_BITS as usize + 1) << OCTAVE_BITS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_values_are_exact() {
+        for ns in 0..512 {
+            assert_eq!(middle(cell(ns)), ns as f64);
+        }
+    }
+
+    #[test]
+    fn large_values_are_within_a_fifth_of_a_percent() {
+        let mut ns = 512u64;
+        while ns < VALUE_MAX {
+            let error = (middle(cell(ns)) - ns as f64).abs() / ns as f64;
+            assert!(error <= 0.002, "{ns} is recorded with an error of {error}");
+            ns += ns / 97;
+        }
+        assert_eq!(cell(VALUE_MAX), CELLS - 1);
+        assert_eq!(cell(u64::MAX), CELLS - 1);
+    }
+
+    #[test]
+    fn quantiles_of_a_ramp() {
+        let mut recorder = Recorder::new();
+        (1..=100).for_each(|ns| recorder.record(ns));
+        assert_eq!(recorder.quantile(0.5), 50.0);
+        assert_eq!(recorder.quantile(0.99), 99.0);
+        assert_eq!(recorder.quantile(1.0), 100.0);
+        assert_eq!(recorder.count(), 100);
+    }
+}
