@@ -94,7 +94,9 @@ impl Poller {
     pub fn with_kind(kind: PollerKind) -> Result<Self, Error> {
         let waker = Waker::new().map_err(Error::Setup)?;
         let backend = match kind {
-            PollerKind::Uring => UringBackend::new(&waker).map(Backend::Uring),
+            PollerKind::Uring => {
+                UringBackend::new(&waker).map(|uring| Backend::Uring(Box::new(uring)))
+            }
             PollerKind::Epoll => EpollBackend::new(&waker).map(Backend::Epoll),
         };
         let backend = backend.map_err(Error::Setup)?;
@@ -187,7 +189,7 @@ impl Poller {
 }
 
 enum Backend {
-    Uring(UringBackend),
+    Uring(Box<UringBackend>),
     Epoll(EpollBackend),
 }
 

@@ -1,0 +1,217 @@
+//! All interleavings of a small ring.
+//!
+//! The sources of the ring stand here as they are, beside memory and synchronisation of the model
+//! checker: it explores every order of the two ends and every value that the memory model lets
+//! them see, and reports bytes that are read and written without an order between.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+#[path = "../../runtime/src/ring/consumer.rs"]
+mod consumer;
+#[path = "../../runtime/src/ring/cursor.rs"]
+mod cursor;
+#[path = "../../runtime/src/ring/producer.rs"]
+mod producer;
+
+use consumer::Consumer;
+use memory::Memory;
+use producer::Producer;
+use sync::{Arc, AtomicU64, CachePadded, Ordering};
+
+/// What the ring shares, as seen by the model checker.
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use std::sync::Arc;
+
+    /// Padding means nothing to the model.
+    pub(super) struct CachePadded<T>(T);
+
+    impl<T> CachePadded<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(value)
+        }
+    }
+
+    impl<T> std::ops::Deref for CachePadded<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+}
+
+/// Memory in which each aligned eight bytes are one length word and one tracked cell.
+mod memory {
+    use super::cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Placement};
+    use loom::cell::UnsafeCell;
+    use loom::sync::atomic::{AtomicU32, Ordering};
+
+    pub(super) struct Memory {
+        words: Vec<AtomicU32>,
+        /// Stands for the bytes of its place: the checker sees who touches them when.
+        touches: Vec<UnsafeCell<()>>,
+        bytes: *mut u8,
+        capacity: usize,
+        /// Release, unless the alarm itself is tested.
+        publishing: Ordering,
+    }
+
+    // SAFETY: the two ends share it as they do the real one; the checker watches `touches`.
+    unsafe impl Send for Memory {}
+    // SAFETY: as above.
+    unsafe impl Sync for Memory {}
+
+    impl Memory {
+        pub(super) fn allocate(capacity: usize, publishing: Ordering) -> Self {
+            let places = capacity / FRAME_ALIGN_BYTES;
+            Self {
+                words: (0..places).map(|_| AtomicU32::new(0)).collect(),
+                touches: (0..places).map(|_| UnsafeCell::new(())).collect(),
+                bytes: Box::into_raw(vec![0; capacity].into_boxed_slice()).cast(),
+                capacity,
+                publishing,
+            }
+        }
+
+        pub(super) fn capacity(&self) -> u64 {
+            self.capacity as u64
+        }
+
+        pub(super) fn load_length(&self, at: u64) -> u32 {
+            self.word(at).load(Ordering::Acquire)
+        }
+
+        pub(super) fn store_length(&self, at: u64, length: u32) {
+            self.word(at).store(length, Ordering::Relaxed);
+        }
+
+        pub(super) fn publish_length(&self, at: u64, length: u32) {
+            self.word(at).store(length, self.publishing);
+        }
+
+        #[allow(clippy::mut_from_ref)]
+        pub(super) fn body_mut(&self, place: &Placement) -> &mut [u8] {
+            for place in self.places(place.start, place.bytes) {
+                self.touches[place].with_mut(|_| ());
+            }
+            let offset = self.offset(place.start) + FRAME_LENGTH_BYTES;
+            let bytes = place.bytes as usize - FRAME_LENGTH_BYTES;
+            // SAFETY: inside the allocation; the checker has just seen that nobody else is here.
+            unsafe { std::slice::from_raw_parts_mut(self.bytes.add(offset), bytes) }
+        }
+
+        /// Unlike the real one the frame's length word is not in the bytes but beside them.
+        pub(super) fn frame(&self, start: u64, bytes: u32) -> &[u8] {
+            for place in self.places(start, bytes) {
+                self.touches[place].with(|_| ());
+            }
+            // SAFETY: inside the allocation; the checker has just seen that nobody writes here.
+            unsafe {
+                std::slice::from_raw_parts(self.bytes.add(self.offset(start)), bytes as usize)
+            }
+        }
+
+        fn places(&self, start: u64, bytes: u32) -> std::ops::Range<usize> {
+            let first = self.offset(start) / FRAME_ALIGN_BYTES;
+            first..first + (bytes as usize).div_ceil(FRAME_ALIGN_BYTES)
+        }
+
+        fn word(&self, at: u64) -> &AtomicU32 {
+            &self.words[self.offset(at) / FRAME_ALIGN_BYTES]
+        }
+
+        fn offset(&self, at: u64) -> usize {
+            at as usize & (self.capacity - 1)
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            let bytes = std::ptr::slice_from_raw_parts_mut(self.bytes, self.capacity);
+            // SAFETY: made by `Box::into_raw` with this length, and both ends are gone.
+            drop(unsafe { Box::from_raw(bytes) });
+        }
+    }
+}
+
+/// Two batches of two frames each; 64 bytes hold neither the batches together nor the last frame
+/// without jumping over the end, so the producer waits, wraps and marks.
+#[test]
+fn batches_arrive_whole_and_in_order_across_the_end() {
+    check(64, &[&[12, 16], &[16, 9]]);
+}
+
+/// Frame by frame, with room for three: the free word behind the tail is used to the last.
+#[test]
+fn single_frames_arrive_in_a_full_ring() {
+    check(32, &[&[8], &[8], &[8], &[8]]);
+}
+
+/// The alarm is tested too: without its release order the ring must fail.
+#[test]
+#[should_panic]
+fn a_frame_published_without_order_is_found() {
+    check_publishing(64, &[&[12]], Ordering::Relaxed);
+}
+
+fn check(capacity: usize, batches: &'static [&'static [usize]]) {
+    check_publishing(capacity, batches, Ordering::Release);
+}
+
+/// Sends `batches` of frames with these lengths on one thread and takes them on another. Frame
+/// number `n` is filled with `n`, so that order, length and content are seen at once.
+fn check_publishing(capacity: usize, batches: &'static [&'static [usize]], publishing: Ordering) {
+    loom::model(move || {
+        let (mut producer, mut consumer) = ring(capacity, publishing);
+        let sender = loom::thread::spawn(move || send(&mut producer, batches));
+        let mut number = 0;
+        for batch in batches {
+            number = take_batch(&mut consumer, batch, number);
+        }
+        assert!(consumer.is_empty());
+        sender.join().expect("the sender does not panic");
+    });
+}
+
+fn ring(capacity: usize, publishing: Ordering) -> (Producer, Consumer) {
+    let memory = Arc::new(Memory::allocate(capacity, publishing));
+    let head = Arc::new(CachePadded::new(AtomicU64::new(0)));
+    (Producer::new(Arc::clone(&memory), Arc::clone(&head)), Consumer::new(memory, head, 0))
+}
+
+fn send(producer: &mut Producer, batches: &[&[usize]]) {
+    let mut number = 0;
+    for batch in batches {
+        for &bytes in *batch {
+            number += 1;
+            loop {
+                if let Some(body) = producer.try_reserve(bytes) {
+                    body.fill(number);
+                    break;
+                }
+                // Were a batch larger than the ring, only what is published could make room.
+                producer.publish();
+                loom::thread::yield_now();
+            }
+            producer.commit();
+        }
+        producer.publish();
+    }
+}
+
+/// Takes the frames of one batch, each when it is there; `number` is that of the last one taken.
+fn take_batch(consumer: &mut Consumer, batch: &[usize], mut number: u8) -> u8 {
+    for &bytes in batch {
+        let next = loop {
+            if let Some((frame, next)) = consumer.frame_at(consumer.head()) {
+                number += 1;
+                assert_eq!(frame.len(), bytes);
+                assert!(frame[4..].iter().all(|&byte| byte == number));
+                break next;
+            }
+            loom::thread::yield_now();
+        };
+        consumer.consume_to(next);
+    }
+    number
+}
