@@ -134,11 +134,17 @@ mod memory {
     }
 }
 
-/// Two batches of two frames each; 64 bytes hold neither the batches together nor the last frame
-/// without jumping over the end, so the producer waits, wraps and marks.
+/// The last frame does not fit the 8 bytes left at the end: the marker stands first in its batch.
 #[test]
-fn batches_arrive_whole_and_in_order_across_the_end() {
-    check(64, &[&[12, 16], &[16, 9]]);
+fn a_batch_that_begins_with_the_marker_arrives_across_the_end() {
+    check(64, &[&[8, 16], &[16, 16], &[12]]);
+}
+
+/// The same with the marker behind another frame of the batch, which cannot be there before the
+/// head has moved: the producer waits too.
+#[test]
+fn a_batch_with_the_marker_inside_arrives_across_the_end() {
+    check(64, &[&[8, 16, 16], &[16, 12]]);
 }
 
 /// Frame by frame, with room for three: the free word behind the tail is used to the last.
