@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use crate::codec::Reason;
 use crate::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
@@ -76,21 +77,35 @@ impl<'h> Context<'h> {
                 let written = value::write(event, room);
                 debug_assert!(written.is_ok_and(|bytes| bytes == size));
             }
-            Lent::Native(event) => self.exchange_sized(route, event),
+            Lent::Native(event) => {
+                if !self.exchange_sized(route, event) {
+                    return;
+                }
+            }
         }
         self.host.commit();
     }
 
     /// An event whose archive has no fixed size is first written elsewhere to learn it.
-    fn exchange_sized<E: Event>(&mut self, route: Route, event: &E) {
+    /// Returns whether there is something to commit.
+    fn exchange_sized<E: Event>(&mut self, route: Route, event: &E) -> bool {
         let mut small = [0u8; EXCHANGE_SCRATCH_BYTES];
         if let Ok(bytes) = value::write(event, &mut small) {
             let room = self.host.reserve(route, &self.cause, bytes);
             room.copy_from_slice(&small[..bytes]);
-            return;
+            return true;
         }
-        let large = exchange_large(event);
-        self.host.reserve(route, &self.cause, large.len()).copy_from_slice(&large);
+        match exchange_large(event) {
+            Some(large) => {
+                self.host.reserve(route, &self.cause, large.len()).copy_from_slice(&large);
+                true
+            }
+            None => {
+                let reason = Reason::new("the event is too large to be archived");
+                self.host.refuse(&self.cause, reason, &[]);
+                false
+            }
+        }
     }
 
     #[inline]
@@ -102,17 +117,23 @@ impl<'h> Context<'h> {
 /// Archives an event that is larger than the scratch space: rare, so it may allocate.
 #[cold]
 #[inline(never)]
-fn exchange_large<E: Event>(event: &E) -> Vec<u8> {
+fn exchange_large<E: Event>(event: &E) -> Option<Vec<u8>> {
     let mut room = alloc::vec![0u8; EXCHANGE_SCRATCH_BYTES * 4];
     loop {
         if let Ok(bytes) = value::write(event, &mut room) {
             room.truncate(bytes);
-            return room;
+            return Some(room);
         }
         let doubled = room.len() * 2;
+        if doubled > EXCHANGE_BYTES_MAX {
+            return None;
+        }
         room.resize(doubled, 0);
     }
 }
+
+/// No archive is larger than this: far above any frame, and a bound for what a mistake can take.
+const EXCHANGE_BYTES_MAX: usize = 16 << 20;
 
 /// Archives of up to this many bytes are made on the stack: most events are far smaller, and a
 /// larger array would cost its zeroing.

@@ -19,22 +19,22 @@
 extern crate alloc;
 extern crate self as potoroo_sdk;
 
-pub mod value;
-pub mod text;
-pub mod key;
 pub mod codec;
+pub mod key;
 pub mod random;
+pub mod text;
+pub mod value;
 
 mod application;
-pub mod stream;
-pub mod outputs;
-pub mod table;
 mod draft;
 mod exchange;
 mod flow;
-pub mod plan;
 pub mod host;
+pub mod outputs;
+pub mod plan;
 pub mod reference;
+pub mod stream;
+pub mod table;
 
 pub use application::Application;
 pub use potoroo_derive::{event, key, state, value};
@@ -42,14 +42,17 @@ pub use potoroo_derive::{event, key, state, value};
 /// Everything that an application usually needs.
 pub mod prelude {
     pub use crate::application::Application;
-    pub use crate::codec::{Decode, Encode, FixedSize, Framing, LengthPrefixed, Lines, Reason, Split};
+    pub use crate::codec::{
+        Decode, Encode, Fields, FixedSize, Framing, LengthPrefixed, LengthWord, LineText, Lines,
+        Put, Reason, Split,
+    };
     pub use crate::key::Key;
     pub use crate::outputs::{Out, Outputs};
     pub use crate::random::Random;
     pub use crate::reference::Reference;
     pub use crate::stream::{Keyed, Stream};
     pub use crate::table::{Entry, Table};
-    pub use crate::text::Text;
+    pub use crate::text::{Symbol, Text};
     pub use crate::value::{Event, Seq, State, Value, View};
     pub use crate::{event, key, state, value};
 }

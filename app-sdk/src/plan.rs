@@ -191,9 +191,7 @@ impl Plan {
                 })
                 .collect(),
             exchanges,
-            tables: tables
-                .map(|table| TablePlan { name: table.name, rows: table.rows })
-                .collect(),
+            tables: tables.map(|table| TablePlan { name: table.name, rows: table.rows }).collect(),
             sinks: draft.sinks.into_iter().map(|sink| Sink { name: sink.name }).collect(),
             paths,
             fingerprint,
@@ -210,7 +208,9 @@ fn unused(draft: &Draft) -> Vec<Mistake> {
             let what = draft.describe(StepId(index));
             let remedy = match step.kind {
                 StepKind::Sink(_) | StepKind::Update { emits: false, .. } => return None,
-                StepKind::Update { .. } => "add `.sink(name, codec)`, or let the handler return `()`",
+                StepKind::Update { .. } => {
+                    "add `.sink(name, codec)`, or let the handler return `()`"
+                }
                 StepKind::KeyBy(_) => "add `.update(&table, …)` or a sink, or remove the `key_by`",
                 _ => "add a sink or another operator, or remove it",
             };

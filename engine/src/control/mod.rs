@@ -1,8 +1,19 @@
 //! Decides: what runs where, when it stops and what is told about it. Cold code only.
 
-pub mod config;
-pub mod cli;
-pub mod exit;
-pub mod logging;
-pub mod report;
 pub mod admin;
+pub mod bill;
+pub mod check;
+pub mod cli;
+pub mod config;
+mod edges;
+pub mod entry;
+pub mod error;
+pub mod exit;
+mod launch;
+pub mod logging;
+mod reactor;
+pub mod report;
+pub mod running;
+mod supervise;
+mod threads;
+mod watch;

@@ -16,6 +16,8 @@ pub struct Outlet {
     /// Bytes that were ever added, and that are out.
     added: u64,
     out: u64,
+    /// End of the last event whose latency was taken.
+    taken: u64,
     /// Events whose last byte is at this count of added bytes.
     samples: VecDeque<Sample>,
 }
@@ -37,6 +39,7 @@ impl Outlet {
             bytes_max,
             added: 0,
             out: 0,
+            taken: 0,
             samples: VecDeque::with_capacity(1024),
         }
     }
@@ -74,24 +77,30 @@ impl Outlet {
             self.bytes.clear();
             self.start = 0;
         } else if self.start >= self.bytes_max {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+            // An event that is out in part is kept whole, for `restart`.
+            let partial = (self.out - self.event_start()) as usize;
+            self.bytes.drain(..self.start - partial);
+            self.start = partial;
         }
+    }
+
+    /// The peer is gone, and another takes its place: it gets the event of which the first had a
+    /// part from its beginning.
+    pub fn restart(&mut self) {
+        let partial = (self.out - self.event_start()) as usize;
+        self.start -= partial;
+        self.out -= partial as u64;
+    }
+
+    /// Where the first event begins that is not wholly out, counted in bytes ever added.
+    fn event_start(&self) -> u64 {
+        let whole = self.samples.iter().take_while(|sample| sample.end <= self.out);
+        whole.last().map_or(self.taken, |sample| sample.end)
     }
 
     /// Events of which some byte waits.
     pub(super) fn events_waiting(&self) -> usize {
         self.samples.iter().filter(|sample| sample.end > self.out).count()
-    }
-
-    /// Drops what waits, because there is nobody left to take it. Returns how many bytes.
-    pub fn discard(&mut self) -> usize {
-        let bytes = self.waiting().len();
-        self.samples.clear();
-        self.bytes.clear();
-        self.start = 0;
-        self.out = self.added;
-        bytes
     }
 
     /// Whether nothing waits and every latency was taken.
@@ -110,6 +119,7 @@ impl Outlet {
     pub(super) fn take_out(&mut self, mut take: impl FnMut(u16, u64)) {
         while self.has_out() {
             let sample = self.samples.pop_front().expect("has_out looked at it");
+            self.taken = sample.end;
             take(sample.path, sample.ingress);
         }
     }

@@ -118,11 +118,6 @@ impl Inlet {
         self.ending
     }
 
-    /// Bytes that wait for the core.
-    pub fn waiting_bytes(&self) -> usize {
-        self.end - self.start
-    }
-
     /// Whether the core can do something with it.
     #[inline(always)]
     pub(super) fn ready(&self) -> bool {
@@ -141,11 +136,8 @@ impl Inlet {
         };
         self.start += done.bytes;
         self.position += done.bytes as u64;
-        let mut counts = SourceCounts {
-            events: done.events,
-            bytes: done.bytes as u64,
-            refused: done.refused,
-        };
+        let mut counts =
+            SourceCounts { events: done.events, bytes: done.bytes as u64, refused: done.refused };
         match done.stop {
             Stop::Limit | Stop::Blocked => {}
             Stop::More(_) if self.ended => self.ending = Some(Ending::Ended),

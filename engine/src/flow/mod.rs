@@ -12,17 +12,17 @@
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
 //! engine drives it with sockets and rings, the simulator with a seed.
 
+mod egress;
 mod envelope;
 mod ingress;
-mod route;
-mod local;
-mod shard;
-mod egress;
-mod outputs;
 mod letters;
+mod local;
+mod outputs;
+mod ports;
+mod route;
+mod shard;
 mod tally;
 mod turn;
-mod ports;
 
 pub use egress::Outlet;
 pub use ingress::Ending;

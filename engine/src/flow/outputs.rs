@@ -100,6 +100,11 @@ impl Outputs {
         self.replies[id.inlet()] = Some((id, outlet));
     }
 
+    /// Whether an inlet has an outlet for replies.
+    pub(super) fn has_reply(&self, inlet: usize) -> bool {
+        self.replies.get(inlet).is_some_and(Option::is_some)
+    }
+
     /// Takes away the outlet of an inlet, with the replies that nobody will get.
     pub(super) fn close_reply(&mut self, inlet: usize, counts: &mut Counts) {
         self.replying.retain(|replying| *replying != inlet);

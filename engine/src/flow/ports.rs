@@ -9,6 +9,7 @@ use super::egress::Outlet;
 use super::ingress::{Ending, Generated, Inlet};
 use super::letters::Letter;
 use super::outputs::ConnectionId;
+use super::route::Router;
 use super::turn::Core;
 
 impl Core {
@@ -19,8 +20,9 @@ impl Core {
     /// # Panics
     /// There are 65 536 already: whoever accepts connections has a lower limit.
     pub fn open_inlet(&mut self, source: SourceId, archives: bool) -> ConnectionId {
-        let free = self.inlets.iter().position(Option::is_none);
-        let slot = free.unwrap_or(self.inlets.len());
+        let outputs = &self.router.outputs;
+        let is_free = |slot: &usize| self.inlets[*slot].is_none() && !outputs.has_reply(*slot);
+        let slot = (0..self.inlets.len()).find(is_free).unwrap_or(self.inlets.len());
         let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");
         if slot == self.inlets.len() {
             self.inlets.push(None);
@@ -62,8 +64,8 @@ impl Core {
         }
     }
 
-    /// Takes away one inlet that has ended, its outlet staying until
-    /// [`close_reply`](Self::close_reply).
+    /// One inlet that has ended and was not told of before; [`retire_inlet`](Self::retire_inlet)
+    /// takes it away.
     pub fn take_ended(&mut self) -> Option<(ConnectionId, Ending)> {
         let slot = self.ended.pop()?;
         let inlet = self.inlets[slot].as_ref().expect("an inlet ends once");
@@ -71,14 +73,20 @@ impl Core {
         Some((ConnectionId(inlet.connection()), ending))
     }
 
-    /// Closes an inlet and its outlet. Replies that come later are counted as lost.
-    pub fn close_inlet(&mut self, id: ConnectionId) {
+    /// Takes an inlet away. Its place is free again when its outlet is closed, too.
+    pub fn retire_inlet(&mut self, id: ConnectionId) {
         self.inlet(id);
         self.inlets[id.inlet()] = None;
         self.ready.retain(|slot| *slot != id.inlet());
         self.ended.retain(|slot| *slot != id.inlet());
-        let super::route::Router { outputs, counts, .. } = &mut self.router;
-        outputs.close_reply(id.inlet(), counts);
+        self.told_quiet = false;
+    }
+
+    /// Closes the outlet for replies of an inlet. What waits and what comes later is lost, and
+    /// counted.
+    pub fn close_reply(&mut self, inlet: usize) {
+        let Router { outputs, counts, .. } = &mut self.router;
+        outputs.close_reply(inlet, counts);
     }
 
     fn inlet(&mut self, id: ConnectionId) -> &mut Inlet {

@@ -155,9 +155,7 @@ impl Router {
 
     /// Whether input from sources may be processed.
     pub(super) fn admits_sources(&self) -> bool {
-        self.outbox.iter().all(Outbox::is_empty)
-            && !self.outputs.any_full()
-            && !self.letters.full()
+        self.outbox.iter().all(Outbox::is_empty) && !self.outputs.any_full() && !self.letters.full()
     }
 
     /// Begins a run of input, before which [`admits`](Self::admits) said yes.

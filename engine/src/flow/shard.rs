@@ -77,9 +77,7 @@ pub(super) fn drain<F: Frames>(
     while total < LANE_FRAMES_PER_TURN && !router.blocked() {
         let Some((frame, _)) = frames.frame_at(frames.first()) else { break };
         let done = match Header::read(frame).0.edge {
-            Edge::Exchange(id) => {
-                drain_run(&plan.exchanges[id as usize], id, router, frames, ends)
-            }
+            Edge::Exchange(id) => drain_run(&plan.exchanges[id as usize], id, router, frames, ends),
             Edge::Output(_) => drain_outputs(router, frames),
         };
         if done == 0 {

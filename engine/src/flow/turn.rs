@@ -22,9 +22,12 @@ use potoroo_sdk::plan::Plan;
 use super::ingress::{Generated, Inlet};
 use super::letters::Letters;
 use super::outputs::Outputs;
-use super::route::{Parts, PartitionMap, Router};
+use super::route::{PartitionMap, Parts, Router};
 use super::shard::{self, Ends};
-use super::tally::Tally;
+use super::tally::{Counts, Tally};
+
+/// Tables are counted once in so many turns: it asks each table.
+const TABLES_COUNTED_TURNS: u64 = 1024;
 
 /// What a core is made of besides its plan.
 pub struct CoreConfig {
@@ -229,6 +232,9 @@ impl Core {
         self.worked_at = now;
         self.told_quiet = false;
         self.router.counts.turns_worked += 1;
+        if self.router.counts.turns_worked.is_multiple_of(TABLES_COUNTED_TURNS) {
+            self.count_tables();
+        }
         self.tally.set_quiet(false);
         self.tally.write(&self.router.counts);
     }
@@ -240,14 +246,25 @@ impl Core {
             return;
         }
         self.told_quiet = quiet;
-        let tables = self.router.rows.iter().zip(&self.router.indexes);
-        self.router.counts.tables = tables
-            .map(|(rows, index)| {
-                (rows.count() as u64, (rows.memory_bytes() + index.memory_bytes()) as u64)
-            })
-            .collect();
+        self.count_tables();
         self.tally.write(&self.router.counts);
         self.tally.set_quiet(quiet);
+    }
+
+    #[cold]
+    fn count_tables(&mut self) {
+        let Router { rows, indexes, counts, .. } = &mut self.router;
+        for ((rows, index), counts) in rows.iter().zip(indexes).zip(&mut counts.tables) {
+            let bytes = rows.memory_bytes() + index.memory_bytes();
+            *counts = (rows.count() as u64, bytes as u64);
+        }
+    }
+
+    /// The counters as they are now.
+    pub fn counts(&mut self) -> Counts {
+        self.count_tables();
+        self.tally.write(&self.router.counts);
+        self.router.counts.clone()
     }
 
     /// Whether all sources of this core have ended and nothing waits here or in its lanes.

@@ -1,0 +1,148 @@
+//! What the control plane tells a core, and what a core tells the control plane.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use potoroo_runtime::{Connection, Waker};
+use potoroo_sdk::host::{SinkId, SourceId};
+
+use super::pipe::{PipeIn, PipeOut};
+use crate::flow::{Ending, Letter};
+
+/// What a core can be told. Closed, and one of them per turn, so that control never starves events.
+pub enum Command {
+    /// A connection was accepted for a source.
+    Connection {
+        /// The source.
+        source: SourceId,
+        /// The connection.
+        connection: Connection,
+    },
+    /// Bytes for a source come through a pipe.
+    Pipe {
+        /// The source.
+        source: SourceId,
+        /// Where they come from.
+        pipe: PipeOut,
+        /// Whether they are archives behind their lengths.
+        archives: bool,
+    },
+    /// A sink was connected.
+    Sink {
+        /// The sink.
+        sink: SinkId,
+        /// Where its bytes go.
+        to: SinkEnd,
+    },
+    /// No further connection or pipe will come.
+    SourcesComplete,
+    /// End all sources behind what has been read.
+    StopSources,
+    /// Everything was processed: deliver what waits, then end.
+    Finish,
+    /// End at once, whatever waits.
+    Abandon,
+}
+
+/// Where the bytes of a sink go.
+pub enum SinkEnd {
+    /// Nowhere: they are counted and dropped.
+    Null,
+    /// Over a connection.
+    Connection(Connection),
+    /// Through a pipe, to a thread that may wait.
+    Pipe(PipeIn),
+}
+
+/// What a core tells.
+#[derive(Debug)]
+pub enum Notice {
+    /// A connection or pipe of a source is closed.
+    Closed {
+        /// The source.
+        source: SourceId,
+        /// How it ended.
+        ending: Ending,
+        /// Who was connected.
+        peer: String,
+    },
+    /// A sink lost its connection.
+    SinkLost {
+        /// The sink.
+        sink: SinkId,
+        /// Why.
+        reason: String,
+    },
+    /// Input that could not be used.
+    Letters(Vec<Letter>),
+}
+
+/// The control plane's end of a core's mailbox.
+#[derive(Clone)]
+pub struct Mailbox {
+    commands: Sender<Command>,
+    waiting: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+/// The core's end of its mailbox.
+pub struct Mail {
+    commands: Receiver<Command>,
+    waiting: Arc<AtomicBool>,
+}
+
+/// A mailbox for the core that `waker` wakes.
+pub fn mailbox(waker: Waker) -> (Mailbox, Mail) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicBool::new(false));
+    let mailbox = Mailbox { commands: sender, waiting: waiting.clone(), waker };
+    (mailbox, Mail { commands: receiver, waiting })
+}
+
+impl Mailbox {
+    /// Tells the core something. A core that has ended no longer listens.
+    pub fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            // Pairs with the acquire in `Mail::take`: the command is there when it is announced.
+            self.waiting.store(true, Ordering::Release);
+            self.waker.wake_if_parked();
+        }
+    }
+
+    /// Wakes the core if it is parked: after something was put into one of its pipes.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+}
+
+impl Mail {
+    /// The next command. Costs one load of a line that stays in the core's cache while there is
+    /// none.
+    #[inline]
+    pub fn take(&mut self) -> Option<Command> {
+        if !self.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        self.take_waiting()
+    }
+
+    #[cold]
+    fn take_waiting(&mut self) -> Option<Command> {
+        let command = self.commands.try_recv().ok();
+        if command.is_none() {
+            // A command that arrives between the two lines announces itself again.
+            self.waiting.store(false, Ordering::Relaxed);
+            return self.take_late();
+        }
+        command
+    }
+
+    fn take_late(&mut self) -> Option<Command> {
+        let command = self.commands.try_recv().ok();
+        if command.is_some() {
+            self.waiting.store(true, Ordering::Relaxed);
+        }
+        command
+    }
+}

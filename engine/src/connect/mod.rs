@@ -1,0 +1,10 @@
+//! The world outside: where sources take bytes from and where sinks bring them to.
+//!
+//! Cold, but for the driver, which moves buffers between sockets and a core once per turn.
+
+pub mod address;
+pub mod driver;
+pub mod files;
+pub mod mail;
+pub mod pipe;
+pub mod tcp;

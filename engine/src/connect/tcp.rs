@@ -1,0 +1,145 @@
+//! The cold half of TCP: accepting connections for sources and connecting sinks, on threads that
+//! may wait. Established connections belong to the cores.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use potoroo_runtime::{Connection, Listener};
+use potoroo_sdk::host::{SinkId, SourceId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::address::HostPort;
+use super::mail::{Command, Mailbox, SinkEnd};
+
+/// How long a thread here waits before it looks whether it should stop.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// First and longest pause between two attempts to connect a sink.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Accepts connections of one source and spreads them over the cores in turn, until told to stop
+/// or until `connections_max` were accepted.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn accept(
+    listener: Listener,
+    source: SourceId,
+    name: String,
+    cores: Vec<Mailbox>,
+    connections_max: Option<u64>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    let run = move || {
+        let mut accepted = 0;
+        while !stop.load(Ordering::Relaxed) && Some(accepted) != connections_max {
+            match listener.accept() {
+                Ok(Some(connection)) => {
+                    let core = &cores[accepted as usize % cores.len()];
+                    core.send(Command::Connection { source, connection });
+                    accepted += 1;
+                }
+                Ok(None) => wait(&listener, PollFlags::IN, STOP_CHECK),
+                Err(error) => {
+                    let remedy = "raise the limit of open files (`ulimit -n`) if it is reached";
+                    tracing::error!("source `{name}` cannot accept: {error}; {remedy}");
+                    std::thread::sleep(STOP_CHECK);
+                }
+            }
+        }
+    };
+    Builder::new().name("potoroo-accept".into()).spawn(run)
+}
+
+/// Keeps one sink connected: connects, hands the connection to the core that owns the sink, and
+/// does so again whenever the returned sender says that it is lost. Ends when that is dropped.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn connect(
+    peer: HostPort,
+    sink: SinkId,
+    name: String,
+    core: Mailbox,
+    stop: Arc<AtomicBool>,
+) -> io::Result<(Sender<String>, JoinHandle<()>)> {
+    let (lost_in, lost_out) = channel::<String>();
+    let run = move || {
+        loop {
+            let Some(connection) = connect_once_there(&peer, &name, &stop) else { return };
+            tracing::info!("sink `{name}` is connected to {peer}");
+            core.send(Command::Sink { sink, to: SinkEnd::Connection(connection) });
+            let Some(reason) = wait_until_lost(&lost_out, &stop) else { return };
+            tracing::warn!(
+                "sink `{name}` lost its connection to {peer}: {reason}; events wait, sources are \
+                 held back when the buffers are full, and it is connected again"
+            );
+        }
+    };
+    let thread = Builder::new().name("potoroo-connect".into()).spawn(run)?;
+    Ok((lost_in, thread))
+}
+
+fn wait_until_lost(lost: &Receiver<String>, stop: &AtomicBool) -> Option<String> {
+    loop {
+        match lost.recv_timeout(STOP_CHECK) {
+            Ok(reason) => return Some(reason),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Tries until the peer is there. `None` when told to stop.
+fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<Connection> {
+    let mut pause = BACKOFF.0;
+    let mut told = false;
+    loop {
+        let error = match peer.resolve().and_then(connect_address) {
+            Ok(connection) => return Some(connection),
+            Err(error) => error,
+        };
+        if !told {
+            tracing::warn!(
+                "sink `{name}` cannot connect to {peer}: {error}; start the receiver there, or \
+                 give another address with --sink; trying again until it is there"
+            );
+            told = true;
+        }
+        let mut waited = Duration::ZERO;
+        while waited < pause {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            std::thread::sleep(STOP_CHECK.min(pause));
+            waited += STOP_CHECK;
+        }
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+fn connect_address(address: SocketAddr) -> io::Result<Connection> {
+    let connection = Connection::connect_start(address)?;
+    wait(&connection, PollFlags::OUT, CONNECT_TIMEOUT);
+    match connection.finish_connect()? {
+        true => Ok(connection),
+        false => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")),
+    }
+}
+
+/// Waits until the descriptor is ready or the time is over; the caller finds out which.
+fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
+    let timeout =
+        Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    let _ = poll(&mut [PollFd::new(descriptor, flags)], Some(&timeout));
+}

@@ -1,0 +1,75 @@
+//! The memory bill: what an application takes at start, line by line, before it takes it.
+
+use std::fmt;
+
+use potoroo_runtime::mesh_bytes;
+use potoroo_sdk::plan::Plan;
+
+use super::config::Config;
+
+/// What the engine allocates at start, by user. State comes on top: it grows with its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    lines: Vec<(String, usize)>,
+}
+
+impl Bill {
+    /// The bill for `plan` as `config` deploys it.
+    pub fn new(plan: &Plan, config: &Config) -> Self {
+        let cores = config.cores.len();
+        let levels = plan.levels();
+        let sinks = plan.sinks.iter().filter(|sink| sink.name.is_some()).count();
+        let latency = size_of::<potoroo_runtime::LatencyArray>() + LATENCY_ARRAY_BYTES;
+        let lines = vec![
+            (
+                format!("lanes: {cores} cores × {} others × {} levels", cores - 1, levels + 1),
+                mesh_bytes(cores, levels + 1, config.lane_bytes),
+            ),
+            (
+                format!("in place: {cores} cores × {levels} levels"),
+                cores * levels * config.lane_bytes,
+            ),
+            (format!("sinks: {sinks} outlets, twice their limit"), 2 * sinks * config.outlet_bytes),
+            (
+                format!("latencies: {cores} cores × {} paths", plan.paths.len()),
+                cores * plan.paths.len() * latency,
+            ),
+            (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
+        ];
+        Self { lines }
+    }
+
+    /// Bytes in all.
+    pub fn bytes(&self) -> usize {
+        self.lines.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// What each connection of a source adds while it is open.
+    pub fn connection_bytes(plan: &Plan, config: &Config) -> usize {
+        let replies = plan.sinks.iter().any(|sink| sink.name.is_none());
+        config.inlet_bytes + if replies { 2 * config.outlet_bytes } else { 0 }
+    }
+}
+
+/// Memory that each core's executor registers with the kernel for its files.
+const EXECUTOR_BYTES: usize = 1 << 20;
+
+/// Cells of one array of latencies.
+const LATENCY_ARRAY_BYTES: usize = 9 * 1024;
+
+impl fmt::Display for Bill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, bytes) in &self.lines {
+            writeln!(f, "  {:>12} KiB  {what}", bytes.div_ceil(1024))?;
+        }
+        write!(f, "  {:>12} KiB  in all, without state", self.bytes().div_ceil(1024))
+    }
+}
+
+/// Memory that the host can still give, in bytes; `None` where it does not say.
+pub fn memory_available() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,92 @@
+//! What `--check` prints: the plan, the guarantee of each path and the memory bill.
+
+use std::fmt::Write;
+
+use potoroo_sdk::plan::{End, Path, Plan};
+
+use super::bill::Bill;
+use super::config::{Config, idle_name};
+use crate::connect::address::{SinkAddress, SourceAddress};
+
+/// The whole text.
+pub fn describe(plan: &Plan, config: &Config) -> String {
+    let mut text = format!("application {}\n\nsources\n", plan.name);
+    for source in &plan.sources {
+        let address = &config.sources[&source.name];
+        let _ = writeln!(text, "  {} ({}) from {address}", source.name, source.event);
+    }
+    text.push_str("\nexchanges\n");
+    for exchange in &plan.exchanges {
+        let _ = writeln!(text, "  level {}: {}", exchange.level, exchange.label);
+    }
+    text.push_str("\ntables\n");
+    for table in &plan.tables {
+        let bytes = table.rows.row_bytes();
+        let _ = writeln!(text, "  {}: {bytes} bytes per row and about 20 of index", table.name);
+    }
+    text.push_str("\nsinks\n");
+    for sink in &plan.sinks {
+        let to = match &sink.name {
+            Some(name) => config.sinks[name].to_string(),
+            None => "the connection that asked".to_string(),
+        };
+        let _ = writeln!(text, "  {} to {to}", sink.label());
+    }
+    text.push_str("\nguarantees\n");
+    for line in guarantees(plan, config) {
+        let _ = writeln!(text, "  {line}");
+    }
+    let _ = writeln!(
+        text,
+        "\ncores\n  {:?}, {} partitions on {:?}, idle: {}",
+        config.cores,
+        config.partitions,
+        config.state_cores.as_ref().unwrap_or(&config.cores),
+        idle_name(config.idle),
+    );
+    let connection = Bill::connection_bytes(plan, config).div_ceil(1024);
+    let _ = writeln!(
+        text,
+        "\nmemory at start\n{}\n  {connection:>12} KiB  more for each open connection",
+        Bill::new(plan, config)
+    );
+    text
+}
+
+/// The guarantee of each path, in one line each.
+pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
+    let line = |path: &Path| {
+        let source = &plan.sources[path.source.0 as usize];
+        let (source, why_source) = source_guarantee(&config.sources[&source.name]);
+        let (sink, why_sink) = match path.end {
+            End::Table(_) => ("kept in memory", "state does not outlive the process yet"),
+            End::Sink(id) => match &plan.sinks[id.0 as usize].name {
+                Some(name) => sink_guarantee(&config.sinks[name]),
+                None => ("at most once", "a reply whose connection is gone is counted as lost"),
+            },
+        };
+        format!("{}: {source} in ({why_source}), {sink} out ({why_sink})", plan.path_label(*path))
+    };
+    plan.paths.iter().map(line).collect()
+}
+
+fn source_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
+    match address {
+        SourceAddress::Tcp { .. } => ("at most once", "plain TCP cannot be read again"),
+        SourceAddress::File { .. } => ("every event of a run", "a restart reads the file again"),
+        SourceAddress::Generator(_) => ("every event of a run", "the seed makes the same events"),
+        SourceAddress::Channel => ("at most once", "the program does not send again"),
+    }
+}
+
+fn sink_guarantee(address: &SinkAddress) -> (&'static str, &'static str) {
+    match address {
+        SinkAddress::Tcp { .. } => {
+            ("at most once", "what a broken connection had taken may be lost")
+        }
+        SinkAddress::File { .. } => ("once per run", "written and synced before the end"),
+        SinkAddress::Stdout => ("once per run", "written before the end"),
+        SinkAddress::Null => ("none", "counted and dropped"),
+        SinkAddress::Channel => ("once per run", "waits for the program to take it"),
+    }
+}

@@ -1,0 +1,156 @@
+//! The outer ends of an application: opened before it runs, so that a mistake is found at once.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+
+use potoroo_runtime::Listener;
+use potoroo_sdk::plan::Plan;
+
+use super::config::Config;
+use super::error::Error;
+use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
+use crate::connect::files;
+use crate::connect::pipe::{PipeIn, PipeOut, pipe};
+
+/// An opened source.
+pub(super) enum SourceEdge {
+    Listener { listener: Listener, connections: Option<u64> },
+    File(File),
+    Generator(GeneratorAddress),
+    Channel(PipeOut),
+}
+
+/// An opened sink.
+pub(super) enum SinkEdge {
+    Null,
+    Peer(HostPort),
+    File(File),
+    Stdout,
+    Channel(PipeIn),
+}
+
+/// The embedding program's ends of channel sources and sinks, by name.
+#[derive(Default)]
+pub(super) struct Channels {
+    pub(super) sources: Vec<(String, PipeIn)>,
+    pub(super) sinks: Vec<(String, PipeOut)>,
+}
+
+/// Everything opened.
+pub(super) struct Edges {
+    /// By source.
+    pub(super) sources: Vec<SourceEdge>,
+    /// By sink; `None` for replies.
+    pub(super) sinks: Vec<Option<SinkEdge>>,
+    pub(super) letters: Option<SinkEdge>,
+    pub(super) channels: Channels,
+    /// Where sources listen: name and address.
+    pub(super) listening: Vec<(String, SocketAddr)>,
+}
+
+impl Edges {
+    pub(super) fn open(plan: &Plan, config: &Config) -> Result<Self, Error> {
+        let mut edges = Self {
+            sources: Vec::new(),
+            sinks: Vec::new(),
+            letters: None,
+            channels: Channels::default(),
+            listening: Vec::new(),
+        };
+        for (index, source) in plan.sources.iter().enumerate() {
+            let address = &config.sources[&source.name];
+            let edge = edges.open_source(plan, index, address)?;
+            edges.sources.push(edge);
+        }
+        for sink in &plan.sinks {
+            let Some(name) = &sink.name else {
+                edges.sinks.push(None);
+                continue;
+            };
+            let edge = edges.open_sink(name, &config.sinks[name])?;
+            edges.sinks.push(Some(edge));
+        }
+        edges.letters = match &config.dead_letters {
+            Some(address) => Some(edges.open_letters(address)?),
+            None => None,
+        };
+        Ok(edges)
+    }
+
+    fn open_source(
+        &mut self,
+        plan: &Plan,
+        index: usize,
+        address: &SourceAddress,
+    ) -> Result<SourceEdge, Error> {
+        let name = &plan.sources[index].name;
+        let refused = |error: io::Error, remedy: &str| Error::Source {
+            name: name.clone(),
+            address: address.to_string(),
+            reason: format!("{error}; {remedy}"),
+        };
+        match address {
+            SourceAddress::Tcp { listen, connections } => {
+                let address = listen
+                    .resolve()
+                    .map_err(|error| refused(error, "give the number or name of this host"))?;
+                let listener =
+                    Listener::bind(address).map_err(|error| refused(error, LISTEN_REMEDY))?;
+                let bound = listener.local_addr().map_err(|error| refused(error, LISTEN_REMEDY))?;
+                self.listening.push((name.clone(), bound));
+                let connections = connections.map(|count| count.get());
+                Ok(SourceEdge::Listener { listener, connections })
+            }
+            SourceAddress::File { path } => files::open_source(path)
+                .map(SourceEdge::File)
+                .map_err(|error| refused(error, "give the path of a file that can be read")),
+            SourceAddress::Generator(generator) => {
+                let stage = &plan.sources[index].stage;
+                stage
+                    .generator(&generator.name, generator.seed)
+                    .map_err(|mistake| Error::Generator { name: name.clone(), mistake })?;
+                Ok(SourceEdge::Generator(generator.clone()))
+            }
+            SourceAddress::Channel => {
+                let (pipe_in, pipe_out) = pipe();
+                self.channels.sources.push((name.clone(), pipe_in));
+                Ok(SourceEdge::Channel(pipe_out))
+            }
+        }
+    }
+
+    fn open_sink(&mut self, name: &str, address: &SinkAddress) -> Result<SinkEdge, Error> {
+        match address {
+            SinkAddress::Null => Ok(SinkEdge::Null),
+            SinkAddress::Stdout => Ok(SinkEdge::Stdout),
+            SinkAddress::Tcp { connect } => Ok(SinkEdge::Peer(connect.clone())),
+            SinkAddress::File { path, append } => {
+                files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| Error::Sink {
+                    what: format!("sink `{name}`"),
+                    address: address.to_string(),
+                    reason: format!("{error}; give a path in a folder that can be written"),
+                })
+            }
+            SinkAddress::Channel => {
+                let (pipe_in, pipe_out) = pipe();
+                self.channels.sinks.push((name.to_string(), pipe_out));
+                Ok(SinkEdge::Channel(pipe_in))
+            }
+        }
+    }
+
+    fn open_letters(&mut self, address: &SinkAddress) -> Result<SinkEdge, Error> {
+        let edge = self.open_sink("dead letters", address)?;
+        match edge {
+            SinkEdge::Null | SinkEdge::Stdout | SinkEdge::File(_) => Ok(edge),
+            SinkEdge::Peer(_) | SinkEdge::Channel(_) => Err(Error::Sink {
+                what: "dead letters".to_string(),
+                address: address.to_string(),
+                reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
+            }),
+        }
+    }
+}
+
+const LISTEN_REMEDY: &str = "free the port (`ss -ltnp` shows its user), or give another, or port 0";

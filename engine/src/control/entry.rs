@@ -1,0 +1,84 @@
+//! The command line that every application gets.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use potoroo_sdk::Application;
+
+use super::check::{describe, guarantees};
+use super::cli::Arguments;
+use super::config::Report;
+use super::error::Error;
+use super::exit::Exit;
+use super::launch::{StopRequest, complete};
+use super::logging;
+use super::running::start;
+
+/// Runs `application` as the command line says, to its end. The whole of an application's `main`.
+///
+/// ```no_run
+/// # use potoroo::prelude::*;
+/// # fn application() -> Application { Application::new("nothing") }
+/// fn main() -> std::process::ExitCode {
+///     potoroo::main(application)
+/// }
+/// ```
+pub fn main(application: fn() -> Application) -> ExitCode {
+    main_with(std::env::args(), application)
+}
+
+/// As [`main`], with `arguments` (the first is the program's name) instead of the process's: for
+/// applications that have flags of their own and take them out first.
+pub fn main_with(
+    arguments: impl IntoIterator<Item = String>,
+    application: fn() -> Application,
+) -> ExitCode {
+    logging::init();
+    let arguments = Arguments::parse_from(arguments);
+    match execute(arguments, application) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::Refused.into()
+        }
+    }
+}
+
+fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exit, Error> {
+    let plan = application().plan()?;
+    let config = complete(&plan, arguments.config()?)?;
+    if config.check {
+        print!("{}", describe(&plan, &config));
+        return Ok(Exit::Done);
+    }
+    for line in guarantees(&plan, &config) {
+        eprintln!("{line}");
+    }
+    let report = config.report;
+    let request = StopRequest::default();
+    catch_signals(&request)?;
+    let running = start(std::sync::Arc::new(application), &plan, config, request)?;
+    for (name, address) in running.all_listening() {
+        eprintln!("source `{name}` listens on {address}");
+    }
+    let summary = running.wait()?;
+    match report {
+        Report::Text => println!("{}", summary.text()),
+        Report::Json => println!("{}", summary.json()),
+    }
+    Ok(if summary.snapshot.undelivered == 0 { Exit::Done } else { Exit::Undelivered })
+}
+
+/// SIGINT and SIGTERM ask to stop; a second one ends the process at once.
+fn catch_signals(request: &StopRequest) -> Result<(), Error> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    for signal in [SIGINT, SIGTERM] {
+        let exit = i32::from(Exit::Undelivered as u8);
+        register_conditional_shutdown(signal, exit, request.signal.clone())
+            .and_then(|_| register(signal, request.signal.clone()))
+            .map_err(|source| Error::Thread { what: "catching of signals", source })?;
+    }
+    Ok(())
+}

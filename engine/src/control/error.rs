@@ -1,0 +1,76 @@
+//! Why an application cannot run.
+
+use potoroo_runtime::host;
+use potoroo_sdk::plan::{Mistake, Mistakes};
+
+use super::{admin, config};
+
+/// Why an application cannot run. Each names the thing, the cause and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The application itself cannot work.
+    #[error("{0}")]
+    Plan(#[from] Mistakes),
+    /// Its configuration does not fit.
+    #[error("{0}")]
+    Config(#[from] config::Errors),
+    /// A flag or the configuration file cannot be used.
+    #[error("{0}")]
+    Arguments(#[from] config::Error),
+    /// A source's address cannot be used.
+    #[error("source `{name}` cannot use {address}: {reason}")]
+    Source {
+        /// The source.
+        name: String,
+        /// Its address.
+        address: String,
+        /// Cause and remedy.
+        reason: String,
+    },
+    /// A generator cannot be used.
+    #[error("source `{name}`: {mistake}")]
+    Generator {
+        /// The source.
+        name: String,
+        /// What is wrong with its generator.
+        mistake: Mistake,
+    },
+    /// A sink's address cannot be used.
+    #[error("{what} cannot use {address}: {reason}")]
+    Sink {
+        /// The sink, or the dead letters.
+        what: String,
+        /// Its address.
+        address: String,
+        /// Cause and remedy.
+        reason: String,
+    },
+    /// The engine would take more memory than there is.
+    #[error(
+        "the engine would take {needed_mib} MiB at start, and the host has {available_mib} MiB \
+         left:\n{bill}\nuse fewer cores (--cores), smaller lanes (--lane-bytes) or smaller \
+         buffers (--outlet-bytes)"
+    )]
+    Memory {
+        /// What it would take.
+        needed_mib: usize,
+        /// What there is.
+        available_mib: usize,
+        /// Line by line.
+        bill: String,
+    },
+    /// The cores cannot run.
+    #[error("{0}")]
+    Host(#[from] host::Error),
+    /// The admin port cannot be opened.
+    #[error("{0}")]
+    Admin(#[from] admin::Error),
+    /// A thread cannot be started, or signals cannot be caught.
+    #[error("cannot start {what}: {source}; raise the limit of processes (`ulimit -u`)")]
+    Thread {
+        /// What it is for.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,244 @@
+//! Starts an application: checks it, opens its edges, builds its cores.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, Waker, mesh};
+use potoroo_sdk::Application;
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
+
+use super::admin::{self, AdminHandle};
+use super::bill::{Bill, memory_available};
+use super::config::{Config, Facts};
+use super::edges::{Channels, Edges, SourceEdge};
+use super::error::Error;
+use super::reactor::CoreReactor;
+use super::supervise::Supervisor;
+use super::threads::Threads;
+use super::watch::Watch;
+use crate::connect::address::GeneratorAddress;
+use crate::connect::driver::Driver;
+use crate::connect::mail::{Command, Mail, Mailbox, Notice, mailbox};
+use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
+
+/// A description of an application that can be asked for on every core.
+pub(super) type Describe = Arc<dyn Fn() -> Application + Send + Sync>;
+
+/// An application that has started.
+pub(super) struct Launched {
+    pub(super) supervisor: Supervisor,
+    pub(super) channels: Channels,
+    pub(super) watch: Arc<Watch>,
+    pub(super) listening: Vec<(String, std::net::SocketAddr)>,
+    pub(super) admin: Option<AdminHandle>,
+}
+
+/// Checks `config` against the plan and fills in what was left open.
+pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
+    let sources: Vec<(&str, bool)> = plan
+        .sources
+        .iter()
+        .map(|source| (source.name.as_str(), plan.generators.contains(&source.name)))
+        .collect();
+    let sinks: Vec<&str> = plan.sinks.iter().filter_map(|sink| sink.name.as_deref()).collect();
+    let facts = Facts { application: &plan.name, sources: &sources, sinks: &sinks };
+    let ready = config.complete(&facts)?;
+    if let Some(notice) = ready.notice {
+        eprintln!("{notice}");
+    }
+    Ok(ready.config)
+}
+
+/// Starts what `describe` describes with a complete `config`.
+pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<Launched, Error> {
+    check_memory(plan, &config)?;
+    let mut edges = Edges::open(plan, &config)?;
+    let listening = std::mem::take(&mut edges.listening);
+    let channels = std::mem::take(&mut edges.channels);
+    let (notices_in, notices) = channel();
+    let tallies: Vec<Arc<Tally>> =
+        config.cores.iter().map(|_| Arc::new(Tally::new(plan))).collect();
+    let watch = Watch::new(plan, config.cores.clone(), config.idle, tallies.clone());
+    let watch = Arc::new(watch);
+    let build = Build {
+        describe,
+        fingerprint: plan.fingerprint,
+        generators: generators(&edges),
+        map: partition_map(&config),
+        sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
+        keep_letters: edges.letters.is_some(),
+        config: config.clone(),
+        tallies,
+        notices: notices_in,
+        letters_waiting: Arc::new(AtomicUsize::new(0)),
+    };
+    let letters_waiting = build.letters_waiting.clone();
+    let sink_owners = build.sink_owners.clone();
+    let (host, mailboxes) = start(plan, build)?;
+    let admin = match config.admin {
+        Some(address) => {
+            let watch = watch.clone();
+            Some(admin::serve(address, Arc::new(move || watch.status()))?)
+        }
+        None => None,
+    };
+    let threads = connect(plan, edges, &mailboxes, &sink_owners)?;
+    let supervisor =
+        Supervisor::new(config, watch.clone(), host, mailboxes, notices, letters_waiting, threads);
+    Ok(Launched { supervisor, channels, watch, listening, admin })
+}
+
+fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
+    let bill = Bill::new(plan, config);
+    match memory_available() {
+        Some(available) if bill.bytes() > available => Err(Error::Memory {
+            needed_mib: bill.bytes() >> 20,
+            available_mib: available >> 20,
+            bill: bill.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn partition_map(config: &Config) -> PartitionMap {
+    let owns = |cpu: &usize| config.state_cores.as_ref().is_none_or(|owners| owners.contains(cpu));
+    let cores = config.cores.iter().enumerate().filter(|(_, cpu)| owns(cpu));
+    let owners: Vec<u16> = cores.map(|(core, _)| core as u16).collect();
+    PartitionMap::spread(config.partitions as u32, &owners)
+}
+
+fn generators(edges: &Edges) -> Vec<(SourceId, GeneratorAddress)> {
+    let sources = edges.sources.iter().enumerate();
+    sources
+        .filter_map(|(index, edge)| match edge {
+            SourceEdge::Generator(generator) => Some((SourceId(index as u8), generator.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What every core is built from.
+struct Build {
+    describe: Describe,
+    fingerprint: u64,
+    generators: Vec<(SourceId, GeneratorAddress)>,
+    map: PartitionMap,
+    sink_owners: Vec<usize>,
+    keep_letters: bool,
+    config: Config,
+    tallies: Vec<Arc<Tally>>,
+    notices: Sender<Notice>,
+    letters_waiting: Arc<AtomicUsize>,
+}
+
+fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Error> {
+    let config = &build.config;
+    let host_config = HostConfig {
+        idle: config.idle,
+        spin: Duration::from_micros(config.spin_us),
+        heartbeat_limit: Duration::from_secs(config.heartbeat_seconds),
+        ..HostConfig::new(config.cores.clone())
+    };
+    let mut lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes).into_iter();
+    let build = Arc::new(build);
+    let mut mailboxes = Vec::new();
+    let make = |core: usize, wakers: &[Waker]| {
+        let (mailbox, mail) = mailbox(wakers[core].clone());
+        mailboxes.push(mailbox);
+        let lanes = lanes.next().expect("one mesh end per core");
+        let (build, wakers) = (build.clone(), wakers.to_vec());
+        move |_: &mut Poller| build.core(core, lanes, mail, wakers)
+    };
+    let host = potoroo_runtime::start(host_config, make)?;
+    Ok((host, mailboxes))
+}
+
+impl Build {
+    /// Builds one core, on its own thread.
+    fn core(&self, core: usize, lanes: Lanes, mail: Mail, wakers: Vec<Waker>) -> CoreReactor {
+        let plan = (self.describe)().plan().expect("the plan was checked before");
+        assert_eq!(
+            plan.fingerprint, self.fingerprint,
+            "the application describes itself differently each time it is asked: \
+             let the description depend on nothing that changes"
+        );
+        let (config, sinks) = (&self.config, plan.sinks.len());
+        let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
+        let made =
+            self.generators.iter().filter(|(id, _)| id.0 as usize % config.cores.len() == core);
+        let made: Vec<_> = made
+            .map(|(id, generator)| {
+                let stage = &plan.sources[id.0 as usize].stage;
+                let start = stage.generator(&generator.name, generator.seed);
+                (*id, generator, start.unwrap_or_else(|mistake| panic!("{mistake}")))
+            })
+            .collect();
+        let core_config = CoreConfig {
+            core,
+            lanes,
+            map: self.map.clone(),
+            sink_owners: self.sink_owners.clone(),
+            inlet_bytes: config.inlet_bytes,
+            outlet_bytes: config.outlet_bytes,
+            local_bytes: config.lane_bytes,
+            keep_letters: self.keep_letters,
+            tally: self.tallies[core].clone(),
+        };
+        let mut flow = Core::new(plan, core_config);
+        for (source, generator, generate) in made {
+            let rate = generator.rate.map_or(0, |rate| rate.get());
+            flow.add_generator(source, generate, rate, generator.count.unwrap_or(u64::MAX));
+        }
+        flow.set_open_sources(true);
+        let hot = config.idle != Idle::Park && !shared;
+        let letters = self.letters_waiting.clone();
+        let driver = Driver::new(mail, self.notices.clone(), letters, sinks, hot);
+        CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
+    }
+}
+
+/// Hands the opened edges to the cores and starts the threads that serve them.
+fn connect(
+    plan: &Plan,
+    edges: Edges,
+    mailboxes: &[Mailbox],
+    sink_owners: &[usize],
+) -> Result<Threads, Error> {
+    let mut threads = Threads::new(plan);
+    for (index, edge) in edges.sinks.into_iter().enumerate() {
+        let Some(edge) = edge else { continue };
+        let core = &mailboxes[sink_owners[index]];
+        threads.connect_sink(SinkId(index as u16), edge, core)?;
+    }
+    for (index, edge) in edges.sources.into_iter().enumerate() {
+        let source = SourceId(index as u8);
+        match edge {
+            SourceEdge::Generator(_) => {}
+            SourceEdge::Channel(pipe) => {
+                let command = Command::Pipe { source, pipe, archives: true };
+                mailboxes[index % mailboxes.len()].send(command);
+            }
+            SourceEdge::File(file) => {
+                threads.read_file(source, file, &mailboxes[index % mailboxes.len()])?;
+            }
+            SourceEdge::Listener { listener, connections } => {
+                threads.accept(source, listener, connections, mailboxes)?;
+            }
+        }
+    }
+    threads.write_letters(edges.letters)?;
+    Ok(threads)
+}
+
+/// What is received from the cores.
+pub(super) type Notices = Receiver<Notice>;
+
+/// Asked to stop: by a signal, or by the embedding program.
+#[derive(Clone, Default)]
+pub(super) struct StopRequest {
+    pub(super) signal: Arc<AtomicBool>,
+    pub(super) asked: Arc<AtomicBool>,
+}

@@ -1,0 +1,40 @@
+//! One core of a running application: the flow and its ports, as the runtime turns them.
+
+use potoroo_runtime::{Nanos, Poller, Reactor, Turn, Waker};
+
+use crate::connect::driver::{Driver, Progress};
+use crate::flow::{Core, Counts};
+
+/// A core with its ports.
+pub(super) struct CoreReactor {
+    pub(super) core: Core,
+    pub(super) driver: Driver,
+    pub(super) wakers: Vec<Waker>,
+    /// Whether a sibling can be parked at all.
+    pub(super) wake: bool,
+}
+
+impl Reactor for CoreReactor {
+    type Report = Counts;
+
+    #[inline]
+    fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
+        let Self { core, driver, wakers, wake } = self;
+        let brought = driver.bring(core, now, poller);
+        let work = core.turn(now, |to| {
+            if *wake {
+                wakers[to].wake_if_parked();
+            }
+        });
+        match driver.carry(core, poller) {
+            Progress::Ended => Turn::Done,
+            Progress::Some => Turn::Worked,
+            Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,
+            Progress::None => Turn::Idle { until: core.next_due() },
+        }
+    }
+
+    fn finish(mut self) -> Counts {
+        self.core.counts()
+    }
+}

@@ -1,0 +1,255 @@
+//! Watches over a running application: hears what its cores tell, ends it when its sources have
+//! ended, its time is over or somebody asks, and sees that nothing is left behind.
+//!
+//! ```text
+//!   Running ── sources complete, all cores quiet ──────────────► Finishing ──► summary
+//!      └── time over, signal, asked ──► Draining ── all quiet ──────┘
+//!                                          └── not within the time to drain ──► Abandoned
+//! ```
+//!
+//! Quiet is decided by counting: when every core says that nothing can come from it and all
+//! frames sent were received, twice with the same numbers, nothing is in flight.
+
+use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use potoroo_runtime::{Clock, Host};
+
+use super::config::Config;
+use super::error::Error;
+use super::launch::{Notices, StopRequest};
+use super::logging::Limiter;
+use super::report::{Snapshot, Stop, Summary, progress_line};
+use super::threads::Threads;
+use super::watch::Watch;
+use crate::connect::mail::{Command, Mailbox, Notice};
+use crate::flow::{Counts, Ending, Letter};
+
+/// How often the supervisor looks: short against what a person notices, long against its cost.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Dead letters and ended connections in the log, per second.
+const LOG_LINES_PER_SECOND: u64 = 5;
+
+/// Watches over one running application.
+pub(super) struct Supervisor {
+    config: Config,
+    watch: Arc<Watch>,
+    host: Host<Counts>,
+    cores: Vec<Mailbox>,
+    notices: Notices,
+    letters_waiting: Arc<AtomicUsize>,
+    threads: Threads,
+    log: Limiter,
+    clock: Clock,
+    phase: Phase,
+    stop: Stop,
+    sources_complete: bool,
+    quiet_before: Option<(u64, u64)>,
+    shown: (Instant, Snapshot),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Running,
+    Draining { until: Instant },
+    Finishing { until: Instant },
+    Abandoned,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        config: Config,
+        watch: Arc<Watch>,
+        host: Host<Counts>,
+        cores: Vec<Mailbox>,
+        notices: Notices,
+        letters_waiting: Arc<AtomicUsize>,
+        threads: Threads,
+    ) -> Self {
+        Self {
+            shown: (Instant::now(), watch.status().snapshot),
+            config,
+            watch,
+            host,
+            cores,
+            notices,
+            letters_waiting,
+            threads,
+            log: Limiter::new(LOG_LINES_PER_SECOND),
+            clock: Clock::new(),
+            phase: Phase::Running,
+            stop: Stop::Ended,
+            sources_complete: false,
+            quiet_before: None,
+        }
+    }
+
+    /// Runs to the end.
+    pub(super) fn run(mut self, request: &StopRequest) -> Result<Summary, Error> {
+        let started = Instant::now();
+        while self.host.running() > 0 {
+            self.hear();
+            self.decide(started, request);
+            self.show_progress();
+        }
+        self.hear_waiting();
+        let undelivered = self.phase == Phase::Abandoned;
+        let watch = self.watch;
+        let counts = self.host.join()?;
+        let failures = self.threads.join();
+        for failure in &failures {
+            tracing::error!("a file was not written or read to its end: {failure}");
+        }
+        let mut snapshot = watch.snapshot(&counts);
+        snapshot.undelivered = u64::from(undelivered) + failures.len() as u64;
+        Ok(Summary { snapshot, stop: self.stop })
+    }
+
+    /// Hears notices until the next look.
+    fn hear(&mut self) {
+        let until = Instant::now() + LOOK;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.notices.recv_timeout(left) {
+                Ok(notice) => self.obey(notice),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
+            }
+        }
+    }
+
+    fn hear_waiting(&mut self) {
+        while let Ok(notice) = self.notices.try_recv() {
+            self.obey(notice);
+        }
+    }
+
+    fn obey(&mut self, notice: Notice) {
+        match notice {
+            Notice::SinkLost { sink, reason } => self.threads.sink_lost(sink, reason),
+            Notice::Letters(letters) => {
+                self.letters_waiting.fetch_sub(1, Ordering::Relaxed);
+                self.threads.letters(&letters);
+                self.log_letters(&letters);
+            }
+            Notice::Closed { source, ending, peer } => {
+                if let Some(left) = &mut self.threads.connections_left[source.0 as usize] {
+                    *left = left.saturating_sub(1);
+                }
+                let name = self.threads.source_name(source).to_string();
+                if let Ending::Broken(reason) = ending
+                    && self.log.admit(self.clock.now()).is_some()
+                {
+                    tracing::warn!("source `{name}` closed {peer}: {reason}");
+                }
+            }
+        }
+    }
+
+    fn log_letters(&mut self, letters: &[Letter]) {
+        for letter in letters {
+            let Some(suppressed) = self.log.admit(self.clock.now()) else { continue };
+            let source = self.threads.source_name(letter.cause.source);
+            let origin = letter.cause.origin;
+            let beginning = &letter.bytes[..letter.bytes.len().min(32)];
+            tracing::warn!(
+                "source `{source}` refused {} bytes at position {} of connection {:x}: {}; they \
+                 begin with \"{}\" ({suppressed} such lines left out)",
+                letter.bytes.len(),
+                origin.position,
+                origin.connection,
+                letter.reason,
+                beginning.escape_ascii(),
+            );
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        self.cores.iter().for_each(|core| core.send(command()));
+    }
+
+    fn decide(&mut self, started: Instant, request: &StopRequest) {
+        if !self.sources_complete && self.threads.connections_left.iter().all(|l| *l == Some(0)) {
+            self.sources_complete = true;
+            self.tell(|| Command::SourcesComplete);
+        }
+        let now = Instant::now();
+        let quiet = self.is_quiet();
+        match self.phase {
+            Phase::Running => {
+                if let Some(stop) = self.asked_to_stop(started, request) {
+                    self.stop = stop;
+                    self.threads.stop_accepting();
+                    self.tell(|| Command::StopSources);
+                    self.phase = Phase::Draining { until: now + self.drain_time() };
+                } else if self.sources_complete && quiet {
+                    self.finish(now);
+                }
+            }
+            Phase::Draining { .. } if quiet => self.finish(now),
+            Phase::Draining { until } | Phase::Finishing { until } if now > until => {
+                self.abandon();
+            }
+            Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Abandoned => {}
+        }
+    }
+
+    fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.config.drain_seconds)
+    }
+
+    fn finish(&mut self, now: Instant) {
+        self.tell(|| Command::Finish);
+        self.phase = Phase::Finishing { until: now + self.drain_time() };
+    }
+
+    fn abandon(&mut self) {
+        let seconds = self.config.drain_seconds;
+        tracing::error!(
+            "not everything could be delivered within {seconds} s (--drain-seconds): a sink takes \
+             nothing; what waits for it is lost"
+        );
+        self.tell(|| Command::Abandon);
+        self.phase = Phase::Abandoned;
+    }
+
+    fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<Stop> {
+        if request.signal.load(Ordering::Relaxed) {
+            return Some(Stop::Signal);
+        }
+        if request.asked.load(Ordering::Relaxed) {
+            return Some(Stop::Asked);
+        }
+        let seconds = Duration::from_secs(self.config.seconds?);
+        (started.elapsed() >= seconds).then_some(Stop::Seconds)
+    }
+
+    /// Whether nothing is in flight any more: see the module.
+    fn is_quiet(&mut self) -> bool {
+        let now = self.watch.frames_when_quiet().filter(|(sent, received)| sent == received);
+        let before = std::mem::replace(&mut self.quiet_before, now);
+        now.is_some() && now == before
+    }
+
+    fn show_progress(&mut self) {
+        if !self.config.progress {
+            return;
+        }
+        let terminal = stderr().is_terminal();
+        let every = Duration::from_secs(if terminal { 1 } else { 10 });
+        if self.shown.0.elapsed() < every {
+            return;
+        }
+        let now = self.watch.status().snapshot;
+        let line = progress_line(&self.shown.1, &now);
+        match terminal {
+            true => eprint!("\r\x1b[K{line}"),
+            false => eprintln!("{line}"),
+        }
+        self.shown = (Instant::now(), now);
+    }
+}

@@ -1,0 +1,206 @@
+//! The threads that may wait: accepting, connecting, reading and writing files.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+
+use potoroo_runtime::Listener;
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
+
+use super::edges::SinkEdge;
+use super::error::Error;
+use crate::connect::mail::{Command, Mailbox, SinkEnd};
+use crate::connect::pipe::{PipeIn, pipe};
+use crate::connect::{files, tcp};
+use crate::flow::Letter;
+
+/// All threads of an application besides its cores.
+pub(super) struct Threads {
+    source_names: Vec<String>,
+    sink_names: Vec<String>,
+    stop: Arc<AtomicBool>,
+    stop_accepting: Arc<AtomicBool>,
+    waiting: Vec<JoinHandle<()>>,
+    /// Writers end when the cores have: what they write is made durable then.
+    writers: Vec<(String, JoinHandle<io::Result<()>>)>,
+    readers: Vec<(String, JoinHandle<io::Result<()>>)>,
+    /// Tells the connector of each sink that its connection is lost.
+    lost: Vec<Option<Sender<String>>>,
+    /// Connections after which a source ends: `None` for those that never end.
+    pub(super) connections_left: Vec<Option<u64>>,
+    letters: Option<Box<dyn Write + Send>>,
+}
+
+impl Threads {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
+            sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
+            stop: Arc::new(AtomicBool::new(false)),
+            stop_accepting: Arc::new(AtomicBool::new(false)),
+            waiting: Vec::new(),
+            writers: Vec::new(),
+            readers: Vec::new(),
+            lost: plan.sinks.iter().map(|_| None).collect(),
+            connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
+            letters: None,
+        }
+    }
+
+    pub(super) fn source_name(&self, source: SourceId) -> &str {
+        &self.source_names[source.0 as usize]
+    }
+
+    pub(super) fn sink_name(&self, sink: SinkId) -> &str {
+        &self.sink_names[sink.0 as usize]
+    }
+
+    pub(super) fn connect_sink(
+        &mut self,
+        sink: SinkId,
+        edge: SinkEdge,
+        core: &Mailbox,
+    ) -> Result<(), Error> {
+        let name = self.sink_name(sink).to_string();
+        let to = match edge {
+            SinkEdge::Null => SinkEnd::Null,
+            SinkEdge::Channel(pipe) => SinkEnd::Pipe(pipe),
+            SinkEdge::Stdout => SinkEnd::Pipe(self.write(name, io::stdout(), core, || Ok(()))?),
+            SinkEdge::File(file) => {
+                let synced = file.try_clone().map_err(thread("a file's writer"))?;
+                SinkEnd::Pipe(self.write(name, file, core, move || sync(&synced))?)
+            }
+            SinkEdge::Peer(peer) => {
+                let stop = self.stop.clone();
+                let (lost, thread_of) = tcp::connect(peer, sink, name, core.clone(), stop)
+                    .map_err(thread("a sink's connector"))?;
+                self.lost[sink.0 as usize] = Some(lost);
+                self.waiting.push(thread_of);
+                return Ok(());
+            }
+        };
+        core.send(Command::Sink { sink, to });
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        name: String,
+        to: impl Write + Send + 'static,
+        core: &Mailbox,
+        sync: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Result<PipeIn, Error> {
+        let (pipe_in, pipe_out) = pipe();
+        let writer = files::write(to, pipe_out, core.waker().clone(), sync);
+        self.writers.push((name, writer.map_err(thread("a file's writer"))?));
+        Ok(pipe_in)
+    }
+
+    pub(super) fn read_file(
+        &mut self,
+        source: SourceId,
+        file: File,
+        core: &Mailbox,
+    ) -> Result<(), Error> {
+        let (pipe_in, pipe_out) = pipe();
+        core.send(Command::Pipe { source, pipe: pipe_out, archives: false });
+        let reader = files::read(file, pipe_in, core.waker().clone());
+        let name = self.source_name(source).to_string();
+        self.readers.push((name, reader.map_err(thread("a file's reader"))?));
+        Ok(())
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        source: SourceId,
+        listener: Listener,
+        connections: Option<u64>,
+        cores: &[Mailbox],
+    ) -> Result<(), Error> {
+        self.connections_left[source.0 as usize] = connections;
+        let name = self.source_name(source).to_string();
+        let stop = self.stop_accepting.clone();
+        let acceptor = tcp::accept(listener, source, name, cores.to_vec(), connections, stop);
+        self.waiting.push(acceptor.map_err(thread("a source's acceptor"))?);
+        Ok(())
+    }
+
+    pub(super) fn write_letters(&mut self, edge: Option<SinkEdge>) -> Result<(), Error> {
+        self.letters = match edge {
+            Some(SinkEdge::File(file)) => Some(Box::new(io::BufWriter::new(file))),
+            Some(SinkEdge::Stdout) => Some(Box::new(io::stdout())),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// Writes dead letters, one JSON object per line: source, connection, position, reason and the
+    /// bytes in hexadecimal.
+    pub(super) fn letters(&mut self, letters: &[Letter]) {
+        let Some(to) = &mut self.letters else { return };
+        for letter in letters {
+            let line = serde_json::json!({
+                "source": self.source_names[letter.cause.source.0 as usize],
+                "connection": letter.cause.origin.connection,
+                "position": letter.cause.origin.position,
+                "reason": letter.reason.to_string(),
+                "bytes": hex(&letter.bytes),
+            });
+            if let Err(error) = writeln!(to, "{line}") {
+                tracing::error!("dead letters cannot be written: {error}; free space there");
+            }
+        }
+        let _ = to.flush();
+    }
+
+    /// The connection of a sink is lost: it is connected again.
+    pub(super) fn sink_lost(&self, sink: SinkId, reason: String) {
+        match &self.lost[sink.0 as usize] {
+            Some(connector) => drop(connector.send(reason)),
+            None => tracing::error!(
+                "sink `{}` cannot be written: {reason}; its events wait, and sources are held back",
+                self.sink_name(sink)
+            ),
+        }
+    }
+
+    /// No connection is accepted any more; sinks are still connected.
+    pub(super) fn stop_accepting(&self) {
+        self.stop_accepting.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for all threads after the cores have ended; returns what went wrong in writers.
+    pub(super) fn join(self) -> Vec<String> {
+        self.stop_accepting();
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.lost);
+        let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| {
+            let error = thread.join().ok()?.err()?;
+            Some(format!("`{name}`: {error}"))
+        };
+        for waiting in self.waiting {
+            let _ = waiting.join();
+        }
+        self.writers.into_iter().chain(self.readers).filter_map(failed).collect()
+    }
+}
+
+/// Some targets, such as `/dev/null` and pipes, cannot be made durable and need not be.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn thread(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Thread { what, source }
+}
