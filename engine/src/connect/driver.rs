@@ -76,6 +76,12 @@ const HOT_READS: u32 = 2_000;
 /// Batches of dead letters under way to the control plane: it should not be flooded.
 const LETTER_BATCHES_MAX: usize = 64;
 
+/// Most connections of one core: their numbers have 16 bits.
+const LINKS_MAX: usize = 1 << 16;
+
+/// Tokens of sinks begin here; those below are slots of links.
+const SINK_TOKENS: u64 = 1 << 32;
+
 /// How long a connection that the peer has closed for writing waits for replies that are still
 /// under way: far longer than any event takes that is not held back.
 const LINGER_NS: u64 = 1_000_000_000;
@@ -134,21 +140,21 @@ impl Driver {
     /// After a turn: bytes from the outlets, ended connections, dead letters.
     #[inline]
     pub fn carry(&mut self, core: &mut Core, poller: &mut Poller) -> Progress {
-        let mut carried = self.carry_sinks(core);
+        let mut carried = self.carry_sinks(core, poller);
         if !core.replying().is_empty() {
-            carried |= self.carry_replies(core);
+            carried |= self.carry_replies(core, poller);
         }
         while let Some((id, ending)) = core.take_ended() {
             self.retire(id, ending, core, poller);
             carried = true;
         }
         if !self.lingering.is_empty() {
-            self.close_lingering(core);
+            self.close_lingering(core, poller);
         }
         if core.has_letters() {
             self.carry_letters(core);
         }
-        if self.abandoned || (self.finishing && self.delivered(core)) {
+        if self.abandoned || (self.finishing && !core.has_letters() && self.delivered(core)) {
             return Progress::Ended;
         }
         if carried { Progress::Some } else { Progress::None }
@@ -168,6 +174,11 @@ impl Driver {
     fn obey(&mut self, command: Command, core: &mut Core, poller: &mut Poller) {
         match command {
             Command::Connection { .. } if self.stopped => {}
+            Command::Connection { source, connection } if self.is_full() => {
+                let peer = connection.peer_addr().map_or_else(|_| "?".into(), |a| a.to_string());
+                tracing::error!("{peer} is turned away: {LINKS_MAX} connections are open here");
+                self.tell_closed(source, Ending::Ended, peer);
+            }
             Command::Connection { source, connection } => {
                 let peer = connection.peer_addr().map_or_else(|_| "?".into(), |a| a.to_string());
                 self.open(source, From::Connection(connection), peer, false, core, poller);
@@ -207,6 +218,7 @@ impl Driver {
             tracing::error!("connection from {peer}: {error}; it is closed");
             core.retire_inlet(id);
             core.close_reply(id.inlet());
+            self.tell_closed(source, Ending::Ended, peer);
             return;
         }
         if slot >= self.links.len() {
@@ -256,7 +268,7 @@ impl Driver {
     }
 
     #[inline]
-    fn carry_sinks(&mut self, core: &mut Core) -> bool {
+    fn carry_sinks(&mut self, core: &mut Core, poller: &mut Poller) -> bool {
         let mut carried = false;
         for sink in 0..self.sinks.len() {
             let id = SinkId(sink as u16);
@@ -265,9 +277,11 @@ impl Driver {
                 continue;
             }
             match carry(&mut self.sinks[sink], outlet) {
-                Ok(bytes) => carried |= bytes > 0,
+                Ok(0) => self.sinks[sink].watch_room(poller, sink),
+                Ok(_) => carried = true,
                 Err(reason) => {
                     outlet.restart();
+                    poller.unwatch(SINK_TOKENS + sink as u64);
                     self.sinks[sink] = SinkLink::Absent;
                     let _ = self.notices.send(Notice::SinkLost { sink: id, reason });
                 }
@@ -276,7 +290,7 @@ impl Driver {
         carried
     }
 
-    fn carry_replies(&mut self, core: &mut Core) -> bool {
+    fn carry_replies(&mut self, core: &mut Core, poller: &mut Poller) -> bool {
         let mut carried = false;
         let mut broken = None;
         for at in 0..core.replying().len() {
@@ -287,7 +301,8 @@ impl Driver {
             }
             match self.links[slot].as_mut().map(|link| &mut link.from) {
                 Some(From::Connection(connection)) => match write(connection, outlet) {
-                    Ok(bytes) => carried |= bytes > 0,
+                    Ok(0) => watch_room(poller, connection, slot as u64),
+                    Ok(_) => carried = true,
                     Err(_) => broken = Some(slot),
                 },
                 // Files and pipes have no way back: their replies are counted as lost.
@@ -330,12 +345,21 @@ impl Driver {
             core.close_reply(slot);
             self.links[slot] = None;
         }
+        self.tell_closed(source, ending, peer);
+    }
+
+    fn tell_closed(&self, source: SourceId, ending: Ending, peer: String) {
         let _ = self.notices.send(Notice::Closed { source, ending, peer });
+    }
+
+    /// Whether there is no place for another connection.
+    fn is_full(&self) -> bool {
+        self.links.len() == LINKS_MAX && self.links.iter().all(Option::is_some)
     }
 
     /// Closes connections whose time for late replies is over.
     #[cold]
-    fn close_lingering(&mut self, core: &mut Core) {
+    fn close_lingering(&mut self, core: &mut Core, poller: &mut Poller) {
         while let Some((slot, deadline)) = self.lingering.front().copied() {
             let waiting = core.reply(slot).is_some_and(|outlet| !outlet.waiting().is_empty());
             if self.now.0 < deadline {
@@ -345,6 +369,7 @@ impl Driver {
             if waiting {
                 self.lingering.push_back((slot, self.now.0 + LINGER_NS));
             } else {
+                poller.unwatch(slot as u64);
                 core.close_reply(slot);
                 self.links[slot] = None;
             }
@@ -357,6 +382,25 @@ impl Driver {
             core.outlet(SinkId(sink as u16)).is_none_or(|outlet| outlet.waiting().is_empty())
         });
         sinks && core.replying().is_empty()
+    }
+}
+
+impl SinkLink {
+    /// Has the core woken when the sink takes bytes again. A pipe's writer wakes it by itself.
+    #[cold]
+    fn watch_room(&mut self, poller: &mut Poller, sink: usize) {
+        if let Self::Connection(connection) = self {
+            watch_room(poller, connection, SINK_TOKENS + sink as u64);
+        }
+    }
+}
+
+/// Asks once for the moment in which `connection` takes bytes again: without it a parked core
+/// would sleep over a peer that reads slowly.
+#[cold]
+fn watch_room(poller: &mut Poller, connection: &Connection, token: u64) {
+    if let Err(error) = poller.watch_writable(connection, token) {
+        tracing::error!("a slow connection cannot be watched: {error}; it is tried at each event");
     }
 }
 

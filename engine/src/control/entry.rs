@@ -62,6 +62,9 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     for (name, address) in running.all_listening() {
         eprintln!("source `{name}` listens on {address}");
     }
+    if let Some(address) = running.admin() {
+        eprintln!("admin port listens on {address}");
+    }
     let summary = running.wait()?;
     match report {
         Report::Text => println!("{}", summary.text()),

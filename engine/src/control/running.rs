@@ -108,7 +108,7 @@ pub(super) fn start(
         channels: launched.channels,
         watch: launched.watch,
         listening: launched.listening,
-        _admin: launched.admin,
+        admin: launched.admin,
         request,
     })
 }
@@ -120,7 +120,7 @@ pub struct Running {
     watch: Arc<Watch>,
     listening: Vec<(String, SocketAddr)>,
     /// Closes the port when dropped.
-    _admin: Option<AdminHandle>,
+    admin: Option<AdminHandle>,
     request: StopRequest,
 }
 
@@ -149,6 +149,11 @@ impl Running {
     /// All sources that listen, and where.
     pub fn all_listening(&self) -> &[(String, SocketAddr)] {
         &self.listening
+    }
+
+    /// Where the admin port listens, if there is one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminHandle::address)
     }
 
     /// What the application has done so far.
