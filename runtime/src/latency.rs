@@ -145,8 +145,13 @@ impl SharedLatency {
         let cells = &*self.cells;
         let counted = &cells.counts[cell(ns)];
         counted.store(counted.load(Ordering::Relaxed) + count, Ordering::Relaxed);
-        cells.ns_min.store(cells.ns_min.load(Ordering::Relaxed).min(ns), Ordering::Relaxed);
-        cells.ns_max.store(cells.ns_max.load(Ordering::Relaxed).max(ns), Ordering::Relaxed);
+        // Seldom true, so the lines of the extremes are read and not written.
+        if ns < cells.ns_min.load(Ordering::Relaxed) {
+            cells.ns_min.store(ns, Ordering::Relaxed);
+        }
+        if ns > cells.ns_max.load(Ordering::Relaxed) {
+            cells.ns_max.store(ns, Ordering::Relaxed);
+        }
     }
 
     /// A copy of the counts; what is recorded meanwhile may or may not be in it.

@@ -6,7 +6,9 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use super::cursor::{FRAME_LENGTH_BYTES, PAD, Placement, frame_bytes_max};
+use super::cursor::{
+    FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, PAD, Placement, align, frame_bytes_max,
+};
 use super::memory::Memory;
 use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
@@ -21,9 +23,15 @@ pub struct Producer {
     tail: u64,
     /// Last known value of the shared head.
     head: u64,
-    reserved: Option<Placement>,
-    /// Position and word of the first frame or marker of the unpublished batch.
-    first: Option<(u64, u32)>,
+    /// Where the reserved frame starts, if there is one.
+    reserved_start: u64,
+    /// Its length; zero if nothing is reserved. Plain numbers, here and below: as an `Option` of a
+    /// structure they are written in parts and read as a whole, which stalls for 5 ns each time.
+    reserved_bytes: u32,
+    /// Word of the first frame or marker of the unpublished batch; zero if the batch is empty.
+    first_word: u32,
+    /// Its position.
+    first_at: u64,
     /// Takes away `Sync`.
     one_thread: PhantomData<Cell<()>>,
 }
@@ -37,8 +45,10 @@ impl Producer {
             capacity,
             tail: 0,
             head: 0,
-            reserved: None,
-            first: None,
+            reserved_start: 0,
+            reserved_bytes: 0,
+            first_word: 0,
+            first_at: 0,
             one_thread: PhantomData,
         }
     }
@@ -59,10 +69,11 @@ impl Producer {
         assert!(bytes <= self.frame_bytes_max(), "a frame is at most a quarter of its ring");
         let place = Placement::behind(self.tail, bytes, self.capacity);
         if !place.fits(self.head, self.capacity) && !self.try_reserve_fits_now(&place) {
-            self.reserved = None;
+            self.reserved_bytes = 0;
             return None;
         }
-        self.reserved = Some(place);
+        self.reserved_start = place.start;
+        self.reserved_bytes = place.bytes;
         Some(self.memory.body_mut(&place))
     }
 
@@ -72,28 +83,49 @@ impl Producer {
     /// If nothing is reserved.
     #[inline]
     pub fn commit(&mut self) {
-        let place = self.reserved.take().expect("commit follows a reservation");
-        if place.start != self.tail {
+        let bytes = std::mem::take(&mut self.reserved_bytes);
+        assert!(bytes != 0, "commit follows a reservation");
+        let start = self.reserved_start;
+        let end = start + align(u64::from(bytes));
+        if start != self.tail {
             self.commit_word(self.tail, PAD);
         }
         // Before the frame's own word: whoever sees that one must find the end behind it.
-        self.memory.store_length(place.end, 0);
-        self.commit_word(place.start, place.bytes);
-        self.tail = place.end;
+        self.memory.store_length(end, 0);
+        self.commit_word(start, bytes);
+        self.tail = end;
+    }
+
+    /// Adds a frame of `bytes` in total to the unpublished batch and returns its room, as
+    /// [`Producer::try_reserve`] and [`Producer::commit`] do in two steps. Fill it before
+    /// [`Producer::publish`]: what is not filled keeps its old content.
+    ///
+    /// # Panics
+    /// As [`Producer::try_reserve`].
+    #[inline]
+    pub fn try_append(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        self.try_reserve(bytes)?;
+        let place = self.reserved?;
+        self.commit();
+        Some(self.memory.body_mut(&place))
     }
 
     /// Makes everything committed visible at once. Returns whether there was something.
     #[inline]
     pub fn publish(&mut self) -> bool {
-        let Some((at, word)) = self.first.take() else { return false };
-        self.memory.publish_length(at, word);
+        let word = std::mem::take(&mut self.first_word);
+        if word == 0 {
+            return false;
+        }
+        self.memory.publish_length(self.first_at, word);
+        self.publish_own_ahead();
         true
     }
 
     /// Whether something is committed that no [`Producer::publish`] has made visible.
     #[inline]
     pub fn has_unpublished(&self) -> bool {
-        self.first.is_some()
+        self.first_word != 0
     }
 
     /// Longest frame in bytes: a quarter of the capacity.
@@ -114,10 +146,23 @@ impl Producer {
         self.tail - self.shared_head.load(Ordering::Relaxed)
     }
 
+    /// Takes the next lines away from the consumer's cache, which still has them from the lap
+    /// before. The zero behind the next frame often falls into one of them, and the store that
+    /// publishes cannot overtake it: done here, the transfer is over before anyone waits for it.
+    #[inline]
+    fn publish_own_ahead(&mut self) {
+        if self.tail + OWN_AHEAD_BYTES + (FRAME_ALIGN_BYTES as u64) <= self.head + self.capacity {
+            for ahead in (CACHE_LINE_BYTES..=OWN_AHEAD_BYTES).step_by(CACHE_LINE_BYTES as usize) {
+                self.memory.store_length(self.tail + ahead, 0);
+            }
+        }
+    }
+
     #[inline]
     fn commit_word(&mut self, at: u64, word: u32) {
-        if self.first.is_none() {
-            self.first = Some((at, word));
+        if self.first_word == 0 {
+            self.first_word = word;
+            self.first_at = at;
         } else {
             self.memory.store_length(at, word);
         }
@@ -132,3 +177,7 @@ impl Producer {
         place.fits(self.head, self.capacity)
     }
 }
+
+const CACHE_LINE_BYTES: u64 = 64;
+/// Covers the next frame if that has up to two lines.
+const OWN_AHEAD_BYTES: u64 = 2 * CACHE_LINE_BYTES;
