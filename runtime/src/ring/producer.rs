@@ -104,9 +104,18 @@ impl Producer {
     /// As [`Producer::try_reserve`].
     #[inline]
     pub fn try_append(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        self.try_reserve(bytes)?;
-        let place = self.reserved?;
-        self.commit();
+        assert!(bytes >= FRAME_LENGTH_BYTES, "a frame holds at least its length word");
+        assert!(bytes <= self.frame_bytes_max(), "a frame is at most a quarter of its ring");
+        let place = Placement::behind(self.tail, bytes, self.capacity);
+        if !place.fits(self.head, self.capacity) && !self.try_reserve_fits_now(&place) {
+            return None;
+        }
+        if place.start != self.tail {
+            self.commit_word(self.tail, PAD);
+        }
+        self.memory.store_length(place.end, 0);
+        self.commit_word(place.start, place.bytes);
+        self.tail = place.end;
         Some(self.memory.body_mut(&place))
     }
 
