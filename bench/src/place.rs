@@ -135,8 +135,10 @@ fn allowed_cpus() -> Result<Vec<usize>> {
 /// A raised thread that never ends would take its CPU from the whole machine: the kernel ends the
 /// process (SIGXCPU) when one has run for longer than any slice may.
 fn limit_sprints() -> Result<()> {
-    let limit = Some(SPRINT_MICROS_MAX);
-    setrlimit(Resource::Rttime, Rlimit { current: limit, maximum: limit })
+    let current = Some(SPRINT_MICROS_MAX);
+    // The hard limit is later, so that the signal is the one that names the reason.
+    let maximum = Some(2 * SPRINT_MICROS_MAX);
+    setrlimit(Resource::Rttime, Rlimit { current, maximum })
         .context("the time of real-time threads cannot be limited")
 }
 
