@@ -1,0 +1,80 @@
+//! Clients: scripted connections that bring bytes and take replies.
+
+use potoroo::flow::ConnectionId;
+use potoroo_sdk::host::SourceId;
+
+/// What one connection does.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Index of its source.
+    pub source: u8,
+    /// What it sends.
+    pub bytes: Vec<u8>,
+    /// It breaks off both ways when so many bytes are sent; `None`: it sends all and then waits
+    /// for the last reply.
+    pub cut: Option<usize>,
+    /// It connects when so many of the clients before it have gone.
+    pub after: usize,
+}
+
+impl Script {
+    /// How many bytes it sends.
+    pub fn bytes_sent(&self) -> usize {
+        self.cut.unwrap_or(self.bytes.len()).min(self.bytes.len())
+    }
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not there yet.
+    Absent,
+    /// Sending.
+    Open,
+    /// Everything is sent; the core still has to take it.
+    Ended,
+    /// The core has taken everything.
+    Gone,
+}
+
+/// A connection.
+pub(super) struct Client {
+    pub(super) script: Script,
+    /// The core that serves it.
+    pub(super) core: usize,
+    pub(super) id: Option<ConnectionId>,
+    pub(super) stage: Stage,
+    pub(super) sent: usize,
+    pub(super) replies: Vec<u8>,
+    /// It no longer reads.
+    pub(super) deaf: bool,
+}
+
+impl Client {
+    pub(super) fn new(script: Script, core: usize) -> Self {
+        Self {
+            script,
+            core,
+            id: None,
+            stage: Stage::Absent,
+            sent: 0,
+            replies: Vec::new(),
+            deaf: false,
+        }
+    }
+
+    /// What it sends next.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.script.bytes[self.sent..self.script.bytes_sent()]
+    }
+
+    pub(super) fn source(&self) -> SourceId {
+        SourceId(self.script.source)
+    }
+
+    /// Whether replies that arrive in the place `slot` of `core` are its own.
+    pub(super) fn listens(&self, core: usize, slot: usize) -> bool {
+        let here = self.id.is_some_and(|id| id.inlet() == slot);
+        self.core == core && here && !self.deaf
+    }
+}

@@ -1,0 +1,303 @@
+//! Builds the application of a topology and notes what is determined of it.
+//!
+//! ```text
+//!   source ──┐                        ┌──► side sink
+//!   source ──┴ merge ── stage ── stage ┴── fork ┬── stage ──┬ merge ── … ──► sink, reply, table
+//!                                               └── stage ──┘
+//! ```
+
+use potoroo_sdk::prelude::*;
+
+use super::handlers::{Memory, copies, kept, marked};
+use super::{Determined, Grain, Kind, SinkPromise, Topology};
+use crate::items::{Facts, Frames, Lines, Trial};
+use crate::seeds::{Concern, random};
+
+/// A stream with or without a key.
+enum Form<E: Trial> {
+    Free(Stream<E>),
+    Whole(Keyed<E, ()>),
+    Keyed(Keyed<E, u32>),
+}
+
+/// A stream and what is known of its order.
+struct Flow<E: Trial> {
+    form: Form<E>,
+    /// The groups within which order is kept, the coarsest that is true.
+    grain: Grain,
+    /// Order is kept for each origin and branch within a group.
+    ordered: bool,
+    /// Order is the only possible one, so handlers may show it.
+    exact: bool,
+}
+
+/// Does the same to a stream whatever its form.
+macro_rules! any_form {
+    ($form:expr, $stream:ident => $made:expr) => {
+        match $form {
+            Form::Free($stream) => Form::Free($made),
+            Form::Whole($stream) => Form::Whole($made),
+            Form::Keyed($stream) => Form::Keyed($made),
+        }
+    };
+}
+
+struct Builder<'a> {
+    topology: &'a Topology,
+    app: Application,
+    random: Random,
+    tables: u32,
+    sinks: Vec<SinkPromise>,
+    replies: bool,
+}
+
+pub(super) fn build<E: Trial>(topology: &Topology) -> (Application, Vec<SinkPromise>) {
+    let mut builder = Builder {
+        topology,
+        app: Application::new("random"),
+        random: random(topology.seed, Concern::Topology),
+        tables: 0,
+        sinks: Vec::new(),
+        replies: false,
+    };
+    let mut flow = builder.sources::<E>();
+    for kind in &topology.kinds {
+        flow = builder.stage(*kind, flow);
+        if topology.fancy {
+            flow = builder.decorate(flow);
+        }
+    }
+    builder.finish(flow);
+    (builder.app, builder.sinks)
+}
+
+impl Builder<'_> {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.random.below(limit)
+    }
+
+    /// The sources, each with a table of its own or all sharing one, in one stream.
+    fn sources<E: Trial>(&mut self) -> Flow<E> {
+        let shared = self.app.table::<u32, Memory>("shared");
+        let mut merged: Option<Stream<E>> = None;
+        for number in 0..self.topology.sources {
+            let source = self.app.source(&format!("s{number}"), Frames::<E>::new());
+            if self.topology.fancy && self.random.chance(0.5) {
+                source.key_by(|item| E::facts(item).key).update(&shared, |memory, item| {
+                    memory.add(E::facts(item));
+                });
+            }
+            merged = Some(match merged {
+                None => source,
+                Some(before) => before.merge(&source),
+            });
+        }
+        Flow {
+            form: Form::Free(merged.expect("there is a source")),
+            grain: Grain::Whole,
+            ordered: true,
+            exact: self.topology.one_connection,
+        }
+    }
+
+    fn stage<E: Trial>(&mut self, kind: Kind, flow: Flow<E>) -> Flow<E> {
+        match kind {
+            Kind::Stateless => self.stateless(flow),
+            Kind::Stateful => self.stateful(flow),
+            Kind::KeyStateless => {
+                let keyed = self.key(flow);
+                self.stateless(keyed)
+            }
+            Kind::KeyStateful => {
+                let keyed = self.key(flow);
+                self.stateful(keyed)
+            }
+        }
+    }
+
+    /// Groups by a key that is drawn; a coarser one than before mixes what comes from different
+    /// places.
+    fn key<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let grain = [Grain::Fine, Grain::Fine, Grain::Coarse, Grain::Whole][self.below(4) as usize];
+        key_by(flow, grain)
+    }
+
+    fn stateless<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let mark = self.random.u64();
+        let form = match self.below(6) {
+            0 => any_form!(&flow.form, s => s.map(move |e| E::make(marked(E::facts(e), mark)))),
+            1 => any_form!(&flow.form, s => s.filter(move |e| kept(E::facts(e), mark))),
+            2 => any_form!(&flow.form, s => s.map(move |e| {
+                let facts = E::facts(e);
+                kept(facts, mark).then(|| E::make(marked(facts, mark)))
+            })),
+            3 => any_form!(&flow.form, s => s.map(move |e| {
+                [0, 1].map(|copy| E::make(marked(E::facts(e), mark ^ copy)))
+            })),
+            4 => any_form!(&flow.form, s => s.flat_map(move |e, out| {
+                let facts = E::facts(e);
+                (0..copies(facts, mark)).for_each(|copy| {
+                    out.emit(E::make(marked(facts, mark ^ copy)));
+                });
+            })),
+            _ if flow.grain == Grain::Whole => any_form!(&flow.form, s => s.map(move |e| {
+                E::make(rekeyed(marked(E::facts(e), mark)))
+            })),
+            _ => return self.stateless(flow),
+        };
+        Flow { form, ..flow }
+    }
+
+    fn stateful<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let number = self.tables;
+        self.tables += 1;
+        let name = format!("t{number}");
+        let flow = match flow.form {
+            Form::Free(_) => key_by(flow, Grain::Whole),
+            _ => flow,
+        };
+        let (mark, exact) = (self.random.u64(), flow.exact);
+        let shape = self.below(3);
+        let form = match &flow.form {
+            Form::Free(_) => unreachable!("it has a key now"),
+            Form::Whole(stream) => {
+                Form::Whole(update(stream, &self.app.table(&name), exact, shape, mark))
+            }
+            Form::Keyed(stream) => {
+                Form::Keyed(update(stream, &self.app.table(&name), exact, shape, mark))
+            }
+        };
+        Flow { form, ..flow }
+    }
+
+    /// Perhaps a second consumer, perhaps a fork.
+    fn decorate<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        match self.below(5) {
+            0 => {
+                self.sink(&flow);
+                flow
+            }
+            1 => self.fork(flow),
+            2 if !self.replies => {
+                self.replies = true;
+                self.promise("reply".to_owned(), &flow);
+                match &flow.form {
+                    Form::Free(stream) => stream.reply(Lines::new()),
+                    Form::Whole(stream) => stream.reply(Lines::new()),
+                    Form::Keyed(stream) => stream.reply(Lines::new()),
+                }
+                flow
+            }
+            _ => flow,
+        }
+    }
+
+    /// Two ways that meet again.
+    fn fork<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let way = |bit: u32| {
+            let form = any_form!(&flow.form, s => s.map(move |e| {
+                let facts = E::facts(e);
+                E::make(Facts { branch: facts.branch << 1 | bit, ..facts })
+            }));
+            Flow { form, ..flow }
+        };
+        let (left, right) = (way(0), way(1));
+        let kind = Kind::ALL[self.below(4) as usize];
+        let right = self.stage(kind, right);
+        let left = if self.random.chance(0.5) { self.stage(Kind::Stateless, left) } else { left };
+        let grain = left.grain.max(right.grain);
+        let ordered = left.ordered && right.ordered;
+        let form = Form::Free(free(left.form).merge(&free(right.form)));
+        Flow { form, grain, ordered, exact: false }
+    }
+
+    fn promise<E: Trial>(&mut self, name: String, flow: &Flow<E>) {
+        let determined = match flow.ordered {
+            true => Determined::Order(flow.grain),
+            false => Determined::Items,
+        };
+        self.sinks.push(SinkPromise { name, determined });
+    }
+
+    fn sink<E: Trial>(&mut self, flow: &Flow<E>) {
+        let name = format!("out{}", self.sinks.len());
+        match &flow.form {
+            Form::Free(stream) => stream.sink(&name, Lines::new()),
+            Form::Whole(stream) => stream.sink(&name, Lines::new()),
+            Form::Keyed(stream) => stream.sink(&name, Lines::new()),
+        }
+        self.promise(name, flow);
+    }
+
+    /// The end: a sink, and perhaps a table that nothing leaves.
+    fn finish<E: Trial>(&mut self, flow: Flow<E>) {
+        self.sink(&flow);
+        if self.topology.fancy && self.random.chance(0.5) {
+            let end = self.app.table::<u32, Memory>("end");
+            let keyed = free(flow.form).key_by(|item| E::facts(item).key);
+            keyed.update(&end, |memory, item| memory.add(E::facts(item)));
+        }
+    }
+}
+
+fn free<E: Trial>(form: Form<E>) -> Stream<E> {
+    match form {
+        Form::Free(stream) => stream,
+        Form::Whole(stream) => stream.unkeyed(),
+        Form::Keyed(stream) => stream.unkeyed(),
+    }
+}
+
+/// The item with another key: only where all are in one place, so that order stays what it was.
+fn rekeyed(facts: Facts<'_>) -> Facts<'_> {
+    Facts { key: (facts.key + 7) * 3 % 64, ..facts }
+}
+
+/// Groups by `grain`. Order survives when each new group comes from one old group.
+fn key_by<E: Trial>(flow: Flow<E>, grain: Grain) -> Flow<E> {
+    let kept = grain >= flow.grain;
+    let stream = free(flow.form);
+    let form = match grain {
+        Grain::Whole => Form::Whole(stream.collect()),
+        _ => Form::Keyed(stream.key_by(move |item| grain.group(E::facts(item).key))),
+    };
+    Flow { form, grain, ordered: flow.ordered && kept, exact: flow.exact && kept }
+}
+
+/// An update of `table` in one of three shapes. `exact` handlers let the order show.
+fn update<E: Trial, K: Key>(
+    stream: &Keyed<E, K>,
+    table: &Table<K, Memory>,
+    exact: bool,
+    shape: u64,
+    mark: u64,
+) -> Keyed<E, K> {
+    let step = move |memory: &mut Memory, facts: Facts<'_>| {
+        if exact {
+            return mark ^ memory.follow(facts);
+        }
+        memory.add(facts);
+        mark
+    };
+    match shape {
+        0 => stream.update(table, move |memory, item| {
+            let facts = E::facts(item);
+            let mark = step(memory, facts);
+            E::make(marked(facts, mark))
+        }),
+        1 => stream.update(table, move |memory, item| {
+            let facts = E::facts(item);
+            let mark = step(memory, facts);
+            kept(facts, mark).then(|| E::make(marked(facts, mark)))
+        }),
+        _ => stream.update_with(table, move |memory, item, out| {
+            let facts = E::facts(item);
+            let mark = step(memory, facts);
+            (0..copies(facts, mark)).for_each(|copy| out.emit(E::make(marked(facts, mark ^ copy))));
+            // Only where the order is determined it is also determined what is removed.
+            if exact && memory.count() == 5 {
+                memory.remove();
+            }
+        }),
+    }
+}

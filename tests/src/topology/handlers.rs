@@ -1,0 +1,61 @@
+//! What the operators of a topology do. Every handler leaves its mark on the trail of the item.
+
+use potoroo_sdk::prelude::*;
+
+use crate::items::Facts;
+use crate::seeds::mix;
+
+/// What a table of a topology remembers.
+#[state]
+pub struct Memory {
+    count: u64,
+    digest: u64,
+    /// The latest sequence numbers, where order is determined.
+    last: Vec<u32>,
+}
+
+impl Memory {
+    /// Remembers an item so that its place among the others shows; returns what is known now.
+    pub fn follow(&mut self, facts: Facts<'_>) -> u64 {
+        self.count += 1;
+        self.digest = mix(self.digest, digest(facts));
+        self.last.push(facts.seq);
+        if self.last.len() > 4 {
+            self.last.remove(0);
+        }
+        mix(self.digest, self.count)
+    }
+
+    /// Remembers an item so that the order does not matter.
+    pub fn add(&mut self, facts: Facts<'_>) {
+        self.count += 1;
+        self.digest = self.digest.wrapping_add(digest(facts));
+    }
+
+    /// Items since the row was created.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Everything about an item as one number.
+fn digest(facts: Facts<'_>) -> u64 {
+    let Facts { origin, seq, key, branch, trail, note } = facts;
+    let place = mix(u64::from(origin) << 32 | u64::from(seq), u64::from(key) << 32);
+    mix(place ^ note.len() as u64, trail ^ u64::from(branch))
+}
+
+/// The item behind a step with this `mark`.
+pub fn marked(facts: Facts<'_>, mark: u64) -> Facts<'_> {
+    Facts { trail: mix(facts.trail, mark), ..facts }
+}
+
+/// Whether a filter with this `mark` keeps the item: three out of four.
+pub fn kept(facts: Facts<'_>, mark: u64) -> bool {
+    !mix(digest(facts), mark).is_multiple_of(4)
+}
+
+/// How many copies a step with this `mark` makes: 0 to 3.
+pub fn copies(facts: Facts<'_>, mark: u64) -> u64 {
+    mix(digest(facts), mark) % 4
+}
