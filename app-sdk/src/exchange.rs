@@ -53,21 +53,22 @@ where
 {
     fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize {
         for (index, input) in inputs.iter().enumerate() {
-            // An input follows only when the outputs of the one before it have found room.
-            if host.blocked() {
-                return index;
-            }
             let archive = value::access::<E>(input.archive).expect("the host keeps archives whole");
             let event = Lent::Archived { bytes: input.archive, archive };
             let key = (self.key)(event.view());
             let mut context = Context {
-                host,
-                cause: input.cause,
+                host: &mut *host,
+                cause: &input.cause,
                 hash: input.hash,
                 slot: input.slot,
                 table: self.table,
+                emitted: false,
             };
             self.outlet.send(&key, event, &mut context);
+            // The next input follows only when the outputs of this one have found room.
+            if context.emitted && host.blocked() {
+                return index + 1;
+            }
         }
         inputs.len()
     }
@@ -90,40 +91,40 @@ impl<C: Decode> SourceStage for Intake<C> {
     fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested {
         let framing = self.codec.framing();
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit };
+        let mut cause = feed.cause;
         while done.events + done.refused < feed.events_max {
+            let rest = &bytes[done.bytes..];
+            cause.origin.position = feed.cause.origin.position + done.bytes as u64;
+            let (next, reason) = match framing.split(rest, feed.ended) {
+                Split::Frame { start, end, next } => match self.codec.decode(&rest[start..end]) {
+                    Ok(event) => {
+                        let mut context = Context::unkeyed(&mut *host, &cause);
+                        self.outlet.send(Lent::Native(&event), &mut context);
+                        let emitted = context.emitted;
+                        done.events += 1;
+                        done.bytes += next;
+                        if emitted && host.blocked() {
+                            return Ingested { stop: Stop::Blocked, ..done };
+                        }
+                        continue;
+                    }
+                    Err(reason) => (next, reason),
+                },
+                Split::Skip { next, reason } => (next, reason),
+                Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
+                Split::Broken(reason) => {
+                    done.stop = Stop::Broken(reason);
+                    (rest.len(), reason)
+                }
+            };
+            host.refuse(&cause, reason, &rest[..next]);
+            done.refused += 1;
+            done.bytes += next;
+            if done.stop != Stop::Limit {
+                return done;
+            }
             if host.blocked() {
                 return Ingested { stop: Stop::Blocked, ..done };
-            }
-            let rest = &bytes[done.bytes..];
-            let mut cause = feed.cause;
-            cause.origin.position += done.bytes as u64;
-            match framing.split(rest, feed.ended) {
-                Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
-                Split::Frame { start, end, next } => {
-                    match self.codec.decode(&rest[start..end]) {
-                        Ok(event) => {
-                            let mut context = Context::unkeyed(host, cause);
-                            self.outlet.send(Lent::Native(&event), &mut context);
-                            done.events += 1;
-                        }
-                        Err(reason) => {
-                            host.refuse(&cause, reason, &rest[..next]);
-                            done.refused += 1;
-                        }
-                    }
-                    done.bytes += next;
-                }
-                Split::Skip { next, reason } => {
-                    host.refuse(&cause, reason, &rest[..next]);
-                    done.refused += 1;
-                    done.bytes += next;
-                }
-                Split::Broken(reason) => {
-                    host.refuse(&cause, reason, rest);
-                    done.refused += 1;
-                    done.bytes = bytes.len();
-                    return Ingested { stop: Stop::Broken(reason), ..done };
-                }
             }
         }
         done
@@ -137,7 +138,7 @@ impl<C: Decode> SourceStage for Intake<C> {
     ) -> Result<(), Reason> {
         let archive = value::access::<C::Event>(bytes)
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
-        let mut context = Context::unkeyed(host, cause);
+        let mut context = Context::unkeyed(host, &cause);
         self.outlet.send(Lent::Archived { bytes, archive }, &mut context);
         Ok(())
     }
@@ -180,15 +181,16 @@ impl<E: Event> Generate for Generator<E> {
         host: &mut dyn Host,
     ) -> (u64, bool) {
         for index in indices.clone() {
-            if host.blocked() {
-                return (index, true);
-            }
             let Some(event) = (self.make)(index) else {
                 return (index, false);
             };
             cause.ingress = schedule.due(index);
             cause.origin.position = index;
-            self.outlet.send(Lent::Native(&event), &mut Context::unkeyed(host, cause));
+            let mut context = Context::unkeyed(&mut *host, &cause);
+            self.outlet.send(Lent::Native(&event), &mut context);
+            if context.emitted && host.blocked() {
+                return (index + 1, true);
+            }
         }
         (indices.end, true)
     }

@@ -41,76 +41,62 @@ impl<'a, E: Event> Lent<'a, E> {
 /// The state of one event's way through a stage.
 pub(crate) struct Context<'h> {
     pub(crate) host: &'h mut dyn Host,
-    pub(crate) cause: Cause,
+    pub(crate) cause: &'h Cause,
     /// Hash of the key; meaningful behind an exchange only.
     pub(crate) hash: u64,
     /// The host's guess at the row in `table`.
     pub(crate) slot: u32,
     pub(crate) table: Option<TableId>,
+    /// Something left the stage: only then can the host be blocked.
+    pub(crate) emitted: bool,
 }
 
 impl<'h> Context<'h> {
-    /// A context for events that have no key yet.
-    pub(crate) fn unkeyed(host: &'h mut dyn Host, cause: Cause) -> Self {
-        Self { host, cause, hash: 0, slot: NO_SLOT, table: None }
-    }
-
-    /// The first row that may hold the key of this event.
-    #[inline]
-    pub(crate) fn candidate(&mut self, table: TableId) -> Option<u32> {
-        if self.slot != NO_SLOT && self.table == Some(table) {
-            return Some(self.slot);
-        }
-        self.host.find(table, self.hash, None)
+    /// A context for an event that has no key yet.
+    #[inline(always)]
+    pub(crate) fn unkeyed(host: &'h mut dyn Host, cause: &'h Cause) -> Self {
+        Self { host, cause, hash: 0, slot: NO_SLOT, table: None, emitted: false }
     }
 
     /// Sends `event` through an exchange.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn exchange<E: Event>(&mut self, route: Route, event: Lent<'_, E>) {
+        self.emitted = true;
         match event {
-            Lent::Archived { bytes, .. } => {
-                self.host.reserve(route, &self.cause, bytes.len()).copy_from_slice(bytes);
-            }
             Lent::Native(event) if E::PLAIN => {
-                let size = size_of::<Archived<E>>();
-                let room = self.host.reserve(route, &self.cause, size);
+                let room = self.host.send(route, self.cause, size_of::<Archived<E>>());
                 let written = value::write(event, room);
-                debug_assert!(written.is_ok_and(|bytes| bytes == size));
+                debug_assert!(written == Ok(size_of::<Archived<E>>()));
             }
-            Lent::Native(event) => {
-                if !self.exchange_sized(route, event) {
-                    return;
-                }
+            Lent::Native(event) => self.exchange_sized(route, event),
+            Lent::Archived { bytes, .. } => {
+                self.host.send(route, self.cause, bytes.len()).copy_from_slice(bytes);
             }
         }
-        self.host.commit();
     }
 
     /// An event whose archive has no fixed size is first written elsewhere to learn it.
-    /// Returns whether there is something to commit.
-    fn exchange_sized<E: Event>(&mut self, route: Route, event: &E) -> bool {
+    fn exchange_sized<E: Event>(&mut self, route: Route, event: &E) {
         let mut small = [0u8; EXCHANGE_SCRATCH_BYTES];
         if let Ok(bytes) = value::write(event, &mut small) {
-            let room = self.host.reserve(route, &self.cause, bytes);
-            room.copy_from_slice(&small[..bytes]);
-            return true;
+            self.host.send(route, self.cause, bytes).copy_from_slice(&small[..bytes]);
+            return;
         }
         match exchange_large(event) {
             Some(large) => {
-                self.host.reserve(route, &self.cause, large.len()).copy_from_slice(&large);
-                true
+                self.host.send(route, self.cause, large.len()).copy_from_slice(&large);
             }
             None => {
                 let reason = Reason::new("the event is too large to be archived");
-                self.host.refuse(&self.cause, reason, &[]);
-                false
+                self.host.refuse(self.cause, reason, &[]);
             }
         }
     }
 
     #[inline]
     pub(crate) fn output(&mut self, sink: SinkId, bytes: &[u8]) {
-        self.host.output(sink, &self.cause, bytes);
+        self.emitted = true;
+        self.host.output(sink, self.cause, bytes);
     }
 }
 

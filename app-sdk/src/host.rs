@@ -75,7 +75,7 @@ pub struct Route {
 pub struct Input<'a> {
     /// The archived event, exactly.
     pub archive: &'a [u8],
-    /// Hash of its key, as given to [`Host::reserve`].
+    /// Hash of its key, as given to [`Host::send`].
     pub hash: u64,
     /// The row of [`Exchange::table`](crate::plan::Exchange::table) whose tag fits the hash, or
     /// [`NO_SLOT`]. A hint: the stage compares the key and looks again when it differs.
@@ -89,12 +89,9 @@ pub struct Input<'a> {
 /// Nothing here can fail: a host that has no room keeps what it was given and reports
 /// [`blocked`](Self::blocked), and stages then stop before their next input.
 pub trait Host {
-    /// Room for the archive of one event of exactly `bytes` bytes on its way to `route`.
-    /// The next call is [`commit`](Self::commit), or another `reserve` that abandons this one.
-    fn reserve(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
-
-    /// Sends what was written into the room that [`reserve`](Self::reserve) gave.
-    fn commit(&mut self);
+    /// Sends one event to `route`: returns room for its archive, exactly `bytes` long, which the
+    /// caller fills before it does anything else with the host.
+    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
     /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]);

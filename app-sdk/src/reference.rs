@@ -192,7 +192,6 @@ struct InFlight {
 
 /// The interpreter as a host: a queue, and maps without any cleverness.
 struct Interpreter {
-    reserved: Option<InFlight>,
     in_flight: VecDeque<InFlight>,
     outputs: Vec<(SinkId, Vec<u8>)>,
     refused: Vec<(SourceId, Reason, Vec<u8>)>,
@@ -202,7 +201,6 @@ struct Interpreter {
 impl Interpreter {
     fn new(plan: &Plan) -> Self {
         Self {
-            reserved: None,
             in_flight: VecDeque::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
@@ -212,13 +210,10 @@ impl Interpreter {
 }
 
 impl Host for Interpreter {
-    fn reserve(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
+    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
         let frame = InFlight { route, cause: *cause, archive: alloc::vec![0; bytes] };
-        &mut self.reserved.insert(frame).archive
-    }
-
-    fn commit(&mut self) {
-        self.in_flight.push_back(self.reserved.take().expect("reserve comes before commit"));
+        self.in_flight.push_back(frame);
+        &mut self.in_flight.back_mut().expect("it was just put there").archive
     }
 
     fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {

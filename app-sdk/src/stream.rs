@@ -159,8 +159,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
         let outlet = next.outlet.clone();
         self.outlet.add(move |key, event, context| {
-            let slot = table.locate(key, context);
-            let outputs = handler(table.rows.borrow_mut().change(slot), event.view());
+            let outputs = table.change(key, context, |state| handler(state, event.view()));
             outputs.each(|made| outlet.send(key, Lent::Native(made), context));
         });
         next

@@ -12,13 +12,13 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::flow::Context;
-use crate::host::TableId;
+use crate::host::{NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::State;
 
 /// Rows are allocated so many at a time: large enough that the list of chunks stays in a near
 /// cache at ten million rows, small enough that one chunk is a few page faults.
-const CHUNK_ROWS: usize = 256;
+pub const CHUNK_ROWS: usize = 256;
 
 /// The epoch of a row that holds nothing.
 const EPOCH_FREE: u32 = u32::MAX;
@@ -55,20 +55,38 @@ impl<K: Key, S: State> HasState<K> for Table<K, S> {
 }
 
 impl<K: Key, S: State> Table<K, S> {
+    /// Runs `handler` on the state of `key`, which is created when there is none.
+    #[inline(always)]
+    pub(crate) fn change<R>(
+        &self,
+        key: &K,
+        context: &mut Context<'_>,
+        handler: impl FnOnce(&mut S) -> R,
+    ) -> R {
+        let mut rows = self.rows.borrow_mut();
+        if context.slot != NO_SLOT && context.table == Some(self.id) {
+            let epoch = rows.epoch;
+            let row = rows.row_mut(context.slot);
+            if row.holds(key) {
+                row.epoch = epoch;
+                return handler(&mut row.state);
+            }
+        }
+        drop(rows);
+        let slot = self.locate(key, context);
+        handler(self.rows.borrow_mut().change(slot))
+    }
+
     /// The row of `key`, created when there is none.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn locate(&self, key: &K, context: &mut Context<'_>) -> u32 {
         let rows = self.rows.borrow();
-        let mut candidate = context.candidate(self.id);
-        let mut again = candidate.is_some();
+        let mut candidate = context.host.find(self.id, context.hash, None);
         while let Some(slot) = candidate {
-            if rows.holds(slot, key) {
+            if rows.row(slot).holds(key) {
                 return slot;
             }
-            // The first candidate may have come from a guess made before earlier events of the
-            // batch changed the table: start over with what the host knows now, once.
-            let previous = if core::mem::take(&mut again) { None } else { Some(slot) };
-            candidate = context.host.find(self.id, context.hash, previous);
+            candidate = context.host.find(self.id, context.hash, Some(slot));
         }
         drop(rows);
         self.locate_new(key, context)
@@ -133,9 +151,18 @@ struct Row<K, S> {
     state: S,
 }
 
+impl<K: Key, S> Row<K, S> {
+    #[inline(always)]
+    fn holds(&self, key: &K) -> bool {
+        self.key == *key && self.epoch != EPOCH_FREE
+    }
+}
+
 /// All rows of one table.
 pub(crate) struct Rows<K, S> {
     chunks: Vec<Vec<Row<K, S>>>,
+    /// Where each chunk begins; chunks never move.
+    addresses: Vec<*const u8>,
     /// Slots below this were used at least once.
     slots: u32,
     free: Vec<u32>,
@@ -145,7 +172,14 @@ pub(crate) struct Rows<K, S> {
 
 impl<K: Key, S: State> Rows<K, S> {
     pub(crate) fn new(create: Rc<dyn Fn(&K) -> S>) -> Self {
-        Self { chunks: Vec::new(), slots: 0, free: Vec::new(), epoch: 0, create }
+        Self {
+            chunks: Vec::new(),
+            addresses: Vec::new(),
+            slots: 0,
+            free: Vec::new(),
+            epoch: 0,
+            create,
+        }
     }
 
     #[inline(always)]
@@ -158,14 +192,8 @@ impl<K: Key, S: State> Rows<K, S> {
         &mut self.chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS]
     }
 
-    #[inline(always)]
-    fn holds(&self, slot: u32, key: &K) -> bool {
-        let row = self.row(slot);
-        row.key == *key && row.epoch != EPOCH_FREE
-    }
-
     /// The state in `slot`, which is going to change.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn change(&mut self, slot: u32) -> &mut S {
         let epoch = self.epoch;
         let row = self.row_mut(slot);
@@ -196,9 +224,11 @@ impl<K: Key, S: State> Rows<K, S> {
             return slot;
         }
         let slot = self.slots;
-        assert!(slot < crate::host::NO_SLOT, "a table holds at most 2^32 - 1 rows");
-        if slot as usize % CHUNK_ROWS == 0 {
-            self.chunks.push(Vec::with_capacity(CHUNK_ROWS));
+        assert!(slot < NO_SLOT, "a table holds at most 2^32 - 1 rows");
+        if (slot as usize).is_multiple_of(CHUNK_ROWS) {
+            let chunk = Vec::<Row<K, S>>::with_capacity(CHUNK_ROWS);
+            self.addresses.push(chunk.as_ptr().cast());
+            self.chunks.push(chunk);
         }
         self.chunks[slot as usize / CHUNK_ROWS].push(row);
         self.slots += 1;
@@ -224,9 +254,9 @@ pub trait TableRows {
     fn row_bytes(&self) -> usize;
     /// Bytes that the rows take in memory, without what states own elsewhere.
     fn memory_bytes(&self) -> usize;
-    /// Where the rows of `slots` lie: to prefetch them, never to read them. An entry whose slot is
-    /// [`NO_SLOT`](crate::host::NO_SLOT) is left as it is.
-    fn addresses(&self, slots: &[u32], addresses: &mut [*const u8]);
+    /// Where the rows lie: to prefetch them, never to read them. Row `s` begins
+    /// `s % CHUNK_ROWS * row_bytes` bytes behind the address at `s / CHUNK_ROWS`.
+    fn with_addresses(&self, use_them: &mut dyn FnMut(&[*const u8]));
     /// Shows each key and state, in no particular order.
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug));
 }
@@ -244,17 +274,12 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
     fn memory_bytes(&self) -> usize {
         let rows = self.borrow();
         rows.chunks.len() * CHUNK_ROWS * size_of::<Row<K, S>>()
-            + rows.chunks.capacity() * size_of::<Vec<Row<K, S>>>()
+            + rows.chunks.capacity() * (size_of::<Vec<Row<K, S>>>() + size_of::<*const u8>())
             + rows.free.capacity() * size_of::<u32>()
     }
 
-    fn addresses(&self, slots: &[u32], addresses: &mut [*const u8]) {
-        let rows = self.borrow();
-        for (address, slot) in addresses.iter_mut().zip(slots) {
-            if *slot != crate::host::NO_SLOT {
-                *address = core::ptr::from_ref(rows.row(*slot)).cast();
-            }
-        }
+    fn with_addresses(&self, use_them: &mut dyn FnMut(&[*const u8])) {
+        use_them(&self.borrow().addresses);
     }
 
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug)) {

@@ -61,16 +61,19 @@ impl Header {
             Edge::Exchange(id) => (id, 0),
             Edge::Output(id) => (id, FLAG_OUTPUT),
         };
-        let (header, body) = room.split_at_mut(HEADER_BYTES - LENGTH_BYTES);
-        header[0] = self.cause.source.0;
-        header[1] = output | if origin { FLAG_ORIGIN } else { 0 };
-        header[2..4].copy_from_slice(&edge.to_le_bytes());
+        let flags = output | if origin { FLAG_ORIGIN } else { 0 };
+        let (header, body) = room.split_first_chunk_mut::<{ HEADER_BYTES - LENGTH_BYTES }>().expect(
+            "whoever makes room counts the header",
+        );
+        let words = u32::from(self.cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
+        header[..4].copy_from_slice(&words.to_le_bytes());
         header[4..12].copy_from_slice(&self.hash.to_le_bytes());
         header[12..20].copy_from_slice(&self.cause.ingress.to_le_bytes());
         if !origin {
             return body;
         }
-        let (header, body) = body.split_at_mut(ORIGIN_BYTES);
+        let (header, body) =
+            body.split_first_chunk_mut::<ORIGIN_BYTES>().expect("the origin is counted, too");
         header[..8].copy_from_slice(&self.cause.origin.connection.to_le_bytes());
         header[8..].copy_from_slice(&self.cause.origin.position.to_le_bytes());
         body
@@ -79,29 +82,34 @@ impl Header {
     /// Reads the header of a whole frame and returns it with the body.
     #[inline(always)]
     pub fn read(frame: &[u8]) -> (Self, &[u8]) {
-        let (header, body) = frame.split_at(HEADER_BYTES);
-        let edge = u16::from_le_bytes([header[6], header[7]]);
-        let flags = header[5];
-        let (origin, body) = match flags & FLAG_ORIGIN {
-            0 => (Origin::default(), body),
-            _ => {
-                let (origin, body) = body.split_at(ORIGIN_BYTES);
-                (Origin { connection: word(origin, 0), position: word(origin, 8) }, body)
-            }
-        };
+        let (header, body) =
+            frame.split_first_chunk::<HEADER_BYTES>().expect("frames have headers");
+        let [_, _, _, _, source, flags, edge @ ..] = header;
+        let edge = u16::from_le_bytes([edge[0], edge[1]]);
         let edge = match flags & FLAG_OUTPUT {
             0 => Edge::Exchange(edge),
             _ => Edge::Output(edge),
         };
-        let cause = Cause { ingress: word(header, 16), origin, source: SourceId(header[4]) };
-        (Self { edge, hash: word(header, 8), cause }, body)
+        let (origin, body) = match flags & FLAG_ORIGIN {
+            0 => (Origin::default(), body),
+            _ => Self::read_origin(body),
+        };
+        let cause = Cause { ingress: word(&header[16..24]), origin, source: SourceId(*source) };
+        (Self { edge, hash: word(&header[8..16]), cause }, body)
+    }
+
+    #[inline]
+    fn read_origin(body: &[u8]) -> (Origin, &[u8]) {
+        let (origin, body) =
+            body.split_first_chunk::<ORIGIN_BYTES>().expect("the flag says that it is there");
+        (Origin { connection: word(&origin[..8]), position: word(&origin[8..]) }, body)
     }
 }
 
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u64 {
+fn word(bytes: &[u8]) -> u64 {
     let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
+    word.copy_from_slice(bytes);
     u64::from_le_bytes(word)
 }
 

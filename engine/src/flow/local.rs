@@ -14,8 +14,9 @@ pub(super) struct Local {
 /// Frames begin at multiples of this, as in rings.
 const ALIGN: usize = 8;
 
+#[inline(always)]
 fn aligned(bytes: usize) -> usize {
-    bytes.next_multiple_of(ALIGN)
+    (bytes + (ALIGN - 1)) & !(ALIGN - 1)
 }
 
 impl Local {
@@ -28,18 +29,16 @@ impl Local {
         self.start == self.end
     }
 
-    /// Room for a frame of `bytes` bytes, behind its length word.
+    /// Adds a frame of `bytes` bytes and returns its room, behind its length word.
     #[inline(always)]
-    pub(super) fn try_reserve(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        let frame = self.bytes.get_mut(self.end..self.end + bytes)?;
-        let (length, room) = frame.split_at_mut(4);
-        length.copy_from_slice(&(bytes as u32).to_le_bytes());
-        Some(room)
-    }
-
-    #[inline(always)]
-    pub(super) fn commit(&mut self, bytes: usize) {
-        self.end = (self.end + aligned(bytes)).min(self.bytes.len());
+    pub(super) fn try_append(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        let start = self.end;
+        let end = start + aligned(bytes);
+        let frame = self.bytes.get_mut(start..end)?;
+        self.end = end;
+        let (length, room) = frame.split_first_chunk_mut::<4>()?;
+        *length = (bytes as u32).to_le_bytes();
+        Some(&mut room[..bytes - 4])
     }
 
     /// The frame at `at`, counted from the front, and where the next one begins.
@@ -73,7 +72,6 @@ pub(super) struct Outbox {
     /// For each frame: its target and where it ends.
     frames: Vec<(usize, usize)>,
     sent: usize,
-    reserved: Option<(usize, usize)>,
 }
 
 impl Outbox {
@@ -82,19 +80,14 @@ impl Outbox {
         self.frames.is_empty()
     }
 
-    /// Room for a frame to `target`, behind its length word.
+    /// Adds a frame to `target` and returns its room, behind its length word.
     #[cold]
-    pub(super) fn reserve(&mut self, target: usize, bytes: usize) -> &mut [u8] {
+    pub(super) fn append(&mut self, target: usize, bytes: usize) -> &mut [u8] {
         let start = self.frames.last().map_or(0, |(_, end)| *end);
         self.bytes.resize(start + bytes, 0);
         self.bytes[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
-        self.reserved = Some((target, start + bytes));
+        self.frames.push((target, start + bytes));
         &mut self.bytes[start + 4..]
-    }
-
-    #[cold]
-    pub(super) fn commit(&mut self) {
-        self.frames.push(self.reserved.take().expect("reserve comes before commit"));
     }
 
     /// The oldest frame and its target.

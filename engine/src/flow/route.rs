@@ -52,16 +52,6 @@ impl PartitionMap {
     }
 }
 
-/// Where the room given out by [`Host::reserve`] lies.
-#[derive(Clone, Copy, Debug)]
-enum Reserved {
-    Nothing,
-    Lane { to: usize, level: usize },
-    Local { level: usize, bytes: usize },
-    Outbox { level: usize },
-    Oversize,
-}
-
 /// What the router knows of an exchange.
 #[derive(Clone, Copy, Debug)]
 struct ExchangeRoute {
@@ -82,19 +72,22 @@ pub struct Router {
     dirty: Vec<(usize, usize)>,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
+    /// Bit by level: outboxes that are not empty. Behind a waiting frame everything of its level
+    /// waits, because lanes are in order.
+    waiting: u32,
     frame_bytes_max: usize,
-    reserved: Reserved,
-    /// A frame went into an outbox since the input began.
+    /// There was no room for something since the input began.
     blocked: bool,
-    oversize: (Option<Cause>, Vec<u8>),
+    /// Room for a frame that is too long for any lane; nobody reads it.
+    oversize: Vec<u8>,
     pub(super) indexes: Vec<Index>,
     /// The rows of the tables, to prefetch them.
     pub(super) rows: Vec<Rc<dyn TableRows>>,
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
     pub(super) counts: Counts,
-    /// Path number by source and table: for ends in tables.
-    table_paths: Vec<Vec<Option<u16>>>,
+    /// Path number by table and source: for ends in tables. Paths that cannot occur have none.
+    table_paths: Vec<Vec<u16>>,
 }
 
 /// What a router is made of.
@@ -125,10 +118,10 @@ impl Router {
             dirty: Vec::new(),
             local: (0..levels).map(|_| Local::new(parts.local_bytes)).collect(),
             outbox: (0..=levels).map(|_| Outbox::default()).collect(),
+            waiting: 0,
             frame_bytes_max: ring_max.unwrap_or(parts.local_bytes / 4),
-            reserved: Reserved::Nothing,
             blocked: false,
-            oversize: (None, Vec::new()),
+            oversize: Vec::new(),
             indexes: plan.tables.iter().map(|_| Index::new()).collect(),
             rows: plan.tables.iter().map(|table| table.rows.clone()).collect(),
             outputs: parts.outputs,
@@ -144,13 +137,13 @@ impl Router {
 
     /// The path from `cause` to an end in `table`.
     #[inline(always)]
-    pub(super) fn table_path(&self, cause: &Cause, table: TableId) -> Option<u16> {
-        self.table_paths[cause.source.0 as usize][table.0 as usize]
+    pub(super) fn table_path(&self, cause: &Cause, table: TableId) -> u16 {
+        self.table_paths[table.0 as usize][cause.source.0 as usize]
     }
 
     /// Whether input of `level` may be processed: nothing that it could cause is waiting.
     pub(super) fn admits(&self, level: usize) -> bool {
-        self.outbox[level + 1..].iter().all(Outbox::is_empty) && !self.outputs.any_full()
+        self.waiting >> (level + 1) == 0 && !self.outputs.any_full()
     }
 
     /// Whether input from sources may be processed.
@@ -167,41 +160,39 @@ impl Router {
     /// Whether nothing waits here: no frame in place, in an outbox or in an outlet.
     pub(super) fn is_empty(&self) -> bool {
         self.local.iter().all(Local::is_empty)
-            && self.outbox.iter().all(Outbox::is_empty)
+            && self.waiting == 0
             && self.outputs.is_empty()
             && self.letters.is_empty()
     }
 
     /// Sends what waits in outboxes, highest level first, as far as there is room.
+    #[inline]
     pub(super) fn flush_outboxes(&mut self) -> usize {
-        let mut sent = 0;
-        for level in (0..self.outbox.len()).rev() {
-            if !self.outbox[level].is_empty() {
-                sent += self.flush_outbox(level);
-            }
-        }
-        sent
+        if self.waiting == 0 { 0 } else { self.flush_waiting() }
     }
 
     #[cold]
+    fn flush_waiting(&mut self) -> usize {
+        let levels = (0..self.outbox.len()).rev();
+        levels.map(|level| self.flush_outbox(level)).sum()
+    }
+
     fn flush_outbox(&mut self, level: usize) -> usize {
         let mut sent = 0;
         let Self { outbox, outbound, local, core, dirty, counts, .. } = self;
         while let Some((to, frame)) = outbox[level].front() {
-            if to == *core {
-                let Some(room) = local[level].try_reserve(frame.len()) else { break };
-                room.copy_from_slice(&frame[LENGTH_BYTES..]);
-                local[level].commit(frame.len());
-                counts.frames_local += 1;
+            let room = if to == *core {
+                local[level].try_append(frame.len())
             } else {
-                let lane = &mut outbound[to][level];
-                let Some(room) = lane.try_reserve(frame.len()) else { break };
-                room.copy_from_slice(&frame[LENGTH_BYTES..]);
-                lane_commit(lane, dirty, (to, level));
-                counts.frames_sent += 1;
-            }
+                lane_append(&mut outbound[to][level], dirty, (to, level), frame.len(), counts)
+            };
+            let Some(room) = room else { break };
+            room.copy_from_slice(&frame[LENGTH_BYTES..]);
             outbox[level].pop();
             sent += 1;
+        }
+        if outbox[level].is_empty() {
+            self.waiting &= !(1 << level);
         }
         sent
     }
@@ -216,99 +207,79 @@ impl Router {
         }
     }
 
-    /// Room for a frame behind its length word.
+    /// Adds a frame of `bytes` to the lane of `level` to the core `to`; returns its room behind
+    /// the length word.
     #[inline(always)]
-    fn room(&mut self, to: usize, level: usize, bytes: usize) -> &mut [u8] {
-        if bytes > self.frame_bytes_max {
-            self.reserved = Reserved::Oversize;
-            self.oversize.1.resize(bytes - LENGTH_BYTES, 0);
-            return &mut self.oversize.1;
+    fn append(&mut self, to: usize, level: usize, bytes: usize, cause: &Cause) -> &mut [u8] {
+        if bytes > self.frame_bytes_max || self.waiting & (1 << level) != 0 {
+            return self.append_aside(to, level, bytes, cause);
         }
-        let Self { outbound, outbox, local, reserved, core, .. } = self;
-        // Behind a waiting frame of the level everything waits: lanes are in order.
-        if !outbox[level].is_empty() {
-            *reserved = Reserved::Outbox { level };
-            return outbox[level].reserve(to, bytes);
-        }
-        let (room, place) = if to == *core {
-            (local[level].try_reserve(bytes), Reserved::Local { level, bytes })
+        let Self { outbound, outbox, local, core, dirty, counts, waiting, blocked, .. } = self;
+        let room = if to == *core {
+            local[level].try_append(bytes)
         } else {
-            (outbound[to][level].try_reserve(bytes), Reserved::Lane { to, level })
+            lane_append(&mut outbound[to][level], dirty, (to, level), bytes, counts)
         };
         match room {
-            Some(room) => {
-                *reserved = place;
-                room
-            }
+            Some(room) => room,
             None => {
-                *reserved = Reserved::Outbox { level };
-                outbox[level].reserve(to, bytes)
+                *waiting |= 1 << level;
+                *blocked = true;
+                outbox[level].append(to, bytes)
             }
         }
+    }
+
+    /// A frame that has to wait behind others of its level, or that is too long.
+    #[cold]
+    #[inline(never)]
+    fn append_aside(&mut self, to: usize, level: usize, bytes: usize, cause: &Cause) -> &mut [u8] {
+        if bytes <= self.frame_bytes_max {
+            self.blocked = true;
+            return self.outbox[level].append(to, bytes);
+        }
+        let reason = Reason::new("the event is longer than a quarter of a lane (--lane-bytes)");
+        self.refuse(cause, reason, &[]);
+        self.counts.sources[cause.source.0 as usize].refused += 1;
+        self.oversize.resize(bytes - LENGTH_BYTES, 0);
+        &mut self.oversize
     }
 
     /// Sends encoded bytes towards the core that owns their sink or connection.
     fn send_output(&mut self, to: usize, sink: SinkId, cause: &Cause, body: &[u8]) {
         let header = Header { edge: Edge::Output(sink.0), hash: 0, cause: *cause };
         let bytes = Header::frame_bytes(true, body.len());
-        let room = self.room(to, self.output_level, bytes);
+        let room = self.append(to, self.output_level, bytes, cause);
         header.write(true, room).copy_from_slice(body);
-        if matches!(self.reserved, Reserved::Oversize) {
-            self.oversize.0 = Some(*cause);
-        }
-        self.commit();
-    }
-
-    #[cold]
-    fn refuse_oversize(&mut self) {
-        let (cause, bytes) = (self.oversize.0.take(), std::mem::take(&mut self.oversize.1));
-        let cause = cause.expect("reserve and output note the cause");
-        let reason = Reason::new("the event is longer than a quarter of a lane (--lane-bytes)");
-        self.refuse(&cause, reason, &bytes);
-        self.counts.sources[cause.source.0 as usize].refused += 1;
     }
 }
 
 #[inline(always)]
-fn lane_commit(lane: &mut Producer, dirty: &mut Vec<(usize, usize)>, place: (usize, usize)) {
-    if !lane.has_unpublished() {
+fn lane_append<'a>(
+    lane: &'a mut Producer,
+    dirty: &mut Vec<(usize, usize)>,
+    place: (usize, usize),
+    bytes: usize,
+    counts: &mut Counts,
+) -> Option<&'a mut [u8]> {
+    let clean = !lane.has_unpublished();
+    let room = lane.try_append(bytes)?;
+    if clean {
         dirty.push(place);
     }
-    lane.commit();
+    counts.frames_sent += 1;
+    Some(room)
 }
 
 impl Host for Router {
     #[inline]
-    fn reserve(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
+    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
         let ExchangeRoute { level, origin } = self.exchanges[route.exchange.0 as usize];
         let header =
             Header { edge: Edge::Exchange(route.exchange.0), hash: route.hash, cause: *cause };
         let to = self.map.owner(route.hash);
         let bytes = Header::frame_bytes(origin, bytes);
-        if bytes > self.frame_bytes_max {
-            self.oversize.0 = Some(*cause);
-        }
-        header.write(origin, self.room(to, level, bytes))
-    }
-
-    #[inline]
-    fn commit(&mut self) {
-        match std::mem::replace(&mut self.reserved, Reserved::Nothing) {
-            Reserved::Lane { to, level } => {
-                lane_commit(&mut self.outbound[to][level], &mut self.dirty, (to, level));
-                self.counts.frames_sent += 1;
-            }
-            Reserved::Local { level, bytes } => {
-                self.local[level].commit(bytes);
-                self.counts.frames_local += 1;
-            }
-            Reserved::Outbox { level } => {
-                self.outbox[level].commit();
-                self.blocked = true;
-            }
-            Reserved::Oversize => self.refuse_oversize(),
-            Reserved::Nothing => unreachable!("reserve comes before commit"),
-        }
+        header.write(origin, self.append(to, level, bytes, cause))
     }
 
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]) {
@@ -349,11 +320,11 @@ impl Host for Router {
     }
 }
 
-fn table_paths(plan: &Plan) -> Vec<Vec<Option<u16>>> {
-    let mut paths = vec![vec![None; plan.tables.len()]; plan.sources.len()];
+fn table_paths(plan: &Plan) -> Vec<Vec<u16>> {
+    let mut paths = vec![vec![u16::MAX; plan.sources.len()]; plan.tables.len()];
     for (number, path) in plan.paths.iter().enumerate() {
         if let End::Table(table) = path.end {
-            paths[path.source.0 as usize][table.0 as usize] = Some(number as u16);
+            paths[table.0 as usize][path.source.0 as usize] = number as u16;
         }
     }
     paths

@@ -9,11 +9,12 @@ use arrayvec::ArrayVec;
 use potoroo_runtime::{Consumer, Position};
 use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId};
 use potoroo_sdk::plan::{Exchange, Plan};
+use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
 
 use super::envelope::{Edge, Header};
 use super::local::Local;
 use super::route::Router;
-use crate::state::prefetch;
+use crate::state::{Index, prefetch};
 
 /// Frames of one run: enough to hide the latency of memory, few enough for the nearest cache.
 const RUN_FRAMES: usize = 64;
@@ -99,27 +100,28 @@ fn drain_run<F: Frames>(
 ) -> usize {
     let mut inputs = ArrayVec::<Input<'_>, RUN_FRAMES>::new();
     let mut places = ArrayVec::<F::Place, RUN_FRAMES>::new();
+    let index = exchange.table.map(|table| &router.indexes[table.0 as usize]);
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
         let (header, archive) = Header::read(frame);
         if header.edge != Edge::Exchange(id) {
             break;
         }
-        inputs.push(Input { archive, hash: header.hash, slot: NO_SLOT, cause: header.cause });
+        let bucket = index.map_or(NO_SLOT, |index| look_up(index, header.hash));
+        inputs.push(Input { archive, hash: header.hash, slot: bucket, cause: header.cause });
         places.push(next);
         place = next;
         if inputs.is_full() {
             break;
         }
     }
-    if inputs.len() > 1 {
-        look_ahead(exchange, router, &mut inputs);
+    if let (Some(table), Some(index)) = (exchange.table, index) {
+        look_ahead(index, &*router.rows[table.0 as usize], &mut inputs);
     }
     let done = exchange.stage.batch(&inputs, router);
     if let Some(table) = exchange.end {
-        let path = |input: &Input<'_>| router.table_path(&input.cause, table);
         let inputs = inputs[..done].iter();
-        ends.extend(inputs.filter_map(|input| Some((path(input)?, input.cause.ingress))));
+        ends.extend(inputs.map(|input| (router.table_path(&input.cause, table), input.cause.ingress)));
     }
     if done > 0 {
         let place = places[done - 1];
@@ -129,26 +131,32 @@ fn drain_run<F: Frames>(
     done
 }
 
-/// The first two passes: index lines, then rows.
+/// The first pass: asks for the bucket of a hash. Returns its number.
+#[inline(always)]
+fn look_up(index: &Index, hash: u64) -> u32 {
+    let bucket = index.bucket(hash);
+    prefetch(index.address(bucket));
+    bucket
+}
+
+/// The second pass: turns bucket numbers into slots and asks for the lines of their rows.
 #[inline]
-fn look_ahead(exchange: &Exchange, router: &Router, inputs: &mut [Input<'_>]) {
-    let Some(table) = exchange.table else { return };
-    let index = &router.indexes[table.0 as usize];
-    for input in inputs.iter() {
-        prefetch(index.address(input.hash));
+fn look_ahead(index: &Index, rows: &dyn TableRows, inputs: &mut [Input<'_>]) {
+    for input in inputs.iter_mut() {
+        input.slot = index.first_in(input.slot, input.hash).unwrap_or(NO_SLOT);
     }
-    let mut slots = [NO_SLOT; RUN_FRAMES];
-    for (input, slot) in inputs.iter_mut().zip(&mut slots) {
-        *slot = index.first(input.hash).unwrap_or(NO_SLOT);
-        input.slot = *slot;
+    if inputs.len() == 1 {
+        return;
     }
-    let rows = &router.rows[table.0 as usize];
-    let mut addresses = [std::ptr::null(); RUN_FRAMES];
-    rows.addresses(&slots[..inputs.len()], &mut addresses);
-    for address in addresses[..inputs.len()].iter().filter(|address| !address.is_null()) {
-        prefetch(*address);
-        prefetch(address.wrapping_add(LINE_BYTES));
-    }
+    let row_bytes = rows.row_bytes();
+    rows.with_addresses(&mut |chunks| {
+        for input in inputs.iter().filter(|input| input.slot != NO_SLOT) {
+            let slot = input.slot as usize;
+            let row = chunks[slot / CHUNK_ROWS].wrapping_add(slot % CHUNK_ROWS * row_bytes);
+            prefetch(row);
+            prefetch(row.wrapping_add(LINE_BYTES));
+        }
+    });
 }
 
 /// A row of up to 64 bytes of state lies in two lines.

@@ -175,6 +175,7 @@ impl Core {
             work += shard::drain(&self.plan, &mut self.router, &mut local, &mut self.ends);
             self.router.local[level] = local;
         }
+        self.router.counts.frames_local += work as u64;
         work
     }
 

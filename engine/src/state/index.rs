@@ -52,14 +52,15 @@ const _: () = assert!(size_of::<Bucket>() == 64 && align_of::<Bucket>() == 64);
 impl Bucket {
     const EMPTY: Self = Self { tags: [0; 8], slots: [NONE; 8] };
 
-    /// One bit for each entry with `tag`.
+    /// The lowest bit of byte `i` tells whether entry `i` has `tag`: a form that compilers turn
+    /// into three vector operations.
     #[inline(always)]
-    fn matches(&self, tag: u32) -> u32 {
-        let mut found = 0;
+    fn matches(&self, tag: u32) -> u64 {
+        let mut found = [0u8; 8];
         for entry in 0..8 {
-            found |= u32::from(self.tags[entry] == tag) << entry;
+            found[entry] = u8::from(self.tags[entry] == tag);
         }
-        found & ((1 << ENTRIES) - 1)
+        u64::from_le_bytes(found)
     }
 }
 
@@ -100,20 +101,31 @@ impl Index {
         buckets * size_of::<Bucket>() + self.segments.capacity() * size_of::<Box<[Bucket]>>()
     }
 
-    /// Where the bucket of `hash` lies: to prefetch it.
+    /// The bucket of `hash`, valid until the next insertion.
     #[inline(always)]
-    pub fn address(&self, hash: u64) -> *const u8 {
-        std::ptr::from_ref(self.main(self.bucket_of(tag_of(hash)))).cast()
+    pub fn bucket(&self, hash: u64) -> u32 {
+        self.bucket_of(tag_of(hash))
+    }
+
+    /// Where a bucket lies: to prefetch it.
+    #[inline(always)]
+    pub fn address(&self, bucket: u32) -> *const u8 {
+        std::ptr::from_ref(self.main(bucket)).cast()
     }
 
     /// The first slot that may hold a key with `hash`.
     #[inline(always)]
     pub fn first(&self, hash: u64) -> Option<u32> {
-        let tag = tag_of(hash);
-        let bucket = self.main(self.bucket_of(tag));
-        let found = bucket.matches(tag);
+        self.first_in(self.bucket(hash), hash)
+    }
+
+    /// As [`first`](Self::first), for a hash whose [`bucket`](Self::bucket) is known.
+    #[inline(always)]
+    pub fn first_in(&self, bucket: u32, hash: u64) -> Option<u32> {
+        let bucket = self.main(bucket);
+        let found = bucket.matches(tag_of(hash));
         if found != 0 {
-            return Some(bucket.slots[found.trailing_zeros() as usize & 7]);
+            return Some(bucket.slots[found.trailing_zeros() as usize / 8]);
         }
         match bucket.slots[LINK] {
             NONE => None,
@@ -256,7 +268,7 @@ impl Index {
 /// The high half of the hash; 0 marks empty entries.
 #[inline(always)]
 fn tag_of(hash: u64) -> u32 {
-    ((hash >> 32) as u32).max(1)
+    (hash >> 32) as u32 | u32::from(hash >> 32 == 0)
 }
 
 #[cold]
