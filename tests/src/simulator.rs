@@ -92,10 +92,17 @@ impl Deployment {
 struct Seat {
     core: Core,
     tally: Arc<Tally>,
-    /// It found nothing to do, and nobody has woken it.
-    parked: bool,
+    /// The step in which it found nothing to do, if nobody has woken it since.
+    parked: Option<u64>,
     /// Chosen once in so many times when it could be.
     sloth: u64,
+}
+
+impl Seat {
+    /// Whether it turns of its own accord.
+    fn awake(&self, ticks: u64) -> bool {
+        self.parked.is_none_or(|since| since + PARK_TICKS_MAX <= ticks)
+    }
 }
 
 /// A run of one application.
@@ -110,8 +117,9 @@ pub struct Simulation {
     ticks: u64,
     /// Ticks since anything moved.
     stuck_ticks: u64,
-    rescues: u64,
-    rescues_in_vain: bool,
+    /// All parking was ended by the timer, and nothing has moved since.
+    timers_in_vain: bool,
+    timer_turns: u64,
 }
 
 /// What a run left behind.
@@ -129,17 +137,20 @@ pub struct Outcome {
     pub counts: Vec<Counts>,
     /// Hash of everything that happened.
     pub trace: Trace,
-    /// How often all cores were parked although some had work: a wake was missing, or was not
-    /// needed because room in a lane is not announced.
-    pub rescues: u64,
+    /// Turns with work that only the timer which ends every parking brought about: nobody had
+    /// woken the core. Where lanes are never full there should be none; room in a lane is not
+    /// announced.
+    pub timer_turns: u64,
     /// Steps taken.
     pub ticks: u64,
 }
 
 /// More steps than any run of the tests can take.
 const TICKS_MAX: u64 = 50_000_000;
-/// Steps without any movement that no stalled sink explains.
+/// Steps without any movement that no stalled sink and no timer explains.
 const STUCK_TICKS_MAX: u64 = 20_000;
+/// Steps of all cores after which a timer ends the parking of one.
+const PARK_TICKS_MAX: u64 = 300;
 
 impl Simulation {
     /// The cores of `describe`, nothing having happened.
@@ -171,7 +182,7 @@ impl Simulation {
             };
             let core = Core::new(describe().plan().expect("as before"), config);
             let sloth = if placing.chance(0.2) { 20 } else { 1 };
-            Seat { core, tally, parked: false, sloth }
+            Seat { core, tally, parked: None, sloth }
         });
         let seats: Vec<Seat> = seats.collect();
         let clients = scripts.into_iter();
@@ -188,8 +199,8 @@ impl Simulation {
             last: 0,
             ticks: 0,
             stuck_ticks: 0,
-            rescues: 0,
-            rescues_in_vain: false,
+            timers_in_vain: false,
+            timer_turns: 0,
         };
         for (core, seat) in simulation.seats.iter_mut().enumerate() {
             seat.core.set_open_sources(simulation.network.expects_clients(core));
@@ -206,7 +217,7 @@ impl Simulation {
             match self.pick() {
                 Some(core) => self.step(core),
                 None if self.all_quiet() => break,
-                None => self.rescue(),
+                None => self.end_parking(),
             }
         }
         self.finish()
@@ -214,10 +225,10 @@ impl Simulation {
 
     /// The core whose turn it is; `None` when all are parked and their ports have nothing.
     fn pick(&mut self) -> Option<usize> {
-        let Self { seats, network, .. } = self;
+        let Self { seats, network, ticks, .. } = self;
         let runs = |core: usize, seats: &mut [Seat]| {
             let seat = &mut seats[core];
-            !seat.parked || network.pending(core, &mut seat.core)
+            seat.awake(*ticks) || network.pending(core, &mut seat.core)
         };
         let awake: Vec<usize> = (0..seats.len()).filter(|core| runs(*core, seats)).collect();
         if awake.is_empty() {
@@ -242,17 +253,20 @@ impl Simulation {
         let mut woken = Vec::new();
         let Self { seats, network, trace, letters, .. } = self;
         let seat = &mut seats[index];
+        let parked = seat.parked.is_some();
         let mut moved = network.bring(index, &mut seat.core, self.now, trace);
+        let brought = moved > 0;
         let work = seat.core.turn(self.now, |to| woken.push(to));
+        self.timer_turns += u64::from(parked && work > 0 && !brought);
         moved += network.carry(index, &mut seat.core, letters, trace);
-        seat.parked = work == 0 && moved == 0;
+        seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
         if network.take_opened_all(index) {
             seat.core.set_open_sources(false);
-            seat.parked = false;
+            seat.parked = None;
         }
         trace.note(((index as u64) << 32) | work as u64);
         for to in woken {
-            self.seats[to].parked = false;
+            self.seats[to].parked = None;
         }
         self.watch(work + moved > 0);
     }
@@ -260,7 +274,7 @@ impl Simulation {
     fn watch(&mut self, moved: bool) {
         if moved {
             self.stuck_ticks = 0;
-            self.rescues_in_vain = false;
+            self.timers_in_vain = false;
             return;
         }
         self.stuck_ticks += 1;
@@ -272,12 +286,12 @@ impl Simulation {
         self.seats.iter().all(|seat| seat.tally.quiet()) && self.sent() == self.received()
     }
 
-    /// All are parked and some core has work: in the engine a timer would end the parking.
-    fn rescue(&mut self) {
-        assert!(!self.rescues_in_vain, "the cores have stopped for good\n{}", self.picture());
-        self.rescues += 1;
-        self.rescues_in_vain = true;
-        self.seats.iter_mut().for_each(|seat| seat.parked = false);
+    /// All are parked and some core has work: time passes until the timer ends the parking.
+    fn end_parking(&mut self) {
+        assert!(!self.timers_in_vain, "the cores have stopped for good\n{}", self.picture());
+        self.timers_in_vain = true;
+        self.seats.iter_mut().for_each(|seat| seat.parked = seat.parked.and(Some(0)));
+        self.ticks += PARK_TICKS_MAX;
     }
 
     fn sent(&self) -> u64 {
@@ -290,13 +304,12 @@ impl Simulation {
 
     /// For the message of a panic.
     fn picture(&self) -> String {
-        let mut text = format!("{} ticks, {} rescues, clients {:?}\n", self.ticks, self.rescues, {
-            self.network.progress()
-        });
+        let clients = self.network.progress();
+        let mut text = format!("{} steps, clients {clients:?}\n", self.ticks);
         for (index, seat) in self.seats.iter().enumerate() {
             let (counts, quiet) = (seat.tally.read(), seat.tally.quiet());
             text.push_str(&format!(
-                "core {index}: parked {} quiet {quiet} {counts:?}\n",
+                "core {index}: parked {:?} quiet {quiet} {counts:?}\n",
                 seat.parked
             ));
         }
@@ -324,7 +337,7 @@ impl Simulation {
             tables: tables(&self.seats),
             counts,
             trace: self.trace,
-            rescues: self.rescues,
+            timer_turns: self.timer_turns,
             ticks: self.ticks,
         }
     }
