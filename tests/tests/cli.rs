@@ -1,0 +1,191 @@
+//! The command line through real binaries: help, check, reports, signals and exit codes.
+
+mod support;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{App, Scratch, get, named, wait_for_status};
+
+const MARKET: &str = "market_spread";
+
+const GENERATED: &str = "--source quotes=gen:quotes --source orders=gen:orders \
+                         --sink rejections=null: --cores 0 --report json";
+
+#[test]
+fn help_prints_every_default() {
+    let ended = App::start(MARKET, "--help").finish();
+    assert_eq!(ended.code, Some(0));
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let texts: Vec<String> = ended.out.split("\n      --").map(squeezed).collect();
+    let flags = [
+        ("config", "none"),
+        ("cores", "every allowed CPU"),
+        ("state-cores", "all of them"),
+        ("idle", "adaptive"),
+        ("spin-us", "100"),
+        ("seconds", "until the sources end or a signal comes; 10 without any address"),
+        ("report", "text"),
+        ("admin", "no port is open"),
+        ("dead-letters", "it is counted and sampled into the log"),
+        ("lane-bytes", "262144"),
+        ("inlet-bytes", "65536"),
+        ("outlet-bytes", "262144"),
+        ("partitions", "1024"),
+        ("heartbeat-seconds", "5"),
+        ("drain-seconds", "10"),
+    ];
+    for (flag, default) in flags {
+        let mut texts = texts.iter();
+        let text = texts.find(|text| text.starts_with(&format!("{flag} <"))).expect(flag);
+        assert!(text.contains(&format!("[default: {default}]")), "{flag}: {text}");
+    }
+    let help = squeezed(&ended.out);
+    for part in ["tcp://HOST:PORT", "gen:NAME", "stdout:", "null:", "Exit codes:", "POTOROO_LOG"] {
+        assert!(help.contains(part), "`{part}` is not in {help}");
+    }
+}
+
+#[test]
+fn check_prints_plan_guarantees_and_bill_and_runs_nothing() {
+    let scratch = Scratch::new("cli-check");
+    let out = scratch.path("never-made");
+    let arguments = format!(
+        "--check --source quotes=file:{} --source orders=tcp://127.0.0.1:0 \
+         --sink rejections=file:{out} --cores 0,0,0",
+        scratch.path("not-there")
+    );
+    let ended = App::start(MARKET, &arguments).finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    for part in [
+        "application market-spread",
+        "quotes (Quote) from file:",
+        "level 0: orders",
+        "markets: 32 bytes per row",
+        "orders → rejections: at most once in (plain TCP cannot be read again), once per run out",
+        "[0, 0, 0], 1024 partitions on [0, 0, 0], idle: adaptive",
+        "3072 KiB  lanes: 3 cores × 2 others × 2 levels",
+        "in all, without state",
+        "more for each open connection",
+    ] {
+        assert!(ended.out.contains(part), "`{part}` is not in:\n{}", ended.out);
+    }
+    assert!(!std::path::Path::new(&out).exists(), "nothing runs");
+}
+
+#[test]
+fn a_json_report_is_one_object_on_the_last_line() {
+    let arguments = "--source quotes=gen:quotes?count=1000&rate=max --cores 0,0 --report json \
+                     --source orders=gen:orders?count=2000&rate=max --sink rejections=null:";
+    let report = App::start(MARKET, arguments).finish().report();
+    let Value::Object(object) = &report else { panic!("{report} is no object") };
+    let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+    let documented = [
+        "application",
+        "cores",
+        "events",
+        "events_per_second",
+        "host",
+        "idle",
+        "paths",
+        "replies_without_connection",
+        "seconds",
+        "sinks",
+        "sources",
+        "stop",
+        "tables",
+        "undelivered",
+    ];
+    assert!(documented.iter().all(|key| keys.contains(key)), "{keys:?}");
+    assert_eq!(keys.len(), documented.len(), "{keys:?}");
+    assert_eq!((&report["stop"], &report["events"]), (&"ended".into(), &3000.into()));
+    assert_eq!((&report["cores"], &report["idle"]), (&2.into(), &"adaptive".into()));
+    let latency = &report["paths"][0]["latency_ns"];
+    for quantile in ["p50", "p90", "p99", "p99_9", "p99_99", "max"] {
+        assert!(latency[quantile].is_u64(), "{quantile} in {latency}");
+    }
+}
+
+#[test]
+fn a_text_report_has_the_percentiles_of_each_path() {
+    let arguments = "--source quotes=gen:quotes?count=1000 --cores 0 \
+                     --source orders=gen:orders?count=1000 --sink rejections=null:";
+    let ended = App::start(MARKET, arguments).finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    for part in ["orders → rejections", "p50", "p90", "p99", "p99.9", "p99.99", "max"] {
+        assert!(ended.out.contains(part), "`{part}` is not in:\n{}", ended.out);
+    }
+}
+
+#[test]
+fn signals_drain_and_report() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let scratch = Scratch::new(&format!("cli-signal-{}", signal.as_raw()));
+        let arguments = format!(
+            "--source numbers=gen:numbers?rate=50000 --sink windows=file:{} \
+             --admin 127.0.0.1:0 --cores 0,0 --report json",
+            scratch.path("windows")
+        );
+        let mut app = App::start("sequence_windows", &arguments);
+        let admin = app.admin();
+        wait_for_status(admin, |status| status["events"].as_u64() > Some(1000));
+        app.signal(signal);
+        let report = app.finish().report();
+        assert_eq!(report["stop"], "signal");
+        assert_eq!(report["undelivered"], 0);
+        let lines = scratch.read("windows").split(|byte| *byte == b'\n').count() as u64 - 1;
+        assert_eq!(named(&report, "sources", "numbers")["events"], lines);
+        assert_eq!(named(&report, "sinks", "windows")["events"], lines);
+    }
+}
+
+#[test]
+fn seconds_end_a_run() {
+    let report = App::start(MARKET, &format!("{GENERATED} --seconds 1")).finish().report();
+    assert_eq!(report["stop"], "seconds");
+    assert!(report["seconds"].as_f64() >= Some(1.0), "{report}");
+}
+
+#[test]
+fn without_addresses_a_demonstration_runs() {
+    for name in [MARKET, "word_count", "sequence_windows"] {
+        let ended = App::start(name, "--cores 0 --seconds 1 --report json").finish();
+        assert!(ended.report()["events"].as_u64() > Some(0), "{name}");
+        assert!(ended.log.contains("runs on generated events for 1 s"), "{}", ended.log);
+    }
+}
+
+#[test]
+fn the_admin_port_tells_what_happens() {
+    let mut app = App::start(MARKET, &format!("{GENERATED} --admin 127.0.0.1:0"));
+    let admin = app.admin();
+    let status = wait_for_status(admin, |status| status["events"].as_u64() > Some(0));
+    assert_eq!(status["application"], "market-spread");
+    assert_eq!(status["per_core"][0]["cpu"], 0);
+    let metrics = get(admin, "/metrics");
+    assert!(metrics.contains("potoroo_source_events_total{source=\"orders\"}"), "{metrics}");
+    app.signal(Signal::TERM);
+    app.finish().report();
+}
+
+#[test]
+fn a_configuration_file_is_under_the_flags() {
+    let scratch = Scratch::new("cli-config");
+    let file = scratch.write(
+        "deploy.toml",
+        b"cores = '0,0'\nidle = 'park'\nseconds = 1\n\
+          [sources]\nquotes = 'gen:quotes'\norders = 'gen:orders'\n\
+          [sinks]\nrejections = 'null:'\n",
+    );
+    let arguments = format!("--config {file} --idle adaptive --report json");
+    let report = App::start(MARKET, &arguments).finish().report();
+    assert_eq!((&report["cores"], &report["idle"]), (&2.into(), &"adaptive".into()));
+    assert_eq!(report["stop"], "seconds");
+}
+
+#[test]
+fn exit_codes_tell_usage_from_configuration() {
+    App::start(MARKET, "--secnods 1").finish().refused(2, &["--secnods", "--seconds"]);
+    App::start(MARKET, "--idle busy").finish().refused(2, &["`spin`, `adaptive` or `park`"]);
+    let unknown = "--source trades=gen:quotes --sink rejections=null:";
+    App::start(MARKET, unknown).finish().refused(1, &["no source `trades`", "`orders`"]);
+}

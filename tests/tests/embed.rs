@@ -1,0 +1,242 @@
+//! Applications inside another program: channels, status, stop and drop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use potoroo::prelude::*;
+use potoroo::sdk::codec::LineText;
+use potoroo::{Config, Error, Running, SinkAddress, SourceAddress};
+
+/// Nothing that works takes so long, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[event]
+struct Trade {
+    account: u64,
+    quantity: u64,
+}
+
+#[event]
+struct Position {
+    account: u64,
+    total: u64,
+}
+
+/// Never used: events come through a channel.
+struct TradeCodec;
+
+impl Decode for TradeCodec {
+    type Event = Trade;
+    type Framing = FixedSize;
+
+    fn framing(&self) -> FixedSize {
+        FixedSize::new(16)
+    }
+
+    fn decode(&self, payload: &[u8]) -> Result<Trade, Reason> {
+        let mut fields = Fields::new(payload);
+        Ok(Trade { account: fields.u64_be()?, quantity: fields.u64_be()? })
+    }
+}
+
+struct PositionCodec;
+
+impl Encode for PositionCodec {
+    type Event = Position;
+
+    fn encode(&self, position: Position, out: &mut Vec<u8>) {
+        out.put_u64_be(position.account);
+        out.put_u64_be(position.total);
+    }
+}
+
+fn positions() -> Application {
+    let app = Application::new("positions");
+    let totals = app.table::<u64, u64>("totals");
+    app.source("trades", TradeCodec)
+        .key_by(|trade| trade.account)
+        .update(&totals, |total, trade| {
+            *total += trade.quantity;
+            Position { account: trade.account, total: *total }
+        })
+        .sink("positions", PositionCodec);
+    app
+}
+
+fn config(cores: &[usize]) -> Config {
+    let config = Config { cores: cores.to_vec(), progress: false, ..Config::default() };
+    config.source("trades", SourceAddress::Channel).sink("positions", SinkAddress::Channel)
+}
+
+fn start(cores: &[usize]) -> Running {
+    potoroo::run(positions, config(cores)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Account and total of each position.
+fn parse(bytes: &[u8]) -> Vec<(u64, u64)> {
+    assert_eq!(bytes.len() % 16, 0, "whole events");
+    let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
+    bytes.chunks(16).map(|event| (number(&event[..8]), number(&event[8..]))).collect()
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_goes_in_comes_out_on_any_cores() {
+    const TRADES: u64 = 50_000;
+    const ACCOUNTS: u64 = 100;
+    for cores in [&[0][..], &[0, 1], &[0, 0, 1, 1]] {
+        let mut running = start(cores);
+        let mut trades = running.source("trades").expect("a channel");
+        let mut out = running.sink("positions").expect("a channel");
+        assert!(running.source("trades").is_none(), "there is one end");
+        assert!(running.sink("trades").is_none(), "it is no sink");
+        let sender = thread::spawn(move || {
+            for trade in 0..TRADES {
+                let event = Trade { account: trade % ACCOUNTS, quantity: trade };
+                trades.send(&event).expect("it runs");
+            }
+        });
+        let mut positions = Vec::new();
+        while let Some(bytes) = out.recv() {
+            positions.extend_from_slice(&bytes);
+        }
+        sender.join().expect("the sender ends");
+        let positions = parse(&positions);
+        for account in 0..ACCOUNTS {
+            let found = positions.iter().filter(|(of, _)| *of == account).map(|(_, total)| *total);
+            let mut total = 0;
+            let expected = (account..TRADES).step_by(ACCOUNTS as usize).map(|quantity| {
+                total += quantity;
+                total
+            });
+            assert!(found.eq(expected), "account {account} on {cores:?}");
+        }
+        let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(summary.snapshot.sources[0].events, TRADES);
+        assert_eq!(summary.snapshot.sinks[0].events, TRADES);
+        assert_eq!(summary.snapshot.tables[0].rows, ACCOUNTS);
+    }
+}
+
+#[test]
+fn flushed_events_come_out_while_it_runs() {
+    let mut running = start(&[0]);
+    let mut trades = running.source("trades").expect("a channel");
+    let mut out = running.sink("positions").expect("a channel");
+    for round in 1..=3 {
+        trades.send(&Trade { account: 7, quantity: 5 }).expect("it runs");
+        trades.flush().expect("it runs");
+        let bytes = out.recv().expect("it runs");
+        assert_eq!(parse(&bytes), [(7, 5 * round)]);
+        wait_until(|| running.status().snapshot.sources[0].events == round);
+    }
+    assert_eq!(running.status().cores.len(), 1);
+    assert!(running.listening("trades").is_none() && running.admin().is_none());
+    drop(trades);
+    assert!(out.recv().is_none(), "the source ended, and so did the application");
+    running.wait().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn stop_delivers_what_was_handed_over() {
+    let mut running = start(&[0, 1]);
+    let mut trades = running.source("trades").expect("a channel");
+    let mut out = running.sink("positions").expect("a channel");
+    for _ in 0..10 {
+        trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
+    }
+    trades.flush().expect("it runs");
+    wait_until(|| running.status().snapshot.sources[0].events == 10);
+    running.stop();
+    let mut positions = Vec::new();
+    while let Some(bytes) = out.recv() {
+        positions.extend(parse(&bytes));
+    }
+    assert_eq!(positions.last(), Some(&(1, 10)));
+    let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(summary.stop, potoroo::control::report::Stop::Asked);
+    assert_eq!(summary.snapshot.undelivered, 0);
+    // The application has ended: the sender hears of it.
+    wait_until(|| {
+        trades.send(&Trade { account: 1, quantity: 1 }).is_err() || trades.flush().is_err()
+    });
+}
+
+#[test]
+fn dropping_stops_and_waits() {
+    let mut running = start(&[0, 1]);
+    let mut trades = running.source("trades").expect("a channel");
+    trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
+    trades.flush().expect("it runs");
+    // Nobody takes the sink, which must not keep the application.
+    drop(running);
+    wait_until(|| {
+        trades.send(&Trade { account: 1, quantity: 1 }).is_err() || trades.flush().is_err()
+    });
+}
+
+/// Dropped when no core has the application any more.
+struct Held(Arc<AtomicU64>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_description_may_capture_and_is_given_back() {
+    let held = Arc::new(AtomicU64::new(1));
+    let guard = Held(held.clone());
+    let factor = 3;
+    let describe = move || {
+        let _ = &guard;
+        let app = Application::new("factor");
+        app.source("numbers", LineText::new())
+            .map(move |line| line.len() as u64 * factor)
+            .sink("numbers", NumberCodec);
+        app
+    };
+    let config = Config { cores: vec![0, 0], progress: false, ..Config::default() };
+    let config = config.source("numbers", SourceAddress::Channel);
+    let config = config.sink("numbers", SinkAddress::Channel);
+    let mut running = potoroo::run(describe, config).unwrap_or_else(|error| panic!("{error}"));
+    let mut numbers = running.source("numbers").expect("a channel");
+    let mut out = running.sink("numbers").expect("a channel");
+    numbers.send(&"four".to_owned()).expect("it runs");
+    drop(numbers);
+    assert_eq!(out.recv().as_deref(), Some(&12_u64.to_be_bytes()[..]));
+    running.wait().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(held.load(Ordering::SeqCst), 0, "it is given back");
+}
+
+struct NumberCodec;
+
+impl Encode for NumberCodec {
+    type Event = u64;
+
+    fn encode(&self, number: u64, out: &mut Vec<u8>) {
+        out.put_u64_be(number);
+    }
+}
+
+#[test]
+fn what_cannot_run_is_refused() {
+    let refused = |config: Config| potoroo::run(positions, config).err().expect("it cannot run");
+    let error = refused(Config::default());
+    assert!(matches!(error, Error::Config(_)), "{error}");
+    let error = refused(Config { cores: vec![], ..config(&[0]) });
+    assert!(error.to_string().contains("`cores` is empty"), "{error}");
+    let empty = || Application::new("empty");
+    let error = potoroo::run(empty, Config::default()).err().expect("it has no source");
+    assert!(matches!(error, Error::Plan(_)), "{error}");
+}
