@@ -20,4 +20,5 @@ pub mod topology;
 
 pub mod oracle;
 pub mod simulator;
+pub mod threads;
 pub mod trial;

@@ -109,10 +109,15 @@ impl Topology {
         self.build().1
     }
 
+    /// Whether its events are [`Slim`], which have no note.
+    pub fn is_slim(&self) -> bool {
+        self.seed % 2 == 1
+    }
+
     fn build(&self) -> (Application, Vec<SinkPromise>) {
-        match self.seed % 2 {
-            0 => build::build::<Item>(self),
-            _ => build::build::<Slim>(self),
+        match self.is_slim() {
+            false => build::build::<Item>(self),
+            true => build::build::<Slim>(self),
         }
     }
 }
