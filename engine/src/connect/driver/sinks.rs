@@ -1,0 +1,116 @@
+//! The outer ends of the sinks that a core owns: writes what waits in their outlets, and hears from
+//! a slow peer when it takes bytes again.
+
+use potoroo_runtime::{Connection, Poller, ReadOutcome, WriteOutcome};
+use potoroo_sdk::host::SinkId;
+
+use crate::connect::mail::SinkEnd;
+use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
+use crate::flow::Outlet;
+
+/// Tokens of sinks begin here; those below are slots of links.
+const SINK_TOKENS: u64 = 1 << 32;
+
+/// The outer end of a sink.
+pub(super) enum SinkLink {
+    /// Not connected: its bytes wait.
+    Absent,
+    Null,
+    Connection(Connection),
+    Pipe(PipeIn),
+}
+
+/// The sink whose readiness is told under `token`; `None` for a link's.
+pub(super) fn sink_of(token: u64) -> Option<usize> {
+    token.checked_sub(SINK_TOKENS).map(|sink| sink as usize)
+}
+
+fn token_of(sink: SinkId) -> u64 {
+    SINK_TOKENS + u64::from(sink.0)
+}
+
+impl SinkLink {
+    #[cold]
+    pub(super) fn open(to: SinkEnd, sink: SinkId, poller: &mut Poller) -> Self {
+        match to {
+            SinkEnd::Null => Self::Null,
+            SinkEnd::Pipe(pipe) => Self::Pipe(pipe),
+            SinkEnd::Connection(connection) => {
+                if let Err(error) = poller.watch(&connection, token_of(sink)) {
+                    tracing::error!("the input of a sink cannot be watched: {error}");
+                }
+                Self::Connection(connection)
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn close(&mut self, sink: SinkId, poller: &mut Poller) {
+        poller.unwatch(token_of(sink));
+        *self = Self::Absent;
+    }
+
+    /// Reads and forgets what a receiver says. A connection that is closed with unread bytes would
+    /// be reset, and the receiver could lose the end of what it was sent.
+    #[cold]
+    pub(super) fn discard_input(&mut self) {
+        let Self::Connection(connection) = self else { return };
+        let mut bytes = [0; 4096];
+        while let ReadOutcome::Bytes(_) = connection.try_read(&mut bytes) {}
+    }
+
+    /// Has the core woken when the sink takes bytes again. A pipe's writer wakes it by itself.
+    #[cold]
+    pub(super) fn watch_room(&mut self, sink: SinkId, poller: &mut Poller) {
+        if let Self::Connection(connection) = self {
+            watch_room(poller, connection, token_of(sink));
+        }
+    }
+
+    /// Takes from an outlet what the sink accepts now. Returns how many bytes.
+    #[inline]
+    pub(super) fn carry(&mut self, outlet: &mut Outlet) -> Result<usize, String> {
+        match self {
+            Self::Absent => Ok(0),
+            Self::Null => {
+                let bytes = outlet.waiting().len();
+                outlet.written(bytes);
+                Ok(bytes)
+            }
+            Self::Connection(connection) => write(connection, outlet),
+            Self::Pipe(pipe) => {
+                let Some(mut buffer) = pipe.try_buffer().map_err(|_| "its writer has ended")?
+                else {
+                    return Ok(0);
+                };
+                let bytes = outlet.waiting().len().min(BUFFER_BYTES);
+                buffer.extend_from_slice(&outlet.waiting()[..bytes]);
+                pipe.send(buffer).map_err(|_| "its writer has ended")?;
+                outlet.written(bytes);
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// Asks once for the moment in which `connection` takes bytes again: without it a parked core
+/// would sleep over a peer that reads slowly.
+#[cold]
+pub(super) fn watch_room(poller: &mut Poller, connection: &Connection, token: u64) {
+    if let Err(error) = poller.watch_writable(connection, token) {
+        tracing::error!("a slow connection cannot be watched: {error}; it is tried at each event");
+    }
+}
+
+/// Writes what waits in `outlet` as far as `connection` takes it. Returns how many bytes.
+#[inline]
+pub(super) fn write(connection: &mut Connection, outlet: &mut Outlet) -> Result<usize, String> {
+    match connection.try_write(outlet.waiting()) {
+        WriteOutcome::Bytes(bytes) => {
+            outlet.written(bytes);
+            Ok(bytes)
+        }
+        WriteOutcome::WouldBlock => Ok(0),
+        WriteOutcome::Failed(code) => Err(std::io::Error::from_raw_os_error(code).to_string()),
+    }
+}
