@@ -82,6 +82,7 @@ mod memory {
         }
 
         pub(super) fn store_length(&self, at: u64, length: u32) {
+            self.touches[self.offset(at) / FRAME_ALIGN_BYTES].with_mut(|_| ());
             self.word(at).store(length, Ordering::Relaxed);
         }
 
@@ -151,6 +152,12 @@ fn a_batch_with_the_marker_inside_arrives_across_the_end() {
 #[test]
 fn single_frames_arrive_in_a_full_ring() {
     check(32, &[&[8], &[8], &[8], &[8]]);
+}
+
+/// Large enough that lines are taken ahead of the frames, which must never be ones still read.
+#[test]
+fn lines_are_taken_ahead_only_when_given_back() {
+    check(256, &[&[64, 64], &[64], &[64], &[12]]);
 }
 
 /// The alarm is tested too: without its release order the ring must fail.

@@ -60,6 +60,15 @@ fn a_position_before_the_head_is_refused() {
     let _ = consumer.frame_at(old);
 }
 
+#[test]
+#[should_panic(expected = "commit follows a reservation")]
+fn appending_takes_the_place_of_a_reservation() {
+    let (mut producer, _consumer) = ring(4096);
+    producer.try_reserve(8).expect("room");
+    producer.try_append(8).expect("room");
+    producer.commit();
+}
+
 /// A ring on one thread and what it should hold.
 struct Model {
     seed: u64,
@@ -79,10 +88,12 @@ impl Model {
 
     fn run(mut self, steps: usize) {
         for _ in 0..steps {
-            match self.random.below(8) {
-                0..4 => self.write(),
+            match self.random.below(10) {
+                0..3 => self.write(),
+                3 => self.append(),
                 4 => self.abandon(),
-                5 => self.publish(),
+                5 => self.publish_amid(),
+                6 => self.publish(),
                 _ => self.read(),
             }
         }
@@ -107,11 +118,31 @@ impl Model {
         self.committed.push_back(frame);
     }
 
+    fn append(&mut self) {
+        let bytes = self.bytes();
+        let frame = self.random.frame(bytes);
+        if let Some(body) = self.producer.try_append(bytes) {
+            body.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
+            self.committed.push_back(frame);
+        }
+    }
+
     fn abandon(&mut self) {
         let bytes = self.bytes();
         if let Some(body) = self.producer.try_reserve(bytes) {
             body.fill(0xEE);
         }
+    }
+
+    /// Publishes what was committed between the reservation of a frame and its commit.
+    fn publish_amid(&mut self) {
+        let bytes = self.bytes();
+        let frame = self.random.frame(bytes);
+        let Some(body) = self.producer.try_reserve(bytes) else { return };
+        body.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
+        self.publish();
+        self.producer.commit();
+        self.committed.push_back(frame);
     }
 
     fn publish(&mut self) {

@@ -65,7 +65,6 @@ impl Consumer {
         if word == 0 {
             return None;
         }
-        self.memory.prefetch(start + PREFETCH_BYTES);
         let next = Position { ring: self.ring, at: start + align(u64::from(word)) };
         Some((self.memory.frame(start, word), next))
     }
@@ -111,9 +110,6 @@ impl Consumer {
     }
 }
 
-/// How far ahead of a frame the memory is asked for. Each frame tells only by its length where the
-/// next one is, so without this every line's way from the other core would be waited for in turn.
-const PREFETCH_BYTES: u64 = 0;
 /// Gives back in eighths: rarely enough to keep the shared head's line quiet, often enough that
 /// the producer does not see the ring as full while most of it is free.
 const RELEASES_PER_LAP: u64 = 8;

@@ -6,9 +6,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use super::cursor::{
-    FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, PAD, Placement, align, frame_bytes_max,
-};
+use super::cursor::{FRAME_LENGTH_BYTES, PAD, Placement, align, frame_bytes_max};
 use super::memory::Memory;
 use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
@@ -19,7 +17,7 @@ pub struct Producer {
     shared_head: Arc<CachePadded<AtomicU64>>,
     /// Bytes of the ring; a power of two.
     capacity: u64,
-    /// Where the next frame is placed; the word there is zero.
+    /// Where the next frame is placed; the word there is zero unless a batch is begun.
     tail: u64,
     /// Last known value of the shared head.
     head: u64,
@@ -32,6 +30,8 @@ pub struct Producer {
     first_word: u32,
     /// Its position.
     first_at: u64,
+    /// Lines before it were taken from the consumer's cache by `publish_own_lines`.
+    owned: u64,
     /// Takes away `Sync`.
     one_thread: PhantomData<Cell<()>>,
 }
@@ -49,6 +49,7 @@ impl Producer {
             reserved_bytes: 0,
             first_word: 0,
             first_at: 0,
+            owned: 0,
             one_thread: PhantomData,
         }
     }
@@ -90,8 +91,6 @@ impl Producer {
         if start != self.tail {
             self.commit_word(self.tail, PAD);
         }
-        // Before the frame's own word: whoever sees that one must find the end behind it.
-        self.memory.store_length(end, 0);
         self.commit_word(start, bytes);
         self.tail = end;
     }
@@ -113,9 +112,10 @@ impl Producer {
         if place.start != self.tail {
             self.commit_word(self.tail, PAD);
         }
-        self.memory.store_length(place.end, 0);
         self.commit_word(place.start, place.bytes);
         self.tail = place.end;
+        // What was reserved before would lie in this frame.
+        self.reserved_bytes = 0;
         Some(self.memory.body_mut(&place))
     }
 
@@ -126,8 +126,12 @@ impl Producer {
         if word == 0 {
             return false;
         }
+        // Before the first word: whoever sees that one must find the end behind the last frame.
+        self.memory.store_length(self.tail, 0);
         self.memory.publish_length(self.first_at, word);
-        self.publish_own_ahead();
+        if self.reserved_bytes == 0 {
+            self.publish_own_lines();
+        }
         true
     }
 
@@ -155,16 +159,32 @@ impl Producer {
         self.tail - self.shared_head.load(Ordering::Relaxed)
     }
 
-    /// Takes the next lines away from the consumer's cache, which still has them from the lap
-    /// before. The zero behind the next frame often falls into one of them, and the store that
-    /// publishes cannot overtake it: done here, the transfer is over before anyone waits for it.
+    /// Takes lines that will be written soon away from the consumer's cache, which still has them
+    /// from the lap before, by zeroing one word of each. They are free: behind the tail, and given
+    /// back.
+    ///
+    /// Stores become visible in order, so a line that is still elsewhere holds up all stores behind
+    /// it, and a frame's many stores leave room in the store queue for few lines at a time. A run
+    /// of single stores lets all their transfers overlap: streams are 2 to 3 times as fast. The
+    /// nearest lines are taken each time, for the zero behind the next frame: a round trip between
+    /// distant cores costs 1.05 instead of 1.5 of the bare one. Hints for prefetching had no effect.
     #[inline]
-    fn publish_own_ahead(&mut self) {
-        if self.tail + OWN_AHEAD_BYTES + (FRAME_ALIGN_BYTES as u64) <= self.head + self.capacity {
-            for ahead in (CACHE_LINE_BYTES..=OWN_AHEAD_BYTES).step_by(CACHE_LINE_BYTES as usize) {
-                self.memory.store_length(self.tail + ahead, 0);
-            }
+    fn publish_own_lines(&mut self) {
+        let free_end = (self.head + self.capacity) & !(LINE_BYTES - 1);
+        let next_line = (self.tail & !(LINE_BYTES - 1)) + LINE_BYTES;
+        let near_end = (next_line + OWN_NEAR_BYTES).min(free_end);
+        let mut line = next_line;
+        while line < near_end {
+            self.memory.store_length(line, 0);
+            line += LINE_BYTES;
         }
+        let far_end = (next_line + OWN_FAR_BYTES).min(free_end);
+        line = self.owned.max(next_line);
+        while line < far_end {
+            self.memory.store_length(line, 0);
+            line += LINE_BYTES;
+        }
+        self.owned = line;
     }
 
     #[inline]
@@ -187,6 +207,9 @@ impl Producer {
     }
 }
 
-const CACHE_LINE_BYTES: u64 = 64;
-/// Covers the next frame if that has up to two lines.
-const OWN_AHEAD_BYTES: u64 = 2 * CACHE_LINE_BYTES;
+const LINE_BYTES: u64 = 64;
+/// The next frame and the word behind it, if it has up to two lines; readers that fetch ahead may
+/// have taken them back.
+const OWN_NEAR_BYTES: u64 = 2 * LINE_BYTES;
+/// As many lines as a store queue holds. A fifth more gains nothing, the double loses all.
+const OWN_FAR_BYTES: u64 = 64 * LINE_BYTES;
