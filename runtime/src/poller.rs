@@ -21,21 +21,21 @@
 #![allow(unsafe_code)]
 
 mod epoll;
+mod uring;
 mod wake;
 mod watches;
 
 pub use wake::Waker;
 
-use std::collections::HashMap;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, squeue};
 
 use epoll::EpollBackend;
-use watches::Watches;
+use uring::UringBackend;
 
 /// Watches descriptors for one thread, the one that made it.
 pub struct Poller {
@@ -202,219 +202,13 @@ enum Interest {
     Write,
 }
 
-/// One armed request.
-struct Watch {
-    token: u64,
-    /// Open as long as the watch exists, as users unwatch before they close; or `FD_REFUSED`.
-    fd: RawFd,
-    interest: Interest,
+/// Puts a request that polls, or stops polling, into the submission queue; the only unsafe step of
+/// the io_uring form.
+fn push(ring: &mut IoUring, request: &squeue::Entry) -> Result<(), squeue::PushError> {
+    // SAFETY: such requests carry no pointers, so nothing must outlive them; `uring` makes no
+    // others. A descriptor that is not open is answered with an error.
+    unsafe { ring.submission().push(request) }
 }
-
-struct UringBackend {
-    ring: IoUring,
-    watches: Watches<Watch>,
-    ids: HashMap<(u64, Interest), u64>,
-    /// Requests that the kernel has ended and that go on. Kept for its memory.
-    rearm: Vec<u64>,
-    wake_fd: RawFd,
-    /// The completion queue may hold something although no flag is raised.
-    unread: bool,
-}
-
-impl UringBackend {
-    fn new(waker: &Waker) -> io::Result<Self> {
-        // Deferred work is done only when we ask, without interrupting the turn; with plain flags
-        // each segment costs an interrupt, and a round trip four times as much.
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
-            .setup_cqsize(COMPLETIONS)
-            .build(SUBMISSIONS)?;
-        if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let mut backend = Self {
-            ring,
-            watches: Watches::new(),
-            ids: HashMap::new(),
-            rearm: Vec::new(),
-            wake_fd: waker.as_fd().as_raw_fd(),
-            unread: false,
-        };
-        backend.submit(&wake_request(backend.wake_fd))?;
-        Ok(backend)
-    }
-
-    fn watch(&mut self, fd: RawFd, token: u64, interest: Interest) -> io::Result<()> {
-        if self.ids.contains_key(&(token, interest)) {
-            assert!(interest == Interest::Write, "token {token} is watched already");
-            return Ok(());
-        }
-        let watch = Watch { token, fd, interest };
-        let request = watch.request();
-        let id = self.watches.insert(watch);
-        self.ids.insert((token, interest), id);
-        let submitted = self.submit(&request.user_data(id));
-        if submitted.is_err() {
-            self.forget(id);
-        }
-        submitted
-    }
-
-    fn unwatch(&mut self, token: u64) {
-        for interest in [Interest::Read, Interest::Write] {
-            let Some(&id) = self.ids.get(&(token, interest)) else { continue };
-            self.forget(id);
-            // Should it fail, the request lives until the descriptor's connection ends; what it
-            // reports is ignored, as its id is gone.
-            let _ = self.submit(&opcode::PollRemove::new(id).build().user_data(ID_IGNORED));
-        }
-    }
-
-    #[inline]
-    fn poll(&mut self, ready: &mut Vec<Ready>, waker: &Waker) {
-        let queue = self.ring.submission();
-        let flagged = queue.taskrun() || queue.cq_overflow();
-        drop(queue);
-        if flagged || self.unread {
-            self.poll_completions(ready, waker, flagged);
-        }
-    }
-
-    #[inline(never)]
-    fn poll_completions(&mut self, ready: &mut Vec<Ready>, waker: &Waker, flagged: bool) {
-        if flagged {
-            // Runs the deferred work. An interrupted call leaves the flag up for the next poll.
-            let _ = self.ring.submit();
-        }
-        self.unread = false;
-        let mut woken = None;
-        for completion in self.ring.completion() {
-            let more = cqueue::more(completion.flags());
-            match completion.user_data() {
-                ID_IGNORED => {}
-                ID_WAKE => woken = Some(more),
-                id => {
-                    let Some(watch) = self.watches.find(id) else { continue };
-                    ready.push(watch.ready(completion.result()));
-                    if completion.result() < 0 {
-                        watch.fd = FD_REFUSED;
-                    }
-                    if !more {
-                        self.rearm.push(id);
-                    }
-                }
-            }
-        }
-        if let Some(more) = woken {
-            waker.drain();
-            if !more {
-                self.rearm.push(ID_WAKE);
-            }
-        }
-        if !self.rearm.is_empty() {
-            self.rearm_ended();
-        }
-    }
-
-    /// Ends what was to be reported once, and asks again for the rest: the kernel ends a lasting
-    /// request when completions overflow.
-    #[cold]
-    fn rearm_ended(&mut self) {
-        while let Some(id) = self.rearm.pop() {
-            let request = match self.watches.find(id) {
-                Some(watch) if watch.goes_on() => watch.request().user_data(id),
-                None if id == ID_WAKE => wake_request(self.wake_fd),
-                Some(_) => {
-                    self.forget(id);
-                    continue;
-                }
-                None => continue,
-            };
-            if self.submit(&request).is_err() {
-                self.rearm.push(id);
-                self.unread = true;
-                return;
-            }
-        }
-    }
-
-    fn park(&mut self, timeout: Duration) {
-        let timeout = types::Timespec::from(timeout);
-        let arguments = types::SubmitArgs::new().timespec(&timeout);
-        // A timeout and an interruption are as good as a completion: the caller looks anyway.
-        let _ = self.ring.submitter().submit_with_args(1, &arguments);
-        self.unread = true;
-    }
-
-    fn forget(&mut self, id: u64) {
-        if let Some(watch) = self.watches.remove(id) {
-            self.ids.remove(&(watch.token, watch.interest));
-        }
-    }
-
-    /// Submits at once, while the descriptor is surely open. Watching is rare, so a system call
-    /// each is no matter.
-    fn submit(&mut self, request: &squeue::Entry) -> io::Result<()> {
-        self.unread = true;
-        // SAFETY: requests to poll and to stop polling carry no pointers; the descriptor is open,
-        // as `Watch::fd` says, and if it were not, the kernel would answer with an error.
-        let pushed = unsafe { self.ring.submission().push(request) };
-        // Each push is followed by a submission, so the queue cannot be full unless that failed.
-        pushed.map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        loop {
-            match self.ring.submit() {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl Watch {
-    fn request(&self) -> squeue::Entry {
-        let fd = types::Fd(self.fd);
-        match self.interest {
-            Interest::Read => opcode::PollAdd::new(fd, READ_MASK).multi(true).build(),
-            Interest::Write => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.interest == Interest::Read && self.fd != FD_REFUSED
-    }
-
-    /// `result` is a mask of readiness or a negated error.
-    fn ready(&self, result: i32) -> Ready {
-        let mask = if result < 0 { BROKEN_MASK } else { result as u32 };
-        let broken = mask & BROKEN_MASK != 0;
-        Ready {
-            token: self.token,
-            readable: self.interest == Interest::Read && mask & (READ_MASK | BROKEN_MASK) != 0,
-            writable: self.interest == Interest::Write,
-            closed: broken || mask & libc::POLLRDHUP as u32 != 0,
-        }
-    }
-}
-
-fn wake_request(wake_fd: RawFd) -> squeue::Entry {
-    let poll = opcode::PollAdd::new(types::Fd(wake_fd), libc::POLLIN as u32);
-    poll.multi(true).build().user_data(ID_WAKE)
-}
-
-const READ_MASK: u32 = libc::POLLIN as u32 | libc::POLLRDHUP as u32;
-const BROKEN_MASK: u32 = libc::POLLERR as u32 | libc::POLLHUP as u32;
-/// Outside of the ids that [`Watches`] gives.
-const ID_WAKE: u64 = u64::MAX;
-const ID_IGNORED: u64 = u64::MAX - 1;
-/// In place of a descriptor that the kernel would not watch.
-const FD_REFUSED: RawFd = -1;
-/// One request is submitted at a time.
-const SUBMISSIONS: u32 = 8;
-/// Each costs 16 bytes. An overflow loses nothing, it only ends lasting requests.
-const COMPLETIONS: u32 = 1024;
 
 #[cfg(test)]
 mod tests {
