@@ -96,10 +96,10 @@ impl<C: Decode> SourceStage for Intake<C> {
             let rest = &bytes[done.bytes..];
             cause.origin.position = feed.cause.origin.position + done.bytes as u64;
             let (next, reason) = match framing.split(rest, feed.ended) {
-                Split::Frame { start, end, next } => match self.codec.decode(&rest[start..end]) {
+                Split::Frame { start, end, next } => match &self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
                         let mut context = Context::unkeyed(&mut *host, &cause);
-                        self.outlet.send(Lent::Native(&event), &mut context);
+                        self.outlet.send(Lent::Native(event), &mut context);
                         let emitted = context.emitted;
                         done.events += 1;
                         done.bytes += next;
@@ -108,7 +108,7 @@ impl<C: Decode> SourceStage for Intake<C> {
                         }
                         continue;
                     }
-                    Err(reason) => (next, reason),
+                    Err(reason) => (next, *reason),
                 },
                 Split::Skip { next, reason } => (next, reason),
                 Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
@@ -181,13 +181,16 @@ impl<E: Event> Generate for Generator<E> {
         host: &mut dyn Host,
     ) -> (u64, bool) {
         for index in indices.clone() {
-            let Some(event) = (self.make)(index) else {
+            // By reference from where it was made: a copy would read in wide pieces what was just
+            // written in small ones, and wait for each.
+            let made = (self.make)(index);
+            let Some(event) = &made else {
                 return (index, false);
             };
             cause.ingress = schedule.due(index);
             cause.origin.position = index;
             let mut context = Context::unkeyed(&mut *host, &cause);
-            self.outlet.send(Lent::Native(&event), &mut context);
+            self.outlet.send(Lent::Native(event), &mut context);
             if context.emitted && host.blocked() {
                 return (index + 1, true);
             }

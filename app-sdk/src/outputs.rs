@@ -49,8 +49,8 @@ impl<E: Event> Outputs for Option<E> {
     const EMITS: bool = true;
     #[inline(always)]
     fn each(self, mut emit: impl FnMut(&E)) {
-        if let Some(event) = self {
-            emit(&event);
+        if let Some(event) = &self {
+            emit(event);
         }
     }
 }
