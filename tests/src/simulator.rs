@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use potoroo::flow::{Core, CoreConfig, Counts, Letter, PartitionMap, Tally};
 use potoroo_runtime::{Nanos, mesh};
-use potoroo_sdk::host::SinkId;
+use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::prelude::*;
 
 use clients::Client;
@@ -53,6 +53,23 @@ pub struct Deployment {
     pub owners: Vec<u16>,
     /// Whether every dead letter is kept.
     pub keep_letters: bool,
+    /// The step before which all sources are told to stop; `None`: they end by themselves.
+    pub stop_at: Option<u64>,
+    /// How often the peer of a sink is replaced while bytes wait, per step: 0 is never.
+    pub reconnects: f64,
+}
+
+/// A source of made-up events.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    /// Index of its source.
+    pub source: u8,
+    /// Its name in the application.
+    pub name: String,
+    /// Events per second of virtual time; 0 is as fast as possible.
+    pub rate: u64,
+    /// Events.
+    pub count: u64,
 }
 
 impl Deployment {
@@ -71,6 +88,8 @@ impl Deployment {
             partitions: [1, 7, 64, 1024][random.below(4) as usize],
             owners,
             keep_letters: true,
+            stop_at: None,
+            reconnects: [0.0, 0.01, 0.1][random.below(3) as usize],
         }
     }
 
@@ -84,6 +103,8 @@ impl Deployment {
             partitions: 64,
             owners: (0..cores as u16).collect(),
             keep_letters: true,
+            stop_at: None,
+            reconnects: 0.0,
         }
     }
 }
@@ -100,8 +121,9 @@ struct Seat {
 
 impl Seat {
     /// Whether it turns of its own accord.
-    fn awake(&self, ticks: u64) -> bool {
-        self.parked.is_none_or(|since| since + PARK_TICKS_MAX <= ticks)
+    fn awake(&self, ticks: u64, now: Nanos) -> bool {
+        let due = self.core.next_due().is_some_and(|due| due <= now);
+        due || self.parked.is_none_or(|since| since + PARK_TICKS_MAX <= ticks)
     }
 }
 
@@ -120,6 +142,7 @@ pub struct Simulation {
     /// All parking was ended by the timer, and nothing has moved since.
     timers_in_vain: bool,
     timer_turns: u64,
+    stop_at: Option<u64>,
 }
 
 /// What a run left behind.
@@ -133,6 +156,8 @@ pub struct Outcome {
     pub letters: Vec<Letter>,
     /// Keys and states of each table, as text, in order.
     pub tables: BTreeMap<String, Vec<String>>,
+    /// Bytes that each client sent before it ended or was told to stop.
+    pub sent: Vec<usize>,
     /// Counters of each core.
     pub counts: Vec<Counts>,
     /// Hash of everything that happened.
@@ -151,6 +176,8 @@ const TICKS_MAX: u64 = 50_000_000;
 const STUCK_TICKS_MAX: u64 = 20_000;
 /// Steps of all cores after which a timer ends the parking of one.
 const PARK_TICKS_MAX: u64 = 300;
+/// As long as that in virtual time when nobody takes steps.
+const PARK_NS_MAX: u64 = 1_000_000;
 
 impl Simulation {
     /// The cores of `describe`, nothing having happened.
@@ -187,8 +214,7 @@ impl Simulation {
         let seats: Vec<Seat> = seats.collect();
         let clients = scripts.into_iter();
         let clients = clients.map(|script| Client::new(script, placing.below(cores) as usize));
-        let network =
-            Network::new(seed, clients.collect(), plan.sinks.len(), deployment.outlet_bytes);
+        let network = Network::new(seed, clients.collect(), plan.sinks.len(), deployment);
         let mut simulation = Self {
             seats,
             network,
@@ -201,11 +227,23 @@ impl Simulation {
             stuck_ticks: 0,
             timers_in_vain: false,
             timer_turns: 0,
+            stop_at: deployment.stop_at,
         };
         for (core, seat) in simulation.seats.iter_mut().enumerate() {
             seat.core.set_open_sources(simulation.network.expects_clients(core));
         }
         simulation
+    }
+
+    /// Adds a source of made-up events to the core `core`.
+    ///
+    /// # Panics
+    /// The application does not know it.
+    pub fn generate(&mut self, core: usize, generator: &Generator) {
+        let core = &mut self.seats[core].core;
+        let stage = &core.plan().sources[usize::from(generator.source)].stage;
+        let made = stage.generator(&generator.name, 1).expect("the application has it");
+        core.add_generator(SourceId(generator.source), made, generator.rate, generator.count);
     }
 
     /// Runs until nothing is left to do.
@@ -214,6 +252,9 @@ impl Simulation {
     /// The cores wait for each other, or their counters do not agree at the end.
     pub fn run(mut self) -> Outcome {
         loop {
+            if self.stop_at.is_some_and(|stop_at| self.ticks >= stop_at) {
+                self.stop();
+            }
             match self.pick() {
                 Some(core) => self.step(core),
                 None if self.all_quiet() => break,
@@ -223,12 +264,22 @@ impl Simulation {
         self.finish()
     }
 
+    /// All sources end behind what they have brought.
+    fn stop(&mut self) {
+        self.stop_at = None;
+        self.network.stop();
+        for seat in &mut self.seats {
+            seat.core.stop_sources();
+            seat.parked = None;
+        }
+    }
+
     /// The core whose turn it is; `None` when all are parked and their ports have nothing.
     fn pick(&mut self) -> Option<usize> {
-        let Self { seats, network, ticks, .. } = self;
+        let Self { seats, network, ticks, now, .. } = self;
         let runs = |core: usize, seats: &mut [Seat]| {
             let seat = &mut seats[core];
-            seat.awake(*ticks) || network.pending(core, &mut seat.core)
+            seat.awake(*ticks, *now) || network.pending(core, &mut seat.core)
         };
         let awake: Vec<usize> = (0..seats.len()).filter(|core| runs(*core, seats)).collect();
         if awake.is_empty() {
@@ -256,8 +307,10 @@ impl Simulation {
         let parked = seat.parked.is_some();
         let mut moved = network.bring(index, &mut seat.core, self.now, trace);
         let brought = moved > 0;
+        let due = seat.core.next_due().is_some_and(|due| due <= self.now);
         let work = seat.core.turn(self.now, |to| woken.push(to));
-        self.timer_turns += u64::from(parked && work > 0 && !brought);
+        let on_time = brought || due;
+        self.timer_turns += u64::from(parked && work > 0 && !on_time);
         moved += network.carry(index, &mut seat.core, letters, trace);
         seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
         if network.take_opened_all(index) {
@@ -292,6 +345,7 @@ impl Simulation {
         self.timers_in_vain = true;
         self.seats.iter_mut().for_each(|seat| seat.parked = seat.parked.and(Some(0)));
         self.ticks += PARK_TICKS_MAX;
+        self.now.0 += PARK_NS_MAX;
     }
 
     fn sent(&self) -> u64 {
@@ -329,12 +383,14 @@ impl Simulation {
         let named: Vec<(SinkId, String)> = named
             .filter_map(|(index, sink)| Some((SinkId(index as u16), sink.name.clone()?)))
             .collect();
+        let sent = self.network.progress().into_iter().map(|(_, sent, _)| sent).collect();
         let (sinks, replies) = self.network.take_outputs(&named);
         Outcome {
             sinks,
             replies,
             letters: self.letters,
             tables: tables(&self.seats),
+            sent,
             counts,
             trace: self.trace,
             timer_turns: self.timer_turns,

@@ -10,16 +10,24 @@ use crate::topology::Topology;
 /// It did not do what the reference does.
 pub fn simulate(topology: &Topology, deployment: &Deployment, scripts: &[Script]) -> Outcome {
     let describe = || topology.application();
-    let sinks = topology.sinks();
-    let expected = oracle::expect(&describe, scripts, &sinks);
     let simulation = Simulation::new(topology.seed, deployment, &describe, scripts.to_vec());
     let outcome = simulation.run();
-    let judged =
-        oracle::observe(&outcome, scripts).and_then(|seen| oracle::judge(&expected, &seen, &sinks));
+    let scripts = sent(scripts, &outcome);
+    let judged = oracle::observe(&outcome, &scripts)
+        .and_then(|seen| oracle::judge(&expect(topology, &scripts), &seen, &topology.sinks()));
     if let Err(wrong) = judged {
         panic!("{wrong}\n{topology:?}\n{deployment:?}");
     }
     outcome
+}
+
+/// The scripts as far as they came before the sources were stopped.
+fn sent(scripts: &[Script], outcome: &Outcome) -> Vec<Script> {
+    let mut scripts = scripts.to_vec();
+    for (script, sent) in scripts.iter_mut().zip(&outcome.sent) {
+        script.bytes.truncate(*sent);
+    }
+    scripts
 }
 
 /// What the reference makes of `topology` and `scripts`.

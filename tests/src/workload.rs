@@ -17,6 +17,8 @@ pub struct Workload {
     pub items_max: u64,
     /// Keys.
     pub keys: u64,
+    /// Most bytes of a note.
+    pub note_bytes_max: u64,
     /// Frames that are no items stand between those that are.
     pub garbage: bool,
     /// Connections break off anywhere, some with a length that cannot be.
@@ -24,9 +26,19 @@ pub struct Workload {
 }
 
 impl Workload {
+    const PLAIN: Self = Self {
+        sources: 1,
+        clients: 1,
+        items_max: 1,
+        keys: 20,
+        note_bytes_max: 650,
+        garbage: false,
+        cuts: false,
+    };
+
     /// Items of one connection for each source, without mistakes.
     pub fn plain(sources: u8, items_max: u64) -> Self {
-        Self { sources, clients: 1, items_max, keys: 20, garbage: false, cuts: false }
+        Self { sources, clients: 1, items_max, ..Self::PLAIN }
     }
 
     /// The scripts of all clients under `seed`.
@@ -44,7 +56,7 @@ impl Workload {
             }
             let (origin, seq) = (client as u32, seq as u32);
             let facts = Facts { origin, seq, key: random.below(self.keys) as u32, ..FACTS };
-            let note = note(random);
+            let note = note(random, self.note_bytes_max);
             write_frame(Facts { note: &note, ..facts }, &mut bytes);
         }
         let cut = (self.cuts && random.chance(0.5)).then(|| random.below(bytes.len() as u64));
@@ -76,13 +88,13 @@ pub fn each_item(script: &Script, mut take: impl FnMut(Facts<'_>)) {
 }
 
 /// Mostly short; now and then too long for the stack space of whoever archives it.
-fn note(random: &mut Random) -> String {
+fn note(random: &mut Random, bytes_max: u64) -> String {
     let length = match random.below(20) {
         0 => 450 + random.below(200),
         1..8 => random.below(60),
         _ => 0,
     };
-    (0..length).map(|at| char::from(b'a' + (at % 26) as u8)).collect()
+    (0..length.min(bytes_max)).map(|at| char::from(b'a' + (at % 26) as u8)).collect()
 }
 
 /// A whole frame that is no item, or no frame at all.

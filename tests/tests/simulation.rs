@@ -1,31 +1,166 @@
-//! The simulator itself: the same seed gives the same run.
+//! What the simulator shows beside topologies: that it repeats itself, that it reaches the hard
+//! places, and how cores end, wake, stop and make events up.
 
+use potoroo::flow::Counts;
+use potoroo_sdk::prelude::*;
+use potoroo_tests::items::{Facts, Frames, Lines, Slim, Trial};
+use potoroo_tests::oracle::{Results, judge, observe};
 use potoroo_tests::seeds::each_seed;
-use potoroo_tests::simulator::Deployment;
+use potoroo_tests::simulator::{Deployment, Generator, Outcome, Simulation};
 use potoroo_tests::topology::{Kind, Topology};
-use potoroo_tests::trial::simulate;
+use potoroo_tests::trial::{expect, simulate};
 use potoroo_tests::workload::Workload;
 
 fn topology(seed: u64) -> Topology {
-    let kinds = vec![Kind::KeyStateful, Kind::Stateless];
-    Topology { seed, kinds, sources: 1, one_connection: true, fancy: false }
+    let kinds = vec![Kind::KeyStateful, Kind::Stateless, Kind::KeyStateful];
+    Topology { seed, kinds, sources: 1, one_connection: false, fancy: true }
+}
+
+fn hostile(seed: u64) -> Outcome {
+    let workload = Workload { clients: 5, garbage: true, cuts: true, ..Workload::plain(1, 80) };
+    simulate(&topology(seed), &Deployment::tiny(3, seed), &workload.scripts(seed))
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
-    let run = |seed| {
-        let scripts = Workload::plain(1, 80).scripts(seed);
-        simulate(&topology(seed), &Deployment::tiny(3, seed), &scripts)
-    };
     let mut traces = Vec::new();
-    each_seed("the_same_seed", 10, |seed| {
-        let (one, two) = (run(seed), run(seed));
+    each_seed("the_same_seed_gives_the_same_run_and_another_seed_another", 20, |seed| {
+        let (one, two) = (hostile(seed), hostile(seed));
         assert_eq!(one.trace, two.trace);
         assert_eq!(one.sinks, two.sinks);
+        assert_eq!(one.ticks, two.ticks);
         traces.push(one.trace.0);
     });
     let count = traces.len();
     traces.sort_unstable();
     traces.dedup();
     assert_eq!(traces.len(), count, "runs of different seeds differ");
+}
+
+/// A simulator that meets no trouble proves nothing.
+#[test]
+fn the_hard_places_are_reached() {
+    let mut all: Vec<Outcome> = Vec::new();
+    each_seed("the_hard_places_are_reached", 40, |seed| all.push(hostile(seed)));
+    let sum = |count: fn(&Counts) -> u64| -> u64 {
+        all.iter().flat_map(|outcome| &outcome.counts).map(count).sum()
+    };
+    let runs = all.len() as u64;
+    assert!(sum(|counts| counts.turns_blocked) > 20 * runs, "back-pressure is the normal case");
+    assert!(sum(|counts| counts.frames_sent) > 20 * runs);
+    assert!(sum(|counts| counts.frames_local) > 20 * runs);
+    assert!(sum(|counts| counts.sinks.iter().map(|sink| sink.waits).sum()) > 5 * runs);
+    if runs > 1 {
+        assert!(sum(|counts| counts.replies_lost) > 0, "connections go before their replies");
+        let rooms = all.iter().map(|outcome| outcome.timer_turns).sum::<u64>();
+        assert!(rooms > 0, "lanes are full while their cores are parked");
+        let broken = |outcome: &Outcome| {
+            let mut letters = outcome.letters.iter();
+            letters.any(|letter| letter.reason.detail() == "length is above the limit")
+        };
+        assert!(all.iter().any(broken), "some input cannot be understood any further");
+    }
+}
+
+/// Where nothing is ever full, every core that got something to do has been woken for it.
+#[test]
+fn no_wake_is_lost() {
+    each_seed("no_wake_is_lost", 60, |seed| {
+        let workload = Workload { clients: 3, ..Workload::plain(1, 100) };
+        let deployment = Deployment::ample(1 + seed as usize % 8);
+        let outcome = simulate(&topology(seed), &deployment, &workload.scripts(seed));
+        assert_eq!(outcome.timer_turns, 0, "a core had work and nobody woke it");
+    });
+}
+
+/// Sources that are told to stop end behind what they have brought: it is all delivered.
+#[test]
+fn stopped_sources_deliver_what_they_brought() {
+    let mut early = 0;
+    each_seed("stopped_sources_deliver_what_they_brought", 100, |seed| {
+        let workload = Workload { clients: 4, cuts: true, ..Workload::plain(1, 80) };
+        let cores = 1 + seed as usize % 4;
+        let stop_at = Some(seed * 13 % 400);
+        let deployment = Deployment { stop_at, ..Deployment::tiny(cores, seed) };
+        let scripts = workload.scripts(seed);
+        let outcome = simulate(&topology(seed), &deployment, &scripts);
+        let all: usize = scripts.iter().map(|script| script.bytes_sent()).sum();
+        early += u64::from(outcome.sent.iter().sum::<usize>() < all);
+    });
+    assert!(early > 0, "some are stopped before they have sent everything");
+}
+
+/// A frame that no buffer can hold ends its connection, and no other.
+#[test]
+fn a_frame_longer_than_the_buffer_breaks_its_connection_only() {
+    each_seed("a_frame_longer_than_the_buffer_breaks_its_connection_only", 20, |seed| {
+        let topology = Topology { kinds: Vec::new(), fancy: false, ..topology(seed) };
+        let workload = Workload { clients: 3, note_bytes_max: 100, ..Workload::plain(1, 40) };
+        let good = workload.scripts(seed);
+        let mut scripts = good.clone();
+        // 600 bytes are within the limit of the codec and not within that of the buffer.
+        let broken = &mut scripts[1].bytes;
+        *broken = [600_u16.to_be_bytes().as_slice(), &[0; 600], &good[1].bytes].concat();
+        let deployment = Deployment { inlet_bytes: 512, ..Deployment::tiny(2, seed) };
+        let describe = || topology.application();
+        let outcome = Simulation::new(seed, &deployment, &describe, scripts).run();
+        assert_eq!(outcome.letters.len(), 1);
+        assert!(outcome.letters[0].reason.detail().contains("--inlet-bytes"));
+        let mut others = good;
+        others[1].bytes.clear();
+        let seen = observe(&outcome, &others).expect("whole lines");
+        let refused = seen.refused.clone();
+        let expected = Results { refused, ..expect(&topology, &others) };
+        assert_eq!(judge(&expected, &seen, &topology.sinks()), Ok(()));
+    });
+}
+
+#[state]
+struct Sum {
+    count: u64,
+    sum: u64,
+}
+
+fn made_up() -> Application {
+    let app = Application::new("made-up");
+    app.generator("numbers", |seed| {
+        move |index| {
+            let (seq, key) = (index as u32, (index * seed % 13) as u32);
+            (index < 900).then(|| Slim::make(Facts { seq, key, ..Facts::default() }))
+        }
+    });
+    let sums = app.table::<u32, Sum>("sums");
+    app.source("s0", Frames::<Slim>::new())
+        .key_by(|slim| Slim::facts(slim).key)
+        .update(&sums, |sum, slim| {
+            sum.count += 1;
+            sum.sum += u64::from(Slim::facts(slim).seq);
+            Slim::make(Facts { trail: sum.sum, ..Slim::facts(slim) })
+        })
+        .sink("out", Lines::new());
+    app
+}
+
+/// Made-up events come at their time and are held back like all others.
+#[test]
+fn generators_make_all_their_events() {
+    each_seed("generators_make_all_their_events", 40, |seed| {
+        for (rate, count) in [(0, 500), (2_000_000, 500), (50_000, u64::MAX)] {
+            let deployment = Deployment::tiny(1 + seed as usize % 3, seed);
+            let mut simulation = Simulation::new(seed, &deployment, &made_up, Vec::new());
+            let generator = Generator { source: 0, name: "numbers".to_owned(), rate, count };
+            simulation.generate(seed as usize % deployment.cores, &generator);
+            let outcome = simulation.run();
+            let mut reference = Reference::new(made_up()).expect("it is sound");
+            reference.generate("s0", "numbers", 1, count.min(900));
+            let sorted = |bytes: Vec<u8>| {
+                let text = String::from_utf8(bytes).expect("lines are text");
+                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            let expected = sorted(reference.output("out"));
+            assert_eq!(sorted(outcome.sinks["out"].clone()), expected, "rate {rate}");
+        }
+    });
 }

@@ -8,6 +8,7 @@ use potoroo_runtime::Nanos;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::random::Random;
 
+use super::Deployment;
 use super::clients::{Client, Stage};
 use super::trace::Trace;
 use crate::seeds::{Concern, random};
@@ -22,6 +23,8 @@ pub(super) struct Network {
     random: Random,
     /// How often a pause begins: differs from run to run.
     stall_chance: f64,
+    /// How often the peer of a sink is replaced.
+    reconnects: f64,
     /// Waiting bytes that an outlet never passes.
     outlet_bytes_max: usize,
     /// Cores that have got their last client and were not yet told.
@@ -32,7 +35,12 @@ pub(super) struct Network {
 const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
 impl Network {
-    pub(super) fn new(seed: u64, clients: Vec<Client>, sinks: usize, outlet_bytes: usize) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        clients: Vec<Client>,
+        sinks: usize,
+        deployment: &Deployment,
+    ) -> Self {
         let mut random = random(seed, Concern::Network);
         let stall_chance = [0.0, 0.01, 0.2][random.below(3) as usize];
         Self {
@@ -41,7 +49,8 @@ impl Network {
             stalls: vec![0; sinks],
             random,
             stall_chance,
-            outlet_bytes_max: outlet_bytes + OUTPUT_BYTES_MAX,
+            reconnects: deployment.reconnects,
+            outlet_bytes_max: deployment.outlet_bytes + OUTPUT_BYTES_MAX,
             opened_all: Vec::new(),
         }
     }
@@ -56,6 +65,18 @@ impl Network {
     pub(super) fn take_opened_all(&mut self, core: usize) -> bool {
         let at = self.opened_all.iter().position(|opened| *opened == core);
         at.map(|at| self.opened_all.swap_remove(at)).is_some()
+    }
+
+    /// No client sends anything more, and none connects; the cores were told the same.
+    pub(super) fn stop(&mut self) {
+        for client in &mut self.clients {
+            client.stage = match client.stage {
+                Stage::Absent => Stage::Gone,
+                Stage::Open => Stage::Ended,
+                stage => stage,
+            };
+        }
+        self.opened_all.clear();
     }
 
     /// Stage and bytes of each client, for messages.
@@ -181,6 +202,12 @@ impl Network {
         }
         if self.random.chance(self.stall_chance) {
             self.stalls[sink] = self.random.below(200);
+        }
+        if self.random.chance(self.reconnects) {
+            // Its successor gets the line of which the peer had a part from the beginning.
+            let into = &mut self.sinks[sink];
+            into.truncate(into.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+            outlet.restart();
         }
         let bytes = piece(&mut self.random).min(outlet.waiting().len());
         take(outlet, bytes, &mut self.sinks[sink], trace)
