@@ -7,8 +7,8 @@
 //! never used while turning: they cost tens of microseconds.
 //!
 //! ```text
-//! executor ─ burst: turn, turn, turn … until preemption is due (100 ms) ─ executor's own work ─ burst …
-//!                    └ nothing to do: spin, then park in the core's poller
+//! executor ─ burst: turn, turn, … until preemption is due (100 ms) ─ executor's own work ─ burst …
+//!                   └ nothing to do: spin, then park in the core's poller
 //! ```
 
 mod checks;

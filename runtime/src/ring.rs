@@ -50,6 +50,7 @@ pub const CAPACITY_BYTES_MAX: usize = 1 << 30;
 ///
 /// # Panics
 /// If the capacity is no power of two between [`CAPACITY_BYTES_MIN`] and [`CAPACITY_BYTES_MAX`].
+// cold: at start
 pub fn ring(capacity_bytes: usize) -> (Producer, Consumer) {
     assert!(capacity_bytes.is_power_of_two(), "a ring's capacity is a power of two");
     assert!(capacity_bytes >= CAPACITY_BYTES_MIN, "a ring needs at least 4096 bytes");

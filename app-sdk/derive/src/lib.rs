@@ -48,8 +48,8 @@ pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a struct of keys, or an enum without fields, a key.
 ///
 /// Takes the same arguments as `#[event]`; adds `Eq`, `Hash`, `PartialOrd` and `Ord` to its
-/// derives. The hash of an enum is that of its discriminant: giving variants numbers makes it independent of
-/// their order.
+/// derives. The hash of an enum is that of its discriminant: giving variants numbers makes it
+/// independent of their order.
 #[proc_macro_attribute]
 pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(item::Kind::Key, arguments, item)

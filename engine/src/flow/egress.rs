@@ -32,6 +32,7 @@ struct Sample {
 
 impl Outlet {
     /// An empty outlet that is full above `bytes_max` bytes.
+    // cold: once per sink or connection
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(2 * bytes_max),

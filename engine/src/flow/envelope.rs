@@ -62,9 +62,9 @@ impl Header {
             Edge::Output(id) => (id, FLAG_OUTPUT),
         };
         let flags = output | if origin { FLAG_ORIGIN } else { 0 };
-        let (header, body) = room.split_first_chunk_mut::<{ HEADER_BYTES - LENGTH_BYTES }>().expect(
-            "whoever makes room counts the header",
-        );
+        let (header, body) = room
+            .split_first_chunk_mut::<{ HEADER_BYTES - LENGTH_BYTES }>()
+            .expect("whoever makes room counts the header");
         let words = u32::from(self.cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
         header[..4].copy_from_slice(&words.to_le_bytes());
         header[4..12].copy_from_slice(&self.hash.to_le_bytes());

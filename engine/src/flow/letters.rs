@@ -36,6 +36,7 @@ const SAMPLE_BYTES: usize = 64;
 
 impl Letters {
     /// No letters; with `keep_all` none is ever dropped.
+    // cold: at start
     pub fn new(keep_all: bool) -> Self {
         Self { waiting: Vec::new(), keep_all }
     }

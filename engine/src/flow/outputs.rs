@@ -15,6 +15,7 @@ pub struct ConnectionId(pub u64);
 
 impl ConnectionId {
     /// The connection with `serial` in the place `inlet` of `core`.
+    // cold: at start
     pub fn new(core: usize, serial: u32, inlet: u16) -> Self {
         Self(((core as u64 + 1) << 48) | (u64::from(serial) << 16) | u64::from(inlet))
     }
@@ -193,6 +194,7 @@ impl Outputs {
 }
 
 /// Paths that cannot occur are numbered `u16::MAX`.
+// cold: at start
 fn sink_paths(plan: &Plan) -> Vec<Vec<u16>> {
     let mut paths = vec![vec![u16::MAX; plan.sinks.len()]; plan.sources.len()];
     for (number, path) in plan.paths.iter().enumerate() {

@@ -32,6 +32,7 @@ impl PartitionMap {
     ///
     /// # Panics
     /// There are no owners or no partitions.
+    // cold: at start
     pub fn spread(partitions: u32, owners: &[u16]) -> Self {
         assert!(partitions > 0);
         let owner = |partition: u32| owners[partition as usize % owners.len()];
@@ -102,6 +103,7 @@ pub(super) struct Parts {
 }
 
 impl Router {
+    // cold: at start
     pub(super) fn new(plan: &Plan, parts: Parts) -> Self {
         let levels = plan.levels();
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
@@ -319,6 +321,7 @@ impl Host for Router {
         self.blocked |= self.letters.full();
     }
 }
+// cold: at start
 
 fn table_paths(plan: &Plan) -> Vec<Vec<u16>> {
     let mut paths = vec![vec![u16::MAX; plan.sources.len()]; plan.tables.len()];

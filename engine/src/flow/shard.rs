@@ -121,7 +121,8 @@ fn drain_run<F: Frames>(
     let done = exchange.stage.batch(&inputs, router);
     if let Some(table) = exchange.end {
         let inputs = inputs[..done].iter();
-        ends.extend(inputs.map(|input| (router.table_path(&input.cause, table), input.cause.ingress)));
+        let path = |input: &Input<'_>| router.table_path(&input.cause, table);
+        ends.extend(inputs.map(|input| (path(input), input.cause.ingress)));
     }
     if done > 0 {
         let place = places[done - 1];

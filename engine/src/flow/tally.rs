@@ -55,6 +55,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    // cold: at start
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             sources: vec![SourceCounts::default(); plan.sources.len()],
@@ -102,6 +103,7 @@ const CORE_CELLS: usize = 7;
 
 impl Tally {
     /// All zero, shaped for `plan`.
+    // cold: at start
     pub fn new(plan: &Plan) -> Self {
         let shape = (plan.sources.len(), plan.sinks.len(), plan.tables.len());
         let cells = CORE_CELLS + 3 * shape.0 + 3 * shape.1 + 2 * shape.2;
@@ -132,6 +134,7 @@ impl Tally {
     }
 
     /// The counters as last written.
+    // cold: asked by the control plane
     pub fn read(&self) -> Counts {
         let mut cells = self.cells.iter().map(|cell| cell.load(Ordering::Relaxed));
         let mut next = || cells.next().expect("the tally has the shape that it was made with");

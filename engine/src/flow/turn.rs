@@ -82,6 +82,7 @@ impl Core {
     ///
     /// # Panics
     /// The lanes do not fit the plan.
+    // cold: at start
     pub fn new(plan: Plan, config: CoreConfig) -> Self {
         let outputs = Outputs::new(&plan, config.core, &config.sink_owners, config.outlet_bytes);
         let others = config.lanes.inbound.iter().filter(|lanes| !lanes.is_empty());

@@ -79,6 +79,7 @@ impl Default for Index {
 
 impl Index {
     /// An empty index.
+    // cold: at start
     pub fn new() -> Self {
         Self {
             segments: vec![segment()],

@@ -167,7 +167,7 @@ impl Producer {
     /// it, and a frame's many stores leave room in the store queue for few lines at a time. A run
     /// of single stores lets all their transfers overlap: streams are 2 to 3 times as fast. The
     /// nearest lines are taken each time, for the zero behind the next frame: a round trip between
-    /// distant cores costs 1.05 instead of 1.5 of the bare one. Hints for prefetching had no effect.
+    /// distant cores costs 1.05 instead of 1.5 of the bare one. Hints for prefetching did nothing.
     #[inline]
     fn publish_own_lines(&mut self) {
         let free_end = (self.head + self.capacity) & !(LINE_BYTES - 1);
