@@ -23,6 +23,10 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// What helps when connections cannot be accepted.
+const REMEDY: &str = "raise the limit of open files (`ulimit -n`) if it is reached; connections \
+                      wait until others are closed";
+
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -41,6 +45,8 @@ pub fn accept(
 ) -> io::Result<JoinHandle<()>> {
     let run = move || {
         let mut accepted = 0;
+        // Said once until somebody is accepted again: it is tried twenty times a second.
+        let mut told = None;
         while !stop.load(Ordering::Relaxed) && Some(accepted) != connections_max {
             match listener.accept() {
                 Ok(Some(connection)) => {
@@ -50,8 +56,9 @@ pub fn accept(
                 }
                 Ok(None) => wait(&listener, PollFlags::IN, STOP_CHECK),
                 Err(error) => {
-                    let remedy = "raise the limit of open files (`ulimit -n`) if it is reached";
-                    tracing::error!("source `{name}` cannot accept: {error}; {remedy}");
+                    if told.replace(accepted) != Some(accepted) {
+                        tracing::error!("source `{name}` cannot accept: {error}; {REMEDY}");
+                    }
                     std::thread::sleep(STOP_CHECK);
                 }
             }
