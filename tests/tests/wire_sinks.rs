@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 
 use serde_json::Value;
-use support::{App, accept, named, receiver, wait_for_status};
+use support::{App, Scratch, accept, named, receiver, wait_for_status};
 
 const WINDOWS: &str = "sequence_windows";
 
@@ -98,29 +98,32 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     assert!(named(&report, "sinks", "windows")["waits"].as_u64() > Some(0), "the culprit is named");
 }
 
-/// A receiver that reads only when everything stands still: a parked core has to hear that there
-/// is room again.
+/// A receiver that begins to read when everything stands still: parked cores have to hear that there is
+/// room again, each from the next one.
 #[test]
 fn a_receiver_that_pauses_gets_everything() {
-    const COUNT: u64 = 300_000;
+    const COUNT: u64 = 600_000;
+    let scratch = Scratch::new("sinks-pauses");
+    let numbers: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
+    let numbers = scratch.write("numbers", numbers.as_bytes());
     for idle in ["park", "adaptive", "spin"] {
-        let (listener, address) = receiver();
-        let mut app = start(COUNT, address, &format!("--idle {idle}"));
-        let admin = app.admin();
-        let mut reader = BufReader::with_capacity(1 << 20, accept(&listener));
-        let mut expected = 1..=COUNT;
-        for _ in 0..3 {
-            wait_until_held_back(admin);
-            let mut line = String::new();
-            for _ in 0..COUNT / 10 {
-                line.clear();
-                reader.read_line(&mut line).expect("text");
-                assert_eq!(Some(latest(line.trim_end())), expected.next(), "{idle}");
-            }
+        for cores in ["0", "0,1", "0,0,1"] {
+            let (listener, address) = receiver();
+            let arguments = format!(
+                "--source numbers=file:{numbers} --sink windows=tcp://{address} \
+                 --admin 127.0.0.1:0 --cores {cores} --idle {idle} --report json"
+            );
+            let mut app = App::start(WINDOWS, &arguments);
+            let admin = app.admin();
+            let reader = BufReader::new(accept(&listener));
+            let held = wait_until_held_back(admin);
+            assert!(held < COUNT, "all {held} fit into buffers");
+            let lines = reader.lines();
+            let mut received: Vec<u64> = lines.map(|line| latest(&line.expect("text"))).collect();
+            received.sort_unstable();
+            assert!(received.into_iter().eq(1..=COUNT), "cores {cores}, {idle}");
+            app.finish().report();
         }
-        let rest: Vec<u64> = reader.lines().map(|line| latest(&line.expect("text"))).collect();
-        assert!(rest.into_iter().eq(expected), "{idle}");
-        app.finish().report();
     }
 }
 

@@ -1,0 +1,23 @@
+//! NaN is not equal to itself.
+
+use potoroo::prelude::*;
+
+struct NumberCodec;
+
+impl Decode for NumberCodec {
+    type Event = u64;
+    type Framing = FixedSize;
+
+    fn framing(&self) -> FixedSize {
+        FixedSize::new(8)
+    }
+
+    fn decode(&self, payload: &[u8]) -> Result<u64, Reason> {
+        Fields::new(payload).u64_be()
+    }
+}
+
+fn main() {
+    let app = Application::new("app");
+    app.source("numbers", NumberCodec).key_by(|number| number as f64);
+}
