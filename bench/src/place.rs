@@ -5,6 +5,7 @@
 //! preparing ten million keys never starves the machine. Must never: pin or raise the thread that
 //! spawns the others, because children inherit both and then never run beside their parent.
 
+use std::fs;
 use std::sync::Barrier;
 use std::thread;
 
@@ -90,7 +91,7 @@ impl Gate {
     #[must_use]
     pub fn enter(&self) -> Sprint {
         self.barrier.wait();
-        Sprint { raised: self.fifo && set_policy(libc::SCHED_FIFO, FIFO_PRIORITY) }
+        Sprint { raised: self.fifo && set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY) }
     }
 }
 
@@ -103,9 +104,60 @@ pub struct Sprint {
 impl Drop for Sprint {
     fn drop(&mut self) {
         if self.raised {
-            set_policy(libc::SCHED_OTHER, 0);
+            set_policy(CALLER, libc::SCHED_OTHER, 0);
         }
     }
+}
+
+/// The measured part of a slice whose threads somebody else has spawned; dropping it returns them
+/// to normal priority.
+#[derive(Debug)]
+pub struct Chase {
+    threads: Vec<libc::pid_t>,
+}
+
+impl Chase {
+    /// Raises all threads of a process whose names begin with `prefix`, and the caller above
+    /// them: it has to wake up on a CPU that one of them never gives away.
+    ///
+    /// # Errors
+    /// The process has ended, or has no such thread.
+    pub fn start(place: Place, process: u32, prefix: &str) -> Result<Self> {
+        if !place.fifo {
+            return Ok(Self { threads: Vec::new() });
+        }
+        let threads = threads_named(process, prefix)?;
+        ensure!(!threads.is_empty(), "process {process} has no thread `{prefix}…`");
+        set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY + 1);
+        threads.iter().for_each(|&thread| {
+            set_policy(thread, libc::SCHED_FIFO, FIFO_PRIORITY);
+        });
+        Ok(Self { threads })
+    }
+}
+
+impl Drop for Chase {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.threads.iter().for_each(|&thread| {
+                set_policy(thread, libc::SCHED_OTHER, 0);
+            });
+            set_policy(CALLER, libc::SCHED_OTHER, 0);
+        }
+    }
+}
+
+/// The threads of a process whose names begin with `prefix` and a digit.
+fn threads_named(process: u32, prefix: &str) -> Result<Vec<libc::pid_t>> {
+    let folder = format!("/proc/{process}/task");
+    let tasks = fs::read_dir(&folder).with_context(|| format!("process {process} has ended"))?;
+    let is_named = |task: &fs::DirEntry| {
+        // A thread that has ended meanwhile has no name.
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let named = tasks.flatten().filter(is_named);
+    Ok(named.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// Binds the calling thread to one CPU.
@@ -144,19 +196,21 @@ fn limit_sprints() -> Result<()> {
 
 /// Tries it on a thread of its own, so that the caller keeps its policy whatever happens.
 fn fifo_permitted() -> bool {
-    let attempt = thread::spawn(|| set_policy(libc::SCHED_FIFO, FIFO_PRIORITY));
+    let attempt = thread::spawn(|| set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY));
     attempt.join().unwrap_or(false)
 }
 
-/// Sets policy and priority of the calling thread; false when the system refuses.
+/// Sets policy and priority of a thread; false when the system refuses.
 #[allow(unsafe_code)]
-fn set_policy(policy: libc::c_int, priority: libc::c_int) -> bool {
+fn set_policy(thread: libc::pid_t, policy: libc::c_int, priority: libc::c_int) -> bool {
     let param = libc::sched_param { sched_priority: priority };
     // SAFETY: the pointer is to a live local of the type that the call reads, and the call keeps
-    // nothing; pid 0 means the calling thread. RESET_ON_FORK keeps children at normal priority.
-    unsafe { libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &param) == 0 }
+    // nothing; a number that is no thread is refused. RESET_ON_FORK keeps children normal.
+    unsafe { libc::sched_setscheduler(thread, policy | libc::SCHED_RESET_ON_FORK, &param) == 0 }
 }
 
+/// What the system understands as the calling thread.
+const CALLER: libc::pid_t = 0;
 /// Above everything that a build does, below the kernel's own real-time threads.
 const FIFO_PRIORITY: libc::c_int = 10;
 /// Many slices: a real-time program of somebody else on the other CPU can hold a side up that long.

@@ -26,6 +26,24 @@ impl Recorder {
         self.counts[cell(ns)] += 1;
     }
 
+    /// Counts the same value `count` times.
+    pub fn record_n(&mut self, ns: u64, count: u64) {
+        if count > 0 {
+            self.max = self.max.max(ns);
+            self.counts[cell(ns)] += u32::try_from(count).expect("a slice has fewer events");
+        }
+    }
+
+    /// Takes away what was recorded before: `earlier` is a recording of the same values that
+    /// ended earlier. The maximum is then the middle of its cell.
+    pub fn forget(&mut self, earlier: &Self) {
+        for (count, before) in self.counts.iter_mut().zip(earlier.counts.iter()) {
+            *count = count.saturating_sub(*before);
+        }
+        let highest = self.counts.iter().rposition(|&count| count > 0);
+        self.max = highest.map_or(0, |index| middle(index) as u64);
+    }
+
     /// Number of values recorded.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|&count| u64::from(count)).sum()
@@ -114,5 +132,16 @@ mod tests {
         assert_eq!(recorder.quantile(0.99), 99.0);
         assert_eq!(recorder.quantile(1.0), 100.0);
         assert_eq!(recorder.count(), 100);
+    }
+
+    #[test]
+    fn what_came_before_can_be_forgotten() {
+        let mut earlier = Recorder::new();
+        earlier.record_n(400, 3);
+        let mut recorder = earlier.clone();
+        recorder.record_n(7, 2);
+        recorder.forget(&earlier);
+        assert_eq!((recorder.count(), recorder.quantile(1.0)), (2, 7.0));
+        assert_eq!(recorder.summary()["max"], 7);
     }
 }

@@ -74,6 +74,17 @@ impl Report {
         self.figures.push(Figure { name: name.into(), value, goal: Some(goal), raw_rtt_ns });
     }
 
+    /// Adds a figure with the goal that it may have.
+    pub fn figure_toward(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        raw_rtt_ns: f64,
+        goal: Option<Goal>,
+    ) {
+        self.figures.push(Figure { name: name.into(), value, goal, raw_rtt_ns });
+    }
+
     /// Adds something that only the JSON shows, such as the percentiles of a contender.
     pub fn detail(&mut self, name: impl Into<String>, value: Value) {
         self.details.insert(name.into(), value);

@@ -3,15 +3,17 @@
 //! Keys are scattered over 64 bits: sequential keys would flatter a plain hash map, whose cheap
 //! hash keeps them side by side.
 
+use potoroo::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// One event: as large as a cache line.
 ///
 /// Not aligned like one, because timely's buffers would then come from the slow path of the
 /// allocator; contenders that gain from it align it themselves.
+#[event]
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Event {
+#[derive(Serialize, Deserialize)]
+pub struct Item {
     /// Which state it belongs to.
     pub key: u64,
     /// Position in the stream, from 0.
@@ -22,7 +24,7 @@ pub struct Event {
     pub rest: [u64; 5],
 }
 
-const _: () = assert!(size_of::<Event>() == 64);
+const _: () = assert!(size_of::<Item>() == 64);
 
 /// An endless stream of events over a fixed set of keys, always the same one.
 #[derive(Clone, Debug)]
@@ -42,12 +44,12 @@ impl Load {
 
     /// The next event.
     #[inline]
-    pub fn next(&mut self, intended_ns: u64) -> Event {
+    pub fn next(&mut self, intended_ns: u64) -> Item {
         self.random = self.random.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
         let index = ((self.random >> 32) * self.keys) >> 32;
         let value = self.sent;
         self.sent += 1;
-        Event { key: scatter(index), value, intended_ns, rest: [index; 5] }
+        Item { key: scatter(index), value, intended_ns, rest: [index; 5] }
     }
 
     /// How many events were made.
@@ -70,8 +72,9 @@ impl Load {
 }
 
 /// What is kept per key: a cache line of simple aggregates.
+#[state]
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Copy)]
 pub struct Tally {
     /// Number of events.
     pub count: u64,

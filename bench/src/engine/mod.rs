@@ -6,6 +6,7 @@
 
 mod load;
 mod map;
+mod ours;
 mod owner;
 mod rtrb;
 mod timely;
@@ -19,7 +20,7 @@ use serde_json::json;
 use self::load::Load;
 use crate::place::Place;
 use crate::recorder::Recorder;
-use crate::report::Report;
+use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Scale, Series, alternate};
 use crate::stamp;
 
@@ -29,14 +30,13 @@ use crate::stamp;
 /// A contender failed, or its states do not add up to what was sent.
 pub fn bench(place: Place, scale: Scale) -> Result<Report> {
     let mut report = Report::new("engine", place, scale);
-    for (suffix, rate) in [("100k", 100_000), ("1m", 1_000_000)] {
-        latency(&mut report, place, scale, suffix, rate)?;
+    for case in &LATENCY_CASES {
+        latency(&mut report, place, scale, case)?;
     }
-    for (suffix, keys) in [("", 10_000), ("_1m_keys", 1_000_000), ("_10m_keys", 10_000_000)] {
-        if keys <= scale.keys_max {
-            throughput(&mut report, place, scale, suffix, keys)?;
-        }
+    for case in THROUGHPUT_CASES.iter().filter(|case| case.keys <= scale.keys_max) {
+        throughput(&mut report, place, scale, case)?;
     }
+    operators(&mut report, place, scale)?;
     NOTES.iter().for_each(|note| report.note(note));
     Ok(report)
 }
@@ -70,7 +70,9 @@ pub struct Outcome {
     pub keys: u64,
     /// Time after the update minus intended time, per event; empty at full speed.
     pub latency: Recorder,
-    /// Events taken in.
+    /// Events from the first on, all of which are in the states.
+    pub sent: u64,
+    /// Events taken in while the clock ran; all of them, where it starts with the first one.
     pub events: u64,
     /// Time until the last of them was taken in, as seen by the owner.
     pub nanos: u64,
@@ -93,7 +95,7 @@ impl Outcome {
 
     /// Fails unless each key got its events with their values.
     fn verified(self) -> Result<Self> {
-        let expected = Load::checksum(self.keys, self.events);
+        let expected = Load::checksum(self.keys, self.sent);
         ensure!(self.events > 0, "no event came through");
         ensure!(self.checksum == expected, "the states do not add up to the events sent");
         Ok(self)
@@ -104,22 +106,58 @@ impl Outcome {
 type Run = fn(&Job) -> Result<Outcome>;
 
 /// Contenders that carry events from one core to the other.
-const ACROSS: [(&str, Run); 2] = [("rtrb", rtrb::run), ("timely", timely::run)];
+const ACROSS: [(&str, Run); 3] =
+    [("engine", ours::run), ("rtrb", rtrb::run), ("timely", timely::run)];
 /// Contenders that do the work where the events are made.
-const IN_PLACE: [(&str, Run); 1] = [("map", map::run)];
+const IN_PLACE: [(&str, Run); 2] = [("engine_in_place", ours::run_in_place), ("map", map::run)];
 
-fn latency(report: &mut Report, place: Place, scale: Scale, suffix: &str, rate: u32) -> Result<()> {
-    let job = Job { place, keys: 10_000, pace: Pace::Rate(rate), slice: scale.slice };
+/// One rate of the open loop.
+struct LatencyCase {
+    suffix: &'static str,
+    rate: u32,
+    /// Most that the engine's median may be over that of the bare ring and map.
+    over_rtrb_max: f64,
+    /// Least that timely's median is over the engine's.
+    timely_over_min: f64,
+}
+
+const LATENCY_CASES: [LatencyCase; 2] = [
+    LatencyCase { suffix: "100k", rate: 100_000, over_rtrb_max: 1.5, timely_over_min: 2.5 },
+    LatencyCase { suffix: "1m", rate: 1_000_000, over_rtrb_max: 1.3, timely_over_min: 5.0 },
+];
+
+/// One size of the table.
+struct ThroughputCase {
+    suffix: &'static str,
+    keys: u64,
+    over_timely_min: f64,
+}
+
+const THROUGHPUT_CASES: [ThroughputCase; 3] = [
+    ThroughputCase { suffix: "", keys: 10_000, over_timely_min: 1.0 },
+    ThroughputCase { suffix: "_1m_keys", keys: 1_000_000, over_timely_min: 1.3 },
+    ThroughputCase { suffix: "_10m_keys", keys: 10_000_000, over_timely_min: 1.3 },
+];
+
+fn latency(report: &mut Report, place: Place, scale: Scale, case: &LatencyCase) -> Result<()> {
+    let suffix = case.suffix;
+    let job = Job { place, keys: 10_000, pace: Pace::Rate(case.rate), slice: scale.slice };
     let series = compete(scale, job, &ACROSS)?;
+    let ratio = |above, below| {
+        (series.ratio(above, below, Outcome::p50_ns), series.raw_rtt_ns(&[above, below]))
+    };
+    let (value, raw) = ratio("engine", "rtrb");
+    let goal = Goal::AtMost(case.over_rtrb_max);
+    report.goal(format!("engine_over_rtrb_p50_{suffix}"), value, raw, goal);
+    let (value, raw) = ratio("timely", "engine");
+    let goal = Goal::AtLeast(case.timely_over_min);
+    report.goal(format!("timely_over_engine_p50_{suffix}"), value, raw, goal);
     for &name in series.names() {
         let p50 = series.median(name, Outcome::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Outcome::p50_ns);
         report.detail(format!("{name}_{suffix}"), typical.latency.summary());
     }
-    let ratio = series.ratio("timely", "rtrb", Outcome::p50_ns);
-    let raw = series.raw_rtt_ns(&["timely", "rtrb"]);
-    report.figure(format!("timely_over_rtrb_p50_{suffix}"), ratio, raw);
     Ok(())
 }
 
@@ -127,11 +165,16 @@ fn throughput(
     report: &mut Report,
     place: Place,
     scale: Scale,
-    suffix: &str,
-    keys: u64,
+    case: &ThroughputCase,
 ) -> Result<()> {
+    let (suffix, keys) = (case.suffix, case.keys);
     let job = Job { place, keys, pace: Pace::Full, slice: scale.slice };
     let series = compete(scale, job, &[ACROSS.as_slice(), IN_PLACE.as_slice()].concat())?;
+    let ratio = series.ratio("engine", "timely", Outcome::events_per_second);
+    let goal = Goal::AtLeast(case.over_timely_min);
+    let raw = series.raw_rtt_ns(&["engine", "timely"]);
+    report.goal(format!("engine_over_timely_throughput{suffix}"), ratio, raw, goal);
+    in_place(report, &series, case);
     for &name in series.names() {
         let rate = series.median(name, Outcome::events_per_second);
         let raw = series.raw_rtt_ns(&[name]);
@@ -140,8 +183,30 @@ fn throughput(
         let detail = json!({ "events": typical.events, "checksum": typical.checksum });
         report.detail(format!("{name}_throughput{suffix}"), detail);
     }
-    let raw = series.raw_rtt_ns(&["map"]);
+    Ok(())
+}
+
+fn in_place(report: &mut Report, series: &Series<Outcome>, case: &ThroughputCase) {
+    let suffix = case.suffix;
+    let raw = series.raw_rtt_ns(&["engine_in_place", "map"]);
+    let goal = |keys, goal| (case.keys == keys).then_some(goal);
+    let event_ns = series.median("engine_in_place", Outcome::event_ns);
+    let bar = goal(10_000, Goal::AtMost(20.0));
+    report.figure_toward(format!("in_place_ns{suffix}"), event_ns, raw, bar);
+    let ratio = series.ratio("engine_in_place", "map", Outcome::event_ns);
+    let bar = goal(1_000_000, Goal::AtMost(0.8));
+    report.figure_toward(format!("in_place_over_map{suffix}"), ratio, raw, bar);
     report.figure(format!("map_ns{suffix}"), series.median("map", Outcome::event_ns), raw);
+}
+
+/// What one more filter or map in front of the table costs.
+fn operators(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
+    let job = Job { place, keys: 10_000, pace: Pace::Full, slice: scale.slice };
+    let ways: [(&str, Run); 2] = [("plain", ours::run_in_place), ("chain", ours::run_operators)];
+    let series = compete(scale, job, &ways)?;
+    let added = series.difference("chain", "plain", Outcome::event_ns);
+    let raw = series.raw_rtt_ns(series.names());
+    report.goal("operator_ns", added / ours::OPERATORS as f64, raw, Goal::AtMost(2.0));
     Ok(())
 }
 
@@ -204,7 +269,9 @@ impl Schedule {
 }
 
 /// How to read the figures.
-const NOTES: [&str; 3] = [
+const NOTES: [&str; 5] = [
+    "engine: potoroo::run with a generator on the left core and all state on the right one",
+    "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
     "map: std::collections::HashMap with a multiply-rotate hash, keys scattered over 64 bits",
     "rtrb: push and pop of single events at a fixed rate, chunks of 64 at full speed",
     "timely: two workers, fed on one, all keys owned by the other, typed channels",
@@ -218,7 +285,15 @@ mod tests {
     fn every_contender_proves_its_checksum_at_toy_size() {
         let place = Place::toy();
         let report = bench(place, Scale::toy()).unwrap();
-        for name in ["rtrb_p50_ns_100k", "timely_p50_ns_1m", "map_ns", "rtrb_events_per_second"] {
+        for name in [
+            "engine_over_rtrb_p50_100k",
+            "engine_over_rtrb_p50_1m",
+            "timely_over_engine_p50_100k",
+            "timely_over_engine_p50_1m",
+            "engine_over_timely_throughput",
+            "in_place_ns",
+            "operator_ns",
+        ] {
             assert!(report.value(name).is_some(), "{name} is missing");
         }
     }
@@ -226,7 +301,7 @@ mod tests {
     #[test]
     fn a_wrong_checksum_is_an_error() {
         let latency = Recorder::new();
-        let outcome = Outcome { keys: 10, latency, events: 100, nanos: 1, checksum: 1 };
+        let outcome = Outcome { keys: 10, latency, sent: 100, events: 100, nanos: 1, checksum: 1 };
         assert!(outcome.verified().is_err());
     }
 

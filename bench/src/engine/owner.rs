@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::load::{Event, Load, Tally};
+use super::load::{Item, Load, Tally};
 use super::{Job, Outcome};
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -25,7 +25,7 @@ impl Owner {
 
     /// Updates the state of one event.
     #[inline]
-    pub fn update(&mut self, event: &Event) {
+    pub fn update(&mut self, event: &Item) {
         self.events += 1;
         match self.table.get_mut(&event.key) {
             Some(tally) => tally.update(event.value, event.intended_ns),
@@ -37,7 +37,7 @@ impl Owner {
     ///
     /// The stamp comes after the effect; one taken before it would hide all cache misses.
     #[inline]
-    pub fn update_timed(&mut self, event: &Event) {
+    pub fn update_timed(&mut self, event: &Item) {
         self.update(event);
         self.recorder.record(stamp::now().saturating_sub(event.intended_ns));
     }
@@ -53,12 +53,13 @@ impl Owner {
             .table
             .iter()
             .fold(0u64, |sum, (&key, tally)| sum.wrapping_add(tally.checksum(key)));
-        Outcome { keys: job.keys, latency: self.recorder, events: self.events, nanos, checksum }
+        let (sent, events) = (self.events, self.events);
+        Outcome { keys: job.keys, latency: self.recorder, sent, events, nanos, checksum }
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(&mut self, event: &Event) {
+    fn insert(&mut self, event: &Item) {
         self.table.entry(event.key).or_default().update(event.value, event.intended_ns);
     }
 }

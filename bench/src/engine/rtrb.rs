@@ -9,7 +9,7 @@ use anyhow::Result;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::load::{Event, Load};
+use super::load::{Item, Load};
 use super::owner::Owner;
 use super::{Job, Outcome, Pace, Schedule};
 use crate::place::Gate;
@@ -111,7 +111,7 @@ fn own_chunk(owner: &mut Owner, consumer: &mut Consumer<Line>) -> Result<(), Chu
 /// One event per cache line, so that no pop touches two.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
-struct Line(Event);
+struct Line(Item);
 
 /// 256 KiB; between 64 KiB and 2 MiB the size made no difference.
 const CAPACITY_EVENTS: usize = 4096;

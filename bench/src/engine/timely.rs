@@ -17,7 +17,7 @@ use timely::dataflow::operators::Input;
 use timely::dataflow::operators::generic::Operator;
 use timely::worker::Worker;
 
-use super::load::{Event, Load};
+use super::load::{Item, Load};
 use super::owner::Owner;
 use super::{Job, Outcome, Pace, Schedule};
 use crate::place::{self, Gate};
@@ -60,7 +60,7 @@ impl Shared {
     }
 }
 
-type Feed = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Event>>>;
+type Feed = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Item>>>;
 
 fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Option<Outcome> {
     let keys = if worker.index() == 0 { 0 } else { job.keys };
@@ -95,10 +95,10 @@ fn build(
     let mut feed = Feed::new();
     let (shared, owner) = (Arc::clone(shared), Rc::clone(owner));
     worker.dataflow::<u64, _, _>(|scope| {
-        let by_key = Exchange::new(|event: &Event| event.key | RIGHT_WORKER);
+        let by_key = Exchange::new(|event: &Item| event.key | RIGHT_WORKER);
         scope.input_from(&mut feed).sink(by_key, "count", move |(input, _)| {
             let mut owner = owner.borrow_mut();
-            input.for_each(|_, events: &mut Vec<Event>| {
+            input.for_each(|_, events: &mut Vec<Item>| {
                 take(&mut owner, pace, events);
                 shared.taken.store(owner.events(), Ordering::Release);
             });
@@ -108,7 +108,7 @@ fn build(
 }
 
 #[inline]
-fn take(owner: &mut Owner, pace: Pace, events: &mut Vec<Event>) {
+fn take(owner: &mut Owner, pace: Pace, events: &mut Vec<Item>) {
     match pace {
         Pace::Rate(_) => events.drain(..).for_each(|event| owner.update_timed(&event)),
         Pace::Full => events.drain(..).for_each(|event| owner.update(&event)),
