@@ -101,7 +101,7 @@ fn map_to_another_type() {
     check("map_to_another_type", &[("out", Grain::Fine)], |app| {
         items(app)
             .map(|item| Slim::make(Item::facts(item)))
-            .key_by(|slim| slim_key(slim))
+            .key_by(slim_key)
             .map(|slim| Item::make(Facts { note: "new", ..Slim::facts(slim) }))
             .sink("out", Lines::new());
     });
