@@ -95,7 +95,8 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     assert!(rest.iter().copied().eq(begin..=COUNT), "{} lines from {begin}", rest.len());
     let report = app.finish().report();
     assert_eq!(report["undelivered"], 0);
-    assert!(named(&report, "sinks", "windows")["waits"].as_u64() > Some(0), "the culprit is named");
+    let waits = named(&report, "sinks", "windows")["waits"].as_u64();
+    assert!(waits > Some(0), "the culprit is named");
 }
 
 /// A receiver that begins to read when everything stands still: parked cores have to hear that there is
