@@ -115,6 +115,8 @@ struct Seat {
     tally: Arc<Tally>,
     /// The step in which it found nothing to do, if nobody has woken it since.
     parked: Option<u64>,
+    /// When it wants a turn although nobody wakes it.
+    due: Option<Nanos>,
     /// Chosen once in so many times when it could be.
     sloth: u64,
 }
@@ -122,7 +124,7 @@ struct Seat {
 impl Seat {
     /// Whether it turns of its own accord.
     fn awake(&self, ticks: u64, now: Nanos) -> bool {
-        let due = self.core.next_due().is_some_and(|due| due <= now);
+        let due = self.due.is_some_and(|due| due <= now);
         due || self.parked.is_none_or(|since| since + PARK_TICKS_MAX <= ticks)
     }
 }
@@ -162,9 +164,8 @@ pub struct Outcome {
     pub counts: Vec<Counts>,
     /// Hash of everything that happened.
     pub trace: Trace,
-    /// Turns with work that only the timer which ends every parking brought about: nobody had
-    /// woken the core. Where lanes are never full there should be none; room in a lane is not
-    /// announced.
+    /// Turns with work that only the timer which ends every parking brought about: the core had
+    /// not asked for it and nobody had woken it. There should be none.
     pub timer_turns: u64,
     /// Steps taken.
     pub ticks: u64,
@@ -209,7 +210,7 @@ impl Simulation {
             };
             let core = Core::new(describe().plan().expect("as before"), config);
             let sloth = if placing.chance(0.2) { 20 } else { 1 };
-            Seat { core, tally, parked: None, sloth }
+            Seat { core, tally, parked: None, due: None, sloth }
         });
         let seats: Vec<Seat> = seats.collect();
         let clients = scripts.into_iter();
@@ -307,12 +308,13 @@ impl Simulation {
         let parked = seat.parked.is_some();
         let mut moved = network.bring(index, &mut seat.core, self.now, trace);
         let brought = moved > 0;
-        let due = seat.core.next_due().is_some_and(|due| due <= self.now);
+        let due = seat.due.is_some_and(|due| due <= self.now);
         let work = seat.core.turn(self.now, |to| woken.push(to));
         let on_time = brought || due;
         self.timer_turns += u64::from(parked && work > 0 && !on_time);
         moved += network.carry(index, &mut seat.core, letters, trace);
         seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
+        seat.due = seat.core.next_due(self.now);
         if network.take_opened_all(index) {
             seat.core.set_open_sources(false);
             seat.parked = None;

@@ -308,3 +308,20 @@ const LONG: &str = match str::from_utf8(&[b'x'; 3000]) {
     Ok(text) => text,
     Err(_) => panic!("it is text"),
 };
+
+/// Far more exchanges than anybody writes: every level has its own lanes and its own outbox.
+#[test]
+fn forty_exchanges_in_a_row() {
+    each_seed("forty_exchanges_in_a_row", 4, |seed| {
+        let scripts = Workload::plain(1, 60).scripts(seed);
+        for cores in [1, 2, 3] {
+            let deployment = Deployment::tiny(cores, seed);
+            check_run(seed, &deployment, &scripts, &[("out", Grain::Fine)], &|app| {
+                let keyed = (0..40).fold(items(app).key_by(key), |keyed, step| {
+                    keyed.map(move |item| with_trail(item, step)).key_by(key)
+                });
+                keyed.sink("out", Lines::new());
+            });
+        }
+    });
+}

@@ -30,7 +30,7 @@ impl Reactor for CoreReactor {
             Progress::Ended => Turn::Done,
             Progress::Some => Turn::Worked,
             Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,
-            Progress::None => Turn::Idle { until: core.next_due() },
+            Progress::None => Turn::Idle { until: core.next_due(now) },
         }
     }
 

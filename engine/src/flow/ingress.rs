@@ -86,14 +86,19 @@ impl Inlet {
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-        } else if self.end == self.bytes.len() && self.start > self.bytes.len() / 2 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        } else if self.end == self.bytes.len() && self.starved && self.start > 0 {
+        } else if self.end == self.bytes.len() && self.start > 0 {
+            self.make_room();
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// The buffer is used to its end: what waits moves to its beginning, if that gains much or if
+    /// nothing else helps.
+    fn make_room(&mut self) {
+        if self.starved || self.start > self.bytes.len() / 2 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        &mut self.bytes[self.end..]
     }
 
     /// The first `bytes` of [`room`](Self::room) were filled at `now`.

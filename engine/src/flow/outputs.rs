@@ -15,7 +15,6 @@ pub struct ConnectionId(pub u64);
 
 impl ConnectionId {
     /// The connection with `serial` in the place `inlet` of `core`.
-    // cold: at start
     pub fn new(core: usize, serial: u32, inlet: u16) -> Self {
         Self(((core as u64 + 1) << 48) | (u64::from(serial) << 16) | u64::from(inlet))
     }
@@ -48,6 +47,7 @@ pub struct Outputs {
 
 impl Outputs {
     /// `owners` of the sinks; this core's outlets are full above `outlet_bytes`.
+    // cold: at start
     pub(super) fn new(plan: &Plan, core: usize, owners: &[usize], outlet_bytes: usize) -> Self {
         let owned = |sink: usize| plan.sinks[sink].name.is_some().then_some(owners[sink]);
         let sinks: Vec<_> = (0..plan.sinks.len()).map(owned).collect();

@@ -12,6 +12,10 @@ use super::outputs::ConnectionId;
 use super::route::Router;
 use super::turn::Core;
 
+/// How soon a core looks again whether there is room: as long as it takes to wake a thread some
+/// times over, so that a core that is held back for long costs little.
+const RETRY_NS: u64 = 50_000;
+
 impl Core {
     /// Opens an inlet at `source` and, if the application replies, an outlet for its replies.
     /// `archives`: its bytes are archives behind their lengths (u32, little-endian) instead of
@@ -141,9 +145,14 @@ impl Core {
         self.set_open_sources(false);
     }
 
-    /// When the next generated event is due.
-    pub fn next_due(&self) -> Option<Nanos> {
-        self.generated.iter().filter_map(Generated::due).min()
+    /// When the core wants a turn at the latest, although nothing comes: when the next generated
+    /// event is due, or soon if frames wait for room in a lane, which nobody announces.
+    pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
+        let retry = Nanos(now.0 + RETRY_NS);
+        // What is held back need not be tried before.
+        let earliest = if self.router.admits_sources() { Nanos::ZERO } else { retry };
+        let due = self.generated.iter().filter_map(Generated::due).map(|due| due.max(earliest));
+        due.chain(self.router.waits().then_some(retry)).min()
     }
 
     /// Takes the dead letters that wait.

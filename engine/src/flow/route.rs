@@ -75,7 +75,7 @@ pub struct Router {
     outbox: Vec<Outbox>,
     /// Bit by level: outboxes that are not empty. Behind a waiting frame everything of its level
     /// waits, because lanes are in order.
-    waiting: u32,
+    waiting: u64,
     frame_bytes_max: usize,
     /// There was no room for something since the input began.
     blocked: bool,
@@ -146,6 +146,11 @@ impl Router {
     /// Whether input of `level` may be processed: nothing that it could cause is waiting.
     pub(super) fn admits(&self, level: usize) -> bool {
         self.waiting >> (level + 1) == 0 && !self.outputs.any_full()
+    }
+
+    /// Whether frames wait for room in a lane.
+    pub(super) fn waits(&self) -> bool {
+        self.waiting != 0
     }
 
     /// Whether input from sources may be processed.
