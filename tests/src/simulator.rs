@@ -125,7 +125,12 @@ impl Seat {
     /// Whether it turns of its own accord.
     fn awake(&self, ticks: u64, now: Nanos) -> bool {
         let due = self.due.is_some_and(|due| due <= now);
-        due || self.parked.is_none_or(|since| since + PARK_TICKS_MAX <= ticks)
+        due || self.parked.is_none() || self.timed_out(ticks)
+    }
+
+    /// Whether the timer has ended its parking.
+    fn timed_out(&self, ticks: u64) -> bool {
+        self.parked.is_some_and(|since| since + PARK_TICKS_MAX <= ticks)
     }
 }
 
@@ -305,13 +310,12 @@ impl Simulation {
         let mut woken = Vec::new();
         let Self { seats, network, trace, letters, .. } = self;
         let seat = &mut seats[index];
-        let parked = seat.parked.is_some();
+        let timed_out = seat.timed_out(self.ticks);
         let mut moved = network.bring(index, &mut seat.core, self.now, trace);
         let brought = moved > 0;
         let due = seat.due.is_some_and(|due| due <= self.now);
         let work = seat.core.turn(self.now, |to| woken.push(to));
-        let on_time = brought || due;
-        self.timer_turns += u64::from(parked && work > 0 && !on_time);
+        self.timer_turns += u64::from(timed_out && work > 0 && !brought && !due);
         moved += network.carry(index, &mut seat.core, letters, trace);
         seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
         seat.due = seat.core.next_due(self.now);

@@ -188,7 +188,9 @@ impl Network {
             moved += 1;
         }
         if core.has_letters() && self.random.chance(0.3) {
-            letters.extend(core.take_letters());
+            let taken = core.take_letters();
+            taken.iter().for_each(|letter| self.check_letter(letter));
+            letters.extend(taken);
             moved += 1;
         }
         moved
@@ -231,6 +233,16 @@ impl Network {
         }
         let bytes = piece(&mut self.random).min(outlet.waiting().len());
         take(outlet, bytes, &mut client.replies, trace)
+    }
+
+    /// A letter names the connection and the place from which its bytes come.
+    fn check_letter(&self, letter: &Letter) {
+        let origin = letter.cause.origin;
+        let owns = |client: &&Client| client.id.is_some_and(|id| id.0 == origin.connection);
+        if let Some(client) = self.clients.iter().find(owns) {
+            let from = &client.script.bytes[origin.position as usize..];
+            assert!(from.starts_with(&letter.bytes), "the letter is from somewhere else");
+        }
     }
 
     /// Memory is bounded: at each moment, not only on average.

@@ -8,7 +8,7 @@
 
 use potoroo_sdk::prelude::*;
 
-use super::handlers::{Memory, copies, kept, marked};
+use super::handlers::{Memory, copied, copies, kept, marked};
 use super::{Determined, Grain, Kind, SinkPromise, Topology};
 use crate::items::{Facts, Frames, Lines, Trial};
 use crate::seeds::{Concern, random};
@@ -132,12 +132,12 @@ impl Builder<'_> {
                 kept(facts, mark).then(|| E::make(marked(facts, mark)))
             })),
             3 => any_form!(&flow.form, s => s.map(move |e| {
-                [0, 1].map(|copy| E::make(marked(E::facts(e), mark ^ copy)))
+                [0, 1].map(|copy| E::make(copied(E::facts(e), mark, copy)))
             })),
             4 => any_form!(&flow.form, s => s.flat_map(move |e, out| {
                 let facts = E::facts(e);
                 (0..copies(facts, mark)).for_each(|copy| {
-                    out.emit(E::make(marked(facts, mark ^ copy)));
+                    out.emit(E::make(copied(facts, mark, copy)));
                 });
             })),
             _ if flow.grain == Grain::Whole => any_form!(&flow.form, s => s.map(move |e| {
@@ -293,7 +293,7 @@ fn update<E: Trial, K: Key>(
         _ => stream.update_with(table, move |memory, item, out| {
             let facts = E::facts(item);
             let mark = step(memory, facts);
-            (0..copies(facts, mark)).for_each(|copy| out.emit(E::make(marked(facts, mark ^ copy))));
+            (0..copies(facts, mark)).for_each(|copy| out.emit(E::make(copied(facts, mark, copy))));
             // Only where the order is determined it is also determined what is removed.
             if exact && memory.count() == 5 {
                 memory.remove();

@@ -55,6 +55,12 @@ pub fn kept(facts: Facts<'_>, mark: u64) -> bool {
     !mix(digest(facts), mark).is_multiple_of(4)
 }
 
+/// One of several copies; later ones are shorter, so that one may fit where another does not.
+pub fn copied(facts: Facts<'_>, mark: u64, copy: u64) -> Facts<'_> {
+    let note = &facts.note[..facts.note.len() >> copy];
+    marked(Facts { note, ..facts }, mark ^ copy)
+}
+
 /// How many copies a step with this `mark` makes: 0 to 3.
 pub fn copies(facts: Facts<'_>, mark: u64) -> u64 {
     mix(digest(facts), mark) % 4

@@ -1,0 +1,99 @@
+//! Memory is bounded: a core whose sink takes nothing takes in only what it has room for.
+
+use std::sync::Arc;
+
+use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally};
+use potoroo_runtime::{Nanos, mesh};
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::prelude::*;
+use potoroo_tests::items::{FRAME_BYTES_MAX, Facts, Frames, Lines, Slim, Trial, write_frame};
+
+/// Items pass two exchanges, each making two out of one.
+fn doubling() -> Application {
+    let app = Application::new("doubling");
+    let double = |slim: Slim| [0, 1].map(|trail| Slim::make(Facts { trail, ..Slim::facts(slim) }));
+    app.source("s0", Frames::<Slim>::new())
+        .key_by(|slim| Slim::facts(slim).key)
+        .map(double)
+        .key_by(|slim| Slim::facts(slim).seq)
+        .map(double)
+        .sink("out", Lines::new());
+    app
+}
+
+/// Bytes of a lane.
+const LANE_BYTES: usize = 4096;
+/// Bytes of the frame of a slim item: 24 of the header and 24 of the item.
+const ITEM_BYTES: usize = 48;
+
+fn core() -> Core {
+    let plan = doubling().plan().expect("it is sound");
+    let lanes = mesh(1, plan.levels() + 1, LANE_BYTES).pop().expect("there is one core");
+    let config = CoreConfig {
+        core: 0,
+        lanes,
+        map: PartitionMap::spread(8, &[0]),
+        sink_owners: vec![0],
+        inlet_bytes: FRAME_BYTES_MAX,
+        outlet_bytes: 1,
+        local_bytes: LANE_BYTES,
+        keep_letters: true,
+        tally: Arc::new(Tally::new(&plan)),
+    };
+    Core::new(plan, config)
+}
+
+/// Feeds all there is room for until the core does nothing any more.
+fn fill(core: &mut Core, items: &[u8]) -> usize {
+    let id = core.open_inlet(SourceId(0), false);
+    let mut fed = 0;
+    loop {
+        let room = core.inlet_room(id);
+        let bytes = room.len().min(items.len() - fed);
+        room[..bytes].copy_from_slice(&items[fed..fed + bytes]);
+        core.inlet_filled(id, bytes, Nanos(1));
+        fed += bytes;
+        if core.turn(Nanos(2), |_| {}) == 0 && bytes == 0 {
+            core.inlet_end(id);
+            return fed;
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_takes_nothing_holds_the_sources_back() {
+    let mut items = Vec::new();
+    for seq in 0..100_000 {
+        write_frame(Facts { seq, ..Facts::default() }, &mut items);
+    }
+    let mut core = core();
+    let fed = fill(&mut core, &items);
+    let taken = core.counts().sources[0].events as usize;
+    // Of each event there is half in the second lane; the outbox of a level has one event's frames.
+    let first = LANE_BYTES / ITEM_BYTES;
+    let second = first / 2;
+    assert!(taken <= first + second + 4, "{taken} events were taken and cannot go on");
+    assert!(fed < items.len() / 100, "{fed} bytes were taken");
+    let outlet = core.outlet(SinkId(0)).expect("the core owns it");
+    assert!(outlet.waiting().len() < 200, "one event's outputs wait beyond the limit");
+}
+
+#[test]
+fn what_was_held_back_goes_on_when_there_is_room() {
+    let mut items = Vec::new();
+    (0..50).for_each(|seq| write_frame(Facts { seq, ..Facts::default() }, &mut items));
+    let mut core = core();
+    let fed = fill(&mut core, &items);
+    let mut lines = 0;
+    let mut idle = 0;
+    while idle < 10 {
+        let work = core.turn(Nanos(3), |_| {});
+        let outlet = core.outlet(SinkId(0)).expect("the core owns it");
+        lines += outlet.waiting().iter().filter(|byte| **byte == b'\n').count();
+        let waiting = outlet.waiting().len();
+        outlet.written(waiting);
+        idle = if work + waiting == 0 { idle + 1 } else { 0 };
+    }
+    assert_eq!(fed, items.len());
+    assert_eq!(lines, 200, "each item becomes four");
+}
