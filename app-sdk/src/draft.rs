@@ -94,7 +94,7 @@ impl Draft {
             self.steps[parent.0].consumed = true;
         }
         let passed = parents.iter().map(|parent| self.steps[parent.0].level).max().unwrap_or(0);
-        let level = passed + u8::from(matches!(kind, StepKind::KeyBy(_)));
+        let level = passed.saturating_add(u8::from(matches!(kind, StepKind::KeyBy(_))));
         self.steps.push(Step { kind, parents: parents.to_vec(), consumed: false, level });
         StepId(self.steps.len() - 1)
     }

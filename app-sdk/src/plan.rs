@@ -160,6 +160,7 @@ impl Plan {
         if draft.sources.is_empty() {
             list.push(Mistake::new("it has no source: add `app.source(name, codec)`".to_string()));
         }
+        list.extend(too_deep(&draft));
         if !list.is_empty() {
             return Err(Mistakes { application: draft.name, list });
         }
@@ -198,6 +199,21 @@ impl Plan {
             generators,
         })
     }
+}
+
+/// Most `key_by`s that an event may pass: hosts keep a bit for each level in one word, and need
+/// some levels of their own.
+pub const LEVELS_MAX: usize = 60;
+
+/// Events that pass more exchanges than any host has levels for.
+fn too_deep(draft: &Draft) -> Option<Mistake> {
+    let passed = draft.steps.iter().map(|step| usize::from(step.level)).max()?;
+    (passed > LEVELS_MAX).then(|| {
+        Mistake::new(format!(
+            "an event passes more than {LEVELS_MAX} `key_by`s one after the other: \
+             remove those that keep the key"
+        ))
+    })
 }
 
 /// Streams whose events go nowhere.

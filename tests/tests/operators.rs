@@ -325,3 +325,12 @@ fn forty_exchanges_in_a_row() {
         }
     });
 }
+
+#[test]
+fn more_exchanges_than_there_are_levels_are_a_mistake() {
+    let app = Application::new("deep");
+    let first = items(&app).key_by(key);
+    (0..300).fold(first, |keyed, _| keyed.key_by(key)).sink("out", Lines::new());
+    let mistakes = app.plan().err().expect("it is too deep").to_string();
+    assert!(mistakes.contains("more than 60 `key_by`s"), "{mistakes}");
+}
