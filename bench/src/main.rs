@@ -7,6 +7,7 @@
 
 mod engine;
 mod hop;
+mod host;
 mod pingpong;
 mod place;
 mod recorder;

