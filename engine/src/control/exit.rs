@@ -15,7 +15,8 @@ pub enum Exit {
     Refused = 1,
     /// The command line is wrong; clap ends the process with this code.
     Usage = 2,
-    /// It stopped, but not everything could be delivered within the time to drain.
+    /// It stopped, but not everything could be delivered within the time to drain, or a sink
+    /// failed for good.
     Undelivered = 3,
     /// A core stopped turning, and the watchdog of the runtime ended the process.
     CoreStalled = 70,
@@ -27,7 +28,7 @@ impl Exit {
    0  finished: everything was processed and delivered
    1  the application or its configuration cannot run; nothing was processed
    2  the command line is wrong
-   3  stopped, but not everything could be delivered within --drain-seconds
+   3  stopped, but not everything could be delivered: within --drain-seconds, or at all
   70  a core stopped turning for --heartbeat-seconds";
 }
 

@@ -113,6 +113,8 @@ pub enum Stop {
     Signal,
     /// The embedding program asked for it.
     Asked,
+    /// A file, standard output or channel takes nothing any more, and never will again.
+    SinkFailed,
 }
 
 /// What an application did in all.

@@ -130,7 +130,12 @@ impl Supervisor {
 
     fn obey(&mut self, notice: Notice) {
         match notice {
-            Notice::SinkLost { sink, reason } => self.threads.sink_lost(sink, reason),
+            Notice::SinkLost { sink, reason } => {
+                if !self.threads.sink_lost(sink, reason) && self.phase != Phase::Abandoned {
+                    self.stop = Stop::SinkFailed;
+                    self.end_cores();
+                }
+            }
             Notice::Letters(letters) => {
                 self.letters_waiting.fetch_sub(1, Ordering::Relaxed);
                 self.threads.letters(&letters);
@@ -213,6 +218,11 @@ impl Supervisor {
             "not everything could be delivered within {seconds} s (--drain-seconds): a sink takes \
              nothing; what waits for it is lost"
         );
+        self.end_cores();
+    }
+
+    fn end_cores(&mut self) {
+        self.threads.stop_accepting();
         self.tell(|| Command::Abandon);
         self.phase = Phase::Abandoned;
     }

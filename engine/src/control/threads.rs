@@ -157,15 +157,18 @@ impl Threads {
         let _ = to.flush();
     }
 
-    /// The connection of a sink is lost: it is connected again.
-    pub(super) fn sink_lost(&self, sink: SinkId, reason: String) {
+    /// A sink takes nothing any more. Returns whether it will again: a connection is made anew, a
+    /// file or channel has gone for good.
+    pub(super) fn sink_lost(&self, sink: SinkId, reason: String) -> bool {
         match &self.lost[sink.0 as usize] {
             Some(connector) => drop(connector.send(reason)),
             None => tracing::error!(
-                "sink `{}` cannot be written: {reason}; its events wait, and sources are held back",
+                "sink `{}` cannot be written: {reason}; the application ends, and what waits for \
+                 it is lost",
                 self.sink_name(sink)
             ),
         }
+        self.lost[sink.0 as usize].is_some()
     }
 
     /// No connection is accepted any more; sinks are still connected.

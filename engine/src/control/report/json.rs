@@ -166,6 +166,7 @@ fn stop_name(stop: Stop) -> &'static str {
         Stop::Seconds => "seconds",
         Stop::Signal => "signal",
         Stop::Asked => "asked",
+        Stop::SinkFailed => "sink_failed",
     }
 }
 

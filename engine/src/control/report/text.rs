@@ -32,6 +32,7 @@ fn headline(summary: &Summary) -> String {
         Stop::Seconds => "its time was over",
         Stop::Signal => "a signal asked it to stop",
         Stop::Asked => "it was asked to stop",
+        Stop::SinkFailed => "a sink failed",
     };
     format!(
         "{}: {:.2} s on {} {cores} of {}, idle {}; {why}\n{} events in, {} events/s\n",
