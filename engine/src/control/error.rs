@@ -59,6 +59,17 @@ pub enum Error {
         /// Line by line.
         bill: String,
     },
+    /// The cores and edges would take more descriptors than the process may open.
+    #[error(
+        "the limit of open files is {limit}, and the engine needs {needed} of them before the \
+         first connection: raise it with `ulimit -n` or LimitNOFILE=, or use fewer cores (--cores)"
+    )]
+    Descriptors {
+        /// What the process may open.
+        limit: u64,
+        /// What it needs, those that are open already included.
+        needed: u64,
+    },
     /// The cores cannot run.
     #[error("{0}")]
     Host(#[from] host::Error),

@@ -9,6 +9,7 @@ use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, Waker, mesh};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
+use rustix::process::{Resource, getrlimit};
 
 use super::admin::{self, AdminHandle};
 use super::bill::{Bill, memory_available};
@@ -55,6 +56,7 @@ pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
 /// Starts what `describe` describes with a complete `config`.
 pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<Launched, Error> {
     check_memory(plan, &config)?;
+    check_descriptors(plan, &config)?;
     let mut edges = Edges::open(plan, &config)?;
     let listening = std::mem::take(&mut edges.listening);
     let channels = std::mem::take(&mut edges.channels);
@@ -101,6 +103,23 @@ fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Descriptors of one core: its executor's and its poller's.
+const CORE_DESCRIPTORS: usize = 6;
+
+/// Descriptors for what runs once: the admin port with its event loop, signals, dead letters, and
+/// what is open for a moment while something starts.
+const OTHER_DESCRIPTORS: usize = 12;
+
+/// Looked at before any core starts: an executor that runs out of descriptors panics.
+fn check_descriptors(plan: &Plan, config: &Config) -> Result<(), Error> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
+    let open = std::fs::read_dir("/proc/self/fd").map_or(3, Iterator::count);
+    let edges = plan.sources.len() + plan.sinks.len();
+    let cores = config.cores.len() * CORE_DESCRIPTORS;
+    let needed = (open + edges + cores + OTHER_DESCRIPTORS) as u64;
+    if limit < needed { Err(Error::Descriptors { limit, needed }) } else { Ok(()) }
 }
 
 fn partition_map(config: &Config) -> PartitionMap {
