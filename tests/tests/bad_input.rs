@@ -300,15 +300,12 @@ fn too_little_locked_memory_is_named() {
 
 #[test]
 fn too_few_descriptors_are_named() {
-    for descriptors in [6, 10, 14, 18, 22, 26, 30, 40, 60] {
-        let app = limited(&format!("-n {descriptors}"), "--seconds 1 --cores 0,0 --report json");
-        let ended = app.finish();
-        assert!(!ended.log.contains("panicked"), "{descriptors}: {}", ended.log);
-        match ended.code {
-            Some(0) => assert!(descriptors > 10, "{descriptors} are enough?"),
-            _ => ended.refused(1, &["open files"]),
-        }
+    for descriptors in [6, 13, 14, 15, 16, 17, 20, 24] {
+        let app = limited(&format!("-n {descriptors}"), "--seconds 1 --cores 0,0");
+        app.finish().refused(1, &["limit of open files", &descriptors.to_string(), "ulimit -n"]);
     }
+    let app = limited("-n 64", "--seconds 1 --cores 0,0 --report json");
+    app.finish().report();
 }
 
 /// Connections beyond the limit wait until others are closed.
@@ -326,6 +323,19 @@ fn connections_beyond_the_descriptors_wait() {
     assert_eq!(answer, market::rejection(1, b"ZZZ1", 2.0, 0.0, 0.0));
     app.signal(Signal::TERM);
     app.finish().report();
+}
+
+/// A full disk is not waited for: the process ends and says what it could not write.
+#[test]
+fn a_file_that_cannot_be_written_ends_the_process() {
+    let arguments = "--source quotes=gen:quotes?count=1 --source orders=gen:orders?rate=max \
+                     --sink rejections=file:/dev/full --cores 0 --report json";
+    let ended = App::start(MARKET, arguments).finish();
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    for part in ["sink `rejections` cannot be written", "`rejections`: No space left"] {
+        assert!(ended.log.contains(part), "`{part}` is not in:\n{}", ended.log);
+    }
+    assert_eq!(ended.last_line()["stop"], "sink_failed");
 }
 
 #[test]

@@ -184,6 +184,17 @@ fn dropping_stops_and_waits() {
     });
 }
 
+#[test]
+fn a_sink_that_nobody_takes_ends_the_application() {
+    let mut running = start(&[0]);
+    let mut trades = running.source("trades").expect("a channel");
+    trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
+    drop((trades, running.sink("positions")));
+    let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(summary.stop, potoroo::control::report::Stop::SinkFailed);
+    assert_eq!(summary.snapshot.undelivered, 1);
+}
+
 /// Dropped when no core has the application any more.
 struct Held(Arc<AtomicU64>);
 
