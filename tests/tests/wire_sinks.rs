@@ -99,8 +99,8 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     assert!(waits > Some(0), "the culprit is named");
 }
 
-/// A receiver that begins to read when everything stands still: parked cores have to hear that there is
-/// room again, each from the next one.
+/// A receiver that begins to read when everything stands still: parked cores have to hear that
+/// there is room again, each from the next one.
 #[test]
 fn a_receiver_that_pauses_gets_everything() {
     const COUNT: u64 = 600_000;
