@@ -42,7 +42,9 @@ impl Place {
     }
 
     /// A place for toy sizes: normal priority, and one CPU is enough.
-    #[cfg(test)]
+    ///
+    /// # Panics
+    /// The affinity of this process cannot be read.
     pub fn toy() -> Self {
         let cpus = allowed_cpus().expect("the affinity of this process can be read");
         Self { left: cpus[0], right: cpus[cpus.len() - 1], fifo: false }
@@ -117,47 +119,54 @@ pub struct Chase {
 }
 
 impl Chase {
-    /// Raises all threads of a process whose names begin with `prefix`, and the caller above
-    /// them: it has to wake up on a CPU that one of them never gives away.
+    /// Raises the cores of the engine in a process. The caller and the engine's admin thread are
+    /// put above them: they have to wake up on a CPU that a core never gives away.
     ///
     /// # Errors
-    /// The process has ended, or has no such thread.
-    pub fn start(place: Place, process: u32, prefix: &str) -> Result<Self> {
+    /// The process has ended, or runs no engine.
+    pub fn start(place: Place, process: u32) -> Result<Self> {
         if !place.fifo {
             return Ok(Self { threads: Vec::new() });
         }
-        let threads = threads_named(process, prefix)?;
-        ensure!(!threads.is_empty(), "process {process} has no thread `{prefix}…`");
+        let mut threads = Vec::new();
+        for (name, thread) in threads_of(process)? {
+            let Some(priority) = chase_priority(&name) else { continue };
+            set_policy(thread, libc::SCHED_FIFO, priority);
+            threads.push(thread);
+        }
         set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY + 1);
-        threads.iter().for_each(|&thread| {
-            set_policy(thread, libc::SCHED_FIFO, FIFO_PRIORITY);
-        });
+        threads.push(CALLER);
+        ensure!(threads.len() > 1, "process {process} has no core of the engine");
         Ok(Self { threads })
     }
 }
 
 impl Drop for Chase {
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
-            self.threads.iter().for_each(|&thread| {
-                set_policy(thread, libc::SCHED_OTHER, 0);
-            });
-            set_policy(CALLER, libc::SCHED_OTHER, 0);
+        for &thread in &self.threads {
+            set_policy(thread, libc::SCHED_OTHER, 0);
         }
     }
 }
 
-/// The threads of a process whose names begin with `prefix` and a digit.
-fn threads_named(process: u32, prefix: &str) -> Result<Vec<libc::pid_t>> {
+/// What a thread of the engine gets by its name: `potoroo-0`, `potoroo-1`, … are its cores.
+fn chase_priority(name: &str) -> Option<libc::c_int> {
+    match name.trim().strip_prefix("potoroo-")? {
+        "admin" => Some(FIFO_PRIORITY + 1),
+        number => number.starts_with(|c: char| c.is_ascii_digit()).then_some(FIFO_PRIORITY),
+    }
+}
+
+/// Names and numbers of the threads of a process.
+fn threads_of(process: u32) -> Result<Vec<(String, libc::pid_t)>> {
     let folder = format!("/proc/{process}/task");
     let tasks = fs::read_dir(&folder).with_context(|| format!("process {process} has ended"))?;
-    let is_named = |task: &fs::DirEntry| {
+    let thread = |task: fs::DirEntry| {
         // A thread that has ended meanwhile has no name.
         let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        Some((name, task.file_name().to_str()?.parse().ok()?))
     };
-    let named = tasks.flatten().filter(is_named);
-    Ok(named.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect())
+    Ok(tasks.flatten().filter_map(thread).collect())
 }
 
 /// Binds the calling thread to one CPU.
@@ -215,3 +224,16 @@ const CALLER: libc::pid_t = 0;
 const FIFO_PRIORITY: libc::c_int = 10;
 /// Many slices: a real-time program of somebody else on the other CPU can hold a side up that long.
 const SPRINT_MICROS_MAX: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_and_the_admin_thread_are_known_by_name() {
+        assert_eq!(chase_priority("potoroo-0\n"), Some(FIFO_PRIORITY));
+        assert_eq!(chase_priority("potoroo-admin\n"), Some(FIFO_PRIORITY + 1));
+        assert_eq!(chase_priority("potoroo-control\n"), None);
+        assert_eq!(chase_priority("main\n"), None);
+    }
+}

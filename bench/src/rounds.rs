@@ -50,7 +50,6 @@ impl Scale {
     }
 
     /// For tests: everything runs once and proves its checksum.
-    #[cfg(test)]
     pub fn toy() -> Self {
         Self {
             rounds: 1,

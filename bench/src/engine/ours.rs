@@ -80,7 +80,7 @@ fn slice(job: &Job, config: Config, pairs: usize) -> Result<Outcome> {
     let config = config.source("load", address(job.pace));
     let running = potoroo::run(move || application(keys, pairs, &of_engine), config)?;
     wait_filled(&running, &shared)?;
-    let chase = Chase::start(job.place, process::id(), "potoroo-")?;
+    let chase = Chase::start(job.place, process::id())?;
     let before = look(&running);
     thread::sleep(job.slice);
     let after = look(&running);

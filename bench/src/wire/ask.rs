@@ -2,13 +2,16 @@
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::frames::{ORDER_ID, QUOTE_BYTES, REJECTION_BYTES, REJECTION_ID, order, quotes};
+use super::market::{Counted, Market};
 use super::serve::{drain, fill};
-use crate::place::Place;
+use crate::place::{Chase, Gate, Place};
 use crate::recorder::Recorder;
 use crate::stamp;
 
@@ -19,6 +22,10 @@ use crate::stamp;
 pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<Recorder> {
     place.alone(move |gate| {
         let mut stream = connect(server)?;
+        // Whoever accepts the connection may need this CPU, which a sprint does not give away.
+        for index in 0..WARM_TRIPS {
+            round_trip(&mut stream, index)?;
+        }
         let mut latency = Recorder::new();
         let _sprint = gate.enter();
         let start = stamp::now();
@@ -86,6 +93,69 @@ pub fn stream(
     })
 }
 
+/// Quotes as [`stream`] sends them, to Market Spread. The rate is what the application itself
+/// counts between two moments of the stream, so neither its start nor its end is in it.
+///
+/// # Errors
+/// The connection broke, or quotes were lost.
+pub fn market_stream(
+    place: Place,
+    slice: Duration,
+    market: Market,
+    send_bytes: usize,
+) -> Result<Stream> {
+    let (mut stream, orders) = (connect(market.quotes())?, connect(market.orders())?);
+    let chunk = quotes(send_bytes);
+    drain(&mut stream, &chunk)?;
+    while market.counted()?.quotes == 0 {
+        thread::yield_now();
+    }
+    let over = AtomicBool::new(false);
+    let (counted, sends) = thread::scope(|scope| {
+        let chase = Chase::start(place, market.process());
+        let send = || place.alone(|gate| send_until(&mut stream, &chunk, gate, slice, &over));
+        let sender = scope.spawn(send);
+        let counted = count(&market, slice);
+        over.store(true, Ordering::Relaxed);
+        drop(chase?);
+        let sends = sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, anyhow::Error>((counted?, sends?))
+    })?;
+    drop((stream, orders));
+    let (events, end) = ((sends + 1) * (chunk.len() / QUOTE_BYTES) as u64, market.finish()?);
+    ensure!(end.quotes == events, "{events} quotes were sent, {} taken in", end.quotes);
+    let [before, after] = counted;
+    let nanos = ((after.seconds - before.seconds) * 1e9) as u64;
+    Ok(Stream { events: after.quotes - before.quotes, nanos })
+}
+
+/// The application's counts at the two ends of a slice that begins when the stream runs.
+fn count(market: &Market, slice: Duration) -> Result<[Counted; 2]> {
+    thread::sleep(slice / 8);
+    let before = market.counted()?;
+    thread::sleep(slice);
+    Ok([before, market.counted()?])
+}
+
+/// Sends until it is told that it is over. Returns the number of sends.
+fn send_until(
+    stream: &mut TcpStream,
+    chunk: &[u8],
+    gate: &Gate,
+    slice: Duration,
+    over: &AtomicBool,
+) -> Result<u64> {
+    let _sprint = gate.enter();
+    // Nobody may hold this CPU for ever, not even when the other side fails.
+    let end = stamp::now() + 2 * slice.as_nanos() as u64;
+    let mut sends = 0;
+    while !over.load(Ordering::Relaxed) && stamp::now() < end {
+        drain(stream, chunk)?;
+        sends += 1;
+    }
+    Ok(sends)
+}
+
 /// Ends the stream and waits for the number of bytes that the receiver took in.
 fn taken(mut stream: TcpStream) -> Result<u64> {
     stream.shutdown(Shutdown::Write)?;
@@ -95,9 +165,16 @@ fn taken(mut stream: TcpStream) -> Result<u64> {
     Ok(u64::from_le_bytes(total))
 }
 
-fn connect(server: SocketAddr) -> Result<TcpStream> {
+/// Connects without delay and without waiting calls.
+///
+/// # Errors
+/// Nobody listens there.
+pub fn connect(server: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect(server).with_context(|| format!("no server at {server}"))?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }
+
+/// Enough that connection, code and caches are as they stay.
+const WARM_TRIPS: u64 = 200;

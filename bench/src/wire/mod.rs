@@ -4,19 +4,23 @@
 
 mod ask;
 mod frames;
+mod market;
 mod serve;
 mod server;
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 pub use self::serve::{Kind, serve};
 
 use self::ask::Stream;
+use self::market::Market;
 use self::server::Server;
-use crate::place::Place;
+use crate::place::{Chase, Place};
 use crate::recorder::Recorder;
-use crate::report::Report;
+use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Scale, alternate};
 
 /// Runs the round trips and the streams.
@@ -24,21 +28,49 @@ use crate::rounds::{Contender, Scale, alternate};
 /// # Errors
 /// A process could not be started, or bytes were lost or changed.
 pub fn bench(place: Place, scale: Scale) -> Result<Report> {
+    let program = market::program()?;
     let mut report = Report::new("wire", place, scale);
-    round_trips(&mut report, place, scale)?;
-    for (suffix, send_bytes) in [("16k", 16 * 1024), ("64k", 64 * 1024)] {
-        streams(&mut report, place, scale, suffix, send_bytes)?;
+    let site = Site { place, scale, program: &program };
+    round_trips(&mut report, site)?;
+    for case in &STREAM_CASES {
+        streams(&mut report, site, case)?;
     }
-    report.note("echo: orders of 57 bytes, answers of 59, one at a time, both sides polling");
-    report.note("recv: quotes of 46 bytes, whole ones per send, a receiver that only counts bytes");
+    NOTES.iter().for_each(|note| report.note(note));
     Ok(report)
 }
 
-fn round_trips(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
+/// Where and how long contenders run, and what the engine's one is.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    place: Place,
+    scale: Scale,
+    program: &'a Path,
+}
+
+/// One size of sends.
+struct StreamCase {
+    suffix: &'static str,
+    send_bytes: usize,
+    over_recv_min: f64,
+    /// Events per second that the engine should reach with this size.
+    rate_min: Option<f64>,
+}
+
+const STREAM_CASES: [StreamCase; 2] = [
+    StreamCase { suffix: "16k", send_bytes: 16 * 1024, over_recv_min: 0.8, rate_min: None },
+    StreamCase { suffix: "64k", send_bytes: 64 * 1024, over_recv_min: 0.25, rate_min: Some(20e6) },
+];
+
+fn round_trips(report: &mut Report, site: Site<'_>) -> Result<()> {
     eprintln!("orders one at a time");
-    let series = alternate(place, scale, vec![Contender::new("echo", || echo(place, scale))])?;
+    let contenders =
+        vec![Contender::new("engine", || answer(site)), Contender::new("echo", || echo(site))];
+    let series = alternate(site.place, site.scale, contenders)?;
+    let p50 = |latency: &Recorder| latency.quantile(0.5);
+    let ratio = series.ratio("engine", "echo", p50);
+    let raw = series.raw_rtt_ns(series.names());
+    report.goal("wire_over_echo_p50", ratio, raw, Goal::AtMost(1.12));
     for &name in series.names() {
-        let p50 = |latency: &Recorder| latency.quantile(0.5);
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_p50_ns"), series.median(name, p50), raw);
         report.detail(name, series.typical(name, p50).summary());
@@ -46,23 +78,46 @@ fn round_trips(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
     Ok(())
 }
 
-fn echo(place: Place, scale: Scale) -> Result<Recorder> {
-    let server = Server::start(Kind::Echo, place)?;
-    let latency = ask::round_trips(place, scale.slice, server.address())?;
+fn answer(site: Site<'_>) -> Result<Recorder> {
+    let market = Market::start(site.program, site.place)?;
+    // It ends when both of its sources have had their connection.
+    let quotes = ask::connect(market.quotes())?;
+    let chase = Chase::start(site.place, market.process())?;
+    let latency = ask::round_trips(site.place, site.scale.slice, market.orders())?;
+    drop((chase, quotes));
+    let end = market.finish()?;
+    ensure!(end.orders >= latency.count(), "there are more answers than orders");
+    ensure!(end.refused == 0, "{} orders were not understood", end.refused);
+    Ok(latency)
+}
+
+fn echo(site: Site<'_>) -> Result<Recorder> {
+    let server = Server::start(Kind::Echo, site.place)?;
+    let latency = ask::round_trips(site.place, site.scale.slice, server.address())?;
     server.finish()?;
     Ok(latency)
 }
 
-fn streams(
-    report: &mut Report,
-    place: Place,
-    scale: Scale,
-    suffix: &str,
-    send_bytes: usize,
-) -> Result<()> {
-    eprintln!("quotes in sends of {send_bytes} bytes");
-    let receive = Contender::new("recv", || receive(place, scale, send_bytes));
-    let series = alternate(place, scale, vec![receive])?;
+fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()> {
+    let suffix = case.suffix;
+    eprintln!("quotes in sends of {} bytes", case.send_bytes);
+    let contenders = vec![
+        Contender::new("engine", || follow(site, case.send_bytes)),
+        Contender::new("recv", || receive(site, case.send_bytes)),
+    ];
+    let series = alternate(site.place, site.scale, contenders)?;
+    let ratio = series.ratio("engine", "recv", Stream::events_per_second);
+    let raw = series.raw_rtt_ns(series.names());
+    report.goal(
+        format!("events_over_recv_{suffix}"),
+        ratio,
+        raw,
+        Goal::AtLeast(case.over_recv_min),
+    );
+    if let Some(rate_min) = case.rate_min {
+        let rate = series.median("engine", Stream::events_per_second);
+        report.goal("events_per_second", rate, raw, Goal::AtLeast(rate_min));
+    }
     for &name in series.names() {
         let rate = series.median(name, Stream::events_per_second);
         let raw = series.raw_rtt_ns(&[name]);
@@ -73,9 +128,22 @@ fn streams(
     Ok(())
 }
 
-fn receive(place: Place, scale: Scale, send_bytes: usize) -> Result<Stream> {
-    let server = Server::start(Kind::Receive, place)?;
-    let stream = ask::stream(place, scale.slice, server.address(), send_bytes)?;
+fn follow(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
+    let market = Market::start(site.program, site.place)?;
+    ask::market_stream(site.place, site.scale.slice, market, send_bytes)
+}
+
+fn receive(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
+    let server = Server::start(Kind::Receive, site.place)?;
+    let stream = ask::stream(site.place, site.scale.slice, server.address(), send_bytes)?;
     server.finish()?;
     Ok(stream)
 }
+
+/// How to read the figures.
+const NOTES: [&str; 4] = [
+    "engine: the example market_spread as a process of its own on one core, answers to each order",
+    "echo: orders of 57 bytes, answers of 59, one at a time, both sides polling",
+    "recv: quotes of 46 bytes, whole ones per send, a receiver that only counts bytes",
+    "events_per_second: quotes in sends of 64 KiB, counted by the engine itself during the stream",
+];
