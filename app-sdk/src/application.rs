@@ -83,11 +83,12 @@ impl Application {
 
     /// A source: a named edge whose bytes `codec` turns into events.
     pub fn source<C: Decode>(&self, name: &str, codec: C) -> Stream<C::Event> {
-        let outlet = crate::flow::Outlet::new();
+        let step = self.draft.borrow_mut().source(name, C::Event::NAME);
+        let stream = Stream::new(self.draft.clone(), step);
         let generators = self.generators.clone();
-        let stage = Intake { codec, outlet: outlet.clone(), generators };
-        let step = self.draft.borrow_mut().source(name, C::Event::NAME, Box::new(stage));
-        Stream { draft: self.draft.clone(), step, outlet }
+        let stage = Intake { codec, outlet: stream.outlet.clone(), generators };
+        self.draft.borrow_mut().source_stage(Box::new(stage));
+        stream
     }
 
     /// A table whose states begin with their default.

@@ -8,8 +8,8 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::exchange::DraftStage;
-use crate::host::{ExchangeId, SinkId, SourceId, SourceStage, TableId};
+use crate::flow::Join;
+use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId};
 use crate::plan::Mistake;
 use crate::table::TableRows;
 
@@ -40,13 +40,13 @@ pub(crate) struct Step {
 
 pub(crate) struct DraftSource {
     pub(crate) name: String,
-    pub(crate) stage: Box<dyn SourceStage>,
+    pub(crate) stage: Option<Box<dyn SourceStage>>,
     pub(crate) event: &'static str,
 }
 
 pub(crate) struct DraftExchange {
     pub(crate) step: StepId,
-    pub(crate) stage: Option<Box<dyn DraftStage>>,
+    pub(crate) stage: Option<Box<dyn ExchangeStage>>,
 }
 
 pub(crate) struct DraftTable {
@@ -67,6 +67,8 @@ pub(crate) struct Draft {
     pub(crate) tables: Vec<DraftTable>,
     pub(crate) sinks: Vec<DraftSink>,
     pub(crate) mistakes: Vec<Mistake>,
+    /// The outlets of all streams.
+    pub(crate) outlets: Vec<Rc<dyn Join>>,
 }
 
 /// Sources are numbered in one byte of the frame.
@@ -82,6 +84,7 @@ impl Draft {
             tables: Vec::new(),
             sinks: Vec::new(),
             mistakes: Vec::new(),
+            outlets: Vec::new(),
         }
     }
 
@@ -99,17 +102,8 @@ impl Draft {
         StepId(self.steps.len() - 1)
     }
 
-    pub(crate) fn next_source(&self) -> SourceId {
-        SourceId(self.sources.len().min(SOURCES_MAX) as u8)
-    }
-
-    pub(crate) fn source(
-        &mut self,
-        name: &str,
-        event: &'static str,
-        stage: Box<dyn SourceStage>,
-    ) -> StepId {
-        let id = self.next_source();
+    pub(crate) fn source(&mut self, name: &str, event: &'static str) -> StepId {
+        let id = SourceId(self.sources.len().min(SOURCES_MAX) as u8);
         if self.sources.len() == SOURCES_MAX {
             self.mistake(format!("source `{name}` is one too many: {SOURCES_MAX} are possible"));
         }
@@ -120,8 +114,13 @@ impl Draft {
             ));
         }
         self.check_name("source", name);
-        self.sources.push(DraftSource { name: name.to_string(), stage, event });
+        self.sources.push(DraftSource { name: name.to_string(), stage: None, event });
         self.step(StepKind::Source(id), &[])
+    }
+
+    /// Gives the source described last its stage.
+    pub(crate) fn source_stage(&mut self, stage: Box<dyn SourceStage>) {
+        self.sources.last_mut().expect("a source was described").stage = Some(stage);
     }
 
     pub(crate) fn exchange(&mut self, parent: StepId) -> (StepId, ExchangeId) {
@@ -131,7 +130,7 @@ impl Draft {
         (step, id)
     }
 
-    pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: impl DraftStage + 'static) {
+    pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: impl ExchangeStage + 'static) {
         self.exchanges[id.0 as usize].stage = Some(Box::new(stage));
     }
 

@@ -14,7 +14,6 @@ use crate::codec::{Decode, Framing, Reason, Split};
 use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
 use crate::host::{
     Cause, ExchangeStage, Feed, Generate, Host, Ingested, Input, Schedule, SourceStage, Stop,
-    TableId,
 };
 use crate::key::Key;
 use crate::plan::Mistake;
@@ -24,25 +23,6 @@ use crate::value::{self, Event, View};
 pub(crate) struct Exchanged<E: Event, K, F> {
     pub(crate) key: Rc<F>,
     pub(crate) outlet: Rc<KeyedOutlet<E, K>>,
-    /// The table that [`Input::slot`] speaks of.
-    pub(crate) table: Option<TableId>,
-}
-
-/// A stage of which the table that it updates first becomes known later.
-pub(crate) trait DraftStage {
-    fn finish(self: Box<Self>, table: Option<TableId>) -> Box<dyn ExchangeStage>;
-}
-
-impl<E, K, F> DraftStage for Exchanged<E, K, F>
-where
-    E: Event,
-    K: Key,
-    F: for<'a> Fn(View<'a, E>) -> K + 'static,
-{
-    fn finish(mut self: Box<Self>, table: Option<TableId>) -> Box<dyn ExchangeStage> {
-        self.table = table;
-        self
-    }
 }
 
 impl<E, K, F> ExchangeStage for Exchanged<E, K, F>
@@ -61,10 +41,9 @@ where
                 cause: &input.cause,
                 hash: input.hash,
                 slot: input.slot,
-                table: self.table,
                 emitted: false,
             };
-            self.outlet.send(&key, event, &mut context);
+            self.outlet.send(&key, &event, &mut context);
             // The next input follows only when the outputs of this one have found room.
             if context.emitted && host.blocked() {
                 return index + 1;
@@ -99,7 +78,7 @@ impl<C: Decode> SourceStage for Intake<C> {
                 Split::Frame { start, end, next } => match &self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
                         let mut context = Context::unkeyed(&mut *host, &cause);
-                        self.outlet.send(Lent::Native(event), &mut context);
+                        self.outlet.send(&Lent::Native(event), &mut context);
                         let emitted = context.emitted;
                         done.events += 1;
                         done.bytes += next;
@@ -139,7 +118,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         let archive = value::access::<C::Event>(bytes)
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
         let mut context = Context::unkeyed(host, &cause);
-        self.outlet.send(Lent::Archived { bytes, archive }, &mut context);
+        self.outlet.send(&Lent::Archived { bytes, archive }, &mut context);
         Ok(())
     }
 
@@ -190,7 +169,7 @@ impl<E: Event> Generate for Generator<E> {
             cause.ingress = schedule.due(index);
             cause.origin.position = index;
             let mut context = Context::unkeyed(&mut *host, &cause);
-            self.outlet.send(Lent::Native(event), &mut context);
+            self.outlet.send(&Lent::Native(event), &mut context);
             if context.emitted && host.blocked() {
                 return (index + 1, true);
             }

@@ -3,35 +3,28 @@
 //! Cost: one indirect call for each consumer of a stream; the event itself is passed by reference
 //! to its archive or to the native value (by value it would cost 5–7 ns for 64 bytes).
 
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::codec::Reason;
-use crate::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
+use crate::host::{Cause, Host, NO_SLOT, Route, SinkId};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
-/// An event on its way: read from an archive, or made by an operator.
+/// An event on its way: read from an archive, or made by an operator. Passed by reference: each
+/// copy would read in one piece what was written in several, and wait for it.
 pub(crate) enum Lent<'a, E: Event> {
     Archived { bytes: &'a [u8], archive: &'a Archived<E> },
     Native(&'a E),
 }
 
-impl<E: Event> Clone for Lent<'_, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E: Event> Copy for Lent<'_, E> {}
-
 impl<'a, E: Event> Lent<'a, E> {
     #[inline(always)]
-    pub(crate) fn view(self) -> View<'a, E> {
-        match self {
+    pub(crate) fn view(&self) -> View<'a, E> {
+        match *self {
             Self::Archived { archive, .. } => E::view(archive),
             Self::Native(event) => event.lend(),
         }
@@ -44,9 +37,8 @@ pub(crate) struct Context<'h> {
     pub(crate) cause: &'h Cause,
     /// Hash of the key; meaningful behind an exchange only.
     pub(crate) hash: u64,
-    /// The host's guess at the row in `table`.
+    /// The host's guess at the row in the table that the stage looks up first.
     pub(crate) slot: u32,
-    pub(crate) table: Option<TableId>,
     /// Something left the stage: only then can the host be blocked.
     pub(crate) emitted: bool,
 }
@@ -55,14 +47,20 @@ impl<'h> Context<'h> {
     /// A context for an event that has no key yet.
     #[inline(always)]
     pub(crate) fn unkeyed(host: &'h mut dyn Host, cause: &'h Cause) -> Self {
-        Self { host, cause, hash: 0, slot: NO_SLOT, table: None, emitted: false }
+        Self { host, cause, hash: 0, slot: NO_SLOT, emitted: false }
+    }
+
+    /// The same host and cause, for what runs within.
+    #[inline(always)]
+    pub(crate) fn reborrow(&mut self) -> Context<'_> {
+        Context::unkeyed(&mut *self.host, self.cause)
     }
 
     /// Sends `event` through an exchange.
     #[inline(always)]
-    pub(crate) fn exchange<E: Event>(&mut self, route: Route, event: Lent<'_, E>) {
+    pub(crate) fn exchange<E: Event>(&mut self, route: Route, event: &Lent<'_, E>) {
         self.emitted = true;
-        match event {
+        match *event {
             Lent::Native(event) if E::PLAIN => {
                 let room = self.host.send(route, self.cause, size_of::<Archived<E>>());
                 let written = value::write(event, room);
@@ -125,50 +123,79 @@ const EXCHANGE_BYTES_MAX: usize = 16 << 20;
 /// larger array would cost its zeroing.
 const EXCHANGE_SCRATCH_BYTES: usize = 512;
 
-type Consumer<E> = Box<dyn Fn(Lent<'_, E>, &mut Context<'_>)>;
+/// The consumers of one stream, collected while the application is described and joined into one
+/// call when it is planned: `F` is the call.
+pub(crate) struct Joint<F: ?Sized> {
+    collected: RefCell<Vec<Box<F>>>,
+    joined: OnceCell<Box<F>>,
+}
 
-/// The consumers of one stream. Filled while the application is described, read while it runs.
-pub(crate) struct Outlet<E: Event> {
-    consumers: RefCell<Vec<Consumer<E>>>,
+/// The consumers of a stream.
+pub(crate) type Outlet<E> = Joint<dyn Fn(&Lent<'_, E>, &mut Context<'_>)>;
+
+/// The consumers of a keyed stream.
+pub(crate) type KeyedOutlet<E, K> = Joint<dyn Fn(&K, &Lent<'_, E>, &mut Context<'_>)>;
+
+/// What has to be done once when an application is planned.
+pub(crate) trait Join {
+    fn join(&self);
+}
+
+impl<F: ?Sized> Joint<F> {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { collected: RefCell::new(Vec::new()), joined: OnceCell::new() })
+    }
+
+    fn join_with(&self, all: impl FnOnce(Vec<Box<F>>) -> Box<F>) {
+        let mut collected = self.collected.take();
+        // One consumer is the rule: it is called without a detour.
+        let joined = match collected.len() {
+            1 => collected.remove(0),
+            _ => all(collected),
+        };
+        assert!(self.joined.set(joined).is_ok(), "an application is planned once");
+    }
+
+    #[inline(always)]
+    fn joined(&self) -> &F {
+        self.joined.get().expect("streams run in planned applications only")
+    }
 }
 
 impl<E: Event> Outlet<E> {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { consumers: RefCell::new(Vec::new()) })
-    }
-
-    pub(crate) fn add(&self, consumer: impl Fn(Lent<'_, E>, &mut Context<'_>) + 'static) {
-        self.consumers.borrow_mut().push(Box::new(consumer));
+    pub(crate) fn add(&self, consumer: impl Fn(&Lent<'_, E>, &mut Context<'_>) + 'static) {
+        self.collected.borrow_mut().push(Box::new(consumer));
     }
 
     #[inline(always)]
-    pub(crate) fn send(&self, event: Lent<'_, E>, context: &mut Context<'_>) {
-        for consumer in self.consumers.borrow().iter() {
-            consumer(event, context);
-        }
+    pub(crate) fn send(&self, event: &Lent<'_, E>, context: &mut Context<'_>) {
+        self.joined()(event, context);
     }
 }
 
-type KeyedConsumer<E, K> = Box<dyn Fn(&K, Lent<'_, E>, &mut Context<'_>)>;
-
-/// The consumers of one keyed stream.
-pub(crate) struct KeyedOutlet<E: Event, K> {
-    consumers: RefCell<Vec<KeyedConsumer<E, K>>>,
+impl<E: Event> Join for Outlet<E> {
+    fn join(&self) {
+        self.join_with(|all| {
+            Box::new(move |event, context| all.iter().for_each(|one| one(event, context)))
+        });
+    }
 }
 
 impl<E: Event, K> KeyedOutlet<E, K> {
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { consumers: RefCell::new(Vec::new()) })
-    }
-
-    pub(crate) fn add(&self, consumer: impl Fn(&K, Lent<'_, E>, &mut Context<'_>) + 'static) {
-        self.consumers.borrow_mut().push(Box::new(consumer));
+    pub(crate) fn add(&self, consumer: impl Fn(&K, &Lent<'_, E>, &mut Context<'_>) + 'static) {
+        self.collected.borrow_mut().push(Box::new(consumer));
     }
 
     #[inline(always)]
-    pub(crate) fn send(&self, key: &K, event: Lent<'_, E>, context: &mut Context<'_>) {
-        for consumer in self.consumers.borrow().iter() {
-            consumer(key, event, context);
-        }
+    pub(crate) fn send(&self, key: &K, event: &Lent<'_, E>, context: &mut Context<'_>) {
+        self.joined()(key, event, context);
+    }
+}
+
+impl<E: Event, K: 'static> Join for KeyedOutlet<E, K> {
+    fn join(&self) {
+        self.join_with(|all| {
+            Box::new(move |key, event, context| all.iter().for_each(|one| one(key, event, context)))
+        });
     }
 }

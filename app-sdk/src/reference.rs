@@ -216,6 +216,10 @@ impl Host for Interpreter {
         &mut self.in_flight.back_mut().expect("it was just put there").archive
     }
 
+    fn in_place(&mut self, _: Route, _: &Cause) -> Option<u32> {
+        None
+    }
+
     fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {
         self.outputs.push((sink, bytes.to_vec()));
     }

@@ -28,7 +28,9 @@ pub struct Stream<E: Event> {
 
 impl<E: Event> Stream<E> {
     pub(crate) fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
-        Self { draft, step, outlet: Outlet::new() }
+        let outlet = Outlet::new();
+        draft.borrow_mut().outlets.push(outlet.clone());
+        Self { draft, step, outlet }
     }
 
     fn next<O: Event>(&self, kind: StepKind) -> Stream<O> {
@@ -45,7 +47,7 @@ impl<E: Event> Stream<E> {
         let next = self.next(StepKind::Map);
         let outlet = next.outlet.clone();
         self.outlet.add(move |event, context| {
-            handler(event.view()).each(|made| outlet.send(Lent::Native(made), context));
+            handler(event.view()).each(|made| outlet.send(&Lent::Native(made), context));
         });
         next
     }
@@ -77,7 +79,7 @@ impl<E: Event> Stream<E> {
         self.outlet.add(move |event, context| {
             let mut out = out.borrow_mut();
             handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| outlet.send(Lent::Native(made), context));
+            out.events().iter().for_each(|made| outlet.send(&Lent::Native(made), context));
             out.clear();
         });
         next
@@ -102,15 +104,25 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>) -> K + Send + Sync + 'static,
     {
         let (step, exchange) = self.draft.borrow_mut().exchange(self.step);
-        let outlet = KeyedOutlet::new();
+        let keyed = Keyed::new(self.draft.clone(), step);
+        let outlet = keyed.outlet.clone();
         let key = Rc::new(key);
-        let stage = Exchanged { key: key.clone(), outlet: outlet.clone(), table: None };
+        let stage = Exchanged { key: key.clone(), outlet: outlet.clone() };
         self.draft.borrow_mut().exchange_stage(exchange, stage);
+        let behind = outlet.clone();
         self.outlet.add(move |event, context| {
-            let hash = key(event.view()).hash();
-            context.exchange(Route { exchange, hash }, event);
+            let key = key(event.view());
+            let route = Route { exchange, hash: key.hash() };
+            match context.host.in_place(route, context.cause) {
+                None => context.exchange(route, event),
+                Some(slot) => {
+                    let mut inner = Context { hash: route.hash, slot, ..context.reborrow() };
+                    behind.send(&key, event, &mut inner);
+                    context.emitted |= inner.emitted;
+                }
+            }
         });
-        Keyed { draft: self.draft.clone(), step, outlet }
+        keyed
     }
 
     /// Sends every event through one key: for state about the stream as a whole.
@@ -141,9 +153,15 @@ pub struct Keyed<E: Event, K: Key> {
 }
 
 impl<E: Event, K: Key> Keyed<E, K> {
+    fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
+        let outlet = KeyedOutlet::new();
+        draft.borrow_mut().outlets.push(outlet.clone());
+        Self { draft, step, outlet }
+    }
+
     fn next<O: Event>(&self, kind: StepKind) -> Keyed<O, K> {
         let step = self.draft.borrow_mut().step(kind, &[self.step]);
-        Keyed { draft: self.draft.clone(), step, outlet: KeyedOutlet::new() }
+        Keyed::new(self.draft.clone(), step)
     }
 
     /// Updates the state that `table` keeps for the key of each event.
@@ -160,7 +178,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let outlet = next.outlet.clone();
         self.outlet.add(move |key, event, context| {
             let outputs = table.change(key, context, |state| handler(state, event.view()));
-            outputs.each(|made| outlet.send(key, Lent::Native(made), context));
+            outputs.each(|made| outlet.send(key, &Lent::Native(made), context));
         });
         next
     }
@@ -190,7 +208,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
             if removed {
                 table.remove(slot, context);
             }
-            out.events().iter().for_each(|made| outlet.send(key, Lent::Native(made), context));
+            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
             out.clear();
         });
         next
@@ -205,7 +223,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let next = self.next(StepKind::Map);
         let outlet = next.outlet.clone();
         self.outlet.add(move |key, event, context| {
-            handler(event.view()).each(|made| outlet.send(key, Lent::Native(made), context));
+            handler(event.view()).each(|made| outlet.send(key, &Lent::Native(made), context));
         });
         next
     }
@@ -237,7 +255,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         self.outlet.add(move |key, event, context| {
             let mut out = out.borrow_mut();
             handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| outlet.send(key, Lent::Native(made), context));
+            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
             out.clear();
         });
         next
@@ -286,7 +304,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
 fn encoder<C: Encode>(
     sink: SinkId,
     codec: C,
-) -> impl Fn(Lent<'_, C::Event>, &mut Context<'_>) + 'static {
+) -> impl Fn(&Lent<'_, C::Event>, &mut Context<'_>) + 'static {
     let space = RefCell::new(Vec::new());
     move |event, context| {
         let mut bytes = space.borrow_mut();

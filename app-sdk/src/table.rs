@@ -64,13 +64,13 @@ impl<K: Key, S: State> Table<K, S> {
         handler: impl FnOnce(&mut S) -> R,
     ) -> R {
         let mut rows = self.rows.borrow_mut();
-        if context.slot != NO_SLOT && context.table == Some(self.id) {
-            let epoch = rows.epoch;
-            let row = rows.row_mut(context.slot);
-            if row.holds(key) {
-                row.epoch = epoch;
-                return handler(&mut row.state);
-            }
+        // The guess may be for another table of the stage, or out of date: the key decides.
+        let epoch = rows.epoch;
+        if let Some(row) = rows.try_row_mut(context.slot)
+            && row.holds(key)
+        {
+            row.epoch = epoch;
+            return handler(&mut row.state);
         }
         drop(rows);
         let slot = self.locate(key, context);
@@ -185,6 +185,11 @@ impl<K: Key, S: State> Rows<K, S> {
     #[inline(always)]
     fn row(&self, slot: u32) -> &Row<K, S> {
         &self.chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS]
+    }
+
+    #[inline(always)]
+    fn try_row_mut(&mut self, slot: u32) -> Option<&mut Row<K, S>> {
+        self.chunks.get_mut(slot as usize / CHUNK_ROWS)?.get_mut(slot as usize % CHUNK_ROWS)
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use potoroo_runtime::Producer;
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{Cause, Host, Route, SinkId, TableId};
+use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use potoroo_sdk::plan::{End, Plan};
 use potoroo_sdk::table::TableRows;
 
@@ -58,7 +58,23 @@ impl PartitionMap {
 struct ExchangeRoute {
     level: usize,
     origin: bool,
+    /// The table that is looked up first.
+    table: Option<Lookup>,
+    /// The table whose update is an end.
+    end: Option<TableId>,
 }
+
+/// How an exchange looks up its table.
+#[derive(Clone, Copy, Debug)]
+struct Lookup {
+    table: usize,
+    /// Up to so many rows the table is near enough to be used event by event. Above, events are
+    /// collected, so that their rows can be asked for together.
+    rows_near_max: usize,
+}
+
+/// State of up to so many bytes is taken as near: about what a core's second cache holds.
+const NEAR_BYTES: usize = 1 << 20;
 
 /// Sends what leaves a stage.
 pub struct Router {
@@ -87,6 +103,8 @@ pub struct Router {
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
     pub(super) counts: Counts,
+    /// Latencies that end with this turn: path and ingress.
+    pub(super) ends: Vec<(u16, u64)>,
     /// Path number by table and source: for ends in tables. Paths that cannot occur have none.
     table_paths: Vec<Vec<u16>>,
 }
@@ -109,6 +127,11 @@ impl Router {
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
             level: exchange.level as usize,
             origin: exchange.origin,
+            table: exchange.table.map(|table| Lookup {
+                table: table.0 as usize,
+                rows_near_max: NEAR_BYTES / plan.tables[table.0 as usize].rows.row_bytes(),
+            }),
+            end: exchange.end,
         };
         let ring_max = parts.outbound.iter().flatten().map(Producer::frame_bytes_max).min();
         Self {
@@ -129,12 +152,20 @@ impl Router {
             outputs: parts.outputs,
             letters: parts.letters,
             counts: Counts::new(plan),
+            ends: Vec::with_capacity(1024),
             table_paths: table_paths(plan),
         }
     }
 
     pub(super) fn output_level(&self) -> usize {
         self.output_level
+    }
+
+    /// Notes that what `causes` caused has come to its end in `table`.
+    #[inline]
+    pub(super) fn end<'a>(&mut self, table: TableId, causes: impl Iterator<Item = &'a Cause>) {
+        let paths = &self.table_paths[table.0 as usize];
+        self.ends.extend(causes.map(|cause| (paths[cause.source.0 as usize], cause.ingress)));
     }
 
     /// The path from `cause` to an end in `table`.
@@ -281,12 +312,37 @@ fn lane_append<'a>(
 impl Host for Router {
     #[inline]
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
-        let ExchangeRoute { level, origin } = self.exchanges[route.exchange.0 as usize];
+        let ExchangeRoute { level, origin, .. } = self.exchanges[route.exchange.0 as usize];
         let header =
             Header { edge: Edge::Exchange(route.exchange.0), hash: route.hash, cause: *cause };
         let to = self.map.owner(route.hash);
         let bytes = Header::frame_bytes(origin, bytes);
         header.write(origin, self.append(to, level, bytes, cause))
+    }
+
+    #[inline]
+    fn in_place(&mut self, route: Route, cause: &Cause) -> Option<u32> {
+        let exchange = &self.exchanges[route.exchange.0 as usize];
+        // What waits for this core at the level, or has no room further on, comes first.
+        let in_turn = self.local[exchange.level].is_empty() && self.waiting == 0 && !self.blocked;
+        if !in_turn || self.map.owner(route.hash) != self.core {
+            return None;
+        }
+        let slot = match exchange.table {
+            None => NO_SLOT,
+            Some(Lookup { table, rows_near_max }) => {
+                let index = &self.indexes[table];
+                if index.count() > rows_near_max {
+                    return None;
+                }
+                index.first(route.hash).unwrap_or(NO_SLOT)
+            }
+        };
+        if let Some(table) = exchange.end {
+            let path = self.table_path(cause, table);
+            self.ends.push((path, cause.ingress));
+        }
+        Some(slot)
     }
 
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]) {

@@ -62,23 +62,15 @@ impl Frames for Local {
     }
 }
 
-/// Latencies that end with this turn: path and ingress.
-pub(super) type Ends = Vec<(u16, u64)>;
-
 /// Processes frames until none is left, the router is blocked or the turn's share is used up.
 /// Returns how many.
-pub(super) fn drain<F: Frames>(
-    plan: &Plan,
-    router: &mut Router,
-    frames: &mut F,
-    ends: &mut Ends,
-) -> usize {
+pub(super) fn drain<F: Frames>(plan: &Plan, router: &mut Router, frames: &mut F) -> usize {
     let mut total = 0;
     router.begin();
     while total < LANE_FRAMES_PER_TURN && !router.blocked() {
         let Some((frame, _)) = frames.frame_at(frames.first()) else { break };
         let done = match Header::read(frame).0.edge {
-            Edge::Exchange(id) => drain_run(&plan.exchanges[id as usize], id, router, frames, ends),
+            Edge::Exchange(id) => drain_run(&plan.exchanges[id as usize], id, router, frames),
             Edge::Output(_) => drain_outputs(router, frames),
         };
         if done == 0 {
@@ -96,7 +88,6 @@ fn drain_run<F: Frames>(
     id: u16,
     router: &mut Router,
     frames: &mut F,
-    ends: &mut Ends,
 ) -> usize {
     let mut inputs = ArrayVec::<Input<'_>, RUN_FRAMES>::new();
     let mut places = ArrayVec::<F::Place, RUN_FRAMES>::new();
@@ -120,9 +111,7 @@ fn drain_run<F: Frames>(
     }
     let done = exchange.stage.batch(&inputs, router);
     if let Some(table) = exchange.end {
-        let inputs = inputs[..done].iter();
-        let path = |input: &Input<'_>| router.table_path(&input.cause, table);
-        ends.extend(inputs.map(|input| (path(input), input.cause.ingress)));
+        router.end(table, inputs[..done].iter().map(|input| &input.cause));
     }
     if done > 0 {
         let place = places[done - 1];

@@ -23,7 +23,7 @@ use super::ingress::{Generated, Inlet};
 use super::letters::Letters;
 use super::outputs::Outputs;
 use super::route::{PartitionMap, Parts, Router};
-use super::shard::{self, Ends};
+use super::shard;
 use super::tally::{Counts, Tally};
 
 /// Tables are counted once in so many turns: it asks each table.
@@ -63,7 +63,6 @@ pub struct Core {
     /// Inlets that have ended and were not yet taken away.
     pub(super) ended: Vec<usize>,
     pub(super) generated: Vec<Generated>,
-    pub(super) ends: Ends,
     pub(super) tally: Arc<Tally>,
     pub(super) inlet_bytes: usize,
     pub(super) outlet_bytes: usize,
@@ -102,7 +101,6 @@ impl Core {
             ready: VecDeque::with_capacity(64),
             ended: Vec::new(),
             generated: Vec::new(),
-            ends: Vec::with_capacity(1024),
             tally: config.tally,
             inlet_bytes: config.inlet_bytes,
             outlet_bytes: config.outlet_bytes,
@@ -141,7 +139,7 @@ impl Core {
     #[inline]
     fn record(&mut self, now: Nanos) {
         let paths = &self.tally.paths;
-        for (path, ingress) in self.ends.drain(..) {
+        for (path, ingress) in self.router.ends.drain(..) {
             paths[path as usize].record(now.0.saturating_sub(ingress));
         }
         self.router.outputs.take_out(|path, ingress| {
@@ -162,7 +160,7 @@ impl Core {
             if lane.is_empty() || !(output || self.router.admits(level)) {
                 continue;
             }
-            let done = shard::drain(&self.plan, &mut self.router, lane, &mut self.ends);
+            let done = shard::drain(&self.plan, &mut self.router, lane);
             self.router.counts.frames_received += done as u64;
             work += done;
         }
@@ -173,7 +171,7 @@ impl Core {
         let mut work = 0;
         while !self.router.local[level].is_empty() && self.router.admits(level) {
             let mut local = std::mem::take(&mut self.router.local[level]);
-            work += shard::drain(&self.plan, &mut self.router, &mut local, &mut self.ends);
+            work += shard::drain(&self.plan, &mut self.router, &mut local);
             self.router.local[level] = local;
         }
         self.router.counts.frames_local += work as u64;
@@ -223,6 +221,7 @@ impl Core {
         self.router.counts.turns_blocked += 1;
         let Router { outputs, counts, .. } = &mut self.router;
         outputs.count_waits(counts);
+        self.tally.write(counts);
     }
 
     /// Tells the control plane what was done.

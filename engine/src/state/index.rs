@@ -15,6 +15,8 @@
 //! Cost: one line for a lookup; 16 bytes per key at four keys per bucket; each insertion beyond
 //! that splits one bucket, and each 256th split allocates 16 KiB.
 
+use super::intrinsics::equal_bits;
+
 /// Finds slots by hash. Never compares keys: the caller does.
 pub struct Index {
     segments: Vec<Box<[Bucket]>>,
@@ -52,11 +54,10 @@ const _: () = assert!(size_of::<Bucket>() == 64 && align_of::<Bucket>() == 64);
 impl Bucket {
     const EMPTY: Self = Self { tags: [0; 8], slots: [NONE; 8] };
 
-    /// The lowest bit of byte `i` tells whether entry `i` has `tag`: a form that compilers turn
-    /// into three vector operations.
+    /// Bit `i` tells whether entry `i` has `tag`.
     #[inline(always)]
-    fn matches(&self, tag: u32) -> u64 {
-        u64::from_le_bytes(self.tags.map(|known| u8::from(known == tag)))
+    fn matches(&self, tag: u32) -> u32 {
+        equal_bits(&self.tags, tag)
     }
 }
 
@@ -122,7 +123,7 @@ impl Index {
         let bucket = self.main(bucket);
         let found = bucket.matches(tag_of(hash));
         if found != 0 {
-            return Some(bucket.slots[found.trailing_zeros() as usize / 8]);
+            return Some(bucket.slots[found.trailing_zeros() as usize & 7]);
         }
         match bucket.slots[LINK] {
             NONE => None,

@@ -4,7 +4,7 @@
 //! numbers only.
 
 mod index;
-mod prefetch;
+mod intrinsics;
 
 pub use index::Index;
-pub use prefetch::prefetch;
+pub use intrinsics::prefetch;

@@ -9,7 +9,7 @@ const ALLOWED: [(&str, &str); 8] = [
     ("runtime/src/clock.rs", "reads the time stamp counter"),
     ("runtime/src/poller.rs", "the kernel reads and writes buffers of the uring"),
     ("runtime/src/poller/", "the kernel reads and writes buffers of the uring"),
-    ("engine/src/state/prefetch.rs", "asks for a cache line ahead of its use"),
+    ("engine/src/state/intrinsics.rs", "vector compare and prefetch are processor instructions"),
     ("bench/src/place.rs", "real-time scheduling has no safe binding"),
     ("tests/tests/ring_loom.rs", "the model's memory stands in for that of a ring"),
     ("tests/tests/allocations/", "a counting allocator implements an unsafe trait"),
