@@ -49,7 +49,7 @@ fn random_topology(seed: u64, sources: u8, clients: usize) -> Topology {
 
 #[test]
 fn random_applications_with_one_connection() {
-    each_seed("random_applications_with_one_connection", 200, |seed| {
+    each_seed("random_applications_with_one_connection", 400, |seed| {
         let scripts = Workload::plain(1, 120).scripts(seed);
         let deployment = Deployment::tiny(CORES[seed as usize % 4], seed);
         simulate(&random_topology(seed, 1, 1), &deployment, &scripts);
@@ -58,7 +58,7 @@ fn random_applications_with_one_connection() {
 
 #[test]
 fn random_applications_with_several_sources_and_connections() {
-    each_seed("random_applications_with_several_sources_and_connections", 200, |seed| {
+    each_seed("random_applications_with_several_sources_and_connections", 400, |seed| {
         let (sources, clients) = (1 + (seed % 3) as u8, 1 + seed as usize / 3 % 4);
         let workload = Workload { clients, ..Workload::plain(sources, 60) };
         let deployment = Deployment::tiny(CORES[seed as usize / 7 % 4], seed);
@@ -68,7 +68,7 @@ fn random_applications_with_several_sources_and_connections() {
 
 #[test]
 fn bad_input_and_broken_connections_lose_nothing_else() {
-    each_seed("bad_input_and_broken_connections_lose_nothing_else", 200, |seed| {
+    each_seed("bad_input_and_broken_connections_lose_nothing_else", 400, |seed| {
         let (sources, clients) = (1 + (seed % 2) as u8, 1 + seed as usize / 2 % 5);
         let cuts = !seed.is_multiple_of(3);
         let workload = Workload { clients, garbage: true, cuts, ..Workload::plain(sources, 60) };
