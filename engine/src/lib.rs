@@ -1,9 +1,23 @@
-//! Stateful event processing at microsecond latency.
+//! Stateful event processing at microsecond latency, on the pinned cores of one machine.
 //!
-//! The engine executes an [`Application`](prelude::Application) on cores: `flow` moves events and
-//! `state` remembers, both hot; `control` decides and `connect` talks to the world, both cold.
+//! The engine executes an [`Application`](prelude::Application), which says what to compute and
+//! never where. Each core owns some partitions of the keys; events travel to the owner of their
+//! key over rings, and what is full pushes back to the sources. State lives in memory and ends
+//! with the process.
 //!
-//! An application's `main` calls [`main`]; a program that embeds one calls [`run`].
+//! ```text
+//!   flow       moves events                 hot
+//!   state      finds the row of a key       hot
+//!   control    decides, reports, stops      cold
+//!   connect    sources and sinks by URL     cold, but for its driver
+//! ```
+//!
+//! An application's `main` calls [`main`](fn@main), a program that embeds one calls [`run`]. Most
+//! applications need nothing else but the [`prelude`].
+//!
+//! Promises: nothing on the event path allocates once every key is known, locks, logs, or reads a
+//! clock, but for what an application's own handlers and codecs do. Must never contain: types of
+//! the runtime's executor or kernel queues; `unsafe`, but for the processor hints in `state`.
 #![deny(unsafe_code)]
 
 pub mod connect;
