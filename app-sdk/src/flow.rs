@@ -56,6 +56,16 @@ impl<'h> Context<'h> {
         Context::unkeyed(&mut *self.host, self.cause)
     }
 
+    /// Whether an event can be run here and now. Only one whose size is known: others are archived
+    /// first, so that whether they are too long depends on no host.
+    #[inline(always)]
+    pub(crate) fn in_place<E: Event>(&mut self, route: Route) -> Option<u32> {
+        if !E::PLAIN {
+            return None;
+        }
+        self.host.in_place(route, self.cause, size_of::<Archived<E>>())
+    }
+
     /// Sends `event` through an exchange.
     #[inline(always)]
     pub(crate) fn exchange<E: Event>(&mut self, route: Route, event: &Lent<'_, E>) {

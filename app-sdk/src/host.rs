@@ -93,9 +93,10 @@ pub trait Host {
     /// caller fills before it does anything else with the host.
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
-    /// Asks whether an event for `route` can be run at once by who asks, instead of being sent.
-    /// `Some` obliges to run it; it holds the row that [`Input::slot`] would.
-    fn in_place(&mut self, route: Route, cause: &Cause) -> Option<u32>;
+    /// Asks whether an event for `route`, whose archive would take `bytes`, can be run at once by
+    /// who asks, instead of being sent. `Some` obliges to run it; it holds the row that
+    /// [`Input::slot`] would.
+    fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32>;
 
     /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]);

@@ -216,7 +216,7 @@ impl Host for Interpreter {
         &mut self.in_flight.back_mut().expect("it was just put there").archive
     }
 
-    fn in_place(&mut self, _: Route, _: &Cause) -> Option<u32> {
+    fn in_place(&mut self, _: Route, _: &Cause, _: usize) -> Option<u32> {
         None
     }
 

@@ -113,7 +113,7 @@ impl<E: Event> Stream<E> {
         self.outlet.add(move |event, context| {
             let key = key(event.view());
             let route = Route { exchange, hash: key.hash() };
-            match context.host.in_place(route, context.cause) {
+            match context.in_place::<E>(route) {
                 None => context.exchange(route, event),
                 Some(slot) => {
                     let mut inner = Context { hash: route.hash, slot, ..context.reborrow() };

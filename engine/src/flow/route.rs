@@ -321,8 +321,11 @@ impl Host for Router {
     }
 
     #[inline]
-    fn in_place(&mut self, route: Route, cause: &Cause) -> Option<u32> {
+    fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32> {
         let exchange = &self.exchanges[route.exchange.0 as usize];
+        if Header::frame_bytes(exchange.origin, bytes) > self.frame_bytes_max {
+            return None;
+        }
         // What waits for this core at the level, or has no room further on, comes first.
         let in_turn = self.local[exchange.level].is_empty() && self.waiting == 0 && !self.blocked;
         if !in_turn || self.map.owner(route.hash) != self.core {
