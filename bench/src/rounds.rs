@@ -24,6 +24,8 @@ pub struct Scale {
     pub rest: Duration,
     /// Larger key counts are left out.
     pub keys_max: u64,
+    /// New keys that come in while the length of turns is measured.
+    pub growth_keys: u64,
 }
 
 impl Scale {
@@ -35,6 +37,7 @@ impl Scale {
             raw_slice: Duration::from_millis(40),
             rest: Duration::from_millis(200),
             keys_max: u64::MAX,
+            growth_keys: 2_000_000,
         }
     }
 
@@ -46,10 +49,11 @@ impl Scale {
             raw_slice: Duration::from_millis(15),
             rest: Duration::from_millis(40),
             keys_max: 1_000_000,
+            growth_keys: 2_000_000,
         }
     }
 
-    /// For tests: everything runs once and proves its checksum.
+    /// Without meaning as a measurement: everything runs once and proves its checksum.
     pub fn toy() -> Self {
         Self {
             rounds: 1,
@@ -57,6 +61,7 @@ impl Scale {
             raw_slice: Duration::from_millis(1),
             rest: Duration::ZERO,
             keys_max: 10_000,
+            growth_keys: 10_000,
         }
     }
 }
