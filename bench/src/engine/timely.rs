@@ -1,8 +1,9 @@
 //! Timely dataflow with two workers: fed on worker 0, all keys owned by worker 1.
 //!
 //! Kept as fast as we know how: at a fixed rate an epoch for what is due (only the end of an epoch
-//! sends a partly filled buffer on), at full speed one epoch for the whole slice, typed channels instead of serialised ones, workers that spin instead of
-//! parking, flow control by a bare counter instead of a probe.
+//! sends a partly filled buffer on), at full speed one epoch for the whole slice, typed channels
+//! instead of serialised ones, workers that spin instead of parking, flow control by a bare
+//! counter instead of a probe.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! quote:     len 42 | 2 | symbol 4 | time 21 | bid 8 | offer 8                            46 B
-//! order:     len 53 | 1 | side | account 4 | id 6 | symbol 4 | quantity 8 | price 8 | time 21   57 B
+//! order:     len 53 | 1 | side | account 4 | id 6 | symbol 4 | quantity 8 | price 8 | time 21
+//!                                                                                         57 B
 //! rejection: len 55 | side | account 4 | id 6 | symbol 4 | 4 × 8 | time 8                 59 B
 //! ```
 //! Numbers are big-endian, texts are ASCII.

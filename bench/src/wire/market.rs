@@ -25,7 +25,7 @@ pub fn program() -> Result<PathBuf> {
     let program = folder.join("examples").join(EXAMPLE);
     ensure!(
         program.exists(),
-        "{} is missing: build it with `cargo build --release --package potoroo --example {EXAMPLE}`",
+        "{} is missing: run this with `cargo run --release --package potoroo-bench`",
         program.display()
     );
     Ok(program)
