@@ -2,9 +2,12 @@
 
 mod support;
 
+use std::io::{PipeWriter, pipe};
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{App, Scratch, get, named, wait_for_status};
+use support::{App, Scratch, example, get, named, wait_for_status};
 
 const MARKET: &str = "market_spread";
 
@@ -188,4 +191,39 @@ fn exit_codes_tell_usage_from_configuration() {
     App::start(MARKET, "--idle busy").finish().refused(2, &["`spin`, `adaptive` or `park`"]);
     let unknown = "--source trades=gen:quotes --sink rejections=null:";
     App::start(MARKET, unknown).finish().refused(1, &["no source `trades`", "`orders`"]);
+}
+
+/// A pipe that nobody reads any more.
+fn closed() -> PipeWriter {
+    pipe().expect("a descriptor").1
+}
+
+/// Runs an example whose standard output nobody reads. Returns its exit code and its log.
+fn unread(name: &str, arguments: &str, log: Stdio) -> (Option<i32>, String) {
+    let mut command = Command::new(example(name));
+    command.args(arguments.split_whitespace()).stdin(Stdio::null()).stdout(closed());
+    let output = command.stderr(log).output().expect("the example is built");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_reader_that_went_away_aborts_nothing() {
+    for arguments in ["--help", "--check", "--seconds 1 --cores 0 --report json"] {
+        let (code, log) = unread(MARKET, arguments, Stdio::piped());
+        assert_eq!(code, Some(0), "{arguments}: {log}");
+        assert!(!log.contains("panicked"), "{arguments}: {log}");
+    }
+    let (code, _) = unread(MARKET, "--seconds 1 --cores 0", closed().into());
+    assert_eq!(code, Some(0), "nobody reads standard error either");
+    let (code, _) = unread(MARKET, "--source orders=gen:orders", closed().into());
+    assert_eq!(code, Some(1), "nobody reads why");
+}
+
+#[test]
+fn a_sink_that_nobody_reads_ends_the_process() {
+    let arguments = "--source lines=gen:lines --sink counts=stdout: --cores 0 --no-progress";
+    let (code, log) = unread("word_count", arguments, Stdio::piped());
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("sink `counts` cannot be written"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
 }

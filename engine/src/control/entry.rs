@@ -1,5 +1,6 @@
 //! The command line that every application gets.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use potoroo_sdk::Application;
 use super::check::{describe, guarantees};
 use super::cli::Arguments;
 use super::config::Report;
+use super::console;
 use super::error::Error;
 use super::exit::Exit;
 use super::launch::{StopRequest, complete};
@@ -39,7 +41,7 @@ pub fn main_with(
     match execute(arguments, application) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            console::note(format_args!("error: {error}"));
             Exit::Refused.into()
         }
     }
@@ -49,28 +51,40 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let plan = application().plan()?;
     let config = complete(&plan, arguments.config()?)?;
     if config.check {
-        print!("{}", describe(&plan, &config));
-        return Ok(Exit::Done);
+        return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
     }
     for line in guarantees(&plan, &config) {
-        eprintln!("{line}");
+        console::note(line);
     }
     let report = config.report;
     let request = StopRequest::default();
     catch_signals(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
     for (name, address) in running.all_listening() {
-        eprintln!("source `{name}` listens on {address}");
+        console::note(format_args!("source `{name}` listens on {address}"));
     }
     if let Some(address) = running.admin() {
-        eprintln!("admin port listens on {address}");
+        console::note(format_args!("admin port listens on {address}"));
     }
     let summary = running.wait()?;
-    match report {
-        Report::Text => println!("{}", summary.text()),
-        Report::Json => println!("{}", summary.json()),
+    let exit = if summary.snapshot.undelivered == 0 { Exit::Done } else { Exit::Undelivered };
+    Ok(match report {
+        Report::Text => answer(summary.text(), exit),
+        Report::Json => answer(summary.json(), exit),
+    })
+}
+
+/// Writes `text` to standard output. Returns `exit`, or that not even the text could be delivered.
+fn answer(text: impl Display, exit: Exit) -> Exit {
+    match console::answer(text) {
+        Ok(()) => exit,
+        Err(error) => {
+            console::note(format_args!(
+                "error: standard output cannot be written: {error}; send it elsewhere"
+            ));
+            Exit::Undelivered
+        }
     }
-    Ok(if summary.snapshot.undelivered == 0 { Exit::Done } else { Exit::Undelivered })
 }
 
 /// SIGINT and SIGTERM ask to stop; a second one ends the process at once.

@@ -14,6 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use super::admin::{self, AdminHandle};
 use super::bill::{Bill, memory_available};
 use super::config::{Config, Facts};
+use super::console;
 use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::reactor::CoreReactor;
@@ -48,7 +49,7 @@ pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
     let facts = Facts { application: &plan.name, sources: &sources, sinks: &sinks };
     let ready = config.complete(&facts)?;
     if let Some(notice) = ready.notice {
-        eprintln!("{notice}");
+        console::note(notice);
     }
     Ok(ready.config)
 }

@@ -27,6 +27,8 @@ pub fn init() {
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(io::stderr)
+            // It would tell on standard error that standard error is closed, by a panic.
+            .log_internal_errors(false)
             .finish();
         // Refused only when somebody else's subscriber is set: theirs decides then.
         let ours = tracing::subscriber::set_global_default(subscriber).is_ok();

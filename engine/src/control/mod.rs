@@ -5,6 +5,7 @@ pub mod bill;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod console;
 mod edges;
 pub mod entry;
 pub mod error;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use potoroo_runtime::{Clock, Host};
 
 use super::config::Config;
+use super::console;
 use super::error::Error;
 use super::launch::{Notices, StopRequest};
 use super::logging::Limiter;
@@ -257,8 +258,8 @@ impl Supervisor {
         let now = self.watch.status().snapshot;
         let line = progress_line(&self.shown.1, &now);
         match terminal {
-            true => eprint!("\r\x1b[K{line}"),
-            false => eprintln!("{line}"),
+            true => console::renew(line),
+            false => console::note(line),
         }
         self.shown = (Instant::now(), now);
     }
