@@ -114,6 +114,9 @@ impl Producer {
         }
         self.commit_word(place.start, place.bytes);
         self.tail = place.end;
+        if place.end + OWN_NEAR_BYTES > self.owned {
+            self.own_far_lines();
+        }
         // What was reserved before would lie in this frame.
         self.reserved_bytes = 0;
         Some(self.memory.body_mut(&place))
@@ -178,8 +181,17 @@ impl Producer {
             self.memory.store_length(line, 0);
             line += LINE_BYTES;
         }
+        self.own_far_lines();
+    }
+
+    /// A batch may be longer than the lines taken when the last one was published: then more are
+    /// taken on the way.
+    #[inline]
+    fn own_far_lines(&mut self) {
+        let free_end = (self.head + self.capacity) & !(LINE_BYTES - 1);
+        let next_line = (self.tail & !(LINE_BYTES - 1)) + LINE_BYTES;
         let far_end = (next_line + OWN_FAR_BYTES).min(free_end);
-        line = self.owned.max(next_line);
+        let mut line = self.owned.max(next_line);
         while line < far_end {
             self.memory.store_length(line, 0);
             line += LINE_BYTES;
