@@ -227,3 +227,20 @@ fn a_sink_that_nobody_reads_ends_the_process() {
     assert!(log.contains("sink `counts` cannot be written"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
 }
+
+/// A generator that is asked for more than any machine can do: what it owes at the end is told.
+#[test]
+fn events_that_were_due_and_not_made_are_counted() {
+    let arguments = "--source numbers=gen:numbers?rate=1000000000 --sink windows=null: --cores 0 \
+                     --seconds 1";
+    let report = App::start("sequence_windows", &format!("{arguments} --report json")).finish();
+    let report = report.report();
+    let numbers = named(&report, "sources", "numbers");
+    assert!(numbers["overdue"].as_u64() > Some(0), "{numbers}");
+    let ended = App::start("sequence_windows", arguments).finish();
+    assert!(ended.out.contains("events of numbers were due before the stop"), "{}", ended.out);
+    let all = "--source numbers=gen:numbers?rate=50000&count=1000 --sink windows=null: --cores 0 \
+               --report json";
+    let report = App::start("sequence_windows", all).finish().report();
+    assert_eq!(named(&report, "sources", "numbers")["overdue"], 0);
+}

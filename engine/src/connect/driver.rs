@@ -184,7 +184,10 @@ impl Driver {
             Command::SourcesComplete => core.set_open_sources(false),
             Command::StopSources => self.stop_sources(core),
             Command::Finish => self.finishing = true,
-            Command::Abandon => self.abandoned = true,
+            Command::Abandon => {
+                core.count_overdue(self.now);
+                self.abandoned = true;
+            }
         }
     }
 
@@ -218,6 +221,7 @@ impl Driver {
 
     fn stop_sources(&mut self, core: &mut Core) {
         self.stopped = true;
+        core.count_overdue(self.now);
         core.stop_sources();
         for link in self.links.iter_mut().flatten() {
             link.ended = true;

@@ -62,6 +62,9 @@ pub struct SourceSummary {
     pub bytes: u64,
     /// Frames that could not be understood: dead letters.
     pub refused: u64,
+    /// Events of a generator that were due before it was stopped, and not made: they are in no
+    /// latency. 0 while it runs.
+    pub overdue: u64,
 }
 
 /// What left through one sink or reply.
@@ -172,7 +175,8 @@ impl Summary {
     /// ```json
     /// {"application":"", "host":"", "seconds":0.0, "cores":0, "idle":"", "stop":"",
     ///  "events":0, "events_per_second":0.0,
-    ///  "sources":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "refused":0}],
+    ///  "sources":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "refused":0,
+    ///              "overdue":0}],
     ///  "sinks":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "waits":0}],
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
@@ -214,11 +218,12 @@ pub(super) fn example() -> Snapshot {
     for micros in 1..=1000u64 {
         latency.record(micros * 1000).expect("it resizes");
     }
-    let source = |name: &str, events, bytes, refused| SourceSummary {
+    let source = |name: &str, events, bytes, (refused, overdue)| SourceSummary {
         name: name.to_string(),
         events,
         bytes,
         refused,
+        overdue,
     };
     let path = |end: &str, label: &str, latency: Histogram<u64>| PathSummary {
         source: "orders".to_string(),
@@ -233,7 +238,10 @@ pub(super) fn example() -> Snapshot {
         seconds: 10.0,
         cores: 2,
         idle: Idle::Adaptive,
-        sources: vec![source("orders", 1_000_000, 57_000_000, 0), source("quotes", 500, 23_000, 3)],
+        sources: vec![
+            source("orders", 1_000_000, 57_000_000, (0, 5)),
+            source("quotes", 500, 23_000, (3, 0)),
+        ],
         sinks: vec![SinkSummary {
             name: "rejections".to_string(),
             events: 1000,

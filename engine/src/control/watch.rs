@@ -80,6 +80,7 @@ impl Watch {
             events: sum(&|counts| counts.sources[index].events),
             bytes: sum(&|counts| counts.sources[index].bytes),
             refused: sum(&|counts| counts.sources[index].refused),
+            overdue: sum(&|counts| counts.sources[index].overdue),
         };
         let sink = |(index, name): (usize, &String)| SinkSummary {
             name: name.clone(),

@@ -40,6 +40,8 @@ pub struct Inlet {
     /// The waiting bytes are a partial frame: only more bytes help.
     starved: bool,
     ended: bool,
+    /// Nothing more is read, though more might come.
+    stopped: bool,
     ending: Option<Ending>,
 }
 
@@ -60,6 +62,7 @@ impl Inlet {
             archives: false,
             starved: true,
             ended: false,
+            stopped: false,
             ending: None,
         }
     }
@@ -118,6 +121,13 @@ impl Inlet {
         self.starved = false;
     }
 
+    /// Nothing more is read: it ends behind its last whole frame. The beginning of another is
+    /// neither an event nor bad, but not yet read.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.starved = false;
+    }
+
     /// How it ended, when it has; then it can be removed.
     pub fn ending(&self) -> Option<Ending> {
         self.ending
@@ -141,11 +151,15 @@ impl Inlet {
         };
         self.start += done.bytes;
         self.position += done.bytes as u64;
-        let mut counts =
-            SourceCounts { events: done.events, bytes: done.bytes as u64, refused: done.refused };
+        let mut counts = SourceCounts {
+            events: done.events,
+            bytes: done.bytes as u64,
+            refused: done.refused,
+            ..SourceCounts::default()
+        };
         match done.stop {
             Stop::Limit | Stop::Blocked => {}
-            Stop::More(_) if self.ended => self.ending = Some(Ending::Ended),
+            Stop::More(_) if self.ended || self.stopped => self.ending = Some(Ending::Ended),
             Stop::More(needed) => counts.refused += self.starve(needed, cause, host),
             Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
         }
@@ -242,6 +256,15 @@ impl Generated {
         self.count = self.next;
     }
 
+    /// Events that are due at `now` and not made.
+    pub(super) fn overdue(&self, now: Nanos) -> u64 {
+        // As fast as possible means due when made; and nothing is due before the first turn.
+        if self.schedule.start == 0 || self.schedule.rate == 0 {
+            return 0;
+        }
+        self.schedule.count_due(now.0).min(self.count).saturating_sub(self.next)
+    }
+
     /// When the next event is due.
     pub(super) fn due(&self) -> Option<Nanos> {
         (!self.ended()).then(|| Nanos(self.schedule.due(self.next)))
@@ -266,5 +289,43 @@ impl Generated {
             self.count = next;
         }
         made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Generate for Nothing {
+        fn emit(
+            &mut self,
+            indices: Range<u64>,
+            _: &Schedule,
+            _: Cause,
+            _: &mut dyn Host,
+        ) -> (u64, bool) {
+            (indices.end, true)
+        }
+    }
+
+    fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
+        let mut generated = Generated::new(SourceId(0), 1, Box::new(Nothing), rate, count);
+        generated.schedule.start = start;
+        generated.next = next;
+        generated
+    }
+
+    #[test]
+    fn overdue_is_what_was_due_and_not_made() {
+        let second = Nanos(1_000_000_001);
+        assert_eq!(generated(1000, u64::MAX, 1, 100).overdue(second), 901);
+        assert_eq!(generated(1000, u64::MAX, 1, 1001).overdue(second), 0);
+        assert_eq!(generated(1000, 500, 1, 100).overdue(second), 400, "no more than its count");
+        assert_eq!(generated(0, u64::MAX, 1, 100).overdue(second), 0, "due when they are made");
+        assert_eq!(generated(1000, u64::MAX, 0, 0).overdue(second), 0, "it has not begun");
     }
 }

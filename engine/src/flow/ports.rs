@@ -50,19 +50,19 @@ impl Core {
     /// The first `bytes` of [`inlet_room`](Self::inlet_room) were filled at `now`.
     #[inline]
     pub fn inlet_filled(&mut self, id: ConnectionId, bytes: usize, now: Nanos) {
-        let inlet = self.inlet(id);
-        let was_ready = inlet.ready();
-        inlet.filled(bytes, now);
-        if !was_ready && inlet.ready() {
-            self.ready.push_back(id.inlet());
-        }
+        self.change_inlet(id, |inlet| inlet.filled(bytes, now));
     }
 
     /// No byte will follow at an inlet.
     pub fn inlet_end(&mut self, id: ConnectionId) {
+        self.change_inlet(id, Inlet::end);
+    }
+
+    /// Changes an inlet, and lists it when that has given the core something to do with it.
+    fn change_inlet(&mut self, id: ConnectionId, change: impl FnOnce(&mut Inlet)) {
         let inlet = self.inlet(id);
         let was_ready = inlet.ready();
-        inlet.end();
+        change(inlet);
         if !was_ready && inlet.ready() {
             self.ready.push_back(id.inlet());
         }
@@ -133,13 +133,23 @@ impl Core {
         self.told_quiet = false;
     }
 
-    /// Ends all generators, and all inlets behind what they have read.
+    /// Counts what the generators should have made until `now` and have not. Before they are ended:
+    /// an event that is never made has no latency, and would make the figures look better than
+    /// they are.
+    pub fn count_overdue(&mut self, now: Nanos) {
+        for generated in &self.generated {
+            let counts = &mut self.router.counts.sources[generated.source().0 as usize];
+            counts.overdue += generated.overdue(now);
+        }
+    }
+
+    /// Ends all generators, and all inlets behind the last whole frame that they have read.
     pub fn stop_sources(&mut self) {
         self.generated.iter_mut().for_each(Generated::end);
         self.generated.clear();
         for slot in 0..self.inlets.len() {
             if let Some(inlet) = &self.inlets[slot] {
-                self.inlet_end(ConnectionId(inlet.connection()));
+                self.change_inlet(ConnectionId(inlet.connection()), Inlet::stop);
             }
         }
         self.set_open_sources(false);

@@ -16,6 +16,8 @@ pub struct SourceCounts {
     pub bytes: u64,
     /// Frames refused.
     pub refused: u64,
+    /// Events that were due before their generator was ended, and not made.
+    pub overdue: u64,
 }
 
 /// Counters of one sink on one core.
@@ -78,7 +80,8 @@ impl Counts {
             take(value);
         }
         for source in &self.sources {
-            [source.events, source.bytes, source.refused].into_iter().for_each(&mut take);
+            let SourceCounts { events, bytes, refused, overdue } = *source;
+            [events, bytes, refused, overdue].into_iter().for_each(&mut take);
         }
         for sink in &self.sinks {
             [sink.events, sink.bytes, sink.waits].into_iter().for_each(&mut take);
@@ -106,7 +109,7 @@ impl Tally {
     // cold: at start
     pub fn new(plan: &Plan) -> Self {
         let shape = (plan.sources.len(), plan.sinks.len(), plan.tables.len());
-        let cells = CORE_CELLS + 3 * shape.0 + 3 * shape.1 + 2 * shape.2;
+        let cells = CORE_CELLS + 4 * shape.0 + 3 * shape.1 + 2 * shape.2;
         Self {
             cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             shape,
@@ -148,7 +151,12 @@ impl Tally {
             replies_lost: next(),
             turn_ns_max: next(),
             sources: (0..sources)
-                .map(|_| SourceCounts { events: next(), bytes: next(), refused: next() })
+                .map(|_| SourceCounts {
+                    events: next(),
+                    bytes: next(),
+                    refused: next(),
+                    overdue: next(),
+                })
                 .collect(),
             sinks: (0..sinks)
                 .map(|_| SinkCounts { events: next(), bytes: next(), waits: next() })

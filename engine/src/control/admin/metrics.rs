@@ -47,6 +47,9 @@ fn add_sources(registry: &mut Registry, snapshot: &Snapshot) {
     counters(registry, "source_bytes", "Bytes taken in", bytes);
     let refused = sources().map(|(labels, source)| (labels, source.refused));
     counters(registry, "source_refused", "Frames that could not be understood", refused);
+    let overdue = sources().map(|(labels, source)| (labels, source.overdue));
+    let help = "Generated events due before the stop and not made";
+    counters(registry, "source_overdue", help, overdue);
 }
 
 fn add_sinks(registry: &mut Registry, snapshot: &Snapshot) {
@@ -140,6 +143,7 @@ mod tests {
             "# TYPE potoroo_source_events counter",
             "potoroo_uptime_seconds{application=\"market-spread\"} 10.0",
             "potoroo_source_refused_total{source=\"quotes\"} 3",
+            "potoroo_source_overdue_total{source=\"orders\"} 5",
             "potoroo_sink_waits_total{sink=\"rejections\"} 2",
             "potoroo_table_rows{table=\"markets\"} 350.0",
             "potoroo_path_events_total{path=\"orders → rejections\"} 1000",

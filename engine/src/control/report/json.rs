@@ -35,6 +35,7 @@ struct Source<'a> {
     events_per_second: f64,
     bytes: u64,
     refused: u64,
+    overdue: u64,
 }
 
 #[derive(Serialize)]
@@ -111,6 +112,7 @@ fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
         events_per_second: snapshot.per_second(source.events),
         bytes: source.bytes,
         refused: source.refused,
+        overdue: source.overdue,
     });
     source.collect()
 }
@@ -207,6 +209,7 @@ mod tests {
         assert_eq!(value["stop"], "ended");
         assert_eq!(value["events_per_second"], 100_050.0);
         assert_eq!(value["sources"][1]["refused"], 3);
+        assert_eq!(value["sources"][0]["overdue"], 5);
         assert_eq!(value["sinks"][0]["waits"], 2);
         assert_eq!(value["tables"][0]["rows"], 350);
     }

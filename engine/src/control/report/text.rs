@@ -104,6 +104,13 @@ fn latency(histogram: &Histogram<u64>, ns: u64) -> String {
 
 fn troubles(snapshot: &Snapshot) -> String {
     let mut text = String::new();
+    for source in snapshot.sources.iter().filter(|source| source.overdue > 0) {
+        text.push_str(&format!(
+            "\n{} events of {} were due before the stop and NOT made: no latency has them\n",
+            thousands(source.overdue),
+            source.name
+        ));
+    }
     if snapshot.replies_without_connection > 0 {
         let count = thousands(snapshot.replies_without_connection);
         text.push_str(&format!("\n{count} replies had no connection any more\n"));
@@ -212,6 +219,8 @@ latency in µs, from ingress (intended time for generators) to the effect, by th
 path                      events  events/s     p50     p90     p99   p99.9    p99.99       max
 orders → rejections        1,000       100  500.22  900.10  990.21  999.42  1,000.45  1,000.45
 quotes → markets (table)       0         0       -       -       -       -         -         -
+
+5 events of orders were due before the stop and NOT made: no latency has them
 
 4 events could NOT be delivered before the end
 ";
