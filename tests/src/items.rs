@@ -131,6 +131,19 @@ pub fn write_frame(facts: Facts<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(facts.note.as_bytes());
 }
 
+/// How many of these bytes are decided without knowing what follows.
+pub fn whole_frames(bytes: &[u8]) -> usize {
+    let framing = Frames::<Slim>::new().framing();
+    let mut whole = 0;
+    loop {
+        match framing.split(&bytes[whole..], false) {
+            Split::Frame { next, .. } | Split::Skip { next, .. } => whole += next,
+            Split::More(_) => return whole,
+            Split::Broken(_) => return bytes.len(),
+        }
+    }
+}
+
 /// Writes items as lines that [`Shown::parse`] reads.
 pub struct Lines<E>(PhantomData<fn() -> E>);
 

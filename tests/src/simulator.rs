@@ -165,6 +165,8 @@ pub struct Outcome {
     pub tables: BTreeMap<String, Vec<String>>,
     /// Bytes that each client sent before it ended or was told to stop.
     pub sent: Vec<usize>,
+    /// Whether each client was told to stop before it had ended.
+    pub stopped: Vec<bool>,
     /// Counters of each core.
     pub counts: Vec<Counts>,
     /// Hash of everything that happened.
@@ -390,6 +392,7 @@ impl Simulation {
             .filter_map(|(index, sink)| Some((SinkId(index as u16), sink.name.clone()?)))
             .collect();
         let sent = self.network.progress().into_iter().map(|(_, sent, _)| sent).collect();
+        let stopped = self.network.stopped();
         let (sinks, replies) = self.network.take_outputs(&named);
         Outcome {
             sinks,
@@ -397,6 +400,7 @@ impl Simulation {
             letters: self.letters,
             tables: tables(&self.seats),
             sent,
+            stopped,
             counts,
             trace: self.trace,
             timer_turns: self.timer_turns,

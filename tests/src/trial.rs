@@ -1,5 +1,6 @@
 //! Trials: one application, one workload, one run, judged.
 
+use crate::items::whole_frames;
 use crate::oracle::{self, Results};
 use crate::simulator::{Deployment, Outcome, Script, Simulation};
 use crate::topology::Topology;
@@ -21,11 +22,16 @@ pub fn simulate(topology: &Topology, deployment: &Deployment, scripts: &[Script]
     outcome
 }
 
-/// The scripts as far as they came before the sources were stopped.
+/// The scripts as far as they came before the sources were stopped: of those that were stopped
+/// whole frames only.
 fn sent(scripts: &[Script], outcome: &Outcome) -> Vec<Script> {
     let mut scripts = scripts.to_vec();
-    for (script, sent) in scripts.iter_mut().zip(&outcome.sent) {
+    let ends = outcome.sent.iter().zip(&outcome.stopped);
+    for (script, (sent, stopped)) in scripts.iter_mut().zip(ends) {
         script.bytes.truncate(*sent);
+        if *stopped {
+            script.bytes.truncate(whole_frames(&script.bytes));
+        }
     }
     scripts
 }

@@ -48,6 +48,8 @@ pub(super) struct Client {
     pub(super) replies: Vec<u8>,
     /// It no longer reads.
     pub(super) deaf: bool,
+    /// It was not read to its end.
+    pub(super) stopped: bool,
 }
 
 impl Client {
@@ -60,6 +62,7 @@ impl Client {
             sent: 0,
             replies: Vec::new(),
             deaf: false,
+            stopped: false,
         }
     }
 

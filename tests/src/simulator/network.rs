@@ -70,6 +70,7 @@ impl Network {
     /// No client sends anything more, and none connects; the cores were told the same.
     pub(super) fn stop(&mut self) {
         for client in &mut self.clients {
+            client.stopped = client.stage == Stage::Open;
             client.stage = match client.stage {
                 Stage::Absent => Stage::Gone,
                 Stage::Open => Stage::Ended,
@@ -83,6 +84,11 @@ impl Network {
     pub(super) fn progress(&self) -> Vec<(Stage, usize, usize)> {
         let of = |client: &Client| (client.stage, client.sent, client.replies.len());
         self.clients.iter().map(of).collect()
+    }
+
+    /// Which clients the cores stopped reading before their end.
+    pub(super) fn stopped(&self) -> Vec<bool> {
+        self.clients.iter().map(|client| client.stopped).collect()
     }
 
     fn gone(&self) -> usize {

@@ -1,0 +1,113 @@
+//! What a core promises at its ports, one turn after the other: who is held back, what stopping
+//! takes and leaves, what is too long, and what it tells before others can know.
+
+use std::sync::Arc;
+
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo_runtime::{Nanos, mesh};
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::prelude::*;
+
+/// A line of text.
+#[event]
+struct Line {
+    text: String,
+}
+
+/// Lines become events as they are; the line `huge` becomes 17 MiB.
+struct Texts;
+
+impl Decode for Texts {
+    type Event = Line;
+    type Framing = Lines;
+    fn framing(&self) -> Lines {
+        Lines::new()
+    }
+    fn decode(&self, payload: &[u8]) -> Result<Line, Reason> {
+        let text = str::from_utf8(payload).map_err(|_| Reason::new("not UTF-8"))?;
+        Ok(Line { text: if text == "huge" { "x".repeat(17 << 20) } else { text.to_owned() } })
+    }
+}
+
+/// Writes the text with a line end; `long` as 2 KiB, and nothing for `nothing`.
+impl Encode for Texts {
+    type Event = Line;
+    fn encode(&self, line: LineView<'_>, out: &mut Vec<u8>) {
+        match line.text {
+            "nothing" => {}
+            "long" => out.extend_from_slice(&[b'x'; 2048]),
+            text => out.extend_from_slice(format!("{text}\n").as_bytes()),
+        }
+    }
+}
+
+/// Bytes of a lane; a frame may take a quarter.
+const LANE_BYTES: usize = 4096;
+
+/// The cores of `describe`, with its sinks on the last one.
+fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> Vec<Seat> {
+    let plan = || {
+        let app = Application::new("ports");
+        describe(&app);
+        app.plan().expect("it is sound")
+    };
+    let first = plan();
+    let lanes = mesh(count, first.levels() + 1, LANE_BYTES).into_iter().enumerate();
+    let seat = |(core, lanes)| {
+        let config = CoreConfig {
+            core,
+            lanes,
+            map: PartitionMap::spread(1, &[count as u16 - 1]),
+            sink_owners: vec![count - 1; first.sinks.len()],
+            inlet_bytes: 1 << 16,
+            outlet_bytes,
+            local_bytes: LANE_BYTES,
+            keep_letters: true,
+            tally: Arc::new(Tally::new(&first)),
+        };
+        Seat { core: Core::new(plan(), config) }
+    };
+    lanes.map(seat).collect()
+}
+
+struct Seat {
+    core: Core,
+}
+
+impl Seat {
+    fn turn(&mut self) -> usize {
+        self.core.turn(Nanos(2), |_| {})
+    }
+
+    fn open(&mut self, bytes: &[u8]) -> ConnectionId {
+        let id = self.core.open_inlet(SourceId(0), false);
+        self.feed(id, bytes);
+        id
+    }
+
+    fn feed(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.core.inlet_room(id)[..bytes.len()].copy_from_slice(bytes);
+        self.core.inlet_filled(id, bytes.len(), Nanos(1));
+    }
+
+    /// What waits at the only sink.
+    fn output(&mut self) -> &[u8] {
+        self.core.outlet(SinkId(0)).expect("the core owns it").waiting()
+    }
+}
+
+fn straight(app: &Application) {
+    app.source("in", Texts).sink("out", Texts);
+}
+
+/// The beginning of a line is no line: only the end of the input could make it one.
+#[test]
+fn stopping_takes_whole_frames_only() {
+    let mut seats = cores(1, 1000, straight);
+    let id = seats[0].open(b"whole\npart");
+    seats[0].core.stop_sources();
+    while seats[0].turn() > 0 {}
+    assert_eq!(seats[0].output(), b"whole\n");
+    assert_eq!(seats[0].core.take_ended().map(|(ended, _)| ended), Some(id));
+    assert!(!seats[0].core.has_letters(), "what was not yet read is not bad");
+}
