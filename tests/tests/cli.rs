@@ -2,12 +2,12 @@
 
 mod support;
 
-use std::io::{PipeWriter, pipe};
+use std::io::{PipeWriter, Write, pipe};
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{App, Scratch, example, get, named, wait_for_status};
+use support::{App, Scratch, connect, example, get, market, named, wait_for_status};
 
 const MARKET: &str = "market_spread";
 
@@ -243,4 +243,22 @@ fn events_that_were_due_and_not_made_are_counted() {
                --report json";
     let report = App::start("sequence_windows", all).finish().report();
     assert_eq!(named(&report, "sources", "numbers")["overdue"], 0);
+}
+
+/// A parked core does not turn: what it holds is told when it becomes idle.
+#[test]
+fn the_admin_port_tells_rows_of_an_idle_core() {
+    let arguments = "--source quotes=tcp://127.0.0.1:0 --source orders=gen:orders?count=0 \
+                     --sink rejections=null: --admin 127.0.0.1:0 --cores 0 --idle park \
+                     --report json";
+    let mut app = App::start(MARKET, arguments);
+    let quotes = app.listening("quotes");
+    let admin = app.admin();
+    let mut stream = connect(quotes);
+    for (rows, symbol) in [(1, b"AAA1"), (2, b"BBB1")] {
+        stream.write_all(&market::quote(symbol, 1.0, 2.0)).expect("the application reads");
+        wait_for_status(admin, |status| named(status, "tables", "markets")["rows"] == rows);
+    }
+    app.signal(Signal::TERM);
+    app.finish().report();
 }

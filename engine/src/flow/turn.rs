@@ -26,7 +26,8 @@ use super::route::{PartitionMap, Parts, Router};
 use super::shard;
 use super::tally::{Counts, Tally};
 
-/// Tables are counted once in so many turns: it asks each table.
+/// While a core is busy its tables are counted once in so many turns: it asks each table. They are
+/// also counted when it becomes idle, since a parked core turns no more.
 const TABLES_COUNTED_TURNS: u64 = 1024;
 
 /// What a core is made of besides its plan.
@@ -227,8 +228,8 @@ impl Core {
     /// Tells the control plane what was done.
     fn finish(&mut self, work: usize, now: Nanos) {
         if work == 0 {
-            self.worked_at = Nanos(0);
-            return self.finish_idle();
+            let worked = std::mem::replace(&mut self.worked_at, Nanos(0)).0 != 0;
+            return self.finish_idle(worked);
         }
         self.worked_at = now;
         self.told_quiet = false;
@@ -240,25 +241,35 @@ impl Core {
         self.tally.write(&self.router.counts);
     }
 
-    /// Nothing was done: tells once whether anything can still come from this core.
-    fn finish_idle(&mut self) {
+    /// Nothing was done: tells once what the tables hold now, and whether anything can still come
+    /// from this core.
+    fn finish_idle(&mut self, worked_before: bool) {
         let quiet = self.is_quiet();
-        if quiet == self.told_quiet {
-            return;
-        }
+        let news = quiet != self.told_quiet;
         self.told_quiet = quiet;
+        if news || (worked_before && self.count_tables()) {
+            self.tell_idle(quiet);
+        }
+    }
+
+    #[cold]
+    fn tell_idle(&mut self, quiet: bool) {
         self.count_tables();
         self.tally.write(&self.router.counts);
         self.tally.set_quiet(quiet);
     }
 
+    /// Returns whether they changed since they were counted last.
     #[cold]
-    fn count_tables(&mut self) {
+    fn count_tables(&mut self) -> bool {
+        let mut changed = false;
         let Router { rows, indexes, counts, .. } = &mut self.router;
         for ((rows, index), counts) in rows.iter().zip(indexes).zip(&mut counts.tables) {
             let bytes = rows.memory_bytes() + index.memory_bytes();
-            *counts = (rows.count() as u64, bytes as u64);
+            let counted = (rows.count() as u64, bytes as u64);
+            changed |= std::mem::replace(counts, counted) != counted;
         }
+        changed
     }
 
     /// The counters as they are now.

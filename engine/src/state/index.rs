@@ -19,8 +19,10 @@ use super::intrinsics::equal_bits;
 
 /// Finds slots by hash. Never compares keys: the caller does.
 pub struct Index {
-    segments: Vec<Box<[Bucket]>>,
-    overflow: Vec<Bucket>,
+    main: Segments,
+    overflow: Segments,
+    /// Overflow buckets ever used.
+    overflow_count: u32,
     overflow_free: Vec<u32>,
     /// Buckets before the current doubling, less one.
     mask: u32,
@@ -79,8 +81,9 @@ impl Index {
     // cold: at start
     pub fn new() -> Self {
         Self {
-            segments: vec![segment()],
-            overflow: Vec::new(),
+            main: Segments::with_one(),
+            overflow: Segments::default(),
+            overflow_count: 0,
             overflow_free: Vec::new(),
             mask: SEGMENT_BUCKETS as u32 - 1,
             split: 0,
@@ -95,8 +98,7 @@ impl Index {
 
     /// Bytes that it takes in memory.
     pub fn memory_bytes(&self) -> usize {
-        let buckets = self.segments.len() * SEGMENT_BUCKETS + self.overflow.capacity();
-        buckets * size_of::<Bucket>() + self.segments.capacity() * size_of::<Box<[Bucket]>>()
+        self.main.memory_bytes() + self.overflow.memory_bytes()
     }
 
     /// The bucket of `hash`, valid until the next insertion.
@@ -108,7 +110,7 @@ impl Index {
     /// Where a bucket lies: to prefetch it.
     #[inline(always)]
     pub fn address(&self, bucket: u32) -> *const u8 {
-        std::ptr::from_ref(self.main(bucket)).cast()
+        std::ptr::from_ref(self.main.bucket(bucket)).cast()
     }
 
     /// The first slot that may hold a key with `hash`.
@@ -120,7 +122,7 @@ impl Index {
     /// As [`first`](Self::first), for a hash whose [`bucket`](Self::bucket) is known.
     #[inline(always)]
     pub fn first_in(&self, bucket: u32, hash: u64) -> Option<u32> {
-        let bucket = self.main(bucket);
+        let bucket = self.main.bucket(bucket);
         let found = bucket.matches(tag_of(hash));
         if found != 0 {
             return Some(bucket.slots[found.trailing_zeros() as usize & 7]);
@@ -136,7 +138,7 @@ impl Index {
     pub fn after(&self, hash: u64, previous: Option<u32>) -> Option<u32> {
         let tag = tag_of(hash);
         let mut passed = previous.is_none();
-        let mut bucket = self.main(self.bucket_of(tag));
+        let mut bucket = self.main.bucket(self.bucket_of(tag));
         loop {
             for entry in (0..ENTRIES).filter(|entry| bucket.tags[*entry] == tag) {
                 if passed {
@@ -146,7 +148,7 @@ impl Index {
             }
             match bucket.slots[LINK] {
                 NONE => return None,
-                link => bucket = &self.overflow[link as usize],
+                link => bucket = self.overflow.bucket(link),
             }
         }
     }
@@ -193,18 +195,10 @@ impl Index {
         if bucket < self.split { tag & (self.mask * 2 + 1) } else { bucket }
     }
 
-    #[inline(always)]
-    fn main(&self, bucket: u32) -> &Bucket {
-        &self.segments[bucket as usize / SEGMENT_BUCKETS][bucket as usize % SEGMENT_BUCKETS]
-    }
-
     fn bucket_mut(&mut self, place: Place) -> &mut Bucket {
         match place {
-            Place::Main(bucket) => {
-                let segment = &mut self.segments[bucket as usize / SEGMENT_BUCKETS];
-                &mut segment[bucket as usize % SEGMENT_BUCKETS]
-            }
-            Place::Overflow(bucket) => &mut self.overflow[bucket as usize],
+            Place::Main(bucket) => self.main.bucket_mut(bucket),
+            Place::Overflow(bucket) => self.overflow.bucket_mut(bucket),
         }
     }
 
@@ -228,8 +222,9 @@ impl Index {
 
     fn link_overflow(&mut self, place: Place) -> u32 {
         let link = self.overflow_free.pop().unwrap_or_else(|| {
-            self.overflow.push(Bucket::EMPTY); // cold: grows with the number of keys
-            self.overflow.len() as u32 - 1
+            self.overflow.reach(self.overflow_count);
+            self.overflow_count += 1;
+            self.overflow_count - 1
         });
         self.bucket_mut(place).slots[LINK] = link;
         link
@@ -239,9 +234,7 @@ impl Index {
     fn grow(&mut self) {
         let low = self.split;
         let high = self.mask + 1 + low;
-        if high as usize == self.segments.len() * SEGMENT_BUCKETS {
-            self.segments.push(segment());
-        }
+        self.main.reach(high);
         self.split += 1;
         let mut chain = std::mem::replace(self.bucket_mut(Place::Main(low)), Bucket::EMPTY);
         loop {
@@ -253,7 +246,7 @@ impl Index {
             if link == NONE {
                 break;
             }
-            chain = std::mem::replace(&mut self.overflow[link as usize], Bucket::EMPTY);
+            chain = std::mem::replace(self.overflow.bucket_mut(link), Bucket::EMPTY);
             self.overflow_free.push(link);
         }
         if self.split > self.mask {
@@ -269,9 +262,44 @@ fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32 | u32::from(hash >> 32 == 0)
 }
 
-#[cold]
-fn segment() -> Box<[Bucket]> {
-    vec![Bucket::EMPTY; SEGMENT_BUCKETS].into_boxed_slice()
+/// Buckets in pieces of one size: growing moves none of them, however many there are.
+#[derive(Default)]
+struct Segments {
+    list: Vec<Box<[Bucket]>>,
+}
+
+impl Segments {
+    fn with_one() -> Self {
+        let mut segments = Self::default();
+        segments.reach(0);
+        segments
+    }
+
+    #[inline(always)]
+    fn bucket(&self, bucket: u32) -> &Bucket {
+        &self.list[bucket as usize / SEGMENT_BUCKETS][bucket as usize % SEGMENT_BUCKETS]
+    }
+
+    fn bucket_mut(&mut self, bucket: u32) -> &mut Bucket {
+        &mut self.list[bucket as usize / SEGMENT_BUCKETS][bucket as usize % SEGMENT_BUCKETS]
+    }
+
+    /// Makes room for `bucket`, which is at most one behind the last.
+    fn reach(&mut self, bucket: u32) {
+        if bucket as usize == self.list.len() * SEGMENT_BUCKETS {
+            self.add();
+        }
+    }
+
+    #[cold]
+    fn add(&mut self) {
+        self.list.push(vec![Bucket::EMPTY; SEGMENT_BUCKETS].into_boxed_slice());
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.list.len() * SEGMENT_BUCKETS * size_of::<Bucket>()
+            + self.list.capacity() * size_of::<Box<[Bucket]>>()
+    }
 }
 
 #[cfg(test)]
