@@ -16,9 +16,10 @@ use crate::host::{NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::State;
 
-/// Rows are allocated so many at a time: large enough that the list of chunks stays in a near
-/// cache at ten million rows, small enough that one chunk is a few page faults.
-pub const CHUNK_ROWS: usize = 256;
+/// Rows are allocated so many at a time: the list of chunks stays short, so that growing it costs
+/// no turn anything, at ten million rows, too. Large allocations take memory page by page as they
+/// are used, so a table of few rows takes little.
+pub const CHUNK_ROWS: usize = 4096;
 
 /// The epoch of a row that holds nothing.
 const EPOCH_FREE: u32 = u32::MAX;
@@ -278,7 +279,7 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
 
     fn memory_bytes(&self) -> usize {
         let rows = self.borrow();
-        rows.chunks.len() * CHUNK_ROWS * size_of::<Row<K, S>>()
+        rows.slots as usize * size_of::<Row<K, S>>()
             + rows.chunks.capacity() * (size_of::<Vec<Row<K, S>>>() + size_of::<*const u8>())
             + rows.free.capacity() * size_of::<u32>()
     }

@@ -46,7 +46,7 @@ pub struct Inlet {
 }
 
 /// Most events that one inlet may bring into one turn: bounds a turn to a few microseconds.
-const INLET_EVENTS_PER_TURN: u64 = 128;
+const INLET_EVENTS_PER_TURN: u64 = 64;
 
 impl Inlet {
     /// An empty inlet of `connection` with a buffer of `capacity` bytes, which bounds a frame.
@@ -228,7 +228,7 @@ pub struct Generated {
 }
 
 /// Most events that a generator may bring into one turn.
-const GENERATED_EVENTS_PER_TURN: u64 = 128;
+const GENERATED_EVENTS_PER_TURN: u64 = 64;
 
 impl Generated {
     /// `count` events of `generate` from now on, `rate` per second (0: as fast as possible).
