@@ -23,6 +23,7 @@
 //! ```
 //!
 //! With `--reply` there is no sink: each rejection goes back on the connection of its order.
+//! Generated orders have none; their rejections are counted and dropped.
 //!
 //! # Bytes
 //!

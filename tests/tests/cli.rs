@@ -262,3 +262,19 @@ fn the_admin_port_tells_rows_of_an_idle_core() {
     app.signal(Signal::TERM);
     app.finish().report();
 }
+
+/// Nobody waits for the answer to a made-up order, and its latency is shown all the same.
+#[test]
+fn replies_to_generated_events_have_a_latency() {
+    let arguments = "--reply --cores 0,0 --seconds 1 --report json";
+    let ended = App::start(MARKET, arguments).finish();
+    let report = ended.report();
+    let replies = named(&report, "sinks", "reply")["events"].as_u64().expect("a number");
+    assert!(replies > 0, "{report}");
+    assert_eq!(report["replies_without_connection"], 0);
+    let paths = report["paths"].as_array().expect("a list");
+    let path = paths.iter().find(|path| path["end"] == "reply").expect("the path of replies");
+    assert_eq!(path["events"], replies);
+    assert!(path["latency_ns"]["p50"].is_u64(), "{path}");
+    assert!(ended.log.contains("made-up events have no connection"), "{}", ended.log);
+}

@@ -56,13 +56,13 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
 /// The guarantee of each path, in one line each.
 pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
     let line = |path: &Path| {
-        let source = &plan.sources[path.source.0 as usize];
-        let (source, why_source) = source_guarantee(&config.sources[&source.name]);
+        let address = &config.sources[&plan.sources[path.source.0 as usize].name];
+        let (source, why_source) = source_guarantee(address);
         let (sink, why_sink) = match path.end {
             End::Table(_) => ("kept in memory", "state does not outlive the process yet"),
             End::Sink(id) => match &plan.sinks[id.0 as usize].name {
                 Some(name) => sink_guarantee(&config.sinks[name]),
-                None => ("at most once", "a reply whose connection is gone is counted as lost"),
+                None => reply_guarantee(address),
             },
         };
         format!("{}: {source} in ({why_source}), {sink} out ({why_sink})", plan.path_label(*path))
@@ -76,6 +76,21 @@ fn source_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
         SourceAddress::File { .. } => ("every event of a run", "a restart reads the file again"),
         SourceAddress::Generator(_) => ("every event of a run", "the seed makes the same events"),
         SourceAddress::Channel => ("at most once", "the program does not send again"),
+    }
+}
+
+/// Replies to what comes from `address`: only connections can be answered.
+fn reply_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
+    match address {
+        SourceAddress::Tcp { .. } => {
+            ("at most once", "a reply whose connection is gone is counted as lost")
+        }
+        SourceAddress::Generator(_) => {
+            ("none", "made-up events have no connection: replies are counted and dropped")
+        }
+        SourceAddress::File { .. } | SourceAddress::Channel => {
+            ("none", "there is no connection to answer: replies are counted as lost; give tcp:")
+        }
     }
 }
 

@@ -45,7 +45,8 @@ pub struct Snapshot {
     pub tables: Vec<TableSummary>,
     /// Its ways from source to end.
     pub paths: Vec<PathSummary>,
-    /// Replies whose connection was gone.
+    /// Replies whose connection was gone, or that answer a file or channel. Replies to generated
+    /// events count as delivered.
     pub replies_without_connection: u64,
     /// Events that were decoded or emitted but could not be delivered before the end.
     pub undelivered: u64,

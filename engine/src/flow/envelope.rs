@@ -53,11 +53,18 @@ impl Header {
         HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 } + body_bytes
     }
 
-    /// Writes the header into what stands behind the length word of a frame; returns the room for
-    /// the body.
+    /// Writes a header into what stands behind the length word of a frame; returns the room for
+    /// the body. The fields come one by one: a [`Cause`] copied whole would wait for the stores
+    /// that just made it.
     #[inline(always)]
-    pub fn write<'a>(&self, origin: bool, room: &'a mut [u8]) -> &'a mut [u8] {
-        let (edge, output) = match self.edge {
+    pub fn write<'a>(
+        edge: Edge,
+        hash: u64,
+        cause: &Cause,
+        origin: bool,
+        room: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        let (edge, output) = match edge {
             Edge::Exchange(id) => (id, 0),
             Edge::Output(id) => (id, FLAG_OUTPUT),
         };
@@ -65,17 +72,17 @@ impl Header {
         let (header, body) = room
             .split_first_chunk_mut::<{ HEADER_BYTES - LENGTH_BYTES }>()
             .expect("whoever makes room counts the header");
-        let words = u32::from(self.cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
-        header[..4].copy_from_slice(&words.to_le_bytes());
-        header[4..12].copy_from_slice(&self.hash.to_le_bytes());
-        header[12..20].copy_from_slice(&self.cause.ingress.to_le_bytes());
+        let word = u32::from(cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
+        header[..4].copy_from_slice(&word.to_le_bytes());
+        header[4..12].copy_from_slice(&hash.to_le_bytes());
+        header[12..20].copy_from_slice(&cause.ingress.to_le_bytes());
         if !origin {
             return body;
         }
         let (header, body) =
             body.split_first_chunk_mut::<ORIGIN_BYTES>().expect("the origin is counted, too");
-        header[..8].copy_from_slice(&self.cause.origin.connection.to_le_bytes());
-        header[8..].copy_from_slice(&self.cause.origin.position.to_le_bytes());
+        header[..8].copy_from_slice(&cause.origin.connection.to_le_bytes());
+        header[8..].copy_from_slice(&cause.origin.position.to_le_bytes());
         body
     }
 
@@ -129,7 +136,9 @@ mod tests {
                 };
                 let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
                 let mut frame = vec![0; Header::frame_bytes(origin, 5)];
-                header.write(origin, &mut frame[LENGTH_BYTES..]).copy_from_slice(b"hello");
+                let room =
+                    Header::write(edge, header.hash, &cause, origin, &mut frame[LENGTH_BYTES..]);
+                room.copy_from_slice(b"hello");
                 assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
             }
         }

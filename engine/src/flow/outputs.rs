@@ -30,6 +30,9 @@ impl ConnectionId {
     }
 }
 
+/// A reply that nobody gets waits for no moment: only its latency does, to the end of the turn.
+const UNHEARD_BYTES: usize = 4096;
+
 /// The sinks and connections of one core.
 pub struct Outputs {
     core: usize,
@@ -41,6 +44,10 @@ pub struct Outputs {
     replies: Vec<Option<(ConnectionId, Outlet)>>,
     /// Inlets whose replies may wait: few, however many connections there are.
     replying: Vec<usize>,
+    /// Generators of this core: nobody waits for a reply to what they make up.
+    made_up: Vec<ConnectionId>,
+    /// The replies to made-up events, out as soon as they are added.
+    unheard: Outlet,
     /// Path number by source and sink.
     paths: Vec<Vec<u16>>,
 }
@@ -60,6 +67,8 @@ impl Outputs {
             sinks,
             replies: Vec::new(),
             replying: Vec::new(),
+            made_up: Vec::new(),
+            unheard: Outlet::new(UNHEARD_BYTES),
             paths: sink_paths(plan),
         }
     }
@@ -91,6 +100,23 @@ impl Outputs {
     fn reply(&self, id: ConnectionId) -> Option<&Outlet> {
         let (connection, outlet) = self.replies.get(id.inlet())?.as_ref()?;
         (*connection == id).then_some(outlet)
+    }
+
+    /// Replies to `id` are counted and dropped: it is a generator, which has no connection.
+    // cold: at start
+    pub(super) fn drop_replies(&mut self, id: ConnectionId) {
+        self.made_up.push(id);
+    }
+
+    /// A reply that no connection takes: to a made-up event, or too late.
+    #[cold]
+    fn add_unheard(&mut self, cause: &Cause, bytes: &[u8], path: u16) -> bool {
+        let made_up = self.made_up.contains(&ConnectionId(cause.origin.connection));
+        if made_up {
+            self.unheard.add(bytes, path, cause.ingress);
+            self.unheard.written(bytes.len());
+        }
+        made_up
     }
 
     /// Gives the connection `id` an outlet for replies.
@@ -138,15 +164,22 @@ impl Outputs {
         counts: &mut Counts,
     ) -> bool {
         let path = self.paths[cause.source.0 as usize][sink.0 as usize];
-        let Some(outlet) = self.outlet(sink, cause) else {
-            counts.replies_lost += 1;
-            return false;
+        let added = self.outlet(sink, cause).map(|outlet| {
+            outlet.add(bytes, path, cause.ingress);
+            outlet.full()
+        });
+        let full = match added {
+            Some(full) => full,
+            None if self.add_unheard(cause, bytes, path) => false,
+            None => {
+                counts.replies_lost += 1;
+                return false;
+            }
         };
-        outlet.add(bytes, path, cause.ingress);
         let counts = &mut counts.sinks[sink.0 as usize];
         counts.events += 1;
         counts.bytes += bytes.len() as u64;
-        outlet.full()
+        full
     }
 
     fn each_outlet(&self) -> impl Iterator<Item = &Outlet> {
@@ -169,6 +202,7 @@ impl Outputs {
         for outlet in self.outlets.iter_mut().flatten() {
             outlet.take_out(&mut take);
         }
+        self.unheard.take_out(&mut take);
         let Self { replying, replies, .. } = self;
         replying.retain(|inlet| {
             replies[*inlet].as_mut().is_some_and(|(_, reply)| {

@@ -32,6 +32,7 @@ impl Core {
             self.inlets.push(None);
         }
         self.serial += 1;
+        self.told_quiet = false;
         let id = ConnectionId::new(self.core, self.serial, inlet);
         let opened = Inlet::new(source, id.0, self.inlet_bytes);
         self.inlets[slot] = Some(if archives { opened.of_archives() } else { opened });
@@ -124,6 +125,7 @@ impl Core {
     ) {
         self.serial += 1;
         let id = ConnectionId::new(self.core, self.serial, u16::MAX);
+        self.router.outputs.drop_replies(id);
         self.generated.push(Generated::new(source, id.0, generate, rate, count));
     }
 

@@ -285,10 +285,9 @@ impl Router {
 
     /// Sends encoded bytes towards the core that owns their sink or connection.
     fn send_output(&mut self, to: usize, sink: SinkId, cause: &Cause, body: &[u8]) {
-        let header = Header { edge: Edge::Output(sink.0), hash: 0, cause: *cause };
         let bytes = Header::frame_bytes(true, body.len());
         let room = self.append(to, self.output_level, bytes, cause);
-        header.write(true, room).copy_from_slice(body);
+        Header::write(Edge::Output(sink.0), 0, cause, true, room).copy_from_slice(body);
     }
 }
 
@@ -313,11 +312,10 @@ impl Host for Router {
     #[inline]
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
         let ExchangeRoute { level, origin, .. } = self.exchanges[route.exchange.0 as usize];
-        let header =
-            Header { edge: Edge::Exchange(route.exchange.0), hash: route.hash, cause: *cause };
         let to = self.map.owner(route.hash);
         let bytes = Header::frame_bytes(origin, bytes);
-        header.write(origin, self.append(to, level, bytes, cause))
+        let room = self.append(to, level, bytes, cause);
+        Header::write(Edge::Exchange(route.exchange.0), route.hash, cause, origin, room)
     }
 
     #[inline]

@@ -64,6 +64,8 @@ pub struct Core {
     /// Inlets that have ended and were not yet taken away.
     pub(super) ended: Vec<usize>,
     pub(super) generated: Vec<Generated>,
+    /// Whether generators came before inlets in the turn before.
+    made_first: bool,
     pub(super) tally: Arc<Tally>,
     pub(super) inlet_bytes: usize,
     pub(super) outlet_bytes: usize,
@@ -102,6 +104,7 @@ impl Core {
             ready: VecDeque::with_capacity(64),
             ended: Vec::new(),
             generated: Vec::new(),
+            made_first: false,
             tally: config.tally,
             inlet_bytes: config.inlet_bytes,
             outlet_bytes: config.outlet_bytes,
@@ -181,6 +184,17 @@ impl Core {
 
     fn ingest(&mut self, now: Nanos) -> usize {
         self.router.begin();
+        // In turn, so that neither starves while there is room for the outputs of one event only.
+        self.made_first = !self.made_first;
+        let mut work = if self.made_first { self.ingest_made(now) } else { 0 };
+        work += self.ingest_inlets();
+        if !self.made_first {
+            work += self.ingest_made(now);
+        }
+        work as usize
+    }
+
+    fn ingest_inlets(&mut self) -> u64 {
         let mut work = 0;
         // Whoever was served and has more goes to the back.
         for _ in 0..self.ready.len() {
@@ -190,7 +204,17 @@ impl Core {
             let Some(slot) = self.ready.pop_front() else { break };
             work += self.ingest_inlet(slot);
         }
-        for generated in &mut self.generated {
+        work
+    }
+
+    fn ingest_made(&mut self, now: Nanos) -> u64 {
+        let mut work = 0;
+        for _ in 0..self.generated.len() {
+            if self.router.blocked() {
+                break;
+            }
+            self.generated.rotate_left(1);
+            let Some(generated) = self.generated.last_mut() else { break };
             let made = generated.emit(now, &mut self.router);
             self.router.counts.sources[generated.source().0 as usize].events += made;
             work += made;
@@ -198,7 +222,7 @@ impl Core {
         if self.generated.iter().any(Generated::ended) {
             self.generated.retain(|generated| !generated.ended());
         }
-        work as usize
+        work
     }
 
     fn ingest_inlet(&mut self, slot: usize) -> u64 {
@@ -244,6 +268,10 @@ impl Core {
     /// Nothing was done: tells once what the tables hold now, and whether anything can still come
     /// from this core.
     fn finish_idle(&mut self, worked_before: bool) {
+        if self.told_quiet {
+            // Only work or an opened inlet can end it, and both take the word back.
+            return;
+        }
         let quiet = self.is_quiet();
         let news = quiet != self.told_quiet;
         self.told_quiet = quiet;
@@ -281,8 +309,10 @@ impl Core {
 
     /// Whether all sources of this core have ended and nothing waits here or in its lanes.
     fn is_quiet(&self) -> bool {
-        let sources = self.generated.is_empty() && self.inlets.iter().all(Option::is_none);
-        let lanes = self.inbound.iter().flatten().all(Consumer::is_empty);
-        sources && lanes && !self.open_sources && self.router.is_empty()
+        !self.open_sources
+            && self.generated.is_empty()
+            && self.inlets.iter().all(Option::is_none)
+            && self.inbound.iter().flatten().all(Consumer::is_empty)
+            && self.router.is_empty()
     }
 }

@@ -113,7 +113,7 @@ fn troubles(snapshot: &Snapshot) -> String {
     }
     if snapshot.replies_without_connection > 0 {
         let count = thousands(snapshot.replies_without_connection);
-        text.push_str(&format!("\n{count} replies had no connection any more\n"));
+        text.push_str(&format!("\n{count} replies had NO connection, or none any more\n"));
     }
     if snapshot.undelivered > 0 {
         let count = thousands(snapshot.undelivered);
