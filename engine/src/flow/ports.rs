@@ -32,7 +32,7 @@ impl Core {
             self.inlets.push(None);
         }
         self.serial += 1;
-        self.told_quiet = false;
+        self.tally.set_quiet(false);
         let id = ConnectionId::new(self.core, self.serial, inlet);
         let opened = Inlet::new(source, id.0, self.inlet_bytes);
         self.inlets[slot] = Some(if archives { opened.of_archives() } else { opened });
@@ -84,7 +84,7 @@ impl Core {
         self.inlets[id.inlet()] = None;
         self.ready.retain(|slot| *slot != id.inlet());
         self.ended.retain(|slot| *slot != id.inlet());
-        self.told_quiet = false;
+        self.tally.set_quiet(false);
     }
 
     /// Closes the outlet for replies of an inlet. What waits and what comes later is lost, and
@@ -132,7 +132,7 @@ impl Core {
     /// Says whether the core may get further inlets: it is not quiet while it may.
     pub fn set_open_sources(&mut self, open: bool) {
         self.open_sources = open;
-        self.told_quiet = false;
+        self.tally.set_quiet(false);
     }
 
     /// Counts what the generators should have made until `now` and have not. Before they are ended:

@@ -74,7 +74,6 @@ pub struct Core {
     pub(super) core: usize,
     /// When the turn before began; 0 if it did nothing.
     pub(super) worked_at: Nanos,
-    pub(super) told_quiet: bool,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
     pub(super) open_sources: bool,
 }
@@ -112,7 +111,6 @@ impl Core {
             serial: 0,
             core: config.core,
             worked_at: Nanos(0),
-            told_quiet: false,
             open_sources: false,
             plan,
         }
@@ -133,6 +131,11 @@ impl Core {
         }
         for level in 0..self.router.output_level() {
             work += self.drain_local(level);
+        }
+        if work > 0 && self.tally.quiet() {
+            // Before others can see what was sent: a frame could go round and come to rest while
+            // its sender, held up here, still seemed quiet.
+            self.tally.set_quiet(false);
         }
         self.router.publish(wake);
         self.finish(work, now);
@@ -256,26 +259,22 @@ impl Core {
             return self.finish_idle(worked);
         }
         self.worked_at = now;
-        self.told_quiet = false;
         self.router.counts.turns_worked += 1;
         if self.router.counts.turns_worked.is_multiple_of(TABLES_COUNTED_TURNS) {
             self.count_tables();
         }
-        self.tally.set_quiet(false);
         self.tally.write(&self.router.counts);
     }
 
     /// Nothing was done: tells once what the tables hold now, and whether anything can still come
     /// from this core.
     fn finish_idle(&mut self, worked_before: bool) {
-        if self.told_quiet {
+        if self.tally.quiet() {
             // Only work or an opened inlet can end it, and both take the word back.
             return;
         }
         let quiet = self.is_quiet();
-        let news = quiet != self.told_quiet;
-        self.told_quiet = quiet;
-        if news || (worked_before && self.count_tables()) {
+        if quiet || (worked_before && self.count_tables()) {
             self.tell_idle(quiet);
         }
     }
