@@ -44,7 +44,7 @@ impl Encode for Texts {
 /// Bytes of a lane; a frame may take a quarter.
 const LANE_BYTES: usize = 4096;
 
-/// The cores of `describe`, with its sinks on the last one.
+/// The cores of `describe`: the first owns all state, the last all sinks.
 fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> Vec<Seat> {
     let plan = || {
         let app = Application::new("ports");
@@ -54,24 +54,26 @@ fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> 
     let first = plan();
     let lanes = mesh(count, first.levels() + 1, LANE_BYTES).into_iter().enumerate();
     let seat = |(core, lanes)| {
+        let tally = Arc::new(Tally::new(&first));
         let config = CoreConfig {
             core,
             lanes,
-            map: PartitionMap::spread(1, &[count as u16 - 1]),
+            map: PartitionMap::spread(1, &[0]),
             sink_owners: vec![count - 1; first.sinks.len()],
             inlet_bytes: 1 << 16,
             outlet_bytes,
             local_bytes: LANE_BYTES,
             keep_letters: true,
-            tally: Arc::new(Tally::new(&first)),
+            tally: tally.clone(),
         };
-        Seat { core: Core::new(plan(), config) }
+        Seat { core: Core::new(plan(), config), tally }
     };
     lanes.map(seat).collect()
 }
 
 struct Seat {
     core: Core,
+    tally: Arc<Tally>,
 }
 
 impl Seat {
@@ -110,4 +112,39 @@ fn stopping_takes_whole_frames_only() {
     assert_eq!(seats[0].output(), b"whole\n");
     assert_eq!(seats[0].core.take_ended().map(|(ended, _)| ended), Some(id));
     assert!(!seats[0].core.has_letters(), "what was not yet read is not bad");
+}
+
+/// Whoever sees a frame must not find its sender quiet, or nothing would seem to be in flight.
+#[test]
+fn a_core_is_not_quiet_when_others_see_its_frames() {
+    let mut seats = cores(2, 1000, |app| {
+        app.source("in", Texts).key_by(|line| line.text.len() as u64).sink("out", Texts);
+    });
+    seats[0].turn();
+    assert!(seats[0].tally.quiet());
+    seats[1].open(b"a\n");
+    seats[1].turn();
+    let Seat { core, tally } = &mut seats[0];
+    let mut woken = 0;
+    core.turn(Nanos(4), |to| {
+        assert_eq!((to, tally.quiet()), (1, false));
+        woken += 1;
+    });
+    assert_eq!(woken, 1);
+}
+
+/// While the outputs of one event wait, no other event begins: of no source.
+#[test]
+fn generators_wait_for_each_others_outputs() {
+    let mut seats = cores(1, 1, |app| {
+        straight(app);
+        app.generator("lines", |_| |index| Some(Line { text: index.to_string() }));
+    });
+    let core = &mut seats[0].core;
+    for _ in 0..3 {
+        let made = core.plan().sources[0].stage.generator("lines", 1).expect("it is registered");
+        core.add_generator(SourceId(0), made, 0, 10);
+    }
+    seats[0].turn();
+    assert_eq!(seats[0].output(), b"0\n");
 }

@@ -84,7 +84,6 @@ impl Core {
         self.inlets[id.inlet()] = None;
         self.ready.retain(|slot| *slot != id.inlet());
         self.ended.retain(|slot| *slot != id.inlet());
-        self.tally.set_quiet(false);
     }
 
     /// Closes the outlet for replies of an inlet. What waits and what comes later is lost, and
