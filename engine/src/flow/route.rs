@@ -276,7 +276,10 @@ impl Router {
             self.blocked = true;
             return self.outbox[level].append(to, bytes);
         }
-        let reason = Reason::new("the event is longer than a quarter of a lane (--lane-bytes)");
+        // It is not the input that is too long but what was made of it: its bytes would say nothing.
+        let reason = Reason::new(
+            "the event made from this position is longer than a quarter of a lane (--lane-bytes)",
+        );
         self.refuse(cause, reason, &[]);
         self.counts.sources[cause.source.0 as usize].refused += 1;
         self.oversize.resize(bytes - LENGTH_BYTES, 0);
