@@ -98,6 +98,9 @@ impl Supervisor {
             self.show_progress();
         }
         self.hear_waiting();
+        if self.log.suppressed() > 0 {
+            tracing::warn!("{} such lines left out", self.log.suppressed());
+        }
         let undelivered = self.phase == Phase::Abandoned;
         let watch = self.watch;
         let counts = self.host.join()?;
@@ -148,23 +151,31 @@ impl Supervisor {
                 }
                 let name = self.threads.source_name(source).to_string();
                 if let Ending::Broken(reason) = ending
-                    && self.log.admit(self.clock.now()).is_some()
+                    && let Some(left_out) = self.admit_line()
                 {
-                    tracing::warn!("source `{name}` closed {peer}: {reason}");
+                    tracing::warn!("source `{name}` closed {peer}: {reason}{left_out}");
                 }
             }
         }
     }
 
+    /// Asks for one line in the log; returns what to say at its end of those left out before it.
+    fn admit_line(&mut self) -> Option<String> {
+        self.log.admit(self.clock.now()).map(|suppressed| match suppressed {
+            0 => String::new(),
+            count => format!(" ({count} such lines left out)"),
+        })
+    }
+
     fn log_letters(&mut self, letters: &[Letter]) {
         for letter in letters {
-            let Some(suppressed) = self.log.admit(self.clock.now()) else { continue };
+            let Some(left_out) = self.admit_line() else { continue };
             let source = self.threads.source_name(letter.cause.source);
             let origin = letter.cause.origin;
             let beginning = &letter.bytes[..letter.bytes.len().min(32)];
             tracing::warn!(
                 "source `{source}` refused {} bytes at position {} of connection {:x}: {}; they \
-                 begin with \"{}\" ({suppressed} such lines left out)",
+                 begin with \"{}\"{left_out}",
                 letter.bytes.len(),
                 origin.position,
                 origin.connection,

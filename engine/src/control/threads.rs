@@ -138,14 +138,14 @@ impl Threads {
         Ok(())
     }
 
-    /// Writes dead letters, one JSON object per line: source, connection, position, reason and the
-    /// bytes in hexadecimal.
+    /// Writes dead letters, one JSON object per line: source, connection (hexadecimal, as in the
+    /// log), position, reason and the bytes in hexadecimal.
     pub(super) fn letters(&mut self, letters: &[Letter]) {
         let Some(to) = &mut self.letters else { return };
         for letter in letters {
             let line = serde_json::json!({
                 "source": self.source_names[letter.cause.source.0 as usize],
-                "connection": letter.cause.origin.connection,
+                "connection": format!("{:x}", letter.cause.origin.connection),
                 "position": letter.cause.origin.position,
                 "reason": letter.reason.to_string(),
                 "bytes": hex(&letter.bytes),
