@@ -283,6 +283,9 @@ fn an_unknown_key_is_named() {
 #[test]
 fn a_core_that_cannot_be_had_is_named() {
     check_message("--cores 0,1000", &["CPU 1000", "does not exist or is not allowed", "allowed"]);
+    let ended = App::start(MARKET, "--cores 0,1000-1009").finish();
+    ended.refused(1, &["CPU 1000-1009, which"]);
+    assert_eq!(ended.log.matches("`cores` names").count(), 1, "{}", ended.log);
     let mut confined = Command::new("taskset");
     confined.args(["--cpu-list", "0"]).arg(example(MARKET)).args(["--cores", "1"]);
     App::spawn(confined).finish().refused(1, &["CPU 1", "not allowed", "allowed are 0", "taskset"]);

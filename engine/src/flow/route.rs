@@ -276,14 +276,21 @@ impl Router {
             self.blocked = true;
             return self.outbox[level].append(to, bytes);
         }
+        self.refuse_long(cause);
+        self.oversize.resize(bytes - LENGTH_BYTES, 0);
+        &mut self.oversize
+    }
+
+    /// Refuses what no lane could take: also where none is needed, so that what is too long depends
+    /// on no number of cores.
+    #[cold]
+    #[inline(never)]
+    fn refuse_long(&mut self, cause: &Cause) {
         // It is not the input that is too long but what was made of it: its bytes would say nothing.
         let reason = Reason::new(
             "the event made from this position is longer than a quarter of a lane (--lane-bytes)",
         );
         self.refuse(cause, reason, &[]);
-        self.counts.sources[cause.source.0 as usize].refused += 1;
-        self.oversize.resize(bytes - LENGTH_BYTES, 0);
-        &mut self.oversize
     }
 
     /// Sends encoded bytes towards the core that owns their sink or connection.
@@ -350,6 +357,9 @@ impl Host for Router {
     }
 
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]) {
+        if Header::frame_bytes(true, bytes.len()) > self.frame_bytes_max {
+            return self.refuse_long(cause);
+        }
         let to = self.outputs.owner(sink, cause);
         if to != self.core {
             self.send_output(to, sink, cause, bytes);
@@ -382,6 +392,7 @@ impl Host for Router {
 
     #[cold]
     fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]) {
+        self.counts.sources[cause.source.0 as usize].refused += 1;
         self.letters.add(cause, reason, bytes);
         self.blocked |= self.letters.full();
     }

@@ -240,7 +240,6 @@ impl Core {
         let counts = &mut self.router.counts.sources[source];
         counts.events += done.events;
         counts.bytes += done.bytes;
-        counts.refused += done.refused;
         done.events + done.refused
     }
 

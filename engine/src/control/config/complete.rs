@@ -97,17 +97,17 @@ impl Config {
         if self.cores.is_empty() {
             return vec![Error::NoCores { allowed: print_cpus(allowed) }];
         }
-        let forbidden = self.cores.iter().filter(|cpu| !allowed.contains(cpu));
-        let mut list: Vec<Error> = forbidden
-            .map(|&cpu| Error::CpuNotAllowed { cpu, allowed: print_cpus(allowed) })
+        let mut list: Vec<Error> = cpus_outside(&self.cores, allowed)
+            .map(|cpus| Error::CpusNotAllowed { cpus, allowed: print_cpus(allowed) })
+            .into_iter()
             .collect();
         let Some(state_cores) = &self.state_cores else { return list };
         let cores = || print_cpus(&self.cores);
         if state_cores.is_empty() {
             list.push(Error::NoStateCores { cores: cores() });
         }
-        let strangers = state_cores.iter().filter(|cpu| !self.cores.contains(cpu));
-        list.extend(strangers.map(|&cpu| Error::NotACore { cpu, cores: cores() }));
+        let strangers = cpus_outside(state_cores, &self.cores);
+        list.extend(strangers.map(|cpus| Error::NotCores { cpus, cores: cores() }));
         list
     }
 
@@ -136,6 +136,14 @@ impl Config {
         }
         list
     }
+}
+
+/// Those of `cpus` that are not among `known`, each once and as ranges; `None` if all are.
+fn cpus_outside(cpus: &[usize], known: &[usize]) -> Option<String> {
+    let mut outside: Vec<usize> = cpus.iter().copied().filter(|cpu| !known.contains(cpu)).collect();
+    outside.sort_unstable();
+    outside.dedup();
+    (!outside.is_empty()).then(|| print_cpus(&outside))
 }
 
 fn limit(name: &'static str, value: u64, min: u64, max: u64) -> Option<Error> {
@@ -237,7 +245,9 @@ mod tests {
         let base = demonstration();
         let allowed = base.cores[0];
         check_error(Config { cores: vec![], ..base.clone() }, &["`cores` is empty"]);
-        check_error(Config { cores: vec![1023], ..base.clone() }, &["CPU 1023", "allowed are"]);
+        check_error(Config { cores: vec![1023], ..base.clone() }, &["CPU 1023,", "allowed are"]);
+        let many = Config { cores: vec![1003, 1000, 1001, 1002, 1000, 1010], ..base.clone() };
+        check_error(many, &["CPU 1000-1003,1010, which"]);
         let stranger = Some(vec![allowed, 1000]);
         check_error(Config { state_cores: stranger, ..base.clone() }, &["CPU 1000", "`cores`"]);
         check_error(Config { state_cores: Some(vec![]), ..base.clone() }, &["`state_cores` is"]);

@@ -72,25 +72,25 @@ pub enum Error {
         /// CPUs that this process may use.
         allowed: String,
     },
-    /// A CPU does not exist, or the process may not use it.
+    /// CPUs do not exist, or the process may not use them.
     #[error(
-        "`cores` names CPU {cpu}, which does not exist or is not allowed here: \
+        "`cores` names CPU {cpus}, which does not exist or is not allowed here: \
          allowed are {allowed} (see `taskset -p` and the cpuset of the container)"
     )]
-    CpuNotAllowed {
-        /// The CPU.
-        cpu: usize,
+    CpusNotAllowed {
+        /// The CPUs, as ranges.
+        cpus: String,
         /// CPUs that this process may use.
         allowed: String,
     },
-    /// A core that shall own state does not exist.
+    /// Cores that shall own state do not exist.
     #[error(
-        "`state_cores` names CPU {cpu}, which is not among `cores` ({cores}): \
+        "`state_cores` names CPU {cpus}, which is not among `cores` ({cores}): \
          add it to `cores`, or take one of these"
     )]
-    NotACore {
-        /// The CPU.
-        cpu: usize,
+    NotCores {
+        /// The CPUs, as ranges.
+        cpus: String,
         /// The CPUs of `cores`.
         cores: String,
     },
