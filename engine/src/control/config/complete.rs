@@ -114,8 +114,8 @@ impl Config {
     fn check_limits(&self) -> Vec<Error> {
         let bytes =
             |name, value: usize, min, max| limit(name, value as u64, min as u64, max as u64);
-        let mut list: Vec<Error> = [
-            bytes("lane_bytes", self.lane_bytes, LANE_BYTES_MIN, LANE_BYTES_MAX),
+        [
+            lane_limit(self.lane_bytes),
             bytes("inlet_bytes", self.inlet_bytes, INLET_BYTES_MIN, BUFFER_BYTES_MAX),
             bytes("outlet_bytes", self.outlet_bytes, OUTLET_BYTES_MIN, BUFFER_BYTES_MAX),
             bytes("partitions", self.partitions, 1, PARTITIONS_MAX),
@@ -126,15 +126,7 @@ impl Config {
         ]
         .into_iter()
         .flatten()
-        .collect();
-        if list.iter().all(|error| !matches!(error, Error::Range { name: "lane_bytes", .. }))
-            && !self.lane_bytes.is_power_of_two()
-        {
-            let range = format!("a power of two, such as {}", self.lane_bytes.next_power_of_two());
-            let value = self.lane_bytes as u64;
-            list.push(Error::Range { name: "lane_bytes", value, range });
-        }
-        list
+        .collect()
     }
 }
 
@@ -149,6 +141,15 @@ fn cpus_outside(cpus: &[usize], known: &[usize]) -> Option<String> {
 fn limit(name: &'static str, value: u64, min: u64, max: u64) -> Option<Error> {
     let range = || format!("a number from {min} to {max}");
     (!(min..=max).contains(&value)).then(|| Error::Range { name, value, range: range() })
+}
+
+/// A lane is a power of two within its limits.
+fn lane_limit(bytes: usize) -> Option<Error> {
+    let (min, max) = (LANE_BYTES_MIN, LANE_BYTES_MAX);
+    let fits = bytes.is_power_of_two() && (min..=max).contains(&bytes);
+    let near = bytes.clamp(min, max).next_power_of_two();
+    let range = || format!("a power of two from {min} to {max}, such as {near}");
+    (!fits).then(|| Error::Range { name: "lane_bytes", value: bytes as u64, range: range() })
 }
 
 fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&str]) -> Vec<Error> {
@@ -259,9 +260,11 @@ mod tests {
     fn limits_name_their_range() {
         let base = demonstration();
         let odd = Config { lane_bytes: 5000, ..base.clone() };
-        check_error(odd, &["`lane_bytes` cannot be 5000", "power of two, such as 8192"]);
-        let small = Config { lane_bytes: 100, ..base.clone() };
-        check_error(small, &["`lane_bytes` cannot be 100: it is a number from 4096"]);
+        check_error(odd, &["`lane_bytes` cannot be 5000", "a power of two from", "such as 8192"]);
+        let small = Config { lane_bytes: 1000, ..base.clone() };
+        check_error(small, &["`lane_bytes` cannot be 1000: it is a power of two from 4096 to"]);
+        let large = Config { lane_bytes: usize::MAX, ..base.clone() };
+        check_error(large, &["such as 1073741824"]);
         let none = Config { partitions: 0, seconds: Some(0), ..base.clone() };
         check_error(none, &["`partitions` cannot be 0", "`seconds` cannot be 0"]);
         assert!(Config { partitions: 1000, ..base }.complete(&FACTS).is_ok());
