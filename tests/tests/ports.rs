@@ -148,3 +148,30 @@ fn generators_wait_for_each_others_outputs() {
     seats[0].turn();
     assert_eq!(seats[0].output(), b"0\n");
 }
+
+/// How long an output may be depends on no number of cores: not on whether it takes a lane.
+#[test]
+fn a_long_output_is_refused_wherever_its_sink_is() {
+    for count in [1, 2] {
+        let mut seats = cores(count, 10_000, straight);
+        seats[0].open(b"a\nlong\nb\n");
+        while seats.iter_mut().map(Seat::turn).sum::<usize>() > 0 {}
+        let output = seats[count - 1].output().len();
+        let letters = seats[0].core.take_letters().len();
+        assert_eq!((output, letters), (4, 1), "on {count} cores");
+        assert_eq!(seats[0].core.counts().sources[0].refused, 1);
+    }
+}
+
+/// An event may be too long before it is known how long it is.
+#[test]
+fn what_cannot_be_archived_is_counted() {
+    let mut seats = cores(1, 1000, |app| {
+        app.source("in", Texts).key_by(|line| line.text.len() as u64).sink("out", Texts);
+    });
+    seats[0].open(b"a\nhuge\nb\n");
+    while seats[0].turn() > 0 {}
+    assert_eq!(seats[0].output(), b"a\nb\n");
+    assert_eq!(seats[0].core.take_letters().len(), 1);
+    assert_eq!(seats[0].core.counts().sources[0].refused, 1);
+}
