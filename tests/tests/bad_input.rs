@@ -217,9 +217,11 @@ fn a_connection_that_breaks_off_before_its_answers_costs_only_them() {
     market.stop();
 }
 
-/// Starts it with these arguments: it refuses to run and says all parts.
+/// Starts it with these arguments: it refuses to run and says all parts, and promises nothing.
 fn check_message(arguments: &str, parts: &[&str]) {
-    App::start(MARKET, arguments).finish().refused(1, parts);
+    let ended = App::start(MARKET, arguments).finish();
+    ended.refused(1, parts);
+    assert!(!ended.log.contains("orders → rejections"), "{}", ended.log);
 }
 
 #[test]

@@ -278,3 +278,16 @@ fn replies_to_generated_events_have_a_latency() {
     assert!(path["latency_ns"]["p50"].is_u64(), "{path}");
     assert!(ended.log.contains("made-up events have no connection"), "{}", ended.log);
 }
+
+/// What a sink writes can be piped on: the summary for people does not stand in between.
+#[test]
+fn a_sink_at_standard_output_has_it_for_itself() {
+    let arguments = "--source numbers=gen:numbers?count=100&rate=max --sink windows=stdout: \
+                     --cores 0";
+    let ended = App::start("sequence_windows", arguments).finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert_eq!(ended.out.lines().count(), 100, "{}", ended.out);
+    assert!(ended.log.contains("all sources ended"), "{}", ended.log);
+    let ended = App::start("sequence_windows", &format!("{arguments} --report json")).finish();
+    assert_eq!(ended.report()["events"], 100);
+}

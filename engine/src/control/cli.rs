@@ -62,8 +62,8 @@ pub struct Arguments {
             without any address]", config::DEMONSTRATION_SECONDS))]
     seconds: Option<u64>,
 
-    /// Form of the summary; json is one object on the last line of standard output
-    /// [default: text]
+    /// Form of the summary; json is one object on the last line of standard output; text goes to
+    /// standard error if a sink writes to standard output [default: text]
     #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
     report: Option<Report>,
 

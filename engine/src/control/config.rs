@@ -63,10 +63,11 @@ pub const DEMONSTRATION_SECONDS: u64 = 10;
 /// How the summary is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Report {
-    /// A table for people.
+    /// A table for people, on standard output; on standard error if a sink or the dead letters
+    /// write to standard output.
     #[default]
     Text,
-    /// One JSON object on the last line of standard output.
+    /// One JSON object on the last line of standard output, behind what a sink wrote there.
     Json,
 }
 

@@ -9,13 +9,14 @@ use potoroo_sdk::Application;
 
 use super::check::{describe, guarantees};
 use super::cli::Arguments;
-use super::config::Report;
+use super::config::{Config, Report};
 use super::console;
 use super::error::Error;
 use super::exit::Exit;
 use super::launch::{StopRequest, complete};
 use super::logging;
 use super::running::start;
+use crate::connect::address::SinkAddress;
 
 /// Runs `application` as the command line says, to its end. The whole of an application's `main`.
 ///
@@ -53,13 +54,14 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     if config.check {
         return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
     }
-    for line in guarantees(&plan, &config) {
-        console::note(line);
-    }
+    let guarantees = guarantees(&plan, &config);
     let report = config.report;
+    let output = output_is_data(&config);
     let request = StopRequest::default();
     catch_signals(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
+    // Not before the edges are open: nothing is promised by what cannot run.
+    guarantees.iter().for_each(console::note);
     for (name, address) in running.all_listening() {
         console::note(format_args!("source `{name}` listens on {address}"));
     }
@@ -69,9 +71,21 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let summary = running.wait()?;
     let exit = if summary.snapshot.undelivered == 0 { Exit::Done } else { Exit::Undelivered };
     Ok(match report {
+        Report::Text if output => {
+            console::note(summary.text());
+            exit
+        }
         Report::Text => answer(summary.text(), exit),
+        // What the sink wrote need not end in a line feed.
+        Report::Json if output => answer(format_args!("\n{}", summary.json()), exit),
         Report::Json => answer(summary.json(), exit),
     })
+}
+
+/// Whether a sink or the dead letters write to standard output: a summary for people would spoil
+/// what they write.
+fn output_is_data(config: &Config) -> bool {
+    config.sinks.values().chain(&config.dead_letters).any(|sink| *sink == SinkAddress::Stdout)
 }
 
 /// Writes `text` to standard output. Returns `exit`, or that not even the text could be delivered.
