@@ -22,8 +22,12 @@
 //! cargo run --release --example sequence_windows -- --validate windows.txt
 //! ```
 //!
-//! Numbers come as lines, so `seq 1 1000 | nc 127.0.0.1 7000` is an input too. An output line is
-//! `key: four numbers`, the latest last, zeros where there was none yet: `5: 0,0,5,69`.
+//! Numbers come as lines, so what `seq 1 1000` prints is an input too: a file of it, or over TCP
+//! `seq 1 1000 | nc 127.0.0.1 7000`, or `seq 1 1000 > /dev/tcp/127.0.0.1/7000` in bash, for
+//! `--source numbers=tcp://127.0.0.1:7000`.
+//!
+//! An output line is `key: four numbers`, the latest last, zeros where there was none yet:
+//! `5: 0,0,5,69`.
 //!
 //! `--validate FILE` exits with 0 when, for each key, the lines are exactly its windows, each once
 //! and in order, and all numbers up to the highest one are there. It exits with 1 at the first
