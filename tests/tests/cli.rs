@@ -291,3 +291,13 @@ fn a_sink_at_standard_output_has_it_for_itself() {
     let ended = App::start("sequence_windows", &format!("{arguments} --report json")).finish();
     assert_eq!(ended.report()["events"], 100);
 }
+
+#[test]
+fn the_version_names_application_and_engine() {
+    for flag in ["-V", "--version"] {
+        let ended = App::start(MARKET, flag).finish();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        let version = ended.out.trim_end().strip_prefix("market-spread on potoroo ");
+        assert!(version.is_some_and(|version| version.contains('.')), "{}", ended.out);
+    }
+}

@@ -22,7 +22,7 @@ use potoroo_runtime::Idle;
              make them up.",
     after_help = Exit::HELP,
     after_long_help = address_help(),
-    version,
+    disable_version_flag = true,
     next_line_help = true,
     disable_help_subcommand = true
 )]
@@ -112,6 +112,10 @@ pub struct Arguments {
     /// Show no progress on standard error
     #[arg(long)]
     no_progress: bool,
+
+    /// Print the application's name and the version of the engine
+    #[arg(short = 'V', long)]
+    pub(super) version: bool,
 }
 
 impl Arguments {

@@ -50,6 +50,10 @@ pub fn main_with(
 
 fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exit, Error> {
     let plan = application().plan()?;
+    if arguments.version {
+        let version = env!("CARGO_PKG_VERSION");
+        return Ok(answer(format_args!("{} on potoroo {version}", plan.name), Exit::Done));
+    }
     let config = complete(&plan, arguments.config()?)?;
     if config.check {
         return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
