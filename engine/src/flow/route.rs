@@ -286,7 +286,7 @@ impl Router {
     #[cold]
     #[inline(never)]
     fn refuse_long(&mut self, cause: &Cause) {
-        // It is not the input that is too long but what was made of it: its bytes would say nothing.
+        // Not the input is too long but what was made of it: its bytes would say nothing.
         let reason = Reason::new(
             "the event made from this position is longer than a quarter of a lane (--lane-bytes)",
         );
