@@ -41,8 +41,42 @@ impl Encode for Texts {
     }
 }
 
+/// Frames of a length that the first byte says, in hundreds; at the end it leaves the rest to others.
+#[derive(Clone)]
+struct Hundreds;
+
+impl Framing for Hundreds {
+    fn split(&self, bytes: &[u8], _ended: bool) -> Split {
+        match bytes.first().map(|hundreds| 100 * usize::from(*hundreds)) {
+            Some(end) if bytes.len() >= end => Split::Frame { start: 1, end, next: end },
+            Some(end) => Split::More(end),
+            None => Split::More(1),
+        }
+    }
+    fn frame_bytes_max(&self) -> usize {
+        25_500
+    }
+}
+
+/// Texts in such frames.
+struct HundredTexts;
+
+impl Decode for HundredTexts {
+    type Event = Line;
+    type Framing = Hundreds;
+    fn framing(&self) -> Hundreds {
+        Hundreds
+    }
+    fn decode(&self, payload: &[u8]) -> Result<Line, Reason> {
+        Texts.decode(payload)
+    }
+}
+
 /// Bytes of a lane; a frame may take a quarter.
 const LANE_BYTES: usize = 4096;
+
+/// Bytes of the buffer of a connection.
+const INLET_BYTES: usize = 2000;
 
 /// The cores of `describe`: the first owns all state, the last all sinks.
 fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> Vec<Seat> {
@@ -60,7 +94,7 @@ fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> 
             lanes,
             map: PartitionMap::spread(1, &[0]),
             sink_owners: vec![count - 1; first.sinks.len()],
-            inlet_bytes: 1 << 16,
+            inlet_bytes: INLET_BYTES,
             outlet_bytes,
             local_bytes: LANE_BYTES,
             keep_letters: true,
@@ -174,4 +208,31 @@ fn what_cannot_be_archived_is_counted() {
     assert_eq!(seats[0].output(), b"a\nb\n");
     assert_eq!(seats[0].core.take_letters().len(), 1);
     assert_eq!(seats[0].core.counts().sources[0].refused, 1);
+}
+
+/// Positions and lengths of what was refused when `bytes` came at once, and nothing behind them.
+fn refused(bytes: &[u8]) -> Vec<(u64, usize)> {
+    let mut seats = cores(1, 1000, |app| {
+        app.source("in", HundredTexts).sink("out", Texts);
+    });
+    let id = seats[0].open(bytes);
+    while seats[0].turn() > 0 {}
+    if seats[0].core.take_ended().is_none() {
+        seats[0].core.inlet_end(id);
+        while seats[0].turn() > 0 {}
+    }
+    assert_eq!(seats[0].output().len(), 100);
+    let letters = seats[0].core.take_letters();
+    letters.iter().map(|letter| (letter.cause.origin.position, letter.bytes.len())).collect()
+}
+
+/// A dead letter names the place of its own first byte, whatever was read together with it.
+#[test]
+fn what_cannot_become_a_frame_is_refused_where_it_begins() {
+    let whole = [&[1][..], &[b'x'; 99]].concat();
+    let longer_than_the_buffer = [&whole[..], &[21; 50]].concat();
+    assert_eq!(refused(&longer_than_the_buffer), [(100, 50)]);
+    let cut_off = [&whole[..], &[2; 50]].concat();
+    assert_eq!(refused(&cut_off), [(100, 50)]);
+    assert_eq!(refused(&whole), []);
 }

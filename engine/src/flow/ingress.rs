@@ -141,9 +141,7 @@ impl Inlet {
 
     /// Runs waiting events; returns what was done.
     pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
-        let origin = Origin { connection: self.connection, position: self.position };
-        let cause = Cause { ingress: self.ingress.0, origin, source: self.source };
-        let feed = Feed { cause, ended: self.ended, events_max: INLET_EVENTS_PER_TURN };
+        let feed = Feed { cause: self.cause(), ended: self.ended, events_max: INLET_EVENTS_PER_TURN };
         let bytes = &self.bytes[self.start..self.end];
         let done = match self.archives {
             false => stage.ingest(bytes, feed, host),
@@ -159,23 +157,42 @@ impl Inlet {
         };
         match done.stop {
             Stop::Limit | Stop::Blocked => {}
-            Stop::More(_) if self.ended || self.stopped => self.ending = Some(Ending::Ended),
-            Stop::More(needed) => counts.refused += self.starve(needed, cause, host),
+            Stop::More(_) if self.stopped => self.ending = Some(Ending::Ended),
+            Stop::More(_) if self.ended => counts.refused += self.cut_off(host),
+            Stop::More(needed) => counts.refused += self.starve(needed, host),
             Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
         }
         counts
     }
 
+    /// What the bytes in front come from.
+    fn cause(&self) -> Cause {
+        let origin = Origin { connection: self.connection, position: self.position };
+        Cause { ingress: self.ingress.0, origin, source: self.source }
+    }
+
+    /// Nothing follows, and the codec has not decided what the rest is. Returns how many frames
+    /// were refused.
+    fn cut_off(&mut self, host: &mut dyn Host) -> u64 {
+        self.ending = Some(Ending::Ended);
+        if self.start == self.end {
+            return 0;
+        }
+        let reason = Reason::new("cut off by the end of the stream");
+        host.refuse(&self.cause(), reason, &self.bytes[self.start..self.end]);
+        1
+    }
+
     /// Only a partial frame is left. One that can never fit the buffer breaks the connection.
     /// Returns how many frames were refused.
-    fn starve(&mut self, needed: usize, cause: Cause, host: &mut dyn Host) -> u64 {
+    fn starve(&mut self, needed: usize, host: &mut dyn Host) -> u64 {
         self.starved = true;
         let whole = self.end - self.start == self.bytes.len();
         if needed <= self.bytes.len() && !whole {
             return 0;
         }
         let reason = Reason::new("the frame is longer than the receive buffer (--inlet-bytes)");
-        host.refuse(&cause, reason, &self.bytes[self.start..self.end]);
+        host.refuse(&self.cause(), reason, &self.bytes[self.start..self.end]);
         self.ending = Some(Ending::Broken(reason));
         1
     }
