@@ -49,6 +49,10 @@ impl Outlet {
     /// next event.
     #[inline]
     pub(super) fn add(&mut self, bytes: &[u8], path: u16, ingress: u64) {
+        if bytes.is_empty() && !self.samples.is_empty() {
+            // It cannot make the outlet full, so it must not take room behind those that can.
+            return;
+        }
         self.bytes.extend_from_slice(bytes);
         self.added += bytes.len() as u64;
         self.samples.push_back(Sample { end: self.added, ingress, path });
@@ -129,6 +133,15 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::Outlet;
+
+    #[test]
+    fn events_without_bytes_do_not_gather() {
+        let mut outlet = Outlet::new(8);
+        outlet.add(b"slow", 1, 10);
+        (0..10_000).for_each(|_| outlet.add(b"", 1, 20));
+        assert!(!outlet.full());
+        assert!(outlet.samples.len() < 10, "{} events wait for nothing", outlet.samples.len());
+    }
 
     #[test]
     fn latency_ends_with_the_last_byte() {
