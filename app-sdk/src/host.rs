@@ -171,7 +171,7 @@ impl Schedule {
             0 => self.start,
             rate => {
                 let (seconds, rest) = (index / rate, index % rate);
-                self.start + seconds * 1_000_000_000 + rest * 1_000_000_000 / rate
+                self.start + seconds * 1_000_000_000 + rest.saturating_mul(1_000_000_000) / rate
             }
         }
     }
@@ -184,7 +184,8 @@ impl Schedule {
             rate => {
                 let (seconds, rest) =
                     ((now - self.start) / 1_000_000_000, (now - self.start) % 1_000_000_000);
-                seconds * rate + rest * rate / 1_000_000_000 + 1
+                let partly = rest.saturating_mul(rate) / 1_000_000_000;
+                seconds.saturating_mul(rate).saturating_add(partly + 1)
             }
         }
     }
@@ -236,4 +237,24 @@ pub trait ExchangeStage {
     /// # Panics
     /// An archive is invalid: the host did not keep what it was given.
     fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+
+    #[test]
+    fn no_rate_is_too_high() {
+        for rate in [1, 3, 1_000_000_007, u64::MAX / 2, u64::MAX] {
+            let schedule = Schedule { start: 5, rate };
+            assert_eq!((schedule.count_due(4), schedule.count_due(5)), (0, 1));
+            let mut before = 0;
+            for now in [6, 999_999_999, 1_000_000_005, 1 << 60] {
+                let due = schedule.count_due(now);
+                assert!(due >= before, "{rate} per second at {now}");
+                assert!(schedule.due(due - 1) <= now || due == u64::MAX, "{rate} at {now}");
+                before = due;
+            }
+        }
+    }
 }
