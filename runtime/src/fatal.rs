@@ -5,6 +5,7 @@
 //! typed error could mend.
 
 use std::fmt;
+use std::io::Write;
 
 /// Why the process cannot go on. The number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,7 @@ impl Fatal {
 
 /// Prints `what` as one line to standard error and ends the process with the reason's code.
 pub fn fatal(reason: Fatal, what: impl fmt::Display) -> ! {
-    eprintln!("potoroo: fatal: {what}");
+    // Nobody may be reading any more; the code tells the reason even then.
+    let _ = writeln!(std::io::stderr(), "potoroo: fatal: {what}");
     std::process::exit(i32::from(reason.exit_code()))
 }

@@ -48,7 +48,8 @@ pub struct Snapshot {
     /// Replies whose connection was gone, or that answer a file or channel. Replies to generated
     /// events count as delivered.
     pub replies_without_connection: u64,
-    /// Events that were decoded or emitted but could not be delivered before the end.
+    /// Failures to deliver, not events: one if draining was given up, and one for each file that
+    /// was not written or read to its end.
     pub undelivered: u64,
 }
 

@@ -117,7 +117,7 @@ fn troubles(snapshot: &Snapshot) -> String {
     }
     if snapshot.undelivered > 0 {
         let count = thousands(snapshot.undelivered);
-        text.push_str(&format!("\n{count} events could NOT be delivered before the end\n"));
+        text.push_str(&format!("\nNOT everything was delivered: {count} failures, see above\n"));
     }
     text
 }
@@ -222,7 +222,7 @@ quotes → markets (table)       0         0       -       -       -       -    
 
 5 events of orders were due before the stop and NOT made: no latency has them
 
-4 events could NOT be delivered before the end
+NOT everything was delivered: 4 failures, see above
 ";
         assert_eq!(text, expected, "\n{text}");
     }
