@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::flow::Join;
 use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId};
 use crate::plan::Mistake;
-use crate::table::TableRows;
+use crate::table::{Table, TableRows};
 
 /// A step's place in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +143,29 @@ impl Draft {
         }
         self.check_name("table", name);
         self.tables.push(DraftTable { name: name.to_string(), rows });
-        TableId(self.tables.len() as u16 - 1)
+        TableId((self.tables.len() - 1) as u16)
+    }
+
+    /// Notes when `table` was made by another application.
+    pub(crate) fn check_table<K, S>(&mut self, table: &Table<K, S>, parent: StepId) {
+        let rows = Rc::as_ptr(&table.rows).cast::<()>();
+        let known = self.tables.get(table.id.0 as usize);
+        if known.is_none_or(|known| Rc::as_ptr(&known.rows).cast::<()>() != rows) {
+            let before = self.describe(parent);
+            self.mistake(format!(
+                "`{before}` updates a table of another application: make one here with \
+                 `app.table(name)`"
+            ));
+        }
+    }
+
+    /// A merge of `parent` with a stream of another application: a mistake.
+    pub(crate) fn merge_foreign(&mut self, parent: StepId) -> StepId {
+        let before = self.describe(parent);
+        self.mistake(format!(
+            "`{before}` is merged with a stream of another application: describe both in one"
+        ));
+        self.step(StepKind::Merge, &[parent])
     }
 
     pub(crate) fn sink(&mut self, name: Option<&str>, parent: StepId) -> SinkId {
@@ -206,7 +228,8 @@ impl Draft {
             StepKind::Unkeyed => return self.describe(this.parents[0]),
             StepKind::KeyBy(_) => "key_by".to_string(),
             StepKind::Update { table, .. } => {
-                format!("update of `{}`", self.tables[table.0 as usize].name)
+                let known = self.tables.get(table.0 as usize);
+                format!("update of `{}`", known.map_or("?", |table| &table.name))
             }
             StepKind::Sink(id) => match &self.sinks[id.0 as usize].name {
                 Some(name) => format!("sink `{name}`"),

@@ -161,12 +161,13 @@ impl Plan {
             list.push(Mistake::new("it has no source: add `app.source(name, codec)`".to_string()));
         }
         list.extend(too_deep(&draft));
+        let paths = paths(&draft);
+        list.extend(too_many(&draft, &paths));
         if !list.is_empty() {
             return Err(Mistakes { application: draft.name, list });
         }
         draft.outlets.iter().for_each(|outlet| outlet.join());
         let fingerprint = fingerprint(&draft);
-        let paths = paths(&draft);
         let exchanges = exchange_facts(&draft);
         let exchanges = draft
             .exchanges
@@ -213,6 +214,24 @@ fn too_deep(draft: &Draft) -> Option<Mistake> {
         Mistake::new(format!(
             "an event passes more than {LEVELS_MAX} `key_by`s one after the other: \
              remove those that keep the key"
+        ))
+    })
+}
+
+/// Exchanges, tables and paths are numbered in 16 bits, and hosts need a number for none.
+const NUMBERED_MAX: usize = u16::MAX as usize - 1;
+
+/// More parts than there are numbers. (Each sink ends a path.)
+fn too_many(draft: &Draft, paths: &[Path]) -> impl Iterator<Item = Mistake> {
+    let counts = [
+        (draft.exchanges.len(), "`key_by`s"),
+        (draft.tables.len(), "tables"),
+        (paths.len(), "ways from a source to a sink or table"),
+    ];
+    counts.into_iter().filter(|(count, _)| *count > NUMBERED_MAX).map(|(count, what)| {
+        Mistake::new(format!(
+            "it has {count} {what}, and at most {NUMBERED_MAX} can be numbered: \
+             make several applications of it"
         ))
     })
 }

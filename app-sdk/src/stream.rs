@@ -87,7 +87,11 @@ impl<E: Event> Stream<E> {
 
     /// Both streams in one. Order is kept within each of them, not between them.
     pub fn merge(&self, other: &Stream<E>) -> Stream<E> {
-        let step = self.draft.borrow_mut().step(StepKind::Merge, &[self.step, other.step]);
+        let step = if Rc::ptr_eq(&self.draft, &other.draft) {
+            self.draft.borrow_mut().step(StepKind::Merge, &[self.step, other.step])
+        } else {
+            self.draft.borrow_mut().merge_foreign(self.step)
+        };
         let next = Stream::new(self.draft.clone(), step);
         for parent in [self, other] {
             let outlet = next.outlet.clone();
@@ -174,6 +178,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(&mut T::State, View<'a, E>) -> R + Send + Sync + 'static,
     {
         let table = table.table();
+        self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
         let outlet = next.outlet.clone();
         self.outlet.add(move |key, event, context| {
@@ -195,6 +200,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
             + 'static,
     {
         let table = table.table();
+        self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: true });
         let outlet = next.outlet.clone();
         let out = RefCell::new(Out::new());
