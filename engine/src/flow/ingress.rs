@@ -141,7 +141,8 @@ impl Inlet {
 
     /// Runs waiting events; returns what was done.
     pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
-        let feed = Feed { cause: self.cause(), ended: self.ended, events_max: INLET_EVENTS_PER_TURN };
+        let events_max = INLET_EVENTS_PER_TURN;
+        let feed = Feed { cause: self.cause(), ended: self.ended, events_max };
         let bytes = &self.bytes[self.start..self.end];
         let done = match self.archives {
             false => stage.ingest(bytes, feed, host),
