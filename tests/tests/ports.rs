@@ -41,7 +41,7 @@ impl Encode for Texts {
     }
 }
 
-/// Frames of a length that the first byte says, in hundreds. It leaves the rest at the end to others.
+/// Frames of a length that the first byte says, in hundreds. At the end it leaves the rest undone.
 #[derive(Clone)]
 struct Hundreds;
 
