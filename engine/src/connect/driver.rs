@@ -304,14 +304,22 @@ impl Driver {
             }
         }
         if let Some(slot) = broken {
-            self.lose_replies(slot, core);
+            self.lose_replies(slot, core, poller);
         }
         carried
     }
 
     #[cold]
-    fn lose_replies(&mut self, slot: usize, core: &mut Core) {
+    fn lose_replies(&mut self, slot: usize, core: &mut Core, poller: &mut Poller) {
         core.close_reply(slot);
+        if let Some(at) = self.lingering.iter().position(|(lingering, _)| *lingering == slot) {
+            // It only waited for these replies. Its place is free now, so no entry may be left
+            // that would close whoever takes it.
+            self.lingering.remove(at);
+            poller.unwatch(slot as u64);
+            self.links[slot] = None;
+            return;
+        }
         if let Some(link) = self.links[slot].as_mut()
             && matches!(link.from, From::Connection(_))
             && !link.ended
