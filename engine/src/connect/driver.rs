@@ -23,7 +23,13 @@ use crate::flow::{ConnectionId, Core, Ending};
 /// Where the bytes of an inlet come from.
 enum From {
     Connection(Connection),
-    Pipe { pipe: PipeOut, rest: Option<(Vec<u8>, usize)> },
+    Pipe {
+        pipe: PipeOut,
+        /// The buffer that was taken in part, and how far.
+        rest: Option<(Vec<u8>, usize)>,
+        /// By the embedding program, which believes them sent; a file can be read again.
+        handed_over: bool,
+    },
 }
 
 /// One inlet's outer end.
@@ -175,7 +181,7 @@ impl Driver {
                 self.open(source, From::Connection(connection), peer, false, core, poller);
             }
             Command::Pipe { source, pipe, archives } => {
-                let from = From::Pipe { pipe, rest: None };
+                let from = From::Pipe { pipe, rest: None, handed_over: archives };
                 self.open(source, from, String::new(), archives, core, poller);
             }
             Command::Sink { sink, to } => {
@@ -225,6 +231,12 @@ impl Driver {
         core.stop_sources();
         for link in self.links.iter_mut().flatten() {
             link.ended = true;
+            if let From::Pipe { pipe, rest, handed_over: true } = &mut link.from {
+                let bytes = unread_bytes(pipe, rest);
+                if bytes > 0 {
+                    let _ = self.notices.send(Notice::Unread { source: link.source, bytes });
+                }
+            }
         }
     }
 
@@ -407,9 +419,20 @@ impl Link {
                 }
                 true
             }
-            From::Pipe { pipe, rest } => read_pipe(self.id, pipe, rest, core, now, &mut self.ended),
+            From::Pipe { pipe, rest, .. } => {
+                read_pipe(self.id, pipe, rest, core, now, &mut self.ended)
+            }
         }
     }
+}
+
+/// Empties a pipe that nobody will read. Its buffers are not given back, so it ends.
+fn unread_bytes(pipe: &mut PipeOut, rest: &mut Option<(Vec<u8>, usize)>) -> usize {
+    let mut bytes = rest.take().map_or(0, |(buffer, start)| buffer.len() - start);
+    while let Received::Buffer(buffer) = pipe.try_recv() {
+        bytes += buffer.len();
+    }
+    bytes
 }
 
 /// Copies from the buffers of a pipe into the inlet as far as there is room.
@@ -443,4 +466,23 @@ fn read_pipe(
         *rest = Some((buffer, start + bytes));
     }
     bytes > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unread_bytes;
+    use crate::connect::pipe::pipe;
+
+    #[test]
+    fn what_was_handed_over_and_not_read_is_counted_whole() {
+        let (mut pipe_in, mut pipe_out) = pipe();
+        let mut rest = Some((vec![0; 10], 3));
+        for bytes in [100, 1] {
+            let mut buffer = pipe_in.buffer().expect("the pipe is open");
+            buffer.resize(bytes, 0);
+            pipe_in.send(buffer).expect("the pipe is open");
+        }
+        assert_eq!(unread_bytes(&mut pipe_out, &mut rest), 7 + 100 + 1);
+        assert_eq!(unread_bytes(&mut pipe_out, &mut rest), 0);
+    }
 }

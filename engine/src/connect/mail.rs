@@ -76,6 +76,13 @@ pub enum Notice {
     },
     /// Input that could not be used.
     Letters(Vec<Letter>),
+    /// A source was stopped before everything was read that the embedding program handed over.
+    Unread {
+        /// The source.
+        source: SourceId,
+        /// Bytes of events, with their lengths.
+        bytes: usize,
+    },
 }
 
 /// The control plane's end of a core's mailbox.

@@ -134,6 +134,11 @@ impl Supervisor {
 
     fn obey(&mut self, notice: Notice) {
         match notice {
+            Notice::Unread { source, bytes } => tracing::warn!(
+                "source `{}` was stopped with {bytes} bytes of events handed over and not read: \
+                 they had no effect; let the source end before stopping to have all processed",
+                self.threads.source_name(source)
+            ),
             Notice::SinkLost { sink, reason } => {
                 if !self.threads.sink_lost(sink, reason) && self.phase != Phase::Abandoned {
                     self.stop = Stop::SinkFailed;
