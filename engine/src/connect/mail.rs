@@ -136,18 +136,12 @@ impl Mail {
 
     #[cold]
     fn take_waiting(&mut self) -> Option<Command> {
-        let command = self.commands.try_recv().ok();
-        if command.is_none() {
-            // A command that arrives between the two lines announces itself again.
-            self.waiting.store(false, Ordering::Relaxed);
-            return self.take_late();
-        }
-        command
-    }
-
-    fn take_late(&mut self) -> Option<Command> {
+        // The flag goes down before the queue is looked at, and no load may pass that: a command
+        // that is not seen here raises the flag after it went down.
+        self.waiting.swap(false, Ordering::SeqCst);
         let command = self.commands.try_recv().ok();
         if command.is_some() {
+            // There may be more: the next turn looks again.
             self.waiting.store(true, Ordering::Relaxed);
         }
         command
