@@ -287,6 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unwatched_while_something_arrives_is_closed_with_its_descriptor() {
+        for_each_kind(|poller| {
+            let (near, mut far) = pair();
+            poller.watch(&near, 5).expect("sockets can be watched");
+            assert_eq!(poll(poller), []);
+            far.write_all(b"x").expect("room");
+            poller.unwatch(5);
+            drop(near);
+            assert_eq!(poll(poller), []);
+            far.set_nonblocking(true).expect("a flag");
+            // Closed with a byte unread: the end, or that it was reset, but not "not yet".
+            let kind = far.read(&mut [0]).map_err(|error| error.kind());
+            assert_ne!(kind, Err(io::ErrorKind::WouldBlock), "the kernel still holds it open");
+        });
+    }
+
+    #[test]
     fn many_descriptors_come_and_go() {
         for_each_kind(|poller| {
             for round in 0..200 {

@@ -77,9 +77,10 @@ impl UringBackend {
         for interest in [Interest::Read, Interest::Write] {
             let Some(&id) = self.ids.get(&(token, interest)) else { continue };
             self.forget(id);
-            // Should it fail, the request lives until the descriptor's connection ends; what it
-            // reports is ignored, as its id is gone.
-            let _ = self.submit(&opcode::PollRemove::new(id).build().user_data(ID_IGNORED));
+            // A request that lived on would keep the connection open behind its closed
+            // descriptor. So it is cancelled, not removed: removing is refused while the kernel
+            // has something to report for it. What it still reports is ignored, as its id is gone.
+            let _ = self.submit(&opcode::AsyncCancel::new(id).build().user_data(ID_IGNORED));
         }
     }
 
