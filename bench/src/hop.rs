@@ -10,22 +10,20 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::pingpong;
-use crate::place::Place;
 use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Scale, Series, alternate};
+use crate::rounds::{Contender, Series, alternate};
 
 /// Runs both parts.
 ///
 /// # Errors
 /// Frames arrived changed, twice or not at all.
-pub fn bench(place: Place, scale: Scale) -> Result<Report> {
-    let mut report = Report::new("hop", place, scale);
-    round_trips(&mut report, place, scale)?;
-    throughput(&mut report, place, scale)?;
+pub fn bench(report: &mut Report) -> Result<()> {
+    round_trips(report)?;
+    throughput(report)?;
     report.note("one clock reading (about 10 ns) is inside each round trip of every contender");
     report.note("frames have 64 bytes; throughput publishes per 64 frames on both sides");
-    Ok(report)
+    Ok(())
 }
 
 /// What a round-trip contender saw.
@@ -72,9 +70,8 @@ impl Flow {
     }
 }
 
-fn round_trips(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
-    eprintln!("round trips of 64-byte frames");
-    let slice = scale.slice;
+fn round_trips(report: &mut Report) -> Result<()> {
+    let (place, slice) = (report.place(), report.scale().slice);
     let raw = move || {
         let latency = pingpong::run(place, slice);
         let sum = sum_below(latency.count());
@@ -85,7 +82,7 @@ fn round_trips(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
         Contender::new("ring", move || ring::round_trips(place, slice).verified()),
         Contender::new("rtrb", move || rtrb::round_trips(place, slice).verified()),
     ];
-    let series = alternate(place, scale, contenders)?;
+    let series = alternate(report, "round trips of 64-byte frames", contenders)?;
     report_round_trips(report, &series);
     Ok(())
 }
@@ -96,7 +93,7 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
     report.goal("ring_over_raw_p50", ratio, raw, Goal::AtMost(1.15));
     let raw = series.raw_rtt_ns(&["raw", "rtrb"]);
     report.figure("rtrb_over_raw_p50", series.ratio("rtrb", "raw", Trips::p50_ns), raw);
-    for &name in series.names() {
+    for name in series.names() {
         let p50 = series.median(name, Trips::p50_ns);
         report.figure(format!("{name}_rtt_p50_ns"), p50, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Trips::p50_ns);
@@ -104,18 +101,17 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
     }
 }
 
-fn throughput(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
-    eprintln!("throughput of 64-byte frames in one direction");
-    let slice = scale.slice;
+fn throughput(report: &mut Report) -> Result<()> {
+    let (place, slice) = (report.place(), report.scale().slice);
     let contenders = vec![
         Contender::new("ring", move || ring::throughput(place, slice).verified()),
         Contender::new("rtrb", move || rtrb::throughput(place, slice).verified()),
     ];
-    let series = alternate(place, scale, contenders)?;
+    let series = alternate(report, "throughput of 64-byte frames in one direction", contenders)?;
     let ratio = series.ratio("ring", "rtrb", Flow::frames_per_second);
-    let raw = series.raw_rtt_ns(series.names());
+    let raw = series.raw_rtt_ns(&series.names());
     report.goal("ring_over_rtrb_throughput", ratio, raw, Goal::AtLeast(1.0));
-    for &name in series.names() {
+    for name in series.names() {
         let rate = series.median(name, Flow::frames_per_second);
         report.figure(format!("{name}_frames_per_second"), rate, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Flow::frames_per_second);
@@ -143,10 +139,13 @@ const END: u64 = u64::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
+    use crate::rounds::Scale;
 
     #[test]
     fn every_contender_proves_its_checksum_at_toy_size() {
-        let report = bench(Place::toy(), Scale::toy()).unwrap();
+        let mut report = Report::new("hop", Place::toy(), Scale::toy());
+        bench(&mut report).unwrap();
         assert!(report.value("ring_over_raw_p50").is_some());
         assert!(report.value("ring_over_rtrb_throughput").is_some());
     }

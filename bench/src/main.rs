@@ -8,13 +8,17 @@
 mod engine;
 mod hop;
 mod host;
+mod interrupt;
 mod pingpong;
 mod place;
+mod progress;
 mod recorder;
 mod report;
 mod rounds;
 mod stamp;
 mod wire;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -69,31 +73,41 @@ enum Name {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.name {
-        Name::Hop => measure(&arguments, hop::bench),
-        Name::Engine => measure(&arguments, engine::bench),
-        Name::Wire => measure(&arguments, wire::bench),
-        Name::Serve { kind, cpu, fifo } => wire::serve(kind, cpu, fifo),
+        Name::Hop => measure(&arguments, "hop", hop::bench),
+        Name::Engine => measure(&arguments, "engine", engine::bench),
+        Name::Wire => measure(&arguments, "wire", wire::bench),
+        Name::Serve { kind, cpu, fifo } => {
+            wire::serve(kind, cpu, fifo)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Name::List => {
             list();
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn measure(arguments: &Arguments, bench: fn(Place, Scale) -> Result<Report>) -> Result<()> {
+fn measure(
+    arguments: &Arguments,
+    name: &'static str,
+    bench: fn(&mut Report) -> Result<()>,
+) -> Result<ExitCode> {
+    interrupt::listen()?;
     // Calibrates the clock before anything is measured.
     stamp::now();
     let place = if arguments.toy { Place::toy() } else { Place::choose()? };
-    let report = bench(place, scale(arguments))?;
+    let mut report = Report::new(name, place, scale(arguments));
+    let outcome = bench(&mut report);
+    report.end(outcome);
     if arguments.json {
         println!("{}", report.json());
     } else {
         print!("{}", report.table());
     }
-    Ok(())
+    Ok(report.exit_code())
 }
 
 fn scale(arguments: &Arguments) -> Scale {

@@ -1,8 +1,11 @@
 //! What a benchmark says: a table for people, or one JSON object as the last line of stdout.
 
+use std::process::ExitCode;
+
 use serde_json::{Map, Value, json};
 
 use crate::host;
+use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
 use crate::rounds::Scale;
 
@@ -56,13 +59,56 @@ pub struct Report {
     figures: Vec<Figure>,
     details: Map<String, Value>,
     notes: Vec<&'static str>,
+    failed: Map<String, Value>,
+    interrupted: bool,
 }
 
 impl Report {
     /// An empty report.
     pub fn new(bench: &'static str, place: Place, scale: Scale) -> Self {
-        let (figures, details, notes) = (Vec::new(), Map::new(), Vec::new());
-        Self { bench, place, scale, figures, details, notes }
+        Self {
+            bench,
+            place,
+            scale,
+            figures: Vec::new(),
+            details: Map::new(),
+            notes: Vec::new(),
+            failed: Map::new(),
+            interrupted: false,
+        }
+    }
+
+    /// Where the run happens.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// How long it measures.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Names something that could not be measured, and why.
+    pub fn failed(&mut self, what: impl Into<String>, why: &anyhow::Error) {
+        self.failed.insert(what.into(), json!(format!("{why:#}")));
+    }
+
+    /// Takes the end of the benchmark in: the figures until then count whatever it was.
+    pub fn end(&mut self, outcome: anyhow::Result<()>) {
+        self.interrupted = interrupt::asked();
+        match outcome {
+            Err(error) if !error.is::<Interrupted>() => self.failed(self.bench, &error),
+            _ => {}
+        }
+    }
+
+    /// 0; 1 when something could not be measured; 130 when the run was asked to end early.
+    pub fn exit_code(&self) -> ExitCode {
+        match (self.interrupted, self.failed.is_empty()) {
+            (true, _) => ExitCode::from(interrupt::EXIT_CODE),
+            (false, false) => ExitCode::FAILURE,
+            (false, true) => ExitCode::SUCCESS,
+        }
     }
 
     /// Adds a figure without a goal.
@@ -127,6 +173,8 @@ impl Report {
         object.insert("goals".into(), Value::Object(goals));
         object.insert("details".into(), Value::Object(self.details.clone()));
         object.insert("notes".into(), json!(self.notes));
+        object.insert("failed".into(), Value::Object(self.failed.clone()));
+        object.insert("interrupted".into(), json!(self.interrupted));
         Value::Object(object)
     }
 
@@ -148,20 +196,32 @@ impl Report {
         for note in &self.notes {
             text += &format!("- {note}\n");
         }
+        for (what, why) in &self.failed {
+            text += &format!("failed: {what}: {}\n", why.as_str().unwrap_or_default());
+        }
+        if self.interrupted {
+            text += &format!("{Interrupted}\n");
+        }
         text
     }
 
     fn table_row(&self, figure: &Figure) -> String {
         let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
         let missed = figure.goal.is_some_and(|goal| !goal.met(figure.value));
+        let missed = missed && !figure.value.is_nan();
         format!(
             "{:<44} {:>14} {goal:>12} {:>14}{}\n",
             figure.name,
-            rounded(figure.value),
-            rounded(figure.raw_rtt_ns),
+            shown(figure.value),
+            shown(figure.raw_rtt_ns),
             if missed { "  missed" } else { "" },
         )
     }
+}
+
+/// As people read it; what was not measured is a dash.
+fn shown(value: f64) -> String {
+    if value.is_nan() { "-".into() } else { rounded(value).to_string() }
 }
 
 /// Three digits are more than the machine can repeat.

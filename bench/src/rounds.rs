@@ -1,15 +1,19 @@
 //! Contenders one after the other, in a different order each round.
 //!
 //! Promises: each contender runs once per round, a raw ping-pong runs just before each, and only
-//! ratios *inside* a round are formed; the machine's mood changes between rounds.
+//! ratios *inside* a round are formed; the machine's mood changes between rounds. A contender that
+//! fails takes only itself out of the run.
 
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use crate::interrupt;
 use crate::pingpong;
 use crate::place::Place;
+use crate::progress::Progress;
+use crate::report::Report;
 
 /// How long and how often; one value for all benchmarks.
 #[derive(Clone, Copy, Debug)]
@@ -97,28 +101,51 @@ pub struct Series<T> {
 
 /// Runs all contenders in each round, starting with a different one each time.
 ///
+/// A contender that fails is named in the report and takes no further part; the others go on.
+/// Once the run has been asked to end, no further lap begins.
+///
 /// # Errors
-/// The first error of a contender, with its name.
+/// The run had been asked to end before the first lap.
 pub fn alternate<T>(
-    place: Place,
-    scale: Scale,
+    report: &mut Report,
+    what: &str,
     mut contenders: Vec<Contender<'_, T>>,
 ) -> Result<Series<T>> {
+    interrupt::check()?;
+    let (place, scale) = (report.place(), report.scale());
     let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
-    let mut laps: Vec<Vec<Lap<T>>> = names.iter().map(|_| Vec::new()).collect();
-    for round in 0..scale.rounds {
-        for step in 0..contenders.len() {
-            let index = (round + step) % contenders.len();
-            eprintln!("round {} of {}: {}", round + 1, scale.rounds, names[index]);
-            laps[index].push(lap(place, scale, &mut contenders[index])?);
+    let mut series = Series { laps: names.iter().map(|_| Vec::new()).collect(), names };
+    let mut failed = vec![false; contenders.len()];
+    let progress = Progress::new(what, scale.rounds * contenders.len());
+    for (round, step) in steps(scale.rounds, contenders.len()) {
+        let index = (round + step) % contenders.len();
+        let name = series.names[index];
+        if failed[index] || interrupt::asked() {
+            continue;
         }
+        progress.begin(format_args!("round {} of {}: {name}", round + 1, scale.rounds));
+        match lap(place, scale, &mut contenders[index]) {
+            Ok(lap) => series.laps[index].push(lap),
+            Err(error) => {
+                progress.warn(format_args!("{what}: {name} failed: {error:#}"));
+                report.failed(format!("{what}: {name}"), &error);
+                failed[index] = true;
+            }
+        }
+        progress.end();
     }
-    Ok(Series { names, laps })
+    series.forget(&failed);
+    Ok(series)
+}
+
+/// Round by round, all contenders.
+fn steps(rounds: usize, contenders: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rounds).flat_map(move |round| (0..contenders).map(move |step| (round, step)))
 }
 
 fn lap<T>(place: Place, scale: Scale, contender: &mut Contender<'_, T>) -> Result<Lap<T>> {
     let raw_rtt_ns = pingpong::run(place, scale.raw_slice).quantile(0.5);
-    let outcome = (contender.run)().with_context(|| format!("contender {}", contender.name))?;
+    let outcome = (contender.run)()?;
     thread::sleep(scale.rest);
     Ok(Lap { outcome, raw_rtt_ns })
 }
@@ -156,16 +183,26 @@ impl<T> Series<T> {
         median(laps.map(|lap| lap.raw_rtt_ns).collect())
     }
 
-    /// Names of all contenders.
-    pub fn names(&self) -> &[&'static str] {
-        &self.names
+    /// Names of all contenders that have a lap.
+    pub fn names(&self) -> Vec<&'static str> {
+        let laps = self.names.iter().zip(&self.laps);
+        laps.filter(|(_, laps)| !laps.is_empty()).map(|(&name, _)| name).collect()
     }
 
     /// The outcome of the round in the middle by `value`, for details beside a median.
+    ///
+    /// # Panics
+    /// When the contender has no lap: it is not among the [`names`](Self::names).
     pub fn typical(&self, name: &str, value: impl Fn(&T) -> f64) -> &T {
         let mut laps: Vec<_> = self.laps(name).iter().map(|lap| &lap.outcome).collect();
         laps.sort_by(|a, b| value(a).total_cmp(&value(b)));
         laps[laps.len() / 2]
+    }
+
+    /// Takes away the laps of those who failed in one of them.
+    fn forget(&mut self, failed: &[bool]) {
+        let laps = self.laps.iter_mut().zip(failed);
+        laps.filter(|(_, failed)| **failed).for_each(|(laps, _)| laps.clear());
     }
 
     fn laps(&self, name: &str) -> &[Lap<T>] {
@@ -174,11 +211,11 @@ impl<T> Series<T> {
     }
 }
 
-/// The middle value; the mean of the middle two for an even number; 0 without values.
+/// The middle value; the mean of the middle two for an even number; not a number without values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
-        0 => 0.0,
+        0 => f64::NAN,
         count if count % 2 == 1 => values[count / 2],
         count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
     }
@@ -187,6 +224,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::ensure;
 
     #[test]
     fn each_round_starts_with_another_contender() {
@@ -199,16 +237,36 @@ mod tests {
             })
         };
         let scale = Scale { rounds: 2, ..Scale::toy() };
-        let series = alternate(Place::toy(), scale, vec![note("a"), note("b")]).unwrap();
+        let mut report = Report::new("test", Place::toy(), scale);
+        let series = alternate(&mut report, "order", vec![note("a"), note("b")]).unwrap();
         assert_eq!(*order.borrow(), ["a", "b", "b", "a"]);
         assert_eq!(series.median("a", |&at| at), 2.5);
         assert_eq!(series.ratio("b", "a", |&at| at), f64::midpoint(2.0, 0.75));
     }
 
     #[test]
+    fn a_contender_that_fails_leaves_the_others_in_the_run() {
+        let mut laps = 0;
+        let sound = Contender::new("sound", || Ok(1.0));
+        let broken = Contender::new("broken", || {
+            laps += 1;
+            ensure!(laps < 2, "no more paper");
+            Ok(2.0)
+        });
+        let scale = Scale { rounds: 3, ..Scale::toy() };
+        let mut report = Report::new("test", Place::toy(), scale);
+        let series = alternate(&mut report, "writing", vec![sound, broken]).unwrap();
+        assert_eq!(series.names(), ["sound"]);
+        assert_eq!(series.median("sound", |&value| value), 1.0);
+        assert!(series.ratio("sound", "broken", |&value| value).is_nan());
+        assert_eq!(report.json()["failed"]["writing: broken"], "no more paper");
+        assert_eq!(laps, 2);
+    }
+
+    #[test]
     fn medians() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
+        assert!(median(Vec::new()).is_nan());
     }
 }

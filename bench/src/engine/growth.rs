@@ -24,7 +24,9 @@ use serde_json::{Value, json};
 
 use super::load::{Item, Load, Tally};
 use super::ours::ItemCodec;
-use crate::place::{Gate, Place};
+use crate::interrupt;
+use crate::place::Gate;
+use crate::progress::Progress;
 use crate::report::{Goal, Report};
 use crate::rounds::{Scale, median};
 use crate::stamp;
@@ -33,10 +35,10 @@ use crate::stamp;
 ///
 /// # Errors
 /// Not all keys came in, or the memory of the process cannot be read.
-pub fn memory(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
-    let keys = scale.keys_max.min(1_000_000);
-    eprintln!("memory of {keys} keys");
-    let grown = place.alone(|gate| grow(gate, keys))?;
+pub fn memory(report: &mut Report) -> Result<()> {
+    let keys = report.scale().keys_max.min(1_000_000);
+    let _progress = Progress::new(&format!("memory of {keys} keys"), 1);
+    let grown = report.place().alone(|gate| grow(gate, keys))?;
     let per_key = |bytes: u64| bytes as f64 / keys as f64;
     report.goal("bytes_per_key", per_key(grown.resident_bytes), 0.0, Goal::AtMost(130.0));
     report.figure("bytes_per_key_counted", per_key(grown.table_bytes), 0.0);
@@ -47,12 +49,18 @@ pub fn memory(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
 ///
 /// # Errors
 /// As [`memory`].
-pub fn bench(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
-    let keys = scale.growth_keys;
+pub fn bench(report: &mut Report) -> Result<()> {
+    let Scale { growth_keys: keys, rounds: count, .. } = report.scale();
+    let progress = Progress::new(&format!("growth by {keys} keys"), count);
+    interrupt::check()?;
     let mut rounds = Vec::new();
-    for round in 0..scale.rounds {
-        eprintln!("growth by {keys} keys, round {} of {}", round + 1, scale.rounds);
-        rounds.push(place.alone(|gate| grow(gate, keys))?);
+    for round in 0..count {
+        if interrupt::asked() && round > 0 {
+            break;
+        }
+        progress.begin(format_args!("round {} of {count}", round + 1));
+        rounds.push(report.place().alone(|gate| grow(gate, keys))?);
+        progress.end();
     }
     let mut own = turns_of_engine(&rounds);
     report.detail("growth_longest_turns", longest_turns(&own));

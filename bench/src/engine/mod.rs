@@ -22,26 +22,25 @@ use self::load::Load;
 use crate::place::Place;
 use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Scale, Series, alternate};
+use crate::rounds::{Contender, Series, alternate};
 use crate::stamp;
 
 /// Runs all contenders at all paces and key counts.
 ///
 /// # Errors
 /// A contender failed, or its states do not add up to what was sent.
-pub fn bench(place: Place, scale: Scale) -> Result<Report> {
-    let mut report = Report::new("engine", place, scale);
-    growth::memory(&mut report, place, scale)?;
-    for case in &LATENCY_CASES {
-        latency(&mut report, place, scale, case)?;
-    }
-    for case in THROUGHPUT_CASES.iter().filter(|case| case.keys <= scale.keys_max) {
-        throughput(&mut report, place, scale, case)?;
-    }
-    operators(&mut report, place, scale)?;
-    growth::bench(&mut report, place, scale)?;
+pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
-    Ok(report)
+    let keys_max = report.scale().keys_max;
+    growth::memory(report)?;
+    for case in &LATENCY_CASES {
+        latency(report, case)?;
+    }
+    for case in THROUGHPUT_CASES.iter().filter(|case| case.keys <= keys_max) {
+        throughput(report, case)?;
+    }
+    operators(report)?;
+    growth::bench(report)
 }
 
 /// What a contender has to do in one slice.
@@ -57,6 +56,12 @@ pub struct Job {
     pub slice: Duration,
 }
 
+impl Job {
+    fn new(report: &Report, keys: u64, pace: Pace) -> Self {
+        Self { place: report.place(), keys, pace, slice: report.scale().slice }
+    }
+}
+
 /// How fast events come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
@@ -64,6 +69,15 @@ pub enum Pace {
     Rate(u32),
     /// As fast as they are taken, without latencies.
     Full,
+}
+
+impl std::fmt::Display for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rate(rate) => write!(f, "{rate} events/s"),
+            Self::Full => f.write_str("full speed"),
+        }
+    }
 }
 
 /// What a contender did in one slice.
@@ -142,10 +156,10 @@ const THROUGHPUT_CASES: [ThroughputCase; 3] = [
     ThroughputCase { suffix: "_10m_keys", keys: 10_000_000, over_timely_min: 1.3 },
 ];
 
-fn latency(report: &mut Report, place: Place, scale: Scale, case: &LatencyCase) -> Result<()> {
+fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     let suffix = case.suffix;
-    let job = Job { place, keys: 10_000, pace: Pace::Rate(case.rate), slice: scale.slice };
-    let series = compete(scale, job, &ACROSS)?;
+    let job = Job::new(report, 10_000, Pace::Rate(case.rate));
+    let series = compete(report, job, &ACROSS)?;
     let ratio = |above, below| {
         (series.ratio(above, below, Outcome::p50_ns), series.raw_rtt_ns(&[above, below]))
     };
@@ -155,7 +169,7 @@ fn latency(report: &mut Report, place: Place, scale: Scale, case: &LatencyCase) 
     let (value, raw) = ratio("timely", "engine");
     let goal = Goal::AtLeast(case.timely_over_min);
     report.goal(format!("timely_over_engine_p50_{suffix}"), value, raw, goal);
-    for &name in series.names() {
+    for name in series.names() {
         let p50 = series.median(name, Outcome::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Outcome::p50_ns);
@@ -164,21 +178,16 @@ fn latency(report: &mut Report, place: Place, scale: Scale, case: &LatencyCase) 
     Ok(())
 }
 
-fn throughput(
-    report: &mut Report,
-    place: Place,
-    scale: Scale,
-    case: &ThroughputCase,
-) -> Result<()> {
-    let (suffix, keys) = (case.suffix, case.keys);
-    let job = Job { place, keys, pace: Pace::Full, slice: scale.slice };
-    let series = compete(scale, job, &[ACROSS.as_slice(), IN_PLACE.as_slice()].concat())?;
+fn throughput(report: &mut Report, case: &ThroughputCase) -> Result<()> {
+    let suffix = case.suffix;
+    let job = Job::new(report, case.keys, Pace::Full);
+    let series = compete(report, job, &[ACROSS.as_slice(), IN_PLACE.as_slice()].concat())?;
     let ratio = series.ratio("engine", "timely", Outcome::events_per_second);
     let goal = Goal::AtLeast(case.over_timely_min);
     let raw = series.raw_rtt_ns(&["engine", "timely"]);
     report.goal(format!("engine_over_timely_throughput{suffix}"), ratio, raw, goal);
     in_place(report, &series, case);
-    for &name in series.names() {
+    for name in series.names() {
         let rate = series.median(name, Outcome::events_per_second);
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_events_per_second{suffix}"), rate, raw);
@@ -203,22 +212,22 @@ fn in_place(report: &mut Report, series: &Series<Outcome>, case: &ThroughputCase
 }
 
 /// What one more filter or map in front of the table costs.
-fn operators(report: &mut Report, place: Place, scale: Scale) -> Result<()> {
-    let job = Job { place, keys: 10_000, pace: Pace::Full, slice: scale.slice };
+fn operators(report: &mut Report) -> Result<()> {
+    let job = Job::new(report, 10_000, Pace::Full);
     let ways: [(&str, Run); 2] = [("plain", ours::run_in_place), ("chain", ours::run_operators)];
-    let series = compete(scale, job, &ways)?;
+    let series = compete(report, job, &ways)?;
     let added = series.difference("chain", "plain", Outcome::event_ns);
-    let raw = series.raw_rtt_ns(series.names());
+    let raw = series.raw_rtt_ns(&series.names());
     report.goal("operator_ns", added / ours::OPERATORS as f64, raw, Goal::AtMost(2.0));
     Ok(())
 }
 
-fn compete(scale: Scale, job: Job, ways: &[(&'static str, Run)]) -> Result<Series<Outcome>> {
-    eprintln!("keyed count, {} keys, {:?}", job.keys, job.pace);
+fn compete(report: &mut Report, job: Job, ways: &[(&'static str, Run)]) -> Result<Series<Outcome>> {
     let contender = |&(name, run): &(&'static str, Run)| {
         Contender::new(name, move || run(&job).and_then(Outcome::verified))
     };
-    alternate(job.place, scale, ways.iter().map(contender).collect())
+    let what = format!("keyed count, {} keys, {}", job.keys, job.pace);
+    alternate(report, &what, ways.iter().map(contender).collect())
 }
 
 /// The intended times of an open loop.
@@ -285,11 +294,12 @@ const NOTES: [&str; 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rounds::Scale;
 
     #[test]
     fn every_contender_proves_its_checksum_at_toy_size() {
-        let place = Place::toy();
-        let report = bench(place, Scale::toy()).unwrap();
+        let mut report = Report::new("engine", Place::toy(), Scale::toy());
+        bench(&mut report).unwrap();
         for name in [
             "engine_over_rtrb_p50_100k",
             "engine_over_rtrb_p50_1m",

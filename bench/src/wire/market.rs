@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -71,6 +72,8 @@ impl Market {
         command.args(["--source", "quotes=tcp://127.0.0.1:0?connections=1"]);
         command.args(["--admin", "127.0.0.1:0", "--cores", &place.right.to_string()]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A Ctrl-C is for this process: the slice under way ends as usual.
+        command.process_group(0);
         let mut child = command.spawn().context("Market Spread cannot be started")?;
         let mut stderr = BufReader::new(child.stderr.take().context("it has no stderr")?);
         let [orders, quotes, admin] = match addresses(&mut stderr) {

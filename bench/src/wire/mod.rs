@@ -9,6 +9,7 @@ mod serve;
 mod server;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -21,29 +22,25 @@ use self::server::Server;
 use crate::place::{Chase, Place};
 use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Scale, alternate};
+use crate::rounds::{Contender, alternate};
 
 /// Runs the round trips and the streams.
 ///
 /// # Errors
 /// A process could not be started, or bytes were lost or changed.
-pub fn bench(place: Place, scale: Scale) -> Result<Report> {
-    let program = market::program()?;
-    let mut report = Report::new("wire", place, scale);
-    let site = Site { place, scale, program: &program };
-    round_trips(&mut report, site)?;
-    for case in &STREAM_CASES {
-        streams(&mut report, site, case)?;
-    }
+pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
-    Ok(report)
+    let program = market::program()?;
+    let site = Site { place: report.place(), slice: report.scale().slice, program: &program };
+    round_trips(report, site)?;
+    STREAM_CASES.iter().try_for_each(|case| streams(report, site, case))
 }
 
 /// Where and how long contenders run, and what the engine's one is.
 #[derive(Clone, Copy)]
 struct Site<'a> {
     place: Place,
-    scale: Scale,
+    slice: Duration,
     program: &'a Path,
 }
 
@@ -62,15 +59,14 @@ const STREAM_CASES: [StreamCase; 2] = [
 ];
 
 fn round_trips(report: &mut Report, site: Site<'_>) -> Result<()> {
-    eprintln!("orders one at a time");
     let contenders =
         vec![Contender::new("engine", || answer(site)), Contender::new("echo", || echo(site))];
-    let series = alternate(site.place, site.scale, contenders)?;
+    let series = alternate(report, "orders one at a time", contenders)?;
     let p50 = |latency: &Recorder| latency.quantile(0.5);
     let ratio = series.ratio("engine", "echo", p50);
-    let raw = series.raw_rtt_ns(series.names());
+    let raw = series.raw_rtt_ns(&series.names());
     report.goal("wire_over_echo_p50", ratio, raw, Goal::AtMost(1.12));
-    for &name in series.names() {
+    for name in series.names() {
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_p50_ns"), series.median(name, p50), raw);
         report.detail(name, series.typical(name, p50).summary());
@@ -83,7 +79,7 @@ fn answer(site: Site<'_>) -> Result<Recorder> {
     // It ends when both of its sources have had their connection.
     let quotes = ask::connect(market.quotes())?;
     let chase = Chase::start(site.place, market.process())?;
-    let latency = ask::round_trips(site.place, site.scale.slice, market.orders())?;
+    let latency = ask::round_trips(site.place, site.slice, market.orders())?;
     drop((chase, quotes));
     let end = market.finish()?;
     ensure!(end.orders >= latency.count(), "there are more answers than orders");
@@ -93,21 +89,21 @@ fn answer(site: Site<'_>) -> Result<Recorder> {
 
 fn echo(site: Site<'_>) -> Result<Recorder> {
     let server = Server::start(Kind::Echo, site.place)?;
-    let latency = ask::round_trips(site.place, site.scale.slice, server.address())?;
+    let latency = ask::round_trips(site.place, site.slice, server.address())?;
     server.finish()?;
     Ok(latency)
 }
 
 fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()> {
     let suffix = case.suffix;
-    eprintln!("quotes in sends of {} bytes", case.send_bytes);
     let contenders = vec![
         Contender::new("engine", || follow(site, case.send_bytes)),
         Contender::new("recv", || receive(site, case.send_bytes)),
     ];
-    let series = alternate(site.place, site.scale, contenders)?;
+    let what = format!("quotes in sends of {} bytes", case.send_bytes);
+    let series = alternate(report, &what, contenders)?;
     let ratio = series.ratio("engine", "recv", Stream::events_per_second);
-    let raw = series.raw_rtt_ns(series.names());
+    let raw = series.raw_rtt_ns(&series.names());
     report.goal(
         format!("events_over_recv_{suffix}"),
         ratio,
@@ -118,7 +114,7 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
         let rate = series.median("engine", Stream::events_per_second);
         report.goal("events_per_second", rate, raw, Goal::AtLeast(rate_min));
     }
-    for &name in series.names() {
+    for name in series.names() {
         let rate = series.median(name, Stream::events_per_second);
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_events_per_second_{suffix}"), rate, raw);
@@ -130,12 +126,12 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
 
 fn follow(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
     let market = Market::start(site.program, site.place)?;
-    ask::market_stream(site.place, site.scale.slice, market, send_bytes)
+    ask::market_stream(site.place, site.slice, market, send_bytes)
 }
 
 fn receive(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
     let server = Server::start(Kind::Receive, site.place)?;
-    let stream = ask::stream(site.place, site.scale.slice, server.address(), send_bytes)?;
+    let stream = ask::stream(site.place, site.slice, server.address(), send_bytes)?;
     server.finish()?;
     Ok(stream)
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +32,8 @@ impl Server {
         if place.fifo {
             command.arg("--fifo");
         }
+        // A Ctrl-C is for this process: the slice under way ends as usual.
+        command.process_group(0);
         let mut child = command.stdout(Stdio::piped()).spawn().context("no server process")?;
         let port = port(&mut child)?;
         Ok(Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) })
