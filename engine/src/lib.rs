@@ -8,6 +8,7 @@
 //! ```text
 //!   flow       moves events                 hot
 //!   state      finds the row of a key       hot
+//!   checkpoint what survives the process   cold
 //!   control    decides, reports, stops      cold
 //!   connect    sources and sinks by URL     cold, but for its driver
 //! ```
@@ -20,6 +21,7 @@
 //! the runtime's executor or kernel queues; `unsafe`, but for the processor hints in `state`.
 #![deny(unsafe_code)]
 
+pub mod checkpoint;
 pub mod connect;
 pub mod control;
 pub mod flow;

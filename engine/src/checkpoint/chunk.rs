@@ -1,0 +1,36 @@
+//! The pieces in which a core hands out its part of a checkpoint, and gets it back.
+
+use potoroo_sdk::host::TableId;
+
+/// What the bytes of a [`Chunk`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Rows of a table, one record behind the other, as
+    /// [`TableRows`](potoroo_sdk::table::TableRows) writes them. A later record of a key replaces
+    /// an earlier one.
+    Rows(TableId),
+    /// Keys that left a table since the checkpoint before, as records without a state. They come
+    /// before all rows of their part: a key may have come back.
+    Removed(TableId),
+    /// Whole frames of an exchange level that were on their way in lanes, or that a core kept to
+    /// itself, each at a multiple of eight bytes.
+    Lanes(u8),
+    /// The same of frames that had found no room: of one key, they are behind those in lanes.
+    Outboxes(u8),
+}
+
+/// A piece of one core's part of a checkpoint, at most [`Chunk::BYTES_MAX`] long
+/// unless a single record is longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// What it holds.
+    pub section: Section,
+    /// Its records or frames, whole.
+    pub bytes: Vec<u8>,
+}
+
+impl Chunk {
+    /// Bytes at which a chunk is handed out: few enough to be made within a turn or two, enough
+    /// that writing it costs one system call for thousands of rows.
+    pub const BYTES_MAX: usize = 256 * 1024;
+}

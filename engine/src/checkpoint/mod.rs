@@ -1,0 +1,15 @@
+//! State that survives: consistent cuts of a running application, and the way back from them.
+//!
+//! ```text
+//!   core ── chunks ──► part ┐
+//!   core ── chunks ──► part ┼──► manifest ──► HEAD swapped: the commit
+//!   sink ── prepared ───────┘
+//! ```
+//!
+//! Promises: what a manifest names was durable before HEAD named the manifest, so a crash at any
+//! moment leaves the last commit whole. Must never do: run on the event path. What a core does for
+//! a checkpoint between its turns is [`flow`](crate::flow)'s.
+
+mod chunk;
+
+pub use chunk::{Chunk, Section};
