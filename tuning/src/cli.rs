@@ -1,0 +1,90 @@
+//! Commands: what a person asks, and how it is answered.
+
+pub mod console;
+mod doctor;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use potoroo_tuning::{Cpus, Root};
+
+/// Tells whether this host suits an application that counts in microseconds, and tunes it.
+#[derive(Debug, Parser)]
+#[command(version, name = "potoroo-tuning", after_help = EXITS)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "\
+Exit codes:
+  0  fit: nothing to better, or what was asked for is done
+  1  advice: something costs latency
+  2  unfit: latencies on this host mean nothing yet
+  3  refused: the command line, a file or the system is in the way";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge the host: what is, what should be, what it costs, how to change and to undo it.
+    Doctor(doctor::Doctor),
+}
+
+/// Which host, and which of its CPUs.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// CPUs of the application, such as `2-5,8` [default: all that this process may use].
+    #[arg(long, value_name = "LIST")]
+    cores: Option<Cpus>,
+    /// Read a recorded host below this directory instead of this one.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+impl Place {
+    fn root(&self) -> Result<Root> {
+        let Some(folder) = &self.root else { return Ok(Root::host()) };
+        let metadata = std::fs::metadata(folder);
+        let metadata = metadata.with_context(|| format!("--root {}", folder.display()))?;
+        ensure!(metadata.is_dir(), "--root {}: is no directory", folder.display());
+        Ok(Root::recorded(folder))
+    }
+
+    fn cores(&self) -> Result<Option<&Cpus>> {
+        ensure!(
+            self.cores.as_ref().is_none_or(|cores| !cores.is_empty()),
+            "--cores names no CPU: give a list such as 2-5,8"
+        );
+        Ok(self.cores.as_ref())
+    }
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Exit {
+    /// Nothing to better; or done.
+    Fit = 0,
+    /// Something costs latency.
+    Advice = 1,
+    /// The host is no place for latencies.
+    Unfit = 2,
+    /// The question could not be answered.
+    Refused = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// It cannot be done; the message says what is in the way.
+pub fn run(arguments: Arguments) -> Result<Exit> {
+    match arguments.command {
+        Command::Doctor(doctor) => doctor.run(),
+    }
+}

@@ -1,0 +1,23 @@
+//! Results on standard output, notes on standard error. A reader that went away is no error.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+use anyhow::{Context, Result};
+
+/// Writes one line to standard error, if somebody still reads it.
+pub fn note(line: impl Display) {
+    let _ = writeln!(stderr().lock(), "{line}");
+}
+
+/// Writes `text` and a line feed to standard output.
+///
+/// # Errors
+/// It cannot be written, for instance because the disk is full.
+pub fn answer(text: impl Display) -> Result<()> {
+    let mut out = stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
+}

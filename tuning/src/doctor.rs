@@ -1,0 +1,88 @@
+//! The doctor: looks at everything that costs microseconds on this host.
+//!
+//! Owns the list of checks. Promises one finding per check, the worst first, and to change
+//! nothing. Must never fail: what cannot be found out is a finding, too.
+
+mod clock;
+mod interrupts;
+mod isolation;
+mod limits;
+mod memory;
+mod network;
+mod platform;
+mod power;
+
+use crate::cpus::Cpus;
+use crate::finding::{Finding, Severity};
+use crate::host::Host;
+use crate::remedy::Remedy;
+use crate::root::Root;
+
+/// Judges the host for an application on `cores`; `None` are the CPUs that it takes by itself.
+pub fn doctor(root: &Root, cores: Option<&Cpus>) -> Vec<Finding> {
+    examine(&Host::read(root, cores))
+}
+
+/// The same for a host that was read already.
+pub fn examine(host: &Host) -> Vec<Finding> {
+    let look =
+        |(check, look): &(&'static str, fn(&Host) -> Finding)| Finding { check, ..look(host) };
+    let mut findings: Vec<Finding> = CHECKS.iter().map(look).collect();
+    findings.sort_by_cached_key(Finding::rank);
+    findings
+}
+
+/// The worst of all: what the exit code says.
+pub fn verdict(findings: &[Finding]) -> Severity {
+    let worst = findings.iter().map(|finding| finding.severity).max();
+    worst.unwrap_or(Severity::Unknown)
+}
+
+/// Looks at one thing.
+type Look = fn(&Host) -> Finding;
+
+/// What is in the way of a remedy that moves something to the other CPUs.
+fn spare_a_cpu() -> Remedy {
+    Remedy::hand("leave a CPU for the rest of the host: choose fewer `--cores`", "take it in")
+}
+
+/// All checks, those of a group together.
+const CHECKS: &[(&str, Look)] = &[
+    ("cpu.usable", isolation::usable),
+    ("cpu.housekeeping", isolation::housekeeping),
+    ("cpu.smt", power::smt),
+    ("cpu.governor", power::governor),
+    ("cpu.turbo", power::turbo),
+    ("cpu.idle", power::idle),
+    ("cpu.mitigations", platform::mitigations),
+    ("isolation.scheduler", isolation::scheduler),
+    ("isolation.tick", isolation::tick),
+    ("isolation.rcu", isolation::rcu),
+    ("isolation.managed-irq", isolation::managed_irq),
+    ("isolation.workqueues", isolation::workqueues),
+    ("isolation.watchdogs", platform::watchdogs),
+    ("isolation.vmstat", platform::vmstat),
+    ("irq.affinity", interrupts::affinity),
+    ("irq.default", interrupts::default_affinity),
+    ("irq.balance", interrupts::balance),
+    ("memory.thp", memory::thp),
+    ("memory.huge-pages", memory::huge_pages),
+    ("memory.numa-balancing", memory::numa_balancing),
+    ("memory.numa-placement", memory::numa_placement),
+    ("memory.swap", memory::swap),
+    ("memory.ksm", memory::ksm),
+    ("memory.throttle", platform::memory_limit),
+    ("clock.source", clock::source),
+    ("clock.tsc", clock::tsc),
+    ("limit.memlock", limits::memlock),
+    ("limit.descriptors", limits::descriptors),
+    ("limit.io-uring", limits::io_uring),
+    ("limit.quota", platform::quota),
+    ("limit.real-time", platform::real_time),
+    ("net.queues", network::queues),
+    ("net.coalescing", network::coalescing),
+    ("net.offloads", network::offloads),
+    ("net.busy-poll", network::busy_poll),
+    ("virtual.hypervisor", platform::hypervisor),
+    ("virtual.steal", platform::steal),
+];

@@ -1,0 +1,198 @@
+//! Whether the CPUs belong to the application alone: scheduler, tick, RCU, kernel threads.
+
+use super::spare_a_cpu;
+use crate::finding::Finding;
+use crate::host::Host;
+use crate::remedy::Remedy;
+
+/// The CPUs run, and this process may use them.
+pub(super) fn usable(host: &Host) -> Finding {
+    let cores = &host.cores;
+    let off = cores.without(&host.online);
+    if !off.is_empty() {
+        let which = if off.without(&host.present).is_empty() { "offline" } else { "not there" };
+        let online = |cpu| {
+            let file = Host::cpu_file(cpu, "online");
+            Remedy::hand(format!("echo 1 > {file}"), format!("echo 0 > {file}"))
+        };
+        let is = format!("CPUs {off} are {which}; online are {}", host.online);
+        return Finding::unfit(is, "every core of the application is an online CPU")
+            .why("the engine refuses to start on a CPU that does not run")
+            .remedy(off.and(&host.present).iter().map(online));
+    }
+    let barred = cores.without(&host.allowed);
+    if barred.is_empty() {
+        return Finding::fine(format!("CPUs {cores} are online and allowed"));
+    }
+    let is = format!("this process may not use CPUs {barred} (allowed: {})", host.allowed);
+    let start = Remedy::hand(
+        format!(
+            "start the application with `taskset -c {cores}` or CPUAffinity={cores}; if that \
+                 is refused, widen the cpuset of its cgroup (AllowedCPUs=)"
+        ),
+        "start it without",
+    );
+    let should = "the application is started on its CPUs";
+    let found = if barred.without(&host.isolated).is_empty() {
+        Finding::note(is, should)
+    } else {
+        Finding::advice(is, should)
+    };
+    found.why("isolated CPUs are given only to who asks for them").remedy([start])
+}
+
+/// No CPU is shared with what the kernel places by itself.
+pub(super) fn scheduler(host: &Host) -> Finding {
+    let shared = host.cores.without(&host.isolated);
+    if shared.is_empty() {
+        return Finding::fine(format!("CPUs {} are isolated", host.cores));
+    }
+    let is = match host.isolated.is_empty() {
+        true => "no CPU is isolated: the scheduler puts any task on any of them".to_owned(),
+        false => format!("CPUs {shared} are not isolated (isolated: {})", host.isolated),
+    };
+    let should = "the scheduler places nothing on the cores of the application";
+    let found = Finding::advice(is, should).thumb(
+        3.0,
+        4000.0,
+        "another task that runs on the core keeps it for a time slice of the scheduler (0.7 to 4 \
+         ms, many in a row on a busy host) and leaves cold caches behind",
+    );
+    found.remedy([boot(host, "isolcpus", "managed_irq,domain,"), partition(host)])
+}
+
+/// `isolcpus` without its flag `managed_irq` leaves the interrupts that drivers manage.
+pub(super) fn managed_irq(host: &Host) -> Finding {
+    let named = host.boot.cpus("isolcpus", &host.present);
+    let flags = host.boot.flags("isolcpus");
+    if flags.contains(&"managed_irq") && host.cores.without(&named).is_empty() {
+        return Finding::fine("managed interrupts avoid the isolated CPUs");
+    }
+    if named.and(&host.cores).is_empty() {
+        return Finding::note("isolcpus=managed_irq is not set", "it is, for the cores")
+            .thumb(2.0, 10.0, MANAGED)
+            .remedy([boot(host, "isolcpus", "managed_irq,domain,")]);
+    }
+    Finding::advice("isolcpus has no `managed_irq`", "isolcpus=managed_irq,domain,…")
+        .thumb(2.0, 10.0, MANAGED)
+        .remedy([boot(host, "isolcpus", "managed_irq,domain,")])
+}
+
+const MANAGED: &str = "queues of NVMe disks and network cards have interrupts whose affinity the \
+     kernel manages and nobody can write; each one that falls on the core delays it";
+
+/// The tick is off while one task runs.
+pub(super) fn tick(host: &Host) -> Finding {
+    let ticking = host.cores.without(&host.nohz_full);
+    if ticking.is_empty() {
+        return Finding::fine(format!("the tick stops on CPUs {}", host.cores));
+    }
+    let hertz = hertz(host).map_or("100 to 1000".to_owned(), |hertz| hertz.to_string());
+    let is = format!("the tick runs on CPUs {ticking}, {hertz} times a second");
+    let why = "each tick interrupts the core; what hangs on it (RCU, timers, balancing) takes the \
+               longer times. Only a core with a single runnable task, such as one that spins, is \
+               spared by nohz_full; system calls get slower by it (by some 100 ns)";
+    Finding::advice(is, "nohz_full covers the cores").thumb(1.0, 15.0, why).remedy([boot(
+        host,
+        "nohz_full",
+        "",
+    )])
+}
+
+/// Callbacks of RCU run elsewhere.
+pub(super) fn rcu(host: &Host) -> Finding {
+    let named = host.boot.cpus("rcu_nocbs", &host.present);
+    let here = host.cores.without(&named).without(&host.nohz_full);
+    if here.is_empty() {
+        let implied = host.cores.without(&named);
+        return Finding::fine(match implied.is_empty() {
+            true => "RCU callbacks are offloaded".to_owned(),
+            false => format!("RCU callbacks of CPUs {implied} are offloaded, by nohz_full"),
+        });
+    }
+    let why = "memory that the kernel frees later is freed in a softirq on the core that gave it \
+               up, in batches; offloaded callbacks run in threads that can be kept on other CPUs";
+    Finding::advice(
+        format!("RCU callbacks run on CPUs {here} themselves"),
+        "rcu_nocbs (or nohz_full, which implies it) covers the cores",
+    )
+    .thumb(1.0, 50.0, why)
+    .remedy([boot(host, "rcu_nocbs", "")])
+}
+
+/// Something is left for everybody else, and it includes the CPU that starts the host.
+pub(super) fn housekeeping(host: &Host) -> Finding {
+    let others = host.others();
+    if others.is_empty() {
+        let is = format!("the application has all CPUs ({}): none is left", host.cores);
+        return Finding::advice(is, "one physical core or more does the housekeeping")
+            .thumb(10.0, 4000.0, "kernel threads, interrupts and daemons have nowhere else to run")
+            .remedy([Remedy::hand("give the application fewer CPUs: `--cores`", "give it all")]);
+    }
+    if host.cores.contains(0) {
+        return Finding::note("CPU 0 is a core of the application", "CPU 0 does the housekeeping")
+            .thumb(1.0, 20.0, "timekeeping, and work that names no CPU, land on CPU 0")
+            .remedy([Remedy::hand("leave CPU 0 out of `--cores`", "take it in")]);
+    }
+    Finding::fine(format!("CPUs {others} are left for housekeeping"))
+}
+
+/// Unbound kernel work stays away.
+pub(super) fn workqueues(host: &Host) -> Finding {
+    let path = "/sys/devices/virtual/workqueue/cpumask";
+    let (mask, others) = match host.root.mask(path) {
+        Ok(mask) => (mask, host.others()),
+        Err(unread) => return Finding::unknown(unread),
+    };
+    let here = mask.and(&host.cores);
+    if here.is_empty() {
+        return Finding::fine("unbound kernel work runs elsewhere");
+    }
+    let found = Finding::advice(
+        format!("unbound kernel work may run on CPUs {here}"),
+        "the mask of unbound work holds the housekeeping CPUs only",
+    )
+    .thumb(
+        5.0,
+        500.0,
+        "writeback, file systems and drivers queue work for any CPU of the mask",
+    );
+    match others.is_empty() {
+        true => found.remedy([spare_a_cpu()]),
+        false => {
+            let before = host.root.text(path).unwrap_or_default();
+            found.remedy([Remedy::write(path, &before, &others.mask())])
+        }
+    }
+}
+
+/// The parameter for all cores, if that leaves a CPU for housekeeping: without one the kernel
+/// ignores it.
+fn boot(host: &Host, name: &str, flags: &str) -> Remedy {
+    let known = host.boot.cpus(name, &host.present);
+    let cpus = known.or(&host.cores);
+    match host.present.without(&cpus).is_empty() {
+        true => spare_a_cpu(),
+        false => Remedy::Boot(format!("{name}={flags}{cpus}")),
+    }
+}
+
+/// The same without a new start, since Linux 5.19 with cgroup v2.
+fn partition(host: &Host) -> Remedy {
+    let (folder, cores) = ("/sys/fs/cgroup/potoroo", &host.cores);
+    Remedy::hand(
+        format!(
+            "or, until the next start (cgroup v2): mkdir {folder}; echo {cores} > \
+             {folder}/cpuset.cpus; echo isolated > {folder}/cpuset.cpus.partition; start the \
+             application in it"
+        ),
+        format!("echo member > {folder}/cpuset.cpus.partition; rmdir {folder}"),
+    )
+}
+
+/// How often the tick comes, where the kernel's configuration is at hand.
+fn hertz(host: &Host) -> Option<u32> {
+    let release = host.root.text("/proc/sys/kernel/osrelease").ok()?;
+    let config = host.root.text(&format!("/boot/config-{release}")).ok()?;
+    config.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")?.parse().ok())
+}

@@ -1,0 +1,203 @@
+//! What lies below and around: virtual machine, steal, quotas, mitigations, watchdogs, real time.
+
+use super::spare_a_cpu;
+use crate::finding::Finding;
+use crate::fingerprint::virtualization;
+use crate::host::{Host, cgroups, field};
+use crate::remedy::Remedy;
+
+/// The CPUs are real.
+pub(super) fn hypervisor(host: &Host) -> Finding {
+    let what = virtualization(host.root);
+    if what == "none" {
+        return Finding::fine("the kernel runs on bare metal");
+    }
+    let is = format!("the host is virtual: {what}");
+    if what.starts_with("container") && !what.contains(" on ") {
+        return Finding::note(is, "its CPUs are given to it alone (cpuset), without a quota")
+            .why("a container shares the kernel: what isolates CPUs is set on the host itself");
+    }
+    let dedicate = Remedy::hand(
+        "have the host pin each virtual CPU to a physical one of its own (dedicated or bare-metal \
+         instances)",
+        "let them float",
+    );
+    Finding::advice(is, "bare metal, or virtual CPUs with physical ones of their own")
+        .thumb(
+            2.0,
+            10_000.0,
+            "a virtual CPU is taken away whenever its host sees fit, and each \
+                               interrupt and timer costs exits to it",
+        )
+        .remedy([dedicate])
+}
+
+/// The hypervisor gave the CPUs what they asked for.
+pub(super) fn steal(host: &Host) -> Finding {
+    let text = match host.root.text("/proc/stat") {
+        Ok(text) => text,
+        Err(unread) => return Finding::unknown(unread),
+    };
+    let (mut stolen, mut total) = (0_u64, 0_u64);
+    for cpu in host.cores.iter() {
+        let name = format!("cpu{cpu} ");
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix(&name)) else { continue };
+        let ticks: Vec<u64> = line.split_whitespace().map(|n| n.parse().unwrap_or(0)).collect();
+        stolen += ticks.get(STEAL).copied().unwrap_or(0);
+        // Guest times are counted within user times.
+        total += ticks.iter().take(STEAL + 1).sum::<u64>();
+    }
+    if total == 0 {
+        return Finding::unknown("/proc/stat: has none of the CPUs");
+    }
+    let share = stolen as f64 / total as f64;
+    let is = format!("{:.2} % of the time of the CPUs was stolen since the start", share * 100.0);
+    let found = match share {
+        ..=0.0001 => return Finding::fine("no time was stolen"),
+        ..=0.01 => Finding::advice(is, "none"),
+        _ => Finding::unfit(is, "none"),
+    };
+    let why = "the hypervisor ran something else while the CPU had work: time slices of its own \
+               scheduler";
+    let other =
+        Remedy::hand("move to a host that is not oversold, with dedicated CPUs", "move back");
+    found.thumb(100.0, 10_000.0, why).remedy([other])
+}
+
+/// No quota stops the application in the middle of a period.
+pub(super) fn quota(host: &Host) -> Finding {
+    for folder in cgroups(host.root) {
+        let path = format!("{folder}/cpu.max");
+        let Ok(text) = host.root.text(&path) else { continue };
+        let Some((quota, period)) = text.split_once(' ').filter(|(quota, _)| *quota != "max")
+        else {
+            continue;
+        };
+        let (Ok(quota), Ok(period)) = (quota.parse::<u64>(), period.trim().parse::<u64>()) else {
+            return Finding::unknown(crate::root::Unread::odd(&path, &text));
+        };
+        let is = format!("cpu.max of {folder} is {quota} of {period} µs");
+        // Only what is left when one CPU would spend all of the quota alone and the rest waits.
+        let pause = period.saturating_sub(quota / host.cores.len().max(1) as u64);
+        let why = "when the quota is used up, all threads stop until the period ends";
+        let lift = Remedy::hand(
+            "give it whole CPUs instead: AllowedCPUs= and no CPUQuota= in the service; a cpuset \
+             and no CPU limit for the container",
+            "set the limit again",
+        );
+        return Finding::unfit(is, "max").told(0.0, pause as f64, why).remedy([lift]);
+    }
+    Finding::fine("no CPU quota")
+}
+
+/// What the mitigations cost is known.
+pub(super) fn mitigations(host: &Host) -> Finding {
+    let folder = "/sys/devices/system/cpu/vulnerabilities";
+    let state = |name: &String| host.root.text(&format!("{folder}/{name}")).ok();
+    let names = host.root.names(folder);
+    if names.is_empty() {
+        return Finding::unknown(format!("{folder}: is not there"));
+    }
+    let active = |name: &&String| state(name).is_some_and(|text| text.starts_with("Mitigation"));
+    let active: Vec<&str> = names.iter().filter(active).map(String::as_str).collect();
+    if active.is_empty() {
+        return Finding::fine("no mitigation is active");
+    }
+    let why = "system calls, interrupts and indirect jumps are slower. Switch them off only on a \
+               host that runs nobody else's code";
+    Finding::note(format!("mitigations against {}", active.join(", ")), "decided on purpose")
+        .thumb(0.05, 1.0, why)
+        .remedy([Remedy::hand(
+            "`mitigations=off` on the kernel's command line",
+            "take it off the kernel's command line",
+        )])
+}
+
+/// No watchdog looks after the cores.
+pub(super) fn watchdogs(host: &Host) -> Finding {
+    let nmi = "/proc/sys/kernel/nmi_watchdog";
+    let mask = "/proc/sys/kernel/watchdog_cpumask";
+    let watched = host.root.cpus(mask).unwrap_or_else(|_| host.online.clone());
+    let on = |path: &str| host.root.text(path).is_ok_and(|text| text == "1");
+    let soft = on("/proc/sys/kernel/watchdog");
+    if (!on(nmi) && !soft) || watched.and(&host.cores).is_empty() {
+        return Finding::fine("no watchdog interrupts the cores");
+    }
+    let mut remedies = vec![match host.others().is_empty() {
+        true => spare_a_cpu(),
+        false => {
+            let before = host.root.text(mask).unwrap_or_default();
+            Remedy::write(mask, &before, &host.others().to_string())
+        }
+    }];
+    if on(nmi) {
+        remedies.push(Remedy::write(nmi, "1", "0"));
+    }
+    let which = if on(nmi) { "hard and soft lock-ups" } else { "soft lock-ups" };
+    Finding::advice(format!("watchdogs for {which} run on the cores"), "on other CPUs, or off")
+        .thumb(
+            2.0,
+            20.0,
+            "every few seconds a timer, a thread and an NMI look whether the CPU lives",
+        )
+        .remedy(remedies)
+}
+
+/// Statistics of memory are folded rarely.
+pub(super) fn vmstat(host: &Host) -> Finding {
+    let path = "/proc/sys/vm/stat_interval";
+    match host.root.value::<u64>(path) {
+        Ok(seconds) if seconds < STAT_SECONDS_MIN => {
+            Finding::note(format!("vm.stat_interval is {seconds} s"), "10 s or more")
+                .thumb(2.0, 20.0, "so often each CPU that touched memory counters folds them")
+                .remedy([Remedy::write(path, &seconds.to_string(), "120")])
+        }
+        Ok(seconds) => Finding::fine(format!("vm.stat_interval is {seconds} s")),
+        Err(unread) => Finding::unknown(unread),
+    }
+}
+
+/// Whoever runs with real-time priority is stopped now and then.
+pub(super) fn real_time(host: &Host) -> Finding {
+    let value = |name: &str| host.root.value::<i64>(&format!("/proc/sys/kernel/{name}"));
+    let (runtime, period) = match (value("sched_rt_runtime_us"), value("sched_rt_period_us")) {
+        (Ok(runtime), Ok(period)) => (runtime, period),
+        (Err(unread), _) | (_, Err(unread)) => return Finding::unknown(unread),
+    };
+    if runtime < 0 || runtime >= period {
+        return Finding::fine("real-time tasks are not throttled");
+    }
+    let path = "/proc/sys/kernel/sched_rt_runtime_us";
+    let why = "a thread under SCHED_FIFO or SCHED_RR that never sleeps is stopped for the rest of \
+               each period; since Linux 6.12 a fair server does the same when other tasks wait \
+               (/sys/kernel/debug/sched/fair_server). Potoroo runs at normal priority unless you \
+               raise it. Without the limit a spinning thread can lock up its CPU";
+    let set = |value: i64| format!("echo {value} > {path}");
+    Finding::note(
+        format!("real-time tasks get {runtime} of each {period} µs"),
+        "decided on purpose",
+    )
+    .told(0.0, (period - runtime) as f64, why)
+    .remedy([Remedy::hand(set(-1), set(runtime))])
+}
+
+/// What a container gets is what its cgroup says.
+pub(super) fn memory_limit(host: &Host) -> Finding {
+    for folder in cgroups(host.root) {
+        let Ok(text) = host.root.text(&format!("{folder}/memory.high")) else { continue };
+        if text == "max" {
+            continue;
+        }
+        let lift = Remedy::hand("MemoryHigh=infinity; bound it by MemoryMax=", "set it again");
+        return Finding::advice(format!("memory.high of {folder} is {text}"), "max")
+            .thumb(1000.0, 2_000_000.0, "above it every allocation is made to wait for reclaim")
+            .remedy([lift]);
+    }
+    let total = host.root.text("/proc/meminfo").ok().and_then(|text| field(&text, "MemTotal"));
+    Finding::fine(format!("memory is not throttled ({} in all)", total.unwrap_or_default()))
+}
+
+/// The place of steal in a line of /proc/stat, behind user, nice, system, idle, iowait, irq and
+/// softirq.
+const STEAL: usize = 7;
+const STAT_SECONDS_MIN: u64 = 10;

@@ -1,0 +1,33 @@
+//! The command line of the host doctor.
+//!
+//! Owns arguments, exit codes and what people read. Promises that only `apply` and `revert` change
+//! anything. Must never panic because of an argument or a host.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use cli::{Arguments, Exit};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
+            // Whoever closes the pipe has read enough.
+            let _ = error.print();
+            return if asked { ExitCode::SUCCESS } else { Exit::Refused.into() };
+        }
+    };
+    match cli::run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            cli::console::note(format_args!("error: {error:#}"));
+            Exit::Refused.into()
+        }
+    }
+}

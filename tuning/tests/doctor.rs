@@ -1,0 +1,104 @@
+//! The doctor on hosts of several kinds, through the real binary. `INSTA_UPDATE=always cargo test
+//! -p potoroo-tuning` writes the expected texts anew.
+
+mod recorded;
+
+use recorded::{HOSTS, Recorded, told};
+use serde_json::Value;
+
+#[test]
+fn every_kind_of_host_is_judged() {
+    for host in HOSTS {
+        let recorded = Recorded::unpack(host, "doctor");
+        insta::assert_snapshot!(host, told(&recorded.run("doctor")));
+    }
+}
+
+#[test]
+fn chosen_cores_are_judged_and_no_others() {
+    let tuned = Recorded::unpack("bare-metal-tuned", "cores");
+    let output = tuned.run("doctor --cores 2-7");
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    insta::assert_snapshot!("bare-metal-tuned-cores", told(&output));
+
+    let default = Recorded::unpack("bare-metal-default", "cores");
+    insta::assert_snapshot!("bare-metal-default-cores", told(&default.run("doctor --cores 1-3")));
+}
+
+#[test]
+fn json_has_everything_that_text_has() {
+    let recorded = Recorded::unpack("cloud-vm", "json");
+    let output = recorded.run("doctor --json");
+    assert_eq!(output.status.code(), Some(2));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(report["verdict"], "unfit");
+    assert_eq!(report["cores"], "0-3");
+    assert_eq!(report["fingerprint"]["virtualization"], "kvm (amazon)");
+    let findings = report["findings"].as_array().expect("it is a list");
+    let steal = findings.iter().find(|finding| finding["check"] == "virtual.steal");
+    let steal = steal.expect("steal is a check");
+    assert_eq!(steal["severity"], "unfit");
+    assert!(steal["cost"]["to_us"].as_f64().is_some());
+    for finding in findings.iter().filter(|finding| finding["severity"] != "fine") {
+        let steps = |name: &str| finding[name].as_array().map_or(0, Vec::len);
+        assert_eq!(steps("change"), steps("undo"), "{finding}");
+    }
+}
+
+#[test]
+fn advice_comes_with_a_change_and_a_reason() {
+    for host in HOSTS {
+        let recorded = Recorded::unpack(host, "complete");
+        let root = potoroo_tuning::Root::recorded(recorded.path());
+        for finding in potoroo_tuning::doctor(&root, None) {
+            let asks = finding.severity >= potoroo_tuning::Severity::Advice;
+            assert!(!asks || !finding.change.is_empty(), "{host}: {}", finding.line());
+            assert!(!asks || !finding.why.is_empty(), "{host}: {}", finding.line());
+            assert!(!asks || !finding.should.is_empty(), "{host}: {}", finding.line());
+        }
+    }
+}
+
+#[test]
+fn cores_that_cannot_be_had_are_named() {
+    let laptop = Recorded::unpack("laptop", "unknown");
+    let output = laptop.run("doctor --cores 6-7");
+    assert_eq!(output.status.code(), Some(2));
+    let text = told(&output);
+    assert!(text.contains("CPUs 7 are offline; online are 0-6"), "{text}");
+    let text = told(&laptop.run("doctor --cores 64"));
+    assert!(text.contains("CPUs 64 are not there"), "{text}");
+    for (cores, words) in [("2-", "`2-` is no list"), ("0-99999", "no list of CPUs"), ("x", "`x`")]
+    {
+        let output = laptop.run(&format!("doctor --cores {cores}"));
+        assert_eq!(output.status.code(), Some(3));
+        assert!(told(&output).contains(words), "{}", told(&output));
+    }
+}
+
+#[test]
+fn odd_files_are_told_and_stop_nothing() {
+    let odd = Recorded::unpack("laptop", "odd");
+    odd.write("/sys/devices/system/cpu/online", "0-3,8,10-11\n");
+    odd.write("/sys/devices/system/cpu/nohz_full", "zero to three\n");
+    odd.write("/sys/kernel/mm/transparent_hugepage/enabled", "always madvise never\n");
+    odd.write("/sys/devices/virtual/workqueue/cpumask", "\u{0}\u{1}\n");
+    odd.remove("/proc/self/limits");
+    odd.write("/proc/self/limits/", "");
+    odd.remove("/proc/stat");
+    odd.write("/proc/stat", "");
+    insta::assert_snapshot!("odd", told(&odd.run("doctor --cores 0-3,8,10-11")));
+
+    let empty = Recorded::empty("nothing");
+    insta::assert_snapshot!("nothing", told(&empty.run("doctor")));
+    let gone = told(&empty.run("doctor --root /no-such-folder"));
+    assert!(gone.contains("exit 3"), "{gone}");
+}
+
+#[test]
+fn this_host_is_judged_without_an_accident() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
+    let output = command.args(["doctor", "--json"]).output().expect("the binary runs");
+    assert!(matches!(output.status.code(), Some(0..=2)), "{}", told(&output));
+    serde_json::from_slice::<Value>(&output.stdout).expect("it is JSON");
+}
