@@ -10,9 +10,10 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::pingpong;
-use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
+use crate::take::Take;
+use crate::track::Track;
 
 /// Runs both parts.
 ///
@@ -30,7 +31,7 @@ pub fn bench(report: &mut Report) -> Result<()> {
 #[derive(Debug)]
 pub struct Trips {
     /// Time from one answer to the next.
-    pub latency: Recorder,
+    pub latency: Take,
     /// Sum of the answered sequence numbers.
     pub sum: u64,
 }
@@ -97,7 +98,9 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
         let p50 = series.median(name, Trips::p50_ns);
         report.figure(format!("{name}_rtt_p50_ns"), p50, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Trips::p50_ns);
-        report.detail(format!("{name}_rtt_ns"), typical.latency.summary());
+        report.detail(format!("{name}_rtt_ns"), typical.latency.all().summary());
+        report.track(Track::closed(name, series.takes(name, |trips| &trips.latency)));
+        report.checksum(name, typical.sum);
     }
 }
 

@@ -16,13 +16,13 @@ pub fn fingerprint() -> Value {
     })
 }
 
-/// The commit of the working tree, with `-dirty` when files differ from it; `null` outside a
+/// The commit of the working tree, with `-dirty` when files differ from it; `None` outside a
 /// repository.
-pub fn commit() -> Value {
+pub fn commit() -> Option<String> {
     let arguments = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
     let described = Command::new("git").args(arguments).output().ok();
     let text = described.filter(|output| output.status.success()).map(|output| output.stdout);
-    json!(text.map(|text| String::from_utf8_lossy(&text).trim().to_string()))
+    text.map(|text| String::from_utf8_lossy(&text).trim().to_string())
 }
 
 fn read(path: &str) -> Option<String> {

@@ -6,6 +6,7 @@
 //! be imported by anything.
 
 mod engine;
+mod gaps;
 mod hop;
 mod host;
 mod interrupt;
@@ -14,17 +15,22 @@ mod place;
 mod progress;
 mod recorder;
 mod report;
+mod results;
 mod rounds;
 mod stamp;
+mod take;
+mod track;
 mod wire;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::place::Place;
 use crate::report::Report;
+use crate::results::Store;
 use crate::rounds::Scale;
 
 /// Measures Potoroo against contenders in one run.
@@ -45,6 +51,13 @@ struct Arguments {
     /// Number of rounds [default: 7, with --quick 5].
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
+    /// Folder that the record and the artefacts of the run go to
+    /// [default: bench/results of the source tree; with --toy nothing is kept].
+    #[arg(long, global = true, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Keep nothing of the run.
+    #[arg(long, global = true, conflicts_with = "results")]
+    no_results: bool,
 }
 
 /// What can be measured.
@@ -97,17 +110,40 @@ fn measure(
 ) -> Result<ExitCode> {
     interrupt::listen()?;
     // Calibrates the clock before anything is measured.
-    stamp::now();
+    stamp::wall(stamp::now());
     let place = if arguments.toy { Place::toy() } else { Place::choose()? };
+    let store = store(arguments, name)?;
     let mut report = Report::new(name, place, scale(arguments));
     let outcome = bench(&mut report);
     report.end(outcome);
-    if arguments.json {
-        println!("{}", report.json());
-    } else {
+    let kept = store.as_ref().map_or(Ok(()), |store| {
+        let (record, tracks) = report.parts();
+        store.keep(record, tracks)
+    });
+    if !arguments.json {
         print!("{}", report.table());
     }
+    if arguments.json || kept.is_err() {
+        println!("{}", report.json());
+    }
+    kept.context("the run is not kept, or not whole; its record is the last line of stdout")?;
     Ok(report.exit_code())
+}
+
+/// Where the run is kept. Whether it can be is known before anything is measured.
+///
+/// # Errors
+/// The folder that was asked for cannot be written. A default folder that cannot is told, and
+/// nothing is kept.
+fn store(arguments: &Arguments, bench: &str) -> Result<Option<Store>> {
+    if let Some(folder) = &arguments.results {
+        return Store::open(folder, bench).map(Some);
+    }
+    if arguments.no_results || arguments.toy {
+        return Ok(None);
+    }
+    let store = Store::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), bench);
+    Ok(store.inspect_err(|error| eprintln!("nothing is kept of this run: {error:#}")).ok())
 }
 
 fn scale(arguments: &Arguments) -> Scale {

@@ -1,81 +1,57 @@
-//! What a benchmark says: a table for people, or one JSON object as the last line of stdout.
+//! What a benchmark says: a table for people, one JSON object as the last line of stdout, and the
+//! record that is kept.
 
+use std::env;
 use std::process::ExitCode;
 
+use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value, json};
 
 use crate::host;
 use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
-use crate::rounds::Scale;
+use crate::results::{Figure, Record, SCHEMA};
+use crate::rounds::{Scale, Spread};
+use crate::stamp;
+use crate::track::Track;
 
-/// One number with the goal that it is held against.
-#[derive(Clone, Debug)]
-pub struct Figure {
-    /// Field name in the JSON object; names the unit or says `over` for a ratio.
-    pub name: String,
-    /// Median over the rounds.
-    pub value: f64,
-    /// The bar, where there is one.
-    pub goal: Option<Goal>,
-    /// Median raw core-to-core round trip of the slices behind this figure, in nanoseconds.
-    pub raw_rtt_ns: f64,
-}
-
-/// A bar, on the good side of which a figure should be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Goal {
-    /// Good is this or less.
-    AtMost(f64),
-    /// Good is this or more.
-    AtLeast(f64),
-}
-
-impl Goal {
-    /// Whether a value reaches the bar.
-    pub fn met(self, value: f64) -> bool {
-        match self {
-            Self::AtMost(bar) => value <= bar,
-            Self::AtLeast(bar) => value >= bar,
-        }
-    }
-}
-
-impl std::fmt::Display for Goal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AtMost(bar) => write!(f, "<= {bar}"),
-            Self::AtLeast(bar) => write!(f, ">= {bar}"),
-        }
-    }
-}
+pub use crate::results::Goal;
 
 /// Everything that one benchmark found out.
 #[derive(Debug)]
 pub struct Report {
-    bench: &'static str,
+    record: Record,
+    tracks: Vec<Track>,
+    details: Map<String, Value>,
     place: Place,
     scale: Scale,
-    figures: Vec<Figure>,
-    details: Map<String, Value>,
-    notes: Vec<&'static str>,
-    failed: Map<String, Value>,
-    interrupted: bool,
 }
 
 impl Report {
-    /// An empty report.
+    /// An empty report; its time is that of the call.
     pub fn new(bench: &'static str, place: Place, scale: Scale) -> Self {
-        Self {
-            bench,
-            place,
-            scale,
+        let record = Record {
+            schema: SCHEMA,
+            bench: bench.into(),
+            commit: host::commit(),
+            time: format_rfc3339_seconds(stamp::wall(stamp::now())).to_string(),
+            command: env::args().collect(),
+            host: host::fingerprint(),
+            cpus: vec![place.left, place.right],
+            fifo: place.fifo,
+            scale: scale.name.into(),
+            rounds: scale.rounds,
+            slice_ms: scale.slice.as_millis() as u64,
+            configuration: Map::new(),
             figures: Vec::new(),
-            details: Map::new(),
+            series: Vec::new(),
+            checksums: Map::new(),
             notes: Vec::new(),
             failed: Map::new(),
             interrupted: false,
-        }
+            folder: None,
+        };
+        Self { record, tracks: Vec::new(), details: Map::new(), place, scale }
     }
 
     /// Where the run happens.
@@ -90,21 +66,23 @@ impl Report {
 
     /// Names something that could not be measured, and why.
     pub fn failed(&mut self, what: impl Into<String>, why: &anyhow::Error) {
-        self.failed.insert(what.into(), json!(format!("{why:#}")));
+        self.record.failed.insert(what.into(), json!(format!("{why:#}")));
     }
 
     /// Takes the end of the benchmark in: the figures until then count whatever it was.
     pub fn end(&mut self, outcome: anyhow::Result<()>) {
-        self.interrupted = interrupt::asked();
+        self.record.interrupted = interrupt::asked();
         match outcome {
-            Err(error) if !error.is::<Interrupted>() => self.failed(self.bench, &error),
+            Err(error) if !error.is::<Interrupted>() => {
+                self.failed(self.record.bench.clone(), &error);
+            }
             _ => {}
         }
     }
 
     /// 0; 1 when something could not be measured; 130 when the run was asked to end early.
     pub fn exit_code(&self) -> ExitCode {
-        match (self.interrupted, self.failed.is_empty()) {
+        match (self.record.interrupted, self.record.failed.is_empty()) {
             (true, _) => ExitCode::from(interrupt::EXIT_CODE),
             (false, false) => ExitCode::FAILURE,
             (false, true) => ExitCode::SUCCESS,
@@ -112,116 +90,148 @@ impl Report {
     }
 
     /// Adds a figure without a goal.
-    pub fn figure(&mut self, name: impl Into<String>, value: f64, raw_rtt_ns: f64) {
-        self.figures.push(Figure { name: name.into(), value, goal: None, raw_rtt_ns });
+    pub fn figure(&mut self, name: impl Into<String>, value: impl Into<Spread>, raw_rtt_ns: f64) {
+        self.figure_toward(name, value, raw_rtt_ns, None);
     }
 
     /// Adds a figure with a goal.
-    pub fn goal(&mut self, name: impl Into<String>, value: f64, raw_rtt_ns: f64, goal: Goal) {
-        self.figures.push(Figure { name: name.into(), value, goal: Some(goal), raw_rtt_ns });
+    pub fn goal(
+        &mut self,
+        name: impl Into<String>,
+        value: impl Into<Spread>,
+        raw_rtt_ns: f64,
+        goal: Goal,
+    ) {
+        self.figure_toward(name, value, raw_rtt_ns, Some(goal));
     }
 
     /// Adds a figure with the goal that it may have.
     pub fn figure_toward(
         &mut self,
         name: impl Into<String>,
-        value: f64,
+        value: impl Into<Spread>,
         raw_rtt_ns: f64,
         goal: Option<Goal>,
     ) {
-        self.figures.push(Figure { name: name.into(), value, goal, raw_rtt_ns });
+        let spread = value.into();
+        let figure = Figure {
+            name: name.into(),
+            value: finite(spread.median()),
+            rounds: spread.values().iter().map(|&value| finite(value)).collect(),
+            raw_rtt_ns: finite(raw_rtt_ns),
+            goal,
+        };
+        self.record.figures.push(figure);
     }
 
-    /// Adds something that only the JSON shows, such as the percentiles of a contender.
+    /// Adds recorded latencies: they become a series of the record, with files of their own.
+    ///
+    /// # Panics
+    /// When there is a track of that name, or files cannot be named so.
+    pub fn track(&mut self, track: Track) {
+        let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(track.name.chars().all(named), "{:?} names no file", track.name);
+        let taken = self.tracks.iter().any(|other| other.name == track.name);
+        assert!(!taken, "there are two tracks named {}", track.name);
+        self.record.series.push(track.series());
+        self.tracks.push(track);
+    }
+
+    /// Adds something that only the JSON line shows.
     pub fn detail(&mut self, name: impl Into<String>, value: Value) {
         self.details.insert(name.into(), value);
     }
 
+    /// Adds something that the run was told, such as a rate.
+    #[allow(dead_code)]
+    pub fn configure(&mut self, name: impl Into<String>, value: Value) {
+        self.record.configuration.insert(name.into(), value);
+    }
+
+    /// Adds a contender's proof of work.
+    pub fn checksum(&mut self, name: impl Into<String>, checksum: u64) {
+        self.record.checksums.insert(name.into(), json!(format!("{checksum:016x}")));
+    }
+
     /// Adds a sentence on how to read the figures.
-    pub fn note(&mut self, note: &'static str) {
-        self.notes.push(note);
+    pub fn note(&mut self, note: &str) {
+        self.record.notes.push(note.into());
+    }
+
+    /// What is kept of the run, and the latencies behind its series, one track for each.
+    pub fn parts(&mut self) -> (&mut Record, &[Track]) {
+        (&mut self.record, &self.tracks)
     }
 
     /// The value of a figure, when it was measured.
     #[cfg(test)]
     pub fn value(&self, name: &str) -> Option<f64> {
-        self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+        let figure = self.record.figures.iter().find(|figure| figure.name == name);
+        figure.map(|figure| figure.value.unwrap_or(f64::NAN))
     }
 
-    /// One object: each figure is a field of its own, raw round trips and goals stand beside.
+    /// One object: the record, and each figure as a field of its own with raw round trips and
+    /// goals beside.
     pub fn json(&self) -> Value {
-        let mut object = Map::new();
-        object.insert("bench".into(), json!(self.bench));
-        object.insert("commit".into(), host::commit());
-        object.insert("host".into(), host::fingerprint());
-        object.insert("fifo".into(), json!(self.place.fifo));
-        object.insert("cpus".into(), json!([self.place.left, self.place.right]));
-        object.insert("rounds".into(), json!(self.scale.rounds));
-        object.insert("slice_ms".into(), json!(self.scale.slice.as_millis() as u64));
+        let mut object = match serde_json::to_value(&self.record) {
+            Ok(Value::Object(object)) => object,
+            other => unreachable!("a record is an object, not {other:?}"),
+        };
         let mut raw = Map::new();
         let mut goals = Map::new();
-        for figure in &self.figures {
-            object.insert(figure.name.clone(), json!(rounded(figure.value)));
-            raw.insert(figure.name.clone(), json!(rounded(figure.raw_rtt_ns)));
+        for figure in &self.record.figures {
+            object.insert(figure.name.clone(), json!(figure.value.map(rounded)));
+            raw.insert(figure.name.clone(), json!(figure.raw_rtt_ns.map(rounded)));
             if let Some(goal) = figure.goal {
-                let met = goal.met(figure.value);
-                let verdict = json!({ "goal": goal.to_string(), "met": met });
+                let verdict = json!({ "goal": goal.to_string(), "met": figure.is_met() });
                 goals.insert(figure.name.clone(), verdict);
             }
         }
         object.insert("raw_rtt_ns".into(), Value::Object(raw));
         object.insert("goals".into(), Value::Object(goals));
         object.insert("details".into(), Value::Object(self.details.clone()));
-        object.insert("notes".into(), json!(self.notes));
-        object.insert("failed".into(), Value::Object(self.failed.clone()));
-        object.insert("interrupted".into(), json!(self.interrupted));
         Value::Object(object)
     }
 
     /// The same as lines of text.
     pub fn table(&self) -> String {
-        let priority = if self.place.fifo { "SCHED_FIFO" } else { "normal priority (not FIFO)" };
+        let record = &self.record;
+        let priority = if record.fifo { "SCHED_FIFO" } else { "normal priority (not FIFO)" };
         let mut text = format!(
-            "{}: medians of {} rounds, {} ms slices, CPUs {} and {}, {priority}\n",
-            self.bench,
-            self.scale.rounds,
-            self.scale.slice.as_millis(),
-            self.place.left,
-            self.place.right,
+            "{}: medians of {} rounds, {} ms slices, CPUs {:?}, {priority}\n",
+            record.bench, record.rounds, record.slice_ms, record.cpus,
         );
         text += &format!("{:<44} {:>14} {:>12} {:>14}\n", "figure", "value", "goal", "raw RTT ns");
-        for figure in &self.figures {
-            text += &self.table_row(figure);
-        }
-        for note in &self.notes {
-            text += &format!("- {note}\n");
-        }
-        for (what, why) in &self.failed {
+        record.figures.iter().for_each(|figure| text += &table_row(figure));
+        record.notes.iter().for_each(|note| text += &format!("- {note}\n"));
+        for (what, why) in &record.failed {
             text += &format!("failed: {what}: {}\n", why.as_str().unwrap_or_default());
         }
-        if self.interrupted {
+        if record.interrupted {
             text += &format!("{Interrupted}\n");
         }
         text
     }
+}
 
-    fn table_row(&self, figure: &Figure) -> String {
-        let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
-        let missed = figure.goal.is_some_and(|goal| !goal.met(figure.value));
-        let missed = missed && !figure.value.is_nan();
-        format!(
-            "{:<44} {:>14} {goal:>12} {:>14}{}\n",
-            figure.name,
-            shown(figure.value),
-            shown(figure.raw_rtt_ns),
-            if missed { "  missed" } else { "" },
-        )
-    }
+fn table_row(figure: &Figure) -> String {
+    let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
+    format!(
+        "{:<44} {:>14} {goal:>12} {:>14}{}\n",
+        figure.name,
+        shown(figure.value),
+        shown(figure.raw_rtt_ns),
+        if figure.value.is_some() && !figure.is_met() { "  missed" } else { "" },
+    )
 }
 
 /// As people read it; what was not measured is a dash.
-fn shown(value: f64) -> String {
-    if value.is_nan() { "-".into() } else { rounded(value).to_string() }
+fn shown(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| rounded(value).to_string())
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Three digits are more than the machine can repeat.
@@ -243,6 +253,14 @@ mod tests {
         assert_eq!(json["goals"]["ring_over_raw_p50"]["met"], true);
         assert_eq!(json["fifo"], false);
         assert!(json["host"]["kernel"].is_string());
+    }
+
+    #[test]
+    fn the_object_is_a_record_too() {
+        let mut report = Report::new("hop", Place::toy(), Scale::toy());
+        report.figure("nothing", f64::NAN, 0.0);
+        let record: Record = serde_json::from_value(report.json()).unwrap();
+        assert_eq!((record.figures[0].value, record.figures[0].rounds.len()), (None, 1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::pingpong;
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::take::Take;
 
 /// How long and how often; one value for all benchmarks.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub struct Scale {
     pub keys_max: u64,
     /// New keys that come in while the length of turns is measured.
     pub growth_keys: u64,
+    /// Name of this scale in results.
+    pub name: &'static str,
 }
 
 impl Scale {
@@ -42,6 +45,7 @@ impl Scale {
             rest: Duration::from_millis(200),
             keys_max: u64::MAX,
             growth_keys: 2_000_000,
+            name: "full",
         }
     }
 
@@ -54,6 +58,7 @@ impl Scale {
             rest: Duration::from_millis(40),
             keys_max: 1_000_000,
             growth_keys: 2_000_000,
+            name: "quick",
         }
     }
 
@@ -66,6 +71,7 @@ impl Scale {
             rest: Duration::ZERO,
             keys_max: 10_000,
             growth_keys: 10_000,
+            name: "toy",
         }
     }
 }
@@ -151,30 +157,30 @@ fn lap<T>(place: Place, scale: Scale, contender: &mut Contender<'_, T>) -> Resul
 }
 
 impl<T> Series<T> {
-    /// Median over the rounds of one contender's value.
+    /// One contender's value.
     ///
     /// # Panics
     /// When no contender has that name.
-    pub fn median(&self, name: &str, value: impl Fn(&T) -> f64) -> f64 {
-        median(self.laps(name).iter().map(|lap| value(&lap.outcome)).collect())
+    pub fn median(&self, name: &str, value: impl Fn(&T) -> f64) -> Spread {
+        self.laps(name).iter().map(|lap| value(&lap.outcome)).collect()
     }
 
-    /// Median over the rounds of `value` of one contender divided by that of another.
+    /// `value` of one contender divided by that of another.
     ///
     /// # Panics
     /// When no contender has one of the names.
-    pub fn ratio(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> f64 {
+    pub fn ratio(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> Spread {
         let pairs = self.laps(above).iter().zip(self.laps(below));
-        median(pairs.map(|(a, b)| value(&a.outcome) / value(&b.outcome)).collect())
+        pairs.map(|(a, b)| value(&a.outcome) / value(&b.outcome)).collect()
     }
 
-    /// Median over the rounds of `value` of one contender less that of another.
+    /// `value` of one contender less that of another.
     ///
     /// # Panics
     /// When no contender has one of the names.
-    pub fn difference(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> f64 {
+    pub fn difference(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> Spread {
         let pairs = self.laps(above).iter().zip(self.laps(below));
-        median(pairs.map(|(a, b)| value(&a.outcome) - value(&b.outcome)).collect())
+        pairs.map(|(a, b)| value(&a.outcome) - value(&b.outcome)).collect()
     }
 
     /// Median raw round trip before the slices of the named contenders, in nanoseconds.
@@ -205,9 +211,53 @@ impl<T> Series<T> {
         laps.filter(|(_, failed)| **failed).for_each(|(laps, _)| laps.clear());
     }
 
+    /// What one contender recorded, in the order of the rounds.
+    ///
+    /// # Panics
+    /// When no contender has that name.
+    pub fn takes<'a>(&'a self, name: &str, take: impl Fn(&'a T) -> &'a Take) -> Vec<Take> {
+        self.laps(name).iter().map(|lap| take(&lap.outcome).clone()).collect()
+    }
+
     fn laps(&self, name: &str) -> &[Lap<T>] {
         let index = self.names.iter().position(|&known| known == name);
         &self.laps[index.unwrap_or_else(|| panic!("no contender is named {name}"))]
+    }
+}
+
+/// One value for each round; what stands for all of them is their median.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spread(Vec<f64>);
+
+impl Spread {
+    /// The median over the rounds.
+    pub fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    /// The values in the order of the rounds.
+    pub fn values(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// Every value divided by the same number.
+    #[must_use]
+    pub fn divided_by(mut self, divisor: f64) -> Self {
+        self.0.iter_mut().for_each(|value| *value /= divisor);
+        self
+    }
+}
+
+impl FromIterator<f64> for Spread {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// What is measured once.
+impl From<f64> for Spread {
+    fn from(value: f64) -> Self {
+        Self(vec![value])
     }
 }
 
@@ -240,8 +290,8 @@ mod tests {
         let mut report = Report::new("test", Place::toy(), scale);
         let series = alternate(&mut report, "order", vec![note("a"), note("b")]).unwrap();
         assert_eq!(*order.borrow(), ["a", "b", "b", "a"]);
-        assert_eq!(series.median("a", |&at| at), 2.5);
-        assert_eq!(series.ratio("b", "a", |&at| at), f64::midpoint(2.0, 0.75));
+        assert_eq!(series.median("a", |&at| at).median(), 2.5);
+        assert_eq!(series.ratio("b", "a", |&at| at).values(), [2.0, 0.75]);
     }
 
     #[test]
@@ -257,8 +307,8 @@ mod tests {
         let mut report = Report::new("test", Place::toy(), scale);
         let series = alternate(&mut report, "writing", vec![sound, broken]).unwrap();
         assert_eq!(series.names(), ["sound"]);
-        assert_eq!(series.median("sound", |&value| value), 1.0);
-        assert!(series.ratio("sound", "broken", |&value| value).is_nan());
+        assert_eq!(series.median("sound", |&value| value).median(), 1.0);
+        assert!(series.ratio("sound", "broken", |&value| value).median().is_nan());
         assert_eq!(report.json()["failed"]["writing: broken"], "no more paper");
         assert_eq!(laps, 2);
     }

@@ -1,6 +1,7 @@
-//! Nanoseconds that the threads of one run can compare.
+//! Nanoseconds that the threads of one run can compare, and what they mean outside of it.
 
 use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use potoroo_runtime::Clock;
 
@@ -10,4 +11,15 @@ pub fn now() -> u64 {
     CLOCK.now().0
 }
 
+/// The time of day at a reading of [`now`], for logs.
+pub fn wall(ns: u64) -> SystemTime {
+    let (at, time) = *ORIGIN;
+    match ns.checked_sub(at) {
+        Some(later) => time + Duration::from_nanos(later),
+        None => time - Duration::from_nanos(at - ns),
+    }
+}
+
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::new);
+/// Read once: the time of day may be set while a benchmark runs.
+static ORIGIN: LazyLock<(u64, SystemTime)> = LazyLock::new(|| (now(), SystemTime::now()));

@@ -1,0 +1,229 @@
+//! Gaps: times in which a spinning loop did not spin, because something took its CPU away.
+//!
+//! Owns the log of each watched core and what others can see of it. A loop that does nothing long
+//! shows its log the time at least every few dozen passes; a hole of more than [`GAP_NS`] between
+//! two looks cannot have come from the loop itself, so it is put down to the operating system (an
+//! interrupt, another task) or to the machine below it. How often the scheduler took the CPU away
+//! meanwhile stands beside it: a hole without a switch was an interrupt or the hypervisor.
+//!
+//! ```text
+//!   loop   · · · · ·                · · · ·        each dot: see(now)
+//!   gap             └──────────────┘               published before the loop goes on
+//! ```
+//!
+//! The evidence is independent of what is measured: no event becomes part of a gap because it was
+//! slow, only because a loop on one of its cores stood still meanwhile. Must never: call into the
+//! system except after a hole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+use serde::{Deserialize, Serialize};
+
+use crate::{place, stamp};
+
+/// Holes up to this length, in nanoseconds, may be the loop's own.
+pub const GAP_NS: u64 = 25_000;
+
+/// The watched cores of one slice: one log for each loop, and a view of the newest gap of all.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    newest: Arc<[CachePadded<Newest>]>,
+}
+
+/// Written by the owner of a log only. Starts before ends, so that a reader who sees half of a
+/// new gap never takes two separate gaps for a longer one.
+#[derive(Debug, Default)]
+struct Newest {
+    start_ns: AtomicU64,
+    end_ns: AtomicU64,
+}
+
+impl Watch {
+    /// A watch over so many loops.
+    pub fn new(loops: usize) -> Self {
+        Self { newest: (0..loops).map(|_| CachePadded::default()).collect() }
+    }
+
+    /// The log for one loop; `index` counts from 0, and each is taken once.
+    ///
+    /// # Panics
+    /// When there is no loop of that number.
+    pub fn log(&self, index: usize, name: &'static str) -> GapLog {
+        assert!(index < self.newest.len(), "loop {index} of {} is not watched", self.newest.len());
+        GapLog {
+            name,
+            index,
+            watch: self.clone(),
+            last_ns: u64::MAX,
+            begin_ns: None,
+            switches: 0,
+            passes: 0,
+            gaps: Vec::with_capacity(GAPS_MAX),
+            unlisted: 0,
+            unlisted_ns: 0,
+        }
+    }
+
+    /// Whether the newest gap of any loop overlaps a time. Older gaps are not asked: an event that
+    /// is counted as outside although it was not makes the tail longer, never shorter.
+    #[inline]
+    pub fn covers(&self, start_ns: u64, end_ns: u64) -> bool {
+        self.newest.iter().any(|gap| {
+            let gap_end_ns = gap.end_ns.load(Ordering::Acquire);
+            start_ns < gap_end_ns && gap.start_ns.load(Ordering::Relaxed) < end_ns
+        })
+    }
+}
+
+/// The log of one spinning loop, fed by its own thread.
+#[derive(Debug)]
+pub struct GapLog {
+    name: &'static str,
+    index: usize,
+    watch: Watch,
+    last_ns: u64,
+    begin_ns: Option<u64>,
+    switches: u64,
+    passes: u32,
+    gaps: Vec<Gap>,
+    unlisted: u64,
+    unlisted_ns: u64,
+}
+
+impl GapLog {
+    /// Starts watching: call it on the loop's own thread, right before the loop.
+    pub fn begin(&mut self, now_ns: u64) {
+        self.switches = place::involuntary_switches();
+        self.begin_ns.get_or_insert(now_ns);
+        self.last_ns = now_ns;
+    }
+
+    /// Takes a look: what lies between two looks is a gap if it is long.
+    #[inline]
+    pub fn see(&mut self, now_ns: u64) {
+        if now_ns.saturating_sub(self.last_ns) > GAP_NS {
+            self.note(now_ns);
+        }
+        self.last_ns = now_ns;
+    }
+
+    /// Counts a pass that found nothing to do, and takes a look every so often: for loops that
+    /// wait on memory and would lose time by reading the clock in each pass.
+    #[inline]
+    pub fn idle(&mut self) {
+        self.passes = self.passes.wrapping_add(1);
+        if self.passes.is_multiple_of(PASSES_PER_LOOK) {
+            self.see(stamp::now());
+        }
+    }
+
+    /// As [`see`](Self::see), after work that may take long by itself: it is no gap.
+    #[inline]
+    #[allow(dead_code)]
+    pub fn skip(&mut self, now_ns: u64) {
+        self.last_ns = now_ns;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note(&mut self, now_ns: u64) {
+        let newest = &self.watch.newest[self.index];
+        newest.start_ns.store(self.last_ns, Ordering::Relaxed);
+        newest.end_ns.store(now_ns, Ordering::Release);
+        let switches = place::involuntary_switches();
+        let taken = switches.saturating_sub(self.switches);
+        self.switches = switches;
+        if self.gaps.len() < GAPS_MAX {
+            self.gaps.push(Gap { start_ns: self.last_ns, end_ns: now_ns, switches: taken });
+        } else {
+            self.unlisted += 1;
+            self.unlisted_ns += now_ns - self.last_ns;
+        }
+    }
+
+    /// Ends watching.
+    pub fn finish(self) -> CoreGaps {
+        CoreGaps {
+            name: self.name.into(),
+            watched_ns: self.begin_ns.map_or(0, |begin_ns| self.last_ns.saturating_sub(begin_ns)),
+            gaps: self.gaps,
+            unlisted: self.unlisted,
+            unlisted_ns: self.unlisted_ns,
+        }
+    }
+}
+
+/// One hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last look before it, on the clock of `stamp`.
+    pub start_ns: u64,
+    /// The first look after it.
+    pub end_ns: u64,
+    /// How often the scheduler took the CPU away in it, or between the gap before and it.
+    pub switches: u64,
+}
+
+/// What one loop's log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoreGaps {
+    /// Name of the loop, such as `load`.
+    pub name: String,
+    /// For how long it was watched.
+    pub watched_ns: u64,
+    /// The gaps in the order of time.
+    pub gaps: Vec<Gap>,
+    /// Gaps that were only counted, because the list was full.
+    pub unlisted: u64,
+    /// Their length together.
+    pub unlisted_ns: u64,
+}
+
+/// Some two microseconds of a loop that pauses in each pass: far below the length of a gap.
+const PASSES_PER_LOOK: u32 = 64;
+/// A slice with more gaps than this is noise from end to end; further ones are counted only.
+const GAPS_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_holes_are_gaps() {
+        let watch = Watch::new(2);
+        let mut log = watch.log(1, "load");
+        log.begin(1000);
+        log.see(1000 + GAP_NS);
+        assert!(!watch.covers(0, u64::MAX));
+        log.see(1001 + 2 * GAP_NS);
+        log.skip(1001 + 9 * GAP_NS);
+        log.see(1002 + 9 * GAP_NS);
+        let found = log.finish();
+        assert_eq!(found.gaps.len(), 1);
+        assert_eq!(found.gaps[0].start_ns, 1000 + GAP_NS);
+        assert_eq!(found.gaps[0].end_ns, 1001 + 2 * GAP_NS);
+        assert_eq!(found.watched_ns, 2 + 9 * GAP_NS);
+    }
+
+    #[test]
+    fn times_are_compared_with_the_newest_gap_of_each_loop() {
+        let watch = Watch::new(2);
+        let mut log = watch.log(0, "load");
+        log.begin(0);
+        log.see(100_000);
+        assert!(watch.covers(50_000, 60_000));
+        assert!(watch.covers(99_999, 200_000));
+        assert!(!watch.covers(100_000, 200_000));
+    }
+
+    #[test]
+    fn gaps_beyond_the_list_are_counted() {
+        let mut log = Watch::new(1).log(0, "load");
+        log.begin(0);
+        (1..=GAPS_MAX as u64 + 3).for_each(|pass| log.see(pass * 30_000));
+        let found = log.finish();
+        assert_eq!((found.gaps.len(), found.unlisted, found.unlisted_ns), (GAPS_MAX, 3, 90_000));
+    }
+}

@@ -1,0 +1,226 @@
+//! A take: the latencies of one slice, counted by interval, with what fell into gaps apart.
+//!
+//! [`Tape`] is the hot side: a few compares and one addition per event, everything allocated and
+//! touched before the clock starts. [`Take`] is what came of it. An event lies in a gap when a
+//! watched loop stood still at some time between its intended departure and its end; it is counted
+//! like any other and once more by itself, so that the tail without gaps is a subtraction and the
+//! tail as it was stays whole.
+
+use crate::gaps::{CoreGaps, Watch};
+use crate::recorder::Recorder;
+
+/// Records one slice.
+#[derive(Debug)]
+pub struct Tape {
+    watch: Watch,
+    intervals: Vec<Cells>,
+    current: usize,
+    interval_ns: u64,
+    /// When the current interval is over; the last one never is.
+    end_ns: u64,
+    begin_ns: u64,
+    /// The event before: its gaps are known for certain only now.
+    before: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+struct Cells {
+    all: Recorder,
+    inside: Recorder,
+}
+
+impl Tape {
+    /// A tape for a slice that is to take `slice_ns`, judged by the gaps that `watch` sees.
+    pub fn new(slice_ns: u64, watch: &Watch) -> Self {
+        let count = (slice_ns / INTERVAL_NS_MIN).clamp(1, INTERVALS_MAX);
+        let cells = Cells { all: Recorder::new(), inside: Recorder::new() };
+        Self {
+            watch: watch.clone(),
+            intervals: vec![cells; count as usize],
+            current: 0,
+            interval_ns: slice_ns.div_ceil(count).max(1),
+            end_ns: u64::MAX,
+            begin_ns: 0,
+            before: (0, 0),
+        }
+    }
+
+    /// The clock starts: call it right before the loop.
+    pub fn begin(&mut self, now_ns: u64) {
+        self.begin_ns = now_ns;
+        self.end_ns = self.end_of(0);
+    }
+
+    /// Counts one event: from its intended departure (open loop) or its departure (closed loop)
+    /// to its end. A start after the end counts as no latency.
+    #[inline]
+    pub fn record(&mut self, start_ns: u64, end_ns: u64) {
+        self.settle();
+        if end_ns >= self.end_ns {
+            self.turn(end_ns);
+        }
+        self.intervals[self.current].all.record(end_ns.saturating_sub(start_ns));
+        self.before = (start_ns, end_ns);
+    }
+
+    /// Ends the slice.
+    pub fn finish(mut self) -> Take {
+        self.settle();
+        let (begin_ns, interval_ns) = (self.begin_ns, self.interval_ns);
+        let interval = |(index, cells): (usize, Cells)| {
+            let start_ns = begin_ns + index as u64 * interval_ns;
+            Interval::new(start_ns, interval_ns, &cells.all, &cells.inside)
+        };
+        let mut take = Take::default();
+        for cells in &self.intervals {
+            take.all.merge(&cells.all);
+            take.inside.merge(&cells.inside);
+        }
+        take.intervals = self.intervals.into_iter().enumerate().map(interval).collect();
+        take
+    }
+
+    /// Looks whether the event before fell into a gap: by now whoever stood still has told.
+    #[inline]
+    fn settle(&mut self) {
+        let (start_ns, end_ns) = self.before;
+        if self.watch.covers(start_ns, end_ns) {
+            self.settle_inside(end_ns.saturating_sub(start_ns));
+        }
+        self.before = (u64::MAX, 0);
+    }
+
+    #[cold]
+    fn settle_inside(&mut self, latency_ns: u64) {
+        self.intervals[self.current].inside.record(latency_ns);
+    }
+
+    #[cold]
+    fn turn(&mut self, now_ns: u64) {
+        let index = (now_ns - self.begin_ns) / self.interval_ns;
+        self.current = usize::try_from(index).map_or(usize::MAX, |index| index);
+        self.current = self.current.min(self.intervals.len() - 1);
+        self.end_ns = self.end_of(self.current);
+    }
+
+    fn end_of(&self, index: usize) -> u64 {
+        let last = index + 1 == self.intervals.len();
+        if last { u64::MAX } else { self.begin_ns + (index as u64 + 1) * self.interval_ns }
+    }
+}
+
+/// The latencies of one slice.
+#[derive(Clone, Debug, Default)]
+pub struct Take {
+    /// In the order of time, without holes between them.
+    pub intervals: Vec<Interval>,
+    /// One entry per watched loop; empty when nobody watched.
+    pub gaps: Vec<CoreGaps>,
+    all: Recorder,
+    inside: Recorder,
+}
+
+/// A part of a slice: values in nanoseconds with their counts, in rising order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interval {
+    /// On the clock of `stamp`.
+    pub start_ns: u64,
+    /// Its length.
+    pub length_ns: u64,
+    /// All events that ended in it.
+    pub all: Vec<(u64, u64)>,
+    /// Those that no gap touched.
+    pub outside: Vec<(u64, u64)>,
+}
+
+impl Interval {
+    fn new(start_ns: u64, length_ns: u64, all: &Recorder, inside: &Recorder) -> Self {
+        let outside = without(all, inside).steps();
+        Self { start_ns, length_ns, all: all.steps(), outside }
+    }
+}
+
+impl Take {
+    /// Adds an interval that was counted elsewhere, such as by an engine.
+    #[allow(dead_code)]
+    pub fn push(&mut self, start_ns: u64, length_ns: u64, all: &Recorder, inside: &Recorder) {
+        self.all.merge(all);
+        self.inside.merge(inside);
+        self.intervals.push(Interval::new(start_ns, length_ns, all, inside));
+    }
+
+    /// Adds the gaps of watched loops.
+    #[must_use]
+    pub fn with_gaps(mut self, gaps: impl IntoIterator<Item = CoreGaps>) -> Self {
+        self.gaps.extend(gaps);
+        self
+    }
+
+    /// All events of the slice.
+    pub fn all(&self) -> &Recorder {
+        &self.all
+    }
+
+    /// Number of events.
+    pub fn count(&self) -> u64 {
+        self.all.count()
+    }
+
+    /// As [`Recorder::quantile`], of all events.
+    pub fn quantile(&self, fraction: f64) -> f64 {
+        self.all.quantile(fraction)
+    }
+}
+
+fn without(all: &Recorder, inside: &Recorder) -> Recorder {
+    let mut outside = all.clone();
+    if inside.count() > 0 {
+        outside.forget(inside);
+    }
+    outside
+}
+
+/// Shorter intervals would have too few events for their own percentiles.
+const INTERVAL_NS_MIN: u64 = 10_000_000;
+/// Most intervals of a slice: what the tape takes of the cache grows with it.
+const INTERVALS_MAX: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gaps::GAP_NS;
+
+    #[test]
+    fn events_are_counted_in_the_interval_of_their_end() {
+        let mut tape = Tape::new(40_000_000, &Watch::new(0));
+        tape.begin(1000);
+        tape.record(1000, 1100);
+        tape.record(1000, 10_001_000);
+        // After the end of the slice: in the last interval.
+        tape.record(90_000_000, 90_000_007);
+        let take = tape.finish();
+        let counts: Vec<_> = take.intervals.iter().map(|interval| interval.all.len()).collect();
+        assert_eq!(counts, [1, 1, 0, 1]);
+        assert_eq!(take.intervals[0].all, [(100, 1)]);
+        assert_eq!(take.intervals[1].start_ns, 10_001_000);
+        assert_eq!((take.count(), take.quantile(0.1)), (3, 7.0));
+    }
+
+    #[test]
+    fn what_a_gap_touched_is_counted_and_told_apart() {
+        let watch = Watch::new(1);
+        let mut log = watch.log(0, "load");
+        let mut tape = Tape::new(10_000_000, &watch);
+        tape.begin(0);
+        log.begin(0);
+        tape.record(0, 100);
+        // The log tells after the event was recorded, before the next one is.
+        tape.record(200, 200 + 2 * GAP_NS);
+        log.see(100 + 2 * GAP_NS);
+        tape.record(200 + 2 * GAP_NS, 300 + 2 * GAP_NS);
+        let take = tape.finish().with_gaps([log.finish()]);
+        assert_eq!(take.intervals[0].all, [(100, 2), (2 * GAP_NS, 1)]);
+        assert_eq!(take.intervals[0].outside, [(100, 2)]);
+        assert_eq!(take.gaps[0].gaps.len(), 1);
+    }
+}
