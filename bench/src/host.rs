@@ -1,37 +1,32 @@
 //! Where and with which code a run was made: figures of different hosts must not be compared.
 
-use std::fs;
 use std::process::Command;
-use std::thread::available_parallelism;
 
+use potoroo_tuning::{Cpus, Fingerprint, Root, Severity, doctor};
 use serde_json::{Value, json};
 
-/// Processor, kernel and number of CPUs; what cannot be found out is `null`.
+/// What tells this host from others.
 pub fn fingerprint() -> Value {
-    let cpuinfo = read("/proc/cpuinfo").unwrap_or_default();
-    json!({
-        "cpu": cpu_model(&cpuinfo),
-        "kernel": read("/proc/sys/kernel/osrelease"),
-        "cpus": available_parallelism().ok().map(usize::from),
-    })
+    json!(Fingerprint::read(&Root::host()))
 }
 
-/// The commit of the working tree, with `-dirty` when files differ from it; `None` outside a
-/// repository.
+/// What the doctor has to say about these CPUs, the worst first; what is fine is left out.
+pub fn findings(cpus: &[usize]) -> Vec<Value> {
+    let cores: Cpus = cpus.iter().copied().collect();
+    let findings = doctor(&Root::host(), Some(&cores));
+    let told = findings.iter().filter(|finding| finding.severity > Severity::Fine);
+    told.map(|finding| json!(finding)).collect()
+}
+
+/// The commit of the source tree, with `-dirty` when files differ from it; `None` when the tree
+/// is gone or no repository.
 pub fn commit() -> Option<String> {
+    // The tree may belong to somebody else, and the run may be started anywhere.
+    let tree = ["-c", "safe.directory=*", "-C", env!("CARGO_MANIFEST_DIR")];
     let arguments = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
-    let described = Command::new("git").args(arguments).output().ok();
-    let text = described.filter(|output| output.status.success()).map(|output| output.stdout);
-    text.map(|text| String::from_utf8_lossy(&text).trim().to_string())
-}
-
-fn read(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_string())
-}
-
-fn cpu_model(cpuinfo: &str) -> Option<String> {
-    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
-    line.split_once(':').map(|(_, model)| model.trim().to_string())
+    let described = Command::new("git").args(tree).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&described.stdout).trim().to_string();
+    described.status.success().then_some(text)
 }
 
 #[cfg(test)]
@@ -39,9 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_processor_is_known_by_its_model() {
-        assert_eq!(cpu_model("processor\t: 0\nmodel name\t: Fast CPU\n").unwrap(), "Fast CPU");
-        assert_eq!(cpu_model("processor\t: 0\n"), None);
-        assert!(fingerprint()["cpus"].as_u64().is_some());
+    fn this_host_is_told_from_others() {
+        assert_eq!(fingerprint()["id"].as_str().unwrap().len(), 16);
+        assert_eq!(fingerprint(), fingerprint());
+    }
+
+    #[test]
+    fn findings_are_about_something_that_is_not_fine() {
+        assert!(findings(&[0]).iter().all(|finding| finding["severity"] != "fine"));
     }
 }

@@ -37,6 +37,7 @@ impl Report {
             time: format_rfc3339_seconds(stamp::wall(stamp::now())).to_string(),
             command: env::args().collect(),
             host: host::fingerprint(),
+            findings: host::findings(&[place.left, place.right]),
             cpus: vec![place.left, place.right],
             fifo: place.fifo,
             scale: scale.name.into(),

@@ -38,6 +38,9 @@ pub struct Record {
     pub command: Vec<String>,
     /// Fingerprint of the host.
     pub host: Value,
+    /// What the host doctor found that is not fine, the worst first.
+    #[serde(default)]
+    pub findings: Vec<Value>,
     /// The CPUs that the sides were pinned to.
     pub cpus: Vec<usize>,
     /// Whether slices ran under SCHED_FIFO.
