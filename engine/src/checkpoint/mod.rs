@@ -12,4 +12,17 @@
 
 mod chunk;
 
+mod facts;
+mod manifest;
+mod part;
+pub mod store;
+
+mod damage;
+mod hex;
+mod text;
+
 pub use chunk::{Chunk, Section};
+pub use damage::{Corrupt, Damage};
+pub use facts::{Facts, Refused, TableFacts, TypeFacts};
+pub use manifest::{Manifest, PartEntry, SourcePosition, Transaction};
+pub use part::{PartHeader, PartReader, PartSeal, PartWriter};

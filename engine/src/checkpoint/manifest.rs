@@ -1,0 +1,258 @@
+//! Manifest: everything that makes up one checkpoint, by name. HEAD names a manifest.
+//!
+//! It is [text](super::text) for eyes as well as for programs. Promises: what it names was durable
+//! before it was written. Must never do: be changed, or be believed without its digest.
+
+use std::io::Read;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::part::{PartHeader, PartSeal};
+use super::store::View;
+use super::{Corrupt, Damage, hex, store, text};
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Who wrote it.
+    pub facts: Facts,
+    /// Generation of the coordinator that committed it.
+    pub generation: u64,
+    /// Its epoch; from 1.
+    pub epoch: u64,
+    /// When it was made, in seconds since 1970. For people: nothing depends on it.
+    pub unix_seconds: u64,
+    /// The manifest of the checkpoint before, of which nothing is needed to use this one.
+    pub previous: Option<String>,
+    /// From where sources are read again.
+    pub sources: Vec<SourcePosition>,
+    /// All parts that make up the state: of each core a full one and what changed since, oldest
+    /// first.
+    pub parts: Vec<PartEntry>,
+    /// Output that transactional sinks had prepared, and that this checkpoint commits.
+    pub transactions: Vec<Transaction>,
+}
+
+/// How far a source had been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcePosition {
+    /// Its name.
+    pub name: String,
+    /// Bytes of a byte stream, or the index of the next event of a generator.
+    pub position: u64,
+    /// It had come to its end there.
+    pub ended: bool,
+}
+
+/// A part that belongs to a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartEntry {
+    /// Name of the object.
+    pub name: String,
+    /// Whose part it is.
+    pub core: u32,
+    /// The checkpoint that it was made for.
+    pub epoch: u64,
+    /// The epoch that it builds upon; 0 when it is full.
+    pub since: u64,
+    /// Length of the object.
+    pub bytes: u64,
+    /// Number of chunks in it.
+    pub chunks: u64,
+    /// Its digest.
+    #[serde(with = "hex")]
+    pub digest: u128,
+    /// How many rows it holds.
+    pub rows: u64,
+}
+
+/// What a transactional sink prepared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transaction {
+    /// Its name.
+    pub sink: String,
+    /// The epoch under which it was prepared; an aborted one when it was carried over.
+    pub epoch: u64,
+    /// Where in the sink's output it begins, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Where it waits.
+    pub spool: String,
+}
+
+impl Manifest {
+    /// A longer one is not read: memory stays bounded. Enough for a hundred thousand parts.
+    const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+    /// As text.
+    pub fn write(&self) -> Vec<u8> {
+        text::write("manifest", self)
+    }
+
+    /// Reads the manifest `name` from where it is stored.
+    ///
+    /// # Errors
+    /// It is missing or damaged, a newer version wrote it, or the storage cannot be read.
+    pub fn load(view: &(impl View + ?Sized), name: &str) -> Result<Self, store::Error> {
+        let mut bytes = Vec::new();
+        let read = view.open(name)?.take(Self::BYTES_MAX).read_to_end(&mut bytes);
+        let corrupt = |damage| Corrupt { object: name.to_owned(), offset: 0, damage };
+        read.map_err(|error| corrupt(error.into()))?;
+        Ok(Self::parse(name, &bytes)?)
+    }
+
+    /// Reads a manifest from its text; `name` is for errors.
+    ///
+    /// # Errors
+    /// It is damaged, or a newer version wrote it.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Corrupt> {
+        let manifest: Self = text::read(name, "manifest", bytes)?;
+        let wrong = manifest.broken_chain();
+        let corrupt = |text| Corrupt { object: name.to_owned(), offset: 0, damage: text };
+        wrong.map_or(Ok(manifest), |text| Err(corrupt(Damage::Text(text))))
+    }
+
+    /// The cores that contributed, in order.
+    pub fn cores(&self) -> Vec<u32> {
+        let mut cores: Vec<u32> = self.parts.iter().map(|part| part.core).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        cores
+    }
+
+    /// The parts of one core, oldest first.
+    pub fn chain(&self, core: u32) -> impl Iterator<Item = &PartEntry> {
+        self.parts.iter().filter(move |part| part.core == core)
+    }
+
+    /// What is wrong with the first chain that does not lead from a full part to this epoch.
+    fn broken_chain(&self) -> Option<String> {
+        self.cores().into_iter().find_map(|core| {
+            let mut reached = 0;
+            for part in self.chain(core) {
+                if part.since != reached || part.epoch <= reached {
+                    let name = &part.name;
+                    return Some(format!("{name} does not follow a part of epoch {reached}"));
+                }
+                reached = part.epoch;
+            }
+            let last = format!("core {core} has no part of epoch {}", self.epoch);
+            (reached != self.epoch).then_some(last)
+        })
+    }
+}
+
+impl PartEntry {
+    /// The entry of the part `name`, once it is stored.
+    pub fn new(name: String, header: &PartHeader, seal: PartSeal, rows: u64) -> Self {
+        let (core, epoch, since) = (header.core, header.epoch, header.since);
+        let PartSeal { bytes, chunks, digest } = seal;
+        Self { name, core, epoch, since, bytes, chunks, digest, rows }
+    }
+
+    /// What the part's end has to say.
+    pub fn seal(&self) -> PartSeal {
+        PartSeal { bytes: self.bytes, chunks: self.chunks, digest: self.digest }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::checkpoint::facts;
+
+    /// Two cores: one with a full part and an increment, one with a full part.
+    pub fn example() -> Manifest {
+        let part = |core, epoch, since| PartEntry {
+            name: format!("part-3-{epoch}-{core}-00000000000000ab"),
+            core,
+            epoch,
+            since,
+            bytes: 4096,
+            chunks: 3,
+            digest: 0x00ff_0000_0000_0000_0000_0000_0000_0001,
+            rows: 100,
+        };
+        Manifest {
+            facts: facts::example(),
+            generation: 3,
+            epoch: 17,
+            unix_seconds: 1_790_000_000,
+            previous: Some("manifest-3-16-00000000000000aa".into()),
+            sources: vec![
+                SourcePosition { name: "quotes".into(), position: 1234, ended: true },
+                SourcePosition { name: "orders".into(), position: u64::MAX, ended: false },
+            ],
+            parts: vec![part(0, 16, 0), part(0, 17, 16), part(1, 17, 0)],
+            transactions: vec![Transaction {
+                sink: "rejections".into(),
+                epoch: 17,
+                offset: 100,
+                bytes: 50,
+                spool: "rejections.17".into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let manifest = example();
+        assert_eq!(Manifest::parse("m", &manifest.write()).expect("it is whole"), manifest);
+        assert_eq!(manifest.cores(), [0, 1]);
+        assert_eq!(manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(), [16, 17]);
+    }
+
+    #[test]
+    fn hashes_are_written_as_text() {
+        let text = String::from_utf8(example().write()).expect("it is text");
+        for part in [
+            "\"fingerprint\": \"0xfeed00000000beef\"",
+            "\"digest\": \"0xff0000000000000000000000000001\"",
+            "\"shape\": \"0x1111\"",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_chain_with_a_gap_is_refused_though_its_digest_fits() {
+        let check = |change: fn(&mut Vec<PartEntry>), expected: &str| {
+            let mut manifest = example();
+            change(&mut manifest.parts);
+            let refused = Manifest::parse("m", &manifest.write()).expect_err("it has a gap");
+            assert_eq!(refused.damage.to_string(), expected);
+        };
+        check(
+            |parts| drop(parts.remove(0)),
+            "part-3-17-0-00000000000000ab does not follow a part of epoch 0",
+        );
+        check(|parts| drop(parts.remove(1)), "core 0 has no part of epoch 17");
+        check(
+            |parts| parts.swap(0, 1),
+            "part-3-17-0-00000000000000ab does not follow a part of epoch 0",
+        );
+        check(
+            |parts| parts.push(parts[1].clone()),
+            "part-3-17-0-00000000000000ab does not follow a part of epoch 17",
+        );
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_not_passed_over() {
+        let json = serde_json::to_value(example()).expect("it is JSON");
+        let mut more = json.clone();
+        more["colour"] = "blue".into();
+        let refused = Manifest::parse("m", &text::write("manifest", &more)).expect_err("unknown");
+        assert!(refused.to_string().contains("unknown field `colour`"), "{refused}");
+        let mut less = json;
+        less.as_object_mut().expect("it is an object").remove("sources");
+        let refused = Manifest::parse("m", &text::write("manifest", &less)).expect_err("missing");
+        assert!(refused.to_string().contains("missing field `sources`"), "{refused}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Store: where the objects of checkpoints lie, and the one pointer that says which of them count.
+//!
+//! ```text
+//!   create ─► write … ─► finish      an object: there for ever and as it is, or not at all
+//!   swap_head                        HEAD: the commit of a checkpoint
+//! ```
+//!
+//! Promises: an object has come to stay when `finish` returns, HEAD when `swap_head` does; HEAD
+//! changes by compare-and-swap only, and nothing else commits. Calls wait for the storage: they are
+//! for a thread beside the cores. Must never do: overwrite an object, or know what is in one.
+
+#[cfg(test)]
+mod contract;
+mod error;
+mod head;
+mod memory;
+mod name;
+
+use std::io::{Read, Write};
+
+pub use error::Error;
+pub use head::Head;
+pub use memory::Memory;
+pub use name::{Name, NameKind, draw};
+
+/// The reading half of a [`Store`]: takes no lock and changes nothing.
+pub trait View: Send + Sync {
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// It is missing, or the storage cannot be read.
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error>;
+
+    /// All whole objects with their lengths in bytes, in the order of their names. Without HEAD.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn list(&self) -> Result<Vec<(String, u64)>, Error>;
+
+    /// The last commit, or `None` when nothing was ever committed.
+    ///
+    /// # Errors
+    /// HEAD is damaged, or the storage cannot be read.
+    fn head(&self) -> Result<Option<Head>, Error>;
+}
+
+/// Storage of checkpoints.
+pub trait Store: View {
+    /// Begins an object. Its name must never have been used: see [`Name`].
+    ///
+    /// # Errors
+    /// The name is taken, or the storage cannot be written.
+    fn create(&self, name: &str) -> Result<Box<dyn Upload>, Error>;
+
+    /// Deletes an object; one that is not there is gone already.
+    ///
+    /// # Errors
+    /// The storage cannot be written.
+    fn delete(&self, name: &str) -> Result<(), Error>;
+
+    /// Sets HEAD to `new` when it is `expected`: the only commit point. A caller that got
+    /// [`Error::Unclear`] may call it again with the same arguments: it is fine when HEAD is `new`
+    /// already.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`]: somebody else changed HEAD, and this coordinator is to stop.
+    /// [`Error::Unclear`]: nobody knows whether it was changed. Any other: it was not.
+    fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error>;
+}
+
+/// An object that is being written. When it is dropped without [`finish`](Self::finish), nothing
+/// of it remains.
+pub trait Upload: Write + Send {
+    /// Makes the object durable and visible under its name, unless the name is taken.
+    ///
+    /// # Errors
+    /// The name is taken, or the storage cannot be written.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}

@@ -1,0 +1,85 @@
+//! What every store promises, as one test for all of them.
+
+use std::io::{Read, Write};
+
+use super::{Error, Head, Name, NameKind, Store, View};
+
+/// Stores an object.
+#[track_caller]
+pub fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
+    let mut upload = store.create(name).expect("the name is free");
+    upload.write_all(bytes).expect("there is room");
+    upload.finish().expect("the name is free");
+}
+
+/// The bytes of an object.
+#[track_caller]
+pub fn get(view: &dyn View, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    view.open(name).expect("it is there").read_to_end(&mut bytes).expect("it can be read");
+    bytes
+}
+
+/// Checks the whole contract with an empty store.
+pub fn check(store: &dyn Store) {
+    check_objects(store);
+    check_head(store);
+}
+
+fn name(random: u64) -> String {
+    Name { generation: 1, epoch: 2, kind: NameKind::Part(0), random }.to_string()
+}
+
+fn check_objects(store: &dyn Store) {
+    assert_eq!(store.list().expect("it can be read"), []);
+    put(store, &name(1), b"first");
+    put(store, &name(2), b"");
+    let listed = [(name(1), 5), (name(2), 0)];
+    assert_eq!(store.list().expect("it can be read"), listed);
+    assert_eq!(get(store, &name(1)), b"first");
+
+    // Nothing is overwritten, and what was not finished never was.
+    assert!(matches!(store.create(&name(1)).map(|_| ()), Err(Error::Taken { .. })));
+    let mut early = store.create(&name(3)).expect("the name is free");
+    early.write_all(b"early").expect("there is room");
+    assert_eq!(store.list().expect("it can be read"), listed);
+    assert!(matches!(store.open(&name(3)).map(|_| ()), Err(Error::Missing { .. })));
+    let mut late = store.create(&name(3)).expect("the name is still free");
+    late.write_all(b"late").expect("there is room");
+    early.finish().expect("it is the first");
+    assert!(matches!(late.finish(), Err(Error::Taken { .. })));
+    assert_eq!(get(store, &name(3)), b"early");
+    drop(store.create(&name(4)).expect("the name is free"));
+    assert_eq!(store.list().expect("it can be read").len(), 3);
+
+    store.delete(&name(3)).expect("it is there");
+    store.delete(&name(3)).expect("it is gone already");
+    assert_eq!(store.list().expect("it can be read"), listed);
+    for forged in ["", "HEAD", "../secret", "part-1-2-0-1"] {
+        let opened = store.open(forged).map(|_| ());
+        assert!(matches!(opened, Err(Error::Name { .. })), "{forged}: {opened:?}");
+    }
+}
+
+fn check_head(store: &dyn Store) {
+    let of = |generation, epoch| Head { generation, owner: 7, epoch, manifest: None };
+    let swap = |expected: Option<&Head>, new: &Head| store.swap_head(expected, new);
+    let head = || store.head().expect("it can be read");
+    assert_eq!(head(), None);
+    assert!(matches!(swap(Some(&of(1, 0)), &of(2, 0)), Err(Error::Overtaken { .. })));
+    assert_eq!(head(), None);
+    swap(None, &of(1, 0)).expect("nothing was there");
+    swap(None, &of(1, 0)).expect("to repeat it changes nothing");
+    let other = Head { owner: 8, ..of(1, 0) };
+    assert!(matches!(swap(None, &other), Err(Error::Overtaken { .. })));
+    swap(Some(&of(1, 0)), &of(1, 1)).expect("it is what was expected");
+    let late = swap(Some(&of(1, 0)), &of(1, 2));
+    match late {
+        Err(Error::Overtaken { expected, found }) => {
+            assert_eq!((expected, found), (Some(of(1, 0)), Some(of(1, 1))));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(head(), Some(of(1, 1)));
+    assert!(!store.list().expect("it can be read").iter().any(|(name, _)| name == "HEAD"));
+}

@@ -1,0 +1,57 @@
+//! HEAD: which checkpoint counts, and who may commit the next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Corrupt, hex, text};
+
+/// The one pointer. Whoever swapped it last is the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// One more with every coordinator; from 1. A coordinator of an older one can commit nothing.
+    pub generation: u64,
+    /// Random number of the coordinator: two that start at once do not take each other's HEAD for
+    /// their own.
+    #[serde(with = "hex")]
+    pub owner: u64,
+    /// The last committed epoch; 0 when there is none.
+    pub epoch: u64,
+    /// Its manifest; `None` when there is none.
+    pub manifest: Option<String>,
+}
+
+impl Head {
+    /// As text, for stores that keep bytes.
+    pub fn write(&self) -> Vec<u8> {
+        text::write("head", self)
+    }
+
+    /// From its text.
+    ///
+    /// # Errors
+    /// It is damaged, or a newer version wrote it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Corrupt> {
+        text::read("HEAD", "head", bytes)
+    }
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { generation, epoch, owner, .. } = self;
+        write!(f, "epoch {epoch}, generation {generation} of coordinator {owner:016x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let manifest = Some("manifest-3-17-00000000000000ab".into());
+        let head = Head { generation: 3, owner: u64::MAX, epoch: 17, manifest };
+        assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
+        let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
+        assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
+    }
+}

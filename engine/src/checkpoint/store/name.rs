@@ -1,0 +1,110 @@
+//! Name: of objects, never used twice.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
+
+use super::Error;
+
+/// Name of an object: `part-GENERATION-EPOCH-CORE-RANDOM` or `manifest-GENERATION-EPOCH-RANDOM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Generation of the coordinator under which it was made.
+    pub generation: u64,
+    /// The checkpoint that it was made for.
+    pub epoch: u64,
+    /// What it is.
+    pub kind: NameKind,
+    /// Tells it from others of a coordinator that repeats itself; see [`draw`].
+    pub random: u64,
+}
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameKind {
+    /// The part of this core.
+    Part(u32),
+    /// A manifest.
+    Manifest,
+}
+
+impl Name {
+    /// Whether `text` is a name: others never reach a file system.
+    pub(super) fn check(text: &str) -> Result<(), Error> {
+        let name = Self::from_str(text);
+        name.map(|_| ()).map_err(|_| Error::Name { object: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, epoch, kind, random } = self;
+        match kind {
+            NameKind::Part(core) => write!(f, "part-{generation}-{epoch}-{core}-{random:016x}"),
+            NameKind::Manifest => write!(f, "manifest-{generation}-{epoch}-{random:016x}"),
+        }
+    }
+}
+
+/// The text is not the name of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no object of a checkpoint has such a name")]
+pub struct NotOne;
+
+impl FromStr for Name {
+    type Err = NotOne;
+
+    fn from_str(text: &str) -> Result<Self, NotOne> {
+        let parse = || {
+            let words: Vec<&str> = text.split('-').collect();
+            let number = |index: usize| words.get(index)?.parse::<u64>().ok();
+            let (kind, length) = match words[0] {
+                "part" => (NameKind::Part(words.get(3)?.parse().ok()?), 5),
+                "manifest" => (NameKind::Manifest, 4),
+                _ => return None,
+            };
+            let random = u64::from_str_radix(words.get(length - 1)?, 16).ok()?;
+            Some(Self { generation: number(1)?, epoch: number(2)?, kind, random })
+        };
+        // Only what would be written just so: no name has two spellings.
+        parse().filter(|name| name.to_string() == text).ok_or(NotOne)
+    }
+}
+
+/// A random number for names and owners: not for secrets, different in every process and call.
+pub fn draw() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_it_is_written_and_not_otherwise() {
+        for kind in [NameKind::Part(7), NameKind::Manifest] {
+            let name = Name { generation: 3, epoch: 17, kind, random: 0xab };
+            assert_eq!(name.to_string().parse(), Ok(name));
+        }
+        for text in [
+            "",
+            "HEAD",
+            "part",
+            "part-3-17-00000000000000ab",
+            "part-3-17-7-ab",
+            "part-3-17-7-00000000000000AB",
+            "part-+3-17-7-00000000000000ab",
+            "part-3-017-7-00000000000000ab",
+            "manifest-3-17-7-00000000000000ab",
+            "manifest-3-17-00000000000000ab/..",
+            "manifest-3-17-00000000000000ab.tmp",
+        ] {
+            assert_eq!(text.parse::<Name>(), Err(NotOne), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_drawn_differ() {
+        assert_ne!(draw(), draw());
+    }
+}

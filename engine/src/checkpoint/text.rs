@@ -1,0 +1,103 @@
+//! Text: the small objects of a checkpoint, for eyes as well as for programs.
+//!
+//! ```text
+//!   potoroo manifest 1                         what it is, and the version of its format
+//!   { … }                                      JSON, on as many lines as it likes
+//!   xxh3 0123456789abcdef0123456789abcdef      digest of all bytes above this line
+//! ```
+//!
+//! Promises: what was changed, cut off or continued is noticed. The version is read first, so that
+//! a newer one is called newer and not damaged.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Corrupt, Damage};
+
+/// Version of the format that is written, and the newest that is read.
+const FORMAT: u32 = 1;
+
+/// Writes `value` as the text object `kind`.
+pub(super) fn write(kind: &str, value: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_string_pretty(value).expect("names and numbers are always JSON");
+    let text = format!("potoroo {kind} {FORMAT}\n{json}\n");
+    let digest = xxh3_128(text.as_bytes());
+    format!("{text}xxh3 {digest:032x}\n").into_bytes()
+}
+
+/// Reads the text object `object`, which is to be a `kind`.
+///
+/// # Errors
+/// It is none, a newer version wrote it, or it is damaged.
+pub(super) fn read<T: DeserializeOwned>(
+    object: &str,
+    kind: &'static str,
+    bytes: &[u8],
+) -> Result<T, Corrupt> {
+    let corrupt = |(offset, damage)| Corrupt { object: object.to_owned(), offset, damage };
+    let json = open(kind, bytes).map_err(corrupt)?;
+    let understood = serde_json::from_str(json);
+    understood.map_err(|error| corrupt((0, Damage::Text(error.to_string()))))
+}
+
+fn open<'a>(kind: &'static str, bytes: &'a [u8]) -> Result<&'a str, (u64, Damage)> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| (error.valid_up_to() as u64, Damage::Kind(kind)))?;
+    let (first, rest) = text.split_once('\n').ok_or((0, Damage::CutOff))?;
+    let version = first.strip_prefix("potoroo ").and_then(|text| text.strip_prefix(kind));
+    let version = version.and_then(|text| text.strip_prefix(' ')?.parse::<u32>().ok());
+    match version.ok_or((0, Damage::Kind(kind)))? {
+        FORMAT => (),
+        found => return Err((0, Damage::Newer { found, known: FORMAT })),
+    }
+    let end = text.len() as u64;
+    let body = rest.strip_suffix('\n').ok_or((end, Damage::CutOff))?;
+    let (json, last) = body.rsplit_once('\n').ok_or((end, Damage::CutOff))?;
+    let covered = first.len() + 1 + json.len() + 1;
+    let digest = format!("xxh3 {:032x}", xxh3_128(&bytes[..covered]));
+    if last == digest { Ok(json) } else { Err((covered as u64, Damage::Digest)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Vec<u8> {
+        write("manifest", &vec![1, 2])
+    }
+
+    fn damage(bytes: &[u8]) -> String {
+        let read = read::<Vec<u8>>("it", "manifest", bytes);
+        read.expect_err("it is damaged").damage.to_string()
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_looks_as_documented() {
+        let bytes = example();
+        assert_eq!(read::<Vec<u8>>("it", "manifest", &bytes).expect("it is whole"), [1, 2]);
+        let text = String::from_utf8(bytes).expect("it is text");
+        assert!(text.starts_with("potoroo manifest 1\n[\n  1,\n  2\n]\nxxh3 "), "{text}");
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_noticed() {
+        let bytes = example();
+        (0..bytes.len()).for_each(|end| drop(damage(&bytes[..end])));
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            damage(&flipped);
+        }
+        damage(&[bytes.as_slice(), b"\n"].concat());
+        damage(&[bytes.as_slice(), &bytes].concat());
+    }
+
+    #[test]
+    fn another_kind_and_a_newer_version_are_told_apart() {
+        assert_eq!(damage(&write("head", &vec![1])), "it is no manifest of Potoroo");
+        let newer = example();
+        let newer = String::from_utf8(newer).expect("text").replace("manifest 1", "manifest 2");
+        assert!(damage(newer.as_bytes()).starts_with("a newer version of Potoroo wrote it"));
+    }
+}
