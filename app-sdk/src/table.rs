@@ -14,7 +14,15 @@ use alloc::vec::Vec;
 use crate::flow::Context;
 use crate::host::{NO_SLOT, TableId};
 use crate::key::Key;
-use crate::value::State;
+use crate::value::{Corrupt, Schema, State};
+
+mod cut;
+mod record;
+
+pub use cut::Places;
+pub use record::Record;
+
+use cut::Cut;
 
 /// Rows are allocated so many at a time: the list of chunks stays short, so that growing it costs
 /// no turn anything, at ten million rows, too. Large allocations take memory page by page as they
@@ -70,7 +78,9 @@ impl<K: Key, S: State> Table<K, S> {
         if let Some(row) = rows.try_row_mut(context.slot)
             && row.holds(key)
         {
-            row.epoch = epoch;
+            if row.epoch != epoch {
+                return handler(&mut rows.change_first(context.slot).state);
+            }
             return handler(&mut row.state);
         }
         drop(rows);
@@ -167,7 +177,9 @@ pub(crate) struct Rows<K, S> {
     /// Slots below this were used at least once.
     slots: u32,
     free: Vec<u32>,
+    /// The tag of what changes now.
     epoch: u32,
+    cut: Cut,
     create: Rc<dyn Fn(&K) -> S>,
 }
 
@@ -178,7 +190,8 @@ impl<K: Key, S: State> Rows<K, S> {
             addresses: Vec::new(),
             slots: 0,
             free: Vec::new(),
-            epoch: 0,
+            epoch: 1,
+            cut: Cut::default(),
             create,
         }
     }
@@ -201,11 +214,17 @@ impl<K: Key, S: State> Rows<K, S> {
     /// The state in `slot`, which is going to change.
     #[inline]
     pub(crate) fn change(&mut self, slot: u32) -> &mut S {
+        &mut self.changing(slot).state
+    }
+
+    #[inline]
+    fn changing(&mut self, slot: u32) -> &mut Row<K, S> {
         let epoch = self.epoch;
-        let row = self.row_mut(slot);
-        debug_assert_ne!(row.epoch, EPOCH_FREE);
-        row.epoch = epoch;
-        &mut row.state
+        debug_assert_ne!(self.row(slot).epoch, EPOCH_FREE);
+        if self.row(slot).epoch != epoch {
+            return self.change_first(slot);
+        }
+        self.row_mut(slot)
     }
 
     /// Runs `handler` on the row in `slot`; returns its result and whether to remove the row.
@@ -214,17 +233,18 @@ impl<K: Key, S: State> Rows<K, S> {
         slot: u32,
         handler: impl FnOnce(&mut Entry<'_, K, S>) -> R,
     ) -> (R, bool) {
-        let epoch = self.epoch;
-        let row = self.row_mut(slot);
-        debug_assert_ne!(row.epoch, EPOCH_FREE);
-        row.epoch = epoch;
+        let row = self.changing(slot);
         let mut entry = Entry { key: &row.key, state: &mut row.state, removed: false };
         let result = handler(&mut entry);
         (result, entry.removed)
     }
 
     fn insert(&mut self, key: K) -> u32 {
-        let row = Row { state: (self.create)(&key), key, epoch: self.epoch };
+        self.insert_with(key, |create, key| create(key))
+    }
+
+    fn insert_with(&mut self, key: K, state: impl FnOnce(&dyn Fn(&K) -> S, &K) -> S) -> u32 {
+        let row = Row { state: state(&*self.create, &key), key, epoch: self.epoch };
         if let Some(slot) = self.free.pop() {
             *self.row_mut(slot) = row;
             return slot;
@@ -242,6 +262,7 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     fn free(&mut self, slot: u32) {
+        self.leave(slot);
         // A fresh state releases what the old one held; the slot itself waits for its next key.
         let fresh = (self.create)(&self.row(slot).key);
         let row = self.row_mut(slot);
@@ -265,6 +286,49 @@ pub trait TableRows {
     fn with_addresses(&self, use_them: &mut dyn FnMut(&[*const u8]));
     /// Shows each key and state, in no particular order.
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug));
+    /// Names and shapes of key and state.
+    fn shape(&self) -> TableShape;
+
+    /// From now on cuts are taken, the first one behind `epoch`: keys that leave are remembered.
+    fn keep(&self, epoch: u32);
+    /// Cuts: [`sweep`](Self::sweep) hands out the rows as they are now, of those only that changed
+    /// behind the cut `since`. Returns `since`, or 0 if all rows have to be handed out.
+    ///
+    /// # Panics
+    /// `epoch` is not greater than that of the cut before.
+    fn cut(&self, epoch: u32, since: u32) -> u32;
+    /// Appends a [`Record`] for each key that left between the two.
+    fn removed(&self, out: &mut Vec<u8>);
+    /// Looks at up to `rows_max` further rows and appends a [`Record`] for each that belongs to
+    /// the cut. Returns whether rows are left.
+    fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool;
+    /// The cut is complete or given up: nothing is saved for it any more.
+    fn end_cut(&self);
+    /// The cut at `epoch` is safe: what left before it is forgotten.
+    fn safe(&self, epoch: u32);
+    /// Puts a row in place, of which `places` tells or is told the slot.
+    ///
+    /// # Errors
+    /// The record is not one of this table.
+    fn restore(&self, record: Record<'_>, places: &mut dyn Places) -> Result<(), Corrupt>;
+    /// Takes the row of a removed key away, if there is one.
+    ///
+    /// # Errors
+    /// The record is not one of this table.
+    fn forget(&self, record: Record<'_>, places: &mut dyn Places) -> Result<(), Corrupt>;
+}
+
+/// Names and shapes of what a table holds: what is stored can be read only by the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableShape {
+    /// Name of the type of its keys, without its path.
+    pub key: &'static str,
+    /// Hash of the shape of its keys.
+    pub key_shape: u64,
+    /// Name of the type of its states.
+    pub state: &'static str,
+    /// Hash of the shape of its states.
+    pub state_shape: u64,
 }
 
 impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
@@ -293,5 +357,46 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         for row in rows.chunks.iter().flatten().filter(|row| row.epoch != EPOCH_FREE) {
             show(&row.key, &row.state);
         }
+    }
+
+    fn shape(&self) -> TableShape {
+        TableShape {
+            key: K::TYPE,
+            key_shape: K::SHAPE,
+            state: <S as Schema>::TYPE,
+            state_shape: <S as Schema>::SHAPE,
+        }
+    }
+
+    fn keep(&self, epoch: u32) {
+        self.borrow_mut().keep(epoch);
+    }
+
+    fn cut(&self, epoch: u32, since: u32) -> u32 {
+        self.borrow_mut().cut(epoch, since)
+    }
+
+    fn removed(&self, out: &mut Vec<u8>) {
+        self.borrow().removed(out);
+    }
+
+    fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool {
+        self.borrow_mut().sweep(rows_max, out)
+    }
+
+    fn end_cut(&self) {
+        self.borrow_mut().end_cut();
+    }
+
+    fn safe(&self, epoch: u32) {
+        self.borrow_mut().safe(epoch);
+    }
+
+    fn restore(&self, record: Record<'_>, places: &mut dyn Places) -> Result<(), Corrupt> {
+        self.borrow_mut().restore(record, places)
+    }
+
+    fn forget(&self, record: Record<'_>, places: &mut dyn Places) -> Result<(), Corrupt> {
+        self.borrow_mut().forget(record, places)
     }
 }

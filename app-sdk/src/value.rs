@@ -19,7 +19,8 @@ mod plain;
 mod schema;
 
 pub use archive::{
-    Checker, Corrupt, Full, Reader, Stored, Writer, access, archived_bytes, restore, to_vec, write,
+    Checker, Corrupt, Full, Reader, Stored, Writer, access, append, archived_bytes, read, restore,
+    to_vec, write,
 };
 pub use list::{Seq, SeqIter};
 pub use schema::{Schema, schema_field, schema_start};

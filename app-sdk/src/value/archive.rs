@@ -87,7 +87,7 @@ pub fn write<E: Event>(event: &E, room: &mut [u8]) -> Result<usize, Full> {
     if E::PLAIN {
         let bytes = archived_bytes::<E>();
         let room = room.get_mut(..bytes).ok_or(Full)?;
-        return write_with::<E>(event, room, SubAllocator::empty());
+        return write_with(event, room, SubAllocator::empty());
     }
     let mut scratch = [MaybeUninit::uninit(); SCRATCH_BYTES];
     let written = write_with(event, room, SubAllocator::new(&mut scratch));
@@ -104,12 +104,12 @@ fn write_large<E: Event>(event: &E, room: &mut [u8]) -> Result<usize, Full> {
 }
 
 #[inline]
-fn write_with<'a, E: Event>(
-    event: &E,
+fn write_with<'a, T: Stored>(
+    value: &T,
     room: &'a mut [u8],
     scratch: SubAllocator<'a>,
 ) -> Result<usize, Full> {
-    rkyv::api::low::to_bytes_in_with_alloc::<_, _, Failure>(event, Buffer::from(room), scratch)
+    rkyv::api::low::to_bytes_in_with_alloc::<_, _, Failure>(value, Buffer::from(room), scratch)
         .map(|buffer| buffer.pos())
         .map_err(|Failure| Full)
 }
@@ -129,6 +129,44 @@ pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
         assert!(room.len() < 1 << 30, "an event is smaller than a gigabyte");
         room.resize(room.len() * 2 + 64, 0);
     }
+}
+
+/// Appends the archive of `value` and returns its length in bytes. Allocates: not for the event
+/// path.
+///
+/// # Panics
+/// When the archive would take a gigabyte.
+pub fn append<T: Stored>(value: &T, out: &mut Vec<u8>) -> u32 {
+    let start = out.len();
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH_BYTES];
+    out.resize(start + archived_bytes::<T>(), 0);
+    let written = write_with(value, &mut out[start..], SubAllocator::new(&mut scratch));
+    let bytes = written.unwrap_or_else(|Full| append_large(value, start, out));
+    out.truncate(start + bytes);
+    u32::try_from(bytes).expect("an archive is smaller than a gigabyte")
+}
+
+/// The same with as much room and scratch space as it takes.
+#[cold]
+fn append_large<T: Stored>(value: &T, start: usize, out: &mut Vec<u8>) -> usize {
+    let mut room = 2 * SCRATCH_BYTES;
+    loop {
+        let mut scratch = vec![MaybeUninit::uninit(); room];
+        out.resize(start + room, 0);
+        if let Ok(bytes) = write_with(value, &mut out[start..], SubAllocator::new(&mut scratch)) {
+            return bytes;
+        }
+        room *= 2;
+        assert!(room <= 1 << 31, "an archive is smaller than a gigabyte");
+    }
+}
+
+/// The owned value in `bytes`, validated.
+///
+/// # Errors
+/// [`Corrupt`] when `bytes` are not an archive of a `T`.
+pub fn read<T: Stored>(bytes: &[u8]) -> Result<T, Corrupt> {
+    access_low::<Archived<T>, Failure>(bytes).map(restore).map_err(|Failure| Corrupt)
 }
 
 /// The archived value in `bytes`, validated: whatever the bytes are, the result is sound.
