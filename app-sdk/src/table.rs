@@ -291,14 +291,17 @@ pub trait TableRows {
 
     /// From now on cuts are taken, the first one behind `epoch`: keys that leave are remembered.
     fn keep(&self, epoch: u32);
-    /// Cuts: [`sweep`](Self::sweep) hands out the rows as they are now, of those only that changed
-    /// behind the cut `since`. Returns `since`, or 0 if all rows have to be handed out.
+    /// Whether the next cut must be a whole one: more keys left than could be remembered.
+    fn needs_whole_cut(&self) -> bool;
+    /// Cuts: [`removed`](Self::removed) and then [`sweep`](Self::sweep) hand out the table as it is
+    /// now, of the rows only those that changed behind the cut `since`; 0 for all.
     ///
     /// # Panics
-    /// `epoch` is not greater than that of the cut before.
-    fn cut(&self, epoch: u32, since: u32) -> u32;
-    /// Appends a [`Record`] for each key that left between the two.
-    fn removed(&self, out: &mut Vec<u8>);
+    /// `epoch` is not greater than that of the cut before, or a whole cut is needed.
+    fn cut(&self, epoch: u32, since: u32);
+    /// Appends a [`Record`] for each of some further keys that left between the two. Returns
+    /// whether there were any.
+    fn removed(&self, out: &mut Vec<u8>) -> bool;
     /// Looks at up to `rows_max` further rows and appends a [`Record`] for each that belongs to
     /// the cut. Returns whether rows are left.
     fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool;
@@ -372,12 +375,16 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         self.borrow_mut().keep(epoch);
     }
 
-    fn cut(&self, epoch: u32, since: u32) -> u32 {
-        self.borrow_mut().cut(epoch, since)
+    fn needs_whole_cut(&self) -> bool {
+        self.borrow().needs_whole_cut()
     }
 
-    fn removed(&self, out: &mut Vec<u8>) {
-        self.borrow().removed(out);
+    fn cut(&self, epoch: u32, since: u32) {
+        self.borrow_mut().cut(epoch, since);
+    }
+
+    fn removed(&self, out: &mut Vec<u8>) -> bool {
+        self.borrow_mut().removed(out)
     }
 
     fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool {

@@ -3,6 +3,7 @@
 //! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no ring end is
 //! handed out twice. It must never connect a core to itself: what stays on a core takes no ring.
 
+use crate::marker::{MarkReader, MarkWriter, marks};
 use crate::ring::{Consumer, Producer, ring};
 
 /// The ends that one core holds.
@@ -11,6 +12,10 @@ pub struct Lanes {
     pub outbound: Vec<Vec<Producer>>,
     /// From each core (first index) at each level (second index); empty for the core itself.
     pub inbound: Vec<Vec<Consumer>>,
+    /// To each core, for all levels; `None` for the core itself.
+    pub marks_out: Vec<Option<MarkWriter>>,
+    /// From each core, for all levels; `None` for the core itself.
+    pub marks_in: Vec<Option<MarkReader>>,
 }
 
 /// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
@@ -22,6 +27,9 @@ pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
     let mut lanes: Vec<Lanes> = (0..cores).map(|_| Lanes::for_cores(cores)).collect();
     for source in 0..cores {
         for target in (0..cores).filter(|&target| target != source) {
+            let (writer, reader) = marks(levels);
+            lanes[source].marks_out[target] = Some(writer);
+            lanes[target].marks_in[source] = Some(reader);
             for _ in 0..levels {
                 let (producer, consumer) = ring(capacity_bytes);
                 lanes[source].outbound[target].push(producer);
@@ -43,6 +51,8 @@ impl Lanes {
         Self {
             outbound: (0..cores).map(|_| Vec::new()).collect(),
             inbound: (0..cores).map(|_| Vec::new()).collect(),
+            marks_out: (0..cores).map(|_| None).collect(),
+            marks_in: (0..cores).map(|_| None).collect(),
         }
     }
 }

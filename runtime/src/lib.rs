@@ -15,6 +15,8 @@ pub mod clock;
 
 pub mod ring;
 
+pub mod marker;
+
 pub mod lanes;
 
 pub mod latency;
@@ -35,6 +37,7 @@ pub use fatal::{Fatal, fatal};
 pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
+pub use marker::{Mark, MarkReader, MarkWriter, marks};
 pub use poller::{Poller, PollerKind, Ready, Waker};
 pub use ring::{Consumer, Position, Producer, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};

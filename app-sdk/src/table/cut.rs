@@ -43,9 +43,11 @@ pub(super) struct Cut {
     end: u32,
     /// Records of rows that changed before they were handed out.
     saved: Vec<u8>,
-    /// Records of keys that left, by the epoch in which they did, oldest first.
+    /// Records of keys that left, in pieces, with the epoch in which they did, oldest first.
     removed: VecDeque<(u32, Vec<u8>)>,
     removed_bytes: usize,
+    /// Pieces before it were handed out.
+    removed_next: usize,
     /// The last epoch in which so many keys left that they were not remembered: only a whole cut
     /// behind it is right.
     lost: Option<u32>,
@@ -66,7 +68,9 @@ impl Cut {
         }
         self.removed_bytes += record.len();
         match self.removed.back_mut() {
-            Some((of, records)) if *of == epoch => records.extend_from_slice(record),
+            Some((of, records)) if *of == epoch && records.len() < REMOVED_PIECE_BYTES => {
+                records.extend_from_slice(record);
+            }
             _ => self.removed.push_back((epoch, record.to_vec())),
         }
     }
@@ -74,6 +78,8 @@ impl Cut {
 
 /// Most bytes of keys that left and are in no safe cut. Behind it the next cut is a whole one.
 const REMOVED_BYTES_MAX: usize = 64 << 20;
+/// A piece of them: copied within a microsecond or two.
+const REMOVED_PIECE_BYTES: usize = 16 << 10;
 
 impl<K: Key, S: State> Rows<K, S> {
     /// The row in `slot` has an older tag and is going to change.
@@ -114,25 +120,30 @@ impl<K: Key, S: State> Rows<K, S> {
         self.epoch = epoch + 1;
     }
 
-    /// Cuts at `epoch`; returns `since`, or 0 if the cut has to be a whole one.
-    pub(super) fn cut(&mut self, epoch: u32, since: u32) -> u32 {
-        assert!(epoch >= self.epoch, "epochs only grow");
-        assert!(epoch < EPOCH_FREE - 1, "there are four billion epochs");
-        let since = if self.cut.lost.is_some() { 0 } else { since };
-        self.epoch = epoch + 1;
-        self.cut.saved.clear(); // Of a cut that came to nothing.
-        (self.cut.since, self.cut.next, self.cut.end) = (since, 0, self.slots);
-        since
+    pub(super) fn needs_whole_cut(&self) -> bool {
+        self.cut.lost.is_some()
     }
 
-    /// Appends what left up to the cut, and was not in an older one.
-    pub(super) fn removed(&self, out: &mut Vec<u8>) {
-        if self.cut.since == 0 {
-            // A whole cut knows nothing else anyway.
-            return;
-        }
-        let cut = self.cut.removed.iter().filter(|(epoch, _)| *epoch < self.epoch);
-        cut.for_each(|(_, records)| out.extend_from_slice(records));
+    pub(super) fn cut(&mut self, epoch: u32, since: u32) {
+        assert!(epoch >= self.epoch, "epochs only grow");
+        assert!(epoch < EPOCH_FREE - 1, "there are four billion epochs");
+        assert!(since == 0 || !self.needs_whole_cut(), "keys left that nobody remembers");
+        self.epoch = epoch + 1;
+        self.cut.saved.clear(); // Of a cut that came to nothing.
+        self.cut.removed_next = 0;
+        (self.cut.since, self.cut.next, self.cut.end) = (since, 0, self.slots);
+    }
+
+    /// Appends a piece of what left up to the cut. Returns whether there was one.
+    pub(super) fn removed(&mut self, out: &mut Vec<u8>) -> bool {
+        // A whole cut replaces everything: nothing has to be taken from it.
+        let next = self.cut.removed.get(self.cut.removed_next).filter(|_| self.cut.since != 0);
+        let Some((_, records)) = next.filter(|(epoch, _)| *epoch < self.epoch) else {
+            return false;
+        };
+        out.extend_from_slice(records);
+        self.cut.removed_next += 1;
+        true
     }
 
     /// Looks at up to `rows_max` rows and appends those of the cut. Returns whether any are left.
@@ -158,11 +169,12 @@ impl<K: Key, S: State> Rows<K, S> {
 
     /// The cut at `epoch` is safe.
     pub(super) fn safe(&mut self, epoch: u32) {
-        let Cut { removed, removed_bytes, lost, .. } = &mut self.cut;
+        let Cut { removed, removed_bytes, removed_next, lost, .. } = &mut self.cut;
         *lost = lost.filter(|lost| *lost > epoch);
         while removed.front().is_some_and(|(of, _)| *of <= epoch) {
             let (_, records) = removed.pop_front().expect("it was just seen");
             *removed_bytes -= records.len();
+            *removed_next = removed_next.saturating_sub(1);
         }
     }
 
@@ -309,7 +321,8 @@ mod tests {
             for epoch in 1..12 {
                 (0..random.below(80)).for_each(|_| subject.touch(&mut random));
                 let whole = random.below(4) == 0;
-                let since = subject.rows.cut(epoch, if whole { 0 } else { safe });
+                let since = if whole { 0 } else { safe };
+                subject.rows.cut(epoch, since);
                 let at_cut = subject.model.clone();
                 let (mut removed, mut kept) = (Vec::new(), Vec::new());
                 let mut left = true;
@@ -318,7 +331,7 @@ mod tests {
                     (0..random.below(12)).for_each(|_| subject.touch(&mut random));
                     left = subject.rows.sweep(1 + random.below(9) as u32, &mut kept);
                 }
-                subject.rows.removed(&mut removed);
+                while subject.rows.removed(&mut removed) {}
                 subject.rows.end_cut();
                 (0..random.below(12)).for_each(|_| subject.touch(&mut random));
                 if given_up {
