@@ -108,7 +108,7 @@ impl Reference {
         let source = self.source(name);
         let stage = &self.plan.sources[source.0 as usize].stage;
         let mut made = stage.generator(generator, seed).unwrap_or_else(|m| panic!("{m}"));
-        let schedule = crate::host::Schedule { start: 0, rate: 0 };
+        let schedule = crate::host::Schedule { start: 0, rate: 0, first: 0 };
         for index in 0..count {
             let cause = self.cause(source);
             made.emit(index..index + 1, &schedule, cause, &mut self.state);

@@ -248,10 +248,12 @@ impl Simulation {
     /// # Panics
     /// The application does not know it.
     pub fn generate(&mut self, core: usize, generator: &Generator) {
+        let source = SourceId(generator.source);
+        self.seats.iter_mut().for_each(|seat| seat.core.drop_replies(source));
         let core = &mut self.seats[core].core;
         let stage = &core.plan().sources[usize::from(generator.source)].stage;
         let made = stage.generator(&generator.name, 1).expect("the application has it");
-        core.add_generator(SourceId(generator.source), made, generator.rate, generator.count);
+        core.add_generator(source, made, generator.rate, 0, generator.count);
     }
 
     /// Runs until nothing is left to do.

@@ -177,7 +177,7 @@ fn generators_wait_for_each_others_outputs() {
     let core = &mut seats[0].core;
     for _ in 0..3 {
         let made = core.plan().sources[0].stage.generator("lines", 1).expect("it is registered");
-        core.add_generator(SourceId(0), made, 0, 10);
+        core.add_generator(SourceId(0), made, 0, 0, 10);
     }
     seats[0].turn();
     assert_eq!(seats[0].output(), b"0\n");

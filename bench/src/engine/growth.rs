@@ -179,7 +179,7 @@ fn core(keys: u64) -> Result<Core> {
         tally: Arc::new(Counters::new(&plan)),
     };
     let mut core = Core::new(plan, config);
-    core.add_generator(SourceId(0), generate, 0, keys);
+    core.add_generator(SourceId(0), generate, 0, 0, keys);
     Ok(core)
 }
 

@@ -210,8 +210,9 @@ impl Build {
         let mut flow = Core::new(plan, core_config);
         for (source, generator, generate) in made {
             let rate = generator.rate.map_or(0, |rate| rate.get());
-            flow.add_generator(source, generate, rate, generator.count.unwrap_or(u64::MAX));
+            flow.add_generator(source, generate, rate, 0, generator.count.unwrap_or(u64::MAX));
         }
+        self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
         flow.set_open_sources(true);
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();

@@ -20,6 +20,8 @@ pub struct Outlet {
     taken: u64,
     /// Events whose last byte is at this count of added bytes.
     samples: VecDeque<Sample>,
+    /// Epochs, each with the count of added bytes behind which what follows is another's.
+    marks: VecDeque<(u64, u32)>,
 }
 
 /// An event whose latency ends when its bytes are out.
@@ -42,7 +44,36 @@ impl Outlet {
             out: 0,
             taken: 0,
             samples: VecDeque::with_capacity(1024),
+            marks: VecDeque::new(),
         }
+    }
+
+    /// What is added from now on belongs behind `epoch`.
+    #[cold]
+    pub(super) fn mark(&mut self, epoch: u32) {
+        self.marks.push_back((self.added, epoch));
+    }
+
+    /// The epoch that has ended here, if all its bytes are out. Ask until there is none: what is
+    /// behind it waits for that.
+    #[inline]
+    pub fn take_mark(&mut self) -> Option<u32> {
+        let (at, epoch) = *self.marks.front()?;
+        if at > self.out {
+            return None;
+        }
+        self.marks.pop_front();
+        Some(epoch)
+    }
+
+    /// Puts back what [`take_mark`](Self::take_mark) gave: it could not be passed on yet.
+    pub fn put_back_mark(&mut self, epoch: u32) {
+        self.marks.push_front((self.out, epoch));
+    }
+
+    /// Whether nothing is left here.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len() && self.marks.is_empty()
     }
 
     /// Adds one event's bytes. Never refuses: who adds looks at [`full`](Self::full) before the
@@ -64,10 +95,13 @@ impl Outlet {
         self.bytes.len() - self.start >= self.bytes_max
     }
 
-    /// The bytes that wait.
+    /// The bytes that wait, up to the next mark.
     #[inline]
     pub fn waiting(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        match self.marks.front() {
+            None => &self.bytes[self.start..],
+            Some((at, _)) => &self.bytes[self.start..][..(at - self.out) as usize],
+        }
     }
 
     /// The first `bytes` of [`waiting`](Self::waiting) are out.
@@ -111,7 +145,7 @@ impl Outlet {
     /// Whether nothing waits and every latency was taken.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.samples.is_empty() && self.start == self.bytes.len()
+        self.samples.is_empty() && self.is_empty()
     }
 
     /// Whether some latency has ended that was not yet taken.

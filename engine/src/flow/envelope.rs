@@ -12,6 +12,7 @@
 //! Little-endian. `length` counts the whole frame; the ring writes it, last. `edge` is an
 //! exchange, or a sink with OUTPUT; the body is the archived event, or the encoded bytes.
 
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Origin, SourceId};
 
 /// Bytes of a header without an origin.
@@ -22,6 +23,9 @@ pub const LENGTH_BYTES: usize = 4;
 
 /// Bytes that an origin adds.
 pub const ORIGIN_BYTES: usize = 16;
+
+const FLAGS_AT: usize = 5;
+const INGRESS_AT: usize = 16;
 
 const FLAG_ORIGIN: u8 = 1;
 const FLAG_OUTPUT: u8 = 2;
@@ -103,6 +107,17 @@ impl Header {
         };
         let cause = Cause { ingress: word(&header[16..24]), origin, source: SourceId(*source) };
         (Self { edge, hash: word(&header[8..16]), cause }, body)
+    }
+
+    /// As [`read`](Self::read), of bytes that may be no whole frame.
+    pub fn try_read(frame: &[u8]) -> Option<(Self, &[u8])> {
+        let origin = frame.get(FLAGS_AT)? & FLAG_ORIGIN != 0;
+        (frame.len() >= Self::frame_bytes(origin, 0)).then(|| Self::read(frame))
+    }
+
+    /// Makes a whole frame one that entered at `now`.
+    pub fn enter_again(frame: &mut [u8], now: Nanos) {
+        frame[INGRESS_AT..HEADER_BYTES].copy_from_slice(&now.0.to_le_bytes());
     }
 
     #[inline]

@@ -13,6 +13,7 @@ use potoroo_sdk::host::{
     Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceId, SourceStage, Stop,
 };
 
+use super::checkpoint::SourcePosition;
 use super::tally::SourceCounts;
 
 /// How an inlet ended.
@@ -28,6 +29,10 @@ pub enum Ending {
 pub struct Inlet {
     source: SourceId,
     connection: u64,
+    /// What its events say that they come from.
+    origin: u64,
+    /// It can be read again from any position.
+    replays: bool,
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
@@ -54,6 +59,8 @@ impl Inlet {
         Self {
             source,
             connection,
+            origin: connection,
+            replays: false,
             bytes: vec![0; capacity].into_boxed_slice(), // cold: once per connection
             start: 0,
             end: 0,
@@ -72,6 +79,21 @@ impl Inlet {
     pub fn of_archives(mut self) -> Self {
         self.archives = true;
         self
+    }
+
+    /// It begins at `position` and can be read again: its events come from the source itself, in
+    /// this run and in any that follows.
+    pub fn replayed_from(mut self, position: u64) -> Self {
+        self.origin = replayed_origin(self.source);
+        self.replays = true;
+        self.position = position;
+        self
+    }
+
+    /// Where it would go on, if it can be read again.
+    pub(super) fn replay_position(&self) -> Option<SourcePosition> {
+        let Self { source, position, .. } = *self;
+        self.replays.then_some(SourcePosition { source, position })
     }
 
     /// The connection's id, never used again.
@@ -168,7 +190,7 @@ impl Inlet {
 
     /// What the bytes in front come from.
     fn cause(&self) -> Cause {
-        let origin = Origin { connection: self.connection, position: self.position };
+        let origin = Origin { connection: self.origin, position: self.position };
         Cause { ingress: self.ingress.0, origin, source: self.source }
     }
 
@@ -197,6 +219,12 @@ impl Inlet {
         self.ending = Some(Ending::Broken(reason));
         1
     }
+}
+
+/// What events of a source that can be read again come from: the same in every run, and the id of
+/// no connection.
+pub(super) fn replayed_origin(source: SourceId) -> u64 {
+    1 + u64::from(source.0)
 }
 
 /// As [`SourceStage::ingest`], for archives behind their lengths.
@@ -238,7 +266,6 @@ fn ingest_archives(
 /// A source of made-up events with its schedule.
 pub struct Generated {
     source: SourceId,
-    connection: u64,
     generate: Box<dyn Generate>,
     schedule: Schedule,
     next: u64,
@@ -249,17 +276,23 @@ pub struct Generated {
 const GENERATED_EVENTS_PER_TURN: u64 = 64;
 
 impl Generated {
-    /// `count` events of `generate` from now on, `rate` per second (0: as fast as possible).
+    /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
+    /// as possible).
     pub fn new(
         source: SourceId,
-        connection: u64,
         generate: Box<dyn Generate>,
         rate: u64,
+        first: u64,
         count: u64,
     ) -> Self {
         // The start is the first turn's time: see `emit`.
-        let schedule = Schedule { start: 0, rate };
-        Self { source, connection, generate, schedule, next: 0, count }
+        let schedule = Schedule { start: 0, rate, first };
+        Self { source, generate, schedule, next: first, count: count.max(first) }
+    }
+
+    /// Where it would go on.
+    pub(super) fn replay_position(&self) -> SourcePosition {
+        SourcePosition { source: self.source, position: self.next }
     }
 
     pub(super) fn source(&self) -> SourceId {
@@ -298,7 +331,7 @@ impl Generated {
         if until <= self.next {
             return 0;
         }
-        let origin = Origin { connection: self.connection, position: 0 };
+        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
         let cause = Cause { ingress: now.0, origin, source: self.source };
         let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
         let made = next - self.next;
@@ -331,7 +364,7 @@ mod tests {
     }
 
     fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
-        let mut generated = Generated::new(SourceId(0), 1, Box::new(Nothing), rate, count);
+        let mut generated = Generated::new(SourceId(0), Box::new(Nothing), rate, 0, count);
         generated.schedule.start = start;
         generated.next = next;
         generated

@@ -24,9 +24,23 @@ impl Local {
         Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 } // cold: at start
     }
 
+    /// As many frames as `bytes` are, one behind the other.
+    pub(super) fn filled(bytes: Vec<u8>) -> Self {
+        Self { start: 0, end: bytes.len(), bytes: bytes.into_boxed_slice() }
+    }
+
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
+    }
+
+    /// Shows each frame, oldest first.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8])) {
+        let mut at = 0;
+        while let Some((frame, next)) = self.frame_at(at) {
+            show(frame);
+            at = next;
+        }
     }
 
     /// Adds a frame of `bytes` bytes and returns its room, behind its length word.
@@ -95,6 +109,15 @@ impl Outbox {
         let (target, end) = *self.frames.get(self.sent)?;
         let start = self.sent.checked_sub(1).map_or(0, |before| self.frames[before].1);
         Some((target, &self.bytes[start..end]))
+    }
+
+    /// Shows each frame, oldest first.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8])) {
+        let mut start = self.sent.checked_sub(1).map_or(0, |before| self.frames[before].1);
+        for (_, end) in &self.frames[self.sent..] {
+            show(&self.bytes[start..*end]);
+            start = *end;
+        }
     }
 
     pub(super) fn pop(&mut self) {

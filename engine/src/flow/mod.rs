@@ -7,11 +7,14 @@
 //!   shard      the owner runs its handlers on the key's state
 //!   egress     encoded results wait for a sink, or for the connection that asked
 //!   turn       one pass of a core over all of it
+//!   checkpoint its cut, and what is handed out for it while events flow on
+//!   replay     what comes back from one
 //! ```
 //!
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
 //! engine drives it with sockets and rings, the simulator with a seed.
 
+mod checkpoint;
 mod egress;
 mod envelope;
 mod ingress;
@@ -19,11 +22,13 @@ mod letters;
 mod local;
 mod outputs;
 mod ports;
+mod replay;
 mod route;
 mod shard;
 mod tally;
 mod turn;
 
+pub use checkpoint::{PartEnd, PartStep, SourcePosition};
 pub use egress::Outlet;
 pub use ingress::Ending;
 pub use letters::Letter;

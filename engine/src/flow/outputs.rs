@@ -1,9 +1,10 @@
 //! Which core owns a sink or a connection, and the outlets of this core.
 
-use potoroo_sdk::host::{Cause, SinkId};
+use potoroo_sdk::host::{Cause, SinkId, SourceId};
 use potoroo_sdk::plan::{End, Plan};
 
 use super::egress::Outlet;
+use super::ingress::replayed_origin;
 use super::tally::Counts;
 
 /// Ids of connections: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
@@ -36,6 +37,7 @@ const UNHEARD_BYTES: usize = 4096;
 /// The sinks and connections of one core.
 pub struct Outputs {
     core: usize,
+    cores: usize,
     /// Owner of each sink; `None` for replies.
     sinks: Vec<Option<usize>>,
     /// The outlets of the sinks that this core owns.
@@ -44,8 +46,8 @@ pub struct Outputs {
     replies: Vec<Option<(ConnectionId, Outlet)>>,
     /// Inlets whose replies may wait: few, however many connections there are.
     replying: Vec<usize>,
-    /// Generators of this core: nobody waits for a reply to what they make up.
-    made_up: Vec<ConnectionId>,
+    /// Origins of generators: nobody waits for a reply to what they make up.
+    made_up: Vec<u64>,
     /// The replies to made-up events, out as soon as they are added.
     unheard: Outlet,
     /// Path number by source and sink.
@@ -55,7 +57,12 @@ pub struct Outputs {
 impl Outputs {
     /// `owners` of the sinks; this core's outlets are full above `outlet_bytes`.
     // cold: at start
-    pub(super) fn new(plan: &Plan, core: usize, owners: &[usize], outlet_bytes: usize) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        (core, cores): (usize, usize),
+        owners: &[usize],
+        outlet_bytes: usize,
+    ) -> Self {
         let owned = |sink: usize| plan.sinks[sink].name.is_some().then_some(owners[sink]);
         let sinks: Vec<_> = (0..plan.sinks.len()).map(owned).collect();
         let outlet = |owner: &Option<usize>| {
@@ -63,6 +70,7 @@ impl Outputs {
         };
         Self {
             core,
+            cores,
             outlets: sinks.iter().map(outlet).collect(),
             sinks,
             replies: Vec::new(),
@@ -78,7 +86,11 @@ impl Outputs {
     pub(super) fn owner(&self, sink: SinkId, cause: &Cause) -> usize {
         match self.sinks[sink.0 as usize] {
             Some(owner) => owner,
-            None => ConnectionId(cause.origin.connection).core().unwrap_or(self.core),
+            // A connection of an earlier run may have been a core's that is not there any more.
+            None => ConnectionId(cause.origin.connection)
+                .core()
+                .filter(|core| *core < self.cores)
+                .unwrap_or(self.core),
         }
     }
 
@@ -102,16 +114,22 @@ impl Outputs {
         (*connection == id).then_some(outlet)
     }
 
-    /// Replies to `id` are counted and dropped: it is a generator, which has no connection.
+    /// Replies to `source` are counted and dropped: it is a generator, which has no connection.
     // cold: at start
-    pub(super) fn drop_replies(&mut self, id: ConnectionId) {
-        self.made_up.push(id);
+    pub(super) fn drop_replies(&mut self, source: SourceId) {
+        self.made_up.push(replayed_origin(source));
+    }
+
+    /// What is added from now on belongs behind `epoch`.
+    #[cold]
+    pub(super) fn mark(&mut self, epoch: u32) {
+        self.outlets.iter_mut().flatten().for_each(|outlet| outlet.mark(epoch));
     }
 
     /// A reply that no connection takes: to a made-up event, or too late.
     #[cold]
     fn add_unheard(&mut self, cause: &Cause, bytes: &[u8], path: u16) -> bool {
-        let made_up = self.made_up.contains(&ConnectionId(cause.origin.connection));
+        let made_up = self.made_up.contains(&cause.origin.connection);
         if made_up {
             self.unheard.add(bytes, path, cause.ingress);
             self.unheard.written(bytes.len());
@@ -194,7 +212,7 @@ impl Outputs {
 
     /// Whether no outlet holds anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.each_outlet().all(|outlet| outlet.waiting().is_empty())
+        self.each_outlet().all(Outlet::is_empty)
     }
 
     /// Takes the path and ingress of each event that is out.

@@ -24,6 +24,15 @@ impl Core {
     /// # Panics
     /// There are 65 536 already: whoever accepts connections has a lower limit.
     pub fn open_inlet(&mut self, source: SourceId, archives: bool) -> ConnectionId {
+        self.open(source, |inlet| if archives { inlet.of_archives() } else { inlet })
+    }
+
+    /// As [`open_inlet`](Self::open_inlet), for what can be read again and begins at `position`.
+    pub fn open_replayed(&mut self, source: SourceId, position: u64) -> ConnectionId {
+        self.open(source, |inlet| inlet.replayed_from(position))
+    }
+
+    fn open(&mut self, source: SourceId, kind: impl FnOnce(Inlet) -> Inlet) -> ConnectionId {
         let outputs = &self.router.outputs;
         let is_free = |slot: &usize| self.inlets[*slot].is_none() && !outputs.has_reply(*slot);
         let slot = (0..self.inlets.len()).find(is_free).unwrap_or(self.inlets.len());
@@ -34,8 +43,7 @@ impl Core {
         self.serial += 1;
         self.tally.set_quiet(false);
         let id = ConnectionId::new(self.core, self.serial, inlet);
-        let opened = Inlet::new(source, id.0, self.inlet_bytes);
-        self.inlets[slot] = Some(if archives { opened.of_archives() } else { opened });
+        self.inlets[slot] = Some(kind(Inlet::new(source, id.0, self.inlet_bytes)));
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }
@@ -80,7 +88,8 @@ impl Core {
 
     /// Takes an inlet away. Its place is free again when its outlet is closed, too.
     pub fn retire_inlet(&mut self, id: ConnectionId) {
-        self.inlet(id);
+        let ended = self.inlet(id).replay_position();
+        self.checkpoints.ended.extend(ended);
         self.inlets[id.inlet()] = None;
         self.ready.retain(|slot| *slot != id.inlet());
         self.ended.retain(|slot| *slot != id.inlet());
@@ -114,18 +123,31 @@ impl Core {
         self.router.outputs.replying()
     }
 
-    /// Adds a generator at `source`: `count` events, `rate` per second, 0 for as fast as possible.
+    /// Adds a generator at `source`: the events from `first` to `count`, `rate` per second, 0 for
+    /// as fast as possible.
     pub fn add_generator(
         &mut self,
         source: SourceId,
         generate: Box<dyn Generate>,
         rate: u64,
+        first: u64,
         count: u64,
     ) {
-        self.serial += 1;
-        let id = ConnectionId::new(self.core, self.serial, u16::MAX);
-        self.router.outputs.drop_replies(id);
-        self.generated.push(Generated::new(source, id.0, generate, rate, count));
+        self.generated.push(Generated::new(source, generate, rate, first, count));
+    }
+
+    /// The events of `source` are made up, here or on another core: replies to them are counted as
+    /// delivered and dropped.
+    pub fn drop_replies(&mut self, source: SourceId) {
+        self.router.outputs.drop_replies(source);
+    }
+
+    /// Takes generators that have ended away.
+    #[cold]
+    pub(super) fn end_generated(&mut self) {
+        let (ended, going): (Vec<_>, Vec<_>) = self.generated.drain(..).partition(Generated::ended);
+        self.checkpoints.ended.extend(ended.iter().map(Generated::replay_position));
+        self.generated = going;
     }
 
     /// Says whether the core may get further inlets: it is not quiet while it may.
@@ -147,7 +169,7 @@ impl Core {
     /// Ends all generators, and all inlets behind the last whole frame that they have read.
     pub fn stop_sources(&mut self) {
         self.generated.iter_mut().for_each(Generated::end);
-        self.generated.clear();
+        self.end_generated();
         for slot in 0..self.inlets.len() {
             if let Some(inlet) = &self.inlets[slot] {
                 self.change_inlet(ConnectionId(inlet.connection()), Inlet::stop);
@@ -157,13 +179,15 @@ impl Core {
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated
-    /// event is due, or soon if frames wait for room in a lane, which nobody announces.
+    /// event is due, or soon if frames wait for room in a lane or a checkpoint for marks, which
+    /// nobody announces.
     pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
         let retry = Nanos(now.0 + RETRY_NS);
         // What is held back need not be tried before.
         let earliest = if self.router.admits_sources() { Nanos::ZERO } else { retry };
         let due = self.generated.iter().filter_map(Generated::due).map(|due| due.max(earliest));
-        due.chain(self.router.waits().then_some(retry)).min()
+        let waits = self.router.waits() || self.checkpointing() || self.replay.level().is_some();
+        due.chain(waits.then_some(retry)).min()
     }
 
     /// Takes the dead letters that wait.

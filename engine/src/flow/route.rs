@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use potoroo_runtime::Producer;
+use potoroo_runtime::{MarkWriter, Producer};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use potoroo_sdk::plan::{End, Plan};
@@ -187,6 +187,42 @@ impl Router {
     /// Whether input from sources may be processed.
     pub(super) fn admits_sources(&self) -> bool {
         self.outbox.iter().all(Outbox::is_empty) && !self.outputs.any_full() && !self.letters.full()
+    }
+
+    /// The core that owns the keys with `hash`.
+    pub(super) fn owner(&self, hash: u64) -> usize {
+        self.map.owner(hash)
+    }
+
+    /// Marks all lanes that leave, and wakes their receivers.
+    #[cold]
+    pub(super) fn mark_lanes(
+        &self,
+        marks: &mut [Option<MarkWriter>],
+        epoch: u32,
+        wake: &mut dyn FnMut(usize),
+    ) {
+        for (to, lanes) in self.outbound.iter().enumerate() {
+            let Some(marks) = &mut marks[to] else { continue };
+            lanes.iter().enumerate().for_each(|(level, lane)| marks.mark(level, lane, epoch));
+            wake(to);
+        }
+    }
+
+    /// Shows each frame that the core keeps to itself.
+    #[cold]
+    pub(super) fn each_kept(&self, mut show: impl FnMut(usize, &[u8])) {
+        for (level, local) in self.local.iter().enumerate() {
+            local.each(|frame| show(level, frame));
+        }
+    }
+
+    /// Shows each frame that has found no room.
+    #[cold]
+    pub(super) fn each_waiting(&self, mut show: impl FnMut(usize, &[u8])) {
+        for (level, outbox) in self.outbox.iter().enumerate() {
+            outbox.each(|frame| show(level, frame));
+        }
     }
 
     /// Begins a run of input, before which [`admits`](Self::admits) said yes.

@@ -6,7 +6,7 @@
 
 use arrayvec::ArrayVec;
 
-use potoroo_runtime::{Consumer, Position};
+use potoroo_runtime::{Consumer, MarkReader, Position};
 use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId};
 use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
@@ -28,21 +28,41 @@ pub(super) trait Frames {
     fn first(&self) -> Self::Place;
     fn frame_at(&self, place: Self::Place) -> Option<(&[u8], Self::Place)>;
     fn consume_to(&mut self, place: Self::Place);
+    /// Whether a frame that was seen may lie behind a mark at which this core has to cut first.
+    fn marked(&self) -> bool;
 }
 
-impl Frames for Consumer {
+/// A lane with its mark.
+pub(super) struct Lane<'a> {
+    pub(super) frames: &'a mut Consumer,
+    pub(super) marks: &'a MarkReader,
+    pub(super) level: usize,
+    /// The epoch at which this core has cut.
+    pub(super) epoch: u32,
+    /// No frame from there on may be taken yet.
+    pub(super) limit: Option<Position>,
+}
+
+impl Frames for Lane<'_> {
     type Place = Position;
     #[inline(always)]
     fn first(&self) -> Position {
-        self.head()
+        self.frames.head()
     }
     #[inline(always)]
     fn frame_at(&self, place: Position) -> Option<(&[u8], Position)> {
-        Consumer::frame_at(self, place)
+        if self.limit.is_some_and(|limit| place >= limit) {
+            return None;
+        }
+        self.frames.frame_at(place)
     }
     #[inline(always)]
     fn consume_to(&mut self, place: Position) {
-        Consumer::consume_to(self, place);
+        self.frames.consume_to(place);
+    }
+    #[inline(always)]
+    fn marked(&self) -> bool {
+        self.marks.epoch(self.level) > self.epoch
     }
 }
 
@@ -59,6 +79,10 @@ impl Frames for Local {
     #[inline(always)]
     fn consume_to(&mut self, place: usize) {
         Local::consume_to(self, place);
+    }
+    #[inline(always)]
+    fn marked(&self) -> bool {
+        false
     }
 }
 
@@ -105,6 +129,9 @@ fn drain_run<F: Frames>(
         if inputs.is_full() {
             break;
         }
+    }
+    if frames.marked() {
+        return 0;
     }
     if let (Some(table), Some(index)) = (exchange.table, index) {
         look_ahead(index, &*router.rows[table.0 as usize], &mut inputs);
@@ -160,7 +187,8 @@ fn drain_outputs<F: Frames>(router: &mut Router, frames: &mut F) -> usize {
         let (header, body) = Header::read(frame);
         let Edge::Output(sink) = header.edge else { break };
         let sink = SinkId(sink);
-        if done == LANE_FRAMES_PER_TURN || router.outputs.full(sink, &header.cause) {
+        let full = done == LANE_FRAMES_PER_TURN || router.outputs.full(sink, &header.cause);
+        if full || frames.marked() {
             break;
         }
         router.outputs.add(sink, &header.cause, body, &mut router.counts);

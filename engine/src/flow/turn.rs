@@ -5,8 +5,9 @@
 //! everything bounded:
 //!
 //! ```text
-//!   latencies that have ended → outboxes → outputs → lanes, highest level first
-//!     → sources, only while nothing waits for room → what the turn left for itself → publish
+//!   latencies that have ended → a cut, if a checkpoint begins → outboxes → outputs
+//!     → lanes, highest level first → sources, only while nothing waits for room
+//!     → what the turn left for itself → publish
 //! ```
 //!
 //! Lanes of level k only ever cause frames of higher levels, and the last level needs only sinks,
@@ -15,15 +16,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use potoroo_runtime::{Consumer, Lanes, Nanos};
+use potoroo_runtime::{Consumer, Lanes, MarkReader, MarkWriter, Nanos};
 use potoroo_sdk::host::Host;
 use potoroo_sdk::plan::Plan;
 
+use super::checkpoint::Checkpoints;
 use super::ingress::{Generated, Inlet};
 use super::letters::Letters;
 use super::outputs::Outputs;
+use super::replay::Replay;
 use super::route::{PartitionMap, Parts, Router};
-use super::shard;
+use super::shard::{self, Frames, Lane};
 use super::tally::{Counts, Tally};
 
 /// While a core is busy its tables are counted once in so many turns: it asks each table. They are
@@ -58,6 +61,10 @@ pub struct Core {
     pub(super) router: Router,
     /// By core and level.
     pub(super) inbound: Vec<Vec<Consumer>>,
+    pub(super) marks_in: Vec<Option<MarkReader>>,
+    pub(super) marks_out: Vec<Option<MarkWriter>>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) replay: Replay,
     pub(super) inlets: Vec<Option<Inlet>>,
     /// Inlets that may have whole frames.
     pub(super) ready: VecDeque<usize>,
@@ -85,7 +92,12 @@ impl Core {
     /// The lanes do not fit the plan.
     // cold: at start
     pub fn new(plan: Plan, config: CoreConfig) -> Self {
-        let outputs = Outputs::new(&plan, config.core, &config.sink_owners, config.outlet_bytes);
+        let outputs = Outputs::new(
+            &plan,
+            (config.core, config.lanes.outbound.len()),
+            &config.sink_owners,
+            config.outlet_bytes,
+        );
         let others = config.lanes.inbound.iter().filter(|lanes| !lanes.is_empty());
         others.for_each(|lanes| assert_eq!(lanes.len(), plan.levels() + 1, "one lane per level"));
         let parts = Parts {
@@ -99,6 +111,10 @@ impl Core {
         Self {
             router: Router::new(&plan, parts),
             inbound: config.lanes.inbound,
+            marks_in: config.lanes.marks_in,
+            marks_out: config.lanes.marks_out,
+            checkpoints: Checkpoints::default(),
+            replay: Replay::default(),
             inlets: Vec::new(),
             ready: VecDeque::with_capacity(64),
             ended: Vec::new(),
@@ -118,15 +134,26 @@ impl Core {
 
     /// One turn at `now`. Calls `wake` for each core to which something was sent. Returns how
     /// much was done.
-    pub fn turn(&mut self, now: Nanos, wake: impl FnMut(usize)) -> usize {
+    pub fn turn(&mut self, now: Nanos, mut wake: impl FnMut(usize)) -> usize {
         self.record(now);
+        if self.checkpoints.heard != self.checkpoints.epoch {
+            self.cut(&mut wake);
+        }
+        if self.checkpointing() {
+            self.log_lanes();
+        }
         let mut work = self.router.flush_outboxes();
-        for level in (0..=self.router.output_level()).rev() {
+        if self.replay.level().is_some() {
+            work += self.drain_replay();
+        }
+        // Behind what comes back.
+        let first = self.replay.level().map_or(0, |level| level + 1);
+        for level in (first..=self.router.output_level()).rev() {
             work += self.drain_level(level);
         }
-        if self.router.admits_sources() {
+        if first == 0 && self.router.admits_sources() {
             work += self.ingest(now);
-        } else {
+        } else if first == 0 {
             self.count_blocked();
         }
         for level in 0..self.router.output_level() {
@@ -162,13 +189,20 @@ impl Core {
     fn drain_level(&mut self, level: usize) -> usize {
         let output = level == self.router.output_level();
         let mut work = 0;
-        for lanes in &mut self.inbound {
-            let Some(lane) = lanes.get_mut(level) else { continue };
-            if lane.is_empty() || !(output || self.router.admits(level)) {
+        let Self { inbound, marks_in, checkpoints, router, plan, .. } = self;
+        for (from, (lanes, marks)) in inbound.iter_mut().zip(marks_in).enumerate() {
+            let (Some(frames), Some(marks)) = (lanes.get_mut(level), marks) else { continue };
+            if frames.is_empty() || !(output || router.admits(level)) {
                 continue;
             }
-            let done = shard::drain(&self.plan, &mut self.router, lane);
-            self.router.counts.frames_received += done as u64;
+            let limit = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
+            let epoch = checkpoints.epoch;
+            let mut lane = Lane { frames, marks, level, epoch, limit };
+            let done = shard::drain(plan, router, &mut lane);
+            if lane.marked() {
+                checkpoints.heard = marks.epoch(level);
+            }
+            router.counts.frames_received += done as u64;
             work += done;
         }
         work
@@ -223,7 +257,7 @@ impl Core {
             work += made;
         }
         if self.generated.iter().any(Generated::ended) {
-            self.generated.retain(|generated| !generated.ended());
+            self.end_generated();
         }
         work
     }
@@ -311,6 +345,7 @@ impl Core {
             && self.generated.is_empty()
             && self.inlets.iter().all(Option::is_none)
             && self.inbound.iter().flatten().all(Consumer::is_empty)
+            && self.replay.level().is_none()
             && self.router.is_empty()
     }
 }

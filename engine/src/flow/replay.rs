@@ -1,0 +1,200 @@
+//! What a core gets back from a checkpoint: rows of its partitions, and the frames that were under
+//! way to them.
+//!
+//! Frames are replayed highest level first, those of lanes before those that had found no room. A
+//! lane opens when no frame of its level or a higher one is left, the sources behind all of them:
+//! so whatever follows a frame follows it again. What is not yet replayed belongs to the next
+//! checkpoint.
+
+use potoroo_runtime::Nanos;
+use potoroo_sdk::host::{SinkId, TableId};
+use potoroo_sdk::table::{Places, Record};
+use potoroo_sdk::value::Corrupt;
+
+use super::envelope::{Edge, Header, LENGTH_BYTES};
+use super::local::Local;
+use super::outputs::ConnectionId;
+use super::shard;
+use super::turn::Core;
+use crate::checkpoint::{Chunk, Section};
+use crate::state::Index;
+
+/// Frames to be processed before anything new.
+#[derive(Default)]
+pub(super) struct Replay {
+    /// By level, from the lanes.
+    levels: Vec<Local>,
+    /// While it is being filled: by level, from lanes and from outboxes.
+    lanes: Vec<Vec<u8>>,
+    outboxes: Vec<Vec<u8>>,
+}
+
+impl Replay {
+    /// The highest level of which frames are left.
+    #[inline]
+    pub(super) fn level(&self) -> Option<usize> {
+        if self.levels.is_empty() { None } else { self.level_left() }
+    }
+
+    #[cold]
+    fn level_left(&self) -> Option<usize> {
+        self.levels.iter().rposition(|frames| !frames.is_empty())
+    }
+
+    /// Shows each frame that is left, in order within its level.
+    pub(super) fn each_frame(&self, mut show: impl FnMut(usize, &[u8])) {
+        for (level, frames) in self.levels.iter().enumerate() {
+            frames.each(|frame| show(level, frame));
+        }
+    }
+
+    // cold: at start
+    fn push(into: &mut Vec<Vec<u8>>, level: usize, frame: &[u8], now: Nanos) {
+        if into.len() <= level {
+            into.resize_with(level + 1, Vec::new);
+        }
+        let bytes = &mut into[level];
+        let start = bytes.len();
+        bytes.extend_from_slice(frame);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        // Its time was that of another run's clock.
+        Header::enter_again(&mut bytes[start..], now);
+    }
+
+    // cold: at start
+    fn finish(&mut self) {
+        let (mut lanes, mut outboxes) =
+            (std::mem::take(&mut self.lanes), std::mem::take(&mut self.outboxes));
+        let levels = lanes.len().max(outboxes.len());
+        lanes.resize_with(levels, Vec::new);
+        outboxes.resize_with(levels, Vec::new);
+        let joined = lanes.into_iter().zip(outboxes).map(|(mut frames, mut behind)| {
+            frames.append(&mut behind);
+            Local::filled(frames)
+        });
+        self.levels = joined.collect();
+    }
+}
+
+impl Core {
+    /// Takes what is this core's out of a chunk of a checkpoint, at `now`. Before the first turn:
+    /// rows in the order in which their parts were made, frames of the newest parts only.
+    ///
+    /// # Errors
+    /// The chunk does not fit the application.
+    // cold: at start
+    pub fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
+        match chunk.section {
+            Section::Rows(table) => self.restore_rows(table, &chunk.bytes, true),
+            Section::Removed(table) => self.restore_rows(table, &chunk.bytes, false),
+            Section::Lanes(level) => self.restore_frames(level, &chunk.bytes, false, now),
+            Section::Outboxes(level) => self.restore_frames(level, &chunk.bytes, true, now),
+        }
+    }
+
+    /// Everything was restored.
+    // cold: at start
+    pub fn restored(&mut self) {
+        self.replay.finish();
+    }
+
+    fn restore_rows(&mut self, table: TableId, bytes: &[u8], present: bool) -> Result<(), Corrupt> {
+        let at = usize::from(table.0);
+        let rows = &self.plan.tables.get(at).ok_or(Corrupt)?.rows;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (record, behind) = Record::split(rest).ok_or(Corrupt)?;
+            rest = behind;
+            if self.router.owner(record.hash) != self.core {
+                continue;
+            }
+            let index = &mut self.router.indexes[at];
+            match present {
+                true => rows.restore(record, index)?,
+                false => rows.forget(record, index)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_frames(
+        &mut self,
+        level: u8,
+        bytes: &[u8],
+        waited: bool,
+        now: Nanos,
+    ) -> Result<(), Corrupt> {
+        let mut rest = bytes;
+        while let Some(length) = rest.first_chunk::<LENGTH_BYTES>() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let frame = rest.get(..length).ok_or(Corrupt)?;
+            rest = rest.get(length.next_multiple_of(8)..).ok_or(Corrupt)?;
+            if self.takes_frame(usize::from(level), frame)? {
+                let Self { replay, .. } = self;
+                let into = if waited { &mut replay.outboxes } else { &mut replay.lanes };
+                Replay::push(into, level.into(), frame, now);
+            }
+        }
+        if rest.is_empty() { Ok(()) } else { Err(Corrupt) }
+    }
+
+    /// Whether this core is the one that a frame is for.
+    fn takes_frame(&mut self, level: usize, frame: &[u8]) -> Result<bool, Corrupt> {
+        let (header, _) = Header::try_read(frame).ok_or(Corrupt)?;
+        match header.edge {
+            Edge::Exchange(id) => {
+                let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(Corrupt)?;
+                if usize::from(exchange.level) != level {
+                    return Err(Corrupt);
+                }
+                Ok(self.router.owner(header.hash) == self.core)
+            }
+            Edge::Output(id) => {
+                let sink = self.plan.sinks.get(usize::from(id)).ok_or(Corrupt)?;
+                if level != self.router.output_level() {
+                    return Err(Corrupt);
+                }
+                if sink.name.is_some() {
+                    return Ok(self.router.outputs.owner(SinkId(id), &header.cause) == self.core);
+                }
+                // Its connection is gone with the process that had it: somebody counts it.
+                let replayed = ConnectionId(header.cause.origin.connection).core().is_none();
+                self.router.counts.replies_lost += u64::from(self.core == 0 && !replayed);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Processes frames that came back, of the highest level of which any are left.
+    #[cold]
+    pub(super) fn drain_replay(&mut self) -> usize {
+        let Some(level) = self.replay.level() else { return 0 };
+        if level != self.router.output_level() && !self.router.admits(level) {
+            return 0;
+        }
+        let mut frames = std::mem::take(&mut self.replay.levels[level]);
+        let done = shard::drain(&self.plan, &mut self.router, &mut frames);
+        self.replay.levels[level] = frames;
+        if self.replay.level().is_none() {
+            self.replay.levels = Vec::new(); // cold: gives the memory back, once
+        }
+        done
+    }
+}
+
+impl Places for Index {
+    fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
+        match previous {
+            None => self.first(hash),
+            previous => self.after(hash, previous),
+        }
+    }
+
+    fn bind(&mut self, hash: u64, slot: u32) {
+        self.insert(hash, slot);
+    }
+
+    fn unbind(&mut self, hash: u64, slot: u32) {
+        self.remove(hash, slot);
+    }
+}
