@@ -12,6 +12,8 @@
 
 mod chunk;
 
+pub mod coordinator;
+
 mod facts;
 mod manifest;
 mod part;

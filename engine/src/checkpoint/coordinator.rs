@@ -1,0 +1,396 @@
+//! Coordinator: decides when a checkpoint begins, what belongs to it and whether it is committed.
+//!
+//! ```text
+//!   idle ── begin ──► gathering ── all parts, all marks ──► storing ── manifest stored ──► swapping
+//!     ▲                   │ failed                             │ failed        HEAD swapped │
+//!     └───── abort ◄──────┴────────────────────────────────────┘          commit ◄──────────┘
+//! ```
+//!
+//! A state machine without storage, threads or time: whoever drives it carries its [`Action`]s out
+//! and tells it what came of them.
+//!
+//! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
+//! parts and transactions that were reported stored; what sinks prepared for an epoch that came to
+//! nothing belongs to the next commit, in order. Must never do: commit anything but by swapping
+//! HEAD.
+
+use super::Facts;
+use super::manifest::{Manifest, PartEntry, SourcePosition, Transaction};
+use super::store::Head;
+
+/// What it is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// It is time for a checkpoint. Ignored while one is under way.
+    Begin,
+    /// A part is stored.
+    Part {
+        /// The part.
+        entry: PartEntry,
+        /// From where the sources of its core are read again.
+        sources: Vec<SourcePosition>,
+    },
+    /// Everything that left through a sink before an epoch is written.
+    Marked {
+        /// Number of the sink.
+        sink: usize,
+        /// The epoch.
+        epoch: u64,
+        /// What a transactional sink prepared; none if there was nothing.
+        prepared: Option<Transaction>,
+    },
+    /// An epoch cannot come to anything.
+    Failed {
+        /// The epoch.
+        epoch: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The manifest is stored, or not.
+    Stored(Result<Head, String>),
+    /// HEAD was swapped, or surely not.
+    Swapped(Result<(), String>),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// All cores begin an epoch.
+    Begin {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Store this manifest, and tell with [`Input::Stored`].
+    Store(Manifest),
+    /// Swap HEAD, and tell with [`Input::Swapped`].
+    Swap {
+        /// What it is.
+        expected: Head,
+        /// What it becomes.
+        new: Head,
+    },
+    /// An epoch is safe: all cores, sinks and sources hear of it.
+    Commit {
+        /// The epoch.
+        epoch: u64,
+        /// What transactional sinks make visible now, in order.
+        transactions: Vec<Transaction>,
+    },
+    /// An epoch came to nothing: all cores hear of it.
+    Abort {
+        /// The epoch.
+        epoch: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The coordinator of one generation.
+#[derive(Debug)]
+pub struct Coordinator {
+    facts: Facts,
+    head: Head,
+    /// The newest epoch that was begun.
+    epoch: u64,
+    /// By core: the parts of the last commit.
+    chains: Vec<Vec<PartEntry>>,
+    /// Sinks that have to mark each epoch.
+    sinks: Vec<bool>,
+    /// What is prepared and not committed, oldest first.
+    prepared: Vec<Transaction>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    parts: Vec<Option<(PartEntry, Vec<SourcePosition>)>>,
+    /// By sink, whether its mark is still missing.
+    unmarked: Vec<bool>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Gathering,
+    Storing(Manifest),
+    Swapping(Manifest, Head),
+}
+
+impl Coordinator {
+    /// The coordinator behind `head`, which it has swapped to its own generation, for `cores` cores
+    /// and those of the `sinks` that mark epochs.
+    pub fn new(facts: Facts, head: Head, cores: usize, sinks: Vec<bool>) -> Self {
+        Self {
+            facts,
+            epoch: head.epoch,
+            head,
+            chains: vec![Vec::new(); cores],
+            sinks,
+            prepared: Vec::new(),
+            running: None,
+        }
+    }
+
+    /// The last commit.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The epoch that is under way.
+    pub fn running(&self) -> Option<u64> {
+        self.running.as_ref().map(|_| self.epoch)
+    }
+
+    /// Hears one thing; returns what is to be done for it, if anything. `unix_seconds` is for the
+    /// eyes of people only.
+    pub fn handle(&mut self, input: Input, unix_seconds: u64) -> Option<Action> {
+        match input {
+            Input::Begin => self.begin(),
+            Input::Part { entry, sources } => self.part(entry, sources),
+            Input::Marked { sink, epoch, prepared } => self.marked(sink, epoch, prepared),
+            Input::Failed { epoch, reason } => return self.failed(epoch, reason),
+            Input::Stored(Ok(head)) => return Some(self.stored(head)),
+            Input::Swapped(Ok(())) => return Some(self.swapped()),
+            Input::Stored(Err(reason)) | Input::Swapped(Err(reason)) => {
+                return Some(self.abort(reason));
+            }
+        }
+        .or_else(|| self.store_when_complete(unix_seconds))
+    }
+
+    fn begin(&mut self) -> Option<Action> {
+        if self.running.is_some() {
+            return None;
+        }
+        self.epoch += 1;
+        self.running = Some(Running {
+            parts: self.chains.iter().map(|_| None).collect(),
+            unmarked: self.sinks.clone(),
+            stage: Stage::Gathering,
+        });
+        Some(Action::Begin { epoch: self.epoch })
+    }
+
+    fn part(&mut self, entry: PartEntry, sources: Vec<SourcePosition>) -> Option<Action> {
+        // Of an epoch that was given up: it is garbage.
+        let running = self.running.as_mut().filter(|_| entry.epoch == self.epoch)?;
+        let part = &mut running.parts[entry.core as usize];
+        assert!(part.is_none(), "a core has one part of an epoch");
+        *part = Some((entry, sources));
+        None
+    }
+
+    fn marked(&mut self, sink: usize, epoch: u64, prepared: Option<Transaction>) -> Option<Action> {
+        // Also of an epoch that was given up: it is carried into the next commit.
+        self.prepared.extend(prepared);
+        let running = self.running.as_mut().filter(|_| epoch == self.epoch)?;
+        running.unmarked[sink] = false;
+        None
+    }
+
+    fn failed(&mut self, epoch: u64, reason: String) -> Option<Action> {
+        let running = self.running.as_ref().filter(|_| epoch == self.epoch)?;
+        // Behind it nothing can fail any more but the storage.
+        matches!(running.stage, Stage::Gathering).then(|| self.abort(reason))
+    }
+
+    fn abort(&mut self, reason: String) -> Action {
+        self.running = None;
+        Action::Abort { epoch: self.epoch, reason }
+    }
+
+    fn store_when_complete(&mut self, unix_seconds: u64) -> Option<Action> {
+        let running = self.running.as_ref()?;
+        let complete = running.parts.iter().all(Option::is_some)
+            && !running.unmarked.iter().any(|unmarked| *unmarked);
+        if !complete || !matches!(running.stage, Stage::Gathering) {
+            return None;
+        }
+        let manifest = self.manifest(running, unix_seconds);
+        let running = self.running.as_mut().expect("it was just seen");
+        running.stage = Stage::Storing(manifest.clone());
+        Some(Action::Store(manifest))
+    }
+
+    fn manifest(&self, running: &Running, unix_seconds: u64) -> Manifest {
+        let given = running.parts.iter().flatten();
+        let sources = given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
+        let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
+            let mut chain = if new.since == 0 { Vec::new() } else { old.clone() };
+            chain.push(new.clone());
+            chain
+        };
+        Manifest {
+            facts: self.facts.clone(),
+            generation: self.head.generation,
+            epoch: self.epoch,
+            unix_seconds,
+            previous: self.head.manifest.clone(),
+            sources,
+            parts: self.chains.iter().zip(given).flat_map(chain).collect(),
+            transactions: self.prepared.clone(),
+        }
+    }
+
+    fn stored(&mut self, new: Head) -> Action {
+        let running = self.running.as_mut().expect("a manifest is stored for an epoch");
+        let Stage::Storing(manifest) = &running.stage else { panic!("it is stored once") };
+        running.stage = Stage::Swapping(manifest.clone(), new.clone());
+        Action::Swap { expected: self.head.clone(), new }
+    }
+
+    fn swapped(&mut self) -> Action {
+        let running = self.running.take().expect("HEAD is swapped for an epoch");
+        let Stage::Swapping(manifest, head) = running.stage else { panic!("it is swapped once") };
+        self.head = head;
+        for (core, chain) in self.chains.iter_mut().enumerate() {
+            *chain = manifest.chain(core as u32).cloned().collect();
+        }
+        // What was prepared meanwhile belongs to the next commit.
+        let transactions = manifest.transactions;
+        let later = self.prepared.split_off(transactions.len());
+        assert!(later.iter().all(|later| later.epoch > manifest.epoch), "marks are in order");
+        self.prepared = later;
+        Action::Commit { epoch: manifest.epoch, transactions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::facts;
+
+    const CORES: usize = 2;
+
+    struct Subject(Coordinator);
+
+    impl Subject {
+        fn new() -> Self {
+            let head = Head { generation: 3, owner: 7, epoch: 10, manifest: None };
+            Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
+        }
+
+        #[track_caller]
+        fn check(&mut self, input: Input, expected: Option<Action>) {
+            assert_eq!(self.0.handle(input, 5), expected);
+        }
+
+        #[track_caller]
+        fn check_store(&mut self, input: Input) -> Manifest {
+            match self.0.handle(input, 5) {
+                Some(Action::Store(manifest)) => manifest,
+                other => panic!("it should store a manifest, not {other:?}"),
+            }
+        }
+
+        fn head(&self, epoch: u64) -> Head {
+            Head { epoch, manifest: Some(format!("m{epoch}")), ..self.0.head().clone() }
+        }
+
+        #[track_caller]
+        fn commit(&mut self, epoch: u64, transactions: &[Transaction]) {
+            let (expected, new) = (self.0.head().clone(), self.head(epoch));
+            let swap = Action::Swap { expected, new: new.clone() };
+            self.check(Input::Stored(Ok(new)), Some(swap));
+            let transactions = transactions.to_vec();
+            self.check(Input::Swapped(Ok(())), Some(Action::Commit { epoch, transactions }));
+        }
+    }
+
+    fn part(core: u32, epoch: u64, since: u64) -> Input {
+        let name = format!("p{core}-{epoch}");
+        let entry = PartEntry { name, core, epoch, since, bytes: 1, chunks: 1, digest: 0, rows: 1 };
+        Input::Part { entry, sources: Vec::new() }
+    }
+
+    fn transaction(sink: usize, epoch: u64) -> Transaction {
+        let spool = format!("s{sink}-{epoch}");
+        Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, spool }
+    }
+
+    fn marked(sink: usize, epoch: u64) -> Input {
+        Input::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
+    }
+
+    fn names(manifest: &Manifest) -> Vec<&str> {
+        manifest.parts.iter().map(|part| part.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_commit_needs_all_parts_and_marks() {
+        let mut subject = Subject::new();
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+        subject.check(Input::Begin, None);
+        subject.check(part(0, 11, 0), None);
+        subject.check(marked(2, 11), None);
+        subject.check(part(1, 11, 0), None);
+        let manifest = subject.check_store(marked(0, 11));
+        assert_eq!(names(&manifest), ["p0-11", "p1-11"]);
+        assert_eq!((manifest.epoch, manifest.generation), (11, 3));
+        subject.check(Input::Failed { epoch: 11, reason: "late".into() }, None);
+        subject.commit(11, &[transaction(2, 11), transaction(0, 11)]);
+        assert_eq!(subject.0.running(), None);
+    }
+
+    #[test]
+    fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
+        let mut subject = Subject::new();
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+        subject.check(marked(0, 11), None);
+        let reason = "no room".to_owned();
+        let abort = Action::Abort { epoch: 11, reason: reason.clone() };
+        subject.check(Input::Failed { epoch: 11, reason }, Some(abort));
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+        // Late: of the epoch that was given up.
+        subject.check(part(0, 11, 0), None);
+        subject.check(marked(2, 11), None);
+        for core in [1, 0] {
+            subject.check(part(core, 12, 0), None);
+        }
+        subject.check(Input::Marked { sink: 2, epoch: 12, prepared: None }, None);
+        let manifest = subject.check_store(marked(0, 12));
+        let all = [transaction(0, 11), transaction(2, 11), transaction(0, 12)];
+        assert_eq!(manifest.transactions, all);
+        subject.commit(12, &all);
+    }
+
+    #[test]
+    fn increments_follow_the_last_whole_part_of_their_core() {
+        let mut subject = Subject::new();
+        let mut chain = |epoch, sinces: [u64; CORES]| {
+            subject.check(Input::Begin, Some(Action::Begin { epoch }));
+            subject.check(Input::Marked { sink: 0, epoch, prepared: None }, None);
+            subject.check(Input::Marked { sink: 2, epoch, prepared: None }, None);
+            subject.check(part(0, epoch, sinces[0]), None);
+            let manifest = subject.check_store(part(1, epoch, sinces[1]));
+            subject.commit(epoch, &[]);
+            names(&manifest).join(" ")
+        };
+        assert_eq!(chain(11, [0, 0]), "p0-11 p1-11");
+        assert_eq!(chain(12, [11, 11]), "p0-11 p0-12 p1-11 p1-12");
+        assert_eq!(chain(13, [12, 0]), "p0-11 p0-12 p0-13 p1-13");
+    }
+
+    #[test]
+    fn storage_that_fails_gives_the_epoch_up() {
+        for swap in [false, true] {
+            let mut subject = Subject::new();
+            subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+            for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+                subject.check(input, None);
+            }
+            subject.check_store(part(1, 11, 0));
+            let reason = "disk full".to_owned();
+            let abort = Some(Action::Abort { epoch: 11, reason: reason.clone() });
+            if swap {
+                let new = subject.head(11);
+                assert!(subject.0.handle(Input::Stored(Ok(new)), 5).is_some());
+                subject.check(Input::Swapped(Err(reason)), abort);
+            } else {
+                subject.check(Input::Stored(Err(reason)), abort);
+            }
+            assert_eq!(subject.0.head().epoch, 10);
+            subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+        }
+    }
+}
