@@ -47,8 +47,6 @@ pub struct PartEnd {
     pub since: u32,
     /// Positions of the sources of this core that can be read again.
     pub positions: Vec<SourcePosition>,
-    /// Records of rows and removed keys.
-    pub rows_bytes: u64,
     /// Bytes of frames.
     pub frames_bytes: u64,
 }
@@ -56,6 +54,13 @@ pub struct PartEnd {
 /// What a core tells of its checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartStep {
+    /// Its part begins; one that has not ended is given up.
+    Begin {
+        /// The epoch.
+        epoch: u32,
+        /// The epoch that it builds upon; 0 for a whole part.
+        since: u32,
+    },
     /// A piece of its part.
     Chunk(Chunk),
     /// Its part is complete.
@@ -89,6 +94,7 @@ pub(super) struct Checkpoint {
     /// Its removed keys are handed out.
     removed_done: bool,
     rows: Vec<u8>,
+    begun: bool,
     ready: VecDeque<Chunk>,
     end: PartEnd,
     failed: Option<&'static str>,
@@ -180,6 +186,10 @@ impl Core {
             self.drop_checkpoint();
             return Some(PartStep::Failed { epoch, reason });
         }
+        if !std::mem::replace(&mut current.begun, true) {
+            let PartEnd { epoch, since, .. } = current.end;
+            return Some(PartStep::Begin { epoch, since });
+        }
         if current.open.is_empty() && current.table == tables {
             current.hand_out_log(1);
         }
@@ -217,14 +227,9 @@ impl Core {
             table: 0,
             removed_done: false,
             rows: Vec::new(),
+            begun: false,
             ready: VecDeque::new(),
-            end: PartEnd {
-                epoch,
-                since,
-                positions: self.positions(),
-                rows_bytes: 0,
-                frames_bytes: 0,
-            },
+            end: PartEnd { epoch, since, positions: self.positions(), frames_bytes: 0 },
             failed: None,
         });
         self.replay.each_frame(|level, frame| current.log_frame(level, frame));
@@ -335,7 +340,6 @@ impl Checkpoint {
     fn hand_out_rows(&mut self, section: Section, all: bool) {
         if self.rows.len() >= Chunk::BYTES_MAX || (all && !self.rows.is_empty()) {
             let bytes = std::mem::take(&mut self.rows);
-            self.end.rows_bytes += bytes.len() as u64;
             self.ready.push_back(Chunk { section, bytes });
         }
     }

@@ -1,0 +1,123 @@
+//! Keeper: stores the parts of all cores of a process as they are handed out.
+//!
+//! Promises: a part is reported when it is durable; storage that fails gives up the epoch, never
+//! the application. Waits for the storage: for a thread beside the cores. Must never do: hold more
+//! of a part than one chunk.
+
+use std::sync::Arc;
+
+use potoroo_sdk::table::Record;
+
+use super::coordinator::Input;
+use super::store::{self, Name, NameKind, Store, Upload};
+use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition};
+use crate::flow::{PartEnd, PartStep};
+
+/// Stores parts.
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    facts: Facts,
+    generation: u64,
+    /// Names of the sources of the application.
+    sources: Vec<String>,
+    /// By core: the part that is being written.
+    parts: Vec<Option<Part>>,
+}
+
+struct Part {
+    name: String,
+    epoch: u64,
+    since: u64,
+    rows: u64,
+    writer: PartWriter<Box<dyn Upload>>,
+}
+
+impl Keeper {
+    /// A keeper of the parts of `cores` cores, for the coordinator of `generation`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        facts: Facts,
+        generation: u64,
+        sources: Vec<String>,
+        cores: usize,
+    ) -> Self {
+        let parts = (0..cores).map(|_| None).collect();
+        Self { store, facts, generation, sources, parts }
+    }
+
+    /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns
+    /// what the coordinator has to know.
+    pub fn keep(&mut self, core: usize, step: PartStep, random: u64) -> Option<Input> {
+        let part = self.parts[core].as_ref();
+        let (epoch, kept) = match step {
+            PartStep::Begin { epoch, since } => {
+                (u64::from(epoch), self.begin(core, epoch.into(), since.into(), random))
+            }
+            // Of a part that storage has failed already.
+            PartStep::Chunk(_) | PartStep::End(_) if part.is_none() => return None,
+            PartStep::Chunk(chunk) => (part.map_or(0, |part| part.epoch), self.chunk(core, &chunk)),
+            PartStep::End(end) => (end.epoch.into(), self.end(core, &end)),
+            PartStep::Failed { epoch, reason } => {
+                self.parts[core] = None;
+                let reason = format!("core {core}: {reason}");
+                return Some(Input::Failed { epoch: epoch.into(), reason });
+            }
+        };
+        kept.unwrap_or_else(|error| {
+            self.parts[core] = None;
+            Some(Input::Failed { epoch, reason: error.to_string() })
+        })
+    }
+
+    fn begin(
+        &mut self,
+        core: usize,
+        epoch: u64,
+        since: u64,
+        random: u64,
+    ) -> Result<Option<Input>, store::Error> {
+        let (generation, kind) = (self.generation, NameKind::Part(core as u32));
+        let name = Name { generation, epoch, kind, random }.to_string();
+        let header = PartHeader {
+            facts: self.facts.clone(),
+            generation,
+            epoch,
+            since,
+            core: core as u32,
+            cores: self.parts.len() as u32,
+        };
+        self.parts[core] = None;
+        let upload = self.store.create(&name)?;
+        let writer =
+            PartWriter::new(upload, &header).map_err(|e| store::Error::io("write", &name, e))?;
+        self.parts[core] = Some(Part { name, epoch, since, rows: 0, writer });
+        Ok(None)
+    }
+
+    fn chunk(&mut self, core: usize, chunk: &Chunk) -> Result<Option<Input>, store::Error> {
+        let part = self.parts[core].as_mut().expect("a chunk follows the begin of its part");
+        if let Section::Rows(_) = chunk.section {
+            let mut rest = chunk.bytes.as_slice();
+            while let Some((_, behind)) = Record::split(rest) {
+                (rest, part.rows) = (behind, part.rows + 1);
+            }
+        }
+        part.writer.chunk(chunk).map_err(|e| store::Error::io("write", &part.name, e))?;
+        Ok(None)
+    }
+
+    fn end(&mut self, core: usize, end: &PartEnd) -> Result<Option<Input>, store::Error> {
+        let part = self.parts[core].take().expect("an end follows the begin of its part");
+        let Part { name, epoch, since, rows, writer } = part;
+        assert_eq!(epoch, u64::from(end.epoch), "a part ends as it began");
+        let (upload, seal) = writer.finish().map_err(|e| store::Error::io("write", &name, e))?;
+        upload.finish()?;
+        let (core, super::PartSeal { bytes, chunks, digest }) = (core as u32, seal);
+        let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
+        let named = |at: &crate::flow::SourcePosition| SourcePosition {
+            name: self.sources[usize::from(at.source.0)].clone(),
+            position: at.position,
+        };
+        Ok(Some(Input::Part { entry, sources: end.positions.iter().map(named).collect() }))
+    }
+}
