@@ -1,9 +1,9 @@
 //! Coordinator: decides when a checkpoint begins, what belongs to it and whether it is committed.
 //!
 //! ```text
-//!   idle ── begin ──► gathering ── all parts, all marks ──► storing ── manifest stored ──► swapping
-//!     ▲                   │ failed                             │ failed        HEAD swapped │
-//!     └───── abort ◄──────┴────────────────────────────────────┘          commit ◄──────────┘
+//!   idle ─ begin ─► gathering ─ all parts and marks ─► storing ─ manifest stored ─► swapping
+//!    ▲                  │ failed                          │ failed     HEAD swapped │
+//!    └──── abort ◄──────┴─────────────────────────────────┘         commit ◄────────┘
 //! ```
 //!
 //! A state machine without storage, threads or time: whoever drives it carries its [`Action`]s out
