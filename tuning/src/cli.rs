@@ -1,5 +1,6 @@
 //! Commands: what a person asks, and how it is answered.
 
+mod change;
 pub mod console;
 mod doctor;
 
@@ -29,6 +30,12 @@ Exit codes:
 enum Command {
     /// Judge the host: what is, what should be, what it costs, how to change and to undo it.
     Doctor(doctor::Doctor),
+    /// Print what would tune the host: commands, kernel command line, sysctl, systemd, tuned.
+    Plan(change::Print),
+    /// Change what needs no restart; the state before is recorded first.
+    Apply(change::Apply),
+    /// Restore the state before `apply`, also after a crash in the middle of it.
+    Revert(change::Revert),
 }
 
 /// Which host, and which of its CPUs.
@@ -37,18 +44,31 @@ pub struct Place {
     /// CPUs of the application, such as `2-5,8` [default: all that this process may use].
     #[arg(long, value_name = "LIST")]
     cores: Option<Cpus>,
-    /// Read a recorded host below this directory instead of this one.
+    #[command(flatten)]
+    host: Where,
+}
+
+/// Which host.
+#[derive(Args, Debug)]
+pub struct Where {
+    /// Use a recorded host below this directory instead of this one.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
 
-impl Place {
+impl Where {
     fn root(&self) -> Result<Root> {
         let Some(folder) = &self.root else { return Ok(Root::host()) };
         let metadata = std::fs::metadata(folder);
         let metadata = metadata.with_context(|| format!("--root {}", folder.display()))?;
         ensure!(metadata.is_dir(), "--root {}: is no directory", folder.display());
         Ok(Root::recorded(folder))
+    }
+}
+
+impl Place {
+    fn root(&self) -> Result<Root> {
+        self.host.root()
     }
 
     fn cores(&self) -> Result<Option<&Cpus>> {
@@ -86,5 +106,8 @@ impl From<Exit> for ExitCode {
 pub fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         Command::Doctor(doctor) => doctor.run(),
+        Command::Plan(plan) => plan.run(),
+        Command::Apply(apply) => apply.run(),
+        Command::Revert(revert) => revert.run(),
     }
 }

@@ -43,7 +43,7 @@ type Look = fn(&Host) -> Finding;
 
 /// What is in the way of a remedy that moves something to the other CPUs.
 fn spare_a_cpu() -> Remedy {
-    Remedy::hand("leave a CPU for the rest of the host: choose fewer `--cores`", "take it in")
+    Remedy::hand("leave a CPU for the rest of the host: choose fewer `--cores`", "choose it again")
 }
 
 /// All checks, those of a group together.

@@ -32,6 +32,10 @@ pub mod remedy;
 
 pub mod doctor;
 
+pub mod plan;
+
+pub mod apply;
+
 pub use cpus::Cpus;
 pub use doctor::{doctor, verdict};
 pub use finding::{Finding, Severity};

@@ -37,16 +37,17 @@ impl Remedy {
     }
 }
 
-/// The command lines and steps that make the changes.
+/// The command lines and steps that make the changes: services first, because one that moves
+/// interrupts has to stand still before they are moved.
 pub fn changes(remedies: &[Remedy]) -> Vec<String> {
-    let mut steps = writes(remedies, |_, value| value);
+    let mut steps = stops(remedies, "disable");
+    steps.extend(writes(remedies, |_, value| value));
     steps.extend(remedies.iter().filter_map(|remedy| match remedy {
-        Remedy::Write { .. } => None,
         Remedy::Boot(parameter) => {
             Some(format!("add `{parameter}` to the kernel's command line and start again"))
         }
-        Remedy::Stop(service) => Some(format!("systemctl disable --now {service}")),
         Remedy::Hand(change, _) => Some(change.clone()),
+        Remedy::Write { .. } | Remedy::Stop(_) => None,
     }));
     steps
 }
@@ -55,15 +56,23 @@ pub fn changes(remedies: &[Remedy]) -> Vec<String> {
 pub fn undos(remedies: &[Remedy]) -> Vec<String> {
     let mut steps = writes(remedies, |before, _| before);
     steps.extend(remedies.iter().filter_map(|remedy| match remedy {
-        Remedy::Write { .. } => None,
         Remedy::Boot(parameter) => {
             let name = parameter.split('=').next().unwrap_or(parameter);
             Some(format!("take `{name}` off the kernel's command line and start again"))
         }
-        Remedy::Stop(service) => Some(format!("systemctl enable --now {service}")),
         Remedy::Hand(_, undo) => Some(undo.clone()),
+        Remedy::Write { .. } | Remedy::Stop(_) => None,
     }));
+    steps.extend(stops(remedies, "enable"));
     steps
+}
+
+fn stops(remedies: &[Remedy], verb: &str) -> Vec<String> {
+    let stop = |remedy: &Remedy| match remedy {
+        Remedy::Stop(service) => Some(format!("systemctl {verb} --now {service}")),
+        _ => None,
+    };
+    remedies.iter().filter_map(stop).collect()
 }
 
 /// Writes to many CPUs or interrupts of the same value are one line.
@@ -83,11 +92,21 @@ fn writes<'a>(remedies: &'a [Remedy], side: fn(&'a str, &'a str) -> &'a str) -> 
     lines.extend(alike.into_iter().map(|((form, text), numbers)| match numbers[..] {
         [number] => format!("echo '{text}' > {}", form.replace(PLACE, number)),
         _ => {
-            let paths = form.replace(PLACE, &format!("{{{}}}", numbers.join(",")));
+            let paths = form.replace(PLACE, &braces(&numbers));
             format!("echo '{text}' | tee {paths} >/dev/null")
         }
     }));
     lines
+}
+
+/// The numbers as the shell expands them: `{2..5}`, or `{2,3,7}`.
+fn braces(numbers: &[&str]) -> String {
+    let values: Vec<usize> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+    let row = values.len() > 2 && values.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    match (row, values.first(), values.last()) {
+        (true, Some(first), Some(last)) => format!("{{{first}..{last}}}"),
+        _ => format!("{{{}}}", numbers.join(",")),
+    }
 }
 
 /// The path with its number of a CPU or interrupt taken out, and the number.
@@ -120,6 +139,7 @@ mod tests {
                 "echo 'performance' | tee {folder}/cpu{{2,3}}/cpufreq/scaling_governor >/dev/null"
             )]
         );
+        assert_eq!(braces(&["2", "3", "4"]), "{2..4}");
         assert_eq!(
             undos(&both[..1]),
             [format!("echo 'powersave' > {folder}/cpu2/cpufreq/scaling_governor")]
@@ -135,7 +155,8 @@ mod tests {
             Remedy::hand("do", "undo"),
         ];
         assert_eq!(changes(&all).len(), undos(&all).len());
-        assert_eq!(changes(&all)[0], "sysctl -w kernel.numa_balancing='0'");
+        assert_eq!(changes(&all)[0], "systemctl disable --now irqbalance");
+        assert_eq!(changes(&all)[1], "sysctl -w kernel.numa_balancing='0'");
         assert_eq!(
             undos(&all)[1],
             "take `nohz_full` off the kernel's command line and start again"

@@ -20,7 +20,12 @@ pub(super) fn source(host: &Host) -> Finding {
     if PARAVIRTUAL.contains(&current.as_str()) {
         let note = Finding::note(format!("clock source {current}"), "tsc, if it is invariant")
             .thumb(0.01, 0.05, "read without a system call, with a few steps more than tsc");
-        return if tsc { note.remedy([Remedy::write(&path, &current, "tsc")]) } else { note };
+        // By hand: whether the counter keeps its pace over a migration only the host knows.
+        let choose = |name: &str| format!("echo {name} > {path}");
+        return match tsc {
+            true => note.remedy([Remedy::hand(choose("tsc"), choose(&current))]),
+            false => note,
+        };
     }
     let is = format!("clock source {current} (available: {available})");
     let why = "each reading of the time enters the kernel and asks a slow device";

@@ -45,7 +45,8 @@ pub(super) fn default_affinity(host: &Host) -> Finding {
                 return found.remedy([spare_a_cpu()]);
             }
             let before = host.root.text(path).unwrap_or_default();
-            found.remedy([Remedy::write(path, &before, &others.mask())])
+            let boot = Remedy::Boot(format!("irqaffinity={others}"));
+            found.remedy([Remedy::write(path, &before, &others.mask()), boot])
         }
         Err(unread) => Finding::unknown(unread),
     }

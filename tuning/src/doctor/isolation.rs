@@ -127,12 +127,15 @@ pub(super) fn housekeeping(host: &Host) -> Finding {
         let is = format!("the application has all CPUs ({}): none is left", host.cores);
         return Finding::advice(is, "one physical core or more does the housekeeping")
             .thumb(10.0, 4000.0, "kernel threads, interrupts and daemons have nowhere else to run")
-            .remedy([Remedy::hand("give the application fewer CPUs: `--cores`", "give it all")]);
+            .remedy([Remedy::hand(
+                "give the application fewer CPUs: `--cores`",
+                "give it all of them",
+            )]);
     }
     if host.cores.contains(0) {
         return Finding::note("CPU 0 is a core of the application", "CPU 0 does the housekeeping")
             .thumb(1.0, 20.0, "timekeeping, and work that names no CPU, land on CPU 0")
-            .remedy([Remedy::hand("leave CPU 0 out of `--cores`", "take it in")]);
+            .remedy([Remedy::hand("leave CPU 0 out of `--cores`", "choose them again")]);
     }
     Finding::fine(format!("CPUs {others} are left for housekeeping"))
 }

@@ -58,7 +58,9 @@ pub(super) fn descriptors(host: &Host) -> Finding {
 /// The engine's executor needs io_uring.
 pub(super) fn io_uring(host: &Host) -> Finding {
     let path = "/proc/sys/kernel/io_uring_disabled";
-    let allow = |value: &str| Remedy::write(path, value, "0");
+    // By hand: somebody may have disabled it on purpose, for the security of the host.
+    let set = |value: &str| format!("sysctl -w kernel.io_uring_disabled={value}");
+    let allow = |value: &str| Remedy::hand(set("0"), set(value));
     let value = host.root.text(path).unwrap_or_else(|_| "0".to_owned());
     let why = "the engine does not start without io_uring";
     match value.as_str() {

@@ -100,18 +100,18 @@ pub(super) fn numa_placement(host: &Host) -> Finding {
 /// Nothing is swapped out.
 pub(super) fn swap(host: &Host) -> Finding {
     let swaps = match host.root.text("/proc/swaps") {
-        Ok(text) => text.lines().skip(1).count(),
-        Err(unread) if unread.is_absent() => 0,
+        Ok(text) => text.lines().nth(1).is_some(),
+        Err(unread) if unread.is_absent() => false,
         Err(unread) => return Finding::unknown(unread),
     };
-    if swaps == 0 {
+    if !swaps {
         return Finding::fine("there is no swap");
     }
     let path = "/proc/sys/vm/swappiness";
     let swappiness = host.root.text(path).unwrap_or_default();
     let off = Remedy::hand("swapoff -a (and take it out of /etc/fstab)", "swapon -a");
     let why = "a page that was swapped out comes back from the disk while the event waits";
-    let is = format!("{swaps} swap areas are in use, vm.swappiness {swappiness}");
+    let is = format!("pages may be swapped out, vm.swappiness {swappiness}");
     let found = Finding::advice(is, "no swap, or vm.swappiness 1 or less");
     let found = found.thumb(100.0, 10_000.0, why);
     match swappiness.parse() {

@@ -110,7 +110,8 @@ pub(super) fn smt(host: &Host) -> Finding {
                each event takes up to twice as long while the other thread works";
     if !twins.is_empty() {
         let is = format!("CPUs {twins} are threads of the same physical cores");
-        let fewer = Remedy::hand("leave one thread of each pair out of `--cores`", "take it in");
+        let fewer =
+            Remedy::hand("leave one thread of each pair out of `--cores`", "choose them again");
         return Finding::advice(is, "one core of the application per physical core")
             .thumb(0.1, 1.0, why)
             .remedy([fewer]);

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use potoroo_tuning::Cpus;
 
@@ -64,7 +64,7 @@ impl Recorded {
     /// Runs the binary on it; arguments are separated by spaces.
     pub fn run(&self, arguments: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
-        command.args(arguments.split_whitespace()).arg("--root").arg(&self.0);
+        command.args(arguments.split_whitespace()).arg("--root").arg(&self.0).stdin(Stdio::null());
         command.output().expect("the binary runs")
     }
 }

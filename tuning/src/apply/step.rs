@@ -1,0 +1,160 @@
+//! One change and its way back.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cpus::Cpus;
+use crate::remedy::Remedy;
+use crate::root::{Root, Unread, chosen};
+
+/// A change with the state before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Step {
+    /// A file of the kernel.
+    Write {
+        /// The file.
+        path: String,
+        /// What it held.
+        before: String,
+        /// What it is to hold.
+        value: String,
+    },
+    /// A running service of systemd that is to be stopped until the next start.
+    Stop {
+        /// Its name.
+        service: String,
+    },
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value was written and read back.
+    Done,
+    /// It was so already.
+    Already,
+    /// The system did not do it; the reason.
+    Refused(String),
+}
+
+impl Outcome {
+    /// Whether it is not as it should be.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+impl Step {
+    /// The step that a remedy asks for; `None` if it is done, or for people.
+    pub(super) fn new(root: &Root, remedy: &Remedy) -> Option<Self> {
+        match remedy {
+            Remedy::Write { path, value, .. } => {
+                let before = held(root, path).ok()?;
+                let (path, value) = (path.clone(), value.clone());
+                (!same(&before, &value)).then_some(Self::Write { path, before, value })
+            }
+            Remedy::Stop(service) => Some(Self::Stop { service: service.clone() }),
+            Remedy::Boot(_) | Remedy::Hand(..) => None,
+        }
+    }
+
+    /// Makes the change.
+    pub(super) fn take(&self, root: &Root) -> Outcome {
+        match self {
+            Self::Write { path, value, .. } => put(root, path, value),
+            Self::Stop { service } => systemctl(root, "stop", service),
+        }
+    }
+
+    /// Puts the state before back.
+    pub(super) fn restore(&self, root: &Root) -> Outcome {
+        match self {
+            Self::Write { path, before, .. } => put(root, path, before),
+            Self::Stop { service } => systemctl(root, "start", service),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write { path, before, value } => write!(f, "{path}: {before} -> {value}"),
+            Self::Stop { service } => write!(f, "service {service}: running -> stopped"),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => write!(f, "done"),
+            Self::Already => write!(f, "is so already"),
+            Self::Refused(reason) => write!(f, "refused: {reason}"),
+        }
+    }
+}
+
+/// What a file holds; of `always [madvise] never` the chosen word.
+fn held(root: &Root, path: &str) -> Result<String, Unread> {
+    let text = root.text(path)?;
+    Ok(chosen(&text).map_or(text.clone(), str::to_owned))
+}
+
+/// Writes a value, unless it is there, and reads it back.
+fn put(root: &Root, path: &str, value: &str) -> Outcome {
+    match held(root, path) {
+        Ok(now) if same(&now, value) => return Outcome::Already,
+        Ok(_) => {}
+        Err(unread) => return Outcome::Refused(unread.reason.to_string()),
+    }
+    // One write call: the kernel takes each as a value of its own. Never creates the file.
+    let file = OpenOptions::new().write(true).truncate(true).open(root.path(path));
+    if let Err(error) = file.and_then(|mut file| file.write_all(value.as_bytes())) {
+        return Outcome::Refused(error.to_string());
+    }
+    match held(root, path) {
+        Ok(now) if same(&now, value) => Outcome::Done,
+        Ok(now) => Outcome::Refused(format!("{value} was written, and {now} is there")),
+        Err(unread) => Outcome::Refused(unread.reason.to_string()),
+    }
+}
+
+/// Whether two texts are one value: the kernel writes sets of CPUs in a form of its own.
+fn same(left: &str, right: &str) -> bool {
+    let lists = || left.parse::<Cpus>().is_ok_and(|set| right.parse() == Ok(set));
+    let masks = || Cpus::from_mask(left).is_ok_and(|set| Cpus::from_mask(right) == Ok(set));
+    left == right || lists() || masks()
+}
+
+fn systemctl(root: &Root, verb: &str, service: &str) -> Outcome {
+    if !root.is_host() {
+        return Outcome::Refused("a recorded host has no services".to_owned());
+    }
+    let mut command = Command::new("systemctl");
+    command.args([verb, service]).stdin(Stdio::null());
+    match command.output() {
+        Ok(output) if output.status.success() => Outcome::Done,
+        Ok(output) => Outcome::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Outcome::Refused(format!("systemctl: {error}; {verb} it by hand")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_compared_as_sets() {
+        for (left, right) in [("0-1", "0,1"), ("03", "00000003"), ("a", "a"), ("1", "01")] {
+            assert!(same(left, right), "{left} {right}");
+        }
+        for (left, right) in [("0-1", "3"), ("10", "2"), ("always", "madvise"), ("0", "1")] {
+            assert!(!same(left, right), "{left} {right}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `plan`, `apply` and `revert`: what would be changed, changing it, and taking it back.
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+
+use anyhow::Result;
+use clap::Args;
+use potoroo_tuning::apply::{self, Moment, Outcome, Step};
+use potoroo_tuning::doctor::examine;
+use potoroo_tuning::host::Host;
+use potoroo_tuning::plan::Plan;
+use potoroo_tuning::root::Root;
+
+use super::{Exit, Place, console};
+
+/// Arguments of `plan`.
+#[derive(Args, Debug)]
+pub struct Print {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Arguments of `apply`.
+#[derive(Args, Debug)]
+pub struct Apply {
+    #[command(flatten)]
+    place: Place,
+    /// Do not ask before the first change.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Arguments of `revert`.
+#[derive(Args, Debug)]
+pub struct Revert {
+    #[command(flatten)]
+    place: super::Where,
+}
+
+impl Print {
+    /// Prints the plan.
+    pub fn run(&self) -> Result<Exit> {
+        let root = self.place.root()?;
+        console::answer(plan(&root, &self.place)?)?;
+        Ok(Exit::Fit)
+    }
+}
+
+impl Apply {
+    /// Changes what the plan can change at once.
+    pub fn run(&self) -> Result<Exit> {
+        let root = self.place.root()?;
+        let steps = apply::steps(&root, &plan(&root, &self.place)?);
+        if steps.is_empty() {
+            console::answer("nothing to change at once; `potoroo-tuning plan` has the rest")?;
+            return Ok(Exit::Fit);
+        }
+        if !self.yes {
+            steps.iter().for_each(console::note);
+            if !confirmed(steps.len()) {
+                console::note("nothing was changed");
+                return Ok(Exit::Refused);
+            }
+        }
+        let outcomes = apply::apply(&root, steps, &mut |moment| tell(moment, "->"))?;
+        Ok(ended(&outcomes, "changed; `potoroo-tuning revert` takes it back"))
+    }
+}
+
+impl Revert {
+    /// Restores what `apply` changed.
+    pub fn run(&self) -> Result<Exit> {
+        let outcomes = apply::revert(&self.place.root()?, &mut |moment| tell(moment, "<-"))?;
+        if outcomes.is_empty() {
+            console::answer("nothing to restore: nothing was applied since this host started")?;
+            return Ok(Exit::Fit);
+        }
+        Ok(ended(&outcomes, "restored"))
+    }
+}
+
+fn plan(root: &Root, place: &Place) -> Result<Plan> {
+    let host = Host::read(root, place.cores()?);
+    Ok(Plan::new(&host, &examine(&host)))
+}
+
+/// Asks at the terminal; whoever pipes has to answer in the pipe.
+fn confirmed(steps: usize) -> bool {
+    let hint = if stdin().is_terminal() { "" } else { " (or say --yes)" };
+    let _ = write!(stderr(), "change these {steps} settings until the next start?{hint} [y/N] ");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).is_ok() && ["y", "yes"].contains(&answer.trim())
+}
+
+fn tell(moment: Moment<'_>, arrow: &str) -> std::io::Result<()> {
+    if let Moment::After(step, outcome) = moment {
+        let step = step.to_string().replace("->", arrow);
+        console::note(format_args!("{step}: {outcome}"));
+    }
+    Ok(())
+}
+
+fn ended(outcomes: &[(Step, Outcome)], what: &str) -> Exit {
+    let refused = outcomes.iter().filter(|(_, outcome)| outcome.is_refused()).count();
+    console::note(format_args!("{} {what}; {refused} refused", outcomes.len() - refused));
+    if refused == 0 { Exit::Fit } else { Exit::Advice }
+}

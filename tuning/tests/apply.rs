@@ -1,0 +1,206 @@
+//! Plan, apply and revert on recorded hosts, interrupted at every moment.
+
+mod recorded;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use potoroo_tuning::apply::{self, Error, Moment, Outcome};
+use potoroo_tuning::doctor::examine;
+use potoroo_tuning::host::Host;
+use potoroo_tuning::plan::Plan;
+use potoroo_tuning::{Cpus, Root};
+use recorded::{HOSTS, Recorded, told};
+
+const STATE: &str = "var/lib/potoroo-tuning/state.json";
+
+/// A host whose settings `apply` changes, and the cores to change them for.
+fn host(test: &str) -> (Recorded, Root, Cpus) {
+    let recorded = Recorded::unpack("bare-metal-default", test);
+    let root = Root::recorded(recorded.path());
+    (recorded, root, "1-3".parse().expect("it is a list"))
+}
+
+fn steps(root: &Root, cores: &Cpus) -> Vec<apply::Step> {
+    let host = Host::read(root, Some(cores));
+    apply::steps(root, &Plan::new(&host, &examine(&host)))
+}
+
+/// All files with what they hold: of a choice the chosen word, because plain files do not choose.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("it is a folder") {
+        let path = entry.expect("it can be read").path();
+        let name = path.display().to_string();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else if !name.contains("/var/lib/potoroo-tuning/") {
+            let text = fs::read_to_string(&path).expect("it is text");
+            let chosen = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+            let held = chosen.map_or(text.trim(), |(chosen, _)| chosen);
+            files.insert(name, held.to_owned());
+        }
+    }
+    files
+}
+
+/// Ends the work at the given moment, counted from 0.
+fn crash_at(moment: usize) -> impl FnMut(Moment<'_>) -> io::Result<()> {
+    let mut count = 0;
+    move |_| {
+        count += 1;
+        if count > moment { Err(io::Error::other("the power failed")) } else { Ok(()) }
+    }
+}
+
+fn calm(_: Moment<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+#[test]
+fn every_kind_of_host_gets_its_plan() {
+    for (host, cores) in [("bare-metal-default", "1-3"), ("cloud-vm", "1"), ("laptop", "2-3")] {
+        let recorded = Recorded::unpack(host, "plan");
+        let output = recorded.run(&format!("plan --cores {cores}"));
+        insta::assert_snapshot!(format!("plan-{host}"), told(&output));
+    }
+    let all = told(&Recorded::unpack("laptop", "all").run("plan"));
+    assert!(all.contains("for the rest: no CPU"), "{all}");
+}
+
+#[test]
+fn apply_changes_and_revert_restores() {
+    let (recorded, root, cores) = host("apply");
+    let before = files(recorded.path());
+    let output = recorded.run("apply --cores 1-3 --yes");
+    insta::assert_snapshot!("apply", told(&output));
+    assert_ne!(files(recorded.path()), before);
+    let left = steps(&root, &cores);
+    assert!(left.iter().all(|step| matches!(step, apply::Step::Stop { .. })), "{left:?}");
+
+    let again = told(&recorded.run("apply --cores 1-3 --yes"));
+    assert!(again.contains("are applied already"), "{again}");
+    insta::assert_snapshot!("revert", told(&recorded.run("revert")));
+    assert!(recorded.path().join(STATE).exists(), "the service is still to be started");
+}
+
+#[test]
+fn revert_restores_after_a_crash_at_any_moment() {
+    for moment in 0.. {
+        let (recorded, root, cores) = host(&format!("crash-{moment}"));
+        recorded.write("/proc/812/comm", "no balancer\n");
+        let before = files(recorded.path());
+        let applied = apply::apply(&root, steps(&root, &cores), &mut crash_at(moment));
+        if applied.is_ok() {
+            assert!(moment > 10, "there were too few moments: {moment}");
+            break;
+        }
+        assert!(matches!(applied, Err(Error::Ended(_))));
+        apply::revert(&root, &mut calm).expect("it can be restored");
+        assert_eq!(files(recorded.path()), before, "moment {moment}");
+        assert!(!recorded.path().join(STATE).exists());
+    }
+}
+
+#[test]
+fn revert_itself_may_crash_at_any_moment() {
+    for moment in 0.. {
+        let (recorded, root, cores) = host(&format!("twice-{moment}"));
+        recorded.write("/proc/812/comm", "no balancer\n");
+        let before = files(recorded.path());
+        apply::apply(&root, steps(&root, &cores), &mut calm).expect("it can be applied");
+        let reverted = apply::revert(&root, &mut crash_at(moment));
+        apply::revert(&root, &mut calm).expect("it can be restored");
+        assert_eq!(files(recorded.path()), before, "moment {moment}");
+        if reverted.is_ok() {
+            assert!(moment > 10, "there were too few moments: {moment}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_record_that_was_half_written_is_not_seen() {
+    let (recorded, root, cores) = host("torn");
+    recorded.write("/var/lib/potoroo-tuning/state.new", "{\"format\":1,\"st");
+    assert_eq!(apply::revert(&root, &mut calm).expect("nothing is recorded"), []);
+    apply::apply(&root, steps(&root, &cores), &mut calm).expect("it can be applied");
+    assert!(recorded.path().join(STATE).exists());
+}
+
+#[test]
+fn a_record_of_somebody_else_is_left_alone() {
+    let (recorded, _, _) = host("foreign");
+    for text in [
+        "",
+        "{\"format\":1,\"boot_id\":\"\",\"st",
+        "[1]",
+        "{\"format\":2,\"boot_id\":\"\",\"steps\":[]}",
+    ] {
+        recorded.write(&format!("/{STATE}"), text);
+        for command in ["revert", "apply --cores 1-3 --yes"] {
+            let output = told(&recorded.run(command));
+            assert!(output.contains("state.json is not understood"), "{output}");
+            assert!(output.ends_with("exit 3\n"), "{output}");
+        }
+        assert_eq!(fs::read_to_string(recorded.path().join(STATE)).expect("it is there"), text);
+    }
+}
+
+#[test]
+fn a_new_start_of_the_kernel_voids_the_record() {
+    let (recorded, root, cores) = host("boot");
+    let boot_id = "/proc/sys/kernel/random/boot_id";
+    recorded.write(boot_id, "first\n");
+    apply::apply(&root, steps(&root, &cores), &mut calm).expect("it can be applied");
+    recorded.write(boot_id, "second\n");
+    recorded.write("/proc/sys/vm/stat_interval", "7\n");
+    let output = told(&recorded.run("revert"));
+    assert!(output.contains("nothing to restore"), "{output}");
+    assert_eq!(root.text("/proc/sys/vm/stat_interval").as_deref(), Ok("7"));
+    assert!(!recorded.path().join(STATE).exists());
+}
+
+#[test]
+fn what_the_kernel_refuses_is_told_and_stays_as_it_is() {
+    let (recorded, root, cores) = host("refused");
+    let gone = "/proc/irq/41/smp_affinity_list";
+    let mut remove = |moment: Moment<'_>| {
+        if let Moment::Recorded = moment {
+            recorded.remove(gone);
+        }
+        Ok(())
+    };
+    let outcomes = apply::apply(&root, steps(&root, &cores), &mut remove).expect("it goes on");
+    let refused = |(_, outcome): &&(apply::Step, Outcome)| outcome.is_refused();
+    let refused: Vec<_> = outcomes.iter().filter(refused).collect();
+    assert!(refused.iter().any(|(step, _)| step.to_string().contains(gone)), "{refused:?}");
+    assert!(!recorded.path().join(gone.trim_start_matches('/')).exists(), "nothing is created");
+}
+
+#[test]
+fn one_at_a_time() {
+    let (recorded, root, cores) = host("busy");
+    recorded.write("/var/lib/potoroo-tuning/lock", "");
+    let lock = File::open(recorded.path().join("var/lib/potoroo-tuning/lock")).expect("it is");
+    lock.lock().expect("nobody else has it");
+    let refused = apply::apply(&root, steps(&root, &cores), &mut calm);
+    assert!(matches!(refused, Err(Error::Busy)));
+    let output = told(&recorded.run("revert"));
+    assert!(output.contains("another potoroo-tuning"), "{output}");
+}
+
+#[test]
+fn nothing_else_changes_anything() {
+    for host in HOSTS {
+        let recorded = Recorded::unpack(host, "unchanged");
+        let before = files(recorded.path());
+        // Standard input of a test is closed or empty: nobody says yes.
+        for command in ["doctor", "doctor --json", "plan", "apply", "revert"] {
+            let _ = recorded.run(command);
+            assert_eq!(files(recorded.path()), before, "{host}: {command}");
+        }
+    }
+}
