@@ -3,6 +3,9 @@
 mod change;
 pub mod console;
 mod doctor;
+mod jitter;
+mod progress;
+mod topology;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +33,10 @@ Exit codes:
 enum Command {
     /// Judge the host: what is, what should be, what it costs, how to change and to undo it.
     Doctor(doctor::Doctor),
+    /// Spin on cores and tell how long, and probably why, they were held up.
+    Jitter(jitter::Jitter),
+    /// Show which CPUs share what, how far they are from each other, and which to choose.
+    Topology(topology::Map),
     /// Print what would tune the host: commands, kernel command line, sysctl, systemd, tuned.
     Plan(change::Print),
     /// Change what needs no restart; the state before is recorded first.
@@ -72,12 +79,16 @@ impl Place {
     }
 
     fn cores(&self) -> Result<Option<&Cpus>> {
-        ensure!(
-            self.cores.as_ref().is_none_or(|cores| !cores.is_empty()),
-            "--cores names no CPU: give a list such as 2-5,8"
-        );
+        some_cores(self.cores.as_ref())?;
         Ok(self.cores.as_ref())
     }
+}
+
+/// An empty list is a mistake, for instance an empty variable of a script.
+fn some_cores(cores: Option<&Cpus>) -> Result<()> {
+    let some = cores.is_none_or(|cores| !cores.is_empty());
+    ensure!(some, "--cores names no CPU: give a list such as 2-5,8");
+    Ok(())
 }
 
 /// How the process ends.
@@ -106,6 +117,8 @@ impl From<Exit> for ExitCode {
 pub fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         Command::Doctor(doctor) => doctor.run(),
+        Command::Jitter(jitter) => jitter.run(),
+        Command::Topology(map) => map.run(),
         Command::Plan(plan) => plan.run(),
         Command::Apply(apply) => apply.run(),
         Command::Revert(revert) => revert.run(),

@@ -36,6 +36,12 @@ pub mod plan;
 
 pub mod apply;
 
+pub mod pin;
+
+pub mod jitter;
+
+pub mod topology;
+
 pub use cpus::Cpus;
 pub use doctor::{doctor, verdict};
 pub use finding::{Finding, Severity};

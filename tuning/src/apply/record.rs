@@ -33,15 +33,15 @@ pub enum Error {
         reason: String,
     },
     /// The record cannot be kept.
-    #[error("{path}: {source}{}", remedy(.source))]
+    #[error("{path}: {error}{}", remedy(.error))]
     Store {
         /// The file or folder.
         path: String,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// Whoever watched ended it.
-    #[error("ended before it was finished: {0}; `potoroo-tuning revert` restores what was changed")]
+    #[error("ended before it was finished; `potoroo-tuning revert` restores what was changed")]
     Ended(#[from] io::Error),
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn lock(root: &Root) -> Result<Self, Error> {
         let folder = root.path(FOLDER);
-        let failed = |source| Error::Store { path: FOLDER.to_owned(), source };
+        let failed = |error| Error::Store { path: FOLDER.to_owned(), error };
         fs::create_dir_all(&folder).map_err(failed)?;
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(folder.join("lock"));
@@ -137,8 +137,8 @@ impl Store {
     }
 }
 
-fn failed(source: io::Error) -> Error {
-    Error::Store { path: format!("{FOLDER}/{NAME}"), source }
+fn failed(error: io::Error) -> Error {
+    Error::Store { path: format!("{FOLDER}/{NAME}"), error }
 }
 
 const FOLDER: &str = "/var/lib/potoroo-tuning";

@@ -1,0 +1,85 @@
+//! Which CPUs to give to an application.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Cpu, Topology};
+use crate::cpus::Cpus;
+
+/// CPUs for an application, and why these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// For `--cores`; empty if the host has none to give away.
+    pub cores: Cpus,
+    /// The reasons, in the order in which they decided.
+    pub reasons: Vec<String>,
+    /// If these are too few: all that could be given, farther from each other.
+    pub more: Cpus,
+}
+
+impl Choice {
+    /// Isolated CPUs: somebody has chosen them. Without any, those that share the largest last
+    /// cache, without the core of CPU 0. One thread of each physical core, and fast cores only.
+    pub fn new(topology: &Topology) -> Self {
+        let isolated: Vec<&Cpu> = topology.cpus.iter().filter(|cpu| cpu.isolated).collect();
+        let chosen = !isolated.is_empty();
+        let (candidates, reason) = match chosen {
+            true => (isolated, "they are isolated"),
+            false => {
+                let spare = topology.cpus.iter().filter(|cpu| cpu.allowed && cpu.core != 0);
+                (spare.collect(), "nothing is isolated, so CPU 0 and its core stay for the rest")
+            }
+        };
+        let mut reasons = vec![reason.to_owned()];
+        let all = decide(&mut reasons, one_per_core(&candidates), candidates, |_| {
+            "one thread of each physical core".to_owned()
+        });
+        let fastest = all.iter().filter_map(|cpu| cpu.capacity).max();
+        let fast = all.iter().copied().filter(|cpu| cpu.capacity == fastest).collect();
+        let all = decide(&mut reasons, fast, all, |_| "the fastest cores of the host".to_owned());
+        let near = if chosen { all.clone() } else { largest_group(&all) };
+        let cores = decide(&mut reasons, near, all.clone(), |group| of_cache(topology, group));
+        let numbers = |cpus: Vec<&Cpu>| cpus.iter().map(|cpu| cpu.cpu).collect();
+        Self { cores: numbers(cores), reasons, more: numbers(all) }
+    }
+}
+
+/// Takes `after`, and notes the reason if it is fewer than `before`.
+fn decide<'a>(
+    reasons: &mut Vec<String>,
+    after: Vec<&'a Cpu>,
+    before: Vec<&'a Cpu>,
+    reason: impl FnOnce(&[&Cpu]) -> String,
+) -> Vec<&'a Cpu> {
+    if after.len() < before.len() {
+        reasons.push(reason(&after));
+    }
+    after
+}
+
+fn one_per_core<'a>(cpus: &[&'a Cpu]) -> Vec<&'a Cpu> {
+    let mut cores: BTreeMap<usize, &Cpu> = BTreeMap::new();
+    for cpu in cpus {
+        cores.entry(cpu.core).or_insert(cpu);
+    }
+    cores.into_values().collect()
+}
+
+/// Those that share a last cache; of equally large groups that of the lowest CPUs.
+fn largest_group<'a>(cpus: &[&'a Cpu]) -> Vec<&'a Cpu> {
+    let mut groups: BTreeMap<usize, Vec<&Cpu>> = BTreeMap::new();
+    for cpu in cpus {
+        groups.entry(cpu.last_cache).or_default().push(cpu);
+    }
+    groups.into_values().min_by_key(|group| Reverse(group.len())).unwrap_or_default()
+}
+
+fn of_cache(topology: &Topology, group: &[&Cpu]) -> String {
+    let node = group.first().map_or(0, |cpu| cpu.node);
+    let cards = topology.nodes.iter().find(|known| known.node == node);
+    let cards = cards.map(|node| node.cards.join(", ")).filter(|cards| !cards.is_empty());
+    let cards = cards.map(|cards| format!(", with {cards}")).unwrap_or_default();
+    format!("all share one last cache, the largest group that does (node {node}{cards})")
+}
