@@ -125,6 +125,8 @@ impl<R: Reactor> Core<R> {
     }
 
     async fn live(mut self) -> Outcome<R::Report> {
+        // From now on it is watched: its first turn may be the one that never ends.
+        self.beat();
         let keeper = glommio::spawn_local(keep_awake());
         let end = loop {
             match caught(|| self.burst()) {
