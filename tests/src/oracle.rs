@@ -100,7 +100,7 @@ pub fn observe(outcome: &Outcome, scripts: &[Script]) -> Result<Results, String>
 /// The replies of one client; the last one may be cut off together with its connection.
 fn observe_replies(client: usize, bytes: &[u8], script: &Script) -> Result<Vec<Shown>, String> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    if whole < bytes.len() && script.cut.is_none() && !breaks(script) {
+    if whole < bytes.len() && script.cut.is_none() && script.deaf_after.is_none() {
         return Err(format!("client {client}: its last reply is cut off"));
     }
     let replies = Shown::parse_all(&bytes[..whole])?;
@@ -108,20 +108,6 @@ fn observe_replies(client: usize, bytes: &[u8], script: &Script) -> Result<Vec<S
         Some(reply) => Err(format!("client {client} got a reply of another: {reply:?}")),
         None => Ok(replies),
     }
-}
-
-/// Whether a script ends with a length that cannot be.
-fn breaks(script: &Script) -> bool {
-    let mut rest = &script.bytes[..script.bytes_sent()];
-    while let Some((length, payload)) = rest.split_first_chunk::<2>() {
-        let length = usize::from(u16::from_be_bytes(*length));
-        if length > crate::items::PAYLOAD_BYTES_MAX {
-            return true;
-        }
-        let Some(behind) = payload.get(length..) else { return false };
-        rest = behind;
-    }
-    false
 }
 
 fn sorted_letters(

@@ -2,19 +2,84 @@
 //!
 //! `POTOROO_SEEDS=N` runs N times as many seeds; `POTOROO_SEED=S` runs that one alone.
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use potoroo_sdk::random::Random;
 
 /// Runs `check` with each seed of a test that by default takes those below `count`.
 ///
-/// A panic inside is followed by the command that repeats it.
+/// A panic inside is followed by the command that repeats it; so is a turn that does not end.
 pub fn each_seed(test: &str, count: u64, mut check: impl FnMut(u64)) {
     for seed in seeds(count) {
         let alarm = Alarm { test, seed };
+        let watch = Watch::start(repeat(test, seed));
         check(seed);
-        drop(alarm);
+        drop((alarm, watch));
     }
+}
+
+/// Runs one turn of a simulated core. One that never ends would hang the test on the one thread
+/// that there is: under [`each_seed`] it ends the process instead, with the seed.
+pub fn in_turn<T>(turn: impl FnOnce() -> T) -> T {
+    step();
+    let done = turn();
+    step();
+    done
+}
+
+fn step() {
+    STEPS.with_borrow(|steps| {
+        if let Some(steps) = steps {
+            steps.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+thread_local! {
+    /// Beginnings and ends of turns on this thread: odd while one runs.
+    static STEPS: RefCell<Option<Arc<AtomicU64>>> = const { RefCell::new(None) };
+}
+
+/// No turn takes so long that ends, even on a busy machine; `POTOROO_TURN_MS` is for the test of
+/// the alarm itself.
+const TURN_MS_MAX: u64 = 60_000;
+
+/// Looks from another thread whether turns end.
+struct Watch {
+    /// Nothing is ever sent; its end is the signal.
+    _alive: Sender<()>,
+}
+
+impl Watch {
+    fn start(repeat: String) -> Self {
+        let steps = Arc::new(AtomicU64::new(0));
+        STEPS.set(Some(steps.clone()));
+        let limit = Duration::from_millis(number("POTOROO_TURN_MS").unwrap_or(TURN_MS_MAX));
+        let (alive, ended) = channel::<()>();
+        std::thread::spawn(move || {
+            let mut seen = 0;
+            while ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                let now = steps.load(Ordering::Relaxed);
+                if now == seen && now % 2 == 1 {
+                    // Not into what is captured of the test, which nobody would print.
+                    let _ = writeln!(std::io::stderr(), "a turn takes over {limit:?}; {repeat}");
+                    std::process::abort();
+                }
+                seen = now;
+            }
+        });
+        Self { _alive: alive }
+    }
+}
+
+fn repeat(test: &str, seed: u64) -> String {
+    format!("repeat with: POTOROO_SEED={seed} cargo test -p potoroo-tests {test}")
 }
 
 fn seeds(count: u64) -> Range<u64> {
@@ -38,8 +103,7 @@ struct Alarm<'a> {
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self { test, seed } = self;
-            eprintln!("repeat with: POTOROO_SEED={seed} cargo test -p potoroo-tests {test}");
+            eprintln!("{}", repeat(self.test, self.seed));
         }
     }
 }

@@ -34,7 +34,7 @@ pub use trace::Trace;
 
 use crate::items::FRAME_BYTES_MAX;
 use crate::oracle::table_text;
-use crate::seeds::{Concern, random};
+use crate::seeds::{Concern, in_turn, random};
 
 /// How an application is deployed in the simulator.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub struct Deployment {
     pub stop_at: Option<u64>,
     /// How often the peer of a sink is replaced while bytes wait, per step: 0 is never.
     pub reconnects: f64,
+    /// Nanoseconds that the replies of a client may hold its core back before it is closed.
+    pub reply_stall_ns: u64,
 }
 
 /// A source of made-up events.
@@ -90,6 +92,7 @@ impl Deployment {
             keep_letters: true,
             stop_at: None,
             reconnects: [0.0, 0.01, 0.1][random.below(3) as usize],
+            reply_stall_ns: u64::MAX,
         }
     }
 
@@ -105,6 +108,7 @@ impl Deployment {
             keep_letters: true,
             stop_at: None,
             reconnects: 0.0,
+            reply_stall_ns: u64::MAX,
         }
     }
 }
@@ -176,6 +180,8 @@ pub struct Outcome {
     pub timer_turns: u64,
     /// Steps taken.
     pub ticks: u64,
+    /// Clients that were closed because they did not take their replies.
+    pub stalled: u64,
 }
 
 /// More steps than any run of the tests can take.
@@ -318,9 +324,9 @@ impl Simulation {
         let mut moved = network.bring(index, &mut seat.core, self.now, trace);
         let brought = moved > 0;
         let due = seat.due.is_some_and(|due| due <= self.now);
-        let work = seat.core.turn(self.now, |to| woken.push(to));
+        let work = in_turn(|| seat.core.turn(self.now, |to| woken.push(to)));
         self.timer_turns += u64::from(timed_out && work > 0 && !brought && !due);
-        moved += network.carry(index, &mut seat.core, letters, trace);
+        moved += network.carry(index, &mut seat.core, self.now, letters, trace);
         seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
         seat.due = seat.core.next_due(self.now);
         if network.take_opened_all(index) {
@@ -395,6 +401,7 @@ impl Simulation {
             .collect();
         let sent = self.network.progress().into_iter().map(|(_, sent, _)| sent).collect();
         let stopped = self.network.stopped();
+        let stalled = self.network.stalled();
         let (sinks, replies) = self.network.take_outputs(&named);
         Outcome {
             sinks,
@@ -407,6 +414,7 @@ impl Simulation {
             trace: self.trace,
             timer_turns: self.timer_turns,
             ticks: self.ticks,
+            stalled,
         }
     }
 }

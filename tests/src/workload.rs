@@ -64,6 +64,7 @@ impl Workload {
             break_length(random, &mut bytes);
         }
         Script {
+            deaf_after: None,
             source: (client % usize::from(self.sources)) as u8,
             bytes,
             cut: cut.map(|cut| cut as usize),

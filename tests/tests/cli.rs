@@ -33,6 +33,8 @@ fn help_prints_every_default() {
         ("lane-bytes", "262144"),
         ("inlet-bytes", "65536"),
         ("outlet-bytes", "262144"),
+        ("reply-stall-ms", "1000"),
+        ("connections-max", "1024"),
         ("partitions", "1024"),
         ("heartbeat-seconds", "5"),
         ("drain-seconds", "10"),
@@ -67,8 +69,8 @@ fn check_prints_plan_guarantees_and_bill_and_runs_nothing() {
         "orders → rejections: at most once in (plain TCP cannot be read again), once per run out",
         "[0, 0, 0], 1024 partitions on [0, 0, 0], idle: adaptive",
         "3072 KiB  lanes: 3 cores × 2 others × 2 levels",
-        "in all, without state",
-        "more for each open connection",
+        "65536 KiB  connections: 1024 at most (--connections-max), 64 KiB each when it is open",
+        "in all at most, without state",
     ] {
         assert!(ended.out.contains(part), "`{part}` is not in:\n{}", ended.out);
     }

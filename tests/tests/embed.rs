@@ -171,6 +171,29 @@ fn stop_delivers_what_was_handed_over() {
     });
 }
 
+/// What was flushed before it was asked to stop is processed: the sender believes it sent.
+#[test]
+fn stop_processes_what_was_flushed() {
+    const TRADES: u64 = 4000;
+    for cores in [&[0][..], &[0, 1]].into_iter().cycle().take(20) {
+        let mut running = start(cores);
+        let mut trades = running.source("trades").expect("a channel");
+        let mut out = running.sink("positions").expect("a channel");
+        for _ in 0..TRADES {
+            trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
+        }
+        trades.flush().expect("it runs");
+        running.stop();
+        let mut last = None;
+        while let Some(bytes) = out.recv() {
+            last = parse(&bytes).last().copied();
+        }
+        assert_eq!(last, Some((1, TRADES)));
+        let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(summary.snapshot.sources[0].events, TRADES);
+    }
+}
+
 #[test]
 fn dropping_stops_and_waits() {
     let mut running = start(&[0, 1]);

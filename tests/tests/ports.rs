@@ -80,13 +80,23 @@ const INLET_BYTES: usize = 2000;
 
 /// The cores of `describe`: the first owns all state, the last all sinks.
 fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> Vec<Seat> {
+    cores_with(LANE_BYTES, count, outlet_bytes, describe)
+}
+
+/// The same, with lanes of so many bytes.
+fn cores_with(
+    lane_bytes: usize,
+    count: usize,
+    outlet_bytes: usize,
+    describe: impl Fn(&Application),
+) -> Vec<Seat> {
     let plan = || {
         let app = Application::new("ports");
         describe(&app);
         app.plan().expect("it is sound")
     };
     let first = plan();
-    let lanes = mesh(count, first.levels() + 1, LANE_BYTES).into_iter().enumerate();
+    let lanes = mesh(count, first.levels() + 1, lane_bytes).into_iter().enumerate();
     let seat = |(core, lanes)| {
         let tally = Arc::new(Tally::new(&first));
         let config = CoreConfig {
@@ -96,7 +106,7 @@ fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> 
             sink_owners: vec![count - 1; first.sinks.len()],
             inlet_bytes: INLET_BYTES,
             outlet_bytes,
-            local_bytes: LANE_BYTES,
+            local_bytes: lane_bytes,
             keep_letters: true,
             tally: tally.clone(),
         };
@@ -167,6 +177,23 @@ fn a_core_is_not_quiet_when_others_see_its_frames() {
     assert_eq!(woken, 1);
 }
 
+/// A turn is bounded, however much one input becomes.
+#[test]
+fn a_turn_ends_however_many_frames_a_core_sends_itself() {
+    let mut seats = cores_with(1 << 20, 1, 1 << 20, |app| {
+        app.source("in", Texts)
+            .key_by(|line| line.text.len() as u64)
+            .flat_map(|_, out| (0..5000_u64).for_each(|number| out.emit(number)))
+            .key_by(|number| number)
+            .map(|number| Line { text: number.to_string() })
+            .sink("out", Texts);
+    });
+    seats[0].open(b"a\n");
+    let turns: Vec<usize> = std::iter::repeat_with(|| seats[0].turn()).take(8).collect();
+    assert!(turns.iter().all(|work| *work < 2000), "{turns:?}");
+    assert_eq!(seats[0].output().iter().filter(|byte| **byte == b'\n').count(), 5000);
+}
+
 /// While the outputs of one event wait, no other event begins: of no source.
 #[test]
 fn generators_wait_for_each_others_outputs() {
@@ -181,6 +208,25 @@ fn generators_wait_for_each_others_outputs() {
     }
     seats[0].turn();
     assert_eq!(seats[0].output(), b"0\n");
+}
+
+/// Places of connections are used again, and at once.
+#[test]
+fn a_place_is_free_when_inlet_and_replies_are_gone() {
+    let mut seats = cores(1, 1000, |app| {
+        app.source("in", Texts).reply(Texts);
+    });
+    let core = &mut seats[0].core;
+    let ids: Vec<_> = (0..3).map(|_| core.open_inlet(SourceId(0), false)).collect();
+    core.retire_inlet(ids[1]);
+    assert_eq!(core.open_inlet(SourceId(0), false).inlet(), 3, "replies may still come");
+    core.close_reply(1);
+    core.close_reply(1);
+    assert_eq!(core.open_inlet(SourceId(0), false).inlet(), 1);
+    core.close_reply(2);
+    assert_eq!(core.open_inlet(SourceId(0), false).inlet(), 4, "it is still read");
+    core.retire_inlet(ids[2]);
+    assert_eq!(core.open_inlet(SourceId(0), false).inlet(), 2);
 }
 
 /// How long an output may be depends on no number of cores: not on whether it takes a lane.

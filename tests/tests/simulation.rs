@@ -5,7 +5,7 @@ use potoroo::flow::Counts;
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Slim, Trial};
 use potoroo_tests::oracle::{Results, judge, observe};
-use potoroo_tests::seeds::each_seed;
+use potoroo_tests::seeds::{each_seed, in_turn};
 use potoroo_tests::simulator::{Deployment, Generator, Outcome, Simulation};
 use potoroo_tests::topology::{Kind, Topology};
 use potoroo_tests::trial::{expect, simulate};
@@ -119,6 +119,47 @@ fn a_frame_longer_than_the_buffer_breaks_its_connection_only() {
         let expected = Results { refused, ..expect(&topology, &others) };
         assert_eq!(judge(&expected, &seen, &topology.sinks()), Ok(()));
     });
+}
+
+/// A client that takes no more replies holds everything back, for a while: then it is closed, what
+/// is lost is counted, and all others get everything.
+#[test]
+fn a_client_that_takes_no_replies_is_closed() {
+    let mut stalled = 0;
+    each_seed("a_client_that_takes_no_replies_is_closed", 100, |seed| {
+        let workload = Workload { clients: 4, ..Workload::plain(1, 80) };
+        let deployment = Deployment {
+            reply_stall_ns: 1_000_000,
+            ..Deployment::tiny(1 + seed as usize % 3, seed)
+        };
+        let mut scripts = workload.scripts(seed);
+        scripts[1].deaf_after = Some(seed as usize * 7 % 300);
+        stalled += simulate(&topology(seed), &deployment, &scripts).stalled;
+    });
+    assert!(stalled > 0 || std::env::var_os("POTOROO_SEED").is_some(), "somebody is closed");
+}
+
+/// Names the process that hangs for the test below.
+const HANGS: &str = "POTOROO_TEST_HANGS";
+
+/// The simulator cannot end a turn that does not end, but it says which one it was.
+#[test]
+fn a_turn_that_never_ends_is_told_with_its_seed() {
+    const NAME: &str = "a_turn_that_never_ends_is_told_with_its_seed";
+    if std::env::var_os(HANGS).is_some() {
+        each_seed(NAME, 1, |_| {
+            in_turn(|| {
+                loop {
+                    std::hint::spin_loop();
+                }
+            })
+        });
+    }
+    let mut hanging = std::process::Command::new(std::env::current_exe().expect("a path"));
+    hanging.args([NAME, "--exact"]).env(HANGS, "1").env("POTOROO_SEED", "7");
+    let ended = hanging.env("POTOROO_TURN_MS", "20").output().expect("it starts");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && told.contains("POTOROO_SEED=7 cargo"), "{told}");
 }
 
 #[state]

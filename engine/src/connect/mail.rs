@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use potoroo_runtime::{Connection, Waker};
 use potoroo_sdk::host::{SinkId, SourceId};
 
+use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
 use crate::flow::{Ending, Letter};
 
@@ -18,6 +19,8 @@ pub enum Command {
         source: SourceId,
         /// The connection.
         connection: Connection,
+        /// Its place among all connections.
+        permit: Permit,
     },
     /// Bytes for a source come through a pipe.
     Pipe {
@@ -76,7 +79,16 @@ pub enum Notice {
     },
     /// Input that could not be used.
     Letters(Vec<Letter>),
-    /// A source was stopped before everything was read that the embedding program handed over.
+    /// A connection was closed because it did not take its replies for too long.
+    Stalled {
+        /// The source.
+        source: SourceId,
+        /// Who was connected.
+        peer: String,
+        /// Replies that waited for it.
+        replies: u64,
+    },
+    /// A core was ended before everything was read that the embedding program handed over.
     Unread {
         /// The source.
         source: SourceId,

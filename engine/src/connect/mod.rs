@@ -6,5 +6,6 @@ pub mod address;
 pub mod driver;
 pub mod files;
 pub mod mail;
+pub mod permits;
 pub mod pipe;
 pub mod tcp;

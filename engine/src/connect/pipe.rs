@@ -8,6 +8,8 @@
 //!           ◄─ empty ──
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Buffers of one pipe: while one is written and one is read, two more cover a hiccup.
@@ -16,11 +18,15 @@ const BUFFERS: usize = 4;
 /// Bytes of one buffer: large enough that a system call per buffer costs little per event.
 pub const BUFFER_BYTES: usize = 64 * 1024;
 
+/// Bytes of a pipe.
+pub const PIPE_BYTES: usize = BUFFERS * BUFFER_BYTES;
+
 /// The end that fills buffers.
 #[derive(Debug)]
 pub struct PipeIn {
     full: SyncSender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
+    closing: Arc<Closing>,
 }
 
 /// The end that empties buffers.
@@ -28,6 +34,17 @@ pub struct PipeIn {
 pub struct PipeOut {
     full: Receiver<Vec<u8>>,
     empty: SyncSender<Vec<u8>>,
+    closing: Arc<Closing>,
+    received: u64,
+}
+
+/// How the end that empties a pipe closes it without losing what the other end believes sent: a
+/// sender counts itself in before it looks whether the pipe is closed, and who closes it looks at
+/// that count afterwards. All of it in one order, so one of the two always sees the other.
+#[derive(Debug, Default)]
+struct Closing {
+    closed: AtomicBool,
+    sent: AtomicU64,
 }
 
 /// What [`PipeOut::try_recv`] found.
@@ -49,8 +66,9 @@ pub fn pipe() -> (PipeIn, PipeOut) {
         let buffer = Vec::with_capacity(BUFFER_BYTES);
         empty_in.try_send(buffer).expect("the channel holds all buffers");
     }
-    let pipe_in = PipeIn { full: full_in, empty: empty_out };
-    (pipe_in, PipeOut { full: full_out, empty: empty_in })
+    let closing = Arc::new(Closing::default());
+    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: closing.clone() };
+    (pipe_in, PipeOut { full: full_out, empty: empty_in, closing, received: 0 })
 }
 
 impl PipeIn {
@@ -77,8 +95,13 @@ impl PipeIn {
     /// Sends a buffer that came from this pipe. Never waits: there are as many places as buffers.
     ///
     /// # Errors
-    /// The other end is gone.
+    /// The other end is gone, or has closed the pipe; the buffer is not received then.
     pub fn send(&mut self, buffer: Vec<u8>) -> Result<(), Gone> {
+        self.closing.sent.fetch_add(1, Ordering::SeqCst);
+        if self.closing.closed.load(Ordering::SeqCst) {
+            self.closing.sent.fetch_sub(1, Ordering::SeqCst);
+            return Err(Gone);
+        }
         self.full.send(buffer).map_err(|_| Gone)
     }
 }
@@ -87,10 +110,26 @@ impl PipeOut {
     /// A full buffer, if there is one now.
     pub fn try_recv(&mut self) -> Received {
         match self.full.try_recv() {
-            Ok(buffer) => Received::Buffer(buffer),
+            Ok(buffer) => {
+                self.received += 1;
+                Received::Buffer(buffer)
+            }
+            Err(TryRecvError::Empty) if self.is_drained() => Received::Ended,
             Err(TryRecvError::Empty) => Received::Nothing,
             Err(TryRecvError::Disconnected) => Received::Ended,
         }
+    }
+
+    /// Takes nothing more: whatever was sent before is still received, and then the pipe ends.
+    pub fn close(&mut self) {
+        self.closing.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is closed, and everything was received that was sent before.
+    fn is_drained(&self) -> bool {
+        // Relaxed is enough to see our own store; the count is read in the order of `send`.
+        self.closing.closed.load(Ordering::Relaxed)
+            && self.closing.sent.load(Ordering::SeqCst) == self.received
     }
 
     /// Waits for a full buffer; `None` when the other end is gone.
@@ -109,3 +148,55 @@ impl PipeOut {
 /// The other end of a pipe is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
+
+#[cfg(test)]
+mod tests {
+    use super::{PipeIn, Received, pipe};
+
+    fn send(pipe_in: &mut PipeIn, byte: u8) -> bool {
+        let Ok(mut buffer) = pipe_in.buffer() else { return false };
+        buffer.push(byte);
+        pipe_in.send(buffer).is_ok()
+    }
+
+    #[test]
+    fn a_closed_pipe_gives_what_was_sent_before_and_ends() {
+        let (mut pipe_in, mut pipe_out) = pipe();
+        assert!(send(&mut pipe_in, 1));
+        assert!(send(&mut pipe_in, 2));
+        pipe_out.close();
+        assert!(!send(&mut pipe_in, 3), "the sender hears of it");
+        for byte in [1, 2] {
+            let Received::Buffer(buffer) = pipe_out.try_recv() else { panic!("{byte} was sent") };
+            assert_eq!(buffer, [byte]);
+        }
+        assert!(matches!(pipe_out.try_recv(), Received::Ended));
+    }
+
+    /// Whatever the moment: what the sender believes sent is received.
+    #[test]
+    fn closing_while_something_is_sent_loses_nothing() {
+        for round in 0..200 {
+            let (mut pipe_in, mut pipe_out) = pipe();
+            let sender = std::thread::spawn(move || {
+                (0..u64::MAX).take_while(|_| send(&mut pipe_in, 0)).count()
+            });
+            let mut received = 0;
+            loop {
+                match pipe_out.try_recv() {
+                    Received::Buffer(buffer) => {
+                        received += 1;
+                        pipe_out.give_back(buffer);
+                    }
+                    Received::Nothing => std::hint::spin_loop(),
+                    Received::Ended => break,
+                }
+                if received >= round {
+                    pipe_out.close();
+                }
+            }
+            drop(pipe_out);
+            assert_eq!(sender.join().expect("it ends"), received, "round {round}");
+        }
+    }
+}

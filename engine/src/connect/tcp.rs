@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::address::HostPort;
 use super::mail::{Command, Mailbox, SinkEnd};
+use super::permits::Permits;
 
 /// How long a thread here waits before it looks whether it should stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
@@ -27,44 +28,79 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const REMEDY: &str = "raise the limit of open files (`ulimit -n`) if it is reached; connections \
                       wait until others are closed";
 
+/// How long it waits for a free place or descriptor: connections pile up in the kernel meanwhile.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often it is said that nobody is accepted.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
+
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A source that listens, and who serves its connections.
+pub struct Acceptor {
+    /// Where it listens.
+    pub listener: Listener,
+    /// The source and its name.
+    pub source: (SourceId, String),
+    /// The cores, which get connections in turn.
+    pub cores: Vec<Mailbox>,
+    /// Connections after which it ends.
+    pub connections_max: Option<u64>,
+    /// Places for connections.
+    pub permits: Permits,
+    /// When to end.
+    pub stop: Arc<AtomicBool>,
+}
 
 /// Accepts connections of one source and spreads them over the cores in turn, until told to stop
 /// or until `connections_max` were accepted.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn accept(
-    listener: Listener,
-    source: SourceId,
-    name: String,
-    cores: Vec<Mailbox>,
-    connections_max: Option<u64>,
-    stop: Arc<AtomicBool>,
-) -> io::Result<JoinHandle<()>> {
-    let run = move || {
+pub fn accept(acceptor: Acceptor) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("potoroo-accept".into()).spawn(move || acceptor.run())
+}
+
+impl Acceptor {
+    fn run(self) {
         let mut accepted = 0;
-        // Said once until somebody is accepted again: it is tried twenty times a second.
-        let mut told = None;
-        while !stop.load(Ordering::Relaxed) && Some(accepted) != connections_max {
-            match listener.accept() {
-                Ok(Some(connection)) => {
-                    let core = &cores[accepted as usize % cores.len()];
-                    core.send(Command::Connection { source, connection });
-                    accepted += 1;
-                }
-                Ok(None) => wait(&listener, PollFlags::IN, STOP_CHECK),
-                Err(error) => {
-                    if told.replace(accepted) != Some(accepted) {
-                        tracing::error!("source `{name}` cannot accept: {error}; {REMEDY}");
+        let mut told: Option<Instant> = None;
+        while !self.stop.load(Ordering::Relaxed) && Some(accepted) != self.connections_max {
+            match self.try_accept(accepted) {
+                Ok(true) => accepted += 1,
+                Ok(false) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
+                Err(reason) => {
+                    if told.is_none_or(|told| told.elapsed() > TELL_PAUSE) {
+                        tracing::error!("source `{}` cannot accept: {reason}", self.source.1);
+                        told = Some(Instant::now());
                     }
-                    std::thread::sleep(STOP_CHECK);
+                    std::thread::sleep(FULL_PAUSE);
                 }
             }
         }
-    };
-    Builder::new().name("potoroo-accept".into()).spawn(run)
+    }
+
+    /// Accepts one connection, if one waits. Without a free place it goes on waiting, in the
+    /// kernel.
+    fn try_accept(&self, accepted: u64) -> Result<bool, String> {
+        let Some(permit) = self.permits.try_take() else {
+            let max = self.permits.max();
+            return Err(format!(
+                "{max} connections are open, which is the limit (--connections-max); others wait \
+                 until some are closed"
+            ));
+        };
+        match self.listener.accept() {
+            Ok(Some(connection)) => {
+                let core = &self.cores[accepted as usize % self.cores.len()];
+                core.send(Command::Connection { source: self.source.0, connection, permit });
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(format!("{error}; {REMEDY}")),
+        }
+    }
 }
 
 /// Keeps one sink connected: connects, hands the connection to the core that owns the sink, and

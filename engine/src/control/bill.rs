@@ -1,4 +1,4 @@
-//! The memory bill: what an application takes at start, line by line, before it takes it.
+//! The memory bill: what an application takes, line by line, before it takes it.
 
 use std::fmt;
 
@@ -6,8 +6,12 @@ use potoroo_runtime::mesh_bytes;
 use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
+use crate::connect::address::{SinkAddress, SourceAddress};
+use crate::connect::pipe::PIPE_BYTES;
+use crate::flow::Outlet;
 
-/// What the engine allocates at start, by user. State comes on top: it grows with its keys.
+/// What the engine takes at most, by user: at start, but for connections. State comes on top: it
+/// grows with its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     lines: Vec<(String, usize)>,
@@ -19,6 +23,13 @@ impl Bill {
         let cores = config.cores.len();
         let levels = plan.levels();
         let sinks = plan.sinks.iter().filter(|sink| sink.name.is_some()).count();
+        let is_pipe =
+            |sink: &&SinkAddress| !matches!(sink, SinkAddress::Null | SinkAddress::Tcp { .. });
+        let from_pipe = |source: &&SourceAddress| {
+            matches!(source, SourceAddress::File { .. } | SourceAddress::Channel)
+        };
+        let pipes = config.sinks.values().filter(is_pipe).count()
+            + config.sources.values().filter(from_pipe).count();
         let latency = size_of::<potoroo_runtime::LatencyArray>() + LATENCY_ARRAY_BYTES;
         let lines = vec![
             (
@@ -29,13 +40,29 @@ impl Bill {
                 format!("in place: {cores} cores × {levels} levels"),
                 cores * levels * config.lane_bytes,
             ),
-            (format!("sinks: {sinks} outlets, twice their limit"), 2 * sinks * config.outlet_bytes),
+            (
+                format!("sinks: {sinks} outlets, twice their limit, and notes of their events"),
+                sinks * Outlet::memory_bytes(config.outlet_bytes),
+            ),
+            (
+                format!("files and channels: {pipes} pipes"),
+                pipes * (PIPE_BYTES + config.inlet_bytes),
+            ),
             (
                 format!("latencies: {cores} cores × {} paths", plan.paths.len()),
                 cores * plan.paths.len() * latency,
             ),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
+        let mut lines = lines;
+        if config.sources.values().any(|address| matches!(address, SourceAddress::Tcp { .. })) {
+            let (most, each) = (config.connections_max, Self::connection_bytes(plan, config));
+            let what = format!(
+                "connections: {most} at most (--connections-max), {} KiB each when it is open",
+                each.div_ceil(1024)
+            );
+            lines.push((what, most * each));
+        }
         Self { lines }
     }
 
@@ -44,10 +71,11 @@ impl Bill {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// What each connection of a source adds while it is open.
-    pub fn connection_bytes(plan: &Plan, config: &Config) -> usize {
+    /// What a connection of a source takes while it is open.
+    fn connection_bytes(plan: &Plan, config: &Config) -> usize {
         let replies = plan.sinks.iter().any(|sink| sink.name.is_none());
-        config.inlet_bytes + if replies { 2 * config.outlet_bytes } else { 0 }
+        let outlet = if replies { Outlet::memory_bytes(config.outlet_bytes) } else { 0 };
+        config.inlet_bytes + outlet
     }
 }
 
@@ -62,7 +90,7 @@ impl fmt::Display for Bill {
         for (what, bytes) in &self.lines {
             writeln!(f, "  {:>12} KiB  {what}", bytes.div_ceil(1024))?;
         }
-        write!(f, "  {:>12} KiB  in all, without state", self.bytes().div_ceil(1024))
+        write!(f, "  {:>12} KiB  in all at most, without state", self.bytes().div_ceil(1024))
     }
 }
 

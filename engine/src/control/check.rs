@@ -44,12 +44,7 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
         config.state_cores.as_ref().unwrap_or(&config.cores),
         idle_name(config.idle),
     );
-    let connection = Bill::connection_bytes(plan, config).div_ceil(1024);
-    let _ = writeln!(
-        text,
-        "\nmemory at start\n{}\n  {connection:>12} KiB  more for each open connection",
-        Bill::new(plan, config)
-    );
+    let _ = writeln!(text, "\nmemory\n{}", Bill::new(plan, config));
     text
 }
 

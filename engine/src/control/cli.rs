@@ -95,6 +95,16 @@ pub struct Arguments {
     outlet_bytes: Option<usize>,
 
     #[arg(long, value_name = "N",
+        help = format!("Milliseconds that a connection may keep its send buffer full before it is \
+            closed and its replies are lost [default: {}]", config::REPLY_STALL_MS_DEFAULT))]
+    reply_stall_ms: Option<u64>,
+
+    #[arg(long, value_name = "N",
+        help = format!("Connections of all sources that may be open at once; others wait \
+            [default: {}]", config::CONNECTIONS_MAX_DEFAULT))]
+    connections_max: Option<usize>,
+
+    #[arg(long, value_name = "N",
         help = format!("Partitions of the keys, fixed for the application's life [default: {}]",
             config::PARTITIONS_DEFAULT))]
     partitions: Option<usize>,
@@ -148,6 +158,8 @@ impl Arguments {
         set(&mut config.lane_bytes, self.lane_bytes);
         set(&mut config.inlet_bytes, self.inlet_bytes);
         set(&mut config.outlet_bytes, self.outlet_bytes);
+        set(&mut config.reply_stall_ms, self.reply_stall_ms);
+        set(&mut config.connections_max, self.connections_max);
         set(&mut config.partitions, self.partitions);
         set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
         set(&mut config.drain_seconds, self.drain_seconds);

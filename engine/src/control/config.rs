@@ -48,6 +48,17 @@ pub const BUFFER_BYTES_MAX: usize = 1 << 30;
 pub const OUTLET_BYTES_DEFAULT: usize = 256 * 1024;
 /// Fewest bytes of a send buffer.
 pub const OUTLET_BYTES_MIN: usize = 4096;
+/// Milliseconds that a connection may leave its replies unread while they fill its send buffer: no
+/// core goes on before there is room, and through the lanes none does. Longer than a segment that
+/// is sent twice or a collection of garbage, shorter than an operator's patience.
+pub const REPLY_STALL_MS_DEFAULT: u64 = 1000;
+/// Most milliseconds of it: an hour, for those who would rather stand still than lose replies.
+pub const REPLY_STALL_MS_MAX: u64 = 3_600_000;
+/// Connections of all sources together: far more than an application of this kind has, and with
+/// the default buffers less than a gibibyte.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 1024;
+/// Most connections: their numbers have 16 bits on each core, and files and channels have some.
+pub const CONNECTIONS_MAX_MAX: usize = 65_000;
 /// Partitions of the keys: enough to spread evenly over hundreds of cores.
 pub const PARTITIONS_DEFAULT: usize = 1024;
 /// Most partitions: their numbers have 16 bits.
@@ -107,6 +118,13 @@ pub struct Config {
     /// Bytes of the send buffer of each sink and connection, [`OUTLET_BYTES_MIN`] to
     /// [`BUFFER_BYTES_MAX`]. Default: [`OUTLET_BYTES_DEFAULT`].
     pub outlet_bytes: usize,
+    /// Milliseconds, 1 to [`REPLY_STALL_MS_MAX`], that a connection may keep its send buffer full
+    /// without taking half of it; then it is closed, and its replies are lost and counted.
+    /// Default: [`REPLY_STALL_MS_DEFAULT`].
+    pub reply_stall_ms: u64,
+    /// Connections of all sources that may be open at once, 1 to [`CONNECTIONS_MAX_MAX`]; others
+    /// wait. Default: [`CONNECTIONS_MAX_DEFAULT`].
+    pub connections_max: usize,
     /// Partitions of the keys, 1 to [`PARTITIONS_MAX`]; fixed for the application's life.
     /// Default: [`PARTITIONS_DEFAULT`].
     pub partitions: usize,
@@ -138,6 +156,8 @@ impl Default for Config {
             lane_bytes: LANE_BYTES_DEFAULT,
             inlet_bytes: INLET_BYTES_DEFAULT,
             outlet_bytes: OUTLET_BYTES_DEFAULT,
+            reply_stall_ms: REPLY_STALL_MS_DEFAULT,
+            connections_max: CONNECTIONS_MAX_DEFAULT,
             partitions: PARTITIONS_DEFAULT,
             heartbeat_seconds: HEARTBEAT_SECONDS_DEFAULT,
             drain_seconds: DRAIN_SECONDS_DEFAULT,

@@ -47,9 +47,9 @@ pub enum Error {
     },
     /// The engine would take more memory than there is.
     #[error(
-        "the engine would take {needed_mib} MiB at start, and the host has {available_mib} MiB \
-         left:\n{bill}\nuse fewer cores (--cores), smaller lanes (--lane-bytes) or smaller \
-         buffers (--outlet-bytes)"
+        "the engine would take up to {needed_mib} MiB, and the host has {available_mib} MiB \
+         left:\n{bill}\nuse fewer cores (--cores), smaller lanes (--lane-bytes), smaller buffers \
+         (--outlet-bytes, --inlet-bytes) or fewer connections (--connections-max)"
     )]
     Memory {
         /// What it would take.

@@ -88,7 +88,8 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         }
         None => None,
     };
-    let threads = connect(plan, edges, &mailboxes, &sink_owners)?;
+    let threads = Threads::new(plan, config.connections_max);
+    let threads = connect(threads, edges, &mailboxes, &sink_owners)?;
     let supervisor =
         Supervisor::new(config, watch.clone(), host, mailboxes, notices, letters_waiting, threads);
     Ok(Launched { supervisor, channels, watch, listening, admin })
@@ -216,19 +217,19 @@ impl Build {
         flow.set_open_sources(true);
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
-        let driver = Driver::new(mail, self.notices.clone(), letters, sinks, hot);
+        let stall_ns = config.reply_stall_ms * 1_000_000;
+        let driver = Driver::new(mail, self.notices.clone(), letters, sinks, hot, stall_ns);
         CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
     }
 }
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
 fn connect(
-    plan: &Plan,
+    mut threads: Threads,
     edges: Edges,
     mailboxes: &[Mailbox],
     sink_owners: &[usize],
 ) -> Result<Threads, Error> {
-    let mut threads = Threads::new(plan);
     for (index, edge) in edges.sinks.into_iter().enumerate() {
         let Some(edge) = edge else { continue };
         let core = &mailboxes[sink_owners[index]];

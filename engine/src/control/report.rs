@@ -67,6 +67,8 @@ pub struct SourceSummary {
     /// Events of a generator that were due before it was stopped, and not made: they are in no
     /// latency. 0 while it runs.
     pub overdue: u64,
+    /// Connections closed because they did not take their replies (--reply-stall-ms).
+    pub stalled: u64,
 }
 
 /// What left through one sink or reply.
@@ -178,7 +180,7 @@ impl Summary {
     /// {"application":"", "host":"", "seconds":0.0, "cores":0, "idle":"", "stop":"",
     ///  "events":0, "events_per_second":0.0,
     ///  "sources":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "refused":0,
-    ///              "overdue":0}],
+    ///              "overdue":0, "stalled":0}],
     ///  "sinks":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "waits":0}],
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
@@ -226,6 +228,7 @@ pub(super) fn example() -> Snapshot {
         bytes,
         refused,
         overdue,
+        stalled: 0,
     };
     let path = |end: &str, label: &str, latency: Histogram<u64>| PathSummary {
         source: "orders".to_string(),

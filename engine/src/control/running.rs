@@ -161,8 +161,8 @@ impl Running {
         self.watch.status()
     }
 
-    /// Asks the application to stop: its sources end, what is in flight is delivered. Events that
-    /// wait in a channel source are not read any more; how much that was is logged.
+    /// Asks the application to stop: its sources end, what is in flight is delivered. That
+    /// includes all that a channel source has flushed before, within the time to drain.
     pub fn stop(&self) {
         self.request.asked.store(true, Ordering::Relaxed);
     }

@@ -135,10 +135,21 @@ impl Supervisor {
     fn obey(&mut self, notice: Notice) {
         match notice {
             Notice::Unread { source, bytes } => tracing::warn!(
-                "source `{}` was stopped with {bytes} bytes of events handed over and not read: \
-                 they had no effect; let the source end before stopping to have all processed",
+                "source `{}`: {bytes} bytes of events that were handed over were not read in time \
+                 (--drain-seconds): they had no effect",
                 self.threads.source_name(source)
             ),
+            Notice::Stalled { source, peer, replies } => {
+                if let Some(left_out) = self.admit_line() {
+                    tracing::warn!(
+                        "source `{}` closed {peer}: it kept its send buffer full for {} ms \
+                         (--reply-stall-ms) and held back everything; {replies} replies that \
+                         waited for it are lost, with those under way{left_out}",
+                        self.threads.source_name(source),
+                        self.config.reply_stall_ms,
+                    );
+                }
+            }
             Notice::SinkLost { sink, reason } => {
                 if !self.threads.sink_lost(sink, reason) && self.phase != Phase::Abandoned {
                     self.stop = Stop::SinkFailed;

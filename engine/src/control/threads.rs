@@ -14,7 +14,9 @@ use potoroo_sdk::plan::Plan;
 use super::edges::SinkEdge;
 use super::error::Error;
 use crate::connect::mail::{Command, Mailbox, SinkEnd};
+use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
+use crate::connect::tcp::Acceptor;
 use crate::connect::{files, tcp};
 use crate::flow::Letter;
 
@@ -33,10 +35,12 @@ pub(super) struct Threads {
     /// Connections after which a source ends: `None` for those that never end.
     pub(super) connections_left: Vec<Option<u64>>,
     letters: Option<Box<dyn Write + Send>>,
+    /// Places for connections.
+    permits: Permits,
 }
 
 impl Threads {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, connections_max: usize) -> Self {
         Self {
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
@@ -48,6 +52,7 @@ impl Threads {
             lost: plan.sinks.iter().map(|_| None).collect(),
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
+            permits: Permits::new(connections_max),
         }
     }
 
@@ -122,10 +127,15 @@ impl Threads {
         cores: &[Mailbox],
     ) -> Result<(), Error> {
         self.connections_left[source.0 as usize] = connections;
-        let name = self.source_name(source).to_string();
-        let stop = self.stop_accepting.clone();
-        let acceptor = tcp::accept(listener, source, name, cores.to_vec(), connections, stop);
-        self.waiting.push(acceptor.map_err(thread("a source's acceptor"))?);
+        let acceptor = Acceptor {
+            listener,
+            source: (source, self.source_name(source).to_string()),
+            cores: cores.to_vec(),
+            connections_max: connections,
+            permits: self.permits.clone(),
+            stop: self.stop_accepting.clone(),
+        };
+        self.waiting.push(tcp::accept(acceptor).map_err(thread("a source's acceptor"))?);
         Ok(())
     }
 

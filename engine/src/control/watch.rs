@@ -81,6 +81,7 @@ impl Watch {
             bytes: sum(&|counts| counts.sources[index].bytes),
             refused: sum(&|counts| counts.sources[index].refused),
             overdue: sum(&|counts| counts.sources[index].overdue),
+            stalled: self.tallies.iter().map(|tally| tally.stalled(index)).sum(),
         };
         let sink = |(index, name): (usize, &String)| SinkSummary {
             name: name.clone(),

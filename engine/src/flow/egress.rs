@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use potoroo_runtime::Nanos;
+
 /// Bytes on their way out, in order.
 #[derive(Debug)]
 pub struct Outlet {
@@ -22,6 +24,20 @@ pub struct Outlet {
     samples: VecDeque<Sample>,
     /// Epochs, each with the count of added bytes behind which what follows is another's.
     marks: VecDeque<(u64, u32)>,
+    /// With so many events waiting the outlet counts as full, too: tiny ones take more room here
+    /// than their bytes.
+    samples_max: usize,
+    hold: Hold,
+}
+
+/// How long an outlet has been full since its receiver last took a good part of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hold {
+    ns: u64,
+    /// When it was last looked at, if it was full then.
+    seen: Option<Nanos>,
+    /// What was out when it began.
+    out: u64,
 }
 
 /// An event whose latency ends when its bytes are out.
@@ -38,13 +54,15 @@ impl Outlet {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(2 * bytes_max),
+            samples: VecDeque::with_capacity(samples_max(bytes_max) + 1),
+            samples_max: samples_max(bytes_max),
             start: 0,
             bytes_max,
             added: 0,
             out: 0,
             taken: 0,
-            samples: VecDeque::with_capacity(1024),
             marks: VecDeque::new(),
+            hold: Hold::default(),
         }
     }
 
@@ -76,6 +94,12 @@ impl Outlet {
         self.start == self.bytes.len() && self.marks.is_empty()
     }
 
+    /// Bytes of memory that an outlet takes which is full above `bytes_max` bytes: twice those,
+    /// since it is full only behind the last event that it took, and a note for each event.
+    pub fn memory_bytes(bytes_max: usize) -> usize {
+        2 * bytes_max + samples_max(bytes_max) * size_of::<Sample>()
+    }
+
     /// Adds one event's bytes. Never refuses: who adds looks at [`full`](Self::full) before the
     /// next event.
     #[inline]
@@ -92,7 +116,26 @@ impl Outlet {
     /// Whether nothing should be added now.
     #[inline]
     pub fn full(&self) -> bool {
-        self.bytes.len() - self.start >= self.bytes_max
+        self.bytes.len() - self.start >= self.bytes_max || self.samples.len() >= self.samples_max
+    }
+
+    /// Looks at `now`, behind each attempt to write: for how many nanoseconds it has been full in
+    /// all since its receiver took half of its limit, or everything. With `last` it counts as full
+    /// while anything waits: nothing will be added, and it is only waited for.
+    ///
+    /// A receiver that takes a few bytes now and then counts as one that takes none, and one that
+    /// is slow but steady is never counted.
+    pub fn held_ns(&mut self, now: Nanos, last: bool) -> u64 {
+        let waiting = !self.waiting().is_empty();
+        let half = self.bytes_max.div_ceil(2) as u64;
+        if !waiting || self.out.saturating_sub(self.hold.out) >= half {
+            self.hold = Hold { out: self.out, ..Hold::default() };
+        }
+        if let Some(seen) = self.hold.seen {
+            self.hold.ns += now.0.saturating_sub(seen.0);
+        }
+        self.hold.seen = (waiting && (last || self.full())).then_some(now);
+        self.hold.ns
     }
 
     /// The bytes that wait, up to the next mark.
@@ -164,9 +207,20 @@ impl Outlet {
     }
 }
 
+/// As many events as fit the limit by the size of their notes.
+const fn samples_max(bytes_max: usize) -> usize {
+    let fitting = bytes_max / size_of::<Sample>();
+    if fitting > SAMPLES_MIN { fitting } else { SAMPLES_MIN }
+}
+
+/// The events of one turn find room in the smallest outlet.
+const SAMPLES_MIN: usize = 64;
+
 #[cfg(test)]
 mod tests {
-    use super::Outlet;
+    use potoroo_runtime::Nanos;
+
+    use super::{Outlet, samples_max};
 
     #[test]
     fn events_without_bytes_do_not_gather() {
@@ -175,6 +229,53 @@ mod tests {
         (0..10_000).for_each(|_| outlet.add(b"", 1, 20));
         assert!(!outlet.full());
         assert!(outlet.samples.len() < 10, "{} events wait for nothing", outlet.samples.len());
+    }
+
+    #[test]
+    fn tiny_events_fill_it_by_their_count() {
+        let mut outlet = Outlet::new(1 << 16);
+        let capacity = outlet.samples.capacity();
+        while !outlet.full() {
+            outlet.add(b"x", 1, 10);
+        }
+        assert_eq!(outlet.waiting().len(), samples_max(1 << 16));
+        assert_eq!(outlet.samples.capacity(), capacity, "nothing was allocated");
+        assert!(Outlet::memory_bytes(1 << 16) >= (2 << 16) + 24 * outlet.waiting().len());
+        outlet.written(1);
+        outlet.take_out(|_, _| {});
+        assert!(!outlet.full());
+    }
+
+    #[test]
+    fn a_receiver_has_to_take_half_of_it() {
+        let mut outlet = Outlet::new(100);
+        outlet.add(&[7; 150], 1, 10);
+        assert_eq!(outlet.held_ns(Nanos(1000), false), 0);
+        assert_eq!(outlet.held_ns(Nanos(1500), false), 500);
+        outlet.written(40);
+        assert_eq!(outlet.held_ns(Nanos(2000), false), 1000, "a little is not enough");
+        outlet.written(40);
+        assert_eq!(outlet.held_ns(Nanos(2500), false), 0);
+        // What waits in an outlet that is not full holds back nobody.
+        assert_eq!(outlet.held_ns(Nanos(9000), false), 0);
+        assert_eq!(outlet.held_ns(Nanos(9100), true), 0);
+        assert_eq!(outlet.held_ns(Nanos(9200), true), 100, "nothing else will come");
+        outlet.written(70);
+        assert_eq!(outlet.held_ns(Nanos(9300), true), 0);
+    }
+
+    /// The time in which it was not full does not count, however long it took half of it.
+    #[test]
+    fn only_the_time_counts_in_which_it_was_full() {
+        let mut outlet = Outlet::new(100);
+        outlet.add(&[7; 100], 1, 10);
+        outlet.held_ns(Nanos(1000), false);
+        outlet.written(10);
+        assert_eq!(outlet.held_ns(Nanos(1100), false), 100);
+        assert_eq!(outlet.held_ns(Nanos(1_000_000), false), 100);
+        outlet.add(&[7; 10], 1, 10);
+        assert_eq!(outlet.held_ns(Nanos(1_000_010), false), 100);
+        assert_eq!(outlet.held_ns(Nanos(1_000_030), false), 120);
     }
 
     #[test]

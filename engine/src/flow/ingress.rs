@@ -47,6 +47,8 @@ pub struct Inlet {
     ended: bool,
     /// Nothing more is read, though more might come.
     stopped: bool,
+    /// It has brought an event.
+    fruitful: bool,
     ending: Option<Ending>,
 }
 
@@ -70,6 +72,7 @@ impl Inlet {
             starved: true,
             ended: false,
             stopped: false,
+            fruitful: false,
             ending: None,
         }
     }
@@ -104,6 +107,16 @@ impl Inlet {
     /// The source to which it belongs.
     pub fn source(&self) -> SourceId {
         self.source
+    }
+
+    /// Whether it has brought an event, so that something may be under way because of it.
+    pub(super) fn fruitful(&self) -> bool {
+        self.fruitful
+    }
+
+    /// Whether its bytes are archives made within the process.
+    pub(super) fn archives(&self) -> bool {
+        self.archives
     }
 
     /// Room for more bytes. Empty while the core has not taken enough of the earlier ones.
@@ -172,6 +185,7 @@ impl Inlet {
         };
         self.start += done.bytes;
         self.position += done.bytes as u64;
+        self.fruitful |= done.events > 0;
         let mut counts = SourceCounts {
             events: done.events,
             bytes: done.bytes as u64,

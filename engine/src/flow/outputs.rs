@@ -150,12 +150,14 @@ impl Outputs {
         self.replies.get(inlet).is_some_and(Option::is_some)
     }
 
-    /// Takes away the outlet of an inlet, with the replies that nobody will get.
-    pub(super) fn close_reply(&mut self, inlet: usize, counts: &mut Counts) {
+    /// Takes away the outlet of an inlet, with the replies that nobody will get; returns how many
+    /// there were, if there was an outlet.
+    pub(super) fn close_reply(&mut self, inlet: usize, counts: &mut Counts) -> Option<u64> {
         self.replying.retain(|replying| *replying != inlet);
-        if let Some((_, outlet)) = self.replies.get_mut(inlet).and_then(Option::take) {
-            counts.replies_lost += outlet.events_waiting() as u64;
-        }
+        let (_, outlet) = self.replies.get_mut(inlet).and_then(Option::take)?;
+        let lost = outlet.events_waiting() as u64;
+        counts.replies_lost += lost;
+        Some(lost)
     }
 
     /// The outlet of an inlet.

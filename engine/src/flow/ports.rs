@@ -33,9 +33,7 @@ impl Core {
     }
 
     fn open(&mut self, source: SourceId, kind: impl FnOnce(Inlet) -> Inlet) -> ConnectionId {
-        let outputs = &self.router.outputs;
-        let is_free = |slot: &usize| self.inlets[*slot].is_none() && !outputs.has_reply(*slot);
-        let slot = (0..self.inlets.len()).find(is_free).unwrap_or(self.inlets.len());
+        let slot = self.free.pop().unwrap_or(self.inlets.len());
         let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");
         if slot == self.inlets.len() {
             self.inlets.push(None);
@@ -86,20 +84,37 @@ impl Core {
         Some((ConnectionId(inlet.connection()), ending))
     }
 
-    /// Takes an inlet away. Its place is free again when its outlet is closed, too.
-    pub fn retire_inlet(&mut self, id: ConnectionId) {
-        let ended = self.inlet(id).replay_position();
-        self.checkpoints.ended.extend(ended);
-        self.inlets[id.inlet()] = None;
-        self.ready.retain(|slot| *slot != id.inlet());
-        self.ended.retain(|slot| *slot != id.inlet());
+    /// Takes an inlet away. Its place is free again when its outlet is closed, too. Returns whether
+    /// it has brought events, so that replies to them may still be under way.
+    pub fn retire_inlet(&mut self, id: ConnectionId) -> bool {
+        let inlet = self.inlet(id);
+        let (fruitful, position) = (inlet.fruitful(), inlet.replay_position());
+        self.checkpoints.ended.extend(position);
+        let slot = id.inlet();
+        self.inlets[slot] = None;
+        self.ready.retain(|ready| *ready != slot);
+        self.ended.retain(|ended| *ended != slot);
+        if !self.router.outputs.has_reply(slot) {
+            self.free.push(slot);
+        }
+        fruitful
     }
 
     /// Closes the outlet for replies of an inlet. What waits and what comes later is lost, and
-    /// counted.
-    pub fn close_reply(&mut self, inlet: usize) {
+    /// counted; returns how many wait.
+    pub fn close_reply(&mut self, inlet: usize) -> u64 {
         let Router { outputs, counts, .. } = &mut self.router;
-        outputs.close_reply(inlet, counts);
+        let Some(lost) = outputs.close_reply(inlet, counts) else { return 0 };
+        self.tally.write(counts);
+        if self.inlets[inlet].is_none() {
+            self.free.push(inlet);
+        }
+        lost
+    }
+
+    /// Counts a connection of `source` that was closed because it did not take its replies.
+    pub fn count_stalled(&mut self, source: SourceId) {
+        self.tally.count_stalled(source);
     }
 
     fn inlet(&mut self, id: ConnectionId) -> &mut Inlet {
@@ -166,12 +181,14 @@ impl Core {
         }
     }
 
-    /// Ends all generators, and all inlets behind the last whole frame that they have read.
+    /// Ends all generators, and all inlets behind the last whole frame that they have read; those
+    /// of archives go on until [`inlet_end`](Self::inlet_end): who made them in this process
+    /// believes them sent.
     pub fn stop_sources(&mut self) {
         self.generated.iter_mut().for_each(Generated::end);
         self.end_generated();
         for slot in 0..self.inlets.len() {
-            if let Some(inlet) = &self.inlets[slot] {
+            if let Some(inlet) = self.inlets[slot].as_ref().filter(|inlet| !inlet.archives()) {
                 self.change_inlet(ConnectionId(inlet.connection()), Inlet::stop);
             }
         }

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use potoroo_runtime::{LatencyArray, SharedLatency};
+use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
 
 /// Counters of one source on one core.
@@ -98,6 +99,8 @@ pub struct Tally {
     shape: (usize, usize, usize),
     /// All sources of the core have ended and nothing waits on it.
     quiet: AtomicBool,
+    /// By source: connections closed because they did not take their replies.
+    stalled: Box<[AtomicU64]>,
     /// Latencies by path, in the order of [`Plan::paths`].
     pub paths: Vec<SharedLatency>,
 }
@@ -114,6 +117,7 @@ impl Tally {
             cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             shape,
             quiet: AtomicBool::new(false),
+            stalled: plan.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
         }
     }
@@ -134,6 +138,17 @@ impl Tally {
     /// Whether the core's sources have ended and nothing waits on it. May be stale.
     pub fn quiet(&self) -> bool {
         self.quiet.load(Ordering::Acquire)
+    }
+
+    #[cold]
+    pub(super) fn count_stalled(&self, source: SourceId) {
+        self.stalled[source.0 as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections of the source at `index` that were closed because they did not take their
+    /// replies.
+    pub fn stalled(&self, index: usize) -> u64 {
+        self.stalled[index].load(Ordering::Relaxed)
     }
 
     /// The counters as last written.

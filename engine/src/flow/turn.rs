@@ -33,6 +33,10 @@ use super::tally::{Counts, Tally};
 /// also counted when it becomes idle, since a parked core turns no more.
 const TABLES_COUNTED_TURNS: u64 = 1024;
 
+/// Frames of one level that a turn processes in place: more than a turn's share of input becomes
+/// unless each event becomes many, and still a fraction of a millisecond.
+const LOCAL_FRAMES_PER_TURN: usize = 1024;
+
 /// What a core is made of besides its plan.
 pub struct CoreConfig {
     /// Its number, from 0.
@@ -66,6 +70,8 @@ pub struct Core {
     pub(super) checkpoints: Checkpoints,
     pub(super) replay: Replay,
     pub(super) inlets: Vec<Option<Inlet>>,
+    /// Places in `inlets` that neither an inlet nor an outlet for replies takes.
+    pub(super) free: Vec<usize>,
     /// Inlets that may have whole frames.
     pub(super) ready: VecDeque<usize>,
     /// Inlets that have ended and were not yet taken away.
@@ -116,6 +122,7 @@ impl Core {
             checkpoints: Checkpoints::default(),
             replay: Replay::default(),
             inlets: Vec::new(),
+            free: Vec::new(),
             ready: VecDeque::with_capacity(64),
             ended: Vec::new(),
             generated: Vec::new(),
@@ -208,9 +215,13 @@ impl Core {
         work
     }
 
+    /// What is left when the turn has done its share comes first in the next one.
     fn drain_local(&mut self, level: usize) -> usize {
         let mut work = 0;
-        while !self.router.local[level].is_empty() && self.router.admits(level) {
+        while work < LOCAL_FRAMES_PER_TURN
+            && !self.router.local[level].is_empty()
+            && self.router.admits(level)
+        {
             let mut local = std::mem::take(&mut self.router.local[level]);
             work += shard::drain(&self.plan, &mut self.router, &mut local);
             self.router.local[level] = local;

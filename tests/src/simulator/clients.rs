@@ -13,6 +13,8 @@ pub struct Script {
     /// It breaks off both ways when so many bytes are sent; `None`: it sends all and then waits
     /// for the last reply.
     pub cut: Option<usize>,
+    /// It takes no more replies when it has got so many bytes of them, and stays connected.
+    pub deaf_after: Option<usize>,
     /// It connects when so many of the clients before it have gone.
     pub after: usize,
 }
@@ -73,6 +75,11 @@ impl Client {
 
     pub(super) fn source(&self) -> SourceId {
         SourceId(self.script.source)
+    }
+
+    /// Whether it has got all the replies that it wants.
+    pub(super) fn is_sated(&self) -> bool {
+        self.script.deaf_after.is_some_and(|bytes| self.replies.len() >= bytes)
     }
 
     /// Whether replies that arrive in the place `slot` of `core` are its own.

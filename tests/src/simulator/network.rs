@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::flow::{Core, Ending, Letter, Outlet};
+use potoroo::flow::{Core, Letter, Outlet};
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::random::Random;
@@ -27,6 +27,10 @@ pub(super) struct Network {
     reconnects: f64,
     /// Waiting bytes that an outlet never passes.
     outlet_bytes_max: usize,
+    /// How long the replies of a client may hold its core back.
+    reply_stall_ns: u64,
+    /// Clients that were closed for that.
+    stalled: u64,
     /// Cores that have got their last client and were not yet told.
     opened_all: Vec<usize>,
 }
@@ -50,6 +54,8 @@ impl Network {
             random,
             stall_chance,
             reconnects: deployment.reconnects,
+            reply_stall_ns: deployment.reply_stall_ns,
+            stalled: 0,
             outlet_bytes_max: deployment.outlet_bytes + OUTPUT_BYTES_MAX,
             opened_all: Vec::new(),
         }
@@ -168,6 +174,7 @@ impl Network {
         &mut self,
         index: usize,
         core: &mut Core,
+        now: Nanos,
         letters: &mut Vec<Letter>,
         trace: &mut Trace,
     ) -> usize {
@@ -178,19 +185,21 @@ impl Network {
             }
         }
         for slot in core.replying().to_vec() {
-            if let Some(outlet) = core.reply(slot) {
-                moved += self.carry_reply(index, slot, outlet, trace);
+            let Some(outlet) = core.reply(slot) else { continue };
+            moved += self.carry_reply(index, slot, outlet, trace);
+            let last = self
+                .clients
+                .iter()
+                .any(|client| client.listens(index, slot) && client.stage == Stage::Gone);
+            if outlet.held_ns(now, last) > self.reply_stall_ns {
+                moved += self.lose_replies(index, slot, core);
             }
         }
-        while let Some((id, ending)) = core.take_ended() {
+        while let Some((id, _)) = core.take_ended() {
             let owns = |client: &&mut Client| client.id == Some(id);
             let client = self.clients.iter_mut().find(owns).expect("only clients end");
             client.stage = Stage::Gone;
             core.retire_inlet(id);
-            if matches!(ending, Ending::Broken(_)) && !client.deaf {
-                client.deaf = true;
-                core.close_reply(id.inlet());
-            }
             moved += 1;
         }
         if core.has_letters() && self.random.chance(0.3) {
@@ -200,6 +209,26 @@ impl Network {
             moved += 1;
         }
         moved
+    }
+
+    /// A client that does not take its replies is closed, as the engine does it.
+    fn lose_replies(&mut self, core_index: usize, slot: usize, core: &mut Core) -> usize {
+        let listens = |client: &&mut Client| client.listens(core_index, slot);
+        let client = self.clients.iter_mut().find(listens).expect("somebody is waited for");
+        assert!(client.script.deaf_after.is_some(), "it would have taken its replies");
+        self.stalled += 1;
+        client.deaf = true;
+        core.close_reply(slot);
+        if client.stage == Stage::Open {
+            client.stage = Stage::Ended;
+            core.inlet_end(client.id.expect("it is connected"));
+        }
+        1
+    }
+
+    /// Clients that were closed because they did not take their replies.
+    pub(super) fn stalled(&self) -> u64 {
+        self.stalled
     }
 
     fn carry_sink(&mut self, sink: usize, outlet: &mut Outlet, trace: &mut Trace) -> usize {
@@ -234,7 +263,7 @@ impl Network {
             assert!(outlet.waiting().is_empty(), "replies wait for nobody");
             return 0;
         };
-        if self.random.chance(self.stall_chance) {
+        if client.is_sated() || self.random.chance(self.stall_chance) {
             return 0;
         }
         let bytes = piece(&mut self.random).min(outlet.waiting().len());

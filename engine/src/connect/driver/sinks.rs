@@ -1,9 +1,10 @@
 //! The outer ends of the sinks that a core owns: writes what waits in their outlets, and hears from
 //! a slow peer when it takes bytes again.
 
-use potoroo_runtime::{Connection, Poller, ReadOutcome, WriteOutcome};
+use potoroo_runtime::{Connection, Poller, ReadOutcome};
 use potoroo_sdk::host::SinkId;
 
+use super::links::write;
 use crate::connect::mail::SinkEnd;
 use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
 use crate::flow::Outlet;
@@ -99,18 +100,5 @@ impl SinkLink {
 pub(super) fn watch_room(poller: &mut Poller, connection: &Connection, token: u64) {
     if let Err(error) = poller.watch_writable(connection, token) {
         tracing::error!("a slow connection cannot be watched: {error}; it is tried at each event");
-    }
-}
-
-/// Writes what waits in `outlet` as far as `connection` takes it. Returns how many bytes.
-#[inline]
-pub(super) fn write(connection: &mut Connection, outlet: &mut Outlet) -> Result<usize, String> {
-    match connection.try_write(outlet.waiting()) {
-        WriteOutcome::Bytes(bytes) => {
-            outlet.written(bytes);
-            Ok(bytes)
-        }
-        WriteOutcome::WouldBlock => Ok(0),
-        WriteOutcome::Failed(code) => Err(std::io::Error::from_raw_os_error(code).to_string()),
     }
 }

@@ -4,8 +4,9 @@ use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress
 
 use super::cpus::print_cpus;
 use super::{
-    BUFFER_BYTES_MAX, Config, DEMONSTRATION_SECONDS, Error, Errors, INLET_BYTES_MIN,
-    LANE_BYTES_MAX, LANE_BYTES_MIN, OUTLET_BYTES_MIN, PARTITIONS_MAX, cpus_allowed,
+    BUFFER_BYTES_MAX, CONNECTIONS_MAX_MAX, Config, DEMONSTRATION_SECONDS, Error, Errors,
+    INLET_BYTES_MIN, LANE_BYTES_MAX, LANE_BYTES_MIN, OUTLET_BYTES_MIN, PARTITIONS_MAX,
+    REPLY_STALL_MS_MAX, cpus_allowed,
 };
 
 /// What a configuration has to know about its application.
@@ -118,6 +119,8 @@ impl Config {
             lane_limit(self.lane_bytes),
             bytes("inlet_bytes", self.inlet_bytes, INLET_BYTES_MIN, BUFFER_BYTES_MAX),
             bytes("outlet_bytes", self.outlet_bytes, OUTLET_BYTES_MIN, BUFFER_BYTES_MAX),
+            limit("reply_stall_ms", self.reply_stall_ms, 1, REPLY_STALL_MS_MAX),
+            bytes("connections_max", self.connections_max, 1, CONNECTIONS_MAX_MAX),
             bytes("partitions", self.partitions, 1, PARTITIONS_MAX),
             limit("heartbeat_seconds", self.heartbeat_seconds, 1, SECONDS_MAX),
             limit("drain_seconds", self.drain_seconds, 0, SECONDS_MAX),

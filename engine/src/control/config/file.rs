@@ -42,6 +42,8 @@ pub struct ConfigFile {
     pub lane_bytes: Option<usize>,
     pub inlet_bytes: Option<usize>,
     pub outlet_bytes: Option<usize>,
+    pub reply_stall_ms: Option<u64>,
+    pub connections_max: Option<usize>,
     pub partitions: Option<usize>,
     pub heartbeat_seconds: Option<u64>,
     pub drain_seconds: Option<u64>,
@@ -94,6 +96,8 @@ impl ConfigFile {
         set(&mut config.lane_bytes, self.lane_bytes);
         set(&mut config.inlet_bytes, self.inlet_bytes);
         set(&mut config.outlet_bytes, self.outlet_bytes);
+        set(&mut config.reply_stall_ms, self.reply_stall_ms);
+        set(&mut config.connections_max, self.connections_max);
         set(&mut config.partitions, self.partitions);
         set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
         set(&mut config.drain_seconds, self.drain_seconds);

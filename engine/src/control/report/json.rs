@@ -36,6 +36,7 @@ struct Source<'a> {
     bytes: u64,
     refused: u64,
     overdue: u64,
+    stalled: u64,
 }
 
 #[derive(Serialize)]
@@ -113,6 +114,7 @@ fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
         bytes: source.bytes,
         refused: source.refused,
         overdue: source.overdue,
+        stalled: source.stalled,
     });
     source.collect()
 }

@@ -111,6 +111,13 @@ fn troubles(snapshot: &Snapshot) -> String {
             source.name
         ));
     }
+    for source in snapshot.sources.iter().filter(|source| source.stalled > 0) {
+        text.push_str(&format!(
+            "\n{} connections of {} were CLOSED: they did not take their replies\n",
+            thousands(source.stalled),
+            source.name
+        ));
+    }
     if snapshot.replies_without_connection > 0 {
         let count = thousands(snapshot.replies_without_connection);
         text.push_str(&format!("\n{count} replies had NO connection, or none any more\n"));

@@ -1,0 +1,184 @@
+//! The outer ends of a core's inlets: connections, and the pipes of files and channels.
+
+use potoroo_runtime::{Connection, Nanos, ReadOutcome, WriteOutcome};
+use potoroo_sdk::host::SourceId;
+
+use crate::connect::permits::Permit;
+use crate::connect::pipe::{PipeOut, Received};
+use crate::flow::{ConnectionId, Core, Outlet};
+
+/// Where the bytes of an inlet come from.
+pub(super) enum From {
+    Connection {
+        connection: Connection,
+        /// Its place among all connections.
+        _permit: Permit,
+    },
+    Pipe {
+        pipe: PipeOut,
+        /// The buffer that was taken in part, and how far.
+        rest: Option<(Vec<u8>, usize)>,
+        /// By the embedding program, which believes them sent; a file can be read again.
+        handed_over: bool,
+    },
+}
+
+/// One inlet's outer end.
+pub(super) struct Link {
+    pub(super) id: ConnectionId,
+    pub(super) source: SourceId,
+    pub(super) from: From,
+    /// Reads in a row that found nothing.
+    pub(super) idle_reads: u32,
+    /// It is in the list of links that are read in each turn.
+    pub(super) active: bool,
+    /// Nothing more is read; the core still has to take what was.
+    pub(super) ended: bool,
+    /// Its inlet is gone, and it waits for late replies.
+    pub(super) lingering: bool,
+    pub(super) peer: String,
+}
+
+/// Reads with which a connection that is closed forgets what its peer went on sending.
+const DISCARDED_READS_MAX: usize = 64;
+
+impl Link {
+    pub(super) fn new(id: ConnectionId, source: SourceId, from: From, peer: String) -> Self {
+        Self { id, source, from, idle_reads: 0, active: true, ended: false, lingering: false, peer }
+    }
+
+    pub(super) fn is_connection(&self) -> bool {
+        matches!(self.from, From::Connection { .. })
+    }
+
+    /// Brings what has come into the inlet. Returns whether there was something.
+    #[inline]
+    pub(super) fn read(&mut self, core: &mut Core, now: Nanos) -> bool {
+        match &mut self.from {
+            From::Connection { connection, .. } => {
+                let room = core.inlet_room(self.id);
+                if room.is_empty() {
+                    return true;
+                }
+                match connection.try_read(room) {
+                    ReadOutcome::Bytes(bytes) => core.inlet_filled(self.id, bytes, now),
+                    ReadOutcome::WouldBlock => return false,
+                    ReadOutcome::Closed | ReadOutcome::Failed(_) => {
+                        self.ended = true;
+                        core.inlet_end(self.id);
+                    }
+                }
+                true
+            }
+            From::Pipe { pipe, rest, .. } => {
+                read_pipe(self.id, pipe, rest, core, now, &mut self.ended)
+            }
+        }
+    }
+
+    /// Stops reading behind what was brought so far. What an embedding program has handed over
+    /// counts as brought: it is read, and nothing behind it.
+    #[cold]
+    pub(super) fn stop(&mut self) {
+        match &mut self.from {
+            From::Pipe { pipe, handed_over: true, .. } => pipe.close(),
+            _ => self.ended = true,
+        }
+    }
+
+    /// Bytes that the embedding program has handed over and that nobody will read.
+    #[cold]
+    pub(super) fn take_unread_bytes(&mut self) -> usize {
+        match &mut self.from {
+            From::Pipe { pipe, rest, handed_over: true } => unread_bytes(pipe, rest),
+            _ => 0,
+        }
+    }
+
+    /// Closes a connection whose replies are out. Without the last reads, what its peer went on
+    /// sending would reset it, and the peer could lose the end of its replies.
+    #[cold]
+    pub(super) fn hang_up(mut self) {
+        let From::Connection { connection, .. } = &mut self.from else { return };
+        // It may be broken already; then nobody is there to be polite to.
+        let _ = connection.shutdown_write();
+        let mut bytes = [0; 4096];
+        for _ in 0..DISCARDED_READS_MAX {
+            let ReadOutcome::Bytes(_) = connection.try_read(&mut bytes) else { return };
+        }
+    }
+}
+
+/// Writes what waits in `outlet` as far as `connection` takes it. Returns how many bytes.
+#[inline]
+pub(super) fn write(connection: &mut Connection, outlet: &mut Outlet) -> Result<usize, String> {
+    match connection.try_write(outlet.waiting()) {
+        WriteOutcome::Bytes(bytes) => {
+            outlet.written(bytes);
+            Ok(bytes)
+        }
+        WriteOutcome::WouldBlock => Ok(0),
+        WriteOutcome::Failed(code) => Err(std::io::Error::from_raw_os_error(code).to_string()),
+    }
+}
+
+/// Empties a pipe that nobody will read. Its buffers are not given back, so it ends.
+fn unread_bytes(pipe: &mut PipeOut, rest: &mut Option<(Vec<u8>, usize)>) -> usize {
+    let mut bytes = rest.take().map_or(0, |(buffer, start)| buffer.len() - start);
+    while let Received::Buffer(buffer) = pipe.try_recv() {
+        bytes += buffer.len();
+    }
+    bytes
+}
+
+/// Copies from the buffers of a pipe into the inlet as far as there is room.
+fn read_pipe(
+    id: ConnectionId,
+    pipe: &mut PipeOut,
+    rest: &mut Option<(Vec<u8>, usize)>,
+    core: &mut Core,
+    now: Nanos,
+    ended: &mut bool,
+) -> bool {
+    let (buffer, start) = match rest.take() {
+        Some(rest) => rest,
+        None => match pipe.try_recv() {
+            Received::Buffer(buffer) => (buffer, 0),
+            Received::Nothing => return false,
+            Received::Ended => {
+                *ended = true;
+                core.inlet_end(id);
+                return true;
+            }
+        },
+    };
+    let room = core.inlet_room(id);
+    let bytes = room.len().min(buffer.len() - start);
+    room[..bytes].copy_from_slice(&buffer[start..start + bytes]);
+    core.inlet_filled(id, bytes, now);
+    if start + bytes == buffer.len() {
+        pipe.give_back(buffer);
+    } else {
+        *rest = Some((buffer, start + bytes));
+    }
+    bytes > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unread_bytes;
+    use crate::connect::pipe::pipe;
+
+    #[test]
+    fn what_was_handed_over_and_not_read_is_counted_whole() {
+        let (mut pipe_in, mut pipe_out) = pipe();
+        let mut rest = Some((vec![0; 10], 3));
+        for bytes in [100, 1] {
+            let mut buffer = pipe_in.buffer().expect("the pipe is open");
+            buffer.resize(bytes, 0);
+            pipe_in.send(buffer).expect("the pipe is open");
+        }
+        assert_eq!(unread_bytes(&mut pipe_out, &mut rest), 7 + 100 + 1);
+        assert_eq!(unread_bytes(&mut pipe_out, &mut rest), 0);
+    }
+}
