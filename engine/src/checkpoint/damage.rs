@@ -4,7 +4,7 @@ use std::io;
 
 /// An object of a checkpoint that is not what was stored.
 #[derive(Debug, thiserror::Error)]
-#[error("{object} cannot be used, at byte {offset}: {damage}; {}", .damage.remedy())]
+#[error("{object} cannot be used, at byte {offset}: {damage}; {}", self.remedy())]
 pub struct Corrupt {
     /// Name of the object.
     pub object: String,
@@ -54,11 +54,15 @@ pub enum Damage {
     Unreadable(#[source] io::Error),
 }
 
-impl Damage {
+impl Corrupt {
     fn remedy(&self) -> &'static str {
-        match self {
-            Self::Newer { .. } => "use that version, or a newer one",
-            Self::Unreadable(_) => "see to the disk, then start again",
+        match &self.damage {
+            Damage::Newer { .. } => "use that version, or a newer one",
+            Damage::Unreadable(_) => "see to the disk, then start again",
+            _ if self.object.ends_with("HEAD") => {
+                "put it back from a copy of the state folder, or remove it and choose a \
+                 checkpoint with --restore EPOCH (`potoroo checkpoint list` names them)"
+            }
             _ => {
                 "put it back from a copy of the state folder, or go back to an older checkpoint \
                  with --restore EPOCH (`potoroo checkpoint list` names them)"

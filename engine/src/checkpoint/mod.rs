@@ -20,12 +20,19 @@ mod manifest;
 mod part;
 pub mod store;
 
+mod commit;
+mod history;
+pub mod recover;
+
 mod damage;
 mod hex;
 mod text;
 
 pub use chunk::{Chunk, Section};
+pub use commit::{Collected, collect, propose};
 pub use damage::{Corrupt, Damage};
 pub use facts::{Facts, Refused, TableFacts, TypeFacts};
+pub use history::{Past, history};
 pub use manifest::{Manifest, PartEntry, SourcePosition, Transaction};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
+pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};

@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod contract;
 mod error;
+mod folder;
 mod head;
 mod memory;
 mod name;
@@ -19,6 +20,7 @@ mod name;
 use std::io::{Read, Write};
 
 pub use error::Error;
+pub use folder::{Disk, DiskFile, Folder, FolderView, LocalDisk};
 pub use head::Head;
 pub use memory::Memory;
 pub use name::{Name, NameKind, draw};

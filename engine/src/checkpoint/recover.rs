@@ -1,0 +1,231 @@
+//! Recover: the way back from a store into a running application.
+//!
+//! ```text
+//!   peek ─► HEAD swapped to the next generation ─► its manifest ─► parts, chunk by chunk
+//! ```
+//!
+//! Promises: HEAD is swapped before anything that counts is read, so a predecessor that was only
+//! paused can commit nothing any more; what is damaged or of another application is refused, and
+//! before HEAD is changed if it can be known; an older checkpoint is used on the operator's word
+//! only. Must never do: delete.
+
+use std::collections::BTreeMap;
+
+use super::facts::{Facts, Refused};
+use super::history::{Past, history, manifests};
+use super::store::{self, Head, Store, View};
+use super::{Chunk, Corrupt, Damage, Manifest, PartEntry, PartReader, Section};
+
+/// Where an application begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The present HEAD, of this coordinator.
+    pub head: Head,
+    /// The checkpoint to go on from; `None` to begin from nothing.
+    pub manifest: Option<Manifest>,
+    /// What sinks will write a second time, since an older checkpoint was asked for.
+    pub repeats: Vec<Repeat>,
+}
+
+/// Output of a transactional sink that was committed, and will be written again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The sink; `None` when the manifest that would tell cannot be used.
+    pub sink: Option<String>,
+    /// The first and last epoch whose output it was.
+    pub epochs: (u64, u64),
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// Why an application cannot go on from what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The storage cannot be used, or what is in it is damaged.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// It belongs to another application, or to an older state of this one.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There are checkpoints, and nothing says which of them counts.
+    #[error(
+        "HEAD is missing though there are checkpoints of {}: put HEAD back from a copy of the \
+         state folder, or choose one of them with --restore EPOCH", epochs(.kept)
+    )]
+    NoHead {
+        /// Their epochs.
+        kept: Vec<u64>,
+    },
+    /// The checkpoint that was asked for is not there.
+    #[error("there is no checkpoint of epoch {epoch}: kept are those of {}", epochs(.kept))]
+    NoEpoch {
+        /// What was asked for.
+        epoch: u64,
+        /// Epochs of those that are there.
+        kept: Vec<u64>,
+    },
+}
+
+/// Takes over `store` as the coordinator `owner` (a random number) of the application that `facts`
+/// describe, and finds the checkpoint to go on from: the last one, or that of the epoch `restore`.
+///
+/// # Errors
+/// The checkpoint is missing, damaged, or of another application; the store cannot be used; or
+/// somebody else takes over at the same time.
+pub fn recover(
+    store: &dyn Store,
+    facts: &Facts,
+    owner: u64,
+    restore: Option<u64>,
+) -> Result<Recovered, Error> {
+    let old = store.head()?;
+    let past = history(store, old.as_ref())?;
+    let (manifest, repeats) = match restore {
+        Some(epoch) => choose(past, epoch)?,
+        None if old.is_none() && !past.is_empty() => {
+            return Err(Error::NoHead { kept: past.iter().map(|past| past.epoch).collect() });
+        }
+        None => (old.as_ref().and_then(|head| head.manifest.clone()), Vec::new()),
+    };
+    // Peek: a mistake in the command line must not end a running coordinator.
+    let epoch = load(store, facts, manifest.as_deref())?.map_or(0, |manifest| manifest.epoch);
+    let generation = generation(store, old.as_ref())? + 1;
+    let head = Head { generation, owner, epoch, manifest };
+    store.swap_head(old.as_ref(), &head)?;
+    let manifest = load(store, facts, head.manifest.as_deref())?;
+    Ok(Recovered { head, manifest, repeats })
+}
+
+/// Hands all chunks of a checkpoint to `visit`, core by core, each core's oldest part first, each
+/// part's chunks in their order. Nothing may be made of them before this returned without an
+/// error: only then it is known that nothing is missing.
+///
+/// # Errors
+/// A part is missing, damaged or not the one that the manifest names; or what `visit` returned.
+pub fn each_chunk<E: From<store::Error>>(
+    view: &dyn View,
+    manifest: &Manifest,
+    mut visit: impl FnMut(&PartEntry, Chunk) -> Result<(), E>,
+) -> Result<(), E> {
+    for core in manifest.cores() {
+        for part in manifest.chain(core) {
+            each_chunk_of(view, manifest, part, |chunk| visit(part, chunk))?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`each_chunk`], of one part. Frames in a part of an earlier epoch are passed over: they were
+/// processed since.
+///
+/// # Errors
+/// As [`each_chunk`].
+pub fn each_chunk_of<E: From<store::Error>>(
+    view: &dyn View,
+    manifest: &Manifest,
+    part: &PartEntry,
+    mut visit: impl FnMut(Chunk) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = PartReader::open(&part.name, view.open(&part.name)?).map_err(stored)?;
+    check_header(manifest, part, &reader).map_err(stored)?;
+    for chunk in reader.by_ref() {
+        let chunk = chunk.map_err(stored)?;
+        let frames = matches!(chunk.section, Section::Lanes(_) | Section::Outboxes(_));
+        if !frames || part.epoch == manifest.epoch {
+            visit(chunk)?;
+        }
+    }
+    let other = "its length, number of chunks or digest differs";
+    let fits = reader.seal() == Some(part.seal());
+    if fits { Ok(()) } else { Err(stored(other_part(part, other.to_owned())).into()) }
+}
+
+fn check_header<R: std::io::Read>(
+    manifest: &Manifest,
+    part: &PartEntry,
+    reader: &PartReader<R>,
+) -> Result<(), Corrupt> {
+    let header = reader.header();
+    let said = (header.core, header.epoch, header.since);
+    let (core, epoch, since) = said;
+    if said != (part.core, part.epoch, part.since) {
+        let text = format!("it is of core {core}, epoch {epoch} since {since}");
+        return Err(other_part(part, text));
+    }
+    if header.facts != manifest.facts {
+        return Err(other_part(part, "another application, or state of it, wrote it".to_owned()));
+    }
+    Ok(())
+}
+
+fn other_part(part: &PartEntry, text: String) -> Corrupt {
+    Corrupt { object: part.name.clone(), offset: 0, damage: Damage::Other(text) }
+}
+
+fn stored(corrupt: Corrupt) -> store::Error {
+    corrupt.into()
+}
+
+/// The manifest `name`, if there is one, when it fits the application.
+fn load(view: &dyn View, facts: &Facts, name: Option<&str>) -> Result<Option<Manifest>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    let manifest = Manifest::load(view, name)?;
+    facts.accept(name, &manifest.facts)?;
+    Ok(Some(manifest))
+}
+
+/// The manifest of `epoch`, and what was committed after it.
+fn choose(past: Vec<Past>, epoch: u64) -> Result<(Option<String>, Vec<Repeat>), Error> {
+    let kept = past.iter().map(|past| past.epoch).collect();
+    let place = past.iter().position(|past| past.epoch == epoch);
+    let place = place.ok_or(Error::NoEpoch { epoch, kept })?;
+    Ok((Some(past[place].name.clone()), repeats(&past[..place])))
+}
+
+fn repeats(newer: &[Past]) -> Vec<Repeat> {
+    let mut sinks: BTreeMap<Option<String>, Repeat> = BTreeMap::new();
+    let mut add = |sink: Option<String>, epoch: u64, bytes: u64| {
+        let new = Repeat { sink: sink.clone(), epochs: (epoch, epoch), bytes: 0 };
+        let repeat = sinks.entry(sink).or_insert(new);
+        repeat.epochs = (repeat.epochs.0.min(epoch), repeat.epochs.1.max(epoch));
+        repeat.bytes += bytes;
+    };
+    for past in newer {
+        match &past.manifest {
+            Ok(manifest) => manifest.transactions.iter().for_each(|transaction| {
+                add(Some(transaction.sink.clone()), transaction.epoch, transaction.bytes);
+            }),
+            Err(_) => add(None, past.epoch, 0),
+        }
+    }
+    sinks.into_values().collect()
+}
+
+/// The greatest generation that there was.
+fn generation(view: &dyn View, head: Option<&Head>) -> Result<u64, Error> {
+    let names = manifests(view)?.into_iter().map(|name| name.generation);
+    Ok(names.chain(head.map(|head| head.generation)).max().unwrap_or(0))
+}
+
+fn epochs(epochs: &[u64]) -> String {
+    let numbers: Vec<String> = epochs.iter().map(u64::to_string).collect();
+    if numbers.is_empty() { "none".to_owned() } else { format!("epoch {}", numbers.join(", ")) }
+}
+
+impl std::fmt::Display for Repeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ((first, last), bytes) = (self.epochs, self.bytes);
+        match &self.sink {
+            Some(sink) => write!(
+                f,
+                "sink `{sink}` has committed {bytes} bytes in epochs {first} to {last}: they come \
+                 again"
+            ),
+            None => write!(
+                f,
+                "what sinks have committed in epochs {first} to {last} comes again, and the \
+                 damaged manifests do not tell how much"
+            ),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The folder of a file system, and the lock that keeps it to one process.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Disk, DiskFile};
+use crate::checkpoint::store::Error;
+
+const LOCK: &str = "LOCK";
+
+/// A folder of the file system.
+pub struct LocalDisk {
+    path: PathBuf,
+    /// The folder itself, to sync it.
+    folder: File,
+    /// Locked while it is open; `None` for reading. Unlike a file that is created and removed, it
+    /// goes with the process, however that ends.
+    _lock: Option<File>,
+}
+
+impl LocalDisk {
+    /// Opens the folder at `path`, creates it if need be, and locks it.
+    ///
+    /// # Errors
+    /// Another process has locked it, or it cannot be written.
+    pub fn lock(path: &Path) -> Result<Self, Error> {
+        make(path)?;
+        let lock = lock(path)?;
+        Ok(Self { _lock: Some(lock), ..Self::view(path)? })
+    }
+
+    /// Opens the folder at `path` to read it.
+    ///
+    /// # Errors
+    /// It does not exist, is no folder, or cannot be read.
+    pub fn view(path: &Path) -> Result<Self, Error> {
+        let failed = |cause| Error::Io { action: "open", object: shown(path), cause };
+        let folder = File::open(path).map_err(failed)?;
+        if !folder.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(ErrorKind::NotADirectory.into()));
+        }
+        Ok(Self { path: path.to_owned(), folder, _lock: None })
+    }
+}
+
+impl Disk for LocalDisk {
+    type File = File;
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::hard_link(self.path.join(from), self.path.join(to))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // A name that is no text is not ours. A file may be removed while it is listed.
+            match (entry.file_name().into_string(), entry.metadata()) {
+                (_, Err(error)) if error.kind() != ErrorKind::NotFound => return Err(error),
+                (Ok(name), Ok(metadata)) => files.push((name, metadata.len())),
+                _ => (),
+            }
+        }
+        Ok(files)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+
+    fn path(&self, name: &str) -> String {
+        if name.is_empty() { shown(&self.path) } else { shown(&self.path.join(name)) }
+    }
+}
+
+impl DiskFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// Creates the folder and those above it. Each is made durable in the one above.
+fn make(path: &Path) -> Result<(), Error> {
+    if path.is_dir() || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let failed = |cause| Error::Io { action: "create", object: shown(path), cause };
+    let above = path.parent().unwrap_or(Path::new(""));
+    make(above)?;
+    fs::create_dir(path).map_err(failed)?;
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    File::open(above).and_then(|above| above.sync_all()).map_err(failed)
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK);
+    let failed = |cause| Error::Io { action: "lock", object: shown(&path), cause };
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+    let mut file = options.open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => (),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Whoever holds it may be about to write its number: then it is not known.
+            let _ = file.take(32).read_to_string(&mut text);
+            return Err(Error::InUse { place: shown(folder), process: text.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+    }
+    let number = format!("{}\n", std::process::id());
+    file.set_len(0).and_then(|()| file.write_all(number.as_bytes())).map_err(failed)?;
+    Ok(file)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
