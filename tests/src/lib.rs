@@ -22,3 +22,6 @@ pub mod oracle;
 pub mod simulator;
 pub mod threads;
 pub mod trial;
+
+pub mod checkpoints;
+pub mod disk;

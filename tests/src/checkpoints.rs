@@ -1,0 +1,194 @@
+//! Checkpoints drawn from a seed, stored as a coordinator stores them, and what they hold.
+
+use std::collections::BTreeMap;
+
+use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, Upload, View};
+use potoroo::checkpoint::{
+    Chunk, Facts, Manifest, PartEntry, PartHeader, PartWriter, Recovered, Section, SourcePosition,
+    TableFacts, Transaction, TypeFacts, collect, each_chunk, propose, recover,
+};
+use potoroo_sdk::host::TableId;
+use potoroo_sdk::random::Random;
+
+/// Checkpoints that are kept.
+pub const KEEP: usize = 2;
+
+const CORES: u32 = 2;
+
+/// What a checkpoint holds for its reader, in order.
+pub type Content = Vec<(u32, Chunk)>;
+
+/// The application whose checkpoints these are.
+pub fn facts() -> Facts {
+    let of = |name: &str| TypeFacts { name: name.into(), shape: name.len() as u64 };
+    let table =
+        |name: &str| TableFacts { name: name.into(), key: of("Symbol"), state: of("Market") };
+    let tables = vec![table("markets"), table("totals")];
+    Facts { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
+}
+
+/// A coordinator without cores: it makes up what they would hand out.
+pub struct Coordinator<'a> {
+    store: &'a dyn Store,
+    random: Random,
+    facts: Facts,
+    /// The present HEAD.
+    pub head: Head,
+    last: Option<Manifest>,
+    /// What each committed or proposed checkpoint holds, by its manifest.
+    pub contents: BTreeMap<String, Content>,
+    /// The HEAD that was to be swapped in when something failed.
+    pub proposed: Option<Head>,
+}
+
+impl<'a> Coordinator<'a> {
+    /// Takes the store over, as an application does when it starts.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn start(store: &'a dyn Store, seed: u64) -> Result<Self, Error> {
+        let mut random = Random::new(seed);
+        let recovered = recover(store, &facts(), random.u64(), None);
+        let Recovered { head, manifest: last, .. } = recovered.map_err(|error| match error {
+            recover::Error::Store(error) => error,
+            error => panic!("{error}"),
+        })?;
+        let mut contents = BTreeMap::new();
+        if let (Some(name), Some(manifest)) = (&head.manifest, &last) {
+            contents.insert(name.clone(), content(store, manifest)?);
+        }
+        Ok(Self { store, random, facts: facts(), head, last, contents, proposed: None })
+    }
+
+    /// Makes a checkpoint: full parts, or what changed since the one before. Then collects.
+    ///
+    /// # Errors
+    /// The store fails. The checkpoint is not made, unless it was HEAD that failed.
+    pub fn checkpoint(&mut self, full: bool) -> Result<(), Error> {
+        let epoch = self.head.epoch + 1;
+        let made = self.commit(epoch, full);
+        collect(self.store, &self.head, KEEP, None).and(made)
+    }
+
+    fn commit(&mut self, epoch: u64, full: bool) -> Result<(), Error> {
+        let last = self.last.as_ref().filter(|_| !full);
+        let mut parts = last.map_or(Vec::new(), |manifest| manifest.parts.clone());
+        let before = self.head.manifest.as_ref().filter(|_| !parts.is_empty());
+        let mut content = before.map_or(Content::new(), |name| state_of(&self.contents[name]));
+        let (entries, new) = self.store_parts(epoch, parts.is_empty())?;
+        parts.extend(entries);
+        content.extend(new);
+        // As its reader gets it: core by core.
+        content.sort_by_key(|(core, _)| *core);
+        let manifest = self.manifest(epoch, parts);
+        let random = self.random.u64();
+        let (generation, kind) = (self.head.generation, NameKind::Manifest);
+        let name = Name { generation, epoch, kind, random };
+        self.contents.insert(name.to_string(), content);
+        let new = propose(self.store, &self.head, &manifest, random)?;
+        self.proposed = Some(new.clone());
+        self.swap(&new)?;
+        (self.head, self.last, self.proposed) = (new, Some(manifest), None);
+        Ok(())
+    }
+
+    /// Swaps HEAD, and again when it is not clear whether it was.
+    fn swap(&self, new: &Head) -> Result<(), Error> {
+        let swapped = self.store.swap_head(Some(&self.head), new);
+        match swapped {
+            Err(Error::Unclear { .. }) => self.store.swap_head(Some(&self.head), new),
+            swapped => swapped,
+        }
+    }
+
+    /// Writes one part per core, in turns, so that they are open at the same time.
+    fn store_parts(&mut self, epoch: u64, full: bool) -> Result<(Vec<PartEntry>, Content), Error> {
+        let mut open = Vec::new();
+        let mut content = Content::new();
+        for core in 0..CORES {
+            let header = self.header(epoch, core, full);
+            let (generation, kind) = (header.generation, NameKind::Part(core));
+            let name = Name { generation, epoch, kind, random: self.random.u64() }.to_string();
+            let writer = PartWriter::new(self.store.create(&name)?, &header);
+            open.push((name, header, writer.map_err(written)?));
+        }
+        for section in sections() {
+            for (core, (_, _, writer)) in (0..).zip(&mut open) {
+                let chunk = self.chunk(section);
+                writer.chunk(&chunk).map_err(written)?;
+                content.push((core, chunk));
+            }
+        }
+        let mut entries = Vec::new();
+        for (name, header, writer) in open {
+            let (upload, seal) = writer.finish().map_err(written)?;
+            let upload: Box<dyn Upload> = upload;
+            upload.finish()?;
+            entries.push(PartEntry::new(name, &header, seal, 1));
+        }
+        Ok((entries, content))
+    }
+
+    fn header(&self, epoch: u64, core: u32, full: bool) -> PartHeader {
+        let since = if full { 0 } else { self.head.epoch };
+        let generation = self.head.generation;
+        PartHeader { facts: self.facts.clone(), generation, epoch, since, core, cores: CORES }
+    }
+
+    fn chunk(&mut self, section: Section) -> Chunk {
+        let length = self.random.below(600) as usize;
+        let mut bytes = vec![0; length];
+        bytes.fill_with(|| self.random.u64() as u8);
+        Chunk { section, bytes }
+    }
+
+    fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
+        let source = SourcePosition { name: "quotes".into(), position: epoch * 10 };
+        let transaction = Transaction {
+            sink: "rejections".into(),
+            epoch,
+            offset: epoch * 100,
+            bytes: 100,
+            spool: format!("rejections.{epoch}"),
+        };
+        Manifest {
+            facts: self.facts.clone(),
+            generation: self.head.generation,
+            epoch,
+            unix_seconds: epoch,
+            previous: self.head.manifest.clone(),
+            sources: vec![source],
+            parts,
+            transactions: vec![transaction],
+        }
+    }
+}
+
+/// What the checkpoint `manifest` holds, as its reader gets it.
+///
+/// # Errors
+/// Something of it is missing or damaged.
+pub fn content(view: &dyn View, manifest: &Manifest) -> Result<Content, Error> {
+    let mut content = Content::new();
+    each_chunk(view, manifest, |part, chunk| {
+        content.push((part.core, chunk));
+        Ok::<_, Error>(())
+    })?;
+    Ok(content)
+}
+
+/// What a checkpoint that builds upon this one refers to: its tables, and none of its frames.
+fn state_of(content: &Content) -> Content {
+    let state = |chunk: &Chunk| matches!(chunk.section, Section::Rows(_) | Section::Removed(_));
+    content.iter().filter(|(_, chunk)| state(chunk)).cloned().collect()
+}
+
+fn sections() -> [Section; 4] {
+    let (first, second) = (TableId(0), TableId(1));
+    let (removed, outboxes) = (Section::Removed(second), Section::Outboxes(0));
+    [removed, Section::Rows(first), Section::Rows(second), outboxes]
+}
+
+fn written(cause: std::io::Error) -> Error {
+    Error::io("write", "a part", cause)
+}

@@ -1,0 +1,337 @@
+//! A disk on which nothing is certain that was not synced.
+//!
+//! ```text
+//!   write  ─► bytes that may be lost, torn or zero    ── sync of the file ──►   certain
+//!   names  ─► changes of which any may be lost        ── sync of the folder ─►  certain
+//! ```
+//!
+//! Promises: every call is a step, at each of which the power may go; then every disk that could be
+//! left is given out, not a sample of them. It is harder than file systems are: no change of names
+//! waits for an earlier one, and no name for the bytes of its file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, ErrorKind, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use potoroo::checkpoint::store::{Disk, DiskFile};
+
+/// A disk that counts steps; clones are the same disk.
+#[derive(Clone, Default)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+/// An order of syncing that a disk can be made to break, to prove that it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The bytes of objects are not synced.
+    ObjectBytes,
+    /// The names of objects are not synced.
+    ObjectNames,
+    /// The bytes of HEAD are not synced before it is renamed to.
+    HeadBytes,
+    /// The name of HEAD is not synced.
+    HeadName,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The power goes before this step; nothing is done any more.
+    Crash(u64),
+    /// This step alone fails for want of space.
+    Full(u64),
+    /// From this step on nothing more can be written; names can be removed and synced.
+    StaysFull(u64),
+}
+
+#[derive(Clone, Default)]
+struct State {
+    files: Vec<File>,
+    names: BTreeMap<String, usize>,
+    /// Names as they were when the folder was last synced.
+    names_synced: BTreeMap<String, usize>,
+    changes: Vec<Change>,
+    steps: u64,
+    trouble: Option<Trouble>,
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Default)]
+struct File {
+    bytes: Vec<u8>,
+    synced: usize,
+}
+
+/// What happened to the names since the folder was synced.
+#[derive(Clone)]
+enum Change {
+    Add(String, usize),
+    Move(String, String, usize),
+    Remove(String),
+}
+
+/// So many bytes go into one write, so that a crash finds parts half written.
+const WRITE_BYTES_MAX: usize = 512;
+
+/// More could not be enumerated.
+const CHANGES_MAX: usize = 12;
+
+impl SimDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the disk leave out a sync.
+    #[must_use]
+    pub fn broken(self, broken: Broken) -> Self {
+        self.state().broken = Some(broken);
+        self
+    }
+
+    /// Plans trouble; steps count from the first call.
+    pub fn plan(&self, trouble: Option<Trouble>) {
+        self.state().trouble = trouble;
+    }
+
+    /// Calls so far.
+    pub fn steps(&self) -> u64 {
+        self.state().steps
+    }
+
+    /// The names that are seen.
+    pub fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// Bytes of all files that have a name.
+    pub fn bytes(&self) -> usize {
+        let state = self.state();
+        let files: BTreeSet<usize> = state.names.values().copied().collect();
+        files.into_iter().map(|file| state.files[file].bytes.len()).sum()
+    }
+
+    /// Calls `check` with every disk that may be left when the power goes now, until it says no.
+    /// Names that are not `read` by anybody are left as they are.
+    pub fn each_rest(&self, read: impl Fn(&str) -> bool, mut check: impl FnMut(Self) -> bool) {
+        let mut state = self.state().clone();
+        state.changes.retain(|change| change.names().iter().any(|name| read(name)));
+        assert!(state.changes.len() <= CHANGES_MAX, "{} changes", state.changes.len());
+        for kept in 0..1u32 << state.changes.len() {
+            let names = state.names_after(kept);
+            let torn = state.unsynced(names.iter().filter(|(name, _)| read(name)));
+            for variant in 0..Rest::ALL.len().pow(torn.len() as u32) {
+                if !check(state.rest(&names, &torn, variant)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a step, and fails when it is the one that is to fail.
+    fn step(&self, writes: bool) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        let step = state.steps;
+        state.steps += 1;
+        match state.trouble {
+            Some(Trouble::Crash(at)) if step >= at => Err(io::Error::other("the power is gone")),
+            Some(Trouble::Full(at)) if step == at => Err(ErrorKind::StorageFull.into()),
+            Some(Trouble::StaysFull(at)) if step >= at && writes => {
+                Err(ErrorKind::StorageFull.into())
+            }
+            _ => Ok(state),
+        }
+    }
+}
+
+/// What may be left of the bytes of a file that were not synced.
+#[derive(Clone, Copy)]
+enum Rest {
+    All,
+    Nothing,
+    Half,
+    /// The length got to the disk and the bytes did not.
+    Zeros,
+}
+
+impl Rest {
+    const ALL: [Self; 4] = [Self::All, Self::Nothing, Self::Half, Self::Zeros];
+
+    fn apply(self, file: &mut File) {
+        let (synced, all) = (file.synced, file.bytes.len());
+        match self {
+            Self::All => (),
+            Self::Nothing => file.bytes.truncate(synced),
+            Self::Half => file.bytes.truncate(synced + (all - synced) / 2),
+            Self::Zeros => file.bytes[synced..].fill(0),
+        }
+    }
+}
+
+impl State {
+    /// The names when of all changes those whose bit is set in `kept` got to the disk.
+    fn names_after(&self, kept: u32) -> BTreeMap<String, usize> {
+        let mut names = self.names_synced.clone();
+        for (index, change) in self.changes.iter().enumerate() {
+            if kept & 1 << index != 0 {
+                change.apply(&mut names);
+            }
+        }
+        names
+    }
+
+    /// Those of the files whose bytes are not certain.
+    fn unsynced<'a>(&self, names: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<usize> {
+        let files: BTreeSet<usize> = names.map(|(_, file)| *file).collect();
+        let uncertain = |file: &usize| self.files[*file].synced < self.files[*file].bytes.len();
+        files.into_iter().filter(uncertain).collect()
+    }
+
+    /// The disk with `names`, on which `variant` tells what is left of each of the files `torn`.
+    fn rest(&self, names: &BTreeMap<String, usize>, torn: &[usize], variant: usize) -> SimDisk {
+        let mut files = self.files.clone();
+        let mut digits = variant;
+        for file in torn {
+            Rest::ALL[digits % Rest::ALL.len()].apply(&mut files[*file]);
+            digits /= Rest::ALL.len();
+        }
+        files.iter_mut().for_each(|file| file.synced = file.bytes.len());
+        let (names, names_synced) = (names.clone(), names.clone());
+        let state = Self { files, names, names_synced, broken: self.broken, ..Self::default() };
+        SimDisk { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.changes.push(change);
+    }
+
+    fn file(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or(ErrorKind::NotFound.into())
+    }
+
+    fn vacant(&self, name: &str) -> io::Result<()> {
+        let taken = self.names.contains_key(name);
+        if taken { Err(ErrorKind::AlreadyExists.into()) } else { Ok(()) }
+    }
+}
+
+impl Change {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Add(name, _) | Self::Remove(name) => vec![name],
+            Self::Move(from, to, _) => vec![from, to],
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Add(name, file) => drop(names.insert(name.clone(), *file)),
+            Self::Remove(name) => drop(names.remove(name)),
+            Self::Move(from, to, file) => {
+                names.remove(from);
+                names.insert(to.clone(), *file);
+            }
+        }
+    }
+}
+
+impl Disk for SimDisk {
+    type File = SimFile;
+
+    fn create(&self, name: &str) -> io::Result<SimFile> {
+        let mut state = self.step(true)?;
+        state.vacant(name)?;
+        let file = state.files.len();
+        state.files.push(File::default());
+        state.change(Change::Add(name.to_owned(), file));
+        Ok(SimFile { disk: self.clone(), file })
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        let state = self.step(false)?;
+        let file = state.file(name)?;
+        Ok(Box::new(Cursor::new(state.files[file].bytes.clone())))
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.step(true)?;
+        state.vacant(to)?;
+        let file = state.file(from)?;
+        state.change(Change::Add(to.to_owned(), file));
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.step(true)?;
+        let file = state.file(from)?;
+        state.change(Change::Move(from.to_owned(), to.to_owned(), file));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.step(false)?;
+        state.file(name)?;
+        state.change(Change::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let state = self.step(false)?;
+        let length =
+            |(name, file): (&String, &usize)| (name.clone(), state.files[*file].bytes.len() as u64);
+        Ok(state.names.iter().map(length).collect())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.step(false)?;
+        let head = matches!(state.changes.last(), Some(Change::Move(..)));
+        let left_out = if head { Broken::HeadName } else { Broken::ObjectNames };
+        if state.broken != Some(left_out) {
+            state.names_synced = state.names.clone();
+            state.changes.clear();
+        }
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("disk/{name}")
+    }
+}
+
+/// A file that is being written.
+pub struct SimFile {
+    disk: SimDisk,
+    file: usize,
+}
+
+impl Write for SimFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
+        self.disk.step(true)?.files[self.file].bytes.extend(taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for SimFile {
+    fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.disk.step(true)?;
+        let broken = state.broken;
+        let file = &mut state.files[self.file];
+        let head = file.bytes.starts_with(b"potoroo head");
+        let left_out = if head { Broken::HeadBytes } else { Broken::ObjectBytes };
+        if broken != Some(left_out) {
+            file.synced = file.bytes.len();
+        }
+        Ok(())
+    }
+}

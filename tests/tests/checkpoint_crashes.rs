@@ -1,0 +1,168 @@
+//! The power goes at every single step of storing checkpoints in a folder, and leaves every disk
+//! that it can leave: HEAD is the old or the new commit, and all that it names is whole.
+
+use std::collections::BTreeMap;
+
+use potoroo::checkpoint::Manifest;
+use potoroo::checkpoint::store::{Error, Folder, Head, View};
+use potoroo_tests::checkpoints::{Content, Coordinator, KEEP, content};
+use potoroo_tests::disk::{Broken, SimDisk, Trouble};
+
+/// A full part and three increments, then full ones again: something is collected each time.
+const FULL: [bool; 5] = [true, false, false, true, false];
+
+/// What is known when a run ends, however it ends.
+#[derive(Default)]
+struct Known {
+    /// The last HEAD that is certain.
+    head: Option<Head>,
+    /// The one that was about to follow it.
+    proposed: Option<Head>,
+    contents: BTreeMap<String, Content>,
+    error: Option<Error>,
+}
+
+/// Starts on an empty disk and makes checkpoints until the trouble comes.
+fn run(disk: &SimDisk) -> Known {
+    let failed = |error| Known { error: Some(error), ..Known::default() };
+    let folder = match Folder::on(disk.clone()) {
+        Ok(folder) => folder,
+        Err(error) => return failed(error),
+    };
+    let mut coordinator = match Coordinator::start(&folder, 1) {
+        Ok(coordinator) => coordinator,
+        Err(error) => return failed(error),
+    };
+    let error = FULL.into_iter().find_map(|full| coordinator.checkpoint(full).err());
+    let Coordinator { head, proposed, contents, .. } = coordinator;
+    Known { head: Some(head), proposed, contents, error }
+}
+
+/// Whether what is left is what it has to be, and can be gone on from.
+fn check(disk: &SimDisk, known: &Known) -> Result<(), String> {
+    let folder = Folder::on(disk.clone()).map_err(|error| error.to_string())?;
+    check_head(&folder, known)?;
+    check_next(&folder, disk)
+}
+
+fn check_head(folder: &Folder<SimDisk>, known: &Known) -> Result<(), String> {
+    let head = folder.head().map_err(|error| error.to_string())?;
+    let Some(head) = head else {
+        return if known.head.is_none() { Ok(()) } else { Err("HEAD is gone".to_owned()) };
+    };
+    let first = known.head.is_none() && head.epoch == 0;
+    let fits = [&known.head, &known.proposed].iter().any(|known| known.as_ref() == Some(&head));
+    if !fits && !first {
+        return Err(format!("HEAD is {head}, and was {:?}", known.head));
+    }
+    let Some(name) = head.manifest else { return Ok(()) };
+    let manifest = Manifest::load(folder, &name).map_err(|error| error.to_string())?;
+    let found = content(folder, &manifest).map_err(|error| error.to_string())?;
+    if found == known.contents[&name] { Ok(()) } else { Err(format!("{name} is another")) }
+}
+
+/// The next process begins where HEAD is, and leaves nothing of what the crash left.
+fn check_next(folder: &Folder<SimDisk>, disk: &SimDisk) -> Result<(), String> {
+    let old = folder.head().map_err(|error| error.to_string())?;
+    let text = |error: Error| error.to_string();
+    let mut next = Coordinator::start(folder, 2).map_err(text)?;
+    let generation = old.map_or(0, |head| head.generation);
+    assert_eq!(next.head.generation, generation + 1);
+    for full in [false, true, true] {
+        next.checkpoint(full).map_err(text)?;
+    }
+    let manifest = next.head.manifest.as_ref().expect("it was committed");
+    let loaded = Manifest::load(folder, manifest).map_err(text)?;
+    assert_eq!(content(folder, &loaded).map_err(text)?, next.contents[manifest]);
+    // HEAD, and of each full checkpoint a manifest and two parts.
+    let names = disk.names();
+    if names.len() == 1 + KEEP * 3 { Ok(()) } else { Err(format!("left over: {names:?}")) }
+}
+
+/// Crashes at every step. Returns how many disks were looked at, or the first that is wrong.
+fn crash_everywhere(disk: impl Fn() -> SimDisk) -> Result<u64, String> {
+    let whole = disk();
+    run(&whole);
+    let mut disks = 0;
+    for at in 0..=whole.steps() {
+        let disk = disk();
+        disk.plan(Some(Trouble::Crash(at)));
+        let known = run(&disk);
+        assert_eq!(known.error.is_some(), at < whole.steps(), "step {at}");
+        let mut found = Ok(());
+        disk.each_rest(
+            |name| !name.starts_with("tmp-"),
+            |rest| {
+                disks += 1;
+                found = check(&rest, &known);
+                found.is_ok()
+            },
+        );
+        found.map_err(|text| format!("power gone at step {at}: {text}"))?;
+    }
+    Ok(disks)
+}
+
+#[test]
+fn after_a_crash_at_any_step_head_is_old_or_new_and_all_it_names_is_whole() {
+    let disks = crash_everywhere(SimDisk::new).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(disks > 500, "only {disks} disks were looked at");
+}
+
+/// The test of the test: without any one of the orders, something is lost.
+#[test]
+fn each_sync_is_needed() {
+    for (broken, loss) in [
+        (Broken::ObjectBytes, "cannot be used"),
+        (Broken::ObjectNames, "is missing"),
+        (Broken::HeadBytes, "HEAD cannot be used"),
+        (Broken::HeadName, "HEAD is"),
+    ] {
+        let wrong = crash_everywhere(|| SimDisk::new().broken(broken)).expect_err("it is needed");
+        assert!(wrong.contains(loss), "{broken:?}: {wrong}");
+    }
+}
+
+#[test]
+fn a_step_that_finds_the_disk_full_fails_one_checkpoint_and_leaves_nothing() {
+    let whole = SimDisk::new();
+    run(&whole);
+    let mut failed = 0;
+    for at in 0..whole.steps() {
+        let disk = SimDisk::new();
+        let folder = Folder::on(disk.clone()).expect("an empty disk");
+        let Ok(mut coordinator) = Coordinator::start(&folder, 1) else { continue };
+        disk.plan(Some(Trouble::Full(at.max(disk.steps()))));
+        for full in FULL {
+            let made = coordinator.checkpoint(full);
+            failed += u64::from(made.is_err());
+            let names = disk.names();
+            assert!(!names.iter().any(|name| name.starts_with("tmp-")) || made.is_err());
+        }
+        assert_eq!(coordinator.checkpoint(true).map_err(|error| error.to_string()), Ok(()));
+        let again = Folder::on(disk.clone()).expect("it works");
+        check_next(&again, &disk).expect("it goes on");
+    }
+    assert!(failed > 50, "only {failed} checkpoints failed");
+}
+
+#[test]
+fn a_disk_that_stays_full_keeps_the_last_checkpoint_and_takes_the_next_when_there_is_room() {
+    let disk = SimDisk::new();
+    let folder = Folder::on(disk.clone()).expect("an empty disk");
+    let mut coordinator = Coordinator::start(&folder, 1).expect("there is room");
+    coordinator.checkpoint(true).expect("there is room");
+    let (head, bytes) = (coordinator.head.clone(), disk.bytes());
+    let mut room = 0;
+    loop {
+        disk.plan(Some(Trouble::StaysFull(disk.steps() + room)));
+        let Err(error) = coordinator.checkpoint(true) else { break };
+        assert!(error.is_full(), "{error}");
+        assert_eq!(folder.head().expect("it can be read").as_ref(), Some(&head));
+        assert_eq!(disk.bytes(), bytes, "room for {room} steps: {:?}", disk.names());
+        room += 1;
+    }
+    assert!(room > 20, "a checkpoint takes only {room} steps");
+    disk.plan(None);
+    coordinator.checkpoint(true).expect("there is room again");
+}

@@ -1,0 +1,197 @@
+//! What an application finds when it starts on a store, and what stays in the store.
+
+use potoroo::checkpoint::recover::Error;
+use potoroo::checkpoint::store::{self, Head, Memory, Store, View};
+use potoroo::checkpoint::{Facts, Manifest, TypeFacts, collect, history, propose, recover};
+use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
+
+/// A store with checkpoints of epochs 1 to `count`, and the HEAD of its coordinator.
+fn filled(count: usize) -> (Memory, Head) {
+    let memory = Memory::new();
+    let mut coordinator = Coordinator::start(&memory, 1).expect("memory does not fail");
+    for index in 0..count {
+        coordinator.checkpoint(index % 2 == 0).expect("memory does not fail");
+    }
+    let head = coordinator.head.clone();
+    (memory, head)
+}
+
+fn names(memory: &Memory) -> Vec<String> {
+    memory.list().expect("memory does not fail").into_iter().map(|(name, _)| name).collect()
+}
+
+#[track_caller]
+fn refused(memory: &Memory, facts: &Facts, restore: Option<u64>, parts: &[&str]) {
+    let before = memory.head().expect("memory does not fail");
+    let text = recover(memory, facts, 9, restore).expect_err("it is refused").to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in {text}");
+    }
+    let after = memory.head().expect("memory does not fail");
+    assert_eq!(after, before, "what is refused leaves the coordinator alone: {text}");
+}
+
+#[test]
+fn the_first_start_finds_nothing_and_the_second_the_last_commit() {
+    let memory = Memory::new();
+    let first = recover(&memory, &facts(), 5, None).expect("it is empty");
+    assert_eq!(first.head, Head { generation: 1, owner: 5, epoch: 0, manifest: None });
+    assert_eq!((first.manifest, first.repeats), (None, vec![]));
+    let (memory, head) = filled(3);
+    let second = recover(&memory, &facts(), 5, None).expect("it is whole");
+    let manifest = second.manifest.expect("three were committed");
+    assert_eq!((manifest.epoch, manifest.generation), (3, 1));
+    assert_eq!(second.head, Head { generation: 2, owner: 5, ..head });
+    assert_eq!(memory.head().expect("memory does not fail"), Some(second.head));
+}
+
+#[test]
+fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
+    let (memory, head) = filled(2);
+    let manifest = Manifest::load(&memory, head.manifest.as_ref().expect("committed"));
+    let manifest = manifest.expect("it is whole");
+    let late = Manifest { epoch: 3, previous: head.manifest.clone(), ..manifest };
+    // Its parts have to reach the new epoch; frames are of no matter here.
+    let late = Manifest { parts: Vec::new(), ..late };
+    let proposed = propose(&memory, &head, &late, 1).expect("objects can still be stored");
+    let successor = recover(&memory, &facts(), 9, None).expect("it is whole");
+    let swapped = memory.swap_head(Some(&head), &proposed);
+    assert!(matches!(swapped, Err(store::Error::Overtaken { .. })), "{swapped:?}");
+    let before = names(&memory);
+    let collected = collect(&memory, &head, 1, None);
+    assert!(matches!(collected, Err(store::Error::Overtaken { .. })), "{collected:?}");
+    assert_eq!(names(&memory), before);
+    // The successor takes away what its predecessor stored in vain.
+    let collected = collect(&memory, &successor.head, KEEP, None).expect("it is whole");
+    assert_eq!(collected.objects, 1);
+}
+
+#[test]
+fn what_changed_its_shape_is_refused_by_name_and_the_running_coordinator_goes_on() {
+    let (memory, _) = filled(1);
+    let mut changed = facts();
+    changed.tables[1].state = TypeFacts { name: "Total".into(), shape: 99 };
+    refused(&memory, &changed, None, &["table `totals`: its state was `Market`", "is `Total`"]);
+    let other = Facts { application: "word-count".into(), ..facts() };
+    refused(&memory, &other, None, &["belongs to application `spread`", "`word-count`"]);
+    let fewer = Facts { partitions: 8, ..facts() };
+    refused(&memory, &fewer, None, &["partitions were 16 and are 8: say --partitions 16"]);
+}
+
+#[test]
+fn a_damaged_manifest_is_refused_and_an_older_checkpoint_is_used_on_request_only() {
+    let (memory, head) = filled(3);
+    let name = head.manifest.expect("it was committed");
+    let mut bytes = memory.bytes(&name).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    memory.damage(&name, &bytes);
+    refused(&memory, &facts(), None, &[&name, "digest does not fit", "--restore EPOCH"]);
+    refused(&memory, &facts(), Some(7), &["no checkpoint of epoch 7", "kept are those of epoch 3"]);
+    let restored = recover(&memory, &facts(), 9, Some(2)).expect("it is whole");
+    assert_eq!(restored.manifest.expect("it was asked for").epoch, 2);
+    let lines: Vec<String> = restored.repeats.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        ["what sinks have committed in epochs 3 to 3 comes again, and the damaged manifests do \
+          not tell how much"]
+    );
+}
+
+#[test]
+fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
+    let (memory, _) = filled(4);
+    let restored = recover(&memory, &facts(), 9, Some(3)).expect("it is kept");
+    assert_eq!((restored.head.generation, restored.head.epoch), (2, 3));
+    let lines: Vec<String> = restored.repeats.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        ["sink `rejections` has committed 100 bytes in epochs 4 to 4: they come again"]
+    );
+    let mut next = Coordinator::start(&memory, 2).expect("it is whole");
+    assert_eq!((next.head.generation, next.head.epoch), (3, 3));
+    next.checkpoint(false).expect("memory does not fail");
+    let past = history(&memory, Some(&next.head)).expect("memory does not fail");
+    let kept: Vec<(u64, u64)> = past
+        .iter()
+        .map(|past| past.manifest.as_ref().expect("it is whole"))
+        .map(|manifest| (manifest.epoch, manifest.generation))
+        .collect();
+    assert_eq!(kept, [(4, 3), (3, 1)], "the epoch 4 of before is gone");
+}
+
+#[test]
+fn a_lost_head_is_not_taken_for_a_first_start() {
+    let (full, _) = filled(2);
+    let memory = Memory::new();
+    for name in names(&full) {
+        memory.damage(&name, &full.bytes(&name).expect("it is there"));
+    }
+    refused(&memory, &facts(), None, &["HEAD is missing", "epoch 2, 1", "--restore EPOCH"]);
+    let error = recover(&memory, &facts(), 9, None).expect_err("it is refused");
+    assert!(matches!(error, Error::NoHead { .. }));
+    let restored = recover(&memory, &facts(), 9, Some(2)).expect("it is whole");
+    assert_eq!(restored.head.generation, 2, "above those of the names that are there");
+}
+
+#[test]
+fn a_part_that_is_missing_or_another_is_named() {
+    let (memory, head) = filled(2);
+    let manifest = Manifest::load(&memory, head.manifest.as_ref().expect("committed"));
+    let manifest = manifest.expect("it is whole");
+    let [first, second] = [&manifest.parts[0], &manifest.parts[1]].map(|part| part.name.clone());
+    let own = memory.bytes(&first).expect("it is there");
+    memory.damage(&first, &memory.bytes(&second).expect("it is there"));
+    let text = content(&memory, &manifest).expect_err("it is of another core").to_string();
+    assert!(text.starts_with(&first) && text.contains("it is of core 1, epoch 1"), "{text}");
+    memory.damage(&first, &own);
+    content(&memory, &manifest).expect("it is whole again");
+    memory.delete(&second).expect("it is there");
+    let text = content(&memory, &manifest).expect_err("it is missing").to_string();
+    assert!(text.starts_with(&format!("{second} is missing; put it back")), "{text}");
+}
+
+#[test]
+fn of_older_parts_of_a_chain_the_tables_count_and_the_frames_do_not() {
+    let memory = Memory::new();
+    let mut coordinator = Coordinator::start(&memory, 1).expect("memory does not fail");
+    for full in [true, false, false] {
+        coordinator.checkpoint(full).expect("memory does not fail");
+    }
+    let name = coordinator.head.manifest.as_ref().expect("it was committed");
+    let manifest = Manifest::load(&memory, name).expect("it is whole");
+    let found = content(&memory, &manifest).expect("it is whole");
+    assert_eq!(found, coordinator.contents[name]);
+    // Of each core: three sections in three parts, and the frames of the last.
+    assert_eq!(found.len(), 2 * (3 * 3 + 1));
+}
+
+#[test]
+fn the_last_checkpoints_stay_and_what_they_need_and_what_is_running() {
+    let (memory, head) = filled(6);
+    // Epoch 6 builds upon the full parts of epoch 5.
+    let kept = |prefix: &str| names(&memory).iter().filter(|n| n.starts_with(prefix)).count();
+    assert_eq!((kept("manifest-"), kept("part-")), (2, 4));
+    let running = "part-1-7-0-0000000000000001";
+    let future = "part-2-1-0-0000000000000001";
+    for name in [running, future] {
+        memory.damage(name, b"x");
+    }
+    collect(&memory, &head, KEEP, Some(7)).expect("it is whole");
+    assert_eq!((kept(running), kept(future), kept("part-")), (1, 1, 6));
+    let collected = collect(&memory, &head, 1, None).expect("it is whole");
+    assert_eq!((collected.objects, kept(running), kept(future)), (2, 0, 1));
+    assert_eq!((kept("manifest-"), kept("part-")), (1, 5), "one is of a later coordinator");
+    let length = |(_, bytes): (String, u64)| bytes;
+    let bytes: u64 = memory.list().expect("memory does not fail").into_iter().map(length).sum();
+    assert_eq!(collected.bytes_kept, bytes);
+}
+
+#[test]
+fn a_damaged_manifest_stops_the_collection_of_what_it_may_need() {
+    let (memory, head) = filled(2);
+    memory.damage(head.manifest.as_ref().expect("it was committed"), b"x");
+    let before = names(&memory);
+    collect(&memory, &head, KEEP, None).expect_err("nobody knows what it needs");
+    assert_eq!(names(&memory), before);
+}
