@@ -10,6 +10,7 @@ mod gaps;
 mod hop;
 mod host;
 mod interrupt;
+mod page;
 mod pingpong;
 mod place;
 mod progress;
@@ -22,7 +23,7 @@ mod take;
 mod track;
 mod wire;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -61,7 +62,7 @@ struct Arguments {
 }
 
 /// What can be measured.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Name {
     /// 64-byte frames between two cores: round trip and throughput of rings.
     Hop,
@@ -69,6 +70,8 @@ enum Name {
     Engine,
     /// Market Spread over loopback TCP: order to reply, and the stream of quotes.
     Wire,
+    /// Make a page, plots and tables of runs that were kept.
+    Report(page::Request),
     /// Name all benchmarks.
     List,
     /// The other process of `wire`.
@@ -86,14 +89,24 @@ enum Name {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run(&Arguments::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
     match arguments.name {
-        Name::Hop => measure(&arguments, "hop", hop::bench),
-        Name::Engine => measure(&arguments, "engine", engine::bench),
-        Name::Wire => measure(&arguments, "wire", wire::bench),
+        Name::Hop => measure(arguments, "hop", hop::bench),
+        Name::Engine => measure(arguments, "engine", engine::bench),
+        Name::Wire => measure(arguments, "wire", wire::bench),
         Name::Serve { kind, cpu, fifo } => {
             wire::serve(kind, cpu, fifo)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Name::Report(ref request) => {
+            page::report(request, arguments.results.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
         Name::List => {
@@ -142,7 +155,7 @@ fn store(arguments: &Arguments, bench: &str) -> Result<Option<Store>> {
     if arguments.no_results || arguments.toy {
         return Ok(None);
     }
-    let store = Store::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results"), bench);
+    let store = Store::open(&results::default_folder(), bench);
     Ok(store.inspect_err(|error| eprintln!("nothing is kept of this run: {error:#}")).ok())
 }
 
@@ -158,7 +171,10 @@ fn scale(arguments: &Arguments) -> Scale {
 fn list() {
     let command = Arguments::command();
     let benchmarks = command.get_subcommands().filter(|command| !command.is_hide_set());
-    for benchmark in benchmarks.filter(|command| command.get_name() != "list") {
+    for benchmark in benchmarks.filter(|command| !TOOLS.contains(&command.get_name())) {
         println!("{:8} {}", benchmark.get_name(), benchmark.get_about().unwrap_or_default());
     }
 }
+
+/// What measures nothing.
+const TOOLS: [&str; 2] = ["list", "report"];

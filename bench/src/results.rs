@@ -13,12 +13,14 @@
 //! ```
 
 mod artefacts;
+mod log;
 mod store;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::store::Store;
+pub use self::log::{Log, LogInterval};
+pub use self::store::{Store, default_folder, read};
 
 /// Version of the form below; a reader refuses newer ones.
 pub const SCHEMA: u32 = 1;

@@ -61,6 +61,11 @@ impl Drop for Store {
     }
 }
 
+/// The folder of the source tree that this program was built from.
+pub fn default_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
 /// Runs that begin within one second get a number.
 fn make_run(folder: &Path, stem: &str) -> std::io::Result<PathBuf> {
     for number in 1.. {
@@ -114,7 +119,6 @@ fn ends_line(file: &mut File, length: u64) -> std::io::Result<bool> {
 ///
 /// # Errors
 /// The file cannot be read, or has lines but no record.
-#[allow(dead_code)]
 pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
     let text =
         fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -137,7 +141,6 @@ pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
     Ok((records, broken))
 }
 
-#[allow(dead_code)]
 fn parse(line: &str) -> Result<Record> {
     let record: Record = serde_json::from_str(line)?;
     ensure!(
