@@ -361,8 +361,8 @@ const OPEN_LOOP: &str = "Open loop. Departures are fixed beforehand, and latency
     sent in time is late, not missing. Coordinated omission is excluded this way, without any \
     correction afterwards.";
 const CLOSED_LOOP: &str = "Closed loop: the next event departs when the answer to the one before \
-    is there. This says what a trip costs. A stall is seen by one event only, so the tail must not be \
-    read as that of a load with departures of its own.";
+    is there. This says what a trip costs. A stall is seen by one event only, so the tail must not \
+    be read as that of a load with departures of its own.";
 const THIN: &str = "<p class=\"small\">≈: fewer than ten events lie beyond it. –: none does.</p>\n";
 const UNWATCHED: &str = "no loop was watched";
 const NO_LIMITS: &str = "<p>No run of <code>limits</code> is among these runs: \
