@@ -3,6 +3,7 @@
 //! Round trips are closed loop, one frame under way; throughput goes one direction and publishes
 //! once per 64 frames. Every frame is written whole and summed up by the other side.
 
+mod disruptor;
 mod ring;
 mod rtrb;
 
@@ -82,6 +83,7 @@ fn round_trips(report: &mut Report) -> Result<()> {
         Contender::new("raw", raw),
         Contender::new("ring", move || ring::round_trips(place, slice).verified()),
         Contender::new("rtrb", move || rtrb::round_trips(place, slice).verified()),
+        Contender::new("disruptor", move || disruptor::round_trips(place, slice).verified()),
     ];
     let series = alternate(report, "round trips of 64-byte frames", contenders)?;
     report_round_trips(report, &series);
@@ -92,8 +94,10 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
     let raw = series.raw_rtt_ns(&["raw", "ring"]);
     let ratio = series.ratio("ring", "raw", Trips::p50_ns);
     report.goal("ring_over_raw_p50", ratio, raw, Goal::AtMost(1.15));
-    let raw = series.raw_rtt_ns(&["raw", "rtrb"]);
-    report.figure("rtrb_over_raw_p50", series.ratio("rtrb", "raw", Trips::p50_ns), raw);
+    for peer in ["rtrb", "disruptor"] {
+        let ratio = series.ratio(peer, "raw", Trips::p50_ns);
+        report.figure(format!("{peer}_over_raw_p50"), ratio, series.raw_rtt_ns(&["raw", peer]));
+    }
     for name in series.names() {
         let p50 = series.median(name, Trips::p50_ns);
         report.figure(format!("{name}_rtt_p50_ns"), p50, series.raw_rtt_ns(&[name]));
@@ -109,11 +113,15 @@ fn throughput(report: &mut Report) -> Result<()> {
     let contenders = vec![
         Contender::new("ring", move || ring::throughput(place, slice).verified()),
         Contender::new("rtrb", move || rtrb::throughput(place, slice).verified()),
+        Contender::new("disruptor", move || disruptor::throughput(place, slice).verified()),
     ];
     let series = alternate(report, "throughput of 64-byte frames in one direction", contenders)?;
     let ratio = series.ratio("ring", "rtrb", Flow::frames_per_second);
-    let raw = series.raw_rtt_ns(&series.names());
+    let raw = series.raw_rtt_ns(&["ring", "rtrb"]);
     report.goal("ring_over_rtrb_throughput", ratio, raw, Goal::AtLeast(1.0));
+    let ratio = series.ratio("ring", "disruptor", Flow::frames_per_second);
+    let raw = series.raw_rtt_ns(&["ring", "disruptor"]);
+    report.figure("ring_over_disruptor_throughput", ratio, raw);
     for name in series.names() {
         let rate = series.median(name, Flow::frames_per_second);
         report.figure(format!("{name}_frames_per_second"), rate, series.raw_rtt_ns(&[name]));

@@ -4,6 +4,7 @@
 //! its update minus that, so a producer that falls behind makes its events late instead of fewer.
 //! All keys are in all tables before the clock starts. All contenders send *every* event across.
 
+mod disruptor;
 mod growth;
 mod load;
 mod map;
@@ -123,8 +124,12 @@ impl Outcome {
 type Run = fn(&Job) -> Result<Outcome>;
 
 /// Contenders that carry events from one core to the other.
-const ACROSS: [(&str, Run); 3] =
-    [("engine", ours::run), ("rtrb", rtrb::run), ("timely", timely::run)];
+const ACROSS: [(&str, Run); 4] = [
+    ("engine", ours::run),
+    ("rtrb", rtrb::run),
+    ("disruptor", disruptor::run),
+    ("timely", timely::run),
+];
 /// Contenders that do the work where the events are made.
 const IN_PLACE: [(&str, Run); 2] = [("engine_in_place", ours::run_in_place), ("map", map::run)];
 
@@ -169,6 +174,8 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     let (value, raw) = ratio("timely", "engine");
     let goal = Goal::AtLeast(case.timely_over_min);
     report.goal(format!("timely_over_engine_p50_{suffix}"), value, raw, goal);
+    let (value, raw) = ratio("engine", "disruptor");
+    report.figure(format!("engine_over_disruptor_p50_{suffix}"), value, raw);
     for name in series.names() {
         let p50 = series.median(name, Outcome::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
@@ -281,13 +288,14 @@ impl Schedule {
 }
 
 /// How to read the figures.
-const NOTES: [&str; 7] = [
+const NOTES: [&str; 8] = [
     "engine: potoroo::run with a generator on the left core and all state on the right one",
     "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
     "growth_worst_us: flow::Core driven directly; longest turn by its median over the rounds",
     "bytes_per_key: growth of the process's resident memory by a million keys of 64-byte state",
     "map: std::collections::HashMap with a multiply-rotate hash, keys scattered over 64 bits",
     "rtrb: push and pop of single events at a fixed rate, chunks of 64 at full speed",
+    "disruptor: one producer, an event poller without rest, batches of 64 at full speed",
     "timely: two workers, fed on one, all keys owned by the other, typed channels",
 ];
 

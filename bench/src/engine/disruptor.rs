@@ -1,0 +1,89 @@
+//! `disruptor` and a bare hash map: one producer, an event poller that never rests, and batches at
+//! full speed, as its documentation wants it for latency.
+//!
+//! Only the ring differs from the contender `rtrb`: events, state and recording are the same.
+
+use std::hint::spin_loop;
+
+use anyhow::Result;
+use disruptor::{
+    BusySpin, EventPoller, Polling, Producer, SingleProducerBarrier, build_single_producer,
+};
+
+use super::load::{Item, Load};
+use super::owner::Owner;
+use super::{Job, Outcome, Pace, Schedule};
+use crate::place::Gate;
+use crate::stamp;
+
+/// Produces on the left core, owns on the right one.
+///
+/// # Errors
+/// None; the signature is that of all contenders.
+pub fn run(job: &Job) -> Result<Outcome> {
+    let empty = || Line(Item { key: 0, value: 0, intended_ns: 0, rest: [0; 5] });
+    let builder = build_single_producer(CAPACITY_EVENTS, empty, BusySpin);
+    let (poller, builder) = builder.new_event_poller();
+    let producer = builder.build();
+    let ((), outcome) = match job.pace {
+        Pace::Rate(rate) => job.place.pair(
+            move |gate| produce_paced(gate, job, rate, producer),
+            move |gate| own(gate, job, poller, Owner::update_timed),
+        ),
+        Pace::Full => job.place.pair(
+            move |gate| produce_full(gate, job, producer),
+            move |gate| own(gate, job, poller, Owner::update),
+        ),
+    };
+    Ok(outcome)
+}
+
+fn produce_paced(gate: &Gate, job: &Job, rate: u32, mut producer: impl Producer<Line>) {
+    let mut load = Load::new(job.keys);
+    let _sprint = gate.enter();
+    let mut schedule = Schedule::start(rate, job.slice);
+    while let Some(intended_ns) = schedule.wait() {
+        producer.publish(|line| *line = Line(load.next(intended_ns)));
+    }
+}
+
+fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) {
+    let mut load = Load::new(job.keys);
+    let _sprint = gate.enter();
+    let end = stamp::now() + job.slice.as_nanos() as u64;
+    while stamp::now() < end {
+        producer.batch_publish(CHUNK_EVENTS, |lines| {
+            lines.for_each(|line| *line = Line(load.next(0)));
+        });
+    }
+}
+
+fn own(
+    gate: &Gate,
+    job: &Job,
+    mut poller: EventPoller<Line, SingleProducerBarrier>,
+    update: impl Fn(&mut Owner, &Item),
+) -> Outcome {
+    let mut owner = Owner::new(job.keys);
+    let sprint = gate.enter();
+    let start = stamp::now();
+    loop {
+        match poller.take(CHUNK_EVENTS as u64) {
+            Ok(mut lines) => (&mut lines).for_each(|line| update(&mut owner, &line.0)),
+            Err(Polling::NoEvents) => spin_loop(),
+            Err(Polling::Shutdown) => break,
+        }
+    }
+    let nanos = stamp::now() - start;
+    drop(sprint);
+    owner.finish(job, nanos)
+}
+
+/// One event per cache line, as for `rtrb`.
+#[repr(align(64))]
+struct Line(Item);
+
+/// 256 KiB, as for `rtrb`.
+const CAPACITY_EVENTS: usize = 4096;
+/// Events per publication at full speed, and most per release of room.
+const CHUNK_EVENTS: usize = 64;
