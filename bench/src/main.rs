@@ -11,6 +11,7 @@ mod hop;
 mod host;
 mod interrupt;
 mod page;
+mod load;
 mod pingpong;
 mod place;
 mod progress;

@@ -12,7 +12,7 @@ use disruptor::{
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace, Schedule};
+use super::{Job, Outcome, Pace};
 use crate::place::Gate;
 use crate::stamp;
 
@@ -41,8 +41,8 @@ pub fn run(job: &Job) -> Result<Outcome> {
 fn produce_paced(gate: &Gate, job: &Job, rate: u32, mut producer: impl Producer<Line>) {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();
-    let mut schedule = Schedule::start(rate, job.slice);
-    while let Some(intended_ns) = schedule.wait() {
+    let mut departures = job.departures(rate);
+    while let Some(intended_ns) = departures.wait() {
         producer.publish(|line| *line = Line(load.next(intended_ns)));
     }
 }

@@ -13,13 +13,13 @@ mod owner;
 mod rtrb;
 mod timely;
 
-use std::hint::spin_loop;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
 use self::load::Load;
+use crate::load::{Departures, Traffic};
 use crate::place::Place;
 use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
@@ -58,6 +58,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The moments of a slice that begins now, at a rate.
+    fn departures(&self, rate: u32) -> Departures {
+        Traffic::constant(rate).departures(0, stamp::now(), self.slice)
+    }
+
     fn new(report: &Report, keys: u64, pace: Pace) -> Self {
         Self { place: report.place(), keys, pace, slice: report.scale().slice }
     }
@@ -237,56 +242,6 @@ fn compete(report: &mut Report, job: Job, ways: &[(&'static str, Run)]) -> Resul
     alternate(report, &what, ways.iter().map(contender).collect())
 }
 
-/// The intended times of an open loop.
-#[derive(Debug)]
-pub struct Schedule {
-    next_ns: u64,
-    end_ns: u64,
-    interval_ns: u64,
-}
-
-impl Schedule {
-    /// Starts now, with `rate` events per second for the length of `slice`.
-    ///
-    /// # Panics
-    /// When the rate is 0 or above one per nanosecond.
-    pub fn start(rate: u32, slice: Duration) -> Self {
-        let interval_ns = 1_000_000_000 / u64::from(rate);
-        assert!(interval_ns > 0, "{rate} events per second are below a nanosecond each");
-        let now = stamp::now();
-        Self { next_ns: now + interval_ns, end_ns: now + slice.as_nanos() as u64, interval_ns }
-    }
-
-    /// The intended time of the next event, when it has come and the schedule is not over.
-    #[inline]
-    pub fn due(&mut self) -> Option<u64> {
-        let intended_ns = self.next_ns;
-        if stamp::now() < intended_ns || self.is_over() {
-            return None;
-        }
-        self.next_ns += self.interval_ns;
-        Some(intended_ns)
-    }
-
-    /// Spins until the next event is due and returns its intended time; `None` after the last.
-    #[inline]
-    pub fn wait(&mut self) -> Option<u64> {
-        while !self.is_over() {
-            if let Some(intended_ns) = self.due() {
-                return Some(intended_ns);
-            }
-            spin_loop();
-        }
-        None
-    }
-
-    /// Whether all events have been handed out.
-    #[inline]
-    pub fn is_over(&self) -> bool {
-        self.next_ns >= self.end_ns
-    }
-}
-
 /// How to read the figures.
 const NOTES: [&str; 8] = [
     "engine: potoroo::run with a generator on the left core and all state on the right one",
@@ -328,13 +283,5 @@ mod tests {
         let latency = Recorder::new();
         let outcome = Outcome { keys: 10, latency, sent: 100, events: 100, nanos: 1, checksum: 1 };
         assert!(outcome.verified().is_err());
-    }
-
-    #[test]
-    fn a_schedule_hands_out_each_interval_once() {
-        let mut schedule = Schedule::start(1_000_000, Duration::from_micros(100));
-        let times: Vec<u64> = std::iter::from_fn(|| schedule.wait()).collect();
-        assert_eq!(times.len(), 99);
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1000));
     }
 }

@@ -11,7 +11,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace, Schedule};
+use super::{Job, Outcome, Pace};
 use crate::place::Gate;
 use crate::stamp;
 
@@ -37,8 +37,8 @@ pub fn run(job: &Job) -> Result<Outcome> {
 fn produce_paced(gate: &Gate, job: &Job, rate: u32, mut producer: Producer<Line>) {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();
-    let mut schedule = Schedule::start(rate, job.slice);
-    while let Some(intended_ns) = schedule.wait() {
+    let mut departures = job.departures(rate);
+    while let Some(intended_ns) = departures.wait() {
         let line = Line(load.next(intended_ns));
         while producer.push(line).is_err() {
             spin_loop();

@@ -20,7 +20,7 @@ use timely::worker::Worker;
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace, Schedule};
+use super::{Job, Outcome, Pace};
 use crate::place::{self, Gate};
 use crate::stamp;
 
@@ -118,12 +118,12 @@ fn take(owner: &mut Owner, pace: Pace, events: &mut Vec<Item>) {
 
 fn feed_paced(worker: &mut Worker, job: &Job, rate: u32, mut feed: Feed, shared: &Shared) {
     let mut load = Load::new(job.keys);
-    let mut schedule = Schedule::start(rate, job.slice);
+    let mut departures = job.departures(rate);
     let mut epoch = 0;
-    while !schedule.is_over() {
+    while !departures.is_over() {
         let mut due = false;
         while load.sent() - shared.taken.load(Ordering::Acquire) < OUTSTANDING_EVENTS
-            && let Some(intended_ns) = schedule.due()
+            && let Some(intended_ns) = departures.due(stamp::now())
         {
             feed.send(load.next(intended_ns));
             due = true;
