@@ -121,7 +121,6 @@ impl GapLog {
 
     /// As [`see`](Self::see), after work that may take long by itself: it is no gap.
     #[inline]
-    #[allow(dead_code)]
     pub fn skip(&mut self, now_ns: u64) {
         self.last_ns = now_ns;
     }

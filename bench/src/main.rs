@@ -5,13 +5,15 @@
 //! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
 //! be imported by anything.
 
+mod drive;
 mod engine;
 mod gaps;
 mod hop;
 mod host;
 mod interrupt;
-mod page;
+mod limits;
 mod load;
+mod page;
 mod pingpong;
 mod place;
 mod progress;
@@ -65,6 +67,8 @@ struct Arguments {
 /// What can be measured.
 #[derive(Clone, Debug, Subcommand)]
 enum Name {
+    /// What the host can do: messages, clocks, system calls, memory, jitter.
+    Limits,
     /// 64-byte frames between two cores: round trip and throughput of rings.
     Hop,
     /// Keyed count over 64-byte events: latency at two rates, throughput at three table sizes.
@@ -73,6 +77,8 @@ enum Name {
     Wire,
     /// Make a page, plots and tables of runs that were kept.
     Report(page::Request),
+    /// Drives a TCP application at a fixed rate: latency of each answer from when it was due.
+    Load(drive::Options),
     /// Name all benchmarks.
     List,
     /// The other process of `wire`.
@@ -98,15 +104,21 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
-    match arguments.name {
-        Name::Hop => measure(arguments, "hop", hop::bench),
-        Name::Engine => measure(arguments, "engine", engine::bench),
-        Name::Wire => measure(arguments, "wire", wire::bench),
+    let scale = scale(arguments);
+    match &arguments.name {
+        Name::Limits => measure(arguments, "limits", scale, limits::bench),
+        Name::Load(options) => {
+            let scale = options.scale(scale);
+            measure(arguments, "load", scale, |report| drive::bench(report, options))
+        }
+        Name::Hop => measure(arguments, "hop", scale, hop::bench),
+        Name::Engine => measure(arguments, "engine", scale, engine::bench),
+        Name::Wire => measure(arguments, "wire", scale, wire::bench),
         Name::Serve { kind, cpu, fifo } => {
-            wire::serve(kind, cpu, fifo)?;
+            wire::serve(*kind, *cpu, *fifo)?;
             Ok(ExitCode::SUCCESS)
         }
-        Name::Report(ref request) => {
+        Name::Report(request) => {
             page::report(request, arguments.results.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -120,14 +132,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn measure(
     arguments: &Arguments,
     name: &'static str,
-    bench: fn(&mut Report) -> Result<()>,
+    scale: Scale,
+    bench: impl FnOnce(&mut Report) -> Result<()>,
 ) -> Result<ExitCode> {
     interrupt::listen()?;
     // Calibrates the clock before anything is measured.
     stamp::wall(stamp::now());
     let place = if arguments.toy { Place::toy() } else { Place::choose()? };
     let store = store(arguments, name)?;
-    let mut report = Report::new(name, place, scale(arguments));
+    let mut report = Report::new(name, place, scale);
     let outcome = bench(&mut report);
     report.end(outcome);
     let kept = store.as_ref().map_or(Ok(()), |store| {

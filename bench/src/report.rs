@@ -144,7 +144,6 @@ impl Report {
     }
 
     /// Adds something that the run was told, such as a rate.
-    #[allow(dead_code)]
     pub fn configure(&mut self, name: impl Into<String>, value: Value) {
         self.record.configuration.insert(name.into(), value);
     }

@@ -29,6 +29,10 @@ pub struct Scale {
     pub rest: Duration,
     /// Larger key counts are left out.
     pub keys_max: u64,
+    /// Length of a load at a fixed rate, without its warm-up.
+    pub load: Duration,
+    /// Bytes of the memory that is read and copied; full and quick ones are beyond all caches.
+    pub memory_bytes: usize,
     /// New keys that come in while the length of turns is measured.
     pub growth_keys: u64,
     /// Name of this scale in results.
@@ -44,6 +48,8 @@ impl Scale {
             raw_slice: Duration::from_millis(40),
             rest: Duration::from_millis(200),
             keys_max: u64::MAX,
+            load: Duration::from_secs(10),
+            memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
             name: "full",
         }
@@ -57,6 +63,8 @@ impl Scale {
             raw_slice: Duration::from_millis(15),
             rest: Duration::from_millis(40),
             keys_max: 1_000_000,
+            load: Duration::from_secs(2),
+            memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
             name: "quick",
         }
@@ -70,6 +78,8 @@ impl Scale {
             raw_slice: Duration::from_millis(1),
             rest: Duration::ZERO,
             keys_max: 10_000,
+            load: Duration::from_millis(200),
+            memory_bytes: 1 << 20,
             growth_keys: 10_000,
             name: "toy",
         }

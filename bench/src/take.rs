@@ -142,7 +142,6 @@ impl Interval {
 
 impl Take {
     /// Adds an interval that was counted elsewhere, such as by an engine.
-    #[allow(dead_code)]
     pub fn push(&mut self, start_ns: u64, length_ns: u64, all: &Recorder, inside: &Recorder) {
         self.all.merge(all);
         self.inside.merge(inside);

@@ -26,7 +26,6 @@ impl Track {
     }
 
     /// Events with departures fixed beforehand; `load` says how, such as `100000 per second`.
-    #[allow(dead_code)]
     pub fn open(name: impl Into<String>, load: &str, takes: Vec<Take>) -> Self {
         let load = format!("open loop, {load}");
         Self { name: name.into(), load, open_loop: true, takes }

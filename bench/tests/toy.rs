@@ -1,19 +1,17 @@
 //! Every benchmark through its real binary at toy size: it runs, its checksums hold, and its last
 //! line is one JSON object with the fields that are promised.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
 
 /// Runs a benchmark and returns its JSON object, after it was seen to have `fields`.
 #[track_caller]
 fn check(bench: &str, fields: &[&str]) -> Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-bench"));
-    let output = command.args([bench, "--toy", "--json"]).output().expect("it can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{bench} ended with {}: {said}", output.status);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let object: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    let object = run(&[bench]);
     assert_eq!(object["bench"], bench);
     for field in fields {
         // A toy slice on a busy machine may see no event at all: then a figure is `null`.
@@ -21,6 +19,17 @@ fn check(bench: &str, fields: &[&str]) -> Value {
         assert!(object["goals"][field]["goal"].is_string(), "{field} has no goal");
     }
     object
+}
+
+/// Runs a command at toy size and returns its JSON object.
+#[track_caller]
+fn run(arguments: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-bench"));
+    let output = command.args(arguments).args(["--toy", "--json"]).output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?} ended with {}: {said}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
 }
 
 #[test]
@@ -42,4 +51,35 @@ fn engine() {
 fn wire() {
     let streams = ["events_over_recv_16k", "events_over_recv_64k", "events_per_second"];
     check("wire", &[&["wire_over_echo_p50"][..], &streams].concat());
+}
+
+#[test]
+fn limits() {
+    let object = run(&["limits"]);
+    for field in ["core_to_core_rtt_p50_ns", "tcp_rtt_p50_ns", "udp_rtt_p50_ns", "syscall_ns"] {
+        assert!(object[field].as_f64().is_some_and(|ns| ns > 0.0), "{field} in {object}");
+    }
+}
+
+#[test]
+fn load() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let echo = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the load");
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            stream.write_all(&bytes[..count]).expect("the load reads");
+        }
+    });
+    let rate = ["--rate", "2000", "--arrivals", "poisson", "--skew", "zipf:1", "--warm-up", "0"];
+    let object =
+        run(&[&["load", &address, "--protocol", "line:{key} {sequence}"], &rate[..]].concat());
+    echo.join().expect("the echo ends with its connection");
+    let events = &object["details"]["events"];
+    assert!(events["sent"].as_u64().is_some_and(|sent| sent > 100), "{object}");
+    assert_eq!(events["sent"], events["answered"]);
+    assert_eq!(object["unanswered"], 0.0);
+    let sent = events["sent"].as_u64().expect("a number");
+    assert_eq!(object["checksums"]["load"], format!("{:016x}", sent * (sent - 1) / 2));
 }

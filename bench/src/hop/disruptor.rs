@@ -9,9 +9,10 @@ use disruptor::{
 };
 
 use super::{BATCH_FRAMES, CAPACITY_FRAMES, END, FRAME_BYTES, Flow, Trips};
+use crate::gaps::{GapLog, Watch};
 use crate::place::{Gate, Place};
-use crate::recorder::Recorder;
 use crate::stamp;
+use crate::take::Tape;
 
 /// A frame on a cache line of its own, as for `rtrb`.
 #[repr(align(64))]
@@ -33,33 +34,53 @@ fn ring() -> (impl Producer<Frame> + Send, Poller) {
 pub fn round_trips(place: Place, slice: Duration) -> Trips {
     let (there, mut at_right) = ring();
     let (mut back, at_left) = ring();
+    let watch = Watch::new(2);
+    let mut answering = watch.log(1, "answer");
     let answer = move |gate: &Gate| {
-        let _sprint = gate.enter();
+        let sprint = gate.enter();
+        answering.begin(stamp::now());
         loop {
-            match receive(&mut at_right) {
-                END => return,
+            match receive(&mut at_right, &mut answering) {
+                END => break,
                 sequence => send(&mut back, sequence),
             }
+            // The answer is under way meanwhile.
+            answering.see(stamp::now());
         }
+        drop(sprint);
+        answering.finish()
     };
-    place.pair(move |gate| ask(gate, slice, there, at_left), answer).0
+    let (mut trips, answered) = place.pair(|gate| ask(gate, slice, &watch, there, at_left), answer);
+    trips.latency = trips.latency.with_gaps([answered]);
+    trips
 }
 
-fn ask(gate: &Gate, slice: Duration, mut there: impl Producer<Frame>, mut back: Poller) -> Trips {
-    let (mut latency, mut sum) = (Recorder::new(), 0u64);
-    let _sprint = gate.enter();
+fn ask(
+    gate: &Gate,
+    slice: Duration,
+    watch: &Watch,
+    mut there: impl Producer<Frame>,
+    mut back: Poller,
+) -> Trips {
+    let slice_ns = slice.as_nanos() as u64;
+    let (mut tape, mut log) = (Tape::new(slice_ns, watch), watch.log(0, "ask"));
+    let sprint = gate.enter();
     let start = stamp::now();
-    let (mut before, mut sequence) = (start, 0);
-    while before - start < slice.as_nanos() as u64 {
+    tape.begin(start);
+    log.begin(start);
+    let (mut before, mut sequence, mut sum) = (start, 0, 0u64);
+    while before - start < slice_ns {
         send(&mut there, sequence);
-        sum = sum.wrapping_add(receive(&mut back));
+        sum = sum.wrapping_add(receive(&mut back, &mut log));
         let after = stamp::now();
-        latency.record(after - before);
+        log.see(after);
+        tape.record(before, after);
         before = after;
         sequence += 1;
     }
     send(&mut there, END);
-    Trips { latency, sum }
+    drop(sprint);
+    Trips { latency: tape.finish().with_gaps([log.finish()]), sum }
 }
 
 #[inline]
@@ -69,13 +90,14 @@ fn send(producer: &mut impl Producer<Frame>, sequence: u64) {
 
 /// The next frame; there is never more than one under way.
 #[inline]
-fn receive(poller: &mut Poller) -> u64 {
+fn receive(poller: &mut Poller, log: &mut GapLog) -> u64 {
     loop {
         if let Ok(mut frames) = poller.poll()
             && let Some(frame) = (&mut frames).next()
         {
             return frame.0[7];
         }
+        log.idle();
         spin_loop();
     }
 }

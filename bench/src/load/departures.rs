@@ -1,5 +1,6 @@
 //! The moments at which events are due.
 
+use std::fmt;
 use std::hint::spin_loop;
 use std::time::Duration;
 
@@ -60,6 +61,13 @@ impl Traffic {
     }
 }
 
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { arrivals, rate, connections, .. } = self;
+        write!(f, "{rate} per second, {arrivals}, {connections} connections")
+    }
+}
+
 /// The moments of one connection, one after the other.
 #[derive(Clone, Debug)]
 pub struct Departures {
@@ -98,6 +106,11 @@ impl Departures {
     #[inline]
     pub fn is_over(&self) -> bool {
         self.next_ns >= self.end_ns
+    }
+
+    /// Nothing further is due.
+    pub fn end(&mut self) {
+        self.end_ns = 0;
     }
 
     #[inline]

@@ -16,6 +16,10 @@ pub const ORDER_BYTES: usize = 57;
 pub const REJECTION_BYTES: usize = 59;
 /// Where an order has its id.
 pub const ORDER_ID: std::ops::Range<usize> = 10..16;
+/// Different ids of orders: six decimal digits.
+pub const ORDER_IDS: u64 = 1_000_000;
+/// Where an order has its symbol.
+pub const ORDER_SYMBOL: std::ops::Range<usize> = 16..20;
 /// Where a rejection has the id of its order.
 pub const REJECTION_ID: std::ops::Range<usize> = 9..15;
 
@@ -40,7 +44,7 @@ pub fn order(index: u64) -> [u8; ORDER_BYTES] {
     frame[5] = 1 + (index % 2) as u8;
     frame[6..10].copy_from_slice(&((index % 1000) as u32).to_be_bytes());
     frame[ORDER_ID].copy_from_slice(&digits::<6>(index));
-    frame[16..20].copy_from_slice(b"ZZZZ");
+    frame[ORDER_SYMBOL].copy_from_slice(b"ZZZZ");
     frame[20..28].copy_from_slice(&f64::to_be_bytes(100.0));
     frame[28..36].copy_from_slice(&f64::to_be_bytes(42.5));
     frame[36..57].copy_from_slice(TIME);

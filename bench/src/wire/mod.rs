@@ -3,7 +3,7 @@
 //! Round trips are closed loop, one order under way. The server is another process in every case.
 
 mod ask;
-mod frames;
+pub mod frames;
 mod market;
 mod serve;
 mod server;

@@ -1,0 +1,184 @@
+//! `load`: drives any TCP application at a fixed rate from a process and a core of its own.
+//!
+//! Owns: connections, and the account of what was sent, answered and never answered. Promises: an
+//! event leaves when it is due, whatever became of those before it; what the socket does not take
+//! is late, not fewer; its latency ends when its answer has been read, and one that never comes
+//! counts with the time that it was waited for. How late the load itself was is reported beside.
+//! Must never: wait for an answer before sending what is due.
+
+mod account;
+mod connection;
+mod protocol;
+mod run;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::RangedI64ValueParser;
+use serde_json::{Value, json};
+
+pub use self::account::Part;
+pub use self::protocol::Protocol;
+pub use self::run::{Plan, run};
+
+use crate::gaps::CoreGaps;
+use crate::load::{Arrivals, Skew, Traffic};
+use crate::place::Place;
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::rounds::Scale;
+use crate::take::Take;
+use crate::track::Track;
+
+/// What to send where, and for how long.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Where the application listens, as HOST:PORT.
+    address: String,
+    /// What is sent: `orders` (of Market Spread, with --reply), `frames:BYTES` (u32 length in
+    /// front, answered one by one), or `line:TEXT` with {key} and {sequence} in it (a line each).
+    #[arg(long, default_value = "orders")]
+    protocol: Protocol,
+    /// Events per second over all connections.
+    #[arg(long, default_value_t = 10_000, value_parser = rates())]
+    rate: u32,
+    /// Number of connections.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    connections: u16,
+    /// How events follow each other: constant, poisson, or bursts:N.
+    #[arg(long, default_value_t)]
+    arrivals: Arrivals,
+    /// Number of different keys.
+    #[arg(long, default_value_t = 350, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    /// How events spread over keys: uniform, or zipf:S.
+    #[arg(long, default_value_t)]
+    skew: Skew,
+    /// Seconds that are measured [default: 10, with --quick 2].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    seconds: Option<u64>,
+    /// Seconds before that, which are not.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    warm_up: u64,
+    /// The CPU that sends and receives [default: the first one that is allowed].
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// The same seed gives the same keys and moments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Options {
+    /// One slice as long as the load.
+    pub fn scale(&self, scale: Scale) -> Scale {
+        let slice = self.seconds.map_or(scale.load, Duration::from_secs);
+        Scale { rounds: 1, slice, ..scale }
+    }
+
+    fn plan(&self, length: Duration) -> Result<Plan> {
+        self.protocol.allows(self.keys)?;
+        Ok(Plan {
+            server: resolve(&self.address)?,
+            protocol: self.protocol.clone(),
+            traffic: Traffic {
+                arrivals: self.arrivals,
+                rate: self.rate,
+                connections: self.connections.into(),
+                seed: self.seed,
+            },
+            keys: self.keys,
+            skew: self.skew,
+            warm_up: Duration::from_secs(self.warm_up),
+            length,
+            interval: (length / INTERVALS).max(Duration::from_millis(10)),
+        })
+    }
+}
+
+fn resolve(address: &str) -> Result<SocketAddr> {
+    let found = address.to_socket_addrs().with_context(|| {
+        format!("{address} is no address: say HOST:PORT, for instance 127.0.0.1:7000")
+    })?;
+    found.into_iter().next().with_context(|| format!("{address} stands for no address"))
+}
+
+/// Drives the application and reports what it did.
+///
+/// # Errors
+/// It cannot be connected to, breaks a connection, or answers something else.
+pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
+    let plan = options.plan(report.scale().slice)?;
+    // A thread that spins for seconds must not be a real-time one.
+    let place = report.place();
+    let place = Place { fifo: false, left: options.cpu.unwrap_or(place.left), ..place };
+    let what = format!("{} events/s to {}", plan.traffic.rate, plan.server);
+    let progress = Progress::new(&what, INTERVALS as usize);
+    let mut total = Total::default();
+    let ended = run(&plan, place, |part| {
+        progress.begin(part.line());
+        total.add(&part);
+        progress.end();
+    })?;
+    total.tell(report, &plan, ended.gaps);
+    ended.outcome
+}
+
+/// The sum of all parts.
+#[derive(Debug, Default)]
+pub struct Total {
+    sum: Part,
+    take: Take,
+    parts: Vec<Value>,
+}
+
+impl Total {
+    /// Takes one more in.
+    pub fn add(&mut self, part: &Part) {
+        self.sum.merge(part);
+        self.take.push(part.start_ns, part.nanos, &part.latency, &part.inside);
+        self.parts.push(part.json());
+    }
+
+    /// Figures, latencies and details of everything that was taken in.
+    pub fn tell(self, report: &mut Report, plan: &Plan, gaps: CoreGaps) {
+        let Part { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = self.sum;
+        for (name, fraction) in PERCENTILES {
+            report.figure(format!("{name}_ns"), latency.quantile(fraction), 0.0);
+        }
+        report.figure("answers_per_second", answered as f64 * 1e9 / nanos as f64, 0.0);
+        report.figure("unanswered", unanswered as f64, 0.0);
+        report.figure("lag_p50_ns", lag.quantile(0.5), 0.0);
+        report.figure("lag_p999_ns", lag.quantile(0.999), 0.0);
+        report.configure("load", plan.json());
+        report.checksum("load", checksum);
+        report.track(Track::open(
+            "load",
+            &plan.traffic.to_string(),
+            vec![self.take.with_gaps([gaps])],
+        ));
+        report.detail("lag", lag.summary());
+        report.detail("events", json!({ "sent": sent, "answered": answered }));
+        report.detail("parts", json!(self.parts));
+        NOTES.iter().for_each(|note| report.note(note));
+    }
+}
+
+const PERCENTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999), ("max", 1.0)];
+
+/// Up to one per nanosecond.
+pub fn rates() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000_000)
+}
+
+/// Parts of a run that are told one by one.
+const INTERVALS: u32 = 20;
+
+/// How to read the figures.
+const NOTES: [&str; 3] = [
+    "open loop: latency is the time from the moment an event was due until its answer was read",
+    "lag: how late the load itself handed events to the socket, by its own fault or a full socket",
+    "unanswered events are in the latencies with the time that they were waited for",
+];
