@@ -6,6 +6,7 @@ mod doctor;
 mod jitter;
 mod progress;
 mod topology;
+mod unit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Apply(change::Apply),
     /// Restore the state before `apply`, also after a crash in the middle of it.
     Revert(change::Revert),
+    /// Print a hardened systemd service for an application.
+    Unit(unit::Service),
 }
 
 /// Which host, and which of its CPUs.
@@ -122,5 +125,6 @@ pub fn run(arguments: Arguments) -> Result<Exit> {
         Command::Plan(plan) => plan.run(),
         Command::Apply(apply) => apply.run(),
         Command::Revert(revert) => revert.run(),
+        Command::Unit(unit) => unit.run(),
     }
 }

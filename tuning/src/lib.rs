@@ -36,6 +36,8 @@ pub mod plan;
 
 pub mod apply;
 
+pub mod unit;
+
 pub mod pin;
 
 pub mod jitter;

@@ -1,0 +1,34 @@
+//! `unit`: a systemd service.
+
+use anyhow::Result;
+use clap::Args;
+use potoroo_tuning::Cpus;
+use potoroo_tuning::unit::Unit;
+
+use super::{Exit, console, some_cores};
+
+/// Arguments of `unit`.
+#[derive(Args, Debug)]
+pub struct Service {
+    /// Name of the service, of its user and of its folder below /var/lib.
+    #[arg(long)]
+    name: String,
+    /// CPUs of the application [default: it shares those of the host].
+    #[arg(long, value_name = "LIST")]
+    cores: Option<Cpus>,
+    /// Absolute path of the application.
+    program: String,
+    /// Its arguments, behind `--`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+impl Service {
+    /// Prints the unit.
+    pub fn run(&self) -> Result<Exit> {
+        some_cores(self.cores.as_ref())?;
+        let unit = Unit::new(&self.name, &self.program, &self.arguments, self.cores.clone())?;
+        console::answer(unit.to_string().trim_end())?;
+        Ok(Exit::Fit)
+    }
+}
