@@ -77,11 +77,16 @@ impl Plan {
     }
 
     fn write_systemd(&self, text: &mut String) -> fmt::Result {
-        let (cores, others) = (&self.cores, &self.others);
+        let others = &self.others;
         heading(text, "4. systemd")?;
         writeln!(text, "/etc/systemd/system/APPLICATION.service.d/potoroo.conf")?;
-        writeln!(text, "(for a whole service: `potoroo-tuning unit`)\n")?;
-        writeln!(text, "[Service]\nAllowedCPUs={cores}\nCPUAffinity={cores}")?;
+        writeln!(
+            text,
+            "(for a whole service: `potoroo-tuning unit`); its cores, and the others for"
+        )?;
+        writeln!(text, "its threads that open files and connections\n")?;
+        let cpus = self.cores.or(others);
+        writeln!(text, "[Service]\nAllowedCPUs={cpus}\nCPUAffinity={cpus}")?;
         writeln!(text, "LimitMEMLOCK=infinity\nLimitNOFILE=1048576")?;
         if !others.is_empty() {
             writeln!(text, "\n/etc/systemd/system/system.slice.d/potoroo.conf, and the same in")?;

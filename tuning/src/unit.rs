@@ -13,7 +13,7 @@ use crate::cpus::Cpus;
 pub struct Unit {
     name: String,
     command: String,
-    cores: Option<Cpus>,
+    cpus: Option<Cpus>,
 }
 
 /// What cannot stand in a unit.
@@ -37,7 +37,9 @@ pub enum Error {
 }
 
 impl Unit {
-    /// A service `name` that starts `program` with `arguments`, on `cores` if there are any.
+    /// A service `name` that starts `program` with `arguments`, and may use `cpus`: those of
+    /// its cores, and others for its threads that open files and connections. Without others
+    /// these would run on its cores.
     ///
     /// # Errors
     /// One of them cannot stand in a unit.
@@ -45,7 +47,7 @@ impl Unit {
         name: &str,
         program: &str,
         arguments: &[String],
-        cores: Option<Cpus>,
+        cpus: Option<Cpus>,
     ) -> Result<Self, Error> {
         let letters = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
         let first = name.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic());
@@ -60,7 +62,7 @@ impl Unit {
             return Err(Error::Argument);
         }
         let command = words().map(quoted).collect::<Vec<_>>().join(" ");
-        Ok(Self { name: name.to_owned(), command, cores })
+        Ok(Self { name: name.to_owned(), command, cpus })
     }
 }
 
@@ -74,19 +76,20 @@ fn quoted(word: &str) -> String {
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, command, cores } = self;
+        let Self { name, command, cpus } = self;
         writeln!(f, "# /etc/systemd/system/{name}.service")?;
         writeln!(f, "# systemctl daemon-reload && systemctl enable --now {name}")?;
         writeln!(f, "# undo: systemctl disable --now {name}, remove this file, daemon-reload")?;
         writeln!(f, "[Unit]\nDescription={name}, an application of Potoroo")?;
         writeln!(f, "After=network-online.target\nWants=network-online.target\n")?;
         writeln!(f, "[Service]\nType=exec\nExecStart={command}")?;
-        if let Some(cores) = cores {
+        if let Some(cpus) = cpus {
             writeln!(
                 f,
-                "\n# Its CPUs. The slice of its own keeps it out of limits on system.slice."
+                "\n# Those of its cores, and others for what opens files and connections."
             )?;
-            writeln!(f, "Slice={}.slice\nAllowedCPUs={cores}\nCPUAffinity={cores}", slice(name))?;
+            writeln!(f, "# The slice of its own keeps it out of limits on system.slice.")?;
+            writeln!(f, "Slice={}.slice\nAllowedCPUs={cpus}\nCPUAffinity={cpus}", slice(name))?;
         }
         f.write_str(SERVICE)
     }

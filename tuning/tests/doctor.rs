@@ -102,3 +102,22 @@ fn this_host_is_judged_without_an_accident() {
     assert!(matches!(output.status.code(), Some(0..=2)), "{}", told(&output));
     serde_json::from_slice::<Value>(&output.stdout).expect("it is JSON");
 }
+
+#[test]
+fn the_guide_has_every_check_and_no_other() {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let guide = std::fs::read_to_string(guide).expect("there is a guide");
+    let knobs = guide.split_once("## Every knob").expect("it has a table of knobs").1;
+    let rows = knobs.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows: std::collections::BTreeSet<&str> = rows.collect();
+    let empty = Recorded::empty("guide");
+    let root = potoroo_tuning::Root::recorded(empty.path());
+    let findings = potoroo_tuning::doctor(&root, None);
+    let checks = findings.iter().map(|finding| finding.check).collect();
+    assert_eq!(rows, checks);
+    for command in ["doctor", "topology", "jitter", "plan", "apply", "revert", "unit"] {
+        assert!(guide.contains(&format!("| `{command}")), "{command} is missing");
+        let output = empty.run(&format!("{command} --help"));
+        assert!(output.status.success(), "{}", told(&output));
+    }
+}

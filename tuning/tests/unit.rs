@@ -14,7 +14,8 @@ fn unit(arguments: &[&str]) -> Output {
 }
 
 /// A program that is on every host: systemd looks whether it is there.
-const PROGRAM: [&str; 5] = ["--name", "pre-trade", "--cores", "2-5", "/bin/true"];
+const PROGRAM: [&str; 7] =
+    ["--name", "pre-trade", "--cores", "2-5", "--control", "0-1", "/bin/true"];
 
 #[test]
 fn a_service_is_printed() {

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use clap::Args;
-use potoroo_tuning::Cpus;
+use potoroo_tuning::host::Host;
 use potoroo_tuning::unit::Unit;
+use potoroo_tuning::{Cpus, Root};
 
 use super::{Exit, console, some_cores};
 
@@ -16,6 +17,9 @@ pub struct Service {
     /// CPUs of the application [default: it shares those of the host].
     #[arg(long, value_name = "LIST")]
     cores: Option<Cpus>,
+    /// CPUs for its threads that open files and connections [default: all others of this host].
+    #[arg(long, value_name = "LIST", requires = "cores")]
+    control: Option<Cpus>,
     /// Absolute path of the application.
     program: String,
     /// Its arguments, behind `--`.
@@ -27,8 +31,14 @@ impl Service {
     /// Prints the unit.
     pub fn run(&self) -> Result<Exit> {
         some_cores(self.cores.as_ref())?;
-        let unit = Unit::new(&self.name, &self.program, &self.arguments, self.cores.clone())?;
+        let unit = Unit::new(&self.name, &self.program, &self.arguments, self.cpus())?;
         console::answer(unit.to_string().trim_end())?;
         Ok(Exit::Fit)
+    }
+
+    fn cpus(&self) -> Option<Cpus> {
+        let cores = self.cores.as_ref()?;
+        let others = || Host::read(&Root::host(), Some(cores)).others();
+        Some(cores.or(&self.control.clone().unwrap_or_else(others)))
     }
 }
