@@ -13,6 +13,7 @@ use super::config::{Config, Report};
 use super::console;
 use super::error::Error;
 use super::exit::Exit;
+use super::fitness;
 use super::launch::{StopRequest, complete};
 use super::logging;
 use super::running::start;
@@ -59,13 +60,14 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
         return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
     }
     let guarantees = guarantees(&plan, &config);
+    let fitness = fitness::lines(&config);
     let report = config.report;
     let output = output_is_data(&config);
     let request = StopRequest::default();
     catch_signals(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
     // Not before the edges are open: nothing is promised by what cannot run.
-    guarantees.iter().for_each(console::note);
+    guarantees.iter().chain(&fitness).for_each(console::note);
     for (name, address) in running.all_listening() {
         console::note(format_args!("source `{name}` listens on {address}"));
     }

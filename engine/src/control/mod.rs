@@ -10,6 +10,7 @@ mod edges;
 pub mod entry;
 pub mod error;
 pub mod exit;
+mod fitness;
 mod launch;
 pub mod logging;
 mod reactor;
