@@ -8,7 +8,9 @@ use potoroo::checkpoint::{
     TableFacts, Transaction, TypeFacts, collect, each_chunk, propose, recover,
 };
 use potoroo_sdk::host::TableId;
+use potoroo_sdk::key::Key;
 use potoroo_sdk::random::Random;
+use potoroo_sdk::table::Record;
 
 /// Checkpoints that are kept.
 pub const KEEP: usize = 2;
@@ -124,7 +126,9 @@ impl<'a> Coordinator<'a> {
             let (upload, seal) = writer.finish().map_err(written)?;
             let upload: Box<dyn Upload> = upload;
             upload.finish()?;
-            entries.push(PartEntry::new(name, &header, seal, 1));
+            let own = content.iter().filter(|(core, _)| *core == header.core);
+            let rows = own.map(|(_, chunk)| rows(chunk)).sum();
+            entries.push(PartEntry::new(name, &header, seal, rows));
         }
         Ok((entries, content))
     }
@@ -136,10 +140,30 @@ impl<'a> Coordinator<'a> {
     }
 
     fn chunk(&mut self, section: Section) -> Chunk {
-        let length = self.random.below(600) as usize;
-        let mut bytes = vec![0; length];
-        bytes.fill_with(|| self.random.u64() as u8);
+        let bytes = match section {
+            Section::Rows(_) => {
+                (0..self.random.below(20)).flat_map(|_| self.record(true)).collect()
+            }
+            Section::Removed(_) => {
+                (0..self.random.below(3)).flat_map(|_| self.record(false)).collect()
+            }
+            Section::Lanes(_) | Section::Outboxes(_) => {
+                (0..self.random.below(40)).flat_map(|_| self.random.u64().to_le_bytes()).collect()
+            }
+        };
         Chunk { section, bytes }
+    }
+
+    /// A record as [`Record`] reads it: of a row, or of a key that was removed.
+    fn record(&mut self, row: bool) -> Vec<u8> {
+        let (key, state) = (self.random.u64(), self.random.u64());
+        let state_bytes: u32 = if row { 8 } else { 0 };
+        let mut record = Key::hash(&key).to_le_bytes().to_vec();
+        record.extend(8u32.to_le_bytes());
+        record.extend(state_bytes.to_le_bytes());
+        record.extend(key.to_le_bytes());
+        record.extend(&state.to_le_bytes()[..state_bytes as usize]);
+        record
     }
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
@@ -181,6 +205,15 @@ pub fn content(view: &dyn View, manifest: &Manifest) -> Result<Content, Error> {
 fn state_of(content: &Content) -> Content {
     let state = |chunk: &Chunk| matches!(chunk.section, Section::Rows(_) | Section::Removed(_));
     content.iter().filter(|(_, chunk)| state(chunk)).cloned().collect()
+}
+
+/// How many rows a chunk holds.
+fn rows(chunk: &Chunk) -> u64 {
+    let (mut rest, mut count) = (chunk.bytes.as_slice(), 0);
+    while let (Section::Rows(_), Some((_, behind))) = (chunk.section, Record::split(rest)) {
+        (rest, count) = (behind, count + 1);
+    }
+    count
 }
 
 fn sections() -> [Section; 4] {

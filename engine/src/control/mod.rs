@@ -18,4 +18,5 @@ pub mod report;
 pub mod running;
 mod supervise;
 mod threads;
+pub mod tool;
 mod watch;

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use potoroo_runtime::Idle;
 
 pub use progress::progress_line;
+pub(super) use text::thousands;
 
 /// The quantiles of every report: name in text, name in JSON, value from 0 to 1.
 pub const QUANTILES: [(&str, &str, f64); 5] = [

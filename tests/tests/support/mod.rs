@@ -22,12 +22,21 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The binary of an example, built once per test process with the profile of the tests.
 pub fn example(name: &str) -> PathBuf {
+    built().join("examples").join(name)
+}
+
+/// The tool `potoroo`, built as examples are.
+pub fn tool() -> PathBuf {
+    built().join("potoroo")
+}
+
+fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build_examples).join(name)
+    BUILT.get_or_init(build)
 }
 
 /// Tests lie at `TARGET/PROFILE/deps/NAME`, examples at `TARGET/PROFILE/examples/NAME`.
-fn build_examples() -> PathBuf {
+fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its path");
     let folder = test.ancestors().nth(2).expect("tests lie in `PROFILE/deps`");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -37,10 +46,17 @@ fn build_examples() -> PathBuf {
     };
     let target = folder.parent().expect("a profile lies in the target folder");
     let mut build = Command::new(env!("CARGO"));
-    build.current_dir(root()).args(["build", "--quiet", "--package", "potoroo", "--examples"]);
+    build.current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--package",
+        "potoroo",
+        "--examples",
+        "--bins",
+    ]);
     build.args(["--profile", profile, "--target-dir"]).arg(target);
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
-    folder.join("examples")
+    folder.to_owned()
 }
 
 /// The workspace.

@@ -1,0 +1,142 @@
+//! The tool `potoroo`: what operators ask beside applications.
+//!
+//! ```text
+//!   potoroo checkpoint list     which checkpoints are there
+//!   potoroo checkpoint show     what one of them is made of
+//!   potoroo checkpoint verify   whether all of it is whole
+//! ```
+//!
+//! Promises: it reads, takes no lock and changes nothing, so it works while an application runs.
+//! Answers go to standard output, progress and mistakes to standard error.
+
+mod age;
+mod list;
+mod show;
+mod stored;
+mod verify;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::console;
+use crate::checkpoint::store;
+
+/// Runs the tool as the command line says. The whole of its `main`.
+pub fn main() -> ExitCode {
+    let Arguments { command: Command::Checkpoint { command } } = Arguments::parse();
+    let found = match &command {
+        Checkpoint::List { state } => list::run(state),
+        Checkpoint::Show { epoch, state } => show::run(*epoch, state),
+        Checkpoint::Verify { epoch, no_progress, state } => {
+            verify::run(*epoch, !no_progress, state)
+        }
+    };
+    found
+        .unwrap_or_else(|error| {
+            console::note(format_args!("error: {error}"));
+            Exit::Nothing
+        })
+        .into()
+}
+
+/// How the tool ends. The discriminant is its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// What was asked for is there and, as far as it was looked at, whole.
+    Whole = 0,
+    /// The storage cannot be read, or what was asked for is not in it.
+    Nothing = 1,
+    /// Something is damaged or missing.
+    Damaged = 3,
+}
+
+const EXIT_HELP: &str = "Exit codes:
+   0  what was asked for is there and, as far as it was looked at, whole
+   1  the storage cannot be read, or what was asked for is not in it
+   2  the command line is wrong
+   3  something is damaged or missing";
+
+/// Looks after what applications of Potoroo leave on disks. Changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "potoroo", version, after_help = EXIT_HELP, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checkpoints of an application, running or not
+    #[command(after_help = EXIT_HELP, disable_help_subcommand = true)]
+    Checkpoint {
+        #[command(subcommand)]
+        command: Checkpoint,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Checkpoint {
+    /// List those that are kept, newest first
+    #[command(after_help = EXIT_HELP)]
+    List {
+        #[command(flatten)]
+        state: State,
+    },
+    /// Show what one is made of
+    #[command(after_help = EXIT_HELP)]
+    Show {
+        /// Its epoch [default: the last one]
+        epoch: Option<u64>,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Read them wholly and check every byte
+    #[command(after_help = EXIT_HELP)]
+    Verify {
+        /// Epoch of the one to verify [default: all that are kept]
+        epoch: Option<u64>,
+        /// Show no progress on standard error
+        #[arg(long)]
+        no_progress: bool,
+        #[command(flatten)]
+        state: State,
+    },
+}
+
+/// Where checkpoints lie, and how to answer.
+#[derive(Debug, Args)]
+struct State {
+    /// Folder that the application was given with the same flag
+    #[arg(long, value_name = "DIR")]
+    state: std::path::PathBuf,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("there is no checkpoint in {0} yet")]
+    Empty(String),
+    #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
+    Epoch { epoch: u64, place: String },
+    #[error("standard output cannot be written: {0}; send it elsewhere")]
+    Output(#[from] std::io::Error),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn answer(text: impl Display, exit: Exit) -> Result<Exit, Error> {
+    console::answer(text)?;
+    Ok(exit)
+}

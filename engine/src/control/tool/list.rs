@@ -1,0 +1,76 @@
+//! `potoroo checkpoint list`.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::age::{age, now};
+use super::stored::Stored;
+use super::{Error, Exit, State, answer};
+use crate::checkpoint::{Manifest, Past};
+use crate::control::report::thousands;
+
+/// Lists the checkpoints that are kept.
+pub fn run(state: &State) -> Result<Exit, Error> {
+    let stored = Stored::open(state)?;
+    let damaged = stored.damaged_head.is_some() || stored.past.iter().any(|p| p.manifest.is_err());
+    let exit = if damaged { Exit::Damaged } else { Exit::Whole };
+    if state.json { answer(as_json(&stored), exit) } else { answer(as_text(&stored), exit) }
+}
+
+fn as_json(stored: &Stored) -> Value {
+    let checkpoint = |past: &Past| match &past.manifest {
+        Ok(manifest) => json!({
+            "epoch": past.epoch,
+            "generation": manifest.generation,
+            "head": stored.is_head(&past.name),
+            "unix_seconds": manifest.unix_seconds,
+            "parts": manifest.parts.len(),
+            "bytes": bytes(manifest),
+            "rows": rows(manifest),
+        }),
+        Err(error) => json!({ "epoch": past.epoch, "error": error.to_string() }),
+    };
+    let checkpoints: Vec<Value> = stored.past.iter().map(checkpoint).collect();
+    let head_error = stored.damaged_head.as_ref().map(ToString::to_string);
+    json!({ "state": stored.place, "head_error": head_error, "checkpoints": checkpoints })
+}
+
+fn as_text(stored: &Stored) -> String {
+    let mut text = String::new();
+    if let Some(error) = &stored.damaged_head {
+        text.push_str(&format!("{error}\n"));
+    }
+    if stored.past.is_empty() {
+        return text + &format!("no checkpoint in {} yet", stored.place);
+    }
+    text.push_str("       epoch  generation  parts            bytes         rows  made");
+    for past in &stored.past {
+        let epoch = past.epoch;
+        let written = match &past.manifest {
+            Ok(manifest) => write!(
+                text,
+                "\n{epoch:>12} {:>11} {:>6} {:>16} {:>12}  {}{}",
+                manifest.generation,
+                manifest.parts.len(),
+                thousands(bytes(manifest)),
+                thousands(rows(manifest)),
+                age(manifest.unix_seconds, now()),
+                if stored.is_head(&past.name) { "  HEAD" } else { "" },
+            ),
+            Err(error) => write!(text, "\n{epoch:>12}  {error}"),
+        };
+        written.expect("text grows");
+    }
+    text
+}
+
+/// Of the whole chain: what recovery reads.
+fn bytes(manifest: &Manifest) -> u64 {
+    manifest.parts.iter().map(|part| part.bytes).sum()
+}
+
+/// Of the whole chain: a row that changed since is counted again.
+fn rows(manifest: &Manifest) -> u64 {
+    manifest.parts.iter().map(|part| part.rows).sum()
+}

@@ -1,0 +1,82 @@
+//! `potoroo checkpoint show`.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::age::{age, now};
+use super::stored::Stored;
+use super::{Error, Exit, State, answer};
+use crate::checkpoint::Manifest;
+use crate::control::report::thousands;
+
+/// Shows what the checkpoint of `epoch`, or the last one, is made of.
+pub fn run(epoch: Option<u64>, state: &State) -> Result<Exit, Error> {
+    let mut stored = Stored::open(state)?;
+    let past = stored.one(epoch)?;
+    let head = stored.is_head(&past.name);
+    match past.manifest {
+        Ok(manifest) if state.json => {
+            let object = json!({ "name": past.name, "head": head, "manifest": manifest });
+            answer(object, Exit::Whole)
+        }
+        Ok(manifest) => answer(as_text(&past.name, head, &manifest), Exit::Whole),
+        Err(error) if state.json => {
+            let object = json!({ "name": past.name, "head": head, "error": error.to_string() });
+            answer(object, Exit::Damaged)
+        }
+        Err(error) => answer(error, Exit::Damaged),
+    }
+}
+
+fn as_text(name: &str, head: bool, manifest: &Manifest) -> String {
+    let mut text = String::new();
+    write_all(&mut text, name, head, manifest).expect("text grows");
+    text
+}
+
+fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> std::fmt::Result {
+    let Manifest { facts, generation, epoch, unix_seconds, previous, .. } = manifest;
+    let head = if head { ", HEAD" } else { "" };
+    writeln!(text, "epoch {epoch}, generation {generation}{head}: {name}")?;
+    writeln!(text, "made {}", age(*unix_seconds, now()))?;
+    writeln!(text, "after {}", previous.as_deref().unwrap_or("nothing"))?;
+    writeln!(
+        text,
+        "application {}, fingerprint {:016x}, {} partitions",
+        facts.application, facts.fingerprint, facts.partitions
+    )?;
+    for table in &facts.tables {
+        writeln!(text, "table {}: {} → {}", table.name, table.key, table.state)?;
+    }
+    for source in &manifest.sources {
+        writeln!(text, "source {} goes on at {}", source.name, thousands(source.position))?;
+    }
+    for core in manifest.cores() {
+        for part in manifest.chain(core) {
+            let since = match part.since {
+                0 => "full".to_owned(),
+                since => format!("since {since}"),
+            };
+            let (bytes, rows) = (thousands(part.bytes), thousands(part.rows));
+            let (epoch, name) = (part.epoch, &part.name);
+            writeln!(
+                text,
+                "core {core}: epoch {epoch} {since}, {rows} rows, {bytes} bytes: {name}"
+            )?;
+        }
+    }
+    for transaction in &manifest.transactions {
+        writeln!(
+            text,
+            "sink {}: {} bytes at {} prepared in epoch {}: {}",
+            transaction.sink,
+            thousands(transaction.bytes),
+            thousands(transaction.offset),
+            transaction.epoch,
+            transaction.spool
+        )?;
+    }
+    text.truncate(text.trim_end().len());
+    Ok(())
+}

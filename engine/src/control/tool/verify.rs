@@ -1,0 +1,194 @@
+//! `potoroo checkpoint verify`: reads everything once, and says what is not whole.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use potoroo_sdk::table::Record;
+use serde_json::{Value, json};
+
+use super::stored::Stored;
+use super::{Error, Exit, State, answer};
+use crate::checkpoint::store::{self, View};
+use crate::checkpoint::{Corrupt, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
+use crate::control::console;
+use crate::control::report::thousands;
+
+/// Verifies the checkpoint of `epoch`, or all that are kept.
+pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Error> {
+    let mut stored = Stored::open(state)?;
+    let past = match epoch {
+        Some(_) => vec![stored.one(epoch)?],
+        None => std::mem::take(&mut stored.past),
+    };
+    if past.is_empty() && stored.damaged_head.is_none() {
+        return Err(Error::Empty(stored.place));
+    }
+    let mut verifier = Verifier::new(stored.view.as_ref(), &past, progress);
+    let checkpoints: Vec<Checked> = past.into_iter().map(|past| verifier.check(past)).collect();
+    let report = verifier.end(checkpoints, stored.damaged_head);
+    // What an application has deleted meanwhile is not damaged.
+    let report = report.without_collected(&Stored::open(state)?);
+    let exit = if report.is_whole() { Exit::Whole } else { Exit::Damaged };
+    if state.json { answer(report.as_json(), exit) } else { answer(report.as_text(), exit) }
+}
+
+/// What was found of one checkpoint.
+struct Checked {
+    epoch: u64,
+    name: String,
+    errors: Vec<String>,
+}
+
+struct Report {
+    checkpoints: Vec<Checked>,
+    head_error: Option<String>,
+    parts: usize,
+    bytes: u64,
+    seconds: f64,
+}
+
+struct Verifier<'a> {
+    view: &'a dyn View,
+    /// By name of the part: several checkpoints refer to it, and it is read once.
+    parts: BTreeMap<String, Option<String>>,
+    bytes: u64,
+    bytes_all: u64,
+    start: Instant,
+    /// When progress was last shown; `None` when nobody looks.
+    shown: Option<Instant>,
+}
+
+/// Progress is shown so often.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+impl<'a> Verifier<'a> {
+    fn new(view: &'a dyn View, past: &[Past], progress: bool) -> Self {
+        let manifests = past.iter().filter_map(|past| past.manifest.as_ref().ok());
+        let parts = manifests.flat_map(|manifest| &manifest.parts);
+        let lengths: BTreeMap<&str, u64> = parts.map(|p| (p.name.as_str(), p.bytes)).collect();
+        let (parts, bytes, bytes_all) = (BTreeMap::new(), 0, lengths.values().sum());
+        let start = Instant::now();
+        let shown = (progress && stderr().is_terminal()).then_some(start);
+        Self { view, parts, bytes, bytes_all, start, shown }
+    }
+
+    fn check(&mut self, past: Past) -> Checked {
+        let Past { name, epoch, manifest } = past;
+        let errors = match manifest {
+            Err(error) => vec![error.to_string()],
+            Ok(manifest) => {
+                let parts = manifest.parts.iter();
+                parts.filter_map(|part| self.check_part(&manifest, part)).collect()
+            }
+        };
+        Checked { epoch, name, errors }
+    }
+
+    fn check_part(&mut self, manifest: &Manifest, part: &PartEntry) -> Option<String> {
+        if let Some(known) = self.parts.get(&part.name) {
+            return known.clone();
+        }
+        let found = self.read(manifest, part).err().map(|error| error.to_string());
+        self.parts.insert(part.name.clone(), found.clone());
+        found
+    }
+
+    fn read(&mut self, manifest: &Manifest, part: &PartEntry) -> Result<(), store::Error> {
+        let mut rows = 0;
+        let other = |offset, text: String| {
+            let (object, damage) = (part.name.clone(), Damage::Other(text));
+            store::Error::from(Corrupt { object, offset, damage })
+        };
+        let mut offset = 0;
+        each_chunk_of(self.view, manifest, part, |chunk| {
+            offset += chunk.bytes.len() as u64;
+            self.bytes += chunk.bytes.len() as u64;
+            self.progress();
+            if let Section::Rows(_) | Section::Removed(_) = chunk.section {
+                let count = records(&chunk.bytes)
+                    .ok_or_else(|| other(offset, "a record of it is cut off".to_owned()))?;
+                rows += if let Section::Rows(_) = chunk.section { count } else { 0 };
+            }
+            Ok::<_, store::Error>(())
+        })?;
+        if rows == part.rows {
+            return Ok(());
+        }
+        Err(other(part.bytes, format!("it holds {rows} rows, and should hold {}", part.rows)))
+    }
+
+    fn progress(&mut self) {
+        if self.shown.is_some_and(|shown| shown.elapsed() >= PROGRESS) {
+            self.shown = Some(Instant::now());
+            let percent = self.bytes * 100 / self.bytes_all.max(1);
+            let (mib, all) = (self.bytes >> 20, self.bytes_all >> 20);
+            console::renew(format_args!("{percent:>3} %  {mib} of {all} MiB"));
+        }
+    }
+
+    fn end(self, checkpoints: Vec<Checked>, head: Option<store::Error>) -> Report {
+        if self.shown.is_some() {
+            console::renew("");
+        }
+        let (parts, bytes) = (self.parts.len(), self.bytes);
+        let seconds = self.start.elapsed().as_secs_f64();
+        let head_error = head.map(|error| error.to_string());
+        Report { checkpoints, head_error, parts, bytes, seconds }
+    }
+}
+
+/// How many records there are; `None` when the last one is not whole.
+fn records(bytes: &[u8]) -> Option<u64> {
+    let (mut rest, mut count) = (bytes, 0);
+    while !rest.is_empty() {
+        (_, rest) = Record::split(rest)?;
+        count += 1;
+    }
+    Some(count)
+}
+
+impl Report {
+    fn is_whole(&self) -> bool {
+        self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
+    }
+
+    /// Leaves out what has errors and is not kept any more.
+    fn without_collected(mut self, now: &Stored) -> Self {
+        let kept = |name: &str| now.past.iter().any(|past| past.name == name);
+        self.checkpoints.retain(|one| one.errors.is_empty() || kept(&one.name));
+        self
+    }
+
+    fn as_json(&self) -> Value {
+        let one = |one: &Checked| {
+            let Checked { epoch, name, errors } = one;
+            json!({ "epoch": epoch, "manifest": name, "errors": errors })
+        };
+        json!({
+            "whole": self.is_whole(),
+            "head_error": self.head_error,
+            "checkpoints": self.checkpoints.iter().map(one).collect::<Vec<_>>(),
+            "parts": self.parts,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+        })
+    }
+
+    fn as_text(&self) -> String {
+        let mut lines: Vec<String> = self.head_error.iter().cloned().collect();
+        for one in &self.checkpoints {
+            match one.errors.as_slice() {
+                [] => lines.push(format!("epoch {}: whole", one.epoch)),
+                errors => {
+                    lines.push(format!("epoch {}: not whole", one.epoch));
+                    lines.extend(errors.iter().map(|error| format!("  - {error}")));
+                }
+            }
+        }
+        let rate = self.bytes as f64 / 1e6 / self.seconds.max(f64::MIN_POSITIVE);
+        let (parts, bytes, seconds) = (self.parts, thousands(self.bytes), self.seconds);
+        lines.push(format!("{parts} parts, {bytes} bytes in {seconds:.2} s ({rate:.0} MB/s)"));
+        lines.join("\n")
+    }
+}
