@@ -105,6 +105,24 @@ impl SimDisk {
         self.state().names.keys().cloned().collect()
     }
 
+    /// The bytes of a file.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        let state = self.state();
+        state.files[state.names[name]].bytes.clone()
+    }
+
+    /// Replaces the bytes of a file, as damage does; `None` loses the file.
+    pub fn damage(&self, name: &str, bytes: Option<Vec<u8>>) {
+        let mut state = self.state();
+        match (bytes, state.names.get(name).copied()) {
+            (Some(bytes), Some(file)) => state.files[file].bytes = bytes,
+            _ => drop(state.names.remove(name)),
+        }
+    }
+
     /// Bytes of all files that have a name.
     pub fn bytes(&self) -> usize {
         let state = self.state();

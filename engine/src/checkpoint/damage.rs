@@ -46,8 +46,8 @@ pub enum Damage {
     /// Its text cannot be understood.
     #[error("{0}")]
     Text(String),
-    /// It is whole, but another object than the manifest means.
-    #[error("it is another one than the manifest names: {0}")]
+    /// It is whole, but another object than its name, or the manifest, tells.
+    #[error("it is not what it is said to be: {0}")]
     Other(String),
     /// The storage cannot read it.
     #[error("it cannot be read: {0}")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::part::{PartHeader, PartSeal};
-use super::store::View;
+use super::store::{Name, View};
 use super::{Corrupt, Damage, hex, store, text};
 
 /// One checkpoint.
@@ -102,7 +102,15 @@ impl Manifest {
         let read = view.open(name)?.take(Self::BYTES_MAX).read_to_end(&mut bytes);
         let corrupt = |damage| Corrupt { object: name.to_owned(), offset: 0, damage };
         read.map_err(|error| corrupt(error.into()))?;
-        Ok(Self::parse(name, &bytes)?)
+        let manifest = Self::parse(name, &bytes)?;
+        let (generation, epoch) = (manifest.generation, manifest.epoch);
+        match name.parse::<Name>() {
+            Ok(name) if (name.generation, name.epoch) == (generation, epoch) => Ok(manifest),
+            _ => {
+                let text = format!("it is of generation {generation}, epoch {epoch}");
+                Err(corrupt(Damage::Other(text)).into())
+            }
+        }
     }
 
     /// Reads a manifest from its text; `name` is for errors.
