@@ -68,6 +68,7 @@ fn cores_that_cannot_be_had_are_named() {
     assert!(text.contains("CPUs 7 are offline; online are 0-6"), "{text}");
     let text = told(&laptop.run("doctor --cores 64"));
     assert!(text.contains("CPUs 64 are not there"), "{text}");
+    assert!(text.contains("choose `--cores` among those that are online"), "{text}");
     for (cores, words) in [("2-", "`2-` is no list"), ("0-99999", "no list of CPUs"), ("x", "`x`")]
     {
         let output = laptop.run(&format!("doctor --cores {cores}"));

@@ -115,7 +115,11 @@ fn put(root: &Root, path: &str, value: &str) -> Outcome {
     // One write call: the kernel takes each as a value of its own. Never creates the file.
     let file = OpenOptions::new().write(true).truncate(true).open(root.path(path));
     if let Err(error) = file.and_then(|mut file| file.write_all(value.as_bytes())) {
-        return Outcome::Refused(error.to_string());
+        let managed = match path.starts_with("/proc/irq/") {
+            true => "; the kernel manages it: isolcpus=managed_irq keeps it off isolated CPUs",
+            false => "",
+        };
+        return Outcome::Refused(format!("{error}{managed}"));
     }
     match held(root, path) {
         Ok(now) if same(&now, value) => Outcome::Done,

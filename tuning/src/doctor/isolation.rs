@@ -1,6 +1,7 @@
 //! Whether the CPUs belong to the application alone: scheduler, tick, RCU, kernel threads.
 
 use super::spare_a_cpu;
+use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::host::Host;
 use crate::remedy::Remedy;
@@ -10,35 +11,45 @@ pub(super) fn usable(host: &Host) -> Finding {
     let cores = &host.cores;
     let off = cores.without(&host.online);
     if !off.is_empty() {
-        let which = if off.without(&host.present).is_empty() { "offline" } else { "not there" };
-        let online = |cpu| {
-            let file = Host::cpu_file(cpu, "online");
-            Remedy::hand(format!("echo 1 > {file}"), format!("echo 0 > {file}"))
-        };
-        let is = format!("CPUs {off} are {which}; online are {}", host.online);
-        return Finding::unfit(is, "every core of the application is an online CPU")
-            .why("the engine refuses to start on a CPU that does not run")
-            .remedy(off.and(&host.present).iter().map(online));
+        return offline(host, &off);
     }
     let barred = cores.without(&host.allowed);
     if barred.is_empty() {
         return Finding::fine(format!("CPUs {cores} are online and allowed"));
     }
     let is = format!("this process may not use CPUs {barred} (allowed: {})", host.allowed);
+    // Its threads that open files and connections use the others.
+    let cpus = cores.or(&host.others());
     let start = Remedy::hand(
         format!(
-            "start the application with `taskset -c {cores}` or CPUAffinity={cores}; if that \
-                 is refused, widen the cpuset of its cgroup (AllowedCPUs=)"
+            "start the application with `taskset -c {cpus}`, or CPUAffinity={cpus} in its service"
         ),
         "start it without",
     );
+    let widen = Remedy::hand(
+        "if that is refused: widen the cpuset of its cgroup (AllowedCPUs=)",
+        "set the former cpuset",
+    );
     let should = "the application is started on its CPUs";
-    let found = if barred.without(&host.isolated).is_empty() {
-        Finding::note(is, should)
-    } else {
-        Finding::advice(is, should)
+    let found = match barred.without(&host.isolated).is_empty() {
+        true => Finding::note(is, should),
+        false => Finding::advice(is, should),
     };
-    found.why("isolated CPUs are given only to who asks for them").remedy([start])
+    found.why("isolated CPUs are given only to who asks for them").remedy([start, widen])
+}
+
+fn offline(host: &Host, off: &Cpus) -> Finding {
+    let (there, strange) = (off.and(&host.present), off.without(&host.present));
+    let which = if strange.is_empty() { "offline" } else { "not there" };
+    let online = |cpu| {
+        let file = Host::cpu_file(cpu, "online");
+        Remedy::hand(format!("echo 1 > {file}"), format!("echo 0 > {file}"))
+    };
+    let choose = Remedy::hand("choose `--cores` among those that are online", "choose them again");
+    let is = format!("CPUs {off} are {which}; online are {}", host.online);
+    Finding::unfit(is, "every core of the application is an online CPU")
+        .why("the engine refuses to start on a CPU that does not run")
+        .remedy(there.iter().map(online).chain([choose]))
 }
 
 /// No CPU is shared with what the kernel places by itself.

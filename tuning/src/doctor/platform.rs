@@ -1,6 +1,7 @@
 //! What lies below and around: virtual machine, steal, quotas, mitigations, watchdogs, real time.
 
 use super::spare_a_cpu;
+use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::fingerprint::virtualization;
 use crate::host::{Host, cgroups, field};
@@ -159,27 +160,52 @@ pub(super) fn vmstat(host: &Host) -> Finding {
 
 /// Whoever runs with real-time priority is stopped now and then.
 pub(super) fn real_time(host: &Host) -> Finding {
-    let value = |name: &str| host.root.value::<i64>(&format!("/proc/sys/kernel/{name}"));
-    let (runtime, period) = match (value("sched_rt_runtime_us"), value("sched_rt_period_us")) {
+    let path = |name: &str| format!("/proc/sys/kernel/sched_rt_{name}_us");
+    let value = |name: &str| host.root.value::<i64>(&path(name));
+    let (runtime, period) = match (value("runtime"), value("period")) {
         (Ok(runtime), Ok(period)) => (runtime, period),
         (Err(unread), _) | (_, Err(unread)) => return Finding::unknown(unread),
     };
-    if runtime < 0 || runtime >= period {
+    let mut is = Vec::new();
+    let mut remedies = Vec::new();
+    let mut pause_us = 0;
+    if (0..period).contains(&runtime) {
+        is.push(format!("real-time tasks get {runtime} of each {period} µs"));
+        pause_us = period - runtime;
+        let set = |value: i64| format!("echo {value} > {}", path("runtime"));
+        remedies.push(Remedy::hand(set(-1), set(runtime)));
+    }
+    if let Some((cpus, fair_ns)) = fair_server(host) {
+        is.push(format!(
+            "the fair server gives others up to {} µs a period on {cpus}",
+            fair_ns / 1000
+        ));
+        pause_us = pause_us.max(fair_ns / 1000);
+        let set = |ns: i64| format!("echo {ns} > {FAIR_SERVER}/cpuN/runtime, N in {cpus}");
+        remedies.push(Remedy::hand(set(0), set(fair_ns)));
+    }
+    if is.is_empty() {
         return Finding::fine("real-time tasks are not throttled");
     }
-    let path = "/proc/sys/kernel/sched_rt_runtime_us";
     let why = "a thread under SCHED_FIFO or SCHED_RR that never sleeps is stopped for the rest of \
-               each period; since Linux 6.12 a fair server does the same when other tasks wait \
-               (/sys/kernel/debug/sched/fair_server). Potoroo runs at normal priority unless you \
-               raise it. Without the limit a spinning thread can lock up its CPU";
-    let set = |value: i64| format!("echo {value} > {path}");
-    Finding::note(
-        format!("real-time tasks get {runtime} of each {period} µs"),
-        "decided on purpose",
-    )
-    .told(0.0, (period - runtime) as f64, why)
-    .remedy([Remedy::hand(set(-1), set(runtime))])
+               each period; since Linux 6.12 a fair server does it for each CPU, when other tasks \
+               wait (only root can look). Potoroo runs at normal priority unless you raise it. \
+               Without any limit a spinning thread can lock up its CPU";
+    Finding::note(is.join(", "), "decided on purpose")
+        .told(0.0, pause_us as f64, why)
+        .remedy(remedies)
 }
+
+/// Cores of the application that have to give time to others, and the most nanoseconds of it.
+fn fair_server(host: &Host) -> Option<(Cpus, i64)> {
+    let runtime = |cpu| host.root.value(&format!("{FAIR_SERVER}/cpu{cpu}/runtime")).ok();
+    let given = |cpu| Some((cpu, runtime(cpu).filter(|ns: &i64| *ns > 0)?));
+    let given: Vec<(usize, i64)> = host.cores.iter().filter_map(given).collect();
+    let longest_ns = given.iter().map(|(_, ns)| *ns).max()?;
+    Some((given.into_iter().map(|(cpu, _)| cpu).collect(), longest_ns))
+}
+
+const FAIR_SERVER: &str = "/sys/kernel/debug/sched/fair_server";
 
 /// What a container gets is what its cgroup says.
 pub(super) fn memory_limit(host: &Host) -> Finding {
