@@ -69,7 +69,8 @@ pub(super) fn scheduler(host: &Host) -> Finding {
         "another task that runs on the core keeps it for a time slice of the scheduler (0.7 to 4 \
          ms, many in a row on a busy host) and leaves cold caches behind",
     );
-    found.remedy([boot(host, "isolcpus", "managed_irq,domain,"), partition(host)])
+    let found = found.remedy([boot(host, "isolcpus", "managed_irq,domain,")]);
+    if host.others().is_empty() { found } else { found.remedy([partition(host)]) }
 }
 
 /// `isolcpus` without its flag `managed_irq` leaves the interrupts that drivers manage.
@@ -198,7 +199,7 @@ fn partition(host: &Host) -> Remedy {
         format!(
             "or, until the next start (cgroup v2): mkdir {folder}; echo {cores} > \
              {folder}/cpuset.cpus; echo isolated > {folder}/cpuset.cpus.partition; start the \
-             application in it"
+             application in it (all of its threads then share these CPUs)"
         ),
         format!("echo member > {folder}/cpuset.cpus.partition; rmdir {folder}"),
     )
