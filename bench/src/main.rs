@@ -5,6 +5,7 @@
 //! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
 //! be imported by anything.
 
+mod compare;
 mod drive;
 mod engine;
 mod gaps;
@@ -79,6 +80,10 @@ enum Name {
     Report(page::Request),
     /// Drives a TCP application at a fixed rate: latency of each answer from when it was due.
     Load(drive::Options),
+    /// Compare two commits, programs or recorded runs: ratios with confidence intervals.
+    ///
+    /// Exit code: 0 no regression, 1 a regression, 2 it could not be compared.
+    Compare(compare::Request),
     /// Name all benchmarks.
     List,
     /// The other process of `wire`.
@@ -121,6 +126,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Name::Report(request) => {
             page::report(request, arguments.results.as_deref())?;
             Ok(ExitCode::SUCCESS)
+        }
+        Name::Compare(request) => {
+            let toy = arguments.toy.then_some("--toy");
+            let scale: Vec<_> = arguments.quick.then_some("--quick").or(toy).into_iter().collect();
+            Ok(compare::compare(request, &scale, arguments.json))
         }
         Name::List => {
             list();
@@ -191,4 +201,4 @@ fn list() {
 }
 
 /// What measures nothing.
-const TOOLS: [&str; 2] = ["list", "report"];
+const TOOLS: [&str; 3] = ["list", "report", "compare"];

@@ -1,0 +1,272 @@
+//! `compare`: two commits, two programs or two recorded runs, as ratios with confidence intervals.
+//!
+//! Owns the judgement and its exit code. Promises: two programs are alternated A B A B on this
+//! host; a regression is told only when its whole interval is worse than the tolerance, and the
+//! risk of being wrong is shared by all figures that are judged. Must never: compare different
+//! hosts without saying so.
+
+mod side;
+mod statistics;
+mod verdict;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use self::side::Side;
+use self::verdict::{Judged, Rounds, judge};
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::results::{self, Figure, Goal, Record};
+
+/// What to compare. Exit code: 0 no regression, 1 a regression, 2 it could not be compared.
+#[derive(Clone, Debug, Args)]
+pub struct Request {
+    /// Before: a commit, a program, or results (.jsonl).
+    a: String,
+    /// After: likewise; the same results file twice means its two newest runs.
+    b: String,
+    /// The benchmark that commits or programs run.
+    #[arg(long, value_name = "NAME", default_value = "hop")]
+    pub bench: String,
+    /// How often A and B are run in turns.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..))]
+    pairs: u16,
+    /// The profile that commits are built with.
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    pub profile: String,
+    /// Judge this figure, once for each [default: those with a goal].
+    #[arg(long, value_name = "FIGURE")]
+    judge: Vec<String>,
+    /// How much worse, in percent, is no regression yet.
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
+    tolerance: f64,
+    /// Compare runs of different hosts, settings or benchmarks all the same.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Compares, prints the judgement and returns its exit code.
+pub fn compare(request: &Request, scale: &[&str], as_json: bool) -> ExitCode {
+    match attempt(request, scale) {
+        Ok(comparison) => {
+            let text = if as_json { comparison.json().to_string() } else { comparison.table() };
+            println!("{}", text.trim_end());
+            ExitCode::from(comparison.exit_code())
+        }
+        Err(error) => {
+            eprintln!("cannot compare: {error:#}");
+            if as_json {
+                println!("{}", json!({ "error": format!("{error:#}"), "exit_code": 2 }));
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Two sides and what came of them.
+#[derive(Debug)]
+struct Comparison {
+    a: String,
+    b: String,
+    how: String,
+    /// What a reader has to know: different hosts, not alternated.
+    doubts: Vec<String>,
+    judged: Vec<Judged>,
+    tolerance: f64,
+}
+
+fn attempt(request: &Request, scale: &[&str]) -> Result<Comparison> {
+    ensure!(request.tolerance >= 0.0, "a tolerance is at least 0 percent");
+    let is_results = |name: &String| name.ends_with(".jsonl");
+    match [&request.a, &request.b].map(is_results) {
+        [true, true] => of_results(request),
+        [false, false] => of_programs(request, scale),
+        _ => bail!("one side is a results file and the other is not"),
+    }
+}
+
+fn of_results(request: &Request) -> Result<Comparison> {
+    let (a, b) = two_records(request)?;
+    let doubts = doubts(&a, &b);
+    if let Some(doubt) = doubts.first().filter(|_| !request.force) {
+        bail!("{doubt} (--force compares all the same)");
+    }
+    let named = |record: &Record| {
+        let commit = record.commit.as_deref().unwrap_or("unknown commit");
+        format!("{} {commit} {}", record.bench, record.time)
+    };
+    let mut doubts = doubts;
+    doubts.push("not alternated: what else changed between the two runs is in the ratios".into());
+    let rounds = |figures: &[Figure]| figures.iter().map(|it| it.rounds.len()).max().unwrap_or(0);
+    let how = format!(
+        "rounds of two recorded runs ({} and {}), \
+         intervals of Hodges-Lehmann estimates by rank sums",
+        rounds(&a.figures),
+        rounds(&b.figures)
+    );
+    let judged = judge(request, &a.figures, &b.figures, Rounds::Apart);
+    finish(request, [named(&a), named(&b)], how, doubts, judged)
+}
+
+fn two_records(request: &Request) -> Result<(Record, Record)> {
+    let read = |name: &str| {
+        let (records, broken) = results::read(Path::new(name))?;
+        broken.iter().for_each(|line| eprintln!("{line}"));
+        Ok::<_, anyhow::Error>(records)
+    };
+    let mut after = read(&request.b)?;
+    let b = after.pop().expect("a file that is read has a record");
+    let before = if request.a == request.b { after.pop() } else { read(&request.a)?.pop() };
+    match before {
+        Some(a) => Ok((a, b)),
+        None => bail!("{} has one run only: there is nothing to compare it with", request.a),
+    }
+}
+
+/// Why two records should not be compared.
+fn doubts(a: &Record, b: &Record) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let host = |record: &Record| record.host.get("id").cloned().unwrap_or(Value::Null);
+    if host(a) != host(b) || host(a).is_null() {
+        doubts.push(format!("DIFFERENT HOSTS: {} and {}", host(a), host(b)));
+    }
+    if a.bench != b.bench {
+        doubts.push(format!("different benchmarks: {} and {}", a.bench, b.bench));
+    }
+    let setting = |record: &Record| {
+        let Record { cpus, fifo, scale, slice_ms, configuration, .. } = record;
+        json!({ "cpus": cpus, "fifo": fifo, "scale": scale, "slice_ms": slice_ms,
+                "configuration": configuration })
+    };
+    if setting(a) != setting(b) {
+        doubts.push(format!("different settings: {} and {}", setting(a), setting(b)));
+    }
+    doubts
+}
+
+fn of_programs(request: &Request, scale: &[&str]) -> Result<Comparison> {
+    interrupt::listen()?;
+    let side = |name: &str, letter| match Path::new(name).is_file() {
+        true => Side::program(name),
+        false => Side::commit(name, letter, request),
+    };
+    let (a, b) = (side(&request.a, "a")?, side(&request.b, "b")?);
+    let mut rounds = [Vec::new(), Vec::new()];
+    let progress = Progress::new(&format!("compare {}", request.bench), 2 * request.pairs as usize);
+    for pair in 1..=request.pairs {
+        for (side, rounds) in [&a, &b].into_iter().zip(&mut rounds) {
+            interrupt::check()?;
+            progress.begin(format_args!("pair {pair} of {}: {}", request.pairs, side.name));
+            rounds.push(figures(&side.measure(request, scale)?));
+            progress.end();
+        }
+    }
+    drop(progress);
+    let [before, after] = rounds.map(joined);
+    let how = format!(
+        "{} pairs of {} on this host, alternated A B A B, \
+         intervals of Hodges-Lehmann estimates by signed ranks",
+        request.pairs, request.bench
+    );
+    let judged = judge(request, &before, &after, Rounds::Paired);
+    finish(request, [a.name, b.name], how, Vec::new(), judged)
+}
+
+fn finish(
+    request: &Request,
+    [a, b]: [String; 2],
+    how: String,
+    doubts: Vec<String>,
+    judged: Result<Vec<Judged>>,
+) -> Result<Comparison> {
+    Ok(Comparison { a, b, how, doubts, judged: judged?, tolerance: request.tolerance })
+}
+
+/// The figures in an object that a benchmark printed, also one that keeps no records.
+fn figures(object: &Map<String, Value>) -> Vec<Figure> {
+    let raw = object.get("raw_rtt_ns").and_then(Value::as_object);
+    let names = raw.into_iter().flatten();
+    let figure = |(name, raw): (&String, &Value)| Figure {
+        name: name.clone(),
+        value: object.get(name).and_then(Value::as_f64),
+        rounds: vec![object.get(name).and_then(Value::as_f64)],
+        raw_rtt_ns: raw.as_f64(),
+        goal: object.get("goals").and_then(|goals| goal(goals[name]["goal"].as_str()?)),
+    };
+    names.map(figure).collect()
+}
+
+/// A goal as it is printed.
+fn goal(text: &str) -> Option<Goal> {
+    let bar = |text: &str| text.trim().parse().ok();
+    let at_most = text.strip_prefix("<=").and_then(bar).map(Goal::AtMost);
+    at_most.or_else(|| text.strip_prefix(">=").and_then(bar).map(Goal::AtLeast))
+}
+
+/// The figures of several runs of one round each, as rounds of one run.
+fn joined(runs: Vec<Vec<Figure>>) -> Vec<Figure> {
+    let mut runs = runs.into_iter();
+    let mut all = runs.next().unwrap_or_default();
+    for run in runs {
+        for figure in &mut all {
+            let same = run.iter().find(|other| other.name == figure.name);
+            figure.rounds.push(same.and_then(|same| same.value));
+        }
+    }
+    all
+}
+
+impl Comparison {
+    fn exit_code(&self) -> u8 {
+        u8::from(self.judged.iter().any(Judged::is_regression))
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "a": self.a, "b": self.b, "how": self.how, "doubts": self.doubts,
+            "tolerance_percent": self.tolerance,
+            "figures": self.judged.iter().map(Judged::json).collect::<Vec<_>>(),
+            "exit_code": self.exit_code(),
+        })
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!("A: {}\nB: {}\n{}\n", self.a, self.b, self.how);
+        self.doubts.iter().for_each(|doubt| text += &format!("{doubt}\n"));
+        text += &format!("\n{:<40} {:>9}  {:^19}  verdict\n", "figure", "B / A", "interval");
+        self.judged.iter().for_each(|judged| text += &judged.row());
+        let regressions = self.judged.iter().filter(|judged| judged.is_regression()).count();
+        let tolerance = self.tolerance;
+        text + &match regressions {
+            0 => format!("\nno regression of more than {tolerance} %\n"),
+            count => format!("\n{count} figures are worse by more than {tolerance} %\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_read_as_they_are_printed() {
+        for printed in [Goal::AtMost(1.15), Goal::AtLeast(20e6)] {
+            assert_eq!(goal(&printed.to_string()), Some(printed));
+        }
+        assert_eq!(goal("soon"), None);
+    }
+
+    #[test]
+    fn a_program_without_records_has_figures() {
+        let object = json!({ "hop_ns": 70.5, "raw_rtt_ns": { "hop_ns": 60.0, "gone": 1.0 },
+                             "goals": { "hop_ns": { "goal": "<= 80", "met": true } } });
+        let found = figures(object.as_object().unwrap());
+        let hop = found.iter().find(|figure| figure.name == "hop_ns").unwrap();
+        assert_eq!((hop.value, hop.goal), (Some(70.5), Some(Goal::AtMost(80.0))));
+        assert!(found.iter().any(|figure| figure.value.is_none()));
+    }
+}

@@ -1,0 +1,139 @@
+//! One side of a comparison: a program that is run again and again.
+//!
+//! Promises that what is built or run belongs to the side alone: a commit gets a work tree of its
+//! own, in a temporary folder that goes away with it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs, process};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+use super::Request;
+
+/// A program that measures, and what it is called.
+#[derive(Debug)]
+pub struct Side {
+    /// What the user called it.
+    pub name: String,
+    program: PathBuf,
+    /// Older programs keep no results and do not know the flag.
+    keeps_results: bool,
+    tree: Option<Tree>,
+}
+
+impl Side {
+    /// A program as it is.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn program(name: &str) -> Result<Self> {
+        let program = fs::canonicalize(name).with_context(|| format!("{name} is not there"))?;
+        Self::new(name, program, None)
+    }
+
+    /// The program that a commit builds; it is built now.
+    ///
+    /// # Errors
+    /// There is no such commit, or it does not build.
+    pub fn commit(name: &str, letter: &str, request: &Request) -> Result<Self> {
+        let commit = git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
+            .with_context(|| format!("{name} is neither a file nor a commit of the source tree"))?;
+        let tree = Tree::check_out(&commit, letter)?;
+        eprintln!("{letter}: building {name} ({commit:.12}) with the profile {}", request.profile);
+        let program = tree.build(request)?;
+        Self::new(&format!("{name} ({commit:.12})"), program, Some(tree))
+    }
+
+    fn new(name: &str, program: PathBuf, tree: Option<Tree>) -> Result<Self> {
+        let help = Command::new(&program).arg("--help").output();
+        let help = help.with_context(|| format!("{} cannot be run", program.display()))?;
+        let keeps_results = String::from_utf8_lossy(&help.stdout).contains("--no-results");
+        Ok(Self { name: name.to_owned(), program, keeps_results, tree })
+    }
+
+    /// Runs one round and returns the object that it prints last.
+    ///
+    /// # Errors
+    /// It failed, or printed no object.
+    pub fn measure(&self, request: &Request, scale: &[&str]) -> Result<Map<String, Value>> {
+        let mut command = Command::new(&self.program);
+        command.args([&request.bench, "--json", "--rounds", "1"]).args(scale);
+        if self.keeps_results {
+            command.arg("--no-results");
+        }
+        if let Some(tree) = &self.tree {
+            command.current_dir(&tree.folder);
+        }
+        // Under Cargo these name our own source tree, in which a program would build its example.
+        command.env_remove("CARGO").env_remove("CARGO_MANIFEST_DIR");
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("{} cannot be run", self.program.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().rev().take(3).collect::<Vec<_>>().join("; ");
+        ensure!(output.status.success(), "{} ended with {}: {said}", self.name, output.status);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        match serde_json::from_str(stdout.lines().last().unwrap_or_default()) {
+            Ok(Value::Object(object)) => Ok(object),
+            _ => bail!("{} printed no JSON object as its last line", self.name),
+        }
+    }
+}
+
+/// A work tree of a commit; it is removed when this is dropped.
+#[derive(Debug)]
+struct Tree {
+    folder: PathBuf,
+}
+
+impl Tree {
+    fn check_out(commit: &str, letter: &str) -> Result<Self> {
+        let name = format!("potoroo-compare-{}-{letter}", process::id());
+        let folder = env::temp_dir().join(name);
+        let path = folder.to_str().context("the temporary folder's name is no text")?;
+        git(&["worktree", "add", "--quiet", "--detach", path, commit])
+            .with_context(|| format!("{commit} cannot be checked out into {path}"))?;
+        Ok(Self { folder })
+    }
+
+    fn build(&self, request: &Request) -> Result<PathBuf> {
+        let target = self.folder.join("target");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = |what: &[&str]| {
+            let mut command = Command::new(&cargo);
+            command.args(["build", "--profile", &request.profile, "--target-dir"]).arg(&target);
+            command.args(what).current_dir(&self.folder).stdout(Stdio::null());
+            command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_TARGET_DIR");
+            let status = command.status().context("Cargo cannot be run")?;
+            ensure!(status.success(), "it does not build: cargo build {}", what.join(" "));
+            Ok(())
+        };
+        build(&["--package", "potoroo-bench"])?;
+        if request.bench == "wire" {
+            build(&["--package", "potoroo", "--example", "market_spread"])?;
+        }
+        let profile = if request.profile == "dev" { "debug" } else { &request.profile };
+        Ok(target.join(profile).join("potoroo-bench"))
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let folder = self.folder.to_string_lossy();
+        if let Err(error) = git(&["worktree", "remove", "--force", &folder]) {
+            eprintln!("{folder} is left behind: {error:#}");
+        }
+    }
+}
+
+/// Asks git about the source tree; what it says on one line.
+fn git(arguments: &[&str]) -> Result<String> {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("git");
+    command.args(["-c", "safe.directory=*", "-C"]).arg(tree).args(arguments);
+    let output = command.output().context("git cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "git {}: {}", arguments.join(" "), said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

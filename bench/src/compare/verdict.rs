@@ -1,0 +1,217 @@
+//! What is said of a figure: better, worse, or that it cannot be said.
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::Request;
+use super::statistics::{Ratio, Undecided, of_pairs, of_samples};
+use crate::results::{Figure, Goal};
+
+/// How the rounds of the two sides belong together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rounds {
+    /// The n-th of one side ran right before the n-th of the other.
+    Paired,
+    /// They are of different runs.
+    Apart,
+}
+
+/// A figure of both sides.
+#[derive(Debug)]
+pub struct Judged {
+    name: String,
+    ratio: Result<Ratio, Undecided>,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Verdict {
+    Worse,
+    Better,
+    /// Neither is certain.
+    Same,
+    /// It decides nothing: no goal says which way is good.
+    Shown,
+}
+
+/// Compares all figures that both sides have, in the order of the second one.
+///
+/// # Errors
+/// No figure can be judged, or there are too few rounds to judge any.
+pub fn judge(
+    request: &Request,
+    before: &[Figure],
+    after: &[Figure],
+    rounds: Rounds,
+) -> Result<Vec<Judged>> {
+    let pairs: Vec<(&Figure, &Figure)> = after
+        .iter()
+        .filter_map(|b| before.iter().find(|a| a.name == b.name).map(|a| (a, b)))
+        .collect();
+    if let Some(name) = request.judge.iter().find(|it| !pairs.iter().any(|(_, b)| b.name == **it)) {
+        bail!("there is no figure {name} on both sides");
+    }
+    let is_judged = |figure: &Figure| match request.judge.is_empty() {
+        true => figure.goal.is_some(),
+        false => request.judge.contains(&figure.name),
+    };
+    let count = pairs.iter().filter(|(_, figure)| is_judged(figure)).count();
+    ensure!(count > 0, "no figure with a goal is on both sides: name one with --judge");
+    // The more figures are judged, the surer each of them has to be (Bonferroni).
+    let risk = RISK / count as f64;
+    let mut judged = Vec::new();
+    for (a, b) in pairs {
+        let ratio = match rounds {
+            Rounds::Paired => of_pairs(&a.rounds, &b.rounds, risk),
+            Rounds::Apart => of_samples(&a.rounds, &b.rounds, risk),
+        };
+        let verdict = if is_judged(b) { verdict(b, ratio, request)? } else { Verdict::Shown };
+        judged.push(Judged { name: b.name.clone(), ratio, verdict });
+    }
+    let undecided = |judged: &&Judged| judged.verdict != Verdict::Shown && judged.ratio.is_err();
+    if judged.iter().filter(undecided).count() == count {
+        match judged.iter().find(|judged| judged.ratio == Err(Undecided::TooFew)) {
+            Some(_) => bail!("there are too few rounds to judge {count} figures: {MORE}"),
+            None => bail!("no figure that is judged has values on both sides"),
+        }
+    }
+    Ok(judged)
+}
+
+fn verdict(figure: &Figure, ratio: Result<Ratio, Undecided>, request: &Request) -> Result<Verdict> {
+    let less_is_good = match figure.goal {
+        Some(goal) => matches!(goal, Goal::AtMost(_)),
+        None => less_is_good(&figure.name)?,
+    };
+    let Ok(Ratio { low, high, .. }) = ratio else { return Ok(Verdict::Same) };
+    // The same distance on both sides of 1, as ratios have it.
+    let bar = 1.0 + request.tolerance / 100.0;
+    Ok(match (low > bar, high < 1.0 / bar) {
+        (true, _) if less_is_good => Verdict::Worse,
+        (_, true) if !less_is_good => Verdict::Worse,
+        (false, false) => Verdict::Same,
+        _ => Verdict::Better,
+    })
+}
+
+/// Which way is good, where no goal says it: names end with their unit.
+fn less_is_good(name: &str) -> Result<bool> {
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    match (has(&["per_second", "throughput"]), has(&["_ns", "_us", "_ms", "bytes", "p50", "p99"])) {
+        (true, _) => Ok(false),
+        (_, true) => Ok(true),
+        _ => bail!("{name} has no goal, and its name does not say which way is good"),
+    }
+}
+
+impl Judged {
+    /// Whether the figure makes the comparison fail.
+    pub fn is_regression(&self) -> bool {
+        self.verdict == Verdict::Worse
+    }
+
+    /// One row of the table.
+    pub fn row(&self) -> String {
+        let (ratio, interval) = match self.ratio {
+            Ok(Ratio { ratio, low, high }) => {
+                (format!("{ratio:.3}"), format!("{low:.3} to {high:.3}"))
+            }
+            Err(Undecided::Values) => ("-".into(), "no values".into()),
+            Err(Undecided::TooFew) => ("-".into(), "too few rounds".into()),
+        };
+        format!("{:<40} {ratio:>9}  {interval:^19}  {}\n", self.name, self.word())
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let ratio = self.ratio.ok();
+        json!({
+            "name": self.name,
+            "ratio": ratio.map(|it| it.ratio),
+            "low": ratio.map(|it| it.low),
+            "high": ratio.map(|it| it.high),
+            "verdict": self.word(),
+        })
+    }
+
+    fn word(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Shown => "",
+            _ if self.ratio.is_err() => "undecided",
+            Verdict::Worse => "WORSE",
+            Verdict::Better => "better",
+            Verdict::Same => "no difference is certain",
+        }
+    }
+}
+
+/// The risk that anything is told of two sides that do not differ, over all figures together.
+const RISK: f64 = 0.05;
+const MORE: &str = "run more (--pairs, --rounds), or judge fewer (--judge)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        request: Request,
+    }
+
+    fn request(more: &[&str]) -> Request {
+        Line::parse_from(["compare", "a", "b"].iter().chain(more)).request
+    }
+
+    fn figure(name: &str, goal: Option<Goal>, value: f64) -> Figure {
+        let rounds = (0..12).map(|round| Some(value * (1.0 + f64::from(round % 3) / 1000.0)));
+        Figure {
+            name: name.into(),
+            value: Some(value),
+            rounds: rounds.collect(),
+            raw_rtt_ns: None,
+            goal,
+        }
+    }
+
+    #[track_caller]
+    fn check(goal: Option<Goal>, before: f64, after: f64, expected: &str, more: &[&str]) {
+        let (a, b) = ([figure("hop_ns", goal, before)], [figure("hop_ns", goal, after)]);
+        for rounds in [Rounds::Paired, Rounds::Apart] {
+            let judged = judge(&request(more), &a, &b, rounds).unwrap();
+            assert_eq!(judged[0].word(), expected, "{rounds:?}");
+            assert_eq!(judged[0].is_regression(), expected == "WORSE");
+        }
+    }
+
+    #[test]
+    fn the_goal_says_which_way_is_good() {
+        check(Some(Goal::AtMost(1.0)), 100.0, 110.0, "WORSE", &[]);
+        check(Some(Goal::AtLeast(1.0)), 100.0, 110.0, "better", &[]);
+        check(Some(Goal::AtLeast(1.0)), 100.0, 90.0, "WORSE", &[]);
+        check(None, 100.0, 110.0, "WORSE", &["--judge", "hop_ns"]);
+    }
+
+    #[test]
+    fn a_difference_within_the_tolerance_is_none() {
+        check(Some(Goal::AtMost(1.0)), 100.0, 101.5, "no difference is certain", &[]);
+        check(Some(Goal::AtMost(1.0)), 100.0, 101.5, "WORSE", &["--tolerance", "1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_refused() {
+        let goal = Some(Goal::AtMost(1.0));
+        let refusal = |more: &[&str], figure: Figure| {
+            let figures = [figure];
+            let judged = judge(&request(more), &figures, &figures, Rounds::Paired);
+            judged.expect_err("it cannot be judged").to_string()
+        };
+        assert!(refusal(&[], figure("hop_ns", None, 1.0)).contains("no figure with a goal"));
+        let few = Figure { rounds: vec![Some(1.0); 3], ..figure("hop_ns", goal, 1.0) };
+        assert!(refusal(&[], few).contains("too few rounds"));
+        assert!(refusal(&[], figure("hop_ns", goal, 0.0)).contains("has values on both sides"));
+        let other = figure("hop_ns", goal, 1.0);
+        assert!(refusal(&["--judge", "nothing"], other).contains("no figure nothing"));
+    }
+}
