@@ -139,7 +139,7 @@ fn machine(root: &Root) -> Option<String> {
 fn memory_gib(root: &Root) -> Option<u64> {
     let total = field(&root.text("/proc/meminfo").ok()?, "MemTotal")?;
     let kib: u64 = total.split_whitespace().next()?.parse().ok()?;
-    Some((kib + (1 << 19)) >> 20)
+    Some(kib.saturating_add(1 << 19) >> 20)
 }
 
 fn governors(host: &Host) -> Option<String> {

@@ -5,7 +5,7 @@ mod recorded;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use potoroo_tuning::apply::{self, Error, Moment, Outcome};
 use potoroo_tuning::doctor::examine;
@@ -36,21 +36,16 @@ fn steps(root: &Root, cores: &Cpus) -> Vec<apply::Step> {
 }
 
 /// All files with what they hold: of a choice the chosen word, because plain files do not choose.
-fn files(folder: &Path) -> BTreeMap<String, String> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).expect("it is a folder") {
-        let path = entry.expect("it can be read").path();
-        let name = path.display().to_string();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else if !name.contains("/var/lib/potoroo-tuning/") {
-            let text = fs::read_to_string(&path).expect("it is text");
-            let chosen = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-            let held = chosen.map_or(text.trim(), |(chosen, _)| chosen);
-            files.insert(name, held.to_owned());
-        }
-    }
-    files
+fn files(recorded: &Recorded) -> BTreeMap<PathBuf, String> {
+    let files = recorded.files().into_iter();
+    let files = files.filter(|path| !path.starts_with(recorded.path().join("var")));
+    let held = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("it is text");
+        let chosen = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+        let held = chosen.map_or(text.trim(), |(chosen, _)| chosen).to_owned();
+        (path, held)
+    };
+    files.map(held).collect()
 }
 
 /// Ends the work at the given moment, counted from 0.
@@ -80,10 +75,10 @@ fn every_kind_of_host_gets_its_plan() {
 #[test]
 fn apply_changes_and_revert_restores() {
     let (recorded, root, cores) = host("apply");
-    let before = files(recorded.path());
+    let before = files(&recorded);
     let output = recorded.run("apply --cores 1-3 --yes");
     insta::assert_snapshot!("apply", told(&output));
-    assert_ne!(files(recorded.path()), before);
+    assert_ne!(files(&recorded), before);
     let left = steps(&root, &cores);
     assert!(left.iter().all(|step| matches!(step, apply::Step::Stop { .. })), "{left:?}");
 
@@ -97,7 +92,7 @@ fn apply_changes_and_revert_restores() {
 fn revert_restores_after_a_crash_at_any_moment() {
     for moment in 0.. {
         let (recorded, root, cores) = small_host(&format!("crash-{moment}"));
-        let before = files(recorded.path());
+        let before = files(&recorded);
         let applied = apply::apply(&root, steps(&root, &cores), &mut crash_at(moment));
         if applied.is_ok() {
             assert!(moment > 10, "there were too few moments: {moment}");
@@ -105,7 +100,7 @@ fn revert_restores_after_a_crash_at_any_moment() {
         }
         assert!(matches!(applied, Err(Error::Ended(_))));
         apply::revert(&root, &mut calm).expect("it can be restored");
-        assert_eq!(files(recorded.path()), before, "moment {moment}");
+        assert_eq!(files(&recorded), before, "moment {moment}");
         assert!(!recorded.path().join(STATE).exists());
     }
 }
@@ -114,11 +109,11 @@ fn revert_restores_after_a_crash_at_any_moment() {
 fn revert_itself_may_crash_at_any_moment() {
     for moment in 0.. {
         let (recorded, root, cores) = small_host(&format!("twice-{moment}"));
-        let before = files(recorded.path());
+        let before = files(&recorded);
         apply::apply(&root, steps(&root, &cores), &mut calm).expect("it can be applied");
         let reverted = apply::revert(&root, &mut crash_at(moment));
         apply::revert(&root, &mut calm).expect("it can be restored");
-        assert_eq!(files(recorded.path()), before, "moment {moment}");
+        assert_eq!(files(&recorded), before, "moment {moment}");
         if reverted.is_ok() {
             assert!(moment > 10, "there were too few moments: {moment}");
             break;
@@ -201,11 +196,11 @@ fn one_at_a_time() {
 fn nothing_else_changes_anything() {
     for host in HOSTS {
         let recorded = Recorded::unpack(host, "unchanged");
-        let before = files(recorded.path());
+        let before = files(&recorded);
         // Standard input of a test is closed or empty: nobody says yes.
         for command in ["doctor", "doctor --json", "plan", "apply", "revert"] {
             let _ = recorded.run(command);
-            assert_eq!(files(recorded.path()), before, "{host}: {command}");
+            assert_eq!(files(&recorded), before, "{host}: {command}");
         }
     }
 }

@@ -3,6 +3,11 @@
 
 mod recorded;
 
+use potoroo_tuning::doctor::examine;
+use potoroo_tuning::host::Host;
+use potoroo_tuning::plan::Plan;
+use potoroo_tuning::topology::{Choice, Topology};
+use potoroo_tuning::{Fingerprint, Root};
 use recorded::{HOSTS, Recorded, told};
 use serde_json::Value;
 
@@ -49,7 +54,7 @@ fn json_has_everything_that_text_has() {
 fn advice_comes_with_a_change_and_a_reason() {
     for host in HOSTS {
         let recorded = Recorded::unpack(host, "complete");
-        let root = potoroo_tuning::Root::recorded(recorded.path());
+        let root = Root::recorded(recorded.path());
         for finding in potoroo_tuning::doctor(&root, None) {
             let asks = finding.severity >= potoroo_tuning::Severity::Advice;
             assert!(!asks || !finding.change.is_empty(), "{host}: {}", finding.line());
@@ -96,6 +101,51 @@ fn odd_files_are_told_and_stop_nothing() {
     assert!(gone.contains("exit 3"), "{gone}");
 }
 
+/// Everything that only reads, in this process: a panic fails the test and names the file.
+fn read_all(root: &Root) {
+    let cores = "0-1".parse().expect("it is a list");
+    let host = Host::read(root, Some(&cores));
+    let plan = Plan::new(&host, &examine(&host)).to_string();
+    assert!(plan.contains("== 6."), "{plan}");
+    Choice::new(&Topology::read(&host));
+    Fingerprint::read(root);
+}
+
+#[test]
+fn no_file_can_stop_it_whatever_it_holds() {
+    let odd: [&[u8]; 7] =
+        [b"", b"18446744073709551615", b"-1", b"[", b"0-8191", b"\x00\xff", b"cpu0 1:\n:\n= ="];
+    // Between them they have files of all kinds.
+    for host in ["bare-metal-default", "container"] {
+        let recorded = Recorded::unpack(host, "any");
+        let root = Root::recorded(recorded.path());
+        for path in recorded.files() {
+            // The files of the first CPUs stand for those of the others.
+            let name = path.display().to_string();
+            if (2..64).any(|cpu| name.contains(&format!("/cpu{cpu}/"))) {
+                continue;
+            }
+            let before = std::fs::read(&path).expect("it can be read");
+            let all = odd.iter().map(|odd| odd.to_vec()).chain([grown(&before)]);
+            for content in all {
+                std::fs::write(&path, content).expect("it can be written");
+                read_all(&root);
+            }
+            std::fs::write(&path, before).expect("it can be written");
+        }
+    }
+}
+
+/// The same file with every number as large as numbers get.
+fn grown(content: &[u8]) -> Vec<u8> {
+    let words = String::from_utf8_lossy(content).into_owned();
+    let grow = |word: &str| match word.trim().parse::<u64>() {
+        Ok(_) => word.replace(word.trim(), "18446744073709551615"),
+        Err(_) => word.to_owned(),
+    };
+    words.split_inclusive([' ', '\n']).map(grow).collect::<String>().into_bytes()
+}
+
 #[test]
 fn this_host_is_judged_without_an_accident() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
@@ -112,7 +162,7 @@ fn the_guide_has_every_check_and_no_other() {
     let rows = knobs.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let rows: std::collections::BTreeSet<&str> = rows.collect();
     let empty = Recorded::empty("guide");
-    let root = potoroo_tuning::Root::recorded(empty.path());
+    let root = Root::recorded(empty.path());
     let findings = potoroo_tuning::doctor(&root, None);
     let checks = findings.iter().map(|finding| finding.check).collect();
     assert_eq!(rows, checks);

@@ -45,7 +45,6 @@ fn systemd_has_nothing_to_say_about_it() {
         // It also tells of the other units of the host that it has to load.
         let ours: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
         assert!(ours.is_empty(), "{said}");
-        assert!(verify.status.success() || !said.contains(name), "{said}");
     }
 }
 

@@ -39,19 +39,21 @@ pub(super) fn steal(host: &Host) -> Finding {
         Ok(text) => text,
         Err(unread) => return Finding::unknown(unread),
     };
-    let (mut stolen, mut total) = (0_u64, 0_u64);
+    // In floating point no odd number can overflow.
+    let number = |text: &str| text.parse::<u64>().map_or(0.0, |number| number as f64);
+    let (mut stolen, mut total) = (0.0, 0.0);
     for cpu in host.cores.iter() {
         let name = format!("cpu{cpu} ");
         let Some(line) = text.lines().find_map(|line| line.strip_prefix(&name)) else { continue };
-        let ticks: Vec<u64> = line.split_whitespace().map(|n| n.parse().unwrap_or(0)).collect();
-        stolen += ticks.get(STEAL).copied().unwrap_or(0);
+        let ticks: Vec<f64> = line.split_whitespace().map(number).collect();
+        stolen += ticks.get(STEAL).copied().unwrap_or(0.0);
         // Guest times are counted within user times.
-        total += ticks.iter().take(STEAL + 1).sum::<u64>();
+        total += ticks.iter().take(STEAL + 1).sum::<f64>();
     }
-    if total == 0 {
+    if total <= 0.0 {
         return Finding::unknown("/proc/stat: has none of the CPUs");
     }
-    let share = stolen as f64 / total as f64;
+    let share = stolen / total;
     let is = format!("{:.2} % of the time of the CPUs was stolen since the start", share * 100.0);
     let found = match share {
         ..=0.0001 => return Finding::fine("no time was stolen"),

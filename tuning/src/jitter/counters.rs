@@ -60,7 +60,7 @@ fn steal_ns(text: &str, cpu: usize) -> Option<u64> {
     let name = format!("cpu{cpu} ");
     let line = text.lines().find_map(|line| line.strip_prefix(&name))?;
     let ticks: u64 = line.split_whitespace().nth(7)?.parse().ok()?;
-    Some(ticks * 10_000_000)
+    ticks.checked_mul(10_000_000)
 }
 
 /// In front of the name of an interrupt.

@@ -61,6 +61,19 @@ impl Recorded {
         fs::remove_file(self.0.join(path.trim_start_matches('/'))).expect("it was there");
     }
 
+    /// The paths of all its files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.0.clone()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("it is a folder") {
+                let path = entry.expect("it can be read").path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+
     /// Runs the binary on it; arguments are separated by spaces.
     pub fn run(&self, arguments: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
