@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, Culprit, PartitionMap, Stage, Tally};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::prelude::*;
@@ -208,6 +208,47 @@ fn generators_wait_for_each_others_outputs() {
     }
     seats[0].turn();
     assert_eq!(seats[0].output(), b"0\n");
+}
+
+/// Who is slow is told: a sink, a connection, or the lane to a core that is held back itself.
+#[test]
+fn a_core_names_who_holds_it_back() {
+    let mut seats = cores(2, 1, |app| {
+        app.source("in", Texts).sink("out", Texts);
+    });
+    let lines: Vec<u8> = (0..50).flat_map(|_| [&[b'x'; 30][..], b"\n"].concat()).collect();
+    let id = seats[0].open(&lines);
+    let held = |seat: &Seat| seat.tally.gauges.held().map(|(culprit, since)| (culprit, since.0));
+    // The other core takes one output and then nothing more; its lane fills.
+    for _ in 0..20 {
+        let room = seats[0].core.inlet_room(id).len().min(lines.len());
+        seats[0].feed(id, &lines[..room]);
+        seats.iter_mut().map(Seat::turn).for_each(|_| {});
+    }
+    seats[0].core.turn(Nanos(20_000_000), |_| {});
+    assert_eq!(held(&seats[0]), Some((Culprit::Lane { to: 1, level: 0 }, 2)));
+    assert!(seats[0].tally.gauges.lanes()[0] > 2000, "{:?}", seats[0].tally.gauges.lanes());
+    assert_eq!(held(&seats[1]), Some((Culprit::Sink(SinkId(0)), 2)));
+    assert_eq!(seats[0].tally.gauges.doing().0, Stage::None, "between two turns");
+    // It goes on as soon as there is room.
+    for _ in 0..400 {
+        let outlet = seats[1].core.outlet(SinkId(0)).expect("the core owns it");
+        outlet.written(outlet.waiting().len());
+        seats.iter_mut().map(Seat::turn).for_each(|_| {});
+    }
+    assert_eq!(seats.iter().map(held).collect::<Vec<_>>(), [None, None]);
+    assert!(seats[0].tally.gauges.turns.read().count() > 0);
+}
+
+#[test]
+fn a_core_names_the_connection_that_holds_it_back() {
+    let mut seats = cores(1, 1, |app| {
+        app.source("in", Texts).reply(Texts);
+    });
+    let id = seats[0].open(b"a\nb\n");
+    (0..3).map(|_| seats[0].turn()).for_each(|_| {});
+    let held = seats[0].tally.gauges.held().map(|(culprit, _)| culprit);
+    assert_eq!(held, Some(Culprit::Connection(id)));
 }
 
 /// Places of connections are used again, and at once.

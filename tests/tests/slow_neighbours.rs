@@ -88,6 +88,31 @@ fn a_client_that_reads_nothing_is_closed_and_the_others_are_served() {
     }
 }
 
+/// A metric names the culprit, not only its victims.
+#[test]
+fn a_client_that_reads_nothing_is_named() {
+    let market = Market::start("--cores 0 --outlet-bytes 4096 --reply-stall-ms 600000");
+    let deaf = connect(market.orders);
+    let peer = deaf.local_addr().expect("it is connected");
+    let mut sender = deaf.try_clone().expect("a descriptor");
+    let sender = thread::spawn(move || while sender.write_all(&orders(1000)).is_ok() {});
+    let named = |status: &Value| {
+        let by = status["per_core"][0]["held"]["by"].as_str().unwrap_or_default();
+        by.starts_with("connection ") && by.ends_with(&format!(" from {peer}"))
+    };
+    let status = market.wait_for(named);
+    let core = &status["per_core"][0];
+    assert!(core["held"]["seconds"].as_f64() > Some(0.0), "{core}");
+    assert!(core["turn_ns"]["max"].as_u64() > Some(0), "{core}");
+    assert!(core["stages"].to_string().contains("ingress of orders"), "{core}");
+    let metrics = get(market.admin, "/metrics");
+    assert!(metrics.contains(&format!(" from {peer}\"}}")), "{metrics}");
+    deaf.shutdown(Shutdown::Both).expect("it is connected");
+    sender.join().expect("it is closed");
+    market.wait_for(|status| status["per_core"][0]["held"].is_null());
+    market.stop();
+}
+
 /// As many orders that their replies fit no kernel, and an outlet that is never full.
 const MANY: usize = 500_000;
 const ROOMY: &str = "--cores 0 --outlet-bytes 67108864 --connections-max 4";

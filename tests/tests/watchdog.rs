@@ -48,5 +48,7 @@ fn a_handler_that_never_returns_ends_the_process() {
         assert_eq!(ended.code, Some(code), "{}", ended.log);
         let stalled = ended.log.contains("core 0 on CPU 0 has finished no turn for 1s");
         assert_eq!(stalled, code == 70, "{}", ended.log);
+        let named = ended.log.contains("core 0 has been in one batch of the shard of lines");
+        assert_eq!(named, code == 70, "{}", ended.log);
     }
 }

@@ -58,6 +58,7 @@ fn an_absent_receiver_is_waited_for() {
     let admin = app.admin();
     let held = wait_until_held_back(admin);
     assert!(held > 0 && held < COUNT / 2, "{held}");
+    wait_for_status(admin, |status| status["per_core"][0]["held"]["by"] == "sink windows");
     let listener = TcpListener::bind(address).expect("nobody else takes it");
     let lines = BufReader::new(accept(&listener)).lines();
     let received: Vec<u64> = lines.map(|line| latest(&line.expect("text"))).collect();

@@ -9,7 +9,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
-use crate::flow::{Ending, Letter};
+use crate::flow::{ConnectionId, Ending, Letter};
 
 /// What a core can be told. Closed, and one of them per turn, so that control never starves events.
 pub enum Command {
@@ -79,6 +79,13 @@ pub enum Notice {
     },
     /// Input that could not be used.
     Letters(Vec<Letter>),
+    /// A connection has kept its send buffer full for a while.
+    Holding {
+        /// The connection.
+        id: ConnectionId,
+        /// Who is connected.
+        peer: String,
+    },
     /// A connection was closed because it did not take its replies for too long.
     Stalled {
         /// The source.

@@ -159,12 +159,12 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
-    use super::super::report::{CoreStatus, example};
+    use super::super::report::{example, example_core};
     use super::*;
 
     fn open() -> AdminHandle {
-        let core = CoreStatus { cpu: 1, turns: 10, events: 4, blocked_turns: 2 };
-        let watch = move || Status { snapshot: example(), cores: vec![core] };
+        let core = example_core();
+        let watch = move || Status { snapshot: example(), cores: vec![core.clone()] };
         serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(watch)).expect("a free port")
     }
 

@@ -13,6 +13,7 @@ pub mod exit;
 mod fitness;
 mod launch;
 pub mod logging;
+mod profile;
 mod reactor;
 pub mod report;
 pub mod running;

@@ -13,6 +13,7 @@ use std::fs;
 use hdrhistogram::Histogram;
 use potoroo_runtime::Idle;
 
+pub use super::profile::StageSummary;
 pub use progress::progress_line;
 pub(super) use text::thousands;
 
@@ -143,8 +144,17 @@ pub struct Status {
     pub cores: Vec<CoreStatus>,
 }
 
+/// Who holds a core back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The sink, connection or lane that takes nothing, or the dead letters.
+    pub by: String,
+    /// For how long, in seconds.
+    pub seconds: f64,
+}
+
 /// What one core did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CoreStatus {
     /// Its CPU.
     pub cpu: usize,
@@ -154,6 +164,15 @@ pub struct CoreStatus {
     pub events: u64,
     /// Turns in which something had no room.
     pub blocked_turns: u64,
+    /// Nanoseconds of the turns in which something was done, operating-system gaps included.
+    pub turn: Histogram<u64>,
+    /// By level: bytes in the fullest lane from this core, some milliseconds ago. The last level
+    /// is that of outputs.
+    pub lane_bytes: Vec<u64>,
+    /// Who holds it back now.
+    pub held: Option<Held>,
+    /// What its stages took.
+    pub stages: Vec<StageSummary>,
 }
 
 impl Snapshot {
@@ -195,7 +214,14 @@ impl Summary {
 
 impl Status {
     /// One JSON object: that of [`Summary::json`] without `stop`, and
-    /// `"per_core":[{"cpu":0, "turns":0, "events":0, "blocked_turns":0}]`.
+    /// this, where `held` is `null` for a core that nobody holds back:
+    ///
+    /// ```json
+    /// {"per_core":[{"cpu":0, "turns":0, "events":0, "blocked_turns":0,
+    ///   "turn_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0},
+    ///   "lane_bytes":[0], "held":{"by":"", "seconds":0.0},
+    ///   "stages":[{"stage":"", "seconds":0.0, "stalls":0}]}]}
+    /// ```
     pub fn json(&self) -> String {
         json::status(self)
     }
@@ -261,6 +287,23 @@ pub(super) fn example() -> Snapshot {
         ],
         replies_without_connection: 0,
         undelivered: 4,
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example_core() -> CoreStatus {
+    let mut turn = Histogram::new(3).expect("three digits");
+    turn.record(1500).expect("it resizes");
+    let stage = StageSummary { name: "ingress of orders".to_string(), seconds: 1.5, stalls: 2 };
+    CoreStatus {
+        cpu: 7,
+        turns: 10,
+        events: 4,
+        blocked_turns: 2,
+        turn,
+        lane_bytes: vec![0, 4096],
+        held: Some(Held { by: "sink rejections".to_string(), seconds: 2.5 }),
+        stages: vec![stage],
     }
 }
 

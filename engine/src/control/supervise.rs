@@ -23,6 +23,7 @@ use super::console;
 use super::error::Error;
 use super::launch::{Notices, StopRequest};
 use super::logging::Limiter;
+use super::profile::Profiler;
 use super::report::{Snapshot, Stop, Summary, progress_line};
 use super::threads::Threads;
 use super::watch::Watch;
@@ -50,6 +51,7 @@ pub(super) struct Supervisor {
     stop: Stop,
     sources_complete: bool,
     quiet_before: Option<(u64, u64)>,
+    profiler: Profiler,
     shown: (Instant, Snapshot),
 }
 
@@ -73,6 +75,11 @@ impl Supervisor {
     ) -> Self {
         Self {
             shown: (Instant::now(), watch.status().snapshot),
+            profiler: Profiler::new(
+                watch.profile.clone(),
+                watch.tallies.clone(),
+                Duration::from_secs(config.heartbeat_seconds) / 2,
+            ),
             config,
             watch,
             host,
@@ -95,6 +102,7 @@ impl Supervisor {
         while self.host.running() > 0 {
             self.hear();
             self.decide(started, request);
+            self.tell_stuck();
             self.show_progress();
         }
         self.hear_waiting();
@@ -111,6 +119,19 @@ impl Supervisor {
         let mut snapshot = watch.snapshot(&counts);
         snapshot.undelivered = u64::from(undelivered) + failures.len() as u64;
         Ok(Summary { snapshot, stop: self.stop })
+    }
+
+    /// Says in time what the watchdog, which does not know stages, would end the process for.
+    fn tell_stuck(&mut self) {
+        let Some(stuck) = self.profiler.look() else { return };
+        tracing::error!(
+            "core {} has been in one batch of the {} for {:.1} s: a handler that loops or waits, a \
+             debugger, or other work that takes the CPU; the process ends when no turn ends for \
+             --heartbeat-seconds",
+            stuck.core,
+            stuck.stage,
+            stuck.since.as_secs_f64(),
+        );
     }
 
     /// Hears notices until the next look.
@@ -139,6 +160,7 @@ impl Supervisor {
                  (--drain-seconds): they had no effect",
                 self.threads.source_name(source)
             ),
+            Notice::Holding { id, peer } => self.watch.note_peer(id, peer),
             Notice::Stalled { source, peer, replies } => {
                 if let Some(left_out) = self.admit_line() {
                     tracing::warn!(

@@ -1,15 +1,18 @@
 //! Reads what the cores count: for progress, the admin port and the summary.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use potoroo_runtime::{Idle, LatencyArray};
+use potoroo_runtime::{Clock, Idle, LatencyArray};
 use potoroo_sdk::plan::{End, Plan};
 
+use super::profile::Profile;
 use super::report::{
-    CoreStatus, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, TableSummary, host_label,
+    CoreStatus, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, TableSummary,
+    host_label,
 };
-use crate::flow::{Counts, Tally};
+use crate::flow::{ConnectionId, Counts, Culprit, Tally};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
 pub(super) struct Watch {
@@ -24,7 +27,14 @@ pub(super) struct Watch {
     /// Source, end and label of each path.
     paths: Vec<(String, String, String)>,
     pub(super) tallies: Vec<Arc<Tally>>,
+    pub(super) profile: Arc<Profile>,
+    /// Who is behind connections that held their cores back lately.
+    peers: Mutex<BTreeMap<u64, String>>,
+    clock: Clock,
 }
+
+/// So many of them are remembered.
+const PEERS_MAX: usize = 64;
 
 impl Watch {
     pub(super) fn new(plan: &Plan, cpus: Vec<usize>, idle: Idle, tallies: Vec<Arc<Tally>>) -> Self {
@@ -46,7 +56,10 @@ impl Watch {
             sinks: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
             paths: plan.paths.iter().map(path).collect(),
+            profile: Arc::new(Profile::new(plan, tallies.len())),
             tallies,
+            peers: Mutex::default(),
+            clock: Clock::new(),
         }
     }
 
@@ -63,14 +76,46 @@ impl Watch {
 
     pub(super) fn status(&self) -> Status {
         let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
-        let core = |(cpu, counts): (&usize, &Counts)| CoreStatus {
-            cpu: *cpu,
+        let core = |(core, counts): (usize, &Counts)| CoreStatus {
+            cpu: self.cpus[core],
             turns: counts.turns_worked,
             events: counts.sources.iter().map(|source| source.events).sum(),
             blocked_turns: counts.turns_blocked,
+            turn: self.tallies[core].gauges.turns.snapshot(),
+            lane_bytes: self.tallies[core].gauges.lanes(),
+            held: self.held(core),
+            stages: self.profile.of(core),
         };
-        let cores = self.cpus.iter().zip(&counts).map(core).collect();
+        let cores = counts.iter().enumerate().map(core).collect();
         Status { snapshot: self.snapshot(&counts), cores }
+    }
+
+    /// Remembers who is behind a connection that holds its core back.
+    pub(super) fn note_peer(&self, id: ConnectionId, peer: String) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.insert(id.0, peer);
+        if peers.len() > PEERS_MAX {
+            peers.pop_first();
+        }
+    }
+
+    fn held(&self, core: usize) -> Option<Held> {
+        let (culprit, since) = self.tallies[core].gauges.held()?;
+        let seconds = self.clock.now().0.saturating_sub(since.0) as f64 / 1e9;
+        Some(Held { by: self.culprit(culprit), seconds })
+    }
+
+    fn culprit(&self, culprit: Culprit) -> String {
+        match culprit {
+            Culprit::Sink(sink) => format!("sink {}", self.sinks[sink.0 as usize]),
+            Culprit::Lane { to, level } => format!("lane of level {level} to core {to}"),
+            Culprit::Letters => "dead letters".to_string(),
+            Culprit::Connection(id) => {
+                let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+                let peer = peers.get(&id.0).map(|peer| format!(" from {peer}"));
+                format!("connection {:x}{}", id.0, peer.unwrap_or_default())
+            }
+        }
     }
 
     pub(super) fn snapshot(&self, counts: &[Counts]) -> Snapshot {

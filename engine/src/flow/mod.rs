@@ -17,6 +17,7 @@
 mod checkpoint;
 mod egress;
 mod envelope;
+mod gauges;
 mod ingress;
 mod letters;
 mod local;
@@ -30,6 +31,7 @@ mod turn;
 
 pub use checkpoint::{PartEnd, PartStep, SourcePosition};
 pub use egress::Outlet;
+pub use gauges::{Culprit, Gauges, Stage};
 pub use ingress::Ending;
 pub use letters::Letter;
 pub use outputs::ConnectionId;

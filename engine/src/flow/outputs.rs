@@ -4,6 +4,7 @@ use potoroo_sdk::host::{Cause, SinkId, SourceId};
 use potoroo_sdk::plan::{End, Plan};
 
 use super::egress::Outlet;
+use super::gauges::Culprit;
 use super::ingress::replayed_origin;
 use super::tally::Counts;
 
@@ -210,6 +211,17 @@ impl Outputs {
     /// Whether some outlet is full.
     pub(super) fn any_full(&self) -> bool {
         self.each_outlet().any(Outlet::full)
+    }
+
+    /// A sink or connection whose outlet is full.
+    #[cold]
+    pub(super) fn full_one(&self) -> Option<Culprit> {
+        let full = |outlet: &Option<Outlet>| outlet.as_ref().is_some_and(Outlet::full);
+        if let Some(sink) = self.outlets.iter().position(full) {
+            return Some(Culprit::Sink(SinkId(sink as u16)));
+        }
+        let mut replies = self.replying.iter().filter_map(|inlet| self.replies[*inlet].as_ref());
+        replies.find(|(_, outlet)| outlet.full()).map(|(id, _)| Culprit::Connection(*id))
     }
 
     /// Whether no outlet holds anything.

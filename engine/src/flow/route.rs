@@ -5,6 +5,7 @@
 //! level and blocks further input until it has gone.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use potoroo_runtime::{MarkWriter, Producer};
 use potoroo_sdk::codec::Reason;
@@ -13,6 +14,7 @@ use potoroo_sdk::plan::{End, Plan};
 use potoroo_sdk::table::TableRows;
 
 use super::envelope::{Edge, Header, LENGTH_BYTES};
+use super::gauges::{Culprit, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::outputs::Outputs;
@@ -103,6 +105,7 @@ pub struct Router {
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
     pub(super) counts: Counts,
+    pub(super) gauges: Arc<Gauges>,
     /// Latencies that end with this turn: path and ingress.
     pub(super) ends: Vec<(u16, u64)>,
     /// Path number by table and source: for ends in tables. Paths that cannot occur have none.
@@ -116,6 +119,7 @@ pub(super) struct Parts {
     pub(super) outbound: Vec<Vec<Producer>>,
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
+    pub(super) gauges: Arc<Gauges>,
     /// Capacity of a lane from the core to itself, in bytes.
     pub(super) local_bytes: usize,
 }
@@ -152,6 +156,7 @@ impl Router {
             outputs: parts.outputs,
             letters: parts.letters,
             counts: Counts::new(plan),
+            gauges: parts.gauges,
             ends: Vec::with_capacity(1024),
             table_paths: table_paths(plan),
         }
@@ -222,6 +227,27 @@ impl Router {
     pub(super) fn each_waiting(&self, mut show: impl FnMut(usize, &[u8])) {
         for (level, outbox) in self.outbox.iter().enumerate() {
             outbox.each(|frame| show(level, frame));
+        }
+    }
+
+    /// What holds back the sources: an outlet rather than the lane that leads to it.
+    #[cold]
+    pub(super) fn culprit(&self) -> Option<Culprit> {
+        let lane = || {
+            let mut levels = self.outbox.iter().enumerate();
+            levels.find_map(|(level, outbox)| Some(Culprit::Lane { to: outbox.front()?.0, level }))
+        };
+        let letters = || self.letters.full().then_some(Culprit::Letters);
+        self.outputs.full_one().or_else(lane).or_else(letters)
+    }
+
+    /// Tells how full the lanes from this core are.
+    #[cold]
+    pub(super) fn gauge_lanes(&self) {
+        for level in 0..=self.output_level {
+            let lanes = self.outbound.iter().filter_map(|lanes| lanes.get(level));
+            let bytes = lanes.map(Producer::bytes_in_use).max().unwrap_or(0);
+            self.gauges.set_lane(level, bytes);
         }
     }
 

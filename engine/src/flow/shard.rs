@@ -12,6 +12,7 @@ use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
 
 use super::envelope::{Edge, Header};
+use super::gauges::Stage;
 use super::local::Local;
 use super::route::Router;
 use crate::state::{Index, prefetch};
@@ -113,6 +114,7 @@ fn drain_run<F: Frames>(
     router: &mut Router,
     frames: &mut F,
 ) -> usize {
+    router.gauges.begin(Stage::Exchange(id));
     let mut inputs = ArrayVec::<Input<'_>, RUN_FRAMES>::new();
     let mut places = ArrayVec::<F::Place, RUN_FRAMES>::new();
     let index = exchange.table.map(|table| &router.indexes[table.0 as usize]);

@@ -2,11 +2,14 @@
 //!
 //! The core counts in plain numbers and copies them out once per turn in which something happened.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use potoroo_runtime::{LatencyArray, SharedLatency};
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
+
+use super::gauges::Gauges;
 
 /// Counters of one source on one core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +50,6 @@ pub struct Counts {
     pub frames_local: u64,
     /// Replies whose connection was gone.
     pub replies_lost: u64,
-    /// Longest turn in nanoseconds, operating-system gaps included.
-    pub turn_ns_max: u64,
     /// By source.
     pub sources: Vec<SourceCounts>,
     /// By sink.
@@ -76,7 +77,6 @@ impl Counts {
             self.frames_received,
             self.frames_local,
             self.replies_lost,
-            self.turn_ns_max,
         ] {
             take(value);
         }
@@ -101,11 +101,13 @@ pub struct Tally {
     quiet: AtomicBool,
     /// By source: connections closed because they did not take their replies.
     stalled: Box<[AtomicU64]>,
+    /// What the core is doing and waits for.
+    pub gauges: Arc<Gauges>,
     /// Latencies by path, in the order of [`Plan::paths`].
     pub paths: Vec<SharedLatency>,
 }
 
-const CORE_CELLS: usize = 7;
+const CORE_CELLS: usize = 6;
 
 impl Tally {
     /// All zero, shaped for `plan`.
@@ -117,6 +119,7 @@ impl Tally {
             cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             shape,
             quiet: AtomicBool::new(false),
+            gauges: Arc::new(Gauges::new(plan)),
             stalled: plan.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
         }
@@ -164,7 +167,6 @@ impl Tally {
             frames_received: next(),
             frames_local: next(),
             replies_lost: next(),
-            turn_ns_max: next(),
             sources: (0..sources)
                 .map(|_| SourceCounts {
                     events: next(),

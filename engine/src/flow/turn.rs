@@ -21,6 +21,7 @@ use potoroo_sdk::host::Host;
 use potoroo_sdk::plan::Plan;
 
 use super::checkpoint::Checkpoints;
+use super::gauges::Stage;
 use super::ingress::{Generated, Inlet};
 use super::letters::Letters;
 use super::outputs::Outputs;
@@ -36,6 +37,9 @@ const TABLES_COUNTED_TURNS: u64 = 1024;
 /// Frames of one level that a turn processes in place: more than a turn's share of input becomes
 /// unless each event becomes many, and still a fraction of a millisecond.
 const LOCAL_FRAMES_PER_TURN: usize = 1024;
+
+/// How often a core tells how full its lanes are: it looks into the cache lines of others for it.
+const GAUGE_NS: u64 = 10_000_000;
 
 /// What a core is made of besides its plan.
 pub struct CoreConfig {
@@ -87,6 +91,10 @@ pub struct Core {
     pub(super) core: usize,
     /// When the turn before began; 0 if it did nothing.
     pub(super) worked_at: Nanos,
+    /// Its gauges name somebody who holds it back.
+    held: bool,
+    /// When it last told how full its lanes are.
+    gauged_at: Nanos,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
     pub(super) open_sources: bool,
 }
@@ -112,6 +120,7 @@ impl Core {
             outbound: config.lanes.outbound,
             outputs,
             letters: Letters::new(config.keep_letters),
+            gauges: config.tally.gauges.clone(),
             local_bytes: config.local_bytes,
         };
         Self {
@@ -134,6 +143,8 @@ impl Core {
             serial: 0,
             core: config.core,
             worked_at: Nanos(0),
+            held: false,
+            gauged_at: Nanos(0),
             open_sources: false,
             plan,
         }
@@ -161,7 +172,7 @@ impl Core {
         if first == 0 && self.router.admits_sources() {
             work += self.ingest(now);
         } else if first == 0 {
-            self.count_blocked();
+            self.count_blocked(now);
         }
         for level in 0..self.router.output_level() {
             work += self.drain_local(level);
@@ -187,9 +198,7 @@ impl Core {
             paths[path as usize].record(now.0.saturating_sub(ingress));
         });
         if self.worked_at.0 != 0 {
-            let took = now.0.saturating_sub(self.worked_at.0);
-            let longest = &mut self.router.counts.turn_ns_max;
-            *longest = took.max(*longest);
+            self.tally.gauges.turns.record(now.0.saturating_sub(self.worked_at.0));
         }
     }
 
@@ -232,6 +241,9 @@ impl Core {
 
     fn ingest(&mut self, now: Nanos) -> usize {
         self.router.begin();
+        if self.held {
+            self.release();
+        }
         // In turn, so that neither starves while there is room for the outputs of one event only.
         self.made_first = !self.made_first;
         let mut work = if self.made_first { self.ingest_made(now) } else { 0 };
@@ -263,6 +275,7 @@ impl Core {
             }
             self.generated.rotate_left(1);
             let Some(generated) = self.generated.last_mut() else { break };
+            self.tally.gauges.begin(generated.source().into());
             let made = generated.emit(now, &mut self.router);
             self.router.counts.sources[generated.source().0 as usize].events += made;
             work += made;
@@ -275,6 +288,7 @@ impl Core {
 
     fn ingest_inlet(&mut self, slot: usize) -> u64 {
         let Some(inlet) = &mut self.inlets[slot] else { return 0 };
+        self.tally.gauges.begin(inlet.source().into());
         let source = inlet.source().0 as usize;
         let done = inlet.ingest(&*self.plan.sources[source].stage, &mut self.router);
         if inlet.ready() {
@@ -289,19 +303,39 @@ impl Core {
     }
 
     #[cold]
-    fn count_blocked(&mut self) {
+    fn count_blocked(&mut self, now: Nanos) {
+        if let Some(culprit) = self.router.culprit() {
+            self.tally.gauges.hold(culprit, now);
+            self.held = true;
+        }
         self.router.counts.turns_blocked += 1;
         let Router { outputs, counts, .. } = &mut self.router;
         outputs.count_waits(counts);
         self.tally.write(counts);
     }
 
+    #[cold]
+    fn release(&mut self) {
+        self.tally.gauges.release();
+        self.held = false;
+    }
+
+    #[cold]
+    fn gauge(&mut self, now: Nanos) {
+        self.gauged_at = now;
+        self.router.gauge_lanes();
+    }
+
     /// Tells the control plane what was done.
     fn finish(&mut self, work: usize, now: Nanos) {
+        if now.0 > self.gauged_at.0 + GAUGE_NS {
+            self.gauge(now);
+        }
         if work == 0 {
             let worked = std::mem::replace(&mut self.worked_at, Nanos(0)).0 != 0;
             return self.finish_idle(worked);
         }
+        self.tally.gauges.begin(Stage::None);
         self.worked_at = now;
         self.router.counts.turns_worked += 1;
         if self.router.counts.turns_worked.is_multiple_of(TABLES_COUNTED_TURNS) {

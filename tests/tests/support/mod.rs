@@ -161,9 +161,11 @@ impl App {
         address_in(&self.wait_for(&format!("source `{source}` listens on ")))
     }
 
-    /// Where the admin port is; it is told after all sources.
+    /// Where the admin port is; it is told after all sources, and sinks may speak before or after.
     pub fn admin(&mut self) -> SocketAddr {
-        address_in(&self.wait_for("admin port listens on "))
+        const TOLD: &str = "admin port listens on ";
+        let told = self.log.lines().find(|line| line.contains(TOLD)).map(str::to_owned);
+        address_in(&told.unwrap_or_else(|| self.wait_for(TOLD)))
     }
 
     /// What it wrote to standard error so far.

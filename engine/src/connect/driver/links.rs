@@ -36,6 +36,8 @@ pub(super) struct Link {
     pub(super) ended: bool,
     /// Its inlet is gone, and it waits for late replies.
     pub(super) lingering: bool,
+    /// It was told of as one that holds its core back.
+    pub(super) holding: bool,
     pub(super) peer: String,
 }
 
@@ -44,7 +46,17 @@ const DISCARDED_READS_MAX: usize = 64;
 
 impl Link {
     pub(super) fn new(id: ConnectionId, source: SourceId, from: From, peer: String) -> Self {
-        Self { id, source, from, idle_reads: 0, active: true, ended: false, lingering: false, peer }
+        Self {
+            id,
+            source,
+            from,
+            idle_reads: 0,
+            active: true,
+            ended: false,
+            lingering: false,
+            holding: false,
+            peer,
+        }
     }
 
     pub(super) fn is_connection(&self) -> bool {

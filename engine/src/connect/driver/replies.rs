@@ -21,6 +21,9 @@ enum Loss {
     Stalled,
 }
 
+/// A connection that holds its core back for so long is told of: somebody may be looking.
+const HOLDING_NS: u64 = 10_000_000;
+
 impl Driver {
     /// Writes the replies that wait, as far as their connections take them.
     pub(super) fn carry_replies(&mut self, core: &mut Core, poller: &mut Poller) -> bool {
@@ -45,14 +48,25 @@ impl Driver {
                 Err(_) => lost = Some((slot, Loss::Gone)),
             }
             // Behind the attempt: only now is it known whether the peer took something meanwhile.
-            if outlet.held_ns(self.now, lingering) > self.reply_stall_ns {
+            let held_ns = outlet.held_ns(self.now, lingering);
+            if held_ns > self.reply_stall_ns {
                 lost = Some((slot, Loss::Stalled));
+            } else if held_ns > HOLDING_NS {
+                self.tell_holding(slot);
             }
         }
         if let Some((slot, loss)) = lost {
             self.lose_replies(slot, loss, core, poller);
         }
         carried
+    }
+
+    /// Tells once who is behind a connection that holds its core back.
+    #[cold]
+    fn tell_holding(&mut self, slot: usize) {
+        let Some(link) = self.links[slot].as_mut().filter(|link| !link.holding) else { return };
+        link.holding = true;
+        let _ = self.notices.send(Notice::Holding { id: link.id, peer: link.peer.clone() });
     }
 
     #[cold]

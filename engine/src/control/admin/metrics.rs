@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::control::report::{CoreStatus, PathSummary, QUANTILES, Snapshot, Status};
+use crate::control::report::{CoreStatus, PathSummary, QUANTILES, Snapshot, StageSummary, Status};
 
 /// The type of what [`print`] prints.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -105,6 +105,45 @@ fn add_cores(registry: &mut Registry, cores: &[CoreStatus]) {
     counters(registry, "core_events", "Events that passed a stage", events);
     let blocked = cores().map(|(labels, core)| (labels, core.blocked_turns));
     counters(registry, "core_blocked_turns", "Turns in which something had no room", blocked);
+    let with = |labels: &Labels, name, value: String| {
+        let more = std::iter::once((name, value));
+        labels.iter().cloned().chain(more).collect::<Labels>()
+    };
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let turned = || cores().filter(|(_, core)| !core.turn.is_empty());
+    let quantiles = turned().flat_map(|(labels, core)| {
+        QUANTILES.map(|(_, _, quantile)| {
+            let labels = with(&labels, "quantile", quantile.to_string());
+            (labels, seconds(core.turn.value_at_quantile(quantile)))
+        })
+    });
+    gauges(registry, "core_turn_seconds", "Length of turns since the start", quantiles);
+    let max = turned().map(|(labels, core)| (labels, seconds(core.turn.max())));
+    gauges(registry, "core_turn_max_seconds", "Longest turn since the start", max);
+    let lanes = cores().flat_map(|(labels, core)| {
+        let lane = |(level, bytes): (usize, &u64)| {
+            (with(&labels, "level", level.to_string()), *bytes as f64)
+        };
+        core.lane_bytes.iter().enumerate().map(lane).collect::<Vec<_>>()
+    });
+    gauges(registry, "lane_bytes", "Bytes in the fullest lane from the core", lanes);
+    let held = cores().filter_map(|(labels, core)| {
+        let held = core.held.as_ref()?;
+        Some((with(&labels, "by", held.by.clone()), held.seconds))
+    });
+    gauges(registry, "core_held_seconds", "Who holds the core back now, for how long", held);
+    let stages = || {
+        cores().flat_map(|(labels, core)| {
+            let stage = |stage: &StageSummary| {
+                (with(&labels, "stage", stage.name.clone()), stage.seconds, stage.stalls)
+            };
+            core.stages.iter().map(stage).collect::<Vec<_>>()
+        })
+    };
+    let spent = stages().map(|(labels, seconds, _)| (labels, seconds));
+    gauges(registry, "stage_seconds", "Time in the stage since the start, estimated", spent);
+    let stalls = stages().map(|(labels, _, stalls)| (labels, stalls));
+    counters(registry, "stage_stalls", "Batches of the stage that took over 20 ms", stalls);
 }
 
 fn counters(
@@ -136,12 +175,11 @@ fn gauges(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::report::example;
+    use crate::control::report::{example, example_core};
 
     #[test]
     fn every_number_of_a_status_is_printed() {
-        let core = CoreStatus { cpu: 7, turns: 10, events: 4, blocked_turns: 2 };
-        let text = print(&Status { snapshot: example(), cores: vec![core, core] });
+        let text = print(&Status { snapshot: example(), cores: vec![example_core(); 2] });
         for line in [
             "# TYPE potoroo_source_events counter",
             "potoroo_uptime_seconds{application=\"market-spread\"} 10.0",
@@ -151,6 +189,11 @@ mod tests {
             "potoroo_table_rows{table=\"markets\"} 350.0",
             "potoroo_path_events_total{path=\"orders → rejections\"} 1000",
             "potoroo_core_blocked_turns_total{core=\"1\",cpu=\"7\"} 2",
+            "potoroo_core_turn_max_seconds{core=\"0\",cpu=\"7\"} 0.0000015",
+            "potoroo_lane_bytes{core=\"0\",cpu=\"7\",level=\"1\"} 4096.0",
+            "potoroo_core_held_seconds{core=\"1\",cpu=\"7\",by=\"sink rejections\"} 2.5",
+            "potoroo_stage_seconds{core=\"1\",cpu=\"7\",stage=\"ingress of orders\"} 1.5",
+            "potoroo_stage_stalls_total{core=\"1\",cpu=\"7\",stage=\"ingress of orders\"} 2",
             "# EOF",
         ] {
             assert!(text.lines().any(|printed| printed == line), "`{line}` is not in:\n{text}");

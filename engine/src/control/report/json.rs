@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{CoreStatus, QUANTILES, Snapshot, Status, Stop, Summary};
+use super::{CoreStatus, QUANTILES, Snapshot, StageSummary, Status, Stop, Summary};
 use crate::control::config::idle_name;
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Document<'a> {
     replies_without_connection: u64,
     undelivered: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_core: Option<Vec<Core>>,
+    per_core: Option<Vec<Core<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -66,11 +66,28 @@ struct Path<'a> {
 }
 
 #[derive(Serialize)]
-struct Core {
+struct Core<'a> {
     cpu: usize,
     turns: u64,
     events: u64,
     blocked_turns: u64,
+    turn_ns: Value,
+    lane_bytes: &'a [u64],
+    held: Option<HeldBy<'a>>,
+    stages: Vec<Stage<'a>>,
+}
+
+#[derive(Serialize)]
+struct HeldBy<'a> {
+    by: &'a str,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Stage<'a> {
+    stage: &'a str,
+    seconds: f64,
+    stalls: u64,
 }
 
 pub(super) fn summary(summary: &Summary) -> String {
@@ -159,9 +176,21 @@ fn latency(histogram: &Histogram<u64>) -> Value {
     Value::Object(map)
 }
 
-fn core(status: &CoreStatus) -> Core {
-    let CoreStatus { cpu, turns, events, blocked_turns } = *status;
-    Core { cpu, turns, events, blocked_turns }
+fn core(status: &CoreStatus) -> Core<'_> {
+    Core {
+        cpu: status.cpu,
+        turns: status.turns,
+        events: status.events,
+        blocked_turns: status.blocked_turns,
+        turn_ns: latency(&status.turn),
+        lane_bytes: &status.lane_bytes,
+        held: status.held.as_ref().map(|held| HeldBy { by: &held.by, seconds: held.seconds }),
+        stages: status.stages.iter().map(stage).collect(),
+    }
+}
+
+fn stage(stage: &StageSummary) -> Stage<'_> {
+    Stage { stage: &stage.name, seconds: stage.seconds, stalls: stage.stalls }
 }
 
 fn stop_name(stop: Stop) -> &'static str {
@@ -177,7 +206,7 @@ fn stop_name(stop: Stop) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::report::example;
+    use crate::control::report::{example, example_core};
 
     fn parse(text: &str) -> Value {
         assert!(!text.contains('\n'), "one line");
@@ -234,10 +263,17 @@ mod tests {
 
     #[test]
     fn a_status_tells_its_cores() {
-        let core = CoreStatus { cpu: 3, turns: 10, events: 4, blocked_turns: 1 };
-        let value = parse(&Status { snapshot: example(), cores: vec![core] }.json());
+        let free = CoreStatus { held: None, ..example_core() };
+        let cores = vec![example_core(), free];
+        let value = parse(&Status { snapshot: example(), cores }.json());
         assert!(value.get("stop").is_none());
-        assert_eq!(value["per_core"][0]["cpu"], 3);
-        assert_eq!(value["per_core"][0]["blocked_turns"], 1);
+        let core = &value["per_core"][0];
+        assert_eq!((&core["cpu"], &core["blocked_turns"]), (&7.into(), &2.into()));
+        assert_eq!(core["turn_ns"]["max"], 1500);
+        assert_eq!(core["lane_bytes"], Value::from(vec![0, 4096]));
+        assert_eq!(core["held"]["by"], "sink rejections");
+        assert_eq!(core["stages"][0]["stage"], "ingress of orders");
+        assert_eq!(core["stages"][0]["stalls"], 2);
+        assert!(value["per_core"][1]["held"].is_null());
     }
 }

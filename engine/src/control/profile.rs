@@ -1,0 +1,130 @@
+//! Where the cores spend their time: found by looking now and then at what each is doing.
+//!
+//! The cores read no clock for it and only say which stage begins. A look every few milliseconds
+//! adds the time since the last one to the stage that it finds, so the figures are estimates, good
+//! to a percent after some ten thousand looks. A batch that is found twice has lasted from one look
+//! to the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use potoroo_sdk::plan::Plan;
+
+use crate::flow::{Stage, Tally};
+
+/// A batch that is seen for so long has stalled: thousands of times what one should take.
+const STALL: Duration = Duration::from_millis(20);
+
+/// Time and stalls of one stage on one core.
+#[derive(Debug, Default)]
+struct Cell {
+    ns: AtomicU64,
+    stalls: AtomicU64,
+}
+
+/// What was found so far, of all cores. Read by anyone.
+pub(super) struct Profile {
+    /// Names of the stages: sources, then exchanges.
+    names: Vec<String>,
+    sources: usize,
+    /// By core and stage.
+    cells: Vec<Vec<Cell>>,
+}
+
+/// What one stage took of a core.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageSummary {
+    /// Its name.
+    pub name: String,
+    /// Seconds that the core spent in it, estimated.
+    pub seconds: f64,
+    /// Batches that took more than 20 ms, operating-system gaps included.
+    pub stalls: u64,
+}
+
+/// A batch that goes on and on.
+#[derive(Debug, PartialEq)]
+pub(super) struct Stuck {
+    pub(super) core: usize,
+    pub(super) stage: String,
+    pub(super) since: Duration,
+}
+
+impl Profile {
+    pub(super) fn new(plan: &Plan, cores: usize) -> Self {
+        let sources = plan.sources.iter().map(|source| format!("ingress of {}", source.name));
+        let exchanges =
+            plan.exchanges.iter().map(|exchange| format!("shard of {}", exchange.label));
+        let names: Vec<String> = sources.chain(exchanges).collect();
+        let cells = || names.iter().map(|_| Cell::default()).collect();
+        Self { cells: (0..cores).map(|_| cells()).collect(), sources: plan.sources.len(), names }
+    }
+
+    pub(super) fn of(&self, core: usize) -> Vec<StageSummary> {
+        let stages = self.names.iter().zip(&self.cells[core]);
+        let summary = |(name, cell): (&String, &Cell)| StageSummary {
+            name: name.clone(),
+            seconds: cell.ns.load(Ordering::Relaxed) as f64 / 1e9,
+            stalls: cell.stalls.load(Ordering::Relaxed),
+        };
+        stages.map(summary).collect()
+    }
+
+    fn index(&self, stage: Stage) -> Option<usize> {
+        match stage {
+            Stage::None => None,
+            Stage::Source(source) => Some(usize::from(source)),
+            Stage::Exchange(exchange) => Some(self.sources + usize::from(exchange)),
+        }
+    }
+}
+
+/// Looks at the cores. There is one, which alone writes the profile.
+pub(super) struct Profiler {
+    profile: Arc<Profile>,
+    tallies: Vec<Arc<Tally>>,
+    /// By core: the batch found last, and for how long it has been found.
+    seen: Vec<(u64, Duration)>,
+    looked: Instant,
+    /// A batch of such length is told of.
+    told_after: Duration,
+}
+
+impl Profiler {
+    pub(super) fn new(
+        profile: Arc<Profile>,
+        tallies: Vec<Arc<Tally>>,
+        told_after: Duration,
+    ) -> Self {
+        let seen = vec![(0, Duration::ZERO); tallies.len()];
+        Self { profile, tallies, seen, looked: Instant::now(), told_after }
+    }
+
+    /// Looks once. Returns a batch that has now lasted so long that it should be told of.
+    pub(super) fn look(&mut self) -> Option<Stuck> {
+        let now = Instant::now();
+        let passed = now - std::mem::replace(&mut self.looked, now);
+        let mut stuck = None;
+        for core in 0..self.tallies.len() {
+            stuck = self.look_at(core, passed).or(stuck);
+        }
+        stuck
+    }
+
+    fn look_at(&mut self, core: usize, passed: Duration) -> Option<Stuck> {
+        let (stage, mark) = self.tallies[core].gauges.doing();
+        let stage = self.profile.index(stage)?;
+        let cell = &self.profile.cells[core][stage];
+        cell.ns.fetch_add(passed.as_nanos() as u64, Ordering::Relaxed);
+        let (seen, before) = self.seen[core];
+        let since = if seen == mark { before + passed } else { Duration::ZERO };
+        self.seen[core] = (mark, since);
+        let reached = |limit: Duration| before < limit && since >= limit;
+        if reached(STALL) {
+            cell.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+        let stage = || self.profile.names[stage].clone();
+        reached(self.told_after).then(|| Stuck { core, stage: stage(), since })
+    }
+}
