@@ -99,6 +99,7 @@ fn a_json_report_is_one_object_on_the_last_line() {
         "stop",
         "tables",
         "undelivered",
+        "failures",
     ];
     assert!(documented.iter().all(|key| keys.contains(key)), "{keys:?}");
     assert_eq!(keys.len(), documented.len(), "{keys:?}");
@@ -136,7 +137,7 @@ fn signals_drain_and_report() {
         app.signal(signal);
         let report = app.finish().report();
         assert_eq!(report["stop"], "signal");
-        assert_eq!(report["undelivered"], 0);
+        assert_eq!((&report["undelivered"], &report["failures"]), (&0.into(), &0.into()));
         let lines = scratch.read("windows").split(|byte| *byte == b'\n').count() as u64 - 1;
         assert_eq!(named(&report, "sources", "numbers")["events"], lines);
         assert_eq!(named(&report, "sinks", "windows")["events"], lines);

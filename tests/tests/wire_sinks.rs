@@ -141,5 +141,8 @@ fn a_receiver_that_never_comes_is_given_up_with_a_word() {
     assert!(ended.log.contains("--drain-seconds"), "{}", ended.log);
     let report = ended.last_line();
     assert_eq!(report["stop"], "signal");
-    assert_ne!(report["undelivered"], 0);
+    assert_eq!(report["failures"], 1);
+    // The buffer of the sink alone holds thousands.
+    let undelivered = report["undelivered"].as_u64().expect("a count");
+    assert!(undelivered > 1000 && undelivered <= events(&report), "{undelivered}");
 }

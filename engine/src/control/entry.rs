@@ -75,7 +75,7 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
         console::note(format_args!("admin port listens on {address}"));
     }
     let summary = running.wait()?;
-    let exit = if summary.snapshot.undelivered == 0 { Exit::Done } else { Exit::Undelivered };
+    let exit = if summary.snapshot.failures == 0 { Exit::Done } else { Exit::Undelivered };
     Ok(match report {
         Report::Text if output => {
             console::note(summary.text());

@@ -50,9 +50,12 @@ pub struct Snapshot {
     /// Replies whose connection was gone, or that answer a file or channel. Replies to generated
     /// events count as delivered.
     pub replies_without_connection: u64,
-    /// Failures to deliver, not events: one if draining was given up, and one for each file that
-    /// was not written or read to its end.
+    /// Events that were under way, or waited for a sink or connection, when draining was given up.
+    /// What a file or a peer had been given, and did not keep, is not among them.
     pub undelivered: u64,
+    /// Failures to deliver: one if draining was given up, and one for each file that was not
+    /// written or read to its end.
+    pub failures: u64,
 }
 
 /// What came through one source.
@@ -205,7 +208,7 @@ impl Summary {
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
     ///            "latency_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
-    ///  "replies_without_connection":0, "undelivered":0}
+    ///  "replies_without_connection":0, "undelivered":0, "failures":0}
     /// ```
     pub fn json(&self) -> String {
         json::summary(self)
@@ -287,6 +290,7 @@ pub(super) fn example() -> Snapshot {
         ],
         replies_without_connection: 0,
         undelivered: 4,
+        failures: 1,
     }
 }
 

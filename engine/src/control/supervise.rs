@@ -109,7 +109,7 @@ impl Supervisor {
         if self.log.suppressed() > 0 {
             tracing::warn!("{} such lines left out", self.log.suppressed());
         }
-        let undelivered = self.phase == Phase::Abandoned;
+        let abandoned = self.phase == Phase::Abandoned;
         let watch = self.watch;
         let counts = self.host.join()?;
         let failures = self.threads.join();
@@ -117,7 +117,8 @@ impl Supervisor {
             tracing::error!("a file was not written or read to its end: {failure}");
         }
         let mut snapshot = watch.snapshot(&counts);
-        snapshot.undelivered = u64::from(undelivered) + failures.len() as u64;
+        snapshot.failures = u64::from(abandoned) + failures.len() as u64;
+        snapshot.undelivered = undelivered(&counts);
         Ok(Summary { snapshot, stop: self.stop })
     }
 
@@ -211,6 +212,16 @@ impl Supervisor {
             let source = self.threads.source_name(letter.cause.source);
             let origin = letter.cause.origin;
             let beginning = &letter.bytes[..letter.bytes.len().min(32)];
+            if letter.bytes.is_empty() {
+                tracing::warn!(
+                    "source `{source}` refused what was made of position {} of connection {:x}: \
+                     {}{left_out}",
+                    origin.position,
+                    origin.connection,
+                    letter.reason,
+                );
+                continue;
+            }
             tracing::warn!(
                 "source `{source}` refused {} bytes at position {} of connection {:x}: {}; they \
                  begin with \"{}\"{left_out}",
@@ -312,4 +323,12 @@ impl Supervisor {
         }
         self.shown = (Instant::now(), now);
     }
+}
+
+/// Events that no sink and no connection got: in lanes, where more was sent than received, and on
+/// the cores.
+fn undelivered(counts: &[Counts]) -> u64 {
+    let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum::<u64>();
+    let in_lanes = sum(|core| core.frames_sent).saturating_sub(sum(|core| core.frames_received));
+    in_lanes + sum(|core| core.left)
 }

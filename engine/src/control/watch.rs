@@ -151,6 +151,7 @@ impl Watch {
             paths: self.paths(),
             replies_without_connection: sum(&|counts| counts.replies_lost),
             undelivered: 0,
+            failures: 0,
         }
     }
 

@@ -62,6 +62,12 @@ impl Local {
             .map(|(frame, next)| (frame, next - self.start))
     }
 
+    #[cold]
+    pub(super) fn frames_waiting(&self) -> usize {
+        let first = self.frame_at(0);
+        std::iter::successors(first, |(_, next)| self.frame_at(*next)).count()
+    }
+
     /// Gives back everything before `at`.
     #[inline(always)]
     pub(super) fn consume_to(&mut self, at: usize) {
@@ -118,6 +124,11 @@ impl Outbox {
             show(&self.bytes[start..*end]);
             start = *end;
         }
+    }
+
+    #[cold]
+    pub(super) fn frames_waiting(&self) -> usize {
+        self.frames.len() - self.sent
     }
 
     pub(super) fn pop(&mut self) {

@@ -224,6 +224,12 @@ impl Outputs {
         replies.find(|(_, outlet)| outlet.full()).map(|(id, _)| Culprit::Connection(*id))
     }
 
+    /// Events that wait in outlets.
+    #[cold]
+    pub(super) fn events_waiting(&self) -> usize {
+        self.each_outlet().map(Outlet::events_waiting).sum()
+    }
+
     /// Whether no outlet holds anything.
     pub(super) fn is_empty(&self) -> bool {
         self.each_outlet().all(Outlet::is_empty)

@@ -265,6 +265,14 @@ impl Router {
             && self.letters.is_empty()
     }
 
+    /// Events that wait here: in place, in outboxes and in outlets.
+    #[cold]
+    pub(super) fn events_waiting(&self) -> usize {
+        let local = self.local.iter().map(Local::frames_waiting).sum::<usize>();
+        let outboxes = self.outbox.iter().map(Outbox::frames_waiting).sum::<usize>();
+        local + outboxes + self.outputs.events_waiting()
+    }
+
     /// Sends what waits in outboxes, highest level first, as far as there is room.
     #[inline]
     pub(super) fn flush_outboxes(&mut self) -> usize {

@@ -50,6 +50,8 @@ pub struct Counts {
     pub frames_local: u64,
     /// Replies whose connection was gone.
     pub replies_lost: u64,
+    /// Events that waited on the core when it ended, on their way through it or out; 0 before.
+    pub left: u64,
     /// By source.
     pub sources: Vec<SourceCounts>,
     /// By sink.
@@ -179,6 +181,7 @@ impl Tally {
                 .map(|_| SinkCounts { events: next(), bytes: next(), waits: next() })
                 .collect(),
             tables: (0..tables).map(|_| (next(), next())).collect(),
+            left: 0,
         }
     }
 

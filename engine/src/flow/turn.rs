@@ -381,7 +381,7 @@ impl Core {
     pub fn counts(&mut self) -> Counts {
         self.count_tables();
         self.tally.write(&self.router.counts);
-        self.router.counts.clone()
+        Counts { left: self.router.events_waiting() as u64, ..self.router.counts.clone() }
     }
 
     /// Whether all sources of this core have ended and nothing waits here or in its lanes.

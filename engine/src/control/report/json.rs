@@ -24,6 +24,7 @@ struct Document<'a> {
     paths: Vec<Path<'a>>,
     replies_without_connection: u64,
     undelivered: u64,
+    failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_core: Option<Vec<Core<'a>>>,
 }
@@ -119,6 +120,7 @@ fn document(snapshot: &Snapshot) -> Document<'_> {
         paths: paths(snapshot),
         replies_without_connection: snapshot.replies_without_connection,
         undelivered: snapshot.undelivered,
+        failures: snapshot.failures,
         per_core: None,
     }
 }
@@ -234,6 +236,7 @@ mod tests {
             "stop",
             "tables",
             "undelivered",
+            "failures",
         ];
         documented.sort_unstable();
         assert_eq!(keys, documented);

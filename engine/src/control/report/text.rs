@@ -122,9 +122,13 @@ fn troubles(snapshot: &Snapshot) -> String {
         let count = thousands(snapshot.replies_without_connection);
         text.push_str(&format!("\n{count} replies had NO connection, or none any more\n"));
     }
-    if snapshot.undelivered > 0 {
-        let count = thousands(snapshot.undelivered);
-        text.push_str(&format!("\nNOT everything was delivered: {count} failures, see above\n"));
+    if snapshot.failures > 0 {
+        let failures = thousands(snapshot.failures);
+        let events = thousands(snapshot.undelivered);
+        text.push_str(&format!(
+            "\nNOT everything was delivered: {failures} failures, see above; {events} events \
+             were under way\n"
+        ));
     }
     text
 }
@@ -229,7 +233,7 @@ quotes → markets (table)       0         0       -       -       -       -    
 
 5 events of orders were due before the stop and NOT made: no latency has them
 
-NOT everything was delivered: 4 failures, see above
+NOT everything was delivered: 1 failures, see above; 4 events were under way
 ";
         assert_eq!(text, expected, "\n{text}");
     }
