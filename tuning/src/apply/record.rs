@@ -80,7 +80,14 @@ fn boot_id(root: &Root) -> String {
 pub(super) struct Store {
     folder: PathBuf,
     /// Unlocked by the kernel when the process ends, however that happens.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started has the file open, too.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Store {
@@ -92,7 +99,7 @@ impl Store {
         let file = options.create(true).truncate(false).write(true).open(folder.join("lock"));
         let file = file.map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: file }),
+            Ok(()) => Ok(Self { folder, lock: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
