@@ -113,8 +113,7 @@ fn read_all(root: &Root) {
 
 #[test]
 fn no_file_can_stop_it_whatever_it_holds() {
-    let odd: [&[u8]; 7] =
-        [b"", b"18446744073709551615", b"-1", b"[", b"0-8191", b"\x00\xff", b"cpu0 1:\n:\n= ="];
+    let odd: [&[u8]; 4] = [b"", b"18446744073709551615", b"-1 [", b"\x00\xff"];
     // Between them they have files of all kinds.
     for host in ["bare-metal-default", "container"] {
         let recorded = Recorded::unpack(host, "any");
