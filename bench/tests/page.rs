@@ -35,13 +35,13 @@ fn a_page_needs_nothing_but_itself() {
         assert!(html.contains(part), "{part} is missing");
     }
     let tails = |tail: &str| html.matches(&format!("<td>{tail}</td>")).count();
-    assert_eq!((tails("as it was"), tails("outside gaps")), (6, 6), "three series of two runs");
+    assert_eq!((tails("as it was"), tails("outside gaps")), (8, 8), "four series of two runs");
     let table = fs::read_to_string(folder.join("table.md")).unwrap();
-    assert_eq!(table.matches("| outside gaps |").count(), 6);
+    assert_eq!(table.matches("| outside gaps |").count(), 8);
     let plot = fs::read_to_string(folder.join("percentiles-1.svg")).unwrap();
     // A toy slice may lie in gaps from end to end: then it has no line outside of them.
     let lines = |class: &str| plot.matches(&format!("class=\"line {class}\"")).count();
-    assert!(plot.starts_with("<svg ") && lines("s0") == 1 && lines("s5") == 1, "{plot}");
+    assert!(plot.starts_with("<svg ") && lines("s0") == 1 && lines("s7") == 1, "{plot}");
 }
 
 #[test]

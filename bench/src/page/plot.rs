@@ -212,7 +212,8 @@ pub fn mark(x: f64, y: f64, series: usize) -> String {
         3 => "m0-5l5 5l-5 5l-5-5z",
         4 => "m0 4.5l4.5-8h-9z",
         5 => "m-5-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
-        _ => "m-5-2h10v4h-10z",
+        6 => "m-5-2h10v4h-10z",
+        _ => "m-2-5h4v10h-4z",
     };
     format!("<path class=\"mark {}\" d=\"M{x:.1} {y:.1}{shape}\"/>", series_class(series))
 }
@@ -234,7 +235,7 @@ pub fn drawing(size: Size, height: f64, title: &str, body: &str) -> String {
 }
 
 /// Colours and shapes that are told apart; more series begin again.
-pub const SHAPES: usize = 7;
+pub const SHAPES: usize = 8;
 const MARGIN_LEFT: f64 = 62.0;
 const MARGIN_RIGHT: f64 = 18.0;
 const MARGIN_TOP: f64 = 26.0;
