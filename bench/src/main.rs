@@ -22,6 +22,7 @@ mod recorder;
 mod report;
 mod results;
 mod rounds;
+mod scale;
 mod stamp;
 mod take;
 mod track;
@@ -78,6 +79,8 @@ enum Name {
     Wire,
     /// Make a page, plots and tables of runs that were kept.
     Report(page::Request),
+    /// Cost per event as keys, values, partitions, cores, connections, levels grow.
+    Scale,
     /// Drives a TCP application at a fixed rate: latency of each answer from when it was due.
     Load(drive::Options),
     /// Compare two commits, programs or recorded runs: ratios with confidence intervals.
@@ -112,6 +115,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let scale = scale(arguments);
     match &arguments.name {
         Name::Limits => measure(arguments, "limits", scale, limits::bench),
+        Name::Scale => measure(arguments, "scale", scale, scale::bench),
         Name::Load(options) => {
             let scale = options.scale(scale);
             measure(arguments, "load", scale, |report| drive::bench(report, options))

@@ -62,6 +62,15 @@ fn limits() {
 }
 
 #[test]
+fn scale() {
+    let object = run(&["scale"]);
+    for field in ["keys", "value_bytes", "partitions", "cores", "levels", "connections"] {
+        assert!(object.get(format!("{field}_exponent")).is_some(), "{field} in {object}");
+    }
+    assert!(object["checksums"].as_object().is_some_and(|sums| sums.len() > 15), "{object}");
+}
+
+#[test]
 fn load() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("an address").to_string();

@@ -108,13 +108,18 @@ impl Tally {
 
     /// This state's part of the checksum: proves which key got how many events and which values.
     pub fn checksum(&self, key: u64) -> u64 {
-        key.wrapping_mul(self.count).wrapping_add(self.sum.wrapping_mul(VALUE_WEIGHT))
+        checksum(key, self.count, self.sum)
     }
+}
+
+/// What a key with so many events and that sum of their values adds to the checksum.
+pub fn checksum(key: u64, count: u64, sum: u64) -> u64 {
+    key.wrapping_mul(count).wrapping_add(sum.wrapping_mul(VALUE_WEIGHT))
 }
 
 /// Spreads 0, 1, 2, … over all 64 bits, one to one (the finaliser of SplitMix64).
 #[inline]
-fn scatter(index: u64) -> u64 {
+pub fn scatter(index: u64) -> u64 {
     let mut bits = index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

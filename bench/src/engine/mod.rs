@@ -6,9 +6,9 @@
 
 mod disruptor;
 mod growth;
-mod load;
+pub mod load;
 mod map;
-mod ours;
+pub mod ours;
 mod owner;
 mod rtrb;
 mod timely;
@@ -63,7 +63,8 @@ impl Job {
         Traffic::constant(rate).departures(0, stamp::now(), self.slice)
     }
 
-    fn new(report: &Report, keys: u64, pace: Pace) -> Self {
+    /// A slice of the report's length at its place.
+    pub fn new(report: &Report, keys: u64, pace: Pace) -> Self {
         Self { place: report.place(), keys, pace, slice: report.scale().slice }
     }
 }
@@ -112,12 +113,16 @@ impl Outcome {
         self.events as f64 * 1e9 / self.nanos as f64
     }
 
-    fn event_ns(&self) -> f64 {
+    /// Nanoseconds per event.
+    pub fn event_ns(&self) -> f64 {
         self.nanos as f64 / self.events as f64
     }
 
     /// Fails unless each key got its events with their values.
-    fn verified(self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Some got others.
+    pub fn verified(self) -> Result<Self> {
         let expected = Load::checksum(self.keys, self.sent);
         ensure!(self.sent > 0, "no event came through");
         ensure!(self.checksum == expected, "the states do not add up to the events sent");

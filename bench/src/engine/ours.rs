@@ -24,7 +24,7 @@ use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running, SourceAddress};
 use potoroo_runtime::Idle;
 
-use super::load::{Item, Load, Tally};
+use super::load::{Item, Load, Tally, scatter};
 use super::{Job, Outcome, Pace};
 use crate::place::Chase;
 use crate::recorder::Recorder;
@@ -37,7 +37,7 @@ use crate::stamp;
 pub fn run(job: &Job) -> Result<Outcome> {
     let cores = [job.place.left, job.place.right];
     let config = Config { cores: cores.into(), state_cores: Some(vec![cores[1]]), ..config() };
-    slice(job, config, 0)
+    slice(job, config, |keys, shared| application(keys, 0, 1, shared))
 }
 
 /// Produces and owns on the left core.
@@ -45,7 +45,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
 /// # Errors
 /// As [`run`].
 pub fn run_in_place(job: &Job) -> Result<Outcome> {
-    slice(job, Config { cores: vec![job.place.left], ..config() }, 0)
+    in_place(job, |keys, shared| application(keys, 0, 1, shared))
 }
 
 /// As [`run_in_place`], with [`OPERATORS`] further operators between source and table.
@@ -53,8 +53,39 @@ pub fn run_in_place(job: &Job) -> Result<Outcome> {
 /// # Errors
 /// As [`run`].
 pub fn run_operators(job: &Job) -> Result<Outcome> {
-    slice(job, Config { cores: vec![job.place.left], ..config() }, OPERATORS / 2)
+    in_place(job, |keys, shared| application(keys, OPERATORS / 2, 1, shared))
 }
+
+/// As [`run_in_place`], with a number of partitions.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_partitions(job: &Job, partitions: usize) -> Result<Outcome> {
+    let config = Config { cores: vec![job.place.left], partitions, ..config() };
+    slice(job, config, |keys, shared| application(keys, 0, 1, shared))
+}
+
+/// Produces on the first core, owns on all of them; 1 to 4 tables after each other, with another
+/// key for each.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_levels(job: &Job, cores: &[usize], levels: usize) -> Result<Outcome> {
+    let config = Config { cores: cores.into(), ..config() };
+    slice(job, config, move |keys, shared| application(keys, 0, levels, shared))
+}
+
+/// As [`run_in_place`], for another application.
+///
+/// # Errors
+/// As [`run`].
+pub fn in_place(job: &Job, build: impl Build) -> Result<Outcome> {
+    slice(job, Config { cores: vec![job.place.left], ..config() }, build)
+}
+
+/// Describes an application for so many keys.
+pub trait Build: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static {}
+impl<F: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static> Build for F {}
 
 /// Operators that [`run_operators`] adds: as many filters as maps.
 pub const OPERATORS: usize = 8;
@@ -65,20 +96,46 @@ fn config() -> Config {
 
 /// What the generator, the handler and the bench tell each other.
 #[derive(Debug, Default)]
-struct Shared {
+pub struct Shared {
     filled: AtomicBool,
     /// The slice is over: the audit follows.
     over: AtomicBool,
     /// Events of the load, known when it is over.
     sent: AtomicU64,
-    checksum: AtomicU64,
+    /// One per level; all of them are equal in the end.
+    sums: [AtomicU64; LEVELS_MAX],
 }
 
-fn slice(job: &Job, config: Config, pairs: usize) -> Result<Outcome> {
+impl Shared {
+    /// Registers the generator `load`, which goes through the three parts.
+    pub fn generator<E: Event + From<Item>>(self: &Arc<Self>, app: &Application, keys: u64) {
+        let shared = Arc::clone(self);
+        app.generator("load", move |_| {
+            let mut feed = Feed::new(keys, Arc::clone(&shared));
+            move |_| feed.next().map(E::from)
+        });
+    }
+
+    /// Whether the first word of `rest` says that an event is none of the load.
+    #[inline]
+    pub fn is_mark(mark: u64) -> bool {
+        mark >= MARKS
+    }
+
+    /// Takes in what a marked event asks for, given the checksum of its state.
+    #[cold]
+    pub fn mark(&self, level: usize, mark: u64, checksum: u64) {
+        if mark == MARK_AUDIT {
+            self.sums[level].fetch_add(checksum, Ordering::Relaxed);
+        }
+    }
+}
+
+fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
     let shared = Arc::new(Shared::default());
     let (keys, of_engine) = (job.keys, Arc::clone(&shared));
     let config = config.source("load", address(job.pace));
-    let running = potoroo::run(move || application(keys, pairs, &of_engine), config)?;
+    let running = potoroo::run(move || build(keys, &of_engine), config)?;
     wait_filled(&running, &shared)?;
     let chase = Chase::start(job.place, process::id())?;
     // What fell behind before its priority was raised is not measured.
@@ -89,8 +146,12 @@ fn slice(job: &Job, config: Config, pairs: usize) -> Result<Outcome> {
     drop(chase);
     shared.over.store(true, Ordering::Relaxed);
     let summary = running.wait().context("the engine failed")?;
-    let rows = summary.snapshot.tables[0].rows;
-    ensure!(rows == keys, "the table has {rows} rows instead of {keys}");
+    let sums = &shared.sums[..summary.snapshot.tables.len()];
+    for (table, sum) in summary.snapshot.tables.iter().zip(sums) {
+        ensure!(table.rows == keys, "a table has {} rows instead of {keys}", table.rows);
+        let (sum, first) = (sum.load(Ordering::Relaxed), sums[0].load(Ordering::Relaxed));
+        ensure!(sum == first, "the levels do not agree about their events");
+    }
     let outcome = outcome(job, &shared, &before, &after);
     // Without real-time priority a short slice may pass while something else runs.
     ensure!(outcome.events > 0 || !job.place.fifo, "no event came through in the slice");
@@ -157,39 +218,40 @@ fn outcome(job: &Job, shared: &Shared, before: &Look, after: &Look) -> Outcome {
         sent: shared.sent.load(Ordering::Relaxed),
         events: after.events() - before.events(),
         nanos: after.nanos - before.nanos,
-        checksum: shared.checksum.load(Ordering::Relaxed),
+        checksum: shared.sums[0].load(Ordering::Relaxed),
     }
 }
 
-/// Keyed count, with `pairs` filters and maps in front.
-fn application(keys: u64, pairs: usize, shared: &Arc<Shared>) -> Application {
+/// Keyed count, with `pairs` filters and maps in front, once per level.
+fn application(keys: u64, pairs: usize, levels: usize, shared: &Arc<Shared>) -> Application {
     let app = Application::new("keyed-count");
-    let tallies = app.table::<u64, Tally>("tallies");
-    let of_feed = Arc::clone(shared);
-    app.generator("load", move |_| {
-        let mut feed = Feed::new(keys, Arc::clone(&of_feed));
-        move |_| feed.next()
-    });
+    shared.generator::<Item>(&app, keys);
     let mut items = app.source("load", ItemCodec);
     for _ in 0..pairs {
         let kept = items.filter(|item| item.value != u64::MAX);
         items = kept.map(|item| Item { intended_ns: item.intended_ns ^ 1, ..item });
     }
-    let shared = Arc::clone(shared);
-    items.key_by(|item| item.key).update(&tallies, move |tally, item| {
-        if item.rest[0] < MARKS {
-            tally.update(item.value, item.intended_ns);
-        } else {
-            mark(tally, &item, &shared.checksum);
-        }
-    });
+    let mut keyed = items.key_by(|item| item.key);
+    for level in 1..levels {
+        let (tallies, shared) = (app.table(&format!("tallies-{level}")), Arc::clone(shared));
+        let further = keyed.update(&tallies, move |tally, item| {
+            take(tally, &item, &shared, level);
+            Item { key: scatter(item.key), ..item }
+        });
+        keyed = further.key_by(|item| item.key);
+    }
+    let (tallies, shared) = (app.table("tallies"), Arc::clone(shared));
+    keyed.update(&tallies, move |tally, item| take(tally, &item, &shared, 0));
     app
 }
 
-#[cold]
-fn mark(tally: &Tally, item: &Item, checksum: &AtomicU64) {
-    if item.rest[0] == MARK_AUDIT {
-        checksum.fetch_add(tally.checksum(item.key), Ordering::Relaxed);
+#[inline]
+fn take(tally: &mut Tally, item: &Item, shared: &Shared, level: usize) {
+    if Shared::is_mark(item.rest[0]) {
+        // The key of the first level: by it the sums of all levels are the same.
+        shared.mark(level, item.rest[0], tally.checksum(item.rest[1]));
+    } else {
+        tally.update(item.value, item.intended_ns);
     }
 }
 
@@ -218,7 +280,8 @@ impl Feed {
 
     #[cold]
     fn next_mark(&mut self) -> Option<Item> {
-        let marked = |key, mark| Item { key, value: 0, intended_ns: 0, rest: [mark; 5] };
+        let marked =
+            |key, mark| Item { key, value: 0, intended_ns: 0, rest: [mark, key, mark, mark, mark] };
         if let Some(key) = self.fill.next() {
             return Some(marked(key, MARK_FILL));
         }
@@ -250,6 +313,8 @@ impl Decode for ItemCodec {
 
 /// Places of keys are smaller; what begins here is no event of the load.
 const MARKS: u64 = u64::MAX - 1;
+/// Most levels.
+const LEVELS_MAX: usize = 4;
 /// Makes the row and changes nothing in it.
 const MARK_FILL: u64 = u64::MAX - 1;
 /// Adds the row to the checksum.

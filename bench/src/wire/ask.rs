@@ -65,6 +65,11 @@ impl Stream {
     pub fn events_per_second(&self) -> f64 {
         self.events as f64 * 1e9 / self.nanos as f64
     }
+
+    /// Nanoseconds per quote.
+    pub fn event_ns(&self) -> f64 {
+        self.nanos as f64 / self.events as f64
+    }
 }
 
 /// Quotes as fast as the receiver takes them, `send_bytes` per call, until the slice is over.
@@ -103,17 +108,21 @@ pub fn market_stream(
     slice: Duration,
     market: Market,
     send_bytes: usize,
+    connections: usize,
 ) -> Result<Stream> {
-    let (mut stream, orders) = (connect(market.quotes())?, connect(market.orders())?);
+    let open = |server| (0..connections).map(move |_| connect(server)).collect::<Result<Vec<_>>>();
+    let (mut streams, orders) = (open(market.quotes())?, open(market.orders())?);
     let chunk = quotes(send_bytes);
-    drain(&mut stream, &chunk)?;
+    for stream in &mut streams {
+        drain(stream, &chunk)?;
+    }
     while market.counted()?.quotes == 0 {
         thread::yield_now();
     }
     let over = AtomicBool::new(false);
     let (counted, sends) = thread::scope(|scope| {
         let chase = Chase::start(place, market.process());
-        let send = || place.alone(|gate| send_until(&mut stream, &chunk, gate, slice, &over));
+        let send = || place.alone(|gate| send_until(&mut streams, &chunk, gate, slice, &over));
         let sender = scope.spawn(send);
         let counted = count(&market, slice);
         over.store(true, Ordering::Relaxed);
@@ -121,8 +130,9 @@ pub fn market_stream(
         let sends = sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok::<_, anyhow::Error>((counted?, sends?))
     })?;
-    drop((stream, orders));
-    let (events, end) = ((sends + 1) * (chunk.len() / QUOTE_BYTES) as u64, market.finish()?);
+    drop((streams, orders));
+    let (events, end) =
+        ((sends + connections as u64) * (chunk.len() / QUOTE_BYTES) as u64, market.finish()?);
     ensure!(end.quotes == events, "{events} quotes were sent, {} taken in", end.quotes);
     let [before, after] = counted;
     let nanos = ((after.seconds - before.seconds) * 1e9) as u64;
@@ -139,7 +149,7 @@ fn count(market: &Market, slice: Duration) -> Result<[Counted; 2]> {
 
 /// Sends until it is told that it is over. Returns the number of sends.
 fn send_until(
-    stream: &mut TcpStream,
+    streams: &mut [TcpStream],
     chunk: &[u8],
     gate: &Gate,
     slice: Duration,
@@ -150,8 +160,10 @@ fn send_until(
     let end = stamp::now() + 2 * slice.as_nanos() as u64;
     let mut sends = 0;
     while !over.load(Ordering::Relaxed) && stamp::now() < end {
-        drain(stream, chunk)?;
-        sends += 1;
+        for stream in &mut *streams {
+            drain(stream, chunk)?;
+            sends += 1;
+        }
     }
     Ok(sends)
 }

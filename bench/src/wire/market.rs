@@ -60,16 +60,19 @@ pub struct Market {
 }
 
 impl Market {
-    /// Starts it on the right CPU and waits until it listens.
+    /// Starts it on the right CPU and waits until it listens; each of its two sources takes so
+    /// many connections.
     ///
     /// # Errors
     /// The process cannot be started, or ends at once.
-    pub fn start(program: &Path, place: Place) -> Result<Self> {
+    pub fn start(program: &Path, place: Place, connections: usize) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["--reply", "--idle", "spin", "--no-progress", "--report", "json"]);
-        // Both end with their connection, and the application with them.
-        command.args(["--source", "orders=tcp://127.0.0.1:0?connections=1"]);
-        command.args(["--source", "quotes=tcp://127.0.0.1:0?connections=1"]);
+        // Both end with their connections, and the application with them.
+        for source in ["orders", "quotes"] {
+            let address = format!("{source}=tcp://127.0.0.1:0?connections={connections}");
+            command.args(["--source", &address]);
+        }
         command.args(["--admin", "127.0.0.1:0", "--cores", &place.right.to_string()]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C is for this process: the slice under way ends as usual.

@@ -2,9 +2,9 @@
 //!
 //! Round trips are closed loop, one order under way. The server is another process in every case.
 
-mod ask;
+pub mod ask;
 pub mod frames;
-mod market;
+pub mod market;
 mod serve;
 mod server;
 
@@ -75,7 +75,7 @@ fn round_trips(report: &mut Report, site: Site<'_>) -> Result<()> {
 }
 
 fn answer(site: Site<'_>) -> Result<Recorder> {
-    let market = Market::start(site.program, site.place)?;
+    let market = Market::start(site.program, site.place, 1)?;
     // It ends when both of its sources have had their connection.
     let quotes = ask::connect(market.quotes())?;
     let chase = Chase::start(site.place, market.process())?;
@@ -125,8 +125,22 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
 }
 
 fn follow(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
-    let market = Market::start(site.program, site.place)?;
-    ask::market_stream(site.place, site.slice, market, send_bytes)
+    stream_quotes(site.place, site.slice, site.program, send_bytes, 1)
+}
+
+/// Quotes as fast as Market Spread takes them, over connections that take turns.
+///
+/// # Errors
+/// The application cannot be started, or lost quotes.
+pub fn stream_quotes(
+    place: Place,
+    slice: Duration,
+    program: &Path,
+    send_bytes: usize,
+    connections: usize,
+) -> Result<Stream> {
+    let market = Market::start(program, place, connections)?;
+    ask::market_stream(place, slice, market, send_bytes, connections)
 }
 
 fn receive(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
