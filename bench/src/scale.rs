@@ -136,7 +136,7 @@ const SEND_BYTES: usize = 16 * 1024;
 
 /// How to read the figures.
 const NOTES: [&str; 7] = [
-    "all costs are wall-clock nanoseconds per event at full speed; exponent: b of cost = a * size^b",
+    "costs: wall-clock nanoseconds per event at full speed; exponent: b of cost = a * size^b",
     "keys: keyed count of 64-byte events in place on one core, as engine_in_place of `engine`",
     "value_bytes: the event carries a value of that size, which its key's state keeps; 1000 keys",
     "partitions: as keys, 10 k keys, with that many partitions",
