@@ -25,8 +25,8 @@
 //! frame. A frame is therefore always contiguous and at most a quarter of the capacity.
 //!
 //! **Giving back** happens through one shared word, the head, that the consumer stores once per
-//! eighth of the capacity or when it has taken everything. The producer reads it only when its
-//! last known value says "full".
+//! eighth of the capacity or when it finds nothing more to take. The producer reads it only when
+//! its last known value says "full".
 
 mod consumer;
 mod cursor;

@@ -35,6 +35,7 @@ fn a_drained_ring_takes_a_frame_of_the_greatest_length_wherever_it_stands() {
             assert_eq!(frame.len(), bytes);
             consumer.consume_to(next);
         }
+        assert!(consumer.is_empty(), "whoever finds it drained gives it back");
         assert_eq!(producer.bytes_in_use(), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! The reading end of a ring.
 //!
 //! Owns the head. Promises that a frame once seen stays unchanged until it is given back, and
-//! that a drained ring is always given back whole, so a producer that waits for room gets it. It
-//! must never write to the ring's memory.
+//! that who finds a ring drained gives it back whole, so a producer that waits for room gets it.
+//! It must never write to the ring's memory.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -21,7 +21,9 @@ pub struct Consumer {
     /// Everything before it is consumed.
     head: u64,
     /// What the shared head says; never above `head`.
-    released: u64,
+    released: Cell<u64>,
+    /// Length of the frame seen last, and how far behind it the next one begins.
+    usual: Cell<(u32, u64)>,
     /// Number of the ring within the process, so that positions are not mixed up.
     ring: u64,
     /// Takes away `Sync`.
@@ -35,7 +37,16 @@ impl Consumer {
         ring: u64,
     ) -> Self {
         let capacity = memory.capacity();
-        Self { memory, shared_head, capacity, head: 0, released: 0, ring, one_thread: PhantomData }
+        Self {
+            memory,
+            shared_head,
+            capacity,
+            head: 0,
+            released: Cell::new(0),
+            usual: Cell::new((0, 0)),
+            ring,
+            one_thread: PhantomData,
+        }
     }
 
     /// The position of the oldest frame that is not consumed, or where it will appear.
@@ -63,16 +74,19 @@ impl Consumer {
             word = self.memory.load_length(start);
         }
         if word == 0 {
+            self.release_drained();
             return None;
         }
-        let next = Position { ring: self.ring, at: start + align(u64::from(word)) };
+        self.memory.prefetch(start + AHEAD_BYTES);
+        let next = Position { ring: self.ring, at: start + self.stride(word) };
         Some((self.memory.frame(start, word), next))
     }
 
     /// Gives back everything before `position`.
     ///
-    /// The producer learns of it when an eighth of the capacity has gathered, or at once when
-    /// nothing is left to read: were it not told then, it might wait for room for ever.
+    /// The producer learns of it when an eighth of the capacity has gathered, or when the next look
+    /// finds nothing to read: were it not told then, it might wait for room for ever. (To look here
+    /// would hold up an answer until the next frame's line has come from the producer's cache.)
     ///
     /// # Panics
     /// If the position belongs to another ring or lies before the head.
@@ -80,11 +94,8 @@ impl Consumer {
     pub fn consume_to(&mut self, position: Position) {
         self.check(position);
         self.head = position.at;
-        let gathered = self.head - self.released;
-        if gathered >= self.capacity / RELEASES_PER_LAP || (gathered > 0 && self.is_empty()) {
-            self.released = self.head;
-            // Pairs with the producer's acquire load: our reads come before its writes.
-            self.shared_head.store(self.head, Ordering::Release);
+        if self.head - self.released.get() >= self.capacity / RELEASES_PER_LAP {
+            self.release();
         }
     }
 
@@ -92,13 +103,49 @@ impl Consumer {
     /// core's cache until the producer writes it.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.memory.load_length(self.head) == 0
+        let empty = self.memory.load_length(self.head) == 0;
+        if empty {
+            self.release_drained();
+        }
+        empty
     }
 
     /// Bytes given back so far by [`Consumer::consume_to`], unused ends of laps included.
     #[inline]
     pub fn bytes_consumed(&self) -> u64 {
         self.head
+    }
+
+    /// How far behind a frame's start the next one begins.
+    ///
+    /// Most frames are as long as the one before. Guessing so makes the next address known before
+    /// this length has come from the other core; a walk from length to length waits for each.
+    #[inline]
+    fn stride(&self, word: u32) -> u64 {
+        let (usual, stride) = self.usual.get();
+        if word == usual { stride } else { self.change_usual(word) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn change_usual(&self, word: u32) -> u64 {
+        let stride = align(u64::from(word));
+        self.usual.set((word, stride));
+        stride
+    }
+
+    #[inline]
+    fn release_drained(&self) {
+        if self.released.get() != self.head {
+            self.release();
+        }
+    }
+
+    #[inline]
+    fn release(&self) {
+        self.released.set(self.head);
+        // Pairs with the producer's acquire load: our reads come before its writes.
+        self.shared_head.store(self.head, Ordering::Release);
     }
 
     /// A position is only made by this type, so one of this ring at or behind the head is the
@@ -113,3 +160,6 @@ impl Consumer {
 /// Gives back in eighths: rarely enough to keep the shared head's line quiet, often enough that
 /// the producer does not see the ring as full while most of it is free.
 const RELEASES_PER_LAP: u64 = 8;
+
+/// How far ahead of the frame at hand lines are asked for: a few transfers between cores.
+const AHEAD_BYTES: u64 = 1024;
