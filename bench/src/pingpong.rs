@@ -16,10 +16,15 @@ use crate::take::{Take, Tape};
 
 /// Round trips of a bare sequence number for the length of a slice.
 ///
+/// The trips wander over many lines: where a line lies among the parts of a shared cache makes a
+/// pair of them up to half again as slow as another, for a whole run. Whoever sends through a ring
+/// meets the mean of it.
+///
 /// One clock read (about 10 ns) is inside each round trip, as in every contender. The answering
 /// side reads the clock too, for its gaps, while the answer is under way.
 pub fn run(place: Place, slice: Duration) -> Take {
-    let (lines, watch) = (Lines::default(), Watch::new(2));
+    let lines: Vec<Lines> = (0..LINES).map(|_| Lines::default()).collect();
+    let watch = Watch::new(2);
     let slice_ns = slice.as_nanos() as u64;
     let (tape, log) = (Tape::new(slice_ns, &watch), watch.log(0, "ask"));
     let answering = watch.log(1, "answer");
@@ -37,9 +42,15 @@ struct Lines {
     back: CachePadded<AtomicU64>,
 }
 
+/// The lines of one trip. Both sides know from its number which these are.
+#[inline]
+fn lines_of(lines: &[Lines], sequence: u64) -> &Lines {
+    &lines[(sequence / TRIPS_PER_LINE) as usize % LINES]
+}
+
 fn ask(
     gate: &Gate,
-    lines: &Lines,
+    lines: &[Lines],
     slice_ns: u64,
     mut tape: Tape,
     mut log: GapLog,
@@ -51,8 +62,9 @@ fn ask(
     let (mut before, mut sequence) = (start, 0);
     while before - start < slice_ns {
         sequence += 1;
-        lines.there.store(sequence, Ordering::Release);
-        while lines.back.load(Ordering::Acquire) != sequence {
+        let Lines { there, back } = lines_of(lines, sequence);
+        there.store(sequence, Ordering::Release);
+        while back.load(Ordering::Acquire) != sequence {
             log.idle();
             spin_loop();
         }
@@ -61,34 +73,38 @@ fn ask(
         tape.record(before, after);
         before = after;
     }
-    lines.there.store(END, Ordering::Release);
+    lines_of(lines, sequence + 1).there.store(END, Ordering::Release);
     drop(sprint);
     (tape.finish(), log.finish())
 }
 
-fn answer(gate: &Gate, lines: &Lines, mut log: GapLog) -> CoreGaps {
+fn answer(gate: &Gate, lines: &[Lines], mut log: GapLog) -> CoreGaps {
     let sprint = gate.enter();
     log.begin(stamp::now());
-    let mut last = 0;
+    let mut next = 1;
     loop {
-        let sequence = lines.there.load(Ordering::Acquire);
-        match sequence {
+        let Lines { there, back } = lines_of(lines, next);
+        match there.load(Ordering::Acquire) {
             END => break,
-            _ if sequence == last => {
+            sequence if sequence == next => {
+                back.store(sequence, Ordering::Release);
+                log.see(stamp::now());
+                next += 1;
+            }
+            _ => {
                 log.idle();
                 spin_loop();
             }
-            _ => {
-                lines.back.store(sequence, Ordering::Release);
-                log.see(stamp::now());
-            }
         }
-        last = sequence;
     }
     drop(sprint);
     log.finish()
 }
 
+/// Pairs of lines, enough for a mean.
+const LINES: usize = 256;
+/// So many that the first trip over a line, which finds it elsewhere, does not count.
+const TRIPS_PER_LINE: u64 = 64;
 /// Tells the answering side to stop.
 const END: u64 = u64::MAX;
 
