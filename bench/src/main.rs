@@ -24,6 +24,7 @@ mod results;
 mod rounds;
 mod scale;
 mod stamp;
+mod storage;
 mod take;
 mod track;
 mod wire;
@@ -77,6 +78,8 @@ enum Name {
     Engine,
     /// Market Spread over loopback TCP: order to reply, and the stream of quotes.
     Wire,
+    /// Parts of checkpoints written to a folder and verified, beside plain files.
+    Storage,
     /// Make a page, plots and tables of runs that were kept.
     Report(page::Request),
     /// Cost per event as keys, values, partitions, cores, connections, levels grow.
@@ -123,6 +126,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Name::Hop => measure(arguments, "hop", scale, hop::bench),
         Name::Engine => measure(arguments, "engine", scale, engine::bench),
         Name::Wire => measure(arguments, "wire", scale, wire::bench),
+        Name::Storage => measure(arguments, "storage", scale, storage::bench),
         Name::Serve { kind, cpu, fifo } => {
             wire::serve(*kind, *cpu, *fifo)?;
             Ok(ExitCode::SUCCESS)

@@ -54,6 +54,14 @@ fn wire() {
 }
 
 #[test]
+fn storage() {
+    let object = run(&["storage"]);
+    for field in ["part_mb_per_second", "verify_mb_per_second", "part_over_file"] {
+        assert!(object[field].as_f64().is_some_and(|rate| rate > 0.0), "{field} in {object}");
+    }
+}
+
+#[test]
 fn limits() {
     let object = run(&["limits"]);
     for field in ["core_to_core_rtt_p50_ns", "tcp_rtt_p50_ns", "udp_rtt_p50_ns", "syscall_ns"] {
