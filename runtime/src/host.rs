@@ -39,6 +39,10 @@ pub trait Reactor {
     /// parking. Parking itself is done by the host.
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn;
 
+    /// When something will be due even if nothing arrives. Asked behind an idle turn at `now`,
+    /// before the core parks: a core that spins is never asked.
+    fn due(&self, now: Nanos) -> Option<Nanos>;
+
     /// Called once after [`Turn::Done`], on the same thread.
     fn finish(self) -> Self::Report;
 }
@@ -49,10 +53,7 @@ pub enum Turn {
     /// Something was done; the next turn follows at once.
     Worked,
     /// Nothing was to be done.
-    Idle {
-        /// When something will be due even if nothing arrives.
-        until: Option<Nanos>,
-    },
+    Idle,
     /// The reactor has ended and is not called again.
     Done,
 }

@@ -30,8 +30,12 @@ impl Reactor for CoreReactor {
             Progress::Ended => Turn::Done,
             Progress::Some => Turn::Worked,
             Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,
-            Progress::None => Turn::Idle { until: core.next_due(now) },
+            Progress::None => Turn::Idle,
         }
+    }
+
+    fn due(&self, now: Nanos) -> Option<Nanos> {
+        self.core.next_due(now)
     }
 
     fn finish(mut self) -> Counts {

@@ -284,6 +284,8 @@ pub struct Generated {
     schedule: Schedule,
     next: u64,
     count: u64,
+    /// When the next event is due; nothing is asked of the schedule before.
+    due: Nanos,
 }
 
 /// Most events that a generator may bring into one turn.
@@ -301,7 +303,8 @@ impl Generated {
     ) -> Self {
         // The start is the first turn's time: see `emit`.
         let schedule = Schedule { start: 0, rate, first };
-        Self { source, generate, schedule, next: first, count: count.max(first) }
+        let count = count.max(first);
+        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO }
     }
 
     /// Where it would go on.
@@ -337,6 +340,9 @@ impl Generated {
 
     /// Runs the events that are due at `now`. Returns how many.
     pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
+        if now < self.due {
+            return 0;
+        }
         if self.schedule.start == 0 || self.schedule.rate == 0 {
             self.schedule.start = now.0;
         }
@@ -350,6 +356,7 @@ impl Generated {
         let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
         let made = next - self.next;
         self.next = next;
+        self.due = Nanos(self.schedule.due(next));
         if !more {
             self.count = next;
         }

@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod egress;
+mod ends;
 mod envelope;
 mod gauges;
 mod ingress;

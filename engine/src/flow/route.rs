@@ -10,9 +10,10 @@ use std::sync::Arc;
 use potoroo_runtime::{MarkWriter, Producer};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
-use potoroo_sdk::plan::{End, Plan};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
+use super::ends::Ends;
 use super::envelope::{Edge, Header, LENGTH_BYTES};
 use super::gauges::{Culprit, Gauges};
 use super::letters::Letters;
@@ -60,6 +61,8 @@ impl PartitionMap {
 struct ExchangeRoute {
     level: usize,
     origin: bool,
+    /// Longest archive for which a frame is short enough.
+    archive_bytes_max: usize,
     /// The table that is looked up first.
     table: Option<Lookup>,
     /// The table whose update is an end.
@@ -106,10 +109,10 @@ pub struct Router {
     pub(super) letters: Letters,
     pub(super) counts: Counts,
     pub(super) gauges: Arc<Gauges>,
-    /// Latencies that end with this turn: path and ingress.
-    pub(super) ends: Vec<(u16, u64)>,
-    /// Path number by table and source: for ends in tables. Paths that cannot occur have none.
-    table_paths: Vec<Vec<u16>>,
+    /// Latencies that end with this turn.
+    pub(super) ends: Ends,
+    /// Bit by level: lanes to the core itself that are not empty.
+    local_waiting: u64,
 }
 
 /// What a router is made of.
@@ -128,16 +131,18 @@ impl Router {
     // cold: at start
     pub(super) fn new(plan: &Plan, parts: Parts) -> Self {
         let levels = plan.levels();
+        let ring_max = parts.outbound.iter().flatten().map(Producer::frame_bytes_max).min();
+        let frame_bytes_max = ring_max.unwrap_or(parts.local_bytes / 4);
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
             level: exchange.level as usize,
             origin: exchange.origin,
+            archive_bytes_max: frame_bytes_max - Header::frame_bytes(exchange.origin, 0),
             table: exchange.table.map(|table| Lookup {
                 table: table.0 as usize,
                 rows_near_max: NEAR_BYTES / plan.tables[table.0 as usize].rows.row_bytes(),
             }),
             end: exchange.end,
         };
-        let ring_max = parts.outbound.iter().flatten().map(Producer::frame_bytes_max).min();
         Self {
             core: parts.core,
             map: parts.map,
@@ -148,7 +153,7 @@ impl Router {
             local: (0..levels).map(|_| Local::new(parts.local_bytes)).collect(),
             outbox: (0..=levels).map(|_| Outbox::default()).collect(),
             waiting: 0,
-            frame_bytes_max: ring_max.unwrap_or(parts.local_bytes / 4),
+            frame_bytes_max,
             blocked: false,
             oversize: Vec::new(),
             indexes: plan.tables.iter().map(|_| Index::new()).collect(),
@@ -157,8 +162,8 @@ impl Router {
             letters: parts.letters,
             counts: Counts::new(plan),
             gauges: parts.gauges,
-            ends: Vec::with_capacity(1024),
-            table_paths: table_paths(plan),
+            ends: Ends::new(plan),
+            local_waiting: 0,
         }
     }
 
@@ -166,17 +171,17 @@ impl Router {
         self.output_level
     }
 
-    /// Notes that what `causes` caused has come to its end in `table`.
-    #[inline]
-    pub(super) fn end<'a>(&mut self, table: TableId, causes: impl Iterator<Item = &'a Cause>) {
-        let paths = &self.table_paths[table.0 as usize];
-        self.ends.extend(causes.map(|cause| (paths[cause.source.0 as usize], cause.ingress)));
+    /// The lane of `level` from the core to itself, to be emptied and given back.
+    pub(super) fn take_local(&mut self, level: usize) -> Option<Local> {
+        let waits = self.local_waiting & (1 << level) != 0;
+        self.local_waiting &= !(1 << level);
+        waits.then(|| std::mem::take(&mut self.local[level]))
     }
 
-    /// The path from `cause` to an end in `table`.
-    #[inline(always)]
-    pub(super) fn table_path(&self, cause: &Cause, table: TableId) -> u16 {
-        self.table_paths[table.0 as usize][cause.source.0 as usize]
+    /// Gives a local lane back, of which some may be left.
+    pub(super) fn give_local(&mut self, level: usize, local: Local) {
+        self.local_waiting |= u64::from(!local.is_empty()) << level;
+        self.local[level] = local;
     }
 
     /// Whether input of `level` may be processed: nothing that it could cause is waiting.
@@ -259,7 +264,7 @@ impl Router {
 
     /// Whether nothing waits here: no frame in place, in an outbox or in an outlet.
     pub(super) fn is_empty(&self) -> bool {
-        self.local.iter().all(Local::is_empty)
+        self.local_waiting == 0
             && self.waiting == 0
             && self.outputs.is_empty()
             && self.letters.is_empty()
@@ -287,9 +292,10 @@ impl Router {
 
     fn flush_outbox(&mut self, level: usize) -> usize {
         let mut sent = 0;
-        let Self { outbox, outbound, local, core, dirty, counts, .. } = self;
+        let Self { outbox, outbound, local, local_waiting, core, dirty, counts, .. } = self;
         while let Some((to, frame)) = outbox[level].front() {
             let room = if to == *core {
+                *local_waiting |= 1 << level;
                 local[level].try_append(frame.len())
             } else {
                 lane_append(&mut outbound[to][level], dirty, (to, level), frame.len(), counts)
@@ -324,6 +330,7 @@ impl Router {
         }
         let Self { outbound, outbox, local, core, dirty, counts, waiting, blocked, .. } = self;
         let room = if to == *core {
+            self.local_waiting |= 1 << level;
             local[level].try_append(bytes)
         } else {
             lane_append(&mut outbound[to][level], dirty, (to, level), bytes, counts)
@@ -401,12 +408,12 @@ impl Host for Router {
     #[inline]
     fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32> {
         let exchange = &self.exchanges[route.exchange.0 as usize];
-        if Header::frame_bytes(exchange.origin, bytes) > self.frame_bytes_max {
+        // What waits for this core at the level, or has no room further on, comes first.
+        let before = self.local_waiting & (1 << exchange.level) | self.waiting;
+        if before != 0 || self.blocked || bytes > exchange.archive_bytes_max {
             return None;
         }
-        // What waits for this core at the level, or has no room further on, comes first.
-        let in_turn = self.local[exchange.level].is_empty() && self.waiting == 0 && !self.blocked;
-        if !in_turn || self.map.owner(route.hash) != self.core {
+        if self.map.owner(route.hash) != self.core {
             return None;
         }
         let slot = match exchange.table {
@@ -420,8 +427,7 @@ impl Host for Router {
             }
         };
         if let Some(table) = exchange.end {
-            let path = self.table_path(cause, table);
-            self.ends.push((path, cause.ingress));
+            self.ends.add(table, cause);
         }
         Some(slot)
     }
@@ -466,15 +472,4 @@ impl Host for Router {
         self.letters.add(cause, reason, bytes);
         self.blocked |= self.letters.full();
     }
-}
-// cold: at start
-
-fn table_paths(plan: &Plan) -> Vec<Vec<u16>> {
-    let mut paths = vec![vec![u16::MAX; plan.sources.len()]; plan.tables.len()];
-    for (number, path) in plan.paths.iter().enumerate() {
-        if let End::Table(table) = path.end {
-            paths[table.0 as usize][path.source.0 as usize] = number as u16;
-        }
-    }
-    paths
 }

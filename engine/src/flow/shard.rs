@@ -140,7 +140,7 @@ fn drain_run<F: Frames>(
     }
     let done = exchange.stage.batch(&inputs, router);
     if let Some(table) = exchange.end {
-        router.end(table, inputs[..done].iter().map(|input| &input.cause));
+        inputs[..done].iter().for_each(|input| router.ends.add(table, &input.cause));
     }
     if done > 0 {
         let place = places[done - 1];

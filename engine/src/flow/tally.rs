@@ -1,6 +1,7 @@
 //! What one core tells the control plane: counters and latencies with one writer.
 //!
-//! The core counts in plain numbers and copies them out once per turn in which something happened.
+//! The core counts in plain numbers and copies them out when it becomes idle, and while it is busy
+//! once in some turns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

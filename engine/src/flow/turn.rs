@@ -30,8 +30,12 @@ use super::route::{PartitionMap, Parts, Router};
 use super::shard::{self, Frames, Lane};
 use super::tally::{Counts, Tally};
 
-/// While a core is busy its tables are counted once in so many turns: it asks each table. They are
-/// also counted when it becomes idle, since a parked core turns no more.
+/// While a core is busy it tells its counters once in so many turns: some microseconds each, which
+/// nobody notices who reads them, and some twenty stores. It also tells them when it becomes idle,
+/// since a parked core turns no more.
+const TALLY_TURNS: u64 = 64;
+
+/// Its tables are counted once in so many turns, a multiple of the above: it asks each table.
 const TABLES_COUNTED_TURNS: u64 = 1024;
 
 /// Frames of one level that a turn processes in place: more than a turn's share of input becomes
@@ -191,9 +195,9 @@ impl Core {
     #[inline]
     fn record(&mut self, now: Nanos) {
         let paths = &self.tally.paths;
-        for (path, ingress) in self.router.ends.drain(..) {
-            paths[path as usize].record(now.0.saturating_sub(ingress));
-        }
+        self.router.ends.take(|path, ingress, count| {
+            paths[path as usize].record_n(now.0.saturating_sub(ingress), count);
+        });
         self.router.outputs.take_out(|path, ingress| {
             paths[path as usize].record(now.0.saturating_sub(ingress));
         });
@@ -227,13 +231,10 @@ impl Core {
     /// What is left when the turn has done its share comes first in the next one.
     fn drain_local(&mut self, level: usize) -> usize {
         let mut work = 0;
-        while work < LOCAL_FRAMES_PER_TURN
-            && !self.router.local[level].is_empty()
-            && self.router.admits(level)
-        {
-            let mut local = std::mem::take(&mut self.router.local[level]);
+        while work < LOCAL_FRAMES_PER_TURN && self.router.admits(level) {
+            let Some(mut local) = self.router.take_local(level) else { break };
             work += shard::drain(&self.plan, &mut self.router, &mut local);
-            self.router.local[level] = local;
+            self.router.give_local(level, local);
         }
         self.router.counts.frames_local += work as u64;
         work
@@ -273,7 +274,9 @@ impl Core {
             if self.router.blocked() {
                 break;
             }
-            self.generated.rotate_left(1);
+            if self.generated.len() > 1 {
+                self.generated.rotate_left(1);
+            }
             let Some(generated) = self.generated.last_mut() else { break };
             self.tally.gauges.begin(generated.source().into());
             let made = generated.emit(now, &mut self.router);
@@ -338,21 +341,28 @@ impl Core {
         self.tally.gauges.begin(Stage::None);
         self.worked_at = now;
         self.router.counts.turns_worked += 1;
+        if self.router.counts.turns_worked.is_multiple_of(TALLY_TURNS) {
+            self.tell_busy();
+        }
+    }
+
+    #[cold]
+    fn tell_busy(&mut self) {
         if self.router.counts.turns_worked.is_multiple_of(TABLES_COUNTED_TURNS) {
             self.count_tables();
         }
         self.tally.write(&self.router.counts);
     }
 
-    /// Nothing was done: tells once what the tables hold now, and whether anything can still come
-    /// from this core.
+    /// Nothing was done: tells once what was done before, and whether anything can still come from
+    /// this core.
     fn finish_idle(&mut self, worked_before: bool) {
         if self.tally.quiet() {
             // Only work or an opened inlet can end it, and both take the word back.
             return;
         }
         let quiet = self.is_quiet();
-        if quiet || (worked_before && self.count_tables()) {
+        if quiet || worked_before {
             self.tell_idle(quiet);
         }
     }
@@ -364,17 +374,13 @@ impl Core {
         self.tally.set_quiet(quiet);
     }
 
-    /// Returns whether they changed since they were counted last.
     #[cold]
-    fn count_tables(&mut self) -> bool {
-        let mut changed = false;
+    fn count_tables(&mut self) {
         let Router { rows, indexes, counts, .. } = &mut self.router;
         for ((rows, index), counts) in rows.iter().zip(indexes).zip(&mut counts.tables) {
             let bytes = rows.memory_bytes() + index.memory_bytes();
-            let counted = (rows.count() as u64, bytes as u64);
-            changed |= std::mem::replace(counts, counted) != counted;
+            *counts = (rows.count() as u64, bytes as u64);
         }
-        changed
     }
 
     /// The counters as they are now.

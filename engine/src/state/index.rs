@@ -42,7 +42,7 @@ const SEGMENT_BUCKETS: usize = 256;
 
 const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Bucket {
     /// 0 is an empty entry; the last is unused.
@@ -265,8 +265,11 @@ fn tag_of(hash: u64) -> u32 {
 /// Buckets in pieces of one size: growing moves none of them, however many there are.
 #[derive(Default)]
 struct Segments {
-    list: Vec<Box<[Bucket]>>,
+    list: Vec<Box<Segment>>,
 }
+
+/// Of a fixed size, so that a bucket's place in it needs no check.
+type Segment = [Bucket; SEGMENT_BUCKETS];
 
 impl Segments {
     fn with_one() -> Self {
@@ -293,12 +296,13 @@ impl Segments {
 
     #[cold]
     fn add(&mut self) {
-        self.list.push(vec![Bucket::EMPTY; SEGMENT_BUCKETS].into_boxed_slice());
+        let segment = vec![Bucket::EMPTY; SEGMENT_BUCKETS].into_boxed_slice();
+        self.list.push(segment.try_into().expect("a segment has its size"));
     }
 
     fn memory_bytes(&self) -> usize {
         self.list.len() * SEGMENT_BUCKETS * size_of::<Bucket>()
-            + self.list.capacity() * size_of::<Box<[Bucket]>>()
+            + self.list.capacity() * size_of::<Box<Segment>>()
     }
 }
 

@@ -174,13 +174,13 @@ impl<R: Reactor> Core<R> {
                 self.idle_since = None;
                 Pace::On
             }
-            Turn::Idle { until } => self.idle(now, until),
+            Turn::Idle => self.idle(now),
             Turn::Done => Pace::Done,
         }
     }
 
     #[inline]
-    fn idle(&mut self, now: Nanos, until: Option<Nanos>) -> Pace {
+    fn idle(&mut self, now: Nanos) -> Pace {
         let Some(park_after_ns) = self.seat.policy.park_after_ns else {
             if self.seat.policy.shared_cpu {
                 std::thread::yield_now();
@@ -188,11 +188,11 @@ impl<R: Reactor> Core<R> {
             return Pace::On;
         };
         let since = *self.idle_since.get_or_insert(now);
-        let due_soon = until.is_some_and(|until| until - now < park_after_ns);
-        if now - since < park_after_ns || due_soon {
+        if now - since < park_after_ns {
             return Pace::On;
         }
-        self.park()
+        let due_soon = self.reactor.due(now).is_some_and(|due| due - now < park_after_ns);
+        if due_soon { Pace::On } else { self.park() }
     }
 
     /// Announces the parking, has one more turn look at everything, and parks if that found
@@ -205,8 +205,8 @@ impl<R: Reactor> Core<R> {
         // Asked to stop before the announcement, nobody would wake us for it.
         let stop = self.seat.shared.stop.load(Ordering::Acquire);
         match self.reactor.turn(now, &mut self.poller) {
-            Turn::Idle { until } if !stop => {
-                let due_ns = until.map_or(u64::MAX, |until| until - now);
+            Turn::Idle if !stop => {
+                let due_ns = self.reactor.due(now).map_or(u64::MAX, |due| due - now);
                 self.poller.park(PARK_MAX.min(Duration::from_nanos(due_ns)));
                 // Idle since then still: without work the next turn parks again at once.
                 Pace::Look

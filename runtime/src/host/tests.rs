@@ -49,12 +49,16 @@ impl Reactor for Relay {
         if self.hops == ROUNDS {
             return Turn::Done;
         }
-        let Some(token) = self.take() else { return Turn::Idle { until: None } };
+        let Some(token) = self.take() else { return Turn::Idle };
         self.hops += 1;
         if token < ROUNDS * self.cores() as u64 {
             self.pass(token + 1);
         }
         Turn::Worked
+    }
+
+    fn due(&self, _now: Nanos) -> Option<Nanos> {
+        None
     }
 
     fn finish(self) -> u64 {
@@ -110,13 +114,17 @@ impl Reactor for Waiting {
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
         poller.poll(&mut Vec::new());
         match self.until {
-            Some(until) if now < until => Turn::Idle { until: self.until },
+            Some(until) if now < until => Turn::Idle,
             Some(until) => {
                 assert!(!self.panics, "due at {until}");
                 Turn::Done
             }
-            None => Turn::Idle { until: None },
+            None => Turn::Idle,
         }
+    }
+
+    fn due(&self, _now: Nanos) -> Option<Nanos> {
+        self.until
     }
 
     fn finish(self) -> Nanos {
