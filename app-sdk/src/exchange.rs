@@ -152,6 +152,10 @@ struct Generator<E: Event> {
 }
 
 impl<E: Event> Generate for Generator<E> {
+    fn skip_to(&mut self, index: u64) {
+        (0..index).for_each(|index| drop((self.make)(index)));
+    }
+
     fn emit(
         &mut self,
         indices: Range<u64>,

@@ -223,6 +223,10 @@ pub trait SourceStage {
 
 /// A source of made-up events.
 pub trait Generate {
+    /// Makes the events before `index` and drops them: what they had an effect on was restored, and
+    /// a generator may go by what it made before.
+    fn skip_to(&mut self, index: u64);
+
     /// Makes and runs the events of `indices` until the host is blocked or the generator ends.
     /// Returns the index of the next event and whether there will be one.
     fn emit(

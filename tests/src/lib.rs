@@ -18,6 +18,7 @@ pub mod workload;
 
 pub mod topology;
 
+pub mod lives;
 pub mod oracle;
 pub mod simulator;
 pub mod threads;

@@ -123,6 +123,8 @@ pub enum Concern {
     Network,
     /// What an alarm test breaks.
     Damage,
+    /// Kills, failures of storage, checkpoints.
+    Trouble,
 }
 
 /// The random numbers of `concern` under `seed`.

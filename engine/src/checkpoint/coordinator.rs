@@ -11,8 +11,8 @@
 //!
 //! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
 //! parts and transactions that were reported stored; what sinks prepared for an epoch that came to
-//! nothing belongs to the next commit, in order. Must never do: commit anything but by swapping
-//! HEAD.
+//! nothing belongs to the next commit, in order, and stays in manifests until it is visible. Must
+//! never do: commit anything but by swapping HEAD.
 
 use super::Facts;
 use super::manifest::{Manifest, PartEntry, SourcePosition, Transaction};
@@ -38,6 +38,13 @@ pub enum Input {
         epoch: u64,
         /// What a transactional sink prepared; none if there was nothing.
         prepared: Option<Transaction>,
+    },
+    /// What a sink had prepared and was committed is visible, durably.
+    Visible {
+        /// Its name.
+        sink: String,
+        /// The epoch under which it was prepared.
+        epoch: u64,
     },
     /// An epoch cannot come to anything.
     Failed {
@@ -73,7 +80,8 @@ pub enum Action {
     Commit {
         /// The epoch.
         epoch: u64,
-        /// What transactional sinks make visible now, in order.
+        /// What transactional sinks make visible now, in order; each is told with
+        /// [`Input::Visible`].
         transactions: Vec<Transaction>,
     },
     /// An epoch came to nothing: all cores hear of it.
@@ -98,6 +106,9 @@ pub struct Coordinator {
     sinks: Vec<bool>,
     /// What is prepared and not committed, oldest first.
     prepared: Vec<Transaction>,
+    /// What is committed and perhaps not visible, oldest first. It belongs to the next manifests,
+    /// too: a crash may come before it is.
+    committed: Vec<Transaction>,
     running: Option<Running>,
 }
 
@@ -127,6 +138,7 @@ impl Coordinator {
             chains: vec![Vec::new(); cores],
             sinks,
             prepared: Vec::new(),
+            committed: Vec::new(),
             running: None,
         }
     }
@@ -134,6 +146,11 @@ impl Coordinator {
     /// The last commit.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// The newest epoch that was begun.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The epoch that is under way.
@@ -148,6 +165,10 @@ impl Coordinator {
             Input::Begin => self.begin(),
             Input::Part { entry, sources } => self.part(entry, sources),
             Input::Marked { sink, epoch, prepared } => self.marked(sink, epoch, prepared),
+            Input::Visible { sink, epoch } => {
+                self.committed.retain(|one| (&one.sink, one.epoch) != (&sink, epoch));
+                return None;
+            }
             Input::Failed { epoch, reason } => return self.failed(epoch, reason),
             Input::Stored(Ok(head)) => return Some(self.stored(head)),
             Input::Swapped(Ok(())) => return Some(self.swapped()),
@@ -228,7 +249,7 @@ impl Coordinator {
             previous: self.head.manifest.clone(),
             sources,
             parts: self.chains.iter().zip(given).flat_map(chain).collect(),
-            transactions: self.prepared.clone(),
+            transactions: self.committed.iter().chain(&self.prepared).cloned().collect(),
         }
     }
 
@@ -246,12 +267,13 @@ impl Coordinator {
         for (core, chain) in self.chains.iter_mut().enumerate() {
             *chain = manifest.chain(core as u32).cloned().collect();
         }
-        // What was prepared meanwhile belongs to the next commit.
-        let transactions = manifest.transactions;
-        let later = self.prepared.split_off(transactions.len());
-        assert!(later.iter().all(|later| later.epoch > manifest.epoch), "marks are in order");
+        // All that was prepared up to the epoch is in its manifest: its last mark came before.
+        let epoch = manifest.epoch;
+        let is_in = |transaction: &Transaction| transaction.epoch <= epoch;
+        let (transactions, later): (Vec<_>, _) = self.prepared.drain(..).partition(is_in);
         self.prepared = later;
-        Action::Commit { epoch: manifest.epoch, transactions }
+        self.committed.extend(transactions.iter().cloned());
+        Action::Commit { epoch, transactions }
     }
 }
 
@@ -352,6 +374,24 @@ mod tests {
         let all = [transaction(0, 11), transaction(2, 11), transaction(0, 12)];
         assert_eq!(manifest.transactions, all);
         subject.commit(12, &all);
+    }
+
+    #[test]
+    fn what_is_committed_stays_in_manifests_until_it_is_visible() {
+        let mut subject = Subject::new();
+        let mut carried = Vec::new();
+        for epoch in 11..14 {
+            subject.check(Input::Begin, Some(Action::Begin { epoch }));
+            for input in [marked(0, epoch), marked(2, epoch), part(0, epoch, 0)] {
+                subject.check(input, None);
+            }
+            let manifest = subject.check_store(part(1, epoch, 0));
+            let new = [transaction(0, epoch), transaction(2, epoch)];
+            assert_eq!(manifest.transactions, [&carried[..], &new].concat());
+            subject.commit(epoch, &new);
+            subject.check(Input::Visible { sink: "0".into(), epoch }, None);
+            carried.push(transaction(2, epoch));
+        }
     }
 
     #[test]

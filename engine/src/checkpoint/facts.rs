@@ -1,5 +1,7 @@
 //! Facts: what a checkpoint and the application that reads it must agree on.
 
+use potoroo_sdk::plan::{Plan, TablePlan};
+use potoroo_sdk::table::TableShape;
 use serde::{Deserialize, Serialize};
 
 use super::hex;
@@ -60,6 +62,24 @@ pub struct Refused {
 }
 
 impl Facts {
+    /// The facts of an application whose keys are spread over `partitions`.
+    pub fn of(plan: &Plan, partitions: u32) -> Self {
+        let table = |table: &TablePlan| {
+            let TableShape { key, key_shape, state, state_shape } = table.rows.shape();
+            TableFacts {
+                name: table.name.clone(),
+                key: TypeFacts { name: key.to_owned(), shape: key_shape },
+                state: TypeFacts { name: state.to_owned(), shape: state_shape },
+            }
+        };
+        Self {
+            application: plan.name.clone(),
+            fingerprint: plan.fingerprint,
+            partitions,
+            tables: plan.tables.iter().map(table).collect(),
+        }
+    }
+
     /// Whether what `object` says of its writer, `stored`, fits the application that this is.
     ///
     /// # Errors

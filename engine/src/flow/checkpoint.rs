@@ -29,6 +29,9 @@ const CHUNKS_READY_MAX: usize = 4;
 /// Parts of changes only that may follow a whole one: what recovery reads at most.
 const INCREMENTS_MAX: u32 = 16;
 
+/// Generations before serials of connections may repeat: each has a million of them to itself.
+const SERIAL_GENERATIONS: u32 = 4096;
+
 /// Where a source goes on behind a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourcePosition {
@@ -107,9 +110,13 @@ pub(super) struct Checkpoints {
     pub(super) epoch: u32,
     /// The newest epoch of which it has heard.
     pub(super) heard: u32,
-    /// The newest epoch that is safe.
+    /// The newest epoch of this life that is safe; 0 before the first.
     safe: u32,
+    /// Parts of changes only behind the last whole one, as far as they are safe.
     increments: u32,
+    /// Parts that were handed out and are not yet safe: their epochs, and whether they were whole.
+    /// Several, because the word that one is safe may come behind the next cut.
+    handed_out: VecDeque<(u32, bool)>,
     log_bytes_max: u64,
     pub(super) current: Option<Box<Checkpoint>>,
     /// Where sources ended that could be read again.
@@ -117,16 +124,18 @@ pub(super) struct Checkpoints {
 }
 
 impl Core {
-    /// From now on checkpoints are taken, the first one behind `epoch`. Up to `log_bytes_max`
-    /// bytes of frames are kept for one; more make it fail.
+    /// From now on checkpoints are taken, the first one behind `epoch`, in the life of the
+    /// application that has this `generation`. Up to `log_bytes_max` bytes of frames are kept for
+    /// one; more make it fail.
     // cold: at start
-    pub fn keep_checkpoints(&mut self, epoch: u32, log_bytes_max: u64) {
+    pub fn keep_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
+        // What came back names connections of earlier lives: none of ours may have their ids.
+        self.serial = (generation as u32 % SERIAL_GENERATIONS) * (u32::MAX / SERIAL_GENERATIONS);
         self.plan.tables.iter().for_each(|table| table.rows.keep(epoch));
-        let checkpoints = &mut self.checkpoints;
-        (checkpoints.epoch, checkpoints.heard, checkpoints.safe) = (epoch, epoch, epoch);
-        // What was recovered was another core's part, or may have been: the first one is whole.
-        checkpoints.increments = INCREMENTS_MAX;
-        checkpoints.log_bytes_max = log_bytes_max;
+        // What was recovered was another core's part, or may have been: nothing of it is safe as a
+        // part of this one, so the first is a whole one.
+        let (heard, safe) = (epoch, 0);
+        self.checkpoints = Checkpoints { epoch, heard, safe, log_bytes_max, ..Default::default() };
     }
 
     /// The checkpoint `epoch` begins: the core cuts at its next turn, unless it has already.
@@ -137,6 +146,15 @@ impl Core {
     /// The checkpoint `epoch` is safe.
     pub fn commit_checkpoint(&mut self, epoch: u32) {
         self.checkpoints.safe = epoch;
+        let Checkpoints { handed_out, increments, .. } = &mut self.checkpoints;
+        while let Some((of, whole)) = handed_out.pop_front_if(|(of, _)| *of <= epoch) {
+            match of == epoch {
+                true if whole => *increments = 0,
+                true => *increments += 1,
+                // It came to nothing.
+                false => {}
+            }
+        }
         self.plan.tables.iter().for_each(|table| table.rows.safe(epoch));
     }
 
@@ -200,8 +218,7 @@ impl Core {
             return None;
         }
         let end = current.end.clone();
-        self.checkpoints.increments =
-            if end.since == 0 { 0 } else { self.checkpoints.increments + 1 };
+        self.checkpoints.handed_out.push_back((end.epoch, end.since == 0));
         self.drop_checkpoint();
         Some(PartStep::End(end))
     }

@@ -296,11 +296,12 @@ impl Generated {
     /// as possible).
     pub fn new(
         source: SourceId,
-        generate: Box<dyn Generate>,
+        mut generate: Box<dyn Generate>,
         rate: u64,
         first: u64,
         count: u64,
     ) -> Self {
+        generate.skip_to(first);
         // The start is the first turn's time: see `emit`.
         let schedule = Schedule { start: 0, rate, first };
         let count = count.max(first);
@@ -373,6 +374,8 @@ mod tests {
     struct Nothing;
 
     impl Generate for Nothing {
+        fn skip_to(&mut self, _: u64) {}
+
         fn emit(
             &mut self,
             indices: Range<u64>,

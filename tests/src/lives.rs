@@ -1,0 +1,151 @@
+//! Lives: an application that is killed at any step and started again, until its input is used up.
+//!
+//! ```text
+//!   world   input files, store, output files            outlives every life
+//!   life    cores, lanes, coordinator, unsynced output  ends at any step, and all of it is gone
+//! ```
+//!
+//! Each life has another number of cores. Storage is slow and fails, checkpoints are given up,
+//! cores hear of everything late: all by the seed. The cores, the coordinator, the keeper and the
+//! formats are those of the engine; what stands here is what the engine has threads, files and
+//! sockets for.
+//!
+//! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
+//! oracle's.
+
+mod life;
+mod process;
+mod world;
+
+use potoroo_sdk::prelude::*;
+
+use life::Life;
+pub use world::World;
+
+use crate::seeds::{Concern, random};
+use crate::simulator::Generator;
+
+/// What goes wrong, and how often.
+#[derive(Clone, Debug)]
+pub struct Troubles {
+    /// Lives that end by being killed; one more ends by itself.
+    pub kills: u64,
+    /// A life is killed within so many steps.
+    pub kill_steps_max: u64,
+    /// How often a checkpoint begins when none is under way, per step.
+    pub begin: f64,
+    /// How often a checkpoint is given up without a reason, per step.
+    pub give_up: f64,
+    /// How often a call of the store fails.
+    pub store_fails: f64,
+    /// Something done wrongly on purpose: the oracle has to notice.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Troubles {
+    /// Of every kind, as the seed has it.
+    pub fn any(seed: u64) -> Self {
+        let mut random = random(seed, Concern::Trouble);
+        Self {
+            kills: random.below(7),
+            kill_steps_max: [50, 500, 4_000][random.below(3) as usize],
+            begin: [0.002, 0.02, 0.2][random.below(3) as usize],
+            give_up: [0.0, 0.001, 0.02][random.below(3) as usize],
+            store_fails: [0.0, 0.0, 0.02][random.below(3) as usize],
+            sabotage: None,
+        }
+    }
+}
+
+/// A mistake that somebody could make in a protocol of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Frames that were in lanes at the cut are not kept.
+    LanesLost,
+    /// Frames that had found no room are not kept.
+    OutboxesLost,
+    /// Frames that had found no room are replayed before those that were in lanes.
+    OutboxesFirst,
+    /// Keys that left are not told.
+    RemovedLost,
+    /// Rows that changed under an epoch that was given up count as safe.
+    AbortIsCommit,
+    /// What sinks prepared under an epoch that was given up is not carried over.
+    PreparedLost,
+    /// Recovery takes the newest part of each core and not those before it.
+    NewestPartOnly,
+    /// A checkpoint is committed when one part of it is not stored.
+    PartMissing,
+    /// Sources go on at the position that they had reached when the part was complete.
+    PositionsLate,
+    /// Spooled output is made visible when it is prepared.
+    VisibleAtOnce,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::LanesLost,
+        Self::OutboxesLost,
+        Self::OutboxesFirst,
+        Self::RemovedLost,
+        Self::AbortIsCommit,
+        Self::PreparedLost,
+        Self::NewestPartOnly,
+        Self::PartMissing,
+        Self::PositionsLate,
+        Self::VisibleAtOnce,
+    ];
+}
+
+/// What is run.
+pub struct Subject<'a> {
+    /// Describes the application.
+    pub describe: &'a dyn Fn() -> Application,
+    /// Partitions of the keys.
+    pub partitions: u32,
+    /// Most cores of a life.
+    pub cores_max: u64,
+    /// Sources that make events up; all others read a file.
+    pub generators: Vec<Generator>,
+}
+
+/// What happened in all lives together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chronicle {
+    /// Steps.
+    pub steps: u64,
+    /// Checkpoints committed.
+    pub commits: u64,
+    /// Checkpoints given up.
+    pub aborts: u64,
+    /// Frames that were replayed.
+    pub frames_replayed: u64,
+    /// Lives that went on from a checkpoint.
+    pub recoveries: u64,
+}
+
+/// Lives until all of the input of `world` is used up, and everything is committed.
+///
+/// # Errors
+/// A life could not go on from what the one before left.
+///
+/// # Panics
+/// A life gets nowhere.
+pub fn live(
+    seed: u64,
+    subject: &Subject<'_>,
+    troubles: &Troubles,
+    world: &mut World,
+) -> Result<Chronicle, String> {
+    let mut random = random(seed, Concern::Trouble);
+    let mut chronicle = Chronicle::default();
+    for life in 0..=troubles.kills {
+        let killed = life < troubles.kills;
+        let kill_at = killed.then(|| random.below(troubles.kill_steps_max));
+        let cores = 1 + random.below(subject.cores_max) as usize;
+        let life = Life::begin(seed ^ (life << 40), cores, subject, troubles, world)?;
+        life.run(kill_at, &mut chronicle)?;
+    }
+    Ok(chronicle)
+}

@@ -1,0 +1,238 @@
+//! One process without its coordination: cores with their ports, all of it in memory.
+
+use std::sync::Arc;
+
+use potoroo::checkpoint::coordinator::Input;
+use potoroo::checkpoint::{Manifest, Transaction};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo_runtime::{Nanos, mesh};
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::random::Random;
+
+use super::Subject;
+use super::world::World;
+use crate::items::FRAME_BYTES_MAX;
+use crate::oracle::table_text;
+use crate::seeds::{Concern, random};
+
+/// The cores of a process, their input and their output.
+pub(super) struct Process {
+    pub(super) cores: Vec<Core>,
+    tallies: Vec<Arc<Tally>>,
+    files: Vec<FileIn>,
+    writers: Vec<Writer>,
+    random: Random,
+    now: Nanos,
+    generation: u64,
+}
+
+/// A file that is read.
+struct FileIn {
+    source: SourceId,
+    core: usize,
+    id: ConnectionId,
+    /// Bytes read.
+    at: usize,
+    ended: bool,
+}
+
+/// What a sink has taken of the epoch that is under way.
+struct Writer {
+    sink: SinkId,
+    name: String,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// As small as can be: whatever can be full is.
+const LANE_BYTES: usize = 4096;
+
+impl Process {
+    /// A process that has not yet restored anything.
+    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>, generation: u64) -> Self {
+        let mut random = random(seed, Concern::Deployment);
+        let plan = (subject.describe)().plan().expect("the application is sound");
+        let owners: Vec<u16> = (0..count as u16).filter(|_| random.chance(0.8)).collect();
+        let owners = if owners.is_empty() { vec![0] } else { owners };
+        let map = PartitionMap::spread(subject.partitions, &owners);
+        let sink_owners: Vec<usize> =
+            plan.sinks.iter().map(|_| random.below(count as u64) as usize).collect();
+        let tallies: Vec<Arc<Tally>> = (0..count).map(|_| Arc::new(Tally::new(&plan))).collect();
+        let lanes = mesh(count, plan.levels() + 1, LANE_BYTES);
+        let outlet_bytes = 1 + random.below(600) as usize;
+        let cores = lanes.into_iter().zip(&tallies).enumerate().map(|(core, (lanes, tally))| {
+            let config = CoreConfig {
+                core,
+                lanes,
+                map: map.clone(),
+                sink_owners: sink_owners.clone(),
+                inlet_bytes: FRAME_BYTES_MAX + 100,
+                outlet_bytes,
+                local_bytes: LANE_BYTES,
+                keep_letters: false,
+                tally: tally.clone(),
+            };
+            Core::new((subject.describe)().plan().expect("as before"), config)
+        });
+        Self {
+            cores: cores.collect(),
+            tallies,
+            files: Vec::new(),
+            writers: Vec::new(),
+            random,
+            now: Nanos(1_000_000),
+            generation,
+        }
+    }
+
+    pub(super) fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Opens files and generators where `manifest` says, and outputs behind what is visible.
+    pub(super) fn open(
+        &mut self,
+        subject: &Subject<'_>,
+        world: &mut World,
+        manifest: Option<&Manifest>,
+    ) {
+        let count = self.cores.len() as u64;
+        let plan = (subject.describe)().plan().expect("as before");
+        for (index, source) in plan.sources.iter().enumerate() {
+            let at = manifest.and_then(|manifest| {
+                manifest.sources.iter().find(|position| position.name == source.name)
+            });
+            let position = at.map_or(0, |at| at.position);
+            let core = self.random.below(count) as usize;
+            self.open_source(SourceId(index as u8), core, position, subject);
+        }
+        for (index, sink) in plan.sinks.iter().enumerate() {
+            let Some(name) = sink.name.clone() else { continue };
+            let offset = world.outputs.entry(name.clone()).or_default().visible.len() as u64;
+            let sink = SinkId(index as u16);
+            self.writers.push(Writer { sink, name, offset, bytes: Vec::new() });
+        }
+        self.cores.iter_mut().for_each(|core| core.set_open_sources(false));
+    }
+
+    fn open_source(&mut self, source: SourceId, core: usize, position: u64, subject: &Subject<'_>) {
+        let made = subject.generators.iter().find(|made| made.source == source.0);
+        let Some(made) = made else {
+            let id = self.cores[core].open_replayed(source, position);
+            self.files.push(FileIn { source, core, id, at: position as usize, ended: false });
+            return;
+        };
+        self.cores.iter_mut().for_each(|core| core.drop_replies(source));
+        let stage = &self.cores[core].plan().sources[usize::from(source.0)].stage;
+        let generate = stage.generator(&made.name, 1).expect("the application has it");
+        self.cores[core].add_generator(source, generate, made.rate, position, made.count);
+    }
+
+    /// One turn of a core with its ports. Returns what sinks have marked.
+    pub(super) fn turn(&mut self, core: usize, world: &mut World) -> Vec<Input> {
+        self.now.0 += 1 + self.random.below(3_000);
+        for at in 0..self.files.len() {
+            if self.files[at].core == core && self.random.chance(0.5) {
+                self.read(at, world);
+            }
+        }
+        self.cores[core].turn(self.now, |_| ());
+        while let Some((id, _)) = self.cores[core].take_ended() {
+            self.cores[core].retire_inlet(id);
+            let file = self.files.iter_mut().find(|file| file.id == id);
+            file.expect("only files end").ended = true;
+        }
+        self.cores[core].take_letters();
+        self.write(core, world)
+    }
+
+    fn read(&mut self, at: usize, world: &World) {
+        let piece = piece(&mut self.random);
+        let file = &mut self.files[at];
+        let core = &mut self.cores[file.core];
+        let rest = &world.inputs[usize::from(file.source.0)][file.at..];
+        if file.ended {
+            return;
+        }
+        if rest.is_empty() {
+            file.ended = true;
+            core.inlet_end(file.id);
+            return;
+        }
+        let room = core.inlet_room(file.id);
+        let bytes = rest.len().min(room.len()).min(piece);
+        room[..bytes].copy_from_slice(&rest[..bytes]);
+        core.inlet_filled(file.id, bytes, self.now);
+        file.at += bytes;
+    }
+
+    fn write(&mut self, core: usize, world: &mut World) -> Vec<Input> {
+        let mut marked = Vec::new();
+        for writer in &mut self.writers {
+            let Some(outlet) = self.cores[core].outlet(writer.sink) else { continue };
+            if self.random.chance(0.3) {
+                continue;
+            }
+            let bytes = piece(&mut self.random).min(outlet.waiting().len());
+            writer.bytes.extend_from_slice(&outlet.waiting()[..bytes]);
+            outlet.written(bytes);
+            while let Some(epoch) = outlet.take_mark() {
+                marked.push(writer.prepare(epoch.into(), self.generation, world));
+            }
+        }
+        marked
+    }
+
+    /// Positions up to which files were read: too far for what was cut before.
+    pub(super) fn positions_now(&self) -> Vec<(SourceId, u64)> {
+        self.files.iter().map(|file| (file.source, file.at as u64)).collect()
+    }
+
+    /// Whether all input is used up and nothing is under way.
+    pub(super) fn quiet(&self) -> bool {
+        let sum = |of: fn(&potoroo::flow::Counts) -> u64| {
+            self.tallies.iter().map(|tally| of(&tally.read())).sum::<u64>()
+        };
+        self.tallies.iter().all(|tally| tally.quiet())
+            && sum(|counts| counts.frames_sent) == sum(|counts| counts.frames_received)
+    }
+
+    /// Rows of each table as text, in order.
+    pub(super) fn show_tables(&self, world: &mut World) {
+        world.tables.clear();
+        for table in self.cores.iter().flat_map(|core| &core.plan().tables) {
+            let rows = world.tables.entry(table.name.clone()).or_default();
+            table.rows.each(&mut |key, state| rows.push(table_text(key, state)));
+        }
+        world.tables.values_mut().for_each(|rows| rows.sort());
+    }
+}
+
+impl Writer {
+    fn prepare(&mut self, epoch: u64, generation: u64, world: &mut World) -> Input {
+        let bytes = std::mem::take(&mut self.bytes);
+        let prepared = (!bytes.is_empty()).then(|| Transaction {
+            sink: self.name.clone(),
+            epoch,
+            offset: self.offset,
+            bytes: bytes.len() as u64,
+            spool: format!("{}-{generation}-{epoch}", self.name),
+        });
+        self.offset += bytes.len() as u64;
+        if let Some(transaction) = &prepared {
+            let output = world.outputs.get_mut(&self.name).expect("it was opened");
+            output.prepare(&transaction.spool, bytes);
+        }
+        Input::Marked { sink: usize::from(self.sink.0), epoch, prepared }
+    }
+}
+
+/// The size of a piece: one byte, a part of a frame, some frames, everything.
+fn piece(random: &mut Random) -> usize {
+    match random.below(4) {
+        0 => 1,
+        1 => 1 + random.below(20) as usize,
+        2 => 1 + random.below(2_000) as usize,
+        _ => usize::MAX,
+    }
+}

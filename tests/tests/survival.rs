@@ -1,0 +1,138 @@
+//! Applications that are killed at any step and started again on other numbers of cores: what they
+//! leave is what one that was never disturbed leaves.
+
+use std::collections::BTreeMap;
+
+use potoroo_sdk::prelude::*;
+use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
+use potoroo_tests::lives::{Chronicle, Sabotage, Subject, Troubles, World, live};
+use potoroo_tests::oracle::{Results, expect, judge};
+use potoroo_tests::seeds::each_seed;
+use potoroo_tests::simulator::Generator;
+use potoroo_tests::topology::{Kind, SinkPromise, Topology};
+use potoroo_tests::workload::Workload;
+
+/// Random applications over a file for each source.
+fn topology(seed: u64) -> Topology {
+    let length = 1 + seed / 3 % 3;
+    let sequences = Kind::sequences(length as u32);
+    let kinds = sequences[(seed / 9) as usize % sequences.len()].clone();
+    let one_connection = seed % 3 != 0;
+    let sources = if one_connection { 1 } else { 2 };
+    Topology { seed, kinds, sources, one_connection, fancy: seed % 2 == 0 }
+}
+
+/// Lives of the application of `seed` among `troubles`.
+///
+/// # Errors
+/// What was left is not what the reference leaves.
+fn survive(seed: u64, troubles: &Troubles) -> Result<Chronicle, String> {
+    let topology = topology(seed);
+    let describe = || topology.application();
+    let scripts = Workload::plain(topology.sources, 40 + 400 * (seed % 2)).scripts(seed);
+    let inputs = scripts.iter().map(|script| script.bytes.clone()).collect();
+    let mut world = World { inputs, ..World::default() };
+    let generators = Vec::new();
+    let subject = Subject { describe: &describe, partitions: 16, cores_max: 4, generators };
+    let chronicle = live(seed, &subject, troubles, &mut world)?;
+    // Files have no way back: replies are lost.
+    let named = |promise: &SinkPromise| promise.name != "reply";
+    let sinks: Vec<SinkPromise> = topology.sinks().into_iter().filter(named).collect();
+    let expected = expect(&describe, &scripts, &sinks);
+    judge(&expected, &seen(&world, &expected)?, &sinks)?;
+    Ok(chronicle)
+}
+
+fn seen(world: &World, expected: &Results) -> Result<Results, String> {
+    let mut sinks = BTreeMap::new();
+    for (name, output) in &world.outputs {
+        let items = Shown::parse_all(&output.visible);
+        sinks.insert(name.clone(), items.map_err(|wrong| format!("sink `{name}`: {wrong}"))?);
+    }
+    let refused = expected.refused.clone();
+    Ok(Results { sinks, tables: Some(world.tables.clone()), refused, replies_lost: 0 })
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
+    let mut all = Chronicle::default();
+    let mut seeds = 0;
+    each_seed("nothing_is_lost_or_doubled_whenever_it_is_killed", 300, |seed| {
+        let troubles = Troubles::any(seed);
+        let chronicle = survive(seed, &troubles);
+        let one = chronicle.unwrap_or_else(|wrong| {
+            panic!("{wrong}\n{troubles:?}\n{:?}", topology(seed));
+        });
+        seeds += 1;
+        all.steps += one.steps;
+        all.commits += one.commits;
+        all.aborts += one.aborts;
+        all.recoveries += one.recoveries;
+        all.frames_replayed += one.frames_replayed;
+    });
+    println!("{seeds} seeds: {all:?}");
+    if seeds > 1 {
+        assert!(all.recoveries > seeds / 2, "{all:?}");
+        assert!(all.frames_replayed > seeds, "{all:?}");
+        assert!(all.aborts > seeds / 2, "{all:?}");
+    }
+}
+
+/// Whoever gets the protocol wrong is caught.
+#[test]
+fn every_sabotage_is_noticed() {
+    for sabotage in Sabotage::ALL {
+        let caught = (0..1_000).find(|seed| {
+            let (kills, kill_steps_max) = (4 + seed % 3, 2_000);
+            let troubles = Troubles { kills, kill_steps_max, begin: 0.1, ..Troubles::any(*seed) };
+            let troubles = Troubles { sabotage: Some(sabotage), ..troubles };
+            survive(*seed, &troubles).is_err()
+        });
+        println!("{sabotage:?} is noticed with seed {caught:?}");
+        assert!(caught.is_some(), "{sabotage:?} is not noticed in 1000 seeds");
+    }
+}
+
+fn made_up() -> Application {
+    let app = Application::new("made-up");
+    app.generator("numbers", |_| {
+        // It depends on what it made before: going on means making it again.
+        let mut made = 0;
+        move |index| {
+            made += index;
+            let facts = Facts { seq: index as u32, key: (made % 13) as u32, ..Facts::default() };
+            Some(Slim::make(facts))
+        }
+    });
+    let sums = app.table::<u32, u64>("sums");
+    app.source("s0", Frames::<Slim>::new())
+        .key_by(|slim| Slim::facts(slim).key)
+        .update(&sums, |sum, slim| {
+            *sum += u64::from(Slim::facts(slim).seq);
+            Slim::make(Facts { trail: *sum, ..Slim::facts(slim) })
+        })
+        .sink("out", Lines::new());
+    app
+}
+
+#[test]
+fn generators_go_on_where_they_were() {
+    each_seed("generators_go_on_where_they_were", 30, |seed| {
+        let (rate, count) = (if seed % 2 == 0 { 0 } else { 500_000 }, 800);
+        let generators = vec![Generator { source: 0, name: "numbers".to_owned(), rate, count }];
+        let subject = Subject { describe: &made_up, partitions: 16, cores_max: 3, generators };
+        let mut world = World::default();
+        let troubles = Troubles::any(seed);
+        live(seed, &subject, &troubles, &mut world).expect("it goes on");
+        let mut reference = Reference::new(made_up()).expect("it is sound");
+        reference.generate("s0", "numbers", 1, count);
+        let lines = |bytes: &[u8]| {
+            let mut lines: Vec<_> =
+                bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            lines.sort();
+            lines
+        };
+        let as_expected = lines(&world.outputs["out"].visible) == lines(&reference.output("out"));
+        assert!(as_expected, "seed {seed}, {troubles:?}");
+    });
+}
