@@ -147,7 +147,9 @@ fn flags_defaults_addresses_and_exit_codes_are_those_of_the_help() {
     let (flags, rest) = help.split_once("\nSources:\n").expect("sources stand behind the flags");
     let readme = readme();
     for (flag, default) in flags_of(flags) {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{flag}")));
+        let begins = [format!("| `{flag} "), format!("| `{flag}`")];
+        let mut rows = readme.lines();
+        let row = rows.find(|line| begins.iter().any(|begin| line.starts_with(begin)));
         let row = row.unwrap_or_else(|| panic!("no row begins with | `{flag}"));
         assert!(row.contains(&default), "{flag}: its default is {default}: {row}");
     }

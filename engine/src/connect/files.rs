@@ -4,11 +4,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
+use potoroo_sdk::host::SinkId;
 
-use super::pipe::{BUFFER_BYTES, PipeIn, PipeOut};
+use super::mail::Told;
+use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
 
 /// Opens a file for a source and refuses what cannot be read to an end.
 ///
@@ -30,7 +33,7 @@ pub fn open_sink(path: &Path, append: bool) -> io::Result<File> {
     OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(path)
 }
 
-/// Reads `file` to its end into `pipe`, waking the core that empties it.
+/// Reads `file` from where it stands to its end into `pipe`, waking the core that empties it.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -59,6 +62,22 @@ pub fn read(
     Builder::new().name("potoroo-read".into()).spawn(run)
 }
 
+/// Tells the keeper of checkpoints, if there is one, that what a sink wrote before an epoch is out.
+pub struct Marks {
+    /// The sink.
+    pub sink: SinkId,
+    /// The keeper.
+    pub told: Option<SyncSender<Told>>,
+}
+
+impl Marks {
+    fn pass(&self, epoch: u32) {
+        let told = self.told.as_ref().expect("only checkpoints mark");
+        // Whoever kept checkpoints may have ended: then nobody waits for it.
+        let _ = told.send(Told::Marked { sink: self.sink, epoch, prepared: None });
+    }
+}
+
 /// Writes what comes through `pipe`, until its other end is gone; then makes it durable with
 /// `sync`. Ends early, which the core notices, when a write fails.
 ///
@@ -68,13 +87,22 @@ pub fn write(
     mut to: impl Write + Send + 'static,
     mut pipe: PipeOut,
     waker: Waker,
+    marks: Marks,
     sync: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || -> io::Result<()> {
-        while let Some(buffer) = pipe.recv() {
-            to.write_all(&buffer)?;
-            pipe.give_back(buffer);
-            waker.wake_if_parked();
+        while let Some(full) = pipe.recv() {
+            match full {
+                Full::Buffer(buffer) => {
+                    to.write_all(&buffer)?;
+                    pipe.give_back(buffer);
+                    waker.wake_if_parked();
+                }
+                Full::Mark(epoch) => {
+                    to.flush()?;
+                    marks.pass(epoch);
+                }
+            }
         }
         to.flush()?;
         sync()

@@ -9,7 +9,8 @@ use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
-use crate::flow::{ConnectionId, Ending, Letter};
+use crate::checkpoint::Transaction;
+use crate::flow::{ConnectionId, Ending, Letter, PartStep};
 
 /// What a core can be told. Closed, and one of them per turn, so that control never starves events.
 pub enum Command {
@@ -38,6 +39,17 @@ pub enum Command {
         /// Where its bytes go.
         to: SinkEnd,
     },
+    /// A file for a source comes through a pipe, from `position` on.
+    File {
+        /// The source.
+        source: SourceId,
+        /// Where its bytes come from.
+        pipe: PipeOut,
+        /// Bytes of the file before the first.
+        position: u64,
+    },
+    /// A checkpoint begins, is safe, or came to nothing.
+    Checkpoint(CheckpointCommand),
     /// No further connection or pipe will come.
     SourcesComplete,
     /// End all sources behind what has been read.
@@ -48,14 +60,50 @@ pub enum Command {
     Abandon,
 }
 
+/// What a core is told of checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointCommand {
+    /// The checkpoint of this epoch begins.
+    Begin(u32),
+    /// It is safe.
+    Commit(u32),
+    /// It came to nothing.
+    Abort(u32),
+}
+
+/// What the keeper of checkpoints is told.
+#[derive(Debug)]
+pub enum Told {
+    /// By a core: the next step of its part.
+    Part {
+        /// The core.
+        core: usize,
+        /// The step.
+        step: PartStep,
+    },
+    /// By whoever writes a sink's output: what came before an epoch is written.
+    Marked {
+        /// The sink.
+        sink: SinkId,
+        /// The epoch.
+        epoch: u32,
+        /// What waits to become visible when the epoch is safe.
+        prepared: Option<Transaction>,
+    },
+    /// By the supervisor: everything was processed, the last checkpoint is due.
+    Last,
+}
+
 /// Where the bytes of a sink go.
 pub enum SinkEnd {
     /// Nowhere: they are counted and dropped.
     Null,
     /// Over a connection.
     Connection(Connection),
-    /// Through a pipe, to a thread that may wait.
+    /// Through a pipe, to a thread that may wait and takes marks.
     Pipe(PipeIn),
+    /// Through a pipe, to the embedding program.
+    Channel(PipeIn),
 }
 
 /// What a core tells.

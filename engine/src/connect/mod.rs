@@ -8,4 +8,5 @@ pub mod files;
 pub mod mail;
 pub mod permits;
 pub mod pipe;
+pub mod spool;
 pub mod tcp;

@@ -9,11 +9,23 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+/// What goes through a pipe.
+#[derive(Debug)]
+pub enum Full {
+    /// A buffer.
+    Buffer(Vec<u8>),
+    /// What follows belongs behind this epoch.
+    Mark(u32),
+}
 
 /// Buffers of one pipe: while one is written and one is read, two more cover a hiccup.
 const BUFFERS: usize = 4;
+
+/// Marks that may wait in one pipe, so that a buffer always finds a place.
+const MARKS: usize = 4;
 
 /// Bytes of one buffer: large enough that a system call per buffer costs little per event.
 pub const BUFFER_BYTES: usize = 64 * 1024;
@@ -24,18 +36,22 @@ pub const PIPE_BYTES: usize = BUFFERS * BUFFER_BYTES;
 /// The end that fills buffers.
 #[derive(Debug)]
 pub struct PipeIn {
-    full: SyncSender<Vec<u8>>,
+    full: SyncSender<Full>,
     empty: Receiver<Vec<u8>>,
     closing: Arc<Closing>,
+    /// Marks that wait to be received.
+    marks: Arc<AtomicUsize>,
 }
 
 /// The end that empties buffers.
 #[derive(Debug)]
 pub struct PipeOut {
-    full: Receiver<Vec<u8>>,
+    full: Receiver<Full>,
     empty: SyncSender<Vec<u8>>,
     closing: Arc<Closing>,
     received: u64,
+    /// As at the other end.
+    marks: Arc<AtomicUsize>,
 }
 
 /// How the end that empties a pipe closes it without losing what the other end believes sent: a
@@ -60,15 +76,18 @@ pub enum Received {
 
 /// A pipe with all its buffers empty.
 pub fn pipe() -> (PipeIn, PipeOut) {
-    let (full_in, full_out) = sync_channel(BUFFERS);
+    let (full_in, full_out) = sync_channel(BUFFERS + MARKS);
     let (empty_in, empty_out) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         let buffer = Vec::with_capacity(BUFFER_BYTES);
         empty_in.try_send(buffer).expect("the channel holds all buffers");
     }
     let closing = Arc::new(Closing::default());
-    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: closing.clone() };
-    (pipe_in, PipeOut { full: full_out, empty: empty_in, closing, received: 0 })
+    let marks = Arc::new(AtomicUsize::new(0));
+    let (of_in, of_out) = (closing.clone(), marks.clone());
+    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: of_in, marks };
+    let (full, empty) = (full_out, empty_in);
+    (pipe_in, PipeOut { full, empty, closing, received: 0, marks: of_out })
 }
 
 impl PipeIn {
@@ -92,7 +111,8 @@ impl PipeIn {
         self.empty.recv().map_err(|_| Gone)
     }
 
-    /// Sends a buffer that came from this pipe. Never waits: there are as many places as buffers.
+    /// Sends a buffer that came from this pipe. Never waits: there are as many places as buffers
+    /// and marks.
     ///
     /// # Errors
     /// The other end is gone, or has closed the pipe; the buffer is not received then.
@@ -102,7 +122,20 @@ impl PipeIn {
             self.closing.sent.fetch_sub(1, Ordering::SeqCst);
             return Err(Gone);
         }
-        self.full.send(buffer).map_err(|_| Gone)
+        self.full.send(Full::Buffer(buffer)).map_err(|_| Gone)
+    }
+
+    /// Marks what was sent as belonging to `epoch`, unless too many marks wait. Returns whether it
+    /// did.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn try_mark(&mut self, epoch: u32) -> Result<bool, Gone> {
+        if self.marks.load(Ordering::Relaxed) == MARKS {
+            return Ok(false);
+        }
+        self.marks.fetch_add(1, Ordering::Relaxed);
+        self.full.send(Full::Mark(epoch)).map(|()| true).map_err(|_| Gone)
     }
 }
 
@@ -110,11 +143,12 @@ impl PipeOut {
     /// A full buffer, if there is one now.
     pub fn try_recv(&mut self) -> Received {
         match self.full.try_recv() {
-            Ok(buffer) => {
+            Ok(Full::Buffer(buffer)) => {
                 self.received += 1;
                 Received::Buffer(buffer)
             }
             Err(TryRecvError::Empty) if self.is_drained() => Received::Ended,
+            Ok(Full::Mark(_)) => panic!("only what is written is marked"),
             Err(TryRecvError::Empty) => Received::Nothing,
             Err(TryRecvError::Disconnected) => Received::Ended,
         }
@@ -132,9 +166,13 @@ impl PipeOut {
             && self.closing.sent.load(Ordering::SeqCst) == self.received
     }
 
-    /// Waits for a full buffer; `None` when the other end is gone.
-    pub fn recv(&mut self) -> Option<Vec<u8>> {
-        self.full.recv().ok()
+    /// Waits for a full buffer or a mark; `None` when the other end is gone.
+    pub fn recv(&mut self) -> Option<Full> {
+        let full = self.full.recv().ok()?;
+        if let Full::Mark(_) = full {
+            self.marks.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(full)
     }
 
     /// Gives a buffer back.

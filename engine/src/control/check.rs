@@ -52,11 +52,13 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
 pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
     let line = |path: &Path| {
         let address = &config.sources[&plan.sources[path.source.0 as usize].name];
-        let (source, why_source) = source_guarantee(address);
+        let kept = config.state.is_some();
+        let (source, why_source) = source_guarantee(address, kept);
         let (sink, why_sink) = match path.end {
-            End::Table(_) => ("kept in memory", "state does not outlive the process yet"),
+            End::Table(_) if kept => ("kept", "in the last checkpoint, see --state"),
+            End::Table(_) => ("kept in memory", "state ends with the process without --state"),
             End::Sink(id) => match &plan.sinks[id.0 as usize].name {
-                Some(name) => sink_guarantee(&config.sinks[name]),
+                Some(name) => sink_guarantee(&config.sinks[name], kept),
                 None => reply_guarantee(address),
             },
         };
@@ -65,8 +67,11 @@ pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
     plan.paths.iter().map(line).collect()
 }
 
-fn source_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
+fn source_guarantee(address: &SourceAddress, kept: bool) -> (&'static str, &'static str) {
     match address {
+        SourceAddress::File { .. } | SourceAddress::Generator(_) if kept => {
+            ("exactly once", "read again from where the last checkpoint stands")
+        }
         SourceAddress::Tcp { .. } => ("at most once", "plain TCP cannot be read again"),
         SourceAddress::File { .. } => ("every event of a run", "a restart reads the file again"),
         SourceAddress::Generator(_) => ("every event of a run", "the seed makes the same events"),
@@ -89,8 +94,14 @@ fn reply_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
     }
 }
 
-fn sink_guarantee(address: &SinkAddress) -> (&'static str, &'static str) {
+fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static str) {
     match address {
+        SinkAddress::File { .. } if kept => {
+            ("exactly once", "visible when the checkpoint that holds it is safe")
+        }
+        SinkAddress::Tcp { .. } | SinkAddress::Stdout if kept => {
+            ("at least once", "what left behind the last checkpoint is repeated after a crash")
+        }
         SinkAddress::Tcp { .. } => {
             ("at most once", "what a broken connection had taken may be lost")
         }

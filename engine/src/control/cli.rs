@@ -119,6 +119,36 @@ pub struct Arguments {
             config::DRAIN_SECONDS_DEFAULT))]
     drain_seconds: Option<u64>,
 
+    /// Folder in which checkpoints are kept; the application goes on from the last one
+    /// [default: state ends with the process]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    #[arg(long, value_name = "N",
+        help = format!("Milliseconds between checkpoints [default: {}]",
+            config::CHECKPOINT_MS_DEFAULT))]
+    checkpoint_ms: Option<u64>,
+
+    #[arg(long, value_name = "N",
+        help = format!("Microseconds of a turn that a checkpoint may take [default: {}]",
+            config::CHECKPOINT_BUDGET_US_DEFAULT))]
+    checkpoint_budget_us: Option<u64>,
+
+    #[arg(long, value_name = "N",
+        help = format!("Bytes of frames that a core keeps for a checkpoint [default: {}]",
+            config::CHECKPOINT_LOG_BYTES_DEFAULT))]
+    checkpoint_log_bytes: Option<usize>,
+
+    #[arg(long, value_name = "N",
+        help = format!("Checkpoints that are kept [default: {}]",
+            config::CHECKPOINTS_KEPT_DEFAULT))]
+    checkpoints_kept: Option<usize>,
+
+    /// Go back to this kept checkpoint; what was committed behind it is output again
+    /// [default: the last one]
+    #[arg(long, value_name = "EPOCH")]
+    restore: Option<u64>,
+
     /// Show no progress on standard error
     #[arg(long)]
     no_progress: bool,
@@ -163,6 +193,12 @@ impl Arguments {
         set(&mut config.partitions, self.partitions);
         set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
         set(&mut config.drain_seconds, self.drain_seconds);
+        config.state = self.state.or(config.state);
+        set(&mut config.checkpoint_ms, self.checkpoint_ms);
+        set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
+        set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
+        set(&mut config.checkpoints_kept, self.checkpoints_kept);
+        config.restore = self.restore.or(config.restore);
         config.check |= self.check;
         config.progress &= !self.no_progress;
         Ok(config)

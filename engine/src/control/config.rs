@@ -12,6 +12,7 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use potoroo_runtime::Idle;
 
@@ -68,6 +69,16 @@ pub const PARTITIONS_MAX: usize = 65_536;
 pub const HEARTBEAT_SECONDS_DEFAULT: u64 = 5;
 /// Seconds that a stopping application may take to deliver what it holds.
 pub const DRAIN_SECONDS_DEFAULT: u64 = 10;
+/// Milliseconds from the beginning of one checkpoint to that of the next: what is processed again
+/// after a crash, and how long committed output stays invisible.
+pub const CHECKPOINT_MS_DEFAULT: u64 = 1000;
+/// Microseconds of a turn that a checkpoint may take: events wait for that long at most.
+pub const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
+/// Bytes of frames under way that one core keeps for one checkpoint: a multiple of what its lanes
+/// hold by default. More make the checkpoint fail, never the application.
+pub const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
+/// Checkpoints that are kept: the last one, and one to go back to on the operator's word.
+pub const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
 /// Seconds that a demonstration runs.
 pub const DEMONSTRATION_SECONDS: u64 = 10;
 
@@ -134,6 +145,20 @@ pub struct Config {
     /// Seconds that a stopping application may take to deliver what it holds.
     /// Default: [`DRAIN_SECONDS_DEFAULT`].
     pub drain_seconds: u64,
+    /// Folder in which checkpoints are kept. Default: none, state ends with the process.
+    pub state: Option<PathBuf>,
+    /// Milliseconds between checkpoints, at least 1. Default: [`CHECKPOINT_MS_DEFAULT`].
+    pub checkpoint_ms: u64,
+    /// Microseconds of a turn for a checkpoint, at least 1. Default:
+    /// [`CHECKPOINT_BUDGET_US_DEFAULT`].
+    pub checkpoint_budget_us: u64,
+    /// Bytes of frames that a core keeps for a checkpoint. Default:
+    /// [`CHECKPOINT_LOG_BYTES_DEFAULT`].
+    pub checkpoint_log_bytes: usize,
+    /// Checkpoints that are kept, at least 1. Default: [`CHECKPOINTS_KEPT_DEFAULT`].
+    pub checkpoints_kept: usize,
+    /// The epoch of a kept checkpoint to go back to. Default: none, the last one is used.
+    pub restore: Option<u64>,
     /// Print the plan, the guarantees and the memory bill, and run nothing. Default: no.
     pub check: bool,
     /// Show progress on standard error. Default: yes.
@@ -161,6 +186,12 @@ impl Default for Config {
             partitions: PARTITIONS_DEFAULT,
             heartbeat_seconds: HEARTBEAT_SECONDS_DEFAULT,
             drain_seconds: DRAIN_SECONDS_DEFAULT,
+            state: None,
+            checkpoint_ms: CHECKPOINT_MS_DEFAULT,
+            checkpoint_budget_us: CHECKPOINT_BUDGET_US_DEFAULT,
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES_DEFAULT,
+            checkpoints_kept: CHECKPOINTS_KEPT_DEFAULT,
+            restore: None,
             check: false,
             progress: true,
         }

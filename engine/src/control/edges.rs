@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use potoroo_runtime::Listener;
 use potoroo_sdk::plan::Plan;
@@ -12,6 +13,7 @@ use super::error::Error;
 use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
 use crate::connect::files;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
+use crate::connect::spool::Target;
 
 /// An opened source.
 pub(super) enum SourceEdge {
@@ -26,6 +28,11 @@ pub(super) enum SinkEdge {
     Null,
     Peer(HostPort),
     File(File),
+    /// A file that readers see committed output in only.
+    Transactional {
+        target: Target,
+        append: bool,
+    },
     Stdout,
     Channel(PipeIn),
 }
@@ -68,7 +75,13 @@ impl Edges {
                 edges.sinks.push(None);
                 continue;
             };
-            let edge = edges.open_sink(name, &config.sinks[name])?;
+            let edge = match (&config.sinks[name], &config.state) {
+                (SinkAddress::File { path, append }, Some(_)) if is_regular(path) => {
+                    let target = Target { sink: name.clone(), path: path.clone() };
+                    SinkEdge::Transactional { target, append: *append }
+                }
+                (address, _) => edges.open_sink(name, address)?,
+            };
             edges.sinks.push(Some(edge));
         }
         edges.letters = match &config.dead_letters {
@@ -144,13 +157,20 @@ impl Edges {
         let edge = self.open_sink("dead letters", address)?;
         match edge {
             SinkEdge::Null | SinkEdge::Stdout | SinkEdge::File(_) => Ok(edge),
-            SinkEdge::Peer(_) | SinkEdge::Channel(_) => Err(Error::Sink {
-                what: "dead letters".to_string(),
-                address: address.to_string(),
-                reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
-            }),
+            SinkEdge::Peer(_) | SinkEdge::Channel(_) | SinkEdge::Transactional { .. } => {
+                Err(Error::Sink {
+                    what: "dead letters".to_string(),
+                    address: address.to_string(),
+                    reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
+                })
+            }
         }
     }
+}
+
+/// Whether output can wait beside it: not for pipes and devices.
+fn is_regular(path: &Path) -> bool {
+    path.metadata().map_or(true, |facts| facts.is_file())
 }
 
 const LISTEN_REMEDY: &str = "free the port (`ss -ltnp` shows its user), or give another, or port 0";

@@ -1,5 +1,7 @@
 //! Why an application cannot run.
 
+use std::path::PathBuf;
+
 use potoroo_runtime::host;
 use potoroo_sdk::plan::{Mistake, Mistakes};
 
@@ -42,6 +44,14 @@ pub enum Error {
         what: String,
         /// Its address.
         address: String,
+        /// Cause and remedy.
+        reason: String,
+    },
+    /// The folder of checkpoints, or what is in it, cannot be used.
+    #[error("--state {}: {reason}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
         /// Cause and remedy.
         reason: String,
     },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, Waker, mesh};
@@ -13,17 +13,22 @@ use rustix::process::{Resource, getrlimit};
 
 use super::admin::{self, AdminHandle};
 use super::bill::{Bill, memory_available};
+use super::checkpoints::{self, Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::console;
-use super::edges::{Channels, Edges, SourceEdge};
+use super::edges::{Channels, Edges, SinkEdge, SourceEdge};
 use super::error::Error;
 use super::reactor::CoreReactor;
-use super::supervise::Supervisor;
+use super::recovery::Recovery;
+use super::supervise::{Supervised, Supervisor};
 use super::threads::Threads;
 use super::watch::Watch;
+use crate::checkpoint::coordinator::Coordinator;
+use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::GeneratorAddress;
-use crate::connect::driver::Driver;
-use crate::connect::mail::{Command, Mail, Mailbox, Notice, mailbox};
+use crate::connect::driver::{Driver, Handout, HandoutTally};
+use crate::connect::mail::{Command, Mail, Mailbox, Notice, Told, mailbox};
+use crate::connect::spool::{Spooling, Target};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
 
 /// A description of an application that can be asked for on every core.
@@ -58,14 +63,16 @@ pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
 pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<Launched, Error> {
     check_memory(plan, &config)?;
     check_descriptors(plan, &config)?;
+    let (kept, heard) = keep(plan, &config)?.unzip();
     let mut edges = Edges::open(plan, &config)?;
     let listening = std::mem::take(&mut edges.listening);
     let channels = std::mem::take(&mut edges.channels);
     let (notices_in, notices) = channel();
     let tallies: Vec<Arc<Tally>> =
         config.cores.iter().map(|_| Arc::new(Tally::new(plan))).collect();
-    let watch = Watch::new(plan, config.cores.clone(), config.idle, tallies.clone());
-    let watch = Arc::new(watch);
+    let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
+    let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), progress));
+    let (restored_in, restored) = channel();
     let build = Build {
         describe,
         fingerprint: plan.fingerprint,
@@ -74,6 +81,8 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
         keep_letters: edges.letters.is_some(),
         config: config.clone(),
+        kept: kept.clone(),
+        restored: restored_in,
         tallies,
         notices: notices_in,
         letters_waiting: Arc::new(AtomicUsize::new(0)),
@@ -81,6 +90,8 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let letters_waiting = build.letters_waiting.clone();
     let sink_owners = build.sink_owners.clone();
     let (host, mailboxes) = start(plan, build)?;
+    // A core that panics while it restores says nothing: that is told when it is joined.
+    restored.iter().collect::<Result<(), Error>>()?;
     let admin = match config.admin {
         Some(address) => {
             let watch = watch.clone();
@@ -88,11 +99,74 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         }
         None => None,
     };
-    let threads = Threads::new(plan, config.connections_max);
-    let threads = connect(threads, edges, &mailboxes, &sink_owners)?;
-    let supervisor =
-        Supervisor::new(config, watch.clone(), host, mailboxes, notices, letters_waiting, threads);
+    let told = kept.as_ref().map(|kept| kept.told.clone());
+    let threads = Threads::new(plan, config.connections_max, told);
+    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners: &sink_owners };
+    let recovery = kept.as_ref().map(|kept| &*kept.recovery);
+    let (threads, targets) = connecting.connect(edges, threads, recovery)?;
+    let checkpoints = match kept.zip(heard) {
+        Some((kept, heard)) => Some(kept.start(plan, &config, &mailboxes, targets, heard)?),
+        None => None,
+    };
+    let supervisor = Supervisor::new(Supervised {
+        config,
+        watch: watch.clone(),
+        host,
+        cores: mailboxes,
+        notices,
+        letters_waiting,
+        threads,
+        checkpoints,
+    });
     Ok(Launched { supervisor, channels, watch, listening, admin })
+}
+
+/// What cores, threads and the keeper share where checkpoints are taken.
+#[derive(Clone)]
+struct Kept {
+    recovery: Arc<Recovery>,
+    told: SyncSender<Told>,
+    /// By core.
+    handouts: Vec<Arc<HandoutTally>>,
+    progress: Arc<Progress>,
+}
+
+/// Takes over the folder of checkpoints, if there is to be one.
+fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Receiver<Told>)>, Error> {
+    let Some(path) = &config.state else { return Ok(None) };
+    let recovery = Arc::new(Recovery::open(plan, config, path)?);
+    let (told, heard) = checkpoints::channel();
+    let handouts = config.cores.iter().map(|_| Arc::default()).collect();
+    Ok(Some((Kept { recovery, told, handouts, progress: Arc::default() }, heard)))
+}
+
+impl Kept {
+    /// Starts the keeper.
+    fn start(
+        self,
+        plan: &Plan,
+        config: &Config,
+        mailboxes: &[Mailbox],
+        targets: Vec<Target>,
+        heard: Receiver<Told>,
+    ) -> Result<Checkpoints, Error> {
+        let (store, facts) = (self.recovery.store.clone(), self.recovery.facts.clone());
+        let head = self.recovery.recovered.head.clone();
+        let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
+        let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
+        let cores = mailboxes.len();
+        let keeping = Keeping {
+            keeper: Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores),
+            coordinator: Coordinator::new(facts, head, cores, sinks),
+            store,
+            cores: mailboxes.to_vec(),
+            targets,
+            interval: Duration::from_millis(config.checkpoint_ms),
+            kept: config.checkpoints_kept,
+            tallies: self.handouts,
+        };
+        Checkpoints::start(keeping, (self.told, heard), self.progress)
+    }
 }
 
 fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
@@ -150,6 +224,9 @@ struct Build {
     sink_owners: Vec<usize>,
     keep_letters: bool,
     config: Config,
+    kept: Option<Kept>,
+    /// Each core tells once that it has its share of what was stored, or why not.
+    restored: Sender<Result<(), Error>>,
     tallies: Vec<Arc<Tally>>,
     notices: Sender<Notice>,
     letters_waiting: Arc<AtomicUsize>,
@@ -208,51 +285,116 @@ impl Build {
             keep_letters: self.keep_letters,
             tally: self.tallies[core].clone(),
         };
+        let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let mut flow = Core::new(plan, core_config);
+        let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
+        let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config));
+        // Whoever started the cores may have given up.
+        let _ = self.restored.send(recovered.unwrap_or(Ok(())));
+        let position = |source: SourceId| {
+            let name = &names[usize::from(source.0)];
+            recovery.map_or(0, |recovery| recovery.position(name))
+        };
         for (source, generator, generate) in made {
             let rate = generator.rate.map_or(0, |rate| rate.get());
-            flow.add_generator(source, generate, rate, 0, generator.count.unwrap_or(u64::MAX));
+            let count = generator.count.unwrap_or(u64::MAX);
+            flow.add_generator(source, generate, rate, position(source), count);
         }
         self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
         flow.set_open_sources(true);
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
-        let driver = Driver::new(mail, self.notices.clone(), letters, sinks, hot, stall_ns);
+        let handout = self.kept.as_ref().map(|kept| {
+            let (budget_ns, tally) = (config.checkpoint_budget_us * 1000, &kept.handouts[core]);
+            Handout::new(core, kept.told.clone(), budget_ns, tally.clone())
+        });
+        let notices = self.notices.clone();
+        let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
         CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
     }
 }
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
-fn connect(
-    mut threads: Threads,
-    edges: Edges,
-    mailboxes: &[Mailbox],
-    sink_owners: &[usize],
-) -> Result<Threads, Error> {
-    for (index, edge) in edges.sinks.into_iter().enumerate() {
-        let Some(edge) = edge else { continue };
-        let core = &mailboxes[sink_owners[index]];
-        threads.connect_sink(SinkId(index as u16), edge, core)?;
+struct Connecting<'a> {
+    plan: &'a Plan,
+    mailboxes: &'a [Mailbox],
+    sink_owners: &'a [usize],
+}
+
+impl Connecting<'_> {
+    /// Returns the threads, and the files in which committed output becomes visible.
+    fn connect(
+        &self,
+        edges: Edges,
+        mut threads: Threads,
+        recovery: Option<&Recovery>,
+    ) -> Result<(Threads, Vec<Target>), Error> {
+        let mut targets = Vec::new();
+        for (index, edge) in edges.sinks.into_iter().enumerate() {
+            let Some(edge) = edge else { continue };
+            let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
+            match (edge, recovery) {
+                (SinkEdge::Transactional { target, append }, Some(recovery)) => {
+                    let spooling = spooling(sink, target.clone(), append, recovery, &threads)?;
+                    threads.spool(spooling, core)?;
+                    targets.push(target);
+                }
+                (edge, _) => threads.connect_sink(sink, edge, core)?,
+            }
+        }
+        for (index, edge) in edges.sources.into_iter().enumerate() {
+            self.connect_source(index, edge, &mut threads, recovery)?;
+        }
+        threads.write_letters(edges.letters)?;
+        Ok((threads, targets))
     }
-    for (index, edge) in edges.sources.into_iter().enumerate() {
+
+    fn connect_source(
+        &self,
+        index: usize,
+        edge: SourceEdge,
+        threads: &mut Threads,
+        recovery: Option<&Recovery>,
+    ) -> Result<(), Error> {
         let source = SourceId(index as u8);
+        let core = &self.mailboxes[index % self.mailboxes.len()];
         match edge {
             SourceEdge::Generator(_) => {}
             SourceEdge::Channel(pipe) => {
-                let command = Command::Pipe { source, pipe, archives: true };
-                mailboxes[index % mailboxes.len()].send(command);
+                core.send(Command::Pipe { source, pipe, archives: true });
             }
             SourceEdge::File(file) => {
-                threads.read_file(source, file, &mailboxes[index % mailboxes.len()])?;
+                let name = &self.plan.sources[index].name;
+                let position = recovery.map_or(0, |recovery| recovery.position(name));
+                threads.read_file(source, file, position, core)?;
             }
             SourceEdge::Listener { listener, connections } => {
-                threads.accept(source, listener, connections, mailboxes)?;
+                threads.accept(source, listener, connections, self.mailboxes)?;
             }
         }
+        Ok(())
     }
-    threads.write_letters(edges.letters)?;
-    Ok(threads)
+}
+
+/// Brings a transactional file into the state of the checkpoint; new output goes behind that.
+fn spooling(
+    sink: SinkId,
+    target: Target,
+    append: bool,
+    recovery: &Recovery,
+    threads: &Threads,
+) -> Result<Spooling, Error> {
+    let told = threads.told();
+    let checkpoint = recovery.manifest().is_some();
+    let recovered = target.recover(checkpoint, recovery.transactions(), append);
+    let offset = recovered.map_err(|error| Error::Sink {
+        what: format!("sink `{}`", target.sink),
+        address: format!("file:{}", target.path.display()),
+        reason: format!("{error}; its folder must be writable, output waits there"),
+    })?;
+    let generation = recovery.recovered.head.generation;
+    Ok(Spooling { target, sink, generation, offset, told })
 }
 
 /// What is received from the cores.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod bill;
 pub mod check;
+mod checkpoints;
 pub mod cli;
 pub mod config;
 mod console;
@@ -15,6 +16,7 @@ mod launch;
 pub mod logging;
 mod profile;
 mod reactor;
+mod recovery;
 pub mod report;
 pub mod running;
 mod supervise;

@@ -50,6 +50,8 @@ pub struct Snapshot {
     /// Replies whose connection was gone, or that answer a file or channel. Replies to generated
     /// events count as delivered.
     pub replies_without_connection: u64,
+    /// Checkpoints; `None` where none are taken.
+    pub checkpoints: Option<CheckpointSummary>,
     /// Events that were under way, or waited for a sink or connection, when draining was given up.
     /// What a file or a peer had been given, and did not keep, is not among them.
     pub undelivered: u64,
@@ -98,6 +100,25 @@ pub struct TableSummary {
     pub rows: u64,
     /// Bytes that they and their index take.
     pub bytes: u64,
+}
+
+/// What checkpoints did.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct CheckpointSummary {
+    /// The last epoch that is safe; 0 before the first.
+    pub epoch: u64,
+    /// Checkpoints committed by this process.
+    pub committed: u64,
+    /// Checkpoints given up.
+    pub aborted: u64,
+    /// Milliseconds from the beginning of the last one to its commit.
+    pub last_ms: f64,
+    /// Bytes of all checkpoints that are kept.
+    pub stored_bytes: u64,
+    /// Slices of turns that checkpoints took, of all cores.
+    pub slices: u64,
+    /// The longest of them in nanoseconds, operating-system gaps included.
+    pub slice_ns_max: u64,
 }
 
 /// How one way from a source to an end went.
@@ -208,7 +229,10 @@ impl Summary {
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
     ///            "latency_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
-    ///  "replies_without_connection":0, "undelivered":0, "failures":0}
+    ///  "replies_without_connection":0,
+    ///  "checkpoints":{"epoch":17, "committed":9, "aborted":1, "last_ms":12.5,
+    ///                 "stored_bytes":45000, "slices":80, "slice_ns_max":21000},
+    ///  "undelivered":0, "failures":0}
     /// ```
     pub fn json(&self) -> String {
         json::summary(self)
@@ -289,6 +313,15 @@ pub(super) fn example() -> Snapshot {
             path("markets", "quotes → markets (table)", empty),
         ],
         replies_without_connection: 0,
+        checkpoints: Some(CheckpointSummary {
+            epoch: 17,
+            committed: 9,
+            aborted: 1,
+            last_ms: 12.5,
+            stored_bytes: 45_000,
+            slices: 80,
+            slice_ns_max: 21_000,
+        }),
         undelivered: 4,
         failures: 1,
     }

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::launch::{StopRequest, complete, launch};
 use super::report::{Status, Summary};
 use super::watch::Watch;
-use crate::connect::pipe::{BUFFER_BYTES, Gone, PipeIn, PipeOut};
+use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
 
 /// Starts an application inside this program.
 ///
@@ -245,7 +245,9 @@ impl ChannelSink {
     /// Waits for encoded events, one or several at a time, never a part of one at the end of the
     /// stream; `None` when the application has ended.
     pub fn recv(&mut self) -> Option<Bytes> {
-        let buffer = self.pipe.recv()?;
+        let Full::Buffer(buffer) = self.pipe.recv()? else {
+            panic!("only what is written is marked");
+        };
         let bytes = Bytes::copy_from_slice(&buffer);
         self.pipe.give_back(buffer);
         Some(bytes)

@@ -2,10 +2,12 @@
 //! ended, its time is over or somebody asks, and sees that nothing is left behind.
 //!
 //! ```text
-//!   Running ── sources complete, all cores quiet ──────────────► Finishing ──► summary
-//!      └── time over, signal, asked ──► Draining ── all quiet ──────┘
+//!   Running ── sources complete, all quiet ──► Committing ── last checkpoint ──► Finishing
+//!      └── time over, signal, asked ─► Draining ── quiet ──┘                        └► summary
 //!                                          └── not within the time to drain ──► Abandoned
 //! ```
+//!
+//! Without checkpoints there is nothing to commit.
 //!
 //! Quiet is decided by counting: when every core says that nothing can come from it and all
 //! frames sent were received, twice with the same numbers, nothing is in flight.
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use potoroo_runtime::{Clock, Host};
 
+use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::console;
 use super::error::Error;
@@ -36,6 +39,18 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Dead letters and ended connections in the log, per second.
 const LOG_LINES_PER_SECOND: u64 = 5;
 
+/// What is watched over.
+pub(super) struct Supervised {
+    pub(super) config: Config,
+    pub(super) watch: Arc<Watch>,
+    pub(super) host: Host<Counts>,
+    pub(super) cores: Vec<Mailbox>,
+    pub(super) notices: Notices,
+    pub(super) letters_waiting: Arc<AtomicUsize>,
+    pub(super) threads: Threads,
+    pub(super) checkpoints: Option<Checkpoints>,
+}
+
 /// Watches over one running application.
 pub(super) struct Supervisor {
     config: Config,
@@ -45,6 +60,7 @@ pub(super) struct Supervisor {
     notices: Notices,
     letters_waiting: Arc<AtomicUsize>,
     threads: Threads,
+    checkpoints: Option<Checkpoints>,
     log: Limiter,
     clock: Clock,
     phase: Phase,
@@ -59,20 +75,23 @@ pub(super) struct Supervisor {
 enum Phase {
     Running,
     Draining { until: Instant },
+    Committing { until: Instant },
     Finishing { until: Instant },
     Abandoned,
 }
 
 impl Supervisor {
-    pub(super) fn new(
-        config: Config,
-        watch: Arc<Watch>,
-        host: Host<Counts>,
-        cores: Vec<Mailbox>,
-        notices: Notices,
-        letters_waiting: Arc<AtomicUsize>,
-        threads: Threads,
-    ) -> Self {
+    pub(super) fn new(supervised: Supervised) -> Self {
+        let Supervised {
+            config,
+            watch,
+            host,
+            cores,
+            notices,
+            letters_waiting,
+            threads,
+            checkpoints,
+        } = supervised;
         Self {
             shown: (Instant::now(), watch.status().snapshot),
             profiler: Profiler::new(
@@ -87,6 +106,7 @@ impl Supervisor {
             notices,
             letters_waiting,
             threads,
+            checkpoints,
             log: Limiter::new(LOG_LINES_PER_SECOND),
             clock: Clock::new(),
             phase: Phase::Running,
@@ -113,6 +133,9 @@ impl Supervisor {
         let watch = self.watch;
         let counts = self.host.join()?;
         let failures = self.threads.join();
+        if let Some(checkpoints) = self.checkpoints {
+            checkpoints.join();
+        }
         for failure in &failures {
             tracing::error!("a file was not written or read to its end: {failure}");
         }
@@ -253,15 +276,38 @@ impl Supervisor {
                     self.tell(|| Command::StopSources);
                     self.phase = Phase::Draining { until: now + self.drain_time() };
                 } else if self.sources_complete && quiet {
-                    self.finish(now);
+                    self.settle(now);
                 }
             }
-            Phase::Draining { .. } if quiet => self.finish(now),
-            Phase::Draining { until } | Phase::Finishing { until } if now > until => {
+            Phase::Draining { .. } if quiet => self.settle(now),
+            Phase::Committing { .. } if self.committed() => self.finish(now),
+            Phase::Draining { until }
+            | Phase::Committing { until }
+            | Phase::Finishing { until }
+                if now > until =>
+            {
                 self.abandon();
             }
-            Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Abandoned => {}
+            Phase::Draining { .. }
+            | Phase::Committing { .. }
+            | Phase::Finishing { .. }
+            | Phase::Abandoned => {}
         }
+        let lost = self.checkpoints.as_ref().is_some_and(Checkpoints::failed);
+        if lost && self.phase != Phase::Abandoned {
+            self.end_cores();
+        }
+    }
+
+    /// Everything was processed: it only has to be committed.
+    fn settle(&mut self, now: Instant) {
+        let Some(checkpoints) = &self.checkpoints else { return self.finish(now) };
+        checkpoints.ask_last();
+        self.phase = Phase::Committing { until: now + self.drain_time() };
+    }
+
+    fn committed(&self) -> bool {
+        self.checkpoints.as_ref().is_none_or(|checkpoints| checkpoints.last() == Some(true))
     }
 
     fn drain_time(&self) -> Duration {

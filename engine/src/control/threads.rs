@@ -1,10 +1,10 @@
 //! The threads that may wait: accepting, connecting, reading and writing files.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::thread::JoinHandle;
 
 use potoroo_runtime::Listener;
@@ -13,9 +13,11 @@ use potoroo_sdk::plan::Plan;
 
 use super::edges::SinkEdge;
 use super::error::Error;
-use crate::connect::mail::{Command, Mailbox, SinkEnd};
+use crate::connect::files::Marks;
+use crate::connect::mail::{Command, Mailbox, SinkEnd, Told};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
+use crate::connect::spool::{Spooling, spool};
 use crate::connect::tcp::Acceptor;
 use crate::connect::{files, tcp};
 use crate::flow::Letter;
@@ -37,10 +39,12 @@ pub(super) struct Threads {
     letters: Option<Box<dyn Write + Send>>,
     /// Places for connections.
     permits: Permits,
+    /// The keeper of checkpoints, if any are taken: told what is written.
+    told: Option<SyncSender<Told>>,
 }
 
 impl Threads {
-    pub(super) fn new(plan: &Plan, connections_max: usize) -> Self {
+    pub(super) fn new(plan: &Plan, connections_max: usize, told: Option<SyncSender<Told>>) -> Self {
         Self {
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
@@ -53,6 +57,7 @@ impl Threads {
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
             permits: Permits::new(connections_max),
+            told,
         }
     }
 
@@ -73,12 +78,13 @@ impl Threads {
         let name = self.sink_name(sink).to_string();
         let to = match edge {
             SinkEdge::Null => SinkEnd::Null,
-            SinkEdge::Channel(pipe) => SinkEnd::Pipe(pipe),
-            SinkEdge::Stdout => SinkEnd::Pipe(self.write(name, io::stdout(), core, || Ok(()))?),
+            SinkEdge::Channel(pipe) => SinkEnd::Channel(pipe),
+            SinkEdge::Stdout => SinkEnd::Pipe(self.write(sink, io::stdout(), core, || Ok(()))?),
             SinkEdge::File(file) => {
                 let synced = file.try_clone().map_err(thread("a file's writer"))?;
-                SinkEnd::Pipe(self.write(name, file, core, move || sync(&synced))?)
+                SinkEnd::Pipe(self.write(sink, file, core, move || sync(&synced))?)
             }
+            SinkEdge::Transactional { .. } => unreachable!("they are spooled"),
             SinkEdge::Peer(peer) => {
                 let stop = self.stop.clone();
                 let (lost, thread_of) = tcp::connect(peer, sink, name, core.clone(), stop)
@@ -92,15 +98,35 @@ impl Threads {
         Ok(())
     }
 
+    /// The keeper of checkpoints.
+    ///
+    /// # Panics
+    /// None are taken.
+    pub(super) fn told(&self) -> SyncSender<Told> {
+        self.told.clone().expect("only with checkpoints anything is transactional")
+    }
+
+    /// Spools the output of a transactional sink.
+    pub(super) fn spool(&mut self, spooling: Spooling, core: &Mailbox) -> Result<(), Error> {
+        let (sink, name) = (spooling.sink, self.sink_name(spooling.sink).to_string());
+        let (pipe_in, pipe_out) = pipe();
+        let spooler = spool(spooling, pipe_out, core.waker().clone());
+        self.writers.push((name, spooler.map_err(thread("a file's spooler"))?));
+        core.send(Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
+        Ok(())
+    }
+
     fn write(
         &mut self,
-        name: String,
+        sink: SinkId,
         to: impl Write + Send + 'static,
         core: &Mailbox,
         sync: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Result<PipeIn, Error> {
         let (pipe_in, pipe_out) = pipe();
-        let writer = files::write(to, pipe_out, core.waker().clone(), sync);
+        let name = self.sink_name(sink).to_string();
+        let marks = Marks { sink, told: self.told.clone() };
+        let writer = files::write(to, pipe_out, core.waker().clone(), marks, sync);
         self.writers.push((name, writer.map_err(thread("a file's writer"))?));
         Ok(pipe_in)
     }
@@ -108,11 +134,15 @@ impl Threads {
     pub(super) fn read_file(
         &mut self,
         source: SourceId,
-        file: File,
+        mut file: File,
+        position: u64,
         core: &Mailbox,
     ) -> Result<(), Error> {
         let (pipe_in, pipe_out) = pipe();
-        core.send(Command::Pipe { source, pipe: pipe_out, archives: false });
+        if position > 0 {
+            file.seek(SeekFrom::Start(position)).map_err(thread("a file's reader"))?;
+        }
+        core.send(Command::File { source, pipe: pipe_out, position });
         let reader = files::read(file, pipe_in, core.waker().clone());
         let name = self.source_name(source).to_string();
         self.readers.push((name, reader.map_err(thread("a file's reader"))?));
@@ -191,6 +221,7 @@ impl Threads {
         self.stop_accepting();
         self.stop.store(true, Ordering::Relaxed);
         drop(self.lost);
+        drop(self.told);
         let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| {
             let error = thread.join().ok()?.err()?;
             Some(format!("`{name}`: {error}"))

@@ -7,6 +7,8 @@ use std::time::Instant;
 use potoroo_runtime::{Clock, Idle, LatencyArray};
 use potoroo_sdk::plan::{End, Plan};
 
+use super::checkpoints::Progress;
+use super::config::Config;
 use super::profile::Profile;
 use super::report::{
     CoreStatus, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, TableSummary,
@@ -26,6 +28,7 @@ pub(super) struct Watch {
     tables: Vec<String>,
     /// Source, end and label of each path.
     paths: Vec<(String, String, String)>,
+    checkpoints: Option<Arc<Progress>>,
     pub(super) tallies: Vec<Arc<Tally>>,
     pub(super) profile: Arc<Profile>,
     /// Who is behind connections that held their cores back lately.
@@ -37,7 +40,12 @@ pub(super) struct Watch {
 const PEERS_MAX: usize = 64;
 
 impl Watch {
-    pub(super) fn new(plan: &Plan, cpus: Vec<usize>, idle: Idle, tallies: Vec<Arc<Tally>>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        config: &Config,
+        tallies: Vec<Arc<Tally>>,
+        checkpoints: Option<Arc<Progress>>,
+    ) -> Self {
         let end = |end: End| match end {
             End::Sink(id) => plan.sinks[id.0 as usize].label().to_string(),
             End::Table(id) => plan.tables[id.0 as usize].name.clone(),
@@ -50,13 +58,14 @@ impl Watch {
             application: plan.name.clone(),
             host: host_label(),
             started: Instant::now(),
-            cpus,
-            idle,
+            cpus: config.cores.clone(),
+            idle: config.idle,
             sources: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sinks: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
             paths: plan.paths.iter().map(path).collect(),
             profile: Arc::new(Profile::new(plan, tallies.len())),
+            checkpoints,
             tallies,
             peers: Mutex::default(),
             clock: Clock::new(),
@@ -150,6 +159,7 @@ impl Watch {
             tables: self.tables.iter().enumerate().map(table).collect(),
             paths: self.paths(),
             replies_without_connection: sum(&|counts| counts.replies_lost),
+            checkpoints: self.checkpoints.as_ref().map(|progress| progress.summary()),
             undelivered: 0,
             failures: 0,
         }

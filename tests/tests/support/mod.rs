@@ -185,6 +185,11 @@ impl App {
         kill_process(self.process(), signal).expect("it runs");
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it was started").is_some()
+    }
+
     /// Waits for its end.
     pub fn finish(mut self) -> Ended {
         let deadline = Instant::now() + LIMIT;

@@ -18,7 +18,18 @@ pub(super) enum SinkLink {
     Absent,
     Null,
     Connection(Connection),
-    Pipe(PipeIn),
+    /// Whether it takes marks: then somebody writes what comes through it.
+    Pipe(PipeIn, bool),
+}
+
+/// Where a mark went.
+pub(super) enum Passed {
+    /// Nobody writes what has left: it is out.
+    Here,
+    /// Who writes it tells.
+    ToWriter,
+    /// It is to be tried again.
+    NotYet,
 }
 
 /// The sink whose readiness is told under `token`; `None` for a link's.
@@ -35,7 +46,8 @@ impl SinkLink {
     pub(super) fn open(to: SinkEnd, sink: SinkId, poller: &mut Poller) -> Self {
         match to {
             SinkEnd::Null => Self::Null,
-            SinkEnd::Pipe(pipe) => Self::Pipe(pipe),
+            SinkEnd::Pipe(pipe) => Self::Pipe(pipe, true),
+            SinkEnd::Channel(pipe) => Self::Pipe(pipe, false),
             SinkEnd::Connection(connection) => {
                 if let Err(error) = poller.watch(&connection, token_of(sink)) {
                     tracing::error!("the input of a sink cannot be watched: {error}");
@@ -68,6 +80,19 @@ impl SinkLink {
         }
     }
 
+    /// Passes on that everything before `epoch` has left, to whoever writes it if somebody does.
+    #[cold]
+    pub(super) fn pass_mark(&mut self, epoch: u32) -> Passed {
+        match self {
+            Self::Pipe(pipe, true) => match pipe.try_mark(epoch) {
+                // One that is gone is noticed with the next bytes.
+                Ok(true) | Err(_) => Passed::ToWriter,
+                Ok(false) => Passed::NotYet,
+            },
+            _ => Passed::Here,
+        }
+    }
+
     /// Takes from an outlet what the sink accepts now. Returns how many bytes.
     #[inline]
     pub(super) fn carry(&mut self, outlet: &mut Outlet) -> Result<usize, String> {
@@ -79,7 +104,7 @@ impl SinkLink {
                 Ok(bytes)
             }
             Self::Connection(connection) => write(connection, outlet),
-            Self::Pipe(pipe) => {
+            Self::Pipe(pipe, _) => {
                 let Some(mut buffer) = pipe.try_buffer().map_err(|_| "its writer has ended")?
                 else {
                     return Ok(0);

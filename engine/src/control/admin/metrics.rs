@@ -10,7 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::control::report::{CoreStatus, PathSummary, QUANTILES, Snapshot, StageSummary, Status};
+use crate::control::report::{
+    CheckpointSummary, CoreStatus, PathSummary, QUANTILES, Snapshot, StageSummary, Status,
+};
 
 /// The type of what [`print`] prints.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,6 +27,9 @@ pub(super) fn print(status: &Status) -> String {
     add_tables(&mut registry, &status.snapshot);
     add_paths(&mut registry, &status.snapshot.paths);
     add_cores(&mut registry, &status.cores);
+    if let Some(checkpoints) = &status.snapshot.checkpoints {
+        add_checkpoints(&mut registry, &status.snapshot.application, checkpoints);
+    }
     let mut printed = String::new();
     text::encode(&mut printed, &registry).expect("writing into a string cannot fail");
     printed
@@ -146,6 +151,28 @@ fn add_cores(registry: &mut Registry, cores: &[CoreStatus]) {
     counters(registry, "stage_stalls", "Batches of the stage that took over 20 ms", stalls);
 }
 
+fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &CheckpointSummary) {
+    let label = || vec![("application", application.to_owned())];
+    let CheckpointSummary { epoch, committed, aborted, last_ms, stored_bytes, slices, .. } =
+        *checkpoints;
+    let slice_max = checkpoints.slice_ns_max as f64 / 1e9;
+    for (name, help, value) in [
+        ("checkpoints_committed", "Checkpoints committed", committed),
+        ("checkpoints_aborted", "Checkpoints given up", aborted),
+        ("checkpoint_slices", "Slices of turns that checkpoints took", slices),
+    ] {
+        counters(registry, name, help, [(label(), value)]);
+    }
+    for (name, help, value) in [
+        ("checkpoint_epoch", "The last epoch that is safe", epoch as f64),
+        ("checkpoint_seconds", "Duration of the last checkpoint", last_ms / 1e3),
+        ("checkpoint_stored_bytes", "Bytes of all kept checkpoints", stored_bytes as f64),
+        ("checkpoint_slice_max_seconds", "Longest slice of a turn", slice_max),
+    ] {
+        gauges(registry, name, help, [(label(), value)]);
+    }
+}
+
 fn counters(
     registry: &mut Registry,
     name: &str,
@@ -194,6 +221,8 @@ mod tests {
             "potoroo_core_held_seconds{core=\"1\",cpu=\"7\",by=\"sink rejections\"} 2.5",
             "potoroo_stage_seconds{core=\"1\",cpu=\"7\",stage=\"ingress of orders\"} 1.5",
             "potoroo_stage_stalls_total{core=\"1\",cpu=\"7\",stage=\"ingress of orders\"} 2",
+            "potoroo_checkpoints_aborted_total{application=\"market-spread\"} 1",
+            "potoroo_checkpoint_seconds{application=\"market-spread\"} 0.0125",
             "# EOF",
         ] {
             assert!(text.lines().any(|printed| printed == line), "`{line}` is not in:\n{text}");

@@ -125,6 +125,9 @@ impl Config {
             limit("heartbeat_seconds", self.heartbeat_seconds, 1, SECONDS_MAX),
             limit("drain_seconds", self.drain_seconds, 0, SECONDS_MAX),
             limit("spin_us", self.spin_us, 0, SPIN_US_MAX),
+            limit("checkpoint_ms", self.checkpoint_ms, 1, SECONDS_MAX),
+            limit("checkpoint_budget_us", self.checkpoint_budget_us, 1, SPIN_US_MAX),
+            limit("checkpoints_kept", self.checkpoints_kept as u64, 1, CHECKPOINTS_KEPT_MAX),
             self.seconds.and_then(|seconds| limit("seconds", seconds, 1, SECONDS_MAX)),
         ]
         .into_iter()
@@ -166,6 +169,8 @@ fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&st
 
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+/// Most checkpoints to keep: each may be as large as the state.
+const CHECKPOINTS_KEPT_MAX: u64 = 1000;
 /// Most microseconds to spin: a second, beyond which `spin` is the honest choice.
 const SPIN_US_MAX: u64 = 1_000_000;
 

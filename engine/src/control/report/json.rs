@@ -4,7 +4,9 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{CoreStatus, QUANTILES, Snapshot, StageSummary, Status, Stop, Summary};
+use super::{
+    CheckpointSummary, CoreStatus, QUANTILES, Snapshot, StageSummary, Status, Stop, Summary,
+};
 use crate::control::config::idle_name;
 
 #[derive(Serialize)]
@@ -23,6 +25,8 @@ struct Document<'a> {
     tables: Vec<Table<'a>>,
     paths: Vec<Path<'a>>,
     replies_without_connection: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoints: Option<&'a CheckpointSummary>,
     undelivered: u64,
     failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +123,7 @@ fn document(snapshot: &Snapshot) -> Document<'_> {
         tables: tables(snapshot),
         paths: paths(snapshot),
         replies_without_connection: snapshot.replies_without_connection,
+        checkpoints: snapshot.checkpoints.as_ref(),
         undelivered: snapshot.undelivered,
         failures: snapshot.failures,
         per_core: None,
@@ -223,6 +228,7 @@ mod tests {
         keys.sort_unstable();
         let mut documented = vec![
             "application",
+            "checkpoints",
             "cores",
             "events",
             "events_per_second",
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(value["sources"][0]["overdue"], 5);
         assert_eq!(value["sinks"][0]["waits"], 2);
         assert_eq!(value["tables"][0]["rows"], 350);
+        assert_eq!(value["checkpoints"]["slice_ns_max"], 21_000);
     }
 
     #[test]

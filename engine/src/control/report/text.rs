@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::{QUANTILES, Snapshot, Stop, Summary};
+use super::{CheckpointSummary, QUANTILES, Snapshot, Stop, Summary};
 use crate::control::config::idle_name;
 
 pub(super) fn summary(summary: &Summary) -> String {
@@ -20,6 +20,7 @@ pub(super) fn summary(summary: &Summary) -> String {
         );
         text.push_str(&paths);
     }
+    text.push_str(&checkpoints(snapshot));
     text.push_str(&troubles(snapshot));
     text
 }
@@ -96,6 +97,19 @@ fn paths(snapshot: &Snapshot) -> Table {
         table.row(row);
     }
     table
+}
+
+fn checkpoints(snapshot: &Snapshot) -> String {
+    let Some(checkpoints) = &snapshot.checkpoints else { return String::new() };
+    let CheckpointSummary { epoch, committed, aborted, last_ms, stored_bytes, .. } = checkpoints;
+    format!(
+        "\n{} checkpoints, {} given up, the last of epoch {epoch} in {last_ms:.1} ms; {} bytes are \
+         kept\nlongest slice of a turn for them: {} µs\n",
+        thousands(*committed),
+        thousands(*aborted),
+        thousands(*stored_bytes),
+        micros(checkpoints.slice_ns_max),
+    )
 }
 
 fn latency(histogram: &Histogram<u64>, ns: u64) -> String {
@@ -230,6 +244,9 @@ latency in µs, from ingress (intended time for generators) to the effect, by th
 path                      events  events/s     p50     p90     p99   p99.9    p99.99       max
 orders → rejections        1,000       100  500.22  900.10  990.21  999.42  1,000.45  1,000.45
 quotes → markets (table)       0         0       -       -       -       -         -         -
+
+9 checkpoints, 1 given up, the last of epoch 17 in 12.5 ms; 45,000 bytes are kept
+longest slice of a turn for them: 21.00 µs
 
 5 events of orders were due before the stop and NOT made: no latency has them
 

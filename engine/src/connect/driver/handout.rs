@@ -1,0 +1,104 @@
+//! Hands a core's parts of checkpoints to the keeper, and looks at rows for them within a budget.
+//!
+//! Cold: only while a checkpoint is under way. It reads the clock because the budget is time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use potoroo_runtime::Clock;
+use potoroo_sdk::host::SinkId;
+
+use super::sinks::{Passed, SinkLink};
+use crate::connect::mail::Told;
+use crate::flow::{Core, PartStep};
+
+/// What checkpoints cost one core, as it goes. One writer.
+#[derive(Debug, Default)]
+pub struct HandoutTally {
+    /// Slices so far.
+    pub slices: AtomicU64,
+    /// The longest slice in nanoseconds, operating-system gaps included.
+    pub slice_ns_max: AtomicU64,
+}
+
+/// Rows between two looks at the clock: a microsecond or two.
+const ROWS_PER_LOOK: u32 = 16;
+
+/// A core's connection to the keeper.
+pub struct Handout {
+    core: usize,
+    told: SyncSender<Told>,
+    /// What the keeper had no room for.
+    pending: Option<PartStep>,
+    clock: Clock,
+    budget_ns: u64,
+    tally: Arc<HandoutTally>,
+}
+
+impl Handout {
+    /// The connection of `core`, which spends up to `budget_ns` nanoseconds of a turn on rows.
+    pub fn new(
+        core: usize,
+        told: SyncSender<Told>,
+        budget_ns: u64,
+        tally: Arc<HandoutTally>,
+    ) -> Self {
+        Self { core, told, pending: None, clock: Clock::new(), budget_ns, tally }
+    }
+
+    /// Whether a checkpoint is under way, or its last step is not handed out.
+    #[inline]
+    pub(super) fn is_needed(&self, core: &Core) -> bool {
+        core.checkpointing() || self.pending.is_some()
+    }
+
+    /// Hands out what is ready and looks at some rows. Returns whether anything was done.
+    #[cold]
+    pub(super) fn carry(&mut self, core: &mut Core) -> bool {
+        let begun = self.clock.now();
+        let mut done = self.hand_out(core);
+        if self.pending.is_none() {
+            while core.sweep(ROWS_PER_LOOK) && self.clock.now() - begun < self.budget_ns {
+                done = true;
+            }
+            done |= self.hand_out(core);
+        }
+        let took = self.clock.now() - begun;
+        let HandoutTally { slices, slice_ns_max } = &*self.tally;
+        slices.store(slices.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if took > slice_ns_max.load(Ordering::Relaxed) {
+            slice_ns_max.store(took, Ordering::Relaxed);
+        }
+        done
+    }
+
+    fn hand_out(&mut self, core: &mut Core) -> bool {
+        let mut done = false;
+        while let Some(step) = self.pending.take().or_else(|| core.take_part()) {
+            match self.told.try_send(Told::Part { core: self.core, step }) {
+                Ok(()) => done = true,
+                Err(TrySendError::Full(Told::Part { step, .. })) => {
+                    self.pending = Some(step);
+                    return done;
+                }
+                // The keeper has ended, and with it the application.
+                Err(_) => return done,
+            }
+        }
+        done
+    }
+
+    /// Passes on that everything before `epoch` has left through a sink. Returns whether it could.
+    #[cold]
+    pub(super) fn pass_mark(&mut self, sink: SinkId, link: &mut SinkLink, epoch: u32) -> bool {
+        match link.pass_mark(epoch) {
+            Passed::ToWriter => true,
+            Passed::NotYet => false,
+            Passed::Here => {
+                let marked = Told::Marked { sink, epoch, prepared: None };
+                !matches!(self.told.try_send(marked), Err(TrySendError::Full(_)))
+            }
+        }
+    }
+}

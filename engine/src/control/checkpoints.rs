@@ -1,0 +1,335 @@
+//! The thread that keeps checkpoints: stores what cores hand out, drives the coordinator, and makes
+//! committed output visible. It may wait for the storage; no core ever waits for it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::error::Error;
+use super::report::CheckpointSummary;
+use crate::checkpoint::coordinator::{Action, Coordinator, Input};
+use crate::checkpoint::keeper::Keeper;
+use crate::checkpoint::store::{self, Head, Store, draw};
+use crate::checkpoint::{Transaction, collect, propose};
+use crate::connect::driver::HandoutTally;
+use crate::connect::mail::{CheckpointCommand, Command, Mailbox, Told};
+use crate::connect::spool::Target;
+
+/// Steps that may wait for the keeper: chunks are 256 KiB, so 8 MiB.
+const TOLD_MAX: usize = 32;
+
+/// A checkpoint that takes longer is given up: a sink takes nothing, or the storage hangs.
+const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
+
+/// How soon what could not be made visible at the end is tried again.
+const SHOW_AGAIN: Duration = Duration::from_millis(50);
+
+/// How often HEAD is swapped again when nobody knows whether it was.
+const SWAPS_MAX: usize = 5;
+
+/// What the keeper is made of.
+pub(super) struct Keeping {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keeper: Keeper,
+    pub(super) coordinator: Coordinator,
+    pub(super) cores: Vec<Mailbox>,
+    pub(super) targets: Vec<Target>,
+    pub(super) interval: Duration,
+    /// Checkpoints that are kept.
+    pub(super) kept: usize,
+    pub(super) tallies: Vec<Arc<HandoutTally>>,
+}
+
+/// What others see of checkpoints.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// The last checkpoint is committed, and everything visible.
+    last_done: AtomicBool,
+    /// Another process has taken over, or the last checkpoint cannot be made.
+    failed: AtomicBool,
+    summary: Mutex<CheckpointSummary>,
+    tallies: Mutex<Vec<Arc<HandoutTally>>>,
+}
+
+/// The running keeper.
+pub(super) struct Checkpoints {
+    told: SyncSender<Told>,
+    progress: Arc<Progress>,
+    thread: JoinHandle<()>,
+}
+
+/// The channel to a keeper that is not started yet: cores need their end before.
+pub(super) fn channel() -> (SyncSender<Told>, Receiver<Told>) {
+    sync_channel(TOLD_MAX)
+}
+
+impl Progress {
+    /// What checkpoints did so far.
+    pub(super) fn summary(&self) -> CheckpointSummary {
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = |tally: &Arc<HandoutTally>| tally.slice_ns_max.load(Ordering::Relaxed);
+        summary.slice_ns_max = tallies.iter().map(longest).max().unwrap_or(0);
+        let slices = |tally: &Arc<HandoutTally>| tally.slices.load(Ordering::Relaxed);
+        summary.slices = tallies.iter().map(slices).sum();
+        summary
+    }
+
+    fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {
+        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Checkpoints {
+    /// Starts the keeper.
+    pub(super) fn start(
+        keeping: Keeping,
+        (told, heard): (SyncSender<Told>, Receiver<Told>),
+        progress: Arc<Progress>,
+    ) -> Result<Self, Error> {
+        *progress.tallies.lock().unwrap_or_else(PoisonError::into_inner) = keeping.tallies.clone();
+        let of_thread = progress.clone();
+        let run = move || Running::new(keeping, of_thread).run(&heard);
+        let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
+        let thread =
+            thread.map_err(|source| Error::Thread { what: "the keeper of checkpoints", source })?;
+        Ok(Self { told, progress, thread })
+    }
+
+    /// Everything was processed: asks for the last checkpoint.
+    pub(super) fn ask_last(&self) {
+        // It has ended only if it failed, and that is seen in `last`.
+        let _ = self.told.send(Told::Last);
+    }
+
+    /// Whether the last checkpoint is made: `None` while it is being made, false if it cannot be.
+    pub(super) fn last(&self) -> Option<bool> {
+        if self.failed() {
+            return Some(false);
+        }
+        self.progress.last_done.load(Ordering::Acquire).then_some(true)
+    }
+
+    /// Whether no further checkpoint can be made.
+    pub(super) fn failed(&self) -> bool {
+        self.progress.failed.load(Ordering::Acquire)
+    }
+
+    /// Waits for its end, after all others that tell it something have ended.
+    pub(super) fn join(self) {
+        drop(self.told);
+        // It panics in no way but by a bug, which the panic has told.
+        let _ = self.thread.join();
+    }
+}
+
+struct Running {
+    keeping: Keeping,
+    progress: Arc<Progress>,
+    /// When the next one is due.
+    due: Instant,
+    begun: Instant,
+    /// Committed and not yet visible.
+    committed: Vec<Transaction>,
+    last_asked: bool,
+    /// The epoch of the last checkpoint.
+    last: Option<u64>,
+    last_committed: bool,
+    ended: bool,
+}
+
+impl Running {
+    fn new(keeping: Keeping, progress: Arc<Progress>) -> Self {
+        let now = Instant::now();
+        Self {
+            due: now + keeping.interval,
+            keeping,
+            progress,
+            begun: now,
+            committed: Vec::new(),
+            last_asked: false,
+            last: None,
+            last_committed: false,
+            ended: false,
+        }
+    }
+
+    fn run(mut self, heard: &Receiver<Told>) {
+        while !self.ended {
+            let left = self.next().saturating_duration_since(Instant::now());
+            match heard.recv_timeout(left) {
+                Ok(told) => self.obey(told),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look();
+        }
+        // Whoever still tells something must not wait for room.
+        heard.iter().for_each(drop);
+    }
+
+    fn next(&self) -> Instant {
+        match self.keeping.coordinator.running() {
+            Some(_) => self.begun + CHECKPOINT_MAX,
+            None if self.last_committed => Instant::now() + SHOW_AGAIN,
+            None => self.due,
+        }
+    }
+
+    fn obey(&mut self, told: Told) {
+        match told {
+            Told::Part { core, step } => {
+                if let Some(input) = self.keeping.keeper.keep(core, step, draw()) {
+                    self.hear(input);
+                }
+            }
+            Told::Marked { sink, epoch, prepared } => {
+                let (sink, epoch) = (sink.0.into(), epoch.into());
+                self.hear(Input::Marked { sink, epoch, prepared });
+            }
+            Told::Last => self.last_asked = true,
+        }
+    }
+
+    /// Begins what is due and gives up what takes too long.
+    fn look(&mut self) {
+        let now = Instant::now();
+        match self.keeping.coordinator.running() {
+            Some(epoch) if now >= self.begun + CHECKPOINT_MAX => {
+                let reason = "it took too long: a sink takes nothing, or the storage hangs";
+                self.hear(Input::Failed { epoch, reason: reason.to_owned() });
+            }
+            Some(_) => {}
+            None if self.last_committed => {
+                self.show_committed();
+                self.progress.last_done.store(self.committed.is_empty(), Ordering::Release);
+            }
+            None if self.last_asked || now >= self.due => {
+                self.show_committed();
+                self.hear(Input::Begin);
+                self.begun = now;
+                self.due = now + self.keeping.interval;
+                if std::mem::take(&mut self.last_asked) {
+                    self.last = self.keeping.coordinator.running();
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The coordinator hears one thing, and what it wants is done.
+    fn hear(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let Some(action) = self.keeping.coordinator.handle(input, unix_seconds()) else {
+                return;
+            };
+            next = self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Option<Input> {
+        let Keeping { store, coordinator, .. } = &self.keeping;
+        match action {
+            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(epoch as u32)),
+            Action::Store(manifest) => {
+                let stored = propose(&**store, coordinator.head(), &manifest, draw());
+                return Some(Input::Stored(stored.map_err(|error| error.to_string())));
+            }
+            Action::Swap { expected, new } => return Some(self.swap(&expected, &new)),
+            Action::Commit { epoch, transactions } => self.commit(epoch, transactions),
+            Action::Abort { epoch, reason } => self.abort(epoch, &reason),
+        }
+        None
+    }
+
+    fn tell(&self, command: CheckpointCommand) {
+        let cores = self.keeping.cores.iter();
+        cores.for_each(|core| core.send(Command::Checkpoint(command)));
+    }
+
+    fn swap(&mut self, expected: &Head, new: &Head) -> Input {
+        for _ in 0..SWAPS_MAX {
+            match self.keeping.store.swap_head(Some(expected), new) {
+                Ok(()) => return Input::Swapped(Ok(())),
+                Err(store::Error::Unclear { .. }) => std::thread::sleep(Duration::from_millis(100)),
+                Err(error @ store::Error::Overtaken { .. }) => return self.fail(&error),
+                Err(error) => return Input::Swapped(Err(error.to_string())),
+            }
+        }
+        let clear = "nobody knows whether the last checkpoint was committed";
+        self.fail(&clear)
+    }
+
+    /// No further checkpoint can be made.
+    fn fail(&mut self, reason: &dyn std::fmt::Display) -> Input {
+        tracing::error!("{reason}; this process ends: start the application again");
+        self.progress.failed.store(true, Ordering::Release);
+        self.ended = true;
+        Input::Swapped(Err(reason.to_string()))
+    }
+
+    fn commit(&mut self, epoch: u64, transactions: Vec<Transaction>) {
+        self.committed.extend(transactions);
+        self.show_committed();
+        self.tell(CheckpointCommand::Commit(epoch as u32));
+        let Keeping { store, coordinator, kept, .. } = &self.keeping;
+        let (took, head) = (self.begun.elapsed(), coordinator.head());
+        let collected = collect(&**store, head, *kept, coordinator.running());
+        let bytes_kept = match &collected {
+            Ok(collected) => Some(collected.bytes_kept),
+            Err(error) => {
+                tracing::warn!("old checkpoints cannot be deleted: {error}");
+                None
+            }
+        };
+        self.progress.note(|summary| {
+            summary.committed += 1;
+            summary.epoch = epoch;
+            summary.last_ms = took.as_secs_f64() * 1e3;
+            summary.stored_bytes = bytes_kept.unwrap_or(summary.stored_bytes);
+        });
+        self.last_committed = self.last == Some(epoch);
+    }
+
+    /// Makes committed output visible; what cannot be is tried again at the next checkpoint.
+    fn show_committed(&mut self) {
+        for transaction in std::mem::take(&mut self.committed) {
+            let target = self.keeping.targets.iter().find(|one| one.sink == transaction.sink);
+            let shown = target.map_or(Ok(()), |target| target.show(&transaction));
+            match shown {
+                Ok(()) => {
+                    let Transaction { sink, epoch, .. } = transaction;
+                    self.keeping.coordinator.handle(Input::Visible { sink, epoch }, 0);
+                }
+                Err(error) => self.not_shown(transaction, &error),
+            }
+        }
+    }
+
+    fn not_shown(&mut self, transaction: Transaction, error: &io::Error) {
+        tracing::error!(
+            "committed output of sink `{}` cannot be written: {error}; it is kept and tried again",
+            transaction.sink
+        );
+        self.committed.push(transaction);
+    }
+
+    fn abort(&mut self, epoch: u64, reason: &str) {
+        self.tell(CheckpointCommand::Abort(epoch as u32));
+        tracing::warn!("checkpoint {epoch} was given up: {reason}; the application goes on");
+        self.progress.note(|summary| summary.aborted += 1);
+        if self.last.take().is_some() {
+            // Tried again until the time to drain is over.
+            self.last_asked = true;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,102 @@
+//! What an application goes on from: the folder of its checkpoints, and the last of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use potoroo_runtime::Clock;
+use potoroo_sdk::plan::Plan;
+
+use super::config::Config;
+use super::console;
+use super::error::Error;
+use crate::checkpoint::store::{self, Folder, Store, draw};
+use crate::checkpoint::{Facts, Manifest, Recovered, Transaction, each_chunk, recover};
+use crate::flow::Core;
+
+/// Where an application's checkpoints are, and what it goes on from.
+pub(super) struct Recovery {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) facts: Facts,
+    pub(super) recovered: Recovered,
+    path: PathBuf,
+}
+
+impl Recovery {
+    /// Takes over the folder at `path`.
+    ///
+    /// # Errors
+    /// It cannot be used, or what is in it cannot.
+    pub(super) fn open(plan: &Plan, config: &Config, path: &Path) -> Result<Self, Error> {
+        let refused = |reason: String| Error::State { path: path.to_path_buf(), reason };
+        let folder = Folder::open(path).map_err(|error| refused(error.to_string()))?;
+        let facts = Facts::of(plan, config.partitions as u32);
+        let recovered = recover(&folder, &facts, draw(), config.restore)
+            .map_err(|error| refused(error.to_string()))?;
+        let recovery = Self { store: Arc::new(folder), facts, recovered, path: path.to_path_buf() };
+        recovery.tell();
+        Ok(recovery)
+    }
+
+    fn tell(&self) {
+        let Some(manifest) = &self.recovered.manifest else { return };
+        let rows: u64 = manifest.parts.iter().map(|part| part.rows).sum();
+        console::note(format_args!(
+            "goes on from checkpoint {} in {}: {rows} rows in {} parts",
+            manifest.epoch,
+            self.path.display(),
+            manifest.parts.len()
+        ));
+        for repeat in &self.recovered.repeats {
+            let (first, last) = repeat.epochs;
+            let sink = repeat.sink.as_deref().unwrap_or("?");
+            console::note(format_args!(
+                "sink `{sink}` gets again what it got in epochs {first} to {last}: {} bytes",
+                repeat.bytes
+            ));
+        }
+    }
+
+    pub(super) fn manifest(&self) -> Option<&Manifest> {
+        self.recovered.manifest.as_ref()
+    }
+
+    /// Where the source `name` goes on.
+    pub(super) fn position(&self, name: &str) -> u64 {
+        let sources = self.manifest().map_or(&[][..], |manifest| &manifest.sources);
+        sources.iter().find(|at| at.name == name).map_or(0, |at| at.position)
+    }
+
+    /// What was prepared for sinks and committed.
+    pub(super) fn transactions(&self) -> &[Transaction] {
+        self.manifest().map_or(&[], |manifest| &manifest.transactions)
+    }
+
+    /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.
+    ///
+    /// # Errors
+    /// A part is missing or damaged: nothing may be made of what was restored.
+    pub(super) fn restore(&self, core: &mut Core, config: &Config) -> Result<(), Error> {
+        if let Some(manifest) = self.manifest() {
+            let now = Clock::new().now();
+            each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
+                let fits = core.restore(&chunk, now);
+                fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
+            })
+            .map_err(|Broken(reason)| Error::State { path: self.path.clone(), reason })?;
+        }
+        core.restored();
+        let head = &self.recovered.head;
+        let log_bytes = config.checkpoint_log_bytes as u64;
+        core.keep_checkpoints(head.epoch as u32, head.generation, log_bytes);
+        Ok(())
+    }
+}
+
+/// Why a part cannot be used.
+struct Broken(String);
+
+impl From<store::Error> for Broken {
+    fn from(error: store::Error) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -1,0 +1,160 @@
+//! Real applications killed with SIGKILL under load, again and again, on another number of cores
+//! each time: what they leave is what they leave when nobody disturbs them.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use potoroo_sdk::random::Random;
+use rustix::process::Signal;
+use support::{App, LIMIT, Scratch, example};
+
+/// Numbers of a run: enough that it is killed many times before its end.
+const NUMBERS: u64 = 400_000;
+
+/// Starts an example and kills it at some point of its progress, until it ends by itself. Returns
+/// how often it was killed.
+fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: u64) -> u64 {
+    let mut random = Random::new(seed);
+    for kills in 0.. {
+        assert!(kills < 1000, "{name} does not get to its end");
+        let cores = ["0", "0,0", "0,1", "0,1,0"][random.below(4) as usize];
+        let checkpoint_ms = 1 + random.below(40);
+        let mut app = App::start(
+            name,
+            &format!(
+                "{arguments} --cores {cores} --checkpoint-ms {checkpoint_ms} --state {} --report \
+                 json",
+                scratch.path("state")
+            ),
+        );
+        // Killed behind so many further commits, or in the middle of starting.
+        if !wait_for_commits(&mut app, scratch, random.below(4)) {
+            let ended = app.finish();
+            ended.report();
+            return kills;
+        }
+        app.signal(Signal::KILL);
+    }
+    unreachable!("it returns from the loop")
+}
+
+/// Waits until HEAD has changed `count` times. Returns false if the application has ended first.
+fn wait_for_commits(app: &mut App, scratch: &Scratch, count: u64) -> bool {
+    let head = || fs::read(scratch.path("state/HEAD")).unwrap_or_default();
+    let (mut seen, mut changes) = (head(), 0);
+    let deadline = Instant::now() + LIMIT;
+    while changes < count {
+        assert!(Instant::now() < deadline, "no checkpoint within {LIMIT:?}");
+        if app.has_ended() {
+            return false;
+        }
+        let now = head();
+        changes += u64::from(now != seen);
+        seen = now;
+        // Leaves the CPU to the application.
+        std::thread::park_timeout(Duration::from_micros(300));
+    }
+    !app.has_ended()
+}
+
+#[test]
+fn windows_are_complete_and_in_order_however_often_it_is_killed() {
+    let scratch = Scratch::new("crash-windows");
+    let arguments = format!(
+        "--source numbers=gen:numbers?count={NUMBERS}&rate=300000 --sink windows=file:{}",
+        scratch.path("windows")
+    );
+    let kills = kill_until_it_ends("sequence_windows", &arguments, &scratch, 1);
+    assert!(kills > 3, "it was killed {kills} times");
+    let mut validate = Command::new(example("sequence_windows"));
+    let judged = validate.args(["--validate", &scratch.path("windows")]).output();
+    let judged = judged.expect("it can be started");
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+    assert!(said.contains(&format!("all {NUMBERS} windows are right")), "{said}");
+}
+
+/// Words of a file are counted; the counts of each word come in order, whatever the cores.
+#[test]
+fn words_of_a_file_are_counted_once() {
+    let scratch = Scratch::new("crash-words");
+    let mut random = Random::new(7);
+    let mut line = || {
+        let words: Vec<String> = (0..8).map(|_| format!("w{}", random.below(500))).collect();
+        words.join(" ") + "\n"
+    };
+    let text: String = (0..40_000).map(|_| line()).collect();
+    let input = scratch.write("input", text.as_bytes());
+    let run = |output: &str| {
+        let output = scratch.path(output);
+        format!("--source lines=file:{input} --sink counts=file:{output}")
+    };
+    App::start("word_count", &format!("{} --report json", run("expected"))).finish().report();
+    let kills = kill_until_it_ends("word_count", &run("counts"), &scratch, 2);
+    assert!(kills > 0, "it was never killed");
+    let sorted = |name: &str| {
+        let bytes = scratch.read(name);
+        let mut lines: Vec<Vec<u8>> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        // Stable: of one word they stay in order.
+        lines.sort_by(|a, b| word(a).cmp(word(b)));
+        lines
+    };
+    assert!(sorted("counts") == sorted("expected"), "killed {kills} times");
+    let left = fs::read_dir(scratch.path("")).expect("the folder is ours");
+    let spools = left.filter(|entry| {
+        let name = entry.as_ref().expect("it can be read").file_name();
+        name.to_string_lossy().ends_with(".spool")
+    });
+    assert_eq!(spools.count(), 0, "nothing waits behind the end");
+}
+
+fn word(line: &[u8]) -> &[u8] {
+    line.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default()
+}
+
+/// A state folder belongs to one process, one application and one shape of its types.
+#[test]
+fn a_state_folder_of_somebody_else_is_refused() {
+    let scratch = Scratch::new("crash-refused");
+    let state = scratch.path("state");
+    let windows = "--source numbers=gen:numbers?rate=1000 --sink windows=null:";
+    let mut first = App::start("sequence_windows", &format!("{windows} --state {state}"));
+    first.wait_for("numbers → windows: exactly once in");
+    let second = App::start("sequence_windows", &format!("{windows} --state {state}")).finish();
+    let pid = first.process().as_raw_nonzero().to_string();
+    second.refused(1, &["--state", &pid]);
+    first.signal(Signal::TERM);
+    assert_eq!(first.finish().code, Some(0));
+    let words = "--source lines=gen:lines --sink counts=null:";
+    let other = App::start("word_count", &format!("{words} --state {state}")).finish();
+    other.refused(1, &["sequence-windows", "word-count"]);
+    let file = scratch.write("file", b"");
+    let no_folder = App::start("sequence_windows", &format!("{windows} --state {file}")).finish();
+    no_folder.refused(1, &["--state", &file]);
+}
+
+/// What was output behind a checkpoint is output again when somebody goes back to it, and said.
+#[test]
+fn an_older_checkpoint_is_used_on_the_operators_word_only() {
+    let scratch = Scratch::new("crash-restore");
+    let arguments = |more: &str| {
+        format!(
+            "--source numbers=gen:numbers?count=20000&rate=100000 --sink windows=file:{} --state \
+             {} --checkpoint-ms 20 --checkpoints-kept 3 --report json {more}",
+            scratch.path("windows"),
+            scratch.path("state")
+        )
+    };
+    App::start("sequence_windows", &arguments("")).finish().report();
+    let nothing = App::start("sequence_windows", &arguments("--restore 999999")).finish();
+    nothing.refused(1, &["999999", "kept"]);
+    let report = App::start("sequence_windows", &arguments("")).finish().report();
+    assert_eq!(report["events"], 0, "there is nothing left to do");
+    let epoch = report["checkpoints"]["epoch"].as_u64().expect("a number") - 2;
+    let again = App::start("sequence_windows", &arguments(&format!("--restore {epoch}"))).finish();
+    assert!(again.log.contains("goes on from checkpoint"), "{}", again.log);
+    again.report();
+}
