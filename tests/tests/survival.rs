@@ -17,9 +17,9 @@ fn topology(seed: u64) -> Topology {
     let length = 1 + seed / 3 % 3;
     let sequences = Kind::sequences(length as u32);
     let kinds = sequences[(seed / 9) as usize % sequences.len()].clone();
-    let one_connection = seed % 3 != 0;
+    let one_connection = !seed.is_multiple_of(3);
     let sources = if one_connection { 1 } else { 2 };
-    Topology { seed, kinds, sources, one_connection, fancy: seed % 2 == 0 }
+    Topology { seed, kinds, sources, one_connection, fancy: seed.is_multiple_of(2) }
 }
 
 /// Lives of the application of `seed` among `troubles`.
@@ -118,7 +118,7 @@ fn made_up() -> Application {
 #[test]
 fn generators_go_on_where_they_were() {
     each_seed("generators_go_on_where_they_were", 30, |seed| {
-        let (rate, count) = (if seed % 2 == 0 { 0 } else { 500_000 }, 800);
+        let (rate, count) = (if seed.is_multiple_of(2) { 0 } else { 500_000 }, 800);
         let generators = vec![Generator { source: 0, name: "numbers".to_owned(), rate, count }];
         let subject = Subject { describe: &made_up, partitions: 16, cores_max: 3, generators };
         let mut world = World::default();
