@@ -12,7 +12,8 @@ use disruptor::{
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace};
+use super::{Job, LOAD, Outcome, Pace, with_load};
+use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
 
@@ -25,29 +26,42 @@ pub fn run(job: &Job) -> Result<Outcome> {
     let builder = build_single_producer(CAPACITY_EVENTS, empty, BusySpin);
     let (poller, builder) = builder.new_event_poller();
     let producer = builder.build();
-    let ((), outcome) = match job.pace {
+    let watch = Watch::new(2);
+    let outcome = match job.pace {
         Pace::Rate(rate) => job.place.pair(
-            move |gate| produce_paced(gate, job, rate, producer),
-            move |gate| own(gate, job, poller, Owner::update_timed),
+            |gate| produce_paced(gate, job, rate, producer, watch.log(LOAD, "load")),
+            |gate| own(gate, job, poller, Owner::new(job, &watch), Owner::update_timed),
         ),
         Pace::Full => job.place.pair(
             move |gate| produce_full(gate, job, producer),
-            move |gate| own(gate, job, poller, Owner::update),
+            |gate| own(gate, job, poller, Owner::new(job, &watch), Owner::update),
         ),
     };
-    Ok(outcome)
+    Ok(with_load(outcome))
 }
 
-fn produce_paced(gate: &Gate, job: &Job, rate: u32, mut producer: impl Producer<Line>) {
+fn produce_paced(
+    gate: &Gate,
+    job: &Job,
+    rate: u32,
+    mut producer: impl Producer<Line>,
+    mut log: GapLog,
+) -> CoreGaps {
     let mut load = Load::new(job.keys);
-    let _sprint = gate.enter();
+    let sprint = gate.enter();
+    log.begin(stamp::now());
     let mut departures = job.departures(rate);
-    while let Some(intended_ns) = departures.wait() {
+    while let Some(intended_ns) = departures.wait(&mut log) {
+        // It waits inside while the ring is full, which is no gap of this loop.
         producer.publish(|line| *line = Line(load.next(intended_ns)));
+        log.skip(stamp::now());
     }
+    drop(sprint);
+    log.finish()
 }
 
-fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) {
+/// Nothing is timed at full speed, and nobody watches.
+fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();
     let end = stamp::now() + job.slice.as_nanos() as u64;
@@ -56,21 +70,26 @@ fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) {
             lines.for_each(|line| *line = Line(load.next(0)));
         });
     }
+    CoreGaps::default()
 }
 
 fn own(
     gate: &Gate,
     job: &Job,
     mut poller: EventPoller<Line, SingleProducerBarrier>,
+    mut owner: Owner,
     update: impl Fn(&mut Owner, &Item),
 ) -> Outcome {
-    let mut owner = Owner::new(job.keys);
     let sprint = gate.enter();
     let start = stamp::now();
+    owner.begin(start);
     loop {
         match poller.take(CHUNK_EVENTS as u64) {
             Ok(mut lines) => (&mut lines).for_each(|line| update(&mut owner, &line.0)),
-            Err(Polling::NoEvents) => spin_loop(),
+            Err(Polling::NoEvents) => {
+                owner.idle();
+                spin_loop();
+            }
             Err(Polling::Shutdown) => break,
         }
     }

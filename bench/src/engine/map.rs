@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::load::Load;
 use super::owner::Owner;
 use super::{Job, Outcome};
+use crate::gaps::Watch;
 use crate::stamp;
 
 /// Generates and updates in place for the length of a slice.
@@ -15,7 +16,7 @@ use crate::stamp;
 /// None; the signature is that of all contenders.
 pub fn run(job: &Job) -> Result<Outcome> {
     Ok(job.place.alone(|gate| {
-        let mut owner = Owner::new(job.keys);
+        let mut owner = Owner::new(job, &Watch::new(2));
         let mut load = Load::new(job.keys);
         let sprint = gate.enter();
         let start = stamp::now();

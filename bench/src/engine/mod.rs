@@ -19,12 +19,14 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use self::load::Load;
+use crate::gaps::CoreGaps;
 use crate::load::{Departures, Traffic};
 use crate::place::Place;
-use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
 use crate::stamp;
+use crate::take::Take;
+use crate::track::Track;
 
 /// Runs all contenders at all paces and key counts.
 ///
@@ -93,7 +95,7 @@ pub struct Outcome {
     /// Number of keys of the job.
     pub keys: u64,
     /// Time after the update minus intended time, per event; empty at full speed.
-    pub latency: Recorder,
+    pub latency: Take,
     /// Events from the first on, all of which are in the states.
     pub sent: u64,
     /// Events taken in while the clock ran; all of them, where it starts with the first one.
@@ -129,6 +131,17 @@ impl Outcome {
         Ok(self)
     }
 }
+
+/// The owner's outcome with the gaps of the side that made the load.
+fn with_load((load, mut outcome): (CoreGaps, Outcome)) -> Outcome {
+    outcome.latency.gaps.push(load);
+    outcome
+}
+
+/// The loop that makes events, among those that are watched.
+const LOAD: usize = 0;
+/// The loop that takes them in.
+const OWN: usize = 1;
 
 /// All ways to do the job have this shape.
 type Run = fn(&Job) -> Result<Outcome>;
@@ -190,7 +203,10 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
         let p50 = series.median(name, Outcome::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
         let typical = series.typical(name, Outcome::p50_ns);
-        report.detail(format!("{name}_{suffix}"), typical.latency.summary());
+        report.detail(format!("{name}_{suffix}"), typical.latency.all().summary());
+        let takes = series.takes(name, |outcome| &outcome.latency);
+        let load = format!("{} per second, constant", case.rate);
+        report.track(Track::open(format!("{name}_{suffix}"), &load, takes));
     }
     Ok(())
 }
@@ -285,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_an_error() {
-        let latency = Recorder::new();
+        let latency = Take::default();
         let outcome = Outcome { keys: 10, latency, sent: 100, events: 100, nanos: 1, checksum: 1 };
         assert!(outcome.verified().is_err());
     }

@@ -29,6 +29,7 @@ use super::{Job, Outcome, Pace};
 use crate::place::Chase;
 use crate::recorder::Recorder;
 use crate::stamp;
+use crate::take::Take;
 
 /// Produces on the left core, owns on the right one.
 ///
@@ -207,10 +208,13 @@ impl Look {
 }
 
 fn outcome(job: &Job, shared: &Shared, before: &Look, after: &Look) -> Outcome {
-    let mut latency = Recorder::new();
+    // One interval: a look in the middle of a slice would take a CPU from the engine.
+    let mut latency = Take::default();
     if job.pace != Pace::Full {
-        latency = after.latency();
-        latency.forget(&before.latency());
+        let mut counted = after.latency();
+        counted.forget(&before.latency());
+        let length_ns = after.nanos - before.nanos;
+        latency.push(before.nanos, length_ns, &counted, &Recorder::new());
     }
     Outcome {
         keys: job.keys,

@@ -4,23 +4,46 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::load::{Item, Load, Tally};
-use super::{Job, Outcome};
-use crate::recorder::Recorder;
+use super::{Job, OWN, Outcome};
+use crate::gaps::{GapLog, Watch};
 use crate::stamp;
+use crate::take::Tape;
 
 /// A table of all keys, filled before the clock starts, and the latencies seen.
 pub struct Owner {
     table: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
-    recorder: Recorder,
+    tape: Tape,
+    /// Fed at a fixed rate only.
+    log: GapLog,
     events: u64,
 }
 
 impl Owner {
-    /// A table with all keys of the job in it.
-    pub fn new(keys: u64) -> Self {
+    /// A table with all keys of the job in it, and a tape for its slice.
+    pub fn new(job: &Job, watch: &Watch) -> Self {
+        let keys = job.keys;
         let mut table = HashMap::with_capacity_and_hasher(keys as usize, Default::default());
         table.extend(Load::keys(keys).map(|key| (key, Tally::default())));
-        Self { table, recorder: Recorder::new(), events: 0 }
+        let tape = Tape::new(job.slice.as_nanos() as u64, watch);
+        Self { table, tape, log: watch.log(OWN, "own"), events: 0 }
+    }
+
+    /// The clock starts.
+    pub fn begin(&mut self, now_ns: u64) {
+        self.tape.begin(now_ns);
+        self.log.begin(now_ns);
+    }
+
+    /// Nothing was there to be taken in.
+    #[inline]
+    pub fn idle(&mut self) {
+        self.log.idle();
+    }
+
+    /// As [`idle`](Self::idle), where a pass takes long enough to read the clock in each.
+    #[inline]
+    pub fn look(&mut self) {
+        self.log.see(stamp::now());
     }
 
     /// Updates the state of one event.
@@ -39,7 +62,9 @@ impl Owner {
     #[inline]
     pub fn update_timed(&mut self, event: &Item) {
         self.update(event);
-        self.recorder.record(stamp::now().saturating_sub(event.intended_ns));
+        let now_ns = stamp::now();
+        self.log.see(now_ns);
+        self.tape.record(event.intended_ns, now_ns);
     }
 
     /// Events taken in so far.
@@ -54,7 +79,8 @@ impl Owner {
             .iter()
             .fold(0u64, |sum, (&key, tally)| sum.wrapping_add(tally.checksum(key)));
         let (sent, events) = (self.events, self.events);
-        Outcome { keys: job.keys, latency: self.recorder, sent, events, nanos, checksum }
+        let latency = self.tape.finish().with_gaps([self.log.finish()]);
+        Outcome { keys: job.keys, latency, sent, events, nanos, checksum }
     }
 
     #[cold]

@@ -11,7 +11,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace};
+use super::{Job, LOAD, Outcome, Pace, with_load};
+use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
 
@@ -21,40 +22,54 @@ use crate::stamp;
 /// None; the signature is that of all contenders.
 pub fn run(job: &Job) -> Result<Outcome> {
     let (producer, consumer) = RingBuffer::new(CAPACITY_EVENTS);
-    let ((), outcome) = match job.pace {
+    let watch = Watch::new(2);
+    let outcome = match job.pace {
         Pace::Rate(rate) => job.place.pair(
-            move |gate| produce_paced(gate, job, rate, producer),
-            move |gate| own_paced(gate, job, consumer),
+            |gate| produce_paced(gate, job, rate, producer, watch.log(LOAD, "load")),
+            |gate| own_paced(gate, job, consumer, Owner::new(job, &watch)),
         ),
         Pace::Full => job.place.pair(
             move |gate| produce_full(gate, job, producer),
-            move |gate| own_full(gate, job, consumer),
+            |gate| own_full(gate, job, consumer, Owner::new(job, &watch)),
         ),
     };
-    Ok(outcome)
+    Ok(with_load(outcome))
 }
 
-fn produce_paced(gate: &Gate, job: &Job, rate: u32, mut producer: Producer<Line>) {
+fn produce_paced(
+    gate: &Gate,
+    job: &Job,
+    rate: u32,
+    mut producer: Producer<Line>,
+    mut log: GapLog,
+) -> CoreGaps {
     let mut load = Load::new(job.keys);
-    let _sprint = gate.enter();
+    let sprint = gate.enter();
+    log.begin(stamp::now());
     let mut departures = job.departures(rate);
-    while let Some(intended_ns) = departures.wait() {
+    while let Some(intended_ns) = departures.wait(&mut log) {
         let line = Line(load.next(intended_ns));
         while producer.push(line).is_err() {
+            log.idle();
             spin_loop();
         }
     }
+    drop(sprint);
+    log.finish()
 }
 
-fn own_paced(gate: &Gate, job: &Job, mut consumer: Consumer<Line>) -> Outcome {
-    let mut owner = Owner::new(job.keys);
+fn own_paced(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Owner) -> Outcome {
     let sprint = gate.enter();
     let start = stamp::now();
+    owner.begin(start);
     loop {
         match consumer.pop() {
             Ok(line) => owner.update_timed(&line.0),
             Err(_) if consumer.is_abandoned() && consumer.is_empty() => break,
-            Err(_) => spin_loop(),
+            Err(_) => {
+                owner.idle();
+                spin_loop();
+            }
         }
     }
     let nanos = stamp::now() - start;
@@ -62,13 +77,15 @@ fn own_paced(gate: &Gate, job: &Job, mut consumer: Consumer<Line>) -> Outcome {
     owner.finish(job, nanos)
 }
 
-fn produce_full(gate: &Gate, job: &Job, mut producer: Producer<Line>) {
+/// Nothing is timed at full speed, and nobody watches.
+fn produce_full(gate: &Gate, job: &Job, mut producer: Producer<Line>) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();
     let end = stamp::now() + job.slice.as_nanos() as u64;
     while stamp::now() < end {
         produce_chunk(&mut producer, &mut load);
     }
+    CoreGaps::default()
 }
 
 #[inline]
@@ -82,8 +99,7 @@ fn produce_chunk(producer: &mut Producer<Line>, load: &mut Load) {
     }
 }
 
-fn own_full(gate: &Gate, job: &Job, mut consumer: Consumer<Line>) -> Outcome {
-    let mut owner = Owner::new(job.keys);
+fn own_full(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Owner) -> Outcome {
     let sprint = gate.enter();
     let start = stamp::now();
     loop {

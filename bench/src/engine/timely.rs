@@ -20,7 +20,8 @@ use timely::worker::Worker;
 
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, Outcome, Pace};
+use super::{Job, LOAD, Outcome, Pace, with_load};
+use crate::gaps::{CoreGaps, Watch};
 use crate::place::{self, Gate};
 use crate::stamp;
 
@@ -37,9 +38,22 @@ pub fn run(job: &Job) -> Result<Outcome> {
         work(worker, &job, &shared)
     });
     let results = workers.map_err(|error| anyhow!(error))?.join();
-    let outcomes: Result<Vec<_>, _> = results.into_iter().collect();
-    let owned = outcomes.map_err(|error| anyhow!(error))?.into_iter().flatten().next();
-    owned.ok_or_else(|| anyhow!("no worker owned the keys"))
+    let worked: Result<Vec<_>, _> = results.into_iter().collect();
+    let (mut fed, mut owned) = (None, None);
+    for worked in worked.map_err(|error| anyhow!(error))? {
+        match worked {
+            Worked::Fed(gaps) => fed = Some(gaps),
+            Worked::Owned(outcome) => owned = Some(outcome),
+        }
+    }
+    let both = fed.zip(owned).map(with_load);
+    both.ok_or_else(|| anyhow!("no worker fed the keys, or none owned them"))
+}
+
+/// What a worker did.
+enum Worked {
+    Fed(CoreGaps),
+    Owned(Outcome),
 }
 
 /// What the two workers tell each other outside the dataflow.
@@ -49,6 +63,7 @@ struct Shared {
     total: CachePadded<AtomicU64>,
     /// Events taken in by the owner, stored once per batch.
     taken: CachePadded<AtomicU64>,
+    watch: Watch,
 }
 
 impl Shared {
@@ -57,33 +72,37 @@ impl Shared {
             gate: Gate::new(2, job.place.fifo),
             total: CachePadded::new(AtomicU64::new(u64::MAX)),
             taken: CachePadded::new(AtomicU64::new(0)),
+            watch: Watch::new(2),
         }
     }
 }
 
 type Feed = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Item>>>;
 
-fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Option<Outcome> {
+/// A step of a worker is the library's own work: where it takes long it counts as a gap, which is
+/// to the advantage of this contender.
+fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Worked {
     let keys = if worker.index() == 0 { 0 } else { job.keys };
-    let owner = Rc::new(RefCell::new(Owner::new(keys)));
+    let owner = Rc::new(RefCell::new(Owner::new(&Job { keys, ..*job }, &shared.watch)));
     let feed = build(worker, job.pace, shared, &owner);
     let sprint = shared.gate.enter();
     if worker.index() == 0 {
-        match job.pace {
+        return Worked::Fed(match job.pace {
             Pace::Rate(rate) => feed_paced(worker, job, rate, feed, shared),
             Pace::Full => feed_full(worker, job, feed, shared),
-        }
-        return None;
+        });
     }
     drop(feed);
     let start = stamp::now();
+    owner.borrow_mut().begin(start);
     while owner.borrow().events() < shared.total.load(Ordering::Acquire) {
         worker.step();
+        owner.borrow_mut().look();
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    let owner = owner.replace(Owner::new(0));
-    Some(owner.finish(job, nanos))
+    let owner = owner.replace(Owner::new(&Job { keys: 0, ..*job }, &shared.watch));
+    Worked::Owned(owner.finish(job, nanos))
 }
 
 /// The dataflow: input, exchange by key, keyed count.
@@ -116,7 +135,15 @@ fn take(owner: &mut Owner, pace: Pace, events: &mut Vec<Item>) {
     }
 }
 
-fn feed_paced(worker: &mut Worker, job: &Job, rate: u32, mut feed: Feed, shared: &Shared) {
+fn feed_paced(
+    worker: &mut Worker,
+    job: &Job,
+    rate: u32,
+    mut feed: Feed,
+    shared: &Shared,
+) -> CoreGaps {
+    let mut log = shared.watch.log(LOAD, "load");
+    log.begin(stamp::now());
     let mut load = Load::new(job.keys);
     let mut departures = job.departures(rate);
     let mut epoch = 0;
@@ -133,11 +160,14 @@ fn feed_paced(worker: &mut Worker, job: &Job, rate: u32, mut feed: Feed, shared:
             feed.advance_to(epoch);
         }
         worker.step();
+        log.see(stamp::now());
     }
     shared.total.store(load.sent(), Ordering::Release);
+    log.finish()
 }
 
-fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) {
+/// Nothing is timed at full speed, and nobody watches.
+fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let end = stamp::now() + job.slice.as_nanos() as u64;
     while stamp::now() < end {
@@ -148,6 +178,7 @@ fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) {
         worker.step();
     }
     shared.total.store(load.sent(), Ordering::Release);
+    CoreGaps::default()
 }
 
 /// With two workers an odd number means worker 1.

@@ -9,6 +9,7 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::Arrivals;
+use crate::gaps::GapLog;
 use crate::stamp;
 
 /// All events of a load, whoever sends them.
@@ -90,11 +91,14 @@ impl Departures {
         Some(due_ns)
     }
 
-    /// Spins until the next event is due and returns its moment; `None` after the last.
+    /// Spins until the next event is due and returns its moment; `None` after the last. The log
+    /// sees the time in each pass.
     #[inline]
-    pub fn wait(&mut self) -> Option<u64> {
+    pub fn wait(&mut self, log: &mut GapLog) -> Option<u64> {
         while !self.is_over() {
-            if let Some(due_ns) = self.due(stamp::now()) {
+            let now_ns = stamp::now();
+            log.see(now_ns);
+            if let Some(due_ns) = self.due(now_ns) {
                 return Some(due_ns);
             }
             spin_loop();

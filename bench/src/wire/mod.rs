@@ -20,9 +20,10 @@ use self::ask::Stream;
 use self::market::Market;
 use self::server::Server;
 use crate::place::{Chase, Place};
-use crate::recorder::Recorder;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, alternate};
+use crate::take::Take;
+use crate::track::Track;
 
 /// Runs the round trips and the streams.
 ///
@@ -62,19 +63,20 @@ fn round_trips(report: &mut Report, site: Site<'_>) -> Result<()> {
     let contenders =
         vec![Contender::new("engine", || answer(site)), Contender::new("echo", || echo(site))];
     let series = alternate(report, "orders one at a time", contenders)?;
-    let p50 = |latency: &Recorder| latency.quantile(0.5);
+    let p50 = |latency: &Take| latency.quantile(0.5);
     let ratio = series.ratio("engine", "echo", p50);
     let raw = series.raw_rtt_ns(&series.names());
     report.goal("wire_over_echo_p50", ratio, raw, Goal::AtMost(1.12));
     for name in series.names() {
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_p50_ns"), series.median(name, p50), raw);
-        report.detail(name, series.typical(name, p50).summary());
+        report.detail(name, series.typical(name, p50).all().summary());
+        report.track(Track::closed(name, series.takes(name, |take| take)));
     }
     Ok(())
 }
 
-fn answer(site: Site<'_>) -> Result<Recorder> {
+fn answer(site: Site<'_>) -> Result<Take> {
     let market = Market::start(site.program, site.place, 1)?;
     // It ends when both of its sources have had their connection.
     let quotes = ask::connect(market.quotes())?;
@@ -87,7 +89,7 @@ fn answer(site: Site<'_>) -> Result<Recorder> {
     Ok(latency)
 }
 
-fn echo(site: Site<'_>) -> Result<Recorder> {
+fn echo(site: Site<'_>) -> Result<Take> {
     let server = Server::start(Kind::Echo, site.place)?;
     let latency = ask::round_trips(site.place, site.slice, server.address())?;
     server.finish()?;
