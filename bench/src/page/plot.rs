@@ -240,8 +240,8 @@ const MARGIN_LEFT: f64 = 62.0;
 const MARGIN_RIGHT: f64 = 18.0;
 const MARGIN_TOP: f64 = 26.0;
 const MARGIN_BOTTOM: f64 = 40.0;
-/// About that of a digit in the size of ticks.
-const LETTER_WIDTH: f64 = 6.2;
+/// That of a digit in the size of ticks, in the widest of the usual fonts.
+const LETTER_WIDTH: f64 = 7.0;
 
 #[cfg(test)]
 mod tests {
