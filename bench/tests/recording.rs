@@ -132,8 +132,8 @@ fn a_full_disk_loses_nothing() {
         }
         // The record is on standard output, whatever became of the disk.
         let record = last_object(&String::from_utf8(output.stdout).unwrap());
-        assert_eq!(record["series"].as_array().unwrap().len(), 3);
-        assert!(record["series"].as_array().unwrap().iter().any(|it| it["kept"] == false));
+        let series = record["series"].as_array().unwrap();
+        assert!(series.len() >= 3 && series.iter().any(|it| it["kept"] == false), "{record}");
     }
 }
 
