@@ -141,6 +141,11 @@ impl Total {
         self.parts.push(part.json());
     }
 
+    /// Events that left, and answers that came.
+    pub fn events(&self) -> (u64, u64) {
+        (self.sum.sent, self.sum.answered)
+    }
+
     /// Figures, latencies and details of everything that was taken in.
     pub fn tell(self, report: &mut Report, plan: &Plan, gaps: CoreGaps) {
         let Part { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = self.sum;

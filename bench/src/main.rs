@@ -23,6 +23,7 @@ mod report;
 mod results;
 mod rounds;
 mod scale;
+mod soak;
 mod stamp;
 mod storage;
 mod take;
@@ -84,6 +85,8 @@ enum Name {
     Report(page::Request),
     /// Cost per event as keys, values, partitions, cores, connections, levels grow.
     Scale,
+    /// Market Spread under a steady load for minutes to hours: what drifts meanwhile.
+    Soak(soak::Options),
     /// Drives a TCP application at a fixed rate: latency of each answer from when it was due.
     Load(drive::Options),
     /// Compare two commits, programs or recorded runs: ratios with confidence intervals.
@@ -119,6 +122,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.name {
         Name::Limits => measure(arguments, "limits", scale, limits::bench),
         Name::Scale => measure(arguments, "scale", scale, scale::bench),
+        Name::Soak(options) => {
+            let scale = options.scale(scale);
+            measure(arguments, "soak", scale, |report| soak::bench(report, options))
+        }
         Name::Load(options) => {
             let scale = options.scale(scale);
             measure(arguments, "load", scale, |report| drive::bench(report, options))

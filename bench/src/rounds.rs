@@ -31,6 +31,8 @@ pub struct Scale {
     pub keys_max: u64,
     /// Length of a load at a fixed rate, without its warm-up.
     pub load: Duration,
+    /// Length of a soak, likewise.
+    pub soak: Duration,
     /// Bytes of the memory that is read and copied; full and quick ones are beyond all caches.
     pub memory_bytes: usize,
     /// New keys that come in while the length of turns is measured.
@@ -49,6 +51,7 @@ impl Scale {
             rest: Duration::from_millis(200),
             keys_max: u64::MAX,
             load: Duration::from_secs(10),
+            soak: Duration::from_secs(600),
             memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
             name: "full",
@@ -64,6 +67,7 @@ impl Scale {
             rest: Duration::from_millis(40),
             keys_max: 1_000_000,
             load: Duration::from_secs(2),
+            soak: Duration::from_secs(15),
             memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
             name: "quick",
@@ -79,6 +83,7 @@ impl Scale {
             rest: Duration::ZERO,
             keys_max: 10_000,
             load: Duration::from_millis(200),
+            soak: Duration::from_millis(500),
             memory_bytes: 1 << 20,
             growth_keys: 10_000,
             name: "toy",

@@ -1,11 +1,12 @@
 //! Every benchmark through its real binary at toy size: it runs, its checksums hold, and its last
 //! line is one JSON object with the fields that are promised.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Runs a benchmark and returns its JSON object, after it was seen to have `fields`.
@@ -79,6 +80,16 @@ fn scale() {
 }
 
 #[test]
+fn soak() {
+    let object = run(&["soak", "--rate", "2000"]);
+    for field in ["p50_last_over_first", "p999_last_over_first", "resident_bytes_growth"] {
+        assert!(object.get(field).is_some(), "{field} in {object}");
+    }
+    assert!(object["descriptors"].as_f64().is_some_and(|count| count > 8.0), "{object}");
+    assert_eq!(object["unanswered"], 0.0);
+}
+
+#[test]
 fn load() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -99,4 +110,25 @@ fn load() {
     assert_eq!(object["unanswered"], 0.0);
     let sent = events["sent"].as_u64().expect("a number");
     assert_eq!(object["checksums"]["load"], format!("{:016x}", sent * (sent - 1) / 2));
+}
+
+#[test]
+fn a_soak_that_is_cut_short_tells_what_it_measured() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-bench"));
+    command.args(["soak", "--toy", "--json", "--rate", "2000", "--seconds", "30"]);
+    let mut soak = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut said = BufReader::new(soak.stderr.take().expect("a pipe")).lines();
+    let part = said.find(|line| line.as_ref().is_ok_and(|line| line.contains(" answers, ")));
+    assert!(part.is_some(), "it ended before the first part was told");
+    let id = soak.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(id, Signal::INT).expect("it runs");
+    // Whatever else it says must not fill the pipe.
+    let rest: Vec<_> = said.map_while(Result::ok).collect();
+    let output = soak.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{rest:?}");
+    let object: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(object["interrupted"], true);
+    let events = &object["details"]["events"];
+    assert!(events["sent"].as_u64().is_some_and(|sent| sent > 0), "{object}");
+    assert_eq!(events["sent"], events["answered"], "{object}");
 }
