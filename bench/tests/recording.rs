@@ -62,7 +62,11 @@ fn the_reader_of_another_language_finds_the_same_values() {
 fn distribution(kept: &Path, series: &Value, end: &str) -> Value {
     let name = format!("{}{end}.hgrm", series["name"].as_str().unwrap());
     let text = fs::read_to_string(kept.join(name)).unwrap();
-    let last = text.lines().rfind(|line| !line.starts_with('#')).unwrap();
+    let row = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    // No events make no row.
+    let Some(last) = text.lines().skip(1).filter(row).last() else {
+        return serde_json::json!(["0", "0.000"]);
+    };
     let fields: Vec<&str> = last.split_whitespace().collect();
     assert_eq!(fields[1], "1.000000000000");
     serde_json::json!([fields[2], fields[0]])
@@ -88,6 +92,8 @@ def at(per_million):
         seen += step.count_added_in_this_iter_step
         if seen >= rank:
             return total.get_highest_equivalent_value(step.value_iterated_to)
+    # On a busy host a toy slice may lie in gaps from end to end: nothing is outside of them.
+    return 0
 print(json.dumps({"count": count, "max": largest, "p50": at(500000), "p99": at(990000),
                   "p9999": at(999900), "distribution": [str(count), "%.3f" % (largest / 1000)]}))
 "#;
