@@ -113,6 +113,7 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     // A thread that spins for seconds must not be a real-time one.
     let place = report.place();
     let place = Place { fifo: false, left: options.cpu.unwrap_or(place.left), ..place };
+    report.relocate(place);
     let what = format!("{} events/s to {}", plan.traffic.rate, plan.server);
     let progress = Progress::new(&what, INTERVALS as usize);
     let mut total = Total::default();

@@ -55,6 +55,14 @@ impl Report {
         Self { record, tracks: Vec::new(), details: Map::new(), place, scale }
     }
 
+    /// The run happens elsewhere than where it was going to.
+    pub fn relocate(&mut self, place: Place) {
+        self.place = place;
+        self.record.cpus = vec![place.left, place.right];
+        self.record.fifo = place.fifo;
+        self.record.findings = host::findings(&self.record.cpus);
+    }
+
     /// Where the run happens.
     pub fn place(&self) -> Place {
         self.place
@@ -261,6 +269,14 @@ mod tests {
         report.figure("nothing", f64::NAN, 0.0);
         let record: Record = serde_json::from_value(report.json()).unwrap();
         assert_eq!((record.figures[0].value, record.figures[0].rounds.len()), (None, 1));
+    }
+
+    #[test]
+    fn what_is_told_is_where_it_happened() {
+        let mut report = Report::new("load", Place::toy(), Scale::toy());
+        report.relocate(Place { left: 0, right: 7, fifo: true });
+        let json = report.json();
+        assert_eq!((&json["cpus"], &json["fifo"]), (&json!([0, 7]), &json!(true)));
     }
 
     #[test]

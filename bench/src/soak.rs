@@ -52,6 +52,7 @@ impl Options {
 /// The application cannot be started, broke a connection, or lost an order.
 pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     let place = Place { fifo: false, ..report.place() };
+    report.relocate(place);
     let market = Market::start(&market::program()?, place, options.connections.into())?;
     // Without them it would wait for its second source.
     let quotes = (0..options.connections).map(|_| ask::connect(market.quotes()));
