@@ -276,23 +276,26 @@ impl Running {
         self.committed.extend(transactions);
         self.show_committed();
         self.tell(CheckpointCommand::Commit(epoch as u32));
-        let Keeping { store, coordinator, kept, .. } = &self.keeping;
-        let (took, head) = (self.begun.elapsed(), coordinator.head());
-        let collected = collect(&**store, head, *kept, coordinator.running());
-        let bytes_kept = match &collected {
-            Ok(collected) => Some(collected.bytes_kept),
-            Err(error) => {
-                tracing::warn!("old checkpoints cannot be deleted: {error}");
-                None
-            }
-        };
+        let took = self.begun.elapsed();
         self.progress.note(|summary| {
             summary.committed += 1;
             summary.epoch = epoch;
             summary.last_ms = took.as_secs_f64() * 1e3;
-            summary.stored_bytes = bytes_kept.unwrap_or(summary.stored_bytes);
         });
+        self.collect();
         self.last_committed = self.last == Some(epoch);
+    }
+
+    /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full
+    /// disk would stay full.
+    fn collect(&self) {
+        let Keeping { store, coordinator, kept, .. } = &self.keeping;
+        match collect(&**store, coordinator.head(), *kept, coordinator.running()) {
+            Ok(collected) => {
+                self.progress.note(|summary| summary.stored_bytes = collected.bytes_kept);
+            }
+            Err(error) => tracing::warn!("old checkpoints cannot be deleted: {error}"),
+        }
     }
 
     /// Makes committed output visible; what cannot be is tried again at the next checkpoint.
@@ -322,6 +325,7 @@ impl Running {
         self.tell(CheckpointCommand::Abort(epoch as u32));
         tracing::warn!("checkpoint {epoch} was given up: {reason}; the application goes on");
         self.progress.note(|summary| summary.aborted += 1);
+        self.collect();
         if self.last.take().is_some() {
             // Tried again until the time to drain is over.
             self.last_asked = true;

@@ -140,7 +140,14 @@ impl Threads {
     ) -> Result<(), Error> {
         let (pipe_in, pipe_out) = pipe();
         if position > 0 {
-            file.seek(SeekFrom::Start(position)).map_err(thread("a file's reader"))?;
+            file.seek(SeekFrom::Start(position)).map_err(|error| Error::Source {
+                name: self.source_name(source).to_string(),
+                address: "file:".to_string(),
+                reason: format!(
+                    "{error}: the last checkpoint stands at byte {position}, and it cannot be \
+                     read from there; give a file that is no pipe, or start with an empty --state"
+                ),
+            })?;
         }
         core.send(Command::File { source, pipe: pipe_out, position });
         let reader = files::read(file, pipe_in, core.waker().clone());
