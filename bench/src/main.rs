@@ -5,6 +5,7 @@
 //! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
 //! be imported by anything.
 
+mod checkpoint;
 mod compare;
 mod drive;
 mod engine;
@@ -79,6 +80,8 @@ enum Name {
     Engine,
     /// Market Spread over loopback TCP: order to reply, and the stream of quotes.
     Wire,
+    /// Keyed count with checkpoints and without: latency, throughput, slices of turns.
+    Checkpoint,
     /// Parts of checkpoints written to a folder and verified, beside plain files.
     Storage,
     /// Make a page, plots and tables of runs that were kept.
@@ -133,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Name::Hop => measure(arguments, "hop", scale, hop::bench),
         Name::Engine => measure(arguments, "engine", scale, engine::bench),
         Name::Wire => measure(arguments, "wire", scale, wire::bench),
+        Name::Checkpoint => measure(arguments, "checkpoint", scale, checkpoint::bench),
         Name::Storage => measure(arguments, "storage", scale, storage::bench),
         Name::Serve { kind, cpu, fifo } => {
             wire::serve(*kind, *cpu, *fifo)?;

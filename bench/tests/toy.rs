@@ -55,6 +55,13 @@ fn wire() {
 }
 
 #[test]
+fn checkpoint() {
+    let ratios = ["p50_ratio", "p99_ratio", "slice_max_over_budget", "throughput_ratio"];
+    let object = check("checkpoint", &ratios);
+    assert!(object["checkpoints_committed"].as_f64().is_some_and(|count| count > 0.0));
+}
+
+#[test]
 fn storage() {
     let object = run(&["storage"]);
     for field in ["part_mb_per_second", "verify_mb_per_second", "part_over_file"] {

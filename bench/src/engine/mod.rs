@@ -111,7 +111,8 @@ impl Outcome {
         self.latency.quantile(0.5)
     }
 
-    fn events_per_second(&self) -> f64 {
+    /// Events taken in per second.
+    pub fn events_per_second(&self) -> f64 {
         self.events as f64 * 1e9 / self.nanos as f64
     }
 

@@ -11,6 +11,7 @@
 //! way into the engine than the one that events take.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use potoroo::control::report::Status;
+use potoroo::control::report::{CheckpointSummary, Snapshot, Status};
 use potoroo::prelude::*;
 use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running, SourceAddress};
@@ -74,6 +75,29 @@ pub fn run_partitions(job: &Job, partitions: usize) -> Result<Outcome> {
 pub fn run_levels(job: &Job, cores: &[usize], levels: usize) -> Result<Outcome> {
     let config = Config { cores: cores.into(), ..config() };
     slice(job, config, move |keys, shared| application(keys, 0, levels, shared))
+}
+
+/// As [`run_in_place`], with checkpoints in the folder `state` every `interval_ms` milliseconds, up
+/// to `budget_us` microseconds of a turn for them; without any for `None`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_kept(
+    job: &Job,
+    state: Option<PathBuf>,
+    interval_ms: u64,
+    budget_us: u64,
+) -> Result<(Outcome, CheckpointSummary)> {
+    let config = Config {
+        cores: vec![job.place.left],
+        state,
+        checkpoint_ms: interval_ms,
+        checkpoint_budget_us: budget_us,
+        ..config()
+    };
+    let (outcome, snapshot) =
+        slice_whole(job, config, |keys, shared| application(keys, 0, 1, shared))?;
+    Ok((outcome, snapshot.checkpoints.unwrap_or_default()))
 }
 
 /// As [`run_in_place`], for another application.
@@ -133,6 +157,11 @@ impl Shared {
 }
 
 fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
+    slice_whole(job, config, build).map(|(outcome, _)| outcome)
+}
+
+/// Also what the engine says of the whole run.
+fn slice_whole(job: &Job, config: Config, build: impl Build) -> Result<(Outcome, Snapshot)> {
     let shared = Arc::new(Shared::default());
     let (keys, of_engine) = (job.keys, Arc::clone(&shared));
     let config = config.source("load", address(job.pace));
@@ -156,7 +185,7 @@ fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
     let outcome = outcome(job, &shared, &before, &after);
     // Without real-time priority a short slice may pass while something else runs.
     ensure!(outcome.events > 0 || !job.place.fifo, "no event came through in the slice");
-    Ok(outcome)
+    Ok((outcome, summary.snapshot))
 }
 
 fn address(pace: Pace) -> SourceAddress {

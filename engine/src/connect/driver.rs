@@ -18,7 +18,7 @@ use std::sync::mpsc::Sender;
 use potoroo_runtime::{Nanos, Poller, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 
-pub use self::handout::{Handout, HandoutTally};
+pub use self::handout::Handout;
 use self::links::{From, Link};
 use self::sinks::{SinkLink, sink_of};
 use super::mail::{CheckpointCommand, Command, Mail, Notice};

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use potoroo_runtime::{LatencyArray, SharedLatency};
+
 use super::error::Error;
 use super::report::CheckpointSummary;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
 use crate::checkpoint::{Transaction, collect, propose};
-use crate::connect::driver::HandoutTally;
 use crate::connect::mail::{CheckpointCommand, Command, Mailbox, Told};
 use crate::connect::spool::Target;
 
@@ -40,7 +41,7 @@ pub(super) struct Keeping {
     pub(super) interval: Duration,
     /// Checkpoints that are kept.
     pub(super) kept: usize,
-    pub(super) tallies: Vec<Arc<HandoutTally>>,
+    pub(super) tallies: Vec<Arc<SharedLatency>>,
 }
 
 /// What others see of checkpoints.
@@ -51,7 +52,7 @@ pub(super) struct Progress {
     /// Another process has taken over, or the last checkpoint cannot be made.
     failed: AtomicBool,
     summary: Mutex<CheckpointSummary>,
-    tallies: Mutex<Vec<Arc<HandoutTally>>>,
+    tallies: Mutex<Vec<Arc<SharedLatency>>>,
 }
 
 /// The running keeper.
@@ -71,10 +72,11 @@ impl Progress {
     pub(super) fn summary(&self) -> CheckpointSummary {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let longest = |tally: &Arc<HandoutTally>| tally.slice_ns_max.load(Ordering::Relaxed);
-        summary.slice_ns_max = tallies.iter().map(longest).max().unwrap_or(0);
-        let slices = |tally: &Arc<HandoutTally>| tally.slices.load(Ordering::Relaxed);
-        summary.slices = tallies.iter().map(slices).sum();
+        let mut slices = LatencyArray::new();
+        tallies.iter().for_each(|tally| slices.merge(&tally.read()));
+        summary.slices = slices.count();
+        summary.slice_ns_p99 = slices.snapshot().value_at_quantile(0.99);
+        summary.slice_ns_max = slices.ns_max();
         summary
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, Waker, mesh};
+use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedLatency, Waker, mesh};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
@@ -26,7 +26,7 @@ use super::watch::Watch;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::GeneratorAddress;
-use crate::connect::driver::{Driver, Handout, HandoutTally};
+use crate::connect::driver::{Driver, Handout};
 use crate::connect::mail::{Command, Mail, Mailbox, Notice, Told, mailbox};
 use crate::connect::spool::{Spooling, Target};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
@@ -127,7 +127,7 @@ struct Kept {
     recovery: Arc<Recovery>,
     told: SyncSender<Told>,
     /// By core.
-    handouts: Vec<Arc<HandoutTally>>,
+    slices: Vec<Arc<SharedLatency>>,
     progress: Arc<Progress>,
 }
 
@@ -136,8 +136,8 @@ fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Receiver<Told>)>, 
     let Some(path) = &config.state else { return Ok(None) };
     let recovery = Arc::new(Recovery::open(plan, config, path)?);
     let (told, heard) = checkpoints::channel();
-    let handouts = config.cores.iter().map(|_| Arc::default()).collect();
-    Ok(Some((Kept { recovery, told, handouts, progress: Arc::default() }, heard)))
+    let slices = config.cores.iter().map(|_| Arc::new(SharedLatency::new())).collect();
+    Ok(Some((Kept { recovery, told, slices, progress: Arc::default() }, heard)))
 }
 
 impl Kept {
@@ -163,7 +163,7 @@ impl Kept {
             targets,
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,
-            tallies: self.handouts,
+            tallies: self.slices,
         };
         Checkpoints::start(keeping, (self.told, heard), self.progress)
     }
@@ -306,7 +306,7 @@ impl Build {
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
         let handout = self.kept.as_ref().map(|kept| {
-            let (budget_ns, tally) = (config.checkpoint_budget_us * 1000, &kept.handouts[core]);
+            let (budget_ns, tally) = (config.checkpoint_budget_us * 1000, &kept.slices[core]);
             Handout::new(core, kept.told.clone(), budget_ns, tally.clone())
         });
         let notices = self.notices.clone();

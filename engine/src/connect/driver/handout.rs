@@ -3,24 +3,14 @@
 //! Cold: only while a checkpoint is under way. It reads the clock because the budget is time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use potoroo_runtime::Clock;
+use potoroo_runtime::{Clock, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
 use super::sinks::{Passed, SinkLink};
 use crate::connect::mail::Told;
 use crate::flow::{Core, PartStep};
-
-/// What checkpoints cost one core, as it goes. One writer.
-#[derive(Debug, Default)]
-pub struct HandoutTally {
-    /// Slices so far.
-    pub slices: AtomicU64,
-    /// The longest slice in nanoseconds, operating-system gaps included.
-    pub slice_ns_max: AtomicU64,
-}
 
 /// Rows between two looks at the clock: a microsecond or two.
 const ROWS_PER_LOOK: u32 = 16;
@@ -33,7 +23,8 @@ pub struct Handout {
     pending: Option<PartStep>,
     clock: Clock,
     budget_ns: u64,
-    tally: Arc<HandoutTally>,
+    /// How long slices take, operating-system gaps included. One writer.
+    slices: Arc<SharedLatency>,
 }
 
 impl Handout {
@@ -42,9 +33,9 @@ impl Handout {
         core: usize,
         told: SyncSender<Told>,
         budget_ns: u64,
-        tally: Arc<HandoutTally>,
+        slices: Arc<SharedLatency>,
     ) -> Self {
-        Self { core, told, pending: None, clock: Clock::new(), budget_ns, tally }
+        Self { core, told, pending: None, clock: Clock::new(), budget_ns, slices }
     }
 
     /// Whether a checkpoint is under way, or its last step is not handed out.
@@ -64,11 +55,8 @@ impl Handout {
             }
             done |= self.hand_out(core);
         }
-        let took = self.clock.now() - begun;
-        let HandoutTally { slices, slice_ns_max } = &*self.tally;
-        slices.store(slices.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if took > slice_ns_max.load(Ordering::Relaxed) {
-            slice_ns_max.store(took, Ordering::Relaxed);
+        if done {
+            self.slices.record(self.clock.now() - begun);
         }
         done
     }
