@@ -13,6 +13,7 @@ use potoroo::control::report::CheckpointSummary;
 use crate::engine::{Job, Outcome, Pace, ours};
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
+use crate::track::Track;
 
 /// Events per second of the open loop.
 const RATE: u32 = 200_000;
@@ -41,7 +42,10 @@ pub fn bench(report: &mut Report) -> Result<()> {
     report.goal("slice_max_over_budget", paced.median("on", max), raw, Goal::AtMost(2.0));
     for name in ["on", "off"] {
         let typical = paced.typical(name, |lap| lap.outcome.latency.quantile(0.5));
-        report.detail(name, typical.outcome.latency.summary());
+        report.detail(name, typical.outcome.latency.all().summary());
+        let takes = paced.takes(name, |lap| &lap.outcome.latency);
+        let load = format!("{RATE} per second, constant");
+        report.track(Track::open(format!("checkpoints_{name}"), &load, takes));
     }
     let committed = paced.median("on", |lap| lap.checkpoints.committed as f64);
     report.figure("checkpoints_committed", committed, raw);
