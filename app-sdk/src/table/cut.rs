@@ -60,9 +60,13 @@ impl Cut {
     }
 
     fn remember(&mut self, epoch: u32, record: &[u8]) {
+        if self.lost == Some(epoch) {
+            return;
+        }
         if self.removed_bytes + record.len() > REMOVED_BYTES_MAX {
-            self.removed.clear();
-            self.removed_bytes = 0;
+            // Those of older epochs may still be handed out.
+            self.removed.retain(|(of, _)| *of != epoch);
+            self.removed_bytes = self.removed.iter().map(|(_, records)| records.len()).sum();
             self.lost = Some(epoch);
             return;
         }
@@ -356,7 +360,10 @@ mod tests {
         cut.remember(1, &record);
         assert_eq!((cut.lost, cut.removed_bytes), (None, REMOVED_BYTES_MAX));
         cut.remember(2, &record);
-        assert_eq!((cut.lost, cut.removed_bytes), (Some(2), 0));
+        // What left before is still told to the cut that is under way.
+        assert_eq!((cut.lost, cut.removed_bytes), (Some(2), REMOVED_BYTES_MAX));
+        cut.remember(2, &record);
+        assert_eq!(cut.removed.len(), 2);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Bytes at which a chunk is handed out: few enough to be made within a turn or two, enough
-    /// that writing it costs one system call for thousands of rows.
-    pub const BYTES_MAX: usize = 256 * 1024;
+    /// Bytes at which a chunk is handed out: few enough to be copied within some microseconds,
+    /// enough that writing it costs one system call for hundreds of rows.
+    pub const BYTES_MAX: usize = 64 * 1024;
 }

@@ -121,9 +121,10 @@ impl Driver {
         if commanded || read { Progress::Some } else { Progress::None }
     }
 
-    /// After a turn: bytes from the outlets, ended connections, dead letters.
+    /// After a turn, which was `busy` or not: bytes from the outlets, ended connections, dead
+    /// letters, parts of checkpoints.
     #[inline]
-    pub fn carry(&mut self, core: &mut Core, poller: &mut Poller) -> Progress {
+    pub fn carry(&mut self, core: &mut Core, poller: &mut Poller, busy: bool) -> Progress {
         let mut carried = self.carry_sinks(core, poller);
         if !core.replying().is_empty() {
             carried |= self.carry_replies(core, poller);
@@ -142,7 +143,7 @@ impl Driver {
         if let Some(handout) = &mut self.handout
             && handout.is_needed(core)
         {
-            carried |= handout.carry(core);
+            carried |= handout.carry(core, busy);
         }
         if self.abandoned || (self.finishing && !core.has_letters() && self.delivered(core)) {
             return Progress::Ended;

@@ -48,6 +48,8 @@ impl Target {
         append: bool,
     ) -> io::Result<u64> {
         let file = OpenOptions::new().create(true).write(true).truncate(false).open(&self.path)?;
+        // Its name has to last as long as what is committed in it.
+        File::open(self.folder())?.sync_all()?;
         if !checkpoint && !append {
             file.set_len(0)?;
         }
@@ -60,39 +62,44 @@ impl Target {
         Ok(file.metadata()?.len())
     }
 
-    /// Makes a committed transaction visible, durably. Does nothing if it is already.
+    /// Makes a committed transaction visible, durably. Its spool is removed behind that: one that
+    /// is there is written again, however long the file is; one that is gone was visible.
     ///
     /// # Errors
-    /// The file cannot be written, or is shorter than what was committed before.
+    /// The file cannot be written, or is not the one that was written before.
     pub fn show(&self, transaction: &Transaction) -> io::Result<()> {
         let Transaction { offset, bytes, ref spool, .. } = *transaction;
-        let file = OpenOptions::new().create(true).write(true).truncate(false).open(&self.path)?;
-        let length = file.metadata()?.len();
+        let mut options = OpenOptions::new();
+        let file = options.create(true).read(true).write(true).truncate(false).open(&self.path)?;
+        let (length, end) = (file.metadata()?.len(), offset + bytes);
         let spool = self.path.with_file_name(spool);
-        if length < offset {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "it has {length} bytes, and {offset} were committed: it is not the file that \
-                     was written before; put that one back, or start with an empty --state"
-                ),
-            ));
+        let from = match File::open(&spool) {
+            // An empty one was put in its place after it was read: that is how logs are rotated.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && length == 0 => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && length >= end => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(other(length, end));
+            }
+            opened => opened?,
+        };
+        if length < offset || (length > end && !same(&from, bytes, &file, offset)?) {
+            return Err(other(length, offset));
         }
-        if length < offset + bytes {
-            copy(&File::open(&spool)?, bytes, &file, offset)?;
-            file.sync_all()?;
-        }
-        match fs::remove_file(&spool) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        copy(&from, bytes, &file, offset)?;
+        file.sync_all()?;
+        fs::remove_file(&spool)
     }
 
     fn spools(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!(".{}.", self.file_name());
         let is_spool = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with(&prefix) && name.ends_with(SPOOL)
+            let ours = name.strip_prefix(&prefix).and_then(|name| name.strip_suffix(SPOOL));
+            // Not that of another sink, whose name begins with ours.
+            ours.and_then(|name| name.split_once('-')).is_some_and(|(generation, number)| {
+                let is_number = |text: &str| text.parse::<u64>().is_ok();
+                is_number(generation) && is_number(number)
+            })
         };
         let entries = fs::read_dir(self.folder())?;
         let paths: io::Result<Vec<PathBuf>> =
@@ -114,9 +121,38 @@ impl Target {
 
 const SPOOL: &str = ".spool";
 
+fn other(length: u64, committed: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "it has {length} bytes, {committed} were committed, and they are not what was written: \
+             somebody else has changed it; put the file back, or start with an empty --state"
+        ),
+    )
+}
+
+/// Whether the first `bytes` of `from` stand at `offset` of `to`.
+fn same(from: &File, bytes: u64, to: &File, offset: u64) -> io::Result<bool> {
+    let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+    let mut done = 0;
+    while done < bytes {
+        let piece = (bytes - done).min(PIECE_BYTES as u64) as usize;
+        from.read_exact_at(&mut ours[..piece], done)?;
+        to.read_exact_at(&mut theirs[..piece], offset + done)?;
+        if ours[..piece] != theirs[..piece] {
+            return Ok(false);
+        }
+        done += piece as u64;
+    }
+    Ok(true)
+}
+
+/// Bytes that are copied or compared at once.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// Copies the first `bytes` of `from` to `offset` of `to`.
 fn copy(from: &File, bytes: u64, to: &File, offset: u64) -> io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
+    let mut buffer = vec![0; PIECE_BYTES];
     let mut done = 0;
     while done < bytes {
         let piece = (bytes - done).min(buffer.len() as u64) as usize;
@@ -220,5 +256,86 @@ impl Spooler {
         let Spool { name, bytes, .. } = spool;
         let sink = target.sink.clone();
         Ok(Transaction { sink, epoch: epoch.into(), offset: *offset, bytes, spool: name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).expect("it can be made");
+            Self(folder)
+        }
+
+        fn target(&self, name: &str) -> Target {
+            Target { sink: name.to_owned(), path: self.0.join(name) }
+        }
+
+        fn write(&self, name: &str, bytes: &[u8]) {
+            fs::write(self.0.join(name), bytes).expect("it can be written");
+        }
+
+        fn read(&self, name: &str) -> Vec<u8> {
+            fs::read(self.0.join(name)).expect("it is there")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn transaction(sink: &str, offset: u64, bytes: u64) -> Transaction {
+        let spool = format!(".{sink}.1-1.spool");
+        Transaction { sink: sink.to_owned(), epoch: 1, offset, bytes, spool }
+    }
+
+    #[test]
+    fn what_is_committed_becomes_visible_once_however_often_it_is_tried() {
+        let scratch = Scratch::new("spool-again");
+        let target = scratch.target("w");
+        // Killed while it was written: the end of the old file, and a part of the new output.
+        for there in [&b"old "[..], b"old n", b"old xx", b"old new"] {
+            scratch.write("w", there);
+            scratch.write(".w.1-1.spool", b"new");
+            let length = target.recover(true, &[transaction("w", 4, 3)], false);
+            assert_eq!(length.expect("it can be written"), 7);
+            assert_eq!(scratch.read("w"), b"old new");
+            target.show(&transaction("w", 4, 3)).expect("it is visible already");
+        }
+    }
+
+    #[test]
+    fn spools_of_another_sink_stay() {
+        let scratch = Scratch::new("spool-other");
+        scratch.write(".w.3-1.spool", b"ours");
+        scratch.write(".w.x.3-1.spool", b"another's");
+        scratch.target("w").recover(false, &[], false).expect("it can be written");
+        assert_eq!(scratch.read(".w.x.3-1.spool"), b"another's");
+        assert!(!scratch.0.join(".w.3-1.spool").exists(), "it was not committed");
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_changed_is_refused() {
+        let scratch = Scratch::new("spool-changed");
+        let target = scratch.target("w");
+        scratch.write(".w.1-1.spool", b"new");
+        for there in [&b"old"[..], b"old other and more"] {
+            scratch.write("w", there);
+            let refused = target.show(&transaction("w", 4, 3)).expect_err("it is another file");
+            assert!(refused.to_string().contains("somebody else"), "{refused}");
+            assert_eq!(scratch.read("w"), there, "it stays as it is");
+        }
+        fs::remove_file(scratch.0.join(".w.1-1.spool")).expect("it is there");
+        scratch.write("w", b"shor");
+        assert!(target.show(&transaction("w", 4, 3)).is_err(), "what was visible is gone");
+        scratch.write("w", b"");
+        target.show(&transaction("w", 4, 3)).expect("it was rotated");
     }
 }

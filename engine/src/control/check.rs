@@ -100,7 +100,7 @@ fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static 
             ("exactly once", "visible when the checkpoint that holds it is safe")
         }
         SinkAddress::Tcp { .. } | SinkAddress::Stdout if kept => {
-            ("at least once", "what left behind the last checkpoint is repeated after a crash")
+            ("at least once", "over a crash: what left behind the last checkpoint is repeated")
         }
         SinkAddress::Tcp { .. } => {
             ("at most once", "what a broken connection had taken may be lost")

@@ -19,8 +19,8 @@ use crate::checkpoint::{Transaction, collect, propose};
 use crate::connect::mail::{CheckpointCommand, Command, Mailbox, Told};
 use crate::connect::spool::Target;
 
-/// Steps that may wait for the keeper: chunks are 256 KiB, so 8 MiB.
-const TOLD_MAX: usize = 32;
+/// Steps that may wait for the keeper: chunks are 64 KiB, so 8 MiB.
+const TOLD_MAX: usize = 128;
 
 /// A checkpoint that takes longer is given up: a sink takes nothing, or the storage hangs.
 const CHECKPOINT_MAX: Duration = Duration::from_secs(30);

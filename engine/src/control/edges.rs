@@ -85,6 +85,11 @@ impl Edges {
             edges.sinks.push(Some(edge));
         }
         edges.letters = match &config.dead_letters {
+            // What an earlier life could not understand is as dead as before.
+            Some(SinkAddress::File { path, .. }) if config.state.is_some() => {
+                let address = SinkAddress::File { path: path.clone(), append: true };
+                Some(edges.open_letters(&address)?)
+            }
             Some(address) => Some(edges.open_letters(address)?),
             None => None,
         };

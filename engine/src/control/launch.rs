@@ -331,6 +331,7 @@ impl Connecting<'_> {
         recovery: Option<&Recovery>,
     ) -> Result<(Threads, Vec<Target>), Error> {
         let mut targets = Vec::new();
+        check_targets(&edges, recovery)?;
         for (index, edge) in edges.sinks.into_iter().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
@@ -374,6 +375,37 @@ impl Connecting<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses files with two writers, and committed output that has no file any more.
+fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error> {
+    let targets: Vec<&Target> = edges
+        .sinks
+        .iter()
+        .filter_map(|edge| match edge {
+            Some(SinkEdge::Transactional { target, .. }) => Some(target),
+            _ => None,
+        })
+        .collect();
+    let refused = |sink: &str, address: String, reason: &str| {
+        let (what, reason) = (format!("sink `{sink}`"), reason.to_owned());
+        Err(Error::Sink { what, address, reason })
+    };
+    for (index, target) in targets.iter().enumerate() {
+        if targets[..index].iter().any(|other| other.path == target.path) {
+            let address = format!("file:{}", target.path.display());
+            return refused(&target.sink, address, "another sink writes it: give each its own");
+        }
+    }
+    let transactions = recovery.map_or(&[][..], Recovery::transactions);
+    match transactions.iter().find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
+        None => Ok(()),
+        Some(lost) => refused(
+            &lost.sink,
+            "another address than before".to_owned(),
+            "its file has not yet got all that was committed: start once with the file that it had",
+        ),
     }
 }
 

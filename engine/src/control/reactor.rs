@@ -26,7 +26,7 @@ impl Reactor for CoreReactor {
                 wakers[to].wake_if_parked();
             }
         });
-        match driver.carry(core, poller) {
+        match driver.carry(core, poller, work > 0) {
             Progress::Ended => Turn::Done,
             Progress::Some => Turn::Worked,
             Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,

@@ -140,6 +140,18 @@ impl Threads {
     ) -> Result<(), Error> {
         let (pipe_in, pipe_out) = pipe();
         if position > 0 {
+            let length = file.metadata().map_or(u64::MAX, |facts| facts.len());
+            if length < position {
+                return Err(Error::Source {
+                    name: self.source_name(source).to_string(),
+                    address: "file:".to_string(),
+                    reason: format!(
+                        "it has {length} bytes, and the last checkpoint has read {position}: it \
+                         is not the file that was read before; put that one back, or start with \
+                         an empty --state"
+                    ),
+                });
+            }
             file.seek(SeekFrom::Start(position)).map_err(|error| Error::Source {
                 name: self.source_name(source).to_string(),
                 address: "file:".to_string(),

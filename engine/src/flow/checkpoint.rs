@@ -356,7 +356,9 @@ impl Checkpoint {
     /// Hands records out when there are enough of them, or all of a section are there.
     fn hand_out_rows(&mut self, section: Section, all: bool) {
         if self.rows.len() >= Chunk::BYTES_MAX || (all && !self.rows.is_empty()) {
-            let bytes = std::mem::take(&mut self.rows);
+            // cold: once per chunk; one that grew from nothing would be copied again and again.
+            let next = Vec::with_capacity(Chunk::BYTES_MAX + Chunk::BYTES_MAX / 8);
+            let bytes = std::mem::replace(&mut self.rows, next);
             self.ready.push_back(Chunk { section, bytes });
         }
     }

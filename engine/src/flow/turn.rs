@@ -220,7 +220,7 @@ impl Core {
             let mut lane = Lane { frames, marks, level, epoch, limit };
             let done = shard::drain(plan, router, &mut lane);
             if lane.marked() {
-                checkpoints.heard = marks.epoch(level);
+                checkpoints.heard = checkpoints.heard.max(marks.epoch(level));
             }
             router.counts.frames_received += done as u64;
             work += done;
