@@ -2,8 +2,8 @@
 //!
 //! The engine executes an [`Application`](prelude::Application), which says what to compute and
 //! never where. Each core owns some partitions of the keys; events travel to the owner of their
-//! key over rings, and what is full pushes back to the sources. State lives in memory and ends
-//! with the process.
+//! key over rings, and what is full pushes back to the sources. State lives in memory and
+//! outlives the process in checkpoints, where a folder for them is given.
 //!
 //! ```text
 //!   flow       moves events                 hot

@@ -168,11 +168,12 @@ impl Driver {
             Command::Connection { source, connection, permit } => {
                 let peer = connection.peer_addr().map_or_else(|_| "?".into(), |a| a.to_string());
                 let from = From::Connection { connection, _permit: permit };
-                self.open(source, from, peer, false, core, poller);
+                self.open(source, from, peer, core, poller);
             }
-            Command::Pipe { source, pipe, archives } => {
-                let from = From::Pipe { pipe, rest: None, handed_over: archives };
-                self.open(source, from, String::new(), archives, core, poller);
+            Command::Pipe { source, pipe } => {
+                let from = From::Pipe { pipe, rest: None, handed_over: true };
+                let id = core.open_inlet(source, true);
+                self.link(id, source, from, String::new());
             }
             Command::File { source, pipe, position } => {
                 let from = From::Pipe { pipe, rest: None, handed_over: false };
@@ -201,11 +202,10 @@ impl Driver {
         source: SourceId,
         from: From,
         peer: String,
-        archives: bool,
         core: &mut Core,
         poller: &mut Poller,
     ) {
-        let id = core.open_inlet(source, archives);
+        let id = core.open_inlet(source, false);
         let slot = id.inlet();
         if let From::Connection { connection, .. } = &from
             && let Err(error) = poller.watch(connection, slot as u64)

@@ -23,14 +23,12 @@ pub enum Command {
         /// Its place among all connections.
         permit: Permit,
     },
-    /// Bytes for a source come through a pipe.
+    /// Archives for a source, behind their lengths, come through a pipe.
     Pipe {
         /// The source.
         source: SourceId,
         /// Where they come from.
         pipe: PipeOut,
-        /// Whether they are archives behind their lengths.
-        archives: bool,
     },
     /// A sink was connected.
     Sink {

@@ -363,7 +363,7 @@ impl Connecting<'_> {
         match edge {
             SourceEdge::Generator(_) => {}
             SourceEdge::Channel(pipe) => {
-                core.send(Command::Pipe { source, pipe, archives: true });
+                core.send(Command::Pipe { source, pipe });
             }
             SourceEdge::File(file) => {
                 let name = &self.plan.sources[index].name;
