@@ -4,11 +4,13 @@
 //! counts. Promises never to take half a histogram for a whole one.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{
@@ -93,13 +95,46 @@ fn interval(line: &[u8]) -> Result<Option<LogInterval>> {
 
 fn decode(entry: &IntervalLogHistogram<'_>) -> Result<LogInterval> {
     let encoded = STANDARD.decode(entry.encoded_histogram()).context("its base64 is damaged")?;
-    let values = Deserializer::new().deserialize::<u64, _>(&mut encoded.as_slice());
+    let plain = inflate(&encoded).context("its histogram is damaged")?;
+    let values = Deserializer::new().deserialize::<u64, _>(&mut plain.as_slice());
     Ok(LogInterval {
         start: entry.start_timestamp().as_secs_f64(),
         length: entry.duration().as_secs_f64(),
         values: values.map_err(|error| anyhow!("its histogram is damaged: {error}"))?,
     })
 }
+
+/// The plain form of a histogram, in which nothing is left that the library would believe: it
+/// makes room for whatever length stands in front, and turns the smallest number around.
+///
+/// ```text
+///   compressed: cookie 4 | length 4 | zlib ( plain )
+///   plain:      cookie 4 | payload length 4 | digits, bounds, … 32 | payload
+/// ```
+fn inflate(encoded: &[u8]) -> Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    if encoded.starts_with(&COMPRESSED_COOKIE) {
+        let compressed = encoded.get(8..).context("it is cut off")?;
+        ZlibDecoder::new(compressed).take(PLAIN_BYTES_MAX).read_to_end(&mut plain)?;
+    } else {
+        plain.extend_from_slice(encoded);
+    }
+    ensure!(plain.starts_with(&PLAIN_COOKIE), "it is of another version");
+    let length = plain.get(4..8).and_then(|length| length.first_chunk());
+    let length = u32::from_be_bytes(*length.context("it is cut off")?) as usize;
+    let payload = plain.get(HEADER_BYTES..).context("it is cut off")?;
+    ensure!(length <= payload.len(), "it has {} bytes and says {length}", payload.len());
+    ensure!(!payload.windows(9).any(|bytes| bytes == [0xff; 9]), "a count is out of range");
+    Ok(plain)
+}
+
+/// How both forms of version 2 begin.
+const COMPRESSED_COOKIE: [u8; 4] = [0x1c, 0x84, 0x93, 0x14];
+const PLAIN_COOKIE: [u8; 4] = [0x1c, 0x84, 0x93, 0x13];
+/// Of a plain histogram: cookie, length, offset, digits, two bounds, and the ratio.
+const HEADER_BYTES: usize = 40;
+/// More than the finest histogram that the format allows can have.
+const PLAIN_BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +178,36 @@ mod tests {
             let whole = text[..cut].ends_with('\n');
             assert_eq!(log.broken.len(), usize::from(!whole), "cut at {cut}");
         }
+    }
+
+    /// A line with this header and payload, compressed as the format has it.
+    fn line(length: u32, payload: &[u8]) -> String {
+        use flate2::{Compression, write::ZlibEncoder};
+        use std::io::Write;
+        let mut plain = ZlibEncoder::new(Vec::new(), Compression::fast());
+        plain.write_all(&PLAIN_COOKIE).unwrap();
+        [length, 0, 3].iter().for_each(|word| plain.write_all(&word.to_be_bytes()).unwrap());
+        plain.write_all(&[1u64.to_be_bytes(), (1u64 << 40).to_be_bytes()].concat()).unwrap();
+        plain.write_all(&1f64.to_be_bytes()).unwrap();
+        plain.write_all(payload).unwrap();
+        let plain = plain.finish().unwrap();
+        let head = [COMPRESSED_COOKIE, (plain.len() as u32).to_be_bytes()].concat();
+        format!("0.000,1.000,0.1,{}\n", STANDARD.encode([head, plain].concat()))
+    }
+
+    #[test]
+    fn no_room_is_made_for_a_length_that_is_not_there() {
+        let good = Log::parse(line(2, &[2, 2]).as_bytes(), "good.hlog");
+        assert_eq!((good.total().len(), good.broken.len()), (2, 0), "{:?}", good.broken);
+        for length in [3, u32::MAX] {
+            let log = Log::parse(line(length, &[2, 2]).as_bytes(), "long.hlog");
+            assert_eq!(log.intervals.len(), 0);
+            let said = format!("it has 2 bytes and says {length}");
+            assert!(log.broken[0].ends_with(&said), "{:?}", log.broken);
+        }
+        let smallest = [0xff; 20];
+        let log = Log::parse(line(20, &smallest).as_bytes(), "smallest.hlog");
+        assert!(log.broken[0].ends_with("a count is out of range"), "{:?}", log.broken);
     }
 
     #[test]
