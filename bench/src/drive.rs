@@ -23,7 +23,6 @@ pub use self::account::Part;
 pub use self::protocol::Protocol;
 pub use self::run::{Plan, run};
 
-use crate::gaps::CoreGaps;
 use crate::load::{Arrivals, Skew, Traffic};
 use crate::place::Place;
 use crate::progress::Progress;
@@ -117,17 +116,18 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     let what = format!("{} events/s to {}", plan.traffic.rate, plan.server);
     let progress = Progress::new(&what, INTERVALS as usize);
     let mut total = Total::default();
-    let ended = run(&plan, place, |part| {
+    let outcome = run(&plan, place, |part| {
         progress.begin(part.line());
         total.add(&part);
+        report.keep_draft(&progress, |draft| total.tell(draft, &plan));
         progress.end();
-    })?;
-    total.tell(report, &plan, ended.gaps);
-    ended.outcome
+    });
+    total.tell(report, &plan);
+    outcome
 }
 
 /// The sum of all parts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Total {
     sum: Part,
     take: Take,
@@ -139,6 +139,7 @@ impl Total {
     pub fn add(&mut self, part: &Part) {
         self.sum.merge(part);
         self.take.push(part.start_ns, part.nanos, &part.latency, &part.inside);
+        self.take.gaps.push(part.gaps.clone());
         self.parts.push(part.json());
     }
 
@@ -147,25 +148,25 @@ impl Total {
         (self.sum.sent, self.sum.answered)
     }
 
-    /// Figures, latencies and details of everything that was taken in.
-    pub fn tell(self, report: &mut Report, plan: &Plan, gaps: CoreGaps) {
-        let Part { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = self.sum;
+    /// Figures, latencies and details of everything that was taken in, if anything was.
+    pub fn tell(&self, report: &mut Report, plan: &Plan) {
+        if self.parts.is_empty() {
+            return;
+        }
+        let Part { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = &self.sum;
+        let (nanos, answered, unanswered) = (*nanos as f64, *answered as f64, *unanswered as f64);
         for (name, fraction) in PERCENTILES {
             report.figure(format!("{name}_ns"), latency.quantile(fraction), 0.0);
         }
-        report.figure("answers_per_second", answered as f64 * 1e9 / nanos as f64, 0.0);
-        report.figure("unanswered", unanswered as f64, 0.0);
+        report.figure("answers_per_second", answered * 1e9 / nanos, 0.0);
+        report.figure("unanswered", unanswered, 0.0);
         report.figure("lag_p50_ns", lag.quantile(0.5), 0.0);
         report.figure("lag_p999_ns", lag.quantile(0.999), 0.0);
         report.configure("load", plan.json());
-        report.checksum("load", checksum);
-        report.track(Track::open(
-            "load",
-            &plan.traffic.to_string(),
-            vec![self.take.with_gaps([gaps])],
-        ));
+        report.checksum("load", *checksum);
+        report.track(Track::open("load", &plan.traffic.to_string(), vec![self.take.clone()]));
         report.detail("lag", lag.summary());
-        report.detail("events", json!({ "sent": sent, "answered": answered }));
+        report.detail("events", json!({ "sent": sent, "answered": self.sum.answered }));
         report.detail("parts", json!(self.parts));
         NOTES.iter().for_each(|note| report.note(note));
     }

@@ -142,15 +142,21 @@ impl GapLog {
         }
     }
 
-    /// Ends watching.
-    pub fn finish(self) -> CoreGaps {
+    /// Hands out what was found since the last time, and goes on.
+    pub fn turn_over(&mut self) -> CoreGaps {
+        let begin_ns = self.begin_ns.replace(self.last_ns);
         CoreGaps {
             name: self.name.into(),
-            watched_ns: self.begin_ns.map_or(0, |begin_ns| self.last_ns.saturating_sub(begin_ns)),
-            gaps: self.gaps,
-            unlisted: self.unlisted,
-            unlisted_ns: self.unlisted_ns,
+            watched_ns: begin_ns.map_or(0, |begin_ns| self.last_ns.saturating_sub(begin_ns)),
+            gaps: std::mem::replace(&mut self.gaps, Vec::with_capacity(GAPS_MAX)),
+            unlisted: std::mem::take(&mut self.unlisted),
+            unlisted_ns: std::mem::take(&mut self.unlisted_ns),
         }
+    }
+
+    /// Ends watching.
+    pub fn finish(mut self) -> CoreGaps {
+        self.turn_over()
     }
 }
 
@@ -215,6 +221,20 @@ mod tests {
         assert!(watch.covers(50_000, 60_000));
         assert!(watch.covers(99_999, 200_000));
         assert!(!watch.covers(100_000, 200_000));
+    }
+
+    #[test]
+    fn what_was_handed_out_does_not_come_again() {
+        let mut log = Watch::new(1).log(0, "load");
+        log.begin(0);
+        log.see(100_000);
+        let first = log.turn_over();
+        log.see(100_500);
+        log.see(200_000);
+        let second = log.finish();
+        assert_eq!((first.watched_ns, first.gaps.len()), (100_000, 1));
+        assert_eq!((second.watched_ns, second.gaps.len()), (100_000, 1));
+        assert_eq!(second.gaps[0].start_ns, 100_500);
     }
 
     #[test]

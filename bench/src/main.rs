@@ -170,12 +170,10 @@ fn measure(
     let place = if arguments.toy { Place::toy() } else { Place::choose()? };
     let store = store(arguments, name)?;
     let mut report = Report::new(name, place, scale);
+    report.keep_in(store);
     let outcome = bench(&mut report);
     report.end(outcome);
-    let kept = store.as_ref().map_or(Ok(()), |store| {
-        let (record, tracks) = report.parts();
-        store.keep(record, tracks)
-    });
+    let kept = report.keep();
     if !arguments.json {
         print!("{}", report.table());
     }

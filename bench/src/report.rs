@@ -3,6 +3,7 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value, json};
@@ -10,7 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::host;
 use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
-use crate::results::{Figure, Record, SCHEMA};
+use crate::progress::Progress;
+use crate::results::{Figure, Record, SCHEMA, Store};
 use crate::rounds::{Scale, Spread};
 use crate::stamp;
 use crate::track::Track;
@@ -18,13 +20,15 @@ use crate::track::Track;
 pub use crate::results::Goal;
 
 /// Everything that one benchmark found out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     record: Record,
     tracks: Vec<Track>,
     details: Map<String, Value>,
     place: Place,
     scale: Scale,
+    /// Where it is kept; `None` if nothing is.
+    store: Option<Rc<Store>>,
 }
 
 impl Report {
@@ -52,7 +56,42 @@ impl Report {
             interrupted: false,
             folder: None,
         };
-        Self { record, tracks: Vec::new(), details: Map::new(), place, scale }
+        Self { record, tracks: Vec::new(), details: Map::new(), place, scale, store: None }
+    }
+
+    /// From now on it is kept there.
+    pub fn keep_in(&mut self, store: Option<Store>) {
+        self.store = store.map(Rc::new);
+    }
+
+    /// Keeps the report as it is: whatever ends this process, the figures so far are not lost.
+    pub fn keep_so_far(&mut self, progress: &Progress) {
+        let Some(store) = self.store.clone().filter(|_| !self.record.figures.is_empty()) else {
+            return;
+        };
+        self.record.interrupted = true;
+        if let Err(error) = store.keep_so_far(&mut self.record, &self.tracks) {
+            progress.warn(format_args!("what was measured so far is not kept: {error:#}"));
+        }
+        self.record.interrupted = false;
+    }
+
+    /// As [`keep_so_far`](Self::keep_so_far), of what it would be if the run ended now.
+    pub fn keep_draft(&self, progress: &Progress, tell: impl FnOnce(&mut Self)) {
+        if self.store.is_some() {
+            let mut draft = self.clone();
+            tell(&mut draft);
+            draft.keep_so_far(progress);
+        }
+    }
+
+    /// Keeps the whole report for good.
+    ///
+    /// # Errors
+    /// Something could not be written; the record then says which series are kept.
+    pub fn keep(&mut self) -> anyhow::Result<()> {
+        let store = self.store.clone();
+        store.map_or(Ok(()), |store| store.keep(&mut self.record, &self.tracks))
     }
 
     /// The run happens elsewhere than where it was going to.
@@ -164,11 +203,6 @@ impl Report {
     /// Adds a sentence on how to read the figures.
     pub fn note(&mut self, note: &str) {
         self.record.notes.push(note.into());
-    }
-
-    /// What is kept of the run, and the latencies behind its series, one track for each.
-    pub fn parts(&mut self) -> (&mut Record, &[Track]) {
-        (&mut self.record, &self.tracks)
     }
 
     /// The value of a figure, when it was measured.

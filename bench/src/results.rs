@@ -6,6 +6,8 @@
 //!
 //! ```text
 //!   bench/results/hop.jsonl                      a line per run
+//!   bench/results/hop-20250131T235959Z.unfinished.jsonl
+//!                                                the run that goes on, or was killed
 //!   bench/results/hop-20250131T235959Z/          the artefacts of one run
 //!       ring.hlog  ring.hgrm                     the tail as it was
 //!       ring.outside.hlog  ring.outside.hgrm     the same without what gaps touched

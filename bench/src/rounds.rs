@@ -138,6 +138,7 @@ pub fn alternate<T>(
     let mut series = Series { laps: names.iter().map(|_| Vec::new()).collect(), names };
     let mut failed = vec![false; contenders.len()];
     let progress = Progress::new(what, scale.rounds * contenders.len());
+    report.keep_so_far(&progress);
     for (round, step) in steps(scale.rounds, contenders.len()) {
         let index = (round + step) % contenders.len();
         let name = series.names[index];

@@ -61,7 +61,7 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     let progress =
         Progress::new(&format!("{} for {:?}", plan.traffic, plan.length), PARTS as usize);
     let (mut total, mut samples, mut unread) = (Total::default(), Vec::new(), None);
-    let ended = run(&plan, place, |part| {
+    let outcome = run(&plan, place, |part| {
         match Sample::take(&part, market.process()) {
             // The last part of a run that was cut short may have no event.
             Ok(sample) if part.answered > 0 => samples.push(sample),
@@ -70,20 +70,25 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
         }
         progress.begin(part.line());
         total.add(&part);
+        report.keep_draft(&progress, |draft| tell(draft, &plan, &total, &samples));
         progress.end();
-    })?;
-    let (sent, answered) = total.events();
-    total.tell(report, &plan, ended.gaps);
-    drift(report, &samples);
+    });
+    tell(report, &plan, &total, &samples);
     if let Some(error) = unread {
         report.failed("memory and descriptors of the application", &error);
     }
-    ended.outcome?;
+    outcome?;
+    let (sent, answered) = total.events();
     drop(quotes);
     let end = market.finish()?;
     ensure!(answered == sent, "{} of {sent} orders were not answered", sent - answered);
     ensure!(end.orders >= sent, "{} orders were taken in of {sent}", end.orders);
     Ok(())
+}
+
+fn tell(report: &mut Report, plan: &Plan, total: &Total, samples: &[Sample]) {
+    total.tell(report, plan);
+    drift(report, samples);
 }
 
 fn plan(options: &Options, length: Duration, market: &Market) -> Plan {

@@ -4,9 +4,10 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -180,4 +181,36 @@ fn half_a_line_of_a_killed_run_stays_by_itself() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("hop.jsonl:1: not a record, passed over"), "{said}");
     assert!(fs::read_to_string(out.join("index.html")).unwrap().contains("hop.jsonl:1: not a rec"));
+}
+
+#[test]
+fn a_soak_that_is_killed_loses_nothing_of_its_finished_parts() {
+    let results = folder("killed");
+    let mut command = bench();
+    command.args(["soak", "--toy", "--rate", "2000", "--seconds", "9"]);
+    command.args(["--results", text(&results)]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut soak = command.spawn().unwrap();
+    let mut said = BufReader::new(soak.stderr.take().unwrap()).lines();
+    // What is told of the third part comes behind the second one was kept.
+    let part = |line: &std::io::Result<String>| line.as_ref().unwrap().contains(" answers, ");
+    assert!(said.by_ref().filter(part).nth(2).is_some(), "it ended before its parts were told");
+    soak.kill().unwrap();
+    soak.wait().unwrap();
+    let [unfinished] = &files(&results, ".unfinished.jsonl")[..] else { panic!("no record") };
+    let record = last_object(&fs::read_to_string(unfinished).unwrap());
+    assert_eq!(record["interrupted"], true);
+    let series = &record["series"][0];
+    assert!(series["seconds"].as_f64() > Some(0.5) && series["kept"] == true, "{series}");
+    let out = results.join("page");
+    say(&["report", "--results", text(&results), "--out", text(&out)]);
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("was interrupted") && page.contains("p50_last_over_first"));
+}
+
+#[test]
+fn a_run_that_ends_leaves_no_unfinished_one() {
+    let results = folder("finished");
+    say(&["hop", "--toy", "--results", text(&results)]);
+    assert_eq!(files(&results, ".jsonl"), [results.join("hop.jsonl")]);
+    assert_eq!(files(&results, ".half"), Vec::<PathBuf>::new());
 }

@@ -13,6 +13,8 @@ pub struct Part {
     pub latency: Recorder,
     /// Those of them during which the load's own loop stood still.
     pub inside: Recorder,
+    /// Times in which it did.
+    pub gaps: CoreGaps,
     /// From that moment until the event was handed to the socket.
     pub lag: Recorder,
     /// When the part began, on the clock of `stamp`.
@@ -138,11 +140,7 @@ impl Account {
         let next = Part { start_ns, ..Part::default() };
         let mut part = std::mem::replace(&mut self.part, next);
         part.nanos = start_ns - part.start_ns;
+        part.gaps = self.log.turn_over();
         part
-    }
-
-    /// Times in which the loop stood still.
-    pub fn finish(self) -> CoreGaps {
-        self.log.finish()
     }
 }

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::account::{Account, Part};
 use super::connection::Connection;
 use super::protocol::Protocol;
-use crate::gaps::CoreGaps;
 use crate::interrupt;
 use crate::load::{Skew, Traffic};
 use crate::place::{Gate, Place};
@@ -61,8 +60,9 @@ impl Plan {
 /// Runs a load on the left CPU and hands out its account, part by part, on the calling thread.
 ///
 /// # Errors
-/// The application cannot be connected to.
-pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<Ended> {
+/// The application cannot be connected to, then there is no part; it breaks a connection, or
+/// answers something else.
+pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<()> {
     let (sender, parts) = channel();
     thread::scope(|scope| {
         let load = scope.spawn(|| place.alone(|gate| drive(plan, gate, sender)));
@@ -71,23 +71,15 @@ pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<Ende
     })
 }
 
-/// How a load that had its connections ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Times in which its own loop stood still.
-    pub gaps: CoreGaps,
-    /// What was wrong with the application, if anything.
-    pub outcome: Result<()>,
-}
-
-fn drive(plan: &Plan, gate: &Gate, parts: Sender<Part>) -> Result<Ended> {
+fn drive(plan: &Plan, gate: &Gate, parts: Sender<Part>) -> Result<()> {
     let streams = connect(plan)?;
     let poll = watch(&streams)?;
     let sprint = gate.enter();
     let mut load = Load::new(plan, streams, poll, parts);
     let outcome = load.run();
     drop(sprint);
-    Ok(Ended { gaps: load.finish(), outcome })
+    load.finish();
+    outcome
 }
 
 fn connect(plan: &Plan) -> Result<Vec<TcpStream>> {
@@ -193,13 +185,12 @@ impl<'a> Load<'a> {
     }
 
     /// Events without an answer count with the time that they have waited.
-    fn finish(mut self) -> CoreGaps {
+    fn finish(mut self) {
         let now_ns = stamp::now();
         for due_ns in self.connections.iter().flat_map(Connection::unanswered) {
             self.account.give_up(due_ns, now_ns);
         }
         self.hand_out(now_ns);
-        self.account.finish()
     }
 }
 
@@ -262,8 +253,8 @@ mod tests {
 
     fn total(plan: &Plan) -> (Part, Result<()>) {
         let mut total = Part::default();
-        let ended = run(plan, Place::toy(), |part| total.merge(&part));
-        (total, ended.and_then(|ended| ended.outcome))
+        let outcome = run(plan, Place::toy(), |part| total.merge(&part));
+        (total, outcome)
     }
 
     #[test]

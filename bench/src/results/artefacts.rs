@@ -21,7 +21,7 @@ use crate::track::{Track, add, empty};
 /// Writes all files of a track into a folder that exists.
 ///
 /// # Errors
-/// A file cannot be written; it names which one. What cannot be finished is taken away again.
+/// A file cannot be written; it names which one. What was there before stays.
 pub fn write(folder: &Path, track: &Track) -> Result<()> {
     let name = &track.name;
     write_views(folder, name, track, |interval| &interval.all)?;
@@ -40,17 +40,22 @@ fn write_views(folder: &Path, name: &str, track: &Track, view: View) -> Result<(
     save(&folder.join(format!("{name}.hgrm")), |out| Ok(write_distribution(out, &histogram)?))
 }
 
-/// Writes a whole file or none.
-fn save(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
+/// Writes a whole file, or leaves what is there.
+///
+/// # Errors
+/// It cannot be written.
+pub fn save(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
+    // A file cut off would be taken for a whole one by some readers.
+    let mut half = path.as_os_str().to_owned();
+    half.push(".half");
     let attempt = || {
-        let mut out = BufWriter::new(File::create(path)?);
+        let mut out = BufWriter::new(File::create(&half)?);
         write(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(())
+        Ok(fs::rename(&half, path)?)
     };
     attempt().or_else(|error: anyhow::Error| {
-        // A file cut off would be taken for a whole one by some readers.
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(&half);
         Err(error).with_context(|| format!("{} cannot be written", path.display()))
     })
 }

@@ -1,7 +1,7 @@
 //! Where records go: appended to `NAME.jsonl`, artefacts in a folder of the run.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -41,6 +41,33 @@ impl Store {
     /// # Errors
     /// Something could not be written; the record then says which series are kept.
     pub fn keep(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
+        let artefacts = self.write_artefacts(record, tracks);
+        let appended = append(&self.folder.join(format!("{}.jsonl", record.bench)), record);
+        if appended.is_ok() {
+            // There is none if the run had one part only.
+            let _ = fs::remove_file(self.unfinished());
+        }
+        appended.and(artefacts)
+    }
+
+    /// Writes the artefacts so far and, instead of what there was before, a results file with the
+    /// record so far. It goes away when the run is [kept](Self::keep).
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep); what was there before stays.
+    pub fn keep_so_far(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
+        let artefacts = self.write_artefacts(record, tracks);
+        let line = serde_json::to_string(record).context("a record is JSON")? + "\n";
+        let write = |out: &mut BufWriter<File>| Ok(out.write_all(line.as_bytes())?);
+        artefacts::save(&self.unfinished(), write).and(artefacts)
+    }
+
+    /// The results file of a run that has not ended.
+    fn unfinished(&self) -> PathBuf {
+        self.run.with_extension("unfinished.jsonl")
+    }
+
+    fn write_artefacts(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
         let mut artefacts = Ok(());
         for (series, track) in record.series.iter_mut().zip(tracks) {
             let written = artefacts::write(&self.run, track);
@@ -49,8 +76,7 @@ impl Store {
         }
         let name = self.run.file_name().map(|name| name.to_string_lossy().into_owned());
         record.folder = name.filter(|_| record.series.iter().any(|series| series.kept));
-        let appended = append(&self.folder.join(format!("{}.jsonl", record.bench)), record);
-        appended.and(artefacts)
+        artefacts
     }
 }
 
