@@ -1,14 +1,14 @@
 //! Runs one reactor per core.
 //!
-//! Owns the threads: each is a pinned executor with the turn loop as its one busy task. Promises
-//! that every waker exists before any reactor is built, that a reactor stays on the thread that
-//! built it, that one failed core ends all, and that a core which stops turning ends the process.
-//! It must never look into a reactor, and the executor's own parking, channels and sockets are
-//! never used while turning: they cost tens of microseconds.
+//! Owns the threads: each is a pinned executor with the turn loop as its one task, which never
+//! gives way. Promises that every waker exists before any reactor is built, that a reactor stays on
+//! the thread that built it, that one failed core ends all, and that a core which stops turning
+//! ends the process. It must never look into a reactor, and the executor's own parking, channels
+//! and sockets are never used: they cost tens of microseconds.
 //!
 //! ```text
-//! executor ─ burst: turn, turn, … until preemption is due (100 ms) ─ executor's own work ─ burst …
-//!                   └ nothing to do: spin, then park in the core's poller
+//! executor ─ turn, turn, turn, … until the end
+//!            └ nothing to do: spin, then park in the core's poller
 //! ```
 
 mod checks;

@@ -26,7 +26,7 @@ fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: u64)
             name,
             &format!(
                 "{arguments} --cores {cores} --checkpoint-ms {checkpoint_ms} --state {} --report \
-                 json --heartbeat-seconds 50",
+                 json",
                 scratch.path("state")
             ),
         );

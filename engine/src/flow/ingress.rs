@@ -339,11 +339,13 @@ impl Generated {
         (!self.ended()).then(|| Nanos(self.schedule.due(self.next)))
     }
 
+    /// Whether [`emit`](Self::emit) may have something to do.
+    pub(super) fn is_due(&self, now: Nanos) -> bool {
+        now >= self.due
+    }
+
     /// Runs the events that are due at `now`. Returns how many.
     pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
-        if now < self.due {
-            return 0;
-        }
         if self.schedule.start == 0 || self.schedule.rate == 0 {
             self.schedule.start = now.0;
         }

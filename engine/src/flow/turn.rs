@@ -278,6 +278,9 @@ impl Core {
                 self.generated.rotate_left(1);
             }
             let Some(generated) = self.generated.last_mut() else { break };
+            if !generated.is_due(now) {
+                continue;
+            }
             self.tally.gauges.begin(generated.source().into());
             let made = generated.emit(now, &mut self.router);
             self.router.counts.sources[generated.source().0 as usize].events += made;
@@ -334,11 +337,11 @@ impl Core {
         if now.0 > self.gauged_at.0 + GAUGE_NS {
             self.gauge(now);
         }
+        self.tally.gauges.begin(Stage::None);
         if work == 0 {
             let worked = std::mem::replace(&mut self.worked_at, Nanos(0)).0 != 0;
             return self.finish_idle(worked);
         }
-        self.tally.gauges.begin(Stage::None);
         self.worked_at = now;
         self.router.counts.turns_worked += 1;
         if self.router.counts.turns_worked.is_multiple_of(TALLY_TURNS) {

@@ -76,8 +76,8 @@ where
             .name(&format!("potoroo-{core}"))
             .io_memory(IO_MEMORY_BYTES)
             .ring_depth(RING_DEPTH)
-            .preempt_timer(PREEMPT)
-            .spawn(move || reactor_core::run(seat, port))
+            .preempt_timer(NEVER)
+            .spawn(move || async move { reactor_core::run(seat, port) })
             .map_err(|error| executor_error(core, cpu, &error))?;
         host.threads.push(thread);
     }
@@ -111,7 +111,8 @@ fn executor_failure<Report: Send + 'static>(core: usize, host: &mut Host<Report>
 /// What an executor keeps in locked memory for files; its default of 10 MiB is more than many
 /// hosts allow.
 const IO_MEMORY_BYTES: usize = 1 << 20;
-/// Entries of each of the executor's rings, which carry background work only.
+/// Entries of each of the executor's rings, which carry nothing.
 const RING_DEPTH: usize = 64;
-/// How often the executor gets a turn of its own. Each costs some 16 µs, so 0.02 % at 100 ms.
-const PREEMPT: Duration = Duration::from_millis(100);
+/// When the executor wants its thread back. Were that due before our task first runs, on a CPU that
+/// is busy with other things, this version of it would take itself for idle and sleep for ever.
+const NEVER: Duration = Duration::from_hours(24 * 365);

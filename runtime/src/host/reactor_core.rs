@@ -1,7 +1,9 @@
-//! One core's thread: the burst of turns and what happens between bursts.
+//! One core's thread: turn after turn, and what happens when there is nothing to do.
 //!
-//! Owns the reactor and its poller. Promises that turns follow each other as plain calls, with the
-//! executor coming in only when preemption is due. A core never parks with work at hand.
+//! Owns the reactor and its poller. Promises that turns follow each other as plain calls from the
+//! first to the last, and that a core never parks with work at hand. Must never give way to the
+//! executor: nothing else is there to run, and this version of it can take itself for idle and
+//! sleep although our task is runnable.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,7 +54,7 @@ impl IdlePolicy {
 }
 
 /// The life of a core's thread, inside its executor.
-pub(super) async fn run<R, B>(seat: Seat, port: Port<B>) -> Outcome<R::Report>
+pub(super) fn run<R, B>(seat: Seat, port: Port<B>) -> Outcome<R::Report>
 where
     R: Reactor,
     B: FnOnce(&mut Poller) -> R,
@@ -63,7 +65,7 @@ where
     let shared = Arc::clone(&seat.shared);
     let index = seat.core;
     let outcome = match caught(|| build(&mut poller)) {
-        Ok(reactor) => Core::new(reactor, poller, seat).live().await,
+        Ok(reactor) => Core::new(reactor, poller, seat).live(),
         Err(message) => Outcome::Panicked(message),
     };
     shared.beats[index].store(BEATS_ENDED, Ordering::Relaxed);
@@ -101,10 +103,8 @@ struct Core<R: Reactor> {
     idle_since: Option<Nanos>,
 }
 
-/// Why a burst of turns ended.
-enum Burst {
-    /// The executor wants a turn.
-    Paused,
+/// Why a core stopped turning.
+enum End {
     /// The reactor is done.
     Done,
     /// The host wants an end.
@@ -124,44 +124,33 @@ impl<R: Reactor> Core<R> {
         Self { reactor, poller, clock: Clock::new(), seat, beats: 0, idle_since: None }
     }
 
-    async fn live(mut self) -> Outcome<R::Report> {
+    fn live(mut self) -> Outcome<R::Report> {
         // From now on it is watched: its first turn may be the one that never ends.
         self.beat();
-        let keeper = glommio::spawn_local(keep_awake());
-        let end = loop {
-            match caught(|| self.burst()) {
-                Ok(Burst::Paused) => glommio::executor().yield_if_needed().await,
-                end => break end,
-            }
-        };
-        keeper.cancel().await;
-        match end {
-            Ok(Burst::Done) => {
+        match caught(|| self.turn_on()) {
+            Ok(End::Done) => {
                 caught(|| self.reactor.finish()).map_or_else(Outcome::Panicked, Outcome::Finished)
             }
-            Ok(Burst::Paused | Burst::Stopped) => Outcome::Stopped,
+            Ok(End::Stopped) => Outcome::Stopped,
             Err(message) => Outcome::Panicked(message),
         }
     }
 
-    /// Turns until something else is due. Never inlined into the asynchronous code around it, so
-    /// that the loop keeps its state in registers.
+    /// Turns until it ends. Never inlined into the code around it, so that the loop keeps its state
+    /// in registers.
     #[inline(never)]
-    fn burst(&mut self) -> Burst {
+    fn turn_on(&mut self) -> End {
         loop {
             for _ in 0..TURNS_PER_LOOK {
                 match self.turn() {
                     Pace::On => {}
                     Pace::Look => break,
-                    Pace::Done => return Burst::Done,
+                    Pace::Done => return End::Done,
                 }
             }
             self.beat();
             if self.seat.shared.stop.load(Ordering::Acquire) {
-                return Burst::Stopped;
-            }
-            if glommio::executor().need_preempt() {
-                return Burst::Paused;
+                return End::Stopped;
             }
         }
     }
@@ -228,15 +217,6 @@ impl<R: Reactor> Core<R> {
     }
 }
 
-/// Wakes the executor from time to time. When preemption falls due before the first task of a
-/// round has run, this version of the executor takes itself for idle and may park although our
-/// task is runnable; a timer ends that.
-async fn keep_awake() {
-    loop {
-        glommio::timer::sleep(KEEP_AWAKE).await;
-    }
-}
-
 /// Runs `work`; a panic becomes its message, where panics unwind at all.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // Whatever a panic leaves broken is dropped without being used again.
@@ -251,8 +231,6 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 
 /// Looking costs a few nanoseconds; this many turns make that vanish and are over in microseconds.
 const TURNS_PER_LOOK: usize = 16;
-/// Wakers and readiness end a park earlier. It only bounds what nobody wakes us for: heartbeat,
-/// stop and the executor's own work. 100 wake-ups a second are nothing even for a laptop.
+/// Wakers and readiness end a park earlier. It only bounds what nobody wakes us for: heartbeat and
+/// stop. 100 wake-ups a second are nothing even for a laptop.
 const PARK_MAX: Duration = Duration::from_millis(10);
-/// Shorter than anyone waits for; seen by the executor only in its own turns.
-const KEEP_AWAKE: Duration = Duration::from_millis(10);

@@ -49,6 +49,7 @@ fn crates_do_not_speak_of_their_neighbours() {
     check("app-sdk/src/a.rs", "//! A string, ordering.\nuse core::cell::Cell;", &[]);
     check("runtime/src/a.rs", "//! Moves events.", &["word"]);
     check("runtime/src/a.rs", "//! Stable monkeys.\nuse rustix::event::{PollFd, PollFlags};", &[]);
+    check("runtime/src/a.rs", "//! A\nfn f() { g().await; }", &["word"]);
     check("engine/src/a.rs", "//! A\nuse glommio::Task;", &["word"]);
     check("engine/src/a.rs", "//! A\nuse io_uring::IoUring;", &["word"]);
 }

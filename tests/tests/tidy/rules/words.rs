@@ -14,7 +14,7 @@ struct Ban {
     remedy: &'static str,
 }
 
-const BANS: [Ban; 3] = [
+const BANS: [Ban; 4] = [
     Ban {
         under: "app-sdk/src/",
         words: &["core", "ring", "lane", "node", "unsafe"],
@@ -39,6 +39,12 @@ const BANS: [Ban; 3] = [
             "contains_key",
         ],
         remedy: "the runtime moves bytes and time, never meaning: say frame, input or host",
+    },
+    Ban {
+        under: "runtime/src/",
+        words: &["await"],
+        except: &[],
+        remedy: "a core that gives way to its executor may never run again: stay in the turn loop",
     },
     Ban {
         under: "engine/src/",
