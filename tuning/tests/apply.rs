@@ -204,3 +204,14 @@ fn nothing_else_changes_anything() {
         }
     }
 }
+
+#[test]
+fn cores_that_are_not_online_have_no_plan() {
+    let laptop = Recorded::unpack("laptop", "no-plan");
+    for command in ["plan --cores 6-7", "apply --yes --cores 6-7"] {
+        let text = told(&laptop.run(command));
+        let words = "no plan for CPUs 7: online are 0-6; choose others with --cores";
+        assert!(text.contains(words) && text.ends_with("exit 3\n"), "{text}");
+    }
+    assert!(!laptop.path().join(STATE).exists(), "something was changed");
+}

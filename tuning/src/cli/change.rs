@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr, stdin};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use potoroo_tuning::apply::{self, Moment, Outcome, Step};
 use potoroo_tuning::doctor::examine;
@@ -80,6 +80,12 @@ impl Revert {
 
 fn plan(root: &Root, place: &Place) -> Result<Plan> {
     let host = Host::read(root, place.cores()?);
+    let off = host.cores.without(&host.online);
+    ensure!(
+        off.is_empty() || host.online.is_empty(),
+        "there is no plan for CPUs {off}: online are {}; choose others with --cores",
+        host.online
+    );
     Ok(Plan::new(&host, &examine(&host)))
 }
 
