@@ -110,8 +110,8 @@ fn resolve(address: &str) -> Result<SocketAddr> {
 pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     let plan = options.plan(report.scale().slice)?;
     // A thread that spins for seconds must not be a real-time one.
-    let place = report.place();
-    let place = Place { fifo: false, left: options.cpu.unwrap_or(place.left), ..place };
+    let place = Place { fifo: false, ..report.place() };
+    let place = options.cpu.map_or(Ok(place), |cpu| place.with_left(cpu))?;
     report.relocate(place);
     let what = format!("{} events/s to {}", plan.traffic.rate, plan.server);
     let progress = Progress::new(&what, INTERVALS as usize);

@@ -41,6 +41,16 @@ impl Place {
         Ok(Self { left: cpus[0], right: cpus[1], fifo: fifo_permitted() })
     }
 
+    /// The same place with another left CPU.
+    ///
+    /// # Errors
+    /// This process may not use that CPU, or there is none of that number.
+    pub fn with_left(self, left: usize) -> Result<Self> {
+        let cpus = allowed_cpus()?;
+        ensure!(cpus.contains(&left), "CPU {left} is not among those that may be used: {cpus:?}");
+        Ok(Self { left, ..self })
+    }
+
     /// A place for toy sizes: normal priority, and one CPU is enough.
     ///
     /// # Panics

@@ -120,6 +120,16 @@ fn load() {
 }
 
 #[test]
+fn a_cpu_that_cannot_be_had_is_refused() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-bench"));
+    command.args(["load", "127.0.0.1:1", "--toy", "--cpu", "4096"]);
+    let output = command.output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("CPU 4096 is not among those that may be used"), "{said}");
+}
+
+#[test]
 fn a_soak_that_is_cut_short_tells_what_it_measured() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-bench"));
     command.args(["soak", "--toy", "--json", "--rate", "2000", "--seconds", "30"]);

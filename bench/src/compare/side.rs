@@ -38,7 +38,7 @@ impl Side {
     /// # Errors
     /// There is no such commit, or it does not build.
     pub fn commit(name: &str, letter: &str, request: &Request) -> Result<Self> {
-        let commit = git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
+        let commit = git(&["rev-parse", "--verify", &format!("{name}^{{commit}}")])
             .with_context(|| format!("{name} is neither a file nor a commit of the source tree"))?;
         let tree = Tree::check_out(&commit, letter)?;
         eprintln!("{letter}: building {name} ({commit:.12}) with the profile {}", request.profile);
