@@ -88,12 +88,31 @@ fn trouble_with_files_is_told() {
     fs::write(&file, "{}\n[1,2\n").unwrap();
     refused(&[text(&file)], "has no record of a run");
     fs::write(&file, [0xff, 0xfe, 0]).unwrap();
-    refused(&[text(&file)], "cannot be read");
+    refused(&[text(&file)], "has no record of a run");
+    fs::write(&file, "{\"schema\":99}").unwrap();
+    refused(&[text(&file)], "its form has version 99, and this program knows 1");
     let log = folder.join("foreign.hlog");
     fs::write(&log, "#[Histogram log format version 1.3]\n0.0,1.0,5.0,HISTFAAAAA").unwrap();
     refused(&[text(&log)], "the file is cut off in this line");
     fs::write(&log, "GIF89a\n").unwrap();
     refused(&[text(&log)], "holds no interval of an HdrHistogram log");
+}
+
+#[test]
+fn one_bad_line_spoils_no_other() {
+    let results = folder("bad-line");
+    say(&["hop", "--toy", "--results", text(&results)]);
+    let line = fs::read(results.join("hop.jsonl")).unwrap();
+    // As a record that was moved without its folder, between lines that are none.
+    let moved = results.join("moved");
+    fs::create_dir(&moved).unwrap();
+    let file = moved.join("hop.jsonl");
+    fs::write(&file, [b"\xff\xfe\n", &line[..], b"{\"schema\":1,"].concat()).unwrap();
+    let output = run(&["report", text(&file), "--out", text(&moved.join("page"))]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("hop.jsonl:1: not a") && said.contains("hop.jsonl:3: not a"), "{said}");
+    assert_eq!(said.matches("is not there").count(), 1, "{said}");
 }
 
 #[test]

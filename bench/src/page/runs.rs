@@ -113,6 +113,14 @@ impl Runs {
 
     fn add_record(&mut self, folder: &Path, record: Record) {
         let run = self.runs.len();
+        let kept = record.folder.as_ref().filter(|kept| is_plain(kept)).map(|it| folder.join(it));
+        let kept = kept.filter(|kept| {
+            if !kept.is_dir() {
+                let gone = format!("{} is not there: its percentiles are those", kept.display());
+                self.warnings.push(gone + " of the record, without curves");
+            }
+            kept.is_dir()
+        });
         for series in &record.series {
             let mut line = Line {
                 run,
@@ -125,9 +133,8 @@ impl Runs {
                 marks: Vec::new(),
                 moments: Vec::new(),
             };
-            let kept = record.folder.as_ref().filter(|_| series.kept);
-            if let Some(kept) = kept.filter(|kept| is_plain(kept) && is_plain(&series.name)) {
-                self.warnings.extend(line.fill(&folder.join(kept)));
+            if let Some(kept) = kept.as_ref().filter(|_| series.kept && is_plain(&series.name)) {
+                self.warnings.extend(line.fill(kept));
             }
             self.lines.push(line);
         }

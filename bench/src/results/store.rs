@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 use humantime::format_rfc3339_seconds;
+use serde_json::Value;
 
 use super::{Record, artefacts};
 use crate::track::Track;
@@ -146,8 +147,9 @@ fn ends_line(file: &mut File, length: u64) -> std::io::Result<bool> {
 /// # Errors
 /// The file cannot be read, or has lines but no record.
 pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    // A line that is no text is no record, and spoils none of the others.
+    let text = String::from_utf8_lossy(&bytes);
     let (mut records, mut broken) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match parse(line) {
@@ -168,12 +170,14 @@ pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
 }
 
 fn parse(line: &str) -> Result<Record> {
-    let record: Record = serde_json::from_str(line)?;
-    ensure!(
-        record.schema <= super::SCHEMA,
-        "its form has version {}, and this program knows {}: use a newer one",
-        record.schema,
-        super::SCHEMA
-    );
-    Ok(record)
+    let value: Value = serde_json::from_str(line)?;
+    // A newer form may have other fields: its version is what matters.
+    if let Some(version) = value["schema"].as_u64() {
+        ensure!(
+            version <= super::SCHEMA.into(),
+            "its form has version {version}, and this program knows {}: use a newer one",
+            super::SCHEMA
+        );
+    }
+    Ok(serde_json::from_value(value)?)
 }
