@@ -204,7 +204,9 @@ fn a_soak_that_is_killed_loses_nothing_of_its_finished_parts() {
     let out = results.join("page");
     say(&["report", "--results", text(&results), "--out", text(&out)]);
     let page = fs::read_to_string(out.join("index.html")).unwrap();
-    assert!(page.contains("was interrupted") && page.contains("p50_last_over_first"));
+    assert!(
+        page.contains("Interrupted, with fewer rounds") && page.contains("p50_last_over_first")
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::plot::{mark, series_class};
 use super::runs::{Group, Run, Runs, View};
 use super::words::{duration, escape, number, shell, short};
 use super::{over_time, percentile_plot};
-use crate::results::{Figure, Percentiles, Record};
+use crate::results::{Figure, Goal, Percentiles, Record};
 
 /// The whole page.
 pub fn page(runs: &Runs) -> String {
@@ -69,32 +69,37 @@ fn warnings(runs: &Runs) -> String {
         let note = "These runs were made on different hosts: their figures must not be compared.";
         texts.insert(0, note.into());
     }
-    for record in runs.runs.iter().filter_map(|run| run.record.as_ref()) {
-        texts.extend(doubts(record));
-    }
+    texts.extend(doubts(runs));
     let lines = texts.iter().map(|text| format!("<p class=\"warning\">{}</p>\n", escape(text)));
     lines.collect()
 }
 
-/// What a reader should know before the figures of a run.
-fn doubts(record: &Record) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let run = format!("{} of {}", record.bench, record.time);
-    if record.interrupted {
-        doubts.push(format!("{run} was interrupted: it has fewer rounds than it was told to."));
+/// What a reader should know before the figures, each said once with the runs that it is true of.
+fn doubts(runs: &Runs) -> Vec<String> {
+    let mut doubts: Vec<(String, Vec<String>)> = Vec::new();
+    for record in runs.runs.iter().filter_map(|run| run.record.as_ref()) {
+        let run = format!("{} of {}", record.bench, record.time);
+        for doubt in doubts_of(record) {
+            match doubts.iter_mut().find(|(known, _)| *known == doubt) {
+                Some((_, doubted)) => doubted.push(run.clone()),
+                None => doubts.push((doubt, vec![run.clone()])),
+            }
+        }
     }
-    if record.scale == "toy" {
-        doubts.push(format!("{run} is of toy size: it proves that it runs and measures nothing."));
-    }
-    if !record.fifo {
-        doubts.push(format!("{run} ran at normal priority: other tasks are in its figures."));
-    }
-    if record.commit.as_ref().is_none_or(|commit| commit.ends_with("-dirty")) {
-        doubts.push(format!("{run} was made from files that are no commit."));
-    }
-    let failed = record.failed.iter();
-    doubts.extend(failed.map(|(what, why)| format!("{run}: {what} failed: {}", plain(why))));
-    doubts
+    doubts.into_iter().map(|(doubt, runs)| format!("{doubt}: {}.", runs.join(", "))).collect()
+}
+
+fn doubts_of(record: &Record) -> Vec<String> {
+    let no_commit = record.commit.as_ref().is_none_or(|commit| commit.ends_with("-dirty"));
+    let known = [
+        (record.interrupted, "Interrupted, with fewer rounds than it was told to take"),
+        (record.scale == "toy", "Of toy size, which proves that it runs and measures nothing"),
+        (!record.fifo, "At normal priority, so that other tasks are in the figures"),
+        (no_commit, "Made from files that are no commit"),
+    ];
+    let known = known.into_iter().filter(|(is, _)| *is).map(|(_, doubt)| doubt.to_owned());
+    let failed = record.failed.iter().map(|(what, why)| format!("{what} failed, {}", plain(why)));
+    known.chain(failed).collect()
 }
 
 fn runs_table(runs: &Runs) -> String {
@@ -241,7 +246,11 @@ fn figure_table(figures: &[Figure]) -> String {
             _ if figure.is_met() => " <span class=\"met\">✓ met</span>".into(),
             _ => " <span class=\"missed\">✗ missed</span>".into(),
         };
-        let goal = figure.goal.map(|goal| escape(&goal.to_string())).unwrap_or_default();
+        let goal = match figure.goal {
+            Some(Goal::AtMost(bar)) => format!("≤ {}", short(bar)),
+            Some(Goal::AtLeast(bar)) => format!("≥ {}", short(bar)),
+            None => String::new(),
+        };
         let raw = figure.raw_rtt_ns.filter(|raw| *raw > 0.0).map_or("–".into(), duration);
         vec![
             format!("<code>{}</code>", escape(&figure.name)),
