@@ -4,13 +4,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use super::mail::Told;
+use super::mail::{Teller, Told};
 use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
 
 /// Opens a file for a source and refuses what cannot be read to an end.
@@ -67,14 +66,13 @@ pub struct Marks {
     /// The sink.
     pub sink: SinkId,
     /// The keeper.
-    pub told: Option<SyncSender<Told>>,
+    pub keeper: Option<Teller>,
 }
 
 impl Marks {
     fn pass(&self, epoch: u32) {
-        let told = self.told.as_ref().expect("only checkpoints mark");
-        // Whoever kept checkpoints may have ended: then nobody waits for it.
-        let _ = told.send(Told::Marked { sink: self.sink, epoch, prepared: None });
+        let keeper = self.keeper.as_ref().expect("only checkpoints mark");
+        keeper.tell(Told::Marked { sink: self.sink, epoch, prepared: None });
     }
 }
 

@@ -1,15 +1,16 @@
 //! What the control plane tells a core, and what a core tells the control plane.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use potoroo_runtime::{Connection, Waker};
 use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
-use crate::checkpoint::Transaction;
+use super::spool::Prepared;
 use crate::flow::{ConnectionId, Ending, Letter, PartStep};
 
 /// What a core can be told. Closed, and one of them per turn, so that control never starves events.
@@ -86,10 +87,75 @@ pub enum Told {
         /// The epoch.
         epoch: u32,
         /// What waits to become visible when the epoch is safe.
-        prepared: Option<Transaction>,
+        prepared: Option<Prepared>,
     },
     /// By the supervisor: everything was processed, the last checkpoint is due.
     Last,
+}
+
+/// The way to the keeper of checkpoints, which may wait for its storage. Parts find room only while
+/// few of their steps wait, so memory is bounded; marks always do, so whoever writes the output of
+/// a sink never waits for the storage.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    told: Sender<Told>,
+    /// Steps of parts that wait.
+    steps: Arc<AtomicUsize>,
+}
+
+/// The keeper's end of the way to it.
+#[derive(Debug)]
+pub struct Hearer {
+    told: Receiver<Told>,
+    steps: Arc<AtomicUsize>,
+}
+
+/// Steps of parts that may wait for the keeper, but for one more of each core: chunks are 64 KiB,
+/// so 8 MiB.
+const STEPS_MAX: usize = 128;
+
+/// The way to the keeper.
+pub fn to_keeper() -> (Teller, Hearer) {
+    let (sender, receiver) = channel();
+    let steps = Arc::new(AtomicUsize::new(0));
+    (Teller { told: sender, steps: steps.clone() }, Hearer { told: receiver, steps })
+}
+
+impl Teller {
+    /// Hands over a step of a part of `core`, unless too many wait: then it comes back. A keeper
+    /// that has ended, and with it the application, takes everything.
+    ///
+    /// # Errors
+    /// There is no room now.
+    pub fn try_part(&self, core: usize, step: PartStep) -> Result<(), PartStep> {
+        // Only a bound on memory: nothing else is ordered by it.
+        if self.steps.load(Ordering::Relaxed) >= STEPS_MAX {
+            return Err(step);
+        }
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.tell(Told::Part { core, step });
+        Ok(())
+    }
+
+    /// Tells what is no part.
+    pub fn tell(&self, told: Told) {
+        // The keeper may have ended, and with it the application.
+        let _ = self.told.send(told);
+    }
+}
+
+impl Hearer {
+    /// What is told next, within `limit`.
+    ///
+    /// # Errors
+    /// Nothing was told in that time, or nobody is left to tell anything.
+    pub fn hear(&self, limit: Duration) -> Result<Told, RecvTimeoutError> {
+        let told = self.told.recv_timeout(limit)?;
+        if let Told::Part { .. } = told {
+            self.steps.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(told)
+    }
 }
 
 /// Where the bytes of a sink go.

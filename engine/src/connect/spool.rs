@@ -1,7 +1,8 @@
 //! The transactional file sink: a reader of the file sees committed output only, each event once.
 //!
 //! ```text
-//!   core ── pipe ──► spool of the epoch ── mark: synced, prepared ──► committed: appended to PATH
+//!   core ── pipe ──► spool of the epoch ── mark ──► prepared: made durable ──► committed: written
+//!                                                                             into PATH
 //! ```
 //!
 //! Output waits beside the file, in `.NAME.GENERATION-NUMBER.spool`, until the checkpoint that it
@@ -15,13 +16,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use super::mail::Told;
+use super::mail::{Teller, Told};
 use super::pipe::{Full, PipeOut};
 use crate::checkpoint::Transaction;
 
@@ -174,7 +174,7 @@ pub struct Spooling {
     /// Where the first output goes.
     pub offset: u64,
     /// The keeper of checkpoints.
-    pub told: SyncSender<Told>,
+    pub keeper: Teller,
 }
 
 /// Spools what comes through `pipe` until its other end is gone.
@@ -188,6 +188,27 @@ pub fn spool(
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || Spooler { spooling, number: 0, current: None }.run(pipe, &waker);
     Builder::new().name("potoroo-spool".into()).spawn(run)
+}
+
+/// A transaction whose spool is written and not yet durable: that takes the disk a while, which the
+/// spooler does not wait for.
+#[derive(Debug)]
+pub struct Prepared {
+    transaction: Transaction,
+    file: File,
+    folder: PathBuf,
+}
+
+impl Prepared {
+    /// Makes it durable with its name. Only then may anybody believe in it.
+    ///
+    /// # Errors
+    /// The disk fails: nobody knows what of it is there.
+    pub fn make_durable(self) -> io::Result<Transaction> {
+        self.file.sync_all()?;
+        File::open(self.folder)?.sync_all()?;
+        Ok(self.transaction)
+    }
 }
 
 struct Spooler {
@@ -212,7 +233,7 @@ impl Spooler {
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
-                Full::Mark(epoch) => self.prepare(epoch)?,
+                Full::Mark(epoch) => self.prepare(epoch),
             }
         }
         // It belongs to no epoch: a next life makes it again.
@@ -239,23 +260,14 @@ impl Spooler {
         Ok(())
     }
 
-    fn prepare(&mut self, epoch: u32) -> io::Result<()> {
-        let prepared = self.current.take().map(|spool| self.sync(spool, epoch)).transpose()?;
-        let Spooling { sink, told, offset, .. } = &mut self.spooling;
-        *offset += prepared.as_ref().map_or(0, |prepared| prepared.bytes);
-        // The keeper may have ended, and with it the application.
-        let _ = told.send(Told::Marked { sink: *sink, epoch, prepared });
-        Ok(())
-    }
-
-    /// Durable with its name, before anybody hears of it.
-    fn sync(&self, spool: Spool, epoch: u32) -> io::Result<Transaction> {
-        spool.file.sync_all()?;
-        let Spooling { target, offset, .. } = &self.spooling;
-        File::open(target.folder())?.sync_all()?;
-        let Spool { name, bytes, .. } = spool;
-        let sink = target.sink.clone();
-        Ok(Transaction { sink, epoch: epoch.into(), offset: *offset, bytes, spool: name })
+    fn prepare(&mut self, epoch: u32) {
+        let Spooling { target, sink, offset, keeper, .. } = &mut self.spooling;
+        let prepared = self.current.take().map(|Spool { name, file, bytes }| {
+            let (sink, offset) = (target.sink.clone(), std::mem::replace(offset, *offset + bytes));
+            let transaction = Transaction { sink, epoch: epoch.into(), offset, bytes, spool: name };
+            Prepared { transaction, file, folder: target.folder().to_path_buf() }
+        });
+        keeper.tell(Told::Marked { sink: *sink, epoch, prepared });
     }
 }
 

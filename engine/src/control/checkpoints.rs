@@ -1,9 +1,10 @@
 //! The thread that keeps checkpoints: stores what cores hand out, drives the coordinator, and makes
 //! committed output visible. It may wait for the storage; no core ever waits for it.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,14 +17,14 @@ use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
 use crate::checkpoint::{Transaction, collect, propose};
-use crate::connect::mail::{CheckpointCommand, Command, Mailbox, Told};
-use crate::connect::spool::Target;
+use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
+use crate::connect::spool::{Prepared, Target};
 
-/// Steps that may wait for the keeper: chunks are 64 KiB, so 8 MiB.
-const TOLD_MAX: usize = 128;
+/// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// A checkpoint that takes longer is given up: a sink takes nothing, or the storage hangs.
-const CHECKPOINT_MAX: Duration = Duration::from_secs(30);
+/// How often is told, at most, that checkpoints are given up one after the other.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// How soon what could not be made visible at the end is tried again.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
@@ -51,20 +52,17 @@ pub(super) struct Progress {
     last_done: AtomicBool,
     /// Another process has taken over, or the last checkpoint cannot be made.
     failed: AtomicBool,
+    /// Steps towards the last checkpoint.
+    steps: AtomicU64,
     summary: Mutex<CheckpointSummary>,
     tallies: Mutex<Vec<Arc<SharedLatency>>>,
 }
 
 /// The running keeper.
 pub(super) struct Checkpoints {
-    told: SyncSender<Told>,
+    teller: Teller,
     progress: Arc<Progress>,
     thread: JoinHandle<()>,
-}
-
-/// The channel to a keeper that is not started yet: cores need their end before.
-pub(super) fn channel() -> (SyncSender<Told>, Receiver<Told>) {
-    sync_channel(TOLD_MAX)
 }
 
 impl Progress {
@@ -89,7 +87,7 @@ impl Checkpoints {
     /// Starts the keeper.
     pub(super) fn start(
         keeping: Keeping,
-        (told, heard): (SyncSender<Told>, Receiver<Told>),
+        (teller, heard): (Teller, Hearer),
         progress: Arc<Progress>,
     ) -> Result<Self, Error> {
         *progress.tallies.lock().unwrap_or_else(PoisonError::into_inner) = keeping.tallies.clone();
@@ -98,13 +96,12 @@ impl Checkpoints {
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
         let thread =
             thread.map_err(|source| Error::Thread { what: "the keeper of checkpoints", source })?;
-        Ok(Self { told, progress, thread })
+        Ok(Self { teller, progress, thread })
     }
 
     /// Everything was processed: asks for the last checkpoint.
     pub(super) fn ask_last(&self) {
-        // It has ended only if it failed, and that is seen in `last`.
-        let _ = self.told.send(Told::Last);
+        self.teller.tell(Told::Last);
     }
 
     /// Whether the last checkpoint is made: `None` while it is being made, false if it cannot be.
@@ -115,6 +112,11 @@ impl Checkpoints {
         self.progress.last_done.load(Ordering::Acquire).then_some(true)
     }
 
+    /// Steps made towards the last checkpoint: it is worth waiting for while they grow.
+    pub(super) fn steps(&self) -> u64 {
+        self.progress.steps.load(Ordering::Relaxed)
+    }
+
     /// Whether no further checkpoint can be made.
     pub(super) fn failed(&self) -> bool {
         self.progress.failed.load(Ordering::Acquire)
@@ -122,7 +124,7 @@ impl Checkpoints {
 
     /// Waits for its end, after all others that tell it something have ended.
     pub(super) fn join(self) {
-        drop(self.told);
+        drop(self.teller);
         // It panics in no way but by a bug, which the panic has told.
         let _ = self.thread.join();
     }
@@ -134,12 +136,21 @@ struct Running {
     /// When the next one is due.
     due: Instant,
     begun: Instant,
+    /// When something was last heard of the one that is under way.
+    heard_at: Instant,
     /// Committed and not yet visible.
     committed: Vec<Transaction>,
+    /// What was last said of each sink whose output cannot be made visible.
+    complaints: BTreeMap<String, String>,
+    /// When was last said that one was given up, unless one was committed since, and how many were
+    /// since then.
+    given_up: Option<(Instant, u64)>,
     last_asked: bool,
     /// The epoch of the last checkpoint.
     last: Option<u64>,
     last_committed: bool,
+    /// It was given up before: who waits for it waits no longer for its steps.
+    last_failed: bool,
     ended: bool,
 }
 
@@ -151,37 +162,43 @@ impl Running {
             keeping,
             progress,
             begun: now,
+            heard_at: now,
             committed: Vec::new(),
+            complaints: BTreeMap::new(),
+            given_up: None,
             last_asked: false,
             last: None,
             last_committed: false,
+            last_failed: false,
             ended: false,
         }
     }
 
-    fn run(mut self, heard: &Receiver<Told>) {
+    fn run(mut self, heard: &Hearer) {
         while !self.ended {
             let left = self.next().saturating_duration_since(Instant::now());
-            match heard.recv_timeout(left) {
+            match heard.hear(left) {
                 Ok(told) => self.obey(told),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.look();
         }
-        // Whoever still tells something must not wait for room.
-        heard.iter().for_each(drop);
     }
 
     fn next(&self) -> Instant {
         match self.keeping.coordinator.running() {
-            Some(_) => self.begun + CHECKPOINT_MAX,
+            Some(_) => self.heard_at + SILENCE_MAX,
             None if self.last_committed => Instant::now() + SHOW_AGAIN,
             None => self.due,
         }
     }
 
     fn obey(&mut self, told: Told) {
+        self.heard_at = Instant::now();
+        if self.last.is_some() && !self.last_failed {
+            self.progress.steps.fetch_add(1, Ordering::Relaxed);
+        }
         match told {
             Told::Part { core, step } => {
                 if let Some(input) = self.keeping.keeper.keep(core, step, draw()) {
@@ -189,8 +206,15 @@ impl Running {
                 }
             }
             Told::Marked { sink, epoch, prepared } => {
-                let (sink, epoch) = (sink.0.into(), epoch.into());
-                self.hear(Input::Marked { sink, epoch, prepared });
+                match prepared.map(Prepared::make_durable).transpose() {
+                    Ok(prepared) => {
+                        let (sink, epoch) = (sink.0.into(), epoch.into());
+                        self.hear(Input::Marked { sink, epoch, prepared });
+                    }
+                    Err(error) => {
+                        self.fail(&format!("output of a sink cannot be made durable: {error}"));
+                    }
+                }
             }
             Told::Last => self.last_asked = true,
         }
@@ -200,9 +224,10 @@ impl Running {
     fn look(&mut self) {
         let now = Instant::now();
         match self.keeping.coordinator.running() {
-            Some(epoch) if now >= self.begun + CHECKPOINT_MAX => {
-                let reason = "it took too long: a sink takes nothing, or the storage hangs";
-                self.hear(Input::Failed { epoch, reason: reason.to_owned() });
+            Some(epoch) if now >= self.heard_at + SILENCE_MAX => {
+                let reason =
+                    format!("nothing was heard of it for {SILENCE_MAX:?}: a sink takes nothing");
+                self.hear(Input::Failed { epoch, reason });
             }
             Some(_) => {}
             None if self.last_committed => {
@@ -212,7 +237,7 @@ impl Running {
             None if self.last_asked || now >= self.due => {
                 self.show_committed();
                 self.hear(Input::Begin);
-                self.begun = now;
+                (self.begun, self.heard_at) = (now, now);
                 self.due = now + self.keeping.interval;
                 if std::mem::take(&mut self.last_asked) {
                     self.last = self.keeping.coordinator.running();
@@ -268,9 +293,10 @@ impl Running {
 
     /// No further checkpoint can be made.
     fn fail(&mut self, reason: &dyn std::fmt::Display) -> Input {
-        tracing::error!("{reason}; this process ends: start the application again");
+        if !std::mem::replace(&mut self.ended, true) {
+            tracing::error!("{reason}; this process ends: start the application again");
+        }
         self.progress.failed.store(true, Ordering::Release);
-        self.ended = true;
         Input::Swapped(Err(reason.to_string()))
     }
 
@@ -278,6 +304,7 @@ impl Running {
         self.committed.extend(transactions);
         self.show_committed();
         self.tell(CheckpointCommand::Commit(epoch as u32));
+        self.given_up = None;
         let took = self.begun.elapsed();
         self.progress.note(|summary| {
             summary.committed += 1;
@@ -300,37 +327,69 @@ impl Running {
         }
     }
 
-    /// Makes committed output visible; what cannot be is tried again at the next checkpoint.
+    /// Makes committed output visible; what cannot be, and all of that sink behind it, is tried
+    /// again at the next checkpoint.
     fn show_committed(&mut self) {
+        let mut held: Vec<String> = Vec::new();
         for transaction in std::mem::take(&mut self.committed) {
+            if held.contains(&transaction.sink) {
+                self.committed.push(transaction);
+                continue;
+            }
             let target = self.keeping.targets.iter().find(|one| one.sink == transaction.sink);
             let shown = target.map_or(Ok(()), |target| target.show(&transaction));
             match shown {
                 Ok(()) => {
                     let Transaction { sink, epoch, .. } = transaction;
+                    self.complaints.remove(&sink);
                     self.keeping.coordinator.handle(Input::Visible { sink, epoch }, 0);
                 }
-                Err(error) => self.not_shown(transaction, &error),
+                Err(error) => {
+                    held.push(transaction.sink.clone());
+                    self.not_shown(&transaction.sink, &error);
+                    self.committed.push(transaction);
+                }
             }
         }
     }
 
-    fn not_shown(&mut self, transaction: Transaction, error: &io::Error) {
-        tracing::error!(
-            "committed output of sink `{}` cannot be written: {error}; it is kept and tried again",
-            transaction.sink
-        );
-        self.committed.push(transaction);
+    fn not_shown(&mut self, sink: &str, error: &io::Error) {
+        let what = format!("committed output of sink `{sink}` cannot be written: {error}");
+        if error.kind() == io::ErrorKind::InvalidData {
+            // What was committed before is gone: no further try can help, and output would pile up.
+            self.fail(&what);
+        } else if self.complaints.get(sink) != Some(&what) {
+            tracing::error!("{what}; it is kept and tried again");
+            self.complaints.insert(sink.to_owned(), what);
+        }
+    }
+
+    /// Says that a checkpoint was given up: not each time, where the storage fails on and on.
+    fn complain(&mut self, epoch: u64, reason: &str) {
+        let now = Instant::now();
+        match &mut self.given_up {
+            Some((said, since)) if now - *said < COMPLAINT_EVERY => *since += 1,
+            given_up => {
+                let others = match given_up.map_or(0, |(_, since)| since) {
+                    0 => String::new(),
+                    count => format!(" ({count} others before it)"),
+                };
+                tracing::warn!(
+                    "checkpoint {epoch} was given up: {reason}; the application goes on{others}"
+                );
+                *given_up = Some((now, 0));
+            }
+        }
     }
 
     fn abort(&mut self, epoch: u64, reason: &str) {
         self.tell(CheckpointCommand::Abort(epoch as u32));
-        tracing::warn!("checkpoint {epoch} was given up: {reason}; the application goes on");
+        self.complain(epoch, reason);
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();
         if self.last.take().is_some() {
             // Tried again until the time to drain is over.
-            self.last_asked = true;
+            (self.last_asked, self.last_failed) = (true, true);
             std::thread::sleep(Duration::from_millis(20));
         }
     }

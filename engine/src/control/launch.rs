@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedLatency, Waker, mesh};
@@ -13,7 +13,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::admin::{self, AdminHandle};
 use super::bill::{Bill, memory_available};
-use super::checkpoints::{self, Checkpoints, Keeping, Progress};
+use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::console;
 use super::edges::{Channels, Edges, SinkEdge, SourceEdge};
@@ -27,7 +27,7 @@ use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::GeneratorAddress;
 use crate::connect::driver::{Driver, Handout};
-use crate::connect::mail::{Command, Mail, Mailbox, Notice, Told, mailbox};
+use crate::connect::mail::{Command, Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
 use crate::connect::spool::{Spooling, Target};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
 
@@ -99,8 +99,8 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         }
         None => None,
     };
-    let told = kept.as_ref().map(|kept| kept.told.clone());
-    let threads = Threads::new(plan, config.connections_max, told);
+    let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
+    let threads = Threads::new(plan, config.connections_max, keeper);
     let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners: &sink_owners };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
     let (threads, targets) = connecting.connect(edges, threads, recovery)?;
@@ -125,19 +125,19 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
 #[derive(Clone)]
 struct Kept {
     recovery: Arc<Recovery>,
-    told: SyncSender<Told>,
+    keeper: Teller,
     /// By core.
     slices: Vec<Arc<SharedLatency>>,
     progress: Arc<Progress>,
 }
 
 /// Takes over the folder of checkpoints, if there is to be one.
-fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Receiver<Told>)>, Error> {
+fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Hearer)>, Error> {
     let Some(path) = &config.state else { return Ok(None) };
     let recovery = Arc::new(Recovery::open(plan, config, path)?);
-    let (told, heard) = checkpoints::channel();
+    let (keeper, heard) = to_keeper();
     let slices = config.cores.iter().map(|_| Arc::new(SharedLatency::new())).collect();
-    Ok(Some((Kept { recovery, told, slices, progress: Arc::default() }, heard)))
+    Ok(Some((Kept { recovery, keeper, slices, progress: Arc::default() }, heard)))
 }
 
 impl Kept {
@@ -148,7 +148,7 @@ impl Kept {
         config: &Config,
         mailboxes: &[Mailbox],
         targets: Vec<Target>,
-        heard: Receiver<Told>,
+        heard: Hearer,
     ) -> Result<Checkpoints, Error> {
         let (store, facts) = (self.recovery.store.clone(), self.recovery.facts.clone());
         let head = self.recovery.recovered.head.clone();
@@ -165,7 +165,7 @@ impl Kept {
             kept: config.checkpoints_kept,
             tallies: self.slices,
         };
-        Checkpoints::start(keeping, (self.told, heard), self.progress)
+        Checkpoints::start(keeping, (self.keeper, heard), self.progress)
     }
 }
 
@@ -307,7 +307,7 @@ impl Build {
         let stall_ns = config.reply_stall_ms * 1_000_000;
         let handout = self.kept.as_ref().map(|kept| {
             let (budget_ns, tally) = (config.checkpoint_budget_us * 1000, &kept.slices[core]);
-            Handout::new(core, kept.told.clone(), budget_ns, tally.clone())
+            Handout::new(core, kept.keeper.clone(), budget_ns, tally.clone())
         });
         let notices = self.notices.clone();
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
@@ -417,7 +417,7 @@ fn spooling(
     recovery: &Recovery,
     threads: &Threads,
 ) -> Result<Spooling, Error> {
-    let told = threads.told();
+    let keeper = threads.keeper();
     let checkpoint = recovery.manifest().is_some();
     let recovered = target.recover(checkpoint, recovery.transactions(), append);
     let offset = recovered.map_err(|error| Error::Sink {
@@ -426,7 +426,7 @@ fn spooling(
         reason: format!("{error}; its folder must be writable, output waits there"),
     })?;
     let generation = recovery.recovered.head.generation;
-    Ok(Spooling { target, sink, generation, offset, told })
+    Ok(Spooling { target, sink, generation, offset, keeper })
 }
 
 /// What is received from the cores.

@@ -74,9 +74,17 @@ pub(super) struct Supervisor {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Running,
-    Draining { until: Instant },
-    Committing { until: Instant },
-    Finishing { until: Instant },
+    Draining {
+        until: Instant,
+    },
+    /// The time begins again whenever a step is made.
+    Committing {
+        until: Instant,
+        steps: u64,
+    },
+    Finishing {
+        until: Instant,
+    },
     Abandoned,
 }
 
@@ -281,8 +289,9 @@ impl Supervisor {
             }
             Phase::Draining { .. } if quiet => self.settle(now),
             Phase::Committing { .. } if self.committed() => self.finish(now),
+            Phase::Committing { steps, .. } if steps != self.steps() => self.wait_for_last(now),
             Phase::Draining { until }
-            | Phase::Committing { until }
+            | Phase::Committing { until, .. }
             | Phase::Finishing { until }
                 if now > until =>
             {
@@ -303,7 +312,17 @@ impl Supervisor {
     fn settle(&mut self, now: Instant) {
         let Some(checkpoints) = &self.checkpoints else { return self.finish(now) };
         checkpoints.ask_last();
-        self.phase = Phase::Committing { until: now + self.drain_time() };
+        self.wait_for_last(now);
+    }
+
+    /// The time to drain counts from the last step that was made towards the last checkpoint.
+    fn wait_for_last(&mut self, now: Instant) {
+        let until = now + self.drain_time();
+        self.phase = Phase::Committing { until, steps: self.steps() };
+    }
+
+    fn steps(&self) -> u64 {
+        self.checkpoints.as_ref().map_or(0, Checkpoints::steps)
     }
 
     fn committed(&self) -> bool {
@@ -321,10 +340,17 @@ impl Supervisor {
 
     fn abandon(&mut self) {
         let seconds = self.config.drain_seconds;
-        tracing::error!(
-            "not everything could be delivered within {seconds} s (--drain-seconds): a sink takes \
-             nothing; what waits for it is lost"
-        );
+        match self.phase {
+            Phase::Committing { .. } => tracing::error!(
+                "the last checkpoint could not be committed within {seconds} s (--drain-seconds): \
+                 the storage or a sink takes nothing; what came behind the one before it will be \
+                 processed again where its source can be read again"
+            ),
+            _ => tracing::error!(
+                "not everything could be delivered within {seconds} s (--drain-seconds): a sink \
+                 takes nothing; what waits for it is lost"
+            ),
+        }
         self.end_cores();
     }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
 use potoroo_runtime::Listener;
@@ -14,7 +14,7 @@ use potoroo_sdk::plan::Plan;
 use super::edges::SinkEdge;
 use super::error::Error;
 use crate::connect::files::Marks;
-use crate::connect::mail::{Command, Mailbox, SinkEnd, Told};
+use crate::connect::mail::{Command, Mailbox, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
 use crate::connect::spool::{Spooling, spool};
@@ -40,11 +40,11 @@ pub(super) struct Threads {
     /// Places for connections.
     permits: Permits,
     /// The keeper of checkpoints, if any are taken: told what is written.
-    told: Option<SyncSender<Told>>,
+    keeper: Option<Teller>,
 }
 
 impl Threads {
-    pub(super) fn new(plan: &Plan, connections_max: usize, told: Option<SyncSender<Told>>) -> Self {
+    pub(super) fn new(plan: &Plan, connections_max: usize, keeper: Option<Teller>) -> Self {
         Self {
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
@@ -57,7 +57,7 @@ impl Threads {
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
             permits: Permits::new(connections_max),
-            told,
+            keeper,
         }
     }
 
@@ -102,8 +102,8 @@ impl Threads {
     ///
     /// # Panics
     /// None are taken.
-    pub(super) fn told(&self) -> SyncSender<Told> {
-        self.told.clone().expect("only with checkpoints anything is transactional")
+    pub(super) fn keeper(&self) -> Teller {
+        self.keeper.clone().expect("only with checkpoints anything is transactional")
     }
 
     /// Spools the output of a transactional sink.
@@ -125,7 +125,7 @@ impl Threads {
     ) -> Result<PipeIn, Error> {
         let (pipe_in, pipe_out) = pipe();
         let name = self.sink_name(sink).to_string();
-        let marks = Marks { sink, told: self.told.clone() };
+        let marks = Marks { sink, keeper: self.keeper.clone() };
         let writer = files::write(to, pipe_out, core.waker().clone(), marks, sync);
         self.writers.push((name, writer.map_err(thread("a file's writer"))?));
         Ok(pipe_in)
@@ -240,7 +240,7 @@ impl Threads {
         self.stop_accepting();
         self.stop.store(true, Ordering::Relaxed);
         drop(self.lost);
-        drop(self.told);
+        drop(self.keeper);
         let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| {
             let error = thread.join().ok()?.err()?;
             Some(format!("`{name}`: {error}"))

@@ -3,13 +3,12 @@
 //! Cold: only while a checkpoint is under way. It reads the clock because the budget is time.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
 
 use potoroo_runtime::{Clock, Nanos, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
 use super::sinks::{Passed, SinkLink};
-use crate::connect::mail::Told;
+use crate::connect::mail::{Teller, Told};
 use crate::flow::{Core, PartStep};
 
 /// How much longer than a slice a busy core is left to its events: they keep nine tenths of it.
@@ -21,7 +20,7 @@ const ROWS_PER_LOOK: u32 = 16;
 /// A core's connection to the keeper.
 pub struct Handout {
     core: usize,
-    told: SyncSender<Told>,
+    keeper: Teller,
     /// What the keeper had no room for.
     pending: Option<PartStep>,
     clock: Clock,
@@ -34,15 +33,10 @@ pub struct Handout {
 
 impl Handout {
     /// The connection of `core`, which spends up to `budget_ns` nanoseconds of a turn on rows.
-    pub fn new(
-        core: usize,
-        told: SyncSender<Told>,
-        budget_ns: u64,
-        slices: Arc<SharedLatency>,
-    ) -> Self {
+    pub fn new(core: usize, keeper: Teller, budget_ns: u64, slices: Arc<SharedLatency>) -> Self {
         Self {
             core,
-            told,
+            keeper,
             pending: None,
             clock: Clock::new(),
             budget_ns,
@@ -80,14 +74,12 @@ impl Handout {
     fn hand_out(&mut self, core: &mut Core) -> bool {
         let mut done = false;
         while let Some(step) = self.pending.take().or_else(|| core.take_part()) {
-            match self.told.try_send(Told::Part { core: self.core, step }) {
+            match self.keeper.try_part(self.core, step) {
                 Ok(()) => done = true,
-                Err(TrySendError::Full(Told::Part { step, .. })) => {
+                Err(step) => {
                     self.pending = Some(step);
                     return done;
                 }
-                // The keeper has ended, and with it the application.
-                Err(_) => return done,
             }
         }
         done
@@ -100,8 +92,8 @@ impl Handout {
             Passed::ToWriter => true,
             Passed::NotYet => false,
             Passed::Here => {
-                let marked = Told::Marked { sink, epoch, prepared: None };
-                !matches!(self.told.try_send(marked), Err(TrySendError::Full(_)))
+                self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
+                true
             }
         }
     }
