@@ -4,8 +4,8 @@
 //!   bench   tests        may use anything below; nobody uses them
 //!      ▼     ▼
 //!       engine           HOW
-//!      ▼   ▼   ▼
-//!  app-sdk runtime tuning    WHAT, WHERE, host: never each other
+//!      ▼   ▼   ▼      ▼
+//!  app-sdk runtime tuning connector    WHAT, WHERE, host, protocol: never each other
 //! ```
 
 use crate::finding::Findings;
@@ -18,7 +18,7 @@ struct Layer {
     others: Option<&'static [&'static str]>,
 }
 
-const LAYERS: [Layer; 7] = [
+const LAYERS: [Layer; 8] = [
     Layer {
         folder: "app-sdk",
         ours: &["potoroo-derive"],
@@ -34,14 +34,17 @@ const LAYERS: [Layer; 7] = [
     Layer { folder: "tuning", ours: &[], others: None },
     Layer {
         folder: "engine",
-        ours: &["potoroo-sdk", "potoroo-runtime", "potoroo-tuning"],
+        ours: &["potoroo-sdk", "potoroo-runtime", "potoroo-tuning", "potoroo-connector"],
         others: None,
     },
+    // A client needs nothing but the standard library.
+    Layer { folder: "engine/connector", ours: &[], others: Some(&[]) },
     Layer { folder: "bench", ours: BELOW, others: None },
     Layer { folder: "tests", ours: BELOW, others: None },
 ];
 
-const BELOW: &[&str] = &["potoroo", "potoroo-sdk", "potoroo-runtime", "potoroo-tuning"];
+const BELOW: &[&str] =
+    &["potoroo", "potoroo-sdk", "potoroo-runtime", "potoroo-tuning", "potoroo-connector"];
 
 /// What a package says in its manifest.
 pub struct Manifest {

@@ -1,0 +1,107 @@
+//! Frames out of a stream of bytes.
+//!
+//! Promises: the length of a frame is looked at before memory is taken for it; an interrupted read
+//! loses nothing, so one that gave up for lack of time can be repeated.
+
+use std::io::{self, Read};
+
+use crate::{Error, FRAME_BYTES_MAX, Frame, Malformed};
+
+/// The greatest length of a frame before the other side is welcome.
+pub const HELLO_BYTES_MAX: usize = 4096;
+
+/// Bytes that are asked for at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Reads frames. Begins with those that strangers may send: see [`welcome`](Self::welcome).
+#[derive(Debug)]
+pub struct Reader<R> {
+    from: R,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    most: usize,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads frames from `from`, of up to [`HELLO_BYTES_MAX`] bytes.
+    pub fn new(from: R) -> Self {
+        Self { from, bytes: Vec::new(), start: 0, end: 0, most: HELLO_BYTES_MAX }
+    }
+
+    /// From now on frames may have up to [`FRAME_BYTES_MAX`] bytes.
+    pub fn welcome(&mut self) {
+        self.most = FRAME_BYTES_MAX;
+    }
+
+    /// Whether the next frame is there without waiting for it, whole or so broken that reading it
+    /// tells at once.
+    pub fn has_frame(&self) -> bool {
+        match self.length() {
+            Ok(Some(length)) => self.end - self.start >= 4 + length,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Waits for the next frame; `None` at the end of the stream, between two frames.
+    ///
+    /// # Errors
+    /// The stream cannot be read, ends within a frame, or has something else in it. After an error
+    /// of the kind `WouldBlock` or `TimedOut` it may be asked again.
+    pub fn read(&mut self) -> Result<Option<Frame<'_>>, Error> {
+        loop {
+            let needed = match self.length()? {
+                Some(length) => 4 + length,
+                None => 4,
+            };
+            let there = self.end - self.start;
+            if there >= needed && there > 4 {
+                let start = self.start + 4;
+                self.start += needed;
+                return Ok(Some(Frame::decode(&self.bytes[start..self.start])?));
+            }
+            if !self.fill(needed.max(5))? {
+                let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within a frame");
+                return if there == 0 { Ok(None) } else { Err(cut.into()) };
+            }
+        }
+    }
+
+    /// The last `bytes` of the frame that was read last.
+    pub(crate) fn last_payload(&self, bytes: usize) -> &[u8] {
+        &self.bytes[self.start - bytes..self.start]
+    }
+
+    /// The length of the frame in front, once it is there.
+    fn length(&self) -> Result<Option<usize>, Malformed> {
+        let Some(length) = self.bytes[self.start..self.end].first_chunk() else { return Ok(None) };
+        let (bytes, most) = (u32::from_le_bytes(*length) as usize, self.most);
+        let allowed = (1..=most).contains(&bytes);
+        if allowed { Ok(Some(bytes)) } else { Err(Malformed::Length { bytes, most }) }
+    }
+
+    /// Reads once, with room for a frame of `needed` bytes. Returns false at the end.
+    fn fill(&mut self, needed: usize) -> io::Result<bool> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.start + needed > self.bytes.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if needed > self.bytes.len() {
+                self.bytes.resize(needed.max(READ_BYTES), 0);
+            }
+        }
+        loop {
+            match self.from.read(&mut self.bytes[self.end..]) {
+                Ok(bytes) => {
+                    self.end += bytes;
+                    return Ok(bytes > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

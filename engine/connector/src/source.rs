@@ -1,0 +1,448 @@
+//! The client of a source: sends messages, keeps what is not acknowledged, and sends it again when
+//! the engine goes back.
+//!
+//! Promises: what [`Source::send`] took reaches the application exactly once, as long as this
+//! process lives; what it can forget is bounded by [`Options::kept_bytes_max`]. Must never do: give
+//! up a message, or send without credit.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
+
+/// Bytes that are gathered before they are written, unless somebody waits.
+const WRITE_BYTES: usize = 32 * 1024;
+
+/// Pause between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// To whom to connect, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the engine listens: `HOST:PORT`.
+    pub address: String,
+    /// The token of the source's address; empty if it has none.
+    pub token: String,
+    /// The application, to be refused by any other; empty for any.
+    pub application: String,
+    /// The source, to be refused by any other; empty for any.
+    pub endpoint: String,
+    /// [`Source::send`] waits while so many bytes of payloads are not acknowledged.
+    pub kept_bytes_max: usize,
+    /// How long a lost connection is tried again before an error is returned.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// The engine at `address` (`HOST:PORT`): no token, 16 MiB kept, a minute of patience.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            token: String::new(),
+            application: String::new(),
+            endpoint: String::new(),
+            kept_bytes_max: 16 << 20,
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A stream that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamNumber(u32);
+
+/// A connection to a source.
+///
+/// ```no_run
+/// use potoroo_connector::{Options, Source};
+///
+/// # fn main() -> Result<(), potoroo_connector::Error> {
+/// let mut source = Source::connect(Options::new("127.0.0.1:7000"))?;
+/// let (numbers, behind) = source.open("numbers", 0)?;
+/// for id in behind + 1..=1000 {
+///     source.send(numbers, id, format!("{id}\n").as_bytes())?;
+/// }
+/// source.end(numbers);
+/// source.finish()?; // Everything is covered by a committed checkpoint.
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Source {
+    options: Options,
+    streams: Vec<Stream>,
+    link: Option<Link>,
+    kept_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Stream {
+    name: String,
+    /// Messages up to this id are acknowledged and forgotten.
+    acknowledged: u64,
+    /// The greatest id that was given to `send`.
+    last: u64,
+    /// What is not acknowledged, by id.
+    kept: VecDeque<(u64, Vec<u8>)>,
+    /// How many of them the engine has, or were sent to it.
+    sent: usize,
+    /// The id behind which the engine goes on, once it said so on this connection.
+    behind: Option<u64>,
+    credit: u64,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    No,
+    Asked,
+    Sent,
+    Acknowledged,
+}
+
+/// A connection that stands. A thread reads it, so the engine never waits for us to listen.
+#[derive(Debug)]
+struct Link {
+    to: TcpStream,
+    out: Vec<u8>,
+    heard: Receiver<Heard>,
+}
+
+/// What the engine said.
+#[derive(Debug)]
+enum Heard {
+    Resume { stream: u32, behind: u64 },
+    Credit { stream: u32, messages: u32 },
+    Ack { stream: u32, id: u64 },
+    Ended { stream: u32 },
+    Over(Error),
+}
+
+impl Source {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the client is refused: not tried again, since nothing was sent.
+    pub fn connect(options: Options) -> Result<Self, Error> {
+        let mut source = Self { options, streams: Vec::new(), link: None, kept_bytes: 0 };
+        source.link = Some(source.attempt()?);
+        Ok(source)
+    }
+
+    /// Opens the stream `name`, of which everything behind the id `from` can be sent: 0 from the
+    /// beginning. Returns the stream, and the id behind which the application wants to go on; what
+    /// is sent up to that id is passed over.
+    ///
+    /// # Errors
+    /// Another client has it open, the application needs something from before `from`, or the
+    /// connection is lost for too long.
+    pub fn open(&mut self, name: &str, from: u64) -> Result<(StreamNumber, u64), Error> {
+        let number = self.streams.len() as u32;
+        self.streams.push(Stream {
+            name: name.to_owned(),
+            acknowledged: from,
+            last: from,
+            kept: VecDeque::new(),
+            sent: 0,
+            behind: None,
+            credit: 0,
+            end: End::No,
+        });
+        let opened = self.open_last();
+        if opened.is_err() {
+            self.streams.pop();
+        }
+        opened.map(|behind| (StreamNumber(number), behind))
+    }
+
+    fn open_last(&mut self) -> Result<u64, Error> {
+        let at = self.streams.len() - 1;
+        if let Some(link) = &mut self.link {
+            link.open(at, &self.streams[at]);
+        }
+        loop {
+            if let Some(behind) = self.streams[at].behind {
+                return Ok(behind);
+            }
+            self.advance(true)?;
+        }
+    }
+
+    /// Sends a message, or keeps it until the connection is there again. Waits for credit, and while
+    /// too much is not acknowledged. Small messages are gathered: see [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// The id is not above the one before, the payload too long, the engine refuses, or the
+    /// connection is lost for too long. The message is kept but for the first two.
+    pub fn send(&mut self, stream: StreamNumber, id: u64, payload: &[u8]) -> Result<(), Error> {
+        let at = stream.0 as usize;
+        let stream = &mut self.streams[at];
+        if id <= stream.last {
+            let last = stream.last;
+            return Err(Error::Misused(format!("id {id} is not above {last}, the one before")));
+        }
+        if payload.len() > MESSAGE_BYTES_MAX || stream.end != End::No {
+            let text = "a payload has up to 1 048 563 bytes, and none follows an end";
+            return Err(Error::Misused(text.to_owned()));
+        }
+        stream.last = id;
+        if stream.sent == stream.kept.len() && stream.behind.is_some_and(|behind| id <= behind) {
+            stream.sent += 1;
+        }
+        stream.kept.push_back((id, payload.to_owned()));
+        self.kept_bytes += payload.len();
+        self.advance(false)?;
+        while self.kept_bytes > self.options.kept_bytes_max || self.streams[at].is_held_back() {
+            self.advance(true)?;
+        }
+        Ok(())
+    }
+
+    /// Says that nothing will follow in a stream.
+    pub fn end(&mut self, stream: StreamNumber) {
+        let stream = &mut self.streams[stream.0 as usize];
+        if stream.end == End::No {
+            stream.end = End::Asked;
+        }
+    }
+
+    /// Writes what was gathered, and hears what was acknowledged.
+    ///
+    /// # Errors
+    /// The engine refuses, or the connection is lost for too long.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.advance(false)?;
+        self.write()
+    }
+
+    /// The id up to which the messages of a stream are acknowledged, as far as it was heard.
+    pub fn acknowledged(&self, stream: StreamNumber) -> u64 {
+        self.streams[stream.0 as usize].acknowledged
+    }
+
+    /// Waits until the messages of a stream up to `id` are acknowledged.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn wait(&mut self, stream: StreamNumber, id: u64) -> Result<(), Error> {
+        while self.acknowledged(stream) < id {
+            self.advance(true)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is acknowledged: all messages, and the ends of streams.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn finish(mut self) -> Result<(), Error> {
+        while !self.streams.iter().all(Stream::is_settled) {
+            self.advance(true)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what may be sent and hears what was said; with `wait` at least one thing. Connects
+    /// again if need be.
+    fn advance(&mut self, wait: bool) -> Result<(), Error> {
+        if self.link.is_none() {
+            self.reconnect()?;
+        }
+        self.encode();
+        let full = self.link.as_ref().is_some_and(|link| link.out.len() >= WRITE_BYTES);
+        if wait || full {
+            self.write()?;
+        }
+        let Some(link) = &self.link else { return Ok(()) };
+        let first = match wait {
+            true => link.heard.recv().ok(),
+            false => link.heard.try_recv().ok(),
+        };
+        let all: Vec<Heard> = first.into_iter().chain(link.heard.try_iter()).collect();
+        all.into_iter().try_for_each(|heard| self.hear(heard))
+    }
+
+    fn encode(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        for (number, stream) in self.streams.iter_mut().enumerate() {
+            stream.encode(number as u32, &mut link.out);
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        if link.to.write_all(&link.out).is_err() {
+            // The reader may have heard why: that comes first.
+            let last: Vec<Heard> = link.heard.iter().collect();
+            self.link = None;
+            return last.into_iter().try_for_each(|heard| self.hear(heard));
+        }
+        link.out.clear();
+        Ok(())
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<(), Error> {
+        match heard {
+            Heard::Resume { stream, behind } => self.stream(stream)?.resume(behind),
+            Heard::Credit { stream, messages } => {
+                self.stream(stream)?.credit += u64::from(messages);
+            }
+            Heard::Ack { stream, id } => {
+                let forgotten = self.stream(stream)?.acknowledge(id);
+                self.kept_bytes -= forgotten;
+            }
+            Heard::Ended { stream } => self.stream(stream)?.end = End::Acknowledged,
+            Heard::Over(Error::Io(_)) => self.link = None,
+            Heard::Over(error) => {
+                self.link = None;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self, number: u32) -> Result<&mut Stream, Error> {
+        self.streams.get_mut(number as usize).ok_or(Error::Unexpected("a stream never opened"))
+    }
+
+    /// Tries until the connection stands again and all streams are open, or patience is over.
+    fn reconnect(&mut self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            match self.attempt_all() {
+                Ok(()) => return Ok(()),
+                Err(error) if begun.elapsed() > self.options.patience => return Err(error),
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    fn attempt_all(&mut self) -> Result<(), Error> {
+        self.link = None;
+        let mut link = self.attempt()?;
+        for (at, stream) in self.streams.iter_mut().enumerate() {
+            (stream.behind, stream.credit) = (None, 0);
+            link.open(at, stream);
+        }
+        link.to.write_all(&link.out)?;
+        link.out.clear();
+        self.link = Some(link);
+        while self.streams.iter().any(|stream| stream.behind.is_none()) {
+            let link = self.link.as_ref().ok_or(Error::Unexpected("a lost connection"))?;
+            let heard = link.heard.recv().map_err(|_| Error::Unexpected("a lost connection"))?;
+            self.hear(heard)?;
+        }
+        Ok(())
+    }
+
+    /// Connects and says hello.
+    fn attempt(&self) -> Result<Link, Error> {
+        let Options { address, token, application, endpoint, .. } = &self.options;
+        let mut to = TcpStream::connect(address)?;
+        to.set_nodelay(true)?;
+        let mut out = Vec::new();
+        Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
+            .encode(&mut out);
+        to.write_all(&out)?;
+        let mut reader = Reader::new(to.try_clone()?);
+        match reader.read()? {
+            Some(Frame::Welcome { .. }) => reader.welcome(),
+            Some(Frame::Refused { reason }) => return Err(Error::Refused(reason.to_owned())),
+            Some(other) => return Err(Error::Unexpected(other.name())),
+            None => return Err(closed()),
+        }
+        let (told, heard) = channel();
+        let read = move || listen(reader, &told);
+        Builder::new().name("potoroo-source".into()).spawn(read)?;
+        out.clear();
+        Ok(Link { to, out, heard })
+    }
+}
+
+fn closed() -> Error {
+    let kind = std::io::ErrorKind::ConnectionReset;
+    Error::Io(std::io::Error::new(kind, "the engine closed the connection"))
+}
+
+/// Reads what the engine says until it ends, or nobody wants to know any more.
+fn listen(mut reader: Reader<TcpStream>, told: &Sender<Heard>) {
+    loop {
+        let heard = match reader.read() {
+            Ok(Some(Frame::Resume { stream, behind })) => Heard::Resume { stream, behind },
+            Ok(Some(Frame::Credit { stream, messages })) => Heard::Credit { stream, messages },
+            Ok(Some(Frame::Ack { stream, id })) => Heard::Ack { stream, id },
+            Ok(Some(Frame::Ended { stream })) => Heard::Ended { stream },
+            Ok(Some(Frame::Refused { reason })) => Heard::Over(Error::Refused(reason.to_owned())),
+            Ok(Some(other)) => Heard::Over(Error::Unexpected(other.name())),
+            Ok(None) => Heard::Over(closed()),
+            Err(error) => Heard::Over(error),
+        };
+        let over = matches!(heard, Heard::Over(_));
+        if told.send(heard).is_err() || over {
+            return;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Ends the thread that reads; a connection that is broken already needs none of it.
+        let _ = self.to.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl Link {
+    fn open(&mut self, at: usize, stream: &Stream) {
+        let (name, from) = (stream.name.as_str(), stream.acknowledged);
+        Frame::Open { stream: at as u32, name, from }.encode(&mut self.out);
+    }
+}
+
+impl Stream {
+    /// The engine has everything up to `behind`. What of it is not acknowledged stays: it may still
+    /// go back.
+    fn resume(&mut self, behind: u64) {
+        self.behind = Some(behind);
+        self.sent = self.kept.partition_point(|(id, _)| *id <= behind);
+        if self.end == End::Sent {
+            self.end = End::Asked;
+        }
+    }
+
+    /// Returns the bytes that were forgotten.
+    fn acknowledge(&mut self, id: u64) -> usize {
+        self.acknowledged = self.acknowledged.max(id);
+        let covered = self.kept.partition_point(|(kept, _)| *kept <= id);
+        self.sent = self.sent.saturating_sub(covered);
+        self.kept.drain(..covered).map(|(_, payload)| payload.len()).sum()
+    }
+
+    fn encode(&mut self, number: u32, out: &mut Vec<u8>) {
+        if self.behind.is_none() {
+            return;
+        }
+        while self.sent < self.kept.len() && self.credit > 0 && out.len() < WRITE_BYTES {
+            let (id, payload) = &self.kept[self.sent];
+            Frame::Message { stream: number, id: *id, payload }.encode(out);
+            self.sent += 1;
+            self.credit -= 1;
+        }
+        if self.end == End::Asked && self.sent == self.kept.len() {
+            Frame::End { stream: number }.encode(out);
+            self.end = End::Sent;
+        }
+    }
+
+    /// Whether something was not sent.
+    fn is_held_back(&self) -> bool {
+        self.sent < self.kept.len()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.kept.is_empty() && matches!(self.end, End::No | End::Acknowledged)
+    }
+}
