@@ -167,7 +167,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
-        let source = SourcePosition { name: "quotes".into(), position: epoch * 10 };
+        let source = SourcePosition { name: "quotes".into(), position: epoch * 10, stream: None };
         let transaction = Transaction {
             sink: "rejections".into(),
             epoch,

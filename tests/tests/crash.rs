@@ -5,60 +5,14 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
-use support::{App, LIMIT, Scratch, example};
+use support::kills::kill_until_it_ends;
+use support::{App, Scratch, example};
 
 /// Numbers of a run: enough that it is killed many times before its end.
 const NUMBERS: u64 = 400_000;
-
-/// Starts an example and kills it at some point of its progress, until it ends by itself. Returns
-/// how often it was killed.
-fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: u64) -> u64 {
-    let mut random = Random::new(seed);
-    for kills in 0.. {
-        assert!(kills < 1000, "{name} does not get to its end");
-        let cores = ["0", "0,0", "0,1", "0,1,0"][random.below(4) as usize];
-        let checkpoint_ms = 1 + random.below(40);
-        let mut app = App::start(
-            name,
-            &format!(
-                "{arguments} --cores {cores} --checkpoint-ms {checkpoint_ms} --state {} --report \
-                 json",
-                scratch.path("state")
-            ),
-        );
-        // Killed behind so many further commits, or in the middle of starting.
-        if !wait_for_commits(&mut app, scratch, random.below(4)) {
-            let ended = app.finish();
-            ended.report();
-            return kills;
-        }
-        app.signal(Signal::KILL);
-    }
-    unreachable!("it returns from the loop")
-}
-
-/// Waits until HEAD has changed `count` times. Returns false if the application has ended first.
-fn wait_for_commits(app: &mut App, scratch: &Scratch, count: u64) -> bool {
-    let head = || fs::read(scratch.path("state/HEAD")).unwrap_or_default();
-    let (mut seen, mut changes) = (head(), 0);
-    let deadline = Instant::now() + LIMIT;
-    while changes < count {
-        assert!(Instant::now() < deadline, "no checkpoint within {LIMIT:?}");
-        if app.has_ended() {
-            return false;
-        }
-        let now = head();
-        changes += u64::from(now != seen);
-        seen = now;
-        // Leaves the CPU to the application.
-        std::thread::park_timeout(Duration::from_micros(300));
-    }
-    !app.has_ended()
-}
 
 #[test]
 fn windows_are_complete_and_in_order_however_often_it_is_killed() {

@@ -17,8 +17,9 @@ use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
 
-/// Pause between two attempts to connect.
-const PAUSE: Duration = Duration::from_millis(50);
+/// First and longest pause between two attempts to connect: an engine that is started again by
+/// whoever watches over it is there at once.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
 /// To whom to connect, and how patiently.
 #[derive(Clone, Debug)]
@@ -123,13 +124,17 @@ enum Heard {
 }
 
 impl Source {
-    /// Connects.
+    /// Connects, as soon as somebody listens there.
     ///
     /// # Errors
-    /// Nobody listens there, or the client is refused: not tried again, since nothing was sent.
+    /// The client is refused, or nobody listens for too long.
     pub fn connect(options: Options) -> Result<Self, Error> {
         let mut source = Self { options, streams: Vec::new(), link: None, kept_bytes: 0 };
-        source.link = Some(source.attempt()?);
+        let patience = source.options.patience;
+        source.link = Some(patiently(patience, || match source.attempt() {
+            Err(Error::Io(error)) => Err(Error::Io(error)),
+            settled => Ok(settled),
+        })??);
         Ok(source)
     }
 
@@ -172,8 +177,8 @@ impl Source {
         }
     }
 
-    /// Sends a message, or keeps it until the connection is there again. Waits for credit, and while
-    /// too much is not acknowledged. Small messages are gathered: see [`flush`](Self::flush).
+    /// Sends a message, or keeps it until the connection is there again. Waits for credit, and
+    /// while too much is not acknowledged. Small messages are gathered: see [`flush`](Self::flush).
     ///
     /// # Errors
     /// The id is not above the one before, the payload too long, the engine refuses, or the
@@ -311,14 +316,7 @@ impl Source {
 
     /// Tries until the connection stands again and all streams are open, or patience is over.
     fn reconnect(&mut self) -> Result<(), Error> {
-        let begun = Instant::now();
-        loop {
-            match self.attempt_all() {
-                Ok(()) => return Ok(()),
-                Err(error) if begun.elapsed() > self.options.patience => return Err(error),
-                Err(_) => std::thread::sleep(PAUSE),
-            }
-        }
+        patiently(self.options.patience, || self.attempt_all())
     }
 
     fn attempt_all(&mut self) -> Result<(), Error> {
@@ -360,6 +358,21 @@ impl Source {
         Builder::new().name("potoroo-source".into()).spawn(read)?;
         out.clear();
         Ok(Link { to, out, heard })
+    }
+}
+
+/// Tries until it works or patience is over.
+fn patiently<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (begun, mut pause) = (Instant::now(), PAUSE.0);
+    loop {
+        match attempt() {
+            Err(_) if begun.elapsed() < patience => std::thread::sleep(pause),
+            settled => return settled,
+        }
+        pause = (pause * 2).min(PAUSE.1);
     }
 }
 

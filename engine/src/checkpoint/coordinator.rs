@@ -104,6 +104,8 @@ pub struct Coordinator {
     chains: Vec<Vec<PartEntry>>,
     /// Sinks that have to mark each epoch.
     sinks: Vec<bool>,
+    /// Where streams stand that nobody has opened in this life.
+    unopened: Vec<SourcePosition>,
     /// What is prepared and not committed, oldest first.
     prepared: Vec<Transaction>,
     /// What is committed and perhaps not visible, oldest first. It belongs to the next manifests,
@@ -137,10 +139,18 @@ impl Coordinator {
             head,
             chains: vec![Vec::new(); cores],
             sinks,
+            unopened: Vec::new(),
             prepared: Vec::new(),
             committed: Vec::new(),
             running: None,
         }
+    }
+
+    /// Takes over from an earlier life where its streams stand, and what it has committed and not
+    /// made visible.
+    pub fn take_over(&mut self, sources: &[SourcePosition], committed: &[Transaction]) {
+        self.unopened = sources.iter().filter(|at| at.stream.is_some()).cloned().collect();
+        self.committed = committed.to_vec();
     }
 
     /// The last commit.
@@ -235,7 +245,12 @@ impl Coordinator {
 
     fn manifest(&self, running: &Running, unix_seconds: u64) -> Manifest {
         let given = running.parts.iter().flatten();
-        let sources = given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
+        let mut sources: Vec<SourcePosition> =
+            given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
+        let opened = sources.iter().filter_map(stream_of).collect::<Vec<_>>();
+        let is_open = |at: &&SourcePosition| stream_of(at).is_some_and(|of| opened.contains(&of));
+        let unopened = self.unopened.iter().filter(|at| !is_open(at)).cloned().collect::<Vec<_>>();
+        sources.extend(unopened);
         let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
             let mut chain = if new.since == 0 { Vec::new() } else { old.clone() };
             chain.push(new.clone());
@@ -275,6 +290,11 @@ impl Coordinator {
         self.committed.extend(transactions.iter().cloned());
         Action::Commit { epoch, transactions }
     }
+}
+
+/// Names of a source and its stream, if it has some.
+fn stream_of(at: &SourcePosition) -> Option<(&str, &str)> {
+    at.stream.as_ref().map(|stream| (at.name.as_str(), stream.name.as_str()))
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use potoroo_sdk::host::SourceId;
 use potoroo_sdk::table::Record;
 
 use super::coordinator::Input;
 use super::store::{self, Name, NameKind, Store, Upload};
 use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition};
+use crate::connect::streams::Streams;
 use crate::flow::{PartEnd, PartStep};
 
 /// Stores parts.
@@ -20,6 +22,8 @@ pub struct Keeper {
     generation: u64,
     /// Names of the sources of the application.
     sources: Vec<String>,
+    /// By source: its streams, if it has some.
+    streams: Vec<Option<Arc<Streams>>>,
     /// By core: the part that is being written.
     parts: Vec<Option<Part>>,
 }
@@ -42,7 +46,18 @@ impl Keeper {
         cores: usize,
     ) -> Self {
         let parts = (0..cores).map(|_| None).collect();
-        Self { store, facts, generation, sources, parts }
+        let streams = sources.iter().map(|_| None).collect();
+        Self { store, facts, generation, sources, streams, parts }
+    }
+
+    /// As it is, for sources of which some have streams.
+    pub fn with_streams(self, streams: Vec<Option<Arc<Streams>>>) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// The name of a source.
+    pub fn source_name(&self, source: SourceId) -> &str {
+        &self.sources[usize::from(source.0)]
     }
 
     /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns
@@ -114,9 +129,11 @@ impl Keeper {
         upload.finish()?;
         let (core, super::PartSeal { bytes, chunks, digest }) = (core as u32, seal);
         let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
-        let named = |at: &crate::flow::SourcePosition| SourcePosition {
-            name: self.sources[usize::from(at.source.0)].clone(),
-            position: at.position,
+        let named = |at: &crate::flow::SourcePosition| {
+            let (source, position) = (usize::from(at.source.0), at.position);
+            let streams = self.streams[source].as_ref().zip(at.stream);
+            let stream = streams.map(|(streams, number)| streams.position(number, position));
+            SourcePosition { name: self.sources[source].clone(), position, stream }
         };
         Ok(Some(Input::Part { entry, sources: end.positions.iter().map(named).collect() }))
     }

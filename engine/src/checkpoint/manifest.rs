@@ -43,6 +43,23 @@ pub struct SourcePosition {
     pub name: String,
     /// Bytes of a byte stream, or the index of the next event of a generator.
     pub position: u64,
+    /// Which of its streams, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamPosition>,
+}
+
+/// How far a stream of a source had been read, in the terms of whoever sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamPosition {
+    /// Its name.
+    pub name: String,
+    /// The last message of which everything was read.
+    pub id: u64,
+    /// Bytes of the message behind it that were read, too.
+    pub into: u64,
+    /// Nothing follows.
+    pub ended: bool,
 }
 
 /// A part that belongs to a checkpoint.
@@ -193,8 +210,17 @@ pub(super) mod tests {
             unix_seconds: 1_790_000_000,
             previous: Some("manifest-3-16-00000000000000aa".into()),
             sources: vec![
-                SourcePosition { name: "quotes".into(), position: 1234 },
-                SourcePosition { name: "orders".into(), position: u64::MAX },
+                SourcePosition { name: "quotes".into(), position: 1234, stream: None },
+                SourcePosition {
+                    name: "orders".into(),
+                    position: u64::MAX,
+                    stream: Some(StreamPosition {
+                        name: "east".into(),
+                        id: 7,
+                        into: 3,
+                        ended: false,
+                    }),
+                },
             ],
             parts: vec![part(0, 16, 0), part(0, 17, 16), part(1, 17, 0)],
             transactions: vec![Transaction {

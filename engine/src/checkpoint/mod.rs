@@ -33,6 +33,6 @@ pub use commit::{Collected, collect, propose};
 pub use damage::{Corrupt, Damage};
 pub use facts::{Facts, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};
-pub use manifest::{Manifest, PartEntry, SourcePosition, Transaction};
+pub use manifest::{Manifest, PartEntry, SourcePosition, StreamPosition, Transaction};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};

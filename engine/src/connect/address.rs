@@ -8,6 +8,8 @@
 //! source   tcp://HOST:PORT   listens             ?connections=N
 //!          file:PATH         reads to the end
 //!          gen:NAME          makes events up     ?rate=N|max &seed=N &count=N
+//!          potoroo://HOST:PORT  listens for clients of the connector protocol
+//!                                               ?token=TEXT &streams=N
 //!          channel:          the program that embeds the engine
 //! sink     tcp://HOST:PORT   connects
 //!          file:PATH         creates, truncates  ?append=true
@@ -17,7 +19,8 @@
 //! ```
 //!
 //! `file://PATH` means `file:PATH`. IPv6 addresses stand in brackets: `tcp://[::1]:7000`. Nothing
-//! is escaped, so a path cannot contain a `?`. Printing an address gives a text that parses to it.
+//! is escaped, so a path cannot contain a `?`. Printing an address gives a text that parses to it,
+//! but for a token, which is never shown.
 
 mod parts;
 
@@ -36,8 +39,8 @@ pub const RATE_DEFAULT: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
 /// Seed of a generator whose address names none: two runs then make the same events.
 pub const SEED_DEFAULT: u64 = 1;
 
-const SOURCE_SCHEMES: &str = "`tcp://HOST:PORT` (listens), `file:PATH` (reads), \
-     `gen:NAME` (makes events up)";
+const SOURCE_SCHEMES: &str = "`tcp://HOST:PORT` (listens), `potoroo://HOST:PORT` (listens for \
+     connectors), `file:PATH` (reads), `gen:NAME` (makes events up)";
 const SINK_SCHEMES: &str = "`tcp://HOST:PORT` (connects), `file:PATH` (writes), `stdout:`, \
      `null:` (counts and drops)";
 
@@ -58,6 +61,15 @@ pub enum SourceAddress {
     },
     /// Makes events up with a generator that the application registered.
     Generator(GeneratorAddress),
+    /// Listens for clients of the connector protocol.
+    Connector {
+        /// Where to listen; port 0 takes any free one.
+        listen: HostPort,
+        /// What clients have to know.
+        token: Token,
+        /// The source ends after so many streams have; `None`: it never ends.
+        streams: Option<NonZeroU64>,
+    },
     /// Events come from the program that embeds the engine.
     Channel,
 }
@@ -103,6 +115,40 @@ pub enum SinkAddress {
     Null,
     /// Events go to the program that embeds the engine.
     Channel,
+}
+
+/// What two sides of a connection both have to know; it may be empty. Never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// This text, in which no `?` or `&` may be.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether everybody is let in.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `text` is this token. Takes as long for a wrong one as for a right one.
+    pub fn fits(&self, text: &str) -> bool {
+        let pairs = self.0.bytes().zip(text.bytes());
+        let differing = pairs.fold(0, |differing, (ours, theirs)| differing | (ours ^ theirs));
+        self.0.len() == text.len() && differing == 0
+    }
+
+    /// The text: for the other side only.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "no token" } else { "token" })
+    }
 }
 
 /// A host, by name or number, and a port.
@@ -229,6 +275,11 @@ impl FromStr for SourceAddress {
             }
             "file" => Self::File { path: parts.path()? },
             "gen" => Self::Generator(parts.generator()?),
+            "potoroo" => {
+                let (listen, token) = (parts.host_port()?, parts.token());
+                let streams = parts.number("streams", "a number from 1")?;
+                Self::Connector { listen, token, streams }
+            }
             "channel" => parts.nothing().map(|()| Self::Channel)?,
             _ => return Err(parts.unknown_scheme(Edge::Source)),
         };
@@ -277,6 +328,10 @@ impl fmt::Display for SourceAddress {
             }
             Self::File { path } => write!(f, "file:{}", path.display()),
             Self::Generator(generator) => generator.fmt(f),
+            Self::Connector { listen, streams: None, .. } => write!(f, "potoroo://{listen}"),
+            Self::Connector { listen, streams: Some(count), .. } => {
+                write!(f, "potoroo://{listen}?streams={count}")
+            }
             Self::Channel => f.write_str("channel:"),
         }
     }
@@ -338,6 +393,8 @@ mod tests {
             "file:orders.bin",
             "gen:orders?rate=max&seed=7&count=1000",
             "gen:orders?rate=100000&seed=1",
+            "potoroo://127.0.0.1:7000",
+            "potoroo://[::1]:0?streams=2",
             "channel:",
         ] {
             assert_eq!(source(text).to_string(), text);
@@ -378,6 +435,19 @@ mod tests {
         check_error(&sink_error("file:"), &["names no file"]);
         check_error(&sink_error("null:x"), &["nothing follows"]);
         check_error(&source_error("gen:"), &["names no generator"]);
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let address = source("potoroo://127.0.0.1:7000?token=hush&streams=3");
+        assert!(!format!("{address} {address:?}").contains("hush"), "{address:?}");
+        for text in ["potoroo://a:b?token=hush", "potoroo://a:1?token=hush&x=1", "x:?token=hush"] {
+            let error = source_error(text);
+            assert!(!error.contains("hush") && error.contains("token=…"), "{error}");
+        }
+        let SourceAddress::Connector { token, .. } = address else { panic!("{address}") };
+        assert!(token.fits("hush"));
+        assert!(["", "hus", "hush!", "hash"].iter().all(|other| !token.fits(other)));
     }
 
     #[test]

@@ -164,20 +164,25 @@ impl Driver {
     #[cold]
     fn obey(&mut self, command: Command, core: &mut Core, poller: &mut Poller) {
         match command {
-            Command::Connection { .. } if self.stopped => {}
+            Command::Connection { .. } | Command::Stream { .. } if self.stopped => {}
             Command::Connection { source, connection, permit } => {
                 let peer = connection.peer_addr().map_or_else(|_| "?".into(), |a| a.to_string());
                 let from = From::Connection { connection, _permit: permit };
                 self.open(source, from, peer, core, poller);
             }
             Command::Pipe { source, pipe } => {
-                let from = From::Pipe { pipe, rest: None, handed_over: true };
+                let from = From::Pipe { pipe, rest: None, handed_over: true, taken: None };
                 let id = core.open_inlet(source, true);
                 self.link(id, source, from, String::new());
             }
             Command::File { source, pipe, position } => {
-                let from = From::Pipe { pipe, rest: None, handed_over: false };
+                let from = From::Pipe { pipe, rest: None, handed_over: false, taken: None };
                 let id = core.open_replayed(source, position);
+                self.link(id, source, from, String::new());
+            }
+            Command::Stream { source, stream, name_hash, pipe, position, taken } => {
+                let from = From::Pipe { pipe, rest: None, handed_over: false, taken };
+                let id = core.open_stream(source, stream, name_hash, position);
                 self.link(id, source, from, String::new());
             }
             Command::Checkpoint(CheckpointCommand::Begin(epoch)) => core.begin_checkpoint(epoch),

@@ -1,7 +1,7 @@
 //! What the control plane tells a core, and what a core tells the control plane.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -46,6 +46,21 @@ pub enum Command {
         pipe: PipeOut,
         /// Bytes of the file before the first.
         position: u64,
+    },
+    /// A stream of a source comes through a pipe.
+    Stream {
+        /// The source.
+        source: SourceId,
+        /// Its number among the streams of the source.
+        stream: u32,
+        /// Hash of its name.
+        name_hash: u64,
+        /// Where its bytes come from.
+        pipe: PipeOut,
+        /// Bytes of the stream before the first.
+        position: u64,
+        /// Where to tell how far it was taken, if anybody wants to know.
+        taken: Option<Arc<AtomicU64>>,
     },
     /// A checkpoint begins, is safe, or came to nothing.
     Checkpoint(CheckpointCommand),
@@ -170,9 +185,18 @@ pub enum SinkEnd {
     Channel(PipeIn),
 }
 
-/// What a core tells.
+/// What a core, or who serves the clients of a source, tells.
 #[derive(Debug)]
 pub enum Notice {
+    /// A client of a source was refused.
+    Refused {
+        /// The source.
+        source: SourceId,
+        /// Who was connected.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
     /// A connection or pipe of a source is closed.
     Closed {
         /// The source.

@@ -8,5 +8,7 @@ pub mod files;
 pub mod mail;
 pub mod permits;
 pub mod pipe;
+pub mod serve;
 pub mod spool;
+pub mod streams;
 pub mod tcp;

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
 
 use super::address::HostPort;
 use super::mail::{Command, Mailbox, SinkEnd};
 use super::permits::Permits;
 
 /// How long a thread here waits before it looks whether it should stop.
-const STOP_CHECK: Duration = Duration::from_millis(50);
+pub(super) const STOP_CHECK: Duration = Duration::from_millis(50);
 
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -36,6 +37,10 @@ const TELL_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After so much silence a peer is asked whether it is there, and as often until it has not
+/// answered three times.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A source that listens, and who serves its connections.
 pub struct Acceptor {
@@ -180,8 +185,16 @@ fn connect_address(address: SocketAddr) -> io::Result<Connection> {
     }
 }
 
+/// Has the kernel notice within a minute that a silent peer is gone.
+pub(super) fn keep_alive(connection: &impl AsFd) -> io::Result<()> {
+    sockopt::set_socket_keepalive(connection, true)?;
+    sockopt::set_tcp_keepidle(connection, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepintvl(connection, KEEP_ALIVE)?;
+    Ok(sockopt::set_tcp_keepcnt(connection, 3)?)
+}
+
 /// Waits until the descriptor is ready or the time is over; the caller finds out which.
-fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
+pub(super) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
     let timeout =
         Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
     let _ = poll(&mut [PollFd::new(descriptor, flags)], Some(&timeout));

@@ -8,6 +8,7 @@ use potoroo_sdk::plan::Plan;
 use super::config::Config;
 use crate::connect::address::{SinkAddress, SourceAddress};
 use crate::connect::pipe::PIPE_BYTES;
+use crate::connect::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
 
 /// What the engine takes at most, by user: at start, but for connections. State comes on top: it
@@ -55,6 +56,17 @@ impl Bill {
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
         let mut lines = lines;
+        let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
+        let connectors = config.sources.values().filter(has_streams).count();
+        if connectors > 0 {
+            let each = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
+            let what = format!(
+                "streams: {STREAMS_MAX} at most of {connectors} sources, {} KiB each when it is \
+                 open",
+                each.div_ceil(1024)
+            );
+            lines.push((what, connectors * STREAMS_MAX * each));
+        }
         if config.sources.values().any(|address| matches!(address, SourceAddress::Tcp { .. })) {
             let (most, each) = (config.connections_max, Self::connection_bytes(plan, config));
             let what = format!(

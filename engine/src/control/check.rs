@@ -72,6 +72,12 @@ fn source_guarantee(address: &SourceAddress, kept: bool) -> (&'static str, &'sta
         SourceAddress::File { .. } | SourceAddress::Generator(_) if kept => {
             ("exactly once", "read again from where the last checkpoint stands")
         }
+        SourceAddress::Connector { .. } if kept => {
+            ("exactly once", "acknowledged by checkpoints, sent again behind the last one")
+        }
+        SourceAddress::Connector { .. } => {
+            ("at most once", "acknowledged when it is taken, since without --state nothing lasts")
+        }
         SourceAddress::Tcp { .. } => ("at most once", "plain TCP cannot be read again"),
         SourceAddress::File { .. } => ("every event of a run", "a restart reads the file again"),
         SourceAddress::Generator(_) => ("every event of a run", "the seed makes the same events"),
@@ -88,7 +94,7 @@ fn reply_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
         SourceAddress::Generator(_) => {
             ("none", "made-up events have no connection: replies are counted and dropped")
         }
-        SourceAddress::File { .. } | SourceAddress::Channel => {
+        SourceAddress::File { .. } | SourceAddress::Connector { .. } | SourceAddress::Channel => {
             ("none", "there is no connection to answer: replies are counted as lost; give tcp:")
         }
     }

@@ -16,9 +16,10 @@ use super::report::CheckpointSummary;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
-use crate::checkpoint::{Transaction, collect, propose};
+use crate::checkpoint::{SourcePosition, Transaction, collect, propose};
 use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
 use crate::connect::spool::{Prepared, Target};
+use crate::connect::streams::Streams;
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -39,6 +40,8 @@ pub(super) struct Keeping {
     pub(super) coordinator: Coordinator,
     pub(super) cores: Vec<Mailbox>,
     pub(super) targets: Vec<Target>,
+    /// Streams whose clients hear what is committed.
+    pub(super) streams: Vec<Arc<Streams>>,
     pub(super) interval: Duration,
     /// Checkpoints that are kept.
     pub(super) kept: usize,
@@ -138,6 +141,8 @@ struct Running {
     begun: Instant,
     /// When something was last heard of the one that is under way.
     heard_at: Instant,
+    /// Where sources stand in the manifest that was stored last.
+    positions: Vec<SourcePosition>,
     /// Committed and not yet visible.
     committed: Vec<Transaction>,
     /// What was last said of each sink whose output cannot be made visible.
@@ -163,6 +168,7 @@ impl Running {
             progress,
             begun: now,
             heard_at: now,
+            positions: Vec::new(),
             committed: Vec::new(),
             complaints: BTreeMap::new(),
             given_up: None,
@@ -264,6 +270,7 @@ impl Running {
             Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(epoch as u32)),
             Action::Store(manifest) => {
                 let stored = propose(&**store, coordinator.head(), &manifest, draw());
+                self.positions = manifest.sources;
                 return Some(Input::Stored(stored.map_err(|error| error.to_string())));
             }
             Action::Swap { expected, new } => return Some(self.swap(&expected, &new)),
@@ -304,6 +311,7 @@ impl Running {
         self.committed.extend(transactions);
         self.show_committed();
         self.tell(CheckpointCommand::Commit(epoch as u32));
+        self.acknowledge();
         self.given_up = None;
         let took = self.begun.elapsed();
         self.progress.note(|summary| {
@@ -313,6 +321,15 @@ impl Running {
         });
         self.collect();
         self.last_committed = self.last == Some(epoch);
+    }
+
+    /// Tells the clients of sources what they need not send again.
+    fn acknowledge(&self) {
+        let Keeping { streams, keeper, .. } = &self.keeping;
+        for streams in streams {
+            let name = keeper.source_name(streams.source());
+            streams.acknowledge(self.positions.iter().filter(|at| at.name == name));
+        }
     }
 
     /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full

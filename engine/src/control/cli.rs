@@ -240,6 +240,8 @@ fn address_help() -> String {
         "Sources:
   tcp://HOST:PORT   listens; ?connections=N ends after N connections were closed
                     [default: never]
+  potoroo://HOST:PORT  listens for clients of the connector protocol; ?token=TEXT that they
+                    have to know, &streams=N ends after N streams have [default: never]
   file:PATH         reads a file to its end
   gen:NAME          makes events up; ?rate=N|max events/s [default: {}]
                     &seed=N [default: {}] &count=N events [default: no limit]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use potoroo_runtime::Listener;
@@ -10,7 +10,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::error::Error;
-use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
+use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress, Token};
 use crate::connect::files;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
 use crate::connect::spool::Target;
@@ -20,6 +20,7 @@ pub(super) enum SourceEdge {
     Listener { listener: Listener, connections: Option<u64> },
     File(File),
     Generator(GeneratorAddress),
+    Connector { listener: TcpListener, token: Token, streams: Option<u64> },
     Channel(PipeOut),
 }
 
@@ -130,6 +131,20 @@ impl Edges {
                     .map_err(|mistake| Error::Generator { name: name.clone(), mistake })?;
                 Ok(SourceEdge::Generator(generator.clone()))
             }
+            SourceAddress::Connector { listen, token, streams } => {
+                let address = listen
+                    .resolve()
+                    .map_err(|error| refused(error, "give the number or name of this host"))?;
+                if !address.ip().is_loopback() && token.is_empty() {
+                    let open = io::Error::other("anybody could connect there");
+                    return Err(refused(open, "add `?token=…`, or listen on 127.0.0.1"));
+                }
+                let listener = listen_at(address).map_err(|error| refused(error, LISTEN_REMEDY))?;
+                let bound = listener.local_addr().map_err(|error| refused(error, LISTEN_REMEDY))?;
+                self.listening.push((name.clone(), bound));
+                let streams = streams.map(|count| count.get());
+                Ok(SourceEdge::Connector { listener, token: token.clone(), streams })
+            }
             SourceAddress::Channel => {
                 let (pipe_in, pipe_out) = pipe();
                 self.channels.sources.push((name.clone(), pipe_in));
@@ -171,6 +186,12 @@ impl Edges {
             }
         }
     }
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Whether output can wait beside it: not for pipes and devices.

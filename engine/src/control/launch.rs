@@ -29,6 +29,7 @@ use crate::connect::address::GeneratorAddress;
 use crate::connect::driver::{Driver, Handout};
 use crate::connect::mail::{Command, Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
 use crate::connect::spool::{Spooling, Target};
+use crate::connect::streams::Streams;
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
 
 /// A description of an application that can be asked for on every core.
@@ -84,7 +85,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         kept: kept.clone(),
         restored: restored_in,
         tallies,
-        notices: notices_in,
+        notices: notices_in.clone(),
         letters_waiting: Arc::new(AtomicUsize::new(0)),
     };
     let letters_waiting = build.letters_waiting.clone();
@@ -100,12 +101,12 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         None => None,
     };
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
-    let threads = Threads::new(plan, config.connections_max, keeper);
+    let threads = Threads::new(plan, config.connections_max, keeper, notices_in);
     let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners: &sink_owners };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
-    let (threads, targets) = connecting.connect(edges, threads, recovery)?;
+    let (threads, connected) = connecting.connect(edges, threads, recovery)?;
     let checkpoints = match kept.zip(heard) {
-        Some((kept, heard)) => Some(kept.start(plan, &config, &mailboxes, targets, heard)?),
+        Some((kept, heard)) => Some(kept.start(plan, &config, &mailboxes, connected, heard)?),
         None => None,
     };
     let supervisor = Supervisor::new(Supervised {
@@ -147,7 +148,7 @@ impl Kept {
         plan: &Plan,
         config: &Config,
         mailboxes: &[Mailbox],
-        targets: Vec<Target>,
+        connected: Connected,
         heard: Hearer,
     ) -> Result<Checkpoints, Error> {
         let (store, facts) = (self.recovery.store.clone(), self.recovery.facts.clone());
@@ -155,12 +156,17 @@ impl Kept {
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let cores = mailboxes.len();
+        let Connected { targets, streams } = connected;
+        let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
+        let mut coordinator = Coordinator::new(facts, head, cores, sinks);
+        coordinator.take_over(self.recovery.positions(), &[]);
         let keeping = Keeping {
-            keeper: Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores),
-            coordinator: Coordinator::new(facts, head, cores, sinks),
+            keeper: keeper.with_streams(streams.clone()),
+            coordinator,
             store,
             cores: mailboxes.to_vec(),
             targets,
+            streams: streams.into_iter().flatten().collect(),
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,
             tallies: self.slices,
@@ -322,15 +328,23 @@ struct Connecting<'a> {
     sink_owners: &'a [usize],
 }
 
+/// What takes part in checkpoints besides the cores.
+#[derive(Default)]
+struct Connected {
+    /// The files in which committed output becomes visible.
+    targets: Vec<Target>,
+    /// By source: its streams, if it has some.
+    streams: Vec<Option<Arc<Streams>>>,
+}
+
 impl Connecting<'_> {
-    /// Returns the threads, and the files in which committed output becomes visible.
     fn connect(
         &self,
         edges: Edges,
         mut threads: Threads,
         recovery: Option<&Recovery>,
-    ) -> Result<(Threads, Vec<Target>), Error> {
-        let mut targets = Vec::new();
+    ) -> Result<(Threads, Connected), Error> {
+        let mut connected = Connected::default();
         check_targets(&edges, recovery)?;
         for (index, edge) in edges.sinks.into_iter().enumerate() {
             let Some(edge) = edge else { continue };
@@ -339,16 +353,17 @@ impl Connecting<'_> {
                 (SinkEdge::Transactional { target, append }, Some(recovery)) => {
                     let spooling = spooling(sink, target.clone(), append, recovery, &threads)?;
                     threads.spool(spooling, core)?;
-                    targets.push(target);
+                    connected.targets.push(target);
                 }
                 (edge, _) => threads.connect_sink(sink, edge, core)?,
             }
         }
         for (index, edge) in edges.sources.into_iter().enumerate() {
-            self.connect_source(index, edge, &mut threads, recovery)?;
+            let streams = self.connect_source(index, edge, &mut threads, recovery)?;
+            connected.streams.push(streams);
         }
         threads.write_letters(edges.letters)?;
-        Ok((threads, targets))
+        Ok((threads, connected))
     }
 
     fn connect_source(
@@ -357,8 +372,9 @@ impl Connecting<'_> {
         edge: SourceEdge,
         threads: &mut Threads,
         recovery: Option<&Recovery>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Arc<Streams>>, Error> {
         let source = SourceId(index as u8);
+        let name = &self.plan.sources[index].name;
         let core = &self.mailboxes[index % self.mailboxes.len()];
         match edge {
             SourceEdge::Generator(_) => {}
@@ -366,15 +382,21 @@ impl Connecting<'_> {
                 core.send(Command::Pipe { source, pipe });
             }
             SourceEdge::File(file) => {
-                let name = &self.plan.sources[index].name;
                 let position = recovery.map_or(0, |recovery| recovery.position(name));
                 threads.read_file(source, file, position, core)?;
             }
             SourceEdge::Listener { listener, connections } => {
                 threads.accept(source, listener, connections, self.mailboxes)?;
             }
+            SourceEdge::Connector { listener, token, streams } => {
+                let recovered = recovery.map_or_else(Vec::new, |recovery| recovery.streams(name));
+                let cores = self.mailboxes.to_vec();
+                let of = Arc::new(Streams::new(source, recovery.is_some(), cores, &recovered));
+                threads.serve(of.clone(), listener, token, streams)?;
+                return Ok(Some(of));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -10,7 +10,9 @@ use super::config::Config;
 use super::console;
 use super::error::Error;
 use crate::checkpoint::store::{self, Folder, Store, draw};
-use crate::checkpoint::{Facts, Manifest, Recovered, Transaction, each_chunk, recover};
+use crate::checkpoint::{
+    Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, each_chunk, recover,
+};
 use crate::flow::Core;
 
 /// Where an application's checkpoints are, and what it goes on from.
@@ -62,8 +64,19 @@ impl Recovery {
 
     /// Where the source `name` goes on.
     pub(super) fn position(&self, name: &str) -> u64 {
-        let sources = self.manifest().map_or(&[][..], |manifest| &manifest.sources);
-        sources.iter().find(|at| at.name == name).map_or(0, |at| at.position)
+        let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
+        self.positions().iter().find(plain).map_or(0, |at| at.position)
+    }
+
+    /// Where the streams of the source `name` go on: bytes, and what that means to their clients.
+    pub(super) fn streams(&self, name: &str) -> Vec<(u64, StreamPosition)> {
+        let of = self.positions().iter().filter(|at| at.name == name);
+        of.filter_map(|at| Some((at.position, at.stream.clone()?))).collect()
+    }
+
+    /// Where all sources go on.
+    pub(super) fn positions(&self) -> &[SourcePosition] {
+        self.manifest().map_or(&[], |manifest| &manifest.sources)
     }
 
     /// What was prepared for sinks and committed.

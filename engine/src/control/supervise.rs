@@ -192,6 +192,12 @@ impl Supervisor {
                  (--drain-seconds): they had no effect",
                 self.threads.source_name(source)
             ),
+            Notice::Refused { source, peer, reason } => {
+                if let Some(left_out) = self.admit_line() {
+                    let name = self.threads.source_name(source);
+                    tracing::warn!("source `{name}` refused {peer}: {reason}{left_out}");
+                }
+            }
             Notice::Holding { id, peer } => self.watch.note_peer(id, peer),
             Notice::Stalled { source, peer, replies } => {
                 if let Some(left_out) = self.admit_line() {

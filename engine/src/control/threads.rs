@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -13,11 +14,14 @@ use potoroo_sdk::plan::Plan;
 
 use super::edges::SinkEdge;
 use super::error::Error;
+use crate::connect::address::Token;
 use crate::connect::files::Marks;
-use crate::connect::mail::{Command, Mailbox, SinkEnd, Teller};
+use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
+use crate::connect::serve::{Server, serve};
 use crate::connect::spool::{Spooling, spool};
+use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
 use crate::connect::{files, tcp};
 use crate::flow::Letter;
@@ -41,11 +45,21 @@ pub(super) struct Threads {
     permits: Permits,
     /// The keeper of checkpoints, if any are taken: told what is written.
     keeper: Option<Teller>,
+    application: String,
+    /// Who hears what happens to clients.
+    notices: Sender<Notice>,
 }
 
 impl Threads {
-    pub(super) fn new(plan: &Plan, connections_max: usize, keeper: Option<Teller>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        connections_max: usize,
+        keeper: Option<Teller>,
+        notices: Sender<Notice>,
+    ) -> Self {
         Self {
+            application: plan.name.clone(),
+            notices,
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             stop: Arc::new(AtomicBool::new(false)),
@@ -185,6 +199,32 @@ impl Threads {
             stop: self.stop_accepting.clone(),
         };
         self.waiting.push(tcp::accept(acceptor).map_err(thread("a source's acceptor"))?);
+        Ok(())
+    }
+
+    /// Serves the clients of a source that has streams.
+    pub(super) fn serve(
+        &mut self,
+        streams: Arc<Streams>,
+        listener: TcpListener,
+        token: Token,
+        ends_after: Option<u64>,
+    ) -> Result<(), Error> {
+        let source = streams.source();
+        let left = ends_after.map(|count| count.saturating_sub(streams.ended()));
+        self.connections_left[source.0 as usize] = left;
+        let server = Server {
+            listener,
+            application: self.application.clone(),
+            source: self.source_name(source).to_string(),
+            token,
+            streams,
+            permits: self.permits.clone(),
+            notices: self.notices.clone(),
+            stop_accepting: self.stop_accepting.clone(),
+            stop: self.stop.clone(),
+        };
+        self.waiting.push(serve(server).map_err(thread("what serves a source"))?);
         Ok(())
     }
 

@@ -37,6 +37,8 @@ const SERIAL_GENERATIONS: u32 = 4096;
 pub struct SourcePosition {
     /// The source.
     pub source: SourceId,
+    /// Which of its streams, if it has some.
+    pub stream: Option<u32>,
     /// Bytes taken, or events made.
     pub position: u64,
 }

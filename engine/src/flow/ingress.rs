@@ -33,6 +33,8 @@ pub struct Inlet {
     origin: u64,
     /// It can be read again from any position.
     replays: bool,
+    /// Which of the streams of its source it is, if that has some.
+    stream: Option<u32>,
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
@@ -63,6 +65,7 @@ impl Inlet {
             connection,
             origin: connection,
             replays: false,
+            stream: None,
             bytes: vec![0; capacity].into_boxed_slice(), // cold: once per connection
             start: 0,
             end: 0,
@@ -93,10 +96,24 @@ impl Inlet {
         self
     }
 
+    /// As [`replayed_from`](Self::replayed_from), for the stream of this number in this run, and of
+    /// a name with this hash in all of them.
+    pub fn of_stream(mut self, stream: u32, name_hash: u64, position: u64) -> Self {
+        self = self.replayed_from(position);
+        self.origin |= name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS;
+        self.stream = Some(stream);
+        self
+    }
+
     /// Where it would go on, if it can be read again.
     pub(super) fn replay_position(&self) -> Option<SourcePosition> {
-        let Self { source, position, .. } = *self;
-        self.replays.then_some(SourcePosition { source, position })
+        let Self { source, stream, position, .. } = *self;
+        self.replays.then_some(SourcePosition { source, stream, position })
+    }
+
+    /// Bytes that were taken since its beginning.
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     /// The connection's id, never used again.
@@ -235,6 +252,12 @@ impl Inlet {
     }
 }
 
+/// Bits of an origin that name a source.
+const SOURCE_BITS: u32 = 9;
+
+/// Takes as many bits of a hash as are left below the number of a core in the id of a connection.
+const STREAM_HASH_SHIFT: u32 = 64 - (48 - SOURCE_BITS);
+
 /// What events of a source that can be read again come from: the same in every run, and the id of
 /// no connection.
 pub(super) fn replayed_origin(source: SourceId) -> u64 {
@@ -310,7 +333,7 @@ impl Generated {
 
     /// Where it would go on.
     pub(super) fn replay_position(&self) -> SourcePosition {
-        SourcePosition { source: self.source, position: self.next }
+        SourcePosition { source: self.source, stream: None, position: self.next }
     }
 
     pub(super) fn source(&self) -> SourceId {

@@ -32,6 +32,23 @@ impl Core {
         self.open(source, |inlet| inlet.replayed_from(position))
     }
 
+    /// As [`open_replayed`](Self::open_replayed), for the stream of this number in this run, and of
+    /// a name with this hash in all of them.
+    pub fn open_stream(
+        &mut self,
+        source: SourceId,
+        stream: u32,
+        name_hash: u64,
+        position: u64,
+    ) -> ConnectionId {
+        self.open(source, |inlet| inlet.of_stream(stream, name_hash, position))
+    }
+
+    /// Bytes of an inlet that were taken since its beginning: their events are under way.
+    pub fn inlet_position(&mut self, id: ConnectionId) -> u64 {
+        self.inlet(id).position()
+    }
+
     fn open(&mut self, source: SourceId, kind: impl FnOnce(Inlet) -> Inlet) -> ConnectionId {
         let slot = self.free.pop().unwrap_or(self.inlets.len());
         let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Edge, Error, GeneratorAddress, HostPort};
+use super::{Edge, Error, GeneratorAddress, HostPort, Token};
 
 /// An address taken apart. Options are taken out one by one; what stays is unknown.
 pub(super) struct Parts<'a> {
-    text: &'a str,
+    /// As errors show it: without its token.
+    text: String,
     pub(super) scheme: &'a str,
     rest: &'a str,
     options: Vec<(&'a str, &'a str)>,
@@ -16,13 +17,15 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(super) fn split(text: &'a str, edge: Edge) -> Result<Self, Error> {
-        let (scheme, behind) =
-            text.split_once(':').ok_or_else(|| Error::NoScheme { text: text.to_string(), edge })?;
+        let shown = without_token(text);
+        let Some((scheme, behind)) = text.split_once(':') else {
+            return Err(Error::NoScheme { text: shown, edge });
+        };
         let (rest, options) = behind.split_once('?').unwrap_or((behind, ""));
         let pair = |option: &'a str| option.split_once('=').unwrap_or((option, ""));
         let options = options.split('&').filter(|option| !option.is_empty()).map(pair).collect();
         let rest = rest.strip_prefix("//").unwrap_or(rest);
-        Ok(Self { text, scheme, rest, options, known: Vec::new() })
+        Ok(Self { text: shown, scheme, rest, options, known: Vec::new() })
     }
 
     pub(super) fn host_port(&self) -> Result<HostPort, Error> {
@@ -78,6 +81,10 @@ impl<'a> Parts<'a> {
         Ok(GeneratorAddress { rate, seed, count, ..default })
     }
 
+    pub(super) fn token(&mut self) -> Token {
+        self.take("token").map(Token::new).unwrap_or_default()
+    }
+
     pub(super) fn nothing(&self) -> Result<(), Error> {
         match self.rest {
             "" => Ok(()),
@@ -107,7 +114,7 @@ impl<'a> Parts<'a> {
         expected: &'static str,
     ) -> Result<T, Error> {
         let bad = |_| Error::BadOption {
-            text: self.text.to_string(),
+            text: self.text.clone(),
             option,
             value: value.to_string(),
             expected,
@@ -116,11 +123,11 @@ impl<'a> Parts<'a> {
     }
 
     fn malformed(&self, cause: &'static str, remedy: &'static str) -> Error {
-        Error::Malformed { text: self.text.to_string(), cause, remedy }
+        Error::Malformed { text: self.text.clone(), cause, remedy }
     }
 
     pub(super) fn unknown_scheme(&self, edge: Edge) -> Error {
-        let (text, scheme) = (self.text.to_string(), self.scheme.to_string());
+        let (text, scheme) = (self.text.clone(), self.scheme.to_string());
         Error::UnknownScheme { text, scheme, edge }
     }
 
@@ -132,6 +139,14 @@ impl<'a> Parts<'a> {
             false if self.known.is_empty() => format!("`{}` has none", self.scheme),
             false => format!("`{}` has `{}`", self.scheme, self.known.join("`, `")),
         };
-        Err(Error::UnknownOption { text: self.text.to_string(), option: option.to_string(), known })
+        Err(Error::UnknownOption { text: self.text, option: option.to_string(), known })
     }
+}
+
+/// The text of an address as anybody may see it.
+fn without_token(text: &str) -> String {
+    const TOKEN: &str = "token=";
+    let Some(at) = text.find(TOKEN).map(|at| at + TOKEN.len()) else { return text.to_owned() };
+    let end = text[at..].find('&').map_or(text.len(), |end| at + end);
+    format!("{}…{}", &text[..at], &text[end..])
 }

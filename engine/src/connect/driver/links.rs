@@ -1,5 +1,8 @@
 //! The outer ends of a core's inlets: connections, and the pipes of files and channels.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use potoroo_runtime::{Connection, Nanos, ReadOutcome, WriteOutcome};
 use potoroo_sdk::host::SourceId;
 
@@ -20,6 +23,8 @@ pub(super) enum From {
         rest: Option<(Vec<u8>, usize)>,
         /// By the embedding program, which believes them sent; a file can be read again.
         handed_over: bool,
+        /// Where to tell how far it was taken, if anybody wants to know.
+        taken: Option<Arc<AtomicU64>>,
     },
 }
 
@@ -82,9 +87,20 @@ impl Link {
                 }
                 true
             }
-            From::Pipe { pipe, rest, .. } => {
+            From::Pipe { pipe, rest, taken, .. } => {
+                if let Some(taken) = taken {
+                    taken.store(core.inlet_position(self.id), Ordering::Relaxed);
+                }
                 read_pipe(self.id, pipe, rest, core, now, &mut self.ended)
             }
+        }
+    }
+
+    /// Tells how far its inlet was taken, for the last time.
+    #[cold]
+    pub(super) fn tell_taken(&self, core: &mut Core) {
+        if let From::Pipe { taken: Some(taken), .. } = &self.from {
+            taken.store(core.inlet_position(self.id), Ordering::Relaxed);
         }
     }
 
@@ -102,7 +118,7 @@ impl Link {
     #[cold]
     pub(super) fn take_unread_bytes(&mut self) -> usize {
         match &mut self.from {
-            From::Pipe { pipe, rest, handed_over: true } => unread_bytes(pipe, rest),
+            From::Pipe { pipe, rest, handed_over: true, .. } => unread_bytes(pipe, rest),
             _ => 0,
         }
     }

@@ -101,6 +101,9 @@ impl Driver {
         poller: &mut Poller,
     ) {
         let slot = id.inlet();
+        if let Some(link) = &self.links[slot] {
+            link.tell_taken(core);
+        }
         let fruitful = core.retire_inlet(id);
         let Some(link) = self.links[slot].as_mut() else { return };
         link.ended = true;

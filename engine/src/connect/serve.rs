@@ -1,0 +1,215 @@
+//! Serves the clients of a source that speak the connector protocol, on threads that may wait.
+//!
+//! ```text
+//!   client ── messages ──► reader thread ──► pipe of its stream ──► core
+//!          ◄── credits, acknowledgements ── writer thread ◄── checkpoints
+//! ```
+//!
+//! Each client has two threads: one waits for what it sends, and for room in a pipe; the other for
+//! what it has to be told. What it has to be told is kept as one state, not as a queue: a client
+//! that does not listen costs no memory.
+//!
+//! Promises: who is a stranger, sends what it may not, or something else than the protocol, is told
+//! why and hung up on; what it sent before stays. Must never do: show a token.
+
+mod answers;
+mod client;
+
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use potoroo_connector::{Frame, Reader, Role, VERSION};
+use rustix::event::PollFlags;
+
+pub use self::answers::Answers;
+use self::client::{Client, Over};
+use super::address::Token;
+use super::mail::Notice;
+use super::permits::{Permit, Permits};
+use super::streams::Streams;
+use super::tcp::{STOP_CHECK, keep_alive, wait};
+
+/// How long a stranger may take to say who it is.
+const HELLO_MAX: Duration = Duration::from_secs(10);
+
+/// A client that takes nothing of what it has to be told for so long is hung up on.
+const LISTEN_MAX: Duration = Duration::from_secs(30);
+
+/// How often it is looked how far cores are, where no checkpoint tells.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What serves the clients of one source.
+pub struct Server {
+    /// Where it listens; not waiting.
+    pub listener: TcpListener,
+    /// Name of the application.
+    pub application: String,
+    /// Name of the source.
+    pub source: String,
+    /// What its clients have to know.
+    pub token: Token,
+    /// Its streams.
+    pub streams: Arc<Streams>,
+    /// Places for connections.
+    pub permits: Permits,
+    /// Where refused clients are told of.
+    pub notices: Sender<Notice>,
+    /// Nobody new is served.
+    pub stop_accepting: Arc<AtomicBool>,
+    /// Everything is acknowledged that will be.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Serves clients until it is told to stop.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn serve(server: Server) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("potoroo-serve".into()).spawn(move || Arc::new(server).run())
+}
+
+/// A client that is served.
+struct Served {
+    answers: Arc<Answers>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    fn run(self: Arc<Self>) {
+        let mut served: Vec<Served> = Vec::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            served.retain(|one| !one.thread.is_finished());
+            if self.stop_accepting.load(Ordering::Relaxed) {
+                std::thread::sleep(STOP_CHECK);
+                continue;
+            }
+            match self.try_accept() {
+                Ok(Some(one)) => served.push(one),
+                Ok(None) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
+                Err(error) => {
+                    self.tell_refused("a client", error.to_string());
+                    std::thread::sleep(STOP_CHECK);
+                }
+            }
+        }
+        self.streams.acknowledge_taken();
+        served.iter().for_each(|one| one.answers.finish(None));
+        for one in served {
+            let _ = one.thread.join();
+        }
+    }
+
+    fn try_accept(self: &Arc<Self>) -> io::Result<Option<Served>> {
+        let (stream, peer) = match self.listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(permit) = self.permits.try_take() else {
+            let max = self.permits.max();
+            return Err(io::Error::other(format!(
+                "{max} connections are open, which is the limit (--connections-max)"
+            )));
+        };
+        stream.set_nonblocking(false)?;
+        let answers = Arc::new(Answers::default());
+        let (server, of_thread) = (self.clone(), answers.clone());
+        let run = move || server.serve(stream, &peer.to_string(), &of_thread, permit);
+        let thread = Builder::new().name("potoroo-client".into()).spawn(run)?;
+        Ok(Some(Served { answers, thread }))
+    }
+
+    fn tell_refused(&self, peer: &str, reason: String) {
+        let (source, peer) = (self.streams.source(), peer.to_owned());
+        let _ = self.notices.send(Notice::Refused { source, peer, reason });
+    }
+
+    /// Serves one client to its end.
+    fn serve(&self, stream: TcpStream, peer: &str, answers: &Arc<Answers>, _permit: Permit) {
+        let mut reader = Reader::new(&stream);
+        if let Err(reason) = self.greet(&mut reader, &stream) {
+            let mut out = Vec::new();
+            Frame::Refused { reason: &reason }.encode(&mut out);
+            // Whoever is refused may have gone.
+            let _ = (&stream).write_all(&out);
+            return self.tell_refused(peer, reason);
+        }
+        tracing::info!("source `{}` serves {peer}", self.source);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| self.answer(answers, &stream));
+            let mut client = Client::new(self, answers);
+            let ended = client.run(&mut reader);
+            client.release();
+            match ended {
+                Ok(()) => answers.finish(None),
+                Err(Over::Told(reason)) => {
+                    self.tell_refused(peer, reason.clone());
+                    answers.finish(Some(reason));
+                }
+                // Whatever was committed meanwhile is still told, until the server stops.
+                Err(Over::Ending) => {}
+            }
+            let _ = writer.join();
+        });
+    }
+
+    /// Lets a client in that knows the token and means this source.
+    fn greet(&self, reader: &mut Reader<&TcpStream>, mut stream: &TcpStream) -> Result<(), String> {
+        let failed = |error: io::Error| error.to_string();
+        stream.set_read_timeout(Some(HELLO_MAX)).map_err(failed)?;
+        stream.set_write_timeout(Some(LISTEN_MAX)).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        keep_alive(stream).map_err(failed)?;
+        let hello = reader.read().map_err(|error| error.to_string())?;
+        let hello = hello.ok_or_else(|| "it closed without a word".to_owned())?;
+        let Frame::Hello { version, role, token, application, endpoint } = hello else {
+            return Err(format!("{} comes before Hello", hello.name()));
+        };
+        let fits = |asked: &str, is: &str| asked.is_empty() || asked == is;
+        if version != VERSION {
+            return Err(format!(
+                "version {version} of the protocol is asked for, this is {VERSION}"
+            ));
+        }
+        if !self.token.fits(token) {
+            return Err("the token is another one: give that of the source's address".to_owned());
+        }
+        if role != Role::Source {
+            return Err("it brings output for a sink, and this is a source".to_owned());
+        }
+        if !fits(application, &self.application) || !fits(endpoint, &self.source) {
+            let (is, source) = (&self.application, &self.source);
+            return Err(format!(
+                "it asks for source `{endpoint}` of `{application}`, this is `{source}` of `{is}`"
+            ));
+        }
+        let mut out = Vec::new();
+        Frame::Welcome { version: VERSION, last: 0 }.encode(&mut out);
+        stream.write_all(&out).map_err(failed)?;
+        stream.set_read_timeout(None).map_err(failed)?;
+        reader.welcome();
+        Ok(())
+    }
+
+    /// Tells a client what it has to be told, until nothing follows; then hangs up.
+    fn answer(&self, answers: &Answers, mut stream: &TcpStream) {
+        let look = (!self.streams.kept()).then_some(LOOK);
+        let mut out = Vec::new();
+        loop {
+            let last = answers.take(&mut out, look);
+            if stream.write_all(&out).is_err() || last {
+                // The thread that reads notices.
+                let _ = stream.shutdown(Shutdown::Both);
+                return;
+            }
+            out.clear();
+            self.streams.acknowledge_taken();
+        }
+    }
+}

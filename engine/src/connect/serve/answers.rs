@@ -1,0 +1,108 @@
+//! What one client has to be told: a state, of which only the newest counts.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use potoroo_connector::Frame;
+
+/// What a client has to be told.
+#[derive(Default)]
+pub struct Answers {
+    state: Mutex<Telling>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Telling {
+    streams: Vec<(u32, Answer)>,
+    refused: Option<String>,
+    over: bool,
+}
+
+/// What it has to be told of one stream.
+#[derive(Default)]
+struct Answer {
+    resume: Option<u64>,
+    credit: u64,
+    acknowledged: Option<u64>,
+    ended: bool,
+}
+
+impl Answers {
+    /// It goes on behind a message.
+    pub fn resume(&self, stream: u32, behind: u64) {
+        self.tell(stream, |answer| answer.resume = Some(behind));
+    }
+
+    /// It may send more messages.
+    pub fn credit(&self, stream: u32, messages: u64) {
+        self.tell(stream, |answer| answer.credit += messages);
+    }
+
+    /// Everything up to a message is acknowledged, or with `ended` the whole stream.
+    pub fn acknowledge(&self, stream: u32, id: u64, ended: bool) {
+        self.tell(stream, |answer| {
+            answer.acknowledged = Some(id);
+            answer.ended |= ended;
+        });
+    }
+
+    fn tell(&self, stream: u32, change: impl FnOnce(&mut Answer)) {
+        let mut telling = self.lock();
+        let at = telling.streams.iter().position(|(number, _)| *number == stream);
+        let at = at.unwrap_or_else(|| {
+            telling.streams.push((stream, Answer::default()));
+            telling.streams.len() - 1
+        });
+        change(&mut telling.streams[at].1);
+        self.more.notify_all();
+    }
+
+    /// Nothing follows, but for the reason why.
+    pub(super) fn finish(&self, refused: Option<String>) {
+        let mut telling = self.lock();
+        telling.refused = telling.refused.take().or(refused);
+        telling.over = true;
+        self.more.notify_all();
+    }
+
+    /// Waits until there is something to tell, for up to `most`; writes it to `out`. Returns
+    /// whether it is the last.
+    pub(super) fn take(&self, out: &mut Vec<u8>, most: Option<Duration>) -> bool {
+        let telling = self.lock();
+        let idle = |telling: &mut Telling| telling.streams.is_empty() && !telling.over;
+        let mut telling = match most {
+            Some(most) => {
+                let waited = self.more.wait_timeout_while(telling, most, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.more.wait_while(telling, idle).unwrap_or_else(PoisonError::into_inner),
+        };
+        telling.streams.drain(..).for_each(|(stream, answer)| answer.encode(stream, out));
+        if let Some(reason) = &telling.refused {
+            Frame::Refused { reason }.encode(out);
+        }
+        telling.over
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Telling> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer {
+    fn encode(self, stream: u32, out: &mut Vec<u8>) {
+        if let Some(behind) = self.resume {
+            Frame::Resume { stream, behind }.encode(out);
+        }
+        if self.credit > 0 {
+            Frame::Credit { stream, messages: self.credit as u32 }.encode(out);
+        }
+        if let Some(id) = self.acknowledged {
+            Frame::Ack { stream, id }.encode(out);
+        }
+        if self.ended {
+            Frame::Ended { stream }.encode(out);
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The streams of a source whose clients speak the connector protocol: where each stands, and who
+//! sends it now.
+//!
+//! ```text
+//!   messages with ids ──► bytes of a pipe ──► inlet of a core ──► position in bytes, at a cut
+//!          ▲                                                                │
+//!          └────────── notes: which id ends at which byte ◄─────────────────┘
+//! ```
+//!
+//! A core knows positions in bytes only, as of a file. What id a client has to go on behind follows
+//! from the notes of its messages, which are kept until they are acknowledged. A stream is opened
+//! at a core once and stays open there until it ends: a client that connects again goes on with it.
+//!
+//! Promises: only what a committed checkpoint covers is acknowledged, or what cores have taken
+//! where there are none; memory is bounded by [`STREAMS_MAX`] and [`UNACKNOWLEDGED_MAX`]. Must
+//! never do: wait for a client.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use potoroo_sdk::host::SourceId;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::mail::{Command, Mailbox};
+use super::pipe::{PipeIn, pipe};
+use super::serve::Answers;
+use crate::checkpoint::{SourcePosition, StreamPosition};
+
+/// Streams of one source that may be open: each has a pipe and an inlet.
+pub const STREAMS_MAX: usize = 64;
+
+/// Names of streams of one source that are remembered: they stay in every checkpoint.
+pub const NAMES_MAX: usize = 4096;
+
+/// Messages of one stream that may be on their way: enough to fill a pipe with small ones.
+pub const CREDIT: u64 = 4096;
+
+/// Messages of one stream that may be without an acknowledgement.
+pub const UNACKNOWLEDGED_MAX: u64 = 65_536;
+
+/// Bytes of memory that an open stream takes besides its pipe and inlet.
+pub const STREAM_BYTES: usize = UNACKNOWLEDGED_MAX as usize * size_of::<Note>();
+
+/// How long who opens a stream waits until another client has given it back: its process may just
+/// have died.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
+
+/// The streams of one source.
+pub struct Streams {
+    source: SourceId,
+    /// Acknowledges what is committed; else what is taken.
+    kept: bool,
+    cores: Vec<Mailbox>,
+    state: Mutex<Vec<Stream>>,
+    released: Condvar,
+    repeated: AtomicU64,
+}
+
+/// A message ends behind so many bytes of its stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Its id.
+    pub id: u64,
+    /// Bytes of the stream up to its end.
+    pub end: u64,
+}
+
+struct Stream {
+    name: String,
+    /// The last message that is acknowledged, or of which an earlier life has read everything.
+    base: Note,
+    /// Messages behind it.
+    notes: VecDeque<Note>,
+    /// Where its inlet begins: bytes before it were read in an earlier life.
+    start: u64,
+    /// The last message that was passed on.
+    passed: Note,
+    end: End,
+    pipe: Place,
+    /// How far its core has taken it, where nothing is committed.
+    taken: Arc<AtomicU64>,
+    /// Who sends it, and under which number.
+    client: Option<(Arc<Answers>, u32)>,
+    /// Messages that the client was ever allowed, and that it has sent.
+    granted: Arc<AtomicU64>,
+    used: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Ended,
+    Acknowledged,
+}
+
+enum Place {
+    /// Nobody has opened it in this life.
+    Unopened,
+    Free(PipeIn),
+    /// A client has it.
+    Taken,
+    /// It has ended, or cannot be read any further.
+    Gone,
+}
+
+/// A stream in the hands of a client.
+pub struct Opened {
+    /// Its number among the streams of the source.
+    pub number: usize,
+    /// The last message that was passed on: the client goes on behind it.
+    pub passed: Note,
+    /// Bytes of the next message that were read in an earlier life.
+    pub skip: u64,
+    /// Messages that the client was ever allowed.
+    pub granted: Arc<AtomicU64>,
+    /// Where its bytes go; `None` when it has ended.
+    pub pipe: Option<PipeIn>,
+    /// The core that reads them.
+    pub core: Mailbox,
+}
+
+impl Streams {
+    /// The streams of `source` that stand as `recovered` says. `kept`: checkpoints are taken.
+    pub fn new(
+        source: SourceId,
+        kept: bool,
+        cores: Vec<Mailbox>,
+        recovered: &[(u64, StreamPosition)],
+    ) -> Self {
+        let streams = recovered.iter().map(|(at, stream)| Stream::recovered(*at, stream)).collect();
+        let (released, repeated) = (Condvar::new(), AtomicU64::new(0));
+        Self { source, kept, cores, state: Mutex::new(streams), released, repeated }
+    }
+
+    /// Whether only checkpoints acknowledge.
+    pub fn kept(&self) -> bool {
+        self.kept
+    }
+
+    /// The source to which they belong.
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    /// Messages that came again and were passed over.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// Counts a message that came again.
+    pub fn count_repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Opens the stream `name` for a client that knows it as `number`, hears of it by `answers`,
+    /// and can send everything behind `from`. Waits a while for another client that has it.
+    ///
+    /// # Errors
+    /// Why it cannot be opened, for the client.
+    pub fn open(
+        &self,
+        name: &str,
+        from: u64,
+        answers: &Arc<Answers>,
+        number: u32,
+    ) -> Result<Opened, String> {
+        let until = Instant::now() + RELEASE_MAX;
+        let mut streams = self.lock();
+        let at = loop {
+            let at = self.find(&mut streams, name, from)?;
+            match streams[at].pipe {
+                Place::Taken if Instant::now() > until => {
+                    return Err(format!("stream `{name}` is open on another connection: end that"));
+                }
+                Place::Taken => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let waited = self.released.wait_timeout(streams, left);
+                    streams = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                _ => break at,
+            }
+        };
+        let stream = &mut streams[at];
+        stream.check_from(from)?;
+        let core = &self.cores[at % self.cores.len()];
+        let pipe = stream.take_pipe(|stream, pipe| {
+            core.send(Command::Stream {
+                source: self.source,
+                stream: at as u32,
+                name_hash: xxh3_64(stream.name.as_bytes()),
+                pipe,
+                position: stream.start,
+                taken: (!self.kept).then(|| stream.taken.clone()),
+            });
+        })?;
+        stream.client = Some((answers.clone(), number));
+        stream.granted = Arc::default();
+        stream.used = 0;
+        answers.resume(number, stream.passed.id);
+        stream.top_up();
+        stream.tell_acknowledged();
+        Ok(Opened {
+            number: at,
+            passed: stream.passed,
+            skip: stream.start.saturating_sub(stream.passed.end),
+            granted: stream.granted.clone(),
+            pipe,
+            core: core.clone(),
+        })
+    }
+
+    /// Finds a stream by its name, or makes a new one that begins behind `from`.
+    fn find(&self, streams: &mut Vec<Stream>, name: &str, from: u64) -> Result<usize, String> {
+        if let Some(at) = streams.iter().position(|stream| stream.name == name) {
+            return Ok(at);
+        }
+        let open = streams.iter().filter(|stream| stream.end == End::Open).count();
+        if name.is_empty() || name.len() > 255 {
+            return Err("the name of a stream has 1 to 255 bytes".to_owned());
+        }
+        if open >= STREAMS_MAX {
+            return Err(format!("{STREAMS_MAX} streams are open, which is the limit: end some"));
+        }
+        if streams.len() >= NAMES_MAX {
+            return Err(format!("{NAMES_MAX} names of streams are known, which is the limit"));
+        }
+        streams.push(Stream::new(name, from));
+        Ok(streams.len() - 1)
+    }
+
+    /// Messages were received, `used` of them since the stream was opened; those in `notes` are
+    /// passed on next. Takes the notes.
+    pub fn pass(&self, number: usize, notes: &mut Vec<Note>, used: u64) {
+        let mut streams = self.lock();
+        let stream = &mut streams[number];
+        stream.passed = notes.last().copied().unwrap_or(stream.passed);
+        stream.notes.extend(notes.drain(..));
+        stream.used = used;
+        stream.top_up();
+    }
+
+    /// Nothing follows in a stream: its pipe may be dropped.
+    pub fn end(&self, number: usize) {
+        let mut streams = self.lock();
+        let stream = &mut streams[number];
+        if stream.end == End::Open {
+            stream.end = End::Ended;
+        }
+    }
+
+    /// A client gives a stream back, with its pipe if that is still of use.
+    pub fn release(&self, number: usize, pipe: Option<PipeIn>) {
+        let mut streams = self.lock();
+        streams[number].pipe = pipe.map_or(Place::Gone, Place::Free);
+        streams[number].client = None;
+        self.released.notify_all();
+    }
+
+    /// What a position in bytes means to the client of a stream.
+    pub fn position(&self, number: u32, position: u64) -> StreamPosition {
+        self.lock()[number as usize].position(position)
+    }
+
+    /// How many streams have ended in earlier lives.
+    pub fn ended(&self) -> u64 {
+        self.lock().iter().filter(|stream| stream.end == End::Acknowledged).count() as u64
+    }
+
+    /// A checkpoint with these positions of this source is committed.
+    pub fn acknowledge<'a>(&self, committed: impl Iterator<Item = &'a SourcePosition>) {
+        let mut streams = self.lock();
+        for position in committed.filter_map(|at| at.stream.as_ref()) {
+            let stream = streams.iter_mut().find(|stream| stream.name == position.name);
+            stream.expect("no stream is forgotten").acknowledge(position);
+        }
+    }
+
+    /// Acknowledges what cores have taken; where checkpoints are, nothing.
+    pub fn acknowledge_taken(&self) {
+        if self.kept {
+            return;
+        }
+        for stream in self.lock().iter_mut() {
+            if !stream.notes.is_empty() || stream.end == End::Ended {
+                let position = stream.position(stream.taken.load(Ordering::Relaxed));
+                stream.acknowledge(&position);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
+        // Each change is whole before the next may panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream {
+    fn new(name: &str, from: u64) -> Self {
+        let base = Note { id: from, end: 0 };
+        Self {
+            name: name.to_owned(),
+            base,
+            notes: VecDeque::new(),
+            start: 0,
+            passed: base,
+            end: End::Open,
+            pipe: Place::Unopened,
+            taken: Arc::default(),
+            client: None,
+            granted: Arc::default(),
+            used: 0,
+        }
+    }
+
+    fn recovered(position: u64, stream: &StreamPosition) -> Self {
+        let base = Note { id: stream.id, end: position.saturating_sub(stream.into) };
+        let (end, pipe) = match stream.ended {
+            true => (End::Acknowledged, Place::Gone),
+            false => (End::Open, Place::Unopened),
+        };
+        Self { base, passed: base, start: position, end, pipe, ..Self::new(&stream.name, 0) }
+    }
+
+    /// Whether a client that can send what is behind `from` leaves nothing out.
+    fn check_from(&self, from: u64) -> Result<(), String> {
+        let (name, passed) = (&self.name, self.passed.id);
+        match from > passed {
+            false => Ok(()),
+            true => Err(format!(
+                "stream `{name}` goes on behind {passed}, and the client has only what is behind \
+                 {from}: what lies between would be lost; make the client send it again"
+            )),
+        }
+    }
+
+    /// The pipe, for a client; the first one of this life has it opened at its core.
+    fn take_pipe(
+        &mut self,
+        open: impl FnOnce(&Self, super::pipe::PipeOut),
+    ) -> Result<Option<PipeIn>, String> {
+        match std::mem::replace(&mut self.pipe, Place::Taken) {
+            Place::Free(pipe) => Ok(Some(pipe)),
+            Place::Unopened => {
+                let (pipe_in, pipe_out) = pipe();
+                self.taken.store(self.start, Ordering::Relaxed);
+                open(self, pipe_out);
+                Ok(Some(pipe_in))
+            }
+            Place::Taken => unreachable!("it was waited for"),
+            Place::Gone if self.end != End::Open => Ok(None),
+            Place::Gone => {
+                self.pipe = Place::Gone;
+                let (name, id) = (&self.name, self.base.id);
+                Err(format!(
+                    "stream `{name}` cannot be read any further: behind message {id} is something \
+                     that the codec of the source does not understand (see the dead letters), or \
+                     the application ends"
+                ))
+            }
+        }
+    }
+
+    fn position(&self, position: u64) -> StreamPosition {
+        let behind = self.notes.partition_point(|note| note.end <= position);
+        let last = behind.checked_sub(1).map_or(self.base, |at| self.notes[at]);
+        StreamPosition {
+            name: self.name.clone(),
+            id: last.id,
+            // Of an epoch that was given up it may be before what is acknowledged.
+            into: position.saturating_sub(last.end),
+            ended: self.end != End::Open && position == self.passed.end,
+        }
+    }
+
+    fn acknowledge(&mut self, position: &StreamPosition) {
+        let covered = self.notes.partition_point(|note| note.id <= position.id);
+        let last = self.notes.drain(..covered).next_back();
+        self.base = last.unwrap_or(self.base);
+        if position.ended && self.end == End::Ended {
+            self.end = End::Acknowledged;
+        }
+        self.tell_acknowledged();
+        self.top_up();
+    }
+
+    fn tell_acknowledged(&self) {
+        let Some((answers, number)) = &self.client else { return };
+        answers.acknowledge(*number, self.base.id, self.end == End::Acknowledged);
+    }
+
+    /// Lets the client send more, once that is half of what may be under way.
+    fn top_up(&mut self) {
+        let Some((answers, number)) = &self.client else { return };
+        let granted = self.granted.load(Ordering::Relaxed);
+        let room = UNACKNOWLEDGED_MAX.saturating_sub(self.notes.len() as u64).min(CREDIT);
+        let more = room.saturating_sub(granted - self.used);
+        if more >= CREDIT / 2 {
+            self.granted.store(granted + more, Ordering::Relaxed);
+            answers.credit(*number, more);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(stream: &Stream, position: u64, id: u64, into: u64) {
+        let found = stream.position(position);
+        assert_eq!((found.id, found.into), (id, into), "at byte {position}");
+    }
+
+    #[test]
+    fn a_position_in_bytes_is_one_behind_a_message() {
+        let recovered = StreamPosition { name: "a".into(), id: 40, into: 3, ended: false };
+        let mut stream = Stream::recovered(103, &recovered);
+        check(&stream, 103, 40, 3);
+        let notes = [(50, 110), (51, 110), (60, 125)];
+        stream.notes.extend(notes.map(|(id, end)| Note { id, end }));
+        stream.passed = Note { id: 60, end: 125 };
+        check(&stream, 109, 40, 9);
+        check(&stream, 110, 51, 0);
+        check(&stream, 124, 51, 14);
+        check(&stream, 125, 60, 0);
+        let committed = stream.position(124);
+        stream.acknowledge(&committed);
+        assert_eq!((stream.base, stream.notes.len()), (Note { id: 51, end: 110 }, 1));
+        check(&stream, 124, 51, 14);
+    }
+
+    #[test]
+    fn an_end_counts_behind_the_last_byte() {
+        let mut stream = Stream::new("a", 7);
+        stream.notes.push_back(Note { id: 8, end: 10 });
+        stream.passed = Note { id: 8, end: 10 };
+        stream.end = End::Ended;
+        assert!(!stream.position(9).ended);
+        let committed = stream.position(10);
+        assert!(committed.ended);
+        stream.acknowledge(&committed);
+        assert_eq!(stream.end, End::Acknowledged);
+    }
+
+    #[test]
+    fn a_client_that_leaves_something_out_is_refused() {
+        let mut stream = Stream::new("a", 0);
+        stream.passed.id = 10;
+        assert_eq!(stream.check_from(10), Ok(()));
+        let refused = stream.check_from(11).expect_err("11 is missing");
+        assert!(refused.contains("behind 10") && refused.contains("behind 11"), "{refused}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Sources and sinks in other processes: real applications and real clients, killed in any order,
+//! and what comes out is what comes out when nobody disturbs them.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread::JoinHandle;
+
+use potoroo_connector::{Error, Options, Source};
+use potoroo_sdk::random::Random;
+use support::kills::kill_behind;
+use support::{LIMIT, Scratch, example};
+
+/// Streams of a source: each has the numbers of its own keys, so their order is theirs.
+const STREAMS: u64 = 4;
+
+const WINDOWS: &str = "sequence_windows";
+
+/// A port that nobody listens at.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// The numbers up to `count` that belong to a stream, as lines.
+fn lines_of(stream: u64, count: u64) -> String {
+    let numbers = (1..=count).filter(|number| number % STREAMS == stream);
+    numbers.map(|number| format!("{number}\n")).collect()
+}
+
+fn options(port: u16) -> Options {
+    Options {
+        patience: LIMIT / 4,
+        kept_bytes_max: 1 << 16,
+        ..Options::new(format!("127.0.0.1:{port}"))
+    }
+}
+
+/// Sends the numbers up to `count`, in pieces that begin and end anywhere. The id of a message is
+/// where it ends in the text of its stream.
+fn send_all(source: &mut Source, count: u64, seed: u64) -> Result<(), Error> {
+    let mut random = Random::new(seed);
+    let mut open = Vec::new();
+    for stream in 0..STREAMS {
+        let (number, behind) = source.open(&format!("s{stream}"), 0)?;
+        open.push((number, lines_of(stream, count), behind as usize));
+    }
+    while !open.is_empty() {
+        let at = random.below(open.len() as u64) as usize;
+        let (number, text, sent) = &mut open[at];
+        let end = (*sent + 1 + random.below(2000) as usize).min(text.len());
+        if *sent < end {
+            source.send(*number, end as u64, &text.as_bytes()[*sent..end])?;
+        }
+        *sent = end;
+        if end == text.len() {
+            source.end(*number);
+            open.swap_remove(at);
+        }
+    }
+    Ok(())
+}
+
+fn feed(port: u16, count: u64) -> JoinHandle<Result<(), Error>> {
+    std::thread::spawn(move || {
+        let mut source = Source::connect(options(port))?;
+        send_all(&mut source, count, 3)?;
+        source.finish()
+    })
+}
+
+/// All windows of the numbers up to `count` are there, each once and in order.
+#[track_caller]
+fn check_windows(scratch: &Scratch, count: u64) {
+    let mut validate = Command::new(example(WINDOWS));
+    let judged = validate.args(["--validate", &scratch.path("windows")]).output();
+    let judged = judged.expect("it can be started");
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+    assert!(said.contains(&format!("all {count} windows are right")), "{said}");
+}
+
+#[test]
+fn a_source_in_another_process_is_read_once_however_often_the_application_is_killed() {
+    const COUNT: u64 = 200_000;
+    let scratch = Scratch::new("connector-source");
+    let port = free_port();
+    let client = feed(port, COUNT);
+    let arguments = format!(
+        "--source numbers=potoroo://127.0.0.1:{port}?streams={STREAMS} --sink windows=file:{}",
+        scratch.path("windows")
+    );
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "goes on behind");
+    assert!(kills > 0, "it was never killed");
+    check_windows(&scratch, COUNT);
+    match client.join().expect("it does not panic") {
+        // The application may end before it says that the last ends are acknowledged.
+        Ok(()) | Err(Error::Io(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
