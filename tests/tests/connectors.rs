@@ -86,6 +86,8 @@ fn a_source_in_another_process_is_read_once_however_often_the_application_is_kil
     const COUNT: u64 = 200_000;
     let scratch = Scratch::new("connector-source");
     let port = free_port();
+    // Built before the client's patience begins.
+    example(WINDOWS);
     let client = feed(port, COUNT);
     let arguments = format!(
         "--source numbers=potoroo://127.0.0.1:{port}?streams={STREAMS} --sink windows=file:{}",

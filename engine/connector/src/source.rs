@@ -341,6 +341,10 @@ impl Source {
     fn attempt(&self) -> Result<Link, Error> {
         let Options { address, token, application, endpoint, .. } = &self.options;
         let mut to = TcpStream::connect(address)?;
+        if to.local_addr()? == to.peer_addr()? {
+            // Nobody listens, and the port is one that the kernel gave to this very connection.
+            return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+        }
         to.set_nodelay(true)?;
         let mut out = Vec::new();
         Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
