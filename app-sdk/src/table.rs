@@ -9,20 +9,23 @@ use core::fmt::Debug;
 use core::ops::{Deref, DerefMut};
 
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::flow::Context;
 use crate::host::{NO_SLOT, TableId};
 use crate::key::Key;
-use crate::value::{Corrupt, Schema, State};
+use crate::value::{self, Corrupt, Schema, State};
 
 mod cut;
 mod record;
+mod stored;
 
 pub use cut::Places;
 pub use record::Record;
 
 use cut::Cut;
+use stored::StatesStored;
 
 /// Rows are allocated so many at a time: the list of chunks stays short, so that growing it costs
 /// no turn anything, at ten million rows, too. Large allocations take memory page by page as they
@@ -64,6 +67,39 @@ impl<K: Key, S: State> HasState<K> for Table<K, S> {
 }
 
 impl<K: Key, S: State> Table<K, S> {
+    /// Goes on from checkpoints in which the states of this table were still an `Old`. One
+    /// conversion for each former shape: all lead to the present one.
+    ///
+    /// The old type keeps its name and its fields, in a module of its own:
+    ///
+    /// ```
+    /// use potoroo_sdk::prelude::*;
+    ///
+    /// mod v1 {
+    ///     use potoroo_sdk::prelude::*;
+    ///     #[state]
+    ///     pub struct Position {
+    ///         pub quantity: i64,
+    ///     }
+    /// }
+    ///
+    /// #[state]
+    /// struct Position {
+    ///     quantity: i64,
+    ///     limit: u64,
+    /// }
+    ///
+    /// let app = Application::new("positions");
+    /// let positions = app
+    ///     .table::<Symbol, Position>("positions")
+    ///     .migrating(|old: v1::Position| Position { quantity: old.quantity, limit: 1000 });
+    /// ```
+    #[must_use]
+    pub fn migrating<Old: State>(self, convert: impl Fn(Old) -> S + Send + Sync + 'static) -> Self {
+        self.rows.borrow_mut().stored.migrate(convert);
+        self
+    }
+
     /// Runs `handler` on the state of `key`, which is created when there is none.
     #[inline(always)]
     pub(crate) fn change<R>(
@@ -180,6 +216,7 @@ pub(crate) struct Rows<K, S> {
     /// The tag of what changes now.
     epoch: u32,
     cut: Cut,
+    stored: StatesStored<S>,
     create: Rc<dyn Fn(&K) -> S>,
 }
 
@@ -192,6 +229,7 @@ impl<K: Key, S: State> Rows<K, S> {
             free: Vec::new(),
             epoch: 1,
             cut: Cut::default(),
+            stored: StatesStored::new(),
             create,
         }
     }
@@ -288,6 +326,18 @@ pub trait TableRows {
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug));
     /// Names and shapes of key and state.
     fn shape(&self) -> TableShape;
+    /// Former shapes of its states that it can read.
+    fn older_shapes(&self) -> Vec<u64>;
+    /// The states in the records that follow have this shape.
+    ///
+    /// # Errors
+    /// It is neither the present one nor a former one that can be read.
+    fn expect(&self, state_shape: u64) -> Result<(), Corrupt>;
+    /// Key and state of a record as JSON; `null` for the state of a key that was removed.
+    ///
+    /// # Errors
+    /// The record is not one of this table.
+    fn json(&self, record: Record<'_>) -> Result<(String, String), Corrupt>;
 
     /// From now on cuts are taken, the first one behind `epoch`: keys that leave are remembered.
     fn keep(&self, epoch: u32);
@@ -369,6 +419,24 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
             state: <S as Schema>::TYPE,
             state_shape: <S as Schema>::SHAPE,
         }
+    }
+
+    fn older_shapes(&self) -> Vec<u64> {
+        self.borrow().stored.older_shapes()
+    }
+
+    fn expect(&self, state_shape: u64) -> Result<(), Corrupt> {
+        self.borrow_mut().stored.expect(state_shape)
+    }
+
+    fn json(&self, record: Record<'_>) -> Result<(String, String), Corrupt> {
+        let (mut key, mut state) = (String::new(), String::new());
+        value::read::<K>(record.key)?.json(&mut key);
+        match record.state.is_empty() {
+            true => state.push_str("null"),
+            false => self.borrow().stored.read(record.state)?.json(&mut state),
+        }
+        Ok((key, state))
     }
 
     fn keep(&self, epoch: u32) {

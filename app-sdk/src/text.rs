@@ -2,7 +2,8 @@
 //!
 //! Promises: `Text<N>` takes exactly `N` bytes, natively and archived, is `Copy` and plain.
 
-use crate::value::{Event, Plain, Schema, Value, schema_field, schema_start};
+use crate::value::{Event, Plain, Schema, Value, quote, schema_field, schema_start};
+use alloc::string::String;
 use core::{fmt, str::FromStr};
 use rkyv::{Archive, Archived, Deserialize, Place, Serialize, rancor::Fallible};
 
@@ -134,6 +135,10 @@ impl<const N: usize> fmt::Debug for Text<N> {
 impl<const N: usize> Schema for Text<N> {
     const TYPE: &'static str = "Text";
     const SHAPE: u64 = schema_field(schema_start("Text"), "length", N as u64);
+
+    fn json(&self, out: &mut String) {
+        quote(self, out);
+    }
 }
 
 impl<const N: usize> Archive for Text<N> {

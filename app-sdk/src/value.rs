@@ -14,6 +14,7 @@
 
 mod archive;
 mod compound;
+mod json;
 mod list;
 mod plain;
 mod schema;
@@ -22,6 +23,7 @@ pub use archive::{
     Checker, Corrupt, Full, Reader, Stored, Writer, access, append, archived_bytes, read, restore,
     to_vec, write,
 };
+pub use json::quote;
 pub use list::{Seq, SeqIter};
 pub use schema::{Schema, schema_field, schema_start};
 
@@ -97,7 +99,9 @@ impl<T: Schema + Stored + Clone + Debug + 'static> State for T {}
 /// What the code that the attributes generate refers to. Not for applications.
 #[doc(hidden)]
 pub mod support {
-    pub use super::{Plain, schema_field, schema_start};
+    pub use super::json::Fields;
+    pub use super::{Plain, quote, schema_field, schema_start};
+    pub use alloc::string::String;
     pub use rkyv;
 
     /// Fails to compile where `T` is seen through a borrowing view.

@@ -100,3 +100,23 @@ fn everything_declared_is_a_state() {
     assert_eq!(Holder(1, String::new()).lend().0, 1);
     assert_ne!(Phase::Open, Phase::Closed);
 }
+
+#[test]
+fn states_are_shown_as_json() {
+    fn json(value: &impl Schema) -> String {
+        let mut text = String::new();
+        value.json(&mut text);
+        text
+    }
+    let market = Market { bid: 1.5, phase: Phase::Open, ..Market::default() };
+    assert_eq!(
+        json(&market),
+        "{\"bid\":1.5,\"wide\":false,\"phase\":\"Open\",\"last\":null,\"window\":[],\"book\":[],\
+         \"seen\":[],\"boxed\":[]}"
+    );
+    let active = Session::Active { since: 7, user: "me".into() };
+    assert_eq!(json(&active), "{\"Active\":{\"since\":7,\"user\":\"me\"}}");
+    assert_eq!(json(&Choice::One(3)), "{\"One\":3}");
+    assert_eq!(json(&Limit(100)), "100");
+    assert_eq!(json(&Empty {}), "[]");
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, Upload, View};
 use potoroo::checkpoint::{
-    Chunk, Facts, Manifest, PartEntry, PartHeader, PartWriter, Recovered, Section, SourcePosition,
-    TableFacts, Transaction, TypeFacts, collect, each_chunk, propose, recover,
+    Chunk, Facts, Manifest, Older, PartEntry, PartHeader, PartWriter, Recovered, Section,
+    SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk, propose, recover,
 };
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::key::Key;
@@ -23,8 +23,12 @@ pub type Content = Vec<(u32, Chunk)>;
 /// The application whose checkpoints these are.
 pub fn facts() -> Facts {
     let of = |name: &str| TypeFacts { name: name.into(), shape: name.len() as u64 };
-    let table =
-        |name: &str| TableFacts { name: name.into(), key: of("Symbol"), state: of("Market") };
+    let table = |name: &str| TableFacts {
+        name: name.into(),
+        key: of("Symbol"),
+        state: of("Market"),
+        older: Older::default(),
+    };
     let tables = vec![table("markets"), table("totals")];
     Facts { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
 }

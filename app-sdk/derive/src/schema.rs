@@ -1,4 +1,4 @@
-//! `impl Schema`: the hash of names and shapes.
+//! `impl Schema`: the hash of names and shapes, and values as JSON.
 
 use crate::item::{Item, Shape, literal};
 use proc_macro2::TokenStream;
@@ -9,6 +9,7 @@ pub fn schema(item: &Item) -> TokenStream {
     let (sdk, support, name) = (&item.sdk, item.support(), item.name());
     let text = literal(name);
     let steps = item.shapes().into_iter().map(|shape| steps(item, &shape)).collect::<Vec<_>>();
+    let arms = item.shapes().into_iter().map(|shape| arm(item, &shape)).collect::<Vec<_>>();
     quote! {
         #[automatically_derived]
         impl #sdk::value::Schema for #name {
@@ -18,6 +19,10 @@ pub fn schema(item: &Item) -> TokenStream {
                 #(#steps)*
                 __hash
             };
+
+            fn json(&self, __out: &mut #support::String) {
+                match self { #(#arms)* }
+            }
         }
     }
 }
@@ -39,4 +44,50 @@ fn steps(item: &Item, shape: &Shape<'_>) -> TokenStream {
         }
     });
     quote!(#(#variant)* #(#fields)*)
+}
+
+/// How a value of one shape is written as JSON.
+fn arm(item: &Item, shape: &Shape<'_>) -> TokenStream {
+    let support = item.support();
+    let pattern = shape.pattern(item.name());
+    let fields = fields(item, shape);
+    let Some(variant) = shape.variant else { return quote!(#pattern => { #fields }) };
+    let name = literal(variant);
+    if shape.fields.is_empty() {
+        return quote!(#pattern => #support::quote(#name, __out),);
+    }
+    quote! {
+        #pattern => {
+            __out.push('{');
+            #support::quote(#name, __out);
+            __out.push(':');
+            #fields
+            __out.push('}');
+        }
+    }
+}
+
+fn fields(item: &Item, shape: &Shape<'_>) -> TokenStream {
+    let (sdk, support) = (&item.sdk, item.support());
+    let named = matches!(shape.fields.first(), Some(part) if part.field.ident.is_some());
+    if let ([part], false) = (&shape.fields[..], named) {
+        let binding = &part.binding;
+        return quote!(#sdk::value::Schema::json(#binding, __out););
+    }
+    let begin = if named { quote!(object) } else { quote!(list) };
+    let parts = shape.fields.iter().map(|part| {
+        let binding = &part.binding;
+        match &part.field.ident {
+            Some(name) => {
+                let name = literal(name);
+                quote!(__fields.field(#name, #binding);)
+            }
+            None => quote!(__fields.item(#binding);),
+        }
+    });
+    quote! {
+        let mut __fields = #support::Fields::#begin(__out);
+        #(#parts)*
+        __fields.end();
+    }
 }

@@ -188,7 +188,7 @@ impl<K: Key, S: State> Rows<K, S> {
         places: &mut dyn Places,
     ) -> Result<(), Corrupt> {
         let key = self.key_of(record)?;
-        let state: S = value::read(record.state)?;
+        let state = self.stored.read(record.state)?;
         match self.slot_of(&key, record.hash, places) {
             Some(slot) => self.row_mut(slot).state = state,
             None => {

@@ -32,7 +32,22 @@ pub struct TableFacts {
     pub key: TypeFacts,
     /// The type of its states.
     pub state: TypeFacts,
+    /// Former shapes of its states that the application can read. Not stored.
+    #[serde(skip)]
+    pub older: Older,
 }
+
+/// Shapes that can be read besides: what somebody else can read makes nothing different.
+#[derive(Clone, Debug, Default)]
+pub struct Older(pub Vec<u64>);
+
+impl PartialEq for Older {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Older {}
 
 /// A type and the hash of its shape: of the names and types of all its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +85,7 @@ impl Facts {
                 name: table.name.clone(),
                 key: TypeFacts { name: key.to_owned(), shape: key_shape },
                 state: TypeFacts { name: state.to_owned(), shape: state_shape },
+                older: Older(table.rows.older_shapes()),
             }
         };
         Self {
@@ -134,14 +150,21 @@ impl Facts {
 
 impl TableFacts {
     fn differences(&self, stored: &Self) -> Vec<String> {
-        let of = |what: &str, was: &TypeFacts, is: &TypeFacts| {
+        let of = |what: &str, was: &TypeFacts, is: &TypeFacts, remedy: &str| {
             let differ = was.shape != is.shape;
-            differ.then(|| format!("table `{}`: its {what} was {was} and is {is}", self.name))
+            let name = &self.name;
+            differ.then(|| format!("table `{name}`: its {what} was {was} and is {is}{remedy}"))
         };
-        let key = of("key", &stored.key, &self.key);
-        key.into_iter().chain(of("state", &stored.state, &self.state)).collect()
+        let key = of("key", &stored.key, &self.key, "");
+        let state = match self.older.0.contains(&stored.state.shape) {
+            true => None,
+            false => of("state", &stored.state, &self.state, MIGRATE),
+        };
+        key.into_iter().chain(state).collect()
     }
 }
+
+const MIGRATE: &str = "; `Table::migrating` converts it";
 
 impl std::fmt::Display for TypeFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -156,6 +179,7 @@ pub(super) fn example() -> Facts {
         name: name.into(),
         key: of("Symbol", 0x1111),
         state,
+        older: Older::default(),
     };
     Facts {
         application: "market-spread".into(),
@@ -199,7 +223,7 @@ mod tests {
             },
             &[
                 "table `markets`: its state was `Market` (shape 0000000000002222) and is \
-                 `Market` (shape 0000000000004444)",
+                 `Market` (shape 0000000000004444); `Table::migrating` converts it",
                 "table `counts`: its key was `Symbol` (shape 0000000000001111) and is `Symbol` \
                  (shape 0000000000005555)",
             ],
@@ -212,6 +236,17 @@ mod tests {
             |now| now.fingerprint = 1,
             &["the structure of its streams, or an event type, has changed (was \
                feed00000000beef, is 0000000000000001)"],
+        );
+    }
+
+    #[test]
+    fn a_state_that_can_be_converted_is_no_difference() {
+        check(
+            |now| {
+                now.tables[0].state.shape = 0x4444;
+                now.tables[0].older = Older(vec![0x2222]);
+            },
+            &[],
         );
     }
 

@@ -21,6 +21,7 @@ mod part;
 pub mod store;
 
 mod commit;
+mod contents;
 mod history;
 pub mod recover;
 
@@ -30,8 +31,9 @@ mod text;
 
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
+pub use contents::contents;
 pub use damage::{Corrupt, Damage};
-pub use facts::{Facts, Refused, TableFacts, TypeFacts};
+pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};
 pub use manifest::{Manifest, PartEntry, SourcePosition, StreamPosition, Transaction};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use potoroo_runtime::{Connection, Waker};
 use potoroo_sdk::host::{SinkId, SourceId};
+use tokio::sync::oneshot;
 
 use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
@@ -104,8 +105,13 @@ pub enum Told {
         /// What waits to become visible when the epoch is safe.
         prepared: Option<Prepared>,
     },
+    /// By an operator: a checkpoint is wanted now. Answered with its epoch, or why it came to
+    /// nothing.
+    Now(oneshot::Sender<Result<u64, String>>),
     /// By the supervisor: everything was processed, the last checkpoint is due.
     Last,
+    /// By the supervisor: nobody will tell anything more.
+    End,
 }
 
 /// The way to the keeper of checkpoints, which may wait for its storage. Parts find room only while

@@ -1,15 +1,19 @@
 //! The admin port: what the application is doing, over HTTP, from a thread of its own.
 //!
-//! Owns one thread and one listening socket outside the hot cores. It only reads, through one
-//! function that the caller gives; nothing that a client sends changes anything. Listening on
-//! loopback alone is kept by [`Config::complete`](super::config::Config::complete).
+//! Owns one thread and one listening socket outside the hot cores. It reads, through what the
+//! caller gives, and has a checkpoint taken when it is asked to; nothing else that a client sends
+//! changes anything. Listening on loopback alone is kept by
+//! [`Config::complete`](super::config::Config::complete).
 //!
 //! ```text
-//! GET /status    JSON, the schema stands at Status::json
-//! GET /metrics   Prometheus text
+//! GET  /status            JSON, the schema stands at Status::json
+//! GET  /metrics           Prometheus text
+//! POST /checkpoint        takes one now: {"epoch":17} when it is committed
+//! GET  /state/TABLE/KEY   takes one now, and tells what it has for the key
 //! ```
 
 mod metrics;
+mod operator;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -29,6 +33,8 @@ use super::report::Status;
 /// Tells what the application is doing at the moment of the call. It is called on the admin
 /// thread, once per request.
 pub type Watch = Arc<dyn Fn() -> Status + Send + Sync>;
+
+pub use operator::Operator;
 
 /// Why the admin port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +101,11 @@ impl Drop for AdminHandle {
 ///
 /// # Errors
 /// The port cannot be opened, or the thread cannot be started.
-pub fn serve(address: SocketAddr, watch: Watch) -> Result<AdminHandle, Error> {
+pub fn serve(
+    address: SocketAddr,
+    watch: Watch,
+    operator: Option<Operator>,
+) -> Result<AdminHandle, Error> {
     let (listener, bound) = bind(address).map_err(|cause| Error::Bind { address, cause })?;
     let failed = |cause| Error::Thread { cause };
     let runtime = runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
@@ -104,7 +114,8 @@ pub fn serve(address: SocketAddr, watch: Watch) -> Result<AdminHandle, Error> {
         let _entered = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(failed)?
     };
-    let run = move || serve_until(&runtime, listener, watch, stopped);
+    let router = router(watch).merge(operator::router(operator)).fallback(unknown);
+    let run = move || serve_until(&runtime, listener, router, stopped);
     let thread = thread::Builder::new().name("potoroo-admin".to_string()).spawn(run);
     let thread = Some(thread.map_err(failed)?);
     Ok(AdminHandle { address: bound, stop: Some(stop), thread })
@@ -120,10 +131,10 @@ fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 fn serve_until(
     runtime: &Runtime,
     listener: tokio::net::TcpListener,
-    watch: Watch,
+    router: Router,
     stopped: oneshot::Receiver<()>,
 ) {
-    let server = axum::serve(listener, router(watch));
+    let server = axum::serve(listener, router);
     // The task ends with the runtime: a client that keeps its connection open cannot delay a stop.
     runtime.spawn(async move {
         if let Err(cause) = server.await {
@@ -135,11 +146,7 @@ fn serve_until(
 }
 
 fn router(watch: Watch) -> Router {
-    Router::new()
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
-        .fallback(unknown)
-        .with_state(watch)
+    Router::new().route("/status", get(status)).route("/metrics", get(metrics)).with_state(watch)
 }
 
 async fn status(State(watch): State<Watch>) -> impl IntoResponse {
@@ -151,7 +158,9 @@ async fn metrics(State(watch): State<Watch>) -> impl IntoResponse {
 }
 
 async fn unknown() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, "There is GET /status (JSON) and GET /metrics (Prometheus text).\n")
+    let there = "There is GET /status (JSON), GET /metrics (Prometheus text), POST /checkpoint and \
+                 GET /state/TABLE/KEY.\n";
+    (StatusCode::NOT_FOUND, there)
 }
 
 #[cfg(test)]
@@ -165,7 +174,7 @@ mod tests {
     fn open() -> AdminHandle {
         let core = example_core();
         let watch = move || Status { snapshot: example(), cores: vec![core.clone()] };
-        serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(watch)).expect("a free port")
+        serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(watch), None).expect("a free port")
     }
 
     fn get(admin: &AdminHandle, path: &str) -> (String, String) {
@@ -205,7 +214,7 @@ mod tests {
     fn a_port_in_use_is_named() {
         let admin = open();
         let watch: Watch = Arc::new(|| unreachable!("nobody asks"));
-        let text = serve(admin.address(), watch).expect_err("in use").to_string();
+        let text = serve(admin.address(), watch, None).expect_err("in use").to_string();
         assert!(text.contains(&admin.address().to_string()), "{text}");
         assert!(text.contains("another process has that port"), "{text}");
     }

@@ -10,6 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use potoroo_runtime::{LatencyArray, SharedLatency};
+use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::report::CheckpointSummary;
@@ -127,11 +128,13 @@ impl Checkpoints {
 
     /// Waits for its end, after all others that tell it something have ended.
     pub(super) fn join(self) {
-        drop(self.teller);
+        self.teller.tell(Told::End);
         // It panics in no way but by a bug, which the panic has told.
         let _ = self.thread.join();
     }
 }
+
+type Answer = oneshot::Sender<Result<u64, String>>;
 
 struct Running {
     keeping: Keeping,
@@ -150,6 +153,9 @@ struct Running {
     /// When was last said that one was given up, unless one was committed since, and how many were
     /// since then.
     given_up: Option<(Instant, u64)>,
+    /// Operators who want the next one, and those who wait for the one that is under way.
+    wanted: Vec<Answer>,
+    answers: Vec<Answer>,
     last_asked: bool,
     /// The epoch of the last checkpoint.
     last: Option<u64>,
@@ -172,6 +178,8 @@ impl Running {
             committed: Vec::new(),
             complaints: BTreeMap::new(),
             given_up: None,
+            wanted: Vec::new(),
+            answers: Vec::new(),
             last_asked: false,
             last: None,
             last_committed: false,
@@ -222,7 +230,12 @@ impl Running {
                     }
                 }
             }
+            Told::Now(answer) => {
+                self.wanted.push(answer);
+                self.due = Instant::now();
+            }
             Told::Last => self.last_asked = true,
+            Told::End => self.ended = true,
         }
     }
 
@@ -242,6 +255,7 @@ impl Running {
             }
             None if self.last_asked || now >= self.due => {
                 self.show_committed();
+                self.answers = std::mem::take(&mut self.wanted);
                 self.hear(Input::Begin);
                 (self.begun, self.heard_at) = (now, now);
                 self.due = now + self.keeping.interval;
@@ -319,6 +333,7 @@ impl Running {
             summary.epoch = epoch;
             summary.last_ms = took.as_secs_f64() * 1e3;
         });
+        self.answer(&Ok(epoch));
         self.collect();
         self.last_committed = self.last == Some(epoch);
     }
@@ -329,6 +344,13 @@ impl Running {
         for streams in streams {
             let name = keeper.source_name(streams.source());
             streams.acknowledge(self.positions.iter().filter(|at| at.name == name));
+        }
+    }
+
+    fn answer(&mut self, result: &Result<u64, String>) {
+        for answer in self.answers.drain(..) {
+            // Who asked may have gone.
+            let _ = answer.send(result.clone());
         }
     }
 
@@ -402,6 +424,7 @@ impl Running {
     fn abort(&mut self, epoch: u64, reason: &str) {
         self.tell(CheckpointCommand::Abort(epoch as u32));
         self.complain(epoch, reason);
+        self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();
         if self.last.take().is_some() {

@@ -153,6 +153,11 @@ pub struct Arguments {
     #[arg(long)]
     no_progress: bool,
 
+    /// Print a table as it is in the checkpoint of --restore, or in the last one, as lines of JSON
+    /// on standard output, and run nothing
+    #[arg(long, value_name = "TABLE", requires = "state")]
+    pub(super) export: Option<String>,
+
     /// Print the application's name and the version of the engine
     #[arg(short = 'V', long)]
     pub(super) version: bool,

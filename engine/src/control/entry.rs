@@ -14,6 +14,7 @@ use super::console;
 use super::error::Error;
 use super::exit::Exit;
 use super::fitness;
+use super::inspect;
 use super::launch::{StopRequest, complete};
 use super::logging;
 use super::running::start;
@@ -55,7 +56,12 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
         let version = env!("CARGO_PKG_VERSION");
         return Ok(answer(format_args!("{} on potoroo {version}", plan.name), Exit::Done));
     }
-    let config = complete(&plan, arguments.config()?)?;
+    let export = arguments.export.clone();
+    let config = arguments.config()?;
+    if let Some(table) = export {
+        return Ok(answer(inspect::export(&plan, &config, &table)?.trim_end(), Exit::Done));
+    }
+    let config = complete(&plan, config)?;
     if config.check {
         return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
     }

@@ -11,13 +11,14 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 use rustix::process::{Resource, getrlimit};
 
-use super::admin::{self, AdminHandle};
+use super::admin::{self, AdminHandle, Operator};
 use super::bill::{Bill, memory_available};
 use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::console;
 use super::edges::{Channels, Edges, SinkEdge, SourceEdge};
 use super::error::Error;
+use super::inspect::Inspected;
 use super::reactor::CoreReactor;
 use super::recovery::Recovery;
 use super::supervise::{Supervised, Supervisor};
@@ -74,6 +75,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
     let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), progress));
     let (restored_in, restored) = channel();
+    let described = describe.clone();
     let build = Build {
         describe,
         fingerprint: plan.fingerprint,
@@ -93,13 +95,10 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let (host, mailboxes) = start(plan, build)?;
     // A core that panics while it restores says nothing: that is told when it is joined.
     restored.iter().collect::<Result<(), Error>>()?;
-    let admin = match config.admin {
-        Some(address) => {
-            let watch = watch.clone();
-            Some(admin::serve(address, Arc::new(move || watch.status()))?)
-        }
-        None => None,
-    };
+    let operator = kept.as_ref().map(|kept| kept.operator(&described, &config));
+    let (watched, port) = (watch.clone(), config.admin);
+    let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
+    let admin = port.map(serve).transpose()?;
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
     let threads = Threads::new(plan, config.connections_max, keeper, notices_in);
     let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners: &sink_owners };
@@ -142,6 +141,19 @@ fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Hearer)>, Error> {
 }
 
 impl Kept {
+    /// The way of operators to what is kept.
+    fn operator(&self, describe: &Describe, config: &Config) -> Operator {
+        let (store, describe) = (self.recovery.store.clone(), describe.clone());
+        let partitions = config.partitions;
+        let inspect = move |table: &str, key: &str| {
+            let plan = describe().plan().expect("the plan was checked before");
+            Inspected::open(&*store, (&plan, partitions), table, None)
+                .and_then(|table| table.get(key))
+                .map_err(|error| error.to_string())
+        };
+        Operator { keeper: self.keeper.clone(), inspect: Arc::new(inspect) }
+    }
+
     /// Starts the keeper.
     fn start(
         self,

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod error;
 pub mod exit;
 mod fitness;
+mod inspect;
 mod launch;
 pub mod logging;
 mod profile;

@@ -90,6 +90,7 @@ impl Recovery {
     /// A part is missing or damaged: nothing may be made of what was restored.
     pub(super) fn restore(&self, core: &mut Core, config: &Config) -> Result<(), Error> {
         if let Some(manifest) = self.manifest() {
+            expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
             each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
                 let fits = core.restore(&chunk, now);
@@ -102,6 +103,15 @@ impl Recovery {
         let log_bytes = config.checkpoint_log_bytes as u64;
         core.keep_checkpoints(head.epoch as u32, head.generation, log_bytes);
         Ok(())
+    }
+}
+
+/// Prepares the tables of `plan` for the shapes that their states were stored with.
+pub(super) fn expect(plan: &Plan, stored: &Facts) {
+    for table in &plan.tables {
+        let was = stored.tables.iter().find(|was| was.name == table.name);
+        let was = was.expect("facts that differ in their tables are refused");
+        table.rows.expect(was.state.shape).expect("a shape that nobody reads is refused");
     }
 }
 

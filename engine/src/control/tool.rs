@@ -4,18 +4,26 @@
 //!   potoroo checkpoint list     which checkpoints are there
 //!   potoroo checkpoint show     what one of them is made of
 //!   potoroo checkpoint verify   whether all of it is whole
+//!   potoroo checkpoint export   a table of it, which the application's program shows
+//!   potoroo checkpoint now      has a running application take one
+//!   potoroo state get           what a running application has for a key
 //! ```
 //!
-//! Promises: it reads, takes no lock and changes nothing, so it works while an application runs.
+//! Promises: it takes no lock and changes nothing in a folder, so it works while an application
+//! runs.
 //! Answers go to standard output, progress and mistakes to standard error.
 
 mod age;
+mod ask;
+mod export;
 mod list;
 mod show;
 mod stored;
 mod verify;
 
 use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -25,12 +33,20 @@ use crate::checkpoint::store;
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
-    let Arguments { command: Command::Checkpoint { command } } = Arguments::parse();
-    let found = match &command {
-        Checkpoint::List { state } => list::run(state),
-        Checkpoint::Show { epoch, state } => show::run(*epoch, state),
-        Checkpoint::Verify { epoch, no_progress, state } => {
-            verify::run(*epoch, !no_progress, state)
+    let found = match &Arguments::parse().command {
+        Command::Checkpoint { command } => match command {
+            Checkpoint::List { state } => list::run(state),
+            Checkpoint::Show { epoch, state } => show::run(*epoch, state),
+            Checkpoint::Verify { epoch, no_progress, state } => {
+                verify::run(*epoch, !no_progress, state)
+            }
+            Checkpoint::Export { table, epoch, program, state } => {
+                export::run(table, *epoch, program, state)
+            }
+            Checkpoint::Now { admin } => ask::checkpoint(*admin),
+        },
+        Command::State { command: OfState::Get { table, key, admin } } => {
+            ask::row(*admin, table, key)
         }
     };
     found
@@ -75,6 +91,27 @@ enum Command {
         #[command(subcommand)]
         command: Checkpoint,
     },
+    /// State of an application that runs
+    #[command(after_help = EXIT_HELP, disable_help_subcommand = true)]
+    State {
+        #[command(subcommand)]
+        command: OfState,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum OfState {
+    /// Take a checkpoint and show what a table has for a key in it, as JSON
+    #[command(after_help = EXIT_HELP)]
+    Get {
+        /// The table
+        table: String,
+        /// The key as `checkpoint export` shows it; strings also without their quotation marks
+        key: String,
+        /// Where the application has its admin port
+        #[arg(long, value_name = "ADDR:PORT")]
+        admin: SocketAddr,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +141,27 @@ enum Checkpoint {
         #[command(flatten)]
         state: State,
     },
+    /// Show a table of one as lines of JSON
+    #[command(after_help = EXIT_HELP)]
+    Export {
+        /// The table
+        table: String,
+        /// Its epoch [default: the last one]
+        epoch: Option<u64>,
+        /// The application's program: only it knows what is in its tables
+        #[arg(long, value_name = "FILE")]
+        program: PathBuf,
+        /// Folder that the application was given with the same flag
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Have a running application take one, and wait until it is safe
+    #[command(after_help = EXIT_HELP)]
+    Now {
+        /// Where the application has its admin port
+        #[arg(long, value_name = "ADDR:PORT")]
+        admin: SocketAddr,
+    },
 }
 
 /// Where checkpoints lie, and how to answer.
@@ -111,7 +169,7 @@ enum Checkpoint {
 struct State {
     /// Folder that the application was given with the same flag
     #[arg(long, value_name = "DIR")]
-    state: std::path::PathBuf,
+    state: PathBuf,
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,
@@ -126,6 +184,15 @@ enum Error {
     Empty(String),
     #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
     Epoch { epoch: u64, place: String },
+    #[error("{} cannot be started: {source}", program.display())]
+    Program { program: PathBuf, source: std::io::Error },
+    #[error(
+        "no application answers at {admin}: {source}; start it with --admin {admin}, or say where \
+         its port is"
+    )]
+    Silent { admin: SocketAddr, source: Box<ureq::Error> },
+    #[error("the application at {admin} says: {reason}")]
+    Says { admin: SocketAddr, reason: String },
     #[error("standard output cannot be written: {0}; send it elsewhere")]
     Output(#[from] std::io::Error),
 }

@@ -1,0 +1,67 @@
+//! Stored states: those of the present shape, and those of former ones that a conversion is for.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::value::{self, Corrupt, Schema, State};
+
+type Read<S> = Box<dyn Fn(&[u8]) -> Result<S, Corrupt>>;
+
+/// How stored states are read.
+pub(super) struct StatesStored<S> {
+    /// By former shape.
+    older: Vec<(u64, Read<S>)>,
+    /// The former shape that is read now; `None` for the present one.
+    expected: Option<usize>,
+}
+
+impl<S: State> StatesStored<S> {
+    pub(super) const fn new() -> Self {
+        Self { older: Vec::new(), expected: None }
+    }
+
+    pub(super) fn migrate<Old: State>(&mut self, convert: impl Fn(Old) -> S + 'static) {
+        let read = move |bytes: &[u8]| value::read::<Old>(bytes).map(&convert);
+        self.older.push((<Old as Schema>::SHAPE, Box::new(read)));
+    }
+
+    pub(super) fn older_shapes(&self) -> Vec<u64> {
+        self.older.iter().map(|(shape, _)| *shape).collect()
+    }
+
+    pub(super) fn expect(&mut self, shape: u64) -> Result<(), Corrupt> {
+        self.expected = match shape == <S as Schema>::SHAPE {
+            true => None,
+            false => Some(self.older.iter().position(|(of, _)| *of == shape).ok_or(Corrupt)?),
+        };
+        Ok(())
+    }
+
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<S, Corrupt> {
+        match self.expected {
+            None => value::read(bytes),
+            Some(older) => (self.older[older].1)(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+
+    #[test]
+    fn a_former_shape_is_converted_and_an_unknown_one_refused() {
+        let mut stored = StatesStored::<String>::new();
+        stored.migrate(|old: u64| old.to_string());
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        value::append(&7u64, &mut old);
+        value::append(&String::from("seven"), &mut new);
+        assert_eq!(stored.read(&new).expect("the present shape"), "seven");
+        assert_eq!(stored.expect(<u64 as Schema>::SHAPE), Ok(()));
+        assert_eq!(stored.read(&old).expect("a former shape"), "7");
+        assert_eq!(stored.expect(<u32 as Schema>::SHAPE), Err(Corrupt));
+        assert_eq!(stored.expect(<String as Schema>::SHAPE), Ok(()));
+        assert_eq!(stored.read(&new).expect("the present shape"), "seven");
+    }
+}

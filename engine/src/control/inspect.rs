@@ -1,0 +1,139 @@
+//! What people ask of the state that an application has stored: its tables as JSON.
+//!
+//! Only the application knows the types of its tables, so the tool asks it: a program that is
+//! started to export, or one that runs. Reads only; takes no lock.
+
+use std::fmt::Write;
+
+use potoroo_sdk::host::TableId;
+use potoroo_sdk::plan::{Plan, TablePlan};
+use potoroo_sdk::table::Record;
+
+use super::config::Config;
+use super::recovery::expect;
+use crate::checkpoint::store::{self, FolderView, View};
+use crate::checkpoint::{Facts, Manifest, Refused, contents, history};
+
+/// The table `table` as the last checkpoint has it, or that of `config.restore`: one JSON object
+/// in each line.
+///
+/// # Errors
+/// There is no such table or checkpoint, it cannot be used, or the storage cannot be read.
+pub(super) fn export(
+    plan: &Plan,
+    config: &Config,
+    table: &str,
+) -> Result<String, super::error::Error> {
+    let path = config.state.clone().unwrap_or_default();
+    let refused =
+        |error: Error| super::error::Error::State { path: path.clone(), reason: error.to_string() };
+    let view = FolderView::open(&path).map_err(|error| refused(error.into()))?;
+    Inspected::open(&view, (plan, config.partitions), table, config.restore)
+        .and_then(|table| table.lines())
+        .map_err(refused)
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The storage cannot be read, or what is in it is damaged.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Another application, or other types, wrote it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There is no such checkpoint.
+    #[error("there is no checkpoint{}; kept are those of epochs {kept:?}", of(*.epoch))]
+    Checkpoint {
+        /// What was asked for; `None` for the last one.
+        epoch: Option<u64>,
+        /// Those that are there.
+        kept: Vec<u64>,
+    },
+    /// There is no such table.
+    #[error("there is no table `{name}`; there are: {}", .tables.join(", "))]
+    Table {
+        /// What was asked for.
+        name: String,
+        /// Those that are there.
+        tables: Vec<String>,
+    },
+    /// A row is not what its table says.
+    #[error("a row of table `{table}` cannot be read: `potoroo checkpoint verify` tells more")]
+    Row {
+        /// The table.
+        table: String,
+    },
+}
+
+fn of(epoch: Option<u64>) -> String {
+    epoch.map_or_else(|| " yet".to_owned(), |epoch| format!(" of epoch {epoch}"))
+}
+
+/// A table of a checkpoint.
+pub(super) struct Inspected<'a> {
+    view: &'a dyn View,
+    manifest: Manifest,
+    id: TableId,
+    table: &'a TablePlan,
+}
+
+impl<'a> Inspected<'a> {
+    /// The table `name` of the application of `plan`, whose keys are spread over `partitions`, in
+    /// the checkpoint of `epoch`, or in the last one.
+    pub(super) fn open(
+        view: &'a dyn View,
+        (plan, partitions): (&'a Plan, usize),
+        name: &str,
+        epoch: Option<u64>,
+    ) -> Result<Self, Error> {
+        let at = plan.tables.iter().position(|table| table.name == name);
+        let at = at.ok_or_else(|| Error::Table {
+            name: name.to_owned(),
+            tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
+        })?;
+        let manifest = find(view, epoch)?;
+        let facts = Facts::of(plan, partitions as u32);
+        facts.accept(&format!("checkpoint {}", manifest.epoch), &manifest.facts)?;
+        expect(plan, &manifest.facts);
+        Ok(Self { view, manifest, id: TableId(at as u16), table: &plan.tables[at] })
+    }
+
+    /// All rows: one JSON object with `key` and `state` in each line.
+    pub(super) fn lines(&self) -> Result<String, Error> {
+        let mut lines = String::new();
+        for (key, (hash, state)) in contents(self.view, &self.manifest, self.id, |_| true)? {
+            let (key, state) = self.json(Record { hash, key: &key, state: &state })?;
+            writeln!(lines, "{{\"key\":{key},\"state\":{state}}}").expect("a string grows");
+        }
+        Ok(lines)
+    }
+
+    /// The row whose key is written `key`, as JSON or, if that is a string, without its quotation
+    /// marks. `None` if there is none.
+    pub(super) fn get(&self, key: &str) -> Result<Option<String>, Error> {
+        let quoted = serde_json::Value::from(key).to_string();
+        let is_it = |record: Record<'_>| {
+            let shown = self.table.rows.json(Record { state: &[], ..record });
+            shown.is_ok_and(|(shown, _)| shown == key || shown == quoted)
+        };
+        let rows = contents(self.view, &self.manifest, self.id, is_it)?;
+        let Some((key, (hash, state))) = rows.first_key_value() else { return Ok(None) };
+        let (key, state) = self.json(Record { hash: *hash, key, state })?;
+        let epoch = self.manifest.epoch;
+        Ok(Some(format!("{{\"epoch\":{epoch},\"key\":{key},\"state\":{state}}}")))
+    }
+
+    fn json(&self, record: Record<'_>) -> Result<(String, String), Error> {
+        let shown = self.table.rows.json(record);
+        shown.map_err(|_| Error::Row { table: self.table.name.clone() })
+    }
+}
+
+fn find(view: &dyn View, epoch: Option<u64>) -> Result<Manifest, Error> {
+    let mut past = history(view, view.head()?.as_ref())?;
+    let kept = past.iter().map(|past| past.epoch).collect();
+    let at = past.iter().position(|past| epoch.is_none_or(|epoch| past.epoch == epoch));
+    let at = at.ok_or(Error::Checkpoint { epoch, kept })?;
+    Ok(past.swap_remove(at).manifest?)
+}

@@ -1,0 +1,194 @@
+//! What people do with stored state: look into it, have it stored now, and go on with it under
+//! another shape.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use potoroo::prelude::*;
+use potoroo::sdk::codec::LineText;
+use potoroo::{Config, SinkAddress, SourceAddress};
+use serde_json::{Value, json};
+use support::{App, Ended, Scratch, example, tool};
+
+fn ask(words: &[&str]) -> Ended {
+    let mut command = Command::new(tool());
+    command.args(words);
+    App::spawn(command).finish()
+}
+
+/// Runs word count over `text` to its end, with its state kept.
+fn count(scratch: &Scratch, text: &str) {
+    let input = scratch.write("lines", text.as_bytes());
+    let (state, counts) = (scratch.path("state"), scratch.path("counts"));
+    let edges = format!("--source lines=file:{input} --sink counts=file:{counts}");
+    let arguments = format!("{edges} --state {state} --cores 0,0 --report json");
+    App::start("word_count", &arguments).finish().report();
+}
+
+#[test]
+fn a_table_is_exported_as_lines_of_json() {
+    let scratch = Scratch::new("stored-export");
+    count(&scratch, "to be or not to be\nthat is the question\n");
+    let program = example("word_count");
+    let program = program.to_str().expect("a plain name");
+    let state = scratch.path("state");
+    let of = ["--program", program, "--state", &state];
+    let exported = ask(&[&["checkpoint", "export", "totals"], &of[..]].concat());
+    assert_eq!(exported.code, Some(0), "{}", exported.log);
+    let rows = exported.out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let mut rows: Vec<Value> = rows.collect();
+    rows.sort_by_key(|row| row["key"].to_string());
+    assert_eq!(rows.len(), 8);
+    assert_eq!(rows[0], json!({ "key": "be", "state": 2 }));
+    assert_eq!(rows[6], json!({ "key": "the", "state": 1 }));
+
+    let nothing = ask(&[&["checkpoint", "export", "sums"], &of[..]].concat());
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.log.contains("there is no table `sums`; there are: totals"), "{}", nothing.log);
+    let nothing = ask(&[&["checkpoint", "export", "totals", "99"], &of[..]].concat());
+    assert!(nothing.log.contains("no checkpoint of epoch 99"), "{}", nothing.log);
+    let other = example("market_spread");
+    let other = ["--program", other.to_str().expect("a plain name"), "--state", &state];
+    let refused = ask(&[&["checkpoint", "export", "markets"], &other[..]].concat());
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains("belongs to application `word-count`"), "{}", refused.log);
+}
+
+#[test]
+fn a_running_application_takes_a_checkpoint_and_tells_what_it_has_for_a_key() {
+    let scratch = Scratch::new("stored-now");
+    let state = scratch.path("state");
+    let mut app = App::start(
+        "word_count",
+        &format!(
+            "--source lines=tcp://127.0.0.1:0 --sink counts=null: --state {state} --cores 0,0 \
+             --checkpoint-ms 3600000 --admin 127.0.0.1:0"
+        ),
+    );
+    let (lines, admin) = (app.listening("lines"), app.admin());
+    let of = ["--admin", &admin.to_string()];
+    let taken = ask(&[&["checkpoint", "now"], &of[..]].concat());
+    assert_eq!(taken.last_line(), json!({ "epoch": 1 }));
+    let get = |key: &str| ask(&[&["state", "get", "totals", key], &of[..]].concat());
+    let missing = get("löwe");
+    assert_eq!(missing.code, Some(1), "{}", missing.out);
+    assert!(missing.log.contains("there is no such key"), "{}", missing.log);
+    support::exchange(lines, "Löwe and löwe\n".as_bytes());
+    support::wait_for_status(admin, |status| status["tables"][0]["rows"] == 2);
+    let found = get("löwe");
+    assert_eq!(
+        found.last_line(),
+        json!({ "epoch": 3, "key": "löwe", "state": 2 }),
+        "{}",
+        found.log
+    );
+    assert!(get("and").out.contains("\"state\":1"));
+    drop(app);
+    let silent = get("and");
+    assert_eq!(silent.code, Some(1));
+    assert!(silent.log.contains("no application answers"), "{}", silent.log);
+}
+
+#[test]
+fn an_application_without_checkpoints_says_so() {
+    let mut app = App::start(
+        "word_count",
+        "--source lines=tcp://127.0.0.1:0 --sink counts=null: --admin 127.0.0.1:0",
+    );
+    let admin = app.admin().to_string();
+    let refused = ask(&["checkpoint", "now", "--admin", &admin]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains("start it with --state"), "{}", refused.log);
+}
+
+mod v1 {
+    use potoroo::prelude::*;
+
+    #[state]
+    pub struct Account {
+        pub total: u64,
+    }
+}
+
+#[state]
+struct Account {
+    events: u64,
+    total: u64,
+}
+
+fn account_before() -> Application {
+    let app = Application::new("accounts");
+    let accounts = app.table::<u64, v1::Account>("accounts");
+    app.source("lines", LineText::new())
+        .key_by(|line| line.len() as u64)
+        .update(&accounts, |account, line| {
+            account.total += line.len() as u64;
+            format!("{}", account.total)
+        })
+        .sink("totals", LineText::new());
+    app
+}
+
+fn accounts(choose: fn(Table<u64, Account>) -> Table<u64, Account>) -> Application {
+    let app = Application::new("accounts");
+    let table = choose(app.table("accounts"));
+    app.source("lines", LineText::new())
+        .key_by(|line| line.len() as u64)
+        .update(&table, |account, line| {
+            account.events += 1;
+            account.total += line.len() as u64;
+            format!("{} {}", account.events, account.total)
+        })
+        .sink("totals", LineText::new());
+    app
+}
+
+fn account_refused() -> Application {
+    accounts(|table| table)
+}
+
+fn account_migrated() -> Application {
+    accounts(|table| table.migrating(|old: v1::Account| Account { events: 1000, total: old.total }))
+}
+
+/// Gives the application one line after the other; returns what it says.
+fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<String, String> {
+    let config = Config {
+        cores: vec![0, 0],
+        progress: false,
+        state: Some(Path::new(state).to_path_buf()),
+        ..Config::default()
+    };
+    let config =
+        config.source("lines", SourceAddress::Channel).sink("totals", SinkAddress::Channel);
+    let mut running = potoroo::run(application, config).map_err(|error| error.to_string())?;
+    let mut source = running.source("lines").expect("it is a channel");
+    let mut sink = running.sink("totals").expect("it is a channel");
+    for line in lines {
+        source.send(&(*line).to_string()).expect("the application runs");
+    }
+    drop(source);
+    let mut said = Vec::new();
+    while let Some(bytes) = sink.recv() {
+        said.extend_from_slice(&bytes);
+    }
+    running.wait().map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(said).expect("it is text"))
+}
+
+#[test]
+fn a_state_of_another_shape_is_refused_unless_a_migration_is_registered() {
+    let scratch = Scratch::new("stored-migration");
+    let state = scratch.path("state");
+    assert_eq!(say(account_before, &state, &["four", "five"]), Ok("4\n8\n".to_owned()));
+    let refused = say(account_refused, &state, &["four"]).expect_err("its shape is another");
+    assert!(refused.contains("table `accounts`: its state was `Account`"), "{refused}");
+    assert!(refused.contains("Table::migrating"), "{refused}");
+    assert_eq!(say(account_migrated, &state, &["four"]), Ok("1001 12\n".to_owned()));
+    // From now on it is stored in its present shape.
+    assert_eq!(say(account_refused, &state, &["four"]), Ok("1002 16\n".to_owned()));
+    let refused = say(account_before, &state, &["four"]).expect_err("there is no way back");
+    assert!(refused.contains("table `accounts`"), "{refused}");
+}
