@@ -5,9 +5,11 @@ mod support;
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use potoroo_connector::{Error, Options, Source};
+use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use support::kills::kill_behind;
 use support::{LIMIT, Scratch, example};
@@ -81,6 +83,89 @@ fn check_windows(scratch: &Scratch, count: u64) {
     assert!(said.contains(&format!("all {count} windows are right")), "{said}");
 }
 
+/// What may happen to a client of a sink at the end of a transaction.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Commits,
+    /// It dies with nothing of it stored.
+    DiesBefore,
+    /// It dies when it has stored it, and cannot say so.
+    DiesBehind,
+    Refuses,
+}
+
+/// Takes output as the client of a sink that dies over and over, also in the middle of
+/// transactions, until it is `over`.
+fn collect(port: u16, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut random = Random::new(seed);
+        let (mut stored, mut last) = (Vec::new(), 0);
+        while !over.load(Ordering::Relaxed) {
+            let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("it is ours");
+            while let Some((transaction, output)) = take_one(&mut sink, &over, &mut random) {
+                let fates = [Fate::DiesBefore, Fate::DiesBehind, Fate::Refuses];
+                let fate = fates.get(random.below(12) as usize).copied().unwrap_or(Fate::Commits);
+                if matches!(fate, Fate::Commits | Fate::DiesBehind) {
+                    stored.extend_from_slice(&output);
+                    last = transaction;
+                }
+                match fate {
+                    Fate::Commits => sink.commit(last),
+                    Fate::Refuses => sink.refuse("the disk is full"),
+                    Fate::DiesBefore | Fate::DiesBehind => break,
+                }
+            }
+        }
+        stored
+    })
+}
+
+/// The next whole transaction; `None` if the client dies before that.
+fn take_one(sink: &mut Sink, over: &AtomicBool, random: &mut Random) -> Option<(u64, Vec<u8>)> {
+    let mut output = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        match sink.try_next().expect("it listens") {
+            None => continue,
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => return Some((transaction, output)),
+        }
+        if random.below(40) == 0 {
+            return None;
+        }
+    }
+    None
+}
+
+#[test]
+fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
+    const COUNT: u64 = 200_000;
+    let scratch = Scratch::new("connector-sink");
+    example(WINDOWS);
+    let (source, sink) = (free_port(), free_port());
+    let over = Arc::new(AtomicBool::new(false));
+    let (client, collector) = (feed(source, COUNT), collect(sink, over.clone(), 11));
+    let arguments = format!(
+        "--source numbers=potoroo://127.0.0.1:{source}?streams={STREAMS} \
+         --sink windows=potoroo://127.0.0.1:{sink}?token=hush --drain-seconds 60"
+    );
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 6, "goes on behind");
+    assert!(kills > 0, "it was never killed");
+    over.store(true, Ordering::Relaxed);
+    scratch.write("windows", &collector.join().expect("it gets all"));
+    check_windows(&scratch, COUNT);
+    check_ended(client);
+}
+
+/// The application may end before it says that the last ends are acknowledged.
+#[track_caller]
+fn check_ended(client: JoinHandle<Result<(), Error>>) {
+    match client.join().expect("it does not panic") {
+        Ok(()) | Err(Error::Io(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
 #[test]
 fn a_source_in_another_process_is_read_once_however_often_the_application_is_killed() {
     const COUNT: u64 = 200_000;
@@ -96,9 +181,5 @@ fn a_source_in_another_process_is_read_once_however_often_the_application_is_kil
     let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "goes on behind");
     assert!(kills > 0, "it was never killed");
     check_windows(&scratch, COUNT);
-    match client.join().expect("it does not panic") {
-        // The application may end before it says that the last ends are acknowledged.
-        Ok(()) | Err(Error::Io(_)) => {}
-        Err(error) => panic!("{error}"),
-    }
+    check_ended(client);
 }

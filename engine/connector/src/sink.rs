@@ -72,7 +72,7 @@ struct Link {
     open: Option<(u64, u64)>,
 }
 
-/// What [`Sink::step`] found, without the bytes.
+/// A piece, without its bytes.
 enum Step {
     Begin { transaction: u64, length: u64 },
     Data { bytes: usize },
@@ -110,23 +110,43 @@ impl Sink {
     /// Nobody can be accepted any more.
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows from it")]
     pub fn next(&mut self) -> Result<Piece<'_>, Error> {
-        loop {
-            self.accept()?;
-            let Some(link) = &mut self.link else {
-                std::thread::park_timeout(LOOK / 40);
-                continue;
-            };
-            match link.step(self.last) {
-                Ok(None) => {}
-                Ok(Some(Step::Begin { transaction, length })) => {
-                    return Ok(Piece::Begin { transaction, length });
-                }
-                Ok(Some(Step::End { transaction })) => return Ok(Piece::End { transaction }),
-                Ok(Some(Step::Data { bytes })) => {
-                    let link = self.link.as_ref().expect("it was just read");
-                    return Ok(Piece::Data(link.reader.last_payload(bytes)));
-                }
-                Err(error) => self.hang_up(&error.to_string()),
+        let step = loop {
+            if let Some(step) = self.step()? {
+                break step;
+            }
+        };
+        Ok(self.piece(step))
+    }
+
+    /// As [`next`](Self::next), but gives up after a fraction of a second: for who has to look
+    /// after something else, too.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn try_next(&mut self) -> Result<Option<Piece<'_>>, Error> {
+        let step = self.step()?;
+        Ok(step.map(|step| self.piece(step)))
+    }
+
+    fn step(&mut self) -> Result<Option<Step>, Error> {
+        self.accept()?;
+        let Some(link) = &mut self.link else {
+            std::thread::park_timeout(LOOK / 40);
+            return Ok(None);
+        };
+        Ok(link.step(self.last).unwrap_or_else(|error| {
+            self.hang_up(&error.to_string());
+            None
+        }))
+    }
+
+    fn piece(&self, step: Step) -> Piece<'_> {
+        match step {
+            Step::Begin { transaction, length } => Piece::Begin { transaction, length },
+            Step::End { transaction } => Piece::End { transaction },
+            Step::Data { bytes } => {
+                let link = self.link.as_ref().expect("it was just read");
+                Piece::Data(link.reader.last_payload(bytes))
             }
         }
     }

@@ -12,6 +12,7 @@
 //!                                               ?token=TEXT &streams=N
 //!          channel:          the program that embeds the engine
 //! sink     tcp://HOST:PORT   connects
+//!          potoroo://HOST:PORT  connects to a client of the connector protocol  ?token=TEXT
 //!          file:PATH         creates, truncates  ?append=true
 //!          stdout:           standard output
 //!          null:             counts and drops
@@ -41,8 +42,8 @@ pub const SEED_DEFAULT: u64 = 1;
 
 const SOURCE_SCHEMES: &str = "`tcp://HOST:PORT` (listens), `potoroo://HOST:PORT` (listens for \
      connectors), `file:PATH` (reads), `gen:NAME` (makes events up)";
-const SINK_SCHEMES: &str = "`tcp://HOST:PORT` (connects), `file:PATH` (writes), `stdout:`, \
-     `null:` (counts and drops)";
+const SINK_SCHEMES: &str = "`tcp://HOST:PORT` (connects), `potoroo://HOST:PORT` (connects to a \
+     connector), `file:PATH` (writes), `stdout:`, `null:` (counts and drops)";
 
 /// Where a source takes its events from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +109,13 @@ pub enum SinkAddress {
         path: PathBuf,
         /// Writes behind what is there instead of truncating.
         append: bool,
+    },
+    /// Brings what is committed to a client of the connector protocol.
+    Connector {
+        /// The client.
+        connect: HostPort,
+        /// What it has to know of us.
+        token: Token,
     },
     /// Standard output.
     Stdout,
@@ -295,6 +303,7 @@ impl FromStr for SinkAddress {
         let mut parts = Parts::split(text, Edge::Sink)?;
         let address = match parts.scheme {
             "tcp" => Self::Tcp { connect: parts.peer()? },
+            "potoroo" => Self::Connector { connect: parts.peer()?, token: parts.token() },
             "file" => {
                 let path = parts.path()?;
                 let append = parts.number("append", "`true` or `false`")?.unwrap_or(false);
@@ -353,6 +362,7 @@ impl fmt::Display for SinkAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { connect } => write!(f, "tcp://{connect}"),
+            Self::Connector { connect, .. } => write!(f, "potoroo://{connect}"),
             Self::File { path, append: false } => write!(f, "file:{}", path.display()),
             Self::File { path, append: true } => write!(f, "file:{}?append=true", path.display()),
             Self::Stdout => f.write_str("stdout:"),
@@ -405,9 +415,14 @@ mod tests {
 
     #[test]
     fn sinks_print_what_they_parse() {
-        for text in
-            ["tcp://peer.example:9", "tcp://[fe80::1]:9", "file:a?append=true", "stdout:", "null:"]
-        {
+        for text in [
+            "tcp://peer.example:9",
+            "tcp://[fe80::1]:9",
+            "potoroo://peer.example:9",
+            "file:a?append=true",
+            "stdout:",
+            "null:",
+        ] {
             assert_eq!(text.parse::<SinkAddress>().expect("a valid sink").to_string(), text);
         }
         let file = SinkAddress::File { path: "a".into(), append: false };

@@ -3,6 +3,7 @@
 //! Cold, but for the driver, which moves buffers between sockets and a core once per turn.
 
 pub mod address;
+pub mod deliver;
 pub mod driver;
 pub mod files;
 pub mod mail;

@@ -16,11 +16,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
+use super::deliver::Delivery;
 use super::mail::{Teller, Told};
 use super::pipe::{Full, PipeOut};
 use crate::checkpoint::Transaction;
@@ -90,16 +92,32 @@ impl Target {
         fs::remove_file(&spool)
     }
 
+    /// Drops all spools but those of `committed`, for output that goes elsewhere. Makes the folder
+    /// in which they lie.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn keep_spools(&self, committed: &[Transaction]) -> io::Result<()> {
+        fs::create_dir_all(self.folder())?;
+        // Its name has to last as long as what is prepared in it.
+        if let Some(above) = self.folder().parent().filter(|above| *above != Path::new("")) {
+            File::open(above)?.sync_all()?;
+        }
+        let kept = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            committed.iter().any(|one| one.sink == self.sink && one.spool == name)
+        };
+        let spools = self.spools()?;
+        spools.into_iter().filter(|path| !kept(path)).try_for_each(fs::remove_file)
+    }
+
     fn spools(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!(".{}.", self.file_name());
         let is_spool = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let ours = name.strip_prefix(&prefix).and_then(|name| name.strip_suffix(SPOOL));
             // Not that of another sink, whose name begins with ours.
-            ours.and_then(|name| name.split_once('-')).is_some_and(|(generation, number)| {
-                let is_number = |text: &str| text.parse::<u64>().is_ok();
-                is_number(generation) && is_number(number)
-            })
+            ours.and_then(numbers).is_some()
         };
         let entries = fs::read_dir(self.folder())?;
         let paths: io::Result<Vec<PathBuf>> =
@@ -111,7 +129,8 @@ impl Target {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    fn folder(&self) -> &Path {
+    /// The folder in which its spools lie.
+    pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -120,6 +139,20 @@ impl Target {
 }
 
 const SPOOL: &str = ".spool";
+
+/// Generation and number in the name of a spool.
+fn numbers(text: &str) -> Option<(u64, u64)> {
+    let (generation, number) = text.split_once('-')?;
+    Some((generation.parse().ok()?, number.parse().ok()?))
+}
+
+/// The id of the transaction in a spool: greater than those of all that were prepared before, in
+/// this life and in earlier ones.
+pub fn transaction_id(spool: &str) -> Option<u64> {
+    let (generation, number) = numbers(spool.strip_suffix(SPOOL)?.rsplit_once('.')?.1)?;
+    let (generation, number) = (u32::try_from(generation).ok()?, u32::try_from(number).ok()?);
+    Some(u64::from(generation) << 32 | u64::from(number))
+}
 
 fn other(length: u64, committed: u64) -> io::Error {
     io::Error::new(
@@ -175,6 +208,8 @@ pub struct Spooling {
     pub offset: u64,
     /// The keeper of checkpoints.
     pub keeper: Teller,
+    /// Who brings it to a client; `None` for output that goes into the file.
+    pub delivery: Option<Arc<Delivery>>,
 }
 
 /// Spools what comes through `pipe` until its other end is gone.
@@ -229,6 +264,9 @@ impl Spooler {
         while let Some(full) = pipe.recv() {
             match full {
                 Full::Buffer(buffer) => {
+                    if let Some(delivery) = &self.spooling.delivery {
+                        delivery.wait_for_room();
+                    }
                     self.write(&buffer)?;
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
@@ -331,6 +369,13 @@ mod tests {
         scratch.target("w").recover(false, &[], false).expect("it can be written");
         assert_eq!(scratch.read(".w.x.3-1.spool"), b"another's");
         assert!(!scratch.0.join(".w.3-1.spool").exists(), "it was not committed");
+    }
+
+    #[test]
+    fn ids_rise_over_all_lives() {
+        let ids = [".w.1-1.spool", ".w.1-2.spool", ".w.x.2-1.spool"].map(transaction_id);
+        assert!(ids.is_sorted() && ids.iter().all(Option::is_some), "{ids:?}");
+        assert_eq!([".w.1.spool", "w", ".w.4294967296-1.spool"].map(transaction_id), [None; 3]);
     }
 
     #[test]

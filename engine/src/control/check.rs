@@ -105,6 +105,9 @@ fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static 
         SinkAddress::File { .. } if kept => {
             ("exactly once", "visible when the checkpoint that holds it is safe")
         }
+        SinkAddress::Connector { .. } => {
+            ("exactly once", "brought when its checkpoint is safe, until the client has it")
+        }
         SinkAddress::Tcp { .. } | SinkAddress::Stdout if kept => {
             ("at least once", "over a crash: what left behind the last checkpoint is repeated")
         }

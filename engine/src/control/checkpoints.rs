@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use potoroo_runtime::{LatencyArray, SharedLatency};
 use tokio::sync::oneshot;
 
+use super::connecting::Visible;
 use super::error::Error;
 use super::report::CheckpointSummary;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
@@ -19,7 +20,7 @@ use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
 use crate::checkpoint::{SourcePosition, Transaction, collect, propose};
 use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
-use crate::connect::spool::{Prepared, Target};
+use crate::connect::spool::Prepared;
 use crate::connect::streams::Streams;
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
@@ -40,7 +41,9 @@ pub(super) struct Keeping {
     pub(super) keeper: Keeper,
     pub(super) coordinator: Coordinator,
     pub(super) cores: Vec<Mailbox>,
-    pub(super) targets: Vec<Target>,
+    pub(super) visible: Vec<Visible>,
+    /// Committed by an earlier life, and perhaps not visible.
+    pub(super) committed: Vec<Transaction>,
     /// Streams whose clients hear what is committed.
     pub(super) streams: Vec<Arc<Streams>>,
     pub(super) interval: Duration,
@@ -166,8 +169,9 @@ struct Running {
 }
 
 impl Running {
-    fn new(keeping: Keeping, progress: Arc<Progress>) -> Self {
+    fn new(mut keeping: Keeping, progress: Arc<Progress>) -> Self {
         let now = Instant::now();
+        let committed = std::mem::take(&mut keeping.committed);
         Self {
             due: now + keeping.interval,
             keeping,
@@ -175,7 +179,7 @@ impl Running {
             begun: now,
             heard_at: now,
             positions: Vec::new(),
-            committed: Vec::new(),
+            committed,
             complaints: BTreeMap::new(),
             given_up: None,
             wanted: Vec::new(),
@@ -189,6 +193,7 @@ impl Running {
     }
 
     fn run(mut self, heard: &Hearer) {
+        self.show_committed();
         while !self.ended {
             let left = self.next().saturating_duration_since(Instant::now());
             match heard.hear(left) {
@@ -375,10 +380,12 @@ impl Running {
                 self.committed.push(transaction);
                 continue;
             }
-            let target = self.keeping.targets.iter().find(|one| one.sink == transaction.sink);
-            let shown = target.map_or(Ok(()), |target| target.show(&transaction));
+            let visible = self.keeping.visible.iter().find(|one| one.sink() == transaction.sink);
+            let shown = visible.map_or(Ok(true), |visible| visible.show(&transaction));
             match shown {
-                Ok(()) => {
+                // On its way to a client.
+                Ok(false) => self.committed.push(transaction),
+                Ok(true) => {
                     let Transaction { sink, epoch, .. } = transaction;
                     self.complaints.remove(&sink);
                     self.keeping.coordinator.handle(Input::Visible { sink, epoch }, 0);

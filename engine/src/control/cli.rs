@@ -253,6 +253,8 @@ fn address_help() -> String {
 
 Sinks:
   tcp://HOST:PORT   connects, and waits for an absent peer
+  potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
+                    ?token=TEXT that it has to know of us
   file:PATH         creates and truncates; ?append=true writes behind [default: false]
   stdout:           standard output
   null:             counts and drops

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use potoroo_runtime::Listener;
 use potoroo_sdk::plan::Plan;
@@ -28,6 +28,12 @@ pub(super) enum SourceEdge {
 pub(super) enum SinkEdge {
     Null,
     Peer(HostPort),
+    /// A client that gets committed output only.
+    Client {
+        address: HostPort,
+        token: Token,
+        target: Target,
+    },
     File(File),
     /// A file that readers see committed output in only.
     Transactional {
@@ -80,6 +86,10 @@ impl Edges {
                 (SinkAddress::File { path, append }, Some(_)) if is_regular(path) => {
                     let target = Target { sink: name.clone(), path: path.clone() };
                     SinkEdge::Transactional { target, append: *append }
+                }
+                (SinkAddress::Connector { connect, token }, Some(state)) => {
+                    let target = Target { sink: name.clone(), path: spools_of(state, name) };
+                    SinkEdge::Client { address: connect.clone(), token: token.clone(), target }
                 }
                 (address, _) => edges.open_sink(name, address)?,
             };
@@ -158,6 +168,12 @@ impl Edges {
             SinkAddress::Null => Ok(SinkEdge::Null),
             SinkAddress::Stdout => Ok(SinkEdge::Stdout),
             SinkAddress::Tcp { connect } => Ok(SinkEdge::Peer(connect.clone())),
+            SinkAddress::Connector { .. } => Err(Error::Sink {
+                what: format!("sink `{name}`"),
+                address: address.to_string(),
+                reason: "a connector gets what checkpoints commit: add --state DIR, or give tcp:"
+                    .to_string(),
+            }),
             SinkAddress::File { path, append } => {
                 files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| Error::Sink {
                     what: format!("sink `{name}`"),
@@ -177,15 +193,26 @@ impl Edges {
         let edge = self.open_sink("dead letters", address)?;
         match edge {
             SinkEdge::Null | SinkEdge::Stdout | SinkEdge::File(_) => Ok(edge),
-            SinkEdge::Peer(_) | SinkEdge::Channel(_) | SinkEdge::Transactional { .. } => {
-                Err(Error::Sink {
-                    what: "dead letters".to_string(),
-                    address: address.to_string(),
-                    reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
-                })
-            }
+            SinkEdge::Peer(_)
+            | SinkEdge::Client { .. }
+            | SinkEdge::Channel(_)
+            | SinkEdge::Transactional { .. } => Err(Error::Sink {
+                what: "dead letters".to_string(),
+                address: address.to_string(),
+                reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
+            }),
         }
     }
+}
+
+/// Where the spools of a sink lie whose output goes elsewhere; each name has its own.
+fn spools_of(state: &Path, sink: &str) -> PathBuf {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let spelt = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("-{byte:02x}"),
+    };
+    state.join("sinks").join(sink.bytes().map(spelt).collect::<String>())
 }
 
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {

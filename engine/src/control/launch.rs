@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedLatency, Waker, mesh};
 use potoroo_sdk::Application;
-use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
 use rustix::process::{Resource, getrlimit};
 
@@ -15,8 +15,9 @@ use super::admin::{self, AdminHandle, Operator};
 use super::bill::{Bill, memory_available};
 use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
+use super::connecting::{Connected, Connecting};
 use super::console;
-use super::edges::{Channels, Edges, SinkEdge, SourceEdge};
+use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::inspect::Inspected;
 use super::reactor::CoreReactor;
@@ -28,9 +29,7 @@ use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::GeneratorAddress;
 use crate::connect::driver::{Driver, Handout};
-use crate::connect::mail::{Command, Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
-use crate::connect::spool::{Spooling, Target};
-use crate::connect::streams::Streams;
+use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
 
 /// A description of an application that can be asked for on every core.
@@ -168,16 +167,17 @@ impl Kept {
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let cores = mailboxes.len();
-        let Connected { targets, streams } = connected;
+        let Connected { visible, streams, committed } = connected;
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
-        coordinator.take_over(self.recovery.positions(), &[]);
+        coordinator.take_over(self.recovery.positions(), &committed);
         let keeping = Keeping {
             keeper: keeper.with_streams(streams.clone()),
             coordinator,
             store,
             cores: mailboxes.to_vec(),
-            targets,
+            visible,
+            committed,
             streams: streams.into_iter().flatten().collect(),
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,
@@ -331,136 +331,6 @@ impl Build {
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
         CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
     }
-}
-
-/// Hands the opened edges to the cores and starts the threads that serve them.
-struct Connecting<'a> {
-    plan: &'a Plan,
-    mailboxes: &'a [Mailbox],
-    sink_owners: &'a [usize],
-}
-
-/// What takes part in checkpoints besides the cores.
-#[derive(Default)]
-struct Connected {
-    /// The files in which committed output becomes visible.
-    targets: Vec<Target>,
-    /// By source: its streams, if it has some.
-    streams: Vec<Option<Arc<Streams>>>,
-}
-
-impl Connecting<'_> {
-    fn connect(
-        &self,
-        edges: Edges,
-        mut threads: Threads,
-        recovery: Option<&Recovery>,
-    ) -> Result<(Threads, Connected), Error> {
-        let mut connected = Connected::default();
-        check_targets(&edges, recovery)?;
-        for (index, edge) in edges.sinks.into_iter().enumerate() {
-            let Some(edge) = edge else { continue };
-            let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
-            match (edge, recovery) {
-                (SinkEdge::Transactional { target, append }, Some(recovery)) => {
-                    let spooling = spooling(sink, target.clone(), append, recovery, &threads)?;
-                    threads.spool(spooling, core)?;
-                    connected.targets.push(target);
-                }
-                (edge, _) => threads.connect_sink(sink, edge, core)?,
-            }
-        }
-        for (index, edge) in edges.sources.into_iter().enumerate() {
-            let streams = self.connect_source(index, edge, &mut threads, recovery)?;
-            connected.streams.push(streams);
-        }
-        threads.write_letters(edges.letters)?;
-        Ok((threads, connected))
-    }
-
-    fn connect_source(
-        &self,
-        index: usize,
-        edge: SourceEdge,
-        threads: &mut Threads,
-        recovery: Option<&Recovery>,
-    ) -> Result<Option<Arc<Streams>>, Error> {
-        let source = SourceId(index as u8);
-        let name = &self.plan.sources[index].name;
-        let core = &self.mailboxes[index % self.mailboxes.len()];
-        match edge {
-            SourceEdge::Generator(_) => {}
-            SourceEdge::Channel(pipe) => {
-                core.send(Command::Pipe { source, pipe });
-            }
-            SourceEdge::File(file) => {
-                let position = recovery.map_or(0, |recovery| recovery.position(name));
-                threads.read_file(source, file, position, core)?;
-            }
-            SourceEdge::Listener { listener, connections } => {
-                threads.accept(source, listener, connections, self.mailboxes)?;
-            }
-            SourceEdge::Connector { listener, token, streams } => {
-                let recovered = recovery.map_or_else(Vec::new, |recovery| recovery.streams(name));
-                let cores = self.mailboxes.to_vec();
-                let of = Arc::new(Streams::new(source, recovery.is_some(), cores, &recovered));
-                threads.serve(of.clone(), listener, token, streams)?;
-                return Ok(Some(of));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Refuses files with two writers, and committed output that has no file any more.
-fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error> {
-    let targets: Vec<&Target> = edges
-        .sinks
-        .iter()
-        .filter_map(|edge| match edge {
-            Some(SinkEdge::Transactional { target, .. }) => Some(target),
-            _ => None,
-        })
-        .collect();
-    let refused = |sink: &str, address: String, reason: &str| {
-        let (what, reason) = (format!("sink `{sink}`"), reason.to_owned());
-        Err(Error::Sink { what, address, reason })
-    };
-    for (index, target) in targets.iter().enumerate() {
-        if targets[..index].iter().any(|other| other.path == target.path) {
-            let address = format!("file:{}", target.path.display());
-            return refused(&target.sink, address, "another sink writes it: give each its own");
-        }
-    }
-    let transactions = recovery.map_or(&[][..], Recovery::transactions);
-    match transactions.iter().find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
-        None => Ok(()),
-        Some(lost) => refused(
-            &lost.sink,
-            "another address than before".to_owned(),
-            "its file has not yet got all that was committed: start once with the file that it had",
-        ),
-    }
-}
-
-/// Brings a transactional file into the state of the checkpoint; new output goes behind that.
-fn spooling(
-    sink: SinkId,
-    target: Target,
-    append: bool,
-    recovery: &Recovery,
-    threads: &Threads,
-) -> Result<Spooling, Error> {
-    let keeper = threads.keeper();
-    let checkpoint = recovery.manifest().is_some();
-    let recovered = target.recover(checkpoint, recovery.transactions(), append);
-    let offset = recovered.map_err(|error| Error::Sink {
-        what: format!("sink `{}`", target.sink),
-        address: format!("file:{}", target.path.display()),
-        reason: format!("{error}; its folder must be writable, output waits there"),
-    })?;
-    let generation = recovery.recovered.head.generation;
-    Ok(Spooling { target, sink, generation, offset, keeper })
 }
 
 /// What is received from the cores.

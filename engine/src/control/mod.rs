@@ -6,6 +6,7 @@ pub mod check;
 mod checkpoints;
 pub mod cli;
 pub mod config;
+mod connecting;
 mod console;
 mod edges;
 pub mod entry;

@@ -84,6 +84,11 @@ impl Recovery {
         self.manifest().map_or(&[], |manifest| &manifest.transactions)
     }
 
+    /// Those of one sink.
+    pub(super) fn transactions_of(&self, sink: &str) -> impl Iterator<Item = Transaction> {
+        self.transactions().iter().filter(move |one| one.sink == sink).cloned()
+    }
+
     /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.
     ///
     /// # Errors

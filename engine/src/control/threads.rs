@@ -14,7 +14,8 @@ use potoroo_sdk::plan::Plan;
 
 use super::edges::SinkEdge;
 use super::error::Error;
-use crate::connect::address::Token;
+use crate::connect::address::{HostPort, Token};
+use crate::connect::deliver::{Delivery, Peer, deliver};
 use crate::connect::files::Marks;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
@@ -98,7 +99,9 @@ impl Threads {
                 let synced = file.try_clone().map_err(thread("a file's writer"))?;
                 SinkEnd::Pipe(self.write(sink, file, core, move || sync(&synced))?)
             }
-            SinkEdge::Transactional { .. } => unreachable!("they are spooled"),
+            SinkEdge::Transactional { .. } | SinkEdge::Client { .. } => {
+                unreachable!("they are spooled")
+            }
             SinkEdge::Peer(peer) => {
                 let stop = self.stop.clone();
                 let (lost, thread_of) = tcp::connect(peer, sink, name, core.clone(), stop)
@@ -127,6 +130,19 @@ impl Threads {
         let spooler = spool(spooling, pipe_out, core.waker().clone());
         self.writers.push((name, spooler.map_err(thread("a file's spooler"))?));
         core.send(Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
+        Ok(())
+    }
+
+    /// Brings spooled output to a client.
+    pub(super) fn deliver(
+        &mut self,
+        delivery: Arc<Delivery>,
+        address: HostPort,
+        token: Token,
+    ) -> Result<(), Error> {
+        let peer = Peer { address, token, application: self.application.clone() };
+        let courier = deliver(delivery, peer, self.stop.clone());
+        self.waiting.push(courier.map_err(thread("what serves a sink"))?);
         Ok(())
     }
 

@@ -1,0 +1,398 @@
+//! The transactional sink in another process: brings it the output of committed checkpoints.
+//!
+//! ```text
+//!   core ── pipe ──► spool of the epoch ── mark ──► prepared: durable ──► committed: queued
+//!                                                                            │
+//!                            spool removed ◄── Committed ◄── client ◄── Begin, Data, Commit
+//! ```
+//!
+//! Output is spooled as that of a file is, and that is the vote: it is durable here before the
+//! checkpoint counts, whatever happens to the client. Prepared at the client instead, a client that
+//! is slow or gone would abort checkpoints of the whole application. Behind the commit the client
+//! gets it, again and again until it says that it has it, and says on connecting what it has. So:
+//!
+//! - gone before the mark or the commit: it gets the transaction when it is there again;
+//! - an epoch that came to nothing: its transaction is carried into the next, and only then shown;
+//! - gone or refusing before its answer: it drops what it got, and gets all of it again;
+//! - gone behind its answer, whether that was heard or not: it has it, and does not get it again.
+//!
+//! Promises: the client sees committed output only, each transaction once; what waits for it is
+//! bounded by [`BACKLOG_BYTES_MAX`] and [`BACKLOG_MAX`], behind which sources are held back. Must
+//! never do: remove a spool that the client does not have.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
+
+use super::address::{HostPort, Token};
+use super::spool::transaction_id;
+use super::tcp::{STOP_CHECK, keep_alive};
+use crate::checkpoint::Transaction;
+
+/// Bytes of committed output that may wait for a client.
+pub const BACKLOG_BYTES_MAX: u64 = 1 << 30;
+
+/// Transactions that may wait for a client: they stay in every checkpoint.
+pub const BACKLOG_MAX: usize = 4096;
+
+/// First and longest pause between two attempts to connect.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+
+/// How long one attempt to connect, and the answer to a hello, may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// A client that takes longer for a transaction is told of, once for each.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// Bytes of one frame.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Committed output on its way to the client of one sink.
+pub struct Delivery {
+    sink: String,
+    /// Where its spools lie.
+    folder: PathBuf,
+    /// Ids of earlier lives are below it, those of this one are not.
+    first: u64,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Bytes of them.
+    bytes: u64,
+    /// The greatest id that was committed.
+    committed: u64,
+    /// Everything up to this id is at the client.
+    delivered: u64,
+    /// Committed output that is neither here nor at the client.
+    lost: Option<String>,
+    closed: bool,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    id: u64,
+    bytes: u64,
+    spool: PathBuf,
+}
+
+impl Queue {
+    /// Removes the spools of what the client has.
+    fn drop_delivered(&mut self) -> io::Result<()> {
+        while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
+            match fs::remove_file(&one.spool) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.bytes -= one.bytes;
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// To whom it goes.
+pub struct Peer {
+    /// Where the client listens.
+    pub address: HostPort,
+    /// What it has to know of us.
+    pub token: Token,
+    /// Name of the application.
+    pub application: String,
+}
+
+/// Why a client is served no longer.
+enum Over {
+    /// The application ends.
+    Stopped,
+    /// It is to be tried again.
+    Lost(String),
+}
+
+impl Delivery {
+    /// The output of `sink`, spooled in `folder` in this `generation`.
+    pub fn new(sink: String, folder: PathBuf, generation: u64) -> Self {
+        let (queue, changed) = (Mutex::default(), Condvar::new());
+        Self { sink, folder, first: generation << 32, queue, changed }
+    }
+
+    /// Name of the sink.
+    pub fn sink(&self) -> &str {
+        &self.sink
+    }
+
+    /// A transaction is committed. Returns whether the client has it; until then it is brought.
+    ///
+    /// # Errors
+    /// Committed output is gone (`InvalidData`): nothing can bring it.
+    pub fn show(&self, transaction: &Transaction) -> io::Result<bool> {
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+        let Transaction { bytes, ref spool, .. } = *transaction;
+        let id = transaction_id(spool).ok_or_else(|| invalid(format!("{spool} has no number")))?;
+        let mut queue = self.lock();
+        if let Some(lost) = &queue.lost {
+            return Err(invalid(lost.clone()));
+        }
+        if id > queue.committed {
+            queue.committed = id;
+            queue.bytes += bytes;
+            queue.waiting.push_back(Waiting { id, bytes, spool: self.folder.join(spool) });
+            queue.drop_delivered()?;
+            self.changed.notify_all();
+        }
+        Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
+    }
+
+    /// Waits while too much waits for the client. That is committed: no checkpoint is waited for.
+    pub fn wait_for_room(&self) {
+        let full = |queue: &mut Queue| {
+            let backlog = queue.waiting.len() >= BACKLOG_MAX || queue.bytes >= BACKLOG_BYTES_MAX;
+            backlog && !queue.closed && queue.lost.is_none()
+        };
+        drop(self.changed.wait_while(self.lock(), full));
+    }
+
+    /// The client has everything up to `last`.
+    fn settle(&self, last: u64) -> io::Result<()> {
+        let mut queue = self.lock();
+        queue.delivered = last;
+        self.changed.notify_all();
+        queue.drop_delivered()
+    }
+
+    /// Waits for the next transaction.
+    fn next(&self, stop: &AtomicBool) -> Result<Waiting, Over> {
+        let mut queue = self.lock();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Over::Stopped);
+            }
+            if let Some(next) = queue.waiting.front() {
+                return Ok(next.clone());
+            }
+            let waited = self.changed.wait_timeout(queue, STOP_CHECK);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn close(&self, lost: Option<String>) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.lost = queue.lost.take().or(lost);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Each change is whole before the next may panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Brings what is committed to `peer`, until told to stop.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn deliver(
+    delivery: Arc<Delivery>,
+    peer: Peer,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    let run = move || Courier { delivery: &delivery, peer: &peer, stop: &stop }.run();
+    Builder::new().name("potoroo-deliver".into()).spawn(run)
+}
+
+/// Who brings it.
+struct Courier<'a> {
+    delivery: &'a Delivery,
+    peer: &'a Peer,
+    stop: &'a AtomicBool,
+}
+
+impl Courier<'_> {
+    fn run(&self) {
+        let (sink, address) = (&self.delivery.sink, &self.peer.address);
+        let (mut told, mut pause) = (String::new(), PAUSE.0);
+        while let Err(Over::Lost(reason)) = self.serve(&mut pause) {
+            if reason != told {
+                tracing::warn!(
+                    "sink `{sink}` at {address}: {reason}; committed output waits in the state \
+                     folder, and it is tried again"
+                );
+                told = reason;
+            }
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(STOP_CHECK.min(pause));
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+        self.delivery.close(None);
+    }
+
+    /// One connection, from its beginning to its end.
+    fn serve(&self, pause: &mut Duration) -> Result<(), Over> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Over::Stopped);
+        }
+        let failed = |error: io::Error| Over::Lost(error.to_string());
+        let address = self.peer.address.resolve().map_err(failed)?;
+        let stream = TcpStream::connect_timeout(&address, CONNECT_MAX).map_err(failed)?;
+        stream.set_nodelay(true).and_then(|()| keep_alive(&stream)).map_err(failed)?;
+        stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
+        stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
+        let mut reader = Reader::new(&stream);
+        let last = self.greet(&mut reader, &stream)?;
+        self.delivery.settle(last).map_err(failed)?;
+        tracing::info!("sink `{}` is connected to {}", self.delivery.sink, self.peer.address);
+        *pause = PAUSE.0;
+        loop {
+            let next = self.delivery.next(self.stop)?;
+            self.bring(&next, &stream)?;
+            self.hear_committed(&next, &mut reader)?;
+            self.delivery.settle(next.id).map_err(failed)?;
+        }
+    }
+
+    /// Says hello; returns the last transaction that the client has.
+    fn greet(&self, reader: &mut Reader<&TcpStream>, stream: &TcpStream) -> Result<u64, Over> {
+        let Peer { token, application, .. } = self.peer;
+        let (token, endpoint) = (token.reveal(), self.delivery.sink.as_str());
+        let hello =
+            Frame::Hello { version: VERSION, role: Role::Sink, token, application, endpoint };
+        self.write(hello, &mut Vec::new(), stream)?;
+        let until = Instant::now() + CONNECT_MAX;
+        let last = loop {
+            match self.read(reader)? {
+                Some(Frame::Welcome { last, .. }) => break last,
+                Some(other) => return Err(unexpected(&other)),
+                None if Instant::now() > until => {
+                    return Err(Over::Lost("it does not answer; is it a connector?".to_owned()));
+                }
+                None => {}
+            }
+        };
+        let queue = self.delivery.lock();
+        let delivered = queue.delivered;
+        if last < delivered {
+            return Err(Over::Lost(format!(
+                "it has transaction {last} only, and has committed {delivered}: give it back what \
+                 it had"
+            )));
+        }
+        if last >= self.delivery.first && last > queue.committed {
+            return Err(Over::Lost(format!(
+                "it has transaction {last}, which is not of this state folder: start with the \
+                 folder that it belongs to, or empty what the client has"
+            )));
+        }
+        Ok(last)
+    }
+
+    fn bring(&self, next: &Waiting, stream: &TcpStream) -> Result<(), Over> {
+        let mut spool = match File::open(&next.spool) {
+            Ok(spool) => spool,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.lose(next)),
+            Err(error) => return Err(Over::Lost(error.to_string())),
+        };
+        let (transaction, mut out) = (next.id, Vec::new());
+        self.write(Frame::Begin { transaction, length: next.bytes }, &mut out, stream)?;
+        let (mut left, mut piece) = (next.bytes, vec![0; PIECE_BYTES]);
+        while left > 0 {
+            let bytes = left.min(PIECE_BYTES as u64) as usize;
+            let read = spool.read_exact(&mut piece[..bytes]);
+            read.map_err(|error| Over::Lost(format!("{}: {error}", next.spool.display())))?;
+            self.write(Frame::Data { payload: &piece[..bytes] }, &mut out, stream)?;
+            left -= bytes as u64;
+        }
+        self.write(Frame::Commit { transaction }, &mut out, stream)
+    }
+
+    fn lose(&self, next: &Waiting) -> Over {
+        let (spool, id) = (next.spool.display(), next.id);
+        self.delivery.close(Some(format!(
+            "{spool} is not there any more, and the client does not have transaction {id}: put it \
+             back, or start with an empty --state"
+        )));
+        Over::Stopped
+    }
+
+    fn hear_committed(&self, next: &Waiting, reader: &mut Reader<&TcpStream>) -> Result<(), Over> {
+        let (begun, mut told) = (Instant::now(), false);
+        loop {
+            match self.read(reader)? {
+                Some(Frame::Committed { transaction }) if transaction == next.id => return Ok(()),
+                Some(other) => return Err(unexpected(&other)),
+                None if begun.elapsed() > SLOW && !told => {
+                    told = true;
+                    tracing::warn!(
+                        "sink `{}` at {} has not committed transaction {} for {SLOW:?}: output \
+                         waits for it in the state folder",
+                        self.delivery.sink,
+                        self.peer.address,
+                        next.id
+                    );
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A frame, or `None` if there is none for a while.
+    fn read<'r>(&self, reader: &'r mut Reader<&TcpStream>) -> Result<Option<Frame<'r>>, Over> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Over::Stopped);
+        }
+        match reader.read() {
+            Ok(Some(frame)) => Ok(Some(frame)),
+            Ok(None) => Err(Over::Lost("it closed the connection".to_owned())),
+            Err(Error::Io(error)) if is_pause(&error) => Ok(None),
+            Err(error) => Err(Over::Lost(error.to_string())),
+        }
+    }
+
+    /// Writes a frame, by way of `out`, however slowly it is taken.
+    fn write(
+        &self,
+        frame: Frame<'_>,
+        out: &mut Vec<u8>,
+        mut stream: &TcpStream,
+    ) -> Result<(), Over> {
+        out.clear();
+        frame.encode(out);
+        let mut rest = out.as_slice();
+        while !rest.is_empty() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Over::Stopped);
+            }
+            match stream.write(rest) {
+                Ok(bytes) => rest = &rest[bytes..],
+                Err(error) if is_pause(&error) => {}
+                Err(error) => return Err(Over::Lost(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(frame: &Frame<'_>) -> Over {
+    Over::Lost(match frame {
+        Frame::Refused { reason } => format!("it refuses: {reason}"),
+        other => format!("{} does not belong here", other.name()),
+    })
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}

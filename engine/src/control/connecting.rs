@@ -1,0 +1,207 @@
+//! Hands the opened edges of an application to its cores, and starts the threads that serve them.
+
+use std::io;
+use std::sync::Arc;
+
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
+
+use super::edges::{Edges, SinkEdge, SourceEdge};
+use super::error::Error;
+use super::recovery::Recovery;
+use super::threads::Threads;
+use crate::checkpoint::Transaction;
+use crate::connect::deliver::Delivery;
+use crate::connect::mail::{Command, Mailbox};
+use crate::connect::spool::{Spooling, Target};
+use crate::connect::streams::Streams;
+
+/// Hands the opened edges to the cores and starts the threads that serve them.
+pub(super) struct Connecting<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) mailboxes: &'a [Mailbox],
+    pub(super) sink_owners: &'a [usize],
+}
+
+/// What takes part in checkpoints besides the cores.
+#[derive(Default)]
+pub(super) struct Connected {
+    /// Where committed output becomes visible.
+    pub(super) visible: Vec<Visible>,
+    /// Output that an earlier life has committed, and that may not be visible.
+    pub(super) committed: Vec<Transaction>,
+    /// By source: its streams, if it has some.
+    pub(super) streams: Vec<Option<Arc<Streams>>>,
+}
+
+/// Where the committed output of a sink becomes visible.
+pub(super) enum Visible {
+    /// In a file.
+    File(Target),
+    /// At a client.
+    Client(Arc<Delivery>),
+}
+
+impl Visible {
+    /// Name of the sink.
+    pub(super) fn sink(&self) -> &str {
+        match self {
+            Self::File(target) => &target.sink,
+            Self::Client(delivery) => delivery.sink(),
+        }
+    }
+
+    /// Makes a committed transaction visible; returns whether it is, durably.
+    ///
+    /// # Errors
+    /// It cannot be now, or (`InvalidData`) never.
+    pub(super) fn show(&self, transaction: &Transaction) -> io::Result<bool> {
+        match self {
+            Self::File(target) => target.show(transaction).map(|()| true),
+            Self::Client(delivery) => delivery.show(transaction),
+        }
+    }
+}
+
+impl Connecting<'_> {
+    /// Returns the threads, and what takes part in checkpoints.
+    pub(super) fn connect(
+        &self,
+        edges: Edges,
+        mut threads: Threads,
+        recovery: Option<&Recovery>,
+    ) -> Result<(Threads, Connected), Error> {
+        let mut connected = Connected::default();
+        check_targets(&edges, recovery)?;
+        for (index, edge) in edges.sinks.into_iter().enumerate() {
+            let Some(edge) = edge else { continue };
+            let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
+            match (edge, recovery) {
+                (SinkEdge::Transactional { target, append }, Some(recovery)) => {
+                    let spooling = spooling(sink, target.clone(), append, recovery, &threads)?;
+                    threads.spool(spooling, core)?;
+                    connected.visible.push(Visible::File(target));
+                }
+                (SinkEdge::Client { address, token, target }, Some(recovery)) => {
+                    let spooling = spooling_for_client(sink, target, recovery, &threads)?;
+                    let delivery = spooling.delivery.clone().expect("it was just made");
+                    connected.committed.extend(recovery.transactions_of(delivery.sink()));
+                    threads.spool(spooling, core)?;
+                    threads.deliver(delivery.clone(), address, token)?;
+                    connected.visible.push(Visible::Client(delivery));
+                }
+                (edge, _) => threads.connect_sink(sink, edge, core)?,
+            }
+        }
+        for (index, edge) in edges.sources.into_iter().enumerate() {
+            let streams = self.connect_source(index, edge, &mut threads, recovery)?;
+            connected.streams.push(streams);
+        }
+        threads.write_letters(edges.letters)?;
+        Ok((threads, connected))
+    }
+
+    fn connect_source(
+        &self,
+        index: usize,
+        edge: SourceEdge,
+        threads: &mut Threads,
+        recovery: Option<&Recovery>,
+    ) -> Result<Option<Arc<Streams>>, Error> {
+        let source = SourceId(index as u8);
+        let name = &self.plan.sources[index].name;
+        let core = &self.mailboxes[index % self.mailboxes.len()];
+        match edge {
+            SourceEdge::Generator(_) => {}
+            SourceEdge::Channel(pipe) => {
+                core.send(Command::Pipe { source, pipe });
+            }
+            SourceEdge::File(file) => {
+                let position = recovery.map_or(0, |recovery| recovery.position(name));
+                threads.read_file(source, file, position, core)?;
+            }
+            SourceEdge::Listener { listener, connections } => {
+                threads.accept(source, listener, connections, self.mailboxes)?;
+            }
+            SourceEdge::Connector { listener, token, streams } => {
+                let recovered = recovery.map_or_else(Vec::new, |recovery| recovery.streams(name));
+                let cores = self.mailboxes.to_vec();
+                let of = Arc::new(Streams::new(source, recovery.is_some(), cores, &recovered));
+                threads.serve(of.clone(), listener, token, streams)?;
+                return Ok(Some(of));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Refuses files with two writers, and committed output that has no place any more.
+fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error> {
+    let targets: Vec<&Target> = edges
+        .sinks
+        .iter()
+        .filter_map(|edge| match edge {
+            Some(SinkEdge::Transactional { target, .. } | SinkEdge::Client { target, .. }) => {
+                Some(target)
+            }
+            _ => None,
+        })
+        .collect();
+    let refused = |sink: &str, address: String, reason: &str| {
+        let (what, reason) = (format!("sink `{sink}`"), reason.to_owned());
+        Err(Error::Sink { what, address, reason })
+    };
+    for (index, target) in targets.iter().enumerate() {
+        if targets[..index].iter().any(|other| other.path == target.path) {
+            let address = format!("file:{}", target.path.display());
+            return refused(&target.sink, address, "another sink writes it: give each its own");
+        }
+    }
+    let transactions = recovery.map_or(&[][..], Recovery::transactions);
+    match transactions.iter().find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
+        None => Ok(()),
+        Some(lost) => refused(
+            &lost.sink,
+            "another address than before".to_owned(),
+            "it has not yet got all that was committed: start once with the address that it had",
+        ),
+    }
+}
+
+/// Brings a transactional file into the state of the checkpoint; new output goes behind that.
+fn spooling(
+    sink: SinkId,
+    target: Target,
+    append: bool,
+    recovery: &Recovery,
+    threads: &Threads,
+) -> Result<Spooling, Error> {
+    let keeper = threads.keeper();
+    let checkpoint = recovery.manifest().is_some();
+    let recovered = target.recover(checkpoint, recovery.transactions(), append);
+    let offset = recovered.map_err(|error| Error::Sink {
+        what: format!("sink `{}`", target.sink),
+        address: format!("file:{}", target.path.display()),
+        reason: format!("{error}; its folder must be writable, output waits there"),
+    })?;
+    let generation = recovery.recovered.head.generation;
+    Ok(Spooling { target, sink, generation, offset, keeper, delivery: None })
+}
+
+/// Keeps what was committed for a client and drops the rest.
+fn spooling_for_client(
+    sink: SinkId,
+    target: Target,
+    recovery: &Recovery,
+    threads: &Threads,
+) -> Result<Spooling, Error> {
+    target.keep_spools(recovery.transactions()).map_err(|error| Error::Sink {
+        what: format!("sink `{}`", target.sink),
+        address: target.folder().display().to_string(),
+        reason: format!("{error}; output waits there, it must be writable"),
+    })?;
+    let (name, folder) = (target.sink.clone(), target.folder().to_path_buf());
+    let generation = recovery.recovered.head.generation;
+    let delivery = Some(Arc::new(Delivery::new(name, folder, generation)));
+    Ok(Spooling { target, sink, generation, offset: 0, keeper: threads.keeper(), delivery })
+}
