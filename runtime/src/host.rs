@@ -24,6 +24,7 @@ use crossbeam_utils::CachePadded;
 use glommio::{ExecutorJoinHandle, GlommioError};
 
 use crate::clock::Nanos;
+use crate::gaps::Gap;
 use crate::poller::{self, Poller, Waker};
 
 use reactor_core::Outcome;
@@ -42,6 +43,11 @@ pub trait Reactor {
     /// When something will be due even if nothing arrives. Asked behind an idle turn at `now`,
     /// before the core parks: a core that spins is never asked.
     fn due(&self, now: Nanos) -> Option<Nanos>;
+
+    /// Told of each gap of the core, before the turn behind it.
+    fn gap(&mut self, gap: Gap) {
+        let _ = gap;
+    }
 
     /// Called once after [`Turn::Done`], on the same thread.
     fn finish(self) -> Self::Report;

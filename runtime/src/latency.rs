@@ -58,6 +58,21 @@ impl LatencyArray {
         self.ns_max = self.ns_max.max(other.ns_max);
     }
 
+    /// What is left without the counts of `part`, which are among these. Smallest and largest value
+    /// are then known to their cells only.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let mut left = self.clone();
+        for (mine, theirs) in left.cells.iter_mut().zip(part.cells.iter()) {
+            // The part may have been read later.
+            *mine = mine.saturating_sub(*theirs);
+        }
+        let used = |count: &u64| *count > 0;
+        left.ns_min = left.cells.iter().position(used).map_or(u64::MAX, cell_middle);
+        left.ns_max = left.cells.iter().rposition(used).map_or(0, cell_middle);
+        left
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.cells.fill(0);
@@ -286,6 +301,23 @@ mod tests {
         assert_eq!(left, both);
         both.clear();
         assert_eq!(both, LatencyArray::new());
+    }
+
+    #[test]
+    fn a_part_can_be_taken_away_again() {
+        let (mut all, mut part, mut rest) =
+            (LatencyArray::new(), LatencyArray::new(), LatencyArray::new());
+        for ns in (1..500_000).step_by(77) {
+            all.record(ns);
+            let into = if ns % 5 == 0 { &mut part } else { &mut rest };
+            into.record(ns);
+        }
+        let left = all.without(&part);
+        assert_eq!(left.cells, rest.cells);
+        let range = cell_range(cell(rest.ns_max));
+        assert!((range.0..range.0 + range.1).contains(&left.ns_max()));
+        assert_eq!(part.without(&part), LatencyArray::new());
+        assert_eq!(rest.without(&all).count(), 0);
     }
 
     #[test]

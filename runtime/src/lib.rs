@@ -21,6 +21,8 @@ pub mod lanes;
 
 pub mod latency;
 
+pub mod gaps;
+
 pub mod counters;
 
 pub mod socket;
@@ -34,6 +36,7 @@ pub mod host;
 pub use clock::{Clock, Nanos};
 pub use counters::Counters;
 pub use fatal::{Fatal, fatal};
+pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use potoroo_runtime::mesh_bytes;
+use potoroo_runtime::{SharedGaps, mesh_bytes};
 use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
@@ -32,7 +32,7 @@ impl Bill {
         let pipes = config.sinks.values().filter(is_pipe).count()
             + config.sources.values().filter(from_pipe).count();
         let latency = size_of::<potoroo_runtime::LatencyArray>() + LATENCY_ARRAY_BYTES;
-        let lines = vec![
+        let mut lines = vec![
             (
                 format!("lanes: {cores} cores × {} others × {} levels", cores - 1, levels + 1),
                 mesh_bytes(cores, levels + 1, config.lane_bytes),
@@ -50,12 +50,15 @@ impl Bill {
                 pipes * (PIPE_BYTES + config.inlet_bytes),
             ),
             (
-                format!("latencies: {cores} cores × {} paths", plan.paths.len()),
-                cores * plan.paths.len() * latency,
+                format!(
+                    "latencies: {cores} cores × {} paths, with gaps and without",
+                    plan.paths.len()
+                ),
+                cores * plan.paths.len() * 2 * latency,
             ),
+            (format!("gaps: {cores} cores"), cores * SharedGaps::MEMORY_BYTES),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
-        let mut lines = lines;
         let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
         let connectors = config.sources.values().filter(has_streams).count();
         if connectors > 0 {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedLatency, Waker, mesh};
+use potoroo_runtime::{
+    Host, HostConfig, Idle, Lanes, Poller, SharedGaps, SharedLatency, Waker, mesh,
+};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
@@ -69,10 +71,9 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let listening = std::mem::take(&mut edges.listening);
     let channels = std::mem::take(&mut edges.channels);
     let (notices_in, notices) = channel();
-    let tallies: Vec<Arc<Tally>> =
-        config.cores.iter().map(|_| Arc::new(Tally::new(plan))).collect();
+    let (tallies, gaps) = tallies(plan, config.cores.len());
     let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
-    let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), progress));
+    let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), gaps, progress));
     let (restored_in, restored) = channel();
     let described = describe.clone();
     let build = Build {
@@ -248,6 +249,13 @@ struct Build {
     tallies: Vec<Arc<Tally>>,
     notices: Sender<Notice>,
     letters_waiting: Arc<AtomicUsize>,
+}
+
+/// Where so many cores count, and where they tell their gaps.
+fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<Tally>>, Arc<[SharedGaps]>) {
+    let gaps: Arc<[SharedGaps]> = (0..cores).map(|_| SharedGaps::new()).collect();
+    let tally = |_| Arc::new(Tally::new(plan).with_gaps(gaps.clone()));
+    ((0..cores).map(tally).collect(), gaps)
 }
 
 fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Error> {

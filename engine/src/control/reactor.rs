@@ -1,6 +1,6 @@
 //! One core of a running application: the flow and its ports, as the runtime turns them.
 
-use potoroo_runtime::{Nanos, Poller, Reactor, Turn, Waker};
+use potoroo_runtime::{Gap, Nanos, Poller, Reactor, Turn, Waker};
 
 use crate::connect::driver::{Driver, Progress};
 use crate::flow::{Core, Counts};
@@ -36,6 +36,10 @@ impl Reactor for CoreReactor {
 
     fn due(&self, now: Nanos) -> Option<Nanos> {
         self.core.next_due(now)
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        self.core.tell_gap(gap);
     }
 
     fn finish(mut self) -> Counts {

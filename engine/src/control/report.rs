@@ -11,7 +11,9 @@ mod text;
 use std::fs;
 
 use hdrhistogram::Histogram;
-use potoroo_runtime::Idle;
+#[cfg(test)]
+use potoroo_runtime::Nanos;
+use potoroo_runtime::{Gap, GapCounts, Idle};
 
 pub use super::profile::StageSummary;
 pub use progress::progress_line;
@@ -135,6 +137,8 @@ pub struct PathSummary {
     /// Latency of each event in nanoseconds, from ingress (for generators: the intended time) to
     /// the effect.
     pub latency: Histogram<u64>,
+    /// The same without the events during which a core had a gap.
+    pub outside: Histogram<u64>,
 }
 
 /// Why an application stopped.
@@ -199,6 +203,10 @@ pub struct CoreStatus {
     pub held: Option<Held>,
     /// What its stages took.
     pub stages: Vec<StageSummary>,
+    /// Holes of more than 25 µs while it was spinning with nothing to do.
+    pub gaps: GapCounts,
+    /// The last of them.
+    pub recent_gaps: Vec<Gap>,
 }
 
 impl Snapshot {
@@ -220,7 +228,8 @@ impl Summary {
     }
 
     /// One JSON object on one line, without line feed. Times are whole nanoseconds, rates events
-    /// per second; `latency_ns` is `null` for a path that no event took:
+    /// per second; `latency_ns` is `null` for a path that no event took. `outside_gaps_ns` leaves
+    /// out the events during which a core stood still while it had nothing to do:
     ///
     /// ```json
     /// {"application":"", "host":"", "seconds":0.0, "cores":0, "idle":"", "stop":"",
@@ -230,7 +239,8 @@ impl Summary {
     ///  "sinks":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "waits":0}],
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
-    ///            "latency_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
+    ///            "latency_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0},
+    ///            "outside_gaps_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
     ///  "replies_without_connection":0,
     ///  "checkpoints":{"epoch":17, "committed":9, "aborted":1, "last_ms":12.5,
     ///                 "stored_bytes":45000, "slices":80, "slice_ns_p99":20000,
@@ -243,14 +253,17 @@ impl Summary {
 }
 
 impl Status {
-    /// One JSON object: that of [`Summary::json`] without `stop`, and
-    /// this, where `held` is `null` for a core that nobody holds back:
+    /// One JSON object: that of [`Summary::json`] without `stop`, and this, where `held` is `null`
+    /// for a core that nobody holds back, and a recent gap has its start and end, in nanoseconds
+    /// since the Unix epoch, and how often the scheduler took the CPU away:
     ///
     /// ```json
     /// {"per_core":[{"cpu":0, "turns":0, "events":0, "blocked_turns":0,
     ///   "turn_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0},
     ///   "lane_bytes":[0], "held":{"by":"", "seconds":0.0},
-    ///   "stages":[{"stage":"", "seconds":0.0, "stalls":0}]}]}
+    ///   "stages":[{"stage":"", "seconds":0.0, "stalls":0}],
+    ///   "gaps":{"count":0, "total_ns":0, "longest_ns":0, "switches":0,
+    ///           "recent":[[0, 0, 0]]}}]}
     /// ```
     pub fn json(&self) -> String {
         json::status(self)
@@ -288,6 +301,7 @@ pub(super) fn example() -> Snapshot {
         stalled: 0,
     };
     let path = |end: &str, label: &str, latency: Histogram<u64>| PathSummary {
+        outside: latency.clone(),
         source: "orders".to_string(),
         end: end.to_string(),
         label: label.to_string(),
@@ -345,6 +359,8 @@ pub(super) fn example_core() -> CoreStatus {
         lane_bytes: vec![0, 4096],
         held: Some(Held { by: "sink rejections".to_string(), seconds: 2.5 }),
         stages: vec![stage],
+        gaps: GapCounts { count: 3, total_ns: 90_000, longest_ns: 40_000, switches: 1 },
+        recent_gaps: vec![Gap { start: Nanos(5), end: Nanos(40_005), switches: 1 }],
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use potoroo_runtime::{Clock, Idle, LatencyArray};
+use potoroo_runtime::{Clock, Idle, LatencyArray, SharedGaps};
 use potoroo_sdk::plan::{End, Plan};
 
 use super::checkpoints::Progress;
@@ -30,6 +30,8 @@ pub(super) struct Watch {
     paths: Vec<(String, String, String)>,
     checkpoints: Option<Arc<Progress>>,
     pub(super) tallies: Vec<Arc<Tally>>,
+    /// By core.
+    gaps: Arc<[SharedGaps]>,
     pub(super) profile: Arc<Profile>,
     /// Who is behind connections that held their cores back lately.
     peers: Mutex<BTreeMap<u64, String>>,
@@ -44,6 +46,7 @@ impl Watch {
         plan: &Plan,
         config: &Config,
         tallies: Vec<Arc<Tally>>,
+        gaps: Arc<[SharedGaps]>,
         checkpoints: Option<Arc<Progress>>,
     ) -> Self {
         let end = |end: End| match end {
@@ -67,6 +70,7 @@ impl Watch {
             profile: Arc::new(Profile::new(plan, tallies.len())),
             checkpoints,
             tallies,
+            gaps,
             peers: Mutex::default(),
             clock: Clock::new(),
         }
@@ -94,6 +98,8 @@ impl Watch {
             lane_bytes: self.tallies[core].gauges.lanes(),
             held: self.held(core),
             stages: self.profile.of(core),
+            gaps: self.gaps[core].counts(),
+            recent_gaps: self.gaps[core].recent(),
         };
         let cores = counts.iter().enumerate().map(core).collect();
         Status { snapshot: self.snapshot(&counts), cores }
@@ -166,18 +172,24 @@ impl Watch {
     }
 
     fn paths(&self) -> Vec<PathSummary> {
-        let latency = |index: usize| {
+        let merged = |read: &dyn Fn(&Tally) -> LatencyArray| {
             let mut merged = LatencyArray::new();
-            self.tallies.iter().for_each(|tally| merged.merge(&tally.path(index)));
-            merged.snapshot()
+            self.tallies.iter().for_each(|tally| merged.merge(&read(tally)));
+            merged
         };
         let paths = self.paths.iter().enumerate();
         paths
-            .map(|(index, (source, end, label))| PathSummary {
-                source: source.clone(),
-                end: end.clone(),
-                label: label.clone(),
-                latency: latency(index),
+            .map(|(index, (source, end, label))| {
+                // The part first: what is counted meanwhile is then in the whole at least.
+                let inside = merged(&|tally| tally.path_inside(index));
+                let latency = merged(&|tally| tally.path(index));
+                PathSummary {
+                    source: source.clone(),
+                    end: end.clone(),
+                    label: label.clone(),
+                    outside: latency.without(&inside).snapshot(),
+                    latency: latency.snapshot(),
+                }
             })
             .collect()
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use potoroo_runtime::{LatencyArray, SharedLatency};
+use potoroo_runtime::{GAP_NS, Gap, LatencyArray, Nanos, SharedGaps, SharedLatency};
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
 
@@ -108,6 +108,10 @@ pub struct Tally {
     pub gauges: Arc<Gauges>,
     /// Latencies by path, in the order of [`Plan::paths`].
     pub paths: Vec<SharedLatency>,
+    /// Those of them during which some core had a gap.
+    inside: Vec<SharedLatency>,
+    /// Of all cores.
+    gaps: Arc<[SharedGaps]>,
 }
 
 const CORE_CELLS: usize = 6;
@@ -125,7 +129,16 @@ impl Tally {
             gauges: Arc::new(Gauges::new(plan)),
             stalled: plan.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
+            inside: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
+            gaps: Arc::new([]),
         }
+    }
+
+    /// The same for a core that tells its gaps, one of so many whose gaps are these.
+    #[must_use]
+    // cold: at start
+    pub fn with_gaps(self, gaps: Arc<[SharedGaps]>) -> Self {
+        Self { gaps, ..self }
     }
 
     pub(super) fn write(&self, counts: &Counts) {
@@ -134,6 +147,32 @@ impl Tally {
             let cell = cells.next().expect("counts have the shape of their tally");
             cell.store(value, Ordering::Relaxed);
         });
+    }
+
+    /// Counts events that ended `now`.
+    #[inline]
+    pub(super) fn record(&self, path: u16, ingress_ns: u64, now: Nanos, count: u64) {
+        let ns = now.0.saturating_sub(ingress_ns);
+        self.paths[usize::from(path)].record_n(ns, count);
+        // A shorter one can only have met an edge of a gap: it stays in no tail.
+        if ns > GAP_NS {
+            self.record_inside(path, ingress_ns, now, count);
+        }
+    }
+
+    #[inline(never)]
+    fn record_inside(&self, path: u16, ingress_ns: u64, now: Nanos, count: u64) {
+        if self.gaps.iter().any(|gaps| gaps.covers(Nanos(ingress_ns), now)) {
+            self.inside[usize::from(path)].record_n(now.0.saturating_sub(ingress_ns), count);
+        }
+    }
+
+    /// The core whose number is `core`, which alone may say so, had a gap.
+    #[cold]
+    pub(super) fn tell_gap(&self, core: usize, gap: Gap) {
+        if let Some(gaps) = self.gaps.get(core) {
+            gaps.tell(gap);
+        }
     }
 
     /// Release: whoever sees the core quiet also sees the counts that made it so.
@@ -189,5 +228,32 @@ impl Tally {
     /// Latencies of the path at `index`, as last written.
     pub fn path(&self, index: usize) -> LatencyArray {
         self.paths[index].read()
+    }
+
+    /// Those of them during which some core had a gap.
+    pub fn path_inside(&self, index: usize) -> LatencyArray {
+        self.inside[index].read()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use potoroo_sdk::codec::LineText;
+
+    #[test]
+    fn an_event_is_inside_when_any_core_had_a_gap_meanwhile() {
+        let app = potoroo_sdk::Application::new("none");
+        app.source("in", LineText::new()).sink("out", LineText::new());
+        let gaps: Arc<[SharedGaps]> = [SharedGaps::new(), SharedGaps::new()].into();
+        let tally = Tally::new(&app.plan().expect("it is sound")).with_gaps(gaps);
+        tally.record(0, 100, Nanos(50_100), 3);
+        tally.tell_gap(1, Gap { start: Nanos(100_000), end: Nanos(140_000), switches: 0 });
+        tally.record(0, 110_000, Nanos(150_000), 2);
+        tally.record(0, 141_000, Nanos(190_000), 1);
+        // Shorter than any gap.
+        tally.record(0, 130_000, Nanos(150_000), 1);
+        assert_eq!((tally.path(0).count(), tally.path_inside(0).count()), (7, 2));
+        assert_eq!(tally.path_inside(0).ns_max(), 40_000);
     }
 }

@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use potoroo_runtime::{Consumer, Lanes, MarkReader, MarkWriter, Nanos};
+use potoroo_runtime::{Consumer, Gap, Lanes, MarkReader, MarkWriter, Nanos};
 use potoroo_sdk::host::Host;
 use potoroo_sdk::plan::Plan;
 
@@ -191,16 +191,18 @@ impl Core {
         work
     }
 
+    /// Tells that the core stood still, before the turn behind it.
+    #[cold]
+    pub fn tell_gap(&self, gap: Gap) {
+        self.tally.tell_gap(self.core, gap);
+    }
+
     /// Ends the latencies of what the turn before did: now it is certainly done.
     #[inline]
     fn record(&mut self, now: Nanos) {
-        let paths = &self.tally.paths;
-        self.router.ends.take(|path, ingress, count| {
-            paths[path as usize].record_n(now.0.saturating_sub(ingress), count);
-        });
-        self.router.outputs.take_out(|path, ingress| {
-            paths[path as usize].record(now.0.saturating_sub(ingress));
-        });
+        let tally = &*self.tally;
+        self.router.ends.take(|path, ingress, count| tally.record(path, ingress, now, count));
+        self.router.outputs.take_out(|path, ingress| tally.record(path, ingress, now, 1));
         if self.worked_at.0 != 0 {
             self.tally.gauges.turns.record(now.0.saturating_sub(self.worked_at.0));
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::launch::{Build, Port};
 use super::{BEATS_ENDED, HostConfig, Idle, Reactor, Shared, Turn};
 use crate::clock::{Clock, Nanos};
+use crate::gaps::{GAP_NS, Gap, involuntary_switches};
 use crate::poller::{Poller, Waker};
 
 /// How a core ended.
@@ -101,6 +102,10 @@ struct Core<R: Reactor> {
     beats: u64,
     /// When the first of the latest idle turns began.
     idle_since: Option<Nanos>,
+    /// When the turn before began, if it found nothing and the core went on spinning; else never.
+    spun_at: Nanos,
+    /// How often the scheduler had taken the CPU away up to the last gap.
+    switches: u64,
 }
 
 /// Why a core stopped turning.
@@ -121,7 +126,16 @@ enum Pace {
 
 impl<R: Reactor> Core<R> {
     fn new(reactor: R, poller: Poller, seat: Seat) -> Self {
-        Self { reactor, poller, clock: Clock::new(), seat, beats: 0, idle_since: None }
+        Self {
+            reactor,
+            poller,
+            clock: Clock::new(),
+            seat,
+            beats: 0,
+            idle_since: None,
+            spun_at: Nanos::MAX,
+            switches: involuntary_switches(),
+        }
     }
 
     fn live(mut self) -> Outcome<R::Report> {
@@ -158,6 +172,10 @@ impl<R: Reactor> Core<R> {
     #[inline]
     fn turn(&mut self) -> Pace {
         let now = self.clock.now();
+        if now - self.spun_at > GAP_NS {
+            self.gap(now);
+        }
+        self.spun_at = Nanos::MAX;
         match self.reactor.turn(now, &mut self.poller) {
             Turn::Worked => {
                 self.idle_since = None;
@@ -168,20 +186,32 @@ impl<R: Reactor> Core<R> {
         }
     }
 
+    /// The turn before had nothing to do, and still this one is late.
+    #[cold]
+    #[inline(never)]
+    fn gap(&mut self, now: Nanos) {
+        let before = std::mem::replace(&mut self.switches, involuntary_switches());
+        let switches = self.switches.saturating_sub(before);
+        self.reactor.gap(Gap { start: self.spun_at, end: now, switches });
+    }
+
     #[inline]
     fn idle(&mut self, now: Nanos) -> Pace {
         let Some(park_after_ns) = self.seat.policy.park_after_ns else {
             if self.seat.policy.shared_cpu {
                 std::thread::yield_now();
+            } else {
+                self.spun_at = now;
             }
             return Pace::On;
         };
         let since = *self.idle_since.get_or_insert(now);
-        if now - since < park_after_ns {
+        let due_soon = || self.reactor.due(now).is_some_and(|due| due - now < park_after_ns);
+        if now - since < park_after_ns || due_soon() {
+            self.spun_at = now;
             return Pace::On;
         }
-        let due_soon = self.reactor.due(now).is_some_and(|due| due - now < park_after_ns);
-        if due_soon { Pace::On } else { self.park() }
+        self.park()
     }
 
     /// Announces the parking, has one more turn look at everything, and parks if that found

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::gaps::GAP_NS;
 use crate::lanes::{Lanes, mesh};
 use crate::poller::Ready;
 
@@ -140,6 +141,54 @@ fn a_parked_core_is_back_when_something_is_due() {
             move |_: &mut Poller| Waiting { until: Some(due), panics: false }
         });
         assert_eq!(host.expect("it can run").join().expect("no panic"), [due]);
+    }
+}
+
+/// Its second turn takes long and says that it was idle, its third one that it worked.
+struct Late {
+    gaps: Vec<Gap>,
+    starts: Vec<Nanos>,
+}
+
+impl Reactor for Late {
+    type Report = (Vec<Gap>, Vec<Nanos>);
+
+    fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
+        poller.poll(&mut Vec::new());
+        self.starts.push(now);
+        let clock = Clock::new();
+        let turn = self.starts.len();
+        while (turn == 2 || turn == 3) && clock.now() - now <= 40 * GAP_NS {}
+        match turn {
+            3 => Turn::Worked,
+            4 => Turn::Done,
+            _ => Turn::Idle,
+        }
+    }
+
+    fn due(&self, now: Nanos) -> Option<Nanos> {
+        Some(now)
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        self.gaps.push(gap);
+    }
+
+    fn finish(self) -> (Vec<Gap>, Vec<Nanos>) {
+        (self.gaps, self.starts)
+    }
+}
+
+#[test]
+fn a_turn_that_is_late_behind_an_idle_one_is_a_gap() {
+    for idle in [Idle::Spin, Idle::Adaptive] {
+        let late = |_: &mut Poller| Late { gaps: Vec::new(), starts: Vec::new() };
+        let host = start(config(1, idle), |_, _| late);
+        let reports = host.expect("it can run").join().expect("no panic");
+        let (gaps, starts) = &reports[0];
+        let behind = |start: Nanos| gaps.iter().find(|gap| gap.start == start).map(|gap| gap.end);
+        assert_eq!(behind(starts[1]), Some(starts[2]), "{idle:?}: {gaps:?}");
+        assert_eq!(behind(starts[2]), None, "work is no gap: {gaps:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reports for programs: the schema stands at [`Summary::json`].
 
 use hdrhistogram::Histogram;
+use potoroo_runtime::GapCounts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -68,6 +69,7 @@ struct Path<'a> {
     events: u64,
     events_per_second: f64,
     latency_ns: Value,
+    outside_gaps_ns: Value,
 }
 
 #[derive(Serialize)]
@@ -80,6 +82,16 @@ struct Core<'a> {
     lane_bytes: &'a [u64],
     held: Option<HeldBy<'a>>,
     stages: Vec<Stage<'a>>,
+    gaps: Gaps,
+}
+
+#[derive(Serialize)]
+struct Gaps {
+    count: u64,
+    total_ns: u64,
+    longest_ns: u64,
+    switches: u64,
+    recent: Vec<[u64; 3]>,
 }
 
 #[derive(Serialize)]
@@ -167,6 +179,7 @@ fn paths(snapshot: &Snapshot) -> Vec<Path<'_>> {
         events: path.latency.len(),
         events_per_second: snapshot.per_second(path.latency.len()),
         latency_ns: latency(&path.latency),
+        outside_gaps_ns: latency(&path.outside),
     });
     path.collect()
 }
@@ -193,11 +206,18 @@ fn core(status: &CoreStatus) -> Core<'_> {
         lane_bytes: &status.lane_bytes,
         held: status.held.as_ref().map(|held| HeldBy { by: &held.by, seconds: held.seconds }),
         stages: status.stages.iter().map(stage).collect(),
+        gaps: gaps(status),
     }
 }
 
 fn stage(stage: &StageSummary) -> Stage<'_> {
     Stage { stage: &stage.name, seconds: stage.seconds, stalls: stage.stalls }
+}
+
+fn gaps(status: &CoreStatus) -> Gaps {
+    let GapCounts { count, total_ns, longest_ns, switches } = status.gaps;
+    let recent = status.recent_gaps.iter().map(|gap| [gap.start.0, gap.end.0, gap.switches]);
+    Gaps { count, total_ns, longest_ns, switches, recent: recent.collect() }
 }
 
 fn stop_name(stop: Stop) -> &'static str {
@@ -269,6 +289,7 @@ mod tests {
         assert!((1_000_000..=1_001_000).contains(&max), "{max}");
         assert!(path["latency_ns"]["p99_99"].is_u64());
         assert!(value["paths"][1]["latency_ns"].is_null());
+        assert!(value["paths"][1]["outside_gaps_ns"].is_null());
     }
 
     #[test]
@@ -284,6 +305,8 @@ mod tests {
         assert_eq!(core["held"]["by"], "sink rejections");
         assert_eq!(core["stages"][0]["stage"], "ingress of orders");
         assert_eq!(core["stages"][0]["stalls"], 2);
+        assert_eq!(core["gaps"]["longest_ns"], 40_000);
+        assert_eq!(core["gaps"]["recent"], serde_json::json!([[5, 40_005, 1]]));
         assert!(value["per_core"][1]["held"].is_null());
     }
 }
