@@ -138,7 +138,8 @@ impl Total {
     /// Takes one more in.
     pub fn add(&mut self, part: &Part) {
         self.sum.merge(part);
-        self.take.push(part.start_ns, part.nanos, &part.latency, &part.inside);
+        let outside = part.latency.without(&part.inside);
+        self.take.push(part.start_ns, part.nanos, &part.latency, &outside);
         self.take.gaps.push(part.gaps.clone());
         self.parts.push(part.json());
     }

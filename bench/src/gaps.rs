@@ -19,12 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+use potoroo_runtime::gaps::{GAP_NS, involuntary_switches};
 use serde::{Deserialize, Serialize};
 
-use crate::{place, stamp};
-
-/// Holes up to this length, in nanoseconds, may be the loop's own.
-pub const GAP_NS: u64 = 25_000;
+use crate::stamp;
 
 /// The watched cores of one slice: one log for each loop, and a view of the newest gap of all.
 #[derive(Clone, Debug)]
@@ -95,7 +93,7 @@ pub struct GapLog {
 impl GapLog {
     /// Starts watching: call it on the loop's own thread, right before the loop.
     pub fn begin(&mut self, now_ns: u64) {
-        self.switches = place::involuntary_switches();
+        self.switches = involuntary_switches();
         self.begin_ns.get_or_insert(now_ns);
         self.last_ns = now_ns;
     }
@@ -131,7 +129,7 @@ impl GapLog {
         let newest = &self.watch.newest[self.index];
         newest.start_ns.store(self.last_ns, Ordering::Relaxed);
         newest.end_ns.store(now_ns, Ordering::Release);
-        let switches = place::involuntary_switches();
+        let switches = involuntary_switches();
         let taken = switches.saturating_sub(self.switches);
         self.switches = switches;
         if self.gaps.len() < GAPS_MAX {
@@ -171,6 +169,12 @@ pub struct Gap {
     pub switches: u64,
 }
 
+impl From<potoroo_runtime::Gap> for Gap {
+    fn from(gap: potoroo_runtime::Gap) -> Self {
+        Self { start_ns: gap.start.0, end_ns: gap.end.0, switches: gap.switches }
+    }
+}
+
 /// What one loop's log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoreGaps {
@@ -184,6 +188,21 @@ pub struct CoreGaps {
     pub unlisted: u64,
     /// Their length together.
     pub unlisted_ns: u64,
+}
+
+impl CoreGaps {
+    /// Of a loop whose gaps somebody else has told: those that begin in the time from `start_ns` to
+    /// `end_ns`, for which it was watched.
+    pub fn told(
+        name: &str,
+        start_ns: u64,
+        end_ns: u64,
+        gaps: impl IntoIterator<Item = Gap>,
+    ) -> Self {
+        let within = |gap: &Gap| (start_ns..end_ns).contains(&gap.start_ns);
+        let gaps = gaps.into_iter().filter(within).collect();
+        Self { name: name.into(), watched_ns: end_ns - start_ns, gaps, ..Self::default() }
+    }
 }
 
 /// Some two microseconds of a loop that pauses in each pass: far below the length of a gap.

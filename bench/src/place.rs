@@ -228,16 +228,6 @@ fn set_policy(thread: libc::pid_t, policy: libc::c_int, priority: libc::c_int) -
     unsafe { libc::sched_setscheduler(thread, policy | libc::SCHED_RESET_ON_FORK, &param) == 0 }
 }
 
-/// How often the scheduler has taken the CPU from the calling thread, since the thread began.
-#[allow(unsafe_code)]
-pub fn involuntary_switches() -> u64 {
-    // SAFETY: all bytes zero are a valid value of this structure of numbers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is to a live local of the type that the call fills.
-    let done = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) } == 0;
-    if done { u64::try_from(usage.ru_nivcsw).unwrap_or(0) } else { 0 }
-}
-
 /// What the system understands as the calling thread.
 const CALLER: libc::pid_t = 0;
 /// Above everything that a build does, below the kernel's own real-time threads.

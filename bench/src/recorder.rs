@@ -50,6 +50,16 @@ impl Recorder {
         self.max = highest.map_or(0, |index| (middle(index) as u64).min(self.max));
     }
 
+    /// The values without those of `part`, which are among them.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let mut left = self.clone();
+        if part.count() > 0 {
+            left.forget(part);
+        }
+        left
+    }
+
     /// Adds what another one has counted.
     pub fn merge(&mut self, other: &Self) {
         for (count, added) in self.counts.iter_mut().zip(other.counts.iter()) {

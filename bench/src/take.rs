@@ -6,7 +6,7 @@
 //! like any other and once more by itself, so that the tail without gaps is a subtraction and the
 //! tail as it was stays whole.
 
-use crate::gaps::{CoreGaps, Watch};
+use crate::gaps::{CoreGaps, Gap, Watch};
 use crate::recorder::Recorder;
 
 /// Records one slice.
@@ -63,20 +63,27 @@ impl Tape {
         self.before = (start_ns, end_ns);
     }
 
+    /// Counts one event of which it is known whether a gap touched it.
+    fn record_judged(&mut self, start_ns: u64, end_ns: u64, touched: bool) {
+        self.record(start_ns, end_ns);
+        self.before = (u64::MAX, 0);
+        if touched {
+            self.settle_inside(end_ns - start_ns);
+        }
+    }
+
     /// Ends the slice.
     pub fn finish(mut self) -> Take {
         self.settle();
         let (begin_ns, interval_ns) = (self.begin_ns, self.interval_ns);
         let interval = |(index, cells): (usize, Cells)| {
             let start_ns = begin_ns + index as u64 * interval_ns;
-            Interval::new(start_ns, interval_ns, &cells.all, &cells.inside)
+            (start_ns, interval_ns, cells)
         };
         let mut take = Take::default();
-        for cells in &self.intervals {
-            take.all.merge(&cells.all);
-            take.inside.merge(&cells.inside);
+        for (start_ns, interval_ns, cells) in self.intervals.into_iter().enumerate().map(interval) {
+            take.push(start_ns, interval_ns, &cells.all, &cells.all.without(&cells.inside));
         }
-        take.intervals = self.intervals.into_iter().enumerate().map(interval).collect();
         take
     }
 
@@ -117,7 +124,6 @@ pub struct Take {
     /// One entry per watched loop; empty when nobody watched.
     pub gaps: Vec<CoreGaps>,
     all: Recorder,
-    inside: Recorder,
 }
 
 /// A part of a slice: values in nanoseconds with their counts, in rising order.
@@ -133,19 +139,38 @@ pub struct Interval {
     pub outside: Vec<(u64, u64)>,
 }
 
-impl Interval {
-    fn new(start_ns: u64, length_ns: u64, all: &Recorder, inside: &Recorder) -> Self {
-        let outside = without(all, inside).steps();
-        Self { start_ns, length_ns, all: all.steps(), outside }
-    }
-}
-
 impl Take {
     /// Adds an interval that was counted elsewhere, such as by an engine.
-    pub fn push(&mut self, start_ns: u64, length_ns: u64, all: &Recorder, inside: &Recorder) {
+    pub fn push(&mut self, start_ns: u64, length_ns: u64, all: &Recorder, outside: &Recorder) {
         self.all.merge(all);
-        self.inside.merge(inside);
-        self.intervals.push(Interval::new(start_ns, length_ns, all, inside));
+        let (all, outside) = (all.steps(), outside.steps());
+        self.intervals.push(Interval { start_ns, length_ns, all, outside });
+    }
+
+    /// A closed loop that ended events at these moments, each of which began the next one. Judged
+    /// by gaps that became known behind it: some of them were told by another process.
+    pub fn of_moments(moments: &[u64], gaps: Vec<CoreGaps>) -> Self {
+        let mut take = Self { gaps, ..Self::default() };
+        let [start_ns, .., end_ns] = *moments else { return take };
+        let mut listed: Vec<&Gap> = take.gaps.iter().flat_map(|core| &core.gaps).collect();
+        listed.sort_by_key(|gap| gap.end_ns);
+        let watch = Watch::new(0);
+        let mut tape = Tape::new(end_ns - start_ns, &watch);
+        tape.begin(start_ns);
+        for trip in moments.windows(2) {
+            let (start_ns, end_ns) = (trip[0], trip[1]);
+            // The first one that ends behind the start is the only one that can touch the trip.
+            let at = listed.partition_point(|gap| gap.end_ns <= start_ns);
+            let touched = listed.get(at).is_some_and(|gap| gap.start_ns < end_ns);
+            tape.record_judged(start_ns, end_ns, touched);
+        }
+        take.append(tape.finish());
+        take
+    }
+
+    fn append(&mut self, other: Self) {
+        self.all.merge(&other.all);
+        self.intervals.extend(other.intervals);
     }
 
     /// Adds the gaps of watched loops.
@@ -171,14 +196,6 @@ impl Take {
     }
 }
 
-fn without(all: &Recorder, inside: &Recorder) -> Recorder {
-    let mut outside = all.clone();
-    if inside.count() > 0 {
-        outside.forget(inside);
-    }
-    outside
-}
-
 /// Shorter intervals would have too few events for their own percentiles.
 const INTERVAL_NS_MIN: u64 = 10_000_000;
 /// Most intervals of a slice: what the tape takes of the cache grows with it.
@@ -187,7 +204,7 @@ const INTERVALS_MAX: u64 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gaps::GAP_NS;
+    use potoroo_runtime::GAP_NS;
 
     #[test]
     fn events_are_counted_in_the_interval_of_their_end() {
@@ -203,6 +220,23 @@ mod tests {
         assert_eq!(take.intervals[0].all, [(100, 1)]);
         assert_eq!(take.intervals[1].start_ns, 10_001_000);
         assert_eq!((take.count(), take.quantile(0.1)), (3, 7.0));
+    }
+
+    #[test]
+    fn gaps_that_are_known_later_judge_a_closed_loop() {
+        let gap = |start_ns, end_ns| Gap { start_ns, end_ns, switches: 0 };
+        let ours = CoreGaps::told("ask", 0, 1_000_000, [gap(250, 60_250), gap(200_100, 240_100)]);
+        let theirs = CoreGaps::told("answer", 0, 1_000_000, [gap(70_000, 100_000)]);
+        let moments = [100, 200, 300, 60_400, 60_500, 70_001, 100_001, 200_100, 200_200];
+        let take = Take::of_moments(&moments, vec![ours, theirs]);
+        assert_eq!((take.count(), take.gaps.len()), (8, 2));
+        let outside =
+            |take: &Take| take.intervals.iter().flat_map(|it| it.outside.clone()).collect();
+        let outside: Vec<(u64, u64)> = outside(&take);
+        // Of 200-300, 300-60400, 60500-70001, 70001-100001 and 200100-200200 a gap took a part.
+        assert_eq!(outside.iter().map(|step| step.1).sum::<u64>(), 3);
+        assert_eq!(outside[0], (100, 2));
+        assert_eq!(Take::of_moments(&[5], Vec::new()).count(), 0);
     }
 
     #[test]

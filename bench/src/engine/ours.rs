@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use potoroo::control::report::{CheckpointSummary, Snapshot, Status};
+use potoroo::control::report::{CheckpointSummary, CoreStatus, PathSummary, Snapshot, Status};
 use potoroo::prelude::*;
 use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running, SourceAddress};
@@ -27,6 +27,7 @@ use potoroo_runtime::Idle;
 
 use super::load::{Item, Load, Tally, scatter};
 use super::{Job, Outcome, Pace};
+use crate::gaps::{CoreGaps, Gap};
 use crate::place::Chase;
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -227,12 +228,28 @@ impl Look {
         self.status.snapshot.paths[0].latency.len()
     }
 
-    fn latency(&self) -> Recorder {
-        let mut recorder = Recorder::new();
-        for step in self.status.snapshot.paths[0].latency.iter_recorded() {
-            recorder.record_n(step.value_iterated_to(), step.count_at_value());
-        }
-        recorder
+    /// All latencies, and those outside gaps.
+    fn latencies(&self) -> [Recorder; 2] {
+        let PathSummary { latency, outside, .. } = &self.status.snapshot.paths[0];
+        [latency, outside].map(|histogram| {
+            let mut recorder = Recorder::new();
+            for step in histogram.iter_recorded() {
+                recorder.record_n(step.value_iterated_to(), step.count_at_value());
+            }
+            recorder
+        })
+    }
+
+    /// What the engine's cores told between another look and this one.
+    fn gaps_since(&self, before: &Self) -> Vec<CoreGaps> {
+        let names: &[&str] =
+            if self.status.cores.len() == 2 { &["load", "own"] } else { &["core"] };
+        let cores = self.status.cores.iter().zip(names.iter().cycle());
+        let gaps = |(core, name): (&CoreStatus, &&str)| {
+            let recent = core.recent_gaps.iter().map(|gap| Gap::from(*gap));
+            CoreGaps::told(name, before.nanos, self.nanos, recent)
+        };
+        cores.map(gaps).collect()
     }
 }
 
@@ -240,10 +257,12 @@ fn outcome(job: &Job, shared: &Shared, before: &Look, after: &Look) -> Outcome {
     // One interval: a look in the middle of a slice would take a CPU from the engine.
     let mut latency = Take::default();
     if job.pace != Pace::Full {
-        let mut counted = after.latency();
-        counted.forget(&before.latency());
+        let ([all, outside], [all_before, outside_before]) =
+            (after.latencies(), before.latencies());
         let length_ns = after.nanos - before.nanos;
-        latency.push(before.nanos, length_ns, &counted, &Recorder::new());
+        let (all, outside) = (all.without(&all_before), outside.without(&outside_before));
+        latency.push(before.nanos, length_ns, &all, &outside);
+        latency.gaps = after.gaps_since(before);
     }
     Outcome {
         keys: job.keys,

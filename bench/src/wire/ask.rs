@@ -11,46 +11,68 @@ use anyhow::{Context, Result, ensure};
 use super::frames::{ORDER_ID, QUOTE_BYTES, REJECTION_BYTES, REJECTION_ID, order, quotes};
 use super::market::{Counted, Market};
 use super::serve::{drain, fill};
-use crate::gaps::Watch;
+use crate::gaps::{CoreGaps, Gap, GapLog, Watch};
 use crate::place::{Chase, Gate, Place};
 use crate::stamp;
-use crate::take::{Take, Tape};
+use crate::take::Take;
+
+/// When the trips of a slice ended, each of which began the next one.
+#[derive(Debug)]
+pub struct Trips {
+    /// From the start on, on the clock of `stamp`.
+    pub moments: Vec<u64>,
+    /// When the loop stood still while it asked for an answer.
+    pub gaps: CoreGaps,
+}
+
+impl Trips {
+    /// Their latencies, judged also by the gaps that the server told of itself.
+    pub fn take(self, server: impl IntoIterator<Item = Gap>) -> Take {
+        let (start_ns, end_ns) = (self.moments[0], self.moments[self.moments.len() - 1]);
+        let server = CoreGaps::told("answer", start_ns, end_ns, server);
+        Take::of_moments(&self.moments, vec![self.gaps, server])
+    }
+}
 
 /// Orders one at a time: each waits for the answer to the one before (closed loop).
 ///
 /// # Errors
 /// The connection broke, or an answer belongs to another order.
-pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<Take> {
+pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<Trips> {
     place.alone(move |gate| {
         let mut stream = connect(server)?;
+        let mut log = Watch::new(1).log(0, "ask");
         // Whoever accepts the connection may need this CPU, which a sprint does not give away.
         for index in 0..WARM_TRIPS {
-            round_trip(&mut stream, index)?;
+            round_trip(&mut stream, index, &mut log)?;
         }
-        // Nobody watches: in a loop of system calls a hole may be the call itself.
         let slice_ns = slice.as_nanos() as u64;
-        let mut tape = Tape::new(slice_ns, &Watch::new(0));
+        // Written once, so that no page fault falls into a trip.
+        let mut moments = vec![u64::MAX; (slice_ns / TRIP_NS_MIN) as usize];
+        moments.clear();
         let _sprint = gate.enter();
         let start = stamp::now();
-        tape.begin(start);
-        let (mut before, mut index) = (start, 0);
-        while before - start < slice_ns {
-            round_trip(&mut stream, index)?;
-            let after = stamp::now();
-            tape.record(before, after);
-            before = after;
-            index += 1;
+        log.begin(start);
+        moments.push(start);
+        let mut now = start;
+        while now - start < slice_ns {
+            round_trip(&mut stream, moments.len() as u64 - 1, &mut log)?;
+            now = stamp::now();
+            log.skip(now);
+            moments.push(now);
         }
-        Ok(tape.finish())
+        Ok(Trips { moments, gaps: log.finish() })
     })
 }
 
 #[inline]
-fn round_trip(stream: &mut TcpStream, index: u64) -> Result<()> {
+fn round_trip(stream: &mut TcpStream, index: u64, log: &mut GapLog) -> Result<()> {
     let order = order(index);
     let mut answer = [0; REJECTION_BYTES];
     drain(stream, &order)?;
-    ensure!(fill(stream, &mut answer)?, "the server closed the connection");
+    // The call above did something; those behind it that bring nothing are over at once.
+    log.skip(stamp::now());
+    ensure!(fill(stream, &mut answer, log)?, "the server closed the connection");
     ensure!(answer[REJECTION_ID] == order[ORDER_ID], "the answer belongs to another order");
     Ok(())
 }
@@ -192,5 +214,7 @@ pub fn connect(server: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// No trip over loopback TCP is as short, so that the moments of a slice have room.
+const TRIP_NS_MIN: u64 = 1000;
 /// Enough that connection, code and caches are as they stay.
 const WARM_TRIPS: u64 = 200;

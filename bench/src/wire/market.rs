@@ -11,6 +11,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::gaps::Gap;
 use crate::place::Place;
 
 /// The example's binary, beside this program. Under Cargo it is brought up to date first.
@@ -110,13 +111,25 @@ impl Market {
     /// # Errors
     /// The admin port does not answer.
     pub fn counted(&self) -> Result<Counted> {
+        Counted::parse(&self.status()?)
+    }
+
+    /// The last gaps of its core.
+    ///
+    /// # Errors
+    /// As [`counted`](Self::counted).
+    pub fn gaps(&self) -> Result<Vec<Gap>> {
+        gaps(&self.status()?)
+    }
+
+    fn status(&self) -> Result<String> {
         let mut stream = TcpStream::connect(self.admin).context("no admin port")?;
         let request = "GET /status HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).context("the admin port says nothing")?;
         let (_, body) = answer.split_once("\r\n\r\n").context("the admin port's answer is cut")?;
-        Counted::parse(body)
+        Ok(body.to_owned())
     }
 
     /// Waits until it has ended, which it does when both connections are closed.
@@ -194,6 +207,15 @@ impl Counted {
     }
 }
 
+/// The recent gaps in a report, of which the first core has all.
+fn gaps(text: &str) -> Result<Vec<Gap>> {
+    let report: Value = serde_json::from_str(text).context("the report is no JSON")?;
+    let recent = report["per_core"][0]["gaps"]["recent"].clone();
+    let recent: Vec<[u64; 3]> = serde_json::from_value(recent).context("the report has no gaps")?;
+    let gap = |[start_ns, end_ns, switches]: [u64; 3]| Gap { start_ns, end_ns, switches };
+    Ok(recent.into_iter().map(gap).collect())
+}
+
 const EXAMPLE: &str = "market_spread";
 
 #[cfg(test)]
@@ -207,5 +229,8 @@ mod tests {
         let counted = Counted { seconds: 1.5, orders: 2, quotes: 7, refused: 1 };
         assert_eq!(Counted::parse(&text).unwrap(), counted);
         assert!(Counted::parse("{}").is_err());
+        let text = r#"{"per_core":[{"gaps":{"count":9,"recent":[[1,2,3]]}}]}"#;
+        assert_eq!(gaps(text).unwrap(), [Gap { start_ns: 1, end_ns: 2, switches: 3 }]);
+        assert!(gaps("{}").is_err());
     }
 }

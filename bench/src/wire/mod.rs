@@ -81,9 +81,11 @@ fn answer(site: Site<'_>) -> Result<Take> {
     // It ends when both of its sources have had their connection.
     let quotes = ask::connect(market.quotes())?;
     let chase = Chase::start(site.place, market.process())?;
-    let latency = ask::round_trips(site.place, site.slice, market.orders())?;
+    let trips = ask::round_trips(site.place, site.slice, market.orders())?;
+    let gaps = market.gaps();
     drop((chase, quotes));
     let end = market.finish()?;
+    let latency = trips.take(gaps?);
     ensure!(end.orders >= latency.count(), "there are more answers than orders");
     ensure!(end.refused == 0, "{} orders were not understood", end.refused);
     Ok(latency)
@@ -91,9 +93,8 @@ fn answer(site: Site<'_>) -> Result<Take> {
 
 fn echo(site: Site<'_>) -> Result<Take> {
     let server = Server::start(Kind::Echo, site.place)?;
-    let latency = ask::round_trips(site.place, site.slice, server.address())?;
-    server.finish()?;
-    Ok(latency)
+    let trips = ask::round_trips(site.place, site.slice, server.address())?;
+    Ok(trips.take(server.finish()?))
 }
 
 fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()> {

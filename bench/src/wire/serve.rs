@@ -1,7 +1,9 @@
 //! The other process: a bare echo and a bare receiver, which do nothing but move bytes.
 //!
-//! It listens, prints its port as the first line of stdout, serves one connection, and ends. It
-//! is raised to real-time priority only while that connection is open.
+//! It listens, prints its port as the first line of stdout, serves one connection, prints a line
+//! for each gap of its loop (start and end on the clock of `stamp`, which the two processes share,
+//! and involuntary switches), and ends. It is raised to real-time priority only while that
+//! connection is open.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +12,9 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use super::frames::{ORDER_BYTES, echo};
+use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::{self, Gate};
+use crate::stamp;
 
 /// What the process does with its connection.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -32,19 +36,25 @@ pub fn serve(kind: Kind, cpu: usize, fifo: bool) -> Result<()> {
     let (stream, _) = listener.accept().context("nobody connected")?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
-    let _sprint = Gate::new(1, fifo).enter();
-    match kind {
-        Kind::Echo => serve_echo(stream),
-        Kind::Receive => serve_receive(stream),
-    }
+    let sprint = Gate::new(1, fifo).enter();
+    let gaps = match kind {
+        Kind::Echo => serve_echo(stream)?.gaps,
+        Kind::Receive => serve_receive(stream).map(|()| Vec::new())?,
+    };
+    drop(sprint);
+    gaps.iter().for_each(|gap| println!("{} {} {}", gap.start_ns, gap.end_ns, gap.switches));
+    Ok(())
 }
 
-fn serve_echo(mut stream: TcpStream) -> Result<()> {
+fn serve_echo(mut stream: TcpStream) -> Result<CoreGaps> {
     let mut order = [0; ORDER_BYTES];
-    while fill(&mut stream, &mut order)? {
+    let mut log = Watch::new(1).log(0, "answer");
+    log.begin(stamp::now());
+    while fill(&mut stream, &mut order, &mut log)? {
         drain(&mut stream, &echo(&order))?;
+        log.skip(stamp::now());
     }
-    Ok(())
+    Ok(log.finish())
 }
 
 fn serve_receive(mut stream: TcpStream) -> Result<()> {
@@ -60,19 +70,23 @@ fn serve_receive(mut stream: TcpStream) -> Result<()> {
     drain(&mut stream, &total.to_le_bytes())
 }
 
-/// Fills the buffer, polling; false when the peer closed before the first byte.
+/// Fills the buffer, polling; false when the peer closed before the first byte. The log sees each
+/// call that brings nothing.
 ///
 /// # Errors
 /// The connection broke, or was closed in the middle of a frame.
 #[inline]
-pub fn fill(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<bool> {
+pub fn fill(stream: &mut TcpStream, buffer: &mut [u8], log: &mut GapLog) -> Result<bool> {
     let mut done = 0;
     while done < buffer.len() {
         match poll(stream.read(&mut buffer[done..]))? {
             Some(0) if done == 0 => return Ok(false),
             Some(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
             Some(bytes) => done += bytes,
-            None => std::hint::spin_loop(),
+            None => {
+                log.see(stamp::now());
+                std::hint::spin_loop();
+            }
         }
     }
     Ok(true)

@@ -1,21 +1,23 @@
 //! Starts and ends the other process of a slice.
 
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use super::serve::Kind;
+use crate::gaps::Gap;
 use crate::place::Place;
 
 /// A process that listens; it is killed if it still runs when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
@@ -35,8 +37,10 @@ impl Server {
         // A Ctrl-C is for this process: the slice under way ends as usual.
         command.process_group(0);
         let mut child = command.stdout(Stdio::piped()).spawn().context("no server process")?;
-        let port = port(&mut child)?;
-        Ok(Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) })
+        let stdout = child.stdout.take().context("the server process has no stdout")?;
+        let mut stdout = BufReader::new(stdout);
+        let port = port(&mut stdout)?;
+        Ok(Self { child, stdout, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) })
     }
 
     /// Where it listens.
@@ -44,14 +48,16 @@ impl Server {
         self.address
     }
 
-    /// Waits until it has ended by itself, which it does when its connection is closed.
+    /// Waits until it has ended by itself, which it does when its connection is closed. Returns the
+    /// gaps that it told.
     ///
     /// # Errors
     /// It ended with an error.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Vec<Gap>> {
+        let gaps = self.stdout.by_ref().lines().map(|line| gap(&line?)).collect();
         let status = self.child.wait().context("the server process cannot be waited for")?;
         ensure!(status.success(), "the server process ended with {status}");
-        Ok(())
+        gaps
     }
 }
 
@@ -63,9 +69,17 @@ impl Drop for Server {
     }
 }
 
-fn port(child: &mut Child) -> Result<u16> {
-    let stdout = child.stdout.take().context("the server process has no stdout")?;
+fn port(stdout: &mut impl BufRead) -> Result<u16> {
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).context("the server process says nothing")?;
+    stdout.read_line(&mut line).context("the server process says nothing")?;
     line.trim().parse().with_context(|| format!("the server process said {line:?}, not a port"))
+}
+
+/// Reads start, end and involuntary switches.
+fn gap(line: &str) -> Result<Gap> {
+    let numbers: Vec<u64> = line.split(' ').flat_map(str::parse).collect();
+    match numbers[..] {
+        [start_ns, end_ns, switches] => Ok(Gap { start_ns, end_ns, switches }),
+        _ => bail!("the server process said {line:?}, not a gap"),
+    }
 }
