@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, Upload, View};
 use potoroo::checkpoint::{
     Chunk, Facts, Manifest, Older, PartEntry, PartHeader, PartWriter, Recovered, Section,
-    SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk, propose, recover,
+    SourcePosition, TableFacts, Transaction, TypeFacts, Unit, collect, each_chunk, propose,
+    recover,
 };
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::key::Key;
@@ -171,7 +172,8 @@ impl<'a> Coordinator<'a> {
     }
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
-        let source = SourcePosition { name: "quotes".into(), position: epoch * 10, stream: None };
+        let (name, position) = ("quotes".into(), epoch * 10);
+        let source = SourcePosition { name, unit: Unit::Bytes, position, stream: None };
         let transaction = Transaction {
             sink: "rejections".into(),
             epoch,

@@ -103,6 +103,21 @@ fn an_application_without_checkpoints_says_so() {
     assert!(refused.log.contains("start it with --state"), "{}", refused.log);
 }
 
+/// The index of an event says nothing about bytes of a file.
+#[test]
+fn a_source_of_another_kind_does_not_go_on() {
+    let scratch = Scratch::new("stored-kind");
+    let (state, input) = (scratch.path("state"), scratch.write("lines", b"to be\n"));
+    let run = |lines: &str| {
+        let edges = format!("--source lines={lines} --sink counts=null:");
+        let arguments = format!("{edges} --state {state} --cores 0 --report json");
+        App::start("word_count", &arguments).finish()
+    };
+    run("gen:lines?count=3").report();
+    let refused = run(&format!("file:{input}"));
+    refused.refused(1, &["source `lines`", "3 events", "another --state"]);
+}
+
 mod v1 {
     use potoroo::prelude::*;
 

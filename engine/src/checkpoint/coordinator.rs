@@ -104,7 +104,7 @@ pub struct Coordinator {
     chains: Vec<Vec<PartEntry>>,
     /// Sinks that have to mark each epoch.
     sinks: Vec<bool>,
-    /// Where streams stand that nobody has opened in this life.
+    /// Where sources and their streams stand that nobody has opened in this life.
     unopened: Vec<SourcePosition>,
     /// What is prepared and not committed, oldest first.
     prepared: Vec<Transaction>,
@@ -146,10 +146,10 @@ impl Coordinator {
         }
     }
 
-    /// Takes over from an earlier life where its streams stand, and what it has committed and not
+    /// Takes over from an earlier life where its sources stand, and what it has committed and not
     /// made visible.
     pub fn take_over(&mut self, sources: &[SourcePosition], committed: &[Transaction]) {
-        self.unopened = sources.iter().filter(|at| at.stream.is_some()).cloned().collect();
+        self.unopened = sources.to_vec();
         self.committed = committed.to_vec();
     }
 
@@ -247,8 +247,8 @@ impl Coordinator {
         let given = running.parts.iter().flatten();
         let mut sources: Vec<SourcePosition> =
             given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
-        let opened = sources.iter().filter_map(stream_of).collect::<Vec<_>>();
-        let is_open = |at: &&SourcePosition| stream_of(at).is_some_and(|of| opened.contains(&of));
+        // A core may cut before its source is opened: what it would go on from still holds.
+        let is_open = |at: &SourcePosition| sources.iter().any(|open| same_source(open, at));
         let unopened = self.unopened.iter().filter(|at| !is_open(at)).cloned().collect::<Vec<_>>();
         sources.extend(unopened);
         let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
@@ -292,15 +292,16 @@ impl Coordinator {
     }
 }
 
-/// Names of a source and its stream, if it has some.
-fn stream_of(at: &SourcePosition) -> Option<(&str, &str)> {
-    at.stream.as_ref().map(|stream| (at.name.as_str(), stream.name.as_str()))
+/// Whether both are of the same source, and of the same of its streams.
+fn same_source(one: &SourcePosition, other: &SourcePosition) -> bool {
+    let stream = |at: &SourcePosition| at.stream.as_ref().map(|stream| stream.name.clone());
+    one.name == other.name && stream(one) == stream(other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::facts;
+    use crate::checkpoint::{Unit, facts};
 
     const CORES: usize = 2;
 
@@ -412,6 +413,27 @@ mod tests {
             subject.check(Input::Visible { sink: "0".into(), epoch }, None);
             carried.push(transaction(2, epoch));
         }
+    }
+
+    /// A core that cuts before its file is opened would else let it be read again from the start.
+    #[test]
+    fn sources_that_are_not_opened_yet_stay_where_they_stood() {
+        let at = |name: &str, position| SourcePosition {
+            name: name.into(),
+            unit: Unit::Bytes,
+            position,
+            stream: None,
+        };
+        let mut subject = Subject::new();
+        subject.0.take_over(&[at("late", 100), at("early", 200)], &[]);
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+        for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+            subject.check(input, None);
+        }
+        let Input::Part { entry, .. } = part(1, 11, 0) else { unreachable!("it is a part") };
+        let opened = Input::Part { entry, sources: vec![at("early", 300)] };
+        let manifest = subject.check_store(opened);
+        assert_eq!(manifest.sources, [at("early", 300), at("late", 100)]);
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl Keeper {
             let (source, position) = (usize::from(at.source.0), at.position);
             let streams = self.streams[source].as_ref().zip(at.stream);
             let stream = streams.map(|(streams, number)| streams.position(number, position));
-            SourcePosition { name: self.sources[source].clone(), position, stream }
+            let (name, unit) = (self.sources[source].clone(), at.unit);
+            SourcePosition { name, unit, position, stream }
         };
         Ok(Some(Input::Part { entry, sources: end.positions.iter().map(named).collect() }))
     }

@@ -41,11 +41,23 @@ pub struct Manifest {
 pub struct SourcePosition {
     /// Its name.
     pub name: String,
+    /// What its position counts.
+    pub unit: Unit,
     /// Bytes of a byte stream, or the index of the next event of a generator.
     pub position: u64,
     /// Which of its streams, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamPosition>,
+}
+
+/// What a position counts: one of a file says nothing to a generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Bytes taken.
+    Bytes,
+    /// Events made.
+    Events,
 }
 
 /// How far a stream of a source had been read, in the terms of whoever sends it.
@@ -97,7 +109,7 @@ pub struct Transaction {
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Where it waits.
+    /// Where it waits: for a file, the path of its spool.
     pub spool: String,
 }
 
@@ -210,9 +222,15 @@ pub(super) mod tests {
             unix_seconds: 1_790_000_000,
             previous: Some("manifest-3-16-00000000000000aa".into()),
             sources: vec![
-                SourcePosition { name: "quotes".into(), position: 1234, stream: None },
+                SourcePosition {
+                    name: "quotes".into(),
+                    unit: Unit::Events,
+                    position: 1234,
+                    stream: None,
+                },
                 SourcePosition {
                     name: "orders".into(),
+                    unit: Unit::Bytes,
                     position: u64::MAX,
                     stream: Some(StreamPosition {
                         name: "east".into(),

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 
 use super::address::{HostPort, Token};
-use super::spool::transaction_id;
+use super::spool::{name_of, transaction_id};
 use super::tcp::{STOP_CHECK, keep_alive};
 use crate::checkpoint::Transaction;
 
@@ -147,7 +147,7 @@ impl Delivery {
         if id > queue.committed {
             queue.committed = id;
             queue.bytes += bytes;
-            queue.waiting.push_back(Waiting { id, bytes, spool: self.folder.join(spool) });
+            queue.waiting.push_back(Waiting { id, bytes, spool: self.folder.join(name_of(spool)) });
             queue.drop_delivered()?;
             self.changed.notify_all();
         }

@@ -74,7 +74,7 @@ impl Target {
         let mut options = OpenOptions::new();
         let file = options.create(true).read(true).write(true).truncate(false).open(&self.path)?;
         let (length, end) = (file.metadata()?.len(), offset + bytes);
-        let spool = self.path.with_file_name(spool);
+        let spool = self.spool_of(spool);
         let from = match File::open(&spool) {
             // An empty one was put in its place after it was read: that is how logs are rotated.
             Err(error) if error.kind() == io::ErrorKind::NotFound && length == 0 => return Ok(()),
@@ -105,10 +105,17 @@ impl Target {
         }
         let kept = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            committed.iter().any(|one| one.sink == self.sink && one.spool == name)
+            let is_it = |one: &Transaction| one.sink == self.sink && name_of(&one.spool) == name;
+            committed.iter().any(is_it)
         };
         let spools = self.spools()?;
         spools.into_iter().filter(|path| !kept(path)).try_for_each(fs::remove_file)
+    }
+
+    /// Where a spool is: where it was made, or beside the file if both were moved.
+    fn spool_of(&self, spool: &str) -> PathBuf {
+        let made = PathBuf::from(spool);
+        if made.exists() { made } else { self.path.with_file_name(name_of(spool)) }
     }
 
     fn spools(&self) -> io::Result<Vec<PathBuf>> {
@@ -144,6 +151,11 @@ const SPOOL: &str = ".spool";
 fn numbers(text: &str) -> Option<(u64, u64)> {
     let (generation, number) = text.split_once('-')?;
     Some((generation.parse().ok()?, number.parse().ok()?))
+}
+
+/// The name of a spool without its folder.
+pub fn name_of(spool: &str) -> &str {
+    spool.rsplit_once('/').map_or(spool, |(_, name)| name)
 }
 
 /// The id of the transaction in a spool: greater than those of all that were prepared before, in
@@ -302,7 +314,11 @@ impl Spooler {
         let Spooling { target, sink, offset, keeper, .. } = &mut self.spooling;
         let prepared = self.current.take().map(|Spool { name, file, bytes }| {
             let (sink, offset) = (target.sink.clone(), std::mem::replace(offset, *offset + bytes));
-            let transaction = Transaction { sink, epoch: epoch.into(), offset, bytes, spool: name };
+            let spool = target.path.with_file_name(name);
+            // The file may have another address in the next life: what is committed is found then.
+            let spool = std::path::absolute(&spool).unwrap_or(spool);
+            let spool = spool.to_string_lossy().into_owned();
+            let transaction = Transaction { sink, epoch: epoch.into(), offset, bytes, spool };
             Prepared { transaction, file, folder: target.folder().to_path_buf() }
         });
         keeper.tell(Told::Marked { sink: *sink, epoch, prepared });
@@ -359,6 +375,21 @@ mod tests {
             assert_eq!(scratch.read("w"), b"old new");
             target.show(&transaction("w", 4, 3)).expect("it is visible already");
         }
+    }
+
+    /// Committed, killed before it was visible, and started with another file: it is not lost.
+    #[test]
+    fn what_is_committed_is_found_under_another_address_of_the_file() {
+        let scratch = Scratch::new("spool-moved");
+        scratch.write(".w.1-1.spool", b"new");
+        let spool = scratch.0.join(".w.1-1.spool").display().to_string();
+        let committed =
+            |offset| Transaction { spool: spool.clone(), ..transaction("w", offset, 3) };
+        let moved = Target { sink: "w".to_owned(), path: scratch.0.join("moved") };
+        let refused = moved.recover(true, &[committed(4)], false).expect_err("its start is not");
+        assert!(refused.to_string().contains("4 were committed"), "{refused}");
+        assert_eq!(moved.recover(true, &[committed(0)], false).expect("it can be written"), 3);
+        assert_eq!(scratch.read("moved"), b"new");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::edges::{Edges, SinkEdge, SourceEdge};
 use super::error::Error;
 use super::recovery::Recovery;
 use super::threads::Threads;
-use crate::checkpoint::Transaction;
+use crate::checkpoint::{Transaction, Unit};
 use crate::connect::deliver::Delivery;
 use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Spooling, Target};
@@ -117,8 +117,8 @@ impl Connecting<'_> {
                 core.send(Command::Pipe { source, pipe });
             }
             SourceEdge::File(file) => {
-                let position = recovery.map_or(0, |recovery| recovery.position(name));
-                threads.read_file(source, file, position, core)?;
+                let position = recovery.map(|recovery| recovery.position(name, Unit::Bytes));
+                threads.read_file(source, file, position.transpose()?.unwrap_or(0), core)?;
             }
             SourceEdge::Listener { listener, connections } => {
                 threads.accept(source, listener, connections, self.mailboxes)?;

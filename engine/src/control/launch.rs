@@ -27,6 +27,7 @@ use super::recovery::Recovery;
 use super::supervise::{Supervised, Supervisor};
 use super::threads::Threads;
 use super::watch::Watch;
+use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::GeneratorAddress;
@@ -67,7 +68,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     check_memory(plan, &config)?;
     check_descriptors(plan, &config)?;
     let (kept, heard) = keep(plan, &config)?.unzip();
-    let mut edges = Edges::open(plan, &config)?;
+    let mut edges = open_edges(plan, &config, kept.as_ref())?;
     let listening = std::mem::take(&mut edges.listening);
     let channels = std::mem::take(&mut edges.channels);
     let (notices_in, notices) = channel();
@@ -186,6 +187,22 @@ impl Kept {
         };
         Checkpoints::start(keeping, (self.keeper, heard), self.progress)
     }
+}
+
+/// Opens all edges. Refuses a source whose address is of another kind than that from which it
+/// would go on.
+fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges, Error> {
+    let edges = Edges::open(plan, config)?;
+    let Some(Kept { recovery, .. }) = kept else { return Ok(edges) };
+    for (source, edge) in plan.sources.iter().zip(&edges.sources) {
+        let unit = match edge {
+            SourceEdge::Generator(_) => Unit::Events,
+            SourceEdge::File(_) => Unit::Bytes,
+            _ => continue,
+        };
+        recovery.position(&source.name, unit)?;
+    }
+    Ok(edges)
 }
 
 fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
@@ -319,7 +336,8 @@ impl Build {
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
         let position = |source: SourceId| {
             let name = &names[usize::from(source.0)];
-            recovery.map_or(0, |recovery| recovery.position(name))
+            let position = recovery.map(|recovery| recovery.position(name, Unit::Events));
+            position.transpose().expect("it was checked before").unwrap_or(0)
         };
         for (source, generator, generate) in made {
             let rate = generator.rate.map_or(0, |rate| rate.get());

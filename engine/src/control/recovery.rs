@@ -11,7 +11,8 @@ use super::console;
 use super::error::Error;
 use crate::checkpoint::store::{self, Folder, Store, draw};
 use crate::checkpoint::{
-    Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, each_chunk, recover,
+    Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, Unit, each_chunk,
+    recover,
 };
 use crate::flow::Core;
 
@@ -62,10 +63,28 @@ impl Recovery {
         self.recovered.manifest.as_ref()
     }
 
-    /// Where the source `name` goes on.
-    pub(super) fn position(&self, name: &str) -> u64 {
+    /// Where the source `name`, whose position counts `unit`, goes on.
+    ///
+    /// # Errors
+    /// What was read under that name before counts something else.
+    pub(super) fn position(&self, name: &str, unit: Unit) -> Result<u64, Error> {
         let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
-        self.positions().iter().find(plain).map_or(0, |at| at.position)
+        match self.positions().iter().find(plain) {
+            None => Ok(0),
+            Some(at) if at.unit == unit => Ok(at.position),
+            Some(at) => Err(Error::State {
+                path: self.path.clone(),
+                reason: format!(
+                    "source `{name}` stands at {} {} of another address: give it the kind of \
+                     address that it had, or another --state",
+                    at.position,
+                    match at.unit {
+                        Unit::Bytes => "bytes",
+                        Unit::Events => "events",
+                    }
+                ),
+            }),
+        }
     }
 
     /// Where the streams of the source `name` go on: bytes, and what that means to their clients.

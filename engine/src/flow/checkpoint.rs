@@ -21,7 +21,7 @@ use potoroo_runtime::{Consumer, MarkReader, Position};
 use potoroo_sdk::host::{SourceId, TableId};
 
 use super::turn::Core;
-use crate::checkpoint::{Chunk, Section};
+use crate::checkpoint::{Chunk, Section, Unit};
 
 /// Chunks that wait to be taken: above this no further rows are looked at.
 const CHUNKS_READY_MAX: usize = 4;
@@ -39,6 +39,8 @@ pub struct SourcePosition {
     pub source: SourceId,
     /// Which of its streams, if it has some.
     pub stream: Option<u32>,
+    /// What its position counts.
+    pub unit: Unit,
     /// Bytes taken, or events made.
     pub position: u64,
 }

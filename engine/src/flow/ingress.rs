@@ -15,6 +15,7 @@ use potoroo_sdk::host::{
 
 use super::checkpoint::SourcePosition;
 use super::tally::SourceCounts;
+use crate::checkpoint::Unit;
 
 /// How an inlet ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Inlet {
     /// Where it would go on, if it can be read again.
     pub(super) fn replay_position(&self) -> Option<SourcePosition> {
         let Self { source, stream, position, .. } = *self;
-        self.replays.then_some(SourcePosition { source, stream, position })
+        self.replays.then_some(SourcePosition { source, stream, unit: Unit::Bytes, position })
     }
 
     /// Bytes that were taken since its beginning.
@@ -333,7 +334,8 @@ impl Generated {
 
     /// Where it would go on.
     pub(super) fn replay_position(&self) -> SourcePosition {
-        SourcePosition { source: self.source, stream: None, position: self.next }
+        let Self { source, next: position, .. } = *self;
+        SourcePosition { source, stream: None, unit: Unit::Events, position }
     }
 
     pub(super) fn source(&self) -> SourceId {
