@@ -3,27 +3,21 @@
 
 mod support;
 
-use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use support::kills::kill_behind;
-use support::{LIMIT, Scratch, example};
+use support::{LIMIT, Scratch, check_windows, example, free_port, root};
 
 /// Streams of a source: each has the numbers of its own keys, so their order is theirs.
 const STREAMS: u64 = 4;
 
 const WINDOWS: &str = "sequence_windows";
-
-/// A port that nobody listens at.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
-}
 
 /// The numbers up to `count` that belong to a stream, as lines.
 fn lines_of(stream: u64, count: u64) -> String {
@@ -70,17 +64,6 @@ fn feed(port: u16, count: u64) -> JoinHandle<Result<(), Error>> {
         send_all(&mut source, count, 3)?;
         source.finish()
     })
-}
-
-/// All windows of the numbers up to `count` are there, each once and in order.
-#[track_caller]
-fn check_windows(scratch: &Scratch, count: u64) {
-    let mut validate = Command::new(example(WINDOWS));
-    let judged = validate.args(["--validate", &scratch.path("windows")]).output();
-    let judged = judged.expect("it can be started");
-    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
-    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
-    assert!(said.contains(&format!("all {count} windows are right")), "{said}");
 }
 
 /// What may happen to a client of a sink at the end of a transaction.
@@ -153,8 +136,91 @@ fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
     assert!(kills > 0, "it was never killed");
     over.store(true, Ordering::Relaxed);
     scratch.write("windows", &collector.join().expect("it gets all"));
-    check_windows(&scratch, COUNT);
+    check_windows(&scratch.path("windows"), COUNT);
     check_ended(client);
+}
+
+/// The example in Python. Killed when it is dropped.
+struct Python(Child);
+
+impl Python {
+    fn start(arguments: &[&str]) -> Self {
+        let script = root().join("engine/examples/connector.py");
+        let mut command = Command::new("python3");
+        command.arg(script).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("there is Python"))
+    }
+
+    fn is_there() -> bool {
+        let asked = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Keeps a client running, and kills it at moments that nobody chose, until it is `over`.
+fn keep_killing(arguments: Vec<String>, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<u64> {
+    std::thread::spawn(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut random = Random::new(seed);
+        let mut kills = 0;
+        while !over.load(Ordering::Relaxed) {
+            let mut client = Python::start(&arguments);
+            // Longer and longer, so that it gets to its end on the busiest machine.
+            let life = Duration::from_millis(100 + random.below(400) + 20 * kills);
+            let until = Instant::now() + life;
+            while Instant::now() < until && !over.load(Ordering::Relaxed) {
+                if client.0.try_wait().expect("it was started").is_some() {
+                    // Everything of it is acknowledged: another one hears the same.
+                    break;
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            kills += 1;
+        }
+        kills
+    })
+}
+
+/// Three sides in two languages, and all of them killed over and over.
+#[test]
+fn clients_in_python_lose_and_double_nothing() {
+    const COUNT: u64 = 60_000;
+    if !Python::is_there() {
+        eprintln!("skipped: there is no python3 to run engine/examples/connector.py");
+        return;
+    }
+    let scratch = Scratch::new("connector-python");
+    example(WINDOWS);
+    let (source, sink) = (free_port(), free_port());
+    let over = Arc::new(AtomicBool::new(false));
+    let (from, to) = (format!("127.0.0.1:{source}"), format!("127.0.0.1:{sink}"));
+    let mut clients = Vec::new();
+    for stream in 0..STREAMS {
+        let file = scratch.write(&format!("s{stream}"), lines_of(stream, COUNT).as_bytes());
+        let name = format!("--stream=s{stream}");
+        let arguments = ["source", &from, &file, &name].map(str::to_owned).to_vec();
+        clients.push(keep_killing(arguments, over.clone(), stream));
+    }
+    let output = scratch.path("windows");
+    let arguments = ["sink", &to, &output, "--token=hush"].map(str::to_owned).to_vec();
+    clients.push(keep_killing(arguments, over.clone(), STREAMS));
+    let arguments = format!(
+        "--source numbers=potoroo://{from}?streams={STREAMS} --sink \
+         windows=potoroo://{to}?token=hush --drain-seconds 60"
+    );
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 8, "goes on behind");
+    over.store(true, Ordering::Relaxed);
+    let kills_of_clients = clients.into_iter().map(|one| one.join().expect("no panic"));
+    let kills_of_clients: Vec<u64> = kills_of_clients.collect();
+    assert!(kills > 0 && kills_of_clients.iter().all(|kills| *kills > 1), "{kills_of_clients:?}");
+    check_windows(&scratch.path("windows"), COUNT);
 }
 
 /// The application may end before it says that the last ends are acknowledged.
@@ -180,6 +246,6 @@ fn a_source_in_another_process_is_read_once_however_often_the_application_is_kil
     );
     let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "goes on behind");
     assert!(kills > 0, "it was never killed");
-    check_windows(&scratch, COUNT);
+    check_windows(&scratch.path("windows"), COUNT);
     check_ended(client);
 }

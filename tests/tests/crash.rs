@@ -4,12 +4,11 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
 
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
 use support::kills::kill_until_it_ends;
-use support::{App, Scratch, example};
+use support::{App, Scratch, check_windows};
 
 /// Numbers of a run: enough that it is killed many times before its end.
 const NUMBERS: u64 = 400_000;
@@ -23,12 +22,7 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
     );
     let kills = kill_until_it_ends("sequence_windows", &arguments, &scratch, 1);
     assert!(kills > 0, "it was never killed");
-    let mut validate = Command::new(example("sequence_windows"));
-    let judged = validate.args(["--validate", &scratch.path("windows")]).output();
-    let judged = judged.expect("it can be started");
-    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
-    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
-    assert!(said.contains(&format!("all {NUMBERS} windows are right")), "{said}");
+    check_windows(&scratch.path("windows"), NUMBERS);
 }
 
 /// Words of a file are counted; the counts of each word come in order, whatever the cores.

@@ -34,7 +34,7 @@ use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 
 use super::address::{HostPort, Token};
 use super::spool::{name_of, transaction_id};
-use super::tcp::{STOP_CHECK, keep_alive};
+use super::tcp::{STOP_CHECK, is_pause, keep_alive};
 use crate::checkpoint::Transaction;
 
 /// Bytes of committed output that may wait for a client.
@@ -390,9 +390,4 @@ fn unexpected(frame: &Frame<'_>) -> Over {
         Frame::Refused { reason } => format!("it refuses: {reason}"),
         other => format!("{} does not belong here", other.name()),
     })
-}
-
-fn is_pause(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }

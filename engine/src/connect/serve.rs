@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use potoroo_connector::{Frame, Reader, Role, VERSION};
+use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use rustix::event::PollFlags;
 
 pub use self::answers::Answers;
@@ -32,7 +32,7 @@ use super::address::Token;
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::Streams;
-use super::tcp::{STOP_CHECK, keep_alive, wait};
+use super::tcp::{STOP_CHECK, is_pause, keep_alive, wait};
 
 /// How long a stranger may take to say who it is.
 const HELLO_MAX: Duration = Duration::from_secs(10);
@@ -162,11 +162,20 @@ impl Server {
     /// Lets a client in that knows the token and means this source.
     fn greet(&self, reader: &mut Reader<&TcpStream>, mut stream: &TcpStream) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
-        stream.set_read_timeout(Some(HELLO_MAX)).map_err(failed)?;
+        stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_write_timeout(Some(LISTEN_MAX)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         keep_alive(stream).map_err(failed)?;
-        let hello = reader.read().map_err(|error| error.to_string())?;
+        let until = Instant::now() + HELLO_MAX;
+        let hello = loop {
+            let waits = Instant::now() < until && !self.stop.load(Ordering::Relaxed);
+            match reader.read() {
+                Err(Error::Io(error)) if is_pause(&error) && waits => {}
+                read => {
+                    break read.map_err(|error| format!("it does not say who it is: {error}"))?;
+                }
+            }
+        };
         let hello = hello.ok_or_else(|| "it closed without a word".to_owned())?;
         let Frame::Hello { version, role, token, application, endpoint } = hello else {
             return Err(format!("{} comes before Hello", hello.name()));

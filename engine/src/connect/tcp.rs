@@ -185,6 +185,12 @@ fn connect_address(address: SocketAddr) -> io::Result<Connection> {
     }
 }
 
+/// Whether nothing came or went within the time that a call may take.
+pub(super) fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
 /// Has the kernel notice within a minute that a silent peer is gone.
 pub(super) fn keep_alive(connection: &impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(connection, true)?;

@@ -306,6 +306,21 @@ pub fn receiver() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// A port that nobody listens at: for who has to know it before somebody does.
+pub fn free_port() -> u16 {
+    receiver().1.port()
+}
+
+/// Checks that `file` has all windows of the numbers up to `count`, each once and in order.
+#[track_caller]
+pub fn check_windows(file: &str, count: u64) {
+    let judged = Command::new(example("sequence_windows")).args(["--validate", file]).output();
+    let judged = judged.expect("it can be started");
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+    assert!(said.contains(&format!("all {count} windows are right")), "{said}");
+}
+
 /// Accepts within the limit.
 pub fn accept(listener: &TcpListener) -> TcpStream {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -1,0 +1,385 @@
+//! Connectors in trouble: clients that are strangers, send what they may not or never answer, and
+//! addresses that cannot work. Each gets a clear word, and nothing that was acknowledged is lost.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::channel;
+
+use potoroo_connector::{Error, Frame, Options, Piece, Reader, Role, Sink, Source, VERSION};
+use rustix::process::Signal;
+use support::{
+    App, Scratch, accept, check_windows, connect, free_port, named, receiver, wait_for_status,
+};
+
+const WINDOWS: &str = "sequence_windows";
+
+/// Numbers whose windows go to a sink.
+const NUMBERS: u64 = 20_000;
+
+/// An application with one source for connectors, which know the token `hush`.
+struct Subject {
+    app: App,
+    address: SocketAddr,
+}
+
+impl Subject {
+    fn start(more: &str) -> Self {
+        let mut app = App::start(
+            WINDOWS,
+            &format!(
+                "--source numbers=potoroo://127.0.0.1:0?token=hush --sink windows=null: --cores \
+                 0,0 --report json {more}"
+            ),
+        );
+        let address = app.listening("numbers");
+        Self { app, address }
+    }
+
+    fn client(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.say(hello("hush"));
+        match client.hear() {
+            Some(Frame::Welcome { version: VERSION, .. }) => {}
+            other => panic!("{other:?} instead of a welcome"),
+        }
+        client.reader.welcome();
+        client
+    }
+
+    /// A good client is still served.
+    fn check_alive(&self) {
+        let options = Options { token: "hush".into(), ..Options::new(self.address.to_string()) };
+        let mut source = Source::connect(options).expect("it is let in");
+        let (stream, behind) = source.open("good", 0).expect("it is opened");
+        source.send(stream, behind + 1, b"1\n").expect("it is taken");
+        source.wait(stream, behind + 1).expect("it is acknowledged");
+    }
+
+    /// Stops it; returns its log.
+    fn stop(self) -> String {
+        self.app.signal(Signal::TERM);
+        let ended = self.app.finish();
+        ended.report();
+        assert!(!ended.log.contains("hush"), "a token in the log: {}", ended.log);
+        assert!(!ended.log.contains("panicked"), "{}", ended.log);
+        ended.log
+    }
+}
+
+fn hello(token: &str) -> Frame<'_> {
+    let (application, endpoint) = ("", "");
+    Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
+}
+
+/// A client that does whatever it is told.
+struct Client {
+    to: TcpStream,
+    reader: Reader<TcpStream>,
+}
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let to = connect(address);
+        let reader = Reader::new(to.try_clone().expect("a descriptor"));
+        Self { to, reader }
+    }
+
+    fn say(&mut self, frame: Frame<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.send(&bytes);
+    }
+
+    /// Sends bytes; a connection that is closed meanwhile is told by what is heard.
+    fn send(&mut self, bytes: &[u8]) {
+        let _ = self.to.write_all(bytes);
+    }
+
+    fn hear(&mut self) -> Option<Frame<'_>> {
+        self.reader.read().expect("it is the protocol")
+    }
+
+    fn open(&mut self, stream: u32, name: &str, from: u64) {
+        self.say(Frame::Open { stream, name, from });
+    }
+
+    fn message(&mut self, id: u64) {
+        self.say(Frame::Message { stream: 0, id, payload: b"1\n" });
+    }
+
+    /// Hears why it is refused, behind whatever else it hears.
+    #[track_caller]
+    fn refusal(mut self) -> String {
+        loop {
+            match self.reader.read() {
+                Ok(Some(Frame::Refused { reason })) => return reason.to_owned(),
+                Ok(Some(_)) => {}
+                other => panic!("{other:?} instead of a refusal"),
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn check(text: &str, parts: &[&str]) {
+    parts.iter().for_each(|part| assert!(text.contains(part), "`{part}` is not in: {text}"));
+}
+
+#[test]
+fn strangers_are_told_why_they_are_refused() {
+    let mut subject = Subject::start("--admin 127.0.0.1:0");
+    let admin = subject.app.admin();
+    for (bytes, parts) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], &["a frame says", "4096"][..]),
+        (&[5, 0, 0, 0, 1, b'H', b'T', b'T', b'P'], &["PTRO"]),
+        (&[1, 0, 0, 0, 99], &["no frame of kind 99"]),
+        (&[5, 0, 0, 0, 9, 0, 0, 0, 0], &["End comes before Hello"]),
+    ] {
+        let mut client = Client::connect(subject.address);
+        client.send(bytes);
+        check(&client.refusal(), parts);
+    }
+    let refused = |frame: Frame<'_>| {
+        let mut client = Client::connect(subject.address);
+        client.say(frame);
+        client.refusal()
+    };
+    let of = |version, role, application, endpoint| {
+        refused(Frame::Hello { version, role, token: "hush", application, endpoint })
+    };
+    for token in ["", "hus", "hush!", "HUSH"] {
+        check(&refused(hello(token)), &["the token is another one"]);
+    }
+    check(&of(2, Role::Source, "", ""), &["version 2", "this is 1"]);
+    check(&of(VERSION, Role::Sink, "", ""), &["this is a source"]);
+    let other = of(VERSION, Role::Source, "word-count", "lines");
+    check(&other, &["`lines` of `word-count`", "`numbers` of `sequence-windows`"]);
+    // One that says nothing disturbs nobody.
+    let _silent = Client::connect(subject.address);
+    subject.check_alive();
+    let status =
+        wait_for_status(admin, |status| named(status, "sources", "numbers")["events"] == 1);
+    assert!(!status.to_string().contains("hush"), "a token in {status}");
+    check(&subject.stop(), &["refused 127.0.0.1", "the token is another one"]);
+}
+
+#[test]
+fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledged() {
+    let subject = Subject::start("");
+    let refused = |send: &dyn Fn(&mut Client)| {
+        let mut client = subject.client();
+        send(&mut client);
+        client.refusal()
+    };
+    check(&refused(&|client| client.message(1)), &["stream 0 is not open"]);
+    check(&refused(&|client| client.say(Frame::Commit { transaction: 1 })), &["Commit is not for"]);
+    check(&refused(&|client| client.send(&[0, 0, 32, 0])), &["2097152 bytes", "1048576"]);
+    check(&refused(&|client| client.open(0, "", 0)), &["1 to 255"]);
+    let twice = refused(&|client| {
+        client.open(0, "twice", 0);
+        client.open(0, "again", 0);
+    });
+    check(&twice, &["stream 0 is open already"]);
+    let disorder = refused(&|client| {
+        client.open(0, "disorder", 0);
+        [3, 5, 5].into_iter().for_each(|id| client.message(id));
+    });
+    check(&disorder, &["message 5 of stream 0 comes behind 5", "ids rise"]);
+    let behind = refused(&|client| client.open(0, "disorder", 6));
+    check(&behind, &["goes on behind 5", "behind 6", "would be lost"]);
+    let ended = refused(&|client| {
+        client.open(0, "ended", 0);
+        client.message(1);
+        client.say(Frame::End { stream: 0 });
+        client.message(2);
+    });
+    check(&ended, &["stream 0 has ended"]);
+    // What came in order has stayed: a client that begins again goes on behind it.
+    let mut client = subject.client();
+    client.open(0, "disorder", 0);
+    loop {
+        match client.hear().expect("it is served") {
+            Frame::Resume { behind, .. } => assert_eq!(behind, 5),
+            Frame::Ack { id: 5, .. } => break,
+            _ => {}
+        }
+    }
+    drop(client);
+    subject.check_alive();
+    subject.stop();
+}
+
+/// Nothing is committed for an hour, so credit ends, and with it what the application remembers.
+#[test]
+fn a_client_without_credit_is_hung_up_on() {
+    let scratch = Scratch::new("connector-credit-state");
+    let more = format!("--state {} --checkpoint-ms 3600000", scratch.path("state"));
+    let subject = Subject::start(&more);
+    let mut client = subject.client();
+    client.open(0, "greedy", 0);
+    let mut bytes = Vec::new();
+    for id in 1..=100_000 {
+        Frame::Message { stream: 0, id, payload: b"1\n" }.encode(&mut bytes);
+    }
+    client.send(&bytes);
+    let reason = client.refusal();
+    check(&reason, &["of stream 0 comes without credit", "65536 were allowed"]);
+    // It is opened again behind what was taken, and gets no credit.
+    let mut client = subject.client();
+    client.open(0, "greedy", 0);
+    assert_eq!(client.hear(), Some(Frame::Resume { stream: 0, behind: 65_536 }));
+    assert_eq!(client.hear(), Some(Frame::Ack { stream: 0, id: 0 }));
+    subject.stop();
+}
+
+/// A source that cannot find the end of a frame any more says so, and what is behind stays at the
+/// client.
+#[test]
+fn a_stream_that_the_codec_does_not_understand_is_given_up_by_name() {
+    let mut app = App::start(
+        "market_spread",
+        "--source quotes=gen:quotes?count=1 --source orders=potoroo://127.0.0.1:0 --sink \
+         rejections=null: --cores 0 --report json",
+    );
+    let address = app.listening("orders");
+    let mut source = Source::connect(Options::new(address.to_string())).expect("it is let in");
+    let (orders, _) = source.open("orders", 0).expect("it is opened");
+    let refused = (1..).find_map(|id| {
+        let sent = source.send(orders, id, &[255; 64]).and_then(|()| source.flush());
+        sent.err()
+    });
+    let Some(Error::Refused(reason)) = refused else { panic!("{refused:?}") };
+    check(&reason, &["cannot be read any further", "codec"]);
+    app.signal(Signal::TERM);
+    app.finish().report();
+}
+
+#[test]
+fn addresses_that_cannot_work_are_refused_before_anything_runs() {
+    let refuse = |arguments: &str, parts: &[&str]| {
+        let ended = App::start(WINDOWS, arguments).finish();
+        ended.refused(1, parts);
+        assert!(!ended.log.contains("hush"), "a token in {}", ended.log);
+    };
+    refuse(
+        "--source numbers=potoroo://0.0.0.0:0 --sink windows=null:",
+        &["anybody could connect", "?token="],
+    );
+    refuse(
+        "--source numbers=gen:numbers --sink windows=potoroo://127.0.0.1:9?token=hush",
+        &["--state DIR", "tcp:"],
+    );
+    refuse(
+        "--source numbers=potoroo://127.0.0.1?token=hush --sink windows=null:",
+        &["names no port", "token=…"],
+    );
+}
+
+/// Runs until all numbers are made; whatever comes of their windows.
+fn windows_to(port: u16, scratch: &Scratch, more: &str) -> App {
+    App::start(
+        WINDOWS,
+        &format!(
+            "--source numbers=gen:numbers?count={NUMBERS}&rate=100000 --sink \
+             windows=potoroo://127.0.0.1:{port}?token=hush --state {} --checkpoint-ms 10 --cores \
+             0 --report json {more}",
+            scratch.path("state")
+        ),
+    )
+}
+
+/// Takes everything that is left until the application has ended; returns all that came.
+fn take_rest(app: &mut App, port: u16, last: u64) -> Vec<u8> {
+    let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("the port is free");
+    let (mut all, mut output) = (Vec::new(), Vec::new());
+    while !app.has_ended() {
+        match sink.try_next().expect("it listens") {
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => {
+                all.append(&mut output);
+                sink.commit(transaction);
+            }
+            None => {}
+        }
+    }
+    all
+}
+
+/// The application runs to its end and takes its checkpoints, and the output waits for a better
+/// sink.
+#[test]
+fn a_sink_that_never_answers_stops_nobody_and_costs_no_output() {
+    let scratch = Scratch::new("connector-mute");
+    let (listener, address) = receiver();
+    let port = address.port();
+    let app = windows_to(port, &scratch, "--drain-seconds 1");
+    let mut engine = accept(&listener);
+    let mut welcome = Vec::new();
+    Frame::Welcome { version: VERSION, last: 0 }.encode(&mut welcome);
+    engine.write_all(&welcome).expect("it listens");
+    // Takes all that comes, and says nothing.
+    let (over_in, over) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 1 << 16];
+        while engine.read(&mut bytes).is_ok_and(|bytes| bytes > 0) {}
+        over_in.send(()).expect("the test waits")
+    });
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    let report = ended.last_line();
+    assert_eq!(named(&report, "sources", "numbers")["events"], NUMBERS);
+    assert!(report["checkpoints"]["committed"].as_u64() > Some(1), "{report}");
+    over.recv().expect("the connection is closed");
+    drop(listener);
+    let mut app = windows_to(port, &scratch, "");
+    let output = take_rest(&mut app, port, 0);
+    app.finish().report();
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+}
+
+#[test]
+fn sinks_that_refuse_or_belong_to_another_life_are_named_and_get_everything_later() {
+    let scratch = Scratch::new("connector-refusing");
+    let port = free_port();
+    let mut app = windows_to(port, &scratch, "--drain-seconds 60");
+    let mut sink = Sink::listen(("127.0.0.1", port), "another", 0).expect("the port is free");
+    wait_beside(&mut app, &mut sink, "it refuses: the token is another one");
+    drop(sink);
+    let foreign = u64::MAX / 2;
+    let mut sink = Sink::listen(("127.0.0.1", port), "hush", foreign).expect("the port is free");
+    wait_beside(&mut app, &mut sink, "not of this state folder");
+    drop(sink);
+    let output = take_rest(&mut app, port, 0);
+    let ended = app.finish();
+    ended.report();
+    assert!(!ended.log.contains("hush"), "a token in the log: {}", ended.log);
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+}
+
+/// Serves a sink until the application says `part`.
+fn wait_beside(app: &mut App, sink: &mut Sink, part: &str) {
+    while !app.log_so_far().contains(part) {
+        assert!(!app.has_ended(), "`{part}` was not said: {}", app.log_so_far());
+        let piece = sink.try_next().expect("it listens");
+        assert_eq!(piece, None, "it gets nothing");
+    }
+}
+
+/// The last life has lost what it had committed: that is said, and nothing goes on without it.
+#[test]
+fn committed_output_that_is_gone_is_said() {
+    let scratch = Scratch::new("connector-gone");
+    let port = free_port();
+    let ended = windows_to(port, &scratch, "--drain-seconds 1").finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    std::fs::remove_dir_all(scratch.path("state/sinks")).expect("output waits there");
+    let mut app = windows_to(port, &scratch, "");
+    let output = take_rest(&mut app, port, 0);
+    assert_eq!(output, b"");
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    check(&ended.log, &["is not there any more", "empty --state"]);
+}
