@@ -13,12 +13,14 @@
 //! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
 //! oracle's.
 
+mod case;
 mod life;
 mod process;
 mod world;
 
 use potoroo_sdk::prelude::*;
 
+pub use case::Case;
 use life::Life;
 pub use world::World;
 

@@ -2,10 +2,11 @@
 //! leave is what one that was never disturbed leaves.
 
 use std::collections::BTreeMap;
+use std::panic::catch_unwind;
 
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
-use potoroo_tests::lives::{Chronicle, Sabotage, Subject, Troubles, World, live};
+use potoroo_tests::lives::{Case, Chronicle, Sabotage, Subject, Troubles, World, live};
 use potoroo_tests::oracle::{Results, expect, judge};
 use potoroo_tests::seeds::each_seed;
 use potoroo_tests::simulator::Generator;
@@ -22,14 +23,19 @@ fn topology(seed: u64) -> Topology {
     Topology { seed, kinds, sources, one_connection, fancy: seed.is_multiple_of(2) }
 }
 
-/// Lives of the application of `seed` among `troubles`.
+fn case(seed: u64, troubles: Troubles) -> Case {
+    Case { seed, events: 40 + 400 * (seed % 2) as usize, troubles }
+}
+
+/// Lives of the application of the case's seed.
 ///
 /// # Errors
 /// What was left is not what the reference leaves.
-fn survive(seed: u64, troubles: &Troubles) -> Result<Chronicle, String> {
+fn survive(case: &Case) -> Result<Chronicle, String> {
+    let Case { seed, events, ref troubles } = *case;
     let topology = topology(seed);
     let describe = || topology.application();
-    let scripts = Workload::plain(topology.sources, 40 + 400 * (seed % 2)).scripts(seed);
+    let scripts = Workload::plain(topology.sources, events as u64).scripts(seed);
     let inputs = scripts.iter().map(|script| script.bytes.clone()).collect();
     let mut world = World { inputs, ..World::default() };
     let generators = Vec::new();
@@ -58,11 +64,7 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
     let mut all = Chronicle::default();
     let mut seeds = 0;
     each_seed("nothing_is_lost_or_doubled_whenever_it_is_killed", 300, |seed| {
-        let troubles = Troubles::any(seed);
-        let chronicle = survive(seed, &troubles);
-        let one = chronicle.unwrap_or_else(|wrong| {
-            panic!("{wrong}\n{troubles:?}\n{:?}", topology(seed));
-        });
+        let one = survive_or_reduce(case(seed, Troubles::any(seed)));
         seeds += 1;
         all.steps += one.steps;
         all.commits += one.commits;
@@ -78,6 +80,51 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
     }
 }
 
+/// # Panics
+/// It does not survive: with the smallest case that does not, either.
+fn survive_or_reduce(case: Case) -> Chronicle {
+    let fails = |case: &Case| !matches!(catch_unwind(|| survive(case)), Ok(Ok(_)));
+    match catch_unwind(|| survive(&case)) {
+        Ok(Ok(chronicle)) => chronicle,
+        _ => {
+            let reduced = case.reduce(fails);
+            println!(
+                "the smallest case that fails, too: POTOROO_CASE='{reduced}' cargo test -p \
+                 potoroo-tests a_case_survives"
+            );
+            let wrong = survive(&reduced).expect_err("it failed before");
+            panic!("{wrong}\n{:?}\n{:?}", reduced.troubles, topology(reduced.seed));
+        }
+    }
+}
+
+/// One case that failed once, given as `POTOROO_CASE`; without it the first of all.
+#[test]
+fn a_case_survives() {
+    let given = std::env::var("POTOROO_CASE").ok();
+    let given = given.map(|text| text.parse().unwrap_or_else(|wrong| panic!("{wrong}")));
+    let case = given.unwrap_or_else(|| case(0, Troubles::any(0)));
+    survive(&case).unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+#[test]
+fn a_case_that_fails_is_reduced_to_one_that_fails_still() {
+    let fails = |case: &Case| survive(case).is_err();
+    let failing = (0..1_000).map(|seed| {
+        let sabotage = Some(Sabotage::VisibleAtOnce);
+        let troubles = Troubles { kills: 6, begin: 0.1, sabotage, ..Troubles::any(seed) };
+        case(seed, troubles)
+    });
+    let failing = failing.into_iter().find(fails).expect("the sabotage is noticed");
+    let reduced = failing.clone().reduce(fails);
+    assert!(fails(&reduced), "{reduced}");
+    assert!(reduced.troubles.kills < failing.troubles.kills, "{failing} became {reduced}");
+    assert!(reduced.events < failing.events, "{failing} became {reduced}");
+    let again: Case = reduced.to_string().parse().expect("it was written as it is read");
+    assert_eq!(again.to_string(), reduced.to_string());
+    assert!("1 2 3".parse::<Case>().is_err());
+}
+
 /// Whoever gets the protocol wrong is caught.
 #[test]
 fn every_sabotage_is_noticed() {
@@ -86,7 +133,7 @@ fn every_sabotage_is_noticed() {
             let (kills, kill_steps_max) = (4 + seed % 3, 2_000);
             let troubles = Troubles { kills, kill_steps_max, begin: 0.1, ..Troubles::any(*seed) };
             let troubles = Troubles { sabotage: Some(sabotage), ..troubles };
-            survive(*seed, &troubles).is_err()
+            survive(&case(*seed, troubles)).is_err()
         });
         println!("{sabotage:?} is noticed with seed {caught:?}");
         assert!(caught.is_some(), "{sabotage:?} is not noticed in 1000 seeds");

@@ -1,0 +1,91 @@
+//! A case: everything that decides what happens in some lives, and how a failing one becomes small.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Troubles;
+
+/// What decides about lives. As text it can be given to a test again.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The seed.
+    pub seed: u64,
+    /// Events of the input.
+    pub events: usize,
+    /// What goes wrong.
+    pub troubles: Troubles,
+}
+
+impl Case {
+    /// The smallest case to which this failing one can be reduced so that it `fails` still: first
+    /// fewer faults, then fewer events. Tries some dozens.
+    #[must_use]
+    pub fn reduce(self, fails: impl Fn(&Self) -> bool) -> Self {
+        let mut case = self;
+        while let Some(smaller) = case.smaller().into_iter().find(&fails) {
+            case = smaller;
+        }
+        case
+    }
+
+    /// Each with one thing less than this one.
+    fn smaller(&self) -> Vec<Self> {
+        let Self { events, troubles, .. } = self;
+        let with = |change: fn(&mut Troubles)| {
+            let mut troubles = troubles.clone();
+            change(&mut troubles);
+            Self { troubles, ..self.clone() }
+        };
+        let mut all = Vec::new();
+        if troubles.store_fails > 0.0 {
+            all.push(with(|troubles| troubles.store_fails = 0.0));
+        }
+        if troubles.give_up > 0.0 {
+            all.push(with(|troubles| troubles.give_up = 0.0));
+        }
+        if troubles.kills > 0 {
+            all.push(with(|troubles| troubles.kills /= 2));
+            all.push(with(|troubles| troubles.kills -= 1));
+        }
+        if troubles.kill_steps_max > 1 {
+            all.push(with(|troubles| troubles.kill_steps_max /= 2));
+        }
+        let fewer = [events / 2, events - events / 4, events.saturating_sub(1)];
+        let fewer = fewer.into_iter().filter(|fewer| (1..*events).contains(fewer));
+        all.extend(fewer.map(|events| Self { events, ..self.clone() }));
+        all
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, events, troubles } = self;
+        let Troubles { kills, kill_steps_max, begin, give_up, store_fails, .. } = troubles;
+        write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails}")
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    /// Of a case without sabotage.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let mut word = || words.next().ok_or_else(|| format!("`{text}` has too few numbers"));
+        let wrong = |error: &dyn fmt::Display| format!("`{text}`: {error}");
+        let whole = |word: &str| word.parse().map_err(|error| wrong(&error));
+        let share = |word: &str| word.parse().map_err(|error| wrong(&error));
+        Ok(Self {
+            seed: whole(word()?)?,
+            events: whole(word()?)? as usize,
+            troubles: Troubles {
+                kills: whole(word()?)?,
+                kill_steps_max: whole(word()?)?,
+                begin: share(word()?)?,
+                give_up: share(word()?)?,
+                store_fails: share(word()?)?,
+                sabotage: None,
+            },
+        })
+    }
+}
