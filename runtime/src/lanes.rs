@@ -3,8 +3,7 @@
 //! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no ring end is
 //! handed out twice. It must never connect a core to itself: what stays on a core takes no ring.
 
-use crate::marker::{MarkReader, MarkWriter, marks};
-use crate::ring::{Consumer, Producer, ring};
+use crate::ring::{Consumer, MarkReader, MarkWriter, Producer, marks, ring};
 
 /// The ends that one core holds.
 pub struct Lanes {
@@ -60,6 +59,7 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::Mark;
 
     #[test]
     fn every_pair_is_connected_once_per_level_and_nobody_to_itself() {
@@ -89,5 +89,35 @@ mod tests {
         let consumer = &lanes[target].inbound[source][level];
         let (frame, _) = consumer.frame_at(consumer.head()).expect("published");
         assert_eq!(&frame[4..], &[9; 8]);
+    }
+
+    #[test]
+    fn a_mark_lies_behind_what_was_committed_over_many_laps() {
+        let (mut writer, reader) = marks(9);
+        let (mut producer, mut consumer) = ring(4096);
+        assert_eq!(reader.read(8, &consumer), Mark { epoch: 0, at: 0 });
+        for epoch in 1..5_000 {
+            producer.try_append(100 + epoch as usize % 50).expect("room").fill(0);
+            producer.publish();
+            writer.mark(8, &producer, epoch);
+            producer.try_append(40).expect("room").fill(0);
+            producer.publish();
+            let mark = reader.read(8, &consumer);
+            assert_eq!((mark.epoch, reader.epoch(8)), (epoch, epoch));
+            let (_, behind) = consumer.frame_at(consumer.head()).expect("published");
+            assert_eq!(mark.at, consumer.bytes_consumed() + behind.bytes_since(consumer.head()));
+            let (_, last) = consumer.frame_at(behind).expect("published");
+            consumer.consume_to(last);
+        }
+        assert_eq!(reader.epoch(0), 0, "each level has its own");
+    }
+
+    #[test]
+    #[should_panic(expected = "behind what was published")]
+    fn nothing_unpublished_is_marked() {
+        let (mut writer, _) = marks(1);
+        let (mut producer, _consumer) = ring(4096);
+        producer.try_append(8).expect("room");
+        writer.mark(0, &producer, 1);
     }
 }

@@ -15,8 +15,6 @@ pub mod clock;
 
 pub mod ring;
 
-pub mod marker;
-
 pub mod lanes;
 
 pub mod latency;
@@ -40,7 +38,6 @@ pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
-pub use marker::{Mark, MarkReader, MarkWriter, marks};
 pub use poller::{Poller, PollerKind, Ready, Waker};
-pub use ring::{Consumer, Position, Producer, ring};
+pub use ring::{Consumer, Mark, MarkReader, MarkWriter, Position, Producer, marks, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};

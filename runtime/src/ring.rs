@@ -30,12 +30,14 @@
 
 mod consumer;
 mod cursor;
+mod marks;
 mod memory;
 mod producer;
 mod sync;
 
 pub use consumer::Consumer;
 pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position};
+pub use marks::{Mark, MarkReader, MarkWriter, marks};
 pub use producer::Producer;
 
 use memory::Memory;

@@ -9,10 +9,13 @@
 mod consumer;
 #[path = "../../runtime/src/ring/cursor.rs"]
 mod cursor;
+#[path = "../../runtime/src/ring/marks.rs"]
+mod marks;
 #[path = "../../runtime/src/ring/producer.rs"]
 mod producer;
 
 use consumer::Consumer;
+use marks::marks;
 use memory::Memory;
 use producer::Producer;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};
@@ -161,6 +164,52 @@ fn single_frames_arrive_in_a_full_ring() {
 #[test]
 fn lines_are_taken_ahead_only_when_given_back() {
     check(256, &[&[64, 64], &[64], &[64, 12]]);
+}
+
+/// Whoever sees a frame that was published behind a mark sees that mark, at its place; and of two
+/// the newest. That is all that a checkpoint asks of the order of memory.
+#[test]
+fn a_mark_is_seen_before_what_lies_behind_it() {
+    check_marks(true);
+}
+
+/// The alarm is tested too: whoever marks late must be found.
+#[test]
+#[should_panic]
+fn a_mark_that_comes_late_is_found() {
+    check_marks(false);
+}
+
+fn check_marks(in_time: bool) {
+    loom::model(move || {
+        let (mut producer, mut consumer) = ring(64, Ordering::Release);
+        let (mut writer, reader) = marks(1);
+        let sender = loom::thread::spawn(move || {
+            for epoch in 1..=2 {
+                if in_time {
+                    writer.mark(0, &producer, epoch);
+                }
+                send(&mut producer, &[&[8]]);
+                if !in_time {
+                    writer.mark(0, &producer, epoch);
+                }
+            }
+        });
+        // The frame of epoch n is the n-th, eight bytes behind the one before.
+        for epoch in 1..=2 {
+            let next = loop {
+                if let Some((_, next)) = consumer.frame_at(consumer.head()) {
+                    break next;
+                }
+                loom::thread::yield_now();
+            };
+            let mark = reader.read(0, &consumer);
+            assert!(mark.epoch >= epoch, "frame {epoch} was seen and not the mark before it");
+            assert_eq!(mark.at, u64::from(mark.epoch - 1) * 8, "its place");
+            consumer.consume_to(next);
+        }
+        sender.join().expect("the sender does not panic");
+    });
 }
 
 /// The alarm is tested too: without its release order the ring must fail.

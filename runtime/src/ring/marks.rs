@@ -1,4 +1,4 @@
-//! Markers: one place in each lane, told beside the lane.
+//! Marks: one place in each lane, told beside the lane.
 //!
 //! A lane's sender marks the place that it has reached; its receiver stops there when it comes to
 //! it. The mark lies in a word beside the ring instead of a frame in it: a full ring cannot hold
@@ -13,19 +13,17 @@
 //! mark was stored before. Costs one load of a line that stays in the receiver's cache until the
 //! sender marks again. Must never be asked before the frames that it is asked for were seen.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::array::from_fn;
 
-use crossbeam_utils::CachePadded;
-
-use crate::ring::{Consumer, FRAME_ALIGN_BYTES, Producer};
+use super::consumer::Consumer;
+use super::cursor::FRAME_ALIGN_BYTES;
+use super::producer::Producer;
+use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
 /// The marks of all lanes from one core to another: the sender's end.
-#[derive(Debug)]
 pub struct MarkWriter(Arc<Words>);
 
 /// The marks of all lanes from one core to another: the receiver's end.
-#[derive(Debug)]
 pub struct MarkReader(Arc<Words>);
 
 type Words = [CachePadded<[AtomicU64; LEVELS_PER_LINE]>];
@@ -44,7 +42,7 @@ pub struct Mark {
 
 /// Both ends of the marks of `levels` lanes.
 pub fn marks(levels: usize) -> (MarkWriter, MarkReader) {
-    let line = |_| CachePadded::new([const { AtomicU64::new(0) }; LEVELS_PER_LINE]);
+    let line = |_| CachePadded::new(from_fn(|_| AtomicU64::new(0)));
     let words: Arc<Words> = (0..levels.div_ceil(LEVELS_PER_LINE)).map(line).collect();
     (MarkWriter(words.clone()), MarkReader(words))
 }
@@ -84,41 +82,5 @@ impl MarkReader {
         let ahead = (mark as u32).wrapping_sub((head / FRAME_ALIGN_BYTES as u64) as u32);
         let at = head + u64::from(ahead) * FRAME_ALIGN_BYTES as u64;
         Mark { epoch: (mark >> 32) as u32, at }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ring::ring;
-
-    #[test]
-    fn a_mark_lies_behind_what_was_committed_over_many_laps() {
-        let (mut writer, reader) = marks(9);
-        let (mut producer, mut consumer) = ring(4096);
-        assert_eq!(reader.read(8, &consumer), Mark { epoch: 0, at: 0 });
-        for epoch in 1..5_000 {
-            producer.try_append(100 + epoch as usize % 50).expect("room").fill(0);
-            producer.publish();
-            writer.mark(8, &producer, epoch);
-            producer.try_append(40).expect("room").fill(0);
-            producer.publish();
-            let mark = reader.read(8, &consumer);
-            assert_eq!((mark.epoch, reader.epoch(8)), (epoch, epoch));
-            let (_, behind) = consumer.frame_at(consumer.head()).expect("published");
-            assert_eq!(mark.at, consumer.bytes_consumed() + behind.bytes_since(consumer.head()));
-            let (_, last) = consumer.frame_at(behind).expect("published");
-            consumer.consume_to(last);
-        }
-        assert_eq!(reader.epoch(0), 0, "each level has its own");
-    }
-
-    #[test]
-    #[should_panic(expected = "behind what was published")]
-    fn nothing_unpublished_is_marked() {
-        let (mut writer, _) = marks(1);
-        let (mut producer, _consumer) = ring(4096);
-        producer.try_append(8).expect("room");
-        writer.mark(0, &producer, 1);
     }
 }
