@@ -22,7 +22,7 @@ pub use self::handout::Handout;
 use self::links::{From, Link};
 use self::sinks::{SinkLink, sink_of};
 use super::mail::{CheckpointCommand, Command, Mail, Notice};
-use crate::flow::{ConnectionId, Core, Ending};
+use crate::flow::{ConnectionId, Core, Ending, Outlet};
 
 /// The ports of one core.
 pub struct Driver {
@@ -293,17 +293,14 @@ impl Driver {
             if outlet.is_empty() {
                 continue;
             }
-            if let Some(epoch) = outlet.take_mark() {
-                let handout = self.handout.as_mut().expect("only checkpoints mark");
-                if !handout.pass_mark(id, &mut self.sinks[sink], epoch) {
-                    outlet.put_back_mark(epoch);
-                }
-                carried = true;
-            }
-            if outlet.waiting().is_empty() {
-                continue;
-            }
-            match self.sinks[sink].carry(outlet) {
+            let marked = outlet.take_mark().map(|epoch| self.pass_mark(id, epoch, outlet));
+            carried |= marked.is_some();
+            let done = match marked {
+                Some(Err(reason)) => Err(reason),
+                _ if outlet.waiting().is_empty() => continue,
+                _ => self.sinks[sink].carry(outlet),
+            };
+            match done {
                 Ok(0) => self.sinks[sink].watch_room(id, poller),
                 Ok(_) => carried = true,
                 Err(reason) => {
@@ -314,6 +311,16 @@ impl Driver {
             }
         }
         carried
+    }
+
+    /// Passes a mark on, or puts it back if there is no room for it now.
+    #[cold]
+    fn pass_mark(&mut self, sink: SinkId, epoch: u32, outlet: &mut Outlet) -> Result<(), String> {
+        let handout = self.handout.as_mut().expect("only checkpoints mark");
+        if !handout.pass_mark(sink, &mut self.sinks[sink.0 as usize], epoch)? {
+            outlet.put_back_mark(epoch);
+        }
+        Ok(())
     }
 
     fn tell_closed(&self, source: SourceId, ending: Ending, peer: String) {

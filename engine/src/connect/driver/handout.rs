@@ -86,15 +86,20 @@ impl Handout {
     }
 
     /// Passes on that everything before `epoch` has left through a sink. Returns whether it could.
+    ///
+    /// # Errors
+    /// The sink is lost.
     #[cold]
-    pub(super) fn pass_mark(&mut self, sink: SinkId, link: &mut SinkLink, epoch: u32) -> bool {
-        match link.pass_mark(epoch) {
-            Passed::ToWriter => true,
-            Passed::NotYet => false,
-            Passed::Here => {
-                self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
-                true
-            }
+    pub(super) fn pass_mark(
+        &mut self,
+        sink: SinkId,
+        link: &mut SinkLink,
+        epoch: u32,
+    ) -> Result<bool, String> {
+        let passed = link.pass_mark(epoch)?;
+        if passed == Passed::Here {
+            self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
         }
+        Ok(passed != Passed::NotYet)
     }
 }

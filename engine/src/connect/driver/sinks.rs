@@ -12,10 +12,15 @@ use crate::flow::Outlet;
 /// Tokens of sinks begin here; those below are slots of links.
 const SINK_TOKENS: u64 = 1 << 32;
 
+const ENDED: &str = "its writer has ended";
+
 /// The outer end of a sink.
 pub(super) enum SinkLink {
     /// Not connected: its bytes wait.
     Absent,
+    /// Whoever wrote its output has ended: what it got last may be nowhere, so nothing that came
+    /// before can be said to be out.
+    Lost,
     Null,
     Connection(Connection),
     /// Whether it takes marks: then somebody writes what comes through it.
@@ -23,6 +28,7 @@ pub(super) enum SinkLink {
 }
 
 /// Where a mark went.
+#[derive(Debug, PartialEq)]
 pub(super) enum Passed {
     /// Nobody writes what has left: it is out.
     Here,
@@ -60,7 +66,7 @@ impl SinkLink {
     #[cold]
     pub(super) fn close(&mut self, sink: SinkId, poller: &mut Poller) {
         poller.unwatch(token_of(sink));
-        *self = Self::Absent;
+        *self = if let Self::Pipe(..) = self { Self::Lost } else { Self::Absent };
     }
 
     /// Reads and forgets what a receiver says. A connection that is closed with unread bytes would
@@ -81,23 +87,26 @@ impl SinkLink {
     }
 
     /// Passes on that everything before `epoch` has left, to whoever writes it if somebody does.
+    ///
+    /// # Errors
+    /// Whoever writes it has ended.
     #[cold]
-    pub(super) fn pass_mark(&mut self, epoch: u32) -> Passed {
-        match self {
-            Self::Pipe(pipe, true) => match pipe.try_mark(epoch) {
-                // One that is gone is noticed with the next bytes.
-                Ok(true) | Err(_) => Passed::ToWriter,
-                Ok(false) => Passed::NotYet,
+    pub(super) fn pass_mark(&mut self, epoch: u32) -> Result<Passed, String> {
+        Ok(match self {
+            Self::Pipe(pipe, true) => match pipe.try_mark(epoch).map_err(|_| ENDED)? {
+                true => Passed::ToWriter,
+                false => Passed::NotYet,
             },
+            Self::Lost => Passed::NotYet,
             _ => Passed::Here,
-        }
+        })
     }
 
     /// Takes from an outlet what the sink accepts now. Returns how many bytes.
     #[inline]
     pub(super) fn carry(&mut self, outlet: &mut Outlet) -> Result<usize, String> {
         match self {
-            Self::Absent => Ok(0),
+            Self::Absent | Self::Lost => Ok(0),
             Self::Null => {
                 let bytes = outlet.waiting().len();
                 outlet.written(bytes);
@@ -105,13 +114,12 @@ impl SinkLink {
             }
             Self::Connection(connection) => write(connection, outlet),
             Self::Pipe(pipe, _) => {
-                let Some(mut buffer) = pipe.try_buffer().map_err(|_| "its writer has ended")?
-                else {
+                let Some(mut buffer) = pipe.try_buffer().map_err(|_| ENDED)? else {
                     return Ok(0);
                 };
                 let bytes = outlet.waiting().len().min(BUFFER_BYTES);
                 buffer.extend_from_slice(&outlet.waiting()[..bytes]);
-                pipe.send(buffer).map_err(|_| "its writer has ended")?;
+                pipe.send(buffer).map_err(|_| ENDED)?;
                 outlet.written(bytes);
                 Ok(bytes)
             }
@@ -125,5 +133,24 @@ impl SinkLink {
 pub(super) fn watch_room(poller: &mut Poller, connection: &Connection, token: u64) {
     if let Err(error) = poller.watch_writable(connection, token) {
         tracing::error!("a slow connection cannot be watched: {error}; it is tried at each event");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::pipe::pipe;
+
+    /// Were a mark passed on behind its back, a checkpoint would commit without its last output.
+    #[test]
+    fn a_sink_whose_writer_has_ended_passes_no_mark() {
+        let mut poller = Poller::new().expect("this host has one");
+        let (pipe_in, pipe_out) = pipe();
+        let mut sink = SinkLink::open(SinkEnd::Pipe(pipe_in), SinkId(0), &mut poller);
+        assert_eq!(sink.pass_mark(1), Ok(Passed::ToWriter));
+        drop(pipe_out);
+        assert_eq!(sink.pass_mark(2), Err(ENDED.to_owned()));
+        sink.close(SinkId(0), &mut poller);
+        assert_eq!(sink.pass_mark(2), Ok(Passed::NotYet));
     }
 }
