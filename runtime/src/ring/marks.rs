@@ -41,6 +41,7 @@ pub struct Mark {
 }
 
 /// Both ends of the marks of `levels` lanes.
+// cold: at start
 pub fn marks(levels: usize) -> (MarkWriter, MarkReader) {
     let line = |_| CachePadded::new(from_fn(|_| AtomicU64::new(0)));
     let words: Arc<Words> = (0..levels.div_ceil(LEVELS_PER_LINE)).map(line).collect();
