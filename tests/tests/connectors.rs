@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use support::kills::kill_behind;
-use support::{LIMIT, Scratch, check_windows, example, free_port, root};
+use support::{LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root};
 
 /// Streams of a source: each has the numbers of its own keys, so their order is theirs.
 const STREAMS: u64 = 4;
@@ -138,6 +140,54 @@ fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
     scratch.write("windows", &collector.join().expect("it gets all"));
     check_windows(&scratch.path("windows"), COUNT);
     check_ended(client);
+}
+
+/// A plain receiver that remembers ids drops what comes again behind a crash.
+#[test]
+fn repeats_over_plain_tcp_are_known_by_their_ids() {
+    const COUNT: u64 = 100_000;
+    let scratch = Scratch::new("connector-sequence");
+    let (listener, address) = receiver();
+    let over = Arc::new(AtomicBool::new(false));
+    let until = over.clone();
+    let receiving = std::thread::spawn(move || {
+        let (mut seen, mut all, mut came) = (BTreeSet::new(), Vec::new(), 0);
+        while !until.load(Ordering::Relaxed) {
+            let mut bytes = Vec::new();
+            // One that is reset has brought what it brought.
+            let _ = accept(&listener).read_to_end(&mut bytes);
+            for (id, line) in numbered_lines(&bytes) {
+                came += 1;
+                if seen.insert(id) {
+                    all.extend_from_slice(line);
+                }
+            }
+        }
+        (all, came)
+    });
+    let arguments = format!(
+        "--source numbers=gen:numbers?count={COUNT}&rate=200000 --sink \
+         windows=tcp://{address}?sequence=true"
+    );
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 9, "is connected to");
+    over.store(true, Ordering::Relaxed);
+    // Whoever waits for a connection sees that it is over.
+    drop(connect(address));
+    let (all, came) = receiving.join().expect("it does not panic");
+    assert!(kills > 0 && came > COUNT, "{kills} kills, {came} outputs: nothing came again");
+    check_windows(&scratch.write("windows", &all), COUNT);
+}
+
+/// Outputs with their ids; the last one may be cut off.
+fn numbered_lines(mut bytes: &[u8]) -> Vec<([u8; 16], &[u8])> {
+    let mut lines = Vec::new();
+    while let Some((id, rest)) = bytes.split_first_chunk() {
+        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break };
+        let (line, behind) = rest.split_at(end + 1);
+        lines.push((*id, line));
+        bytes = behind;
+    }
+    lines
 }
 
 /// The example in Python. Killed when it is dropped.

@@ -11,7 +11,7 @@
 //!          potoroo://HOST:PORT  listens for clients of the connector protocol
 //!                                               ?token=TEXT &streams=N
 //!          channel:          the program that embeds the engine
-//! sink     tcp://HOST:PORT   connects
+//! sink     tcp://HOST:PORT   connects             ?sequence=true
 //!          potoroo://HOST:PORT  connects to a client of the connector protocol  ?token=TEXT
 //!          file:PATH         creates, truncates  ?append=true
 //!          stdout:           standard output
@@ -102,6 +102,8 @@ pub enum SinkAddress {
     Tcp {
         /// The peer.
         connect: HostPort,
+        /// Each output has its origin in front, by which repeats are known.
+        sequence: bool,
     },
     /// Writes a file.
     File {
@@ -302,7 +304,11 @@ impl FromStr for SinkAddress {
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut parts = Parts::split(text, Edge::Sink)?;
         let address = match parts.scheme {
-            "tcp" => Self::Tcp { connect: parts.peer()? },
+            "tcp" => {
+                let connect = parts.peer()?;
+                let sequence = parts.number("sequence", "`true` or `false`")?.unwrap_or(false);
+                Self::Tcp { connect, sequence }
+            }
             "potoroo" => Self::Connector { connect: parts.peer()?, token: parts.token() },
             "file" => {
                 let path = parts.path()?;
@@ -361,7 +367,8 @@ impl fmt::Display for GeneratorAddress {
 impl fmt::Display for SinkAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { connect } => write!(f, "tcp://{connect}"),
+            Self::Tcp { connect, sequence: false } => write!(f, "tcp://{connect}"),
+            Self::Tcp { connect, sequence: true } => write!(f, "tcp://{connect}?sequence=true"),
             Self::Connector { connect, .. } => write!(f, "potoroo://{connect}"),
             Self::File { path, append: false } => write!(f, "file:{}", path.display()),
             Self::File { path, append: true } => write!(f, "file:{}?append=true", path.display()),
@@ -417,7 +424,7 @@ mod tests {
     fn sinks_print_what_they_parse() {
         for text in [
             "tcp://peer.example:9",
-            "tcp://[fe80::1]:9",
+            "tcp://[fe80::1]:9?sequence=true",
             "potoroo://peer.example:9",
             "file:a?append=true",
             "stdout:",

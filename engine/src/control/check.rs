@@ -108,6 +108,9 @@ fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static 
         SinkAddress::Connector { .. } => {
             ("exactly once", "brought when its checkpoint is safe, until the client has it")
         }
+        SinkAddress::Tcp { sequence: true, .. } if kept => {
+            ("at least once", "repeats behind a crash have the ids that they had before")
+        }
         SinkAddress::Tcp { .. } | SinkAddress::Stdout if kept => {
             ("at least once", "over a crash: what left behind the last checkpoint is repeated")
         }

@@ -154,7 +154,7 @@ pub struct Arguments {
     no_progress: bool,
 
     /// Print a table as it is in the checkpoint of --restore, or in the last one, as lines of JSON
-    /// on standard output, and run nothing
+    /// on standard output, and run nothing [default: none]
     #[arg(long, value_name = "TABLE", requires = "state")]
     pub(super) export: Option<String>,
 
@@ -252,7 +252,8 @@ fn address_help() -> String {
                     &seed=N [default: {}] &count=N events [default: no limit]
 
 Sinks:
-  tcp://HOST:PORT   connects, and waits for an absent peer
+  tcp://HOST:PORT   connects, and waits for an absent peer; ?sequence=true puts the id of its
+                    input before each output [default: false]
   potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
                     ?token=TEXT that it has to know of us
   file:PATH         creates and truncates; ?append=true writes behind [default: false]

@@ -167,7 +167,7 @@ impl Edges {
         match address {
             SinkAddress::Null => Ok(SinkEdge::Null),
             SinkAddress::Stdout => Ok(SinkEdge::Stdout),
-            SinkAddress::Tcp { connect } => Ok(SinkEdge::Peer(connect.clone())),
+            SinkAddress::Tcp { connect, .. } => Ok(SinkEdge::Peer(connect.clone())),
             SinkAddress::Connector { .. } => Err(Error::Sink {
                 what: format!("sink `{name}`"),
                 address: address.to_string(),

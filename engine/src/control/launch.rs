@@ -9,7 +9,7 @@ use potoroo_runtime::{
     Host, HostConfig, Idle, Lanes, Poller, SharedGaps, SharedLatency, Waker, mesh,
 };
 use potoroo_sdk::Application;
-use potoroo_sdk::host::SourceId;
+use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 use rustix::process::{Resource, getrlimit};
 
@@ -30,7 +30,7 @@ use super::watch::Watch;
 use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
-use crate::connect::address::GeneratorAddress;
+use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::driver::{Driver, Handout};
 use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
@@ -298,14 +298,25 @@ fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Erro
 }
 
 impl Build {
-    /// Builds one core, on its own thread.
-    fn core(&self, core: usize, lanes: Lanes, mail: Mail, wakers: Vec<Waker>) -> CoreReactor {
-        let plan = (self.describe)().plan().expect("the plan was checked before");
+    /// Asks the application for its description once more. Returns it with the sinks whose outputs
+    /// have their origins in front; these then travel along.
+    fn plan(&self) -> (Plan, Vec<SinkId>) {
+        let mut plan = (self.describe)().plan().expect("the plan was checked before");
         assert_eq!(
             plan.fingerprint, self.fingerprint,
             "the application describes itself differently each time it is asked: \
              let the description depend on nothing that changes"
         );
+        let numbered = numbered(&plan, &self.config);
+        if !numbered.is_empty() {
+            plan.exchanges.iter_mut().for_each(|exchange| exchange.origin = true);
+        }
+        (plan, numbered)
+    }
+
+    /// Builds one core, on its own thread.
+    fn core(&self, core: usize, lanes: Lanes, mail: Mail, wakers: Vec<Waker>) -> CoreReactor {
+        let (plan, numbered) = self.plan();
         let (config, sinks) = (&self.config, plan.sinks.len());
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
         let made =
@@ -330,6 +341,7 @@ impl Build {
         };
         let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let mut flow = Core::new(plan, core_config);
+        numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
         let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
         let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config));
         // Whoever started the cores may have given up.
@@ -357,6 +369,16 @@ impl Build {
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
         CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
     }
+}
+
+/// Sinks whose outputs have their origins in front.
+fn numbered(plan: &Plan, config: &Config) -> Vec<SinkId> {
+    let is_numbered = |name: &String| {
+        matches!(config.sinks.get(name), Some(SinkAddress::Tcp { sequence: true, .. }))
+    };
+    let sinks = plan.sinks.iter().enumerate();
+    let numbered = sinks.filter(|(_, sink)| sink.name.as_ref().is_some_and(is_numbered));
+    numbered.map(|(sink, _)| SinkId(sink as u16)).collect()
 }
 
 /// What is received from the cores.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use potoroo_runtime::Nanos;
+use potoroo_sdk::host::{Cause, Origin};
 
 /// Bytes on their way out, in order.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Outlet {
     /// than their bytes.
     samples_max: usize,
     hold: Hold,
+    /// Each event has its origin in front.
+    numbered: bool,
 }
 
 /// How long an outlet has been full since its receiver last took a good part of it.
@@ -63,7 +66,15 @@ impl Outlet {
             taken: 0,
             marks: VecDeque::new(),
             hold: Hold::default(),
+            numbered: false,
         }
+    }
+
+    /// From now on each event has its origin in front: connection and position, each u64,
+    /// little-endian. It is the same in every run, for a source that is read again.
+    // cold: at start
+    pub(super) fn number(&mut self) {
+        self.numbered = true;
     }
 
     /// What is added from now on belongs behind `epoch`.
@@ -103,14 +114,22 @@ impl Outlet {
     /// Adds one event's bytes. Never refuses: who adds looks at [`full`](Self::full) before the
     /// next event.
     #[inline]
-    pub(super) fn add(&mut self, bytes: &[u8], path: u16, ingress: u64) {
-        if bytes.is_empty() && !self.samples.is_empty() {
+    pub(super) fn add(&mut self, bytes: &[u8], path: u16, cause: &Cause) {
+        if self.numbered {
+            self.add_number(&cause.origin);
+        } else if bytes.is_empty() && !self.samples.is_empty() {
             // It cannot make the outlet full, so it must not take room behind those that can.
             return;
         }
         self.bytes.extend_from_slice(bytes);
         self.added += bytes.len() as u64;
-        self.samples.push_back(Sample { end: self.added, ingress, path });
+        self.samples.push_back(Sample { end: self.added, ingress: cause.ingress, path });
+    }
+
+    fn add_number(&mut self, origin: &Origin) {
+        self.bytes.extend_from_slice(&origin.connection.to_le_bytes());
+        self.bytes.extend_from_slice(&origin.position.to_le_bytes());
+        self.added += NUMBER_BYTES;
     }
 
     /// Whether nothing should be added now.
@@ -207,6 +226,9 @@ impl Outlet {
     }
 }
 
+/// Bytes of an origin.
+const NUMBER_BYTES: u64 = 16;
+
 /// As many events as fit the limit by the size of their notes.
 const fn samples_max(bytes_max: usize) -> usize {
     let fitting = bytes_max / size_of::<Sample>();
@@ -220,13 +242,34 @@ const SAMPLES_MIN: usize = 64;
 mod tests {
     use potoroo_runtime::Nanos;
 
+    use potoroo_sdk::host::{Cause, Origin, SourceId};
+
     use super::{Outlet, samples_max};
+
+    fn at(ingress: u64) -> Cause {
+        let origin = Origin { connection: 1, position: ingress };
+        Cause { ingress, origin, source: SourceId(0) }
+    }
+
+    #[test]
+    fn a_numbered_event_begins_with_its_origin_also_when_it_begins_again() {
+        let mut outlet = Outlet::new(64);
+        outlet.number();
+        outlet.add(b"one", 1, &at(258));
+        outlet.add(b"", 1, &at(3));
+        let whole =
+            *b"\x01\0\0\0\0\0\0\0\x02\x01\0\0\0\0\0\0one\x01\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0";
+        assert_eq!(outlet.waiting(), whole);
+        outlet.written(17);
+        outlet.restart();
+        assert_eq!(outlet.waiting(), whole);
+    }
 
     #[test]
     fn events_without_bytes_do_not_gather() {
         let mut outlet = Outlet::new(8);
-        outlet.add(b"slow", 1, 10);
-        (0..10_000).for_each(|_| outlet.add(b"", 1, 20));
+        outlet.add(b"slow", 1, &at(10));
+        (0..10_000).for_each(|_| outlet.add(b"", 1, &at(20)));
         assert!(!outlet.full());
         assert!(outlet.samples.len() < 10, "{} events wait for nothing", outlet.samples.len());
     }
@@ -236,7 +279,7 @@ mod tests {
         let mut outlet = Outlet::new(1 << 16);
         let capacity = outlet.samples.capacity();
         while !outlet.full() {
-            outlet.add(b"x", 1, 10);
+            outlet.add(b"x", 1, &at(10));
         }
         assert_eq!(outlet.waiting().len(), samples_max(1 << 16));
         assert_eq!(outlet.samples.capacity(), capacity, "nothing was allocated");
@@ -249,7 +292,7 @@ mod tests {
     #[test]
     fn a_receiver_has_to_take_half_of_it() {
         let mut outlet = Outlet::new(100);
-        outlet.add(&[7; 150], 1, 10);
+        outlet.add(&[7; 150], 1, &at(10));
         assert_eq!(outlet.held_ns(Nanos(1000), false), 0);
         assert_eq!(outlet.held_ns(Nanos(1500), false), 500);
         outlet.written(40);
@@ -268,12 +311,12 @@ mod tests {
     #[test]
     fn only_the_time_counts_in_which_it_was_full() {
         let mut outlet = Outlet::new(100);
-        outlet.add(&[7; 100], 1, 10);
+        outlet.add(&[7; 100], 1, &at(10));
         outlet.held_ns(Nanos(1000), false);
         outlet.written(10);
         assert_eq!(outlet.held_ns(Nanos(1100), false), 100);
         assert_eq!(outlet.held_ns(Nanos(1_000_000), false), 100);
-        outlet.add(&[7; 10], 1, 10);
+        outlet.add(&[7; 10], 1, &at(10));
         assert_eq!(outlet.held_ns(Nanos(1_000_010), false), 100);
         assert_eq!(outlet.held_ns(Nanos(1_000_030), false), 120);
     }
@@ -281,8 +324,8 @@ mod tests {
     #[test]
     fn latency_ends_with_the_last_byte() {
         let mut outlet = Outlet::new(8);
-        outlet.add(b"hello", 1, 10);
-        outlet.add(b"world", 2, 20);
+        outlet.add(b"hello", 1, &at(10));
+        outlet.add(b"world", 2, &at(20));
         assert!(outlet.full());
         let mut out = Vec::new();
         outlet.written(9);

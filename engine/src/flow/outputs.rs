@@ -121,6 +121,12 @@ impl Outputs {
         self.made_up.push(replayed_origin(source));
     }
 
+    /// Outputs of `sink` have their origin in front, if this core owns it.
+    // cold: at start
+    pub(super) fn number(&mut self, sink: SinkId) {
+        self.outlets[sink.0 as usize].iter_mut().for_each(Outlet::number);
+    }
+
     /// What is added from now on belongs behind `epoch`.
     #[cold]
     pub(super) fn mark(&mut self, epoch: u32) {
@@ -132,7 +138,7 @@ impl Outputs {
     fn add_unheard(&mut self, cause: &Cause, bytes: &[u8], path: u16) -> bool {
         let made_up = self.made_up.contains(&cause.origin.connection);
         if made_up {
-            self.unheard.add(bytes, path, cause.ingress);
+            self.unheard.add(bytes, path, cause);
             self.unheard.written(bytes.len());
         }
         made_up
@@ -186,7 +192,7 @@ impl Outputs {
     ) -> bool {
         let path = self.paths[cause.source.0 as usize][sink.0 as usize];
         let added = self.outlet(sink, cause).map(|outlet| {
-            outlet.add(bytes, path, cause.ingress);
+            outlet.add(bytes, path, cause);
             outlet.full()
         });
         let full = match added {

@@ -174,6 +174,12 @@ impl Core {
         self.router.outputs.drop_replies(source);
     }
 
+    /// Each output of `sink` has its origin in front, if this core owns it: connection and
+    /// position, each u64, little-endian. All exchanges before it must let origins travel along.
+    pub fn number_outputs(&mut self, sink: SinkId) {
+        self.router.outputs.number(sink);
+    }
+
     /// Takes generators that have ended away.
     #[cold]
     pub(super) fn end_generated(&mut self) {
