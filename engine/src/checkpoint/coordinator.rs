@@ -309,7 +309,7 @@ mod tests {
 
     impl Subject {
         fn new() -> Self {
-            let head = Head { generation: 3, owner: 7, epoch: 10, manifest: None };
+            let head = Head { generation: 3, owner: 7, epoch: 10, manifest: None, restored: 0 };
             Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
         }
 

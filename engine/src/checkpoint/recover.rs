@@ -25,6 +25,9 @@ pub struct Recovered {
     pub manifest: Option<Manifest>,
     /// What sinks will write a second time, since an older checkpoint was asked for.
     pub repeats: Vec<Repeat>,
+    /// The checkpoint that was asked for was gone back to at an earlier start: this goes on from
+    /// what came since.
+    pub restored_before: bool,
 }
 
 /// Output of a transactional sink that was committed, and will be written again.
@@ -67,7 +70,8 @@ pub enum Error {
 }
 
 /// Takes over `store` as the coordinator `owner` (a random number) of the application that `facts`
-/// describe, and finds the checkpoint to go on from: the last one, or that of the epoch `restore`.
+/// describe, and finds the checkpoint to go on from: the last one, or that of the epoch `restore`,
+/// unless that was gone back to before: who starts a process again says the same each time.
 ///
 /// # Errors
 /// The checkpoint is missing, damaged, or of another application; the store cannot be used; or
@@ -80,7 +84,9 @@ pub fn recover(
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
     let past = history(store, old.as_ref())?;
-    let (manifest, repeats) = match restore {
+    let is_done = |epoch: &u64| old.as_ref().is_some_and(|head| head.restored == *epoch);
+    let done = restore.filter(is_done).is_some();
+    let (manifest, repeats) = match restore.filter(|_| !done) {
         Some(epoch) => choose(past, epoch)?,
         None if old.is_none() && !past.is_empty() => {
             return Err(Error::NoHead { kept: past.iter().map(|past| past.epoch).collect() });
@@ -90,10 +96,10 @@ pub fn recover(
     // Peek: a mistake in the command line must not end a running coordinator.
     let epoch = load(store, facts, manifest.as_deref())?.map_or(0, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
-    let head = Head { generation, owner, epoch, manifest };
+    let head = Head { generation, owner, epoch, manifest, restored: restore.unwrap_or(0) };
     store.swap_head(old.as_ref(), &head)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
-    Ok(Recovered { head, manifest, repeats })
+    Ok(Recovered { head, manifest, repeats, restored_before: done })
 }
 
 /// Hands all chunks of a checkpoint to `visit`, core by core, each core's oldest part first, each

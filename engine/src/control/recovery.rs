@@ -49,6 +49,12 @@ impl Recovery {
             self.path.display(),
             manifest.parts.len()
         ));
+        if self.recovered.restored_before {
+            console::note(
+                "--restore: that was done at an earlier start, and what came since counts; start \
+                 once without it to be able to go back again",
+            );
+        }
         for repeat in &self.recovered.repeats {
             let (first, last) = repeat.epochs;
             let sink = repeat.sink.as_deref().unwrap_or("?");

@@ -18,6 +18,10 @@ pub struct Head {
     pub epoch: u64,
     /// Its manifest; `None` when there is none.
     pub manifest: Option<String>,
+    /// The epoch that the operator told this coordinator, and all since then, to go back to. It is
+    /// done once: who is started again with the same word goes on. 0 when it was told nothing.
+    #[serde(default)]
+    pub restored: u64,
 }
 
 impl Head {
@@ -49,7 +53,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let manifest = Some("manifest-3-17-00000000000000ab".into());
-        let head = Head { generation: 3, owner: u64::MAX, epoch: 17, manifest };
+        let head = Head { generation: 3, owner: u64::MAX, epoch: 17, manifest, restored: 16 };
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
         let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
         assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
