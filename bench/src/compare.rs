@@ -16,7 +16,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use self::side::Side;
+use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
 use crate::interrupt;
 use crate::progress::Progress;
@@ -150,11 +150,13 @@ fn doubts(a: &Record, b: &Record) -> Vec<String> {
 
 fn of_programs(request: &Request, scale: &[&str]) -> Result<Comparison> {
     interrupt::listen()?;
+    let yard = Yard::new();
     let side = |name: &str, letter| match Path::new(name).is_file() {
         true => Side::program(name),
-        false => Side::commit(name, letter, request),
+        false => Side::commit(name, letter, request, &yard),
     };
     let (a, b) = (side(&request.a, "a")?, side(&request.b, "b")?);
+    drop(yard);
     let mut rounds = [Vec::new(), Vec::new()];
     let progress = Progress::new(&format!("compare {}", request.bench), 2 * request.pairs as usize);
     for pair in 1..=request.pairs {

@@ -37,12 +37,12 @@ impl Side {
     ///
     /// # Errors
     /// There is no such commit, or it does not build.
-    pub fn commit(name: &str, letter: &str, request: &Request) -> Result<Self> {
+    pub fn commit(name: &str, letter: &str, request: &Request, yard: &Yard) -> Result<Self> {
         let commit = git(&["rev-parse", "--verify", &format!("{name}^{{commit}}")])
             .with_context(|| format!("{name} is neither a file nor a commit of the source tree"))?;
         let tree = Tree::check_out(&commit, letter)?;
         eprintln!("{letter}: building {name} ({commit:.12}) with the profile {}", request.profile);
-        let program = tree.build(request)?;
+        let program = tree.build(request, yard)?;
         Self::new(&format!("{name} ({commit:.12})"), program, Some(tree))
     }
 
@@ -81,6 +81,25 @@ impl Side {
     }
 }
 
+/// The folder that commits are built in, one after the other: what they share is built once. It is
+/// removed when this is dropped.
+#[derive(Debug)]
+pub struct Yard(PathBuf);
+
+impl Yard {
+    /// A folder that does not exist yet, unless processes had the same number.
+    pub fn new() -> Self {
+        Self(env::temp_dir().join(format!("potoroo-compare-{}-target", process::id())))
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        // It is not there when nothing was built.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A work tree of a commit; it is removed when this is dropped.
 #[derive(Debug)]
 struct Tree {
@@ -97,24 +116,31 @@ impl Tree {
         Ok(Self { folder })
     }
 
-    fn build(&self, request: &Request) -> Result<PathBuf> {
-        let target = self.folder.join("target");
+    fn build(&self, request: &Request, yard: &Yard) -> Result<PathBuf> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let build = |what: &[&str]| {
             let mut command = Command::new(&cargo);
-            command.args(["build", "--profile", &request.profile, "--target-dir"]).arg(&target);
+            command.args(["build", "--profile", &request.profile, "--target-dir"]).arg(&yard.0);
             command.args(what).current_dir(&self.folder).stdout(Stdio::null());
             command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_TARGET_DIR");
             let status = command.status().context("Cargo cannot be run")?;
             ensure!(status.success(), "it does not build: cargo build {}", what.join(" "));
             Ok(())
         };
-        build(&["--package", "potoroo-bench"])?;
-        if request.bench == "wire" {
-            build(&["--package", "potoroo", "--example", "market_spread"])?;
-        }
         let profile = if request.profile == "dev" { "debug" } else { &request.profile };
-        Ok(target.join(profile).join("potoroo-bench"))
+        let (from, to) = (yard.0.join(profile), self.folder.join("target"));
+        let keep = |name: &str| {
+            fs::copy(from.join(name), to.join(name)).with_context(|| format!("{name} is not built"))
+        };
+        fs::create_dir_all(to.join("examples"))?;
+        build(&["--package", "potoroo-bench"])?;
+        keep("potoroo-bench")?;
+        // They start it as a process of its own, and look for it beside themselves.
+        if ["wire", "soak", "scale"].contains(&request.bench.as_str()) {
+            build(&["--package", "potoroo", "--example", "market_spread"])?;
+            keep("examples/market_spread")?;
+        }
+        Ok(to.join("potoroo-bench"))
     }
 }
 
