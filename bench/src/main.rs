@@ -215,6 +215,7 @@ fn list() {
     for benchmark in benchmarks.filter(|command| !TOOLS.contains(&command.get_name())) {
         println!("{:8} {}", benchmark.get_name(), benchmark.get_about().unwrap_or_default());
     }
+    println!("\ncontenders of engine: {}", engine::contenders());
 }
 
 /// What measures nothing.

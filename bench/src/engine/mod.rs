@@ -4,6 +4,8 @@
 //! its update minus that, so a producer that falls behind makes its events late instead of fewer.
 //! All keys are in all tables before the clock starts. All contenders send *every* event across.
 
+#[cfg(feature = "aeron")]
+mod aeron;
 mod disruptor;
 mod growth;
 pub mod load;
@@ -44,6 +46,13 @@ pub fn bench(report: &mut Report) -> Result<()> {
     }
     operators(report)?;
     growth::bench(report)
+}
+
+/// The names of those that carry events from one core to the other.
+pub fn contenders() -> String {
+    let names: Vec<&str> = ACROSS.iter().map(|(name, _)| *name).collect();
+    let aeron = if cfg!(feature = "aeron") { "" } else { "; built without aeron (--features)" };
+    names.join(", ") + aeron
 }
 
 /// What a contender has to do in one slice.
@@ -148,11 +157,13 @@ const OWN: usize = 1;
 type Run = fn(&Job) -> Result<Outcome>;
 
 /// Contenders that carry events from one core to the other.
-const ACROSS: [(&str, Run); 4] = [
+const ACROSS: &[(&str, Run)] = &[
     ("engine", ours::run),
     ("rtrb", rtrb::run),
     ("disruptor", disruptor::run),
     ("timely", timely::run),
+    #[cfg(feature = "aeron")]
+    ("aeron", aeron::run),
 ];
 /// Contenders that do the work where the events are made.
 const IN_PLACE: [(&str, Run); 2] = [("engine_in_place", ours::run_in_place), ("map", map::run)];
@@ -188,7 +199,7 @@ const THROUGHPUT_CASES: [ThroughputCase; 3] = [
 fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     let suffix = case.suffix;
     let job = Job::new(report, 10_000, Pace::Rate(case.rate));
-    let series = compete(report, job, &ACROSS)?;
+    let series = compete(report, job, ACROSS)?;
     let ratio = |above, below| {
         (series.ratio(above, below, Outcome::p50_ns), series.raw_rtt_ns(&[above, below]))
     };
@@ -198,8 +209,10 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     let (value, raw) = ratio("timely", "engine");
     let goal = Goal::AtLeast(case.timely_over_min);
     report.goal(format!("timely_over_engine_p50_{suffix}"), value, raw, goal);
-    let (value, raw) = ratio("engine", "disruptor");
-    report.figure(format!("engine_over_disruptor_p50_{suffix}"), value, raw);
+    for peer in ["disruptor", "aeron"].into_iter().filter(|peer| series.names().contains(peer)) {
+        let (value, raw) = ratio("engine", peer);
+        report.figure(format!("engine_over_{peer}_p50_{suffix}"), value, raw);
+    }
     for name in series.names() {
         let p50 = series.median(name, Outcome::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
@@ -215,7 +228,7 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
 fn throughput(report: &mut Report, case: &ThroughputCase) -> Result<()> {
     let suffix = case.suffix;
     let job = Job::new(report, case.keys, Pace::Full);
-    let series = compete(report, job, &[ACROSS.as_slice(), IN_PLACE.as_slice()].concat())?;
+    let series = compete(report, job, &[ACROSS, IN_PLACE.as_slice()].concat())?;
     let ratio = series.ratio("engine", "timely", Outcome::events_per_second);
     let goal = Goal::AtLeast(case.over_timely_min);
     let raw = series.raw_rtt_ns(&["engine", "timely"]);
@@ -265,7 +278,7 @@ fn compete(report: &mut Report, job: Job, ways: &[(&'static str, Run)]) -> Resul
 }
 
 /// How to read the figures.
-const NOTES: [&str; 8] = [
+const NOTES: &[&str] = &[
     "engine: potoroo::run with a generator on the left core and all state on the right one",
     "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
     "growth_worst_us: flow::Core driven directly; longest turn by its median over the rounds",
@@ -274,6 +287,8 @@ const NOTES: [&str; 8] = [
     "rtrb: push and pop of single events at a fixed rate, chunks of 64 at full speed",
     "disruptor: one producer, an event poller without rest, batches of 64 at full speed",
     "timely: two workers, fed on one, all keys owned by the other, typed channels",
+    #[cfg(feature = "aeron")]
+    "aeron: IPC, exclusive publication, single offers, polls of 64, a driver that parks",
 ];
 
 #[cfg(test)]
