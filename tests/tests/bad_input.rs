@@ -103,6 +103,26 @@ fn a_frame_above_the_limit_is_refused() {
     check_refused("long", &frame, "length is above the limit", &frame);
 }
 
+/// Each is counted, the trouble is said once, and the end says that not everything was delivered.
+#[test]
+fn dead_letters_that_find_a_full_disk_are_told() {
+    let scratch = Scratch::new("bad-full");
+    let input = scratch.write("orders", &[0xff; 300]);
+    let arguments = format!(
+        "--source quotes=gen:quotes?count=1 --source orders=file:{input} {SINK} --dead-letters \
+         file:/dev/full --cores 0 --report json"
+    );
+    let ended = App::start(MARKET, &arguments).finish();
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    let said = ended.log.matches("dead letters cannot be written").count();
+    assert_eq!(said, 1, "{}", ended.log);
+    let report = ended.last_line();
+    assert_eq!(
+        (&report["failures"], &named(&report, "sources", "orders")["refused"]),
+        (&1.into(), &1.into())
+    );
+}
+
 #[test]
 fn garbage_is_refused() {
     let garbage = b"GET / HTTP/1.1\r\nHost: potoroo\r\n\r\n";

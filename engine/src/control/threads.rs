@@ -42,6 +42,8 @@ pub(super) struct Threads {
     /// Connections after which a source ends: `None` for those that never end.
     pub(super) connections_left: Vec<Option<u64>>,
     letters: Option<Box<dyn Write + Send>>,
+    /// Why some of them are not written.
+    letters_lost: Option<String>,
     /// Places for connections.
     permits: Permits,
     /// The keeper of checkpoints, if any are taken: told what is written.
@@ -71,6 +73,7 @@ impl Threads {
             lost: plan.sinks.iter().map(|_| None).collect(),
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
+            letters_lost: None,
             permits: Permits::new(connections_max),
             keeper,
         }
@@ -257,6 +260,7 @@ impl Threads {
     /// log), position, reason and the bytes in hexadecimal.
     pub(super) fn letters(&mut self, letters: &[Letter]) {
         let Some(to) = &mut self.letters else { return };
+        let mut written = Ok(());
         for letter in letters {
             let line = serde_json::json!({
                 "source": self.source_names[letter.cause.source.0 as usize],
@@ -265,11 +269,15 @@ impl Threads {
                 "reason": letter.reason.to_string(),
                 "bytes": hex(&letter.bytes),
             });
-            if let Err(error) = writeln!(to, "{line}") {
-                tracing::error!("dead letters cannot be written: {error}; free space there");
-            }
+            written = written.and_then(|()| writeln!(to, "{line}"));
         }
-        let _ = to.flush();
+        // Said once; it is tried again with the next ones, and told at the end.
+        if let Err(error) = written.and_then(|()| to.flush())
+            && self.letters_lost.is_none()
+        {
+            tracing::error!("dead letters cannot be written: {error}; free space there");
+            self.letters_lost = Some(error.to_string());
+        }
     }
 
     /// A sink takes nothing any more. Returns whether it will again: a connection is made anew, a
@@ -304,7 +312,8 @@ impl Threads {
         for waiting in self.waiting {
             let _ = waiting.join();
         }
-        self.writers.into_iter().chain(self.readers).filter_map(failed).collect()
+        let letters = self.letters_lost.map(|error| format!("dead letters: {error}"));
+        self.writers.into_iter().chain(self.readers).filter_map(failed).chain(letters).collect()
     }
 }
 
