@@ -167,7 +167,8 @@ fn strangers_are_told_why_they_are_refused() {
 
 #[test]
 fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledged() {
-    let subject = Subject::start("");
+    let mut subject = Subject::start("--admin 127.0.0.1:0");
+    let admin = subject.app.admin();
     let refused = |send: &dyn Fn(&mut Client)| {
         let mut client = subject.client();
         send(&mut client);
@@ -196,7 +197,8 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
         client.message(2);
     });
     check(&ended, &["stream 0 has ended"]);
-    // What came in order has stayed: a client that begins again goes on behind it.
+    // What came in order has stayed: a client that begins again goes on behind it, and what it
+    // sends again is passed over.
     let mut client = subject.client();
     client.open(0, "disorder", 0);
     loop {
@@ -206,6 +208,8 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
             _ => {}
         }
     }
+    [3, 5].into_iter().for_each(|id| client.message(id));
+    wait_for_status(admin, |status| named(status, "sources", "numbers")["repeated"] == 2);
     drop(client);
     subject.check_alive();
     subject.stop();

@@ -55,7 +55,7 @@ pub struct Streams {
     cores: Vec<Mailbox>,
     state: Mutex<Vec<Stream>>,
     released: Condvar,
-    repeated: AtomicU64,
+    repeated: Arc<AtomicU64>,
 }
 
 /// A message ends behind so many bytes of its stream.
@@ -123,15 +123,17 @@ pub struct Opened {
 
 impl Streams {
     /// The streams of `source` that stand as `recovered` says. `kept`: checkpoints are taken.
+    /// Messages that come again are counted in `repeated`.
     pub fn new(
         source: SourceId,
         kept: bool,
         cores: Vec<Mailbox>,
         recovered: &[(u64, StreamPosition)],
+        repeated: Arc<AtomicU64>,
     ) -> Self {
         let streams = recovered.iter().map(|(at, stream)| Stream::recovered(*at, stream)).collect();
-        let (released, repeated) = (Condvar::new(), AtomicU64::new(0));
-        Self { source, kept, cores, state: Mutex::new(streams), released, repeated }
+        let (state, released) = (Mutex::new(streams), Condvar::new());
+        Self { source, kept, cores, state, released, repeated }
     }
 
     /// Whether only checkpoints acknowledge.
@@ -142,11 +144,6 @@ impl Streams {
     /// The source to which they belong.
     pub fn source(&self) -> SourceId {
         self.source
-    }
-
-    /// Messages that came again and were passed over.
-    pub fn repeated(&self) -> u64 {
-        self.repeated.load(Ordering::Relaxed)
     }
 
     /// Counts a message that came again.

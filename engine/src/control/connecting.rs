@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
@@ -21,6 +22,8 @@ pub(super) struct Connecting<'a> {
     pub(super) plan: &'a Plan,
     pub(super) mailboxes: &'a [Mailbox],
     pub(super) sink_owners: &'a [usize],
+    /// By source: where messages are counted that come again.
+    pub(super) repeated: &'a [Arc<AtomicU64>],
 }
 
 /// What takes part in checkpoints besides the cores.
@@ -126,7 +129,8 @@ impl Connecting<'_> {
             SourceEdge::Connector { listener, token, streams } => {
                 let recovered = recovery.map_or_else(Vec::new, |recovery| recovery.streams(name));
                 let cores = self.mailboxes.to_vec();
-                let of = Arc::new(Streams::new(source, recovery.is_some(), cores, &recovered));
+                let (kept, repeated) = (recovery.is_some(), self.repeated[index].clone());
+                let of = Arc::new(Streams::new(source, kept, cores, &recovered, repeated));
                 threads.serve(of.clone(), listener, token, streams)?;
                 return Ok(Some(of));
             }

@@ -102,7 +102,8 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let admin = port.map(serve).transpose()?;
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
     let threads = Threads::new(plan, config.connections_max, keeper, notices_in);
-    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners: &sink_owners };
+    let (mailboxes_of, sink_owners, repeated) = (&mailboxes, &sink_owners, &watch.repeated);
+    let connecting = Connecting { plan, mailboxes: mailboxes_of, sink_owners, repeated };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
     let (threads, connected) = connecting.connect(edges, threads, recovery)?;
     let checkpoints = match kept.zip(heard) {

@@ -76,6 +76,8 @@ pub struct SourceSummary {
     /// Events of a generator that were due before it was stopped, and not made: they are in no
     /// latency. 0 while it runs.
     pub overdue: u64,
+    /// Messages of clients of the connector protocol that came again and were passed over.
+    pub repeated: u64,
     /// Connections closed because they did not take their replies (--reply-stall-ms).
     pub stalled: u64,
 }
@@ -235,7 +237,7 @@ impl Summary {
     /// {"application":"", "host":"", "seconds":0.0, "cores":0, "idle":"", "stop":"",
     ///  "events":0, "events_per_second":0.0,
     ///  "sources":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "refused":0,
-    ///              "overdue":0, "stalled":0}],
+    ///              "overdue":0, "repeated":0, "stalled":0}],
     ///  "sinks":[{"name":"", "events":0, "events_per_second":0.0, "bytes":0, "waits":0}],
     ///  "tables":[{"name":"", "rows":0, "bytes":0}],
     ///  "paths":[{"path":"", "source":"", "end":"", "events":0, "events_per_second":0.0,
@@ -298,6 +300,7 @@ pub(super) fn example() -> Snapshot {
         bytes,
         refused,
         overdue,
+        repeated: 0,
         stalled: 0,
     };
     let path = |end: &str, label: &str, latency: Histogram<u64>| PathSummary {

@@ -1,6 +1,7 @@
 //! Reads what the cores count: for progress, the admin port and the summary.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub(super) struct Watch {
     /// By core.
     gaps: Arc<[SharedGaps]>,
     pub(super) profile: Arc<Profile>,
+    /// By source: messages that came again and were passed over.
+    pub(super) repeated: Vec<Arc<AtomicU64>>,
     /// Who is behind connections that held their cores back lately.
     peers: Mutex<BTreeMap<u64, String>>,
     clock: Clock,
@@ -58,6 +61,7 @@ impl Watch {
             (source(path.source.0 as usize), end(path.end), plan.path_label(*path))
         };
         Self {
+            repeated: plan.sources.iter().map(|_| Arc::default()).collect(),
             application: plan.name.clone(),
             host: host_label(),
             started: Instant::now(),
@@ -141,6 +145,7 @@ impl Watch {
             bytes: sum(&|counts| counts.sources[index].bytes),
             refused: sum(&|counts| counts.sources[index].refused),
             overdue: sum(&|counts| counts.sources[index].overdue),
+            repeated: self.repeated[index].load(Ordering::Relaxed),
             stalled: self.tallies.iter().map(|tally| tally.stalled(index)).sum(),
         };
         let sink = |(index, name): (usize, &String)| SinkSummary {

@@ -55,6 +55,8 @@ fn add_sources(registry: &mut Registry, snapshot: &Snapshot) {
     let overdue = sources().map(|(labels, source)| (labels, source.overdue));
     let help = "Generated events due before the stop and not made";
     counters(registry, "source_overdue", help, overdue);
+    let repeated = sources().map(|(labels, source)| (labels, source.repeated));
+    counters(registry, "source_repeated", "Messages passed over, come again", repeated);
     let stalled = sources().map(|(labels, source)| (labels, source.stalled));
     let help = "Connections closed because they did not take their replies";
     counters(registry, "source_stalled", help, stalled);

@@ -42,6 +42,7 @@ struct Source<'a> {
     bytes: u64,
     refused: u64,
     overdue: u64,
+    repeated: u64,
     stalled: u64,
 }
 
@@ -150,6 +151,7 @@ fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
         bytes: source.bytes,
         refused: source.refused,
         overdue: source.overdue,
+        repeated: source.repeated,
         stalled: source.stalled,
     });
     source.collect()
