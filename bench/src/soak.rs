@@ -33,6 +33,9 @@ pub struct Options {
     /// How orders follow each other: constant, poisson, or bursts:N.
     #[arg(long, default_value_t = Arrivals::Poisson)]
     arrivals: Arrivals,
+    /// How orders spread over the 350 symbols: uniform, or zipf:S.
+    #[arg(long, default_value_t)]
+    skew: Skew,
     /// Number of connections.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
@@ -102,7 +105,7 @@ fn plan(options: &Options, length: Duration, market: &Market) -> Plan {
             seed: 1,
         },
         keys: 350,
-        skew: Skew::Uniform,
+        skew: options.skew,
         warm_up: (length / 20).min(WARM_UP_MAX),
         length,
         interval: length / PARTS,

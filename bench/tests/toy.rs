@@ -88,7 +88,8 @@ fn scale() {
 
 #[test]
 fn soak() {
-    let object = run(&["soak", "--rate", "2000"]);
+    let object = run(&["soak", "--rate", "2000", "--skew", "zipf:1"]);
+    assert_eq!(object["configuration"]["load"]["skew"], "zipf:1");
     for field in ["p50_last_over_first", "p999_last_over_first", "resident_bytes_growth"] {
         assert!(object.get(field).is_some(), "{field} in {object}");
     }
