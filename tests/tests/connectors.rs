@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -148,14 +148,15 @@ fn repeats_over_plain_tcp_are_known_by_their_ids() {
     const COUNT: u64 = 100_000;
     let scratch = Scratch::new("connector-sequence");
     let (listener, address) = receiver();
-    let over = Arc::new(AtomicBool::new(false));
-    let until = over.clone();
     let receiving = std::thread::spawn(move || {
         let (mut seen, mut all, mut came) = (BTreeSet::new(), Vec::new(), 0);
-        while !until.load(Ordering::Relaxed) {
+        loop {
             let mut bytes = Vec::new();
             // One that is reset has brought what it brought.
             let _ = accept(&listener).read_to_end(&mut bytes);
+            if bytes == OVER {
+                return (all, came);
+            }
             for (id, line) in numbered_lines(&bytes) {
                 came += 1;
                 if seen.insert(id) {
@@ -163,20 +164,21 @@ fn repeats_over_plain_tcp_are_known_by_their_ids() {
                 }
             }
         }
-        (all, came)
     });
     let arguments = format!(
         "--source numbers=gen:numbers?count={COUNT}&rate=200000 --sink \
          windows=tcp://{address}?sequence=true"
     );
     let kills = kill_behind(WINDOWS, &arguments, &scratch, 9, "is connected to");
-    over.store(true, Ordering::Relaxed);
-    // Whoever waits for a connection sees that it is over.
-    drop(connect(address));
+    // Behind all connections of the application.
+    connect(address).write_all(OVER).expect("it listens");
     let (all, came) = receiving.join().expect("it does not panic");
     assert!(kills > 0 && came > COUNT, "{kills} kills, {came} outputs: nothing came again");
     check_windows(&scratch.write("windows", &all), COUNT);
 }
+
+/// What ends a receiver.
+const OVER: &[u8] = b"over";
 
 /// Outputs with their ids; the last one may be cut off.
 fn numbered_lines(mut bytes: &[u8]) -> Vec<([u8; 16], &[u8])> {
@@ -241,7 +243,7 @@ fn keep_killing(arguments: Vec<String>, over: Arc<AtomicBool>, seed: u64) -> Joi
 /// Three sides in two languages, and all of them killed over and over.
 #[test]
 fn clients_in_python_lose_and_double_nothing() {
-    const COUNT: u64 = 60_000;
+    const COUNT: u64 = 40_000;
     if !Python::is_there() {
         eprintln!("skipped: there is no python3 to run engine/examples/connector.py");
         return;
