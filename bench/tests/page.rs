@@ -108,11 +108,14 @@ fn one_bad_line_spoils_no_other() {
     fs::create_dir(&moved).unwrap();
     let file = moved.join("hop.jsonl");
     fs::write(&file, [b"\xff\xfe\n", &line[..], b"{\"schema\":1,"].concat()).unwrap();
-    let output = run(&["report", text(&file), "--out", text(&moved.join("page"))]);
+    // As a disk that was full leaves it.
+    fs::write(moved.join("scale.jsonl"), "").unwrap();
+    let output = run(&["report", "--results", text(&moved)]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("hop.jsonl:1: not a") && said.contains("hop.jsonl:3: not a"), "{said}");
     assert_eq!(said.matches("is not there").count(), 1, "{said}");
+    assert!(said.contains("scale.jsonl has no record of a run"), "{said}");
 }
 
 #[test]

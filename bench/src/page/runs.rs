@@ -86,19 +86,21 @@ pub struct Group {
 }
 
 impl Runs {
-    /// Reads the newest `last` runs of each file.
+    /// Reads the newest `last` runs of each file. What cannot be read is told in the warnings.
     ///
     /// # Errors
-    /// A file cannot be read, or nothing in it can.
+    /// Nothing can be read.
     pub fn read(files: &[impl AsRef<Path>], last: usize) -> Result<Self> {
         let mut runs = Self::default();
         for file in files.iter().map(AsRef::as_ref) {
-            match file.extension().is_some_and(|end| end == "hlog") {
-                true => runs.add_log(file)?,
-                false => runs.add_results(file, last)?,
-            }
+            let added = match file.extension().is_some_and(|end| end == "hlog") {
+                true => runs.add_log(file),
+                false => runs.add_results(file, last),
+            };
+            runs.warnings.extend(added.err().map(|error| format!("{error:#}")));
         }
-        ensure!(!runs.runs.is_empty(), "there is no run to report on");
+        let why = runs.warnings.join("; ");
+        ensure!(!runs.runs.is_empty(), "there is no run to report on: {why}");
         Ok(runs)
     }
 
