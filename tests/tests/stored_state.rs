@@ -118,6 +118,44 @@ fn a_source_of_another_kind_does_not_go_on() {
     refused.refused(1, &["source `lines`", "3 events", "another --state"]);
 }
 
+/// Everything was visible at the first address: nothing holds the sink there.
+#[test]
+fn an_output_may_get_another_address() {
+    let scratch = Scratch::new("stored-address");
+    let state = scratch.path("state");
+    scratch.write("other", b"somebody's\n");
+    let addresses = ["file", "null", "other", "stdout"].map(|name| match name {
+        "file" | "other" => format!("file:{}", scratch.path(name)),
+        _ => format!("{name}:"),
+    });
+    for (life, address) in addresses.iter().enumerate() {
+        let count = 20 * (life + 1);
+        let edges = format!("--source lines=gen:lines?count={count} --sink counts={address}");
+        let arguments = format!("{edges} --state {state} --cores 0,0 --report json");
+        let ended = App::start("word_count", &arguments).finish();
+        assert_eq!(ended.report()["events"], 20, "{address}: {}", ended.log);
+    }
+    let lines = |name: &str| scratch.read(name).iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!((lines("file"), lines("other")), (160, 161));
+}
+
+/// A pipe is read once, whatever is kept; it is not announced as more.
+#[test]
+fn a_source_that_cannot_be_read_again_is_said_to_be_none() {
+    let scratch = Scratch::new("stored-device");
+    let state = scratch.path("state");
+    for _ in 0..2 {
+        let arguments = format!(
+            "--source lines=file:/dev/null --sink counts=file:/dev/null --state {state} --cores 0 \
+             --report json"
+        );
+        let ended = App::start("word_count", &arguments).finish();
+        ended.report();
+        assert!(ended.log.contains("lines → counts: at most once in"), "{}", ended.log);
+        assert!(ended.log.contains("at least once out"), "{}", ended.log);
+    }
+}
+
 mod v1 {
     use potoroo::prelude::*;
 

@@ -132,6 +132,11 @@ impl Delivery {
         &self.sink
     }
 
+    /// Whether the spool of a transaction of an earlier life is here: else the client had it.
+    pub fn has(&self, transaction: &Transaction) -> bool {
+        self.folder.join(name_of(&transaction.spool)).exists()
+    }
+
     /// A transaction is committed. Returns whether the client has it; until then it is brought.
     ///
     /// # Errors

@@ -177,7 +177,10 @@ impl Driver {
             }
             Command::File { source, pipe, position } => {
                 let from = From::Pipe { pipe, rest: None, handed_over: false, taken: None };
-                let id = core.open_replayed(source, position);
+                let id = match position {
+                    Some(position) => core.open_replayed(source, position),
+                    None => core.open_inlet(source, false),
+                };
                 self.link(id, source, from, String::new());
             }
             Command::Stream { source, stream, name_hash, pipe, position, taken } => {

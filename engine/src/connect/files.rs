@@ -12,6 +12,12 @@ use potoroo_sdk::host::SinkId;
 use super::mail::{Teller, Told};
 use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
 
+/// Whether it is, or will be, a file that can be read again and beside which output can wait: no
+/// pipe and no device.
+pub fn is_regular(path: &Path) -> bool {
+    path.metadata().map_or(true, |facts| facts.is_file())
+}
+
 /// Opens a file for a source and refuses what cannot be read to an end.
 ///
 /// # Errors

@@ -45,8 +45,8 @@ pub enum Command {
         source: SourceId,
         /// Where its bytes come from.
         pipe: PipeOut,
-        /// Bytes of the file before the first.
-        position: u64,
+        /// Bytes of the file before the first; `None` if it cannot be read again.
+        position: Option<u64>,
     },
     /// A stream of a source comes through a pipe.
     Stream {

@@ -55,7 +55,7 @@ impl Target {
         if !checkpoint && !append {
             file.set_len(0)?;
         }
-        for transaction in committed.iter().filter(|one| one.sink == self.sink) {
+        for transaction in committed.iter().filter(|one| self.is_of(one)) {
             self.show(transaction)?;
         }
         for spool in self.spools()? {
@@ -112,10 +112,30 @@ impl Target {
         spools.into_iter().filter(|path| !kept(path)).try_for_each(fs::remove_file)
     }
 
+    /// Whether a committed transaction has something to do with this file: not what was made
+    /// visible in another one, before the sink got this address.
+    fn is_of(&self, transaction: &Transaction) -> bool {
+        let made = Path::new(&transaction.spool);
+        let ours =
+            || std::path::absolute(self.folder()).is_ok_and(|ours| made.parent() == Some(&ours));
+        let named = || name_of(&transaction.spool).starts_with(&format!(".{}.", self.file_name()));
+        transaction.sink == self.sink
+            && (self.spool_of(&transaction.spool).exists() || (named() && ours()))
+    }
+
     /// Where a spool is: where it was made, or beside the file if both were moved.
     fn spool_of(&self, spool: &str) -> PathBuf {
         let made = PathBuf::from(spool);
         if made.exists() { made } else { self.path.with_file_name(name_of(spool)) }
+    }
+
+    /// Whether both are the same file, however its path is written.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let folder = |target: &Self| {
+            let folder = target.folder();
+            folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf())
+        };
+        self.file_name() == other.file_name() && folder(self) == folder(other)
     }
 
     fn spools(&self) -> io::Result<Vec<PathBuf>> {
@@ -151,6 +171,12 @@ const SPOOL: &str = ".spool";
 fn numbers(text: &str) -> Option<(u64, u64)> {
     let (generation, number) = text.split_once('-')?;
     Some((generation.parse().ok()?, number.parse().ok()?))
+}
+
+/// Whether committed output is still to be brought to where it belongs: its spool is removed behind
+/// that.
+pub fn is_outstanding(transaction: &Transaction) -> bool {
+    Path::new(&transaction.spool).exists()
 }
 
 /// The name of a spool without its folder.

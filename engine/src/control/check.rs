@@ -7,6 +7,7 @@ use potoroo_sdk::plan::{End, Path, Plan};
 use super::bill::Bill;
 use super::config::{Config, idle_name};
 use crate::connect::address::{SinkAddress, SourceAddress};
+use crate::connect::files::is_regular;
 
 /// The whole text.
 pub fn describe(plan: &Plan, config: &Config) -> String {
@@ -69,6 +70,9 @@ pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
 
 fn source_guarantee(address: &SourceAddress, kept: bool) -> (&'static str, &'static str) {
     match address {
+        SourceAddress::File { path } if !is_regular(path) => {
+            ("at most once", "a pipe or device cannot be read again")
+        }
         SourceAddress::File { .. } | SourceAddress::Generator(_) if kept => {
             ("exactly once", "read again from where the last checkpoint stands")
         }
@@ -102,7 +106,7 @@ fn reply_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
 
 fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static str) {
     match address {
-        SinkAddress::File { .. } if kept => {
+        SinkAddress::File { path, .. } if kept && is_regular(path) => {
             ("exactly once", "visible when the checkpoint that holds it is safe")
         }
         SinkAddress::Connector { .. } => {
@@ -111,7 +115,7 @@ fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static 
         SinkAddress::Tcp { sequence: true, .. } if kept => {
             ("at least once", "repeats behind a crash have the ids that they had before")
         }
-        SinkAddress::Tcp { .. } | SinkAddress::Stdout if kept => {
+        SinkAddress::Tcp { .. } | SinkAddress::Stdout | SinkAddress::File { .. } if kept => {
             ("at least once", "over a crash: what left behind the last checkpoint is repeated")
         }
         SinkAddress::Tcp { .. } => {

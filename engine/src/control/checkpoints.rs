@@ -214,9 +214,11 @@ impl Running {
     }
 
     fn obey(&mut self, told: Told) {
-        self.heard_at = Instant::now();
-        if self.last.is_some() && !self.last_failed {
-            self.progress.steps.fetch_add(1, Ordering::Relaxed);
+        if let Told::Part { .. } | Told::Marked { .. } = told {
+            self.heard_at = Instant::now();
+            if self.last.is_some() && !self.last_failed {
+                self.progress.steps.fetch_add(1, Ordering::Relaxed);
+            }
         }
         match told {
             Told::Part { core, step } => {

@@ -14,7 +14,7 @@ use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit};
 use crate::connect::deliver::Delivery;
 use crate::connect::mail::{Command, Mailbox};
-use crate::connect::spool::{Spooling, Target};
+use crate::connect::spool::{Spooling, Target, is_outstanding};
 use crate::connect::streams::Streams;
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
@@ -88,7 +88,8 @@ impl Connecting<'_> {
                 (SinkEdge::Client { address, token, target }, Some(recovery)) => {
                     let spooling = spooling_for_client(sink, target, recovery, &threads)?;
                     let delivery = spooling.delivery.clone().expect("it was just made");
-                    connected.committed.extend(recovery.transactions_of(delivery.sink()));
+                    let committed = recovery.transactions_of(delivery.sink());
+                    connected.committed.extend(committed.filter(|one| delivery.has(one)));
                     threads.spool(spooling, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
@@ -156,13 +157,14 @@ fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error
         Err(Error::Sink { what, address, reason })
     };
     for (index, target) in targets.iter().enumerate() {
-        if targets[..index].iter().any(|other| other.path == target.path) {
+        if targets[..index].iter().any(|other| other.is_same_file(target)) {
             let address = format!("file:{}", target.path.display());
             return refused(&target.sink, address, "another sink writes it: give each its own");
         }
     }
     let transactions = recovery.map_or(&[][..], Recovery::transactions);
-    match transactions.iter().find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
+    let mut outstanding = transactions.iter().filter(|one| is_outstanding(one));
+    match outstanding.find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
         None => Ok(()),
         Some(lost) => refused(
             &lost.sink,

@@ -83,7 +83,7 @@ impl Edges {
                 continue;
             };
             let edge = match (&config.sinks[name], &config.state) {
-                (SinkAddress::File { path, append }, Some(_)) if is_regular(path) => {
+                (SinkAddress::File { path, append }, Some(_)) if files::is_regular(path) => {
                     let target = Target { sink: name.clone(), path: path.clone() };
                     SinkEdge::Transactional { target, append: *append }
                 }
@@ -219,11 +219,6 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// Whether output can wait beside it: not for pipes and devices.
-fn is_regular(path: &Path) -> bool {
-    path.metadata().map_or(true, |facts| facts.is_file())
 }
 
 const LISTEN_REMEDY: &str = "free the port (`ss -ltnp` shows its user), or give another, or port 0";

@@ -28,10 +28,23 @@ pub(super) fn export(
     let refused =
         |error: Error| super::error::Error::State { path: path.clone(), reason: error.to_string() };
     let view = FolderView::open(&path).map_err(|error| refused(error.into()))?;
-    Inspected::open(&view, (plan, config.partitions), table, config.restore)
-        .and_then(|table| table.lines())
-        .map_err(refused)
+    again(|| Inspected::open(&view, plan, table, config.restore)?.lines()).map_err(refused)
 }
+
+/// Tries `read` again when a part is missing: an application that runs may have collected it
+/// meanwhile, and has a newer checkpoint then.
+pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..READS_MAX {
+        match read() {
+            Err(Error::Store(store::Error::Missing { .. })) => {}
+            done => return done,
+        }
+    }
+    read()
+}
+
+/// A reader slower than so many checkpoints in a row is told that something is missing.
+const READS_MAX: usize = 5;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +92,11 @@ pub(super) struct Inspected<'a> {
 }
 
 impl<'a> Inspected<'a> {
-    /// The table `name` of the application of `plan`, whose keys are spread over `partitions`, in
-    /// the checkpoint of `epoch`, or in the last one.
+    /// The table `name` of the application of `plan` in the checkpoint of `epoch`, or in the last
+    /// one.
     pub(super) fn open(
         view: &'a dyn View,
-        (plan, partitions): (&'a Plan, usize),
+        plan: &'a Plan,
         name: &str,
         epoch: Option<u64>,
     ) -> Result<Self, Error> {
@@ -93,7 +106,8 @@ impl<'a> Inspected<'a> {
             tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
         })?;
         let manifest = find(view, epoch)?;
-        let facts = Facts::of(plan, partitions as u32);
+        // How its keys were spread says nothing about a table.
+        let facts = Facts::of(plan, manifest.facts.partitions);
         facts.accept(&format!("checkpoint {}", manifest.epoch), &manifest.facts)?;
         expect(plan, &manifest.facts);
         Ok(Self { view, manifest, id: TableId(at as u16), table: &plan.tables[at] })

@@ -21,7 +21,7 @@ use super::connecting::{Connected, Connecting};
 use super::console;
 use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
-use super::inspect::Inspected;
+use super::inspect::{Inspected, again};
 use super::reactor::CoreReactor;
 use super::recovery::Recovery;
 use super::supervise::{Supervised, Supervisor};
@@ -96,7 +96,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let (host, mailboxes) = start(plan, build)?;
     // A core that panics while it restores says nothing: that is told when it is joined.
     restored.iter().collect::<Result<(), Error>>()?;
-    let operator = kept.as_ref().map(|kept| kept.operator(&described, &config));
+    let operator = kept.as_ref().map(|kept| kept.operator(&described));
     let (watched, port) = (watch.clone(), config.admin);
     let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
     let admin = port.map(serve).transpose()?;
@@ -144,13 +144,11 @@ fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Hearer)>, Error> {
 
 impl Kept {
     /// The way of operators to what is kept.
-    fn operator(&self, describe: &Describe, config: &Config) -> Operator {
+    fn operator(&self, describe: &Describe) -> Operator {
         let (store, describe) = (self.recovery.store.clone(), describe.clone());
-        let partitions = config.partitions;
         let inspect = move |table: &str, key: &str| {
             let plan = describe().plan().expect("the plan was checked before");
-            Inspected::open(&*store, (&plan, partitions), table, None)
-                .and_then(|table| table.get(key))
+            again(|| Inspected::open(&*store, &plan, table, None)?.get(key))
                 .map_err(|error| error.to_string())
         };
         Operator { keeper: self.keeper.clone(), inspect: Arc::new(inspect) }

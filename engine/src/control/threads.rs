@@ -172,7 +172,9 @@ impl Threads {
         core: &Mailbox,
     ) -> Result<(), Error> {
         let (pipe_in, pipe_out) = pipe();
-        if position > 0 {
+        // A pipe or device cannot be read again: it has no position.
+        let regular = file.metadata().is_ok_and(|facts| facts.is_file());
+        if position > 0 && regular {
             let length = file.metadata().map_or(u64::MAX, |facts| facts.len());
             if length < position {
                 return Err(Error::Source {
@@ -194,6 +196,7 @@ impl Threads {
                 ),
             })?;
         }
+        let position = regular.then_some(position);
         core.send(Command::File { source, pipe: pipe_out, position });
         let reader = files::read(file, pipe_in, core.waker().clone());
         let name = self.source_name(source).to_string();
