@@ -17,13 +17,17 @@ use crate::host::{NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::{self, Corrupt, Schema, State};
 
+mod changes;
 mod cut;
+mod pieces;
 mod record;
 mod stored;
 
 pub use cut::Places;
+pub use pieces::{PIECE_BYTES, Spares};
 pub use record::Record;
 
+use changes::{Changes, FREE};
 use cut::Cut;
 use stored::StatesStored;
 
@@ -31,9 +35,6 @@ use stored::StatesStored;
 /// no turn anything, at ten million rows, too. Large allocations take memory page by page as they
 /// are used, so a table of few rows takes little.
 pub const CHUNK_ROWS: usize = 4096;
-
-/// The epoch of a row that holds nothing.
-const EPOCH_FREE: u32 = u32::MAX;
 
 /// A named table from `K` to `S`; see [`Application::table`](crate::Application::table).
 pub struct Table<K, S> {
@@ -110,11 +111,11 @@ impl<K: Key, S: State> Table<K, S> {
     ) -> R {
         let mut rows = self.rows.borrow_mut();
         // The guess may be for another table of the stage, or out of date: the key decides.
-        let epoch = rows.epoch;
+        let now = rows.changes.now();
         if let Some(row) = rows.try_row_mut(context.slot)
             && row.holds(key)
         {
-            if row.epoch != epoch {
+            if row.tag != now {
                 return handler(&mut rows.change_first(context.slot).state);
             }
             return handler(&mut row.state);
@@ -193,15 +194,15 @@ impl<K, S> DerefMut for Entry<'_, K, S> {
 /// One row; 16 bytes and the state for a key of 8 bytes.
 struct Row<K, S> {
     key: K,
-    /// The checkpoint epoch in which the row last changed; [`EPOCH_FREE`] for a free row.
-    epoch: u32,
+    /// What happened to it last; see [`Changes`].
+    tag: u32,
     state: S,
 }
 
 impl<K: Key, S> Row<K, S> {
     #[inline(always)]
     fn holds(&self, key: &K) -> bool {
-        self.key == *key && self.epoch != EPOCH_FREE
+        self.key == *key && self.tag & FREE == 0
     }
 }
 
@@ -213,8 +214,7 @@ pub(crate) struct Rows<K, S> {
     /// Slots below this were used at least once.
     slots: u32,
     free: Vec<u32>,
-    /// The tag of what changes now.
-    epoch: u32,
+    changes: Changes,
     cut: Cut,
     stored: StatesStored<S>,
     create: Rc<dyn Fn(&K) -> S>,
@@ -227,7 +227,7 @@ impl<K: Key, S: State> Rows<K, S> {
             addresses: Vec::new(),
             slots: 0,
             free: Vec::new(),
-            epoch: 1,
+            changes: Changes::new(),
             cut: Cut::default(),
             stored: StatesStored::new(),
             create,
@@ -257,9 +257,8 @@ impl<K: Key, S: State> Rows<K, S> {
 
     #[inline]
     fn changing(&mut self, slot: u32) -> &mut Row<K, S> {
-        let epoch = self.epoch;
-        debug_assert_ne!(self.row(slot).epoch, EPOCH_FREE);
-        if self.row(slot).epoch != epoch {
+        debug_assert_eq!(self.row(slot).tag & FREE, 0);
+        if self.row(slot).tag != self.changes.now() {
             return self.change_first(slot);
         }
         self.row_mut(slot)
@@ -282,9 +281,12 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     fn insert_with(&mut self, key: K, state: impl FnOnce(&dyn Fn(&K) -> S, &K) -> S) -> u32 {
-        let row = Row { state: state(&*self.create, &key), key, epoch: self.epoch };
+        let row = Row { state: state(&*self.create, &key), key, tag: self.changes.now() };
         if let Some(slot) = self.free.pop() {
-            *self.row_mut(slot) = row;
+            let before = core::mem::replace(self.row_mut(slot), row);
+            if before.tag & !FREE != self.changes.now() {
+                self.changes.list(slot);
+            }
             return slot;
         }
         let slot = self.slots;
@@ -295,6 +297,7 @@ impl<K: Key, S: State> Rows<K, S> {
             self.chunks.push(chunk);
         }
         self.chunks[slot as usize / CHUNK_ROWS].push(row);
+        self.changes.list(slot);
         self.slots += 1;
         slot
     }
@@ -304,9 +307,9 @@ impl<K: Key, S: State> Rows<K, S> {
         // A fresh state releases what the old one held; the slot itself waits for its next key.
         let fresh = (self.create)(&self.row(slot).key);
         let row = self.row_mut(slot);
-        assert_ne!(row.epoch, EPOCH_FREE, "a row is removed once");
+        assert_eq!(row.tag & FREE, 0, "a row is removed once");
         row.state = fresh;
-        row.epoch = EPOCH_FREE;
+        row.tag |= FREE;
         self.free.push(slot);
     }
 }
@@ -340,10 +343,12 @@ pub trait TableRows {
     fn json(&self, record: Record<'_>) -> Result<(String, String), Corrupt>;
 
     /// From now on cuts are taken, the first one behind `epoch`: keys that leave are remembered.
-    fn keep(&self, epoch: u32);
+    /// Buffers for what is saved come from `spares`.
+    fn keep(&self, epoch: u32, spares: &Spares);
     /// Whether the next cut must be a whole one: more keys left than could be remembered.
     fn needs_whole_cut(&self) -> bool;
-    /// Cuts: [`removed`](Self::removed) and then [`sweep`](Self::sweep) hand out the table as it is
+    /// Cuts: [`removed`](Self::removed), then [`hand_out`](Self::hand_out) of all slots that
+    /// [`changed`](Self::changed) tells, and [`saved`](Self::saved) hand out the table as it is
     /// now, of the rows only those that changed behind the cut `since`; 0 for all.
     ///
     /// # Panics
@@ -352,9 +357,15 @@ pub trait TableRows {
     /// Appends a [`Record`] for each of some further keys that left between the two. Returns
     /// whether there were any.
     fn removed(&self, out: &mut Vec<u8>) -> bool;
-    /// Looks at up to `rows_max` further rows and appends a [`Record`] for each that belongs to
-    /// the cut. Returns whether rows are left.
-    fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool;
+    /// Tells further slots whose rows may belong to the cut, as many as there is room for. Returns
+    /// how many, and whether there are more.
+    fn changed(&self, slots: &mut [u32]) -> (usize, bool);
+    /// Appends a [`Record`] for each row of the cut in `slots`. What changed meanwhile is not among
+    /// them: it was saved.
+    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>);
+    /// Takes a piece of the [`Record`]s that were saved, about [`PIECE_BYTES`] long; with `all`,
+    /// when no rows are left, also the last one.
+    fn saved(&self, all: bool) -> Option<Vec<u8>>;
     /// The cut is complete or given up: nothing is saved for it any more.
     fn end_cut(&self);
     /// The cut at `epoch` is safe: what left before it is forgotten.
@@ -399,6 +410,8 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         rows.slots as usize * size_of::<Row<K, S>>()
             + rows.chunks.capacity() * (size_of::<Vec<Row<K, S>>>() + size_of::<*const u8>())
             + rows.free.capacity() * size_of::<u32>()
+            + rows.changes.memory_bytes()
+            + rows.cut.memory_bytes()
     }
 
     fn with_addresses(&self, use_them: &mut dyn FnMut(&[*const u8])) {
@@ -407,7 +420,7 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
 
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug)) {
         let rows = self.borrow();
-        for row in rows.chunks.iter().flatten().filter(|row| row.epoch != EPOCH_FREE) {
+        for row in rows.chunks.iter().flatten().filter(|row| row.tag & FREE == 0) {
             show(&row.key, &row.state);
         }
     }
@@ -439,8 +452,8 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         Ok((key, state))
     }
 
-    fn keep(&self, epoch: u32) {
-        self.borrow_mut().keep(epoch);
+    fn keep(&self, epoch: u32, spares: &Spares) {
+        self.borrow_mut().keep(epoch, spares.clone());
     }
 
     fn needs_whole_cut(&self) -> bool {
@@ -455,8 +468,16 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         self.borrow_mut().removed(out)
     }
 
-    fn sweep(&self, rows_max: u32, out: &mut Vec<u8>) -> bool {
-        self.borrow_mut().sweep(rows_max, out)
+    fn changed(&self, slots: &mut [u32]) -> (usize, bool) {
+        self.borrow_mut().changes.take(slots)
+    }
+
+    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>) {
+        self.borrow_mut().hand_out(slots, out);
+    }
+
+    fn saved(&self, all: bool) -> Option<Vec<u8>> {
+        self.borrow_mut().saved(all)
     }
 
     fn end_cut(&self) {

@@ -19,6 +19,7 @@ mod list;
 mod plain;
 mod schema;
 
+pub(crate) use archive::try_write;
 pub use archive::{
     Checker, Corrupt, Full, Reader, Stored, Writer, access, append, archived_bytes, read, restore,
     to_vec, write,

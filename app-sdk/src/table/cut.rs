@@ -1,22 +1,16 @@
 //! Cuts: the rows of a table as they were at one moment, handed out while they change.
 //!
-//! Each row has a tag: the epoch in which it last changed. A cut at epoch `n` hands out the rows
-//! that changed behind the cut `since` which is known to be safe, in slices; a row that is about to
-//! change and was not yet handed out is saved first. So nothing is ever held up for longer than the
-//! copy of one row, and what did not change costs nothing.
-//!
-//! ```text
-//!   tag:   … since │ since+1 … n │ n+1 (now)
-//!          safe      in the cut    behind it: the row's old state was saved, or it is new
-//! ```
-//!
-//! A cut that came to nothing leaves all tags as they are: the next one takes them along.
+//! A cut at epoch `n` hands out the rows that changed behind the cut `since` which is known to be
+//! safe, a few at a time; a row that is about to change and was not yet handed out is saved first.
+//! So nothing is ever held up for longer than the copy of one row, and what did not change costs
+//! nothing: see [`Changes`](super::changes::Changes).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::pieces::{Pieces, Spares};
 use super::record::{append_removed, append_row};
-use super::{EPOCH_FREE, Record, Row, Rows};
+use super::{CHUNK_ROWS, Record, Row, Rows};
 use crate::key::Key;
 use crate::value::{self, Corrupt, State};
 
@@ -35,48 +29,49 @@ pub trait Places {
 pub(super) struct Cut {
     /// Keys that leave are remembered: somebody takes cuts.
     kept: bool,
-    /// Rows with a greater tag belong to the cut.
-    since: u32,
-    /// Slots before it were handed out.
-    next: u32,
-    /// Slots from it on were used for the first time behind the cut.
-    end: u32,
-    /// Records of rows that changed before they were handed out.
-    saved: Vec<u8>,
+    /// Rows that changed before they were handed out.
+    saved: Pieces,
+    /// Where buffers come from.
+    spares: Spares,
     /// Records of keys that left, in pieces, with the epoch in which they did, oldest first.
     removed: VecDeque<(u32, Vec<u8>)>,
     removed_bytes: usize,
     /// Pieces before it were handed out.
     removed_next: usize,
+    /// The cut is of changes only: keys that left belong to it.
+    partial: bool,
     /// The last epoch in which so many keys left that they were not remembered: only a whole cut
     /// behind it is right.
     lost: Option<u32>,
 }
 
 impl Cut {
-    #[inline]
-    fn covers(&self, slot: u32, tag: u32) -> bool {
-        tag > self.since && (self.next..self.end).contains(&slot)
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.saved.memory_bytes() + self.removed_bytes
     }
 
-    fn remember(&mut self, epoch: u32, record: &[u8]) {
+    /// A key leaves; `append` appends its record.
+    fn remember(&mut self, epoch: u32, append: impl FnOnce(&mut Vec<u8>)) {
         if self.lost == Some(epoch) {
             return;
         }
-        if self.removed_bytes + record.len() > REMOVED_BYTES_MAX {
+        if self.removed_bytes >= REMOVED_BYTES_MAX {
             // Those of older epochs may still be handed out.
             self.removed.retain(|(of, _)| *of != epoch);
             self.removed_bytes = self.removed.iter().map(|(_, records)| records.len()).sum();
             self.lost = Some(epoch);
             return;
         }
-        self.removed_bytes += record.len();
-        match self.removed.back_mut() {
-            Some((of, records)) if *of == epoch && records.len() < REMOVED_PIECE_BYTES => {
-                records.extend_from_slice(record);
-            }
-            _ => self.removed.push_back((epoch, record.to_vec())),
+        let last = self.removed.back();
+        if !last.is_some_and(|(of, last)| *of == epoch && last.len() < REMOVED_PIECE_BYTES) {
+            // cold: once per piece
+            let piece = Vec::with_capacity(REMOVED_PIECE_BYTES + REMOVED_PIECE_BYTES / 8);
+            self.removed.push_back((epoch, piece));
         }
+        let (_, records) = self.removed.back_mut().expect("there is one now");
+        let before = records.len();
+        append(records);
+        self.removed_bytes += records.len() - before;
     }
 }
 
@@ -90,38 +85,32 @@ impl<K: Key, S: State> Rows<K, S> {
     #[cold]
     #[inline(never)]
     pub(super) fn change_first(&mut self, slot: u32) -> &mut Row<K, S> {
-        self.save(slot);
-        let epoch = self.epoch;
-        let row = self.row_mut(slot);
-        row.epoch = epoch;
-        row
-    }
-
-    /// Saves the row in `slot` if the cut needs it and has not got it.
-    fn save(&mut self, slot: u32) {
-        let mut saved = core::mem::take(&mut self.cut.saved);
-        let row = self.row(slot);
-        if row.epoch != self.epoch && self.cut.covers(slot, row.epoch) {
-            append_row(&row.key, &row.state, &mut saved);
+        let Self { chunks, changes, cut, .. } = self;
+        let row = &mut chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS];
+        if changes.owes(row.tag) {
+            append_row(&row.key, &row.state, cut.saved.room(&cut.spares));
         }
-        self.cut.saved = saved;
+        changes.list(slot);
+        row.tag = changes.now();
+        row
     }
 
     /// The row in `slot` is going to be freed.
     pub(super) fn leave(&mut self, slot: u32) {
-        self.save(slot);
-        if !self.cut.kept {
-            return;
+        let Self { chunks, changes, cut, .. } = self;
+        let row = &chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS];
+        if changes.owes(row.tag) {
+            append_row(&row.key, &row.state, cut.saved.room(&cut.spares));
         }
-        let epoch = self.epoch;
-        let mut record = Vec::new();
-        append_removed(&self.row(slot).key, &mut record);
-        self.cut.remember(epoch, &record);
+        if cut.kept {
+            cut.remember(changes.epoch(), |records| append_removed(&row.key, records));
+        }
     }
 
-    pub(super) fn keep(&mut self, epoch: u32) {
+    pub(super) fn keep(&mut self, epoch: u32, spares: Spares) {
         self.cut.kept = true;
-        self.epoch = epoch + 1;
+        self.cut.spares = spares;
+        self.changes.keep(epoch);
     }
 
     pub(super) fn needs_whole_cut(&self) -> bool {
@@ -129,20 +118,17 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     pub(super) fn cut(&mut self, epoch: u32, since: u32) {
-        assert!(epoch >= self.epoch, "epochs only grow");
-        assert!(epoch < EPOCH_FREE - 1, "there are four billion epochs");
         assert!(since == 0 || !self.needs_whole_cut(), "keys left that nobody remembers");
-        self.epoch = epoch + 1;
-        self.cut.saved.clear(); // Of a cut that came to nothing.
-        self.cut.removed_next = 0;
-        (self.cut.since, self.cut.next, self.cut.end) = (since, 0, self.slots);
+        self.end_cut(); // One that came to nothing.
+        (self.cut.removed_next, self.cut.partial) = (0, since != 0);
+        self.changes.cut(epoch, since, self.slots);
     }
 
     /// Appends a piece of what left up to the cut. Returns whether there was one.
     pub(super) fn removed(&mut self, out: &mut Vec<u8>) -> bool {
         // A whole cut replaces everything: nothing has to be taken from it.
-        let next = self.cut.removed.get(self.cut.removed_next).filter(|_| self.cut.since != 0);
-        let Some((_, records)) = next.filter(|(epoch, _)| *epoch < self.epoch) else {
+        let next = self.cut.removed.get(self.cut.removed_next).filter(|_| self.cut.partial);
+        let Some((_, records)) = next.filter(|(epoch, _)| *epoch < self.changes.epoch()) else {
             return false;
         };
         out.extend_from_slice(records);
@@ -150,25 +136,26 @@ impl<K: Key, S: State> Rows<K, S> {
         true
     }
 
-    /// Looks at up to `rows_max` rows and appends those of the cut. Returns whether any are left.
-    pub(super) fn sweep(&mut self, rows_max: u32, out: &mut Vec<u8>) -> bool {
-        out.append(&mut self.cut.saved);
-        let until = self.cut.end.min(self.cut.next + rows_max);
-        for slot in self.cut.next..until {
-            let row = self.row(slot);
-            let free = row.epoch == EPOCH_FREE || row.epoch == self.epoch;
-            if !free && row.epoch > self.cut.since {
+    pub(super) fn saved(&mut self, all: bool) -> Option<Vec<u8>> {
+        self.cut.saved.take(all)
+    }
+
+    /// Appends those rows in `slots` that the cut is owed.
+    pub(super) fn hand_out(&mut self, slots: &[u32], out: &mut Vec<u8>) {
+        for slot in slots {
+            let Self { chunks, changes, .. } = self;
+            let row = &mut chunks[*slot as usize / CHUNK_ROWS][*slot as usize % CHUNK_ROWS];
+            if changes.owes(row.tag) {
                 append_row(&row.key, &row.state, out);
+                row.tag = changes.given();
             }
         }
-        self.cut.next = until;
-        until < self.cut.end
     }
 
     /// The cut needs nothing more: it is whole, or came to nothing.
     pub(super) fn end_cut(&mut self) {
-        self.cut.next = self.cut.end;
-        self.cut.saved = Vec::new();
+        self.changes.end_cut();
+        self.cut.saved.clear(&self.cut.spares);
     }
 
     /// The cut at `epoch` is safe.
@@ -237,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::random::Random;
+    use crate::table::changes::FREE;
 
     #[derive(Default)]
     struct Map(BTreeMap<u64, Vec<u32>>);
@@ -308,7 +296,7 @@ mod tests {
                 rest = behind;
             }
         }
-        let rows = rows.chunks.iter().flatten().filter(|row| row.epoch != EPOCH_FREE);
+        let rows = rows.chunks.iter().flatten().filter(|row| row.tag & FREE == 0);
         rows.map(|row| (row.key, row.state.clone())).collect()
     }
 
@@ -320,7 +308,7 @@ mod tests {
             let mut random = Random::new(seed);
             let rows = empty();
             let mut subject = Subject { rows, places: Map::default(), model: Model::new() };
-            subject.rows.keep(0);
+            subject.rows.keep(0, Spares::default());
             let (mut parts, mut safe) = (Vec::new(), 0);
             for epoch in 1..12 {
                 (0..random.below(80)).for_each(|_| subject.touch(&mut random));
@@ -333,7 +321,15 @@ mod tests {
                 let given_up = random.below(3) == 0;
                 while left && !(given_up && random.below(3) == 0) {
                     (0..random.below(12)).for_each(|_| subject.touch(&mut random));
-                    left = subject.rows.sweep(1 + random.below(9) as u32, &mut kept);
+                    let mut slots = [0; 9];
+                    let slots = &mut slots[..1 + random.below(9) as usize];
+                    let found;
+                    (found, left) = subject.rows.changes.take(slots);
+                    (0..random.below(3)).for_each(|_| subject.touch(&mut random));
+                    subject.rows.hand_out(&slots[..found], &mut kept);
+                }
+                while let Some(saved) = subject.rows.saved(true) {
+                    kept.extend(saved);
                 }
                 while subject.rows.removed(&mut removed) {}
                 subject.rows.end_cut();
@@ -355,33 +351,46 @@ mod tests {
     #[test]
     fn what_left_and_was_not_remembered_needs_a_whole_cut() {
         let mut cut = Cut { kept: true, ..Cut::default() };
-        let record = alloc::vec![0; REMOVED_BYTES_MAX / 2];
-        cut.remember(1, &record);
-        cut.remember(1, &record);
+        let record = |records: &mut Vec<u8>| records.resize(REMOVED_BYTES_MAX / 2, 0);
+        cut.remember(1, record);
+        cut.remember(1, record);
         assert_eq!((cut.lost, cut.removed_bytes), (None, REMOVED_BYTES_MAX));
-        cut.remember(2, &record);
+        cut.remember(2, record);
         // What left before is still told to the cut that is under way.
         assert_eq!((cut.lost, cut.removed_bytes), (Some(2), REMOVED_BYTES_MAX));
-        cut.remember(2, &record);
+        cut.remember(2, record);
         assert_eq!(cut.removed.len(), 2);
+    }
+
+    /// Everything of the cut of a table.
+    fn swept(rows: &mut Rows<u32, u64>) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut left = true;
+        while left {
+            let mut slots = [0; 9];
+            let found;
+            (found, left) = rows.changes.take(&mut slots);
+            rows.hand_out(&slots[..found], &mut out);
+        }
+        while let Some(saved) = rows.saved(true) {
+            out.extend(saved);
+        }
+        out
     }
 
     #[test]
     fn only_what_changed_is_handed_out() {
         let mut rows = Rows::<u32, u64>::new(Rc::new(|_| 0));
-        rows.keep(0);
+        rows.keep(0, Spares::default());
         let slots: Vec<u32> = (0..100).map(|key| rows.insert(key)).collect();
-        let mut out = Vec::new();
         rows.cut(1, 0);
-        assert!(!rows.sweep(100, &mut out));
+        let row_bytes = swept(&mut rows).len() / 100;
         rows.safe(1);
-        let row_bytes = out.len() / 100;
         *rows.change(slots[7]) = 7;
         rows.cut(2, 1);
-        out.clear();
         *rows.change(slots[7]) = 8;
         *rows.change(slots[8]) = 8;
-        assert!(!rows.sweep(100, &mut out));
+        let out = swept(&mut rows);
         assert_eq!(out.len(), row_bytes, "row 8 changed behind the cut only");
         let (record, _) = Record::split(&out).expect("whole");
         assert_eq!(value::read::<u64>(record.state), Ok(7), "as it was at the cut");

@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 
 use crate::key::Key;
-use crate::value::{self, State};
+use crate::value::{self, State, archived_bytes};
 
 /// One record, its archives not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,24 @@ impl<'a> Record<'a> {
 }
 
 /// Appends the record of a row.
+#[inline]
 pub(super) fn append_row<K: Key, S: State>(key: &K, state: &S, out: &mut Vec<u8>) {
-    append(key, Some(state), out);
+    // In one piece, which is right for what points to nothing.
+    let (key_bytes, state_bytes) = (archived_bytes::<K>(), archived_bytes::<S>());
+    let start = out.len();
+    out.resize(start + HEAD_BYTES + key_bytes + state_bytes, 0);
+    let (head, archives) = out[start..].split_at_mut(HEAD_BYTES);
+    let (key_room, state_room) = archives.split_at_mut(key_bytes);
+    let written = (value::try_write(key, key_room), value::try_write(state, state_room));
+    if written == (Some(key_bytes), Some(state_bytes)) {
+        let (hash, lengths) = head.split_at_mut(size_of::<u64>());
+        hash.copy_from_slice(&key.hash().to_le_bytes());
+        lengths[..4].copy_from_slice(&(key_bytes as u32).to_le_bytes());
+        lengths[4..].copy_from_slice(&(state_bytes as u32).to_le_bytes());
+    } else {
+        out.truncate(start);
+        append(key, Some(state), out);
+    }
 }
 
 /// Appends the record of a key without a row.
@@ -48,6 +64,7 @@ pub(super) fn append_removed<K: Key>(key: &K, out: &mut Vec<u8>) {
     append(key, None::<&()>, out);
 }
 
+#[cold]
 fn append<K: Key, S: State>(key: &K, state: Option<&S>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&key.hash().to_le_bytes());
@@ -61,6 +78,9 @@ fn append<K: Key, S: State>(key: &K, state: Option<&S>, out: &mut Vec<u8>) {
 
 /// Both lengths.
 const LENGTHS_BYTES: usize = 8;
+
+/// Hash and lengths.
+const HEAD_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -131,6 +131,14 @@ pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
     }
 }
 
+/// Writes the archive of `value` at the start of `room` and returns its length in bytes; `None`
+/// when it does not fit, or needs much scratch space.
+#[inline]
+pub(crate) fn try_write<T: Stored>(value: &T, room: &mut [u8]) -> Option<usize> {
+    let mut scratch = [MaybeUninit::uninit(); SCRATCH_BYTES];
+    write_with(value, room, SubAllocator::new(&mut scratch)).ok()
+}
+
 /// Appends the archive of `value` and returns its length in bytes. Allocates: not for the event
 /// path.
 ///
@@ -138,10 +146,9 @@ pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
 /// When the archive would take a gigabyte.
 pub fn append<T: Stored>(value: &T, out: &mut Vec<u8>) -> u32 {
     let start = out.len();
-    let mut scratch = [MaybeUninit::uninit(); SCRATCH_BYTES];
     out.resize(start + archived_bytes::<T>(), 0);
-    let written = write_with(value, &mut out[start..], SubAllocator::new(&mut scratch));
-    let bytes = written.unwrap_or_else(|Full| append_large(value, start, out));
+    let written = try_write(value, &mut out[start..]);
+    let bytes = written.unwrap_or_else(|| append_large(value, start, out));
     out.truncate(start + bytes);
     u32::try_from(bytes).expect("an archive is smaller than a gigabyte")
 }

@@ -1,6 +1,7 @@
 //! The pieces in which a core hands out its part of a checkpoint, and gets it back.
 
 use potoroo_sdk::host::TableId;
+use potoroo_sdk::table::PIECE_BYTES;
 
 /// What the bytes of a [`Chunk`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,6 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Bytes at which a chunk is handed out: few enough to be copied within some microseconds,
-    /// enough that writing it costs one system call for hundreds of rows.
-    pub const BYTES_MAX: usize = 64 * 1024;
+    /// Bytes at which a chunk is handed out: those of a piece of a table.
+    pub const BYTES_MAX: usize = PIECE_BYTES;
 }

@@ -62,20 +62,21 @@ impl Keeper {
 
     /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns
     /// what the coordinator has to know.
-    pub fn keep(&mut self, core: usize, step: PartStep, random: u64) -> Option<Input> {
+    pub fn keep(&mut self, core: usize, step: &PartStep, random: u64) -> Option<Input> {
         let part = self.parts[core].as_ref();
         let (epoch, kept) = match step {
             PartStep::Begin { epoch, since } => {
-                (u64::from(epoch), self.begin(core, epoch.into(), since.into(), random))
+                let (epoch, since) = (u64::from(*epoch), u64::from(*since));
+                (epoch, self.begin(core, epoch, since, random))
             }
             // Of a part that storage has failed already.
             PartStep::Chunk(_) | PartStep::End(_) if part.is_none() => return None,
-            PartStep::Chunk(chunk) => (part.map_or(0, |part| part.epoch), self.chunk(core, &chunk)),
-            PartStep::End(end) => (end.epoch.into(), self.end(core, &end)),
+            PartStep::Chunk(chunk) => (part.map_or(0, |part| part.epoch), self.chunk(core, chunk)),
+            PartStep::End(end) => (end.epoch.into(), self.end(core, end)),
             PartStep::Failed { epoch, reason } => {
                 self.parts[core] = None;
                 let reason = format!("core {core}: {reason}");
-                return Some(Input::Failed { epoch: epoch.into(), reason });
+                return Some(Input::Failed { epoch: u64::from(*epoch), reason });
             }
         };
         kept.unwrap_or_else(|error| {

@@ -18,7 +18,7 @@ use std::sync::mpsc::Sender;
 use potoroo_runtime::{Nanos, Poller, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 
-pub use self::handout::Handout;
+pub use self::handout::{Handout, Shared};
 use self::links::{From, Link};
 use self::sinks::{SinkLink, sink_of};
 use super::mail::{CheckpointCommand, Command, Mail, Notice};
@@ -121,10 +121,20 @@ impl Driver {
         if commanded || read { Progress::Some } else { Progress::None }
     }
 
-    /// After a turn, which was `busy` or not: bytes from the outlets, ended connections, dead
-    /// letters, parts of checkpoints.
+    /// Right before a turn: what it would have to do for a checkpoint, so that it is measured.
     #[inline]
-    pub fn carry(&mut self, core: &mut Core, poller: &mut Poller, busy: bool) -> Progress {
+    pub fn attend(&mut self, core: &mut Core, wake: impl FnMut(usize)) {
+        if core.checkpoint_waits()
+            && let Some(handout) = &mut self.handout
+        {
+            handout.attend(core, wake);
+        }
+    }
+
+    /// After a turn that did `work`: bytes from the outlets, ended connections, dead letters, parts
+    /// of checkpoints.
+    #[inline]
+    pub fn carry(&mut self, core: &mut Core, poller: &mut Poller, work: usize) -> Progress {
         let mut carried = self.carry_sinks(core, poller);
         if !core.replying().is_empty() {
             carried |= self.carry_replies(core, poller);
@@ -143,7 +153,7 @@ impl Driver {
         if let Some(handout) = &mut self.handout
             && handout.is_needed(core)
         {
-            carried |= handout.carry(core, busy);
+            carried |= handout.carry(core, work);
         }
         if self.abandoned || (self.finishing && !core.has_letters() && self.delivered(core)) {
             return Progress::Ended;

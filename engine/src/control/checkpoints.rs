@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use potoroo_runtime::{LatencyArray, SharedLatency};
+use potoroo_runtime::LatencyArray;
 use tokio::sync::oneshot;
 
 use super::connecting::Visible;
@@ -19,15 +19,20 @@ use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
 use crate::checkpoint::{SourcePosition, Transaction, collect, propose};
+use crate::connect::driver::Shared;
 use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
 use crate::connect::spool::Prepared;
 use crate::connect::streams::Streams;
+use crate::flow::{PartCost, PartStep};
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How often is told, at most, that checkpoints are given up one after the other.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
+
+/// How often it looks for what cores hand out meanwhile.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// How soon what could not be made visible at the end is tried again.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
@@ -49,7 +54,8 @@ pub(super) struct Keeping {
     pub(super) interval: Duration,
     /// Checkpoints that are kept.
     pub(super) kept: usize,
-    pub(super) tallies: Vec<Arc<SharedLatency>>,
+    /// By core.
+    pub(super) shared: Vec<Arc<Shared>>,
 }
 
 /// What others see of checkpoints.
@@ -62,7 +68,7 @@ pub(super) struct Progress {
     /// Steps towards the last checkpoint.
     steps: AtomicU64,
     summary: Mutex<CheckpointSummary>,
-    tallies: Mutex<Vec<Arc<SharedLatency>>>,
+    shared: Mutex<Vec<Arc<Shared>>>,
 }
 
 /// The running keeper.
@@ -76,12 +82,17 @@ impl Progress {
     /// What checkpoints did so far.
     pub(super) fn summary(&self) -> CheckpointSummary {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut slices = LatencyArray::new();
-        tallies.iter().for_each(|tally| slices.merge(&tally.read()));
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut slices, mut own) = (LatencyArray::new(), LatencyArray::new());
+        for shared in shared.iter() {
+            slices.merge(&shared.slices.read());
+            own.merge(&shared.slices_own.read());
+        }
         summary.slices = slices.count();
         summary.slice_ns_p99 = slices.snapshot().value_at_quantile(0.99);
         summary.slice_ns_max = slices.ns_max();
+        summary.slice_own_ns_p99 = own.snapshot().value_at_quantile(0.99);
+        summary.slice_own_ns_max = own.ns_max();
         summary
     }
 
@@ -97,7 +108,7 @@ impl Checkpoints {
         (teller, heard): (Teller, Hearer),
         progress: Arc<Progress>,
     ) -> Result<Self, Error> {
-        *progress.tallies.lock().unwrap_or_else(PoisonError::into_inner) = keeping.tallies.clone();
+        *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = keeping.shared.clone();
         let of_thread = progress.clone();
         let run = move || Running::new(keeping, of_thread).run(&heard);
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
@@ -147,6 +158,10 @@ struct Running {
     begun: Instant,
     /// When something was last heard of the one that is under way.
     heard_at: Instant,
+    /// What it cost so far.
+    cost: PartCost,
+    /// Bytes and rows of its parts, when all are stored.
+    written: (u64, u64),
     /// Where sources stand in the manifest that was stored last.
     positions: Vec<SourcePosition>,
     /// Committed and not yet visible.
@@ -178,6 +193,8 @@ impl Running {
             progress,
             begun: now,
             heard_at: now,
+            cost: PartCost::default(),
+            written: (0, 0),
             positions: Vec::new(),
             committed,
             complaints: BTreeMap::new(),
@@ -195,8 +212,7 @@ impl Running {
     fn run(mut self, heard: &Hearer) {
         self.show_committed();
         while !self.ended {
-            let left = self.next().saturating_duration_since(Instant::now());
-            match heard.hear(left) {
+            match self.listen(heard) {
                 Ok(told) => self.obey(told),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -205,12 +221,18 @@ impl Running {
         }
     }
 
-    fn next(&self) -> Instant {
-        match self.keeping.coordinator.running() {
-            Some(_) => self.heard_at + SILENCE_MAX,
-            None if self.last_committed => Instant::now() + SHOW_AGAIN,
-            None => self.due,
+    /// While a checkpoint is under way this looks now and then: somebody who waits would have to be
+    /// woken, and a core that wakes somebody makes its events wait for a system call.
+    fn listen(&self, heard: &Hearer) -> Result<Told, RecvTimeoutError> {
+        if self.keeping.coordinator.running().is_some() {
+            let told = heard.hear(Duration::ZERO);
+            if matches!(told, Err(RecvTimeoutError::Timeout)) {
+                std::thread::sleep(LOOK);
+            }
+            return told;
         }
+        let next = if self.last_committed { Instant::now() + SHOW_AGAIN } else { self.due };
+        heard.hear(next.saturating_duration_since(Instant::now()))
     }
 
     fn obey(&mut self, told: Told) {
@@ -221,11 +243,7 @@ impl Running {
             }
         }
         match told {
-            Told::Part { core, step } => {
-                if let Some(input) = self.keeping.keeper.keep(core, step, draw()) {
-                    self.hear(input);
-                }
-            }
+            Told::Part { core, step } => self.keep(core, step),
             Told::Marked { sink, epoch, prepared } => {
                 match prepared.map(Prepared::make_durable).transpose() {
                     Ok(prepared) => {
@@ -243,6 +261,18 @@ impl Running {
             }
             Told::Last => self.last_asked = true,
             Told::End => self.ended = true,
+        }
+    }
+
+    fn keep(&mut self, core: usize, step: PartStep) {
+        let input = self.keeping.keeper.keep(core, &step, draw());
+        match step {
+            PartStep::Chunk(chunk) => self.keeping.shared[core].give_back(chunk.bytes),
+            PartStep::End(end) => self.cost.add(&end.cost),
+            PartStep::Begin { .. } | PartStep::Failed { .. } => {}
+        }
+        if let Some(input) = input {
+            self.hear(input);
         }
     }
 
@@ -265,6 +295,7 @@ impl Running {
                 self.answers = std::mem::take(&mut self.wanted);
                 self.hear(Input::Begin);
                 (self.begun, self.heard_at) = (now, now);
+                self.cost = PartCost::default();
                 self.due = now + self.keeping.interval;
                 if std::mem::take(&mut self.last_asked) {
                     self.last = self.keeping.coordinator.running();
@@ -290,6 +321,9 @@ impl Running {
         match action {
             Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(epoch as u32)),
             Action::Store(manifest) => {
+                let parts = || manifest.parts.iter().filter(|part| part.epoch == manifest.epoch);
+                self.written =
+                    (parts().map(|part| part.bytes).sum(), parts().map(|part| part.rows).sum());
                 let stored = propose(&**store, coordinator.head(), &manifest, draw());
                 self.positions = manifest.sources;
                 return Some(Input::Stored(stored.map_err(|error| error.to_string())));
@@ -334,11 +368,17 @@ impl Running {
         self.tell(CheckpointCommand::Commit(epoch as u32));
         self.acknowledge();
         self.given_up = None;
-        let took = self.begun.elapsed();
+        let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
+        // Where state changes faster than it can be stored checkpoints would follow each other
+        // without end, and cores would do little else: half of the time is theirs.
+        self.due = self.due.max(Instant::now() + took);
         self.progress.note(|summary| {
             summary.committed += 1;
             summary.epoch = epoch;
             summary.last_ms = took.as_secs_f64() * 1e3;
+            (summary.last_bytes, summary.last_rows) = written;
+            summary.last_cost = cost;
+            summary.cost.add(&cost);
         });
         self.answer(&Ok(epoch));
         self.collect();

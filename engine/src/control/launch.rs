@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{
-    Host, HostConfig, Idle, Lanes, Poller, SharedGaps, SharedLatency, Waker, mesh,
-};
+use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedGaps, Waker, mesh};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
@@ -31,7 +29,7 @@ use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::{GeneratorAddress, SinkAddress};
-use crate::connect::driver::{Driver, Handout};
+use crate::connect::driver::{Driver, Handout, Shared};
 use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
 
@@ -129,7 +127,7 @@ struct Kept {
     recovery: Arc<Recovery>,
     keeper: Teller,
     /// By core.
-    slices: Vec<Arc<SharedLatency>>,
+    shared: Vec<Arc<Shared>>,
     progress: Arc<Progress>,
 }
 
@@ -138,8 +136,8 @@ fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Hearer)>, Error> {
     let Some(path) = &config.state else { return Ok(None) };
     let recovery = Arc::new(Recovery::open(plan, config, path)?);
     let (keeper, heard) = to_keeper();
-    let slices = config.cores.iter().map(|_| Arc::new(SharedLatency::new())).collect();
-    Ok(Some((Kept { recovery, keeper, slices, progress: Arc::default() }, heard)))
+    let shared = config.cores.iter().map(|_| Arc::default()).collect();
+    Ok(Some((Kept { recovery, keeper, shared, progress: Arc::default() }, heard)))
 }
 
 impl Kept {
@@ -182,7 +180,7 @@ impl Kept {
             streams: streams.into_iter().flatten().collect(),
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,
-            tallies: self.slices,
+            shared: self.shared,
         };
         Checkpoints::start(keeping, (self.keeper, heard), self.progress)
     }
@@ -361,8 +359,8 @@ impl Build {
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
         let handout = self.kept.as_ref().map(|kept| {
-            let (budget_ns, tally) = (config.checkpoint_budget_us * 1000, &kept.slices[core]);
-            Handout::new(core, kept.keeper.clone(), budget_ns, tally.clone())
+            let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &kept.shared[core]);
+            Handout::new(core, kept.keeper.clone(), budget_ns, shared.clone())
         });
         let notices = self.notices.clone();
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);

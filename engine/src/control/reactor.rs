@@ -21,12 +21,14 @@ impl Reactor for CoreReactor {
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
         let Self { core, driver, wakers, wake } = self;
         let brought = driver.bring(core, now, poller);
-        let work = core.turn(now, |to| {
+        let mut wake = |to: usize| {
             if *wake {
                 wakers[to].wake_if_parked();
             }
-        });
-        match driver.carry(core, poller, work > 0) {
+        };
+        driver.attend(core, &mut wake);
+        let work = core.turn(now, wake);
+        match driver.carry(core, poller, work) {
             Progress::Ended => Turn::Done,
             Progress::Some => Turn::Worked,
             Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,

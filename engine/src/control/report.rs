@@ -16,6 +16,7 @@ use potoroo_runtime::Nanos;
 use potoroo_runtime::{Gap, GapCounts, Idle};
 
 pub use super::profile::StageSummary;
+use crate::flow::PartCost;
 pub use progress::progress_line;
 pub(super) use text::thousands;
 
@@ -117,6 +118,12 @@ pub struct CheckpointSummary {
     pub aborted: u64,
     /// Milliseconds from the beginning of the last one to its commit.
     pub last_ms: f64,
+    /// Bytes that the last one added to what is stored.
+    pub last_bytes: u64,
+    /// Rows that it wrote.
+    pub last_rows: u64,
+    /// What it cost its cores.
+    pub last_cost: PartCost,
     /// Bytes of all checkpoints that are kept.
     pub stored_bytes: u64,
     /// Slices of turns that checkpoints took, of all cores.
@@ -125,6 +132,13 @@ pub struct CheckpointSummary {
     pub slice_ns_p99: u64,
     /// The longest of them.
     pub slice_ns_max: u64,
+    /// As `slice_ns_p99`, without holes: what took so long between two looks at the clock that it
+    /// cannot have been ours.
+    pub slice_own_ns_p99: u64,
+    /// The longest without holes.
+    pub slice_own_ns_max: u64,
+    /// What those that were committed cost in all.
+    pub cost: PartCost,
 }
 
 /// How one way from a source to an end went.
@@ -245,8 +259,12 @@ impl Summary {
     ///            "outside_gaps_ns":{"p50":0, "p90":0, "p99":0, "p99_9":0, "p99_99":0, "max":0}}],
     ///  "replies_without_connection":0,
     ///  "checkpoints":{"epoch":17, "committed":9, "aborted":1, "last_ms":12.5,
+    ///                 "last_bytes":5000, "last_rows":50, "last_cost":{},
     ///                 "stored_bytes":45000, "slices":80, "slice_ns_p99":20000,
-    ///                 "slice_ns_max":21000},
+    ///                 "slice_ns_max":21000, "slice_own_ns_p99":19000, "slice_own_ns_max":20500,
+    ///                 "cost":{"slice_ns_max":21000, "slice_own_ns_max":20500,
+    ///                         "events_delayed":70, "delay_ns_max":20000,
+    ///                         "delay_own_ns_max":20000}},
     ///  "undelivered":0, "failures":0}
     /// ```
     pub fn json(&self) -> String {
@@ -333,18 +351,34 @@ pub(super) fn example() -> Snapshot {
             path("markets", "quotes → markets (table)", empty),
         ],
         replies_without_connection: 0,
-        checkpoints: Some(CheckpointSummary {
-            epoch: 17,
-            committed: 9,
-            aborted: 1,
-            last_ms: 12.5,
-            stored_bytes: 45_000,
-            slices: 80,
-            slice_ns_p99: 20_000,
-            slice_ns_max: 21_000,
-        }),
+        checkpoints: Some(example_checkpoints()),
         undelivered: 4,
         failures: 1,
+    }
+}
+
+#[cfg(test)]
+fn example_checkpoints() -> CheckpointSummary {
+    CheckpointSummary {
+        epoch: 17,
+        committed: 9,
+        aborted: 1,
+        last_ms: 12.5,
+        stored_bytes: 45_000,
+        slices: 80,
+        slice_ns_p99: 20_000,
+        slice_ns_max: 21_000,
+        slice_own_ns_p99: 19_000,
+        slice_own_ns_max: 20_500,
+        last_bytes: 5_000,
+        last_rows: 50,
+        last_cost: PartCost {
+            slice_ns_max: 14_000,
+            events_delayed: 7,
+            delay_ns_max: 15_000,
+            ..PartCost::default()
+        },
+        cost: PartCost { events_delayed: 70, delay_ns_max: 20_000, ..PartCost::default() },
     }
 }
 

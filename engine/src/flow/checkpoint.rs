@@ -8,20 +8,28 @@
 //! ```text
 //!   cut      marks all lanes that leave · notes positions · saves what waits · cuts the tables
 //!   log      copies frames of each lane up to its sender's mark, ahead of their processing
-//!   sweep    hands out changed rows, a slice at a time
+//!   sweep    hands out changed rows, a few at a time
 //!   end      every lane is logged, every row handed out
 //! ```
+//!
+//! Everything is written into buffers of one size, which come back when they were stored.
 //!
 //! Cold: nothing here runs per event unless a checkpoint is under way, and then only the copy of
 //! frames that were in a lane at the cut.
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
 use potoroo_runtime::{Consumer, MarkReader, Position};
 use potoroo_sdk::host::{SourceId, TableId};
+use potoroo_sdk::table::Spares;
 
+use super::shard::{LANE_FRAMES_PER_TURN, prefetch_rows};
 use super::turn::Core;
 use crate::checkpoint::{Chunk, Section, Unit};
+
+/// Most rows of one look: memory brings about so many lines at the same time.
+const LOOK_ROWS_MAX: usize = 16;
 
 /// Chunks that wait to be taken: above this no further rows are looked at.
 const CHUNKS_READY_MAX: usize = 4;
@@ -56,6 +64,35 @@ pub struct PartEnd {
     pub positions: Vec<SourcePosition>,
     /// Bytes of frames.
     pub frames_bytes: u64,
+    /// What it cost the core; counted by whoever drives the core, since that needs a clock.
+    pub cost: PartCost,
+}
+
+/// What a core's part of a checkpoint cost its events, in whole nanoseconds. The figures that are
+/// not its own include what the operating system took meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PartCost {
+    /// The most that it took of a turn.
+    pub slice_ns_max: u64,
+    /// The same without holes.
+    pub slice_own_ns_max: u64,
+    /// Events that were found behind a slice: they may have waited for it.
+    pub events_delayed: u64,
+    /// The longest slice behind which an event was found.
+    pub delay_ns_max: u64,
+    /// The same without holes.
+    pub delay_own_ns_max: u64,
+}
+
+impl PartCost {
+    /// Adds what the parts of other cores, or other checkpoints, cost.
+    pub fn add(&mut self, other: &Self) {
+        self.slice_ns_max = self.slice_ns_max.max(other.slice_ns_max);
+        self.slice_own_ns_max = self.slice_own_ns_max.max(other.slice_own_ns_max);
+        self.events_delayed += other.events_delayed;
+        self.delay_ns_max = self.delay_ns_max.max(other.delay_ns_max);
+        self.delay_own_ns_max = self.delay_own_ns_max.max(other.delay_own_ns_max);
+    }
 }
 
 /// What a core tells of its checkpoint.
@@ -81,18 +118,14 @@ pub enum PartStep {
     },
 }
 
-/// A lane whose sender has not marked it yet.
-struct OpenLane {
-    from: usize,
-    level: usize,
-    /// Frames before it are in the log, or were consumed before the cut.
-    logged: Position,
-}
-
 /// A checkpoint under way.
 pub(super) struct Checkpoint {
     epoch: u32,
-    open: Vec<OpenLane>,
+    /// By core and level, the lanes whose senders have not marked them yet: frames before the
+    /// position are in the log, or were consumed before the cut.
+    logged: Vec<Option<Position>>,
+    /// How many they are.
+    lanes_open: usize,
     /// The channel log: frames by level.
     frames: Vec<Vec<u8>>,
     log_bytes_max: u64,
@@ -100,7 +133,10 @@ pub(super) struct Checkpoint {
     table: usize,
     /// Its removed keys are handed out.
     removed_done: bool,
+    /// Slots of it that are looked at next: their rows are on the way from memory.
+    ahead: ArrayVec<u32, LOOK_ROWS_MAX>,
     rows: Vec<u8>,
+    spares: Spares,
     begun: bool,
     ready: VecDeque<Chunk>,
     end: PartEnd,
@@ -122,6 +158,8 @@ pub(super) struct Checkpoints {
     /// Several, because the word that one is safe may come behind the next cut.
     handed_out: VecDeque<(u32, bool)>,
     log_bytes_max: u64,
+    /// Buffers for what is handed out.
+    spares: Spares,
     pub(super) current: Option<Box<Checkpoint>>,
     /// Where sources ended that could be read again.
     pub(super) ended: Vec<SourcePosition>,
@@ -135,11 +173,13 @@ impl Core {
     pub fn keep_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
         // What came back names connections of earlier lives: none of ours may have their ids.
         self.serial = (generation as u32 % SERIAL_GENERATIONS) * (u32::MAX / SERIAL_GENERATIONS);
-        self.plan.tables.iter().for_each(|table| table.rows.keep(epoch));
+        let spares = Spares::default();
+        self.plan.tables.iter().for_each(|table| table.rows.keep(epoch, &spares));
         // What was recovered was another core's part, or may have been: nothing of it is safe as a
         // part of this one, so the first is a whole one.
         let (heard, safe) = (epoch, 0);
-        self.checkpoints = Checkpoints { epoch, heard, safe, log_bytes_max, ..Default::default() };
+        self.checkpoints =
+            Checkpoints { epoch, heard, safe, log_bytes_max, spares, ..Default::default() };
     }
 
     /// The checkpoint `epoch` begins: the core cuts at its next turn, unless it has already.
@@ -175,28 +215,69 @@ impl Core {
         self.checkpoints.current.is_some()
     }
 
-    /// Looks at up to `rows_max` rows for the checkpoint under way. Returns whether there is more
-    /// to look at now: not while chunks wait to be taken.
+    /// Where buffers come from that hold what is handed out, and go back to.
+    pub fn spares(&self) -> &Spares {
+        &self.checkpoints.spares
+    }
+
+    /// Whether there is something to do for a checkpoint before events are.
+    #[inline]
+    pub fn checkpoint_waits(&self) -> bool {
+        let Checkpoints { epoch, heard, current, .. } = &self.checkpoints;
+        heard != epoch || current.as_ref().is_some_and(|current| current.lanes_open > 0)
+    }
+
+    /// Does it: cuts if a checkpoint has begun, and copies what has come in lanes that are not
+    /// marked yet. Between two turns; [`turn`](Self::turn) does it, too, unless it was done just
+    /// before. Calls `wake` for each core whose lane was marked.
+    #[cold]
+    pub fn attend_checkpoint(&mut self, wake: impl FnMut(usize)) {
+        if self.checkpoints.heard != self.checkpoints.epoch {
+            self.cut(wake);
+        }
+        self.log_lanes();
+    }
+
+    /// Looks at up to `rows_max` rows, 16 at most, for the checkpoint under way, and asks memory
+    /// for the next ones. Returns how many bytes that gave, if there is more to look at now: not
+    /// while chunks wait to be taken.
     // cold: while a checkpoint is under way
-    pub fn sweep(&mut self, rows_max: u32) -> bool {
-        let Some(current) = &mut self.checkpoints.current else { return false };
+    pub fn sweep(&mut self, rows_max: u32) -> Option<usize> {
+        let current = self.checkpoints.current.as_mut()?;
         if current.ready.len() >= CHUNKS_READY_MAX || current.failed.is_some() {
-            return false;
+            return None;
         }
-        let Some(table) = self.plan.tables.get(current.table) else { return false };
+        let rows = &self.plan.tables.get(current.table)?.rows;
         let id = TableId(current.table as u16);
-        if !current.removed_done {
-            current.removed_done = !table.rows.removed(&mut current.rows);
-            let section = Section::Removed(id);
-            current.hand_out_rows(section, current.removed_done);
-            return true;
+        if current.rows.capacity() == 0 {
+            current.rows = current.spares.take();
         }
-        let left = table.rows.sweep(rows_max, &mut current.rows);
+        let before = current.rows.len();
+        if !current.removed_done {
+            current.removed_done = !rows.removed(&mut current.rows);
+            let bytes = current.rows.len() - before;
+            current.hand_out_rows(Section::Removed(id), current.removed_done);
+            return Some(bytes);
+        }
+        if let Some(bytes) = rows.saved(false) {
+            current.ready.push_back(Chunk { section: Section::Rows(id), bytes });
+            return Some(0);
+        }
+        let mut slots = [0; LOOK_ROWS_MAX];
+        let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(rows_max as usize)]);
+        prefetch_rows(&**rows, slots[..found].iter().copied());
+        rows.hand_out(&current.ahead, &mut current.rows);
+        current.ahead = slots[..found].iter().copied().collect();
+        let bytes = current.rows.len() - before;
+        let left = left || found > 0;
         current.hand_out_rows(Section::Rows(id), !left);
         if !left {
+            let saved = rows.saved(true);
+            let chunk = |bytes| Chunk { section: Section::Rows(id), bytes };
+            current.ready.extend(saved.map(chunk));
             (current.table, current.removed_done) = (current.table + 1, false);
         }
-        current.table < self.plan.tables.len()
+        (current.table < self.plan.tables.len()).then_some(bytes)
     }
 
     /// The next step of this core's part, if there is one now.
@@ -212,13 +293,13 @@ impl Core {
             let PartEnd { epoch, since, .. } = current.end;
             return Some(PartStep::Begin { epoch, since });
         }
-        if current.open.is_empty() && current.table == tables {
+        if current.lanes_open == 0 && current.table == tables {
             current.hand_out_log(1);
         }
         if let Some(chunk) = current.ready.pop_front() {
             return Some(PartStep::Chunk(chunk));
         }
-        if !current.open.is_empty() || current.table < tables {
+        if current.lanes_open > 0 || current.table < tables {
             return None;
         }
         let end = current.end.clone();
@@ -228,39 +309,42 @@ impl Core {
     }
 
     fn drop_checkpoint(&mut self) {
-        self.checkpoints.current = None;
+        let Some(current) = self.checkpoints.current.take() else { return };
         self.plan.tables.iter().for_each(|table| table.rows.end_cut());
+        let Checkpoint { ready, frames, rows, spares, .. } = *current;
+        let pieces = ready.into_iter().map(|chunk| chunk.bytes).chain(frames).chain([rows]);
+        pieces.for_each(|piece| spares.put(piece));
     }
 
     /// Cuts: between two turns, when everything sent is published.
     #[cold]
-    pub(super) fn cut(&mut self, mut wake: impl FnMut(usize)) {
+    fn cut(&mut self, mut wake: impl FnMut(usize)) {
         let epoch = self.checkpoints.heard;
         // One that is still under way was superseded: its coordinator has given it up.
         self.drop_checkpoint();
         self.router.mark_lanes(&mut self.marks_out, epoch, &mut wake);
         let since = self.cut_tables(epoch);
+        let (logged, levels) = (self.lanes_open(), self.router.output_level() + 1);
+        let positions = self.positions();
         let mut current = Box::new(Checkpoint {
             epoch,
-            open: self.inbound_lanes(),
-            frames: vec![Vec::new(); self.router.output_level() + 1],
+            lanes_open: logged.iter().flatten().count(),
+            logged,
+            frames: vec![Vec::new(); levels],
             log_bytes_max: self.checkpoints.log_bytes_max,
             table: 0,
             removed_done: false,
+            ahead: ArrayVec::new(),
             rows: Vec::new(),
+            spares: self.checkpoints.spares.clone(),
             begun: false,
-            ready: VecDeque::new(),
-            end: PartEnd { epoch, since, positions: self.positions(), frames_bytes: 0 },
+            ready: VecDeque::with_capacity(2 * CHUNKS_READY_MAX),
+            end: PartEnd { epoch, since, positions, frames_bytes: 0, cost: PartCost::default() },
             failed: None,
         });
         self.replay.each_frame(|level, frame| current.log_frame(level, frame));
         self.router.each_kept(|level, frame| current.log_frame(level, frame));
-        let mut outboxes = vec![Vec::new(); current.frames.len()];
-        self.router.each_waiting(|level, frame| append_frame(&mut outboxes[level], frame));
-        for (level, bytes) in outboxes.into_iter().enumerate().filter(|(_, b)| !b.is_empty()) {
-            current.end.frames_bytes += bytes.len() as u64;
-            current.ready.push_back(Chunk { section: Section::Outboxes(level as u8), bytes });
-        }
+        self.router.each_waiting(|level, frame| current.save_waiting(level, frame));
         self.router.outputs.mark(epoch);
         self.checkpoints.epoch = epoch;
         self.checkpoints.current = Some(current);
@@ -277,17 +361,12 @@ impl Core {
         since
     }
 
+    /// By core and level: where each lane to this core is.
     // cold: once per checkpoint
-    fn inbound_lanes(&self) -> Vec<OpenLane> {
-        let lanes = self.inbound.iter().enumerate().flat_map(|(from, lanes)| {
-            let open = move |(level, lane): (usize, &Consumer)| OpenLane {
-                from,
-                level,
-                logged: lane.head(),
-            };
-            lanes.iter().enumerate().map(open)
-        });
-        lanes.collect()
+    fn lanes_open(&self) -> Vec<Option<Position>> {
+        let levels = self.router.output_level() + 1;
+        let at = |lane: usize| self.inbound[lane / levels].get(lane % levels).map(Consumer::head);
+        (0..self.inbound.len() * levels).map(at).collect()
     }
 
     // cold: once per checkpoint
@@ -298,47 +377,78 @@ impl Core {
     }
 
     /// Copies what has come in lanes that are not marked yet. Before a turn drains any of it.
-    #[cold]
-    pub(super) fn log_lanes(&mut self) {
-        let Self { checkpoints, inbound, marks_in, .. } = self;
+    fn log_lanes(&mut self) {
+        let Self { checkpoints, inbound, marks_in, router, .. } = self;
         let Some(current) = &mut checkpoints.current else { return };
-        let mut open = std::mem::take(&mut current.open);
-        open.retain_mut(|open| {
-            let marks = marks_in[open.from].as_ref().expect("a lane comes from another core");
-            current.log_lane(open, &inbound[open.from][open.level], marks)
-        });
-        current.open = open;
+        let levels = router.output_level() + 1;
+        for lane in 0..current.logged.len() {
+            let Some(logged) = current.logged[lane] else { continue };
+            let (from, level) = (lane / levels, lane % levels);
+            let marks = marks_in[from].as_ref().expect("a lane comes from another core");
+            current.logged[lane] = current.log_lane(level, logged, &inbound[from][level], marks);
+            current.lanes_open -= usize::from(current.logged[lane].is_none());
+        }
     }
 }
 
 impl Checkpoint {
-    /// How far the lane may be drained: what follows is not logged yet.
+    /// How far the lane `level` from the core `from` may be drained: what follows is not logged.
+    #[inline]
     pub(super) fn limit(&self, from: usize, level: usize) -> Option<Position> {
-        let open = self.open.iter().find(|open| open.from == from && open.level == level)?;
-        Some(open.logged)
+        self.logged[from * self.frames.len() + level]
     }
 
-    /// Returns whether the lane stays open.
-    fn log_lane(&mut self, open: &mut OpenLane, lane: &Consumer, marks: &MarkReader) -> bool {
-        loop {
-            let seen = lane.frame_at(open.logged);
+    /// Logs the frames of a lane from `at` on, as many as a turn would drain: so many are in the
+    /// way of events, and the rest is logged before they are. Returns where the log of the lane
+    /// ends; `None` when it is complete.
+    fn log_lane(
+        &mut self,
+        level: usize,
+        mut at: Position,
+        lane: &Consumer,
+        marks: &MarkReader,
+    ) -> Option<Position> {
+        for _ in 0..LANE_FRAMES_PER_TURN {
+            let seen = lane.frame_at(at);
             // Behind having seen the frame: whoever published it behind a mark marked before.
-            let mark = marks.read(open.level, lane);
+            let mark = marks.read(level, lane);
             if mark.epoch > self.epoch {
                 self.failed = Some("a newer checkpoint has begun");
-                return false;
+                return None;
             }
-            let at = lane.bytes_consumed() + open.logged.bytes_since(lane.head());
-            if mark.epoch == self.epoch && at >= mark.at {
-                return false;
+            let bytes = lane.bytes_consumed() + at.bytes_since(lane.head());
+            if mark.epoch == self.epoch && bytes >= mark.at {
+                return None;
             }
-            let Some((frame, next)) = seen else { return true };
-            self.log_frame(open.level, frame);
-            open.logged = next;
+            let Some((frame, next)) = seen else { break };
+            self.log_frame(level, frame);
+            at = next;
         }
+        Some(at)
+    }
+
+    /// Keeps a frame that has found no room: those of each level behind one another, behind those
+    /// of lower levels.
+    fn save_waiting(&mut self, level: usize, frame: &[u8]) {
+        let section = Section::Outboxes(level as u8);
+        let fits =
+            |last: &&mut Chunk| last.section == section && last.bytes.len() < Chunk::BYTES_MAX;
+        let bytes = match self.ready.back_mut().filter(fits) {
+            Some(last) => &mut last.bytes,
+            None => {
+                let bytes = self.spares.take();
+                self.ready.push_back(Chunk { section, bytes });
+                &mut self.ready.back_mut().expect("it was just put there").bytes
+            }
+        };
+        append_frame(bytes, frame);
+        self.end.frames_bytes += frame.len() as u64;
     }
 
     fn log_frame(&mut self, level: usize, frame: &[u8]) {
+        if self.frames[level].capacity() == 0 {
+            self.frames[level] = self.spares.take();
+        }
         append_frame(&mut self.frames[level], frame);
         self.end.frames_bytes += frame.len() as u64;
         if self.end.frames_bytes > self.log_bytes_max {
@@ -350,7 +460,7 @@ impl Checkpoint {
     }
 
     fn hand_out_log(&mut self, bytes_min: usize) {
-        let full = |(_, frames): &(usize, &mut Vec<u8>)| frames.len() >= bytes_min;
+        let full = |(_, frames): &(_, &mut Vec<u8>)| frames.len() >= bytes_min;
         for (level, frames) in self.frames.iter_mut().enumerate().filter(full) {
             let section = Section::Lanes(level as u8);
             self.ready.push_back(Chunk { section, bytes: std::mem::take(frames) });
@@ -360,9 +470,7 @@ impl Checkpoint {
     /// Hands records out when there are enough of them, or all of a section are there.
     fn hand_out_rows(&mut self, section: Section, all: bool) {
         if self.rows.len() >= Chunk::BYTES_MAX || (all && !self.rows.is_empty()) {
-            // cold: once per chunk; one that grew from nothing would be copied again and again.
-            let next = Vec::with_capacity(Chunk::BYTES_MAX + Chunk::BYTES_MAX / 8);
-            let bytes = std::mem::replace(&mut self.rows, next);
+            let bytes = std::mem::take(&mut self.rows);
             self.ready.push_back(Chunk { section, bytes });
         }
     }

@@ -30,7 +30,7 @@ mod shard;
 mod tally;
 mod turn;
 
-pub use checkpoint::{PartEnd, PartStep, SourcePosition};
+pub use checkpoint::{PartCost, PartEnd, PartStep, SourcePosition};
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
 pub use ingress::Ending;

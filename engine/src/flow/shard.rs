@@ -21,7 +21,7 @@ use crate::state::{Index, prefetch};
 const RUN_FRAMES: usize = 64;
 
 /// Most frames taken from one lane in one turn.
-const LANE_FRAMES_PER_TURN: usize = 128;
+pub(super) const LANE_FRAMES_PER_TURN: usize = 128;
 
 /// A FIFO of frames: a lane, or what a core keeps to itself.
 pub(super) trait Frames {
@@ -167,10 +167,17 @@ fn look_ahead(index: &Index, rows: &dyn TableRows, inputs: &mut [Input<'_>]) {
     if inputs.len() == 1 {
         return;
     }
+    let slots = inputs.iter().map(|input| input.slot);
+    prefetch_rows(rows, slots.filter(|slot| *slot != NO_SLOT));
+}
+
+/// Asks for the lines of rows.
+#[inline]
+pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item = u32>) {
     let row_bytes = rows.row_bytes();
     rows.with_addresses(&mut |chunks| {
-        for input in inputs.iter().filter(|input| input.slot != NO_SLOT) {
-            let slot = input.slot as usize;
+        for slot in slots.by_ref() {
+            let slot = slot as usize;
             let row = chunks[slot / CHUNK_ROWS].wrapping_add(slot % CHUNK_ROWS * row_bytes);
             prefetch(row);
             prefetch(row.wrapping_add(LINE_BYTES));

@@ -158,11 +158,8 @@ impl Core {
     /// much was done.
     pub fn turn(&mut self, now: Nanos, mut wake: impl FnMut(usize)) -> usize {
         self.record(now);
-        if self.checkpoints.heard != self.checkpoints.epoch {
-            self.cut(&mut wake);
-        }
-        if self.checkpointing() {
-            self.log_lanes();
+        if self.checkpoint_waits() {
+            self.attend_checkpoint(&mut wake);
         }
         let mut work = self.router.flush_outboxes();
         if self.replay.level().is_some() {

@@ -120,7 +120,7 @@ impl<'a> Life<'a> {
             chronicle.steps += 1;
             let core = self.random.below(self.parts.len() as u64) as usize;
             match self.random.below(10) {
-                0 => drop(self.process.cores[core].sweep(1 + self.random.below(20) as u32)),
+                0 => self.sweep(core),
                 1 => self.keep(core),
                 2 => self.coordinate(chronicle),
                 3 => self.request(),
@@ -167,6 +167,10 @@ impl<'a> Life<'a> {
         }
     }
 
+    fn sweep(&mut self, core: usize) {
+        self.process.cores[core].sweep(1 + self.random.below(20) as u32);
+    }
+
     /// The next step of a core's part is stored.
     fn keep(&mut self, core: usize) {
         let Some(mut step) = self.parts[core].pop_front() else { return };
@@ -184,7 +188,7 @@ impl<'a> Life<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
-        let heard = self.keeper.keep(core, step, self.random.u64());
+        let heard = self.keeper.keep(core, &step, self.random.u64());
         self.inbox.extend(heard);
     }
 

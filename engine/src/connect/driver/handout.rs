@@ -1,21 +1,59 @@
 //! Hands a core's parts of checkpoints to the keeper, and looks at rows for them within a budget.
 //!
-//! Cold: only while a checkpoint is under way. It reads the clock because the budget is time.
+//! Cold: only while a checkpoint is under way. It reads the clock because the budget is time, and
+//! it never wakes or waits for anybody: a system call would cost more than a slice may.
 
-use std::sync::Arc;
+use std::mem::take;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::{Clock, Nanos, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
 use super::sinks::{Passed, SinkLink};
 use crate::connect::mail::{Teller, Told};
-use crate::flow::{Core, PartStep};
+use crate::flow::{Core, PartCost, PartStep};
 
 /// How much longer than a slice a busy core is left to its events: they keep nine tenths of it.
 const REST_PER_SLICE: u64 = 9;
 
-/// Rows between two looks at the clock: a microsecond or two.
-const ROWS_PER_LOOK: u32 = 16;
+/// Most nanoseconds of a slice of a core that has nothing else to do: it looks for events so often,
+/// since its turns cost a fraction of that.
+const IDLE_SLICE_NS: u64 = 2_500;
+
+/// Rows between two looks at the clock: some hundred nanoseconds.
+const ROWS_PER_LOOK: u32 = 8;
+
+/// Between two looks at the clock nothing of ours takes longer, a nanosecond per byte aside: what
+/// does is a hole, in which the operating system or the machine below it did something else.
+const HOLE_NS: u64 = 10_000;
+
+/// Empty buffers that a core keeps for the next checkpoint, and as many that wait for it: 64 MiB
+/// and as much again if so much of its state ever changed faster than it could be stored.
+const SPARES_MAX: usize = 1024;
+
+/// Buffers that are taken back in one slice: a fraction of a microsecond.
+const BACK_PER_SLICE: usize = 64;
+
+/// What a core and the keeper share beside the channel.
+#[derive(Default)]
+pub struct Shared {
+    /// How long slices take. Written by the core only.
+    pub slices: SharedLatency,
+    /// The same without holes.
+    pub slices_own: SharedLatency,
+    /// Buffers of what is stored, for the core to use again.
+    returned: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Shared {
+    /// Gives a buffer back; one too many is freed here, not by the core.
+    pub fn give_back(&self, piece: Vec<u8>) {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        if returned.len() < SPARES_MAX {
+            returned.push(piece);
+        }
+    }
+}
 
 /// A core's connection to the keeper.
 pub struct Handout {
@@ -27,13 +65,41 @@ pub struct Handout {
     budget_ns: u64,
     /// A busy core does not look at rows before.
     rest_until: Nanos,
-    /// How long slices take, operating-system gaps included. One writer.
-    slices: Arc<SharedLatency>,
+    shared: Arc<Shared>,
+    /// Taken from the keeper at once, for the core one by one.
+    returned: Vec<Vec<u8>>,
+    /// What the present turn has given up so far.
+    slice: Slice,
+    /// What the turn before gave up behind its events: those of the present one waited for it.
+    before: Slice,
+    /// Of the part that is being handed out.
+    cost: PartCost,
+}
+
+/// Time that a turn gave up for a checkpoint.
+#[derive(Clone, Copy, Default)]
+struct Slice {
+    ns: u64,
+    holes_ns: u64,
+}
+
+impl Slice {
+    /// A further step of `ns` nanoseconds gave so many bytes.
+    fn step(&mut self, ns: u64, bytes: usize) {
+        self.ns += ns;
+        if ns > HOLE_NS + bytes as u64 {
+            self.holes_ns += ns;
+        }
+    }
+
+    fn own_ns(&self) -> u64 {
+        self.ns - self.holes_ns
+    }
 }
 
 impl Handout {
     /// The connection of `core`, which spends up to `budget_ns` nanoseconds of a turn on rows.
-    pub fn new(core: usize, keeper: Teller, budget_ns: u64, slices: Arc<SharedLatency>) -> Self {
+    pub fn new(core: usize, keeper: Teller, budget_ns: u64, shared: Arc<Shared>) -> Self {
         Self {
             core,
             keeper,
@@ -41,40 +107,113 @@ impl Handout {
             clock: Clock::new(),
             budget_ns,
             rest_until: Nanos(0),
-            slices,
+            shared,
+            returned: Vec::with_capacity(SPARES_MAX),
+            slice: Slice::default(),
+            before: Slice::default(),
+            cost: PartCost::default(),
         }
     }
 
-    /// Whether a checkpoint is under way, or its last step is not handed out.
+    /// Whether a checkpoint is under way, or its last step is not handed out, or not accounted for.
     #[inline]
     pub(super) fn is_needed(&self, core: &Core) -> bool {
-        core.checkpointing() || self.pending.is_some()
+        core.checkpointing() || self.pending.is_some() || self.before.ns > 0
     }
 
-    /// Hands out what is ready and looks at some rows. Returns whether anything was done.
+    /// Before a turn: what has to be done before events are.
     #[cold]
-    pub(super) fn carry(&mut self, core: &mut Core, busy: bool) -> bool {
+    pub(super) fn attend(&mut self, core: &mut Core, wake: impl FnMut(usize)) {
         let begun = self.clock.now();
+        core.attend_checkpoint(wake);
+        // All of it counts as ours: nobody looked at the clock meanwhile.
+        self.slice.ns += self.clock.now() - begun;
+    }
+
+    /// Behind a turn that did `work`: hands out what is ready and looks at some rows. Returns
+    /// whether anything was done.
+    #[cold]
+    pub(super) fn carry(&mut self, core: &mut Core, work: usize) -> bool {
+        self.count_delayed(work);
+        let begun = self.clock.now();
+        let (attended_ns, busy) = (self.slice.ns, work > 0);
         let mut done = self.hand_out(core);
         if self.pending.is_none() && !(busy && begun < self.rest_until) {
-            while core.sweep(ROWS_PER_LOOK) && self.clock.now() - begun < self.budget_ns {
-                done = true;
-            }
+            let budget_ns = if busy { self.budget_ns } else { self.budget_ns.min(IDLE_SLICE_NS) };
+            done |= self.sweep(core, begun, budget_ns.saturating_sub(attended_ns));
             done |= self.hand_out(core);
         }
-        if done {
-            let now = self.clock.now();
-            let took = now - begun;
-            self.rest_until = Nanos(now.0 + took * REST_PER_SLICE);
-            self.slices.record(took);
+        let now = self.clock.now();
+        let looked_ns = self.slice.ns - attended_ns;
+        self.slice.step((now - begun).saturating_sub(looked_ns), 0);
+        let slice = take(&mut self.slice);
+        if done || attended_ns > 0 {
+            self.rest_until = Nanos(now.0 + slice.ns * REST_PER_SLICE);
+            self.record(slice);
+            self.before = Slice { ns: slice.ns - attended_ns, ..slice };
         }
         done
     }
 
+    /// The events of a turn waited for what was done before them.
+    fn count_delayed(&mut self, events: usize) {
+        let before = take(&mut self.before);
+        let ns = before.ns + self.slice.ns;
+        if events == 0 || ns == 0 {
+            return;
+        }
+        let cost = &mut self.cost;
+        cost.events_delayed += events as u64;
+        cost.delay_ns_max = cost.delay_ns_max.max(ns);
+        cost.delay_own_ns_max = cost.delay_own_ns_max.max(ns - before.holes_ns);
+    }
+
+    fn record(&mut self, slice: Slice) {
+        self.shared.slices.record(slice.ns);
+        self.shared.slices_own.record(slice.own_ns());
+        let cost = &mut self.cost;
+        cost.slice_ns_max = cost.slice_ns_max.max(slice.ns);
+        cost.slice_own_ns_max = cost.slice_own_ns_max.max(slice.own_ns());
+    }
+
+    /// Looks at rows until the budget is used up. Returns whether there were any.
+    fn sweep(&mut self, core: &mut Core, begun: Nanos, budget_ns: u64) -> bool {
+        self.take_back(core);
+        let (mut looked, mut done) = (begun, false);
+        while let Some(bytes) = core.sweep(ROWS_PER_LOOK) {
+            let now = self.clock.now();
+            self.slice.step(now - looked, bytes);
+            (looked, done) = (now, true);
+            if now - begun >= budget_ns {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Buffers that are stored take the place of those that are handed out.
+    fn take_back(&mut self, core: &mut Core) {
+        if self.returned.is_empty()
+            && let Ok(mut returned) = self.shared.returned.try_lock()
+        {
+            std::mem::swap(&mut *returned, &mut self.returned);
+        }
+        let spares = core.spares();
+        let room = SPARES_MAX.saturating_sub(spares.count()).min(BACK_PER_SLICE);
+        let first = self.returned.len().saturating_sub(room);
+        self.returned.drain(first..).for_each(|piece| spares.put(piece));
+        spares.trim(SPARES_MAX);
+    }
+
     fn hand_out(&mut self, core: &mut Core) -> bool {
         let mut done = false;
-        while let Some(step) = self.pending.take().or_else(|| core.take_part()) {
+        while let Some(mut step) = self.pending.take().or_else(|| core.take_part()) {
+            let mut ended = false;
+            if let PartStep::End(end) = &mut step {
+                (end.cost, ended) = (self.cost, true);
+            }
             match self.keeper.try_part(self.core, step) {
+                Ok(()) if ended => (self.cost, done) = (PartCost::default(), true),
                 Ok(()) => done = true,
                 Err(step) => {
                     self.pending = Some(step);

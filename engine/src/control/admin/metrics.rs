@@ -157,19 +157,35 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
     let label = || vec![("application", application.to_owned())];
     let CheckpointSummary { epoch, committed, aborted, last_ms, stored_bytes, slices, .. } =
         *checkpoints;
-    let slice_max = checkpoints.slice_ns_max as f64 / 1e9;
+    let CheckpointSummary { last_bytes, last_rows, last_cost, cost, .. } = *checkpoints;
+    let (seconds, count) = (|ns: u64| ns as f64 / 1e9, |count: u64| count as f64);
     for (name, help, value) in [
         ("checkpoints_committed", "Checkpoints committed", committed),
         ("checkpoints_aborted", "Checkpoints given up", aborted),
         ("checkpoint_slices", "Slices of turns that checkpoints took", slices),
+        ("checkpoint_events_delayed", "Events that may have waited for one", cost.events_delayed),
     ] {
         counters(registry, name, help, [(label(), value)]);
     }
     for (name, help, value) in [
-        ("checkpoint_epoch", "The last epoch that is safe", epoch as f64),
+        ("checkpoint_epoch", "The last epoch that is safe", count(epoch)),
         ("checkpoint_seconds", "Duration of the last checkpoint", last_ms / 1e3),
-        ("checkpoint_stored_bytes", "Bytes of all kept checkpoints", stored_bytes as f64),
-        ("checkpoint_slice_max_seconds", "Longest slice of a turn", slice_max),
+        ("checkpoint_stored_bytes", "Bytes of all kept checkpoints", count(stored_bytes)),
+        ("checkpoint_bytes", "Bytes of the last checkpoint", count(last_bytes)),
+        ("checkpoint_rows", "Rows of the last checkpoint", count(last_rows)),
+        ("checkpoint_delayed", "Events that it delayed", count(last_cost.events_delayed)),
+        ("checkpoint_delay_seconds", "Its worst delay", seconds(last_cost.delay_ns_max)),
+        ("checkpoint_delay_max_seconds", "Worst delay of all", seconds(cost.delay_ns_max)),
+        (
+            "checkpoint_slice_max_seconds",
+            "Longest slice of a turn",
+            seconds(checkpoints.slice_ns_max),
+        ),
+        (
+            "checkpoint_slice_own_max_seconds",
+            "The same without what the operating system took",
+            seconds(checkpoints.slice_own_ns_max),
+        ),
     ] {
         gauges(registry, name, help, [(label(), value)]);
     }

@@ -275,6 +275,8 @@ mod tests {
         assert_eq!(value["sinks"][0]["waits"], 2);
         assert_eq!(value["tables"][0]["rows"], 350);
         assert_eq!(value["checkpoints"]["slice_ns_max"], 21_000);
+        assert_eq!(value["checkpoints"]["slice_own_ns_max"], 20_500);
+        assert_eq!(value["checkpoints"]["last_cost"]["events_delayed"], 7);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 
 use super::{CheckpointSummary, QUANTILES, Snapshot, Stop, Summary};
 use crate::control::config::idle_name;
+use crate::flow::PartCost;
 
 pub(super) fn summary(summary: &Summary) -> String {
     let snapshot = &summary.snapshot;
@@ -102,15 +103,33 @@ fn paths(snapshot: &Snapshot) -> Table {
 fn checkpoints(snapshot: &Snapshot) -> String {
     let Some(checkpoints) = &snapshot.checkpoints else { return String::new() };
     let CheckpointSummary { epoch, committed, aborted, last_ms, stored_bytes, .. } = checkpoints;
-    format!(
-        "\n{} checkpoints, {} given up, the last of epoch {epoch} in {last_ms:.1} ms; {} bytes are \
-         kept\nslices of turns for them: p99 {} µs, max {} µs\n",
+    let CheckpointSummary { last_bytes, last_rows, last_cost, cost, .. } = checkpoints;
+    let delayed = |cost: &PartCost| {
+        let (events, worst) = (thousands(cost.events_delayed), micros(cost.delay_ns_max));
+        format!("delayed {events} events, by {worst} µs at most")
+    };
+    let mut text = format!(
+        "\n{} checkpoints, {} given up; {} bytes are kept; {}\n",
         thousands(*committed),
         thousands(*aborted),
         thousands(*stored_bytes),
+        delayed(cost),
+    );
+    text.push_str(&format!(
+        "the last of epoch {epoch}: {last_ms:.1} ms, {} rows, {} bytes, longest slice {} µs; {}\n",
+        thousands(*last_rows),
+        thousands(*last_bytes),
+        micros(last_cost.slice_ns_max),
+        delayed(last_cost),
+    ));
+    text.push_str(&format!(
+        "slices of turns for them: p99 {} µs, max {} µs; without holes p99 {} µs, max {} µs\n",
         micros(checkpoints.slice_ns_p99),
         micros(checkpoints.slice_ns_max),
-    )
+        micros(checkpoints.slice_own_ns_p99),
+        micros(checkpoints.slice_own_ns_max),
+    ));
+    text
 }
 
 fn latency(histogram: &Histogram<u64>, ns: u64) -> String {
@@ -246,8 +265,10 @@ path                      events  events/s     p50     p90     p99   p99.9    p9
 orders → rejections        1,000       100  500.22  900.10  990.21  999.42  1,000.45  1,000.45
 quotes → markets (table)       0         0       -       -       -       -         -         -
 
-9 checkpoints, 1 given up, the last of epoch 17 in 12.5 ms; 45,000 bytes are kept
-slices of turns for them: p99 20.00 µs, max 21.00 µs
+9 checkpoints, 1 given up; 45,000 bytes are kept; delayed 70 events, by 20.00 µs at most
+the last of epoch 17: 12.5 ms, 50 rows, 5,000 bytes, longest slice 14.00 µs; \
+delayed 7 events, by 15.00 µs at most
+slices of turns for them: p99 20.00 µs, max 21.00 µs; without holes p99 19.00 µs, max 20.50 µs
 
 5 events of orders were due before the stop and NOT made: no latency has them
 

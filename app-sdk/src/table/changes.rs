@@ -1,0 +1,319 @@
+//! Changes: which rows changed, in the order in which they did, and which of them a cut is owed.
+//!
+//! Each row has a tag, which tells what happened to it last:
+//!
+//! ```text
+//!   2e       it changed in epoch e, which ends with the cut e
+//!   2e + 1   it was handed out by the cut e
+//!   FREE |   there is no row; the rest is what it was
+//! ```
+//!
+//! So the cut `n` behind the safe cut `s` owes the rows with a tag from `2s + 2` to `2n`; what was
+//! handed out by a cut that came to nothing is among them, and what was handed out by this one is
+//! not. A row that changes for the first time in an epoch is also listed: a cut looks at those that
+//! are listed since `s`, and takes time for what changed only. The list is written behind its end,
+//! so that an event touches no other cold memory than its row.
+//!
+//! Promises: a row is listed once for each epoch; where more than a quarter as many are listed as
+//! there are rows, a cut looks at all of them, which is faster, and forgets the list. Must never
+//! do: move what was listed.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// In the tag of a slot without a row.
+pub(super) const FREE: u32 = 1 << 31;
+
+/// Epochs end here.
+const EPOCH_MAX: u32 = (FREE >> 1) - 2;
+
+/// What changed in a table, and how far its cut is.
+pub(super) struct Changes {
+    /// The tag of what changes now.
+    now: u32,
+    /// Changes are listed: somebody takes cuts.
+    kept: bool,
+    /// Slots by the epoch in which their rows changed, in pieces, oldest first.
+    lists: VecDeque<(u32, Vec<u32>)>,
+    /// Empty pieces.
+    spare: Vec<Vec<u32>>,
+    /// Everything is listed from this epoch on.
+    complete_from: u32,
+    /// Tags from the first to the last belong to the cut. None when there is no cut under way.
+    owed: (u32, u32),
+    next: Next,
+}
+
+/// What the cut looks at next.
+#[derive(Clone, Copy)]
+enum Next {
+    /// A place in the lists: piece, and slot in it.
+    Listed(usize, usize),
+    /// All slots from the first, up to the second.
+    All(u32, u32),
+}
+
+impl Changes {
+    pub(super) fn new() -> Self {
+        Self {
+            now: 2,
+            kept: false,
+            lists: VecDeque::new(),
+            spare: Vec::new(),
+            complete_from: 1,
+            owed: NOTHING,
+            next: Next::All(0, 0),
+        }
+    }
+
+    /// From now on changes are listed, in the epoch behind `epoch`.
+    pub(super) fn keep(&mut self, epoch: u32) {
+        (self.now, self.kept, self.complete_from) = (2 * (epoch + 1), true, epoch + 1);
+    }
+
+    /// The tag of rows that change now.
+    #[inline(always)]
+    pub(super) fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// The epoch that goes on now.
+    pub(super) fn epoch(&self) -> u32 {
+        self.now / 2
+    }
+
+    /// Whether the cut is owed the row with this tag.
+    #[inline]
+    pub(super) fn owes(&self, tag: u32) -> bool {
+        (self.owed.0..=self.owed.1).contains(&tag)
+    }
+
+    /// The tag of what the cut hands out.
+    #[inline]
+    pub(super) fn given(&self) -> u32 {
+        self.now - 1
+    }
+
+    /// The row in `slot` gets the tag of now.
+    #[inline]
+    pub(super) fn list(&mut self, slot: u32) {
+        let epoch = self.now / 2;
+        match self.lists.back_mut() {
+            Some((of, slots)) if *of == epoch && slots.len() < PIECE_SLOTS => slots.push(slot),
+            _ if self.kept => self.list_on(slot),
+            _ => {}
+        }
+    }
+
+    // cold: once per piece
+    #[cold]
+    #[inline(never)]
+    fn list_on(&mut self, slot: u32) {
+        let mut piece = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_SLOTS));
+        piece.push(slot);
+        self.lists.push_back((self.epoch(), piece));
+    }
+
+    /// Cuts, with `slots` slots in use: what changed behind `since` is owed; everything for 0.
+    ///
+    /// # Panics
+    /// `epoch` is not greater than that of the cut before.
+    pub(super) fn cut(&mut self, epoch: u32, since: u32, slots: u32) {
+        assert!(epoch >= self.epoch(), "epochs only grow");
+        assert!(epoch < EPOCH_MAX, "there are a billion epochs");
+        self.forget_to(since);
+        let pieces_max = (slots as usize / LISTED_PART).div_ceil(PIECE_SLOTS) + 1;
+        let listed = since != 0 && since + 1 >= self.complete_from;
+        if listed && self.lists.len() <= pieces_max {
+            self.next = Next::Listed(0, 0);
+        } else {
+            self.next = Next::All(0, slots);
+            self.forget_to(epoch);
+            self.complete_from = epoch + 1;
+        }
+        self.owed = (2 * since + 2, 2 * epoch);
+        self.now = 2 * (epoch + 1);
+    }
+
+    /// The cut is complete or was given up.
+    pub(super) fn end_cut(&mut self) {
+        self.owed = NOTHING;
+    }
+
+    fn forget_to(&mut self, epoch: u32) {
+        while let Some((_, mut slots)) = self.lists.pop_front_if(|(of, _)| *of <= epoch) {
+            slots.clear();
+            self.spare.push(slots);
+        }
+    }
+
+    /// Takes up to as many slots that the cut has to look at as there is room for in `slots`.
+    /// Returns how many, and whether there are more.
+    pub(super) fn take(&mut self, slots: &mut [u32]) -> (usize, bool) {
+        match &mut self.next {
+            Next::All(next, end) => {
+                let found = slots.len().min((*end - *next) as usize);
+                slots[..found].iter_mut().zip(*next..).for_each(|(slot, next)| *slot = next);
+                *next += found as u32;
+                (found, *next < *end)
+            }
+            Next::Listed(piece, at) => {
+                let listed = |piece: usize| {
+                    let (_, listed) =
+                        self.lists.get(piece).filter(|(epoch, _)| epoch * 2 < self.now)?;
+                    Some(listed)
+                };
+                let Some(rest) = listed(*piece).map(|listed| &listed[*at..]) else {
+                    return (0, false);
+                };
+                let found = slots.len().min(rest.len());
+                slots[..found].copy_from_slice(&rest[..found]);
+                *at += found;
+                if found == rest.len() {
+                    (*piece, *at) = (*piece + 1, 0);
+                }
+                (found, listed(*piece).is_some())
+            }
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        (self.lists.len() + self.spare.len()) * PIECE_SLOTS * size_of::<u32>()
+    }
+}
+
+/// No tag lies in it.
+const NOTHING: (u32, u32) = (1, 0);
+
+/// Rows in the order of memory take a fourth of the time of those in the order of changes.
+const LISTED_PART: usize = 4;
+
+/// Slots of a piece: 16 KiB.
+const PIECE_SLOTS: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+    use crate::random::Random;
+
+    /// Rows that are tags only.
+    struct Model {
+        changes: Changes,
+        tags: Vec<u32>,
+    }
+
+    impl Model {
+        fn new(rows: usize) -> Self {
+            let mut changes = Changes::new();
+            changes.keep(0);
+            Self { changes, tags: alloc::vec![2; rows] }
+        }
+
+        /// Returns whether the row had to be saved.
+        fn change(&mut self, slot: u32) -> bool {
+            let tag = &mut self.tags[slot as usize];
+            let owed = self.changes.owes(*tag);
+            if *tag != self.changes.now() {
+                self.changes.list(slot);
+                *tag = self.changes.now();
+            }
+            owed
+        }
+
+        /// All that the cut hands out, and how many slots it looked at.
+        fn take(&mut self, rows_max: usize) -> (BTreeSet<u32>, usize) {
+            let (mut given, mut looked) = (BTreeSet::new(), 0);
+            let mut left = true;
+            while left && looked < rows_max {
+                let mut slots = [0; 7];
+                let found;
+                (found, left) = self.changes.take(&mut slots);
+                looked += found;
+                for slot in &slots[..found] {
+                    let tag = &mut self.tags[*slot as usize];
+                    if self.changes.owes(*tag) {
+                        assert!(given.insert(*slot), "{slot} is handed out once");
+                        *tag = self.changes.given();
+                    }
+                }
+            }
+            (given, looked)
+        }
+    }
+
+    /// Cuts that become safe, are known to be only behind the next one, or come to nothing.
+    #[test]
+    fn a_cut_is_owed_what_changed_behind_the_last_safe_one() {
+        const ROWS: u32 = 10_000;
+        let mut exact = 0;
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let mut model = Model::new(ROWS as usize);
+            // The epochs in which rows changed last: told without tags.
+            let mut changed = alloc::vec![1; ROWS as usize];
+            let (mut safe, mut complete) = (0, 0);
+            for epoch in 1..20 {
+                for _ in 0..random.below(6000) {
+                    let slot = random.below(ROWS.into()) as u32;
+                    changed[slot as usize] = epoch;
+                    assert!(!model.change(slot), "nothing is owed between two cuts");
+                }
+                let late = core::mem::replace(&mut complete, 0);
+                if late != 0 && random.chance(0.5) {
+                    safe = late;
+                }
+                model.changes.cut(epoch, safe, ROWS);
+                let since = safe;
+                safe = safe.max(late);
+                let mut owed: BTreeSet<u32> =
+                    (0..ROWS).filter(|slot| changed[*slot as usize] > since).collect();
+                for _ in 0..random.below(100) {
+                    let slot = random.below(ROWS.into()) as u32;
+                    changed[slot as usize] = epoch + 1;
+                    assert!(model.change(slot) | !owed.remove(&slot), "seed {seed}");
+                }
+                if random.chance(0.3) {
+                    model.take(20);
+                } else {
+                    let (given, _) = model.take(usize::MAX);
+                    assert!(given.is_superset(&owed), "seed {seed}, epoch {epoch}");
+                    // What a cut that came to nothing handed out may come again.
+                    exact += u32::from(given == owed);
+                    complete = if random.chance(0.8) { epoch } else { 0 };
+                }
+                model.changes.end_cut();
+            }
+        }
+        assert!(exact > 1500, "{exact} of some 2600 cuts");
+    }
+
+    #[test]
+    fn a_cut_looks_at_what_changed_only() {
+        let mut model = Model::new(100_000);
+        model.changes.cut(1, 0, 100_000);
+        assert_eq!(model.take(usize::MAX).1, 100_000);
+        model.change(5);
+        model.change(99_999);
+        model.change(5);
+        model.changes.cut(2, 1, 100_000);
+        assert_eq!(model.take(usize::MAX), ([5, 99_999].into(), 2));
+    }
+
+    #[test]
+    fn no_more_is_listed_than_rows_can_change_in_an_epoch() {
+        let mut model = Model::new(10_000);
+        model.changes.cut(1, 0, 10_000);
+        model.take(usize::MAX);
+        for epoch in 2..100 {
+            for slot in 0..10_000 {
+                model.change(slot);
+            }
+            // Cut 1 stays the last that is safe.
+            model.changes.cut(epoch, 1, 10_000);
+            assert_eq!(model.take(usize::MAX).0.len(), 10_000);
+            assert!(model.changes.memory_bytes() <= 4 * 5 * PIECE_SLOTS);
+        }
+    }
+}
