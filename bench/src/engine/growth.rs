@@ -162,7 +162,10 @@ fn longest_turns(turns: &[u32]) -> Value {
 }
 
 /// One core that owns everything, with a generator of `keys` different keys.
-fn core(keys: u64) -> Result<Core> {
+///
+/// # Errors
+/// The application is not sound.
+pub fn core(keys: u64) -> Result<Core> {
     let plan = application(keys).plan()?;
     let lanes = mesh(1, plan.levels() + 1, LANE_BYTES_DEFAULT).pop().context("one core")?;
     let generate = plan.sources[0].stage.generator("keys", 0);
@@ -183,7 +186,8 @@ fn core(keys: u64) -> Result<Core> {
     Ok(core)
 }
 
-fn application(keys: u64) -> Application {
+/// Different keys, into one table.
+pub fn application(keys: u64) -> Application {
     let app = Application::new("growth");
     let tallies = app.table::<u64, Tally>("tallies");
     app.generator("keys", move |_| {

@@ -7,11 +7,11 @@
 #[cfg(feature = "aeron")]
 mod aeron;
 mod disruptor;
-mod growth;
+pub mod growth;
 pub mod load;
 mod map;
 pub mod ours;
-mod owner;
+pub mod owner;
 mod rtrb;
 mod timely;
 

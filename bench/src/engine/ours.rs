@@ -168,6 +168,7 @@ fn slice_whole(job: &Job, config: Config, build: impl Build) -> Result<(Outcome,
     let config = config.source("load", address(job.pace));
     let running = potoroo::run(move || build(keys, &of_engine), config)?;
     wait_filled(&running, &shared)?;
+    wait_kept(&running);
     let chase = Chase::start(job.place, process::id())?;
     // What fell behind before its priority was raised is not measured.
     thread::sleep(job.slice / 16);
@@ -209,6 +210,15 @@ fn wait_filled(running: &Running, shared: &Shared) -> Result<()> {
     let refused = running.status().snapshot.sources[0].refused;
     ensure!(refused == 0, "the engine refused {refused} events");
     Ok(())
+}
+
+/// Where checkpoints are taken, the first one has every row and is none of the slice.
+fn wait_kept(running: &Running) {
+    let waits =
+        |status: Status| status.snapshot.checkpoints.is_some_and(|kept| kept.committed == 0);
+    while waits(running.status()) {
+        thread::sleep(LOOK);
+    }
 }
 
 /// The counters of a moment.

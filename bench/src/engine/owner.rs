@@ -93,7 +93,7 @@ impl Owner {
 /// One multiplication and one rotation, in the manner of FxHash: about the cheapest hash whose
 /// upper bits are good, and so the hardest to beat.
 #[derive(Default)]
-struct KeyHasher(u64);
+pub struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     #[inline]
