@@ -1,7 +1,11 @@
 //! What an application finds when it starts on a store, and what stays in the store.
 
+use std::io::Read;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use potoroo::checkpoint::recover::Error;
-use potoroo::checkpoint::store::{self, Head, Memory, Store, View};
+use potoroo::checkpoint::store::{self, Head, Memory, Store, Upload, View};
 use potoroo::checkpoint::{Facts, Manifest, TypeFacts, collect, history, propose, recover};
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
@@ -64,6 +68,62 @@ fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
     // The successor takes away what its predecessor stored in vain.
     let collected = collect(&memory, &successor.head, KEEP, None).expect("it is whole");
     assert_eq!(collected.objects, 1);
+}
+
+/// A store on which the predecessor commits once more just before it is overtaken.
+struct Busy<'a> {
+    memory: &'a Memory,
+    predecessor: Mutex<Coordinator<'a>>,
+    commits: AtomicU64,
+}
+
+impl View for Busy<'_> {
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, store::Error> {
+        self.memory.open(name)
+    }
+
+    fn list(&self) -> Result<Vec<(String, u64)>, store::Error> {
+        self.memory.list()
+    }
+
+    fn head(&self) -> Result<Option<Head>, store::Error> {
+        self.memory.head()
+    }
+}
+
+impl Store for Busy<'_> {
+    fn create(&self, name: &str) -> Result<Box<dyn Upload>, store::Error> {
+        self.memory.create(name)
+    }
+
+    fn delete(&self, name: &str) -> Result<(), store::Error> {
+        self.memory.delete(name)
+    }
+
+    fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), store::Error> {
+        if self.commits.load(Ordering::Relaxed) > 0 {
+            self.commits.fetch_sub(1, Ordering::Relaxed);
+            self.predecessor.lock().expect("nobody panics").checkpoint(false)?;
+        }
+        self.memory.swap_head(expected, new)
+    }
+}
+
+#[test]
+fn a_predecessor_that_still_commits_is_overtaken_at_what_it_committed_last() {
+    let memory = Memory::new();
+    let mut predecessor = Coordinator::start(&memory, 1).expect("memory does not fail");
+    predecessor.checkpoint(true).expect("memory does not fail");
+    let busy = |commits| {
+        let predecessor = Coordinator::start(&memory, commits).expect("memory does not fail");
+        let (predecessor, commits) = (Mutex::new(predecessor), AtomicU64::new(commits));
+        Busy { memory: &memory, predecessor, commits }
+    };
+    let recovered = recover(&busy(3), &facts(), 9, None).expect("it takes over");
+    assert_eq!((recovered.head.epoch, recovered.manifest.expect("it is whole").epoch), (4, 4));
+    // Who asked for another one has to know all that will repeat.
+    let asked = recover(&busy(1), &facts(), 9, Some(4));
+    assert!(matches!(asked, Err(Error::Store(store::Error::Overtaken { .. }))), "{asked:?}");
 }
 
 #[test]

@@ -97,10 +97,36 @@ pub fn recover(
     let epoch = load(store, facts, manifest.as_deref())?.map_or(0, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
     let head = Head { generation, owner, epoch, manifest, restored: restore.unwrap_or(0) };
-    store.swap_head(old.as_ref(), &head)?;
+    let head = take_over(store, old, head, restore.is_some() && !done)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
     Ok(Recovered { head, manifest, repeats, restored_before: done })
 }
+
+/// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
+/// committed last counts, unless this `goes_back`: then the operator has to be told what repeats.
+fn take_over(
+    store: &dyn Store,
+    mut old: Option<Head>,
+    mut new: Head,
+    goes_back: bool,
+) -> Result<Head, Error> {
+    for _ in 0..TAKEOVERS_MAX {
+        match store.swap_head(old.as_ref(), &new) {
+            Err(store::Error::Overtaken { found: Some(found), .. })
+                if !goes_back && found.generation < new.generation =>
+            {
+                new = Head { epoch: found.epoch, manifest: found.manifest.clone(), ..new };
+                old = Some(found);
+            }
+            swapped => return swapped.map(|()| new).map_err(Error::from),
+        }
+    }
+    Err(store::Error::Overtaken { expected: Some(new), found: old }.into())
+}
+
+/// How often a predecessor may commit just before it is overtaken: each time takes it a checkpoint,
+/// and us a request or two.
+const TAKEOVERS_MAX: usize = 100;
 
 /// Hands all chunks of a checkpoint to `visit`, core by core, each core's oldest part first, each
 /// part's chunks in their order. Nothing may be made of them before this returned without an
