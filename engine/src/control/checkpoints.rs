@@ -168,6 +168,8 @@ struct Running {
     committed: Vec<Transaction>,
     /// What was last said of each sink whose output cannot be made visible.
     complaints: BTreeMap<String, String>,
+    /// It was said that old checkpoints cannot be deleted, and none could be since.
+    not_deleted: bool,
     /// When was last said that one was given up, unless one was committed since, and how many were
     /// since then.
     given_up: Option<(Instant, u64)>,
@@ -198,6 +200,7 @@ impl Running {
             positions: Vec::new(),
             committed,
             complaints: BTreeMap::new(),
+            not_deleted: false,
             given_up: None,
             wanted: Vec::new(),
             answers: Vec::new(),
@@ -403,13 +406,18 @@ impl Running {
 
     /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full
     /// disk would stay full.
-    fn collect(&self) {
+    fn collect(&mut self) {
         let Keeping { store, coordinator, kept, .. } = &self.keeping;
         match collect(&**store, coordinator.head(), *kept, coordinator.running()) {
             Ok(collected) => {
+                self.not_deleted = false;
                 self.progress.note(|summary| summary.stored_bytes = collected.bytes_kept);
             }
-            Err(error) => tracing::warn!("old checkpoints cannot be deleted: {error}"),
+            Err(_) if self.not_deleted => {}
+            Err(error) => {
+                self.not_deleted = true;
+                tracing::warn!("old checkpoints cannot be deleted: {error}");
+            }
         }
     }
 
