@@ -211,7 +211,7 @@ fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<
     let config = Config {
         cores: vec![0, 0],
         progress: false,
-        state: Some(Path::new(state).to_path_buf()),
+        state: Some(Path::new(state).to_path_buf().into()),
         ..Config::default()
     };
     let config =

@@ -91,7 +91,7 @@ pub fn run_kept(
 ) -> Result<(Outcome, CheckpointSummary)> {
     let config = Config {
         cores: vec![job.place.left],
-        state,
+        state: state.map(Into::into),
         checkpoint_ms: interval_ms,
         checkpoint_budget_us: budget_us,
         ..config()

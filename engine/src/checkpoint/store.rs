@@ -9,13 +9,15 @@
 //! changes by compare-and-swap only, and nothing else commits. Calls wait for the storage: they are
 //! for a thread beside the cores. Must never do: overwrite an object, or know what is in one.
 
-#[cfg(test)]
-mod contract;
+pub mod contract;
 mod error;
 mod folder;
 mod head;
 mod memory;
 mod name;
+mod place;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::io::{Read, Write};
 
@@ -24,6 +26,9 @@ pub use folder::{Disk, DiskFile, Folder, FolderView, LocalDisk};
 pub use head::Head;
 pub use memory::Memory;
 pub use name::{Name, NameKind, draw};
+pub use place::{NoPlace, Place};
+#[cfg(feature = "s3")]
+pub use s3::{Address, S3, Variables};
 
 /// The reading half of a [`Store`]: takes no lock and changes nothing.
 pub trait View: Send + Sync {

@@ -78,12 +78,18 @@ impl Bill {
             );
             lines.push((what, most * each));
         }
-        Self { lines }
+        Self { lines: lines.into_iter().chain(Self::upload_line(config)).collect() }
     }
 
     /// Bytes in all.
     pub fn bytes(&self) -> usize {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// What the parts of checkpoints take on their way, where that is not to a folder.
+    fn upload_line(config: &Config) -> Option<(String, usize)> {
+        let (cores, piece) = (config.cores.len(), config.state.as_ref()?.upload_bytes());
+        (piece > 0).then(|| (format!("checkpoints: {cores} pieces on their way"), cores * piece))
     }
 
     /// What a connection of a source takes while it is open.

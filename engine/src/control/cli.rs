@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use crate::checkpoint::store::Place;
 use crate::connect::address::Edge;
 
 use super::config::{self, Config, ConfigFile, Error, Report, parse_cpus, parse_idle};
@@ -119,10 +121,10 @@ pub struct Arguments {
             config::DRAIN_SECONDS_DEFAULT))]
     drain_seconds: Option<u64>,
 
-    /// Folder in which checkpoints are kept; the application goes on from the last one
-    /// [default: state ends with the process]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    /// Folder or s3://BUCKET/PREFIX in which checkpoints are kept; the application goes on from the
+    /// last one [default: state ends with the process]
+    #[arg(long, value_name = "DIR|URL", value_parser = place())]
+    state: Option<Place>,
 
     #[arg(long, value_name = "N",
         help = format!("Milliseconds between checkpoints [default: {}]",
@@ -216,6 +218,11 @@ struct Cpus(Vec<usize>);
 
 fn parse_cores(text: &str) -> Result<Cpus, String> {
     parse_cpus(text).map(Cpus).map_err(|error| error.to_string())
+}
+
+/// Parses `--state`; a folder need not be text.
+pub(super) fn place() -> impl TypedValueParser<Value = Place> {
+    OsStringValueParser::new().try_map(|text| Place::parse(&text))
 }
 
 fn parse_strategy(text: &str) -> Result<Idle, String> {

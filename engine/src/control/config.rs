@@ -12,10 +12,10 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use potoroo_runtime::Idle;
 
+use crate::checkpoint::store::Place;
 use crate::connect::address::{SinkAddress, SourceAddress};
 
 pub use complete::{Facts, Ready};
@@ -145,8 +145,8 @@ pub struct Config {
     /// Seconds that a stopping application may take to deliver what it holds.
     /// Default: [`DRAIN_SECONDS_DEFAULT`].
     pub drain_seconds: u64,
-    /// Folder in which checkpoints are kept. Default: none, state ends with the process.
-    pub state: Option<PathBuf>,
+    /// Where checkpoints are kept. Default: none, state ends with the process.
+    pub state: Option<Place>,
     /// Milliseconds between checkpoints, at least 1. Default: [`CHECKPOINT_MS_DEFAULT`].
     pub checkpoint_ms: u64,
     /// Microseconds of a turn for a checkpoint, at least 1. Default:

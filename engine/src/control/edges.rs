@@ -10,6 +10,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::error::Error;
+use crate::checkpoint::store::Place;
 use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress, Token};
 use crate::connect::files;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
@@ -87,7 +88,7 @@ impl Edges {
                     let target = Target { sink: name.clone(), path: path.clone() };
                     SinkEdge::Transactional { target, append: *append }
                 }
-                (SinkAddress::Connector { connect, token }, Some(state)) => {
+                (SinkAddress::Connector { connect, token }, Some(Place::Folder(state))) => {
                     let target = Target { sink: name.clone(), path: spools_of(state, name) };
                     SinkEdge::Client { address: connect.clone(), token: token.clone(), target }
                 }

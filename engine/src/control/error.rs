@@ -1,11 +1,10 @@
 //! Why an application cannot run.
 
-use std::path::PathBuf;
-
 use potoroo_runtime::host;
 use potoroo_sdk::plan::{Mistake, Mistakes};
 
 use super::{admin, config};
+use crate::checkpoint::store::Place;
 
 /// Why an application cannot run. Each names the thing, the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +46,11 @@ pub enum Error {
         /// Cause and remedy.
         reason: String,
     },
-    /// The folder of checkpoints, or what is in it, cannot be used.
-    #[error("--state {}: {reason}", path.display())]
+    /// The place of checkpoints, or what is in it, cannot be used.
+    #[error("--state {place}: {reason}")]
     State {
-        /// The folder.
-        path: PathBuf,
+        /// Where they are.
+        place: Place,
         /// Cause and remedy.
         reason: String,
     },

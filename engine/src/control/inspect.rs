@@ -4,6 +4,7 @@
 //! started to export, or one that runs. Reads only; takes no lock.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::plan::{Plan, TablePlan};
@@ -11,7 +12,7 @@ use potoroo_sdk::table::Record;
 
 use super::config::Config;
 use super::recovery::expect;
-use crate::checkpoint::store::{self, FolderView, View};
+use crate::checkpoint::store::{self, Place, View};
 use crate::checkpoint::{Facts, Manifest, Refused, contents, history};
 
 /// The table `table` as the last checkpoint has it, or that of `config.restore`: one JSON object
@@ -24,11 +25,13 @@ pub(super) fn export(
     config: &Config,
     table: &str,
 ) -> Result<String, super::error::Error> {
-    let path = config.state.clone().unwrap_or_default();
-    let refused =
-        |error: Error| super::error::Error::State { path: path.clone(), reason: error.to_string() };
-    let view = FolderView::open(&path).map_err(|error| refused(error.into()))?;
-    again(|| Inspected::open(&view, plan, table, config.restore)?.lines()).map_err(refused)
+    let place = config.state.clone().unwrap_or_else(|| Place::Folder(PathBuf::new()));
+    let refused = |error: Error| super::error::Error::State {
+        place: place.clone(),
+        reason: error.to_string(),
+    };
+    let view = place.view().map_err(|error| refused(error.into()))?;
+    again(|| Inspected::open(&*view, plan, table, config.restore)?.lines()).map_err(refused)
 }
 
 /// Tries `read` again when a part is missing: an application that runs may have collected it

@@ -39,7 +39,7 @@ pub fn init() {
 }
 
 fn filter(wanted: Option<&str>) -> (EnvFilter, Option<String>) {
-    let wanted = wanted.unwrap_or(LEVEL_DEFAULT);
+    let Some(wanted) = wanted else { return (default_filter(), None) };
     match EnvFilter::try_new(wanted) {
         Ok(filter) => (filter, None),
         Err(cause) => {
@@ -47,9 +47,14 @@ fn filter(wanted: Option<&str>) -> (EnvFilter, Option<String>) {
                 "{LEVEL_VARIABLE} cannot be `{wanted}` ({cause}): write a level such as `debug`; \
                  using `{LEVEL_DEFAULT}`"
             );
-            (EnvFilter::new(LEVEL_DEFAULT), Some(complaint))
+            (default_filter(), Some(complaint))
         }
     }
+}
+
+/// The client of S3 tells of each try; who calls it tells when they come to nothing.
+fn default_filter() -> EnvFilter {
+    EnvFilter::new(format!("{LEVEL_DEFAULT},object_store=warn"))
 }
 
 /// Lets through at most so many messages per second and counts the others.

@@ -1,6 +1,5 @@
-//! What an application goes on from: the folder of its checkpoints, and the last of them.
+//! What an application goes on from: the place of its checkpoints, and the last of them.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use potoroo_runtime::Clock;
@@ -9,7 +8,7 @@ use potoroo_sdk::plan::Plan;
 use super::config::Config;
 use super::console;
 use super::error::Error;
-use crate::checkpoint::store::{self, Folder, Store, draw};
+use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
     Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, Unit, each_chunk,
     recover,
@@ -21,21 +20,21 @@ pub(super) struct Recovery {
     pub(super) store: Arc<dyn Store>,
     pub(super) facts: Facts,
     pub(super) recovered: Recovered,
-    path: PathBuf,
+    place: Place,
 }
 
 impl Recovery {
-    /// Takes over the folder at `path`.
+    /// Takes over what lies at `place`.
     ///
     /// # Errors
     /// It cannot be used, or what is in it cannot.
-    pub(super) fn open(plan: &Plan, config: &Config, path: &Path) -> Result<Self, Error> {
-        let refused = |reason: String| Error::State { path: path.to_path_buf(), reason };
-        let folder = Folder::open(path).map_err(|error| refused(error.to_string()))?;
+    pub(super) fn open(plan: &Plan, config: &Config, place: &Place) -> Result<Self, Error> {
+        let refused = |reason: String| Error::State { place: place.clone(), reason };
+        let store = place.open().map_err(|error| refused(error.to_string()))?;
         let facts = Facts::of(plan, config.partitions as u32);
-        let recovered = recover(&folder, &facts, draw(), config.restore)
+        let recovered = recover(&*store, &facts, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
-        let recovery = Self { store: Arc::new(folder), facts, recovered, path: path.to_path_buf() };
+        let recovery = Self { store, facts, recovered, place: place.clone() };
         recovery.tell();
         Ok(recovery)
     }
@@ -46,7 +45,7 @@ impl Recovery {
         console::note(format_args!(
             "goes on from checkpoint {} in {}: {rows} rows in {} parts",
             manifest.epoch,
-            self.path.display(),
+            self.place,
             manifest.parts.len()
         ));
         if self.recovered.restored_before {
@@ -79,7 +78,7 @@ impl Recovery {
             None => Ok(0),
             Some(at) if at.unit == unit => Ok(at.position),
             Some(at) => Err(Error::State {
-                path: self.path.clone(),
+                place: self.place.clone(),
                 reason: format!(
                     "source `{name}` stands at {} {} of another address: give it the kind of \
                      address that it had, or another --state",
@@ -126,7 +125,7 @@ impl Recovery {
                 let fits = core.restore(&chunk, now);
                 fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
             })
-            .map_err(|Broken(reason)| Error::State { path: self.path.clone(), reason })?;
+            .map_err(|Broken(reason)| Error::State { place: self.place.clone(), reason })?;
         }
         core.restored();
         let head = &self.recovered.head;

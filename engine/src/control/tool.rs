@@ -21,6 +21,7 @@ mod show;
 mod stored;
 mod verify;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,8 +29,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::cli::place;
 use super::console;
-use crate::checkpoint::store;
+use crate::checkpoint::store::{self, Place};
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
@@ -151,9 +153,9 @@ enum Checkpoint {
         /// The application's program: only it knows what is in its tables
         #[arg(long, value_name = "FILE")]
         program: PathBuf,
-        /// Folder that the application was given with the same flag
-        #[arg(long, value_name = "DIR")]
-        state: PathBuf,
+        /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
+        #[arg(long, value_name = "DIR|URL")]
+        state: OsString,
     },
     /// Have a running application take one, and wait until it is safe
     #[command(after_help = EXIT_HELP)]
@@ -167,9 +169,9 @@ enum Checkpoint {
 /// Where checkpoints lie, and how to answer.
 #[derive(Debug, Args)]
 struct State {
-    /// Folder that the application was given with the same flag
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
+    #[arg(long, value_name = "DIR|URL", value_parser = place())]
+    state: Place,
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,

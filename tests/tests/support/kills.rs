@@ -17,24 +17,26 @@ pub fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: 
 /// As [`kill_until_it_ends`], most often only behind a line with `part` in the log: what comes from
 /// elsewhere has to come before there is any progress.
 pub fn kill_behind(name: &str, arguments: &str, scratch: &Scratch, seed: u64, part: &str) -> u64 {
+    let state = scratch.path("state");
+    let start = |more: &str| App::start(name, &format!("{arguments} --state {state} {more}"));
+    let head = || fs::read(scratch.path("state/HEAD")).unwrap_or_default();
+    kill(&start, &head, seed, part)
+}
+
+/// As [`kill_behind`], whatever is started, and wherever its HEAD lies.
+pub fn kill(start: &dyn Fn(&str) -> App, head: &dyn Fn() -> Vec<u8>, seed: u64, part: &str) -> u64 {
     let mut random = Random::new(seed);
     for kills in 0.. {
-        assert!(kills < 1000, "{name} does not get to its end");
+        assert!(kills < 1000, "it does not get to its end");
         let cores = ["0", "0,0", "0,1", "0,1,0"][random.below(4) as usize];
         let checkpoint_ms = 1 + random.below(40);
-        let mut app = App::start(
-            name,
-            &format!(
-                "{arguments} --cores {cores} --checkpoint-ms {checkpoint_ms} --state {} --report \
-                 json",
-                scratch.path("state")
-            ),
-        );
+        let mut app =
+            start(&format!("--cores {cores} --checkpoint-ms {checkpoint_ms} --report json"));
         if random.below(4) > 0 {
             wait_for_part(&mut app, part);
         }
         // Killed behind so many further commits, or in the middle of starting.
-        if !wait_for_commits(&mut app, scratch, random.below(4)) {
+        if !wait_for_commits(&mut app, head, random.below(4)) {
             let ended = app.finish();
             ended.report();
             return kills;
@@ -54,8 +56,7 @@ fn wait_for_part(app: &mut App, part: &str) {
 }
 
 /// Waits until HEAD has changed `count` times. Returns false if the application has ended first.
-fn wait_for_commits(app: &mut App, scratch: &Scratch, count: u64) -> bool {
-    let head = || fs::read(scratch.path("state/HEAD")).unwrap_or_default();
+fn wait_for_commits(app: &mut App, head: &dyn Fn() -> Vec<u8>, count: u64) -> bool {
     let (mut seen, mut changes) = (head(), 0);
     let deadline = Instant::now() + LIMIT;
     while changes < count {

@@ -2,8 +2,12 @@
 //! that go away, and waiting for a condition within a limit.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(feature = "s3")]
+pub mod gate;
 pub mod kills;
 pub mod market;
+#[cfg(feature = "s3")]
+pub mod moto;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -56,6 +60,9 @@ fn build() -> PathBuf {
         "--bins",
     ]);
     build.args(["--profile", profile, "--target-dir"]).arg(target);
+    if cfg!(feature = "s3") {
+        build.args(["--features", "s3"]);
+    }
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
     folder.to_owned()
 }

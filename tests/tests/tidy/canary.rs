@@ -78,6 +78,8 @@ fn the_event_path_is_hot() {
     check("engine/src/state/a.rs", tests, &["hot-path"]);
     hot("async {}", &["async"]);
     hot("f().await", &["async"]);
+    check("engine/src/checkpoint/store/s3/upload.rs", "//! A\nasync {}", &["async"]);
+    check("engine/src/checkpoint/store/s3/service.rs", "//! A\nasync {}", &[]);
 }
 
 #[test]

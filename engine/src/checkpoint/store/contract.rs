@@ -1,10 +1,13 @@
-//! What every store promises, as one test for all of them.
+//! What every store promises, as one test for all of them, wherever they are tested.
 
 use std::io::{Read, Write};
 
 use super::{Error, Head, Name, NameKind, Store, View};
 
 /// Stores an object.
+///
+/// # Panics
+/// It cannot be stored.
 #[track_caller]
 pub fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
     let mut upload = store.create(name).expect("the name is free");
@@ -13,6 +16,9 @@ pub fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
 }
 
 /// The bytes of an object.
+///
+/// # Panics
+/// It cannot be read.
 #[track_caller]
 pub fn get(view: &dyn View, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -21,6 +27,9 @@ pub fn get(view: &dyn View, name: &str) -> Vec<u8> {
 }
 
 /// Checks the whole contract with an empty store.
+///
+/// # Panics
+/// A promise is broken.
 pub fn check(store: &dyn Store) {
     check_objects(store);
     check_head(store);

@@ -109,9 +109,13 @@ fn remedy(cause: &io::Error) -> &'static str {
         }
         ErrorKind::ReadOnlyFilesystem => "make the disk writable, or give another --state",
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            "see that the folder of --state exists and stays"
+            "see that the folder or bucket of --state exists and stays"
         }
-        _ => "see to the disk, or give another --state",
+        ErrorKind::NotConnected | ErrorKind::TimedOut | ErrorKind::ConnectionAborted => {
+            "see that the endpoint of --state is up; until then no checkpoint is made"
+        }
+        ErrorKind::Unsupported => "give a --state whose storage can do that",
+        _ => "see to the storage, or give another --state",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
+use crate::checkpoint::store::Place;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
 
 use super::cpus::print_cpus;
@@ -91,7 +92,20 @@ impl Config {
             name: name.to_string(),
             remedy: format!("--sink {name}=tcp://HOST:PORT` or `--sink {name}=null:"),
         });
-        missing.chain(unknown(Edge::Sink, self.sinks.keys(), facts.sinks)).collect()
+        let unknown = unknown(Edge::Sink, self.sinks.keys(), facts.sinks);
+        missing.chain(unknown).chain(self.check_spools()).collect()
+    }
+
+    /// What a connector has not taken yet waits in the folder of the state.
+    fn check_spools(&self) -> Vec<Error> {
+        if self.state.as_ref().is_none_or(|place| matches!(place, Place::Folder(_))) {
+            return Vec::new();
+        }
+        let connectors = self
+            .sinks
+            .iter()
+            .filter(|(_, address)| matches!(address, SinkAddress::Connector { .. }));
+        connectors.map(|(name, _)| Error::NoSpools { name: name.clone() }).collect()
     }
 
     fn check_cores(&self, allowed: &[usize]) -> Vec<Error> {

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::checkpoint::store::NoPlace;
 use crate::connect::address;
 
 /// One thing that is wrong with a configuration.
@@ -43,6 +44,12 @@ pub enum Error {
         /// Why.
         cause: address::Error,
     },
+    /// The place of checkpoints cannot be used.
+    #[error("`state`: {cause}")]
+    State {
+        /// Why.
+        cause: NoPlace,
+    },
     /// An address that only an embedding program can serve.
     #[error(
         "{what} has the address `channel:`, which only a program that embeds the engine can \
@@ -51,6 +58,15 @@ pub enum Error {
     ChannelOutside {
         /// Whose address it is.
         what: String,
+    },
+    /// Output for a connector waits in a folder, and there is none.
+    #[error(
+        "sink `{name}` keeps what its client has not taken yet in the folder of `state`, which is \
+         no folder: give it a folder, or give the sink another address"
+    )]
+    NoSpools {
+        /// The sink.
+        name: String,
     },
     /// One name has two addresses on the command line.
     #[error("`--{edge} {name}=…` is given twice: give each name one address")]

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -48,7 +48,7 @@ pub struct ConfigFile {
     pub heartbeat_seconds: Option<u64>,
     pub drain_seconds: Option<u64>,
     pub progress: Option<bool>,
-    pub state: Option<PathBuf>,
+    pub state: Option<String>,
     pub checkpoint_ms: Option<u64>,
     pub checkpoint_budget_us: Option<u64>,
     pub checkpoint_log_bytes: Option<usize>,
@@ -108,7 +108,8 @@ impl ConfigFile {
         set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
         set(&mut config.drain_seconds, self.drain_seconds);
         set(&mut config.progress, self.progress);
-        config.state = self.state;
+        let bad_state = |text: String| text.parse().map_err(|cause| Error::State { cause });
+        config.state = self.state.map(bad_state).transpose()?;
         set(&mut config.checkpoint_ms, self.checkpoint_ms);
         set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
         set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);

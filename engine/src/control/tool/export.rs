@@ -1,12 +1,13 @@
 //! `potoroo checkpoint export`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use super::{Error, Exit};
 
 /// Has `program`, the application, write `table` to standard output.
-pub fn run(table: &str, epoch: Option<u64>, program: &Path, state: &Path) -> Result<Exit, Error> {
+pub fn run(table: &str, epoch: Option<u64>, program: &Path, state: &OsStr) -> Result<Exit, Error> {
     let mut command = Command::new(program);
     command.arg("--state").arg(state).args(["--export", table]);
     if let Some(epoch) = epoch {

@@ -1,7 +1,7 @@
-//! What lies in a state folder.
+//! What lies where checkpoints are kept.
 
 use super::{Error, State};
-use crate::checkpoint::store::{self, FolderView, Head, View};
+use crate::checkpoint::store::{self, Head, View};
 use crate::checkpoint::{Past, history};
 
 /// The storage, its HEAD and the checkpoints that are kept, newest first.
@@ -21,8 +21,8 @@ pub struct Stored {
 impl Stored {
     /// Reads what is there.
     pub fn open(state: &State) -> Result<Self, Error> {
-        let view: Box<dyn View> = Box::new(FolderView::open(&state.state)?);
-        let place = state.state.display().to_string();
+        let view = state.state.view()?;
+        let place = state.state.to_string();
         let (head, damaged_head) = match view.head() {
             Ok(head) => (head, None),
             Err(error @ store::Error::Corrupt(_)) => (None, Some(error)),

@@ -1,0 +1,286 @@
+//! Checkpoints in S3, on a real server: the contract of stores, what networks and services do to
+//! it, and applications that are killed or cut off from it.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+
+use potoroo::checkpoint::store::{Error, Head, NoPlace, Place, S3, Store, View, contract};
+use support::gate::{Deed, Gate};
+use support::kills::kill;
+use support::moto::{KEY, Moto, SECRET, address, give_credentials, place, store, variables};
+use support::{App, Ended, Scratch, example, tool};
+
+const PART: &str = "part-1-1-0-0000000000000001";
+
+fn message<T>(result: Result<T, Error>) -> String {
+    result.err().expect("it is refused").to_string()
+}
+
+/// Bytes of which no piece is like another.
+fn bytes(count: u32) -> Vec<u8> {
+    (0..count / 4).flat_map(|number| number.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect()
+}
+
+#[test]
+fn it_keeps_the_contract_of_stores() {
+    let Some(moto) = Moto::start() else { return };
+    contract::check(&store(moto.address, "an/application"));
+    // Nothing of another prefix is seen, and the bucket itself is as good as a prefix.
+    contract::check(&store(moto.address, "an"));
+    contract::check(&store(moto.address, ""));
+}
+
+#[test]
+fn large_objects_are_whole_or_not_there() {
+    let Some(moto) = Moto::start() else { return };
+    let store = store(moto.address, "large");
+    let large = bytes(20 << 20);
+    contract::put(&store, PART, &large);
+    assert!(contract::get(&store, PART) == large, "it is what was written");
+    assert_eq!(store.list().expect("it can be read"), [(PART.to_owned(), large.len() as u64)]);
+
+    let other = "part-1-1-1-0000000000000002";
+    let mut early = store.create(other).expect("the name is free");
+    let mut late = store.create(other).expect("the name is still free");
+    early.write_all(&large).expect("there is room");
+    late.write_all(&large[4..]).expect("there is room");
+    assert_eq!(store.list().expect("it can be read").len(), 1);
+    early.finish().expect("it is the first");
+    assert!(matches!(late.finish(), Err(Error::Taken { .. })));
+    assert!(contract::get(&store, other) == large, "it is that of the first");
+
+    let mut dropped = store.create("part-1-1-2-0000000000000003").expect("the name is free");
+    dropped.write_all(&large).expect("there is room");
+    drop(dropped);
+    assert_eq!(store.list().expect("it can be read").len(), 2);
+}
+
+fn head(epoch: u64) -> Head {
+    Head { generation: 1, owner: 7, epoch, manifest: None, restored: 0 }
+}
+
+fn is_swap(request: &str) -> bool {
+    request.starts_with("PUT ") && request.contains("/HEAD")
+}
+
+#[test]
+fn a_swap_whose_answer_is_lost_is_unclear_until_it_is_seen() {
+    let Some(moto) = Moto::start() else { return };
+    let gate = Gate::before(moto.address);
+    let store = store(gate.address, "answers");
+    for (expected, new) in [(None, head(1)), (Some(head(1)), head(2))] {
+        gate.judge(|request| if is_swap(request) { Deed::LoseAnswer } else { Deed::Pass });
+        let swap = || store.swap_head(expected.as_ref(), &new);
+        assert!(matches!(swap(), Err(Error::Unclear { .. })));
+        swap().expect("it is what it was to become");
+        assert_eq!(store.head().expect("it can be read"), Some(new.clone()));
+    }
+}
+
+/// To read the old HEAD proves nothing: the request may still arrive.
+#[test]
+fn a_swap_that_got_lost_stays_unclear_until_it_is_done() {
+    let Some(moto) = Moto::start() else { return };
+    let gate = Gate::before(moto.address);
+    let store = store(gate.address, "requests");
+    let swap = || store.swap_head(None, &head(1));
+    gate.judge(|request| if is_swap(request) { Deed::Lose } else { Deed::Pass });
+    assert!(matches!(swap(), Err(Error::Unclear { .. })));
+    gate.judge(|_| Deed::Lose);
+    assert!(matches!(swap(), Err(Error::Unclear { .. })), "it cannot be read either");
+    gate.judge(|_| Deed::Pass);
+    swap().expect("now it arrives");
+    // Without an earlier request it is clear that nothing was changed.
+    gate.judge(|_| Deed::Lose);
+    assert!(matches!(store.swap_head(Some(&head(1)), &head(2)), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_service_that_compares_nothing_is_refused() {
+    let Some(moto) = Moto::start() else { return };
+    let gate = Gate::before(moto.address);
+    gate.judge(|_| Deed::Unconditional);
+    let refused = message(S3::open(&address(gate.address, "x"), &variables));
+    for part in ["cannot keep checkpoints in s3://", "If-None-Match", "give a --state"] {
+        assert!(refused.contains(part), "`{part}` is not in {refused}");
+    }
+    S3::view(&address(gate.address, "x"), &variables).expect("reading needs no conditions");
+}
+
+/// Nobody listens there.
+fn nowhere() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound")
+}
+
+/// An example with checkpoints at `state`; the arguments are separated by spaces.
+fn start(state: &str, arguments: &str) -> App {
+    let mut command = Command::new(example("sequence_windows"));
+    command.arg("--no-progress").args(["--state", state]).args(arguments.split_whitespace());
+    give_credentials(&mut command);
+    App::spawn(command)
+}
+
+fn potoroo(words: &str, state: &str) -> Ended {
+    let mut command = Command::new(tool());
+    command.args(words.split_whitespace()).args(["--state", state]);
+    give_credentials(&mut command);
+    App::spawn(command).finish()
+}
+
+const NUMBERS: &str = "--source numbers=gen:numbers?rate=1000";
+
+#[test]
+fn what_cannot_be_used_is_told_at_the_start() {
+    let Some(moto) = Moto::start() else { return };
+    let arguments = format!("{NUMBERS} --sink windows=null:");
+    let refused = |state: &str, parts: &[&str]| {
+        start(state, &arguments).finish().refused(1, parts);
+        potoroo("checkpoint list", state).refused(1, &parts[1..]);
+    };
+    let away = place(nowhere(), "app");
+    refused(&away, &["--state s3://", "cannot be reached", "see that the endpoint"]);
+    let other = place(moto.address, "app").replace("checkpoints", "nowhere");
+    refused(&other, &["--state s3://", "there is no such bucket (404, NoSuchBucket", "bucket of"]);
+    let Some(strict) = Moto::start_strict() else { return };
+    let wrong = ["--state s3://", "credentials (AWS_ACCESS_KEY_ID", "403, InvalidAccessKeyId"];
+    refused(&place(strict.address, "app"), &wrong);
+}
+
+#[test]
+fn credentials_are_needed_and_never_told() {
+    let Some(strict) = Moto::start_strict() else { return };
+    let state = place(strict.address, "app");
+    let mut command = Command::new(example("sequence_windows"));
+    command.args(["--state", &state]).args(NUMBERS.split(' ')).args(["--sink", "windows=null:"]);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let without = App::spawn(command).finish();
+    without.refused(1, &["there are no credentials: set AWS_ACCESS_KEY_ID"]);
+    let mut all = format!("{}", S3::open(&address(strict.address, "app"), &variables).is_err());
+    for words in ["list", "show", "verify"] {
+        all += &potoroo(&format!("checkpoint {words}"), &state).log;
+    }
+    all += &start(&state, &format!("{NUMBERS} --sink windows=null:")).finish().log;
+    assert!(all.contains("InvalidAccessKeyId"), "{all}");
+    assert!(!all.contains(KEY) && !all.contains(SECRET), "{all}");
+}
+
+#[test]
+fn a_url_that_cannot_be_understood_is_a_mistake_in_the_command_line() {
+    for (text, part) in [
+        ("s3://", "the name of a bucket"),
+        ("s3://b/p?endpoint=localhost", "the endpoint is no http://"),
+        ("gs://b/p", "no storage has the scheme `gs`"),
+    ] {
+        let error: NoPlace = text.parse::<Place>().expect_err("it is none");
+        assert!(error.to_string().contains(part), "{error}");
+        start(text, &format!("{NUMBERS} --sink windows=null:")).finish().refused(2, &[part]);
+        potoroo("checkpoint list", text).refused(2, &[part]);
+    }
+}
+
+/// Whether each window came once and in order.
+fn judge(output: &str, count: u64) {
+    let mut validate = Command::new(example("sequence_windows"));
+    let judged = validate.args(["--validate", output]).output().expect("it can be started");
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+    assert!(said.contains(&format!("all {count} windows are right")), "{said}");
+}
+
+#[test]
+fn windows_are_complete_and_in_order_however_often_it_is_killed() {
+    const COUNT: u64 = 100_000;
+    let Some(moto) = Moto::start() else { return };
+    let scratch = Scratch::new("s3-kills");
+    let (output, state) = (scratch.path("windows"), place(moto.address, "windows"));
+    let arguments = format!(
+        "--source numbers=gen:numbers?count={COUNT}&rate=30000 --sink windows=file:{output}"
+    );
+    let view = S3::view(&address(moto.address, "windows"), &variables).expect("it can be used");
+    let seen = || view.head().ok().flatten().map_or(Vec::new(), |head| head.write());
+    let run = |more: &str| start(&state, &format!("{arguments} {more}"));
+    let kills = kill(&run, &seen, 3, "");
+    assert!(kills > 0, "it was never killed");
+    judge(&output, COUNT);
+
+    let listed = potoroo("checkpoint list --json", &state).report();
+    assert_eq!(listed["checkpoints"].as_array().map(Vec::len), Some(2), "{listed}");
+    let shown = potoroo("checkpoint show", &state);
+    assert!(shown.out.contains("source numbers goes on at"), "{}", shown.out);
+    let verified = potoroo("checkpoint verify --json", &state).report();
+    assert_eq!(verified["whole"], true, "{verified}");
+}
+
+/// The service cannot be reached for a while: checkpoints are given up, loudly, and the application
+/// runs on; behind it they are made again, and nothing is lost or doubled.
+#[test]
+fn an_outage_gives_up_checkpoints_and_nothing_else() {
+    let Some(moto) = Moto::start() else { return };
+    let scratch = Scratch::new("s3-outage");
+    let gate = Gate::before(moto.address);
+    let (output, state) = (scratch.path("windows"), place(gate.address, "outage"));
+    let mut app = start(
+        &state,
+        &format!(
+            "--source numbers=gen:numbers?count=200000&rate=10000 --sink windows=file:{output} \
+             --checkpoint-ms 5 --admin 127.0.0.1:0 --report json"
+        ),
+    );
+    let admin = app.admin();
+    let status = |enough: &dyn Fn(u64, u64) -> bool| {
+        support::wait_for_status(admin, |status| {
+            let number = |name: &str| status["checkpoints"][name].as_u64().unwrap_or(0);
+            enough(number("committed"), status["sources"][0]["events"].as_u64().unwrap_or(0))
+        })
+    };
+    status(&|committed, _| committed >= 2);
+    let mut is_down = false;
+    gate.judge(move |request| {
+        // It begins with a part: that a swap is in doubt is tested by itself.
+        is_down |= request.starts_with("PUT ") && request.contains("/part-");
+        if is_down { Deed::Lose } else { Deed::Pass }
+    });
+    let told = app.wait_for("was given up");
+    assert!(told.contains("the connection to the endpoint broke"), "{told}");
+    assert!(told.contains("the application goes on"), "{told}");
+    let before = status(&|_, _| true)["sources"][0]["events"].as_u64().unwrap_or(0);
+    let then = status(&|_, events| events > before);
+    let committed = then["checkpoints"]["committed"].as_u64().unwrap_or(0);
+    gate.judge(|_| Deed::Pass);
+    status(&|now, _| now > committed);
+    let report = app.finish().report();
+    assert!(report["checkpoints"]["aborted"].as_u64() > Some(0), "{report}");
+    judge(&output, 200_000);
+}
+
+/// There is no lock: whoever starts last goes on, and the other one ends.
+#[test]
+fn a_second_process_takes_over_from_the_first() {
+    let Some(moto) = Moto::start() else { return };
+    let state = place(moto.address, "two");
+    let arguments = format!("{NUMBERS} --sink windows=null: --checkpoint-ms 20");
+    let mut first = start(&state, &arguments);
+    first.wait_for("numbers → windows: exactly once in");
+    let mut second = start(&state, &arguments);
+    second.wait_for("numbers → windows: exactly once in");
+    let ended = first.finish();
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    assert!(ended.log.contains("another coordinator has taken over"), "{}", ended.log);
+    assert!(!second.has_ended(), "it goes on");
+}
+
+#[test]
+fn a_read_that_breaks_off_is_told() {
+    let Some(moto) = Moto::start() else { return };
+    let gate = Gate::before(moto.address);
+    let store = store(gate.address, "reads");
+    contract::put(&store, PART, b"abc");
+    let mut part = store.open(PART).expect("it is there");
+    gate.judge(|_| Deed::Lose);
+    let error = part.read(&mut [0; 10]).expect_err("it cannot be fetched");
+    assert!(error.to_string().contains("the connection to the endpoint broke"), "{error}");
+}
