@@ -178,6 +178,16 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
     check(&refused(&|client| client.say(Frame::Commit { transaction: 1 })), &["Commit is not for"]);
     check(&refused(&|client| client.send(&[0, 0, 32, 0])), &["2097152 bytes", "1048576"]);
     check(&refused(&|client| client.open(0, "", 0)), &["1 to 255"]);
+    let gives_up = refused(&|client| {
+        let text = [&(u16::MAX - 5).to_le_bytes()[..], &[b'\n'; u16::MAX as usize - 5]].concat();
+        client.send(&[&(1 + text.len() as u32).to_le_bytes()[..], &[3], &text].concat());
+    });
+    check(&gives_up, &["it gave up: \\n\\n"]);
+    let zero = refused(&|client| {
+        client.open(0, "zero", 0);
+        client.message(0);
+    });
+    check(&zero, &["message 0 of stream 0", "begin at 1"]);
     let twice = refused(&|client| {
         client.open(0, "twice", 0);
         client.open(0, "again", 0);

@@ -20,6 +20,9 @@ const MAGIC: [u8; 4] = *b"PTRO";
 /// Longest text, so that its length fits 16 bits.
 const TEXT_BYTES_MAX: usize = u16::MAX as usize;
 
+/// Longest reason of a refusal: a stranger can be told it, and its frame read by one.
+const REASON_BYTES_MAX: usize = 2048;
+
 /// By kind, from 1.
 const NAMES: [&str; 14] = [
     "Hello",
@@ -129,7 +132,8 @@ impl<'a> Frame<'a> {
         NAMES[usize::from(self.kind()) - 1]
     }
 
-    /// Adds the frame, with its length in front, to `out`.
+    /// Adds the frame, with its length in front, to `out`. The reason of a refusal, which may have
+    /// words of the other side in it, is cut off behind 2048 bytes.
     ///
     /// # Panics
     /// It is longer than [`FRAME_BYTES_MAX`], or a text in it longer than 65 535 bytes.
@@ -158,7 +162,7 @@ impl<'a> Frame<'a> {
                 out.extend_from_slice(&version.to_le_bytes());
                 put_u64(out, last);
             }
-            Self::Refused { reason } => put_text(out, reason),
+            Self::Refused { reason } => put_text(out, begin_of(reason, REASON_BYTES_MAX)),
             Self::Open { stream, name, from } => {
                 put_u32(out, stream);
                 put_text(out, name);
@@ -246,6 +250,11 @@ fn put_u32(out: &mut Vec<u8>, number: u32) {
 
 fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// Up to so many bytes of a text, in whole characters.
+fn begin_of(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

@@ -12,10 +12,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
+use crate::{Error, Frame, HELLO_BYTES_MAX, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
 
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
+
+/// Bytes of the texts of a hello: behind its kind, magic, version, role and their lengths.
+const HELLO_TEXT_BYTES_MAX: usize = HELLO_BYTES_MAX - 14;
 
 /// First and longest pause between two attempts to connect: an engine that is started again by
 /// whoever watches over it is there at once.
@@ -143,9 +146,12 @@ impl Source {
     /// is sent up to that id is passed over.
     ///
     /// # Errors
-    /// Another client has it open, the application needs something from before `from`, or the
-    /// connection is lost for too long.
+    /// Another client has it open, the application needs something from before `from`, the
+    /// connection is lost for too long, or the name has not 1 to 255 bytes.
     pub fn open(&mut self, name: &str, from: u64) -> Result<(StreamNumber, u64), Error> {
+        if name.is_empty() || name.len() > 255 {
+            return Err(Error::Misused("the name of a stream has 1 to 255 bytes".to_owned()));
+        }
         let number = self.streams.len() as u32;
         self.streams.push(Stream {
             name: name.to_owned(),
@@ -340,6 +346,10 @@ impl Source {
     /// Connects and says hello.
     fn attempt(&self) -> Result<Link, Error> {
         let Options { address, token, application, endpoint, .. } = &self.options;
+        if token.len() + application.len() + endpoint.len() > HELLO_TEXT_BYTES_MAX {
+            let text = "token, application and endpoint have up to 4096 bytes in a hello: too long";
+            return Err(Error::Misused(text.to_owned()));
+        }
         let mut to = TcpStream::connect(address)?;
         if to.local_addr()? == to.peer_addr()? {
             // Nobody listens, and the port is one that the kernel gave to this very connection.
@@ -373,6 +383,7 @@ fn patiently<T>(
     let (begun, mut pause) = (Instant::now(), PAUSE.0);
     loop {
         match attempt() {
+            Err(Error::Misused(text)) => return Err(Error::Misused(text)),
             Err(_) if begun.elapsed() < patience => std::thread::sleep(pause),
             settled => return settled,
         }

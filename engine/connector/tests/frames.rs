@@ -117,6 +117,19 @@ fn every_frame_that_is_cut_or_longer_is_malformed() {
     }
 }
 
+/// A reason may quote what the other side said: that is no cause to panic.
+#[test]
+fn a_reason_is_cut_off_where_it_can_be_read_by_anybody() {
+    let reason = "ü".repeat(40_000);
+    let mut bytes = Vec::new();
+    Frame::Refused { reason: &reason }.encode(&mut bytes);
+    let mut reader = Reader::new(&bytes[..]);
+    match reader.read() {
+        Ok(Some(Frame::Refused { reason: cut })) => assert_eq!(cut, "ü".repeat(1024)),
+        other => panic!("{other:?}"),
+    }
+}
+
 proptest! {
     /// However the bytes come: the same frames, and none lost to an interruption.
     #[test]

@@ -34,7 +34,7 @@ use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 
 use super::address::{HostPort, Token};
 use super::spool::{name_of, transaction_id};
-use super::tcp::{STOP_CHECK, is_pause, keep_alive};
+use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line};
 use crate::checkpoint::Transaction;
 
 /// Bytes of committed output that may wait for a client.
@@ -392,7 +392,7 @@ impl Courier<'_> {
 
 fn unexpected(frame: &Frame<'_>) -> Over {
     Over::Lost(match frame {
-        Frame::Refused { reason } => format!("it refuses: {reason}"),
+        Frame::Refused { reason } => format!("it refuses: {}", one_line(reason)),
         other => format!("{} does not belong here", other.name()),
     })
 }

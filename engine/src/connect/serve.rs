@@ -32,7 +32,7 @@ use super::address::Token;
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::Streams;
-use super::tcp::{STOP_CHECK, is_pause, keep_alive, wait};
+use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line, wait};
 
 /// How long a stranger may take to say who it is.
 const HELLO_MAX: Duration = Duration::from_secs(10);
@@ -127,6 +127,7 @@ impl Server {
 
     fn tell_refused(&self, peer: &str, reason: String) {
         let (source, peer) = (self.streams.source(), peer.to_owned());
+        let reason = one_line(&reason);
         let _ = self.notices.send(Notice::Refused { source, peer, reason });
     }
 

@@ -205,3 +205,26 @@ pub(super) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) 
         Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
     let _ = poll(&mut [PollFd::new(descriptor, flags)], Some(&timeout));
 }
+
+/// Longest text of the other side in the log, in characters.
+const ONE_LINE_MAX: usize = 1000;
+
+/// What the other side said, as it can stand in a log: in one line, and not too long.
+pub(super) fn one_line(text: &str) -> String {
+    let escaped = |char: char| match char.is_control() {
+        true => char.escape_default().collect::<String>(),
+        false => char.to_string(),
+    };
+    text.chars().take(ONE_LINE_MAX).map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn what_strangers_say_stays_in_one_line() {
+        assert_eq!(one_line("it's über\n\x1b[31mERROR"), "it's über\\n\\u{1b}[31mERROR");
+        assert_eq!(one_line(&"x".repeat(70_000)).len(), 1000);
+    }
+}

@@ -9,6 +9,7 @@ use potoroo_connector::{Frame, Reader};
 use super::{Answers, Server};
 use crate::connect::pipe::{BUFFER_BYTES, Gone};
 use crate::connect::streams::{Note, Opened};
+use crate::connect::tcp::one_line;
 
 /// Why a client is served no longer.
 pub(super) enum Over {
@@ -62,7 +63,7 @@ impl<'a> Client<'a> {
                 }
                 Frame::End { stream } => self.sending(stream)?.end(server)?,
                 Frame::Refused { reason } => {
-                    return Err(Over::Told(format!("it gave up: {reason}")));
+                    return Err(Over::Told(format!("it gave up: {}", one_line(reason))));
                 }
                 other => return Err(Over::Told(format!("{} is not for a source", other.name()))),
             }
@@ -76,7 +77,8 @@ impl<'a> Client<'a> {
         let opened = self.server.streams.open(name, from, self.answers, number);
         let of = opened.map_err(Over::Told)?;
         let source = &self.server.source;
-        tracing::info!("source `{source}`: stream `{name}` goes on behind {}", of.passed.id);
+        let (name, behind) = (one_line(name), of.passed.id);
+        tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}");
         let (buffer, notes) = (Vec::new(), Vec::new());
         self.opened.push(Sending { number, of, buffer, notes, last: None, used: 0 });
         Ok(())
@@ -107,6 +109,11 @@ impl Sending {
             )));
         }
         self.used += 1;
+        if id == 0 {
+            let text =
+                format!("message 0 of stream {number}: 0 is what was never sent, begin at 1");
+            return Err(Over::Told(text));
+        }
         if let Some(last) = self.last.filter(|last| id <= *last) {
             return Err(Over::Told(format!(
                 "message {id} of stream {number} comes behind {last}: ids rise"
