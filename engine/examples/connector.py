@@ -181,7 +181,7 @@ def take_transactions(connection, output, token):
     if (version, role, untext(fields[7:])[0]) != (VERSION, SINK, token):
         connection.send(REFUSED, text("another version, role or token"))
         return
-    connection.send(WELCOME, struct.pack("<HQ", VERSION, output.last))
+    connection.send(WELCOME, struct.pack("<H", VERSION) + output.last.to_bytes(16, "little"))
     while True:
         kind, fields = connection.receive()
         if kind == BEGIN:
@@ -189,7 +189,7 @@ def take_transactions(connection, output, token):
         elif kind == DATA:
             output.file.write(fields)
         elif kind == COMMIT:
-            output.commit(*struct.unpack("<Q", fields))
+            output.commit(int.from_bytes(fields, "little"))
             connection.send(COMMITTED, fields)
         else:
             raise ConnectionError(f"a frame of kind {kind} is not for a sink")

@@ -39,7 +39,9 @@ fn refused(memory: &Memory, facts: &Facts, restore: Option<u64>, parts: &[&str])
 fn the_first_start_finds_nothing_and_the_second_the_last_commit() {
     let memory = Memory::new();
     let first = recover(&memory, &facts(), 5, None).expect("it is empty");
-    assert_eq!(first.head, Head { generation: 1, owner: 5, epoch: 0, manifest: None, restored: 0 });
+    let (manifest, restored) = (None, 0);
+    let new = Head { generation: 1, owner: 5, folder: 5, epoch: 0, manifest, restored };
+    assert_eq!(first.head, new);
     assert_eq!((first.manifest, first.repeats), (None, vec![]));
     let (memory, head) = filled(3);
     let second = recover(&memory, &facts(), 5, None).expect("it is whole");

@@ -53,7 +53,7 @@ struct Client {
     port: u16,
     sink: Option<Sink>,
     stored: Vec<u8>,
-    last: u64,
+    last: u128,
 }
 
 impl Client {
@@ -63,7 +63,7 @@ impl Client {
 
     /// Waits for the next transaction and lets it have its fate; returns its id. `None` when the
     /// application has ended before.
-    fn meet(&mut self, fate: Fate, app: &mut App) -> Option<u64> {
+    fn meet(&mut self, fate: Fate, app: &mut App) -> Option<u128> {
         let (port, last) = (self.port, self.last);
         let listen = || Sink::listen(("127.0.0.1", port), "", last).expect("the port is free");
         let sink = self.sink.get_or_insert_with(listen);
@@ -117,7 +117,7 @@ fn however_a_commit_is_interrupted_nothing_is_lost_or_doubled() {
     let scratch = Scratch::new("commit-interrupted");
     let mut client = Client::new(free_port());
     let mut app = windows_to(&client, &scratch, "0");
-    let mut before: Option<(Fate, u64)> = None;
+    let mut before: Option<(Fate, u128)> = None;
     for fate in Fate::ALL {
         let transaction = client.meet(fate, &mut app).expect("more will come");
         match before {

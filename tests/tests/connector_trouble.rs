@@ -305,7 +305,7 @@ fn windows_to(port: u16, scratch: &Scratch, more: &str) -> App {
 }
 
 /// Takes everything that is left until the application has ended; returns all that came.
-fn take_rest(app: &mut App, port: u16, last: u64) -> Vec<u8> {
+fn take_rest(app: &mut App, port: u16, last: u128) -> Vec<u8> {
     let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("the port is free");
     let (mut all, mut output) = (Vec::new(), Vec::new());
     while !app.has_ended() {
@@ -362,7 +362,7 @@ fn sinks_that_refuse_or_belong_to_another_life_are_named_and_get_everything_late
     let mut sink = Sink::listen(("127.0.0.1", port), "another", 0).expect("the port is free");
     wait_beside(&mut app, &mut sink, "it refuses: the token is another one");
     drop(sink);
-    let foreign = u64::MAX / 2;
+    let foreign = u128::MAX / 2;
     let mut sink = Sink::listen(("127.0.0.1", port), "hush", foreign).expect("the port is free");
     wait_beside(&mut app, &mut sink, "not of this state folder");
     drop(sink);

@@ -106,7 +106,7 @@ fn collect(port: u16, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<Vec<u8>> {
 }
 
 /// The next whole transaction; `None` if the client dies before that.
-fn take_one(sink: &mut Sink, over: &AtomicBool, random: &mut Random) -> Option<(u64, Vec<u8>)> {
+fn take_one(sink: &mut Sink, over: &AtomicBool, random: &mut Random) -> Option<(u128, Vec<u8>)> {
     let mut output = Vec::new();
     while !over.load(Ordering::Relaxed) {
         match sink.try_next().expect("it listens") {

@@ -55,7 +55,7 @@ pub enum Role {
 #[allow(missing_docs, reason = "the head of the crate says what each field is")]
 pub enum Frame<'a> {
     Hello { version: u16, role: Role, token: &'a str, application: &'a str, endpoint: &'a str },
-    Welcome { version: u16, last: u64 },
+    Welcome { version: u16, last: u128 },
     Refused { reason: &'a str },
     Open { stream: u32, name: &'a str, from: u64 },
     Resume { stream: u32, behind: u64 },
@@ -64,10 +64,10 @@ pub enum Frame<'a> {
     Ack { stream: u32, id: u64 },
     End { stream: u32 },
     Ended { stream: u32 },
-    Begin { transaction: u64, length: u64 },
+    Begin { transaction: u128, length: u64 },
     Data { payload: &'a [u8] },
-    Commit { transaction: u64 },
-    Committed { transaction: u64 },
+    Commit { transaction: u128 },
+    Committed { transaction: u128 },
 }
 
 /// Why bytes are no frame.
@@ -160,7 +160,7 @@ impl<'a> Frame<'a> {
             }
             Self::Welcome { version, last } => {
                 out.extend_from_slice(&version.to_le_bytes());
-                put_u64(out, last);
+                put_u128(out, last);
             }
             Self::Refused { reason } => put_text(out, begin_of(reason, REASON_BYTES_MAX)),
             Self::Open { stream, name, from } => {
@@ -183,12 +183,12 @@ impl<'a> Frame<'a> {
             }
             Self::End { stream } | Self::Ended { stream } => put_u32(out, stream),
             Self::Begin { transaction, length } => {
-                put_u64(out, transaction);
+                put_u128(out, transaction);
                 put_u64(out, length);
             }
             Self::Data { payload } => out.extend_from_slice(payload),
             Self::Commit { transaction } | Self::Committed { transaction } => {
-                put_u64(out, transaction);
+                put_u128(out, transaction);
             }
         }
     }
@@ -209,7 +209,7 @@ impl<'a> Frame<'a> {
     fn decode_fields(kind: u8, fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         Ok(match kind {
             1 => Self::decode_hello(fields)?,
-            2 => Self::Welcome { version: fields.u16()?, last: fields.u64()? },
+            2 => Self::Welcome { version: fields.u16()?, last: fields.u128()? },
             3 => Self::Refused { reason: fields.text()? },
             4 => Self::Open { stream: fields.u32()?, name: fields.text()?, from: fields.u64()? },
             5 => Self::Resume { stream: fields.u32()?, behind: fields.u64()? },
@@ -221,10 +221,10 @@ impl<'a> Frame<'a> {
             8 => Self::Ack { stream: fields.u32()?, id: fields.u64()? },
             9 => Self::End { stream: fields.u32()? },
             10 => Self::Ended { stream: fields.u32()? },
-            11 => Self::Begin { transaction: fields.u64()?, length: fields.u64()? },
+            11 => Self::Begin { transaction: fields.u128()?, length: fields.u64()? },
             12 => Self::Data { payload: fields.bytes() },
-            13 => Self::Commit { transaction: fields.u64()? },
-            14 => Self::Committed { transaction: fields.u64()? },
+            13 => Self::Commit { transaction: fields.u128()? },
+            14 => Self::Committed { transaction: fields.u128()? },
             kind => return Err(Malformed::Kind(kind)),
         })
     }
@@ -249,6 +249,10 @@ fn put_u32(out: &mut Vec<u8>, number: u32) {
 }
 
 fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_u128(out: &mut Vec<u8>, number: u128) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
@@ -287,6 +291,10 @@ impl<'a> Fields<'a> {
 
     fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    fn u128(&mut self) -> Result<u128, Malformed> {
+        self.array().map(u128::from_le_bytes)
     }
 
     fn text(&mut self) -> Result<&'a str, Malformed> {

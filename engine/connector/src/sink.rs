@@ -22,7 +22,7 @@ pub enum Piece<'a> {
     /// A transaction begins, or begins again. Whatever came of one that was not committed is void.
     Begin {
         /// Its id.
-        transaction: u64,
+        transaction: u128,
         /// How many bytes it has.
         length: u64,
     },
@@ -31,7 +31,7 @@ pub enum Piece<'a> {
     /// It is complete: make it durable together with its id, then call [`Sink::commit`].
     End {
         /// Its id.
-        transaction: u64,
+        transaction: u128,
     },
 }
 
@@ -40,7 +40,7 @@ pub enum Piece<'a> {
 /// ```no_run
 /// use potoroo_connector::{Piece, Sink};
 ///
-/// # fn store(_: u64, _: &[u8]) -> Result<(), potoroo_connector::Error> { Ok(()) }
+/// # fn store(_: u128, _: &[u8]) -> Result<(), potoroo_connector::Error> { Ok(()) }
 /// # fn main() -> Result<(), potoroo_connector::Error> {
 /// let mut sink = Sink::listen("127.0.0.1:7001", "secret", 0)?;
 /// let mut output = Vec::new();
@@ -60,7 +60,7 @@ pub enum Piece<'a> {
 pub struct Sink {
     listener: TcpListener,
     token: String,
-    last: u64,
+    last: u128,
     link: Option<Link>,
 }
 
@@ -69,14 +69,14 @@ struct Link {
     to: TcpStream,
     reader: Reader<TcpStream>,
     /// The transaction under way, and its bytes that are still to come.
-    open: Option<(u64, u64)>,
+    open: Option<(u128, u64)>,
 }
 
 /// A piece, without its bytes.
 enum Step {
-    Begin { transaction: u64, length: u64 },
+    Begin { transaction: u128, length: u64 },
     Data { bytes: usize },
-    End { transaction: u64 },
+    End { transaction: u128 },
 }
 
 impl Sink {
@@ -85,7 +85,7 @@ impl Sink {
     ///
     /// # Errors
     /// It cannot listen there.
-    pub fn listen(address: impl ToSocketAddrs, token: &str, last: u64) -> Result<Self, Error> {
+    pub fn listen(address: impl ToSocketAddrs, token: &str, last: u128) -> Result<Self, Error> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener, token: token.to_owned(), last, link: None })
@@ -100,7 +100,7 @@ impl Sink {
     }
 
     /// The last transaction that is durable here.
-    pub fn last(&self) -> u64 {
+    pub fn last(&self) -> u128 {
         self.last
     }
 
@@ -156,7 +156,7 @@ impl Sink {
     ///
     /// # Panics
     /// It is not above the last one.
-    pub fn commit(&mut self, transaction: u64) {
+    pub fn commit(&mut self, transaction: u128) {
         assert!(transaction > self.last, "transactions rise");
         self.last = transaction;
         if let Some(link) = &mut self.link
@@ -229,7 +229,7 @@ impl Link {
     }
 
     /// Reads one frame; `None` if there is none for a while.
-    fn step(&mut self, last: u64) -> Result<Option<Step>, Error> {
+    fn step(&mut self, last: u128) -> Result<Option<Step>, Error> {
         let frame = match self.reader.read() {
             Err(Error::Io(error)) if is_pause(&error) => return Ok(None),
             read => read?.ok_or(Error::Unexpected("a closed connection"))?,

@@ -309,7 +309,8 @@ mod tests {
 
     impl Subject {
         fn new() -> Self {
-            let head = Head { generation: 3, owner: 7, epoch: 10, manifest: None, restored: 0 };
+            let (manifest, restored) = (None, 0);
+            let head = Head { generation: 3, owner: 7, folder: 5, epoch: 10, manifest, restored };
             Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
         }
 

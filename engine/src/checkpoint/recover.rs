@@ -96,7 +96,11 @@ pub fn recover(
     // Peek: a mistake in the command line must not end a running coordinator.
     let epoch = load(store, facts, manifest.as_deref())?.map_or(0, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
-    let head = Head { generation, owner, epoch, manifest, restored: restore.unwrap_or(0) };
+    // The first coordinator's number is as good as any.
+    let folder = old.as_ref().map_or(0, |head| head.folder);
+    let folder = if folder == 0 { owner } else { folder };
+    let restored = restore.unwrap_or(0);
+    let head = Head { generation, owner, folder, epoch, manifest, restored };
     let head = take_over(store, old, head, restore.is_some() && !done)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
     Ok(Recovered { head, manifest, repeats, restored_before: done })

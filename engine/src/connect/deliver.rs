@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 
 use super::address::{HostPort, Token};
-use super::spool::{name_of, transaction_id};
+use super::spool::{first_id, name_of, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line};
 use crate::checkpoint::Transaction;
 
@@ -60,8 +60,10 @@ pub struct Delivery {
     sink: String,
     /// Where its spools lie.
     folder: PathBuf,
+    /// Random number of the state folder: the upper half of its ids.
+    state: u64,
     /// Ids of earlier lives are below it, those of this one are not.
-    first: u64,
+    first: u128,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -72,9 +74,11 @@ struct Queue {
     /// Bytes of them.
     bytes: u64,
     /// The greatest id that was committed.
-    committed: u64,
+    committed: u128,
+    /// The greatest id that was brought to its end in this life: no client can have a greater one.
+    brought: u128,
     /// Everything up to this id is at the client.
-    delivered: u64,
+    delivered: u128,
     /// Committed output that is neither here nor at the client.
     lost: Option<String>,
     closed: bool,
@@ -82,7 +86,7 @@ struct Queue {
 
 #[derive(Clone)]
 struct Waiting {
-    id: u64,
+    id: u128,
     bytes: u64,
     spool: PathBuf,
 }
@@ -121,10 +125,11 @@ enum Over {
 }
 
 impl Delivery {
-    /// The output of `sink`, spooled in `folder` in this `generation`.
-    pub fn new(sink: String, folder: PathBuf, generation: u64) -> Self {
+    /// The output of `sink`, spooled in `folder` in this `generation` of the state folder with the
+    /// random number `state`.
+    pub fn new(sink: String, folder: PathBuf, state: u64, generation: u64) -> Self {
         let (queue, changed) = (Mutex::default(), Condvar::new());
-        Self { sink, folder, first: generation << 32, queue, changed }
+        Self { sink, folder, state, first: first_id(state, generation), queue, changed }
     }
 
     /// Name of the sink.
@@ -144,7 +149,8 @@ impl Delivery {
     pub fn show(&self, transaction: &Transaction) -> io::Result<bool> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
         let Transaction { bytes, ref spool, .. } = *transaction;
-        let id = transaction_id(spool).ok_or_else(|| invalid(format!("{spool} has no number")))?;
+        let id = transaction_id(self.state, spool);
+        let id = id.ok_or_else(|| invalid(format!("{spool} has no number")))?;
         let mut queue = self.lock();
         if let Some(lost) = &queue.lost {
             return Err(invalid(lost.clone()));
@@ -168,8 +174,30 @@ impl Delivery {
         drop(self.changed.wait_while(self.lock(), full));
     }
 
+    /// Whether a client can have `last` as its last transaction.
+    fn check_last(&self, last: u128) -> Result<(), String> {
+        let queue = self.lock();
+        if last < queue.delivered {
+            let delivered = queue.delivered;
+            return Err(format!(
+                "it has transaction {last:x} only, and has committed {delivered:x}: give it back \
+                 what it had"
+            ));
+        }
+        // One of an earlier life may be there though that life never heard of it.
+        let of_this_life = last >= self.first;
+        let of_others = last != 0 && last >> 64 != self.state.into();
+        if of_others || (of_this_life && last > queue.brought) {
+            return Err(format!(
+                "it has transaction {last:x}, which is not of this state folder: start with the \
+                 folder that it belongs to, or empty what the client has"
+            ));
+        }
+        Ok(())
+    }
+
     /// The client has everything up to `last`.
-    fn settle(&self, last: u64) -> io::Result<()> {
+    fn settle(&self, last: u128) -> io::Result<()> {
         let mut queue = self.lock();
         queue.delivered = last;
         self.changed.notify_all();
@@ -270,7 +298,7 @@ impl Courier<'_> {
     }
 
     /// Says hello; returns the last transaction that the client has.
-    fn greet(&self, reader: &mut Reader<&TcpStream>, stream: &TcpStream) -> Result<u64, Over> {
+    fn greet(&self, reader: &mut Reader<&TcpStream>, stream: &TcpStream) -> Result<u128, Over> {
         let Peer { token, application, .. } = self.peer;
         let (token, endpoint) = (token.reveal(), self.delivery.sink.as_str());
         let hello =
@@ -287,20 +315,7 @@ impl Courier<'_> {
                 None => {}
             }
         };
-        let queue = self.delivery.lock();
-        let delivered = queue.delivered;
-        if last < delivered {
-            return Err(Over::Lost(format!(
-                "it has transaction {last} only, and has committed {delivered}: give it back what \
-                 it had"
-            )));
-        }
-        if last >= self.delivery.first && last > queue.committed {
-            return Err(Over::Lost(format!(
-                "it has transaction {last}, which is not of this state folder: start with the \
-                 folder that it belongs to, or empty what the client has"
-            )));
-        }
+        self.delivery.check_last(last).map_err(Over::Lost)?;
         Ok(last)
     }
 
@@ -320,13 +335,14 @@ impl Courier<'_> {
             self.write(Frame::Data { payload: &piece[..bytes] }, &mut out, stream)?;
             left -= bytes as u64;
         }
+        self.delivery.lock().brought = transaction;
         self.write(Frame::Commit { transaction }, &mut out, stream)
     }
 
     fn lose(&self, next: &Waiting) -> Over {
         let (spool, id) = (next.spool.display(), next.id);
         self.delivery.close(Some(format!(
-            "{spool} is not there any more, and the client does not have transaction {id}: put it \
+            "{spool} is not there any more, and the client does not have transaction {id:x}: put it \
              back, or start with an empty --state"
         )));
         Over::Stopped
@@ -341,7 +357,7 @@ impl Courier<'_> {
                 None if begun.elapsed() > SLOW && !told => {
                     told = true;
                     tracing::warn!(
-                        "sink `{}` at {} has not committed transaction {} for {SLOW:?}: output \
+                        "sink `{}` at {} has not committed transaction {:x} for {SLOW:?}: output \
                          waits for it in the state folder",
                         self.delivery.sink,
                         self.peer.address,
@@ -395,4 +411,63 @@ fn unexpected(frame: &Frame<'_>) -> Over {
         Frame::Refused { reason } => format!("it refuses: {}", one_line(reason)),
         other => format!("{} does not belong here", other.name()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATE: u64 = 7;
+
+    /// One whose fourth life has committed a transaction.
+    fn delivery() -> (Delivery, u128) {
+        let delivery = Delivery::new("w".to_owned(), PathBuf::from("nowhere"), STATE, 4);
+        let transaction = Transaction {
+            sink: "w".to_owned(),
+            epoch: 1,
+            offset: 0,
+            bytes: 1,
+            spool: ".w.4-1.spool".to_owned(),
+        };
+        assert!(!delivery.show(&transaction).expect("it can be brought"));
+        (delivery, first_id(STATE, 4) | 1)
+    }
+
+    #[track_caller]
+    fn check_foreign(delivery: &Delivery, last: u128) {
+        let refused = delivery.check_last(last).expect_err("it is not of this state folder");
+        assert!(refused.contains("not of this state folder"), "{refused}");
+    }
+
+    /// Were it taken for ours, output that it never got would be removed.
+    #[test]
+    fn a_client_has_only_what_was_brought_to_it() {
+        let (delivery, id) = delivery();
+        check_foreign(&delivery, id);
+        delivery.lock().brought = id;
+        assert_eq!(delivery.check_last(id), Ok(()));
+        check_foreign(&delivery, id + 1);
+    }
+
+    #[test]
+    fn a_client_of_another_state_folder_is_known_whatever_its_generation() {
+        let (delivery, id) = delivery();
+        delivery.lock().brought = id;
+        for generation in [1, 4, 5] {
+            check_foreign(&delivery, first_id(STATE + 1, generation) | 1);
+            check_foreign(&delivery, first_id(STATE - 1, generation) | 1);
+        }
+        for last in [0, first_id(STATE, 1) | 9, first_id(STATE, 3) | 1] {
+            assert_eq!(delivery.check_last(last), Ok(()), "{last:x} may be of an earlier life");
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_less_than_it_had_is_told_so() {
+        let (delivery, id) = delivery();
+        delivery.lock().brought = id;
+        delivery.lock().delivered = id;
+        let refused = delivery.check_last(0).expect_err("it had one");
+        assert!(refused.contains("give it back what it had"), "{refused}");
+    }
 }

@@ -184,12 +184,17 @@ pub fn name_of(spool: &str) -> &str {
     spool.rsplit_once('/').map_or(spool, |(_, name)| name)
 }
 
-/// The id of the transaction in a spool: greater than those of all that were prepared before, in
-/// this life and in earlier ones.
-pub fn transaction_id(spool: &str) -> Option<u64> {
+/// The id of the transaction in a spool of the state folder with this random number: greater than
+/// those of all that were prepared in it before, in this life and in earlier ones.
+pub fn transaction_id(folder: u64, spool: &str) -> Option<u128> {
     let (generation, number) = numbers(spool.strip_suffix(SPOOL)?.rsplit_once('.')?.1)?;
     let (generation, number) = (u32::try_from(generation).ok()?, u32::try_from(number).ok()?);
-    Some(u64::from(generation) << 32 | u64::from(number))
+    Some(first_id(folder, generation.into()) | u128::from(number))
+}
+
+/// The ids of this `generation` are from here on.
+pub fn first_id(folder: u64, generation: u64) -> u128 {
+    u128::from(folder) << 64 | u128::from(generation) << 32
 }
 
 fn other(length: u64, committed: u64) -> io::Error {
@@ -430,9 +435,11 @@ mod tests {
 
     #[test]
     fn ids_rise_over_all_lives() {
-        let ids = [".w.1-1.spool", ".w.1-2.spool", ".w.x.2-1.spool"].map(transaction_id);
+        let ids = [".w.1-1.spool", ".w.1-2.spool", ".w.x.2-1.spool"];
+        let ids = ids.map(|spool| transaction_id(9, spool));
         assert!(ids.is_sorted() && ids.iter().all(Option::is_some), "{ids:?}");
-        assert_eq!([".w.1.spool", "w", ".w.4294967296-1.spool"].map(transaction_id), [None; 3]);
+        let none = [".w.1.spool", "w", ".w.4294967296-1.spool"];
+        assert_eq!(none.map(|spool| transaction_id(9, spool)), [None; 3]);
     }
 
     #[test]

@@ -207,7 +207,8 @@ fn spooling_for_client(
         reason: format!("{error}; output waits there, it must be writable"),
     })?;
     let (name, folder) = (target.sink.clone(), target.folder().to_path_buf());
-    let generation = recovery.recovered.head.generation;
-    let delivery = Some(Arc::new(Delivery::new(name, folder, generation)));
+    let head = &recovery.recovered.head;
+    let generation = head.generation;
+    let delivery = Some(Arc::new(Delivery::new(name, folder, head.folder, generation)));
     Ok(Spooling { target, sink, generation, offset: 0, keeper: threads.keeper(), delivery })
 }

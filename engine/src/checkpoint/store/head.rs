@@ -14,6 +14,10 @@ pub struct Head {
     /// their own.
     #[serde(with = "hex")]
     pub owner: u64,
+    /// Random number of the folder, which stays: what belongs to another is known by it. 0 until a
+    /// coordinator of a version that knows it has taken over.
+    #[serde(with = "hex", default)]
+    pub folder: u64,
     /// The last committed epoch; 0 when there is none.
     pub epoch: u64,
     /// Its manifest; `None` when there is none.
@@ -53,7 +57,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let manifest = Some("manifest-3-17-00000000000000ab".into());
-        let head = Head { generation: 3, owner: u64::MAX, epoch: 17, manifest, restored: 16 };
+        let owner = u64::MAX;
+        let head = Head { generation: 3, owner, folder: 9, epoch: 17, manifest, restored: 16 };
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
         let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
         assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
