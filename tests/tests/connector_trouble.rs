@@ -270,6 +270,30 @@ fn a_stream_that_the_codec_does_not_understand_is_given_up_by_name() {
     app.finish().report();
 }
 
+/// What cannot be an event is refused, and the end of the stream counts all the same.
+#[test]
+fn a_stream_that_ends_within_a_frame_is_acknowledged_to_its_end() {
+    let scratch = Scratch::new("connector-cut-off");
+    for state in [String::new(), format!("--state {} --checkpoint-ms 10", scratch.path("state"))] {
+        let mut app = App::start(
+            "market_spread",
+            &format!(
+                "--source quotes=gen:quotes?count=1 --source orders=potoroo://127.0.0.1:0 --sink \
+                 rejections=null: --cores 0 --seconds 60 --report json {state}"
+            ),
+        );
+        let address = app.listening("orders");
+        let mut source = Source::connect(Options::new(address.to_string())).expect("it is let in");
+        let (orders, _) = source.open("orders", 0).expect("it is opened");
+        source.send(orders, 1, &[0; 3]).expect("it is taken");
+        source.end(orders);
+        source.finish().expect("all of it is acknowledged");
+        app.signal(Signal::TERM);
+        let report = app.finish().report();
+        assert_eq!(named(&report, "sources", "orders")["refused"], 1, "{report}");
+    }
+}
+
 #[test]
 fn addresses_that_cannot_work_are_refused_before_anything_runs() {
     let refuse = |arguments: &str, parts: &[&str]| {

@@ -226,8 +226,9 @@ impl Inlet {
         Cause { ingress: self.ingress.0, origin, source: self.source }
     }
 
-    /// Nothing follows, and the codec has not decided what the rest is. Returns how many frames
-    /// were refused.
+    /// Nothing follows, and the codec has not decided what the rest is. Of a stream, whose end its
+    /// client has told, it counts as read: the end can be acknowledged. A file may still grow, and
+    /// is read again from there. Returns how many frames were refused.
     fn cut_off(&mut self, host: &mut dyn Host) -> u64 {
         self.ending = Some(Ending::Ended);
         if self.start == self.end {
@@ -235,6 +236,10 @@ impl Inlet {
         }
         let reason = Reason::new("cut off by the end of the stream");
         host.refuse(&self.cause(), reason, &self.bytes[self.start..self.end]);
+        if self.stream.is_some() {
+            self.position += (self.end - self.start) as u64;
+            self.start = self.end;
+        }
         1
     }
 
