@@ -79,6 +79,9 @@ struct Queue {
     brought: u128,
     /// Everything up to this id is at the client.
     delivered: u128,
+    /// The transaction that came farthest, and how many of its bytes: one that is brought again
+    /// gets nowhere before it is past that.
+    farthest: (u128, u64),
     /// Committed output that is neither here nor at the client.
     lost: Option<String>,
     closed: bool,
@@ -196,10 +199,21 @@ impl Delivery {
         Ok(())
     }
 
+    /// How far output has come: grows as long as the client takes something that is new to it.
+    pub fn farthest(&self) -> (u128, u64) {
+        self.lock().farthest
+    }
+
+    fn come(&self, transaction: u128, bytes: u64) {
+        let mut queue = self.lock();
+        queue.farthest = queue.farthest.max((transaction, bytes));
+    }
+
     /// The client has everything up to `last`.
     fn settle(&self, last: u128) -> io::Result<()> {
         let mut queue = self.lock();
         queue.delivered = last;
+        queue.farthest = queue.farthest.max((last, u64::MAX));
         self.changed.notify_all();
         queue.drop_delivered()
     }
@@ -334,6 +348,7 @@ impl Courier<'_> {
             read.map_err(|error| Over::Lost(format!("{}: {error}", next.spool.display())))?;
             self.write(Frame::Data { payload: &piece[..bytes] }, &mut out, stream)?;
             left -= bytes as u64;
+            self.delivery.come(transaction, next.bytes - left);
         }
         self.delivery.lock().brought = transaction;
         self.write(Frame::Commit { transaction }, &mut out, stream)
@@ -460,6 +475,19 @@ mod tests {
         for last in [0, first_id(STATE, 1) | 9, first_id(STATE, 3) | 1] {
             assert_eq!(delivery.check_last(last), Ok(()), "{last:x} may be of an earlier life");
         }
+    }
+
+    /// Else the end would wait for ever for a client that refuses the same again and again.
+    #[test]
+    fn what_is_brought_again_comes_no_farther() {
+        let (delivery, id) = delivery();
+        let mut before = delivery.farthest();
+        let steps = [(id, 10), (id, 20), (id, 10), (id, 20), (id, 21), (id + 1, 1)];
+        let grew = steps.map(|(transaction, bytes)| {
+            delivery.come(transaction, bytes);
+            std::mem::replace(&mut before, delivery.farthest()) < before
+        });
+        assert_eq!(grew, [true, true, false, false, true, true]);
     }
 
     #[test]

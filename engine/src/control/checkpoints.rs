@@ -65,7 +65,9 @@ pub(super) struct Progress {
     last_done: AtomicBool,
     /// Another process has taken over, or the last checkpoint cannot be made.
     failed: AtomicBool,
-    /// Steps towards the last checkpoint.
+    /// The last checkpoint is committed, and not yet everything visible.
+    last_committed: AtomicBool,
+    /// Steps towards the last checkpoint, and towards making its output visible.
     steps: AtomicU64,
     summary: Mutex<CheckpointSummary>,
     shared: Mutex<Vec<Arc<Shared>>>,
@@ -130,7 +132,12 @@ impl Checkpoints {
         self.progress.last_done.load(Ordering::Acquire).then_some(true)
     }
 
-    /// Steps made towards the last checkpoint: it is worth waiting for while they grow.
+    /// Whether the last checkpoint is committed, though its output may not be visible.
+    pub(super) fn last_committed(&self) -> bool {
+        self.progress.last_committed.load(Ordering::Relaxed)
+    }
+
+    /// Steps made towards the last checkpoint and its output: it is worth waiting for while they grow.
     pub(super) fn steps(&self) -> u64 {
         self.progress.steps.load(Ordering::Relaxed)
     }
@@ -180,6 +187,8 @@ struct Running {
     /// The epoch of the last checkpoint.
     last: Option<u64>,
     last_committed: bool,
+    /// How far its output had come, by sink, when it was last looked.
+    farthest: Vec<(u128, u64)>,
     /// It was given up before: who waits for it waits no longer for its steps.
     last_failed: bool,
     ended: bool,
@@ -207,6 +216,7 @@ impl Running {
             last_asked: false,
             last: None,
             last_committed: false,
+            farthest: Vec::new(),
             last_failed: false,
             ended: false,
         }
@@ -291,6 +301,7 @@ impl Running {
             Some(_) => {}
             None if self.last_committed => {
                 self.show_committed();
+                self.count_delivery();
                 self.progress.last_done.store(self.committed.is_empty(), Ordering::Release);
             }
             None if self.last_asked || now >= self.due => {
@@ -386,6 +397,15 @@ impl Running {
         self.answer(&Ok(epoch));
         self.collect();
         self.last_committed = self.last == Some(epoch);
+        self.progress.last_committed.store(self.last_committed, Ordering::Relaxed);
+    }
+
+    /// Output of the last checkpoint that comes to its clients is worth waiting for.
+    fn count_delivery(&mut self) {
+        let farthest: Vec<_> = self.keeping.visible.iter().map(Visible::farthest).collect();
+        if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
+            self.progress.steps.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Tells the clients of sources what they need not send again.

@@ -54,6 +54,14 @@ impl Visible {
         }
     }
 
+    /// How far committed output has come, as far as that can be told.
+    pub(super) fn farthest(&self) -> (u128, u64) {
+        match self {
+            Self::File(_) => (0, 0),
+            Self::Client(delivery) => delivery.farthest(),
+        }
+    }
+
     /// Makes a committed transaction visible; returns whether it is, durably.
     ///
     /// # Errors

@@ -346,7 +346,13 @@ impl Supervisor {
 
     fn abandon(&mut self) {
         let seconds = self.config.drain_seconds;
+        let last_committed = self.checkpoints.as_ref().is_some_and(Checkpoints::last_committed);
         match self.phase {
+            Phase::Committing { .. } if last_committed => tracing::error!(
+                "the last checkpoint is committed, and for {seconds} s (--drain-seconds) a sink \
+                 took nothing of its output: what waits for it is kept, and brought at the next \
+                 start"
+            ),
             Phase::Committing { .. } => tracing::error!(
                 "the last checkpoint could not be committed within {seconds} s (--drain-seconds): \
                  the storage or a sink takes nothing; what came behind the one before it will be \
