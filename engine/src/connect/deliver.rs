@@ -189,7 +189,7 @@ impl Delivery {
         }
         // One of an earlier life may be there though that life never heard of it.
         let of_this_life = last >= self.first;
-        let of_others = last != 0 && last >> 64 != self.state.into();
+        let of_others = last != 0 && last >> 64 != u128::from(self.state);
         if of_others || (of_this_life && last > queue.brought) {
             return Err(format!(
                 "it has transaction {last:x}, which is not of this state folder: start with the \
