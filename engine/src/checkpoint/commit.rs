@@ -65,7 +65,8 @@ pub fn collect(
 ) -> Result<Collected, Error> {
     let found = store.head()?;
     if found.as_ref() != Some(head) {
-        return Err(Error::Overtaken { expected: Some(head.clone()), found });
+        let (expected, found) = (Some(Box::new(head.clone())), found.map(Box::new));
+        return Err(Error::Overtaken { expected, found });
     }
     let objects = store.list()?;
     let needed = needed(store, head, keep, &objects)?;

@@ -88,7 +88,8 @@ fn check_head(store: &dyn Store) {
     let late = swap(Some(&of(1, 0)), &of(1, 2));
     match late {
         Err(Error::Overtaken { expected, found }) => {
-            assert_eq!((expected, found), (Some(of(1, 0)), Some(of(1, 1))));
+            let (was, is) = (Some(Box::new(of(1, 0))), Some(Box::new(of(1, 1))));
+            assert_eq!((expected, found), (was, is));
         }
         other => panic!("{other:?}"),
     }

@@ -59,9 +59,9 @@ pub enum Error {
     )]
     Overtaken {
         /// What HEAD was to be.
-        expected: Option<Head>,
+        expected: Option<Box<Head>>,
         /// What it is.
-        found: Option<Head>,
+        found: Option<Box<Head>>,
     },
     /// HEAD may or may not have been changed.
     #[error(
@@ -119,8 +119,8 @@ fn remedy(cause: &io::Error) -> &'static str {
     }
 }
 
-fn told(head: &Option<Head>) -> String {
-    head.as_ref().map_or("nothing".to_owned(), Head::to_string)
+fn told(head: &Option<Box<Head>>) -> String {
+    head.as_ref().map_or("nothing".to_owned(), |head| head.to_string())
 }
 
 #[cfg(test)]

@@ -138,7 +138,8 @@ impl<D: Disk> Store for Folder<D> {
             return self.settle_head();
         }
         if found.as_ref() != expected {
-            return Err(Error::Overtaken { expected: expected.cloned(), found });
+            let (expected, found) = (expected.cloned().map(Box::new), found.map(Box::new));
+            return Err(Error::Overtaken { expected, found });
         }
         self.replace_head(new)
     }

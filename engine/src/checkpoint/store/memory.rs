@@ -77,7 +77,8 @@ impl Store for Memory {
     fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error> {
         let mut content = self.content();
         if content.head.as_ref() != expected && content.head.as_ref() != Some(new) {
-            let (expected, found) = (expected.cloned(), content.head.clone());
+            let expected = expected.cloned().map(Box::new);
+            let found = content.head.clone().map(Box::new);
             return Err(Error::Overtaken { expected, found });
         }
         content.head = Some(new.clone());
