@@ -10,7 +10,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
 
 /// What goes through a pipe.
 #[derive(Debug)]
@@ -109,6 +110,18 @@ impl PipeIn {
     /// The other end is gone.
     pub fn buffer(&mut self) -> Result<Vec<u8>, Gone> {
         self.empty.recv().map_err(|_| Gone)
+    }
+
+    /// Waits for an empty buffer, for up to `most`.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub fn buffer_within(&mut self, most: Duration) -> Result<Option<Vec<u8>>, Gone> {
+        match self.empty.recv_timeout(most) {
+            Ok(buffer) => Ok(Some(buffer)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+        }
     }
 
     /// Sends a buffer that came from this pipe. Never waits: there are as many places as buffers

@@ -43,8 +43,7 @@ pub const UNACKNOWLEDGED_MAX: u64 = 65_536;
 /// Bytes of memory that an open stream takes besides its pipe and inlet.
 pub const STREAM_BYTES: usize = UNACKNOWLEDGED_MAX as usize * size_of::<Note>();
 
-/// How long who opens a stream waits until another client has given it back: its process may just
-/// have died.
+/// How long who opens a stream waits until another client, which is told to, has given it back.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 
 /// The streams of one source.
@@ -77,6 +76,8 @@ struct Stream {
     start: u64,
     /// The last message that was passed on.
     passed: Note,
+    /// Bytes of the message behind it that were, too.
+    into: u64,
     end: End,
     pipe: Place,
     /// How far its core has taken it, where nothing is committed.
@@ -111,7 +112,7 @@ pub struct Opened {
     pub number: usize,
     /// The last message that was passed on: the client goes on behind it.
     pub passed: Note,
-    /// Bytes of the next message that were read in an earlier life.
+    /// Bytes of the next message that were passed on: in an earlier life, or by another client.
     pub skip: u64,
     /// Messages that the client was ever allowed.
     pub granted: Arc<AtomicU64>,
@@ -152,7 +153,8 @@ impl Streams {
     }
 
     /// Opens the stream `name` for a client that knows it as `number`, hears of it by `answers`,
-    /// and can send everything behind `from`. Waits a while for another client that has it.
+    /// and can send everything behind `from`. Another client that has it is served no longer: it
+    /// may be gone without a word, or wait for room.
     ///
     /// # Errors
     /// Why it cannot be opened, for the client.
@@ -172,6 +174,7 @@ impl Streams {
                     return Err(format!("stream `{name}` is open on another connection: end that"));
                 }
                 Place::Taken => {
+                    streams[at].displace(answers)?;
                     let left = until.saturating_duration_since(Instant::now());
                     let waited = self.released.wait_timeout(streams, left);
                     streams = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -201,7 +204,7 @@ impl Streams {
         Ok(Opened {
             number: at,
             passed: stream.passed,
-            skip: stream.start.saturating_sub(stream.passed.end),
+            skip: stream.into,
             granted: stream.granted.clone(),
             pipe,
             core: core.clone(),
@@ -247,9 +250,11 @@ impl Streams {
         }
     }
 
-    /// A client gives a stream back, with its pipe if that is still of use.
-    pub fn release(&self, number: usize, pipe: Option<PipeIn>) {
+    /// A client gives a stream back, with its pipe if that is still of use, and `into` bytes of the
+    /// next message passed on.
+    pub fn release(&self, number: usize, pipe: Option<PipeIn>, into: u64) {
         let mut streams = self.lock();
+        streams[number].into = into;
         streams[number].pipe = pipe.map_or(Place::Gone, Place::Free);
         streams[number].client = None;
         self.released.notify_all();
@@ -302,6 +307,7 @@ impl Stream {
             notes: VecDeque::new(),
             start: 0,
             passed: base,
+            into: 0,
             end: End::Open,
             pipe: Place::Unopened,
             taken: Arc::default(),
@@ -317,7 +323,8 @@ impl Stream {
             true => (End::Acknowledged, Place::Gone),
             false => (End::Open, Place::Unopened),
         };
-        Self { base, passed: base, start: position, end, pipe, ..Self::new(&stream.name, 0) }
+        let (start, into) = (position, position - base.end);
+        Self { base, passed: base, into, start, end, pipe, ..Self::new(&stream.name, 0) }
     }
 
     /// Whether a client that can send what is behind `from` leaves nothing out.
@@ -329,6 +336,21 @@ impl Stream {
                 "stream `{name}` goes on behind {passed}, and the client has only what is behind \
                  {from}: what lies between would be lost; make the client send it again"
             )),
+        }
+    }
+
+    /// Tells the client that has it that another one does now.
+    fn displace(&self, by: &Arc<Answers>) -> Result<(), String> {
+        let name = &self.name;
+        match &self.client {
+            Some((of, _)) if Arc::ptr_eq(of, by) => {
+                Err(format!("stream `{name}` is open on this connection already"))
+            }
+            Some((of, _)) => {
+                of.finish(Some(format!("stream `{name}` was opened on another connection")));
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

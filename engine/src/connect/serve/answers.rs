@@ -59,11 +59,16 @@ impl Answers {
     }
 
     /// Nothing follows, but for the reason why.
-    pub(super) fn finish(&self, refused: Option<String>) {
+    pub fn finish(&self, refused: Option<String>) {
         let mut telling = self.lock();
         telling.refused = telling.refused.take().or(refused);
         telling.over = true;
         self.more.notify_all();
+    }
+
+    /// Whether nothing follows: whoever waits for something else need not go on.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
     }
 
     /// Waits until there is something to tell, for up to `most`; writes it to `out`. Returns

@@ -9,7 +9,7 @@ use potoroo_connector::{Frame, Reader};
 use super::{Answers, Server};
 use crate::connect::pipe::{BUFFER_BYTES, Gone};
 use crate::connect::streams::{Note, Opened};
-use crate::connect::tcp::one_line;
+use crate::connect::tcp::{STOP_CHECK, one_line};
 
 /// Why a client is served no longer.
 pub(super) enum Over {
@@ -59,7 +59,8 @@ impl<'a> Client<'a> {
             match frame {
                 Frame::Open { stream, name, from } => self.open(stream, name, from)?,
                 Frame::Message { stream, id, payload } => {
-                    self.sending(stream)?.message(server, id, payload)?;
+                    let answers = self.answers;
+                    self.sending(stream)?.message(server, answers, id, payload)?;
                 }
                 Frame::End { stream } => self.sending(stream)?.end(server)?,
                 Frame::Refused { reason } => {
@@ -94,13 +95,19 @@ impl<'a> Client<'a> {
         for mut one in self.opened.drain(..) {
             // One that cannot be passed on any more is gone.
             let _ = one.flush(self.server);
-            self.server.streams.release(one.of.number, one.of.pipe);
+            self.server.streams.release(one.of.number, one.of.pipe, one.of.skip);
         }
     }
 }
 
 impl Sending {
-    fn message(&mut self, server: &Server, id: u64, payload: &[u8]) -> Result<(), Over> {
+    fn message(
+        &mut self,
+        server: &Server,
+        answers: &Answers,
+        id: u64,
+        payload: &[u8],
+    ) -> Result<(), Over> {
         let number = self.number;
         if self.used == self.of.granted.load(Ordering::Relaxed) {
             let used = self.used;
@@ -124,37 +131,42 @@ impl Sending {
             server.streams.count_repeated();
             return Ok(());
         }
-        let Some(rest) = payload.get(self.of.skip as usize..) else {
+        if self.of.skip > payload.len() as u64 {
             return Err(Over::Told(format!(
                 "message {id} of stream {number} is shorter than it was: the same id means the \
                  same payload"
             )));
-        };
+        }
+        self.append(server, answers, payload)?;
         self.of.skip = 0;
-        self.append(server, rest)?;
         self.of.passed = Note { id, end: self.of.passed.end + payload.len() as u64 };
         self.notes.push(self.of.passed);
         Ok(())
     }
 
-    fn append(&mut self, server: &Server, mut bytes: &[u8]) -> Result<(), Over> {
+    /// Passes on what of a message was not, and waits for room, unless its client is served no
+    /// longer: then whoever sends it next goes on where this was left.
+    fn append(&mut self, server: &Server, answers: &Answers, payload: &[u8]) -> Result<(), Over> {
         loop {
+            let rest = &payload[self.of.skip as usize..];
             let Some(pipe) = &mut self.of.pipe else {
                 return Err(Over::Told(format!("stream {} has ended", self.number)));
             };
-            if bytes.is_empty() {
+            if rest.is_empty() {
                 return Ok(());
             }
             if self.buffer.capacity() == 0 {
-                match pipe.buffer() {
-                    Ok(buffer) => self.buffer = buffer,
+                match pipe.buffer_within(STOP_CHECK) {
+                    Ok(Some(buffer)) => self.buffer = buffer,
+                    Ok(None) if answers.is_over() => return Err(Over::Ending),
+                    Ok(None) => continue,
                     Err(Gone) => return Err(self.gone(server)),
                 }
             }
             let room = BUFFER_BYTES - self.buffer.len();
-            let (now, later) = bytes.split_at(bytes.len().min(room));
+            let now = &rest[..rest.len().min(room)];
             self.buffer.extend_from_slice(now);
-            bytes = later;
+            self.of.skip += now.len() as u64;
             if self.buffer.len() == BUFFER_BYTES {
                 self.flush(server)?;
             }
