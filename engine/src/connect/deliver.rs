@@ -16,9 +16,10 @@
 //! - gone or refusing before its answer: it drops what it got, and gets all of it again;
 //! - gone behind its answer, whether that was heard or not: it has it, and does not get it again.
 //!
-//! Promises: the client sees committed output only, each transaction once; what waits for it is
-//! bounded by [`BACKLOG_BYTES_MAX`] and [`BACKLOG_MAX`], behind which sources are held back. Must
-//! never do: remove a spool that the client does not have.
+//! Promises: the client sees committed output only, each transaction once. When more waits for it
+//! than [`BACKLOG_BYTES_MAX`] nothing more is taken from sources; what was taken goes on to its
+//! end, and checkpoints are taken as before. Must never do: remove a spool that the client does not
+//! have.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -31,17 +32,20 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
+use potoroo_sdk::host::SinkId;
 
 use super::address::{HostPort, Token};
-use super::spool::{first_id, name_of, transaction_id};
+use super::mail::{Command, Mailbox};
+use super::spool::{Target, first_id, name_of, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line};
 use crate::checkpoint::Transaction;
 
-/// Bytes of committed output that may wait for a client.
+/// Bytes of committed output that may wait for a client before sources are held back.
 pub const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
-/// Transactions that may wait for a client: they stay in every checkpoint.
-pub const BACKLOG_MAX: usize = 4096;
+/// A transaction counts as so many bytes at least: it is a file, and has a line in each manifest,
+/// of which there are 16 384 at most.
+const TRANSACTION_BYTES_MIN: u64 = 1 << 16;
 
 /// First and longest pause between two attempts to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
@@ -64,15 +68,36 @@ pub struct Delivery {
     state: u64,
     /// Ids of earlier lives are below it, those of this one are not.
     first: u128,
+    holds: Holds,
     queue: Mutex<Queue>,
     changed: Condvar,
+}
+
+/// Whom a backlog holds back.
+pub struct Holds {
+    sink: SinkId,
+    cores: Vec<Mailbox>,
+}
+
+impl Holds {
+    /// The sources of these `cores`, for `sink`.
+    pub fn new(sink: SinkId, cores: Vec<Mailbox>) -> Self {
+        Self { sink, cores }
+    }
+
+    fn tell(&self, hold: bool) {
+        let sink = self.sink;
+        self.cores.iter().for_each(|core| core.send(Command::HoldSources { sink, hold }));
+    }
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// Bytes of them.
+    /// Bytes that they count.
     bytes: u64,
+    /// Sources are held back.
+    holds: bool,
     /// The greatest id that was committed.
     committed: u128,
     /// The greatest id that was brought to its end in this life: no client can have a greater one.
@@ -94,7 +119,18 @@ struct Waiting {
     spool: PathBuf,
 }
 
+impl Waiting {
+    fn counts(&self) -> u64 {
+        self.bytes.max(TRANSACTION_BYTES_MIN)
+    }
+}
+
 impl Queue {
+    fn push(&mut self, one: Waiting) {
+        self.bytes += one.counts();
+        self.waiting.push_back(one);
+    }
+
     /// Removes the spools of what the client has.
     fn drop_delivered(&mut self) -> io::Result<()> {
         while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
@@ -102,7 +138,7 @@ impl Queue {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            self.bytes -= one.bytes;
+            self.bytes -= one.counts();
             self.waiting.pop_front();
         }
         Ok(())
@@ -128,11 +164,12 @@ enum Over {
 }
 
 impl Delivery {
-    /// The output of `sink`, spooled in `folder` in this `generation` of the state folder with the
-    /// random number `state`.
-    pub fn new(sink: String, folder: PathBuf, state: u64, generation: u64) -> Self {
+    /// The output spooled for `target` in this `generation` of the state folder with the random
+    /// number `state`. Too much of it holds back `holds`.
+    pub fn new(target: &Target, state: u64, generation: u64, holds: Holds) -> Self {
+        let (sink, folder) = (target.sink.clone(), target.folder().to_path_buf());
         let (queue, changed) = (Mutex::default(), Condvar::new());
-        Self { sink, folder, state, first: first_id(state, generation), queue, changed }
+        Self { sink, folder, state, first: first_id(state, generation), holds, queue, changed }
     }
 
     /// Name of the sink.
@@ -160,21 +197,10 @@ impl Delivery {
         }
         if id > queue.committed {
             queue.committed = id;
-            queue.bytes += bytes;
-            queue.waiting.push_back(Waiting { id, bytes, spool: self.folder.join(name_of(spool)) });
-            queue.drop_delivered()?;
-            self.changed.notify_all();
+            queue.push(Waiting { id, bytes, spool: self.folder.join(name_of(spool)) });
+            self.changed(&mut queue)?;
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
-    }
-
-    /// Waits while too much waits for the client. That is committed: no checkpoint is waited for.
-    pub fn wait_for_room(&self) {
-        let full = |queue: &mut Queue| {
-            let backlog = queue.waiting.len() >= BACKLOG_MAX || queue.bytes >= BACKLOG_BYTES_MAX;
-            backlog && !queue.closed && queue.lost.is_none()
-        };
-        drop(self.changed.wait_while(self.lock(), full));
     }
 
     /// Whether a client can have `last` as its last transaction.
@@ -214,8 +240,20 @@ impl Delivery {
         let mut queue = self.lock();
         queue.delivered = last;
         queue.farthest = queue.farthest.max((last, u64::MAX));
+        self.changed(&mut queue)
+    }
+
+    /// More waits for the client, or less.
+    fn changed(&self, queue: &mut Queue) -> io::Result<()> {
+        let dropped = queue.drop_delivered();
+        let full = queue.bytes >= BACKLOG_BYTES_MAX;
+        if std::mem::replace(&mut queue.holds, full) != full {
+            let (sink, state) = (&self.sink, if full { "are held back" } else { "go on" });
+            tracing::warn!("sink `{sink}`: sources {state}, {} bytes wait for it", queue.bytes);
+            self.holds.tell(full);
+        }
         self.changed.notify_all();
-        queue.drop_delivered()
+        dropped
     }
 
     /// Waits for the next transaction.
@@ -429,73 +467,4 @@ fn unexpected(frame: &Frame<'_>) -> Over {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STATE: u64 = 7;
-
-    /// One whose fourth life has committed a transaction.
-    fn delivery() -> (Delivery, u128) {
-        let delivery = Delivery::new("w".to_owned(), PathBuf::from("nowhere"), STATE, 4);
-        let transaction = Transaction {
-            sink: "w".to_owned(),
-            epoch: 1,
-            offset: 0,
-            bytes: 1,
-            spool: ".w.4-1.spool".to_owned(),
-        };
-        assert!(!delivery.show(&transaction).expect("it can be brought"));
-        (delivery, first_id(STATE, 4) | 1)
-    }
-
-    #[track_caller]
-    fn check_foreign(delivery: &Delivery, last: u128) {
-        let refused = delivery.check_last(last).expect_err("it is not of this state folder");
-        assert!(refused.contains("not of this state folder"), "{refused}");
-    }
-
-    /// Were it taken for ours, output that it never got would be removed.
-    #[test]
-    fn a_client_has_only_what_was_brought_to_it() {
-        let (delivery, id) = delivery();
-        check_foreign(&delivery, id);
-        delivery.lock().brought = id;
-        assert_eq!(delivery.check_last(id), Ok(()));
-        check_foreign(&delivery, id + 1);
-    }
-
-    #[test]
-    fn a_client_of_another_state_folder_is_known_whatever_its_generation() {
-        let (delivery, id) = delivery();
-        delivery.lock().brought = id;
-        for generation in [1, 4, 5] {
-            check_foreign(&delivery, first_id(STATE + 1, generation) | 1);
-            check_foreign(&delivery, first_id(STATE - 1, generation) | 1);
-        }
-        for last in [0, first_id(STATE, 1) | 9, first_id(STATE, 3) | 1] {
-            assert_eq!(delivery.check_last(last), Ok(()), "{last:x} may be of an earlier life");
-        }
-    }
-
-    /// Else the end would wait for ever for a client that refuses the same again and again.
-    #[test]
-    fn what_is_brought_again_comes_no_farther() {
-        let (delivery, id) = delivery();
-        let mut before = delivery.farthest();
-        let steps = [(id, 10), (id, 20), (id, 10), (id, 20), (id, 21), (id + 1, 1)];
-        let grew = steps.map(|(transaction, bytes)| {
-            delivery.come(transaction, bytes);
-            std::mem::replace(&mut before, delivery.farthest()) < before
-        });
-        assert_eq!(grew, [true, true, false, false, true, true]);
-    }
-
-    #[test]
-    fn a_client_that_has_less_than_it_had_is_told_so() {
-        let (delivery, id) = delivery();
-        delivery.lock().brought = id;
-        delivery.lock().delivered = id;
-        let refused = delivery.check_last(0).expect_err("it had one");
-        assert!(refused.contains("give it back what it had"), "{refused}");
-    }
-}
+mod tests;

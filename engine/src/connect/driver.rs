@@ -175,6 +175,8 @@ impl Driver {
     fn obey(&mut self, command: Command, core: &mut Core, poller: &mut Poller) {
         match command {
             Command::Connection { .. } | Command::Stream { .. } if self.stopped => {}
+            Command::HoldSources { .. } if self.stopped => {}
+            Command::HoldSources { sink, hold } => core.hold_sources(sink, hold),
             Command::Connection { source, connection, permit } => {
                 let peer = connection.peer_addr().map_or_else(|_| "?".into(), |a| a.to_string());
                 let from = From::Connection { connection, _permit: permit };

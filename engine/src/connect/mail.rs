@@ -65,6 +65,13 @@ pub enum Command {
     },
     /// A checkpoint begins, is safe, or came to nothing.
     Checkpoint(CheckpointCommand),
+    /// Too much output of a sink waits elsewhere, or no longer does: sources are held back.
+    HoldSources {
+        /// The sink.
+        sink: SinkId,
+        /// Whether it does.
+        hold: bool,
+    },
     /// No further connection or pipe will come.
     SourcesComplete,
     /// End all sources behind what has been read.

@@ -16,13 +16,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use super::deliver::Delivery;
 use super::mail::{Teller, Told};
 use super::pipe::{Full, PipeOut};
 use crate::checkpoint::Transaction;
@@ -251,8 +249,6 @@ pub struct Spooling {
     pub offset: u64,
     /// The keeper of checkpoints.
     pub keeper: Teller,
-    /// Who brings it to a client; `None` for output that goes into the file.
-    pub delivery: Option<Arc<Delivery>>,
 }
 
 /// Spools what comes through `pipe` until its other end is gone.
@@ -307,9 +303,6 @@ impl Spooler {
         while let Some(full) = pipe.recv() {
             match full {
                 Full::Buffer(buffer) => {
-                    if let Some(delivery) = &self.spooling.delivery {
-                        delivery.wait_for_room();
-                    }
                     self.write(&buffer)?;
                     pipe.give_back(buffer);
                     waker.wake_if_parked();

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::recovery::Recovery;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit};
-use crate::connect::deliver::Delivery;
+use crate::connect::deliver::{Delivery, Holds};
 use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Spooling, Target, is_outstanding};
 use crate::connect::streams::Streams;
@@ -94,8 +94,9 @@ impl Connecting<'_> {
                     connected.visible.push(Visible::File(target));
                 }
                 (SinkEdge::Client { address, token, target }, Some(recovery)) => {
-                    let spooling = spooling_for_client(sink, target, recovery, &threads)?;
-                    let delivery = spooling.delivery.clone().expect("it was just made");
+                    let cores = self.mailboxes.to_vec();
+                    let delivery = delivery_of(&target, sink, recovery, cores)?;
+                    let spooling = spooling_for_client(sink, target, recovery, &threads);
                     let committed = recovery.transactions_of(delivery.sink());
                     connected.committed.extend(committed.filter(|one| delivery.has(one)));
                     threads.spool(spooling, core)?;
@@ -199,24 +200,32 @@ fn spooling(
         reason: format!("{error}; its folder must be writable, output waits there"),
     })?;
     let generation = recovery.recovered.head.generation;
-    Ok(Spooling { target, sink, generation, offset, keeper, delivery: None })
+    Ok(Spooling { target, sink, generation, offset, keeper })
 }
 
 /// Keeps what was committed for a client and drops the rest.
-fn spooling_for_client(
+fn delivery_of(
+    target: &Target,
     sink: SinkId,
-    target: Target,
     recovery: &Recovery,
-    threads: &Threads,
-) -> Result<Spooling, Error> {
+    cores: Vec<Mailbox>,
+) -> Result<Arc<Delivery>, Error> {
     target.keep_spools(recovery.transactions()).map_err(|error| Error::Sink {
         what: format!("sink `{}`", target.sink),
         address: target.folder().display().to_string(),
         reason: format!("{error}; output waits there, it must be writable"),
     })?;
-    let (name, folder) = (target.sink.clone(), target.folder().to_path_buf());
     let head = &recovery.recovered.head;
-    let generation = head.generation;
-    let delivery = Some(Arc::new(Delivery::new(name, folder, head.folder, generation)));
-    Ok(Spooling { target, sink, generation, offset: 0, keeper: threads.keeper(), delivery })
+    let holds = Holds::new(sink, cores);
+    Ok(Arc::new(Delivery::new(target, head.folder, head.generation, holds)))
+}
+
+fn spooling_for_client(
+    sink: SinkId,
+    target: Target,
+    recovery: &Recovery,
+    threads: &Threads,
+) -> Spooling {
+    let generation = recovery.recovered.head.generation;
+    Spooling { target, sink, generation, offset: 0, keeper: threads.keeper() }
 }

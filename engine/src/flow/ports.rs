@@ -208,6 +208,8 @@ impl Core {
     /// of archives go on until [`inlet_end`](Self::inlet_end): who made them in this process
     /// believes them sent.
     pub fn stop_sources(&mut self) {
+        // What was read before goes on to its end.
+        self.router.holding.clear();
         self.generated.iter_mut().for_each(Generated::end);
         self.end_generated();
         for slot in 0..self.inlets.len() {
@@ -216,6 +218,16 @@ impl Core {
             }
         }
         self.set_open_sources(false);
+    }
+
+    /// Takes nothing more from sources while a sink says `hold`, for output that waits elsewhere;
+    /// what was taken goes on, and checkpoints with it.
+    pub fn hold_sources(&mut self, sink: SinkId, hold: bool) {
+        let holding = &mut self.router.holding;
+        holding.retain(|other| *other != sink);
+        if hold {
+            holding.push(sink); // cold: once per backlog
+        }
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated

@@ -107,6 +107,8 @@ pub struct Router {
     pub(super) rows: Vec<Rc<dyn TableRows>>,
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
+    /// Sinks with so much output elsewhere that no more should be made.
+    pub(super) holding: Vec<SinkId>,
     pub(super) counts: Counts,
     pub(super) gauges: Arc<Gauges>,
     /// Latencies that end with this turn.
@@ -160,6 +162,7 @@ impl Router {
             rows: plan.tables.iter().map(|table| table.rows.clone()).collect(),
             outputs: parts.outputs,
             letters: parts.letters,
+            holding: Vec::new(),
             counts: Counts::new(plan),
             gauges: parts.gauges,
             ends: Ends::new(plan),
@@ -196,7 +199,10 @@ impl Router {
 
     /// Whether input from sources may be processed.
     pub(super) fn admits_sources(&self) -> bool {
-        self.outbox.iter().all(Outbox::is_empty) && !self.outputs.any_full() && !self.letters.full()
+        self.outbox.iter().all(Outbox::is_empty)
+            && !self.outputs.any_full()
+            && !self.letters.full()
+            && self.holding.is_empty()
     }
 
     /// The core that owns the keys with `hash`.
@@ -243,7 +249,8 @@ impl Router {
             levels.find_map(|(level, outbox)| Some(Culprit::Lane { to: outbox.front()?.0, level }))
         };
         let letters = || self.letters.full().then_some(Culprit::Letters);
-        self.outputs.full_one().or_else(lane).or_else(letters)
+        let holding = || self.holding.first().map(|sink| Culprit::Sink(*sink));
+        self.outputs.full_one().or_else(lane).or_else(letters).or_else(holding)
     }
 
     /// Tells how full the lanes from this core are.
