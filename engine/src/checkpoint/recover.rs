@@ -119,13 +119,16 @@ fn take_over(
             Err(store::Error::Overtaken { found: Some(found), .. })
                 if !goes_back && found.generation < new.generation =>
             {
-                new = Head { epoch: found.epoch, manifest: found.manifest.clone(), ..new };
-                old = Some(found);
+                let folder = if found.folder == 0 { new.folder } else { found.folder };
+                let (epoch, manifest) = (found.epoch, found.manifest.clone());
+                new = Head { folder, epoch, manifest, ..new };
+                old = Some(*found);
             }
             swapped => return swapped.map(|()| new).map_err(Error::from),
         }
     }
-    Err(store::Error::Overtaken { expected: Some(new), found: old }.into())
+    let (expected, found) = (Some(Box::new(new)), old.map(Box::new));
+    Err(store::Error::Overtaken { expected, found }.into())
 }
 
 /// How often a predecessor may commit just before it is overtaken: each time takes it a checkpoint,

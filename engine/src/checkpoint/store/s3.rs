@@ -134,7 +134,8 @@ impl S3 {
                 return Ok(());
             }
             if found.as_ref() != expected {
-                return Err(Error::Overtaken { expected: expected.cloned(), found });
+                let (expected, found) = (expected.cloned().map(Box::new), found.map(Box::new));
+                return Err(Error::Overtaken { expected, found });
             }
             let mode = tag.map_or(PutMode::Create, |tag| PutMode::Update(of_tag(tag)));
             match self.service.put_once(HEAD, new.write().into(), mode) {
