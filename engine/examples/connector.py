@@ -27,6 +27,7 @@ import time
 
 VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
+STRANGER_SECONDS = 10  # How long the other side may take to say who it is.
 SOURCE, SINK = 1, 2
 (HELLO, WELCOME, REFUSED, OPEN, RESUME, CREDIT, MESSAGE, ACK, END, ENDED,
  BEGIN, DATA, COMMIT, COMMITTED) = range(1, 15)
@@ -43,6 +44,7 @@ class Connection:
         self.sock = sock
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
+        self.patience = STRANGER_SECONDS
 
     def send(self, kind, fields=b""):
         self.sock.sendall(struct.pack("<IB", 1 + len(fields), kind) + fields)
@@ -53,13 +55,13 @@ class Connection:
             frame = self.take()
             if frame is not None:
                 return frame
-            self.sock.setblocking(wait)
+            self.sock.settimeout(self.patience if wait else 0)
             try:
                 received = self.sock.recv(65536)
             except BlockingIOError:
                 return None
             finally:
-                self.sock.setblocking(True)
+                self.sock.settimeout(None)
             if not received:
                 raise ConnectionError("the other side closed the connection")
             self.received += received
@@ -106,6 +108,7 @@ def send_file(options):
         kind, _ = connection.receive()
         if kind != WELCOME:
             raise ConnectionError(f"a frame of kind {kind} instead of a welcome")
+        connection.patience = None
         connection.send(OPEN, struct.pack("<I", 0) + text(options.stream) + struct.pack("<Q", 0))
         credit, resumed, ended = 0, False, False
         while True:
@@ -181,6 +184,7 @@ def take_transactions(connection, output, token):
     if (version, role, untext(fields[7:])[0]) != (VERSION, SINK, token):
         connection.send(REFUSED, text("another version, role or token"))
         return
+    connection.patience = None
     connection.send(WELCOME, struct.pack("<H", VERSION) + output.last.to_bytes(16, "little"))
     while True:
         kind, fields = connection.receive()
@@ -204,7 +208,8 @@ def run_sink(options):
             with sock:
                 try:
                     take_transactions(Connection(sock), output, options.token)
-                except (OSError, Refused) as error:
+                # A stranger may send anything, also what is too short.
+                except (OSError, Refused, ValueError, struct.error) as error:
                     print(f"{error}; waiting for the next", file=sys.stderr)
 
 

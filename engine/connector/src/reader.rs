@@ -4,6 +4,7 @@
 //! loses nothing, so one that gave up for lack of time can be repeated.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use crate::{Error, FRAME_BYTES_MAX, Frame, Malformed};
 
@@ -21,17 +22,26 @@ pub struct Reader<R> {
     start: usize,
     end: usize,
     most: usize,
+    /// Nothing more is read of a stranger behind it.
+    until: Option<Instant>,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads frames from `from`, of up to [`HELLO_BYTES_MAX`] bytes.
     pub fn new(from: R) -> Self {
-        Self { from, bytes: Vec::new(), start: 0, end: 0, most: HELLO_BYTES_MAX }
+        Self { from, bytes: Vec::new(), start: 0, end: 0, most: HELLO_BYTES_MAX, until: None }
     }
 
-    /// From now on frames may have up to [`FRAME_BYTES_MAX`] bytes.
+    /// Gives up at `until`, with an error of the kind `TimedOut`, however slowly bytes come; a
+    /// single read is bounded by whoever made the stream.
+    #[must_use]
+    pub fn until(self, until: Instant) -> Self {
+        Self { until: Some(until), ..self }
+    }
+
+    /// From now on frames may have up to [`FRAME_BYTES_MAX`] bytes, and as long as they like.
     pub fn welcome(&mut self) {
-        self.most = FRAME_BYTES_MAX;
+        (self.most, self.until) = (FRAME_BYTES_MAX, None);
     }
 
     /// Whether the next frame is there without waiting for it, whole or so broken that reading it
@@ -94,6 +104,9 @@ impl<R: Read> Reader<R> {
             }
         }
         loop {
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long"));
+            }
             match self.from.read(&mut self.bytes[self.end..]) {
                 Ok(bytes) => {
                     self.end += bytes;

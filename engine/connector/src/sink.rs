@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Error, Frame, Reader, Role, VERSION};
 
@@ -199,7 +199,8 @@ impl Sink {
         to.set_nonblocking(false)?;
         to.set_nodelay(true)?;
         to.set_read_timeout(Some(HELLO))?;
-        let mut link = Link { reader: Reader::new(to.try_clone()?), to, open: None };
+        let reader = Reader::new(to.try_clone()?).until(Instant::now() + HELLO);
+        let mut link = Link { reader, to, open: None };
         let refusal = match link.reader.read()? {
             Some(Frame::Hello { version, role, token, .. }) => match (version, role) {
                 (VERSION, Role::Sink) if token == self.token => None,

@@ -2,6 +2,7 @@
 //! memory.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use potoroo_connector::{
     Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Malformed, Reader, Role, VERSION,
@@ -80,6 +81,20 @@ fn a_length_is_refused_before_memory_is_taken_for_it() {
     assert_eq!(refused(&[255; 4], true), (u32::MAX as usize, FRAME_BYTES_MAX));
     let above = (HELLO_BYTES_MAX as u32 + 1).to_le_bytes();
     assert_eq!(refused(&above, false), (HELLO_BYTES_MAX + 1, HELLO_BYTES_MAX));
+}
+
+/// Byte by byte, each in time, without end: that is given up all the same.
+#[test]
+fn a_stranger_is_read_until_its_time_is_over() {
+    let mut bytes = Vec::new();
+    Frame::End { stream: 1 }.encode(&mut bytes);
+    let mut over = Reader::new(&bytes[..]).until(Instant::now());
+    match over.read() {
+        Err(Error::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+    over.welcome();
+    assert!(matches!(over.read(), Ok(Some(Frame::End { stream: 1 }))), "nothing is lost");
 }
 
 #[test]

@@ -336,7 +336,7 @@ impl Courier<'_> {
         stream.set_nodelay(true).and_then(|()| keep_alive(&stream)).map_err(failed)?;
         stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
-        let mut reader = Reader::new(&stream);
+        let mut reader = Reader::new(&stream).until(Instant::now() + CONNECT_MAX);
         let last = self.greet(&mut reader, &stream)?;
         self.delivery.settle(last).map_err(failed)?;
         tracing::info!("sink `{}` is connected to {}", self.delivery.sink, self.peer.address);
@@ -367,6 +367,7 @@ impl Courier<'_> {
                 None => {}
             }
         };
+        reader.welcome();
         self.delivery.check_last(last).map_err(Over::Lost)?;
         Ok(last)
     }

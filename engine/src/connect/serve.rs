@@ -133,8 +133,9 @@ impl Server {
 
     /// Serves one client to its end.
     fn serve(&self, stream: TcpStream, peer: &str, answers: &Arc<Answers>, _permit: Permit) {
-        let mut reader = Reader::new(&stream);
-        if let Err(reason) = self.greet(&mut reader, &stream) {
+        let until = Instant::now() + HELLO_MAX;
+        let mut reader = Reader::new(&stream).until(until);
+        if let Err(reason) = self.greet(&mut reader, &stream, until) {
             let mut out = Vec::new();
             Frame::Refused { reason: &reason }.encode(&mut out);
             // Whoever is refused may have gone.
@@ -161,13 +162,17 @@ impl Server {
     }
 
     /// Lets a client in that knows the token and means this source.
-    fn greet(&self, reader: &mut Reader<&TcpStream>, mut stream: &TcpStream) -> Result<(), String> {
+    fn greet(
+        &self,
+        reader: &mut Reader<&TcpStream>,
+        mut stream: &TcpStream,
+        until: Instant,
+    ) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
         stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_write_timeout(Some(LISTEN_MAX)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         keep_alive(stream).map_err(failed)?;
-        let until = Instant::now() + HELLO_MAX;
         let hello = loop {
             let waits = Instant::now() < until && !self.stop.load(Ordering::Relaxed);
             match reader.read() {
