@@ -14,6 +14,8 @@
 //! nothing belongs to the next commit, in order, and stays in manifests until it is visible. Must
 //! never do: commit anything but by swapping HEAD.
 
+use std::collections::BTreeSet;
+
 use super::Facts;
 use super::manifest::{Manifest, PartEntry, SourcePosition, Transaction};
 use super::store::Head;
@@ -248,8 +250,9 @@ impl Coordinator {
         let mut sources: Vec<SourcePosition> =
             given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
         // A core may cut before its source is opened: what it would go on from still holds.
-        let is_open = |at: &SourcePosition| sources.iter().any(|open| same_source(open, at));
-        let unopened = self.unopened.iter().filter(|at| !is_open(at)).cloned().collect::<Vec<_>>();
+        let open: BTreeSet<_> = sources.iter().map(source).collect();
+        let unopened = self.unopened.iter().filter(|at| !open.contains(&source(at)));
+        let unopened: Vec<SourcePosition> = unopened.cloned().collect();
         sources.extend(unopened);
         let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
             let mut chain = if new.since == 0 { Vec::new() } else { old.clone() };
@@ -292,10 +295,9 @@ impl Coordinator {
     }
 }
 
-/// Whether both are of the same source, and of the same of its streams.
-fn same_source(one: &SourcePosition, other: &SourcePosition) -> bool {
-    let stream = |at: &SourcePosition| at.stream.as_ref().map(|stream| stream.name.clone());
-    one.name == other.name && stream(one) == stream(other)
+/// Of which source it is, and of which of its streams.
+fn source(at: &SourcePosition) -> (&str, Option<&str>) {
+    (&at.name, at.stream.as_ref().map(|stream| stream.name.as_str()))
 }
 
 #[cfg(test)]

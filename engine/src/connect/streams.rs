@@ -15,7 +15,7 @@
 //! where there are none; memory is bounded by [`STREAMS_MAX`] and [`UNACKNOWLEDGED_MAX`]. Must
 //! never do: wait for a client.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -272,10 +272,12 @@ impl Streams {
 
     /// A checkpoint with these positions of this source is committed.
     pub fn acknowledge<'a>(&self, committed: impl Iterator<Item = &'a SourcePosition>) {
-        let mut streams = self.lock();
-        for position in committed.filter_map(|at| at.stream.as_ref()) {
-            let stream = streams.iter_mut().find(|stream| stream.name == position.name);
-            stream.expect("no stream is forgotten").acknowledge(position);
+        let committed = committed.filter_map(|at| at.stream.as_ref());
+        let committed: BTreeMap<_, _> = committed.map(|at| (at.name.as_str(), at)).collect();
+        for stream in self.lock().iter_mut() {
+            if let Some(position) = committed.get(stream.name.as_str()) {
+                stream.acknowledge(position);
+            }
         }
     }
 
@@ -399,6 +401,8 @@ impl Stream {
         self.base = last.unwrap_or(self.base);
         if position.ended && self.end == End::Ended {
             self.end = End::Acknowledged;
+            // Its name stays for ever, the room for its messages need not.
+            self.notes = VecDeque::new();
         }
         self.tell_acknowledged();
         self.top_up();
