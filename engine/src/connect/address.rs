@@ -467,6 +467,17 @@ mod tests {
             let error = source_error(text);
             assert!(!error.contains("hush") && error.contains("token=…"), "{error}");
         }
+        for text in [
+            "potoroo://a:1?tokne=hush",
+            "potoroo://a:1?token=x&token=hush",
+            "potoroo://a:1?token=x?y&hush",
+            "potoroo://a:1?token=x?hush",
+            "potoroo://a:1?token=x&hush",
+        ] {
+            let address = text.parse::<SourceAddress>();
+            let shown = address.map_or_else(|error| error.to_string(), |it| format!("{it:?}"));
+            assert!(!shown.contains("hush"), "{shown}");
+        }
         let SourceAddress::Connector { token, .. } = address else { panic!("{address}") };
         assert!(token.fits("hush"));
         assert!(["", "hus", "hush!", "hash"].iter().all(|other| !token.fits(other)));

@@ -3,11 +3,13 @@
 //!
 //! Help prints every default from the constant that applies it, so that the two cannot differ.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 
 use crate::checkpoint::store::Place;
 use crate::connect::address::Edge;
@@ -30,11 +32,11 @@ use potoroo_runtime::Idle;
 )]
 pub struct Arguments {
     /// Address of a source, once for each
-    #[arg(long, value_name = "NAME=URL", value_parser = parse_pair)]
+    #[arg(long, value_name = "NAME=URL", value_parser = Pair)]
     source: Vec<(String, String)>,
 
     /// Address of a sink, once for each
-    #[arg(long, value_name = "NAME=URL", value_parser = parse_pair)]
+    #[arg(long, value_name = "NAME=URL", value_parser = Pair)]
     sink: Vec<(String, String)>,
 
     /// TOML file with the same names as these flags; a flag wins over the file [default: none]
@@ -229,12 +231,30 @@ fn parse_strategy(text: &str) -> Result<Idle, String> {
     parse_idle(text).ok_or_else(|| "it is `spin`, `adaptive` or `park`".to_string())
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, url)) if !name.is_empty() && !name.contains(':') => {
-            Ok((name.to_string(), url.to_string()))
+/// Parses `NAME=URL`. What is none is not shown: a token may be in it.
+#[derive(Clone)]
+struct Pair;
+
+impl TypedValueParser for Pair {
+    type Value = (String, String);
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        match value.to_str().and_then(|text| text.split_once('=')) {
+            Some((name, url)) if !name.is_empty() && !name.contains(':') => {
+                Ok((name.to_string(), url.to_string()))
+            }
+            _ => {
+                let flag = argument.map_or_else(String::new, clap::Arg::to_string);
+                let remedy = "write NAME=URL, such as `orders=tcp://127.0.0.1:7000`";
+                let message = format!("{flag} cannot be understood: {remedy}\n");
+                Err(clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command))
+            }
         }
-        _ => Err("write NAME=URL, such as `orders=tcp://127.0.0.1:7000`".to_string()),
     }
 }
 
@@ -293,6 +313,7 @@ mod tests {
         let flags = std::iter::once("market-spread").chain(flags.split_whitespace());
         let error = Arguments::try_parse_from(flags).expect_err("wrong usage");
         assert_eq!(error.exit_code(), Exit::Usage as i32);
+        assert!(!error.to_string().contains("hush"), "a token in {error}");
         error.to_string()
     }
 
@@ -323,6 +344,7 @@ mod tests {
         for (flags, part) in [
             ("--source orders", "write NAME=URL"),
             ("--source tcp://a:1?connections=2", "write NAME=URL"),
+            ("--source potoroo://a:1?token=hush", "--source <NAME=URL> cannot be understood"),
             ("--idle busy", "`spin`, `adaptive` or `park`"),
             ("--cores x", "`x` is no list of CPUs"),
             ("--report xml", "json"),

@@ -133,20 +133,31 @@ impl<'a> Parts<'a> {
 
     /// Nothing may be left over: a misspelt option would otherwise be silently ignored.
     pub(super) fn finish(self) -> Result<(), Error> {
-        let Some((option, _)) = self.options.first() else { return Ok(()) };
+        let Some((option, value)) = self.options.first() else { return Ok(()) };
         let known = match self.known.contains(option) {
             true => "it is given twice, give it once".to_string(),
             false if self.known.is_empty() => format!("`{}` has none", self.scheme),
             false => format!("`{}` has `{}`", self.scheme, self.known.join("`, `")),
         };
-        Err(Error::UnknownOption { text: self.text, option: option.to_string(), known })
+        // Without a value it may be one: of a token in which there is a `&`.
+        let named = OPEN.contains(option) || !value.is_empty();
+        let option = if named { (*option).to_owned() } else { "…".to_owned() };
+        Err(Error::UnknownOption { text: self.text, option, known })
     }
 }
 
-/// The text of an address as anybody may see it.
+/// Options whose values anybody may see.
+const OPEN: [&str; 7] = ["connections", "streams", "rate", "seed", "count", "sequence", "append"];
+
+/// The text of an address as anybody may see it: without values of options that may be a token,
+/// also one that is misspelt or given twice.
 fn without_token(text: &str) -> String {
-    const TOKEN: &str = "token=";
-    let Some(at) = text.find(TOKEN).map(|at| at + TOKEN.len()) else { return text.to_owned() };
-    let end = text[at..].find('&').map_or(text.len(), |end| at + end);
-    format!("{}…{}", &text[..at], &text[end..])
+    let Some((address, options)) = text.split_once('?') else { return text.to_owned() };
+    let shown = |option: &str| match option.split_once('=') {
+        Some((name, _)) if !OPEN.contains(&name) => format!("{name}=…"),
+        None if !OPEN.contains(&option) => "…".to_owned(),
+        _ => option.to_owned(),
+    };
+    let options: Vec<String> = options.split(['&', '?']).map(shown).collect();
+    format!("{address}?{}", options.join("&"))
 }
