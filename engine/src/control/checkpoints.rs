@@ -1,20 +1,21 @@
 //! The thread that keeps checkpoints: stores what cores hand out, drives the coordinator, and makes
 //! committed output visible. It may wait for the storage; no core ever waits for it.
 
+mod progress;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use potoroo_runtime::LatencyArray;
 use tokio::sync::oneshot;
 
+pub(super) use self::progress::Progress;
 use super::connecting::Visible;
 use super::error::Error;
-use super::report::CheckpointSummary;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
@@ -58,49 +59,11 @@ pub(super) struct Keeping {
     pub(super) shared: Vec<Arc<Shared>>,
 }
 
-/// What others see of checkpoints.
-#[derive(Default)]
-pub(super) struct Progress {
-    /// The last checkpoint is committed, and everything visible.
-    last_done: AtomicBool,
-    /// Another process has taken over, or the last checkpoint cannot be made.
-    failed: AtomicBool,
-    /// The last checkpoint is committed, and not yet everything visible.
-    last_committed: AtomicBool,
-    /// Steps towards the last checkpoint, and towards making its output visible.
-    steps: AtomicU64,
-    summary: Mutex<CheckpointSummary>,
-    shared: Mutex<Vec<Arc<Shared>>>,
-}
-
 /// The running keeper.
 pub(super) struct Checkpoints {
     teller: Teller,
     progress: Arc<Progress>,
     thread: JoinHandle<()>,
-}
-
-impl Progress {
-    /// What checkpoints did so far.
-    pub(super) fn summary(&self) -> CheckpointSummary {
-        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut slices, mut own) = (LatencyArray::new(), LatencyArray::new());
-        for shared in shared.iter() {
-            slices.merge(&shared.slices.read());
-            own.merge(&shared.slices_own.read());
-        }
-        summary.slices = slices.count();
-        summary.slice_ns_p99 = slices.snapshot().value_at_quantile(0.99);
-        summary.slice_ns_max = slices.ns_max();
-        summary.slice_own_ns_p99 = own.snapshot().value_at_quantile(0.99);
-        summary.slice_own_ns_max = own.ns_max();
-        summary
-    }
-
-    fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {
-        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 impl Checkpoints {
@@ -137,7 +100,8 @@ impl Checkpoints {
         self.progress.last_committed.load(Ordering::Relaxed)
     }
 
-    /// Steps made towards the last checkpoint and its output: it is worth waiting for while they grow.
+    /// Steps made towards the last checkpoint and its output: it is worth waiting for while they
+    /// grow.
     pub(super) fn steps(&self) -> u64 {
         self.progress.steps.load(Ordering::Relaxed)
     }

@@ -1,0 +1,47 @@
+//! What others see of checkpoints while they are taken. Owns flags and figures; decides nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use potoroo_runtime::LatencyArray;
+
+use crate::connect::driver::Shared;
+use crate::control::report::CheckpointSummary;
+
+/// What others see of checkpoints.
+#[derive(Default)]
+pub(in crate::control) struct Progress {
+    /// The last checkpoint is committed, and everything visible.
+    pub(super) last_done: AtomicBool,
+    /// Another process has taken over, or the last checkpoint cannot be made.
+    pub(super) failed: AtomicBool,
+    /// The last checkpoint is committed, and not yet everything visible.
+    pub(super) last_committed: AtomicBool,
+    /// Steps towards the last checkpoint, and towards making its output visible.
+    pub(super) steps: AtomicU64,
+    summary: Mutex<CheckpointSummary>,
+    pub(super) shared: Mutex<Vec<Arc<Shared>>>,
+}
+
+impl Progress {
+    /// What checkpoints did so far.
+    pub(in crate::control) fn summary(&self) -> CheckpointSummary {
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut slices, mut own) = (LatencyArray::new(), LatencyArray::new());
+        for shared in shared.iter() {
+            slices.merge(&shared.slices.read());
+            own.merge(&shared.slices_own.read());
+        }
+        summary.slices = slices.count();
+        summary.slice_ns_p99 = slices.snapshot().value_at_quantile(0.99);
+        summary.slice_ns_max = slices.ns_max();
+        summary.slice_own_ns_p99 = own.snapshot().value_at_quantile(0.99);
+        summary.slice_own_ns_max = own.ns_max();
+        summary
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {
+        change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
