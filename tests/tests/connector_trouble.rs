@@ -207,18 +207,6 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
         client.message(2);
     });
     check(&ended, &["stream 0 has ended"]);
-    let itself = refused(&|client| {
-        client.open(0, "itself", 0);
-        client.open(1, "itself", 0);
-    });
-    check(&itself, &["`itself` is open on this connection already"]);
-    let mut first = subject.client();
-    first.open(0, "one", 0);
-    assert!(matches!(first.hear(), Some(Frame::Resume { behind: 0, .. })));
-    let mut second = subject.client();
-    second.open(0, "one", 0);
-    assert!(matches!(second.hear(), Some(Frame::Resume { behind: 0, .. })));
-    check(&first.refusal(), &["`one` was opened on another connection"]);
     // What came in order has stayed: a client that begins again goes on behind it, and what it
     // sends again is passed over.
     let mut client = subject.client();
@@ -234,6 +222,24 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
     wait_for_status(admin, |status| named(status, "sources", "numbers")["repeated"] == 2);
     drop(client);
     subject.check_alive();
+    subject.stop();
+}
+
+/// Whoever had it may be gone without a word.
+#[test]
+fn a_stream_belongs_to_the_last_that_opened_it() {
+    let subject = Subject::start("");
+    let mut itself = subject.client();
+    itself.open(0, "itself", 0);
+    itself.open(1, "itself", 0);
+    check(&itself.refusal(), &["`itself` is open on this connection already"]);
+    let mut first = subject.client();
+    first.open(0, "one", 0);
+    assert!(matches!(first.hear(), Some(Frame::Resume { behind: 0, .. })));
+    let mut second = subject.client();
+    second.open(0, "one", 0);
+    assert!(matches!(second.hear(), Some(Frame::Resume { behind: 0, .. })));
+    check(&first.refusal(), &["`one` was opened on another connection"]);
     subject.stop();
 }
 

@@ -396,8 +396,8 @@ impl Courier<'_> {
     fn lose(&self, next: &Waiting) -> Over {
         let (spool, id) = (next.spool.display(), next.id);
         self.delivery.close(Some(format!(
-            "{spool} is not there any more, and the client does not have transaction {id:x}: put it \
-             back, or start with an empty --state"
+            "{spool} is not there any more, and the client does not have transaction {id:x}: put \
+             it back, or start with an empty --state"
         )));
         Over::Stopped
     }
