@@ -39,6 +39,7 @@ pub fn kill(start: &dyn Fn(&str) -> App, head: &dyn Fn() -> Vec<u8>, seed: u64, 
         if !wait_for_commits(&mut app, head, random.below(4)) {
             let ended = app.finish();
             ended.report();
+            println!("killed {kills} times");
             return kills;
         }
         app.signal(Signal::KILL);
