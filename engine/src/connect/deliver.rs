@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -177,9 +177,12 @@ impl Delivery {
         &self.sink
     }
 
-    /// Whether the spool of a transaction of an earlier life is here: else the client had it.
-    pub fn has(&self, transaction: &Transaction) -> bool {
-        self.folder.join(name_of(&transaction.spool)).exists()
+    /// Whether a transaction of an earlier life was spooled here: not for a file that the sink wrote
+    /// before it got this address.
+    pub fn is_of(&self, transaction: &Transaction) -> bool {
+        let made = Path::new(&transaction.spool).parent();
+        let here = || std::path::absolute(&self.folder).is_ok_and(|here| made == Some(&here));
+        self.folder.join(name_of(&transaction.spool)).exists() || here()
     }
 
     /// A transaction is committed. Returns whether the client has it; until then it is brought.

@@ -98,7 +98,7 @@ impl Connecting<'_> {
                     let delivery = delivery_of(&target, sink, recovery, cores)?;
                     let spooling = spooling_for_client(sink, target, recovery, &threads);
                     let committed = recovery.transactions_of(delivery.sink());
-                    connected.committed.extend(committed.filter(|one| delivery.has(one)));
+                    connected.committed.extend(committed.filter(|one| delivery.is_of(one)));
                     threads.spool(spooling, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
