@@ -177,8 +177,8 @@ impl Delivery {
         &self.sink
     }
 
-    /// Whether a transaction of an earlier life was spooled here: not for a file that the sink wrote
-    /// before it got this address.
+    /// Whether a transaction of an earlier life was spooled here: not for a file that the sink
+    /// wrote before it got this address.
     pub fn is_of(&self, transaction: &Transaction) -> bool {
         let made = Path::new(&transaction.spool).parent();
         let here = || std::path::absolute(&self.folder).is_ok_and(|here| made == Some(&here));
