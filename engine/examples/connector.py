@@ -27,6 +27,7 @@ import time
 
 VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
+HELLO_TEXT_BYTES_MAX = 1024
 STRANGER_SECONDS = 10  # How long the other side may take to say who it is.
 SOURCE, SINK = 1, 2
 (HELLO, WELCOME, REFUSED, OPEN, RESUME, CREDIT, MESSAGE, ACK, END, ENDED,
@@ -213,14 +214,24 @@ def run_sink(options):
                     print(f"{error}; waiting for the next", file=sys.stderr)
 
 
+def read_token(path):
+    """Not an option itself: others see those."""
+    with open(path, encoding="utf-8", newline="") as file:
+        token = file.readline().rstrip("\r\n")
+    if not 1 <= len(token.encode()) <= HELLO_TEXT_BYTES_MAX:
+        sys.exit(f"{path}: a token has 1 to {HELLO_TEXT_BYTES_MAX} bytes")
+    return token
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("role", choices=["source", "sink"])
     parser.add_argument("address", type=address, help="HOST:PORT")
     parser.add_argument("file")
     parser.add_argument("--stream", default="lines", help="name of the source's stream")
-    parser.add_argument("--token", default="", help="that of the application's address")
+    parser.add_argument("--token-file", help="has the token of the application's address")
     options = parser.parse_args()
+    options.token = read_token(options.token_file) if options.token_file else ""
     try:
         run_source(options) if options.role == "source" else run_sink(options)
     except Refused as reason:

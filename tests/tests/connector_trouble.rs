@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::channel;
 
 use potoroo_connector::{Error, Frame, Options, Piece, Reader, Role, Sink, Source, VERSION};
@@ -331,6 +333,48 @@ fn addresses_that_cannot_work_are_refused_before_anything_runs() {
         "--source numbers=potoroo://127.0.0.1?token=hush --sink windows=null:",
         &["names no port", "token=…"],
     );
+}
+
+#[test]
+fn a_token_is_read_from_a_file_that_is_told_of_if_others_can_read_it() {
+    let scratch = Scratch::new("connector-token");
+    let file = scratch.write("token", b"hush\n");
+    let allow = |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("ours");
+    for (mode, told) in [(0o644, true), (0o600, false)] {
+        allow(mode);
+        let arguments = format!(
+            "--source numbers=potoroo://127.0.0.1:0?token-file={file} --sink windows=null: \
+             --cores 0 --report json"
+        );
+        let mut app = App::start(WINDOWS, &arguments);
+        let address = app.listening("numbers");
+        let subject = Subject { app, address };
+        subject.check_alive();
+        let mut stranger = Client::connect(address);
+        stranger.say(hello("hush\n"));
+        check(&stranger.refusal(), &["the token is another one"]);
+        let log = subject.stop();
+        assert_eq!(log.contains("every user of this host"), told, "{log}");
+    }
+}
+
+#[test]
+fn tokens_that_no_client_could_send_are_refused() {
+    let scratch = Scratch::new("connector-no-token");
+    let refuse = |source: &str, sink: &str, parts: &[&str]| {
+        let state = scratch.path("state");
+        let arguments = format!("--source numbers={source} --sink windows={sink} --state {state}");
+        let ended = App::start(WINDOWS, &arguments).finish();
+        ended.refused(1, parts);
+    };
+    let gone = scratch.path("gone");
+    let from = |file: &str| format!("potoroo://127.0.0.1:1?token-file={file}");
+    refuse(&from(&gone), "null:", &["source `numbers`", "token-file `", "gone`: No such file"]);
+    let empty = scratch.write("empty", b"\n");
+    refuse("gen:numbers", &from(&empty), &["sink `windows`", "empty` is empty"]);
+    let long = format!("potoroo://127.0.0.1:1?token={}", "x".repeat(70_000));
+    refuse(&long, "null:", &["source `numbers`", "over 1024 bytes"]);
+    refuse("gen:numbers", &long, &["sink `windows`", "over 1024 bytes"]);
 }
 
 /// Runs until all numbers are made; whatever comes of their windows.

@@ -261,7 +261,8 @@ fn clients_in_python_lose_and_double_nothing() {
         clients.push(keep_killing(arguments, over.clone(), stream));
     }
     let output = scratch.path("windows");
-    let arguments = ["sink", &to, &output, "--token=hush"].map(str::to_owned).to_vec();
+    let token = format!("--token-file={}", scratch.write("token", b"hush\n"));
+    let arguments = ["sink", &to, &output, &token].map(str::to_owned).to_vec();
     clients.push(keep_killing(arguments, over.clone(), STREAMS));
     let arguments = format!(
         "--source numbers=potoroo://{from}?streams={STREAMS} --sink \

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::Error;
+
 /// The version of the protocol that this is.
 pub const VERSION: u16 = 1;
 
@@ -13,6 +15,15 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// The greatest length of a message's payload.
 pub const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 13;
+
+/// The greatest length of a frame before the other side is welcome.
+pub const HELLO_BYTES_MAX: usize = 4096;
+
+/// The greatest length of each text in a hello.
+pub const HELLO_TEXT_BYTES_MAX: usize = 1024;
+
+/// A hello has three of them with their lengths, behind its kind, magic, version and role.
+const _: () = assert!(8 + 3 * (2 + HELLO_TEXT_BYTES_MAX) <= HELLO_BYTES_MAX);
 
 /// First bytes of each connection: whoever else comes by is told so at once.
 const MAGIC: [u8; 4] = *b"PTRO";
@@ -241,6 +252,19 @@ impl<'a> Frame<'a> {
         };
         let (token, application, endpoint) = (fields.text()?, fields.text()?, fields.text()?);
         Ok(Self::Hello { version, role, token, application, endpoint })
+    }
+}
+
+/// Refuses texts that no hello can hold, by their names.
+pub(crate) fn check_texts(texts: &[(&str, &str)]) -> Result<(), Error> {
+    match texts.iter().find(|(_, text)| text.len() > HELLO_TEXT_BYTES_MAX) {
+        Some((name, text)) => {
+            let (is, most) = (text.len(), HELLO_TEXT_BYTES_MAX);
+            Err(Error::Misused(format!(
+                "the {name} has {is} bytes: up to {most} bytes fit a hello"
+            )))
+        }
+        None => Ok(()),
     }
 }
 

@@ -10,7 +10,10 @@ mod sink;
 mod source;
 
 pub use error::Error;
-pub use frame::{FRAME_BYTES_MAX, Frame, MESSAGE_BYTES_MAX, Malformed, Role, VERSION};
-pub use reader::{HELLO_BYTES_MAX, Reader};
+pub use frame::{
+    FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, HELLO_TEXT_BYTES_MAX, MESSAGE_BYTES_MAX, Malformed,
+    Role, VERSION,
+};
+pub use reader::Reader;
 pub use sink::{Piece, Sink};
 pub use source::{Options, Source, StreamNumber};

@@ -6,10 +6,7 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use crate::{Error, FRAME_BYTES_MAX, Frame, Malformed};
-
-/// The greatest length of a frame before the other side is welcome.
-pub const HELLO_BYTES_MAX: usize = 4096;
+use crate::{Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Malformed};
 
 /// Bytes that are asked for at once.
 const READ_BYTES: usize = 64 * 1024;

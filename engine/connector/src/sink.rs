@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use crate::frame::check_texts;
 use crate::{Error, Frame, Reader, Role, VERSION};
 
 /// How often it looks whether another engine connects, while one is connected that says nothing:
@@ -84,8 +85,9 @@ impl Sink {
     /// transaction that is durable here, 0 for none.
     ///
     /// # Errors
-    /// It cannot listen there.
+    /// It cannot listen there, or the token does not fit a hello.
     pub fn listen(address: impl ToSocketAddrs, token: &str, last: u128) -> Result<Self, Error> {
+        check_texts(&[("token", token)])?;
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener, token: token.to_owned(), last, link: None })

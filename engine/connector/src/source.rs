@@ -12,13 +12,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Frame, HELLO_BYTES_MAX, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
+use crate::frame::check_texts;
+use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
 
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
-
-/// Bytes of the texts of a hello: behind its kind, magic, version, role and their lengths.
-const HELLO_TEXT_BYTES_MAX: usize = HELLO_BYTES_MAX - 14;
 
 /// First and longest pause between two attempts to connect: an engine that is started again by
 /// whoever watches over it is there at once.
@@ -130,8 +128,11 @@ impl Source {
     /// Connects, as soon as somebody listens there.
     ///
     /// # Errors
-    /// The client is refused, or nobody listens for too long.
+    /// The client is refused, nobody listens for too long, or a text of the options does not fit a
+    /// hello.
     pub fn connect(options: Options) -> Result<Self, Error> {
+        let Options { token, application, endpoint, .. } = &options;
+        check_texts(&[("token", token), ("application", application), ("endpoint", endpoint)])?;
         let mut source = Self { options, streams: Vec::new(), link: None, kept_bytes: 0 };
         let patience = source.options.patience;
         source.link = Some(patiently(patience, || match source.attempt() {
@@ -346,10 +347,6 @@ impl Source {
     /// Connects and says hello.
     fn attempt(&self) -> Result<Link, Error> {
         let Options { address, token, application, endpoint, .. } = &self.options;
-        if token.len() + application.len() + endpoint.len() > HELLO_TEXT_BYTES_MAX {
-            let text = "token, application and endpoint have up to 4096 bytes in a hello: too long";
-            return Err(Error::Misused(text.to_owned()));
-        }
         let mut to = TcpStream::connect(address)?;
         if to.local_addr()? == to.peer_addr()? {
             // Nobody listens, and the port is one that the kernel gave to this very connection.

@@ -9,10 +9,11 @@
 //!          file:PATH         reads to the end
 //!          gen:NAME          makes events up     ?rate=N|max &seed=N &count=N
 //!          potoroo://HOST:PORT  listens for clients of the connector protocol
-//!                                               ?token=TEXT &streams=N
+//!                                               ?token=TEXT|token-file=PATH &streams=N
 //!          channel:          the program that embeds the engine
 //! sink     tcp://HOST:PORT   connects             ?sequence=true
-//!          potoroo://HOST:PORT  connects to a client of the connector protocol  ?token=TEXT
+//!          potoroo://HOST:PORT  connects to a client of the connector protocol
+//!                                               ?token=TEXT|token-file=PATH
 //!          file:PATH         creates, truncates  ?append=true
 //!          stdout:           standard output
 //!          null:             counts and drops
@@ -32,6 +33,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::token::TokenAt;
 use parts::Parts;
 
 /// Events per second of a generator whose address names no rate: quick enough to be worth
@@ -67,7 +69,7 @@ pub enum SourceAddress {
         /// Where to listen; port 0 takes any free one.
         listen: HostPort,
         /// What clients have to know.
-        token: Token,
+        token: TokenAt,
         /// The source ends after so many streams have; `None`: it never ends.
         streams: Option<NonZeroU64>,
     },
@@ -117,7 +119,7 @@ pub enum SinkAddress {
         /// The client.
         connect: HostPort,
         /// What it has to know of us.
-        token: Token,
+        token: TokenAt,
     },
     /// Standard output.
     Stdout,
@@ -125,40 +127,6 @@ pub enum SinkAddress {
     Null,
     /// Events go to the program that embeds the engine.
     Channel,
-}
-
-/// What two sides of a connection both have to know; it may be empty. Never shown.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// This text, in which no `?` or `&` may be.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Whether everybody is let in.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `text` is this token. Takes as long for a wrong one as for a right one.
-    pub fn fits(&self, text: &str) -> bool {
-        let pairs = self.0.bytes().zip(text.bytes());
-        let differing = pairs.fold(0, |differing, (ours, theirs)| differing | (ours ^ theirs));
-        self.0.len() == text.len() && differing == 0
-    }
-
-    /// The text: for the other side only.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "no token" } else { "token" })
-    }
 }
 
 /// A host, by name or number, and a port.
@@ -286,7 +254,7 @@ impl FromStr for SourceAddress {
             "file" => Self::File { path: parts.path()? },
             "gen" => Self::Generator(parts.generator()?),
             "potoroo" => {
-                let (listen, token) = (parts.host_port()?, parts.token());
+                let (listen, token) = (parts.host_port()?, parts.token()?);
                 let streams = parts.number("streams", "a number from 1")?;
                 Self::Connector { listen, token, streams }
             }
@@ -309,7 +277,7 @@ impl FromStr for SinkAddress {
                 let sequence = parts.number("sequence", "`true` or `false`")?.unwrap_or(false);
                 Self::Tcp { connect, sequence }
             }
-            "potoroo" => Self::Connector { connect: parts.peer()?, token: parts.token() },
+            "potoroo" => Self::Connector { connect: parts.peer()?, token: parts.token()? },
             "file" => {
                 let path = parts.path()?;
                 let append = parts.number("append", "`true` or `false`")?.unwrap_or(false);
@@ -343,9 +311,10 @@ impl fmt::Display for SourceAddress {
             }
             Self::File { path } => write!(f, "file:{}", path.display()),
             Self::Generator(generator) => generator.fmt(f),
-            Self::Connector { listen, streams: None, .. } => write!(f, "potoroo://{listen}"),
-            Self::Connector { listen, streams: Some(count), .. } => {
-                write!(f, "potoroo://{listen}?streams={count}")
+            Self::Connector { listen, token, streams } => {
+                write!(f, "potoroo://{listen}{token}")?;
+                let sign = if matches!(token, TokenAt::File(_)) { '&' } else { '?' };
+                streams.map_or(Ok(()), |count| write!(f, "{sign}streams={count}"))
             }
             Self::Channel => f.write_str("channel:"),
         }
@@ -369,7 +338,7 @@ impl fmt::Display for SinkAddress {
         match self {
             Self::Tcp { connect, sequence: false } => write!(f, "tcp://{connect}"),
             Self::Tcp { connect, sequence: true } => write!(f, "tcp://{connect}?sequence=true"),
-            Self::Connector { connect, .. } => write!(f, "potoroo://{connect}"),
+            Self::Connector { connect, token } => write!(f, "potoroo://{connect}{token}"),
             Self::File { path, append: false } => write!(f, "file:{}", path.display()),
             Self::File { path, append: true } => write!(f, "file:{}?append=true", path.display()),
             Self::Stdout => f.write_str("stdout:"),
@@ -381,6 +350,7 @@ impl fmt::Display for SinkAddress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::token::Token;
     use super::*;
 
     fn source(text: &str) -> SourceAddress {
@@ -412,6 +382,7 @@ mod tests {
             "gen:orders?rate=100000&seed=1",
             "potoroo://127.0.0.1:7000",
             "potoroo://[::1]:0?streams=2",
+            "potoroo://[::1]:0?token-file=/run/token&streams=2",
             "channel:",
         ] {
             assert_eq!(source(text).to_string(), text);
@@ -426,6 +397,7 @@ mod tests {
             "tcp://peer.example:9",
             "tcp://[fe80::1]:9?sequence=true",
             "potoroo://peer.example:9",
+            "potoroo://peer.example:9?token-file=token",
             "file:a?append=true",
             "stdout:",
             "null:",
@@ -457,6 +429,9 @@ mod tests {
         check_error(&sink_error("file:"), &["names no file"]);
         check_error(&sink_error("null:x"), &["nothing follows"]);
         check_error(&source_error("gen:"), &["names no generator"]);
+        check_error(&source_error("potoroo://a:1?token-file="), &["names no file", "token-file="]);
+        let two = sink_error("potoroo://a:1?token-file=f&token=hush");
+        check_error(&two, &["has two tokens", "token-file=PATH"]);
     }
 
     #[test]
@@ -479,8 +454,7 @@ mod tests {
             assert!(!shown.contains("hush"), "{shown}");
         }
         let SourceAddress::Connector { token, .. } = address else { panic!("{address}") };
-        assert!(token.fits("hush"));
-        assert!(["", "hus", "hush!", "hash"].iter().all(|other| !token.fits(other)));
+        assert_eq!(token, TokenAt::Address(Token::new("hush")));
     }
 
     #[test]

@@ -34,10 +34,11 @@ use std::time::{Duration, Instant};
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use potoroo_sdk::host::SinkId;
 
-use super::address::{HostPort, Token};
+use super::address::HostPort;
 use super::mail::{Command, Mailbox};
 use super::spool::{Target, first_id, name_of, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line};
+use super::token::Token;
 use crate::checkpoint::Transaction;
 
 /// Bytes of committed output that may wait for a client before sources are held back.

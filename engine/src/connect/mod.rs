@@ -13,3 +13,4 @@ pub mod serve;
 pub mod spool;
 pub mod streams;
 pub mod tcp;
+pub mod token;

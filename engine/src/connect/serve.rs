@@ -28,11 +28,11 @@ use rustix::event::PollFlags;
 
 pub use self::answers::Answers;
 use self::client::{Client, Over};
-use super::address::Token;
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::Streams;
 use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line, wait};
+use super::token::Token;
 
 /// How long a stranger may take to say who it is.
 const HELLO_MAX: Duration = Duration::from_secs(10);

@@ -272,8 +272,9 @@ fn address_help() -> String {
         "Sources:
   tcp://HOST:PORT   listens; ?connections=N ends after N connections were closed
                     [default: never]
-  potoroo://HOST:PORT  listens for clients of the connector protocol; ?token=TEXT that they
-                    have to know, &streams=N ends after N streams have [default: never]
+  potoroo://HOST:PORT  listens for clients of the connector protocol; ?token-file=PATH with the
+                    token that they have to know, or ?token=TEXT; &streams=N ends after N streams
+                    have [default: never]
   file:PATH         reads a file to its end
   gen:NAME          makes events up; ?rate=N|max events/s [default: {}]
                     &seed=N [default: {}] &count=N events [default: no limit]
@@ -282,7 +283,7 @@ Sinks:
   tcp://HOST:PORT   connects, and waits for an absent peer; ?sequence=true puts the id of its
                     input before each output [default: false]
   potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
-                    ?token=TEXT that it has to know of us
+                    ?token-file=PATH with the token that it has to know of us, or ?token=TEXT
   file:PATH         creates and truncates; ?append=true writes behind [default: false]
   stdout:           standard output
   null:             counts and drops

@@ -5,16 +5,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use potoroo_connector::HELLO_TEXT_BYTES_MAX;
 use potoroo_runtime::Listener;
 use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::error::Error;
 use crate::checkpoint::store::Place;
-use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress, Token};
+use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
 use crate::connect::files;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
 use crate::connect::spool::Target;
+use crate::connect::token::Token;
 
 /// An opened source.
 pub(super) enum SourceEdge {
@@ -88,9 +90,15 @@ impl Edges {
                     let target = Target { sink: name.clone(), path: path.clone() };
                     SinkEdge::Transactional { target, append: *append }
                 }
-                (SinkAddress::Connector { connect, token }, Some(Place::Folder(state))) => {
+                (
+                    address @ SinkAddress::Connector { connect, token },
+                    Some(Place::Folder(state)),
+                ) => {
+                    let refused = |reason| sink_refused(name, address, reason);
+                    check_names(&plan.name, name).map_err(refused)?;
+                    let token = token.read().map_err(refused)?;
                     let target = Target { sink: name.clone(), path: spools_of(state, name) };
-                    SinkEdge::Client { address: connect.clone(), token: token.clone(), target }
+                    SinkEdge::Client { address: connect.clone(), token, target }
                 }
                 (address, _) => edges.open_sink(name, address)?,
             };
@@ -115,11 +123,11 @@ impl Edges {
         address: &SourceAddress,
     ) -> Result<SourceEdge, Error> {
         let name = &plan.sources[index].name;
-        let refused = |error: io::Error, remedy: &str| Error::Source {
-            name: name.clone(),
-            address: address.to_string(),
-            reason: format!("{error}; {remedy}"),
+        let because = |reason: String| {
+            let (name, address) = (name.clone(), address.to_string());
+            Error::Source { name, address, reason }
         };
+        let refused = |error: io::Error, remedy: &str| because(format!("{error}; {remedy}"));
         match address {
             SourceAddress::Tcp { listen, connections } => {
                 let address = listen
@@ -143,18 +151,20 @@ impl Edges {
                 Ok(SourceEdge::Generator(generator.clone()))
             }
             SourceAddress::Connector { listen, token, streams } => {
+                let token = token.read().map_err(because)?;
                 let address = listen
                     .resolve()
                     .map_err(|error| refused(error, "give the number or name of this host"))?;
                 if !address.ip().is_loopback() && token.is_empty() {
                     let open = io::Error::other("anybody could connect there");
-                    return Err(refused(open, "add `?token=…`, or listen on 127.0.0.1"));
+                    let remedy = "add `?token-file=PATH` or `?token=…`, or listen on 127.0.0.1";
+                    return Err(refused(open, remedy));
                 }
                 let listener = listen_at(address).map_err(|error| refused(error, LISTEN_REMEDY))?;
                 let bound = listener.local_addr().map_err(|error| refused(error, LISTEN_REMEDY))?;
                 self.listening.push((name.clone(), bound));
                 let streams = streams.map(|count| count.get());
-                Ok(SourceEdge::Connector { listener, token: token.clone(), streams })
+                Ok(SourceEdge::Connector { listener, token, streams })
             }
             SourceAddress::Channel => {
                 let (pipe_in, pipe_out) = pipe();
@@ -169,17 +179,15 @@ impl Edges {
             SinkAddress::Null => Ok(SinkEdge::Null),
             SinkAddress::Stdout => Ok(SinkEdge::Stdout),
             SinkAddress::Tcp { connect, .. } => Ok(SinkEdge::Peer(connect.clone())),
-            SinkAddress::Connector { .. } => Err(Error::Sink {
-                what: format!("sink `{name}`"),
-                address: address.to_string(),
-                reason: "a connector gets what checkpoints commit: add --state DIR, or give tcp:"
-                    .to_string(),
-            }),
+            SinkAddress::Connector { .. } => {
+                let reason =
+                    "a connector gets what checkpoints commit: add --state DIR, or give tcp:";
+                Err(sink_refused(name, address, reason.to_string()))
+            }
             SinkAddress::File { path, append } => {
-                files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| Error::Sink {
-                    what: format!("sink `{name}`"),
-                    address: address.to_string(),
-                    reason: format!("{error}; give a path in a folder that can be written"),
+                files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| {
+                    let reason = format!("{error}; give a path in a folder that can be written");
+                    sink_refused(name, address, reason)
                 })
             }
             SinkAddress::Channel => {
@@ -203,6 +211,21 @@ impl Edges {
                 reason: "they can go to `file:PATH`, `stdout:` or `null:`".to_string(),
             }),
         }
+    }
+}
+
+fn sink_refused(name: &str, address: &SinkAddress, reason: String) -> Error {
+    Error::Sink { what: format!("sink `{name}`"), address: address.to_string(), reason }
+}
+
+/// Whether a connector can be told who brings it what.
+fn check_names(application: &str, sink: &str) -> Result<(), String> {
+    match application.len().max(sink.len()) > HELLO_TEXT_BYTES_MAX {
+        true => Err(format!(
+            "a connector is told the names of application and sink: give them up to \
+             {HELLO_TEXT_BYTES_MAX} bytes each"
+        )),
+        false => Ok(()),
     }
 }
 

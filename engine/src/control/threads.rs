@@ -14,7 +14,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::edges::SinkEdge;
 use super::error::Error;
-use crate::connect::address::{HostPort, Token};
+use crate::connect::address::HostPort;
 use crate::connect::deliver::{Delivery, Peer, deliver};
 use crate::connect::files::Marks;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
@@ -24,6 +24,7 @@ use crate::connect::serve::{Server, serve};
 use crate::connect::spool::{Spooling, spool};
 use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
+use crate::connect::token::Token;
 use crate::connect::{files, tcp};
 use crate::flow::Letter;
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Edge, Error, GeneratorAddress, HostPort, Token};
+use super::{Edge, Error, GeneratorAddress, HostPort};
+use crate::connect::token::{Token, TokenAt};
 
 /// An address taken apart. Options are taken out one by one; what stays is unknown.
 pub(super) struct Parts<'a> {
@@ -81,8 +82,14 @@ impl<'a> Parts<'a> {
         Ok(GeneratorAddress { rate, seed, count, ..default })
     }
 
-    pub(super) fn token(&mut self) -> Token {
-        self.take("token").map(Token::new).unwrap_or_default()
+    pub(super) fn token(&mut self) -> Result<TokenAt, Error> {
+        let remedy = "`token-file=PATH`, and no `token=`";
+        match (self.take("token"), self.take("token-file")) {
+            (Some(_), Some(_)) => Err(self.malformed("it has two tokens", remedy)),
+            (None, Some("")) => Err(self.malformed("its token-file names no file", remedy)),
+            (None, Some(path)) => Ok(TokenAt::File(path.into())),
+            (text, None) => Ok(TokenAt::Address(text.map(Token::new).unwrap_or_default())),
+        }
     }
 
     pub(super) fn nothing(&self) -> Result<(), Error> {
@@ -147,7 +154,8 @@ impl<'a> Parts<'a> {
 }
 
 /// Options whose values anybody may see.
-const OPEN: [&str; 7] = ["connections", "streams", "rate", "seed", "count", "sequence", "append"];
+const OPEN: [&str; 8] =
+    ["connections", "streams", "token-file", "rate", "seed", "count", "sequence", "append"];
 
 /// The text of an address as anybody may see it: without values of options that may be a token,
 /// also one that is misspelt or given twice.

@@ -1,0 +1,35 @@
+//! Tokens that no hello can hold are an error before anything is sent.
+
+use potoroo_connector::{Error, Frame, HELLO_BYTES_MAX, HELLO_TEXT_BYTES_MAX, Options, Role};
+use potoroo_connector::{Sink, Source, VERSION};
+
+#[track_caller]
+fn check_misused<T: std::fmt::Debug>(outcome: Result<T, Error>) {
+    match outcome {
+        Err(Error::Misused(text)) => assert!(text.contains("1024 bytes"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_hello_of_the_longest_texts_can_be_read_by_a_stranger() {
+    let text = "x".repeat(HELLO_TEXT_BYTES_MAX);
+    let (token, application, endpoint) = (&*text, &*text, &*text);
+    let mut bytes = Vec::new();
+    Frame::Hello { version: VERSION, role: Role::Sink, token, application, endpoint }
+        .encode(&mut bytes);
+    assert!(bytes.len() - 4 <= HELLO_BYTES_MAX, "{}", bytes.len());
+}
+
+/// Nobody listens there, and nobody is asked.
+#[test]
+fn longer_texts_are_refused_by_both_clients() {
+    for bytes in [HELLO_TEXT_BYTES_MAX + 1, 70_000] {
+        let text = "x".repeat(bytes);
+        let options = || Options::new("127.0.0.1:1");
+        check_misused(Source::connect(Options { token: text.clone(), ..options() }));
+        check_misused(Source::connect(Options { application: text.clone(), ..options() }));
+        check_misused(Source::connect(Options { endpoint: text.clone(), ..options() }));
+        check_misused(Sink::listen("127.0.0.1:0", &text, 0));
+    }
+}
