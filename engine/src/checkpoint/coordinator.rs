@@ -41,13 +41,6 @@ pub enum Input {
         /// What a transactional sink prepared; none if there was nothing.
         prepared: Option<Transaction>,
     },
-    /// What a sink had prepared and was committed is visible, durably.
-    Visible {
-        /// Its name.
-        sink: String,
-        /// The epoch under which it was prepared.
-        epoch: u64,
-    },
     /// An epoch cannot come to anything.
     Failed {
         /// The epoch.
@@ -78,13 +71,13 @@ pub enum Action {
         /// What it becomes.
         new: Head,
     },
-    /// An epoch is safe: all cores, sinks and sources hear of it.
+    /// An epoch is safe: all cores and sources hear of it, and what sinks prepared is to be made
+    /// visible, see [`Coordinator::show`].
     Commit {
         /// The epoch.
         epoch: u64,
-        /// What transactional sinks make visible now, in order; each is told with
-        /// [`Input::Visible`].
-        transactions: Vec<Transaction>,
+        /// From where sources would be read again.
+        sources: Vec<SourcePosition>,
     },
     /// An epoch came to nothing: all cores hear of it.
     Abort {
@@ -170,6 +163,17 @@ impl Coordinator {
         self.running.as_ref().map(|_| self.epoch)
     }
 
+    /// Has everything shown that is committed and perhaps not visible, oldest first. What `visible`
+    /// says yes to is so, durably; all else is shown again the next time.
+    pub fn show(&mut self, mut visible: impl FnMut(&Transaction) -> bool) {
+        self.committed.retain(|one| !visible(one));
+    }
+
+    /// Whether everything that is committed is visible.
+    pub fn all_visible(&self) -> bool {
+        self.committed.is_empty()
+    }
+
     /// Hears one thing; returns what is to be done for it, if anything. `unix_seconds` is for the
     /// eyes of people only.
     pub fn handle(&mut self, input: Input, unix_seconds: u64) -> Option<Action> {
@@ -177,10 +181,6 @@ impl Coordinator {
             Input::Begin => self.begin(),
             Input::Part { entry, sources } => self.part(entry, sources),
             Input::Marked { sink, epoch, prepared } => self.marked(sink, epoch, prepared),
-            Input::Visible { sink, epoch } => {
-                self.committed.retain(|one| (&one.sink, one.epoch) != (&sink, epoch));
-                return None;
-            }
             Input::Failed { epoch, reason } => return self.failed(epoch, reason),
             Input::Stored(Ok(head)) => return Some(self.stored(head)),
             Input::Swapped(Ok(())) => return Some(self.swapped()),
@@ -287,11 +287,8 @@ impl Coordinator {
         }
         // All that was prepared up to the epoch is in its manifest: its last mark came before.
         let epoch = manifest.epoch;
-        let is_in = |transaction: &Transaction| transaction.epoch <= epoch;
-        let (transactions, later): (Vec<_>, _) = self.prepared.drain(..).partition(is_in);
-        self.prepared = later;
-        self.committed.extend(transactions.iter().cloned());
-        Action::Commit { epoch, transactions }
+        self.committed.extend(self.prepared.extract_if(.., |one| one.epoch <= epoch));
+        Action::Commit { epoch, sources: manifest.sources }
     }
 }
 
@@ -338,8 +335,14 @@ mod tests {
             let (expected, new) = (self.0.head().clone(), self.head(epoch));
             let swap = Action::Swap { expected, new: new.clone() };
             self.check(Input::Stored(Ok(new)), Some(swap));
-            let transactions = transactions.to_vec();
-            self.check(Input::Swapped(Ok(())), Some(Action::Commit { epoch, transactions }));
+            let sources = Vec::new();
+            self.check(Input::Swapped(Ok(())), Some(Action::Commit { epoch, sources }));
+            let mut shown = Vec::new();
+            self.0.show(|one| {
+                shown.push(one.clone());
+                false
+            });
+            assert_eq!(shown, transactions);
         }
     }
 
@@ -412,8 +415,8 @@ mod tests {
             let manifest = subject.check_store(part(1, epoch, 0));
             let new = [transaction(0, epoch), transaction(2, epoch)];
             assert_eq!(manifest.transactions, [&carried[..], &new].concat());
-            subject.commit(epoch, &new);
-            subject.check(Input::Visible { sink: "0".into(), epoch }, None);
+            subject.commit(epoch, &[&carried[..], &new].concat());
+            subject.0.show(|one| one.sink == "0");
             carried.push(transaction(2, epoch));
         }
     }

@@ -19,7 +19,7 @@ use super::error::Error;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::keeper::Keeper;
 use crate::checkpoint::store::{self, Head, Store, draw};
-use crate::checkpoint::{SourcePosition, Transaction, collect, propose};
+use crate::checkpoint::{SourcePosition, collect, propose};
 use crate::connect::driver::Shared;
 use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
 use crate::connect::spool::Prepared;
@@ -48,8 +48,6 @@ pub(super) struct Keeping {
     pub(super) coordinator: Coordinator,
     pub(super) cores: Vec<Mailbox>,
     pub(super) visible: Vec<Visible>,
-    /// Committed by an earlier life, and perhaps not visible.
-    pub(super) committed: Vec<Transaction>,
     /// Streams whose clients hear what is committed.
     pub(super) streams: Vec<Arc<Streams>>,
     pub(super) interval: Duration,
@@ -133,10 +131,6 @@ struct Running {
     cost: PartCost,
     /// Bytes and rows of its parts, when all are stored.
     written: (u64, u64),
-    /// Where sources stand in the manifest that was stored last.
-    positions: Vec<SourcePosition>,
-    /// Committed and not yet visible.
-    committed: Vec<Transaction>,
     /// What was last said of each sink whose output cannot be made visible.
     complaints: BTreeMap<String, String>,
     /// It was said that old checkpoints cannot be deleted, and none could be since.
@@ -159,9 +153,8 @@ struct Running {
 }
 
 impl Running {
-    fn new(mut keeping: Keeping, progress: Arc<Progress>) -> Self {
+    fn new(keeping: Keeping, progress: Arc<Progress>) -> Self {
         let now = Instant::now();
-        let committed = std::mem::take(&mut keeping.committed);
         Self {
             due: now + keeping.interval,
             keeping,
@@ -170,8 +163,6 @@ impl Running {
             heard_at: now,
             cost: PartCost::default(),
             written: (0, 0),
-            positions: Vec::new(),
-            committed,
             complaints: BTreeMap::new(),
             not_deleted: false,
             given_up: None,
@@ -266,7 +257,8 @@ impl Running {
             None if self.last_committed => {
                 self.show_committed();
                 self.count_delivery();
-                self.progress.last_done.store(self.committed.is_empty(), Ordering::Release);
+                let done = self.keeping.coordinator.all_visible();
+                self.progress.last_done.store(done, Ordering::Release);
             }
             None if self.last_asked || now >= self.due => {
                 self.show_committed();
@@ -303,11 +295,10 @@ impl Running {
                 self.written =
                     (parts().map(|part| part.bytes).sum(), parts().map(|part| part.rows).sum());
                 let stored = propose(&**store, coordinator.head(), &manifest, draw());
-                self.positions = manifest.sources;
                 return Some(Input::Stored(stored.map_err(|error| error.to_string())));
             }
             Action::Swap { expected, new } => return Some(self.swap(&expected, &new)),
-            Action::Commit { epoch, transactions } => self.commit(epoch, transactions),
+            Action::Commit { epoch, sources } => self.commit(epoch, &sources),
             Action::Abort { epoch, reason } => self.abort(epoch, &reason),
         }
         None
@@ -340,11 +331,10 @@ impl Running {
         Input::Swapped(Err(reason.to_string()))
     }
 
-    fn commit(&mut self, epoch: u64, transactions: Vec<Transaction>) {
-        self.committed.extend(transactions);
+    fn commit(&mut self, epoch: u64, sources: &[SourcePosition]) {
         self.show_committed();
         self.tell(CheckpointCommand::Commit(epoch as u32));
-        self.acknowledge();
+        self.acknowledge(sources);
         self.given_up = None;
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
@@ -373,11 +363,11 @@ impl Running {
     }
 
     /// Tells the clients of sources what they need not send again.
-    fn acknowledge(&self) {
+    fn acknowledge(&self, committed: &[SourcePosition]) {
         let Keeping { streams, keeper, .. } = &self.keeping;
         for streams in streams {
             let name = keeper.source_name(streams.source());
-            streams.acknowledge(self.positions.iter().filter(|at| at.name == name));
+            streams.acknowledge(committed.iter().filter(|at| at.name == name));
         }
     }
 
@@ -408,29 +398,26 @@ impl Running {
     /// Makes committed output visible; what cannot be, and all of that sink behind it, is tried
     /// again at the next checkpoint.
     fn show_committed(&mut self) {
-        let mut held: Vec<String> = Vec::new();
-        for transaction in std::mem::take(&mut self.committed) {
-            if held.contains(&transaction.sink) {
-                self.committed.push(transaction);
-                continue;
+        let Self { keeping: Keeping { coordinator, visible, .. }, complaints, .. } = self;
+        let mut failed: Vec<(String, io::Error)> = Vec::new();
+        coordinator.show(|transaction| {
+            let sink = &transaction.sink;
+            if failed.iter().any(|(failed, _)| failed == sink) {
+                return false;
             }
-            let visible = self.keeping.visible.iter().find(|one| one.sink() == transaction.sink);
-            let shown = visible.map_or(Ok(true), |visible| visible.show(&transaction));
-            match shown {
-                // On its way to a client.
-                Ok(false) => self.committed.push(transaction),
-                Ok(true) => {
-                    let Transaction { sink, epoch, .. } = transaction;
-                    self.complaints.remove(&sink);
-                    self.keeping.coordinator.handle(Input::Visible { sink, epoch }, 0);
+            let visible = visible.iter().find(|one| one.sink() == sink);
+            match visible.map_or(Ok(true), |visible| visible.show(transaction)) {
+                Ok(shown) => {
+                    complaints.remove(sink);
+                    shown
                 }
                 Err(error) => {
-                    held.push(transaction.sink.clone());
-                    self.not_shown(&transaction.sink, &error);
-                    self.committed.push(transaction);
+                    failed.push((sink.clone(), error));
+                    false
                 }
             }
-        }
+        });
+        failed.into_iter().for_each(|(sink, error)| self.not_shown(&sink, &error));
     }
 
     fn not_shown(&mut self, sink: &str, error: &io::Error) {

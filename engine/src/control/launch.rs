@@ -176,7 +176,6 @@ impl Kept {
             store,
             cores: mailboxes.to_vec(),
             visible,
-            committed,
             streams: streams.into_iter().flatten().collect(),
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,

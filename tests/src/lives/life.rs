@@ -1,7 +1,7 @@
 //! One life: a process from its recovery to its end, with everything that coordinates its
 //! checkpoints in slow motion.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
@@ -32,8 +32,8 @@ pub(super) struct Life<'a> {
     /// What the coordinator was told and has not heard, and what it wants done in the store.
     inbox: VecDeque<Input>,
     requests: VecDeque<Action>,
-    /// Transactions that are committed and not yet visible.
-    committed: VecDeque<Transaction>,
+    /// Epochs that were given up.
+    given_up: BTreeSet<u64>,
     /// The epoch that ends the life.
     last: Option<u64>,
     frames_replayed: u64,
@@ -96,7 +96,7 @@ impl<'a> Life<'a> {
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
             inbox: VecDeque::new(),
             requests: VecDeque::new(),
-            committed: VecDeque::new(),
+            given_up: BTreeSet::new(),
             last: None,
             frames_replayed,
             recovered: manifest.is_some(),
@@ -136,9 +136,15 @@ impl<'a> Life<'a> {
 
     /// Killed: maybe while something committed was being made visible.
     fn die(mut self) -> Result<(), String> {
-        let Some(transaction) = self.committed.pop_front() else { return Ok(()) };
-        let output = self.world.outputs.get_mut(&transaction.sink).expect("it was opened");
-        output.commit(&transaction, Some(&mut self.random))
+        let mut torn = Some(&mut self.random);
+        let mut died = Ok(());
+        self.coordinator.show(|transaction| {
+            let Some(torn) = torn.take() else { return false };
+            let output = self.world.outputs.get_mut(&transaction.sink).expect("it was opened");
+            died = output.commit(transaction, Some(torn));
+            false
+        });
+        died
     }
 
     fn turn(&mut self, core: usize) {
@@ -156,7 +162,7 @@ impl<'a> Life<'a> {
         if self.sabotaged(Sabotage::VisibleAtOnce) {
             for input in &marked {
                 let Input::Marked { prepared: Some(transaction), .. } = input else { continue };
-                self.show(transaction);
+                show(self.world, transaction);
             }
         }
         self.inbox.extend(marked);
@@ -214,17 +220,14 @@ impl<'a> Life<'a> {
             Some(Action::Abort { epoch, .. }) => {
                 chronicle.aborts += 1;
                 self.last = self.last.filter(|last| *last != epoch);
+                self.given_up.insert(epoch);
                 match self.sabotaged(Sabotage::AbortIsCommit) {
                     true => self.tell(Command::Commit(epoch)),
                     false => self.tell(Command::Abort(epoch)),
                 }
             }
-            Some(Action::Commit { epoch, mut transactions }) => {
+            Some(Action::Commit { epoch, .. }) => {
                 chronicle.commits += 1;
-                if self.sabotaged(Sabotage::PreparedLost) {
-                    transactions.retain(|transaction| transaction.epoch == epoch);
-                }
-                self.committed.extend(transactions);
                 self.tell(Command::Commit(epoch));
             }
             Some(request) => self.requests.push_back(request),
@@ -262,19 +265,13 @@ impl<'a> Life<'a> {
                 let swapped = swapped.and_then(|()| swap().map_err(|error| error.to_string()));
                 self.inbox.push_back(Input::Swapped(swapped));
             }
-            _ => {
-                if let Some(transaction) = self.committed.pop_front() {
-                    self.show(&transaction);
-                    let Transaction { sink, epoch, .. } = transaction;
-                    self.inbox.push_back(Input::Visible { sink, epoch });
-                }
-            }
+            _ => self.show_next(),
         }
     }
 
     fn store(&mut self, mut manifest: Manifest) -> Result<Head, String> {
         if self.sabotaged(Sabotage::PreparedLost) {
-            manifest.transactions.retain(|transaction| transaction.epoch == manifest.epoch);
+            manifest.transactions.retain(|one| !self.given_up.contains(&one.epoch));
         }
         if self.sabotaged(Sabotage::PartMissing) {
             self.world.store.delete(&manifest.parts[0].name).map_err(|error| error.to_string())?;
@@ -283,17 +280,33 @@ impl<'a> Life<'a> {
         propose(store, head, &manifest, self.random.u64()).map_err(|error| error.to_string())
     }
 
-    fn show(&mut self, transaction: &Transaction) {
-        let output = self.world.outputs.get_mut(&transaction.sink).expect("it was opened");
-        // A sabotage may have left a gap: the end will show it.
-        let _ = output.commit(transaction, None);
+    /// The next of what is committed becomes visible.
+    fn show_next(&mut self) {
+        let forgets = self.sabotaged(Sabotage::PreparedLost);
+        let (mut shown, given_up) = (false, &self.given_up);
+        self.coordinator.show(|transaction| {
+            if forgets && given_up.contains(&transaction.epoch) {
+                return true;
+            }
+            let next = !std::mem::replace(&mut shown, true);
+            if next {
+                show(self.world, transaction);
+            }
+            next
+        });
     }
 
     /// Whether everything is committed and visible.
     fn ended(&self) -> bool {
         let committed = |last: u64| self.coordinator.head().epoch >= last;
-        self.last.is_some_and(committed) && self.committed.is_empty()
+        self.last.is_some_and(committed) && self.coordinator.all_visible()
     }
+}
+
+fn show(world: &mut World, transaction: &Transaction) {
+    let output = world.outputs.get_mut(&transaction.sink).expect("it was opened");
+    // A sabotage may have left a gap: the end will show it.
+    let _ = output.commit(transaction, None);
 }
 
 /// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
