@@ -9,11 +9,14 @@
 //! left is given out, not a sample of them. It is harder than file systems are: no change of names
 //! waits for an earlier one, and no name for the bytes of its file.
 
+mod paths;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo::checkpoint::store::{Disk, DiskFile};
+use potoroo_sdk::random::Random;
 
 /// A disk that counts steps; clones are the same disk.
 #[derive(Clone, Default)]
@@ -32,6 +35,12 @@ pub enum Broken {
     HeadBytes,
     /// The name of HEAD is not synced.
     HeadName,
+    /// The bytes of spools are not synced.
+    SpoolBytes,
+    /// The names of spools are not synced.
+    SpoolNames,
+    /// The bytes of output are not synced.
+    OutputBytes,
 }
 
 /// What goes wrong.
@@ -60,7 +69,10 @@ struct State {
 #[derive(Clone, Default)]
 struct File {
     bytes: Vec<u8>,
+    /// So many of them are certain, unless it was cleared.
     synced: usize,
+    /// What was certain when it was cleared, which is not.
+    cleared: Option<Vec<u8>>,
 }
 
 /// What happened to the names since the folder was synced.
@@ -93,6 +105,12 @@ impl SimDisk {
     /// Plans trouble; steps count from the first call.
     pub fn plan(&self, trouble: Option<Trouble>) {
         self.state().trouble = trouble;
+    }
+
+    /// Whether the power has gone.
+    pub fn is_down(&self) -> bool {
+        let state = self.state();
+        matches!(state.trouble, Some(Trouble::Crash(at)) if state.steps > at)
     }
 
     /// Calls so far.
@@ -137,14 +155,29 @@ impl SimDisk {
         state.changes.retain(|change| change.names().iter().any(|name| read(name)));
         assert!(state.changes.len() <= CHANGES_MAX, "{} changes", state.changes.len());
         for kept in 0..1u32 << state.changes.len() {
-            let names = state.names_after(kept);
+            let names = state.names_after(|index| kept & 1 << index != 0);
             let torn = state.unsynced(names.iter().filter(|(name, _)| read(name)));
             for variant in 0..Rest::ALL.len().pow(torn.len() as u32) {
-                if !check(state.rest(&names, &torn, variant)) {
+                let mut digits = variant;
+                let rest = state.rest(&names, &torn, || {
+                    let rest = Rest::ALL[digits % Rest::ALL.len()];
+                    digits /= Rest::ALL.len();
+                    rest
+                });
+                if !check(rest) {
                     return;
                 }
             }
         }
+    }
+
+    /// One of the disks that may be left when the power goes now.
+    #[must_use]
+    pub fn any_rest(&self, random: &mut Random) -> Self {
+        let state = self.state();
+        let names = state.names_after(|_| random.chance(0.5));
+        let torn = state.unsynced(names.iter());
+        state.rest(&names, &torn, || Rest::ALL[random.below(Rest::ALL.len() as u64) as usize])
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -184,7 +217,10 @@ impl Rest {
         let (synced, all) = (file.synced, file.bytes.len());
         match self {
             Self::All => (),
-            Self::Nothing => file.bytes.truncate(synced),
+            Self::Nothing => match file.cleared.take() {
+                Some(cleared) => file.bytes = cleared,
+                None => file.bytes.truncate(synced),
+            },
             Self::Half => file.bytes.truncate(synced + (all - synced) / 2),
             Self::Zeros => file.bytes[synced..].fill(0),
         }
@@ -192,11 +228,11 @@ impl Rest {
 }
 
 impl State {
-    /// The names when of all changes those whose bit is set in `kept` got to the disk.
-    fn names_after(&self, kept: u32) -> BTreeMap<String, usize> {
+    /// The names when of all changes those that are `kept` got to the disk.
+    fn names_after(&self, mut kept: impl FnMut(usize) -> bool) -> BTreeMap<String, usize> {
         let mut names = self.names_synced.clone();
         for (index, change) in self.changes.iter().enumerate() {
-            if kept & 1 << index != 0 {
+            if kept(index) {
                 change.apply(&mut names);
             }
         }
@@ -206,19 +242,19 @@ impl State {
     /// Those of the files whose bytes are not certain.
     fn unsynced<'a>(&self, names: impl Iterator<Item = (&'a String, &'a usize)>) -> Vec<usize> {
         let files: BTreeSet<usize> = names.map(|(_, file)| *file).collect();
-        let uncertain = |file: &usize| self.files[*file].synced < self.files[*file].bytes.len();
-        files.into_iter().filter(uncertain).collect()
+        files.into_iter().filter(|file| self.files[*file].is_uncertain()).collect()
     }
 
-    /// The disk with `names`, on which `variant` tells what is left of each of the files `torn`.
-    fn rest(&self, names: &BTreeMap<String, usize>, torn: &[usize], variant: usize) -> SimDisk {
+    /// The disk with `names`, on which `left` tells what is left of each of the files `torn`.
+    fn rest(
+        &self,
+        names: &BTreeMap<String, usize>,
+        torn: &[usize],
+        mut left: impl FnMut() -> Rest,
+    ) -> SimDisk {
         let mut files = self.files.clone();
-        let mut digits = variant;
-        for file in torn {
-            Rest::ALL[digits % Rest::ALL.len()].apply(&mut files[*file]);
-            digits /= Rest::ALL.len();
-        }
-        files.iter_mut().for_each(|file| file.synced = file.bytes.len());
+        torn.iter().for_each(|file| left().apply(&mut files[*file]));
+        files.iter_mut().for_each(File::settle);
         let (names, names_synced) = (names.clone(), names.clone());
         let state = Self { files, names, names_synced, broken: self.broken, ..Self::default() };
         SimDisk { state: Arc::new(Mutex::new(state)) }
@@ -236,6 +272,34 @@ impl State {
     fn vacant(&self, name: &str) -> io::Result<()> {
         let taken = self.names.contains_key(name);
         if taken { Err(ErrorKind::AlreadyExists.into()) } else { Ok(()) }
+    }
+}
+
+impl File {
+    fn is_uncertain(&self) -> bool {
+        self.synced < self.bytes.len() || self.cleared.is_some()
+    }
+
+    /// All that is in it is certain now.
+    fn settle(&mut self) {
+        (self.synced, self.cleared) = (self.bytes.len(), None);
+    }
+
+    /// Certain is what lies before the first byte that is another one.
+    fn write_at(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset + bytes.len();
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        let there = &mut self.bytes[offset..end];
+        if let Some(first) = there.iter().zip(bytes).position(|(old, new)| old != new) {
+            self.synced = self.synced.min(offset + first);
+        }
+        there.copy_from_slice(bytes);
+    }
+
+    fn clear(&mut self) {
+        let certain = self.bytes.drain(..).take(self.synced).collect();
+        self.cleared.get_or_insert(certain);
+        self.synced = 0;
     }
 }
 
@@ -307,13 +371,9 @@ impl Disk for SimDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.step(false)?;
+        let state = self.step(false)?;
         let head = matches!(state.changes.last(), Some(Change::Move(..)));
-        let left_out = if head { Broken::HeadName } else { Broken::ObjectNames };
-        if state.broken != Some(left_out) {
-            state.names_synced = state.names.clone();
-            state.changes.clear();
-        }
+        sync_names(state, if head { Broken::HeadName } else { Broken::ObjectNames });
         Ok(())
     }
 
@@ -322,7 +382,15 @@ impl Disk for SimDisk {
     }
 }
 
-/// A file that is being written.
+fn sync_names(mut state: MutexGuard<'_, State>, left_out: Broken) {
+    if state.broken != Some(left_out) {
+        state.names_synced = state.names.clone();
+        state.changes.clear();
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
 pub struct SimFile {
     disk: SimDisk,
     file: usize,
@@ -348,7 +416,7 @@ impl DiskFile for SimFile {
         let head = file.bytes.starts_with(b"potoroo head");
         let left_out = if head { Broken::HeadBytes } else { Broken::ObjectBytes };
         if broken != Some(left_out) {
-            file.synced = file.bytes.len();
+            file.settle();
         }
         Ok(())
     }

@@ -16,14 +16,19 @@
 mod case;
 mod life;
 mod process;
+mod readers;
+mod restore;
 mod world;
 
 use potoroo_sdk::prelude::*;
+use potoroo_sdk::random::Random;
 
 pub use case::Case;
 use life::Life;
+pub use readers::Readers;
 pub use world::World;
 
+use crate::disk::{Broken, Trouble};
 use crate::seeds::{Concern, random};
 use crate::simulator::Generator;
 
@@ -40,6 +45,10 @@ pub struct Troubles {
     pub give_up: f64,
     /// How often a call of the store fails.
     pub store_fails: f64,
+    /// How often the power goes when a life ends, and with it what was not synced.
+    pub power_cuts: f64,
+    /// How often a life finds the disk full once.
+    pub disk_full: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
 }
@@ -54,6 +63,8 @@ impl Troubles {
             begin: [0.002, 0.02, 0.2][random.below(3) as usize],
             give_up: [0.0, 0.001, 0.02][random.below(3) as usize],
             store_fails: [0.0, 0.0, 0.02][random.below(3) as usize],
+            power_cuts: [0.0, 0.5, 1.0][random.below(3) as usize],
+            disk_full: [0.0, 0.0, 0.3][random.below(3) as usize],
             sabotage: None,
         }
     }
@@ -82,11 +93,13 @@ pub enum Sabotage {
     PositionsLate,
     /// Spooled output is made visible when it is prepared.
     VisibleAtOnce,
+    /// A spool is not synced before it votes.
+    SpoolNotSynced,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -97,6 +110,7 @@ impl Sabotage {
         Self::PartMissing,
         Self::PositionsLate,
         Self::VisibleAtOnce,
+        Self::SpoolNotSynced,
     ];
 }
 
@@ -142,12 +156,35 @@ pub fn live(
 ) -> Result<Chronicle, String> {
     let mut random = random(seed, Concern::Trouble);
     let mut chronicle = Chronicle::default();
+    if troubles.sabotage == Some(Sabotage::SpoolNotSynced) {
+        world.disk = std::mem::take(&mut world.disk).broken(Broken::SpoolBytes);
+    }
+    let plan = (subject.describe)().plan().expect("the application is sound");
+    for name in plan.sinks.iter().filter_map(|sink| sink.name.as_ref()) {
+        world.disk.put(name, b"of another application\n");
+    }
     for life in 0..=troubles.kills {
         let killed = life < troubles.kills;
         let kill_at = killed.then(|| random.below(troubles.kill_steps_max));
+        if killed {
+            world.disk.plan(disk_trouble(troubles, world.disk.steps(), &mut random));
+        }
         let cores = 1 + random.below(subject.cores_max) as usize;
-        let life = Life::begin(seed ^ (life << 40), cores, subject, troubles, world)?;
-        life.run(kill_at, &mut chronicle)?;
+        let begun = Life::begin(seed ^ (life << 40), cores, subject, troubles, world)?;
+        let ended = begun.map_or(Ok(false), |life| life.run(kill_at, &mut chronicle))?;
+        assert!(killed || ended, "only who is killed dies");
+        if random.chance(troubles.power_cuts) {
+            world.disk = world.disk.any_rest(&mut random);
+        }
+        world.disk.plan(None);
     }
     Ok(chronicle)
+}
+
+/// What the disk has in store for a life: maybe one that ends while it begins.
+fn disk_trouble(troubles: &Troubles, steps: u64, random: &mut Random) -> Option<Trouble> {
+    match random.chance(troubles.disk_full) {
+        true => Some(Trouble::Full(steps + random.below(100))),
+        false => random.chance(0.1).then(|| Trouble::Crash(steps + random.below(20))),
+    }
 }

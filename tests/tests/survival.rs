@@ -51,8 +51,8 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
 
 fn seen(world: &World, expected: &Results) -> Result<Results, String> {
     let mut sinks = BTreeMap::new();
-    for (name, output) in &world.outputs {
-        let items = Shown::parse_all(&output.visible);
+    for name in expected.sinks.keys() {
+        let items = Shown::parse_all(&world.output(name));
         sinks.insert(name.clone(), items.map_err(|wrong| format!("sink `{name}`: {wrong}"))?);
     }
     let refused = expected.refused.clone();
@@ -179,7 +179,7 @@ fn generators_go_on_where_they_were() {
             lines.sort();
             lines
         };
-        let as_expected = lines(&world.outputs["out"].visible) == lines(&reference.output("out"));
+        let as_expected = lines(&world.output("out")) == lines(&reference.output("out"));
         assert!(as_expected, "seed {seed}, {troubles:?}");
     });
 }

@@ -12,15 +12,17 @@
 //! Promises: it spools and never waits for a commit. Must never do: write into the file what is not
 //! committed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+mod disk;
+
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
+pub use self::disk::{Disk, DiskFile, LocalDisk, Open};
 use super::mail::{Teller, Told};
 use super::pipe::{Full, PipeOut};
 use crate::checkpoint::Transaction;
@@ -32,9 +34,20 @@ pub struct Target {
     pub sink: String,
     /// The file.
     pub path: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Target {
+    /// The file at `path` of this machine, for `sink`.
+    pub fn new(sink: &str, path: PathBuf) -> Self {
+        Self::on(Arc::new(LocalDisk), sink, path)
+    }
+
+    /// The file at `path` of `disk`, for `sink`.
+    pub fn on(disk: Arc<dyn Disk>, sink: &str, path: PathBuf) -> Self {
+        Self { sink: sink.to_owned(), path, disk }
+    }
+
     /// Opens the file as the checkpoint left it whose prepared output is `committed`: writes what
     /// of it is not there yet, and drops what was not committed. Without a checkpoint the file is
     /// made empty, unless `append` says to keep it. Returns its length: where new output goes.
@@ -47,19 +60,21 @@ impl Target {
         committed: &[Transaction],
         append: bool,
     ) -> io::Result<u64> {
-        let file = OpenOptions::new().create(true).write(true).truncate(false).open(&self.path)?;
+        let file = self.disk.open(&self.path, Open::Write)?;
         // Its name has to last as long as what is committed in it.
-        File::open(self.folder())?.sync_all()?;
+        self.disk.sync(self.folder())?;
         if !checkpoint && !append {
-            file.set_len(0)?;
+            file.clear()?;
+            // What was in it must not come back behind the first commit.
+            file.sync()?;
         }
         for transaction in committed.iter().filter(|one| self.is_of(one)) {
             self.show(transaction)?;
         }
         for spool in self.spools()? {
-            fs::remove_file(spool)?;
+            self.disk.remove(&spool)?;
         }
-        Ok(file.metadata()?.len())
+        file.length()
     }
 
     /// Makes a committed transaction visible, durably. Its spool is removed behind that: one that
@@ -69,11 +84,10 @@ impl Target {
     /// The file cannot be written, or is not the one that was written before.
     pub fn show(&self, transaction: &Transaction) -> io::Result<()> {
         let Transaction { offset, bytes, ref spool, .. } = *transaction;
-        let mut options = OpenOptions::new();
-        let file = options.create(true).read(true).write(true).truncate(false).open(&self.path)?;
-        let (length, end) = (file.metadata()?.len(), offset + bytes);
+        let file = &*self.disk.open(&self.path, Open::Write)?;
+        let (length, end) = (file.length()?, offset + bytes);
         let spool = self.spool_of(spool);
-        let from = match File::open(&spool) {
+        let from = &*match self.disk.open(&spool, Open::Read) {
             // An empty one was put in its place after it was read: that is how logs are rotated.
             Err(error) if error.kind() == io::ErrorKind::NotFound && length == 0 => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && length >= end => return Ok(()),
@@ -82,12 +96,12 @@ impl Target {
             }
             opened => opened?,
         };
-        if length < offset || (length > end && !same(&from, bytes, &file, offset)?) {
+        if length < offset || (length > end && !same(from, bytes, file, offset)?) {
             return Err(other(length, offset));
         }
-        copy(&from, bytes, &file, offset)?;
-        file.sync_all()?;
-        fs::remove_file(&spool)
+        copy(from, bytes, file, offset)?;
+        file.sync()?;
+        self.disk.remove(&spool)
     }
 
     /// Drops all spools but those of `committed`, for output that goes elsewhere. Makes the folder
@@ -96,18 +110,15 @@ impl Target {
     /// # Errors
     /// The folder cannot be written.
     pub fn keep_spools(&self, committed: &[Transaction]) -> io::Result<()> {
-        fs::create_dir_all(self.folder())?;
-        // Its name has to last as long as what is prepared in it.
-        if let Some(above) = self.folder().parent().filter(|above| *above != Path::new("")) {
-            File::open(above)?.sync_all()?;
-        }
+        self.disk.make_folder(self.folder())?;
         let kept = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let is_it = |one: &Transaction| one.sink == self.sink && name_of(&one.spool) == name;
             committed.iter().any(is_it)
         };
-        let spools = self.spools()?;
-        spools.into_iter().filter(|path| !kept(path)).try_for_each(fs::remove_file)
+        let mut dropped = self.spools()?;
+        dropped.retain(|path| !kept(path));
+        dropped.iter().try_for_each(|path| self.disk.remove(path))
     }
 
     /// Whether a committed transaction has something to do with this file: not what was made
@@ -118,13 +129,13 @@ impl Target {
             || std::path::absolute(self.folder()).is_ok_and(|ours| made.parent() == Some(&ours));
         let named = || name_of(&transaction.spool).starts_with(&format!(".{}.", self.file_name()));
         transaction.sink == self.sink
-            && (self.spool_of(&transaction.spool).exists() || (named() && ours()))
+            && (self.disk.exists(&self.spool_of(&transaction.spool)) || (named() && ours()))
     }
 
     /// Where a spool is: where it was made, or beside the file if both were moved.
     fn spool_of(&self, spool: &str) -> PathBuf {
         let made = PathBuf::from(spool);
-        if made.exists() { made } else { self.path.with_file_name(name_of(spool)) }
+        if self.disk.exists(&made) { made } else { self.path.with_file_name(name_of(spool)) }
     }
 
     /// Whether both are the same file, however its path is written.
@@ -144,10 +155,9 @@ impl Target {
             // Not that of another sink, whose name begins with ours.
             ours.and_then(numbers).is_some()
         };
-        let entries = fs::read_dir(self.folder())?;
-        let paths: io::Result<Vec<PathBuf>> =
-            entries.map(|entry| entry.map(|entry| entry.path())).collect();
-        Ok(paths?.into_iter().filter(is_spool).collect())
+        let mut paths = self.disk.list(self.folder())?;
+        paths.retain(is_spool);
+        Ok(paths)
     }
 
     fn file_name(&self) -> String {
@@ -206,13 +216,13 @@ fn other(length: u64, committed: u64) -> io::Error {
 }
 
 /// Whether the first `bytes` of `from` stand at `offset` of `to`.
-fn same(from: &File, bytes: u64, to: &File, offset: u64) -> io::Result<bool> {
+fn same(from: &dyn DiskFile, bytes: u64, to: &dyn DiskFile, offset: u64) -> io::Result<bool> {
     let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
     let mut done = 0;
     while done < bytes {
         let piece = (bytes - done).min(PIECE_BYTES as u64) as usize;
-        from.read_exact_at(&mut ours[..piece], done)?;
-        to.read_exact_at(&mut theirs[..piece], offset + done)?;
+        from.read_at(&mut ours[..piece], done)?;
+        to.read_at(&mut theirs[..piece], offset + done)?;
         if ours[..piece] != theirs[..piece] {
             return Ok(false);
         }
@@ -225,42 +235,46 @@ fn same(from: &File, bytes: u64, to: &File, offset: u64) -> io::Result<bool> {
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Copies the first `bytes` of `from` to `offset` of `to`.
-fn copy(from: &File, bytes: u64, to: &File, offset: u64) -> io::Result<()> {
+fn copy(from: &dyn DiskFile, bytes: u64, to: &dyn DiskFile, offset: u64) -> io::Result<()> {
     let mut buffer = vec![0; PIECE_BYTES];
     let mut done = 0;
     while done < bytes {
         let piece = (bytes - done).min(buffer.len() as u64) as usize;
-        from.read_exact_at(&mut buffer[..piece], done)?;
-        to.write_all_at(&buffer[..piece], offset + done)?;
+        from.read_at(&mut buffer[..piece], done)?;
+        to.write_at(&buffer[..piece], offset + done)?;
         done += piece as u64;
     }
     Ok(())
 }
 
-/// What a spooling thread is made of.
-pub struct Spooling {
-    /// The file.
-    pub target: Target,
-    /// The sink.
-    pub sink: SinkId,
-    /// Generation of the coordinator: spools of different ones have different names.
-    pub generation: u64,
-    /// Where the first output goes.
-    pub offset: u64,
-    /// The keeper of checkpoints.
-    pub keeper: Teller,
-}
-
-/// Spools what comes through `pipe` until its other end is gone.
+/// Spools what comes through `pipe` until its other end is gone, and tells `keeper` what is
+/// prepared for `sink`.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn spool(
-    spooling: Spooling,
-    pipe: PipeOut,
+    mut spooler: Spooler,
+    sink: SinkId,
+    keeper: Teller,
+    mut pipe: PipeOut,
     waker: Waker,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let run = move || Spooler { spooling, number: 0, current: None }.run(pipe, &waker);
+    let run = move || -> io::Result<()> {
+        while let Some(full) = pipe.recv() {
+            match full {
+                Full::Buffer(buffer) => {
+                    spooler.write(&buffer)?;
+                    pipe.give_back(buffer);
+                    waker.wake_if_parked();
+                }
+                Full::Mark(epoch) => {
+                    let prepared = spooler.prepare(epoch);
+                    keeper.tell(Told::Marked { sink, epoch, prepared });
+                }
+            }
+        }
+        spooler.finish()
+    };
     Builder::new().name("potoroo-spool".into()).spawn(run)
 }
 
@@ -269,8 +283,8 @@ pub fn spool(
 #[derive(Debug)]
 pub struct Prepared {
     transaction: Transaction,
-    file: File,
-    folder: PathBuf,
+    file: Box<dyn DiskFile>,
+    target: Target,
 }
 
 impl Prepared {
@@ -279,78 +293,82 @@ impl Prepared {
     /// # Errors
     /// The disk fails: nobody knows what of it is there.
     pub fn make_durable(self) -> io::Result<Transaction> {
-        self.file.sync_all()?;
-        File::open(self.folder)?.sync_all()?;
+        self.file.sync()?;
+        self.target.disk.sync(self.target.folder())?;
         Ok(self.transaction)
     }
 }
 
-struct Spooler {
-    spooling: Spooling,
+/// Writes the output of one sink into spools, one for each epoch in which there is some.
+pub struct Spooler {
+    target: Target,
+    /// Of the coordinator: spools of different ones have different names.
+    generation: u64,
+    /// Where the next transaction goes.
+    offset: u64,
     /// Spools made.
     number: u64,
     current: Option<Spool>,
 }
 
 struct Spool {
-    name: String,
-    file: File,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
     bytes: u64,
 }
 
 impl Spooler {
-    fn run(mut self, mut pipe: PipeOut, waker: &Waker) -> io::Result<()> {
-        while let Some(full) = pipe.recv() {
-            match full {
-                Full::Buffer(buffer) => {
-                    self.write(&buffer)?;
-                    pipe.give_back(buffer);
-                    waker.wake_if_parked();
-                }
-                Full::Mark(epoch) => self.prepare(epoch),
-            }
-        }
-        // It belongs to no epoch: a next life makes it again.
-        if let Some(spool) = self.current {
-            fs::remove_file(self.spooling.target.path.with_file_name(spool.name))?;
-        }
-        Ok(())
+    /// One for `target` whose first output goes to `offset`, in this `generation`.
+    pub fn new(target: Target, generation: u64, offset: u64) -> Self {
+        Self { target, generation, offset, number: 0, current: None }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes what has come.
+    ///
+    /// # Errors
+    /// The disk fails: the output of this epoch is lost.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let spool = match &mut self.current {
             Some(spool) => spool,
             None => {
                 self.number += 1;
-                let Spooling { target, generation, .. } = &self.spooling;
-                let name = format!(".{}.{generation}-{}{SPOOL}", target.file_name(), self.number);
-                let path = target.path.with_file_name(&name);
-                let file = OpenOptions::new().write(true).create_new(true).read(true).open(path)?;
-                self.current.insert(Spool { name, file, bytes: 0 })
+                let Self { target, generation, number, .. } = &*self;
+                let name = format!(".{}.{generation}-{number}{SPOOL}", target.file_name());
+                let path = target.path.with_file_name(name);
+                let file = target.disk.open(&path, Open::New)?;
+                self.current.insert(Spool { path, file, bytes: 0 })
             }
         };
-        spool.file.write_all(bytes)?;
+        spool.file.write_at(bytes, spool.bytes)?;
         spool.bytes += bytes.len() as u64;
         Ok(())
     }
 
-    fn prepare(&mut self, epoch: u32) {
-        let Spooling { target, sink, offset, keeper, .. } = &mut self.spooling;
-        let prepared = self.current.take().map(|Spool { name, file, bytes }| {
-            let (sink, offset) = (target.sink.clone(), std::mem::replace(offset, *offset + bytes));
-            let spool = target.path.with_file_name(name);
-            // The file may have another address in the next life: what is committed is found then.
-            let spool = std::path::absolute(&spool).unwrap_or(spool);
-            let spool = spool.to_string_lossy().into_owned();
-            let transaction = Transaction { sink, epoch: epoch.into(), offset, bytes, spool };
-            Prepared { transaction, file, folder: target.folder().to_path_buf() }
-        });
-        keeper.tell(Told::Marked { sink: *sink, epoch, prepared });
+    /// What has come since the last mark belongs to `epoch`; `None` if nothing has.
+    pub fn prepare(&mut self, epoch: u32) -> Option<Prepared> {
+        let Spool { path, file, bytes } = self.current.take()?;
+        let (target, offset) = (self.target.clone(), self.offset);
+        self.offset += bytes;
+        // The file may have another address in the next life: what is committed is found then.
+        let spool = std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();
+        let (sink, epoch) = (target.sink.clone(), epoch.into());
+        let transaction = Transaction { sink, epoch, offset, bytes, spool };
+        Some(Prepared { transaction, file, target })
+    }
+
+    /// Nothing follows. What belongs to no epoch is dropped: a next life makes it again.
+    ///
+    /// # Errors
+    /// The disk fails; the next life drops it then.
+    pub fn finish(self) -> io::Result<()> {
+        self.current.map_or(Ok(()), |spool| self.target.disk.remove(&spool.path))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     struct Scratch(PathBuf);
@@ -363,7 +381,7 @@ mod tests {
         }
 
         fn target(&self, name: &str) -> Target {
-            Target { sink: name.to_owned(), path: self.0.join(name) }
+            Target::new(name, self.0.join(name))
         }
 
         fn write(&self, name: &str, bytes: &[u8]) {
@@ -409,7 +427,7 @@ mod tests {
         let spool = scratch.0.join(".w.1-1.spool").display().to_string();
         let committed =
             |offset| Transaction { spool: spool.clone(), ..transaction("w", offset, 3) };
-        let moved = Target { sink: "w".to_owned(), path: scratch.0.join("moved") };
+        let moved = Target::new("w", scratch.0.join("moved"));
         let refused = moved.recover(true, &[committed(4)], false).expect_err("its start is not");
         assert!(refused.to_string().contains("4 were committed"), "{refused}");
         assert_eq!(moved.recover(true, &[committed(0)], false).expect("it can be written"), 3);

@@ -14,7 +14,7 @@ use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit};
 use crate::connect::deliver::{Delivery, Holds};
 use crate::connect::mail::{Command, Mailbox};
-use crate::connect::spool::{Spooling, Target, is_outstanding};
+use crate::connect::spool::{Spooler, Target, is_outstanding};
 use crate::connect::streams::Streams;
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
@@ -89,17 +89,16 @@ impl Connecting<'_> {
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
             match (edge, recovery) {
                 (SinkEdge::Transactional { target, append }, Some(recovery)) => {
-                    let spooling = spooling(sink, target.clone(), append, recovery, &threads)?;
-                    threads.spool(spooling, core)?;
+                    threads.spool(sink, spooler(&target, append, recovery)?, core)?;
                     connected.visible.push(Visible::File(target));
                 }
                 (SinkEdge::Client { address, token, target }, Some(recovery)) => {
                     let cores = self.mailboxes.to_vec();
                     let delivery = delivery_of(&target, sink, recovery, cores)?;
-                    let spooling = spooling_for_client(sink, target, recovery, &threads);
+                    let spooler = Spooler::new(target, generation(recovery), 0);
                     let committed = recovery.transactions_of(delivery.sink());
                     connected.committed.extend(committed.filter(|one| delivery.is_of(one)));
-                    threads.spool(spooling, core)?;
+                    threads.spool(sink, spooler, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
                 }
@@ -184,14 +183,7 @@ fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error
 }
 
 /// Brings a transactional file into the state of the checkpoint; new output goes behind that.
-fn spooling(
-    sink: SinkId,
-    target: Target,
-    append: bool,
-    recovery: &Recovery,
-    threads: &Threads,
-) -> Result<Spooling, Error> {
-    let keeper = threads.keeper();
+fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler, Error> {
     let checkpoint = recovery.manifest().is_some();
     let recovered = target.recover(checkpoint, recovery.transactions(), append);
     let offset = recovered.map_err(|error| Error::Sink {
@@ -199,8 +191,11 @@ fn spooling(
         address: format!("file:{}", target.path.display()),
         reason: format!("{error}; its folder must be writable, output waits there"),
     })?;
-    let generation = recovery.recovered.head.generation;
-    Ok(Spooling { target, sink, generation, offset, keeper })
+    Ok(Spooler::new(target.clone(), generation(recovery), offset))
+}
+
+fn generation(recovery: &Recovery) -> u64 {
+    recovery.recovered.head.generation
 }
 
 /// Keeps what was committed for a client and drops the rest.
@@ -218,14 +213,4 @@ fn delivery_of(
     let head = &recovery.recovered.head;
     let holds = Holds::new(sink, cores);
     Ok(Arc::new(Delivery::new(target, head.folder, head.generation, holds)))
-}
-
-fn spooling_for_client(
-    sink: SinkId,
-    target: Target,
-    recovery: &Recovery,
-    threads: &Threads,
-) -> Spooling {
-    let generation = recovery.recovered.head.generation;
-    Spooling { target, sink, generation, offset: 0, keeper: threads.keeper() }
 }

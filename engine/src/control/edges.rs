@@ -87,7 +87,7 @@ impl Edges {
             };
             let edge = match (&config.sinks[name], &config.state) {
                 (SinkAddress::File { path, append }, Some(_)) if files::is_regular(path) => {
-                    let target = Target { sink: name.clone(), path: path.clone() };
+                    let target = Target::new(name, path.clone());
                     SinkEdge::Transactional { target, append: *append }
                 }
                 (
@@ -97,7 +97,7 @@ impl Edges {
                     let refused = |reason| sink_refused(name, address, reason);
                     check_names(&plan.name, name).map_err(refused)?;
                     let token = token.read().map_err(refused)?;
-                    let target = Target { sink: name.clone(), path: spools_of(state, name) };
+                    let target = Target::new(name, spools_of(state, name));
                     SinkEdge::Client { address: connect.clone(), token, target }
                 }
                 (address, _) => edges.open_sink(name, address)?,

@@ -21,7 +21,7 @@ use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
 use crate::connect::serve::{Server, serve};
-use crate::connect::spool::{Spooling, spool};
+use crate::connect::spool::{Spooler, spool};
 use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
@@ -119,20 +119,21 @@ impl Threads {
         Ok(())
     }
 
-    /// The keeper of checkpoints.
+    /// Spools the output of a transactional sink.
     ///
     /// # Panics
-    /// None are taken.
-    pub(super) fn keeper(&self) -> Teller {
-        self.keeper.clone().expect("only with checkpoints anything is transactional")
-    }
-
-    /// Spools the output of a transactional sink.
-    pub(super) fn spool(&mut self, spooling: Spooling, core: &Mailbox) -> Result<(), Error> {
-        let (sink, name) = (spooling.sink, self.sink_name(spooling.sink).to_string());
+    /// No checkpoints are taken.
+    pub(super) fn spool(
+        &mut self,
+        sink: SinkId,
+        spooler: Spooler,
+        core: &Mailbox,
+    ) -> Result<(), Error> {
+        let name = self.sink_name(sink).to_string();
         let (pipe_in, pipe_out) = pipe();
-        let spooler = spool(spooling, pipe_out, core.waker().clone());
-        self.writers.push((name, spooler.map_err(thread("a file's spooler"))?));
+        let keeper = self.keeper.clone().expect("only with checkpoints anything is transactional");
+        let writer = spool(spooler, sink, keeper, pipe_out, core.waker().clone());
+        self.writers.push((name, writer.map_err(thread("a file's spooler"))?));
         core.send(Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
         Ok(())
     }

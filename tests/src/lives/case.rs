@@ -43,6 +43,12 @@ impl Case {
         if troubles.give_up > 0.0 {
             all.push(with(|troubles| troubles.give_up = 0.0));
         }
+        if troubles.power_cuts > 0.0 {
+            all.push(with(|troubles| troubles.power_cuts = 0.0));
+        }
+        if troubles.disk_full > 0.0 {
+            all.push(with(|troubles| troubles.disk_full = 0.0));
+        }
         if troubles.kills > 0 {
             all.push(with(|troubles| troubles.kills /= 2));
             all.push(with(|troubles| troubles.kills -= 1));
@@ -61,7 +67,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
         let Troubles { kills, kill_steps_max, begin, give_up, store_fails, .. } = troubles;
-        write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails}")
+        let Troubles { power_cuts, disk_full, .. } = troubles;
+        write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails} ")?;
+        write!(f, "{power_cuts} {disk_full}")
     }
 }
 
@@ -84,6 +92,8 @@ impl FromStr for Case {
                 begin: share(word()?)?,
                 give_up: share(word()?)?,
                 store_fails: share(word()?)?,
+                power_cuts: share(word()?)?,
+                disk_full: share(word()?)?,
                 sabotage: None,
             },
         })

@@ -2,20 +2,24 @@
 //! checkpoints in slow motion.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
 use potoroo::checkpoint::keeper::Keeper;
-use potoroo::checkpoint::store::{Head, Store, View};
-use potoroo::checkpoint::{
-    Chunk, Facts, Manifest, Section, Transaction, each_chunk, propose, recover,
-};
+use potoroo::checkpoint::store::{Head, Store};
+use potoroo::checkpoint::{Facts, Manifest, Section, Transaction, propose, recover};
+use potoroo::connect::spool::{Prepared, Spooler, Target};
 use potoroo::flow::{PartStep, SourcePosition};
+use potoroo_sdk::host::SinkId;
 use potoroo_sdk::random::Random;
 
-use super::process::Process;
+use super::process::{Marked, Process};
+use super::restore::restore;
 use super::world::World;
 use super::{Chronicle, Sabotage, Subject, Troubles};
+use crate::disk::Trouble;
 use crate::seeds::{Concern, random};
 
 /// A running process.
@@ -25,12 +29,15 @@ pub(super) struct Life<'a> {
     process: Process,
     coordinator: Coordinator,
     keeper: Keeper,
+    targets: Vec<Target>,
     random: Random,
     /// By core: what it was told and has not heard, and what it handed out and is not kept.
     commands: Vec<VecDeque<Command>>,
     parts: Vec<VecDeque<PartStep>>,
     /// What the coordinator was told and has not heard, and what it wants done in the store.
     inbox: VecDeque<Input>,
+    /// What is spooled and not yet durable.
+    marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
     /// Epochs that were given up.
     given_up: BTreeSet<u64>,
@@ -50,27 +57,38 @@ enum Command {
 /// More steps than a life of the tests can take.
 const STEPS_MAX: u64 = 2_000_000;
 
+/// Steps in which a life that is killed may still do something with the disk.
+const DYING_STEPS: u64 = 30;
+
 impl<'a> Life<'a> {
-    /// Recovers from what the life before left.
+    /// Recovers from what the life before left; `None` if it dies of that.
     pub(super) fn begin(
         seed: u64,
         cores: usize,
         subject: &Subject<'_>,
         troubles: &'a Troubles,
         world: &'a mut World,
-    ) -> Result<Self, String> {
+    ) -> Result<Option<Self>, String> {
         let mut random = random(seed, Concern::Trouble);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let facts = Facts::of(&plan, subject.partitions);
         let recovered = recover(&world.store, &facts, random.u64(), None);
         let recovered = recovered.map_err(|error| error.to_string())?;
         let (head, manifest) = (recovered.head, recovered.manifest);
-        for (name, output) in &mut world.outputs {
-            let transactions = manifest.iter().flat_map(|manifest| &manifest.transactions);
-            let ours: Vec<_> = transactions.filter(|t| t.sink == *name).collect();
-            output.recover(&ours)?;
+        let mut process = Process::new(seed, cores, subject);
+        let mut targets = Vec::new();
+        for (index, sink) in plan.sinks.iter().enumerate() {
+            let Some(name) = &sink.name else { continue };
+            let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
+            let offset = match recover_output(&target, manifest.as_ref(), world) {
+                Err(Stop::Died) => return Ok(None),
+                Err(Stop::Wrong(reason)) => return Err(reason),
+                Ok(offset) => offset,
+            };
+            let spooler = Spooler::new(target.clone(), head.generation, offset);
+            process.open_sink(SinkId(index as u16), spooler);
+            targets.push(target);
         }
-        let mut process = Process::new(seed, cores, subject, head.generation);
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
             Some(manifest) => restore(&mut process, &world.store, manifest, sabotage)?,
@@ -81,73 +99,81 @@ impl<'a> Life<'a> {
             core.restored();
             core.keep_checkpoints(head.epoch as u32, head.generation, log_bytes_max);
         }
-        process.open(subject, world, manifest.as_ref());
+        process.open_sources(subject, manifest.as_ref());
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let store = Arc::new(world.store.clone());
-        Ok(Self {
+        Ok(Some(Self {
             keeper: Keeper::new(store, facts.clone(), head.generation, sources, cores),
             coordinator: Coordinator::new(facts, head, cores, sinks),
             world,
             troubles,
             process,
+            targets,
             random,
             commands: (0..cores).map(|_| VecDeque::new()).collect(),
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
             inbox: VecDeque::new(),
+            marked: VecDeque::new(),
             requests: VecDeque::new(),
             given_up: BTreeSet::new(),
             last: None,
             frames_replayed,
             recovered: manifest.is_some(),
-        })
+        }))
     }
 
-    /// Lives until it is killed, or until all input is used up and committed.
+    /// Lives until all input is used up and committed. Returns whether it came to that, and did not
+    /// die before.
     pub(super) fn run(
         mut self,
         kill_at: Option<u64>,
         chronicle: &mut Chronicle,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         chronicle.recoveries += u64::from(self.recovered);
         chronicle.frames_replayed += self.frames_replayed;
         for step in 0.. {
             assert!(step < STEPS_MAX, "this life does not end: {:?}", self.coordinator);
             if kill_at == Some(step) {
-                self.die()?;
-                break;
+                // In the middle of what is done with the disk, if anything is done with it.
+                let at = self.world.disk.steps() + self.random.below(6);
+                self.world.disk.plan(Some(Trouble::Crash(at)));
+            }
+            if kill_at.is_some_and(|at| step > at + DYING_STEPS) || self.world.disk.is_down() {
+                return Ok(false);
             }
             chronicle.steps += 1;
-            let core = self.random.below(self.parts.len() as u64) as usize;
-            match self.random.below(10) {
-                0 => self.sweep(core),
-                1 => self.keep(core),
-                2 => self.coordinate(chronicle),
-                3 => self.request(),
-                _ => self.turn(core),
+            match self.step(chronicle) {
+                Ok(()) => {}
+                Err(Stop::Died) => return Ok(false),
+                Err(Stop::Wrong(reason)) => return Err(reason),
             }
             if self.ended() {
                 self.process.show_tables(self.world);
-                break;
+                return self
+                    .targets
+                    .iter()
+                    .try_for_each(|one| check(self.world, one, true))
+                    .map(|()| true);
             }
+        }
+        unreachable!("it ends or dies")
+    }
+
+    fn step(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
+        let core = self.random.below(self.parts.len() as u64) as usize;
+        match self.random.below(11) {
+            0 => self.sweep(core),
+            1 => self.keep(core),
+            2 => self.coordinate(chronicle),
+            3 => return self.request(),
+            4 => return self.make_durable(),
+            _ => return self.turn(core),
         }
         Ok(())
     }
 
-    /// Killed: maybe while something committed was being made visible.
-    fn die(mut self) -> Result<(), String> {
-        let mut torn = Some(&mut self.random);
-        let mut died = Ok(());
-        self.coordinator.show(|transaction| {
-            let Some(torn) = torn.take() else { return false };
-            let output = self.world.outputs.get_mut(&transaction.sink).expect("it was opened");
-            died = output.commit(transaction, Some(torn));
-            false
-        });
-        died
-    }
-
-    fn turn(&mut self, core: usize) {
+    fn turn(&mut self, core: usize) -> Result<(), Stop> {
         if self.random.chance(0.5)
             && let Some(command) = self.commands[core].pop_front()
         {
@@ -158,19 +184,27 @@ impl<'a> Life<'a> {
                 Command::Abort(epoch) => core.abort_checkpoint(epoch as u32),
             }
         }
-        let marked = self.process.turn(core, self.world);
-        if self.sabotaged(Sabotage::VisibleAtOnce) {
-            for input in &marked {
-                let Input::Marked { prepared: Some(transaction), .. } = input else { continue };
-                show(self.world, transaction);
-            }
-        }
-        self.inbox.extend(marked);
+        self.marked.extend(self.process.turn(core, self.world)?);
         while self.random.chance(0.5)
             && let Some(step) = self.process.cores[core].take_part()
         {
             self.parts[core].push_back(step);
         }
+        Ok(())
+    }
+
+    /// What is spooled votes.
+    fn make_durable(&mut self) -> Result<(), Stop> {
+        let Some(Marked { sink, epoch, prepared }) = self.marked.pop_front() else { return Ok(()) };
+        let prepared = prepared.map(Prepared::make_durable).transpose()?;
+        if self.sabotaged(Sabotage::VisibleAtOnce)
+            && let Some(transaction) = &prepared
+        {
+            show(self.world, &self.targets, transaction)?;
+        }
+        let (sink, epoch) = (sink.0.into(), epoch.into());
+        self.inbox.push_back(Input::Marked { sink, epoch, prepared });
+        Ok(())
     }
 
     fn sweep(&mut self, core: usize) {
@@ -252,7 +286,7 @@ impl<'a> Life<'a> {
     }
 
     /// The store does what the coordinator wants, or something committed becomes visible.
-    fn request(&mut self) {
+    fn request(&mut self) -> Result<(), Stop> {
         let fails = self.last.is_none() && self.random.chance(self.troubles.store_fails * 10.0);
         match self.requests.pop_front() {
             Some(Action::Store(manifest)) => {
@@ -261,12 +295,12 @@ impl<'a> Life<'a> {
             }
             Some(Action::Swap { expected, new }) => {
                 let swapped = if fails { Err("full".to_owned()) } else { Ok(()) };
-                let swap = || self.world.store.swap_head(Some(&expected), &new);
-                let swapped = swapped.and_then(|()| swap().map_err(|error| error.to_string()));
+                let swapped = swapped.and_then(|()| self.swap(&expected, &new));
                 self.inbox.push_back(Input::Swapped(swapped));
             }
-            _ => self.show_next(),
+            _ => return self.show_next(),
         }
+        Ok(())
     }
 
     fn store(&mut self, mut manifest: Manifest) -> Result<Head, String> {
@@ -280,20 +314,32 @@ impl<'a> Life<'a> {
         propose(store, head, &manifest, self.random.u64()).map_err(|error| error.to_string())
     }
 
+    fn swap(&mut self, expected: &Head, new: &Head) -> Result<(), String> {
+        let World { store, readers, disk, .. } = &mut *self.world;
+        store.swap_head(Some(expected), new).map_err(|error| error.to_string())?;
+        let manifest = new.manifest.as_ref().expect("a commit has one");
+        let manifest = Manifest::load(store, manifest).map_err(|error| error.to_string())?;
+        readers.commit(&manifest, disk);
+        Ok(())
+    }
+
     /// The next of what is committed becomes visible.
-    fn show_next(&mut self) {
+    fn show_next(&mut self) -> Result<(), Stop> {
         let forgets = self.sabotaged(Sabotage::PreparedLost);
-        let (mut shown, given_up) = (false, &self.given_up);
-        self.coordinator.show(|transaction| {
+        let Self { coordinator, given_up, world, targets, .. } = self;
+        let mut shown = None;
+        coordinator.show(|transaction| {
             if forgets && given_up.contains(&transaction.epoch) {
                 return true;
             }
-            let next = !std::mem::replace(&mut shown, true);
-            if next {
-                show(self.world, transaction);
-            }
-            next
+            let next = shown.is_none();
+            next && shown.insert(show(world, targets, transaction)).is_ok()
         });
+        match shown {
+            // It is kept and tried again.
+            Some(Err(Stop::Died)) | None => Ok(()),
+            Some(shown) => shown,
+        }
     }
 
     /// Whether everything is committed and visible.
@@ -303,49 +349,43 @@ impl<'a> Life<'a> {
     }
 }
 
-fn show(world: &mut World, transaction: &Transaction) {
-    let output = world.outputs.get_mut(&transaction.sink).expect("it was opened");
-    // A sabotage may have left a gap: the end will show it.
-    let _ = output.commit(transaction, None);
+/// Why a life does not go on.
+pub(super) enum Stop {
+    /// The disk, and with it the process.
+    Died,
+    /// What never may be.
+    Wrong(String),
 }
 
-/// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
-fn restore(
-    process: &mut Process,
-    store: &dyn View,
-    manifest: &Manifest,
-    sabotage: Option<Sabotage>,
-) -> Result<u64, String> {
-    let now = process.now();
-    let mut frames = 0;
-    let mut visit = |epoch: u64, mut chunk: Chunk| -> Result<(), Failed> {
-        if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
-            return Ok(());
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::Other => Self::Died,
+            _ => Self::Wrong(error.to_string()),
         }
-        chunk.section = match chunk.section {
-            Section::Lanes(level) if sabotage == Some(Sabotage::OutboxesFirst) => {
-                Section::Outboxes(level)
-            }
-            Section::Outboxes(level) if sabotage == Some(Sabotage::OutboxesFirst) => {
-                Section::Lanes(level)
-            }
-            section => section,
-        };
-        if let Section::Lanes(_) | Section::Outboxes(_) = chunk.section {
-            frames += chunk.bytes.len() as u64;
-        }
-        let restored = process.cores.iter_mut().try_for_each(|core| core.restore(&chunk, now));
-        restored.map_err(|corrupt| Failed(corrupt.to_string()))
-    };
-    each_chunk(store, manifest, |part, chunk| visit(part.epoch, chunk))
-        .map_err(|Failed(reason)| reason)?;
-    Ok(frames)
-}
-
-struct Failed(String);
-
-impl From<potoroo::checkpoint::store::Error> for Failed {
-    fn from(error: potoroo::checkpoint::store::Error) -> Self {
-        Self(error.to_string())
     }
+}
+
+/// Brings the file of a sink to where `manifest` says. Returns where new output goes.
+fn recover_output(
+    target: &Target,
+    manifest: Option<&Manifest>,
+    world: &World,
+) -> Result<u64, Stop> {
+    let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
+    let offset = target.recover(manifest.is_some(), transactions, false)?;
+    check(world, target, true).map_err(Stop::Wrong)?;
+    Ok(offset)
+}
+
+fn show(world: &World, targets: &[Target], transaction: &Transaction) -> Result<(), Stop> {
+    let target = targets.iter().find(|target| target.sink == transaction.sink);
+    let target = target.expect("it was opened");
+    target.show(transaction)?;
+    check(world, target, false).map_err(Stop::Wrong)
+}
+
+/// Whether readers of a file see what they may see.
+fn check(world: &World, target: &Target, all: bool) -> Result<(), String> {
+    world.readers.check(&target.sink, &world.output(&target.sink), all)
 }

@@ -1,9 +1,10 @@
 //! One process without its coordination: cores with their ports, all of it in memory.
 
+use std::io;
 use std::sync::Arc;
 
-use potoroo::checkpoint::coordinator::Input;
-use potoroo::checkpoint::{Manifest, Transaction};
+use potoroo::checkpoint::Manifest;
+use potoroo::connect::spool::{Prepared, Spooler};
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -23,7 +24,6 @@ pub(super) struct Process {
     writers: Vec<Writer>,
     random: Random,
     now: Nanos,
-    generation: u64,
 }
 
 /// A file that is read.
@@ -36,12 +36,17 @@ struct FileIn {
     ended: bool,
 }
 
-/// What a sink has taken of the epoch that is under way.
+/// Where the output of a sink goes.
 struct Writer {
     sink: SinkId,
-    name: String,
-    offset: u64,
-    bytes: Vec<u8>,
+    spooler: Spooler,
+}
+
+/// What left through a sink before an epoch is in its spool.
+pub(super) struct Marked {
+    pub(super) sink: SinkId,
+    pub(super) epoch: u32,
+    pub(super) prepared: Option<Prepared>,
 }
 
 /// As small as can be: whatever can be full is.
@@ -49,7 +54,7 @@ const LANE_BYTES: usize = 4096;
 
 impl Process {
     /// A process that has not yet restored anything.
-    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>, generation: u64) -> Self {
+    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>) -> Self {
         let mut random = random(seed, Concern::Deployment);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let owners: Vec<u16> = (0..count as u16).filter(|_| random.chance(0.8)).collect();
@@ -81,7 +86,6 @@ impl Process {
             writers: Vec::new(),
             random,
             now: Nanos(1_000_000),
-            generation,
         }
     }
 
@@ -89,13 +93,8 @@ impl Process {
         self.now
     }
 
-    /// Opens files and generators where `manifest` says, and outputs behind what is visible.
-    pub(super) fn open(
-        &mut self,
-        subject: &Subject<'_>,
-        world: &mut World,
-        manifest: Option<&Manifest>,
-    ) {
+    /// Opens files and generators where `manifest` says.
+    pub(super) fn open_sources(&mut self, subject: &Subject<'_>, manifest: Option<&Manifest>) {
         let count = self.cores.len() as u64;
         let plan = (subject.describe)().plan().expect("as before");
         for (index, source) in plan.sources.iter().enumerate() {
@@ -105,12 +104,6 @@ impl Process {
             let position = at.map_or(0, |at| at.position);
             let core = self.random.below(count) as usize;
             self.open_source(SourceId(index as u8), core, position, subject);
-        }
-        for (index, sink) in plan.sinks.iter().enumerate() {
-            let Some(name) = sink.name.clone() else { continue };
-            let offset = world.outputs.entry(name.clone()).or_default().visible.len() as u64;
-            let sink = SinkId(index as u16);
-            self.writers.push(Writer { sink, name, offset, bytes: Vec::new() });
         }
         self.cores.iter_mut().for_each(|core| core.set_open_sources(false));
     }
@@ -128,8 +121,14 @@ impl Process {
         self.cores[core].add_generator(source, generate, made.rate, position, made.count);
     }
 
-    /// One turn of a core with its ports. Returns what sinks have marked.
-    pub(super) fn turn(&mut self, core: usize, world: &mut World) -> Vec<Input> {
+    /// The output of `sink` goes into spools.
+    pub(super) fn open_sink(&mut self, sink: SinkId, spooler: Spooler) {
+        self.writers.push(Writer { sink, spooler });
+    }
+
+    /// One turn of a core with its ports. Returns what sinks have marked; or fails as the disk
+    /// does, which is the end of a process.
+    pub(super) fn turn(&mut self, core: usize, world: &World) -> io::Result<Vec<Marked>> {
         self.now.0 += 1 + self.random.below(3_000);
         for at in 0..self.files.len() {
             if self.files[at].core == core && self.random.chance(0.5) {
@@ -143,7 +142,7 @@ impl Process {
             file.expect("only files end").ended = true;
         }
         self.cores[core].take_letters();
-        self.write(core, world)
+        self.write(core)
     }
 
     fn read(&mut self, at: usize, world: &World) {
@@ -166,21 +165,24 @@ impl Process {
         file.at += bytes;
     }
 
-    fn write(&mut self, core: usize, world: &mut World) -> Vec<Input> {
+    fn write(&mut self, core: usize) -> io::Result<Vec<Marked>> {
         let mut marked = Vec::new();
-        for writer in &mut self.writers {
-            let Some(outlet) = self.cores[core].outlet(writer.sink) else { continue };
+        for Writer { sink, spooler } in &mut self.writers {
+            let Some(outlet) = self.cores[core].outlet(*sink) else { continue };
             if self.random.chance(0.3) {
                 continue;
             }
             let bytes = piece(&mut self.random).min(outlet.waiting().len());
-            writer.bytes.extend_from_slice(&outlet.waiting()[..bytes]);
+            if bytes > 0 {
+                spooler.write(&outlet.waiting()[..bytes])?;
+            }
             outlet.written(bytes);
             while let Some(epoch) = outlet.take_mark() {
-                marked.push(writer.prepare(epoch.into(), self.generation, world));
+                let prepared = spooler.prepare(epoch);
+                marked.push(Marked { sink: *sink, epoch, prepared });
             }
         }
-        marked
+        Ok(marked)
     }
 
     /// Positions up to which files were read: too far for what was cut before.
@@ -205,25 +207,6 @@ impl Process {
             table.rows.each(&mut |key, state| rows.push(table_text(key, state)));
         }
         world.tables.values_mut().for_each(|rows| rows.sort());
-    }
-}
-
-impl Writer {
-    fn prepare(&mut self, epoch: u64, generation: u64, world: &mut World) -> Input {
-        let bytes = std::mem::take(&mut self.bytes);
-        let prepared = (!bytes.is_empty()).then(|| Transaction {
-            sink: self.name.clone(),
-            epoch,
-            offset: self.offset,
-            bytes: bytes.len() as u64,
-            spool: format!("{}-{generation}-{epoch}", self.name),
-        });
-        self.offset += bytes.len() as u64;
-        if let Some(transaction) = &prepared {
-            let output = world.outputs.get_mut(&self.name).expect("it was opened");
-            output.prepare(&transaction.spool, bytes);
-        }
-        Input::Marked { sink: usize::from(self.sink.0), epoch, prepared }
     }
 }
 

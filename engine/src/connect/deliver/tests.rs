@@ -8,7 +8,7 @@ use super::*;
 const STATE: u64 = 7;
 
 fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
-    let target = Target { sink: "w".to_owned(), path: PathBuf::from("nowhere/w") };
+    let target = Target::new("w", PathBuf::from("nowhere/w"));
     Delivery::new(&target, STATE, 4, Holds::new(SinkId(3), cores))
 }
 

@@ -1,0 +1,144 @@
+//! Disk: the few calls that output needs on its way into a file, so that tests can put a disk under
+//! it that loses and tears whatever was not synced.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Files and folders by their paths.
+pub trait Disk: Debug + Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// There is none to read (`NotFound`), the name of a new one is taken, or the system refuses.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// There is none (`NotFound`), or the system refuses.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The files of a folder, in any order.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Makes a folder unless it is there; its name is durable then.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable as they are now. Says nothing of what is in the files.
+    ///
+    /// # Errors
+    /// The system refuses; what is durable is then unknown.
+    fn sync(&self, folder: &Path) -> io::Result<()>;
+
+    /// Whether a file is there that can be read.
+    fn exists(&self, path: &Path) -> bool {
+        self.open(path, Open::Read).is_ok()
+    }
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// To be read.
+    Read,
+    /// To be read and written; it is made unless it is there.
+    Write,
+    /// To be made and written.
+    New,
+}
+
+/// An open file.
+pub trait DiskFile: Debug + Send {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Reads all of `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// It is shorter, or the system refuses.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// The disk is full, or the system refuses; some of it may be written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Drops all its bytes.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn clear(&self) -> io::Result<()>;
+
+    /// Makes its bytes durable. Says nothing of its name.
+    ///
+    /// # Errors
+    /// The system refuses; what is durable is then unknown.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalDisk;
+
+impl Disk for LocalDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(how != Open::Read).create(how == Open::Write);
+        Ok(Box::new(options.create_new(how == Open::New).open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        match folder.parent().filter(|above| *above != Path::new("")) {
+            Some(above) => self.sync(above),
+            None => Ok(()),
+        }
+    }
+
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        self.set_len(0)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+}

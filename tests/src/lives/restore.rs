@@ -1,0 +1,48 @@
+//! The way back: what a checkpoint has stored is handed to the cores of the next life.
+
+use potoroo::checkpoint::store::View;
+use potoroo::checkpoint::{Chunk, Manifest, Section, each_chunk};
+
+use super::Sabotage;
+use super::process::Process;
+
+/// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
+pub(super) fn restore(
+    process: &mut Process,
+    store: &dyn View,
+    manifest: &Manifest,
+    sabotage: Option<Sabotage>,
+) -> Result<u64, String> {
+    let now = process.now();
+    let mut frames = 0;
+    let mut visit = |epoch: u64, mut chunk: Chunk| -> Result<(), Failed> {
+        if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
+            return Ok(());
+        }
+        chunk.section = match chunk.section {
+            Section::Lanes(level) if sabotage == Some(Sabotage::OutboxesFirst) => {
+                Section::Outboxes(level)
+            }
+            Section::Outboxes(level) if sabotage == Some(Sabotage::OutboxesFirst) => {
+                Section::Lanes(level)
+            }
+            section => section,
+        };
+        if let Section::Lanes(_) | Section::Outboxes(_) = chunk.section {
+            frames += chunk.bytes.len() as u64;
+        }
+        let restored = process.cores.iter_mut().try_for_each(|core| core.restore(&chunk, now));
+        restored.map_err(|corrupt| Failed(corrupt.to_string()))
+    };
+    each_chunk(store, manifest, |part, chunk| visit(part.epoch, chunk))
+        .map_err(|Failed(reason)| reason)?;
+    Ok(frames)
+}
+
+struct Failed(String);
+
+impl From<potoroo::checkpoint::store::Error> for Failed {
+    fn from(error: potoroo::checkpoint::store::Error) -> Self {
+        Self(error.to_string())
+    }
+}
