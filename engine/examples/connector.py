@@ -28,7 +28,7 @@ import time
 VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
 HELLO_TEXT_BYTES_MAX = 1024
-STRANGER_SECONDS = 10  # How long the other side may take to say who it is.
+STRANGER_SECONDS = 2  # How long the other side may take to say who it is: engines do so at once.
 SOURCE, SINK = 1, 2
 (HELLO, WELCOME, REFUSED, OPEN, RESUME, CREDIT, MESSAGE, ACK, END, ENDED,
  BEGIN, DATA, COMMIT, COMMITTED) = range(1, 15)
@@ -44,8 +44,12 @@ class Connection:
     def __init__(self, sock):
         self.sock = sock
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The other side may be gone without a word; the defaults of the system take hours.
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT):
+            self.sock.setsockopt(socket.IPPROTO_TCP, option, 5)
         self.received = bytearray()
-        self.patience = STRANGER_SECONDS
+        self.until = time.monotonic() + STRANGER_SECONDS  # None once it is known.
 
     def send(self, kind, fields=b""):
         self.sock.sendall(struct.pack("<IB", 1 + len(fields), kind) + fields)
@@ -56,7 +60,7 @@ class Connection:
             frame = self.take()
             if frame is not None:
                 return frame
-            self.sock.settimeout(self.patience if wait else 0)
+            self.sock.settimeout(self.patience() if wait else 0)
             try:
                 received = self.sock.recv(65536)
             except BlockingIOError:
@@ -66,6 +70,14 @@ class Connection:
             if not received:
                 raise ConnectionError("the other side closed the connection")
             self.received += received
+
+    def patience(self):
+        if self.until is None:
+            return None
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise ConnectionError("the other side does not say who it is")
+        return left
 
     def take(self):
         if len(self.received) < 4:
@@ -109,7 +121,7 @@ def send_file(options):
         kind, _ = connection.receive()
         if kind != WELCOME:
             raise ConnectionError(f"a frame of kind {kind} instead of a welcome")
-        connection.patience = None
+        connection.until = None
         connection.send(OPEN, struct.pack("<I", 0) + text(options.stream) + struct.pack("<Q", 0))
         credit, resumed, ended = 0, False, False
         while True:
@@ -185,7 +197,7 @@ def take_transactions(connection, output, token):
     if (version, role, untext(fields[7:])[0]) != (VERSION, SINK, token):
         connection.send(REFUSED, text("another version, role or token"))
         return
-    connection.patience = None
+    connection.until = None
     connection.send(WELCOME, struct.pack("<H", VERSION) + output.last.to_bytes(16, "little"))
     while True:
         kind, fields = connection.receive()

@@ -8,6 +8,7 @@ mod reader;
 
 mod sink;
 mod source;
+mod strangers;
 
 pub use error::Error;
 pub use frame::{

@@ -3,19 +3,13 @@
 //! Promises: a transaction that was committed is not offered again; one that was not is, from its
 //! beginning. It is the application of this client that makes it durable, and its id with it.
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Instant;
 
 use crate::frame::check_texts;
-use crate::{Error, Frame, Reader, Role, VERSION};
-
-/// How often it looks whether another engine connects, while one is connected that says nothing:
-/// its process may be gone without a word.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// How long a stranger may take to say hello.
-const HELLO: Duration = Duration::from_secs(10);
+use crate::strangers::{LOOK, Peer, Strangers};
+use crate::{Error, Frame};
 
 /// A piece of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +53,15 @@ pub enum Piece<'a> {
 /// ```
 #[derive(Debug)]
 pub struct Sink {
-    listener: TcpListener,
-    token: String,
+    strangers: Strangers,
+    looked: Instant,
     last: u128,
     link: Option<Link>,
 }
 
 #[derive(Debug)]
 struct Link {
-    to: TcpStream,
-    reader: Reader<TcpStream>,
+    engine: Peer,
     /// The transaction under way, and its bytes that are still to come.
     open: Option<(u128, u64)>,
 }
@@ -88,9 +81,8 @@ impl Sink {
     /// It cannot listen there, or the token does not fit a hello.
     pub fn listen(address: impl ToSocketAddrs, token: &str, last: u128) -> Result<Self, Error> {
         check_texts(&[("token", token)])?;
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, token: token.to_owned(), last, link: None })
+        let strangers = Strangers::listen(address, token)?;
+        Ok(Self { strangers, looked: Instant::now(), last, link: None })
     }
 
     /// Where it listens.
@@ -98,7 +90,7 @@ impl Sink {
     /// # Errors
     /// None in practice.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.strangers.address()
     }
 
     /// The last transaction that is durable here.
@@ -131,7 +123,7 @@ impl Sink {
     }
 
     fn step(&mut self) -> Result<Option<Step>, Error> {
-        self.accept()?;
+        self.look()?;
         let Some(link) = &mut self.link else {
             std::thread::park_timeout(LOOK / 40);
             return Ok(None);
@@ -148,7 +140,7 @@ impl Sink {
             Step::End { transaction } => Piece::End { transaction },
             Step::Data { bytes } => {
                 let link = self.link.as_ref().expect("it was just read");
-                Piece::Data(link.reader.last_payload(bytes))
+                Piece::Data(link.engine.reader.last_payload(bytes))
             }
         }
     }
@@ -162,7 +154,7 @@ impl Sink {
         assert!(transaction > self.last, "transactions rise");
         self.last = transaction;
         if let Some(link) = &mut self.link
-            && link.tell(Frame::Committed { transaction }).is_err()
+            && link.engine.tell(Frame::Committed { transaction }).is_err()
         {
             self.link = None;
         }
@@ -176,64 +168,30 @@ impl Sink {
     fn hang_up(&mut self, reason: &str) {
         if let Some(mut link) = self.link.take() {
             // It may be broken; then nobody can be told.
-            let _ = link.tell(Frame::Refused { reason });
+            let _ = link.engine.tell(Frame::Refused { reason });
         }
     }
 
     /// Takes whoever connects in place of whoever was connected: a new engine knows more than the
     /// one before.
-    fn accept(&mut self) -> Result<(), Error> {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
-                    if let Ok(link) = self.greet(stream) {
-                        self.link = Some(link);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error.into()),
-            }
+    fn look(&mut self) -> Result<(), Error> {
+        // It takes calls of the system, so not for each frame; but the process of an engine may be
+        // gone without a word.
+        if self.link.is_some() && self.looked.elapsed() < LOOK {
+            return Ok(());
         }
-    }
-
-    fn greet(&self, to: TcpStream) -> Result<Link, Error> {
-        to.set_nonblocking(false)?;
-        to.set_nodelay(true)?;
-        to.set_read_timeout(Some(HELLO))?;
-        let reader = Reader::new(to.try_clone()?).until(Instant::now() + HELLO);
-        let mut link = Link { reader, to, open: None };
-        let refusal = match link.reader.read()? {
-            Some(Frame::Hello { version, role, token, .. }) => match (version, role) {
-                (VERSION, Role::Sink) if token == self.token => None,
-                (VERSION, Role::Sink) => Some("the token is another one".to_owned()),
-                (VERSION, Role::Source) => Some("this is a sink".to_owned()),
-                (other, _) => Some(format!("version {other} is not {VERSION}")),
-            },
-            Some(other) => return Err(Error::Unexpected(other.name())),
-            None => return Err(Error::Unexpected("a closed connection")),
-        };
-        if let Some(reason) = refusal {
-            link.tell(Frame::Refused { reason: &reason })?;
-            return Err(Error::Refused(reason));
+        if let Some(engine) = self.strangers.look(self.last)? {
+            self.link = Some(Link { engine, open: None });
         }
-        link.tell(Frame::Welcome { version: VERSION, last: self.last })?;
-        link.reader.welcome();
-        link.to.set_read_timeout(Some(LOOK))?;
-        Ok(link)
+        self.looked = Instant::now();
+        Ok(())
     }
 }
 
 impl Link {
-    fn tell(&mut self, frame: Frame<'_>) -> Result<(), Error> {
-        let mut out = Vec::new();
-        frame.encode(&mut out);
-        Ok(self.to.write_all(&out)?)
-    }
-
     /// Reads one frame; `None` if there is none for a while.
     fn step(&mut self, last: u128) -> Result<Option<Step>, Error> {
-        let frame = match self.reader.read() {
+        let frame = match self.engine.reader.read() {
             Err(Error::Io(error)) if is_pause(&error) => return Ok(None),
             read => read?.ok_or(Error::Unexpected("a closed connection"))?,
         };

@@ -1,0 +1,134 @@
+//! Who connects to a sink, until it is known to be an engine.
+//!
+//! Promises: nobody is waited for; how many are listened to, and for how long, is bounded, so that
+//! those who say nothing keep no engine out. Must never do: tell a stranger anything but why it is
+//! refused.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use crate::{Error, Frame, Reader, Role, VERSION};
+
+/// How long a stranger may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// How long a read from an engine takes at most.
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
+
+/// An engine that takes nothing of what it is told for so long is hung up on.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Strangers that are listened to at once. One more takes the place of the one that had the longest
+/// time to say something: an engine says hello as soon as it is connected.
+const STRANGERS_MAX: usize = 8;
+
+/// Connections that are accepted at once: as many as wait in the kernel.
+const ACCEPTED_MAX: usize = 128;
+
+/// A listener, and who connected to it.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    listener: TcpListener,
+    token: String,
+    waiting: VecDeque<Peer>,
+}
+
+/// Who is connected, and what comes from it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    to: TcpStream,
+    pub(crate) reader: Reader<TcpStream>,
+}
+
+impl Strangers {
+    /// Listens for engines with this token.
+    pub(crate) fn listen(address: impl ToSocketAddrs, token: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, token: token.to_owned(), waiting: VecDeque::new() })
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The engine that was welcome last, if one was since the last look; `last` is the last
+    /// transaction that it is told.
+    pub(crate) fn look(&mut self, last: u128) -> io::Result<Option<Peer>> {
+        let mut engine = self.hear(last);
+        for _ in 0..ACCEPTED_MAX {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if self.waiting.len() == STRANGERS_MAX {
+                        self.waiting.pop_front();
+                    }
+                    // One that has gone already is none.
+                    self.waiting.extend(Peer::new(stream).ok());
+                    engine = self.hear(last).or(engine);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Hears what those who wait have said.
+    fn hear(&mut self, last: u128) -> Option<Peer> {
+        let mut engine = None;
+        for mut stranger in std::mem::take(&mut self.waiting) {
+            match stranger.greet(&self.token, last) {
+                Ok(true) => engine = Some(stranger),
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.waiting.push_back(stranger);
+                }
+                // Whoever is refused may have gone.
+                Ok(false) | Err(_) => {}
+            }
+        }
+        engine
+    }
+}
+
+impl Peer {
+    fn new(to: TcpStream) -> io::Result<Self> {
+        to.set_nonblocking(true)?;
+        to.set_nodelay(true)?;
+        let reader = Reader::new(to.try_clone()?).until(Instant::now() + HELLO);
+        Ok(Self { to, reader })
+    }
+
+    /// Whether it may come in; an error of the kind `WouldBlock` while it has not said enough.
+    fn greet(&mut self, token: &str, last: u128) -> Result<bool, Error> {
+        let refusal = match self.reader.read()? {
+            Some(Frame::Hello { version, role, token: theirs, .. }) => match (version, role) {
+                (VERSION, Role::Sink) if theirs == token => None,
+                (VERSION, Role::Sink) => Some("the token is another one".to_owned()),
+                (VERSION, Role::Source) => Some("this is a sink".to_owned()),
+                (other, _) => Some(format!("version {other} is not {VERSION}")),
+            },
+            Some(other) => Some(format!("{} comes before Hello", other.name())),
+            None => return Ok(false),
+        };
+        if let Some(reason) = refusal {
+            self.tell(Frame::Refused { reason: &reason })?;
+            return Ok(false);
+        }
+        self.tell(Frame::Welcome { version: VERSION, last })?;
+        self.reader.welcome();
+        self.to.set_nonblocking(false)?;
+        self.to.set_read_timeout(Some(LOOK))?;
+        self.to.set_write_timeout(Some(TELL))?;
+        Ok(true)
+    }
+
+    /// Says something to it; the first word finds room in the kernel.
+    pub(crate) fn tell(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+        let mut out = Vec::new();
+        frame.encode(&mut out);
+        Ok(self.to.write_all(&out)?)
+    }
+}
