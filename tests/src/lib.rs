@@ -26,3 +26,4 @@ pub mod trial;
 
 pub mod checkpoints;
 pub mod disk;
+pub mod memory;

@@ -8,6 +8,7 @@ use potoroo::checkpoint::{Manifest, history, recover};
 use potoroo_sdk::random::Random;
 use potoroo_tests::checkpoints::{Content, Coordinator, content, facts};
 use potoroo_tests::disk::SimDisk;
+use potoroo_tests::memory::most_kib;
 use potoroo_tests::seeds::{Concern, each_seed, random};
 
 const SEEDS: u64 = 3000;
@@ -17,7 +18,7 @@ const MEMORY_KIB_MAX: u64 = 64 * 1024;
 
 #[test]
 fn random_damage_is_told_or_harmless() {
-    let before = memory_kib();
+    let before = most_kib();
     let (mut told, mut harmless) = (0, 0);
     each_seed("random_damage_is_told_or_harmless", SEEDS, |seed| {
         let mut random = random(seed, Concern::Damage);
@@ -36,7 +37,7 @@ fn random_damage_is_told_or_harmless() {
     if told + harmless >= SEEDS {
         assert!(told > SEEDS / 3 && harmless > SEEDS / 20, "{told} told, {harmless} harmless");
     }
-    let grown = memory_kib() - before;
+    let grown = most_kib() - before;
     assert!(grown < MEMORY_KIB_MAX, "{grown} KiB were taken");
 }
 
@@ -142,12 +143,4 @@ fn range(length: usize, random: &mut Random) -> (usize, usize) {
     let mut at = || random.below(length as u64 + 1) as usize;
     let (a, b) = (at(), at());
     (a.min(b), a.max(b))
-}
-
-/// The most memory that this process ever had.
-fn memory_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("it is Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-    let number = line.trim().trim_end_matches(" kB");
-    number.parse().expect("it is a number")
 }

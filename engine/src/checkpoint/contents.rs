@@ -1,47 +1,181 @@
 //! Contents: the rows of a table in a checkpoint.
 //!
-//! Reads only. What is under way at the cut has not had its effect on a table yet.
+//! ```text
+//!   of each core   newest changes ─► … ─► whole part
+//! ```
+//!
+//! Newest first, so that a row can be shown as soon as it is read. Promises: nothing is kept but
+//! the keys of changes, of one core at a time; what was there at the beginning can be read to the
+//! end in a folder, though an application that runs may delete it meanwhile. Reads only. What is
+//! under way at the cut has not had its effect on a table yet.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::table::Record;
 
-use super::recover::each_chunk;
+use super::recover::each_chunk_in;
 use super::store::{self, View};
-use super::{Manifest, Section};
+use super::{Manifest, PartEntry, Section};
 
-/// Keys and states of a table, as archives, by key.
-pub type Rows = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
-
-/// The rows of `table` in the checkpoint of `manifest` of which `wanted` says so. It is asked for
-/// each record, also of those that a later one replaces, and must say the same for each of a key.
+/// Shows `visit` the rows of `table` in the checkpoint of `manifest` of which `wanted` says so, in
+/// no particular order. `wanted` must say the same for each record of a key. When this returns an
+/// error, what was shown is not all.
 ///
 /// # Errors
-/// A part is missing or damaged, or the storage cannot be read.
-pub fn contents(
+/// A part is missing, before anything was shown; or damaged; the storage cannot be read; or what
+/// `visit` returned.
+pub fn each_row<'a, E: From<store::Error>>(
     view: &dyn View,
-    manifest: &Manifest,
+    manifest: &'a Manifest,
     table: TableId,
-    mut wanted: impl FnMut(Record<'_>) -> bool,
-) -> Result<Rows, store::Error> {
-    let mut rows = Rows::new();
-    each_chunk::<store::Error>(view, manifest, |_, chunk| {
-        let (Section::Rows(of) | Section::Removed(of)) = chunk.section else { return Ok(()) };
-        let mut rest = if of == table { chunk.bytes.as_slice() } else { &[] };
-        while let Some((record, behind)) = Record::split(rest) {
-            rest = behind;
-            if !wanted(record) {
-                continue;
-            }
-            match chunk.section {
-                Section::Rows(_) => {
-                    rows.insert(record.key.to_vec(), (record.hash, record.state.to_vec()));
+    wanted: impl Fn(Record<'_>) -> bool,
+    mut visit: impl FnMut(Record<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let open = |part: &'a PartEntry| Ok((part, view.open(&part.name)?));
+    let chain = |core| manifest.chain(core).map(open).collect::<Result<Vec<_>, store::Error>>();
+    let chains = manifest.cores().into_iter().map(chain).collect::<Result<Vec<_>, _>>()?;
+    for chain in chains {
+        let mut newer = HashSet::<Box<[u8]>>::new();
+        for (part, from) in chain.into_iter().rev() {
+            let mut keys = Vec::new();
+            each_chunk_in(from, manifest, part, |chunk| {
+                let is_row = chunk.section == Section::Rows(table);
+                if !is_row && chunk.section != Section::Removed(table) {
+                    return Ok(());
                 }
-                _ => drop(rows.remove(record.key)),
-            }
+                let mut rest = chunk.bytes.as_slice();
+                while let Some((record, behind)) = Record::split(rest) {
+                    rest = behind;
+                    if !wanted(record) || newer.contains(record.key) {
+                        continue;
+                    }
+                    // Nothing is older than a whole part.
+                    if part.since != 0 {
+                        keys.push(record.key.into());
+                    }
+                    if is_row {
+                        visit(record)?;
+                    }
+                }
+                Ok::<_, E>(())
+            })?;
+            newer.extend(keys);
         }
-        Ok(())
-    })?;
-    Ok(rows)
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use potoroo_sdk::random::Random;
+
+    use super::*;
+    use crate::checkpoint::store::{Memory, Name, NameKind, Store};
+    use crate::checkpoint::{Chunk, Facts, Older, PartHeader, PartWriter, TableFacts, TypeFacts};
+
+    const TABLE: TableId = TableId(1);
+
+    fn facts() -> Facts {
+        let of = |name: &str| TypeFacts { name: name.into(), shape: 0 };
+        let table = |name: &str| TableFacts {
+            name: name.into(),
+            key: of("u64"),
+            state: of("u64"),
+            older: Older::default(),
+        };
+        let tables = vec![table("other"), table("table")];
+        Facts { application: "rows".into(), fingerprint: 0, partitions: 1, tables }
+    }
+
+    fn record(key: u64, state: Option<u64>) -> Vec<u8> {
+        let mut record = vec![0; 8];
+        record.extend(8u32.to_le_bytes());
+        record.extend((state.map_or(0, |_| 8u32)).to_le_bytes());
+        record.extend(key.to_le_bytes());
+        state.iter().for_each(|state| record.extend(state.to_le_bytes()));
+        record
+    }
+
+    /// Removes and sets some keys of `core` in `model`; stores what changed as its next part.
+    fn change(
+        store: &Memory,
+        (core, epoch): (u32, u64),
+        random: &mut Random,
+        model: &mut BTreeMap<u64, u64>,
+    ) -> PartEntry {
+        let mut draw = |most| -> Vec<u64> {
+            (0..random.below(most)).map(|_| random.below(50) * 2 + u64::from(core)).collect()
+        };
+        let (gone, mut set) = (if epoch == 1 { vec![] } else { draw(10) }, draw(30));
+        set.sort_unstable();
+        set.dedup();
+        model.retain(|key, _| !gone.contains(key));
+        let removed = gone.iter().flat_map(|key| record(*key, None)).collect();
+        let rows = set.iter().flat_map(|key| record(*key, Some(key * 100 + epoch))).collect();
+        model.extend(set.iter().map(|key| (*key, key * 100 + epoch)));
+        let other = record(7, Some(7));
+        let (facts, since, generation) = (facts(), epoch - 1, 1);
+        let header = PartHeader { facts, generation, epoch, since, core, cores: 2 };
+        let name = Name { generation, epoch, kind: NameKind::Part(core), random: 0 }.to_string();
+        let upload = store.create(&name).expect("the name is free");
+        let mut writer = PartWriter::new(upload, &header).expect("there is room");
+        for (section, bytes) in [
+            (Section::Removed(TABLE), removed),
+            (Section::Rows(TableId(0)), other),
+            (Section::Rows(TABLE), rows),
+        ] {
+            writer.chunk(&Chunk { section, bytes }).expect("there is room");
+        }
+        let (upload, seal) = writer.finish().expect("there is room");
+        upload.finish().expect("the name is free");
+        PartEntry::new(name, &header, seal, 0)
+    }
+
+    fn rows(store: &Memory, manifest: &Manifest, wanted: fn(u64) -> bool) -> BTreeMap<u64, u64> {
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let mut rows = BTreeMap::new();
+        each_row::<store::Error>(
+            store,
+            manifest,
+            TABLE,
+            |one| wanted(number(one.key)),
+            |one| {
+                let twice = rows.insert(number(one.key), number(one.state));
+                assert_eq!(twice, None, "a key is shown once");
+                Ok(())
+            },
+        )
+        .expect("nothing is missing");
+        rows
+    }
+
+    #[test]
+    fn each_row_is_shown_once_and_as_it_became_last() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let (store, mut model, mut parts) = (Memory::new(), BTreeMap::new(), Vec::new());
+            let epochs = 1 + random.below(5);
+            for epoch in 1..=epochs {
+                for core in 0..2 {
+                    parts.push(change(&store, (core, epoch), &mut random, &mut model));
+                }
+            }
+            let manifest = Manifest {
+                facts: facts(),
+                generation: 1,
+                epoch: epochs,
+                unix_seconds: 0,
+                previous: None,
+                sources: Vec::new(),
+                parts,
+                transactions: Vec::new(),
+            };
+            assert_eq!(rows(&store, &manifest, |_| true), model, "seed {seed}");
+            model.retain(|key, _| key % 3 == 0);
+            assert_eq!(rows(&store, &manifest, |key| key % 3 == 0), model, "seed {seed}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ mod text;
 
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
-pub use contents::contents;
+pub use contents::each_row;
 pub use damage::{Corrupt, Damage};
 pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};

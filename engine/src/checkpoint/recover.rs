@@ -10,6 +10,7 @@
 //! only. Must never do: delete.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use super::facts::{Facts, Refused};
 use super::history::{Past, history, manifests};
@@ -163,9 +164,19 @@ pub fn each_chunk_of<E: From<store::Error>>(
     view: &dyn View,
     manifest: &Manifest,
     part: &PartEntry,
+    visit: impl FnMut(Chunk) -> Result<(), E>,
+) -> Result<(), E> {
+    each_chunk_in(view.open(&part.name)?, manifest, part, visit)
+}
+
+/// As [`each_chunk_of`], of a part that was opened before.
+pub(super) fn each_chunk_in<E: From<store::Error>>(
+    from: impl Read,
+    manifest: &Manifest,
+    part: &PartEntry,
     mut visit: impl FnMut(Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = PartReader::open(&part.name, view.open(&part.name)?).map_err(stored)?;
+    let mut reader = PartReader::open(&part.name, from).map_err(stored)?;
     check_header(manifest, part, &reader).map_err(stored)?;
     for chunk in reader.by_ref() {
         let chunk = chunk.map_err(stored)?;
@@ -179,7 +190,7 @@ pub fn each_chunk_of<E: From<store::Error>>(
     if fits { Ok(()) } else { Err(stored(other_part(part, other.to_owned())).into()) }
 }
 
-fn check_header<R: std::io::Read>(
+fn check_header<R: Read>(
     manifest: &Manifest,
     part: &PartEntry,
     reader: &PartReader<R>,

@@ -5,7 +5,7 @@
 //! goes its own way: see [`logging`](super::logging).
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write, stderr, stdout};
+use std::io::{self, BufWriter, ErrorKind, Write, stderr, stdout};
 
 /// Writes one line to standard error. A note that nobody takes is no reason to stop.
 pub(super) fn note(line: impl Display) {
@@ -27,7 +27,20 @@ pub(super) fn answer(text: impl Display) -> io::Result<()> {
 }
 
 fn answer_to(mut out: impl Write, text: impl Display) -> io::Result<()> {
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    taken(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// Standard output, for an answer of any length: what comes of it goes through [`taken`].
+pub(super) fn long_answer() -> impl Write {
+    BufWriter::new(stdout().lock())
+}
+
+/// What becomes of a write to standard output: see [`answer`].
+///
+/// # Errors
+/// As [`answer`].
+pub(super) fn taken(written: io::Result<()>) -> io::Result<()> {
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

@@ -1,6 +1,7 @@
 //! The command line that every application gets.
 
 use std::fmt::Display;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -59,7 +60,8 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let export = arguments.export.clone();
     let config = arguments.config()?;
     if let Some(table) = export {
-        return Ok(answer(inspect::export(&plan, &config, &table)?.trim_end(), Exit::Done));
+        let written = inspect::export(&plan, &config, &table, console::long_answer())?;
+        return Ok(answered(console::taken(written), Exit::Done));
     }
     let config = complete(&plan, config)?;
     if config.check {
@@ -102,7 +104,11 @@ fn output_is_data(config: &Config) -> bool {
 
 /// Writes `text` to standard output. Returns `exit`, or that not even the text could be delivered.
 fn answer(text: impl Display, exit: Exit) -> Exit {
-    match console::answer(text) {
+    answered(console::answer(text), exit)
+}
+
+fn answered(written: io::Result<()>, exit: Exit) -> Exit {
+    match written {
         Ok(()) => exit,
         Err(error) => {
             console::note(format_args!(

@@ -3,7 +3,7 @@
 //! Only the application knows the types of its tables, so the tool asks it: a program that is
 //! started to export, or one that runs. Reads only; takes no lock.
 
-use std::fmt::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use potoroo_sdk::host::TableId;
@@ -13,29 +13,33 @@ use potoroo_sdk::table::Record;
 use super::config::Config;
 use super::recovery::expect;
 use crate::checkpoint::store::{self, Place, View};
-use crate::checkpoint::{Facts, Manifest, Refused, contents, history};
+use crate::checkpoint::{Facts, Manifest, Refused, each_row, history};
 
-/// The table `table` as the last checkpoint has it, or that of `config.restore`: one JSON object
-/// in each line.
+/// Writes the table `table` as the last checkpoint has it, or that of `config.restore`, to `out`:
+/// one JSON object in each line. Returns whether `out` could be written.
 ///
 /// # Errors
-/// There is no such table or checkpoint, it cannot be used, or the storage cannot be read.
+/// There is no such table or checkpoint, it cannot be used, or the storage cannot be read. What was
+/// written then is not the whole table.
 pub(super) fn export(
     plan: &Plan,
     config: &Config,
     table: &str,
-) -> Result<String, super::error::Error> {
+    mut out: impl Write,
+) -> Result<io::Result<()>, super::error::Error> {
     let place = config.state.clone().unwrap_or_else(|| Place::Folder(PathBuf::new()));
-    let refused = |error: Error| super::error::Error::State {
-        place: place.clone(),
-        reason: error.to_string(),
-    };
-    let view = place.view().map_err(|error| refused(error.into()))?;
-    again(|| Inspected::open(&*view, plan, table, config.restore)?.lines()).map_err(refused)
+    let written = place.view().map_err(Error::from).and_then(|view| {
+        again(|| Inspected::open(&*view, plan, table, config.restore)?.write(&mut out))
+    });
+    match written {
+        Ok(()) => Ok(out.flush()),
+        Err(Error::Output(error)) => Ok(Err(error)),
+        Err(error) => Err(super::error::Error::State { place, reason: error.to_string() }),
+    }
 }
 
-/// Tries `read` again when a part is missing: an application that runs may have collected it
-/// meanwhile, and has a newer checkpoint then.
+/// Tries `read` again when a part is missing, which is known before anything is shown: an
+/// application that runs may have collected it meanwhile, and has a newer checkpoint then.
 pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 1..READS_MAX {
         match read() {
@@ -80,6 +84,9 @@ pub(super) enum Error {
         /// The table.
         table: String,
     },
+    /// What is shown cannot be written.
+    #[error(transparent)]
+    Output(#[from] io::Error),
 }
 
 fn of(epoch: Option<u64>) -> String {
@@ -116,14 +123,18 @@ impl<'a> Inspected<'a> {
         Ok(Self { view, manifest, id: TableId(at as u16), table: &plan.tables[at] })
     }
 
-    /// All rows: one JSON object with `key` and `state` in each line.
-    pub(super) fn lines(&self) -> Result<String, Error> {
-        let mut lines = String::new();
-        for (key, (hash, state)) in contents(self.view, &self.manifest, self.id, |_| true)? {
-            let (key, state) = self.json(Record { hash, key: &key, state: &state })?;
-            writeln!(lines, "{{\"key\":{key},\"state\":{state}}}").expect("a string grows");
-        }
-        Ok(lines)
+    /// Writes all rows: one JSON object with `key` and `state` in each line.
+    fn write(&self, out: &mut impl Write) -> Result<(), Error> {
+        each_row(
+            self.view,
+            &self.manifest,
+            self.id,
+            |_| true,
+            |record| {
+                let (key, state) = self.json(record)?;
+                Ok(writeln!(out, "{{\"key\":{key},\"state\":{state}}}")?)
+            },
+        )
     }
 
     /// The row whose key is written `key`, as JSON or, if that is a string, without its quotation
@@ -134,11 +145,13 @@ impl<'a> Inspected<'a> {
             let shown = self.table.rows.json(Record { state: &[], ..record });
             shown.is_ok_and(|(shown, _)| shown == key || shown == quoted)
         };
-        let rows = contents(self.view, &self.manifest, self.id, is_it)?;
-        let Some((key, (hash, state))) = rows.first_key_value() else { return Ok(None) };
-        let (key, state) = self.json(Record { hash: *hash, key, state })?;
-        let epoch = self.manifest.epoch;
-        Ok(Some(format!("{{\"epoch\":{epoch},\"key\":{key},\"state\":{state}}}")))
+        let (epoch, mut found) = (self.manifest.epoch, None);
+        each_row(self.view, &self.manifest, self.id, is_it, |record| {
+            let (key, state) = self.json(record)?;
+            found = Some(format!("{{\"epoch\":{epoch},\"key\":{key},\"state\":{state}}}"));
+            Ok::<_, Error>(())
+        })?;
+        Ok(found)
     }
 
     fn json(&self, record: Record<'_>) -> Result<(String, String), Error> {

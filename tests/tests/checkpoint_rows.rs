@@ -1,0 +1,68 @@
+//! A table is shown without being held.
+
+mod support;
+
+use std::path::Path;
+
+use potoroo::checkpoint::store::{Error, Folder, Name, NameKind, Store};
+use potoroo::checkpoint::{Chunk, Manifest, PartEntry, PartHeader, PartWriter, Section, each_row};
+use potoroo_sdk::host::TableId;
+use potoroo_tests::checkpoints::facts;
+use potoroo_tests::memory::most_kib;
+use support::Scratch;
+
+const TABLE: TableId = TableId(0);
+
+const STATE_BYTES: u32 = 64 * 1024;
+
+/// Stores a part with the rows of these keys.
+fn store_part(store: &dyn Store, epoch: u64, keys: std::ops::Range<u64>) -> PartEntry {
+    let (generation, core, rows) = (1, 0, keys.end - keys.start);
+    let name = Name { generation, epoch, kind: NameKind::Part(core), random: 0 }.to_string();
+    let (facts, since) = (facts(), epoch - 1);
+    let header = PartHeader { facts, generation, epoch, since, core, cores: 1 };
+    let upload = store.create(&name).expect("the name is free");
+    let mut writer = PartWriter::new(upload, &header).expect("there is room");
+    for key in keys {
+        let mut bytes = vec![0; 8];
+        bytes.extend(8u32.to_le_bytes());
+        bytes.extend(STATE_BYTES.to_le_bytes());
+        bytes.extend(key.to_le_bytes());
+        bytes.resize(bytes.len() + STATE_BYTES as usize, epoch as u8);
+        writer.chunk(&Chunk { section: Section::Rows(TABLE), bytes }).expect("there is room");
+    }
+    let (upload, seal) = writer.finish().expect("there is room");
+    upload.finish().expect("the name is free");
+    PartEntry::new(name, &header, seal, rows)
+}
+
+#[test]
+fn a_table_is_shown_in_memory_for_the_keys_of_changes_only() {
+    let scratch = Scratch::new("rows-memory");
+    let folder = Folder::open(Path::new(&scratch.path("state"))).expect("it is free");
+    let manifest = Manifest {
+        facts: facts(),
+        generation: 1,
+        epoch: 2,
+        unix_seconds: 0,
+        previous: None,
+        sources: Vec::new(),
+        parts: vec![store_part(&folder, 1, 0..800), store_part(&folder, 2, 200..600)],
+        transactions: Vec::new(),
+    };
+    let (mut shown, mut newer, before) = (0, 0, most_kib());
+    each_row::<Error>(
+        &folder,
+        &manifest,
+        TABLE,
+        |_| true,
+        |record| {
+            (shown, newer) = (shown + 1, newer + u32::from(record.state[0] == 2));
+            Ok(())
+        },
+    )
+    .expect("nothing is missing");
+    assert_eq!((shown, newer), (800, 400));
+    let grown = most_kib() - before;
+    assert!(grown < 8 * 1024, "{grown} KiB were taken to show 50 MiB");
+}
