@@ -8,8 +8,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
 use potoroo::checkpoint::store::{Error, Head, NoPlace, Place, S3, Store, View, contract};
+use serde_json::Value;
 use support::gate::{Deed, Gate};
 use support::kills::kill;
+use support::moto;
 use support::moto::{KEY, Moto, SECRET, address, give_credentials, place, store, variables};
 use support::{App, Ended, Scratch, example, tool};
 
@@ -96,6 +98,40 @@ fn a_swap_that_got_lost_stays_unclear_until_it_is_done() {
     // Without an earlier request it is clear that nothing was changed.
     gate.judge(|_| Deed::Lose);
     assert!(matches!(store.swap_head(Some(&head(1)), &head(2)), Err(Error::Io { .. })));
+}
+
+/// What is sent a second time finds what came of the first.
+#[test]
+fn an_object_whose_answer_was_none_is_stored() {
+    let Some(moto) = Moto::start() else { return };
+    let gate = Gate::before(moto.address);
+    let store = store(gate.address, "again");
+    let once = |method: &'static str, deed: Deed| {
+        let mut deed = Some(deed);
+        gate.judge(move |request| {
+            let is_it = request.starts_with(method) && request.contains("/part-");
+            if is_it { deed.take() } else { None }.unwrap_or(Deed::Pass)
+        });
+    };
+    once("PUT ", Deed::Busy);
+    contract::put(&store, PART, b"ours");
+    assert_eq!(contract::get(&store, PART), b"ours");
+
+    // Behind the first request, which asks for a number for the pieces.
+    let (name, large) = ("part-1-1-1-0000000000000002", bytes(9 << 20));
+    let mut upload = store.create(name).expect("the name is free");
+    upload.write_all(&large).expect("there is room");
+    once("POST ", Deed::LoseAnswer);
+    upload.finish().expect("it is there");
+    assert!(contract::get(&store, name) == large, "it is what was written");
+
+    // Somebody else's is not ours.
+    let (name, other) = ("part-1-1-2-0000000000000003", moto::store(moto.address, "again"));
+    let mut upload = store.create(name).expect("the name is free");
+    upload.write_all(b"ours").expect("there is room");
+    contract::put(&other, name, b"his");
+    once("PUT ", Deed::Busy);
+    assert!(matches!(upload.finish(), Err(Error::Taken { .. })));
 }
 
 #[test]
@@ -213,6 +249,15 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
     assert!(shown.out.contains("source numbers goes on at"), "{}", shown.out);
     let verified = potoroo("checkpoint verify --json", &state).report();
     assert_eq!(verified["whole"], true, "{verified}");
+
+    let program = example("sequence_windows").display().to_string();
+    let exported = potoroo(&format!("checkpoint export windows --program {program}"), &state);
+    assert_eq!(exported.code, Some(0), "{}", exported.log);
+    let row = |line| serde_json::from_str::<Value>(line).expect("JSON");
+    let newest = |row: Value| row["state"]["numbers"][3].as_u64().expect("a number");
+    let mut newest: Vec<u64> = exported.out.lines().map(row).map(newest).collect();
+    newest.sort_unstable();
+    assert!(newest.into_iter().eq(COUNT - 63..=COUNT), "{}", exported.out);
 }
 
 /// The service cannot be reached for a while: checkpoints are given up, loudly, and the application

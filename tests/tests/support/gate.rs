@@ -15,6 +15,8 @@ pub enum Deed {
     Lose,
     /// It arrives, and its answer gets lost.
     LoseAnswer,
+    /// It arrives, and is answered as by a service that is too busy to tell what became of it.
+    Busy,
     /// It arrives without its conditions, as at a server that knows of none.
     Unconditional,
 }
@@ -76,9 +78,13 @@ impl Gate {
         io::copy(&mut from.take(bytes), &mut to)?;
         let mut answer = Vec::new();
         to.read_to_end(&mut answer)?;
-        if deed == Deed::LoseAnswer {
-            return Ok(());
+        match deed {
+            Deed::LoseAnswer => return Ok(()),
+            Deed::Busy => answer = BUSY.to_vec(),
+            _ => {}
         }
         (&client).write_all(&answer)
     }
 }
+
+const BUSY: &[u8] = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::{Error as Refusal, MultipartUpload, PutMode};
 
 use super::PIECE_BYTES;
@@ -19,16 +20,19 @@ pub struct ObjectUpload {
     piece: Vec<u8>,
     /// The pieces that were sent; `None` before the first.
     sent: Option<Box<dyn MultipartUpload>>,
+    /// Their bytes.
+    sent_bytes: u64,
 }
 
 impl ObjectUpload {
     /// Begins an object. Nothing is sent before there is a piece, or the end.
     pub fn new(service: Arc<Service>, name: String, object: String) -> Self {
-        Self { service, name, object, piece: Vec::new(), sent: None }
+        Self { service, name, object, piece: Vec::new(), sent: None, sent_bytes: 0 }
     }
 
     fn send(&mut self) -> Result<(), Refusal> {
         let piece = std::mem::take(&mut self.piece);
+        self.sent_bytes += piece.len() as u64;
         let upload = match &mut self.sent {
             Some(upload) => upload,
             None => self.sent.insert(self.service.begin(&self.name)?),
@@ -47,7 +51,31 @@ impl ObjectUpload {
             let (path, source) = (self.name.clone(), "it is there".into());
             return Err(Refusal::AlreadyExists { path, source });
         }
-        self.service.complete(self.sent.take().expect("a piece was sent"))
+        let pieces = self.sent.take().expect("a piece was sent");
+        match self.service.complete(pieces) {
+            // Of a request that is sent again, since its answer got lost, the pieces are gone.
+            Err(Refusal::NotFound { .. })
+                if self.service.length(&self.name)? == Some(self.sent_bytes) =>
+            {
+                Ok(())
+            }
+            completed => completed,
+        }
+    }
+
+    fn finish_whole(&mut self) -> Result<(), Refusal> {
+        let whole = Bytes::from(std::mem::take(&mut self.piece));
+        match self.service.put(&self.name, whole.clone().into(), PutMode::Create) {
+            // A request that is sent again, since its answer was none, finds its own object.
+            Err(Refusal::AlreadyExists { .. }) if self.is_stored(&whole)? => Ok(()),
+            put => put,
+        }
+    }
+
+    /// Whether exactly this is what is there.
+    fn is_stored(&self, whole: &Bytes) -> Result<bool, Refusal> {
+        let found = self.service.whole(&self.name, PIECE_BYTES as u64)?;
+        Ok(found.is_some_and(|(bytes, _)| bytes == whole && !bytes.is_empty()))
     }
 }
 
@@ -70,10 +98,7 @@ impl Upload for ObjectUpload {
     fn finish(mut self: Box<Self>) -> Result<(), Error> {
         let finished = match self.sent {
             Some(_) => self.finish_pieces(),
-            None => {
-                let whole = std::mem::take(&mut self.piece);
-                self.service.put(&self.name, whole.into(), PutMode::Create)
-            }
+            None => self.finish_whole(),
         };
         finished.map_err(|error| match error {
             Refusal::AlreadyExists { .. } => Error::Taken { object: self.object.clone() },
