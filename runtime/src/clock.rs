@@ -7,8 +7,8 @@
 //! a few parts per million). It must never be read on the path of a frame: read it once per turn
 //! and pass the value down.
 //!
-//! The anchor is taken once; later steps of the host's wall clock are not followed, because
-//! durations matter more here than the time of day.
+//! The anchor is taken once; steps of the host's wall clock are not followed, not even while it is
+//! calibrated, because durations matter more here than the time of day.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -95,7 +95,7 @@ impl Clock {
     /// The clock of this process. The first call calibrates and takes about 20 ms.
     pub fn new() -> Self {
         static CLOCK: OnceLock<Clock> = OnceLock::new();
-        *CLOCK.get_or_init(|| Self { source: calibrate().unwrap_or_else(system_source) })
+        *CLOCK.get_or_init(|| Self { source: calibrate(wall_ns).unwrap_or_else(system_source) })
     }
 
     /// The time now.
@@ -130,16 +130,17 @@ impl Calibration {
         self.origin_ns.wrapping_add(elapsed as u64)
     }
 
-    fn between(first: Sample, last: Sample) -> Option<Self> {
+    /// Anchored at `origin`, which has the time of day; at the rate between the other two.
+    fn new(origin: Sample, first: Sample, last: Sample) -> Option<Self> {
         let ticks = last.ticks.checked_sub(first.ticks).filter(|&ticks| ticks > 0)?;
         let ns = last.ns.checked_sub(first.ns).filter(|&ns| ns > 0)?;
         let ns_per_tick = (u128::from(ns) << FRACTION_BITS) / u128::from(ticks);
         let ns_per_tick = u64::try_from(ns_per_tick).ok().filter(|&ratio| ratio > 0)?;
-        Some(Self { origin_ticks: first.ticks, origin_ns: first.ns, ns_per_tick })
+        Some(Self { origin_ticks: origin.ticks, origin_ns: origin.ns, ns_per_tick })
     }
 }
 
-/// The counter and the wall clock, read as closely together as possible.
+/// The counter and another clock, read as closely together as possible.
 #[derive(Clone, Copy)]
 struct Sample {
     ticks: u64,
@@ -148,11 +149,11 @@ struct Sample {
 
 impl Sample {
     /// The tightest of many attempts: an interrupt between the readings spoils one, not all.
-    fn take() -> Self {
+    fn take(mut read_ns: impl FnMut() -> u64) -> Self {
         (0..SAMPLE_ATTEMPTS)
             .map(|_| {
                 let before = counter::read();
-                let ns = wall_ns();
+                let ns = read_ns();
                 let after = counter::read();
                 let width = after.wrapping_sub(before);
                 (width, Self { ticks: before.wrapping_add(width / 2), ns })
@@ -163,13 +164,15 @@ impl Sample {
     }
 }
 
-fn calibrate() -> Option<Source> {
+fn calibrate(time_of_day_ns: impl FnMut() -> u64) -> Option<Source> {
     if !counter::is_invariant() {
         return None;
     }
-    let first = Sample::take();
+    let begun = Instant::now();
+    let steady_ns = || begun.elapsed().as_nanos() as u64;
+    let (origin, first) = (Sample::take(time_of_day_ns), Sample::take(steady_ns));
     std::thread::sleep(CALIBRATION);
-    Calibration::between(first, Sample::take()).map(Source::Counter)
+    Calibration::new(origin, first, Sample::take(steady_ns)).map(Source::Counter)
 }
 
 fn system_source() -> Source {
@@ -249,9 +252,29 @@ mod tests {
     #[test]
     fn calibration_refuses_clocks_that_stand_still() {
         let sample = Sample { ticks: 10, ns: 10 };
-        assert!(Calibration::between(sample, sample).is_none());
-        assert!(Calibration::between(sample, Sample { ticks: 20, ns: 10 }).is_none());
-        assert!(Calibration::between(sample, Sample { ticks: 20, ns: 15 }).is_some());
+        let to = |ticks, ns| Calibration::new(sample, sample, Sample { ticks, ns });
+        assert!(to(10, 10).is_none());
+        assert!(to(20, 10).is_none());
+        assert!(to(20, 15).is_some());
+    }
+
+    /// Somebody sets the wall clock back, or ahead, while the counter is calibrated.
+    #[test]
+    fn the_rate_of_the_counter_is_not_that_of_a_wall_clock_that_is_set() {
+        let rate = |source| match source {
+            Some(Source::Counter(calibration)) => Some(calibration.ns_per_tick),
+            _ => None,
+        };
+        let Some(right) = rate(calibrate(wall_ns)) else { return };
+        for step_ns in [-7_000_000_i64, 7_000_000] {
+            let mut set_ns = 0;
+            let found = rate(calibrate(|| {
+                set_ns += step_ns;
+                wall_ns().wrapping_add_signed(set_ns)
+            }));
+            let apart = found.expect("the counter is as good as before").abs_diff(right);
+            assert!(apart < right / 100, "{apart} of {right}");
+        }
     }
 
     #[test]
