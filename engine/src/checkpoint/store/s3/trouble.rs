@@ -93,6 +93,9 @@ impl Answer {
             _ if self.status == 507 || full.contains(&self.code.as_str()) => {
                 (ErrorKind::StorageFull, "the storage is full")
             }
+            _ if self.code == "RequestTimeTooSkewed" => {
+                (ErrorKind::Other, "the clock of this host is wrong, or that of the service")
+            }
             (401 | 403, _) => (
                 ErrorKind::PermissionDenied,
                 "the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) are refused",
@@ -134,6 +137,9 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("(403, SignatureDoesNotMatch, It does not fit.)"), "{text}");
         assert!(!text.contains("AKID") && !text.contains("SIGNED"), "{text}");
+        let body = "status code: 403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code></Error>";
+        let text = cause(&refusal(body)).to_string();
+        assert!(text.starts_with("the clock of this host is wrong"), "{text}");
     }
 
     #[test]
