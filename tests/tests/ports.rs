@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use potoroo::checkpoint::{Chunk, Section};
 use potoroo::flow::{ConnectionId, Core, CoreConfig, Culprit, PartitionMap, Stage, Tally};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::key::Key;
 use potoroo_sdk::prelude::*;
+use potoroo_sdk::value;
 
 /// A line of text.
 #[event]
@@ -322,4 +325,44 @@ fn what_cannot_become_a_frame_is_refused_where_it_begins() {
     let cut_off = [&whole[..], &[2; 50]].concat();
     assert_eq!(refused(&cut_off), [(100, 50)]);
     assert_eq!(refused(&whole), []);
+}
+
+/// A frame to the first exchange, as it comes back from a checkpoint.
+fn stored_frame(origin: ConnectionId, line: &str) -> Vec<u8> {
+    let body = value::to_vec(&Line { text: line.to_owned() });
+    let length = 40 + body.len() as u32;
+    let mut frame = length.to_le_bytes().to_vec();
+    frame.extend([0, 1, 0, 0]); // source, flag of an origin, exchange
+    frame.extend(Key::hash(&(line.len() as u64)).to_le_bytes());
+    frame.extend(0u64.to_le_bytes());
+    frame.extend(origin.0.to_le_bytes());
+    frame.extend(0u64.to_le_bytes());
+    frame.extend(body);
+    frame.resize(frame.len().next_multiple_of(8), 0);
+    frame
+}
+
+/// Nobody gets the reply to what another connection asked in an earlier life, though that had more
+/// connections than there are ids of its own for a life: this one begins with the very same id.
+#[test]
+fn what_an_earlier_life_was_asked_is_answered_to_no_connection_of_this_one() {
+    let life = |restored: Option<ConnectionId>| {
+        let mut seat = cores(1, 1000, |app| {
+            app.source("in", Texts).key_by(|line| line.text.len() as u64).reply(Texts);
+        })
+        .remove(0);
+        if let Some(origin) = restored {
+            let (section, bytes) = (Section::Lanes(0), stored_frame(origin, "secret"));
+            seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
+        }
+        seat.core.restored();
+        seat.core.keep_checkpoints(0, 2, 1 << 20);
+        seat
+    };
+    let id = life(None).open(b"");
+    let mut seat = life(Some(id));
+    let own = seat.open(b"mine\n");
+    while seat.turn() > 0 {}
+    assert_eq!(seat.core.reply(own.inlet()).expect("it is open").waiting(), b"mine\n");
+    assert_eq!(seat.tally.read().replies_lost, 1);
 }

@@ -171,8 +171,9 @@ impl Core {
     /// one; more make it fail.
     // cold: at start
     pub fn keep_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
-        // What came back names connections of earlier lives: none of ours may have their ids.
-        self.serial = (generation as u32 % SERIAL_GENERATIONS) * (u32::MAX / SERIAL_GENERATIONS);
+        let range = (generation as u32 % SERIAL_GENERATIONS) * (u32::MAX / SERIAL_GENERATIONS);
+        // What came back may name connections of a life that went beyond its range.
+        self.serial = self.serial.max(range);
         let spares = Spares::default();
         self.plan.tables.iter().for_each(|table| table.rows.keep(epoch, &spares));
         // What was recovered was another core's part, or may have been: nothing of it is safe as a

@@ -10,8 +10,10 @@ use super::tally::Counts;
 
 /// Ids of connections: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
 ///
-/// The serial never repeats on a core, so an id names one connection for ever; the inlet finds it
-/// without a search.
+/// The inlet finds it without a search; the serial tells it from all others that had its place, in
+/// this life of the application and in those of which anything is still under way. For whoever
+/// remembers ids for longer, each life begins a range of its own: ids repeat behind a million
+/// connections of one core in one life at the earliest, or behind 4096 lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionId(pub u64);
 
@@ -24,6 +26,11 @@ impl ConnectionId {
     /// The core that owns it; `None` for no connection.
     pub fn core(self) -> Option<usize> {
         ((self.0 >> 48) as usize).checked_sub(1)
+    }
+
+    /// Which of that core's it is.
+    pub fn serial(self) -> u32 {
+        (self.0 >> 16) as u32
     }
 
     /// Its place on that core.

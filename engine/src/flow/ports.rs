@@ -55,7 +55,8 @@ impl Core {
         if slot == self.inlets.len() {
             self.inlets.push(None);
         }
-        self.serial += 1;
+        // Behind four billion connections nothing of the first is under way.
+        self.serial = self.serial.wrapping_add(1);
         self.tally.set_quiet(false);
         let id = ConnectionId::new(self.core, self.serial, inlet);
         self.inlets[slot] = Some(kind(Inlet::new(source, id.0, self.inlet_bytes)));

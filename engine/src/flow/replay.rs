@@ -141,6 +141,11 @@ impl Core {
     /// Whether this core is the one that a frame is for.
     fn takes_frame(&mut self, level: usize, frame: &[u8]) -> Result<bool, Corrupt> {
         let (header, _) = Header::try_read(frame).ok_or(Corrupt)?;
+        let asked = ConnectionId(header.cause.origin.connection);
+        if asked.core().is_some() {
+            // Nobody else gets what is replied to it: no connection of ours has its id.
+            self.serial = self.serial.max(asked.serial());
+        }
         match header.edge {
             Edge::Exchange(id) => {
                 let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(Corrupt)?;
@@ -158,8 +163,8 @@ impl Core {
                     return Ok(self.router.outputs.owner(SinkId(id), &header.cause) == self.core);
                 }
                 // Its connection is gone with the process that had it: somebody counts it.
-                let replayed = ConnectionId(header.cause.origin.connection).core().is_none();
-                self.router.counts.replies_lost += u64::from(self.core == 0 && !replayed);
+                let lost = self.core == 0 && asked.core().is_some();
+                self.router.counts.replies_lost += u64::from(lost);
                 Ok(false)
             }
         }
