@@ -3,18 +3,23 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use potoroo::checkpoint::store::{FolderView, View};
+use potoroo::checkpoint::{Manifest, history};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use support::kills::kill_behind;
-use support::{LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root};
+use support::{
+    App, LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root,
+};
 
 /// Streams of a source: each has the numbers of its own keys, so their order is theirs.
 const STREAMS: u64 = 4;
@@ -276,10 +281,96 @@ fn clients_in_python_lose_and_double_nothing() {
     check_windows(&scratch.path("windows"), COUNT);
 }
 
-/// The application may end before it says that the last ends are acknowledged.
+/// An operator goes back to an older checkpoint, on another number of cores: what came behind it is
+/// asked for, and processed, a second time; whoever cannot send it again is refused.
+#[test]
+fn clients_are_asked_again_for_what_came_behind_the_checkpoint_that_is_restored() {
+    const COUNT: u64 = 20_000;
+    let scratch = Scratch::new("connector-restore");
+    example(WINDOWS);
+    let (port, state) = (free_port(), scratch.path("state"));
+    let start = |more: &str| {
+        let arguments = format!(
+            "--source numbers=potoroo://127.0.0.1:{port}?streams={STREAMS} --sink windows=file:{} \
+             --state {state} --checkpoint-ms 20 --checkpoints-kept 1000 --report json {more}",
+            scratch.path("windows")
+        );
+        App::start(WINDOWS, &arguments)
+    };
+    let app = start("--cores 0,1,0");
+    let half = send_halves(port, COUNT).expect("the application runs");
+    app.finish().report();
+    check_windows(&scratch.path("windows"), COUNT);
+
+    let view = FolderView::open(Path::new(&state)).expect("it is there");
+    let past = history(&view, view.head().expect("it is whole").as_ref()).expect("it can be read");
+    let manifests = past.into_iter().map(|past| past.manifest.expect("it is whole"));
+    let at = |manifest: &Manifest| {
+        let streams = manifest.sources.iter().filter_map(|source| source.stream.clone());
+        streams.map(|stream| (stream.name, stream.id)).collect::<BTreeMap<_, _>>()
+    };
+    let kept = manifests.into_iter().find(|manifest| at(manifest) == half);
+    let epoch = kept.expect("its halves were acknowledged").epoch;
+    let mut app = start(&format!("--cores 0 --restore {epoch}"));
+    app.wait_for("source `numbers` listens on");
+    let mut forgetful = Source::connect(options(port)).expect("it listens");
+    let refused = forgetful.open("s1", half["s1"] + 1).expect_err("something is missing");
+    assert!(refused.to_string().contains("make the client send it again"), "{refused}");
+    let client = feed(port, COUNT);
+    let report = app.finish().report();
+    check_ended(client);
+
+    let output = String::from_utf8(scratch.read("windows")).expect("it is text");
+    let lines: Vec<&str> = output.lines().collect();
+    let (first, again) = lines.split_at(COUNT as usize);
+    let behind = |stream: u64| {
+        let half = half[&format!("s{stream}")] as usize;
+        lines_of(stream, COUNT)[half..].lines().count()
+    };
+    let expected: usize = (0..STREAMS).map(behind).sum();
+    assert_eq!((again.len(), report["events"].as_u64()), (expected, Some(expected as u64)));
+    for key in 0..64 {
+        let of = |lines: &[&str]| {
+            let own = lines.iter().filter(|line| line.starts_with(&format!("{key}: ")));
+            own.map(|line| line.to_string()).collect::<Vec<_>>()
+        };
+        assert!(of(first).ends_with(&of(again)), "key {key}");
+    }
+}
+
+/// Sends the first half of each stream, waits until it is acknowledged, and sends the rest. Returns
+/// the ids of the halves, by stream.
+fn send_halves(port: u16, count: u64) -> Result<BTreeMap<String, u64>, Error> {
+    let mut source = Source::connect(options(port))?;
+    let mut halves = Vec::new();
+    for stream in 0..STREAMS {
+        let (name, text) = (format!("s{stream}"), lines_of(stream, count));
+        let (number, _) = source.open(&name, 0)?;
+        // To the end of a line: what is read of one that is cut off is not acknowledged.
+        let half = lines_of(stream, count / 2).len();
+        source.send(number, half as u64, &text.as_bytes()[..half])?;
+        halves.push((name, number, text, half));
+    }
+    for (_, number, _, half) in &halves {
+        source.wait(*number, *half as u64)?;
+    }
+    for (_, number, text, half) in &halves {
+        source.send(*number, text.len() as u64, &text.as_bytes()[*half..])?;
+        source.end(*number);
+    }
+    check_finished(source.finish());
+    Ok(halves.into_iter().map(|(name, _, _, half)| (name, half as u64)).collect())
+}
+
 #[track_caller]
 fn check_ended(client: JoinHandle<Result<(), Error>>) {
-    match client.join().expect("it does not panic") {
+    check_finished(client.join().expect("it does not panic"));
+}
+
+/// The application may end before it says that the last ends are acknowledged.
+#[track_caller]
+fn check_finished(finished: Result<(), Error>) {
+    match finished {
         Ok(()) | Err(Error::Io(_)) => {}
         Err(error) => panic!("{error}"),
     }
