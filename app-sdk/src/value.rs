@@ -12,6 +12,18 @@
 //! bytes were; numbers of a view are native numbers.
 //! Must never do: expose endianness or an archived type to the code of an application.
 
+/// Calls `$make` with the places of the parts of each tuple that can be a value.
+macro_rules! each_tuple {
+    ($make:ident) => {
+        $make!(A 0);
+        $make!(A 0, B 1);
+        $make!(A 0, B 1, C 2);
+        $make!(A 0, B 1, C 2, D 3);
+        $make!(A 0, B 1, C 2, D 3, E 4);
+        $make!(A 0, B 1, C 2, D 3, E 4, F 5);
+    };
+}
+
 mod archive;
 mod compound;
 mod json;

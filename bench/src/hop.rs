@@ -3,6 +3,8 @@
 //! Round trips are closed loop, one frame under way; throughput goes one direction and publishes
 //! once per 64 frames. Every frame is written whole and summed up by the other side.
 
+mod trips;
+
 mod disruptor;
 mod ring;
 mod rtrb;

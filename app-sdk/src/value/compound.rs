@@ -59,9 +59,4 @@ macro_rules! tuple_value {
         impl<$($part: Value + Send),+> Event for ($($part,)+) {}
     };
 }
-tuple_value!(A 0);
-tuple_value!(A 0, B 1);
-tuple_value!(A 0, B 1, C 2);
-tuple_value!(A 0, B 1, C 2, D 3);
-tuple_value!(A 0, B 1, C 2, D 3, E 4);
-tuple_value!(A 0, B 1, C 2, D 3, E 4, F 5);
+each_tuple!(tuple_value);

@@ -161,9 +161,4 @@ macro_rules! schema_of_tuple {
         }
     };
 }
-schema_of_tuple!(A 0);
-schema_of_tuple!(A 0, B 1);
-schema_of_tuple!(A 0, B 1, C 2);
-schema_of_tuple!(A 0, B 1, C 2, D 3);
-schema_of_tuple!(A 0, B 1, C 2, D 3, E 4);
-schema_of_tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+each_tuple!(schema_of_tuple);
