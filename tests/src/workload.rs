@@ -88,6 +88,16 @@ pub fn each_item(script: &Script, mut take: impl FnMut(Facts<'_>)) {
     }
 }
 
+/// How many bytes come or go at once: one, a part of a frame, some frames, everything.
+pub fn piece(random: &mut Random) -> usize {
+    match random.below(4) {
+        0 => 1,
+        1 => 1 + random.below(20) as usize,
+        2 => 1 + random.below(2_000) as usize,
+        _ => usize::MAX,
+    }
+}
+
 /// Mostly short; now and then too long for the stack space of whoever archives it.
 fn note(random: &mut Random, bytes_max: u64) -> String {
     let length = match random.below(20) {

@@ -15,6 +15,7 @@ use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
 use crate::oracle::table_text;
 use crate::seeds::{Concern, random};
+use crate::workload::piece;
 
 /// The cores of a process, their input and their output.
 pub(super) struct Process {
@@ -207,15 +208,5 @@ impl Process {
             table.rows.each(&mut |key, state| rows.push(table_text(key, state)));
         }
         world.tables.values_mut().for_each(|rows| rows.sort());
-    }
-}
-
-/// The size of a piece: one byte, a part of a frame, some frames, everything.
-fn piece(random: &mut Random) -> usize {
-    match random.below(4) {
-        0 => 1,
-        1 => 1 + random.below(20) as usize,
-        2 => 1 + random.below(2_000) as usize,
-        _ => usize::MAX,
     }
 }

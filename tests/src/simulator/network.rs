@@ -12,6 +12,7 @@ use super::Deployment;
 use super::clients::{Client, Stage};
 use super::trace::Trace;
 use crate::seeds::{Concern, random};
+use crate::workload::piece;
 
 /// All connections and sinks.
 pub(super) struct Network {
@@ -309,14 +310,4 @@ fn take(outlet: &mut Outlet, bytes: usize, into: &mut Vec<u8>, trace: &mut Trace
     }
     outlet.written(bytes);
     bytes
-}
-
-/// The size of a piece: one byte, a part of a frame, some frames, everything.
-fn piece(random: &mut Random) -> usize {
-    match random.below(4) {
-        0 => 1,
-        1 => 1 + random.below(20) as usize,
-        2 => 1 + random.below(2_000) as usize,
-        _ => usize::MAX,
-    }
 }
