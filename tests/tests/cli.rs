@@ -74,7 +74,19 @@ fn check_prints_plan_guarantees_and_bill_and_runs_nothing() {
     ] {
         assert!(ended.out.contains(part), "`{part}` is not in:\n{}", ended.out);
     }
-    assert!(!std::path::Path::new(&out).exists(), "nothing runs");
+    let state = scratch.path("never-made-too");
+    let kept = App::start(MARKET, &format!("{arguments} --state {state}")).finish();
+    for part in [
+        "markets: 32 bytes per row, about 20 of index, up to 5 of lists of changes",
+        "3840 KiB  checkpoints: copies of the frames under way to 3 cores",
+        "9216 KiB  checkpoints: pieces of 3 parts on their way",
+        "up to 216 MiB of that for each core stay as buffers",
+    ] {
+        assert!(kept.out.contains(part), "`{part}` is not in:\n{}", kept.out);
+        assert!(!ended.out.contains(part), "`{part}` is in:\n{}", ended.out);
+    }
+    let made = |path: &str| std::path::Path::new(path).exists();
+    assert!(!made(&out) && !made(&state), "nothing runs");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::sync::mpsc::Sender;
 use potoroo_runtime::{Nanos, Poller, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 
-pub use self::handout::{Handout, Shared};
+pub use self::handout::{Handout, SPARES_MAX, Shared};
 use self::links::{From, Link};
 use self::sinks::{SinkLink, sink_of};
 use super::mail::{CheckpointCommand, Command, Mail, Notice};

@@ -140,7 +140,7 @@ pub struct Hearer {
 
 /// Steps of parts that may wait for the keeper, but for one more of each core: chunks are 64 KiB,
 /// so 8 MiB.
-const STEPS_MAX: usize = 128;
+pub const PARTS_WAITING_MAX: usize = 128;
 
 /// The way to the keeper.
 pub fn to_keeper() -> (Teller, Hearer) {
@@ -157,7 +157,7 @@ impl Teller {
     /// There is no room now.
     pub fn try_part(&self, core: usize, step: PartStep) -> Result<(), PartStep> {
         // Only a bound on memory: nothing else is ordered by it.
-        if self.steps.load(Ordering::Relaxed) >= STEPS_MAX {
+        if self.steps.load(Ordering::Relaxed) >= PARTS_WAITING_MAX {
             return Err(step);
         }
         self.steps.fetch_add(1, Ordering::Relaxed);

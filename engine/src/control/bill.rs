@@ -4,18 +4,23 @@ use std::fmt;
 
 use potoroo_runtime::{SharedGaps, mesh_bytes};
 use potoroo_sdk::plan::Plan;
+use potoroo_sdk::table::Spares;
 
 use super::config::Config;
 use crate::connect::address::{SinkAddress, SourceAddress};
+use crate::connect::driver::SPARES_MAX;
+use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
 use crate::connect::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
 
-/// What the engine takes at most, by user: at start, but for connections. State comes on top: it
-/// grows with its keys.
+/// What the engine takes at most, by user: at start, but for connections and checkpoints. State
+/// comes on top, with what grows with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     lines: Vec<(String, usize)>,
+    /// Checkpoints are kept.
+    kept: bool,
 }
 
 impl Bill {
@@ -59,26 +64,12 @@ impl Bill {
             (format!("gaps: {cores} cores"), cores * SharedGaps::MEMORY_BYTES),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
-        let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
-        let connectors = config.sources.values().filter(has_streams).count();
-        if connectors > 0 {
-            let each = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
-            let what = format!(
-                "streams: {STREAMS_MAX} at most of {connectors} sources, {} KiB each when it is \
-                 open",
-                each.div_ceil(1024)
-            );
-            lines.push((what, connectors * STREAMS_MAX * each));
+        lines.extend(Self::stream_line(config));
+        lines.extend(Self::connection_line(plan, config));
+        if let Some(place) = &config.state {
+            lines.extend(Self::checkpoint_lines(config, levels, place.upload_bytes()));
         }
-        if config.sources.values().any(|address| matches!(address, SourceAddress::Tcp { .. })) {
-            let (most, each) = (config.connections_max, Self::connection_bytes(plan, config));
-            let what = format!(
-                "connections: {most} at most (--connections-max), {} KiB each when it is open",
-                each.div_ceil(1024)
-            );
-            lines.push((what, most * each));
-        }
-        Self { lines: lines.into_iter().chain(Self::upload_line(config)).collect() }
+        Self { lines, kept: config.state.is_some() }
     }
 
     /// Bytes in all.
@@ -86,10 +77,47 @@ impl Bill {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// What the parts of checkpoints take on their way, where that is not to a folder.
-    fn upload_line(config: &Config) -> Option<(String, usize)> {
-        let (cores, piece) = (config.cores.len(), config.state.as_ref()?.upload_bytes());
-        (piece > 0).then(|| (format!("checkpoints: {cores} pieces on their way"), cores * piece))
+    /// What the streams of clients take while they are open.
+    fn stream_line(config: &Config) -> Option<(String, usize)> {
+        let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
+        let connectors = config.sources.values().filter(has_streams).count();
+        let each = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
+        let what = format!(
+            "streams: {STREAMS_MAX} at most of {connectors} sources, {} KiB each when it is open",
+            each.div_ceil(1024)
+        );
+        (connectors > 0).then_some((what, connectors * STREAMS_MAX * each))
+    }
+
+    /// What the connections of sources take while they are open.
+    fn connection_line(plan: &Plan, config: &Config) -> Option<(String, usize)> {
+        let (most, each) = (config.connections_max, Self::connection_bytes(plan, config));
+        let what = format!(
+            "connections: {most} at most (--connections-max), {} KiB each when it is open",
+            each.div_ceil(1024)
+        );
+        let is_tcp = |address: &SourceAddress| matches!(address, SourceAddress::Tcp { .. });
+        config.sources.values().any(is_tcp).then_some((what, most * each))
+    }
+
+    /// What checkpoints take for themselves, of which the part of a core takes `upload_bytes` on
+    /// its way to the storage.
+    fn checkpoint_lines(
+        config: &Config,
+        levels: usize,
+        upload_bytes: usize,
+    ) -> [(String, usize); 2] {
+        let cores = config.cores.len();
+        let lanes_bytes = ((cores - 1) * (levels + 1) + levels) * config.lane_bytes;
+        let frames_bytes = lanes_bytes.min(config.checkpoint_log_bytes);
+        let pieces_bytes = PARTS_WAITING_MAX * piece_bytes() + cores * upload_bytes;
+        [
+            (
+                format!("checkpoints: copies of the frames under way to {cores} cores"),
+                cores * frames_bytes,
+            ),
+            (format!("checkpoints: pieces of {cores} parts on their way"), pieces_bytes),
+        ]
     }
 
     /// What a connection of a source takes while it is open.
@@ -111,8 +139,24 @@ impl fmt::Display for Bill {
         for (what, bytes) in &self.lines {
             writeln!(f, "  {:>12} KiB  {what}", bytes.div_ceil(1024))?;
         }
-        write!(f, "  {:>12} KiB  in all at most, without state", self.bytes().div_ceil(1024))
+        write!(f, "  {:>12} KiB  in all at most, without state", self.bytes().div_ceil(1024))?;
+        if self.kept {
+            // With the core, with what it took back of them, and with the keeper.
+            let spare_mib = (3 * SPARES_MAX * piece_bytes()) >> 20;
+            write!(
+                f,
+                "\nstate grows with its keys; rows that change while a checkpoint is stored take \
+                 as much again\nmeanwhile, and up to {spare_mib} MiB of that for each core stay as \
+                 buffers for the next one"
+            )?;
+        }
+        Ok(())
     }
+}
+
+/// What a buffer takes for rows on their way to a checkpoint.
+fn piece_bytes() -> usize {
+    Spares::default().take().capacity()
 }
 
 /// Memory that the host can still give, in bytes; `None` where it does not say.

@@ -23,7 +23,10 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
     text.push_str("\ntables\n");
     for table in &plan.tables {
         let bytes = table.rows.row_bytes();
-        let _ = writeln!(text, "  {}: {bytes} bytes per row and about 20 of index", table.name);
+        // Of slots that changed: those of the present epoch, and of a quarter from before.
+        let lists = if config.state.is_some() { ", up to 5 of lists of changes" } else { "" };
+        let name = &table.name;
+        let _ = writeln!(text, "  {name}: {bytes} bytes per row, about 20 of index{lists}");
     }
     text.push_str("\nsinks\n");
     for sink in &plan.sinks {

@@ -29,7 +29,7 @@ const HOLE_NS: u64 = 10_000;
 
 /// Empty buffers that a core keeps for the next checkpoint, and as many that wait for it: 64 MiB
 /// and as much again if so much of its state ever changed faster than it could be stored.
-const SPARES_MAX: usize = 1024;
+pub const SPARES_MAX: usize = 1024;
 
 /// Buffers that are taken back in one slice: a fraction of a microsecond.
 const BACK_PER_SLICE: usize = 64;
