@@ -73,12 +73,16 @@ fn a_state_folder_of_somebody_else_is_refused() {
     first.wait_for("numbers → windows: exactly once in");
     let second = App::start("sequence_windows", &format!("{windows} --state {state}")).finish();
     let pid = first.process().as_raw_nonzero().to_string();
-    second.refused(1, &["--state", &pid]);
+    let in_use =
+        format!("{state} is in use by process {pid}: stop that one, or give another --state");
+    second.refused(1, &[&in_use]);
     first.signal(Signal::TERM);
     assert_eq!(first.finish().code, Some(0));
     let words = "--source lines=gen:lines --sink counts=null:";
     let other = App::start("word_count", &format!("{words} --state {state}")).finish();
-    other.refused(1, &["sequence-windows", "word-count"]);
+    let belongs = "belongs to application `sequence-windows`";
+    let remedy = "start the application that wrote it, or give another --state";
+    other.refused(1, &["cannot be used by application `word-count`", belongs, remedy]);
     let file = scratch.write("file", b"");
     let no_folder = App::start("sequence_windows", &format!("{windows} --state {file}")).finish();
     no_folder.refused(1, &["--state", &file]);
