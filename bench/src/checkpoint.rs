@@ -128,19 +128,25 @@ fn compete(report: &mut Report, job: Job) -> Result<Series<Lap>> {
 }
 
 fn lap(job: &Job, kept: bool, interval_ms: u64) -> Result<Lap> {
-    let folder = kept.then(Folder::new);
-    let path = folder.as_ref().map(|folder| folder.0.clone());
+    let folder = kept.then(|| Folder::new("checkpoint"));
+    let path = folder.as_ref().map(Folder::path);
     let (outcome, checkpoints) = ours::run_kept(job, path, interval_ms, BUDGET_US)?;
     ensure!(!kept || checkpoints.committed > 0, "no checkpoint was committed");
     Ok(Lap { outcome: outcome.verified()?, checkpoints })
 }
 
 /// A state folder that goes away with it.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("potoroo-checkpoint-{}", std::process::id())))
+    /// One of this process, for a benchmark of this name.
+    pub fn new(bench: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("potoroo-{bench}-{}", std::process::id())))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.0.clone()
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod compare;
+mod connector;
 mod drive;
 mod engine;
 mod gaps;
@@ -82,6 +83,8 @@ enum Name {
     Wire,
     /// Keyed count with checkpoints and without: latency, throughput, slices of turns.
     Checkpoint,
+    /// Keyed count between connectors with checkpoints, beside plain TCP: throughput, delay.
+    Connector,
     /// Parts of checkpoints written to a folder and verified, beside plain files.
     Storage,
     /// Make a page, plots and tables of runs that were kept.
@@ -137,6 +140,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Name::Engine => measure(arguments, "engine", scale, engine::bench),
         Name::Wire => measure(arguments, "wire", scale, wire::bench),
         Name::Checkpoint => measure(arguments, "checkpoint", scale, checkpoint::bench),
+        Name::Connector => measure(arguments, "connector", scale, connector::bench),
         Name::Storage => measure(arguments, "storage", scale, storage::bench),
         Name::Serve { kind, cpu, fifo } => {
             wire::serve(*kind, *cpu, *fifo)?;

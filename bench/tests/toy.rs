@@ -62,6 +62,18 @@ fn checkpoint() {
 }
 
 #[test]
+fn connector() {
+    let object = run(&["connector"]);
+    for field in ["connector_over_tcp_throughput", "connector_delay_p50_ms", "tcp_delay_p50_ms"] {
+        assert!(object.get(field).is_some(), "{field} in {object}");
+    }
+    for contender in ["connector", "tcp"] {
+        let events = &object["details"][contender]["events"];
+        assert!(events.as_u64().is_some_and(|events| events > 0), "{contender} in {object}");
+    }
+}
+
+#[test]
 fn storage() {
     let object = run(&["storage"]);
     for field in ["part_mb_per_second", "verify_mb_per_second", "part_over_file"] {

@@ -31,7 +31,7 @@ use crate::stamp;
 /// The folder cannot be written or read, or not all keys come back.
 pub fn bench(report: &mut Report) -> Result<()> {
     let keys = report.scale().keys_max.min(1_000_000);
-    let folder = Folder::new();
+    let folder = Folder::new("checkpoint");
     write(&folder.0, keys)?;
     let place = report.place();
     let alone = |read: fn(&Path, u64) -> Result<u64>| {

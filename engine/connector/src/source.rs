@@ -33,21 +33,22 @@ pub struct Options {
     pub application: String,
     /// The source, to be refused by any other; empty for any.
     pub endpoint: String,
-    /// [`Source::send`] waits while so many bytes of payloads are not acknowledged.
+    /// [`Source::send`] waits while so many bytes of payloads are not acknowledged: what it can
+    /// send between two checkpoints.
     pub kept_bytes_max: usize,
     /// How long a lost connection is tried again before an error is returned.
     pub patience: Duration,
 }
 
 impl Options {
-    /// The engine at `address` (`HOST:PORT`): no token, 16 MiB kept, a minute of patience.
+    /// The engine at `address` (`HOST:PORT`): no token, 64 MiB kept, a minute of patience.
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
             token: String::new(),
             application: String::new(),
             endpoint: String::new(),
-            kept_bytes_max: 16 << 20,
+            kept_bytes_max: 64 << 20,
             patience: Duration::from_secs(60),
         }
     }
