@@ -18,14 +18,16 @@ mod life;
 mod process;
 mod readers;
 mod restore;
+mod senders;
 mod world;
 
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::random::Random;
 
 pub use case::Case;
-use life::Life;
+use life::{Life, Stop};
 pub use readers::Readers;
+pub use senders::Sender;
 pub use world::World;
 
 use crate::disk::{Broken, Trouble};
@@ -49,6 +51,8 @@ pub struct Troubles {
     pub power_cuts: f64,
     /// How often a life finds the disk full once.
     pub disk_full: f64,
+    /// How often a sender of a source vanishes, each time that it could do something.
+    pub vanish: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
 }
@@ -65,6 +69,7 @@ impl Troubles {
             store_fails: [0.0, 0.0, 0.02][random.below(3) as usize],
             power_cuts: [0.0, 0.5, 1.0][random.below(3) as usize],
             disk_full: [0.0, 0.0, 0.3][random.below(3) as usize],
+            vanish: [0.0, 0.003, 0.02][random.below(3) as usize],
             sabotage: None,
         }
     }
@@ -95,11 +100,17 @@ pub enum Sabotage {
     VisibleAtOnce,
     /// A spool is not synced before it votes.
     SpoolNotSynced,
+    /// Streams that nobody has opened in this life are not told in its checkpoints.
+    UnopenedLost,
+    /// A source is acknowledged when the manifest is stored, before HEAD is swapped.
+    AcknowledgedBeforeHead,
+    /// A source is acknowledged when the part of its core is stored.
+    AcknowledgedAtCut,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -111,6 +122,9 @@ impl Sabotage {
         Self::PositionsLate,
         Self::VisibleAtOnce,
         Self::SpoolNotSynced,
+        Self::UnopenedLost,
+        Self::AcknowledgedBeforeHead,
+        Self::AcknowledgedAtCut,
     ];
 }
 
@@ -170,8 +184,12 @@ pub fn live(
             world.disk.plan(disk_trouble(troubles, world.disk.steps(), &mut random));
         }
         let cores = 1 + random.below(subject.cores_max) as usize;
-        let begun = Life::begin(seed ^ (life << 40), cores, subject, troubles, world)?;
-        let ended = begun.map_or(Ok(false), |life| life.run(kill_at, &mut chronicle))?;
+        let begun = Life::begin(seed ^ (life << 40), cores, subject, troubles, world);
+        let ended = match begun.and_then(|life| life.run(kill_at, &mut chronicle)) {
+            Ok(()) => true,
+            Err(Stop::Died) => false,
+            Err(Stop::Wrong(reason)) => return Err(reason),
+        };
         assert!(killed || ended, "only who is killed dies");
         if random.chance(troubles.power_cuts) {
             world.disk = world.disk.any_rest(&mut random);

@@ -6,9 +6,9 @@ use std::panic::catch_unwind;
 
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
-use potoroo_tests::lives::{Case, Chronicle, Sabotage, Subject, Troubles, World, live};
+use potoroo_tests::lives::{Case, Chronicle, Sabotage, Sender, Subject, Troubles, World, live};
 use potoroo_tests::oracle::{Results, expect, judge};
-use potoroo_tests::seeds::each_seed;
+use potoroo_tests::seeds::{Concern, each_seed, random};
 use potoroo_tests::simulator::Generator;
 use potoroo_tests::topology::{Kind, SinkPromise, Topology};
 use potoroo_tests::workload::Workload;
@@ -35,9 +35,17 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
     let Case { seed, events, ref troubles } = *case;
     let topology = topology(seed);
     let describe = || topology.application();
-    let scripts = Workload::plain(topology.sources, events as u64).scripts(seed);
-    let inputs = scripts.iter().map(|script| script.bytes.clone()).collect();
-    let mut world = World { inputs, ..World::default() };
+    let (clients, is_sent) = edges(&topology);
+    let workload = Workload::plain(topology.sources, events as u64);
+    let scripts = Workload { clients, ..workload }.scripts(seed);
+    let mut world = World::default();
+    for (index, script) in scripts.iter().enumerate() {
+        if is_sent(script.source) {
+            let sender = Sender::new(script.source, &script.bytes, seed ^ (index as u64) << 50);
+            world.senders.push(sender);
+        }
+        world.inputs.push(script.bytes.clone());
+    }
     let generators = Vec::new();
     let subject = Subject { describe: &describe, partitions: 16, cores_max: 4, generators };
     let chronicle = live(seed, &subject, troubles, &mut world)?;
@@ -47,6 +55,15 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
     let expected = expect(&describe, &scripts, &sinks);
     judge(&expected, &seen(&world, &expected)?, &sinks)?;
     Ok(chronicle)
+}
+
+/// How many connections each source has, and whether somebody sends it: else it is a file.
+fn edges(topology: &Topology) -> (usize, fn(u8) -> bool) {
+    match random(topology.seed, Concern::Network).below(3) {
+        0 => (1, |_| false),
+        1 => (1, |source| source == 0),
+        _ => (if topology.one_connection { 1 } else { 2 }, |_| true),
+    }
 }
 
 fn seen(world: &World, expected: &Results) -> Result<Results, String> {

@@ -77,10 +77,15 @@ pub enum Received {
 
 /// A pipe with all its buffers empty.
 pub fn pipe() -> (PipeIn, PipeOut) {
+    pipe_of(BUFFER_BYTES)
+}
+
+/// A pipe with buffers of so many bytes.
+pub fn pipe_of(buffer_bytes: usize) -> (PipeIn, PipeOut) {
     let (full_in, full_out) = sync_channel(BUFFERS + MARKS);
     let (empty_in, empty_out) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
-        let buffer = Vec::with_capacity(BUFFER_BYTES);
+        let buffer = Vec::with_capacity(buffer_bytes);
         empty_in.try_send(buffer).expect("the channel holds all buffers");
     }
     let closing = Arc::new(Closing::default());

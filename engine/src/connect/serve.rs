@@ -27,7 +27,7 @@ use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use rustix::event::PollFlags;
 
 pub use self::answers::Answers;
-use self::client::{Client, Over};
+pub use self::client::{Client, Over, Serving};
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::Streams;
@@ -39,6 +39,9 @@ const HELLO_MAX: Duration = Duration::from_secs(10);
 
 /// A client that takes nothing of what it has to be told for so long is hung up on.
 const LISTEN_MAX: Duration = Duration::from_secs(30);
+
+/// How long who opens a stream waits until another client, which is told to, has given it back.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
 
 /// How often it is looked how far cores are, where no checkpoint tells.
 const LOOK: Duration = Duration::from_millis(10);
@@ -145,8 +148,8 @@ impl Server {
         tracing::info!("source `{}` serves {peer}", self.source);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| self.answer(answers, &stream));
-            let mut client = Client::new(self, answers);
-            let ended = client.run(&mut reader);
+            let mut client = Client::new(self.serving(), answers.clone());
+            let ended = hear(&mut client, answers, &mut reader);
             client.release();
             match ended {
                 Ok(()) => answers.finish(None),
@@ -159,6 +162,11 @@ impl Server {
             }
             let _ = writer.join();
         });
+    }
+
+    fn serving(&self) -> Serving {
+        let (source, streams) = (self.source.clone(), self.streams.clone());
+        Serving { source, streams, ends: self.stop_accepting.clone() }
     }
 
     /// Lets a client in that knows the token and means this source.
@@ -225,6 +233,38 @@ impl Server {
             }
             out.clear();
             self.streams.acknowledge_taken();
+        }
+    }
+}
+
+/// Hears what the client sends until it has gone.
+fn hear(
+    client: &mut Client,
+    answers: &Answers,
+    reader: &mut Reader<&TcpStream>,
+) -> Result<(), Over> {
+    loop {
+        if !reader.has_frame() {
+            client.flush()?;
+        }
+        let frame = match reader.read() {
+            Ok(Some(frame)) => frame,
+            Ok(None) | Err(Error::Io(_)) => return Ok(()),
+            Err(error) => return Err(Over::Told(error.to_string())),
+        };
+        let mut until = None;
+        while !client.hear(frame, STOP_CHECK)? {
+            if answers.is_over() {
+                return Err(Over::Ending);
+            }
+            let late = Instant::now() > *until.get_or_insert_with(|| Instant::now() + RELEASE_MAX);
+            if let Frame::Open { name, .. } = frame
+                && late
+            {
+                let name = one_line(name);
+                let text = format!("stream `{name}` is open on another connection: end that");
+                return Err(Over::Told(text));
+            }
         }
     }
 }

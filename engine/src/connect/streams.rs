@@ -18,13 +18,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::mail::{Command, Mailbox};
-use super::pipe::{PipeIn, pipe};
+use super::pipe::{BUFFER_BYTES, PipeIn, PipeOut, pipe_of};
 use super::serve::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
 
@@ -43,8 +43,23 @@ pub const UNACKNOWLEDGED_MAX: u64 = 65_536;
 /// Bytes of memory that an open stream takes besides its pipe and inlet.
 pub const STREAM_BYTES: usize = UNACKNOWLEDGED_MAX as usize * size_of::<Note>();
 
-/// How long who opens a stream waits until another client, which is told to, has given it back.
-const RELEASE_MAX: Duration = Duration::from_secs(5);
+/// What bounds each stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages that may be on their way.
+    pub credit: u64,
+    /// Messages that may be without an acknowledgement.
+    pub unacknowledged: u64,
+    /// Bytes of each buffer of its pipe.
+    pub buffer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (credit, unacknowledged) = (CREDIT, UNACKNOWLEDGED_MAX);
+        Self { credit, unacknowledged, buffer_bytes: BUFFER_BYTES }
+    }
+}
 
 /// The streams of one source.
 pub struct Streams {
@@ -52,6 +67,7 @@ pub struct Streams {
     /// Acknowledges what is committed; else what is taken.
     kept: bool,
     cores: Vec<Mailbox>,
+    limits: Limits,
     state: Mutex<Vec<Stream>>,
     released: Condvar,
     repeated: Arc<AtomicU64>,
@@ -133,8 +149,14 @@ impl Streams {
         repeated: Arc<AtomicU64>,
     ) -> Self {
         let streams = recovered.iter().map(|(at, stream)| Stream::recovered(*at, stream)).collect();
-        let (state, released) = (Mutex::new(streams), Condvar::new());
-        Self { source, kept, cores, state, released, repeated }
+        let (state, released, limits) = (Mutex::new(streams), Condvar::new(), Limits::default());
+        Self { source, kept, cores, limits, state, released, repeated }
+    }
+
+    /// As they are, but within other limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Whether only checkpoints acknowledge.
@@ -154,7 +176,8 @@ impl Streams {
 
     /// Opens the stream `name` for a client that knows it as `number`, hears of it by `answers`,
     /// and can send everything behind `from`. Another client that has it is served no longer: it
-    /// may be gone without a word, or wait for room.
+    /// may be gone without a word, or wait for room. `None`: it has not given it back within
+    /// `patience`.
     ///
     /// # Errors
     /// Why it cannot be opened, for the client.
@@ -164,28 +187,23 @@ impl Streams {
         from: u64,
         answers: &Arc<Answers>,
         number: u32,
-    ) -> Result<Opened, String> {
-        let until = Instant::now() + RELEASE_MAX;
+        patience: Duration,
+    ) -> Result<Option<Opened>, String> {
         let mut streams = self.lock();
-        let at = loop {
-            let at = self.find(&mut streams, name, from)?;
-            match streams[at].pipe {
-                Place::Taken if Instant::now() > until => {
-                    return Err(format!("stream `{name}` is open on another connection: end that"));
-                }
-                Place::Taken => {
-                    streams[at].displace(answers)?;
-                    let left = until.saturating_duration_since(Instant::now());
-                    let waited = self.released.wait_timeout(streams, left);
-                    streams = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                _ => break at,
+        let at = self.find(&mut streams, name, from)?;
+        let is_taken = |streams: &mut Vec<Stream>| matches!(streams[at].pipe, Place::Taken);
+        if is_taken(&mut streams) {
+            streams[at].displace(answers)?;
+            let waited = self.released.wait_timeout_while(streams, patience, is_taken);
+            streams = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if is_taken(&mut streams) {
+                return Ok(None);
             }
-        };
+        }
         let stream = &mut streams[at];
         stream.check_from(from)?;
         let core = &self.cores[at % self.cores.len()];
-        let pipe = stream.take_pipe(|stream, pipe| {
+        let pipe = stream.take_pipe(self.limits.buffer_bytes, |stream, pipe| {
             core.send(Command::Stream {
                 source: self.source,
                 stream: at as u32,
@@ -199,16 +217,16 @@ impl Streams {
         stream.granted = Arc::default();
         stream.used = 0;
         answers.resume(number, stream.passed.id);
-        stream.top_up();
+        stream.top_up(self.limits);
         stream.tell_acknowledged();
-        Ok(Opened {
+        Ok(Some(Opened {
             number: at,
             passed: stream.passed,
             skip: stream.into,
             granted: stream.granted.clone(),
             pipe,
             core: core.clone(),
-        })
+        }))
     }
 
     /// Finds a stream by its name, or makes a new one that begins behind `from`.
@@ -238,7 +256,7 @@ impl Streams {
         stream.passed = notes.last().copied().unwrap_or(stream.passed);
         stream.notes.extend(notes.drain(..));
         stream.used = used;
-        stream.top_up();
+        stream.top_up(self.limits);
     }
 
     /// Nothing follows in a stream: its pipe may be dropped.
@@ -276,7 +294,7 @@ impl Streams {
         let committed: BTreeMap<_, _> = committed.map(|at| (at.name.as_str(), at)).collect();
         for stream in self.lock().iter_mut() {
             if let Some(position) = committed.get(stream.name.as_str()) {
-                stream.acknowledge(position);
+                stream.acknowledge(position, self.limits);
             }
         }
     }
@@ -289,7 +307,7 @@ impl Streams {
         for stream in self.lock().iter_mut() {
             if !stream.notes.is_empty() || stream.end == End::Ended {
                 let position = stream.position(stream.taken.load(Ordering::Relaxed));
-                stream.acknowledge(&position);
+                stream.acknowledge(&position, self.limits);
             }
         }
     }
@@ -359,12 +377,13 @@ impl Stream {
     /// The pipe, for a client; the first one of this life has it opened at its core.
     fn take_pipe(
         &mut self,
-        open: impl FnOnce(&Self, super::pipe::PipeOut),
+        buffer_bytes: usize,
+        open: impl FnOnce(&Self, PipeOut),
     ) -> Result<Option<PipeIn>, String> {
         match std::mem::replace(&mut self.pipe, Place::Taken) {
             Place::Free(pipe) => Ok(Some(pipe)),
             Place::Unopened => {
-                let (pipe_in, pipe_out) = pipe();
+                let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
                 self.taken.store(self.start, Ordering::Relaxed);
                 open(self, pipe_out);
                 Ok(Some(pipe_in))
@@ -395,7 +414,7 @@ impl Stream {
         }
     }
 
-    fn acknowledge(&mut self, position: &StreamPosition) {
+    fn acknowledge(&mut self, position: &StreamPosition, limits: Limits) {
         let covered = self.notes.partition_point(|note| note.id <= position.id);
         let last = self.notes.drain(..covered).next_back();
         self.base = last.unwrap_or(self.base);
@@ -405,7 +424,7 @@ impl Stream {
             self.notes = VecDeque::new();
         }
         self.tell_acknowledged();
-        self.top_up();
+        self.top_up(limits);
     }
 
     fn tell_acknowledged(&self) {
@@ -414,12 +433,13 @@ impl Stream {
     }
 
     /// Lets the client send more, once that is half of what may be under way.
-    fn top_up(&mut self) {
+    fn top_up(&mut self, limits: Limits) {
         let Some((answers, number)) = &self.client else { return };
         let granted = self.granted.load(Ordering::Relaxed);
-        let room = UNACKNOWLEDGED_MAX.saturating_sub(self.notes.len() as u64).min(CREDIT);
+        let Limits { credit, unacknowledged, .. } = limits;
+        let room = unacknowledged.saturating_sub(self.notes.len() as u64).min(credit);
         let more = room.saturating_sub(granted - self.used);
-        if more >= CREDIT / 2 {
+        if more >= credit / 2 {
             self.granted.store(granted + more, Ordering::Relaxed);
             answers.credit(*number, more);
         }
@@ -448,7 +468,7 @@ mod tests {
         check(&stream, 124, 51, 14);
         check(&stream, 125, 60, 0);
         let committed = stream.position(124);
-        stream.acknowledge(&committed);
+        stream.acknowledge(&committed, Limits::default());
         assert_eq!((stream.base, stream.notes.len()), (Note { id: 51, end: 110 }, 1));
         check(&stream, 124, 51, 14);
     }
@@ -462,7 +482,7 @@ mod tests {
         assert!(!stream.position(9).ended);
         let committed = stream.position(10);
         assert!(committed.ended);
-        stream.acknowledge(&committed);
+        stream.acknowledge(&committed, Limits::default());
         assert_eq!(stream.end, End::Acknowledged);
     }
 

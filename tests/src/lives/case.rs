@@ -49,6 +49,9 @@ impl Case {
         if troubles.disk_full > 0.0 {
             all.push(with(|troubles| troubles.disk_full = 0.0));
         }
+        if troubles.vanish > 0.0 {
+            all.push(with(|troubles| troubles.vanish = 0.0));
+        }
         if troubles.kills > 0 {
             all.push(with(|troubles| troubles.kills /= 2));
             all.push(with(|troubles| troubles.kills -= 1));
@@ -67,9 +70,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
         let Troubles { kills, kill_steps_max, begin, give_up, store_fails, .. } = troubles;
-        let Troubles { power_cuts, disk_full, .. } = troubles;
+        let Troubles { power_cuts, disk_full, vanish, .. } = troubles;
         write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails} ")?;
-        write!(f, "{power_cuts} {disk_full}")
+        write!(f, "{power_cuts} {disk_full} {vanish}")
     }
 }
 
@@ -94,6 +97,7 @@ impl FromStr for Case {
                 store_fails: share(word()?)?,
                 power_cuts: share(word()?)?,
                 disk_full: share(word()?)?,
+                vanish: share(word()?)?,
                 sabotage: None,
             },
         })

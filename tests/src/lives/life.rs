@@ -9,14 +9,19 @@ use std::sync::Arc;
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
 use potoroo::checkpoint::keeper::Keeper;
 use potoroo::checkpoint::store::{Head, Store};
-use potoroo::checkpoint::{Facts, Manifest, Section, Transaction, propose, recover};
+use potoroo::checkpoint::{
+    Facts, Manifest, Section, SourcePosition, Transaction, propose, recover,
+};
+use potoroo::connect::mail::{CheckpointCommand, Command, Mailbox};
 use potoroo::connect::spool::{Prepared, Spooler, Target};
-use potoroo::flow::{PartStep, SourcePosition};
+use potoroo::flow::PartStep;
 use potoroo_sdk::host::SinkId;
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::random::Random;
 
 use super::process::{Marked, Process};
 use super::restore::restore;
+use super::senders::{Sender, Sessions};
 use super::world::World;
 use super::{Chronicle, Sabotage, Subject, Troubles};
 use crate::disk::Trouble;
@@ -31,8 +36,9 @@ pub(super) struct Life<'a> {
     keeper: Keeper,
     targets: Vec<Target>,
     random: Random,
-    /// By core: what it was told and has not heard, and what it handed out and is not kept.
-    commands: Vec<VecDeque<Command>>,
+    cores: Vec<Mailbox>,
+    sessions: Sessions,
+    /// By core: what it handed out and is not kept.
     parts: Vec<VecDeque<PartStep>>,
     /// What the coordinator was told and has not heard, and what it wants done in the store.
     inbox: VecDeque<Input>,
@@ -41,120 +47,108 @@ pub(super) struct Life<'a> {
     requests: VecDeque<Action>,
     /// Epochs that were given up.
     given_up: BTreeSet<u64>,
+    /// Cores were told that no stream will be opened any more.
+    complete: bool,
     /// The epoch that ends the life.
     last: Option<u64>,
     frames_replayed: u64,
     recovered: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Command {
-    Begin(u64),
-    Commit(u64),
-    Abort(u64),
-}
-
 /// More steps than a life of the tests can take.
-const STEPS_MAX: u64 = 2_000_000;
+const STEPS_MAX: u64 = 500_000;
 
 /// Steps in which a life that is killed may still do something with the disk.
 const DYING_STEPS: u64 = 30;
 
 impl<'a> Life<'a> {
-    /// Recovers from what the life before left; `None` if it dies of that.
+    /// Recovers from what the life before left.
     pub(super) fn begin(
         seed: u64,
         cores: usize,
         subject: &Subject<'_>,
         troubles: &'a Troubles,
         world: &'a mut World,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Self, Stop> {
         let mut random = random(seed, Concern::Trouble);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let facts = Facts::of(&plan, subject.partitions);
         let recovered = recover(&world.store, &facts, random.u64(), None);
-        let recovered = recovered.map_err(|error| error.to_string())?;
+        let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
-        let mut process = Process::new(seed, cores, subject);
-        let mut targets = Vec::new();
-        for (index, sink) in plan.sinks.iter().enumerate() {
-            let Some(name) = &sink.name else { continue };
-            let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
-            let offset = match recover_output(&target, manifest.as_ref(), world) {
-                Err(Stop::Died) => return Ok(None),
-                Err(Stop::Wrong(reason)) => return Err(reason),
-                Ok(offset) => offset,
-            };
-            let spooler = Spooler::new(target.clone(), head.generation, offset);
-            process.open_sink(SinkId(index as u16), spooler);
-            targets.push(target);
-        }
+        let (mut process, mailboxes) = Process::new(seed, cores, subject);
+        let targets = open_sinks(&mut process, &plan, world, head.generation, manifest.as_ref())?;
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
-            Some(manifest) => restore(&mut process, &world.store, manifest, sabotage)?,
-            None => 0,
+            Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
+            None => Ok(0),
         };
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
         for core in &mut process.cores {
             core.restored();
             core.keep_checkpoints(head.epoch as u32, head.generation, log_bytes_max);
         }
-        process.open_sources(subject, manifest.as_ref());
-        let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
+        process.open_sources(subject, world, manifest.as_ref());
+        let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
+        let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let store = Arc::new(world.store.clone());
-        Ok(Some(Self {
-            keeper: Keeper::new(store, facts.clone(), head.generation, sources, cores),
-            coordinator: Coordinator::new(facts, head, cores, sinks),
+        let keeper = Keeper::new(store, facts.clone(), head.generation, sources, cores);
+        let mut coordinator = Coordinator::new(facts, head, cores, sinks);
+        if sabotage != Some(Sabotage::UnopenedLost) {
+            let positions = manifest.as_ref().map_or(&[][..], |manifest| &manifest.sources);
+            coordinator.take_over(positions, &[]);
+        }
+        Ok(Self {
+            keeper: keeper.with_streams(sessions.streams().to_vec()),
+            coordinator,
             world,
             troubles,
             process,
             targets,
             random,
-            commands: (0..cores).map(|_| VecDeque::new()).collect(),
+            cores: mailboxes,
+            sessions,
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
             inbox: VecDeque::new(),
             marked: VecDeque::new(),
             requests: VecDeque::new(),
             given_up: BTreeSet::new(),
+            complete: false,
             last: None,
-            frames_replayed,
+            frames_replayed: frames_replayed.map_err(Stop::Wrong)?,
             recovered: manifest.is_some(),
-        }))
+        })
     }
 
-    /// Lives until all input is used up and committed. Returns whether it came to that, and did not
-    /// die before.
+    /// Lives until all input is used up and committed, or until it dies.
     pub(super) fn run(
         mut self,
         kill_at: Option<u64>,
         chronicle: &mut Chronicle,
-    ) -> Result<bool, String> {
+    ) -> Result<(), Stop> {
         chronicle.recoveries += u64::from(self.recovered);
         chronicle.frames_replayed += self.frames_replayed;
         for step in 0.. {
-            assert!(step < STEPS_MAX, "this life does not end: {:?}", self.coordinator);
+            if step == STEPS_MAX {
+                let (sessions, head) = (&self.sessions, self.coordinator.head());
+                let text = format!("this life does not end: {sessions:?}; {head}");
+                return Err(Stop::Wrong(text));
+            }
             if kill_at == Some(step) {
                 // In the middle of what is done with the disk, if anything is done with it.
                 let at = self.world.disk.steps() + self.random.below(6);
                 self.world.disk.plan(Some(Trouble::Crash(at)));
             }
             if kill_at.is_some_and(|at| step > at + DYING_STEPS) || self.world.disk.is_down() {
-                return Ok(false);
+                return Err(Stop::Died);
             }
             chronicle.steps += 1;
-            match self.step(chronicle) {
-                Ok(()) => {}
-                Err(Stop::Died) => return Ok(false),
-                Err(Stop::Wrong(reason)) => return Err(reason),
-            }
+            self.step(chronicle)?;
             if self.ended() {
                 self.process.show_tables(self.world);
-                return self
-                    .targets
-                    .iter()
-                    .try_for_each(|one| check(self.world, one, true))
-                    .map(|()| true);
+                let mut targets = self.targets.iter();
+                return targets.try_for_each(|one| check(self.world, one, true));
             }
         }
         unreachable!("it ends or dies")
@@ -162,28 +156,22 @@ impl<'a> Life<'a> {
 
     fn step(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
         let core = self.random.below(self.parts.len() as u64) as usize;
-        match self.random.below(11) {
+        match self.random.below(15) {
             0 => self.sweep(core),
             1 => self.keep(core),
             2 => self.coordinate(chronicle),
             3 => return self.request(),
             4 => return self.make_durable(),
+            5..9 if !self.world.senders.is_empty() => {
+                let (senders, vanish) = (&mut self.world.senders, self.troubles.vanish);
+                self.sessions.step(senders, vanish).map_err(Stop::Wrong)?;
+            }
             _ => return self.turn(core),
         }
         Ok(())
     }
 
     fn turn(&mut self, core: usize) -> Result<(), Stop> {
-        if self.random.chance(0.5)
-            && let Some(command) = self.commands[core].pop_front()
-        {
-            let core = &mut self.process.cores[core];
-            match command {
-                Command::Begin(epoch) => core.begin_checkpoint(epoch as u32),
-                Command::Commit(epoch) => core.commit_checkpoint(epoch as u32),
-                Command::Abort(epoch) => core.abort_checkpoint(epoch as u32),
-            }
-        }
         self.marked.extend(self.process.turn(core, self.world)?);
         while self.random.chance(0.5)
             && let Some(step) = self.process.cores[core].take_part()
@@ -223,12 +211,17 @@ impl<'a> Life<'a> {
             && self.sabotaged(Sabotage::PositionsLate)
         {
             let now = self.process.positions_now();
-            for SourcePosition { source, position, .. } in &mut end.positions {
+            for potoroo::flow::SourcePosition { source, position, .. } in &mut end.positions {
                 let late = now.iter().find(|(of, _)| of == source);
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
         let heard = self.keeper.keep(core, &step, self.random.u64());
+        if self.sabotaged(Sabotage::AcknowledgedAtCut)
+            && let Some(Input::Part { sources, .. }) = &heard
+        {
+            self.acknowledge(sources);
+        }
         self.inbox.extend(heard);
     }
 
@@ -250,33 +243,46 @@ impl<'a> Life<'a> {
         let Some(input) = self.inbox.pop_front().or_else(|| self.idea()) else { return };
         match self.coordinator.handle(input, 0) {
             None => {}
-            Some(Action::Begin { epoch }) => self.tell(Command::Begin(epoch)),
+            Some(Action::Begin { epoch }) => self.tell(CheckpointCommand::Begin(epoch as u32)),
             Some(Action::Abort { epoch, .. }) => {
                 chronicle.aborts += 1;
                 self.last = self.last.filter(|last| *last != epoch);
                 self.given_up.insert(epoch);
                 match self.sabotaged(Sabotage::AbortIsCommit) {
-                    true => self.tell(Command::Commit(epoch)),
-                    false => self.tell(Command::Abort(epoch)),
+                    true => self.tell(CheckpointCommand::Commit(epoch as u32)),
+                    false => self.tell(CheckpointCommand::Abort(epoch as u32)),
                 }
             }
-            Some(Action::Commit { epoch, .. }) => {
+            Some(Action::Commit { epoch, sources }) => {
                 chronicle.commits += 1;
-                self.tell(Command::Commit(epoch));
+                self.tell(CheckpointCommand::Commit(epoch as u32));
+                self.acknowledge(&sources);
             }
             Some(request) => self.requests.push_back(request),
         }
     }
 
-    fn tell(&mut self, command: Command) {
-        self.commands.iter_mut().for_each(|commands| commands.push_back(command));
+    fn tell(&self, command: CheckpointCommand) {
+        self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
+    }
+
+    /// The senders of sources hear that these positions are safe.
+    fn acknowledge(&self, committed: &[SourcePosition]) {
+        let name = |source| self.keeper.source_name(source).to_owned();
+        self.sessions.acknowledge(committed, name);
     }
 
     /// What occurs to the coordinator when nobody tells it anything.
     fn idea(&mut self) -> Option<Input> {
         if let Some(epoch) = self.coordinator.running() {
-            let gives_up = self.last.is_none() && self.random.chance(self.troubles.give_up * 10.0);
+            // Not for ever: senders wait for their acknowledgements.
+            let hopeful = self.last.is_none() && epoch < self.coordinator.head().epoch + 10;
+            let gives_up = hopeful && self.random.chance(self.troubles.give_up * 10.0);
             return gives_up.then(|| Input::Failed { epoch, reason: "no reason".to_owned() });
+        }
+        if !self.complete && self.sessions.finished() {
+            self.complete = true;
+            self.cores.iter().for_each(|core| core.send(Command::SourcesComplete));
         }
         if self.last.is_none() && self.process.quiet() {
             self.last = Some(self.coordinator.epoch() + 1);
@@ -311,7 +317,11 @@ impl<'a> Life<'a> {
             self.world.store.delete(&manifest.parts[0].name).map_err(|error| error.to_string())?;
         }
         let (store, head) = (&self.world.store, self.coordinator.head());
-        propose(store, head, &manifest, self.random.u64()).map_err(|error| error.to_string())
+        let stored = propose(store, head, &manifest, self.random.u64());
+        if self.sabotaged(Sabotage::AcknowledgedBeforeHead) {
+            self.acknowledge(&manifest.sources);
+        }
+        stored.map_err(|error| error.to_string())
     }
 
     fn swap(&mut self, expected: &Head, new: &Head) -> Result<(), String> {
@@ -345,7 +355,9 @@ impl<'a> Life<'a> {
     /// Whether everything is committed and visible.
     fn ended(&self) -> bool {
         let committed = |last: u64| self.coordinator.head().epoch >= last;
-        self.last.is_some_and(committed) && self.coordinator.all_visible()
+        self.last.is_some_and(committed)
+            && self.coordinator.all_visible()
+            && self.world.senders.iter().all(Sender::ended)
     }
 }
 
@@ -366,26 +378,37 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Brings the file of a sink to where `manifest` says. Returns where new output goes.
-fn recover_output(
-    target: &Target,
-    manifest: Option<&Manifest>,
+/// Brings the files of sinks to where `manifest` says; new output goes into spools.
+fn open_sinks(
+    process: &mut Process,
+    plan: &Plan,
     world: &World,
-) -> Result<u64, Stop> {
+    generation: u64,
+    manifest: Option<&Manifest>,
+) -> Result<Vec<Target>, Stop> {
     let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-    let offset = target.recover(manifest.is_some(), transactions, false)?;
-    check(world, target, true).map_err(Stop::Wrong)?;
-    Ok(offset)
+    let mut targets = Vec::new();
+    for (index, sink) in plan.sinks.iter().enumerate() {
+        let Some(name) = &sink.name else { continue };
+        let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
+        let offset = target.recover(manifest.is_some(), transactions, false)?;
+        check(world, &target, true)?;
+        let spooler = Spooler::new(target.clone(), generation, offset);
+        process.open_sink(SinkId(index as u16), spooler);
+        targets.push(target);
+    }
+    Ok(targets)
 }
 
 fn show(world: &World, targets: &[Target], transaction: &Transaction) -> Result<(), Stop> {
     let target = targets.iter().find(|target| target.sink == transaction.sink);
     let target = target.expect("it was opened");
     target.show(transaction)?;
-    check(world, target, false).map_err(Stop::Wrong)
+    check(world, target, false)
 }
 
 /// Whether readers of a file see what they may see.
-fn check(world: &World, target: &Target, all: bool) -> Result<(), String> {
-    world.readers.check(&target.sink, &world.output(&target.sink), all)
+fn check(world: &World, target: &Target, all: bool) -> Result<(), Stop> {
+    let seen = world.output(&target.sink);
+    world.readers.check(&target.sink, &seen, all).map_err(Stop::Wrong)
 }

@@ -1,12 +1,14 @@
 //! One process without its coordination: cores with their ports, all of it in memory.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
+use potoroo::connect::mail::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
+use potoroo::connect::pipe::{PipeOut, Received};
 use potoroo::connect::spool::{Prepared, Spooler};
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
@@ -21,7 +23,9 @@ use crate::workload::piece;
 pub(super) struct Process {
     pub(super) cores: Vec<Core>,
     tallies: Vec<Arc<Tally>>,
+    mails: Vec<Mail>,
     files: Vec<FileIn>,
+    streams: Vec<StreamIn>,
     writers: Vec<Writer>,
     random: Random,
     now: Nanos,
@@ -34,6 +38,16 @@ struct FileIn {
     id: ConnectionId,
     /// Bytes read.
     at: usize,
+    ended: bool,
+}
+
+/// A stream that comes through a pipe.
+struct StreamIn {
+    core: usize,
+    id: ConnectionId,
+    pipe: PipeOut,
+    /// The buffer that was taken in part, and how far.
+    rest: Option<(Vec<u8>, usize)>,
     ended: bool,
 }
 
@@ -53,9 +67,12 @@ pub(super) struct Marked {
 /// As small as can be: whatever can be full is.
 const LANE_BYTES: usize = 4096;
 
+/// Nobody sleeps here.
+static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
+
 impl Process {
-    /// A process that has not yet restored anything.
-    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>) -> Self {
+    /// A process that has not yet restored anything, and the way to its cores.
+    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>) -> (Self, Vec<Mailbox>) {
         let mut random = random(seed, Concern::Deployment);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let owners: Vec<u16> = (0..count as u16).filter(|_| random.chance(0.8)).collect();
@@ -80,25 +97,37 @@ impl Process {
             };
             Core::new((subject.describe)().plan().expect("as before"), config)
         });
-        Self {
+        let (mailboxes, mails) = (0..count).map(|_| mailbox(WAKER.clone())).unzip();
+        let process = Self {
             cores: cores.collect(),
             tallies,
+            mails,
             files: Vec::new(),
+            streams: Vec::new(),
             writers: Vec::new(),
             random,
             now: Nanos(1_000_000),
-        }
+        };
+        (process, mailboxes)
     }
 
     pub(super) fn now(&self) -> Nanos {
         self.now
     }
 
-    /// Opens files and generators where `manifest` says.
-    pub(super) fn open_sources(&mut self, subject: &Subject<'_>, manifest: Option<&Manifest>) {
+    /// Opens files and generators where `manifest` says; whoever else sends something connects.
+    pub(super) fn open_sources(
+        &mut self,
+        subject: &Subject<'_>,
+        world: &World,
+        manifest: Option<&Manifest>,
+    ) {
         let count = self.cores.len() as u64;
         let plan = (subject.describe)().plan().expect("as before");
         for (index, source) in plan.sources.iter().enumerate() {
+            if world.senders.iter().any(|sender| usize::from(sender.source()) == index) {
+                continue;
+            }
             let at = manifest.and_then(|manifest| {
                 manifest.sources.iter().find(|position| position.name == source.name)
             });
@@ -106,7 +135,7 @@ impl Process {
             let core = self.random.below(count) as usize;
             self.open_source(SourceId(index as u8), core, position, subject);
         }
-        self.cores.iter_mut().for_each(|core| core.set_open_sources(false));
+        self.cores.iter_mut().for_each(|core| core.set_open_sources(true));
     }
 
     fn open_source(&mut self, source: SourceId, core: usize, position: u64, subject: &Subject<'_>) {
@@ -131,19 +160,72 @@ impl Process {
     /// does, which is the end of a process.
     pub(super) fn turn(&mut self, core: usize, world: &World) -> io::Result<Vec<Marked>> {
         self.now.0 += 1 + self.random.below(3_000);
+        if self.random.chance(0.5)
+            && let Some(command) = self.mails[core].take()
+        {
+            self.obey(core, command);
+        }
         for at in 0..self.files.len() {
             if self.files[at].core == core && self.random.chance(0.5) {
                 self.read(at, world);
             }
         }
+        for at in 0..self.streams.len() {
+            if self.streams[at].core == core && self.random.chance(0.5) {
+                self.read_stream(at);
+            }
+        }
         self.cores[core].turn(self.now, |_| ());
         while let Some((id, _)) = self.cores[core].take_ended() {
             self.cores[core].retire_inlet(id);
-            let file = self.files.iter_mut().find(|file| file.id == id);
-            file.expect("only files end").ended = true;
+            self.files.iter_mut().filter(|file| file.id == id).for_each(|file| file.ended = true);
+            self.streams.retain(|stream| stream.id != id);
         }
         self.cores[core].take_letters();
         self.write(core)
+    }
+
+    fn obey(&mut self, at: usize, command: Command) {
+        let core = &mut self.cores[at];
+        match command {
+            Command::Checkpoint(CheckpointCommand::Begin(epoch)) => core.begin_checkpoint(epoch),
+            Command::Checkpoint(CheckpointCommand::Commit(epoch)) => core.commit_checkpoint(epoch),
+            Command::Checkpoint(CheckpointCommand::Abort(epoch)) => core.abort_checkpoint(epoch),
+            Command::SourcesComplete => core.set_open_sources(false),
+            Command::Stream { source, stream, name_hash, pipe, position, .. } => {
+                let id = core.open_stream(source, stream, name_hash, position);
+                self.streams.push(StreamIn { core: at, id, pipe, rest: None, ended: false });
+            }
+            _ => unreachable!("nobody says it here"),
+        }
+    }
+
+    fn read_stream(&mut self, at: usize) {
+        let piece = piece(&mut self.random);
+        let StreamIn { core, id, pipe, rest, ended } = &mut self.streams[at];
+        let core = &mut self.cores[*core];
+        if *ended {
+            return;
+        }
+        let (buffer, start) = match rest.take() {
+            Some(rest) => rest,
+            None => match pipe.try_recv() {
+                Received::Buffer(buffer) => (buffer, 0),
+                Received::Nothing => return,
+                Received::Ended => {
+                    *ended = true;
+                    return core.inlet_end(*id);
+                }
+            },
+        };
+        let room = core.inlet_room(*id);
+        let end = start + (buffer.len() - start).min(room.len()).min(piece);
+        room[..end - start].copy_from_slice(&buffer[start..end]);
+        core.inlet_filled(*id, end - start, self.now);
+        match end == buffer.len() {
+            true => pipe.give_back(buffer),
+            false => *rest = Some((buffer, end)),
+        }
     }
 
     fn read(&mut self, at: usize, world: &World) {

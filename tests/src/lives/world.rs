@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use potoroo::checkpoint::store::Memory;
 
 use super::readers::Readers;
+use super::senders::Sender;
 use crate::disk::SimDisk;
 
 /// Input, checkpoints and output.
 #[derive(Debug, Default)]
 pub struct World {
-    /// The file of each source.
+    /// By source: its file; unused if somebody sends its streams.
     pub inputs: Vec<Vec<u8>>,
+    /// Who sends streams of sources.
+    pub senders: Vec<Sender>,
     /// Where checkpoints are kept.
     pub store: Memory,
     /// Where the files of sinks are, with their spools.

@@ -67,13 +67,13 @@ impl Answers {
     }
 
     /// Whether nothing follows: whoever waits for something else need not go on.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.lock().over
     }
 
     /// Waits until there is something to tell, for up to `most`; writes it to `out`. Returns
     /// whether it is the last.
-    pub(super) fn take(&self, out: &mut Vec<u8>, most: Option<Duration>) -> bool {
+    pub fn take(&self, out: &mut Vec<u8>, most: Option<Duration>) -> bool {
         let telling = self.lock();
         let idle = |telling: &mut Telling| telling.streams.is_empty() && !telling.over;
         let mut telling = match most {

@@ -1,0 +1,362 @@
+//! Programs that send the streams of sources: as the protocol wants it, they keep each message
+//! until it is acknowledged, and send it again when they come back. Sometimes they vanish.
+//!
+//! ```text
+//!   Sender ── frames ──► Session: Client ── pipe ──► core      the world │ ends with each life
+//!          ◄── frames ── Answers ◄── commits
+//! ```
+//!
+//! Promises: a sender does what it may do, so any refusal is wrong; it notices when something is
+//! asked for that was acknowledged. Must never do: keep what is acknowledged.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use potoroo::checkpoint::{Manifest, SourcePosition};
+use potoroo::connect::mail::Mailbox;
+use potoroo::connect::serve::{Answers, Client, Over, Serving};
+use potoroo::connect::streams::{Limits, Streams};
+use potoroo_connector::Frame;
+use potoroo_sdk::host::SourceId;
+use potoroo_sdk::random::Random;
+
+use crate::seeds::{Concern, random};
+
+/// A program that sends one stream.
+#[derive(Debug)]
+pub struct Sender {
+    source: u8,
+    name: String,
+    bytes: Vec<u8>,
+    /// Ids of its messages, and where they end.
+    messages: Vec<(u64, usize)>,
+    /// Everything up to this id is acknowledged, so it is gone.
+    acknowledged: u64,
+    /// The whole stream is.
+    ended: bool,
+}
+
+impl Sender {
+    /// One that has `bytes` for `source`, in messages as `seed` cuts them.
+    pub fn new(source: u8, bytes: &[u8], seed: u64) -> Self {
+        let name = format!("stream {seed:x}");
+        let mut random = random(seed, Concern::Network);
+        let most = [20, 1 + bytes.len() as u64 / 30][random.below(2) as usize];
+        let most = most.max(bytes.len() as u64 / 200);
+        let (mut messages, mut id, mut end) = (Vec::new(), 0, 0);
+        while end < bytes.len() {
+            id += 1 + random.below(3) * random.below(2);
+            // Now and then one without any bytes.
+            end = (end + random.below(2 * most + 1) as usize).min(bytes.len());
+            messages.push((id, end));
+        }
+        Self { source, name, bytes: bytes.to_vec(), messages, acknowledged: 0, ended: false }
+    }
+
+    /// Whether all of it is acknowledged.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn source(&self) -> u8 {
+        self.source
+    }
+
+    fn payload(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).map_or(0, |before| self.messages[before].1);
+        &self.bytes[start..self.messages[at].1]
+    }
+
+    /// The first message behind `id`.
+    fn behind(&self, id: u64) -> usize {
+        self.messages.partition_point(|(of, _)| *of <= id)
+    }
+}
+
+/// One connection of a sender, both ends of it.
+struct Session {
+    sender: usize,
+    client: Client,
+    answers: Arc<Answers>,
+    to_engine: VecDeque<Vec<u8>>,
+    to_sender: VecDeque<Vec<u8>>,
+    /// The sender has vanished; nobody has told the engine yet.
+    vanished: bool,
+    /// What the sender may send, and what is next; none before it is told.
+    credit: u64,
+    next: Option<usize>,
+    /// Messages that the engine may have.
+    reached: usize,
+    end_sent: bool,
+}
+
+/// The connections of one life.
+pub(super) struct Sessions {
+    random: Random,
+    /// By source: its streams, if it has some.
+    streams: Vec<Option<Arc<Streams>>>,
+    ends: Arc<AtomicBool>,
+    open: Vec<Session>,
+    /// By sender: whether nothing new can come of it in this life.
+    finished: Vec<bool>,
+}
+
+impl Sessions {
+    /// None of `senders` is connected, and their streams are where `manifest` says.
+    pub(super) fn new(
+        seed: u64,
+        sources: &[String],
+        senders: &[Sender],
+        manifest: Option<&Manifest>,
+        cores: &[Mailbox],
+    ) -> Self {
+        let mut random = random(seed, Concern::Network);
+        // More than one event can have: nothing of it is acknowledged before it is whole.
+        let unacknowledged = [250 + random.below(50), 65_536][random.below(2) as usize];
+        let credit = [2 + random.below(8), 4096][random.below(2) as usize].min(unacknowledged);
+        let buffer_bytes = [16 + random.below(100) as usize, 65_536][random.below(2) as usize];
+        let limits = Limits { credit, unacknowledged, buffer_bytes };
+        let streams = |(index, name): (usize, &String)| {
+            senders.iter().any(|sender| usize::from(sender.source) == index).then(|| {
+                let recovered = recovered(manifest, name);
+                let source = SourceId(index as u8);
+                let streams =
+                    Streams::new(source, true, cores.to_vec(), &recovered, Arc::default());
+                Arc::new(streams.within(limits))
+            })
+        };
+        Self {
+            streams: sources.iter().enumerate().map(streams).collect(),
+            random,
+            ends: Arc::default(),
+            open: Vec::new(),
+            finished: vec![false; senders.len()],
+        }
+    }
+
+    /// By source: its streams, if it has some.
+    pub(super) fn streams(&self) -> &[Option<Arc<Streams>>] {
+        &self.streams
+    }
+
+    /// The senders of sources named as `name` tells hear what is `committed`.
+    pub(super) fn acknowledge(
+        &self,
+        committed: &[SourcePosition],
+        name: impl Fn(SourceId) -> String,
+    ) {
+        for streams in self.streams.iter().flatten() {
+            let name = name(streams.source());
+            streams.acknowledge(committed.iter().filter(|at| at.name == name));
+        }
+    }
+
+    /// Whether nothing new can come of anybody.
+    pub(super) fn finished(&self) -> bool {
+        self.finished.iter().all(|finished| *finished)
+    }
+
+    /// Somebody does something; with a chance of `vanish` that is to vanish.
+    ///
+    /// # Errors
+    /// Something is done to a sender that never may be.
+    pub(super) fn step(&mut self, senders: &mut [Sender], vanish: f64) -> Result<(), String> {
+        let which = self.random.below(senders.len() as u64) as usize;
+        let Some(at) = self.open.iter().position(|one| one.sender == which && !one.vanished) else {
+            return self.connect(which, &senders[which]);
+        };
+        if self.random.chance(vanish) {
+            let session = &mut self.open[at];
+            session.vanished = true;
+            let arrives = self.random.below(session.to_engine.len() as u64 + 1) as usize;
+            session.to_engine.truncate(arrives);
+        }
+        // The engine deals with others meanwhile, which have vanished or wait for this one.
+        let at = match self.random.below(3) {
+            0 => self.random.below(self.open.len() as u64) as usize,
+            _ => at,
+        };
+        let session = &mut self.open[at];
+        match self.random.below(5) {
+            0 => session.tell(),
+            1 if !session.vanished => session.read(&mut senders[session.sender])?,
+            2 if !session.vanished => session.send(&senders[session.sender], &mut self.random),
+            _ => self.hear(at)?,
+        }
+        let sender = &senders[which];
+        self.finished[which] |= sender.ended && self.open.iter().any(|one| one.is_at_end(sender));
+        Ok(())
+    }
+
+    fn connect(&mut self, sender: usize, of: &Sender) -> Result<(), String> {
+        let streams = self.streams[usize::from(of.source)].clone();
+        let streams = streams.expect("a source with senders has streams");
+        let serving = Serving { source: String::new(), streams, ends: self.ends.clone() };
+        let answers = Arc::new(Answers::default());
+        let mut session = Session {
+            sender,
+            client: Client::new(serving, answers.clone()),
+            answers,
+            to_engine: VecDeque::new(),
+            to_sender: VecDeque::new(),
+            vanished: false,
+            credit: 0,
+            next: None,
+            reached: 0,
+            end_sent: false,
+        };
+        session.put(Frame::Open { stream: 7, name: &of.name, from: of.acknowledged });
+        self.open.push(session);
+        Ok(())
+    }
+
+    /// The engine hears what a sender has sent, and notices when it has vanished.
+    fn hear(&mut self, at: usize) -> Result<(), String> {
+        let session = &mut self.open[at];
+        let gone = session.vanished && session.to_engine.is_empty();
+        if gone || session.answers.is_over() {
+            session.client.release();
+            // Who was hung up on comes back.
+            self.open.swap_remove(at);
+            return Ok(());
+        }
+        let Some(bytes) = session.to_engine.front() else { return Ok(()) };
+        let frame = Frame::decode(&bytes[4..]).map_err(|error| error.to_string())?;
+        let is_end = matches!(frame, Frame::End { .. });
+        if session.client.hear(frame, Duration::ZERO).map_err(refused)? {
+            session.to_engine.pop_front();
+            self.finished[session.sender] |= is_end;
+        }
+        if session.to_engine.is_empty() || self.random.chance(0.2) {
+            session.client.flush().map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    fn put(&mut self, frame: Frame<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.to_engine.push_back(bytes);
+    }
+
+    /// What the engine has to tell goes on its way.
+    fn tell(&mut self) {
+        let mut out = Vec::new();
+        self.answers.take(&mut out, Some(Duration::ZERO));
+        if !out.is_empty() {
+            self.to_sender.push_back(out);
+        }
+    }
+
+    /// The sender sends its next message, or that nothing follows.
+    fn send(&mut self, sender: &Sender, random: &mut Random) {
+        let Some(next) = self.next else { return };
+        if let Some((id, _)) = sender.messages.get(next) {
+            if self.credit > 0 {
+                self.put(Frame::Message { stream: 7, id: *id, payload: sender.payload(next) });
+                (self.credit, self.next) = (self.credit - 1, Some(next + 1));
+                self.reached = self.reached.max(next + 1);
+            }
+        } else if !self.end_sent && !sender.ended && random.chance(0.5) {
+            self.put(Frame::End { stream: 7 });
+            self.end_sent = true;
+        }
+    }
+
+    /// The sender reads what it was told.
+    fn read(&mut self, sender: &mut Sender) -> Result<(), String> {
+        let Some(bytes) = self.to_sender.pop_front() else { return Ok(()) };
+        let (mut rest, mut resumed) = (bytes.as_slice(), false);
+        let knew = std::mem::take(&mut sender.ended);
+        while let Some((length, behind)) = rest.split_first_chunk() {
+            let (frame, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
+            let frame = Frame::decode(frame).map_err(|error| error.to_string())?;
+            resumed |= matches!(frame, Frame::Resume { .. });
+            self.read_frame(frame, sender)?;
+            rest = behind;
+        }
+        if knew && resumed && !sender.ended {
+            return Err(format!("{}: its end was acknowledged, and is forgotten", sender.name));
+        }
+        sender.ended |= knew;
+        Ok(())
+    }
+
+    fn read_frame(&mut self, frame: Frame<'_>, sender: &mut Sender) -> Result<(), String> {
+        let (name, acknowledged) = (&sender.name, sender.acknowledged);
+        match frame {
+            Frame::Resume { behind, .. } if behind < acknowledged => {
+                Err(format!("{name}: {acknowledged} was acknowledged, and is to be sent again"))
+            }
+            Frame::Resume { behind, .. } => {
+                // What it still has it may send again: here a message or two.
+                let (kept, next) = (sender.behind(acknowledged), sender.behind(behind));
+                self.next = Some(next.saturating_sub(next % 3).max(kept));
+                self.reached = next;
+                Ok(())
+            }
+            Frame::Credit { messages, .. } => {
+                self.credit += u64::from(messages);
+                Ok(())
+            }
+            Frame::Ack { id, .. } if sender.behind(id) > self.reached => {
+                Err(format!("{name}: {id} was not sent, and is acknowledged"))
+            }
+            Frame::Ack { id, .. } => {
+                // Late ones may come again.
+                sender.acknowledged = id.max(acknowledged);
+                Ok(())
+            }
+            Frame::Ended { .. } if sender.behind(acknowledged) < sender.messages.len() => {
+                Err(format!("{name} has ended before its last message"))
+            }
+            Frame::Ended { .. } => {
+                sender.ended = true;
+                Ok(())
+            }
+            // It has vanished and come back before the engine heard it the first time.
+            Frame::Refused { reason } if reason.contains("opened on another connection") => {
+                self.vanished = true;
+                Ok(())
+            }
+            other => Err(format!("{name}: {other:?}")),
+        }
+    }
+
+    /// Whether the engine knows in this life that `sender` has nothing more.
+    fn is_at_end(&self, sender: &Sender) -> bool {
+        self.next.is_some_and(|next| next == sender.messages.len())
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "finished {:?}", self.finished)?;
+        self.open.iter().try_for_each(|one| {
+            let Session { sender, vanished, credit, next, end_sent, .. } = one;
+            let (to, from) = (one.to_engine.len(), one.to_sender.len());
+            write!(f, "; {sender}: {vanished} {credit} {next:?} {end_sent} {to} {from}")
+        })
+    }
+}
+
+fn recovered(
+    manifest: Option<&Manifest>,
+    source: &str,
+) -> Vec<(u64, potoroo::checkpoint::StreamPosition)> {
+    let positions = manifest.iter().flat_map(|manifest| &manifest.sources);
+    let of = positions.filter(|at| at.name == source);
+    of.filter_map(|at| Some((at.position, at.stream.clone()?))).collect()
+}
+
+fn refused(over: Over) -> String {
+    match over {
+        Over::Told(reason) => format!("a sender is refused: {reason}"),
+        Over::Ending => "a sender is told that the application ends".to_owned(),
+    }
+}
