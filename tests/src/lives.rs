@@ -17,6 +17,7 @@ mod case;
 mod life;
 mod process;
 mod readers;
+mod receivers;
 mod restore;
 mod senders;
 mod world;
@@ -27,6 +28,7 @@ use potoroo_sdk::random::Random;
 pub use case::Case;
 use life::{Life, Stop};
 pub use readers::Readers;
+pub use receivers::Receiver;
 pub use senders::Sender;
 pub use world::World;
 
@@ -51,7 +53,7 @@ pub struct Troubles {
     pub power_cuts: f64,
     /// How often a life finds the disk full once.
     pub disk_full: f64,
-    /// How often a sender of a source vanishes, each time that it could do something.
+    /// How often who sends or receives vanishes, each time that it could do something.
     pub vanish: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
@@ -106,11 +108,15 @@ pub enum Sabotage {
     AcknowledgedBeforeHead,
     /// A source is acknowledged when the part of its core is stored.
     AcknowledgedAtCut,
+    /// Output is delivered when it is prepared.
+    DeliveredAtOnce,
+    /// What was committed and not delivered is forgotten at recovery.
+    UndeliveredLost,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -125,6 +131,8 @@ impl Sabotage {
         Self::UnopenedLost,
         Self::AcknowledgedBeforeHead,
         Self::AcknowledgedAtCut,
+        Self::DeliveredAtOnce,
+        Self::UndeliveredLost,
     ];
 }
 

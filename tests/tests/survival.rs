@@ -6,7 +6,9 @@ use std::panic::catch_unwind;
 
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
-use potoroo_tests::lives::{Case, Chronicle, Sabotage, Sender, Subject, Troubles, World, live};
+use potoroo_tests::lives::{
+    Case, Chronicle, Receiver, Sabotage, Sender, Subject, Troubles, World, live,
+};
 use potoroo_tests::oracle::{Results, expect, judge};
 use potoroo_tests::seeds::{Concern, each_seed, random};
 use potoroo_tests::simulator::Generator;
@@ -45,6 +47,11 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
             world.senders.push(sender);
         }
         world.inputs.push(script.bytes.clone());
+    }
+    for (index, sink) in topology.sinks().into_iter().enumerate() {
+        if sink.name != "reply" && (seed / 4 + index as u64).is_multiple_of(2) {
+            world.receivers.insert(sink.name, Receiver::default());
+        }
     }
     let generators = Vec::new();
     let subject = Subject { describe: &describe, partitions: 16, cores_max: 4, generators };

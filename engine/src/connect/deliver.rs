@@ -21,9 +21,10 @@
 //! end, and checkpoints are taken as before. Must never do: remove a spool that the client does not
 //! have.
 
+mod session;
+
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,10 +35,11 @@ use std::time::{Duration, Instant};
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use potoroo_sdk::host::SinkId;
 
+pub use self::session::Session;
 use super::address::HostPort;
 use super::mail::{Command, Mailbox};
-use super::spool::{Target, first_id, name_of, transaction_id};
-use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line};
+use super::spool::{Disk, Target, first_id, name_of, transaction_id};
+use super::tcp::{STOP_CHECK, is_pause, keep_alive};
 use super::token::Token;
 use crate::checkpoint::Transaction;
 
@@ -57,14 +59,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A client that takes longer for a transaction is told of, once for each.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// Bytes of one frame.
-const PIECE_BYTES: usize = 64 * 1024;
-
 /// Committed output on its way to the client of one sink.
 pub struct Delivery {
-    sink: String,
-    /// Where its spools lie.
-    folder: PathBuf,
+    /// The sink, and where its spools lie.
+    target: Target,
     /// Random number of the state folder: the upper half of its ids.
     state: u64,
     /// Ids of earlier lives are below it, those of this one are not.
@@ -133,9 +131,9 @@ impl Queue {
     }
 
     /// Removes the spools of what the client has.
-    fn drop_delivered(&mut self) -> io::Result<()> {
+    fn drop_delivered(&mut self, disk: &dyn Disk) -> io::Result<()> {
         while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
-            match fs::remove_file(&one.spool) {
+            match disk.remove(&one.spool) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -157,7 +155,8 @@ pub struct Peer {
 }
 
 /// Why a client is served no longer.
-enum Over {
+#[derive(Debug)]
+pub enum Over {
     /// The application ends.
     Stopped,
     /// It is to be tried again.
@@ -168,22 +167,22 @@ impl Delivery {
     /// The output spooled for `target` in this `generation` of the state folder with the random
     /// number `state`. Too much of it holds back `holds`.
     pub fn new(target: &Target, state: u64, generation: u64, holds: Holds) -> Self {
-        let (sink, folder) = (target.sink.clone(), target.folder().to_path_buf());
-        let (queue, changed) = (Mutex::default(), Condvar::new());
-        Self { sink, folder, state, first: first_id(state, generation), holds, queue, changed }
+        let (target, first) = (target.clone(), first_id(state, generation));
+        Self { target, state, first, holds, queue: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Name of the sink.
     pub fn sink(&self) -> &str {
-        &self.sink
+        &self.target.sink
     }
 
     /// Whether a transaction of an earlier life was spooled here: not for a file that the sink
     /// wrote before it got this address.
     pub fn is_of(&self, transaction: &Transaction) -> bool {
         let made = Path::new(&transaction.spool).parent();
-        let here = || std::path::absolute(&self.folder).is_ok_and(|here| made == Some(&here));
-        self.folder.join(name_of(&transaction.spool)).exists() || here()
+        let folder = self.target.folder();
+        let here = || std::path::absolute(folder).is_ok_and(|here| made == Some(&here));
+        self.target.disk().exists(&folder.join(name_of(&transaction.spool))) || here()
     }
 
     /// A transaction is committed. Returns whether the client has it; until then it is brought.
@@ -201,7 +200,7 @@ impl Delivery {
         }
         if id > queue.committed {
             queue.committed = id;
-            queue.push(Waiting { id, bytes, spool: self.folder.join(name_of(spool)) });
+            queue.push(Waiting { id, bytes, spool: self.target.folder().join(name_of(spool)) });
             self.changed(&mut queue)?;
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
@@ -249,10 +248,10 @@ impl Delivery {
 
     /// More waits for the client, or less.
     fn changed(&self, queue: &mut Queue) -> io::Result<()> {
-        let dropped = queue.drop_delivered();
+        let dropped = queue.drop_delivered(self.target.disk());
         let full = queue.bytes >= BACKLOG_BYTES_MAX;
         if std::mem::replace(&mut queue.holds, full) != full {
-            let (sink, state) = (&self.sink, if full { "are held back" } else { "go on" });
+            let (sink, state) = (self.sink(), if full { "are held back" } else { "go on" });
             tracing::warn!("sink `{sink}`: sources {state}, {} bytes wait for it", queue.bytes);
             self.holds.tell(full);
         }
@@ -260,19 +259,11 @@ impl Delivery {
         dropped
     }
 
-    /// Waits for the next transaction.
-    fn next(&self, stop: &AtomicBool) -> Result<Waiting, Over> {
-        let mut queue = self.lock();
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Over::Stopped);
-            }
-            if let Some(next) = queue.waiting.front() {
-                return Ok(next.clone());
-            }
-            let waited = self.changed.wait_timeout(queue, STOP_CHECK);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+    /// Waits until something is to be brought, or for a while.
+    fn wait(&self) {
+        let empty = |queue: &mut Queue| queue.waiting.is_empty();
+        // Whoever waits looks again.
+        let _ = self.changed.wait_timeout_while(self.lock(), STOP_CHECK, empty);
     }
 
     fn close(&self, lost: Option<String>) {
@@ -297,20 +288,20 @@ pub fn deliver(
     peer: Peer,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
-    let run = move || Courier { delivery: &delivery, peer: &peer, stop: &stop }.run();
+    let run = move || Courier { delivery, peer, stop }.run();
     Builder::new().name("potoroo-deliver".into()).spawn(run)
 }
 
 /// Who brings it.
-struct Courier<'a> {
-    delivery: &'a Delivery,
-    peer: &'a Peer,
-    stop: &'a AtomicBool,
+struct Courier {
+    delivery: Arc<Delivery>,
+    peer: Peer,
+    stop: Arc<AtomicBool>,
 }
 
-impl Courier<'_> {
+impl Courier {
     fn run(&self) {
-        let (sink, address) = (&self.delivery.sink, &self.peer.address);
+        let (sink, address) = (self.delivery.sink(), &self.peer.address);
         let (mut told, mut pause) = (String::new(), PAUSE.0);
         while let Err(Over::Lost(reason)) = self.serve(&mut pause) {
             if reason != told {
@@ -342,29 +333,38 @@ impl Courier<'_> {
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
         let mut reader = Reader::new(&stream).until(Instant::now() + CONNECT_MAX);
         let last = self.greet(&mut reader, &stream)?;
-        self.delivery.settle(last).map_err(failed)?;
-        tracing::info!("sink `{}` is connected to {}", self.delivery.sink, self.peer.address);
+        let mut session = Session::new(self.delivery.clone(), last)?;
+        tracing::info!("sink `{}` is connected to {}", self.delivery.sink(), self.peer.address);
         *pause = PAUSE.0;
+        let mut out = Vec::new();
         loop {
-            let next = self.delivery.next(self.stop)?;
-            self.bring(&next, &stream)?;
-            self.hear_committed(&next, &mut reader)?;
-            self.delivery.settle(next.id).map_err(failed)?;
+            out.clear();
+            session.say(&mut out)?;
+            match session.awaits() {
+                _ if !out.is_empty() => self.write(&out, &stream)?,
+                Some(transaction) => self.hear(&mut session, transaction, &mut reader)?,
+                None => self.delivery.wait(),
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Over::Stopped);
+            }
         }
     }
 
     /// Says hello; returns the last transaction that the client has.
     fn greet(&self, reader: &mut Reader<&TcpStream>, stream: &TcpStream) -> Result<u128, Over> {
-        let Peer { token, application, .. } = self.peer;
-        let (token, endpoint) = (token.reveal(), self.delivery.sink.as_str());
+        let Peer { token, application, .. } = &self.peer;
+        let (token, endpoint) = (token.reveal(), self.delivery.sink());
         let hello =
             Frame::Hello { version: VERSION, role: Role::Sink, token, application, endpoint };
-        self.write(hello, &mut Vec::new(), stream)?;
+        let mut out = Vec::new();
+        hello.encode(&mut out);
+        self.write(&out, stream)?;
         let until = Instant::now() + CONNECT_MAX;
         let last = loop {
             match self.read(reader)? {
                 Some(Frame::Welcome { last, .. }) => break last,
-                Some(other) => return Err(unexpected(&other)),
+                Some(other) => return Err(session::unexpected(&other)),
                 None if Instant::now() > until => {
                     return Err(Over::Lost("it does not answer; is it a connector?".to_owned()));
                 }
@@ -372,54 +372,27 @@ impl Courier<'_> {
             }
         };
         reader.welcome();
-        self.delivery.check_last(last).map_err(Over::Lost)?;
         Ok(last)
     }
 
-    fn bring(&self, next: &Waiting, stream: &TcpStream) -> Result<(), Over> {
-        let mut spool = match File::open(&next.spool) {
-            Ok(spool) => spool,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.lose(next)),
-            Err(error) => return Err(Over::Lost(error.to_string())),
-        };
-        let (transaction, mut out) = (next.id, Vec::new());
-        self.write(Frame::Begin { transaction, length: next.bytes }, &mut out, stream)?;
-        let (mut left, mut piece) = (next.bytes, vec![0; PIECE_BYTES]);
-        while left > 0 {
-            let bytes = left.min(PIECE_BYTES as u64) as usize;
-            let read = spool.read_exact(&mut piece[..bytes]);
-            read.map_err(|error| Over::Lost(format!("{}: {error}", next.spool.display())))?;
-            self.write(Frame::Data { payload: &piece[..bytes] }, &mut out, stream)?;
-            left -= bytes as u64;
-            self.delivery.come(transaction, next.bytes - left);
-        }
-        self.delivery.lock().brought = transaction;
-        self.write(Frame::Commit { transaction }, &mut out, stream)
-    }
-
-    fn lose(&self, next: &Waiting) -> Over {
-        let (spool, id) = (next.spool.display(), next.id);
-        self.delivery.close(Some(format!(
-            "{spool} is not there any more, and the client does not have transaction {id:x}: put \
-             it back, or start with an empty --state"
-        )));
-        Over::Stopped
-    }
-
-    fn hear_committed(&self, next: &Waiting, reader: &mut Reader<&TcpStream>) -> Result<(), Over> {
+    /// Waits for the client to answer to `transaction`.
+    fn hear(
+        &self,
+        session: &mut Session,
+        transaction: u128,
+        reader: &mut Reader<&TcpStream>,
+    ) -> Result<(), Over> {
         let (begun, mut told) = (Instant::now(), false);
         loop {
             match self.read(reader)? {
-                Some(Frame::Committed { transaction }) if transaction == next.id => return Ok(()),
-                Some(other) => return Err(unexpected(&other)),
+                Some(frame) => return session.hear(frame),
                 None if begun.elapsed() > SLOW && !told => {
                     told = true;
                     tracing::warn!(
-                        "sink `{}` at {} has not committed transaction {:x} for {SLOW:?}: output \
-                         waits for it in the state folder",
-                        self.delivery.sink,
+                        "sink `{}` at {} has not committed transaction {transaction:x} for \
+                         {SLOW:?}: output waits for it in the state folder",
+                        self.delivery.sink(),
                         self.peer.address,
-                        next.id
                     );
                 }
                 None => {}
@@ -440,35 +413,20 @@ impl Courier<'_> {
         }
     }
 
-    /// Writes a frame, by way of `out`, however slowly it is taken.
-    fn write(
-        &self,
-        frame: Frame<'_>,
-        out: &mut Vec<u8>,
-        mut stream: &TcpStream,
-    ) -> Result<(), Over> {
-        out.clear();
-        frame.encode(out);
-        let mut rest = out.as_slice();
-        while !rest.is_empty() {
+    /// Writes what is said, however slowly it is taken.
+    fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> Result<(), Over> {
+        while !out.is_empty() {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Over::Stopped);
             }
-            match stream.write(rest) {
-                Ok(bytes) => rest = &rest[bytes..],
+            match stream.write(out) {
+                Ok(bytes) => out = &out[bytes..],
                 Err(error) if is_pause(&error) => {}
                 Err(error) => return Err(Over::Lost(error.to_string())),
             }
         }
         Ok(())
     }
-}
-
-fn unexpected(frame: &Frame<'_>) -> Over {
-    Over::Lost(match frame {
-        Frame::Refused { reason } => format!("it refuses: {}", one_line(reason)),
-        other => format!("{} does not belong here", other.name()),
-    })
 }
 
 #[cfg(test)]

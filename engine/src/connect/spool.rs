@@ -164,6 +164,11 @@ impl Target {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
+    /// Where all of it lies.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
     /// The folder in which its spools lie.
     pub fn folder(&self) -> &Path {
         match self.path.parent() {

@@ -12,6 +12,7 @@ use potoroo::checkpoint::store::{Head, Store};
 use potoroo::checkpoint::{
     Facts, Manifest, Section, SourcePosition, Transaction, propose, recover,
 };
+use potoroo::connect::deliver::{Delivery, Holds};
 use potoroo::connect::mail::{CheckpointCommand, Command, Mailbox};
 use potoroo::connect::spool::{Prepared, Spooler, Target};
 use potoroo::flow::PartStep;
@@ -20,6 +21,7 @@ use potoroo_sdk::plan::Plan;
 use potoroo_sdk::random::Random;
 
 use super::process::{Marked, Process};
+use super::receivers::Links;
 use super::restore::restore;
 use super::senders::{Sender, Sessions};
 use super::world::World;
@@ -38,6 +40,7 @@ pub(super) struct Life<'a> {
     random: Random,
     cores: Vec<Mailbox>,
     sessions: Sessions,
+    links: Links,
     /// By core: what it handed out and is not kept.
     parts: Vec<VecDeque<PartStep>>,
     /// What the coordinator was told and has not heard, and what it wants done in the store.
@@ -77,7 +80,8 @@ impl<'a> Life<'a> {
         let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
-        let targets = open_sinks(&mut process, &plan, world, head.generation, manifest.as_ref())?;
+        let (targets, deliveries) =
+            open_sinks(&mut process, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
             Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
@@ -95,10 +99,8 @@ impl<'a> Life<'a> {
         let store = Arc::new(world.store.clone());
         let keeper = Keeper::new(store, facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
-        if sabotage != Some(Sabotage::UnopenedLost) {
-            let positions = manifest.as_ref().map_or(&[][..], |manifest| &manifest.sources);
-            coordinator.take_over(positions, &[]);
-        }
+        let links = Links::new(seed, deliveries);
+        take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
             keeper: keeper.with_streams(sessions.streams().to_vec()),
             coordinator,
@@ -109,6 +111,7 @@ impl<'a> Life<'a> {
             random,
             cores: mailboxes,
             sessions,
+            links,
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
             inbox: VecDeque::new(),
             marked: VecDeque::new(),
@@ -156,7 +159,7 @@ impl<'a> Life<'a> {
 
     fn step(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
         let core = self.random.below(self.parts.len() as u64) as usize;
-        match self.random.below(15) {
+        match self.random.below(17) {
             0 => self.sweep(core),
             1 => self.keep(core),
             2 => self.coordinate(chronicle),
@@ -165,6 +168,11 @@ impl<'a> Life<'a> {
             5..9 if !self.world.senders.is_empty() => {
                 let (senders, vanish) = (&mut self.world.senders, self.troubles.vanish);
                 self.sessions.step(senders, vanish).map_err(Stop::Wrong)?;
+            }
+            9..11 if !self.world.receivers.is_empty() => {
+                let World { receivers, readers, .. } = &mut *self.world;
+                let done = self.links.step(receivers, readers, self.troubles.vanish);
+                done.map_err(Stop::Wrong)?;
             }
             _ => return self.turn(core),
         }
@@ -185,10 +193,13 @@ impl<'a> Life<'a> {
     fn make_durable(&mut self) -> Result<(), Stop> {
         let Some(Marked { sink, epoch, prepared }) = self.marked.pop_front() else { return Ok(()) };
         let prepared = prepared.map(Prepared::make_durable).transpose()?;
-        if self.sabotaged(Sabotage::VisibleAtOnce)
-            && let Some(transaction) = &prepared
-        {
-            show(self.world, &self.targets, transaction)?;
+        if let Some(transaction) = &prepared {
+            let received = self.links.delivery(&transaction.sink).is_some();
+            let at_once =
+                if received { Sabotage::DeliveredAtOnce } else { Sabotage::VisibleAtOnce };
+            if self.sabotaged(at_once) {
+                show(self.world, &self.targets, &self.links, transaction)?;
+            }
         }
         let (sink, epoch) = (sink.0.into(), epoch.into());
         self.inbox.push_back(Input::Marked { sink, epoch, prepared });
@@ -304,7 +315,7 @@ impl<'a> Life<'a> {
                 let swapped = swapped.and_then(|()| self.swap(&expected, &new));
                 self.inbox.push_back(Input::Swapped(swapped));
             }
-            _ => return self.show_next(),
+            _ => return self.show_committed(),
         }
         Ok(())
     }
@@ -333,23 +344,28 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// The next of what is committed becomes visible.
-    fn show_next(&mut self) -> Result<(), Stop> {
+    /// What is committed becomes visible. What cannot, and all of that sink behind it, is tried
+    /// again.
+    fn show_committed(&mut self) -> Result<(), Stop> {
         let forgets = self.sabotaged(Sabotage::PreparedLost);
-        let Self { coordinator, given_up, world, targets, .. } = self;
-        let mut shown = None;
+        let Self { coordinator, given_up, world, targets, links, .. } = self;
+        let (mut failed, mut done) = (BTreeSet::new(), Ok(()));
         coordinator.show(|transaction| {
             if forgets && given_up.contains(&transaction.epoch) {
                 return true;
             }
-            let next = shown.is_none();
-            next && shown.insert(show(world, targets, transaction)).is_ok()
+            if done.is_err() || failed.contains(&transaction.sink) {
+                return false;
+            }
+            show(world, targets, links, transaction).unwrap_or_else(|stop| {
+                failed.insert(transaction.sink.clone());
+                if let Stop::Wrong(_) = stop {
+                    done = Err(stop);
+                }
+                false
+            })
         });
-        match shown {
-            // It is kept and tried again.
-            Some(Err(Stop::Died)) | None => Ok(()),
-            Some(shown) => shown,
-        }
+        done
     }
 
     /// Whether everything is committed and visible.
@@ -378,36 +394,77 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Brings the files of sinks to where `manifest` says; new output goes into spools.
+/// What a coordinator goes on from.
+fn take_over(
+    coordinator: &mut Coordinator,
+    manifest: Option<&Manifest>,
+    links: &Links,
+    sabotage: Option<Sabotage>,
+) {
+    let Some(Manifest { sources, transactions, .. }) = manifest else { return };
+    let is_outstanding =
+        |one: &&Transaction| links.delivery(&one.sink).is_some_and(|delivery| delivery.is_of(one));
+    let committed: Vec<_> = transactions.iter().filter(is_outstanding).cloned().collect();
+    match sabotage {
+        Some(Sabotage::UnopenedLost) => coordinator.take_over(&[], &committed),
+        Some(Sabotage::UndeliveredLost) => coordinator.take_over(sources, &[]),
+        _ => coordinator.take_over(sources, &committed),
+    }
+}
+
+type Opened = (Vec<Target>, Vec<Arc<Delivery>>);
+
+/// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
+/// output goes into spools.
 fn open_sinks(
     process: &mut Process,
     plan: &Plan,
     world: &World,
-    generation: u64,
+    head: &Head,
     manifest: Option<&Manifest>,
-) -> Result<Vec<Target>, Stop> {
+    cores: &[Mailbox],
+) -> Result<Opened, Stop> {
     let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-    let mut targets = Vec::new();
+    let (mut targets, mut deliveries) = (Vec::new(), Vec::new());
     for (index, sink) in plan.sinks.iter().enumerate() {
         let Some(name) = &sink.name else { continue };
+        let sink = SinkId(index as u16);
         let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
-        let offset = target.recover(manifest.is_some(), transactions, false)?;
-        check(world, &target, true)?;
-        let spooler = Spooler::new(target.clone(), generation, offset);
-        process.open_sink(SinkId(index as u16), spooler);
+        let offset = if world.receivers.contains_key(name) {
+            target.keep_spools(transactions)?;
+            let holds = Holds::new(sink, cores.to_vec());
+            let delivery = Delivery::new(&target, head.folder, head.generation, holds);
+            deliveries.push(Arc::new(delivery));
+            0
+        } else {
+            let offset = target.recover(manifest.is_some(), transactions, false)?;
+            check(world, &target, true)?;
+            offset
+        };
+        process.open_sink(sink, Spooler::new(target.clone(), head.generation, offset));
         targets.push(target);
     }
-    Ok(targets)
+    Ok((targets, deliveries))
 }
 
-fn show(world: &World, targets: &[Target], transaction: &Transaction) -> Result<(), Stop> {
+/// Returns whether a transaction is visible.
+fn show(
+    world: &World,
+    targets: &[Target],
+    links: &Links,
+    transaction: &Transaction,
+) -> Result<bool, Stop> {
+    if let Some(delivery) = links.delivery(&transaction.sink) {
+        return Ok(delivery.show(transaction)?);
+    }
     let target = targets.iter().find(|target| target.sink == transaction.sink);
     let target = target.expect("it was opened");
     target.show(transaction)?;
-    check(world, target, false)
+    check(world, target, false)?;
+    Ok(true)
 }
 
-/// Whether readers of a file see what they may see.
+/// Whether readers of a sink see what they may see.
 fn check(world: &World, target: &Target, all: bool) -> Result<(), Stop> {
     let seen = world.output(&target.sink);
     world.readers.check(&target.sink, &seen, all).map_err(Stop::Wrong)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use potoroo::checkpoint::store::Memory;
 
 use super::readers::Readers;
+use super::receivers::Receiver;
 use super::senders::Sender;
 use crate::disk::SimDisk;
 
@@ -15,6 +16,8 @@ pub struct World {
     pub inputs: Vec<Vec<u8>>,
     /// Who sends streams of sources.
     pub senders: Vec<Sender>,
+    /// Who receives the output of sinks, by their names; that of all others goes into files.
+    pub receivers: BTreeMap<String, Receiver>,
     /// Where checkpoints are kept.
     pub store: Memory,
     /// Where the files of sinks are, with their spools.
@@ -28,6 +31,7 @@ pub struct World {
 impl World {
     /// What readers of a sink see.
     pub fn output(&self, sink: &str) -> Vec<u8> {
-        self.disk.read(sink)
+        let received = self.receivers.get(sink).map(|receiver| receiver.received.clone());
+        received.unwrap_or_else(|| self.disk.read(sink))
     }
 }

@@ -1,0 +1,128 @@
+//! One connection to the client of a sink, without the connection: what is to be said to it next,
+//! and what its answers mean.
+//!
+//! Must never do: wait for anybody but the disk.
+
+use std::io;
+use std::sync::Arc;
+
+use potoroo_connector::Frame;
+
+use super::{Delivery, Over, Waiting};
+use crate::connect::spool::{DiskFile, Open};
+use crate::connect::tcp::one_line;
+
+/// Bytes of one frame.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A connected client.
+pub struct Session {
+    delivery: Arc<Delivery>,
+    stage: Stage,
+    piece: Vec<u8>,
+}
+
+enum Stage {
+    /// Nothing is under way.
+    Idle,
+    /// So many bytes of a transaction were said.
+    Data(Waiting, Box<dyn DiskFile>, u64),
+    /// All of it was.
+    Answer(u128),
+}
+
+impl Session {
+    /// A client connects, which says that `last` is the last transaction that it has.
+    ///
+    /// # Errors
+    /// It cannot have that, or the disk fails.
+    pub fn new(delivery: Arc<Delivery>, last: u128) -> Result<Self, Over> {
+        delivery.check_last(last).map_err(Over::Lost)?;
+        delivery.settle(last).map_err(failed)?;
+        Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; PIECE_BYTES] })
+    }
+
+    /// Writes the next frame for the client to `out`, if there is something to say: nothing while it
+    /// [`awaits`](Self::awaits) an answer, or before something is committed.
+    ///
+    /// # Errors
+    /// The disk fails, or what is to be brought is gone, which ends the application.
+    pub fn say(&mut self, out: &mut Vec<u8>) -> Result<(), Over> {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => self.begin(out)?,
+            Stage::Data(of, _, said) if said == of.bytes => {
+                let transaction = of.id;
+                self.delivery.lock().brought = transaction;
+                Frame::Commit { transaction }.encode(out);
+                Stage::Answer(transaction)
+            }
+            Stage::Data(of, spool, said) => {
+                let bytes = (of.bytes - said).min(PIECE_BYTES as u64);
+                let payload = &mut self.piece[..bytes as usize];
+                let read = spool.read_at(payload, said);
+                read.map_err(|error| Over::Lost(format!("{}: {error}", of.spool.display())))?;
+                Frame::Data { payload }.encode(out);
+                self.delivery.come(of.id, said + bytes);
+                Stage::Data(of, spool, said + bytes)
+            }
+            answer @ Stage::Answer(_) => answer,
+        };
+        Ok(())
+    }
+
+    /// The transaction to which the client has to answer.
+    pub fn awaits(&self) -> Option<u128> {
+        match self.stage {
+            Stage::Answer(transaction) => Some(transaction),
+            _ => None,
+        }
+    }
+
+    /// The client says something.
+    ///
+    /// # Errors
+    /// It is not what is awaited, or the disk fails.
+    pub fn hear(&mut self, frame: Frame<'_>) -> Result<(), Over> {
+        match frame {
+            Frame::Committed { transaction } if Some(transaction) == self.awaits() => {
+                self.stage = Stage::Idle;
+                self.delivery.settle(transaction).map_err(failed)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn begin(&self, out: &mut Vec<u8>) -> Result<Stage, Over> {
+        let next = self.delivery.lock().waiting.front().cloned();
+        let Some(next) = next else { return Ok(Stage::Idle) };
+        match self.delivery.target.disk().open(&next.spool, Open::Read) {
+            Ok(spool) => {
+                Frame::Begin { transaction: next.id, length: next.bytes }.encode(out);
+                Ok(Stage::Data(next, spool, 0))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.lose(&next)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn lose(&self, next: &Waiting) -> Over {
+        let (spool, id) = (next.spool.display(), next.id);
+        self.delivery.close(Some(format!(
+            "{spool} is not there any more, and the client does not have transaction {id:x}: put \
+             it back, or start with an empty --state"
+        )));
+        Over::Stopped
+    }
+}
+
+fn failed(error: io::Error) -> Over {
+    Over::Lost(error.to_string())
+}
+
+/// What the client said does not belong here.
+pub(super) fn unexpected(frame: &Frame<'_>) -> Over {
+    Over::Lost(match frame {
+        Frame::Refused { reason } => format!("it refuses: {}", one_line(reason)),
+        other => format!("{} does not belong here", other.name()),
+    })
+}
