@@ -42,7 +42,7 @@ impl Session {
         Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; PIECE_BYTES] })
     }
 
-    /// Writes the next frame for the client to `out`, if there is something to say: nothing while it
+    /// Writes the next frame for the client to `out` if there is something to say: nothing while it
     /// [`awaits`](Self::awaits) an answer, or before something is committed.
     ///
     /// # Errors
