@@ -3,7 +3,7 @@
 //! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no ring end is
 //! handed out twice. It must never connect a core to itself: what stays on a core takes no ring.
 
-use crate::ring::{Consumer, MarkReader, MarkWriter, Producer, marks, ring};
+use crate::ring::{Consumer, MarkerReader, MarkerWriter, Producer, markers, ring};
 
 /// The ends that one core holds.
 pub struct Lanes {
@@ -12,9 +12,9 @@ pub struct Lanes {
     /// From each core (first index) at each level (second index); empty for the core itself.
     pub inbound: Vec<Vec<Consumer>>,
     /// To each core, for all levels; `None` for the core itself.
-    pub marks_out: Vec<Option<MarkWriter>>,
+    pub markers_out: Vec<Option<MarkerWriter>>,
     /// From each core, for all levels; `None` for the core itself.
-    pub marks_in: Vec<Option<MarkReader>>,
+    pub markers_in: Vec<Option<MarkerReader>>,
 }
 
 /// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
@@ -26,9 +26,9 @@ pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
     let mut lanes: Vec<Lanes> = (0..cores).map(|_| Lanes::for_cores(cores)).collect();
     for source in 0..cores {
         for target in (0..cores).filter(|&target| target != source) {
-            let (writer, reader) = marks(levels);
-            lanes[source].marks_out[target] = Some(writer);
-            lanes[target].marks_in[source] = Some(reader);
+            let (writer, reader) = markers(levels);
+            lanes[source].markers_out[target] = Some(writer);
+            lanes[target].markers_in[source] = Some(reader);
             for _ in 0..levels {
                 let (producer, consumer) = ring(capacity_bytes);
                 lanes[source].outbound[target].push(producer);
@@ -50,8 +50,8 @@ impl Lanes {
         Self {
             outbound: (0..cores).map(|_| Vec::new()).collect(),
             inbound: (0..cores).map(|_| Vec::new()).collect(),
-            marks_out: (0..cores).map(|_| None).collect(),
-            marks_in: (0..cores).map(|_| None).collect(),
+            markers_out: (0..cores).map(|_| None).collect(),
+            markers_in: (0..cores).map(|_| None).collect(),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::Mark;
+    use crate::ring::Marker;
 
     #[test]
     fn every_pair_is_connected_once_per_level_and_nobody_to_itself() {
@@ -92,20 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_lies_behind_what_was_committed_over_many_laps() {
-        let (mut writer, reader) = marks(9);
+    fn a_marker_lies_behind_what_was_committed_over_many_laps() {
+        let (mut writer, reader) = markers(9);
         let (mut producer, mut consumer) = ring(4096);
-        assert_eq!(reader.read(8, &consumer), Mark { epoch: 0, at: 0 });
+        assert_eq!(reader.read(8, &consumer), Marker { epoch: 0, at: 0 });
         for epoch in 1..5_000 {
             producer.try_append(100 + epoch as usize % 50).expect("room").fill(0);
             producer.publish();
             writer.mark(8, &producer, epoch);
             producer.try_append(40).expect("room").fill(0);
             producer.publish();
-            let mark = reader.read(8, &consumer);
-            assert_eq!((mark.epoch, reader.epoch(8)), (epoch, epoch));
+            let marker = reader.read(8, &consumer);
+            assert_eq!((marker.epoch, reader.epoch(8)), (epoch, epoch));
             let (_, behind) = consumer.frame_at(consumer.head()).expect("published");
-            assert_eq!(mark.at, consumer.bytes_consumed() + behind.bytes_since(consumer.head()));
+            assert_eq!(marker.at, consumer.bytes_consumed() + behind.bytes_since(consumer.head()));
             let (_, last) = consumer.frame_at(behind).expect("published");
             consumer.consume_to(last);
         }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "behind what was published")]
     fn nothing_unpublished_is_marked() {
-        let (mut writer, _) = marks(1);
+        let (mut writer, _) = markers(1);
         let (mut producer, _consumer) = ring(4096);
         producer.try_append(8).expect("room");
         writer.mark(0, &producer, 1);

@@ -39,5 +39,5 @@ pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
 pub use poller::{Poller, PollerKind, Ready, Waker};
-pub use ring::{Consumer, Mark, MarkReader, MarkWriter, Position, Producer, marks, ring};
+pub use ring::{Consumer, Marker, MarkerReader, MarkerWriter, Position, Producer, markers, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};

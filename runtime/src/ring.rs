@@ -30,14 +30,14 @@
 
 mod consumer;
 mod cursor;
-mod marks;
+mod markers;
 mod memory;
 mod producer;
 mod sync;
 
 pub use consumer::Consumer;
 pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position};
-pub use marks::{Mark, MarkReader, MarkWriter, marks};
+pub use markers::{Marker, MarkerReader, MarkerWriter, markers};
 pub use producer::Producer;
 
 use memory::Memory;

@@ -9,13 +9,13 @@
 mod consumer;
 #[path = "../../runtime/src/ring/cursor.rs"]
 mod cursor;
-#[path = "../../runtime/src/ring/marks.rs"]
-mod marks;
+#[path = "../../runtime/src/ring/markers.rs"]
+mod markers;
 #[path = "../../runtime/src/ring/producer.rs"]
 mod producer;
 
 use consumer::Consumer;
-use marks::marks;
+use markers::markers;
 use memory::Memory;
 use producer::Producer;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};
@@ -166,24 +166,24 @@ fn lines_are_taken_ahead_only_when_given_back() {
     check(256, &[&[64, 64], &[64], &[64, 12]]);
 }
 
-/// Whoever sees a frame that was published behind a mark sees that mark, at its place; and of two
-/// the newest. That is all that a checkpoint asks of the order of memory.
+/// Whoever sees a frame that was published behind a marker sees that marker, at its place; and of
+/// two the newest. That is all that a checkpoint asks of the order of memory.
 #[test]
-fn a_mark_is_seen_before_what_lies_behind_it() {
-    check_marks(true);
+fn a_marker_is_seen_before_what_lies_behind_it() {
+    check_markers(true);
 }
 
 /// The alarm is tested too: whoever marks late must be found.
 #[test]
 #[should_panic]
-fn a_mark_that_comes_late_is_found() {
-    check_marks(false);
+fn a_marker_that_comes_late_is_found() {
+    check_markers(false);
 }
 
-fn check_marks(in_time: bool) {
+fn check_markers(in_time: bool) {
     loom::model(move || {
         let (mut producer, mut consumer) = ring(64, Ordering::Release);
-        let (mut writer, reader) = marks(1);
+        let (mut writer, reader) = markers(1);
         let sender = loom::thread::spawn(move || {
             for epoch in 1..=2 {
                 if in_time {
@@ -203,9 +203,9 @@ fn check_marks(in_time: bool) {
                 }
                 loom::thread::yield_now();
             };
-            let mark = reader.read(0, &consumer);
-            assert!(mark.epoch >= epoch, "frame {epoch} was seen and not the mark before it");
-            assert_eq!(mark.at, u64::from(mark.epoch - 1) * 8, "its place");
+            let marker = reader.read(0, &consumer);
+            assert!(marker.epoch >= epoch, "frame {epoch} was seen and not the marker before it");
+            assert_eq!(marker.at, u64::from(marker.epoch - 1) * 8, "its place");
             consumer.consume_to(next);
         }
         sender.join().expect("the sender does not panic");

@@ -3,11 +3,11 @@
 //!
 //! The algorithm is that of Chandy and Lamport (*Distributed Snapshots*, 1985), with the core as
 //! the process and the lane as the channel. A core cuts when it first hears of an epoch, by command
-//! or by a mark in a lane:
+//! or by a marker in a lane:
 //!
 //! ```text
 //!   cut      marks all lanes that leave · notes positions · saves what waits · cuts the tables
-//!   log      copies frames of each lane up to its sender's mark, ahead of their processing
+//!   log      copies frames of each lane up to its sender's marker, ahead of their processing
 //!   sweep    hands out changed rows, a few at a time
 //!   end      every lane is logged, every row handed out
 //! ```
@@ -20,7 +20,7 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
-use potoroo_runtime::{Consumer, MarkReader, Position};
+use potoroo_runtime::{Consumer, MarkerReader, Position};
 use potoroo_sdk::host::{SourceId, TableId};
 use potoroo_sdk::table::Spares;
 
@@ -323,7 +323,7 @@ impl Core {
         let epoch = self.checkpoints.heard;
         // One that is still under way was superseded: its coordinator has given it up.
         self.drop_checkpoint();
-        self.router.mark_lanes(&mut self.marks_out, epoch, &mut wake);
+        self.router.mark_lanes(&mut self.markers_out, epoch, &mut wake);
         let since = self.cut_tables(epoch);
         let (logged, levels) = (self.lanes_open(), self.router.output_level() + 1);
         let positions = self.positions();
@@ -379,14 +379,14 @@ impl Core {
 
     /// Copies what has come in lanes that are not marked yet. Before a turn drains any of it.
     fn log_lanes(&mut self) {
-        let Self { checkpoints, inbound, marks_in, router, .. } = self;
+        let Self { checkpoints, inbound, markers_in, router, .. } = self;
         let Some(current) = &mut checkpoints.current else { return };
         let levels = router.output_level() + 1;
         for lane in 0..current.logged.len() {
             let Some(logged) = current.logged[lane] else { continue };
             let (from, level) = (lane / levels, lane % levels);
-            let marks = marks_in[from].as_ref().expect("a lane comes from another core");
-            current.logged[lane] = current.log_lane(level, logged, &inbound[from][level], marks);
+            let markers = markers_in[from].as_ref().expect("a lane comes from another core");
+            current.logged[lane] = current.log_lane(level, logged, &inbound[from][level], markers);
             current.lanes_open -= usize::from(current.logged[lane].is_none());
         }
     }
@@ -407,18 +407,18 @@ impl Checkpoint {
         level: usize,
         mut at: Position,
         lane: &Consumer,
-        marks: &MarkReader,
+        markers: &MarkerReader,
     ) -> Option<Position> {
         for _ in 0..LANE_FRAMES_PER_TURN {
             let seen = lane.frame_at(at);
-            // Behind having seen the frame: whoever published it behind a mark marked before.
-            let mark = marks.read(level, lane);
-            if mark.epoch > self.epoch {
+            // Behind having seen the frame: whoever published it behind a marker marked before.
+            let marker = markers.read(level, lane);
+            if marker.epoch > self.epoch {
                 self.failed = Some("a newer checkpoint has begun");
                 return None;
             }
             let bytes = lane.bytes_consumed() + at.bytes_since(lane.head());
-            if mark.epoch == self.epoch && bytes >= mark.at {
+            if marker.epoch == self.epoch && bytes >= marker.at {
                 return None;
             }
             let Some((frame, next)) = seen else { break };

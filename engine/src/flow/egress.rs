@@ -24,7 +24,7 @@ pub struct Outlet {
     /// Events whose last byte is at this count of added bytes.
     samples: VecDeque<Sample>,
     /// Epochs, each with the count of added bytes behind which what follows is another's.
-    marks: VecDeque<(u64, u32)>,
+    markers: VecDeque<(u64, u32)>,
     /// With so many events waiting the outlet counts as full, too: tiny ones take more room here
     /// than their bytes.
     samples_max: usize,
@@ -64,7 +64,7 @@ impl Outlet {
             added: 0,
             out: 0,
             taken: 0,
-            marks: VecDeque::new(),
+            markers: VecDeque::new(),
             hold: Hold::default(),
             numbered: false,
         }
@@ -80,29 +80,29 @@ impl Outlet {
     /// What is added from now on belongs behind `epoch`.
     #[cold]
     pub(super) fn mark(&mut self, epoch: u32) {
-        self.marks.push_back((self.added, epoch));
+        self.markers.push_back((self.added, epoch));
     }
 
     /// The epoch that has ended here, if all its bytes are out. Ask until there is none: what is
     /// behind it waits for that.
     #[inline]
     pub fn take_mark(&mut self) -> Option<u32> {
-        let (at, epoch) = *self.marks.front()?;
+        let (at, epoch) = *self.markers.front()?;
         if at > self.out {
             return None;
         }
-        self.marks.pop_front();
+        self.markers.pop_front();
         Some(epoch)
     }
 
     /// Puts back what [`take_mark`](Self::take_mark) gave: it could not be passed on yet.
     pub fn put_back_mark(&mut self, epoch: u32) {
-        self.marks.push_front((self.out, epoch));
+        self.markers.push_front((self.out, epoch));
     }
 
     /// Whether nothing is left here.
     pub fn is_empty(&self) -> bool {
-        self.start == self.bytes.len() && self.marks.is_empty()
+        self.start == self.bytes.len() && self.markers.is_empty()
     }
 
     /// Bytes of memory that an outlet takes which is full above `bytes_max` bytes: twice those,
@@ -157,10 +157,10 @@ impl Outlet {
         self.hold.ns
     }
 
-    /// The bytes that wait, up to the next mark.
+    /// The bytes that wait, up to the next marker.
     #[inline]
     pub fn waiting(&self) -> &[u8] {
-        match self.marks.front() {
+        match self.markers.front() {
             None => &self.bytes[self.start..],
             Some((at, _)) => &self.bytes[self.start..][..(at - self.out) as usize],
         }

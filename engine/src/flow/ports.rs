@@ -232,7 +232,7 @@ impl Core {
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated
-    /// event is due, or soon if frames wait for room in a lane or a checkpoint for marks, which
+    /// event is due, or soon if frames wait for room in a lane or a checkpoint for markers, which
     /// nobody announces.
     pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
         let retry = Nanos(now.0 + RETRY_NS);

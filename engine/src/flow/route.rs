@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{MarkWriter, Producer};
+use potoroo_runtime::{MarkerWriter, Producer};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use potoroo_sdk::plan::Plan;
@@ -214,13 +214,13 @@ impl Router {
     #[cold]
     pub(super) fn mark_lanes(
         &self,
-        marks: &mut [Option<MarkWriter>],
+        markers: &mut [Option<MarkerWriter>],
         epoch: u32,
         wake: &mut dyn FnMut(usize),
     ) {
         for (to, lanes) in self.outbound.iter().enumerate() {
-            let Some(marks) = &mut marks[to] else { continue };
-            lanes.iter().enumerate().for_each(|(level, lane)| marks.mark(level, lane, epoch));
+            let Some(markers) = &mut markers[to] else { continue };
+            lanes.iter().enumerate().for_each(|(level, lane)| markers.mark(level, lane, epoch));
             wake(to);
         }
     }

@@ -6,7 +6,7 @@
 
 use arrayvec::ArrayVec;
 
-use potoroo_runtime::{Consumer, MarkReader, Position};
+use potoroo_runtime::{Consumer, MarkerReader, Position};
 use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId};
 use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
@@ -29,14 +29,14 @@ pub(super) trait Frames {
     fn first(&self) -> Self::Place;
     fn frame_at(&self, place: Self::Place) -> Option<(&[u8], Self::Place)>;
     fn consume_to(&mut self, place: Self::Place);
-    /// Whether a frame that was seen may lie behind a mark at which this core has to cut first.
+    /// Whether a frame that was seen may lie behind a marker at which this core has to cut first.
     fn marked(&self) -> bool;
 }
 
-/// A lane with its mark.
+/// A lane with its marker.
 pub(super) struct Lane<'a> {
     pub(super) frames: &'a mut Consumer,
-    pub(super) marks: &'a MarkReader,
+    pub(super) markers: &'a MarkerReader,
     pub(super) level: usize,
     /// The epoch at which this core has cut.
     pub(super) epoch: u32,
@@ -63,7 +63,7 @@ impl Frames for Lane<'_> {
     }
     #[inline(always)]
     fn marked(&self) -> bool {
-        self.marks.epoch(self.level) > self.epoch
+        self.markers.epoch(self.level) > self.epoch
     }
 }
 

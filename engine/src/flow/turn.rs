@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use potoroo_runtime::{Consumer, Gap, Lanes, MarkReader, MarkWriter, Nanos};
+use potoroo_runtime::{Consumer, Gap, Lanes, MarkerReader, MarkerWriter, Nanos};
 use potoroo_sdk::host::Host;
 use potoroo_sdk::plan::Plan;
 
@@ -73,8 +73,8 @@ pub struct Core {
     pub(super) router: Router,
     /// By core and level.
     pub(super) inbound: Vec<Vec<Consumer>>,
-    pub(super) marks_in: Vec<Option<MarkReader>>,
-    pub(super) marks_out: Vec<Option<MarkWriter>>,
+    pub(super) markers_in: Vec<Option<MarkerReader>>,
+    pub(super) markers_out: Vec<Option<MarkerWriter>>,
     pub(super) checkpoints: Checkpoints,
     pub(super) replay: Replay,
     pub(super) inlets: Vec<Option<Inlet>>,
@@ -130,8 +130,8 @@ impl Core {
         Self {
             router: Router::new(&plan, parts),
             inbound: config.lanes.inbound,
-            marks_in: config.lanes.marks_in,
-            marks_out: config.lanes.marks_out,
+            markers_in: config.lanes.markers_in,
+            markers_out: config.lanes.markers_out,
             checkpoints: Checkpoints::default(),
             replay: Replay::default(),
             inlets: Vec::new(),
@@ -208,18 +208,18 @@ impl Core {
     fn drain_level(&mut self, level: usize) -> usize {
         let output = level == self.router.output_level();
         let mut work = 0;
-        let Self { inbound, marks_in, checkpoints, router, plan, .. } = self;
-        for (from, (lanes, marks)) in inbound.iter_mut().zip(marks_in).enumerate() {
-            let (Some(frames), Some(marks)) = (lanes.get_mut(level), marks) else { continue };
+        let Self { inbound, markers_in, checkpoints, router, plan, .. } = self;
+        for (from, (lanes, markers)) in inbound.iter_mut().zip(markers_in).enumerate() {
+            let (Some(frames), Some(markers)) = (lanes.get_mut(level), markers) else { continue };
             if frames.is_empty() || !(output || router.admits(level)) {
                 continue;
             }
             let limit = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
             let epoch = checkpoints.epoch;
-            let mut lane = Lane { frames, marks, level, epoch, limit };
+            let mut lane = Lane { frames, markers, level, epoch, limit };
             let done = shard::drain(plan, router, &mut lane);
             if lane.marked() {
-                checkpoints.heard = checkpoints.heard.max(marks.epoch(level));
+                checkpoints.heard = checkpoints.heard.max(markers.epoch(level));
             }
             router.counts.frames_received += done as u64;
             work += done;
