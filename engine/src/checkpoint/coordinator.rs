@@ -1,7 +1,7 @@
 //! Coordinator: decides when a checkpoint begins, what belongs to it and whether it is committed.
 //!
 //! ```text
-//!   idle ─ begin ─► gathering ─ all parts and marks ─► storing ─ manifest stored ─► swapping
+//!   idle ─ begin ─► gathering ── parts and markers ──► storing ─ manifest stored ─► swapping
 //!    ▲                  │ failed                          │ failed     HEAD swapped │
 //!    └──── abort ◄──────┴─────────────────────────────────┘         commit ◄────────┘
 //! ```
@@ -112,7 +112,7 @@ pub struct Coordinator {
 #[derive(Debug)]
 struct Running {
     parts: Vec<Option<(PartEntry, Vec<SourcePosition>)>>,
-    /// By sink, whether its mark is still missing.
+    /// By sink, whether its marker is still missing.
     unmarked: Vec<bool>,
     stage: Stage,
 }
@@ -285,7 +285,7 @@ impl Coordinator {
         for (core, chain) in self.chains.iter_mut().enumerate() {
             *chain = manifest.chain(core as u32).cloned().collect();
         }
-        // All that was prepared up to the epoch is in its manifest: its last mark came before.
+        // All that was prepared up to the epoch is in its manifest: its last marker came before.
         let epoch = manifest.epoch;
         self.committed.extend(self.prepared.extract_if(.., |one| one.epoch <= epoch));
         Action::Commit { epoch, sources: manifest.sources }

@@ -1,7 +1,7 @@
 //! The transactional sink in another process: brings it the output of committed checkpoints.
 //!
 //! ```text
-//!   core ── pipe ──► spool of the epoch ── mark ──► prepared: durable ──► committed: queued
+//!   core ── pipe ──► spool of the epoch ─ marker ─► prepared: durable ──► committed: queued
 //!                                                                            │
 //!                            spool removed ◄── Committed ◄── client ◄── Begin, Data, Commit
 //! ```
@@ -11,7 +11,7 @@
 //! is slow or gone would abort checkpoints of the whole application. Behind the commit the client
 //! gets it, again and again until it says that it has it, and says on connecting what it has. So:
 //!
-//! - gone before the mark or the commit: it gets the transaction when it is there again;
+//! - gone before the marker or the commit: it gets the transaction when it is there again;
 //! - an epoch that came to nothing: its transaction is carried into the next, and only then shown;
 //! - gone or refusing before its answer: it drops what it got, and gets all of it again;
 //! - gone behind its answer, whether that was heard or not: it has it, and does not get it again.

@@ -308,7 +308,7 @@ impl Driver {
             if outlet.is_empty() {
                 continue;
             }
-            let marked = outlet.take_mark().map(|epoch| self.pass_mark(id, epoch, outlet));
+            let marked = outlet.take_marker().map(|epoch| self.pass_marker(id, epoch, outlet));
             carried |= marked.is_some();
             let done = match marked {
                 Some(Err(reason)) => Err(reason),
@@ -328,12 +328,12 @@ impl Driver {
         carried
     }
 
-    /// Passes a mark on, or puts it back if there is no room for it now.
+    /// Passes a marker on, or puts it back if there is no room for it now.
     #[cold]
-    fn pass_mark(&mut self, sink: SinkId, epoch: u32, outlet: &mut Outlet) -> Result<(), String> {
+    fn pass_marker(&mut self, sink: SinkId, epoch: u32, outlet: &mut Outlet) -> Result<(), String> {
         let handout = self.handout.as_mut().expect("only checkpoints mark");
-        if !handout.pass_mark(sink, &mut self.sinks[sink.0 as usize], epoch)? {
-            outlet.put_back_mark(epoch);
+        if !handout.pass_marker(sink, &mut self.sinks[sink.0 as usize], epoch)? {
+            outlet.put_back_marker(epoch);
         }
         Ok(())
     }

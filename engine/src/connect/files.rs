@@ -68,14 +68,14 @@ pub fn read(
 }
 
 /// Tells the keeper of checkpoints, if there is one, that what a sink wrote before an epoch is out.
-pub struct Marks {
+pub struct Markers {
     /// The sink.
     pub sink: SinkId,
     /// The keeper.
     pub keeper: Option<Teller>,
 }
 
-impl Marks {
+impl Markers {
     fn pass(&self, epoch: u32) {
         let keeper = self.keeper.as_ref().expect("only checkpoints mark");
         keeper.tell(Told::Marked { sink: self.sink, epoch, prepared: None });
@@ -91,7 +91,7 @@ pub fn write(
     mut to: impl Write + Send + 'static,
     mut pipe: PipeOut,
     waker: Waker,
-    marks: Marks,
+    markers: Markers,
     sync: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || -> io::Result<()> {
@@ -102,9 +102,9 @@ pub fn write(
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
-                Full::Mark(epoch) => {
+                Full::Marker(epoch) => {
                     to.flush()?;
-                    marks.pass(epoch);
+                    markers.pass(epoch);
                 }
             }
         }

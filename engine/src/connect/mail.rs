@@ -122,8 +122,8 @@ pub enum Told {
 }
 
 /// The way to the keeper of checkpoints, which may wait for its storage. Parts find room only while
-/// few of their steps wait, so memory is bounded; marks always do, so whoever writes the output of
-/// a sink never waits for the storage.
+/// few of their steps wait, so memory is bounded; markers always do, so whoever writes the output
+/// of a sink never waits for the storage.
 #[derive(Clone, Debug)]
 pub struct Teller {
     told: Sender<Told>,
@@ -192,7 +192,7 @@ pub enum SinkEnd {
     Null,
     /// Over a connection.
     Connection(Connection),
-    /// Through a pipe, to a thread that may wait and takes marks.
+    /// Through a pipe, to a thread that may wait and takes markers.
     Pipe(PipeIn),
     /// Through a pipe, to the embedding program.
     Channel(PipeIn),

@@ -19,14 +19,14 @@ pub enum Full {
     /// A buffer.
     Buffer(Vec<u8>),
     /// What follows belongs behind this epoch.
-    Mark(u32),
+    Marker(u32),
 }
 
 /// Buffers of one pipe: while one is written and one is read, two more cover a hiccup.
 const BUFFERS: usize = 4;
 
-/// Marks that may wait in one pipe, so that a buffer always finds a place.
-const MARKS: usize = 4;
+/// Markers that may wait in one pipe, so that a buffer always finds a place.
+const MARKERS: usize = 4;
 
 /// Bytes of one buffer: large enough that a system call per buffer costs little per event.
 pub const BUFFER_BYTES: usize = 64 * 1024;
@@ -40,8 +40,8 @@ pub struct PipeIn {
     full: SyncSender<Full>,
     empty: Receiver<Vec<u8>>,
     closing: Arc<Closing>,
-    /// Marks that wait to be received.
-    marks: Arc<AtomicUsize>,
+    /// Markers that wait to be received.
+    markers: Arc<AtomicUsize>,
 }
 
 /// The end that empties buffers.
@@ -52,7 +52,7 @@ pub struct PipeOut {
     closing: Arc<Closing>,
     received: u64,
     /// As at the other end.
-    marks: Arc<AtomicUsize>,
+    markers: Arc<AtomicUsize>,
 }
 
 /// How the end that empties a pipe closes it without losing what the other end believes sent: a
@@ -82,18 +82,18 @@ pub fn pipe() -> (PipeIn, PipeOut) {
 
 /// A pipe with buffers of so many bytes.
 pub fn pipe_of(buffer_bytes: usize) -> (PipeIn, PipeOut) {
-    let (full_in, full_out) = sync_channel(BUFFERS + MARKS);
+    let (full_in, full_out) = sync_channel(BUFFERS + MARKERS);
     let (empty_in, empty_out) = sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         let buffer = Vec::with_capacity(buffer_bytes);
         empty_in.try_send(buffer).expect("the channel holds all buffers");
     }
     let closing = Arc::new(Closing::default());
-    let marks = Arc::new(AtomicUsize::new(0));
-    let (of_in, of_out) = (closing.clone(), marks.clone());
-    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: of_in, marks };
+    let markers = Arc::new(AtomicUsize::new(0));
+    let (of_in, of_out) = (closing.clone(), markers.clone());
+    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: of_in, markers };
     let (full, empty) = (full_out, empty_in);
-    (pipe_in, PipeOut { full, empty, closing, received: 0, marks: of_out })
+    (pipe_in, PipeOut { full, empty, closing, received: 0, markers: of_out })
 }
 
 impl PipeIn {
@@ -130,7 +130,7 @@ impl PipeIn {
     }
 
     /// Sends a buffer that came from this pipe. Never waits: there are as many places as buffers
-    /// and marks.
+    /// and markers.
     ///
     /// # Errors
     /// The other end is gone, or has closed the pipe; the buffer is not received then.
@@ -143,17 +143,17 @@ impl PipeIn {
         self.full.send(Full::Buffer(buffer)).map_err(|_| Gone)
     }
 
-    /// Marks what was sent as belonging to `epoch`, unless too many marks wait. Returns whether it
-    /// did.
+    /// Marks what was sent as belonging to `epoch`, unless too many markers wait. Returns whether
+    /// it did.
     ///
     /// # Errors
     /// The other end is gone.
     pub fn try_mark(&mut self, epoch: u32) -> Result<bool, Gone> {
-        if self.marks.load(Ordering::Relaxed) == MARKS {
+        if self.markers.load(Ordering::Relaxed) == MARKERS {
             return Ok(false);
         }
-        self.marks.fetch_add(1, Ordering::Relaxed);
-        self.full.send(Full::Mark(epoch)).map(|()| true).map_err(|_| Gone)
+        self.markers.fetch_add(1, Ordering::Relaxed);
+        self.full.send(Full::Marker(epoch)).map(|()| true).map_err(|_| Gone)
     }
 }
 
@@ -166,7 +166,7 @@ impl PipeOut {
                 Received::Buffer(buffer)
             }
             Err(TryRecvError::Empty) if self.is_drained() => Received::Ended,
-            Ok(Full::Mark(_)) => panic!("only what is written is marked"),
+            Ok(Full::Marker(_)) => panic!("only what is written is marked"),
             Err(TryRecvError::Empty) => Received::Nothing,
             Err(TryRecvError::Disconnected) => Received::Ended,
         }
@@ -184,11 +184,11 @@ impl PipeOut {
             && self.closing.sent.load(Ordering::SeqCst) == self.received
     }
 
-    /// Waits for a full buffer or a mark; `None` when the other end is gone.
+    /// Waits for a full buffer or a marker; `None` when the other end is gone.
     pub fn recv(&mut self) -> Option<Full> {
         let full = self.full.recv().ok()?;
-        if let Full::Mark(_) = full {
-            self.marks.fetch_sub(1, Ordering::Relaxed);
+        if let Full::Marker(_) = full {
+            self.markers.fetch_sub(1, Ordering::Relaxed);
         }
         Some(full)
     }

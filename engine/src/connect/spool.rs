@@ -1,7 +1,7 @@
 //! The transactional file sink: a reader of the file sees committed output only, each event once.
 //!
 //! ```text
-//!   core ── pipe ──► spool of the epoch ── mark ──► prepared: made durable ──► committed: written
+//!   core ── pipe ──► spool of the epoch ─ marker ─► prepared: made durable ──► committed: written
 //!                                                                             into PATH
 //! ```
 //!
@@ -272,7 +272,7 @@ pub fn spool(
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
-                Full::Mark(epoch) => {
+                Full::Marker(epoch) => {
                     let prepared = spooler.prepare(epoch);
                     keeper.tell(Told::Marked { sink, epoch, prepared });
                 }
@@ -349,7 +349,7 @@ impl Spooler {
         Ok(())
     }
 
-    /// What has come since the last mark belongs to `epoch`; `None` if nothing has.
+    /// What has come since the last marker belongs to `epoch`; `None` if nothing has.
     pub fn prepare(&mut self, epoch: u32) -> Option<Prepared> {
         let Spool { path, file, bytes } = self.current.take()?;
         let (target, offset) = (self.target.clone(), self.offset);

@@ -16,7 +16,7 @@ use super::edges::SinkEdge;
 use super::error::Error;
 use crate::connect::address::HostPort;
 use crate::connect::deliver::{Delivery, Peer, deliver};
-use crate::connect::files::Marks;
+use crate::connect::files::Markers;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
@@ -160,8 +160,8 @@ impl Threads {
     ) -> Result<PipeIn, Error> {
         let (pipe_in, pipe_out) = pipe();
         let name = self.sink_name(sink).to_string();
-        let marks = Marks { sink, keeper: self.keeper.clone() };
-        let writer = files::write(to, pipe_out, core.waker().clone(), marks, sync);
+        let markers = Markers { sink, keeper: self.keeper.clone() };
+        let writer = files::write(to, pipe_out, core.waker().clone(), markers, sync);
         self.writers.push((name, writer.map_err(thread("a file's writer"))?));
         Ok(pipe_in)
     }

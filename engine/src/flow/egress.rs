@@ -86,7 +86,7 @@ impl Outlet {
     /// The epoch that has ended here, if all its bytes are out. Ask until there is none: what is
     /// behind it waits for that.
     #[inline]
-    pub fn take_mark(&mut self) -> Option<u32> {
+    pub fn take_marker(&mut self) -> Option<u32> {
         let (at, epoch) = *self.markers.front()?;
         if at > self.out {
             return None;
@@ -95,8 +95,8 @@ impl Outlet {
         Some(epoch)
     }
 
-    /// Puts back what [`take_mark`](Self::take_mark) gave: it could not be passed on yet.
-    pub fn put_back_mark(&mut self, epoch: u32) {
+    /// Puts back what [`take_marker`](Self::take_marker) gave: it could not be passed on yet.
+    pub fn put_back_marker(&mut self, epoch: u32) {
         self.markers.push_front((self.out, epoch));
     }
 

@@ -260,7 +260,7 @@ impl Process {
                 spooler.write(&outlet.waiting()[..bytes])?;
             }
             outlet.written(bytes);
-            while let Some(epoch) = outlet.take_mark() {
+            while let Some(epoch) = outlet.take_marker() {
                 let prepared = spooler.prepare(epoch);
                 marked.push(Marked { sink: *sink, epoch, prepared });
             }

@@ -75,7 +75,8 @@ fn a_client_that_has_less_than_it_had_is_told_so() {
     assert!(refused.contains("give it back what it had"), "{refused}");
 }
 
-/// Whoever waits for marks must not be held back: only sources are, and only while it is too much.
+/// Whoever waits for markers must not be held back: only sources are, and only while it is too
+/// much.
 #[test]
 fn a_backlog_holds_sources_back_until_there_is_room() {
     let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());

@@ -229,13 +229,13 @@ impl Handout {
     /// # Errors
     /// The sink is lost.
     #[cold]
-    pub(super) fn pass_mark(
+    pub(super) fn pass_marker(
         &mut self,
         sink: SinkId,
         link: &mut SinkLink,
         epoch: u32,
     ) -> Result<bool, String> {
-        let passed = link.pass_mark(epoch)?;
+        let passed = link.pass_marker(epoch)?;
         if passed == Passed::Here {
             self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
         }

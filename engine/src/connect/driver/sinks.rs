@@ -23,11 +23,11 @@ pub(super) enum SinkLink {
     Lost,
     Null,
     Connection(Connection),
-    /// Whether it takes marks: then somebody writes what comes through it.
+    /// Whether it takes markers: then somebody writes what comes through it.
     Pipe(PipeIn, bool),
 }
 
-/// Where a mark went.
+/// Where a marker went.
 #[derive(Debug, PartialEq)]
 pub(super) enum Passed {
     /// Nobody writes what has left: it is out.
@@ -91,7 +91,7 @@ impl SinkLink {
     /// # Errors
     /// Whoever writes it has ended.
     #[cold]
-    pub(super) fn pass_mark(&mut self, epoch: u32) -> Result<Passed, String> {
+    pub(super) fn pass_marker(&mut self, epoch: u32) -> Result<Passed, String> {
         Ok(match self {
             Self::Pipe(pipe, true) => match pipe.try_mark(epoch).map_err(|_| ENDED)? {
                 true => Passed::ToWriter,
@@ -141,16 +141,16 @@ mod tests {
     use super::*;
     use crate::connect::pipe::pipe;
 
-    /// Were a mark passed on behind its back, a checkpoint would commit without its last output.
+    /// Were a marker passed on behind its back, a checkpoint would commit without its last output.
     #[test]
     fn a_sink_whose_writer_has_ended_passes_no_mark() {
         let mut poller = Poller::new().expect("this host has one");
         let (pipe_in, pipe_out) = pipe();
         let mut sink = SinkLink::open(SinkEnd::Pipe(pipe_in), SinkId(0), &mut poller);
-        assert_eq!(sink.pass_mark(1), Ok(Passed::ToWriter));
+        assert_eq!(sink.pass_marker(1), Ok(Passed::ToWriter));
         drop(pipe_out);
-        assert_eq!(sink.pass_mark(2), Err(ENDED.to_owned()));
+        assert_eq!(sink.pass_marker(2), Err(ENDED.to_owned()));
         sink.close(SinkId(0), &mut poller);
-        assert_eq!(sink.pass_mark(2), Ok(Passed::NotYet));
+        assert_eq!(sink.pass_marker(2), Ok(Passed::NotYet));
     }
 }
