@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -54,6 +55,16 @@ fn a_table_is_exported_as_lines_of_json() {
     let refused = ask(&[&["checkpoint", "export", "markets"], &other[..]].concat());
     assert_eq!(refused.code, Some(1));
     assert!(refused.log.contains("belongs to application `word-count`"), "{}", refused.log);
+
+    for file in fs::read_dir(&state).expect("it is there") {
+        let path = file.expect("it is there").path();
+        if path.display().to_string().contains("/part-") {
+            let bytes = fs::read(&path).expect("it is ours");
+            fs::write(&path, &bytes[..bytes.len() - 1]).expect("it is ours");
+        }
+    }
+    let damaged = ask(&[&["checkpoint", "export", "totals"], &of[..]].concat());
+    damaged.refused(1, &["error: --state ", "part-1-1-0-", "it is cut off; put it back"]);
 }
 
 #[test]
