@@ -147,12 +147,13 @@ impl Link {
     }
 }
 
+/// How the reasons of a disk end.
+const DISK: [&str; 2] = ["the power is gone", "no storage space"];
+
 /// The engine serves a receiver no longer: that may be for its disk only.
 fn ended(sink: &str, over: Over) -> Result<(), String> {
     match over {
-        Over::Lost(reason) if reason == "the power is gone" || reason == "no storage space" => {
-            Ok(())
-        }
+        Over::Lost(reason) if DISK.iter().any(|disk| reason.ends_with(disk)) => Ok(()),
         Over::Lost(reason) => Err(format!("sink `{sink}`: {reason}")),
         Over::Stopped => Err(format!("sink `{sink}`: what was committed for it is gone")),
     }

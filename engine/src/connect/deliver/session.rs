@@ -93,8 +93,11 @@ impl Session {
     }
 
     fn begin(&self, out: &mut Vec<u8>) -> Result<Stage, Over> {
-        let next = self.delivery.lock().waiting.front().cloned();
-        let Some(next) = next else { return Ok(Stage::Idle) };
+        let mut queue = self.delivery.lock();
+        // What the client has must not come again, though its spool could not be removed before.
+        self.delivery.changed(&mut queue).map_err(failed)?;
+        let Some(next) = queue.waiting.front().cloned() else { return Ok(Stage::Idle) };
+        drop(queue);
         match self.delivery.target.disk().open(&next.spool, Open::Read) {
             Ok(spool) => {
                 Frame::Begin { transaction: next.id, length: next.bytes }.encode(out);

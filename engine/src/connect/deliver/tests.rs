@@ -99,3 +99,23 @@ fn a_backlog_holds_sources_back_until_there_is_room() {
     delivery.settle(first_id(STATE, 4) | 16_385).expect("no spool is there");
     assert_eq!((told(), told()), (Some(false), None));
 }
+
+/// A client that does not look at ids would have it twice.
+#[test]
+fn what_the_client_has_does_not_come_again_while_its_spool_cannot_be_removed() {
+    let scratch = std::env::temp_dir().join(format!("deliver-again-{}", std::process::id()));
+    // No file, so it cannot be removed as one.
+    std::fs::create_dir_all(scratch.join(".w.4-1.spool")).expect("it can be made");
+    let holds = Holds::new(SinkId(3), Vec::new());
+    let delivery = Delivery::new(&Target::new("w", scratch.join("w")), STATE, 5, holds);
+    let (delivery, id) = (Arc::new(delivery), first_id(STATE, 4) | 1);
+    let mut session = Session::new(delivery.clone(), id).expect("it may have it");
+    assert!(delivery.show(&transaction(1, 1)).is_err(), "its spool is in the way");
+    let mut out = Vec::new();
+    let said = session.say(&mut out);
+    assert!(out.is_empty() && matches!(said, Err(Over::Lost(_))), "{said:?} {out:?}");
+    std::fs::remove_dir(scratch.join(".w.4-1.spool")).expect("it is empty");
+    session.say(&mut out).expect("nothing is in the way");
+    assert!(out.is_empty() && delivery.lock().waiting.is_empty());
+    let _ = std::fs::remove_dir_all(scratch);
+}
