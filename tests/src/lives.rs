@@ -1,14 +1,15 @@
 //! Lives: an application that is killed at any step and started again, until its input is used up.
 //!
 //! ```text
-//!   world   input files, store, output files            outlives every life
-//!   life    cores, lanes, coordinator, unsynced output  ends at any step, and all of it is gone
+//!   world   input files, senders, store, disk, receivers   outlives every life
+//!   life    cores, lanes, coordinator, connections         ends at any step, and all of it is gone
 //! ```
 //!
 //! Each life has another number of cores. Storage is slow and fails, checkpoints are given up,
-//! cores hear of everything late: all by the seed. The cores, the coordinator, the keeper and the
-//! formats are those of the engine; what stands here is what the engine has threads, files and
-//! sockets for.
+//! cores hear of everything late, the disk is full, the power goes and with it what was not synced,
+//! who sends and receives vanishes and comes back: all by the seed. The cores, the coordinator, the
+//! keeper, the formats, the spools, the streams and the delivery are those of the engine; what
+//! stands here is what the engine has threads, files and sockets for.
 //!
 //! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
 //! oracle's.

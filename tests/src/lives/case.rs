@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Troubles;
+use super::{Sabotage, Troubles};
+
+/// Numbers in the text of a case; the name of a sabotage may follow.
+const NUMBERS: usize = 10;
 
 /// What decides about lives. As text it can be given to a test again.
 #[derive(Clone, Debug)]
@@ -72,16 +75,19 @@ impl fmt::Display for Case {
         let Troubles { kills, kill_steps_max, begin, give_up, store_fails, .. } = troubles;
         let Troubles { power_cuts, disk_full, vanish, .. } = troubles;
         write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails} ")?;
-        write!(f, "{power_cuts} {disk_full} {vanish}")
+        write!(f, "{power_cuts} {disk_full} {vanish}")?;
+        troubles.sabotage.map_or(Ok(()), |sabotage| write!(f, " {sabotage:?}"))
     }
 }
 
 impl FromStr for Case {
     type Err = String;
 
-    /// Of a case without sabotage.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
+        let sabotage = words.clone().nth(NUMBERS);
+        let named = |name| Sabotage::ALL.into_iter().find(|one| format!("{one:?}") == name);
+        let named = |name| named(name).ok_or_else(|| format!("`{text}`: `{name}` is no sabotage"));
         let mut word = || words.next().ok_or_else(|| format!("`{text}` has too few numbers"));
         let wrong = |error: &dyn fmt::Display| format!("`{text}`: {error}");
         let whole = |word: &str| word.parse().map_err(|error| wrong(&error));
@@ -98,7 +104,7 @@ impl FromStr for Case {
                 power_cuts: share(word()?)?,
                 disk_full: share(word()?)?,
                 vanish: share(word()?)?,
-                sabotage: None,
+                sabotage: sabotage.map(named).transpose()?,
             },
         })
     }
