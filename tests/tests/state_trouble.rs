@@ -85,8 +85,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
     let newer = "a newer version of Potoroo wrote it, in format 2, and this one reads 1; use that";
-    let no_head =
-        format!("HEAD is missing though there are checkpoints of epoch {}", contents.epoch);
+    let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),
         ("HEAD", Harm::CutOff, ["it is cut off", "or remove it and choose a checkpoint with"]),
@@ -101,6 +100,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         (&part, Harm::Flipped, ["the checksum of this record does not fit", back]),
         (&part, Harm::Newer, [newer, "version, or a newer one"]),
     ] {
+        fs::remove_dir_all(&state).and_then(|()| fs::create_dir(&state)).expect("it is ours");
         whole.iter().for_each(|(path, bytes)| fs::write(path, bytes).expect("it is ours"));
         let harmed = Path::new(&state).join(name);
         harm(&harmed, kind);
