@@ -55,9 +55,16 @@ impl Keeper {
         Self { streams, ..self }
     }
 
-    /// The name of a source.
-    pub fn source_name(&self, source: SourceId) -> &str {
+    fn source_name(&self, source: SourceId) -> &str {
         &self.sources[usize::from(source.0)]
+    }
+
+    /// Tells the clients of sources that `committed` is safe: they need not send again what is before.
+    pub fn acknowledge(&self, committed: &[SourcePosition]) {
+        for streams in self.streams.iter().flatten() {
+            let name = self.source_name(streams.source());
+            streams.acknowledge(committed.iter().filter(|at| at.name == name));
+        }
     }
 
     /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns

@@ -13,6 +13,7 @@
 mod chunk;
 
 pub mod coordinator;
+pub mod effects;
 pub mod keeper;
 
 mod facts;

@@ -14,3 +14,4 @@ pub mod spool;
 pub mod streams;
 pub mod tcp;
 pub mod token;
+pub mod visible;

@@ -14,16 +14,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 pub(super) use self::progress::Progress;
-use super::connecting::Visible;
 use super::error::Error;
-use crate::checkpoint::coordinator::{Action, Coordinator, Input};
-use crate::checkpoint::keeper::Keeper;
-use crate::checkpoint::store::{self, Head, Store, draw};
-use crate::checkpoint::{SourcePosition, collect, propose};
+use crate::checkpoint::collect;
+use crate::checkpoint::coordinator::{Action, Input};
+use crate::checkpoint::effects::Effects;
+use crate::checkpoint::store::{self, draw};
 use crate::connect::driver::Shared;
-use crate::connect::mail::{CheckpointCommand, Command, Hearer, Mailbox, Teller, Told};
+use crate::connect::mail::{Hearer, Teller, Told};
 use crate::connect::spool::Prepared;
-use crate::connect::streams::Streams;
+use crate::connect::visible::Visible;
 use crate::flow::{PartCost, PartStep};
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
@@ -43,13 +42,7 @@ const SWAPS_MAX: usize = 5;
 
 /// What the keeper is made of.
 pub(super) struct Keeping {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) keeper: Keeper,
-    pub(super) coordinator: Coordinator,
-    pub(super) cores: Vec<Mailbox>,
-    pub(super) visible: Vec<Visible>,
-    /// Streams whose clients hear what is committed.
-    pub(super) streams: Vec<Arc<Streams>>,
+    pub(super) effects: Effects,
     pub(super) interval: Duration,
     /// Checkpoints that are kept.
     pub(super) kept: usize,
@@ -192,7 +185,7 @@ impl Running {
     /// While a checkpoint is under way this looks now and then: somebody who waits would have to be
     /// woken, and a core that wakes somebody makes its events wait for a system call.
     fn listen(&self, heard: &Hearer) -> Result<Told, RecvTimeoutError> {
-        if self.keeping.coordinator.running().is_some() {
+        if self.keeping.effects.coordinator.running().is_some() {
             let told = heard.hear(Duration::ZERO);
             if matches!(told, Err(RecvTimeoutError::Timeout)) {
                 std::thread::sleep(LOOK);
@@ -233,7 +226,7 @@ impl Running {
     }
 
     fn keep(&mut self, core: usize, step: PartStep) {
-        let input = self.keeping.keeper.keep(core, &step, draw());
+        let input = self.keeping.effects.keeper.keep(core, &step, draw());
         match step {
             PartStep::Chunk(chunk) => self.keeping.shared[core].give_back(chunk.bytes),
             PartStep::End(end) => self.cost.add(&end.cost),
@@ -247,7 +240,7 @@ impl Running {
     /// Begins what is due and gives up what takes too long.
     fn look(&mut self) {
         let now = Instant::now();
-        match self.keeping.coordinator.running() {
+        match self.keeping.effects.coordinator.running() {
             Some(epoch) if now >= self.heard_at + SILENCE_MAX => {
                 let reason =
                     format!("nothing was heard of it for {SILENCE_MAX:?}: a sink takes nothing");
@@ -257,7 +250,7 @@ impl Running {
             None if self.last_committed => {
                 self.show_committed();
                 self.count_delivery();
-                let done = self.keeping.coordinator.all_visible();
+                let done = self.keeping.effects.coordinator.all_visible();
                 self.progress.last_done.store(done, Ordering::Release);
             }
             None if self.last_asked || now >= self.due => {
@@ -268,7 +261,7 @@ impl Running {
                 self.cost = PartCost::default();
                 self.due = now + self.keeping.interval;
                 if std::mem::take(&mut self.last_asked) {
-                    self.last = self.keeping.coordinator.running();
+                    self.last = self.keeping.effects.coordinator.running();
                 }
             }
             None => {}
@@ -279,7 +272,8 @@ impl Running {
     fn hear(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let Some(action) = self.keeping.coordinator.handle(input, unix_seconds()) else {
+            let Some(action) = self.keeping.effects.coordinator.handle(input, unix_seconds())
+            else {
                 return;
             };
             next = self.act(action);
@@ -287,39 +281,38 @@ impl Running {
     }
 
     fn act(&mut self, action: Action) -> Option<Input> {
-        let Keeping { store, coordinator, .. } = &self.keeping;
-        match action {
-            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(epoch as u32)),
+        match &action {
             Action::Store(manifest) => {
                 let parts = || manifest.parts.iter().filter(|part| part.epoch == manifest.epoch);
                 self.written =
                     (parts().map(|part| part.bytes).sum(), parts().map(|part| part.rows).sum());
-                let stored = propose(&**store, coordinator.head(), &manifest, draw());
-                return Some(Input::Stored(stored.map_err(|error| error.to_string())));
             }
-            Action::Swap { expected, new } => return Some(self.swap(&expected, &new)),
-            Action::Commit { epoch, sources } => self.commit(epoch, &sources),
-            Action::Abort { epoch, reason } => self.abort(epoch, &reason),
+            Action::Commit { .. } => self.show_committed(),
+            _ => {}
         }
-        None
+        let input = match self.carry_out(&action) {
+            Ok(input) => input,
+            Err(error) => return Some(self.fail(&error)),
+        };
+        match action {
+            Action::Commit { epoch, .. } => self.committed(epoch),
+            Action::Abort { epoch, reason } => self.aborted(epoch, &reason),
+            _ => {}
+        }
+        input
     }
 
-    fn tell(&self, command: CheckpointCommand) {
-        let cores = self.keeping.cores.iter();
-        cores.for_each(|core| core.send(Command::Checkpoint(command)));
-    }
-
-    fn swap(&mut self, expected: &Head, new: &Head) -> Input {
+    /// # Errors
+    /// Why this process cannot go on.
+    fn carry_out(&mut self, action: &Action) -> Result<Option<Input>, String> {
         for _ in 0..SWAPS_MAX {
-            match self.keeping.store.swap_head(Some(expected), new) {
-                Ok(()) => return Input::Swapped(Ok(())),
+            match self.keeping.effects.act(action, draw()) {
+                Ok(input) => return Ok(input),
                 Err(store::Error::Unclear { .. }) => std::thread::sleep(Duration::from_millis(100)),
-                Err(error @ store::Error::Overtaken { .. }) => return self.fail(&error),
-                Err(error) => return Input::Swapped(Err(error.to_string())),
+                Err(error) => return Err(error.to_string()),
             }
         }
-        let clear = "nobody knows whether the last checkpoint was committed";
-        self.fail(&clear)
+        Err("nobody knows whether the last checkpoint was committed".to_owned())
     }
 
     /// No further checkpoint can be made.
@@ -331,10 +324,7 @@ impl Running {
         Input::Swapped(Err(reason.to_string()))
     }
 
-    fn commit(&mut self, epoch: u64, sources: &[SourcePosition]) {
-        self.show_committed();
-        self.tell(CheckpointCommand::Commit(epoch as u32));
-        self.acknowledge(sources);
+    fn committed(&mut self, epoch: u64) {
         self.given_up = None;
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
@@ -356,18 +346,9 @@ impl Running {
 
     /// Output of the last checkpoint that comes to its clients is worth waiting for.
     fn count_delivery(&mut self) {
-        let farthest: Vec<_> = self.keeping.visible.iter().map(Visible::farthest).collect();
+        let farthest: Vec<_> = self.keeping.effects.visible.iter().map(Visible::farthest).collect();
         if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
             self.progress.steps.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Tells the clients of sources what they need not send again.
-    fn acknowledge(&self, committed: &[SourcePosition]) {
-        let Keeping { streams, keeper, .. } = &self.keeping;
-        for streams in streams {
-            let name = keeper.source_name(streams.source());
-            streams.acknowledge(committed.iter().filter(|at| at.name == name));
         }
     }
 
@@ -381,7 +362,7 @@ impl Running {
     /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full
     /// disk would stay full.
     fn collect(&mut self) {
-        let Keeping { store, coordinator, kept, .. } = &self.keeping;
+        let Keeping { effects: Effects { store, coordinator, .. }, kept, .. } = &self.keeping;
         match collect(&**store, coordinator.head(), *kept, coordinator.running()) {
             Ok(collected) => {
                 self.not_deleted = false;
@@ -398,24 +379,11 @@ impl Running {
     /// Makes committed output visible; what cannot be, and all of that sink behind it, is tried
     /// again at the next checkpoint.
     fn show_committed(&mut self) {
-        let Self { keeping: Keeping { coordinator, visible, .. }, complaints, .. } = self;
-        let mut failed: Vec<(String, io::Error)> = Vec::new();
-        coordinator.show(|transaction| {
-            let sink = &transaction.sink;
-            if failed.iter().any(|(failed, _)| failed == sink) {
-                return false;
-            }
-            let visible = visible.iter().find(|one| one.sink() == sink);
-            match visible.map_or(Ok(true), |visible| visible.show(transaction)) {
-                Ok(shown) => {
-                    complaints.remove(sink);
-                    shown
-                }
-                Err(error) => {
-                    failed.push((sink.clone(), error));
-                    false
-                }
-            }
+        let Self { keeping, complaints, .. } = self;
+        let mut failed = Vec::new();
+        keeping.effects.show(|sink, shown| match shown {
+            Ok(_) => drop(complaints.remove(sink)),
+            Err(error) => failed.push((sink.to_owned(), error)),
         });
         failed.into_iter().for_each(|(sink, error)| self.not_shown(&sink, &error));
     }
@@ -449,8 +417,7 @@ impl Running {
         }
     }
 
-    fn abort(&mut self, epoch: u64, reason: &str) {
-        self.tell(CheckpointCommand::Abort(epoch as u32));
+    fn aborted(&mut self, epoch: u64, reason: &str) {
         self.complain(epoch, reason);
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);

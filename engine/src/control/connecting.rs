@@ -1,6 +1,5 @@
 //! Hands the opened edges of an application to its cores, and starts the threads that serve them.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -16,6 +15,7 @@ use crate::connect::deliver::{Delivery, Holds};
 use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Spooler, Target, is_outstanding};
 use crate::connect::streams::Streams;
+use crate::connect::visible::Visible;
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
 pub(super) struct Connecting<'a> {
@@ -35,43 +35,6 @@ pub(super) struct Connected {
     pub(super) committed: Vec<Transaction>,
     /// By source: its streams, if it has some.
     pub(super) streams: Vec<Option<Arc<Streams>>>,
-}
-
-/// Where the committed output of a sink becomes visible.
-pub(super) enum Visible {
-    /// In a file.
-    File(Target),
-    /// At a client.
-    Client(Arc<Delivery>),
-}
-
-impl Visible {
-    /// Name of the sink.
-    pub(super) fn sink(&self) -> &str {
-        match self {
-            Self::File(target) => &target.sink,
-            Self::Client(delivery) => delivery.sink(),
-        }
-    }
-
-    /// How far committed output has come, as far as that can be told.
-    pub(super) fn farthest(&self) -> (u128, u64) {
-        match self {
-            Self::File(_) => (0, 0),
-            Self::Client(delivery) => delivery.farthest(),
-        }
-    }
-
-    /// Makes a committed transaction visible; returns whether it is, durably.
-    ///
-    /// # Errors
-    /// It cannot be now, or (`InvalidData`) never.
-    pub(super) fn show(&self, transaction: &Transaction) -> io::Result<bool> {
-        match self {
-            Self::File(target) => target.show(transaction).map(|()| true),
-            Self::Client(delivery) => delivery.show(transaction),
-        }
-    }
 }
 
 impl Connecting<'_> {

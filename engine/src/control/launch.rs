@@ -27,6 +27,7 @@ use super::threads::Threads;
 use super::watch::Watch;
 use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
+use crate::checkpoint::effects::Effects;
 use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::driver::{Driver, Handout, Shared};
@@ -170,13 +171,10 @@ impl Kept {
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
+        let keeper = keeper.with_streams(streams);
+        let effects = Effects { store, keeper, coordinator, cores: mailboxes.to_vec(), visible };
         let keeping = Keeping {
-            keeper: keeper.with_streams(streams.clone()),
-            coordinator,
-            store,
-            cores: mailboxes.to_vec(),
-            visible,
-            streams: streams.into_iter().flatten().collect(),
+            effects,
             interval: Duration::from_millis(config.checkpoint_ms),
             kept: config.checkpoints_kept,
             shared: self.shared,

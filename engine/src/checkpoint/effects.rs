@@ -1,0 +1,83 @@
+//! Effects: carries out what the coordinator wants, in the store and at cores, sinks and sources.
+//!
+//! Promises: sources hear what is safe, and readers see output, behind the commit and not before.
+//! Waits for the storage: for a thread beside the cores. Must never do: decide anything, or look
+//! at a clock.
+
+use std::io;
+use std::sync::Arc;
+
+use super::coordinator::{Action, Coordinator, Input};
+use super::keeper::Keeper;
+use super::propose;
+use super::store::{Error, Store};
+use crate::connect::mail::{CheckpointCommand, Command, Mailbox};
+use crate::connect::visible::Visible;
+
+/// A coordinator with everything that it acts upon.
+pub struct Effects {
+    /// Where checkpoints are kept.
+    pub store: Arc<dyn Store>,
+    /// Who stores parts there.
+    pub keeper: Keeper,
+    /// Who decides.
+    pub coordinator: Coordinator,
+    /// The cores.
+    pub cores: Vec<Mailbox>,
+    /// Where committed output becomes visible.
+    pub visible: Vec<Visible>,
+}
+
+impl Effects {
+    /// Carries out what the coordinator wants; returns what it has to hear of that. `random` is for
+    /// the name of a manifest.
+    ///
+    /// # Errors
+    /// Nobody knows whether HEAD was swapped, and the same may be asked for again; or another
+    /// coordinator has taken over.
+    pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<Input>, Error> {
+        match action {
+            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(*epoch as u32)),
+            Action::Store(manifest) => {
+                let stored = propose(&*self.store, self.coordinator.head(), manifest, random);
+                return Ok(Some(Input::Stored(stored.map_err(|error| error.to_string()))));
+            }
+            Action::Swap { expected, new } => {
+                return match self.store.swap_head(Some(expected), new) {
+                    Err(error @ (Error::Unclear { .. } | Error::Overtaken { .. })) => Err(error),
+                    swapped => Ok(Some(Input::Swapped(swapped.map_err(|error| error.to_string())))),
+                };
+            }
+            Action::Commit { epoch, sources } => {
+                self.tell(CheckpointCommand::Commit(*epoch as u32));
+                self.keeper.acknowledge(sources);
+            }
+            Action::Abort { epoch, .. } => self.tell(CheckpointCommand::Abort(*epoch as u32)),
+        }
+        Ok(None)
+    }
+
+    /// Tells all cores.
+    pub fn tell(&self, command: CheckpointCommand) {
+        self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
+    }
+
+    /// Makes committed output visible, and says `done` of each try. What fails, and all of that sink
+    /// behind it, is tried again the next time.
+    pub fn show(&mut self, mut done: impl FnMut(&str, io::Result<bool>)) {
+        let Self { coordinator, visible, .. } = self;
+        let mut failed: Vec<String> = Vec::new();
+        coordinator.show(|transaction| {
+            let sink = &transaction.sink;
+            if failed.contains(sink) {
+                return false;
+            }
+            let visible = visible.iter().find(|one| one.sink() == sink);
+            let shown = visible.map_or(Ok(true), |visible| visible.show(transaction));
+            failed.extend(shown.is_err().then(|| sink.clone()));
+            let is_visible = matches!(shown, Ok(true));
+            done(sink, shown);
+            is_visible
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the committed output of a transactional sink becomes visible.
+
+use std::io;
+use std::sync::Arc;
+
+use super::deliver::Delivery;
+use super::spool::Target;
+use crate::checkpoint::Transaction;
+
+/// One of these places.
+pub enum Visible {
+    /// In a file.
+    File(Target),
+    /// At a client.
+    Client(Arc<Delivery>),
+}
+
+impl Visible {
+    /// Name of the sink.
+    pub fn sink(&self) -> &str {
+        match self {
+            Self::File(target) => &target.sink,
+            Self::Client(delivery) => delivery.sink(),
+        }
+    }
+
+    /// How far committed output has come, as far as that can be told.
+    pub fn farthest(&self) -> (u128, u64) {
+        match self {
+            Self::File(_) => (0, 0),
+            Self::Client(delivery) => delivery.farthest(),
+        }
+    }
+
+    /// Makes a committed transaction visible; returns whether it is, durably.
+    ///
+    /// # Errors
+    /// It cannot be now, or (`InvalidData`) never.
+    pub fn show(&self, transaction: &Transaction) -> io::Result<bool> {
+        match self {
+            Self::File(target) => target.show(transaction).map(|()| true),
+            Self::Client(delivery) => delivery.show(transaction),
+        }
+    }
+}
