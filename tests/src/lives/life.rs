@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
+use potoroo::checkpoint::effects::Effects;
 use potoroo::checkpoint::keeper::Keeper;
-use potoroo::checkpoint::store::{Head, Store};
-use potoroo::checkpoint::{
-    Facts, Manifest, Section, SourcePosition, Transaction, propose, recover,
-};
+use potoroo::checkpoint::store::{self, Head, Store};
+use potoroo::checkpoint::{Facts, Manifest, Section, Transaction, recover};
 use potoroo::connect::deliver::{Delivery, Holds};
-use potoroo::connect::mail::{CheckpointCommand, Command, Mailbox};
+use potoroo::connect::mail::{Command, Mailbox};
 use potoroo::connect::spool::{Prepared, Spooler, Target};
+use potoroo::connect::visible::Visible;
 use potoroo::flow::PartStep;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::plan::Plan;
@@ -34,11 +34,8 @@ pub(super) struct Life<'a> {
     world: &'a mut World,
     troubles: &'a Troubles,
     process: Process,
-    coordinator: Coordinator,
-    keeper: Keeper,
-    targets: Vec<Target>,
+    effects: Effects,
     random: Random,
-    cores: Vec<Mailbox>,
     sessions: Sessions,
     links: Links,
     /// By core: what it handed out and is not kept.
@@ -80,8 +77,7 @@ impl<'a> Life<'a> {
         let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
-        let (targets, deliveries) =
-            open_sinks(&mut process, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
+        let visible = open_sinks(&mut process, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
             Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
@@ -97,19 +93,17 @@ impl<'a> Life<'a> {
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let store = Arc::new(world.store.clone());
-        let keeper = Keeper::new(store, facts.clone(), head.generation, sources, cores);
+        let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
+        let keeper = keeper.with_streams(sessions.streams().to_vec());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
-        let links = Links::new(seed, deliveries);
+        let links = Links::new(seed, &visible);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
-            keeper: keeper.with_streams(sessions.streams().to_vec()),
-            coordinator,
+            effects: Effects { store, keeper, coordinator, cores: mailboxes, visible },
             world,
             troubles,
             process,
-            targets,
             random,
-            cores: mailboxes,
             sessions,
             links,
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
@@ -134,7 +128,7 @@ impl<'a> Life<'a> {
         chronicle.frames_replayed += self.frames_replayed;
         for step in 0.. {
             if step == STEPS_MAX {
-                let (sessions, head) = (&self.sessions, self.coordinator.head());
+                let (sessions, head) = (&self.sessions, self.effects.coordinator.head());
                 let text = format!("this life does not end: {sessions:?}; {head}");
                 return Err(Stop::Wrong(text));
             }
@@ -150,8 +144,8 @@ impl<'a> Life<'a> {
             self.step(chronicle)?;
             if self.ended() {
                 self.process.show_tables(self.world);
-                let mut targets = self.targets.iter();
-                return targets.try_for_each(|one| check(self.world, one, true));
+                let mut visible = self.effects.visible.iter();
+                return visible.try_for_each(|one| check(self.world, one.sink(), true));
             }
         }
         unreachable!("it ends or dies")
@@ -194,15 +188,24 @@ impl<'a> Life<'a> {
         let Some(Marked { sink, epoch, prepared }) = self.marked.pop_front() else { return Ok(()) };
         let prepared = prepared.map(Prepared::make_durable).transpose()?;
         if let Some(transaction) = &prepared {
-            let received = self.links.delivery(&transaction.sink).is_some();
-            let at_once =
-                if received { Sabotage::DeliveredAtOnce } else { Sabotage::VisibleAtOnce };
-            if self.sabotaged(at_once) {
-                show(self.world, &self.targets, &self.links, transaction)?;
-            }
+            self.show_at_once(transaction)?;
         }
         let (sink, epoch) = (sink.0.into(), epoch.into());
         self.inbox.push_back(Input::Marked { sink, epoch, prepared });
+        Ok(())
+    }
+
+    fn show_at_once(&self, transaction: &Transaction) -> Result<(), Stop> {
+        let visible = self.effects.visible.iter().find(|one| one.sink() == transaction.sink);
+        let visible = visible.expect("it was opened");
+        let at_once = match visible {
+            Visible::File(_) => Sabotage::VisibleAtOnce,
+            Visible::Client(_) => Sabotage::DeliveredAtOnce,
+        };
+        if self.sabotaged(at_once) {
+            visible.show(transaction)?;
+            check(self.world, &transaction.sink, false)?;
+        }
         Ok(())
     }
 
@@ -227,11 +230,11 @@ impl<'a> Life<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
-        let heard = self.keeper.keep(core, &step, self.random.u64());
+        let heard = self.effects.keeper.keep(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
             && let Some(Input::Part { sources, .. }) = &heard
         {
-            self.acknowledge(sources);
+            self.effects.keeper.acknowledge(sources);
         }
         self.inbox.extend(heard);
     }
@@ -252,51 +255,38 @@ impl<'a> Life<'a> {
     /// The coordinator hears one thing.
     fn coordinate(&mut self, chronicle: &mut Chronicle) {
         let Some(input) = self.inbox.pop_front().or_else(|| self.idea()) else { return };
-        match self.coordinator.handle(input, 0) {
-            None => {}
-            Some(Action::Begin { epoch }) => self.tell(CheckpointCommand::Begin(epoch as u32)),
-            Some(Action::Abort { epoch, .. }) => {
+        let Some(mut action) = self.effects.coordinator.handle(input, 0) else { return };
+        match &action {
+            Action::Store(_) | Action::Swap { .. } => return self.requests.push_back(action),
+            Action::Begin { .. } => {}
+            Action::Commit { .. } => chronicle.commits += 1,
+            Action::Abort { epoch, .. } => {
                 chronicle.aborts += 1;
-                self.last = self.last.filter(|last| *last != epoch);
-                self.given_up.insert(epoch);
-                match self.sabotaged(Sabotage::AbortIsCommit) {
-                    true => self.tell(CheckpointCommand::Commit(epoch as u32)),
-                    false => self.tell(CheckpointCommand::Abort(epoch as u32)),
+                self.last = self.last.filter(|last| last != epoch);
+                self.given_up.insert(*epoch);
+                if self.sabotaged(Sabotage::AbortIsCommit) {
+                    action = Action::Commit { epoch: *epoch, sources: Vec::new() };
                 }
             }
-            Some(Action::Commit { epoch, sources }) => {
-                chronicle.commits += 1;
-                self.tell(CheckpointCommand::Commit(epoch as u32));
-                self.acknowledge(&sources);
-            }
-            Some(request) => self.requests.push_back(request),
         }
-    }
-
-    fn tell(&self, command: CheckpointCommand) {
-        self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
-    }
-
-    /// The senders of sources hear that these positions are safe.
-    fn acknowledge(&self, committed: &[SourcePosition]) {
-        let name = |source| self.keeper.source_name(source).to_owned();
-        self.sessions.acknowledge(committed, name);
+        // It answers to the others only.
+        let _ = self.effects.act(&action, 0);
     }
 
     /// What occurs to the coordinator when nobody tells it anything.
     fn idea(&mut self) -> Option<Input> {
-        if let Some(epoch) = self.coordinator.running() {
+        if let Some(epoch) = self.effects.coordinator.running() {
             // Not for ever: senders wait for their acknowledgements.
-            let hopeful = self.last.is_none() && epoch < self.coordinator.head().epoch + 10;
+            let hopeful = self.last.is_none() && epoch < self.effects.coordinator.head().epoch + 10;
             let gives_up = hopeful && self.random.chance(self.troubles.give_up * 10.0);
             return gives_up.then(|| Input::Failed { epoch, reason: "no reason".to_owned() });
         }
         if !self.complete && self.sessions.finished() {
             self.complete = true;
-            self.cores.iter().for_each(|core| core.send(Command::SourcesComplete));
+            self.effects.cores.iter().for_each(|core| core.send(Command::SourcesComplete));
         }
         if self.last.is_none() && self.process.quiet() {
-            self.last = Some(self.coordinator.epoch() + 1);
+            self.last = Some(self.effects.coordinator.epoch() + 1);
             return Some(Input::Begin);
         }
         self.random.chance(self.troubles.begin * 10.0).then_some(Input::Begin)
@@ -305,74 +295,65 @@ impl<'a> Life<'a> {
     /// The store does what the coordinator wants, or something committed becomes visible.
     fn request(&mut self) -> Result<(), Stop> {
         let fails = self.last.is_none() && self.random.chance(self.troubles.store_fails * 10.0);
-        match self.requests.pop_front() {
-            Some(Action::Store(manifest)) => {
-                let stored = if fails { Err("full".to_owned()) } else { self.store(manifest) };
-                self.inbox.push_back(Input::Stored(stored));
+        let Some(mut action) = self.requests.pop_front() else { return self.show_committed() };
+        let full = || "full".to_owned();
+        let heard = match &mut action {
+            Action::Store(_) if fails => Input::Stored(Err(full())),
+            Action::Swap { .. } if fails => Input::Swapped(Err(full())),
+            Action::Store(manifest) => {
+                self.sabotage(manifest);
+                self.act(&action)?
             }
-            Some(Action::Swap { expected, new }) => {
-                let swapped = if fails { Err("full".to_owned()) } else { Ok(()) };
-                let swapped = swapped.and_then(|()| self.swap(&expected, &new));
-                self.inbox.push_back(Input::Swapped(swapped));
-            }
-            _ => return self.show_committed(),
-        }
+            _ => self.act(&action)?,
+        };
+        self.inbox.push_back(heard);
         Ok(())
     }
 
-    fn store(&mut self, mut manifest: Manifest) -> Result<Head, String> {
+    fn sabotage(&self, manifest: &mut Manifest) {
         if self.sabotaged(Sabotage::PreparedLost) {
             manifest.transactions.retain(|one| !self.given_up.contains(&one.epoch));
         }
         if self.sabotaged(Sabotage::PartMissing) {
-            self.world.store.delete(&manifest.parts[0].name).map_err(|error| error.to_string())?;
+            self.world.store.delete(&manifest.parts[0].name).expect("it is in memory");
         }
-        let (store, head) = (&self.world.store, self.coordinator.head());
-        let stored = propose(store, head, &manifest, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedBeforeHead) {
-            self.acknowledge(&manifest.sources);
+            self.effects.keeper.acknowledge(&manifest.sources);
         }
-        stored.map_err(|error| error.to_string())
     }
 
-    fn swap(&mut self, expected: &Head, new: &Head) -> Result<(), String> {
-        let World { store, readers, disk, .. } = &mut *self.world;
-        store.swap_head(Some(expected), new).map_err(|error| error.to_string())?;
-        let manifest = new.manifest.as_ref().expect("a commit has one");
-        let manifest = Manifest::load(store, manifest).map_err(|error| error.to_string())?;
-        readers.commit(&manifest, disk);
-        Ok(())
+    fn act(&mut self, action: &Action) -> Result<Input, Stop> {
+        let wrong = |error: store::Error| Stop::Wrong(error.to_string());
+        let heard = self.effects.act(action, self.random.u64()).map_err(wrong)?;
+        if let Action::Swap { new, .. } = action {
+            let World { store, readers, disk, .. } = &mut *self.world;
+            let manifest = new.manifest.as_ref().expect("a commit has one");
+            readers.commit(&Manifest::load(store, manifest).map_err(wrong)?, disk);
+        }
+        Ok(heard.expect("the coordinator waits for it"))
     }
 
-    /// What is committed becomes visible. What cannot, and all of that sink behind it, is tried
-    /// again.
+    /// What is committed becomes visible.
     fn show_committed(&mut self) -> Result<(), Stop> {
-        let forgets = self.sabotaged(Sabotage::PreparedLost);
-        let Self { coordinator, given_up, world, targets, links, .. } = self;
-        let (mut failed, mut done) = (BTreeSet::new(), Ok(()));
-        coordinator.show(|transaction| {
-            if forgets && given_up.contains(&transaction.epoch) {
-                return true;
+        if self.sabotaged(Sabotage::PreparedLost) {
+            self.effects.coordinator.show(|one| self.given_up.contains(&one.epoch));
+        }
+        let (world, mut result) = (&*self.world, Ok(()));
+        self.effects.show(|sink, shown| {
+            let checked = shown.map_err(Stop::from).and_then(|_| check(world, sink, false));
+            // One that is not shown for want of a disk is tried again.
+            if let Err(wrong @ Stop::Wrong(_)) = checked {
+                result = Err(wrong);
             }
-            if done.is_err() || failed.contains(&transaction.sink) {
-                return false;
-            }
-            show(world, targets, links, transaction).unwrap_or_else(|stop| {
-                failed.insert(transaction.sink.clone());
-                if let Stop::Wrong(_) = stop {
-                    done = Err(stop);
-                }
-                false
-            })
         });
-        done
+        result
     }
 
     /// Whether everything is committed and visible.
     fn ended(&self) -> bool {
-        let committed = |last: u64| self.coordinator.head().epoch >= last;
+        let committed = |last: u64| self.effects.coordinator.head().epoch >= last;
         self.last.is_some_and(committed)
-            && self.coordinator.all_visible()
+            && self.effects.coordinator.all_visible()
             && self.world.senders.iter().all(Sender::ended)
     }
 }
@@ -412,8 +393,6 @@ fn take_over(
     }
 }
 
-type Opened = (Vec<Target>, Vec<Arc<Delivery>>);
-
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
 /// output goes into spools.
 fn open_sinks(
@@ -423,49 +402,30 @@ fn open_sinks(
     head: &Head,
     manifest: Option<&Manifest>,
     cores: &[Mailbox],
-) -> Result<Opened, Stop> {
+) -> Result<Vec<Visible>, Stop> {
     let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-    let (mut targets, mut deliveries) = (Vec::new(), Vec::new());
+    let mut visible = Vec::new();
     for (index, sink) in plan.sinks.iter().enumerate() {
         let Some(name) = &sink.name else { continue };
         let sink = SinkId(index as u16);
         let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
-        let offset = if world.receivers.contains_key(name) {
+        let mut offset = 0;
+        visible.push(if world.receivers.contains_key(name) {
             target.keep_spools(transactions)?;
             let holds = Holds::new(sink, cores.to_vec());
             let delivery = Delivery::new(&target, head.folder, head.generation, holds);
-            deliveries.push(Arc::new(delivery));
-            0
+            Visible::Client(Arc::new(delivery))
         } else {
-            let offset = target.recover(manifest.is_some(), transactions, false)?;
-            check(world, &target, true)?;
-            offset
-        };
-        process.open_sink(sink, Spooler::new(target.clone(), head.generation, offset));
-        targets.push(target);
+            offset = target.recover(manifest.is_some(), transactions, false)?;
+            check(world, name, true)?;
+            Visible::File(target.clone())
+        });
+        process.open_sink(sink, Spooler::new(target, head.generation, offset));
     }
-    Ok((targets, deliveries))
-}
-
-/// Returns whether a transaction is visible.
-fn show(
-    world: &World,
-    targets: &[Target],
-    links: &Links,
-    transaction: &Transaction,
-) -> Result<bool, Stop> {
-    if let Some(delivery) = links.delivery(&transaction.sink) {
-        return Ok(delivery.show(transaction)?);
-    }
-    let target = targets.iter().find(|target| target.sink == transaction.sink);
-    let target = target.expect("it was opened");
-    target.show(transaction)?;
-    check(world, target, false)?;
-    Ok(true)
+    Ok(visible)
 }
 
 /// Whether readers of a sink see what they may see.
-fn check(world: &World, target: &Target, all: bool) -> Result<(), Stop> {
-    let seen = world.output(&target.sink);
-    world.readers.check(&target.sink, &seen, all).map_err(Stop::Wrong)
+fn check(world: &World, sink: &str, all: bool) -> Result<(), Stop> {
+    world.readers.check(sink, &world.output(sink), all).map_err(Stop::Wrong)
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use potoroo::checkpoint::{Manifest, SourcePosition};
+use potoroo::checkpoint::Manifest;
 use potoroo::connect::mail::Mailbox;
 use potoroo::connect::serve::{Answers, Client, Over, Serving};
 use potoroo::connect::streams::{Limits, Streams};
@@ -140,18 +140,6 @@ impl Sessions {
     /// By source: its streams, if it has some.
     pub(super) fn streams(&self) -> &[Option<Arc<Streams>>] {
         &self.streams
-    }
-
-    /// The senders of sources named as `name` tells hear what is `committed`.
-    pub(super) fn acknowledge(
-        &self,
-        committed: &[SourcePosition],
-        name: impl Fn(SourceId) -> String,
-    ) {
-        for streams in self.streams.iter().flatten() {
-            let name = name(streams.source());
-            streams.acknowledge(committed.iter().filter(|at| at.name == name));
-        }
     }
 
     /// Whether nothing new can come of anybody.
