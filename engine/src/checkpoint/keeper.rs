@@ -59,7 +59,8 @@ impl Keeper {
         &self.sources[usize::from(source.0)]
     }
 
-    /// Tells the clients of sources that `committed` is safe: they need not send again what is before.
+    /// Tells the clients of sources that `committed` is safe: they need not send again what is
+    /// before.
     pub fn acknowledge(&self, committed: &[SourcePosition]) {
         for streams in self.streams.iter().flatten() {
             let name = self.source_name(streams.source());
