@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,13 @@ use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
 
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
+
+/// What the engine said and nobody has looked at: one that says more waits until somebody does.
+const HEARD_MAX: usize = 1024;
+
+/// How long an engine may take for a welcome, and to tell where a stream stands: it may have to
+/// wait until another client has given that back.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// First and longest pause between two attempts to connect: an engine that is started again by
 /// whoever watches over it is there at once.
@@ -107,7 +114,7 @@ enum End {
     Acknowledged,
 }
 
-/// A connection that stands. A thread reads it, so the engine never waits for us to listen.
+/// A connection that stands. A thread reads it, so that the engine need not wait for us to listen.
 #[derive(Debug)]
 struct Link {
     to: TcpStream,
@@ -339,7 +346,7 @@ impl Source {
         self.link = Some(link);
         while self.streams.iter().any(|stream| stream.behind.is_none()) {
             let link = self.link.as_ref().ok_or(Error::Unexpected("a lost connection"))?;
-            let heard = link.heard.recv().map_err(|_| Error::Unexpected("a lost connection"))?;
+            let heard = link.heard.recv_timeout(ANSWER).map_err(|_| closed())?;
             self.hear(heard)?;
         }
         Ok(())
@@ -358,14 +365,17 @@ impl Source {
         Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
             .encode(&mut out);
         to.write_all(&out)?;
-        let mut reader = Reader::new(to.try_clone()?);
+        let answer = ANSWER.min(self.options.patience).max(PAUSE.0);
+        to.set_read_timeout(Some(answer))?;
+        let mut reader = Reader::new(to.try_clone()?).until(Instant::now() + answer);
         match reader.read()? {
             Some(Frame::Welcome { .. }) => reader.welcome(),
             Some(Frame::Refused { reason }) => return Err(Error::Refused(reason.to_owned())),
             Some(other) => return Err(Error::Unexpected(other.name())),
             None => return Err(closed()),
         }
-        let (told, heard) = channel();
+        to.set_read_timeout(None)?;
+        let (told, heard) = sync_channel(HEARD_MAX);
         let read = move || listen(reader, &told);
         Builder::new().name("potoroo-source".into()).spawn(read)?;
         out.clear();
@@ -395,7 +405,7 @@ fn closed() -> Error {
 }
 
 /// Reads what the engine says until it ends, or nobody wants to know any more.
-fn listen(mut reader: Reader<TcpStream>, told: &Sender<Heard>) {
+fn listen(mut reader: Reader<TcpStream>, told: &SyncSender<Heard>) {
     loop {
         let heard = match reader.read() {
             Ok(Some(Frame::Resume { stream, behind })) => Heard::Resume { stream, behind },

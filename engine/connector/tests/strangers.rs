@@ -1,13 +1,14 @@
 //! Whoever connects to a sink and is no engine: keeps none out, and disturbs none.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use potoroo_connector::{Frame, Piece, Reader, Role, Sink, VERSION};
+use potoroo_connector::{Error, Frame, Options, Piece, Reader, Role, Sink, Source, VERSION};
 
 /// Nothing that works takes so long, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -147,11 +148,25 @@ fn strangers_hear_why_they_are_refused() {
     for (version, role, token, reason) in [
         (VERSION, Role::Sink, token, "the token is another one"),
         (VERSION, Role::Source, "hush", "this is a sink"),
-        (9, Role::Sink, "hush", "version 9 is not 1"),
+        (9, Role::Sink, "hush", "it speaks version 9 of the protocol, this is 1"),
     ] {
         let mut stranger = Peer::connect(taker.address);
         stranger.say(Frame::Hello { version, role, token, application, endpoint });
         let heard = stranger.reader.read().expect("it is answered");
         assert_eq!(heard, Some(Frame::Refused { reason }));
     }
+}
+
+/// Somebody listens, and says nothing: patience ends.
+#[test]
+fn a_client_of_a_source_is_not_held_up_by_one_that_says_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let (told, heard) = channel();
+    std::thread::spawn(move || {
+        let options = Options { patience: Duration::from_millis(50), ..Options::new(address) };
+        told.send(Source::connect(options).map(drop)).expect("the test waits");
+    });
+    let outcome = heard.recv_timeout(LIMIT).expect("it gives up");
+    assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
 }
