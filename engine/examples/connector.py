@@ -118,9 +118,9 @@ def send_file(options):
         connection = Connection(sock)
         hello = b"PTRO" + struct.pack("<HB", VERSION, SOURCE)
         connection.send(HELLO, hello + text(options.token) + text("") + text(""))
-        kind, _ = connection.receive()
-        if kind != WELCOME:
-            raise ConnectionError(f"a frame of kind {kind} instead of a welcome")
+        kind, fields = connection.receive()
+        if (kind, fields[:2]) != (WELCOME, struct.pack("<H", VERSION)):
+            raise ConnectionError(f"a frame of kind {kind} instead of a welcome of our version")
         connection.until = None
         connection.send(OPEN, struct.pack("<I", 0) + text(options.stream) + struct.pack("<Q", 0))
         credit, resumed, ended = 0, False, False

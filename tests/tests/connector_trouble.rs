@@ -154,7 +154,7 @@ fn strangers_are_told_why_they_are_refused() {
     for token in ["", "hus", "hush!", "HUSH"] {
         check(&refused(hello(token)), &["the token is another one"]);
     }
-    check(&of(2, Role::Source, "", ""), &["version 2", "this is 1"]);
+    check(&of(2, Role::Source, "", ""), &["version 2 of the protocol, this is 1"]);
     check(&of(VERSION, Role::Sink, "", ""), &["this is a source"]);
     let other = of(VERSION, Role::Source, "word-count", "lines");
     check(&other, &["`lines` of `word-count`", "`numbers` of `sequence-windows`"]);

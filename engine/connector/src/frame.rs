@@ -95,6 +95,9 @@ pub enum Malformed {
     Kind(u8),
     /// The first frame does not begin as this protocol does.
     Magic,
+    /// The other side speaks another version of the protocol: whatever else the frame says may mean
+    /// something else there.
+    Version(u16),
     /// A field of this frame is missing, or something is left behind the last.
     Fields(&'static str),
     /// A text in this frame is not UTF-8.
@@ -109,6 +112,9 @@ impl fmt::Display for Malformed {
             }
             Self::Kind(kind) => write!(f, "there is no frame of kind {kind}"),
             Self::Magic => f.write_str("this is not the connector protocol: `PTRO` is missing"),
+            Self::Version(version) => {
+                write!(f, "it speaks version {version} of the protocol, this is {VERSION}")
+            }
             Self::Fields(name) => write!(f, "{name} has too few or too many bytes"),
             Self::Text(name) => write!(f, "{name} has a text that is not UTF-8"),
         }
@@ -220,7 +226,7 @@ impl<'a> Frame<'a> {
     fn decode_fields(kind: u8, fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         Ok(match kind {
             1 => Self::decode_hello(fields)?,
-            2 => Self::Welcome { version: fields.u16()?, last: fields.u128()? },
+            2 => Self::Welcome { version: fields.version()?, last: fields.u128()? },
             3 => Self::Refused { reason: fields.text()? },
             4 => Self::Open { stream: fields.u32()?, name: fields.text()?, from: fields.u64()? },
             5 => Self::Resume { stream: fields.u32()?, behind: fields.u64()? },
@@ -244,7 +250,7 @@ impl<'a> Frame<'a> {
         if fields.array::<4>().map_err(|_| Malformed::Magic)? != MAGIC {
             return Err(Malformed::Magic);
         }
-        let version = fields.u16()?;
+        let version = fields.version()?;
         let role = match fields.array::<1>()? {
             [1] => Role::Source,
             [2] => Role::Sink,
@@ -253,6 +259,13 @@ impl<'a> Frame<'a> {
         let (token, application, endpoint) = (fields.text()?, fields.text()?, fields.text()?);
         Ok(Self::Hello { version, role, token, application, endpoint })
     }
+}
+
+/// Whether two tokens are the same. Takes as long for a wrong one as for a right one.
+pub fn is_same_token(ours: &str, theirs: &str) -> bool {
+    let pairs = ours.bytes().zip(theirs.bytes());
+    let differing = pairs.fold(0, |differing, (ours, theirs)| differing | (ours ^ theirs));
+    ours.len() == theirs.len() && differing == 0
 }
 
 /// Refuses texts that no hello can hold, by their names.
@@ -307,6 +320,11 @@ impl<'a> Fields<'a> {
 
     fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_le_bytes)
+    }
+
+    fn version(&mut self) -> Result<u16, Malformed> {
+        let version = self.u16()?;
+        if version == VERSION { Ok(version) } else { Err(Malformed::Version(version)) }
     }
 
     fn u32(&mut self) -> Result<u32, Malformed> {

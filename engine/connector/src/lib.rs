@@ -13,7 +13,7 @@ mod strangers;
 pub use error::Error;
 pub use frame::{
     FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, HELLO_TEXT_BYTES_MAX, MESSAGE_BYTES_MAX, Malformed,
-    Role, VERSION,
+    Role, VERSION, is_same_token,
 };
 pub use reader::Reader;
 pub use sink::{Piece, Sink};

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use crate::{Error, Frame, Reader, Role, VERSION};
+use crate::{Error, Frame, Reader, Role, VERSION, is_same_token};
 
 /// How long a stranger may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -103,15 +103,16 @@ impl Peer {
 
     /// Whether it may come in; an error of the kind `WouldBlock` while it has not said enough.
     fn greet(&mut self, token: &str, last: u128) -> Result<bool, Error> {
-        let refusal = match self.reader.read()? {
-            Some(Frame::Hello { version, role, token: theirs, .. }) => match (version, role) {
-                (VERSION, Role::Sink) if theirs == token => None,
-                (VERSION, Role::Sink) => Some("the token is another one".to_owned()),
-                (VERSION, Role::Source) => Some("this is a sink".to_owned()),
-                (other, _) => Some(format!("version {other} is not {VERSION}")),
+        let refusal = match self.reader.read() {
+            Ok(Some(Frame::Hello { role, token: theirs, .. })) => match role {
+                Role::Sink if is_same_token(token, theirs) => None,
+                Role::Sink => Some("the token is another one".to_owned()),
+                Role::Source => Some("this is a sink".to_owned()),
             },
-            Some(other) => Some(format!("{} comes before Hello", other.name())),
-            None => return Ok(false),
+            Ok(Some(other)) => Some(format!("{} comes before Hello", other.name())),
+            Ok(None) => return Ok(false),
+            Err(Error::Malformed(malformed)) => Some(malformed.to_string()),
+            Err(error) => return Err(error),
         };
         if let Some(reason) = refusal {
             self.tell(Frame::Refused { reason: &reason })?;

@@ -18,7 +18,13 @@ fn frames() -> Vec<Frame<'static>> {
             application: "",
             endpoint: "ü",
         },
-        Frame::Hello { version: 7, role: Role::Sink, token: "", application: "a", endpoint: "b" },
+        Frame::Hello {
+            version: VERSION,
+            role: Role::Sink,
+            token: "",
+            application: "a",
+            endpoint: "b",
+        },
         Frame::Welcome { version: VERSION, last: u128::MAX },
         Frame::Refused { reason: "no" },
         Frame::Open { stream: 1, name: "orders", from: 1 << 40 },
@@ -129,6 +135,14 @@ fn every_frame_that_is_cut_or_longer_is_malformed() {
         }
         bytes.push(0);
         assert!(Frame::decode(&bytes[4..]).is_err() || has_bytes, "{frame:?} with more");
+    }
+}
+
+/// Told apart from a broken one, whatever it has behind its version.
+#[test]
+fn another_version_of_the_protocol_is_named() {
+    for bytes in [&b"\x01PTRO\x02\0and whatever"[..], b"\x01PTRO\x02\0", b"\x02\x02\0more"] {
+        assert_eq!(Frame::decode(bytes), Err(Malformed::Version(2)), "{bytes:?}");
     }
 }
 

@@ -191,15 +191,10 @@ impl Server {
             }
         };
         let hello = hello.ok_or_else(|| "it closed without a word".to_owned())?;
-        let Frame::Hello { version, role, token, application, endpoint } = hello else {
+        let Frame::Hello { role, token, application, endpoint, .. } = hello else {
             return Err(format!("{} comes before Hello", hello.name()));
         };
         let fits = |asked: &str, is: &str| asked.is_empty() || asked == is;
-        if version != VERSION {
-            return Err(format!(
-                "version {version} of the protocol is asked for, this is {VERSION}"
-            ));
-        }
         if !self.token.fits(token) {
             return Err("the token is another one: give that of the source's address".to_owned());
         }

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use potoroo_connector::HELLO_TEXT_BYTES_MAX;
+use potoroo_connector::{HELLO_TEXT_BYTES_MAX, is_same_token};
 
 /// A token; it may be empty, for none. Never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -28,9 +28,7 @@ impl Token {
 
     /// Whether `text` is this token. Takes as long for a wrong one as for a right one.
     pub fn fits(&self, text: &str) -> bool {
-        let pairs = self.0.bytes().zip(text.bytes());
-        let differing = pairs.fold(0, |differing, (ours, theirs)| differing | (ours ^ theirs));
-        self.0.len() == text.len() && differing == 0
+        is_same_token(&self.0, text)
     }
 
     /// The text: for the other side only.
