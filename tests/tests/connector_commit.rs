@@ -99,13 +99,13 @@ impl Client {
 }
 
 /// Makes all numbers, and ends when their windows are with the client.
-fn windows_to(client: &Client, scratch: &Scratch, cores: &str) -> App {
+fn windows_to(client: &Client, scratch: &Scratch, cores: &str, drain_seconds: u64) -> App {
     App::start(
         "sequence_windows",
         &format!(
             "--source numbers=gen:numbers?count={NUMBERS}&rate=100000 --sink \
              windows=potoroo://127.0.0.1:{} --state {} --checkpoint-ms 10 --cores {cores} --report \
-             json --drain-seconds 60",
+             json --drain-seconds {drain_seconds}",
             client.port,
             scratch.path("state")
         ),
@@ -116,7 +116,7 @@ fn windows_to(client: &Client, scratch: &Scratch, cores: &str) -> App {
 fn however_a_commit_is_interrupted_nothing_is_lost_or_doubled() {
     let scratch = Scratch::new("commit-interrupted");
     let mut client = Client::new(free_port());
-    let mut app = windows_to(&client, &scratch, "0");
+    let mut app = windows_to(&client, &scratch, "0", 60);
     let mut before: Option<(Fate, u128)> = None;
     for fate in Fate::ALL {
         let transaction = client.meet(fate, &mut app).expect("more will come");
@@ -138,11 +138,11 @@ fn a_transaction_in_doubt_is_settled_in_the_next_life() {
     for fate in [Fate::DiesBeforeItStores, Fate::DiesBeforeItAnswers] {
         let scratch = Scratch::new(&format!("commit-in-doubt-{fate:?}"));
         let mut client = Client::new(free_port());
-        let mut app = windows_to(&client, &scratch, "0,0");
+        let mut app = windows_to(&client, &scratch, "0,0", 60);
         let doubtful = client.meet(fate, &mut app).expect("more will come");
         app.signal(Signal::KILL);
         app.finish();
-        let mut app = windows_to(&client, &scratch, "0");
+        let mut app = windows_to(&client, &scratch, "0", 60);
         let next = client.meet(Fate::Commits, &mut app).expect("more will come");
         match fate.stores() {
             true => assert!(next > doubtful, "it has that already"),
@@ -152,4 +152,19 @@ fn a_transaction_in_doubt_is_settled_in_the_next_life() {
         app.finish().report();
         check_windows(&scratch.write("windows", &client.stored), NUMBERS);
     }
+}
+
+/// Each refusal costs a connection, and all that was brought in vain: they become rare.
+#[test]
+fn a_client_that_refuses_everything_is_asked_again_in_longer_and_longer_pauses() {
+    let scratch = Scratch::new("commit-refused");
+    let mut client = Client::new(free_port());
+    let mut app = windows_to(&client, &scratch, "0", 3);
+    let mut refusals = 0;
+    while client.meet(Fate::RefusesAtOnce, &mut app).is_some() {
+        refusals += 1;
+    }
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    assert!((1..60).contains(&refusals), "it was asked {refusals} times");
 }

@@ -51,7 +51,7 @@ pub const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 const TRANSACTION_BYTES_MIN: u64 = 1 << 16;
 
 /// First and longest pause between two attempts to connect.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// How long one attempt to connect, and the answer to a hello, may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -335,14 +335,17 @@ impl Courier {
         let last = self.greet(&mut reader, &stream)?;
         let mut session = Session::new(self.delivery.clone(), last)?;
         tracing::info!("sink `{}` is connected to {}", self.delivery.sink(), self.peer.address);
-        *pause = PAUSE.0;
         let mut out = Vec::new();
         loop {
             out.clear();
             session.say(&mut out)?;
             match session.awaits() {
                 _ if !out.is_empty() => self.write(&out, &stream)?,
-                Some(transaction) => self.hear(&mut session, transaction, &mut reader)?,
+                Some(transaction) => {
+                    self.hear(&mut session, transaction, &mut reader)?;
+                    // One that is welcome and takes nothing is no reason to hurry.
+                    *pause = PAUSE.0;
+                }
                 None => self.delivery.wait(),
             }
             if self.stop.load(Ordering::Relaxed) {
