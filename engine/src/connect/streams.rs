@@ -418,12 +418,15 @@ impl Stream {
         let covered = self.notes.partition_point(|note| note.id <= position.id);
         let last = self.notes.drain(..covered).next_back();
         self.base = last.unwrap_or(self.base);
+        let news = last.is_some() || (position.ended && self.end == End::Ended);
         if position.ended && self.end == End::Ended {
             self.end = End::Acknowledged;
             // Its name stays for ever, the room for its messages need not.
             self.notes = VecDeque::new();
         }
-        self.tell_acknowledged();
+        if news {
+            self.tell_acknowledged();
+        }
         self.top_up(limits);
     }
 
@@ -493,5 +496,22 @@ mod tests {
         assert_eq!(stream.check_from(10), Ok(()));
         let refused = stream.check_from(11).expect_err("11 is missing");
         assert!(refused.contains("behind 10") && refused.contains("behind 11"), "{refused}");
+    }
+
+    /// Every checkpoint has a position of every stream, also where nothing comes.
+    #[test]
+    fn what_is_acknowledged_is_told_once() {
+        let answers = Arc::new(Answers::default());
+        let mut stream = Stream::new("a", 7);
+        stream.client = Some((answers.clone(), 0));
+        stream.notes.push_back(Note { id: 8, end: 10 });
+        stream.passed = Note { id: 8, end: 10 };
+        let committed = stream.position(10);
+        for is_told in [true, false] {
+            stream.acknowledge(&committed, Limits::default());
+            let mut out = Vec::new();
+            answers.take(&mut out, Some(Duration::ZERO));
+            assert_eq!(!out.is_empty(), is_told, "{out:?}");
+        }
     }
 }
