@@ -39,6 +39,7 @@ impl<R: Read> Reader<R> {
     /// From now on frames may have up to [`FRAME_BYTES_MAX`] bytes, and as long as they like.
     pub fn welcome(&mut self) {
         (self.most, self.until) = (FRAME_BYTES_MAX, None);
+        self.bytes.resize(READ_BYTES, 0);
     }
 
     /// Whether the next frame is there without waiting for it, whole or so broken that reading it
@@ -97,7 +98,8 @@ impl<R: Read> Reader<R> {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
             if needed > self.bytes.len() {
-                self.bytes.resize(needed.max(READ_BYTES), 0);
+                // For a stranger no more than it may fill.
+                self.bytes.resize(needed.max(READ_BYTES.min(4 + self.most)), 0);
             }
         }
         loop {

@@ -23,21 +23,31 @@ use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
+use potoroo_connector::{Error, FRAME_BYTES_MAX, Frame, Reader, Role, VERSION};
 use rustix::event::PollFlags;
 
 pub use self::answers::Answers;
 pub use self::client::{Client, Over, Serving};
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
-use super::streams::Streams;
+use super::streams::{STREAMS_MAX, Streams};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line, wait};
 use super::token::Token;
 
 /// How long a stranger may take to say who it is.
-const HELLO_MAX: Duration = Duration::from_secs(10);
+const HELLO_MAX: Duration = Duration::from_secs(5);
 
-/// A client that takes nothing of what it has to be told for so long is hung up on.
+/// Strangers that are listened to at once; more wait in the kernel.
+pub const STRANGERS_MAX: usize = 256;
+
+/// Clients of one source: one for each stream that may be open, and as many that have gone without
+/// a word.
+pub const CLIENTS_MAX: usize = 2 * STREAMS_MAX;
+
+/// Bytes of memory that a client takes: the longest frame, and what is read at once.
+pub const CLIENT_BYTES: usize = FRAME_BYTES_MAX + 64 * 1024;
+
+/// A client that takes so long for what it has to be told is hung up on.
 const LISTEN_MAX: Duration = Duration::from_secs(30);
 
 /// How long who opens a stream waits until another client, which is told to, has given it back.
@@ -58,8 +68,10 @@ pub struct Server {
     pub token: Token,
     /// Its streams.
     pub streams: Arc<Streams>,
-    /// Places for connections.
-    pub permits: Permits,
+    /// Places for those who have not said who they are.
+    pub strangers: Permits,
+    /// Places for clients.
+    pub clients: Permits,
     /// Where refused clients are told of.
     pub notices: Sender<Notice>,
     /// Nobody new is served.
@@ -108,22 +120,20 @@ impl Server {
     }
 
     fn try_accept(self: &Arc<Self>) -> io::Result<Option<Served>> {
+        let Some(place) = self.strangers.try_take() else {
+            std::thread::sleep(STOP_CHECK);
+            return Ok(None);
+        };
         let (stream, peer) = match self.listener.accept() {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(permit) = self.permits.try_take() else {
-            let max = self.permits.max();
-            return Err(io::Error::other(format!(
-                "{max} connections are open, which is the limit (--connections-max)"
-            )));
-        };
         stream.set_nonblocking(false)?;
         let answers = Arc::new(Answers::default());
         let (server, of_thread) = (self.clone(), answers.clone());
-        let run = move || server.serve(stream, &peer.to_string(), &of_thread, permit);
+        let run = move || server.serve(stream, &peer.to_string(), &of_thread, place);
         let thread = Builder::new().name("potoroo-client".into()).spawn(run)?;
         Ok(Some(Served { answers, thread }))
     }
@@ -135,16 +145,21 @@ impl Server {
     }
 
     /// Serves one client to its end.
-    fn serve(&self, stream: TcpStream, peer: &str, answers: &Arc<Answers>, _permit: Permit) {
+    fn serve(&self, stream: TcpStream, peer: &str, answers: &Arc<Answers>, place: Permit) {
         let until = Instant::now() + HELLO_MAX;
         let mut reader = Reader::new(&stream).until(until);
-        if let Err(reason) = self.greet(&mut reader, &stream, until) {
-            let mut out = Vec::new();
-            Frame::Refused { reason: &reason }.encode(&mut out);
-            // Whoever is refused may have gone.
-            let _ = (&stream).write_all(&out);
-            return self.tell_refused(peer, reason);
-        }
+        let greeted = self.greet(&mut reader, &stream, until);
+        let _place = match greeted {
+            Ok(place) => place,
+            Err(reason) => {
+                let mut out = Vec::new();
+                Frame::Refused { reason: &reason }.encode(&mut out);
+                // Whoever is refused may have gone.
+                let _ = self.write(&out, &stream);
+                return self.tell_refused(peer, reason);
+            }
+        };
+        drop(place);
         tracing::info!("source `{}` serves {peer}", self.source);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| self.answer(answers, &stream));
@@ -169,16 +184,16 @@ impl Server {
         Serving { source, streams, ends: self.stop_accepting.clone() }
     }
 
-    /// Lets a client in that knows the token and means this source.
+    /// Lets a client in that knows the token and means this source; returns its place.
     fn greet(
         &self,
         reader: &mut Reader<&TcpStream>,
-        mut stream: &TcpStream,
+        stream: &TcpStream,
         until: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<Permit, String> {
         let failed = |error: io::Error| error.to_string();
         stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
-        stream.set_write_timeout(Some(LISTEN_MAX)).map_err(failed)?;
+        stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         keep_alive(stream).map_err(failed)?;
         let hello = loop {
@@ -207,21 +222,25 @@ impl Server {
                 "it asks for source `{endpoint}` of `{application}`, this is `{source}` of `{is}`"
             ));
         }
+        let place = self.clients.try_take().ok_or_else(|| {
+            let max = self.clients.max();
+            format!("{max} clients are connected to this source, which is the limit: end some")
+        })?;
         let mut out = Vec::new();
         Frame::Welcome { version: VERSION, last: 0 }.encode(&mut out);
-        stream.write_all(&out).map_err(failed)?;
+        self.write(&out, stream).map_err(failed)?;
         stream.set_read_timeout(None).map_err(failed)?;
         reader.welcome();
-        Ok(())
+        Ok(place)
     }
 
     /// Tells a client what it has to be told, until nothing follows; then hangs up.
-    fn answer(&self, answers: &Answers, mut stream: &TcpStream) {
+    fn answer(&self, answers: &Answers, stream: &TcpStream) {
         let look = (!self.streams.kept()).then_some(LOOK);
         let mut out = Vec::new();
         loop {
             let last = answers.take(&mut out, look);
-            if stream.write_all(&out).is_err() || last {
+            if self.write(&out, stream).is_err() || last {
                 // The thread that reads notices.
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
@@ -229,6 +248,24 @@ impl Server {
             out.clear();
             self.streams.acknowledge_taken();
         }
+    }
+
+    /// Writes all of it, unless that takes too long, or nothing is taken when the server stops: no
+    /// client may keep the application from its end.
+    fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> io::Result<()> {
+        let until = Instant::now() + LISTEN_MAX;
+        while !out.is_empty() {
+            match stream.write(out) {
+                Err(error) if !is_pause(&error) || self.stop.load(Ordering::Relaxed) => {
+                    return Err(error);
+                }
+                written => out = &out[written.unwrap_or(0)..],
+            }
+            if Instant::now() > until {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not listen"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::connect::address::{SinkAddress, SourceAddress};
 use crate::connect::driver::SPARES_MAX;
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
+use crate::connect::serve::{CLIENT_BYTES, CLIENTS_MAX};
 use crate::connect::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
 
@@ -64,7 +65,7 @@ impl Bill {
             (format!("gaps: {cores} cores"), cores * SharedGaps::MEMORY_BYTES),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
-        lines.extend(Self::stream_line(config));
+        lines.extend(Self::connector_lines(config));
         lines.extend(Self::connection_line(plan, config));
         if let Some(place) = &config.state {
             lines.extend(Self::checkpoint_lines(config, levels, place.upload_bytes()));
@@ -77,16 +78,22 @@ impl Bill {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// What the streams of clients take while they are open.
-    fn stream_line(config: &Config) -> Option<(String, usize)> {
+    /// What the clients of sources take while they are connected, and their streams while they are
+    /// open.
+    fn connector_lines(config: &Config) -> Vec<(String, usize)> {
         let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
         let connectors = config.sources.values().filter(has_streams).count();
-        let each = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
-        let what = format!(
-            "streams: {STREAMS_MAX} at most of {connectors} sources, {} KiB each when it is open",
-            each.div_ceil(1024)
-        );
-        (connectors > 0).then_some((what, connectors * STREAMS_MAX * each))
+        let stream_bytes = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
+        let line = |what, most: usize, each: usize| {
+            let kib = each.div_ceil(1024);
+            let what =
+                format!("{what}: {most} at most of {connectors} sources, {kib} KiB each when open");
+            (connectors > 0).then_some((what, connectors * most * each))
+        };
+        [line("clients", CLIENTS_MAX, CLIENT_BYTES), line("streams", STREAMS_MAX, stream_bytes)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// What the connections of sources take while they are open.

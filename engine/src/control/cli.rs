@@ -104,7 +104,7 @@ pub struct Arguments {
     reply_stall_ms: Option<u64>,
 
     #[arg(long, value_name = "N",
-        help = format!("Connections of all sources that may be open at once; others wait \
+        help = format!("Connections of all tcp sources that may be open at once; others wait \
             [default: {}]", config::CONNECTIONS_MAX_DEFAULT))]
     connections_max: Option<usize>,
 

@@ -133,8 +133,8 @@ pub struct Config {
     /// without taking half of it; then it is closed, and its replies are lost and counted.
     /// Default: [`REPLY_STALL_MS_DEFAULT`].
     pub reply_stall_ms: u64,
-    /// Connections of all sources that may be open at once, 1 to [`CONNECTIONS_MAX_MAX`]; others
-    /// wait. Default: [`CONNECTIONS_MAX_DEFAULT`].
+    /// Connections of all `tcp:` sources that may be open at once, 1 to [`CONNECTIONS_MAX_MAX`];
+    /// others wait. Default: [`CONNECTIONS_MAX_DEFAULT`].
     pub connections_max: usize,
     /// Partitions of the keys, 1 to [`PARTITIONS_MAX`]; fixed for the application's life.
     /// Default: [`PARTITIONS_DEFAULT`].

@@ -20,7 +20,7 @@ use crate::connect::files::Markers;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
-use crate::connect::serve::{Server, serve};
+use crate::connect::serve::{CLIENTS_MAX, STRANGERS_MAX, Server, serve};
 use crate::connect::spool::{Spooler, spool};
 use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
@@ -243,7 +243,8 @@ impl Threads {
             source: self.source_name(source).to_string(),
             token,
             streams,
-            permits: self.permits.clone(),
+            strangers: Permits::new(STRANGERS_MAX),
+            clients: Permits::new(CLIENTS_MAX),
             notices: self.notices.clone(),
             stop_accepting: self.stop_accepting.clone(),
             stop: self.stop.clone(),

@@ -1,0 +1,128 @@
+//! Sinks of connectors in trouble: clients that never answer, refuse or belong to another life, and
+//! output that is gone. Each is told of, and nothing that was committed is lost without a word.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::mpsc::channel;
+
+use potoroo_connector::{Frame, Piece, Sink, VERSION};
+use support::{App, Scratch, accept, check_windows, free_port, named, receiver};
+
+const WINDOWS: &str = "sequence_windows";
+
+/// Numbers whose windows go to a sink.
+const NUMBERS: u64 = 20_000;
+
+#[track_caller]
+fn check(text: &str, parts: &[&str]) {
+    parts.iter().for_each(|part| assert!(text.contains(part), "`{part}` is not in: {text}"));
+}
+
+/// Runs until all numbers are made; whatever comes of their windows.
+fn windows_to(port: u16, scratch: &Scratch, more: &str) -> App {
+    App::start(
+        WINDOWS,
+        &format!(
+            "--source numbers=gen:numbers?count={NUMBERS}&rate=100000 --sink \
+             windows=potoroo://127.0.0.1:{port}?token=hush --state {} --checkpoint-ms 10 --cores \
+             0 --report json {more}",
+            scratch.path("state")
+        ),
+    )
+}
+
+/// Takes everything that is left until the application has ended; returns all that came.
+fn take_rest(app: &mut App, port: u16, last: u128) -> Vec<u8> {
+    let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("the port is free");
+    let (mut all, mut output) = (Vec::new(), Vec::new());
+    while !app.has_ended() {
+        match sink.try_next().expect("it listens") {
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => {
+                all.append(&mut output);
+                sink.commit(transaction);
+            }
+            None => {}
+        }
+    }
+    all
+}
+
+/// The application runs to its end and takes its checkpoints, and the output waits for a better
+/// sink.
+#[test]
+fn a_sink_that_never_answers_stops_nobody_and_costs_no_output() {
+    let scratch = Scratch::new("connector-mute");
+    let (listener, address) = receiver();
+    let port = address.port();
+    let app = windows_to(port, &scratch, "--drain-seconds 1");
+    let mut engine = accept(&listener);
+    let mut welcome = Vec::new();
+    Frame::Welcome { version: VERSION, last: 0 }.encode(&mut welcome);
+    engine.write_all(&welcome).expect("it listens");
+    // Takes all that comes, and says nothing.
+    let (over_in, over) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 1 << 16];
+        while engine.read(&mut bytes).is_ok_and(|bytes| bytes > 0) {}
+        over_in.send(()).expect("the test waits")
+    });
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    let report = ended.last_line();
+    assert_eq!(named(&report, "sources", "numbers")["events"], NUMBERS);
+    assert!(report["checkpoints"]["committed"].as_u64() > Some(1), "{report}");
+    check(&ended.log, &["the last checkpoint is committed", "brought at the next start"]);
+    over.recv().expect("the connection is closed");
+    drop(listener);
+    let mut app = windows_to(port, &scratch, "");
+    let output = take_rest(&mut app, port, 0);
+    app.finish().report();
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+}
+
+#[test]
+fn sinks_that_refuse_or_belong_to_another_life_are_named_and_get_everything_later() {
+    let scratch = Scratch::new("connector-refusing");
+    let port = free_port();
+    let mut app = windows_to(port, &scratch, "--drain-seconds 60");
+    let mut sink = Sink::listen(("127.0.0.1", port), "another", 0).expect("the port is free");
+    wait_beside(&mut app, &mut sink, "it refuses: the token is another one");
+    drop(sink);
+    let foreign = u128::MAX / 2;
+    let mut sink = Sink::listen(("127.0.0.1", port), "hush", foreign).expect("the port is free");
+    wait_beside(&mut app, &mut sink, "not of this state folder");
+    drop(sink);
+    let output = take_rest(&mut app, port, 0);
+    let ended = app.finish();
+    ended.report();
+    assert!(!ended.log.contains("hush"), "a token in the log: {}", ended.log);
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+}
+
+/// Serves a sink until the application says `part`.
+fn wait_beside(app: &mut App, sink: &mut Sink, part: &str) {
+    while !app.log_so_far().contains(part) {
+        assert!(!app.has_ended(), "`{part}` was not said: {}", app.log_so_far());
+        let piece = sink.try_next().expect("it listens");
+        assert_eq!(piece, None, "it gets nothing");
+    }
+}
+
+/// The last life has lost what it had committed: that is said, and nothing goes on without it.
+#[test]
+fn committed_output_that_is_gone_is_said() {
+    let scratch = Scratch::new("connector-gone");
+    let port = free_port();
+    let ended = windows_to(port, &scratch, "--drain-seconds 1").finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    std::fs::remove_dir_all(scratch.path("state/sinks")).expect("output waits there");
+    let mut app = windows_to(port, &scratch, "");
+    let output = take_rest(&mut app, port, 0);
+    assert_eq!(output, b"");
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    check(&ended.log, &["is not there any more", "empty --state"]);
+}
