@@ -57,7 +57,7 @@ fn a_sink_that_never_answers_stops_nobody_and_costs_no_output() {
     let scratch = Scratch::new("connector-mute");
     let (listener, address) = receiver();
     let port = address.port();
-    let app = windows_to(port, &scratch, "--drain-seconds 1");
+    let app = windows_to(port, &scratch, "--drain-seconds 3");
     let mut engine = accept(&listener);
     let mut welcome = Vec::new();
     Frame::Welcome { version: VERSION, last: 0 }.encode(&mut welcome);
