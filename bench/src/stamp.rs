@@ -11,6 +11,12 @@ pub fn now() -> u64 {
     CLOCK.now().0
 }
 
+/// The same, when everything before it is done: it ends latencies of what may wait for memory.
+#[inline]
+pub fn settled() -> u64 {
+    CLOCK.settled().0
+}
+
 /// The time of day at a reading of [`now`], for logs.
 pub fn wall(ns: u64) -> SystemTime {
     let (at, time) = *ORIGIN;

@@ -58,11 +58,12 @@ impl Owner {
 
     /// Updates the state of one event, then stamps how late that is.
     ///
-    /// The stamp comes after the effect; one taken before it would hide all cache misses.
+    /// The stamp comes after the effect, as those of the engine's turns do; one taken before it would
+    /// hide all cache misses.
     #[inline]
     pub fn update_timed(&mut self, event: &Item) {
         self.update(event);
-        let now_ns = stamp::now();
+        let now_ns = stamp::settled();
         self.log.see(now_ns);
         self.tape.record(event.intended_ns, now_ns);
     }

@@ -171,7 +171,9 @@ impl<R: Reactor> Core<R> {
 
     #[inline]
     fn turn(&mut self) -> Pace {
-        let now = self.clock.now();
+        // Behind a turn that worked it ends the latencies of what that did.
+        let worked = self.spun_at == Nanos::MAX;
+        let now = if worked { self.clock.settled() } else { self.clock.now() };
         if now - self.spun_at > GAP_NS {
             self.gap(now);
         }
