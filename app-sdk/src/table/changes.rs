@@ -14,9 +14,10 @@
 //! are listed since `s`, and takes time for what changed only. The list is written behind its end,
 //! so that an event touches no other cold memory than its row.
 //!
-//! Promises: a row is listed once for each epoch; where more than a quarter as many are listed as
-//! there are rows, a cut looks at all of them, which is faster, and forgets the list. Must never
-//! do: move what was listed.
+//! Promises: a row is listed once for each epoch, as long as no more are listed than a quarter of
+//! the rows that there were at the last cut. Behind that, and before the first cut, nothing is
+//! listed, and the next cut looks at all rows, which is faster then. Must never do: move what was
+//! listed.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -31,8 +32,8 @@ const EPOCH_MAX: u32 = (FREE >> 1) - 2;
 pub(super) struct Changes {
     /// The tag of what changes now.
     now: u32,
-    /// Changes are listed: somebody takes cuts.
-    kept: bool,
+    /// More pieces are not listed; 0 before the first cut.
+    pieces_max: usize,
     /// Slots by the epoch in which their rows changed, in pieces, oldest first.
     lists: VecDeque<(u32, Vec<u32>)>,
     /// Empty pieces.
@@ -57,18 +58,18 @@ impl Changes {
     pub(super) fn new() -> Self {
         Self {
             now: 2,
-            kept: false,
+            pieces_max: 0,
             lists: VecDeque::new(),
             spare: Vec::new(),
-            complete_from: 1,
+            complete_from: u32::MAX,
             owed: NOTHING,
             next: Next::All(0, 0),
         }
     }
 
-    /// From now on changes are listed, in the epoch behind `epoch`.
+    /// The epoch behind `epoch` begins, without a cut.
     pub(super) fn keep(&mut self, epoch: u32) {
-        (self.now, self.kept, self.complete_from) = (2 * (epoch + 1), true, epoch + 1);
+        self.now = 2 * (epoch + 1);
     }
 
     /// The tag of rows that change now.
@@ -100,7 +101,7 @@ impl Changes {
         let epoch = self.now / 2;
         match self.lists.back_mut() {
             Some((of, slots)) if *of == epoch && slots.len() < PIECE_SLOTS => slots.push(slot),
-            _ if self.kept => self.list_on(slot),
+            _ if self.complete_from <= epoch => self.list_on(slot),
             _ => {}
         }
     }
@@ -109,6 +110,10 @@ impl Changes {
     #[cold]
     #[inline(never)]
     fn list_on(&mut self, slot: u32) {
+        if self.lists.len() >= self.pieces_max {
+            self.complete_from = self.epoch() + 1;
+            return;
+        }
         let mut piece = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_SLOTS));
         piece.push(slot);
         self.lists.push_back((self.epoch(), piece));
@@ -122,15 +127,14 @@ impl Changes {
         assert!(epoch >= self.epoch(), "epochs only grow");
         assert!(epoch < EPOCH_MAX, "there are a billion epochs");
         self.forget_to(since);
-        let pieces_max = (slots as usize / LISTED_PART).div_ceil(PIECE_SLOTS) + 1;
-        let listed = since != 0 && since + 1 >= self.complete_from;
-        if listed && self.lists.len() <= pieces_max {
+        if since != 0 && since + 1 >= self.complete_from {
             self.next = Next::Listed(0, 0);
         } else {
             self.next = Next::All(0, slots);
             self.forget_to(epoch);
             self.complete_from = epoch + 1;
         }
+        self.pieces_max = (slots as usize / LISTED_PART).div_ceil(PIECE_SLOTS) + 1;
         self.owed = (2 * since + 2, 2 * epoch);
         self.now = 2 * (epoch + 1);
     }
