@@ -18,7 +18,7 @@ const REST_PER_SLICE: u64 = 9;
 
 /// Most nanoseconds of a slice of a core that has nothing else to do: it looks for events so often,
 /// since its turns cost a fraction of that.
-const IDLE_SLICE_NS: u64 = 2_500;
+const IDLE_SLICE_NS: u64 = 1_000;
 
 /// Rows between two looks at the clock: some hundred nanoseconds.
 const ROWS_PER_LOOK: u32 = 8;
