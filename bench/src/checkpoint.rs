@@ -53,7 +53,7 @@ pub fn bench(report: &mut Report) -> Result<()> {
 fn job(report: &Report, keys: u64, pace: Pace) -> Job {
     let job = Job::new(report, keys, pace);
     let slice = if job.place.fifo { job.slice.max(SLICE_MIN) } else { job.slice };
-    Job { slice, ..job }
+    Job { slice, cold: true, ..job }
 }
 
 fn paced(report: &mut Report, job: Job) -> Result<()> {
@@ -71,6 +71,9 @@ fn paced(report: &mut Report, job: Job) -> Result<()> {
     report.figure("delay_own_worst_us", micros(|kept| kept.cost.delay_own_ns_max), raw);
     let committed = |lap: &Lap| lap.checkpoints.committed as f64;
     report.figure("checkpoints_committed", series.median("on", committed), raw);
+    report.figure("checkpoint_ms", series.median("on", |lap| lap.checkpoints.last_ms), raw);
+    let rows = |lap: &Lap| lap.checkpoints.last_rows as f64;
+    report.figure("checkpoint_rows", series.median("on", rows), raw);
     for name in series.names() {
         let typical = series.typical(name, |lap| lap.outcome.latency.quantile(0.5));
         report.detail(name, typical.outcome.latency.all().summary());

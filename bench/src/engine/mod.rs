@@ -66,6 +66,8 @@ pub struct Job {
     pub pace: Pace,
     /// How long events come.
     pub slice: Duration,
+    /// Whether caches hold something else when the slice begins.
+    pub cold: bool,
 }
 
 impl Job {
@@ -76,7 +78,7 @@ impl Job {
 
     /// A slice of the report's length at its place.
     pub fn new(report: &Report, keys: u64, pace: Pace) -> Self {
-        Self { place: report.place(), keys, pace, slice: report.scale().slice }
+        Self { place: report.place(), keys, pace, slice: report.scale().slice, cold: false }
     }
 }
 

@@ -169,6 +169,9 @@ fn slice_whole(job: &Job, config: Config, build: impl Build) -> Result<(Outcome,
     let running = potoroo::run(move || build(keys, &of_engine), config)?;
     wait_filled(&running, &shared)?;
     wait_kept(&running);
+    if job.cold {
+        forget_caches();
+    }
     let chase = Chase::start(job.place, process::id())?;
     let before = look_when_caught_up(&running, job);
     thread::sleep(job.slice);
@@ -216,6 +219,15 @@ fn wait_kept(running: &Running) {
         |status: Status| status.snapshot.checkpoints.is_some_and(|kept| kept.committed == 0);
     while waits(running.status()) {
         thread::sleep(LOOK);
+    }
+}
+
+/// Fills the caches with something else. What lies in them otherwise depends on what went over all
+/// rows last: the filling or the first checkpoint.
+fn forget_caches() {
+    let mut bytes = vec![0_u8; CACHES_BYTES];
+    for pass in 1..=2 {
+        std::hint::black_box(&mut bytes).fill(pass);
     }
 }
 
@@ -404,5 +416,7 @@ const MARK_FILL: u64 = u64::MAX - 1;
 const MARK_AUDIT: u64 = u64::MAX;
 /// Three slices: who has not caught up by then never will, and the figures shall say so.
 const LOOKS_MAX: usize = 48;
+/// More than caches hold.
+const CACHES_BYTES: usize = 1 << 30;
 /// How often the bench looks whether the keys are in, which is before anything is measured.
 const LOOK: Duration = Duration::from_millis(2);
