@@ -36,8 +36,8 @@ pub(super) struct Changes {
     pieces_max: usize,
     /// Slots by the epoch in which their rows changed, in pieces, oldest first.
     lists: VecDeque<(u32, Vec<u32>)>,
-    /// Empty pieces.
-    spare: Vec<Vec<u32>>,
+    /// So many of the oldest pieces wait to be used again: going through them costs time.
+    forgotten: usize,
     /// Everything is listed from this epoch on.
     complete_from: u32,
     /// Tags from the first to the last belong to the cut. None when there is no cut under way.
@@ -48,7 +48,7 @@ pub(super) struct Changes {
 /// What the cut looks at next.
 #[derive(Clone, Copy)]
 enum Next {
-    /// A place in the lists: piece, and slot in it.
+    /// A place in the lists: piece behind the forgotten ones, and slot in it.
     Listed(usize, usize),
     /// All slots from the first, up to the second.
     All(u32, u32),
@@ -60,7 +60,7 @@ impl Changes {
             now: 2,
             pieces_max: 0,
             lists: VecDeque::new(),
-            spare: Vec::new(),
+            forgotten: 0,
             complete_from: u32::MAX,
             owed: NOTHING,
             next: Next::All(0, 0),
@@ -110,11 +110,18 @@ impl Changes {
     #[cold]
     #[inline(never)]
     fn list_on(&mut self, slot: u32) {
-        if self.lists.len() >= self.pieces_max {
+        if self.lists.len() - self.forgotten >= self.pieces_max {
             self.complete_from = self.epoch() + 1;
             return;
         }
-        let mut piece = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_SLOTS));
+        let mut piece = match self.forgotten.checked_sub(1) {
+            Some(left) => {
+                self.forgotten = left;
+                self.lists.pop_front().expect("it is one of the oldest").1
+            }
+            None => Vec::with_capacity(PIECE_SLOTS),
+        };
+        piece.clear();
         piece.push(slot);
         self.lists.push_back((self.epoch(), piece));
     }
@@ -145,10 +152,7 @@ impl Changes {
     }
 
     fn forget_to(&mut self, epoch: u32) {
-        while let Some((_, mut slots)) = self.lists.pop_front_if(|(of, _)| *of <= epoch) {
-            slots.clear();
-            self.spare.push(slots);
-        }
+        self.forgotten = self.lists.partition_point(|(of, _)| *of <= epoch);
     }
 
     /// Takes up to as many slots that the cut has to look at as there is room for in `slots`.
@@ -163,9 +167,8 @@ impl Changes {
             }
             Next::Listed(piece, at) => {
                 let listed = |piece: usize| {
-                    let (_, listed) =
-                        self.lists.get(piece).filter(|(epoch, _)| epoch * 2 < self.now)?;
-                    Some(listed)
+                    let (epoch, listed) = self.lists.get(self.forgotten + piece)?;
+                    (epoch * 2 < self.now).then_some(listed)
                 };
                 let Some(rest) = listed(*piece).map(|listed| &listed[*at..]) else {
                     return (0, false);
@@ -182,7 +185,7 @@ impl Changes {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        (self.lists.len() + self.spare.len()) * PIECE_SLOTS * size_of::<u32>()
+        self.lists.len() * PIECE_SLOTS * size_of::<u32>()
     }
 }
 
