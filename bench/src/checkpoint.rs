@@ -27,8 +27,6 @@ const RATE: u32 = 200_000;
 const INTERVAL_MS: u64 = 200;
 /// Two of them begin in each slice, which stays short enough for real-time priority.
 const SLICE_MIN: Duration = Duration::from_millis(450);
-/// Milliseconds before the only checkpoint of the largest table: its keys are in long before.
-const FIRST_MS: u64 = 6_000;
 /// Microseconds of a turn that a checkpoint may take: the default.
 const BUDGET_US: u64 = 20;
 
@@ -97,7 +95,12 @@ fn full(report: &mut Report, job: Job) -> Result<()> {
 
 /// The first checkpoint of a large table, at full speed.
 fn first(report: &mut Report, job: Job) -> Result<()> {
-    let once = Contender::new("on", move || lap(&job, true, FIRST_MS));
+    let lap = move || {
+        let folder = Folder::new("checkpoint");
+        let (outcome, checkpoints) = ours::run_first(&job, folder.0.clone(), BUDGET_US)?;
+        Ok(Lap { outcome: outcome.verified()?, checkpoints })
+    };
+    let once = Contender::new("on", lap);
     let series = alternate(report, &format!("first checkpoint of {} keys", job.keys), vec![once])?;
     slices(report, &series, "first_");
     let ms = |lap: &Lap| lap.checkpoints.last_ms;
@@ -125,15 +128,15 @@ struct Lap {
 }
 
 fn compete(report: &mut Report, job: Job) -> Result<Series<Lap>> {
-    let contender = |name, kept| Contender::new(name, move || lap(&job, kept, INTERVAL_MS));
+    let contender = |name, kept| Contender::new(name, move || lap(&job, kept));
     let contenders = vec![contender("on", true), contender("off", false)];
     alternate(report, &format!("{} keys, {}", job.keys, job.pace), contenders)
 }
 
-fn lap(job: &Job, kept: bool, interval_ms: u64) -> Result<Lap> {
+fn lap(job: &Job, kept: bool) -> Result<Lap> {
     let folder = kept.then(|| Folder::new("checkpoint"));
     let path = folder.as_ref().map(Folder::path);
-    let (outcome, checkpoints) = ours::run_kept(job, path, interval_ms, BUDGET_US)?;
+    let (outcome, checkpoints) = ours::run_kept(job, path, INTERVAL_MS, BUDGET_US)?;
     ensure!(!kept || checkpoints.committed > 0, "no checkpoint was committed");
     Ok(Lap { outcome: outcome.verified()?, checkpoints })
 }

@@ -10,6 +10,8 @@
 //! The audit adds each state to the checksum inside the handler, so that the proof needs no other
 //! way into the engine than the one that events take.
 
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process;
@@ -40,7 +42,7 @@ use crate::take::Take;
 pub fn run(job: &Job) -> Result<Outcome> {
     let cores = [job.place.left, job.place.right];
     let config = Config { cores: cores.into(), state_cores: Some(vec![cores[1]]), ..config() };
-    slice(job, config, |keys, shared| application(keys, 0, 1, shared))
+    slice(job, config, keyed_count)
 }
 
 /// Produces and owns on the left core.
@@ -48,7 +50,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
 /// # Errors
 /// As [`run`].
 pub fn run_in_place(job: &Job) -> Result<Outcome> {
-    in_place(job, |keys, shared| application(keys, 0, 1, shared))
+    in_place(job, keyed_count)
 }
 
 /// As [`run_in_place`], with [`OPERATORS`] further operators between source and table.
@@ -65,7 +67,7 @@ pub fn run_operators(job: &Job) -> Result<Outcome> {
 /// As [`run`].
 pub fn run_partitions(job: &Job, partitions: usize) -> Result<Outcome> {
     let config = Config { cores: vec![job.place.left], partitions, ..config() };
-    slice(job, config, |keys, shared| application(keys, 0, 1, shared))
+    slice(job, config, keyed_count)
 }
 
 /// Produces on the first core, owns on all of them; 1 to 4 tables after each other, with another
@@ -96,8 +98,28 @@ pub fn run_kept(
         checkpoint_budget_us: budget_us,
         ..config()
     };
-    let (outcome, snapshot) =
-        slice_whole(job, config, |keys, shared| application(keys, 0, 1, shared))?;
+    let (outcome, snapshot) = slice_whole(job, config, keyed_count, during_slice)?;
+    Ok((outcome, snapshot.checkpoints.unwrap_or_default()))
+}
+
+/// As [`run_kept`], but the slice is as long as the first checkpoint takes.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_first(
+    job: &Job,
+    state: PathBuf,
+    budget_us: u64,
+) -> Result<(Outcome, CheckpointSummary)> {
+    let config = Config {
+        cores: vec![job.place.left],
+        state: Some(state.into()),
+        checkpoint_ms: NEVER_MS,
+        checkpoint_budget_us: budget_us,
+        admin: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        ..config()
+    };
+    let (outcome, snapshot) = slice_whole(job, config, keyed_count, during_first)?;
     Ok((outcome, snapshot.checkpoints.unwrap_or_default()))
 }
 
@@ -158,25 +180,22 @@ impl Shared {
 }
 
 fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
-    slice_whole(job, config, build).map(|(outcome, _)| outcome)
+    slice_whole(job, config, build, during_slice).map(|(outcome, _)| outcome)
 }
 
-/// Also what the engine says of the whole run.
-fn slice_whole(job: &Job, config: Config, build: impl Build) -> Result<(Outcome, Snapshot)> {
+/// Also what the engine says of the whole run. What is measured lies between the two looks.
+fn slice_whole(
+    job: &Job,
+    config: Config,
+    build: impl Build,
+    looks: fn(&Job, &Running) -> Result<[Look; 2]>,
+) -> Result<(Outcome, Snapshot)> {
     let shared = Arc::new(Shared::default());
     let (keys, of_engine) = (job.keys, Arc::clone(&shared));
     let config = config.source("load", address(job.pace));
     let running = potoroo::run(move || build(keys, &of_engine), config)?;
     wait_filled(&running, &shared)?;
-    wait_kept(&running);
-    if job.cold {
-        forget_caches();
-    }
-    let chase = Chase::start(job.place, process::id())?;
-    let before = look_when_caught_up(&running, job);
-    thread::sleep(job.slice);
-    let after = look(&running);
-    drop(chase);
+    let [before, after] = looks(job, &running)?;
     shared.over.store(true, Ordering::Relaxed);
     let summary = running.wait().context("the engine failed")?;
     let sums = &shared.sums[..summary.snapshot.tables.len()];
@@ -189,6 +208,27 @@ fn slice_whole(job: &Job, config: Config, build: impl Build) -> Result<(Outcome,
     // Without real-time priority a short slice may pass while something else runs.
     ensure!(outcome.events > 0 || !job.place.fifo, "no event came through in the slice");
     Ok((outcome, summary.snapshot))
+}
+
+fn during_slice(job: &Job, running: &Running) -> Result<[Look; 2]> {
+    wait_kept(running);
+    if job.cold {
+        forget_caches();
+    }
+    let _chase = Chase::start(job.place, process::id())?;
+    let before = look_when_caught_up(running, job);
+    thread::sleep(job.slice);
+    Ok([before, look(running)])
+}
+
+fn during_first(job: &Job, running: &Running) -> Result<[Look; 2]> {
+    let _chase = Chase::start(job.place, process::id())?;
+    let before = look(running);
+    let mut admin = TcpStream::connect(running.admin().context("it has an admin port")?)?;
+    admin.write_all(b"POST /checkpoint HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+    let answer = io::read_to_string(admin)?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "no checkpoint was taken: {answer}");
+    Ok([before, look(running)])
 }
 
 fn address(pace: Pace) -> SourceAddress {
@@ -317,6 +357,10 @@ fn outcome(job: &Job, shared: &Shared, before: &Look, after: &Look) -> Outcome {
     }
 }
 
+fn keyed_count(keys: u64, shared: &Arc<Shared>) -> Application {
+    application(keys, 0, 1, shared)
+}
+
 /// Keyed count, with `pairs` filters and maps in front, once per level.
 fn application(keys: u64, pairs: usize, levels: usize, shared: &Arc<Shared>) -> Application {
     let app = Application::new("keyed-count");
@@ -416,6 +460,8 @@ const MARK_FILL: u64 = u64::MAX - 1;
 const MARK_AUDIT: u64 = u64::MAX;
 /// Three slices: who has not caught up by then never will, and the figures shall say so.
 const LOOKS_MAX: usize = 48;
+/// No checkpoint begins by itself: a day.
+const NEVER_MS: u64 = 86_400_000;
 /// More than caches hold.
 const CACHES_BYTES: usize = 1 << 30;
 /// How often the bench looks whether the keys are in, which is before anything is measured.
