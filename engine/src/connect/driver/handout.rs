@@ -18,7 +18,7 @@ const REST_PER_SLICE: u64 = 9;
 
 /// Most nanoseconds of a slice of a core that has nothing else to do: it looks for events so often,
 /// since its turns cost a fraction of that.
-const IDLE_SLICE_NS: u64 = 1_000;
+const IDLE_SLICE_NS: u64 = 500;
 
 /// Rows between two looks at the clock: some hundred nanoseconds.
 const ROWS_PER_LOOK: u32 = 8;
@@ -30,6 +30,9 @@ const HOLE_NS: u64 = 10_000;
 /// Empty buffers that a core keeps for the next checkpoint, and as many that wait for it: 64 MiB
 /// and as much again if so much of its state ever changed faster than it could be stored.
 pub const SPARES_MAX: usize = 1024;
+
+/// Below so many empty buffers some are taken back: a lock, which a slice does without otherwise.
+const SPARES_MIN: usize = 16;
 
 /// Buffers that are taken back in one slice: a fraction of a microsecond.
 const BACK_PER_SLICE: usize = 64;
@@ -193,16 +196,18 @@ impl Handout {
 
     /// Buffers that are stored take the place of those that are handed out.
     fn take_back(&mut self, core: &mut Core) {
+        let spares = core.spares();
+        spares.trim(SPARES_MAX);
+        if spares.count() >= SPARES_MIN {
+            return;
+        }
         if self.returned.is_empty()
             && let Ok(mut returned) = self.shared.returned.try_lock()
         {
             std::mem::swap(&mut *returned, &mut self.returned);
         }
-        let spares = core.spares();
-        let room = SPARES_MAX.saturating_sub(spares.count()).min(BACK_PER_SLICE);
-        let first = self.returned.len().saturating_sub(room);
+        let first = self.returned.len().saturating_sub(BACK_PER_SLICE);
         self.returned.drain(first..).for_each(|piece| spares.put(piece));
-        spares.trim(SPARES_MAX);
     }
 
     fn hand_out(&mut self, core: &mut Core) -> bool {
