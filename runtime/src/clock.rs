@@ -106,7 +106,7 @@ impl Clock {
 
     /// The time now, when everything before it in this thread is done. A processor reads its
     /// counter ahead of loads that are still under way, so a latency that ends with
-    /// [`now`](Self::now) may leave out the cache misses of its own event. About 7 ns more.
+    /// [`now`](Self::now) may leave out cache misses of what it measures. About 7 ns more.
     #[inline]
     pub fn settled(&self) -> Nanos {
         self.at(counter::read_settled)

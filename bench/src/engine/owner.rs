@@ -58,8 +58,8 @@ impl Owner {
 
     /// Updates the state of one event, then stamps how late that is.
     ///
-    /// The stamp comes after the effect, as those of the engine's turns do; one taken before it would
-    /// hide all cache misses.
+    /// The stamp comes after the effect, as those of the engine's turns do; one taken before it
+    /// would hide all cache misses.
     #[inline]
     pub fn update_timed(&mut self, event: &Item) {
         self.update(event);
