@@ -28,7 +28,8 @@ use super::pipe::{BUFFER_BYTES, PipeIn, PipeOut, pipe_of};
 use super::serve::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
 
-/// Streams of one source that may be open: each has a pipe and an inlet.
+/// Streams of one source that may be open, up to the acknowledgement of their end: each has a pipe
+/// and an inlet.
 pub const STREAMS_MAX: usize = 64;
 
 /// Names of streams of one source that are remembered: they stay in every checkpoint.
@@ -234,12 +235,16 @@ impl Streams {
         if let Some(at) = streams.iter().position(|stream| stream.name == name) {
             return Ok(at);
         }
-        let open = streams.iter().filter(|stream| stream.end == End::Open).count();
+        // One that has ended still has what is not acknowledged.
+        let open = streams.iter().filter(|stream| stream.end != End::Acknowledged).count();
         if name.is_empty() || name.len() > 255 {
             return Err("the name of a stream has 1 to 255 bytes".to_owned());
         }
         if open >= STREAMS_MAX {
-            return Err(format!("{STREAMS_MAX} streams are open, which is the limit: end some"));
+            return Err(format!(
+                "{STREAMS_MAX} streams are open, which is the limit: end some, and wait until that \
+                 is acknowledged"
+            ));
         }
         if streams.len() >= NAMES_MAX {
             return Err(format!("{NAMES_MAX} names of streams are known, which is the limit"));

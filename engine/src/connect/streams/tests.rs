@@ -63,3 +63,19 @@ fn what_is_acknowledged_is_told_once() {
         assert_eq!(!out.is_empty(), is_told, "{out:?}");
     }
 }
+
+/// Else whoever ends streams as fast as it opens them takes room for as many as there are names.
+#[test]
+fn a_stream_counts_as_open_until_its_end_is_acknowledged() {
+    let streams = Streams::new(SourceId(0), true, Vec::new(), &[], Arc::default());
+    let mut all = streams.lock();
+    for name in 0..STREAMS_MAX {
+        let at = streams.find(&mut all, &name.to_string(), 0).expect("there is room");
+        all[at].end = End::Ended;
+    }
+    let refused = streams.find(&mut all, "more", 0).expect_err("it is one too many");
+    assert!(refused.contains("64 streams are open"), "{refused}");
+    assert_eq!(streams.find(&mut all, "5", 0), Ok(5), "it is no new one");
+    all[5].end = End::Acknowledged;
+    assert_eq!(streams.find(&mut all, "more", 0), Ok(STREAMS_MAX));
+}
