@@ -8,7 +8,7 @@
 //! last checkpoints need, that is being written, or that a later coordinator made.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::Manifest;
 use super::store::{Error, Head, Name, NameKind, Store};
@@ -17,7 +17,7 @@ use super::store::{Error, Head, Name, NameKind, Store};
 /// [`Store::swap_head`] with `head`, the present one. `random` is for its name.
 ///
 /// # Errors
-/// The store cannot be written.
+/// The store cannot be written, or the manifest is too long to be read again.
 ///
 /// # Panics
 /// When `manifest` does not follow `head`.
@@ -32,9 +32,17 @@ pub fn propose(
     assert!(manifest.epoch > head.epoch, "epochs grow");
     let (generation, epoch) = (manifest.generation, manifest.epoch);
     let name = Name { generation, epoch, kind: NameKind::Manifest, random }.to_string();
+    let failed = |cause| Error::io("write", &name, cause);
+    let bytes = manifest.write();
+    let (length, most) = (bytes.len() as u64, Manifest::BYTES_MAX);
+    if length > most {
+        let text = format!(
+            "it has {length} bytes, and up to {most} are read: output of too many checkpoints waits"
+        );
+        return Err(failed(io::Error::other(text)));
+    }
     let mut upload = store.create(&name)?;
-    let written = upload.write_all(&manifest.write());
-    written.map_err(|error| Error::io("write", &name, error))?;
+    upload.write_all(&bytes).map_err(failed)?;
     upload.finish()?;
     Ok(Head { epoch, manifest: Some(name), ..head.clone() })
 }
@@ -111,4 +119,39 @@ fn needed(
         next = manifest.previous;
     }
     Ok(needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::store::{Memory, View};
+    use crate::checkpoint::{Transaction, facts};
+
+    /// Were it committed, nobody could recover from it.
+    #[test]
+    fn a_manifest_that_is_too_long_to_be_read_is_not_stored() {
+        let (generation, owner, folder, restored) = (1, 7, 5, 0);
+        let head = Head { generation, owner, folder, epoch: 0, manifest: None, restored };
+        let spool = "x".repeat(Manifest::BYTES_MAX as usize);
+        let sink = "w".to_owned();
+        let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, spool };
+        let manifest = Manifest {
+            facts: facts::example(),
+            generation,
+            epoch: 1,
+            unix_seconds: 0,
+            previous: None,
+            sources: Vec::new(),
+            parts: Vec::new(),
+            transactions: vec![waits],
+        };
+        let store = Memory::new();
+        let refused = propose(&store, &head, &manifest, 1).expect_err("it is too long");
+        assert!(refused.to_string().contains("up to 67108864"), "{refused}");
+        assert_eq!(store.list().expect("it is in memory"), []);
+        let manifest = Manifest { transactions: Vec::new(), ..manifest };
+        let head = propose(&store, &head, &manifest, 1).expect("there is room");
+        let name = head.manifest.expect("it was stored");
+        assert_eq!(Manifest::load(&store, &name).expect("it can be read"), manifest);
+    }
 }

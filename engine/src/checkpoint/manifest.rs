@@ -115,7 +115,7 @@ pub struct Transaction {
 
 impl Manifest {
     /// A longer one is not read: memory stays bounded. Enough for a hundred thousand parts.
-    const BYTES_MAX: u64 = 64 * 1024 * 1024;
+    pub(super) const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
     /// As text.
     pub fn write(&self) -> Vec<u8> {
