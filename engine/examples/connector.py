@@ -29,6 +29,7 @@ VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
 HELLO_TEXT_BYTES_MAX = 1024
 STRANGER_SECONDS = 2  # How long the other side may take to say who it is: engines do so at once.
+REFUSED_SECONDS = 60  # Who is refused twice within this time gives up.
 SOURCE, SINK = 1, 2
 (HELLO, WELCOME, REFUSED, OPEN, RESUME, CREDIT, MESSAGE, ACK, END, ENDED,
  BEGIN, DATA, COMMIT, COMMITTED) = range(1, 15)
@@ -151,9 +152,16 @@ def send_file(options):
 
 
 def run_source(options):
+    refused = -REFUSED_SECONDS
     while True:
         try:
             return send_file(options)
+        except Refused as reason:
+            # Perhaps by what a lost connection still had on its way: that took our stream.
+            if time.monotonic() - refused < REFUSED_SECONDS:
+                raise
+            refused = time.monotonic()
+            print(f"{options.stream}: refused: {reason}; trying once more", file=sys.stderr)
         except OSError as error:
             print(f"{options.stream}: {error}; trying again", file=sys.stderr)
             time.sleep(0.02)

@@ -6,6 +6,7 @@ mod error;
 mod frame;
 mod reader;
 
+mod options;
 mod sink;
 mod source;
 mod strangers;
@@ -15,6 +16,7 @@ pub use frame::{
     FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, HELLO_TEXT_BYTES_MAX, MESSAGE_BYTES_MAX, Malformed,
     Role, VERSION, is_same_token,
 };
+pub use options::Options;
 pub use reader::Reader;
 pub use sink::{Piece, Sink};
-pub use source::{Options, Source, StreamNumber};
+pub use source::{Source, StreamNumber};

@@ -13,7 +13,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crate::frame::check_texts;
-use crate::{Error, Frame, MESSAGE_BYTES_MAX, Reader, Role, VERSION};
+use crate::{Error, Frame, MESSAGE_BYTES_MAX, Options, Reader, Role, VERSION};
 
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
@@ -28,38 +28,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// First and longest pause between two attempts to connect: an engine that is started again by
 /// whoever watches over it is there at once.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
-
-/// To whom to connect, and how patiently.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the engine listens: `HOST:PORT`.
-    pub address: String,
-    /// The token of the source's address; empty if it has none.
-    pub token: String,
-    /// The application, to be refused by any other; empty for any.
-    pub application: String,
-    /// The source, to be refused by any other; empty for any.
-    pub endpoint: String,
-    /// [`Source::send`] waits while so many bytes of payloads are not acknowledged: what it can
-    /// send between two checkpoints.
-    pub kept_bytes_max: usize,
-    /// How long a lost connection is tried again before an error is returned.
-    pub patience: Duration,
-}
-
-impl Options {
-    /// The engine at `address` (`HOST:PORT`): no token, 64 MiB kept, a minute of patience.
-    pub fn new(address: impl Into<String>) -> Self {
-        Self {
-            address: address.into(),
-            token: String::new(),
-            application: String::new(),
-            endpoint: String::new(),
-            kept_bytes_max: 64 << 20,
-            patience: Duration::from_secs(60),
-        }
-    }
-}
 
 /// A stream that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +54,8 @@ pub struct Source {
     options: Options,
     streams: Vec<Stream>,
     link: Option<Link>,
+    /// When a connection that stood was refused last.
+    refused: Option<Instant>,
     kept_bytes: usize,
 }
 
@@ -141,7 +111,8 @@ impl Source {
     pub fn connect(options: Options) -> Result<Self, Error> {
         let Options { token, application, endpoint, .. } = &options;
         check_texts(&[("token", token), ("application", application), ("endpoint", endpoint)])?;
-        let mut source = Self { options, streams: Vec::new(), link: None, kept_bytes: 0 };
+        let (streams, link, refused, kept_bytes) = (Vec::new(), None, None, 0);
+        let mut source = Self { options, streams, link, refused, kept_bytes };
         let patience = source.options.patience;
         source.link = Some(patiently(patience, || match source.attempt() {
             Err(Error::Io(error)) => Err(Error::Io(error)),
@@ -244,7 +215,9 @@ impl Source {
         self.streams[stream.0 as usize].acknowledged
     }
 
-    /// Waits until the messages of a stream up to `id` are acknowledged.
+    /// Waits until the messages of a stream up to `id` are acknowledged. A message that ends within
+    /// a frame of the source's codec is only when the rest of that frame was sent: before that, this
+    /// waits for ever.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -316,13 +289,32 @@ impl Source {
                 self.kept_bytes -= forgotten;
             }
             Heard::Ended { stream } => self.stream(stream)?.end = End::Acknowledged,
-            Heard::Over(Error::Io(_)) => self.link = None,
             Heard::Over(error) => {
                 self.link = None;
-                return Err(error);
+                return self.get_over(error);
             }
         }
         Ok(())
+    }
+
+    /// Whether it goes on without the connection. A refusal is met with one more attempt: what a
+    /// connection that we have lost still had on its way may reach the engine late, and take our
+    /// streams from the one that followed. Whoever is in the wrong is refused again, and told; so
+    /// is one of two clients that take a stream from each other.
+    fn get_over(&mut self, error: Error) -> Result<(), Error> {
+        let patience = self.options.patience;
+        let again = self.refused.is_some_and(|before| before.elapsed() < patience);
+        let outcome = match error {
+            Error::Refused(_) if !again => {
+                self.refused = Some(Instant::now());
+                self.attempt_all()
+            }
+            error => Err(error),
+        };
+        match outcome {
+            Err(Error::Io(_)) => Ok(()),
+            settled => settled,
+        }
     }
 
     fn stream(&mut self, number: u32) -> Result<&mut Stream, Error> {

@@ -1,0 +1,36 @@
+//! What a client of a source is told before it connects.
+
+use std::time::Duration;
+
+/// To whom to connect, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the engine listens: `HOST:PORT`.
+    pub address: String,
+    /// The token of the source's address; empty if it has none.
+    pub token: String,
+    /// The application, to be refused by any other; empty for any.
+    pub application: String,
+    /// The source, to be refused by any other; empty for any.
+    pub endpoint: String,
+    /// [`Source::send`](crate::Source::send) waits while so many bytes of payloads are not acknowledged: what it can
+    /// send between two checkpoints.
+    pub kept_bytes_max: usize,
+    /// How long a lost connection is tried again before an error is returned. A connection that the
+    /// engine refuses is tried again once within this time.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// The engine at `address` (`HOST:PORT`): no token, 64 MiB kept, a minute of patience.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            token: String::new(),
+            application: String::new(),
+            endpoint: String::new(),
+            kept_bytes_max: 64 << 20,
+            patience: Duration::from_secs(60),
+        }
+    }
+}
