@@ -6,7 +6,7 @@ mod support;
 
 use potoroo_connector::{Piece, Sink};
 use rustix::process::Signal;
-use support::{App, Scratch, check_windows, free_port};
+use support::{App, Scratch, check_windows, free_port, sink_at};
 
 const NUMBERS: u64 = 20_000;
 
@@ -65,8 +65,7 @@ impl Client {
     /// application has ended before.
     fn meet(&mut self, fate: Fate, app: &mut App) -> Option<u128> {
         let (port, last) = (self.port, self.last);
-        let listen = || Sink::listen(("127.0.0.1", port), "", last).expect("the port is free");
-        let sink = self.sink.get_or_insert_with(listen);
+        let sink = self.sink.get_or_insert_with(|| sink_at(port, "", last));
         let mut output = Vec::new();
         let transaction = loop {
             match sink.try_next().expect("it listens") {

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::sync::mpsc::channel;
 
 use potoroo_connector::{Frame, Piece, Sink, VERSION};
-use support::{App, Scratch, accept, check_windows, free_port, named, receiver};
+use support::{App, Scratch, accept, check_windows, free_port, named, receiver, sink_at};
 
 const WINDOWS: &str = "sequence_windows";
 
@@ -34,7 +34,7 @@ fn windows_to(port: u16, scratch: &Scratch, more: &str) -> App {
 
 /// Takes everything that is left until the application has ended; returns all that came.
 fn take_rest(app: &mut App, port: u16, last: u128) -> Vec<u8> {
-    let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("the port is free");
+    let mut sink = sink_at(port, "hush", last);
     let (mut all, mut output) = (Vec::new(), Vec::new());
     while !app.has_ended() {
         match sink.try_next().expect("it listens") {
@@ -88,11 +88,11 @@ fn sinks_that_refuse_or_belong_to_another_life_are_named_and_get_everything_late
     let scratch = Scratch::new("connector-refusing");
     let port = free_port();
     let mut app = windows_to(port, &scratch, "--drain-seconds 60");
-    let mut sink = Sink::listen(("127.0.0.1", port), "another", 0).expect("the port is free");
+    let mut sink = sink_at(port, "another", 0);
     wait_beside(&mut app, &mut sink, "it refuses: the token is another one");
     drop(sink);
     let foreign = u128::MAX / 2;
-    let mut sink = Sink::listen(("127.0.0.1", port), "hush", foreign).expect("the port is free");
+    let mut sink = sink_at(port, "hush", foreign);
     wait_beside(&mut app, &mut sink, "not of this state folder");
     drop(sink);
     let output = take_rest(&mut app, port, 0);

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use potoroo::checkpoint::store::{FolderView, View};
 use potoroo::checkpoint::{Manifest, history};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
+use rustix::process::Signal;
 use support::kills::kill_behind;
 use support::{
     App, LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root,
+    sink_at,
 };
 
 /// Streams of a source: each has the numbers of its own keys, so their order is theirs.
@@ -91,7 +94,7 @@ fn collect(port: u16, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<Vec<u8>> {
         let mut random = Random::new(seed);
         let (mut stored, mut last) = (Vec::new(), 0);
         while !over.load(Ordering::Relaxed) {
-            let mut sink = Sink::listen(("127.0.0.1", port), "hush", last).expect("it is ours");
+            let mut sink = sink_at(port, "hush", last);
             while let Some((transaction, output)) = take_one(&mut sink, &over, &mut random) {
                 let fates = [Fate::DiesBefore, Fate::DiesBehind, Fate::Refuses];
                 let fate = fates.get(random.below(12) as usize).copied().unwrap_or(Fate::Commits);
@@ -153,33 +156,50 @@ fn repeats_over_plain_tcp_are_known_by_their_ids() {
     const COUNT: u64 = 100_000;
     let scratch = Scratch::new("connector-sequence");
     let (listener, address) = receiver();
+    let arguments = |rate: u64| {
+        format!(
+            "--source numbers=gen:numbers?count={COUNT}&rate={rate} --sink \
+             windows=tcp://{address}?sequence=true"
+        )
+    };
+    let first = uncommitted(&arguments(100), &scratch, &listener);
     let receiving = std::thread::spawn(move || {
         let (mut seen, mut all, mut came) = (BTreeSet::new(), Vec::new(), 0);
-        loop {
-            let mut bytes = Vec::new();
-            // One that is reset has brought what it brought.
-            let _ = accept(&listener).read_to_end(&mut bytes);
-            if bytes == OVER {
-                return (all, came);
-            }
+        let mut bytes = first;
+        while bytes != OVER {
             for (id, line) in numbered_lines(&bytes) {
                 came += 1;
                 if seen.insert(id) {
                     all.extend_from_slice(line);
                 }
             }
+            bytes.clear();
+            // One that is reset has brought what it brought.
+            let _ = accept(&listener).read_to_end(&mut bytes);
         }
+        (all, came)
     });
-    let arguments = format!(
-        "--source numbers=gen:numbers?count={COUNT}&rate=200000 --sink \
-         windows=tcp://{address}?sequence=true"
-    );
-    let kills = kill_behind(WINDOWS, &arguments, &scratch, 9, "is connected to");
+    let kills = kill_behind(WINDOWS, &arguments(200_000), &scratch, 9, "is connected to");
     // Behind all connections of the application.
     connect(address).write_all(OVER).expect("it listens");
     let (all, came) = receiving.join().expect("it does not panic");
     assert!(kills > 0 && came > COUNT, "{kills} kills, {came} outputs: nothing came again");
     check_windows(&scratch.write("windows", &all), COUNT);
+}
+
+/// What a receiver gets of a life that is killed before anything is committed: it comes again in
+/// the next.
+fn uncommitted(arguments: &str, scratch: &Scratch, listener: &TcpListener) -> Vec<u8> {
+    let state = scratch.path("state");
+    let never = format!("{arguments} --state {state} --checkpoint-ms 3600000 --cores 0");
+    let app = App::start(WINDOWS, &never);
+    let mut bytes = vec![0; 1000];
+    let mut connected = accept(listener);
+    connected.read_exact(&mut bytes).expect("it brings windows");
+    app.signal(Signal::KILL);
+    let _ = connected.read_to_end(&mut bytes);
+    assert!(!numbered_lines(&bytes).is_empty(), "a window has less than {} bytes", bytes.len());
+    bytes
 }
 
 /// What ends a receiver.

@@ -10,8 +10,8 @@ pub mod market;
 pub mod moto;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -19,6 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use potoroo_connector::{Error, Sink};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -313,9 +314,33 @@ pub fn receiver() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A port that nobody listens at: for who has to know it before somebody does.
+/// A port that nobody listens at: for who has to know it before somebody does. It stays bound while
+/// this process lives, without listening: so the kernel gives it to nobody who asks for any port,
+/// and still lets listen who asks for this one.
 pub fn free_port() -> u16 {
-    receiver().1.port()
+    use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let held = net::socket_with(family, kind, SocketFlags::CLOEXEC, None).expect("a descriptor");
+    net::sockopt::set_socket_reuseaddr(&held, true).expect("a flag");
+    net::bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let bound = net::getsockname(&held).expect("it is bound");
+    std::mem::forget(held);
+    SocketAddrV4::try_from(bound).expect("it was bound as such").port()
+}
+
+/// The client of a sink, at a [`free_port`]. One that listened there before may be open a moment
+/// longer than this process knows: whatever it starts has its descriptors until it is executed.
+pub fn sink_at(port: u16, token: &str, last: u128) -> Sink {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match Sink::listen((Ipv4Addr::LOCALHOST, port), token, last) {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::AddrInUse => {
+                assert!(Instant::now() < deadline, "port {port} within {LIMIT:?}: {error}");
+                thread::park_timeout(Duration::from_micros(300));
+            }
+            listening => return listening.expect("the port is ours"),
+        }
+    }
 }
 
 /// Checks that `file` has all windows of the numbers up to `count`, each once and in order.
