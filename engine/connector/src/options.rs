@@ -13,8 +13,8 @@ pub struct Options {
     pub application: String,
     /// The source, to be refused by any other; empty for any.
     pub endpoint: String,
-    /// [`Source::send`](crate::Source::send) waits while so many bytes of payloads are not acknowledged: what it can
-    /// send between two checkpoints.
+    /// [`send`](crate::Source::send) waits while so many bytes of payloads are not
+    /// acknowledged: what it can send between two checkpoints.
     pub kept_bytes_max: usize,
     /// How long a lost connection is tried again before an error is returned. A connection that the
     /// engine refuses is tried again once within this time.

@@ -215,9 +215,9 @@ impl Source {
         self.streams[stream.0 as usize].acknowledged
     }
 
-    /// Waits until the messages of a stream up to `id` are acknowledged. A message that ends within
-    /// a frame of the source's codec is only when the rest of that frame was sent: before that, this
-    /// waits for ever.
+    /// Waits until the messages of a stream up to `id` are acknowledged. One that ends within a
+    /// frame of the source's codec is only when the rest of that frame was sent: before, this waits
+    /// for ever.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
