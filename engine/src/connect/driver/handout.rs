@@ -27,8 +27,9 @@ const ROWS_PER_LOOK: u32 = 8;
 /// does is a hole, in which the operating system or the machine below it did something else.
 const HOLE_NS: u64 = 10_000;
 
-/// Empty buffers that a core keeps for the next checkpoint, and as many that wait for it: 64 MiB
-/// and as much again if so much of its state ever changed faster than it could be stored.
+/// Empty buffers that a core keeps for the next checkpoint; it may have taken back as many, and as
+/// many may wait for it: 64 MiB each, if so much of its state ever changed faster than it could be
+/// stored.
 pub const SPARES_MAX: usize = 1024;
 
 /// Below so many empty buffers some are taken back: a lock, which a slice does without otherwise.
