@@ -256,7 +256,10 @@ impl Source {
             false => link.heard.try_recv().ok(),
         };
         let all: Vec<Heard> = first.into_iter().chain(link.heard.try_iter()).collect();
-        all.into_iter().try_for_each(|heard| self.hear(heard))
+        all.into_iter().try_for_each(|heard| self.hear(heard))?;
+        // With the credit that came: who waits for it need not wait for what comes next.
+        self.encode();
+        Ok(())
     }
 
     fn encode(&mut self) {
