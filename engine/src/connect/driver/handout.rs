@@ -28,7 +28,7 @@ const ROWS_PER_LOOK: u32 = 8;
 const HOLE_NS: u64 = 10_000;
 
 /// Empty buffers that a core keeps for the next checkpoint; it may have taken back as many, and as
-/// many may wait for it: 64 MiB each, if so much of its state ever changed faster than it could be
+/// many may wait for it: 72 MiB each, if so much of its state ever changed faster than it could be
 /// stored.
 pub const SPARES_MAX: usize = 1024;
 
