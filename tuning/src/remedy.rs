@@ -83,20 +83,31 @@ fn writes<'a>(remedies: &'a [Remedy], side: fn(&'a str, &'a str) -> &'a str) -> 
         let Remedy::Write { path, before, value } = remedy else { continue };
         let text = side(before, value);
         if let Some(name) = path.strip_prefix("/proc/sys/") {
-            lines.push(format!("sysctl -w {}='{text}'", name.replace('/', ".")));
+            lines.push(format!("sysctl -w {}={}", name.replace('/', "."), quoted(text)));
         } else {
             let (form, number) = numbered(path);
             alike.entry((form, text)).or_default().push(number);
         }
     }
     lines.extend(alike.into_iter().map(|((form, text), numbers)| match numbers[..] {
-        [number] => format!("echo '{text}' > {}", form.replace(PLACE, number)),
+        [number] => format!("echo {} > {}", quoted(text), word(&form.replace(PLACE, number))),
         _ => {
             let paths = form.replace(PLACE, &braces(&numbers));
-            format!("echo '{text}' | tee {paths} >/dev/null")
+            format!("echo {} | tee {paths} >/dev/null", quoted(text))
         }
     }));
     lines
+}
+
+/// A word as the shell reads it, in quotes only where it needs them.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.,:=+@%".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { quoted(text) }
+}
+
+/// The same, always in quotes: what a file of the host holds is one word, whatever it is.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The numbers as the shell expands them: `{2..5}`, or `{2,3,7}`.

@@ -2,13 +2,19 @@
 //!
 //! Owns all reading of `/proc`, `/sys` and `/etc`, and of the few programs that know what no file
 //! says. Promises that nothing there can stop it: what is missing, empty, forbidden, binary, huge
-//! or no file at all is an [`Unread`] with its reason. Must never write.
+//! or no file at all is an [`Unread`] with its reason; and that nothing outside of a recorded root
+//! is opened, whatever its files and links say. Must never write.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+mod inside;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+
+use rustix::fs::{Dir, DirEntry, OFlags};
 
 use crate::cpus::Cpus;
 
@@ -41,9 +47,9 @@ impl Root {
         self.base == Path::new("/")
     }
 
-    /// Where `path`, absolute on the host, lies.
-    pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path.trim_start_matches('/'))
+    /// Opens `path`, absolute on the host; of a recorded host nothing outside of its folder.
+    pub(crate) fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        inside::open_inside(&self.base, path, flags)
     }
 
     /// The text of a file, without space at its ends.
@@ -52,7 +58,7 @@ impl Root {
     /// It is missing, forbidden, empty, or no text.
     pub fn text(&self, path: &str) -> Result<String, Unread> {
         let unread = |reason| Unread { path: path.to_owned(), reason };
-        let bytes = read(&self.path(path)).map_err(unread)?;
+        let bytes = self.bytes(path).map_err(unread)?;
         let text = String::from_utf8(bytes).map_err(|_| unread(Reason::Odd("no text".into())))?;
         match text.trim() {
             "" => Err(unread(Reason::Empty)),
@@ -100,9 +106,11 @@ impl Root {
 
     /// Names in a folder, numbers in their order; none when it cannot be read.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.path(folder)) else { return Vec::new() };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.collect();
+        let opened = self.open(folder, OFlags::RDONLY | OFlags::DIRECTORY);
+        let Ok(Ok(entries)) = opened.map(Dir::new) else { return Vec::new() };
+        let name = |entry: DirEntry| entry.file_name().to_str().ok().map(str::to_owned);
+        let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
+        names.retain(|name| ![".", ".."].contains(&name.as_str()));
         names.sort_by_cached_key(|name| (number_in(name), name.clone()));
         names
     }
@@ -115,7 +123,28 @@ impl Root {
 
     /// Whether there is something at `path`.
     pub fn exists(&self, path: &str) -> bool {
-        self.path(path).exists()
+        self.open(path, OFlags::PATH).is_ok()
+    }
+
+    /// Whether `path` is a folder.
+    pub fn is_folder(&self, path: &str) -> bool {
+        self.open(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    }
+
+    fn bytes(&self, path: &str) -> Result<Vec<u8>, Reason> {
+        // Opening a pipe would wait for its other end.
+        let file =
+            self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map(File::from);
+        let file = file.map_err(reason)?;
+        if !file.metadata().map_err(reason)?.is_file() {
+            return Err(Reason::Failed("is no file".into()));
+        }
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(reason)?;
+        if bytes.len() as u64 == BYTES_MAX {
+            return Err(Reason::Failed(format!("has {} MiB or more", BYTES_MAX >> 20)));
+        }
+        Ok(bytes)
     }
 
     /// What a program of the system answers, for what no file tells.
@@ -197,23 +226,7 @@ pub(crate) fn chosen(text: &str) -> Option<&str> {
     Some(text.split_once('[')?.1.split_once(']')?.0.trim())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Reason> {
-    // Opening a pipe would wait for its other end.
-    let metadata = fs::metadata(path).map_err(reason)?;
-    if !metadata.is_file() {
-        return Err(Reason::Failed("is no file".into()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes))
-        .map_err(reason)?;
-    if bytes.len() as u64 == BYTES_MAX {
-        return Err(Reason::Failed(format!("has {} MiB or more", BYTES_MAX >> 20)));
-    }
-    Ok(bytes)
-}
-
-fn reason(error: std::io::Error) -> Reason {
+fn reason(error: io::Error) -> Reason {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Reason::Absent,
         ErrorKind::PermissionDenied => Reason::Denied,

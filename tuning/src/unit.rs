@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::cpus::Cpus;
+use crate::root::Root;
 
 /// What the service is for.
 #[derive(Clone, Debug)]
@@ -25,14 +26,20 @@ pub enum Error {
              most"
     )]
     Name(String),
+    /// systemd would start it as an account that is there, or mix it with a unit of its own.
+    #[error(
+        "`{0}` belongs to the system: the service would run as that account, or take over that \
+             service, slice or folder of /var/lib; choose another name"
+    )]
+    Taken(String),
     /// systemd starts absolute paths only.
     #[error(
         "`{0}` is no absolute path of a program: give it from `/` on, such as \
              /usr/local/bin/APPLICATION"
     )]
     Program(String),
-    /// A line of the unit ends there.
-    #[error("an argument has a line feed or a zero byte in it: put it into the configuration file")]
+    /// A line of the unit ends there, or a terminal is steered.
+    #[error("an argument has a control character in it: put it into the configuration file")]
     Argument,
 }
 
@@ -54,22 +61,45 @@ impl Unit {
         if !first || name.len() > NAME_BYTES_MAX || !name.chars().all(letters) {
             return Err(Error::Name(name.to_owned()));
         }
+        if is_taken(name) {
+            return Err(Error::Taken(name.to_owned()));
+        }
         if !program.starts_with('/') || program.ends_with('/') {
             return Err(Error::Program(program.to_owned()));
         }
         let words = || std::iter::once(program).chain(arguments.iter().map(String::as_str));
-        if words().any(|word| word.contains(['\n', '\r', '\0'])) {
+        if words().any(|word| word.contains(char::is_control)) {
             return Err(Error::Argument);
         }
-        let command = words().map(quoted).collect::<Vec<_>>().join(" ");
+        // systemd replaces `%` in the path of the program, and no `$`.
+        let program = quoted(&program.replace('%', "%%"));
+        let arguments =
+            arguments.iter().map(|word| quoted(&word.replace('%', "%%").replace('$', "$$")));
+        let command = std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" ");
         Ok(Self { name: name.to_owned(), command, cpus })
     }
 }
 
-/// A word as systemd reads it back: `%` and `$` begin its own replacements.
+/// Whether a name belongs to the system on the usual hosts. Upper case is no other name to people.
+fn is_taken(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("systemd-") || TAKEN.split(' ').any(|taken| taken == name)
+}
+
+/// Whether this host has an account, a group or a service of its own that is called so.
+pub fn is_taken_on(root: &Root, name: &str) -> bool {
+    let listed = |path: &str| {
+        let text = root.text(path).unwrap_or_default();
+        text.lines().any(|line| line.split(':').next() == Some(name))
+    };
+    let folders = ["/usr/lib/systemd/system", "/lib/systemd/system"];
+    let service = |folder: &&str| root.exists(&format!("{folder}/{name}.service"));
+    listed("/etc/passwd") || listed("/etc/group") || folders.iter().any(service)
+}
+
+/// A word as systemd reads it back.
 fn quoted(word: &str) -> String {
     let word = word.replace('\\', "\\\\").replace('"', "\\\"");
-    let word = word.replace('%', "%%").replace('$', "$$");
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.,:=+@%$".contains(letter);
     if !word.is_empty() && word.chars().all(plain) { word } else { format!("\"{word}\"") }
 }
@@ -155,6 +185,19 @@ WantedBy=multi-user.target
 /// The longest name of a user.
 const NAME_BYTES_MAX: usize = 31;
 
+/// Accounts and groups that hosts come with, slices of systemd, and folders of /var/lib. With
+/// `DynamicUser=` systemd runs a service as the account of its name where there is one.
+const TAKEN: &str = "\
+    root toor daemon bin sys sync shutdown halt operator adm admin wheel sudo staff users \
+    nobody nogroup nfsnobody tty disk floppy cdrom tape audio video dialout plugdev input kvm \
+    kmem mem render sgx shadow utmp lock src man lp lpadmin games mail news uucp proxy \
+    www-data http backup list irc gnats ftp dbus messagebus polkitd sshd ssh cron crond crontab \
+    ntp chrony chronyd postfix syslog rsyslog netdev apache nginx mysql postgres redis docker \
+    containerd podman libvirt libvirtd qemu kubelet etcd tss tcpdump uuidd avahi rpc rpcuser \
+    named bind irqbalance tuned \
+    system user machine init session \
+    apt dpkg rpm dnf pacman private systemd misc potoroo-tuning";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,8 +206,9 @@ mod tests {
     fn words_come_back_as_they_were() {
         assert_eq!(quoted("--cores"), "--cores");
         assert_eq!(quoted("a b"), "\"a b\"");
-        assert_eq!(quoted("50%"), "50%%");
-        assert_eq!(quoted("$HOME"), "$$HOME");
+        let words = ["50%".to_owned(), "$HOME".to_owned()];
+        let unit = Unit::new("risk", "/bin/a%n$b", &words, None).expect("it can stand there");
+        assert_eq!(unit.command, "/bin/a%%n$b 50%% $$HOME");
         assert_eq!(quoted("say \"no\""), "\"say \\\"no\\\"\"");
         assert_eq!(quoted("tcp://h:1?a=b"), "\"tcp://h:1?a=b\"");
         assert_eq!(quoted(""), "\"\"");
@@ -179,7 +223,16 @@ mod tests {
         assert_eq!(unit("../etc", "/bin/risk", ""), Err(Error::Name("../etc".into())));
         assert_eq!(unit("1risk", "/bin/risk", ""), Err(Error::Name("1risk".into())));
         assert_eq!(unit("", "/bin/risk", ""), Err(Error::Name(String::new())));
+        for name in ["a/b", "a.service", "risk\n", "%n", "a%i", "a@b", "a b", "risk\0", "r\u{e9}"] {
+            assert_eq!(unit(name, "/bin/risk", ""), Err(Error::Name(name.into())));
+        }
+        for name in ["root", "Root", "nobody", "www-data", "systemd-network", "system", "dpkg"] {
+            assert_eq!(unit(name, "/bin/risk", ""), Err(Error::Taken(name.into())));
+        }
         assert_eq!(unit("risk", "risk", ""), Err(Error::Program("risk".into())));
-        assert_eq!(unit("risk", "/bin/risk", "a\nUser=root"), Err(Error::Argument));
+        for odd in ["a\nUser=root", "a\rUser=root", "\0", "\u{1b}[2J", "\u{85}"] {
+            assert_eq!(unit("risk", "/bin/risk", odd), Err(Error::Argument));
+            assert_eq!(unit("risk", &format!("/bin/{odd}"), ""), Err(Error::Argument));
+        }
     }
 }

@@ -49,10 +49,21 @@ fn systemd_has_nothing_to_say_about_it() {
 }
 
 #[test]
+fn no_account_of_this_host_is_taken_over() {
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    for name in accounts.lines().filter_map(|line| line.split(':').next()) {
+        let output = unit(&["--name", name, "/bin/true"]);
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", told(&output));
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     for (arguments, words) in [
         (["--name", "a b", "/bin/true"], "no name for a service"),
         (["--name", "a", "bin/true"], "no absolute path"),
+        (["--name", "root", "/bin/true"], "`root` belongs to the system"),
+        (["--name", "%H", "/bin/true"], "no name for a service"),
         (["--cores", "", "/bin/true"], "--name"),
     ] {
         let text = told(&unit(&arguments));

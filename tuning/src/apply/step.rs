@@ -1,10 +1,12 @@
 //! One change and its way back.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{OFlags, ftruncate};
 use serde::{Deserialize, Serialize};
 
 use crate::cpus::Cpus;
@@ -63,6 +65,20 @@ impl Step {
         }
     }
 
+    /// Why a step of a record was not written by this program; `None` if it may have been.
+    pub(super) fn is_foreign(&self) -> Option<String> {
+        match self {
+            Self::Write { path, .. } => {
+                let below = SETTINGS.iter().find_map(|folder| path.strip_prefix(folder));
+                let odd = |name: &str| ["", ".", ".."].contains(&name) || name.contains('\0');
+                let ours = below.is_some_and(|below| !below.split('/').any(odd));
+                (!ours).then(|| format!("{path:?} is no setting of the kernel"))
+            }
+            Self::Stop { service } => (!SERVICES.contains(&service.as_str()))
+                .then(|| format!("{service:?} is no service that `apply` stops")),
+        }
+    }
+
     /// Makes the change.
     pub(super) fn take(&self, root: &Root) -> Outcome {
         match self {
@@ -112,9 +128,7 @@ fn put(root: &Root, path: &str, value: &str) -> Outcome {
         Ok(_) => {}
         Err(unread) => return Outcome::Refused(unread.reason.to_string()),
     }
-    // One write call: the kernel takes each as a value of its own. Never creates the file.
-    let file = OpenOptions::new().write(true).truncate(true).open(root.path(path));
-    if let Err(error) = file.and_then(|mut file| file.write_all(value.as_bytes())) {
+    if let Err(error) = overwrite(root, path, value) {
         let managed = match path.starts_with("/proc/irq/") {
             true => "; the kernel manages it: isolcpus=managed_irq keeps it off isolated CPUs",
             false => "",
@@ -126,6 +140,19 @@ fn put(root: &Root, path: &str, value: &str) -> Outcome {
         Ok(now) => Outcome::Refused(format!("{value} was written, and {now} is there")),
         Err(unread) => Outcome::Refused(unread.reason.to_string()),
     }
+}
+
+/// Writes a file that is there, and no other one.
+fn overwrite(root: &Root, path: &str, value: &str) -> io::Result<()> {
+    let mut file = File::from(root.open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() > 1 {
+        let other = "is no file, or has a second name (hard link), perhaps outside of the root";
+        return Err(io::Error::other(other));
+    }
+    // Files of the kernel have no length, and take each write call as a value of its own.
+    ftruncate(&file, 0)?;
+    file.write_all(value.as_bytes())
 }
 
 /// Whether two texts are one value: the kernel writes sets of CPUs in a form of its own.
@@ -148,9 +175,41 @@ fn systemctl(root: &Root, verb: &str, service: &str) -> Outcome {
     }
 }
 
+/// All settings that the plan changes lie below these.
+const SETTINGS: [&str; 3] = ["/proc/sys/", "/proc/irq/", "/sys/"];
+/// All services that the plan stops.
+const SERVICES: [&str; 1] = ["irqbalance"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_that_nobody_planned_are_foreign() {
+        let step = |path: &str| {
+            let (before, value) = (String::new(), String::new());
+            Step::Write { path: path.to_owned(), before, value }.is_foreign()
+        };
+        for path in ["/proc/sys/vm/swappiness", "/proc/irq/1/smp_affinity_list", "/sys/a"] {
+            assert_eq!(step(path), None);
+        }
+        for path in [
+            "/etc/passwd",
+            "/proc/sys/../../etc/passwd",
+            "/sys/./a",
+            "/sys//a",
+            "/sys/",
+            "sys/a",
+            "",
+            "/proc/1/mem",
+            "/sys/a\0",
+        ] {
+            assert!(step(path).is_some(), "{path:?}");
+        }
+        let stop = |service: &str| Step::Stop { service: service.to_owned() }.is_foreign();
+        assert_eq!(stop("irqbalance"), None);
+        assert!(stop("sshd").is_some() && stop("--help").is_some());
+    }
 
     #[test]
     fn sets_are_compared_as_sets() {

@@ -1,4 +1,5 @@
 //! Results on standard output, notes on standard error. A reader that went away is no error.
+//! Whatever the files of a host hold, no line steers the terminal.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stderr, stdout};
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 
 /// Writes one line to standard error, if somebody still reads it.
 pub fn note(line: impl Display) {
-    let _ = writeln!(stderr().lock(), "{line}");
+    let _ = writeln!(stderr().lock(), "{}", plain(line));
 }
 
 /// Writes `text` and a line feed to standard output.
@@ -16,8 +17,20 @@ pub fn note(line: impl Display) {
 /// It cannot be written, for instance because the disk is full.
 pub fn answer(text: impl Display) -> Result<()> {
     let mut out = stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", plain(text)).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output cannot be written"),
     }
+}
+
+/// The text with its control characters spelt out.
+fn plain(text: impl Display) -> String {
+    let mut plain = String::new();
+    for letter in text.to_string().chars() {
+        match letter.is_control() && !['\n', '\t'].contains(&letter) {
+            true => plain.extend(letter.escape_default()),
+            false => plain.push(letter),
+        }
+    }
+    plain
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use potoroo_tuning::host::Host;
-use potoroo_tuning::unit::Unit;
+use potoroo_tuning::unit::{Error, Unit, is_taken_on};
 use potoroo_tuning::{Cpus, Root};
 
 use super::{Exit, console, some_cores};
@@ -31,6 +31,9 @@ impl Service {
     /// Prints the unit.
     pub fn run(&self) -> Result<Exit> {
         some_cores(self.cores.as_ref())?;
+        if is_taken_on(&Root::host_files(), &self.name) {
+            return Err(Error::Taken(self.name.clone()).into());
+        }
         let unit = Unit::new(&self.name, &self.program, &self.arguments, self.cpus())?;
         console::answer(unit.to_string().trim_end())?;
         Ok(Exit::Fit)

@@ -111,7 +111,7 @@ fn irqs(host: &Host) -> Vec<Irq> {
         // Whoever asked for the interrupt has a folder of its name.
         let names = host.root.names(&folder).into_iter();
         let actions: Vec<_> =
-            names.filter(|name| host.root.path(&format!("{folder}/{name}")).is_dir()).collect();
+            names.filter(|name| host.root.is_folder(&format!("{folder}/{name}"))).collect();
         let effective = effective.ok().filter(|cpus| !cpus.is_empty());
         let effective = effective.unwrap_or_else(|| wanted.clone());
         Some(Irq { number, action: actions.join(" "), wanted, effective })

@@ -4,7 +4,7 @@
 
 use crate::finding::Finding;
 use crate::host::Host;
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, word};
 
 /// No more receive queues than CPUs that may serve their interrupts, and no steering to the cores.
 pub(super) fn queues(host: &Host) -> Finding {
@@ -20,7 +20,7 @@ pub(super) fn queues(host: &Host) -> Finding {
         let queues = host.root.numbers(&folder, "rx-");
         if queues.len() > others.len().max(1) {
             is.push(format!("{card} has {} receive queues", queues.len()));
-            let set = |count| format!("ethtool -L {card} combined {count}");
+            let set = |count| format!("ethtool -L {} combined {count}", word(card));
             remedies.push(Remedy::hand(set(others.len().max(1)), set(queues.len())));
         }
         for queue in queues {
@@ -64,6 +64,7 @@ pub(super) fn coalescing(host: &Host) -> Finding {
         worst_us = worst_us.max(usecs).max(if adaptive { ADAPTIVE_US } else { 0 });
         let before = if adaptive { "on" } else { "off" };
         is.push(format!("{card}: rx-usecs {usecs}, adaptive {before}"));
+        let card = word(&card);
         remedies.push(Remedy::hand(
             format!("ethtool -C {card} adaptive-rx off rx-usecs 0 rx-frames 1"),
             format!("ethtool -C {card} adaptive-rx {before} rx-usecs {usecs}"),
@@ -98,7 +99,7 @@ pub(super) fn offloads(host: &Host) -> Finding {
                 continue;
             }
             merging.push(format!("{card}: {short}"));
-            let set = |to| format!("ethtool -K {card} {short} {to}");
+            let set = |to| format!("ethtool -K {} {short} {to}", word(&card));
             remedies.push(Remedy::hand(set("off"), set("on")));
         }
     }
