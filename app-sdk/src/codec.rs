@@ -75,6 +75,14 @@ pub enum Split {
         /// What is wrong with it.
         reason: Reason,
     },
+    /// `bytes[..next]` begin a frame above the limit, for the dead letters; the rest of the frame
+    /// follows at `next`, above 0, and is passed over: [`Framing::frame_end`] finds its end.
+    Overlong {
+        /// First byte behind what goes to the dead letters.
+        next: usize,
+        /// What is wrong with the frame.
+        reason: Reason,
+    },
 }
 
 /// Finds frames in a stream of bytes.
@@ -85,6 +93,22 @@ pub trait Framing: Clone + 'static {
     /// The longest frame in bytes, with all that belongs to it: a buffer of this size always
     /// lets [`split`](Self::split) decide.
     fn frame_bytes_max(&self) -> usize;
+
+    /// The same framing for a buffer of `bytes_max` bytes. A framing that can go on after a frame
+    /// above the limit refuses frames that do not fit the buffer, too.
+    #[must_use]
+    fn within(self, bytes_max: usize) -> Self {
+        let _ = bytes_max;
+        self
+    }
+
+    /// First byte behind the frame whose beginning was [`Split::Overlong`] and of which `bytes`
+    /// are the next ones; `None` if the frame does not end among them. Depends on no bytes before
+    /// them, so the rest of a frame may come in pieces of any size.
+    fn frame_end(&self, bytes: &[u8]) -> Option<usize> {
+        let _ = bytes;
+        Some(0)
+    }
 }
 
 /// Turns payloads into events.

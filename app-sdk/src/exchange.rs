@@ -53,6 +53,16 @@ where
     }
 }
 
+/// Passes over what belongs to a frame that was refused. Returns whether its end was found.
+#[cold]
+fn skip(framing: &impl Framing, bytes: &[u8], done: &mut Ingested) -> bool {
+    let rest = &bytes[done.bytes..];
+    let end = framing.frame_end(rest);
+    done.bytes += end.unwrap_or(rest.len());
+    done.skipping = end.is_none();
+    !done.skipping
+}
+
 /// Generators by name; each is a [`GeneratorOf`] of its event type.
 pub(crate) type Generators = Rc<RefCell<Vec<(String, Box<dyn Any>)>>>;
 
@@ -68,10 +78,14 @@ pub(crate) struct Intake<C: Decode> {
 
 impl<C: Decode> SourceStage for Intake<C> {
     fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested {
-        let framing = self.codec.framing();
-        let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit };
+        let framing = self.codec.framing().within(feed.frame_bytes_max);
+        let skipping = feed.skipping;
+        let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit, skipping };
         let mut cause = feed.cause;
         while done.events + done.refused < feed.events_max {
+            if done.skipping && !skip(&framing, bytes, &mut done) {
+                return Ingested { stop: Stop::More(0), ..done };
+            }
             let rest = &bytes[done.bytes..];
             cause.origin.position = feed.cause.origin.position + done.bytes as u64;
             let (next, reason) = match framing.split(rest, feed.ended) {
@@ -90,18 +104,20 @@ impl<C: Decode> SourceStage for Intake<C> {
                     Err(reason) => (next, *reason),
                 },
                 Split::Skip { next, reason } => (next, reason),
+                Split::Overlong { next, reason } => {
+                    done.skipping = true;
+                    (next, reason)
+                }
                 Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
                 Split::Broken(reason) => {
-                    done.stop = Stop::Broken(reason);
-                    (rest.len(), reason)
+                    host.refuse(&cause, reason, rest);
+                    done.refused += 1;
+                    return Ingested { stop: Stop::Broken(reason), ..done };
                 }
             };
             host.refuse(&cause, reason, &rest[..next]);
             done.refused += 1;
             done.bytes += next;
-            if done.stop != Stop::Limit {
-                return done;
-            }
             if host.blocked() {
                 return Ingested { stop: Stop::Blocked, ..done };
             }

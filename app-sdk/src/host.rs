@@ -126,7 +126,8 @@ pub enum Stop {
     Blocked,
     /// The rest is no whole frame; at least so many bytes are needed in all, 0 when unknown.
     More(usize),
-    /// A frame boundary is broken: nothing behind it can be understood. It was refused.
+    /// A frame boundary is broken: nothing behind it can be understood. The rest was refused, and
+    /// is not taken: whoever reads the input again stops at the same frame.
     Broken(Reason),
 }
 
@@ -141,6 +142,8 @@ pub struct Ingested {
     pub refused: u64,
     /// Why it stopped.
     pub stop: Stop,
+    /// What follows belongs to a frame above the limit that was refused.
+    pub skipping: bool,
 }
 
 /// How one run of input enters a source.
@@ -152,6 +155,10 @@ pub struct Feed {
     pub ended: bool,
     /// Most events to take.
     pub events_max: u64,
+    /// Longest frame that the host has room for.
+    pub frame_bytes_max: usize,
+    /// The first bytes belong to a frame above the limit that was refused before.
+    pub skipping: bool,
 }
 
 /// When the events of a generator are due: open loop, nothing ever moves a due time.

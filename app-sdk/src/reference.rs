@@ -24,6 +24,10 @@ pub struct Reference {
     partial: Vec<Vec<u8>>,
     /// How far each source's input has been read.
     position: Vec<u64>,
+    /// By source: what comes next belongs to a frame above the limit that was refused.
+    skipping: Vec<bool>,
+    /// By source: nothing more of its input can be understood.
+    broken: Vec<bool>,
 }
 
 /// An input that could not be understood.
@@ -48,11 +52,14 @@ impl Reference {
             state: Interpreter::new(&plan),
             partial: plan.sources.iter().map(|_| Vec::new()).collect(),
             position: plan.sources.iter().map(|_| 0).collect(),
+            skipping: plan.sources.iter().map(|_| false).collect(),
+            broken: plan.sources.iter().map(|_| false).collect(),
             plan,
         })
     }
 
-    /// Runs what `bytes` complete at the source `name`; a partial frame waits for its rest.
+    /// Runs what `bytes` complete at the source `name`; a partial frame waits for its rest. After a
+    /// frame boundary that is broken nothing is read before [`end`](Self::end).
     ///
     /// # Panics
     /// The application has no source `name`.
@@ -60,26 +67,36 @@ impl Reference {
         self.feed_bytes(name, bytes, false);
     }
 
-    /// Says that no byte follows at the source `name`: a partial frame is refused.
+    /// Says that no byte follows at the source `name`: a partial frame is refused. What is fed
+    /// after it is input of its own, as of another connection.
     ///
     /// # Panics
     /// The application has no source `name`.
     pub fn end(&mut self, name: &str) {
         self.feed_bytes(name, &[], true);
+        let index = self.source(name).0 as usize;
+        self.partial[index].clear();
+        (self.skipping[index], self.broken[index]) = (false, false);
     }
 
     fn feed_bytes(&mut self, name: &str, bytes: &[u8], ended: bool) {
         let source = self.source(name);
         let index = source.0 as usize;
+        if self.broken[index] {
+            return;
+        }
         let mut input = core::mem::take(&mut self.partial[index]);
         input.extend_from_slice(bytes);
         loop {
             let cause = self.cause(source);
-            let feed = Feed { cause, ended, events_max: 1 };
+            let skipping = self.skipping[index];
+            let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
             let done = self.plan.sources[index].stage.ingest(&input, feed, &mut self.state);
             self.settle();
             input.drain(..done.bytes);
             self.position[index] += done.bytes as u64;
+            self.skipping[index] = done.skipping;
+            self.broken[index] = matches!(done.stop, Stop::Broken(_));
             let Ingested { stop: Stop::Limit, .. } = done else { break };
         }
         self.partial[index] = input;

@@ -11,9 +11,22 @@ use potoroo_sdk::value::Value;
 /// Reads a whole stream that arrives in pieces; one line of text per outcome.
 fn read(framing: &impl Framing, stream: &[u8], mut piece: impl FnMut() -> usize) -> Vec<String> {
     let (mut outcomes, mut position, mut arrived) = (Vec::new(), 0, 0);
+    let mut skipping = false;
     loop {
         let ended = arrived == stream.len();
         let bytes = &stream[position..arrived];
+        if std::mem::take(&mut skipping) {
+            let end = framing.frame_end(bytes);
+            skipping = end.is_none();
+            position += end.unwrap_or(bytes.len());
+            if skipping && ended {
+                return outcomes;
+            }
+            if skipping {
+                arrived = stream.len().min(arrived + piece());
+            }
+            continue;
+        }
         let next = match framing.split(bytes, ended) {
             Split::Frame { start, end, next } => {
                 outcomes.push(format!("{:?}", bytes[start..end].escape_ascii().to_string()));
@@ -21,6 +34,11 @@ fn read(framing: &impl Framing, stream: &[u8], mut piece: impl FnMut() -> usize)
             }
             Split::Skip { next, reason } => {
                 outcomes.push(format!("skip {next}: {reason}"));
+                next
+            }
+            Split::Overlong { next, reason } => {
+                outcomes.push(format!("overlong {next}: {reason}"));
+                skipping = true;
                 next
             }
             Split::Broken(reason) => {
@@ -93,11 +111,11 @@ fn lines_with_every_ending() {
 #[test]
 fn long_lines_are_skipped_whole() {
     let limit = "line is above the limit";
-    check(
-        Lines::new().length_max(4),
-        b"abc\nabcd\nx\n",
-        &[r#""abc""#, &format!("skip 4: {limit}"), r#""""#, r#""x""#],
-    );
+    let overlong = &*format!("overlong 4: {limit}");
+    let lines = Lines::new().length_max(4);
+    check(lines, b"abc\nabcd\nx\n", &[r#""abc""#, overlong, r#""x""#]);
+    check(lines, b"abcdefghijkl7\n\nx\nno line end 12", &[overlong, r#""""#, r#""x""#, overlong]);
+    check(Lines::new().within(4), b"abcdef\nx\n", &[overlong, r#""x""#]);
 }
 
 #[test]

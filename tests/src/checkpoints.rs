@@ -173,7 +173,8 @@ impl<'a> Coordinator<'a> {
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
         let (name, position) = ("quotes".into(), epoch * 10);
-        let source = SourcePosition { name, unit: Unit::Bytes, position, stream: None };
+        let (unit, skipping, stream) = (Unit::Bytes, false, None);
+        let source = SourcePosition { name, unit, position, skipping, stream };
         let transaction = Transaction {
             sink: "rejections".into(),
             epoch,

@@ -138,6 +138,7 @@ pub fn whole_frames(bytes: &[u8]) -> usize {
     loop {
         match framing.split(&bytes[whole..], false) {
             Split::Frame { next, .. } | Split::Skip { next, .. } => whole += next,
+            Split::Overlong { .. } => unreachable!("a length above the limit is broken"),
             Split::More(_) => return whole,
             Split::Broken(_) => return bytes.len(),
         }

@@ -181,6 +181,14 @@ impl Framing for Lines {
     fn frame_bytes_max(&self) -> usize {
         self.length_max
     }
+
+    fn within(self, bytes_max: usize) -> Self {
+        Self { length_max: self.length_max.min(bytes_max) }
+    }
+
+    fn frame_end(&self, bytes: &[u8]) -> Option<usize> {
+        find_line_feed(bytes).map(|at| at + 1)
+    }
 }
 
 /// Length of a line without the carriage return that may end it.
@@ -198,12 +206,13 @@ fn find_line_feed(bytes: &[u8]) -> Option<usize> {
     found.map(|at| skipped + at)
 }
 
-/// A line whose end is not in sight. A line that is too long is given up piece by piece: each
-/// piece goes to the dead letters, and reading goes on behind the next line end.
+/// A line whose end is not in sight. The beginning of a line above the limit goes to the dead
+/// letters; the rest up to and including the line end is passed over.
 #[cold]
 fn split_open_line(bytes: &[u8], length_max: usize, ended: bool) -> Split {
     if bytes.len() >= length_max {
-        return Split::Skip { next: length_max, reason: Reason::new("line is above the limit") };
+        let reason = Reason::new("line is above the limit");
+        return Split::Overlong { next: length_max, reason };
     }
     match ended && !bytes.is_empty() {
         true => Split::Frame { start: 0, end: line_end(bytes), next: bytes.len() },

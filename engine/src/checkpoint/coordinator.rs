@@ -428,6 +428,7 @@ mod tests {
             name: name.into(),
             unit: Unit::Bytes,
             position,
+            skipping: false,
             stream: None,
         };
         let mut subject = Subject::new();

@@ -139,11 +139,11 @@ impl Keeper {
         let (core, super::PartSeal { bytes, chunks, digest }) = (core as u32, seal);
         let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
         let named = |at: &crate::flow::SourcePosition| {
-            let (source, position) = (usize::from(at.source.0), at.position);
+            let (source, position, skipping) = (usize::from(at.source.0), at.position, at.skipping);
             let streams = self.streams[source].as_ref().zip(at.stream);
             let stream = streams.map(|(streams, number)| streams.position(number, position));
             let (name, unit) = (self.sources[source].clone(), at.unit);
-            SourcePosition { name, unit, position, stream }
+            SourcePosition { name, unit, position, skipping, stream }
         };
         Ok(Some(Input::Part { entry, sources: end.positions.iter().map(named).collect() }))
     }

@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, View};
 use super::{Corrupt, Damage, hex, store, text};
+use crate::flow::Start;
 
 /// One checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,10 @@ pub struct SourcePosition {
     pub unit: Unit,
     /// Bytes of a byte stream, or the index of the next event of a generator.
     pub position: u64,
+    /// The position lies within a frame above the limit that was refused: the rest of the frame is
+    /// passed over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipping: bool,
     /// Which of its streams, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamPosition>,
@@ -184,6 +189,13 @@ impl Manifest {
     }
 }
 
+impl SourcePosition {
+    /// Where an inlet of it begins.
+    pub fn start(&self) -> Start {
+        Start { position: self.position, skipping: self.skipping, grows: false }
+    }
+}
+
 impl PartEntry {
     /// The entry of the part `name`, once it is stored.
     pub fn new(name: String, header: &PartHeader, seal: PartSeal, rows: u64) -> Self {
@@ -226,12 +238,14 @@ pub(super) mod tests {
                     name: "quotes".into(),
                     unit: Unit::Events,
                     position: 1234,
+                    skipping: false,
                     stream: None,
                 },
                 SourcePosition {
                     name: "orders".into(),
                     unit: Unit::Bytes,
                     position: u64::MAX,
+                    skipping: true,
                     stream: Some(StreamPosition {
                         name: "east".into(),
                         id: 7,

@@ -187,17 +187,17 @@ impl Driver {
                 let id = core.open_inlet(source, true);
                 self.link(id, source, from, String::new());
             }
-            Command::File { source, pipe, position } => {
+            Command::File { source, pipe, start } => {
                 let from = From::Pipe { pipe, rest: None, handed_over: false, taken: None };
-                let id = match position {
-                    Some(position) => core.open_replayed(source, position),
+                let id = match start {
+                    Some(start) => core.open_replayed(source, start),
                     None => core.open_inlet(source, false),
                 };
                 self.link(id, source, from, String::new());
             }
-            Command::Stream { source, stream, name_hash, pipe, position, taken } => {
+            Command::Stream { source, stream, name_hash, pipe, start, taken } => {
                 let from = From::Pipe { pipe, rest: None, handed_over: false, taken };
-                let id = core.open_stream(source, stream, name_hash, position);
+                let id = core.open_stream(source, stream, name_hash, start);
                 self.link(id, source, from, String::new());
             }
             Command::Checkpoint(CheckpointCommand::Begin(epoch)) => core.begin_checkpoint(epoch),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::permits::Permit;
 use super::pipe::{PipeIn, PipeOut};
 use super::spool::Prepared;
-use crate::flow::{ConnectionId, Ending, Letter, PartStep};
+use crate::flow::{ConnectionId, Ending, Letter, PartStep, Start};
 
 /// What a core can be told. Closed, and one of them per turn, so that control never starves events.
 pub enum Command {
@@ -39,14 +39,14 @@ pub enum Command {
         /// Where its bytes go.
         to: SinkEnd,
     },
-    /// A file for a source comes through a pipe, from `position` on.
+    /// A file for a source comes through a pipe, from `start` on.
     File {
         /// The source.
         source: SourceId,
         /// Where its bytes come from.
         pipe: PipeOut,
-        /// Bytes of the file before the first; `None` if it cannot be read again.
-        position: Option<u64>,
+        /// Where in the file they begin; `None` if it cannot be read again.
+        start: Option<Start>,
     },
     /// A stream of a source comes through a pipe.
     Stream {
@@ -59,7 +59,7 @@ pub enum Command {
         /// Where its bytes come from.
         pipe: PipeOut,
         /// Bytes of the stream before the first.
-        position: u64,
+        start: Start,
         /// Where to tell how far it was taken, if anybody wants to know.
         taken: Option<Arc<AtomicU64>>,
     },

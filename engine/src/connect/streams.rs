@@ -27,6 +27,7 @@ use super::mail::{Command, Mailbox};
 use super::pipe::{BUFFER_BYTES, PipeIn, PipeOut, pipe_of};
 use super::serve::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
+use crate::flow::Start;
 
 /// Streams of one source that may be open, up to the acknowledgement of their end: each has a pipe
 /// and an inlet.
@@ -90,7 +91,7 @@ struct Stream {
     /// Messages behind it.
     notes: VecDeque<Note>,
     /// Where its inlet begins: bytes before it were read in an earlier life.
-    start: u64,
+    start: Start,
     /// The last message that was passed on.
     passed: Note,
     /// Bytes of the message behind it that were, too.
@@ -146,7 +147,7 @@ impl Streams {
         source: SourceId,
         kept: bool,
         cores: Vec<Mailbox>,
-        recovered: &[(u64, StreamPosition)],
+        recovered: &[(Start, StreamPosition)],
         repeated: Arc<AtomicU64>,
     ) -> Self {
         let streams = recovered.iter().map(|(at, stream)| Stream::recovered(*at, stream)).collect();
@@ -210,7 +211,7 @@ impl Streams {
                 stream: at as u32,
                 name_hash: xxh3_64(stream.name.as_bytes()),
                 pipe,
-                position: stream.start,
+                start: stream.start,
                 taken: (!self.kept).then(|| stream.taken.clone()),
             });
         })?;
@@ -330,7 +331,7 @@ impl Stream {
             name: name.to_owned(),
             base,
             notes: VecDeque::new(),
-            start: 0,
+            start: Start::default(),
             passed: base,
             into: 0,
             end: End::Open,
@@ -342,13 +343,14 @@ impl Stream {
         }
     }
 
-    fn recovered(position: u64, stream: &StreamPosition) -> Self {
+    fn recovered(start: Start, stream: &StreamPosition) -> Self {
+        let Start { position, .. } = start;
         let base = Note { id: stream.id, end: position.saturating_sub(stream.into) };
         let (end, pipe) = match stream.ended {
             true => (End::Acknowledged, Place::Gone),
             false => (End::Open, Place::Unopened),
         };
-        let (start, into) = (position, position - base.end);
+        let into = position - base.end;
         Self { base, passed: base, into, start, end, pipe, ..Self::new(&stream.name, 0) }
     }
 
@@ -389,7 +391,7 @@ impl Stream {
             Place::Free(pipe) => Ok(Some(pipe)),
             Place::Unopened => {
                 let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
-                self.taken.store(self.start, Ordering::Relaxed);
+                self.taken.store(self.start.position, Ordering::Relaxed);
                 open(self, pipe_out);
                 Ok(Some(pipe_in))
             }

@@ -93,7 +93,7 @@ impl Connecting<'_> {
             }
             SourceEdge::File(file) => {
                 let position = recovery.map(|recovery| recovery.position(name, Unit::Bytes));
-                threads.read_file(source, file, position.transpose()?.unwrap_or(0), core)?;
+                threads.read_file(source, file, position.transpose()?.unwrap_or_default(), core)?;
             }
             SourceEdge::Listener { listener, connections } => {
                 threads.accept(source, listener, connections, self.mailboxes)?;

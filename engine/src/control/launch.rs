@@ -343,7 +343,7 @@ impl Build {
         let position = |source: SourceId| {
             let name = &names[usize::from(source.0)];
             let position = recovery.map(|recovery| recovery.position(name, Unit::Events));
-            position.transpose().expect("it was checked before").unwrap_or(0)
+            position.transpose().expect("it was checked before").unwrap_or_default().position
         };
         for (source, generator, generate) in made {
             let rate = generator.rate.map_or(0, |rate| rate.get());

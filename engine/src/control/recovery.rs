@@ -13,7 +13,7 @@ use crate::checkpoint::{
     Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, Unit, each_chunk,
     recover,
 };
-use crate::flow::Core;
+use crate::flow::{Core, Start};
 
 /// Where an application's checkpoints are, and what it goes on from.
 pub(super) struct Recovery {
@@ -72,11 +72,11 @@ impl Recovery {
     ///
     /// # Errors
     /// What was read under that name before counts something else.
-    pub(super) fn position(&self, name: &str, unit: Unit) -> Result<u64, Error> {
+    pub(super) fn position(&self, name: &str, unit: Unit) -> Result<Start, Error> {
         let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
         match self.positions().iter().find(plain) {
-            None => Ok(0),
-            Some(at) if at.unit == unit => Ok(at.position),
+            None => Ok(Start::default()),
+            Some(at) if at.unit == unit => Ok(at.start()),
             Some(at) => Err(Error::State {
                 place: self.place.clone(),
                 reason: format!(
@@ -93,9 +93,9 @@ impl Recovery {
     }
 
     /// Where the streams of the source `name` go on: bytes, and what that means to their clients.
-    pub(super) fn streams(&self, name: &str) -> Vec<(u64, StreamPosition)> {
+    pub(super) fn streams(&self, name: &str) -> Vec<(Start, StreamPosition)> {
         let of = self.positions().iter().filter(|at| at.name == name);
-        of.filter_map(|at| Some((at.position, at.stream.clone()?))).collect()
+        of.filter_map(|at| Some((at.start(), at.stream.clone()?))).collect()
     }
 
     /// Where all sources go on.

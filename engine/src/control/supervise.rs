@@ -226,10 +226,19 @@ impl Supervisor {
                     *left = left.saturating_sub(1);
                 }
                 let name = self.threads.source_name(source).to_string();
-                if let Ending::Broken(reason) = ending
-                    && let Some(left_out) = self.admit_line()
-                {
-                    tracing::warn!("source `{name}` closed {peer}: {reason}{left_out}");
+                match ending {
+                    Ending::Ended => {}
+                    Ending::Unfinished { position, bytes } => tracing::warn!(
+                        "source `{name}` ends with {bytes} bytes of an unfinished line or frame: \
+                         they wait at position {position} for the rest; complete it (the last \
+                         line needs a line feed) and start again"
+                    ),
+                    Ending::Broken(reason) => {
+                        if let Some(left_out) = self.admit_line() {
+                            let what = if peer.is_empty() { "its file" } else { &peer };
+                            tracing::warn!("source `{name}` closed {what}: {reason}{left_out}");
+                        }
+                    }
                 }
             }
         }

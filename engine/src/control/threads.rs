@@ -26,7 +26,7 @@ use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
 use crate::connect::{files, tcp};
-use crate::flow::Letter;
+use crate::flow::{Letter, Start};
 
 /// All threads of an application besides its cores.
 pub(super) struct Threads {
@@ -170,10 +170,11 @@ impl Threads {
         &mut self,
         source: SourceId,
         mut file: File,
-        position: u64,
+        start: Start,
         core: &Mailbox,
     ) -> Result<(), Error> {
         let (pipe_in, pipe_out) = pipe();
+        let position = start.position;
         // A pipe or device cannot be read again: it has no position.
         let regular = file.metadata().is_ok_and(|facts| facts.is_file());
         if position > 0 && regular {
@@ -198,8 +199,8 @@ impl Threads {
                 ),
             })?;
         }
-        let position = regular.then_some(position);
-        core.send(Command::File { source, pipe: pipe_out, position });
+        let start = regular.then_some(Start { grows: self.keeper.is_some(), ..start });
+        core.send(Command::File { source, pipe: pipe_out, start });
         let reader = files::read(file, pipe_in, core.waker().clone());
         let name = self.source_name(source).to_string();
         self.readers.push((name, reader.map_err(thread("a file's reader"))?));

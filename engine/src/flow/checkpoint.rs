@@ -51,6 +51,8 @@ pub struct SourcePosition {
     pub unit: Unit,
     /// Bytes taken, or events made.
     pub position: u64,
+    /// The bytes that follow belong to a frame above the limit that was refused.
+    pub skipping: bool,
 }
 
 /// The end of a core's part: all its chunks were taken.

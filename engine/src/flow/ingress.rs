@@ -17,6 +17,17 @@ use super::checkpoint::SourcePosition;
 use super::tally::SourceCounts;
 use crate::checkpoint::Unit;
 
+/// Where an inlet begins whose bytes can be read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Bytes before the first.
+    pub position: u64,
+    /// The first bytes belong to a frame above the limit that was refused.
+    pub skipping: bool,
+    /// More bytes may follow its end in a later run: an unfinished frame waits there for its rest.
+    pub grows: bool,
+}
+
 /// How an inlet ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -24,6 +35,13 @@ pub enum Ending {
     Ended,
     /// Its bytes cannot be understood any further.
     Broken(Reason),
+    /// What it ends with is the beginning of a frame, which a later run reads with its rest.
+    Unfinished {
+        /// Where the frame begins.
+        position: u64,
+        /// Bytes of it that are there.
+        bytes: u64,
+    },
 }
 
 /// The unread bytes of one connection, file or channel.
@@ -52,6 +70,10 @@ pub struct Inlet {
     stopped: bool,
     /// It has brought an event.
     fruitful: bool,
+    /// What comes next belongs to a frame above the limit that was refused.
+    skipping: bool,
+    /// See [`Start::grows`].
+    grows: bool,
     ending: Option<Ending>,
 }
 
@@ -77,6 +99,8 @@ impl Inlet {
             ended: false,
             stopped: false,
             fruitful: false,
+            skipping: false,
+            grows: false,
             ending: None,
         }
     }
@@ -88,19 +112,19 @@ impl Inlet {
         self
     }
 
-    /// It begins at `position` and can be read again: its events come from the source itself, in
+    /// It begins at `start` and can be read again: its events come from the source itself, in
     /// this run and in any that follows.
-    pub fn replayed_from(mut self, position: u64) -> Self {
+    pub fn replayed_from(mut self, start: Start) -> Self {
         self.origin = replayed_origin(self.source);
         self.replays = true;
-        self.position = position;
+        Start { position: self.position, skipping: self.skipping, grows: self.grows } = start;
         self
     }
 
     /// As [`replayed_from`](Self::replayed_from), for the stream of this number in this run, and of
     /// a name with this hash in all of them.
-    pub fn of_stream(mut self, stream: u32, name_hash: u64, position: u64) -> Self {
-        self = self.replayed_from(position);
+    pub fn of_stream(mut self, stream: u32, name_hash: u64, start: Start) -> Self {
+        self = self.replayed_from(start);
         self.origin |= name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS;
         self.stream = Some(stream);
         self
@@ -108,8 +132,9 @@ impl Inlet {
 
     /// Where it would go on, if it can be read again.
     pub(super) fn replay_position(&self) -> Option<SourcePosition> {
-        let Self { source, stream, position, .. } = *self;
-        self.replays.then_some(SourcePosition { source, stream, unit: Unit::Bytes, position })
+        let Self { source, stream, position, skipping, .. } = *self;
+        let unit = Unit::Bytes;
+        self.replays.then_some(SourcePosition { source, stream, unit, position, skipping })
     }
 
     /// Bytes that were taken since its beginning.
@@ -194,8 +219,10 @@ impl Inlet {
 
     /// Runs waiting events; returns what was done.
     pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
-        let events_max = INLET_EVENTS_PER_TURN;
-        let feed = Feed { cause: self.cause(), ended: self.ended, events_max };
+        let (ended, events_max) = (self.ended && !self.grows, INLET_EVENTS_PER_TURN);
+        let skipping = self.skipping;
+        let frame_bytes_max = self.bytes.len();
+        let feed = Feed { cause: self.cause(), ended, events_max, frame_bytes_max, skipping };
         let bytes = &self.bytes[self.start..self.end];
         let done = match self.archives {
             false => stage.ingest(bytes, feed, host),
@@ -203,6 +230,7 @@ impl Inlet {
         };
         self.start += done.bytes;
         self.position += done.bytes as u64;
+        self.skipping = done.skipping;
         self.fruitful |= done.events > 0;
         let mut counts = SourceCounts {
             events: done.events,
@@ -213,6 +241,7 @@ impl Inlet {
         match done.stop {
             Stop::Limit | Stop::Blocked => {}
             Stop::More(_) if self.stopped => self.ending = Some(Ending::Ended),
+            Stop::More(_) if self.ended && self.grows => self.ending = Some(self.unfinished()),
             Stop::More(_) if self.ended => counts.refused += self.cut_off(host),
             Stop::More(needed) => counts.refused += self.starve(needed, host),
             Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
@@ -224,6 +253,14 @@ impl Inlet {
     fn cause(&self) -> Cause {
         let origin = Origin { connection: self.origin, position: self.position };
         Cause { ingress: self.ingress.0, origin, source: self.source }
+    }
+
+    /// How it ends where a later run may find more.
+    fn unfinished(&self) -> Ending {
+        match self.end - self.start {
+            0 => Ending::Ended,
+            bytes => Ending::Unfinished { position: self.position, bytes: bytes as u64 },
+        }
     }
 
     /// Nothing follows, and the codec has not decided what the rest is. Of a stream, whose end its
@@ -277,7 +314,8 @@ fn ingest_archives(
     feed: Feed,
     host: &mut dyn Host,
 ) -> Ingested {
-    let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit };
+    let (stop, skipping) = (Stop::Limit, false);
+    let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop, skipping };
     while done.events + done.refused < feed.events_max {
         if host.blocked() {
             done.stop = Stop::Blocked;
@@ -340,7 +378,7 @@ impl Generated {
     /// Where it would go on.
     pub(super) fn replay_position(&self) -> SourcePosition {
         let Self { source, next: position, .. } = *self;
-        SourcePosition { source, stream: None, unit: Unit::Events, position }
+        SourcePosition { source, stream: None, unit: Unit::Events, position, skipping: false }
     }
 
     pub(super) fn source(&self) -> SourceId {

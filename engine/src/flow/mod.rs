@@ -33,7 +33,7 @@ mod turn;
 pub use checkpoint::{PartCost, PartEnd, PartStep, SourcePosition};
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
-pub use ingress::Ending;
+pub use ingress::{Ending, Start};
 pub use letters::Letter;
 pub use outputs::ConnectionId;
 pub use route::PartitionMap;

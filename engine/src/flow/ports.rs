@@ -6,7 +6,7 @@ use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Generate, SinkId, SourceId};
 
 use super::egress::Outlet;
-use super::ingress::{Ending, Generated, Inlet};
+use super::ingress::{Ending, Generated, Inlet, Start};
 use super::letters::Letter;
 use super::outputs::ConnectionId;
 use super::route::Router;
@@ -27,9 +27,9 @@ impl Core {
         self.open(source, |inlet| if archives { inlet.of_archives() } else { inlet })
     }
 
-    /// As [`open_inlet`](Self::open_inlet), for what can be read again and begins at `position`.
-    pub fn open_replayed(&mut self, source: SourceId, position: u64) -> ConnectionId {
-        self.open(source, |inlet| inlet.replayed_from(position))
+    /// As [`open_inlet`](Self::open_inlet), for what can be read again and begins at `start`.
+    pub fn open_replayed(&mut self, source: SourceId, start: Start) -> ConnectionId {
+        self.open(source, |inlet| inlet.replayed_from(start))
     }
 
     /// As [`open_replayed`](Self::open_replayed), for the stream of this number in this run, and of
@@ -39,9 +39,9 @@ impl Core {
         source: SourceId,
         stream: u32,
         name_hash: u64,
-        position: u64,
+        start: Start,
     ) -> ConnectionId {
-        self.open(source, |inlet| inlet.of_stream(stream, name_hash, position))
+        self.open(source, |inlet| inlet.of_stream(stream, name_hash, start))
     }
 
     /// Bytes of an inlet that were taken since its beginning: their events are under way.

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::{Arc, LazyLock};
 
-use potoroo::checkpoint::Manifest;
+use potoroo::checkpoint::{Manifest, SourcePosition};
 use potoroo::connect::mail::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
 use potoroo::connect::pipe::{PipeOut, Received};
 use potoroo::connect::spool::{Prepared, Spooler};
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Start, Tally};
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
@@ -131,24 +131,25 @@ impl Process {
             let at = manifest.and_then(|manifest| {
                 manifest.sources.iter().find(|position| position.name == source.name)
             });
-            let position = at.map_or(0, |at| at.position);
+            let start = at.map_or_else(Start::default, SourcePosition::start);
             let core = self.random.below(count) as usize;
-            self.open_source(SourceId(index as u8), core, position, subject);
+            self.open_source(SourceId(index as u8), core, start, subject);
         }
         self.cores.iter_mut().for_each(|core| core.set_open_sources(true));
     }
 
-    fn open_source(&mut self, source: SourceId, core: usize, position: u64, subject: &Subject<'_>) {
+    fn open_source(&mut self, source: SourceId, core: usize, start: Start, subject: &Subject<'_>) {
         let made = subject.generators.iter().find(|made| made.source == source.0);
         let Some(made) = made else {
-            let id = self.cores[core].open_replayed(source, position);
-            self.files.push(FileIn { source, core, id, at: position as usize, ended: false });
+            let id = self.cores[core].open_replayed(source, start);
+            let at = start.position as usize;
+            self.files.push(FileIn { source, core, id, at, ended: false });
             return;
         };
         self.cores.iter_mut().for_each(|core| core.drop_replies(source));
         let stage = &self.cores[core].plan().sources[usize::from(source.0)].stage;
         let generate = stage.generator(&made.name, 1).expect("the application has it");
-        self.cores[core].add_generator(source, generate, made.rate, position, made.count);
+        self.cores[core].add_generator(source, generate, made.rate, start.position, made.count);
     }
 
     /// The output of `sink` goes into spools.
@@ -192,8 +193,8 @@ impl Process {
             Command::Checkpoint(CheckpointCommand::Commit(epoch)) => core.commit_checkpoint(epoch),
             Command::Checkpoint(CheckpointCommand::Abort(epoch)) => core.abort_checkpoint(epoch),
             Command::SourcesComplete => core.set_open_sources(false),
-            Command::Stream { source, stream, name_hash, pipe, position, .. } => {
-                let id = core.open_stream(source, stream, name_hash, position);
+            Command::Stream { source, stream, name_hash, pipe, start, .. } => {
+                let id = core.open_stream(source, stream, name_hash, start);
                 self.streams.push(StreamIn { core: at, id, pipe, rest: None, ended: false });
             }
             _ => unreachable!("nobody says it here"),

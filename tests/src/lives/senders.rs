@@ -15,10 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use potoroo::checkpoint::Manifest;
+use potoroo::checkpoint::{Manifest, StreamPosition};
 use potoroo::connect::mail::Mailbox;
 use potoroo::connect::serve::{Answers, Client, Over, Serving};
 use potoroo::connect::streams::{Limits, Streams};
+use potoroo::flow::Start;
 use potoroo_connector::Frame;
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::random::Random;
@@ -333,13 +334,10 @@ impl fmt::Debug for Sessions {
     }
 }
 
-fn recovered(
-    manifest: Option<&Manifest>,
-    source: &str,
-) -> Vec<(u64, potoroo::checkpoint::StreamPosition)> {
+fn recovered(manifest: Option<&Manifest>, source: &str) -> Vec<(Start, StreamPosition)> {
     let positions = manifest.iter().flat_map(|manifest| &manifest.sources);
     let of = positions.filter(|at| at.name == source);
-    of.filter_map(|at| Some((at.position, at.stream.clone()?))).collect()
+    of.filter_map(|at| Some((at.start(), at.stream.clone()?))).collect()
 }
 
 fn refused(over: Over) -> String {

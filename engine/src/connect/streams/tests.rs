@@ -10,7 +10,7 @@ fn check(stream: &Stream, position: u64, id: u64, into: u64) {
 #[test]
 fn a_position_in_bytes_is_one_behind_a_message() {
     let recovered = StreamPosition { name: "a".into(), id: 40, into: 3, ended: false };
-    let mut stream = Stream::recovered(103, &recovered);
+    let mut stream = Stream::recovered(Start { position: 103, ..Start::default() }, &recovered);
     check(&stream, 103, 40, 3);
     let notes = [(50, 110), (51, 110), (60, 125)];
     stream.notes.extend(notes.map(|(id, end)| Note { id, end }));
