@@ -146,6 +146,9 @@ def send_file(options):
             elif kind == CREDIT:
                 credit += struct.unpack_from("<I", fields, 4)[0]
             elif kind == ENDED:
+                if not ended and file.readline():
+                    raise Refused(f"{options.stream} has ended before, and the file has more: "
+                                  "take another name for the stream")
                 return  # Everything is covered by a committed checkpoint.
             elif kind != ACK:  # The file keeps what is not acknowledged.
                 raise ConnectionError(f"a frame of kind {kind} is not for a source")

@@ -14,12 +14,6 @@ use support::{App, Scratch, connect, named, wait_for_status};
 
 const WINDOWS: &str = "sequence_windows";
 
-/// Messages of a stream that may be without an acknowledgement.
-const UNACKNOWLEDGED_MAX: u64 = 65_536;
-
-/// The fewest that a client is allowed at once.
-const CREDIT_MIN: u64 = 2048;
-
 /// An application with one source for connectors, which know the token `hush`.
 struct Subject {
     app: App,
@@ -109,26 +103,6 @@ impl Client {
 
     fn message(&mut self, id: u64) {
         self.say(Frame::Message { stream: 0, id, payload: b"1\n" });
-    }
-
-    /// Sends messages in stream 0 from 1 on while more of them will be allowed; returns how many.
-    /// What is left then is too little to be told of.
-    fn spend_all_credit(&mut self) -> u64 {
-        let (mut sent, mut allowed) = (0, 0);
-        while UNACKNOWLEDGED_MAX - sent >= CREDIT_MIN {
-            match self.hear() {
-                Some(Frame::Credit { stream: 0, messages }) => allowed += u64::from(messages),
-                Some(Frame::Resume { .. } | Frame::Ack { .. }) => {}
-                other => panic!("{other:?} instead of credit"),
-            }
-            let mut bytes = Vec::new();
-            for id in sent + 1..=allowed {
-                Frame::Message { stream: 0, id, payload: b"1\n" }.encode(&mut bytes);
-            }
-            self.send(&bytes);
-            sent = allowed;
-        }
-        sent
     }
 
     /// Hears why it is refused, behind whatever else it hears.
@@ -284,29 +258,6 @@ fn a_stream_belongs_to_the_last_that_opened_it() {
     second.open(0, "one", 0);
     assert!(matches!(second.hear(), Some(Frame::Resume { behind: 0, .. })));
     check(&first.refusal(), &["`one` was opened on another connection"]);
-    subject.stop();
-}
-
-/// Nothing is committed for an hour, so credit ends, and with it what the application remembers.
-#[test]
-fn a_client_without_credit_is_hung_up_on() {
-    let scratch = Scratch::new("connector-credit-state");
-    let more = format!("--state {} --checkpoint-ms 3600000", scratch.path("state"));
-    let subject = Subject::start(&more);
-    let mut client = subject.client();
-    client.open(0, "greedy", 0);
-    let behind = client.spend_all_credit();
-    let one_more = behind + 1;
-    client.message(one_more);
-    let told = format!(
-        "message {one_more} of stream 0 comes without credit: {behind} were allowed so far"
-    );
-    assert_eq!(client.refusal(), told);
-    // It is opened again behind what was taken, and gets no credit.
-    let mut client = subject.client();
-    client.open(0, "greedy", 0);
-    assert_eq!(client.hear(), Some(Frame::Resume { stream: 0, behind }));
-    assert_eq!(client.hear(), Some(Frame::Ack { stream: 0, id: 0 }));
     subject.stop();
 }
 

@@ -14,7 +14,8 @@ pub struct Options {
     /// The source, to be refused by any other; empty for any.
     pub endpoint: String,
     /// [`send`](crate::Source::send) waits while so many bytes of payloads are not
-    /// acknowledged: what it can send between two checkpoints.
+    /// acknowledged: what it can send between two checkpoints. More than the longest event that
+    /// goes over several messages: nothing of that is acknowledged before it is whole.
     pub kept_bytes_max: usize,
     /// How long a lost connection is tried again before an error is returned. A connection that the
     /// engine refuses is tried again once within this time.

@@ -177,7 +177,8 @@ impl Source {
             return Err(Error::Misused(format!("id {id} is not above {last}, the one before")));
         }
         if payload.len() > MESSAGE_BYTES_MAX || stream.end != End::No {
-            let text = "a payload has up to 1 048 563 bytes, and none follows an end";
+            let text = "a payload has up to 1 048 563 bytes, and none follows the end of a stream, \
+                        also if another client sent that";
             return Err(Error::Misused(text.to_owned()));
         }
         stream.last = id;

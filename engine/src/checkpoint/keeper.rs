@@ -145,6 +145,7 @@ impl Keeper {
             let (name, unit) = (self.sources[source].clone(), at.unit);
             SourcePosition { name, unit, position, skipping, stream }
         };
-        Ok(Some(Input::Part { entry, sources: end.positions.iter().map(named).collect() }))
+        let sources = end.positions.iter().map(named).filter(|at| !at.is_void()).collect();
+        Ok(Some(Input::Part { entry, sources }))
     }
 }

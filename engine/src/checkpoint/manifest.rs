@@ -73,10 +73,39 @@ pub struct StreamPosition {
     pub name: String,
     /// The last message of which everything was read.
     pub id: u64,
-    /// Bytes of the message behind it that were read, too.
+    /// Bytes after it that were read, too.
     pub into: u64,
+    /// These may be of several messages; else they are the beginning of one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub several: bool,
+    /// The id after which its first message came, also if that was read after the checkpoint and
+    /// before this one was gone back to. `None`: nobody knows, or nothing ever came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
     /// Nothing follows.
     pub ended: bool,
+}
+
+impl SourcePosition {
+    /// Whether it says nothing: of a stream that somebody opened and nobody sent anything in.
+    pub fn is_void(&self) -> bool {
+        let void =
+            |stream: &StreamPosition| stream.id == 0 && stream.first.is_none() && !stream.ended;
+        self.position == 0 && self.stream.as_ref().is_some_and(void)
+    }
+
+    /// Of a stream that has begun: where, and nothing else.
+    pub(super) fn begun(self) -> Option<Self> {
+        let StreamPosition { name, first, .. } = self.stream?;
+        let new = StreamPosition { name, id: 0, into: 0, several: false, first, ended: false };
+        first.map(|_| Self { position: 0, skipping: false, stream: Some(new), ..self })
+    }
+
+    /// Whether both are of the same source, and of the same of its streams.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        let stream = |at: &Self| at.stream.as_ref().map(|stream| stream.name.clone());
+        self.name == other.name && stream(self) == stream(other)
+    }
 }
 
 /// A part that belongs to a checkpoint.
@@ -250,6 +279,8 @@ pub(super) mod tests {
                         name: "east".into(),
                         id: 7,
                         into: 3,
+                        several: true,
+                        first: Some(2),
                         ended: false,
                     }),
                 },

@@ -15,7 +15,7 @@ use std::io::Read;
 use super::facts::{Facts, Refused};
 use super::history::{Past, history, manifests};
 use super::store::{self, Head, Store, View};
-use super::{Chunk, Corrupt, Damage, Manifest, PartEntry, PartReader, Section};
+use super::{Chunk, Corrupt, Damage, Manifest, PartEntry, PartReader, Section, SourcePosition};
 
 /// Where an application begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct Recovered {
     pub head: Head,
     /// The checkpoint to go on from; `None` to begin from nothing.
     pub manifest: Option<Manifest>,
+    /// From where sources are read again: as the manifest says, and where streams begin of which
+    /// only newer checkpoints know, since an older one was asked for.
+    pub sources: Vec<SourcePosition>,
     /// What sinks will write a second time, since an older checkpoint was asked for.
     pub repeats: Vec<Repeat>,
     /// The checkpoint that was asked for was gone back to at an earlier start: this goes on from
@@ -100,11 +103,18 @@ pub fn recover(
     // The first coordinator's number is as good as any.
     let folder = old.as_ref().map_or(0, |head| head.folder);
     let folder = if folder == 0 { owner } else { folder };
+    let restored_before = old.as_ref().map(|head| head.restored);
     let restored = restore.unwrap_or(0);
     let head = Head { generation, owner, folder, epoch, manifest, restored };
     let head = take_over(store, old, head, restore.is_some() && !done)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
-    Ok(Recovered { head, manifest, repeats, restored_before: done })
+    let gone_back_to = restore.or(restored_before);
+    let sources = match &manifest {
+        Some(manifest) if gone_back_to == Some(manifest.epoch) => with_newer(store, manifest)?,
+        Some(manifest) => manifest.sources.clone(),
+        None => Vec::new(),
+    };
+    Ok(Recovered { head, manifest, sources, repeats, restored_before: done })
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
@@ -249,6 +259,24 @@ fn repeats(newer: &[Past]) -> Vec<Repeat> {
         }
     }
     sinks.into_values().collect()
+}
+
+/// The positions of `manifest`, which was gone back to; and of streams that began after it, where
+/// they began: a client that forgot what was acknowledged since cannot go on, and is to be told.
+fn with_newer(view: &dyn View, manifest: &Manifest) -> Result<Vec<SourcePosition>, Error> {
+    let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
+    // One that is damaged says nothing.
+    let newest = newest.and_then(Result::ok).map_or_else(Vec::new, |newest| newest.sources);
+    let mut sources = manifest.sources.clone();
+    let begun = newest.into_iter().filter_map(|at| at.begun());
+    for begun in begun {
+        match sources.iter().position(|at| at.is_of(&begun)) {
+            Some(at) if sources[at].position == 0 => sources[at] = begun,
+            Some(_) => {}
+            None => sources.push(begun),
+        }
+    }
+    Ok(sources)
 }
 
 /// The greatest generation that there was.

@@ -12,10 +12,12 @@
 //! at a core once and stays open there until it ends: a client that connects again goes on with it.
 //!
 //! Promises: only what a committed checkpoint covers is acknowledged, or what cores have taken
-//! where there are none; memory is bounded by [`STREAMS_MAX`] and [`UNACKNOWLEDGED_MAX`]. Must
-//! never do: wait for a client.
+//! where there are none; memory is bounded by [`STREAMS_MAX`] and [`NOTES_MAX`]. Must never do:
+//! wait for a client.
 
-use std::collections::{BTreeMap, VecDeque};
+mod stream;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,10 +26,13 @@ use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::mail::{Command, Mailbox};
-use super::pipe::{BUFFER_BYTES, PipeIn, PipeOut, pipe_of};
+use super::pipe::{BUFFER_BYTES, PipeIn};
 use super::serve::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
 use crate::flow::Start;
+use stream::{End, Place, Stream};
+
+pub use stream::{Note, Skip};
 
 /// Streams of one source that may be open, up to the acknowledgement of their end: each has a pipe
 /// and an inlet.
@@ -39,27 +44,28 @@ pub const NAMES_MAX: usize = 4096;
 /// Messages of one stream that may be on their way: enough to fill a pipe with small ones.
 pub const CREDIT: u64 = 4096;
 
-/// Messages of one stream that may be without an acknowledgement.
-pub const UNACKNOWLEDGED_MAX: u64 = 65_536;
+/// Messages of one stream without an acknowledgement of which it is known where they end. When
+/// there are more, every second end is forgotten: then an acknowledgement may come a message or two
+/// late.
+pub const NOTES_MAX: usize = 32_768;
 
 /// Bytes of memory that an open stream takes besides its pipe and inlet.
-pub const STREAM_BYTES: usize = UNACKNOWLEDGED_MAX as usize * size_of::<Note>();
+pub const STREAM_BYTES: usize = NOTES_MAX * size_of::<Note>();
 
 /// What bounds each stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Messages that may be on their way.
     pub credit: u64,
-    /// Messages that may be without an acknowledgement.
-    pub unacknowledged: u64,
+    /// Ends of messages without an acknowledgement that are known, at least 2.
+    pub notes: usize,
     /// Bytes of each buffer of its pipe.
     pub buffer_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let (credit, unacknowledged) = (CREDIT, UNACKNOWLEDGED_MAX);
-        Self { credit, unacknowledged, buffer_bytes: BUFFER_BYTES }
+        Self { credit: CREDIT, notes: NOTES_MAX, buffer_bytes: BUFFER_BYTES }
     }
 }
 
@@ -75,63 +81,16 @@ pub struct Streams {
     repeated: Arc<AtomicU64>,
 }
 
-/// A message ends behind so many bytes of its stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Note {
-    /// Its id.
-    pub id: u64,
-    /// Bytes of the stream up to its end.
-    pub end: u64,
-}
-
-struct Stream {
-    name: String,
-    /// The last message that is acknowledged, or of which an earlier life has read everything.
-    base: Note,
-    /// Messages behind it.
-    notes: VecDeque<Note>,
-    /// Where its inlet begins: bytes before it were read in an earlier life.
-    start: Start,
-    /// The last message that was passed on.
-    passed: Note,
-    /// Bytes of the message behind it that were, too.
-    into: u64,
-    end: End,
-    pipe: Place,
-    /// How far its core has taken it, where nothing is committed.
-    taken: Arc<AtomicU64>,
-    /// Who sends it, and under which number.
-    client: Option<(Arc<Answers>, u32)>,
-    /// Messages that the client was ever allowed, and that it has sent.
-    granted: Arc<AtomicU64>,
-    used: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Open,
-    Ended,
-    Acknowledged,
-}
-
-enum Place {
-    /// Nobody has opened it in this life.
-    Unopened,
-    Free(PipeIn),
-    /// A client has it.
-    Taken,
-    /// It has ended, or cannot be read any further.
-    Gone,
-}
-
 /// A stream in the hands of a client.
 pub struct Opened {
     /// Its number among the streams of the source.
     pub number: usize,
-    /// The last message that was passed on: the client goes on behind it.
+    /// The last message that was passed on: its id is 0 if nothing ever was.
     pub passed: Note,
-    /// Bytes of the next message that were passed on: in an earlier life, or by another client.
-    pub skip: u64,
+    /// What was passed on after it: in an earlier run, or by another client.
+    pub skip: Skip,
+    /// The id after which the client begins the stream, of which nothing was ever taken.
+    pub begins: Option<u64>,
     /// Messages that the client was ever allowed.
     pub granted: Arc<AtomicU64>,
     /// Where its bytes go; `None` when it has ended.
@@ -192,7 +151,7 @@ impl Streams {
         patience: Duration,
     ) -> Result<Option<Opened>, String> {
         let mut streams = self.lock();
-        let at = self.find(&mut streams, name, from)?;
+        let at = self.find(&mut streams, name)?;
         let is_taken = |streams: &mut Vec<Stream>| matches!(streams[at].pipe, Place::Taken);
         if is_taken(&mut streams) {
             streams[at].displace(answers)?;
@@ -203,7 +162,7 @@ impl Streams {
             }
         }
         let stream = &mut streams[at];
-        stream.check_from(from)?;
+        let resumes = stream.resume_after(from)?;
         let core = &self.cores[at % self.cores.len()];
         let pipe = stream.take_pipe(self.limits.buffer_bytes, |stream, pipe| {
             core.send(Command::Stream {
@@ -218,21 +177,22 @@ impl Streams {
         stream.client = Some((answers.clone(), number));
         stream.granted = Arc::default();
         stream.used = 0;
-        answers.resume(number, stream.passed.id);
+        answers.resume(number, resumes);
         stream.top_up(self.limits);
         stream.tell_acknowledged();
         Ok(Some(Opened {
             number: at,
-            passed: stream.passed,
-            skip: stream.into,
+            passed: Note { id: stream.reached(), ..stream.passed },
+            skip: stream.skip,
+            begins: stream.is_untouched().then_some(from),
             granted: stream.granted.clone(),
             pipe,
             core: core.clone(),
         }))
     }
 
-    /// Finds a stream by its name, or makes a new one that begins behind `from`.
-    fn find(&self, streams: &mut Vec<Stream>, name: &str, from: u64) -> Result<usize, String> {
+    /// Finds a stream by its name, or makes a new one.
+    fn find(&self, streams: &mut Vec<Stream>, name: &str) -> Result<usize, String> {
         if let Some(at) = streams.iter().position(|stream| stream.name == name) {
             return Ok(at);
         }
@@ -250,8 +210,13 @@ impl Streams {
         if streams.len() >= NAMES_MAX {
             return Err(format!("{NAMES_MAX} names of streams are known, which is the limit"));
         }
-        streams.push(Stream::new(name, from));
+        streams.push(Stream::new(name));
         Ok(streams.len() - 1)
+    }
+
+    /// The first message of a stream is passed on next: it comes after `id`.
+    pub fn begin_after(&self, number: usize, id: u64) {
+        self.lock()[number].begin_after(id);
     }
 
     /// Messages were received, `used` of them since the stream was opened; those in `notes` are
@@ -259,8 +224,7 @@ impl Streams {
     pub fn pass(&self, number: usize, notes: &mut Vec<Note>, used: u64) {
         let mut streams = self.lock();
         let stream = &mut streams[number];
-        stream.passed = notes.last().copied().unwrap_or(stream.passed);
-        stream.notes.extend(notes.drain(..));
+        stream.note(notes, self.limits);
         stream.used = used;
         stream.top_up(self.limits);
     }
@@ -274,11 +238,11 @@ impl Streams {
         }
     }
 
-    /// A client gives a stream back, with its pipe if that is still of use, and `into` bytes of the
-    /// next message passed on.
-    pub fn release(&self, number: usize, pipe: Option<PipeIn>, into: u64) {
+    /// A client gives a stream back, with its pipe if that is still of use, and `skip` passed on
+    /// after the last message.
+    pub fn release(&self, number: usize, pipe: Option<PipeIn>, skip: Skip) {
         let mut streams = self.lock();
-        streams[number].into = into;
+        streams[number].skip = skip;
         streams[number].pipe = pipe.map_or(Place::Gone, Place::Free);
         streams[number].client = None;
         self.released.notify_all();
@@ -321,138 +285,6 @@ impl Streams {
     fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
         // Each change is whole before the next may panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stream {
-    fn new(name: &str, from: u64) -> Self {
-        let base = Note { id: from, end: 0 };
-        Self {
-            name: name.to_owned(),
-            base,
-            notes: VecDeque::new(),
-            start: Start::default(),
-            passed: base,
-            into: 0,
-            end: End::Open,
-            pipe: Place::Unopened,
-            taken: Arc::default(),
-            client: None,
-            granted: Arc::default(),
-            used: 0,
-        }
-    }
-
-    fn recovered(start: Start, stream: &StreamPosition) -> Self {
-        let Start { position, .. } = start;
-        let base = Note { id: stream.id, end: position.saturating_sub(stream.into) };
-        let (end, pipe) = match stream.ended {
-            true => (End::Acknowledged, Place::Gone),
-            false => (End::Open, Place::Unopened),
-        };
-        let into = position - base.end;
-        Self { base, passed: base, into, start, end, pipe, ..Self::new(&stream.name, 0) }
-    }
-
-    /// Whether a client that can send what is behind `from` leaves nothing out.
-    fn check_from(&self, from: u64) -> Result<(), String> {
-        let (name, passed) = (&self.name, self.passed.id);
-        match from > passed {
-            false => Ok(()),
-            true => Err(format!(
-                "stream `{name}` goes on behind {passed}, and the client has only what is behind \
-                 {from}: what lies between would be lost; make the client send it again"
-            )),
-        }
-    }
-
-    /// Tells the client that has it that another one does now.
-    fn displace(&self, by: &Arc<Answers>) -> Result<(), String> {
-        let name = &self.name;
-        match &self.client {
-            Some((of, _)) if Arc::ptr_eq(of, by) => {
-                Err(format!("stream `{name}` is open on this connection already"))
-            }
-            Some((of, _)) => {
-                of.finish(Some(format!("stream `{name}` was opened on another connection")));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The pipe, for a client; the first one of this life has it opened at its core.
-    fn take_pipe(
-        &mut self,
-        buffer_bytes: usize,
-        open: impl FnOnce(&Self, PipeOut),
-    ) -> Result<Option<PipeIn>, String> {
-        match std::mem::replace(&mut self.pipe, Place::Taken) {
-            Place::Free(pipe) => Ok(Some(pipe)),
-            Place::Unopened => {
-                let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
-                self.taken.store(self.start.position, Ordering::Relaxed);
-                open(self, pipe_out);
-                Ok(Some(pipe_in))
-            }
-            Place::Taken => unreachable!("it was waited for"),
-            Place::Gone if self.end != End::Open => Ok(None),
-            Place::Gone => {
-                self.pipe = Place::Gone;
-                let (name, id) = (&self.name, self.base.id);
-                Err(format!(
-                    "stream `{name}` cannot be read any further: behind message {id} is something \
-                     that the codec of the source does not understand (see the dead letters), or \
-                     the application ends"
-                ))
-            }
-        }
-    }
-
-    fn position(&self, position: u64) -> StreamPosition {
-        let behind = self.notes.partition_point(|note| note.end <= position);
-        let last = behind.checked_sub(1).map_or(self.base, |at| self.notes[at]);
-        StreamPosition {
-            name: self.name.clone(),
-            id: last.id,
-            // Of an epoch that was given up it may be before what is acknowledged.
-            into: position.saturating_sub(last.end),
-            ended: self.end != End::Open && position == self.passed.end,
-        }
-    }
-
-    fn acknowledge(&mut self, position: &StreamPosition, limits: Limits) {
-        let covered = self.notes.partition_point(|note| note.id <= position.id);
-        let last = self.notes.drain(..covered).next_back();
-        self.base = last.unwrap_or(self.base);
-        let news = last.is_some() || (position.ended && self.end == End::Ended);
-        if position.ended && self.end == End::Ended {
-            self.end = End::Acknowledged;
-            // Its name stays for ever, the room for its messages need not.
-            self.notes = VecDeque::new();
-        }
-        if news {
-            self.tell_acknowledged();
-        }
-        self.top_up(limits);
-    }
-
-    fn tell_acknowledged(&self) {
-        let Some((answers, number)) = &self.client else { return };
-        answers.acknowledge(*number, self.base.id, self.end == End::Acknowledged);
-    }
-
-    /// Lets the client send more, once that is half of what may be under way.
-    fn top_up(&mut self, limits: Limits) {
-        let Some((answers, number)) = &self.client else { return };
-        let granted = self.granted.load(Ordering::Relaxed);
-        let Limits { credit, unacknowledged, .. } = limits;
-        let room = unacknowledged.saturating_sub(self.notes.len() as u64).min(credit);
-        let more = room.saturating_sub(granted - self.used);
-        if more >= credit / 2 {
-            self.granted.store(granted + more, Ordering::Relaxed);
-            answers.credit(*number, more);
-        }
     }
 }
 

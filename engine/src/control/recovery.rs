@@ -100,7 +100,7 @@ impl Recovery {
 
     /// Where all sources go on.
     pub(super) fn positions(&self) -> &[SourcePosition] {
-        self.manifest().map_or(&[], |manifest| &manifest.sources)
+        &self.recovered.sources
     }
 
     /// What was prepared for sinks and committed.

@@ -115,11 +115,11 @@ impl Sessions {
         cores: &[Mailbox],
     ) -> Self {
         let mut random = random(seed, Concern::Network);
-        // More than one event can have: nothing of it is acknowledged before it is whole.
-        let unacknowledged = [250 + random.below(50), 65_536][random.below(2) as usize];
-        let credit = [2 + random.below(8), 4096][random.below(2) as usize].min(unacknowledged);
+        // Fewer than one event can have.
+        let notes = [2 + random.below(20) as usize, 32_768][random.below(2) as usize];
+        let credit = [2 + random.below(8), 4096][random.below(2) as usize];
         let buffer_bytes = [16 + random.below(100) as usize, 65_536][random.below(2) as usize];
-        let limits = Limits { credit, unacknowledged, buffer_bytes };
+        let limits = Limits { credit, notes, buffer_bytes };
         let streams = |(index, name): (usize, &String)| {
             senders.iter().any(|sender| usize::from(sender.source) == index).then(|| {
                 let recovered = recovered(manifest, name);
@@ -155,6 +155,9 @@ impl Sessions {
     pub(super) fn step(&mut self, senders: &mut [Sender], vanish: f64) -> Result<(), String> {
         let which = self.random.below(senders.len() as u64) as usize;
         let Some(at) = self.open.iter().position(|one| one.sender == which && !one.vanished) else {
+            if self.random.chance(0.2) {
+                self.mistake(&senders[which]);
+            }
             return self.connect(which, &senders[which]);
         };
         if self.random.chance(vanish) {
@@ -180,14 +183,27 @@ impl Sessions {
         Ok(())
     }
 
-    fn connect(&mut self, sender: usize, of: &Sender) -> Result<(), String> {
+    fn serving(&self, of: &Sender) -> Serving {
         let streams = self.streams[usize::from(of.source)].clone();
         let streams = streams.expect("a source with senders has streams");
-        let serving = Serving { source: String::new(), streams, ends: self.ends.clone() };
+        Serving { source: String::new(), streams, ends: self.ends.clone() }
+    }
+
+    /// Somebody opens the stream of a sender as if its beginning were not needed, and sends
+    /// nothing.
+    fn mistake(&self, of: &Sender) {
+        let mut client = Client::new(self.serving(of), Arc::default());
+        let open = Frame::Open { stream: 0, name: &of.name, from: u64::MAX };
+        // Whether it is refused, has to wait or is let in: nobody else notices.
+        let _ = client.hear(open, Duration::ZERO);
+        client.release();
+    }
+
+    fn connect(&mut self, sender: usize, of: &Sender) -> Result<(), String> {
         let answers = Arc::new(Answers::default());
         let mut session = Session {
             sender,
-            client: Client::new(serving, answers.clone()),
+            client: Client::new(self.serving(of), answers.clone()),
             answers,
             to_engine: VecDeque::new(),
             to_sender: VecDeque::new(),

@@ -11,7 +11,7 @@ use potoroo_connector::Frame;
 
 use super::Answers;
 use crate::connect::pipe::Gone;
-use crate::connect::streams::{Note, Opened, Streams};
+use crate::connect::streams::{Note, Opened, Skip, Streams};
 use crate::connect::tcp::one_line;
 
 /// Why a client is served no longer.
@@ -116,7 +116,7 @@ impl Client {
         let Serving { source, streams, .. } = &self.of;
         let opened = streams.open(name, from, &self.answers, number, patience);
         let Some(of) = opened.map_err(Over::Told)? else { return Ok(false) };
-        let (name, behind) = (one_line(name), of.passed.id);
+        let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
         tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}");
         let (buffer, notes) = (Vec::new(), Vec::new());
         self.opened.push(Sending { number, of, buffer, notes, last: None, waits: false, used: 0 });
@@ -143,22 +143,45 @@ impl Sending {
                 of.streams.count_repeated();
                 return Ok(true);
             }
+            if let Some(from) = self.of.begins.take() {
+                of.streams.begin_after(self.of.number, from.min(id - 1));
+            }
         }
-        if self.of.skip > payload.len() as u64 {
+        if self.skips_whole(id, payload.len() as u64)? {
+            return Ok(true);
+        }
+        self.waits = !self.append(of, payload, patience)?;
+        if self.waits {
+            return Ok(false);
+        }
+        self.of.skip = Skip::default();
+        self.note(id, payload.len() as u64);
+        Ok(true)
+    }
+
+    /// Whether all of a message, and of the next one something, was passed on before.
+    fn skips_whole(&mut self, id: u64, bytes: u64) -> Result<bool, Over> {
+        let skip = &mut self.of.skip;
+        if skip.bytes <= bytes {
+            // The rest of what is skipped is the beginning of this one.
+            skip.several = false;
+            return Ok(false);
+        }
+        if !skip.several {
             let number = self.number;
             return Err(Over::Told(format!(
                 "message {id} of stream {number} is shorter than it was: the same id means the \
                  same payload"
             )));
         }
-        self.waits = !self.append(of, payload, patience)?;
-        if self.waits {
-            return Ok(false);
-        }
-        self.of.skip = 0;
-        self.of.passed = Note { id, end: self.of.passed.end + payload.len() as u64 };
-        self.notes.push(self.of.passed);
+        skip.bytes -= bytes;
+        self.note(id, bytes);
         Ok(true)
+    }
+
+    fn note(&mut self, id: u64, bytes: u64) {
+        self.of.passed = Note::new(id, self.of.passed.end + bytes);
+        self.notes.push(self.of.passed);
     }
 
     /// Whether the client may send this message now.
@@ -189,7 +212,7 @@ impl Sending {
     /// longer, whoever sends it next goes on where this was left.
     fn append(&mut self, of: &Serving, payload: &[u8], patience: Duration) -> Result<bool, Over> {
         loop {
-            let rest = &payload[self.of.skip as usize..];
+            let rest = &payload[self.of.skip.bytes as usize..];
             let Some(pipe) = &mut self.of.pipe else {
                 return Err(Over::Told(format!("stream {} has ended", self.number)));
             };
@@ -206,7 +229,7 @@ impl Sending {
             let room = self.buffer.capacity() - self.buffer.len();
             let now = &rest[..rest.len().min(room)];
             self.buffer.extend_from_slice(now);
-            self.of.skip += now.len() as u64;
+            self.of.skip.bytes += now.len() as u64;
             if now.len() == room {
                 self.flush(of)?;
             }
@@ -248,5 +271,71 @@ impl Sending {
         self.of.pipe = None;
         self.of.core.waker().wake_if_parked();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use potoroo_runtime::Poller;
+    use potoroo_sdk::host::SourceId;
+
+    use super::*;
+    use crate::connect::mail::{Mail, mailbox};
+    use crate::connect::streams::{CREDIT, Limits};
+
+    /// What clients have in common, and the mail of a core that does nothing.
+    fn serving() -> (Serving, Mail) {
+        let (core, mail) = mailbox(Poller::new().expect("this host has one").waker());
+        let streams = Streams::new(SourceId(0), true, vec![core], &[], Arc::default());
+        let streams = Arc::new(streams.within(Limits { buffer_bytes: 4, ..Limits::default() }));
+        (Serving { source: "numbers".into(), streams, ends: Arc::default() }, mail)
+    }
+
+    fn hear(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {
+        client.hear(frame, Duration::ZERO).map_err(|over| match over {
+            Over::Told(reason) => reason,
+            Over::Ending => panic!("nothing ends"),
+        })
+    }
+
+    fn open(of: &Serving, from: u64) -> (Client, Result<bool, String>) {
+        let mut client = Client::new(of.clone(), Arc::default());
+        let opened = hear(&mut client, Frame::Open { stream: 0, name: "a", from });
+        (client, opened)
+    }
+
+    fn message(id: u64, payload: &[u8]) -> Frame<'_> {
+        Frame::Message { stream: 0, id, payload }
+    }
+
+    #[test]
+    fn a_client_without_credit_is_told_so() {
+        let (of, _mail) = serving();
+        let (mut client, opened) = open(&of, 0);
+        assert_eq!(opened, Ok(true));
+        for id in 1..=CREDIT {
+            assert_eq!(hear(&mut client, message(id, b"")), Ok(true));
+        }
+        let refused = hear(&mut client, message(CREDIT + 1, b"")).expect_err("it has no credit");
+        assert!(refused.contains("4097 of stream 0 comes without credit: 4096"), "{refused}");
+    }
+
+    /// Its bytes are with the core: whoever goes on has to send the rest of the same message.
+    #[test]
+    fn a_message_that_was_taken_in_part_is_the_beginning_of_its_stream() {
+        let (of, _mail) = serving();
+        let (mut wrong, _) = open(&of, 1000);
+        wrong.release();
+        let (mut first, opened) = open(&of, 7);
+        assert_eq!(opened, Ok(true), "nothing was sent behind 1000");
+        // Four buffers of four bytes are all there is.
+        assert_eq!(hear(&mut first, message(8, &[0; 20])), Ok(false));
+        first.release();
+        let (_, refused) = open(&of, 8);
+        assert!(refused.expect_err("it is in the middle of 8").contains("goes on behind 7"));
+        let (mut second, opened) = open(&of, 7);
+        assert_eq!(opened, Ok(true));
+        let shorter = hear(&mut second, message(8, &[0; 15])).expect_err("it had 16 or more");
+        assert!(shorter.contains("is shorter than it was"), "{shorter}");
     }
 }
