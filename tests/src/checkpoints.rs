@@ -180,7 +180,8 @@ impl<'a> Coordinator<'a> {
             epoch,
             offset: epoch * 100,
             bytes: 100,
-            spool: format!("rejections.{epoch}"),
+            digest: Some(epoch.into()),
+            spool: format!("/out/.rejections.1-{epoch}.spool"),
         };
         Manifest {
             facts: self.facts.clone(),

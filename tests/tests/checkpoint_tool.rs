@@ -104,7 +104,7 @@ fn its_answers_can_be_read() {
             "source quotes goes on at 20",
             "core 0: epoch 1 full, ",
             "core 1: epoch 2 since 1, ",
-            "sink rejections: 100 bytes at 200 prepared in epoch 2: rejections.2",
+            "sink rejections: 100 bytes at 200 prepared in epoch 2: /out/.rejections.1-2.spool",
         ],
     );
     has("checkpoint verify", &["epoch 2: whole", "epoch 1: whole", "4 parts, "]);

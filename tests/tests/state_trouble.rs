@@ -84,7 +84,8 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let part = contents.chain(0).last().expect("each core has one").name.clone();
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
-    let newer = "a newer version of Potoroo wrote it, in format 2, and this one reads 1; use that";
+    let newer = "a newer version of Potoroo wrote it, in format 3, and this one reads 2; use that";
+    let newer_part = newer.replace("format 3", "format 2").replace("reads 2", "reads 1");
     let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),
@@ -98,7 +99,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         (&part, Harm::Lost, ["is missing; put it back from a copy", back]),
         (&part, Harm::CutOff, ["it is cut off", back]),
         (&part, Harm::Flipped, ["the checksum of this record does not fit", back]),
-        (&part, Harm::Newer, [newer, "version, or a newer one"]),
+        (&part, Harm::Newer, [&newer_part, "version, or a newer one"]),
     ] {
         fs::remove_dir_all(&state).and_then(|()| fs::create_dir(&state)).expect("it is ours");
         whole.iter().for_each(|(path, bytes)| fs::write(path, bytes).expect("it is ours"));

@@ -134,7 +134,7 @@ mod tests {
         let head = Head { generation, owner, folder, epoch: 0, manifest: None, restored };
         let spool = "x".repeat(Manifest::BYTES_MAX as usize);
         let sink = "w".to_owned();
-        let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, spool };
+        let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, digest: None, spool };
         let manifest = Manifest {
             facts: facts::example(),
             generation,

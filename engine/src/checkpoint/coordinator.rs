@@ -354,7 +354,7 @@ mod tests {
 
     fn transaction(sink: usize, epoch: u64) -> Transaction {
         let spool = format!("s{sink}-{epoch}");
-        Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, spool }
+        Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, digest: None, spool }
     }
 
     fn marked(sink: usize, epoch: u64) -> Input {

@@ -10,6 +10,31 @@ pub fn serialize<S: Serializer>(value: &impl LowerHex, to: S) -> Result<S::Ok, S
     to.collect_str(&format_args!("{value:#x}"))
 }
 
+/// The same for a hash that may be missing; to be left out then.
+pub mod option {
+    use super::{Deserializer, LowerHex, Serializer};
+
+    /// Writes the hash that is there.
+    pub fn serialize<S: Serializer>(
+        value: &Option<impl LowerHex>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads what [`serialize`] wrote.
+    pub fn deserialize<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: TryFrom<u128>,
+    {
+        super::deserialize(from).map(Some)
+    }
+}
+
 /// Reads what [`serialize`] wrote.
 pub fn deserialize<'de, D, T>(from: D) -> Result<T, D::Error>
 where

@@ -143,7 +143,11 @@ pub struct Transaction {
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Where it waits: for a file, the path of its spool.
+    /// Digest of its bytes; `None` in manifests of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::option")]
+    pub digest: Option<u128>,
+    /// The spool in which it waits. For a file: where it was made; it is looked for beside the file
+    /// first. For a client: its path in the state folder.
     pub spool: String,
 }
 
@@ -291,7 +295,8 @@ pub(super) mod tests {
                 epoch: 17,
                 offset: 100,
                 bytes: 50,
-                spool: "rejections.17".into(),
+                digest: Some(0x77),
+                spool: "/out/.rejections.3-17.spool".into(),
             }],
         }
     }
@@ -302,6 +307,16 @@ pub(super) mod tests {
         assert_eq!(Manifest::parse("m", &manifest.write()).expect("it is whole"), manifest);
         assert_eq!(manifest.cores(), [0, 1]);
         assert_eq!(manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(), [16, 17]);
+    }
+
+    /// Whoever updates goes on.
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let mut manifest = example();
+        manifest.transactions[0].digest = None;
+        let older = text::oldest(&manifest.write());
+        assert!(older.starts_with(b"potoroo manifest 1\n"));
+        assert_eq!(Manifest::parse("m", &older).expect("it is whole"), manifest);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Text: the small objects of a checkpoint, for eyes as well as for programs.
 //!
 //! ```text
-//!   potoroo manifest 1                         what it is, and the version of its format
+//!   potoroo manifest 2                         what it is, and the version of its format
 //!   { … }                                      JSON, on as many lines as it likes
 //!   xxh3 0123456789abcdef0123456789abcdef      digest of all bytes above this line
 //! ```
@@ -15,8 +15,12 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Corrupt, Damage};
 
-/// Version of the format that is written, and the newest that is read.
-const FORMAT: u32 = 1;
+/// Version of the format that is written, and the newest that is read. Version 2 has digests of
+/// spools, and refers to those in the state folder from there.
+const FORMAT: u32 = 2;
+
+/// The oldest that is read: what it does not have is optional.
+const FORMAT_MIN: u32 = 1;
 
 /// Writes `value` as the text object `kind`.
 pub(super) fn write(kind: &str, value: &impl Serialize) -> Vec<u8> {
@@ -48,7 +52,7 @@ fn open<'a>(kind: &'static str, bytes: &'a [u8]) -> Result<&'a str, (u64, Damage
     let version = first.strip_prefix("potoroo ").and_then(|text| text.strip_prefix(kind));
     let version = version.and_then(|text| text.strip_prefix(' ')?.parse::<u32>().ok());
     match version.ok_or((0, Damage::Kind(kind)))? {
-        FORMAT => (),
+        FORMAT_MIN..=FORMAT => (),
         found => return Err((0, Damage::Newer { found, known: FORMAT })),
     }
     let end = text.len() as u64;
@@ -57,6 +61,15 @@ fn open<'a>(kind: &'static str, bytes: &'a [u8]) -> Result<&'a str, (u64, Damage
     let covered = first.len() + 1 + json.len() + 1;
     let digest = format!("xxh3 {:032x}", xxh3_128(&bytes[..covered]));
     if last == digest { Ok(json) } else { Err((covered as u64, Damage::Digest)) }
+}
+
+/// The text object in `bytes` as the oldest version that is read would have written it.
+#[cfg(test)]
+pub(super) fn oldest(bytes: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(bytes).expect("it is text");
+    let (body, _) = text.rsplit_once("xxh3 ").expect("it has a digest");
+    let body = body.replacen(&format!(" {FORMAT}\n"), &format!(" {FORMAT_MIN}\n"), 1);
+    format!("{body}xxh3 {:032x}\n", xxh3_128(body.as_bytes())).into_bytes()
 }
 
 #[cfg(test)]
@@ -77,7 +90,7 @@ mod tests {
         let bytes = example();
         assert_eq!(read::<Vec<u8>>("it", "manifest", &bytes).expect("it is whole"), [1, 2]);
         let text = String::from_utf8(bytes).expect("it is text");
-        assert!(text.starts_with("potoroo manifest 1\n[\n  1,\n  2\n]\nxxh3 "), "{text}");
+        assert!(text.starts_with("potoroo manifest 2\n[\n  1,\n  2\n]\nxxh3 "), "{text}");
     }
 
     #[test]
@@ -97,7 +110,7 @@ mod tests {
     fn another_kind_and_a_newer_version_are_told_apart() {
         assert_eq!(damage(&write("head", &vec![1])), "it is no manifest of Potoroo");
         let newer = example();
-        let newer = String::from_utf8(newer).expect("text").replace("manifest 1", "manifest 2");
+        let newer = String::from_utf8(newer).expect("text").replace("manifest 2", "manifest 3");
         assert!(damage(newer.as_bytes()).starts_with("a newer version of Potoroo wrote it"));
     }
 }

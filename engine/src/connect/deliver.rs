@@ -26,7 +26,7 @@ mod session;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -38,7 +38,7 @@ use potoroo_sdk::host::SinkId;
 pub use self::session::Session;
 use super::address::HostPort;
 use super::mail::{Command, Mailbox};
-use super::spool::{Disk, Target, first_id, name_of, transaction_id};
+use super::spool::{Disk, Target, first_id, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive};
 use super::token::Token;
 use crate::checkpoint::Transaction;
@@ -114,13 +114,13 @@ struct Queue {
 #[derive(Clone)]
 struct Waiting {
     id: u128,
-    bytes: u64,
     spool: PathBuf,
+    transaction: Transaction,
 }
 
 impl Waiting {
     fn counts(&self) -> u64 {
-        self.bytes.max(TRANSACTION_BYTES_MIN)
+        self.transaction.bytes.max(TRANSACTION_BYTES_MIN)
     }
 }
 
@@ -176,13 +176,13 @@ impl Delivery {
         &self.target.sink
     }
 
-    /// Whether a transaction of an earlier life was spooled here: not for a file that the sink
+    /// Whether a transaction of an earlier run was spooled here: not for a file that the sink
     /// wrote before it got this address.
-    pub fn is_of(&self, transaction: &Transaction) -> bool {
-        let made = Path::new(&transaction.spool).parent();
-        let folder = self.target.folder();
-        let here = || std::path::absolute(folder).is_ok_and(|here| made == Some(&here));
-        self.target.disk().exists(&folder.join(name_of(&transaction.spool))) || here()
+    ///
+    /// # Errors
+    /// It names no spool.
+    pub fn is_of(&self, transaction: &Transaction) -> io::Result<bool> {
+        self.target.is_of(transaction)
     }
 
     /// A transaction is committed. Returns whether the client has it; until then it is brought.
@@ -191,16 +191,16 @@ impl Delivery {
     /// Committed output is gone (`InvalidData`): nothing can bring it.
     pub fn show(&self, transaction: &Transaction) -> io::Result<bool> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-        let Transaction { bytes, ref spool, .. } = *transaction;
-        let id = transaction_id(self.state, spool);
-        let id = id.ok_or_else(|| invalid(format!("{spool} has no number")))?;
+        let spool = self.target.beside(transaction)?;
+        let id = transaction_id(self.state, &transaction.spool);
+        let id = id.ok_or_else(|| invalid(format!("{} has no id", spool.display())))?;
         let mut queue = self.lock();
         if let Some(lost) = &queue.lost {
             return Err(invalid(lost.clone()));
         }
         if id > queue.committed {
             queue.committed = id;
-            queue.push(Waiting { id, bytes, spool: self.target.folder().join(name_of(spool)) });
+            queue.push(Waiting { id, spool, transaction: transaction.clone() });
             self.changed(&mut queue)?;
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))

@@ -1,5 +1,6 @@
 //! Hands the opened edges of an application to its cores, and starts the threads that serve them.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -59,8 +60,7 @@ impl Connecting<'_> {
                     let cores = self.mailboxes.to_vec();
                     let delivery = delivery_of(&target, sink, recovery, cores)?;
                     let spooler = Spooler::new(target, generation(recovery), 0);
-                    let committed = recovery.transactions_of(delivery.sink());
-                    connected.committed.extend(committed.filter(|one| delivery.is_of(one)));
+                    connected.committed.extend(committed_for(&delivery, recovery)?);
                     threads.spool(sink, spooler, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
@@ -123,42 +123,74 @@ fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error
             _ => None,
         })
         .collect();
-    let refused = |sink: &str, address: String, reason: &str| {
-        let (what, reason) = (format!("sink `{sink}`"), reason.to_owned());
-        Err(Error::Sink { what, address, reason })
-    };
     for (index, target) in targets.iter().enumerate() {
         if targets[..index].iter().any(|other| other.is_same_file(target)) {
             let address = format!("file:{}", target.path.display());
-            return refused(&target.sink, address, "another sink writes it: give each its own");
+            let reason = "another sink writes it: give each its own";
+            return Err(refused(&target.sink, address, reason));
         }
     }
-    let transactions = recovery.map_or(&[][..], Recovery::transactions);
-    let mut outstanding = transactions.iter().filter(|one| is_outstanding(one));
-    match outstanding.find(|one| !targets.iter().any(|target| target.sink == one.sink)) {
-        None => Ok(()),
-        Some(lost) => refused(
-            &lost.sink,
-            "another address than before".to_owned(),
-            "it has not yet got all that was committed: start once with the address that it had",
-        ),
+    let Some(recovery) = recovery else { return Ok(()) };
+    recovery.transactions().iter().try_for_each(|one| check_place(one, &targets, recovery))
+}
+
+/// Refuses committed output that waits, and that no target would bring to where it belongs.
+fn check_place(
+    transaction: &Transaction,
+    targets: &[&Target],
+    recovery: &Recovery,
+) -> Result<(), Error> {
+    let sink = &transaction.sink;
+    let Some(spool) = is_outstanding(transaction, recovery.folder()) else { return Ok(()) };
+    for target in targets {
+        let address = || target.path.display().to_string();
+        if target.is_of(transaction).map_err(|error| refused(sink, address(), error))? {
+            return Ok(());
+        }
     }
+    let reason = format!(
+        "{} has committed output that it has not got yet: start once with the address that it \
+         had, or move that file away if it is to be lost",
+        spool.display()
+    );
+    Err(refused(sink, "another address than before".to_owned(), reason))
+}
+
+fn refused(sink: &str, address: String, reason: impl ToString) -> Error {
+    Error::Sink { what: format!("sink `{sink}`"), address, reason: reason.to_string() }
 }
 
 /// Brings a transactional file into the state of the checkpoint; new output goes behind that.
 fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler, Error> {
     let checkpoint = recovery.manifest().is_some();
     let recovered = target.recover(checkpoint, recovery.transactions(), append);
-    let offset = recovered.map_err(|error| Error::Sink {
-        what: format!("sink `{}`", target.sink),
-        address: format!("file:{}", target.path.display()),
-        reason: format!("{error}; its folder must be writable, output waits there"),
+    let address = || format!("file:{}", target.path.display());
+    let offset = recovered.map_err(|error| match error.kind() {
+        // It says what to do.
+        ErrorKind::InvalidData => refused(&target.sink, address(), error),
+        _ => {
+            let reason = format!("{error}; its folder must be writable, output waits there");
+            refused(&target.sink, address(), reason)
+        }
     })?;
     Ok(Spooler::new(target.clone(), generation(recovery), offset))
 }
 
 fn generation(recovery: &Recovery) -> u64 {
     recovery.recovered.head.generation
+}
+
+/// What was committed for a client and may not be with it.
+fn committed_for(delivery: &Delivery, recovery: &Recovery) -> Result<Vec<Transaction>, Error> {
+    let mut committed = Vec::new();
+    for transaction in recovery.transactions() {
+        let address = || recovery.folder().display().to_string();
+        let is_of = delivery.is_of(transaction);
+        if is_of.map_err(|error| refused(delivery.sink(), address(), error))? {
+            committed.push(transaction.clone());
+        }
+    }
+    Ok(committed)
 }
 
 /// Keeps what was committed for a client and drops the rest.
@@ -168,10 +200,9 @@ fn delivery_of(
     recovery: &Recovery,
     cores: Vec<Mailbox>,
 ) -> Result<Arc<Delivery>, Error> {
-    target.keep_spools(recovery.transactions()).map_err(|error| Error::Sink {
-        what: format!("sink `{}`", target.sink),
-        address: target.folder().display().to_string(),
-        reason: format!("{error}; output waits there, it must be writable"),
+    target.keep_spools(recovery.transactions()).map_err(|error| {
+        let reason = format!("{error}; output waits there, it must be writable");
+        refused(&target.sink, target.folder().display().to_string(), reason)
     })?;
     let head = &recovery.recovered.head;
     let holds = Holds::new(sink, cores);

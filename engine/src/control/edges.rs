@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 
 use potoroo_connector::HELLO_TEXT_BYTES_MAX;
 use potoroo_runtime::Listener;
@@ -97,7 +96,7 @@ impl Edges {
                     let refused = |reason| sink_refused(name, address, reason);
                     check_names(&plan.name, name).map_err(refused)?;
                     let token = token.read().map_err(refused)?;
-                    let target = Target::new(name, spools_of(state, name));
+                    let target = Target::in_state(state, name);
                     SinkEdge::Client { address: connect.clone(), token, target }
                 }
                 (address, _) => edges.open_sink(name, address)?,
@@ -227,16 +226,6 @@ fn check_names(application: &str, sink: &str) -> Result<(), String> {
         )),
         false => Ok(()),
     }
-}
-
-/// Where the spools of a sink lie whose output goes elsewhere; each name has its own.
-fn spools_of(state: &Path, sink: &str) -> PathBuf {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let spelt = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("-{byte:02x}"),
-    };
-    state.join("sinks").join(sink.bytes().map(spelt).collect::<String>())
 }
 
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,5 +1,6 @@
 //! What an application goes on from: the place of its checkpoints, and the last of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use potoroo_runtime::Clock;
@@ -108,9 +109,9 @@ impl Recovery {
         self.manifest().map_or(&[], |manifest| &manifest.transactions)
     }
 
-    /// Those of one sink.
-    pub(super) fn transactions_of(&self, sink: &str) -> impl Iterator<Item = Transaction> {
-        self.transactions().iter().filter(move |one| one.sink == sink).cloned()
+    /// The state folder; empty where there is none: then nothing waits in it.
+    pub(super) fn folder(&self) -> &Path {
+        self.place.folder().unwrap_or(Path::new(""))
     }
 
     /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.

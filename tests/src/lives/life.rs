@@ -97,7 +97,7 @@ impl<'a> Life<'a> {
         let keeper = keeper.with_streams(sessions.streams().to_vec());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, &visible);
-        take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
+        take_over(&mut coordinator, manifest.as_ref(), &links, sabotage)?;
         Ok(Self {
             effects: Effects { store, keeper, coordinator, cores: mailboxes, visible },
             world,
@@ -381,16 +381,22 @@ fn take_over(
     manifest: Option<&Manifest>,
     links: &Links,
     sabotage: Option<Sabotage>,
-) {
-    let Some(Manifest { sources, transactions, .. }) = manifest else { return };
-    let is_outstanding =
-        |one: &&Transaction| links.delivery(&one.sink).is_some_and(|delivery| delivery.is_of(one));
-    let committed: Vec<_> = transactions.iter().filter(is_outstanding).cloned().collect();
+) -> Result<(), Stop> {
+    let Some(Manifest { sources, transactions, .. }) = manifest else { return Ok(()) };
+    let mut committed = Vec::new();
+    for transaction in transactions {
+        if let Some(delivery) = links.delivery(&transaction.sink)
+            && delivery.is_of(transaction)?
+        {
+            committed.push(transaction.clone());
+        }
+    }
     match sabotage {
         Some(Sabotage::UnopenedLost) => coordinator.take_over(&[], &committed),
         Some(Sabotage::UndeliveredLost) => coordinator.take_over(sources, &[]),
         _ => coordinator.take_over(sources, &committed),
     }
+    Ok(())
 }
 
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new

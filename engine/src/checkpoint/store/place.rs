@@ -8,7 +8,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -66,6 +66,15 @@ impl Place {
                 Err(NoPlace::Scheme { scheme: scheme.to_owned() })
             }
             _ => folder(),
+        }
+    }
+
+    /// The folder, unless it lies elsewhere.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            #[cfg(feature = "s3")]
+            Self::S3(_) => None,
         }
     }
 

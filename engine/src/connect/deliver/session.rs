@@ -9,7 +9,7 @@ use std::sync::Arc;
 use potoroo_connector::Frame;
 
 use super::{Delivery, Over, Waiting};
-use crate::connect::spool::{DiskFile, Open};
+use crate::connect::spool::{DiskFile, Open, check};
 use crate::connect::tcp::one_line;
 
 /// Bytes of one frame.
@@ -50,14 +50,14 @@ impl Session {
     pub fn say(&mut self, out: &mut Vec<u8>) -> Result<(), Over> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => self.begin(out)?,
-            Stage::Data(of, _, said) if said == of.bytes => {
+            Stage::Data(of, _, said) if said == of.transaction.bytes => {
                 let transaction = of.id;
                 self.delivery.lock().brought = transaction;
                 Frame::Commit { transaction }.encode(out);
                 Stage::Answer(transaction)
             }
             Stage::Data(of, spool, said) => {
-                let bytes = (of.bytes - said).min(PIECE_BYTES as u64);
+                let bytes = (of.transaction.bytes - said).min(PIECE_BYTES as u64);
                 let payload = &mut self.piece[..bytes as usize];
                 let read = spool.read_at(payload, said);
                 read.map_err(|error| Over::Lost(format!("{}: {error}", of.spool.display())))?;
@@ -98,22 +98,37 @@ impl Session {
         self.delivery.changed(&mut queue).map_err(failed)?;
         let Some(next) = queue.waiting.front().cloned() else { return Ok(Stage::Idle) };
         drop(queue);
-        match self.delivery.target.disk().open(&next.spool, Open::Read) {
+        match self.open(&next) {
             Ok(spool) => {
-                Frame::Begin { transaction: next.id, length: next.bytes }.encode(out);
+                let (transaction, length) = (next.id, next.transaction.bytes);
+                Frame::Begin { transaction, length }.encode(out);
                 Ok(Stage::Data(next, spool, 0))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.lose(&next)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (spool, id) = (next.spool.display(), next.id);
+                Err(self.lose(format!(
+                    "{spool} is not there any more, and the client does not have transaction \
+                     {id:x}: put it back, or start with an empty --state"
+                )))
+            }
+            // Trying again would bring the same.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(self.lose(error.to_string()))
+            }
             Err(error) => Err(failed(error)),
         }
     }
 
-    fn lose(&self, next: &Waiting) -> Over {
-        let (spool, id) = (next.spool.display(), next.id);
-        self.delivery.close(Some(format!(
-            "{spool} is not there any more, and the client does not have transaction {id:x}: put \
-             it back, or start with an empty --state"
-        )));
+    /// Opens the spool of what is next, after all of it was checked: the client gets what was
+    /// committed, or nothing.
+    fn open(&self, next: &Waiting) -> io::Result<Box<dyn DiskFile>> {
+        let spool = self.delivery.target.disk().open(&next.spool, Open::Read)?;
+        check(&*spool, &next.spool, &next.transaction)?;
+        Ok(spool)
+    }
+
+    fn lose(&self, reason: String) -> Over {
+        self.delivery.close(Some(reason));
         Over::Stopped
     }
 }

@@ -14,7 +14,7 @@ fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
 
 fn transaction(number: u64, bytes: u64) -> Transaction {
     let spool = format!(".w.4-{number}.spool");
-    Transaction { sink: "w".to_owned(), epoch: number, offset: 0, bytes, spool }
+    Transaction { sink: "w".to_owned(), epoch: number, offset: 0, bytes, digest: None, spool }
 }
 
 /// One whose fourth life has committed a transaction.

@@ -4,15 +4,19 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Files and folders by their paths.
 pub trait Disk: Debug + Send + Sync {
     /// Opens a file.
     ///
     /// # Errors
-    /// There is none to read (`NotFound`), the name of a new one is taken, or the system refuses.
+    /// There is none to read (`NotFound`), it is no regular file (`InvalidData`), the name of a new
+    /// one is taken, or the system refuses.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
 
     /// Removes a file.
@@ -38,17 +42,12 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// The system refuses; what is durable is then unknown.
     fn sync(&self, folder: &Path) -> io::Result<()>;
-
-    /// Whether a file is there that can be read.
-    fn exists(&self, path: &Path) -> bool {
-        self.open(path, Open::Read).is_ok()
-    }
 }
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
-    /// To be read.
+    /// To be read: a regular file, which is not reached through a symbolic link.
     Read,
     /// To be read and written; it is made unless it is there.
     Write,
@@ -95,8 +94,11 @@ pub struct LocalDisk;
 
 impl Disk for LocalDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        if how == Open::Read {
+            return Ok(Box::new(open_regular(path)?));
+        }
         let mut options = OpenOptions::new();
-        options.read(true).write(how != Open::Read).create(how == Open::Write);
+        options.read(true).write(true).create(how == Open::Write);
         Ok(Box::new(options.create_new(how == Open::New).open(path)?))
     }
 
@@ -119,6 +121,22 @@ impl Disk for LocalDisk {
     fn sync(&self, folder: &Path) -> io::Result<()> {
         File::open(folder)?.sync_all()
     }
+}
+
+/// Opens a file that somebody else may have put there: a link leads elsewhere, and a pipe waits.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let refused = |what| {
+        let text = format!("it is {what}, and output waits in regular files only: remove it");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    };
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => refused("a symbolic link"),
+        Some(Errno::NXIO) => refused("a socket"),
+        _ => error,
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(refused("no file")) }
 }
 
 impl DiskFile for File {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stderr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use potoroo_sdk::table::Record;
@@ -11,6 +12,7 @@ use super::stored::Stored;
 use super::{Error, Exit, State, answer};
 use crate::checkpoint::store::{self, View};
 use crate::checkpoint::{Corrupt, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
+use crate::connect::spool;
 use crate::control::console;
 use crate::control::report::thousands;
 
@@ -25,12 +27,37 @@ pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Er
         return Err(Error::Empty(stored.place));
     }
     let mut verifier = Verifier::new(stored.view.as_ref(), &past, progress);
+    let spools = |past: &Past| check_spools(past, &stored, state);
+    let spools: Vec<Spools> = past.iter().map(spools).collect();
     let checkpoints: Vec<Checked> = past.into_iter().map(|past| verifier.check(past)).collect();
     let report = verifier.end(checkpoints, stored.damaged_head);
     // What an application has deleted meanwhile is not damaged.
-    let report = report.without_collected(&Stored::open(state)?);
+    let report = report.with_spools(spools, &Stored::open(state)?);
     let exit = if report.is_whole() { Exit::Whole } else { Exit::Damaged };
     if state.json { answer(report.as_json(), exit) } else { answer(report.as_text(), exit) }
+}
+
+/// What was found of the output that waits in one checkpoint.
+#[derive(Default)]
+struct Spools {
+    count: usize,
+    bytes: u64,
+    errors: Vec<String>,
+}
+
+/// Reads the output that waits in the checkpoint.
+fn check_spools(past: &Past, stored: &Stored, state: &State) -> Spools {
+    let mut found = Spools::default();
+    let folder = state.state.folder().unwrap_or(Path::new(""));
+    let transactions = past.manifest.iter().flat_map(|manifest| &manifest.transactions);
+    for transaction in transactions {
+        match spool::verify(transaction, folder, stored.is_head(&past.name)) {
+            Ok(0) => {}
+            Ok(bytes) => (found.count, found.bytes) = (found.count + 1, found.bytes + bytes),
+            Err(error) => found.errors.push(format!("sink {}: {error}", transaction.sink)),
+        }
+    }
+    found
 }
 
 /// What was found of one checkpoint.
@@ -44,6 +71,7 @@ struct Report {
     checkpoints: Vec<Checked>,
     head_error: Option<String>,
     parts: usize,
+    spools: usize,
     bytes: u64,
     seconds: f64,
 }
@@ -134,7 +162,7 @@ impl<'a> Verifier<'a> {
         let (parts, bytes) = (self.parts.len(), self.bytes);
         let seconds = self.start.elapsed().as_secs_f64();
         let head_error = head.map(|error| error.to_string());
-        Report { checkpoints, head_error, parts, bytes, seconds }
+        Report { checkpoints, head_error, parts, spools: 0, bytes, seconds }
     }
 }
 
@@ -153,8 +181,13 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    /// Leaves out what has errors and is not kept any more.
-    fn without_collected(mut self, now: &Stored) -> Self {
+    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not kept
+    /// any more, and spools of a checkpoint that is not the last one any more.
+    fn with_spools(mut self, spools: Vec<Spools>, now: &Stored) -> Self {
+        for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
+            (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
+            one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));
+        }
         let kept = |name: &str| now.past.iter().any(|past| past.name == name);
         self.checkpoints.retain(|one| one.errors.is_empty() || kept(&one.name));
         self
@@ -170,6 +203,7 @@ impl Report {
             "head_error": self.head_error,
             "checkpoints": self.checkpoints.iter().map(one).collect::<Vec<_>>(),
             "parts": self.parts,
+            "spools": self.spools,
             "bytes": self.bytes,
             "seconds": self.seconds,
         })
@@ -188,7 +222,10 @@ impl Report {
         }
         let rate = self.bytes as f64 / 1e6 / self.seconds.max(f64::MIN_POSITIVE);
         let (parts, bytes, seconds) = (self.parts, thousands(self.bytes), self.seconds);
-        lines.push(format!("{parts} parts, {bytes} bytes in {seconds:.2} s ({rate:.0} MB/s)"));
+        let spools = self.spools;
+        lines.push(format!(
+            "{parts} parts, {spools} spools, {bytes} bytes in {seconds:.2} s ({rate:.0} MB/s)"
+        ));
         lines.join("\n")
     }
 }

@@ -1,0 +1,183 @@
+//! Output that waits in spools: copied, damaged, lost. What was committed is shown as it was, by
+//! whom it belongs to, or the application says by name what is wrong.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use potoroo_connector::Piece;
+use rustix::process::Signal;
+use support::{App, Ended, Scratch, check_windows, free_port, sink_at, tool};
+
+const NUMBERS: u64 = 20_000;
+
+/// Makes all numbers; their windows go to `sink`.
+fn windows(sink: &str, state: &str, more: &str) -> App {
+    App::start(
+        "sequence_windows",
+        &format!(
+            "--source numbers=gen:numbers?count={NUMBERS}&rate=100000 --sink windows={sink} \
+             --state {state} --checkpoint-ms 10 --cores 0 --report json {more}"
+        ),
+    )
+}
+
+/// A state folder in which all output waits for a client that never came.
+fn waiting(scratch: &Scratch) -> String {
+    let state = scratch.path("state");
+    let ended = windows(&to(free_port()), &state, "--drain-seconds 1").finish();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);
+    state
+}
+
+fn to(port: u16) -> String {
+    format!("potoroo://127.0.0.1:{port}")
+}
+
+/// Takes everything from an application that goes on from `state`, until it has ended.
+fn take_all(state: &str) -> (Vec<u8>, Ended) {
+    let port = free_port();
+    let mut app = windows(&to(port), state, "");
+    let mut sink = sink_at(port, "", 0);
+    let (mut all, mut output) = (Vec::new(), Vec::new());
+    while !app.has_ended() {
+        match sink.try_next().expect("it listens") {
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => {
+                all.append(&mut output);
+                sink.commit(transaction);
+            }
+            None => {}
+        }
+    }
+    (all, app.finish())
+}
+
+/// The spools in a folder, in the order of their names.
+fn spools(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("it is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("too").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|of| of == "spool"));
+    paths.sort();
+    paths
+}
+
+fn copy(from: &str, to: &str) {
+    let copied = Command::new("cp").args(["-r", from, to]).status().expect("it can be run");
+    assert!(copied.success(), "{from} cannot be copied");
+}
+
+fn verify(state: &str) -> Ended {
+    let mut command = Command::new(tool());
+    command.args(["checkpoint", "verify", "--no-progress", "--state", state]);
+    App::spawn(command).finish()
+}
+
+/// An instance is killed with committed output that it could not show, and somebody starts a copy
+/// of it for a look: both have everything, and neither takes anything from the other.
+#[test]
+fn a_copy_of_a_killed_instance_leaves_the_original_alone() {
+    let scratch = Scratch::new("waiting-copy");
+    let (state, output) = (scratch.path("state"), scratch.path("windows"));
+    let mut app = windows(&format!("file:{output}"), &state, "");
+    app.wait_for("windows: exactly once");
+    // From now on no output can be shown.
+    while fs::rename(&output, scratch.path("aside")).is_err() {
+        assert!(!app.has_ended(), "{}", app.log_so_far());
+    }
+    let in_the_way = fs::create_dir(&output);
+    if in_the_way.is_ok() {
+        app.wait_for("committed output of sink `windows` cannot be written");
+    }
+    app.signal(Signal::KILL);
+    app.finish();
+    if in_the_way.is_ok() {
+        fs::remove_dir(&output).expect("it is empty");
+        fs::rename(scratch.path("aside"), &output).expect("it is ours");
+    }
+    let waiting = spools(scratch.path(""));
+    let bytes: Vec<_> = waiting.iter().map(|spool| fs::read(spool).expect("ours")).collect();
+    for with_spools in [false, true] {
+        let folder = scratch.path(&format!("copy-{with_spools}"));
+        fs::create_dir(&folder).expect("it is ours");
+        copy(&state, &folder);
+        copy(&output, &folder);
+        for spool in waiting.iter().filter(|_| with_spools) {
+            copy(&spool.display().to_string(), &folder);
+        }
+        let sink = format!("file:{folder}/windows");
+        windows(&sink, &format!("{folder}/state"), "").finish().report();
+        check_windows(&format!("{folder}/windows"), NUMBERS);
+        let left: Vec<_> = waiting.iter().map(|spool| fs::read(spool).expect("there")).collect();
+        assert_eq!(left, bytes, "the original has not shown them");
+    }
+    windows(&format!("file:{output}"), &state, "").finish().report();
+    check_windows(&output, NUMBERS);
+}
+
+#[test]
+fn a_copy_of_a_state_folder_has_the_output_that_waits_in_it() {
+    let scratch = Scratch::new("waiting-state");
+    let state = waiting(&scratch);
+    copy(&state, &scratch.path("copy"));
+    for state in [scratch.path("copy"), state] {
+        let (output, ended) = take_all(&state);
+        ended.report();
+        check_windows(&scratch.write("windows", &output), NUMBERS);
+    }
+}
+
+/// Committed output that is damaged ends the application by name, and the tool tells before.
+#[test]
+fn damaged_output_is_told_by_name_and_never_delivered() {
+    let scratch = Scratch::new("waiting-damaged");
+    let state = waiting(&scratch);
+    let sound = verify(&state);
+    assert_eq!(sound.code, Some(0), "{}{}", sound.out, sound.log);
+    let spool = spools(format!("{state}/sinks")).remove(0);
+    let whole = fs::read(&spool).expect("it is ours");
+    let (mut flipped, mut longer) = (whole.clone(), whole.clone());
+    flipped[whole.len() / 2] ^= 1;
+    longer.remove(0);
+    longer.push(b'\n');
+    let shorter = whole[..whole.len() - 1].to_vec();
+    let cases = [
+        (flipped, "its digest does not fit"),
+        (longer, "its digest does not fit"),
+        (shorter, "were committed"),
+        (Vec::new(), "it has 0 bytes"),
+    ];
+    for (damaged, reason) in cases {
+        fs::write(&spool, damaged).expect("it is ours");
+        let parts = [spool.display().to_string(), reason.to_owned(), "--restore EPOCH".to_owned()];
+        let told = verify(&state);
+        assert_eq!(told.code, Some(3), "{}{}", told.out, told.log);
+        parts.iter().for_each(|part| assert!(told.out.contains(part), "{part}: {}", told.out));
+        let (output, ended) = take_all(&state);
+        assert_eq!((ended.code, output), (Some(3), Vec::new()), "{}", ended.log);
+        parts.iter().for_each(|part| assert!(ended.log.contains(part), "{part}: {}", ended.log));
+    }
+    fs::write(&spool, whole).expect("it is ours");
+    let (output, ended) = take_all(&state);
+    ended.report();
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+    let sound = verify(&state);
+    assert_eq!(sound.code, Some(0), "nothing waits: {}{}", sound.out, sound.log);
+}
+
+/// Output that waits for one kind of address is not taken by another one.
+#[test]
+fn output_that_waits_for_a_client_is_not_given_to_a_file() {
+    let scratch = Scratch::new("waiting-kind");
+    let state = waiting(&scratch);
+    let before = spools(format!("{state}/sinks"));
+    for sink in [format!("file:{}", scratch.path("windows")), "null:".to_owned()] {
+        let ended = windows(&sink, &state, "").finish();
+        let spool = before[0].display().to_string();
+        ended.refused(1, &["sink `windows`", &spool, "start once with the address that it had"]);
+        assert_eq!(spools(format!("{state}/sinks")), before);
+    }
+}
