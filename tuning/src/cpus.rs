@@ -1,8 +1,8 @@
 //! Sets of CPU numbers as the kernel writes them.
 //!
-//! Owns both notations: lists (`0-3,8,10-11`) and hexadecimal masks (`ff,0000000f`). Promises to
-//! refuse what is neither, with a reason. Must never guess, and never fill memory because a file
-//! says `0-4000000000`.
+//! Owns both notations: lists (`0-3,8,10-11`, `2-7:1/2`) and hexadecimal masks (`ff,0000000f`).
+//! Promises to refuse what is neither, with a reason. Must never guess, and never fill memory or
+//! take long because a file says `0-4000000000`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,16 +18,39 @@ impl Cpus {
     /// # Errors
     /// It is no such mask.
     pub fn from_mask(text: &str) -> Result<Self, Odd> {
-        let digits: String = text.trim().chars().filter(|letter| *letter != ',').collect();
-        if digits.is_empty() || digits.len() > NUMBER_MAX / 4 {
+        let groups: Vec<&str> = text.trim().split(',').collect();
+        // Without commas all digits are one group, of any length.
+        let long = |group: &&str| groups.len() > 1 && group.len() > 8;
+        if groups.iter().any(|group| group.is_empty() || long(group)) {
             return Err(Odd::new(text));
         }
         let mut cpus = BTreeSet::new();
-        for (place, digit) in digits.chars().rev().enumerate() {
-            let bits = digit.to_digit(16).ok_or_else(|| Odd::new(text))?;
-            cpus.extend((0..4).filter(|bit| bits >> bit & 1 == 1).map(|bit| place * 4 + bit));
+        for (word, group) in groups.iter().rev().enumerate() {
+            for (place, digit) in group.chars().rev().enumerate() {
+                let bits = digit.to_digit(16).ok_or_else(|| Odd::new(text))?;
+                let first = word * 32 + place * 4;
+                cpus.extend((0..4).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
+            }
         }
-        Ok(Self(cpus))
+        match cpus.last().is_some_and(|last| *last > NUMBER_MAX) {
+            true => Err(Odd::new(text)),
+            false => Ok(Self(cpus)),
+        }
+    }
+
+    /// Reads the list of a parameter of the kernel: also `N` for the last of the `possible` CPUs,
+    /// `all`, and every `used` of each `group` (`2-7:1/2`); spaces and spare commas do not matter.
+    ///
+    /// # Errors
+    /// It is no such list, or names a CPU that is not possible: the kernel then ignores it.
+    pub fn from_parameter(text: &str, possible: &Self) -> Result<Self, Odd> {
+        let last = possible.last().ok_or_else(|| Odd::new(text))?;
+        let parts = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+        let cpus = list(parts.filter(|part| !part.is_empty()), Some(last), text)?;
+        match cpus.last().is_some_and(|named| named > last) {
+            true => Err(Odd::new(text)),
+            false => Ok(cpus),
+        }
     }
 
     /// The mask of this set, as the kernel takes it.
@@ -102,10 +125,7 @@ impl FromStr for Cpus {
         if trimmed.is_empty() || trimmed == "(null)" {
             return Ok(Self::default());
         }
-        let ranges =
-            trimmed.split(',').map(|part| range(part.trim()).ok_or_else(|| Odd::new(text)));
-        let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-        Ok(ranges.into_iter().flatten().collect())
+        list(trimmed.split(',').map(str::trim), None, text)
     }
 }
 
@@ -147,10 +167,38 @@ impl Odd {
     }
 }
 
-fn range(text: &str) -> Option<std::ops::RangeInclusive<usize>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (number(first)?, number(last)?);
-    (first <= last).then_some(first..=last)
+fn list<'a>(
+    parts: impl Iterator<Item = &'a str>,
+    last: Option<usize>,
+    text: &str,
+) -> Result<Cpus, Odd> {
+    let mut cpus = BTreeSet::new();
+    for (count, part) in parts.enumerate() {
+        let region = region(part, last).filter(|_| count < NUMBER_MAX);
+        cpus.extend(region.ok_or_else(|| Odd::new(text))?);
+    }
+    Ok(Cpus(cpus))
+}
+
+/// `5`, `2-7`, `2-7:1/2`; where the last CPU is known also `N` in place of a number, and `all`.
+fn region(text: &str, last: Option<usize>) -> Option<impl Iterator<Item = usize> + use<>> {
+    let number = |text: &str| if text == "N" { last } else { number(text) };
+    let (range, pattern) = match text.split_once(':') {
+        Some((range, pattern)) => (range, Some(pattern.split_once('/')?)),
+        None => (text, None),
+    };
+    let (first, end) = match range.split_once('-') {
+        _ if range.eq_ignore_ascii_case("all") => (0, last?),
+        Some((first, end)) => (number(first)?, number(end)?),
+        None if pattern.is_some() => return None,
+        None => (number(range)?, number(range)?),
+    };
+    let (used, group) = match pattern {
+        Some((used, group)) => (number(used)?, number(group)?),
+        None => (1, 1),
+    };
+    let sound = first <= end && group > 0 && used <= group;
+    sound.then(|| (first..=end).filter(move |cpu| (cpu - first) % group < used))
 }
 
 /// Digits only: `parse` would take a sign.
@@ -160,7 +208,7 @@ fn number(text: &str) -> Option<usize> {
 }
 
 /// No kernel is built for more CPUs (`NR_CPUS` ends at 8192); a larger number is a mistake.
-const NUMBER_MAX: usize = 8191;
+pub(crate) const NUMBER_MAX: usize = 8191;
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +224,7 @@ mod tests {
             assert_eq!(cpus(text).to_string(), text);
         }
         assert_eq!(cpus(" 3,1-2\n").to_string(), "1-3");
+        assert_eq!(cpus("2-7:1/2,9").to_string(), "2,4,6,9");
         assert!(cpus("(null)").is_empty());
         assert_eq!(cpus("0-3").without(&cpus("1-2")).to_string(), "0,3");
     }
@@ -185,13 +234,25 @@ mod tests {
         for text in ["x", "1-", "-1", "+1", "3-1", "1,,2", "0-4000000000", "99999999999999999999"] {
             assert!(text.parse::<Cpus>().is_err(), "{text}");
         }
+        // Without a host nobody knows which they are.
+        for text in ["all", "N", "2-N", "2:1/2", "2-7:1/0"] {
+            assert!(text.parse::<Cpus>().is_err(), "{text}");
+        }
+        let long = "0-8191,".repeat(1 << 16) + "0";
+        assert!(long.parse::<Cpus>().is_err());
     }
 
     #[test]
     fn masks_are_read_and_written() {
-        let read = |text| Cpus::from_mask(text).map(|cpus| cpus.to_string());
+        let read = |text: &str| Cpus::from_mask(text).map(|cpus| cpus.to_string());
         assert_eq!(read("3\n").as_deref(), Ok("0-1"));
         assert_eq!(read("1,00000002").as_deref(), Ok("1,32"));
+        assert_eq!(read("1,2").as_deref(), Ok("1,32"));
+        assert_eq!(read("f00000000f").as_deref(), Ok("0-3,36-39"));
+        let last = format!("80000000{}", ",00000000".repeat(255));
+        assert_eq!(read(&last).as_deref(), Ok("8191"));
+        assert!(read(&format!("1,{last}")).is_err());
+        assert!(read("1,,2").is_err() && read("1,000000002").is_err());
         assert_eq!(cpus("1,32").mask(), "00000001,00000002");
         assert_eq!(cpus("").mask(), "00000000");
         assert!(read("").is_err());

@@ -25,8 +25,17 @@ pub fn doctor(root: &Root, cores: Option<&Cpus>) -> Vec<Finding> {
 
 /// The same for a host that was read already.
 pub fn examine(host: &Host) -> Vec<Finding> {
-    let look =
-        |(check, look): &(&'static str, fn(&Host) -> Finding)| Finding { check, ..look(host) };
+    let hidden: Vec<&str> = platform::hidden(host).collect();
+    let look = |(check, look): &(&'static str, Look)| {
+        // Where the files are hidden, nothing is no news.
+        let blind = hidden.iter().find(|folder| needs(folder).contains(check));
+        match blind {
+            Some(folder) => {
+                Finding { check, ..Finding::unknown(format!("{folder}: is not there")) }
+            }
+            None => Finding { check, ..look(host) },
+        }
+    };
     let mut findings: Vec<Finding> = CHECKS.iter().map(look).collect();
     findings.sort_by_cached_key(Finding::rank);
     findings
@@ -44,6 +53,33 @@ type Look = fn(&Host) -> Finding;
 /// What is in the way of a remedy that moves something to the other CPUs.
 fn spare_a_cpu() -> Remedy {
     Remedy::hand("leave a CPU for the rest of the host: choose fewer `--cores`", "choose it again")
+}
+
+/// Checks that take a file which is not there for a host without the feature.
+fn needs(folder: &str) -> &'static [&'static str] {
+    match folder {
+        "/sys" => &[
+            "cpu.smt",
+            "cpu.governor",
+            "cpu.turbo",
+            "cpu.idle",
+            "memory.thp",
+            "memory.numa-balancing",
+            "memory.numa-placement",
+            "memory.ksm",
+            "net.queues",
+            "net.coalescing",
+            "net.offloads",
+            "net.busy-poll",
+        ],
+        _ => &[
+            "cpu.usable",
+            "isolation.watchdogs",
+            "irq.balance",
+            "memory.swap",
+            "virtual.hypervisor",
+        ],
+    }
 }
 
 /// All checks, those of a group together.
@@ -83,6 +119,7 @@ const CHECKS: &[(&str, Look)] = &[
     ("net.coalescing", network::coalescing),
     ("net.offloads", network::offloads),
     ("net.busy-poll", network::busy_poll),
+    ("virtual.mounts", platform::mounts),
     ("virtual.hypervisor", platform::hypervisor),
     ("virtual.steal", platform::steal),
 ];

@@ -4,8 +4,10 @@
 //! still has an answer: sets that cannot be read are empty, except that somebody runs this on at
 //! least one CPU. Must never judge.
 
-use crate::cpus::Cpus;
-use crate::root::Root;
+use crate::boot::BootLine;
+use crate::cgroup::Cgroups;
+use crate::cpus::{Cpus, NUMBER_MAX};
+use crate::root::{Root, Unread};
 
 /// A host and the CPUs that an application is to have.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct Host<'a> {
     pub root: &'a Root,
     /// The CPUs to judge.
     pub cores: Cpus,
+    /// CPUs that there can be.
+    pub possible: Cpus,
     /// CPUs that there are, plugged in or not.
     pub present: Cpus,
     /// CPUs that run.
@@ -22,27 +26,45 @@ pub struct Host<'a> {
     pub allowed: Cpus,
     /// CPUs outside the scheduler's balancing, by `isolcpus` or an isolated cpuset partition.
     pub isolated: Cpus,
+    /// Why there may be more of them.
+    pub isolated_unread: Option<Unread>,
     /// CPUs whose tick stops while one task runs.
     pub nohz_full: Cpus,
+    /// Why there may be more of them.
+    pub nohz_full_unread: Option<Unread>,
     /// The kernel's command line.
     pub boot: BootLine,
+    /// The control groups of this process.
+    pub cgroups: Cgroups,
 }
 
 impl<'a> Host<'a> {
     /// Reads the host; `cores` of `None` are those that an application uses when nobody chooses.
     pub fn read(root: &'a Root, cores: Option<&Cpus>) -> Self {
-        let set = |path| root.cpus(path).unwrap_or_default();
-        let online = some(set("/sys/devices/system/cpu/online"));
-        let allowed = allowed(root).map_or(online.clone(), |allowed| allowed.and(&online));
-        let isolated = set("/sys/devices/system/cpu/isolated");
-        let partitions = set("/sys/fs/cgroup/cpuset.cpus.isolated");
+        let set = |name: &str| root.cpus(&format!("{CPUS}/{name}")).unwrap_or_default();
+        let allowed = allowed(root);
+        let online = some(set("online"), || running(root), || allowed.clone());
+        let allowed = if allowed.is_empty() { online.clone() } else { allowed.and(&online) };
+        let present = set("present").or(&online);
+        let possible = set("possible").or(&present);
+        let boot = BootLine::read(root);
+        let isolated =
+            told_or(root, "isolated", || Ok(boot.isolation(&possible)?.domain.unwrap_or_default()));
+        let nohz_full = told_or(root, "nohz_full", || boot.cpus("nohz_full", &possible));
+        let partitions = root.cpus("/sys/fs/cgroup/cpuset.cpus.isolated").unwrap_or_default();
         Self {
             root,
-            cores: cores.cloned().unwrap_or_else(|| some(allowed.clone())),
-            present: set("/sys/devices/system/cpu/present").or(&online),
-            isolated: isolated.or(&partitions),
-            nohz_full: set("/sys/devices/system/cpu/nohz_full"),
-            boot: BootLine::read(root),
+            cores: cores
+                .cloned()
+                .unwrap_or_else(|| some(allowed.clone(), || online.clone(), Cpus::default)),
+            isolated_unread: isolated.clone().err(),
+            isolated: isolated.unwrap_or_default().or(&partitions),
+            nohz_full_unread: nohz_full.clone().err(),
+            nohz_full: nohz_full.unwrap_or_default(),
+            boot,
+            cgroups: Cgroups::read(root),
+            possible,
+            present,
             online,
             allowed,
         }
@@ -55,17 +77,22 @@ impl<'a> Host<'a> {
 
     /// Other threads of the physical core of `cpu`, as far as they are online.
     pub fn siblings(&self, cpu: usize) -> Cpus {
-        let topology = format!("/sys/devices/system/cpu/cpu{cpu}/topology");
-        let named = |name: &str| self.root.cpus(&format!("{topology}/{name}"));
-        let all = named("core_cpus_list").or_else(|_| named("thread_siblings_list"));
+        let set = |list: &str, mask: &str| {
+            let file = |name: &str| Self::cpu_file(cpu, &format!("topology/{name}"));
+            self.root.cpu_set(&file(list), &file(mask))
+        };
+        let all = set("core_cpus_list", "core_cpus")
+            .or_else(|_| set("thread_siblings_list", "thread_siblings"));
         let this = Cpus::from_iter([cpu]);
         all.unwrap_or_default().and(&self.online).without(&this)
     }
 
-    /// NUMA nodes with their CPUs; none where the kernel tells none.
+    /// NUMA nodes with their CPUs, some of which may have none, or share some; no nodes where the
+    /// kernel tells none.
     pub fn nodes(&self) -> Vec<(usize, Cpus)> {
         let folder = "/sys/devices/system/node";
-        let cpus = |node| self.root.cpus(&format!("{folder}/node{node}/cpulist"));
+        let file = |node: usize, name: &str| format!("{folder}/node{node}/{name}");
+        let cpus = |node| self.root.cpu_set(&file(node, "cpulist"), &file(node, "cpumap"));
         let nodes = self.root.numbers(folder, "node").into_iter();
         nodes.map(|node| (node, cpus(node).unwrap_or_default())).collect()
     }
@@ -76,20 +103,6 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Mount points of the cgroups of this process, its own first, up to the root of the hierarchy.
-pub(crate) fn cgroups(root: &Root) -> Vec<String> {
-    let Ok(text) = root.text("/proc/self/cgroup") else { return Vec::new() };
-    let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::/")) else {
-        return Vec::new();
-    };
-    let mut paths = vec!["/sys/fs/cgroup".to_owned()];
-    for part in own.split('/').filter(|part| !part.is_empty()) {
-        paths.push(format!("{}/{part}", paths[paths.len() - 1]));
-    }
-    paths.reverse();
-    paths
-}
-
 /// A field of a file of `name: value` lines.
 pub(crate) fn field(text: &str, name: &str) -> Option<String> {
     let value =
@@ -97,81 +110,47 @@ pub(crate) fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(value)
 }
 
-fn allowed(root: &Root) -> Option<Cpus> {
-    field(&root.text("/proc/self/status").ok()?, "Cpus_allowed_list")?.parse().ok()
+fn allowed(root: &Root) -> Cpus {
+    let text = root.text("/proc/self/status").unwrap_or_default();
+    field(&text, "Cpus_allowed_list").and_then(|list| list.parse().ok()).unwrap_or_default()
 }
 
-fn some(cpus: Cpus) -> Cpus {
-    if cpus.is_empty() { Cpus::from_iter([0]) } else { cpus }
+/// CPUs with a line in /proc/stat: those that run, also in a container without /sys.
+fn running(root: &Root) -> Cpus {
+    let text = root.text("/proc/stat").unwrap_or_default();
+    let number = |line: &str| line.strip_prefix("cpu")?.split(' ').next()?.parse().ok();
+    text.lines().filter_map(number).filter(|number| *number <= NUMBER_MAX).collect()
 }
 
-/// The kernel's command line, cut into its parameters.
-#[derive(Clone, Debug, Default)]
-pub struct BootLine(Vec<(String, Option<String>)>);
-
-impl BootLine {
-    fn read(root: &Root) -> Self {
-        Self::parse(&root.text("/proc/cmdline").unwrap_or_default())
-    }
-
-    /// Cuts at spaces outside of quotes, up to `--`: what follows is for init.
-    fn parse(line: &str) -> Self {
-        let mut quoted = false;
-        let ends = |letter: char| {
-            quoted ^= letter == '"';
-            letter.is_whitespace() && !quoted
-        };
-        let words = line.split(ends).filter(|word| !word.is_empty());
-        let cut = |word: &str| match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.trim_matches('"').to_owned())),
-            None => (word.to_owned(), None),
-        };
-        Self(words.take_while(|word| *word != "--").map(cut).collect())
-    }
-
-    /// Whether the parameter is there, with a value or without.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
-    /// The value of a parameter; the last one counts.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(known, _)| known == name)?.1.as_deref()
-    }
-
-    /// The CPUs that a parameter names behind its flags: `isolcpus=managed_irq,domain,2-5`.
-    pub fn cpus(&self, name: &str, present: &Cpus) -> Cpus {
-        let value = self.value(name).unwrap_or_default();
-        if value == "all" {
-            return present.clone();
-        }
-        let is_flag = |part: &&str| part.starts_with(char::is_alphabetic);
-        let parts: Vec<_> = value.split(',').skip_while(is_flag).collect();
-        parts.join(",").parse().unwrap_or_default()
-    }
-
-    /// The flags in front of the CPUs of a parameter.
-    pub fn flags(&self, name: &str) -> Vec<&str> {
-        let value = self.value(name).unwrap_or_default();
-        value.split(',').take_while(|part| part.starts_with(char::is_alphabetic)).collect()
+/// What the kernel does, by its own word; where /sys is hidden, what its command line asks for.
+fn told_or(
+    root: &Root,
+    name: &str,
+    asked: impl FnOnce() -> Result<Cpus, Unread>,
+) -> Result<Cpus, Unread> {
+    match root.cpus(&format!("{CPUS}/{name}")) {
+        Err(unread) if unread.is_absent() => match root.is_folder(CPUS) {
+            // This kernel cannot do it, whatever is asked for.
+            true => Ok(Cpus::default()),
+            false => asked(),
+        },
+        told => told,
     }
 }
+
+/// The first set that has CPUs; somebody runs this on one.
+fn some(first: Cpus, second: impl FnOnce() -> Cpus, third: impl FnOnce() -> Cpus) -> Cpus {
+    let chosen = if first.is_empty() { second() } else { first };
+    let chosen = if chosen.is_empty() { third() } else { chosen };
+    if chosen.is_empty() { Cpus::from_iter([0]) } else { chosen }
+}
+
+/// What the kernel tells about CPUs.
+const CPUS: &str = "/sys/devices/system/cpu";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_line_is_cut_as_the_kernel_cuts_it() {
-        let line =
-            r#"quiet dyndbg="file a.c +p" isolcpus=1 isolcpus=managed_irq,domain,2-5 -- nohz"#;
-        let boot = BootLine::parse(line);
-        assert!(boot.has("quiet") && !boot.has("nohz"));
-        assert_eq!(boot.value("dyndbg"), Some("file a.c +p"));
-        assert_eq!(boot.flags("isolcpus"), ["managed_irq", "domain"]);
-        assert_eq!(boot.cpus("isolcpus", &Cpus::default()).to_string(), "2-5");
-        assert!(boot.cpus("rcu_nocbs", &Cpus::default()).is_empty());
-    }
 
     #[test]
     fn a_host_that_tells_nothing_has_one_cpu() {
@@ -179,5 +158,6 @@ mod tests {
         let host = Host::read(&root, None);
         assert_eq!(host.cores.to_string(), "0");
         assert!(host.others().is_empty() && host.nodes().is_empty());
+        assert!(host.isolated_unread.is_some() && host.nohz_full_unread.is_some());
     }
 }

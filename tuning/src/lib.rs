@@ -22,6 +22,10 @@ pub mod cpus;
 
 pub mod root;
 
+pub mod boot;
+
+pub mod cgroup;
+
 pub mod host;
 
 pub mod fingerprint;

@@ -19,6 +19,8 @@ pub struct Plan {
     pub(crate) now: Vec<Remedy>,
     /// Parameters of the kernel's command line that are missing.
     boot: Vec<String>,
+    /// Those of them that are there with another value.
+    replaced: Vec<String>,
     /// What is left to people.
     hand: Vec<Remedy>,
 }
@@ -31,6 +33,7 @@ impl Plan {
             others: host.others(),
             now: Vec::new(),
             boot: Vec::new(),
+            replaced: Vec::new(),
             hand: Vec::new(),
         };
         for remedy in findings.iter().flat_map(|finding| &finding.remedies) {
@@ -40,6 +43,8 @@ impl Plan {
                 Remedy::Write { .. } | Remedy::Stop(_) => push_new(&mut plan.now, remedy.clone()),
             }
         }
+        let names = plan.boot.iter().filter_map(|text| text.split('=').next());
+        plan.replaced = names.filter(|name| host.boot.has(name)).map(str::to_owned).collect();
         // Whoever moves interrupts has to stand still before they are moved.
         plan.now.sort_by_key(|remedy| !matches!(remedy, Remedy::Stop(_)));
         plan
@@ -65,6 +70,11 @@ impl Plan {
         let parameters = self.boot.join(" ");
         let names: Vec<_> = self.boot.iter().filter_map(|text| text.split('=').next()).collect();
         writeln!(text, "{parameters}\n")?;
+        if !self.replaced.is_empty() {
+            let replaced = self.replaced.join(", ");
+            writeln!(text, "Take the present {replaced} off the line first: of two parameters of")?;
+            writeln!(text, "one name the kernel may keep the first.\n")?;
+        }
         writeln!(
             text,
             "Debian, Ubuntu: put this line into /etc/default/grub.d/potoroo.cfg and run"

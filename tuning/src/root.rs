@@ -52,7 +52,7 @@ impl Root {
         inside::open_inside(&self.base, path, flags)
     }
 
-    /// The text of a file, without space at its ends.
+    /// The text of a file, without space at its ends and zero bytes behind it.
     ///
     /// # Errors
     /// It is missing, forbidden, empty, or no text.
@@ -60,7 +60,8 @@ impl Root {
         let unread = |reason| Unread { path: path.to_owned(), reason };
         let bytes = self.bytes(path).map_err(unread)?;
         let text = String::from_utf8(bytes).map_err(|_| unread(Reason::Odd("no text".into())))?;
-        match text.trim() {
+        // Some drivers count the zero byte in that ends their text.
+        match text.trim_end_matches('\0').trim() {
             "" => Err(unread(Reason::Empty)),
             text => Ok(text.to_owned()),
         }
@@ -93,6 +94,14 @@ impl Root {
     pub fn mask(&self, path: &str) -> Result<Cpus, Unread> {
         let text = self.text(path)?;
         Cpus::from_mask(&text).map_err(|_| Unread::odd(path, &text))
+    }
+
+    /// A set of CPUs that has two files: a list, and a mask for where there is no list.
+    ///
+    /// # Errors
+    /// Neither can be read.
+    pub fn cpu_set(&self, list: &str, mask: &str) -> Result<Cpus, Unread> {
+        self.cpus(list).or_else(|unread| self.mask(mask).map_err(|_| unread))
     }
 
     /// The chosen word of a file such as `always [madvise] never`.

@@ -5,6 +5,7 @@
 
 mod choice;
 mod distance;
+mod speed;
 
 use serde::Serialize;
 
@@ -44,8 +45,11 @@ pub struct Cpu {
     pub isolated: bool,
     /// Whether this process may use it.
     pub allowed: bool,
-    /// Relative speed where cores differ; the fastest have the greatest.
+    /// Relative speed, in a unit that all CPUs of the host have in common; the fastest have the
+    /// greatest.
     pub capacity: Option<u64>,
+    /// Whether the kernel calls it an efficiency core.
+    pub efficient: bool,
 }
 
 /// One cache.
@@ -79,7 +83,8 @@ impl Topology {
     /// Reads it; what is not told gets the simplest shape: one core, socket and node each.
     pub fn read(host: &Host) -> Self {
         let nodes = host.nodes();
-        let cpus = host.online.iter().map(|number| cpu(host, &nodes, number)).collect();
+        let mut cpus: Vec<Cpu> = host.online.iter().map(|it| cpu(host, &nodes, it)).collect();
+        speed::fill(host, &mut cpus);
         let mut caches: Vec<Cache> = host
             .online
             .iter()
@@ -103,22 +108,24 @@ impl Topology {
 }
 
 fn cpu(host: &Host, nodes: &[(usize, Cpus)], cpu: usize) -> Cpu {
-    let number = |name: &str| host.root.value(&Host::cpu_file(cpu, name)).ok();
+    let package = host.root.value(&Host::cpu_file(cpu, "topology/physical_package_id"));
     let lowest = host.siblings(cpu).first().map_or(cpu, |sibling| sibling.min(cpu));
     let last = caches(host, cpu).into_iter().max_by_key(|(level, _, _)| *level);
-    let none = (0, host.online.clone());
+    let elsewhere = nodes.iter().fold(Cpus::default(), |all, (_, cpus)| all.or(cpus));
+    let none = (0, host.online.without(&elsewhere));
     let (node, beside) = nodes.iter().find(|(_, cpus)| cpus.contains(cpu)).unwrap_or(&none);
     // Where no cache is told, a node is taken to have one.
     let shared = last.map_or(beside.clone(), |(_, cpus, _)| cpus);
     Cpu {
         cpu,
         core: lowest,
-        package: number("topology/physical_package_id").unwrap_or(0) as usize,
+        package: package.unwrap_or(0),
         node: *node,
         last_cache: shared.first().unwrap_or(cpu),
         isolated: host.isolated.contains(cpu),
         allowed: host.allowed.contains(cpu),
-        capacity: number("cpu_capacity"),
+        capacity: None,
+        efficient: false,
     }
 }
 
@@ -129,9 +136,10 @@ fn caches(host: &Host, cpu: usize) -> Vec<(usize, Cpus, String)> {
         let file = |name: &str| format!("{folder}/index{index}/{name}");
         let level = host.root.value(&file("level")).ok()?;
         let holds = host.root.text(&file("type")).ok()?;
-        let cpus = host.root.cpus(&file("shared_cpu_list")).ok()?;
+        let cpus = host.root.cpu_set(&file("shared_cpu_list"), &file("shared_cpu_map")).ok()?;
         let size = host.root.text(&file("size")).unwrap_or_default();
-        (holds != "Instruction").then_some((level, cpus.and(&host.online), size))
+        let shared = cpus.and(&host.online);
+        (holds != "Instruction" && shared.contains(cpu)).then_some((level, shared, size))
     };
     host.root.numbers(&folder, "index").into_iter().filter_map(one).collect()
 }

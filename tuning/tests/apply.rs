@@ -73,6 +73,16 @@ fn every_kind_of_host_gets_its_plan() {
 }
 
 #[test]
+fn a_parameter_that_is_there_is_to_be_replaced() {
+    let tuned = Recorded::unpack("bare-metal-tuned", "replaced");
+    tuned.write("/proc/cmdline", "ro isolcpus=2-7 nohz-full=2-7 quiet\n");
+    tuned.write("/sys/devices/system/cpu/isolated", "2-7\n");
+    let text = told(&tuned.run("plan --cores 1-7"));
+    assert!(text.contains("Take the present isolcpus"), "{text}");
+    assert!(text.contains("isolcpus=managed_irq,domain,1-7"), "{text}");
+}
+
+#[test]
 fn apply_changes_and_revert_restores() {
     let (recorded, root, cores) = host("apply");
     let before = files(&recorded);

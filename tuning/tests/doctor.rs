@@ -171,3 +171,77 @@ fn the_guide_has_every_check_and_no_other() {
         assert!(output.status.success(), "{}", told(&output));
     }
 }
+
+/// A finding of a recorded host, as `severity: what is`.
+fn finding(recorded: &Recorded, check: &str) -> String {
+    let root = Root::recorded(recorded.path());
+    let findings = potoroo_tuning::doctor(&root, None);
+    let found = findings.into_iter().find(|it| it.check == check).expect("it is a check");
+    assert!(found.severity < potoroo_tuning::Severity::Advice || !found.change.is_empty());
+    format!("{:?}: {}", found.severity, found.is).to_lowercase()
+}
+
+#[test]
+fn parameters_of_the_kernel_are_understood_or_unknown() {
+    let host = Recorded::unpack("bare-metal-tuned", "parameters");
+    let check = |line: &str, check: &str, expected: &str| {
+        host.write("/proc/cmdline", &format!("ro {line}\n"));
+        assert!(finding(&host, check).starts_with(expected), "{line}: {}", finding(&host, check));
+    };
+    // Its application has CPUs 0-1 when nobody chooses.
+    for line in [
+        "isolcpus=managed_irq,domain,0-1",
+        "isolcpus=managed_irq,0-N",
+        "isolcpus=nohz,domain,managed_irq,0-7:1/1",
+    ] {
+        check(line, "isolation.managed-irq", "fine");
+    }
+    check("isolcpus=0-1", "isolation.managed-irq", "advice: isolcpus has no");
+    check("isolcpus=managed_irq,0", "isolation.managed-irq", "advice: isolcpus=managed_irq leaves");
+    check("isolcpus=managed-irq,0-1", "isolation.managed-irq", "unknown: /proc/cmdline");
+    check("isolcpus=managed_irq,domain,all", "isolation.managed-irq", "unknown: /proc/cmdline");
+    host.write("/sys/devices/system/cpu/nohz_full", "\n");
+    let check = |line: &str, expected: &str| {
+        host.write("/proc/cmdline", &format!("ro {line}\n"));
+        let found = finding(&host, "isolation.rcu");
+        assert!(found.starts_with(expected), "{line}: {found}");
+    };
+    for line in ["rcu_nocbs=all", "rcu-nocbs=0-N", "rcu_nocbs=\"0-7:2/4\"", "rcu_nocbs=0-1"] {
+        check(line, "fine");
+    }
+    check("rcu_nocbs=0-N:1/2", "advice: rcu callbacks run on cpus 1 themselves");
+    check("rcu_nocbs=0-1 rcu_nocbs=2", "advice: rcu callbacks run on cpus 0-1 themselves");
+    check("rcu_nocbs=0..1", "unknown: /proc/cmdline: not understood: rcu_nocbs=0..1");
+    check("-- rcu_nocbs=0-1", "advice");
+}
+
+#[test]
+fn where_sys_is_hidden_the_command_line_tells() {
+    let host = Recorded::empty("no-sys");
+    host.write("/proc/self/status", "Cpus_allowed_list:\t0-3\n");
+    host.write("/proc/cmdline", "isolcpus=domain,0-N nohz-full=0-3:1/1\n");
+    assert_eq!(finding(&host, "isolation.scheduler"), "fine: cpus 0-3 are isolated");
+    assert_eq!(finding(&host, "isolation.tick"), "fine: the tick stops on cpus 0-3");
+    assert_eq!(finding(&host, "virtual.mounts"), "advice: not there: /sys");
+    assert_eq!(finding(&host, "memory.ksm"), "unknown: /sys: is not there");
+    host.write("/proc/cmdline", "isolcpus=domain,zero\n");
+    assert!(finding(&host, "isolation.scheduler").starts_with("unknown"));
+}
+
+#[test]
+fn what_a_container_lacks_is_told_with_its_remedy() {
+    let host = Recorded::unpack("container", "lacks");
+    let change = |check: &str| {
+        let root = Root::recorded(host.path());
+        let findings = potoroo_tuning::doctor(&root, None);
+        findings.into_iter().find(|it| it.check == check).expect("it is a check").change.join("\n")
+    };
+    assert!(finding(&host, "limit.io-uring").starts_with("note: system calls are filtered"));
+    assert!(change("limit.io-uring").contains("--security-opt seccomp="));
+    assert!(finding(&host, "limit.memlock").starts_with("unfit: 64 kib of locked memory"));
+    assert!(change("limit.memlock").contains("--ulimit memlock=-1"));
+    host.write("/proc/sys/kernel/io_uring_disabled", "2\n");
+    assert_eq!(finding(&host, "limit.io-uring"), "unfit: io_uring is disabled");
+    let empty = Recorded::empty("lacks-all");
+    assert_eq!(finding(&empty, "virtual.mounts"), "advice: not there: /proc, /sys");
+}

@@ -67,7 +67,11 @@ fn text(topology: &Topology, matrix: Option<&Matrix>, choice: &Choice) -> String
             true => String::new(),
             false => format!(", network cards {}", node.cards.join(", ")),
         };
-        let _ = writeln!(text, "node {}: CPUs {}, memory {memory}{cards}", node.node, node.cpus);
+        let cpus = match node.cpus.as_str() {
+            "" => "no CPUs".to_owned(),
+            cpus => format!("CPUs {cpus}"),
+        };
+        let _ = writeln!(text, "node {}: {cpus}, memory {memory}{cards}", node.node);
     }
     for cache in &topology.caches {
         let _ = writeln!(text, "L{} cache {}: CPUs {}", cache.level, cache.size, cache.cpus);
@@ -100,8 +104,13 @@ fn packages(text: &mut String, topology: &Topology) {
     let mut packages: BTreeMap<usize, BTreeMap<usize, Vec<String>>> = BTreeMap::new();
     for cpu in &topology.cpus {
         let cores = packages.entry(cpu.package).or_default();
-        let mark = if cpu.isolated { "*" } else { "" };
-        cores.entry(cpu.core).or_default().push(format!("{}{mark}", cpu.cpu));
+        let marks = [(cpu.isolated, "*"), (cpu.efficient, "e")];
+        let marks = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark);
+        cores.entry(cpu.core).or_default().push(format!(
+            "{}{}",
+            cpu.cpu,
+            marks.collect::<String>()
+        ));
     }
     for (package, cores) in packages {
         let threads: Vec<String> = cores.values().map(|threads| threads.join("+")).collect();
@@ -114,6 +123,9 @@ fn packages(text: &mut String, topology: &Topology) {
     }
     if topology.cpus.iter().any(|cpu| cpu.isolated) {
         text.push_str("(* is isolated)\n");
+    }
+    if topology.cpus.iter().any(|cpu| cpu.efficient) {
+        text.push_str("(e is an efficiency core)\n");
     }
 }
 

@@ -5,6 +5,7 @@ use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::host::Host;
 use crate::remedy::Remedy;
+use crate::root::Unread;
 
 /// The CPUs run, and this process may use them.
 pub(super) fn usable(host: &Host) -> Finding {
@@ -58,6 +59,9 @@ pub(super) fn scheduler(host: &Host) -> Finding {
     if shared.is_empty() {
         return Finding::fine(format!("CPUs {} are isolated", host.cores));
     }
+    if let Some(unread) = &host.isolated_unread {
+        return not_understood(unread);
+    }
     let is = match host.isolated.is_empty() {
         true => "no CPU is isolated: the scheduler puts any task on any of them".to_owned(),
         false => format!("CPUs {shared} are not isolated (isolated: {})", host.isolated),
@@ -70,24 +74,37 @@ pub(super) fn scheduler(host: &Host) -> Finding {
          ms, many in a row on a busy host) and leaves cold caches behind",
     );
     let found = found.remedy([boot(host, "isolcpus", "managed_irq,domain,")]);
-    if host.others().is_empty() { found } else { found.remedy([partition(host)]) }
+    // Where version 1 has the cpusets there are no partitions.
+    match host.others().is_empty() || host.cgroups.is_first_version("cpuset") {
+        true => found,
+        false => found.remedy([partition(host)]),
+    }
 }
 
 /// `isolcpus` without its flag `managed_irq` leaves the interrupts that drivers manage.
 pub(super) fn managed_irq(host: &Host) -> Finding {
-    let named = host.boot.cpus("isolcpus", &host.present);
-    let flags = host.boot.flags("isolcpus");
-    if flags.contains(&"managed_irq") && host.cores.without(&named).is_empty() {
+    let isolation = match host.boot.isolation(&host.possible) {
+        Ok(isolation) => isolation,
+        Err(unread) => return not_understood(&unread),
+    };
+    let managed = isolation.managed_irq.unwrap_or_default();
+    let missing = host.cores.without(&managed);
+    let isolcpus = boot(host, "isolcpus", "managed_irq,domain,");
+    if missing.is_empty() {
         return Finding::fine("managed interrupts avoid the isolated CPUs");
     }
-    if named.and(&host.cores).is_empty() {
-        return Finding::note("isolcpus=managed_irq is not set", "it is, for the cores")
-            .thumb(2.0, 10.0, MANAGED)
-            .remedy([boot(host, "isolcpus", "managed_irq,domain,")]);
-    }
-    Finding::advice("isolcpus has no `managed_irq`", "isolcpus=managed_irq,domain,…")
-        .thumb(2.0, 10.0, MANAGED)
-        .remedy([boot(host, "isolcpus", "managed_irq,domain,")])
+    let named = isolation.domain.unwrap_or_default().or(&managed);
+    let found = match (named.and(&host.cores).is_empty(), managed.is_empty()) {
+        (true, _) => Finding::note("isolcpus=managed_irq is not set", "it is, for the cores"),
+        (false, true) => {
+            Finding::advice("isolcpus has no `managed_irq`", "isolcpus=managed_irq,domain,…")
+        }
+        (false, false) => {
+            let is = format!("isolcpus=managed_irq leaves out CPUs {missing}");
+            Finding::advice(is, "it names all cores")
+        }
+    };
+    found.thumb(2.0, 10.0, MANAGED).remedy([isolcpus])
 }
 
 const MANAGED: &str = "queues of NVMe disks and network cards have interrupts whose affinity the \
@@ -98,6 +115,9 @@ pub(super) fn tick(host: &Host) -> Finding {
     let ticking = host.cores.without(&host.nohz_full);
     if ticking.is_empty() {
         return Finding::fine(format!("the tick stops on CPUs {}", host.cores));
+    }
+    if let Some(unread) = &host.nohz_full_unread {
+        return not_understood(unread);
     }
     let hertz = hertz(host).map_or("100 to 1000".to_owned(), |hertz| hertz.to_string());
     let is = format!("the tick runs on CPUs {ticking}, {hertz} times a second");
@@ -113,7 +133,10 @@ pub(super) fn tick(host: &Host) -> Finding {
 
 /// Callbacks of RCU run elsewhere.
 pub(super) fn rcu(host: &Host) -> Finding {
-    let named = host.boot.cpus("rcu_nocbs", &host.present);
+    let named = match host.boot.cpus("rcu_nocbs", &host.possible) {
+        Ok(named) => named,
+        Err(unread) => return not_understood(&unread),
+    };
     let here = host.cores.without(&named).without(&host.nohz_full);
     if here.is_empty() {
         let implied = host.cores.without(&named);
@@ -144,10 +167,13 @@ pub(super) fn housekeeping(host: &Host) -> Finding {
                 "give it all of them",
             )]);
     }
-    if host.cores.contains(0) {
-        return Finding::note("CPU 0 is a core of the application", "CPU 0 does the housekeeping")
-            .thumb(1.0, 20.0, "timekeeping, and work that names no CPU, land on CPU 0")
-            .remedy([Remedy::hand("leave CPU 0 out of `--cores`", "choose them again")]);
+    if let Some(first) = host.online.first().filter(|first| host.cores.contains(*first)) {
+        let is = format!("CPU {first} is a core of the application");
+        let why = format!("timekeeping, and work that names no CPU, land on CPU {first}");
+        let leave = format!("leave CPU {first} out of `--cores`");
+        return Finding::note(is, format!("CPU {first} does the housekeeping"))
+            .thumb(1.0, 20.0, &why)
+            .remedy([Remedy::hand(leave, "choose them again")]);
     }
     Finding::fine(format!("CPUs {others} are left for housekeeping"))
 }
@@ -181,10 +207,26 @@ pub(super) fn workqueues(host: &Host) -> Finding {
     }
 }
 
+/// A setting that the kernel may have understood otherwise, or not at all.
+fn not_understood(unread: &Unread) -> Finding {
+    let correct = Remedy::hand(
+        "correct it: `/proc/cmdline` has the parameter, `dmesg` what the kernel says of it",
+        "set the former value",
+    );
+    Finding::unknown(unread).remedy([correct])
+}
+
 /// The parameter for all cores, if that leaves a CPU for housekeeping: without one the kernel
 /// ignores it.
 fn boot(host: &Host, name: &str, flags: &str) -> Remedy {
-    let known = host.boot.cpus(name, &host.present);
+    let isolated = || {
+        let isolation = host.boot.isolation(&host.possible).ok()?;
+        Some(isolation.domain.unwrap_or_default().or(&isolation.managed_irq.unwrap_or_default()))
+    };
+    let known = match name {
+        "isolcpus" => isolated().unwrap_or_default(),
+        _ => host.boot.cpus(name, &host.possible).unwrap_or_default(),
+    };
     let cpus = known.or(&host.cores);
     match host.present.without(&cpus).is_empty() {
         true => spare_a_cpu(),

@@ -1,8 +1,11 @@
 //! Whether the system grants what the engine needs: locked memory, descriptors, io_uring.
 
+use io_uring::IoUring;
+use rustix::io::Errno;
+
 use crate::finding::Finding;
 use crate::host::{Host, field};
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, word};
 use crate::root::Unread;
 
 /// Every core can lock its memory.
@@ -22,13 +25,9 @@ pub(super) fn memlock(host: &Host) -> Finding {
         true => Finding::unfit(is, should),
         false => Finding::advice(is, should),
     };
-    let raise = Remedy::hand(
-        "LimitMEMLOCK=infinity in the service, or `ulimit -l unlimited` before the start",
-        "take it out",
-    );
     let why = "each core locks memory for its queues to the kernel; before Linux 5.12 all \
                processes of the user count together";
-    found.why(why).remedy([raise])
+    found.why(why).remedy([raise_memlock()])
 }
 
 /// There are descriptors for many connections.
@@ -57,47 +56,81 @@ pub(super) fn descriptors(host: &Host) -> Finding {
 
 /// The engine's executor needs io_uring.
 pub(super) fn io_uring(host: &Host) -> Finding {
-    let path = "/proc/sys/kernel/io_uring_disabled";
-    // By hand: somebody may have disabled it on purpose, for the security of the host.
-    let set = |value: &str| format!("sysctl -w kernel.io_uring_disabled={value}");
-    let allow = |value: &str| Remedy::hand(set("0"), set(value));
-    let value = host.root.text(path).unwrap_or_else(|_| "0".to_owned());
-    let why = "the engine does not start without io_uring";
-    match value.as_str() {
-        "0" => {}
-        "1" => {
-            let group = Remedy::hand(
-                "or put the user of the application into the group of kernel.io_uring_group",
-                "take the user out of it",
-            );
-            return Finding::advice(
-                "io_uring is for members of kernel.io_uring_group only",
-                "the application may use io_uring",
-            )
-            .why(why)
-            .remedy([allow(&value), group]);
+    // Only a try tells what filters of system calls let pass; of a recorded host its files must do.
+    let tried = host.root.is_host().then(|| IoUring::new(1).map(drop));
+    let refused = match tried {
+        Some(Ok(())) => return Finding::fine("io_uring is granted"),
+        Some(Err(error)) => Some(Errno::from_io_error(&error).unwrap_or(Errno::PERM)),
+        None => None,
+    };
+    match host.root.text(DISABLED) {
+        Ok(value) if value != "0" => return io_uring_disabled(&value),
+        Err(unread) if refused.is_none() && !host.root.exists(STATUS) => {
+            return Finding::unknown(unread);
         }
-        _ => {
-            return Finding::unfit("io_uring is disabled", "io_uring is enabled")
-                .why(why)
-                .remedy([allow(&value)]);
-        }
+        _ => {}
     }
-    let status = host.root.text("/proc/self/status").unwrap_or_default();
-    if field(&status, "Seccomp").is_some_and(|mode| mode == "2") {
-        let profile = Remedy::hand(
-            "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile of \
-             the container or service",
-            "use the former profile",
-        );
-        return Finding::note(
+    let status = host.root.text(STATUS).unwrap_or_default();
+    let filtered = field(&status, "Seccomp").is_some_and(|mode| mode == "2");
+    let refused = match refused {
+        Some(Errno::NOMEM) => {
+            return Finding::unfit("io_uring gets too little locked memory", "it gets enough")
+                .why(NEEDED)
+                .remedy([raise_memlock()]);
+        }
+        Some(Errno::NOSYS) if !filtered => {
+            let other = Remedy::hand(
+                "use Linux 5.8 or later, or another sandbox (gVisor has no io_uring)",
+                "go back to the former one",
+            );
+            return Finding::unfit("this kernel has no io_uring", "it has")
+                .why(NEEDED)
+                .remedy([other]);
+        }
+        Some(errno) => {
+            let why = std::io::Error::from(errno);
+            Finding::unfit(format!("io_uring is refused ({why})"), "the application may use it")
+        }
+        None if filtered => Finding::note(
             "system calls are filtered; io_uring may be among those refused",
             "the filter lets io_uring pass",
-        )
-        .why("the usual profiles of containers refuse io_uring, and then the engine does not start")
-        .remedy([profile]);
+        ),
+        None => return Finding::fine("io_uring is enabled"),
+    };
+    let profile = Remedy::hand(
+        "allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile: \
+         `--security-opt seccomp=PROFILE.json` (docker, podman), seccompProfile (Kubernetes), \
+         SystemCallFilter=@system-service (systemd)",
+        "use the former profile",
+    );
+    refused
+        .why(&format!("the usual profiles of containers refuse io_uring; {NEEDED}"))
+        .remedy([profile])
+}
+
+/// By hand: somebody may have disabled it on purpose, for the security of the host.
+fn io_uring_disabled(value: &str) -> Finding {
+    let set = |value: &str| format!("sysctl -w kernel.io_uring_disabled={}", word(value));
+    let allow = Remedy::hand(set("0"), set(value));
+    if value != "1" {
+        return Finding::unfit("io_uring is disabled", "io_uring is enabled")
+            .why(NEEDED)
+            .remedy([allow]);
     }
-    Finding::fine("io_uring is enabled")
+    let group = Remedy::hand(
+        "or put the user of the application into the group of kernel.io_uring_group",
+        "take the user out of it",
+    );
+    let is = "io_uring is for members of kernel.io_uring_group only";
+    Finding::advice(is, "the application may use io_uring").why(NEEDED).remedy([allow, group])
+}
+
+fn raise_memlock() -> Remedy {
+    Remedy::hand(
+        "LimitMEMLOCK=infinity in the service, `ulimit -l unlimited` before the start, or \
+         `--ulimit memlock=-1` (docker, podman)",
+        "take it out",
+    )
 }
 
 /// A limit of this process; `None` is unlimited.
@@ -111,6 +144,9 @@ fn limit(host: &Host, name: &str) -> Result<Option<u64>, Unread> {
     }
 }
 
+const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
+const STATUS: &str = "/proc/self/status";
+const NEEDED: &str = "the engine does not start without io_uring";
 /// What one executor asks for.
 const CORE_LOCKED_BYTES: u64 = 512 << 10;
 /// The limit that sessions usually get is 1024.

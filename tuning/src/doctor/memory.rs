@@ -74,12 +74,22 @@ pub(super) fn numa_balancing(host: &Host) -> Finding {
 /// All cores lie on one node.
 pub(super) fn numa_placement(host: &Host) -> Finding {
     let nodes = host.nodes();
-    let used: Vec<String> = nodes
-        .iter()
-        .map(|(node, cpus)| (node, cpus.and(&host.cores)))
-        .filter(|(_, cpus)| !cpus.is_empty())
-        .map(|(node, cpus)| format!("node {node}: {cpus}"))
-        .collect();
+    let mut left = host.cores.clone();
+    let mut used = Vec::new();
+    // Nodes may share CPUs: first those that have the most of what is left.
+    while let Some((node, cpus)) =
+        nodes.iter().max_by_key(|(node, cpus)| (cpus.and(&left).len(), std::cmp::Reverse(*node)))
+    {
+        let here = cpus.and(&left);
+        if here.is_empty() {
+            break;
+        }
+        left = left.without(&here);
+        used.push((*node, here));
+    }
+    used.sort_by_key(|(node, _)| *node);
+    let used: Vec<String> =
+        used.into_iter().map(|(node, cpus)| format!("node {node}: {cpus}")).collect();
     if used.len() < 2 {
         return Finding::fine(match used.first() {
             Some(used) => format!("all cores lie on one node ({used})"),

@@ -1,10 +1,11 @@
 //! What lies below and around: virtual machine, steal, quotas, mitigations, watchdogs, real time.
 
 use super::spare_a_cpu;
+use crate::cgroup::Quota;
 use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::fingerprint::virtualization;
-use crate::host::{Host, cgroups, field};
+use crate::host::{Host, field};
 use crate::remedy::Remedy;
 
 /// The CPUs are real.
@@ -31,6 +32,32 @@ pub(super) fn hypervisor(host: &Host) -> Finding {
                                interrupt and timer costs exits to it",
         )
         .remedy([dedicate])
+}
+
+/// The files that tell of a host are there.
+pub(super) fn mounts(host: &Host) -> Finding {
+    let missing: Vec<&str> = hidden(host).collect();
+    if missing.is_empty() {
+        return Finding::fine("/proc and /sys are there");
+    }
+    let mount = |folder: &str| match folder {
+        "/sys" => Remedy::hand(
+            "container: `-v /sys:/sys:ro` (docker, podman), or a read-only hostPath volume; \
+             chroot: mount -t sysfs sysfs /sys",
+            "take it out; umount /sys",
+        ),
+        _ => Remedy::hand("mount -t proc proc /proc", "umount /proc"),
+    };
+    let is = format!("not there: {}", missing.join(", "));
+    Finding::advice(is, "/proc and /sys are mounted; read-only is enough")
+        .why("whether CPUs, caches, interrupts and limits suit the application cannot be told")
+        .remedy(missing.into_iter().map(mount))
+}
+
+/// Those of the two folders that are not there.
+pub(super) fn hidden(host: &Host) -> impl Iterator<Item = &'static str> {
+    let root = host.root;
+    ["/proc", "/sys"].into_iter().filter(|folder| root.names(folder).is_empty())
 }
 
 /// The hypervisor gave the CPUs what they asked for.
@@ -69,28 +96,22 @@ pub(super) fn steal(host: &Host) -> Finding {
 
 /// No quota stops the application in the middle of a period.
 pub(super) fn quota(host: &Host) -> Finding {
-    for folder in cgroups(host.root) {
-        let path = format!("{folder}/cpu.max");
-        let Ok(text) = host.root.text(&path) else { continue };
-        let Some((quota, period)) = text.split_once(' ').filter(|(quota, _)| *quota != "max")
-        else {
-            continue;
-        };
-        let (Ok(quota), Ok(period)) = (quota.parse::<u64>(), period.trim().parse::<u64>()) else {
-            return Finding::unknown(crate::root::Unread::odd(&path, &text));
-        };
-        let is = format!("cpu.max of {folder} is {quota} of {period} µs");
-        // Only what is left when one CPU would spend all of the quota alone and the rest waits.
-        let pause = period.saturating_sub(quota / host.cores.len().max(1) as u64);
-        let why = "when the quota is used up, all threads stop until the period ends";
-        let lift = Remedy::hand(
-            "give it whole CPUs instead: AllowedCPUs= and no CPUQuota= in the service; a cpuset \
-             and no CPU limit for the container",
-            "set the limit again",
-        );
-        return Finding::unfit(is, "max").told(0.0, pause as f64, why).remedy([lift]);
-    }
-    Finding::fine("no CPU quota")
+    let Quota { file, quota_us, period_us } = match host.cgroups.quota(host.root) {
+        Ok(Some(quota)) => quota,
+        Ok(None) => return Finding::fine("no CPU quota"),
+        Err(unread) => return Finding::unknown(unread),
+    };
+    let (folder, name) = file.rsplit_once('/').unwrap_or_default();
+    let is = format!("{name} of {folder} is {quota_us} of {period_us} µs");
+    // Only what is left when one CPU would spend all of the quota alone and the rest waits.
+    let pause = period_us.saturating_sub(quota_us / host.cores.len().max(1) as u64);
+    let why = "when the quota is used up, all threads stop until the period ends";
+    let lift = Remedy::hand(
+        "give it whole CPUs instead: AllowedCPUs= and no CPUQuota= in the service; a cpuset \
+         and no CPU limit for the container",
+        "set the limit again",
+    );
+    Finding::unfit(is, "no quota").told(0.0, pause as f64, why).remedy([lift])
 }
 
 /// What the mitigations cost is known.
@@ -211,7 +232,10 @@ const FAIR_SERVER: &str = "/sys/kernel/debug/sched/fair_server";
 
 /// What a container gets is what its cgroup says.
 pub(super) fn memory_limit(host: &Host) -> Finding {
-    for folder in cgroups(host.root) {
+    if let Some(unread) = host.cgroups.unread() {
+        return Finding::unknown(unread);
+    }
+    for folder in host.cgroups.unified() {
         let Ok(text) = host.root.text(&format!("{folder}/memory.high")) else { continue };
         if text == "max" {
             continue;
@@ -222,7 +246,8 @@ pub(super) fn memory_limit(host: &Host) -> Finding {
             .remedy([lift]);
     }
     let total = host.root.text("/proc/meminfo").ok().and_then(|text| field(&text, "MemTotal"));
-    Finding::fine(format!("memory is not throttled ({} in all)", total.unwrap_or_default()))
+    let total = total.map(|total| format!(" ({total} in all)")).unwrap_or_default();
+    Finding::fine(format!("memory is not throttled{total}"))
 }
 
 /// The place of steal in a line of /proc/stat, behind user, nice, system, idle, iowait, irq and

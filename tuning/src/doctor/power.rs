@@ -17,8 +17,8 @@ pub(super) fn governor(host: &Host) -> Finding {
             slow.push(Remedy::write(&path, &governor, "performance"));
         }
     }
-    let driver = host.root.text(&Host::cpu_file(0, "cpufreq/scaling_driver"));
-    let driver = driver.unwrap_or_else(|_| "no driver".to_owned());
+    let driver = |cpu| host.root.text(&Host::cpu_file(cpu, "cpufreq/scaling_driver")).ok();
+    let driver = host.cores.iter().find_map(driver).unwrap_or_else(|| "no driver".to_owned());
     match (seen, &slow[..]) {
         (0, _) => Finding::note("the kernel does not set the frequency", "decided by the host")
             .why(

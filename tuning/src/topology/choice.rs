@@ -21,24 +21,30 @@ pub struct Choice {
 
 impl Choice {
     /// Isolated CPUs: somebody has chosen them. Without any, those that share the largest last
-    /// cache, without the core of CPU 0. One thread of each physical core, and fast cores only.
+    /// cache, without the core of the first CPU. One thread of each physical core, and fast cores
+    /// only.
     pub fn new(topology: &Topology) -> Self {
         let isolated: Vec<&Cpu> = topology.cpus.iter().filter(|cpu| cpu.isolated).collect();
         let chosen = !isolated.is_empty();
         let (candidates, reason) = match chosen {
-            true => (isolated, "they are isolated"),
+            true => (isolated, "they are isolated".to_owned()),
             false => {
-                let spare = topology.cpus.iter().filter(|cpu| cpu.allowed && cpu.core != 0);
-                (spare.collect(), "nothing is isolated, so CPU 0 and its core stay for the rest")
+                // The first that is online does what names no CPU; usually it is CPU 0.
+                let first = topology.cpus.first();
+                let is_spare = |cpu: &&Cpu| first.is_none_or(|first| cpu.core != first.core);
+                let spare = topology.cpus.iter().filter(|cpu| cpu.allowed).filter(is_spare);
+                let number = first.map_or(0, |first| first.cpu);
+                let reason =
+                    format!("nothing is isolated, so CPU {number} and its core stay for the rest");
+                (spare.collect(), reason)
             }
         };
-        let mut reasons = vec![reason.to_owned()];
+        let mut reasons = vec![reason];
         let all = decide(&mut reasons, one_per_core(&candidates), candidates, |_| {
             "one thread of each physical core".to_owned()
         });
-        let fastest = all.iter().filter_map(|cpu| cpu.capacity).max();
-        let fast = all.iter().copied().filter(|cpu| cpu.capacity == fastest).collect();
-        let all = decide(&mut reasons, fast, all, |_| "the fastest cores of the host".to_owned());
+        let all =
+            decide(&mut reasons, fast(&all), all, |_| "the fastest cores of the host".to_owned());
         let near = if chosen { all.clone() } else { largest_group(&all) };
         let cores = decide(&mut reasons, near, all.clone(), |group| of_cache(topology, group));
         let numbers = |cpus: Vec<&Cpu>| cpus.iter().map(|cpu| cpu.cpu).collect();
@@ -67,6 +73,17 @@ fn one_per_core<'a>(cpus: &[&'a Cpu]) -> Vec<&'a Cpu> {
     cores.into_values().collect()
 }
 
+/// Performance cores, if there are any; of those, and of cores of one kind, all that are about as
+/// fast as the fastest.
+fn fast<'a>(cpus: &[&'a Cpu]) -> Vec<&'a Cpu> {
+    let performance: Vec<&Cpu> = cpus.iter().copied().filter(|cpu| !cpu.efficient).collect();
+    let of_one_kind = if performance.is_empty() { cpus.to_vec() } else { performance };
+    let fastest = of_one_kind.iter().filter_map(|cpu| cpu.capacity).max().unwrap_or(0);
+    let least = u128::from(fastest) * (100 - SLOWER_PERCENT_MAX);
+    let capacity = |cpu: &Cpu| u128::from(cpu.capacity.unwrap_or(fastest));
+    of_one_kind.into_iter().filter(|cpu| capacity(cpu) * 100 >= least).collect()
+}
+
 /// Those that share a last cache; of equally large groups that of the lowest CPUs.
 fn largest_group<'a>(cpus: &[&'a Cpu]) -> Vec<&'a Cpu> {
     let mut groups: BTreeMap<usize, Vec<&Cpu>> = BTreeMap::new();
@@ -83,3 +100,7 @@ fn of_cache(topology: &Topology, group: &[&Cpu]) -> String {
     let cards = cards.map(|cards| format!(", with {cards}")).unwrap_or_default();
     format!("all share one last cache, the largest group that does (node {node}{cards})")
 }
+
+/// The best cores of one kind are up to 6 % faster than the others of it; those of a slower kind
+/// are slower by 12 % or more.
+const SLOWER_PERCENT_MAX: u128 = 10;
