@@ -124,7 +124,7 @@ impl Market {
 
     fn status(&self) -> Result<String> {
         let mut stream = TcpStream::connect(self.admin).context("no admin port")?;
-        let request = "GET /status HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
+        let request = "GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).context("the admin port says nothing")?;

@@ -2,7 +2,7 @@
 //!
 //! Owns one thread and one listening socket outside the hot cores. It reads, through what the
 //! caller gives, and has a checkpoint taken when it is asked to; nothing else that a client sends
-//! changes anything. Listening on loopback alone is kept by
+//! changes anything, and no web page is answered. Listening on loopback alone is kept by
 //! [`Config::complete`](super::config::Config::complete).
 //!
 //! ```text
@@ -11,20 +11,24 @@
 //! POST /checkpoint        takes one now: {"epoch":17} when it is committed
 //! GET  /state/TABLE/KEY   takes one now, and tells what it has for the key
 //! ```
+//!
+//! The last two need the header [`MARK`].
 
+mod guard;
 mod metrics;
 mod operator;
+mod server;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Router, middleware};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
@@ -34,7 +38,9 @@ use super::report::Status;
 /// thread, once per request.
 pub type Watch = Arc<dyn Fn() -> Status + Send + Sync>;
 
+pub use guard::MARK;
 pub use operator::Operator;
+pub use server::CONNECTIONS_MAX;
 
 /// Why the admin port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,14 +64,8 @@ pub enum Error {
     },
 }
 
-fn remedy(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another process has that port, stop it or take another one with `--admin`"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege, take a higher one",
-        _ => "take an address of this machine with `--admin`, such as 127.0.0.1:9090",
-    }
+fn remedy(cause: &io::Error) -> String {
+    super::remedy::listen(cause, "give another one with `--admin`, such as 127.0.0.1:9090")
 }
 
 /// An open admin port. Dropping it closes the port and ends its thread, requests in flight
@@ -108,13 +108,15 @@ pub fn serve(
 ) -> Result<AdminHandle, Error> {
     let (listener, bound) = bind(address).map_err(|cause| Error::Bind { address, cause })?;
     let failed = |cause| Error::Thread { cause };
-    let runtime = runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (stop, stopped) = oneshot::channel();
     let listener = {
         let _entered = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(failed)?
     };
+    let operator = operator.map(operator::Desk::open).transpose().map_err(failed)?;
     let router = router(watch).merge(operator::router(operator)).fallback(unknown);
+    let router = router.layer(middleware::from_fn(guard::local));
     let run = move || serve_until(&runtime, listener, router, stopped);
     let thread = thread::Builder::new().name("potoroo-admin".to_string()).spawn(run);
     let thread = Some(thread.map_err(failed)?);
@@ -134,13 +136,8 @@ fn serve_until(
     router: Router,
     stopped: oneshot::Receiver<()>,
 ) {
-    let server = axum::serve(listener, router);
     // The task ends with the runtime: a client that keeps its connection open cannot delay a stop.
-    runtime.spawn(async move {
-        if let Err(cause) = server.await {
-            tracing::error!("the admin port failed: {cause}");
-        }
-    });
+    runtime.spawn(server::serve(listener, router));
     // An error only means that the sender was dropped, which is the signal.
     let _ = runtime.block_on(stopped);
 }
@@ -159,74 +156,9 @@ async fn metrics(State(watch): State<Watch>) -> impl IntoResponse {
 
 async fn unknown() -> impl IntoResponse {
     let there = "There is GET /status (JSON), GET /metrics (Prometheus text), POST /checkpoint and \
-                 GET /state/TABLE/KEY.\n";
+                 GET /state/TABLE/KEY; the last two with the header `X-Potoroo: 1`.\n";
     (StatusCode::NOT_FOUND, there)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-
-    use super::super::report::{example, example_core};
-    use super::*;
-
-    fn open() -> AdminHandle {
-        let core = example_core();
-        let watch = move || Status { snapshot: example(), cores: vec![core.clone()] };
-        serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(watch), None).expect("a free port")
-    }
-
-    fn get(admin: &AdminHandle, path: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(admin.address()).expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-        (head.to_string(), body.to_string())
-    }
-
-    #[test]
-    fn status_is_json() {
-        let (head, body) = get(&open(), "/status");
-        assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/json"), "{head}");
-        let value: serde_json::Value = serde_json::from_str(&body).expect("valid JSON");
-        assert_eq!(value["application"], "market-spread");
-        assert_eq!(value["per_core"][0]["turns"], 10);
-    }
-
-    #[test]
-    fn metrics_are_prometheus_text() {
-        let (head, body) = get(&open(), "/metrics");
-        assert!(head.starts_with("HTTP/1.1 200") && head.contains("openmetrics"), "{head}");
-        assert!(body.contains("potoroo_source_events_total{source=\"orders\"} 1000000"), "{body}");
-    }
-
-    #[test]
-    fn other_paths_list_the_known_ones() {
-        let (head, body) = get(&open(), "/");
-        assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-        assert!(body.contains("/status") && body.contains("/metrics"), "{body}");
-    }
-
-    #[test]
-    fn a_port_in_use_is_named() {
-        let admin = open();
-        let watch: Watch = Arc::new(|| unreachable!("nobody asks"));
-        let text = serve(admin.address(), watch, None).expect_err("in use").to_string();
-        assert!(text.contains(&admin.address().to_string()), "{text}");
-        assert!(text.contains("another process has that port"), "{text}");
-    }
-
-    #[test]
-    fn dropping_closes_the_port_even_with_a_client() {
-        let admin = open();
-        let address = admin.address();
-        let mut idle = TcpStream::connect(address).expect("a connection");
-        drop(admin);
-        // The server's end is gone: end of stream or reset, depending on what was accepted.
-        assert!(matches!(idle.read(&mut [0]), Ok(0) | Err(_)));
-        assert!(TcpStream::connect(address).is_err());
-    }
-}
+mod tests;

@@ -1,14 +1,18 @@
 //! What operators ask for beside figures: a checkpoint now, and what a table has for a key.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::Builder;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 use tokio::sync::oneshot;
 
+use super::guard;
 use crate::connect::mail::{Teller, Told};
 
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
@@ -23,6 +27,40 @@ pub struct Operator {
     pub inspect: Inspect,
 }
 
+/// Where requests of operators are served.
+#[derive(Clone)]
+pub(super) struct Desk {
+    operator: Operator,
+    /// Looks into checkpoints, which may wait for the storage, one after the other.
+    looks: Sender<Look>,
+}
+
+type Look = Box<dyn FnOnce(&Inspect) + Send>;
+
+impl Desk {
+    /// Starts the thread that looks into checkpoints. It is there before it is needed: later the
+    /// system might have no thread for it. Ends with the last request and the router.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(super) fn open(operator: Operator) -> io::Result<Self> {
+        let (looks, asked) = channel::<Look>();
+        let inspect = operator.inspect.clone();
+        let run = move || asked.into_iter().for_each(|look| look(&inspect));
+        Builder::new().name("potoroo-inspect".into()).spawn(run)?;
+        Ok(Self { operator, looks })
+    }
+
+    async fn look(&self, table: String, key: String) -> Result<Option<String>, String> {
+        let (answer, answered) = oneshot::channel();
+        // Who asked may have gone.
+        let look: Look = Box::new(move |inspect| drop(answer.send(inspect(&table, &key))));
+        let ended = || "the application is about to end".to_owned();
+        self.looks.send(look).map_err(|_| ended())?;
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
 impl Operator {
     /// Has a checkpoint taken; its epoch when it is committed.
     async fn checkpoint(&self) -> Result<u64, String> {
@@ -32,15 +70,16 @@ impl Operator {
     }
 }
 
-pub(super) fn router(operator: Option<Operator>) -> Router {
+pub(super) fn router(desk: Option<Desk>) -> Router {
     Router::new()
         .route("/checkpoint", post(checkpoint))
         .route("/state/{table}/{key}", get(row))
-        .with_state(operator)
+        .route_layer(middleware::from_fn(guard::marked))
+        .with_state(desk)
 }
 
-async fn checkpoint(State(operator): State<Option<Operator>>) -> Response {
-    let Some(operator) = operator else { return none_kept() };
+async fn checkpoint(State(desk): State<Option<Desk>>) -> Response {
+    let Some(Desk { operator, .. }) = desk else { return none_kept() };
     match operator.checkpoint().await {
         Ok(epoch) => json(format!("{{\"epoch\":{epoch}}}\n")),
         Err(reason) => failed(&reason),
@@ -48,19 +87,17 @@ async fn checkpoint(State(operator): State<Option<Operator>>) -> Response {
 }
 
 async fn row(
-    State(operator): State<Option<Operator>>,
+    State(desk): State<Option<Desk>>,
     Path((table, key)): Path<(String, String)>,
 ) -> Response {
-    let Some(operator) = operator else { return none_kept() };
-    if let Err(reason) = operator.checkpoint().await {
+    let Some(desk) = desk else { return none_kept() };
+    if let Err(reason) = desk.operator.checkpoint().await {
         return failed(&reason);
     }
-    let look = move || (operator.inspect)(&table, &key);
-    match tokio::task::spawn_blocking(look).await {
-        Ok(Ok(Some(row))) => json(row + "\n"),
-        Ok(Ok(None)) => (StatusCode::NOT_FOUND, "there is no such key\n").into_response(),
-        Ok(Err(reason)) => failed(&reason),
-        Err(error) => failed(&error.to_string()),
+    match desk.look(table, key).await {
+        Ok(Some(row)) => json(row + "\n"),
+        Ok(None) => (StatusCode::NOT_FOUND, "there is no such key\n").into_response(),
+        Err(reason) => failed(&reason),
     }
 }
 

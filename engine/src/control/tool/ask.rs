@@ -6,18 +6,19 @@ use ureq::Body;
 use ureq::http::{Response, StatusCode, Uri};
 
 use super::{Error, Exit, answer};
+use crate::control::admin::MARK;
 
 /// Longest answer: a row.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Has the application at `admin` take a checkpoint.
 pub fn checkpoint(admin: SocketAddr) -> Result<Exit, Error> {
-    hear(admin, agent().post(address(admin, &["checkpoint"])).send_empty())
+    hear(admin, agent().post(address(admin, &["checkpoint"])).header(MARK, "1").send_empty())
 }
 
 /// Shows the row of `key` in `table` of the application at `admin`.
 pub fn row(admin: SocketAddr, table: &str, key: &str) -> Result<Exit, Error> {
-    hear(admin, agent().get(address(admin, &["state", table, key])).call())
+    hear(admin, agent().get(address(admin, &["state", table, key])).header(MARK, "1").call())
 }
 
 fn agent() -> ureq::Agent {
