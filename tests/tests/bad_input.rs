@@ -285,7 +285,40 @@ fn a_wrong_address_is_named() {
     check_message(&with("gen:nobody"), &["source `orders`", "`nobody`", "`orders`"]);
     check_message(&with("gen:quotes"), &["source `orders`", "quotes"]);
     check_message(&with("tcp://nobody.invalid:1"), &["source `orders`", "nobody.invalid"]);
-    check_message(&with("tcp://192.0.2.1:0"), &["source `orders`", "192.0.2.1"]);
+    let foreign = &["source `orders`", "192.0.2.1", "this host has no such address"];
+    check_message(&with("tcp://192.0.2.1:0"), foreign);
+    check_message(&with("potoroo://192.0.2.1:0?token=hush"), foreign);
+}
+
+/// What the system refuses is told with what helps against that, not against something else.
+#[test]
+fn each_refusal_of_the_system_has_its_own_remedy() {
+    let scratch = Scratch::new("bad-remedies");
+    let (file, link) = (scratch.write("file", b""), scratch.path("link"));
+    std::os::unix::fs::symlink(&link, &link).expect("the folder is ours");
+    let quotes = |path: &str| format!("--source quotes=file:{path} --source orders=gen:orders");
+    let source = |path: &str| format!("{} {SINK}", quotes(path));
+    check_message(&source(&link), &["source `quotes`", &link, "lead in a circle"]);
+    let below = format!("{file}/x");
+    check_message(&source(&below), &["source `quotes`", &below, "is a file, no folder"]);
+    check_message(&source(&scratch.path("")), &["source `quotes`", "it is a folder"]);
+    let sink = |path: &str| {
+        format!(
+            "--source quotes=gen:quotes --source orders=gen:orders --sink rejections=file:{path}"
+        )
+    };
+    check_message(&sink(&link), &["sink `rejections`", &link, "lead in a circle"]);
+    check_message(&sink(&scratch.path("")), &["sink `rejections`", "it is a folder"]);
+    check_message(&sink(&scratch.path("no/x")), &["sink `rejections`", "its folder is not there"]);
+    check_message(&format!("--config {}", scratch.path("")), &["--config", "it is a folder"]);
+}
+
+/// The memory bill is compared with what the process may take, not only with what the host has.
+#[test]
+fn a_limit_of_memory_is_named() {
+    let arguments = "--seconds 1 --cores 0,0 --lane-bytes 268435456";
+    let parts = ["RLIMIT_AS", "ulimit -v", "MiB", "--lane-bytes"];
+    limited("-v 1000000", arguments).finish().refused(1, &parts);
 }
 
 #[test]

@@ -111,7 +111,8 @@ impl fmt::Display for Unit {
         writeln!(f, "# systemctl daemon-reload && systemctl enable --now {name}")?;
         writeln!(f, "# undo: systemctl disable --now {name}, remove this file, daemon-reload")?;
         writeln!(f, "[Unit]\nDescription={name}, an application of Potoroo")?;
-        writeln!(f, "After=network-online.target\nWants=network-online.target\n")?;
+        writeln!(f, "After=network-online.target\nWants=network-online.target")?;
+        writeln!(f, "# It is started again however often it ends.\nStartLimitIntervalSec=0\n")?;
         writeln!(f, "[Service]\nType=exec\nExecStart={command}")?;
         if let Some(cpus) = cpus {
             writeln!(
@@ -137,7 +138,8 @@ KillSignal=SIGTERM
 TimeoutStopSec=30
 Restart=on-failure
 RestartSec=1
-# 1 and 2 are mistakes of configuration: starting again does not mend them.
+# 1 and 2 are mistakes of configuration: starting again does not mend them. It does where a sink
+# failed (3), a core stalled (70), or something panicked (71, or signal 6).
 RestartPreventExitStatus=1 2
 
 # Rings and queues to the kernel are locked; every connection is a descriptor.

@@ -37,6 +37,7 @@ use potoroo_sdk::host::SinkId;
 
 pub use self::session::Session;
 use super::address::HostPort;
+use super::lines::Lines;
 use super::mail::{Command, Mailbox};
 use super::spool::{Disk, Target, first_id, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause, keep_alive};
@@ -288,7 +289,8 @@ pub fn deliver(
     peer: Peer,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
-    let run = move || Courier { delivery, peer, stop }.run();
+    let run =
+        move || Courier { delivery, peer, stop, connected: Lines::new(), lost: Lines::new() }.run();
     Builder::new().name("potoroo-deliver".into()).spawn(run)
 }
 
@@ -297,6 +299,9 @@ struct Courier {
     delivery: Arc<Delivery>,
     peer: Peer,
     stop: Arc<AtomicBool>,
+    /// A client may accept and go as often as it likes.
+    connected: Lines,
+    lost: Lines,
 }
 
 impl Courier {
@@ -304,10 +309,12 @@ impl Courier {
         let (sink, address) = (self.delivery.sink(), &self.peer.address);
         let (mut told, mut pause) = (String::new(), PAUSE.0);
         while let Err(Over::Lost(reason)) = self.serve(&mut pause) {
-            if reason != told {
+            if reason != told
+                && let Some(left_out) = self.lost.admit()
+            {
                 tracing::warn!(
                     "sink `{sink}` at {address}: {reason}; committed output waits in the state \
-                     folder, and it is tried again"
+                     folder, and it is tried again{left_out}"
                 );
                 told = reason;
             }
@@ -334,7 +341,10 @@ impl Courier {
         let mut reader = Reader::new(&stream).until(Instant::now() + CONNECT_MAX);
         let last = self.greet(&mut reader, &stream)?;
         let mut session = Session::new(self.delivery.clone(), last)?;
-        tracing::info!("sink `{}` is connected to {}", self.delivery.sink(), self.peer.address);
+        if let Some(left_out) = self.connected.admit() {
+            let (sink, address) = (self.delivery.sink(), &self.peer.address);
+            tracing::info!("sink `{sink}` is connected to {address}{left_out}");
+        }
         let mut out = Vec::new();
         loop {
             out.clear();

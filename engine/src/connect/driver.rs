@@ -21,6 +21,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 pub use self::handout::{Handout, SPARES_MAX, Shared};
 use self::links::{From, Link};
 use self::sinks::{SinkLink, sink_of};
+use super::lines::Lines;
 use super::mail::{CheckpointCommand, Command, Mail, Notice};
 use crate::flow::{ConnectionId, Core, Ending, Outlet};
 
@@ -230,7 +231,9 @@ impl Driver {
         if let From::Connection { connection, .. } = &from
             && let Err(error) = poller.watch(connection, slot as u64)
         {
-            tracing::error!("connection from {peer}: {error}; it is closed");
+            if let Some(left_out) = UNWATCHED.admit() {
+                tracing::error!("connection from {peer}: {error}; it is closed{left_out}");
+            }
             core.retire_inlet(id);
             core.close_reply(id.inlet());
             self.tell_closed(source, Ending::Ended, peer);
@@ -349,3 +352,6 @@ impl Driver {
         sinks && core.replying().is_empty()
     }
 }
+
+/// Connections come as often as peers like, and all may fail to be watched.
+static UNWATCHED: Lines = Lines::new();

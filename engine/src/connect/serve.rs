@@ -15,7 +15,7 @@
 mod answers;
 mod client;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,15 +23,16 @@ use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use potoroo_connector::{Error, FRAME_BYTES_MAX, Frame, Reader, Role, VERSION};
+use potoroo_connector::{Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Reader, Role, VERSION};
 use rustix::event::PollFlags;
 
 pub use self::answers::Answers;
 pub use self::client::{Client, Over, Serving};
+use super::lines::Lines;
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::{STREAMS_MAX, Streams};
-use super::tcp::{STOP_CHECK, is_pause, keep_alive, one_line, wait};
+use super::tcp::{REFUSING_EVERY, STOP_CHECK, is_pause, keep_alive, no_accept, one_line, wait};
 use super::token::Token;
 
 /// How long a stranger may take to say who it is.
@@ -78,6 +79,23 @@ pub struct Server {
     pub stop_accepting: Arc<AtomicBool>,
     /// Everything is acknowledged that will be.
     pub stop: Arc<AtomicBool>,
+    /// Clients come as often as they like.
+    pub lines: Arc<ServerLines>,
+}
+
+/// Lines of the log that clients of one source cause.
+#[derive(Debug)]
+pub struct ServerLines {
+    accept: Lines,
+    served: Lines,
+    opened: Lines,
+}
+
+impl Default for ServerLines {
+    fn default() -> Self {
+        let (served, opened) = (Lines::default(), Lines::default());
+        Self { accept: Lines::once_in(REFUSING_EVERY), served, opened }
+    }
 }
 
 /// Serves clients until it is told to stop.
@@ -107,7 +125,7 @@ impl Server {
                 Ok(Some(one)) => served.push(one),
                 Ok(None) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
                 Err(error) => {
-                    self.tell_refused("a client", error.to_string());
+                    no_accept(&self.source, &error, &self.lines.accept);
                     std::thread::sleep(STOP_CHECK);
                 }
             }
@@ -131,11 +149,32 @@ impl Server {
             Err(error) => return Err(error),
         };
         stream.set_nonblocking(false)?;
+        let (stream, peer) = (Arc::new(stream), peer.to_string());
         let answers = Arc::new(Answers::default());
-        let (server, of_thread) = (self.clone(), answers.clone());
-        let run = move || server.serve(stream, &peer.to_string(), &of_thread, place);
-        let thread = Builder::new().name("potoroo-client".into()).spawn(run)?;
-        Ok(Some(Served { answers, thread }))
+        let run = {
+            let (server, answers) = (self.clone(), answers.clone());
+            let (stream, peer) = (stream.clone(), peer.clone());
+            move || server.serve(&stream, &peer, &answers, place)
+        };
+        match Builder::new().name("potoroo-client".into()).spawn(run) {
+            Ok(thread) => Ok(Some(Served { answers, thread })),
+            Err(error) => {
+                self.refuse(&stream, &peer, no_thread(&error));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Refuses a client before it has said anything. Its first words are read for a moment: unread,
+    /// they would take the reason from it.
+    fn refuse(&self, mut stream: &TcpStream, peer: &str, reason: String) {
+        let mut out = Vec::new();
+        Frame::Refused { reason: &reason }.encode(&mut out);
+        let read = stream.set_read_timeout(Some(STOP_CHECK));
+        // It may have gone.
+        let _ = read.and_then(|()| stream.read(&mut [0; HELLO_BYTES_MAX]));
+        let _ = self.write(&out, stream);
+        self.tell_refused(peer, reason);
     }
 
     fn tell_refused(&self, peer: &str, reason: String) {
@@ -145,24 +184,31 @@ impl Server {
     }
 
     /// Serves one client to its end.
-    fn serve(&self, stream: TcpStream, peer: &str, answers: &Arc<Answers>, place: Permit) {
+    fn serve(&self, stream: &TcpStream, peer: &str, answers: &Arc<Answers>, place: Permit) {
         let until = Instant::now() + HELLO_MAX;
-        let mut reader = Reader::new(&stream).until(until);
-        let greeted = self.greet(&mut reader, &stream, until);
+        let mut reader = Reader::new(stream).until(until);
+        let greeted = self.greet(&mut reader, stream, until);
         let _place = match greeted {
             Ok(place) => place,
             Err(reason) => {
                 let mut out = Vec::new();
                 Frame::Refused { reason: &reason }.encode(&mut out);
                 // Whoever is refused may have gone.
-                let _ = self.write(&out, &stream);
+                let _ = self.write(&out, stream);
                 return self.tell_refused(peer, reason);
             }
         };
         drop(place);
-        tracing::info!("source `{}` serves {peer}", self.source);
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| self.answer(answers, &stream));
+            let answer = || self.answer(answers, stream);
+            let writer = Builder::new().name("potoroo-answer".into()).spawn_scoped(scope, answer);
+            let writer = match writer {
+                Ok(writer) => writer,
+                Err(error) => return self.refuse(stream, peer, no_thread(&error)),
+            };
+            if let Some(left_out) = self.lines.served.admit() {
+                tracing::info!("source `{}` serves {peer}{left_out}", self.source);
+            }
             let mut client = Client::new(self.serving(), answers.clone());
             let ended = hear(&mut client, answers, &mut reader);
             client.release();
@@ -181,7 +227,8 @@ impl Server {
 
     fn serving(&self) -> Serving {
         let (source, streams) = (self.source.clone(), self.streams.clone());
-        Serving { source, streams, ends: self.stop_accepting.clone() }
+        let (ends, lines) = (self.stop_accepting.clone(), self.lines.clone());
+        Serving { source, streams, ends, lines }
     }
 
     /// Lets a client in that knows the token and means this source; returns its place.
@@ -267,6 +314,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn no_thread(error: &io::Error) -> String {
+    format!(
+        "the application has no thread for this client: {error}; raise its limit of threads \
+         (`ulimit -u`, TasksMax=, pids.max), or end other clients"
+    )
 }
 
 /// Hears what the client sends until it has gone.

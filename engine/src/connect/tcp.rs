@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 
 use super::address::HostPort;
+use super::lines::Lines;
 use super::mail::{Command, Mailbox, SinkEnd};
 use super::permits::Permits;
 
@@ -25,15 +26,8 @@ pub(super) const STOP_CHECK: Duration = Duration::from_millis(50);
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// What helps when connections cannot be accepted.
-const REMEDY: &str = "raise the limit of open files (`ulimit -n`) if it is reached; connections \
-                      wait until others are closed";
-
 /// How long it waits for a free place or descriptor: connections pile up in the kernel meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
-
-/// How often it is said that nobody is accepted.
-const TELL_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,16 +64,13 @@ pub fn accept(acceptor: Acceptor) -> io::Result<JoinHandle<()>> {
 impl Acceptor {
     fn run(self) {
         let mut accepted = 0;
-        let mut told: Option<Instant> = None;
+        let lines = Lines::once_in(REFUSING_EVERY);
         while !self.stop.load(Ordering::Relaxed) && Some(accepted) != self.connections_max {
             match self.try_accept(accepted) {
                 Ok(true) => accepted += 1,
                 Ok(false) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
                 Err(reason) => {
-                    if told.is_none_or(|told| told.elapsed() > TELL_PAUSE) {
-                        tracing::error!("source `{}` cannot accept: {reason}", self.source.1);
-                        told = Some(Instant::now());
-                    }
+                    no_accept(&self.source.1, &reason, &lines);
                     std::thread::sleep(FULL_PAUSE);
                 }
             }
@@ -92,8 +83,8 @@ impl Acceptor {
         let Some(permit) = self.permits.try_take() else {
             let max = self.permits.max();
             return Err(format!(
-                "{max} connections are open, which is the limit (--connections-max); others wait \
-                 until some are closed"
+                "{max} connections are open, which is the limit (--connections-max, or what the \
+                 limit of open files allows)"
             ));
         };
         match self.listener.accept() {
@@ -103,8 +94,21 @@ impl Acceptor {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(error) => Err(format!("{error}; {REMEDY}")),
+            Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// How often a source that cannot accept is logged.
+pub(super) const REFUSING_EVERY: Duration = Duration::from_secs(10);
+
+/// Logs that a source accepts no connection, which lasts until others are closed.
+pub(super) fn no_accept(source: &str, reason: &dyn std::fmt::Display, lines: &Lines) {
+    if lines.admit().is_some() {
+        tracing::error!(
+            "source `{source}` cannot accept: {reason}; connections wait until others are closed: \
+             raise the limit of open files (`ulimit -n`) if it is reached"
+        );
     }
 }
 
@@ -122,15 +126,21 @@ pub fn connect(
 ) -> io::Result<(Sender<String>, JoinHandle<()>)> {
     let (lost_in, lost_out) = channel::<String>();
     let run = move || {
+        // A peer may accept and go as often as it likes.
+        let lines = (Lines::default(), Lines::default());
         loop {
             let Some(connection) = connect_once_there(&peer, &name, &stop) else { return };
-            tracing::info!("sink `{name}` is connected to {peer}");
+            if let Some(left_out) = lines.0.admit() {
+                tracing::info!("sink `{name}` is connected to {peer}{left_out}");
+            }
             core.send(Command::Sink { sink, to: SinkEnd::Connection(connection) });
             let Some(reason) = wait_until_lost(&lost_out, &stop) else { return };
-            tracing::warn!(
-                "sink `{name}` lost its connection to {peer}: {reason}; events wait, sources are \
-                 held back when the buffers are full, and it is connected again"
-            );
+            if let Some(left_out) = lines.1.admit() {
+                tracing::warn!(
+                    "sink `{name}` lost its connection to {peer}: {reason}; events wait, sources \
+                     are held back when the buffers are full, and it is connected again{left_out}"
+                );
+            }
         }
     };
     let thread = Builder::new().name("potoroo-connect".into()).spawn(run)?;

@@ -165,11 +165,3 @@ impl fmt::Display for Bill {
 fn piece_bytes() -> usize {
     Spares::default().take().capacity()
 }
-
-/// Memory that the host can still give, in bytes; `None` where it does not say.
-pub fn memory_available() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: usize = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}

@@ -66,7 +66,10 @@ impl Checkpoints {
     ) -> Result<Self, Error> {
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = keeping.shared.clone();
         let of_thread = progress.clone();
-        let run = move || Running::new(keeping, of_thread).run(&heard);
+        let run = move || {
+            let _failed = FailedByPanic(of_thread.clone());
+            Running::new(keeping, of_thread).run(&heard);
+        };
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
         let thread =
             thread.map_err(|source| Error::Thread { what: "the keeper of checkpoints", source })?;
@@ -107,6 +110,17 @@ impl Checkpoints {
         self.teller.tell(Told::End);
         // It panics in no way but by a bug, which the panic has told.
         let _ = self.thread.join();
+    }
+}
+
+/// Has an application end whose storage thread panics: nothing would be committed any more.
+struct FailedByPanic(Arc<Progress>);
+
+impl Drop for FailedByPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::Release);
+        }
     }
 }
 

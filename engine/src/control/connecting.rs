@@ -10,6 +10,7 @@ use potoroo_sdk::plan::Plan;
 use super::edges::{Edges, SinkEdge, SourceEdge};
 use super::error::Error;
 use super::recovery::Recovery;
+use super::remedy;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit};
 use crate::connect::deliver::{Delivery, Holds};
@@ -169,7 +170,10 @@ fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler
         // It says what to do.
         ErrorKind::InvalidData => refused(&target.sink, address(), error),
         _ => {
-            let reason = format!("{error}; its folder must be writable, output waits there");
+            let reason = format!(
+                "{error}; {} (output waits in its folder, which must be writable)",
+                remedy::write(&error)
+            );
             refused(&target.sink, address(), reason)
         }
     })?;
@@ -201,7 +205,10 @@ fn delivery_of(
     cores: Vec<Mailbox>,
 ) -> Result<Arc<Delivery>, Error> {
     target.keep_spools(recovery.transactions()).map_err(|error| {
-        let reason = format!("{error}; output waits there, it must be writable");
+        let reason = format!(
+            "{error}; {} (output waits in that folder, which must be writable)",
+            remedy::write(&error)
+        );
         refused(&target.sink, target.folder().display().to_string(), reason)
     })?;
     let head = &recovery.recovered.head;

@@ -10,6 +10,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::error::Error;
+use super::remedy;
 use crate::checkpoint::store::Place;
 use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
 use crate::connect::files;
@@ -127,21 +128,28 @@ impl Edges {
             Error::Source { name, address, reason }
         };
         let refused = |error: io::Error, remedy: &str| because(format!("{error}; {remedy}"));
+        let no_listener = |error: io::Error| {
+            let remedy =
+                remedy::listen(&error, "give another port, or port 0 for any that is free");
+            refused(error, &remedy)
+        };
         match address {
             SourceAddress::Tcp { listen, connections } => {
                 let address = listen
                     .resolve()
                     .map_err(|error| refused(error, "give the number or name of this host"))?;
-                let listener =
-                    Listener::bind(address).map_err(|error| refused(error, LISTEN_REMEDY))?;
-                let bound = listener.local_addr().map_err(|error| refused(error, LISTEN_REMEDY))?;
+                let listener = Listener::bind(address).map_err(no_listener)?;
+                let bound = listener.local_addr().map_err(no_listener)?;
                 self.listening.push((name.clone(), bound));
                 let connections = connections.map(|count| count.get());
                 Ok(SourceEdge::Listener { listener, connections })
             }
-            SourceAddress::File { path } => files::open_source(path)
-                .map(SourceEdge::File)
-                .map_err(|error| refused(error, "give the path of a file that can be read")),
+            SourceAddress::File { path } => {
+                files::open_source(path).map(SourceEdge::File).map_err(|error| {
+                    let remedy = remedy::read(&error);
+                    refused(error, remedy)
+                })
+            }
             SourceAddress::Generator(generator) => {
                 let stage = &plan.sources[index].stage;
                 stage
@@ -159,8 +167,8 @@ impl Edges {
                     let remedy = "add `?token-file=PATH` or `?token=…`, or listen on 127.0.0.1";
                     return Err(refused(open, remedy));
                 }
-                let listener = listen_at(address).map_err(|error| refused(error, LISTEN_REMEDY))?;
-                let bound = listener.local_addr().map_err(|error| refused(error, LISTEN_REMEDY))?;
+                let listener = listen_at(address).map_err(no_listener)?;
+                let bound = listener.local_addr().map_err(no_listener)?;
                 self.listening.push((name.clone(), bound));
                 let streams = streams.map(|count| count.get());
                 Ok(SourceEdge::Connector { listener, token, streams })
@@ -185,7 +193,7 @@ impl Edges {
             }
             SinkAddress::File { path, append } => {
                 files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| {
-                    let reason = format!("{error}; give a path in a folder that can be written");
+                    let reason = format!("{error}; {}", remedy::write(&error));
                     sink_refused(name, address, reason)
                 })
             }
@@ -233,5 +241,3 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
-
-const LISTEN_REMEDY: &str = "free the port (`ss -ltnp` shows its user), or give another, or port 0";

@@ -6,18 +6,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use potoroo_runtime::host;
 use potoroo_sdk::Application;
 
 use super::check::{describe, guarantees};
 use super::cli::Arguments;
 use super::config::{Config, Report};
 use super::console;
+use super::descriptors;
 use super::error::Error;
 use super::exit::Exit;
 use super::fitness;
 use super::inspect;
 use super::launch::{StopRequest, complete};
 use super::logging;
+use super::panics;
 use super::running::start;
 use crate::connect::address::SinkAddress;
 
@@ -41,13 +44,23 @@ pub fn main_with(
     application: fn() -> Application,
 ) -> ExitCode {
     logging::init();
+    panics::end_process();
     let arguments = Arguments::parse_from(arguments);
     match execute(arguments, application) {
         Ok(exit) => exit.into(),
         Err(error) => {
             console::note(format_args!("error: {error}"));
-            Exit::Refused.into()
+            exit_of(&error).into()
         }
+    }
+}
+
+/// How the process ends for `error`.
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Host(host::Error::CorePanicked { .. }) => Exit::Panicked,
+        Error::Stopped => Exit::Undelivered,
+        _ => Exit::Refused,
     }
 }
 
@@ -71,6 +84,7 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let fitness = fitness::lines(&config);
     let report = config.report;
     let output = output_is_data(&config);
+    descriptors::raise_limit();
     let request = StopRequest::default();
     catch_signals(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
@@ -130,4 +144,18 @@ fn catch_signals(request: &StopRequest) -> Result<(), Error> {
             .map_err(|source| Error::Thread { what: "catching of signals", source })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Code 1 says that nothing was processed, and service managers do not start again after it.
+    #[test]
+    fn a_panic_has_a_code_of_its_own() {
+        let panicked = host::Error::CorePanicked { core: 0, message: "bug".to_owned() };
+        assert_eq!(exit_of(&Error::Host(panicked)), Exit::Panicked);
+        assert_eq!(exit_of(&Error::Host(host::Error::NoCpu)), Exit::Refused);
+        assert_eq!(exit_of(&Error::Stopped), Exit::Undelivered);
+    }
 }

@@ -56,15 +56,17 @@ pub enum Error {
     },
     /// The engine would take more memory than there is.
     #[error(
-        "the engine would take up to {needed_mib} MiB, and the host has {available_mib} MiB \
+        "the engine would take up to {needed_mib} MiB, and {limit} has {available_mib} MiB \
          left:\n{bill}\nuse fewer cores (--cores), smaller lanes (--lane-bytes), smaller buffers \
-         (--outlet-bytes, --inlet-bytes) or fewer connections (--connections-max)"
+         (--outlet-bytes, --inlet-bytes) or fewer connections (--connections-max), or raise that limit"
     )]
     Memory {
         /// What it would take.
         needed_mib: usize,
         /// What there is.
         available_mib: usize,
+        /// Whose limit that is.
+        limit: String,
         /// Line by line.
         bill: String,
     },
@@ -79,14 +81,34 @@ pub enum Error {
         /// What it needs, those that are open already included.
         needed: u64,
     },
+    /// It was asked to stop while it recovered.
+    #[error(
+        "stopped before the last checkpoint was recovered: nothing was processed, and the next \
+         start recovers it"
+    )]
+    Stopped,
     /// The cores cannot run.
     #[error("{0}")]
     Host(#[from] host::Error),
     /// The admin port cannot be opened.
     #[error("{0}")]
     Admin(#[from] admin::Error),
+    /// The process may not have the threads that it starts with.
+    #[error(
+        "the engine starts with up to {needed} threads, and this process gets {had} more: \
+         {source}; raise the limit of threads (`ulimit -u`, TasksMax= or pids.max), or use fewer \
+         cores (--cores)"
+    )]
+    Threads {
+        /// Threads that it could have.
+        had: usize,
+        /// Threads that it needs.
+        needed: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A thread cannot be started, or signals cannot be caught.
-    #[error("cannot start {what}: {source}; raise the limit of processes (`ulimit -u`)")]
+    #[error("cannot start {what}: {source}; raise the limit of threads (`ulimit -u`, TasksMax=)")]
     Thread {
         /// What it is for.
         what: &'static str,

@@ -1,6 +1,7 @@
 //! How the process of an application ends: the few exit codes, in one place.
 //!
-//! A bug ends the process by abort (signal 6), which no code here stands for.
+//! Where panics abort, as in the release profile, a bug ends the process by signal 6, which no code
+//! here stands for; where they unwind it has the code [`Exit::Panicked`].
 
 use std::process::ExitCode;
 
@@ -16,10 +17,13 @@ pub enum Exit {
     /// The command line is wrong; clap ends the process with this code.
     Usage = 2,
     /// It stopped, but not everything could be delivered within the time to drain, or a sink
-    /// failed for good.
+    /// failed for good; or it was stopped while it recovered.
     Undelivered = 3,
     /// A core stopped turning, and the watchdog of the runtime ended the process.
     CoreStalled = 70,
+    /// A bug in the application or the engine; what was processed since the last checkpoint is
+    /// lost.
+    Panicked = 71,
 }
 
 impl Exit {
@@ -28,8 +32,10 @@ impl Exit {
    0  finished: everything was processed and delivered
    1  the application or its configuration cannot run; nothing was processed
    2  the command line is wrong
-   3  stopped, but not everything could be delivered: within --drain-seconds, or at all
-  70  a core stopped turning for --heartbeat-seconds";
+   3  stopped, but not everything could be delivered: within --drain-seconds, or at all;
+      or stopped while it recovered
+  70  a core stopped turning for --heartbeat-seconds
+  71  a panic: a bug; a program that aborts on panics ends with signal 6 instead";
 }
 
 impl From<Exit> for ExitCode {
@@ -49,11 +55,19 @@ mod tests {
 
     #[test]
     fn help_names_every_code() {
-        let codes = [Exit::Done, Exit::Refused, Exit::Usage, Exit::Undelivered, Exit::CoreStalled];
+        let codes = [
+            Exit::Done,
+            Exit::Refused,
+            Exit::Usage,
+            Exit::Undelivered,
+            Exit::CoreStalled,
+            Exit::Panicked,
+        ];
         for code in codes {
             let line = format!("\n{:4}  ", code as u8);
             assert!(Exit::HELP.contains(&line), "{code:?} is not in the help");
         }
-        assert_eq!(Exit::HELP.lines().count(), codes.len() + 1);
+        let numbered = |line: &&str| line.trim().starts_with(|first: char| first.is_ascii_digit());
+        assert_eq!(Exit::HELP.lines().filter(numbered).count(), codes.len());
     }
 }

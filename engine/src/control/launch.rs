@@ -1,7 +1,7 @@
 //! Starts an application: checks it, opens its edges, builds its cores.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -9,20 +9,22 @@ use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedGaps, Waker, 
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
-use rustix::process::{Resource, getrlimit};
 
 use super::admin::{self, AdminHandle, Operator};
-use super::bill::{Bill, memory_available};
+use super::bill::Bill;
 use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::connecting::{Connected, Connecting};
 use super::console;
+use super::descriptors;
 use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::inspect::{Inspected, again};
+use super::memory;
 use super::reactor::CoreReactor;
 use super::recovery::Recovery;
 use super::supervise::{Supervised, Supervisor};
+use super::thread_limit;
 use super::threads::Threads;
 use super::watch::Watch;
 use crate::checkpoint::Unit;
@@ -63,9 +65,16 @@ pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
 }
 
 /// Starts what `describe` describes with a complete `config`.
-pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<Launched, Error> {
+pub(super) fn launch(
+    describe: Describe,
+    plan: &Plan,
+    mut config: Config,
+    request: &StopRequest,
+) -> Result<Launched, Error> {
+    let places = descriptors::share(plan, &config)?;
+    config.connections_max = places.connections;
     check_memory(plan, &config)?;
-    check_descriptors(plan, &config)?;
+    thread_limit::check(plan, &config)?;
     let (kept, heard) = keep(plan, &config)?.unzip();
     let mut edges = open_edges(plan, &config, kept.as_ref())?;
     let listening = std::mem::take(&mut edges.listening);
@@ -89,6 +98,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
         tallies,
         notices: notices_in.clone(),
         letters_waiting: Arc::new(AtomicUsize::new(0)),
+        request: request.clone(),
     };
     let letters_waiting = build.letters_waiting.clone();
     let sink_owners = build.sink_owners.clone();
@@ -100,7 +110,7 @@ pub(super) fn launch(describe: Describe, plan: &Plan, config: Config) -> Result<
     let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
     let admin = port.map(serve).transpose()?;
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
-    let threads = Threads::new(plan, config.connections_max, keeper, notices_in);
+    let threads = Threads::new(plan, &config, places, keeper, notices_in);
     let (mailboxes_of, sink_owners, repeated) = (&mailboxes, &sink_owners, &watch.repeated);
     let connecting = Connecting { plan, mailboxes: mailboxes_of, sink_owners, repeated };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
@@ -201,31 +211,15 @@ fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges
 
 fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
     let bill = Bill::new(plan, config);
-    match memory_available() {
-        Some(available) if bill.bytes() > available => Err(Error::Memory {
+    match memory::available() {
+        Some(available) if bill.bytes() > available.bytes => Err(Error::Memory {
             needed_mib: bill.bytes() >> 20,
-            available_mib: available >> 20,
+            available_mib: available.bytes >> 20,
+            limit: available.limit,
             bill: bill.to_string(),
         }),
         _ => Ok(()),
     }
-}
-
-/// Descriptors of one core: its executor's and its poller's.
-const CORE_DESCRIPTORS: usize = 6;
-
-/// Descriptors for what runs once: the admin port with its event loop, signals, dead letters, and
-/// what is open for a moment while something starts.
-const OTHER_DESCRIPTORS: usize = 12;
-
-/// Looked at before any core starts: an executor that runs out of descriptors panics.
-fn check_descriptors(plan: &Plan, config: &Config) -> Result<(), Error> {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(()) };
-    let open = std::fs::read_dir("/proc/self/fd").map_or(3, Iterator::count);
-    let edges = plan.sources.len() + plan.sinks.len();
-    let cores = config.cores.len() * CORE_DESCRIPTORS;
-    let needed = (open + edges + cores + OTHER_DESCRIPTORS) as u64;
-    if limit < needed { Err(Error::Descriptors { limit, needed }) } else { Ok(()) }
 }
 
 fn partition_map(config: &Config) -> PartitionMap {
@@ -260,6 +254,7 @@ struct Build {
     tallies: Vec<Arc<Tally>>,
     notices: Sender<Notice>,
     letters_waiting: Arc<AtomicUsize>,
+    request: StopRequest,
 }
 
 /// Where so many cores count, and where they tell their gaps.
@@ -337,7 +332,7 @@ impl Build {
         let mut flow = Core::new(plan, core_config);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
         let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
-        let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config));
+        let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
         // Whoever started the cores may have given up.
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
         let position = |source: SourceId| {
@@ -383,4 +378,11 @@ pub(super) type Notices = Receiver<Notice>;
 pub(super) struct StopRequest {
     pub(super) signal: Arc<AtomicBool>,
     pub(super) asked: Arc<AtomicBool>,
+}
+
+impl StopRequest {
+    /// Whether either has asked.
+    pub(super) fn is_made(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) || self.asked.load(Ordering::Relaxed)
+    }
 }

@@ -9,6 +9,7 @@ use potoroo_sdk::plan::Plan;
 use super::config::Config;
 use super::console;
 use super::error::Error;
+use super::launch::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
     Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, Unit, each_chunk,
@@ -117,16 +118,28 @@ impl Recovery {
     /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.
     ///
     /// # Errors
-    /// A part is missing or damaged: nothing may be made of what was restored.
-    pub(super) fn restore(&self, core: &mut Core, config: &Config) -> Result<(), Error> {
+    /// A part is missing or damaged, or the application is to stop: nothing may be made of what was
+    /// restored.
+    pub(super) fn restore(
+        &self,
+        core: &mut Core,
+        config: &Config,
+        request: &StopRequest,
+    ) -> Result<(), Error> {
         if let Some(manifest) = self.manifest() {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
             each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
+                if request.is_made() {
+                    return Err(Broken("asked to stop".to_owned()));
+                }
                 let fits = core.restore(&chunk, now);
                 fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
             })
-            .map_err(|Broken(reason)| Error::State { place: self.place.clone(), reason })?;
+            .map_err(|Broken(reason)| match request.is_made() {
+                true => Error::Stopped,
+                false => Error::State { place: self.place.clone(), reason },
+            })?;
         }
         core.restored();
         let head = &self.recovered.head;

@@ -97,7 +97,7 @@ pub(super) fn start(
     config: Config,
     request: StopRequest,
 ) -> Result<Running, Error> {
-    let launched = launch(describe, plan, config)?;
+    let launched = launch(describe, plan, config, &request)?;
     let (supervisor, of_supervisor) = (launched.supervisor, request.clone());
     let supervisor = Builder::new()
         .name("potoroo-control".into())

@@ -18,26 +18,39 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use potoroo_runtime::{Clock, Host};
+use potoroo_runtime::Host;
 
 use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::launch::{Notices, StopRequest};
-use super::logging::Limiter;
 use super::profile::Profiler;
 use super::report::{Snapshot, Stop, Summary, progress_line};
 use super::threads::Threads;
 use super::watch::Watch;
+use crate::connect::lines::Lines;
 use crate::connect::mail::{Command, Mailbox, Notice};
 use crate::flow::{Counts, Ending, Letter};
 
 /// How often the supervisor looks: short against what a person notices, long against its cost.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Dead letters and ended connections in the log, per second.
-const LOG_LINES_PER_SECOND: u64 = 5;
+/// Lines of the log that the other side can cause, by kind.
+#[derive(Default)]
+struct LinesByKind {
+    refused: Lines,
+    stalled: Lines,
+    closed: Lines,
+    letters: Lines,
+}
+
+impl LinesByKind {
+    fn left_out(&self) -> u64 {
+        let Self { refused, stalled, closed, letters } = self;
+        [refused, stalled, closed, letters].map(Lines::left_out).iter().sum()
+    }
+}
 
 /// What is watched over.
 pub(super) struct Supervised {
@@ -61,8 +74,7 @@ pub(super) struct Supervisor {
     letters_waiting: Arc<AtomicUsize>,
     threads: Threads,
     checkpoints: Option<Checkpoints>,
-    log: Limiter,
-    clock: Clock,
+    lines: LinesByKind,
     phase: Phase,
     stop: Stop,
     sources_complete: bool,
@@ -115,8 +127,7 @@ impl Supervisor {
             letters_waiting,
             threads,
             checkpoints,
-            log: Limiter::new(LOG_LINES_PER_SECOND),
-            clock: Clock::new(),
+            lines: LinesByKind::default(),
             phase: Phase::Running,
             stop: Stop::Ended,
             sources_complete: false,
@@ -134,8 +145,9 @@ impl Supervisor {
             self.show_progress();
         }
         self.hear_waiting();
-        if self.log.suppressed() > 0 {
-            tracing::warn!("{} such lines left out", self.log.suppressed());
+        let left_out = self.lines.left_out();
+        if left_out > 0 {
+            tracing::warn!("{left_out} such lines left out");
         }
         let abandoned = self.phase == Phase::Abandoned;
         let watch = self.watch;
@@ -193,14 +205,14 @@ impl Supervisor {
                 self.threads.source_name(source)
             ),
             Notice::Refused { source, peer, reason } => {
-                if let Some(left_out) = self.admit_line() {
+                if let Some(left_out) = self.lines.refused.admit() {
                     let name = self.threads.source_name(source);
                     tracing::warn!("source `{name}` refused {peer}: {reason}{left_out}");
                 }
             }
             Notice::Holding { id, peer } => self.watch.note_peer(id, peer),
             Notice::Stalled { source, peer, replies } => {
-                if let Some(left_out) = self.admit_line() {
+                if let Some(left_out) = self.lines.stalled.admit() {
                     tracing::warn!(
                         "source `{}` closed {peer}: it kept its send buffer full for {} ms \
                          (--reply-stall-ms) and held back everything; {replies} replies that \
@@ -234,7 +246,7 @@ impl Supervisor {
                          line needs a line feed) and start again"
                     ),
                     Ending::Broken(reason) => {
-                        if let Some(left_out) = self.admit_line() {
+                        if let Some(left_out) = self.lines.closed.admit() {
                             let what = if peer.is_empty() { "its file" } else { &peer };
                             tracing::warn!("source `{name}` closed {what}: {reason}{left_out}");
                         }
@@ -244,17 +256,9 @@ impl Supervisor {
         }
     }
 
-    /// Asks for one line in the log; returns what to say at its end of those left out before it.
-    fn admit_line(&mut self) -> Option<String> {
-        self.log.admit(self.clock.now()).map(|suppressed| match suppressed {
-            0 => String::new(),
-            count => format!(" ({count} such lines left out)"),
-        })
-    }
-
-    fn log_letters(&mut self, letters: &[Letter]) {
+    fn log_letters(&self, letters: &[Letter]) {
         for letter in letters {
-            let Some(left_out) = self.admit_line() else { continue };
+            let Some(left_out) = self.lines.letters.admit() else { continue };
             let source = self.threads.source_name(letter.cause.source);
             let origin = letter.cause.origin;
             let beginning = &letter.bytes[..letter.bytes.len().min(32)];

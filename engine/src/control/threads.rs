@@ -12,6 +12,8 @@ use potoroo_runtime::Listener;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
+use super::config::Config;
+use super::descriptors::Places;
 use super::edges::SinkEdge;
 use super::error::Error;
 use crate::connect::address::HostPort;
@@ -20,7 +22,7 @@ use crate::connect::files::Markers;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
-use crate::connect::serve::{CLIENTS_MAX, STRANGERS_MAX, Server, serve};
+use crate::connect::serve::{Server, serve};
 use crate::connect::spool::{Spooler, spool};
 use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
@@ -31,6 +33,8 @@ use crate::flow::{Letter, Start};
 /// All threads of an application besides its cores.
 pub(super) struct Threads {
     source_names: Vec<String>,
+    /// By source, for messages.
+    source_addresses: Vec<String>,
     sink_names: Vec<String>,
     stop: Arc<AtomicBool>,
     stop_accepting: Arc<AtomicBool>,
@@ -47,6 +51,7 @@ pub(super) struct Threads {
     letters_lost: Option<String>,
     /// Places for connections.
     permits: Permits,
+    places: Places,
     /// The keeper of checkpoints, if any are taken: told what is written.
     keeper: Option<Teller>,
     application: String,
@@ -57,7 +62,8 @@ pub(super) struct Threads {
 impl Threads {
     pub(super) fn new(
         plan: &Plan,
-        connections_max: usize,
+        config: &Config,
+        places: Places,
         keeper: Option<Teller>,
         notices: Sender<Notice>,
     ) -> Self {
@@ -65,6 +71,11 @@ impl Threads {
             application: plan.name.clone(),
             notices,
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
+            source_addresses: plan
+                .sources
+                .iter()
+                .map(|source| config.sources[&source.name].to_string())
+                .collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             stop: Arc::new(AtomicBool::new(false)),
             stop_accepting: Arc::new(AtomicBool::new(false)),
@@ -75,7 +86,8 @@ impl Threads {
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
             letters_lost: None,
-            permits: Permits::new(connections_max),
+            permits: Permits::new(places.connections),
+            places,
             keeper,
         }
     }
@@ -182,7 +194,7 @@ impl Threads {
             if length < position {
                 return Err(Error::Source {
                     name: self.source_name(source).to_string(),
-                    address: "file:".to_string(),
+                    address: self.source_addresses[source.0 as usize].clone(),
                     reason: format!(
                         "it has {length} bytes, and the last checkpoint has read {position}: it \
                          is not the file that was read before; put that one back, or start with \
@@ -192,7 +204,7 @@ impl Threads {
             }
             file.seek(SeekFrom::Start(position)).map_err(|error| Error::Source {
                 name: self.source_name(source).to_string(),
-                address: "file:".to_string(),
+                address: self.source_addresses[source.0 as usize].clone(),
                 reason: format!(
                     "{error}: the last checkpoint stands at byte {position}, and it cannot be \
                      read from there; give a file that is no pipe, or start with an empty --state"
@@ -244,11 +256,12 @@ impl Threads {
             source: self.source_name(source).to_string(),
             token,
             streams,
-            strangers: Permits::new(STRANGERS_MAX),
-            clients: Permits::new(CLIENTS_MAX),
+            strangers: Permits::new(self.places.strangers),
+            clients: Permits::new(self.places.clients),
             notices: self.notices.clone(),
             stop_accepting: self.stop_accepting.clone(),
             stop: self.stop.clone(),
+            lines: Arc::default(),
         };
         self.waiting.push(serve(server).map_err(thread("what serves a source"))?);
         Ok(())
@@ -312,15 +325,21 @@ impl Threads {
         self.stop.store(true, Ordering::Relaxed);
         drop(self.lost);
         drop(self.keeper);
-        let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| {
-            let error = thread.join().ok()?.err()?;
-            Some(format!("`{name}`: {error}"))
+        let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| match thread.join() {
+            Ok(written) => Some(format!("`{name}`: {}", written.err()?)),
+            Err(_) => Some(format!("`{name}`: its thread panicked")),
         };
-        for waiting in self.waiting {
-            let _ = waiting.join();
-        }
+        let panicked = self.waiting.into_iter().filter_map(|waiting| waiting.join().err());
+        let panicked = panicked.map(|_| "a connection: its thread panicked".to_owned());
+        let panicked: Vec<String> = panicked.collect();
         let letters = self.letters_lost.map(|error| format!("dead letters: {error}"));
-        self.writers.into_iter().chain(self.readers).filter_map(failed).chain(letters).collect()
+        self.writers
+            .into_iter()
+            .chain(self.readers)
+            .filter_map(failed)
+            .chain(letters)
+            .chain(panicked)
+            .collect()
     }
 }
 

@@ -186,7 +186,8 @@ impl Sessions {
     fn serving(&self, of: &Sender) -> Serving {
         let streams = self.streams[usize::from(of.source)].clone();
         let streams = streams.expect("a source with senders has streams");
-        Serving { source: String::new(), streams, ends: self.ends.clone() }
+        let (ends, lines) = (self.ends.clone(), Arc::default());
+        Serving { source: String::new(), streams, ends, lines }
     }
 
     /// Somebody opens the stream of a sender as if its beginning were not needed, and sends

@@ -266,7 +266,7 @@ pub fn named<'a>(report: &'a Value, list: &str, name: &str) -> &'a Value {
 /// What the admin port answers at `path`.
 pub fn get(admin: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(admin).expect("the admin port is open");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("the admin port listens");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the admin port answers");

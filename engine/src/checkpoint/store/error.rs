@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use super::Head;
 use crate::checkpoint::Corrupt;
+use crate::connect::scarce::is_scarce;
 
 /// Why the storage did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +116,7 @@ fn remedy(cause: &io::Error) -> &'static str {
             "see that the endpoint of --state is up; until then no checkpoint is made"
         }
         ErrorKind::Unsupported => "give a --state whose storage can do that",
+        _ if is_scarce(cause) => "raise the limit of open files (`ulimit -n`, LimitNOFILE=)",
         _ => "see to the storage, or give another --state",
     }
 }

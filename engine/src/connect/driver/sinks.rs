@@ -5,6 +5,7 @@ use potoroo_runtime::{Connection, Poller, ReadOutcome};
 use potoroo_sdk::host::SinkId;
 
 use super::links::write;
+use crate::connect::lines::Lines;
 use crate::connect::mail::SinkEnd;
 use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
 use crate::flow::Outlet;
@@ -132,7 +133,12 @@ impl SinkLink {
 #[cold]
 pub(super) fn watch_room(poller: &mut Poller, connection: &Connection, token: u64) {
     if let Err(error) = poller.watch_writable(connection, token) {
-        tracing::error!("a slow connection cannot be watched: {error}; it is tried at each event");
+        static LINES: Lines = Lines::new();
+        if let Some(left_out) = LINES.admit() {
+            tracing::error!(
+                "a slow connection cannot be watched: {error}; it is tried at each event{left_out}"
+            );
+        }
     }
 }
 

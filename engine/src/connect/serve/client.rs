@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use potoroo_connector::Frame;
 
-use super::Answers;
+use super::{Answers, ServerLines};
 use crate::connect::pipe::Gone;
 use crate::connect::streams::{Note, Opened, Skip, Streams};
 use crate::connect::tcp::one_line;
@@ -39,6 +39,8 @@ pub struct Serving {
     pub streams: Arc<Streams>,
     /// Nobody new is served: the application ends.
     pub ends: Arc<AtomicBool>,
+    /// Clients open streams as often as they like.
+    pub lines: Arc<ServerLines>,
 }
 
 /// A stream that a client sends.
@@ -113,11 +115,13 @@ impl Client {
         if self.opened.iter().any(|one| one.number == number) {
             return Err(Over::Told(format!("stream {number} is open already")));
         }
-        let Serving { source, streams, .. } = &self.of;
+        let Serving { source, streams, lines, .. } = &self.of;
         let opened = streams.open(name, from, &self.answers, number, patience);
         let Some(of) = opened.map_err(Over::Told)? else { return Ok(false) };
         let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
-        tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}");
+        if let Some(left_out) = lines.opened.admit() {
+            tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}{left_out}");
+        }
         let (buffer, notes) = (Vec::new(), Vec::new());
         self.opened.push(Sending { number, of, buffer, notes, last: None, waits: false, used: 0 });
         Ok(true)
@@ -288,7 +292,8 @@ mod tests {
         let (core, mail) = mailbox(Poller::new().expect("this host has one").waker());
         let streams = Streams::new(SourceId(0), true, vec![core], &[], Arc::default());
         let streams = Arc::new(streams.within(Limits { buffer_bytes: 4, ..Limits::default() }));
-        (Serving { source: "numbers".into(), streams, ends: Arc::default() }, mail)
+        let (ends, lines) = Default::default();
+        (Serving { source: "numbers".into(), streams, ends, lines }, mail)
     }
 
     fn hear(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::connect::scarce::when_free;
+
 /// Files and folders by their paths.
 pub trait Disk: Debug + Send + Sync {
     /// Opens a file.
@@ -99,7 +101,8 @@ impl Disk for LocalDisk {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how == Open::Write);
-        Ok(Box::new(options.create_new(how == Open::New).open(path)?))
+        options.create_new(how == Open::New);
+        Ok(Box::new(when_free(|| options.open(path))?))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -107,7 +110,7 @@ impl Disk for LocalDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+        when_free(|| fs::read_dir(folder))?.map(|entry| entry.map(|entry| entry.path())).collect()
     }
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
@@ -119,7 +122,7 @@ impl Disk for LocalDisk {
     }
 
     fn sync(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        when_free(|| File::open(folder))?.sync_all()
     }
 }
 
@@ -130,12 +133,14 @@ fn open_regular(path: &Path) -> io::Result<File> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
-    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => refused("a symbolic link"),
-        Some(Errno::NXIO) => refused("a socket"),
-        _ => error,
-    })?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits() as i32);
+    let file =
+        when_free(|| options.open(path)).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) => refused("a symbolic link"),
+            Some(Errno::NXIO) => refused("a socket"),
+            _ => error,
+        })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(refused("no file")) }
 }
 

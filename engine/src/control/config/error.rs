@@ -7,13 +7,14 @@ use std::path::PathBuf;
 
 use crate::checkpoint::store::NoPlace;
 use crate::connect::address;
+use crate::control::remedy;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration file cannot be read.
-    #[error("cannot read the configuration file `{}`: {cause}: check the path of `--config`",
-        path.display())]
+    #[error("cannot read the configuration file `{}` (`--config`): {cause}; {}",
+        path.display(), remedy::read(cause))]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Disk, DiskFile};
 use crate::checkpoint::store::Error;
+use crate::connect::scarce::when_free;
 
 const LOCK: &str = "LOCK";
 
@@ -48,11 +49,13 @@ impl Disk for LocalDisk {
     type File = File;
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
+        let path = self.path.join(name);
+        when_free(|| OpenOptions::new().write(true).create_new(true).open(&path))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.path.join(name))?))
+        let path = self.path.join(name);
+        Ok(Box::new(when_free(|| File::open(&path))?))
     }
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
@@ -69,7 +72,7 @@ impl Disk for LocalDisk {
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in when_free(|| fs::read_dir(&self.path))? {
             let entry = entry?;
             // A name that is no text is not ours. A file may be removed while it is listed.
             match (entry.file_name().into_string(), entry.metadata()) {

@@ -244,6 +244,12 @@ fn builder(address: &Address, variables: Variables<'_>) -> io::Result<AmazonS3Bu
     })
 }
 
+/// Threads that look names up.
+const LOOKUPS_MAX: usize = 4;
+
+/// How long they stay.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
 /// The thread with the runtime. Ends when it is dropped.
 struct Speaking {
     handle: Handle,
@@ -253,8 +259,15 @@ struct Speaking {
 
 impl Speaking {
     fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOKUPS_MAX)
+            .thread_keep_alive(FOR_EVER)
+            .build()?;
         let handle = runtime.handle().clone();
+        // Without a single thread for names the runtime panics; with one it waits for that one.
+        Builder::new().spawn(|| ())?.join().ok();
+        drop(handle.spawn_blocking(|| ()));
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
             // It is told by dropping the other end.

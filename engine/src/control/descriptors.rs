@@ -1,0 +1,182 @@
+//! Descriptors: how many the process may open, what needs them, and how many connections fit beside
+//! that.
+//!
+//! Promises: connections never take the descriptors that spools, checkpoints and the admin port
+//! need, so a crowd of strangers cannot end the application.
+
+use potoroo_sdk::plan::Plan;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::admin;
+use super::config::Config;
+use super::console;
+use super::error::Error;
+use crate::connect::address::SourceAddress;
+use crate::connect::serve::{CLIENTS_MAX, STRANGERS_MAX};
+
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Of all `tcp:` sources together.
+    pub(super) connections: usize,
+    /// Of each source with clients: those that have not said who they are.
+    pub(super) strangers: usize,
+    /// Of each source with clients: those that have.
+    pub(super) clients: usize,
+}
+
+/// Raises the limit of open files as far as this process may. For a process that is ours alone:
+/// programs that wait with `select` cannot use high numbers, and the engine starts no program.
+pub(super) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some() && limit.current != limit.maximum {
+        // Refused, the limit stays as it is, and connections are fewer.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
+/// Divides the descriptors that this process may still open. Looked at before any core starts: an
+/// executor that runs out of descriptors panics.
+///
+/// # Errors
+/// There are too few even without any connection.
+pub(super) fn share(plan: &Plan, config: &Config) -> Result<Places, Error> {
+    let places = share_of(getrlimit(Resource::Nofile).current, open_now(), plan, config)?;
+    if let Some(text) = places.notice(config) {
+        console::note(text);
+    }
+    Ok(places)
+}
+
+/// Descriptors that are open already.
+fn open_now() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(STANDARD_DESCRIPTORS, Iterator::count)
+}
+
+fn share_of(
+    limit: Option<u64>,
+    open: usize,
+    plan: &Plan,
+    config: &Config,
+) -> Result<Places, Error> {
+    let wanted = Places::wanted(config);
+    let Some(limit) = limit else { return Ok(wanted) };
+    let (least, reserved) = reserve(open, plan, config);
+    if limit < least as u64 {
+        return Err(Error::Descriptors { limit, needed: least as u64 });
+    }
+    // A limit between both is run with: connections are few then, and opening may have to wait.
+    let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(reserved);
+    Ok(wanted.within(left, listeners(config)))
+}
+
+/// Descriptors without which the engine cannot start, and those that it may open at most besides
+/// connections.
+fn reserve(open: usize, plan: &Plan, config: &Config) -> (usize, usize) {
+    let edges = plan.sources.len() + plan.sinks.len();
+    let least = open + edges + config.cores.len() * CORE_DESCRIPTORS + OTHER_DESCRIPTORS;
+    let admin = config.admin.map_or(0, |_| admin::CONNECTIONS_MAX);
+    let stored = config.state.as_ref().map_or(0, |_| {
+        let sinks = plan.sinks.len() * SINK_DESCRIPTORS;
+        STATE_DESCRIPTORS + sinks + config.cores.len() * PART_DESCRIPTORS
+    });
+    (least, least + admin + stored)
+}
+
+/// Sources of `tcp:`, counted once, and sources with clients.
+fn listeners(config: &Config) -> (usize, usize) {
+    let count = |kind: fn(&SourceAddress) -> bool| {
+        config.sources.values().filter(|address| kind(address)).count()
+    };
+    let tcp = count(|address| matches!(address, SourceAddress::Tcp { .. }));
+    let clients = count(|address| matches!(address, SourceAddress::Connector { .. }));
+    (tcp.min(1), clients)
+}
+
+impl Places {
+    fn wanted(config: &Config) -> Self {
+        let connections = config.connections_max;
+        Self { connections, strangers: STRANGERS_MAX, clients: CLIENTS_MAX }
+    }
+
+    /// As many as `left` descriptors allow, in the same proportions, but one of each.
+    fn within(self, left: usize, (tcp, clients): (usize, usize)) -> Self {
+        let all = tcp * self.connections + clients * (self.strangers + self.clients);
+        if all <= left {
+            return self;
+        }
+        let part = |places: usize| {
+            let part = places as u128 * left as u128 / all as u128;
+            (part as usize).max(1)
+        };
+        Self {
+            connections: if tcp > 0 { part(self.connections) } else { self.connections },
+            strangers: part(self.strangers),
+            clients: part(self.clients),
+        }
+    }
+
+    /// What is said where fewer connections fit than were asked for.
+    fn notice(self, config: &Config) -> Option<String> {
+        let wanted = Self::wanted(config);
+        let (tcp, clients) = listeners(config);
+        let line = |is: usize, was: usize, what: &str| {
+            (is < was).then(|| format!("{is} {what} at once instead of {was}"))
+        };
+        let connections = (tcp > 0)
+            .then(|| line(self.connections, wanted.connections, "connections (--connections-max)"));
+        let of_clients =
+            (clients > 0).then(|| line(self.clients, wanted.clients, "clients of each source"));
+        let lines: Vec<_> = [connections, of_clients].into_iter().flatten().flatten().collect();
+        (!lines.is_empty()).then(|| {
+            format!(
+                "the limit of open files allows {}; others wait until some are closed: raise it \
+                 with `ulimit -n` or LimitNOFILE=",
+                lines.join(" and ")
+            )
+        })
+    }
+}
+
+/// Standard input, output and error.
+const STANDARD_DESCRIPTORS: usize = 3;
+
+/// Descriptors of one core: its executor's and its poller's.
+const CORE_DESCRIPTORS: usize = 6;
+
+/// Descriptors for what runs once: the admin port with its event loop, signals, dead letters, and
+/// what is open for a moment while something starts.
+const OTHER_DESCRIPTORS: usize = 12;
+
+/// Descriptors of a sink whose output is kept: the spool that is written and two that become
+/// durable, the file and the spool that is shown in it, their folder, and a connection with the
+/// spool that goes over it.
+const SINK_DESCRIPTORS: usize = 8;
+
+/// Descriptors of the place of checkpoints: its folder or connections, the lock, HEAD, a manifest
+/// and what an operator looks at.
+const STATE_DESCRIPTORS: usize = 16;
+
+/// Descriptors of one core for a part that is stored, and one that is read.
+const PART_DESCRIPTORS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    const WANTED: Places = Places { connections: 1024, strangers: 256, clients: 128 };
+
+    #[test]
+    fn connections_get_what_is_left() {
+        let check = |left, listeners, connections, strangers, clients| {
+            let expected = Places { connections, strangers, clients };
+            assert_eq!(WANTED.within(left, listeners), expected, "{left} {listeners:?}");
+        };
+        check(2000, (1, 2), 1024, 256, 128);
+        check(1024, (1, 0), 1024, 256, 128);
+        check(896, (1, 2), 512, 128, 64);
+        check(192, (0, 1), 1024, 128, 64);
+        check(0, (1, 1), 1, 1, 1);
+        check(usize::MAX, (1, 255), 1024, 256, 128);
+    }
+}

@@ -1,0 +1,48 @@
+//! Panics of threads in a process that is ours alone.
+//!
+//! A thread that has unwound leaves the others serving a part of the data, or waiting for it for
+//! ever. So a panic of any of our threads ends the process with one code.
+
+use std::panic;
+use std::thread;
+
+use super::console;
+use super::exit::Exit;
+
+/// What names of our threads begin with.
+const OURS: &str = "potoroo-";
+
+/// Has a panic of any thread of the engine, and of the main thread, end the process. Where panics
+/// abort, that does.
+pub(super) fn end_process() {
+    if cfg!(panic = "abort") {
+        return;
+    }
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        if name == "main" || is_ours_beside_cores(name) {
+            console::note(format_args!("error: thread `{name}` panicked: the process ends"));
+            std::process::exit(i32::from(Exit::Panicked as u8));
+        }
+    }));
+}
+
+/// The host of the cores ends the others when one has panicked, and says which.
+fn is_ours_beside_cores(name: &str) -> bool {
+    name.strip_prefix(OURS).is_some_and(|rest| rest.parse::<usize>().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours_beside_cores;
+
+    #[test]
+    fn cores_and_threads_of_the_application_are_told_apart() {
+        assert!(is_ours_beside_cores("potoroo-spool"));
+        assert!(!is_ours_beside_cores("potoroo-12"));
+        assert!(!is_ours_beside_cores("worker"));
+    }
+}
