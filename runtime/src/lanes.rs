@@ -83,8 +83,7 @@ mod tests {
 
     fn check_delivery(lanes: &mut [Lanes], source: usize, target: usize, level: usize) {
         let producer = &mut lanes[source].outbound[target][level];
-        producer.try_reserve(12).expect("an empty ring has room").fill(9);
-        producer.commit();
+        producer.try_append(12).expect("an empty ring has room").fill(9);
         assert!(producer.publish());
         let consumer = &lanes[target].inbound[source][level];
         let (frame, _) = consumer.frame_at(consumer.head()).expect("published");

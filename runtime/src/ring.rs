@@ -28,6 +28,7 @@
 //! eighth of the capacity or when it finds nothing more to take. The producer reads it only when
 //! its last known value says "full".
 
+mod ahead;
 mod consumer;
 mod cursor;
 mod markers;
@@ -35,6 +36,7 @@ mod memory;
 mod producer;
 mod sync;
 
+pub use ahead::Ahead;
 pub use consumer::Consumer;
 pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position};
 pub use markers::{Marker, MarkerReader, MarkerWriter, markers};
@@ -48,12 +50,22 @@ pub const CAPACITY_BYTES_MIN: usize = 4096;
 /// Largest capacity of a ring, so that lengths fit the word with room for the marker.
 pub const CAPACITY_BYTES_MAX: usize = 1 << 30;
 
-/// Makes a ring of `capacity_bytes`; its memory is touched here, so no page fault comes later.
+/// Makes a ring of `capacity_bytes`, as is fastest on this processor; its memory is touched here,
+/// so no page fault comes later.
 ///
 /// # Panics
 /// If the capacity is no power of two between [`CAPACITY_BYTES_MIN`] and [`CAPACITY_BYTES_MAX`].
 // cold: at start
 pub fn ring(capacity_bytes: usize) -> (Producer, Consumer) {
+    ring_ahead(capacity_bytes, Ahead::of_processor())
+}
+
+/// As [`ring`], with this many lines taken ahead by its producer.
+///
+/// # Panics
+/// As [`ring`].
+// cold: at start
+pub fn ring_ahead(capacity_bytes: usize, ahead: Ahead) -> (Producer, Consumer) {
     assert!(capacity_bytes.is_power_of_two(), "a ring's capacity is a power of two");
     assert!(capacity_bytes >= CAPACITY_BYTES_MIN, "a ring needs at least 4096 bytes");
     assert!(capacity_bytes <= CAPACITY_BYTES_MAX, "a ring has at most 2^30 bytes");
@@ -61,6 +73,6 @@ pub fn ring(capacity_bytes: usize) -> (Producer, Consumer) {
     let identity = RINGS.fetch_add(1, Ordering::Relaxed);
     let memory = Arc::new(Memory::allocate(capacity_bytes));
     let head = Arc::new(CachePadded::new(AtomicU64::new(0)));
-    let producer = Producer::new(Arc::clone(&memory), Arc::clone(&head));
+    let producer = Producer::new(Arc::clone(&memory), Arc::clone(&head), ahead);
     (producer, Consumer::new(memory, head, identity))
 }

@@ -25,9 +25,8 @@ impl Relay {
     fn pass(&mut self, token: u64) {
         let next = (self.index + 1) % self.cores();
         let lane = &mut self.lanes.outbound[next][0];
-        let body = lane.try_reserve(12).expect("one token leaves room");
+        let body = lane.try_append(12).expect("one token leaves room");
         body.copy_from_slice(&token.to_le_bytes());
-        lane.commit();
         lane.publish();
         self.wakers[next].wake_if_parked();
     }

@@ -5,8 +5,8 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::LazyLock;
 
+use super::ahead::{Ahead, LINE_BYTES};
 use super::cursor::{
     FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, PAD, Placement, align, frame_bytes_max, next_lap,
 };
@@ -28,12 +28,9 @@ pub struct Producer {
     limit: u64,
     /// Last known value of the shared head.
     head: u64,
-    /// Where the reserved frame starts, if there is one.
-    reserved_start: u64,
-    /// Its length; zero if nothing is reserved. Plain numbers, here and below: as an `Option` of a
-    /// structure they are written in parts and read as a whole, which stalls for 5 ns each time.
-    reserved_bytes: u32,
     /// Word of the first frame or marker of the unpublished batch; zero if the batch is empty.
+    /// Plain numbers, here and below: as an `Option` of a structure they are written in parts and
+    /// read as a whole, which stalls for 5 ns each time.
     first_word: u32,
     /// Its position.
     first_at: u64,
@@ -49,7 +46,11 @@ pub struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(memory: Arc<Memory>, shared_head: Arc<CachePadded<AtomicU64>>) -> Self {
+    pub(super) fn new(
+        memory: Arc<Memory>,
+        shared_head: Arc<CachePadded<AtomicU64>>,
+        ahead: Ahead,
+    ) -> Self {
         let capacity = memory.capacity();
         Self {
             memory,
@@ -58,62 +59,30 @@ impl Producer {
             tail: 0,
             limit: 0,
             head: 0,
-            reserved_start: 0,
-            reserved_bytes: 0,
             first_word: 0,
             first_at: 0,
             owned: 0,
-            own_bytes: *OWN_BYTES,
+            own_bytes: ahead.bytes(),
             own_again: u64::MAX,
             one_thread: PhantomData,
         }
     }
 
-    /// Reserves a frame of `bytes` in total and returns the part to fill: **everything behind the
-    /// length word**, so `bytes - FRAME_LENGTH_BYTES` bytes with old content.
+    /// Adds a frame of `bytes` in total to the unpublished batch and returns its room: **everything
+    /// after the length word**, so `bytes - FRAME_LENGTH_BYTES` bytes. Fill it before
+    /// [`Producer::publish`]: what is not filled keeps its old content.
     ///
     /// The length word is left out because the consumer polls it: writing the length into the
     /// first frame of a batch would publish that frame unfinished.
     ///
-    /// `None` means that the ring is full now. Reserving again abandons what was reserved before.
+    /// `None` means that the ring is full now.
     ///
     /// # Panics
     /// If `bytes` is below [`FRAME_LENGTH_BYTES`] or above [`Producer::frame_bytes_max`].
     #[inline]
-    pub fn try_reserve(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        self.reserved_bytes = 0;
-        let place = self.place(bytes)?;
-        self.reserved_start = place.start;
-        self.reserved_bytes = place.bytes;
-        // What is written there may be abandoned: it stands where zeros were.
-        self.owned = self.owned.min(place.start);
-        Some(self.memory.body_mut(&place))
-    }
-
-    /// Adds the reserved frame to the unpublished batch.
-    ///
-    /// # Panics
-    /// If nothing is reserved.
-    #[inline]
-    pub fn commit(&mut self) {
-        let bytes = std::mem::take(&mut self.reserved_bytes);
-        assert!(bytes != 0, "commit follows a reservation");
-        let start = self.reserved_start;
-        self.commit_place(&Placement { start, end: start + align(u64::from(bytes)), bytes });
-    }
-
-    /// Adds a frame of `bytes` in total to the unpublished batch and returns its room, as
-    /// [`Producer::try_reserve`] and [`Producer::commit`] do in two steps. Fill it before
-    /// [`Producer::publish`]: what is not filled keeps its old content.
-    ///
-    /// # Panics
-    /// As [`Producer::try_reserve`].
-    #[inline]
     pub fn try_append(&mut self, bytes: usize) -> Option<&mut [u8]> {
         let place = self.place(bytes)?;
         self.commit_place(&place);
-        // What was reserved before would lie in this frame.
-        self.reserved_bytes = 0;
         Some(self.memory.body_mut(&place))
     }
 
@@ -132,9 +101,7 @@ impl Producer {
             self.memory.store_length(self.tail, 0);
         }
         self.memory.publish_length(self.first_at, word);
-        if self.reserved_bytes == 0 {
-            self.own_lines();
-        }
+        self.own_lines();
         true
     }
 
@@ -186,9 +153,8 @@ impl Producer {
                 return None;
             }
         }
-        // Of the tail's lap, not the frame's: a reservation in the next lap may be abandoned.
         let free_end = self.head + self.capacity - FRAME_ALIGN_BYTES as u64;
-        self.limit = free_end.min(next_lap(self.tail, self.capacity));
+        self.limit = free_end.min(next_lap(place.start, self.capacity));
         Some(place)
     }
 
@@ -228,39 +194,11 @@ impl Producer {
             line += LINE_BYTES;
         }
         self.owned = line;
-        if self.own_bytes > OWN_NEXT_BYTES {
-            self.own_again = line - OWN_NEXT_BYTES;
+        if self.own_bytes > OWN_AGAIN_BYTES {
+            self.own_again = line.saturating_sub(OWN_AGAIN_BYTES);
         }
     }
 }
 
-const LINE_BYTES: u64 = 64;
-
-/// The line behind the next frame, if that has up to one, and the one behind it.
-const OWN_NEXT_BYTES: u64 = 2 * LINE_BYTES;
-
-/// As many lines as a store queue holds. A fifth more gains nothing, the double loses all.
-const OWN_MANY_BYTES: u64 = 64 * LINE_BYTES;
-
-/// How many bytes a producer owns ahead of its tail.
-///
-/// Stores become visible in order, so a line that is still elsewhere holds up all stores behind it,
-/// and a frame's many stores leave room in the store queue for few lines at a time. On AMD's
-/// processors a run of single stores lets all their transfers overlap: streams are 2 to 3 times as
-/// fast. Intel's fetch lines for streams of stores by themselves, further ahead than such a run
-/// gets, which then only holds them up: streams are 1.7 times as fast without it. (Hints for
-/// prefetching gained nothing on the one and an eighth on the other.)
-static OWN_BYTES: LazyLock<u64> =
-    LazyLock::new(|| if is_intel() { OWN_NEXT_BYTES } else { OWN_MANY_BYTES });
-
-#[cfg(target_arch = "x86_64")]
-fn is_intel() -> bool {
-    let leaf = std::arch::x86_64::__cpuid(0);
-    let name = [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes);
-    name.as_flattened() == b"GenuineIntel"
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn is_intel() -> bool {
-    false
-}
+/// With fewer bytes than these owned, a batch under way takes more.
+const OWN_AGAIN_BYTES: u64 = Ahead::Near.bytes();
