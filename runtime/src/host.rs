@@ -1,9 +1,10 @@
 //! Runs one reactor per core.
 //!
 //! Owns the threads: each is a pinned executor with the turn loop as its one task, which never
-//! gives way. Promises that every waker exists before any reactor is built, that a reactor stays on
-//! the thread that built it, that one failed core ends all, and that a core which stops turning
-//! ends the process. It must never look into a reactor, and the executor's own parking, channels
+//! gives way; where the kernel refuses what an executor needs, each is a pinned plain thread with
+//! the same loop. Promises that every waker exists before any reactor is built, that a reactor
+//! stays on the thread that built it, that one failed core ends all, and that a core which stops
+//! turning ends the process. It must never look into a reactor, and the executor's own parking, channels
 //! and sockets are never used: they cost tens of microseconds.
 //!
 //! ```text
@@ -13,21 +14,25 @@
 
 mod checks;
 mod launch;
+mod priority;
 mod reactor_core;
+mod scheduling;
+mod threads;
 mod watchdog;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+pub use threads::Ground;
 
-use crossbeam_utils::CachePadded;
-use glommio::{ExecutorJoinHandle, GlommioError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::clock::Nanos;
 use crate::gaps::Gap;
 use crate::poller::{self, Poller, Waker};
+use crossbeam_utils::CachePadded;
 
 use reactor_core::Outcome;
+use threads::Thread;
 use watchdog::Watchdog;
 
 /// What a core runs: a state machine, called once per turn.
@@ -87,10 +92,14 @@ pub struct HostConfig {
     /// woken begins to cost less than going on. Taken as zero on a CPU that repeats.
     pub spin: Duration,
     /// A core that finishes no turn within it ends the process; 5 s by default, which no healthy
-    /// turn comes near. [`Duration::MAX`] turns the watch off.
+    /// turn comes near. Time in which the core waits for a CPU does not count. [`Duration::MAX`]
+    /// turns the watch off.
     pub heartbeat_limit: Duration,
     /// Whether threads stay on their CPU; otherwise `cpus` only says how many there are.
     pub pin: bool,
+    /// Whether cores run in executors where the kernel grants what those need; otherwise they run
+    /// on plain threads.
+    pub executors: bool,
 }
 
 impl HostConfig {
@@ -102,6 +111,7 @@ impl HostConfig {
             spin: Duration::from_micros(100),
             heartbeat_limit: Duration::from_secs(5),
             pin: true,
+            executors: true,
         }
     }
 }
@@ -120,28 +130,38 @@ pub enum Error {
         /// Those that could be had, as ranges.
         allowed: String,
     },
-    /// An executor's rings do not fit the limit of locked memory.
+    /// Cores would take all CPUs at the lowest real-time priority.
     #[error(
-        "locked memory is limited to {limit_bytes} bytes, each core needs {needed_bytes}; raise \
-         it with `ulimit -l` or LimitMEMLOCK="
+        "the process runs under SCHED_FIFO at priority 1, with a core on each of its CPUs \
+         ({allowed}): busy cores would never let the other threads run, and no signal and no \
+         --seconds would end them; start it at priority 2 or above (`chrt -f 2`), or leave a CPU \
+         without a core (--cores)"
     )]
-    LockedMemory {
-        /// What the limit is now, in bytes.
-        limit_bytes: u64,
-        /// What it must be at least, in bytes.
-        needed_bytes: u64,
+    RealTime {
+        /// The CPUs, as ranges.
+        allowed: String,
     },
-    /// The executor of a core could not start.
+    /// The kernel would kill a busy core.
     #[error(
-        "core {core} on CPU {cpu} cannot start: {reason}; check that io_uring is allowed here \
-         (kernel.io_uring_disabled, seccomp) and the limits of locked memory and open files"
+        "the process runs under a real-time policy, and the kernel would end it when a core is \
+         busy for {micros} µs (RLIMIT_RTTIME); lift that with `prlimit --rttime=unlimited` or \
+         LimitRTTIME=infinity"
     )]
-    Executor {
+    RealTimeLimit {
+        /// The limit.
+        micros: u64,
+    },
+    /// The thread of a core could not start.
+    #[error(
+        "core {core} on CPU {cpu} cannot start: {reason}; check the limits of open files \
+         (`ulimit -n`) and processes (`ulimit -u`), and whether CPUs and priorities may be set here"
+    )]
+    Thread {
         /// Index of the core.
         core: usize,
         /// Its CPU.
         cpu: usize,
-        /// What the executor says.
+        /// What the system says.
         reason: String,
     },
     /// The poller of a core could not be made.
@@ -167,7 +187,8 @@ pub enum Error {
 
 /// Running cores. Dropping it stops them wherever they are, and waits for that.
 pub struct Host<Report: Send + 'static> {
-    threads: Vec<ExecutorJoinHandle<Outcome<Report>>>,
+    threads: Vec<Thread<Outcome<Report>>>,
+    ground: Ground,
     cpus: Vec<usize>,
     wakers: Arc<[Waker]>,
     shared: Arc<Shared>,
@@ -180,12 +201,15 @@ struct Shared {
     stop: AtomicBool,
     /// One per core: turns finished so far, roughly, or `BEATS_NONE`.
     beats: Box<[CachePadded<AtomicU64>]>,
+    /// One per core: the number of its thread, or 0.
+    threads: Box<[AtomicI32]>,
 }
 
 impl Shared {
     fn new(cores: usize) -> Self {
         let beats = (0..cores).map(|_| CachePadded::new(AtomicU64::new(BEATS_NONE)));
-        Self { stop: AtomicBool::new(false), beats: beats.collect() }
+        let threads = (0..cores).map(|_| AtomicI32::new(0)).collect();
+        Self { stop: AtomicBool::new(false), beats: beats.collect(), threads }
     }
 }
 
@@ -231,6 +255,11 @@ impl<Report: Send + 'static> Host<Report> {
         &self.wakers
     }
 
+    /// On what the cores run.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// How many cores have not ended.
     pub fn running(&self) -> usize {
         let ended = |beat: &&CachePadded<AtomicU64>| beat.load(Ordering::Relaxed) == BEATS_ENDED;
@@ -241,7 +270,8 @@ impl<Report: Send + 'static> Host<Report> {
         let threads = std::mem::take(&mut self.threads).into_iter().enumerate();
         threads
             .map(|(core, thread)| {
-                thread.join().map_err(|error| executor_error(core, self.cpus[core], &error))
+                let cpu = self.cpus[core];
+                thread.join().map_err(|reason| Error::Thread { core, cpu, reason })
             })
             .collect()
     }
@@ -255,10 +285,6 @@ impl<Report: Send + 'static> Drop for Host<Report> {
             self.join_threads();
         }
     }
-}
-
-fn executor_error<T>(core: usize, cpu: usize, error: &GlommioError<T>) -> Error {
-    Error::Executor { core, cpu, reason: error.to_string() }
 }
 
 /// A core that has not built its reactor, which may take long.

@@ -35,7 +35,7 @@ pub use clock::{Clock, Nanos};
 pub use counters::Counters;
 pub use fatal::{Fatal, fatal};
 pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
-pub use host::{Host, HostConfig, Idle, Reactor, Turn, start};
+pub use host::{Ground, Host, HostConfig, Idle, Reactor, Turn, start};
 pub use lanes::{Lanes, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
 pub use poller::{Poller, PollerKind, Ready, Waker};

@@ -21,12 +21,14 @@
 #![allow(unsafe_code)]
 
 mod epoll;
+pub(crate) mod probe;
 mod uring;
 mod wake;
 mod watches;
 
 pub use wake::Waker;
 
+use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
@@ -54,6 +56,15 @@ pub enum PollerKind {
     Epoll,
 }
 
+impl fmt::Display for PollerKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Uring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
 /// What became of a watched descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -76,6 +87,15 @@ pub enum Error {
     /// The kernel refuses to watch a descriptor.
     #[error("cannot watch a descriptor: {0}; regular files cannot be watched")]
     Watch(io::Error),
+}
+
+impl Error {
+    /// What the kernel says, without what users should do.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Setup(error) | Self::Watch(error) => error.to_string(),
+        }
+    }
 }
 
 impl Poller {

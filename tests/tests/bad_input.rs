@@ -355,12 +355,6 @@ fn limited(limit: &str, arguments: &str) -> App {
 }
 
 #[test]
-fn too_little_locked_memory_is_named() {
-    let app = limited("-l 64", "--seconds 1 --cores 0");
-    app.finish().refused(1, &["locked memory", "65536", "524288", "ulimit -l"]);
-}
-
-#[test]
 fn too_few_descriptors_are_named() {
     for descriptors in [6, 13, 14, 15, 16, 17, 20, 24] {
         let app = limited(&format!("-n {descriptors}"), "--seconds 1 --cores 0,0");

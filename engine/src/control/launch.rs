@@ -103,6 +103,8 @@ pub(super) fn launch(
     let letters_waiting = build.letters_waiting.clone();
     let sink_owners = build.sink_owners.clone();
     let (host, mailboxes) = start(plan, build)?;
+    let ground = watch.ground.get_or_init(|| host.ground().clone());
+    ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
     // A core that panics while it restores says nothing: that is told when it is joined.
     restored.iter().collect::<Result<(), Error>>()?;
     let operator = kept.as_ref().map(|kept| kept.operator(&described));

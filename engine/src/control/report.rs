@@ -13,7 +13,7 @@ use std::fs;
 use hdrhistogram::Histogram;
 #[cfg(test)]
 use potoroo_runtime::Nanos;
-use potoroo_runtime::{Gap, GapCounts, Idle};
+use potoroo_runtime::{Gap, GapCounts, Idle, PollerKind};
 
 pub use super::profile::StageSummary;
 use crate::flow::PartCost;
@@ -204,6 +204,10 @@ pub struct Held {
 pub struct CoreStatus {
     /// Its CPU.
     pub cpu: usize,
+    /// How it asks the kernel for readiness.
+    pub poller: PollerKind,
+    /// It runs on a plain thread: the kernel refuses what an executor needs.
+    pub plain_thread: bool,
     /// Turns taken.
     pub turns: u64,
     /// Events that passed a stage here.
@@ -389,6 +393,8 @@ pub(super) fn example_core() -> CoreStatus {
     let stage = StageSummary { name: "ingress of orders".to_string(), seconds: 1.5, stalls: 2 };
     CoreStatus {
         cpu: 7,
+        poller: PollerKind::Epoll,
+        plain_thread: true,
         turns: 10,
         events: 4,
         blocked_turns: 2,

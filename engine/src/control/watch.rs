@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use potoroo_runtime::{Clock, Idle, LatencyArray, SharedGaps};
+use potoroo_runtime::{Clock, Ground, Idle, LatencyArray, PollerKind, SharedGaps};
 use potoroo_sdk::plan::{End, Plan};
 
 use super::checkpoints::Progress;
@@ -23,6 +23,8 @@ pub(super) struct Watch {
     host: String,
     started: Instant,
     cpus: Vec<usize>,
+    /// On what the cores run; set when they have started, before anybody looks.
+    pub(super) ground: OnceLock<Ground>,
     idle: Idle,
     sources: Vec<String>,
     sinks: Vec<String>,
@@ -66,6 +68,7 @@ impl Watch {
             host: host_label(),
             started: Instant::now(),
             cpus: config.cores.clone(),
+            ground: OnceLock::new(),
             idle: config.idle,
             sources: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sinks: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
@@ -95,6 +98,8 @@ impl Watch {
         let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
         let core = |(core, counts): (usize, &Counts)| CoreStatus {
             cpu: self.cpus[core],
+            poller: self.ground.get().map_or(PollerKind::Epoll, |ground| ground.pollers[core]),
+            plain_thread: self.ground.get().is_some_and(|ground| ground.plain_because.is_some()),
             turns: counts.turns_worked,
             events: counts.sources.iter().map(|source| source.events).sum(),
             blocked_turns: counts.turns_blocked,

@@ -1,6 +1,5 @@
 //! What is looked at before any thread starts, so that the message can name the remedy.
 
-use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::{Error, HostConfig};
@@ -9,10 +8,7 @@ pub(super) fn check(config: &HostConfig) -> Result<(), Error> {
     if config.cpus.is_empty() {
         return Err(Error::NoCpu);
     }
-    if config.pin {
-        check_cpus(&config.cpus)?;
-    }
-    check_locked_memory()
+    if config.pin { check_cpus(&config.cpus) } else { Ok(()) }
 }
 
 fn check_cpus(cpus: &[usize]) -> Result<(), Error> {
@@ -25,17 +21,8 @@ fn check_cpus(cpus: &[usize]) -> Result<(), Error> {
     }
 }
 
-fn check_locked_memory() -> Result<(), Error> {
-    match getrlimit(Resource::Memlock).current {
-        Some(limit_bytes) if limit_bytes < LOCKED_BYTES_MIN => {
-            Err(Error::LockedMemory { limit_bytes, needed_bytes: LOCKED_BYTES_MIN })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The CPUs of a set as `0-3,6`.
-fn ranges(cpus: &CpuSet) -> String {
+pub(super) fn ranges(cpus: &CpuSet) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)) {
         match ranges.last_mut() {
@@ -49,9 +36,6 @@ fn ranges(cpus: &CpuSet) -> String {
     });
     texts.collect::<Vec<_>>().join(",")
 }
-
-/// The executor refuses to start below this.
-const LOCKED_BYTES_MIN: u64 = 512 * 1024;
 
 #[cfg(test)]
 mod tests {

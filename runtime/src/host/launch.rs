@@ -4,14 +4,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
-
-use glommio::{LocalExecutorBuilder, Placement};
 
 use super::reactor_core::{self, IdlePolicy, Seat};
+use super::threads::{Ground, Survey, Thread};
 use super::watchdog::Watchdog;
-use super::{Error, Host, HostConfig, Reactor, Shared, checks, executor_error};
-use crate::poller::{self, Poller, Waker};
+use super::{Error, Host, HostConfig, Reactor, Shared, checks, priority};
+use crate::poller::{self, Poller, PollerKind, Waker};
 
 /// What a core's thread needs to go on once every poller exists.
 pub(super) struct Build<B> {
@@ -21,13 +19,23 @@ pub(super) struct Build<B> {
 
 /// The starting core's connection to the thread that starts it.
 pub(super) struct Port<B> {
-    pub(super) waker: Sender<Result<Waker, poller::Error>>,
+    pub(super) waker: Sender<Result<Ready, Refusal>>,
     pub(super) build: Receiver<Build<B>>,
+}
+
+/// A core that has its poller: how to wake it, and how it asks the kernel.
+pub(super) type Ready = (Waker, PollerKind);
+
+/// Why a core cannot have what it needs.
+pub(super) enum Refusal {
+    Poller(poller::Error),
+    /// The real-time priority that it must have.
+    Priority(std::io::Error),
 }
 
 /// The other end of a [`Port`]. A core whose gate is dropped ends without building.
 struct Gate<B> {
-    waker: Receiver<Result<Waker, poller::Error>>,
+    waker: Receiver<Result<Ready, Refusal>>,
     build: Sender<Build<B>>,
 }
 
@@ -38,15 +46,18 @@ where
     B: FnOnce(&mut Poller) -> R + Send + 'static,
 {
     checks::check(config)?;
+    let lowered_to = priority::decide(config)?;
+    let Survey { plain_because, poller } = Survey::take(config);
     let mut host = Host {
         threads: Vec::new(),
+        ground: Ground { plain_because, pollers: Vec::new(), lowered_to },
         cpus: config.cpus.clone(),
         wakers: Arc::new([]),
         shared: Arc::new(Shared::new(config.cpus.len())),
         watchdog: None,
     };
     // Declared after the host: on failure the gates go first, so the threads it waits for end.
-    let gates = spawn_all(config, &mut host)?;
+    let gates = spawn_all(config, poller, &mut host)?;
     host.wakers = collect_wakers(&gates, &mut host)?;
     for (core, gate) in gates.into_iter().enumerate() {
         let build = Build { build: make(core, &host.wakers), wakers: Arc::clone(&host.wakers) };
@@ -58,7 +69,11 @@ where
     Ok(host)
 }
 
-fn spawn_all<R, B>(config: &HostConfig, host: &mut Host<R::Report>) -> Result<Vec<Gate<B>>, Error>
+fn spawn_all<R, B>(
+    config: &HostConfig,
+    poller: PollerKind,
+    host: &mut Host<R::Report>,
+) -> Result<Vec<Gate<B>>, Error>
 where
     R: Reactor + 'static,
     B: FnOnce(&mut Poller) -> R + Send + 'static,
@@ -70,16 +85,12 @@ where
         gates.push(Gate { waker, build });
         let port = Port { waker: waker_sender, build: build_receiver };
         let shared = Arc::clone(&host.shared);
-        let seat = Seat { core, policy: IdlePolicy::new(config, cpu), shared };
-        let placement = if config.pin { Placement::Fixed(cpu) } else { Placement::Unbound };
-        let thread = LocalExecutorBuilder::new(placement)
-            .name(&format!("potoroo-{core}"))
-            .io_memory(IO_MEMORY_BYTES)
-            .ring_depth(RING_DEPTH)
-            .preempt_timer(NEVER)
-            .spawn(move || async move { reactor_core::run(seat, port) })
-            .map_err(|error| executor_error(core, cpu, &error))?;
-        host.threads.push(thread);
+        let priority = host.ground.lowered_to;
+        let seat = Seat { core, policy: IdlePolicy::new(config, cpu), shared, poller, priority };
+        let life = move || reactor_core::run(seat, port);
+        let plain = host.ground.plain_because.is_some();
+        let thread = Thread::start(core, config.pin.then_some(cpu), plain, life);
+        host.threads.push(thread.map_err(|reason| Error::Thread { core, cpu, reason })?);
     }
     Ok(gates)
 }
@@ -91,28 +102,25 @@ fn collect_wakers<B, Report: Send + 'static>(
     let mut wakers = Vec::with_capacity(gates.len());
     for (core, gate) in gates.iter().enumerate() {
         match gate.waker.recv() {
-            Ok(Ok(waker)) => wakers.push(waker),
-            Ok(Err(source)) => return Err(Error::Poller { core, source }),
-            Err(_) => return Err(executor_failure(core, host)),
+            Ok(Ok((waker, kind))) => {
+                wakers.push(waker);
+                host.ground.pollers.push(kind);
+            }
+            Ok(Err(Refusal::Poller(source))) => return Err(Error::Poller { core, source }),
+            Ok(Err(Refusal::Priority(error))) => {
+                let reason = format!("its real-time priority cannot be lowered: {error}");
+                return Err(Error::Thread { core, cpu: host.cpus[core], reason });
+            }
+            Err(_) => return Err(thread_failure(core, host)),
         }
     }
     Ok(wakers.into())
 }
 
-/// A thread that ends before it has a poller could not start its executor.
-fn executor_failure<Report: Send + 'static>(core: usize, host: &mut Host<Report>) -> Error {
+/// A thread that ends before it has a poller could not begin.
+fn thread_failure<Report: Send + 'static>(core: usize, host: &mut Host<Report>) -> Error {
     let cpu = host.cpus[core];
-    match host.threads.remove(core).join() {
-        Err(error) => executor_error(core, cpu, &error),
-        Ok(_) => Error::Executor { core, cpu, reason: "its thread ended early".to_owned() },
-    }
+    let ended = host.threads.remove(core).join();
+    let reason = ended.err().unwrap_or_else(|| "its thread ended early".to_owned());
+    Error::Thread { core, cpu, reason }
 }
-
-/// What an executor keeps in locked memory for files; its default of 10 MiB is more than many
-/// hosts allow.
-const IO_MEMORY_BYTES: usize = 1 << 20;
-/// Entries of each of the executor's rings, which carry nothing.
-const RING_DEPTH: usize = 64;
-/// When the executor wants its thread back. Were that due before our task first runs, on a CPU that
-/// is busy with other things, this version of it would take itself for idle and sleep for ever.
-const NEVER: Duration = Duration::from_hours(24 * 365);

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::launch::{Build, Port};
+use super::launch::{Build, Port, Refusal};
+use super::priority::{self, RealTime};
 use super::{BEATS_ENDED, HostConfig, Idle, Reactor, Shared, Turn};
 use crate::clock::{Clock, Nanos};
 use crate::gaps::{GAP_NS, Gap, involuntary_switches};
-use crate::poller::{Poller, Waker};
+use crate::poller::{Poller, PollerKind, Waker};
 
 /// How a core ended.
 pub(super) enum Outcome<Report> {
@@ -31,6 +32,10 @@ pub(super) struct Seat {
     pub(super) core: usize,
     pub(super) policy: IdlePolicy,
     pub(super) shared: Arc<Shared>,
+    /// How its poller is to ask the kernel.
+    pub(super) poller: PollerKind,
+    /// The real-time priority that it must have, if it is not the inherited one.
+    pub(super) priority: Option<i32>,
 }
 
 /// When an idle core parks.
@@ -40,6 +45,8 @@ pub(super) struct IdlePolicy {
     park_after_ns: Option<u64>,
     /// Others wait for this CPU, so even a spinning core gives way.
     shared_cpu: bool,
+    /// They would wait for ever while the core is busy: a real-time policy takes no CPU away.
+    gives_way_busy: bool,
 }
 
 impl IdlePolicy {
@@ -50,7 +57,8 @@ impl IdlePolicy {
             Idle::Adaptive if !shared_cpu => Some(config.spin.as_nanos() as u64),
             Idle::Adaptive | Idle::Park => Some(0),
         };
-        Self { park_after_ns, shared_cpu }
+        let gives_way_busy = shared_cpu && RealTime::inherited().is_some();
+        Self { park_after_ns, shared_cpu, gives_way_busy }
     }
 }
 
@@ -60,7 +68,7 @@ where
     R: Reactor,
     B: FnOnce(&mut Poller) -> R,
 {
-    let Some((mut poller, Build { build, wakers })) = connect(port) else {
+    let Some((mut poller, Build { build, wakers })) = connect(&seat, port) else {
         return Outcome::Stopped;
     };
     let shared = Arc::clone(&seat.shared);
@@ -80,17 +88,24 @@ where
 
 /// Makes the poller, which the kernel ties to this thread, and waits until all cores have theirs.
 /// `None` if the start was given up.
-fn connect<B>(port: Port<B>) -> Option<(Poller, Build<B>)> {
-    match Poller::new() {
+fn connect<B>(seat: &Seat, port: Port<B>) -> Option<(Poller, Build<B>)> {
+    match prepare(seat) {
         Ok(poller) => {
-            port.waker.send(Ok(poller.waker())).ok()?;
+            port.waker.send(Ok((poller.waker(), poller.kind()))).ok()?;
             port.build.recv().ok().map(|build| (poller, build))
         }
-        Err(error) => {
-            let _ = port.waker.send(Err(error));
+        Err(refusal) => {
+            let _ = port.waker.send(Err(refusal));
             None
         }
     }
+}
+
+/// Gives this thread its priority and its poller.
+fn prepare(seat: &Seat) -> Result<Poller, Refusal> {
+    seat.priority.map_or(Ok(()), priority::set).map_err(Refusal::Priority)?;
+    let other = |_| Poller::with_kind(PollerKind::Epoll);
+    Poller::with_kind(seat.poller).or_else(other).map_err(Refusal::Poller)
 }
 
 struct Core<R: Reactor> {
@@ -139,6 +154,8 @@ impl<R: Reactor> Core<R> {
     }
 
     fn live(mut self) -> Outcome<R::Report> {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.seat.shared.threads[self.seat.core].store(thread, Ordering::Relaxed);
         // From now on it is watched: its first turn may be the one that never ends.
         self.beat();
         match caught(|| self.turn_on()) {
@@ -165,6 +182,9 @@ impl<R: Reactor> Core<R> {
             self.beat();
             if self.seat.shared.stop.load(Ordering::Acquire) {
                 return End::Stopped;
+            }
+            if self.seat.policy.gives_way_busy {
+                std::thread::yield_now();
             }
         }
     }

@@ -63,6 +63,7 @@ impl EpollBackend {
                 assert!(!watch.read, "token {token} is watched already");
                 watch.read = true;
             }
+            Interest::Write if watch.write => return Ok(()),
             Interest::Write => watch.write = true,
         }
         let flags = watch.flags();

@@ -76,6 +76,8 @@ struct Path<'a> {
 #[derive(Serialize)]
 struct Core<'a> {
     cpu: usize,
+    poller: String,
+    plain_thread: bool,
     turns: u64,
     events: u64,
     blocked_turns: u64,
@@ -201,6 +203,8 @@ fn latency(histogram: &Histogram<u64>) -> Value {
 fn core(status: &CoreStatus) -> Core<'_> {
     Core {
         cpu: status.cpu,
+        poller: status.poller.to_string(),
+        plain_thread: status.plain_thread,
         turns: status.turns,
         events: status.events,
         blocked_turns: status.blocked_turns,
@@ -304,6 +308,7 @@ mod tests {
         assert!(value.get("stop").is_none());
         let core = &value["per_core"][0];
         assert_eq!((&core["cpu"], &core["blocked_turns"]), (&7.into(), &2.into()));
+        assert_eq!((&core["poller"], &core["plain_thread"]), (&"epoll".into(), &true.into()));
         assert_eq!(core["turn_ns"]["max"], 1500);
         assert_eq!(core["lane_bytes"], Value::from(vec![0, 4096]));
         assert_eq!(core["held"]["by"], "sink rejections");
