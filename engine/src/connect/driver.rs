@@ -19,7 +19,7 @@ use potoroo_runtime::{Nanos, Poller, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 
 pub use self::handout::{Handout, SPARES_MAX, Shared};
-use self::links::{From, Link};
+use self::links::{Found, From, Link};
 use self::sinks::{SinkLink, sink_of};
 use super::lines::Lines;
 use super::mail::{CheckpointCommand, Command, Mail, Notice};
@@ -116,7 +116,7 @@ impl Driver {
         let commanded = self.mail.take().map(|command| self.obey(command, core, poller)).is_some();
         poller.poll(&mut self.ready);
         if !self.ready.is_empty() {
-            self.note_ready();
+            self.note_ready(poller);
         }
         let read = !self.active.is_empty() && self.read_active(core, now);
         if commanded || read { Progress::Some } else { Progress::None }
@@ -269,10 +269,10 @@ impl Driver {
     }
 
     #[cold]
-    fn note_ready(&mut self) {
+    fn note_ready(&mut self, poller: &mut Poller) {
         for ready in self.ready.drain(..) {
             if let Some(sink) = sink_of(ready.token) {
-                self.sinks[sink].discard_input();
+                self.sinks[sink].discard_input(SinkId(sink as u16), poller);
                 continue;
             }
             let slot = ready.token as usize;
@@ -292,9 +292,13 @@ impl Driver {
         let Self { active, links, .. } = self;
         active.retain(|slot| {
             let Some(link) = links[*slot].as_mut() else { return false };
-            let read = !link.ended && link.read(core, now);
-            any |= read;
-            link.idle_reads = if read { 0 } else { link.idle_reads.saturating_add(1) };
+            let found = if link.ended { Found::Nothing } else { link.read(core, now) };
+            any |= found == Found::Something;
+            // Without room it stays: what waits outside is announced only once.
+            link.idle_reads = match found {
+                Found::Nothing => link.idle_reads.saturating_add(1),
+                Found::Something | Found::NoRoom => 0,
+            };
             let pipe = !link.is_connection();
             link.active = !link.ended && (pipe || link.idle_reads <= hot);
             link.active
@@ -312,7 +316,7 @@ impl Driver {
                 continue;
             }
             let marked = outlet.take_marker().map(|epoch| self.pass_marker(id, epoch, outlet));
-            carried |= marked.is_some();
+            carried |= matches!(marked, Some(Ok(true)));
             let done = match marked {
                 Some(Err(reason)) => Err(reason),
                 _ if outlet.waiting().is_empty() => continue,
@@ -331,14 +335,21 @@ impl Driver {
         carried
     }
 
-    /// Passes a marker on, or puts it back if there is no room for it now.
+    /// Passes a marker on, or puts it back if there is no room for it now. Returns whether it was
+    /// passed on.
     #[cold]
-    fn pass_marker(&mut self, sink: SinkId, epoch: u32, outlet: &mut Outlet) -> Result<(), String> {
+    fn pass_marker(
+        &mut self,
+        sink: SinkId,
+        epoch: u32,
+        outlet: &mut Outlet,
+    ) -> Result<bool, String> {
         let handout = self.handout.as_mut().expect("only checkpoints mark");
-        if !handout.pass_marker(sink, &mut self.sinks[sink.0 as usize], epoch)? {
+        let passed = handout.pass_marker(sink, &mut self.sinks[sink.0 as usize], epoch)?;
+        if !passed {
             outlet.put_back_marker(epoch);
         }
-        Ok(())
+        Ok(passed)
     }
 
     fn tell_closed(&self, source: SourceId, ending: Ending, peer: String) {

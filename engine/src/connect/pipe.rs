@@ -1,24 +1,35 @@
 //! A pipe of buffers between a core and a thread that may wait: for files and embedding programs.
 //!
 //! A fixed number of buffers goes round, full in one direction and empty in the other, so a pipe
-//! is bounded and allocates nothing while it runs. The end that belongs to a core never waits.
+//! is bounded and allocates nothing while it runs. The end that belongs to a core never waits. A
+//! core learns when each buffer was sent: then its bytes had been read.
 //!
 //! ```text
 //!   PipeIn  ── full ──►  PipeOut
 //!           ◄─ empty ──
 //! ```
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// What goes through a pipe.
+use potoroo_runtime::{Clock, Nanos, Waker};
+
+/// What comes out of a pipe.
 #[derive(Debug)]
 pub enum Full {
     /// A buffer.
     Buffer(Vec<u8>),
     /// What follows belongs behind this epoch.
+    Marker(u32),
+}
+
+/// What goes through a pipe.
+#[derive(Debug)]
+enum Item {
+    /// A buffer, and when it was sent.
+    Buffer(Vec<u8>, Nanos),
     Marker(u32),
 }
 
@@ -37,17 +48,20 @@ pub const PIPE_BYTES: usize = BUFFERS * BUFFER_BYTES;
 /// The end that fills buffers.
 #[derive(Debug)]
 pub struct PipeIn {
-    full: SyncSender<Full>,
+    full: SyncSender<Item>,
     empty: Receiver<Vec<u8>>,
+    clock: Clock,
     closing: Arc<Closing>,
     /// Markers that wait to be received.
     markers: Arc<AtomicUsize>,
+    /// The last one: a core that is woken must find `full` gone.
+    _farewell: Farewell,
 }
 
 /// The end that empties buffers.
 #[derive(Debug)]
 pub struct PipeOut {
-    full: Receiver<Full>,
+    full: Receiver<Item>,
     empty: SyncSender<Vec<u8>>,
     closing: Arc<Closing>,
     received: u64,
@@ -62,13 +76,23 @@ pub struct PipeOut {
 struct Closing {
     closed: AtomicBool,
     sent: AtomicU64,
+    /// Wakes the core at one end, where the thread at the other end does not.
+    core: OnceLock<Waker>,
+}
+
+impl Closing {
+    fn wake(&self) {
+        if let Some(core) = self.core.get() {
+            core.wake_if_parked();
+        }
+    }
 }
 
 /// What [`PipeOut::try_recv`] found.
 #[derive(Debug)]
 pub enum Received {
-    /// A full buffer; give it back when it is empty.
-    Buffer(Vec<u8>),
+    /// A full buffer, and when it was sent; give it back when it is empty.
+    Buffer(Vec<u8>, Nanos),
     /// Nothing now.
     Nothing,
     /// Nothing ever: the other end is gone.
@@ -91,12 +115,26 @@ pub fn pipe_of(buffer_bytes: usize) -> (PipeIn, PipeOut) {
     let closing = Arc::new(Closing::default());
     let markers = Arc::new(AtomicUsize::new(0));
     let (of_in, of_out) = (closing.clone(), markers.clone());
-    let pipe_in = PipeIn { full: full_in, empty: empty_out, closing: of_in, markers };
+    let clock = Clock::new();
+    let farewell = Farewell(closing.clone());
+    let pipe_in = PipeIn {
+        full: full_in,
+        empty: empty_out,
+        clock,
+        closing: of_in,
+        markers,
+        _farewell: farewell,
+    };
     let (full, empty) = (full_out, empty_in);
     (pipe_in, PipeOut { full, empty, closing, received: 0, markers: of_out })
 }
 
 impl PipeIn {
+    /// Has the core that holds this end woken whenever a buffer is given back.
+    pub fn wakes(&self, core: &Waker) {
+        let _ = self.closing.core.set(core.clone());
+    }
+
     /// An empty buffer, if there is one now. `Err` when the other end is gone.
     ///
     /// # Errors
@@ -140,7 +178,9 @@ impl PipeIn {
             self.closing.sent.fetch_sub(1, Ordering::SeqCst);
             return Err(Gone);
         }
-        self.full.send(Full::Buffer(buffer)).map_err(|_| Gone)
+        let sent = self.full.send(Item::Buffer(buffer, self.clock.now())).map_err(|_| Gone);
+        self.closing.wake();
+        sent
     }
 
     /// Marks what was sent as belonging to `epoch`, unless too many markers wait. Returns whether
@@ -153,20 +193,25 @@ impl PipeIn {
             return Ok(false);
         }
         self.markers.fetch_add(1, Ordering::Relaxed);
-        self.full.send(Full::Marker(epoch)).map(|()| true).map_err(|_| Gone)
+        self.full.send(Item::Marker(epoch)).map(|()| true).map_err(|_| Gone)
     }
 }
 
 impl PipeOut {
+    /// Has the core that holds this end woken whenever a buffer is sent.
+    pub fn wakes(&self, core: &Waker) {
+        let _ = self.closing.core.set(core.clone());
+    }
+
     /// A full buffer, if there is one now.
     pub fn try_recv(&mut self) -> Received {
         match self.full.try_recv() {
-            Ok(Full::Buffer(buffer)) => {
+            Ok(Item::Buffer(buffer, sent)) => {
                 self.received += 1;
-                Received::Buffer(buffer)
+                Received::Buffer(buffer, sent)
             }
             Err(TryRecvError::Empty) if self.is_drained() => Received::Ended,
-            Ok(Full::Marker(_)) => panic!("only what is written is marked"),
+            Ok(Item::Marker(_)) => panic!("only what is written is marked"),
             Err(TryRecvError::Empty) => Received::Nothing,
             Err(TryRecvError::Disconnected) => Received::Ended,
         }
@@ -186,11 +231,13 @@ impl PipeOut {
 
     /// Waits for a full buffer or a marker; `None` when the other end is gone.
     pub fn recv(&mut self) -> Option<Full> {
-        let full = self.full.recv().ok()?;
-        if let Full::Marker(_) = full {
-            self.markers.fetch_sub(1, Ordering::Relaxed);
-        }
-        Some(full)
+        Some(match self.full.recv().ok()? {
+            Item::Buffer(buffer, _) => Full::Buffer(buffer),
+            Item::Marker(epoch) => {
+                self.markers.fetch_sub(1, Ordering::Relaxed);
+                Full::Marker(epoch)
+            }
+        })
     }
 
     /// Gives a buffer back.
@@ -198,6 +245,17 @@ impl PipeOut {
         buffer.clear();
         // Nobody waits for empty buffers any more when the other end is gone.
         let _ = self.empty.send(buffer);
+        self.closing.wake();
+    }
+}
+
+/// Wakes the core at the other end when this end is gone.
+#[derive(Debug)]
+struct Farewell(Arc<Closing>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.wake();
     }
 }
 
@@ -223,7 +281,8 @@ mod tests {
         pipe_out.close();
         assert!(!send(&mut pipe_in, 3), "the sender hears of it");
         for byte in [1, 2] {
-            let Received::Buffer(buffer) = pipe_out.try_recv() else { panic!("{byte} was sent") };
+            let received = pipe_out.try_recv();
+            let Received::Buffer(buffer, _) = received else { panic!("{byte} was sent") };
             assert_eq!(buffer, [byte]);
         }
         assert!(matches!(pipe_out.try_recv(), Received::Ended));
@@ -240,7 +299,7 @@ mod tests {
             let mut received = 0;
             loop {
                 match pipe_out.try_recv() {
-                    Received::Buffer(buffer) => {
+                    Received::Buffer(buffer, _) => {
                         received += 1;
                         pipe_out.give_back(buffer);
                     }

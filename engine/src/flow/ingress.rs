@@ -9,11 +9,10 @@
 
 use potoroo_runtime::Nanos;
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{
-    Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceId, SourceStage, Stop,
-};
+use potoroo_sdk::host::{Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop};
 
 use super::checkpoint::SourcePosition;
+use super::stamps::Stamps;
 use super::tally::SourceCounts;
 use crate::checkpoint::Unit;
 
@@ -59,7 +58,9 @@ pub struct Inlet {
     end: usize,
     /// Position of `start` since the beginning of the connection.
     position: u64,
-    /// When the waiting bytes came; the oldest counts for all that came while some waited.
+    /// When the waiting bytes were read.
+    stamps: Stamps,
+    /// When the bytes in front were completed to an event.
     ingress: Nanos,
     /// Whole archives of events instead of codec bytes: length u32 in front of each.
     archives: bool,
@@ -93,6 +94,7 @@ impl Inlet {
             start: 0,
             end: 0,
             position: 0,
+            stamps: Stamps::new(),
             ingress: Nanos(0),
             archives: false,
             starved: true,
@@ -182,15 +184,20 @@ impl Inlet {
         }
     }
 
-    /// The first `bytes` of [`room`](Self::room) were filled at `now`.
+    /// The first `bytes` of [`room`](Self::room) were filled with what was read at `now`.
     #[inline]
     pub fn filled(&mut self, bytes: usize, now: Nanos) {
         assert!(bytes <= self.bytes.len() - self.end, "no more is filled than there was room");
-        if self.starved || self.start == self.end {
-            self.ingress = now;
+        if bytes == 0 {
+            return;
+        }
+        if self.starved {
+            // What waits is the beginning of an event that is not complete before now.
+            self.stamps.clear();
         }
         self.end += bytes;
-        self.starved &= bytes == 0;
+        self.stamps.add(self.position + (self.end - self.start) as u64, now);
+        self.starved = false;
     }
 
     /// No byte will follow.
@@ -217,13 +224,51 @@ impl Inlet {
         !self.starved && self.ending.is_none()
     }
 
-    /// Runs waiting events; returns what was done.
+    /// Runs waiting events, those of each read by themselves; returns what was done.
     pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
-        let (ended, events_max) = (self.ended && !self.grows, INLET_EVENTS_PER_TURN);
-        let skipping = self.skipping;
-        let frame_bytes_max = self.bytes.len();
+        let mut counts = SourceCounts::default();
+        let mut left = INLET_EVENTS_PER_TURN;
+        while left > 0 {
+            let (last, done) = self.ingest_read(left, stage, host);
+            counts.events += done.events;
+            counts.bytes += done.bytes as u64;
+            counts.refused += done.refused;
+            left = left.saturating_sub(done.events + done.refused);
+            match done.stop {
+                Stop::More(_) if !last => {
+                    self.stamps.pass();
+                    continue;
+                }
+                Stop::Limit | Stop::Blocked => {}
+                Stop::More(_) if self.stopped => self.ending = Some(Ending::Ended),
+                Stop::More(_) if self.ended && self.grows => self.ending = Some(self.unfinished()),
+                Stop::More(_) if self.ended => counts.refused += self.cut_off(host),
+                Stop::More(needed) => counts.refused += self.starve(needed, host),
+                Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
+            }
+            break;
+        }
+        counts
+    }
+
+    /// Runs up to `events_max` of the events that the oldest read completed. Returns whether it was
+    /// also the last one.
+    fn ingest_read(
+        &mut self,
+        events_max: u64,
+        stage: &dyn SourceStage,
+        host: &mut dyn Host,
+    ) -> (bool, Ingested) {
+        let mut end = self.end;
+        let mut last = true;
+        if let Some((at, position, newest)) = self.stamps.at(self.position) {
+            (self.ingress, last) = (at, newest);
+            end = self.start + (position - self.position) as usize;
+        }
+        let ended = self.ended && !self.grows && last;
+        let (skipping, frame_bytes_max) = (self.skipping, self.bytes.len());
         let feed = Feed { cause: self.cause(), ended, events_max, frame_bytes_max, skipping };
-        let bytes = &self.bytes[self.start..self.end];
+        let bytes = &self.bytes[self.start..end];
         let done = match self.archives {
             false => stage.ingest(bytes, feed, host),
             true => ingest_archives(stage, bytes, feed, host),
@@ -232,21 +277,7 @@ impl Inlet {
         self.position += done.bytes as u64;
         self.skipping = done.skipping;
         self.fruitful |= done.events > 0;
-        let mut counts = SourceCounts {
-            events: done.events,
-            bytes: done.bytes as u64,
-            refused: done.refused,
-            ..SourceCounts::default()
-        };
-        match done.stop {
-            Stop::Limit | Stop::Blocked => {}
-            Stop::More(_) if self.stopped => self.ending = Some(Ending::Ended),
-            Stop::More(_) if self.ended && self.grows => self.ending = Some(self.unfinished()),
-            Stop::More(_) if self.ended => counts.refused += self.cut_off(host),
-            Stop::More(needed) => counts.refused += self.starve(needed, host),
-            Stop::Broken(reason) => self.ending = Some(Ending::Broken(reason)),
-        }
-        counts
+        (last, done)
     }
 
     /// What the bytes in front come from.
@@ -342,135 +373,4 @@ fn ingest_archives(
         done.bytes += 4 + archive.len();
     }
     done
-}
-
-/// A source of made-up events with its schedule.
-pub struct Generated {
-    source: SourceId,
-    generate: Box<dyn Generate>,
-    schedule: Schedule,
-    next: u64,
-    count: u64,
-    /// When the next event is due; nothing is asked of the schedule before.
-    due: Nanos,
-}
-
-/// Most events that a generator may bring into one turn.
-const GENERATED_EVENTS_PER_TURN: u64 = 64;
-
-impl Generated {
-    /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
-    /// as possible).
-    pub fn new(
-        source: SourceId,
-        mut generate: Box<dyn Generate>,
-        rate: u64,
-        first: u64,
-        count: u64,
-    ) -> Self {
-        generate.skip_to(first);
-        // The start is the first turn's time: see `emit`.
-        let schedule = Schedule { start: 0, rate, first };
-        let count = count.max(first);
-        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO }
-    }
-
-    /// Where it would go on.
-    pub(super) fn replay_position(&self) -> SourcePosition {
-        let Self { source, next: position, .. } = *self;
-        SourcePosition { source, stream: None, unit: Unit::Events, position, skipping: false }
-    }
-
-    pub(super) fn source(&self) -> SourceId {
-        self.source
-    }
-
-    pub(super) fn ended(&self) -> bool {
-        self.next == self.count
-    }
-
-    pub(super) fn end(&mut self) {
-        self.count = self.next;
-    }
-
-    /// Events that are due at `now` and not made.
-    pub(super) fn overdue(&self, now: Nanos) -> u64 {
-        // As fast as possible means due when made; and nothing is due before the first turn.
-        if self.schedule.start == 0 || self.schedule.rate == 0 {
-            return 0;
-        }
-        self.schedule.count_due(now.0).min(self.count).saturating_sub(self.next)
-    }
-
-    /// When the next event is due.
-    pub(super) fn due(&self) -> Option<Nanos> {
-        (!self.ended()).then(|| Nanos(self.schedule.due(self.next)))
-    }
-
-    /// Whether [`emit`](Self::emit) may have something to do.
-    pub(super) fn is_due(&self, now: Nanos) -> bool {
-        now >= self.due
-    }
-
-    /// Runs the events that are due at `now`. Returns how many.
-    pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
-        if self.schedule.start == 0 || self.schedule.rate == 0 {
-            self.schedule.start = now.0;
-        }
-        let due = self.schedule.count_due(now.0).min(self.count);
-        let until = due.min(self.next + GENERATED_EVENTS_PER_TURN);
-        if until <= self.next {
-            return 0;
-        }
-        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
-        let cause = Cause { ingress: now.0, origin, source: self.source };
-        let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
-        let made = next - self.next;
-        self.next = next;
-        self.due = Nanos(self.schedule.due(next));
-        if !more {
-            self.count = next;
-        }
-        made
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ops::Range;
-
-    use super::*;
-
-    struct Nothing;
-
-    impl Generate for Nothing {
-        fn skip_to(&mut self, _: u64) {}
-
-        fn emit(
-            &mut self,
-            indices: Range<u64>,
-            _: &Schedule,
-            _: Cause,
-            _: &mut dyn Host,
-        ) -> (u64, bool) {
-            (indices.end, true)
-        }
-    }
-
-    fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
-        let mut generated = Generated::new(SourceId(0), Box::new(Nothing), rate, 0, count);
-        generated.schedule.start = start;
-        generated.next = next;
-        generated
-    }
-
-    #[test]
-    fn overdue_is_what_was_due_and_not_made() {
-        let second = Nanos(1_000_000_001);
-        assert_eq!(generated(1000, u64::MAX, 1, 100).overdue(second), 901);
-        assert_eq!(generated(1000, u64::MAX, 1, 1001).overdue(second), 0);
-        assert_eq!(generated(1000, 500, 1, 100).overdue(second), 400, "no more than its count");
-        assert_eq!(generated(0, u64::MAX, 1, 100).overdue(second), 0, "due when they are made");
-        assert_eq!(generated(1000, u64::MAX, 0, 0).overdue(second), 0, "it has not begun");
-    }
 }

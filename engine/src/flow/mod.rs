@@ -19,6 +19,7 @@ mod egress;
 mod ends;
 mod envelope;
 mod gauges;
+mod generated;
 mod ingress;
 mod letters;
 mod local;
@@ -27,6 +28,7 @@ mod ports;
 mod replay;
 mod route;
 mod shard;
+mod stamps;
 mod tally;
 mod turn;
 

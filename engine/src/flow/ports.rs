@@ -6,7 +6,8 @@ use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Generate, SinkId, SourceId};
 
 use super::egress::Outlet;
-use super::ingress::{Ending, Generated, Inlet, Start};
+use super::generated::Generated;
+use super::ingress::{Ending, Inlet, Start};
 use super::letters::Letter;
 use super::outputs::ConnectionId;
 use super::route::Router;

@@ -22,7 +22,8 @@ use potoroo_sdk::plan::Plan;
 
 use super::checkpoint::Checkpoints;
 use super::gauges::Stage;
-use super::ingress::{Generated, Inlet};
+use super::generated::Generated;
+use super::ingress::Inlet;
 use super::letters::Letters;
 use super::outputs::Outputs;
 use super::replay::Replay;

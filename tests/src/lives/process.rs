@@ -211,7 +211,7 @@ impl Process {
         let (buffer, start) = match rest.take() {
             Some(rest) => rest,
             None => match pipe.try_recv() {
-                Received::Buffer(buffer) => (buffer, 0),
+                Received::Buffer(buffer, _) => (buffer, 0),
                 Received::Nothing => return,
                 Received::Ended => {
                     *ended = true;

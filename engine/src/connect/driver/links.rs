@@ -19,13 +19,33 @@ pub(super) enum From {
     },
     Pipe {
         pipe: PipeOut,
-        /// The buffer that was taken in part, and how far.
-        rest: Option<(Vec<u8>, usize)>,
+        /// The buffer that was taken in part.
+        rest: Option<Rest>,
         /// By the embedding program, which believes them sent; a file can be read again.
         handed_over: bool,
         /// Where to tell how far it was taken, if anybody wants to know.
         taken: Option<Arc<AtomicU64>>,
     },
+}
+
+/// A buffer that was taken in part.
+pub(super) struct Rest {
+    buffer: Vec<u8>,
+    /// How far it was taken.
+    start: usize,
+    /// When its bytes were read.
+    read: Nanos,
+}
+
+/// What a look at the outer end of an inlet found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Bytes or the end.
+    Something,
+    /// Nothing.
+    Nothing,
+    /// No room for anything, so nobody knows.
+    NoRoom,
 }
 
 /// One inlet's outer end.
@@ -68,30 +88,30 @@ impl Link {
         matches!(self.from, From::Connection { .. })
     }
 
-    /// Brings what has come into the inlet. Returns whether there was something.
+    /// Brings what has come into the inlet.
     #[inline]
-    pub(super) fn read(&mut self, core: &mut Core, now: Nanos) -> bool {
+    pub(super) fn read(&mut self, core: &mut Core, now: Nanos) -> Found {
         match &mut self.from {
             From::Connection { connection, .. } => {
                 let room = core.inlet_room(self.id);
                 if room.is_empty() {
-                    return true;
+                    return Found::NoRoom;
                 }
                 match connection.try_read(room) {
                     ReadOutcome::Bytes(bytes) => core.inlet_filled(self.id, bytes, now),
-                    ReadOutcome::WouldBlock => return false,
+                    ReadOutcome::WouldBlock => return Found::Nothing,
                     ReadOutcome::Closed | ReadOutcome::Failed(_) => {
                         self.ended = true;
                         core.inlet_end(self.id);
                     }
                 }
-                true
+                Found::Something
             }
             From::Pipe { pipe, rest, taken, .. } => {
                 if let Some(taken) = taken {
                     taken.store(core.inlet_position(self.id), Ordering::Relaxed);
                 }
-                read_pipe(self.id, pipe, rest, core, now, &mut self.ended)
+                read_pipe(self.id, pipe, rest, core, &mut self.ended)
             }
         }
     }
@@ -151,9 +171,9 @@ pub(super) fn write(connection: &mut Connection, outlet: &mut Outlet) -> Result<
 }
 
 /// Empties a pipe that nobody will read. Its buffers are not given back, so it ends.
-fn unread_bytes(pipe: &mut PipeOut, rest: &mut Option<(Vec<u8>, usize)>) -> usize {
-    let mut bytes = rest.take().map_or(0, |(buffer, start)| buffer.len() - start);
-    while let Received::Buffer(buffer) = pipe.try_recv() {
+fn unread_bytes(pipe: &mut PipeOut, rest: &mut Option<Rest>) -> usize {
+    let mut bytes = rest.take().map_or(0, |rest| rest.buffer.len() - rest.start);
+    while let Received::Buffer(buffer, _) = pipe.try_recv() {
         bytes += buffer.len();
     }
     bytes
@@ -163,44 +183,45 @@ fn unread_bytes(pipe: &mut PipeOut, rest: &mut Option<(Vec<u8>, usize)>) -> usiz
 fn read_pipe(
     id: ConnectionId,
     pipe: &mut PipeOut,
-    rest: &mut Option<(Vec<u8>, usize)>,
+    rest: &mut Option<Rest>,
     core: &mut Core,
-    now: Nanos,
     ended: &mut bool,
-) -> bool {
-    let (buffer, start) = match rest.take() {
+) -> Found {
+    let Rest { buffer, start, read } = match rest.take() {
         Some(rest) => rest,
         None => match pipe.try_recv() {
-            Received::Buffer(buffer) => (buffer, 0),
-            Received::Nothing => return false,
+            Received::Buffer(buffer, read) => Rest { buffer, start: 0, read },
+            Received::Nothing => return Found::Nothing,
             Received::Ended => {
                 *ended = true;
                 core.inlet_end(id);
-                return true;
+                return Found::Something;
             }
         },
     };
     let room = core.inlet_room(id);
     let bytes = room.len().min(buffer.len() - start);
     room[..bytes].copy_from_slice(&buffer[start..start + bytes]);
-    core.inlet_filled(id, bytes, now);
+    core.inlet_filled(id, bytes, read);
     if start + bytes == buffer.len() {
         pipe.give_back(buffer);
     } else {
-        *rest = Some((buffer, start + bytes));
+        *rest = Some(Rest { buffer, start: start + bytes, read });
     }
-    bytes > 0
+    if bytes > 0 { Found::Something } else { Found::NoRoom }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unread_bytes;
+    use potoroo_runtime::Nanos;
+
+    use super::{Rest, unread_bytes};
     use crate::connect::pipe::pipe;
 
     #[test]
     fn what_was_handed_over_and_not_read_is_counted_whole() {
         let (mut pipe_in, mut pipe_out) = pipe();
-        let mut rest = Some((vec![0; 10], 3));
+        let mut rest = Some(Rest { buffer: vec![0; 10], start: 3, read: Nanos::ZERO });
         for bytes in [100, 1] {
             let mut buffer = pipe_in.buffer().expect("the pipe is open");
             buffer.resize(bytes, 0);

@@ -13,6 +13,9 @@ use crate::flow::Outlet;
 /// Tokens of sinks begin here; those below are slots of links.
 const SINK_TOKENS: u64 = 1 << 32;
 
+/// Reads of what a receiver says in one turn: some microseconds.
+const DISCARDED_READS_MAX: usize = 16;
+
 const ENDED: &str = "its writer has ended";
 
 /// The outer end of a sink.
@@ -56,9 +59,7 @@ impl SinkLink {
             SinkEnd::Pipe(pipe) => Self::Pipe(pipe, true),
             SinkEnd::Channel(pipe) => Self::Pipe(pipe, false),
             SinkEnd::Connection(connection) => {
-                if let Err(error) = poller.watch(&connection, token_of(sink)) {
-                    tracing::error!("the input of a sink cannot be watched: {error}");
-                }
+                watch_input(poller, &connection, token_of(sink));
                 Self::Connection(connection)
             }
         }
@@ -71,12 +72,17 @@ impl SinkLink {
     }
 
     /// Reads and forgets what a receiver says. A connection that is closed with unread bytes would
-    /// be reset, and the receiver could lose the end of what it was sent.
+    /// be reset, and the receiver could lose the end of what it was sent. A receiver that says much
+    /// must not hold the core: the rest is announced anew.
     #[cold]
-    pub(super) fn discard_input(&mut self) {
+    pub(super) fn discard_input(&mut self, sink: SinkId, poller: &mut Poller) {
         let Self::Connection(connection) = self else { return };
         let mut bytes = [0; 4096];
-        while let ReadOutcome::Bytes(_) = connection.try_read(&mut bytes) {}
+        for _ in 0..DISCARDED_READS_MAX {
+            let ReadOutcome::Bytes(_) = connection.try_read(&mut bytes) else { return };
+        }
+        poller.unwatch(token_of(sink));
+        watch_input(poller, connection, token_of(sink));
     }
 
     /// Has the core woken when the sink takes bytes again. A pipe's writer wakes it by itself.
@@ -125,6 +131,14 @@ impl SinkLink {
                 Ok(bytes)
             }
         }
+    }
+}
+
+/// Has what a receiver says announced.
+#[cold]
+fn watch_input(poller: &mut Poller, connection: &Connection, token: u64) {
+    if let Err(error) = poller.watch(connection, token) {
+        tracing::error!("the input of a sink cannot be watched: {error}");
     }
 }
 

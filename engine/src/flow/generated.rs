@@ -1,0 +1,142 @@
+//! Events that are made by a generator, on schedule.
+//!
+//! Owns the schedule and where it stands. Promises that an event is made in the first turn after it
+//! was due, as many per turn as are bounded. It must never read a clock.
+
+use potoroo_runtime::Nanos;
+use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId};
+
+use super::checkpoint::SourcePosition;
+use super::ingress::replayed_origin;
+use crate::checkpoint::Unit;
+
+/// A source of made-up events with its schedule.
+pub struct Generated {
+    source: SourceId,
+    generate: Box<dyn Generate>,
+    schedule: Schedule,
+    next: u64,
+    count: u64,
+    /// When the next event is due; nothing is asked of the schedule before.
+    due: Nanos,
+}
+
+/// Most events that a generator may bring into one turn.
+const GENERATED_EVENTS_PER_TURN: u64 = 64;
+
+impl Generated {
+    /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
+    /// as possible).
+    pub fn new(
+        source: SourceId,
+        mut generate: Box<dyn Generate>,
+        rate: u64,
+        first: u64,
+        count: u64,
+    ) -> Self {
+        generate.skip_to(first);
+        // The start is the first turn's time: see `emit`.
+        let schedule = Schedule { start: 0, rate, first };
+        let count = count.max(first);
+        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO }
+    }
+
+    /// Where it would go on.
+    pub(super) fn replay_position(&self) -> SourcePosition {
+        let Self { source, next: position, .. } = *self;
+        SourcePosition { source, stream: None, unit: Unit::Events, position, skipping: false }
+    }
+
+    pub(super) fn source(&self) -> SourceId {
+        self.source
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.next == self.count
+    }
+
+    pub(super) fn end(&mut self) {
+        self.count = self.next;
+    }
+
+    /// Events that are due at `now` and not made.
+    pub(super) fn overdue(&self, now: Nanos) -> u64 {
+        // As fast as possible means due when made; and nothing is due before the first turn.
+        if self.schedule.start == 0 || self.schedule.rate == 0 {
+            return 0;
+        }
+        self.schedule.count_due(now.0).min(self.count).saturating_sub(self.next)
+    }
+
+    /// When the next event is due.
+    pub(super) fn due(&self) -> Option<Nanos> {
+        (!self.ended()).then(|| Nanos(self.schedule.due(self.next)))
+    }
+
+    /// Whether [`emit`](Self::emit) may have something to do.
+    pub(super) fn is_due(&self, now: Nanos) -> bool {
+        now >= self.due
+    }
+
+    /// Runs the events that are due at `now`. Returns how many.
+    pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
+        if self.schedule.start == 0 || self.schedule.rate == 0 {
+            self.schedule.start = now.0;
+        }
+        let due = self.schedule.count_due(now.0).min(self.count);
+        let until = due.min(self.next + GENERATED_EVENTS_PER_TURN);
+        if until <= self.next {
+            return 0;
+        }
+        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
+        let cause = Cause { ingress: now.0, origin, source: self.source };
+        let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
+        let made = next - self.next;
+        self.next = next;
+        self.due = Nanos(self.schedule.due(next));
+        if !more {
+            self.count = next;
+        }
+        made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Generate for Nothing {
+        fn skip_to(&mut self, _: u64) {}
+
+        fn emit(
+            &mut self,
+            indices: Range<u64>,
+            _: &Schedule,
+            _: Cause,
+            _: &mut dyn Host,
+        ) -> (u64, bool) {
+            (indices.end, true)
+        }
+    }
+
+    fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
+        let mut generated = Generated::new(SourceId(0), Box::new(Nothing), rate, 0, count);
+        generated.schedule.start = start;
+        generated.next = next;
+        generated
+    }
+
+    #[test]
+    fn overdue_is_what_was_due_and_not_made() {
+        let second = Nanos(1_000_000_001);
+        assert_eq!(generated(1000, u64::MAX, 1, 100).overdue(second), 901);
+        assert_eq!(generated(1000, u64::MAX, 1, 1001).overdue(second), 0);
+        assert_eq!(generated(1000, 500, 1, 100).overdue(second), 400, "no more than its count");
+        assert_eq!(generated(0, u64::MAX, 1, 100).overdue(second), 0, "due when they are made");
+        assert_eq!(generated(1000, u64::MAX, 0, 0).overdue(second), 0, "it has not begun");
+    }
+}
