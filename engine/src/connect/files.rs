@@ -105,6 +105,7 @@ pub fn write(
                 Full::Marker(epoch) => {
                     to.flush()?;
                     markers.pass(epoch);
+                    waker.wake_if_parked();
                 }
             }
         }

@@ -90,6 +90,7 @@ impl Connecting<'_> {
         match edge {
             SourceEdge::Generator(_) => {}
             SourceEdge::Channel(pipe) => {
+                pipe.wakes(core.waker());
                 core.send(Command::Pipe { source, pipe });
             }
             SourceEdge::File(file) => {

@@ -230,6 +230,8 @@ impl Supervisor {
             }
             Notice::Letters(letters) => {
                 self.letters_waiting.fetch_sub(1, Ordering::Relaxed);
+                // Cores that hold their sources back for them have room again.
+                self.cores.iter().for_each(|core| core.waker().wake_if_parked());
                 self.threads.letters(&letters);
                 self.log_letters(&letters);
             }

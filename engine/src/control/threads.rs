@@ -109,7 +109,10 @@ impl Threads {
         let name = self.sink_name(sink).to_string();
         let to = match edge {
             SinkEdge::Null => SinkEnd::Null,
-            SinkEdge::Channel(pipe) => SinkEnd::Channel(pipe),
+            SinkEdge::Channel(pipe) => {
+                pipe.wakes(core.waker());
+                SinkEnd::Channel(pipe)
+            }
             SinkEdge::Stdout => SinkEnd::Pipe(self.write(sink, io::stdout(), core, || Ok(()))?),
             SinkEdge::File(file) => {
                 let synced = file.try_clone().map_err(thread("a file's writer"))?;

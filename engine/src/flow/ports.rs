@@ -13,9 +13,10 @@ use super::outputs::ConnectionId;
 use super::route::Router;
 use super::turn::Core;
 
-/// How soon a core looks again whether there is room: as long as it takes to wake a thread some
-/// times over, so that a core that is held back for long costs little.
-const RETRY_NS: u64 = 50_000;
+/// How soon a core looks again at a checkpoint or a recovery, of which some steps are announced by
+/// nobody: so seldom that a core whose sink takes nothing, so that the checkpoint waits for it,
+/// costs little, and often enough for thousands of pieces per second.
+const RETRY_NS: u64 = 1_000_000;
 
 impl Core {
     /// Opens an inlet at `source` and, if the application replies, an outlet for its replies.
@@ -233,14 +234,13 @@ impl Core {
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated
-    /// event is due, or soon if frames wait for room in a lane or a checkpoint for markers, which
-    /// nobody announces.
+    /// event is due, or soon during a checkpoint or a recovery. What makes room, in a lane, in a
+    /// sink or for dead letters, wakes the core.
     pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
         let retry = Nanos(now.0 + RETRY_NS);
-        // What is held back need not be tried before.
-        let earliest = if self.router.admits_sources() { Nanos::ZERO } else { retry };
-        let due = self.generated.iter().filter_map(Generated::due).map(|due| due.max(earliest));
-        let waits = self.router.waits() || self.checkpointing() || self.replay.level().is_some();
+        let admitted = self.router.admits_sources();
+        let due = self.generated.iter().filter(|_| admitted).filter_map(Generated::due);
+        let waits = self.checkpointing() || self.replay.level().is_some();
         due.chain(waits.then_some(retry)).min()
     }
 

@@ -192,11 +192,6 @@ impl Router {
         self.waiting >> (level + 1) == 0 && !self.outputs.any_full()
     }
 
-    /// Whether frames wait for room in a lane.
-    pub(super) fn waits(&self) -> bool {
-        self.waiting != 0
-    }
-
     /// Whether input from sources may be processed.
     pub(super) fn admits_sources(&self) -> bool {
         self.outbox.iter().all(Outbox::is_empty)

@@ -42,6 +42,8 @@ pub(super) struct Lane<'a> {
     pub(super) epoch: u32,
     /// No frame from there on may be taken yet.
     pub(super) limit: Option<Position>,
+    /// The sender can know of room that it may wait for.
+    pub(super) released: bool,
 }
 
 impl Frames for Lane<'_> {
@@ -59,7 +61,7 @@ impl Frames for Lane<'_> {
     }
     #[inline(always)]
     fn consume_to(&mut self, place: Position) {
-        self.frames.consume_to(place);
+        self.released |= self.frames.consume_to(place);
     }
     #[inline(always)]
     fn marked(&self) -> bool {

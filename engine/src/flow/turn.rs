@@ -155,8 +155,8 @@ impl Core {
         }
     }
 
-    /// One turn at `now`. Calls `wake` for each core to which something was sent. Returns how
-    /// much was done.
+    /// One turn at `now`. Calls `wake` for each core to which something was sent, or which may wait
+    /// for room that there is now. Returns how much was done.
     pub fn turn(&mut self, now: Nanos, mut wake: impl FnMut(usize)) -> usize {
         self.record(now);
         if self.checkpoint_waits() {
@@ -169,7 +169,7 @@ impl Core {
         // Behind what comes back.
         let first = self.replay.level().map_or(0, |level| level + 1);
         for level in (first..=self.router.output_level()).rev() {
-            work += self.drain_level(level);
+            work += self.drain_level(level, &mut wake);
         }
         if first == 0 && self.router.admits_sources() {
             work += self.ingest(now);
@@ -206,7 +206,7 @@ impl Core {
         }
     }
 
-    fn drain_level(&mut self, level: usize) -> usize {
+    fn drain_level(&mut self, level: usize, wake: &mut impl FnMut(usize)) -> usize {
         let output = level == self.router.output_level();
         let mut work = 0;
         let Self { inbound, markers_in, checkpoints, router, plan, .. } = self;
@@ -217,8 +217,11 @@ impl Core {
             }
             let limit = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
             let epoch = checkpoints.epoch;
-            let mut lane = Lane { frames, markers, level, epoch, limit };
+            let mut lane = Lane { frames, markers, level, epoch, limit, released: false };
             let done = shard::drain(plan, router, &mut lane);
+            if lane.released {
+                wake(from);
+            }
             if lane.marked() {
                 checkpoints.heard = checkpoints.heard.max(markers.epoch(level));
             }

@@ -82,7 +82,12 @@ impl Consumer {
         Some((self.memory.frame(start, word), next))
     }
 
-    /// Gives back everything before `position`.
+    /// Gives back everything before `position`. Returns whether the producer can know of it now:
+    /// one that waits for room, and looks no more by itself, is to be woken then.
+    ///
+    /// The returns that are announced are enough for that: a frame that does not fit, a quarter of
+    /// the capacity at most, leaves more than half of it to be given back, and the last return that
+    /// is not announced is less than an eighth.
     ///
     /// The producer learns of it when an eighth of the capacity has gathered, or when the next look
     /// finds nothing to read: were it not told then, it might wait for room for ever. (To look here
@@ -91,12 +96,14 @@ impl Consumer {
     /// # Panics
     /// If the position belongs to another ring or lies before the head.
     #[inline]
-    pub fn consume_to(&mut self, position: Position) {
+    pub fn consume_to(&mut self, position: Position) -> bool {
         self.check(position);
         self.head = position.at;
-        if self.head - self.released.get() >= self.capacity / RELEASES_PER_LAP {
+        let due = self.head - self.released.get() >= self.capacity / RELEASES_PER_LAP;
+        if due {
             self.release();
         }
+        due
     }
 
     /// Whether no frame is published at the head. Costs one load of a line that stays in this

@@ -37,6 +37,7 @@ pub fn spool(
                 Full::Marker(epoch) => {
                     let prepared = spooler.prepare(epoch);
                     keeper.tell(Told::Marked { sink, epoch, prepared });
+                    waker.wake_if_parked();
                 }
             }
         }
