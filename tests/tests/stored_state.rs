@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,6 +66,49 @@ fn a_table_is_exported_as_lines_of_json() {
     }
     let damaged = ask(&[&["checkpoint", "export", "totals"], &of[..]].concat());
     damaged.refused(1, &["error: --state ", "part-1-1-0-", "it is cut off; put it back"]);
+}
+
+/// Another structure that has the same table, given by a flag of the program's own; and what the
+/// program prints besides.
+#[test]
+fn a_table_is_exported_by_a_program_with_flags_of_its_own() {
+    let scratch = Scratch::new("stored-export-flags");
+    let state = scratch.path("state");
+    let arguments = format!(
+        "--reply --source quotes=gen:quotes?count=1000 --source orders=gen:orders?count=10 --state \
+         {state} --cores 0 --report json"
+    );
+    App::start("market_spread", &arguments).finish().report();
+    let program = example("market_spread");
+    let program = program.to_str().expect("a plain name");
+    let script = |name: &str, text: &str| {
+        let path = scratch.write(name, format!("#!/bin/sh\n{text}\n").as_bytes());
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours");
+        path
+    };
+    let chatty = script("chatty", &format!("echo hello; printf 'no line feed '; {program} $@"));
+    let export = |program: &str, more: &[&str]| {
+        let of = ["--program", program, "--state", &state];
+        ask(&[&["checkpoint", "export", "markets"], &of[..], more].concat())
+    };
+    let rows = |ended: &Ended| {
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        let mut rows: Vec<String> = ended.out.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    let all = rows(&export(program, &["--", "--reply"]));
+    assert!(all.len() > 10 && all[0].starts_with("{\"key\":"), "{all:?}");
+    assert_eq!(rows(&export(program, &[])), all, "the table is the same in both");
+    let noisy = export(&chatty, &["--", "--reply"]);
+    assert_eq!(rows(&noisy), all);
+    assert!(noisy.log.contains("hello") && noisy.log.contains("no line feed"), "{}", noisy.log);
+    let failing = export(&script("failing", &format!("{program} $@; exit 7")), &[]);
+    assert_eq!((failing.code, failing.out.lines().count()), (Some(1), all.len()));
+    assert!(failing.log.contains("not the whole table"), "{}", failing.log);
+    let unknown = export(program, &["--", "--replay"]);
+    unknown.refused(1, &["--replay", "not the whole table"]);
+    export("market_spread", &[]).refused(1, &["cannot be started", "begins with ./"]);
 }
 
 #[test]

@@ -109,6 +109,22 @@ impl Facts {
         Err(Refused { object, application, differences })
     }
 
+    /// As [`accept`](Self::accept), of the table `name` only. Returns its number where it was
+    /// stored.
+    ///
+    /// # Errors
+    /// The table differs, was not there, or belongs to another application.
+    pub fn accept_table(&self, object: &str, stored: &Self, name: &str) -> Result<usize, Refused> {
+        let only = |facts: &Self| {
+            let tables = facts.tables.iter().filter(|table| table.name == name);
+            Self { tables: tables.cloned().collect(), ..facts.clone() }
+        };
+        let was = Self { fingerprint: self.fingerprint, ..only(stored) };
+        only(self).accept(object, &was)?;
+        let at = stored.tables.iter().position(|table| table.name == name);
+        Ok(at.expect("a table that was not there is refused"))
+    }
+
     fn differences(&self, stored: &Self) -> Vec<String> {
         if self.application != stored.application {
             return vec![format!("it belongs to application `{}`", stored.application)];
@@ -248,6 +264,18 @@ mod tests {
             },
             &[],
         );
+    }
+
+    #[test]
+    fn of_one_table_nothing_else_is_compared() {
+        let mut now = example();
+        (now.fingerprint, now.tables[0].key.shape) = (1, 0x5555);
+        now.tables.swap(0, 1);
+        assert_eq!(now.accept_table("m", &example(), "counts"), Ok(1), "where it was stored");
+        let refused = now.accept_table("m", &example(), "markets").expect_err("its key differs");
+        assert!(refused.to_string().contains("table `markets`: its key was"), "{refused}");
+        now.application = "word-count".into();
+        assert!(now.accept_table("m", &example(), "counts").is_err());
     }
 
     #[test]

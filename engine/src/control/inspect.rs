@@ -11,7 +11,7 @@ use potoroo_sdk::plan::{Plan, TablePlan};
 use potoroo_sdk::table::Record;
 
 use super::config::Config;
-use super::recovery::expect;
+use super::recovery::expect_table;
 use crate::checkpoint::store::{self, Place, View};
 use crate::checkpoint::{Facts, Manifest, Refused, each_row, history};
 
@@ -51,7 +51,7 @@ pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, 
 }
 
 /// A reader slower than so many checkpoints in a row is told that something is missing.
-const READS_MAX: usize = 5;
+const READS_MAX: usize = 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -110,17 +110,18 @@ impl<'a> Inspected<'a> {
         name: &str,
         epoch: Option<u64>,
     ) -> Result<Self, Error> {
-        let at = plan.tables.iter().position(|table| table.name == name);
-        let at = at.ok_or_else(|| Error::Table {
+        let table = plan.tables.iter().find(|table| table.name == name);
+        let table = table.ok_or_else(|| Error::Table {
             name: name.to_owned(),
             tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
         })?;
         let manifest = find(view, epoch)?;
-        // How its keys were spread says nothing about a table.
+        // How its keys were spread, and what else the application has, says nothing about a table.
         let facts = Facts::of(plan, manifest.facts.partitions);
-        facts.accept(&format!("checkpoint {}", manifest.epoch), &manifest.facts)?;
-        expect(plan, &manifest.facts);
-        Ok(Self { view, manifest, id: TableId(at as u16), table: &plan.tables[at] })
+        let object = format!("checkpoint {}", manifest.epoch);
+        let at = facts.accept_table(&object, &manifest.facts, name)?;
+        expect_table(table, &manifest.facts.tables[at]);
+        Ok(Self { view, manifest, id: TableId(at as u16), table })
     }
 
     /// Writes all rows: one JSON object with `key` and `state` in each line.

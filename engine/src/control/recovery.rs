@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use potoroo_runtime::Clock;
-use potoroo_sdk::plan::Plan;
+use potoroo_sdk::plan::{Plan, TablePlan};
 
 use super::config::Config;
 use super::console;
@@ -12,8 +12,8 @@ use super::error::Error;
 use super::launch::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
-    Facts, Manifest, Recovered, SourcePosition, StreamPosition, Transaction, Unit, each_chunk,
-    recover,
+    Facts, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts, Transaction, Unit,
+    each_chunk, recover,
 };
 use crate::flow::{Core, Start};
 
@@ -153,9 +153,13 @@ impl Recovery {
 pub(super) fn expect(plan: &Plan, stored: &Facts) {
     for table in &plan.tables {
         let was = stored.tables.iter().find(|was| was.name == table.name);
-        let was = was.expect("facts that differ in their tables are refused");
-        table.rows.expect(was.state.shape).expect("a shape that nobody reads is refused");
+        expect_table(table, was.expect("facts that differ in their tables are refused"));
     }
+}
+
+/// Prepares one table for the shape that its states were stored with.
+pub(super) fn expect_table(table: &TablePlan, was: &TableFacts) {
+    table.rows.expect(was.state.shape).expect("a shape that nobody reads is refused");
 }
 
 /// Why a part cannot be used.

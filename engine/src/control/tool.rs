@@ -42,8 +42,8 @@ pub fn main() -> ExitCode {
             Checkpoint::Verify { epoch, no_progress, state } => {
                 verify::run(*epoch, !no_progress, state)
             }
-            Checkpoint::Export { table, epoch, program, state } => {
-                export::run(table, *epoch, program, state)
+            Checkpoint::Export { table, epoch, program, state, arguments } => {
+                export::run(table, *epoch, export::Program { program, state, arguments })
             }
             Checkpoint::Now { admin } => ask::checkpoint(*admin),
         },
@@ -156,6 +156,9 @@ enum Checkpoint {
         /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
         #[arg(long, value_name = "DIR|URL")]
         state: OsString,
+        /// Flags of the program's own, that it needs to describe the same application
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
     },
     /// Have a running application take one, and wait until it is safe
     #[command(after_help = EXIT_HELP)]
@@ -186,7 +189,15 @@ enum Error {
     Empty(String),
     #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
     Epoch { epoch: u64, place: String },
-    #[error("{} cannot be started: {source}", program.display())]
+    #[error(
+        "{0}: the application deletes checkpoints faster than they can be read: verify while it \
+         takes fewer (--checkpoint-ms), or let it keep more (--checkpoints-kept)"
+    )]
+    Overtaken(String),
+    #[error(
+        "{} cannot be started: {source}; give the path of the application's program, which begins \
+         with ./ if it lies in this folder", program.display()
+    )]
     Program { program: PathBuf, source: std::io::Error },
     #[error(
         "no application answers at {admin}: {source}; start it with --admin {admin}, or say where \

@@ -1,20 +1,64 @@
 //! `potoroo checkpoint export`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{Error, Exit};
+use crate::control::console;
+
+/// The program of an application, and what it is given.
+pub struct Program<'a> {
+    /// Its path, or its name in PATH.
+    pub program: &'a Path,
+    /// Where its checkpoints lie.
+    pub state: &'a OsStr,
+    /// Flags of its own.
+    pub arguments: &'a [OsString],
+}
 
 /// Has `program`, the application, write `table` to standard output.
-pub fn run(table: &str, epoch: Option<u64>, program: &Path, state: &OsStr) -> Result<Exit, Error> {
+pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<Exit, Error> {
+    let Program { program, state, arguments } = program;
     let mut command = Command::new(program);
-    command.arg("--state").arg(state).args(["--export", table]);
+    command.args(arguments).arg("--state").arg(state).args(["--export", table]);
     if let Some(epoch) = epoch {
         command.args(["--restore", &epoch.to_string()]);
     }
-    let ended = command.status();
-    let ended = ended.map_err(|source| Error::Program { program: program.into(), source })?;
-    // What it has to say stands on standard error already.
-    Ok(if ended.success() { Exit::Whole } else { Exit::Nothing })
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut started =
+        started.map_err(|source| Error::Program { program: program.into(), source })?;
+    let out = started.stdout.take().expect("it was asked for");
+    let written = pass_rows(BufReader::new(out), console::long_answer());
+    if written.is_err() {
+        // Nobody reads what it goes on writing. It may have ended.
+        let _ = started.kill();
+    }
+    let ended = started.wait()?;
+    console::taken(written)?;
+    if ended.success() {
+        return Ok(Exit::Whole);
+    }
+    // Its reason stands on standard error already.
+    let program = program.display();
+    console::note(format_args!("error: {program}: {ended}: this is not the whole table"));
+    Ok(Exit::Nothing)
 }
+
+/// Passes rows on; what else a program writes to its standard output goes to standard error.
+fn pass_rows(mut from: impl BufRead, mut out: impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        let row = line.windows(ROW.len()).position(|begin| begin == ROW).unwrap_or(line.len());
+        if row > 0 {
+            console::note(String::from_utf8_lossy(&line[..row]).trim_end());
+        }
+        out.write_all(&line[row..])?;
+        line.clear();
+    }
+    out.flush()
+}
+
+/// How each row begins.
+const ROW: &[u8] = b"{\"key\":";

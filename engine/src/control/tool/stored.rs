@@ -1,5 +1,7 @@
 //! What lies where checkpoints are kept.
 
+use std::time::Duration;
+
 use super::{Error, State};
 use crate::checkpoint::store::{self, Head, View};
 use crate::checkpoint::{Past, history};
@@ -18,17 +20,35 @@ pub struct Stored {
     pub past: Vec<Past>,
 }
 
+/// Looks at a folder before what is missing in it counts as damage: an application that runs
+/// deletes old checkpoints after each commit, while they are read.
+const LOOKS_MAX: u32 = 20;
+
+/// Between two of them: many times as long as a deletion takes.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
 impl Stored {
     /// Reads what is there.
     pub fn open(state: &State) -> Result<Self, Error> {
-        let view = state.state.view()?;
-        let place = state.state.to_string();
-        let (head, damaged_head) = match view.head() {
-            Ok(head) => (head, None),
-            Err(error @ store::Error::Corrupt(_)) => (None, Some(error)),
-            Err(error) => return Err(error.into()),
+        Self::look(state.state.view()?, state.state.to_string())
+    }
+
+    fn look(view: Box<dyn View>, place: String) -> Result<Self, Error> {
+        let mut looks = 1;
+        let (head, damaged_head, past) = loop {
+            let (head, damaged_head) = match view.head() {
+                Ok(head) => (head, None),
+                Err(error @ store::Error::Corrupt(_)) => (None, Some(error)),
+                Err(error) => return Err(error.into()),
+            };
+            let past = history(view.as_ref(), head.as_ref())?;
+            let missing = |past: &Past| matches!(past.manifest, Err(store::Error::Missing { .. }));
+            if looks == LOOKS_MAX || !past.iter().any(missing) {
+                break (head, damaged_head, past);
+            }
+            looks += 1;
+            std::thread::sleep(LOOK_PAUSE);
         };
-        let past = history(view.as_ref(), head.as_ref())?;
         Ok(Self { place, view, head, damaged_head, past })
     }
 
@@ -49,5 +69,75 @@ impl Stored {
     /// Whether HEAD names this manifest.
     pub fn is_head(&self, manifest: &str) -> bool {
         self.head.as_ref().is_some_and(|head| head.manifest.as_deref() == Some(manifest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::checkpoint::store::{Memory, Store};
+    use crate::checkpoint::{Facts, Manifest, propose};
+
+    /// What a reader finds that is slower than a commit: HEAD was read before it.
+    struct Slow {
+        before: Head,
+        is_read: AtomicBool,
+        now: Memory,
+    }
+
+    impl View for Slow {
+        fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, store::Error> {
+            self.now.open(name)
+        }
+
+        fn list(&self) -> Result<Vec<(String, u64)>, store::Error> {
+            self.now.list()
+        }
+
+        fn head(&self) -> Result<Option<Head>, store::Error> {
+            match self.is_read.swap(true, Ordering::Relaxed) {
+                false => Ok(Some(self.before.clone())),
+                true => self.now.head(),
+            }
+        }
+    }
+
+    fn commit(store: &Memory, head: Option<&Head>, epoch: u64) -> Head {
+        let first =
+            Head { generation: 1, owner: 7, folder: 5, epoch: 0, manifest: None, restored: 0 };
+        let old = head.cloned().unwrap_or(first);
+        let application = "spread".to_owned();
+        let facts = Facts { application, fingerprint: 7, partitions: 16, tables: Vec::new() };
+        let manifest = Manifest {
+            facts,
+            generation: 1,
+            epoch,
+            unix_seconds: 0,
+            previous: old.manifest.clone(),
+            sources: Vec::new(),
+            parts: Vec::new(),
+            transactions: Vec::new(),
+        };
+        let new = propose(store, &old, &manifest, epoch).expect("it is in memory");
+        store.swap_head(head, &new).expect("nobody else does");
+        new
+    }
+
+    #[test]
+    fn what_was_collected_while_it_was_read_is_not_missing() {
+        let now = Memory::new();
+        let before = commit(&now, None, 1);
+        let after = commit(&now, Some(&before), 2);
+        now.delete(before.manifest.as_ref().expect("it was stored")).expect("it is in memory");
+        let view = Slow { before, is_read: AtomicBool::new(false), now: now.clone() };
+        let stored = Stored::look(Box::new(view), "memory".to_owned()).expect("it can be read");
+        assert_eq!((stored.past.len(), stored.past[0].epoch), (1, 2));
+        assert!(stored.past[0].manifest.is_ok() && stored.head == Some(after.clone()));
+        now.delete(after.manifest.as_ref().expect("it was stored")).expect("it is in memory");
+        let stored = Stored::look(Box::new(now), "memory".to_owned()).expect("it can be read");
+        assert!(matches!(stored.past[0].manifest, Err(store::Error::Missing { .. })), "for good");
     }
 }

@@ -18,6 +18,24 @@ use crate::control::report::thousands;
 
 /// Verifies the checkpoint of `epoch`, or all that are kept.
 pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Error> {
+    let mut report = look(epoch, progress, state)?;
+    for _ in 1..LOOKS_MAX {
+        if !report.is_void() {
+            break;
+        }
+        report = look(epoch, progress, state)?;
+    }
+    if report.is_void() {
+        return Err(Error::Overtaken(state.state.to_string()));
+    }
+    let exit = if report.is_whole() { Exit::Whole } else { Exit::Damaged };
+    if state.json { answer(report.as_json(), exit) } else { answer(report.as_text(), exit) }
+}
+
+/// How often it begins again when an application has deleted all of it meanwhile.
+const LOOKS_MAX: usize = 5;
+
+fn look(epoch: Option<u64>, progress: bool, state: &State) -> Result<Report, Error> {
     let mut stored = Stored::open(state)?;
     let past = match epoch {
         Some(_) => vec![stored.one(epoch)?],
@@ -32,9 +50,7 @@ pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Er
     let checkpoints: Vec<Checked> = past.into_iter().map(|past| verifier.check(past)).collect();
     let report = verifier.end(checkpoints, stored.damaged_head);
     // What an application has deleted meanwhile is not damaged.
-    let report = report.with_spools(spools, &Stored::open(state)?);
-    let exit = if report.is_whole() { Exit::Whole } else { Exit::Damaged };
-    if state.json { answer(report.as_json(), exit) } else { answer(report.as_text(), exit) }
+    Ok(report.with_spools(spools, &Stored::open(state)?))
 }
 
 /// What was found of the output that waits in one checkpoint.
@@ -181,13 +197,7 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not kept
-    /// any more, and spools of a checkpoint that is not the last one any more.
-    fn with_spools(mut self, spools: Vec<Spools>, now: &Stored) -> Self {
-        for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
-            (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
-            one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));
-        }
+    Ok(report.with_spools(spools, &Stored::open(state)?))
         let kept = |name: &str| now.past.iter().any(|past| past.name == name);
         self.checkpoints.retain(|one| one.errors.is_empty() || kept(&one.name));
         self
