@@ -11,7 +11,7 @@ mod connection;
 mod protocol;
 mod run;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -79,7 +79,7 @@ impl Options {
     fn plan(&self, length: Duration) -> Result<Plan> {
         self.protocol.allows(self.keys)?;
         Ok(Plan {
-            server: resolve(&self.address)?,
+            server: checked(&self.address)?,
             protocol: self.protocol.clone(),
             traffic: Traffic {
                 arrivals: self.arrivals,
@@ -96,11 +96,13 @@ impl Options {
     }
 }
 
-fn resolve(address: &str) -> Result<SocketAddr> {
-    let found = address.to_socket_addrs().with_context(|| {
+/// The address as it was given, if something is behind it: each connection tries all of that.
+fn checked(address: &str) -> Result<String> {
+    let mut found = address.to_socket_addrs().with_context(|| {
         format!("{address} is no address: say HOST:PORT, for instance 127.0.0.1:7000")
     })?;
-    found.into_iter().next().with_context(|| format!("{address} stands for no address"))
+    found.next().with_context(|| format!("{address} stands for no address"))?;
+    Ok(address.to_owned())
 }
 
 /// Drives the application and reports what it did.

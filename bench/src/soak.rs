@@ -96,7 +96,7 @@ fn tell(report: &mut Report, plan: &Plan, total: &Total, samples: &[Sample]) {
 
 fn plan(options: &Options, length: Duration, market: &Market) -> Plan {
     Plan {
-        server: market.orders(),
+        server: market.orders().to_string(),
         protocol: Protocol::Orders,
         traffic: Traffic {
             arrivals: options.arrivals,

@@ -28,6 +28,7 @@ import time
 VERSION = 1
 FRAME_BYTES_MAX = 1 << 20
 HELLO_TEXT_BYTES_MAX = 1024
+SILENCE_SECONDS = 30  # An engine says something every ten to a source that has a stream open.
 STRANGER_SECONDS = 2  # How long the other side may take to say who it is: engines do so at once.
 REFUSED_SECONDS = 60  # Who is refused twice within this time gives up.
 SOURCE, SINK = 1, 2
@@ -51,6 +52,7 @@ class Connection:
             self.sock.setsockopt(socket.IPPROTO_TCP, option, 5)
         self.received = bytearray()
         self.until = time.monotonic() + STRANGER_SECONDS  # None once it is known.
+        self.silence = None  # Seconds after which one that is known and says nothing is gone.
 
     def send(self, kind, fields=b""):
         self.sock.sendall(struct.pack("<IB", 1 + len(fields), kind) + fields)
@@ -74,7 +76,7 @@ class Connection:
 
     def patience(self):
         if self.until is None:
-            return None
+            return self.silence
         left = self.until - time.monotonic()
         if left <= 0:
             raise ConnectionError("the other side does not say who it is")
@@ -140,6 +142,7 @@ def send_file(options):
                 continue
             kind, fields = frame
             if kind == RESUME:
+                connection.silence = SILENCE_SECONDS
                 (behind,) = struct.unpack_from("<Q", fields, 4)
                 file.seek(behind)
                 resumed = True

@@ -7,8 +7,27 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
+
+/// After so much silence a peer is asked whether it is there, and as often until it has not
+/// answered [`KEEP_ALIVE_PROBES`] times: within a minute the kernel knows that it is gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// Has the kernel ask a silent peer whether it is there, and end a connection whose peer is gone.
+/// No `TCP_USER_TIMEOUT` goes with it: that also ends connections of peers that are there and read
+/// nothing for a while, which is how they push back.
+///
+/// # Errors
+/// It is no TCP socket.
+pub fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEP_ALIVE)?;
+    Ok(sockopt::set_tcp_keepcnt(socket, KEEP_ALIVE_PROBES)?)
+}
 
 /// Accepts connections without waiting.
 #[derive(Debug)]
@@ -192,6 +211,7 @@ impl Connection {
     fn adopt(inner: TcpStream) -> io::Result<Self> {
         inner.set_nonblocking(true)?;
         inner.set_nodelay(true)?;
+        keep_alive(&inner)?;
         Ok(Self { inner })
     }
 }
@@ -218,6 +238,19 @@ mod tests {
         assert_eq!(&buffer[..5], b"pong!");
         client.shutdown_write().expect("still connected");
         assert_eq!(read_some(&mut server, &mut buffer), ReadOutcome::Closed);
+    }
+
+    /// Else a peer whose host lost its power would keep its place for ever.
+    #[test]
+    fn both_ends_of_a_connection_ask_whether_the_other_is_there() {
+        let (client, server) = pair();
+        for end in [client, server] {
+            assert_eq!(sockopt::socket_keepalive(&end), Ok(true));
+            assert_eq!(sockopt::tcp_keepidle(&end), Ok(KEEP_ALIVE));
+            assert_eq!(sockopt::tcp_keepintvl(&end), Ok(KEEP_ALIVE));
+            assert_eq!(sockopt::tcp_keepcnt(&end), Ok(KEEP_ALIVE_PROBES));
+            assert_eq!(sockopt::tcp_user_timeout(&end), Ok(0), "a peer may push back for hours");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The loop of a load, on a thread of its own.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use potoroo_runtime::socket::keep_alive;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use serde_json::{Value, json};
@@ -21,8 +22,8 @@ use crate::stamp;
 /// What is sent where, and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the application listens.
-    pub server: SocketAddr,
+    /// Where the application listens: `HOST:PORT`.
+    pub server: String,
     /// What is sent.
     pub protocol: Protocol,
     /// When it is sent.
@@ -43,7 +44,7 @@ impl Plan {
     /// As it stands in a report.
     pub fn json(&self) -> Value {
         json!({
-            "server": self.server.to_string(),
+            "server": self.server,
             "protocol": format!("{:?}", self.protocol),
             "rate": self.traffic.rate,
             "connections": self.traffic.connections,
@@ -84,10 +85,11 @@ fn drive(plan: &Plan, gate: &Gate, parts: Sender<Part>) -> Result<()> {
 
 fn connect(plan: &Plan) -> Result<Vec<TcpStream>> {
     let open = |_| {
-        let stream = TcpStream::connect(plan.server)
+        let stream = TcpStream::connect(&plan.server)
             .with_context(|| format!("nobody listens at {}", plan.server))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
+        keep_alive(&stream)?;
         Ok(stream)
     };
     (0..plan.traffic.connections).map(open).collect()
@@ -209,12 +211,12 @@ mod tests {
     use super::*;
     use crate::load::Arrivals;
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpListener};
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
     use std::ops::Range;
 
     fn plan(server: SocketAddr, rate: u32) -> Plan {
         Plan {
-            server,
+            server: server.to_string(),
             protocol: Protocol::Frames(16),
             traffic: Traffic::constant(rate),
             keys: 10,

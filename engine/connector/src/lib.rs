@@ -6,6 +6,7 @@ mod error;
 mod frame;
 mod reader;
 
+mod link;
 mod options;
 mod sink;
 mod source;

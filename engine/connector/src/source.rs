@@ -7,27 +7,19 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crate::frame::check_texts;
-use crate::{Error, Frame, MESSAGE_BYTES_MAX, Options, Reader, Role, VERSION};
+use crate::link::{ANSWER, Heard, Link, closed};
+use crate::{Error, Frame, MESSAGE_BYTES_MAX, Options};
 
 /// Bytes that are gathered before they are written, unless somebody waits.
 const WRITE_BYTES: usize = 32 * 1024;
 
-/// What the engine said and nobody has looked at: one that says more waits until somebody does.
-const HEARD_MAX: usize = 1024;
-
-/// How long an engine may take for a welcome, and to tell where a stream stands: it may have to
-/// wait until another client has given that back.
-const ANSWER: Duration = Duration::from_secs(10);
-
 /// First and longest pause between two attempts to connect: an engine that is started again by
 /// whoever watches over it is there at once.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+pub(crate) const PAUSE: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(100));
 
 /// A stream that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,24 +76,6 @@ enum End {
     Acknowledged,
 }
 
-/// A connection that stands. A thread reads it, so that the engine need not wait for us to listen.
-#[derive(Debug)]
-struct Link {
-    to: TcpStream,
-    out: Vec<u8>,
-    heard: Receiver<Heard>,
-}
-
-/// What the engine said.
-#[derive(Debug)]
-enum Heard {
-    Resume { stream: u32, behind: u64 },
-    Credit { stream: u32, messages: u32 },
-    Ack { stream: u32, id: u64 },
-    Ended { stream: u32 },
-    Over(Error),
-}
-
 impl Source {
     /// Connects, as soon as somebody listens there.
     ///
@@ -114,7 +88,7 @@ impl Source {
         let (streams, link, refused, kept_bytes) = (Vec::new(), None, None, 0);
         let mut source = Self { options, streams, link, refused, kept_bytes };
         let patience = source.options.patience;
-        source.link = Some(patiently(patience, || match source.attempt() {
+        source.link = Some(patiently(patience, || match Link::connect(&source.options) {
             Err(Error::Io(error)) => Err(Error::Io(error)),
             settled => Ok(settled),
         })??);
@@ -153,7 +127,8 @@ impl Source {
     fn open_last(&mut self) -> Result<u64, Error> {
         let at = self.streams.len() - 1;
         if let Some(link) = &mut self.link {
-            link.open(at, &self.streams[at]);
+            let stream = &self.streams[at];
+            link.open(at as u32, &stream.name, stream.acknowledged);
         }
         loop {
             if let Some(behind) = self.streams[at].behind {
@@ -332,10 +307,10 @@ impl Source {
 
     fn attempt_all(&mut self) -> Result<(), Error> {
         self.link = None;
-        let mut link = self.attempt()?;
+        let mut link = Link::connect(&self.options)?;
         for (at, stream) in self.streams.iter_mut().enumerate() {
             (stream.behind, stream.credit) = (None, 0);
-            link.open(at, stream);
+            link.open(at as u32, &stream.name, stream.acknowledged);
         }
         link.to.write_all(&link.out)?;
         link.out.clear();
@@ -346,36 +321,6 @@ impl Source {
             self.hear(heard)?;
         }
         Ok(())
-    }
-
-    /// Connects and says hello.
-    fn attempt(&self) -> Result<Link, Error> {
-        let Options { address, token, application, endpoint, .. } = &self.options;
-        let mut to = TcpStream::connect(address)?;
-        if to.local_addr()? == to.peer_addr()? {
-            // Nobody listens, and the port is one that the kernel gave to this very connection.
-            return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
-        }
-        to.set_nodelay(true)?;
-        let mut out = Vec::new();
-        Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
-            .encode(&mut out);
-        to.write_all(&out)?;
-        let answer = ANSWER.min(self.options.patience).max(PAUSE.0);
-        to.set_read_timeout(Some(answer))?;
-        let mut reader = Reader::new(to.try_clone()?).until(Instant::now() + answer);
-        match reader.read()? {
-            Some(Frame::Welcome { .. }) => reader.welcome(),
-            Some(Frame::Refused { reason }) => return Err(Error::Refused(reason.to_owned())),
-            Some(other) => return Err(Error::Unexpected(other.name())),
-            None => return Err(closed()),
-        }
-        to.set_read_timeout(None)?;
-        let (told, heard) = sync_channel(HEARD_MAX);
-        let read = move || listen(reader, &told);
-        Builder::new().name("potoroo-source".into()).spawn(read)?;
-        out.clear();
-        Ok(Link { to, out, heard })
     }
 }
 
@@ -392,45 +337,6 @@ fn patiently<T>(
             settled => return settled,
         }
         pause = (pause * 2).min(PAUSE.1);
-    }
-}
-
-fn closed() -> Error {
-    let kind = std::io::ErrorKind::ConnectionReset;
-    Error::Io(std::io::Error::new(kind, "the engine closed the connection"))
-}
-
-/// Reads what the engine says until it ends, or nobody wants to know any more.
-fn listen(mut reader: Reader<TcpStream>, told: &SyncSender<Heard>) {
-    loop {
-        let heard = match reader.read() {
-            Ok(Some(Frame::Resume { stream, behind })) => Heard::Resume { stream, behind },
-            Ok(Some(Frame::Credit { stream, messages })) => Heard::Credit { stream, messages },
-            Ok(Some(Frame::Ack { stream, id })) => Heard::Ack { stream, id },
-            Ok(Some(Frame::Ended { stream })) => Heard::Ended { stream },
-            Ok(Some(Frame::Refused { reason })) => Heard::Over(Error::Refused(reason.to_owned())),
-            Ok(Some(other)) => Heard::Over(Error::Unexpected(other.name())),
-            Ok(None) => Heard::Over(closed()),
-            Err(error) => Heard::Over(error),
-        };
-        let over = matches!(heard, Heard::Over(_));
-        if told.send(heard).is_err() || over {
-            return;
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // Ends the thread that reads; a connection that is broken already needs none of it.
-        let _ = self.to.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-impl Link {
-    fn open(&mut self, at: usize, stream: &Stream) {
-        let (name, from) = (stream.name.as_str(), stream.acknowledged);
-        Frame::Open { stream: at as u32, name, from }.encode(&mut self.out);
     }
 }
 

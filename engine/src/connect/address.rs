@@ -24,17 +24,19 @@
 //! is escaped, so a path cannot contain a `?`. Printing an address gives a text that parses to it,
 //! but for a token, which is never shown.
 
+mod host;
 mod parts;
 
 use std::fmt;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::token::TokenAt;
 use parts::Parts;
+
+pub use host::{HostPort, first_that_works};
+pub use parts::{without_token, without_tokens};
 
 /// Events per second of a generator whose address names no rate: quick enough to be worth
 /// watching, slow enough for a laptop that does something else at the same time.
@@ -127,26 +129,6 @@ pub enum SinkAddress {
     Null,
     /// Events go to the program that embeds the engine.
     Channel,
-}
-
-/// A host, by name or number, and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    /// Name or number, an IPv6 number without its brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl HostPort {
-    /// Looks the host up. May ask a name server: control plane only.
-    ///
-    /// # Errors
-    /// The host is unknown, or has no address.
-    pub fn resolve(&self) -> io::Result<SocketAddr> {
-        let mut found = (self.host.as_str(), self.port).to_socket_addrs()?;
-        found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address"))
-    }
 }
 
 /// Why a text is no address.
@@ -290,15 +272,6 @@ impl FromStr for SinkAddress {
         };
         parts.finish()?;
         Ok(address)
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
     }
 }
 
@@ -455,6 +428,15 @@ mod tests {
         }
         let SourceAddress::Connector { token, .. } = address else { panic!("{address}") };
         assert_eq!(token, TokenAt::Address(Token::new("hush")));
+    }
+
+    #[test]
+    fn a_text_keeps_all_but_its_tokens() {
+        let text =
+            "error: unexpected argument 'a=potoroo://h:1?token=hush&streams=1' found\n\nUsage";
+        let shown = "error: unexpected argument 'a=potoroo://h:1?token=…&streams=1' found\n\nUsage";
+        assert_eq!(without_tokens(text), shown);
+        assert_eq!(without_tokens("what? no = \n sign"), "what? no = \n sign");
     }
 
     #[test]

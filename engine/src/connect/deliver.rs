@@ -33,14 +33,15 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
+use potoroo_runtime::socket::keep_alive;
 use potoroo_sdk::host::SinkId;
 
 pub use self::session::Session;
-use super::address::HostPort;
+use super::address::{HostPort, first_that_works};
 use super::lines::Lines;
 use super::mail::{Command, Mailbox};
 use super::spool::{Disk, Target, first_id, transaction_id};
-use super::tcp::{STOP_CHECK, is_pause, keep_alive};
+use super::tcp::{STOP_CHECK, is_pause};
 use super::token::Token;
 use crate::checkpoint::Transaction;
 
@@ -333,8 +334,9 @@ impl Courier {
             return Err(Over::Stopped);
         }
         let failed = |error: io::Error| Over::Lost(error.to_string());
-        let address = self.peer.address.resolve().map_err(failed)?;
-        let stream = TcpStream::connect_timeout(&address, CONNECT_MAX).map_err(failed)?;
+        let addresses = self.peer.address.addresses().map_err(failed)?;
+        let dial = |address| TcpStream::connect_timeout(&address, CONNECT_MAX);
+        let stream = first_that_works(&addresses, dial).map_err(failed)?;
         stream.set_nodelay(true).and_then(|()| keep_alive(&stream)).map_err(failed)?;
         stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;

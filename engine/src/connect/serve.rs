@@ -24,7 +24,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use potoroo_connector::{Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Reader, Role, VERSION};
+use potoroo_runtime::socket::keep_alive;
 use rustix::event::PollFlags;
+use rustix::net::sockopt::set_tcp_user_timeout;
 
 pub use self::answers::Answers;
 pub use self::client::{Client, Over, Serving};
@@ -32,7 +34,7 @@ use super::lines::Lines;
 use super::mail::Notice;
 use super::permits::{Permit, Permits};
 use super::streams::{STREAMS_MAX, Streams};
-use super::tcp::{REFUSING_EVERY, STOP_CHECK, is_pause, keep_alive, no_accept, one_line, wait};
+use super::tcp::{REFUSING_EVERY, STOP_CHECK, is_pause, no_accept, one_line, wait};
 use super::token::Token;
 
 /// How long a stranger may take to say who it is.
@@ -50,6 +52,13 @@ pub const CLIENT_BYTES: usize = FRAME_BYTES_MAX + 64 * 1024;
 
 /// A client that takes so long for what it has to be told is hung up on.
 const LISTEN_MAX: Duration = Duration::from_secs(30);
+
+/// A client whose host acknowledges nothing of what it was sent for so long is gone.
+const USER_TIMEOUT_MS: u32 = 60_000;
+
+/// So often a client that has a stream open hears something. Three times as long a silence tells it
+/// that the engine, or its host, is gone.
+const BEAT: Duration = Duration::from_secs(10);
 
 /// How long who opens a stream waits until another client, which is told to, has given it back.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
@@ -243,6 +252,8 @@ impl Server {
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         keep_alive(stream).map_err(failed)?;
+        // A client that is alive takes what it is told: see `LISTEN_MAX`.
+        set_tcp_user_timeout(stream, USER_TIMEOUT_MS).map_err(|error| error.to_string())?;
         let hello = loop {
             let waits = Instant::now() < until && !self.stop.load(Ordering::Relaxed);
             match reader.read() {
@@ -283,10 +294,16 @@ impl Server {
 
     /// Tells a client what it has to be told, until nothing follows; then hangs up.
     fn answer(&self, answers: &Answers, stream: &TcpStream) {
-        let look = (!self.streams.kept()).then_some(LOOK);
-        let mut out = Vec::new();
+        let look = if self.streams.kept() { BEAT } else { LOOK };
+        let (mut out, mut said) = (Vec::new(), Instant::now());
         loop {
             let last = answers.take(&mut out, look);
+            if out.is_empty() && said.elapsed() >= BEAT {
+                answers.beat(&mut out);
+            }
+            if !out.is_empty() {
+                said = Instant::now();
+            }
             if self.write(&out, stream).is_err() || last {
                 // The thread that reads notices.
                 let _ = stream.shutdown(Shutdown::Both);

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt;
 
-use super::address::HostPort;
+use super::address::{HostPort, first_that_works};
 use super::lines::Lines;
 use super::mail::{Command, Mailbox, SinkEnd};
 use super::permits::Permits;
@@ -31,10 +30,6 @@ const FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// After so much silence a peer is asked whether it is there, and as often until it has not
-/// answered three times.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A source that listens, and who serves its connections.
 pub struct Acceptor {
@@ -163,7 +158,11 @@ fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<
     let mut pause = BACKOFF.0;
     let mut told = false;
     loop {
-        let error = match peer.resolve().and_then(connect_address) {
+        // Looked up anew each time: a host may have moved, or have more addresses.
+        let connected = peer.addresses().and_then(|addresses| {
+            first_that_works(&addresses, |address| connect_address(address, stop))
+        });
+        let error = match connected {
             Ok(connection) => return Some(connection),
             Err(error) => error,
         };
@@ -186,27 +185,29 @@ fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<
     }
 }
 
-fn connect_address(address: SocketAddr) -> io::Result<Connection> {
+fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connection> {
     let connection = Connection::connect_start(address)?;
-    wait(&connection, PollFlags::OUT, CONNECT_TIMEOUT);
-    match connection.finish_connect()? {
-        true => Ok(connection),
-        false => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")),
+    let until = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        wait(&connection, PollFlags::OUT, STOP_CHECK);
+        if connection.finish_connect()? {
+            break;
+        }
+        if Instant::now() > until || stop.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
+        }
     }
+    if connection.local_addr()? == connection.peer_addr()? {
+        // Nobody listens, and the port is one that the kernel gave to this very connection.
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(connection)
 }
 
 /// Whether nothing came or went within the time that a call may take.
 pub(super) fn is_pause(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
-}
-
-/// Has the kernel notice within a minute that a silent peer is gone.
-pub(super) fn keep_alive(connection: &impl AsFd) -> io::Result<()> {
-    sockopt::set_socket_keepalive(connection, true)?;
-    sockopt::set_tcp_keepidle(connection, KEEP_ALIVE)?;
-    sockopt::set_tcp_keepintvl(connection, KEEP_ALIVE)?;
-    Ok(sockopt::set_tcp_keepcnt(connection, 3)?)
 }
 
 /// Waits until the descriptor is ready or the time is over; the caller finds out which.

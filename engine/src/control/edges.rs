@@ -12,7 +12,9 @@ use super::config::Config;
 use super::error::Error;
 use super::remedy;
 use crate::checkpoint::store::Place;
-use crate::connect::address::{GeneratorAddress, HostPort, SinkAddress, SourceAddress};
+use crate::connect::address::{
+    GeneratorAddress, HostPort, SinkAddress, SourceAddress, first_that_works,
+};
 use crate::connect::files;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
 use crate::connect::spool::Target;
@@ -135,10 +137,8 @@ impl Edges {
         };
         match address {
             SourceAddress::Tcp { listen, connections } => {
-                let address = listen
-                    .resolve()
-                    .map_err(|error| refused(error, "give the number or name of this host"))?;
-                let listener = Listener::bind(address).map_err(no_listener)?;
+                let addresses = listen.addresses().map_err(|error| refused(error, HOST_REMEDY))?;
+                let listener = first_that_works(&addresses, Listener::bind).map_err(no_listener)?;
                 let bound = listener.local_addr().map_err(no_listener)?;
                 self.listening.push((name.clone(), bound));
                 let connections = connections.map(|count| count.get());
@@ -159,15 +159,13 @@ impl Edges {
             }
             SourceAddress::Connector { listen, token, streams } => {
                 let token = token.read().map_err(because)?;
-                let address = listen
-                    .resolve()
-                    .map_err(|error| refused(error, "give the number or name of this host"))?;
-                if !address.ip().is_loopback() && token.is_empty() {
+                let addresses = listen.addresses().map_err(|error| refused(error, HOST_REMEDY))?;
+                if !addresses.iter().all(|at| at.ip().is_loopback()) && token.is_empty() {
                     let open = io::Error::other("anybody could connect there");
                     let remedy = "add `?token-file=PATH` or `?token=…`, or listen on 127.0.0.1";
                     return Err(refused(open, remedy));
                 }
-                let listener = listen_at(address).map_err(no_listener)?;
+                let listener = first_that_works(&addresses, listen_at).map_err(no_listener)?;
                 let bound = listener.local_addr().map_err(no_listener)?;
                 self.listening.push((name.clone(), bound));
                 let streams = streams.map(|count| count.get());
@@ -241,3 +239,5 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
+
+const HOST_REMEDY: &str = "give the number or name of this host";

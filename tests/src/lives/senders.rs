@@ -253,7 +253,7 @@ impl Session {
     /// What the engine has to tell goes on its way.
     fn tell(&mut self) {
         let mut out = Vec::new();
-        self.answers.take(&mut out, Some(Duration::ZERO));
+        self.answers.take(&mut out, Duration::ZERO);
         if !out.is_empty() {
             self.to_sender.push_back(out);
         }

@@ -157,9 +157,19 @@ impl<'a> Parts<'a> {
 const OPEN: [&str; 8] =
     ["connections", "streams", "token-file", "rate", "seed", "count", "sequence", "append"];
 
+/// A text with addresses in it, such as a command line, as anybody may see it.
+pub fn without_tokens(text: &str) -> String {
+    let ends = |char: char| char.is_whitespace() || "'\"`".contains(char);
+    let shown = |word: &str| {
+        let (body, end) = word.split_at(word.trim_end_matches(ends).len());
+        without_token(body) + end
+    };
+    text.split_inclusive(ends).map(shown).collect()
+}
+
 /// The text of an address as anybody may see it: without values of options that may be a token,
 /// also one that is misspelt or given twice.
-fn without_token(text: &str) -> String {
+pub fn without_token(text: &str) -> String {
     let Some((address, options)) = text.split_once('?') else { return text.to_owned() };
     let shown = |option: &str| match option.split_once('=') {
         Some((name, _)) if !OPEN.contains(&name) => format!("{name}=…"),

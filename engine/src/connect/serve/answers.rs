@@ -15,6 +15,8 @@ pub struct Answers {
 #[derive(Default)]
 struct Telling {
     streams: Vec<(u32, Answer)>,
+    /// Numbers of the streams that are open.
+    open: Vec<u32>,
     refused: Option<String>,
     over: bool,
 }
@@ -32,6 +34,7 @@ impl Answers {
     /// It goes on behind a message.
     pub fn resume(&self, stream: u32, behind: u64) {
         self.tell(stream, |answer| answer.resume = Some(behind));
+        self.lock().open.push(stream);
     }
 
     /// It may send more messages.
@@ -45,6 +48,17 @@ impl Answers {
             answer.acknowledged = Some(id);
             answer.ended |= ended;
         });
+        if ended {
+            self.lock().open.retain(|open| *open != stream);
+        }
+    }
+
+    /// Writes what changes nothing, for a client that has a stream open and has heard nothing for a
+    /// while: so it knows that somebody is there.
+    pub fn beat(&self, out: &mut Vec<u8>) {
+        if let Some(stream) = self.lock().open.last() {
+            Frame::Credit { stream: *stream, messages: 0 }.encode(out);
+        }
     }
 
     fn tell(&self, stream: u32, change: impl FnOnce(&mut Answer)) {
@@ -73,16 +87,10 @@ impl Answers {
 
     /// Waits until there is something to tell, for up to `most`; writes it to `out`. Returns
     /// whether it is the last.
-    pub fn take(&self, out: &mut Vec<u8>, most: Option<Duration>) -> bool {
-        let telling = self.lock();
+    pub fn take(&self, out: &mut Vec<u8>, most: Duration) -> bool {
         let idle = |telling: &mut Telling| telling.streams.is_empty() && !telling.over;
-        let mut telling = match most {
-            Some(most) => {
-                let waited = self.more.wait_timeout_while(telling, most, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => self.more.wait_while(telling, idle).unwrap_or_else(PoisonError::into_inner),
-        };
+        let waited = self.more.wait_timeout_while(self.lock(), most, idle);
+        let mut telling = waited.unwrap_or_else(PoisonError::into_inner).0;
         telling.streams.drain(..).for_each(|(stream, answer)| answer.encode(stream, out));
         if let Some(reason) = &telling.refused {
             Frame::Refused { reason }.encode(out);

@@ -70,7 +70,7 @@ fn what_is_acknowledged_is_told_once() {
     for is_told in [true, false] {
         stream.acknowledge(&committed, Limits::default());
         let mut out = Vec::new();
-        answers.take(&mut out, Some(Duration::ZERO));
+        answers.take(&mut out, Duration::ZERO);
         assert_eq!(!out.is_empty(), is_told, "{out:?}");
     }
 }
