@@ -61,8 +61,8 @@ pub enum Role {
     Sink,
 }
 
-/// One frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One frame. Its `Debug` form leaves out a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the head of the crate says what each field is")]
 pub enum Frame<'a> {
     Hello { version: u16, role: Role, token: &'a str, application: &'a str, endpoint: &'a str },
@@ -79,6 +79,42 @@ pub enum Frame<'a> {
     Data { payload: &'a [u8] },
     Commit { transaction: u128 },
     Committed { transaction: u128 },
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct(self.name());
+        match self {
+            Self::Hello { version, role, token: _, application, endpoint } => shown
+                .field("version", version)
+                .field("role", role)
+                .field("application", application)
+                .field("endpoint", endpoint),
+            Self::Welcome { version, last } => shown.field("version", version).field("last", last),
+            Self::Refused { reason } => shown.field("reason", reason),
+            Self::Open { stream, name, from } => {
+                shown.field("stream", stream).field("name", name).field("from", from)
+            }
+            Self::Resume { stream, behind: id } | Self::Ack { stream, id } => {
+                shown.field("stream", stream).field("id", id)
+            }
+            Self::Credit { stream, messages } => {
+                shown.field("stream", stream).field("messages", messages)
+            }
+            Self::Message { stream, id, payload } => {
+                shown.field("stream", stream).field("id", id).field("payload", payload)
+            }
+            Self::End { stream } | Self::Ended { stream } => shown.field("stream", stream),
+            Self::Begin { transaction, length } => {
+                shown.field("transaction", transaction).field("length", length)
+            }
+            Self::Data { payload } => shown.field("payload", payload),
+            Self::Commit { transaction } | Self::Committed { transaction } => {
+                shown.field("transaction", transaction)
+            }
+        };
+        shown.finish()
+    }
 }
 
 /// Why bytes are no frame.

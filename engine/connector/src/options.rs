@@ -1,9 +1,10 @@
 //! What a client of a source is told before it connects.
 
+use std::fmt;
 use std::time::Duration;
 
 /// To whom to connect, and how patiently.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Where the engine listens: `HOST:PORT`.
     pub address: String,
@@ -33,5 +34,19 @@ impl Options {
             kept_bytes_max: 64 << 20,
             patience: Duration::from_secs(60),
         }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, token: _, application, endpoint, kept_bytes_max, patience } = self;
+        f.debug_struct("Options")
+            .field("address", address)
+            .field("application", application)
+            .field("endpoint", endpoint)
+            .field("kept_bytes_max", kept_bytes_max)
+            .field("patience", patience)
+            .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 //! refused.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -28,7 +29,6 @@ const STRANGERS_MAX: usize = 8;
 const ACCEPTED_MAX: usize = 128;
 
 /// A listener, and who connected to it.
-#[derive(Debug)]
 pub(crate) struct Strangers {
     listener: TcpListener,
     token: String,
@@ -40,6 +40,13 @@ pub(crate) struct Strangers {
 pub(crate) struct Peer {
     to: TcpStream,
     pub(crate) reader: Reader<TcpStream>,
+}
+
+/// Without the token.
+impl fmt::Debug for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strangers").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 impl Strangers {

@@ -33,3 +33,16 @@ fn longer_texts_are_refused_by_both_clients() {
         check_misused(Sink::listen("127.0.0.1:0", &text, 0));
     }
 }
+
+/// Whoever logs what a client is made of logs no token.
+#[test]
+fn a_token_is_in_no_debug_form() {
+    let options = Options { token: "hush".into(), ..Options::new("h:1") };
+    let sink = Sink::listen("127.0.0.1:0", "hush", 0).expect("a free port");
+    let (application, endpoint) = ("a", "e");
+    let role = Role::Source;
+    let version = VERSION;
+    let hello = Frame::Hello { version, role, token: "hush", application, endpoint };
+    let shown = format!("{options:?} {sink:?} {hello:?}");
+    assert!(!shown.contains("hush") && shown.contains("h:1"), "{shown}");
+}

@@ -22,7 +22,7 @@ use super::launch::{StopRequest, complete};
 use super::logging;
 use super::panics;
 use super::running::start;
-use crate::connect::address::SinkAddress;
+use crate::connect::address::{SinkAddress, without_tokens};
 
 /// Runs `application` as the command line says, to its end. The whole of an application's `main`.
 ///
@@ -45,7 +45,10 @@ pub fn main_with(
 ) -> ExitCode {
     logging::init();
     panics::end_process();
-    let arguments = Arguments::parse_from(arguments);
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return not_parsed(&error),
+    };
     match execute(arguments, application) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -62,6 +65,19 @@ fn exit_of(error: &Error) -> Exit {
         Error::Stopped => Exit::Undelivered,
         _ => Exit::Refused,
     }
+}
+
+/// Prints what was asked for, or what is wrong with the command line, but no token that is in it.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let shown = without_tokens(&text);
+    if shown == text {
+        // Whoever closed the output needs no help.
+        let _ = error.print();
+    } else {
+        console::note(shown.trim_end());
+    }
+    ExitCode::from(error.exit_code() as u8)
 }
 
 fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exit, Error> {

@@ -27,7 +27,7 @@ use super::{Error, Head, Name, Store, Upload, View};
 use crate::checkpoint::Corrupt;
 
 pub use disk::{Disk, DiskFile};
-pub use local::LocalDisk;
+pub use local::{FILE_MODE, FOLDER_MODE, LocalDisk};
 
 const HEAD: &str = "HEAD";
 const TEMPORARY: &str = "tmp-";

@@ -4,12 +4,13 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::checkpoint::store::{FILE_MODE, FOLDER_MODE};
 use crate::connect::scarce::when_free;
 
 /// Files and folders by their paths.
@@ -101,6 +102,10 @@ impl Disk for LocalDisk {
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how == Open::Write);
+        if how == Open::New {
+            // A spool: what waits in it is for nobody else yet.
+            options.mode(FILE_MODE);
+        }
         options.create_new(how == Open::New);
         Ok(Box::new(when_free(|| options.open(path))?))
     }
@@ -114,7 +119,7 @@ impl Disk for LocalDisk {
     }
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
+        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
         match folder.parent().filter(|above| *above != Path::new("")) {
             Some(above) => self.sync(above),
             None => Ok(()),

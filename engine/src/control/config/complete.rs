@@ -1,7 +1,7 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
 use crate::checkpoint::store::Place;
-use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
+use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress, without_token};
 
 use super::cpus::print_cpus;
 use super::{
@@ -178,7 +178,9 @@ fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&st
         names => format!("it has `{}`", names.join("`, `")),
     };
     let strangers = given.filter(|name| !known.contains(&name.as_str()));
-    strangers.map(|name| Error::Unknown { edge, name: name.clone(), known: list.clone() }).collect()
+    let unknown =
+        |name: &String| Error::Unknown { edge, name: without_token(name), known: list.clone() };
+    strangers.map(unknown).collect()
 }
 
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.

@@ -1,5 +1,6 @@
 //! Lists of CPUs: `0,2-3,0` means CPU 0 twice, 2 and 3.
 
+use crate::connect::address::without_token;
 use std::ops::RangeInclusive;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
@@ -17,7 +18,7 @@ pub fn cpus_allowed() -> Vec<usize> {
 /// # Errors
 /// The list is empty, has something that is no number or range, or a number that no CPU has.
 pub fn parse_cpus(text: &str) -> Result<Vec<usize>, Error> {
-    let bad = || Error::CpuList { text: text.to_string() };
+    let bad = || Error::CpuList { text: without_token(text) };
     let mut cpus = Vec::new();
     for item in text.split(',') {
         cpus.extend(parse_item(item.trim()).ok_or_else(bad)?);

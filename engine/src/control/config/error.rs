@@ -22,12 +22,13 @@ pub enum Error {
         cause: io::Error,
     },
     /// The configuration file is no TOML, or has an unknown key or a value of another type.
-    #[error("the configuration file `{}` is wrong:\n{cause}", path.display())]
+    #[error("the configuration file `{}` is wrong: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Where and what, with the keys that there are.
-        cause: toml::de::Error,
+        /// Where and what, with the keys that there are; nothing of what stands there, which may be
+        /// a token.
+        cause: String,
     },
     /// A value in the configuration file cannot be used.
     #[error("the configuration file `{}` is wrong: {cause}", path.display())]

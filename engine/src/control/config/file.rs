@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::connect::address::{self, SinkAddress, SourceAddress};
+use crate::connect::address::{self, SinkAddress, SourceAddress, without_token};
 
 use super::{Config, Error, Report, parse_cpus, parse_idle};
 
@@ -69,7 +69,7 @@ impl ConfigFile {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Config, Error> {
-        let wrong = |cause| Error::File { path: path.to_path_buf(), cause };
+        let wrong = |cause| Error::File { path: path.to_path_buf(), cause: shown(&cause, text) };
         let file: Self = toml::from_str(text).map_err(wrong)?;
         let mut config = Config::default();
         file.apply(&mut config).map_err(|cause| Error::FileValue {
@@ -93,7 +93,8 @@ impl ConfigFile {
         config.state_cores = state_cores.or(config.state_cores.take());
         set(&mut config.idle, self.idle.as_deref().map(idle).transpose()?);
         set(&mut config.report, self.report.as_deref().map(report).transpose()?);
-        let bad_admin = |text: String| text.parse().map_err(|_| Error::Admin { text });
+        let bad_admin =
+            |text: String| text.parse().map_err(|_| Error::Admin { text: without_token(&text) });
         config.admin = self.admin.map(bad_admin).transpose()?;
         let sink = |text: String| parse_sink("`dead_letters`", &text);
         config.dead_letters = self.dead_letters.map(sink).transpose()?;
@@ -117,6 +118,40 @@ impl ConfigFile {
         config.restore = self.restore;
         Ok(())
     }
+}
+
+/// What is wrong with `text` and where, without what stands there: a token may be in any value, and
+/// in what should have been a key.
+fn shown(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, column) = match before.rsplit_once('\n') {
+        Some((lines, begun)) => (lines.split('\n').count() + 1, begun.chars().count() + 1),
+        None => (1, before.chars().count() + 1),
+    };
+    let what = without_values(error.message());
+    format!("TOML parse error at line {line}, column {column}: {what}")
+}
+
+/// A message of a parser without texts of the user's: those in quotation marks, and those in
+/// backticks that are no plain name.
+fn without_values(message: &str) -> String {
+    let mut left = message;
+    let mut all = String::new();
+    while let Some(at) = left.find(['"', '`']) {
+        let (before, quoted) = left.split_at(at);
+        let mark = &quoted[..1];
+        // What is not closed is cut off. A quotation mark within a text has a backslash in front.
+        let end = if mark == "`" { quoted[1..].find('`') } else { quoted[1..].rfind('"') };
+        let (text, behind) = match end {
+            Some(end) => (&quoted[1..=end], &quoted[end + 2..]),
+            None => (&quoted[1..], ""),
+        };
+        let plain = |char: char| char.is_ascii_alphanumeric() || "_-".contains(char);
+        let open = mark == "`" && (text.chars().all(plain) || text.len() <= 3);
+        all = format!("{all}{before}{mark}{}{mark}", if open { text } else { "…" });
+        left = behind;
+    }
+    all + left
 }
 
 /// Overwrites `target` if there is a value.
@@ -143,18 +178,18 @@ pub(in crate::control) fn parse_sink(what: &str, text: &str) -> Result<SinkAddre
 }
 
 fn parse_address<T: FromStr<Err = address::Error>>(what: &str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|cause| Error::Address { what: what.to_string(), cause })
+    text.parse().map_err(|cause| Error::Address { what: without_token(what), cause })
 }
 
 fn idle(text: &str) -> Result<potoroo_runtime::Idle, Error> {
-    parse_idle(text).ok_or_else(|| Error::Idle { text: text.to_string() })
+    parse_idle(text).ok_or_else(|| Error::Idle { text: without_token(text) })
 }
 
 fn report(text: &str) -> Result<Report, Error> {
     match text {
         "text" => Ok(Report::Text),
         "json" => Ok(Report::Json),
-        _ => Err(Error::Report { text: text.to_string() }),
+        _ => Err(Error::Report { text: without_token(text) }),
     }
 }
 
@@ -200,6 +235,35 @@ mod tests {
         check_error("[sources]\norders = 'ftp://x'", &["source `orders`", "`ftp`"]);
         check_error("[sinks]\nout = 'channel:'", &["sink `out`", "embeds the engine"]);
         check_error("[sources", &["TOML parse error"]);
+        check_error("\n\n[sources]\na = 1", &["line 4, column 5", "invalid type: integer"]);
+    }
+
+    #[test]
+    fn a_token_in_a_wrong_file_is_not_shown() {
+        let address = "potoroo://0.0.0.0:1?token=hush";
+        for text in [
+            format!("[sources]\na = '{address}"),
+            format!("[sources]\na = {address}"),
+            format!("[sources]\n{address}"),
+            format!("sources = '{address}'"),
+            format!("sources = '{address}\" hush'"),
+            format!("lane_bytes = '{address}'"),
+            format!("'{address}' = 1"),
+            format!("[sources]\na = '{address}'\na = '{address}'"),
+            format!("[sources]\n'{address}' = 1"),
+            format!("[sources]\n'{address}' = '{address}'"),
+            format!("sinks.a = ['{address}']"),
+            format!("admin = '{address}'"),
+            format!("idle = '{address}'"),
+            format!("report = '{address}'"),
+            format!("cores = '{address}'"),
+            format!("state = '{address}'"),
+            format!("dead_letters = '{address}&x=1'"),
+        ] {
+            let error = parse(&text).expect_err("it is wrong");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hush"), "{text}: {shown}");
+        }
     }
 
     #[test]

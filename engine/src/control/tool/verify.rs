@@ -197,10 +197,21 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    Ok(report.with_spools(spools, &Stored::open(state)?))
+    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not kept
+    /// any more, and spools of a checkpoint that is not the last one any more.
+    fn with_spools(mut self, spools: Vec<Spools>, now: &Stored) -> Self {
+        for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
+            (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
+            one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));
+        }
         let kept = |name: &str| now.past.iter().any(|past| past.name == name);
         self.checkpoints.retain(|one| one.errors.is_empty() || kept(&one.name));
         self
+    }
+
+    /// Whether nothing is left of which something can be said.
+    fn is_void(&self) -> bool {
+        self.head_error.is_none() && self.checkpoints.is_empty()
     }
 
     fn as_json(&self) -> Value {

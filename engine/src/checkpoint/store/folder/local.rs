@@ -2,13 +2,22 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::{Disk, DiskFile};
 use crate::checkpoint::store::Error;
 use crate::connect::scarce::when_free;
 
 const LOCK: &str = "LOCK";
+
+/// What is stored is for the user only whose application it is, whatever the umask allows.
+pub const FILE_MODE: u32 = 0o600;
+
+/// As [`FILE_MODE`], of folders.
+pub const FOLDER_MODE: u32 = 0o700;
 
 /// A folder of the file system.
 pub struct LocalDisk {
@@ -50,7 +59,9 @@ impl Disk for LocalDisk {
 
     fn create(&self, name: &str) -> io::Result<File> {
         let path = self.path.join(name);
-        when_free(|| OpenOptions::new().write(true).create_new(true).open(&path))
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(FILE_MODE);
+        when_free(|| options.open(&path))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
@@ -107,7 +118,7 @@ fn make(path: &Path) -> Result<(), Error> {
     let failed = |cause| Error::Io { action: "create", object: shown(path), cause };
     let above = path.parent().unwrap_or(Path::new(""));
     make(above)?;
-    fs::create_dir(path).map_err(failed)?;
+    fs::DirBuilder::new().mode(FOLDER_MODE).create(path).map_err(failed)?;
     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
     File::open(above).and_then(|above| above.sync_all()).map_err(failed)
 }
@@ -115,8 +126,16 @@ fn make(path: &Path) -> Result<(), Error> {
 fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let failed = |cause| Error::Io { action: "lock", object: shown(&path), cause };
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+    // Where others can write, a link would have a file of ours emptied that is elsewhere.
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
     let mut file = options.open(&path).map_err(failed)?;
+    let facts = file.metadata().map_err(failed)?;
+    if !facts.is_file() || facts.nlink() > 1 {
+        let text = "it is no file of its own: remove what is there";
+        return Err(failed(io::Error::other(text)));
+    }
     match file.try_lock() {
         Ok(()) => (),
         Err(TryLockError::WouldBlock) => {
