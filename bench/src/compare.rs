@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
+use crate::answer::answer;
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::results::{self, Figure, Goal, Record};
@@ -54,17 +55,24 @@ pub fn compare(request: &Request, scale: &[&str], as_json: bool) -> ExitCode {
     match attempt(request, scale) {
         Ok(comparison) => {
             let text = if as_json { comparison.json().to_string() } else { comparison.table() };
-            println!("{}", text.trim_end());
-            ExitCode::from(comparison.exit_code())
+            told(text.trim_end()).unwrap_or_else(|| ExitCode::from(comparison.exit_code()))
         }
         Err(error) => {
             eprintln!("cannot compare: {error:#}");
             if as_json {
-                println!("{}", json!({ "error": format!("{error:#}"), "exit_code": 2 }));
+                let error = json!({ "error": format!("{error:#}"), "exit_code": 2 });
+                return told(&error.to_string()).unwrap_or_else(|| ExitCode::from(2));
             }
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes the judgement; the exit code is that of no comparison if nobody takes it.
+fn told(text: &str) -> Option<ExitCode> {
+    let error = answer(text).err()?;
+    eprintln!("error: {error:#}");
+    Some(ExitCode::from(2))
 }
 
 /// Two sides and what came of them.

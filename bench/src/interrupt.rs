@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag::{register, register_conditional_shutdown};
 
 /// The exit code of a process that Ctrl-C has ended.
@@ -24,6 +24,14 @@ pub fn listen() -> Result<()> {
             .context("signals cannot be listened for")?;
     }
     Ok(())
+}
+
+/// From now on a write beyond the limit of file sizes fails, as one to a full disk does.
+///
+/// # Errors
+/// The system takes no handler.
+pub fn bear_file_limits() -> Result<()> {
+    register(SIGXFSZ, Arc::default()).context("signals cannot be listened for").map(drop)
 }
 
 /// Whether the run has been asked to end.

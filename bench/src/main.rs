@@ -5,6 +5,7 @@
 //! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
 //! be imported by anything.
 
+mod answer;
 mod checkpoint;
 mod compare;
 mod connector;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::answer::answer;
 use crate::place::Place;
 use crate::report::Report;
 use crate::results::Store;
@@ -117,6 +119,8 @@ enum Name {
 }
 
 fn main() -> ExitCode {
+    // Without it a limit of file sizes ends the process: no reason not to start.
+    let _ = interrupt::bear_file_limits();
     run(&Arguments::parse()).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
@@ -156,7 +160,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Ok(compare::compare(request, &scale, arguments.json))
         }
         Name::List => {
-            list();
+            list()?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -179,10 +183,10 @@ fn measure(
     report.end(outcome);
     let kept = report.keep();
     if !arguments.json {
-        print!("{}", report.table());
+        answer(report.table().trim_end())?;
     }
     if arguments.json || kept.is_err() {
-        println!("{}", report.json());
+        answer(report.json())?;
     }
     kept.context("the run is not kept, or not whole; its record is the last line of stdout")?;
     Ok(report.exit_code())
@@ -213,13 +217,14 @@ fn scale(arguments: &Arguments) -> Scale {
     Scale { rounds: arguments.rounds.map_or(scale.rounds, usize::from), ..scale }
 }
 
-fn list() {
+fn list() -> Result<()> {
     let command = Arguments::command();
     let benchmarks = command.get_subcommands().filter(|command| !command.is_hide_set());
     for benchmark in benchmarks.filter(|command| !TOOLS.contains(&command.get_name())) {
-        println!("{:8} {}", benchmark.get_name(), benchmark.get_about().unwrap_or_default());
+        let about = benchmark.get_about().unwrap_or_default();
+        answer(format_args!("{:8} {about}", benchmark.get_name()))?;
     }
-    println!("\ncontenders of engine: {}", engine::contenders());
+    answer(format_args!("\ncontenders of engine: {}", engine::contenders()))
 }
 
 /// What measures nothing.

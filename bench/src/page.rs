@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::runs::Runs;
+use crate::answer::answer;
 use crate::results;
 
 /// What to report on.
@@ -71,6 +72,5 @@ fn all_results(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-    println!("{}", path.display());
-    Ok(())
+    answer(path.display())
 }

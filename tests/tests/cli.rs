@@ -223,13 +223,17 @@ fn unread(name: &str, arguments: &str, log: Stdio) -> (Option<i32>, String) {
 
 #[test]
 fn a_reader_that_went_away_aborts_nothing() {
-    for arguments in ["--help", "--check", "--seconds 1 --cores 0 --report json"] {
+    for (arguments, expected) in
+        [("--help", 0), ("--check", 3), ("--seconds 1 --cores 0 --report json", 3)]
+    {
         let (code, log) = unread(MARKET, arguments, Stdio::piped());
-        assert_eq!(code, Some(0), "{arguments}: {log}");
+        assert_eq!(code, Some(expected), "{arguments}: {log}");
         assert!(!log.contains("panicked"), "{arguments}: {log}");
+        let told = log.contains("standard output cannot be written");
+        assert_eq!(told, expected == 3, "{arguments}: {log}");
     }
     let (code, _) = unread(MARKET, "--seconds 1 --cores 0", closed().into());
-    assert_eq!(code, Some(0), "nobody reads standard error either");
+    assert_eq!(code, Some(3), "nobody reads standard error either");
     let (code, _) = unread(MARKET, "--source orders=gen:orders", closed().into());
     assert_eq!(code, Some(1), "nobody reads why");
 }

@@ -7,13 +7,18 @@
 mod cli;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag::register;
 
 use cli::{Arguments, Exit};
 
 fn main() -> ExitCode {
+    // A write beyond the limit of file sizes fails then, as one to a full disk does.
+    let _ = register(SIGXFSZ, Arc::default());
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -4,8 +4,14 @@
 //! panic aborts the process in the midst of its work; so no code of the engine uses it. The log
 //! goes its own way: see [`logging`](super::logging).
 
+mod closed;
+
 use std::fmt::Display;
-use std::io::{self, BufWriter, ErrorKind, Write, stderr, stdout};
+use std::io::{self, BufWriter, Write, stderr, stdout};
+
+use rustix::io::Errno;
+
+pub(super) use self::closed::closed;
 
 /// Writes one line to standard error. A note that nobody takes is no reason to stop.
 pub(super) fn note(line: impl Display) {
@@ -17,37 +23,34 @@ pub(super) fn renew(line: impl Display) {
     let _ = write!(stderr().lock(), "\r\x1b[K{line}");
 }
 
-/// Writes `text` and a line feed to standard output. A reader that has closed it wants no more:
-/// that is not an error.
+/// Writes `text` and a line feed to standard output.
 ///
 /// # Errors
-/// It cannot be written for another reason, such as a full disk.
+/// It cannot be written: it was closed from the beginning, its disk is full, or its reader has gone
+/// and has not got all of it.
 pub(super) fn answer(text: impl Display) -> io::Result<()> {
-    answer_to(stdout().lock(), text)
+    answer_to(long_answer()?, text)
 }
 
 fn answer_to(mut out: impl Write, text: impl Display) -> io::Result<()> {
-    taken(writeln!(out, "{text}").and_then(|()| out.flush()))
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
-/// Standard output, for an answer of any length: what comes of it goes through [`taken`].
-pub(super) fn long_answer() -> impl Write {
-    BufWriter::new(stdout().lock())
-}
-
-/// What becomes of a write to standard output: see [`answer`].
+/// Standard output, for an answer of any length.
 ///
 /// # Errors
-/// As [`answer`].
-pub(super) fn taken(written: io::Result<()>) -> io::Result<()> {
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+/// It was closed from the beginning.
+pub(super) fn long_answer() -> io::Result<impl Write> {
+    match closed() {
+        true => Err(Errno::BADF.into()),
+        false => Ok(BufWriter::new(stdout().lock())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     struct Failing(ErrorKind);
@@ -63,8 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_is_no_error_and_a_full_disk_is_one() {
-        assert!(answer_to(Failing(ErrorKind::BrokenPipe), "text").is_ok());
+    fn a_reader_that_went_and_a_full_disk_are_errors() {
+        assert!(answer_to(Failing(ErrorKind::BrokenPipe), "text").is_err());
         assert!(answer_to(Failing(ErrorKind::StorageFull), "text").is_err());
         let mut out = Vec::new();
         answer_to(&mut out, "text").expect("memory takes every write");

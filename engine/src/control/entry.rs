@@ -22,6 +22,7 @@ use super::launch::{StopRequest, complete};
 use super::logging;
 use super::panics;
 use super::running::start;
+use super::signals;
 use crate::connect::address::{SinkAddress, without_tokens};
 
 /// Runs `application` as the command line says, to its end. The whole of an application's `main`.
@@ -44,6 +45,8 @@ pub fn main_with(
     application: fn() -> Application,
 ) -> ExitCode {
     logging::init();
+    // Without it a limit of file sizes ends the process: no reason not to start.
+    let _ = signals::bear_file_limits();
     panics::end_process();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -89,8 +92,11 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let export = arguments.export.clone();
     let config = arguments.config()?;
     if let Some(table) = export {
-        let written = inspect::export(&plan, &config, &table, console::long_answer())?;
-        return Ok(answered(console::taken(written), Exit::Done));
+        let written = match console::long_answer() {
+            Ok(out) => inspect::export(&plan, &config, &table, out)?,
+            Err(closed) => Err(closed),
+        };
+        return Ok(answered(written, Exit::Done));
     }
     let config = complete(&plan, config)?;
     if config.check {
@@ -102,7 +108,7 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let output = output_is_data(&config);
     descriptors::raise_limit();
     let request = StopRequest::default();
-    catch_signals(&request)?;
+    signals::catch(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
     // Not before the edges are open: nothing is promised by what cannot run.
     guarantees.iter().chain(&fitness).for_each(console::note);
@@ -147,19 +153,6 @@ fn answered(written: io::Result<()>, exit: Exit) -> Exit {
             Exit::Undelivered
         }
     }
-}
-
-/// SIGINT and SIGTERM ask to stop; a second one ends the process at once.
-fn catch_signals(request: &StopRequest) -> Result<(), Error> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::flag::{register, register_conditional_shutdown};
-    for signal in [SIGINT, SIGTERM] {
-        let exit = i32::from(Exit::Undelivered as u8);
-        register_conditional_shutdown(signal, exit, request.signal.clone())
-            .and_then(|_| register(signal, request.signal.clone()))
-            .map_err(|source| Error::Thread { what: "catching of signals", source })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ pub enum Exit {
     Refused = 1,
     /// The command line is wrong; clap ends the process with this code.
     Usage = 2,
-    /// It stopped, but not everything could be delivered within the time to drain, or a sink
-    /// failed for good; or it was stopped while it recovered.
+    /// It stopped, but not everything could be delivered within the time to drain, a sink failed
+    /// for good, or standard output did not take the report or answer; or it was stopped while it
+    /// recovered.
     Undelivered = 3,
     /// A core stopped turning, and the watchdog of the runtime ended the process.
     CoreStalled = 70,

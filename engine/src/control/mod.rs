@@ -25,6 +25,7 @@ mod recovery;
 mod remedy;
 pub mod report;
 pub mod running;
+mod signals;
 mod supervise;
 mod thread_limit;
 mod threads;

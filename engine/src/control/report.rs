@@ -164,7 +164,7 @@ pub enum Stop {
     Ended,
     /// The seconds given were over.
     Seconds,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// The embedding program asked for it.
     Asked,

@@ -15,6 +15,7 @@ use super::edges::Channels;
 use super::error::Error;
 use super::launch::{StopRequest, complete, launch};
 use super::report::{Status, Summary};
+use super::signals;
 use super::watch::Watch;
 use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
 
@@ -97,6 +98,8 @@ pub(super) fn start(
     config: Config,
     request: StopRequest,
 ) -> Result<Running, Error> {
+    // Embedding programs, too, should hear of a full disk by an error.
+    let _ = signals::bear_file_limits();
     let launched = launch(describe, plan, config, &request)?;
     let (supervisor, of_supervisor) = (launched.supervisor, request.clone());
     let supervisor = Builder::new()

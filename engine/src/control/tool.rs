@@ -31,10 +31,12 @@ use clap::{Args, Parser, Subcommand};
 
 use super::cli::place;
 use super::console;
+use super::signals;
 use crate::checkpoint::store::{self, Place};
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
+    let _ = signals::bear_file_limits();
     let found = match &Arguments::parse().command {
         Command::Checkpoint { command } => match command {
             Checkpoint::List { state } => list::run(state),
@@ -65,7 +67,8 @@ pub fn main() -> ExitCode {
 enum Exit {
     /// What was asked for is there and, as far as it was looked at, whole.
     Whole = 0,
-    /// The storage cannot be read, or what was asked for is not in it.
+    /// The storage cannot be read, what was asked for is not in it, or standard output takes no
+    /// answer.
     Nothing = 1,
     /// Something is damaged or missing.
     Damaged = 3,
@@ -73,7 +76,7 @@ enum Exit {
 
 const EXIT_HELP: &str = "Exit codes:
    0  what was asked for is there and, as far as it was looked at, whole
-   1  the storage cannot be read, or what was asked for is not in it
+   1  the storage cannot be read, what was asked for is not in it, or the answer cannot be written
    2  the command line is wrong
    3  something is damaged or missing";
 

@@ -1,8 +1,8 @@
-//! Results on standard output, notes on standard error. A reader that went away is no error.
+//! Results on standard output, notes on standard error.
 //! Whatever the files of a host hold, no line steers the terminal.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 
 use anyhow::{Context, Result};
 
@@ -14,13 +14,11 @@ pub fn note(line: impl Display) {
 /// Writes `text` and a line feed to standard output.
 ///
 /// # Errors
-/// It cannot be written, for instance because the disk is full.
+/// It cannot be written: its disk is full, or its reader has gone and has not got all of it.
 pub fn answer(text: impl Display) -> Result<()> {
     let mut out = stdout().lock();
-    match writeln!(out, "{}", plain(text)).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output cannot be written"),
-    }
+    let written = writeln!(out, "{}", plain(text)).and_then(|()| out.flush());
+    written.context("standard output cannot be written")
 }
 
 /// The text with its control characters spelt out.

@@ -105,6 +105,10 @@ fn remedy(cause: &io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "free space there, or give --state a larger disk; until then no checkpoint is made"
         }
+        ErrorKind::FileTooLarge => {
+            "raise the limit of file sizes (`ulimit -f`, LimitFSIZE=); until then no checkpoint is \
+             made"
+        }
         ErrorKind::PermissionDenied => {
             "give the user of this process the right to it, or give another --state"
         }
@@ -150,6 +154,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_apart() {
         assert!(Error::io("write", "it", ErrorKind::StorageFull.into()).is_full());
+        assert!(Error::io("write", "it", ErrorKind::FileTooLarge.into()).is_full());
         assert!(!Error::io("write", "it", ErrorKind::PermissionDenied.into()).is_full());
     }
 }

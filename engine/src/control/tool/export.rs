@@ -26,17 +26,18 @@ pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<Exit
     if let Some(epoch) = epoch {
         command.args(["--restore", &epoch.to_string()]);
     }
+    let to = console::long_answer()?;
     let started = command.stdout(Stdio::piped()).spawn();
     let mut started =
         started.map_err(|source| Error::Program { program: program.into(), source })?;
     let out = started.stdout.take().expect("it was asked for");
-    let written = pass_rows(BufReader::new(out), console::long_answer());
+    let written = pass_rows(BufReader::new(out), to);
     if written.is_err() {
         // Nobody reads what it goes on writing. It may have ended.
         let _ = started.kill();
     }
     let ended = started.wait()?;
-    console::taken(written)?;
+    written?;
     if ended.success() {
         return Ok(Exit::Whole);
     }
