@@ -173,8 +173,8 @@ impl<'a> Coordinator<'a> {
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
         let (name, position) = ("quotes".into(), epoch * 10);
-        let (unit, skipping, stream) = (Unit::Bytes, false, None);
-        let source = SourcePosition { name, unit, position, skipping, stream };
+        let (unit, skipping, file, stream) = (Unit::Bytes, false, None, None);
+        let source = SourcePosition { name, unit, position, skipping, file, stream };
         let transaction = Transaction {
             sink: "rejections".into(),
             epoch,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use potoroo::prelude::*;
@@ -174,4 +174,58 @@ fn the_reference_passes_over_what_the_engine_does() {
     reference.end("lines");
     reference.feed("lines", b"3\n");
     assert_eq!(reference.output("out"), b"2\n3\n");
+}
+
+/// Lines of a file, numbered, as a log has them.
+fn numbered(day: u32, count: u32) -> Vec<u8> {
+    (0..count).flat_map(|line| format!("d{day}n{line}\n").into_bytes()).collect()
+}
+
+/// What an operator does to an input between two runs, and what the next run says to it.
+#[track_caller]
+fn check_rotated(test: &str, change: impl FnOnce(&Scratch), parts: &[&str]) {
+    let scratch = Scratch::new(test);
+    scratch.write("in", &numbered(1, 500));
+    count(&scratch, &state(&scratch)).report();
+    let before = output(&scratch);
+    change(&scratch);
+    count(&scratch, &state(&scratch)).refused(1, parts);
+    assert_eq!(output(&scratch), before, "nothing is lost");
+}
+
+#[test]
+fn an_input_that_was_rotated_is_refused_by_name() {
+    let rotated = ["source `lines`", "/in: ", "it was rotated"];
+    check_rotated(
+        "input-renamed",
+        |scratch| {
+            fs::rename(scratch.path("in"), scratch.path("in.1")).expect("it is ours");
+            scratch.write("in", &numbered(2, 2000));
+        },
+        &rotated,
+    );
+    let same_file = |scratch: &Scratch| drop(scratch.write("in", &numbered(2, 2000)));
+    check_rotated("input-truncated", same_file, &rotated);
+    let shorter = |scratch: &Scratch| drop(scratch.write("in", &numbered(2, 20)));
+    check_rotated("input-shorter", shorter, &["source `lines`", "bytes, and the last checkpoint"]);
+    let empty = |scratch: &Scratch| drop(scratch.write("in", b""));
+    check_rotated("input-empty", empty, &["source `lines`", "it has 0 bytes"]);
+}
+
+#[test]
+fn an_input_that_grew_or_was_moved_is_read_on() {
+    let scratch = Scratch::new("input-moved");
+    scratch.write("in", &numbered(1, 500));
+    count(&scratch, &state(&scratch)).report();
+    append(&scratch, &numbered(2, 10));
+    let ended = count(&scratch, &state(&scratch));
+    assert!(!ended.log.contains("another file"), "{}", ended.log);
+    assert_eq!(named(&ended.report(), "sources", "lines")["events"], 10);
+    fs::copy(scratch.path("in"), scratch.path("copy")).expect("it is ours");
+    fs::rename(scratch.path("copy"), scratch.path("in")).expect("it is ours");
+    append(&scratch, &numbered(3, 10));
+    let ended = count(&scratch, &state(&scratch));
+    assert!(ended.log.contains("another file than before and has the same"), "{}", ended.log);
+    assert_eq!(named(&ended.report(), "sources", "lines")["events"], 10);
+    assert_eq!(output(&scratch).lines().count(), 520);
 }

@@ -35,10 +35,20 @@ fn target(disk: &SimDisk) -> Target {
     Target::on(Arc::new(disk.clone()), "out", PathBuf::from("out"))
 }
 
+/// As an application does it at its start. Returns where output goes.
+fn recover(disk: &SimDisk, checkpoint: bool, transactions: &[Transaction]) -> io::Result<u64> {
+    let target = target(disk);
+    let offset = target.recover(checkpoint, transactions, false)?;
+    if !checkpoint {
+        target.clear()?;
+    }
+    Ok(offset)
+}
+
 /// What one life does, until the trouble comes.
 fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Result<()> {
     let target = target(disk);
-    let offset = target.recover(committed.checkpoint, &committed.transactions, false)?;
+    let offset = recover(disk, committed.checkpoint, &committed.transactions)?;
     committed.transactions.clear();
     let mut spooler = Spooler::new(target.clone(), generation, offset);
     let mut number = 0;
@@ -74,7 +84,7 @@ fn new_disk() -> SimDisk {
 /// Whether the next life begins with what is committed, and nothing is left of what is not.
 fn check(disk: &SimDisk, known: &Committed) -> Result<(), String> {
     let Committed { checkpoint, transactions, bytes } = known;
-    let recovered = target(disk).recover(*checkpoint, transactions, false);
+    let recovered = recover(disk, *checkpoint, transactions);
     let offset = recovered.map_err(|error| error.to_string())?;
     let (seen, names) = (disk.read("out"), disk.names());
     if seen != *bytes || offset != seen.len() as u64 {
@@ -144,7 +154,7 @@ fn after_a_crash_at_any_step_readers_see_what_is_committed_once() {
 #[test]
 fn a_file_that_was_made_empty_stays_so() {
     let disk = new_disk();
-    assert_eq!(target(&disk).recover(false, &[], false).expect("it can be written"), 0);
+    assert_eq!(recover(&disk, false, &[]).expect("it can be written"), 0);
     each_rest(&disk, &mut 0, |rest| match rest.read("out").len() {
         0 => Ok(()),
         bytes => Err(format!("{bytes} bytes are back")),

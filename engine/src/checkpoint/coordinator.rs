@@ -429,6 +429,7 @@ mod tests {
             unit: Unit::Bytes,
             position,
             skipping: false,
+            file: None,
             stream: None,
         };
         let mut subject = Subject::new();

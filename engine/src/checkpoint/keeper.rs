@@ -11,9 +11,9 @@ use potoroo_sdk::table::Record;
 
 use super::coordinator::Input;
 use super::store::{self, Name, NameKind, Store, Upload};
-use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition};
+use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition, Watched};
 use crate::connect::streams::Streams;
-use crate::flow::{PartEnd, PartStep};
+use crate::flow::{self, PartEnd, PartStep};
 
 /// Stores parts.
 pub struct Keeper {
@@ -24,6 +24,8 @@ pub struct Keeper {
     sources: Vec<String>,
     /// By source: its streams, if it has some.
     streams: Vec<Option<Arc<Streams>>>,
+    /// By source: its file, if it is one that can be read again.
+    files: Vec<Option<Watched>>,
     /// By core: the part that is being written.
     parts: Vec<Option<Part>>,
 }
@@ -47,12 +49,18 @@ impl Keeper {
     ) -> Self {
         let parts = (0..cores).map(|_| None).collect();
         let streams = sources.iter().map(|_| None).collect();
-        Self { store, facts, generation, sources, streams, parts }
+        let files = sources.iter().map(|_| None).collect();
+        Self { store, facts, generation, sources, streams, files, parts }
     }
 
     /// As it is, for sources of which some have streams.
     pub fn with_streams(self, streams: Vec<Option<Arc<Streams>>>) -> Self {
         Self { streams, ..self }
+    }
+
+    /// As it is, for sources of which some are files.
+    pub fn with_files(self, files: Vec<Option<Watched>>) -> Self {
+        Self { files, ..self }
     }
 
     fn source_name(&self, source: SourceId) -> &str {
@@ -138,14 +146,18 @@ impl Keeper {
         upload.finish()?;
         let (core, super::PartSeal { bytes, chunks, digest }) = (core as u32, seal);
         let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
-        let named = |at: &crate::flow::SourcePosition| {
-            let (source, position, skipping) = (usize::from(at.source.0), at.position, at.skipping);
-            let streams = self.streams[source].as_ref().zip(at.stream);
-            let stream = streams.map(|(streams, number)| streams.position(number, position));
-            let (name, unit) = (self.sources[source].clone(), at.unit);
-            SourcePosition { name, unit, position, skipping, stream }
-        };
-        let sources = end.positions.iter().map(named).filter(|at| !at.is_void()).collect();
+        let sources = end.positions.iter().map(|at| self.named(*at));
+        let sources = sources.filter(|at| !at.is_void()).collect();
         Ok(Some(Input::Part { entry, sources }))
+    }
+
+    /// A position in the terms of later runs.
+    fn named(&mut self, at: flow::SourcePosition) -> SourcePosition {
+        let flow::SourcePosition { unit, position, skipping, .. } = at;
+        let (source, name) = (usize::from(at.source.0), self.source_name(at.source).to_owned());
+        let streams = self.streams[source].as_ref().zip(at.stream);
+        let stream = streams.map(|(streams, number)| streams.position(number, position));
+        let file = self.files[source].as_mut().and_then(|file| file.imprint(&name, position));
+        SourcePosition { name, unit, position, skipping, file, stream }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::Facts;
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, View};
-use super::{Corrupt, Damage, hex, store, text};
+use super::{Corrupt, Damage, Imprint, hex, store, text};
 use crate::flow::Start;
 
 /// One checkpoint.
@@ -50,6 +50,9 @@ pub struct SourcePosition {
     /// passed over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipping: bool,
+    /// What tells its file from others, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Imprint>,
     /// Which of its streams, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamPosition>,
@@ -272,6 +275,7 @@ pub(super) mod tests {
                     unit: Unit::Events,
                     position: 1234,
                     skipping: false,
+                    file: Some(Imprint { device: 7, inode: 9, digest: 11 }),
                     stream: None,
                 },
                 SourcePosition {
@@ -279,6 +283,7 @@ pub(super) mod tests {
                     unit: Unit::Bytes,
                     position: u64::MAX,
                     skipping: true,
+                    file: None,
                     stream: Some(StreamPosition {
                         name: "east".into(),
                         id: 7,

@@ -17,6 +17,7 @@ pub mod effects;
 pub mod keeper;
 
 mod facts;
+mod imprint;
 mod manifest;
 mod part;
 pub mod store;
@@ -36,6 +37,7 @@ pub use contents::each_row;
 pub use damage::{Corrupt, Damage};
 pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};
+pub use imprint::{Imprint, Watched};
 pub use manifest::{Manifest, PartEntry, SourcePosition, StreamPosition, Transaction, Unit};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};

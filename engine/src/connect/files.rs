@@ -1,15 +1,18 @@
-//! Files and standard output, read and written by threads of their own: a core never waits for a
-//! disk.
+//! Files, read and written by threads of their own: a core never waits for a disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use super::mail::{Teller, Told};
+use super::mail::{Notice, Teller, Told};
+use super::patience::at_once;
 use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
 
 /// Whether it is, or will be, a file that can be read again and beside which output can wait: no
@@ -18,43 +21,90 @@ pub fn is_regular(path: &Path) -> bool {
     path.metadata().map_or(true, |facts| facts.is_file())
 }
 
-/// Opens a file for a source and refuses what cannot be read to an end.
+/// Opens a file for a source and refuses what cannot be read to an end. Waits for nobody.
 ///
 /// # Errors
 /// It does not exist, may not be read, or is a folder.
 pub fn open_source(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
+    let file = at_once(OpenOptions::new().read(true)).open(path)?;
     match file.metadata()?.is_dir() {
         true => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")),
         false => Ok(file),
     }
 }
 
-/// Creates or opens a file for a sink.
+/// Creates or opens a file for a sink, and changes nothing of what is in it. Each write goes to
+/// the end that the file has then, so that it may be rotated by copying and truncating it.
 ///
 /// # Errors
 /// It cannot be created or written.
-pub fn open_sink(path: &Path, append: bool) -> io::Result<File> {
-    OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(path)
+pub fn open_output(path: &Path) -> io::Result<File> {
+    at_once(OpenOptions::new().create(true).append(true)).open(path)
 }
 
-/// Reads `file` from where it stands to its end into `pipe`, waking the core that empties it.
+/// What was read last of a file that can be read again, to see that it is still there.
+pub struct Tail {
+    file: Arc<File>,
+    /// Bytes before `bytes`.
+    position: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    const BYTES_MAX: usize = 1024;
+
+    /// Of `file`, which is read from `position` on.
+    pub fn new(file: Arc<File>, position: u64) -> Self {
+        Self { file, position, bytes: Vec::with_capacity(2 * Self::BYTES_MAX) }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(Self::BYTES_MAX)..]);
+        let surplus = self.bytes.len().saturating_sub(Self::BYTES_MAX);
+        self.bytes.drain(..surplus);
+        self.position += bytes.len() as u64;
+    }
+
+    /// # Errors
+    /// The file is not what was read.
+    fn check(&self) -> io::Result<()> {
+        let mut now = vec![0; self.bytes.len()];
+        let at = self.position - now.len() as u64;
+        let read = self.file.read_exact_at(&mut now, at);
+        match read {
+            Ok(()) if now == self.bytes => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its file was truncated or written anew while it was read: what is in it now may \
+                 not have been read",
+            )),
+        }
+    }
+}
+
+/// Reads `from` to its end into `pipe`, waking the core that empties it; then looks whether `tail`
+/// is still there.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn read(
-    mut file: File,
+    mut from: impl Read + Send + 'static,
+    mut tail: Option<Tail>,
     mut pipe: PipeIn,
     waker: Waker,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || -> io::Result<()> {
+        let mut ended = Ok(());
         while let Ok(mut buffer) = pipe.buffer() {
             buffer.resize(BUFFER_BYTES, 0);
-            let bytes = file.read(&mut buffer)?;
+            let bytes = from.read(&mut buffer)?;
             if bytes == 0 {
+                ended = tail.as_ref().map_or(Ok(()), Tail::check);
                 break;
             }
             buffer.truncate(bytes);
+            tail.iter_mut().for_each(|tail| tail.read(&buffer));
             if pipe.send(buffer).is_err() {
                 break;
             }
@@ -62,7 +112,7 @@ pub fn read(
         }
         drop(pipe);
         waker.wake_if_parked();
-        Ok(())
+        ended
     };
     Builder::new().name("potoroo-read".into()).spawn(run)
 }
@@ -73,6 +123,8 @@ pub struct Markers {
     pub sink: SinkId,
     /// The keeper.
     pub keeper: Option<Teller>,
+    /// Who hears at once that a write has failed: the core may have nothing more to write.
+    pub notices: Sender<Notice>,
 }
 
 impl Markers {
@@ -94,7 +146,8 @@ pub fn write(
     markers: Markers,
     sync: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let run = move || -> io::Result<()> {
+    let (sink, notices) = (markers.sink, markers.notices.clone());
+    let mut run = move || -> io::Result<()> {
         while let Some(full) = pipe.recv() {
             match full {
                 Full::Buffer(buffer) => {
@@ -109,8 +162,14 @@ pub fn write(
                 }
             }
         }
-        to.flush()?;
-        sync()
+        to.flush()
+    };
+    let run = move || -> io::Result<()> {
+        let written = run();
+        if let Err(error) = &written {
+            let _ = notices.send(Notice::SinkLost { sink, reason: error.to_string() });
+        }
+        written.and_then(|()| sync())
     };
     Builder::new().name("potoroo-write".into()).spawn(run)
 }

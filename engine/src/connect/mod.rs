@@ -8,6 +8,7 @@ pub mod driver;
 pub mod files;
 pub mod lines;
 pub mod mail;
+pub mod patience;
 pub mod permits;
 pub mod pipe;
 pub mod scarce;

@@ -6,7 +6,7 @@ mod progress;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -58,17 +58,22 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the keeper.
+    /// Starts the keeper, which begins when it gets a word through `gate`.
     pub(super) fn start(
         keeping: Keeping,
         (teller, heard): (Teller, Hearer),
         progress: Arc<Progress>,
+        gate: Receiver<()>,
     ) -> Result<Self, Error> {
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = keeping.shared.clone();
         let of_thread = progress.clone();
         let run = move || {
             let _failed = FailedByPanic(of_thread.clone());
-            Running::new(keeping, of_thread).run(&heard);
+            match gate.recv() {
+                Ok(()) => Running::new(keeping, of_thread).run(&heard),
+                // The start has failed.
+                Err(_) => of_thread.failed.store(true, Ordering::Release),
+            }
         };
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
         let thread =

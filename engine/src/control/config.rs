@@ -12,6 +12,7 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use potoroo_runtime::Idle;
 
@@ -159,6 +160,8 @@ pub struct Config {
     pub checkpoints_kept: usize,
     /// The epoch of a kept checkpoint to go back to. Default: none, the last one is used.
     pub restore: Option<u64>,
+    /// The file that it was read from: no output may go there. Default: none.
+    pub file: Option<PathBuf>,
     /// Print the plan, the guarantees and the memory bill, and run nothing. Default: no.
     pub check: bool,
     /// Show progress on standard error. Default: yes.
@@ -192,6 +195,7 @@ impl Default for Config {
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES_DEFAULT,
             checkpoints_kept: CHECKPOINTS_KEPT_DEFAULT,
             restore: None,
+            file: None,
             check: false,
             progress: true,
         }

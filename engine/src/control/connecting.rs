@@ -7,12 +7,13 @@ use std::sync::atomic::AtomicU64;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
+use super::attach::{Emptied, EmptiedFile};
 use super::edges::{Edges, SinkEdge, SourceEdge};
 use super::error::Error;
 use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
-use crate::checkpoint::{Transaction, Unit};
+use crate::checkpoint::{Transaction, Unit, Watched};
 use crate::connect::deliver::{Delivery, Holds};
 use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Spooler, Target, is_outstanding};
@@ -37,24 +38,30 @@ pub(super) struct Connected {
     pub(super) committed: Vec<Transaction>,
     /// By source: its streams, if it has some.
     pub(super) streams: Vec<Option<Arc<Streams>>>,
+    /// By source: its file, if it can be read again.
+    pub(super) files: Vec<Option<Watched>>,
 }
 
 impl Connecting<'_> {
     /// Returns the threads, and what takes part in checkpoints.
     pub(super) fn connect(
         &self,
-        edges: Edges,
+        mut edges: Edges,
         mut threads: Threads,
         recovery: Option<&Recovery>,
     ) -> Result<(Threads, Connected), Error> {
         let mut connected = Connected::default();
         check_targets(&edges, recovery)?;
+        threads.claims = std::mem::take(&mut edges.claims);
         for (index, edge) in edges.sinks.into_iter().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
             match (edge, recovery) {
                 (SinkEdge::Transactional { target, append }, Some(recovery)) => {
                     threads.spool(sink, spooler(&target, append, recovery)?, core)?;
+                    if recovery.manifest().is_none() && !append {
+                        threads.attach.empty(emptied(&target));
+                    }
                     connected.visible.push(Visible::File(target));
                 }
                 (SinkEdge::Client { address, token, target }, Some(recovery)) => {
@@ -70,8 +77,7 @@ impl Connecting<'_> {
             }
         }
         for (index, edge) in edges.sources.into_iter().enumerate() {
-            let streams = self.connect_source(index, edge, &mut threads, recovery)?;
-            connected.streams.push(streams);
+            self.connect_source(index, edge, &mut threads, recovery, &mut connected)?;
         }
         threads.write_letters(edges.letters)?;
         Ok((threads, connected))
@@ -83,37 +89,43 @@ impl Connecting<'_> {
         edge: SourceEdge,
         threads: &mut Threads,
         recovery: Option<&Recovery>,
-    ) -> Result<Option<Arc<Streams>>, Error> {
+        connected: &mut Connected,
+    ) -> Result<(), Error> {
         let source = SourceId(index as u8);
         let name = &self.plan.sources[index].name;
         let core = &self.mailboxes[index % self.mailboxes.len()];
+        let (mut streams, mut watched) = (None, None);
         match edge {
             SourceEdge::Generator(_) => {}
             SourceEdge::Channel(pipe) => {
                 pipe.wakes(core.waker());
-                core.send(Command::Pipe { source, pipe });
+                threads.attach.send(core, Command::Pipe { source, pipe });
             }
-            SourceEdge::File(file) => {
-                let position = recovery.map(|recovery| recovery.position(name, Unit::Bytes));
-                threads.read_file(source, file, position.transpose()?.unwrap_or_default(), core)?;
+            SourceEdge::File { file, path } => {
+                let at = recovery.map(|recovery| recovery.position(name, Unit::Bytes));
+                let at = at.transpose()?.unwrap_or_default();
+                let imprint = recovery.and_then(|recovery| recovery.imprint(name));
+                watched = threads.read_file(source, (file, &path), (at, imprint), core)?;
             }
             SourceEdge::Listener { listener, connections } => {
                 threads.accept(source, listener, connections, self.mailboxes)?;
             }
-            SourceEdge::Connector { listener, token, streams } => {
+            SourceEdge::Connector { listener, token, streams: ends_after } => {
                 let recovered = recovery.map_or_else(Vec::new, |recovery| recovery.streams(name));
                 let cores = self.mailboxes.to_vec();
                 let (kept, repeated) = (recovery.is_some(), self.repeated[index].clone());
                 let of = Arc::new(Streams::new(source, kept, cores, &recovered, repeated));
-                threads.serve(of.clone(), listener, token, streams)?;
-                return Ok(Some(of));
+                threads.serve(of.clone(), listener, token, ends_after)?;
+                streams = Some(of);
             }
         }
-        Ok(None)
+        connected.streams.push(streams);
+        connected.files.push(watched);
+        Ok(())
     }
 }
 
-/// Refuses files with two writers, and committed output that has no place any more.
+/// Refuses committed output that has no place any more.
 fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error> {
     let targets: Vec<&Target> = edges
         .sinks
@@ -125,13 +137,6 @@ fn check_targets(edges: &Edges, recovery: Option<&Recovery>) -> Result<(), Error
             _ => None,
         })
         .collect();
-    for (index, target) in targets.iter().enumerate() {
-        if targets[..index].iter().any(|other| other.is_same_file(target)) {
-            let address = format!("file:{}", target.path.display());
-            let reason = "another sink writes it: give each its own";
-            return Err(refused(&target.sink, address, reason));
-        }
-    }
     let Some(recovery) = recovery else { return Ok(()) };
     recovery.transactions().iter().try_for_each(|one| check_place(one, &targets, recovery))
 }
@@ -179,6 +184,14 @@ fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler
         }
     })?;
     Ok(Spooler::new(target.clone(), generation(recovery), offset))
+}
+
+fn emptied(target: &Target) -> Emptied {
+    Emptied {
+        what: format!("sink `{}`", target.sink),
+        address: format!("file:{}", target.path.display()),
+        file: EmptiedFile::Target(target.clone()),
+    }
 }
 
 fn generation(recovery: &Recovery) -> u64 {

@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use potoroo_connector::HELLO_TEXT_BYTES_MAX;
 use potoroo_runtime::Listener;
 use potoroo_sdk::plan::Plan;
 
+use super::claims::Claims;
 use super::config::Config;
+use super::console;
 use super::error::Error;
 use super::remedy;
 use crate::checkpoint::store::Place;
@@ -16,6 +20,7 @@ use crate::connect::address::{
     GeneratorAddress, HostPort, SinkAddress, SourceAddress, first_that_works,
 };
 use crate::connect::files;
+use crate::connect::patience::is_fifo;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
 use crate::connect::spool::Target;
 use crate::connect::token::Token;
@@ -23,7 +28,7 @@ use crate::connect::token::Token;
 /// An opened source.
 pub(super) enum SourceEdge {
     Listener { listener: Listener, connections: Option<u64> },
-    File(File),
+    File { file: Arc<File>, path: PathBuf },
     Generator(GeneratorAddress),
     Connector { listener: TcpListener, token: Token, streams: Option<u64> },
     Channel(PipeOut),
@@ -39,7 +44,14 @@ pub(super) enum SinkEdge {
         token: Token,
         target: Target,
     },
-    File(File),
+    /// A file that is written as output comes; `anew` if what is in it goes away.
+    File {
+        file: Arc<File>,
+        path: PathBuf,
+        anew: bool,
+    },
+    /// A named pipe, which is opened when somebody reads it.
+    Fifo(PathBuf),
     /// A file that readers see committed output in only.
     Transactional {
         target: Target,
@@ -66,6 +78,8 @@ pub(super) struct Edges {
     pub(super) channels: Channels,
     /// Where sources listen: name and address.
     pub(super) listening: Vec<(String, SocketAddr)>,
+    /// The files that are used.
+    pub(super) claims: Claims,
 }
 
 impl Edges {
@@ -76,6 +90,7 @@ impl Edges {
             letters: None,
             channels: Channels::default(),
             listening: Vec::new(),
+            claims: Claims::new(config),
         };
         for (index, source) in plan.sources.iter().enumerate() {
             let address = &config.sources[&source.name];
@@ -87,8 +102,12 @@ impl Edges {
                 edges.sinks.push(None);
                 continue;
             };
+            let what = format!("sink `{name}`");
             let edge = match (&config.sinks[name], &config.state) {
-                (SinkAddress::File { path, append }, Some(_)) if files::is_regular(path) => {
+                (address @ SinkAddress::File { path, append }, Some(_))
+                    if files::is_regular(path) =>
+                {
+                    edges.open_file(&what, address, path)?;
                     let target = Target::new(name, path.clone());
                     SinkEdge::Transactional { target, append: *append }
                 }
@@ -102,7 +121,7 @@ impl Edges {
                     let target = Target::in_state(state, name);
                     SinkEdge::Client { address: connect.clone(), token, target }
                 }
-                (address, _) => edges.open_sink(name, address)?,
+                (address, _) => edges.open_sink(name, &what, address)?,
             };
             edges.sinks.push(Some(edge));
         }
@@ -144,12 +163,7 @@ impl Edges {
                 let connections = connections.map(|count| count.get());
                 Ok(SourceEdge::Listener { listener, connections })
             }
-            SourceAddress::File { path } => {
-                files::open_source(path).map(SourceEdge::File).map_err(|error| {
-                    let remedy = remedy::read(&error);
-                    refused(error, remedy)
-                })
-            }
+            SourceAddress::File { path } => self.open_input(name, path).map_err(because),
             SourceAddress::Generator(generator) => {
                 let stage = &plan.sources[index].stage;
                 stage
@@ -179,9 +193,30 @@ impl Edges {
         }
     }
 
-    fn open_sink(&mut self, name: &str, address: &SinkAddress) -> Result<SinkEdge, Error> {
+    /// # Errors
+    /// Cause and remedy.
+    fn open_input(&mut self, name: &str, path: &Path) -> Result<SourceEdge, String> {
+        let opened = files::open_source(path).and_then(|file| Ok((file.metadata()?, file)));
+        let opened = opened.map_err(|error| format!("{error}; {}", remedy::read(&error)));
+        let (facts, file) = opened?;
+        self.claims.input(name, &facts)?;
+        Ok(SourceEdge::File { file: Arc::new(file), path: path.to_owned() })
+    }
+
+    /// Opens the sink `name`, or what else is `what`.
+    fn open_sink(
+        &mut self,
+        name: &str,
+        what: &str,
+        address: &SinkAddress,
+    ) -> Result<SinkEdge, Error> {
         match address {
             SinkAddress::Null => Ok(SinkEdge::Null),
+            SinkAddress::Stdout if console::closed() => {
+                let what = what.to_owned();
+                let reason = "standard output is closed: open it, or give file:".to_owned();
+                Err(Error::Sink { what, address: address.to_string(), reason })
+            }
             SinkAddress::Stdout => Ok(SinkEdge::Stdout),
             SinkAddress::Tcp { connect, .. } => Ok(SinkEdge::Peer(connect.clone())),
             SinkAddress::Connector { .. } => {
@@ -190,9 +225,11 @@ impl Edges {
                 Err(sink_refused(name, address, reason.to_string()))
             }
             SinkAddress::File { path, append } => {
-                files::open_sink(path, *append).map(SinkEdge::File).map_err(|error| {
-                    let reason = format!("{error}; {}", remedy::write(&error));
-                    sink_refused(name, address, reason)
+                let file = self.open_file(what, address, path)?;
+                let (path, anew) = (path.clone(), !*append);
+                Ok(match file {
+                    Some(file) => SinkEdge::File { file, path, anew },
+                    None => SinkEdge::Fifo(path),
                 })
             }
             SinkAddress::Channel => {
@@ -203,10 +240,33 @@ impl Edges {
         }
     }
 
+    /// Opens a file for output, unless it is a named pipe; nothing of it is changed. Refuses one
+    /// that is used otherwise, too.
+    fn open_file(
+        &mut self,
+        what: &str,
+        address: &SinkAddress,
+        path: &Path,
+    ) -> Result<Option<Arc<File>>, Error> {
+        let refused = |reason: String| {
+            let (what, address) = (what.to_owned(), address.to_string());
+            Error::Sink { what, address, reason }
+        };
+        let failed = |error: io::Error| refused(format!("{error}; {}", remedy::write(&error)));
+        let file = (!is_fifo(path)).then(|| files::open_output(path)).transpose();
+        let file = file.map_err(failed)?.map(Arc::new);
+        let facts = file.as_ref().map_or_else(|| path.metadata(), |file| file.metadata());
+        let facts = facts.map_err(failed)?;
+        self.claims.output(what, path, &facts, file.as_ref()).map_err(refused)?;
+        Ok(file)
+    }
+
     fn open_letters(&mut self, address: &SinkAddress) -> Result<SinkEdge, Error> {
-        let edge = self.open_sink("dead letters", address)?;
+        let edge = self.open_sink("dead letters", "dead letters", address)?;
         match edge {
-            SinkEdge::Null | SinkEdge::Stdout | SinkEdge::File(_) => Ok(edge),
+            SinkEdge::Null | SinkEdge::Stdout | SinkEdge::File { .. } | SinkEdge::Fifo(_) => {
+                Ok(edge)
+            }
             SinkEdge::Peer(_)
             | SinkEdge::Client { .. }
             | SinkEdge::Channel(_)

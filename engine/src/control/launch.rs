@@ -11,6 +11,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::admin::{self, AdminHandle, Operator};
+use super::attach::Attach;
 use super::bill::Bill;
 use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
@@ -46,6 +47,8 @@ pub(super) struct Launched {
     pub(super) watch: Arc<Watch>,
     pub(super) listening: Vec<(String, std::net::SocketAddr)>,
     pub(super) admin: Option<AdminHandle>,
+    /// What is left to do when nothing can fail any more.
+    pub(super) attach: Attach,
 }
 
 /// Checks `config` against the plan and fills in what was left open.
@@ -116,11 +119,12 @@ pub(super) fn launch(
     let (mailboxes_of, sink_owners, repeated) = (&mailboxes, &sink_owners, &watch.repeated);
     let connecting = Connecting { plan, mailboxes: mailboxes_of, sink_owners, repeated };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
-    let (threads, connected) = connecting.connect(edges, threads, recovery)?;
-    let checkpoints = match kept.zip(heard) {
-        Some((kept, heard)) => Some(kept.start(plan, &config, &mailboxes, connected, heard)?),
-        None => None,
+    let (mut threads, connected) = connecting.connect(edges, threads, recovery)?;
+    let mut attach = std::mem::take(&mut threads.attach);
+    let begin = |(kept, heard): (Kept, Hearer)| {
+        kept.start(plan, &config, &mailboxes, connected, (heard, attach.gate()))
     };
+    let checkpoints = kept.zip(heard).map(begin).transpose()?;
     let supervisor = Supervisor::new(Supervised {
         config,
         watch: watch.clone(),
@@ -131,7 +135,7 @@ pub(super) fn launch(
         threads,
         checkpoints,
     });
-    Ok(Launched { supervisor, channels, watch, listening, admin })
+    Ok(Launched { supervisor, channels, watch, listening, admin, attach })
 }
 
 /// What cores, threads and the keeper share where checkpoints are taken.
@@ -172,18 +176,18 @@ impl Kept {
         config: &Config,
         mailboxes: &[Mailbox],
         connected: Connected,
-        heard: Hearer,
+        (heard, gate): (Hearer, Receiver<()>),
     ) -> Result<Checkpoints, Error> {
         let (store, facts) = (self.recovery.store.clone(), self.recovery.facts.clone());
         let head = self.recovery.recovered.head.clone();
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let cores = mailboxes.len();
-        let Connected { visible, streams, committed } = connected;
+        let Connected { visible, streams, files, committed } = connected;
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
-        let keeper = keeper.with_streams(streams);
+        let keeper = keeper.with_streams(streams).with_files(files);
         let effects = Effects { store, keeper, coordinator, cores: mailboxes.to_vec(), visible };
         let keeping = Keeping {
             effects,
@@ -191,7 +195,7 @@ impl Kept {
             kept: config.checkpoints_kept,
             shared: self.shared,
         };
-        Checkpoints::start(keeping, (self.keeper, heard), self.progress)
+        Checkpoints::start(keeping, (self.keeper, heard), self.progress, gate)
     }
 }
 
@@ -203,7 +207,7 @@ fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
         let unit = match edge {
             SourceEdge::Generator(_) => Unit::Events,
-            SourceEdge::File(_) => Unit::Bytes,
+            SourceEdge::File { .. } => Unit::Bytes,
             _ => continue,
         };
         recovery.position(&source.name, unit)?;

@@ -1,9 +1,11 @@
 //! Decides: what runs where, when it stops and what is told about it. Cold code only.
 
 pub mod admin;
+mod attach;
 pub mod bill;
 pub mod check;
 mod checkpoints;
+mod claims;
 pub mod cli;
 pub mod config;
 mod connecting;

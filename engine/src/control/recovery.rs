@@ -12,8 +12,8 @@ use super::error::Error;
 use super::launch::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
-    Facts, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts, Transaction, Unit,
-    each_chunk, recover,
+    Facts, Imprint, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts, Transaction,
+    Unit, each_chunk, recover,
 };
 use crate::flow::{Core, Start};
 
@@ -92,6 +92,11 @@ impl Recovery {
                 ),
             }),
         }
+    }
+
+    /// What the file was that the source `name` was read from.
+    pub(super) fn imprint(&self, name: &str) -> Option<Imprint> {
+        self.positions().iter().find(|at| at.name == name)?.file
     }
 
     /// Where the streams of the source `name` go on: bytes, and what that means to their clients.

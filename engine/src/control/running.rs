@@ -100,12 +100,24 @@ pub(super) fn start(
 ) -> Result<Running, Error> {
     // Embedding programs, too, should hear of a full disk by an error.
     let _ = signals::bear_file_limits();
-    let launched = launch(describe, plan, config, &request)?;
+    let mut launched = launch(describe, plan, config, &request)?;
     let (supervisor, of_supervisor) = (launched.supervisor, request.clone());
+    let gate = launched.attach.gate();
+    let run = move || {
+        if gate.recv().is_err() {
+            // The start has failed: what has begun is ended.
+            of_supervisor.asked.store(true, Ordering::Relaxed);
+        }
+        supervisor.run(&of_supervisor)
+    };
     let supervisor = Builder::new()
         .name("potoroo-control".into())
-        .spawn(move || supervisor.run(&of_supervisor))
+        .spawn(run)
         .map_err(|source| Error::Thread { what: "the supervisor", source })?;
+    if let Err(error) = launched.attach.run() {
+        let _ = supervisor.join();
+        return Err(error);
+    }
     Ok(Running {
         supervisor: Some(supervisor),
         channels: launched.channels,

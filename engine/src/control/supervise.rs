@@ -152,7 +152,7 @@ impl Supervisor {
         let abandoned = self.phase == Phase::Abandoned;
         let watch = self.watch;
         let counts = self.host.join()?;
-        let failures = self.threads.join();
+        let failures = self.threads.join(abandoned);
         if let Some(checkpoints) = self.checkpoints {
             checkpoints.join();
         }

@@ -1,25 +1,32 @@
 //! The threads that may wait: accepting, connecting, reading and writing files.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use potoroo_runtime::Listener;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
+use super::attach::{Attach, Emptied, EmptiedFile};
+use super::claims::Claims;
 use super::config::Config;
 use super::descriptors::Places;
 use super::edges::SinkEdge;
 use super::error::Error;
+use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
 use crate::connect::deliver::{Delivery, Peer, deliver};
-use crate::connect::files::Markers;
+use crate::connect::files::{Markers, Tail};
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
+use crate::connect::patience::{Output, Reader, Stopping, Writer};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
 use crate::connect::serve::{Server, serve};
@@ -33,8 +40,6 @@ use crate::flow::{Letter, Start};
 /// All threads of an application besides its cores.
 pub(super) struct Threads {
     source_names: Vec<String>,
-    /// By source, for messages.
-    source_addresses: Vec<String>,
     sink_names: Vec<String>,
     stop: Arc<AtomicBool>,
     stop_accepting: Arc<AtomicBool>,
@@ -46,7 +51,7 @@ pub(super) struct Threads {
     lost: Vec<Option<Sender<String>>>,
     /// Connections after which a source ends: `None` for those that never end.
     pub(super) connections_left: Vec<Option<u64>>,
-    letters: Option<Box<dyn Write + Send>>,
+    letters: Option<BufWriter<Output>>,
     /// Why some of them are not written.
     letters_lost: Option<String>,
     /// Places for connections.
@@ -57,6 +62,14 @@ pub(super) struct Threads {
     application: String,
     /// Who hears what happens to clients.
     notices: Sender<Notice>,
+    /// What is left to do when all of them have started.
+    pub(super) attach: Attach,
+    /// The files that are used; held until all of them have ended.
+    pub(super) claims: Claims,
+    /// Tells those that wait for somebody else's end of a file.
+    stopping: Arc<Stopping>,
+    /// How long they may wait then.
+    grace: Duration,
 }
 
 impl Threads {
@@ -71,11 +84,6 @@ impl Threads {
             application: plan.name.clone(),
             notices,
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
-            source_addresses: plan
-                .sources
-                .iter()
-                .map(|source| config.sources[&source.name].to_string())
-                .collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             stop: Arc::new(AtomicBool::new(false)),
             stop_accepting: Arc::new(AtomicBool::new(false)),
@@ -89,6 +97,10 @@ impl Threads {
             permits: Permits::new(places.connections),
             places,
             keeper,
+            attach: Attach::default(),
+            claims: Claims::default(),
+            stopping: Arc::default(),
+            grace: Duration::from_secs(config.drain_seconds),
         }
     }
 
@@ -113,10 +125,10 @@ impl Threads {
                 pipe.wakes(core.waker());
                 SinkEnd::Channel(pipe)
             }
-            SinkEdge::Stdout => SinkEnd::Pipe(self.write(sink, io::stdout(), core, || Ok(()))?),
-            SinkEdge::File(file) => {
-                let synced = file.try_clone().map_err(thread("a file's writer"))?;
-                SinkEnd::Pipe(self.write(sink, file, core, move || sync(&synced))?)
+            SinkEdge::Stdout | SinkEdge::File { .. } | SinkEdge::Fifo(_) => {
+                let what = format!("sink `{name}`");
+                let (to, file) = self.open_output(&what, edge).map_err(thread(WRITER))?;
+                SinkEnd::Pipe(self.write(sink, to, core, move || file.map_or(Ok(()), sync))?)
             }
             SinkEdge::Transactional { .. } | SinkEdge::Client { .. } => {
                 unreachable!("they are spooled")
@@ -130,8 +142,41 @@ impl Threads {
                 return Ok(());
             }
         };
-        core.send(Command::Sink { sink, to });
+        self.attach.send(core, Command::Sink { sink, to });
         Ok(())
+    }
+
+    /// What writes an output, and its file if that is to be made durable.
+    ///
+    /// # Panics
+    /// It is written otherwise.
+    fn open_output(
+        &mut self,
+        what: &str,
+        edge: SinkEdge,
+    ) -> io::Result<(Output, Option<Arc<File>>)> {
+        let stopping = self.stopping.clone();
+        let (file, path, anew) = match edge {
+            SinkEdge::Fifo(path) => {
+                let writer = Writer::to_fifo(what, &path, stopping);
+                return Ok((Output::Waiting(writer), None));
+            }
+            SinkEdge::File { file, path, anew } => (file, path, anew),
+            SinkEdge::Stdout => {
+                let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+                (Arc::new(file), PathBuf::new(), false)
+            }
+            _ => unreachable!("no file"),
+        };
+        if !file.metadata()?.is_file() {
+            return Ok((Output::Waiting(Writer::to_open(file, stopping)), None));
+        }
+        if anew {
+            let (what, address) = (what.to_owned(), format!("file:{}", path.display()));
+            let file = EmptiedFile::Open(file.clone());
+            self.attach.empty(Emptied { what, address, file });
+        }
+        Ok((Output::File(file.clone()), Some(file)))
     }
 
     /// Spools the output of a transactional sink.
@@ -149,7 +194,7 @@ impl Threads {
         let keeper = self.keeper.clone().expect("only with checkpoints anything is transactional");
         let writer = spool(spooler, sink, keeper, pipe_out, core.waker().clone());
         self.writers.push((name, writer.map_err(thread("a file's spooler"))?));
-        core.send(Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
+        self.attach.send(core, Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
         Ok(())
     }
 
@@ -175,51 +220,42 @@ impl Threads {
     ) -> Result<PipeIn, Error> {
         let (pipe_in, pipe_out) = pipe();
         let name = self.sink_name(sink).to_string();
-        let markers = Markers { sink, keeper: self.keeper.clone() };
+        let (keeper, notices) = (self.keeper.clone(), self.notices.clone());
+        let markers = Markers { sink, keeper, notices };
         let writer = files::write(to, pipe_out, core.waker().clone(), markers, sync);
-        self.writers.push((name, writer.map_err(thread("a file's writer"))?));
+        self.writers.push((name, writer.map_err(thread(WRITER))?));
         Ok(pipe_in)
     }
 
+    /// Reads a file from where `at` says that it was read up to, and as what. Returns it if it can
+    /// be read again.
     pub(super) fn read_file(
         &mut self,
         source: SourceId,
-        mut file: File,
-        start: Start,
+        (file, path): (Arc<File>, &Path),
+        (start, imprint): (Start, Option<Imprint>),
         core: &Mailbox,
-    ) -> Result<(), Error> {
-        let (pipe_in, pipe_out) = pipe();
-        let position = start.position;
+    ) -> Result<Option<Watched>, Error> {
+        let (pipe_in, pipe) = pipe();
+        let name = self.source_name(source).to_string();
         // A pipe or device cannot be read again: it has no position.
         let regular = file.metadata().is_ok_and(|facts| facts.is_file());
-        if position > 0 && regular {
-            let length = file.metadata().map_or(u64::MAX, |facts| facts.len());
-            if length < position {
-                return Err(Error::Source {
-                    name: self.source_name(source).to_string(),
-                    address: self.source_addresses[source.0 as usize].clone(),
-                    reason: format!(
-                        "it has {length} bytes, and the last checkpoint has read {position}: it \
-                         is not the file that was read before; put that one back, or start with \
-                         an empty --state"
-                    ),
-                });
-            }
-            file.seek(SeekFrom::Start(position)).map_err(|error| Error::Source {
-                name: self.source_name(source).to_string(),
-                address: self.source_addresses[source.0 as usize].clone(),
-                reason: format!(
-                    "{error}: the last checkpoint stands at byte {position}, and it cannot be \
-                     read from there; give a file that is no pipe, or start with an empty --state"
-                ),
-            })?;
-        }
+        let waker = core.waker().clone();
+        let reader = if regular {
+            go_on(&file, (&name, path), (start.position, imprint))?;
+            (&mut &*file).seek(SeekFrom::Start(start.position)).map_err(thread(READER))?;
+            // Those that the kernel makes as they are read have no length, and change.
+            let made = file.metadata().map_or(0, |facts| facts.len()) == 0;
+            let tail = (!made).then(|| Tail::new(file.clone(), start.position));
+            files::read(file.clone(), tail, pipe_in, waker)
+        } else {
+            let reader = Reader::new(&name, path, file.clone(), self.stopping.clone());
+            files::read(reader, None, pipe_in, waker)
+        };
+        self.readers.push((name, reader.map_err(thread(READER))?));
         let start = regular.then_some(Start { grows: self.keeper.is_some(), ..start });
-        core.send(Command::File { source, pipe: pipe_out, start });
-        let reader = files::read(file, pipe_in, core.waker().clone());
-        let name = self.source_name(source).to_string();
-        self.readers.push((name, reader.map_err(thread("a file's reader"))?));
-        Ok(())
+        self.attach.send(core, Command::File { source, pipe, start });
+        Ok(regular.then(|| Watched::new(file)))
     }
 
     pub(super) fn accept(
@@ -271,11 +307,10 @@ impl Threads {
     }
 
     pub(super) fn write_letters(&mut self, edge: Option<SinkEdge>) -> Result<(), Error> {
-        self.letters = match edge {
-            Some(SinkEdge::File(file)) => Some(Box::new(io::BufWriter::new(file))),
-            Some(SinkEdge::Stdout) => Some(Box::new(io::stdout())),
-            _ => None,
-        };
+        let edge = edge.filter(|edge| !matches!(edge, SinkEdge::Null));
+        let Some(edge) = edge else { return Ok(()) };
+        let opened = self.open_output("dead letters", edge).map_err(thread(WRITER))?;
+        self.letters = Some(BufWriter::new(opened.0.within(LETTERS_WAIT)));
         Ok(())
     }
 
@@ -298,7 +333,10 @@ impl Threads {
         if let Err(error) = written.and_then(|()| to.flush())
             && self.letters_lost.is_none()
         {
-            tracing::error!("dead letters cannot be written: {error}; free space there");
+            tracing::error!(
+                "dead letters cannot be written: {error}; free space there, or raise the limit of \
+                 file sizes (`ulimit -f`)"
+            );
             self.letters_lost = Some(error.to_string());
         }
     }
@@ -323,8 +361,12 @@ impl Threads {
     }
 
     /// Waits for all threads after the cores have ended; returns what went wrong in writers.
-    pub(super) fn join(self) -> Vec<String> {
+    ///
+    /// Those that write what somebody else has to read go on for a while, unless everything was
+    /// `abandoned`.
+    pub(super) fn join(self, abandoned: bool) -> Vec<String> {
         self.stop_accepting();
+        self.stopping.stop(if abandoned { Duration::ZERO } else { self.grace });
         self.stop.store(true, Ordering::Relaxed);
         drop(self.lost);
         drop(self.keeper);
@@ -346,8 +388,55 @@ impl Threads {
     }
 }
 
+const READER: &str = "a file's reader";
+
+const WRITER: &str = "a file's writer";
+
+/// How long the supervisor, which has more to do, waits for who reads dead letters.
+const LETTERS_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether a source goes on at `position` of a file: it must be the one that was read before, if
+/// only by what is in it.
+fn go_on(
+    file: &File,
+    (name, path): (&str, &Path),
+    (position, imprint): (u64, Option<Imprint>),
+) -> Result<(), Error> {
+    let refused = |reason: String| {
+        let (name, address) = (name.to_owned(), format!("file:{}", path.display()));
+        Err(Error::Source { name, address, reason })
+    };
+    let remedy = "it was rotated, replaced or changed; put back the file that was read, or start \
+                  with an empty --state";
+    let now = match Imprint::of(file, position) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            let length = file.metadata().map_or(0, |facts| facts.len());
+            return refused(format!(
+                "it has {length} bytes, and the last checkpoint has read {position}: {remedy}"
+            ));
+        }
+        Err(error) => return refused(error.to_string()),
+        Ok(now) => now,
+    };
+    match imprint {
+        Some(before) if before.digest != now.digest => refused(format!(
+            "what is before byte {position}, where the last checkpoint stands, is not what was \
+             read: {remedy}"
+        )),
+        Some(before) if before != now => {
+            tracing::info!(
+                "source `{name}`: file:{} is another file than before and has the same content \
+                 up to byte {position}: it goes on there",
+                path.display()
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Some targets, such as `/dev/null` and pipes, cannot be made durable and need not be.
-fn sync(file: &File) -> io::Result<()> {
+fn sync(file: Arc<File>) -> io::Result<()> {
     match file.sync_all() {
         Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
         _ => Ok(()),

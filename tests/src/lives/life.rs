@@ -423,6 +423,9 @@ fn open_sinks(
             Visible::Client(Arc::new(delivery))
         } else {
             offset = target.recover(manifest.is_some(), transactions, false)?;
+            if manifest.is_none() {
+                target.clear()?;
+            }
             check(world, name, true)?;
             Visible::File(target.clone())
         });

@@ -61,8 +61,9 @@ impl Target {
     }
 
     /// Opens the file as the checkpoint left it whose prepared output is `committed`: writes what
-    /// of it is not there yet, and drops what was not committed. Without a checkpoint the file is
-    /// made empty, unless `append` says to keep it. Returns its length: where new output goes.
+    /// of it is not there yet, and drops what was not committed. Returns where new output goes: to
+    /// its end, or without a checkpoint to its beginning, unless `append` says to keep what is
+    /// there. It is then to be [cleared](Self::clear) before anything is committed.
     ///
     /// # Errors
     /// The file or its folder cannot be written, it is not the file that was written before, or
@@ -76,11 +77,6 @@ impl Target {
         let file = self.disk.open(&self.path, Open::Write)?;
         // Its name has to last as long as what is committed in it.
         self.disk.sync(self.folder())?;
-        if !checkpoint && !append {
-            file.clear()?;
-            // What was in it must not come back behind the first commit.
-            file.sync()?;
-        }
         for transaction in committed {
             if self.is_of(transaction)? {
                 self.show(transaction)?;
@@ -89,7 +85,17 @@ impl Target {
         for spool in self.spools()? {
             self.disk.remove(&spool)?;
         }
-        file.length()
+        if checkpoint || append { file.length() } else { Ok(0) }
+    }
+
+    /// Makes the file empty, durably: what was in it must not come back behind the first commit.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn clear(&self) -> io::Result<()> {
+        let file = self.disk.open(&self.path, Open::Write)?;
+        file.clear()?;
+        file.sync()
     }
 
     /// Makes a committed transaction visible, durably. Its spool is removed after that: one that
@@ -192,15 +198,6 @@ impl Target {
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(named(spool, &error)),
         }
-    }
-
-    /// Whether both are the same file, however its path is written.
-    pub fn is_same_file(&self, other: &Self) -> bool {
-        let folder = |target: &Self| {
-            let folder = target.folder();
-            folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf())
-        };
-        self.file_name() == other.file_name() && folder(self) == folder(other)
     }
 
     /// All spools beside the file that have its name.

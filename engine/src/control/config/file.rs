@@ -71,7 +71,7 @@ impl ConfigFile {
     fn parse(text: &str, path: &Path) -> Result<Config, Error> {
         let wrong = |cause| Error::File { path: path.to_path_buf(), cause: shown(&cause, text) };
         let file: Self = toml::from_str(text).map_err(wrong)?;
-        let mut config = Config::default();
+        let mut config = Config { file: Some(path.to_path_buf()), ..Config::default() };
         file.apply(&mut config).map_err(|cause| Error::FileValue {
             path: path.to_path_buf(),
             cause: Box::new(cause),
