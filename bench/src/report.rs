@@ -39,7 +39,7 @@ impl Report {
             bench: bench.into(),
             commit: host::commit(),
             time: format_rfc3339_seconds(stamp::wall(stamp::now())).to_string(),
-            command: env::args().collect(),
+            command: env::args_os().map(|text| text.to_string_lossy().into_owned()).collect(),
             host: host::fingerprint(),
             findings: host::findings(&[place.left, place.right]),
             cpus: vec![place.left, place.right],

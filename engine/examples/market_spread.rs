@@ -143,7 +143,7 @@ fn replying() -> Application {
 }
 
 fn main() -> ExitCode {
-    let (reply, arguments) = std::env::args().partition::<Vec<_>, _>(|text| text == "--reply");
+    let (reply, arguments) = std::env::args_os().partition::<Vec<_>, _>(|text| text == "--reply");
     potoroo::main_with(arguments, if reply.is_empty() { application } else { replying })
 }
 

@@ -34,6 +34,7 @@
 //! line that is wrong. The lines of different keys may be mixed in any way.
 
 use std::io::{BufRead, BufReader, Write, stderr, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use potoroo::prelude::*;
@@ -77,8 +78,8 @@ fn application() -> Application {
 }
 
 fn main() -> ExitCode {
-    let file = std::env::args().skip_while(|text| text != "--validate").nth(1);
-    file.map_or_else(|| potoroo::main(application), |file| validate_file(&file))
+    let file = std::env::args_os().skip_while(|text| text != "--validate").nth(1);
+    file.map_or_else(|| potoroo::main(application), |file| validate_file(file.as_ref()))
 }
 
 /// Reads numbers, one per line.
@@ -172,8 +173,9 @@ fn validate(lines: impl BufRead) -> Result<u64, String> {
     validator.finish()
 }
 
-fn validate_file(path: &str) -> ExitCode {
+fn validate_file(path: &Path) -> ExitCode {
     let file = std::fs::File::open(path).map_err(|error| error.to_string());
+    let path = path.display();
     // The exit code has the judgement, whether or not anybody reads the line.
     match file.and_then(|file| validate(BufReader::new(file))) {
         Ok(windows) => {

@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{PipeWriter, Write, pipe};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{App, Scratch, connect, example, get, market, named, wait_for_status};
+use support::{App, Scratch, connect, example, get, market, named, tool, wait_for_status};
 
 const MARKET: &str = "market_spread";
 
@@ -85,7 +88,7 @@ fn check_prints_plan_guarantees_and_bill_and_runs_nothing() {
         assert!(kept.out.contains(part), "`{part}` is not in:\n{}", kept.out);
         assert!(!ended.out.contains(part), "`{part}` is in:\n{}", ended.out);
     }
-    let made = |path: &str| std::path::Path::new(path).exists();
+    let made = |path: &str| Path::new(path).exists();
     assert!(!made(&out) && !made(&state), "nothing runs");
 }
 
@@ -206,6 +209,51 @@ fn exit_codes_tell_usage_from_configuration() {
     App::start(MARKET, "--idle busy").finish().refused(2, &["`spin`, `adaptive` or `park`"]);
     let unknown = "--source trades=gen:quotes --sink rejections=null:";
     App::start(MARKET, unknown).finish().refused(1, &["no source `trades`", "`orders`"]);
+}
+
+/// Arguments and variables are bytes: those that are no text are refused, not stumbled over.
+#[test]
+fn what_is_not_utf_8_is_refused_by_name() {
+    let bad = |text: &[u8]| OsString::from_vec(text.to_vec());
+    for name in [MARKET, "word_count", "sequence_windows"] {
+        for (arguments, part) in [
+            (vec![bad(b"\xff")], "unexpected argument"),
+            (vec![bad(b"--source"), bad(b"a=file:\xff")], "not UTF-8"),
+            (vec![bad(b"--dead-letters"), bad(b"file:\xff")], "invalid UTF-8"),
+        ] {
+            let mut command = Command::new(example(name));
+            command.args(arguments);
+            App::spawn(command).finish().refused(2, &[part]);
+        }
+    }
+    let output = Command::new(tool()).arg(bad(b"\xff")).output().expect("the tool is built");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let mut logged = Command::new(example("sequence_windows"));
+    logged.args(["--seconds", "1", "--cores", "0"]).env("POTOROO_LOG", bad(b"\xff"));
+    let output = logged.output().expect("the example is built");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("POTOROO_LOG cannot be"), "{log}");
+    assert_eq!(output.status.code(), Some(0), "{log}");
+}
+
+/// A state folder, and what others put into it, may have any name.
+#[test]
+fn a_state_folder_need_not_be_text() {
+    let scratch = Scratch::new("cli-bytes");
+    let folder = Path::new(&scratch.path("")).join(OsStr::from_bytes(b"state-\xff"));
+    let run = || {
+        let mut command = Command::new(example("sequence_windows"));
+        command.args(["--source", "numbers=gen:numbers?count=1000", "--sink"]);
+        command.arg(format!("windows=file:{}", scratch.path("windows")));
+        command.arg("--state").arg(&folder);
+        App::spawn(command).finish()
+    };
+    let first = run();
+    assert_eq!(first.code, Some(0), "{}", first.log);
+    std::fs::write(folder.join(OsStr::from_bytes(b"part-\xfe")), b"not ours").expect("ours");
+    let second = run();
+    assert_eq!(second.code, Some(0), "{}", second.log);
+    assert!(second.log.contains("goes on from checkpoint"), "{}", second.log);
 }
 
 /// A pipe that nobody reads any more.

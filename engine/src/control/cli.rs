@@ -244,7 +244,12 @@ impl TypedValueParser for Pair {
         argument: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<Self::Value, clap::Error> {
-        match value.to_str().and_then(|text| text.split_once('=')) {
+        let text = value.to_str().ok_or_else(|| {
+            let flag = argument.map_or_else(String::new, clap::Arg::to_string);
+            let message = format!("{flag} is not UTF-8: rename what the address names\n");
+            clap::Error::raw(ErrorKind::InvalidUtf8, message).with_cmd(command)
+        })?;
+        match text.split_once('=') {
             Some((name, url)) if !name.is_empty() && !name.contains(':') => {
                 Ok((name.to_string(), url.to_string()))
             }

@@ -1,5 +1,6 @@
 //! The command line that every application gets.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
@@ -35,13 +36,13 @@ use crate::connect::address::{SinkAddress, without_tokens};
 /// }
 /// ```
 pub fn main(application: fn() -> Application) -> ExitCode {
-    main_with(std::env::args(), application)
+    main_with(std::env::args_os(), application)
 }
 
 /// As [`main`], with `arguments` (the first is the program's name) instead of the process's: for
 /// applications that have flags of their own and take them out first.
 pub fn main_with(
-    arguments: impl IntoIterator<Item = String>,
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     application: fn() -> Application,
 ) -> ExitCode {
     logging::init();

@@ -18,8 +18,9 @@ pub const LEVEL_DEFAULT: &str = "info";
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let wanted = std::env::var(LEVEL_VARIABLE).ok().filter(|text| !text.is_empty());
-        let (filter, complaint) = filter(wanted.as_deref());
+        let wanted = std::env::var_os(LEVEL_VARIABLE).filter(|text| !text.is_empty());
+        let (filter, complaint) =
+            filter(wanted.as_ref().map(|text| text.to_string_lossy()).as_deref());
         let subscriber = tracing_subscriber::fmt()
             .compact()
             .with_env_filter(filter)
