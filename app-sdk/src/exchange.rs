@@ -14,6 +14,7 @@ use crate::codec::{Decode, Framing, Reason, Split};
 use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
 use crate::host::{
     Cause, ExchangeStage, Feed, Generate, Host, Ingested, Input, Schedule, SourceStage, Stop,
+    UnderWay,
 };
 use crate::key::Key;
 use crate::plan::Mistake;
@@ -31,19 +32,21 @@ where
     K: Key,
     F: for<'a> Fn(View<'a, E>) -> K,
 {
-    fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize {
+    fn batch(&self, inputs: &[Input<'_>], under_way: &UnderWay, host: &mut dyn Host) -> usize {
         for (index, input) in inputs.iter().enumerate() {
+            under_way.begin(&input.cause);
             let archive = value::access::<E>(input.archive).expect("the host keeps archives whole");
             let event = Lent::Archived { bytes: input.archive, archive };
             let key = (self.key)(event.view());
             let mut context = Context {
                 host: &mut *host,
                 cause: &input.cause,
+                under_way,
                 hash: input.hash,
                 slot: input.slot,
                 emitted: false,
             };
-            self.outlet.send(&key, &event, &mut context);
+            under_way.keyed(&key, || self.outlet.send(&key, &event, &mut context));
             // The next input follows only when the outputs of this one have found room.
             if context.emitted && host.blocked() {
                 return index + 1;
@@ -77,7 +80,13 @@ pub(crate) struct Intake<C: Decode> {
 }
 
 impl<C: Decode> SourceStage for Intake<C> {
-    fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested {
+    fn ingest(
+        &self,
+        bytes: &[u8],
+        feed: Feed,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Ingested {
         let framing = self.codec.framing().within(feed.frame_bytes_max);
         let skipping = feed.skipping;
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit, skipping };
@@ -88,10 +97,11 @@ impl<C: Decode> SourceStage for Intake<C> {
             }
             let rest = &bytes[done.bytes..];
             cause.origin.position = feed.cause.origin.position + done.bytes as u64;
+            under_way.begin(&cause);
             let (next, reason) = match framing.split(rest, feed.ended) {
                 Split::Frame { start, end, next } => match &self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
-                        let mut context = Context::unkeyed(&mut *host, &cause);
+                        let mut context = Context::unkeyed(&mut *host, &cause, under_way);
                         self.outlet.send(&Lent::Native(event), &mut context);
                         let emitted = context.emitted;
                         done.events += 1;
@@ -125,15 +135,31 @@ impl<C: Decode> SourceStage for Intake<C> {
         done
     }
 
+    fn refuse(&self, bytes: &[u8], feed: Feed, reason: Reason, host: &mut dyn Host) -> Ingested {
+        let (stop, skipping) = (Stop::Limit, false);
+        let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop, skipping };
+        match self.codec.framing().within(feed.frame_bytes_max).split(bytes, feed.ended) {
+            Split::Frame { next, .. } | Split::Skip { next, .. } => done.bytes = next,
+            Split::Overlong { next, .. } => (done.bytes, done.skipping) = (next, true),
+            Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
+            Split::Broken(reason) => done.stop = Stop::Broken(reason),
+        }
+        let refused = if done.bytes > 0 { &bytes[..done.bytes] } else { bytes };
+        host.refuse(&feed.cause, reason, refused);
+        Ingested { refused: 1, ..done }
+    }
+
     fn ingest_archive(
         &self,
         bytes: &[u8],
         cause: Cause,
+        under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Result<(), Reason> {
+        under_way.begin(&cause);
         let archive = value::access::<C::Event>(bytes)
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
-        let mut context = Context::unkeyed(host, &cause);
+        let mut context = Context::unkeyed(host, &cause, under_way);
         self.outlet.send(&Lent::Archived { bytes, archive }, &mut context);
         Ok(())
     }
@@ -168,8 +194,12 @@ struct Generator<E: Event> {
 }
 
 impl<E: Event> Generate for Generator<E> {
-    fn skip_to(&mut self, index: u64) {
-        (0..index).for_each(|index| drop((self.make)(index)));
+    fn skip(&mut self, indices: Range<u64>, mut cause: Cause, under_way: &UnderWay) {
+        for index in indices {
+            cause.origin.position = index;
+            under_way.begin(&cause);
+            drop((self.make)(index));
+        }
     }
 
     fn emit(
@@ -177,18 +207,20 @@ impl<E: Event> Generate for Generator<E> {
         indices: Range<u64>,
         schedule: &Schedule,
         mut cause: Cause,
+        under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (u64, bool) {
         for index in indices.clone() {
+            cause.ingress = schedule.due(index);
+            cause.origin.position = index;
+            under_way.begin(&cause);
             // By reference from where it was made: a copy would read in wide pieces what was just
             // written in small ones, and wait for each.
             let made = (self.make)(index);
             let Some(event) = &made else {
                 return (index, false);
             };
-            cause.ingress = schedule.due(index);
-            cause.origin.position = index;
-            let mut context = Context::unkeyed(&mut *host, &cause);
+            let mut context = Context::unkeyed(&mut *host, &cause, under_way);
             self.outlet.send(&Lent::Native(event), &mut context);
             if context.emitted && host.blocked() {
                 return (index + 1, true);

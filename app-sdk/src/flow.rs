@@ -10,7 +10,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::codec::Reason;
-use crate::host::{Cause, Host, NO_SLOT, Route, SinkId};
+use crate::host::{Cause, Host, NO_SLOT, Route, SinkId, UnderWay};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
@@ -35,6 +35,7 @@ impl<'a, E: Event> Lent<'a, E> {
 pub(crate) struct Context<'h> {
     pub(crate) host: &'h mut dyn Host,
     pub(crate) cause: &'h Cause,
+    pub(crate) under_way: &'h UnderWay,
     /// Hash of the key; meaningful behind an exchange only.
     pub(crate) hash: u64,
     /// The host's guess at the row in the table that the stage looks up first.
@@ -46,14 +47,18 @@ pub(crate) struct Context<'h> {
 impl<'h> Context<'h> {
     /// A context for an event that has no key yet.
     #[inline(always)]
-    pub(crate) fn unkeyed(host: &'h mut dyn Host, cause: &'h Cause) -> Self {
-        Self { host, cause, hash: 0, slot: NO_SLOT, emitted: false }
+    pub(crate) fn unkeyed(
+        host: &'h mut dyn Host,
+        cause: &'h Cause,
+        under_way: &'h UnderWay,
+    ) -> Self {
+        Self { host, cause, under_way, hash: 0, slot: NO_SLOT, emitted: false }
     }
 
     /// The same host and cause, for what runs within.
     #[inline(always)]
     pub(crate) fn reborrow(&mut self) -> Context<'_> {
-        Context::unkeyed(&mut *self.host, self.cause)
+        Context::unkeyed(&mut *self.host, self.cause, self.under_way)
     }
 
     /// Whether an event can be run here and now. Only one whose size is known: others are archived

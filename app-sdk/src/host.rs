@@ -22,6 +22,10 @@ use alloc::boxed::Box;
 use crate::codec::Reason;
 use crate::plan::Mistake;
 
+mod under_way;
+
+pub use under_way::{Noted, UnderWay};
+
 /// A source of the application: its place in [`Plan::sources`](crate::plan::Plan::sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u8);
@@ -205,7 +209,17 @@ impl Schedule {
 /// The entry of one source.
 pub trait SourceStage {
     /// Decodes frames from the front of `bytes` and runs their events.
-    fn ingest(&self, bytes: &[u8], feed: Feed, host: &mut dyn Host) -> Ingested;
+    fn ingest(
+        &self,
+        bytes: &[u8],
+        feed: Feed,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Ingested;
+
+    /// Refuses the frame at the front of `bytes` for `reason`, whatever is in it: neither is it
+    /// decoded nor does its event run.
+    fn refuse(&self, bytes: &[u8], feed: Feed, reason: Reason, host: &mut dyn Host) -> Ingested;
 
     /// Runs one event given as its archive, from within the process.
     ///
@@ -215,6 +229,7 @@ pub trait SourceStage {
         &self,
         archive: &[u8],
         cause: Cause,
+        under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Result<(), Reason>;
 
@@ -230,9 +245,9 @@ pub trait SourceStage {
 
 /// A source of made-up events.
 pub trait Generate {
-    /// Makes the events before `index` and drops them: what they had an effect on was restored, and
+    /// Makes the events of `indices` and drops them: what they had an effect on was restored, and
     /// a generator may go by what it made before.
-    fn skip_to(&mut self, index: u64);
+    fn skip(&mut self, indices: Range<u64>, cause: Cause, under_way: &UnderWay);
 
     /// Makes and runs the events of `indices` until the host is blocked or the generator ends.
     /// Returns the index of the next event and whether there will be one.
@@ -241,6 +256,7 @@ pub trait Generate {
         indices: Range<u64>,
         schedule: &Schedule,
         cause: Cause,
+        under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (u64, bool);
 }
@@ -251,7 +267,7 @@ pub trait ExchangeStage {
     ///
     /// # Panics
     /// An archive is invalid: the host did not keep what it was given.
-    fn batch(&self, inputs: &[Input<'_>], host: &mut dyn Host) -> usize;
+    fn batch(&self, inputs: &[Input<'_>], under_way: &UnderWay, host: &mut dyn Host) -> usize;
 }
 
 #[cfg(test)]

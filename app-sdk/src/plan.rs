@@ -74,8 +74,6 @@ pub struct Exchange {
     pub table: Option<TableId>,
     /// The table whose update is an end of the application: nothing leaves this exchange.
     pub end: Option<TableId>,
-    /// Whether a reply can follow, so that the origin must travel along.
-    pub origin: bool,
     /// For messages: `orders → key_by`.
     pub label: String,
 }
@@ -178,7 +176,6 @@ impl Plan {
                 stage: exchange.stage.expect("key_by sets the stage"),
                 table: facts.table,
                 end: facts.end,
-                origin: facts.origin,
                 label: facts.label,
             })
             .collect();
@@ -259,23 +256,14 @@ struct ExchangeFacts {
     level: u8,
     table: Option<TableId>,
     end: Option<TableId>,
-    origin: bool,
     label: String,
 }
 
 fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
-    let is_reply = |kind: &StepKind| match kind {
-        StepKind::Sink(id) => draft.sinks[id.0 as usize].name.is_none(),
-        _ => false,
-    };
     let facts = |exchange: &crate::draft::DraftExchange| {
-        let later = draft.reach(exchange.step);
-        let inside = draft.reach_in_stage(exchange.step);
-        let among = |set: &[bool]| -> Vec<StepKind> {
-            let steps = draft.steps.iter().zip(set).filter(|(_, reached)| **reached);
-            steps.map(|(step, _)| step.kind).collect()
-        };
-        let (later, inside) = (among(&later), among(&inside));
+        let reached = draft.reach_in_stage(exchange.step);
+        let steps = draft.steps.iter().zip(&reached).filter(|(_, reached)| **reached);
+        let inside: Vec<StepKind> = steps.map(|(step, _)| step.kind).collect();
         let mut updates = inside.iter().filter_map(|kind| match kind {
             StepKind::Update { table, emits } => Some((*table, *emits)),
             _ => None,
@@ -288,7 +276,6 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
                 StepKind::Update { table, emits: false } => Some(*table),
                 _ => None,
             }),
-            origin: later.iter().any(is_reply),
             label: draft.describe(exchange.step),
         }
     };

@@ -12,6 +12,7 @@ use crate::application::Application;
 use crate::codec::Reason;
 use crate::host::{
     Cause, Feed, Host, Ingested, Input, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
+    UnderWay,
 };
 use crate::plan::{Mistakes, Plan};
 use crate::value::{self, Event};
@@ -28,6 +29,8 @@ pub struct Reference {
     skipping: Vec<bool>,
     /// By source: nothing more of its input can be understood.
     broken: Vec<bool>,
+    /// Nobody reads it: a panic of an application under test says enough.
+    under_way: UnderWay,
 }
 
 /// An input that could not be understood.
@@ -54,6 +57,7 @@ impl Reference {
             position: plan.sources.iter().map(|_| 0).collect(),
             skipping: plan.sources.iter().map(|_| false).collect(),
             broken: plan.sources.iter().map(|_| false).collect(),
+            under_way: UnderWay::default(),
             plan,
         })
     }
@@ -91,7 +95,8 @@ impl Reference {
             let cause = self.cause(source);
             let skipping = self.skipping[index];
             let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
-            let done = self.plan.sources[index].stage.ingest(&input, feed, &mut self.state);
+            let stage = &self.plan.sources[index].stage;
+            let done = stage.ingest(&input, feed, &self.under_way, &mut self.state);
             self.settle();
             input.drain(..done.bytes);
             self.position[index] += done.bytes as u64;
@@ -112,7 +117,8 @@ impl Reference {
         let archive = value::to_vec(event);
         let stage = &self.plan.sources[source.0 as usize].stage;
         assert_eq!(stage.schema(), E::SCHEMA, "source `{name}` takes another event");
-        stage.ingest_archive(&archive, cause, &mut self.state).expect("a fresh archive is valid");
+        let done = stage.ingest_archive(&archive, cause, &self.under_way, &mut self.state);
+        done.expect("a fresh archive is valid");
         self.position[source.0 as usize] += 1;
         self.settle();
     }
@@ -128,7 +134,7 @@ impl Reference {
         let schedule = crate::host::Schedule { start: 0, rate: 0, first: 0 };
         for index in 0..count {
             let cause = self.cause(source);
-            made.emit(index..index + 1, &schedule, cause, &mut self.state);
+            made.emit(index..index + 1, &schedule, cause, &self.under_way, &mut self.state);
             self.settle();
         }
     }
@@ -195,7 +201,7 @@ impl Reference {
                 slot: NO_SLOT,
                 cause: frame.cause,
             };
-            let done = exchange.stage.batch(&[input], &mut self.state);
+            let done = exchange.stage.batch(&[input], &self.under_way, &mut self.state);
             assert_eq!(done, 1, "the interpreter never blocks");
         }
     }

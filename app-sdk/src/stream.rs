@@ -121,7 +121,7 @@ impl<E: Event> Stream<E> {
                 None => context.exchange(route, event),
                 Some(slot) => {
                     let mut inner = Context { hash: route.hash, slot, ..context.reborrow() };
-                    behind.send(&key, event, &mut inner);
+                    inner.under_way.keyed(&key, || behind.send(&key, event, &mut inner));
                     context.emitted |= inner.emitted;
                 }
             }

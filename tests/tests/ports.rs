@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use potoroo::checkpoint::{Chunk, Section};
-use potoroo::flow::{ConnectionId, Core, CoreConfig, Culprit, PartitionMap, Stage, Tally};
+use potoroo::flow::{
+    ConnectionId, Core, CoreConfig, Culprit, Fate, PartitionMap, Skips, Stage, Tally,
+};
 use potoroo_runtime::{Nanos, mesh};
-use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::host::{Origin, SinkId, SourceId};
 use potoroo_sdk::key::Key;
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::value;
@@ -325,6 +327,57 @@ fn what_cannot_become_a_frame_is_refused_where_it_begins() {
     let cut_off = [&whole[..], &[2; 50]].concat();
     assert_eq!(refused(&cut_off), [(100, 50)]);
     assert_eq!(refused(&whole), []);
+}
+
+/// What is made of an input is refused under the position of the input, however far it had come:
+/// an output of any kind, and an event on its way to another key.
+#[test]
+fn a_dead_letter_has_the_position_of_its_input() {
+    fn keyed(app: &Application) -> Keyed<Line, u64> {
+        app.source("in", Texts).key_by(|line| line.text.len() as u64)
+    }
+    let long = |line: LineView<'_>| Line {
+        text: if line.text == "long" { "x".repeat(2048) } else { line.text.to_owned() },
+    };
+    let ways: [&dyn Fn(&Application); 5] = [
+        &|app| app.source("in", Texts).sink("out", Texts),
+        &|app| keyed(app).sink("out", Texts),
+        &|app| keyed(app).reply(Texts),
+        &|app| keyed(app).key_by(|line| line.text.len() as u64).sink("out", Texts),
+        &|app| keyed(app).map(long).key_by(|_| 1u64).map(|_| Line { text: "".into() }).reply(Texts),
+    ];
+    for (way, describe) in ways.into_iter().enumerate() {
+        for count in [1, 2] {
+            let mut seats = cores(count, 4000, describe);
+            let id = seats[count - 1].open(b"a\nlong\nb\n");
+            while seats.iter_mut().map(Seat::turn).sum::<usize>() > 0 {}
+            let letters = seats.iter_mut().flat_map(|seat| seat.core.take_letters());
+            let origins: Vec<_> = letters.map(|letter| letter.cause.origin).collect();
+            let expected = Origin { connection: id.0, position: 2 };
+            assert_eq!(origins, [expected], "way {way} on {count} cores");
+        }
+    }
+}
+
+/// A frame of an event that is skipped may have been under way at the last checkpoint.
+#[test]
+fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
+    for (stream, skipped) in [(7, true), (8, false)] {
+        let mut seat = cores(1, 1000, |app| {
+            app.source("in", Texts).key_by(|line| line.text.len() as u64).sink("out", Texts);
+        })
+        .remove(0);
+        let skips = Skips::new([(SourceId(0), Some(stream), 0)]);
+        seat.core.skip(&skips);
+        let (section, bytes) = (Section::Lanes(0), stored_frame(ConnectionId(7), "secret"));
+        seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
+        seat.core.restored();
+        while seat.turn() > 0 {}
+        let letters = seat.core.take_letters();
+        assert_eq!((letters.len(), seat.output().is_empty()), (usize::from(skipped), skipped));
+        let fate = if skipped { Fate::Met } else { Fate::Waiting };
+        assert_eq!(skips.fates(), [fate]);
+    }
 }
 
 /// A frame to the first exchange, as it comes back from a checkpoint.

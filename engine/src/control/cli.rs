@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use crate::checkpoint::store::Place;
 use crate::connect::address::Edge;
 
-use super::config::{self, Config, ConfigFile, Error, Report, parse_cpus, parse_idle};
+use super::config::{self, Config, ConfigFile, Error, Report, Skip, parse_cpus, parse_idle};
 use super::config::{parse_sink, parse_source, set};
 use super::exit::Exit;
 use potoroo_runtime::Idle;
@@ -153,6 +153,11 @@ pub struct Arguments {
     #[arg(long, value_name = "EPOCH")]
     restore: Option<u64>,
 
+    /// Position of an event that becomes a dead letter instead of being run, once for each: what
+    /// the report of a panic names [default: none]
+    #[arg(long, value_name = "SOURCE=POSITION")]
+    skip: Vec<Skip>,
+
     /// Show no progress on standard error
     #[arg(long)]
     no_progress: bool,
@@ -208,6 +213,7 @@ impl Arguments {
         set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
         set(&mut config.checkpoints_kept, self.checkpoints_kept);
         config.restore = self.restore.or(config.restore);
+        config.skip.extend(self.skip);
         config.check |= self.check;
         config.progress &= !self.no_progress;
         Ok(config)

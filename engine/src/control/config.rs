@@ -9,6 +9,7 @@ mod complete;
 mod cpus;
 mod error;
 mod file;
+mod skip;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub use cpus::{cpus_allowed, parse_cpus};
 pub use error::{Error, Errors};
 pub use file::ConfigFile;
 pub(in crate::control) use file::{parse_sink, parse_source, set};
+pub use skip::{NoSkip, Skip};
 
 /// Strategy of an idle core by default: a laptop, a shared machine and more reactors than cores
 /// must work well; burning a core is for those who ask for it.
@@ -162,6 +164,9 @@ pub struct Config {
     pub restore: Option<u64>,
     /// The file that it was read from: no output may go there. Default: none.
     pub file: Option<PathBuf>,
+    /// Events that become dead letters instead of being run, because the application panics on
+    /// them. Default: none.
+    pub skip: Vec<Skip>,
     /// Print the plan, the guarantees and the memory bill, and run nothing. Default: no.
     pub check: bool,
     /// Show progress on standard error. Default: yes.
@@ -196,6 +201,7 @@ impl Default for Config {
             checkpoints_kept: CHECKPOINTS_KEPT_DEFAULT,
             restore: None,
             file: None,
+            skip: Vec::new(),
             check: false,
             progress: true,
         }

@@ -24,10 +24,12 @@ use super::inspect::{Inspected, again};
 use super::memory;
 use super::reactor::CoreReactor;
 use super::recovery::Recovery;
+use super::skips::SkipNotes;
 use super::supervise::{Supervised, Supervisor};
 use super::thread_limit;
 use super::threads::Threads;
 use super::watch::Watch;
+use super::witness::Witness;
 use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::effects::Effects;
@@ -35,7 +37,7 @@ use crate::checkpoint::keeper::Keeper;
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::driver::{Driver, Handout, Shared};
 use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
-use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Tally};
+use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
 
 /// A description of an application that can be asked for on every core.
 pub(super) type Describe = Arc<dyn Fn() -> Application + Send + Sync>;
@@ -78,6 +80,7 @@ pub(super) fn launch(
     config.connections_max = places.connections;
     check_memory(plan, &config)?;
     thread_limit::check(plan, &config)?;
+    let skips = SkipNotes::new(plan, &config);
     let (kept, heard) = keep(plan, &config)?.unzip();
     let mut edges = open_edges(plan, &config, kept.as_ref())?;
     let listening = std::mem::take(&mut edges.listening);
@@ -96,6 +99,7 @@ pub(super) fn launch(
         sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
         keep_letters: edges.letters.is_some(),
         config: config.clone(),
+        skips: skips.skips().clone(),
         kept: kept.clone(),
         restored: restored_in,
         tallies,
@@ -111,9 +115,7 @@ pub(super) fn launch(
     // A core that panics while it restores says nothing: that is told when it is joined.
     restored.iter().collect::<Result<(), Error>>()?;
     let operator = kept.as_ref().map(|kept| kept.operator(&described));
-    let (watched, port) = (watch.clone(), config.admin);
-    let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
-    let admin = port.map(serve).transpose()?;
+    let admin = serve_admin(&config, &watch, operator)?;
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
     let (mailboxes_of, sink_owners, repeated) = (&mailboxes, &sink_owners, &watch.repeated);
@@ -134,8 +136,19 @@ pub(super) fn launch(
         letters_waiting,
         threads,
         checkpoints,
+        skips,
     });
     Ok(Launched { supervisor, channels, watch, listening, admin, attach })
+}
+
+fn serve_admin(
+    config: &Config,
+    watch: &Arc<Watch>,
+    operator: Option<Operator>,
+) -> Result<Option<AdminHandle>, Error> {
+    let watched = watch.clone();
+    let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
+    Ok(config.admin.map(serve).transpose()?)
 }
 
 /// What cores, threads and the keeper share where checkpoints are taken.
@@ -254,6 +267,7 @@ struct Build {
     sink_owners: Vec<usize>,
     keep_letters: bool,
     config: Config,
+    skips: Skips,
     kept: Option<Kept>,
     /// Each core tells once that it has its share of what was stored, or why not.
     restored: Sender<Result<(), Error>>,
@@ -293,26 +307,22 @@ fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Erro
 }
 
 impl Build {
-    /// Asks the application for its description once more. Returns it with the sinks whose outputs
-    /// have their origins in front; these then travel along.
-    fn plan(&self) -> (Plan, Vec<SinkId>) {
-        let mut plan = (self.describe)().plan().expect("the plan was checked before");
+    /// Asks the application for its description once more.
+    fn plan(&self) -> Plan {
+        let plan = (self.describe)().plan().expect("the plan was checked before");
         assert_eq!(
             plan.fingerprint, self.fingerprint,
             "the application describes itself differently each time it is asked: \
              let the description depend on nothing that changes"
         );
-        let numbered = numbered(&plan, &self.config);
-        if !numbered.is_empty() {
-            plan.exchanges.iter_mut().for_each(|exchange| exchange.origin = true);
-        }
-        (plan, numbered)
+        plan
     }
 
     /// Builds one core, on its own thread.
     fn core(&self, core: usize, lanes: Lanes, mail: Mail, wakers: Vec<Waker>) -> CoreReactor {
-        let (plan, numbered) = self.plan();
+        let plan = self.plan();
         let (config, sinks) = (&self.config, plan.sinks.len());
+        let numbered = numbered(&plan, config);
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
         let made =
             self.generators.iter().filter(|(id, _)| id.0 as usize % config.cores.len() == core);
@@ -336,6 +346,9 @@ impl Build {
         };
         let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let mut flow = Core::new(plan, core_config);
+        let gauges = self.tallies[core].gauges.clone();
+        Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
+        flow.skip(&self.skips);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
         let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
         let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));

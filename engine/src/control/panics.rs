@@ -32,7 +32,9 @@ pub(super) fn end_process() {
 
 /// The host of the cores ends the others when one has panicked, and says which.
 fn is_ours_beside_cores(name: &str) -> bool {
-    name.strip_prefix(OURS).is_some_and(|rest| rest.parse::<usize>().is_err())
+    // A core's name ends with numbers: its own, and that of its executor.
+    let numbers = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || c == '-');
+    name.strip_prefix(OURS).is_some_and(|rest| !numbers(rest))
 }
 
 #[cfg(test)]
@@ -43,6 +45,7 @@ mod tests {
     fn cores_and_threads_of_the_application_are_told_apart() {
         assert!(is_ours_beside_cores("potoroo-spool"));
         assert!(!is_ours_beside_cores("potoroo-12"));
+        assert!(!is_ours_beside_cores("potoroo-0-1"));
         assert!(!is_ours_beside_cores("worker"));
     }
 }

@@ -17,6 +17,7 @@ use super::launch::{StopRequest, complete, launch};
 use super::report::{Status, Summary};
 use super::signals;
 use super::watch::Watch;
+use super::witness;
 use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
 
 /// Starts an application inside this program.
@@ -98,6 +99,7 @@ pub(super) fn start(
     config: Config,
     request: StopRequest,
 ) -> Result<Running, Error> {
+    witness::install();
     // Embedding programs, too, should hear of a full disk by an error.
     let _ = signals::bear_file_limits();
     let mut launched = launch(describe, plan, config, &request)?;

@@ -27,6 +27,7 @@ use super::error::Error;
 use super::launch::{Notices, StopRequest};
 use super::profile::Profiler;
 use super::report::{Snapshot, Stop, Summary, progress_line};
+use super::skips::SkipNotes;
 use super::threads::Threads;
 use super::watch::Watch;
 use crate::connect::lines::Lines;
@@ -62,6 +63,7 @@ pub(super) struct Supervised {
     pub(super) letters_waiting: Arc<AtomicUsize>,
     pub(super) threads: Threads,
     pub(super) checkpoints: Option<Checkpoints>,
+    pub(super) skips: SkipNotes,
 }
 
 /// Watches over one running application.
@@ -74,6 +76,7 @@ pub(super) struct Supervisor {
     letters_waiting: Arc<AtomicUsize>,
     threads: Threads,
     checkpoints: Option<Checkpoints>,
+    skips: SkipNotes,
     lines: LinesByKind,
     phase: Phase,
     stop: Stop,
@@ -111,6 +114,7 @@ impl Supervisor {
             letters_waiting,
             threads,
             checkpoints,
+            skips,
         } = supervised;
         Self {
             shown: (Instant::now(), watch.status().snapshot),
@@ -127,6 +131,7 @@ impl Supervisor {
             letters_waiting,
             threads,
             checkpoints,
+            skips,
             lines: LinesByKind::default(),
             phase: Phase::Running,
             stop: Stop::Ended,
@@ -142,9 +147,11 @@ impl Supervisor {
             self.hear();
             self.decide(started, request);
             self.tell_stuck();
+            self.skips.print();
             self.show_progress();
         }
         self.hear_waiting();
+        self.skips.print_rest();
         let left_out = self.lines.left_out();
         if left_out > 0 {
             tracing::warn!("{left_out} such lines left out");

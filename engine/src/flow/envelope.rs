@@ -6,8 +6,11 @@
 //!    │ length │ source │ flags │  edge  │  hash   │ ingress │ connection │ position  │ body
 //!    └────────┴────────┴───────┴────────┴─────────┴─────────┴────────────┴───────────┴─ ─ ─
 //!      u32      u8       u8      u16      u64       u64       u64          u64
-//!                                                            └─ only with ORIGIN ──┘
 //! ```
+//!
+//! The origin, connection and position, travels with each frame: a reply finds its way by it, and
+//! dead letters and the report of a panic name it. Frames of older checkpoints may have none; then
+//! the flag ORIGIN is not set.
 //!
 //! Little-endian. `length` counts the whole frame; the ring writes it, last. `edge` is an
 //! exchange, or a sink with OUTPUT; the body is the archived event, or the encoded bytes.
@@ -15,7 +18,7 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Origin, SourceId};
 
-/// Bytes of a header without an origin.
+/// Bytes of a header without its origin.
 pub const HEADER_BYTES: usize = 24;
 
 /// Bytes of the length word at its front.
@@ -51,42 +54,30 @@ pub struct Header {
 }
 
 impl Header {
-    /// Bytes of a frame with this body, with or without an origin.
+    /// Bytes of a frame with this body.
     #[inline(always)]
-    pub fn frame_bytes(origin: bool, body_bytes: usize) -> usize {
-        HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 } + body_bytes
+    pub fn frame_bytes(body_bytes: usize) -> usize {
+        HEADER_BYTES + ORIGIN_BYTES + body_bytes
     }
 
     /// Writes a header into what stands behind the length word of a frame; returns the room for
     /// the body. The fields come one by one: a [`Cause`] copied whole would wait for the stores
     /// that just made it.
     #[inline(always)]
-    pub fn write<'a>(
-        edge: Edge,
-        hash: u64,
-        cause: &Cause,
-        origin: bool,
-        room: &'a mut [u8],
-    ) -> &'a mut [u8] {
-        let (edge, output) = match edge {
-            Edge::Exchange(id) => (id, 0),
-            Edge::Output(id) => (id, FLAG_OUTPUT),
+    pub fn write<'a>(edge: Edge, hash: u64, cause: &Cause, room: &'a mut [u8]) -> &'a mut [u8] {
+        let (edge, flags) = match edge {
+            Edge::Exchange(id) => (id, FLAG_ORIGIN),
+            Edge::Output(id) => (id, FLAG_ORIGIN | FLAG_OUTPUT),
         };
-        let flags = output | if origin { FLAG_ORIGIN } else { 0 };
         let (header, body) = room
-            .split_first_chunk_mut::<{ HEADER_BYTES - LENGTH_BYTES }>()
+            .split_first_chunk_mut::<{ HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES }>()
             .expect("whoever makes room counts the header");
         let word = u32::from(cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
         header[..4].copy_from_slice(&word.to_le_bytes());
         header[4..12].copy_from_slice(&hash.to_le_bytes());
         header[12..20].copy_from_slice(&cause.ingress.to_le_bytes());
-        if !origin {
-            return body;
-        }
-        let (header, body) =
-            body.split_first_chunk_mut::<ORIGIN_BYTES>().expect("the origin is counted, too");
-        header[..8].copy_from_slice(&cause.origin.connection.to_le_bytes());
-        header[8..].copy_from_slice(&cause.origin.position.to_le_bytes());
+        header[20..28].copy_from_slice(&cause.origin.connection.to_le_bytes());
+        header[28..].copy_from_slice(&cause.origin.position.to_le_bytes());
         body
     }
 
@@ -112,7 +103,8 @@ impl Header {
     /// As [`read`](Self::read), of bytes that may be no whole frame.
     pub fn try_read(frame: &[u8]) -> Option<(Self, &[u8])> {
         let origin = frame.get(FLAGS_AT)? & FLAG_ORIGIN != 0;
-        (frame.len() >= Self::frame_bytes(origin, 0)).then(|| Self::read(frame))
+        let header_bytes = HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 };
+        (frame.len() >= header_bytes).then(|| Self::read(frame))
     }
 
     /// Makes a whole frame one that entered at `now`.
@@ -139,23 +131,33 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    fn frame(edge: Edge) -> (Header, Vec<u8>) {
+        let cause = Cause {
+            ingress: u64::MAX - 1,
+            origin: Origin { connection: 3, position: 6 },
+            source: SourceId(255),
+        };
+        let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
+        let mut frame = vec![0; Header::frame_bytes(5)];
+        let room = Header::write(edge, header.hash, &cause, &mut frame[LENGTH_BYTES..]);
+        room.copy_from_slice(b"hello");
+        (header, frame)
+    }
+
     #[test]
     fn reads_what_it_wrote() {
-        for origin in [false, true] {
-            for edge in [Edge::Exchange(7), Edge::Output(65535)] {
-                let connection = if origin { 3 } else { 0 };
-                let cause = Cause {
-                    ingress: u64::MAX - 1,
-                    origin: Origin { connection, position: connection * 2 },
-                    source: SourceId(255),
-                };
-                let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
-                let mut frame = vec![0; Header::frame_bytes(origin, 5)];
-                let room =
-                    Header::write(edge, header.hash, &cause, origin, &mut frame[LENGTH_BYTES..]);
-                room.copy_from_slice(b"hello");
-                assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
-            }
+        for edge in [Edge::Exchange(7), Edge::Output(65535)] {
+            let (header, frame) = frame(edge);
+            assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
         }
+    }
+
+    #[test]
+    fn reads_frames_of_older_checkpoints_without_an_origin() {
+        let (mut header, mut frame) = frame(Edge::Exchange(7));
+        frame[FLAGS_AT] &= !FLAG_ORIGIN;
+        frame.drain(HEADER_BYTES..HEADER_BYTES + ORIGIN_BYTES);
+        header.cause.origin = Origin::default();
+        assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
     }
 }

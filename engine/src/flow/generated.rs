@@ -4,10 +4,11 @@
 //! was due, as many per turn as are bounded. It must never read a clock.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId};
+use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
 use super::checkpoint::SourcePosition;
 use super::ingress::replayed_origin;
+use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::Unit;
 
 /// A source of made-up events with its schedule.
@@ -19,6 +20,9 @@ pub struct Generated {
     count: u64,
     /// When the next event is due; nothing is asked of the schedule before.
     due: Nanos,
+    /// Indices of events that are skipped, and the next of them.
+    skips: Skips,
+    skip: Option<u64>,
 }
 
 /// Most events that a generator may bring into one turn.
@@ -26,19 +30,30 @@ const GENERATED_EVENTS_PER_TURN: u64 = 64;
 
 impl Generated {
     /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
-    /// as possible).
-    pub fn new(
+    /// as possible). Those of `skips` are not even made: it may be the generator that panics.
+    pub(super) fn new(
         source: SourceId,
         mut generate: Box<dyn Generate>,
-        rate: u64,
-        first: u64,
-        count: u64,
+        (rate, first, count): (u64, u64, u64),
+        skips: &Skips,
+        under_way: &UnderWay,
     ) -> Self {
-        generate.skip_to(first);
+        let origin = |position| Origin { connection: replayed_origin(source), position };
+        let cause = Cause { ingress: 0, origin: origin(0), source };
+        let mut next = 0;
+        let earlier = skips.positions(source).into_iter().take_while(|skip| *skip < first);
+        for skip in earlier {
+            generate.skip(next..skip, cause, under_way);
+            next = skip + 1;
+        }
+        generate.skip(next..first, cause, under_way);
+        under_way.end();
         // The start is the first turn's time: see `emit`.
         let schedule = Schedule { start: 0, rate, first };
         let count = count.max(first);
-        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO }
+        let skip = skips.next(source, origin(first));
+        let skips = skips.clone();
+        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO, skips, skip }
     }
 
     /// Where it would go on.
@@ -79,18 +94,23 @@ impl Generated {
     }
 
     /// Runs the events that are due at `now`. Returns how many.
-    pub(super) fn emit(&mut self, now: Nanos, host: &mut dyn Host) -> u64 {
+    pub(super) fn emit(&mut self, now: Nanos, under_way: &UnderWay, host: &mut dyn Host) -> u64 {
         if self.schedule.start == 0 || self.schedule.rate == 0 {
             self.schedule.start = now.0;
         }
         let due = self.schedule.count_due(now.0).min(self.count);
-        let until = due.min(self.next + GENERATED_EVENTS_PER_TURN);
+        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
+        let cause = Cause { ingress: now.0, origin, source: self.source };
+        if self.skip == Some(self.next) && due > self.next {
+            self.refuse(cause, host);
+        }
+        let until = due.min(self.next + GENERATED_EVENTS_PER_TURN).min(self.skip.unwrap_or(due));
         if until <= self.next {
             return 0;
         }
-        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
-        let cause = Cause { ingress: now.0, origin, source: self.source };
-        let (next, more) = self.generate.emit(self.next..until, &self.schedule, cause, host);
+        let (next, more) =
+            self.generate.emit(self.next..until, &self.schedule, cause, under_way, host);
+        under_way.end();
         let made = next - self.next;
         self.next = next;
         self.due = Nanos(self.schedule.due(next));
@@ -98,6 +118,18 @@ impl Generated {
             self.count = next;
         }
         made
+    }
+
+    /// The next event is skipped.
+    #[cold]
+    fn refuse(&mut self, mut cause: Cause, host: &mut dyn Host) {
+        cause.origin.position = self.next;
+        host.refuse(&cause, SKIPPED, &[]);
+        self.skips.meet(&cause);
+        self.next += 1;
+        let next = Origin { position: self.next, ..cause.origin };
+        self.skip = self.skips.next(self.source, next);
+        self.due = Nanos(self.schedule.due(self.next));
     }
 }
 
@@ -110,13 +142,14 @@ mod tests {
     struct Nothing;
 
     impl Generate for Nothing {
-        fn skip_to(&mut self, _: u64) {}
+        fn skip(&mut self, _: Range<u64>, _: Cause, _: &UnderWay) {}
 
         fn emit(
             &mut self,
             indices: Range<u64>,
             _: &Schedule,
             _: Cause,
+            _: &UnderWay,
             _: &mut dyn Host,
         ) -> (u64, bool) {
             (indices.end, true)
@@ -124,7 +157,10 @@ mod tests {
     }
 
     fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
-        let mut generated = Generated::new(SourceId(0), Box::new(Nothing), rate, 0, count);
+        let (skips, under_way) = (Skips::default(), UnderWay::default());
+        let times = (rate, 0, count);
+        let mut generated =
+            Generated::new(SourceId(0), Box::new(Nothing), times, &skips, &under_way);
         generated.schedule.start = start;
         generated.next = next;
         generated

@@ -9,9 +9,12 @@
 
 use potoroo_runtime::Nanos;
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop};
+use potoroo_sdk::host::{
+    Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop, UnderWay,
+};
 
 use super::checkpoint::SourcePosition;
+use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
 use super::tally::SourceCounts;
 use crate::checkpoint::Unit;
@@ -75,6 +78,9 @@ pub struct Inlet {
     skipping: bool,
     /// See [`Start::grows`].
     grows: bool,
+    /// Positions whose events are skipped, and the next of them.
+    skips: Skips,
+    skip: Option<u64>,
     ending: Option<Ending>,
 }
 
@@ -103,6 +109,8 @@ impl Inlet {
             fruitful: false,
             skipping: false,
             grows: false,
+            skips: Skips::default(),
+            skip: None,
             ending: None,
         }
     }
@@ -129,6 +137,15 @@ impl Inlet {
         self = self.replayed_from(start);
         self.origin |= name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS;
         self.stream = Some(stream);
+        self
+    }
+
+    /// Events at these positions are skipped, if it can be read again.
+    pub(super) fn skipping(mut self, skips: &Skips) -> Self {
+        if self.replays {
+            self.skips = skips.clone();
+            self.skip_next(self.position);
+        }
         self
     }
 
@@ -225,11 +242,16 @@ impl Inlet {
     }
 
     /// Runs waiting events, those of each read by themselves; returns what was done.
-    pub(super) fn ingest(&mut self, stage: &dyn SourceStage, host: &mut dyn Host) -> SourceCounts {
+    pub(super) fn ingest(
+        &mut self,
+        stage: &dyn SourceStage,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> SourceCounts {
         let mut counts = SourceCounts::default();
         let mut left = INLET_EVENTS_PER_TURN;
         while left > 0 {
-            let (last, done) = self.ingest_read(left, stage, host);
+            let (last, done) = self.ingest_read(left, stage, under_way, host);
             counts.events += done.events;
             counts.bytes += done.bytes as u64;
             counts.refused += done.refused;
@@ -257,27 +279,108 @@ impl Inlet {
         &mut self,
         events_max: u64,
         stage: &dyn SourceStage,
+        under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (bool, Ingested) {
-        let mut end = self.end;
-        let mut last = true;
+        let (mut end, mut last) = (self.end, true);
         if let Some((at, position, newest)) = self.stamps.at(self.position) {
             (self.ingress, last) = (at, newest);
             end = self.start + (position - self.position) as usize;
         }
-        let ended = self.ended && !self.grows && last;
-        let (skipping, frame_bytes_max) = (self.skipping, self.bytes.len());
-        let feed = Feed { cause: self.cause(), ended, events_max, frame_bytes_max, skipping };
+        let feed = self.feed(last, events_max);
+        let done = match self.skip {
+            None => self.ingest_to(end, feed, stage, under_way, host),
+            Some(at) => {
+                let skipped = self.ingest_skip(at, end, feed, stage, under_way, host);
+                let Some(done) = skipped else {
+                    return self.ingest_read(events_max, stage, under_way, host);
+                };
+                done
+            }
+        };
+        (last, done)
+    }
+
+    /// What enters at the front, before more bytes unless it is the last read.
+    fn feed(&self, last: bool, events_max: u64) -> Feed {
+        Feed {
+            cause: self.cause(),
+            ended: self.ended && !self.grows && last,
+            events_max,
+            frame_bytes_max: self.bytes.len(),
+            skipping: self.skipping,
+        }
+    }
+
+    /// Runs waiting events up to `end` in the buffer.
+    #[inline(always)]
+    fn ingest_to(
+        &mut self,
+        end: usize,
+        feed: Feed,
+        stage: &dyn SourceStage,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Ingested {
         let bytes = &self.bytes[self.start..end];
         let done = match self.archives {
-            false => stage.ingest(bytes, feed, host),
-            true => ingest_archives(stage, bytes, feed, host),
+            false => stage.ingest(bytes, feed, under_way, host),
+            true => ingest_archives(stage, bytes, feed, under_way, host),
         };
+        under_way.end();
+        self.take(&done);
+        done
+    }
+
+    fn take(&mut self, done: &Ingested) {
         self.start += done.bytes;
         self.position += done.bytes as u64;
         self.skipping = done.skipping;
         self.fruitful |= done.events > 0;
-        (last, done)
+    }
+
+    /// Runs waiting events up to `end` and before the position `at`, or refuses the one that begins
+    /// there. `None` when nothing was done, and something is to be.
+    #[cold]
+    fn ingest_skip(
+        &mut self,
+        at: u64,
+        end: usize,
+        feed: Feed,
+        stage: &dyn SourceStage,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Option<Ingested> {
+        if at == self.position && self.skipping {
+            // Within a frame that was refused: no event begins there.
+            self.skip_next(at + 1);
+            return None;
+        }
+        if at == self.position {
+            let done = stage.refuse(&self.bytes[self.start..end], feed, SKIPPED, host);
+            self.take(&done);
+            if done.refused > 0 {
+                self.skips.meet(&feed.cause);
+                self.skip_next(at + 1);
+            }
+            return Some(done);
+        }
+        let until = self.start.saturating_add((at - self.position) as usize);
+        if until >= end {
+            return Some(self.ingest_to(end, feed, stage, under_way, host));
+        }
+        let feed = Feed { ended: false, ..feed };
+        let done = self.ingest_to(until, feed, stage, under_way, host);
+        let Stop::More(_) = done.stop else { return Some(done) };
+        if self.start < until {
+            // What is left begins a frame around the position: no event begins there.
+            self.skip_next(at + 1);
+        }
+        (done.events + done.refused > 0).then_some(Ingested { stop: Stop::Limit, ..done })
+    }
+
+    fn skip_next(&mut self, position: u64) {
+        self.skip = self.skips.next(self.source, Origin { connection: self.origin, position });
     }
 
     /// What the bytes in front come from.
@@ -343,6 +446,7 @@ fn ingest_archives(
     stage: &dyn SourceStage,
     bytes: &[u8],
     feed: Feed,
+    under_way: &UnderWay,
     host: &mut dyn Host,
 ) -> Ingested {
     let (stop, skipping) = (Stop::Limit, false);
@@ -363,7 +467,7 @@ fn ingest_archives(
         };
         let mut cause = feed.cause;
         cause.origin.position += done.bytes as u64;
-        match stage.ingest_archive(archive, cause, host) {
+        match stage.ingest_archive(archive, cause, under_way, host) {
             Ok(()) => done.events += 1,
             Err(reason) => {
                 host.refuse(&cause, reason, archive);

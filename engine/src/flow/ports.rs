@@ -2,8 +2,10 @@
 //!
 //! Cold: a call per connection or per buffer, never per event.
 
+use std::rc::Rc;
+
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Generate, SinkId, SourceId};
+use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 
 use super::egress::Outlet;
 use super::generated::Generated;
@@ -11,6 +13,7 @@ use super::ingress::{Ending, Inlet, Start};
 use super::letters::Letter;
 use super::outputs::ConnectionId;
 use super::route::Router;
+use super::skip::Skips;
 use super::turn::Core;
 
 /// How soon a core looks again at a checkpoint or a recovery, of which some steps are announced by
@@ -61,7 +64,8 @@ impl Core {
         self.serial = self.serial.wrapping_add(1);
         self.tally.set_quiet(false);
         let id = ConnectionId::new(self.core, self.serial, inlet);
-        self.inlets[slot] = Some(kind(Inlet::new(source, id.0, self.inlet_bytes)));
+        self.inlets[slot] =
+            Some(kind(Inlet::new(source, id.0, self.inlet_bytes)).skipping(&self.skips));
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }
@@ -158,6 +162,16 @@ impl Core {
         self.router.outputs.replying()
     }
 
+    /// The event under way, for the report of a panic: on the thread of the core only.
+    pub fn under_way(&self) -> Rc<UnderWay> {
+        self.under_way.clone()
+    }
+
+    /// Events at these positions become dead letters. Before anything is restored or opened.
+    pub fn skip(&mut self, skips: &Skips) {
+        self.skips = skips.clone();
+    }
+
     /// Adds a generator at `source`: the events from `first` to `count`, `rate` per second, 0 for
     /// as fast as possible.
     pub fn add_generator(
@@ -168,7 +182,9 @@ impl Core {
         first: u64,
         count: u64,
     ) {
-        self.generated.push(Generated::new(source, generate, rate, first, count));
+        let Self { skips, under_way, .. } = self;
+        let times = (rate, first, count);
+        self.generated.push(Generated::new(source, generate, times, skips, under_way));
     }
 
     /// The events of `source` are made up, here or on another core: replies to them are counted as
@@ -178,7 +194,7 @@ impl Core {
     }
 
     /// Each output of `sink` has its origin in front, if this core owns it: connection and
-    /// position, each u64, little-endian. All exchanges before it must let origins travel along.
+    /// position, each u64, little-endian.
     pub fn number_outputs(&mut self, sink: SinkId) {
         self.router.outputs.number(sink);
     }

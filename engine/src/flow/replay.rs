@@ -7,7 +7,7 @@
 //! checkpoint.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{SinkId, TableId};
+use potoroo_sdk::host::{Host, SinkId, TableId};
 use potoroo_sdk::table::{Places, Record};
 use potoroo_sdk::value::Corrupt;
 
@@ -15,6 +15,7 @@ use super::envelope::{Edge, Header, LENGTH_BYTES};
 use super::local::Local;
 use super::outputs::ConnectionId;
 use super::shard;
+use super::skip::SKIPPED;
 use super::turn::Core;
 use crate::checkpoint::{Chunk, Section};
 use crate::state::Index;
@@ -152,7 +153,7 @@ impl Core {
                 if usize::from(exchange.level) != level {
                     return Err(Corrupt);
                 }
-                Ok(self.router.owner(header.hash) == self.core)
+                Ok(self.router.owner(header.hash) == self.core && !self.skips_frame(&header))
             }
             Edge::Output(id) => {
                 let sink = self.plan.sinks.get(usize::from(id)).ok_or(Corrupt)?;
@@ -170,6 +171,17 @@ impl Core {
         }
     }
 
+    /// Whether a frame is left of an event that is skipped.
+    // cold: at start
+    fn skips_frame(&mut self, header: &Header) -> bool {
+        let skipped = self.skips.meet(&header.cause);
+        if skipped {
+            // Not its input, of which bytes would be shown, but what was made of it.
+            self.router.refuse(&header.cause, SKIPPED, &[]);
+        }
+        skipped
+    }
+
     /// Processes frames that came back, of the highest level of which any are left.
     #[cold]
     pub(super) fn drain_replay(&mut self) -> usize {
@@ -178,7 +190,7 @@ impl Core {
             return 0;
         }
         let mut frames = std::mem::take(&mut self.replay.levels[level]);
-        let done = shard::drain(&self.plan, &mut self.router, &mut frames);
+        let done = shard::drain(&self.plan, &self.under_way, &mut self.router, &mut frames);
         self.replay.levels[level] = frames;
         if self.replay.level().is_none() {
             self.replay.levels = Vec::new(); // cold: gives the memory back, once

@@ -60,7 +60,6 @@ impl PartitionMap {
 #[derive(Clone, Copy, Debug)]
 struct ExchangeRoute {
     level: usize,
-    origin: bool,
     /// Longest archive for which a frame is short enough.
     archive_bytes_max: usize,
     /// The table that is looked up first.
@@ -137,8 +136,7 @@ impl Router {
         let frame_bytes_max = ring_max.unwrap_or(parts.local_bytes / 4);
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
             level: exchange.level as usize,
-            origin: exchange.origin,
-            archive_bytes_max: frame_bytes_max - Header::frame_bytes(exchange.origin, 0),
+            archive_bytes_max: frame_bytes_max - Header::frame_bytes(0),
             table: exchange.table.map(|table| Lookup {
                 table: table.0 as usize,
                 rows_near_max: NEAR_BYTES / plan.tables[table.0 as usize].rows.row_bytes(),
@@ -374,9 +372,9 @@ impl Router {
 
     /// Sends encoded bytes towards the core that owns their sink or connection.
     fn send_output(&mut self, to: usize, sink: SinkId, cause: &Cause, body: &[u8]) {
-        let bytes = Header::frame_bytes(true, body.len());
+        let bytes = Header::frame_bytes(body.len());
         let room = self.append(to, self.output_level, bytes, cause);
-        Header::write(Edge::Output(sink.0), 0, cause, true, room).copy_from_slice(body);
+        Header::write(Edge::Output(sink.0), 0, cause, room).copy_from_slice(body);
     }
 }
 
@@ -400,11 +398,11 @@ fn lane_append<'a>(
 impl Host for Router {
     #[inline]
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
-        let ExchangeRoute { level, origin, .. } = self.exchanges[route.exchange.0 as usize];
+        let ExchangeRoute { level, .. } = self.exchanges[route.exchange.0 as usize];
         let to = self.map.owner(route.hash);
-        let bytes = Header::frame_bytes(origin, bytes);
+        let bytes = Header::frame_bytes(bytes);
         let room = self.append(to, level, bytes, cause);
-        Header::write(Edge::Exchange(route.exchange.0), route.hash, cause, origin, room)
+        Header::write(Edge::Exchange(route.exchange.0), route.hash, cause, room)
     }
 
     #[inline]
@@ -435,7 +433,7 @@ impl Host for Router {
     }
 
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]) {
-        if Header::frame_bytes(true, bytes.len()) > self.frame_bytes_max {
+        if Header::frame_bytes(bytes.len()) > self.frame_bytes_max {
             return self.refuse_long(cause);
         }
         let to = self.outputs.owner(sink, cause);

@@ -7,7 +7,7 @@
 use arrayvec::ArrayVec;
 
 use potoroo_runtime::{Consumer, MarkerReader, Position};
-use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId};
+use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
 
@@ -91,13 +91,20 @@ impl Frames for Local {
 
 /// Processes frames until none is left, the router is blocked or the turn's share is used up.
 /// Returns how many.
-pub(super) fn drain<F: Frames>(plan: &Plan, router: &mut Router, frames: &mut F) -> usize {
+pub(super) fn drain<F: Frames>(
+    plan: &Plan,
+    under_way: &UnderWay,
+    router: &mut Router,
+    frames: &mut F,
+) -> usize {
     let mut total = 0;
     router.begin();
     while total < LANE_FRAMES_PER_TURN && !router.blocked() {
         let Some((frame, _)) = frames.frame_at(frames.first()) else { break };
         let done = match Header::read(frame).0.edge {
-            Edge::Exchange(id) => drain_run(&plan.exchanges[id as usize], id, router, frames),
+            Edge::Exchange(id) => {
+                drain_run(&plan.exchanges[id as usize], id, under_way, router, frames)
+            }
             Edge::Output(_) => drain_outputs(router, frames),
         };
         if done == 0 {
@@ -113,6 +120,7 @@ pub(super) fn drain<F: Frames>(plan: &Plan, router: &mut Router, frames: &mut F)
 fn drain_run<F: Frames>(
     exchange: &Exchange,
     id: u16,
+    under_way: &UnderWay,
     router: &mut Router,
     frames: &mut F,
 ) -> usize {
@@ -140,7 +148,8 @@ fn drain_run<F: Frames>(
     if let (Some(table), Some(index)) = (exchange.table, index) {
         look_ahead(index, &*router.rows[table.0 as usize], &mut inputs);
     }
-    let done = exchange.stage.batch(&inputs, router);
+    let done = exchange.stage.batch(&inputs, under_way, router);
+    under_way.end();
     if let Some(table) = exchange.end {
         inputs[..done].iter().for_each(|input| router.ends.add(table, &input.cause));
     }

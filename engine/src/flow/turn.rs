@@ -14,10 +14,11 @@
 //! so full lanes cannot wait for each other in a circle.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use potoroo_runtime::{Consumer, Gap, Lanes, MarkerReader, MarkerWriter, Nanos};
-use potoroo_sdk::host::Host;
+use potoroo_sdk::host::{Host, UnderWay};
 use potoroo_sdk::plan::Plan;
 
 use super::checkpoint::Checkpoints;
@@ -29,6 +30,7 @@ use super::outputs::Outputs;
 use super::replay::Replay;
 use super::route::{PartitionMap, Parts, Router};
 use super::shard::{self, Frames, Lane};
+use super::skip::Skips;
 use super::tally::{Counts, Tally};
 
 /// While a core is busy it tells its counters once in so many turns: some microseconds each, which
@@ -71,6 +73,10 @@ pub struct CoreConfig {
 /// One core of the engine.
 pub struct Core {
     pub(super) plan: Plan,
+    /// The event under way, for the report of a panic.
+    pub(super) under_way: Rc<UnderWay>,
+    /// Positions whose events are skipped.
+    pub(super) skips: Skips,
     pub(super) router: Router,
     /// By core and level.
     pub(super) inbound: Vec<Vec<Consumer>>,
@@ -130,6 +136,8 @@ impl Core {
         };
         Self {
             router: Router::new(&plan, parts),
+            under_way: Rc::default(),
+            skips: Skips::default(),
             inbound: config.lanes.inbound,
             markers_in: config.lanes.markers_in,
             markers_out: config.lanes.markers_out,
@@ -209,7 +217,7 @@ impl Core {
     fn drain_level(&mut self, level: usize, wake: &mut impl FnMut(usize)) -> usize {
         let output = level == self.router.output_level();
         let mut work = 0;
-        let Self { inbound, markers_in, checkpoints, router, plan, .. } = self;
+        let Self { inbound, markers_in, checkpoints, router, plan, under_way, .. } = self;
         for (from, (lanes, markers)) in inbound.iter_mut().zip(markers_in).enumerate() {
             let (Some(frames), Some(markers)) = (lanes.get_mut(level), markers) else { continue };
             if frames.is_empty() || !(output || router.admits(level)) {
@@ -218,7 +226,7 @@ impl Core {
             let limit = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
             let epoch = checkpoints.epoch;
             let mut lane = Lane { frames, markers, level, epoch, limit, released: false };
-            let done = shard::drain(plan, router, &mut lane);
+            let done = shard::drain(plan, under_way, router, &mut lane);
             if lane.released {
                 wake(from);
             }
@@ -236,7 +244,7 @@ impl Core {
         let mut work = 0;
         while work < LOCAL_FRAMES_PER_TURN && self.router.admits(level) {
             let Some(mut local) = self.router.take_local(level) else { break };
-            work += shard::drain(&self.plan, &mut self.router, &mut local);
+            work += shard::drain(&self.plan, &self.under_way, &mut self.router, &mut local);
             self.router.give_local(level, local);
         }
         self.router.counts.frames_local += work as u64;
@@ -285,7 +293,7 @@ impl Core {
                 continue;
             }
             self.tally.gauges.begin(generated.source().into());
-            let made = generated.emit(now, &mut self.router);
+            let made = generated.emit(now, &self.under_way, &mut self.router);
             self.router.counts.sources[generated.source().0 as usize].events += made;
             work += made;
         }
@@ -299,7 +307,8 @@ impl Core {
         let Some(inlet) = &mut self.inlets[slot] else { return 0 };
         self.tally.gauges.begin(inlet.source().into());
         let source = inlet.source().0 as usize;
-        let done = inlet.ingest(&*self.plan.sources[source].stage, &mut self.router);
+        let stage = &*self.plan.sources[source].stage;
+        let done = inlet.ingest(stage, &self.under_way, &mut self.router);
         if inlet.ready() {
             self.ready.push_back(slot);
         } else if inlet.ending().is_some() {

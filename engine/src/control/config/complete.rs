@@ -43,6 +43,7 @@ impl Config {
         list.extend(self.check_sinks(facts));
         list.extend(self.check_cores(&cpus_allowed()));
         list.extend(self.check_limits());
+        list.extend(self.check_skips(facts));
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
         match list.is_empty() {
@@ -123,6 +124,31 @@ impl Config {
         }
         let strangers = cpus_outside(state_cores, &self.cores);
         list.extend(strangers.map(|cpus| Error::NotCores { cpus, cores: cores() }));
+        list
+    }
+
+    /// Only what can be read again has events that come again.
+    fn check_skips(&self, facts: &Facts<'_>) -> Vec<Error> {
+        let names: Vec<&str> = facts.sources.iter().map(|(name, _)| *name).collect();
+        let mut list = unknown(Edge::Source, self.skip.iter().map(|skip| &skip.source), &names);
+        for skip in &self.skip {
+            let flag = skip.to_string();
+            let wrong = match self.sources.get(&skip.source) {
+                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel) => {
+                    Error::SkipGone { skip: flag, source_name: skip.source.clone() }
+                }
+                Some(SourceAddress::Connector { .. }) if skip.stream.is_none() => {
+                    Error::SkipKind { skip: flag }
+                }
+                Some(SourceAddress::File { .. } | SourceAddress::Generator(_))
+                    if skip.stream.is_some() =>
+                {
+                    Error::SkipKind { skip: flag }
+                }
+                _ => continue,
+            };
+            list.push(wrong);
+        }
         list
     }
 

@@ -9,6 +9,8 @@ use crate::checkpoint::store::NoPlace;
 use crate::connect::address;
 use crate::control::remedy;
 
+use super::skip::NoSkip;
+
 /// One thing that is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,6 +53,32 @@ pub enum Error {
     State {
         /// Why.
         cause: NoPlace,
+    },
+    /// An event to skip cannot be understood.
+    #[error("`skip`: {cause}")]
+    Skip {
+        /// What is wrong with it.
+        cause: NoSkip,
+    },
+    /// An event to skip is of a source that cannot be read again.
+    #[error(
+        "`--skip {skip}`: source `{source_name}` cannot be read again, so the event that ended the \
+         process is gone with it: leave the flag out"
+    )]
+    SkipGone {
+        /// The flag.
+        skip: String,
+        /// The source.
+        source_name: String,
+    },
+    /// An event to skip is given another kind of position than its source has.
+    #[error(
+        "`--skip {skip}`: an event of a `potoroo:` source has STREAM:POSITION, of a file or \
+         generator only a position: copy the flag from the report of the panic"
+    )]
+    SkipKind {
+        /// The flag.
+        skip: String,
     },
     /// An address that only an embedding program can serve.
     #[error(

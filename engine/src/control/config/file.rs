@@ -54,6 +54,8 @@ pub struct ConfigFile {
     pub checkpoint_log_bytes: Option<usize>,
     pub checkpoints_kept: Option<usize>,
     pub restore: Option<u64>,
+    #[serde(default)]
+    pub skip: Vec<String>,
 }
 
 impl ConfigFile {
@@ -116,6 +118,9 @@ impl ConfigFile {
         set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
         set(&mut config.checkpoints_kept, self.checkpoints_kept);
         config.restore = self.restore;
+        for text in self.skip {
+            config.skip.push(text.parse().map_err(|cause| Error::Skip { cause })?);
+        }
         Ok(())
     }
 }
@@ -195,6 +200,7 @@ fn report(text: &str) -> Result<Report, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Skip;
     use super::*;
 
     fn parse(text: &str) -> Result<Config, Error> {
@@ -212,12 +218,14 @@ mod tests {
     fn a_file_overwrites_the_defaults() {
         let text = "cores = '0,0'\nidle = 'park'\nreport = 'json'\nlane_bytes = 8192\n\
                     admin = '127.0.0.1:9090'\ndead_letters = 'file:dead'\nseconds = 3\n\
+                    skip = ['a=1', 'b=2f:3']\n\
                     [sources]\norders = 'tcp://[::1]:7000'\n[sinks]\nout = 'stdout:'";
         let config = parse(text).expect("a configuration");
         assert_eq!(config.cores, [0, 0]);
         assert_eq!(config.idle, potoroo_runtime::Idle::Park);
         assert_eq!((config.report, config.lane_bytes), (Report::Json, 8192));
         assert_eq!(config.seconds, Some(3));
+        assert_eq!(config.skip.iter().map(Skip::to_string).collect::<Vec<_>>(), ["a=1", "b=2f:3"]);
         assert_eq!(config.sources["orders"].to_string(), "tcp://[::1]:7000");
         assert_eq!(config.sinks["out"], SinkAddress::Stdout);
         assert_eq!(config.partitions, Config::default().partitions);
@@ -231,6 +239,7 @@ mod tests {
         check_error("report = 'xml'", &["`text` or `json`"]);
         check_error("cores = 'all'", &["`all` is no list of CPUs"]);
         check_error("admin = 'localhost'", &["`localhost`", "127.0.0.1:9090"]);
+        check_error("skip = ['a']", &["`skip`: `a` names no event", "SOURCE=POSITION"]);
         check_error("lane_bytes = 'big'", &["invalid type", "line 1"]);
         check_error("[sources]\norders = 'ftp://x'", &["source `orders`", "`ftp`"]);
         check_error("[sinks]\nout = 'channel:'", &["sink `out`", "embeds the engine"]);

@@ -1,0 +1,70 @@
+//! What becomes of `--skip`: printed once for each, so that no flag stays without a word.
+
+use potoroo_sdk::host::SourceId;
+use potoroo_sdk::plan::Plan;
+
+use super::config::{Config, Skip};
+use super::console;
+use crate::flow::{Fate, Skips};
+
+/// The positions that are to be skipped, and what was printed of them.
+pub(super) struct SkipNotes {
+    flags: Vec<Skip>,
+    skips: Skips,
+    printed: Vec<Fate>,
+}
+
+impl SkipNotes {
+    /// # Panics
+    /// The configuration is not complete: a source is unknown.
+    pub(super) fn new(plan: &Plan, config: &Config) -> Self {
+        let flags = config.skip.clone();
+        let skip = |flag: &Skip| {
+            let named = plan.sources.iter().position(|source| source.name == flag.source);
+            let source = SourceId(named.expect("a complete configuration") as u8);
+            (source, flag.stream, flag.position)
+        };
+        let skips = Skips::new(flags.iter().map(skip));
+        let printed = skips.fates();
+        Self { flags, skips, printed }
+    }
+
+    /// What the cores look for.
+    pub(super) fn skips(&self) -> &Skips {
+        &self.skips
+    }
+
+    /// Prints what has changed.
+    pub(super) fn print(&mut self) {
+        if self.flags.is_empty() {
+            return;
+        }
+        let fates = self.skips.fates();
+        for (flag, (fate, printed)) in self.flags.iter().zip(fates.iter().zip(&self.printed)) {
+            match fate {
+                fate if fate == printed => {}
+                Fate::Met => console::note(format_args!(
+                    "--skip {flag}: that event is a dead letter; leave the flag out of the next \
+                     start"
+                )),
+                Fate::Passed => console::note(format_args!(
+                    "--skip {flag} has no effect: its source goes on after that position, or no \
+                     event begins there; leave the flag out"
+                )),
+                Fate::Waiting => {}
+            }
+        }
+        self.printed = fates;
+    }
+
+    /// Prints at the end what was never met.
+    pub(super) fn print_rest(&mut self) {
+        self.print();
+        let rest = self.flags.iter().zip(&self.printed).filter(|(_, fate)| **fate == Fate::Waiting);
+        for (flag, _) in rest {
+            console::note(format_args!(
+                "--skip {flag} had no effect: no event at that position was read in this run"
+            ));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a core prints when the application panics on it: the event under way, and how to go on
+//! without it.
+//!
+//! Where panics abort, as in the release profile, the panic hook is the last code that runs. So
+//! each core's thread keeps a witness that the hook finds; what the witness needs of the event
+//! under way are addresses that the stages note for a store or two: see
+//! [`UnderWay`](potoroo_sdk::host::UnderWay).
+#![allow(unsafe_code)]
+
+use std::cell::OnceCell;
+use std::fmt::Debug;
+use std::panic;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::{Arc, Once};
+
+use potoroo_sdk::host::{Cause, Noted, SourceId, UnderWay};
+use potoroo_sdk::plan::Plan;
+
+use super::config::{Config, Skip};
+use super::console;
+use crate::connect::address::SourceAddress;
+use crate::flow::{ConnectionId, Gauges, Stage};
+
+thread_local! {
+    static WITNESS: OnceCell<Witness> = const { OnceCell::new() };
+}
+
+/// Has each panic of a core print its witness, after what any other hook prints.
+pub(super) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // Of another thread, or of one that is ending, there is nothing to add.
+            let key = WITNESS.try_with(|witness| witness.get().and_then(Witness::print_event));
+            // It may end the process.
+            before(info);
+            // Last: a key whose formatting panics ends the process at once.
+            if let Ok(Some(key)) = key {
+                print_key(key);
+            }
+        }));
+    });
+}
+
+/// What the hook knows of one core.
+pub(super) struct Witness {
+    core: usize,
+    under_way: Rc<UnderWay>,
+    gauges: Arc<Gauges>,
+    sources: Vec<(String, Kind)>,
+    /// Labels of the exchanges.
+    exchanges: Vec<String>,
+}
+
+/// What positions in a source count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Generator,
+    Streams,
+    /// It cannot be read again.
+    Gone,
+}
+
+impl Witness {
+    /// The witness of `core`, from its own thread.
+    pub(super) fn new(
+        core: usize,
+        (plan, config): (&Plan, &Config),
+        under_way: Rc<UnderWay>,
+        gauges: Arc<Gauges>,
+    ) -> Self {
+        let sources = plan.sources.iter().map(|source| {
+            let kind = match config.sources.get(&source.name) {
+                Some(SourceAddress::File { .. }) => Kind::File,
+                Some(SourceAddress::Generator(_)) => Kind::Generator,
+                Some(SourceAddress::Connector { .. }) => Kind::Streams,
+                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel) | None => Kind::Gone,
+            };
+            (source.name.clone(), kind)
+        });
+        let sources = sources.collect();
+        let exchanges = plan.exchanges.iter().map(|exchange| exchange.label.clone()).collect();
+        Self { core, under_way, gauges, sources, exchanges }
+    }
+
+    /// From now on the hook finds it on this thread.
+    pub(super) fn testify(self) {
+        WITNESS.with(|witness| assert!(witness.set(self).is_ok(), "a thread is one core"));
+    }
+
+    /// Prints where the event under way came from and what to do. Returns its key, if any event is
+    /// under way.
+    fn print_event(&self) -> Option<Key> {
+        let Noted { cause, key } = self.under_way.take();
+        // SAFETY: the stage noted where the cause lies; it runs on this thread, which is in the
+        // hook before its stack unwinds, and the core ends the note when a stage returns.
+        let cause = cause.map(|cause| unsafe { *cause.as_ref() })?;
+        console::note(format_args!("error: core {} panicked {}", self.core, self.place(&cause)));
+        console::note(self.remedy(&cause));
+        Some(key)
+    }
+
+    /// Where the event came from, and how far it had come.
+    fn place(&self, cause: &Cause) -> String {
+        let (name, kind) = self.source(cause.source);
+        let (connection, position) = (cause.origin.connection, cause.origin.position);
+        let place = match kind {
+            _ if connection == 0 => "a position that an older version did not store".to_string(),
+            _ if is_gone(cause) => format!("position {position} of connection {connection:x}"),
+            Kind::File => format!("byte {position} of its file"),
+            Kind::Generator => format!("index {position} of its generator"),
+            Kind::Streams => format!("byte {position} of stream {connection:x}"),
+            Kind::Gone => format!("position {position}"),
+        };
+        let stage = match self.gauges.doing().0 {
+            Stage::Exchange(exchange) => &*self.exchanges[usize::from(exchange)],
+            Stage::Source(_) => "its codec or generator, or a handler that follows on this core",
+            Stage::None => "what comes before the first turn",
+        };
+        format!("on the event that came from source `{name}` at {place}, in: {stage}")
+    }
+
+    /// What the operator can do.
+    fn remedy(&self, cause: &Cause) -> String {
+        let (name, kind) = self.source(cause.source);
+        if cause.origin.connection == 0 || *kind == Kind::Gone || is_gone(cause) {
+            return "that event is gone with this process, and nothing sends it again: a new \
+                    start goes on without it"
+                .to_string();
+        }
+        let stream = (*kind == Kind::Streams).then_some(cause.origin.connection);
+        let skip = Skip { source: name.clone(), stream, position: cause.origin.position };
+        format!(
+            "it comes again at the next start; to go on without it, start once with `--skip \
+             {skip}`: it becomes a dead letter"
+        )
+    }
+
+    fn source(&self, source: SourceId) -> &(String, Kind) {
+        &self.sources[usize::from(source.0)]
+    }
+}
+
+/// Where the key of the event under way lies, once it has one.
+type Key = Option<NonNull<dyn Debug>>;
+
+/// Prints the key of the event under way: within the hook, as the event before.
+fn print_key(key: Key) {
+    // SAFETY: the stage noted where the key lies while it passes it by reference; it runs on this
+    // thread, which is in the hook before its stack unwinds.
+    let key = key.map(|key| format!("{:?}", unsafe { key.as_ref() }));
+    let key = key.map(|key| key.chars().take(KEY_CHARS_MAX).collect::<String>());
+    console::note(match key {
+        Some(key) => format!("the key of the event under way: {key}"),
+        None => "the event under way had no key yet".to_string(),
+    });
+}
+
+/// Whether the event came over a connection, pipe or channel, which ends with the process.
+fn is_gone(cause: &Cause) -> bool {
+    ConnectionId(cause.origin.connection).core().is_some()
+}
+
+/// Characters of a key that are printed.
+const KEY_CHARS_MAX: usize = 256;
