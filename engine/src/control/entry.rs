@@ -75,11 +75,12 @@ fn exit_of(error: &Error) -> Exit {
 fn not_parsed(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let shown = without_tokens(&text);
-    if shown == text {
+    // Help repeats nothing of the command line.
+    if error.use_stderr() && shown != text {
+        console::note(shown.trim_end());
+    } else {
         // Whoever closed the output needs no help.
         let _ = error.print();
-    } else {
-        console::note(shown.trim_end());
     }
     ExitCode::from(error.exit_code() as u8)
 }

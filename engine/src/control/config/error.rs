@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::checkpoint::store::NoPlace;
-use crate::connect::address;
+use crate::connect::address::{self, without_tokens};
 use crate::control::remedy;
 
 use super::skip::NoSkip;
@@ -15,8 +15,11 @@ use super::skip::NoSkip;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration file cannot be read.
-    #[error("cannot read the configuration file `{}` (`--config`): {cause}; {}",
-        path.display(), remedy::read(cause))]
+    #[error(
+        "cannot read the configuration file `{}` (`--config`): {cause}; {}",
+        shown(path),
+        remedy::read(cause)
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -24,7 +27,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The configuration file is no TOML, or has an unknown key or a value of another type.
-    #[error("the configuration file `{}` is wrong: {cause}", path.display())]
+    #[error("the configuration file `{}` is wrong: {cause}", shown(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -33,7 +36,7 @@ pub enum Error {
         cause: String,
     },
     /// A value in the configuration file cannot be used.
-    #[error("the configuration file `{}` is wrong: {cause}", path.display())]
+    #[error("the configuration file `{}` is wrong: {cause}", shown(path))]
     FileValue {
         /// The file.
         path: PathBuf,
@@ -203,6 +206,11 @@ pub enum Error {
         /// What it has instead.
         known: String,
     },
+}
+
+/// A path as anybody may see it: an address with a token may stand where a path should.
+fn shown(path: &Path) -> String {
+    without_tokens(&path.display().to_string())
 }
 
 /// All that is wrong with a configuration, found before anything runs.
