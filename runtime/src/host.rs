@@ -4,8 +4,8 @@
 //! gives way; where the kernel refuses what an executor needs, each is a pinned plain thread with
 //! the same loop. Promises that every waker exists before any reactor is built, that a reactor
 //! stays on the thread that built it, that one failed core ends all, and that a core which stops
-//! turning ends the process. It must never look into a reactor, and the executor's own parking, channels
-//! and sockets are never used: they cost tens of microseconds.
+//! turning ends the process. It must never look into a reactor, and the executor's own parking,
+//! channels and sockets are never used: they cost tens of microseconds.
 //!
 //! ```text
 //! executor ─ turn, turn, turn, … until the end
