@@ -238,10 +238,10 @@ fn what_a_container_lacks_is_told_with_its_remedy() {
     };
     assert!(finding(&host, "limit.io-uring").starts_with("note: system calls are filtered"));
     assert!(change("limit.io-uring").contains("--security-opt seccomp="));
-    assert!(finding(&host, "limit.memlock").starts_with("unfit: 64 kib of locked memory"));
+    assert!(finding(&host, "limit.memlock").starts_with("advice: 64 kib of locked memory"));
     assert!(change("limit.memlock").contains("--ulimit memlock=-1"));
     host.write("/proc/sys/kernel/io_uring_disabled", "2\n");
-    assert_eq!(finding(&host, "limit.io-uring"), "unfit: io_uring is disabled");
+    assert_eq!(finding(&host, "limit.io-uring"), "advice: io_uring is disabled");
     let empty = Recorded::empty("lacks-all");
     assert_eq!(finding(&empty, "virtual.mounts"), "advice: not there: /proc, /sys");
 }

@@ -21,13 +21,9 @@ pub(super) fn memlock(host: &Host) -> Finding {
     };
     let is = format!("{} KiB of locked memory", bytes >> 10);
     let should = format!("{} KiB or more, for {} cores", wanted >> 10, host.cores.len());
-    let found = match bytes < CORE_LOCKED_BYTES {
-        true => Finding::unfit(is, should),
-        false => Finding::advice(is, should),
-    };
-    let why = "each core locks memory for its queues to the kernel; before Linux 5.12 all \
-               processes of the user count together";
-    found.why(why).remedy([raise_memlock()])
+    let why = "each core locks memory for its queues to the kernel, or runs on a plain thread; \
+               before Linux 5.12 all processes of the user count together";
+    Finding::advice(is, should).why(why).remedy([raise_memlock()])
 }
 
 /// There are descriptors for many connections.
@@ -74,7 +70,7 @@ pub(super) fn io_uring(host: &Host) -> Finding {
     let filtered = field(&status, "Seccomp").is_some_and(|mode| mode == "2");
     let refused = match refused {
         Some(Errno::NOMEM) => {
-            return Finding::unfit("io_uring gets too little locked memory", "it gets enough")
+            return Finding::advice("io_uring gets too little locked memory", "it gets enough")
                 .why(NEEDED)
                 .remedy([raise_memlock()]);
         }
@@ -83,13 +79,13 @@ pub(super) fn io_uring(host: &Host) -> Finding {
                 "use Linux 5.8 or later, or another sandbox (gVisor has no io_uring)",
                 "go back to the former one",
             );
-            return Finding::unfit("this kernel has no io_uring", "it has")
+            return Finding::advice("this kernel has no io_uring", "it has")
                 .why(NEEDED)
                 .remedy([other]);
         }
         Some(errno) => {
             let why = std::io::Error::from(errno);
-            Finding::unfit(format!("io_uring is refused ({why})"), "the application may use it")
+            Finding::advice(format!("io_uring is refused ({why})"), "the application may use it")
         }
         None if filtered => Finding::note(
             "system calls are filtered; io_uring may be among those refused",
@@ -113,7 +109,7 @@ fn io_uring_disabled(value: &str) -> Finding {
     let set = |value: &str| format!("sysctl -w kernel.io_uring_disabled={}", word(value));
     let allow = Remedy::hand(set("0"), set(value));
     if value != "1" {
-        return Finding::unfit("io_uring is disabled", "io_uring is enabled")
+        return Finding::advice("io_uring is disabled", "io_uring is enabled")
             .why(NEEDED)
             .remedy([allow]);
     }
@@ -146,7 +142,7 @@ fn limit(host: &Host, name: &str) -> Result<Option<u64>, Unread> {
 
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 const STATUS: &str = "/proc/self/status";
-const NEEDED: &str = "the engine does not start without io_uring";
+const NEEDED: &str = "without io_uring each turn of a core asks epoll, a system call";
 /// What one executor asks for.
 const CORE_LOCKED_BYTES: u64 = 512 << 10;
 /// The limit that sessions usually get is 1024.
