@@ -1,5 +1,6 @@
 //! Starts an application: checks it, opens its edges, builds its cores.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +18,7 @@ use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::connecting::{Connected, Connecting};
 use super::console;
-use super::descriptors;
+use super::descriptors::{self, Places};
 use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::inspect::{Inspected, again};
@@ -76,21 +77,16 @@ pub(super) fn launch(
     mut config: Config,
     request: &StopRequest,
 ) -> Result<Launched, Error> {
-    let places = descriptors::share(plan, &config)?;
-    config.connections_max = places.connections;
-    check_memory(plan, &config)?;
-    thread_limit::check(plan, &config)?;
+    let places = check_limits(plan, &mut config)?;
     let skips = SkipNotes::new(plan, &config);
     let (kept, heard) = keep(plan, &config)?.unzip();
     let mut edges = open_edges(plan, &config, kept.as_ref())?;
-    let listening = std::mem::take(&mut edges.listening);
-    let channels = std::mem::take(&mut edges.channels);
+    let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
     let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
     let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), gaps, progress));
-    let (restored_in, restored) = channel();
-    let described = describe.clone();
+    let (described, (restored_in, restored)) = (describe.clone(), channel());
     let build = Build {
         describe,
         fingerprint: plan.fingerprint,
@@ -107,22 +103,17 @@ pub(super) fn launch(
         letters_waiting: Arc::new(AtomicUsize::new(0)),
         request: request.clone(),
     };
-    let letters_waiting = build.letters_waiting.clone();
-    let sink_owners = build.sink_owners.clone();
+    let (letters_waiting, sink_owners) = (build.letters_waiting.clone(), build.sink_owners.clone());
     let (host, mailboxes) = start(plan, build)?;
-    let ground = watch.ground.get_or_init(|| host.ground().clone());
-    ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
-    // A core that panics while it restores says nothing: that is told when it is joined.
-    restored.iter().collect::<Result<(), Error>>()?;
-    let operator = kept.as_ref().map(|kept| kept.operator(&described));
-    let admin = serve_admin(&config, &watch, operator)?;
+    wait_for_cores(&host, &watch, &restored)?;
+    let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
-    let (mailboxes_of, sink_owners, repeated) = (&mailboxes, &sink_owners, &watch.repeated);
-    let connecting = Connecting { plan, mailboxes: mailboxes_of, sink_owners, repeated };
+    let (sink_owners, repeated) = (&sink_owners, &watch.repeated);
+    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners, repeated };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
     let (mut threads, connected) = connecting.connect(edges, threads, recovery)?;
-    let mut attach = std::mem::take(&mut threads.attach);
+    let mut attach = take(&mut threads.attach);
     let begin = |(kept, heard): (Kept, Hearer)| {
         kept.start(plan, &config, &mailboxes, connected, (heard, attach.gate()))
     };
@@ -139,6 +130,27 @@ pub(super) fn launch(
         skips,
     });
     Ok(Launched { supervisor, channels, watch, listening, admin, attach })
+}
+
+/// Bounds connections by what there are descriptors for, and refuses what the host has no room for.
+fn check_limits(plan: &Plan, config: &mut Config) -> Result<Places, Error> {
+    let places = descriptors::share(plan, config)?;
+    config.connections_max = places.connections;
+    check_memory(plan, config)?;
+    thread_limit::check(plan, config)?;
+    Ok(places)
+}
+
+/// Until all have their shares of what was stored. Says what they run on.
+fn wait_for_cores(
+    host: &Host<Counts>,
+    watch: &Watch,
+    restored: &Receiver<Result<(), Error>>,
+) -> Result<(), Error> {
+    let ground = watch.ground.get_or_init(|| host.ground().clone());
+    ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
+    // A core that panics while it restores says nothing: that is told when it is joined.
+    restored.iter().collect()
 }
 
 fn serve_admin(
