@@ -20,6 +20,7 @@ use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
 use crate::answer::answer;
 use crate::interrupt;
+use crate::page::words::line;
 use crate::progress::Progress;
 use crate::results::{self, Figure, Goal, Record};
 
@@ -34,7 +35,7 @@ pub struct Request {
     #[arg(long, value_name = "NAME", default_value = "hop")]
     pub bench: String,
     /// How often A and B are run in turns.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=500))]
     pairs: u16,
     /// The profile that commits are built with.
     #[arg(long, value_name = "NAME", default_value = "release")]
@@ -55,10 +56,10 @@ pub fn compare(request: &Request, scale: &[&str], as_json: bool) -> ExitCode {
     match attempt(request, scale) {
         Ok(comparison) => {
             let text = if as_json { comparison.json().to_string() } else { comparison.table() };
-            told(text.trim_end()).unwrap_or_else(|| ExitCode::from(comparison.exit_code()))
+            told(&line(text.trim_end())).unwrap_or_else(|| ExitCode::from(comparison.exit_code()))
         }
         Err(error) => {
-            eprintln!("cannot compare: {error:#}");
+            eprintln!("{}", line(&format!("cannot compare: {error:#}")));
             if as_json {
                 let error = json!({ "error": format!("{error:#}"), "exit_code": 2 });
                 return told(&error.to_string()).unwrap_or_else(|| ExitCode::from(2));
@@ -123,7 +124,7 @@ fn of_results(request: &Request) -> Result<Comparison> {
 fn two_records(request: &Request) -> Result<(Record, Record)> {
     let read = |name: &str| {
         let (records, broken) = results::read(Path::new(name))?;
-        broken.iter().for_each(|line| eprintln!("{line}"));
+        broken.iter().for_each(|broken| eprintln!("{}", line(broken)));
         Ok::<_, anyhow::Error>(records)
     };
     let mut after = read(&request.b)?;
@@ -158,7 +159,7 @@ fn doubts(a: &Record, b: &Record) -> Vec<String> {
 
 fn of_programs(request: &Request, scale: &[&str]) -> Result<Comparison> {
     interrupt::listen()?;
-    let yard = Yard::new();
+    let yard = Yard::new()?;
     let side = |name: &str, letter| match Path::new(name).is_file() {
         true => Side::program(name),
         false => Side::commit(name, letter, request, &yard),

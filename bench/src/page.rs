@@ -11,9 +11,10 @@ mod over_time;
 mod percentile_plot;
 mod plot;
 mod runs;
-mod words;
+pub mod words;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -48,7 +49,7 @@ pub fn report(request: &Request, folder: Option<&Path>) -> Result<()> {
         files => files.to_vec(),
     };
     let runs = Runs::read(&files, request.last.into())?;
-    runs.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    runs.warnings.iter().for_each(|warning| eprintln!("{}", words::line(warning)));
     let out = request.out.clone().unwrap_or_else(|| folder.join("report"));
     fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     write(&out.join("index.html"), &html::page(&runs))?;
@@ -71,6 +72,6 @@ fn all_results(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    results::save(path, |out| Ok(out.write_all(text.as_bytes())?))?;
     answer(path.display())
 }

@@ -94,7 +94,8 @@ impl Recorder {
         for (index, &count) in self.counts.iter().enumerate() {
             seen += u64::from(count);
             if seen >= wanted {
-                return middle(index);
+                // The middle of the last cell may lie above everything that was recorded.
+                return middle(index).min(self.max as f64);
             }
         }
         0.0
@@ -171,6 +172,18 @@ mod tests {
         assert_eq!(recorder.quantile(0.99), 99.0);
         assert_eq!(recorder.quantile(1.0), 100.0);
         assert_eq!(recorder.count(), 100);
+    }
+
+    #[test]
+    fn no_quantile_is_above_the_maximum() {
+        for ns in [0, 1, 700, 100_001, 1 << 40, VALUE_MAX, u64::MAX] {
+            let mut recorder = Recorder::new();
+            recorder.record(ns);
+            for fraction in [0.0, 0.5, 0.9999, 1.0] {
+                assert!(recorder.quantile(fraction) <= ns as f64, "{fraction} of {ns}");
+            }
+        }
+        assert_eq!(Recorder::new().quantile(0.5), 0.0);
     }
 
     #[test]

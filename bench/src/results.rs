@@ -21,7 +21,8 @@ mod store;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::log::{Log, LogInterval};
+pub use self::artefacts::save;
+pub use self::log::{Log, LogInterval, LogSeries};
 pub use self::store::{Store, default_folder, read};
 
 /// Version of the form below; a reader refuses newer ones.

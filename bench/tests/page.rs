@@ -6,7 +6,11 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde_json::Value;
 
 use support::{files, folder, run, say, text};
@@ -94,8 +98,68 @@ fn trouble_with_files_is_told() {
     let log = folder.join("foreign.hlog");
     fs::write(&log, "#[Histogram log format version 1.3]\n0.0,1.0,5.0,HISTFAAAAA").unwrap();
     refused(&[text(&log)], "the file is cut off in this line");
+    fs::write(&log, "0.0,1.0,5.0,HISTCQAAAAAAAAAAAAAA\n").unwrap();
+    refused(&[text(&log)], "its histogram is of format V0");
+    fs::write(&log, "0.0,1.0,5.0,HISTAgAAAAAAAAAAAAAA\n").unwrap();
+    refused(&[text(&log)], "its histogram is of format V1");
     fs::write(&log, "GIF89a\n").unwrap();
     refused(&[text(&log)], "holds no interval of an HdrHistogram log");
+}
+
+/// A log of one second per tag, with as many values of its own.
+fn tagged_log(tags: &[(&str, u64)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let builder = IntervalLogWriterBuilder::new();
+    let mut log = builder.begin_log_with(&mut bytes, &mut serializer).unwrap();
+    for (second, (tag, count)) in tags.iter().enumerate() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        histogram.record_n(1000, *count).unwrap();
+        let start = Duration::from_secs(second as u64);
+        log.write_histogram(&histogram, start, Duration::from_secs(1), Tag::new(tag)).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn each_tag_of_a_log_is_a_series() {
+    let folder = folder("tags");
+    let (file, out) = (folder.join("foreign.hlog"), folder.join("page"));
+    let log = tagged_log(&[("reads", 101), ("writes", 202), ("reads", 303), ("<b>\"|'", 7)]);
+    fs::write(&file, log).unwrap();
+    say(&["report", text(&file), "--out", text(&out)]);
+    let table = fs::read_to_string(out.join("table.md")).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains("as it was")).collect();
+    let [reads, writes, odd] = rows[..] else { panic!("{table}") };
+    assert!(reads.starts_with("| foreign, tag reads | as it was | 404 |"), "{reads}");
+    assert!(writes.starts_with("| foreign, tag writes | as it was | 202 |"), "{writes}");
+    assert!(odd.starts_with("| foreign, tag &lt;b>\"\\|' | as it was | 7 |"), "{odd}");
+    let html = fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(html.contains("foreign, tag reads") && !html.contains("<b>"));
+    // A log beside a record has the one series of it.
+    let results = folder.join("results");
+    say(&["hop", "--toy", "--results", text(&results)]);
+    fs::write(files(&results, "/ring.hlog").remove(0), fs::read(&file).unwrap()).unwrap();
+    let output = run(&["report", "--results", text(&results)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("has several tags"), "{said}");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_page_is_not_followed() {
+    let folder = folder("page-link");
+    let (file, out) = (folder.join("foreign.hlog"), folder.join("page"));
+    fs::write(&file, tagged_log(&[("a", 1)])).unwrap();
+    let victim = folder.join("victim");
+    fs::write(&victim, "mine").unwrap();
+    fs::create_dir(&out).unwrap();
+    for name in ["index.html", "table.md", "percentiles-1.svg"] {
+        std::os::unix::fs::symlink(&victim, out.join(name)).unwrap();
+    }
+    say(&["report", text(&file), "--out", text(&out)]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(fs::read_to_string(out.join("index.html")).unwrap().starts_with("<!doctype html>"));
+    assert_eq!(files(&out, ".half"), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Promises that what is built or run belongs to the side alone: a commit gets a work tree of its
 //! own, in a temporary folder that goes away with it.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, process};
@@ -87,11 +89,33 @@ impl Side {
 pub struct Yard(PathBuf);
 
 impl Yard {
-    /// A folder that does not exist yet, unless processes had the same number.
-    pub fn new() -> Self {
-        Self(env::temp_dir().join(format!("potoroo-compare-{}-target", process::id())))
+    /// A new folder.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new() -> Result<Self> {
+        Ok(Self(private("target")?))
     }
 }
+
+/// Makes a folder that nobody else can have prepared or can write to.
+fn private(end: &str) -> Result<PathBuf> {
+    for number in 1..=FOLDERS_MAX {
+        let name = format!("potoroo-compare-{}-{number}-{end}", process::id());
+        let folder = env::temp_dir().join(name);
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                made.with_context(|| format!("{} cannot be made", folder.display()))?;
+                return Ok(folder);
+            }
+        }
+    }
+    bail!("{} is full of folders potoroo-compare-*: remove them", env::temp_dir().display())
+}
+
+/// As many folders of killed processes of one number may be left.
+const FOLDERS_MAX: usize = 1000;
 
 impl Drop for Yard {
     fn drop(&mut self) {
@@ -108,11 +132,13 @@ struct Tree {
 
 impl Tree {
     fn check_out(commit: &str, letter: &str) -> Result<Self> {
-        let name = format!("potoroo-compare-{}-{letter}", process::id());
-        let folder = env::temp_dir().join(name);
+        let folder = private(letter)?;
         let path = folder.to_str().context("the temporary folder's name is no text")?;
-        git(&["worktree", "add", "--quiet", "--detach", path, commit])
-            .with_context(|| format!("{commit} cannot be checked out into {path}"))?;
+        let added = git(&["worktree", "add", "--quiet", "--detach", path, commit]);
+        if let Err(error) = added {
+            let _ = fs::remove_dir(&folder);
+            return Err(error).context(format!("{commit} cannot be checked out into {path}"));
+        }
         Ok(Self { folder })
     }
 

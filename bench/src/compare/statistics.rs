@@ -30,6 +30,8 @@ pub enum Undecided {
     Values,
     /// Even if all values agreed they could not be so sure: there are too few of them.
     TooFew,
+    /// Their distribution would fill the memory.
+    TooMany,
 }
 
 /// Ratio of `after` to `before`, measured in pairs, wrong with a probability of `risk` at most.
@@ -55,6 +57,9 @@ pub fn of_samples(
     risk: f64,
 ) -> Result<Ratio, Undecided> {
     let (before, after) = (logarithms(before)?, logarithms(after)?);
+    if before.len().max(after.len()) > SAMPLES_MAX {
+        return Err(Undecided::TooMany);
+    }
     let differences = after.iter().flat_map(|b| before.iter().map(move |a| b - a));
     interval(differences.collect(), &rank_sums(before.len(), after.len()), risk)
 }
@@ -116,6 +121,9 @@ fn rank_sums(before: usize, after: usize) -> Vec<f64> {
     rows.pop().unwrap_or_default()
 }
 
+/// The distribution of as many on both sides takes 64 MB and a second or two.
+const SAMPLES_MAX: usize = 200;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +179,14 @@ mod tests {
         assert!((ratio.low - 3.0).abs() < 1e-9 && (ratio.high - 3.0).abs() < 1e-9);
         let few = of_samples(&values(&[1.0]), &values(&[3.0; 7]), 0.05);
         assert_eq!(few, Err(Undecided::TooFew));
+    }
+
+    #[test]
+    fn so_many_samples_are_refused_instead_of_filling_the_memory() {
+        let (few, many) = (values(&[1.0; 7]), values(&[1.0; SAMPLES_MAX + 1]));
+        assert_eq!(of_samples(&few, &many, 0.05), Err(Undecided::TooMany));
+        assert_eq!(of_samples(&many, &few, 0.05), Err(Undecided::TooMany));
+        assert!(of_samples(&few, &many[1..], 0.05).is_ok());
     }
 
     #[test]

@@ -70,9 +70,13 @@ pub fn judge(
     }
     let undecided = |judged: &&Judged| judged.verdict != Verdict::Shown && judged.ratio.is_err();
     if judged.iter().filter(undecided).count() == count {
-        match judged.iter().find(|judged| judged.ratio == Err(Undecided::TooFew)) {
-            Some(_) => bail!("there are too few rounds to judge {count} figures: {MORE}"),
-            None => bail!("no figure that is judged has values on both sides"),
+        let is = |why| judged.iter().any(|judged| judged.ratio == Err(why));
+        if is(Undecided::TooMany) {
+            bail!("there are too many rounds to judge {count} figures: record fewer (--rounds)");
+        }
+        match is(Undecided::TooFew) {
+            true => bail!("there are too few rounds to judge {count} figures: {MORE}"),
+            false => bail!("no figure that is judged has values on both sides"),
         }
     }
     Ok(judged)
@@ -118,6 +122,7 @@ impl Judged {
             }
             Err(Undecided::Values) => ("-".into(), "no values".into()),
             Err(Undecided::TooFew) => ("-".into(), "too few rounds".into()),
+            Err(Undecided::TooMany) => ("-".into(), "too many rounds".into()),
         };
         format!("{:<40} {ratio:>9}  {interval:^19}  {}\n", self.name, self.word())
     }

@@ -40,7 +40,8 @@ fn percentile_row(name: &str, tail: &str, view: &View) -> String {
     for (ns, nines) in nines {
         row += &format!(" | {}", percentile(ns, it.count as f64 / 10f64.powf(nines)));
     }
-    row + &format!(" | {} |\n", duration(it.max as f64))
+    let max = if it.count > 0 { duration(it.max as f64) } else { "–".into() };
+    row + &format!(" | {max} |\n")
 }
 
 fn figures(record: &Record) -> String {

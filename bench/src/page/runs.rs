@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
 
-use crate::results::{self, GapSum, Log, LogInterval, Percentiles, Record};
+use crate::results::{self, GapSum, Log, LogInterval, LogSeries, Percentiles, Record};
 use crate::track::percentiles;
 
 /// Everything that a page shows.
@@ -150,17 +150,21 @@ impl Runs {
         self.warnings.extend(log.broken.iter().cloned());
         let label = file.display().to_string();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        self.lines.push(Line {
+        self.lines.extend(log.series.iter().map(|series| Line {
             run: self.runs.len(),
-            name,
+            name: match series.tag.as_deref() {
+                None => name.clone(),
+                Some("") => format!("{name}, empty tag"),
+                Some(tag) => format!("{name}, tag {tag}"),
+            },
             load: "as the log has it, read as nanoseconds".into(),
             open_loop: None,
-            all: View::of(&log.total()),
+            all: View::of(&series.total),
             outside: None,
             gaps: Vec::new(),
             marks: Vec::new(),
-            moments: moments(&log.intervals),
-        });
+            moments: moments(&series.intervals),
+        }));
         self.runs.push(Run { label, record: None });
         Ok(())
     }
@@ -208,21 +212,27 @@ impl Line {
     fn fill(&mut self, folder: &Path) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut read = |name: String| {
-            let log = Log::read(&folder.join(name));
+            let path = folder.join(name);
+            let log = Log::read(&path);
             let log = log.inspect_err(|error| warnings.push(format!("{error:#}"))).ok()?;
             warnings.extend(log.broken.iter().cloned());
-            Some(log)
+            let only = <[LogSeries; 1]>::try_from(log.series).ok().map(|[series]| series);
+            if only.is_none() {
+                let tags = format!("{} has several tags: none of them", path.display());
+                warnings.push(tags + " is the series of the record");
+            }
+            only
         };
-        if let Some(log) = read(format!("{}.hlog", self.name)) {
-            self.all = View::of(&log.total());
-            self.moments = moments(&log.intervals);
+        if let Some(series) = read(format!("{}.hlog", self.name)) {
+            self.all = View::of(&series.total);
+            self.moments = moments(&series.intervals);
             let gaps = fs::read_to_string(folder.join(format!("{}.gaps.csv", self.name)));
-            self.marks = marks(&gaps.unwrap_or_default(), &log.intervals);
+            self.marks = marks(&gaps.unwrap_or_default(), &series.intervals);
         }
         if self.outside.is_some()
-            && let Some(log) = read(format!("{}.outside.hlog", self.name))
+            && let Some(series) = read(format!("{}.outside.hlog", self.name))
         {
-            self.outside = Some(View::of(&log.total()));
+            self.outside = Some(View::of(&series.total));
         }
         warnings
     }
@@ -248,15 +258,15 @@ fn moments(intervals: &[LogInterval]) -> Vec<Moment> {
     let mut recorded = 0.0;
     let mut end = f64::NEG_INFINITY;
     let mut moment = |interval: &LogInterval| {
-        let (values, start) = (&interval.values, recorded);
+        let start = recorded;
         let joined = (interval.start - end).abs() < interval.length / 2.0;
         (recorded, end) = (recorded + interval.length, interval.start + interval.length);
         Moment {
             start,
             length: interval.length,
             joined,
-            count: values.len(),
-            values: [values.value_at_quantile(0.5), values.value_at_quantile(0.999), values.max()],
+            count: interval.count,
+            values: interval.values,
         }
     };
     intervals.iter().map(&mut moment).collect()

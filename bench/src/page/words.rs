@@ -68,6 +68,11 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Text from files for a terminal, which it must not steer.
+pub fn line(text: &str) -> String {
+    text.replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}")
+}
+
 /// A command line as a shell takes it.
 pub fn shell(arguments: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
@@ -106,6 +111,11 @@ mod tests {
             escape("<a href=\"x\">'&\u{7}"),
             "&lt;a href=&quot;x&quot;&gt;&#39;&amp;\u{fffd}"
         );
+    }
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(line("a\u{1b}[2Jb\n\u{9b}c"), "a\u{fffd}[2Jb\n\u{fffd}c");
     }
 
     #[test]

@@ -45,11 +45,13 @@ fn write_views(folder: &Path, name: &str, track: &Track, view: View) -> Result<(
 /// # Errors
 /// It cannot be written.
 pub fn save(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
-    // A file cut off would be taken for a whole one by some readers.
+    // A file cut off would be taken for a whole one by some readers; a link is replaced, and what
+    // it names stays.
     let mut half = path.as_os_str().to_owned();
-    half.push(".half");
+    half.push(format!(".{}.half", std::process::id()));
     let attempt = || {
-        let mut out = BufWriter::new(File::create(&half)?);
+        let _ = fs::remove_file(&half);
+        let mut out = BufWriter::new(File::create_new(&half)?);
         write(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok(fs::rename(&half, path)?)
