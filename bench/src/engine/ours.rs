@@ -225,7 +225,10 @@ fn during_first(job: &Job, running: &Running) -> Result<[Look; 2]> {
     let _chase = Chase::start(job.place, process::id())?;
     let before = look(running);
     let mut admin = TcpStream::connect(running.admin().context("it has an admin port")?)?;
-    admin.write_all(b"POST /checkpoint HTTP/1.1\r\nHost: localhost\r\nX-Potoroo: 1\r\nConnection: close\r\n\r\n")?;
+    admin.write_all(
+        b"POST /checkpoint HTTP/1.1\r\nHost: localhost\r\nX-Potoroo: 1\r\n\
+          Connection: close\r\n\r\n",
+    )?;
     let answer = io::read_to_string(admin)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "no checkpoint was taken: {answer}");
     Ok([before, look(running)])

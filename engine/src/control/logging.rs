@@ -1,7 +1,8 @@
 //! The log of the control plane: standard error, once per process, at a limited rate.
 //!
 //! The event path never logs. What it counts is looked at by the control plane, which says so
-//! through [`Lines`](crate::connect::lines::Lines) where the other side decides how often something happens.
+//! through [`Lines`](crate::connect::lines::Lines) where the other side decides how often something
+//! happens.
 
 use std::io::{self, IsTerminal};
 use std::sync::Once;

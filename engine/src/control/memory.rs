@@ -98,7 +98,7 @@ fn folders(root: &Path) -> Vec<(Version, PathBuf)> {
     for (version, top, at) in mounts.lines().filter_map(mount) {
         let Some(path) = ours.lines().find_map(|line| path_of(version, line)) else { continue };
         let at = root.join(at.strip_prefix("/").unwrap_or(&at));
-        // A namespace shows what is above its own root as `/..`: its mount has all that can be seen.
+        // A namespace shows what is above its own root as `/..`: its mount has all that is visible.
         let plain = path.components().all(|part| part != Component::ParentDir);
         let below = path.strip_prefix(&top).ok().filter(|_| plain).unwrap_or(Path::new(""));
         folders.extend(below.ancestors().map(|below| (version, at.join(below))));
