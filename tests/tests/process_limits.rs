@@ -8,10 +8,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use potoroo_connector::{Frame, Reader, Role, VERSION};
-use rustix::process::{Signal, getuid};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, getuid, prlimit};
 use support::{App, LIMIT, Scratch, connect, example};
 
 /// Asks the admin port for something that has a checkpoint taken.
@@ -69,6 +69,48 @@ fn silent_clients_of_the_admin_port_leave_room() {
     drop(silent);
     app.signal(Signal::TERM);
     assert_eq!(app.finish().code, Some(0));
+}
+
+/// The last descriptor may be somebody else's: the next spool and checkpoint wait for one.
+#[test]
+fn descriptors_that_run_out_are_waited_for() {
+    let scratch = Scratch::new("limits-waiting");
+    let (counts, state) = (scratch.path("counts"), scratch.path("state"));
+    let mut app = App::start(
+        "word_count",
+        &format!(
+            "--source lines=tcp://127.0.0.1:0 --sink counts=file:{counts} --cores 0 \
+             --checkpoint-ms 20 --state {state}"
+        ),
+    );
+    let mut lines = connect(app.listening("lines"));
+    let limit = getrlimit(Resource::Nofile);
+    let process = app.process();
+    let set = |current| {
+        let limit = Rlimit { current, ..limit };
+        prlimit(Some(process), Resource::Nofile, limit).expect("it is our child");
+    };
+    // Accepted before there is no descriptor for it.
+    lines.write_all(b"before\n").expect("it is connected");
+    wait_for_lines(&counts, "before 1\n");
+    set(Some(4));
+    lines.write_all(b"meanwhile\n").expect("it is connected");
+    app.wait_for("a file cannot be opened");
+    set(limit.current);
+    wait_for_lines(&counts, "before 1\nmeanwhile 1\n");
+    drop(lines);
+    app.signal(Signal::TERM);
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+/// Waits until a file has these lines.
+fn wait_for_lines(path: &str, lines: &str) {
+    let deadline = Instant::now() + LIMIT;
+    while fs::read_to_string(path).unwrap_or_default() != lines {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {path}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
 }
 
 #[test]

@@ -28,6 +28,9 @@ const STRANGERS_MAX: usize = 8;
 /// Connections that are accepted at once: as many as wait in the kernel.
 const ACCEPTED_MAX: usize = 128;
 
+/// ENFILE and EMFILE of Linux: the system or the process has no descriptor left.
+const SCARCE: [i32; 2] = [23, 24];
+
 /// A listener, and who connected to it.
 pub(crate) struct Strangers {
     listener: TcpListener,
@@ -77,6 +80,8 @@ impl Strangers {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // An engine waits in the kernel, until a descriptor is free.
+                Err(error) if error.raw_os_error().is_some_and(|no| SCARCE.contains(&no)) => break,
                 Err(error) => return Err(error),
             }
         }
