@@ -117,12 +117,24 @@ pub mod support {
     pub use alloc::string::String;
     pub use rkyv;
 
-    /// Fails to compile where `T` is seen through a borrowing view.
-    pub const fn plain<T: Plain>() {}
+    /// Has `plain` once for values, which need to be plain, and once for whatever is no value.
+    #[derive(Debug)]
+    pub struct Probe<T>(core::marker::PhantomData<T>);
 
-    /// Fails to compile where `T` is not a value.
-    pub const fn value<T: super::Value>() {}
+    impl<T: super::Value> Probe<T> {
+        /// Fails to compile where `T` is seen through a borrowing view.
+        pub const fn plain()
+        where
+            T: Plain,
+        {
+        }
+    }
 
-    /// Fails to compile where `T` cannot be part of a state.
-    pub const fn state<T: super::State>() {}
+    /// What is no value has an error already.
+    pub trait Unsound {
+        /// Does nothing.
+        fn plain() {}
+    }
+
+    impl<T> Unsound for Probe<T> {}
 }

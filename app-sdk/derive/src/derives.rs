@@ -1,28 +1,19 @@
 //! The derives that a type needs and does not have yet.
 
+use crate::check;
 use crate::item::{Item, Kind};
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::{Attribute, Data, Path, Token, punctuated::Punctuated, spanned::Spanned};
+use quote::quote;
+use syn::{Attribute, Data, Path, Token, punctuated::Punctuated};
 
 /// `impl Copy` for plain data that does not derive it.
-///
-/// The bounds are there for their message: a derive would complain about `Copy`, which is not
-/// what the user has to mend.
 pub fn copy(item: &Item) -> Option<TokenStream> {
     let wanted = item.plain && item.kind != Kind::State;
     if !wanted || present(&item.input.attrs).iter().any(|one| one == "Copy") {
         return None;
     }
-    let (support, name) = (item.support(), item.name());
-    let bounds = item.fields().map(|field| {
-        let field = &field.ty;
-        quote_spanned!(field.span()=> #field: #support::Plain)
-    });
-    Some(quote! {
-        #[allow(trivial_bounds)]
-        impl ::core::marker::Copy for #name where #(#bounds),* {}
-    })
+    let (name, sound) = (item.name(), check::sound(item));
+    Some(quote!(impl ::core::marker::Copy for #name #sound {}))
 }
 
 /// `#[derive(…)]` with what is missing, or nothing.

@@ -1,6 +1,6 @@
 //! The annotated type, parsed and checked.
 
-use crate::{arguments::Arguments, location, refusal};
+use crate::{arguments::Arguments, location};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident};
 use syn::{
@@ -62,7 +62,6 @@ impl Item {
         let input: DeriveInput = syn::parse2(input)?;
         check_generics(kind, &input)?;
         check_data(kind, &input)?;
-        fields(&input.data).try_for_each(|field| refusal::check(&field.ty))?;
         let sdk = match &arguments.sdk {
             Some(path) => path.clone(),
             None => location::sdk()?,

@@ -1,5 +1,6 @@
 //! `impl Key`: the canonical bytes.
 
+use crate::check;
 use crate::item::{Item, Part};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -12,9 +13,10 @@ pub fn key(item: &Item) -> TokenStream {
         Data::Enum(_) => discriminant(item),
         _ => fields(item),
     };
+    let sound = check::bound(item, &quote!(#sdk::key::Key));
     quote! {
         #[automatically_derived]
-        impl #sdk::key::Key for #name {
+        impl #sdk::key::Key for #name #sound {
             #[inline]
             fn append(&self, __bytes: &mut #sdk::key::KeyBytes) {
                 #append

@@ -9,9 +9,11 @@
 //! Must never do: emit `unsafe` of ours, or decide anything that the type's text does not show.
 
 mod arguments;
+mod check;
 mod derives;
 mod item;
 mod key;
+mod leaves;
 mod location;
 mod refusal;
 mod schema;
@@ -71,7 +73,11 @@ fn expand(kind: item::Kind, arguments: TokenStream, input: TokenStream) -> Token
 }
 
 fn expand_item(item: &Item) -> proc_macro2::TokenStream {
-    let checks = storage::checks(item);
+    let checks = check::checks(item);
+    if check::refuses(item) {
+        let input = &item.input;
+        return quote!(#checks #input);
+    }
     let storable = storage::storable(item);
     let copy = derives::copy(item);
     let archive = storage::archive(item);

@@ -1,5 +1,6 @@
 //! `impl Schema`: the hash of names and shapes, and values as JSON.
 
+use crate::check;
 use crate::item::{Item, Shape, literal};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -10,9 +11,10 @@ pub fn schema(item: &Item) -> TokenStream {
     let text = literal(name);
     let steps = item.shapes().into_iter().map(|shape| steps(item, &shape)).collect::<Vec<_>>();
     let arms = item.shapes().into_iter().map(|shape| arm(item, &shape)).collect::<Vec<_>>();
+    let sound = check::sound(item);
     quote! {
         #[automatically_derived]
-        impl #sdk::value::Schema for #name {
+        impl #sdk::value::Schema for #name #sound {
             const TYPE: &'static str = #text;
             const SHAPE: u64 = {
                 let __hash = #support::schema_start(#text);

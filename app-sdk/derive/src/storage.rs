@@ -4,33 +4,15 @@
 //! so the user's module gets no name, and its documentation no item, that the user did not write.
 //! The type forwards to its mirror.
 
-use crate::{
-    derives,
-    item::{Item, Kind},
-};
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Data, DeriveInput, Fields, parse_quote, spanned::Spanned};
+use crate::{check, derives, item::Item};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::{Data, DeriveInput, Fields, Visibility, parse_quote};
 
 /// The type as the user wrote it, with the missing derives.
 pub fn storable(item: &Item) -> TokenStream {
     let (derives, input) = (derives::missing(item), &item.input);
     quote!(#derives #input)
-}
-
-/// Calls of empty functions whose bounds have a message of ours, at the place of each field's type.
-pub fn checks(item: &Item) -> TokenStream {
-    let support = item.support();
-    let check = match (item.kind, item.plain) {
-        (Kind::State, _) => quote!(state),
-        (_, true) => quote!(plain),
-        (_, false) => quote!(value),
-    };
-    let calls = item.fields().map(|field| {
-        let field = &field.ty;
-        quote_spanned!(field.span()=> #support::#check::<#field>();)
-    });
-    quote!(const _: () = { #(#calls)* };)
 }
 
 /// The mirror, its archive, and the implementations that forward to it.
@@ -46,30 +28,60 @@ fn mirror(item: &Item) -> TokenStream {
     let resolver = format_ident!("__{name}Resolver");
     let mut mirror: DeriveInput = item.input.clone();
     mirror.ident = item.mirror_name();
-    mirror.vis = parse_quote!(pub);
-    mirror.attrs = vec![parse_quote!(#[allow(dead_code)])];
+    mirror.attrs.clear();
+    mirror.vis = generated(mirror.vis);
+    let rkyv = quote!(#support::rkyv);
+    let types: Vec<_> = item.fields().map(|field| &field.ty).collect();
+    let sound = check::sound(item);
+    mirror.generics.where_clause = Some(parse_quote!(#sound));
     match &mut mirror.data {
-        Data::Struct(data) => mirror_fields(&mut data.fields),
-        Data::Enum(data) => data.variants.iter_mut().for_each(|one| {
-            one.attrs.clear();
-            one.discriminant = None;
-            mirror_fields(&mut one.fields);
-        }),
+        Data::Struct(data) => {
+            data.struct_token.span = Span::call_site();
+            mirror_fields(&mut data.fields);
+        }
+        Data::Enum(data) => {
+            data.enum_token.span = Span::call_site();
+            data.variants.iter_mut().for_each(|one| {
+                one.attrs.clear();
+                one.discriminant = None;
+                mirror_fields(&mut one.fields);
+            });
+        }
         Data::Union(_) => {}
     }
     quote! {
         #[derive(
-            #support::rkyv::Archive, #support::rkyv::Serialize, #support::rkyv::Deserialize,
+            #rkyv::Archive, #rkyv::Serialize, #rkyv::Deserialize,
         )]
         #[rkyv(
-            crate = #support::rkyv, remote = #name, archived = #archived, resolver = #resolver,
+            crate = #rkyv, remote = #name, archived = #archived, resolver = #resolver,
+            serialize_bounds(#(for<'__a> #types: #rkyv::Serialize<__S>),*),
+            deserialize_bounds(
+                #(for<'__a> <#types as #rkyv::Archive>::Archived: #rkyv::Deserialize<#types, __D>),*
+            ),
+            bytecheck(bounds(
+                #(for<'__a> <#types as #rkyv::Archive>::Archived: #rkyv::bytecheck::CheckBytes<__C>),*
+            )),
         )]
         #mirror
     }
 }
 
 fn mirror_fields(fields: &mut Fields) {
-    fields.iter_mut().for_each(|field| field.attrs.clear());
+    fields.iter_mut().for_each(|field| {
+        field.attrs = vec![parse_quote!(#[rkyv(omit_bounds)])];
+        field.vis = Visibility::Inherited;
+    });
+}
+
+/// The visibility as a token of the macro: lints leave alone what begins with one.
+fn generated(mut visibility: Visibility) -> Visibility {
+    match &mut visibility {
+        Visibility::Public(token) => token.span = Span::call_site(),
+        Visibility::Restricted(restricted) => restricted.pub_token.span = Span::call_site(),
+        Visibility::Inherited => {}
+    }
+    visibility
 }
 
 /// How a restored mirror becomes the type.
@@ -79,8 +91,9 @@ fn from_mirror(item: &Item) -> TokenStream {
         let (pattern, whole) = (shape.pattern(&mirror), shape.pattern(name));
         quote!(#pattern => #whole,)
     });
+    let sound = check::sound(item);
     quote! {
-        impl ::core::convert::From<#mirror> for #name {
+        impl ::core::convert::From<#mirror> for #name #sound {
             #[inline]
             fn from(__mirror: #mirror) -> Self {
                 match __mirror { #(#arms)* }
@@ -92,10 +105,12 @@ fn from_mirror(item: &Item) -> TokenStream {
 fn forward(item: &Item) -> TokenStream {
     let (support, name, mirror) = (item.support(), item.name(), item.mirror_name());
     let rkyv = quote!(#support::rkyv);
+    let archived = item.archived_name();
     let with = quote!(<#mirror as #rkyv::with::ArchiveWith<#name>>);
+    let sound = check::sound(item);
     quote! {
-        impl #rkyv::Archive for #name {
-            type Archived = #with::Archived;
+        impl #rkyv::Archive for #name #sound {
+            type Archived = #archived;
             type Resolver = #with::Resolver;
 
             #[inline]
@@ -105,25 +120,25 @@ fn forward(item: &Item) -> TokenStream {
         }
 
         impl<__S> #rkyv::Serialize<__S> for #name
-        where
+        #sound
             __S: #rkyv::rancor::Fallible + ?Sized,
-            #mirror: #rkyv::with::SerializeWith<#name, __S>,
+            for<'__a> #mirror: #rkyv::with::SerializeWith<#name, __S>,
         {
             #[inline]
-            fn serialize(&self, __serializer: &mut __S) -> Result<Self::Resolver, __S::Error> {
+            fn serialize(&self, __serializer: &mut __S) -> ::core::result::Result<Self::Resolver, __S::Error> {
                 <#mirror as #rkyv::with::SerializeWith<#name, __S>>::serialize_with(
                     self, __serializer,
                 )
             }
         }
 
-        impl<__D> #rkyv::Deserialize<#name, __D> for #with::Archived
-        where
+        impl<__D> #rkyv::Deserialize<#name, __D> for #archived
+        #sound
             __D: #rkyv::rancor::Fallible + ?Sized,
-            #mirror: #rkyv::with::DeserializeWith<#with::Archived, #name, __D>,
+            for<'__a> #mirror: #rkyv::with::DeserializeWith<#archived, #name, __D>,
         {
             #[inline]
-            fn deserialize(&self, __deserializer: &mut __D) -> Result<#name, __D::Error> {
+            fn deserialize(&self, __deserializer: &mut __D) -> ::core::result::Result<#name, __D::Error> {
                 <#mirror as #rkyv::with::DeserializeWith<_, #name, __D>>::deserialize_with(
                     self, __deserializer,
                 )

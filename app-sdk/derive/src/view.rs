@@ -1,5 +1,6 @@
 //! `impl Value`: what handlers see, and how it is built.
 
+use crate::check;
 use crate::item::{Item, Kind, Shape};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,10 +8,10 @@ use syn::{Attribute, Data, DeriveInput, Fields, parse_quote};
 
 /// `impl Event`.
 pub fn event(item: &Item) -> TokenStream {
-    let (sdk, name) = (&item.sdk, item.name());
+    let (sdk, name, sound) = (&item.sdk, item.name(), check::sound(item));
     quote! {
         #[automatically_derived]
-        impl #sdk::value::Event for #name {}
+        impl #sdk::value::Event for #name #sound {}
     }
 }
 
@@ -23,13 +24,13 @@ pub fn value(item: &Item) -> TokenStream {
 }
 
 fn value_plain(item: &Item) -> TokenStream {
-    let (support, name) = (item.support(), item.name());
+    let (support, name, sound) = (item.support(), item.name(), check::sound(item));
     let implementation = implementation(item, &quote!(Self), &quote!(*self));
     quote! {
         #implementation
 
         #[automatically_derived]
-        impl #support::Plain for #name {}
+        impl #support::Plain for #name #sound {}
     }
 }
 
@@ -43,9 +44,10 @@ fn implementation(item: &Item, view: &TokenStream, lend: &TokenStream) -> TokenS
     let (sdk, support, name) = (&item.sdk, item.support(), item.name());
     let types = item.fields().map(|field| &field.ty);
     let arms = arms(item, &item.archived_name(), "view");
+    let sound = check::sound(item);
     quote! {
         #[automatically_derived]
-        impl #sdk::value::Value for #name {
+        impl #sdk::value::Value for #name #sound {
             type View<'__a> = #view;
             const PLAIN: bool = true #(&& <#types as #sdk::value::Value>::PLAIN)*;
 
@@ -93,6 +95,8 @@ pub fn view_type(item: &Item) -> Option<TokenStream> {
     let mut view: DeriveInput = item.input.clone();
     view.ident = item.view_name();
     view.generics = parse_quote!(<'__a>);
+    let sound = check::sound(item);
+    view.generics.where_clause = Some(parse_quote!(#sound));
     let doc = format!("What handlers see of a [`{}`].", item.name());
     view.attrs = vec![
         parse_quote!(#[doc = #doc]),
