@@ -274,3 +274,34 @@ fn what_cannot_run_is_refused() {
     let error = potoroo::run(empty, Config::default()).err().expect("it has no source");
     assert!(matches!(error, Error::Plan(_)), "{error}");
 }
+
+/// Whatever changes from one description to the next is refused; nothing runs, nothing panics.
+#[test]
+fn a_description_that_changes_is_refused() {
+    for steady in [1, 2] {
+        let asked = AtomicU64::new(0);
+        let changing = move || {
+            let number = asked.fetch_add(1, Ordering::Relaxed);
+            let app = Application::new(&format!("changing-{}", number / steady));
+            app.source("trades", TradeCodec).sink("copies", TradeCopy);
+            app
+        };
+        let config = Config { cores: vec![0, 0], ..Config::default() };
+        let config = config.source("trades", SourceAddress::Channel);
+        let config = config.sink("copies", SinkAddress::Null);
+        match potoroo::run(changing, config) {
+            Err(error @ Error::Description) => assert!(error.to_string().contains("each time")),
+            other => panic!("steady for {steady}: {:?}", other.map(|_| "it runs")),
+        }
+    }
+}
+
+struct TradeCopy;
+
+impl Encode for TradeCopy {
+    type Event = Trade;
+
+    fn encode(&self, trade: Trade, out: &mut Vec<u8>) {
+        out.put_u64_be(trade.account);
+    }
+}

@@ -12,6 +12,12 @@ pub enum Error {
     /// The application itself cannot work.
     #[error("{0}")]
     Plan(#[from] Mistakes),
+    /// The application is another one each time it is described.
+    #[error(
+        "the application describes itself differently each time it is asked, and every core asks: \
+         let the description depend on nothing that changes (no counter, clock or random number)"
+    )]
+    Description,
     /// Its configuration does not fit.
     #[error("{0}")]
     Config(#[from] config::Errors),

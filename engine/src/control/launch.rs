@@ -23,7 +23,7 @@ use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::inspect::{Inspected, again};
 use super::memory;
-use super::reactor::CoreReactor;
+use super::reactor::{CoreReactor, CoreSeat};
 use super::recovery::Recovery;
 use super::skips::SkipNotes;
 use super::supervise::{Supervised, Supervisor};
@@ -312,7 +312,7 @@ fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Erro
         mailboxes.push(mailbox);
         let lanes = lanes.next().expect("one mesh end per core");
         let (build, wakers) = (build.clone(), wakers.to_vec());
-        move |_: &mut Poller| build.core(core, lanes, mail, wakers)
+        move |_: &mut Poller| CoreSeat(build.seat(core, lanes, mail, wakers))
     };
     let host = potoroo_runtime::start(host_config, make)?;
     Ok((host, mailboxes))
@@ -320,19 +320,43 @@ fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Erro
 
 impl Build {
     /// Asks the application for its description once more.
-    fn plan(&self) -> Plan {
-        let plan = (self.describe)().plan().expect("the plan was checked before");
-        assert_eq!(
-            plan.fingerprint, self.fingerprint,
-            "the application describes itself differently each time it is asked: \
-             let the description depend on nothing that changes"
-        );
-        plan
+    ///
+    /// # Errors
+    /// It is another one than before.
+    fn plan(&self) -> Result<Plan, Error> {
+        let plan = (self.describe)().plan()?;
+        match plan.fingerprint == self.fingerprint {
+            true => Ok(plan),
+            false => Err(Error::Description),
+        }
     }
 
-    /// Builds one core, on its own thread.
-    fn core(&self, core: usize, lanes: Lanes, mail: Mail, wakers: Vec<Waker>) -> CoreReactor {
-        let plan = self.plan();
+    /// Builds one core, on its own thread; nothing when it cannot, which is then reported.
+    fn seat(
+        &self,
+        core: usize,
+        lanes: Lanes,
+        mail: Mail,
+        wakers: Vec<Waker>,
+    ) -> Option<CoreReactor> {
+        match self.plan() {
+            Ok(plan) => Some(self.core(plan, core, lanes, mail, wakers)),
+            Err(error) => {
+                // Whoever started the cores may have given up.
+                let _ = self.restored.send(Err(error));
+                None
+            }
+        }
+    }
+
+    fn core(
+        &self,
+        plan: Plan,
+        core: usize,
+        lanes: Lanes,
+        mail: Mail,
+        wakers: Vec<Waker>,
+    ) -> CoreReactor {
         let (config, sinks) = (&self.config, plan.sinks.len());
         let numbered = numbered(&plan, config);
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;

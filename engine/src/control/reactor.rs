@@ -5,6 +5,9 @@ use potoroo_runtime::{Gap, Nanos, Poller, Reactor, Turn, Waker};
 use crate::connect::driver::{Driver, Progress};
 use crate::flow::{Core, Counts};
 
+/// A core's thread; without a core where that could not be built, and then it ends at once.
+pub(super) struct CoreSeat(pub(super) Option<CoreReactor>);
+
 /// A core with its ports.
 pub(super) struct CoreReactor {
     pub(super) core: Core,
@@ -14,9 +17,30 @@ pub(super) struct CoreReactor {
     pub(super) wake: bool,
 }
 
-impl Reactor for CoreReactor {
+impl Reactor for CoreSeat {
     type Report = Counts;
 
+    #[inline]
+    fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
+        self.0.as_mut().map_or(Turn::Done, |core| core.turn(now, poller))
+    }
+
+    fn due(&self, now: Nanos) -> Option<Nanos> {
+        self.0.as_ref()?.core.next_due(now)
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        if let Some(seated) = &mut self.0 {
+            seated.core.tell_gap(gap);
+        }
+    }
+
+    fn finish(self) -> Counts {
+        self.0.map(|mut seated| seated.core.counts()).unwrap_or_default()
+    }
+}
+
+impl CoreReactor {
     #[inline]
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
         let Self { core, driver, wakers, wake } = self;
@@ -34,17 +58,5 @@ impl Reactor for CoreReactor {
             Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,
             Progress::None => Turn::Idle,
         }
-    }
-
-    fn due(&self, now: Nanos) -> Option<Nanos> {
-        self.core.next_due(now)
-    }
-
-    fn gap(&mut self, gap: Gap) {
-        self.core.tell_gap(gap);
-    }
-
-    fn finish(mut self) -> Counts {
-        self.core.counts()
     }
 }
