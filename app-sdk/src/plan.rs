@@ -90,14 +90,35 @@ pub struct TablePlan {
 pub struct Sink {
     /// Its name, to which deployment gives an address; `None` for a reply.
     pub name: Option<String>,
+    /// Its name in reports, which no other has: a sink's own; `reply`, `reply 2` for replies.
+    label: String,
 }
 
 impl Sink {
     /// Its name in reports.
     pub fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or("reply")
+        &self.label
     }
 }
+
+/// The sinks with their labels, replies numbered in the order of the description.
+fn labelled(names: Vec<Option<String>>) -> Vec<Sink> {
+    let taken = names.iter().flatten().any(|name| name == REPLY);
+    let mut replies = 0;
+    let sink = |name: Option<String>| {
+        replies += usize::from(name.is_none());
+        let label = match (&name, replies) {
+            (Some(name), _) => name.clone(),
+            (None, 1) if !taken => REPLY.to_string(),
+            (None, number) => format!("{REPLY} {number}"),
+        };
+        Sink { name, label }
+    };
+    names.into_iter().map(sink).collect()
+}
+
+/// What an only reply is called in reports.
+pub(crate) const REPLY: &str = "reply";
 
 /// Where a path through the application ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,7 +213,7 @@ impl Plan {
                 .collect(),
             exchanges,
             tables: tables.map(|table| TablePlan { name: table.name, rows: table.rows }).collect(),
-            sinks: draft.sinks.into_iter().map(|sink| Sink { name: sink.name }).collect(),
+            sinks: labelled(draft.sinks.into_iter().map(|sink| sink.name).collect()),
             paths,
             fingerprint,
             generators,

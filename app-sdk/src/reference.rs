@@ -14,7 +14,7 @@ use crate::host::{
     Cause, Feed, Host, Ingested, Input, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
     UnderWay,
 };
-use crate::plan::{Mistakes, Plan};
+use crate::plan::{Mistakes, Plan, REPLY, Sink};
 use crate::value::{self, Event};
 
 /// Runs an application over slices of input; see [`Application`] for an example.
@@ -147,13 +147,14 @@ impl Reference {
         self.outputs(name).concat()
     }
 
-    /// What left through the sink `name` so far, event by event. Replies are named `reply`.
+    /// What left through the sink `name` so far, event by event. All replies are named `reply`.
     ///
     /// # Panics
     /// The application has no sink `name`.
     pub fn outputs(&self, name: &str) -> Vec<Vec<u8>> {
-        assert!(self.plan.sinks.iter().any(|sink| sink.label() == name), "no sink `{name}`");
-        let named = |sink: &SinkId| self.plan.sinks[sink.0 as usize].label() == name;
+        let is = |sink: &Sink| sink.name.as_deref().unwrap_or(REPLY) == name;
+        assert!(self.plan.sinks.iter().any(is), "no sink `{name}`");
+        let named = |sink: &SinkId| is(&self.plan.sinks[sink.0 as usize]);
         let outputs = self.state.outputs.iter().filter(|(sink, _)| named(sink));
         outputs.map(|(_, bytes)| bytes.clone()).collect()
     }

@@ -15,7 +15,7 @@
 //! The last two need the header [`MARK`].
 
 mod guard;
-mod metrics;
+pub(super) mod metrics;
 mod operator;
 mod server;
 

@@ -45,7 +45,8 @@ impl Recovery {
         let Some(manifest) = &self.recovered.manifest else { return };
         let rows: u64 = manifest.parts.iter().map(|part| part.rows).sum();
         console::note(format_args!(
-            "goes on from checkpoint {} in {}: {rows} rows in {} parts",
+            "goes on from checkpoint {} in {}: {rows} versions of rows in {} parts (a row \
+             that changed is in several)",
             manifest.epoch,
             self.place,
             manifest.parts.len()

@@ -4,6 +4,8 @@
 //! the same thing in the same words. It never measures anything: whoever runs the cores fills a
 //! [`Snapshot`] in.
 
+#[cfg(test)]
+mod agreement;
 mod json;
 mod progress;
 mod text;
@@ -86,7 +88,7 @@ pub struct SourceSummary {
 /// What left through one sink or reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkSummary {
-    /// Its name, `reply` for a reply.
+    /// Its name; `reply` for a reply, with a number (`reply 2`) where there are several.
     pub name: String,
     /// Events encoded for it.
     pub events: u64,
@@ -208,9 +210,9 @@ pub struct CoreStatus {
     pub poller: PollerKind,
     /// It runs on a plain thread: the kernel refuses what an executor needs.
     pub plain_thread: bool,
-    /// Turns taken.
+    /// Turns in which something was done.
     pub turns: u64,
-    /// Events that passed a stage here.
+    /// Events of sources decoded here.
     pub events: u64,
     /// Turns in which something had no room.
     pub blocked_turns: u64,

@@ -19,7 +19,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 type Labels = Vec<(&'static str, String)>;
 
-pub(super) fn print(status: &Status) -> String {
+pub(in crate::control) fn print(status: &Status) -> String {
     let mut registry = Registry::with_prefix("potoroo");
     add_whole(&mut registry, &status.snapshot);
     add_sources(&mut registry, &status.snapshot);
@@ -107,9 +107,9 @@ fn add_cores(registry: &mut Registry, cores: &[CoreStatus]) {
     };
     let cores = || cores.iter().enumerate().map(|core| (label(core), core.1));
     let turns = cores().map(|(labels, core)| (labels, core.turns));
-    counters(registry, "core_turns", "Turns taken", turns);
+    counters(registry, "core_turns", "Turns in which something was done", turns);
     let events = cores().map(|(labels, core)| (labels, core.events));
-    counters(registry, "core_events", "Events that passed a stage", events);
+    counters(registry, "core_events", "Events of sources decoded here", events);
     let blocked = cores().map(|(labels, core)| (labels, core.blocked_turns));
     counters(registry, "core_blocked_turns", "Turns in which something had no room", blocked);
     let with = |labels: &Labels, name, value: String| {
@@ -176,18 +176,18 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
         ("checkpoint_delayed", "Events that it delayed", count(last_cost.events_delayed)),
         ("checkpoint_delay_seconds", "Its worst delay", seconds(last_cost.delay_ns_max)),
         ("checkpoint_delay_max_seconds", "Worst delay of all", seconds(cost.delay_ns_max)),
-        (
-            "checkpoint_slice_max_seconds",
-            "Longest slice of a turn",
-            seconds(checkpoints.slice_ns_max),
-        ),
-        (
-            "checkpoint_slice_own_max_seconds",
-            "The same without what the operating system took",
-            seconds(checkpoints.slice_own_ns_max),
-        ),
     ] {
         gauges(registry, name, help, [(label(), value)]);
+    }
+    let own = "without what the operating system took";
+    for (name, help, ns) in [
+        ("p99", "99 of 100 slices of turns".to_owned(), checkpoints.slice_ns_p99),
+        ("max", "Longest slice of a turn".to_owned(), checkpoints.slice_ns_max),
+        ("own_p99", format!("99 of 100 slices {own}"), checkpoints.slice_own_ns_p99),
+        ("own_max", format!("Longest slice {own}"), checkpoints.slice_own_ns_max),
+    ] {
+        let name = format!("checkpoint_slice_{name}_seconds");
+        gauges(registry, &name, &help, [(label(), seconds(ns))]);
     }
 }
 

@@ -34,14 +34,35 @@ impl Progress {
             own.merge(&shared.slices_own.read());
         }
         summary.slices = slices.count();
-        summary.slice_ns_p99 = slices.snapshot().value_at_quantile(0.99);
+        summary.slice_ns_p99 = p99(&slices);
         summary.slice_ns_max = slices.ns_max();
-        summary.slice_own_ns_p99 = own.snapshot().value_at_quantile(0.99);
+        summary.slice_own_ns_p99 = p99(&own);
         summary.slice_own_ns_max = own.ns_max();
         summary
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {
         change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A quantile is the end of its cell, which may lie above the exact maximum.
+fn p99(latency: &LatencyArray) -> u64 {
+    latency.snapshot().value_at_quantile(0.99).min(latency.ns_max())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_quantile_is_above_the_maximum() {
+        for ns in [7_777, 20_001, 123_457, 9_999_999] {
+            let mut latency = LatencyArray::new();
+            latency.record(ns);
+            assert_eq!(p99(&latency), ns, "of {ns} alone");
+            latency.record_n(ns / 2, 10);
+            assert!(p99(&latency) <= latency.ns_max(), "of {ns} and ten others");
+        }
     }
 }

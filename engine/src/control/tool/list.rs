@@ -44,7 +44,7 @@ fn as_text(stored: &Stored) -> String {
     if stored.past.is_empty() {
         return text + &format!("no checkpoint in {} yet", stored.place);
     }
-    text.push_str("       epoch  generation  parts            bytes         rows  made");
+    text.push_str("       epoch  generation  parts            bytes row versions  made");
     for past in &stored.past {
         let epoch = past.epoch;
         let written = match &past.manifest {
