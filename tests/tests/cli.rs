@@ -206,6 +206,10 @@ fn a_configuration_file_is_under_the_flags() {
 #[test]
 fn exit_codes_tell_usage_from_configuration() {
     App::start(MARKET, "--secnods 1").finish().refused(2, &["--secnods", "--seconds"]);
+    for admin in ["9090", "localhost:9090", "127.0.0.1"] {
+        let ended = App::start(MARKET, &format!("--admin {admin}")).finish();
+        ended.refused(2, &["--admin", "127.0.0.1:9090"]);
+    }
     App::start(MARKET, "--idle busy").finish().refused(2, &["`spin`, `adaptive` or `park`"]);
     let unknown = "--source trades=gen:quotes --sink rejections=null:";
     App::start(MARKET, unknown).finish().refused(1, &["no source `trades`", "`orders`"]);
@@ -374,5 +378,8 @@ fn the_version_names_application_and_engine() {
 #[test]
 fn s3_is_refused_by_an_application_without_it() {
     let ended = App::start("word_count", "--state s3://bucket/app").finish();
-    ended.refused(2, &["this program was built without S3", "cargo build --features s3"]);
+    ended.refused(
+        2,
+        &["this program was built without S3", "cargo build --features s3", "features = [\"s3\"]"],
+    );
 }

@@ -76,7 +76,7 @@ pub struct Arguments {
     check: bool,
 
     /// Loopback address for /status and /metrics over HTTP [default: no port is open]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_admin)]
     admin: Option<SocketAddr>,
 
     /// Sink for input that cannot be understood [default: it is counted and sampled into the log]
@@ -162,6 +162,10 @@ pub struct Arguments {
     #[arg(long)]
     no_progress: bool,
 
+    /// Write nothing to standard error but warnings and errors: no guarantees, findings or progress
+    #[arg(long)]
+    quiet: bool,
+
     /// Print a table as it is in the checkpoint of --restore, or in the last one, as lines of JSON
     /// on standard output, and run nothing [default: none]
     #[arg(long, value_name = "TABLE", requires = "state")]
@@ -216,6 +220,7 @@ impl Arguments {
         config.skip.extend(self.skip);
         config.check |= self.check;
         config.progress &= !self.no_progress;
+        config.quiet |= self.quiet;
         Ok(config)
     }
 }
@@ -231,6 +236,10 @@ fn parse_cores(text: &str) -> Result<Cpus, String> {
 /// Parses `--state`; a folder need not be text.
 pub(super) fn place() -> impl TypedValueParser<Value = Place> {
     OsStringValueParser::new().try_map(|text| Place::parse(&text))
+}
+
+fn parse_admin(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write address and port in numbers: 127.0.0.1:9090".to_string())
 }
 
 fn parse_strategy(text: &str) -> Result<Idle, String> {

@@ -171,6 +171,9 @@ pub struct Config {
     pub check: bool,
     /// Show progress on standard error. Default: yes.
     pub progress: bool,
+    /// Write nothing to standard error but warnings and errors. Default: no. An embedding program
+    /// decides by its own subscriber of `tracing`.
+    pub quiet: bool,
 }
 
 impl Default for Config {
@@ -204,6 +207,7 @@ impl Default for Config {
             skip: Vec::new(),
             check: false,
             progress: true,
+            quiet: false,
         }
     }
 }

@@ -7,20 +7,67 @@
 mod closed;
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, Write, stderr, stdout};
+use std::io::{self, BufWriter, StderrLock, Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
 pub(super) use self::closed::closed;
 
-/// Writes one line to standard error. A note that nobody takes is no reason to stop.
-pub(super) fn note(line: impl Display) {
-    let _ = writeln!(stderr().lock(), "{line}");
+/// Whether notes are written. Errors always are.
+static NOTES: AtomicBool = AtomicBool::new(true);
+/// Whether the last line on a terminal is one of progress. Changes under the lock of standard
+/// error only.
+static PROGRESS: AtomicBool = AtomicBool::new(false);
+
+/// Decides whether notes and progress are written from now on.
+pub(super) fn set_notes(wanted: bool) {
+    NOTES.store(wanted, Ordering::Relaxed);
 }
 
-/// Writes over the present line of a terminal at standard error, without ending it.
+/// Writes one line to standard error, unless notes are off. A note that nobody takes is no reason
+/// to stop.
+pub(super) fn note(line: impl Display) {
+    if NOTES.load(Ordering::Relaxed) {
+        error(line);
+    }
+}
+
+/// Writes one line to standard error, always.
+pub(super) fn error(line: impl Display) {
+    let _ = writeln!(own_line(), "{line}");
+}
+
+/// Writes over the present line of a terminal at standard error, without ending it. What is longer
+/// than a line of the terminal is cut by it: a second line would stay.
 pub(super) fn renew(line: impl Display) {
-    let _ = write!(stderr().lock(), "\r\x1b[K{line}");
+    if NOTES.load(Ordering::Relaxed) {
+        let mut out = own_line();
+        let _ = write!(out, "\x1b[?7l{line}\x1b[?7h");
+        PROGRESS.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Standard error, without the line of progress.
+fn own_line() -> StderrLock<'static> {
+    let mut out = stderr().lock();
+    if PROGRESS.swap(false, Ordering::Relaxed) {
+        let _ = write!(out, "\r\x1b[K");
+    }
+    out
+}
+
+/// Where the log writes.
+pub(super) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        own_line().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().lock().flush()
+    }
 }
 
 /// Writes `text` and a line feed to standard output.
@@ -29,6 +76,7 @@ pub(super) fn renew(line: impl Display) {
 /// It cannot be written: it was closed from the beginning, its disk is full, or its reader has gone
 /// and has not got all of it.
 pub(super) fn answer(text: impl Display) -> io::Result<()> {
+    drop(own_line());
     answer_to(long_answer()?, text)
 }
 

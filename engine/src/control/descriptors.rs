@@ -43,7 +43,7 @@ pub(super) fn raise_limit() {
 pub(super) fn share(plan: &Plan, config: &Config) -> Result<Places, Error> {
     let places = share_of(getrlimit(Resource::Nofile).current, open_now(), plan, config)?;
     if let Some(text) = places.notice(config) {
-        console::note(text);
+        console::error(text);
     }
     Ok(places)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,7 +45,6 @@ pub fn main_with(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     application: fn() -> Application,
 ) -> ExitCode {
-    logging::init();
     // Without it a limit of file sizes ends the process: no reason not to start.
     let _ = signals::bear_file_limits();
     panics::end_process();
@@ -56,7 +55,7 @@ pub fn main_with(
     match execute(arguments, application) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            console::note(format_args!("error: {error}"));
+            console::error(format_args!("error: {error}"));
             exit_of(&error).into()
         }
     }
@@ -77,7 +76,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     let shown = without_tokens(&text);
     // Help repeats nothing of the command line.
     if error.use_stderr() && shown != text {
-        console::note(shown.trim_end());
+        console::error(shown.trim_end());
     } else {
         // Whoever closed the output needs no help.
         let _ = error.print();
@@ -92,7 +91,8 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
         return Ok(answer(format_args!("{} on potoroo {version}", plan.name), Exit::Done));
     }
     let export = arguments.export.clone();
-    let config = arguments.config()?;
+    let mut config = arguments.config()?;
+    logging::init(config.quiet);
     if let Some(table) = export {
         let written = match console::long_answer() {
             Ok(out) => inspect::export(&plan, &config, &table, out)?,
@@ -100,6 +100,9 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
         };
         return Ok(answered(written, Exit::Done));
     }
+    let output = output_is_data(&config);
+    // Lines of output would be glued to it.
+    config.progress &= !(output && io::stdout().is_terminal());
     let config = complete(&plan, config)?;
     if config.check {
         return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
@@ -107,7 +110,6 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let guarantees = guarantees(&plan, &config);
     let fitness = fitness::lines(&config);
     let report = config.report;
-    let output = output_is_data(&config);
     descriptors::raise_limit();
     let request = StopRequest::default();
     signals::catch(&request)?;
@@ -149,7 +151,7 @@ fn answered(written: io::Result<()>, exit: Exit) -> Exit {
     match written {
         Ok(()) => exit,
         Err(error) => {
-            console::note(format_args!(
+            console::error(format_args!(
                 "error: standard output cannot be written: {error}; send it elsewhere"
             ));
             Exit::Undelivered

@@ -24,7 +24,7 @@ pub(super) fn end_process() {
         let thread = thread::current();
         let name = thread.name().unwrap_or_default();
         if name == "main" || is_ours_beside_cores(name) {
-            console::note(format_args!("error: thread `{name}` panicked: the process ends"));
+            console::error(format_args!("error: thread `{name}` panicked: the process ends"));
             std::process::exit(i32::from(Exit::Panicked as u8));
         }
     }));

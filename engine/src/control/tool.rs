@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
     };
     found
         .unwrap_or_else(|error| {
-            console::note(format_args!("error: {error}"));
+            console::error(format_args!("error: {error}"));
             Exit::Nothing
         })
         .into()

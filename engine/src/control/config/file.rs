@@ -48,6 +48,7 @@ pub struct ConfigFile {
     pub heartbeat_seconds: Option<u64>,
     pub drain_seconds: Option<u64>,
     pub progress: Option<bool>,
+    pub quiet: Option<bool>,
     pub state: Option<String>,
     pub checkpoint_ms: Option<u64>,
     pub checkpoint_budget_us: Option<u64>,
@@ -111,6 +112,7 @@ impl ConfigFile {
         set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
         set(&mut config.drain_seconds, self.drain_seconds);
         set(&mut config.progress, self.progress);
+        set(&mut config.quiet, self.quiet);
         let bad_state = |text: String| text.parse().map_err(|cause| Error::State { cause });
         config.state = self.state.map(bad_state).transpose()?;
         set(&mut config.checkpoint_ms, self.checkpoint_ms);

@@ -90,20 +90,19 @@ fn status_and_summary_have_the_same_figures() {
 #[test]
 fn counts_agree() {
     let forms = forms();
-    let counts: [(&str, &str, &str, &[(&str, &str)]); 3] = [
-        ("sources", "source", "source ", &[("events", "0"), ("bytes", "2"), ("refused", "3")]),
-        ("sinks", "sink", "sink ", &[("events", "0"), ("bytes", "2"), ("waits", "3")]),
-        ("tables", "table", "table ", &[("rows", "0"), ("bytes", "1")]),
-    ];
-    for (list, label, header, fields) in counts {
+    // A field, and its column in the text.
+    let sources = [("events", 0), ("bytes", 2), ("refused", 3)];
+    let sinks = [("events", 0), ("bytes", 2), ("waits", 3)];
+    let tables = [("rows", 0), ("bytes", 1)];
+    for (label, fields) in [("source", &sources[..]), ("sink", &sinks), ("table", &tables)] {
+        let (list, header) = (&*format!("{label}s"), &*format!("{label} "));
         let entries = forms.json[list].as_array().expect("a list");
         for entry in entries {
             let name = entry["name"].as_str().expect("a name");
             let row = forms.row(header, name);
             for (field, column) in fields {
                 let value = number(&entry[field]);
-                let column: usize = column.parse().expect("a column");
-                assert_eq!(row[column], thousands(value), "{field} of {name} in the text");
+                assert_eq!(row[*column], thousands(value), "{field} of {name} in the text");
                 let total = if label == "table" { "" } else { "_total" };
                 let series = format!("{label}_{field}{total}{{{label}=\"{name}\"}}");
                 assert_eq!(forms.metric(&series), value as f64, "{series}");

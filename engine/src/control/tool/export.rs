@@ -43,7 +43,7 @@ pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<Exit
     }
     // Its reason stands on standard error already.
     let program = program.display();
-    console::note(format_args!("error: {program}: {ended}: this is not the whole table"));
+    console::error(format_args!("error: {program}: {ended}: this is not the whole table"));
     Ok(Exit::Nothing)
 }
 
@@ -53,7 +53,7 @@ fn pass_rows(mut from: impl BufRead, mut out: impl Write) -> io::Result<()> {
     while from.read_until(b'\n', &mut line)? > 0 {
         let row = line.windows(ROW.len()).position(|begin| begin == ROW).unwrap_or(line.len());
         if row > 0 {
-            console::note(String::from_utf8_lossy(&line[..row]).trim_end());
+            console::error(String::from_utf8_lossy(&line[..row]).trim_end());
         }
         out.write_all(&line[row..])?;
         line.clear();
