@@ -98,8 +98,8 @@ impl Witness {
         // SAFETY: the stage noted where the cause lies; it runs on this thread, which is in the
         // hook before its stack unwinds, and the core ends the note when a stage returns.
         let cause = cause.map(|cause| unsafe { *cause.as_ref() })?;
-        console::note(format_args!("error: core {} panicked {}", self.core, self.place(&cause)));
-        console::note(self.remedy(&cause));
+        console::error(format_args!("error: core {} panicked {}", self.core, self.place(&cause)));
+        console::error(self.remedy(&cause));
         Some(key)
     }
 
@@ -153,7 +153,7 @@ fn print_key(key: Key) {
     // thread, which is in the hook before its stack unwinds.
     let key = key.map(|key| format!("{:?}", unsafe { key.as_ref() }));
     let key = key.map(|key| key.chars().take(KEY_CHARS_MAX).collect::<String>());
-    console::note(match key {
+    console::error(match key {
         Some(key) => format!("the key of the event under way: {key}"),
         None => "the event under way had no key yet".to_string(),
     });
