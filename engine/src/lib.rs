@@ -18,8 +18,9 @@
 //!
 //! Promises: nothing on the event path allocates once every key is known, locks, logs, or reads a
 //! clock, but for what an application's own handlers and codecs do. Must never contain: types of
-//! the runtime's executor or kernel queues; `unsafe`, but for the processor hints in `state` and, in
-//! `control`, a look at standard output before the runtime of Rust has it and the report of a panic.
+//! the runtime's executor or kernel queues; `unsafe`, but for the processor hints in `state` and,
+//! in `control`, a look at standard output before the runtime of Rust has it and the report of a
+//! panic.
 #![deny(unsafe_code)]
 
 pub mod checkpoint;
