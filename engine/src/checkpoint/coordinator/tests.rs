@@ -1,0 +1,186 @@
+//! What is committed, and when.
+
+use super::*;
+use crate::checkpoint::{Unit, facts};
+
+const CORES: usize = 2;
+
+struct Subject(Coordinator);
+
+impl Subject {
+    fn new() -> Self {
+        let (manifest, restored) = (None, 0);
+        let head = Head { generation: 3, owner: 7, folder: 5, epoch: 10, manifest, restored };
+        Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
+    }
+
+    #[track_caller]
+    fn check(&mut self, input: Input, expected: Option<Action>) {
+        assert_eq!(self.0.handle(input, 5), expected);
+    }
+
+    #[track_caller]
+    fn check_store(&mut self, input: Input) -> Manifest {
+        match self.0.handle(input, 5) {
+            Some(Action::Store(manifest)) => manifest,
+            other => panic!("it should store a manifest, not {other:?}"),
+        }
+    }
+
+    fn head(&self, epoch: u64) -> Head {
+        Head { epoch, manifest: Some(format!("m{epoch}")), ..self.0.head().clone() }
+    }
+
+    #[track_caller]
+    fn commit(&mut self, epoch: u64, transactions: &[Transaction]) {
+        let (expected, new) = (self.0.head().clone(), self.head(epoch));
+        let swap = Action::Swap { expected, new: new.clone() };
+        self.check(Input::Stored(Ok(new)), Some(swap));
+        let sources = Vec::new();
+        self.check(Input::Swapped(Ok(())), Some(Action::Commit { epoch, sources }));
+        let mut shown = Vec::new();
+        self.0.show(|one| {
+            shown.push(one.clone());
+            false
+        });
+        assert_eq!(shown, transactions);
+    }
+}
+
+fn part(core: u32, epoch: u64, since: u64) -> Input {
+    let name = format!("p{core}-{epoch}");
+    let entry = PartEntry { name, core, epoch, since, bytes: 1, chunks: 1, digest: 0, rows: 1 };
+    Input::Part { entry, sources: Vec::new() }
+}
+
+fn transaction(sink: usize, epoch: u64) -> Transaction {
+    let spool = format!("s{sink}-{epoch}");
+    Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, digest: None, spool }
+}
+
+fn marked(sink: usize, epoch: u64) -> Input {
+    Input::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
+}
+
+fn names(manifest: &Manifest) -> Vec<&str> {
+    manifest.parts.iter().map(|part| part.name.as_str()).collect()
+}
+
+#[test]
+fn a_commit_needs_all_parts_and_marks() {
+    let mut subject = Subject::new();
+    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(Input::Begin, None);
+    subject.check(part(0, 11, 0), None);
+    subject.check(marked(2, 11), None);
+    subject.check(part(1, 11, 0), None);
+    let manifest = subject.check_store(marked(0, 11));
+    assert_eq!(names(&manifest), ["p0-11", "p1-11"]);
+    assert_eq!((manifest.epoch, manifest.generation), (11, 3));
+    subject.check(Input::Failed { epoch: 11, reason: "late".into() }, None);
+    subject.commit(11, &[transaction(2, 11), transaction(0, 11)]);
+    assert_eq!(subject.0.running(), None);
+}
+
+#[test]
+fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
+    let mut subject = Subject::new();
+    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(marked(0, 11), None);
+    let reason = "no room".to_owned();
+    let abort = Action::Abort { epoch: 11, reason: reason.clone() };
+    subject.check(Input::Failed { epoch: 11, reason }, Some(abort));
+    subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+    // Late: of the epoch that was given up.
+    subject.check(part(0, 11, 0), None);
+    subject.check(marked(2, 11), None);
+    for core in [1, 0] {
+        subject.check(part(core, 12, 0), None);
+    }
+    subject.check(Input::Marked { sink: 2, epoch: 12, prepared: None }, None);
+    let manifest = subject.check_store(marked(0, 12));
+    let all = [transaction(0, 11), transaction(2, 11), transaction(0, 12)];
+    assert_eq!(manifest.transactions, all);
+    subject.commit(12, &all);
+}
+
+#[test]
+fn what_is_committed_stays_in_manifests_until_it_is_visible() {
+    let mut subject = Subject::new();
+    let mut carried = Vec::new();
+    for epoch in 11..14 {
+        subject.check(Input::Begin, Some(Action::Begin { epoch }));
+        for input in [marked(0, epoch), marked(2, epoch), part(0, epoch, 0)] {
+            subject.check(input, None);
+        }
+        let manifest = subject.check_store(part(1, epoch, 0));
+        let new = [transaction(0, epoch), transaction(2, epoch)];
+        assert_eq!(manifest.transactions, [&carried[..], &new].concat());
+        subject.commit(epoch, &[&carried[..], &new].concat());
+        subject.0.show(|one| one.sink == "0");
+        carried.push(transaction(2, epoch));
+    }
+}
+
+/// A core that cuts before its file is opened would else let it be read again from the start.
+#[test]
+fn sources_that_are_not_opened_yet_stay_where_they_stood() {
+    let at = |name: &str, position| SourcePosition {
+        name: name.into(),
+        unit: Unit::Bytes,
+        position,
+        skipping: false,
+        file: None,
+        stream: None,
+    };
+    let mut subject = Subject::new();
+    subject.0.take_over(&[at("late", 100), at("early", 200)], &[]);
+    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+    for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+        subject.check(input, None);
+    }
+    let Input::Part { entry, .. } = part(1, 11, 0) else { unreachable!("it is a part") };
+    let opened = Input::Part { entry, sources: vec![at("early", 300)] };
+    let manifest = subject.check_store(opened);
+    assert_eq!(manifest.sources, [at("early", 300), at("late", 100)]);
+}
+
+#[test]
+fn increments_follow_the_last_whole_part_of_their_core() {
+    let mut subject = Subject::new();
+    let mut chain = |epoch, sinces: [u64; CORES]| {
+        subject.check(Input::Begin, Some(Action::Begin { epoch }));
+        subject.check(Input::Marked { sink: 0, epoch, prepared: None }, None);
+        subject.check(Input::Marked { sink: 2, epoch, prepared: None }, None);
+        subject.check(part(0, epoch, sinces[0]), None);
+        let manifest = subject.check_store(part(1, epoch, sinces[1]));
+        subject.commit(epoch, &[]);
+        names(&manifest).join(" ")
+    };
+    assert_eq!(chain(11, [0, 0]), "p0-11 p1-11");
+    assert_eq!(chain(12, [11, 11]), "p0-11 p0-12 p1-11 p1-12");
+    assert_eq!(chain(13, [12, 0]), "p0-11 p0-12 p0-13 p1-13");
+}
+
+#[test]
+fn storage_that_fails_gives_the_epoch_up() {
+    for swap in [false, true] {
+        let mut subject = Subject::new();
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+        for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+            subject.check(input, None);
+        }
+        subject.check_store(part(1, 11, 0));
+        let reason = "disk full".to_owned();
+        let abort = Some(Action::Abort { epoch: 11, reason: reason.clone() });
+        if swap {
+            let new = subject.head(11);
+            assert!(subject.0.handle(Input::Stored(Ok(new)), 5).is_some());
+            subject.check(Input::Swapped(Err(reason)), abort);
+        } else {
+            subject.check(Input::Stored(Err(reason)), abort);
+        }
+        assert_eq!(subject.0.head().epoch, 10);
+        subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+    }
+}
