@@ -192,6 +192,7 @@ impl<'a> Coordinator<'a> {
             sources: vec![source],
             parts,
             transactions: vec![transaction],
+            delivered: Vec::new(),
         }
     }
 }

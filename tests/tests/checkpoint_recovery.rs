@@ -40,7 +40,8 @@ fn the_first_start_finds_nothing_and_the_second_the_last_commit() {
     let memory = Memory::new();
     let first = recover(&memory, &facts(), 5, None).expect("it is empty");
     let (manifest, restored) = (None, 0);
-    let new = Head { generation: 1, owner: 5, folder: 5, epoch: 0, manifest, restored };
+    let new =
+        Head { generation: 1, owner: 5, folder: 5, epoch: 0, manifest, restored, rewound: Some(0) };
     assert_eq!(first.head, new);
     assert_eq!((first.manifest, first.repeats), (None, vec![]));
     let (memory, head) = filled(3);

@@ -49,6 +49,7 @@ fn a_table_is_shown_in_memory_for_the_keys_of_changes_only() {
         sources: Vec::new(),
         parts: vec![store_part(&folder, 1, 0..800), store_part(&folder, 2, 200..600)],
         transactions: Vec::new(),
+        delivered: Vec::new(),
     };
     let (mut shown, mut newer, before) = (0, 0, most_kib());
     each_row::<Error>(

@@ -18,7 +18,7 @@ fn windows(sink: &str, state: &str, more: &str) -> App {
     App::start(
         "sequence_windows",
         &format!(
-            "--source numbers=gen:numbers?count={NUMBERS}&rate=100000 --sink windows={sink} \
+            "--source numbers=gen:numbers?count={NUMBERS}&rate=20000 --sink windows={sink} \
              --state {state} --checkpoint-ms 10 --cores 0 --report json {more}"
         ),
     )
@@ -166,6 +166,87 @@ fn damaged_output_is_told_by_name_and_never_delivered() {
     check_windows(&scratch.write("windows", &output), NUMBERS);
     let sound = verify(&state);
     assert_eq!(sound.code, Some(0), "nothing waits: {}{}", sound.out, sound.log);
+}
+
+/// The only trace of output that nobody got.
+#[test]
+fn output_that_is_missing_is_told_of() {
+    let scratch = Scratch::new("waiting-missing");
+    let state = waiting(&scratch);
+    let spool = spools(format!("{state}/sinks")).pop().expect("some wait");
+    fs::remove_file(&spool).expect("it is ours");
+    let told = verify(&state);
+    assert_eq!(told.code, Some(3), "{}{}", told.out, told.log);
+    for part in [&spool.display().to_string(), "is missing", "its client does not have it"] {
+        assert!(told.out.contains(part), "`{part}` is not in {}", told.out);
+    }
+}
+
+/// Takes one transaction; returns its id.
+fn take_one(app: &mut App, port: u16, last: u128) -> u128 {
+    let mut sink = sink_at(port, "", last);
+    loop {
+        assert!(!app.has_ended(), "{}", app.log_so_far());
+        if let Some(Piece::End { transaction }) = sink.try_next().expect("it listens") {
+            sink.commit(transaction);
+            return transaction;
+        }
+    }
+}
+
+/// Serves nothing until the application says `part`.
+fn refused_as(app: &mut App, port: u16, last: u128, part: &str) {
+    let mut sink = sink_at(port, "", last);
+    while !app.log_so_far().contains(part) {
+        assert!(!app.has_ended(), "`{part}` was not said: {}", app.log_so_far());
+        assert_eq!(sink.try_next().expect("it listens"), None, "it gets nothing");
+    }
+}
+
+/// What it had would be missing without a word, now and after any restart, unless the operator
+/// says that it is lost.
+#[test]
+fn a_client_that_lost_its_storage_gets_no_gap_in_later_runs() {
+    let scratch = Scratch::new("waiting-lost");
+    let (state, port) = (waiting(&scratch), free_port());
+    let mut app = windows(&to(port), &state, "--drain-seconds 60");
+    let first = take_one(&mut app, port, 0);
+    // It has answered; perhaps that was read.
+    app.signal(Signal::KILL);
+    app.finish();
+    let mut app = windows(&to(port), &state, "--drain-seconds 60");
+    let last = take_one(&mut app, port, first);
+    let mut sink = sink_at(port, "", last);
+    while fs::read_dir(format!("{state}/sinks")).expect("it is there").all(|entry| {
+        let name = entry.expect("too").file_name().into_string().expect("it is text");
+        !name.ends_with(&format!("-{}.taken", last & 0xffff_ffff))
+    }) {
+        let _ = sink.try_next().expect("it listens");
+    }
+    drop(sink);
+    app.signal(Signal::KILL);
+    app.finish();
+    let only = |last: u128| format!("it has transaction {last:x} only");
+    for _ in 0..2 {
+        let mut app = windows(&to(port), &state, "");
+        refused_as(&mut app, port, 0, &only(0));
+        assert!(app.log_so_far().contains("give it back what it had, or start with `lost="));
+        app.signal(Signal::KILL);
+        app.finish();
+    }
+    let mut app = windows(&to(port), &state, "");
+    refused_as(&mut app, port, last + (1 << 60), "which is not of this state folder");
+    refused_as(&mut app, port, 0, &only(0));
+    let log = app.log_so_far().to_owned();
+    app.signal(Signal::KILL);
+    app.finish();
+    let (_, lost) = log.split_once("`lost=").expect("it was told");
+    let (lost, _) = lost.split_once('`').expect("it has an end");
+    let mut app = windows(&format!("{}?lost={lost}", to(port)), &state, "");
+    let next = take_one(&mut app, port, 0);
+    assert!(next > last, "what it had is lost");
+    app.signal(Signal::KILL);
+    app.finish();
 }
 
 /// Output that waits for one kind of address is not taken by another one.

@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn a_manifest_that_is_too_long_to_be_read_is_not_stored() {
         let (generation, owner, folder, restored) = (1, 7, 5, 0);
-        let head = Head { generation, owner, folder, epoch: 0, manifest: None, restored };
+        let rewound = Some(0);
+        let head = Head { generation, owner, folder, epoch: 0, manifest: None, restored, rewound };
         let spool = "x".repeat(Manifest::BYTES_MAX as usize);
         let sink = "w".to_owned();
         let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, digest: None, spool };
@@ -144,6 +145,7 @@ mod tests {
             sources: Vec::new(),
             parts: Vec::new(),
             transactions: vec![waits],
+            delivered: Vec::new(),
         };
         let store = Memory::new();
         let refused = propose(&store, &head, &manifest, 1).expect_err("it is too long");

@@ -172,6 +172,7 @@ mod tests {
                 sources: Vec::new(),
                 parts,
                 transactions: Vec::new(),
+                delivered: Vec::new(),
             };
             assert_eq!(rows(&store, &manifest, |_| true), model, "seed {seed}");
             model.retain(|key, _| key % 3 == 0);

@@ -14,10 +14,10 @@
 //! nothing belongs to the next commit, in order, and stays in manifests until it is visible. Must
 //! never do: commit anything but by swapping HEAD.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
-use super::manifest::{Manifest, PartEntry, SourcePosition, Transaction};
+use super::manifest::{Delivered, Manifest, PartEntry, SourcePosition, Transaction};
 use super::store::Head;
 
 /// What it is told.
@@ -106,6 +106,8 @@ pub struct Coordinator {
     /// What is committed and perhaps not visible, oldest first. It belongs to the next manifests,
     /// too: a crash may come before it is.
     committed: Vec<Transaction>,
+    /// By sink: the last transaction that its client has.
+    delivered: BTreeMap<String, u128>,
     running: Option<Running>,
 }
 
@@ -137,6 +139,7 @@ impl Coordinator {
             unopened: Vec::new(),
             prepared: Vec::new(),
             committed: Vec::new(),
+            delivered: BTreeMap::new(),
             running: None,
         }
     }
@@ -146,6 +149,12 @@ impl Coordinator {
     pub fn take_over(&mut self, sources: &[SourcePosition], committed: &[Transaction]) {
         self.unopened = sources.to_vec();
         self.committed = committed.to_vec();
+    }
+
+    /// The client of a sink has everything up to `transaction`.
+    pub fn deliver(&mut self, sink: &str, transaction: u128) {
+        let delivered = self.delivered.entry(sink.to_owned()).or_default();
+        *delivered = transaction.max(*delivered);
     }
 
     /// The last commit.
@@ -268,7 +277,18 @@ impl Coordinator {
             sources,
             parts: self.chains.iter().zip(given).flat_map(chain).collect(),
             transactions: self.committed.iter().chain(&self.prepared).cloned().collect(),
+            delivered: self.delivered(),
         }
+    }
+
+    /// What clients have, of those that have something.
+    fn delivered(&self) -> Vec<Delivered> {
+        let some = self.delivered.iter().filter(|(_, transaction)| **transaction > 0);
+        let named = |(sink, transaction): (&String, &u128)| Delivered {
+            sink: sink.clone(),
+            transaction: *transaction,
+        };
+        some.map(named).collect()
     }
 
     fn stored(&mut self, new: Head) -> Action {

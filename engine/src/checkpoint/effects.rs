@@ -79,5 +79,9 @@ impl Effects {
             done(sink, shown);
             is_visible
         });
+        // What is not in manifests any more is at the client, which may not have less from now on.
+        for visible in visible.iter() {
+            coordinator.deliver(visible.sink(), visible.delivered());
+        }
     }
 }

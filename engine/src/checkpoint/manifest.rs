@@ -34,6 +34,20 @@ pub struct Manifest {
     pub parts: Vec<PartEntry>,
     /// Output that transactional sinks had prepared, and that this checkpoint commits.
     pub transactions: Vec<Transaction>,
+    /// What clients of sinks had: none of them may have less ever after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delivered: Vec<Delivered>,
+}
+
+/// What the client of a sink had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivered {
+    /// The sink.
+    pub sink: String,
+    /// The last transaction that its client had committed.
+    #[serde(with = "hex")]
+    pub transaction: u128,
 }
 
 /// How far a source had been read.
@@ -202,6 +216,12 @@ impl Manifest {
         cores
     }
 
+    /// The last transaction that the client of a sink had; 0 for none.
+    pub fn delivered_to(&self, sink: &str) -> u128 {
+        let of_sink = self.delivered.iter().find(|one| one.sink == sink);
+        of_sink.map_or(0, |one| one.transaction)
+    }
+
     /// The parts of one core, oldest first.
     pub fn chain(&self, core: u32) -> impl Iterator<Item = &PartEntry> {
         self.parts.iter().filter(move |part| part.core == core)
@@ -303,6 +323,7 @@ pub(super) mod tests {
                 digest: Some(0x77),
                 spool: "/out/.rejections.3-17.spool".into(),
             }],
+            delivered: vec![Delivered { sink: "fills".into(), transaction: 0x0500_0000 }],
         }
     }
 
@@ -319,6 +340,7 @@ pub(super) mod tests {
     fn what_an_earlier_version_wrote_is_read() {
         let mut manifest = example();
         manifest.transactions[0].digest = None;
+        manifest.delivered.clear();
         let older = text::oldest(&manifest.write());
         assert!(older.starts_with(b"potoroo manifest 1\n"));
         assert_eq!(Manifest::parse("m", &older).expect("it is whole"), manifest);

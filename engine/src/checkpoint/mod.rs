@@ -38,6 +38,8 @@ pub use damage::{Corrupt, Damage};
 pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
-pub use manifest::{Manifest, PartEntry, SourcePosition, StreamPosition, Transaction, Unit};
+pub use manifest::{
+    Delivered, Manifest, PartEntry, SourcePosition, StreamPosition, Transaction, Unit,
+};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};

@@ -104,9 +104,15 @@ pub fn recover(
     let folder = old.as_ref().map_or(0, |head| head.folder);
     let folder = if folder == 0 { owner } else { folder };
     let restored_before = old.as_ref().map(|head| head.restored);
-    let restored = restore.unwrap_or(0);
-    let head = Head { generation, owner, folder, epoch, manifest, restored };
-    let head = take_over(store, old, head, restore.is_some() && !done)?;
+    let (restored, goes_back) = (restore.unwrap_or(0), restore.is_some() && !done);
+    let rewound = match &old {
+        None if !goes_back => 0,
+        Some(Head { rewound: Some(before), .. }) if !goes_back => *before,
+        _ => generation,
+    };
+    let rewound = Some(rewound);
+    let head = Head { generation, owner, folder, epoch, manifest, restored, rewound };
+    let head = take_over(store, old, head, goes_back)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
     let gone_back_to = restore.or(restored_before);
     let sources = match &manifest {
@@ -132,7 +138,8 @@ fn take_over(
             {
                 let folder = if found.folder == 0 { new.folder } else { found.folder };
                 let (epoch, manifest) = (found.epoch, found.manifest.clone());
-                new = Head { folder, epoch, manifest, ..new };
+                let rewound = found.rewound.or(Some(new.generation));
+                new = Head { folder, epoch, manifest, rewound, ..new };
                 old = Some(*found);
             }
             swapped => return swapped.map(|()| new).map_err(Error::from),

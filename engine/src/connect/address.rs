@@ -13,7 +13,7 @@
 //!          channel:          the program that embeds the engine
 //! sink     tcp://HOST:PORT   connects             ?sequence=true
 //!          potoroo://HOST:PORT  connects to a client of the connector protocol
-//!                                               ?token=TEXT|token-file=PATH
+//!                                               ?token=TEXT|token-file=PATH &lost=TRANSACTION
 //!          file:PATH         creates, truncates  ?append=true
 //!          stdout:           standard output
 //!          null:             counts and drops
@@ -26,6 +26,7 @@
 
 mod host;
 mod parts;
+mod transaction;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -34,6 +35,7 @@ use std::str::FromStr;
 
 use super::token::TokenAt;
 use parts::Parts;
+pub use transaction::TransactionId;
 
 pub use host::{HostPort, first_that_works};
 pub use parts::{without_token, without_tokens};
@@ -122,6 +124,8 @@ pub enum SinkAddress {
         connect: HostPort,
         /// What it has to know of us.
         token: TokenAt,
+        /// Up to this transaction it may lack what it had: it has lost that for good.
+        lost: Option<TransactionId>,
     },
     /// Standard output.
     Stdout,
@@ -259,7 +263,11 @@ impl FromStr for SinkAddress {
                 let sequence = parts.number("sequence", "`true` or `false`")?.unwrap_or(false);
                 Self::Tcp { connect, sequence }
             }
-            "potoroo" => Self::Connector { connect: parts.peer()?, token: parts.token()? },
+            "potoroo" => {
+                let (connect, token) = (parts.peer()?, parts.token()?);
+                let lost = parts.number("lost", "a transaction as a message has named it")?;
+                Self::Connector { connect, token, lost }
+            }
             "file" => {
                 let path = parts.path()?;
                 let append = parts.number("append", "`true` or `false`")?.unwrap_or(false);
@@ -311,7 +319,11 @@ impl fmt::Display for SinkAddress {
         match self {
             Self::Tcp { connect, sequence: false } => write!(f, "tcp://{connect}"),
             Self::Tcp { connect, sequence: true } => write!(f, "tcp://{connect}?sequence=true"),
-            Self::Connector { connect, token } => write!(f, "potoroo://{connect}{token}"),
+            Self::Connector { connect, token, lost } => {
+                write!(f, "potoroo://{connect}{token}")?;
+                let sign = if matches!(token, TokenAt::File(_)) { '&' } else { '?' };
+                lost.map_or(Ok(()), |TransactionId(id)| write!(f, "{sign}lost={id:x}"))
+            }
             Self::File { path, append: false } => write!(f, "file:{}", path.display()),
             Self::File { path, append: true } => write!(f, "file:{}?append=true", path.display()),
             Self::Stdout => f.write_str("stdout:"),
@@ -371,6 +383,8 @@ mod tests {
             "tcp://[fe80::1]:9?sequence=true",
             "potoroo://peer.example:9",
             "potoroo://peer.example:9?token-file=token",
+            "potoroo://peer.example:9?token-file=token&lost=a5",
+            "potoroo://peer.example:9?lost=ffffffffffffffffffffffffffffffff",
             "file:a?append=true",
             "stdout:",
             "null:",
@@ -448,5 +462,6 @@ mod tests {
         check_error(&source_error("tcp://a:1?connections="), &["`connections` cannot be ``"]);
         check_error(&sink_error("null:?x=1"), &["`null` has none"]);
         check_error(&sink_error("file:a?append=yes"), &["`true` or `false`"]);
+        check_error(&sink_error("potoroo://a:1?lost=x"), &["`lost` cannot be `x`", "has named it"]);
     }
 }

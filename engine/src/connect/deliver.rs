@@ -40,10 +40,11 @@ pub use self::session::Session;
 use super::address::{HostPort, first_that_works};
 use super::lines::Lines;
 use super::mail::{Command, Mailbox};
-use super::spool::{Disk, Target, first_id, transaction_id};
+use super::spool::{SpoolName, Target, first_id, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause};
 use super::token::Token;
-use crate::checkpoint::Transaction;
+use crate::checkpoint::store::Head;
+use crate::checkpoint::{Manifest, Transaction};
 
 /// Bytes of committed output that may wait for a client before sources are held back.
 pub const BACKLOG_BYTES_MAX: u64 = 1 << 30;
@@ -67,8 +68,10 @@ pub struct Delivery {
     target: Target,
     /// Random number of the state folder: the upper half of its ids.
     state: u64,
-    /// Ids of earlier lives are below it, those of this one are not.
-    first: u128,
+    /// The greatest id that a client may have from earlier runs: the application has committed it.
+    known: u128,
+    /// Up to this id a client may lack what it had: the operator says that it is lost.
+    lost: u128,
     holds: Holds,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -105,6 +108,8 @@ struct Queue {
     brought: u128,
     /// Everything up to this id is at the client.
     delivered: u128,
+    /// What is left of the last spool that it has.
+    taken: Option<PathBuf>,
     /// The transaction that came farthest, and how many of its bytes: one that is brought again
     /// gets nowhere before it is past that.
     farthest: (u128, u64),
@@ -132,13 +137,10 @@ impl Queue {
         self.waiting.push_back(one);
     }
 
-    /// Removes the spools of what the client has.
-    fn drop_delivered(&mut self, disk: &dyn Disk) -> io::Result<()> {
+    /// Removes the spools of what the client has, but for the name of the last one.
+    fn drop_delivered(&mut self, target: &Target) -> io::Result<()> {
         while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
-            match disk.remove(&one.spool) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            self.taken = target.take(&one.spool, self.taken.as_deref())?;
             self.bytes -= one.counts();
             self.waiting.pop_front();
         }
@@ -166,25 +168,69 @@ pub enum Over {
 }
 
 impl Delivery {
-    /// The output spooled for `target` in this `generation` of the state folder with the random
-    /// number `state`. Too much of it holds back `holds`.
-    pub fn new(target: &Target, state: u64, generation: u64, holds: Holds) -> Self {
-        let (target, first) = (target.clone(), first_id(state, generation));
-        Self { target, state, first, holds, queue: Mutex::default(), changed: Condvar::new() }
+    /// What was spooled for `target` and committed by `manifest`, in the state folder that `head`
+    /// belongs to. All other spools of it are dropped. Too much of it holds back `holds`.
+    ///
+    /// # Errors
+    /// The folder of the spools cannot be written, or the manifest names no spool.
+    pub fn open(
+        target: &Target,
+        head: &Head,
+        manifest: Option<&Manifest>,
+        holds: Holds,
+    ) -> io::Result<Self> {
+        let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
+        target.keep_spools(transactions)?;
+        let mut delivery = Self::new(target, head.folder, holds);
+        let mut committed = Vec::new();
+        for one in transactions {
+            if target.is_of(one)? {
+                committed.extend(transaction_id(head.folder, &one.spool));
+            }
+        }
+        let mut delivered = manifest.map_or(0, |manifest| manifest.delivered_to(&target.sink));
+        let mut left = target.taken()?;
+        let last = left.last().and_then(|path| SpoolName::parse_taken(path.file_name()?.to_str()?));
+        // Of an epoch that was gone back from it says nothing.
+        let last = last.and_then(|last| last.id(head.folder)).filter(|id| committed.contains(id));
+        let taken = if last.is_some() { left.pop() } else { None };
+        left.iter().try_for_each(|path| target.disk().remove(path))?;
+        delivered = delivered.max(last.unwrap_or(0));
+        // Whoever went back has forgotten what was committed in generations before.
+        let rewound = first_id(head.folder, head.rewound.unwrap_or(head.generation));
+        let known = committed.into_iter().max().unwrap_or(0).max(delivered);
+        let forgotten = if head.rewound == Some(0) { 0 } else { rewound - 1 };
+        delivery.known = known.max(forgotten);
+        let queue = delivery.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (queue.delivered, queue.taken) = (delivered, taken);
+        Ok(delivery)
+    }
+
+    fn new(target: &Target, state: u64, holds: Holds) -> Self {
+        let (target, known, lost) = (target.clone(), 0, 0);
+        Self { target, state, known, lost, holds, queue: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// A client that had everything up to the transaction `lost` need not have it any more.
+    #[must_use]
+    pub fn forgive(self, lost: u128) -> Self {
+        Self { lost, ..self }
+    }
+
+    /// Those of `transactions` that were spooled for this sink, and may not be with its client.
+    pub fn waiting(&self, transactions: &[Transaction]) -> Vec<Transaction> {
+        let is_of = |one: &&Transaction| self.target.is_of(one).unwrap_or(false);
+        transactions.iter().filter(is_of).cloned().collect()
+    }
+
+    /// The last transaction that the client has.
+    pub fn delivered(&self) -> u128 {
+        self.lock().delivered
     }
 
     /// Name of the sink.
     pub fn sink(&self) -> &str {
         &self.target.sink
-    }
-
-    /// Whether a transaction of an earlier run was spooled here: not for a file that the sink
-    /// wrote before it got this address.
-    ///
-    /// # Errors
-    /// It names no spool.
-    pub fn is_of(&self, transaction: &Transaction) -> io::Result<bool> {
-        self.target.is_of(transaction)
     }
 
     /// A transaction is committed. Returns whether the client has it; until then it is brought.
@@ -210,21 +256,21 @@ impl Delivery {
 
     /// Whether a client can have `last` as its last transaction.
     fn check_last(&self, last: u128) -> Result<(), String> {
-        let queue = self.lock();
-        if last < queue.delivered {
-            let delivered = queue.delivered;
+        let Queue { delivered, brought, .. } = *self.lock();
+        // One of an earlier run may be there though that run did not get the answer.
+        let known = self.known.max(brought);
+        if last != 0 && (last >> 64 != u128::from(self.state) || last > known) {
             return Err(format!(
-                "it has transaction {last:x} only, and has committed {delivered:x}: give it back \
-                 what it had"
+                "it has transaction {last:x}, which is not of this state folder (the last one of \
+                 that is {known:x}): start with the folder that it belongs to, or empty what the \
+                 client has"
             ));
         }
-        // One of an earlier life may be there though that life never heard of it.
-        let of_this_life = last >= self.first;
-        let of_others = last != 0 && last >> 64 != u128::from(self.state);
-        if of_others || (of_this_life && last > queue.brought) {
+        if last < delivered && delivered > self.lost {
             return Err(format!(
-                "it has transaction {last:x}, which is not of this state folder: start with the \
-                 folder that it belongs to, or empty what the client has"
+                "it has transaction {last:x} only, and has committed {delivered:x}: give it back \
+                 what it had, or start with `lost={delivered:x}` in the address of the sink if \
+                 that is lost for good"
             ));
         }
         Ok(())
@@ -243,14 +289,14 @@ impl Delivery {
     /// The client has everything up to `last`.
     fn settle(&self, last: u128) -> io::Result<()> {
         let mut queue = self.lock();
-        queue.delivered = last;
+        queue.delivered = last.max(queue.delivered);
         queue.farthest = queue.farthest.max((last, u64::MAX));
         self.changed(&mut queue)
     }
 
     /// More waits for the client, or less.
     fn changed(&self, queue: &mut Queue) -> io::Result<()> {
-        let dropped = queue.drop_delivered(self.target.disk());
+        let dropped = queue.drop_delivered(&self.target);
         let full = queue.bytes >= BACKLOG_BYTES_MAX;
         if std::mem::replace(&mut queue.holds, full) != full {
             let (sink, state) = (self.sink(), if full { "are held back" } else { "go on" });

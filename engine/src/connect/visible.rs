@@ -32,6 +32,14 @@ impl Visible {
         }
     }
 
+    /// The last transaction that a client has; 0 for none, and for files.
+    pub fn delivered(&self) -> u128 {
+        match self {
+            Self::File(_) => 0,
+            Self::Client(delivery) => delivery.delivered(),
+        }
+    }
+
     /// Makes a committed transaction visible; returns whether it is, durably.
     ///
     /// # Errors

@@ -64,11 +64,12 @@ impl Connecting<'_> {
                     }
                     connected.visible.push(Visible::File(target));
                 }
-                (SinkEdge::Client { address, token, target }, Some(recovery)) => {
-                    let cores = self.mailboxes.to_vec();
-                    let delivery = delivery_of(&target, sink, recovery, cores)?;
+                (SinkEdge::Client { address, token, target, lost }, Some(recovery)) => {
+                    let holds = Holds::new(sink, self.mailboxes.to_vec());
+                    let delivery = delivery_of(&target, recovery, holds)?.forgive(lost);
+                    let delivery = Arc::new(delivery);
+                    connected.committed.extend(delivery.waiting(recovery.transactions()));
                     let spooler = Spooler::new(target, generation(recovery), 0);
-                    connected.committed.extend(committed_for(&delivery, recovery)?);
                     threads.spool(sink, spooler, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
@@ -198,34 +199,15 @@ fn generation(recovery: &Recovery) -> u64 {
     recovery.recovered.head.generation
 }
 
-/// What was committed for a client and may not be with it.
-fn committed_for(delivery: &Delivery, recovery: &Recovery) -> Result<Vec<Transaction>, Error> {
-    let mut committed = Vec::new();
-    for transaction in recovery.transactions() {
-        let address = || recovery.folder().display().to_string();
-        let is_of = delivery.is_of(transaction);
-        if is_of.map_err(|error| refused(delivery.sink(), address(), error))? {
-            committed.push(transaction.clone());
-        }
-    }
-    Ok(committed)
-}
-
 /// Keeps what was committed for a client and drops the rest.
-fn delivery_of(
-    target: &Target,
-    sink: SinkId,
-    recovery: &Recovery,
-    cores: Vec<Mailbox>,
-) -> Result<Arc<Delivery>, Error> {
-    target.keep_spools(recovery.transactions()).map_err(|error| {
+fn delivery_of(target: &Target, recovery: &Recovery, holds: Holds) -> Result<Delivery, Error> {
+    let recovered = &recovery.recovered;
+    let opened = Delivery::open(target, &recovered.head, recovery.manifest(), holds);
+    opened.map_err(|error| {
         let reason = format!(
             "{error}; {} (output waits in that folder, which must be writable)",
             remedy::write(&error)
         );
         refused(&target.sink, target.folder().display().to_string(), reason)
-    })?;
-    let head = &recovery.recovered.head;
-    let holds = Holds::new(sink, cores);
-    Ok(Arc::new(Delivery::new(target, head.folder, head.generation, holds)))
+    })
 }

@@ -17,7 +17,7 @@ use super::error::Error;
 use super::remedy;
 use crate::checkpoint::store::Place;
 use crate::connect::address::{
-    GeneratorAddress, HostPort, SinkAddress, SourceAddress, first_that_works,
+    GeneratorAddress, HostPort, SinkAddress, SourceAddress, TransactionId, first_that_works,
 };
 use crate::connect::files;
 use crate::connect::patience::is_fifo;
@@ -43,6 +43,8 @@ pub(super) enum SinkEdge {
         address: HostPort,
         token: Token,
         target: Target,
+        /// Up to this transaction it may lack what it had.
+        lost: u128,
     },
     /// A file that is written as output comes; `anew` if what is in it goes away.
     File {
@@ -112,14 +114,15 @@ impl Edges {
                     SinkEdge::Transactional { target, append: *append }
                 }
                 (
-                    address @ SinkAddress::Connector { connect, token },
+                    address @ SinkAddress::Connector { connect, token, lost },
                     Some(Place::Folder(state)),
                 ) => {
                     let refused = |reason| sink_refused(name, address, reason);
                     check_names(&plan.name, name).map_err(refused)?;
                     let token = token.read().map_err(refused)?;
                     let target = Target::in_state(state, name);
-                    SinkEdge::Client { address: connect.clone(), token, target }
+                    let lost = lost.map_or(0, |TransactionId(id)| id);
+                    SinkEdge::Client { address: connect.clone(), token, target, lost }
                 }
                 (address, _) => edges.open_sink(name, &what, address)?,
             };

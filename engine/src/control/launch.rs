@@ -31,10 +31,10 @@ use super::thread_limit;
 use super::threads::Threads;
 use super::watch::Watch;
 use super::witness::Witness;
-use crate::checkpoint::Unit;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::effects::Effects;
 use crate::checkpoint::keeper::Keeper;
+use crate::checkpoint::{Delivered, Unit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::driver::{Driver, Handout, Shared};
 use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
@@ -212,6 +212,9 @@ impl Kept {
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
+        for Delivered { sink, transaction } in self.recovery.delivered() {
+            coordinator.deliver(sink, *transaction);
+        }
         let keeper = keeper.with_streams(streams).with_files(files);
         let effects = Effects { store, keeper, coordinator, cores: mailboxes.to_vec(), visible };
         let keeping = Keeping {

@@ -12,8 +12,8 @@ use super::error::Error;
 use super::launch::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
-    Facts, Imprint, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts, Transaction,
-    Unit, each_chunk, recover,
+    Delivered, Facts, Imprint, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts,
+    Transaction, Unit, each_chunk, recover,
 };
 use crate::flow::{Core, Start};
 
@@ -114,6 +114,11 @@ impl Recovery {
     /// What was prepared for sinks and committed.
     pub(super) fn transactions(&self) -> &[Transaction] {
         self.manifest().map_or(&[], |manifest| &manifest.transactions)
+    }
+
+    /// What clients of sinks had.
+    pub(super) fn delivered(&self) -> &[Delivered] {
+        self.manifest().map_or(&[], |manifest| &manifest.delivered)
     }
 
     /// The state folder; empty where there is none: then nothing waits in it.

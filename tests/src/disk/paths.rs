@@ -43,6 +43,10 @@ impl Disk for SimDisk {
         potoroo::checkpoint::store::Disk::remove(self, name(path))
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        potoroo::checkpoint::store::Disk::rename(self, name(from), name(to))
+    }
+
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let state = self.step(false)?;
         Ok(state.names.keys().map(|name| folder.join(name)).collect())

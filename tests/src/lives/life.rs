@@ -10,7 +10,7 @@ use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
 use potoroo::checkpoint::effects::Effects;
 use potoroo::checkpoint::keeper::Keeper;
 use potoroo::checkpoint::store::{self, Head, Store};
-use potoroo::checkpoint::{Facts, Manifest, Section, Transaction, recover};
+use potoroo::checkpoint::{Delivered, Facts, Manifest, Section, Transaction, recover};
 use potoroo::connect::deliver::{Delivery, Holds};
 use potoroo::connect::mail::{Command, Mailbox};
 use potoroo::connect::spool::{Prepared, Spooler, Target};
@@ -97,7 +97,7 @@ impl<'a> Life<'a> {
         let keeper = keeper.with_streams(sessions.streams().to_vec());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, &visible);
-        take_over(&mut coordinator, manifest.as_ref(), &links, sabotage)?;
+        take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
             effects: Effects { store, keeper, coordinator, cores: mailboxes, visible },
             world,
@@ -381,22 +381,17 @@ fn take_over(
     manifest: Option<&Manifest>,
     links: &Links,
     sabotage: Option<Sabotage>,
-) -> Result<(), Stop> {
-    let Some(Manifest { sources, transactions, .. }) = manifest else { return Ok(()) };
-    let mut committed = Vec::new();
-    for transaction in transactions {
-        if let Some(delivery) = links.delivery(&transaction.sink)
-            && delivery.is_of(transaction)?
-        {
-            committed.push(transaction.clone());
-        }
+) {
+    let Some(Manifest { sources, transactions, delivered, .. }) = manifest else { return };
+    let committed: Vec<_> = links.deliveries().flat_map(|one| one.waiting(transactions)).collect();
+    for Delivered { sink, transaction } in delivered {
+        coordinator.deliver(sink, *transaction);
     }
     match sabotage {
         Some(Sabotage::UnopenedLost) => coordinator.take_over(&[], &committed),
         Some(Sabotage::UndeliveredLost) => coordinator.take_over(sources, &[]),
         _ => coordinator.take_over(sources, &committed),
     }
-    Ok(())
 }
 
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
@@ -417,9 +412,8 @@ fn open_sinks(
         let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
         let mut offset = 0;
         visible.push(if world.receivers.contains_key(name) {
-            target.keep_spools(transactions)?;
             let holds = Holds::new(sink, cores.to_vec());
-            let delivery = Delivery::new(&target, head.folder, head.generation, holds);
+            let delivery = Delivery::open(&target, head, manifest, holds)?;
             Visible::Client(Arc::new(delivery))
         } else {
             offset = target.recover(manifest.is_some(), transactions, false)?;

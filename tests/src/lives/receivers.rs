@@ -52,9 +52,9 @@ impl Links {
         Self { random, deliveries, open: BTreeMap::new() }
     }
 
-    /// What brings the output of a sink, if somebody receives it.
-    pub(super) fn delivery(&self, sink: &str) -> Option<&Arc<Delivery>> {
-        self.deliveries.iter().find(|delivery| delivery.sink() == sink)
+    /// What brings the output of sinks that somebody receives.
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = &Arc<Delivery>> {
+        self.deliveries.iter()
     }
 
     /// Somebody does something; with a chance of `vanish` that is to vanish.

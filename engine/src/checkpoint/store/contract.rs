@@ -73,7 +73,7 @@ fn check_objects(store: &dyn Store) {
 fn check_head(store: &dyn Store) {
     let of = |generation, epoch| {
         let restored = 0;
-        Head { generation, owner: 7, folder: 7, epoch, manifest: None, restored }
+        Head { generation, owner: 7, folder: 7, epoch, manifest: None, restored, rewound: None }
     };
     let swap = |expected: Option<&Head>, new: &Head| store.swap_head(expected, new);
     let head = || store.head().expect("it can be read");

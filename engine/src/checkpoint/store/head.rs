@@ -26,6 +26,11 @@ pub struct Head {
     /// done once: who is started again with the same word goes on. 0 when it was told nothing.
     #[serde(default)]
     pub restored: u64,
+    /// The generation that last went back to an older checkpoint; 0 for none. Clients of sinks may
+    /// have transactions of generations before it that no manifest names any more. `None` where an
+    /// earlier version has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound: Option<u64>,
 }
 
 impl Head {
@@ -58,8 +63,11 @@ mod tests {
     fn what_was_written_is_read() {
         let manifest = Some("manifest-3-17-00000000000000ab".into());
         let owner = u64::MAX;
-        let head = Head { generation: 3, owner, folder: 9, epoch: 17, manifest, restored: 16 };
+        let (folder, restored, rewound) = (9, 16, Some(2));
+        let head = Head { generation: 3, owner, folder, epoch: 17, manifest, restored, rewound };
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
+        let older = Head { rewound: None, ..head.clone() };
+        assert_eq!(Head::parse(&text::oldest(&older.write())).expect("it is whole"), older);
         let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
         assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
     }

@@ -154,8 +154,8 @@ impl<'a> Parts<'a> {
 }
 
 /// Options whose values anybody may see.
-const OPEN: [&str; 8] =
-    ["connections", "streams", "token-file", "rate", "seed", "count", "sequence", "append"];
+const OPEN: [&str; 9] =
+    ["connections", "streams", "token-file", "rate", "seed", "count", "sequence", "append", "lost"];
 
 /// A text with addresses in it, such as a command line, as anybody may see it.
 pub fn without_tokens(text: &str) -> String {

@@ -106,14 +106,18 @@ impl Session {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (spool, id) = (next.spool.display(), next.id);
-                Err(self.lose(format!(
-                    "{spool} is not there any more, and the client does not have transaction \
-                     {id:x}: put it back, or start with an empty --state"
-                )))
+                self.lose(
+                    &next,
+                    format!(
+                        "{spool} is not there any more, and the client does not have transaction \
+                     {id:x}: put it back, or give the client back what it had, or start with an \
+                     empty --state"
+                    ),
+                )
             }
             // Trying again would bring the same.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(self.lose(error.to_string()))
+                self.lose(&next, error.to_string())
             }
             Err(error) => Err(failed(error)),
         }
@@ -127,9 +131,19 @@ impl Session {
         Ok(spool)
     }
 
-    fn lose(&self, reason: String) -> Over {
-        self.delivery.close(Some(reason));
-        Over::Stopped
+    /// What is next cannot be brought: that ends the application, unless the operator says that it
+    /// is lost.
+    fn lose(&self, next: &Waiting, reason: String) -> Result<Stage, Over> {
+        let (id, sink) = (next.id, self.delivery.sink());
+        if id <= self.delivery.lost {
+            tracing::warn!("sink `{sink}`: transaction {id:x} is passed over as lost: {reason}");
+            self.delivery.settle(id).map_err(failed)?;
+            return Ok(Stage::Idle);
+        }
+        let remedy =
+            format!("if it is lost for good, add `lost={id:x}` to the address of the sink");
+        self.delivery.close(Some(format!("{reason}; {remedy}")));
+        Err(Over::Stopped)
     }
 }
 

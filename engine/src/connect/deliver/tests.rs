@@ -1,15 +1,19 @@
 //! What a client may have, and whom a backlog holds back.
 
 use potoroo_runtime::Poller;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::mail::mailbox;
 use super::*;
+use crate::checkpoint::{Delivered, Facts};
 
 const STATE: u64 = 7;
 
 fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
     let target = Target::new("w", PathBuf::from("nowhere/w"));
-    Delivery::new(&target, STATE, 4, Holds::new(SinkId(3), cores))
+    // All of earlier generations may be with a client.
+    let known = first_id(STATE, 4) - 1;
+    Delivery { known, ..Delivery::new(&target, STATE, Holds::new(SinkId(3), cores)) }
 }
 
 fn transaction(number: u64, bytes: u64) -> Transaction {
@@ -103,19 +107,195 @@ fn a_backlog_holds_sources_back_until_there_is_room() {
 /// A client that does not look at ids would have it twice.
 #[test]
 fn what_the_client_has_does_not_come_again_while_its_spool_cannot_be_removed() {
-    let scratch = std::env::temp_dir().join(format!("deliver-again-{}", std::process::id()));
-    // No file, so it cannot be removed as one.
-    std::fs::create_dir_all(scratch.join(".w.4-1.spool")).expect("it can be made");
-    let holds = Holds::new(SinkId(3), Vec::new());
-    let delivery = Delivery::new(&Target::new("w", scratch.join("w")), STATE, 5, holds);
-    let (delivery, id) = (Arc::new(delivery), first_id(STATE, 4) | 1);
+    let scratch = Scratch::new("deliver-again");
+    std::fs::write(scratch.0.join(".w.4-1.spool"), b"x").expect("it can be written");
+    // What is left of it cannot be there.
+    std::fs::create_dir(scratch.0.join(".w.4-1.taken")).expect("it can be made");
+    let delivery = scratch.delivery(&[transaction(1, 1)], Vec::new()).expect("it can be opened");
+    let id = first_id(STATE, 4) | 1;
     let mut session = Session::new(delivery.clone(), id).expect("it may have it");
     assert!(delivery.show(&transaction(1, 1)).is_err(), "its spool is in the way");
     let mut out = Vec::new();
     let said = session.say(&mut out);
     assert!(out.is_empty() && matches!(said, Err(Over::Lost(_))), "{said:?} {out:?}");
-    std::fs::remove_dir(scratch.join(".w.4-1.spool")).expect("it is empty");
+    std::fs::remove_dir(scratch.0.join(".w.4-1.taken")).expect("it is empty");
     session.say(&mut out).expect("nothing is in the way");
     assert!(out.is_empty() && delivery.lock().waiting.is_empty());
-    let _ = std::fs::remove_dir_all(scratch);
+}
+
+/// A folder with the spools of a sink.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        Self(folder)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("it is there");
+        let names = entries.map(|entry| entry.expect("too").file_name().into_string());
+        let mut names: Vec<_> = names.map(|name| name.expect("it is text")).collect();
+        names.sort();
+        names
+    }
+
+    /// In generation 5, behind a checkpoint with these transactions.
+    fn delivery(
+        &self,
+        committed: &[Transaction],
+        delivered: Vec<Delivered>,
+    ) -> io::Result<Arc<Delivery>> {
+        self.delivery_behind(Some(0), committed, delivered)
+    }
+
+    fn delivery_behind(
+        &self,
+        rewound: Option<u64>,
+        committed: &[Transaction],
+        delivered: Vec<Delivered>,
+    ) -> io::Result<Arc<Delivery>> {
+        let (generation, owner, folder, epoch, restored) = (5, 1, STATE, 9, 0);
+        let head = Head { generation, owner, folder, epoch, manifest: None, restored, rewound };
+        let manifest = Manifest {
+            facts: Facts {
+                application: "a".to_owned(),
+                fingerprint: 0,
+                partitions: 1,
+                tables: Vec::new(),
+            },
+            generation: 4,
+            epoch,
+            unix_seconds: 0,
+            previous: None,
+            sources: Vec::new(),
+            parts: Vec::new(),
+            transactions: committed.to_vec(),
+            delivered,
+        };
+        let target = Target::new("w", self.0.join("w"));
+        let holds = Holds::new(SinkId(3), Vec::new());
+        Delivery::open(&target, &head, Some(&manifest), holds).map(Arc::new)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn delivered(transaction: u128) -> Vec<Delivered> {
+    vec![Delivered { sink: "w".to_owned(), transaction }]
+}
+
+/// A gap would be there without a word.
+#[test]
+fn a_client_that_lost_what_it_had_is_refused_in_later_runs_too() {
+    let (scratch, id) = (Scratch::new("deliver-lost"), |number| first_id(STATE, 3) | number);
+    let delivery = scratch.delivery(&[], delivered(id(7))).expect("it can be opened");
+    for last in [0, id(0), id(6)] {
+        let refused = delivery.check_last(last).expect_err("it has lost something");
+        for part in ["give it back what it had", &format!("`lost={:x}`", id(7))] {
+            assert!(refused.contains(part), "`{part}` is not in {refused}");
+        }
+    }
+    assert_eq!(delivery.check_last(id(7)), Ok(()));
+    // The operator says that it is lost for good; what it commits then must not get lost again.
+    let forgiving = |lost| {
+        let delivery = scratch.delivery(&[], delivered(id(7))).expect("it can be opened");
+        Arc::into_inner(delivery).expect("nobody else has it").forgive(lost)
+    };
+    assert!(forgiving(id(6)).check_last(0).is_err(), "it is another one");
+    let delivery = forgiving(id(7));
+    assert_eq!(delivery.check_last(0), Ok(()));
+    delivery.settle(0).expect("nothing is there");
+    assert_eq!(delivery.delivered(), id(7), "else it could be lost again");
+    delivery.lock().delivered = id(8);
+    assert!(delivery.check_last(0).is_err(), "it has lost what it got since");
+}
+
+/// Its answer is all that is left when the application is killed then.
+#[test]
+fn what_a_client_has_is_known_before_a_manifest_names_it() {
+    let (scratch, id) = (Scratch::new("deliver-taken"), |number| first_id(STATE, 4) | number);
+    let committed = [transaction(1, 1), transaction(2, 1), transaction(3, 1)];
+    for number in 1..=3 {
+        let name = format!(".w.4-{number}.spool");
+        std::fs::write(scratch.0.join(name), b"x").expect("it can be written");
+    }
+    let open = || scratch.delivery(&committed, Vec::new()).expect("it can be opened");
+    let before = open();
+    before.show(&committed[0]).expect("it can be brought");
+    before.show(&committed[1]).expect("it can be brought");
+    for number in [1, 2] {
+        before.settle(id(number)).expect("nothing is in the way");
+    }
+    assert_eq!(scratch.files(), [".w.4-2.taken", ".w.4-3.spool"]);
+    let after = open();
+    assert_eq!(after.delivered(), id(2));
+    assert!(after.check_last(id(1)).is_err(), "it had more");
+    assert_eq!([id(2), id(3)].map(|last| after.check_last(last)), [Ok(()), Ok(())]);
+    assert!(after.show(&committed[1]).expect("it has it"));
+    // Gone back to a checkpoint before: it is told by what that one knows.
+    let back = scratch.delivery_behind(Some(5), &[], delivered(id(1))).expect("it can be opened");
+    assert_eq!([id(1), id(3), id(99)].map(|last| back.check_last(last)), [Ok(()), Ok(()), Ok(())]);
+    assert!(back.check_last(0).is_err(), "it had more");
+    assert_eq!(scratch.files(), [] as [&str; 0]);
+}
+
+/// What waits for it would be dropped.
+#[test]
+fn a_client_cannot_have_what_was_never_committed() {
+    let scratch = Scratch::new("deliver-ahead");
+    let committed = [transaction(1, 1), transaction(2, 1)];
+    let open = |rewound| scratch.delivery_behind(rewound, &committed, Vec::new()).expect("opened");
+    let delivery = open(Some(0));
+    for last in [first_id(STATE, 4) | 3, first_id(STATE, 5) - 1, first_id(STATE, 5) | 1, u128::MAX]
+    {
+        check_foreign(&delivery, last);
+    }
+    assert_eq!(delivery.check_last(first_id(STATE, 4) | 2), Ok(()));
+    // Who has gone back, or comes from an earlier version, does not know what was committed.
+    for rewound in [Some(5), None] {
+        assert_eq!(open(rewound).check_last(first_id(STATE, 4) | 3), Ok(()));
+        check_foreign(&open(rewound), first_id(STATE, 5) | 1);
+    }
+}
+
+/// It is told by name and ends, or is passed over if the operator says so: never tried for ever.
+#[test]
+fn a_spool_that_is_damaged_or_gone_is_lost() {
+    let scratch = Scratch::new("deliver-damaged");
+    let spool = scratch.0.join(".w.4-1.spool");
+    let committed = [Transaction { digest: Some(xxh3_128(b"whole")), ..transaction(1, 5) }];
+    let id = first_id(STATE, 4) | 1;
+    for damaged in [Some(&b"hole"[..]), Some(b"whale"), None] {
+        match damaged {
+            Some(bytes) => std::fs::write(&spool, bytes).expect("it can be written"),
+            None => drop(std::fs::remove_file(&spool)),
+        }
+        for lost in [0, id - 1, id] {
+            let delivery = scratch.delivery(&committed, Vec::new()).expect("it can be opened");
+            let delivery = Arc::into_inner(delivery).expect("nobody else has it").forgive(lost);
+            let delivery = Arc::new(delivery);
+            let mut session = Session::new(delivery.clone(), 0).expect("it has nothing");
+            assert!(!delivery.show(&committed[0]).expect("it can be brought"));
+            let mut out = Vec::new();
+            let said = session.say(&mut out);
+            assert!(out.is_empty(), "{out:?}");
+            if lost == id {
+                said.expect("it is passed over");
+                assert_eq!(delivery.delivered(), id);
+                break;
+            }
+            assert!(matches!(said, Err(Over::Stopped)), "{said:?}");
+            let told = delivery.show(&committed[0]).expect_err("it is lost").to_string();
+            for part in [".w.4-1.spool", &format!("`lost={id:x}`")] {
+                assert!(told.contains(part), "`{part}` is not in {told}");
+            }
+        }
+        let _ = std::fs::remove_file(scratch.0.join(".w.4-1.taken"));
+    }
 }

@@ -28,6 +28,12 @@ pub trait Disk: Debug + Send + Sync {
     /// There is none (`NotFound`), or the system refuses.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Gives a file another name, at once; a file that had it before loses it.
+    ///
+    /// # Errors
+    /// There is none (`NotFound`), or the system refuses.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// The files of a folder, in any order.
     ///
     /// # Errors
@@ -112,6 +118,10 @@ impl Disk for LocalDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {

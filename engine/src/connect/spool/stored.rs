@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, LocalDisk, Open};
 use super::name::{SpoolName, name_of};
 use super::target::{IN_STATE, check, is_absent, named, no_spool, other};
-use crate::checkpoint::Transaction;
+use crate::checkpoint::{Manifest, Transaction};
 
 /// Where committed output waits that is still to be brought to where it belongs, in the state
 /// folder `state` if it is for a client: its spool is removed after that.
@@ -17,40 +17,69 @@ pub fn is_outstanding(transaction: &Transaction, state: &Path) -> Option<PathBuf
     path.symlink_metadata().is_ok_and(|facts| facts.is_file()).then_some(path)
 }
 
-/// Reads the spool of a transaction of a checkpoint in the state folder `state`, which is the
-/// `last` one or not. Returns its bytes: none if it is gone, as those of older checkpoints are,
-/// and those whose output is visible.
+/// Reads the spool of a transaction of a checkpoint in the state folder `state`. Returns its
+/// bytes: none if it is gone, as those whose output is visible are. Those of older checkpoints may
+/// all be gone; of the `last` one it is known what clients have by then.
 ///
 /// # Errors
 /// It is damaged, or it is gone and the output is not visible.
-pub fn verify(transaction: &Transaction, state: &Path, last: bool) -> io::Result<u64> {
+pub fn verify(transaction: &Transaction, state: &Path, last: Option<&Manifest>) -> io::Result<u64> {
     let path = path(transaction, state).ok_or_else(|| no_spool(&transaction.spool))?;
     match LocalDisk.open(&path, Open::Read) {
         Ok(file) => check(&*file, &path, transaction).map(|()| transaction.bytes),
-        Err(error) if is_absent(&error) => match last {
-            true => visible(transaction, &path).map(|()| 0),
-            false => Ok(0),
-        },
+        Err(error) if is_absent(&error) => {
+            let Some(last) = last else { return Ok(0) };
+            visible(transaction, &path, last).map(|()| 0)
+        }
         Err(error) => Err(named(&path, &error)),
     }
 }
 
-/// Whether output whose spool is gone may be visible in the file for which it waited.
-fn visible(transaction: &Transaction, spool: &Path) -> io::Result<()> {
+/// Whether output whose spool is gone may be visible in the file for which it waited, or at its
+/// client.
+fn visible(transaction: &Transaction, spool: &Path, last: &Manifest) -> io::Result<()> {
     let Transaction { offset, bytes, .. } = *transaction;
-    if Path::new(&transaction.spool).starts_with(IN_STATE) {
-        return Ok(());
-    }
     let name = SpoolName::parse(name_of(&transaction.spool));
-    let file = name.map(|name| spool.with_file_name(name.file)).unwrap_or_default();
+    let name = name.ok_or_else(|| no_spool(&transaction.spool))?;
+    let missing = |text: String| {
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{} is missing{text}", spool.display()),
+        ))
+    };
+    if Path::new(&transaction.spool).starts_with(IN_STATE) {
+        // The number of the folder is the same for all.
+        let delivered = last.delivered_to(&transaction.sink) & u128::from(u64::MAX);
+        let delivered = delivered.max(taken(&name, spool)?);
+        let is_there = name.id(0).is_some_and(|id| id <= delivered);
+        let remedy = "and its client does not have it: put it back from a copy, or go back to an \
+                      older checkpoint with --restore EPOCH (`potoroo checkpoint list` names them)";
+        return if is_there { Ok(()) } else { missing(format!(", {remedy}")) };
+    }
+    let file = spool.with_file_name(name.file);
     let (length, end) = (file.metadata().map_or(0, |facts| facts.len()), offset + bytes);
     if length == 0 || length >= end {
         // An empty or absent one was put in its place after it was read.
         return Ok(());
     }
-    let (path, other) = (spool.display(), other(length, end));
-    let text = format!("{path} is missing, and its output is not in {}: {other}", file.display());
-    Err(io::Error::new(io::ErrorKind::NotFound, text))
+    let other = other(length, end);
+    missing(format!(", and its output is not in {}: {other}", file.display()))
+}
+
+/// The last one of the spools with the name of this one that its client has.
+fn taken(of: &SpoolName<'_>, spool: &Path) -> io::Result<u128> {
+    let folder = spool.parent().unwrap_or(Path::new("."));
+    let mut last = 0;
+    let files = match LocalDisk.list(folder) {
+        Err(error) if is_absent(&error) => Vec::new(),
+        listed => listed?,
+    };
+    for path in files {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let taken = SpoolName::parse_taken(name).filter(|name| name.file == of.file);
+        last = taken.and_then(|name| name.id(0)).unwrap_or(0).max(last);
+    }
+    Ok(last)
 }
 
 fn path(transaction: &Transaction, state: &Path) -> Option<PathBuf> {

@@ -142,6 +142,46 @@ impl Target {
         dropped.iter().try_for_each(|path| self.disk.remove(path))
     }
 
+    /// The client has the transaction of this spool: all that is left is an empty file whose name
+    /// tells which one it was, in place of `before`. Returns the path of what is left.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn take(&self, spool: &Path, before: Option<&Path>) -> io::Result<Option<PathBuf>> {
+        let text = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        let name = text(spool).unwrap_or_default();
+        let name = SpoolName::parse(&name).ok_or_else(|| no_spool(&name))?;
+        let (taken, kept) = (spool.with_file_name(name.taken()), before.map(Path::to_owned));
+        let before_name = before.and_then(text).unwrap_or_default();
+        if SpoolName::parse_taken(&before_name).is_some_and(|before| before.is_after(&name)) {
+            return absent_is_fine(self.disk.remove(spool)).map(|()| kept);
+        }
+        match self.disk.rename(spool, &taken) {
+            // The name counts. If the bytes stay, they go with the next one.
+            Ok(()) => drop(self.disk.open(&taken, Open::Write).and_then(|file| file.clear())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(kept),
+            Err(error) => return Err(error),
+        }
+        absent_is_fine(before.map_or(Ok(()), |before| self.disk.remove(before)))?;
+        Ok(Some(taken))
+    }
+
+    /// What is left of the spools that the client has had, the last one at the end.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn taken(&self) -> io::Result<Vec<PathBuf>> {
+        let numbers = |path: &PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            let name = SpoolName::parse_taken(name)?;
+            (name.file == self.file_name()).then_some((name.generation, name.number))
+        };
+        let mut paths = self.disk.list(self.folder())?;
+        paths.retain(|path| numbers(path).is_some());
+        paths.sort_by_key(numbers);
+        Ok(paths)
+    }
+
     /// Whether a committed transaction has something to do with this target: not what was spooled
     /// for another kind of address, or made visible in another file, before the sink got this one.
     ///
@@ -293,6 +333,13 @@ pub(super) fn other(length: u64, committed: u64) -> io::Error {
 
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The error with the path, and its kind as it is.

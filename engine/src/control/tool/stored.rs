@@ -106,8 +106,8 @@ mod tests {
     }
 
     fn commit(store: &Memory, head: Option<&Head>, epoch: u64) -> Head {
-        let first =
-            Head { generation: 1, owner: 7, folder: 5, epoch: 0, manifest: None, restored: 0 };
+        let (owner, folder, manifest, rewound) = (7, 5, None, Some(0));
+        let first = Head { generation: 1, owner, folder, epoch: 0, manifest, restored: 0, rewound };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
         let facts = Facts { application, fingerprint: 7, partitions: 16, tables: Vec::new() };
@@ -120,6 +120,7 @@ mod tests {
             sources: Vec::new(),
             parts: Vec::new(),
             transactions: Vec::new(),
+            delivered: Vec::new(),
         };
         let new = propose(store, &old, &manifest, epoch).expect("it is in memory");
         store.swap_head(head, &new).expect("nobody else does");

@@ -65,9 +65,10 @@ struct Spools {
 fn check_spools(past: &Past, stored: &Stored, state: &State) -> Spools {
     let mut found = Spools::default();
     let folder = state.state.folder().unwrap_or(Path::new(""));
+    let last = past.manifest.as_ref().ok().filter(|_| stored.is_head(&past.name));
     let transactions = past.manifest.iter().flat_map(|manifest| &manifest.transactions);
     for transaction in transactions {
-        match spool::verify(transaction, folder, stored.is_head(&past.name)) {
+        match spool::verify(transaction, folder, last) {
             Ok(0) => {}
             Ok(bytes) => (found.count, found.bytes) = (found.count + 1, found.bytes + bytes),
             Err(error) => found.errors.push(format!("sink {}: {error}", transaction.sink)),

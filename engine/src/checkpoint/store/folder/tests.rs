@@ -101,7 +101,8 @@ fn a_damaged_head_is_named_by_its_path() {
     let scratch = Scratch::new("head");
     let folder = Folder::open(&scratch.0).expect("it is free");
     let (manifest, restored) = (None, 0);
-    let head = Head { generation: 1, owner: 2, folder: 2, epoch: 0, manifest, restored };
+    let head =
+        Head { generation: 1, owner: 2, folder: 2, epoch: 0, manifest, restored, rewound: None };
     folder.swap_head(None, &head).expect("it was not there");
     let path = scratch.0.join("HEAD");
     let mut bytes = fs::read(&path).expect("it is there");
