@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::Transaction;
 use potoroo::connect::spool::{Spooler, Target};
@@ -50,7 +51,8 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
     let target = target(disk);
     let offset = recover(disk, committed.checkpoint, &committed.transactions)?;
     committed.transactions.clear();
-    let mut spooler = Spooler::new(target.clone(), generation, offset);
+    let epoch = Arc::new(AtomicU64::new(0));
+    let mut spooler = Spooler::new(target.clone(), generation, offset, epoch.clone());
     let mut number = 0;
     let mut prepare = |pieces: &[&str]| -> io::Result<(Transaction, Vec<u8>)> {
         pieces.iter().try_for_each(|piece| spooler.write(piece.as_bytes()))?;
@@ -61,10 +63,18 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
     // One in one piece; then two, of which the first belonged to an epoch that came to nothing.
     let first = prepare(&["first;"])?;
     committed.commit(&[first]);
+    epoch.store(1, Ordering::Release);
     committed.transactions.iter().try_for_each(|one| target.show(one))?;
-    let (second, third) = (prepare(&["sec", "ond;"])?, prepare(&[&"third".repeat(150)])?);
+    let ((second, early), (third, late)) =
+        (prepare(&["sec", "ond;"])?, prepare(&[&"third".repeat(150)])?);
     committed.transactions.clear();
-    committed.commit(&[second, third]);
+    // They are one, unless that could not be: then there are two of them.
+    if second.spool == third.spool {
+        committed.commit(&[(third, [early, late].concat())]);
+    } else {
+        committed.commit(&[(second, early), (third, late)]);
+    }
+    epoch.store(3, Ordering::Release);
     committed.transactions.iter().try_for_each(|one| target.show(one))?;
     let uncommitted = prepare(&["never committed"])?;
     spooler.write(b"never marked")?;

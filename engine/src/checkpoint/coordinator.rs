@@ -224,10 +224,21 @@ impl Coordinator {
 
     fn marked(&mut self, sink: usize, epoch: u64, prepared: Option<Transaction>) -> Option<Action> {
         // Also of an epoch that was given up: it is carried into the next commit.
-        self.prepared.extend(prepared);
+        if let Some(prepared) = prepared {
+            self.prepare(prepared);
+        }
         let running = self.running.as_mut().filter(|_| epoch == self.epoch)?;
         running.unmarked[sink] = false;
         None
+    }
+
+    /// What a sink prepared for an epoch that was given up may go on in the same spool.
+    fn prepare(&mut self, new: Transaction) {
+        let same = |old: &&mut Transaction| (&old.sink, &old.spool) == (&new.sink, &new.spool);
+        match self.prepared.iter_mut().find(same) {
+            Some(old) => *old = new,
+            None => self.prepared.push(new),
+        }
     }
 
     fn failed(&mut self, epoch: u64, reason: String) -> Option<Action> {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::coordinator::{Action, Coordinator, Input};
 use super::keeper::Keeper;
@@ -22,6 +23,8 @@ pub struct Effects {
     pub keeper: Keeper,
     /// Who decides.
     pub coordinator: Coordinator,
+    /// The last epoch that was committed, for those who spool.
+    pub committed: Arc<AtomicU64>,
     /// The cores.
     pub cores: Vec<Mailbox>,
     /// Where committed output becomes visible.
@@ -49,6 +52,8 @@ impl Effects {
                 };
             }
             Action::Commit { epoch, sources } => {
+                // Pairs with the acquire in `Spooler::gather`: the next epoch begins after this.
+                self.committed.store(*epoch, Ordering::Release);
                 self.tell(CheckpointCommand::Commit(*epoch as u32));
                 self.keeper.acknowledge(sources);
             }

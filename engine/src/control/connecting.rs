@@ -36,6 +36,8 @@ pub(super) struct Connected {
     pub(super) visible: Vec<Visible>,
     /// Output that an earlier life has committed, and that may not be visible.
     pub(super) committed: Vec<Transaction>,
+    /// The last epoch that was committed in this run.
+    pub(super) epoch: Arc<AtomicU64>,
     /// By source: its streams, if it has some.
     pub(super) streams: Vec<Option<Arc<Streams>>>,
     /// By source: its file, if it can be read again.
@@ -58,7 +60,9 @@ impl Connecting<'_> {
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
             match (edge, recovery) {
                 (SinkEdge::Transactional { target, append }, Some(recovery)) => {
-                    threads.spool(sink, spooler(&target, append, recovery)?, core)?;
+                    let epoch = connected.epoch.clone();
+                    let spooler = spooler(&target, append, recovery, epoch)?;
+                    threads.spool(sink, spooler, core)?;
                     if recovery.manifest().is_none() && !append {
                         threads.attach.empty(emptied(&target));
                     }
@@ -69,7 +73,8 @@ impl Connecting<'_> {
                     let delivery = delivery_of(&target, recovery, holds)?.forgive(lost);
                     let delivery = Arc::new(delivery);
                     connected.committed.extend(delivery.waiting(recovery.transactions()));
-                    let spooler = Spooler::new(target, generation(recovery), 0);
+                    let epoch = connected.epoch.clone();
+                    let spooler = Spooler::new(target, generation(recovery), 0, epoch);
                     threads.spool(sink, spooler, core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
@@ -169,7 +174,12 @@ fn refused(sink: &str, address: String, reason: impl ToString) -> Error {
 }
 
 /// Brings a transactional file into the state of the checkpoint; new output goes behind that.
-fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler, Error> {
+fn spooler(
+    target: &Target,
+    append: bool,
+    recovery: &Recovery,
+    epoch: Arc<AtomicU64>,
+) -> Result<Spooler, Error> {
     let checkpoint = recovery.manifest().is_some();
     let recovered = target.recover(checkpoint, recovery.transactions(), append);
     let address = || format!("file:{}", target.path.display());
@@ -184,7 +194,7 @@ fn spooler(target: &Target, append: bool, recovery: &Recovery) -> Result<Spooler
             refused(&target.sink, address(), reason)
         }
     })?;
-    Ok(Spooler::new(target.clone(), generation(recovery), offset))
+    Ok(Spooler::new(target.clone(), generation(recovery), offset, epoch))
 }
 
 fn emptied(target: &Target) -> Emptied {

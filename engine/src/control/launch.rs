@@ -208,7 +208,7 @@ impl Kept {
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let cores = mailboxes.len();
-        let Connected { visible, streams, files, committed } = connected;
+        let Connected { visible, streams, files, committed, epoch } = connected;
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
@@ -216,7 +216,8 @@ impl Kept {
             coordinator.deliver(sink, *transaction);
         }
         let keeper = keeper.with_streams(streams).with_files(files);
-        let effects = Effects { store, keeper, coordinator, cores: mailboxes.to_vec(), visible };
+        let (committed, cores) = (epoch, mailboxes.to_vec());
+        let effects = Effects { store, keeper, coordinator, committed, cores, visible };
         let keeping = Keeping {
             effects,
             interval: Duration::from_millis(config.checkpoint_ms),

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
 use potoroo::checkpoint::effects::Effects;
@@ -77,7 +78,9 @@ impl<'a> Life<'a> {
         let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
-        let visible = open_sinks(&mut process, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
+        let committed = Arc::new(AtomicU64::new(head.epoch));
+        let spoolers = (&mut process, &committed);
+        let visible = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
             Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
@@ -99,7 +102,7 @@ impl<'a> Life<'a> {
         let links = Links::new(seed, &visible);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
-            effects: Effects { store, keeper, coordinator, cores: mailboxes, visible },
+            effects: Effects { store, keeper, coordinator, committed, cores: mailboxes, visible },
             world,
             troubles,
             process,
@@ -397,7 +400,7 @@ fn take_over(
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
 /// output goes into spools.
 fn open_sinks(
-    process: &mut Process,
+    (process, epoch): (&mut Process, &Arc<AtomicU64>),
     plan: &Plan,
     world: &World,
     head: &Head,
@@ -423,7 +426,8 @@ fn open_sinks(
             check(world, name, true)?;
             Visible::File(target.clone())
         });
-        process.open_sink(sink, Spooler::new(target, head.generation, offset));
+        let spooler = Spooler::new(target, head.generation, offset, epoch.clone());
+        process.open_sink(sink, spooler);
     }
     Ok(visible)
 }

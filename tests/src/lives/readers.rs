@@ -21,7 +21,7 @@ impl Readers {
             if self.spools.insert(transaction.spool.clone()) {
                 let spool = transaction.spool.rsplit('/').next().unwrap_or_default();
                 let committed = self.committed.entry(transaction.sink.clone()).or_default();
-                committed.extend(disk.read(spool));
+                committed.extend(&disk.read(spool)[..transaction.bytes as usize]);
             }
         }
     }

@@ -105,6 +105,27 @@ fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
     subject.commit(12, &all);
 }
 
+/// Else manifests would grow for as long as none can be stored.
+#[test]
+fn what_goes_on_in_the_same_spool_is_one_transaction() {
+    let mut subject = Subject::new();
+    let longer = |epoch| Transaction { epoch, bytes: epoch, ..transaction(0, 11) };
+    for epoch in 11..111 {
+        subject.check(Input::Begin, Some(Action::Begin { epoch }));
+        subject.check(Input::Marked { sink: 0, epoch, prepared: Some(longer(epoch)) }, None);
+        let reason = "no store".to_owned();
+        let abort = Action::Abort { epoch, reason: reason.clone() };
+        subject.check(Input::Failed { epoch, reason }, Some(abort));
+    }
+    subject.check(Input::Begin, Some(Action::Begin { epoch: 111 }));
+    subject.check(Input::Marked { sink: 0, epoch: 111, prepared: None }, None);
+    subject.check(Input::Marked { sink: 2, epoch: 111, prepared: None }, None);
+    subject.check(part(0, 111, 0), None);
+    let manifest = subject.check_store(part(1, 111, 0));
+    assert_eq!(manifest.transactions, [longer(110)]);
+    subject.commit(111, &[longer(110)]);
+}
+
 #[test]
 fn what_is_committed_stays_in_manifests_until_it_is_visible() {
     let mut subject = Subject::new();

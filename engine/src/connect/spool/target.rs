@@ -241,7 +241,7 @@ impl Target {
     }
 
     /// All spools beside the file that have its name.
-    fn spools(&self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn spools(&self) -> io::Result<Vec<PathBuf>> {
         let file = self.file_name();
         let is_spool = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -376,7 +376,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 /// Calls `each` with a buffer for each piece of `bytes`, and where the piece begins, until it
 /// returns false; returns what it returned last.
-fn each_piece(
+pub(super) fn each_piece(
     bytes: u64,
     mut each: impl FnMut(&mut [u8], u64) -> io::Result<bool>,
 ) -> io::Result<bool> {

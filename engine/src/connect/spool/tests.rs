@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -222,4 +224,39 @@ fn a_file_that_somebody_else_has_changed_is_refused() {
     assert!(target.show(&transaction("w", 4, 3)).is_err(), "what was visible is gone");
     scratch.write("w", b"");
     target.show(&transaction("w", 4, 3)).expect("it was rotated");
+}
+
+/// Neither spools nor transactions become many while no checkpoint can be stored.
+#[test]
+fn output_of_epochs_that_come_to_nothing_is_gathered_in_one_spool() {
+    let scratch = Scratch::new("spool-gathered");
+    let target = scratch.target("w");
+    let committed = Arc::new(AtomicU64::new(0));
+    let mut spooler = Spooler::new(target.clone(), 1, 4, committed.clone());
+    let mut prepare = |epoch: u32, text: &str| {
+        spooler.write(text.as_bytes()).expect("there is room");
+        let prepared = spooler.prepare(epoch).expect("something was written");
+        prepared.make_durable().expect("there is room")
+    };
+    let mut all = String::new();
+    let mut last = prepare(1, "0;");
+    for epoch in 2..100 {
+        let text = format!("{epoch};");
+        all += &text;
+        last = prepare(epoch, &text);
+    }
+    assert_eq!((last.offset, last.bytes, last.epoch), (4, 2 + all.len() as u64, 99));
+    assert_eq!(target.spools().expect("it can be read").len(), 1);
+    // Another one after a commit, and one that is too long for both.
+    committed.store(99, Ordering::Release);
+    let next = prepare(100, "next;");
+    assert_eq!((next.offset, next.bytes), (last.offset + last.bytes, 5));
+    let long = prepare(101, &"long".repeat(4 << 20));
+    assert_eq!((long.offset, long.bytes), (next.offset + next.bytes, 16 << 20));
+    assert_eq!(target.spools().expect("it can be read").len(), 3);
+    scratch.write("w", b"old ");
+    for transaction in [&last, &next, &long] {
+        target.show(transaction).expect("it can be shown");
+    }
+    assert!(scratch.read("w").starts_with(format!("old 0;{all}next;long").as_bytes()));
 }

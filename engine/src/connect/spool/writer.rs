@@ -1,7 +1,11 @@
-//! The writing end: output of one sink into spools, one for each epoch in which there is some.
+//! The writing end: output of one sink into spools, one for each epoch in which there is some. What
+//! was prepared for an epoch that came to nothing goes on in the same spool, so that neither spools
+//! nor manifests become many while no checkpoint can be stored.
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
@@ -9,6 +13,7 @@ use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::disk::{DiskFile, Open};
+use super::target::each_piece;
 use super::{SpoolName, Target};
 use crate::checkpoint::Transaction;
 use crate::connect::mail::{Teller, Told};
@@ -77,6 +82,10 @@ pub struct Spooler {
     /// Spools made.
     number: u64,
     current: Option<Spool>,
+    /// The last epoch that was committed. The next one begins after that.
+    committed: Arc<AtomicU64>,
+    /// What was prepared last.
+    last: Option<Last>,
 }
 
 struct Spool {
@@ -84,13 +93,28 @@ struct Spool {
     path: PathBuf,
     file: Box<dyn DiskFile>,
     bytes: u64,
-    digest: Box<Xxh3>,
+    digest: Xxh3,
 }
 
+/// A spool that was prepared: it goes on if its epoch comes to nothing.
+struct Last {
+    name: String,
+    path: PathBuf,
+    epoch: u64,
+    offset: u64,
+    bytes: u64,
+    digest: Xxh3,
+}
+
+/// Bytes up to which output of epochs that came to nothing is gathered in one transaction: a client
+/// may have to hold all of one.
+const GATHERED_BYTES_MAX: u64 = 16 << 20;
+
 impl Spooler {
-    /// One for `target` whose first output goes to `offset`, in this `generation`.
-    pub fn new(target: Target, generation: u64, offset: u64) -> Self {
-        Self { target, generation, offset, number: 0, current: None }
+    /// One for `target` whose first output goes to `offset`, in this `generation`. `committed` is
+    /// the last epoch that was committed, and has it before the next one begins.
+    pub fn new(target: Target, generation: u64, offset: u64, committed: Arc<AtomicU64>) -> Self {
+        Self { target, generation, offset, number: 0, current: None, committed, last: None }
     }
 
     /// Writes what has come.
@@ -115,18 +139,54 @@ impl Spooler {
         let name = SpoolName { file, generation, number }.to_string();
         let path = target.path.with_file_name(&name);
         let file = target.disk().open(&path, Open::New)?;
-        Ok(Spool { name, path, file, bytes: 0, digest: Box::new(Xxh3::new()) })
+        Ok(Spool { name, path, file, bytes: 0, digest: Xxh3::new() })
     }
 
     /// What has come since the last marker belongs to `epoch`; `None` if nothing has.
     pub fn prepare(&mut self, epoch: u32) -> Option<Prepared> {
-        let Spool { name, file, bytes, digest, .. } = self.current.take()?;
-        let (target, offset) = (self.target.clone(), self.offset);
-        self.offset += bytes;
-        let (sink, epoch, spool) = (target.sink.clone(), epoch.into(), target.record(&name));
-        let digest = Some(digest.digest128());
-        let transaction = Transaction { sink, epoch, offset, bytes, digest, spool };
+        let spool = self.current.take()?;
+        let (spool, offset) = self.gather(spool);
+        let Spool { name, path, file, bytes, digest } = spool;
+        let (target, epoch) = (self.target.clone(), u64::from(epoch));
+        self.offset = offset + bytes;
+        let (sink, spool) = (target.sink.clone(), target.record(&name));
+        let made = Some(digest.digest128());
+        self.last = Some(Last { name, path, epoch, offset, bytes, digest });
+        let transaction = Transaction { sink, epoch, offset, bytes, digest: made, spool };
         Some(Prepared { transaction, file, target })
+    }
+
+    /// Appends `spool` to the one before if the epoch of that came to nothing: no manifest will
+    /// ever name it as it was. Returns what is to be prepared, and where it begins.
+    fn gather(&mut self, spool: Spool) -> (Spool, u64) {
+        // Pairs with the release in `Effects::act`: an epoch is decided before the next begins.
+        let committed = self.committed.load(Ordering::Acquire);
+        let last = self.last.take().filter(|last| {
+            last.epoch > committed && last.bytes + spool.bytes <= GATHERED_BYTES_MAX
+        });
+        let Some(last) = last else { return (spool, self.offset) };
+        let offset = last.offset;
+        match self.append(last, &spool) {
+            Ok(gathered) => {
+                // If that fails, the next start does it.
+                let _ = self.target.disk().remove(&spool.path);
+                (gathered, offset)
+            }
+            // Then there are two of them.
+            Err(_) => (spool, self.offset),
+        }
+    }
+
+    fn append(&self, last: Last, spool: &Spool) -> io::Result<Spool> {
+        let Last { name, path, bytes, mut digest, .. } = last;
+        let file = self.target.disk().open(&path, Open::Write)?;
+        each_piece(spool.bytes, |piece, done| {
+            spool.file.read_at(piece, done)?;
+            file.write_at(piece, bytes + done)?;
+            digest.update(piece);
+            Ok(true)
+        })?;
+        Ok(Spool { name, path, file, bytes: bytes + spool.bytes, digest })
     }
 
     /// Nothing follows. What belongs to no epoch is dropped: a next run makes it again.
