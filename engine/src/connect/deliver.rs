@@ -17,9 +17,9 @@
 //! - gone behind its answer, whether that was heard or not: it has it, and does not get it again.
 //!
 //! Promises: the client sees committed output only, each transaction once. When more waits for it
-//! than [`BACKLOG_BYTES_MAX`] nothing more is taken from sources; what was taken goes on to its
-//! end, and checkpoints are taken as before. Must never do: remove a spool that the client does not
-//! have.
+//! than the configured backlog, or the disk is nearly full, nothing more is taken from sources;
+//! what was taken goes on to its end, and checkpoints are taken as before. Must never do: remove a
+//! spool that the client does not have.
 
 mod session;
 
@@ -34,24 +34,20 @@ use std::time::{Duration, Instant};
 
 use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use potoroo_runtime::socket::keep_alive;
-use potoroo_sdk::host::SinkId;
 
 pub use self::session::Session;
 use super::address::{HostPort, first_that_works};
+use super::hold::Hold;
 use super::lines::Lines;
-use super::mail::{Command, Mailbox};
 use super::spool::{SpoolName, Target, first_id, transaction_id};
 use super::tcp::{STOP_CHECK, is_pause};
 use super::token::Token;
 use crate::checkpoint::store::Head;
 use crate::checkpoint::{Manifest, Transaction};
 
-/// Bytes of committed output that may wait for a client before sources are held back.
-pub const BACKLOG_BYTES_MAX: u64 = 1 << 30;
-
-/// A transaction counts as so many bytes at least: it is a file, and has a line in each manifest,
-/// of which there are 16 384 at most.
-const TRANSACTION_BYTES_MIN: u64 = 1 << 16;
+/// Transactions that may wait for a client before sources are held back, however small: each is a
+/// file, and has some lines in each manifest.
+const TRANSACTIONS_MAX: u64 = 16_384;
 
 /// First and longest pause between two attempts to connect.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -72,27 +68,11 @@ pub struct Delivery {
     known: u128,
     /// Up to this id a client may lack what it had: the operator says that it is lost.
     lost: u128,
-    holds: Holds,
+    hold: Arc<Hold>,
+    /// Bytes of committed output that may wait before sources are held back.
+    backlog_bytes_max: u64,
     queue: Mutex<Queue>,
     changed: Condvar,
-}
-
-/// Whom a backlog holds back.
-pub struct Holds {
-    sink: SinkId,
-    cores: Vec<Mailbox>,
-}
-
-impl Holds {
-    /// The sources of these `cores`, for `sink`.
-    pub fn new(sink: SinkId, cores: Vec<Mailbox>) -> Self {
-        Self { sink, cores }
-    }
-
-    fn tell(&self, hold: bool) {
-        let sink = self.sink;
-        self.cores.iter().for_each(|core| core.send(Command::HoldSources { sink, hold }));
-    }
 }
 
 #[derive(Default)]
@@ -100,8 +80,6 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// Bytes that they count.
     bytes: u64,
-    /// Sources are held back.
-    holds: bool,
     /// The greatest id that was committed.
     committed: u128,
     /// The greatest id that was brought to its end in this life: no client can have a greater one.
@@ -123,17 +101,13 @@ struct Waiting {
     id: u128,
     spool: PathBuf,
     transaction: Transaction,
-}
-
-impl Waiting {
-    fn counts(&self) -> u64 {
-        self.transaction.bytes.max(TRANSACTION_BYTES_MIN)
-    }
+    /// Bytes that it counts.
+    counts: u64,
 }
 
 impl Queue {
     fn push(&mut self, one: Waiting) {
-        self.bytes += one.counts();
+        self.bytes += one.counts;
         self.waiting.push_back(one);
     }
 
@@ -141,7 +115,7 @@ impl Queue {
     fn drop_delivered(&mut self, target: &Target) -> io::Result<()> {
         while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
             self.taken = target.take(&one.spool, self.taken.as_deref())?;
-            self.bytes -= one.counts();
+            self.bytes -= one.counts;
             self.waiting.pop_front();
         }
         Ok(())
@@ -169,7 +143,8 @@ pub enum Over {
 
 impl Delivery {
     /// What was spooled for `target` and committed by `manifest`, in the state folder that `head`
-    /// belongs to. All other spools of it are dropped. Too much of it holds back `holds`.
+    /// belongs to. All other spools of it are dropped. More than `backlog_bytes_max` of it hold
+    /// back sources.
     ///
     /// # Errors
     /// The folder of the spools cannot be written, or the manifest names no spool.
@@ -177,11 +152,12 @@ impl Delivery {
         target: &Target,
         head: &Head,
         manifest: Option<&Manifest>,
-        holds: Holds,
+        hold: Arc<Hold>,
+        backlog_bytes_max: u64,
     ) -> io::Result<Self> {
         let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
         target.keep_spools(transactions)?;
-        let mut delivery = Self::new(target, head.folder, holds);
+        let mut delivery = Self::new(target, head.folder, hold, backlog_bytes_max);
         let mut committed = Vec::new();
         for one in transactions {
             if target.is_of(one)? {
@@ -206,9 +182,10 @@ impl Delivery {
         Ok(delivery)
     }
 
-    fn new(target: &Target, state: u64, holds: Holds) -> Self {
+    fn new(target: &Target, state: u64, hold: Arc<Hold>, backlog_bytes_max: u64) -> Self {
         let (target, known, lost) = (target.clone(), 0, 0);
-        Self { target, state, known, lost, holds, queue: Mutex::default(), changed: Condvar::new() }
+        let (queue, changed) = (Mutex::default(), Condvar::new());
+        Self { target, state, known, lost, hold, backlog_bytes_max, queue, changed }
     }
 
     /// A client that had everything up to the transaction `lost` need not have it any more.
@@ -248,7 +225,8 @@ impl Delivery {
         }
         if id > queue.committed {
             queue.committed = id;
-            queue.push(Waiting { id, spool, transaction: transaction.clone() });
+            let counts = transaction.bytes.max(self.backlog_bytes_max / TRANSACTIONS_MAX);
+            queue.push(Waiting { id, spool, transaction: transaction.clone(), counts });
             self.changed(&mut queue)?;
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
@@ -297,14 +275,14 @@ impl Delivery {
     /// More waits for the client, or less.
     fn changed(&self, queue: &mut Queue) -> io::Result<()> {
         let dropped = queue.drop_delivered(&self.target);
-        let full = queue.bytes >= BACKLOG_BYTES_MAX;
-        if std::mem::replace(&mut queue.holds, full) != full {
-            let (sink, state) = (self.sink(), if full { "are held back" } else { "go on" });
-            tracing::warn!("sink `{sink}`: sources {state}, {} bytes wait for it", queue.bytes);
-            self.holds.tell(full);
-        }
+        self.hold.backlog(queue.bytes >= self.backlog_bytes_max, queue.bytes);
         self.changed.notify_all();
         dropped
+    }
+
+    /// What holds sources back while too much waits.
+    pub fn hold(&self) -> &Arc<Hold> {
+        &self.hold
     }
 
     /// Waits until something is to be brought, or for a while.
@@ -366,7 +344,7 @@ impl Courier {
                 told = reason;
             }
             let until = Instant::now() + pause;
-            while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+            while Instant::now() < until && !self.stopped() {
                 std::thread::sleep(STOP_CHECK.min(pause));
             }
             pause = (pause * 2).min(PAUSE.1);
@@ -376,7 +354,7 @@ impl Courier {
 
     /// One connection, from its beginning to its end.
     fn serve(&self, pause: &mut Duration) -> Result<(), Over> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stopped() {
             return Err(Over::Stopped);
         }
         let failed = |error: io::Error| Over::Lost(error.to_string());
@@ -406,10 +384,17 @@ impl Courier {
                 }
                 None => self.delivery.wait(),
             }
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stopped() {
                 return Err(Over::Stopped);
             }
         }
+    }
+
+    /// Whether it is to stop. It is asked all the time, and each time the disk is looked at:
+    /// somebody else may fill or free it.
+    fn stopped(&self) -> bool {
+        self.delivery.hold.look();
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Says hello; returns the last transaction that the client has.
@@ -463,7 +448,7 @@ impl Courier {
 
     /// A frame, or `None` if there is none for a while.
     fn read<'r>(&self, reader: &'r mut Reader<&TcpStream>) -> Result<Option<Frame<'r>>, Over> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stopped() {
             return Err(Over::Stopped);
         }
         match reader.read() {
@@ -477,7 +462,7 @@ impl Courier {
     /// Writes what is said, however slowly it is taken.
     fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> Result<(), Over> {
         while !out.is_empty() {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stopped() {
                 return Err(Over::Stopped);
             }
             match stream.write(out) {

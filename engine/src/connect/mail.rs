@@ -254,7 +254,7 @@ pub enum Notice {
 }
 
 /// The control plane's end of a core's mailbox.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Mailbox {
     commands: Sender<Command>,
     waiting: Arc<AtomicBool>,

@@ -6,6 +6,7 @@ pub mod address;
 pub mod deliver;
 pub mod driver;
 pub mod files;
+pub mod hold;
 pub mod lines;
 pub mod mail;
 pub mod patience;

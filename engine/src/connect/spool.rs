@@ -20,11 +20,11 @@ mod stored;
 mod target;
 mod writer;
 
-pub use self::disk::{Disk, DiskFile, LocalDisk, Open};
+pub use self::disk::{Disk, DiskFile, LocalDisk, Open, Room};
 pub use self::name::{SpoolName, first_id, name_of, transaction_id};
 pub use self::stored::{is_outstanding, verify};
 pub use self::target::{Target, check};
-pub use self::writer::{Prepared, Spooler, spool};
+pub use self::writer::{Patience, Prepared, Spooler, spool};
 
 #[cfg(test)]
 mod tests;

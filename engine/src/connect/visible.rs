@@ -40,6 +40,13 @@ impl Visible {
         }
     }
 
+    /// A checkpoint may take so many bytes: they are kept free where output waits.
+    pub fn keep_free(&self, checkpoint_bytes: u64) {
+        if let Self::Client(delivery) = self {
+            delivery.hold().keep_free(checkpoint_bytes);
+        }
+    }
+
     /// Makes a committed transaction visible; returns whether it is, durably.
     ///
     /// # Errors

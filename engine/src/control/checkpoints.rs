@@ -381,10 +381,12 @@ impl Running {
     /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full
     /// disk would stay full.
     fn collect(&mut self) {
-        let Keeping { effects: Effects { store, coordinator, .. }, kept, .. } = &self.keeping;
+        let Keeping { effects, kept, .. } = &self.keeping;
+        let Effects { store, coordinator, visible, .. } = effects;
         match collect(&**store, coordinator.head(), *kept, coordinator.running()) {
             Ok(collected) => {
                 self.not_deleted = false;
+                visible.iter().for_each(|visible| visible.keep_free(collected.bytes_kept));
                 self.progress.note(|summary| summary.stored_bytes = collected.bytes_kept);
             }
             Err(_) if self.not_deleted => {}

@@ -148,6 +148,12 @@ pub struct Arguments {
             config::CHECKPOINTS_KEPT_DEFAULT))]
     checkpoints_kept: Option<usize>,
 
+    #[arg(long, value_name = "N",
+        help = format!("Bytes of committed output that may wait for a `potoroo:` sink before \
+            sources are held back [default: {}]",
+            config::SINK_BACKLOG_BYTES_DEFAULT))]
+    sink_backlog_bytes: Option<u64>,
+
     /// Go back to this kept checkpoint; what was committed behind it is output again
     /// [default: the last one]
     #[arg(long, value_name = "EPOCH")]
@@ -216,6 +222,7 @@ impl Arguments {
         set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
         set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
         set(&mut config.checkpoints_kept, self.checkpoints_kept);
+        set(&mut config.sink_backlog_bytes, self.sink_backlog_bytes);
         config.restore = self.restore.or(config.restore);
         config.skip.extend(self.skip);
         config.check |= self.check;

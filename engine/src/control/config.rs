@@ -82,6 +82,13 @@ pub const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
 pub const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
 /// Checkpoints that are kept: the last one, and one to go back to on the operator's word.
 pub const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
+/// Bytes of committed output that may wait for a client of a sink before sources are held back: a
+/// client that is away for minutes goes unnoticed, and most disks have them.
+pub const SINK_BACKLOG_BYTES_DEFAULT: u64 = 1 << 30;
+/// Fewest bytes of it: one buffer.
+pub const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
+/// Most bytes of it: a pebibyte, beyond any disk.
+pub const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
 /// Seconds that a demonstration runs.
 pub const DEMONSTRATION_SECONDS: u64 = 10;
 
@@ -160,6 +167,10 @@ pub struct Config {
     pub checkpoint_log_bytes: usize,
     /// Checkpoints that are kept, at least 1. Default: [`CHECKPOINTS_KEPT_DEFAULT`].
     pub checkpoints_kept: usize,
+    /// Bytes of committed output, [`SINK_BACKLOG_BYTES_MIN`] to [`SINK_BACKLOG_BYTES_MAX`], that
+    /// may wait for a client of a sink before sources are held back. Default:
+    /// [`SINK_BACKLOG_BYTES_DEFAULT`].
+    pub sink_backlog_bytes: u64,
     /// The epoch of a kept checkpoint to go back to. Default: none, the last one is used.
     pub restore: Option<u64>,
     /// The file that it was read from: no output may go there. Default: none.
@@ -202,6 +213,7 @@ impl Default for Config {
             checkpoint_budget_us: CHECKPOINT_BUDGET_US_DEFAULT,
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES_DEFAULT,
             checkpoints_kept: CHECKPOINTS_KEPT_DEFAULT,
+            sink_backlog_bytes: SINK_BACKLOG_BYTES_DEFAULT,
             restore: None,
             file: None,
             skip: Vec::new(),

@@ -14,7 +14,8 @@ use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit, Watched};
-use crate::connect::deliver::{Delivery, Holds};
+use crate::connect::deliver::Delivery;
+use crate::connect::hold::Hold;
 use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Spooler, Target, is_outstanding};
 use crate::connect::streams::Streams;
@@ -25,6 +26,8 @@ pub(super) struct Connecting<'a> {
     pub(super) plan: &'a Plan,
     pub(super) mailboxes: &'a [Mailbox],
     pub(super) sink_owners: &'a [usize],
+    /// Bytes of committed output that may wait for a client of a sink.
+    pub(super) backlog: u64,
     /// By source: where messages are counted that come again.
     pub(super) repeated: &'a [Arc<AtomicU64>],
 }
@@ -62,20 +65,20 @@ impl Connecting<'_> {
                 (SinkEdge::Transactional { target, append }, Some(recovery)) => {
                     let epoch = connected.epoch.clone();
                     let spooler = spooler(&target, append, recovery, epoch)?;
-                    threads.spool(sink, spooler, core)?;
+                    threads.spool(sink, spooler, None, core)?;
                     if recovery.manifest().is_none() && !append {
                         threads.attach.empty(emptied(&target));
                     }
                     connected.visible.push(Visible::File(target));
                 }
                 (SinkEdge::Client { address, token, target, lost }, Some(recovery)) => {
-                    let holds = Holds::new(sink, self.mailboxes.to_vec());
-                    let delivery = delivery_of(&target, recovery, holds)?.forgive(lost);
+                    let hold = Arc::new(Hold::new(sink, target.clone(), self.mailboxes.to_vec()));
+                    let delivery = self.delivery_of(&target, recovery, &hold)?.forgive(lost);
                     let delivery = Arc::new(delivery);
                     connected.committed.extend(delivery.waiting(recovery.transactions()));
                     let epoch = connected.epoch.clone();
                     let spooler = Spooler::new(target, generation(recovery), 0, epoch);
-                    threads.spool(sink, spooler, core)?;
+                    threads.spool(sink, spooler, Some(hold), core)?;
                     threads.deliver(delivery.clone(), address, token)?;
                     connected.visible.push(Visible::Client(delivery));
                 }
@@ -128,6 +131,30 @@ impl Connecting<'_> {
         connected.streams.push(streams);
         connected.files.push(watched);
         Ok(())
+    }
+}
+
+impl Connecting<'_> {
+    /// Keeps what was committed for a client and drops the rest.
+    fn delivery_of(
+        &self,
+        target: &Target,
+        recovery: &Recovery,
+        hold: &Arc<Hold>,
+    ) -> Result<Delivery, Error> {
+        let (recovered, backlog) = (&recovery.recovered, self.backlog);
+        let manifest = recovery.manifest();
+        let opened = Delivery::open(target, &recovered.head, manifest, hold.clone(), backlog);
+        let delivery = opened.map_err(|error| {
+            let reason = format!(
+                "{error}; {} (output waits in that folder, which must be writable)",
+                remedy::write(&error)
+            );
+            refused(&target.sink, target.folder().display().to_string(), reason)
+        })?;
+        // Before sources are opened.
+        hold.look();
+        Ok(delivery)
     }
 }
 
@@ -207,17 +234,4 @@ fn emptied(target: &Target) -> Emptied {
 
 fn generation(recovery: &Recovery) -> u64 {
     recovery.recovered.head.generation
-}
-
-/// Keeps what was committed for a client and drops the rest.
-fn delivery_of(target: &Target, recovery: &Recovery, holds: Holds) -> Result<Delivery, Error> {
-    let recovered = &recovery.recovered;
-    let opened = Delivery::open(target, &recovered.head, recovery.manifest(), holds);
-    opened.map_err(|error| {
-        let reason = format!(
-            "{error}; {} (output waits in that folder, which must be writable)",
-            remedy::write(&error)
-        );
-        refused(&target.sink, target.folder().display().to_string(), reason)
-    })
 }

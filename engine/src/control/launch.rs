@@ -110,7 +110,8 @@ pub(super) fn launch(
     let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
     let (sink_owners, repeated) = (&sink_owners, &watch.repeated);
-    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners, repeated };
+    let backlog = config.sink_backlog_bytes;
+    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners, repeated, backlog };
     let recovery = kept.as_ref().map(|kept| &*kept.recovery);
     let (mut threads, connected) = connecting.connect(edges, threads, recovery)?;
     let mut attach = take(&mut threads.attach);

@@ -25,12 +25,13 @@ use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
 use crate::connect::deliver::{Delivery, Peer, deliver};
 use crate::connect::files::{Markers, Tail};
+use crate::connect::hold::Hold;
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::patience::{Output, Reader, Stopping, Writer};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
 use crate::connect::serve::{Server, serve};
-use crate::connect::spool::{Spooler, spool};
+use crate::connect::spool::{Patience, Spooler, spool};
 use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
@@ -179,7 +180,7 @@ impl Threads {
         Ok((Output::File(file.clone()), Some(file)))
     }
 
-    /// Spools the output of a transactional sink.
+    /// Spools the output of a transactional sink; waits for room on a full disk if `hold` says so.
     ///
     /// # Panics
     /// No checkpoints are taken.
@@ -187,12 +188,14 @@ impl Threads {
         &mut self,
         sink: SinkId,
         spooler: Spooler,
+        hold: Option<Arc<Hold>>,
         core: &Mailbox,
     ) -> Result<(), Error> {
         let name = self.sink_name(sink).to_string();
         let (pipe_in, pipe_out) = pipe();
         let keeper = self.keeper.clone().expect("only with checkpoints anything is transactional");
-        let writer = spool(spooler, sink, keeper, pipe_out, core.waker().clone());
+        let patience = hold.map(|hold| Patience { hold, stop: self.stop.clone() });
+        let writer = spool(spooler, sink, keeper, (pipe_out, core.waker().clone()), patience);
         self.writers.push((name, writer.map_err(thread("a file's spooler"))?));
         self.attach.send(core, Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Formatter};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use potoroo::connect::spool::{Disk, DiskFile, Open};
+use potoroo::connect::spool::{Disk, DiskFile, Open, Room};
 
 use super::{Broken, Change, File, SimDisk, SimFile, WRITE_BYTES_MAX, sync_names};
 
@@ -50,6 +50,10 @@ impl Disk for SimDisk {
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let state = self.step(false)?;
         Ok(state.names.keys().map(|name| folder.join(name)).collect())
+    }
+
+    fn room(&self, _: &Path) -> io::Result<Option<Room>> {
+        Ok(None)
     }
 
     fn make_folder(&self, _: &Path) -> io::Result<()> {

@@ -12,7 +12,8 @@ use potoroo::checkpoint::effects::Effects;
 use potoroo::checkpoint::keeper::Keeper;
 use potoroo::checkpoint::store::{self, Head, Store};
 use potoroo::checkpoint::{Delivered, Facts, Manifest, Section, Transaction, recover};
-use potoroo::connect::deliver::{Delivery, Holds};
+use potoroo::connect::deliver::Delivery;
+use potoroo::connect::hold::Hold;
 use potoroo::connect::mail::{Command, Mailbox};
 use potoroo::connect::spool::{Prepared, Spooler, Target};
 use potoroo::connect::visible::Visible;
@@ -58,6 +59,9 @@ pub(super) struct Life<'a> {
 
 /// More steps than a life of the tests can take.
 const STEPS_MAX: u64 = 500_000;
+
+/// More than waits for a receiver of the tests.
+const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
 /// Steps in which a life that is killed may still do something with the disk.
 const DYING_STEPS: u64 = 30;
@@ -415,8 +419,8 @@ fn open_sinks(
         let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
         let mut offset = 0;
         visible.push(if world.receivers.contains_key(name) {
-            let holds = Holds::new(sink, cores.to_vec());
-            let delivery = Delivery::open(&target, head, manifest, holds)?;
+            let hold = Arc::new(Hold::new(sink, target.clone(), cores.to_vec()));
+            let delivery = Delivery::open(&target, head, manifest, hold, BACKLOG_BYTES_MAX)?;
             Visible::Client(Arc::new(delivery))
         } else {
             offset = target.recover(manifest.is_some(), transactions, false)?;

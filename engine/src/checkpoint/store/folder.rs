@@ -6,6 +6,8 @@
 //!   part-…          objects, linked to their names when they are durable
 //!   manifest-…
 //!   tmp-…           being written, or left over by a crash: removed at the next start
+//!   RESERVE         room of which HEAD gets some when the disk is full: a start has to write HEAD
+//!                   before output that waits here can leave
 //! ```
 //!
 //! The orders that a crash tests: a file's bytes are synced before it gets its name, since a name
@@ -81,6 +83,8 @@ impl<D: Disk> Folder<D> {
                 disk.remove(&name).map_err(|error| failed("remove", &name, error))?;
             }
         }
+        // A disk that is full now had room before.
+        let _ = disk.reserve();
         let view = FolderView { disk: Arc::new(disk) };
         Ok(Self { view, swapping: Mutex::new(()), next: AtomicU64::new(1) })
     }
@@ -97,12 +101,26 @@ impl<D: Disk> Folder<D> {
     fn replace_head(&self, new: &Head) -> Result<(), Error> {
         let disk = &self.view.disk;
         let failed = |error| Error::io("write", disk.path(HEAD), error);
-        let mut upload = self.begin(HEAD)?;
-        upload.write_all(&new.write()).map_err(failed)?;
-        upload.file.sync().map_err(failed)?;
+        let bytes = new.write();
+        let mut upload = loop {
+            match self.write_head(&bytes) {
+                Err(error) if error.is_full() && disk.release() => {}
+                written => break written?,
+            }
+        };
         disk.rename(&upload.temporary, HEAD).map_err(failed)?;
         upload.gone = true;
+        // The HEAD before has made room.
+        let _ = disk.reserve();
         self.settle_head()
+    }
+
+    fn write_head(&self, bytes: &[u8]) -> Result<FileUpload<D>, Error> {
+        let failed = |error| Error::io("write", self.view.disk.path(HEAD), error);
+        let mut upload = self.begin(HEAD)?;
+        upload.write_all(bytes).map_err(failed)?;
+        upload.file.sync().map_err(failed)?;
+        Ok(upload)
     }
 
     fn settle_head(&self) -> Result<(), Error> {

@@ -3,17 +3,21 @@
 use potoroo_runtime::Poller;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::super::mail::mailbox;
+use potoroo_sdk::host::SinkId;
+
+use super::super::mail::{Command, Mailbox, mailbox};
 use super::*;
 use crate::checkpoint::{Delivered, Facts};
 
 const STATE: u64 = 7;
+const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
 fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
     let target = Target::new("w", PathBuf::from("nowhere/w"));
     // All of earlier generations may be with a client.
     let known = first_id(STATE, 4) - 1;
-    Delivery { known, ..Delivery::new(&target, STATE, Holds::new(SinkId(3), cores)) }
+    let hold = Arc::new(Hold::new(SinkId(3), target.clone(), cores));
+    Delivery { known, ..Delivery::new(&target, STATE, hold, BACKLOG_BYTES_MAX) }
 }
 
 fn transaction(number: u64, bytes: u64) -> Transaction {
@@ -175,8 +179,8 @@ impl Scratch {
             delivered,
         };
         let target = Target::new("w", self.0.join("w"));
-        let holds = Holds::new(SinkId(3), Vec::new());
-        Delivery::open(&target, &head, Some(&manifest), holds).map(Arc::new)
+        let hold = Arc::new(Hold::new(SinkId(3), target.clone(), Vec::new()));
+        Delivery::open(&target, &head, Some(&manifest), hold, BACKLOG_BYTES_MAX).map(Arc::new)
     }
 }
 

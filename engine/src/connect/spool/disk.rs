@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, statvfs};
 use rustix::io::Errno;
 
 use crate::checkpoint::store::{FILE_MODE, FOLDER_MODE};
@@ -46,11 +46,26 @@ pub trait Disk: Debug + Send + Sync {
     /// The system refuses.
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
 
+    /// How much room there is; `None` where that is not limited.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn room(&self, folder: &Path) -> io::Result<Option<Room>>;
+
     /// Makes the names in a folder durable as they are now. Says nothing of what is in the files.
     ///
     /// # Errors
     /// The system refuses; what is durable is then unknown.
     fn sync(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// Room on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that can still be written.
+    pub free: u64,
+    /// Bytes of all of it.
+    pub total: u64,
 }
 
 /// What a file is opened for.
@@ -126,6 +141,12 @@ impl Disk for LocalDisk {
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         when_free(|| fs::read_dir(folder))?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+
+    fn room(&self, folder: &Path) -> io::Result<Option<Room>> {
+        let facts = statvfs(folder)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(facts.f_frsize);
+        Ok(Some(Room { free: bytes(facts.f_bavail), total: bytes(facts.f_blocks) }))
     }
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {

@@ -57,7 +57,8 @@ fn visible(transaction: &Transaction, spool: &Path, last: &Manifest) -> io::Resu
         return if is_there { Ok(()) } else { missing(format!(", {remedy}")) };
     }
     let file = spool.with_file_name(name.file);
-    let (length, end) = (file.metadata().map_or(0, |facts| facts.len()), offset + bytes);
+    let (length, end) =
+        (file.metadata().map_or(0, |facts| facts.len()), offset.saturating_add(bytes));
     if length == 0 || length >= end {
         // An empty or absent one was put in its place after it was read.
         return Ok(());

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
@@ -16,11 +16,50 @@ use super::disk::{DiskFile, Open};
 use super::target::each_piece;
 use super::{SpoolName, Target};
 use crate::checkpoint::Transaction;
+use crate::connect::hold::Hold;
 use crate::connect::mail::{Teller, Told};
 use crate::connect::pipe::{Full, PipeOut};
+use crate::connect::tcp::STOP_CHECK;
+
+/// What a spooler does on a full disk: it waits until there is room, or until it is told to stop.
+#[derive(Debug)]
+pub struct Patience {
+    /// Holds back the sources.
+    pub hold: Arc<Hold>,
+    /// Nobody waits for the output any more.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Writes, again and again while there is no room.
+    fn write(&self, spooler: &mut Spooler, bytes: &[u8]) -> io::Result<()> {
+        let mut told = false;
+        loop {
+            self.hold.look();
+            match spooler.write(bytes) {
+                Err(error) if is_full(&error) && !self.stop.load(Ordering::Relaxed) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let sink = &spooler.target.sink;
+                        tracing::error!(
+                            "output of sink `{sink}` has no room: {error}; it waits until its \
+                             client takes some, or somebody frees space"
+                        );
+                    }
+                    std::thread::sleep(STOP_CHECK);
+                }
+                written => return written,
+            }
+        }
+    }
+}
+
+/// Not a file that is too long: that stays so.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 /// Spools what comes through `pipe` until its other end is gone, and tells `keeper` what is
-/// prepared for `sink`.
+/// prepared for `sink`. A full disk is the end of it without `patience`.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -28,14 +67,17 @@ pub fn spool(
     mut spooler: Spooler,
     sink: SinkId,
     keeper: Teller,
-    mut pipe: PipeOut,
-    waker: Waker,
+    (mut pipe, waker): (PipeOut, Waker),
+    patience: Option<Patience>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || -> io::Result<()> {
         while let Some(full) = pipe.recv() {
             match full {
                 Full::Buffer(buffer) => {
-                    spooler.write(&buffer)?;
+                    match &patience {
+                        Some(patience) => patience.write(&mut spooler, &buffer)?,
+                        None => spooler.write(&buffer)?,
+                    }
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
@@ -120,7 +162,7 @@ impl Spooler {
     /// Writes what has come.
     ///
     /// # Errors
-    /// The disk fails: the output of this epoch is lost.
+    /// The disk fails: the output of this epoch is lost, unless the same is written again.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.current.is_none() {
             self.current = Some(self.begin()?);
@@ -133,12 +175,12 @@ impl Spooler {
     }
 
     fn begin(&mut self) -> io::Result<Spool> {
-        self.number += 1;
         let Self { target, generation, number, .. } = &*self;
-        let (file, generation, number) = (&*target.file_name(), *generation, *number);
+        let (file, generation, number) = (&*target.file_name(), *generation, *number + 1);
         let name = SpoolName { file, generation, number }.to_string();
         let path = target.path.with_file_name(&name);
         let file = target.disk().open(&path, Open::New)?;
+        self.number = number;
         Ok(Spool { name, path, file, bytes: 0, digest: Xxh3::new() })
     }
 

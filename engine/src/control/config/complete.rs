@@ -7,7 +7,7 @@ use super::cpus::print_cpus;
 use super::{
     BUFFER_BYTES_MAX, CONNECTIONS_MAX_MAX, Config, DEMONSTRATION_SECONDS, Error, Errors,
     INLET_BYTES_MIN, LANE_BYTES_MAX, LANE_BYTES_MIN, OUTLET_BYTES_MIN, PARTITIONS_MAX,
-    REPLY_STALL_MS_MAX, cpus_allowed,
+    REPLY_STALL_MS_MAX, SINK_BACKLOG_BYTES_MAX, SINK_BACKLOG_BYTES_MIN, cpus_allowed,
 };
 
 /// What a configuration has to know about its application.
@@ -168,6 +168,12 @@ impl Config {
             limit("checkpoint_ms", self.checkpoint_ms, 1, SECONDS_MAX),
             limit("checkpoint_budget_us", self.checkpoint_budget_us, 1, SPIN_US_MAX),
             limit("checkpoints_kept", self.checkpoints_kept as u64, 1, CHECKPOINTS_KEPT_MAX),
+            limit(
+                "sink_backlog_bytes",
+                self.sink_backlog_bytes,
+                SINK_BACKLOG_BYTES_MIN,
+                SINK_BACKLOG_BYTES_MAX,
+            ),
             self.seconds.and_then(|seconds| limit("seconds", seconds, 1, SECONDS_MAX)),
         ]
         .into_iter()

@@ -54,6 +54,7 @@ pub struct ConfigFile {
     pub checkpoint_budget_us: Option<u64>,
     pub checkpoint_log_bytes: Option<usize>,
     pub checkpoints_kept: Option<usize>,
+    pub sink_backlog_bytes: Option<u64>,
     pub restore: Option<u64>,
     #[serde(default)]
     pub skip: Vec<String>,
@@ -119,6 +120,7 @@ impl ConfigFile {
         set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
         set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
         set(&mut config.checkpoints_kept, self.checkpoints_kept);
+        set(&mut config.sink_backlog_bytes, self.sink_backlog_bytes);
         config.restore = self.restore;
         for text in self.skip {
             config.skip.push(text.parse().map_err(|cause| Error::Skip { cause })?);

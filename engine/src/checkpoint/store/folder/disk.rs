@@ -50,6 +50,19 @@ pub trait Disk: Send + Sync + 'static {
     /// The system refuses; what is durable is then unknown.
     fn sync(&self) -> io::Result<()>;
 
+    /// Sets room aside, for when the disk is full. Costs little where all of it is there.
+    ///
+    /// # Errors
+    /// There is no room, or the system refuses.
+    fn reserve(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Frees some of the room that was set aside. Returns whether there was any.
+    fn release(&self) -> bool {
+        false
+    }
+
     /// `name` for messages.
     fn path(&self, name: &str) -> String;
 }

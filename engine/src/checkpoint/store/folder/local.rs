@@ -5,7 +5,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatvfs};
+use rustix::process::{Resource, getrlimit};
 
 use super::{Disk, DiskFile};
 use crate::checkpoint::store::Error;
@@ -18,6 +19,16 @@ pub const FILE_MODE: u32 = 0o600;
 
 /// As [`FILE_MODE`], of folders.
 pub const FOLDER_MODE: u32 = 0o700;
+
+const RESERVE: &str = "RESERVE";
+
+/// Bytes that are set aside; of a small disk a part of it at most.
+const RESERVE_BYTES: u64 = 4 << 20;
+const RESERVE_PART: u64 = 16;
+
+/// Bytes that are freed at once: HEAD takes a page or two. If somebody else takes them, there are
+/// more.
+const RELEASE_BYTES: u64 = 16 * 1024;
 
 /// A folder of the file system.
 pub struct LocalDisk {
@@ -99,8 +110,37 @@ impl Disk for LocalDisk {
         self.folder.sync_all()
     }
 
+    fn reserve(&self) -> io::Result<()> {
+        let facts = fstatvfs(&self.folder)?;
+        let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+        let most = most.min(facts.f_blocks.saturating_mul(facts.f_frsize) / RESERVE_PART);
+        let (file, bytes) = (self.open_reserve(true)?, RESERVE_BYTES.min(most));
+        match file.metadata()?.len() {
+            there if there < bytes => {
+                Ok(fallocate(&file, FallocateFlags::empty(), there, bytes - there)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn release(&self) -> bool {
+        let Ok(file) = self.open_reserve(false) else { return false };
+        let there = file.metadata().map_or(0, |facts| facts.len());
+        there > 0 && file.set_len(there.saturating_sub(RELEASE_BYTES)).is_ok()
+    }
+
     fn path(&self, name: &str) -> String {
         if name.is_empty() { shown(&self.path) } else { shown(&self.path.join(name)) }
+    }
+}
+
+impl LocalDisk {
+    /// A link would lead to a file of somebody else.
+    fn open_reserve(&self, create: bool) -> io::Result<File> {
+        let flags = OFlags::NOFOLLOW.bits() as i32;
+        let mut options = OpenOptions::new();
+        options.write(true).create(create).truncate(false).custom_flags(flags).mode(FILE_MODE);
+        options.open(self.path.join(RESERVE))
     }
 }
 
@@ -147,8 +187,11 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Err(TryLockError::Error(cause)) => return Err(failed(cause)),
     }
     let number = format!("{}\n", std::process::id());
-    file.set_len(0).and_then(|()| file.write_all(number.as_bytes())).map_err(failed)?;
-    Ok(file)
+    match file.set_len(0).and_then(|()| file.write_all(number.as_bytes())) {
+        // The number is for messages only, and output that waits has to leave.
+        Err(error) if error.kind() != ErrorKind::StorageFull => Err(failed(error)),
+        _ => Ok(file),
+    }
 }
 
 fn shown(path: &Path) -> String {

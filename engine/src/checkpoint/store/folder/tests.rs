@@ -77,7 +77,7 @@ fn what_a_crash_left_half_written_is_removed_and_strangers_are_left_alone() {
         .map(|entry| entry.expect("it is there").file_name().into_string().expect("it is text"))
         .collect();
     names.sort();
-    assert_eq!(names, ["LOCK", "notes.txt", PART, "part-of-me"]);
+    assert_eq!(names, ["LOCK", "RESERVE", "notes.txt", PART, "part-of-me"]);
 }
 
 #[test]

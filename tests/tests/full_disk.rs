@@ -1,0 +1,148 @@
+//! Output that waits for a client that is away, on a disk that has no room for all of it: sources
+//! are held back, nobody ends, and a start works on the full disk.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use potoroo_connector::Piece;
+use rustix::process::Signal;
+use support::{App, LIMIT, Scratch, check_windows, free_port, sink_at, wait_for_status};
+
+const NUMBERS: u64 = 400_000;
+
+/// A small disk of its own, which goes away with the test.
+struct Disk(String);
+
+impl Disk {
+    /// `None`, with the reason, where no file system can be mounted.
+    fn new(folder: String) -> Option<Self> {
+        fs::create_dir_all(&folder).expect("the scratch folder is ours");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "none", &folder]);
+        if mount.output().is_ok_and(|done| done.status.success()) {
+            return Some(Self(folder));
+        }
+        eprintln!("skipped: a small disk cannot be mounted here; run the tests as root");
+        None
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut filler = File::create(format!("{}/filler", self.0)).expect("it can be made");
+        let mut piece = 1 << 16;
+        while piece > 0 {
+            match filler.write(&vec![0; piece]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => piece /= 2,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn empty(&self) {
+        fs::remove_file(format!("{}/filler", self.0)).expect("it is there");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", &self.0]).output();
+    }
+}
+
+fn windows(port: u16, state: &str, more: &str) -> App {
+    App::start(
+        "sequence_windows",
+        &format!(
+            "--source numbers=gen:numbers?count={NUMBERS}&rate=1000000 --sink \
+             windows=potoroo://127.0.0.1:{port} --state {state} --checkpoint-ms 20 --cores 0 \
+             --admin 127.0.0.1:0 --drain-seconds 60 --report json {more}"
+        ),
+    )
+}
+
+/// Takes everything until the application has ended, and does something after the first.
+fn take_all(app: &mut App, port: u16, mut first: impl FnMut()) -> Vec<u8> {
+    let mut sink = sink_at(port, "", 0);
+    let (mut all, mut output) = (Vec::new(), Vec::new());
+    while !app.has_ended() {
+        match sink.try_next().expect("it listens") {
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => {
+                if all.is_empty() {
+                    first();
+                }
+                all.append(&mut output);
+                sink.commit(transaction);
+            }
+            None => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn a_client_that_is_away_and_a_full_disk_end_nobody() {
+    let scratch = Scratch::new("full-disk");
+    let Some(disk) = Disk::new(scratch.path("disk")) else { return };
+    let (state, port) = (scratch.path("disk/state"), free_port());
+    let mut app = windows(port, &state, "");
+    let admin = app.admin();
+    app.wait_for("sources are held back");
+    let committed = |status: &serde_json::Value| status["checkpoints"]["committed"].as_u64();
+    let before = wait_for_status(admin, |status| committed(status) > Some(0));
+    assert!(before["sources"][0]["events"].as_u64() < Some(NUMBERS), "{before}");
+    // Checkpoints are taken as before.
+    wait_for_status(admin, |status| committed(status) > committed(&before));
+    disk.fill();
+    let deadline = Instant::now() + LIMIT;
+    while !app.log_so_far().contains("was given up") {
+        assert!(!app.has_ended(), "{}", app.log_so_far());
+        assert!(Instant::now() < deadline, "checkpoints go on: {}", app.log_so_far());
+        disk.fill();
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    app.signal(Signal::KILL);
+    app.finish();
+    // Whatever the crash has given back.
+    disk.fill();
+    for _ in 0..3 {
+        let mut app = windows(port, &state, "");
+        app.wait_for("goes on from checkpoint");
+        app.wait_for("sources are held back");
+        app.signal(Signal::KILL);
+        app.finish();
+        disk.fill();
+    }
+    let mut app = windows(port, &state, "");
+    let output = take_all(&mut app, port, || disk.empty());
+    app.finish().report();
+    check_windows(&scratch.write("windows", &output), NUMBERS);
+}
+
+/// By the command line and by the file.
+#[test]
+fn sources_are_held_back_beyond_the_backlog_that_is_configured() {
+    let scratch = Scratch::new("full-backlog");
+    let file = scratch.write("config.toml", b"sink_backlog_bytes = 65536\n");
+    for (name, more) in
+        [("flag", "--sink-backlog-bytes 65536".to_owned()), ("file", format!("--config {file}"))]
+    {
+        let (state, port) = (scratch.path(name), free_port());
+        let mut app = windows(port, &state, &more);
+        let told = app.wait_for("sources are held back");
+        assert!(told.contains("bytes wait for it"), "{told}");
+        let output = take_all(&mut app, port, || ());
+        let ended = app.finish();
+        ended.report();
+        assert!(ended.log.contains("sources go on"), "{}", ended.log);
+        check_windows(&scratch.write("windows", &output), NUMBERS);
+    }
+    let ended = windows(free_port(), &scratch.path("state"), "--sink-backlog-bytes 1").finish();
+    ended.refused(1, &["sink_backlog_bytes", "65536"]);
+}
