@@ -317,11 +317,14 @@ fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Erro
         mailboxes.push(mailbox);
         let lanes = lanes.next().expect("one mesh end per core");
         let (build, wakers) = (build.clone(), wakers.to_vec());
-        move |_: &mut Poller| CoreSeat(build.seat(core, lanes, mail, wakers))
+        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, mail, wakers)))
     };
     let host = potoroo_runtime::start(host_config, make)?;
     Ok((host, mailboxes))
 }
+
+/// What connects a core with the others: its lanes, its commands, and who wakes whom.
+type Ends = (Lanes, Mail, Vec<Waker>);
 
 impl Build {
     /// Asks the application for its description once more.
@@ -337,15 +340,9 @@ impl Build {
     }
 
     /// Builds one core, on its own thread; nothing when it cannot, which is then reported.
-    fn seat(
-        &self,
-        core: usize,
-        lanes: Lanes,
-        mail: Mail,
-        wakers: Vec<Waker>,
-    ) -> Option<CoreReactor> {
+    fn seat(&self, core: usize, ends: Ends) -> Option<CoreReactor> {
         match self.plan() {
-            Ok(plan) => Some(self.core(plan, core, lanes, mail, wakers)),
+            Ok(plan) => Some(self.core(plan, core, ends)),
             Err(error) => {
                 // Whoever started the cores may have given up.
                 let _ = self.restored.send(Err(error));
@@ -354,14 +351,7 @@ impl Build {
         }
     }
 
-    fn core(
-        &self,
-        plan: Plan,
-        core: usize,
-        lanes: Lanes,
-        mail: Mail,
-        wakers: Vec<Waker>,
-    ) -> CoreReactor {
+    fn core(&self, plan: Plan, core: usize, (lanes, mail, wakers): Ends) -> CoreReactor {
         let (config, sinks) = (&self.config, plan.sinks.len());
         let numbered = numbered(&plan, config);
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
