@@ -73,9 +73,11 @@ pub type View<'a, T> = <T as Value>::View<'a>;
 
 /// A value whose view is the value itself.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is seen through a view that borrows, so what contains it needs one too",
+    message = "`{Self}` is no plain data: it is no value, or seen through a view that borrows",
     label = "not plain data",
-    note = "write `#[event(view)]`, `#[value(view)]` or `#[key(view)]` on the type around it"
+    note = "if it has no attribute, put `#[value]` (or `#[key]`) on it",
+    note = "if it has a view, write `#[event(view)]`, `#[value(view)]` or `#[key(view)]` on the \
+            type around it"
 )]
 pub trait Plain: for<'a> Value<View<'a> = Self> + Copy {}
 

@@ -1,8 +1,9 @@
 //! One error for each field whose type cannot be stored, before all that follow from it.
 //!
 //! The trait of a check belongs to one field, so that its message names the field. The compiler
-//! checks items in order, and bodies after them: so this error comes before those of derives. The implementations that follow only hold `where` every field's type is sound, and are then
-//! silent; with a bound lifetime the compiler does not look whether such a clause is ever true.
+//! checks items in order, and bodies after them: so this error comes before those of derives. The
+//! implementations that follow only hold `where` every field's type is sound, and are then silent;
+//! with a bound lifetime the compiler does not look whether such a clause is ever true.
 
 use crate::item::{Item, Kind, Part, Shape, literal};
 use crate::leaves;
@@ -13,7 +14,7 @@ use syn::{Type, spanned::Spanned};
 
 /// Whether a field's type is refused by its spelling, so that nothing more can be said of the item.
 pub fn refuses(item: &Item) -> bool {
-    let mut leaves = item.fields().flat_map(|field| leaves::of(&field.ty));
+    let mut leaves = item.fields().flat_map(|field| leaves::of(item.kind, &field.ty));
     leaves.any(|leaf| refusal::find(item.kind, leaf).is_some())
 }
 
@@ -23,7 +24,7 @@ pub fn checks(item: &Item) -> TokenStream {
     let parts = shapes.iter().flat_map(|shape| shape.fields.iter().map(move |part| (shape, part)));
     let checks = parts.flat_map(|(shape, part)| {
         let field = field_name(item, shape, part);
-        leaves::of(&part.field.ty).into_iter().map(move |leaf| check(item, &field, leaf))
+        leaves::of(item.kind, &part.field.ty).into_iter().map(move |leaf| check(item, &field, leaf))
     });
     quote!(#(#checks)*)
 }

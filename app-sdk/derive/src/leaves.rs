@@ -1,17 +1,18 @@
 //! The types in a field's type that the containers around them do not answer for.
 
+use crate::item::Kind;
 use crate::refusal::TUPLE_PARTS_MAX;
 use syn::{GenericArgument, PathArguments, Type};
 
 /// The elements of lists, options, tuples and arrays; a type that is none of these itself.
-pub fn of(field: &Type) -> Vec<&Type> {
+pub fn of(kind: Kind, field: &Type) -> Vec<&Type> {
     let inner: Vec<&Type> = match field {
         Type::Tuple(tuple) if tuple.elems.len() <= TUPLE_PARTS_MAX => tuple.elems.iter().collect(),
         Type::Array(array) => vec![&array.elem],
         Type::Paren(inner) => vec![&inner.elem],
         Type::Group(inner) => vec![&inner.elem],
         Type::Path(path) => match path.path.segments.last() {
-            Some(last) if CONTAINERS.iter().any(|one| last.ident == one) => {
+            Some(last) if containers(kind).iter().any(|one| last.ident == one) => {
                 arguments(&last.arguments)
             }
             _ => Vec::new(),
@@ -23,7 +24,7 @@ pub fn of(field: &Type) -> Vec<&Type> {
     if inner.is_empty() || inner.iter().any(text) {
         vec![field]
     } else {
-        inner.into_iter().flat_map(of).collect()
+        inner.into_iter().flat_map(|one| of(kind, one)).collect()
     }
 }
 
@@ -36,5 +37,9 @@ fn arguments(arguments: &PathArguments) -> Vec<&Type> {
     types.collect()
 }
 
-/// What the SDK can store whenever it can store what is in it.
-const CONTAINERS: [&str; 6] = ["Option", "Vec", "VecDeque", "Box", "BTreeMap", "BTreeSet"];
+/// What the SDK can store whenever it can store what is in it; only states hold the last ones.
+fn containers(kind: Kind) -> &'static [&'static str] {
+    if kind == Kind::State { &CONTAINERS } else { &CONTAINERS[..3] }
+}
+
+const CONTAINERS: [&str; 6] = ["Option", "Vec", "Box", "VecDeque", "BTreeMap", "BTreeSet"];

@@ -67,8 +67,8 @@ const EVENT_REFUSED: [(&str, &str); 5] = [
 ];
 
 const KEY_REFUSED: [(&str, &str); 2] = [
-    ("f32", "NaN is not equal to itself: use an integer in the smallest unit"),
-    ("f64", "NaN is not equal to itself: use an integer in the smallest unit"),
+    ("f32", "NaN is not equal to itself; use an integer in the smallest unit"),
+    ("f64", "NaN is not equal to itself; use an integer in the smallest unit"),
 ];
 
 const REFUSED: [(&str, &str); 14] = [

@@ -31,6 +31,7 @@ fn mirror(item: &Item) -> TokenStream {
     mirror.attrs.clear();
     mirror.vis = generated(mirror.vis);
     let rkyv = quote!(#support::rkyv);
+    let check_bytes = quote!(#rkyv::bytecheck::CheckBytes<__C>);
     let types: Vec<_> = item.fields().map(|field| &field.ty).collect();
     let sound = check::sound(item);
     mirror.generics.where_clause = Some(parse_quote!(#sound));
@@ -60,7 +61,7 @@ fn mirror(item: &Item) -> TokenStream {
                 #(for<'__a> <#types as #rkyv::Archive>::Archived: #rkyv::Deserialize<#types, __D>),*
             ),
             bytecheck(bounds(
-                #(for<'__a> <#types as #rkyv::Archive>::Archived: #rkyv::bytecheck::CheckBytes<__C>),*
+                #(for<'__a> <#types as #rkyv::Archive>::Archived: #check_bytes),*
             )),
         )]
         #mirror
@@ -125,7 +126,9 @@ fn forward(item: &Item) -> TokenStream {
             for<'__a> #mirror: #rkyv::with::SerializeWith<#name, __S>,
         {
             #[inline]
-            fn serialize(&self, __serializer: &mut __S) -> ::core::result::Result<Self::Resolver, __S::Error> {
+            fn serialize(
+                &self, __serializer: &mut __S,
+            ) -> ::core::result::Result<Self::Resolver, __S::Error> {
                 <#mirror as #rkyv::with::SerializeWith<#name, __S>>::serialize_with(
                     self, __serializer,
                 )
@@ -138,7 +141,9 @@ fn forward(item: &Item) -> TokenStream {
             for<'__a> #mirror: #rkyv::with::DeserializeWith<#archived, #name, __D>,
         {
             #[inline]
-            fn deserialize(&self, __deserializer: &mut __D) -> ::core::result::Result<#name, __D::Error> {
+            fn deserialize(
+                &self, __deserializer: &mut __D,
+            ) -> ::core::result::Result<#name, __D::Error> {
                 <#mirror as #rkyv::with::DeserializeWith<_, #name, __D>>::deserialize_with(
                     self, __deserializer,
                 )

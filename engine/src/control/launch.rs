@@ -107,12 +107,11 @@ pub(super) fn launch(
     let (host, mailboxes) = start(plan, build)?;
     wait_for_cores(&host, &watch, &restored)?;
     let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
-    let keeper = kept.as_ref().map(|kept| kept.keeper.clone());
+    let (keeper, recovery) = kept.as_ref().map(|it| (it.keeper.clone(), &*it.recovery)).unzip();
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
     let (sink_owners, repeated) = (&sink_owners, &watch.repeated);
     let backlog = config.sink_backlog_bytes;
     let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners, repeated, backlog };
-    let recovery = kept.as_ref().map(|kept| &*kept.recovery);
     let (mut threads, connected) = connecting.connect(edges, threads, recovery)?;
     let mut attach = take(&mut threads.attach);
     let begin = |(kept, heard): (Kept, Hearer)| {

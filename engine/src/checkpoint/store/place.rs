@@ -41,7 +41,7 @@ pub enum NoPlace {
     /// The program cannot speak to S3.
     #[error(
         "this program was built without S3: build it with the feature `s3` of the package \
-         `potoroo` (in your Cargo.toml: `potoroo = {{ …, features = [\"s3\"] }}`; for the examples: \
+         `potoroo` (in your Cargo.toml: `potoroo = {{ …, features = [\"s3\"] }}`; for examples: \
          `cargo build --features s3`), or give a folder"
     )]
     NotBuilt,
