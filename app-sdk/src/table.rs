@@ -21,11 +21,13 @@ mod changes;
 mod cut;
 mod pieces;
 mod record;
+mod shape;
 mod stored;
 
 pub use cut::Places;
 pub use pieces::{PIECE_BYTES, Spares};
 pub use record::Record;
+pub use shape::TableShape;
 
 use changes::{Changes, FREE};
 use cut::Cut;
@@ -320,7 +322,8 @@ pub trait TableRows {
     fn count(&self) -> usize;
     /// Bytes of one row.
     fn row_bytes(&self) -> usize;
-    /// Bytes that the rows take in memory, without what states own elsewhere.
+    /// Bytes that the rows take in memory. What they own elsewhere, such as text and lists, is
+    /// estimated as the bytes that it took in the last cuts; without cuts it is not known.
     fn memory_bytes(&self) -> usize;
     /// Where the rows lie: to prefetch them, never to read them. Row `s` begins
     /// `s % CHUNK_ROWS * row_bytes` bytes behind the address at `s / CHUNK_ROWS`.
@@ -360,9 +363,12 @@ pub trait TableRows {
     /// Tells further slots whose rows may belong to the cut, as many as there is room for. Returns
     /// how many, and whether there are more.
     fn changed(&self, slots: &mut [u32]) -> (usize, bool);
-    /// Appends a [`Record`] for each row of the cut in `slots`. What changed meanwhile is not among
-    /// them: it was saved.
-    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>);
+    /// Appends a [`Record`] for each row of the cut in `slots`, until `out` has [`PIECE_BYTES`].
+    /// What changed meanwhile is not among them: it was saved. Returns how many slots are done.
+    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>) -> usize;
+    /// A key, as JSON, whose row cannot be stored, since key or state take more than
+    /// [`ARCHIVE_BYTES_MAX`](value::ARCHIVE_BYTES_MAX): the cut is not whole.
+    fn too_long(&self) -> Option<String>;
     /// Takes a piece of the [`Record`]s that were saved, about [`PIECE_BYTES`] long; with `all`,
     /// when no rows are left, also the last one.
     fn saved(&self, all: bool) -> Option<Vec<u8>>;
@@ -380,19 +386,6 @@ pub trait TableRows {
     /// # Errors
     /// The record is not one of this table.
     fn forget(&self, record: Record<'_>, places: &mut dyn Places) -> Result<(), Corrupt>;
-}
-
-/// Names and shapes of what a table holds: what is stored can be read only by the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableShape {
-    /// Name of the type of its keys, without its path.
-    pub key: &'static str,
-    /// Hash of the shape of its keys.
-    pub key_shape: u64,
-    /// Name of the type of its states.
-    pub state: &'static str,
-    /// Hash of the shape of its states.
-    pub state_shape: u64,
 }
 
 impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
@@ -472,8 +465,12 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         self.borrow_mut().changes.take(slots)
     }
 
-    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>) {
-        self.borrow_mut().hand_out(slots, out);
+    fn hand_out(&self, slots: &[u32], out: &mut Vec<u8>) -> usize {
+        self.borrow_mut().hand_out(slots, out)
+    }
+
+    fn too_long(&self) -> Option<String> {
+        self.borrow().too_long().map(String::from)
     }
 
     fn saved(&self, all: bool) -> Option<Vec<u8>> {

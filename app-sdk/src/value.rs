@@ -31,11 +31,11 @@ mod list;
 mod plain;
 mod schema;
 
-pub(crate) use archive::try_write;
 pub use archive::{
-    Checker, Corrupt, Full, Reader, Stored, Writer, access, append, archived_bytes, read, restore,
-    to_vec, write,
+    ARCHIVE_BYTES_MAX, Checker, Corrupt, Full, Reader, Stored, TooLong, Writer, access, append,
+    archived_bytes, read, restore, to_vec, write,
 };
+pub(crate) use archive::{append_within, try_write};
 pub use json::quote;
 pub use list::{Seq, SeqIter};
 pub use schema::{Schema, schema_field, schema_start};

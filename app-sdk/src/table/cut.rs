@@ -6,13 +6,14 @@
 //! nothing: see [`Changes`](super::changes::Changes).
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::pieces::{Pieces, Spares};
+use super::pieces::{PIECE_BYTES, Pieces, Spares};
 use super::record::{append_removed, append_row};
 use super::{CHUNK_ROWS, Record, Row, Rows};
 use crate::key::Key;
-use crate::value::{self, Corrupt, State};
+use crate::value::{self, ARCHIVE_BYTES_MAX, Corrupt, State, TooLong};
 
 /// The way from a hash to slots, as a host keeps it for one table.
 pub trait Places {
@@ -25,7 +26,6 @@ pub trait Places {
 }
 
 /// How far the current cut of a table is.
-#[derive(Default)]
 pub(super) struct Cut {
     /// Keys that leave are remembered: somebody takes cuts.
     kept: bool,
@@ -40,14 +40,70 @@ pub(super) struct Cut {
     removed_next: usize,
     /// The cut is of changes only: keys that left belong to it.
     partial: bool,
+    /// A key of the cut whose row is too long to be stored, as JSON: the cut is not whole.
+    too_long: Option<String>,
+    /// Most bytes of a key or state.
+    archive_bytes_max: usize,
+    /// Bytes that rows have elsewhere, as they are stored: of the rows of this cut so far, and of
+    /// all rows as far as complete cuts tell.
+    owned_now: usize,
+    owned_bytes: usize,
     /// The last epoch in which so many keys left that they were not remembered: only a whole cut
     /// behind it is right.
     lost: Option<u32>,
 }
 
+impl Default for Cut {
+    fn default() -> Self {
+        Self {
+            kept: false,
+            saved: Pieces::default(),
+            spares: Spares::default(),
+            removed: VecDeque::new(),
+            removed_bytes: 0,
+            removed_next: 0,
+            partial: false,
+            too_long: None,
+            archive_bytes_max: ARCHIVE_BYTES_MAX,
+            owned_now: 0,
+            owned_bytes: 0,
+            lost: None,
+        }
+    }
+}
+
 impl Cut {
     pub(super) fn memory_bytes(&self) -> usize {
-        self.saved.memory_bytes() + self.removed_bytes
+        self.saved.memory_bytes() + self.removed_bytes + self.owned_bytes
+    }
+
+    /// Saves a row before it changes.
+    fn save<K: Key, S: State>(&mut self, row: &Row<K, S>) {
+        let room = self.saved.room(&self.spares);
+        let appended = append_row(&row.key, &row.state, self.archive_bytes_max, room);
+        self.check(&row.key, appended);
+    }
+
+    /// Counts what a row owns, or notes the key of one that is too long.
+    fn check<K: Key>(&mut self, key: &K, appended: Result<usize, TooLong>) {
+        match appended {
+            Ok(owned_bytes) => self.owned_now += owned_bytes,
+            Err(TooLong) => self.note_long(key),
+        }
+    }
+
+    /// All rows of the cut were appended.
+    fn count_owned(&mut self) {
+        // Rows that did not change are not among those of a partial cut.
+        let least = if self.partial { self.owned_bytes } else { 0 };
+        self.owned_bytes = self.owned_now.max(least);
+    }
+
+    #[cold]
+    fn note_long<K: Key>(&mut self, key: &K) {
+        let mut text = String::new();
+        key.json(&mut text);
+        self.too_long.get_or_insert(text.chars().take(KEY_CHARS_MAX).collect());
     }
 
     /// A key leaves; `append` appends its record.
@@ -75,6 +131,8 @@ impl Cut {
     }
 }
 
+/// Characters of a key that are told.
+const KEY_CHARS_MAX: usize = 256;
 /// Most bytes of keys that left and are in no safe cut. Behind it the next cut is a whole one.
 const REMOVED_BYTES_MAX: usize = 64 << 20;
 /// A piece of them: copied within a microsecond or two.
@@ -88,7 +146,7 @@ impl<K: Key, S: State> Rows<K, S> {
         let Self { chunks, changes, cut, .. } = self;
         let row = &mut chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS];
         if changes.owes(row.tag) {
-            append_row(&row.key, &row.state, cut.saved.room(&cut.spares));
+            cut.save(row);
         }
         changes.list(slot);
         row.tag = changes.now();
@@ -100,10 +158,16 @@ impl<K: Key, S: State> Rows<K, S> {
         let Self { chunks, changes, cut, .. } = self;
         let row = &chunks[slot as usize / CHUNK_ROWS][slot as usize % CHUNK_ROWS];
         if changes.owes(row.tag) {
-            append_row(&row.key, &row.state, cut.saved.room(&cut.spares));
+            cut.save(row);
         }
         if cut.kept {
-            cut.remember(changes.epoch(), |records| append_removed(&row.key, records));
+            let (bytes_max, mut removed) = (cut.archive_bytes_max, Ok(()));
+            cut.remember(changes.epoch(), |records| {
+                removed = append_removed(&row.key, bytes_max, records);
+            });
+            if removed.is_err() {
+                cut.lost = Some(changes.epoch());
+            }
         }
     }
 
@@ -121,6 +185,7 @@ impl<K: Key, S: State> Rows<K, S> {
         assert!(since == 0 || !self.needs_whole_cut(), "keys left that nobody remembers");
         self.end_cut(); // One that came to nothing.
         (self.cut.removed_next, self.cut.partial) = (0, since != 0);
+        (self.cut.too_long, self.cut.owned_now) = (None, 0);
         self.changes.cut(epoch, since, self.slots);
     }
 
@@ -137,19 +202,34 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     pub(super) fn saved(&mut self, all: bool) -> Option<Vec<u8>> {
+        if all {
+            self.cut.count_owned();
+        }
         self.cut.saved.take(all)
     }
 
-    /// Appends those rows in `slots` that the cut is owed.
-    pub(super) fn hand_out(&mut self, slots: &[u32], out: &mut Vec<u8>) {
-        for slot in slots {
-            let Self { chunks, changes, .. } = self;
+    /// Appends those rows in `slots` that the cut is owed, up to a full piece. Returns how many
+    /// slots were looked at.
+    pub(super) fn hand_out(&mut self, slots: &[u32], out: &mut Vec<u8>) -> usize {
+        for (looked, slot) in slots.iter().enumerate() {
+            let Self { chunks, changes, cut, .. } = self;
             let row = &mut chunks[*slot as usize / CHUNK_ROWS][*slot as usize % CHUNK_ROWS];
             if changes.owes(row.tag) {
-                append_row(&row.key, &row.state, out);
+                let appended = append_row(&row.key, &row.state, cut.archive_bytes_max, out);
+                cut.check(&row.key, appended);
                 row.tag = changes.given();
             }
+            // A row is copied in one piece, however long it is; two are not.
+            if out.len() >= PIECE_BYTES || cut.too_long.is_some() {
+                return looked + 1;
+            }
         }
+        slots.len()
+    }
+
+    /// A key of the cut whose row is too long, as JSON.
+    pub(super) fn too_long(&self) -> Option<&str> {
+        self.cut.too_long.as_deref()
     }
 
     /// The cut needs nothing more: it is whole, or came to nothing.
@@ -217,182 +297,4 @@ impl<K: Key, S: State> Rows<K, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::collections::BTreeMap;
-    use alloc::rc::Rc;
-    use alloc::string::{String, ToString};
-
-    use super::*;
-    use crate::random::Random;
-    use crate::table::changes::FREE;
-
-    #[derive(Default)]
-    struct Map(BTreeMap<u64, Vec<u32>>);
-
-    impl Places for Map {
-        fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
-            let slots = self.0.get(&hash)?;
-            let from = previous.map_or(0, |slot| {
-                1 + slots.iter().position(|known| *known == slot).expect("it was found")
-            });
-            slots.get(from).copied()
-        }
-        fn bind(&mut self, hash: u64, slot: u32) {
-            self.0.entry(hash).or_default().push(slot);
-        }
-        fn unbind(&mut self, hash: u64, slot: u32) {
-            self.0.get_mut(&hash).expect("it is bound").retain(|known| *known != slot);
-        }
-    }
-
-    type Model = BTreeMap<u32, String>;
-
-    /// A table with its places and what should be in it.
-    struct Subject {
-        rows: Rows<u32, String>,
-        places: Map,
-        model: Model,
-    }
-
-    fn empty() -> Rows<u32, String> {
-        Rows::new(Rc::new(|_: &u32| String::new()))
-    }
-
-    impl Subject {
-        fn touch(&mut self, random: &mut Random) {
-            let key = random.below(60) as u32;
-            let slot = self.rows.slot_of(&key, key.hash(), &mut self.places);
-            match (slot, random.below(4)) {
-                (Some(slot), 0) => {
-                    self.places.unbind(key.hash(), slot);
-                    self.rows.free(slot);
-                    self.model.remove(&key);
-                }
-                (Some(slot), _) => {
-                    let text = random.below(1000).to_string();
-                    *self.rows.change(slot) = text.clone();
-                    self.model.insert(key, text);
-                }
-                (None, _) => {
-                    let slot = self.rows.insert(key);
-                    self.places.bind(key.hash(), slot);
-                    self.model.insert(key, String::new());
-                }
-            }
-        }
-    }
-
-    fn recovered(parts: &[(Vec<u8>, Vec<u8>)]) -> Model {
-        let (mut rows, mut places) = (empty(), Map::default());
-        for (removed, kept) in parts {
-            let mut rest = removed.as_slice();
-            while let Some((record, behind)) = Record::split(rest) {
-                rows.forget(record, &mut places).expect("a record of ours");
-                rest = behind;
-            }
-            let mut rest = kept.as_slice();
-            while let Some((record, behind)) = Record::split(rest) {
-                rows.restore(record, &mut places).expect("a record of ours");
-                rest = behind;
-            }
-        }
-        let rows = rows.chunks.iter().flatten().filter(|row| row.tag & FREE == 0);
-        rows.map(|row| (row.key, row.state.clone())).collect()
-    }
-
-    /// Random changes between and during random cuts, some of which come to nothing: the chain of
-    /// the safe ones is the table as it was at the last of them.
-    #[test]
-    fn safe_cuts_are_the_table_as_it_was() {
-        for seed in 0..300 {
-            let mut random = Random::new(seed);
-            let rows = empty();
-            let mut subject = Subject { rows, places: Map::default(), model: Model::new() };
-            subject.rows.keep(0, Spares::default());
-            let (mut parts, mut safe) = (Vec::new(), 0);
-            for epoch in 1..12 {
-                (0..random.below(80)).for_each(|_| subject.touch(&mut random));
-                let whole = random.below(4) == 0;
-                let since = if whole { 0 } else { safe };
-                subject.rows.cut(epoch, since);
-                let at_cut = subject.model.clone();
-                let (mut removed, mut kept) = (Vec::new(), Vec::new());
-                let mut left = true;
-                let given_up = random.below(3) == 0;
-                while left && !(given_up && random.below(3) == 0) {
-                    (0..random.below(12)).for_each(|_| subject.touch(&mut random));
-                    let mut slots = [0; 9];
-                    let slots = &mut slots[..1 + random.below(9) as usize];
-                    let found;
-                    (found, left) = subject.rows.changes.take(slots);
-                    (0..random.below(3)).for_each(|_| subject.touch(&mut random));
-                    subject.rows.hand_out(&slots[..found], &mut kept);
-                }
-                while let Some(saved) = subject.rows.saved(true) {
-                    kept.extend(saved);
-                }
-                while subject.rows.removed(&mut removed) {}
-                subject.rows.end_cut();
-                (0..random.below(12)).for_each(|_| subject.touch(&mut random));
-                if given_up {
-                    continue;
-                }
-                if since == 0 {
-                    parts.clear();
-                }
-                parts.push((removed, kept));
-                subject.rows.safe(epoch);
-                safe = epoch;
-                assert_eq!(recovered(&parts), at_cut, "seed {seed}, epoch {epoch}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_left_and_was_not_remembered_needs_a_whole_cut() {
-        let mut cut = Cut { kept: true, ..Cut::default() };
-        let record = |records: &mut Vec<u8>| records.resize(REMOVED_BYTES_MAX / 2, 0);
-        cut.remember(1, record);
-        cut.remember(1, record);
-        assert_eq!((cut.lost, cut.removed_bytes), (None, REMOVED_BYTES_MAX));
-        cut.remember(2, record);
-        // What left before is still told to the cut that is under way.
-        assert_eq!((cut.lost, cut.removed_bytes), (Some(2), REMOVED_BYTES_MAX));
-        cut.remember(2, record);
-        assert_eq!(cut.removed.len(), 2);
-    }
-
-    /// Everything of the cut of a table.
-    fn swept(rows: &mut Rows<u32, u64>) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut left = true;
-        while left {
-            let mut slots = [0; 9];
-            let found;
-            (found, left) = rows.changes.take(&mut slots);
-            rows.hand_out(&slots[..found], &mut out);
-        }
-        while let Some(saved) = rows.saved(true) {
-            out.extend(saved);
-        }
-        out
-    }
-
-    #[test]
-    fn only_what_changed_is_handed_out() {
-        let mut rows = Rows::<u32, u64>::new(Rc::new(|_| 0));
-        rows.keep(0, Spares::default());
-        let slots: Vec<u32> = (0..100).map(|key| rows.insert(key)).collect();
-        rows.cut(1, 0);
-        let row_bytes = swept(&mut rows).len() / 100;
-        rows.safe(1);
-        *rows.change(slots[7]) = 7;
-        rows.cut(2, 1);
-        *rows.change(slots[7]) = 8;
-        *rows.change(slots[8]) = 8;
-        let out = swept(&mut rows);
-        assert_eq!(out.len(), row_bytes, "row 8 changed behind the cut only");
-        let (record, _) = Record::split(&out).expect("whole");
-        assert_eq!(value::read::<u64>(record.state), Ok(7), "as it was at the cut");
-    }
-}
+mod tests;

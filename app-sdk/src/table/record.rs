@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 
 use crate::key::Key;
-use crate::value::{self, State, archived_bytes};
+use crate::value::{self, State, TooLong, archived_bytes};
 
 /// One record, its archives not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,18 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Appends the record of a row.
+/// Appends the record of a row whose key and state may take so many bytes each. Returns how many
+/// bytes of it lie elsewhere than in the row.
+///
+/// # Errors
+/// One of them takes more; `out` is then as it was.
 #[inline]
-pub(super) fn append_row<K: Key, S: State>(key: &K, state: &S, out: &mut Vec<u8>) {
+pub(super) fn append_row<K: Key, S: State>(
+    key: &K,
+    state: &S,
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<usize, TooLong> {
     // In one piece, which is right for what points to nothing.
     let (key_bytes, state_bytes) = (archived_bytes::<K>(), archived_bytes::<S>());
     let start = out.len();
@@ -53,27 +62,58 @@ pub(super) fn append_row<K: Key, S: State>(key: &K, state: &S, out: &mut Vec<u8>
         hash.copy_from_slice(&key.hash().to_le_bytes());
         lengths[..4].copy_from_slice(&(key_bytes as u32).to_le_bytes());
         lengths[4..].copy_from_slice(&(state_bytes as u32).to_le_bytes());
-    } else {
-        out.truncate(start);
-        append(key, Some(state), out);
+        return Ok(0);
     }
+    out.truncate(start);
+    append(key, Some(state), bytes_max, out)?;
+    Ok((out.len() - start).saturating_sub(HEAD_BYTES + key_bytes + state_bytes))
 }
 
 /// Appends the record of a key without a row.
-pub(super) fn append_removed<K: Key>(key: &K, out: &mut Vec<u8>) {
-    append(key, None::<&()>, out);
+///
+/// # Errors
+/// As of [`append_row`].
+pub(super) fn append_removed<K: Key>(
+    key: &K,
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
+    append(key, None::<&()>, bytes_max, out)
 }
 
 #[cold]
-fn append<K: Key, S: State>(key: &K, state: Option<&S>, out: &mut Vec<u8>) {
+fn append<K: Key, S: State>(
+    key: &K,
+    state: Option<&S>,
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
+    let start = out.len();
+    let appended = append_to(key, state, bytes_max, out);
+    if appended.is_err() {
+        out.truncate(start);
+    }
+    appended
+}
+
+fn append_to<K: Key, S: State>(
+    key: &K,
+    state: Option<&S>,
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&key.hash().to_le_bytes());
     out.extend_from_slice(&[0; LENGTHS_BYTES]);
-    let key_bytes = value::append(key, out);
-    let state_bytes = state.map_or(0, |state| value::append(state, out));
+    let key_bytes = value::append_within(key, out, bytes_max)?;
+    let state_bytes = match state {
+        Some(state) => value::append_within(state, out, bytes_max)?,
+        None => 0,
+    };
     let lengths = &mut out[start + size_of::<u64>()..][..LENGTHS_BYTES];
     lengths[..4].copy_from_slice(&key_bytes.to_le_bytes());
     lengths[4..].copy_from_slice(&state_bytes.to_le_bytes());
+    Ok(())
 }
 
 /// Both lengths.
@@ -90,8 +130,10 @@ mod tests {
     #[test]
     fn records_follow_each_other() {
         let mut bytes = Vec::new();
-        append_row(&7u64, &String::from("seven"), &mut bytes);
-        append_removed(&String::from("eight"), &mut bytes);
+        let (max, seven, eight) = (100, String::from("seven"), String::from("eight"));
+        assert_eq!(append_row(&7u64, &seven, max, &mut bytes), Ok(0));
+        assert_eq!(append_row(&7u64, &"x".repeat(max), max, &mut bytes), Err(TooLong));
+        assert_eq!(append_removed(&eight, max, &mut bytes), Ok(()));
         let (seven, rest) = Record::split(&bytes).expect("whole");
         assert_eq!((seven.hash, seven.key), (7u64.hash(), &7u64.to_le_bytes()[..]));
         assert!(!seven.state.is_empty());

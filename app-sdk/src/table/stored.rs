@@ -55,8 +55,8 @@ mod tests {
         let mut stored = StatesStored::<String>::new();
         stored.migrate(|old: u64| old.to_string());
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        value::append(&7u64, &mut old);
-        value::append(&String::from("seven"), &mut new);
+        value::append(&7u64, &mut old).expect("it is short");
+        value::append(&String::from("seven"), &mut new).expect("it is short");
         assert_eq!(stored.read(&new).expect("the present shape"), "seven");
         assert_eq!(stored.expect(<u64 as Schema>::SHAPE), Ok(()));
         assert_eq!(stored.read(&old).expect("a former shape"), "7");

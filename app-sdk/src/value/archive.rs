@@ -55,6 +55,18 @@ impl fmt::Display for Full {
 
 impl core::error::Error for Full {}
 
+/// The archive of a value would be longer than [`ARCHIVE_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value would take more than 1 GiB as it is stored")
+    }
+}
+
+impl core::error::Error for TooLong {}
+
 /// Bytes are not the archive of the expected type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
@@ -142,29 +154,61 @@ pub(crate) fn try_write<T: Stored>(value: &T, room: &mut [u8]) -> Option<usize> 
 /// Appends the archive of `value` and returns its length in bytes. Allocates: not for the event
 /// path.
 ///
-/// # Panics
-/// When the archive would take a gigabyte.
-pub fn append<T: Stored>(value: &T, out: &mut Vec<u8>) -> u32 {
-    let start = out.len();
-    out.resize(start + archived_bytes::<T>(), 0);
-    let written = try_write(value, &mut out[start..]);
-    let bytes = written.unwrap_or_else(|| append_large(value, start, out));
-    out.truncate(start + bytes);
-    u32::try_from(bytes).expect("an archive is smaller than a gigabyte")
+/// # Errors
+/// [`TooLong`] when the archive would be longer than [`ARCHIVE_BYTES_MAX`], or there is no memory
+/// for it; `out` is then as it was.
+pub fn append<T: Stored>(value: &T, out: &mut Vec<u8>) -> Result<u32, TooLong> {
+    append_within(value, out, ARCHIVE_BYTES_MAX)
 }
 
-/// The same with as much room and scratch space as it takes.
+/// The same with another limit.
+pub(crate) fn append_within<T: Stored>(
+    value: &T,
+    out: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Result<u32, TooLong> {
+    let start = out.len();
+    out.resize(start + archived_bytes::<T>(), 0);
+    let bytes = match try_write(value, &mut out[start..]) {
+        Some(bytes) => Some(bytes),
+        None => append_large(value, start, out, bytes_max),
+    };
+    let bytes = bytes.filter(|bytes| *bytes <= bytes_max);
+    out.truncate(start + bytes.unwrap_or(0));
+    match bytes {
+        // Cut to 32 bits nowhere: the limit is below.
+        Some(bytes) => Ok(bytes as u32),
+        None => {
+            // What was needed to find out is more than anybody should keep.
+            out.shrink_to(start);
+            Err(TooLong)
+        }
+    }
+}
+
+/// The same with as much room and scratch space as it takes, up to the limit.
 #[cold]
-fn append_large<T: Stored>(value: &T, start: usize, out: &mut Vec<u8>) -> usize {
+fn append_large<T: Stored>(
+    value: &T,
+    start: usize,
+    out: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Option<usize> {
     let mut room = 2 * SCRATCH_BYTES;
     loop {
-        let mut scratch = vec![MaybeUninit::uninit(); room];
+        // Scratch space for a list is up to twice its archive.
+        let mut scratch = Vec::new();
+        scratch.try_reserve_exact(2 * room).ok()?;
+        scratch.resize(2 * room, MaybeUninit::uninit());
+        out.try_reserve(room.saturating_sub(out.len() - start)).ok()?;
         out.resize(start + room, 0);
         if let Ok(bytes) = write_with(value, &mut out[start..], SubAllocator::new(&mut scratch)) {
-            return bytes;
+            return Some(bytes);
         }
-        room *= 2;
-        assert!(room <= 1 << 31, "an archive is smaller than a gigabyte");
+        if room >= bytes_max {
+            return None;
+        }
+        room = bytes_max.min(room * 2);
     }
 }
 
@@ -200,8 +244,32 @@ pub fn restore<T: Stored>(archived: &Archived<T>) -> T {
     deserialize::<T, Failure>(archived).expect("a checked archive can be restored")
 }
 
+/// Most bytes of a stored key or state. Pointers within an archive have 31 bits, and whoever writes
+/// one stands still meanwhile.
+pub const ARCHIVE_BYTES_MAX: usize = 1 << 30;
+
 /// Scratch for lists of values that are not plain: 16 bytes per element while they are written.
 const SCRATCH_BYTES: usize = 512;
 
 /// On the stack of a cold function; a thread has at least 2 MiB.
 const SCRATCH_LARGE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[test]
+    fn what_is_too_long_leaves_nothing_behind() {
+        let value: Vec<String> = (0..5000).map(|number| alloc::format!("{number}")).collect();
+        let mut whole = Vec::new();
+        let bytes = append(&value, &mut whole).expect("it is short") as usize;
+        for (limit, fits) in [(bytes, true), (bytes - 1, false), (64, false)] {
+            let mut out = vec![7; 3];
+            assert_eq!(append_within(&value, &mut out, limit).is_ok(), fits);
+            assert_eq!(out.len(), if fits { 3 + bytes } else { 3 });
+            assert!(fits || out.capacity() < 64, "its memory is given back");
+        }
+        assert_eq!(read::<Vec<String>>(&whole), Ok(value));
+    }
+}

@@ -28,6 +28,9 @@ use crate::flow::{PartCost, PartStep};
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// The next checkpoint begins at the latest so long after one that was given up.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// How often is told, at most, that checkpoints are given up one after the other.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
@@ -439,6 +442,8 @@ impl Running {
     }
 
     fn aborted(&mut self, epoch: u64, reason: &str) {
+        // What it took the cores in vain is not all that they do.
+        self.due = self.due.max(Instant::now() + self.begun.elapsed().min(PAUSE_MAX));
         self.complain(epoch, reason);
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);

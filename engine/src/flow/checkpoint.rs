@@ -23,7 +23,9 @@ use arrayvec::ArrayVec;
 use potoroo_runtime::{Consumer, MarkerReader, Position};
 use potoroo_sdk::host::{SourceId, TableId};
 use potoroo_sdk::table::Spares;
+use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
 
+use super::cost::PartCost;
 use super::shard::{LANE_FRAMES_PER_TURN, prefetch_rows};
 use super::turn::Core;
 use crate::checkpoint::{Chunk, Section, Unit};
@@ -70,33 +72,6 @@ pub struct PartEnd {
     pub cost: PartCost,
 }
 
-/// What a core's part of a checkpoint cost its events, in whole nanoseconds. The figures that are
-/// not its own include what the operating system took meanwhile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct PartCost {
-    /// The most that it took of a turn.
-    pub slice_ns_max: u64,
-    /// The same without holes.
-    pub slice_own_ns_max: u64,
-    /// Events that were found behind a slice: they may have waited for it.
-    pub events_delayed: u64,
-    /// The longest slice behind which an event was found.
-    pub delay_ns_max: u64,
-    /// The same without holes.
-    pub delay_own_ns_max: u64,
-}
-
-impl PartCost {
-    /// Adds what the parts of other cores, or other checkpoints, cost.
-    pub fn add(&mut self, other: &Self) {
-        self.slice_ns_max = self.slice_ns_max.max(other.slice_ns_max);
-        self.slice_own_ns_max = self.slice_own_ns_max.max(other.slice_own_ns_max);
-        self.events_delayed += other.events_delayed;
-        self.delay_ns_max = self.delay_ns_max.max(other.delay_ns_max);
-        self.delay_own_ns_max = self.delay_own_ns_max.max(other.delay_own_ns_max);
-    }
-}
-
 /// What a core tells of its checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartStep {
@@ -116,7 +91,7 @@ pub enum PartStep {
         /// The epoch.
         epoch: u32,
         /// Why.
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -136,13 +111,13 @@ pub(super) struct Checkpoint {
     /// Its removed keys are handed out.
     removed_done: bool,
     /// Slots of it that are looked at next: their rows are on the way from memory.
-    ahead: ArrayVec<u32, LOOK_ROWS_MAX>,
+    ahead: ArrayVec<u32, { 2 * LOOK_ROWS_MAX }>,
     rows: Vec<u8>,
     spares: Spares,
     begun: bool,
     ready: VecDeque<Chunk>,
     end: PartEnd,
-    failed: Option<&'static str>,
+    failed: Option<String>,
 }
 
 /// A core's checkpoints.
@@ -267,12 +242,19 @@ impl Core {
             return Some(0);
         }
         let mut slots = [0; LOOK_ROWS_MAX];
-        let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(rows_max as usize)]);
+        // Slots are left behind a long row: no more are asked for before.
+        let room = if current.ahead.len() > LOOK_ROWS_MAX { 0 } else { rows_max as usize };
+        let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(room)]);
         prefetch_rows(&**rows, slots[..found].iter().copied());
-        rows.hand_out(&current.ahead, &mut current.rows);
-        current.ahead = slots[..found].iter().copied().collect();
+        let done = rows.hand_out(&current.ahead, &mut current.rows);
+        current.ahead.drain(..done);
+        current.ahead.extend(slots[..found].iter().copied());
+        if let Some(key) = rows.too_long() {
+            current.failed = Some(too_long(&self.plan.tables[current.table].name, &key));
+            return Some(ARCHIVE_BYTES_MAX);
+        }
         let bytes = current.rows.len() - before;
-        let left = left || found > 0;
+        let left = left || !current.ahead.is_empty();
         current.hand_out_rows(Section::Rows(id), !left);
         if !left {
             let saved = rows.saved(true);
@@ -287,7 +269,7 @@ impl Core {
     pub fn take_part(&mut self) -> Option<PartStep> {
         let tables = self.plan.tables.len();
         let current = self.checkpoints.current.as_mut()?;
-        if let Some(reason) = current.failed {
+        if let Some(reason) = current.failed.take() {
             let epoch = current.epoch;
             self.drop_checkpoint();
             return Some(PartStep::Failed { epoch, reason });
@@ -416,7 +398,7 @@ impl Checkpoint {
             // Behind having seen the frame: whoever published it behind a marker marked before.
             let marker = markers.read(level, lane);
             if marker.epoch > self.epoch {
-                self.failed = Some("a newer checkpoint has begun");
+                self.failed = Some("a newer checkpoint has begun".to_owned());
                 return None;
             }
             let bytes = lane.bytes_consumed() + at.bytes_since(lane.head());
@@ -455,7 +437,9 @@ impl Checkpoint {
         append_frame(&mut self.frames[level], frame);
         self.end.frames_bytes += frame.len() as u64;
         if self.end.frames_bytes > self.log_bytes_max {
-            self.failed = Some("more frames were under way than its log may hold");
+            let reason =
+                "more frames were under way than its log may hold (--checkpoint-log-bytes)";
+            self.failed = Some(reason.to_owned());
         }
         if self.frames[level].len() >= Chunk::BYTES_MAX {
             self.hand_out_log(Chunk::BYTES_MAX);
@@ -477,6 +461,16 @@ impl Checkpoint {
             self.ready.push_back(Chunk { section, bytes });
         }
     }
+}
+
+// cold: when a checkpoint is given up
+fn too_long(table: &str, key: &str) -> String {
+    format!(
+        "the row of key {key} in table `{table}` takes more than {} MiB as it is stored, the limit \
+         of one key or state: have its handler keep less in one row, and start again from the last \
+         checkpoint",
+        ARCHIVE_BYTES_MAX >> 20
+    )
 }
 
 /// Adds a whole frame at a multiple of eight bytes, as in lanes.

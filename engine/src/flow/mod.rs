@@ -15,6 +15,7 @@
 //! engine drives it with sockets and rings, the simulator with a seed.
 
 mod checkpoint;
+mod cost;
 mod egress;
 mod ends;
 mod envelope;
@@ -33,7 +34,8 @@ mod stamps;
 mod tally;
 mod turn;
 
-pub use checkpoint::{PartCost, PartEnd, PartStep, SourcePosition};
+pub use checkpoint::{PartEnd, PartStep, SourcePosition};
+pub use cost::PartCost;
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
 pub use ingress::{Ending, Start};

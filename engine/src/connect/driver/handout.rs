@@ -23,9 +23,16 @@ const IDLE_SLICE_NS: u64 = 500;
 /// Rows between two looks at the clock: some hundred nanoseconds.
 const ROWS_PER_LOOK: u32 = 8;
 
-/// Between two looks at the clock nothing of ours takes longer, a nanosecond per byte aside: what
-/// does is a hole, in which the operating system or the machine below it did something else.
+/// Between two clock reads nothing of ours takes longer, [`BYTE_NS`] for each byte aside: what does
+/// is a hole, in which the operating system or the machine below it did something else.
 const HOLE_NS: u64 = 10_000;
+
+/// Nanoseconds that a stored byte takes at most: lists of small strings in an unoptimised build.
+const BYTE_NS: u64 = 50;
+
+/// A step that gave more bytes copied a long row, which is one atom: all of it counts as ours,
+/// however long it took.
+const STEP_BYTES_MAX: usize = 64 * 1024;
 
 /// Empty buffers that a core keeps for the next checkpoint; it may have taken back as many, and as
 /// many may wait for it: 72 MiB each, if so much of its state ever changed faster than it could be
@@ -91,7 +98,7 @@ impl Slice {
     /// A further step of `ns` nanoseconds gave so many bytes.
     fn step(&mut self, ns: u64, bytes: usize) {
         self.ns += ns;
-        if ns > HOLE_NS + bytes as u64 {
+        if bytes <= STEP_BYTES_MAX && ns > HOLE_NS + BYTE_NS * bytes as u64 {
             self.holes_ns += ns;
         }
     }
@@ -246,5 +253,25 @@ impl Handout {
             self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
         }
         Ok(passed != Passed::NotYet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_copies_rows_is_no_hole() {
+        for (ns, bytes, hole) in [
+            (9_000, 0, false),
+            (11_000, 0, true),
+            (11_000, 500, false),
+            (60_000, 500, true),
+            (172_000_000, 17_000_000, false),
+        ] {
+            let mut slice = Slice::default();
+            slice.step(ns, bytes);
+            assert_eq!((slice.ns, slice.own_ns()), (ns, if hole { 0 } else { ns }));
+        }
     }
 }

@@ -77,8 +77,13 @@ fn add_tables(registry: &mut Registry, snapshot: &Snapshot) {
     let rows = tables().map(|(labels, table)| (labels, table.rows as f64));
     gauges(registry, "table_rows", "Rows held", rows);
     let bytes = tables().map(|(labels, table)| (labels, table.bytes as f64));
-    gauges(registry, "table_bytes", "Memory of the rows and their index", bytes);
+    gauges(registry, "table_bytes", TABLE_BYTES_HELP, bytes);
 }
+
+/// Exact but for what rows own on the heap.
+const TABLE_BYTES_HELP: &str = "Memory of the rows and their index; what rows own elsewhere, such as \
+    text and lists, as it took when it was last stored in checkpoints: an estimate, usually low, and \
+    0 without --state";
 
 /// Quantiles since the start, not of the last scrape: a worst event stays visible.
 fn add_paths(registry: &mut Registry, paths: &[PathSummary]) {

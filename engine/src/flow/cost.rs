@@ -1,0 +1,28 @@
+//! What checkpoints cost a core: figures that whoever drives it counts.
+
+/// What a core's part of a checkpoint cost its events, in whole nanoseconds. The figures that are
+/// not its own include what the operating system took meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PartCost {
+    /// The most that it took of a turn.
+    pub slice_ns_max: u64,
+    /// The same without holes.
+    pub slice_own_ns_max: u64,
+    /// Events that were found behind a slice: they may have waited for it.
+    pub events_delayed: u64,
+    /// The longest slice behind which an event was found.
+    pub delay_ns_max: u64,
+    /// The same without holes.
+    pub delay_own_ns_max: u64,
+}
+
+impl PartCost {
+    /// Adds what the parts of other cores, or other checkpoints, cost.
+    pub fn add(&mut self, other: &Self) {
+        self.slice_ns_max = self.slice_ns_max.max(other.slice_ns_max);
+        self.slice_own_ns_max = self.slice_own_ns_max.max(other.slice_own_ns_max);
+        self.events_delayed += other.events_delayed;
+        self.delay_ns_max = self.delay_ns_max.max(other.delay_ns_max);
+        self.delay_own_ns_max = self.delay_own_ns_max.max(other.delay_own_ns_max);
+    }
+}
