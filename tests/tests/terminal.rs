@@ -110,7 +110,8 @@ fn a_sink_on_the_terminal_has_no_progress_beside_it() {
     let arguments = "--source numbers=gen:numbers?rate=5 --sink windows=stdout: --cores 0 \
                      --seconds 2";
     let lines = Shown::start("sequence_windows", arguments).lines();
-    assert!(lines.iter().all(|line| !line.contains("/s  ")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line == "1: 0,0,0,1"), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains(" s  numbers ")), "{lines:#?}");
 }
 
 const QUIET: &str = "--source numbers=gen:numbers?count=10&rate=max --cores 0 \
