@@ -398,6 +398,7 @@ impl Checkpoint {
             // Behind having seen the frame: whoever published it behind a marker marked before.
             let marker = markers.read(level, lane);
             if marker.epoch > self.epoch {
+                // cold: when a checkpoint is given up
                 self.failed = Some("a newer checkpoint has begun".to_owned());
                 return None;
             }
@@ -439,6 +440,7 @@ impl Checkpoint {
         if self.end.frames_bytes > self.log_bytes_max {
             let reason =
                 "more frames were under way than its log may hold (--checkpoint-log-bytes)";
+            // cold: when a checkpoint is given up
             self.failed = Some(reason.to_owned());
         }
         if self.frames[level].len() >= Chunk::BYTES_MAX {

@@ -81,9 +81,9 @@ fn add_tables(registry: &mut Registry, snapshot: &Snapshot) {
 }
 
 /// Exact but for what rows own on the heap.
-const TABLE_BYTES_HELP: &str = "Memory of the rows and their index; what rows own elsewhere, such as \
-    text and lists, as it took when it was last stored in checkpoints: an estimate, usually low, and \
-    0 without --state";
+const TABLE_BYTES_HELP: &str = "Memory of the rows and their index; what rows own elsewhere, such \
+    as text and lists, as it took when it was last stored in checkpoints: an estimate, usually \
+    low, and 0 without --state";
 
 /// Quantiles since the start, not of the last scrape: a worst event stays visible.
 fn add_paths(registry: &mut Registry, paths: &[PathSummary]) {
