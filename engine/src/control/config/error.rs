@@ -197,7 +197,7 @@ pub enum Error {
         remedy: String,
     },
     /// An address is given to something that the application does not have.
-    #[error("the application has no {edge} `{name}`: {known}")]
+    #[error("the application has no {edge} `{}`: {known}", without_tokens(name))]
     Unknown {
         /// Source or sink.
         edge: address::Edge,

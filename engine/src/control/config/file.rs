@@ -204,7 +204,7 @@ fn report(text: &str) -> Result<Report, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Skip;
+    use super::super::{Facts, Skip};
     use super::*;
 
     fn parse(text: &str) -> Result<Config, Error> {
@@ -233,7 +233,9 @@ mod tests {
         assert_eq!(config.sources["orders"].to_string(), "tcp://[::1]:7000");
         assert_eq!(config.sinks["out"], SinkAddress::Stdout);
         assert_eq!(config.partitions, Config::default().partitions);
-        assert_eq!(parse("").expect("an empty file"), Config::default());
+        let file = Some("deploy.toml".into());
+        let empty = Config { file, ..Config::default() };
+        assert_eq!(parse("").expect("an empty file"), empty);
     }
 
     #[test]
@@ -273,8 +275,12 @@ mod tests {
             format!("state = '{address}'"),
             format!("dead_letters = '{address}&x=1'"),
         ] {
-            let error = parse(&text).expect_err("it is wrong");
-            let shown = format!("{error} {error:?}");
+            let facts = Facts { application: "app", sources: &[], sinks: &[] };
+            let shown = match parse(&text) {
+                Err(error) => format!("{error} {error:?}"),
+                // An address in the place of a name is one for a source that there is not.
+                Ok(config) => config.complete(&facts).expect_err("it is wrong").to_string(),
+            };
             assert!(!shown.contains("hush"), "{text}: {shown}");
         }
     }
