@@ -22,6 +22,8 @@ pub struct Consumer {
     head: u64,
     /// What the shared head says; never above `head`.
     released: Cell<u64>,
+    /// The head at the last return that was announced; never above `released`.
+    announced: u64,
     /// Length of the frame seen last, and how far behind it the next one begins.
     usual: Cell<(u32, u64)>,
     /// Number of the ring within the process, so that positions are not mixed up.
@@ -43,6 +45,7 @@ impl Consumer {
             capacity,
             head: 0,
             released: Cell::new(0),
+            announced: 0,
             usual: Cell::new((0, 0)),
             ring,
             one_thread: PhantomData,
@@ -86,8 +89,9 @@ impl Consumer {
     /// one that waits for room, and looks no more by itself, is to be woken then.
     ///
     /// The returns that are announced are enough for that: a frame that does not fit, a quarter of
-    /// the capacity at most, leaves more than half of it to be given back, and the last return that
-    /// is not announced is less than an eighth.
+    /// the capacity at most, leaves about half of it to be given back, and all that is not
+    /// announced together is less than an eighth: what a look that finds nothing gives back stays
+    /// to be announced.
     ///
     /// The producer learns of it when an eighth of the capacity has gathered, or when the next look
     /// finds nothing to read: were it not told then, it might wait for room for ever. (To look here
@@ -99,8 +103,9 @@ impl Consumer {
     pub fn consume_to(&mut self, position: Position) -> bool {
         self.check(position);
         self.head = position.at;
-        let due = self.head - self.released.get() >= self.capacity / RELEASES_PER_LAP;
+        let due = self.head - self.announced >= self.capacity / RELEASES_PER_LAP;
         if due {
+            self.announced = self.head;
             self.release();
         }
         due
