@@ -149,7 +149,7 @@ impl Driver {
             self.close_lingering(core, poller);
         }
         if core.has_letters() {
-            self.carry_letters(core);
+            carried |= self.carry_letters(core);
         }
         if let Some(handout) = &mut self.handout
             && handout.is_needed(core)
@@ -163,13 +163,15 @@ impl Driver {
     }
 
     /// Hands dead letters to the control plane, unless it has not dealt with earlier ones: they
-    /// then stay, and in the end hold the sources back.
+    /// then stay, and in the end hold the sources back. Returns whether they went.
     #[cold]
-    fn carry_letters(&mut self, core: &mut Core) {
-        if self.letters_waiting.load(Ordering::Relaxed) < LETTER_BATCHES_MAX {
+    fn carry_letters(&mut self, core: &mut Core) -> bool {
+        let room = self.letters_waiting.load(Ordering::Relaxed) < LETTER_BATCHES_MAX;
+        if room {
             self.letters_waiting.fetch_add(1, Ordering::Relaxed);
             let _ = self.notices.send(Notice::Letters(core.take_letters()));
         }
+        room
     }
 
     #[cold]
