@@ -37,6 +37,7 @@ use std::time::Duration;
 use io_uring::{IoUring, squeue};
 
 use epoll::EpollBackend;
+pub(crate) use uring::TOO_OLD;
 use uring::UringBackend;
 
 /// Watches descriptors for one thread, the one that made it.

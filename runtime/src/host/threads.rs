@@ -15,7 +15,7 @@ use glommio::{CpuSet, ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rustix::process::{Resource, getrlimit};
 
 use super::HostConfig;
-use crate::poller::{PollerKind, probe};
+use crate::poller::{PollerKind, TOO_OLD, probe};
 
 /// On what the cores of a host run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,17 @@ impl Ground {
                  (--cores) to keep its priority"
             )
         });
-        plain.into_iter().chain(lowered).collect()
+        let some = (self.plain_because.is_none() && self.asks_epoll()).then(|| {
+            let pollers = self.pollers.iter().enumerate();
+            let asks = pollers.filter(|(_, kind)| **kind == PollerKind::Epoll);
+            let cores = asks.map(|(core, _)| core.to_string()).collect::<Vec<_>>().join(", ");
+            format!(
+                "of the cores these ask epoll, which costs each turn a system call (about 0.2 µs): \
+                 {cores}; io_uring was granted at first and refused then: raise the limits of open \
+                 files (`ulimit -n`) and locked memory (`ulimit -l`)"
+            )
+        });
+        plain.into_iter().chain(some).chain(lowered).collect()
     }
 
     /// Whether some core asks epoll.
@@ -77,6 +87,9 @@ impl Survey {
 }
 
 fn without_uring(refused: &str) -> String {
+    if refused == TOO_OLD {
+        return format!("{TOO_OLD}; use a later one");
+    }
     format!(
         "io_uring is refused here ({refused}); allow it (kernel.io_uring_disabled, and in a \
          container a seccomp profile with io_uring_setup, io_uring_enter and io_uring_register)"
@@ -193,6 +206,19 @@ mod tests {
         assert!(notices[1].contains("real-time priority 1") && notices[1].contains("--cores"));
         let notices = ground(Some("no /sys"), PollerKind::Uring, None).notices();
         assert!(notices[0].contains("costs nothing"), "{notices:?}");
+    }
+
+    #[test]
+    fn a_kernel_that_is_too_old_is_not_taken_for_one_that_refuses() {
+        let old = without_uring(TOO_OLD);
+        assert!(old.contains("6.1") && !old.contains("seccomp"), "{old}");
+    }
+
+    #[test]
+    fn a_core_that_asks_epoll_beside_executors_is_told() {
+        let pollers = vec![PollerKind::Uring, PollerKind::Epoll];
+        let notices = Ground { plain_because: None, pollers, lowered_to: None }.notices();
+        assert!(notices.len() == 1 && notices[0].contains("0.2 µs): 1;"), "{notices:?}");
     }
 
     #[test]

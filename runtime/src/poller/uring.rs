@@ -41,9 +41,10 @@ impl UringBackend {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .setup_cqsize(COMPLETIONS)
-            .build(SUBMISSIONS)?;
+            .build(SUBMISSIONS)
+            .map_err(explained)?;
         if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
-            return Err(io::ErrorKind::Unsupported.into());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, TOO_OLD));
         }
         let mut backend = Self {
             ring,
@@ -214,6 +215,17 @@ fn wake_request(wake_fd: RawFd) -> squeue::Entry {
     poll.multi(true).build().user_data(ID_WAKE)
 }
 
+/// Flags that a kernel does not know yet are refused as invalid; nothing else of ours is.
+fn explained(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EINVAL) => io::Error::new(io::ErrorKind::Unsupported, TOO_OLD),
+        _ => error,
+    }
+}
+
+/// Why a kernel that has io_uring cannot serve a core.
+pub(crate) const TOO_OLD: &str =
+    "this kernel's io_uring is too old (Linux 6.1 has what cores need)";
 const READ_MASK: u32 = libc::POLLIN as u32 | libc::POLLRDHUP as u32;
 const BROKEN_MASK: u32 = libc::POLLERR as u32 | libc::POLLHUP as u32;
 /// Outside of the ids that [`Watches`] gives.
@@ -225,3 +237,15 @@ const FD_REFUSED: RawFd = -1;
 const SUBMISSIONS: u32 = 8;
 /// Each costs 16 bytes. An overflow loses nothing, it only ends lasting requests.
 const COMPLETIONS: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_that_the_kernel_does_not_know_mean_that_it_is_too_old() {
+        assert_eq!(explained(io::Error::from_raw_os_error(libc::EINVAL)).to_string(), TOO_OLD);
+        let refused = explained(io::Error::from_raw_os_error(libc::EPERM));
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    }
+}

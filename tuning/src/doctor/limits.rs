@@ -53,7 +53,7 @@ pub(super) fn descriptors(host: &Host) -> Finding {
 /// The engine's executor needs io_uring.
 pub(super) fn io_uring(host: &Host) -> Finding {
     // Only a try tells what filters of system calls let pass; of a recorded host its files must do.
-    let tried = host.root.is_host().then(|| IoUring::new(1).map(drop));
+    let tried = host.root.is_host().then(try_io_uring);
     let refused = match tried {
         Some(Ok(())) => return Finding::fine("io_uring is granted"),
         Some(Err(error)) => Some(Errno::from_io_error(&error).unwrap_or(Errno::PERM)),
@@ -76,12 +76,18 @@ pub(super) fn io_uring(host: &Host) -> Finding {
         }
         Some(Errno::NOSYS) if !filtered => {
             let other = Remedy::hand(
-                "use Linux 5.8 or later, or another sandbox (gVisor has no io_uring)",
+                "use Linux 6.1 or later, or another sandbox (gVisor has no io_uring)",
                 "go back to the former one",
             );
             return Finding::advice("this kernel has no io_uring", "it has")
                 .why(NEEDED)
                 .remedy([other]);
+        }
+        Some(Errno::INVAL) => {
+            let later = Remedy::hand("use Linux 6.1 or later", "go back to the former one");
+            return Finding::advice("this kernel's io_uring is too old", "Linux 6.1 or later")
+                .why(NEEDED)
+                .remedy([later]);
         }
         Some(errno) => {
             let why = std::io::Error::from(errno);
@@ -102,6 +108,15 @@ pub(super) fn io_uring(host: &Host) -> Finding {
     refused
         .why(&format!("the usual profiles of containers refuse io_uring; {NEEDED}"))
         .remedy([profile])
+}
+
+/// Sets up what a core needs.
+fn try_io_uring() -> std::io::Result<()> {
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+    let ring: IoUring = builder.build(1)?;
+    drop(ring);
+    Ok(())
 }
 
 /// By hand: somebody may have disabled it on purpose, for the security of the host.
