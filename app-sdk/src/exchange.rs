@@ -92,13 +92,17 @@ impl<C: Decode> SourceStage for Intake<C> {
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop: Stop::Limit, skipping };
         let mut cause = feed.cause;
         while done.events + done.refused < feed.events_max {
-            if done.skipping && !skip(&framing, bytes, &mut done) {
-                return Ingested { stop: Stop::More(0), ..done };
+            if done.skipping {
+                under_way.begin(&cause);
+                if !under_way.splitting(|| skip(&framing, bytes, &mut done)) {
+                    return Ingested { stop: Stop::More(0), ..done };
+                }
             }
             let rest = &bytes[done.bytes..];
             cause.origin.position = feed.cause.origin.position + done.bytes as u64;
             under_way.begin(&cause);
-            let (next, reason) = match framing.split(rest, feed.ended) {
+            let split = under_way.splitting(|| framing.split(rest, feed.ended));
+            let (next, reason) = match split {
                 Split::Frame { start, end, next } => match &self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
                         let mut context = Context::unkeyed(&mut *host, &cause, under_way);
@@ -135,10 +139,19 @@ impl<C: Decode> SourceStage for Intake<C> {
         done
     }
 
-    fn refuse(&self, bytes: &[u8], feed: Feed, reason: Reason, host: &mut dyn Host) -> Ingested {
+    fn refuse(
+        &self,
+        bytes: &[u8],
+        feed: Feed,
+        reason: Reason,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Ingested {
         let (stop, skipping) = (Stop::Limit, false);
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop, skipping };
-        match self.codec.framing().within(feed.frame_bytes_max).split(bytes, feed.ended) {
+        let framing = self.codec.framing().within(feed.frame_bytes_max);
+        under_way.begin(&feed.cause);
+        match under_way.splitting(|| framing.split(bytes, feed.ended)) {
             Split::Frame { next, .. } | Split::Skip { next, .. } => done.bytes = next,
             Split::Overlong { next, .. } => (done.bytes, done.skipping) = (next, true),
             Split::More(needed) => return Ingested { stop: Stop::More(needed), ..done },

@@ -219,7 +219,14 @@ pub trait SourceStage {
 
     /// Refuses the frame at the front of `bytes` for `reason`, whatever is in it: neither is it
     /// decoded nor does its event run.
-    fn refuse(&self, bytes: &[u8], feed: Feed, reason: Reason, host: &mut dyn Host) -> Ingested;
+    fn refuse(
+        &self,
+        bytes: &[u8],
+        feed: Feed,
+        reason: Reason,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> Ingested;
 
     /// Runs one event given as its archive, from within the process.
     ///

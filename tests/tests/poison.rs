@@ -285,13 +285,15 @@ fn generated_events_are_named_by_their_index() {
         assert_eq!(run.text("counts").lines().count(), 998, "{}", ended.log);
         if state {
             // What was made before is made again to no effect: the generator still panics.
+            check(&ended.log, &["unless the generator itself panics on it: then keep the flag"]);
             assert_eq!(flag(&run.finish(&[])), "made=700");
             assert_eq!(run.finish(&["--skip", "made=700"]).code, Some(0));
         }
     }
 }
 
-/// What came over a connection is gone: a new start needs no flag, and takes none.
+/// What came over a connection is gone, unless a checkpoint holds it: a new start needs no flag,
+/// and takes one only with checkpoints.
 #[test]
 fn an_event_of_a_connection_is_gone_with_the_process() {
     let source = "tcp://127.0.0.1:0?connections=1".to_owned();
@@ -302,6 +304,17 @@ fn an_event_of_a_connection_is_gone_with_the_process() {
     let ended = app.finish();
     assert_ne!(ended.code, Some(0));
     check(&ended.log, &["source `lines` at position 5 of connection", "nothing sends it again"]);
+    check(&ended.log, &["unless a checkpoint holds it"]);
+    let exact = flag(&ended);
+    assert!(exact.starts_with("lines=") && exact.ends_with(":5"), "{exact}");
+    let mut app = run.start(&["--skip", &exact]);
+    drop(connect(app.listening("lines")));
+    let ended = app.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    check(&ended.log, &[&format!("--skip {exact} had no effect")]);
+    let run = Run { state: false, ..run };
+    run.finish(&["--skip", &exact]).refused(1, &["cannot be read again", "--state"]);
+    let run = Run { state: true, ..run };
     let refused = run.finish(&["--skip", "lines=5"]);
     refused.refused(1, &["`--skip lines=5`", "cannot be read again", "leave the flag out"]);
     run.finish(&["--skip", "nobody=5"]).refused(1, &["no source `nobody`"]);

@@ -362,14 +362,20 @@ fn a_dead_letter_has_the_position_of_its_input() {
 /// A frame of an event that is skipped may have been under way at the last checkpoint.
 #[test]
 fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
-    for (stream, skipped) in [(7, true), (8, false)] {
+    let connection = ConnectionId::new(0, 42, 0);
+    for (origin, stream, skipped) in [
+        (ConnectionId(7), 7, true),
+        (ConnectionId(7), 8, false),
+        (connection, connection.0, true),
+        (connection, connection.0 + 1, false),
+    ] {
         let mut seat = cores(1, 1000, |app| {
             app.source("in", Texts).key_by(|line| line.text.len() as u64).sink("out", Texts);
         })
         .remove(0);
         let skips = Skips::new([(SourceId(0), Some(stream), 0)]);
         seat.core.skip(&skips);
-        let (section, bytes) = (Section::Lanes(0), stored_frame(ConnectionId(7), "secret"));
+        let (section, bytes) = (Section::Lanes(0), stored_frame(origin, "secret"));
         seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
         seat.core.restored();
         while seat.turn() > 0 {}

@@ -60,7 +60,7 @@ fn the_hard_places_are_reached() {
     }
 }
 
-/// Room in a lane is not announced: whoever waits for it looks again soon, parked or not.
+/// Room in a lane is announced: whoever sleeps because it waits for some is woken.
 #[test]
 fn a_core_that_waits_for_room_looks_again() {
     each_seed("a_core_that_waits_for_room_looks_again", 100, |seed| {

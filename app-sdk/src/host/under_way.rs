@@ -1,9 +1,10 @@
 //! Under way: which event a stage is busy with, for the host to print when the application panics.
 //!
-//! Addresses, not copies: noting an event costs one store, noting its key two and taking the note
-//! back two. What is noted lies on the stack of the stage, so it is valid while the stage runs:
-//! the host [ends](UnderWay::end) the note of the event after each call of a stage. A panic that
-//! unwinds leaves the notes behind: the host [takes](UnderWay::take) them before it does.
+//! Addresses, not copies: noting an event costs one store; noting its key two, and taking the note
+//! back two; noting that its bytes are being split two. What is noted lies on the stack of the
+//! stage, so it is valid while the stage runs: the host [ends](UnderWay::end) the note of the event
+//! after each call of a stage. A panic that unwinds leaves the notes behind: the host
+//! [takes](UnderWay::take) them before it does.
 
 use core::cell::Cell;
 use core::fmt::Debug;
@@ -17,6 +18,7 @@ use crate::key::Key;
 pub struct UnderWay {
     cause: Cell<Option<NonNull<Cause>>>,
     key: Cell<Option<NonNull<dyn Debug>>>,
+    splits: Cell<bool>,
 }
 
 /// What was noted: addresses that are valid as long as the stage that noted them runs.
@@ -26,6 +28,8 @@ pub struct Noted {
     pub cause: Option<NonNull<Cause>>,
     /// The key of the event, once it has one.
     pub key: Option<NonNull<dyn Debug>>,
+    /// The end of the event was being looked for.
+    pub splits: bool,
 }
 
 impl UnderWay {
@@ -41,6 +45,15 @@ impl UnderWay {
         self.cause.set(None);
     }
 
+    /// Runs `work`, which looks for the end of the event that has begun.
+    #[inline(always)]
+    pub(crate) fn splitting<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.splits.set(true);
+        let result = work();
+        self.splits.set(false);
+        result
+    }
+
     /// Runs `work` for an event with this key.
     #[inline(always)]
     pub(crate) fn keyed<K: Key, R>(&self, key: &K, work: impl FnOnce() -> R) -> R {
@@ -53,7 +66,7 @@ impl UnderWay {
     /// Takes the notes, for a report of a panic: what they point to is valid only until the panic
     /// unwinds.
     pub fn take(&self) -> Noted {
-        Noted { cause: self.cause.take(), key: self.key.take() }
+        Noted { cause: self.cause.take(), key: self.key.take(), splits: self.splits.take() }
     }
 }
 
@@ -76,5 +89,7 @@ mod tests {
         let noted = under_way.take();
         assert_eq!(noted.cause, Some(NonNull::from(&cause)));
         assert!(noted.key.is_none() && under_way.take().cause.is_none());
+        assert!(under_way.splitting(|| under_way.take().splits));
+        assert!(!under_way.take().splits);
     }
 }

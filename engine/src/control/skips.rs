@@ -5,11 +5,14 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::{Config, Skip};
 use super::console;
+use crate::connect::address::SourceAddress;
 use crate::flow::{Fate, Skips};
 
 /// The positions that are to be skipped, and what was printed of them.
 pub(super) struct SkipNotes {
     flags: Vec<Skip>,
+    /// By flag: what to say of an event that a generator makes.
+    made: Vec<&'static str>,
     skips: Skips,
     printed: Vec<Fate>,
 }
@@ -26,7 +29,12 @@ impl SkipNotes {
         };
         let skips = Skips::new(flags.iter().map(skip));
         let printed = skips.fates();
-        Self { flags, skips, printed }
+        let made = |flag: &Skip| match config.sources.get(&flag.source) {
+            Some(SourceAddress::Generator(_)) => UNLESS_IT_PANICS,
+            _ => "",
+        };
+        let made = flags.iter().map(made).collect();
+        Self { flags, made, skips, printed }
     }
 
     /// What the cores look for.
@@ -40,16 +48,17 @@ impl SkipNotes {
             return;
         }
         let fates = self.skips.fates();
-        for (flag, (fate, printed)) in self.flags.iter().zip(fates.iter().zip(&self.printed)) {
+        let flags = self.flags.iter().zip(&self.made);
+        for ((flag, made), (fate, printed)) in flags.zip(fates.iter().zip(&self.printed)) {
             match fate {
                 fate if fate == printed => {}
                 Fate::Met => console::note(format_args!(
                     "--skip {flag}: that event is a dead letter; leave the flag out of the next \
-                     start"
+                     start{made}"
                 )),
                 Fate::Passed => console::note(format_args!(
                     "--skip {flag} has no effect: its source goes on after that position, or no \
-                     event begins there; leave the flag out"
+                     event begins there; leave the flag out{made}"
                 )),
                 Fate::Waiting => {}
             }
@@ -68,3 +77,7 @@ impl SkipNotes {
         }
     }
 }
+
+/// A generator makes events from before a checkpoint again, to no effect.
+const UNLESS_IT_PANICS: &str = ", unless the generator itself panics on it: then keep the flag, \
+                                since events before a checkpoint are made again";

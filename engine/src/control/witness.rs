@@ -20,7 +20,7 @@ use potoroo_sdk::plan::Plan;
 use super::config::{Config, Skip};
 use super::console;
 use crate::connect::address::SourceAddress;
-use crate::flow::{ConnectionId, Gauges, Stage};
+use crate::flow::{ConnectionId, Gauges, Stage, replayed_origin};
 
 thread_local! {
     static WITNESS: OnceCell<Witness> = const { OnceCell::new() };
@@ -52,6 +52,8 @@ pub(super) struct Witness {
     sources: Vec<(String, Kind)>,
     /// Labels of the exchanges.
     exchanges: Vec<String>,
+    /// Checkpoints are taken, which hold events that are under way.
+    checkpoints: bool,
 }
 
 /// What positions in a source count.
@@ -83,7 +85,8 @@ impl Witness {
         });
         let sources = sources.collect();
         let exchanges = plan.exchanges.iter().map(|exchange| exchange.label.clone()).collect();
-        Self { core, under_way, gauges, sources, exchanges }
+        let checkpoints = config.state.is_some();
+        Self { core, under_way, gauges, sources, exchanges, checkpoints }
     }
 
     /// From now on the hook finds it on this thread.
@@ -94,12 +97,12 @@ impl Witness {
     /// Prints where the event under way came from and what to do. Returns its key, if any event is
     /// under way.
     fn print_event(&self) -> Option<Key> {
-        let Noted { cause, key } = self.under_way.take();
+        let Noted { cause, key, splits } = self.under_way.take();
         // SAFETY: the stage noted where the cause lies; it runs on this thread, which is in the
         // hook before its stack unwinds, and the core ends the note when a stage returns.
         let cause = cause.map(|cause| unsafe { *cause.as_ref() })?;
         console::error(format_args!("error: core {} panicked {}", self.core, self.place(&cause)));
-        console::error(self.remedy(&cause));
+        console::error(if splits { self.unsplit(&cause) } else { self.remedy(&cause) });
         Some(key)
     }
 
@@ -126,17 +129,39 @@ impl Witness {
     /// What the operator can do.
     fn remedy(&self, cause: &Cause) -> String {
         let (name, kind) = self.source(cause.source);
-        if cause.origin.connection == 0 || *kind == Kind::Gone || is_gone(cause) {
-            return "that event is gone with this process, and nothing sends it again: a new \
-                    start goes on without it"
+        let (connection, position) = (cause.origin.connection, cause.origin.position);
+        if connection == 0 {
+            return "it came back from the checkpoint of an older version and comes again at the \
+                    next start, and no flag skips it: go back to a checkpoint before it with \
+                    `--restore EPOCH`"
                 .to_string();
         }
-        let stream = (*kind == Kind::Streams).then_some(cause.origin.connection);
-        let skip = Skip { source: name.clone(), stream, position: cause.origin.position };
-        format!(
-            "it comes again at the next start; to go on without it, start once with `--skip \
-             {skip}`: it becomes a dead letter"
-        )
+        let plain = matches!(kind, Kind::File | Kind::Generator)
+            && connection == replayed_origin(cause.source);
+        let stream = (!plain).then_some(connection);
+        let skip = Skip { source: name.clone(), stream, position };
+        match (is_gone(cause), self.checkpoints) {
+            (true, false) => GONE.to_string(),
+            (true, true) => format!(
+                "{GONE}, unless a checkpoint holds it: if it comes again, start once with `--skip \
+                 {skip}`: it becomes a dead letter"
+            ),
+            (false, _) => format!(
+                "it comes again at the next start; to go on without it, start once with `--skip \
+                 {skip}`: it becomes a dead letter"
+            ),
+        }
+    }
+
+    /// What the operator can do about input that cannot be split into frames.
+    fn unsplit(&self, cause: &Cause) -> String {
+        match is_gone(cause) {
+            true => GONE.to_string(),
+            false => "it comes again at the next start, and no flag skips it: `Framing::split` \
+                      panicked, so nobody knows where the next event begins; mend that function, \
+                      or the input"
+                .to_string(),
+        }
     }
 
     fn source(&self, source: SourceId) -> &(String, Kind) {
@@ -163,6 +188,10 @@ fn print_key(key: Key) {
 fn is_gone(cause: &Cause) -> bool {
     ConnectionId(cause.origin.connection).core().is_some()
 }
+
+/// What becomes of an event whose connection ends with the process.
+const GONE: &str = "that event is gone with this process, and nothing sends it again: a new start \
+                    goes on without it";
 
 /// Characters of a key that are printed.
 const KEY_CHARS_MAX: usize = 256;

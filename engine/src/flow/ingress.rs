@@ -141,7 +141,7 @@ impl Inlet {
     }
 
     /// Events at these positions are skipped, if it can be read again.
-    pub(super) fn skipping(mut self, skips: &Skips) -> Self {
+    pub(super) fn with_skips(mut self, skips: &Skips) -> Self {
         if self.replays {
             self.skips = skips.clone();
             self.skip_next(self.position);
@@ -291,9 +291,13 @@ impl Inlet {
         let done = match self.skip {
             None => self.ingest_to(end, feed, stage, under_way, host),
             Some(at) => {
+                let before = self.position;
                 let skipped = self.ingest_skip(at, end, feed, stage, under_way, host);
                 let Some(done) = skipped else {
-                    return self.ingest_read(events_max, stage, under_way, host);
+                    // It may have passed over bytes of a frame that was refused.
+                    let passed = (self.position - before) as usize;
+                    let (last, done) = self.ingest_read(events_max, stage, under_way, host);
+                    return (last, Ingested { bytes: passed + done.bytes, ..done });
                 };
                 done
             }
@@ -340,7 +344,7 @@ impl Inlet {
     }
 
     /// Runs waiting events up to `end` and before the position `at`, or refuses the one that begins
-    /// there. `None` when nothing was done, and something is to be.
+    /// there. `None` when no event was, and something is to be done.
     #[cold]
     fn ingest_skip(
         &mut self,
@@ -357,7 +361,8 @@ impl Inlet {
             return None;
         }
         if at == self.position {
-            let done = stage.refuse(&self.bytes[self.start..end], feed, SKIPPED, host);
+            let done = stage.refuse(&self.bytes[self.start..end], feed, SKIPPED, under_way, host);
+            under_way.end();
             self.take(&done);
             if done.refused > 0 {
                 self.skips.meet(&feed.cause);
@@ -437,7 +442,7 @@ const STREAM_HASH_SHIFT: u32 = 64 - (48 - SOURCE_BITS);
 
 /// What events of a source that can be read again come from: the same in every run, and the id of
 /// no connection.
-pub(super) fn replayed_origin(source: SourceId) -> u64 {
+pub(crate) fn replayed_origin(source: SourceId) -> u64 {
     1 + u64::from(source.0)
 }
 
@@ -467,7 +472,9 @@ fn ingest_archives(
         };
         let mut cause = feed.cause;
         cause.origin.position += done.bytes as u64;
-        match stage.ingest_archive(archive, cause, under_way, host) {
+        let ran = stage.ingest_archive(archive, cause, under_way, host);
+        under_way.end();
+        match ran {
             Ok(()) => done.events += 1,
             Err(reason) => {
                 host.refuse(&cause, reason, archive);

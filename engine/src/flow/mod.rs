@@ -38,6 +38,7 @@ pub use checkpoint::{PartEnd, PartStep, SourcePosition};
 pub use cost::PartCost;
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
+pub(crate) use ingress::replayed_origin;
 pub use ingress::{Ending, Start};
 pub use letters::Letter;
 pub use outputs::ConnectionId;

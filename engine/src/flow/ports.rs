@@ -65,7 +65,7 @@ impl Core {
         self.tally.set_quiet(false);
         let id = ConnectionId::new(self.core, self.serial, inlet);
         self.inlets[slot] =
-            Some(kind(Inlet::new(source, id.0, self.inlet_bytes)).skipping(&self.skips));
+            Some(kind(Inlet::new(source, id.0, self.inlet_bytes)).with_skips(&self.skips));
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }

@@ -1,8 +1,8 @@
 //! Skips: positions of sources whose event becomes a dead letter instead of being run, on the
 //! operator's word: the application panics on it.
 //!
-//! Cold but for one compare per batch. Only sources that can be read again have such positions:
-//! for all others the event is gone with the process that panicked.
+//! Cold but for one compare per batch. Sources that can be read again have such positions, and
+//! whatever comes back from a checkpoint: all else is gone with the process that panicked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -38,8 +38,8 @@ pub enum Fate {
 }
 
 impl Skips {
-    /// Source, stream (as in the origin of its events; `None` for a source without streams) and
-    /// position of each.
+    /// Source, stream or connection (as in the origin of its events; `None` for a source without
+    /// any) and position of each.
     // cold: at start
     pub fn new(skips: impl IntoIterator<Item = (SourceId, Option<u64>, u64)>) -> Self {
         let skip = |(source, stream, position): (SourceId, Option<u64>, u64)| Skip {

@@ -127,21 +127,24 @@ impl Config {
         list
     }
 
-    /// Only what can be read again has events that come again.
+    /// Only what can be read again has events that come again, beside what a checkpoint holds: that
+    /// is of any source, also of one that had an address of another kind before.
     fn check_skips(&self, facts: &Facts<'_>) -> Vec<Error> {
         let names: Vec<&str> = facts.sources.iter().map(|(name, _)| *name).collect();
         let mut list = unknown(Edge::Source, self.skip.iter().map(|skip| &skip.source), &names);
         for skip in &self.skip {
             let flag = skip.to_string();
             let wrong = match self.sources.get(&skip.source) {
-                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel) => {
+                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel)
+                    if skip.stream.is_none() || self.state.is_none() =>
+                {
                     Error::SkipGone { skip: flag, source_name: skip.source.clone() }
                 }
                 Some(SourceAddress::Connector { .. }) if skip.stream.is_none() => {
                     Error::SkipKind { skip: flag }
                 }
                 Some(SourceAddress::File { .. } | SourceAddress::Generator(_))
-                    if skip.stream.is_some() =>
+                    if skip.stream.is_some() && self.state.is_none() =>
                 {
                     Error::SkipKind { skip: flag }
                 }

@@ -63,10 +63,11 @@ pub enum Error {
         /// What is wrong with it.
         cause: NoSkip,
     },
-    /// An event to skip is of a source that cannot be read again.
+    /// An event to skip is of a source that cannot be read again, and in no checkpoint.
     #[error(
         "`--skip {skip}`: source `{source_name}` cannot be read again, so the event that ended the \
-         process is gone with it: leave the flag out"
+         process is gone with it, unless a checkpoint holds it (`--state`, and then \
+         CONNECTION:POSITION as the report of the panic has it): leave the flag out"
     )]
     SkipGone {
         /// The flag.

@@ -6,10 +6,10 @@ use std::str::FromStr;
 /// An event that becomes a dead letter instead of being run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// Name of its source, which can be read again.
+    /// Name of its source.
     pub source: String,
-    /// The stream of a `potoroo:` source: the connection of the event's origin. `None` for a file
-    /// or generator.
+    /// The connection of the event's origin: the stream of a `potoroo:` source, or where an event
+    /// came from that only a checkpoint holds. `None` for a file or generator.
     pub stream: Option<u64>,
     /// Where the event begins: bytes of the file or stream before it, or the index of a generated
     /// event.
