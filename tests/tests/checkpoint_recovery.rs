@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::recover::Error;
 use potoroo::checkpoint::store::{self, Head, Memory, Store, Upload, View};
-use potoroo::checkpoint::{Facts, Manifest, TypeFacts, collect, history, propose, recover};
+use potoroo::checkpoint::{Delivered, Facts, Manifest, TypeFacts, collect, history, propose, recover};
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
 /// A store with checkpoints of epochs 1 to `count`, and the HEAD of its coordinator.
@@ -193,8 +193,15 @@ fn a_lost_head_is_not_taken_for_a_first_start() {
     refused(&memory, &facts(), None, &["HEAD is missing", "epoch 2, 1", "--restore EPOCH"]);
     let error = recover(&memory, &facts(), 9, None).expect_err("it is refused");
     assert!(matches!(error, Error::NoHead { .. }));
+    let last = full.head().expect("memory does not fail").and_then(|head| head.manifest);
+    let last = last.expect("two were committed");
+    let mut manifest = Manifest::load(&memory, &last).expect("it is whole");
+    let (sink, transaction) = ("fills".to_owned(), (77 << 64) | 5);
+    manifest.delivered = vec![Delivered { sink, transaction }];
+    memory.damage(&last, &manifest.write());
     let restored = recover(&memory, &facts(), 9, Some(2)).expect("it is whole");
     assert_eq!(restored.head.generation, 2, "above those of the names that are there");
+    assert_eq!(restored.head.folder, 77, "clients know it by what they have");
 }
 
 #[test]

@@ -222,6 +222,12 @@ impl Manifest {
         of_sink.map_or(0, |one| one.transaction)
     }
 
+    /// Random number of the state folder, as far as ids of transactions tell it; else 0.
+    pub(super) fn folder(&self) -> u64 {
+        let folders = self.delivered.iter().map(|one| (one.transaction >> 64) as u64);
+        folders.max().unwrap_or(0)
+    }
+
     /// The parts of one core, oldest first.
     pub fn chain(&self, core: u32) -> impl Iterator<Item = &PartEntry> {
         self.parts.iter().filter(move |part| part.core == core)

@@ -98,10 +98,13 @@ pub fn recover(
         None => (old.as_ref().and_then(|head| head.manifest.clone()), Vec::new()),
     };
     // Peek: a mistake in the command line must not end a running coordinator.
-    let epoch = load(store, facts, manifest.as_deref())?.map_or(0, |manifest| manifest.epoch);
+    let peeked = load(store, facts, manifest.as_deref())?;
+    let epoch = peeked.as_ref().map_or(0, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
+    // Without HEAD, what clients have tells it: a new number could be less than theirs.
+    let of_clients = || peeked.as_ref().map_or(0, Manifest::folder);
+    let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
     // The first coordinator's number is as good as any.
-    let folder = old.as_ref().map_or(0, |head| head.folder);
     let folder = if folder == 0 { owner } else { folder };
     let restored_before = old.as_ref().map(|head| head.restored);
     let (restored, goes_back) = (restore.unwrap_or(0), restore.is_some() && !done);
