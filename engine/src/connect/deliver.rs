@@ -165,6 +165,10 @@ impl Delivery {
             }
         }
         let mut delivered = manifest.map_or(0, |manifest| manifest.delivered_to(&target.sink));
+        // Were it compared, an id of another folder would say that the client has everything.
+        if delivered >> 64 != u128::from(head.folder) {
+            delivered = 0;
+        }
         let mut left = target.taken()?;
         let last = left.last().and_then(|path| SpoolName::parse_taken(path.file_name()?.to_str()?));
         // Of an epoch that was gone back from it says nothing.
@@ -227,6 +231,7 @@ impl Delivery {
             queue.committed = id;
             let counts = transaction.bytes.max(self.backlog_bytes_max / TRANSACTIONS_MAX);
             queue.push(Waiting { id, spool, transaction: transaction.clone(), counts });
+            self.hold.committed();
             self.changed(&mut queue)?;
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
@@ -275,9 +280,14 @@ impl Delivery {
     /// More waits for the client, or less.
     fn changed(&self, queue: &mut Queue) -> io::Result<()> {
         let dropped = queue.drop_delivered(&self.target);
-        self.hold.backlog(queue.bytes >= self.backlog_bytes_max, queue.bytes);
+        self.hold.backlog(queue.bytes, self.backlog_bytes_max);
         self.changed.notify_all();
         dropped
+    }
+
+    /// Whether something waits for the client.
+    fn waits(&self) -> bool {
+        !self.lock().waiting.is_empty()
     }
 
     /// What holds sources back while too much waits.
@@ -393,7 +403,7 @@ impl Courier {
     /// Whether it is to stop. It is asked all the time, and each time the disk is looked at:
     /// somebody else may fill or free it.
     fn stopped(&self) -> bool {
-        self.delivery.hold.look();
+        self.delivery.hold.look(self.delivery.waits());
         self.stop.load(Ordering::Relaxed)
     }
 

@@ -3,13 +3,15 @@
 //! Two things hold them: too much waits for the client of the sink, or the disk on which it waits
 //! is nearly full. What was taken goes on to its end, and checkpoints are taken as before, so part
 //! of the disk is kept free for both: a disk that was full to its end could commit nothing, and
-//! what is not committed cannot leave it. Must never do: block whoever asks.
+//! what is not committed cannot leave it. A full disk on which nothing of the sink waits holds
+//! nobody: no client could end that. Must never do: block whoever asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use potoroo_sdk::host::SinkId;
 
+use super::lines::Lines;
 use super::mail::{Command, Mailbox};
 use super::spool::{Room, Target};
 
@@ -24,7 +26,10 @@ pub struct Hold {
     cores: Vec<Mailbox>,
     /// Bytes that the next checkpoint may take.
     checkpoint_bytes: AtomicU64,
+    /// Output was spooled that no checkpoint has committed yet.
+    uncommitted: AtomicBool,
     reasons: Mutex<Reasons>,
+    lines: Lines,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +42,15 @@ impl Hold {
     /// Holds the sources of these `cores` for `sink`, whose output waits at `target`.
     pub fn new(sink: SinkId, target: Target, cores: Vec<Mailbox>) -> Self {
         let (checkpoint_bytes, reasons) = (AtomicU64::new(0), Mutex::default());
-        Self { sink, target, cores, checkpoint_bytes, reasons }
+        let (uncommitted, lines) = (AtomicBool::new(false), Lines::new());
+        Self { sink, target, cores, checkpoint_bytes, uncommitted, reasons, lines }
     }
 
-    /// So many bytes of output wait: `full`, or not any more.
-    pub fn backlog(&self, full: bool, bytes: u64) {
+    /// So many bytes of output wait, of which there may be `most`: sources go on when a quarter of
+    /// that was taken.
+    pub fn backlog(&self, bytes: u64, most: u64) {
         let mut reasons = self.lock();
+        let full = bytes >= if reasons.backlog { most - most / 4 } else { most };
         if std::mem::replace(&mut reasons.backlog, full) != full {
             self.change(&reasons, !full && !reasons.disk, &format!("{bytes} bytes wait for it"));
         }
@@ -53,14 +61,30 @@ impl Hold {
         self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
     }
 
-    /// Looks how full the disk is. Costs a system call.
-    pub fn look(&self) {
+    /// Output is about to be spooled.
+    pub fn spooled(&self) {
+        self.uncommitted.store(true, Ordering::Relaxed);
+        self.look(true);
+    }
+
+    /// What was spooled is committed, and waits for the client.
+    pub fn committed(&self) {
+        self.uncommitted.store(false, Ordering::Relaxed);
+    }
+
+    /// Looks how full the disk is, and whether something waits on it: committed output, as the
+    /// caller knows, or some that will be. Costs a system call.
+    pub fn look(&self, waits: bool) {
         // What cannot be asked is told by the next write.
         let Ok(Some(room)) = self.target.disk().room(self.target.folder()) else { return };
+        self.see(room, waits || self.uncommitted.load(Ordering::Relaxed));
+    }
+
+    fn see(&self, room: Room, waits: bool) {
         let kept = kept_free(room, self.checkpoint_bytes.load(Ordering::Relaxed));
         let mut reasons = self.lock();
         // Not again at once: what is freed is soon taken.
-        let full = room.free < if reasons.disk { kept + kept / 4 } else { kept };
+        let full = waits && room.free < if reasons.disk { kept + kept / 4 } else { kept };
         if std::mem::replace(&mut reasons.disk, full) != full {
             let (free, folder) = (room.free, self.target.folder().display());
             let why = format!("{folder} has {free} bytes free, and {kept} are kept free");
@@ -71,7 +95,9 @@ impl Hold {
     fn change(&self, reasons: &Reasons, go_on: bool, why: &str) {
         let (sink, hold) = (self.sink, reasons.backlog || reasons.disk);
         let state = if go_on { "go on" } else { "are held back" };
-        tracing::warn!("sink `{}`: sources {state}: {why}", self.target.sink);
+        if let Some(left_out) = self.lines.admit() {
+            tracing::warn!("sink `{}`: sources {state}: {why}{left_out}", self.target.sink);
+        }
         self.cores.iter().for_each(|core| core.send(Command::HoldSources { sink, hold }));
     }
 
@@ -84,4 +110,39 @@ impl Hold {
 /// Bytes of a disk that are kept free: half of a small one at most.
 fn kept_free(room: Room, checkpoint_bytes: u64) -> u64 {
     FREE_BYTES.saturating_add(checkpoint_bytes).min(room.total / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use potoroo_runtime::Poller;
+
+    use super::*;
+    use crate::connect::mail::mailbox;
+
+    /// Somebody else may have filled the disk: no client would end that.
+    #[test]
+    fn a_full_disk_holds_sources_back_only_while_something_waits_on_it() {
+        let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());
+        let target = Target::new("w", PathBuf::from("nowhere/w"));
+        let hold = Hold::new(SinkId(3), target, vec![core]);
+        let room = |free| Room { free, total: 128 << 20 };
+        let mut check = |free, waits, expected| {
+            hold.see(room(free), waits);
+            let told = match mail.take() {
+                Some(Command::HoldSources { hold, .. }) => Some(hold),
+                Some(_) => panic!("nothing else is told"),
+                None => None,
+            };
+            assert_eq!(told, expected, "{free} bytes free, something waits: {waits}");
+        };
+        check(0, false, None);
+        check(64 << 20, true, None);
+        check((64 << 20) - 1, true, Some(true));
+        check((80 << 20) - 1, true, None);
+        check(0, false, Some(false));
+        check(0, true, Some(true));
+        check(80 << 20, true, Some(false));
+    }
 }

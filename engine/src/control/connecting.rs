@@ -153,7 +153,7 @@ impl Connecting<'_> {
             refused(&target.sink, target.folder().display().to_string(), reason)
         })?;
         // Before sources are opened.
-        hold.look();
+        hold.look(!delivery.waiting(recovery.transactions()).is_empty());
         Ok(delivery)
     }
 }

@@ -100,8 +100,13 @@ fn a_backlog_holds_sources_back_until_there_is_room() {
     assert_eq!(told(), None);
     delivery.show(&transaction(16_384, 1)).expect("it can be brought");
     assert_eq!((told(), told()), (Some(true), None));
-    delivery.settle(first_id(STATE, 4) | 1).expect("no spool is there");
+    // Not at each transaction: a quarter of it has to go.
+    delivery.settle(first_id(STATE, 4) | 4096).expect("no spool is there");
+    assert_eq!(told(), None);
+    delivery.settle(first_id(STATE, 4) | 4097).expect("no spool is there");
     assert_eq!((told(), told()), (Some(false), None));
+    delivery.settle(first_id(STATE, 4) | 16_384).expect("no spool is there");
+    assert_eq!(told(), None);
     delivery.show(&transaction(16_385, BACKLOG_BYTES_MAX)).expect("it can be brought");
     assert_eq!((told(), told()), (Some(true), None));
     delivery.settle(first_id(STATE, 4) | 16_385).expect("no spool is there");

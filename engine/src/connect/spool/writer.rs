@@ -35,7 +35,7 @@ impl Patience {
     fn write(&self, spooler: &mut Spooler, bytes: &[u8]) -> io::Result<()> {
         let mut told = false;
         loop {
-            self.hold.look();
+            self.hold.spooled();
             match spooler.write(bytes) {
                 Err(error) if is_full(&error) && !self.stop.load(Ordering::Relaxed) => {
                     if !std::mem::replace(&mut told, true) {
