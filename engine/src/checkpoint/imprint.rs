@@ -3,6 +3,9 @@
 //! A checkpoint holds how far a file was read. That means nothing for another file: one that was
 //! rotated, replaced, or truncated and written anew would be continued in its middle.
 //!
+//! A start of which nothing was read says nothing of the file: what is written anew in the first
+//! interval of a file that is read from its beginning is not noticed.
+//!
 //! Promises: 2 KiB are read for an imprint, whatever the file's length. Waits for the disk: for
 //! threads beside the cores.
 
@@ -59,24 +62,22 @@ impl Imprint {
 #[derive(Debug)]
 pub struct Watched {
     file: Arc<File>,
-    last: Option<(u64, Imprint)>,
+    last: (u64, Imprint),
     changed: bool,
 }
 
 impl Watched {
-    /// Watches `file`.
-    pub fn new(file: Arc<File>) -> Self {
-        Self { file, last: None, changed: false }
+    /// Watches `file`, which is read from a position on, and has this imprint there.
+    pub fn new(file: Arc<File>, start: (u64, Imprint)) -> Self {
+        Self { file, last: start, changed: false }
     }
 
-    /// The imprint at `position`, which never becomes less. `None` if there is none, which `name`
-    /// has told once: then, and when what was read before was changed since, no later run may go
-    /// on in the file.
-    pub fn imprint(&mut self, name: &str, position: u64) -> Option<Imprint> {
-        let same = |(at, before): (u64, Imprint)| {
-            Imprint::of(&self.file, at).is_ok_and(|now| now == before)
-        };
-        let unchanged = !self.changed && self.last.is_none_or(same);
+    /// The imprint at `position`, which never becomes less. When what was read before was changed
+    /// since, which `name` has told once, it is one that no file has: no later run may go on in it.
+    pub fn imprint(&mut self, name: &str, position: u64) -> Imprint {
+        let (at, before) = self.last;
+        let same = || Imprint::of(&self.file, at).is_ok_and(|now| now == before);
+        let unchanged = !self.changed && same();
         let now = Imprint::of(&self.file, position);
         if !std::mem::replace(&mut self.changed, !unchanged || now.is_err()) && self.changed {
             tracing::error!(
@@ -85,12 +86,12 @@ impl Watched {
                  go on in it"
             );
         }
-        let imprint = now.ok().or(self.last.map(|(_, imprint)| imprint))?;
+        let imprint = now.unwrap_or(before);
         if self.changed {
-            return Some(imprint.of_nothing());
+            return imprint.of_nothing();
         }
-        self.last = Some((position, imprint));
-        Some(imprint)
+        self.last = (position, imprint);
+        imprint
     }
 }
 
@@ -142,13 +143,24 @@ mod tests {
     #[test]
     fn a_file_that_is_written_anew_has_no_imprint_any_more() {
         let scratch = Scratch::new("watched", &[7; 3000]);
-        let mut watched = Watched::new(Arc::new(scratch.open()));
-        assert_eq!(watched.imprint("a", 1500), Imprint::of(&scratch.open(), 1500).ok());
+        let of = |position| Imprint::of(&scratch.open(), position).expect("it is long enough");
+        let mut watched = Watched::new(Arc::new(scratch.open()), (0, of(0)));
+        assert_eq!(watched.imprint("a", 1500), of(1500));
+        // Another run goes on there, and takes no checkpoint before the file is written anew.
+        let mut next = Watched::new(Arc::new(scratch.open()), (1500, of(1500)));
         fs::write(&scratch.0, [8; 4000]).expect("it is ours");
-        let written = Imprint::of(&scratch.open(), 2000).ok();
-        let imprint = watched.imprint("a", 2000);
-        assert!(imprint.is_some() && imprint != written, "{imprint:?}");
-        let imprint = watched.imprint("a", 4000);
-        assert!(imprint != Imprint::of(&scratch.open(), 4000).ok(), "it stays so");
+        for watched in [&mut watched, &mut next] {
+            assert_ne!(watched.imprint("a", 2000), of(2000));
+            assert_ne!(watched.imprint("a", 4000), of(4000), "it stays so");
+        }
+    }
+
+    #[test]
+    fn a_file_that_becomes_shorter_has_no_imprint_any_more() {
+        let scratch = Scratch::new("shorter", &[7; 3000]);
+        let before = Imprint::of(&scratch.open(), 2000).expect("it is long enough");
+        let mut watched = Watched::new(Arc::new(scratch.open()), (2000, before));
+        fs::write(&scratch.0, [7; 1000]).expect("it is ours");
+        assert_eq!(watched.imprint("a", 3000), before.of_nothing());
     }
 }

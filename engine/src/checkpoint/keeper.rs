@@ -157,7 +157,7 @@ impl Keeper {
         let (source, name) = (usize::from(at.source.0), self.source_name(at.source).to_owned());
         let streams = self.streams[source].as_ref().zip(at.stream);
         let stream = streams.map(|(streams, number)| streams.position(number, position));
-        let file = self.files[source].as_mut().and_then(|file| file.imprint(&name, position));
+        let file = self.files[source].as_mut().map(|file| file.imprint(&name, position));
         SourcePosition { name, unit, position, skipping, file, stream }
     }
 }

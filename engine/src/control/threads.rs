@@ -244,8 +244,10 @@ impl Threads {
         // A pipe or device cannot be read again: it has no position.
         let regular = file.metadata().is_ok_and(|facts| facts.is_file());
         let waker = core.waker().clone();
+        let mut watched = None;
         let reader = if regular {
-            go_on(&file, (&name, path), (start.position, imprint))?;
+            let now = go_on(&file, (&name, path), (start.position, imprint))?;
+            watched = Some(Watched::new(file.clone(), (start.position, now)));
             (&mut &*file).seek(SeekFrom::Start(start.position)).map_err(thread(READER))?;
             // Those that the kernel makes as they are read have no length, and change.
             let made = file.metadata().map_or(0, |facts| facts.len()) == 0;
@@ -258,7 +260,7 @@ impl Threads {
         self.readers.push((name, reader.map_err(thread(READER))?));
         let start = regular.then_some(Start { grows: self.keeper.is_some(), ..start });
         self.attach.send(core, Command::File { source, pipe, start });
-        Ok(regular.then(|| Watched::new(file)))
+        Ok(watched)
     }
 
     pub(super) fn accept(
@@ -432,9 +434,9 @@ fn go_on(
                  up to byte {position}: it goes on there",
                 path.display()
             );
-            Ok(())
+            Ok(now)
         }
-        _ => Ok(()),
+        _ => Ok(now),
     }
 }
 
@@ -444,10 +446,6 @@ fn sync(file: Arc<File>) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
         _ => Ok(()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn thread(what: &'static str) -> impl Fn(io::Error) -> Error {
