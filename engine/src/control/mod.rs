@@ -18,6 +18,7 @@ pub mod exit;
 mod fitness;
 mod inspect;
 mod launch;
+mod letters;
 pub mod logging;
 mod memory;
 mod panics;

@@ -1,7 +1,7 @@
 //! The threads that may wait: accepting, connecting, reading and writing files.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use super::config::Config;
 use super::descriptors::Places;
 use super::edges::SinkEdge;
 use super::error::Error;
+use super::letters::LetterBox;
 use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
 use crate::connect::deliver::{Delivery, Peer, deliver};
@@ -52,9 +53,7 @@ pub(super) struct Threads {
     lost: Vec<Option<Sender<String>>>,
     /// Connections after which a source ends: `None` for those that never end.
     pub(super) connections_left: Vec<Option<u64>>,
-    letters: Option<BufWriter<Output>>,
-    /// Why some of them are not written.
-    letters_lost: Option<String>,
+    letters: Option<LetterBox<Output>>,
     /// Places for connections.
     permits: Permits,
     places: Places,
@@ -94,7 +93,6 @@ impl Threads {
             lost: plan.sinks.iter().map(|_| None).collect(),
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             letters: None,
-            letters_lost: None,
             permits: Permits::new(places.connections),
             places,
             keeper,
@@ -315,34 +313,14 @@ impl Threads {
         let edge = edge.filter(|edge| !matches!(edge, SinkEdge::Null));
         let Some(edge) = edge else { return Ok(()) };
         let opened = self.open_output("dead letters", edge).map_err(thread(WRITER))?;
-        self.letters = Some(BufWriter::new(opened.0.within(LETTERS_WAIT)));
+        self.letters = Some(LetterBox::new(opened.0.within(LETTERS_WAIT)));
         Ok(())
     }
 
-    /// Writes dead letters, one JSON object per line: source, connection (hexadecimal, as in the
-    /// log), position, reason and the bytes in hexadecimal.
+    /// Writes dead letters.
     pub(super) fn letters(&mut self, letters: &[Letter]) {
-        let Some(to) = &mut self.letters else { return };
-        let mut written = Ok(());
-        for letter in letters {
-            let line = serde_json::json!({
-                "source": self.source_names[letter.cause.source.0 as usize],
-                "connection": format!("{:x}", letter.cause.origin.connection),
-                "position": letter.cause.origin.position,
-                "reason": letter.reason.to_string(),
-                "bytes": hex(&letter.bytes),
-            });
-            written = written.and_then(|()| writeln!(to, "{line}"));
-        }
-        // Said once; it is tried again with the next ones, and told at the end.
-        if let Err(error) = written.and_then(|()| to.flush())
-            && self.letters_lost.is_none()
-        {
-            tracing::error!(
-                "dead letters cannot be written: {error}; free space there, or raise the limit of \
-                 file sizes (`ulimit -f`)"
-            );
-            self.letters_lost = Some(error.to_string());
+        if let Some(to) = &mut self.letters {
+            to.write(letters, &self.source_names);
         }
     }
 
@@ -382,7 +360,8 @@ impl Threads {
         let panicked = self.waiting.into_iter().filter_map(|waiting| waiting.join().err());
         let panicked = panicked.map(|_| "a connection: its thread panicked".to_owned());
         let panicked: Vec<String> = panicked.collect();
-        let letters = self.letters_lost.map(|error| format!("dead letters: {error}"));
+        let letters = self.letters.and_then(LetterBox::close);
+        let letters = letters.map(|error| format!("dead letters: {error}"));
         self.writers
             .into_iter()
             .chain(self.readers)
@@ -401,12 +380,12 @@ const WRITER: &str = "a file's writer";
 const LETTERS_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether a source goes on at `position` of a file: it must be the one that was read before, if
-/// only by what is in it.
+/// only by what is in it. Returns its imprint there.
 fn go_on(
     file: &File,
     (name, path): (&str, &Path),
     (position, imprint): (u64, Option<Imprint>),
-) -> Result<(), Error> {
+) -> Result<Imprint, Error> {
     let refused = |reason: String| {
         let (name, address) = (name.to_owned(), format!("file:{}", path.display()));
         Err(Error::Source { name, address, reason })
