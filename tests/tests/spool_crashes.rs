@@ -40,6 +40,7 @@ fn target(disk: &SimDisk) -> Target {
 fn recover(disk: &SimDisk, checkpoint: bool, transactions: &[Transaction]) -> io::Result<u64> {
     let target = target(disk);
     let offset = target.recover(checkpoint, transactions, false)?;
+    target.drop_spools()?;
     if !checkpoint {
         target.clear()?;
     }

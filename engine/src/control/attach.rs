@@ -13,6 +13,7 @@ use crate::connect::spool::Target;
 /// What is done at last.
 #[derive(Default)]
 pub(super) struct Attach {
+    recovered: Vec<Target>,
     emptied: Vec<Emptied>,
     commands: Vec<(Mailbox, Command)>,
     waiting: Vec<Sender<()>>,
@@ -37,6 +38,11 @@ pub(super) enum EmptiedFile {
 }
 
 impl Attach {
+    /// Drops what no checkpoint has committed for this target.
+    pub(super) fn recovered(&mut self, target: &Target) {
+        self.recovered.push(target.clone());
+    }
+
     /// Empties this output.
     pub(super) fn empty(&mut self, emptied: Emptied) {
         self.emptied.push(emptied);
@@ -60,23 +66,49 @@ impl Attach {
     /// # Errors
     /// An output cannot be emptied: no core has got anything then.
     pub(super) fn run(self) -> Result<(), Error> {
-        for Emptied { what, address, file } in self.emptied {
-            let emptied = match file {
-                EmptiedFile::Open(file) => empty(&file),
-                EmptiedFile::Target(target) => target.clear(),
-            };
-            emptied.map_err(|error| {
-                let reason =
-                    format!("{error}; it cannot be emptied, add `?append=true` to keep it");
-                Error::Sink { what, address, reason }
+        // Were one of them refused behind another, that one would be empty for nothing.
+        self.emptied.iter().try_for_each(|of| of.each(can_empty, Target::can_clear))?;
+        for target in &self.recovered {
+            target.drop_spools().map_err(|error| Error::Sink {
+                what: format!("sink `{}`", target.sink),
+                address: format!("file:{}", target.path.display()),
+                reason: format!("{error}; output waits in its folder, which must be writable"),
             })?;
         }
+        self.emptied.iter().try_for_each(|of| of.each(empty, Target::clear))?;
         self.commands.into_iter().for_each(|(core, command)| core.send(command));
         // Who waited may have ended.
         for waiting in self.waiting {
             let _ = waiting.send(());
         }
         Ok(())
+    }
+}
+
+impl Emptied {
+    fn each(
+        &self,
+        open: impl Fn(&File) -> io::Result<()>,
+        target: impl Fn(&Target) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let done = match &self.file {
+            EmptiedFile::Open(file) => open(file),
+            EmptiedFile::Target(of) => target(of),
+        };
+        done.map_err(|error| Error::Sink {
+            what: self.what.clone(),
+            address: self.address.clone(),
+            reason: format!("{error}; it cannot be emptied, add `?append=true` to keep it"),
+        })
+    }
+}
+
+/// Whether [`empty`] may do it: a file to which may only be appended is opened, and not cut.
+fn can_empty(file: &File) -> io::Result<()> {
+    let facts = file.metadata()?;
+    match facts.is_file() {
+        true => file.set_len(facts.len()),
+        false => Ok(()),
     }
 }
 

@@ -66,6 +66,7 @@ impl Connecting<'_> {
                     let epoch = connected.epoch.clone();
                     let spooler = spooler(&target, append, recovery, epoch)?;
                     threads.spool(sink, spooler, None, core)?;
+                    threads.attach.recovered(&target);
                     if recovery.manifest().is_none() && !append {
                         threads.attach.empty(emptied(&target));
                     }

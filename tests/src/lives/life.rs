@@ -424,6 +424,7 @@ fn open_sinks(
             Visible::Client(Arc::new(delivery))
         } else {
             offset = target.recover(manifest.is_some(), transactions, false)?;
+            target.drop_spools()?;
             if manifest.is_none() {
                 target.clear()?;
             }

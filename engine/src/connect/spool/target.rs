@@ -61,7 +61,8 @@ impl Target {
     }
 
     /// Opens the file as the checkpoint left it whose prepared output is `committed`: writes what
-    /// of it is not there yet, and drops what was not committed. Returns where new output goes: to
+    /// of it is not there yet. What was not committed is to be [dropped](Self::drop_spools) when
+    /// nothing else can fail: it may be of another state that somebody meant. Returns where new output goes: to
     /// its end, or without a checkpoint to its beginning, unless `append` says to keep what is
     /// there. It is then to be [cleared](Self::clear) before anything is committed.
     ///
@@ -82,10 +83,23 @@ impl Target {
                 self.show(transaction)?;
             }
         }
-        for spool in self.spools()? {
-            self.disk.remove(&spool)?;
-        }
         if checkpoint || append { file.length() } else { Ok(0) }
+    }
+
+    /// Drops all spools beside the file, behind [`recover`](Self::recover): none is committed.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn drop_spools(&self) -> io::Result<()> {
+        self.spools()?.iter().try_for_each(|spool| self.disk.remove(spool))
+    }
+
+    /// Whether the file can be [cleared](Self::clear), as far as that is known before.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn can_clear(&self) -> io::Result<()> {
+        self.disk.open(&self.path, Open::Write).map(drop)
     }
 
     /// Makes the file empty, durably: what was in it must not come back behind the first commit.
