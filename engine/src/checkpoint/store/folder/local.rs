@@ -135,12 +135,17 @@ impl Disk for LocalDisk {
 }
 
 impl LocalDisk {
-    /// A link would lead to a file of somebody else.
+    /// A link would lead to a file of somebody else, and a pipe would wait for one.
     fn open_reserve(&self, create: bool) -> io::Result<File> {
-        let flags = OFlags::NOFOLLOW.bits() as i32;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let mut options = OpenOptions::new();
         options.write(true).create(create).truncate(false).custom_flags(flags).mode(FILE_MODE);
-        options.open(self.path.join(RESERVE))
+        let file = options.open(self.path.join(RESERVE))?;
+        let facts = file.metadata()?;
+        match facts.is_file() && facts.nlink() == 1 {
+            true => Ok(file),
+            false => Err(io::Error::other("RESERVE is no file of its own: remove what is there")),
+        }
     }
 }
 
@@ -169,11 +174,11 @@ fn lock(folder: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
     // Where others can write, a link would have a file of ours emptied that is elsewhere.
-    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
     let mut file = options.open(&path).map_err(failed)?;
     let facts = file.metadata().map_err(failed)?;
-    if !facts.is_file() || facts.nlink() > 1 {
-        let text = "it is no file of its own: remove what is there";
+    if !facts.is_file() {
+        let text = "it is no file: remove what is there";
         return Err(failed(io::Error::other(text)));
     }
     match file.try_lock() {
@@ -185,6 +190,10 @@ fn lock(folder: &Path) -> Result<File, Error> {
             return Err(Error::InUse { place: shown(folder), process: text.trim().parse().ok() });
         }
         Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+    }
+    // A backup may be made of links; and a link may be to a file of somebody else.
+    if facts.nlink() > 1 {
+        return Ok(file);
     }
     let number = format!("{}\n", std::process::id());
     match file.set_len(0).and_then(|()| file.write_all(number.as_bytes())) {
