@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 /// Told once that whoever waits may wait no longer than until then.
@@ -148,7 +148,8 @@ impl Write for Output {
     }
 }
 
-/// A pipe that is ready takes this many bytes at once (`PIPE_BUF`); more of them may wait.
+/// A pipe that is ready takes this many bytes at once (`PIPE_BUF`); more of them may wait, unless
+/// it was opened so that nothing does.
 const PIECE_BYTES: usize = 4096;
 
 impl Writer {
@@ -178,7 +179,11 @@ impl Writer {
         }
         let To::Open(file) = &mut self.to else { unreachable!("it was just opened") };
         match ready(&*file, PollFlags::OUT)? {
-            true => file.write(&bytes[..bytes.len().min(PIECE_BYTES)]),
+            true => {
+                let waits = !fcntl_getfl(&*file)?.contains(OFlags::NONBLOCK);
+                let most = if waits { PIECE_BYTES } else { bytes.len() };
+                file.write(&bytes[..bytes.len().min(most)])
+            }
             false => Err(ErrorKind::WouldBlock.into()),
         }
     }
