@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::recover::Error;
 use potoroo::checkpoint::store::{self, Head, Memory, Store, Upload, View};
-use potoroo::checkpoint::{Delivered, Facts, Manifest, TypeFacts, collect, history, propose, recover};
+use potoroo::checkpoint::{
+    Delivered, Facts, Manifest, TypeFacts, collect, history, propose, recover,
+};
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
 /// A store with checkpoints of epochs 1 to `count`, and the HEAD of its coordinator.

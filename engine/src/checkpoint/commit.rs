@@ -85,6 +85,7 @@ pub fn collect(
     for (text, bytes) in &objects {
         let name = text.parse::<Name>().ok();
         let ours = name.filter(|name| name.generation <= head.generation && !is_running(name));
+        let ours = ours.filter(|name| !is_gone_back_from(head, name));
         match ours.filter(|_| !needed.contains(text)) {
             Some(name) => garbage.push((name, bytes)),
             None => collected.bytes_kept += bytes,
@@ -98,6 +99,13 @@ pub fn collect(
         collected.bytes += bytes;
     }
     Ok(collected)
+}
+
+/// Whether it is of a checkpoint from which was gone back, and nothing was committed since: it tells
+/// clients of sources what they had, also if this run comes to nothing.
+fn is_gone_back_from(head: &Head, name: &Name) -> bool {
+    let uncommitted = head.restored != 0 && head.epoch == head.restored;
+    uncommitted && name.epoch > head.epoch && name.generation < head.generation
 }
 
 /// The names of the last `keep` manifests and of their parts.
