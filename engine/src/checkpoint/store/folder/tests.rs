@@ -65,6 +65,21 @@ fn an_upload_that_outlives_its_folder_keeps_the_lock() {
 }
 
 #[test]
+fn a_copy_made_of_links_can_be_used_and_leaves_the_original_as_it_is() {
+    let (original, copy) = (Scratch::new("linked"), Scratch::new("links"));
+    for (name, text) in [("LOCK", "17\n"), ("RESERVE", "short")] {
+        fs::write(original.0.join(name), text).expect("it is ours");
+        fs::hard_link(original.0.join(name), copy.0.join(name)).expect("it is on one disk");
+    }
+    let folder = Folder::open(&copy.0).expect("it is free");
+    let refused = message(Folder::open(&original.0));
+    assert!(refused.contains("is in use"), "it is one lock: {refused}");
+    drop(folder);
+    let read = |name| fs::read_to_string(original.0.join(name)).expect("it is there");
+    assert_eq!((read("LOCK").as_str(), read("RESERVE").as_str()), ("17\n", "short"));
+}
+
+#[test]
 fn what_a_crash_left_half_written_is_removed_and_strangers_are_left_alone() {
     let scratch = Scratch::new("leftovers");
     let write = |name: &str| fs::write(scratch.0.join(name), b"x").expect("it is ours");
