@@ -173,7 +173,7 @@ pub fn without_token(text: &str) -> String {
     let Some((address, options)) = text.split_once('?') else { return text.to_owned() };
     let shown = |option: &str| match option.split_once('=') {
         Some((name, _)) if !OPEN.contains(&name) => format!("{name}=…"),
-        None if !OPEN.contains(&option) => "…".to_owned(),
+        None if !option.is_empty() && !OPEN.contains(&option) => "…".to_owned(),
         _ => option.to_owned(),
     };
     let options: Vec<String> = options.split(['&', '?']).map(shown).collect();

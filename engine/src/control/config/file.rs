@@ -233,9 +233,8 @@ mod tests {
         assert_eq!(config.sources["orders"].to_string(), "tcp://[::1]:7000");
         assert_eq!(config.sinks["out"], SinkAddress::Stdout);
         assert_eq!(config.partitions, Config::default().partitions);
-        let file = Some("deploy.toml".into());
-        let empty = Config { file, ..Config::default() };
-        assert_eq!(parse("").expect("an empty file"), empty);
+        let defaults = Config { file: Some("deploy.toml".into()), ..Config::default() };
+        assert_eq!(parse("").expect("an empty file"), defaults);
     }
 
     #[test]
@@ -266,13 +265,14 @@ mod tests {
             format!("'{address}' = 1"),
             format!("[sources]\na = '{address}'\na = '{address}'"),
             format!("[sources]\n'{address}' = 1"),
-            format!("[sources]\n'{address}' = '{address}'"),
+            format!("[sources]\n'{address}' = '{address}&x=1'"),
             format!("sinks.a = ['{address}']"),
             format!("admin = '{address}'"),
             format!("idle = '{address}'"),
             format!("report = '{address}'"),
             format!("cores = '{address}'"),
             format!("state = '{address}'"),
+            format!("skip = ['a={address}']"),
             format!("dead_letters = '{address}&x=1'"),
         ] {
             let facts = Facts { application: "app", sources: &[], sinks: &[] };

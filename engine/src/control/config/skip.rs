@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::connect::address::without_token;
+
 /// An event that becomes a dead letter instead of being run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
@@ -20,7 +22,7 @@ impl FromStr for Skip {
     type Err = NoSkip;
 
     fn from_str(text: &str) -> Result<Self, NoSkip> {
-        let wrong = || NoSkip { text: text.to_string() };
+        let wrong = || NoSkip { text: without_token(text) };
         let (source, place) = text.split_once('=').ok_or_else(wrong)?;
         let (stream, position) = match place.split_once(':') {
             None => (None, place),
