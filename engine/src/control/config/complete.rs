@@ -2,6 +2,7 @@
 
 use crate::checkpoint::store::Place;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress, without_token};
+use crate::connect::files::is_regular;
 
 use super::cpus::print_cpus;
 use super::{
@@ -138,6 +139,9 @@ impl Config {
                 Some(SourceAddress::Tcp { .. } | SourceAddress::Channel)
                     if skip.stream.is_none() || self.state.is_none() =>
                 {
+                    Error::SkipGone { skip: flag, source_name: skip.source.clone() }
+                }
+                Some(SourceAddress::File { path }) if !is_regular(path) => {
                     Error::SkipGone { skip: flag, source_name: skip.source.clone() }
                 }
                 Some(SourceAddress::Connector { .. }) if skip.stream.is_none() => {
@@ -298,6 +302,19 @@ mod tests {
         let config = demonstration().source("order", source("gen:orders"));
         check_error(config, &["no source `order`: it has `orders`, `quotes`"]);
         check_error(demonstration().sink("x", SinkAddress::Null), &["it has `rejections`"]);
+        let named = demonstration().source("potoroo://h:1?token=hush", source("gen:orders"));
+        assert!(!errors(named).contains("hush"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_again_has_no_event_to_skip() {
+        let skip = |path: &str| {
+            let base = Config::default().source("orders", source(&format!("file:{path}")));
+            let skip = vec!["orders=0".parse().expect("a skip")];
+            errors(Config { skip, ..base.sink("x", SinkAddress::Null) })
+        };
+        assert!(skip("/dev/null").contains("source `orders` cannot be read again"));
+        assert!(!skip("/no/such/file").contains("again"));
     }
 
     #[test]
