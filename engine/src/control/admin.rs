@@ -75,6 +75,9 @@ pub struct AdminHandle {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Looks into checkpoints, and ends after `thread`. It holds their place, which must be free
+    /// when this is gone.
+    inspector: Option<JoinHandle<()>>,
 }
 
 impl AdminHandle {
@@ -88,7 +91,7 @@ impl Drop for AdminHandle {
     fn drop(&mut self) {
         // Dropping the sender is the signal.
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        for thread in [self.thread.take(), self.inspector.take()].into_iter().flatten() {
             // A panic of that thread was printed already; a drop must not add another one.
             let _ = thread.join();
         }
@@ -114,13 +117,15 @@ pub fn serve(
         let _entered = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(failed)?
     };
-    let operator = operator.map(operator::Desk::open).transpose().map_err(failed)?;
-    let router = router(watch).merge(operator::router(operator)).fallback(unknown);
+    let opened = operator.map(operator::Desk::open).transpose().map_err(failed)?;
+    let (desk, inspector) = opened.unzip();
+    let router = router(watch).merge(operator::router(desk)).fallback(unknown);
     let router = router.layer(middleware::from_fn(guard::local));
     let run = move || serve_until(&runtime, listener, router, stopped);
+    let mut handle = AdminHandle { address: bound, stop: Some(stop), thread: None, inspector };
     let thread = thread::Builder::new().name("potoroo-admin".to_string()).spawn(run);
-    let thread = Some(thread.map_err(failed)?);
-    Ok(AdminHandle { address: bound, stop: Some(stop), thread })
+    handle.thread = Some(thread.map_err(failed)?);
+    Ok(handle)
 }
 
 fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -39,22 +39,27 @@ type Look = Box<dyn FnOnce(&Inspect) + Send>;
 
 impl Desk {
     /// Starts the thread that looks into checkpoints. It is there before it is needed: later the
-    /// system might have no thread for it. Ends with the last request and the router.
+    /// system might have no thread for it. Ends with the last request and the router; whoever
+    /// joins it then knows that nothing looks into the storage any more.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn open(operator: Operator) -> io::Result<Self> {
+    pub(super) fn open(operator: Operator) -> io::Result<(Self, JoinHandle<()>)> {
         let (looks, asked) = channel::<Look>();
         let inspect = operator.inspect.clone();
         let run = move || asked.into_iter().for_each(|look| look(&inspect));
-        Builder::new().name("potoroo-inspect".into()).spawn(run)?;
-        Ok(Self { operator, looks })
+        let thread = Builder::new().name("potoroo-inspect".into()).spawn(run)?;
+        Ok((Self { operator, looks }, thread))
     }
 
     async fn look(&self, table: String, key: String) -> Result<Option<String>, String> {
         let (answer, answered) = oneshot::channel();
-        // Who asked may have gone.
-        let look: Look = Box::new(move |inspect| drop(answer.send(inspect(&table, &key))));
+        // Who asked may have gone, before the look or while it is made.
+        let look: Look = Box::new(move |inspect| {
+            if !answer.is_closed() {
+                drop(answer.send(inspect(&table, &key)));
+            }
+        });
         let ended = || "the application is about to end".to_owned();
         self.looks.send(look).map_err(|_| ended())?;
         answered.await.unwrap_or_else(|_| Err(ended()))

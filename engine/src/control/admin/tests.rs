@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use super::super::report::{example, example_core};
 use super::*;
+use crate::connect::mail::to_keeper;
 
 fn open() -> AdminHandle {
     let core = example_core();
@@ -66,6 +67,20 @@ fn dropping_closes_the_port_even_with_a_client() {
     // The server's end is gone: end of stream or reset, depending on what was accepted.
     assert!(matches!(idle.read(&mut [0]), Ok(0) | Err(_)));
     assert!(TcpStream::connect(address).is_err());
+}
+
+/// Whoever has dropped it may use the place of checkpoints again.
+#[test]
+fn dropping_waits_until_nothing_looks_into_checkpoints() {
+    let place = Arc::new(());
+    let held = place.clone();
+    let inspect: operator::Inspect = Arc::new(move |_, _| Ok(Some(format!("{held:?}"))));
+    let (keeper, _heard) = to_keeper();
+    let watch: Watch = Arc::new(|| unreachable!("nobody asks"));
+    let operator = Some(Operator { keeper, inspect });
+    let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");
+    drop(admin);
+    assert_eq!(Arc::strong_count(&place), 1);
 }
 
 #[test]
