@@ -7,8 +7,8 @@
 //!              limits of the process: RLIMIT_AS, RLIMIT_DATA less what it has
 //! ```
 //!
-//! A cgroup counts the pages of files that it has read as in use, and takes them back before it
-//! kills anything: they count as left.
+//! A cgroup counts the pages of files that it has read as in use, and what the kernel remembers of
+//! files (in version 1 apart), and takes them back before it kills anything: they count as left.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -71,9 +71,9 @@ const NO_LIMIT: u64 = 1 << 60;
 
 /// What a cgroup cannot take back.
 fn in_use(version: Version, folder: &Path) -> Option<u64> {
-    let (used, files) = match version {
-        Version::One => ("memory.usage_in_bytes", ["total_active_file", "total_inactive_file"]),
-        Version::Two => ("memory.current", ["active_file", "inactive_file"]),
+    let (used, files): (_, &[&str]) = match version {
+        Version::One => ("memory.usage_in_bytes", &["total_active_file", "total_inactive_file"]),
+        Version::Two => ("memory.current", &["active_file", "inactive_file", "slab_reclaimable"]),
     };
     let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
     let of_files = |line: &str| {

@@ -55,6 +55,10 @@ fn each_cgroup_up_to_the_root_counts() {
     host.write("sys/fs/cgroup/a/memory.current", &format!("{}\n", 3 * GIB));
     host.write("sys/fs/cgroup/a/memory.stat", &format!("anon 1\ninactive_file {GIB}\n"));
     host.leaves(2 * GIB, "the cgroup /sys/fs/cgroup/a (memory.max)");
+    let slab = GIB / 2;
+    let stat = format!("inactive_file {GIB}\nslab_reclaimable {slab}\nslab_unreclaimable 1\n");
+    host.write("sys/fs/cgroup/a/memory.stat", &stat);
+    host.leaves(2 * GIB + slab, "the cgroup /sys/fs/cgroup/a (memory.max)");
     host.write("sys/fs/cgroup/a/b/memory.high", "2000\n");
     host.leaves(1000, "the cgroup /sys/fs/cgroup/a/b (memory.high)");
     host.write("sys/fs/cgroup/a/b/memory.max", "500\n");
