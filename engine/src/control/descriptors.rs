@@ -9,7 +9,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::admin;
 use super::config::Config;
-use super::console;
 use super::error::Error;
 use crate::connect::address::SourceAddress;
 use crate::connect::serve::{CLIENTS_MAX, STRANGERS_MAX};
@@ -43,7 +42,7 @@ pub(super) fn raise_limit() {
 pub(super) fn share(plan: &Plan, config: &Config) -> Result<Places, Error> {
     let places = share_of(getrlimit(Resource::Nofile).current, open_now(), plan, config)?;
     if let Some(text) = places.notice(config) {
-        console::error(text);
+        tracing::warn!("{text}");
     }
     Ok(places)
 }
@@ -120,18 +119,21 @@ impl Places {
     fn notice(self, config: &Config) -> Option<String> {
         let wanted = Self::wanted(config);
         let (tcp, clients) = listeners(config);
-        let line = |is: usize, was: usize, what: &str| {
-            (is < was).then(|| format!("{is} {what} at once instead of {was}"))
+        let line = |is: usize, was: usize, what: &str, others: &str| {
+            (is < was).then(|| format!("{is} {what} at once instead of {was} ({others})"))
         };
-        let connections = (tcp > 0)
-            .then(|| line(self.connections, wanted.connections, "connections (--connections-max)"));
+        let connections = || {
+            let what = "connections (--connections-max)";
+            line(self.connections, wanted.connections, what, "others wait until some are closed")
+        };
         let of_clients =
-            (clients > 0).then(|| line(self.clients, wanted.clients, "clients of each source"));
-        let lines: Vec<_> = [connections, of_clients].into_iter().flatten().flatten().collect();
+            || line(self.clients, wanted.clients, "clients of each source", "others are refused");
+        let connections = (tcp > 0).then(connections).flatten();
+        let of_clients = (clients > 0).then(of_clients).flatten();
+        let lines: Vec<_> = connections.into_iter().chain(of_clients).collect();
         (!lines.is_empty()).then(|| {
             format!(
-                "the limit of open files allows {}; others wait until some are closed: raise it \
-                 with `ulimit -n` or LimitNOFILE=",
+                "the limit of open files allows {}: raise it with `ulimit -n` or LimitNOFILE=",
                 lines.join(" and ")
             )
         })
@@ -162,7 +164,7 @@ const PART_DESCRIPTORS: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::*;
 
     const WANTED: Places = Places { connections: 1024, strangers: 256, clients: 128 };
 
@@ -178,5 +180,18 @@ mod tests {
         check(192, (0, 1), 1024, 128, 64);
         check(0, (1, 1), 1, 1, 1);
         check(usize::MAX, (1, 255), 1024, 256, 128);
+    }
+
+    #[test]
+    fn connections_wait_and_clients_are_refused() {
+        let source = |text: &str| text.parse::<SourceAddress>().expect("a source");
+        let config = Config::default().source("a", source("tcp://127.0.0.1:1"));
+        let few = Places { connections: 7, strangers: 3, clients: 2 };
+        let text = few.notice(&config).expect("they are fewer");
+        assert!(text.contains("of 1024 (others wait") && !text.contains("clients"), "{text}");
+        let config = Config::default().source("a", source("potoroo://127.0.0.1:1"));
+        let text = few.notice(&config).expect("they are fewer");
+        assert!(text.contains("of 128 (others are refused") && !text.contains("wait"), "{text}");
+        assert_eq!(Places::wanted(&config).notice(&config), None);
     }
 }

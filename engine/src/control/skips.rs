@@ -56,10 +56,10 @@ impl SkipNotes {
                     "--skip {flag}: that event is a dead letter; leave the flag out of the next \
                      start{made}"
                 )),
-                Fate::Passed => console::note(format_args!(
+                Fate::Passed => tracing::warn!(
                     "--skip {flag} has no effect: its source goes on after that position, or no \
                      event begins there; leave the flag out{made}"
-                )),
+                ),
                 Fate::Waiting => {}
             }
         }
@@ -71,9 +71,9 @@ impl SkipNotes {
         self.print();
         let rest = self.flags.iter().zip(&self.printed).filter(|(_, fate)| **fate == Fate::Waiting);
         for (flag, _) in rest {
-            console::note(format_args!(
+            tracing::warn!(
                 "--skip {flag} had no effect: no event at that position was read in this run"
-            ));
+            );
         }
     }
 }
