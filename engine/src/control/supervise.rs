@@ -47,9 +47,16 @@ struct LinesByKind {
 }
 
 impl LinesByKind {
-    fn left_out(&self) -> u64 {
+    /// What was left out since the last line of its kind, if anything was.
+    fn left_out(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Self { refused, stalled, closed, letters } = self;
-        [refused, stalled, closed, letters].map(Lines::left_out).iter().sum()
+        let kinds = [
+            ("clients that were refused", refused),
+            ("connections that were closed because they did not read", stalled),
+            ("connections and files that were closed", closed),
+            ("events that were refused", letters),
+        ];
+        kinds.map(|(kind, lines)| (kind, lines.left_out())).into_iter().filter(|one| one.1 > 0)
     }
 }
 
@@ -152,9 +159,8 @@ impl Supervisor {
         }
         self.hear_waiting();
         self.skips.print_rest();
-        let left_out = self.lines.left_out();
-        if left_out > 0 {
-            tracing::warn!("{left_out} such lines left out");
+        for (kind, count) in self.lines.left_out() {
+            tracing::warn!("{kind}: {count} such lines left out");
         }
         let abandoned = self.phase == Phase::Abandoned;
         let watch = self.watch;

@@ -45,10 +45,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(answer(stream, router.clone(), place))),
             Err(error) => {
-                if lines.admit().is_some() {
+                if let Some(left_out) = lines.admit() {
                     tracing::error!(
                         "the admin port cannot accept: {error}; it is tried again: raise the limit \
-                         of open files (`ulimit -n`, LimitNOFILE=) if it is reached"
+                         of open files (`ulimit -n`, LimitNOFILE=) if it is reached{left_out}"
                     );
                 }
                 sleep(PAUSE).await;
