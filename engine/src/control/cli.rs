@@ -302,7 +302,7 @@ fn address_help() -> String {
   potoroo://HOST:PORT  listens for clients of the connector protocol; ?token-file=PATH with the
                     token that they have to know, or ?token=TEXT; &streams=N ends after N streams
                     have [default: never]
-  file:PATH         reads a file to its end
+  file:PATH         reads a file to its end; of a named pipe, what is written into it
   gen:NAME          makes events up; ?rate=N|max events/s [default: {}]
                     &seed=N [default: {}] &count=N events [default: no limit]
 
@@ -310,8 +310,10 @@ Sinks:
   tcp://HOST:PORT   connects, and waits for an absent peer; ?sequence=true puts the id of its
                     input before each output [default: false]
   potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
-                    ?token-file=PATH with the token that it has to know of us, or ?token=TEXT
-  file:PATH         creates and truncates; ?append=true writes behind [default: false]
+                    ?token-file=PATH with the token that it has to know of us, or ?token=TEXT;
+                    &lost=TRANSACTION takes a client that has lost what it had up to there
+  file:PATH         creates and truncates; ?append=true writes behind [default: false]; a named
+                    pipe is opened when somebody reads it
   stdout:           standard output
   null:             counts and drops
 
