@@ -11,7 +11,7 @@ use crate::root::Unread;
 /// Every core can lock its memory.
 pub(super) fn memlock(host: &Host) -> Finding {
     let wanted = CORE_LOCKED_BYTES * host.cores.len() as u64;
-    let limit = match limit(host, "Max locked memory") {
+    let limit = match limit(host, "Max locked memory", Kind::Soft) {
         Ok(limit) => limit,
         Err(unread) => return Finding::unknown(unread),
     };
@@ -26,9 +26,10 @@ pub(super) fn memlock(host: &Host) -> Finding {
     Finding::advice(is, should).why(why).remedy([raise_memlock()])
 }
 
-/// There are descriptors for many connections.
+/// There are descriptors for many connections. The hard limit counts: the engine raises the soft
+/// one to it.
 pub(super) fn descriptors(host: &Host) -> Finding {
-    let limit = match limit(host, "Max open files") {
+    let limit = match limit(host, "Max open files", Kind::Hard) {
         Ok(limit) => limit,
         Err(unread) => return Finding::unknown(unread),
     };
@@ -42,7 +43,7 @@ pub(super) fn descriptors(host: &Host) -> Finding {
                 format!("{count} open files"),
                 format!("{DESCRIPTORS_MIN} or more, for many connections"),
             )
-            .why("a connection beyond the limit is refused")
+            .why("connections beyond the limit wait until others are closed")
             .remedy([raise])
         }
         Some(count) => Finding::fine(format!("{count} open files")),
@@ -144,12 +145,21 @@ fn raise_memlock() -> Remedy {
     )
 }
 
+/// The column of a limit.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// What holds.
+    Soft,
+    /// Up to what a process may raise it.
+    Hard,
+}
+
 /// A limit of this process; `None` is unlimited.
-fn limit(host: &Host, name: &str) -> Result<Option<u64>, Unread> {
+fn limit(host: &Host, name: &str, kind: Kind) -> Result<Option<u64>, Unread> {
     let path = "/proc/self/limits";
     let text = host.root.text(path)?;
     let values = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    match values.split_whitespace().next().unwrap_or_default() {
+    match values.split_whitespace().nth(kind as usize).unwrap_or_default() {
         "unlimited" => Ok(None),
         value => value.parse().map(Some).map_err(|_| Unread::odd(path, &format!("{name} {value}"))),
     }
