@@ -3,11 +3,13 @@
 mod recorded;
 
 use std::fs;
+use std::io::{Write, stderr};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Output;
 
 use recorded::{Recorded, told};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 const FOLDER: &str = "var/lib/potoroo-tuning";
 
@@ -85,6 +87,13 @@ fn settings_that_are_links_out_of_the_root_are_not_changed() {
 
 #[test]
 fn a_link_inside_of_the_root_means_what_it_means_on_its_host() {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    if openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::empty()).is_err() {
+        // Not by `eprintln`, which the test runner swallows when the test passes.
+        let skipped = "skipped: openat2 is refused here, links are not followed\n";
+        stderr().write_all(skipped.as_bytes()).expect("somebody listens");
+        return;
+    }
     let hostile = Hostile::new("inside");
     hostile.host.write("/elsewhere/interval", "1\n");
     hostile.link("proc/sys/vm/stat_interval", "/elsewhere/interval");
