@@ -15,7 +15,7 @@
 //!     }
 //! }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 // In reading order; the blank lines keep it.
 pub mod cpus;
@@ -47,6 +47,8 @@ pub mod pin;
 pub mod jitter;
 
 pub mod topology;
+
+pub mod stdout;
 
 pub use cpus::Cpus;
 pub use doctor::{doctor, verdict};

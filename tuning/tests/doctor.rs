@@ -146,6 +146,15 @@ fn grown(content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_closed_standard_output_is_no_success() {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec \"$0\" doctor >&-"]).arg(env!("CARGO_BIN_EXE_potoroo-tuning"));
+    let text = told(&shell.output().expect("a shell runs"));
+    assert!(text.contains("standard output cannot be written"), "{text}");
+    assert!(text.ends_with("exit 3\n"), "{text}");
+}
+
+#[test]
 fn this_host_is_judged_without_an_accident() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
     let output = command.args(["doctor", "--json"]).output().expect("the binary runs");
@@ -237,6 +246,7 @@ fn what_a_container_lacks_is_told_with_its_remedy() {
         findings.into_iter().find(|it| it.check == check).expect("it is a check").change.join("\n")
     };
     assert!(finding(&host, "limit.io-uring").starts_with("note: system calls are filtered"));
+    assert_eq!(finding(&host, "limit.descriptors"), "fine: 1048576 open files");
     assert!(change("limit.io-uring").contains("--security-opt seccomp="));
     assert!(finding(&host, "limit.memlock").starts_with("advice: 64 kib of locked memory"));
     assert!(change("limit.memlock").contains("--ulimit memlock=-1"));

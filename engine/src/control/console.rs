@@ -4,15 +4,12 @@
 //! panic aborts the process in the midst of its work; so no code of the engine uses it. The log
 //! goes its own way: see [`logging`](super::logging).
 
-mod closed;
-
 use std::fmt::Display;
 use std::io::{self, BufWriter, StderrLock, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use potoroo_tuning::stdout::closed;
 use rustix::io::Errno;
-
-pub(super) use self::closed::closed;
 
 /// Whether notes are written. Errors always are.
 static NOTES: AtomicBool = AtomicBool::new(true);

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
 
 use anyhow::{Context, Result};
+use potoroo_tuning::stdout::closed;
+use rustix::io::Errno;
 
 /// Writes one line to standard error, if somebody still reads it.
 pub fn note(line: impl Display) {
@@ -14,12 +16,18 @@ pub fn note(line: impl Display) {
 /// Writes `text` and a line feed to standard output.
 ///
 /// # Errors
-/// It cannot be written: its disk is full, or its reader has gone and has not got all of it.
+/// It cannot be written: it was closed from the beginning, its disk is full, or its reader has gone
+/// and has not got all of it.
 pub fn answer(text: impl Display) -> Result<()> {
+    if closed() {
+        return Err(Errno::BADF).context(CANNOT);
+    }
     let mut out = stdout().lock();
     let written = writeln!(out, "{}", plain(text)).and_then(|()| out.flush());
-    written.context("standard output cannot be written")
+    written.context(CANNOT)
 }
+
+const CANNOT: &str = "standard output cannot be written";
 
 /// The text with its control characters spelt out.
 fn plain(text: impl Display) -> String {

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &str); 13] = [
     ("runtime/src/host/priority.rs", "real-time priorities have no safe binding"),
     ("runtime/src/poller.rs", "the kernel reads and writes buffers of the uring"),
     ("runtime/src/poller/", "the kernel reads and writes buffers of the uring"),
-    ("engine/src/control/console/closed.rs", "looks at a descriptor before the runtime does"),
+    ("tuning/src/stdout.rs", "looks at a descriptor before the runtime does"),
     ("engine/src/state/intrinsics.rs", "vector compare and prefetch are processor instructions"),
     ("engine/src/control/witness.rs", "a panic hook reads the stack below it"),
     ("bench/src/place.rs", "real-time scheduling has no safe binding"),
