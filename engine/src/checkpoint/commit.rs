@@ -101,8 +101,8 @@ pub fn collect(
     Ok(collected)
 }
 
-/// Whether it is of a checkpoint from which was gone back, and nothing was committed since: it tells
-/// clients of sources what they had, also if this run comes to nothing.
+/// Whether it is of a checkpoint from which was gone back, and nothing was committed since. It
+/// tells where clients of sources were, also if this run comes to nothing.
 fn is_gone_back_from(head: &Head, name: &Name) -> bool {
     let uncommitted = head.restored != 0 && head.epoch == head.restored;
     uncommitted && name.epoch > head.epoch && name.generation < head.generation

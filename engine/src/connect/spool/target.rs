@@ -62,9 +62,10 @@ impl Target {
 
     /// Opens the file as the checkpoint left it whose prepared output is `committed`: writes what
     /// of it is not there yet. What was not committed is to be [dropped](Self::drop_spools) when
-    /// nothing else can fail: it may be of another state that somebody meant. Returns where new output goes: to
-    /// its end, or without a checkpoint to its beginning, unless `append` says to keep what is
-    /// there. It is then to be [cleared](Self::clear) before anything is committed.
+    /// nothing else can fail: it may be of another state that somebody meant. Returns
+    /// where new output goes: to its end, or without a checkpoint to its beginning, unless `append`
+    /// says to keep what is there. It is then to be [cleared](Self::clear) before anything is
+    /// committed.
     ///
     /// # Errors
     /// The file or its folder cannot be written, it is not the file that was written before, or
