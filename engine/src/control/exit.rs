@@ -33,7 +33,7 @@ impl Exit {
    0  finished: everything was processed and delivered
    1  the application or its configuration cannot run; nothing was processed
    2  the command line is wrong
-    3  stopped, but not all could be delivered, recovered, or written to standard output
+   3  stopped, but not all could be delivered, recovered, or written to standard output
   70  a core stopped turning for --heartbeat-seconds
   71  a panic: a bug; a program that aborts on panics ends with signal 6 instead";
 }
