@@ -30,9 +30,10 @@ pub(super) fn note(line: impl Display) {
     }
 }
 
-/// Writes one line to standard error, always.
+/// Writes one line to standard error, always: in one call, since a sink may write to the same
+/// terminal at the same time.
 pub(super) fn error(line: impl Display) {
-    let _ = writeln!(own_line(), "{line}");
+    let _ = own_line().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes over the present line of a terminal at standard error, without ending it. What is longer
