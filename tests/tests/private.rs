@@ -90,12 +90,14 @@ fn the_lock_follows_no_link() {
     let arguments = format!(
         "--source numbers=gen:numbers?count=10 --sink windows=null: --state {state} --cores 0"
     );
-    for soft in [true, false] {
-        let made = if soft { symlink(&victim, &lock) } else { fs::hard_link(&victim, &lock) };
-        made.expect("it is ours");
-        App::start(WINDOWS, &arguments).finish().refused(1, &["LOCK"]);
-        assert_eq!(scratch.read("victim"), b"precious");
-        fs::remove_file(&lock).expect("it is ours");
-    }
+    symlink(&victim, &lock).expect("it is ours");
+    App::start(WINDOWS, &arguments).finish().refused(1, &["LOCK"]);
+    assert_eq!(scratch.read("victim"), b"precious");
+    fs::remove_file(&lock).expect("it is ours");
+    // A copy of the folder may be made of links: such a LOCK is locked, and never written.
+    fs::hard_link(&victim, &lock).expect("it is ours");
+    assert_eq!(App::start(WINDOWS, &arguments).finish().code, Some(0));
+    assert_eq!(scratch.read("victim"), b"precious");
+    fs::remove_file(&lock).expect("it is ours");
     assert_eq!(App::start(WINDOWS, &arguments).finish().code, Some(0));
 }
