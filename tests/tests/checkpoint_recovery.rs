@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use potoroo::checkpoint::recover::Error;
 use potoroo::checkpoint::store::{self, Head, Memory, Store, Upload, View};
 use potoroo::checkpoint::{
-    Delivered, Facts, Manifest, TypeFacts, collect, history, propose, recover,
+    Delivered, Facts, Manifest, SourcePosition, StreamPosition, TypeFacts, collect, history,
+    propose, recover,
 };
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
@@ -41,9 +42,8 @@ fn refused(memory: &Memory, facts: &Facts, restore: Option<u64>, parts: &[&str])
 fn the_first_start_finds_nothing_and_the_second_the_last_commit() {
     let memory = Memory::new();
     let first = recover(&memory, &facts(), 5, None).expect("it is empty");
-    let (manifest, restored) = (None, 0);
-    let new =
-        Head { generation: 1, owner: 5, folder: 5, epoch: 0, manifest, restored, rewound: Some(0) };
+    let rewound = Some(0);
+    let new = Head { generation: 1, owner: 5, folder: 5, rewound, ..Head::default() };
     assert_eq!(first.head, new);
     assert_eq!((first.manifest, first.repeats), (None, vec![]));
     let (memory, head) = filled(3);
@@ -186,6 +186,26 @@ fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
         .map(|manifest| (manifest.epoch, manifest.generation))
         .collect();
     assert_eq!(kept, [(4, 3), (3, 1)], "the epoch 4 of before is gone");
+}
+
+/// Starts that commit nothing, with and without the flag, forget none of what a client was told.
+#[test]
+fn a_start_after_a_restore_remembers_the_streams_that_began_after_it() {
+    let (memory, head) = filled(4);
+    let last = head.manifest.expect("four were committed");
+    let mut manifest = Manifest::load(&memory, &last).expect("it is whole");
+    let (name, id, into, several, first, ended) = ("late".into(), 9, 0, false, Some(7), false);
+    let stream = Some(StreamPosition { name, id, into, several, first, ended });
+    manifest.sources.push(SourcePosition { stream, ..manifest.sources[0].clone() });
+    memory.damage(&last, &manifest.write());
+    for restore in [Some(3), None, None, Some(3), None] {
+        let started = recover(&memory, &facts(), 9, restore).expect("it is whole");
+        assert_eq!(started.head.epoch, 3);
+        collect(&memory, &started.head, KEEP, None).expect("it is whole");
+        let mut streams = started.sources.iter().filter_map(|at| at.stream.as_ref());
+        let first = streams.next().and_then(|stream| stream.first);
+        assert_eq!(first, Some(7), "it began after 7, which cannot come again: {restore:?}");
+    }
 }
 
 #[test]

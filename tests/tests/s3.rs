@@ -61,7 +61,7 @@ fn large_objects_are_whole_or_not_there() {
 }
 
 fn head(epoch: u64) -> Head {
-    Head { generation: 1, owner: 7, folder: 7, epoch, manifest: None, restored: 0, rewound: None }
+    Head { generation: 1, owner: 7, folder: 7, epoch, ..Head::default() }
 }
 
 fn is_swap(request: &str) -> bool {

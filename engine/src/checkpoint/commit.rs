@@ -104,7 +104,7 @@ pub fn collect(
 /// Whether it is of a checkpoint from which was gone back, and nothing was committed since. It
 /// tells where clients of sources were, also if this run comes to nothing.
 fn is_gone_back_from(head: &Head, name: &Name) -> bool {
-    let uncommitted = head.restored != 0 && head.epoch == head.restored;
+    let uncommitted = head.gone_back_to != 0 && head.epoch == head.gone_back_to;
     uncommitted && name.epoch > head.epoch && name.generation < head.generation
 }
 
@@ -138,9 +138,8 @@ mod tests {
     /// Were it committed, nobody could recover from it.
     #[test]
     fn a_manifest_that_is_too_long_to_be_read_is_not_stored() {
-        let (generation, owner, folder, restored) = (1, 7, 5, 0);
-        let rewound = Some(0);
-        let head = Head { generation, owner, folder, epoch: 0, manifest: None, restored, rewound };
+        let generation = 1;
+        let head = Head { generation, owner: 7, folder: 5, ..Head::default() };
         let spool = "x".repeat(Manifest::BYTES_MAX as usize);
         let sink = "w".to_owned();
         let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, digest: None, spool };

@@ -106,20 +106,25 @@ pub fn recover(
     let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
     // The first coordinator's number is as good as any.
     let folder = if folder == 0 { owner } else { folder };
-    let restored_before = old.as_ref().map(|head| head.restored);
     let (restored, goes_back) = (restore.unwrap_or(0), restore.is_some() && !done);
+    let gone_back_to = match &old {
+        _ if goes_back => restored,
+        None => 0,
+        // An earlier version wrote the one number only.
+        Some(head) if head.gone_back_to == 0 => head.restored,
+        Some(head) => head.gone_back_to,
+    };
     let rewound = match &old {
         None if !goes_back => 0,
         Some(Head { rewound: Some(before), .. }) if !goes_back => *before,
         _ => generation,
     };
     let rewound = Some(rewound);
-    let head = Head { generation, owner, folder, epoch, manifest, restored, rewound };
+    let head = Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
     let head = take_over(store, old, head, goes_back)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
-    let gone_back_to = restore.or(restored_before);
     let sources = match &manifest {
-        Some(manifest) if gone_back_to == Some(manifest.epoch) => with_newer(store, manifest)?,
+        Some(manifest) if gone_back_to == manifest.epoch => with_newer(store, manifest)?,
         Some(manifest) => manifest.sources.clone(),
         None => Vec::new(),
     };

@@ -9,9 +9,7 @@ struct Subject(Coordinator);
 
 impl Subject {
     fn new() -> Self {
-        let (manifest, restored) = (None, 0);
-        let (owner, folder, rewound) = (7, 5, Some(0));
-        let head = Head { generation: 3, owner, folder, epoch: 10, manifest, restored, rewound };
+        let head = Head { generation: 3, owner: 7, folder: 5, epoch: 10, ..Head::default() };
         Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
     }
 

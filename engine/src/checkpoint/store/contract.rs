@@ -71,10 +71,7 @@ fn check_objects(store: &dyn Store) {
 }
 
 fn check_head(store: &dyn Store) {
-    let of = |generation, epoch| {
-        let restored = 0;
-        Head { generation, owner: 7, folder: 7, epoch, manifest: None, restored, rewound: None }
-    };
+    let of = |generation, epoch| Head { generation, owner: 7, folder: 7, epoch, ..Head::default() };
     let swap = |expected: Option<&Head>, new: &Head| store.swap_head(expected, new);
     let head = || store.head().expect("it can be read");
     assert_eq!(head(), None);

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Corrupt, hex, text};
 
-/// The one pointer. Whoever swapped it last is the coordinator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The one pointer. Whoever swapped it last is the coordinator. The default is that of no
+/// coordinator, before the first one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// One more with every coordinator; from 1. A coordinator of an older one can commit nothing.
@@ -26,6 +27,11 @@ pub struct Head {
     /// done once: who is started again with the same word goes on. 0 when it was told nothing.
     #[serde(default)]
     pub restored: u64,
+    /// The epoch that the application last went back to, at whichever start; 0 for none, and where
+    /// an earlier version has written it. While it equals [`epoch`](Self::epoch), nothing was
+    /// committed since.
+    #[serde(default)]
+    pub gone_back_to: u64,
     /// The generation that last went back to an older checkpoint; 0 for none. Clients of sinks may
     /// have transactions of generations before it that no manifest names any more. `None` where an
     /// earlier version has written it.
@@ -63,8 +69,10 @@ mod tests {
     fn what_was_written_is_read() {
         let manifest = Some("manifest-3-17-00000000000000ab".into());
         let owner = u64::MAX;
-        let (folder, restored, rewound) = (9, 16, Some(2));
-        let head = Head { generation: 3, owner, folder, epoch: 17, manifest, restored, rewound };
+        let (generation, folder, epoch, rewound) = (3, 9, 17, Some(2));
+        let (restored, gone_back_to) = (16, 16);
+        let head =
+            Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
         let older = Head { rewound: None, ..head.clone() };
         assert_eq!(Head::parse(&text::oldest(&older.write())).expect("it is whole"), older);

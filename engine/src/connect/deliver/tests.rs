@@ -165,8 +165,8 @@ impl Scratch {
         committed: &[Transaction],
         delivered: Vec<Delivered>,
     ) -> io::Result<Arc<Delivery>> {
-        let (generation, owner, folder, epoch, restored) = (5, 1, STATE, 9, 0);
-        let head = Head { generation, owner, folder, epoch, manifest: None, restored, rewound };
+        let (generation, owner, folder, epoch) = (5, 1, STATE, 9);
+        let head = Head { generation, owner, folder, epoch, rewound, ..Head::default() };
         let manifest = Manifest {
             facts: Facts {
                 application: "a".to_owned(),

@@ -106,8 +106,7 @@ mod tests {
     }
 
     fn commit(store: &Memory, head: Option<&Head>, epoch: u64) -> Head {
-        let (owner, folder, manifest, rewound) = (7, 5, None, Some(0));
-        let first = Head { generation: 1, owner, folder, epoch: 0, manifest, restored: 0, rewound };
+        let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
         let facts = Facts { application, fingerprint: 7, partitions: 16, tables: Vec::new() };

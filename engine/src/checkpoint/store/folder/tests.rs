@@ -115,9 +115,7 @@ fn what_is_no_folder_or_not_there_is_refused_with_its_path() {
 fn a_damaged_head_is_named_by_its_path() {
     let scratch = Scratch::new("head");
     let folder = Folder::open(&scratch.0).expect("it is free");
-    let (manifest, restored) = (None, 0);
-    let head =
-        Head { generation: 1, owner: 2, folder: 2, epoch: 0, manifest, restored, rewound: None };
+    let head = Head { generation: 1, owner: 2, folder: 2, ..Head::default() };
     folder.swap_head(None, &head).expect("it was not there");
     let path = scratch.0.join("HEAD");
     let mut bytes = fs::read(&path).expect("it is there");
