@@ -5,13 +5,18 @@
 
 mod canary;
 mod finding;
+mod graph;
+mod known;
 mod rules;
 mod source;
+mod syntax;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use finding::Findings;
+use graph::Graph;
+use known::Known;
 use rules::layering::Manifest;
 use source::Source;
 
@@ -31,12 +36,30 @@ fn the_workspace_is_tidy() {
         ends("Cargo.toml").map(named).map(|(path, text)| Manifest { path, text }).collect();
     assert!(sources.len() > 20, "the walk from {} found too little", root.display());
 
+    let documents: Vec<Source> =
+        ends(".md").map(named).map(|(path, text)| Source::new(&path, &text)).collect();
+
     let mut findings = Findings::default();
     sources.iter().for_each(|source| rules::check_source(source, &mut findings));
     rules::reach::check(&sources, &mut findings);
     rules::layering::check(&manifests, &mut findings);
+    check_known(&sources, &documents, &mut findings);
     let lines: Vec<String> = findings.all.iter().map(ToString::to_string).collect();
     assert!(lines.is_empty(), "{} findings:\n{}", lines.len(), lines.join("\n"));
+}
+
+/// Applies the rules that have lists of what is known.
+fn check_known(sources: &[Source], documents: &[Source], findings: &mut Findings) {
+    let graphs: Vec<Graph> = graph::roots(sources).map(|root| Graph::new(root, sources)).collect();
+    rules::cycles::check(&graphs, &list("cycles", include_str!("known/cycles.txt")), findings);
+    rules::arrows::check(&graphs, &list("arrows", include_str!("known/arrows.txt")), findings);
+    rules::names::check(sources, &list("names", include_str!("known/names.txt")), findings);
+    let phrases = list("phrases", include_str!("known/phrases.txt"));
+    rules::phrases::check(sources, documents, &phrases, findings);
+}
+
+fn list(name: &str, text: &'static str) -> Known<'static> {
+    Known { path: format!("tests/tests/tidy/known/{name}.txt"), text }
 }
 
 /// All files below `folder`, without what is built and what is hidden.

@@ -1,9 +1,13 @@
 //! The rules, one file for each concern.
 
+pub mod arrows;
+pub mod cycles;
 pub mod habits;
 pub mod hot;
 pub mod layering;
 pub mod lengths;
+pub mod names;
+pub mod phrases;
 pub mod reach;
 pub mod unsafety;
 pub mod words;
