@@ -12,7 +12,7 @@ use potoroo_sdk::table::Record;
 use super::coordinator::Input;
 use super::store::{self, Name, NameKind, Store, Upload};
 use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition, Watched};
-use crate::connect::streams::Streams;
+use crate::connect::potoroo::streams::Streams;
 use crate::flow::{self, PartEnd, PartStep};
 
 /// Stores parts.

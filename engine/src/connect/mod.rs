@@ -1,21 +1,20 @@
 //! The world outside: where sources take bytes from and where sinks bring them to.
 //!
-//! Cold, but for the driver, which moves buffers between sockets and a core once per turn.
+//! Cold, but for the driver, which moves buffers between sockets and a core once per turn. Each
+//! connector has a folder; the files beside them are shared by several connectors.
 
 pub mod address;
-pub mod deliver;
 pub mod driver;
-pub mod files;
-pub mod hold;
 pub mod lines;
 pub mod mail;
 pub mod patience;
 pub mod permits;
 pub mod pipe;
 pub mod scarce;
-pub mod serve;
 pub mod spool;
-pub mod streams;
-pub mod tcp;
 pub mod token;
 pub mod visible;
+
+pub mod file;
+pub mod potoroo;
+pub mod tcp;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::deliver::Delivery;
+use super::potoroo::deliver::Delivery;
 use super::spool::Target;
 use crate::checkpoint::Transaction;
 

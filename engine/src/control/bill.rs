@@ -11,8 +11,8 @@ use crate::connect::address::{SinkAddress, SourceAddress};
 use crate::connect::driver::SPARES_MAX;
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
-use crate::connect::serve::{CLIENT_BYTES, CLIENTS_MAX};
-use crate::connect::streams::{STREAM_BYTES, STREAMS_MAX};
+use crate::connect::potoroo::serve::{CLIENT_BYTES, CLIENTS_MAX};
+use crate::connect::potoroo::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
 
 /// What the engine takes at most, by user: at start, but for connections and checkpoints. State

@@ -7,7 +7,7 @@ use potoroo_sdk::plan::{End, Path, Plan};
 use super::bill::Bill;
 use super::config::{Config, idle_name};
 use crate::connect::address::{SinkAddress, SourceAddress};
-use crate::connect::files::is_regular;
+use crate::connect::file::is_regular;
 
 /// The whole text.
 pub fn describe(plan: &Plan, config: &Config) -> String {

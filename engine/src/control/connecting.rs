@@ -14,11 +14,11 @@ use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit, Watched};
-use crate::connect::deliver::Delivery;
-use crate::connect::hold::Hold;
 use crate::connect::mail::{Command, Mailbox};
+use crate::connect::potoroo::deliver::Delivery;
+use crate::connect::potoroo::hold::Hold;
+use crate::connect::potoroo::streams::Streams;
 use crate::connect::spool::{Spooler, Target, is_outstanding};
-use crate::connect::streams::Streams;
 use crate::connect::visible::Visible;
 
 /// Hands the opened edges to the cores and starts the threads that serve them.

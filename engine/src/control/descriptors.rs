@@ -11,7 +11,7 @@ use super::admin;
 use super::config::Config;
 use super::error::Error;
 use crate::connect::address::SourceAddress;
-use crate::connect::serve::{CLIENTS_MAX, STRANGERS_MAX};
+use crate::connect::potoroo::serve::{CLIENTS_MAX, STRANGERS_MAX};
 
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

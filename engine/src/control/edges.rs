@@ -19,7 +19,7 @@ use crate::checkpoint::store::Place;
 use crate::connect::address::{
     GeneratorAddress, HostPort, SinkAddress, SourceAddress, TransactionId, first_that_works,
 };
-use crate::connect::files;
+use crate::connect::file;
 use crate::connect::patience::is_fifo;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe};
 use crate::connect::spool::Target;
@@ -107,7 +107,7 @@ impl Edges {
             let what = format!("sink `{name}`");
             let edge = match (&config.sinks[name], &config.state) {
                 (address @ SinkAddress::File { path, append }, Some(_))
-                    if files::is_regular(path) =>
+                    if file::is_regular(path) =>
                 {
                     edges.open_file(&what, address, path)?;
                     let target = Target::new(name, path.clone());
@@ -199,7 +199,7 @@ impl Edges {
     /// # Errors
     /// Cause and remedy.
     fn open_input(&mut self, name: &str, path: &Path) -> Result<SourceEdge, String> {
-        let opened = files::open_source(path).and_then(|file| Ok((file.metadata()?, file)));
+        let opened = file::open_source(path).and_then(|file| Ok((file.metadata()?, file)));
         let opened = opened.map_err(|error| format!("{error}; {}", remedy::read(&error)));
         let (facts, file) = opened?;
         self.claims.input(name, &facts)?;
@@ -256,7 +256,7 @@ impl Edges {
             Error::Sink { what, address, reason }
         };
         let failed = |error: io::Error| refused(format!("{error}; {}", remedy::write(&error)));
-        let file = (!is_fifo(path)).then(|| files::open_output(path)).transpose();
+        let file = (!is_fifo(path)).then(|| file::open_output(path)).transpose();
         let file = file.map_err(failed)?.map(Arc::new);
         let facts = file.as_ref().map_or_else(|| path.metadata(), |file| file.metadata());
         let facts = facts.map_err(failed)?;

@@ -24,19 +24,19 @@ use super::error::Error;
 use super::letters::LetterBox;
 use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
-use crate::connect::deliver::{Delivery, Peer, deliver};
-use crate::connect::files::{Markers, Tail};
-use crate::connect::hold::Hold;
+use crate::connect::file::{Markers, Tail};
 use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
 use crate::connect::patience::{Output, Reader, Stopping, Writer};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
-use crate::connect::serve::{Server, serve};
+use crate::connect::potoroo::deliver::{Delivery, Peer, deliver};
+use crate::connect::potoroo::hold::Hold;
+use crate::connect::potoroo::serve::{Server, serve};
+use crate::connect::potoroo::streams::Streams;
 use crate::connect::spool::{Patience, Spooler, spool};
-use crate::connect::streams::Streams;
 use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
-use crate::connect::{files, tcp};
+use crate::connect::{file, tcp};
 use crate::flow::{Letter, Start};
 
 /// All threads of an application besides its cores.
@@ -223,7 +223,7 @@ impl Threads {
         let name = self.sink_name(sink).to_string();
         let (keeper, notices) = (self.keeper.clone(), self.notices.clone());
         let markers = Markers { sink, keeper, notices };
-        let writer = files::write(to, pipe_out, core.waker().clone(), markers, sync);
+        let writer = file::write(to, pipe_out, core.waker().clone(), markers, sync);
         self.writers.push((name, writer.map_err(thread(WRITER))?));
         Ok(pipe_in)
     }
@@ -250,10 +250,10 @@ impl Threads {
             // Those that the kernel makes as they are read have no length, and change.
             let made = file.metadata().map_or(0, |facts| facts.len()) == 0;
             let tail = (!made).then(|| Tail::new(file.clone(), start.position));
-            files::read(file.clone(), tail, pipe_in, waker)
+            file::read(file.clone(), tail, pipe_in, waker)
         } else {
             let reader = Reader::new(&name, path, file.clone(), self.stopping.clone());
-            files::read(reader, None, pipe_in, waker)
+            file::read(reader, None, pipe_in, waker)
         };
         self.readers.push((name, reader.map_err(thread(READER))?));
         let start = regular.then_some(Start { grows: self.keeper.is_some(), ..start });

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use potoroo::connect::deliver::{Delivery, Over, Session};
+use potoroo::connect::potoroo::deliver::{Delivery, Over, Session};
 use potoroo::connect::visible::Visible;
 use potoroo_connector::Frame;
 use potoroo_sdk::random::Random;

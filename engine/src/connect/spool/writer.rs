@@ -16,7 +16,7 @@ use super::disk::{DiskFile, Open};
 use super::target::each_piece;
 use super::{SpoolName, Target};
 use crate::checkpoint::Transaction;
-use crate::connect::hold::Hold;
+use crate::connect::potoroo::hold::Hold;
 use crate::connect::mail::{Teller, Told};
 use crate::connect::pipe::{Full, PipeOut};
 use crate::connect::tcp::STOP_CHECK;

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::store::Place;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress, without_token};
-use crate::connect::files::is_regular;
+use crate::connect::file::is_regular;
 
 use super::cpus::print_cpus;
 use super::{

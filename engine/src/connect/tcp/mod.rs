@@ -14,13 +14,13 @@ use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::address::{HostPort, first_that_works};
-use super::lines::Lines;
-use super::mail::{Command, Mailbox, SinkEnd};
-use super::permits::Permits;
+use crate::connect::address::{HostPort, first_that_works};
+use crate::connect::lines::Lines;
+use crate::connect::mail::{Command, Mailbox, SinkEnd};
+use crate::connect::permits::Permits;
 
 /// How long a thread here waits before it looks whether it should stop.
-pub(super) const STOP_CHECK: Duration = Duration::from_millis(50);
+pub(in crate::connect) const STOP_CHECK: Duration = Duration::from_millis(50);
 
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -95,10 +95,10 @@ impl Acceptor {
 }
 
 /// How often a source that cannot accept is logged.
-pub(super) const REFUSING_EVERY: Duration = Duration::from_secs(10);
+pub(in crate::connect) const REFUSING_EVERY: Duration = Duration::from_secs(10);
 
 /// Logs that a source accepts no connection, which lasts until others are closed.
-pub(super) fn no_accept(source: &str, reason: &dyn std::fmt::Display, lines: &Lines) {
+pub(in crate::connect) fn no_accept(source: &str, reason: &dyn std::fmt::Display, lines: &Lines) {
     if let Some(left_out) = lines.admit() {
         tracing::error!(
             "source `{source}` cannot accept: {reason}; connections wait until others are closed: \
@@ -205,13 +205,13 @@ fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connect
 }
 
 /// Whether nothing came or went within the time that a call may take.
-pub(super) fn is_pause(error: &io::Error) -> bool {
+pub(in crate::connect) fn is_pause(error: &io::Error) -> bool {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
 }
 
 /// Waits until the descriptor is ready or the time is over; the caller finds out which.
-pub(super) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
+pub(in crate::connect) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
     let timeout =
         Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
     let _ = poll(&mut [PollFd::new(descriptor, flags)], Some(&timeout));
@@ -221,7 +221,7 @@ pub(super) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) 
 const ONE_LINE_MAX: usize = 1000;
 
 /// What the other side said, as it can stand in a log: in one line, and not too long.
-pub(super) fn one_line(text: &str) -> String {
+pub(in crate::connect) fn one_line(text: &str) -> String {
     let escaped = |char: char| match char.is_control() {
         true => char.escape_default().collect::<String>(),
         false => char.to_string(),

@@ -11,9 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use potoroo_sdk::host::SinkId;
 
-use super::lines::Lines;
-use super::mail::{Command, Mailbox};
-use super::spool::{Room, Target};
+use crate::connect::lines::Lines;
+use crate::connect::mail::{Command, Mailbox};
+use crate::connect::spool::{Room, Target};
 
 /// Bytes of a disk that are kept free besides those of a checkpoint, of a large one.
 const FREE_BYTES: u64 = 64 << 20;

@@ -36,12 +36,12 @@ use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
 use potoroo_runtime::socket::keep_alive;
 
 pub use self::session::Session;
-use super::address::{HostPort, first_that_works};
+use crate::connect::address::{HostPort, first_that_works};
 use super::hold::Hold;
-use super::lines::Lines;
-use super::spool::{SpoolName, Target, first_id, transaction_id};
-use super::tcp::{STOP_CHECK, is_pause};
-use super::token::Token;
+use crate::connect::lines::Lines;
+use crate::connect::spool::{SpoolName, Target, first_id, transaction_id};
+use crate::connect::tcp::{STOP_CHECK, is_pause};
+use crate::connect::token::Token;
 use crate::checkpoint::store::Head;
 use crate::checkpoint::{Manifest, Transaction};
 

@@ -11,7 +11,7 @@ use potoroo_connector::Frame;
 
 use super::{Answers, ServerLines};
 use crate::connect::pipe::Gone;
-use crate::connect::streams::{Note, Opened, Skip, Streams};
+use crate::connect::potoroo::streams::{Note, Opened, Skip, Streams};
 use crate::connect::tcp::one_line;
 
 /// Why a client is served no longer.
@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
     use crate::connect::mail::{Mail, mailbox};
-    use crate::connect::streams::{CREDIT, Limits};
+    use crate::connect::potoroo::streams::{CREDIT, Limits};
 
     /// What clients have in common, and the mail of a core that does nothing.
     fn serving() -> (Serving, Mail) {

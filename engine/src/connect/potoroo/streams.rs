@@ -25,8 +25,8 @@ use std::time::Duration;
 use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::mail::{Command, Mailbox};
-use super::pipe::{BUFFER_BYTES, PipeIn};
+use crate::connect::mail::{Command, Mailbox};
+use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
 use super::serve::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
 use crate::flow::Start;

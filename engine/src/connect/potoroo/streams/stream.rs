@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Limits;
 use crate::checkpoint::StreamPosition;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe_of};
-use crate::connect::serve::Answers;
+use crate::connect::potoroo::serve::Answers;
 use crate::flow::Start;
 
 /// Where a message ends in the bytes of its stream.

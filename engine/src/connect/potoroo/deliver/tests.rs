@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use potoroo_sdk::host::SinkId;
 
-use super::super::mail::{Command, Mailbox, mailbox};
+use crate::connect::mail::{Command, Mailbox, mailbox};
 use super::*;
 use crate::checkpoint::{Delivered, Facts};
 
