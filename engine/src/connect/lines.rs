@@ -84,6 +84,18 @@ impl fmt::Display for LeftOut {
     }
 }
 
+/// Longest text of the other side in the log, in characters.
+const ONE_LINE_MAX: usize = 1000;
+
+/// What the other side said, as it can stand in a log: in one line, and not too long.
+pub(super) fn one_line(text: &str) -> String {
+    let escaped = |char: char| match char.is_control() {
+        true => char.escape_default().collect::<String>(),
+        false => char.to_string(),
+    };
+    text.chars().take(ONE_LINE_MAX).map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +110,11 @@ mod tests {
         assert_eq!(ask(1000), Some(LeftOut(2)));
         assert_eq!(ask(1001), Some(LeftOut(0)));
         assert_eq!(format!("gone{}{}", LeftOut(2), LeftOut(0)), "gone (2 such lines left out)");
+    }
+
+    #[test]
+    fn what_strangers_say_stays_in_one_line() {
+        assert_eq!(one_line("it's über\n\x1b[31mERROR"), "it's über\\n\\u{1b}[31mERROR");
+        assert_eq!(one_line(&"x".repeat(70_000)).len(), 1000);
     }
 }

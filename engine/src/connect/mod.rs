@@ -6,6 +6,7 @@
 pub mod address;
 pub mod driver;
 pub mod lines;
+mod listening;
 pub mod mail;
 pub mod patience;
 pub mod permits;
@@ -14,6 +15,7 @@ pub mod scarce;
 pub mod spool;
 pub mod token;
 pub mod visible;
+mod waiting;
 
 pub mod file;
 pub mod potoroo;

@@ -16,15 +16,17 @@
 
 mod disk;
 mod name;
+mod prepared;
 mod stored;
 mod target;
 mod writer;
 
 pub use self::disk::{Disk, DiskFile, LocalDisk, Open, Room};
 pub use self::name::{SpoolName, first_id, name_of, transaction_id};
+pub use self::prepared::Prepared;
 pub use self::stored::{is_outstanding, verify};
 pub use self::target::{Target, check};
-pub use self::writer::{Patience, Prepared, Spooler, spool};
+pub use self::writer::{Patience, Spooled, Spooler, spool};
 
 #[cfg(test)]
 mod tests;

@@ -40,8 +40,8 @@ use crate::connect::address::{HostPort, first_that_works};
 use super::hold::Hold;
 use crate::connect::lines::Lines;
 use crate::connect::spool::{SpoolName, Target, first_id, transaction_id};
-use crate::connect::tcp::{STOP_CHECK, is_pause};
 use crate::connect::token::Token;
+use crate::connect::waiting::{STOP_CHECK, is_pause};
 use crate::checkpoint::store::Head;
 use crate::checkpoint::{Manifest, Transaction};
 

@@ -13,7 +13,7 @@ use potoroo_sdk::host::SinkId;
 
 use crate::connect::lines::Lines;
 use crate::connect::mail::{Command, Mailbox};
-use crate::connect::spool::{Room, Target};
+use crate::connect::spool::{Room, Spooled, Target};
 
 /// Bytes of a disk that are kept free besides those of a checkpoint, of a large one.
 const FREE_BYTES: u64 = 64 << 20;
@@ -61,12 +61,6 @@ impl Hold {
         self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
     }
 
-    /// Output is about to be spooled.
-    pub fn spooled(&self) {
-        self.uncommitted.store(true, Ordering::Relaxed);
-        self.look(true);
-    }
-
     /// What was spooled is committed, and waits for the client.
     pub fn committed(&self) {
         self.uncommitted.store(false, Ordering::Relaxed);
@@ -104,6 +98,13 @@ impl Hold {
     fn lock(&self) -> MutexGuard<'_, Reasons> {
         // Each change is whole before the next may panic.
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spooled for Hold {
+    fn spooled(&self) {
+        self.uncommitted.store(true, Ordering::Relaxed);
+        self.look(true);
     }
 }
 

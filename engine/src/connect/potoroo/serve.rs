@@ -30,12 +30,13 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 
 pub use self::answers::Answers;
 pub use self::client::{Client, Over, Serving};
-use crate::connect::lines::Lines;
+use crate::connect::lines::{Lines, one_line};
+use crate::connect::listening::{REFUSING_EVERY, no_accept};
 use crate::connect::mail::Notice;
 use crate::connect::permits::{Permit, Permits};
 use super::streams::{STREAMS_MAX, Streams};
-use crate::connect::tcp::{REFUSING_EVERY, STOP_CHECK, is_pause, no_accept, one_line, wait};
 use crate::connect::token::Token;
+use crate::connect::waiting::{STOP_CHECK, is_pause, wait};
 
 /// How long a stranger may take to say who it is.
 const HELLO_MAX: Duration = Duration::from_secs(5);

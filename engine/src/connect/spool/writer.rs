@@ -2,6 +2,7 @@
 //! was prepared for an epoch that came to nothing goes on in the same spool, so that neither spools
 //! nor manifests become many while no checkpoint can be stored.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +14,25 @@ use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::disk::{DiskFile, Open};
-use super::target::each_piece;
-use super::{SpoolName, Target};
+use super::name::SpoolName;
+use super::prepared::Prepared;
+use super::target::{Target, each_piece};
 use crate::checkpoint::Transaction;
-use crate::connect::potoroo::hold::Hold;
 use crate::connect::mail::{Teller, Told};
 use crate::connect::pipe::{Full, PipeOut};
-use crate::connect::tcp::STOP_CHECK;
+use crate::connect::waiting::STOP_CHECK;
+
+/// Who wants to know of output that no checkpoint has committed yet.
+pub trait Spooled: Debug + Send + Sync {
+    /// Output is about to be spooled.
+    fn spooled(&self);
+}
 
 /// What a spooler does on a full disk: it waits until there is room, or until it is told to stop.
 #[derive(Debug)]
 pub struct Patience {
     /// Holds back the sources.
-    pub hold: Arc<Hold>,
+    pub hold: Arc<dyn Spooled>,
     /// Nobody waits for the output any more.
     pub stop: Arc<AtomicBool>,
 }
@@ -91,27 +98,6 @@ pub fn spool(
         spooler.finish()
     };
     Builder::new().name("potoroo-spool".into()).spawn(run)
-}
-
-/// A transaction whose spool is written and not yet durable: that takes the disk a while, which the
-/// spooler does not wait for.
-#[derive(Debug)]
-pub struct Prepared {
-    transaction: Transaction,
-    file: Box<dyn DiskFile>,
-    target: Target,
-}
-
-impl Prepared {
-    /// Makes it durable with its name. Only then may anybody believe in it.
-    ///
-    /// # Errors
-    /// The disk fails: nobody knows what of it is there.
-    pub fn make_durable(self) -> io::Result<Transaction> {
-        self.file.sync()?;
-        self.target.disk().sync(self.target.folder())?;
-        Ok(self.transaction)
-    }
 }
 
 /// Writes the output of one sink into spools, one for each epoch in which there is some.

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,15 +11,14 @@ use std::time::{Duration, Instant};
 
 use potoroo_runtime::{Connection, Listener};
 use potoroo_sdk::host::{SinkId, SourceId};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
 use crate::connect::address::{HostPort, first_that_works};
 use crate::connect::lines::Lines;
+use crate::connect::listening::{REFUSING_EVERY, no_accept};
 use crate::connect::mail::{Command, Mailbox, SinkEnd};
 use crate::connect::permits::Permits;
-
-/// How long a thread here waits before it looks whether it should stop.
-pub(in crate::connect) const STOP_CHECK: Duration = Duration::from_millis(50);
+use crate::connect::waiting::{STOP_CHECK, wait};
 
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -91,19 +89,6 @@ impl Acceptor {
             Ok(None) => Ok(false),
             Err(error) => Err(error.to_string()),
         }
-    }
-}
-
-/// How often a source that cannot accept is logged.
-pub(in crate::connect) const REFUSING_EVERY: Duration = Duration::from_secs(10);
-
-/// Logs that a source accepts no connection, which lasts until others are closed.
-pub(in crate::connect) fn no_accept(source: &str, reason: &dyn std::fmt::Display, lines: &Lines) {
-    if let Some(left_out) = lines.admit() {
-        tracing::error!(
-            "source `{source}` cannot accept: {reason}; connections wait until others are closed: \
-             raise the limit of open files (`ulimit -n`) if it is reached{left_out}"
-        );
     }
 }
 
@@ -202,40 +187,4 @@ fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connect
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(connection)
-}
-
-/// Whether nothing came or went within the time that a call may take.
-pub(in crate::connect) fn is_pause(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
-}
-
-/// Waits until the descriptor is ready or the time is over; the caller finds out which.
-pub(in crate::connect) fn wait(descriptor: &impl AsFd, flags: PollFlags, timeout: Duration) {
-    let timeout =
-        Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-    let _ = poll(&mut [PollFd::new(descriptor, flags)], Some(&timeout));
-}
-
-/// Longest text of the other side in the log, in characters.
-const ONE_LINE_MAX: usize = 1000;
-
-/// What the other side said, as it can stand in a log: in one line, and not too long.
-pub(in crate::connect) fn one_line(text: &str) -> String {
-    let escaped = |char: char| match char.is_control() {
-        true => char.escape_default().collect::<String>(),
-        false => char.to_string(),
-    };
-    text.chars().take(ONE_LINE_MAX).map(escaped).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-
-    #[test]
-    fn what_strangers_say_stays_in_one_line() {
-        assert_eq!(one_line("it's über\n\x1b[31mERROR"), "it's über\\n\\u{1b}[31mERROR");
-        assert_eq!(one_line(&"x".repeat(70_000)).len(), 1000);
-    }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use potoroo_connector::Frame;
 
 use super::{Delivery, Over, Waiting};
+use crate::connect::lines::one_line;
 use crate::connect::spool::{DiskFile, Open, check};
-use crate::connect::tcp::one_line;
 
 /// Bytes of one frame.
 const PIECE_BYTES: usize = 64 * 1024;

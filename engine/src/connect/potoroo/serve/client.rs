@@ -10,9 +10,10 @@ use std::time::Duration;
 use potoroo_connector::Frame;
 
 use super::{Answers, ServerLines};
+use crate::connect::lines::one_line;
 use crate::connect::pipe::Gone;
 use crate::connect::potoroo::streams::{Note, Opened, Skip, Streams};
-use crate::connect::tcp::one_line;
+
 
 /// Why a client is served no longer.
 #[derive(Debug)]
