@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use potoroo::checkpoint::{Manifest, StreamPosition};
 use potoroo::connect::mail::Mailbox;
-use potoroo::connect::potoroo::serve::{Answers, Client, Over, Serving};
+use potoroo::connect::potoroo::answers::Answers;
+use potoroo::connect::potoroo::serve::{Client, Over, Serving};
 use potoroo::connect::potoroo::streams::{Limits, Streams};
 use potoroo::flow::Start;
 use potoroo_connector::Frame;

@@ -6,8 +6,9 @@
 //!   sink     potoroo://HOST:PORT  connects  ?token=TEXT|token-file=PATH &lost=TRANSACTION
 //! ```
 
-pub mod hold;
+pub mod answers;
 pub mod serve;
 pub mod streams;
 
 pub mod deliver;
+pub mod hold;

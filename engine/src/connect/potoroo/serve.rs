@@ -12,8 +12,8 @@
 //! Promises: who is a stranger, sends what it may not, or something else than the protocol, is told
 //! why and hung up on; what it sent before stays. Must never do: show a token.
 
-mod answers;
 mod client;
+mod lines;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -28,13 +28,14 @@ use potoroo_runtime::socket::keep_alive;
 use rustix::event::PollFlags;
 use rustix::net::sockopt::set_tcp_user_timeout;
 
-pub use self::answers::Answers;
 pub use self::client::{Client, Over, Serving};
-use crate::connect::lines::{Lines, one_line};
-use crate::connect::listening::{REFUSING_EVERY, no_accept};
+pub use self::lines::ServerLines;
+use super::answers::Answers;
+use super::streams::{STREAMS_MAX, Streams};
+use crate::connect::lines::one_line;
+use crate::connect::listening::no_accept;
 use crate::connect::mail::Notice;
 use crate::connect::permits::{Permit, Permits};
-use super::streams::{STREAMS_MAX, Streams};
 use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause, wait};
 
@@ -91,21 +92,6 @@ pub struct Server {
     pub stop: Arc<AtomicBool>,
     /// Clients come as often as they like.
     pub lines: Arc<ServerLines>,
-}
-
-/// Lines of the log that clients of one source cause.
-#[derive(Debug)]
-pub struct ServerLines {
-    accept: Lines,
-    served: Lines,
-    opened: Lines,
-}
-
-impl Default for ServerLines {
-    fn default() -> Self {
-        let (served, opened) = (Lines::default(), Lines::default());
-        Self { accept: Lines::once_in(REFUSING_EVERY), served, opened }
-    }
 }
 
 /// Serves clients until it is told to stop.

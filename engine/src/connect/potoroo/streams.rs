@@ -15,6 +15,7 @@
 //! where there are none; memory is bounded by [`STREAMS_MAX`] and [`NOTES_MAX`]. Must never do:
 //! wait for a client.
 
+mod limits;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -25,13 +26,15 @@ use std::time::Duration;
 use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answers::Answers;
 use crate::connect::mail::{Command, Mailbox};
-use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
-use super::serve::Answers;
+use crate::connect::pipe::PipeIn;
+
 use crate::checkpoint::{SourcePosition, StreamPosition};
 use crate::flow::Start;
 use stream::{End, Place, Stream};
 
+pub use limits::{CREDIT, Limits, NOTES_MAX};
 pub use stream::{Note, Skip};
 
 /// Streams of one source that may be open, up to the acknowledgement of their end: each has a pipe
@@ -41,33 +44,8 @@ pub const STREAMS_MAX: usize = 64;
 /// Names of streams of one source that are remembered: they stay in every checkpoint.
 pub const NAMES_MAX: usize = 4096;
 
-/// Messages of one stream that may be on their way: enough to fill a pipe with small ones.
-pub const CREDIT: u64 = 4096;
-
-/// Messages of one stream without an acknowledgement of which it is known where they end. When
-/// there are more, every second end is forgotten: then an acknowledgement may come a message or two
-/// late.
-pub const NOTES_MAX: usize = 32_768;
-
 /// Bytes of memory that an open stream takes besides its pipe and inlet.
 pub const STREAM_BYTES: usize = NOTES_MAX * size_of::<Note>();
-
-/// What bounds each stream.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Messages that may be on their way.
-    pub credit: u64,
-    /// Ends of messages without an acknowledgement that are known, at least 2.
-    pub notes: usize,
-    /// Bytes of each buffer of its pipe.
-    pub buffer_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { credit: CREDIT, notes: NOTES_MAX, buffer_bytes: BUFFER_BYTES }
-    }
-}
 
 /// The streams of one source.
 pub struct Streams {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use potoroo_connector::Frame;
 
-use super::{Delivery, Over, Waiting};
+use super::delivery::{Delivery, Over, Waiting};
 use crate::connect::lines::one_line;
 use crate::connect::spool::{DiskFile, Open, check};
 

@@ -1,13 +1,18 @@
 //! What a client may have, and whom a backlog holds back.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use potoroo_runtime::Poller;
+use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::xxh3_128;
 
-use potoroo_sdk::host::SinkId;
-
-use crate::connect::mail::{Command, Mailbox, mailbox};
 use super::*;
-use crate::checkpoint::{Delivered, Facts};
+use crate::checkpoint::store::Head;
+use crate::checkpoint::{Delivered, Facts, Manifest, Transaction};
+use crate::connect::mail::{Command, Mailbox, mailbox};
+use crate::connect::potoroo::hold::Hold;
+use crate::connect::spool::{Target, first_id};
 
 const STATE: u64 = 7;
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;
@@ -17,7 +22,9 @@ fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
     // All of earlier generations may be with a client.
     let known = first_id(STATE, 4) - 1;
     let hold = Arc::new(Hold::new(SinkId(3), target.clone(), cores));
-    Delivery { known, ..Delivery::new(&target, STATE, hold, BACKLOG_BYTES_MAX) }
+    let mut delivery = Delivery::new(&target, STATE, hold, BACKLOG_BYTES_MAX);
+    delivery.known = known;
+    delivery
 }
 
 fn transaction(number: u64, bytes: u64) -> Transaction {

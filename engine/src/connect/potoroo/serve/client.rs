@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use potoroo_connector::Frame;
 
-use super::{Answers, ServerLines};
+use super::lines::ServerLines;
 use crate::connect::lines::one_line;
 use crate::connect::pipe::Gone;
+use crate::connect::potoroo::answers::Answers;
 use crate::connect::potoroo::streams::{Note, Opened, Skip, Streams};
-
 
 /// Why a client is served no longer.
 #[derive(Debug)]

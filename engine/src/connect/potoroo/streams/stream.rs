@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Limits;
+use super::limits::Limits;
 use crate::checkpoint::StreamPosition;
 use crate::connect::pipe::{PipeIn, PipeOut, pipe_of};
-use crate::connect::potoroo::serve::Answers;
+use crate::connect::potoroo::answers::Answers;
 use crate::flow::Start;
 
 /// Where a message ends in the bytes of its stream.
