@@ -7,13 +7,14 @@
 use std::io::{self, IsTerminal};
 use std::sync::Once;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::console;
 
-/// Environment variable that sets the level: `warn`, `debug`, `potoroo=trace`.
+/// Environment variable that sets the level: `warn`, `debug`, `warn,potoroo=trace`.
 pub const LEVEL_VARIABLE: &str = "POTOROO_LOG";
 /// Level when the variable is absent or cannot be understood.
 pub const LEVEL_DEFAULT: &str = "info";
@@ -28,17 +29,18 @@ pub fn init(quiet: bool) {
         let wanted = std::env::var_os(LEVEL_VARIABLE).filter(|text| !text.is_empty());
         let wanted = wanted.as_ref().map(|text| text.to_string_lossy());
         let (filter, complaint) = filter(wanted.as_deref(), quiet);
-        let info = filter.max_level_hint().is_none_or(|most| most >= LevelFilter::INFO);
-        console::set_notes(info && !quiet);
+        console::set_notes(most_verbose(&filter) >= LevelFilter::INFO && !quiet);
         let subscriber = tracing_subscriber::fmt()
             .compact()
-            .with_env_filter(filter)
+            // The targets decide.
+            .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(|| console::Log)
             // It would tell on standard error that standard error is closed, by a panic.
             .log_internal_errors(false)
-            .finish();
+            .finish()
+            .with(filter);
         // Refused only when somebody else's subscriber is set: theirs decides then.
         let ours = subscriber.try_init().is_ok();
         if let Some(complaint) = complaint.filter(|_| ours) {
@@ -47,10 +49,10 @@ pub fn init(quiet: bool) {
     });
 }
 
-fn filter(wanted: Option<&str>, quiet: bool) -> (EnvFilter, Option<String>) {
+fn filter(wanted: Option<&str>, quiet: bool) -> (Targets, Option<String>) {
     let level = if quiet { LEVEL_QUIET } else { LEVEL_DEFAULT };
     let Some(wanted) = wanted else { return (default_filter(level), None) };
-    match EnvFilter::try_new(wanted) {
+    match parse(wanted) {
         Ok(filter) => (filter, None),
         Err(cause) => {
             let complaint = format!(
@@ -63,28 +65,65 @@ fn filter(wanted: Option<&str>, quiet: bool) -> (EnvFilter, Option<String>) {
 }
 
 /// The client of S3 tells of each try; who calls it tells when they come to nothing.
-fn default_filter(level: &str) -> EnvFilter {
-    EnvFilter::new(format!("{level},object_store=warn"))
+fn default_filter(level: &str) -> Targets {
+    parse(&format!("{level},object_store=warn")).expect("a level and a target are a filter")
+}
+
+/// Levels and `target=level`, separated by commas; `error` if there is none.
+fn parse(text: &str) -> Result<Targets, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.collect();
+    let named = |letter: char| letter.is_alphanumeric() || "_:-=".contains(letter);
+    if let Some(part) = parts.iter().find(|part| !part.chars().all(named)) {
+        return Err(format!("`{part}` is neither a level nor TARGET=LEVEL"));
+    }
+    match parts.is_empty() {
+        true => Ok(Targets::new().with_default(LevelFilter::ERROR)),
+        false => parts.join(",").parse().map_err(|cause| format!("{cause}")),
+    }
+}
+
+/// The most verbose level that any target has.
+fn most_verbose(filter: &Targets) -> LevelFilter {
+    Layer::<Registry>::max_level_hint(filter).unwrap_or(LevelFilter::TRACE)
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
     fn quiet_leaves_warnings() {
-        let least = |quiet| filter(None, quiet).0.max_level_hint();
-        assert_eq!((least(false), least(true)), (Some(LevelFilter::INFO), Some(LevelFilter::WARN)));
-        let (chosen, _) = filter(Some("debug"), true);
-        assert_eq!(chosen.max_level_hint(), Some(LevelFilter::DEBUG));
+        let most = |wanted, quiet| most_verbose(&filter(wanted, quiet).0);
+        assert_eq!((most(None, false), most(None, true)), (LevelFilter::INFO, LevelFilter::WARN));
+        assert_eq!(most(Some("debug"), true), LevelFilter::DEBUG);
+        assert_eq!(most(Some("off"), false), LevelFilter::OFF);
+    }
+
+    #[test]
+    fn levels_and_targets_are_separated_by_commas() {
+        let takes =
+            |wanted, target, level| filter(Some(wanted), false).0.would_enable(target, &level);
+        let mixed = "warn, potoroo=trace,,";
+        assert!(takes(mixed, "potoroo::control", Level::TRACE));
+        assert!(takes(mixed, "hyper", Level::WARN) && !takes(mixed, "hyper", Level::INFO));
+        assert!(
+            takes("potoroo", "potoroo", Level::TRACE) && !takes("potoroo", "hyper", Level::ERROR)
+        );
+        assert!(takes(" , ", "hyper", Level::ERROR) && !takes(" , ", "hyper", Level::WARN));
+        assert!(takes("INFO", "hyper", Level::INFO) && takes("5", "hyper", Level::TRACE));
     }
 
     #[test]
     fn a_wrong_level_is_told() {
         assert!(filter(None, false).1.is_none());
         assert!(filter(Some("potoroo=debug"), false).1.is_none());
-        let complaint = filter(Some("a=b=c"), false).1.expect("a complaint");
-        assert!(complaint.contains("`a=b=c`") && complaint.contains("`info`"), "{complaint}");
+        for wrong in ["a=b=c", "potoroo=loud", "[span]=info", "\u{fffd}"] {
+            let complaint = filter(Some(wrong), false).1.expect("a complaint");
+            assert!(complaint.contains(wrong) && complaint.contains("`info`"), "{complaint}");
+        }
     }
 
     #[test]

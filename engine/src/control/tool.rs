@@ -16,6 +16,7 @@
 mod age;
 mod ask;
 mod export;
+mod http;
 mod list;
 mod show;
 mod stored;
@@ -206,7 +207,7 @@ enum Error {
         "no application answers at {admin}: {source}; start it with --admin {admin}, or say where \
          its port is"
     )]
-    Silent { admin: SocketAddr, source: Box<ureq::Error> },
+    Silent { admin: SocketAddr, source: std::io::Error },
     #[error("the application at {admin} says: {reason}")]
     Says { admin: SocketAddr, reason: String },
     #[error("standard output cannot be written: {0}; send it elsewhere")]
