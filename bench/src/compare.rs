@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
 use crate::answer::answer;
+use crate::host;
 use crate::interrupt;
 use crate::page::words::line;
 use crate::progress::Progress;
@@ -37,8 +38,8 @@ pub struct Request {
     /// How often A and B are run in turns.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=500))]
     pairs: u16,
-    /// The profile that commits are built with.
-    #[arg(long, value_name = "NAME", default_value = "release")]
+    /// The Cargo profile that commits are built with.
+    #[arg(long, value_name = "NAME", default_value = host::PROFILE_TO_MEASURE)]
     pub profile: String,
     /// Judge this figure, once for each [default: those with a goal].
     #[arg(long, value_name = "FIGURE")]
@@ -147,9 +148,9 @@ fn doubts(a: &Record, b: &Record) -> Vec<String> {
         doubts.push(format!("different benchmarks: {} and {}", a.bench, b.bench));
     }
     let setting = |record: &Record| {
-        let Record { cpus, fifo, scale, slice_ms, configuration, .. } = record;
-        json!({ "cpus": cpus, "fifo": fifo, "scale": scale, "slice_ms": slice_ms,
-                "configuration": configuration })
+        let Record { profile, cpus, fifo, scale, slice_ms, configuration, .. } = record;
+        json!({ "profile": profile, "cpus": cpus, "fifo": fifo, "scale": scale,
+                "slice_ms": slice_ms, "configuration": configuration })
     };
     if setting(a) != setting(b) {
         doubts.push(format!("different settings: {} and {}", setting(a), setting(b)));

@@ -18,6 +18,14 @@ pub fn findings(cpus: &[usize]) -> Vec<Value> {
     told.map(|finding| json!(finding)).collect()
 }
 
+/// The Cargo profile that figures are made with: all that optimises, whatever it costs to build.
+pub const PROFILE_TO_MEASURE: &str = "latency";
+
+/// The Cargo profile that this program was built with.
+pub fn profile() -> &'static str {
+    env!("POTOROO_BENCH_PROFILE")
+}
+
 /// The commit of the source tree, with `-dirty` when files differ from it; `None` when the tree
 /// is gone or no repository.
 pub fn commit() -> Option<String> {
@@ -37,6 +45,13 @@ mod tests {
     fn this_host_is_told_from_others() {
         assert_eq!(fingerprint()["id"].as_str().unwrap().len(), 16);
         assert_eq!(fingerprint(), fingerprint());
+    }
+
+    #[test]
+    fn the_profile_is_the_folder_that_this_test_lies_in() {
+        let program = std::env::current_exe().unwrap();
+        let folder = program.ancestors().nth(2).unwrap().file_name().unwrap().to_str().unwrap();
+        assert_eq!(profile(), if folder == "debug" { "dev" } else { folder });
     }
 
     #[test]

@@ -173,6 +173,14 @@ fn measure(
     bench: impl FnOnce(&mut Report) -> Result<()>,
 ) -> Result<ExitCode> {
     interrupt::listen()?;
+    if !arguments.toy && host::profile() != host::PROFILE_TO_MEASURE {
+        eprintln!(
+            "built with the profile `{}`: for figures to compare, run \
+             `cargo run --profile {} --package potoroo-bench -- {name}`",
+            host::profile(),
+            host::PROFILE_TO_MEASURE
+        );
+    }
     // Calibrates the clock before anything is measured.
     stamp::wall(stamp::now());
     let place = if arguments.toy { Place::toy() } else { Place::choose()? };

@@ -38,6 +38,7 @@ impl Report {
             schema: SCHEMA,
             bench: bench.into(),
             commit: host::commit(),
+            profile: Some(host::profile().into()),
             time: format_rfc3339_seconds(stamp::wall(stamp::now())).to_string(),
             command: env::args_os().map(|text| text.to_string_lossy().into_owned()).collect(),
             host: host::fingerprint(),
@@ -240,8 +241,12 @@ impl Report {
         let record = &self.record;
         let priority = if record.fifo { "SCHED_FIFO" } else { "normal priority (not FIFO)" };
         let mut text = format!(
-            "{}: medians of {} rounds, {} ms slices, CPUs {:?}, {priority}\n",
-            record.bench, record.rounds, record.slice_ms, record.cpus,
+            "{}: medians of {} rounds, {} ms slices, CPUs {:?}, {priority}, profile {}\n",
+            record.bench,
+            record.rounds,
+            record.slice_ms,
+            record.cpus,
+            record.profile.as_deref().unwrap_or("unknown"),
         );
         text += &format!("{:<44} {:>14} {:>12} {:>14}\n", "figure", "value", "goal", "raw RTT ns");
         record.figures.iter().for_each(|figure| text += &table_row(figure));
@@ -295,6 +300,8 @@ mod tests {
         assert_eq!(json["goals"]["ring_over_raw_p50"]["met"], true);
         assert_eq!(json["fifo"], false);
         assert!(json["host"]["kernel"].is_string());
+        assert_eq!(json["profile"], host::profile());
+        assert!(report.table().contains(&format!("profile {}\n", host::profile())));
     }
 
     #[test]

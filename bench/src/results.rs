@@ -37,6 +37,9 @@ pub struct Record {
     pub bench: String,
     /// Commit of the working tree, with `-dirty` if files differed; `None` outside a repository.
     pub commit: Option<String>,
+    /// The Cargo profile that the program was built with; `None` in records of older programs.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// When the run began, in UTC: `2025-01-31T23:59:59Z`.
     pub time: String,
     /// The exact command line.

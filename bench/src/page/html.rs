@@ -9,6 +9,7 @@ use super::plot::{mark, series_class};
 use super::runs::{Group, Run, Runs, View};
 use super::words::{duration, escape, number, shell, short};
 use super::{over_time, percentile_plot};
+use crate::host::PROFILE_TO_MEASURE;
 use crate::results::{Figure, Goal, Percentiles, Record};
 
 /// The whole page.
@@ -91,7 +92,9 @@ fn doubts(runs: &Runs) -> Vec<String> {
 
 fn doubts_of(record: &Record) -> Vec<String> {
     let no_commit = record.commit.as_ref().is_none_or(|commit| commit.ends_with("-dirty"));
+    let profile = record.profile.as_deref().unwrap_or(PROFILE_TO_MEASURE);
     let known = [
+        (profile != PROFILE_TO_MEASURE, "Not built with the profile `latency`"),
         (record.interrupted, "Interrupted, with fewer rounds than it was told to take"),
         (record.scale == "toy", "Of toy size, which proves that it runs and measures nothing"),
         (!record.fifo, "At normal priority, so that other tasks are in the figures"),
@@ -109,13 +112,14 @@ fn runs_table(runs: &Runs) -> String {
             format!("<strong>{}</strong>", escape(&record.bench)),
             escape(&record.time),
             format!("<code>{}</code>", escape(record.commit.as_deref().unwrap_or("unknown"))),
+            escape(record.profile.as_deref().unwrap_or("unknown")),
             format!("<code>{}</code>", escape(host_id(record))),
             escape(&format!("{:?}", record.cpus)),
             if record.fifo { "SCHED_FIFO" } else { "normal" }.into(),
             format!("{}, {} × {} ms", escape(&record.scale), record.rounds, record.slice_ms),
         ],
     };
-    let heads = ["run", "time (UTC)", "commit", "host", "CPUs", "priority", "scale"];
+    let heads = ["run", "time (UTC)", "commit", "profile", "host", "CPUs", "priority", "scale"];
     table(&heads, &runs.runs.iter().map(row).collect::<Vec<_>>())
 }
 

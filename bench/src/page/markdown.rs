@@ -49,8 +49,10 @@ fn figures(record: &Record) -> String {
     let host = record.host.get("cpu").and_then(serde_json::Value::as_str).unwrap_or("unknown");
     let mut text = format!("### {}\n\n", cell(&record.bench));
     let _ = writeln!(text, "`{}`\n", cell(&shell(&record.command)).replace('`', "'"));
-    let _ =
-        writeln!(text, "Commit {}, host {}, {}.\n", cell(commit), cell(host), cell(&record.time));
+    let profile = record.profile.as_deref().unwrap_or("unknown");
+    let (commit, profile) = (cell(commit), cell(profile));
+    let (host, time) = (cell(host), cell(&record.time));
+    let _ = writeln!(text, "Commit {commit}, profile {profile}, host {host}, {time}.\n");
     text += "| figure | median | goal | raw round trip |\n|---|---|---|---|\n";
     for figure in &record.figures {
         let value = figure.value.map_or("–".into(), short);

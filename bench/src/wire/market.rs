@@ -27,7 +27,7 @@ pub fn program() -> Result<PathBuf> {
     let program = folder.join("examples").join(EXAMPLE);
     ensure!(
         program.exists(),
-        "{} is missing: run this with `cargo run --release --package potoroo-bench`",
+        "{} is missing: run this with `cargo run --profile latency --package potoroo-bench`",
         program.display()
     );
     Ok(program)

@@ -27,6 +27,7 @@ fn is_root(path: &str) -> bool {
     match place {
         "src" => ["lib.rs", "main.rs"].contains(&file),
         "bin" | "examples" | "tests" | "benches" => above != "src" || place == "bin",
+        _ if file == "build.rs" => !path.contains("/src/") && !path.contains("/tests/"),
         _ => file == "main.rs" && ["bin", "examples", "tests", "benches"].contains(&above),
     }
 }
