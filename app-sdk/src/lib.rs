@@ -36,6 +36,11 @@ pub mod reference;
 pub mod stream;
 pub mod table;
 
+/// The guide's examples, which are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use application::Application;
 pub use potoroo_derive::{event, key, state, value};
 

@@ -67,7 +67,7 @@ fn a_crate_of_ones_own_depends_on_the_engine() {
     let manifest = block("toml", "[dependencies]");
     assert!(manifest.contains("path = \"../potoroo/engine\""), "{manifest}");
     // Profiles belong to the workspace around both crates.
-    let package = manifest.split("\n# For work").next().expect("it has a beginning");
+    let package = manifest.split("\n# A panic").next().expect("it has a beginning");
     let plain = package.replace("../potoroo/engine", &engine);
     let renamed = plain.replace("position-limit", "renamed");
     let renamed = renamed.replace("potoroo = {", "engine = { package = \"potoroo\",");
