@@ -23,11 +23,18 @@
 //! panic.
 #![deny(unsafe_code)]
 
-pub mod checkpoint;
-pub mod connect;
-pub mod control;
-pub mod flow;
+// Lowest first, as are the arrows: a module imports only from those above it.
+pub mod scarce;
+
 pub mod state;
+
+pub mod checkpoint;
+
+pub mod flow;
+
+pub mod connect;
+
+pub mod control;
 
 pub use connect::address::{SinkAddress, SourceAddress};
 pub use control::config::Config;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
-use potoroo::checkpoint::keeper::Keeper;
 use potoroo::checkpoint::store::{self, Store, draw};
 use potoroo::checkpoint::{Facts, each_chunk, propose, recover};
+use potoroo::control::checkpoints::keeper::Keeper;
 use potoroo::control::config::{CHECKPOINT_LOG_BYTES_DEFAULT, PARTITIONS_DEFAULT};
 use potoroo::flow::Core;
 use potoroo::sdk::table::Record;

@@ -13,8 +13,6 @@
 mod chunk;
 
 pub mod coordinator;
-pub mod effects;
-pub mod keeper;
 
 mod facts;
 mod imprint;

@@ -11,7 +11,6 @@ pub mod mail;
 pub mod patience;
 pub mod permits;
 pub mod pipe;
-pub mod scarce;
 pub mod spool;
 pub mod token;
 pub mod visible;

@@ -1,6 +1,8 @@
 //! The thread that keeps checkpoints: stores what cores hand out, drives the coordinator, and makes
 //! committed output visible. It may wait for the storage; no core ever waits for it.
 
+pub mod effects;
+pub mod keeper;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -13,11 +15,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
+use self::effects::Effects;
 pub(super) use self::progress::Progress;
 use super::error::Error;
 use crate::checkpoint::collect;
 use crate::checkpoint::coordinator::{Action, Input};
-use crate::checkpoint::effects::Effects;
 use crate::checkpoint::store::{self, draw};
 use crate::connect::driver::Shared;
 use crate::connect::mail::{Hearer, Teller, Told};

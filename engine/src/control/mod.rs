@@ -4,7 +4,7 @@ pub mod admin;
 mod attach;
 pub mod bill;
 pub mod check;
-mod checkpoints;
+pub mod checkpoints;
 mod claims;
 pub mod cli;
 pub mod config;

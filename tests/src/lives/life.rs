@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
-use potoroo::checkpoint::effects::Effects;
-use potoroo::checkpoint::keeper::Keeper;
 use potoroo::checkpoint::store::{self, Head, Store};
 use potoroo::checkpoint::{Delivered, Facts, Manifest, Section, Transaction, recover};
 use potoroo::connect::mail::{Command, Mailbox};
@@ -17,6 +15,8 @@ use potoroo::connect::potoroo::deliver::Delivery;
 use potoroo::connect::potoroo::hold::Hold;
 use potoroo::connect::spool::{Prepared, Spooler, Target};
 use potoroo::connect::visible::Visible;
+use potoroo::control::checkpoints::effects::Effects;
+use potoroo::control::checkpoints::keeper::Keeper;
 use potoroo::flow::PartStep;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::plan::Plan;

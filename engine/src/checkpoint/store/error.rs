@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use super::Head;
 use crate::checkpoint::Corrupt;
-use crate::connect::scarce::is_scarce;
+use crate::scarce::is_scarce;
 
 /// Why the storage did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, statvfs};
 use rustix::io::Errno;
 
 use crate::checkpoint::store::{FILE_MODE, FOLDER_MODE};
-use crate::connect::scarce::when_free;
+use crate::scarce::when_free;
 
 /// Files and folders by their paths.
 pub trait Disk: Debug + Send + Sync {

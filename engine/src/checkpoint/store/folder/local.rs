@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Disk, DiskFile};
 use crate::checkpoint::store::Error;
-use crate::connect::scarce::when_free;
+use crate::scarce::when_free;
 
 const LOCK: &str = "LOCK";
 

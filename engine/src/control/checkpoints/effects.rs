@@ -8,10 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::coordinator::{Action, Coordinator, Input};
 use super::keeper::Keeper;
-use super::propose;
-use super::store::{Error, Store};
+use crate::checkpoint::coordinator::{Action, Coordinator, Input};
+use crate::checkpoint::propose;
+use crate::checkpoint::store::{Error, Store};
 use crate::connect::mail::{CheckpointCommand, Command, Mailbox};
 use crate::connect::visible::Visible;
 

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::table::Record;
 
-use super::coordinator::Input;
-use super::store::{self, Name, NameKind, Store, Upload};
-use super::{Chunk, Facts, PartEntry, PartHeader, PartWriter, Section, SourcePosition, Watched};
+use crate::checkpoint::coordinator::Input;
+use crate::checkpoint::store::{self, Name, NameKind, Store, Upload};
+use crate::checkpoint::{
+    Chunk, Facts, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition, Watched,
+};
 use crate::connect::potoroo::streams::Streams;
 use crate::flow::{self, PartEnd, PartStep};
 
@@ -144,7 +146,7 @@ impl Keeper {
         assert_eq!(epoch, u64::from(end.epoch), "a part ends as it began");
         let (upload, seal) = writer.finish().map_err(|e| store::Error::io("write", &name, e))?;
         upload.finish()?;
-        let (core, super::PartSeal { bytes, chunks, digest }) = (core as u32, seal);
+        let (core, PartSeal { bytes, chunks, digest }) = (core as u32, seal);
         let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
         let sources = end.positions.iter().map(|at| self.named(*at));
         let sources = sources.filter(|at| !at.is_void()).collect();
