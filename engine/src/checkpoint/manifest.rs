@@ -11,7 +11,6 @@ use super::facts::Facts;
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, View};
 use super::{Corrupt, Damage, Imprint, hex, store, text};
-use crate::flow::Start;
 
 /// One checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,13 +247,6 @@ impl Manifest {
             let last = format!("core {core} has no part of epoch {}", self.epoch);
             (reached != self.epoch).then_some(last)
         })
-    }
-}
-
-impl SourcePosition {
-    /// Where an inlet of it begins.
-    pub fn start(&self) -> Start {
-        Start { position: self.position, skipping: self.skipping, grows: false }
     }
 }
 

@@ -79,7 +79,7 @@ impl Recovery {
         let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
         match self.positions().iter().find(plain) {
             None => Ok(Start::default()),
-            Some(at) if at.unit == unit => Ok(at.start()),
+            Some(at) if at.unit == unit => Ok(Start::from(at)),
             Some(at) => Err(Error::State {
                 place: self.place.clone(),
                 reason: format!(
@@ -103,7 +103,7 @@ impl Recovery {
     /// Where the streams of the source `name` go on: bytes, and what that means to their clients.
     pub(super) fn streams(&self, name: &str) -> Vec<(Start, StreamPosition)> {
         let of = self.positions().iter().filter(|at| at.name == name);
-        of.filter_map(|at| Some((at.start(), at.stream.clone()?))).collect()
+        of.filter_map(|at| Some((Start::from(at), at.stream.clone()?))).collect()
     }
 
     /// Where all sources go on.

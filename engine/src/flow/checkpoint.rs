@@ -21,14 +21,15 @@ use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
 use potoroo_runtime::{Consumer, MarkerReader, Position};
-use potoroo_sdk::host::{SourceId, TableId};
+use potoroo_sdk::host::TableId;
 use potoroo_sdk::table::Spares;
 use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
 
 use super::cost::PartCost;
+use super::positions::SourcePosition;
 use super::shard::{LANE_FRAMES_PER_TURN, prefetch_rows};
 use super::turn::Core;
-use crate::checkpoint::{Chunk, Section, Unit};
+use crate::checkpoint::{Chunk, Section};
 
 /// Most rows of one look: memory brings about so many lines at the same time.
 const LOOK_ROWS_MAX: usize = 16;
@@ -41,21 +42,6 @@ const INCREMENTS_MAX: u32 = 16;
 
 /// Generations before serials of connections may repeat: each has a million of them to itself.
 const SERIAL_GENERATIONS: u32 = 4096;
-
-/// Where a source goes on behind a cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourcePosition {
-    /// The source.
-    pub source: SourceId,
-    /// Which of its streams, if it has some.
-    pub stream: Option<u32>,
-    /// What its position counts.
-    pub unit: Unit,
-    /// Bytes taken, or events made.
-    pub position: u64,
-    /// The bytes that follow belong to a frame above the limit that was refused.
-    pub skipping: bool,
-}
 
 /// The end of a core's part: all its chunks were taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
-use super::checkpoint::SourcePosition;
 use super::ingress::replayed_origin;
+use super::positions::SourcePosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::Unit;
 

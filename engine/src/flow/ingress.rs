@@ -13,38 +13,11 @@ use potoroo_sdk::host::{
     Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop, UnderWay,
 };
 
-use super::checkpoint::SourcePosition;
+use super::positions::{Ending, SourcePosition, Start};
 use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
 use super::tally::SourceCounts;
 use crate::checkpoint::Unit;
-
-/// Where an inlet begins whose bytes can be read again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// Bytes before the first.
-    pub position: u64,
-    /// The first bytes belong to a frame above the limit that was refused.
-    pub skipping: bool,
-    /// More bytes may follow its end in a later run: an unfinished frame waits there for its rest.
-    pub grows: bool,
-}
-
-/// How an inlet ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Its bytes were all taken.
-    Ended,
-    /// Its bytes cannot be understood any further.
-    Broken(Reason),
-    /// What it ends with is the beginning of a frame, which a later run reads with its rest.
-    Unfinished {
-        /// Where the frame begins.
-        position: u64,
-        /// Bytes of it that are there.
-        bytes: u64,
-    },
-}
 
 /// The unread bytes of one connection, file or channel.
 pub struct Inlet {

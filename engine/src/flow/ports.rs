@@ -9,9 +9,10 @@ use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 
 use super::egress::Outlet;
 use super::generated::Generated;
-use super::ingress::{Ending, Inlet, Start};
+use super::ingress::Inlet;
 use super::letters::Letter;
 use super::outputs::ConnectionId;
+use super::positions::{Ending, Start};
 use super::route::Router;
 use super::skip::Skips;
 use super::turn::Core;

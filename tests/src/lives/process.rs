@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, LazyLock};
 
-use potoroo::checkpoint::{Manifest, SourcePosition};
+use potoroo::checkpoint::Manifest;
 use potoroo::connect::mail::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
 use potoroo::connect::pipe::{PipeOut, Received};
 use potoroo::connect::spool::{Prepared, Spooler};
@@ -131,7 +131,7 @@ impl Process {
             let at = manifest.and_then(|manifest| {
                 manifest.sources.iter().find(|position| position.name == source.name)
             });
-            let start = at.map_or_else(Start::default, SourcePosition::start);
+            let start = at.map_or_else(Start::default, Start::from);
             let core = self.random.below(count) as usize;
             self.open_source(SourceId(index as u8), core, start, subject);
         }

@@ -355,7 +355,7 @@ impl fmt::Debug for Sessions {
 fn recovered(manifest: Option<&Manifest>, source: &str) -> Vec<(Start, StreamPosition)> {
     let positions = manifest.iter().flat_map(|manifest| &manifest.sources);
     let of = positions.filter(|at| at.name == source);
-    of.filter_map(|at| Some((at.start(), at.stream.clone()?))).collect()
+    of.filter_map(|at| Some((Start::from(at), at.stream.clone()?))).collect()
 }
 
 fn refused(over: Over) -> String {

@@ -1,0 +1,55 @@
+//! Positions of sources: where an inlet begins, how it ended, and where a source continues.
+
+use potoroo_sdk::codec::Reason;
+use potoroo_sdk::host::SourceId;
+
+use crate::checkpoint::{self, Unit};
+
+/// Where an inlet begins whose bytes can be read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Bytes before the first.
+    pub position: u64,
+    /// The first bytes belong to a frame above the limit that was refused.
+    pub skipping: bool,
+    /// More bytes may follow its end in a later run: an unfinished frame waits there for its rest.
+    pub grows: bool,
+}
+
+impl From<&checkpoint::SourcePosition> for Start {
+    /// Where an inlet begins that continues at a position of a checkpoint.
+    fn from(at: &checkpoint::SourcePosition) -> Self {
+        Self { position: at.position, skipping: at.skipping, grows: false }
+    }
+}
+
+/// How an inlet ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its bytes were all taken.
+    Ended,
+    /// Its bytes cannot be understood any further.
+    Broken(Reason),
+    /// What it ends with is the beginning of a frame, which a later run reads with its rest.
+    Unfinished {
+        /// Where the frame begins.
+        position: u64,
+        /// Bytes of it that are there.
+        bytes: u64,
+    },
+}
+
+/// Where a source continues after a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePosition {
+    /// The source.
+    pub source: SourceId,
+    /// Which of its streams, if it has some.
+    pub stream: Option<u32>,
+    /// What its position counts.
+    pub unit: Unit,
+    /// Bytes taken, or events made.
+    pub position: u64,
+    /// The bytes that follow belong to a frame above the limit that was refused.
+    pub skipping: bool,
+}
