@@ -10,7 +10,7 @@ use potoroo_runtime::{Nanos, SharedLatency};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
-use super::outputs::ConnectionId;
+use super::connection::ConnectionId;
 
 /// What a core can be busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
-use super::ingress::replayed_origin;
+use super::connection::replayed_origin;
 use super::positions::SourcePosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::Unit;

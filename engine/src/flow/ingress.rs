@@ -13,10 +13,11 @@ use potoroo_sdk::host::{
     Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop, UnderWay,
 };
 
+use super::connection::{replayed_origin, stream_origin};
+use super::counts::SourceCounts;
 use super::positions::{Ending, SourcePosition, Start};
 use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
-use super::tally::SourceCounts;
 use crate::checkpoint::Unit;
 
 /// The unread bytes of one connection, file or channel.
@@ -108,7 +109,7 @@ impl Inlet {
     /// a name with this hash in all of them.
     pub fn of_stream(mut self, stream: u32, name_hash: u64, start: Start) -> Self {
         self = self.replayed_from(start);
-        self.origin |= name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS;
+        self.origin = stream_origin(self.source, name_hash);
         self.stream = Some(stream);
         self
     }
@@ -405,18 +406,6 @@ impl Inlet {
         self.ending = Some(Ending::Broken(reason));
         1
     }
-}
-
-/// Bits of an origin that name a source.
-const SOURCE_BITS: u32 = 9;
-
-/// Takes as many bits of a hash as are left below the number of a core in the id of a connection.
-const STREAM_HASH_SHIFT: u32 = 64 - (48 - SOURCE_BITS);
-
-/// What events of a source that can be read again come from: the same in every run, and the id of
-/// no connection.
-pub(crate) fn replayed_origin(source: SourceId) -> u64 {
-    1 + u64::from(source.0)
 }
 
 /// As [`SourceStage::ingest`], for archives behind their lengths.

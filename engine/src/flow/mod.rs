@@ -14,36 +14,52 @@
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
 //! engine drives it with sockets and rings, the simulator with a seed.
 
-mod checkpoint;
-mod cost;
-mod egress;
-mod ends;
+// In reading order; the blank lines keep it.
+mod connection;
 mod envelope;
+
+mod counts;
 mod gauges;
-mod generated;
-mod ingress;
+mod tally;
+
 mod letters;
-mod local;
-mod outputs;
-mod ports;
 mod positions;
-mod replay;
-mod route;
-mod shard;
 mod skip;
 mod stamps;
-mod tally;
+
+mod ingress;
+
+mod generated;
+
+mod local;
+
+mod egress;
+mod ends;
+mod outputs;
+
+mod route;
+
+mod shard;
+
+mod cost;
+mod replay;
+
+mod checkpoint;
+
 mod turn;
 
+mod ports;
+
 pub use checkpoint::{PartEnd, PartStep};
+pub use connection::ConnectionId;
+pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;
+pub use counts::{Counts, SinkCounts, SourceCounts};
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
-pub(crate) use ingress::replayed_origin;
 pub use letters::Letter;
-pub use outputs::ConnectionId;
 pub use positions::{Ending, SourcePosition, Start};
 pub use route::PartitionMap;
 pub use skip::{Fate, Skips};
-pub use tally::{Counts, SinkCounts, SourceCounts, Tally};
+pub use tally::Tally;
 pub use turn::{Core, CoreConfig};

@@ -3,41 +3,10 @@
 use potoroo_sdk::host::{Cause, SinkId, SourceId};
 use potoroo_sdk::plan::{End, Plan};
 
+use super::connection::{ConnectionId, replayed_origin};
+use super::counts::Counts;
 use super::egress::Outlet;
 use super::gauges::Culprit;
-use super::ingress::replayed_origin;
-use super::tally::Counts;
-
-/// Ids of connections: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
-///
-/// The inlet finds it without a search; the serial tells it from all others that had its place, in
-/// this life of the application and in those of which anything is still under way. For whoever
-/// remembers ids for longer, each life begins a range of its own: ids repeat behind a million
-/// connections of one core in one life at the earliest, or behind 4096 lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionId(pub u64);
-
-impl ConnectionId {
-    /// The connection with `serial` in the place `inlet` of `core`.
-    pub fn new(core: usize, serial: u32, inlet: u16) -> Self {
-        Self(((core as u64 + 1) << 48) | (u64::from(serial) << 16) | u64::from(inlet))
-    }
-
-    /// The core that owns it; `None` for no connection.
-    pub fn core(self) -> Option<usize> {
-        ((self.0 >> 48) as usize).checked_sub(1)
-    }
-
-    /// Which of that core's it is.
-    pub fn serial(self) -> u32 {
-        (self.0 >> 16) as u32
-    }
-
-    /// Its place on that core.
-    pub fn inlet(self) -> usize {
-        (self.0 & 0xffff) as usize
-    }
-}
 
 /// A reply that nobody gets waits for no moment: only its latency does, to the end of the turn.
 const UNHEARD_BYTES: usize = 4096;

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 
+use super::connection::ConnectionId;
 use super::egress::Outlet;
 use super::generated::Generated;
 use super::ingress::Inlet;
 use super::letters::Letter;
-use super::outputs::ConnectionId;
 use super::positions::{Ending, Start};
 use super::route::Router;
 use super::skip::Skips;

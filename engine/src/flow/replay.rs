@@ -11,9 +11,9 @@ use potoroo_sdk::host::{Host, SinkId, TableId};
 use potoroo_sdk::table::{Places, Record};
 use potoroo_sdk::value::Corrupt;
 
+use super::connection::ConnectionId;
 use super::envelope::{Edge, Header, LENGTH_BYTES};
 use super::local::Local;
-use super::outputs::ConnectionId;
 use super::shard;
 use super::skip::SKIPPED;
 use super::turn::Core;

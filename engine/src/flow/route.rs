@@ -13,13 +13,13 @@ use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
+use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{Edge, Header, LENGTH_BYTES};
 use super::gauges::{Culprit, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::outputs::Outputs;
-use super::tally::Counts;
 use crate::state::Index;
 
 /// Which core owns a partition.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Origin, SourceId};
 
-use super::ingress::replayed_origin;
+use super::connection::replayed_origin;
 
 /// Why the event became a dead letter.
 pub(super) const SKIPPED: Reason = Reason::new("skipped, because --skip names its position");

@@ -22,6 +22,7 @@ use potoroo_sdk::host::{Host, UnderWay};
 use potoroo_sdk::plan::Plan;
 
 use super::checkpoint::Checkpoints;
+use super::counts::Counts;
 use super::gauges::Stage;
 use super::generated::Generated;
 use super::ingress::Inlet;
@@ -31,7 +32,7 @@ use super::replay::Replay;
 use super::route::{PartitionMap, Parts, Router};
 use super::shard::{self, Frames, Lane};
 use super::skip::Skips;
-use super::tally::{Counts, Tally};
+use super::tally::Tally;
 
 /// While a core is busy it tells its counters once in so many turns: some microseconds each, which
 /// nobody notices who reads them, and some twenty stores. It also tells them when it becomes idle,
