@@ -33,11 +33,7 @@ use service::Service;
 use upload::ObjectUpload;
 
 pub use address::Address;
-pub use service::Variables;
-
-/// Bytes of an object that are sent or fetched at once: more than the 5 MiB of which pieces have to
-/// be at least, and with the 10 000 pieces that an object may have 80 GiB for each core.
-pub const PIECE_BYTES: usize = 8 << 20;
+pub use service::{PIECE_BYTES, Variables};
 
 const HEAD: &str = "HEAD";
 

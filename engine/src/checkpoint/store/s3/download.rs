@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::PIECE_BYTES;
-use super::service::Service;
+use super::service::{PIECE_BYTES, Service};
 use super::trouble;
 
 /// An object that is being read. Holds one piece.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::{Error as Refusal, MultipartUpload, PutMode};
 
-use super::PIECE_BYTES;
-use super::service::Service;
+use super::service::{PIECE_BYTES, Service};
 use super::trouble;
 use crate::checkpoint::store::{Error, Upload};
 
