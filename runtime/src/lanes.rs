@@ -1,20 +1,28 @@
-//! The mesh: one ring per ordered pair of cores and level.
+//! The mesh: a bundle of lanes for each ordered pair of cores, with one lane per exchange level.
 //!
-//! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no ring end is
-//! handed out twice. It must never connect a core to itself: what stays on a core takes no ring.
+//! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no end is handed
+//! out twice. It must never connect a core to itself: what stays on a core takes no lane.
+//!
+//! ```text
+//!   core 0: Outbound to 1 ═╤═ level 0 ═╤═► core 1: Inbound from 0
+//!                          ├─ level 1 ─┤
+//!                          └─ markers ─┘
+//! ```
 
-use crate::ring::{Consumer, MarkerReader, MarkerWriter, Producer, markers, ring};
+mod inbound;
+mod outbound;
+
+pub use inbound::{Inbound, InboundLane, LaneLimits};
+pub use outbound::Outbound;
+
+use crate::ring::{markers, ring};
 
 /// The ends that one core holds.
 pub struct Lanes {
-    /// To each core (first index) at each level (second index); empty for the core itself.
-    pub outbound: Vec<Vec<Producer>>,
-    /// From each core (first index) at each level (second index); empty for the core itself.
-    pub inbound: Vec<Vec<Consumer>>,
-    /// To each core, for all levels; `None` for the core itself.
-    pub markers_out: Vec<Option<MarkerWriter>>,
-    /// From each core, for all levels; `None` for the core itself.
-    pub markers_in: Vec<Option<MarkerReader>>,
+    /// By core: the end to it; without lanes for the core itself.
+    pub outbound: Vec<Outbound>,
+    /// By core: the end from it; without lanes for the core itself.
+    pub inbound: Vec<Inbound>,
 }
 
 /// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
@@ -23,37 +31,31 @@ pub struct Lanes {
 /// # Panics
 /// As [`ring`] does for a wrong capacity, if at least one ring is made.
 pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
-    let mut lanes: Vec<Lanes> = (0..cores).map(|_| Lanes::for_cores(cores)).collect();
+    let lanes = |_| Lanes { outbound: Vec::new(), inbound: Vec::new() };
+    let mut mesh: Vec<Lanes> = (0..cores).map(lanes).collect();
     for source in 0..cores {
-        for target in (0..cores).filter(|&target| target != source) {
-            let (writer, reader) = markers(levels);
-            lanes[source].markers_out[target] = Some(writer);
-            lanes[target].markers_in[source] = Some(reader);
-            for _ in 0..levels {
-                let (producer, consumer) = ring(capacity_bytes);
-                lanes[source].outbound[target].push(producer);
-                lanes[target].inbound[source].push(consumer);
-            }
+        for target in 0..cores {
+            let levels = if source == target { 0 } else { levels };
+            let (outbound, inbound) = bundle(levels, capacity_bytes);
+            // Both are pushed in the order of cores: a source's by target, a target's by source.
+            mesh[source].outbound.push(outbound);
+            mesh[target].inbound.push(inbound);
         }
     }
-    lanes
+    mesh
+}
+
+/// Both ends of the lanes from one core to one other.
+fn bundle(levels: usize, capacity_bytes: usize) -> (Outbound, Inbound) {
+    let (writer, reader) = markers(levels);
+    let (producers, consumers) = (0..levels).map(|_| ring(capacity_bytes)).unzip();
+    (Outbound::new(producers, writer), Inbound::new(consumers, reader))
 }
 
 /// Bytes of ring memory that [`mesh`] takes; saturates.
 pub fn mesh_bytes(cores: usize, levels: usize, capacity_bytes: usize) -> usize {
     let pairs = cores.saturating_mul(cores.saturating_sub(1));
     pairs.saturating_mul(levels).saturating_mul(capacity_bytes)
-}
-
-impl Lanes {
-    fn for_cores(cores: usize) -> Self {
-        Self {
-            outbound: (0..cores).map(|_| Vec::new()).collect(),
-            inbound: (0..cores).map(|_| Vec::new()).collect(),
-            markers_out: (0..cores).map(|_| None).collect(),
-            markers_in: (0..cores).map(|_| None).collect(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -67,8 +69,9 @@ mod tests {
         for source in 0..3 {
             for target in 0..3 {
                 let expected = if source == target { 0 } else { 2 };
-                assert_eq!(lanes[source].outbound[target].len(), expected);
-                assert_eq!(lanes[target].inbound[source].len(), expected);
+                assert_eq!(lanes[source].outbound[target].levels(), expected);
+                assert_eq!(lanes[source].outbound[target].is_none(), source == target);
+                assert_eq!(lanes[target].inbound[source].levels(), expected);
             }
         }
         check_delivery(&mut lanes, 2, 0, 1);
@@ -82,12 +85,46 @@ mod tests {
     }
 
     fn check_delivery(lanes: &mut [Lanes], source: usize, target: usize, level: usize) {
-        let producer = &mut lanes[source].outbound[target][level];
-        producer.try_append(12).expect("an empty ring has room").fill(9);
-        assert!(producer.publish());
-        let consumer = &lanes[target].inbound[source][level];
-        let (frame, _) = consumer.frame_at(consumer.head()).expect("published");
+        assert!(!lanes[target].inbound[source].waits(level));
+        let outbound = &mut lanes[source].outbound[target];
+        for clean in [true, false] {
+            let (room, first) = outbound.try_append(level, 12).expect("an empty lane has room");
+            room.fill(9);
+            assert_eq!(first, clean, "the first one asks for a publication");
+        }
+        assert!(outbound.publish(level));
+        let inbound = &lanes[target].inbound[source];
+        assert!(inbound.waits(level));
+        let (frame, _) = inbound.frame_at(level, inbound.head(level)).expect("published");
         assert_eq!(&frame[4..], &[9; 8]);
+    }
+
+    #[test]
+    fn a_lane_is_drained_within_its_limits() {
+        let (mut outbound, mut inbound) = bundle(2, 4096);
+        for _ in 0..2 {
+            outbound.try_append(1, 12).expect("room").0.fill(7);
+        }
+        outbound.publish(1);
+        let head = inbound.head(1);
+        assert_eq!(inbound.marker(1, head), (0, true), "nothing was ever marked");
+        outbound.mark(5);
+        let (_, second) = inbound.frame_at(1, head).expect("published");
+        let (_, behind) = inbound.frame_at(1, second).expect("published");
+        assert_eq!(inbound.marker(1, second), (5, false));
+        assert_eq!(inbound.marker(1, behind), (5, true));
+
+        let mut lane = inbound.drain(1, LaneLimits { epoch: 4, end: Some(second) });
+        assert!(lane.frame_at(lane.head()).is_some());
+        assert!(lane.frame_at(second).is_none(), "the limit");
+        assert!(lane.marked());
+        lane.consume_to(second);
+        assert!(!lane.released(), "a few bytes are announced to nobody");
+        let lane = inbound.drain(1, LaneLimits { epoch: 5, end: None });
+        assert!(!lane.marked());
+        assert!(lane.frame_at(second).is_some());
+        assert!(inbound.waits(1));
+        assert!(!inbound.waits(0));
     }
 
     #[test]

@@ -20,7 +20,7 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
-use potoroo_runtime::{Consumer, MarkerReader, Position};
+use potoroo_runtime::{Inbound, Position};
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::table::Spares;
 use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
@@ -293,7 +293,7 @@ impl Core {
         let epoch = self.checkpoints.heard;
         // One that is still under way was superseded: its coordinator has given it up.
         self.drop_checkpoint();
-        self.router.mark_lanes(&mut self.markers_out, epoch, &mut wake);
+        self.router.mark_lanes(epoch, &mut wake);
         let since = self.cut_tables(epoch);
         let (logged, levels) = (self.lanes_open(), self.router.output_level() + 1);
         let positions = self.positions();
@@ -336,7 +336,10 @@ impl Core {
     // cold: once per checkpoint
     fn lanes_open(&self) -> Vec<Option<Position>> {
         let levels = self.router.output_level() + 1;
-        let at = |lane: usize| self.inbound[lane / levels].get(lane % levels).map(Consumer::head);
+        let at = |lane: usize| {
+            let (lanes, level) = (&self.inbound[lane / levels], lane % levels);
+            (level < lanes.levels()).then(|| lanes.head(level))
+        };
         (0..self.inbound.len() * levels).map(at).collect()
     }
 
@@ -349,14 +352,13 @@ impl Core {
 
     /// Copies what has come in lanes that are not marked yet. Before a turn drains any of it.
     fn log_lanes(&mut self) {
-        let Self { checkpoints, inbound, markers_in, router, .. } = self;
+        let Self { checkpoints, inbound, router, .. } = self;
         let Some(current) = &mut checkpoints.current else { return };
         let levels = router.output_level() + 1;
         for lane in 0..current.logged.len() {
             let Some(logged) = current.logged[lane] else { continue };
             let (from, level) = (lane / levels, lane % levels);
-            let markers = markers_in[from].as_ref().expect("a lane comes from another core");
-            current.logged[lane] = current.log_lane(level, logged, &inbound[from][level], markers);
+            current.logged[lane] = current.log_lane(&inbound[from], level, logged);
             current.lanes_open -= usize::from(current.logged[lane].is_none());
         }
     }
@@ -374,22 +376,20 @@ impl Checkpoint {
     /// ends; `None` when it is complete.
     fn log_lane(
         &mut self,
+        lanes: &Inbound,
         level: usize,
         mut at: Position,
-        lane: &Consumer,
-        markers: &MarkerReader,
     ) -> Option<Position> {
         for _ in 0..LANE_FRAMES_PER_TURN {
-            let seen = lane.frame_at(at);
-            // Behind having seen the frame: whoever published it behind a marker marked before.
-            let marker = markers.read(level, lane);
-            if marker.epoch > self.epoch {
+            let seen = lanes.frame_at(level, at);
+            // After the frame was seen: a sender marks before it publishes what follows the marker.
+            let (epoch, passed) = lanes.marker(level, at);
+            if epoch > self.epoch {
                 // cold: when a checkpoint is given up
                 self.failed = Some("a newer checkpoint has begun".to_owned());
                 return None;
             }
-            let bytes = lane.bytes_consumed() + at.bytes_since(lane.head());
-            if marker.epoch == self.epoch && bytes >= marker.at {
+            if epoch == self.epoch && passed {
                 return None;
             }
             let Some((frame, next)) = seen else { break };

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{MarkerWriter, Producer};
+use potoroo_runtime::Outbound;
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
 use potoroo_sdk::plan::Plan;
@@ -87,9 +87,9 @@ pub struct Router {
     exchanges: Vec<ExchangeRoute>,
     /// The level above all exchanges: what is on its way to a sink.
     output_level: usize,
-    /// By core and level.
-    outbound: Vec<Vec<Producer>>,
-    /// Lanes that hold something unpublished.
+    /// By core.
+    outbound: Vec<Outbound>,
+    /// Lanes that hold something unpublished: core and level.
     dirty: Vec<(usize, usize)>,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
@@ -120,7 +120,7 @@ pub struct Router {
 pub(super) struct Parts {
     pub(super) core: usize,
     pub(super) map: PartitionMap,
-    pub(super) outbound: Vec<Vec<Producer>>,
+    pub(super) outbound: Vec<Outbound>,
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
     pub(super) gauges: Arc<Gauges>,
@@ -132,8 +132,8 @@ impl Router {
     // cold: at start
     pub(super) fn new(plan: &Plan, parts: Parts) -> Self {
         let levels = plan.levels();
-        let ring_max = parts.outbound.iter().flatten().map(Producer::frame_bytes_max).min();
-        let frame_bytes_max = ring_max.unwrap_or(parts.local_bytes / 4);
+        let lane_max = parts.outbound.iter().filter_map(Outbound::frame_bytes_max).min();
+        let frame_bytes_max = lane_max.unwrap_or(parts.local_bytes / 4);
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
             level: exchange.level as usize,
             archive_bytes_max: frame_bytes_max - Header::frame_bytes(0),
@@ -205,15 +205,10 @@ impl Router {
 
     /// Marks all lanes that leave, and wakes their receivers.
     #[cold]
-    pub(super) fn mark_lanes(
-        &self,
-        markers: &mut [Option<MarkerWriter>],
-        epoch: u32,
-        wake: &mut dyn FnMut(usize),
-    ) {
-        for (to, lanes) in self.outbound.iter().enumerate() {
-            let Some(markers) = &mut markers[to] else { continue };
-            lanes.iter().enumerate().for_each(|(level, lane)| markers.mark(level, lane, epoch));
+    pub(super) fn mark_lanes(&mut self, epoch: u32, wake: &mut dyn FnMut(usize)) {
+        let others = self.outbound.iter_mut().enumerate().filter(|(_, lanes)| !lanes.is_none());
+        for (to, lanes) in others {
+            lanes.mark(epoch);
             wake(to);
         }
     }
@@ -250,8 +245,8 @@ impl Router {
     #[cold]
     pub(super) fn gauge_lanes(&self) {
         for level in 0..=self.output_level {
-            let lanes = self.outbound.iter().filter_map(|lanes| lanes.get(level));
-            let bytes = lanes.map(Producer::bytes_in_use).max().unwrap_or(0);
+            let lanes = self.outbound.iter().map(|lanes| lanes.bytes_in_use(level));
+            let bytes = lanes.max().unwrap_or(0);
             self.gauges.set_lane(level, bytes);
         }
     }
@@ -298,7 +293,7 @@ impl Router {
                 *local_waiting |= 1 << level;
                 local[level].try_append(frame.len())
             } else {
-                lane_append(&mut outbound[to][level], dirty, (to, level), frame.len(), counts)
+                lane_append(&mut outbound[to], dirty, (to, level), frame.len(), counts)
             };
             let Some(room) = room else { break };
             room.copy_from_slice(&frame[LENGTH_BYTES..]);
@@ -315,7 +310,7 @@ impl Router {
     /// reported to `wake`.
     pub(super) fn publish(&mut self, mut wake: impl FnMut(usize)) {
         for (to, level) in self.dirty.drain(..) {
-            if self.outbound[to][level].publish() {
+            if self.outbound[to].publish(level) {
                 wake(to);
             }
         }
@@ -333,7 +328,7 @@ impl Router {
             self.local_waiting |= 1 << level;
             local[level].try_append(bytes)
         } else {
-            lane_append(&mut outbound[to][level], dirty, (to, level), bytes, counts)
+            lane_append(&mut outbound[to], dirty, (to, level), bytes, counts)
         };
         match room {
             Some(room) => room,
@@ -380,16 +375,15 @@ impl Router {
 
 #[inline(always)]
 fn lane_append<'a>(
-    lane: &'a mut Producer,
+    lanes: &'a mut Outbound,
     dirty: &mut Vec<(usize, usize)>,
-    place: (usize, usize),
+    (to, level): (usize, usize),
     bytes: usize,
     counts: &mut Counts,
 ) -> Option<&'a mut [u8]> {
-    let clean = !lane.has_unpublished();
-    let room = lane.try_append(bytes)?;
+    let (room, clean) = lanes.try_append(level, bytes)?;
     if clean {
-        dirty.push(place);
+        dirty.push((to, level));
     }
     counts.frames_sent += 1;
     Some(room)

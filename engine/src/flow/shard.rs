@@ -6,7 +6,7 @@
 
 use arrayvec::ArrayVec;
 
-use potoroo_runtime::{Consumer, MarkerReader, Position};
+use potoroo_runtime::{InboundLane, Position};
 use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
@@ -33,39 +33,23 @@ pub(super) trait Frames {
     fn marked(&self) -> bool;
 }
 
-/// A lane with its marker.
-pub(super) struct Lane<'a> {
-    pub(super) frames: &'a mut Consumer,
-    pub(super) markers: &'a MarkerReader,
-    pub(super) level: usize,
-    /// The epoch at which this core has cut.
-    pub(super) epoch: u32,
-    /// No frame from there on may be taken yet.
-    pub(super) limit: Option<Position>,
-    /// The sender can know of room that it may wait for.
-    pub(super) released: bool,
-}
-
-impl Frames for Lane<'_> {
+impl Frames for InboundLane<'_> {
     type Place = Position;
     #[inline(always)]
     fn first(&self) -> Position {
-        self.frames.head()
+        self.head()
     }
     #[inline(always)]
     fn frame_at(&self, place: Position) -> Option<(&[u8], Position)> {
-        if self.limit.is_some_and(|limit| place >= limit) {
-            return None;
-        }
-        self.frames.frame_at(place)
+        InboundLane::frame_at(self, place)
     }
     #[inline(always)]
     fn consume_to(&mut self, place: Position) {
-        self.released |= self.frames.consume_to(place);
+        InboundLane::consume_to(self, place);
     }
     #[inline(always)]
     fn marked(&self) -> bool {
-        self.markers.epoch(self.level) > self.epoch
+        InboundLane::marked(self)
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{Consumer, Gap, Lanes, MarkerReader, MarkerWriter, Nanos};
+use potoroo_runtime::{Gap, Inbound, LaneLimits, Lanes, Nanos};
 use potoroo_sdk::host::{Host, UnderWay};
 use potoroo_sdk::plan::Plan;
 
@@ -30,7 +30,7 @@ use super::letters::Letters;
 use super::outputs::Outputs;
 use super::replay::Replay;
 use super::route::{PartitionMap, Parts, Router};
-use super::shard::{self, Frames, Lane};
+use super::shard;
 use super::skip::Skips;
 use super::tally::Tally;
 
@@ -79,10 +79,8 @@ pub struct Core {
     /// Positions whose events are skipped.
     pub(super) skips: Skips,
     pub(super) router: Router,
-    /// By core and level.
-    pub(super) inbound: Vec<Vec<Consumer>>,
-    pub(super) markers_in: Vec<Option<MarkerReader>>,
-    pub(super) markers_out: Vec<Option<MarkerWriter>>,
+    /// By core.
+    pub(super) inbound: Vec<Inbound>,
     pub(super) checkpoints: Checkpoints,
     pub(super) replay: Replay,
     pub(super) inlets: Vec<Option<Inlet>>,
@@ -124,8 +122,8 @@ impl Core {
             &config.sink_owners,
             config.outlet_bytes,
         );
-        let others = config.lanes.inbound.iter().filter(|lanes| !lanes.is_empty());
-        others.for_each(|lanes| assert_eq!(lanes.len(), plan.levels() + 1, "one lane per level"));
+        let others = config.lanes.inbound.iter().map(Inbound::levels).filter(|levels| *levels > 0);
+        others.for_each(|levels| assert_eq!(levels, plan.levels() + 1, "one lane per level"));
         let parts = Parts {
             core: config.core,
             map: config.map,
@@ -140,8 +138,6 @@ impl Core {
             under_way: Rc::default(),
             skips: Skips::default(),
             inbound: config.lanes.inbound,
-            markers_in: config.lanes.markers_in,
-            markers_out: config.lanes.markers_out,
             checkpoints: Checkpoints::default(),
             replay: Replay::default(),
             inlets: Vec::new(),
@@ -218,21 +214,19 @@ impl Core {
     fn drain_level(&mut self, level: usize, wake: &mut impl FnMut(usize)) -> usize {
         let output = level == self.router.output_level();
         let mut work = 0;
-        let Self { inbound, markers_in, checkpoints, router, plan, under_way, .. } = self;
-        for (from, (lanes, markers)) in inbound.iter_mut().zip(markers_in).enumerate() {
-            let (Some(frames), Some(markers)) = (lanes.get_mut(level), markers) else { continue };
-            if frames.is_empty() || !(output || router.admits(level)) {
+        let Self { inbound, checkpoints, router, plan, under_way, .. } = self;
+        for (from, lanes) in inbound.iter_mut().enumerate() {
+            if !lanes.waits(level) || !(output || router.admits(level)) {
                 continue;
             }
-            let limit = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
-            let epoch = checkpoints.epoch;
-            let mut lane = Lane { frames, markers, level, epoch, limit, released: false };
+            let end = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
+            let mut lane = lanes.drain(level, LaneLimits { epoch: checkpoints.epoch, end });
             let done = shard::drain(plan, under_way, router, &mut lane);
-            if lane.released {
+            if lane.released() {
                 wake(from);
             }
             if lane.marked() {
-                checkpoints.heard = checkpoints.heard.max(markers.epoch(level));
+                checkpoints.heard = checkpoints.heard.max(lane.epoch());
             }
             router.counts.frames_received += done as u64;
             work += done;
@@ -411,7 +405,7 @@ impl Core {
         !self.open_sources
             && self.generated.is_empty()
             && self.inlets.iter().all(Option::is_none)
-            && self.inbound.iter().flatten().all(Consumer::is_empty)
+            && self.inbound.iter().all(Inbound::is_empty)
             && self.replay.level().is_none()
             && self.router.is_empty()
     }

@@ -1,0 +1,74 @@
+//! The sending end of all lanes from one core to one other.
+//!
+//! Owns a ring for each exchange level and the marker words beside them. Promises that a frame of
+//! one level never waits for one of another. It must never lead from a core to itself: such an end
+//! has no lanes.
+
+use crate::ring::{MarkerWriter, Producer};
+
+/// Sends frames to one core, at several exchange levels. It may move to another thread but is never
+/// shared.
+pub struct Outbound {
+    /// By exchange level.
+    lanes: Box<[Producer]>,
+    markers: MarkerWriter,
+}
+
+impl Outbound {
+    pub(super) fn new(lanes: Vec<Producer>, markers: MarkerWriter) -> Self {
+        Self { lanes: lanes.into_boxed_slice(), markers }
+    }
+
+    /// Whether it leads nowhere: it is the end from a core to itself.
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Exchange levels that have a lane.
+    pub fn levels(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Longest frame in bytes that each lane takes; `None` if there is no lane.
+    pub fn frame_bytes_max(&self) -> Option<usize> {
+        self.lanes.iter().map(Producer::frame_bytes_max).min()
+    }
+
+    /// Appends a frame of `bytes` in total to the lane of `level`. Returns its room, everything
+    /// after the length word, and whether the lane had nothing unpublished before: then it needs a
+    /// [`publish`](Self::publish). `None` means that the lane is full now.
+    ///
+    /// # Panics
+    /// There is no lane of that level, or as [`Producer::try_append`].
+    #[inline(always)]
+    pub fn try_append(&mut self, level: usize, bytes: usize) -> Option<(&mut [u8], bool)> {
+        let lane = &mut self.lanes[level];
+        let clean = !lane.has_unpublished();
+        let room = lane.try_append(bytes)?;
+        Some((room, clean))
+    }
+
+    /// Makes everything appended at `level` visible to the receiver. Returns whether there was
+    /// something.
+    #[inline]
+    pub fn publish(&mut self, level: usize) -> bool {
+        self.lanes[level].publish()
+    }
+
+    /// Marks the position that each lane has reached, for its receiver.
+    ///
+    /// # Panics
+    /// Something is not published.
+    pub fn mark(&mut self, epoch: u32) {
+        for (level, lane) in self.lanes.iter().enumerate() {
+            self.markers.mark(level, lane, epoch);
+        }
+    }
+
+    /// Bytes of the lane of `level` that are in use; 0 if there is no lane. Reads the receiver's
+    /// cache line: for reports, not for each turn.
+    pub fn bytes_in_use(&self, level: usize) -> u64 {
+        self.lanes.get(level).map_or(0, Producer::bytes_in_use)
+    }
+}
