@@ -1,14 +1,15 @@
 //! Moves events, hot. The life of an event, in the order of the modules:
 //!
 //! ```text
-//!   envelope   the frame that it travels in
-//!   ingress    bytes of a connection become events
-//!   route      the hash of its key finds its owner, over a lane or in place
-//!   shard      the owner runs its handlers on the key's state
-//!   egress     encoded results wait for a sink, or for the connection that asked
-//!   turn       one pass of a core over all of it
-//!   checkpoint its cut, and what is handed out for it while events flow on
-//!   replay     what comes back from one
+//!   envelope     the frame that it travels in
+//!   ingress      bytes of a connection become events
+//!   route        the hash of its key finds its owner, over a lane or in place
+//!   shard        the owner runs its handlers on the key's state
+//!   egress       encoded results wait for a sink, or for the connection that asked
+//!   replay       what comes back from a checkpoint
+//!   checkpoints  the snapshot of a core, and what is handed out for it while events flow on
+//!   turn         one pass of a core over all of it
+//!   ports        what whoever drives a core calls between turns
 //! ```
 //!
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
@@ -27,9 +28,8 @@ mod positions;
 mod skip;
 mod stamps;
 
-mod ingress;
-
 mod generated;
+mod ingress;
 
 mod local;
 
@@ -41,16 +41,24 @@ mod route;
 
 mod shard;
 
-mod cost;
+mod generators;
+mod inlets;
+
 mod replay;
 
-mod checkpoint;
+mod cost;
+mod part;
+
+mod channel_log;
+mod open_part;
+
+mod checkpoints;
 
 mod turn;
 
+mod checkpoint_ports;
 mod ports;
 
-pub use checkpoint::{PartEnd, PartStep};
 pub use connection::ConnectionId;
 pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;
@@ -58,6 +66,7 @@ pub use counts::{Counts, SinkCounts, SourceCounts};
 pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
 pub use letters::Letter;
+pub use part::{PartEnd, PartStep};
 pub use positions::{Ending, SourcePosition, Start};
 pub use route::PartitionMap;
 pub use skip::{Fate, Skips};

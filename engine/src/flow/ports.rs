@@ -15,7 +15,7 @@ use super::letters::Letter;
 use super::positions::{Ending, Start};
 use super::route::Router;
 use super::skip::Skips;
-use super::turn::Core;
+use super::turn::{Core, Phase};
 
 /// How soon a core looks again at a checkpoint or a recovery, of which some steps are announced by
 /// nobody: so seldom that a core whose sink takes nothing, so that the checkpoint waits for it,
@@ -52,21 +52,13 @@ impl Core {
 
     /// Bytes of an inlet that were taken since its beginning: their events are under way.
     pub fn inlet_position(&mut self, id: ConnectionId) -> u64 {
-        self.inlet(id).position()
+        self.inlets.at(id).position()
     }
 
     fn open(&mut self, source: SourceId, kind: impl FnOnce(Inlet) -> Inlet) -> ConnectionId {
-        let slot = self.free.pop().unwrap_or(self.inlets.len());
-        let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");
-        if slot == self.inlets.len() {
-            self.inlets.push(None);
-        }
-        // Behind four billion connections nothing of the first is under way.
-        self.serial = self.serial.wrapping_add(1);
         self.tally.set_quiet(false);
-        let id = ConnectionId::new(self.core, self.serial, inlet);
-        self.inlets[slot] =
-            Some(kind(Inlet::new(source, id.0, self.inlet_bytes)).with_skips(&self.skips));
+        let Self { inlets, skips, .. } = self;
+        let id = inlets.open(source, |inlet| kind(inlet).with_skips(skips));
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }
@@ -76,51 +68,35 @@ impl Core {
     /// Room for bytes of an inlet; empty while earlier ones wait.
     #[inline]
     pub fn inlet_room(&mut self, id: ConnectionId) -> &mut [u8] {
-        self.inlet(id).room()
+        self.inlets.at(id).room()
     }
 
     /// The first `bytes` of [`inlet_room`](Self::inlet_room) were filled at `now`.
     #[inline]
     pub fn inlet_filled(&mut self, id: ConnectionId, bytes: usize, now: Nanos) {
-        self.change_inlet(id, |inlet| inlet.filled(bytes, now));
+        self.inlets.change(id, |inlet| inlet.filled(bytes, now));
     }
 
     /// No byte will follow at an inlet.
     pub fn inlet_end(&mut self, id: ConnectionId) {
-        self.change_inlet(id, Inlet::end);
+        self.inlets.change(id, Inlet::end);
     }
 
-    /// Changes an inlet, and lists it when that has given the core something to do with it.
-    fn change_inlet(&mut self, id: ConnectionId, change: impl FnOnce(&mut Inlet)) {
-        let inlet = self.inlet(id);
-        let was_ready = inlet.ready();
-        change(inlet);
-        if !was_ready && inlet.ready() {
-            self.ready.push_back(id.inlet());
-        }
-    }
-
-    /// One inlet that has ended and was not told of before; [`retire_inlet`](Self::retire_inlet)
+    /// One inlet that has ended and was not returned before; [`retire_inlet`](Self::retire_inlet)
     /// takes it away.
     pub fn take_ended(&mut self) -> Option<(ConnectionId, Ending)> {
-        let slot = self.ended.pop()?;
-        let inlet = self.inlets[slot].as_ref().expect("an inlet ends once");
-        let ending = inlet.ending().expect("only ended inlets are listed");
-        Some((ConnectionId(inlet.connection()), ending))
+        self.inlets.take_ended()
     }
 
     /// Takes an inlet away. Its place is free again when its outlet is closed, too. Returns whether
     /// it has brought events, so that replies to them may still be under way.
     pub fn retire_inlet(&mut self, id: ConnectionId) -> bool {
-        let inlet = self.inlet(id);
+        let inlet = self.inlets.at(id);
         let (fruitful, position) = (inlet.fruitful(), inlet.replay_position());
         self.checkpoints.ended.extend(position);
-        let slot = id.inlet();
-        self.inlets[slot] = None;
-        self.ready.retain(|ready| *ready != slot);
-        self.ended.retain(|ended| *ended != slot);
-        if !self.router.outputs.has_reply(slot) {
-            self.free.push(slot);
+        self.inlets.retire(id);
+        if !self.router.outputs.has_reply(id.inlet()) {
+            self.inlets.free(id.inlet());
         }
         fruitful
     }
@@ -131,8 +107,8 @@ impl Core {
         let Router { outputs, counts, .. } = &mut self.router;
         let Some(lost) = outputs.close_reply(inlet, counts) else { return 0 };
         self.tally.write(counts);
-        if self.inlets[inlet].is_none() {
-            self.free.push(inlet);
+        if !self.inlets.is_open(inlet) {
+            self.inlets.free(inlet);
         }
         lost
     }
@@ -140,12 +116,6 @@ impl Core {
     /// Counts a connection of `source` that was closed because it did not take its replies.
     pub fn count_stalled(&mut self, source: SourceId) {
         self.tally.count_stalled(source);
-    }
-
-    fn inlet(&mut self, id: ConnectionId) -> &mut Inlet {
-        let inlet = self.inlets[id.inlet()].as_mut().expect("the inlet is open");
-        assert_eq!(inlet.connection(), id.0, "the inlet belongs to the connection");
-        inlet
     }
 
     /// Where the bytes for a sink wait; `None` if another core owns it.
@@ -169,7 +139,13 @@ impl Core {
     }
 
     /// Events at these positions become dead letters. Before anything is restored or opened.
+    ///
+    /// # Panics
+    /// Something was restored or opened.
     pub fn skip(&mut self, skips: &Skips) {
+        assert_eq!(self.phase, Phase::New, "positions are skipped before anything is restored");
+        assert!(self.inlets.is_empty(), "positions are skipped before an inlet is opened");
+        assert!(self.generators.is_empty(), "positions are skipped before a generator is added");
         self.skips = skips.clone();
     }
 
@@ -185,7 +161,7 @@ impl Core {
     ) {
         let Self { skips, under_way, .. } = self;
         let times = (rate, first, count);
-        self.generated.push(Generated::new(source, generate, times, skips, under_way));
+        self.generators.add(Generated::new(source, generate, times, skips, under_way));
     }
 
     /// The events of `source` are made up, here or on another core: replies to them are counted as
@@ -200,14 +176,6 @@ impl Core {
         self.router.outputs.number(sink);
     }
 
-    /// Takes generators that have ended away.
-    #[cold]
-    pub(super) fn end_generated(&mut self) {
-        let (ended, going): (Vec<_>, Vec<_>) = self.generated.drain(..).partition(Generated::ended);
-        self.checkpoints.ended.extend(ended.iter().map(Generated::replay_position));
-        self.generated = going;
-    }
-
     /// Says whether the core may get further inlets: it is not quiet while it may.
     pub fn set_open_sources(&mut self, open: bool) {
         self.open_sources = open;
@@ -218,10 +186,7 @@ impl Core {
     /// an event that is never made has no latency, and would make the figures look better than
     /// they are.
     pub fn count_overdue(&mut self, now: Nanos) {
-        for generated in &self.generated {
-            let counts = &mut self.router.counts.sources[generated.source().0 as usize];
-            counts.overdue += generated.overdue(now);
-        }
+        self.generators.count_overdue(now, &mut self.router);
     }
 
     /// Ends all generators, and all inlets behind the last whole frame that they have read; those
@@ -230,13 +195,9 @@ impl Core {
     pub fn stop_sources(&mut self) {
         // What was read before goes on to its end.
         self.router.holding.clear();
-        self.generated.iter_mut().for_each(Generated::end);
-        self.end_generated();
-        for slot in 0..self.inlets.len() {
-            if let Some(inlet) = self.inlets[slot].as_ref().filter(|inlet| !inlet.archives()) {
-                self.change_inlet(ConnectionId(inlet.connection()), Inlet::stop);
-            }
-        }
+        self.generators.end();
+        self.end_generators();
+        self.inlets.stop();
         self.set_open_sources(false);
     }
 
@@ -256,9 +217,9 @@ impl Core {
     pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
         let retry = Nanos(now.0 + RETRY_NS);
         let admitted = self.router.admits_sources();
-        let due = self.generated.iter().filter(|_| admitted).filter_map(Generated::due);
-        let waits = self.checkpointing() || self.replay.level().is_some();
-        due.chain(waits.then_some(retry)).min()
+        let due = admitted.then(|| self.generators.due()).flatten();
+        let waits = self.checkpoints.are_under_way() || self.replay.level().is_some();
+        due.into_iter().chain(waits.then_some(retry)).min()
     }
 
     /// Takes the dead letters that wait.

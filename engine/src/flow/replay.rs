@@ -7,16 +7,18 @@
 //! checkpoint.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Host, SinkId, TableId};
+use potoroo_sdk::host::{Host, SinkId, TableId, UnderWay};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::{Places, Record};
 use potoroo_sdk::value::Corrupt;
 
 use super::connection::ConnectionId;
 use super::envelope::{Edge, Header, LENGTH_BYTES};
+use super::inlets::Inlets;
 use super::local::Local;
+use super::route::Router;
 use super::shard;
-use super::skip::SKIPPED;
-use super::turn::Core;
+use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::{Chunk, Section};
 use crate::state::Index;
 
@@ -49,21 +51,9 @@ impl Replay {
         }
     }
 
+    /// Everything was restored: what came back is put in order.
     // cold: at start
-    fn push(into: &mut Vec<Vec<u8>>, level: usize, frame: &[u8], now: Nanos) {
-        if into.len() <= level {
-            into.resize_with(level + 1, Vec::new);
-        }
-        let bytes = &mut into[level];
-        let start = bytes.len();
-        bytes.extend_from_slice(frame);
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        // Its time was that of another run's clock.
-        Header::enter_again(&mut bytes[start..], now);
-    }
-
-    // cold: at start
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         let (mut lanes, mut outboxes) =
             (std::mem::take(&mut self.lanes), std::mem::take(&mut self.outboxes));
         let levels = lanes.len().max(outboxes.len());
@@ -75,28 +65,64 @@ impl Replay {
         });
         self.levels = joined.collect();
     }
+
+    /// Processes frames that came back, of the highest level of which any are left.
+    #[cold]
+    pub(super) fn drain(
+        &mut self,
+        plan: &Plan,
+        under_way: &UnderWay,
+        router: &mut Router,
+    ) -> usize {
+        let Some(level) = self.level() else { return 0 };
+        if level != router.output_level() && !router.admits(level) {
+            return 0;
+        }
+        let done = shard::drain(plan, under_way, router, &mut self.levels[level]);
+        if self.level().is_none() {
+            self.levels = Vec::new(); // cold: gives the memory back, once
+        }
+        done
+    }
 }
 
-impl Core {
-    /// Takes what is this core's out of a chunk of a checkpoint, at `now`. Before the first turn:
-    /// rows in the order in which their parts were made, frames of the newest parts only.
+/// Adds a frame that enters again at `now`.
+// cold: at start
+fn push(into: &mut Vec<Vec<u8>>, level: usize, frame: &[u8], now: Nanos) {
+    if into.len() <= level {
+        into.resize_with(level + 1, Vec::new);
+    }
+    let bytes = &mut into[level];
+    let start = bytes.len();
+    bytes.extend_from_slice(frame);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    // Its time was that of another run's clock.
+    Header::enter_again(&mut bytes[start..], now);
+}
+
+/// What of a core takes back its share of a checkpoint.
+pub(super) struct Restoring<'a> {
+    pub(super) core: usize,
+    pub(super) plan: &'a Plan,
+    pub(super) router: &'a mut Router,
+    pub(super) inlets: &'a mut Inlets,
+    pub(super) skips: &'a Skips,
+    pub(super) replay: &'a mut Replay,
+}
+
+impl Restoring<'_> {
+    /// Takes what is this core's out of a chunk of a checkpoint, at `now`.
     ///
     /// # Errors
     /// The chunk does not fit the application.
     // cold: at start
-    pub fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
+    pub(super) fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
         match chunk.section {
             Section::Rows(table) => self.restore_rows(table, &chunk.bytes, true),
             Section::Removed(table) => self.restore_rows(table, &chunk.bytes, false),
             Section::Lanes(level) => self.restore_frames(level, &chunk.bytes, false, now),
             Section::Outboxes(level) => self.restore_frames(level, &chunk.bytes, true, now),
         }
-    }
-
-    /// Everything was restored.
-    // cold: at start
-    pub fn restored(&mut self) {
-        self.replay.finish();
     }
 
     fn restore_rows(&mut self, table: TableId, bytes: &[u8], present: bool) -> Result<(), Corrupt> {
@@ -131,9 +157,9 @@ impl Core {
             let frame = rest.get(..length).ok_or(Corrupt)?;
             rest = rest.get(length.next_multiple_of(8)..).ok_or(Corrupt)?;
             if self.takes_frame(usize::from(level), frame)? {
-                let Self { replay, .. } = self;
-                let into = if waited { &mut replay.outboxes } else { &mut replay.lanes };
-                Replay::push(into, level.into(), frame, now);
+                let Replay { outboxes, lanes, .. } = self.replay;
+                let into = if waited { outboxes } else { lanes };
+                push(into, level.into(), frame, now);
             }
         }
         if rest.is_empty() { Ok(()) } else { Err(Corrupt) }
@@ -142,10 +168,10 @@ impl Core {
     /// Whether this core is the one that a frame is for.
     fn takes_frame(&mut self, level: usize, frame: &[u8]) -> Result<bool, Corrupt> {
         let (header, _) = Header::try_read(frame).ok_or(Corrupt)?;
-        let asked = ConnectionId(header.cause.origin.connection);
-        if asked.core().is_some() {
-            // Nobody else gets what is replied to it: no connection of ours has its id.
-            self.serial = self.serial.max(asked.serial());
+        let origin = ConnectionId(header.cause.origin.connection);
+        if origin.core().is_some() {
+            // Its id is given to no connection of this run, which would get what is replied to it.
+            self.inlets.raise_serial(origin.serial());
         }
         match header.edge {
             Edge::Exchange(id) => {
@@ -163,8 +189,8 @@ impl Core {
                 if sink.name.is_some() {
                     return Ok(self.router.outputs.owner(SinkId(id), &header.cause) == self.core);
                 }
-                // Its connection is gone with the process that had it: somebody counts it.
-                let lost = self.core == 0 && asked.core().is_some();
+                // Its connection is gone with the process that had it: one core counts it.
+                let lost = self.core == 0 && origin.core().is_some();
                 self.router.counts.replies_lost += u64::from(lost);
                 Ok(false)
             }
@@ -180,22 +206,6 @@ impl Core {
             self.router.refuse(&header.cause, SKIPPED, &[]);
         }
         skipped
-    }
-
-    /// Processes frames that came back, of the highest level of which any are left.
-    #[cold]
-    pub(super) fn drain_replay(&mut self) -> usize {
-        let Some(level) = self.replay.level() else { return 0 };
-        if level != self.router.output_level() && !self.router.admits(level) {
-            return 0;
-        }
-        let mut frames = std::mem::take(&mut self.replay.levels[level]);
-        let done = shard::drain(&self.plan, &self.under_way, &mut self.router, &mut frames);
-        self.replay.levels[level] = frames;
-        if self.replay.level().is_none() {
-            self.replay.levels = Vec::new(); // cold: gives the memory back, once
-        }
-        done
     }
 }
 

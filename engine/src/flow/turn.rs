@@ -13,19 +13,18 @@
 //! Lanes of level k only ever cause frames of higher levels, and the last level needs only sinks,
 //! so full lanes cannot wait for each other in a circle.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{Gap, Inbound, LaneLimits, Lanes, Nanos};
-use potoroo_sdk::host::{Host, UnderWay};
+use potoroo_runtime::{Gap, Inbound, Lanes, Nanos};
+use potoroo_sdk::host::UnderWay;
 use potoroo_sdk::plan::Plan;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoints::{Checkpoints, SnapshotOf};
 use super::counts::Counts;
 use super::gauges::Stage;
-use super::generated::Generated;
-use super::ingress::Inlet;
+use super::generators::Generators;
+use super::inlets::Inlets;
 use super::letters::Letters;
 use super::outputs::Outputs;
 use super::replay::Replay;
@@ -72,7 +71,16 @@ pub struct CoreConfig {
 }
 
 /// One core of the engine.
+///
+/// It has a legal order of calls, and asserts it:
+///
+/// 1. [`skip`](Self::skip), before anything is restored or opened;
+/// 2. [`restore`](Self::restore) for each chunk, then [`restored`](Self::restored);
+/// 3. [`keep_checkpoints`](Self::keep_checkpoints), if checkpoints are taken;
+/// 4. [`turn`](Self::turn) again and again, and all others between two turns.
+///    [`begin_checkpoint`](Self::begin_checkpoint) and its siblings need step 3.
 pub struct Core {
+    pub(super) phase: Phase,
     pub(super) plan: Plan,
     /// The event under way, for the report of a panic.
     pub(super) under_way: Rc<UnderWay>,
@@ -83,21 +91,13 @@ pub struct Core {
     pub(super) inbound: Vec<Inbound>,
     pub(super) checkpoints: Checkpoints,
     pub(super) replay: Replay,
-    pub(super) inlets: Vec<Option<Inlet>>,
-    /// Places in `inlets` that neither an inlet nor an outlet for replies takes.
-    pub(super) free: Vec<usize>,
-    /// Inlets that may have whole frames.
-    pub(super) ready: VecDeque<usize>,
-    /// Inlets that have ended and were not yet taken away.
-    pub(super) ended: Vec<usize>,
-    pub(super) generated: Vec<Generated>,
+    pub(super) inlets: Inlets,
+    pub(super) generators: Generators,
     /// Whether generators came before inlets in the turn before.
-    made_first: bool,
+    generators_first: bool,
     pub(super) tally: Arc<Tally>,
-    pub(super) inlet_bytes: usize,
     pub(super) outlet_bytes: usize,
     pub(super) replies: bool,
-    pub(super) serial: u32,
     pub(super) core: usize,
     /// When the turn before began; 0 if it did nothing.
     pub(super) worked_at: Nanos,
@@ -107,6 +107,19 @@ pub struct Core {
     gauged_at: Nanos,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
     pub(super) open_sources: bool,
+}
+
+/// How far a core has come in its legal order of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing was restored.
+    New,
+    /// Some chunks were restored, and more may follow.
+    Restoring,
+    /// All chunks were restored, or there are none.
+    Restored,
+    /// It has begun its first turn.
+    Turning,
 }
 
 impl Core {
@@ -134,23 +147,19 @@ impl Core {
             local_bytes: config.local_bytes,
         };
         Self {
+            phase: Phase::New,
             router: Router::new(&plan, parts),
             under_way: Rc::default(),
             skips: Skips::default(),
             inbound: config.lanes.inbound,
             checkpoints: Checkpoints::default(),
             replay: Replay::default(),
-            inlets: Vec::new(),
-            free: Vec::new(),
-            ready: VecDeque::with_capacity(64),
-            ended: Vec::new(),
-            generated: Vec::new(),
-            made_first: false,
+            inlets: Inlets::new(config.core, config.inlet_bytes),
+            generators: Generators::default(),
+            generators_first: false,
             tally: config.tally,
-            inlet_bytes: config.inlet_bytes,
             outlet_bytes: config.outlet_bytes,
             replies: plan.sinks.iter().any(|sink| sink.name.is_none()),
-            serial: 0,
             core: config.core,
             worked_at: Nanos(0),
             held: false,
@@ -163,15 +172,16 @@ impl Core {
     /// One turn at `now`. Calls `wake` for each core to which something was sent, or which may wait
     /// for room that there is now. Returns how much was done.
     pub fn turn(&mut self, now: Nanos, mut wake: impl FnMut(usize)) -> usize {
+        self.phase = Phase::Turning;
         self.record(now);
-        if self.checkpoint_waits() {
-            self.attend_checkpoint(&mut wake);
+        if self.checkpoints.wait() {
+            self.attend(&mut wake);
         }
         let mut work = self.router.flush_outboxes();
         if self.replay.level().is_some() {
-            work += self.drain_replay();
+            work += self.replay.drain(&self.plan, &self.under_way, &mut self.router);
         }
-        // Behind what comes back.
+        // Lanes open after what comes back.
         let first = self.replay.level().map_or(0, |level| level + 1);
         for level in (first..=self.router.output_level()).rev() {
             work += self.drain_level(level, &mut wake);
@@ -219,14 +229,13 @@ impl Core {
             if !lanes.waits(level) || !(output || router.admits(level)) {
                 continue;
             }
-            let end = checkpoints.current.as_ref().and_then(|one| one.limit(from, level));
-            let mut lane = lanes.drain(level, LaneLimits { epoch: checkpoints.epoch, end });
+            let mut lane = lanes.drain(level, checkpoints.limits(from, level));
             let done = shard::drain(plan, under_way, router, &mut lane);
             if lane.released() {
                 wake(from);
             }
             if lane.marked() {
-                checkpoints.heard = checkpoints.heard.max(lane.epoch());
+                checkpoints.see(lane.epoch());
             }
             router.counts.frames_received += done as u64;
             work += done;
@@ -252,67 +261,35 @@ impl Core {
             self.release();
         }
         // In turn, so that neither starves while there is room for the outputs of one event only.
-        self.made_first = !self.made_first;
-        let mut work = if self.made_first { self.ingest_made(now) } else { 0 };
-        work += self.ingest_inlets();
-        if !self.made_first {
-            work += self.ingest_made(now);
+        self.generators_first = !self.generators_first;
+        let mut work = if self.generators_first { self.generate(now) } else { 0 };
+        work += self.inlets.ingest(&self.plan, &self.under_way, &mut self.router);
+        if !self.generators_first {
+            work += self.generate(now);
         }
         work as usize
     }
 
-    fn ingest_inlets(&mut self) -> u64 {
-        let mut work = 0;
-        // Whoever was served and has more goes to the back.
-        for _ in 0..self.ready.len() {
-            if self.router.blocked() {
-                break;
-            }
-            let Some(slot) = self.ready.pop_front() else { break };
-            work += self.ingest_inlet(slot);
+    fn generate(&mut self, now: Nanos) -> u64 {
+        let work = self.generators.emit(now, &self.under_way, &mut self.router);
+        if self.generators.any_ended() {
+            self.end_generators();
         }
         work
     }
 
-    fn ingest_made(&mut self, now: Nanos) -> u64 {
-        let mut work = 0;
-        for _ in 0..self.generated.len() {
-            if self.router.blocked() {
-                break;
-            }
-            if self.generated.len() > 1 {
-                self.generated.rotate_left(1);
-            }
-            let Some(generated) = self.generated.last_mut() else { break };
-            if !generated.is_due(now) {
-                continue;
-            }
-            self.tally.gauges.begin(generated.source().into());
-            let made = generated.emit(now, &self.under_way, &mut self.router);
-            self.router.counts.sources[generated.source().0 as usize].events += made;
-            work += made;
-        }
-        if self.generated.iter().any(Generated::ended) {
-            self.end_generated();
-        }
-        work
+    /// Takes generators away that have ended.
+    #[cold]
+    pub(super) fn end_generators(&mut self) {
+        self.generators.take_ended(&mut self.checkpoints.ended);
     }
 
-    fn ingest_inlet(&mut self, slot: usize) -> u64 {
-        let Some(inlet) = &mut self.inlets[slot] else { return 0 };
-        self.tally.gauges.begin(inlet.source().into());
-        let source = inlet.source().0 as usize;
-        let stage = &*self.plan.sources[source].stage;
-        let done = inlet.ingest(stage, &self.under_way, &mut self.router);
-        if inlet.ready() {
-            self.ready.push_back(slot);
-        } else if inlet.ending().is_some() {
-            self.ended.push(slot);
-        }
-        let counts = &mut self.router.counts.sources[source];
-        counts.events += done.events;
-        counts.bytes += done.bytes;
-        done.events + done.refused
+    /// Does what waits for a checkpoint.
+    #[cold]
+    pub(super) fn attend(&mut self, wake: impl FnMut(usize)) {
+        let Self { plan, router, inbound, replay, inlets, generators, checkpoints, .. } = self;
+        let positions = inlets.positions().chain(generators.positions());
+        checkpoints.attend(SnapshotOf { plan, router, inbound, replay, positions }, wake);
     }
 
     #[cold]
@@ -403,8 +380,8 @@ impl Core {
     /// Whether all sources of this core have ended and nothing waits here or in its lanes.
     fn is_quiet(&self) -> bool {
         !self.open_sources
-            && self.generated.is_empty()
-            && self.inlets.iter().all(Option::is_none)
+            && self.generators.is_empty()
+            && self.inlets.is_empty()
             && self.inbound.iter().all(Inbound::is_empty)
             && self.replay.level().is_none()
             && self.router.is_empty()

@@ -1,0 +1,244 @@
+//! What a core does for checkpoints: a snapshot between two turns, and a part that is handed out
+//! while events flow on.
+//!
+//! The algorithm is that of Chandy and Lamport (*Distributed Snapshots*, 1985), with the core as
+//! the process and the lane as the channel. A core takes its snapshot when it first sees an epoch,
+//! in a command or in a marker of a lane:
+//!
+//! ```text
+//!   snapshot   marks all lanes that leave · notes positions · saves what waits · tables begin to
+//!              copy a row before it changes
+//!   part       see open_part
+//! ```
+//!
+//! Owns the epochs that a core knows of. Promises that of two checkpoints the newer one wins. Must
+//! never look into a row or a frame.
+//!
+//! Cold: nothing here runs per event.
+
+use std::collections::VecDeque;
+
+use potoroo_runtime::{Inbound, LaneLimits};
+use potoroo_sdk::plan::Plan;
+use potoroo_sdk::table::Spares;
+
+use super::channel_log::ChannelLog;
+use super::open_part::OpenPart;
+use super::part::PartStep;
+use super::positions::SourcePosition;
+use super::replay::Replay;
+use super::route::Router;
+
+/// Delta parts that may follow a full one: what recovery reads at most.
+const DELTA_PARTS_MAX: u32 = 16;
+
+/// A core's checkpoints.
+#[derive(Default)]
+pub(super) struct Checkpoints {
+    /// Checkpoints are taken.
+    enabled: bool,
+    /// The newest epoch of which this core has taken its snapshot; 0 before the first.
+    epoch: u32,
+    /// The newest epoch that this core has seen in a command or a marker.
+    seen: u32,
+    /// The newest epoch of this run that is committed; 0 before the first.
+    committed: u32,
+    /// Committed delta parts since the last full one.
+    delta_parts: u32,
+    /// Parts that were handed out and are not yet committed: their epochs, and whether they were
+    /// full. Several, because a commit may arrive after the next snapshot.
+    handed_out: VecDeque<(u32, bool)>,
+    log_bytes_max: u64,
+    /// Buffers for what is handed out.
+    spares: Spares,
+    /// The part under way.
+    part: Option<Box<OpenPart>>,
+    /// Where sources ended that could be read again.
+    pub(super) ended: Vec<SourcePosition>,
+}
+
+/// Everything of a core that belongs to its snapshot.
+pub(super) struct SnapshotOf<'a, Positions> {
+    pub(super) plan: &'a Plan,
+    pub(super) router: &'a mut Router,
+    pub(super) inbound: &'a [Inbound],
+    pub(super) replay: &'a Replay,
+    /// Of its open sources.
+    pub(super) positions: Positions,
+}
+
+impl Checkpoints {
+    /// From now on checkpoints are taken, the first one after `epoch`, with up to `log_bytes_max`
+    /// bytes of frames in each.
+    ///
+    /// # Panics
+    /// They are taken already.
+    // cold: at start
+    pub(super) fn enable(&mut self, plan: &Plan, epoch: u32, log_bytes_max: u64) {
+        assert!(!self.enabled, "checkpoints are enabled once");
+        let spares = Spares::default();
+        plan.tables.iter().for_each(|table| table.rows.keep(epoch, &spares));
+        // What was recovered was another core's part, or may have been: nothing of it is committed
+        // as a part of this one, so the first part is a full one.
+        let (seen, committed) = (epoch, 0);
+        *self = Self {
+            enabled: true,
+            epoch,
+            seen,
+            committed,
+            log_bytes_max,
+            spares,
+            ..Self::default()
+        };
+    }
+
+    /// The checkpoint `epoch` begins: the core takes its snapshot before its next turn, unless it
+    /// has already.
+    ///
+    /// # Panics
+    /// No checkpoints are taken, as for the next two.
+    pub(super) fn begin(&mut self, epoch: u32) {
+        assert!(self.enabled, "a checkpoint begins after checkpoints were enabled");
+        self.seen = self.seen.max(epoch);
+    }
+
+    /// The checkpoint `epoch` is committed.
+    pub(super) fn commit(&mut self, plan: &Plan, epoch: u32) {
+        assert!(self.enabled, "a checkpoint is committed after checkpoints were enabled");
+        assert!(epoch <= self.epoch, "a checkpoint is committed after its snapshot");
+        self.committed = epoch;
+        let Self { handed_out, delta_parts, .. } = self;
+        while let Some((of, full)) = handed_out.pop_front_if(|(of, _)| *of <= epoch) {
+            match of == epoch {
+                true if full => *delta_parts = 0,
+                true => *delta_parts += 1,
+                // It was aborted.
+                false => {}
+            }
+        }
+        plan.tables.iter().for_each(|table| table.rows.safe(epoch));
+    }
+
+    /// The checkpoint `epoch` is aborted.
+    pub(super) fn abort(&mut self, plan: &Plan, epoch: u32) {
+        assert!(self.enabled, "a checkpoint is aborted after checkpoints were enabled");
+        if self.part.as_ref().is_some_and(|part| part.epoch() == epoch) {
+            self.drop_part(plan);
+        }
+    }
+
+    /// Whether a checkpoint is under way on this core.
+    #[inline]
+    pub(super) fn are_under_way(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Where buffers come from that hold what is handed out, and go back to.
+    pub(super) fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
+    /// Whether there is something to do for a checkpoint before events are.
+    #[inline]
+    pub(super) fn wait(&self) -> bool {
+        self.seen != self.epoch
+            || self.part.as_ref().is_some_and(|part| part.channel_log().is_open())
+    }
+
+    /// How far the lane `level` from the core `from` may be drained.
+    #[inline]
+    pub(super) fn limits(&self, from: usize, level: usize) -> LaneLimits {
+        let end = self.part.as_ref().and_then(|part| part.channel_log().limit(from, level));
+        LaneLimits { epoch: self.epoch, end }
+    }
+
+    /// A lane is marked with `epoch`.
+    #[inline]
+    pub(super) fn see(&mut self, epoch: u32) {
+        self.seen = self.seen.max(epoch);
+    }
+
+    /// Takes a snapshot if a checkpoint has begun, and logs what has come in lanes that are not
+    /// marked yet. Calls `wake` for each core whose lane was marked.
+    #[cold]
+    pub(super) fn attend<Positions>(
+        &mut self,
+        of: SnapshotOf<'_, Positions>,
+        wake: impl FnMut(usize),
+    ) where
+        Positions: Iterator<Item = SourcePosition>,
+    {
+        let inbound = of.inbound;
+        if self.seen != self.epoch {
+            self.take_snapshot(of, wake);
+        }
+        if let Some(part) = &mut self.part {
+            part.log_lanes(inbound);
+        }
+    }
+
+    /// Takes a snapshot: between two turns, when everything sent is published.
+    #[cold]
+    fn take_snapshot<Positions>(
+        &mut self,
+        of: SnapshotOf<'_, Positions>,
+        mut wake: impl FnMut(usize),
+    ) where
+        Positions: Iterator<Item = SourcePosition>,
+    {
+        let epoch = self.seen;
+        let SnapshotOf { plan, router, inbound, replay, positions } = of;
+        // A part that is still under way was superseded: its coordinator has given it up.
+        self.drop_part(plan);
+        router.mark_lanes(epoch, &mut wake);
+        let since = self.begin_tables(plan, epoch);
+        let levels = router.output_level() + 1;
+        let channel_log = ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max);
+        let positions = positions.chain(self.ended.iter().copied()).collect();
+        let mut part =
+            Box::new(OpenPart::new((epoch, since), positions, channel_log, &self.spares));
+        replay.each_frame(|level, frame| part.log_frame(level, frame));
+        router.each_kept(|level, frame| part.log_frame(level, frame));
+        router.each_waiting(|level, frame| part.save_waiting(level, frame));
+        router.outputs.mark(epoch);
+        self.epoch = epoch;
+        self.part = Some(part);
+    }
+
+    /// Has the tables hand out what changed since a committed epoch, or everything. Returns that
+    /// epoch, or 0.
+    fn begin_tables(&self, plan: &Plan, epoch: u32) -> u32 {
+        let tables = || plan.tables.iter().map(|table| &table.rows);
+        let full = self.delta_parts >= DELTA_PARTS_MAX
+            || self.committed == 0
+            || tables().any(|rows| rows.needs_whole_cut());
+        let since = if full { 0 } else { self.committed };
+        tables().for_each(|rows| rows.cut(epoch, since));
+        since
+    }
+
+    /// Looks at up to `rows_max` rows for the part under way: see [`OpenPart::look`].
+    // cold: while a checkpoint is under way
+    pub(super) fn look(&mut self, plan: &Plan, rows_max: u32) -> Option<usize> {
+        self.part.as_mut()?.look(plan, rows_max)
+    }
+
+    /// The next step of this core's part, if there is one now.
+    pub(super) fn take_step(&mut self, plan: &Plan) -> Option<PartStep> {
+        let part = self.part.as_mut()?;
+        let step = part.take(plan.tables.len())?;
+        if let PartStep::End(_) = step {
+            self.handed_out.push_back((part.epoch(), part.is_full()));
+        }
+        if let PartStep::End(_) | PartStep::Failed { .. } = step {
+            self.drop_part(plan);
+        }
+        Some(step)
+    }
+
+    fn drop_part(&mut self, plan: &Plan) {
+        let Some(part) = self.part.take() else { return };
+        plan.tables.iter().for_each(|table| table.rows.end_cut());
+        part.give_back();
+    }
+}

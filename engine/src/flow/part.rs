@@ -1,0 +1,43 @@
+//! What a core hands out for a checkpoint: the steps of its part, in their order.
+
+use super::cost::PartCost;
+use super::positions::SourcePosition;
+use crate::checkpoint::Chunk;
+
+/// The end of a core's part: all its chunks were taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartEnd {
+    /// The epoch.
+    pub epoch: u32,
+    /// The epoch that it builds upon; 0 for a full part.
+    pub since: u32,
+    /// Positions of the sources of this core that can be read again.
+    pub positions: Vec<SourcePosition>,
+    /// Bytes of frames.
+    pub frames_bytes: u64,
+    /// What it cost the core; counted by whoever drives the core, since that needs a clock.
+    pub cost: PartCost,
+}
+
+/// A step of a core's part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartStep {
+    /// The part begins; one that has not ended is given up.
+    Begin {
+        /// The epoch.
+        epoch: u32,
+        /// The epoch that it builds upon; 0 for a full part.
+        since: u32,
+    },
+    /// The next chunk of the part.
+    Chunk(Chunk),
+    /// The part is complete.
+    End(PartEnd),
+    /// The core gave the epoch up.
+    Failed {
+        /// The epoch.
+        epoch: u32,
+        /// Why.
+        reason: String,
+    },
+}
