@@ -18,14 +18,17 @@
 //!
 //! Each side has a full fence between its two steps, so either the core sees what was published,
 //! or the sibling sees that the core is parked.
-#![allow(unsafe_code)]
 
-mod epoll;
-pub(crate) mod probe;
-mod uring;
+mod ready;
 mod wake;
 mod watches;
 
+mod epoll;
+mod uring;
+
+pub(crate) mod probe;
+
+pub use ready::Ready;
 pub use wake::Waker;
 
 use std::fmt;
@@ -34,9 +37,8 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use io_uring::{IoUring, squeue};
-
 use epoll::EpollBackend;
+use ready::Interest;
 pub(crate) use uring::TOO_OLD;
 use uring::UringBackend;
 
@@ -64,19 +66,6 @@ impl fmt::Display for PollerKind {
             Self::Epoll => "epoll",
         })
     }
-}
-
-/// What became of a watched descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
-    /// What the descriptor was watched under.
-    pub token: u64,
-    /// Reading will give something: bytes, the end, or the failure.
-    pub readable: bool,
-    /// Writing will give something: room or the failure. Only after [`Poller::watch_writable`].
-    pub writable: bool,
-    /// The peer has gone or the connection is broken; bytes may still be there to read.
-    pub closed: bool,
 }
 
 /// Why a poller cannot work.
@@ -212,23 +201,6 @@ impl Poller {
 enum Backend {
     Uring(Box<UringBackend>),
     Epoll(EpollBackend),
-}
-
-/// What a descriptor is watched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Interest {
-    /// Until further notice.
-    Read,
-    /// Once.
-    Write,
-}
-
-/// Puts a request that polls, or stops polling, into the submission queue; the only unsafe step of
-/// the io_uring form.
-fn push(ring: &mut IoUring, request: &squeue::Entry) -> Result<(), squeue::PushError> {
-    // SAFETY: such requests carry no pointers, so nothing must outlive them; `uring` makes no
-    // others. A descriptor that is not open is answered with an error.
-    unsafe { ring.submission().push(request) }
 }
 
 #[cfg(test)]

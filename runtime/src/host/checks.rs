@@ -2,7 +2,8 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use super::{Error, HostConfig};
+use super::config::HostConfig;
+use super::error::Error;
 
 pub(super) fn check(config: &HostConfig) -> Result<(), Error> {
     if config.cpus.is_empty() {

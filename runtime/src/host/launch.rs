@@ -5,33 +5,18 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::config::HostConfig;
+use super::error::Error;
+use super::ground::Ground;
+use super::port::{Build, Port, Ready, Refusal};
+use super::reactor::Reactor;
 use super::reactor_core::{self, IdlePolicy, Seat};
-use super::threads::{Ground, Survey, Thread};
+use super::running::Host;
+use super::signals::Signals;
+use super::threads::{Survey, Thread};
 use super::watchdog::Watchdog;
-use super::{Error, Host, HostConfig, Reactor, Shared, checks, priority};
-use crate::poller::{self, Poller, PollerKind, Waker};
-
-/// What a core's thread needs to go on once every poller exists.
-pub(super) struct Build<B> {
-    pub(super) build: B,
-    pub(super) wakers: Arc<[Waker]>,
-}
-
-/// The starting core's connection to the thread that starts it.
-pub(super) struct Port<B> {
-    pub(super) waker: Sender<Result<Ready, Refusal>>,
-    pub(super) build: Receiver<Build<B>>,
-}
-
-/// A core that has its poller: how to wake it, and how it asks the kernel.
-pub(super) type Ready = (Waker, PollerKind);
-
-/// Why a core cannot have what it needs.
-pub(super) enum Refusal {
-    Poller(poller::Error),
-    /// The real-time priority that it must have.
-    Priority(std::io::Error),
-}
+use super::{checks, priority};
+use crate::poller::{Poller, PollerKind, Waker};
 
 /// The other end of a [`Port`]. A core whose gate is dropped ends without building.
 struct Gate<B> {
@@ -39,12 +24,20 @@ struct Gate<B> {
     build: Sender<Build<B>>,
 }
 
-pub(super) fn launch<R, F, B>(config: &HostConfig, mut make: F) -> Result<Host<R::Report>, Error>
+/// Starts one core per entry of `config.cpus` and returns when all are set up.
+///
+/// `make` is called once per core, on this thread, with the core's index and the wakers of all;
+/// what it returns is sent to the core's thread and builds the reactor there.
+///
+/// # Errors
+/// If the configuration cannot be had on this host; nothing runs then.
+pub fn start<R, F, B>(config: HostConfig, mut make: F) -> Result<Host<R::Report>, Error>
 where
     R: Reactor + 'static,
     F: FnMut(usize, &[Waker]) -> B,
     B: FnOnce(&mut Poller) -> R + Send + 'static,
 {
+    let config = &config;
     checks::check(config)?;
     let lowered_to = priority::decide(config)?;
     let Survey { plain_because, poller } = Survey::take(config);
@@ -53,7 +46,7 @@ where
         ground: Ground { plain_because, pollers: Vec::new(), lowered_to },
         cpus: config.cpus.clone(),
         wakers: Arc::new([]),
-        shared: Arc::new(Shared::new(config.cpus.len())),
+        signals: Arc::new(Signals::new(config.cpus.len())),
         watchdog: None,
     };
     // Declared after the host: on failure the gates go first, so the threads it waits for end.
@@ -64,8 +57,8 @@ where
         // A core that is gone already tells why when it is joined.
         let _ = gate.build.send(build);
     }
-    let shared = Arc::clone(&host.shared);
-    host.watchdog = Watchdog::start(config, shared).map_err(Error::Watchdog)?;
+    let signals = Arc::clone(&host.signals);
+    host.watchdog = Watchdog::start(config, signals).map_err(Error::Watchdog)?;
     Ok(host)
 }
 
@@ -84,12 +77,12 @@ where
         let (build, build_receiver) = channel();
         gates.push(Gate { waker, build });
         let port = Port { waker: waker_sender, build: build_receiver };
-        let shared = Arc::clone(&host.shared);
+        let signals = Arc::clone(&host.signals);
         let priority = host.ground.lowered_to;
-        let seat = Seat { core, policy: IdlePolicy::new(config, cpu), shared, poller, priority };
-        let life = move || reactor_core::run(seat, port);
+        let seat = Seat { core, policy: IdlePolicy::new(config, cpu), signals, poller, priority };
+        let run = move || reactor_core::run(seat, port);
         let plain = host.ground.plain_because.is_some();
-        let thread = Thread::start(core, config.pin.then_some(cpu), plain, life);
+        let thread = Thread::start(core, config.pin.then_some(cpu), plain, run);
         host.threads.push(thread.map_err(|reason| Error::Thread { core, cpu, reason })?);
     }
     Ok(gates)

@@ -12,7 +12,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::checks::ranges;
-use super::{Error, HostConfig};
+use super::config::HostConfig;
+use super::error::Error;
 
 /// The real-time policy of this thread, which those that it starts inherit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::launch::{Build, Port, Refusal};
+use super::config::{HostConfig, Idle};
+use super::port::{Build, Port, Refusal};
 use super::priority::{self, RealTime};
-use super::{BEATS_ENDED, HostConfig, Idle, Reactor, Shared, Turn};
+use super::reactor::{Reactor, Turn};
+use super::signals::{BEATS_ENDED, Signals};
 use crate::clock::{Clock, Nanos};
 use crate::gaps::{GAP_NS, Gap, involuntary_switches};
 use crate::poller::{Poller, PollerKind, Waker};
@@ -31,7 +33,7 @@ pub(super) enum Outcome<Report> {
 pub(super) struct Seat {
     pub(super) core: usize,
     pub(super) policy: IdlePolicy,
-    pub(super) shared: Arc<Shared>,
+    pub(super) signals: Arc<Signals>,
     /// How its poller is to ask the kernel.
     pub(super) poller: PollerKind,
     /// The real-time priority that it must have, if it is not the inherited one.
@@ -71,16 +73,16 @@ where
     let Some((mut poller, Build { build, wakers })) = connect(&seat, port) else {
         return Outcome::Stopped;
     };
-    let shared = Arc::clone(&seat.shared);
+    let signals = Arc::clone(&seat.signals);
     let index = seat.core;
     let outcome = match caught(|| build(&mut poller)) {
         Ok(reactor) => Core::new(reactor, poller, seat).live(),
         Err(message) => Outcome::Panicked(message),
     };
-    shared.beats[index].store(BEATS_ENDED, Ordering::Relaxed);
+    signals.beats[index].store(BEATS_ENDED, Ordering::Relaxed);
     if matches!(outcome, Outcome::Panicked(_)) {
         // The others would serve a part of the data for ever.
-        shared.stop.store(true, Ordering::Release);
+        signals.stop.store(true, Ordering::Release);
         wakers.iter().for_each(Waker::wake_if_parked);
     }
     outcome
@@ -155,7 +157,7 @@ impl<R: Reactor> Core<R> {
 
     fn live(mut self) -> Outcome<R::Report> {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        self.seat.shared.threads[self.seat.core].store(thread, Ordering::Relaxed);
+        self.seat.signals.threads[self.seat.core].store(thread, Ordering::Relaxed);
         // From now on it is watched: its first turn may be the one that never ends.
         self.beat();
         match caught(|| self.turn_on()) {
@@ -180,7 +182,7 @@ impl<R: Reactor> Core<R> {
                 }
             }
             self.beat();
-            if self.seat.shared.stop.load(Ordering::Acquire) {
+            if self.seat.signals.stop.load(Ordering::Acquire) {
                 return End::Stopped;
             }
             if self.seat.policy.gives_way_busy {
@@ -244,7 +246,7 @@ impl<R: Reactor> Core<R> {
         self.poller.prepare_park();
         let now = self.clock.now();
         // Asked to stop before the announcement, nobody would wake us for it.
-        let stop = self.seat.shared.stop.load(Ordering::Acquire);
+        let stop = self.seat.signals.stop.load(Ordering::Acquire);
         match self.reactor.turn(now, &mut self.poller) {
             Turn::Idle if !stop => {
                 let due_ns = self.reactor.due(now).map_or(u64::MAX, |due| due - now);
@@ -265,7 +267,7 @@ impl<R: Reactor> Core<R> {
     #[inline]
     fn beat(&mut self) {
         self.beats += 1;
-        self.seat.shared.beats[self.seat.core].store(self.beats, Ordering::Relaxed);
+        self.seat.signals.beats[self.seat.core].store(self.beats, Ordering::Relaxed);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Hosts with more reactors than CPUs, in every idle mode.
 
+use std::time::Duration;
+
 use super::*;
-use crate::clock::Clock;
-use crate::gaps::GAP_NS;
-use crate::lanes::{Lanes, mesh};
-use crate::poller::Ready;
+use crate::clock::{Clock, Nanos};
+use crate::gaps::{GAP_NS, Gap};
+use crate::lanes::{LaneLimits, Lanes, mesh};
+use crate::poller::{Poller, Ready, Waker};
 
 const ROUNDS: u64 = 200;
 
@@ -24,16 +26,17 @@ impl Relay {
 
     fn pass(&mut self, token: u64) {
         let next = (self.index + 1) % self.cores();
-        let lane = &mut self.lanes.outbound[next][0];
-        let body = lane.try_append(12).expect("one token leaves room");
+        let lanes = &mut self.lanes.outbound[next];
+        let (body, _) = lanes.try_append(0, 12).expect("one token leaves room");
         body.copy_from_slice(&token.to_le_bytes());
-        lane.publish();
+        lanes.publish(0);
         self.wakers[next].wake_if_parked();
     }
 
     fn take(&mut self) -> Option<u64> {
         let before = (self.index + self.cores() - 1) % self.cores();
-        let lane = &mut self.lanes.inbound[before][0];
+        let limits = LaneLimits { epoch: 0, end: None };
+        let mut lane = self.lanes.inbound[before].drain(0, limits);
         let (frame, next) = lane.frame_at(lane.head())?;
         let token = u64::from_le_bytes(frame[4..12].try_into().expect("eight bytes"));
         lane.consume_to(next);

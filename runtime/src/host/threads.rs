@@ -14,56 +14,8 @@ use core_affinity::CoreId;
 use glommio::{CpuSet, ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use rustix::process::{Resource, getrlimit};
 
-use super::HostConfig;
+use super::config::HostConfig;
 use crate::poller::{PollerKind, TOO_OLD, probe};
-
-/// On what the cores of a host run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ground {
-    /// Why cores run on plain threads instead of executors, and what would change that; `None` for
-    /// executors.
-    pub plain_because: Option<String>,
-    /// How the poller of each core asks the kernel, in order of cores.
-    pub pollers: Vec<PollerKind>,
-    /// The real-time priority of the cores, if they had to be put below the threads around them.
-    pub lowered_to: Option<i32>,
-}
-
-impl Ground {
-    /// What is worth telling at the start, one line each: what is so, what it costs, the remedy.
-    pub fn notices(&self) -> Vec<String> {
-        let plain = self.plain_because.as_ref().map(|because| match self.asks_epoll() {
-            true => format!(
-                "cores run on plain threads and ask epoll, which costs each turn a system call \
-                 (about 0.2 µs): {because}"
-            ),
-            false => format!("cores run on plain threads, which costs nothing: {because}"),
-        });
-        let lowered = self.lowered_to.map(|priority| {
-            format!(
-                "cores run at real-time priority {priority}, one below the threads that share \
-                 their CPUs: a busy core would never let those run; leave a CPU without a core \
-                 (--cores) to keep its priority"
-            )
-        });
-        let some = (self.plain_because.is_none() && self.asks_epoll()).then(|| {
-            let pollers = self.pollers.iter().enumerate();
-            let asks = pollers.filter(|(_, kind)| **kind == PollerKind::Epoll);
-            let cores = asks.map(|(core, _)| core.to_string()).collect::<Vec<_>>().join(", ");
-            format!(
-                "of the cores these ask epoll, which costs each turn a system call (about 0.2 µs): \
-                 {cores}; io_uring was granted at first and refused then: raise the limits of open \
-                 files (`ulimit -n`) and locked memory (`ulimit -l`)"
-            )
-        });
-        plain.into_iter().chain(some).chain(lowered).collect()
-    }
-
-    /// Whether some core asks epoll.
-    fn asks_epoll(&self) -> bool {
-        self.pollers.contains(&PollerKind::Epoll)
-    }
-}
 
 /// What the kernel grants, asked before any core starts.
 pub(super) struct Survey {
@@ -128,7 +80,7 @@ pub(super) enum Thread<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Thread<T> {
-    /// Starts the thread of `core` on `cpu`, or anywhere, and runs `life` on it.
+    /// Starts the thread of `core` on `cpu`, or anywhere, and runs `run` on it.
     ///
     /// # Errors
     /// What the system says.
@@ -136,12 +88,12 @@ impl<T: Send + 'static> Thread<T> {
         core: usize,
         cpu: Option<usize>,
         plain: bool,
-        life: impl FnOnce() -> T + Send + 'static,
+        run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self, String> {
         let name = format!("potoroo-{core}");
         if plain {
-            let run = move || pin(cpu).map(|()| life());
-            let thread = Builder::new().name(name).spawn(run);
+            let pinned = move || pin(cpu).map(|()| run());
+            let thread = Builder::new().name(name).spawn(pinned);
             return thread.map(Self::Plain).map_err(|error| error.to_string());
         }
         LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
@@ -149,7 +101,7 @@ impl<T: Send + 'static> Thread<T> {
             .io_memory(IO_MEMORY_BYTES)
             .ring_depth(RING_DEPTH)
             .preempt_timer(NEVER)
-            .spawn(move || async move { life() })
+            .spawn(move || async move { run() })
             .map(Self::Executor)
             .map_err(|error| error.to_string())
     }
@@ -191,34 +143,17 @@ const CPUS_ONLINE: &str = "/sys/devices/system/cpu/online";
 mod tests {
     use super::*;
 
-    fn ground(plain_because: Option<&str>, poller: PollerKind, lowered_to: Option<i32>) -> Ground {
-        let plain_because = plain_because.map(str::to_owned);
-        Ground { plain_because, pollers: vec![poller], lowered_to }
-    }
-
     #[test]
-    fn what_costs_something_is_told_with_the_remedy() {
-        assert!(ground(None, PollerKind::Uring, None).notices().is_empty());
+    fn a_refusal_is_told_with_its_remedy() {
         let refused = without_uring("io_uring_setup: not permitted");
-        let notices = ground(Some(&refused), PollerKind::Epoll, Some(1)).notices();
-        assert!(notices[0].contains("0.2 µs") && notices[0].contains("not permitted"));
-        assert!(notices[0].contains("kernel.io_uring_disabled") && notices[0].contains("seccomp"));
-        assert!(notices[1].contains("real-time priority 1") && notices[1].contains("--cores"));
-        let notices = ground(Some("no /sys"), PollerKind::Uring, None).notices();
-        assert!(notices[0].contains("costs nothing"), "{notices:?}");
+        assert!(refused.contains("not permitted"), "{refused}");
+        assert!(refused.contains("kernel.io_uring_disabled") && refused.contains("seccomp"));
     }
 
     #[test]
     fn a_kernel_that_is_too_old_is_not_taken_for_one_that_refuses() {
         let old = without_uring(TOO_OLD);
         assert!(old.contains("6.1") && !old.contains("seccomp"), "{old}");
-    }
-
-    #[test]
-    fn a_core_that_asks_epoll_beside_executors_is_told() {
-        let pollers = vec![PollerKind::Uring, PollerKind::Epoll];
-        let notices = Ground { plain_because: None, pollers, lowered_to: None }.notices();
-        assert!(notices.len() == 1 && notices[0].contains("0.2 µs): 1;"), "{notices:?}");
     }
 
     #[test]

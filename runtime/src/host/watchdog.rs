@@ -12,8 +12,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::config::HostConfig;
 use super::scheduling::Sample;
-use super::{BEATS_ENDED, BEATS_NONE, HostConfig, Shared};
+use super::signals::{BEATS_ENDED, BEATS_NONE, Signals};
 use crate::fatal::{Fatal, fatal};
 
 /// Watches until it is dropped.
@@ -25,7 +26,7 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Starts watching, unless the limit says never.
-    pub(super) fn start(config: &HostConfig, shared: Arc<Shared>) -> io::Result<Option<Self>> {
+    pub(super) fn start(config: &HostConfig, signals: Arc<Signals>) -> io::Result<Option<Self>> {
         if config.heartbeat_limit == Duration::MAX {
             return Ok(None);
         }
@@ -33,7 +34,7 @@ impl Watchdog {
         let cpus = config.cpus.clone();
         let limit = config.heartbeat_limit;
         let watch = move || {
-            if let Some((core, sample)) = watch(&shared, limit / TICKS_PER_LIMIT, &ended) {
+            if let Some((core, sample)) = watch(&signals, limit / TICKS_PER_LIMIT, &ended) {
                 fatal(Fatal::CoreStalled, stall(core, cpus[core], limit, sample));
             }
         };
@@ -53,12 +54,12 @@ impl Drop for Watchdog {
 }
 
 /// Ticks until a core stalls, which it returns with what its thread does, or until watching ends.
-fn watch(shared: &Shared, tick: Duration, ended: &Receiver<()>) -> Option<(usize, Sample)> {
-    let mut pulses = vec![Pulse::default(); shared.beats.len()];
+fn watch(signals: &Signals, tick: Duration, ended: &Receiver<()>) -> Option<(usize, Sample)> {
+    let mut pulses = vec![Pulse::default(); signals.beats.len()];
     while ended.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {
         for (core, pulse) in pulses.iter_mut().enumerate() {
-            let thread = || Sample::of(shared.threads[core].load(Ordering::Relaxed));
-            if pulse.is_stalled_after(shared.beats[core].load(Ordering::Relaxed), tick, thread) {
+            let thread = || Sample::of(signals.threads[core].load(Ordering::Relaxed));
+            if pulse.is_stalled_after(signals.beats[core].load(Ordering::Relaxed), tick, thread) {
                 return Some((core, pulse.sample.unwrap_or(Sample::UNKNOWN)));
             }
         }
@@ -156,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_stall_is_found_and_the_end_is_heard() {
-        let shared = Shared::new(2);
-        shared.beats[1].store(7, Ordering::Relaxed);
+        let signals = Signals::new(2);
+        signals.beats[1].store(7, Ordering::Relaxed);
         let (alive, ended) = channel();
-        let stalled = watch(&shared, Duration::from_micros(10), &ended);
+        let stalled = watch(&signals, Duration::from_micros(10), &ended);
         assert_eq!(stalled, Some((1, Sample::UNKNOWN)), "no thread, so every tick counts");
         drop(alive);
-        assert_eq!(watch(&shared, Duration::MAX, &ended), None);
+        assert_eq!(watch(&signals, Duration::MAX, &ended), None);
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::ready::{Interest, Ready};
+use super::wake::Waker;
 use super::watches::Watches;
-use super::{Interest, Ready, Waker};
 
 pub(super) struct EpollBackend {
     epoll: OwnedFd,

@@ -4,13 +4,15 @@
 //! core ends the process where it is refused. So each kind of request that an executor or a poller
 //! makes is made once here, and an answer is waited for. Owns nothing after that. Must never fail:
 //! a refusal is an answer.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::time::Duration;
 
 use io_uring::{IoUring, Probe, opcode, types};
 
-use super::{Poller, PollerKind, Ready, Waker, push};
+use super::uring::push;
+use super::{Poller, PollerKind, Ready, Waker};
 
 /// Checks that a poller can use io_uring.
 ///

@@ -2,6 +2,7 @@
 //!
 //! Owns the ring and the requests armed in it. Submits each request at once and reads completions
 //! only when the kernel has raised a flag.
+#![allow(unsafe_code)]
 
 use std::collections::HashMap;
 use std::io;
@@ -10,8 +11,9 @@ use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+use super::ready::{Interest, Ready};
+use super::wake::Waker;
 use super::watches::Watches;
-use super::{Interest, Ready, Waker, push};
 
 /// One armed request.
 struct Watch {
@@ -213,6 +215,14 @@ impl Watch {
 fn wake_request(wake_fd: RawFd) -> squeue::Entry {
     let poll = opcode::PollAdd::new(types::Fd(wake_fd), libc::POLLIN as u32);
     poll.multi(true).build().user_data(ID_WAKE)
+}
+
+/// Puts a request that polls, or stops polling, into the submission queue; the only unsafe step of
+/// the io_uring form.
+pub(super) fn push(ring: &mut IoUring, request: &squeue::Entry) -> Result<(), squeue::PushError> {
+    // SAFETY: such requests carry no pointers, so nothing must outlive them; this module and
+    // `probe` make no others. A descriptor that is not open is answered with an error.
+    unsafe { ring.submission().push(request) }
 }
 
 /// Flags that a kernel does not know yet are refused as invalid; nothing else of ours is.

@@ -1,0 +1,39 @@
+//! What a core runs, as its host sees it.
+
+use crate::clock::Nanos;
+use crate::gaps::Gap;
+use crate::poller::Poller;
+
+/// What a core runs: a state machine, called once per turn.
+pub trait Reactor {
+    /// What is left of it at the end, for [`Host::join`](super::Host::join).
+    type Report: Send + 'static;
+
+    /// Does a bounded amount of work and says how it went. `now` is the time at the turn's start.
+    /// Must not wait, and must ask the poller each time: what is not asked for keeps the core from
+    /// parking. Parking itself is done by the host.
+    fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn;
+
+    /// When something will be due even if nothing arrives. Asked behind an idle turn at `now`,
+    /// before the core parks: a core that spins is never asked.
+    fn due(&self, now: Nanos) -> Option<Nanos>;
+
+    /// Told of each gap of the core, before the turn behind it.
+    fn gap(&mut self, gap: Gap) {
+        let _ = gap;
+    }
+
+    /// Called once after [`Turn::Done`], on the same thread.
+    fn finish(self) -> Self::Report;
+}
+
+/// How a turn went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Something was done; the next turn follows at once.
+    Worked,
+    /// Nothing was to be done.
+    Idle,
+    /// The reactor has ended and is not called again.
+    Done,
+}
