@@ -1,4 +1,4 @@
-//! What a core has: a clock, rings to its siblings, counters, sockets, and the loop that runs it.
+//! What a core has: a clock, lanes to its siblings, latencies, sockets, and the loop that runs it.
 //!
 //! The crate owns *where* work happens. It moves bytes and time and never learns what the bytes
 //! mean: whoever builds on it brings a [`Reactor`] and is called once per turn.
@@ -21,8 +21,6 @@ pub mod latency;
 
 pub mod gaps;
 
-pub mod counters;
-
 pub mod socket;
 
 pub mod poller;
@@ -32,7 +30,6 @@ pub mod fatal;
 pub mod host;
 
 pub use clock::{Clock, Nanos};
-pub use counters::Counters;
 pub use fatal::{Fatal, fatal};
 pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Ground, Host, HostConfig, Idle, Reactor, Turn, start};
