@@ -6,12 +6,14 @@
 //! spawns the others, because children inherit both and then never run beside their parent.
 
 use std::fs;
+use std::io;
 use std::sync::Barrier;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
+use core_affinity::CoreId;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 /// Two CPUs and whether slices may use real-time priority.
 #[derive(Clone, Copy, Debug)]
@@ -194,9 +196,11 @@ fn threads_of(process: u32) -> Result<Vec<(String, libc::pid_t)>> {
 /// # Errors
 /// The CPU does not exist or is not allowed.
 pub fn pin(cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).with_context(|| format!("this thread cannot be put on CPU {cpu}"))
+    if core_affinity::set_for_current(CoreId { id: cpu }) {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    Err(error).with_context(|| format!("this thread cannot be put on CPU {cpu}"))
 }
 
 fn pinned<T>(cpu: usize, side: impl FnOnce() -> T) -> T {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use core_affinity::CoreId;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::cpus::Cpus;
@@ -26,9 +27,10 @@ pub fn pin(cpu: usize) -> Result<(), NotHad> {
     if cpu >= CpuSet::MAX_CPU {
         return Err(refused(io::ErrorKind::InvalidInput.into()));
     }
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).map_err(|errno| refused(errno.into()))
+    match core_affinity::set_for_current(CoreId { id: cpu }) {
+        true => Ok(()),
+        false => Err(refused(io::Error::last_os_error())),
+    }
 }
 
 /// Keeps the calling thread off `cores` if it has another place; measuring does not disturb then.
