@@ -91,9 +91,9 @@ impl ChannelLog {
         }
     }
 
-    /// Logs the frames of a lane from `at` on, as many as a turn would drain: so many are in the
-    /// way of events, and the rest is logged before they are. Returns where the log of the lane
-    /// ends; `None` when it is complete.
+    /// Logs the frames of a lane from `at` on, at most [`LANE_FRAMES_PER_TURN`]: a turn drains
+    /// no more of them before the next call. Returns where the log of the lane ends; `None` when it
+    /// is complete.
     fn log_lane(
         &mut self,
         lanes: &Inbound,

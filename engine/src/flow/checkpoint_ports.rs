@@ -1,5 +1,5 @@
-//! The ports of a core for checkpoints and recovery: how whoever drives it restores it, begins and
-//! ends checkpoints, and takes its part of them, between turns.
+//! The ports of a core for checkpoints and recovery: its driver restores it, begins and ends
+//! checkpoints, and takes the steps of its parts, between turns.
 //!
 //! Cold: a call per command, per slice or per chunk, never per event.
 
@@ -20,7 +20,7 @@ impl Core {
     /// The chunk does not fit the application. The core must take no checkpoint then.
     ///
     /// # Panics
-    /// It was said that everything was restored.
+    /// [`restored`](Self::restored) was called.
     // cold: at start
     pub fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
         let early = matches!(self.phase, Phase::New | Phase::Restoring);
@@ -42,8 +42,8 @@ impl Core {
     }
 
     /// From now on checkpoints are taken, the first one after `epoch`, in the run of the
-    /// application that has this `generation`. Up to `log_bytes_max` bytes of frames are kept for
-    /// one; more make it fail.
+    /// application that has this `generation`. A channel log holds up to `log_bytes_max` bytes of
+    /// frames; more make the checkpoint fail.
     ///
     /// # Panics
     /// The core has begun its first turn, is still being restored, or takes checkpoints already.

@@ -1,18 +1,18 @@
-//! What checkpoints cost a core: figures that whoever drives it counts.
+//! What checkpoints cost a core: figures that its driver counts.
 
-/// What a core's part of a checkpoint cost its events, in whole nanoseconds. The figures that are
-/// not its own include what the operating system took meanwhile.
+/// What a core's part of a checkpoint cost its events, in whole nanoseconds. Figures without `own`
+/// in their name include gaps, in which the operating system ran something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct PartCost {
-    /// The most that it took of a turn.
+    /// The longest slice.
     pub slice_ns_max: u64,
-    /// The same without holes.
+    /// The same without gaps.
     pub slice_own_ns_max: u64,
-    /// Events that were found behind a slice: they may have waited for it.
+    /// Events that were found after a slice: they may have waited for it.
     pub events_delayed: u64,
-    /// The longest slice behind which an event was found.
+    /// The longest slice after which an event was found.
     pub delay_ns_max: u64,
-    /// The same without holes.
+    /// The same without gaps.
     pub delay_own_ns_max: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Where events leave: the bytes that wait for a sink or for a connection.
 //!
-//! An outlet is memory only. Whoever drives the core writes [`Outlet::waiting`] to a socket or a
-//! file between turns and says how much went out; latency ends there.
+//! An outlet is memory only. The driver of the core writes [`Outlet::waiting`] to a socket or a
+//! file between turns and reports how much was written; latency ends there.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ pub struct Outlet {
     bytes: Vec<u8>,
     /// How much of `bytes` is out.
     start: usize,
-    /// Above so many waiting bytes the outlet counts as full.
+    /// With this many waiting bytes the outlet counts as full.
     bytes_max: usize,
     /// Bytes that were ever added, and that are out.
     added: u64,
@@ -23,10 +23,10 @@ pub struct Outlet {
     taken: u64,
     /// Events whose last byte is at this count of added bytes.
     samples: VecDeque<Sample>,
-    /// Epochs, each with the count of added bytes behind which what follows is another's.
+    /// Epochs, each with the count of bytes that were added before its snapshot.
     markers: VecDeque<(u64, u32)>,
-    /// With so many events waiting the outlet counts as full, too: tiny ones take more room here
-    /// than their bytes.
+    /// With this many events waiting the outlet counts as full, too: the note of a tiny event is
+    /// longer than its bytes.
     samples_max: usize,
     hold: Hold,
     /// Each event has its origin in front.
@@ -77,14 +77,14 @@ impl Outlet {
         self.numbered = true;
     }
 
-    /// What is added from now on belongs behind `epoch`.
+    /// The snapshot of `epoch` lies here: what is added from now on follows it.
     #[cold]
     pub(super) fn mark(&mut self, epoch: u32) {
         self.markers.push_back((self.added, epoch));
     }
 
-    /// The epoch that has ended here, if all its bytes are out. Ask until there is none: what is
-    /// behind it waits for that.
+    /// The epoch whose snapshot comes next, if all bytes before it are out. Call until there is
+    /// none: the bytes that follow it wait for that.
     #[inline]
     pub fn take_marker(&mut self) -> Option<u32> {
         let (at, epoch) = *self.markers.front()?;
@@ -105,20 +105,20 @@ impl Outlet {
         self.start == self.bytes.len() && self.markers.is_empty()
     }
 
-    /// Bytes of memory that an outlet takes which is full above `bytes_max` bytes: twice those,
-    /// since it is full only behind the last event that it took, and a note for each event.
+    /// Bytes of memory of an outlet that is full above `bytes_max` bytes: twice those, since the
+    /// event that fills it may be long, and a note for each event.
     pub fn memory_bytes(bytes_max: usize) -> usize {
         2 * bytes_max + samples_max(bytes_max) * size_of::<Sample>()
     }
 
-    /// Adds one event's bytes. Never refuses: who adds looks at [`full`](Self::full) before the
+    /// Adds one event's bytes. Never refuses: the caller looks at [`full`](Self::full) before the
     /// next event.
     #[inline]
     pub(super) fn add(&mut self, bytes: &[u8], path: u16, cause: &Cause) {
         if self.numbered {
             self.add_number(&cause.origin);
         } else if bytes.is_empty() && !self.samples.is_empty() {
-            // It cannot make the outlet full, so it must not take room behind those that can.
+            // It has no bytes that could make the outlet full: its note would not be bounded.
             return;
         }
         self.bytes.extend_from_slice(bytes);
@@ -138,9 +138,9 @@ impl Outlet {
         self.bytes.len() - self.start >= self.bytes_max || self.samples.len() >= self.samples_max
     }
 
-    /// Looks at `now`, behind each attempt to write: for how many nanoseconds it has been full in
-    /// all since its receiver took half of its limit, or everything. With `last` it counts as full
-    /// while anything waits: nothing will be added, and it is only waited for.
+    /// For how many nanoseconds it has been full in all since its receiver took half of its limit,
+    /// or everything. Call it after each attempt to write. With `last` it counts as full while
+    /// anything waits: nothing more will be added.
     ///
     /// A receiver that takes a few bytes now and then counts as one that takes none, and one that
     /// is slow but steady is never counted.
@@ -169,7 +169,7 @@ impl Outlet {
     /// The first `bytes` of [`waiting`](Self::waiting) are out.
     ///
     /// # Panics
-    /// So many were not waiting.
+    /// More than were waiting.
     pub fn written(&mut self, bytes: usize) {
         assert!(bytes <= self.bytes.len() - self.start, "no more is out than waited");
         self.start += bytes;
@@ -178,7 +178,7 @@ impl Outlet {
             self.bytes.clear();
             self.start = 0;
         } else if self.start >= self.bytes_max {
-            // An event that is out in part is kept whole, for `restart`.
+            // An event that is out in part stays whole, for `restart`.
             let partial = (self.out - self.event_start()) as usize;
             self.bytes.drain(..self.start - partial);
             self.start = partial;
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(outlet.held_ns(Nanos(2000), false), 1000, "a little is not enough");
         outlet.written(40);
         assert_eq!(outlet.held_ns(Nanos(2500), false), 0);
-        // What waits in an outlet that is not full holds back nobody.
+        // An outlet that is not full blocks no core.
         assert_eq!(outlet.held_ns(Nanos(9000), false), 0);
         assert_eq!(outlet.held_ns(Nanos(9100), true), 0);
         assert_eq!(outlet.held_ns(Nanos(9200), true), 100, "nothing else will come");

@@ -36,7 +36,7 @@ const FLAG_OUTPUT: u8 = 2;
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
-    /// An archived event behind an exchange.
+    /// An archived event after an exchange.
     Exchange(u16),
     /// Encoded bytes for a sink or reply.
     Output(u16),
@@ -60,7 +60,7 @@ impl Header {
         HEADER_BYTES + ORIGIN_BYTES + body_bytes
     }
 
-    /// Writes a header into what stands behind the length word of a frame; returns the room for
+    /// Writes a header after the length word of a frame, into `room`; returns the room for
     /// the body. The fields come one by one: a [`Cause`] copied whole would wait for the stores
     /// that just made it.
     #[inline(always)]
@@ -71,7 +71,7 @@ impl Header {
         };
         let (header, body) = room
             .split_first_chunk_mut::<{ HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES }>()
-            .expect("whoever makes room counts the header");
+            .expect("the room of a frame includes its header");
         let word = u32::from(cause.source.0) | u32::from(flags) << 8 | u32::from(edge) << 16;
         header[..4].copy_from_slice(&word.to_le_bytes());
         header[4..12].copy_from_slice(&hash.to_le_bytes());

@@ -1,8 +1,9 @@
-//! What one core is doing and what it waits for, for whoever looks: levels, not counts.
+//! What one core is doing and what it is blocked by: levels, not counts.
 //!
-//! Written by one core, read by anyone at any time. The core never reads a clock for it: it says
-//! which stage begins, and the control plane, which looks now and then, adds up the time. Whoever
-//! finds the same mark twice knows that one batch has lasted from one look to the other.
+//! Written by one core, read by any thread at any time. The core never reads a clock for it: it
+//! notes which stage begins, and the control plane, which reads from time to time, adds up the
+//! time. A reader that finds the same mark twice knows that one batch lasted from one read to the
+//! other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,10 +16,10 @@ use super::connection::ConnectionId;
 /// What a core can be busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Nothing that is told apart: its ports, or it is idle.
+    /// Its ports, or nothing.
     None,
-    /// Decoding or making events of a source, with all that follows up to an exchange, and behind
-    /// it what is done in place at once.
+    /// Decoding or generating events of a source, with all that follows up to an exchange, and
+    /// after it what is processed in place at once.
     Source(u16),
     /// What follows an exchange, for events that came over a lane or were collected.
     Exchange(u16),

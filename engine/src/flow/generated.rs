@@ -1,4 +1,4 @@
-//! Events that are made by a generator, on schedule.
+//! Events that a generator makes, on schedule.
 //!
 //! Owns the schedule and where it stands. Promises that an event is made in the first turn after it
 //! was due, as many per turn as are bounded. It must never read a clock.
@@ -11,7 +11,7 @@ use super::positions::SourcePosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::Unit;
 
-/// A source of made-up events with its schedule.
+/// A source of generated events with its schedule.
 pub struct Generated {
     source: SourceId,
     generate: Box<dyn Generate>,

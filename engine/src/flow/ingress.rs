@@ -1,6 +1,6 @@
 //! Where events enter: the bytes of one connection, file or channel that wait for the core.
 //!
-//! An inlet is memory only. Whoever drives the core reads into [`Inlet::room`] between turns.
+//! An inlet is memory only. The driver of the core reads into [`Inlet::room`] between turns.
 //!
 //! ```text
 //!   bytes:  │ taken │ waiting: whole frames, then a partial one │ room │
@@ -89,7 +89,7 @@ impl Inlet {
         }
     }
 
-    /// Its bytes are archives of the source's event, each behind its length (u32, little-endian),
+    /// Its bytes are archives of the source's event, each after its length (u32, little-endian),
     /// as made within the process.
     pub fn of_archives(mut self) -> Self {
         self.archives = true;
@@ -197,8 +197,8 @@ impl Inlet {
         self.starved = false;
     }
 
-    /// Nothing more is read: it ends behind its last whole frame. The beginning of another is
-    /// neither an event nor bad, but not yet read.
+    /// Nothing more is read: it ends after its last whole frame. The beginning of another is
+    /// neither an event nor refused, but not yet read.
     pub fn stop(&mut self) {
         self.stopped = true;
         self.starved = false;
@@ -408,7 +408,7 @@ impl Inlet {
     }
 }
 
-/// As [`SourceStage::ingest`], for archives behind their lengths.
+/// As [`SourceStage::ingest`], for archives after their lengths.
 fn ingest_archives(
     stage: &dyn SourceStage,
     bytes: &[u8],

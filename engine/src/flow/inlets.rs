@@ -71,7 +71,7 @@ impl Inlets {
         kind: impl FnOnce(Inlet) -> Inlet,
     ) -> ConnectionId {
         let slot = self.free.pop().unwrap_or(self.slots.len());
-        let inlet = u16::try_from(slot).expect("whoever accepts connections has a limit");
+        let inlet = u16::try_from(slot).expect("connections are limited");
         if slot == self.slots.len() {
             self.slots.push(None);
         }

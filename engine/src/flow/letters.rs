@@ -1,41 +1,41 @@
-//! Dead letters: input that could not be used, with its reason and its place.
+//! Dead letters: input that was refused, with its reason and its position.
 //!
-//! Cold. The core collects them; whoever drives the core takes them away between turns. Without a
-//! destination only a sample is kept for the log, with one it holds back the sources rather than
-//! lose a letter.
+//! Cold. The core collects them; its driver takes them between turns. Without a destination only a
+//! sample is collected, for the log. With one, the core takes nothing from its sources rather than
+//! lose a dead letter.
 
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::Cause;
 
-/// One input that could not be used.
+/// One input that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// Source, connection and position.
     pub cause: Cause,
-    /// Why it could not be used.
+    /// Why.
     pub reason: Reason,
     /// The frame.
     pub bytes: Vec<u8>,
 }
 
-/// The letters that wait to be taken.
+/// The dead letters that wait to be taken.
 #[derive(Debug, Default)]
 pub struct Letters {
     waiting: Vec<Letter>,
-    /// Whether every letter must be kept.
+    /// Whether none may be dropped.
     keep_all: bool,
 }
 
-/// Without a destination: so many are kept between two collections, as a sample for the log.
+/// Without a destination: the most that are collected before the driver takes them.
 const SAMPLE_LETTERS: usize = 4;
-/// With a destination: above this the sources are held back. A few hundred letters of the largest
-/// frame stay below the memory of the lanes.
+/// With a destination: from this on nothing is taken from sources. 256 of the largest frame stay
+/// below the memory of the lanes.
 const WAITING_LETTERS_MAX: usize = 256;
-/// A sample shows the beginning of the bytes only.
+/// Bytes of each that a sample has.
 const SAMPLE_BYTES: usize = 64;
 
 impl Letters {
-    /// No letters; with `keep_all` none is ever dropped.
+    /// None; with `keep_all` none is ever dropped.
     // cold: at start
     pub fn new(keep_all: bool) -> Self {
         Self { waiting: Vec::new(), keep_all }
@@ -60,7 +60,7 @@ impl Letters {
         self.waiting.is_empty()
     }
 
-    /// Takes all letters away.
+    /// Takes all of them.
     pub fn take(&mut self) -> Vec<Letter> {
         std::mem::take(&mut self.waiting)
     }

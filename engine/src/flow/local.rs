@@ -24,7 +24,7 @@ impl Local {
         Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 } // cold: at start
     }
 
-    /// As many frames as `bytes` are, one behind the other.
+    /// The frames in `bytes`, one after the other.
     pub(super) fn filled(bytes: Vec<u8>) -> Self {
         Self { start: 0, end: bytes.len(), bytes: bytes.into_boxed_slice() }
     }
@@ -43,7 +43,7 @@ impl Local {
         }
     }
 
-    /// Adds a frame of `bytes` bytes and returns its room, behind its length word.
+    /// Adds a frame of `bytes` bytes and returns its room, after its length word.
     #[inline(always)]
     pub(super) fn try_append(&mut self, bytes: usize) -> Option<&mut [u8]> {
         let start = self.end;
@@ -100,7 +100,7 @@ impl Outbox {
         self.frames.is_empty()
     }
 
-    /// Adds a frame to `target` and returns its room, behind its length word.
+    /// Adds a frame to `target` and returns its room, after its length word.
     #[cold]
     pub(super) fn append(&mut self, target: usize, bytes: usize) -> &mut [u8] {
         let start = self.frames.last().map_or(0, |(_, end)| *end);

@@ -9,7 +9,7 @@
 //!   replay       what comes back from a checkpoint
 //!   checkpoints  the snapshot of a core, and what is handed out for it while events flow on
 //!   turn         one pass of a core over all of it
-//!   ports        what whoever drives a core calls between turns
+//!   ports        what the driver of a core calls between turns
 //! ```
 //!
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the

@@ -28,7 +28,7 @@ use super::positions::SourcePosition;
 use super::shard::prefetch_rows;
 use crate::checkpoint::{Chunk, Section};
 
-/// Most rows of one look: memory brings about so many lines at the same time.
+/// Most rows of one look: about as many lines as memory fetches at the same time.
 const LOOK_ROWS_MAX: usize = 16;
 
 /// Chunks that wait to be taken: above this no further rows are looked at.

@@ -8,7 +8,8 @@ use super::counts::Counts;
 use super::egress::Outlet;
 use super::gauges::Culprit;
 
-/// A reply that nobody gets waits for no moment: only its latency does, to the end of the turn.
+/// Limit of the outlet for replies to generated events, which are out at once: only their latencies
+/// wait, for the end of the turn.
 const UNHEARD_BYTES: usize = 4096;
 
 /// The sinks and connections of one core.
@@ -23,9 +24,9 @@ pub struct Outputs {
     replies: Vec<Option<(ConnectionId, Outlet)>>,
     /// Inlets whose replies may wait: few, however many connections there are.
     replying: Vec<usize>,
-    /// Origins of generators: nobody waits for a reply to what they make up.
-    made_up: Vec<u64>,
-    /// The replies to made-up events, out as soon as they are added.
+    /// Origins of generators: replies to their events have no receiver.
+    generators: Vec<u64>,
+    /// The replies to generated events, out as soon as they are added.
     unheard: Outlet,
     /// Path number by source and sink.
     paths: Vec<Vec<u16>>,
@@ -52,7 +53,7 @@ impl Outputs {
             sinks,
             replies: Vec::new(),
             replying: Vec::new(),
-            made_up: Vec::new(),
+            generators: Vec::new(),
             unheard: Outlet::new(UNHEARD_BYTES),
             paths: sink_paths(plan),
         }
@@ -94,7 +95,7 @@ impl Outputs {
     /// Replies to `source` are counted and dropped: it is a generator, which has no connection.
     // cold: at start
     pub(super) fn drop_replies(&mut self, source: SourceId) {
-        self.made_up.push(replayed_origin(source));
+        self.generators.push(replayed_origin(source));
     }
 
     /// Outputs of `sink` have their origin in front, if this core owns it.
@@ -103,21 +104,22 @@ impl Outputs {
         self.outlets[sink.0 as usize].iter_mut().for_each(Outlet::number);
     }
 
-    /// What is added from now on belongs behind `epoch`.
+    /// The snapshot of `epoch` lies here: what is added from now on follows it.
     #[cold]
     pub(super) fn mark(&mut self, epoch: u32) {
         self.outlets.iter_mut().flatten().for_each(|outlet| outlet.mark(epoch));
     }
 
-    /// A reply that no connection takes: to a made-up event, or too late.
+    /// A reply that no connection takes: to a generated event, or too late. Returns whether it was
+    /// to a generated one.
     #[cold]
     fn add_unheard(&mut self, cause: &Cause, bytes: &[u8], path: u16) -> bool {
-        let made_up = self.made_up.contains(&cause.origin.connection);
-        if made_up {
+        let generated = self.generators.contains(&cause.origin.connection);
+        if generated {
             self.unheard.add(bytes, path, cause);
             self.unheard.written(bytes.len());
         }
-        made_up
+        generated
     }
 
     /// Gives the connection `id` an outlet for replies.
@@ -133,8 +135,8 @@ impl Outputs {
         self.replies.get(inlet).is_some_and(Option::is_some)
     }
 
-    /// Takes away the outlet of an inlet, with the replies that nobody will get; returns how many
-    /// there were, if there was an outlet.
+    /// Takes away the outlet of an inlet, with the replies that wait in it; returns how many there
+    /// were, if there was an outlet.
     pub(super) fn close_reply(&mut self, inlet: usize, counts: &mut Counts) -> Option<u64> {
         self.replying.retain(|replying| *replying != inlet);
         let (_, outlet) = self.replies.get_mut(inlet).and_then(Option::take)?;

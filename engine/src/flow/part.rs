@@ -15,7 +15,7 @@ pub struct PartEnd {
     pub positions: Vec<SourcePosition>,
     /// Bytes of frames.
     pub frames_bytes: u64,
-    /// What it cost the core; counted by whoever drives the core, since that needs a clock.
+    /// What it cost the core; counted by the driver of the core, since that needs a clock.
     pub cost: PartCost,
 }
 

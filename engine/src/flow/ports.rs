@@ -1,4 +1,4 @@
-//! The ports of a core: how whoever drives it brings bytes in and takes bytes out between turns.
+//! The ports of a core: its driver brings bytes in and takes bytes out between turns.
 //!
 //! Cold: a call per connection or per buffer, never per event.
 
@@ -17,18 +17,18 @@ use super::route::Router;
 use super::skip::Skips;
 use super::turn::{Core, Phase};
 
-/// How soon a core looks again at a checkpoint or a recovery, of which some steps are announced by
-/// nobody: so seldom that a core whose sink takes nothing, so that the checkpoint waits for it,
-/// costs little, and often enough for thousands of pieces per second.
+/// How soon a core looks again at a checkpoint or a recovery, since not all of their steps wake it:
+/// seldom enough that a core costs little while a checkpoint waits for its full sink, and often
+/// enough for a thousand chunks per second.
 const RETRY_NS: u64 = 1_000_000;
 
 impl Core {
     /// Opens an inlet at `source` and, if the application replies, an outlet for its replies.
-    /// `archives`: its bytes are archives behind their lengths (u32, little-endian) instead of
-    /// what the codec expects.
+    /// `archives`: its bytes are archives after their lengths (u32, little-endian) instead of what
+    /// the codec expects.
     ///
     /// # Panics
-    /// There are 65 536 already: whoever accepts connections has a lower limit.
+    /// There are 65 536 already: the limit of connections is lower.
     pub fn open_inlet(&mut self, source: SourceId, archives: bool) -> ConnectionId {
         self.open(source, |inlet| if archives { inlet.of_archives() } else { inlet })
     }
@@ -164,8 +164,8 @@ impl Core {
         self.generators.add(Generated::new(source, generate, times, skips, under_way));
     }
 
-    /// The events of `source` are made up, here or on another core: replies to them are counted as
-    /// delivered and dropped.
+    /// The events of `source` are generated, here or on another core: replies to them are counted
+    /// as delivered and dropped.
     pub fn drop_replies(&mut self, source: SourceId) {
         self.router.outputs.drop_replies(source);
     }
@@ -176,7 +176,7 @@ impl Core {
         self.router.outputs.number(sink);
     }
 
-    /// Says whether the core may get further inlets: it is not quiet while it may.
+    /// Sets whether the core may get further inlets: it is not quiet while it may.
     pub fn set_open_sources(&mut self, open: bool) {
         self.open_sources = open;
         self.tally.set_quiet(false);
@@ -189,9 +189,9 @@ impl Core {
         self.generators.count_overdue(now, &mut self.router);
     }
 
-    /// Ends all generators, and all inlets behind the last whole frame that they have read; those
-    /// of archives go on until [`inlet_end`](Self::inlet_end): who made them in this process
-    /// believes them sent.
+    /// Ends all generators, and all inlets after the last whole frame that they have read; those of
+    /// archives go on until [`inlet_end`](Self::inlet_end): the program that handed them over in
+    /// this process takes them as sent.
     pub fn stop_sources(&mut self) {
         // What was read before goes on to its end.
         self.router.holding.clear();
@@ -201,8 +201,8 @@ impl Core {
         self.set_open_sources(false);
     }
 
-    /// Takes nothing more from sources while a sink says `hold`, for output that waits elsewhere;
-    /// what was taken goes on, and checkpoints with it.
+    /// Takes nothing more from sources while `hold` is set for some sink, whose output waits
+    /// elsewhere; what was taken goes on, and checkpoints with it.
     pub fn hold_sources(&mut self, sink: SinkId, hold: bool) {
         let holding = &mut self.router.holding;
         holding.retain(|other| *other != sink);

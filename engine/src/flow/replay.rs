@@ -2,8 +2,8 @@
 //! way to them.
 //!
 //! Frames are replayed highest level first, those of lanes before those that had found no room. A
-//! lane opens when no frame of its level or a higher one is left, the sources behind all of them:
-//! so whatever follows a frame follows it again. What is not yet replayed belongs to the next
+//! lane opens when no frame of its level or a higher one is left, the sources open last: so what
+//! followed a frame follows it again. What is not yet replayed belongs to the next
 //! checkpoint.
 
 use potoroo_runtime::Nanos;
@@ -59,8 +59,8 @@ impl Replay {
         let levels = lanes.len().max(outboxes.len());
         lanes.resize_with(levels, Vec::new);
         outboxes.resize_with(levels, Vec::new);
-        let joined = lanes.into_iter().zip(outboxes).map(|(mut frames, mut behind)| {
-            frames.append(&mut behind);
+        let joined = lanes.into_iter().zip(outboxes).map(|(mut frames, mut waiting)| {
+            frames.append(&mut waiting);
             Local::filled(frames)
         });
         self.levels = joined.collect();
@@ -130,8 +130,8 @@ impl Restoring<'_> {
         let rows = &self.plan.tables.get(at).ok_or(Corrupt)?.rows;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (record, behind) = Record::split(rest).ok_or(Corrupt)?;
-            rest = behind;
+            let (record, left) = Record::split(rest).ok_or(Corrupt)?;
+            rest = left;
             if self.router.owner(record.hash) != self.core {
                 continue;
             }

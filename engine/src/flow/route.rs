@@ -72,12 +72,12 @@ struct ExchangeRoute {
 #[derive(Clone, Copy, Debug)]
 struct Lookup {
     table: usize,
-    /// Up to so many rows the table is near enough to be used event by event. Above, events are
-    /// collected, so that their rows can be asked for together.
+    /// With at most this many rows the table is near enough to be used event by event. Above,
+    /// events are collected, so that their rows can be prefetched together.
     rows_near_max: usize,
 }
 
-/// State of up to so many bytes is taken as near: about what a core's second cache holds.
+/// A table of up to this many bytes of state is near: about what a core's second cache holds.
 const NEAR_BYTES: usize = 1 << 20;
 
 /// Sends what leaves a stage.
@@ -93,20 +93,20 @@ pub struct Router {
     dirty: Vec<(usize, usize)>,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
-    /// Bit by level: outboxes that are not empty. Behind a waiting frame everything of its level
-    /// waits, because lanes are in order.
+    /// Bit by level: outboxes that are not empty. Everything that follows a waiting frame at its
+    /// level waits, too, because lanes are in order.
     waiting: u64,
     frame_bytes_max: usize,
     /// There was no room for something since the input began.
     blocked: bool,
-    /// Room for a frame that is too long for any lane; nobody reads it.
+    /// Room for a frame that is too long for any lane; it is never read.
     oversize: Vec<u8>,
     pub(super) indexes: Vec<Index>,
     /// The rows of the tables, to prefetch them.
     pub(super) rows: Vec<Rc<dyn TableRows>>,
     pub(super) outputs: Outputs,
     pub(super) letters: Letters,
-    /// Sinks with so much output elsewhere that no more should be made.
+    /// Sinks that hold the sources, because their output waits elsewhere.
     pub(super) holding: Vec<SinkId>,
     pub(super) counts: Counts,
     pub(super) gauges: Arc<Gauges>,
@@ -241,7 +241,7 @@ impl Router {
         self.outputs.full_one().or_else(lane).or_else(letters).or_else(holding)
     }
 
-    /// Tells how full the lanes from this core are.
+    /// Publishes how full the lanes from this core are.
     #[cold]
     pub(super) fn gauge_lanes(&self) {
         for level in 0..=self.output_level {
@@ -316,8 +316,8 @@ impl Router {
         }
     }
 
-    /// Adds a frame of `bytes` to the lane of `level` to the core `to`; returns its room behind
-    /// the length word.
+    /// Adds a frame of `bytes` to the lane of `level` to the core `to`; returns its room after the
+    /// length word.
     #[inline(always)]
     fn append(&mut self, to: usize, level: usize, bytes: usize, cause: &Cause) -> &mut [u8] {
         if bytes > self.frame_bytes_max || self.waiting & (1 << level) != 0 {

@@ -29,7 +29,8 @@ pub(super) trait Frames {
     fn first(&self) -> Self::Place;
     fn frame_at(&self, place: Self::Place) -> Option<(&[u8], Self::Place)>;
     fn consume_to(&mut self, place: Self::Place);
-    /// Whether a frame that was seen may lie behind a marker at which this core has to cut first.
+    /// Whether a frame that was seen may follow a marker for which this core has to take a snapshot
+    /// first.
     fn marked(&self) -> bool;
 }
 

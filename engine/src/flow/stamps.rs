@@ -2,7 +2,7 @@
 //!
 //! Owns a fixed number of stamps, one for each read: where its bytes end, and when it was made. An
 //! event gets the stamp of the read that completed it. Promises that no event seems younger than
-//! it is: when stamps run out, further reads count as made with the one before them.
+//! it is: when stamps run out, further reads get the stamp of the last one.
 //!
 //! ```text
 //!   bytes:   │ taken │ read at 5 │ read at 7      │ read at 9 │ room

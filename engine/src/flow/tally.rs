@@ -1,4 +1,4 @@
-//! What one core tells the control plane: counters and latencies with one writer.
+//! What one core publishes to the control plane: counters and latencies with one writer.
 //!
 //! The core counts in plain numbers and copies them out when it becomes idle, and while it is busy
 //! once in some turns.
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    /// The same for a core that tells its gaps, one of so many whose gaps are these.
+    /// The same for a core that publishes its gaps to its place in `gaps`, those of all cores.
     #[must_use]
     // cold: at start
     pub fn with_gaps(self, gaps: Arc<[SharedGaps]>) -> Self {
@@ -92,7 +92,7 @@ impl Tally {
         }
     }
 
-    /// Release: whoever sees the core quiet also sees the counts that made it so.
+    /// Release: a reader that sees the core quiet also sees the counts that made it so.
     pub(super) fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Release);
     }

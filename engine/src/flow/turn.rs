@@ -5,7 +5,7 @@
 //! everything bounded:
 //!
 //! ```text
-//!   latencies that have ended → a cut, if a checkpoint begins → outboxes → outputs
+//!   latencies that have ended → a snapshot, if a checkpoint begins → outboxes → outputs
 //!     → lanes, highest level first → sources, only while nothing waits for room
 //!     → what the turn left for itself → publish
 //! ```
@@ -33,19 +33,20 @@ use super::shard;
 use super::skip::Skips;
 use super::tally::Tally;
 
-/// While a core is busy it tells its counters once in so many turns: some microseconds each, which
-/// nobody notices who reads them, and some twenty stores. It also tells them when it becomes idle,
-/// since a parked core turns no more.
+/// A busy core publishes its counters every `TALLY_TURNS` turns: about 20 stores, and readers see
+/// them a few microseconds late. It also publishes them when it becomes idle, since a parked core
+/// does not turn.
 const TALLY_TURNS: u64 = 64;
 
-/// Its tables are counted once in so many turns, a multiple of the above: it asks each table.
+/// It counts its tables every `TABLES_COUNTED_TURNS` turns, a multiple of the above: that takes a
+/// call per table.
 const TABLES_COUNTED_TURNS: u64 = 1024;
 
 /// Frames of one level that a turn processes in place: more than a turn's share of input becomes
 /// unless each event becomes many, and still a fraction of a millisecond.
 const LOCAL_FRAMES_PER_TURN: usize = 1024;
 
-/// How often a core tells how full its lanes are: it looks into the cache lines of others for it.
+/// How often a core publishes how full its lanes are: it reads cache lines of other cores for it.
 const GAUGE_NS: u64 = 10_000_000;
 
 /// What a core is made of besides its plan.
@@ -64,7 +65,7 @@ pub struct CoreConfig {
     pub outlet_bytes: usize,
     /// Bytes of the lane from the core to itself, for each level.
     pub local_bytes: usize,
-    /// Whether every dead letter must be kept until it is taken.
+    /// Whether every dead letter waits until it is taken.
     pub keep_letters: bool,
     /// Where it counts.
     pub tally: Arc<Tally>,
@@ -101,9 +102,9 @@ pub struct Core {
     pub(super) core: usize,
     /// When the turn before began; 0 if it did nothing.
     pub(super) worked_at: Nanos,
-    /// Its gauges name somebody who holds it back.
+    /// Its gauges name what it is blocked by.
     held: bool,
-    /// When it last told how full its lanes are.
+    /// When it last published how full its lanes are.
     gauged_at: Nanos,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
     pub(super) open_sources: bool,
@@ -204,7 +205,7 @@ impl Core {
         work
     }
 
-    /// Tells that the core stood still, before the turn behind it.
+    /// Publishes that the core stood still, before the turn that follows.
     #[cold]
     pub fn tell_gap(&self, gap: Gap) {
         self.tally.tell_gap(self.core, gap);
@@ -316,7 +317,7 @@ impl Core {
         self.router.gauge_lanes();
     }
 
-    /// Tells the control plane what was done.
+    /// Publishes what was done, if it is time for that.
     fn finish(&mut self, work: usize, now: Nanos) {
         if now.0 > self.gauged_at.0 + GAUGE_NS {
             self.gauge(now);
@@ -329,20 +330,20 @@ impl Core {
         self.worked_at = now;
         self.router.counts.turns_worked += 1;
         if self.router.counts.turns_worked.is_multiple_of(TALLY_TURNS) {
-            self.tell_busy();
+            self.publish_busy();
         }
     }
 
     #[cold]
-    fn tell_busy(&mut self) {
+    fn publish_busy(&mut self) {
         if self.router.counts.turns_worked.is_multiple_of(TABLES_COUNTED_TURNS) {
             self.count_tables();
         }
         self.tally.write(&self.router.counts);
     }
 
-    /// Nothing was done: tells once what was done before, and whether anything can still come from
-    /// this core.
+    /// Nothing was done: publishes once what was done before, and whether anything can still come
+    /// from this core.
     fn finish_idle(&mut self, worked_before: bool) {
         if self.tally.quiet() {
             // Only work or an opened inlet can end it, and both take the word back.
@@ -350,12 +351,12 @@ impl Core {
         }
         let quiet = self.is_quiet();
         if quiet || worked_before {
-            self.tell_idle(quiet);
+            self.publish_idle(quiet);
         }
     }
 
     #[cold]
-    fn tell_idle(&mut self, quiet: bool) {
+    fn publish_idle(&mut self, quiet: bool) {
         self.count_tables();
         self.tally.write(&self.router.counts);
         self.tally.set_quiet(quiet);
