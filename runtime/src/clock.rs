@@ -214,7 +214,7 @@ mod counter {
         unsafe { _rdtsc() }
     }
 
-    /// Reads behind every earlier instruction (Intel SDM volume 2, RDTSC).
+    /// Reads after every earlier instruction (Intel SDM volume 2, RDTSC).
     #[inline]
     pub fn read_settled() -> u64 {
         // SAFETY: as above; the fence is part of SSE2, which every x86_64 processor has.
@@ -286,7 +286,7 @@ mod tests {
         assert!(to(20, 15).is_some());
     }
 
-    /// Somebody sets the wall clock back, or ahead, while the counter is calibrated.
+    /// The wall clock is set back, or ahead, while the counter is calibrated.
     #[test]
     fn the_rate_of_the_counter_is_not_that_of_a_wall_clock_that_is_set() {
         let rate = |source| match source {

@@ -24,7 +24,7 @@ impl Fatal {
 
 /// Prints `what` as one line to standard error and ends the process with the reason's code.
 pub fn fatal(reason: Fatal, what: impl fmt::Display) -> ! {
-    // Nobody may be reading any more; the code tells the reason even then.
+    // The line may have no reader any more; the exit code names the reason even then.
     let _ = writeln!(std::io::stderr(), "potoroo: fatal: {what}");
     std::process::exit(i32::from(reason.exit_code()))
 }

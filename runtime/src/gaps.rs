@@ -1,14 +1,13 @@
 //! Gaps: times in which a spinning core did not turn, because something took its CPU away.
 //!
-//! Owns what one core tells of its gaps and everybody may read. A turn that found nothing to do is
+//! Owns what one core publishes of its gaps. A turn that found nothing to do is
 //! over in far less than [`GAP_NS`]; if the next one begins later, the operating system or the
 //! machine below it had the CPU. A turn that did work may take long by itself and is never taken
-//! for a gap. Must never be asked by a core that had none: it costs a core nothing but a compare
-//! per turn.
+//! for a gap. Call only on turns with a gap; other turns pay one compare.
 //!
 //! ```text
 //!   turns   · · · · ·                · · · ·      each of them found nothing to do
-//!   gap             └──────────────┘              told before the turn behind it begins
+//!   gap             └──────────────┘              published before the next turn
 //! ```
 
 #![allow(unsafe_code)]
@@ -39,7 +38,7 @@ impl Gap {
     }
 }
 
-/// The gaps of one core: told by it alone, read by anyone meanwhile.
+/// The gaps of one core: written by it alone, read by any thread.
 #[repr(align(128))]
 pub struct SharedGaps {
     // Starts before ends, so that a reader who sees half of a new gap never takes two separate
@@ -71,7 +70,7 @@ impl SharedGaps {
     /// What one takes.
     pub const MEMORY_BYTES: usize = size_of::<Self>() + GAPS_KEPT * size_of::<[AtomicU64; 3]>();
 
-    /// Nothing told.
+    /// No gaps.
     pub fn new() -> Self {
         let zero = || AtomicU64::new(0);
         let entry = |_| [zero(), zero(), zero()];
@@ -86,7 +85,7 @@ impl SharedGaps {
         }
     }
 
-    /// Tells of a gap. Only the core itself may call it.
+    /// Publishes a gap. Only the core itself may call it.
     #[cold]
     pub fn tell(&self, gap: Gap) {
         let add = |cell: &AtomicU64, value: u64| {
@@ -102,7 +101,7 @@ impl SharedGaps {
         self.longest_ns.fetch_max(gap.ns(), Ordering::Relaxed);
         self.newest_start.store(gap.start.0, Ordering::Relaxed);
         self.newest_end.store(gap.end.0, Ordering::Release);
-        // Release: whoever sees the number also sees what it counts.
+        // Release: a reader that sees the number also sees what it counts.
         self.count.store(count + 1, Ordering::Release);
     }
 
@@ -134,10 +133,10 @@ impl SharedGaps {
         };
         let oldest = count.saturating_sub(GAPS_KEPT as u64);
         let read: Vec<_> = (oldest..count).map(read).collect();
-        // Those whose place may have been taken meanwhile, also by one that is being told, are out.
+        // Leaves out gaps whose place may have been taken meanwhile, also by one under way.
         fence(Ordering::Acquire);
-        let told = self.count.load(Ordering::Relaxed);
-        let whole = (told + 1).saturating_sub(GAPS_KEPT as u64);
+        let newest = self.count.load(Ordering::Relaxed);
+        let whole = (newest + 1).saturating_sub(GAPS_KEPT as u64);
         read.into_iter().filter(|(number, _)| *number >= whole).map(|(_, gap)| gap).collect()
     }
 }
@@ -149,7 +148,7 @@ impl Default for SharedGaps {
 }
 
 /// How often the scheduler has taken the CPU from the calling thread, since the thread began.
-/// Asks the system: for after a hole only.
+/// A system call: only for turns with a gap.
 #[cold]
 pub fn involuntary_switches() -> u64 {
     // SAFETY: all bytes zero are a valid value of this structure of numbers.
@@ -159,7 +158,7 @@ pub fn involuntary_switches() -> u64 {
     if done { u64::try_from(usage.ru_nivcsw).unwrap_or(0) } else { 0 }
 }
 
-/// Gaps that are kept one by one: more than there are between two looks of somebody who cares.
+/// Gaps that are readable one by one: more than there are between two reads.
 const GAPS_KEPT: usize = 1024;
 
 #[cfg(test)]
@@ -175,11 +174,11 @@ mod tests {
         let gaps = SharedGaps::new();
         assert_eq!((gaps.counts(), gaps.recent()), (GapCounts::default(), Vec::new()));
         assert!(!gaps.covers(Nanos::ZERO, Nanos::MAX));
-        let told = [gap(100, 200), gap(300, 600)];
-        told.into_iter().for_each(|gap| gaps.tell(gap));
+        let gaps_of = [gap(100, 200), gap(300, 600)];
+        gaps_of.into_iter().for_each(|gap| gaps.tell(gap));
         let counts = GapCounts { count: 2, total_ns: 400, longest_ns: 300, switches: 2 };
         assert_eq!(gaps.counts(), counts);
-        assert_eq!(gaps.recent(), told);
+        assert_eq!(gaps.recent(), gaps_of);
         assert!(gaps.covers(Nanos(599), Nanos(900)) && gaps.covers(Nanos(0), Nanos(301)));
         assert!(!gaps.covers(Nanos(600), Nanos(900)) && !gaps.covers(Nanos(0), Nanos(300)));
     }

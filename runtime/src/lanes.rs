@@ -64,7 +64,7 @@ mod tests {
     use crate::ring::Marker;
 
     #[test]
-    fn every_pair_is_connected_once_per_level_and_nobody_to_itself() {
+    fn every_pair_is_connected_once_per_level_and_no_core_to_itself() {
         let mut lanes = mesh(3, 2, 4096);
         for source in 0..3 {
             for target in 0..3 {
@@ -119,7 +119,7 @@ mod tests {
         assert!(lane.frame_at(second).is_none(), "the limit");
         assert!(lane.marked());
         lane.consume_to(second);
-        assert!(!lane.released(), "a few bytes are announced to nobody");
+        assert!(!lane.released(), "a few bytes are not announced");
         let lane = inbound.drain(1, LaneLimits { epoch: 5, end: None });
         assert!(!lane.marked());
         assert!(lane.frame_at(second).is_some());
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_lies_behind_what_was_committed_over_many_laps() {
+    fn a_marker_follows_what_was_committed_over_many_laps() {
         let (mut writer, reader) = markers(9);
         let (mut producer, mut consumer) = ring(4096);
         assert_eq!(reader.read(8, &consumer), Marker { epoch: 0, at: 0 });
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "behind what was published")]
+    #[should_panic(expected = "after everything was published")]
     fn nothing_unpublished_is_marked() {
         let (mut writer, _) = markers(1);
         let (mut producer, _consumer) = ring(4096);

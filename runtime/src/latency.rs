@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
-/// Largest latency that is told apart, in nanoseconds: about 18 minutes. Larger ones count as it.
+/// Largest latency with a bucket of its own, in nanoseconds: about 18 minutes. Larger ones count as
+/// it.
 pub const LATENCY_NS_MAX: u64 = (1 << RANGE_BITS) - 1;
 
 /// Counts of latencies, written and read by one thread.

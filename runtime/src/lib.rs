@@ -1,7 +1,7 @@
 //! What a core has: a clock, lanes to its siblings, latencies, sockets, and the loop that runs it.
 //!
 //! The crate owns *where* work happens. It moves bytes and time and never learns what the bytes
-//! mean: whoever builds on it brings a [`Reactor`] and is called once per turn.
+//! mean: its user brings a [`Reactor`], which is called once per turn.
 //!
 //! It promises that nothing on the path of a turn allocates, locks, logs or enters the kernel
 //! unless the turn asked for it; that everything shared between cores has exactly one writer;

@@ -4,7 +4,7 @@
 //! which are as fast for few peers and far simpler to own. Promises that asking costs about a
 //! nanosecond while nothing happens, whatever the number of descriptors: the kernel raises a flag
 //! in shared memory, and only then it is entered. Where io_uring is not available, epoll takes its
-//! place behind the same methods. It must never wait outside of [`Poller::park`].
+//! place with the same methods. It must never wait outside of [`Poller::park`].
 //!
 //! **Readiness is an edge.** It is reported when something changes, not while it lasts: read until
 //! nothing is left, or remember that the descriptor may hold more.

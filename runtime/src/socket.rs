@@ -1,7 +1,7 @@
 //! Non-blocking TCP, as thin as it can be.
 //!
 //! Owns descriptors. Promises that no call waits and that outcomes which are no errors (not yet,
-//! closed) are told apart from failures without allocation. It must never retry, buffer or log:
+//! closed) are distinguished from failures without allocation. It must never retry, buffer or log:
 //! the caller knows its turn.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -56,7 +56,7 @@ impl Listener {
         self.inner.local_addr()
     }
 
-    /// The next connection, or `None` if nobody waits.
+    /// The next connection, or `None` if none waits.
     ///
     /// # Errors
     /// When descriptors or memory run out. A peer that left while it waited is passed over.
@@ -90,7 +90,7 @@ pub struct Connection {
 /// What reading gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// So many bytes, at least one unless the buffer is empty.
+    /// This many bytes, at least one unless the buffer is empty.
     Bytes(usize),
     /// Nothing has arrived.
     WouldBlock,
@@ -103,7 +103,7 @@ pub enum ReadOutcome {
 /// What writing gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// So many bytes were taken, maybe fewer than offered.
+    /// This many bytes were taken, maybe fewer than offered.
     Bytes(usize),
     /// The peer does not keep up: no room.
     WouldBlock,
@@ -176,7 +176,7 @@ impl Connection {
         }
     }
 
-    /// Tells the peer that nothing more will be written; reading goes on.
+    /// Shuts the writing direction down; reading goes on.
     ///
     /// # Errors
     /// If the connection is broken already.

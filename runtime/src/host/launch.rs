@@ -54,7 +54,7 @@ where
     host.wakers = collect_wakers(&gates, &mut host)?;
     for (core, gate) in gates.into_iter().enumerate() {
         let build = Build { build: make(core, &host.wakers), wakers: Arc::clone(&host.wakers) };
-        // A core that is gone already tells why when it is joined.
+        // The reason of a core that is gone already comes when it is joined.
         let _ = gate.build.send(build);
     }
     let signals = Arc::clone(&host.signals);

@@ -1,4 +1,4 @@
-//! Real-time priorities, which threads inherit from whoever starts the process.
+//! Real-time priorities, which threads inherit from the shell or service that starts the process.
 //!
 //! A busy core never gives its CPU away, and under a real-time policy nobody takes it: threads of
 //! the same priority on that CPU would not run again, so neither a signal nor the end of the time

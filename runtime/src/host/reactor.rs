@@ -14,11 +14,11 @@ pub trait Reactor {
     /// parking. Parking itself is done by the host.
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn;
 
-    /// When something will be due even if nothing arrives. Asked behind an idle turn at `now`,
-    /// before the core parks: a core that spins is never asked.
+    /// When something will be due even if nothing arrives. Called after an idle turn at `now`,
+    /// before the core parks: never on a core that spins.
     fn due(&self, now: Nanos) -> Option<Nanos>;
 
-    /// Told of each gap of the core, before the turn behind it.
+    /// Called for each gap of the core, before the turn that follows.
     fn gap(&mut self, gap: Gap) {
         let _ = gap;
     }

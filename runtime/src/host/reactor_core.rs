@@ -64,7 +64,7 @@ impl IdlePolicy {
     }
 }
 
-/// The life of a core's thread, inside its executor.
+/// What a core's thread does from its start to its end, inside its executor.
 pub(super) fn run<R, B>(seat: Seat, port: Port<B>) -> Outcome<R::Report>
 where
     R: Reactor,
@@ -193,7 +193,7 @@ impl<R: Reactor> Core<R> {
 
     #[inline]
     fn turn(&mut self) -> Pace {
-        // Behind a turn that worked it ends the latencies of what that did.
+        // After a turn that worked, this time ends the latencies of what that did.
         let worked = self.spun_at == Nanos::MAX;
         let now = if worked { self.clock.settled() } else { self.clock.now() };
         if now - self.spun_at > GAP_NS {
@@ -245,7 +245,7 @@ impl<R: Reactor> Core<R> {
     fn park(&mut self) -> Pace {
         self.poller.prepare_park();
         let now = self.clock.now();
-        // Asked to stop before the announcement, nobody would wake us for it.
+        // A stop that was requested before the announcement wakes no core.
         let stop = self.seat.signals.stop.load(Ordering::Acquire);
         match self.reactor.turn(now, &mut self.poller) {
             Turn::Idle if !stop => {
@@ -285,6 +285,6 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 
 /// Looking costs a few nanoseconds; this many turns make that vanish and are over in microseconds.
 const TURNS_PER_LOOK: usize = 16;
-/// Wakers and readiness end a park earlier. It only bounds what nobody wakes us for: heartbeat and
-/// stop. 100 wake-ups a second are nothing even for a laptop.
+/// Wakers and readiness end a park earlier. It only bounds what comes without a wake-up: heartbeat
+/// and stop. 100 wake-ups a second are nothing even for a laptop.
 const PARK_MAX: Duration = Duration::from_millis(10);

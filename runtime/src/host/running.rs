@@ -1,4 +1,4 @@
-//! Running cores, as whoever started them holds them.
+//! Running cores, as the thread that started them holds them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

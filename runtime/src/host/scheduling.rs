@@ -48,7 +48,7 @@ impl Sample {
     }
 }
 
-/// The fields behind the name, which may have spaces and brackets: state, then ten others, then the
+/// The fields after the name, which may have spaces and brackets: state, then ten others, then the
 /// time in the program and in the kernel.
 fn parse(text: &str) -> Option<Sample> {
     let (_, fields) = text.rsplit_once(") ")?;
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Option<Sample> {
     Some(Sample { state, ran })
 }
 
-/// Of the unit in which `/proc` tells times, whatever the kernel's own.
+/// The unit of times in `/proc`, whatever the kernel's own.
 const MILLIS_PER_TICK: u64 = 10;
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ impl Reactor for Late {
 }
 
 #[test]
-fn a_turn_that_is_late_behind_an_idle_one_is_a_gap() {
+fn a_turn_that_is_late_after_an_idle_one_is_a_gap() {
     for idle in [Idle::Spin, Idle::Adaptive] {
         let late = |_: &mut Poller| Late { gaps: Vec::new(), starts: Vec::new() };
         let host = start(config(1, idle), |_, _| late);
@@ -226,7 +226,7 @@ fn a_dropped_host_takes_its_cores_along() {
     drop(host);
 }
 
-/// So many cores on at most two CPUs.
+/// This many cores on at most two CPUs.
 fn config(cores: usize, idle: Idle) -> HostConfig {
     let allowed = rustix::thread::sched_getaffinity(None).expect("can be asked");
     let cpus: Vec<usize> = (0..1024).filter(|&cpu| allowed.is_set(cpu)).take(2).collect();

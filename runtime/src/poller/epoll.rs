@@ -19,7 +19,7 @@ pub(super) struct EpollBackend {
     watches: Watches<Watch>,
     by_fd: HashMap<RawFd, u64>,
     by_token: HashMap<u64, u64>,
-    /// What the kernel reported, not yet looked at. Kept for its memory.
+    /// What the kernel reported and was not yet read. It stays for its memory.
     reported: Vec<epoll::Event>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct UringBackend {
     ring: IoUring,
     watches: Watches<Watch>,
     ids: HashMap<(u64, Interest), u64>,
-    /// Requests that the kernel has ended and that go on. Kept for its memory.
+    /// Requests that the kernel has ended and that are submitted again. It stays for its memory.
     rearm: Vec<u64>,
     wake_fd: RawFd,
     /// The completion queue may hold something although no flag is raised.

@@ -19,7 +19,8 @@ pub struct Waker {
 
 #[derive(Debug)]
 struct Parking {
-    /// Set by the core before its last look at the rings, cleared by whoever ends the parking.
+    /// Set by the core before its last look at the rings, cleared by the thread that ends the
+    /// parking.
     parked: CachePadded<AtomicBool>,
     bell: OwnedFd,
 }
@@ -35,7 +36,7 @@ impl Waker {
     /// the fence costs about 6 ns, a wake-up some 10 µs.
     ///
     /// Sequentially consistent, against the habit here: what was published before must not be
-    /// ordered behind the look at the flag, and only this fence forbids that. It pairs with the
+    /// ordered after the load of the flag, and only this fence forbids that. It pairs with the
     /// one in `announce_park`.
     #[inline]
     pub fn wake_if_parked(&self) {

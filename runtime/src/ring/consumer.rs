@@ -58,7 +58,7 @@ impl Consumer {
         Position { ring: self.ring, at: self.head }
     }
 
-    /// The frame at `position`, its length word included, and the position behind it. `None` if
+    /// The frame at `position`, its length word included, and the position after it. `None` if
     /// no frame is published there yet.
     ///
     /// Start at [`Consumer::head`] and go on with what is returned. Several frames may be held at
@@ -93,9 +93,9 @@ impl Consumer {
     /// announced together is less than an eighth: what a look that finds nothing gives back stays
     /// to be announced.
     ///
-    /// The producer learns of it when an eighth of the capacity has gathered, or when the next look
-    /// finds nothing to read: were it not told then, it might wait for room for ever. (To look here
-    /// would hold up an answer until the next frame's line has come from the producer's cache.)
+    /// The producer can see it when an eighth of the capacity has gathered, or when the next look
+    /// finds nothing to read: otherwise it might wait for room for ever. (A look here would delay
+    /// an answer until the next frame's line has come from the producer's cache.)
     ///
     /// # Panics
     /// If the position belongs to another ring or lies before the head.

@@ -1,17 +1,17 @@
-//! Markers: one place in each lane, told beside the lane.
+//! Markers: one position in each lane, published beside the lane.
 //!
-//! A lane's sender marks the place that it has reached; its receiver stops there when it comes to
-//! it. The marker lies in a word beside the ring instead of a frame in it: a full ring cannot hold
-//! it up, and of several the newest wins, so none can pile up.
+//! A lane's sender marks the position that it has reached; its receiver stops there when it comes
+//! to it. The marker lies in a word beside the ring instead of a frame in it: a full ring cannot
+//! delay it, and of several the newest wins, so none can pile up.
 //!
 //! ```text
 //!   one word per level, those of eight levels in one cache line:
-//!   │ epoch (32 bits) │ place, in units of eight bytes, modulo 2^32 │
+//!   │ epoch (32 bits) │ position, in units of eight bytes, modulo 2^32 │
 //! ```
 //!
-//! Promises: whoever sees a frame that was published behind a marker sees the marker, too, because
-//! it was stored before. Costs one load of a line that stays in the receiver's cache until the
-//! sender marks again. Must never be asked before the frames that it is asked for were seen.
+//! Promises: a receiver that sees a frame which was published after a marker sees the marker, too,
+//! because it was stored before. Costs one load of a line that stays in the receiver's cache until
+//! the sender marks again. Must never be read before the frames that it is read for were seen.
 
 use std::array::from_fn;
 
@@ -36,7 +36,7 @@ const LEVELS_PER_LINE: usize = 8;
 pub struct Marker {
     /// What the sender marked; 0 before it ever did.
     pub epoch: u32,
-    /// The place: bytes of the ring before it, as [`Consumer::bytes_consumed`] counts.
+    /// The position: bytes of the ring before it, as [`Consumer::bytes_consumed`] counts.
     pub at: u64,
 }
 
@@ -53,29 +53,29 @@ fn word(words: &Words, level: usize) -> &AtomicU64 {
 }
 
 impl MarkerWriter {
-    /// Marks the place behind everything that was committed to `lane`, the one of `level`.
+    /// Marks the position after everything that was committed to `lane`, the one of `level`.
     ///
     /// # Panics
     /// Something is not published: it would lie before a marker that can be seen first.
     pub fn mark(&mut self, level: usize, lane: &Producer, epoch: u32) {
-        assert!(!lane.has_unpublished(), "a place is marked behind what was published");
-        let place = lane.bytes_committed() / FRAME_ALIGN_BYTES as u64;
-        let marker = u64::from(epoch) << 32 | (place & u64::from(u32::MAX));
+        assert!(!lane.has_unpublished(), "a position is marked after everything was published");
+        let at = lane.bytes_committed() / FRAME_ALIGN_BYTES as u64;
+        let marker = u64::from(epoch) << 32 | (at & u64::from(u32::MAX));
         // Before whatever is published later: pairs with the load in `epoch` and `read`.
         word(&self.0, level).store(marker, Ordering::Release);
     }
 }
 
 impl MarkerReader {
-    /// The newest epoch that was marked in the lane of `level`. Ask behind having seen a frame to
-    /// know whether it may lie behind a marker.
+    /// The newest epoch that was marked in the lane of `level`. Read it after a frame was seen, to
+    /// know whether the frame may follow a marker.
     #[inline(always)]
     pub fn epoch(&self, level: usize) -> u32 {
         (word(&self.0, level).load(Ordering::Acquire) >> 32) as u32
     }
 
-    /// The newest marker of `lane`, the one of `level`. Its place is right as long as the receiver
-    /// has not consumed anything behind it.
+    /// The newest marker of `lane`, the one of `level`. Its position is right as long as the
+    /// receiver has not consumed anything after it.
     pub fn read(&self, level: usize, lane: &Consumer) -> Marker {
         let marker = word(&self.0, level).load(Ordering::Acquire);
         let head = lane.bytes_consumed();

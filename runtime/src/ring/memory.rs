@@ -31,7 +31,7 @@ impl Memory {
         let base = unsafe { alloc_zeroed(layout) };
         let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
         for offset in (0..capacity).step_by(PAGE_BYTES) {
-            // SAFETY: the offset is below the capacity of the allocation, which nobody else knows
+            // SAFETY: the offset is below the capacity of the allocation, which no other code knows
             // yet. Volatile, because the compiler may drop a plain store of zero to zeroed memory.
             unsafe { base.as_ptr().add(offset).write_volatile(0) };
         }

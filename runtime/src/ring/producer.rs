@@ -22,9 +22,9 @@ pub struct Producer {
     capacity: u64,
     /// Where the next frame is placed; the word there is zero unless a batch is begun.
     tail: u64,
-    /// A frame behind the tail that ends here or before fits: it neither reaches what the consumer
-    /// still holds, by the last known head, nor the end of the lap. One comparison for both keeps
-    /// the way from one tail to the next short.
+    /// A frame that starts at the tail fits if it ends at or before `limit`, the smaller of cached
+    /// head + capacity and the end of the lap. One comparison for both keeps the way from one tail
+    /// to the next short.
     limit: u64,
     /// Last known value of the shared head.
     head: u64,
@@ -93,7 +93,7 @@ impl Producer {
         if word == 0 {
             return false;
         }
-        // Before the first word: whoever sees that one must find the end behind the last frame.
+        // Before the first word: a consumer that sees that one must find the end of the batch.
         // At the start of an owned line it stands there already: a store to a line that the
         // consumer has would hold up the one that publishes (300 instead of 430 ns for a round trip
         // between distant cores, where a bare line takes 285).
@@ -147,7 +147,7 @@ impl Producer {
     fn place_beyond_limit(&mut self, bytes: usize) -> Option<Placement> {
         let place = Placement::behind(self.tail, bytes, self.capacity);
         if !place.fits(self.head, self.capacity) {
-            // Acquire pairs with the consumer's release: our writes come behind its last reads.
+            // Acquire pairs with the consumer's release: our writes come after its last reads.
             self.head = self.shared_head.load(Ordering::Acquire);
             if !place.fits(self.head, self.capacity) {
                 return None;
