@@ -1,4 +1,4 @@
-//! The pieces in which a core hands out its part of a checkpoint, and gets it back.
+//! The chunks of a core's part of a checkpoint.
 
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::table::PIECE_BYTES;
@@ -6,7 +6,7 @@ use potoroo_sdk::table::PIECE_BYTES;
 /// What the bytes of a [`Chunk`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// Rows of a table, one record behind the other, as
+    /// Rows of a table, one record after the other, as
     /// [`TableRows`](potoroo_sdk::table::TableRows) writes them. A later record of a key replaces
     /// an earlier one.
     Rows(TableId),
@@ -16,11 +16,11 @@ pub enum Section {
     /// Whole frames of an exchange level that were on their way in lanes, or that a core kept to
     /// itself, each at a multiple of eight bytes.
     Lanes(u8),
-    /// The same of frames that had found no room: of one key, they are behind those in lanes.
+    /// The same of frames that had found no room: of one key, they follow those in lanes.
     Outboxes(u8),
 }
 
-/// A piece of one core's part of a checkpoint, at most [`Chunk::BYTES_MAX`] long
+/// One chunk of a core's part of a checkpoint, at most [`Chunk::BYTES_MAX`] long
 /// unless a single record is longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {

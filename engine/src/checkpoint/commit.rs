@@ -102,7 +102,7 @@ pub fn collect(
 }
 
 /// Whether it is of a checkpoint from which was gone back, and nothing was committed since. It
-/// tells where clients of sources were, also if this run comes to nothing.
+/// has the positions of clients of sources, also if this run commits nothing.
 fn is_gone_back_from(head: &Head, name: &Name) -> bool {
     let uncommitted = head.gone_back_to != 0 && head.epoch == head.gone_back_to;
     uncommitted && name.epoch > head.epoch && name.generation < head.generation
@@ -119,7 +119,7 @@ fn needed(
     let mut next = head.manifest.clone();
     for index in 0..keep.max(1) {
         let there = |name: &String| index == 0 || objects.iter().any(|(other, _)| other == name);
-        // An earlier collection may have kept fewer.
+        // An earlier collection may have retained fewer.
         let Some(name) = next.take().filter(there) else { break };
         let manifest = Manifest::load(store, &name)?;
         needed.extend(manifest.parts.into_iter().map(|part| part.name));
@@ -135,7 +135,7 @@ mod tests {
     use crate::checkpoint::store::{Memory, View};
     use crate::checkpoint::{Transaction, facts};
 
-    /// Were it committed, nobody could recover from it.
+    /// Committed, it could not be recovered from.
     #[test]
     fn a_manifest_that_is_too_long_to_be_read_is_not_stored() {
         let generation = 1;

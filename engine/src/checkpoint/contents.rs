@@ -1,13 +1,13 @@
 //! Contents: the rows of a table in a checkpoint.
 //!
 //! ```text
-//!   of each core   newest changes ─► … ─► whole part
+//!   of each core   newest delta part ─► … ─► full part
 //! ```
 //!
-//! Newest first, so that a row can be shown as soon as it is read. Promises: nothing is kept but
-//! the keys of changes, of one core at a time; what was there at the beginning can be read to the
-//! end in a folder, though an application that runs may delete it meanwhile. Reads only. What is
-//! under way at the cut has not had its effect on a table yet.
+//! Newest first, so that a row can be shown as soon as it is read. Promises: memory holds only the
+//! keys of delta parts, of one core at a time; what was there at the beginning can be read to the
+//! end in a folder, though an application that runs may delete it meanwhile. Reads only. What was
+//! under way at the snapshot has not had its effect on a table yet.
 
 use std::collections::HashSet;
 
@@ -45,12 +45,12 @@ pub fn each_row<'a, E: From<store::Error>>(
                     return Ok(());
                 }
                 let mut rest = chunk.bytes.as_slice();
-                while let Some((record, behind)) = Record::split(rest) {
-                    rest = behind;
+                while let Some((record, left)) = Record::split(rest) {
+                    rest = left;
                     if !wanted(record) || newer.contains(record.key) {
                         continue;
                     }
-                    // Nothing is older than a whole part.
+                    // Nothing is older than a full part.
                     if part.since != 0 {
                         keys.push(record.key.into());
                     }

@@ -6,12 +6,12 @@
 //!    └──── abort ◄──────┴─────────────────────────────────┘         commit ◄────────┘
 //! ```
 //!
-//! A state machine without storage, threads or time: whoever drives it carries its [`Action`]s out
-//! and tells it what came of them.
+//! A state machine without storage, threads or time: its driver carries its [`Action`]s out and
+//! reports the results as [`Input`]s.
 //!
 //! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
-//! parts and transactions that were reported stored; what sinks prepared for an epoch that came to
-//! nothing belongs to the next commit, in order, and stays in manifests until it is visible. Must
+//! parts and transactions that were reported stored; what sinks prepared for an aborted epoch
+//! belongs to the next commit, in order, and stays in manifests until it is visible. Must
 //! never do: commit anything but by swapping HEAD.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use super::Facts;
 use super::manifest::{Delivered, Manifest, PartEntry, SourcePosition, Transaction};
 use super::store::Head;
 
-/// What it is told.
+/// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// It is time for a checkpoint. Ignored while one is under way.
@@ -41,7 +41,7 @@ pub enum Input {
         /// What a transactional sink prepared; none if there was nothing.
         prepared: Option<Transaction>,
     },
-    /// An epoch cannot come to anything.
+    /// An epoch cannot be committed.
     Failed {
         /// The epoch.
         epoch: u64,
@@ -62,24 +62,24 @@ pub enum Action {
         /// The epoch.
         epoch: u64,
     },
-    /// Store this manifest, and tell with [`Input::Stored`].
+    /// Store this manifest, and report it as [`Input::Stored`].
     Store(Manifest),
-    /// Swap HEAD, and tell with [`Input::Swapped`].
+    /// Swap HEAD, and report it as [`Input::Swapped`].
     Swap {
         /// What it is.
         expected: Head,
         /// What it becomes.
         new: Head,
     },
-    /// An epoch is safe: all cores and sources hear of it, and what sinks prepared is to be made
-    /// visible, see [`Coordinator::show`].
+    /// An epoch is committed: send that to all cores and sources, and make visible what sinks
+    /// prepared, see [`Coordinator::show`].
     Commit {
         /// The epoch.
         epoch: u64,
         /// From where sources would be read again.
         sources: Vec<SourcePosition>,
     },
-    /// An epoch came to nothing: all cores hear of it.
+    /// An epoch is aborted: send that to all cores.
     Abort {
         /// The epoch.
         epoch: u64,
@@ -99,7 +99,7 @@ pub struct Coordinator {
     chains: Vec<Vec<PartEntry>>,
     /// Sinks that have to mark each epoch.
     sinks: Vec<bool>,
-    /// Where sources and their streams stand that nobody has opened in this life.
+    /// Positions of sources and streams that were not opened in this run.
     unopened: Vec<SourcePosition>,
     /// What is prepared and not committed, oldest first.
     prepared: Vec<Transaction>,
@@ -127,7 +127,7 @@ enum Stage {
 }
 
 impl Coordinator {
-    /// The coordinator behind `head`, which it has swapped to its own generation, for `cores` cores
+    /// The coordinator after `head`, which it has swapped to its own generation, for `cores` cores
     /// and those of the `sinks` that mark epochs.
     pub fn new(facts: Facts, head: Head, cores: usize, sinks: Vec<bool>) -> Self {
         Self {
@@ -144,8 +144,8 @@ impl Coordinator {
         }
     }
 
-    /// Takes over from an earlier life where its sources stand, and what it has committed and not
-    /// made visible.
+    /// Takes over from an earlier run the positions of its sources, and what it has committed and
+    /// not made visible.
     pub fn take_over(&mut self, sources: &[SourcePosition], committed: &[Transaction]) {
         self.unopened = sources.to_vec();
         self.committed = committed.to_vec();
@@ -214,7 +214,7 @@ impl Coordinator {
     }
 
     fn part(&mut self, entry: PartEntry, sources: Vec<SourcePosition>) -> Option<Action> {
-        // Of an epoch that was given up: it is garbage.
+        // The part of an aborted epoch is garbage.
         let running = self.running.as_mut().filter(|_| entry.epoch == self.epoch)?;
         let part = &mut running.parts[entry.core as usize];
         assert!(part.is_none(), "a core has one part of an epoch");
@@ -223,7 +223,7 @@ impl Coordinator {
     }
 
     fn marked(&mut self, sink: usize, epoch: u64, prepared: Option<Transaction>) -> Option<Action> {
-        // Also of an epoch that was given up: it is carried into the next commit.
+        // What was prepared for an aborted epoch is carried into the next commit.
         if let Some(prepared) = prepared {
             self.prepare(prepared);
         }
@@ -232,7 +232,7 @@ impl Coordinator {
         None
     }
 
-    /// What a sink prepared for an epoch that was given up may go on in the same spool.
+    /// What a sink prepared for an aborted epoch may continue in the same spool.
     fn prepare(&mut self, new: Transaction) {
         let same = |old: &&mut Transaction| (&old.sink, &old.spool) == (&new.sink, &new.spool);
         match self.prepared.iter_mut().find(same) {
@@ -243,7 +243,7 @@ impl Coordinator {
 
     fn failed(&mut self, epoch: u64, reason: String) -> Option<Action> {
         let running = self.running.as_ref().filter(|_| epoch == self.epoch)?;
-        // Behind it nothing can fail any more but the storage.
+        // After that stage only the storage can fail.
         matches!(running.stage, Stage::Gathering).then(|| self.abort(reason))
     }
 
@@ -269,7 +269,7 @@ impl Coordinator {
         let given = running.parts.iter().flatten();
         let mut sources: Vec<SourcePosition> =
             given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
-        // A core may cut before its source is opened: what it would go on from still holds.
+        // A core may take its snapshot before its source is opened: the old position still holds.
         let open: BTreeSet<_> = sources.iter().map(source).collect();
         let unopened = self.unopened.iter().filter(|at| !open.contains(&source(at)));
         let unopened: Vec<SourcePosition> = unopened.cloned().collect();

@@ -46,7 +46,7 @@ pub enum Damage {
     /// Its text cannot be understood.
     #[error("{0}")]
     Text(String),
-    /// It is whole, but another object than its name, or the manifest, tells.
+    /// It is whole, but another object than its name or the manifest says.
     #[error("it is not what it is said to be: {0}")]
     Other(String),
     /// The storage cannot read it.

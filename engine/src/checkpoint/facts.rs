@@ -37,7 +37,7 @@ pub struct TableFacts {
     pub older: Older,
 }
 
-/// Shapes that can be read besides: what somebody else can read makes nothing different.
+/// Shapes that can be read besides. All are equal: facts do not differ by what a reader can read.
 #[derive(Clone, Debug, Default)]
 pub struct Older(pub Vec<u64>);
 

@@ -8,13 +8,13 @@ use super::store::{Error, Head, Name, NameKind, View};
 pub struct Past {
     /// Name of its manifest.
     pub name: String,
-    /// Its epoch, as its name tells.
+    /// The epoch in its name.
     pub epoch: u64,
     /// Its manifest, or why that cannot be used.
     pub manifest: Result<Manifest, Error>,
 }
 
-/// The committed checkpoints that are kept, newest first: that of `head`, and those before it.
+/// The retained checkpoints, newest first: that of `head`, and those before it.
 ///
 /// Where a manifest cannot be used, the chain goes on with the newest older one that is there; so
 /// it does when there is no `head`. One that never was committed may then be among them; it is as

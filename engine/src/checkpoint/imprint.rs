@@ -1,4 +1,4 @@
-//! Imprint: what tells an input file from another one that has its name.
+//! Imprint: what distinguishes an input file from another one of the same name.
 //!
 //! A checkpoint holds how far a file was read. That means nothing for another file: one that was
 //! rotated, replaced, or truncated and written anew would be continued in its middle.
@@ -73,7 +73,8 @@ impl Watched {
     }
 
     /// The imprint at `position`, which never becomes less. When what was read before was changed
-    /// since, which `name` has told once, it is one that no file has: no later run may go on in it.
+    /// since, which is logged once with `name`, it is one that no file has: no later run may
+    /// continue there.
     pub fn imprint(&mut self, name: &str, position: u64) -> Imprint {
         let (at, before) = self.last;
         let same = || Imprint::of(&self.file, at).is_ok_and(|now| now == before);

@@ -63,7 +63,7 @@ pub struct SourcePosition {
     /// passed over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipping: bool,
-    /// What tells its file from others, if it is one.
+    /// What distinguishes its file from others, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Imprint>,
     /// Which of its streams, if it has some.
@@ -81,7 +81,7 @@ pub enum Unit {
     Events,
 }
 
-/// How far a stream of a source had been read, in the terms of whoever sends it.
+/// How far a stream of a source had been read, in the terms of its client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamPosition {
@@ -95,7 +95,7 @@ pub struct StreamPosition {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub several: bool,
     /// The id after which its first message came, also if that was read after the checkpoint and
-    /// before this one was gone back to. `None`: nobody knows, or nothing ever came.
+    /// before this one was gone back to. `None`: unknown, or nothing ever came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
     /// Nothing follows.
@@ -103,7 +103,7 @@ pub struct StreamPosition {
 }
 
 impl SourcePosition {
-    /// Whether it says nothing: of a stream that somebody opened and nobody sent anything in.
+    /// Whether it says nothing: of a stream that was opened, and in which nothing was sent.
     pub fn is_void(&self) -> bool {
         let void =
             |stream: &StreamPosition| stream.id == 0 && stream.first.is_none() && !stream.ended;
@@ -221,7 +221,7 @@ impl Manifest {
         of_sink.map_or(0, |one| one.transaction)
     }
 
-    /// Random number of the state folder, as far as ids of transactions tell it; else 0.
+    /// Random number of the state folder, if an id of a transaction has it; else 0.
     pub(super) fn folder(&self) -> u64 {
         let folders = self.delivered.iter().map(|one| (one.transaction >> 64) as u64);
         folders.max().unwrap_or(0)
@@ -237,7 +237,7 @@ impl Manifest {
         self.cores().into_iter().find_map(|core| {
             let mut reached = 0;
             for part in self.chain(core) {
-                // A core may hear of a commit behind the next cut: what it has then is more.
+                // A commit may arrive after the next snapshot: such a part has more than it needs.
                 if part.since > reached || part.epoch <= reached {
                     let name = &part.name;
                     return Some(format!("{name} does not follow a part of epoch {reached}"));
@@ -269,7 +269,7 @@ pub(super) mod tests {
     use super::*;
     use crate::checkpoint::facts;
 
-    /// Two cores: one with a full part and an increment, one with a full part.
+    /// Two cores: one with a full part and a delta part, one with a full part.
     pub fn example() -> Manifest {
         let part = |core, epoch, since| PartEntry {
             name: format!("part-3-{epoch}-{core}-00000000000000ab"),
@@ -333,7 +333,7 @@ pub(super) mod tests {
         assert_eq!(manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(), [16, 17]);
     }
 
-    /// Whoever updates goes on.
+    /// An update of the program goes on.
     #[test]
     fn what_an_earlier_version_wrote_is_read() {
         let mut manifest = example();

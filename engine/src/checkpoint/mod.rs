@@ -1,4 +1,4 @@
-//! State that survives: consistent cuts of a running application, and the way back from them.
+//! State that survives: consistent snapshots of a running application, and recovery from them.
 //!
 //! ```text
 //!   core ── chunks ──► part ┐

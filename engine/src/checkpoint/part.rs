@@ -23,7 +23,7 @@
 //!
 //! Numbers are little-endian. Promises: since each checksum goes on from the one before, a record
 //! that is changed, missing, doubled, moved or of another part is noticed at its own place, before
-//! anybody gets to see it; the digest guards the whole. Neither side holds more than one chunk.
+//! it is used; the digest guards the whole. Neither side holds more than one chunk.
 //! Must never do: interpret what is in a chunk.
 
 mod reader;
@@ -55,7 +55,7 @@ pub struct PartHeader {
     pub cores: u32,
 }
 
-/// What a whole part comes to; a manifest repeats it.
+/// What a complete part comes to; a manifest repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartSeal {

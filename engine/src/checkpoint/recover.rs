@@ -37,7 +37,7 @@ pub struct Recovered {
 /// Output of a transactional sink that was committed, and will be written again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repeat {
-    /// The sink; `None` when the manifest that would tell cannot be used.
+    /// The sink; `None` when the manifest that names it cannot be used.
     pub sink: Option<String>,
     /// The first and last epoch whose output it was.
     pub epochs: (u64, u64),
@@ -75,11 +75,11 @@ pub enum Error {
 
 /// Takes over `store` as the coordinator `owner` (a random number) of the application that `facts`
 /// describe, and finds the checkpoint to go on from: the last one, or that of the epoch `restore`,
-/// unless that was gone back to before: who starts a process again says the same each time.
+/// unless that was applied before: a process that is started again has the same arguments.
 ///
 /// # Errors
 /// The checkpoint is missing, damaged, or of another application; the store cannot be used; or
-/// somebody else takes over at the same time.
+/// another coordinator takes over at the same time.
 pub fn recover(
     store: &dyn Store,
     facts: &Facts,
@@ -101,7 +101,7 @@ pub fn recover(
     let peeked = load(store, facts, manifest.as_deref())?;
     let epoch = peeked.as_ref().map_or(0, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
-    // Without HEAD, what clients have tells it: a new number could be less than theirs.
+    // Without HEAD, it is in what clients have: a new number could be less than theirs.
     let of_clients = || peeked.as_ref().map_or(0, Manifest::folder);
     let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
     // The first coordinator's number is as good as any.
@@ -132,7 +132,7 @@ pub fn recover(
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
-/// committed last counts, unless this `goes_back`: then the operator has to be told what repeats.
+/// committed last counts, unless this `goes_back`: then the operator has to see what repeats.
 fn take_over(
     store: &dyn Store,
     mut old: Option<Head>,
@@ -277,7 +277,7 @@ fn repeats(newer: &[Past]) -> Vec<Repeat> {
 }
 
 /// The positions of `manifest`, which was gone back to; and of streams that began after it, where
-/// they began: a client that forgot what was acknowledged since cannot go on, and is to be told.
+/// they began: a client that forgot what was acknowledged since cannot go on, and has to learn it.
 fn with_newer(view: &dyn View, manifest: &Manifest) -> Result<Vec<SourcePosition>, Error> {
     let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
     // One that is damaged says nothing.

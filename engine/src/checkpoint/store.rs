@@ -70,8 +70,8 @@ pub trait Store: View {
     /// already.
     ///
     /// # Errors
-    /// [`Error::Overtaken`]: somebody else changed HEAD, and this coordinator is to stop.
-    /// [`Error::Unclear`]: nobody knows whether it was changed. Any other: it was not.
+    /// [`Error::Overtaken`]: another coordinator changed HEAD, and this one is to stop.
+    /// [`Error::Unclear`]: it may have been changed or not. Any other: it was not.
     fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error>;
 }
 

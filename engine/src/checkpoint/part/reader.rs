@@ -12,7 +12,7 @@ use crate::checkpoint::{Chunk, Corrupt, Damage, Section};
 /// A part that is being read from `R`: its header, then its chunks.
 ///
 /// A chunk that it yields was stored as it is and follows the one before; that nothing is missing
-/// behind it is known when the iterator has ended without an error.
+/// after it is known when the iterator has ended without an error.
 pub struct PartReader<R: Read> {
     object: String,
     from: BufReader<R>,

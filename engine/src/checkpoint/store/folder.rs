@@ -40,7 +40,7 @@ const HEAD_BYTES_MAX: u64 = 64 * 1024;
 /// Checkpoints in a folder of `D`, to read and write.
 pub struct Folder<D: Disk = LocalDisk> {
     view: FolderView<D>,
-    /// Held while HEAD is compared and swapped; other processes are kept out by the lock file.
+    /// Held while HEAD is compared and swapped; the lock file excludes other processes.
     swapping: Mutex<()>,
     /// Number of the next temporary file.
     next: AtomicU64,

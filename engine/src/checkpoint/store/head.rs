@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Corrupt, hex, text};
 
-/// The one pointer. Whoever swapped it last is the coordinator. The default is that of no
+/// The one pointer. The process that swapped it last is the coordinator. The default is that of no
 /// coordinator, before the first one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,8 +23,8 @@ pub struct Head {
     pub epoch: u64,
     /// Its manifest; `None` when there is none.
     pub manifest: Option<String>,
-    /// The epoch that the operator told this coordinator, and all since then, to go back to. It is
-    /// done once: who is started again with the same word goes on. 0 when it was told nothing.
+    /// The epoch of `--restore` of this coordinator, and of all since then. It is applied once: a
+    /// process that is started again with the same epoch goes on. 0 without `--restore`.
     #[serde(default)]
     pub restored: u64,
     /// The epoch that the application last went back to, at whichever start; 0 for none, and where

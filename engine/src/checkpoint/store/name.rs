@@ -15,7 +15,7 @@ pub struct Name {
     pub epoch: u64,
     /// What it is.
     pub kind: NameKind,
-    /// Tells it from others of a coordinator that repeats itself; see [`draw`].
+    /// Distinguishes the objects of a coordinator that repeats an epoch; see [`draw`].
     pub random: u64,
 }
 

@@ -91,7 +91,7 @@ impl Place {
         })
     }
 
-    /// Opens it to read, whoever uses it.
+    /// Opens it to read, also while another process uses it.
     ///
     /// # Errors
     /// It is not there, or cannot be read.

@@ -6,7 +6,7 @@
 //!   PREFIX/manifest-…
 //! ```
 //!
-//! There is no lock: whoever starts last swaps HEAD to the next generation, and a predecessor that
+//! There is no lock: the process that starts last swaps HEAD to the next generation, and one that
 //! still runs can commit nothing more and ends. That rests on conditional puts, so a store is asked
 //! for them before it is used.
 //!
@@ -40,7 +40,7 @@ const HEAD: &str = "HEAD";
 /// A longer HEAD is damaged: memory stays bounded.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 
-/// How often HEAD is looked at when somebody else changes it at the same time.
+/// How often HEAD is read when another coordinator changes it at the same time.
 const SWAP_ROUNDS: usize = 3;
 
 /// No object has this entity tag: it is the digest of something, and nothing is known to have it.
@@ -121,8 +121,8 @@ impl S3 {
         Ok(Some((head, tag.ok_or_else(|| failed(without()))?)))
     }
 
-    /// Swaps HEAD, or tells why not. A request of which nobody knows what became of it may still
-    /// arrive: reading the old HEAD then proves nothing.
+    /// Swaps HEAD, or returns why not. A request without an answer may still arrive: reading the
+    /// old HEAD then proves nothing.
     fn try_swap(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error> {
         for _ in 0..SWAP_ROUNDS {
             let (found, tag) = self.head_with_tag()?.unzip();

@@ -26,8 +26,8 @@ const RESERVE: &str = "RESERVE";
 const RESERVE_BYTES: u64 = 4 << 20;
 const RESERVE_PART: u64 = 16;
 
-/// Bytes that are freed at once: HEAD takes a page or two. If somebody else takes them, there are
-/// more.
+/// Bytes that are freed at once: HEAD takes a page or two. If another program takes them, there
+/// are more.
 const RELEASE_BYTES: u64 = 16 * 1024;
 
 /// A folder of the file system.
@@ -135,7 +135,7 @@ impl Disk for LocalDisk {
 }
 
 impl LocalDisk {
-    /// A link would lead to a file of somebody else, and a pipe would wait for one.
+    /// A link could lead to a file of another user, and a pipe would wait for its other end.
     fn open_reserve(&self, create: bool) -> io::Result<File> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let mut options = OpenOptions::new();
@@ -185,13 +185,13 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Ok(()) => (),
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            // Whoever holds it may be about to write its number: then it is not known.
+            // The holder may be about to write its number: then it is not known.
             let _ = file.take(32).read_to_string(&mut text);
             return Err(Error::InUse { place: shown(folder), process: text.trim().parse().ok() });
         }
         Err(TryLockError::Error(cause)) => return Err(failed(cause)),
     }
-    // A backup may be made of links; and a link may be to a file of somebody else.
+    // A backup may be made of links; and a link may be to a file of another user.
     if facts.nlink() > 1 {
         return Ok(file);
     }

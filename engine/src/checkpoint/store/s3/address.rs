@@ -21,7 +21,7 @@ pub struct Address {
 const OPTIONS: &str = "`endpoint`, `region`";
 
 impl Address {
-    /// From what stands behind `s3://`.
+    /// From what follows `s3://`.
     pub(in crate::checkpoint::store) fn parse(text: &str) -> Result<Self, String> {
         let (place, options) = text.split_once('?').unwrap_or((text, ""));
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Whoever puts a secret where none belongs does not find it in a log.
+    /// A secret that was put where none belongs is not in a log.
     #[test]
     fn a_secret_is_not_repeated() {
         for text in [

@@ -20,7 +20,7 @@ pub struct Download {
 }
 
 impl Download {
-    /// The object `name`, which has so many bytes.
+    /// The object `name`, which has `length` bytes.
     pub fn new(service: Arc<Service>, name: String, length: u64) -> Self {
         Self { service, name, length, fetched: 0, piece: Bytes::new() }
     }

@@ -1,6 +1,6 @@
 //! The service: one thread that speaks to it, and calls that wait for the answer.
 //!
-//! The client is asynchronous. Its runtime has a thread of its own, so that whoever calls may be
+//! The client is asynchronous. Its runtime has a thread of its own, so that the caller may be
 //! any thread and no core ever drives it. Promises: a call ends within about half a minute,
 //! whatever the network does; what may be sent again is, for some seconds.
 
@@ -33,8 +33,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A request takes no longer: a piece then needs half a megabyte a second.
 const REQUEST_MAX: Duration = Duration::from_secs(15);
 
-/// So long failed requests are sent again. With the one that is then under way a call stays below
-/// the silence after which a checkpoint is given up.
+/// Failed requests are sent again within this time. With the one that is then under way a call ends
+/// before the silence after which a checkpoint is aborted.
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// How often a request is sent again: some seconds where each is refused at once.
@@ -160,7 +160,7 @@ impl Service {
         })
     }
 
-    /// Drops pieces. Nobody waits for it.
+    /// Drops pieces. No caller waits for it.
     pub fn abort(&self, mut upload: Box<dyn MultipartUpload>) {
         self.thread.handle.spawn(async move { upload.abort().await });
     }
@@ -274,9 +274,9 @@ impl Speaking {
         drop(handle.spawn_blocking(|| ()));
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
-            // It is told by dropping the other end.
+            // Dropping the other end stops it.
             let _ = runtime.block_on(stopped);
-            // What it looks up in the name service may take long, and nobody waits for it.
+            // What it looks up in the name service may take long, and nothing waits for it.
             runtime.shutdown_background();
         };
         let thread = Builder::new().name("potoroo-s3".into()).spawn(run)?;
@@ -288,7 +288,7 @@ impl Drop for Speaking {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It panics in no way but by a bug, which the panic has told.
+            // It panics only by a bug, which the panic has reported.
             let _ = thread.join();
         }
     }

@@ -22,7 +22,7 @@ pub fn cause(refusal: &Refusal) -> io::Error {
 /// that are sent once only.
 pub fn is_certain(refusal: &Refusal) -> bool {
     let unsent = |error: &HttpError| error.kind() == HttpErrorKind::Connect;
-    // 408, 409 and 429 tell of others or of time, and 5xx of a service that lost its way.
+    // 408, 409 and 429 are about other requests or time, and 5xx about the service itself.
     let refused = |answer: Answer| {
         matches!(answer.status, 300..500) && !matches!(answer.status, 408 | 409 | 429)
     };

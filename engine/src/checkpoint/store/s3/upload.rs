@@ -44,7 +44,7 @@ impl ObjectUpload {
             self.send()?;
         }
         // The protocol has no condition for the client to use here. The name was free before the
-        // first piece, and whoever else would take it would have to draw the same random number
+        // first piece, and another writer of it would have to draw the same random number
         // in the same generation, of which there is one coordinator.
         if self.service.length(&self.name)?.is_some() {
             let (path, source) = (self.name.clone(), "it is there".into());
