@@ -42,7 +42,7 @@ pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position};
 pub use markers::{Marker, MarkerReader, MarkerWriter, markers};
 pub use producer::Producer;
 
-use memory::Memory;
+use memory::RingMemory;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};
 
 /// Smallest capacity of a ring: one page of memory.
@@ -71,7 +71,7 @@ pub fn ring_ahead(capacity_bytes: usize, ahead: Ahead) -> (Producer, Consumer) {
     assert!(capacity_bytes <= CAPACITY_BYTES_MAX, "a ring has at most 2^30 bytes");
     static RINGS: AtomicU64 = AtomicU64::new(0);
     let identity = RINGS.fetch_add(1, Ordering::Relaxed);
-    let memory = Arc::new(Memory::allocate(capacity_bytes));
+    let memory = Arc::new(RingMemory::allocate(capacity_bytes));
     let head = Arc::new(CachePadded::new(AtomicU64::new(0)));
     let producer = Producer::new(Arc::clone(&memory), Arc::clone(&head), ahead);
     (producer, Consumer::new(memory, head, identity))

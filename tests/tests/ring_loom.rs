@@ -23,7 +23,7 @@ mod producer;
 use ahead::Ahead;
 use consumer::Consumer;
 use markers::markers;
-use memory::Memory;
+use memory::RingMemory;
 use producer::Producer;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};
 
@@ -56,7 +56,7 @@ mod memory {
     use loom::cell::UnsafeCell;
     use loom::sync::atomic::{AtomicU32, Ordering};
 
-    pub(super) struct Memory {
+    pub(super) struct RingMemory {
         words: Vec<AtomicU32>,
         /// Stands for the bytes of its place: the checker sees who touches them when.
         touches: Vec<UnsafeCell<()>>,
@@ -67,11 +67,11 @@ mod memory {
     }
 
     // SAFETY: the two ends share it as they do the real one; the checker watches `touches`.
-    unsafe impl Send for Memory {}
+    unsafe impl Send for RingMemory {}
     // SAFETY: as above.
-    unsafe impl Sync for Memory {}
+    unsafe impl Sync for RingMemory {}
 
-    impl Memory {
+    impl RingMemory {
         pub(super) fn allocate(capacity: usize, publishing: Ordering) -> Self {
             let places = capacity / FRAME_ALIGN_BYTES;
             Self {
@@ -139,7 +139,7 @@ mod memory {
         }
     }
 
-    impl Drop for Memory {
+    impl Drop for RingMemory {
         fn drop(&mut self) {
             let bytes = std::ptr::slice_from_raw_parts_mut(self.bytes, self.capacity);
             // SAFETY: made by `Box::into_raw` with this length, and both ends are gone.
@@ -269,7 +269,7 @@ fn check_publishing(
 }
 
 fn ring(capacity: usize, publishing: Ordering, ahead: Ahead) -> (Producer, Consumer) {
-    let memory = Arc::new(Memory::allocate(capacity, publishing));
+    let memory = Arc::new(RingMemory::allocate(capacity, publishing));
     let head = Arc::new(CachePadded::new(AtomicU64::new(0)));
     let producer = Producer::new(Arc::clone(&memory), Arc::clone(&head), ahead);
     (producer, Consumer::new(memory, head, 0))

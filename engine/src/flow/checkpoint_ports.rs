@@ -46,11 +46,13 @@ impl Core {
     /// frames; more make the checkpoint fail.
     ///
     /// # Panics
-    /// The core has begun its first turn, is still being restored, or takes checkpoints already.
+    /// The core has begun its first turn or opened an inlet, is still being restored, or takes
+    /// checkpoints already.
     // cold: at start
     pub fn keep_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
         let complete = matches!(self.phase, Phase::New | Phase::Restored);
         assert!(complete, "checkpoints are taken of what is restored, from the first turn on");
+        assert!(self.inlets.is_empty(), "ids of connections are those of this generation");
         self.inlets.begin_generation(generation);
         self.checkpoints.enable(&self.plan, epoch, log_bytes_max);
     }

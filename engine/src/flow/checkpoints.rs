@@ -25,7 +25,7 @@ use potoroo_sdk::table::Spares;
 use super::channel_log::ChannelLog;
 use super::open_part::OpenPart;
 use super::part::PartStep;
-use super::positions::SourcePosition;
+use super::positions::ReadPosition;
 use super::replay::Replay;
 use super::route::Router;
 
@@ -34,7 +34,7 @@ const DELTA_PARTS_MAX: u32 = 16;
 
 /// A core's checkpoints.
 #[derive(Default)]
-pub(super) struct Checkpoints {
+pub(super) struct CoreCheckpoints {
     /// Checkpoints are taken.
     enabled: bool,
     /// The newest epoch of which this core has taken its snapshot; 0 before the first.
@@ -54,7 +54,7 @@ pub(super) struct Checkpoints {
     /// The part under way.
     part: Option<Box<OpenPart>>,
     /// Where sources ended that could be read again.
-    pub(super) ended: Vec<SourcePosition>,
+    pub(super) ended: Vec<ReadPosition>,
 }
 
 /// Everything of a core that belongs to its snapshot.
@@ -67,7 +67,7 @@ pub(super) struct SnapshotOf<'a, Positions> {
     pub(super) positions: Positions,
 }
 
-impl Checkpoints {
+impl CoreCheckpoints {
     /// From now on checkpoints are taken, the first one after `epoch`, with up to `log_bytes_max`
     /// bytes of frames in each.
     ///
@@ -166,7 +166,7 @@ impl Checkpoints {
         of: SnapshotOf<'_, Positions>,
         wake: impl FnMut(usize),
     ) where
-        Positions: Iterator<Item = SourcePosition>,
+        Positions: Iterator<Item = ReadPosition>,
     {
         let inbound = of.inbound;
         if self.seen != self.epoch {
@@ -184,7 +184,7 @@ impl Checkpoints {
         of: SnapshotOf<'_, Positions>,
         mut wake: impl FnMut(usize),
     ) where
-        Positions: Iterator<Item = SourcePosition>,
+        Positions: Iterator<Item = ReadPosition>,
     {
         let epoch = self.seen;
         let SnapshotOf { plan, router, inbound, replay, positions } = of;

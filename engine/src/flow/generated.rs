@@ -7,7 +7,7 @@ use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
 use super::connection::replayed_origin;
-use super::positions::SourcePosition;
+use super::positions::ReadPosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::Unit;
 
@@ -57,9 +57,9 @@ impl Generated {
     }
 
     /// Where it would go on.
-    pub(super) fn replay_position(&self) -> SourcePosition {
+    pub(super) fn replay_position(&self) -> ReadPosition {
         let Self { source, next: position, .. } = *self;
-        SourcePosition { source, stream: None, unit: Unit::Events, position, skipping: false }
+        ReadPosition { source, stream: None, unit: Unit::Events, position, skipping: false }
     }
 
     pub(super) fn source(&self) -> SourceId {

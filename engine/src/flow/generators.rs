@@ -4,14 +4,14 @@ use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Host, UnderWay};
 
 use super::generated::Generated;
-use super::positions::SourcePosition;
+use super::positions::ReadPosition;
 use super::route::Router;
 
 /// The generators of one core that have not ended.
 #[derive(Default)]
-pub(super) struct Generators(Vec<Generated>);
+pub(super) struct CoreGenerators(Vec<Generated>);
 
-impl Generators {
+impl CoreGenerators {
     // cold: at start
     pub(super) fn add(&mut self, generated: Generated) {
         self.0.push(generated);
@@ -53,7 +53,7 @@ impl Generators {
 
     /// Takes those away that have ended, and adds where they would continue to `positions`.
     #[cold]
-    pub(super) fn take_ended(&mut self, positions: &mut Vec<SourcePosition>) {
+    pub(super) fn take_ended(&mut self, positions: &mut Vec<ReadPosition>) {
         let ended = self.0.extract_if(.., |generated| generated.ended());
         positions.extend(ended.map(|generated| generated.replay_position()));
     }
@@ -64,7 +64,7 @@ impl Generators {
     }
 
     /// Where each would continue.
-    pub(super) fn positions(&self) -> impl Iterator<Item = SourcePosition> {
+    pub(super) fn positions(&self) -> impl Iterator<Item = ReadPosition> {
         self.0.iter().map(Generated::replay_position)
     }
 

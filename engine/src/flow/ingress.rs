@@ -15,7 +15,7 @@ use potoroo_sdk::host::{
 
 use super::connection::{replayed_origin, stream_origin};
 use super::counts::SourceCounts;
-use super::positions::{Ending, SourcePosition, Start};
+use super::positions::{Ending, ReadPosition, Start};
 use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
 use crate::checkpoint::Unit;
@@ -124,10 +124,10 @@ impl Inlet {
     }
 
     /// Where it would go on, if it can be read again.
-    pub(super) fn replay_position(&self) -> Option<SourcePosition> {
+    pub(super) fn replay_position(&self) -> Option<ReadPosition> {
         let Self { source, stream, position, skipping, .. } = *self;
         let unit = Unit::Bytes;
-        self.replays.then_some(SourcePosition { source, stream, unit, position, skipping })
+        self.replays.then_some(ReadPosition { source, stream, unit, position, skipping })
     }
 
     /// Bytes that were taken since its beginning.

@@ -11,7 +11,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::connection::ConnectionId;
 use super::ingress::Inlet;
-use super::positions::{Ending, SourcePosition};
+use super::positions::{Ending, ReadPosition};
 use super::route::Router;
 
 /// Generations after which serials may repeat: each has a range of about a million.
@@ -137,7 +137,7 @@ impl Inlets {
     }
 
     /// Where those that can be read again would continue.
-    pub(super) fn positions(&self) -> impl Iterator<Item = SourcePosition> {
+    pub(super) fn positions(&self) -> impl Iterator<Item = ReadPosition> {
         self.slots.iter().flatten().filter_map(Inlet::replay_position)
     }
 

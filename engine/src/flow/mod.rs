@@ -67,7 +67,7 @@ pub use egress::Outlet;
 pub use gauges::{Culprit, Gauges, Stage};
 pub use letters::Letter;
 pub use part::{PartEnd, PartStep};
-pub use positions::{Ending, SourcePosition, Start};
+pub use positions::{Ending, ReadPosition, Start};
 pub use route::PartitionMap;
 pub use skip::{Fate, Skips};
 pub use tally::Tally;

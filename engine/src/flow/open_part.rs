@@ -24,7 +24,7 @@ use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
 use super::channel_log::ChannelLog;
 use super::cost::PartCost;
 use super::part::{PartEnd, PartStep};
-use super::positions::SourcePosition;
+use super::positions::ReadPosition;
 use super::shard::prefetch_rows;
 use crate::checkpoint::{Chunk, Section};
 
@@ -58,7 +58,7 @@ impl OpenPart {
     // cold: once per checkpoint
     pub(super) fn new(
         (epoch, since): (u32, u32),
-        positions: Vec<SourcePosition>,
+        positions: Vec<ReadPosition>,
         channel_log: ChannelLog,
         spares: &Spares,
     ) -> Self {

@@ -13,7 +13,7 @@ use super::gauges::Culprit;
 const UNHEARD_BYTES: usize = 4096;
 
 /// The sinks and connections of one core.
-pub struct Outputs {
+pub struct CoreOutputs {
     core: usize,
     cores: usize,
     /// Owner of each sink; `None` for replies.
@@ -32,7 +32,7 @@ pub struct Outputs {
     paths: Vec<Vec<u16>>,
 }
 
-impl Outputs {
+impl CoreOutputs {
     /// `owners` of the sinks; this core's outlets are full above `outlet_bytes`.
     // cold: at start
     pub(super) fn new(

@@ -1,7 +1,7 @@
 //! What a core hands out for a checkpoint: the steps of its part, in their order.
 
 use super::cost::PartCost;
-use super::positions::SourcePosition;
+use super::positions::ReadPosition;
 use crate::checkpoint::Chunk;
 
 /// The end of a core's part: all its chunks were taken.
@@ -12,7 +12,7 @@ pub struct PartEnd {
     /// The epoch that it builds upon; 0 for a full part.
     pub since: u32,
     /// Positions of the sources of this core that can be read again.
-    pub positions: Vec<SourcePosition>,
+    pub positions: Vec<ReadPosition>,
     /// Bytes of frames.
     pub frames_bytes: u64,
     /// What it cost the core; counted by the driver of the core, since that needs a clock.

@@ -41,7 +41,7 @@ pub enum Ending {
 
 /// Where a source continues after a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourcePosition {
+pub struct ReadPosition {
     /// The source.
     pub source: SourceId,
     /// Which of its streams, if it has some.

@@ -19,7 +19,7 @@ use super::envelope::{Edge, Header, LENGTH_BYTES};
 use super::gauges::{Culprit, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
-use super::outputs::Outputs;
+use super::outputs::CoreOutputs;
 use crate::state::Index;
 
 /// Which core owns a partition.
@@ -104,7 +104,7 @@ pub struct Router {
     pub(super) indexes: Vec<Index>,
     /// The rows of the tables, to prefetch them.
     pub(super) rows: Vec<Rc<dyn TableRows>>,
-    pub(super) outputs: Outputs,
+    pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
     /// Sinks that hold the sources, because their output waits elsewhere.
     pub(super) holding: Vec<SinkId>,
@@ -117,11 +117,11 @@ pub struct Router {
 }
 
 /// What a router is made of.
-pub(super) struct Parts {
+pub(super) struct RouterParts {
     pub(super) core: usize,
     pub(super) map: PartitionMap,
     pub(super) outbound: Vec<Outbound>,
-    pub(super) outputs: Outputs,
+    pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
     pub(super) gauges: Arc<Gauges>,
     /// Capacity of a lane from the core to itself, in bytes.
@@ -130,7 +130,7 @@ pub(super) struct Parts {
 
 impl Router {
     // cold: at start
-    pub(super) fn new(plan: &Plan, parts: Parts) -> Self {
+    pub(super) fn new(plan: &Plan, parts: RouterParts) -> Self {
         let levels = plan.levels();
         let lane_max = parts.outbound.iter().filter_map(Outbound::frame_bytes_max).min();
         let frame_bytes_max = lane_max.unwrap_or(parts.local_bytes / 4);

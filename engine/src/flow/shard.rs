@@ -24,7 +24,7 @@ const RUN_FRAMES: usize = 64;
 pub(super) const LANE_FRAMES_PER_TURN: usize = 128;
 
 /// A FIFO of frames: a lane, or what a core keeps to itself.
-pub(super) trait Frames {
+pub(super) trait FrameQueue {
     type Place: Copy;
     fn first(&self) -> Self::Place;
     fn frame_at(&self, place: Self::Place) -> Option<(&[u8], Self::Place)>;
@@ -34,7 +34,7 @@ pub(super) trait Frames {
     fn marked(&self) -> bool;
 }
 
-impl Frames for InboundLane<'_> {
+impl FrameQueue for InboundLane<'_> {
     type Place = Position;
     #[inline(always)]
     fn first(&self) -> Position {
@@ -54,7 +54,7 @@ impl Frames for InboundLane<'_> {
     }
 }
 
-impl Frames for Local {
+impl FrameQueue for Local {
     type Place = usize;
     #[inline(always)]
     fn first(&self) -> usize {
@@ -76,7 +76,7 @@ impl Frames for Local {
 
 /// Processes frames until none is left, the router is blocked or the turn's share is used up.
 /// Returns how many.
-pub(super) fn drain<F: Frames>(
+pub(super) fn drain<F: FrameQueue>(
     plan: &Plan,
     under_way: &UnderWay,
     router: &mut Router,
@@ -102,7 +102,7 @@ pub(super) fn drain<F: Frames>(
 
 /// Processes the frames at the front that belong to one exchange.
 #[inline]
-fn drain_run<F: Frames>(
+fn drain_run<F: FrameQueue>(
     exchange: &Exchange,
     id: u16,
     under_way: &UnderWay,
@@ -185,7 +185,7 @@ pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item 
 const LINE_BYTES: usize = 64;
 
 /// Hands the outputs at the front to the sinks and connections of this core.
-fn drain_outputs<F: Frames>(router: &mut Router, frames: &mut F) -> usize {
+fn drain_outputs<F: FrameQueue>(router: &mut Router, frames: &mut F) -> usize {
     let mut done = 0;
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {

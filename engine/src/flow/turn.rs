@@ -20,15 +20,15 @@ use potoroo_runtime::{Gap, Inbound, Lanes, Nanos};
 use potoroo_sdk::host::UnderWay;
 use potoroo_sdk::plan::Plan;
 
-use super::checkpoints::{Checkpoints, SnapshotOf};
+use super::checkpoints::{CoreCheckpoints, SnapshotOf};
 use super::counts::Counts;
 use super::gauges::Stage;
-use super::generators::Generators;
+use super::generators::CoreGenerators;
 use super::inlets::Inlets;
 use super::letters::Letters;
-use super::outputs::Outputs;
+use super::outputs::CoreOutputs;
 use super::replay::Replay;
-use super::route::{PartitionMap, Parts, Router};
+use super::route::{PartitionMap, Router, RouterParts};
 use super::shard;
 use super::skip::Skips;
 use super::tally::Tally;
@@ -90,10 +90,10 @@ pub struct Core {
     pub(super) router: Router,
     /// By core.
     pub(super) inbound: Vec<Inbound>,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) checkpoints: CoreCheckpoints,
     pub(super) replay: Replay,
     pub(super) inlets: Inlets,
-    pub(super) generators: Generators,
+    pub(super) generators: CoreGenerators,
     /// Whether generators came before inlets in the turn before.
     generators_first: bool,
     pub(super) tally: Arc<Tally>,
@@ -130,7 +130,7 @@ impl Core {
     /// The lanes do not fit the plan.
     // cold: at start
     pub fn new(plan: Plan, config: CoreConfig) -> Self {
-        let outputs = Outputs::new(
+        let outputs = CoreOutputs::new(
             &plan,
             (config.core, config.lanes.outbound.len()),
             &config.sink_owners,
@@ -138,7 +138,7 @@ impl Core {
         );
         let others = config.lanes.inbound.iter().map(Inbound::levels).filter(|levels| *levels > 0);
         others.for_each(|levels| assert_eq!(levels, plan.levels() + 1, "one lane per level"));
-        let parts = Parts {
+        let parts = RouterParts {
             core: config.core,
             map: config.map,
             outbound: config.lanes.outbound,
@@ -153,10 +153,10 @@ impl Core {
             under_way: Rc::default(),
             skips: Skips::default(),
             inbound: config.lanes.inbound,
-            checkpoints: Checkpoints::default(),
+            checkpoints: CoreCheckpoints::default(),
             replay: Replay::default(),
             inlets: Inlets::new(config.core, config.inlet_bytes),
-            generators: Generators::default(),
+            generators: CoreGenerators::default(),
             generators_first: false,
             tally: config.tally,
             outlet_bytes: config.outlet_bytes,

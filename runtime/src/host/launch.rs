@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::config::HostConfig;
 use super::error::Error;
 use super::ground::Ground;
-use super::port::{Build, Port, Ready, Refusal};
+use super::port::{BuildOrder, CorePoller, Port, StartRefusal};
 use super::reactor::Reactor;
 use super::reactor_core::{self, IdlePolicy, Seat};
 use super::running::Host;
@@ -20,8 +20,8 @@ use crate::poller::{Poller, PollerKind, Waker};
 
 /// The other end of a [`Port`]. A core whose gate is dropped ends without building.
 struct Gate<B> {
-    waker: Receiver<Result<Ready, Refusal>>,
-    build: Sender<Build<B>>,
+    waker: Receiver<Result<CorePoller, StartRefusal>>,
+    build: Sender<BuildOrder<B>>,
 }
 
 /// Starts one core per entry of `config.cpus` and returns when all are set up.
@@ -53,7 +53,8 @@ where
     let gates = spawn_all(config, poller, &mut host)?;
     host.wakers = collect_wakers(&gates, &mut host)?;
     for (core, gate) in gates.into_iter().enumerate() {
-        let build = Build { build: make(core, &host.wakers), wakers: Arc::clone(&host.wakers) };
+        let build =
+            BuildOrder { build: make(core, &host.wakers), wakers: Arc::clone(&host.wakers) };
         // The reason of a core that is gone already comes when it is joined.
         let _ = gate.build.send(build);
     }
@@ -99,8 +100,8 @@ fn collect_wakers<B, Report: Send + 'static>(
                 wakers.push(waker);
                 host.ground.pollers.push(kind);
             }
-            Ok(Err(Refusal::Poller(source))) => return Err(Error::Poller { core, source }),
-            Ok(Err(Refusal::Priority(error))) => {
+            Ok(Err(StartRefusal::Poller(source))) => return Err(Error::Poller { core, source }),
+            Ok(Err(StartRefusal::Priority(error))) => {
                 let reason = format!("its real-time priority cannot be lowered: {error}");
                 return Err(Error::Thread { core, cpu: host.cpus[core], reason });
             }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::config::{HostConfig, Idle};
-use super::port::{Build, Port, Refusal};
+use super::port::{BuildOrder, Port, StartRefusal};
 use super::priority::{self, RealTime};
 use super::reactor::{Reactor, Turn};
 use super::signals::{BEATS_ENDED, Signals};
@@ -21,7 +21,7 @@ use crate::gaps::{GAP_NS, Gap, involuntary_switches};
 use crate::poller::{Poller, PollerKind, Waker};
 
 /// How a core ended.
-pub(super) enum Outcome<Report> {
+pub(super) enum CoreOutcome<Report> {
     Finished(Report),
     /// With what the panic said.
     Panicked(String),
@@ -65,22 +65,22 @@ impl IdlePolicy {
 }
 
 /// What a core's thread does from its start to its end, inside its executor.
-pub(super) fn run<R, B>(seat: Seat, port: Port<B>) -> Outcome<R::Report>
+pub(super) fn run<R, B>(seat: Seat, port: Port<B>) -> CoreOutcome<R::Report>
 where
     R: Reactor,
     B: FnOnce(&mut Poller) -> R,
 {
-    let Some((mut poller, Build { build, wakers })) = connect(&seat, port) else {
-        return Outcome::Stopped;
+    let Some((mut poller, BuildOrder { build, wakers })) = connect(&seat, port) else {
+        return CoreOutcome::Stopped;
     };
     let signals = Arc::clone(&seat.signals);
     let index = seat.core;
     let outcome = match caught(|| build(&mut poller)) {
         Ok(reactor) => Core::new(reactor, poller, seat).live(),
-        Err(message) => Outcome::Panicked(message),
+        Err(message) => CoreOutcome::Panicked(message),
     };
     signals.beats[index].store(BEATS_ENDED, Ordering::Relaxed);
-    if matches!(outcome, Outcome::Panicked(_)) {
+    if matches!(outcome, CoreOutcome::Panicked(_)) {
         // The others would serve a part of the data for ever.
         signals.stop.store(true, Ordering::Release);
         wakers.iter().for_each(Waker::wake_if_parked);
@@ -90,7 +90,7 @@ where
 
 /// Makes the poller, which the kernel ties to this thread, and waits until all cores have theirs.
 /// `None` if the start was given up.
-fn connect<B>(seat: &Seat, port: Port<B>) -> Option<(Poller, Build<B>)> {
+fn connect<B>(seat: &Seat, port: Port<B>) -> Option<(Poller, BuildOrder<B>)> {
     match prepare(seat) {
         Ok(poller) => {
             port.waker.send(Ok((poller.waker(), poller.kind()))).ok()?;
@@ -104,10 +104,10 @@ fn connect<B>(seat: &Seat, port: Port<B>) -> Option<(Poller, Build<B>)> {
 }
 
 /// Gives this thread its priority and its poller.
-fn prepare(seat: &Seat) -> Result<Poller, Refusal> {
-    seat.priority.map_or(Ok(()), priority::set).map_err(Refusal::Priority)?;
+fn prepare(seat: &Seat) -> Result<Poller, StartRefusal> {
+    seat.priority.map_or(Ok(()), priority::set).map_err(StartRefusal::Priority)?;
     let other = |_| Poller::with_kind(PollerKind::Epoll);
-    Poller::with_kind(seat.poller).or_else(other).map_err(Refusal::Poller)
+    Poller::with_kind(seat.poller).or_else(other).map_err(StartRefusal::Poller)
 }
 
 struct Core<R: Reactor> {
@@ -155,17 +155,16 @@ impl<R: Reactor> Core<R> {
         }
     }
 
-    fn live(mut self) -> Outcome<R::Report> {
+    fn live(mut self) -> CoreOutcome<R::Report> {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
         self.seat.signals.threads[self.seat.core].store(thread, Ordering::Relaxed);
         // From now on it is watched: its first turn may be the one that never ends.
         self.beat();
         match caught(|| self.turn_on()) {
-            Ok(End::Done) => {
-                caught(|| self.reactor.finish()).map_or_else(Outcome::Panicked, Outcome::Finished)
-            }
-            Ok(End::Stopped) => Outcome::Stopped,
-            Err(message) => Outcome::Panicked(message),
+            Ok(End::Done) => caught(|| self.reactor.finish())
+                .map_or_else(CoreOutcome::Panicked, CoreOutcome::Finished),
+            Ok(End::Stopped) => CoreOutcome::Stopped,
+            Err(message) => CoreOutcome::Panicked(message),
         }
     }
 

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 
 use super::error::Error;
 use super::ground::Ground;
-use super::reactor_core::Outcome;
+use super::reactor_core::CoreOutcome;
 use super::signals::{BEATS_ENDED, Signals};
 use super::threads::Thread;
 use super::watchdog::Watchdog;
@@ -15,7 +15,7 @@ use crate::poller::Waker;
 
 /// Running cores. Dropping it stops them wherever they are, and waits for that.
 pub struct Host<Report: Send + 'static> {
-    pub(super) threads: Vec<Thread<Outcome<Report>>>,
+    pub(super) threads: Vec<Thread<CoreOutcome<Report>>>,
     pub(super) ground: Ground,
     pub(super) cpus: Vec<usize>,
     pub(super) wakers: Arc<[Waker]>,
@@ -35,10 +35,12 @@ impl<Report: Send + 'static> Host<Report> {
         let mut failure = None;
         for (core, outcome) in outcomes.into_iter().enumerate() {
             match outcome? {
-                Outcome::Finished(report) => reports.push(report),
-                Outcome::Panicked(message) => failure = Some(Error::CorePanicked { core, message }),
+                CoreOutcome::Finished(report) => reports.push(report),
+                CoreOutcome::Panicked(message) => {
+                    failure = Some(Error::CorePanicked { core, message })
+                }
                 // Only a panic stops the others while the host is alive.
-                Outcome::Stopped => {}
+                CoreOutcome::Stopped => {}
             }
         }
         failure.map_or(Ok(reports), Err)
@@ -60,7 +62,7 @@ impl<Report: Send + 'static> Host<Report> {
         self.signals.beats.len() - self.signals.beats.iter().filter(ended).count()
     }
 
-    fn join_threads(&mut self) -> Vec<Result<Outcome<Report>, Error>> {
+    fn join_threads(&mut self) -> Vec<Result<CoreOutcome<Report>, Error>> {
         let threads = std::mem::take(&mut self.threads).into_iter().enumerate();
         threads
             .map(|(core, thread)| {

@@ -8,12 +8,12 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use super::cursor::{PAD, Position, align, next_lap};
-use super::memory::Memory;
+use super::memory::RingMemory;
 use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
 /// Reads frames. One per ring: it may move to another thread but is never shared.
 pub struct Consumer {
-    memory: Arc<Memory>,
+    memory: Arc<RingMemory>,
     /// Written here, read by the producer when it finds the ring full.
     shared_head: Arc<CachePadded<AtomicU64>>,
     /// Bytes of the ring; a power of two.
@@ -34,7 +34,7 @@ pub struct Consumer {
 
 impl Consumer {
     pub(super) fn new(
-        memory: Arc<Memory>,
+        memory: Arc<RingMemory>,
         shared_head: Arc<CachePadded<AtomicU64>>,
         ring: u64,
     ) -> Self {

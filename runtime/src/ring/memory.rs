@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Placement};
 
-pub(super) struct Memory {
+pub(super) struct RingMemory {
     base: NonNull<u8>,
     /// Power of two.
     capacity: usize,
@@ -19,11 +19,11 @@ pub(super) struct Memory {
 
 // SAFETY: the memory is plain bytes without a tie to a thread. `Producer` and `Consumer` are its
 // only users, one of each, and keep to disjoint parts of it as the blocks below explain.
-unsafe impl Send for Memory {}
+unsafe impl Send for RingMemory {}
 // SAFETY: as above; length words, the only bytes that both sides touch at once, are atomic.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for RingMemory {}
 
-impl Memory {
+impl RingMemory {
     /// `capacity` is a power of two, a page or more, as `ring` asserts.
     pub(super) fn allocate(capacity: usize) -> Self {
         let layout = layout(capacity);
@@ -121,7 +121,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl Drop for RingMemory {
     fn drop(&mut self) {
         // SAFETY: allocated in `allocate` with this layout; both ends are gone, as each holds a
         // count on this value.

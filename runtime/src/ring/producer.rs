@@ -10,12 +10,12 @@ use super::ahead::{Ahead, LINE_BYTES};
 use super::cursor::{
     FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, PAD, Placement, align, frame_bytes_max, next_lap,
 };
-use super::memory::Memory;
+use super::memory::RingMemory;
 use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
 /// Writes frames. One per ring: it may move to another thread but is never shared.
 pub struct Producer {
-    memory: Arc<Memory>,
+    memory: Arc<RingMemory>,
     /// Written by the consumer, read here.
     shared_head: Arc<CachePadded<AtomicU64>>,
     /// Bytes of the ring; a power of two.
@@ -47,7 +47,7 @@ pub struct Producer {
 
 impl Producer {
     pub(super) fn new(
-        memory: Arc<Memory>,
+        memory: Arc<RingMemory>,
         shared_head: Arc<CachePadded<AtomicU64>>,
         ahead: Ahead,
     ) -> Self {

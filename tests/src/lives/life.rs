@@ -232,7 +232,7 @@ impl<'a> Life<'a> {
             && self.sabotaged(Sabotage::PositionsLate)
         {
             let now = self.process.positions_now();
-            for potoroo::flow::SourcePosition { source, position, .. } in &mut end.positions {
+            for potoroo::flow::ReadPosition { source, position, .. } in &mut end.positions {
                 let late = now.iter().find(|(of, _)| of == source);
                 *position = late.map_or(*position, |(_, at)| *at);
             }

@@ -154,8 +154,8 @@ impl Keeper {
     }
 
     /// A position in the terms of later runs.
-    fn named(&mut self, at: flow::SourcePosition) -> SourcePosition {
-        let flow::SourcePosition { unit, position, skipping, .. } = at;
+    fn named(&mut self, at: flow::ReadPosition) -> SourcePosition {
+        let flow::ReadPosition { unit, position, skipping, .. } = at;
         let (source, name) = (usize::from(at.source.0), self.source_name(at.source).to_owned());
         let streams = self.streams[source].as_ref().zip(at.stream);
         let stream = streams.map(|(streams, number)| streams.position(number, position));
