@@ -1,6 +1,6 @@
 //! Effects: carries out what the coordinator wants, in the store and at cores, sinks and sources.
 //!
-//! Promises: sources hear what is safe, and readers see output, behind the commit and not before.
+//! Promises: sources get acknowledgements, and readers see output, after the commit and not before.
 //! Waits for the storage: for a thread beside the cores. Must never do: decide anything, or look
 //! at a clock.
 

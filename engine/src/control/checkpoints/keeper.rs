@@ -1,4 +1,4 @@
-//! Keeper: stores the parts of all cores of a process as they are handed out.
+//! Stores the parts of all cores of a process as they are handed out.
 //!
 //! Promises: a part is reported when it is durable; storage that fails gives up the epoch, never
 //! the application. Waits for the storage: for a thread beside the cores. Must never do: hold more
@@ -41,7 +41,7 @@ struct Part {
 }
 
 impl Keeper {
-    /// A keeper of the parts of `cores` cores, for the coordinator of `generation`.
+    /// Stores the parts of `cores` cores, for the coordinator of `generation`.
     pub fn new(
         store: Arc<dyn Store>,
         facts: Facts,
