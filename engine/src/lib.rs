@@ -7,10 +7,11 @@
 //!
 //! ```text
 //!   flow       moves events                 hot
+//!   turn       turns a core with its ports  hot
 //!   state      finds the row of a key       hot
 //!   checkpoint what survives the process   cold
 //!   control    decides, reports, stops      cold
-//!   connect    sources and sinks by URL     cold, but for its driver
+//!   connect    sources and sinks by URL     cold
 //! ```
 //!
 //! An application's `main` calls [`main`](fn@main), a program that embeds one calls [`run`]. Most
@@ -27,6 +28,7 @@
 pub mod scarce;
 
 pub mod state;
+pub mod turn;
 
 pub mod checkpoint;
 

@@ -1,10 +1,9 @@
 //! The world outside: where sources take bytes from and where sinks bring them to.
 //!
-//! Cold, but for the driver, which moves buffers between sockets and a core once per turn. Each
+//! Cold: established connections belong to the cores, which [`turn`](crate::turn) serves. Each
 //! connector has a folder; the files beside them are shared by several connectors.
 
 pub mod address;
-pub mod driver;
 pub mod lines;
 mod listening;
 pub mod mail;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::error::Error;
-use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::Target;
+use crate::turn::{Command, Mailbox};
 
 /// What is done at last.
 #[derive(Default)]

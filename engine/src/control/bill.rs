@@ -8,12 +8,12 @@ use potoroo_sdk::table::Spares;
 
 use super::config::Config;
 use crate::connect::address::{SinkAddress, SourceAddress};
-use crate::connect::driver::SPARES_MAX;
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
 use crate::connect::potoroo::serve::{CLIENT_BYTES, CLIENTS_MAX};
 use crate::connect::potoroo::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
+use crate::turn::SPARES_MAX;
 
 /// What the engine takes at most, by user: at start, but for connections and checkpoints. State
 /// comes on top, with what grows with it.

@@ -21,11 +21,11 @@ use super::error::Error;
 use crate::checkpoint::collect;
 use crate::checkpoint::coordinator::{Action, Input};
 use crate::checkpoint::store::{self, draw};
-use crate::connect::driver::Shared;
 use crate::connect::mail::{Hearer, Teller, Told};
 use crate::connect::spool::Prepared;
 use crate::connect::visible::Visible;
 use crate::flow::{PartCost, PartStep};
+use crate::turn::Shared;
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);

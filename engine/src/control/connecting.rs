@@ -14,12 +14,12 @@ use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit, Watched};
-use crate::connect::mail::{Command, Mailbox};
 use crate::connect::potoroo::deliver::Delivery;
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::potoroo::streams::Streams;
 use crate::connect::spool::{Spooler, Target, is_outstanding};
 use crate::connect::visible::Visible;
+use crate::turn::{Command, Mailbox};
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
 pub(super) struct Connecting<'a> {

@@ -25,7 +25,6 @@ use super::edges::{Channels, Edges, SourceEdge};
 use super::error::Error;
 use super::inspect::{Inspected, again};
 use super::memory;
-use super::reactor::{CoreReactor, CoreSeat};
 use super::recovery::Recovery;
 use super::skips::SkipNotes;
 use super::supervise::{Supervised, Supervisor};
@@ -36,9 +35,9 @@ use super::witness::Witness;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, Unit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
-use crate::connect::driver::{Driver, Handout, Shared};
-use crate::connect::mail::{Hearer, Mail, Mailbox, Notice, Teller, mailbox, to_keeper};
+use crate::connect::mail::{Hearer, Teller, to_keeper};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
+use crate::turn::{CoreReactor, CoreSeat, Driver, Handout, Mail, Mailbox, Notice, Shared, mailbox};
 
 /// A description of an application that can be asked for on every core.
 pub(super) type Describe = Arc<dyn Fn() -> Application + Send + Sync>;

@@ -23,7 +23,6 @@ pub mod logging;
 mod memory;
 mod panics;
 mod profile;
-mod reactor;
 mod recovery;
 mod remedy;
 pub mod report;

@@ -31,8 +31,8 @@ use super::skips::SkipNotes;
 use super::threads::Threads;
 use super::watch::Watch;
 use crate::connect::lines::Lines;
-use crate::connect::mail::{Command, Mailbox, Notice};
 use crate::flow::{Counts, Ending, Letter};
+use crate::turn::{Command, Mailbox, Notice};
 
 /// How often the supervisor looks: short against what a person notices, long against its cost.
 const LOOK: Duration = Duration::from_millis(2);

@@ -25,7 +25,7 @@ use super::letters::LetterBox;
 use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
 use crate::connect::file::{Markers, Tail};
-use crate::connect::mail::{Command, Mailbox, Notice, SinkEnd, Teller};
+use crate::connect::mail::Teller;
 use crate::connect::patience::{Output, Reader, Stopping, Writer};
 use crate::connect::permits::Permits;
 use crate::connect::pipe::{PipeIn, pipe};
@@ -38,6 +38,7 @@ use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
 use crate::connect::{file, tcp};
 use crate::flow::{Letter, Start};
+use crate::turn::{Command, Mailbox, Notice, SinkEnd};
 
 /// All threads of an application besides its cores.
 pub(super) struct Threads {

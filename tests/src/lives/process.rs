@@ -4,10 +4,10 @@ use std::io;
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
-use potoroo::connect::mail::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
 use potoroo::connect::pipe::{PipeOut, Received};
 use potoroo::connect::spool::{Prepared, Spooler};
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Start, Tally};
+use potoroo::turn::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;

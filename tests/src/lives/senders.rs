@@ -16,11 +16,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use potoroo::checkpoint::{Manifest, StreamPosition};
-use potoroo::connect::mail::Mailbox;
 use potoroo::connect::potoroo::answers::Answers;
 use potoroo::connect::potoroo::serve::{Client, Over, Serving};
 use potoroo::connect::potoroo::streams::{Limits, Streams};
 use potoroo::flow::Start;
+use potoroo::turn::Mailbox;
 use potoroo_connector::Frame;
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::random::Random;

@@ -11,9 +11,10 @@ use std::thread::{Builder, JoinHandle};
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use crate::connect::mail::{Notice, Teller, Told};
+use crate::connect::mail::{Teller, Told};
 use crate::connect::patience::at_once;
 use crate::connect::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
+use crate::turn::Notice;
 
 /// Whether it is, or will be, a file that can be read again and beside which output can wait: no
 /// pipe and no device.

@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use potoroo_sdk::host::SinkId;
 
 use crate::connect::lines::Lines;
-use crate::connect::mail::{Command, Mailbox};
 use crate::connect::spool::{Room, Spooled, Target};
+use crate::turn::{Command, Mailbox};
 
 /// Bytes of a disk that are kept free besides those of a checkpoint, of a large one.
 const FREE_BYTES: u64 = 64 << 20;
@@ -120,7 +120,7 @@ mod tests {
     use potoroo_runtime::Poller;
 
     use super::*;
-    use crate::connect::mail::mailbox;
+    use crate::turn::mailbox;
 
     /// Somebody else may have filled the disk: no client would end that.
     #[test]

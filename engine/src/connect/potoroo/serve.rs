@@ -34,10 +34,10 @@ use super::answers::Answers;
 use super::streams::{STREAMS_MAX, Streams};
 use crate::connect::lines::one_line;
 use crate::connect::listening::no_accept;
-use crate::connect::mail::Notice;
 use crate::connect::permits::{Permit, Permits};
 use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause, wait};
+use crate::turn::Notice;
 
 /// How long a stranger may take to say who it is.
 const HELLO_MAX: Duration = Duration::from_secs(5);

@@ -27,11 +27,11 @@ use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::Answers;
-use crate::connect::mail::{Command, Mailbox};
 use crate::connect::pipe::PipeIn;
 
 use crate::checkpoint::{SourcePosition, StreamPosition};
 use crate::flow::Start;
+use crate::turn::{Command, Mailbox};
 use stream::{End, Place, Stream};
 
 pub use limits::{CREDIT, Limits, NOTES_MAX};

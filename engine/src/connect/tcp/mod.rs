@@ -16,9 +16,9 @@ use rustix::event::PollFlags;
 use crate::connect::address::{HostPort, first_that_works};
 use crate::connect::lines::Lines;
 use crate::connect::listening::{REFUSING_EVERY, no_accept};
-use crate::connect::mail::{Command, Mailbox, SinkEnd};
 use crate::connect::permits::Permits;
 use crate::connect::waiting::{STOP_CHECK, wait};
+use crate::turn::{Command, Mailbox, SinkEnd};
 
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));

@@ -12,8 +12,8 @@ use super::keeper::Keeper;
 use crate::checkpoint::coordinator::{Action, Coordinator, Input};
 use crate::checkpoint::propose;
 use crate::checkpoint::store::{Error, Store};
-use crate::connect::mail::{CheckpointCommand, Command, Mailbox};
 use crate::connect::visible::Visible;
+use crate::turn::{CheckpointCommand, Command, Mailbox};
 
 /// A coordinator with everything that it acts upon.
 pub struct Effects {

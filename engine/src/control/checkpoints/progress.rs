@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::LatencyArray;
 
-use crate::connect::driver::Shared;
 use crate::control::report::CheckpointSummary;
+use crate::turn::Shared;
 
 /// What others see of checkpoints.
 #[derive(Default)]

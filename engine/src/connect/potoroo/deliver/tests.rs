@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::*;
 use crate::checkpoint::store::Head;
 use crate::checkpoint::{Delivered, Facts, Manifest, Transaction};
-use crate::connect::mail::{Command, Mailbox, mailbox};
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::spool::{Target, first_id};
+use crate::turn::{Command, Mailbox, mailbox};
 
 const STATE: u64 = 7;
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;

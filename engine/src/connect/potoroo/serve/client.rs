@@ -285,8 +285,8 @@ mod tests {
     use potoroo_sdk::host::SourceId;
 
     use super::*;
-    use crate::connect::mail::{Mail, mailbox};
     use crate::connect::potoroo::streams::{CREDIT, Limits};
+    use crate::turn::{Mail, mailbox};
 
     /// What clients have in common, and the mail of a core that does nothing.
     fn serving() -> (Serving, Mail) {

@@ -6,10 +6,10 @@
 
 use potoroo_runtime::Poller;
 
+use super::driver::{Driver, LINGER_NS};
 use super::links::{From, write};
+use super::mail::Notice;
 use super::sinks::watch_room;
-use super::{Driver, LINGER_NS};
-use crate::connect::mail::Notice;
 use crate::flow::{ConnectionId, Core, Ending};
 
 /// Why nobody gets the replies of a connection.

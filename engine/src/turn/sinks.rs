@@ -5,8 +5,8 @@ use potoroo_runtime::{Connection, Poller, ReadOutcome};
 use potoroo_sdk::host::SinkId;
 
 use super::links::write;
+use super::mail::SinkEnd;
 use crate::connect::lines::Lines;
-use crate::connect::mail::SinkEnd;
 use crate::connect::pipe::{BUFFER_BYTES, PipeIn};
 use crate::flow::Outlet;
 

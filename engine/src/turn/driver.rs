@@ -5,11 +5,6 @@
 //! directly in each turn: that is the shortest way from the wire (0.35 µs for a read that finds
 //! nothing). All others cost nothing until the poller says that they are ready.
 
-mod handout;
-mod links;
-mod replies;
-mod sinks;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,35 +13,35 @@ use std::sync::mpsc::Sender;
 use potoroo_runtime::{Nanos, Poller, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 
-pub use self::handout::{Handout, SPARES_MAX, Shared};
-use self::links::{Found, From, Link};
-use self::sinks::{SinkLink, sink_of};
-use super::lines::Lines;
+use super::handout::Handout;
+use super::links::{Found, From, Link};
 use super::mail::{CheckpointCommand, Command, Mail, Notice};
+use super::sinks::{SinkLink, sink_of};
+use crate::connect::lines::Lines;
 use crate::flow::{ConnectionId, Core, Ending, Outlet};
 
 /// The ports of one core.
 pub struct Driver {
-    mail: Mail,
-    notices: Sender<Notice>,
+    pub(super) mail: Mail,
+    pub(super) notices: Sender<Notice>,
     /// Batches of dead letters that the control plane has not dealt with, of all cores.
-    letters_waiting: Arc<AtomicUsize>,
+    pub(super) letters_waiting: Arc<AtomicUsize>,
     /// Where parts of checkpoints go; `None` if none are taken.
-    handout: Option<Handout>,
-    links: Vec<Option<Link>>,
-    active: Vec<usize>,
-    sinks: Vec<SinkLink>,
-    ready: Vec<Ready>,
+    pub(super) handout: Option<Handout>,
+    pub(super) links: Vec<Option<Link>>,
+    pub(super) active: Vec<usize>,
+    pub(super) sinks: Vec<SinkLink>,
+    pub(super) ready: Vec<Ready>,
     /// Connections that only wait for late replies, and until when.
-    lingering: VecDeque<(usize, u64)>,
-    now: Nanos,
-    hot_reads: u32,
+    pub(super) lingering: VecDeque<(usize, u64)>,
+    pub(super) now: Nanos,
+    pub(super) hot_reads: u32,
     /// How long the replies of a connection may hold its core back.
-    reply_stall_ns: u64,
-    finishing: bool,
-    abandoned: bool,
+    pub(super) reply_stall_ns: u64,
+    pub(super) finishing: bool,
+    pub(super) abandoned: bool,
     /// Sources were told to stop: whoever connects now is turned away.
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 /// Connections that are read directly although they were found empty: more of them would cost
@@ -64,7 +59,7 @@ const ENDED_PER_TURN: usize = 64;
 
 /// How long a connection that the peer has closed for writing waits for replies that are still
 /// under way: far longer than any event takes that is not held back.
-const LINGER_NS: u64 = 1_000_000_000;
+pub(super) const LINGER_NS: u64 = 1_000_000_000;
 
 /// What a round over the ports found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,7 +349,7 @@ impl Driver {
         Ok(passed)
     }
 
-    fn tell_closed(&self, source: SourceId, ending: Ending, peer: String) {
+    pub(super) fn tell_closed(&self, source: SourceId, ending: Ending, peer: String) {
         let _ = self.notices.send(Notice::Closed { source, ending, peer });
     }
 

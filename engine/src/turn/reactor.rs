@@ -2,19 +2,22 @@
 
 use potoroo_runtime::{Gap, Nanos, Poller, Reactor, Turn, Waker};
 
-use crate::connect::driver::{Driver, Progress};
+use super::driver::{Driver, Progress};
 use crate::flow::{Core, Counts};
 
 /// A core's thread; without a core where that could not be built, and then it ends at once.
-pub(super) struct CoreSeat(pub(super) Option<CoreReactor>);
+pub struct CoreSeat(pub Option<CoreReactor>);
 
 /// A core with its ports.
-pub(super) struct CoreReactor {
-    pub(super) core: Core,
-    pub(super) driver: Driver,
-    pub(super) wakers: Vec<Waker>,
+pub struct CoreReactor {
+    /// The core.
+    pub core: Core,
+    /// Its ports.
+    pub driver: Driver,
+    /// Of all cores.
+    pub wakers: Vec<Waker>,
     /// Whether a sibling can be parked at all.
-    pub(super) wake: bool,
+    pub wake: bool,
 }
 
 impl Reactor for CoreSeat {

@@ -1,0 +1,221 @@
+//! What the control plane commands a core, and what a core notifies the control plane of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use potoroo_runtime::{Connection, Waker};
+use potoroo_sdk::host::{SinkId, SourceId};
+
+use crate::connect::permits::Permit;
+use crate::connect::pipe::{PipeIn, PipeOut};
+use crate::flow::{ConnectionId, Ending, Letter, Start};
+
+/// What a core can be told. Closed, and one of them per turn, so that control never starves events.
+pub enum Command {
+    /// A connection was accepted for a source.
+    Connection {
+        /// The source.
+        source: SourceId,
+        /// The connection.
+        connection: Connection,
+        /// Its place among all connections.
+        permit: Permit,
+    },
+    /// Archives for a source, behind their lengths, come through a pipe.
+    Pipe {
+        /// The source.
+        source: SourceId,
+        /// Where they come from.
+        pipe: PipeOut,
+    },
+    /// A sink was connected.
+    Sink {
+        /// The sink.
+        sink: SinkId,
+        /// Where its bytes go.
+        to: SinkEnd,
+    },
+    /// A file for a source comes through a pipe, from `start` on.
+    File {
+        /// The source.
+        source: SourceId,
+        /// Where its bytes come from.
+        pipe: PipeOut,
+        /// Where in the file they begin; `None` if it cannot be read again.
+        start: Option<Start>,
+    },
+    /// A stream of a source comes through a pipe.
+    Stream {
+        /// The source.
+        source: SourceId,
+        /// Its number among the streams of the source.
+        stream: u32,
+        /// Hash of its name.
+        name_hash: u64,
+        /// Where its bytes come from.
+        pipe: PipeOut,
+        /// Bytes of the stream before the first.
+        start: Start,
+        /// Where to tell how far it was taken, if anybody wants to know.
+        taken: Option<Arc<AtomicU64>>,
+    },
+    /// A checkpoint begins, is safe, or came to nothing.
+    Checkpoint(CheckpointCommand),
+    /// Too much output of a sink waits elsewhere, or no longer does: sources are held back.
+    HoldSources {
+        /// The sink.
+        sink: SinkId,
+        /// Whether it does.
+        hold: bool,
+    },
+    /// No further connection or pipe will come.
+    SourcesComplete,
+    /// End all sources behind what has been read.
+    StopSources,
+    /// Everything was processed: deliver what waits, then end.
+    Finish,
+    /// End at once, whatever waits.
+    Abandon,
+}
+
+/// What a core is told of checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointCommand {
+    /// The checkpoint of this epoch begins.
+    Begin(u32),
+    /// It is safe.
+    Commit(u32),
+    /// It came to nothing.
+    Abort(u32),
+}
+
+/// Where the bytes of a sink go.
+pub enum SinkEnd {
+    /// Nowhere: they are counted and dropped.
+    Null,
+    /// Over a connection.
+    Connection(Connection),
+    /// Through a pipe, to a thread that may wait and takes markers.
+    Pipe(PipeIn),
+    /// Through a pipe, to the embedding program.
+    Channel(PipeIn),
+}
+
+/// What a core, or who serves the clients of a source, tells.
+#[derive(Debug)]
+pub enum Notice {
+    /// A client of a source was refused.
+    Refused {
+        /// The source.
+        source: SourceId,
+        /// Who was connected.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// A connection or pipe of a source is closed.
+    Closed {
+        /// The source.
+        source: SourceId,
+        /// How it ended.
+        ending: Ending,
+        /// Who was connected.
+        peer: String,
+    },
+    /// A sink lost its connection.
+    SinkLost {
+        /// The sink.
+        sink: SinkId,
+        /// Why.
+        reason: String,
+    },
+    /// Input that could not be used.
+    Letters(Vec<Letter>),
+    /// A connection has kept its send buffer full for a while.
+    Holding {
+        /// The connection.
+        id: ConnectionId,
+        /// Who is connected.
+        peer: String,
+    },
+    /// A connection was closed because it did not take its replies for too long.
+    Stalled {
+        /// The source.
+        source: SourceId,
+        /// Who was connected.
+        peer: String,
+        /// Replies that waited for it.
+        replies: u64,
+    },
+    /// A core was ended before everything was read that the embedding program handed over.
+    Unread {
+        /// The source.
+        source: SourceId,
+        /// Bytes of events, with their lengths.
+        bytes: usize,
+    },
+}
+
+/// The control plane's end of a core's mailbox.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    commands: Sender<Command>,
+    waiting: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+/// The core's end of its mailbox.
+pub struct Mail {
+    commands: Receiver<Command>,
+    waiting: Arc<AtomicBool>,
+}
+
+/// A mailbox for the core that `waker` wakes.
+pub fn mailbox(waker: Waker) -> (Mailbox, Mail) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicBool::new(false));
+    let mailbox = Mailbox { commands: sender, waiting: waiting.clone(), waker };
+    (mailbox, Mail { commands: receiver, waiting })
+}
+
+impl Mailbox {
+    /// Tells the core something. A core that has ended no longer listens.
+    pub fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            // Pairs with the acquire in `Mail::take`: the command is there when it is announced.
+            self.waiting.store(true, Ordering::Release);
+            self.waker.wake_if_parked();
+        }
+    }
+
+    /// Wakes the core if it is parked: after something was put into one of its pipes.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+}
+
+impl Mail {
+    /// The next command. Costs one load of a line that stays in the core's cache while there is
+    /// none.
+    #[inline]
+    pub fn take(&mut self) -> Option<Command> {
+        if !self.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        self.take_waiting()
+    }
+
+    #[cold]
+    fn take_waiting(&mut self) -> Option<Command> {
+        // The flag goes down before the queue is looked at, and no load may pass that: a command
+        // that is not seen here raises the flag after it went down.
+        self.waiting.swap(false, Ordering::SeqCst);
+        let command = self.commands.try_recv().ok();
+        if command.is_some() {
+            // There may be more: the next turn looks again.
+            self.waiting.store(true, Ordering::Relaxed);
+        }
+        command
+    }
+}
