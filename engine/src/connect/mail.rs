@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::spool::Prepared;
 use crate::flow::PartStep;
+use crate::turn::PartPort;
 
 /// What the keeper of checkpoints is told.
 #[derive(Debug)]
@@ -68,12 +69,16 @@ pub fn to_keeper() -> (Teller, Hearer) {
 }
 
 impl Teller {
-    /// Hands over a step of a part of `core`, unless too many wait: then it comes back. A keeper
-    /// that has ended, and with it the application, takes everything.
-    ///
-    /// # Errors
-    /// There is no room now.
-    pub fn try_part(&self, core: usize, step: PartStep) -> Result<(), PartStep> {
+    /// Tells what is no part.
+    pub fn tell(&self, told: Told) {
+        // The keeper may have ended, and with it the application.
+        let _ = self.told.send(told);
+    }
+}
+
+impl PartPort for Teller {
+    /// A keeper that has ended, and with it the application, takes everything.
+    fn try_part(&mut self, core: usize, step: PartStep) -> Result<(), PartStep> {
         // Only a bound on memory: nothing else is ordered by it.
         if self.steps.load(Ordering::Relaxed) >= PARTS_WAITING_MAX {
             return Err(step);
@@ -83,10 +88,8 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells what is no part.
-    pub fn tell(&self, told: Told) {
-        // The keeper may have ended, and with it the application.
-        let _ = self.told.send(told);
+    fn marked(&mut self, sink: SinkId, epoch: u32) {
+        self.tell(Told::Marked { sink, epoch, prepared: None });
     }
 }
 

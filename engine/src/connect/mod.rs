@@ -7,6 +7,7 @@ pub mod address;
 pub mod lines;
 mod listening;
 pub mod mail;
+pub mod null;
 pub mod patience;
 pub mod permits;
 pub mod pipe;

@@ -9,12 +9,16 @@
 //!           ◄─ empty ──
 //! ```
 
+mod port;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use potoroo_runtime::{Clock, Nanos, Waker};
+
+pub use port::{PipeInlet, PipeOutlet};
 
 /// What comes out of a pipe.
 #[derive(Debug)]

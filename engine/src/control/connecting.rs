@@ -14,12 +14,13 @@ use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
 use crate::checkpoint::{Transaction, Unit, Watched};
+use crate::connect::pipe::PipeInlet;
 use crate::connect::potoroo::deliver::Delivery;
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::potoroo::streams::Streams;
 use crate::connect::spool::{Spooler, Target, is_outstanding};
 use crate::connect::visible::Visible;
-use crate::turn::{Command, Mailbox};
+use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 
 /// Hands the opened edges to the cores and starts the threads that serve them.
 pub(super) struct Connecting<'a> {
@@ -109,7 +110,10 @@ impl Connecting<'_> {
             SourceEdge::Generator(_) => {}
             SourceEdge::Channel(pipe) => {
                 pipe.wakes(core.waker());
-                threads.attach.send(core, Command::Pipe { source, pipe });
+                let kind = InletKind::Archives;
+                let port = Box::new(PipeInlet::handed_over(pipe));
+                let new = NewInlet { source, kind, port, taken: None };
+                threads.attach.send(core, Command::Inlet(new));
             }
             SourceEdge::File { file, path } => {
                 let at = recovery.map(|recovery| recovery.position(name, Unit::Bytes));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{Host, HostConfig, Idle, Lanes, Poller, SharedGaps, Waker, mesh};
+use potoroo_runtime::{Clock, Host, HostConfig, Idle, Lanes, Poller, SharedGaps, Waker, mesh};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
@@ -400,7 +400,9 @@ impl Build {
         let stall_ns = config.reply_stall_ms * 1_000_000;
         let handout = self.kept.as_ref().map(|kept| {
             let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &kept.shared[core]);
-            Handout::new(core, kept.keeper.clone(), budget_ns, shared.clone())
+            let clock = Clock::new();
+            let parts = Box::new(kept.keeper.clone());
+            Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);

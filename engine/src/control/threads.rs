@@ -26,9 +26,10 @@ use crate::checkpoint::{Imprint, Watched};
 use crate::connect::address::HostPort;
 use crate::connect::file::{Markers, Tail};
 use crate::connect::mail::Teller;
+use crate::connect::null::NullOutlet;
 use crate::connect::patience::{Output, Reader, Stopping, Writer};
 use crate::connect::permits::Permits;
-use crate::connect::pipe::{PipeIn, pipe};
+use crate::connect::pipe::{PipeIn, PipeInlet, PipeOutlet, pipe};
 use crate::connect::potoroo::deliver::{Delivery, Peer, deliver};
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::potoroo::serve::{Server, serve};
@@ -38,7 +39,7 @@ use crate::connect::tcp::Acceptor;
 use crate::connect::token::Token;
 use crate::connect::{file, tcp};
 use crate::flow::{Letter, Start};
-use crate::turn::{Command, Mailbox, Notice, SinkEnd};
+use crate::turn::{Command, InletKind, Mailbox, NewInlet, Notice, OutletPort};
 
 /// All threads of an application besides its cores.
 pub(super) struct Threads {
@@ -119,16 +120,17 @@ impl Threads {
         core: &Mailbox,
     ) -> Result<(), Error> {
         let name = self.sink_name(sink).to_string();
-        let to = match edge {
-            SinkEdge::Null => SinkEnd::Null,
+        let port: Box<dyn OutletPort> = match edge {
+            SinkEdge::Null => Box::new(NullOutlet),
             SinkEdge::Channel(pipe) => {
                 pipe.wakes(core.waker());
-                SinkEnd::Channel(pipe)
+                Box::new(PipeOutlet::to_program(pipe))
             }
             SinkEdge::Stdout | SinkEdge::File { .. } | SinkEdge::Fifo(_) => {
                 let what = format!("sink `{name}`");
                 let (to, file) = self.open_output(&what, edge).map_err(thread(WRITER))?;
-                SinkEnd::Pipe(self.write(sink, to, core, move || file.map_or(Ok(()), sync))?)
+                let pipe = self.write(sink, to, core, move || file.map_or(Ok(()), sync))?;
+                Box::new(PipeOutlet::to_writer(pipe))
             }
             SinkEdge::Transactional { .. } | SinkEdge::Client { .. } => {
                 unreachable!("they are spooled")
@@ -142,7 +144,7 @@ impl Threads {
                 return Ok(());
             }
         };
-        self.attach.send(core, Command::Sink { sink, to });
+        self.attach.send(core, Command::Sink { sink, port });
         Ok(())
     }
 
@@ -196,7 +198,8 @@ impl Threads {
         let patience = hold.map(|hold| Patience { hold, stop: self.stop.clone() });
         let writer = spool(spooler, sink, keeper, (pipe_out, core.waker().clone()), patience);
         self.writers.push((name, writer.map_err(thread("a file's spooler"))?));
-        self.attach.send(core, Command::Sink { sink, to: SinkEnd::Pipe(pipe_in) });
+        let port = Box::new(PipeOutlet::to_writer(pipe_in));
+        self.attach.send(core, Command::Sink { sink, port });
         Ok(())
     }
 
@@ -258,7 +261,9 @@ impl Threads {
         };
         self.readers.push((name, reader.map_err(thread(READER))?));
         let start = regular.then_some(Start { grows: self.keeper.is_some(), ..start });
-        self.attach.send(core, Command::File { source, pipe, start });
+        let kind = start.map_or(InletKind::Bytes, InletKind::Replayed);
+        let new = NewInlet { source, kind, port: Box::new(PipeInlet::new(pipe)), taken: None };
+        self.attach.send(core, Command::Inlet(new));
         Ok(watched)
     }
 

@@ -1,16 +1,15 @@
-//! Hands a core's parts of checkpoints to the keeper, and looks at rows for them within a budget.
+//! Hands a core's parts of checkpoints to the storage thread, and looks at rows for them within a
+//! budget.
 //!
-//! Cold: only while a checkpoint is under way. It reads the clock because the budget is time, and
-//! it never wakes or waits for anybody: a system call would cost more than a slice may.
+//! Cold: only while a checkpoint is under way. It reads a clock because the budget is time, and it
+//! never wakes or waits for a thread: a system call would cost more than a slice may.
 
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use potoroo_runtime::{Clock, Nanos, SharedLatency};
+use potoroo_runtime::{Nanos, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
-use super::sinks::{Passed, SinkLink};
-use crate::connect::mail::{Teller, Told};
 use crate::flow::{Core, PartCost, PartStep};
 
 /// How much longer than a slice a busy core is left to its events: they keep nine tenths of it.
@@ -45,7 +44,19 @@ const SPARES_MIN: usize = 16;
 /// Buffers that are taken back in one slice: a fraction of a microsecond.
 const BACK_PER_SLICE: usize = 64;
 
-/// What a core and the keeper share beside the channel.
+/// Takes the parts of checkpoints that a core hands out. Never waits.
+pub trait PartPort: Send {
+    /// Takes the next step of the part of `core`.
+    ///
+    /// # Errors
+    /// There is no room now; the step comes back.
+    fn try_part(&mut self, core: usize, step: PartStep) -> Result<(), PartStep>;
+
+    /// Everything before `epoch` has left through `sink`.
+    fn marked(&mut self, sink: SinkId, epoch: u32);
+}
+
+/// What a core and the storage thread share beside the [`PartPort`].
 #[derive(Default)]
 pub struct Shared {
     /// How long slices take. Written by the core only.
@@ -53,7 +64,7 @@ pub struct Shared {
     /// The same without holes.
     pub slices_own: SharedLatency,
     /// Buffers of what is stored, for the core to use again.
-    returned: Mutex<Vec<Vec<u8>>>,
+    returned: Mutex<Vec<Vec<u8>>>, // cold: only while a checkpoint is under way
 }
 
 impl Shared {
@@ -66,22 +77,23 @@ impl Shared {
     }
 }
 
-/// A core's connection to the keeper.
+/// How a core hands out its parts.
 pub struct Handout {
     core: usize,
-    keeper: Teller,
-    /// What the keeper had no room for.
+    parts: Box<dyn PartPort>,
+    /// The step for which there was no room.
     pending: Option<PartStep>,
-    clock: Clock,
+    /// Reads the clock.
+    clock: Box<dyn Fn() -> Nanos + Send>,
     budget_ns: u64,
     /// A busy core does not look at rows before.
     rest_until: Nanos,
     shared: Arc<Shared>,
-    /// Taken from the keeper at once, for the core one by one.
+    /// Taken back at once, for the core one by one.
     returned: Vec<Vec<u8>>,
     /// What the present turn has given up so far.
     slice: Slice,
-    /// What the turn before gave up behind its events: those of the present one waited for it.
+    /// What the turn before gave up after its events: those of the present one waited for it.
     before: Slice,
     /// Of the part that is being handed out.
     cost: PartCost,
@@ -109,13 +121,21 @@ impl Slice {
 }
 
 impl Handout {
-    /// The connection of `core`, which spends up to `budget_ns` nanoseconds of a turn on rows.
-    pub fn new(core: usize, keeper: Teller, budget_ns: u64, shared: Arc<Shared>) -> Self {
+    /// Hands the parts of `core` to `parts`, and spends up to `budget_ns` nanoseconds of a turn on
+    /// rows, by what `clock` reads.
+    // cold: at start
+    pub fn new(
+        core: usize,
+        parts: Box<dyn PartPort>,
+        budget_ns: u64,
+        shared: Arc<Shared>,
+        clock: Box<dyn Fn() -> Nanos + Send>,
+    ) -> Self {
         Self {
             core,
-            keeper,
+            parts,
             pending: None,
-            clock: Clock::new(),
+            clock,
             budget_ns,
             rest_until: Nanos(0),
             shared,
@@ -135,18 +155,18 @@ impl Handout {
     /// Before a turn: what has to be done before events are.
     #[cold]
     pub(super) fn attend(&mut self, core: &mut Core, wake: impl FnMut(usize)) {
-        let begun = self.clock.now();
+        let begun = (self.clock)();
         core.attend_checkpoint(wake);
         // All of it counts as ours: nobody looked at the clock meanwhile.
-        self.slice.ns += self.clock.now() - begun;
+        self.slice.ns += (self.clock)() - begun;
     }
 
-    /// Behind a turn that did `work`: hands out what is ready and looks at some rows. Returns
+    /// After a turn that did `work`: hands out what is ready and looks at some rows. Returns
     /// whether anything was done.
     #[cold]
     pub(super) fn carry(&mut self, core: &mut Core, work: usize) -> bool {
         self.count_delayed(work);
-        let begun = self.clock.now();
+        let begun = (self.clock)();
         let (attended_ns, busy) = (self.slice.ns, work > 0);
         let mut done = self.hand_out(core);
         if self.pending.is_none() && !(busy && begun < self.rest_until) {
@@ -154,7 +174,7 @@ impl Handout {
             done |= self.sweep(core, begun, budget_ns.saturating_sub(attended_ns));
             done |= self.hand_out(core);
         }
-        let now = self.clock.now();
+        let now = (self.clock)();
         let looked_ns = self.slice.ns - attended_ns;
         self.slice.step((now - begun).saturating_sub(looked_ns), 0);
         let slice = take(&mut self.slice);
@@ -192,7 +212,7 @@ impl Handout {
         self.take_back(core);
         let (mut looked, mut done) = (begun, false);
         while let Some(bytes) = core.sweep(ROWS_PER_LOOK) {
-            let now = self.clock.now();
+            let now = (self.clock)();
             self.slice.step(now - looked, bytes);
             (looked, done) = (now, true);
             if now - begun >= budget_ns {
@@ -225,7 +245,7 @@ impl Handout {
             if let PartStep::End(end) = &mut step {
                 (end.cost, ended) = (self.cost, true);
             }
-            match self.keeper.try_part(self.core, step) {
+            match self.parts.try_part(self.core, step) {
                 Ok(()) if ended => (self.cost, done) = (PartCost::default(), true),
                 Ok(()) => done = true,
                 Err(step) => {
@@ -237,22 +257,10 @@ impl Handout {
         done
     }
 
-    /// Passes on that everything before `epoch` has left through a sink. Returns whether it could.
-    ///
-    /// # Errors
-    /// The sink is lost.
+    /// Everything before `epoch` has left through `sink`, and nobody writes it elsewhere.
     #[cold]
-    pub(super) fn pass_marker(
-        &mut self,
-        sink: SinkId,
-        link: &mut SinkLink,
-        epoch: u32,
-    ) -> Result<bool, String> {
-        let passed = link.pass_marker(epoch)?;
-        if passed == Passed::Here {
-            self.keeper.tell(Told::Marked { sink, epoch, prepared: None });
-        }
-        Ok(passed != Passed::NotYet)
+    pub(super) fn report_marked(&mut self, sink: SinkId, epoch: u32) {
+        self.parts.marked(sink, epoch);
     }
 }
 

@@ -4,61 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use potoroo_runtime::{Connection, Waker};
+use potoroo_runtime::Waker;
 use potoroo_sdk::host::{SinkId, SourceId};
 
-use crate::connect::permits::Permit;
-use crate::connect::pipe::{PipeIn, PipeOut};
+use super::ports::{InletPort, OutletPort};
 use crate::flow::{ConnectionId, Ending, Letter, Start};
 
-/// What a core can be told. Closed, and one of them per turn, so that control never starves events.
+/// A command for a core. Closed, and at most one of them is obeyed per turn, so that control never
+/// starves events.
 pub enum Command {
-    /// A connection was accepted for a source.
-    Connection {
-        /// The source.
-        source: SourceId,
-        /// The connection.
-        connection: Connection,
-        /// Its place among all connections.
-        permit: Permit,
-    },
-    /// Archives for a source, behind their lengths, come through a pipe.
-    Pipe {
-        /// The source.
-        source: SourceId,
-        /// Where they come from.
-        pipe: PipeOut,
-    },
-    /// A sink was connected.
+    /// Open an inlet.
+    Inlet(NewInlet),
+    /// A sink was connected: its bytes go to this port.
     Sink {
         /// The sink.
         sink: SinkId,
         /// Where its bytes go.
-        to: SinkEnd,
-    },
-    /// A file for a source comes through a pipe, from `start` on.
-    File {
-        /// The source.
-        source: SourceId,
-        /// Where its bytes come from.
-        pipe: PipeOut,
-        /// Where in the file they begin; `None` if it cannot be read again.
-        start: Option<Start>,
-    },
-    /// A stream of a source comes through a pipe.
-    Stream {
-        /// The source.
-        source: SourceId,
-        /// Its number among the streams of the source.
-        stream: u32,
-        /// Hash of its name.
-        name_hash: u64,
-        /// Where its bytes come from.
-        pipe: PipeOut,
-        /// Bytes of the stream before the first.
-        start: Start,
-        /// Where to tell how far it was taken, if anybody wants to know.
-        taken: Option<Arc<AtomicU64>>,
+        port: Box<dyn OutletPort>,
     },
     /// A checkpoint begins, is safe, or came to nothing.
     Checkpoint(CheckpointCommand),
@@ -69,9 +31,9 @@ pub enum Command {
         /// Whether it does.
         hold: bool,
     },
-    /// No further connection or pipe will come.
+    /// No further inlet will be opened.
     SourcesComplete,
-    /// End all sources behind what has been read.
+    /// End all sources after what has been read.
     StopSources,
     /// Everything was processed: deliver what waits, then end.
     Finish,
@@ -90,16 +52,36 @@ pub enum CheckpointCommand {
     Abort(u32),
 }
 
-/// Where the bytes of a sink go.
-pub enum SinkEnd {
-    /// Nowhere: they are counted and dropped.
-    Null,
-    /// Over a connection.
-    Connection(Connection),
-    /// Through a pipe, to a thread that may wait and takes markers.
-    Pipe(PipeIn),
-    /// Through a pipe, to the embedding program.
-    Channel(PipeIn),
+/// An inlet that is to be opened.
+pub struct NewInlet {
+    /// Its source.
+    pub source: SourceId,
+    /// What its bytes are, and where they begin.
+    pub kind: InletKind,
+    /// Where they come from.
+    pub port: Box<dyn InletPort>,
+    /// Where to publish how many of them the core has taken, if that is of use.
+    pub taken: Option<Arc<AtomicU64>>,
+}
+
+/// What the bytes of an inlet are, and where they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InletKind {
+    /// What the codec expects; they cannot be read again.
+    Bytes,
+    /// Archives of events, each after its length (u32, little-endian), made in this process.
+    Archives,
+    /// What the codec expects, from here on; they can be read again.
+    Replayed(Start),
+    /// As replayed, for one of the streams of the source.
+    Stream {
+        /// Its number among the streams of the source in this run.
+        number: u32,
+        /// Hash of its name.
+        name_hash: u64,
+        /// Where its bytes begin.
+        start: Start,
+    },
 }
 
 /// What a core, or who serves the clients of a source, tells.
@@ -172,6 +154,7 @@ pub struct Mail {
 }
 
 /// A mailbox for the core that `waker` wakes.
+// cold: once per core
 pub fn mailbox(waker: Waker) -> (Mailbox, Mail) {
     let (sender, receiver) = channel();
     let waiting = Arc::new(AtomicBool::new(false));

@@ -1,25 +1,54 @@
-//! Turns a core, hot: bytes from sockets and pipes into its inlets, its turn, and bytes from its
-//! outlets to sockets and pipes.
+//! Turns a core, hot: the whole order of a turn is [`Driver::turn`].
 //!
 //! ```text
+//!              ┌──────────────────────── one turn ────────────────────────┐
+//!  Mailbox ──► │  1 one command is obeyed                                 │
+//!  Readiness ► │  2 announced ports become active                         │
+//!  InletPort ► │  3 active inlets are filled                              │
+//!              │  4 a checkpoint's step that must come before the events  │
+//!  lanes ────► │  5 the turn of the core                                  │ ──► lanes, wake
+//!              │  6 outlets of sinks, with their markers                  │ ──► OutletPort
+//!              │  7 outlets of replies                                    │ ──► OutletPort
+//!              │  8 ended inlets are closed, connections wait for replies │ ──► Notice
+//!              │  9 dead letters                                          │ ──► Notice
+//!              │ 10 parts of the checkpoint, within its budget of time    │ ──► PartPort
+//!              │ 11 the end, if everything is delivered or given up       │
+//!              └──────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Everything is bounded: one command, one buffer per inlet and outlet, [`Handout`]'s budget. What
+//! is downstream of the core comes after it, so an output leaves in the turn that made it; and what
+//! a checkpoint requires before the events comes right before them, so that its delay is measured.
+//!
+//! ```text
+//!   ports      what the driver knows of the world outside: one trait per direction
 //!   mail       commands for a core, and its notices
-//!   links      where the bytes of an inlet come from
-//!   sinks      where the bytes of a sink go
-//!   handout    parts of checkpoints, within a budget of time
-//!   driver     all of it around the turn of a core
+//!   inlets     the open inlets and their ports
+//!   sinks      the sinks and their ports
+//!   driver     the turn
 //!   replies    the way back to connections
+//!   commands   what is done for a command                       cold
+//!   closing    the end of inlets and connections                cold
+//!   handout    parts of checkpoints, within a budget of time    cold
 //!   reactor    a core with its driver, as the runtime turns it
 //! ```
+//!
+//! Promises: nothing here waits, logs, or knows a connector; a port is called per buffer or turn.
+//! Must never do: open anything. Ports come with commands, made by threads that may wait.
 
+mod closing;
+mod commands;
 mod driver;
 mod handout;
-mod links;
+mod inlets;
 mod mail;
+mod ports;
 mod reactor;
 mod replies;
 mod sinks;
 
-pub use driver::{Driver, Progress};
-pub use handout::{Handout, SPARES_MAX, Shared};
-pub use mail::{CheckpointCommand, Command, Mail, Mailbox, Notice, SinkEnd, mailbox};
+pub use driver::{Driver, Turned};
+pub use handout::{Handout, PartPort, SPARES_MAX, Shared};
+pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};
+pub use ports::{Fill, InletPort, OutletPort, Passed, PortLost, Readiness, Watching};
 pub use reactor::{CoreReactor, CoreSeat};

@@ -1,8 +1,8 @@
-//! One core of a running application: the flow and its ports, as the runtime turns them.
+//! One core of a running application with its ports, as the runtime turns it.
 
 use potoroo_runtime::{Gap, Nanos, Poller, Reactor, Turn, Waker};
 
-use super::driver::{Driver, Progress};
+use super::driver::Driver;
 use crate::flow::{Core, Counts};
 
 /// A core's thread; without a core where that could not be built, and then it ends at once.
@@ -47,19 +47,15 @@ impl CoreReactor {
     #[inline]
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
         let Self { core, driver, wakers, wake } = self;
-        let brought = driver.bring(core, now, poller);
-        let mut wake = |to: usize| {
+        let turned = driver.turn(core, now, poller, |to| {
             if *wake {
                 wakers[to].wake_if_parked();
             }
-        };
-        driver.attend(core, &mut wake);
-        let work = core.turn(now, wake);
-        match driver.carry(core, poller, work) {
-            Progress::Ended => Turn::Done,
-            Progress::Some => Turn::Worked,
-            Progress::None if work > 0 || brought == Progress::Some => Turn::Worked,
-            Progress::None => Turn::Idle,
+        });
+        match turned.is_idle() {
+            _ if turned.ended => Turn::Done,
+            true => Turn::Idle,
+            false => Turn::Worked,
         }
     }
 }

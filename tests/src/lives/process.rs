@@ -4,10 +4,11 @@ use std::io;
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
-use potoroo::connect::pipe::{PipeOut, Received};
 use potoroo::connect::spool::{Prepared, Spooler};
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Start, Tally};
-use potoroo::turn::{CheckpointCommand, Command, Mail, Mailbox, mailbox};
+use potoroo::turn::{
+    CheckpointCommand, Command, Fill, InletKind, InletPort, Mail, Mailbox, NewInlet, mailbox,
+};
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
@@ -45,9 +46,7 @@ struct FileIn {
 struct StreamIn {
     core: usize,
     id: ConnectionId,
-    pipe: PipeOut,
-    /// The buffer that was taken in part, and how far.
-    rest: Option<(Vec<u8>, usize)>,
+    port: Box<dyn InletPort>,
     ended: bool,
 }
 
@@ -193,9 +192,12 @@ impl Process {
             Command::Checkpoint(CheckpointCommand::Commit(epoch)) => core.commit_checkpoint(epoch),
             Command::Checkpoint(CheckpointCommand::Abort(epoch)) => core.abort_checkpoint(epoch),
             Command::SourcesComplete => core.set_open_sources(false),
-            Command::Stream { source, stream, name_hash, pipe, start, .. } => {
-                let id = core.open_stream(source, stream, name_hash, start);
-                self.streams.push(StreamIn { core: at, id, pipe, rest: None, ended: false });
+            Command::Inlet(NewInlet { source, kind, port, .. }) => {
+                let InletKind::Stream { number, name_hash, start } = kind else {
+                    unreachable!("only streams come by command")
+                };
+                let id = core.open_stream(source, number, name_hash, start);
+                self.streams.push(StreamIn { core: at, id, port, ended: false });
             }
             _ => unreachable!("nobody says it here"),
         }
@@ -203,29 +205,23 @@ impl Process {
 
     fn read_stream(&mut self, at: usize) {
         let piece = piece(&mut self.random);
-        let StreamIn { core, id, pipe, rest, ended } = &mut self.streams[at];
+        let StreamIn { core, id, port, ended } = &mut self.streams[at];
         let core = &mut self.cores[*core];
         if *ended {
             return;
         }
-        let (buffer, start) = match rest.take() {
-            Some(rest) => rest,
-            None => match pipe.try_recv() {
-                Received::Buffer(buffer, _) => (buffer, 0),
-                Received::Nothing => return,
-                Received::Ended => {
-                    *ended = true;
-                    return core.inlet_end(*id);
-                }
-            },
-        };
         let room = core.inlet_room(*id);
-        let end = start + (buffer.len() - start).min(room.len()).min(piece);
-        room[..end - start].copy_from_slice(&buffer[start..end]);
-        core.inlet_filled(*id, end - start, self.now);
-        match end == buffer.len() {
-            true => pipe.give_back(buffer),
-            false => *rest = Some((buffer, end)),
+        if room.is_empty() {
+            return;
+        }
+        let bytes = room.len().min(piece);
+        match port.fill(&mut room[..bytes], self.now) {
+            Fill::Bytes(bytes, _) => core.inlet_filled(*id, bytes, self.now),
+            Fill::Nothing => {}
+            Fill::Ended => {
+                *ended = true;
+                core.inlet_end(*id);
+            }
         }
     }
 

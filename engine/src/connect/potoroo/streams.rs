@@ -27,11 +27,10 @@ use potoroo_sdk::host::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::Answers;
-use crate::connect::pipe::PipeIn;
-
 use crate::checkpoint::{SourcePosition, StreamPosition};
+use crate::connect::pipe::{PipeIn, PipeInlet};
 use crate::flow::Start;
-use crate::turn::{Command, Mailbox};
+use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 use stream::{End, Place, Stream};
 
 pub use limits::{CREDIT, Limits, NOTES_MAX};
@@ -143,14 +142,13 @@ impl Streams {
         let resumes = stream.resume_after(from)?;
         let core = &self.cores[at % self.cores.len()];
         let pipe = stream.take_pipe(self.limits.buffer_bytes, |stream, pipe| {
-            core.send(Command::Stream {
+            let name_hash = xxh3_64(stream.name.as_bytes());
+            core.send(Command::Inlet(NewInlet {
                 source: self.source,
-                stream: at as u32,
-                name_hash: xxh3_64(stream.name.as_bytes()),
-                pipe,
-                start: stream.start,
+                kind: InletKind::Stream { number: at as u32, name_hash, start: stream.start },
+                port: Box::new(PipeInlet::new(pipe)),
                 taken: (!self.kept).then(|| stream.taken.clone()),
-            });
+            }));
         })?;
         stream.client = Some((answers.clone(), number));
         stream.granted = Arc::default();

@@ -1,5 +1,7 @@
 //! The cold half of TCP: accepting connections for sources and connecting sinks, on threads that
-//! may wait. Established connections belong to the cores.
+//! may wait. Established connections belong to the cores, as ports.
+
+mod port;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +20,9 @@ use crate::connect::lines::Lines;
 use crate::connect::listening::{REFUSING_EVERY, no_accept};
 use crate::connect::permits::Permits;
 use crate::connect::waiting::{STOP_CHECK, wait};
-use crate::turn::{Command, Mailbox, SinkEnd};
+use crate::turn::{Command, InletKind, Mailbox, NewInlet};
+
+pub use port::{TcpInlet, TcpOutlet};
 
 /// First and longest pause between two attempts to connect a sink.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -83,7 +87,12 @@ impl Acceptor {
         match self.listener.accept() {
             Ok(Some(connection)) => {
                 let core = &self.cores[accepted as usize % self.cores.len()];
-                core.send(Command::Connection { source: self.source.0, connection, permit });
+                core.send(Command::Inlet(NewInlet {
+                    source: self.source.0,
+                    kind: InletKind::Bytes,
+                    port: Box::new(TcpInlet::new(connection, permit)),
+                    taken: None,
+                }));
                 Ok(true)
             }
             Ok(None) => Ok(false),
@@ -113,7 +122,7 @@ pub fn connect(
             if let Some(left_out) = lines.0.admit() {
                 tracing::info!("sink `{name}` is connected to {peer}{left_out}");
             }
-            core.send(Command::Sink { sink, to: SinkEnd::Connection(connection) });
+            core.send(Command::Sink { sink, port: Box::new(TcpOutlet::new(connection)) });
             let Some(reason) = wait_until_lost(&lost_out, &stop) else { return };
             if let Some(left_out) = lines.1.admit() {
                 tracing::warn!(
