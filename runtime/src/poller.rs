@@ -81,6 +81,7 @@ pub enum Error {
 
 impl Error {
     /// What the kernel says, without what users should do.
+    // cold: for a message
     pub(crate) fn cause(&self) -> String {
         match self {
             Self::Setup(error) | Self::Watch(error) => error.to_string(),
@@ -101,6 +102,7 @@ impl Poller {
     ///
     /// # Errors
     /// If it cannot be had.
+    // cold: once per core
     pub fn with_kind(kind: PollerKind) -> Result<Self, Error> {
         let waker = Waker::new().map_err(Error::Setup)?;
         let backend = match kind {

@@ -155,6 +155,7 @@ impl<R: Reactor> Core<R> {
         }
     }
 
+    // cold: once per core
     fn live(mut self) -> CoreOutcome<R::Report> {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
         self.seat.signals.threads[self.seat.core].store(thread, Ordering::Relaxed);
@@ -276,6 +277,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message_of(&*panic))
 }
 
+// cold: the core has panicked
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -17,8 +17,8 @@ use super::watches::Watches;
 pub(super) struct EpollBackend {
     epoll: OwnedFd,
     watches: Watches<Watch>,
-    by_fd: HashMap<RawFd, u64>,
-    by_token: HashMap<u64, u64>,
+    by_fd: HashMap<RawFd, u64>,  // cold: when a descriptor comes or goes
+    by_token: HashMap<u64, u64>, // cold: when a descriptor comes or goes
     /// What the kernel reported and was not yet read. It stays for its memory.
     reported: Vec<epoll::Event>,
 }
@@ -31,6 +31,7 @@ struct Watch {
 }
 
 impl EpollBackend {
+    // cold: once per core
     pub(super) fn new(waker: &Waker) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = epoll::EventData::new_u64(ID_WAKE);
@@ -106,6 +107,7 @@ impl EpollBackend {
         }
     }
 
+    // cold: only hosts without io_uring enter the kernel for each question
     fn wait(&mut self, timeout: Duration) {
         let timeout = Timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,

@@ -26,7 +26,7 @@ struct Watch {
 pub(super) struct UringBackend {
     ring: IoUring,
     watches: Watches<Watch>,
-    ids: HashMap<(u64, Interest), u64>,
+    ids: HashMap<(u64, Interest), u64>, // cold: when a descriptor comes or goes
     /// Requests that the kernel has ended and that are submitted again. It stays for its memory.
     rearm: Vec<u64>,
     wake_fd: RawFd,
@@ -35,6 +35,7 @@ pub(super) struct UringBackend {
 }
 
 impl UringBackend {
+    // cold: once per core
     pub(super) fn new(waker: &Waker) -> io::Result<Self> {
         // Deferred work is done only when we ask, without interrupting the turn; with plain flags
         // each segment costs an interrupt, and a round trip four times as much.
@@ -187,6 +188,7 @@ impl UringBackend {
 }
 
 impl Watch {
+    // cold: when a descriptor is watched
     fn request(&self) -> squeue::Entry {
         let fd = types::Fd(self.fd);
         match self.interest {
@@ -207,11 +209,12 @@ impl Watch {
             token: self.token,
             readable: self.interest == Interest::Read && mask & (READ_MASK | BROKEN_MASK) != 0,
             writable: self.interest == Interest::Write,
-            closed: broken || mask & libc::POLLRDHUP as u32 != 0,
+            closed: broken || mask & HANG_UP_MASK != 0,
         }
     }
 }
 
+// cold: once per core, and when completions overflow
 fn wake_request(wake_fd: RawFd) -> squeue::Entry {
     let poll = opcode::PollAdd::new(types::Fd(wake_fd), libc::POLLIN as u32);
     poll.multi(true).build().user_data(ID_WAKE)
@@ -226,6 +229,7 @@ pub(super) fn push(ring: &mut IoUring, request: &squeue::Entry) -> Result<(), sq
 }
 
 /// Flags that a kernel does not know yet are refused as invalid; nothing else of ours is.
+// cold: once per core
 fn explained(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EINVAL) => io::Error::new(io::ErrorKind::Unsupported, TOO_OLD),
@@ -236,8 +240,9 @@ fn explained(error: io::Error) -> io::Error {
 /// Why a kernel that has io_uring cannot serve a core.
 pub(crate) const TOO_OLD: &str =
     "this kernel's io_uring is too old (Linux 6.1 has what cores need)";
-const READ_MASK: u32 = libc::POLLIN as u32 | libc::POLLRDHUP as u32;
-const BROKEN_MASK: u32 = libc::POLLERR as u32 | libc::POLLHUP as u32;
+const HANG_UP_MASK: u32 = libc::POLLRDHUP as u32; // cold: a number, no call
+const READ_MASK: u32 = libc::POLLIN as u32 | HANG_UP_MASK; // cold: a number, no call
+const BROKEN_MASK: u32 = libc::POLLERR as u32 | libc::POLLHUP as u32; // cold: a number, no call
 /// Outside of the ids that [`Watches`] gives.
 const ID_WAKE: u64 = u64::MAX;
 const ID_IGNORED: u64 = u64::MAX - 1;

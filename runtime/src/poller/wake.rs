@@ -26,6 +26,7 @@ struct Parking {
 }
 
 impl Waker {
+    // cold: once per core
     pub(super) fn new() -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let parked = CachePadded::new(AtomicBool::new(false));
@@ -58,6 +59,7 @@ impl Waker {
     }
 
     /// Silences the bell after a wake-up.
+    // cold: only after the core was parked
     pub(super) fn drain(&self) {
         // Not yet rung or interrupted: there is nothing to silence, or it rings once more.
         let _ = rustix::io::read(&self.parking.bell, &mut [0; 8]);

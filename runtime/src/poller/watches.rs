@@ -15,6 +15,7 @@ struct Place<T> {
 }
 
 impl<T> Watches<T> {
+    // cold: once per core
     pub(super) fn new() -> Self {
         Self { places: Vec::new(), free: Vec::new() }
     }

@@ -67,6 +67,10 @@ fn the_event_path_is_hot() {
     for call in ["Mutex::new()", "HashMap::default()", "std::fs::read()", "a.collect()"] {
         hot(call, &["hot-path"]);
         check("runtime/src/ring/a.rs", &flow(call), &["hot-path"]);
+        check("runtime/src/poller/uring.rs", &flow(call), &["hot-path"]);
+        check("engine/src/turn/a.rs", &flow(call), &["hot-path"]);
+        check("engine/src/connect/a/port.rs", &flow(call), &["hot-path"]);
+        check("engine/src/connect/a/b.rs", &flow(call), &[]);
     }
     hot("catalog(); \"vec!\"; // vec!", &[]);
     hot("vec![0] // cold: once at start", &[]);

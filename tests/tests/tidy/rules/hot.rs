@@ -12,14 +12,21 @@
 use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
-/// The folders of the event path, and the files that head them.
-const HOT: [&str; 6] = [
+/// The folders of the event path, the files that head them, and what runs in each turn beside it.
+const HOT: [&str; 13] = [
     "engine/src/flow/",
     "engine/src/flow.rs",
     "engine/src/state/",
     "engine/src/state.rs",
+    "engine/src/turn/",
     "runtime/src/ring/",
     "runtime/src/ring.rs",
+    "runtime/src/poller.rs",
+    "runtime/src/poller/epoll.rs",
+    "runtime/src/poller/uring.rs",
+    "runtime/src/poller/wake.rs",
+    "runtime/src/poller/watches.rs",
+    "runtime/src/host/reactor_core.rs",
 ];
 
 /// What is banned on the event path, by what it would do there.
@@ -51,11 +58,17 @@ const BANNED: [(&str, &[&str]); 7] = [
 /// Reports banned calls on the event path, and `async` anywhere but in cold folders.
 pub fn check(source: &Source, findings: &mut Findings) {
     check_async(source, findings);
-    if HOT.iter().any(|path| source.path.starts_with(path)) {
+    if is_hot(&source.path) {
         let cold = cold_lines(source);
         let hot = (0..source.lines.len()).filter(|index| !cold[*index] && !source.is_test(*index));
         hot.for_each(|index| check_line(source, index, findings));
     }
+}
+
+/// The ports of a connector stand in its `port.rs`: a core calls them in its turns.
+fn is_hot(path: &str) -> bool {
+    let port = path.starts_with("engine/src/connect/") && path.ends_with("/port.rs");
+    port || HOT.iter().any(|hot| path.starts_with(hot))
 }
 
 fn check_line(source: &Source, index: usize, findings: &mut Findings) {
