@@ -23,8 +23,8 @@ const IDLE_SLICE_NS: u64 = 500;
 const ROWS_PER_LOOK: u32 = 8;
 
 /// Between two clock reads nothing of ours takes longer, [`BYTE_NS`] for each byte aside: what does
-/// is a hole, in which the operating system or the machine below it did something else.
-const HOLE_NS: u64 = 10_000;
+/// is a gap, in which the operating system or the machine below it did something else.
+const GAP_NS: u64 = 10_000;
 
 /// Nanoseconds that a stored byte takes at most: lists of small strings in an unoptimised build.
 const BYTE_NS: u64 = 50;
@@ -38,7 +38,8 @@ const STEP_BYTES_MAX: usize = 64 * 1024;
 /// stored.
 pub const SPARES_MAX: usize = 1024;
 
-/// Below so many empty buffers some are taken back: a lock, which a slice does without otherwise.
+/// With fewer empty buffers than this, up to [`BACK_PER_SLICE`] are taken back: a lock, which a
+/// slice does without otherwise.
 const SPARES_MIN: usize = 16;
 
 /// Buffers that are taken back in one slice: a fraction of a microsecond.
@@ -61,7 +62,7 @@ pub trait PartPort: Send {
 pub struct Shared {
     /// How long slices take. Written by the core only.
     pub slices: SharedLatency,
-    /// The same without holes.
+    /// The same without gaps.
     pub slices_own: SharedLatency,
     /// Buffers of what is stored, for the core to use again.
     returned: Mutex<Vec<Vec<u8>>>, // cold: only while a checkpoint is under way
@@ -103,20 +104,20 @@ pub struct Handout {
 #[derive(Clone, Copy, Default)]
 struct Slice {
     ns: u64,
-    holes_ns: u64,
+    gaps_ns: u64,
 }
 
 impl Slice {
-    /// A further step of `ns` nanoseconds gave so many bytes.
+    /// A further step of `ns` nanoseconds gave `bytes`.
     fn step(&mut self, ns: u64, bytes: usize) {
         self.ns += ns;
-        if bytes <= STEP_BYTES_MAX && ns > HOLE_NS + BYTE_NS * bytes as u64 {
-            self.holes_ns += ns;
+        if bytes <= STEP_BYTES_MAX && ns > GAP_NS + BYTE_NS * bytes as u64 {
+            self.gaps_ns += ns;
         }
     }
 
     fn own_ns(&self) -> u64 {
-        self.ns - self.holes_ns
+        self.ns - self.gaps_ns
     }
 }
 
@@ -196,7 +197,7 @@ impl Handout {
         let cost = &mut self.cost;
         cost.events_delayed += events as u64;
         cost.delay_ns_max = cost.delay_ns_max.max(ns);
-        cost.delay_own_ns_max = cost.delay_own_ns_max.max(ns - before.holes_ns);
+        cost.delay_own_ns_max = cost.delay_own_ns_max.max(ns - before.gaps_ns);
     }
 
     fn record(&mut self, slice: Slice) {
@@ -269,8 +270,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_copies_rows_is_no_hole() {
-        for (ns, bytes, hole) in [
+    fn what_copies_rows_is_no_gap() {
+        for (ns, bytes, gap) in [
             (9_000, 0, false),
             (11_000, 0, true),
             (11_000, 500, false),
@@ -279,7 +280,7 @@ mod tests {
         ] {
             let mut slice = Slice::default();
             slice.step(ns, bytes);
-            assert_eq!((slice.ns, slice.own_ns()), (ns, if hole { 0 } else { ns }));
+            assert_eq!((slice.ns, slice.own_ns()), (ns, if gap { 0 } else { ns }));
         }
     }
 }

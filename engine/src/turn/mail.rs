@@ -22,7 +22,7 @@ pub enum Command {
         /// Where its bytes go.
         port: Box<dyn OutletPort>,
     },
-    /// A checkpoint begins, is safe, or came to nothing.
+    /// A checkpoint begins, is committed or aborted.
     Checkpoint(CheckpointCommand),
     /// Too much output of a sink waits elsewhere, or no longer does: sources are held back.
     HoldSources {
@@ -41,14 +41,14 @@ pub enum Command {
     Abandon,
 }
 
-/// What a core is told of checkpoints.
+/// A step of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointCommand {
     /// The checkpoint of this epoch begins.
     Begin(u32),
-    /// It is safe.
+    /// It is committed.
     Commit(u32),
-    /// It came to nothing.
+    /// It is aborted.
     Abort(u32),
 }
 

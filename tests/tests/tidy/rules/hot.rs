@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 13] = [
+const HOT: [&str; 14] = [
     "engine/src/flow/",
     "engine/src/flow.rs",
     "engine/src/state/",
@@ -23,6 +23,7 @@ const HOT: [&str; 13] = [
     "runtime/src/ring.rs",
     "runtime/src/poller.rs",
     "runtime/src/poller/epoll.rs",
+    "runtime/src/poller/ready.rs",
     "runtime/src/poller/uring.rs",
     "runtime/src/poller/wake.rs",
     "runtime/src/poller/watches.rs",
