@@ -1,23 +1,17 @@
-//! The command line that every application gets. Owns its flags and their help, decides nothing:
-//! what they mean and what may be in them stands at [`Config`].
-//!
-//! Help prints every default from the constant that applies it, so that the two cannot differ.
+//! The command line that every application gets. Owns the flags that are no settings and the help
+//! on addresses, decides nothing: what flags mean and what may be in them stands at [`Config`].
 
 use std::ffi::OsStr;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 
-use crate::checkpoint::store::Place;
 use crate::connect::address::Edge;
 
-use super::config::{self, Config, ConfigFile, Error, Report, Skip, parse_cpus, parse_idle};
-use super::config::{parse_sink, parse_source, set};
+use super::config::{Config, ConfigFile, Error, Flags, parse_sink, parse_source};
 use super::exit::Exit;
-use potoroo_runtime::Idle;
 
 /// The flags of an application.
 #[derive(Clone, Debug, Parser)]
@@ -43,134 +37,12 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// CPUs, one core of the engine for each entry: `0,2-3` [default: every allowed CPU]
-    #[arg(long, value_name = "LIST", value_parser = parse_cores)]
-    cores: Option<Cpus>,
-
-    /// CPUs out of --cores whose cores own state [default: all of them]
-    #[arg(long, value_name = "LIST", value_parser = parse_cores)]
-    state_cores: Option<Cpus>,
-
-    #[arg(long, value_name = "spin|adaptive|park", value_parser = parse_strategy,
-        help = format!("What a core does when there is nothing to do [default: {}]",
-            config::idle_name(config::IDLE_DEFAULT)))]
-    idle: Option<Idle>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Microseconds that an adaptive core spins before it parks [default: {}]",
-            config::SPIN_US_DEFAULT))]
-    spin_us: Option<u64>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Seconds to run [default: until the sources end or a signal comes; {} \
-            without any address]", config::DEMONSTRATION_SECONDS))]
-    seconds: Option<u64>,
-
-    /// Form of the summary; json is one object on the last line of standard output; text goes to
-    /// standard error if a sink writes to standard output [default: text]
-    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
-    report: Option<Report>,
+    #[command(flatten)]
+    settings: Flags,
 
     /// Print the plan, the guarantee of each path and the memory bill, and run nothing
     #[arg(long)]
     check: bool,
-
-    /// Loopback address for /status and /metrics over HTTP [default: no port is open]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_admin)]
-    admin: Option<SocketAddr>,
-
-    /// Sink for input that cannot be understood [default: it is counted and sampled into the log]
-    #[arg(long, value_name = "URL")]
-    dead_letters: Option<String>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Bytes of each ring between two cores, a power of two [default: {}]",
-            config::LANE_BYTES_DEFAULT))]
-    lane_bytes: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Bytes of the receive buffer of each connection, and of the longest frame \
-            [default: {}]", config::INLET_BYTES_DEFAULT))]
-    inlet_bytes: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Bytes of the send buffer of each sink and connection [default: {}]",
-            config::OUTLET_BYTES_DEFAULT))]
-    outlet_bytes: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Milliseconds that a connection may keep its send buffer full before it is \
-            closed and its replies are lost [default: {}]", config::REPLY_STALL_MS_DEFAULT))]
-    reply_stall_ms: Option<u64>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Connections of all tcp sources that may be open at once; others wait \
-            [default: {}]", config::CONNECTIONS_MAX_DEFAULT))]
-    connections_max: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Partitions of the keys, fixed for the application's life [default: {}]",
-            config::PARTITIONS_DEFAULT))]
-    partitions: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Seconds without a turn after which a core counts as stalled \
-            [default: {}]", config::HEARTBEAT_SECONDS_DEFAULT))]
-    heartbeat_seconds: Option<u64>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Seconds that stopping may take to deliver what is held [default: {}]",
-            config::DRAIN_SECONDS_DEFAULT))]
-    drain_seconds: Option<u64>,
-
-    /// Folder or s3://BUCKET/PREFIX in which checkpoints are kept; the application goes on from the
-    /// last one [default: state ends with the process]
-    #[arg(long, value_name = "DIR|URL", value_parser = place())]
-    state: Option<Place>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Milliseconds between checkpoints [default: {}]",
-            config::CHECKPOINT_MS_DEFAULT))]
-    checkpoint_ms: Option<u64>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Microseconds of a turn that a checkpoint may take [default: {}]",
-            config::CHECKPOINT_BUDGET_US_DEFAULT))]
-    checkpoint_budget_us: Option<u64>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Bytes of frames that a core keeps for a checkpoint [default: {}]",
-            config::CHECKPOINT_LOG_BYTES_DEFAULT))]
-    checkpoint_log_bytes: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Checkpoints that are kept [default: {}]",
-            config::CHECKPOINTS_KEPT_DEFAULT))]
-    checkpoints_kept: Option<usize>,
-
-    #[arg(long, value_name = "N",
-        help = format!("Bytes of committed output that may wait for a `potoroo:` sink before \
-            sources are held back [default: {}]",
-            config::SINK_BACKLOG_BYTES_DEFAULT))]
-    sink_backlog_bytes: Option<u64>,
-
-    /// Go back to this kept checkpoint; what was committed behind it is output again
-    /// [default: the last one]
-    #[arg(long, value_name = "EPOCH")]
-    restore: Option<u64>,
-
-    /// Position of an event that becomes a dead letter instead of being run, once for each: what
-    /// the report of a panic names [default: none]
-    #[arg(long, value_name = "SOURCE=POSITION")]
-    skip: Vec<Skip>,
-
-    /// Show no progress on standard error
-    #[arg(long)]
-    no_progress: bool,
-
-    /// Write nothing to standard error but warnings and errors: no guarantees, findings or progress
-    #[arg(long)]
-    quiet: bool,
 
     /// Print a table as it is in the checkpoint of --restore, or in the last one, as lines of JSON
     /// on standard output, and run nothing [default: none]
@@ -200,57 +72,10 @@ impl Arguments {
             let address = parse_sink(&format!("sink `{name}`"), &text)?;
             config.sinks.insert(name, address);
         }
-        set(&mut config.cores, self.cores.map(|cpus| cpus.0));
-        config.state_cores = self.state_cores.map(|cpus| cpus.0).or(config.state_cores);
-        set(&mut config.idle, self.idle);
-        set(&mut config.spin_us, self.spin_us);
-        config.seconds = self.seconds.or(config.seconds);
-        set(&mut config.report, self.report);
-        config.admin = self.admin.or(config.admin);
-        let dead_letters = self.dead_letters.map(|text| parse_sink("`--dead-letters`", &text));
-        config.dead_letters = dead_letters.transpose()?.or(config.dead_letters);
-        set(&mut config.lane_bytes, self.lane_bytes);
-        set(&mut config.inlet_bytes, self.inlet_bytes);
-        set(&mut config.outlet_bytes, self.outlet_bytes);
-        set(&mut config.reply_stall_ms, self.reply_stall_ms);
-        set(&mut config.connections_max, self.connections_max);
-        set(&mut config.partitions, self.partitions);
-        set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
-        set(&mut config.drain_seconds, self.drain_seconds);
-        config.state = self.state.or(config.state);
-        set(&mut config.checkpoint_ms, self.checkpoint_ms);
-        set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
-        set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
-        set(&mut config.checkpoints_kept, self.checkpoints_kept);
-        set(&mut config.sink_backlog_bytes, self.sink_backlog_bytes);
-        config.restore = self.restore.or(config.restore);
-        config.skip.extend(self.skip);
+        self.settings.apply(&mut config)?;
         config.check |= self.check;
-        config.progress &= !self.no_progress;
-        config.quiet |= self.quiet;
         Ok(config)
     }
-}
-
-/// A list of CPUs; a type of its own because clap takes a bare `Vec` for a repeated flag.
-#[derive(Clone, Debug)]
-struct Cpus(Vec<usize>);
-
-fn parse_cores(text: &str) -> Result<Cpus, String> {
-    parse_cpus(text).map(Cpus).map_err(|error| error.to_string())
-}
-
-/// Parses `--state`; a folder need not be text.
-pub(super) fn place() -> impl TypedValueParser<Value = Place> {
-    OsStringValueParser::new().try_map(|text| Place::parse(&text))
-}
-
-fn parse_admin(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write address and port in numbers: 127.0.0.1:9090".to_string())
-}
-
-fn parse_strategy(text: &str) -> Result<Idle, String> {
-    parse_idle(text).ok_or_else(|| "it is `spin`, `adaptive` or `park`".to_string())
 }
 
 /// Parses `NAME=URL`. What is none is not shown: a token may be in it.
@@ -330,8 +155,12 @@ Logging goes to standard error; the environment variable POTOROO_LOG sets its le
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::path::Path;
 
+    use clap::CommandFactory;
+    use potoroo_runtime::Idle;
+
+    use super::super::config::{NAMES, Report};
     use super::*;
 
     fn parse(flags: &str) -> Result<Config, Error> {
@@ -367,6 +196,41 @@ mod tests {
     #[test]
     fn no_flags_mean_the_defaults() {
         assert_eq!(parse("").expect("a configuration"), Config::default());
+    }
+
+    /// What a flag may be given, and the same in a file, by what help shows for its value.
+    fn example(unit: &str) -> (&'static str, &'static str) {
+        match unit {
+            "N" | "EPOCH" => ("7", "7"),
+            "LIST" => ("0,0", "'0,0'"),
+            "spin|adaptive|park" => ("park", "'park'"),
+            "text|json" => ("json", "'json'"),
+            "ADDR:PORT" => ("127.0.0.1:9090", "'127.0.0.1:9090'"),
+            "URL" => ("null:", "'null:'"),
+            "DIR|URL" => ("folder", "'folder'"),
+            "SOURCE=POSITION" => ("orders=7", "['orders=7']"),
+            unit => panic!("no example of {unit}: add one"),
+        }
+    }
+
+    #[test]
+    fn every_setting_can_be_given_by_flag_and_by_file() {
+        assert!(NAMES.len() > 20, "the list was misread");
+        for names in NAMES {
+            let (long, key) = (names.long(), names.key);
+            let (flag, line) = match names.unit() {
+                "" => (format!("--{long}"), format!("{key} = {}", !long.starts_with("no-"))),
+                unit => {
+                    let (by_flag, by_file) = example(unit);
+                    (format!("--{long} {by_flag}"), format!("{key} = {by_file}"))
+                }
+            };
+            assert_eq!(long.trim_start_matches("no-").replace('-', "_"), key, "one name");
+            let by_flag = parse(&flag).expect("a configuration");
+            assert_ne!(by_flag, Config::default(), "{flag} changes something");
+            let by_file = ConfigFile::parse(&line, Path::new("f")).expect("a configuration");
+            assert_eq!(Config { file: None, ..by_file }, by_flag, "{flag} and {line} are the same");
+        }
     }
 
     #[test]

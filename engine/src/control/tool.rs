@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::cli::place;
+use super::config::place;
 use super::console;
 use super::signals;
 use crate::checkpoint::store::{self, Place};

@@ -4,12 +4,9 @@ use crate::checkpoint::store::Place;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress, without_token};
 use crate::connect::file::is_regular;
 
-use super::cpus::print_cpus;
-use super::{
-    BUFFER_BYTES_MAX, CONNECTIONS_MAX_MAX, Config, DEMONSTRATION_SECONDS, Error, Errors,
-    INLET_BYTES_MIN, LANE_BYTES_MAX, LANE_BYTES_MIN, OUTLET_BYTES_MIN, PARTITIONS_MAX,
-    REPLY_STALL_MS_MAX, SINK_BACKLOG_BYTES_MAX, SINK_BACKLOG_BYTES_MIN, cpus_allowed,
-};
+use super::cpus::{cpus_allowed, print_cpus};
+use super::error::{Error, Errors};
+use super::settings::{Config, DEMONSTRATION_SECONDS};
 
 /// What a configuration has to know about its application.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ impl Config {
         let mut list = self.check_sources(facts);
         list.extend(self.check_sinks(facts));
         list.extend(self.check_cores(&cpus_allowed()));
-        list.extend(self.check_limits());
+        list.extend(self.out_of_range());
         list.extend(self.check_skips(facts));
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
@@ -158,35 +155,6 @@ impl Config {
         }
         list
     }
-
-    fn check_limits(&self) -> Vec<Error> {
-        let bytes =
-            |name, value: usize, min, max| limit(name, value as u64, min as u64, max as u64);
-        [
-            lane_limit(self.lane_bytes),
-            bytes("inlet_bytes", self.inlet_bytes, INLET_BYTES_MIN, BUFFER_BYTES_MAX),
-            bytes("outlet_bytes", self.outlet_bytes, OUTLET_BYTES_MIN, BUFFER_BYTES_MAX),
-            limit("reply_stall_ms", self.reply_stall_ms, 1, REPLY_STALL_MS_MAX),
-            bytes("connections_max", self.connections_max, 1, CONNECTIONS_MAX_MAX),
-            bytes("partitions", self.partitions, 1, PARTITIONS_MAX),
-            limit("heartbeat_seconds", self.heartbeat_seconds, 1, SECONDS_MAX),
-            limit("drain_seconds", self.drain_seconds, 0, SECONDS_MAX),
-            limit("spin_us", self.spin_us, 0, SPIN_US_MAX),
-            limit("checkpoint_ms", self.checkpoint_ms, 1, SECONDS_MAX),
-            limit("checkpoint_budget_us", self.checkpoint_budget_us, 1, SPIN_US_MAX),
-            limit("checkpoints_kept", self.checkpoints_kept as u64, 1, CHECKPOINTS_KEPT_MAX),
-            limit(
-                "sink_backlog_bytes",
-                self.sink_backlog_bytes,
-                SINK_BACKLOG_BYTES_MIN,
-                SINK_BACKLOG_BYTES_MAX,
-            ),
-            self.seconds.and_then(|seconds| limit("seconds", seconds, 1, SECONDS_MAX)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
 }
 
 /// Those of `cpus` that are not among `known`, each once and as ranges; `None` if all are.
@@ -195,20 +163,6 @@ fn cpus_outside(cpus: &[usize], known: &[usize]) -> Option<String> {
     outside.sort_unstable();
     outside.dedup();
     (!outside.is_empty()).then(|| print_cpus(&outside))
-}
-
-fn limit(name: &'static str, value: u64, min: u64, max: u64) -> Option<Error> {
-    let range = || format!("a number from {min} to {max}");
-    (!(min..=max).contains(&value)).then(|| Error::Range { name, value, range: range() })
-}
-
-/// A lane is a power of two within its limits.
-fn lane_limit(bytes: usize) -> Option<Error> {
-    let (min, max) = (LANE_BYTES_MIN, LANE_BYTES_MAX);
-    let fits = bytes.is_power_of_two() && (min..=max).contains(&bytes);
-    let near = bytes.clamp(min, max).next_power_of_two();
-    let range = || format!("a power of two from {min} to {max}, such as {near}");
-    (!fits).then(|| Error::Range { name: "lane_bytes", value: bytes as u64, range: range() })
 }
 
 fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&str]) -> Vec<Error> {
@@ -221,13 +175,6 @@ fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&st
         |name: &String| Error::Unknown { edge, name: without_token(name), known: list.clone() };
     strangers.map(unknown).collect()
 }
-
-/// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
-const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
-/// Most checkpoints to keep: each may be as large as the state.
-const CHECKPOINTS_KEPT_MAX: u64 = 1000;
-/// Most microseconds to spin: a second, beyond which `spin` is the honest choice.
-const SPIN_US_MAX: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use super::Error;
+use super::error::Error;
 
 /// The CPUs that this process may use, ascending. Only CPU 0 if the kernel does not tell.
 pub fn cpus_allowed() -> Vec<usize> {

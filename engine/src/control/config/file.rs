@@ -11,54 +11,16 @@
 //! rejections = "file:rejections.bin"
 //! ```
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 
-use serde::Deserialize;
+use super::edge::{parse_sink, parse_source};
+use super::error::Error;
+use super::settings::{Config, Keys};
 
-use crate::connect::address::{self, SinkAddress, SourceAddress, without_token};
-
-use super::{Config, Error, Report, parse_cpus, parse_idle};
-
-/// A configuration file as it stands; whatever it leaves out keeps its default.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field is described where it goes: at `Config`")]
-pub struct ConfigFile {
-    #[serde(default)]
-    pub sources: BTreeMap<String, String>,
-    #[serde(default)]
-    pub sinks: BTreeMap<String, String>,
-    pub cores: Option<String>,
-    pub state_cores: Option<String>,
-    pub idle: Option<String>,
-    pub spin_us: Option<u64>,
-    pub seconds: Option<u64>,
-    pub report: Option<String>,
-    pub admin: Option<String>,
-    pub dead_letters: Option<String>,
-    pub lane_bytes: Option<usize>,
-    pub inlet_bytes: Option<usize>,
-    pub outlet_bytes: Option<usize>,
-    pub reply_stall_ms: Option<u64>,
-    pub connections_max: Option<usize>,
-    pub partitions: Option<usize>,
-    pub heartbeat_seconds: Option<u64>,
-    pub drain_seconds: Option<u64>,
-    pub progress: Option<bool>,
-    pub quiet: Option<bool>,
-    pub state: Option<String>,
-    pub checkpoint_ms: Option<u64>,
-    pub checkpoint_budget_us: Option<u64>,
-    pub checkpoint_log_bytes: Option<usize>,
-    pub checkpoints_kept: Option<usize>,
-    pub sink_backlog_bytes: Option<u64>,
-    pub restore: Option<u64>,
-    #[serde(default)]
-    pub skip: Vec<String>,
-}
+/// Reads configuration files.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigFile;
 
 impl ConfigFile {
     /// Reads the file at `path` over the defaults.
@@ -72,60 +34,27 @@ impl ConfigFile {
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Config, Error> {
+    pub(in crate::control) fn parse(text: &str, path: &Path) -> Result<Config, Error> {
         let wrong = |cause| Error::File { path: path.to_path_buf(), cause: shown(&cause, text) };
-        let file: Self = toml::from_str(text).map_err(wrong)?;
+        let keys: Keys = toml::from_str(text).map_err(wrong)?;
         let mut config = Config { file: Some(path.to_path_buf()), ..Config::default() };
-        file.apply(&mut config).map_err(|cause| Error::FileValue {
+        Self::apply(keys, &mut config).map_err(|cause| Error::FileValue {
             path: path.to_path_buf(),
             cause: Box::new(cause),
         })?;
         Ok(config)
     }
 
-    fn apply(self, config: &mut Config) -> Result<(), Error> {
-        for (name, text) in self.sources {
-            let address = parse_source(&format!("source `{name}`"), &text)?;
-            config.sources.insert(name, address);
+    fn apply(keys: Keys, config: &mut Config) -> Result<(), Error> {
+        for (name, text) in &keys.sources {
+            let address = parse_source(&format!("source `{name}`"), text)?;
+            config.sources.insert(name.clone(), address);
         }
-        for (name, text) in self.sinks {
-            let address = parse_sink(&format!("sink `{name}`"), &text)?;
-            config.sinks.insert(name, address);
+        for (name, text) in &keys.sinks {
+            let address = parse_sink(&format!("sink `{name}`"), text)?;
+            config.sinks.insert(name.clone(), address);
         }
-        set(&mut config.cores, self.cores.as_deref().map(parse_cpus).transpose()?);
-        let state_cores = self.state_cores.as_deref().map(parse_cpus).transpose()?;
-        config.state_cores = state_cores.or(config.state_cores.take());
-        set(&mut config.idle, self.idle.as_deref().map(idle).transpose()?);
-        set(&mut config.report, self.report.as_deref().map(report).transpose()?);
-        let bad_admin =
-            |text: String| text.parse().map_err(|_| Error::Admin { text: without_token(&text) });
-        config.admin = self.admin.map(bad_admin).transpose()?;
-        let sink = |text: String| parse_sink("`dead_letters`", &text);
-        config.dead_letters = self.dead_letters.map(sink).transpose()?;
-        config.seconds = self.seconds;
-        set(&mut config.spin_us, self.spin_us);
-        set(&mut config.lane_bytes, self.lane_bytes);
-        set(&mut config.inlet_bytes, self.inlet_bytes);
-        set(&mut config.outlet_bytes, self.outlet_bytes);
-        set(&mut config.reply_stall_ms, self.reply_stall_ms);
-        set(&mut config.connections_max, self.connections_max);
-        set(&mut config.partitions, self.partitions);
-        set(&mut config.heartbeat_seconds, self.heartbeat_seconds);
-        set(&mut config.drain_seconds, self.drain_seconds);
-        set(&mut config.progress, self.progress);
-        set(&mut config.quiet, self.quiet);
-        let bad_state = |text: String| text.parse().map_err(|cause| Error::State { cause });
-        config.state = self.state.map(bad_state).transpose()?;
-        set(&mut config.checkpoint_ms, self.checkpoint_ms);
-        set(&mut config.checkpoint_budget_us, self.checkpoint_budget_us);
-        set(&mut config.checkpoint_log_bytes, self.checkpoint_log_bytes);
-        set(&mut config.checkpoints_kept, self.checkpoints_kept);
-        set(&mut config.sink_backlog_bytes, self.sink_backlog_bytes);
-        config.restore = self.restore;
-        for text in self.skip {
-            config.skip.push(text.parse().map_err(|cause| Error::Skip { cause })?);
-        }
-        Ok(())
+        keys.apply(config)
     }
 }
 
@@ -163,49 +92,11 @@ fn without_values(message: &str) -> String {
     all + left
 }
 
-/// Overwrites `target` if there is a value.
-pub(in crate::control) fn set<T>(target: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *target = value;
-    }
-}
-
-/// An address as a file or command line may give it to a source.
-pub(in crate::control) fn parse_source(what: &str, text: &str) -> Result<SourceAddress, Error> {
-    match parse_address(what, text)? {
-        SourceAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
-        address => Ok(address),
-    }
-}
-
-/// An address as a file or command line may give it to a sink.
-pub(in crate::control) fn parse_sink(what: &str, text: &str) -> Result<SinkAddress, Error> {
-    match parse_address(what, text)? {
-        SinkAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
-        address => Ok(address),
-    }
-}
-
-fn parse_address<T: FromStr<Err = address::Error>>(what: &str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|cause| Error::Address { what: without_token(what), cause })
-}
-
-fn idle(text: &str) -> Result<potoroo_runtime::Idle, Error> {
-    parse_idle(text).ok_or_else(|| Error::Idle { text: without_token(text) })
-}
-
-fn report(text: &str) -> Result<Report, Error> {
-    match text {
-        "text" => Ok(Report::Text),
-        "json" => Ok(Report::Json),
-        _ => Err(Error::Report { text: without_token(text) }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Facts, Skip};
+    use super::super::{Facts, Report, Skip};
     use super::*;
+    use crate::connect::address::SinkAddress;
 
     fn parse(text: &str) -> Result<Config, Error> {
         ConfigFile::parse(text, Path::new("deploy.toml"))

@@ -1,0 +1,293 @@
+//! Every setting, declared once: name, type, default, flag, help and range.
+//!
+//! A new setting is one entry of the list below, and the code that uses it. The field of
+//! [`Config`], the flag and its help, the key of the configuration file and the check of the range
+//! are made of the entry, so that they cannot differ.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command};
+use potoroo_runtime::Idle;
+use serde::Deserialize;
+
+use crate::checkpoint::store::Place;
+use crate::connect::address::{SinkAddress, SourceAddress};
+
+use super::choice::Report;
+use super::cpus::cpus_allowed;
+use super::declare::declare;
+use super::error::Error;
+use super::range::Range::{PowerOfTwo, Within};
+use super::skip::Skip;
+use super::value::{Names, Setting};
+
+/// Strategy of an idle core by default: a laptop, a shared machine and more reactors than cores
+/// must work well; burning a core is for those who ask for it.
+pub const IDLE_DEFAULT: Idle = Idle::Adaptive;
+/// Microseconds that an idle adaptive core spins before it parks: some times what it costs to
+/// wake a thread (several microseconds), so that a busy stream never pays for waking.
+pub const SPIN_US_DEFAULT: u64 = 100;
+/// Bytes of the ring of one (from, to, level): at 64-byte frames 4096 events, well over what one
+/// turn can send; yet 64 rings take only 16 MiB.
+pub const LANE_BYTES_DEFAULT: usize = 256 * 1024;
+/// Fewest bytes of a ring: one page.
+pub const LANE_BYTES_MIN: usize = 4096;
+/// Most bytes of a ring: positions in it have 32 bits, and more than this only adds delay.
+pub const LANE_BYTES_MAX: usize = 1 << 30;
+/// Bytes of the receive buffer of one connection, and so the longest frame: what the kernel
+/// hands over well in one read.
+pub const INLET_BYTES_DEFAULT: usize = 64 * 1024;
+/// Fewest bytes of a receive buffer.
+pub const INLET_BYTES_MIN: usize = 64;
+/// Most bytes of a receive or send buffer.
+pub const BUFFER_BYTES_MAX: usize = 1 << 30;
+/// Bytes of the send buffer of one sink or connection: four reads' worth of output before a slow
+/// peer pushes back.
+pub const OUTLET_BYTES_DEFAULT: usize = 256 * 1024;
+/// Fewest bytes of a send buffer.
+pub const OUTLET_BYTES_MIN: usize = 4096;
+/// Milliseconds that a connection may leave its replies unread while they fill its send buffer: no
+/// core goes on before there is room, and through the lanes none does. Longer than a segment that
+/// is sent twice or a collection of garbage, shorter than an operator's patience.
+pub const REPLY_STALL_MS_DEFAULT: u64 = 1000;
+/// Most milliseconds of it: an hour, for those who would rather stand still than lose replies.
+pub const REPLY_STALL_MS_MAX: u64 = 3_600_000;
+/// Connections of all sources together: far more than an application of this kind has, and with
+/// the default buffers less than a gibibyte.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 1024;
+/// Most connections: their numbers have 16 bits on each core, and files and channels have some.
+pub const CONNECTIONS_MAX_MAX: usize = 65_000;
+/// Partitions of the keys: enough to spread evenly over hundreds of cores.
+pub const PARTITIONS_DEFAULT: usize = 1024;
+/// Most partitions: their numbers have 16 bits.
+pub const PARTITIONS_MAX: usize = 65_536;
+/// Seconds without a turn after which a core counts as stalled: far beyond any pause of the
+/// operating system, soon enough for an operator.
+pub const HEARTBEAT_SECONDS_DEFAULT: u64 = 5;
+/// Seconds that a stopping application may take to deliver what it holds.
+pub const DRAIN_SECONDS_DEFAULT: u64 = 10;
+/// Milliseconds from the beginning of one checkpoint to that of the next: what is processed again
+/// after a crash, and how long committed output stays invisible.
+pub const CHECKPOINT_MS_DEFAULT: u64 = 1000;
+/// Microseconds of a turn that a checkpoint may take: events wait for that long at most.
+pub const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
+/// Bytes of frames under way that one core keeps for one checkpoint: a multiple of what its lanes
+/// hold by default. More make the checkpoint fail, never the application.
+pub const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
+/// Checkpoints that are kept: the last one, and one to go back to on the operator's word.
+pub const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
+/// Most checkpoints to keep: each may be as large as the state.
+const CHECKPOINTS_KEPT_MAX: u64 = 1000;
+/// Bytes of committed output that may wait for a client of a sink before sources are held back: a
+/// client that is away for minutes goes unnoticed, and most disks have them.
+pub const SINK_BACKLOG_BYTES_DEFAULT: u64 = 1 << 30;
+/// Fewest bytes of it: one buffer.
+pub const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
+/// Most bytes of it: a pebibyte, beyond any disk.
+pub const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
+/// Seconds that a demonstration runs.
+pub const DEMONSTRATION_SECONDS: u64 = 10;
+/// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+/// Most microseconds to spin: a second, beyond which `spin` is the honest choice.
+const SPIN_US_MAX: u64 = 1_000_000;
+
+declare! {
+    plain {
+        /// Address of each source by name. Default: none.
+        sources: BTreeMap<String, SourceAddress>,
+        /// Address of each sink by name. Default: none.
+        sinks: BTreeMap<String, SinkAddress>,
+        /// The file that it was read from: no output may go there. Default: none.
+        file: Option<PathBuf>,
+        /// Print the plan, the guarantees and the memory bill, and run nothing. Default: no.
+        check: bool,
+    }
+
+    /// A CPU that occurs twice is shared.
+    cores: Vec<usize> = cpus_allowed() => {
+        flag: "--cores LIST",
+        help: "CPUs, one core of the engine for each entry: `0,2-3`",
+        shown: "every allowed CPU",
+    }
+    state_cores: Option<Vec<usize>> = None => {
+        flag: "--state-cores LIST",
+        help: "CPUs out of --cores whose cores own state",
+        shown: "all of them",
+    }
+    idle: Idle = IDLE_DEFAULT => {
+        flag: "--idle spin|adaptive|park",
+        help: "What a core does when there is nothing to do",
+    }
+    spin_us: u64 = SPIN_US_DEFAULT => {
+        flag: "--spin-us N",
+        help: "Microseconds that an adaptive core spins before it parks",
+        range: Within(0..=SPIN_US_MAX),
+    }
+    seconds: Option<u64> = None => {
+        flag: "--seconds N",
+        help: "Seconds to run",
+        shown: format!("until the sources end or a signal comes; {DEMONSTRATION_SECONDS} without \
+                        any address"),
+        range: Within(1..=SECONDS_MAX),
+    }
+    report: Report = Report::Text => {
+        flag: "--report text|json",
+        help: "Form of the summary; json is one object on the last line of standard output; text \
+               goes to standard error if a sink writes to standard output",
+    }
+    admin: Option<SocketAddr> = None => {
+        flag: "--admin ADDR:PORT",
+        help: "Loopback address for /status and /metrics over HTTP",
+        shown: "no port is open",
+    }
+    dead_letters: Option<SinkAddress> = None => {
+        flag: "--dead-letters URL",
+        help: "Sink for input that cannot be understood",
+        shown: "it is counted and sampled into the log",
+    }
+    lane_bytes: usize = LANE_BYTES_DEFAULT => {
+        flag: "--lane-bytes N",
+        help: "Bytes of each ring between two cores, a power of two",
+        range: PowerOfTwo(LANE_BYTES_MIN as u64..=LANE_BYTES_MAX as u64),
+    }
+    inlet_bytes: usize = INLET_BYTES_DEFAULT => {
+        flag: "--inlet-bytes N",
+        help: "Bytes of the receive buffer of each connection, and of the longest frame",
+        range: Within(INLET_BYTES_MIN as u64..=BUFFER_BYTES_MAX as u64),
+    }
+    outlet_bytes: usize = OUTLET_BYTES_DEFAULT => {
+        flag: "--outlet-bytes N",
+        help: "Bytes of the send buffer of each sink and connection",
+        range: Within(OUTLET_BYTES_MIN as u64..=BUFFER_BYTES_MAX as u64),
+    }
+    /// A connection is not closed if it takes half of its send buffer in that time.
+    reply_stall_ms: u64 = REPLY_STALL_MS_DEFAULT => {
+        flag: "--reply-stall-ms N",
+        help: "Milliseconds that a connection may keep its send buffer full before it is closed \
+               and its replies are lost",
+        range: Within(1..=REPLY_STALL_MS_MAX),
+    }
+    connections_max: usize = CONNECTIONS_MAX_DEFAULT => {
+        flag: "--connections-max N",
+        help: "Connections of all tcp sources that may be open at once; others wait",
+        range: Within(1..=CONNECTIONS_MAX_MAX as u64),
+    }
+    partitions: usize = PARTITIONS_DEFAULT => {
+        flag: "--partitions N",
+        help: "Partitions of the keys, fixed for the application's life",
+        range: Within(1..=PARTITIONS_MAX as u64),
+    }
+    heartbeat_seconds: u64 = HEARTBEAT_SECONDS_DEFAULT => {
+        flag: "--heartbeat-seconds N",
+        help: "Seconds without a turn after which a core counts as stalled",
+        range: Within(1..=SECONDS_MAX),
+    }
+    drain_seconds: u64 = DRAIN_SECONDS_DEFAULT => {
+        flag: "--drain-seconds N",
+        help: "Seconds that stopping may take to deliver what is held",
+        range: Within(0..=SECONDS_MAX),
+    }
+    state: Option<Place> = None => {
+        flag: "--state DIR|URL",
+        help: "Folder or s3://BUCKET/PREFIX in which checkpoints are kept; the application goes on \
+               from the last one",
+        shown: "state ends with the process",
+    }
+    checkpoint_ms: u64 = CHECKPOINT_MS_DEFAULT => {
+        flag: "--checkpoint-ms N",
+        help: "Milliseconds between checkpoints",
+        range: Within(1..=SECONDS_MAX),
+    }
+    checkpoint_budget_us: u64 = CHECKPOINT_BUDGET_US_DEFAULT => {
+        flag: "--checkpoint-budget-us N",
+        help: "Microseconds of a turn that a checkpoint may take",
+        range: Within(1..=SPIN_US_MAX),
+    }
+    checkpoint_log_bytes: usize = CHECKPOINT_LOG_BYTES_DEFAULT => {
+        flag: "--checkpoint-log-bytes N",
+        help: "Bytes of frames that a core keeps for a checkpoint",
+    }
+    checkpoints_kept: usize = CHECKPOINTS_KEPT_DEFAULT => {
+        flag: "--checkpoints-kept N",
+        help: "Checkpoints that are kept",
+        range: Within(1..=CHECKPOINTS_KEPT_MAX),
+    }
+    sink_backlog_bytes: u64 = SINK_BACKLOG_BYTES_DEFAULT => {
+        flag: "--sink-backlog-bytes N",
+        help: "Bytes of committed output that may wait for a `potoroo:` sink before sources are \
+               held back",
+        range: Within(SINK_BACKLOG_BYTES_MIN..=SINK_BACKLOG_BYTES_MAX),
+    }
+    restore: Option<u64> = None => {
+        flag: "--restore EPOCH",
+        help: "Go back to this kept checkpoint; what was committed behind it is output again",
+        shown: "the last one",
+    }
+    /// The application panics on them.
+    skip: Vec<Skip> = Vec::new() => {
+        flag: "--skip SOURCE=POSITION",
+        help: "Position of an event that becomes a dead letter instead of being run, once for \
+               each: what the report of a panic names",
+        shown: "none",
+    }
+    progress: bool = true => {
+        flag: "--no-progress",
+        help: "Show no progress on standard error",
+    }
+    /// An embedding program decides by its own subscriber of `tracing`.
+    quiet: bool = false => {
+        flag: "--quiet",
+        help: "Write nothing to standard error but warnings and errors: no guarantees, findings or \
+               progress",
+    }
+}
+
+impl Config {
+    /// Gives the source `name` an address.
+    #[must_use]
+    pub fn source(mut self, name: impl Into<String>, address: SourceAddress) -> Self {
+        self.sources.insert(name.into(), address);
+        self
+    }
+
+    /// Gives the sink `name` an address.
+    #[must_use]
+    pub fn sink(mut self, name: impl Into<String>, address: SinkAddress) -> Self {
+        self.sinks.insert(name.into(), address);
+        self
+    }
+}
+
+impl clap::FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(matches.clone()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0 = matches.clone();
+        Ok(())
+    }
+}
+
+impl clap::Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::arguments())
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// The flag of a setting; `shown` is its default.
+fn argument(names: Names, help: &str, shown: Option<String>) -> Arg {
+    let help = shown.map_or(help.to_string(), |shown| format!("{help} [default: {shown}]"));
+    let argument = Arg::new(names.key).long(names.long()).help(help);
+    match names.unit() {
+        "" => argument,
+        unit => argument.value_name(unit).hide_possible_values(true),
+    }
+}
