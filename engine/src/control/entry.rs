@@ -19,11 +19,12 @@ use super::error::Error;
 use super::exit::Exit;
 use super::fitness;
 use super::inspect;
-use super::launch::{StopRequest, complete};
+use super::launch::complete;
 use super::logging;
 use super::panics;
 use super::running::start;
 use super::signals;
+use super::stop_request::StopRequest;
 use crate::connect::address::{SinkAddress, without_tokens};
 
 /// Runs `application` as the command line says, to its end. The whole of an application's `main`.

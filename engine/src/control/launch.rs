@@ -2,7 +2,7 @@
 
 use std::mem::take;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use super::inspect::{Inspected, again};
 use super::memory;
 use super::recovery::Recovery;
 use super::skips::SkipNotes;
+use super::stop_request::StopRequest;
 use super::supervise::{Supervised, Supervisor};
 use super::thread_limit;
 use super::threads::Threads;
@@ -418,21 +419,4 @@ fn numbered(plan: &Plan, config: &Config) -> Vec<SinkId> {
     let sinks = plan.sinks.iter().enumerate();
     let numbered = sinks.filter(|(_, sink)| sink.name.as_ref().is_some_and(is_numbered));
     numbered.map(|(sink, _)| SinkId(sink as u16)).collect()
-}
-
-/// What is received from the cores.
-pub(super) type Notices = Receiver<Notice>;
-
-/// Asked to stop: by a signal, or by the embedding program.
-#[derive(Clone, Default)]
-pub(super) struct StopRequest {
-    pub(super) signal: Arc<AtomicBool>,
-    pub(super) asked: Arc<AtomicBool>,
-}
-
-impl StopRequest {
-    /// Whether either has asked.
-    pub(super) fn is_made(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) || self.asked.load(Ordering::Relaxed)
-    }
 }

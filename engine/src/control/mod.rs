@@ -29,6 +29,7 @@ pub mod report;
 pub mod running;
 mod signals;
 mod skips;
+mod stop_request;
 mod supervise;
 mod thread_limit;
 mod threads;

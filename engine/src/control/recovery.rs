@@ -9,7 +9,7 @@ use potoroo_sdk::plan::{Plan, TablePlan};
 use super::config::Config;
 use super::console;
 use super::error::Error;
-use super::launch::StopRequest;
+use super::stop_request::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
     Delivered, Facts, Imprint, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts,
@@ -141,13 +141,13 @@ impl Recovery {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
             each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
-                if request.is_made() {
+                if request.made().is_some() {
                     return Err(Broken("asked to stop".to_owned()));
                 }
                 let fits = core.restore(&chunk, now);
                 fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
             })
-            .map_err(|Broken(reason)| match request.is_made() {
+            .map_err(|Broken(reason)| match request.made().is_some() {
                 true => Error::Stopped,
                 false => Error::State { place: self.place.clone(), reason },
             })?;

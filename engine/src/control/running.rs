@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
@@ -13,9 +12,10 @@ use super::admin::AdminHandle;
 use super::config::Config;
 use super::edges::Channels;
 use super::error::Error;
-use super::launch::{StopRequest, complete, launch};
+use super::launch::{complete, launch};
 use super::report::{Status, Summary};
 use super::signals;
+use super::stop_request::StopRequest;
 use super::watch::Watch;
 use super::witness;
 use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
@@ -108,7 +108,7 @@ pub(super) fn start(
     let run = move || {
         if gate.recv().is_err() {
             // The start has failed: what has begun is ended.
-            of_supervisor.asked.store(true, Ordering::Relaxed);
+            of_supervisor.ask();
         }
         supervisor.run(&of_supervisor)
     };
@@ -181,7 +181,7 @@ impl Running {
     /// Asks the application to stop: its sources end, what is in flight is delivered. That
     /// includes all that a channel source has flushed before, within the time to drain.
     pub fn stop(&self) {
-        self.request.asked.store(true, Ordering::Relaxed);
+        self.request.ask();
     }
 
     /// Waits until the application has ended.

@@ -9,7 +9,7 @@ use signal_hook::flag::{register, register_conditional_shutdown};
 
 use super::error::Error;
 use super::exit::Exit;
-use super::launch::StopRequest;
+use super::stop_request::StopRequest;
 
 /// SIGINT, SIGTERM and SIGHUP ask to stop; one more SIGINT or SIGTERM ends the process at once. A
 /// terminal that goes away may send several SIGHUP. One that was ignored at the start, by `nohup`,
@@ -21,12 +21,12 @@ pub(super) fn catch(request: &StopRequest) -> Result<(), Error> {
     let failed = |source| Error::Thread { what: "catching of signals", source };
     for signal in [SIGINT, SIGTERM] {
         let exit = i32::from(Exit::Undelivered as u8);
-        register_conditional_shutdown(signal, exit, request.signal.clone())
-            .and_then(|_| register(signal, request.signal.clone()))
+        register_conditional_shutdown(signal, exit, request.of_signals())
+            .and_then(|_| register(signal, request.of_signals()))
             .map_err(failed)?;
     }
     if !is_ignored(SIGHUP) {
-        register(SIGHUP, request.signal.clone()).map_err(failed)?;
+        register(SIGHUP, request.of_signals()).map_err(failed)?;
     }
     bear_file_limits().map_err(failed)
 }

@@ -15,7 +15,7 @@
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use potoroo_runtime::Host;
@@ -24,10 +24,10 @@ use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::console;
 use super::error::Error;
-use super::launch::{Notices, StopRequest};
 use super::profile::Profiler;
 use super::report::{Snapshot, Stop, Summary, progress_line};
 use super::skips::SkipNotes;
+use super::stop_request::StopRequest;
 use super::threads::Threads;
 use super::watch::Watch;
 use crate::connect::lines::Lines;
@@ -66,7 +66,7 @@ pub(super) struct Supervised {
     pub(super) watch: Arc<Watch>,
     pub(super) host: Host<Counts>,
     pub(super) cores: Vec<Mailbox>,
-    pub(super) notices: Notices,
+    pub(super) notices: Receiver<Notice>,
     pub(super) letters_waiting: Arc<AtomicUsize>,
     pub(super) threads: Threads,
     pub(super) checkpoints: Option<Checkpoints>,
@@ -79,7 +79,7 @@ pub(super) struct Supervisor {
     watch: Arc<Watch>,
     host: Host<Counts>,
     cores: Vec<Mailbox>,
-    notices: Notices,
+    notices: Receiver<Notice>,
     letters_waiting: Arc<AtomicUsize>,
     threads: Threads,
     checkpoints: Option<Checkpoints>,
@@ -401,11 +401,8 @@ impl Supervisor {
     }
 
     fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<Stop> {
-        if request.signal.load(Ordering::Relaxed) {
-            return Some(Stop::Signal);
-        }
-        if request.asked.load(Ordering::Relaxed) {
-            return Some(Stop::Asked);
+        if let Some(stop) = request.made() {
+            return Some(stop);
         }
         let seconds = Duration::from_secs(self.config.seconds?);
         (started.elapsed() >= seconds).then_some(Stop::Seconds)
