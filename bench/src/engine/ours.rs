@@ -332,7 +332,7 @@ impl Look {
             if self.status.cores.len() == 2 { &["load", "own"] } else { &["core"] };
         let cores = self.status.cores.iter().zip(names.iter().cycle());
         let gaps = |(core, name): (&CoreStatus, &&str)| {
-            let recent = core.recent_gaps.iter().map(|gap| Gap::from(*gap));
+            let recent = core.gaps.recent.iter().map(|gap| Gap::from(*gap));
             CoreGaps::told(name, before.nanos, self.nanos, recent)
         };
         cores.map(gaps).collect()

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use potoroo_sdk::plan::Plan;
 
+use super::report::StageSummary;
 use crate::flow::{Stage, Tally};
 
 /// A batch that is seen for so long has stalled: thousands of times what one should take.
@@ -30,17 +31,6 @@ pub(super) struct Profile {
     sources: usize,
     /// By core and stage.
     cells: Vec<Vec<Cell>>,
-}
-
-/// What one stage took of a core.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StageSummary {
-    /// Its name.
-    pub name: String,
-    /// Seconds that the core spent in it, estimated.
-    pub seconds: f64,
-    /// Batches that took more than 20 ms, operating-system gaps included.
-    pub stalls: u64,
 }
 
 /// A batch that goes on and on.

@@ -12,8 +12,8 @@ use super::checkpoints::Progress;
 use super::config::Config;
 use super::profile::Profile;
 use super::report::{
-    CoreStatus, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, TableSummary,
-    host_label,
+    CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
+    TableSummary, host_label, per_second,
 };
 use crate::flow::{ConnectionId, Counts, Culprit, Tally};
 
@@ -107,8 +107,7 @@ impl Watch {
             lane_bytes: self.tallies[core].gauges.lanes(),
             held: self.held(core),
             stages: self.profile.of(core),
-            gaps: self.gaps[core].counts(),
-            recent_gaps: self.gaps[core].recent(),
+            gaps: GapSummary::new(self.gaps[core].counts(), self.gaps[core].recent()),
         };
         let cores = counts.iter().enumerate().map(core).collect();
         Status { snapshot: self.snapshot(&counts), cores }
@@ -143,10 +142,12 @@ impl Watch {
     }
 
     pub(super) fn snapshot(&self, counts: &[Counts]) -> Snapshot {
+        let seconds = self.started.elapsed().as_secs_f64();
         let sum = |value: &dyn Fn(&Counts) -> u64| counts.iter().map(value).sum::<u64>();
         let source = |(index, name): (usize, &String)| SourceSummary {
             name: name.clone(),
             events: sum(&|counts| counts.sources[index].events),
+            events_per_second: per_second(sum(&|counts| counts.sources[index].events), seconds),
             bytes: sum(&|counts| counts.sources[index].bytes),
             refused: sum(&|counts| counts.sources[index].refused),
             overdue: sum(&|counts| counts.sources[index].overdue),
@@ -156,6 +157,7 @@ impl Watch {
         let sink = |(index, name): (usize, &String)| SinkSummary {
             name: name.clone(),
             events: sum(&|counts| counts.sinks[index].events),
+            events_per_second: per_second(sum(&|counts| counts.sinks[index].events), seconds),
             bytes: sum(&|counts| counts.sinks[index].bytes),
             waits: sum(&|counts| counts.sinks[index].waits),
         };
@@ -167,13 +169,13 @@ impl Watch {
         Snapshot {
             application: self.application.clone(),
             host: self.host.clone(),
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds,
             cores: self.cpus.len(),
             idle: self.idle,
             sources: self.sources.iter().enumerate().map(source).collect(),
             sinks: self.sinks.iter().enumerate().map(sink).collect(),
             tables: self.tables.iter().enumerate().map(table).collect(),
-            paths: self.paths(),
+            paths: self.paths(seconds),
             replies_without_connection: sum(&|counts| counts.replies_lost),
             checkpoints: self.checkpoints.as_ref().map(|progress| progress.summary()),
             undelivered: 0,
@@ -181,7 +183,7 @@ impl Watch {
         }
     }
 
-    fn paths(&self) -> Vec<PathSummary> {
+    fn paths(&self, seconds: f64) -> Vec<PathSummary> {
         let merged = |read: &dyn Fn(&Tally) -> LatencyArray| {
             let mut merged = LatencyArray::new();
             self.tallies.iter().for_each(|tally| merged.merge(&read(tally)));
@@ -193,13 +195,8 @@ impl Watch {
                 // The part first: what is counted meanwhile is then in the whole at least.
                 let inside = merged(&|tally| tally.path_inside(index));
                 let latency = merged(&|tally| tally.path(index));
-                PathSummary {
-                    source: source.clone(),
-                    end: end.clone(),
-                    label: label.clone(),
-                    outside: latency.without(&inside).snapshot(),
-                    latency: latency.snapshot(),
-                }
+                let outside = latency.without(&inside).snapshot();
+                PathSummary::new((label, source, end), latency.snapshot(), outside, seconds)
             })
             .collect()
     }

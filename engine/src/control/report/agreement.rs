@@ -4,26 +4,30 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use serde_json::Value;
 
+use super::example::{example, example_core};
+use super::figures::{PathSummary, SinkSummary, Snapshot, Status, Stop, Summary, per_second};
 use super::text::{micros, thousands};
-use super::{SinkSummary, Snapshot, Status, Stop, Summary, example, example_core};
 use crate::control::admin::metrics;
 
 /// Two replies beside a sink, as an application has them that answers in two ways.
 fn with_replies() -> Snapshot {
     let mut snapshot = example();
-    let path = snapshot.paths[0].clone();
+    let seconds = snapshot.seconds;
     for (reply, events) in [("reply", 7), ("reply 2", 11)] {
-        let sink = SinkSummary { name: reply.to_string(), events, bytes: 8 * events, waits: 0 };
-        snapshot.sinks.push(sink);
-        let mut path = path.clone();
-        path.end = reply.to_string();
-        path.label = format!("orders → {reply}");
-        path.latency.clear();
-        (1..=events).for_each(|micros| path.latency.record(micros * 1000).expect("it resizes"));
-        path.outside = path.latency.clone();
-        snapshot.paths.push(path);
+        snapshot.sinks.push(SinkSummary {
+            name: reply.to_string(),
+            events,
+            events_per_second: per_second(events, seconds),
+            bytes: 8 * events,
+            waits: 0,
+        });
+        let mut latency = Histogram::new(3).expect("three digits");
+        (1..=events).for_each(|micros| latency.record(micros * 1000).expect("it resizes"));
+        let names = (&*format!("orders → {reply}"), "orders", reply);
+        snapshot.paths.push(PathSummary::new(names, latency.clone(), latency, seconds));
     }
     snapshot
 }

@@ -1,15 +1,14 @@
-//! Reports for programs: the schema stands at [`Summary::json`].
+//! Reports for programs. The schema is `summary.json`, and `status.json` for what the status adds.
 
-use hdrhistogram::Histogram;
-use potoroo_runtime::GapCounts;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use super::{
-    CheckpointSummary, CoreStatus, QUANTILES, Snapshot, StageSummary, Status, Stop, Summary,
+use super::figures::{
+    CheckpointSummary, CoreStatus, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, Stop,
+    Summary, TableSummary,
 };
 use crate::control::config::idle_name;
 
+/// The whole of a report, in the order of its fields.
 #[derive(Serialize)]
 struct Document<'a> {
     application: &'a str,
@@ -18,105 +17,47 @@ struct Document<'a> {
     cores: usize,
     idle: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stop: Option<&'static str>,
+    stop: Option<Stop>,
     events: u64,
     events_per_second: f64,
-    sources: Vec<Source<'a>>,
-    sinks: Vec<Sink<'a>>,
-    tables: Vec<Table<'a>>,
-    paths: Vec<Path<'a>>,
+    sources: &'a [SourceSummary],
+    sinks: &'a [SinkSummary],
+    tables: &'a [TableSummary],
+    paths: &'a [PathSummary],
     replies_without_connection: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoints: Option<&'a CheckpointSummary>,
     undelivered: u64,
     failures: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_core: Option<Vec<Core<'a>>>,
+    per_core: Option<&'a [CoreStatus]>,
 }
 
-#[derive(Serialize)]
-struct Source<'a> {
-    name: &'a str,
-    events: u64,
-    events_per_second: f64,
-    bytes: u64,
-    refused: u64,
-    overdue: u64,
-    repeated: u64,
-    stalled: u64,
+impl Summary {
+    /// One JSON object on one line, without line feed. Times are whole nanoseconds, rates events
+    /// per second; `latency_ns` is `null` for a path that no event took. `outside_gaps_ns` leaves
+    /// out the events during which a core stood still while it had nothing to do. `checkpoints` is
+    /// there with `--state` only:
+    ///
+    /// ```json
+    #[doc = include_str!("summary.json")]
+    /// ```
+    pub fn json(&self) -> String {
+        print(Document { stop: Some(self.stop), ..document(&self.snapshot) })
+    }
 }
 
-#[derive(Serialize)]
-struct Sink<'a> {
-    name: &'a str,
-    events: u64,
-    events_per_second: f64,
-    bytes: u64,
-    waits: u64,
-}
-
-#[derive(Serialize)]
-struct Table<'a> {
-    name: &'a str,
-    rows: u64,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Path<'a> {
-    path: &'a str,
-    source: &'a str,
-    end: &'a str,
-    events: u64,
-    events_per_second: f64,
-    latency_ns: Value,
-    outside_gaps_ns: Value,
-}
-
-#[derive(Serialize)]
-struct Core<'a> {
-    cpu: usize,
-    poller: String,
-    plain_thread: bool,
-    turns: u64,
-    events: u64,
-    blocked_turns: u64,
-    turn_ns: Value,
-    lane_bytes: &'a [u64],
-    held: Option<HeldBy<'a>>,
-    stages: Vec<Stage<'a>>,
-    gaps: Gaps,
-}
-
-#[derive(Serialize)]
-struct Gaps {
-    count: u64,
-    total_ns: u64,
-    longest_ns: u64,
-    switches: u64,
-    recent: Vec<[u64; 3]>,
-}
-
-#[derive(Serialize)]
-struct HeldBy<'a> {
-    by: &'a str,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Stage<'a> {
-    stage: &'a str,
-    seconds: f64,
-    stalls: u64,
-}
-
-pub(super) fn summary(summary: &Summary) -> String {
-    print(Document { stop: Some(stop_name(summary.stop)), ..document(&summary.snapshot) })
-}
-
-pub(super) fn status(status: &Status) -> String {
-    let cores = status.cores.iter().map(core).collect();
-    print(Document { per_core: Some(cores), ..document(&status.snapshot) })
+impl Status {
+    /// One JSON object: that of [`Summary::json`] without `stop`, and this, where `held` is `null`
+    /// for a core that nobody holds back, and a recent gap has its start and end, in nanoseconds
+    /// since the Unix epoch, and how often the scheduler took the CPU away:
+    ///
+    /// ```json
+    #[doc = include_str!("status.json")]
+    /// ```
+    pub fn json(&self) -> String {
+        print(Document { per_core: Some(&self.cores), ..document(&self.snapshot) })
+    }
 }
 
 fn print(document: Document<'_>) -> String {
@@ -133,10 +74,10 @@ fn document(snapshot: &Snapshot) -> Document<'_> {
         stop: None,
         events: snapshot.events(),
         events_per_second: snapshot.per_second(snapshot.events()),
-        sources: sources(snapshot),
-        sinks: sinks(snapshot),
-        tables: tables(snapshot),
-        paths: paths(snapshot),
+        sources: &snapshot.sources,
+        sinks: &snapshot.sinks,
+        tables: &snapshot.tables,
+        paths: &snapshot.paths,
         replies_without_connection: snapshot.replies_without_connection,
         checkpoints: snapshot.checkpoints.as_ref(),
         undelivered: snapshot.undelivered,
@@ -145,99 +86,12 @@ fn document(snapshot: &Snapshot) -> Document<'_> {
     }
 }
 
-fn sources(snapshot: &Snapshot) -> Vec<Source<'_>> {
-    let source = snapshot.sources.iter().map(|source| Source {
-        name: &source.name,
-        events: source.events,
-        events_per_second: snapshot.per_second(source.events),
-        bytes: source.bytes,
-        refused: source.refused,
-        overdue: source.overdue,
-        repeated: source.repeated,
-        stalled: source.stalled,
-    });
-    source.collect()
-}
-
-fn sinks(snapshot: &Snapshot) -> Vec<Sink<'_>> {
-    let sink = snapshot.sinks.iter().map(|sink| Sink {
-        name: &sink.name,
-        events: sink.events,
-        events_per_second: snapshot.per_second(sink.events),
-        bytes: sink.bytes,
-        waits: sink.waits,
-    });
-    sink.collect()
-}
-
-fn tables(snapshot: &Snapshot) -> Vec<Table<'_>> {
-    let tables = snapshot.tables.iter();
-    tables.map(|table| Table { name: &table.name, rows: table.rows, bytes: table.bytes }).collect()
-}
-
-fn paths(snapshot: &Snapshot) -> Vec<Path<'_>> {
-    let path = snapshot.paths.iter().map(|path| Path {
-        path: &path.label,
-        source: &path.source,
-        end: &path.end,
-        events: path.latency.len(),
-        events_per_second: snapshot.per_second(path.latency.len()),
-        latency_ns: latency(&path.latency),
-        outside_gaps_ns: latency(&path.outside),
-    });
-    path.collect()
-}
-
-fn latency(histogram: &Histogram<u64>) -> Value {
-    if histogram.is_empty() {
-        return Value::Null;
-    }
-    let quantile = |(_, name, quantile): (&str, &str, f64)| {
-        (name.to_string(), Value::from(histogram.value_at_quantile(quantile)))
-    };
-    let mut map: Map<String, Value> = QUANTILES.into_iter().map(quantile).collect();
-    map.insert("max".to_string(), Value::from(histogram.max()));
-    Value::Object(map)
-}
-
-fn core(status: &CoreStatus) -> Core<'_> {
-    Core {
-        cpu: status.cpu,
-        poller: status.poller.to_string(),
-        plain_thread: status.plain_thread,
-        turns: status.turns,
-        events: status.events,
-        blocked_turns: status.blocked_turns,
-        turn_ns: latency(&status.turn),
-        lane_bytes: &status.lane_bytes,
-        held: status.held.as_ref().map(|held| HeldBy { by: &held.by, seconds: held.seconds }),
-        stages: status.stages.iter().map(stage).collect(),
-        gaps: gaps(status),
-    }
-}
-
-fn stage(stage: &StageSummary) -> Stage<'_> {
-    Stage { stage: &stage.name, seconds: stage.seconds, stalls: stage.stalls }
-}
-
-fn gaps(status: &CoreStatus) -> Gaps {
-    let GapCounts { count, total_ns, longest_ns, switches } = status.gaps;
-    let recent = status.recent_gaps.iter().map(|gap| [gap.start.0, gap.end.0, gap.switches]);
-    Gaps { count, total_ns, longest_ns, switches, recent: recent.collect() }
-}
-
-fn stop_name(stop: Stop) -> &'static str {
-    match stop {
-        Stop::Ended => "ended",
-        Stop::Seconds => "seconds",
-        Stop::Signal => "signal",
-        Stop::Asked => "asked",
-        Stop::SinkFailed => "sink_failed",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::mem::discriminant;
+
+    use serde_json::{Map, Value};
+
     use super::*;
     use crate::control::report::{example, example_core};
 
@@ -246,32 +100,33 @@ mod tests {
         serde_json::from_str(text).expect("valid JSON")
     }
 
+    fn parse_lines(schema: &str) -> Value {
+        serde_json::from_str(schema).expect("the schema is JSON")
+    }
+
+    /// Both have the same fields and kinds of values, but for `null`.
+    fn same_shape(schema: &Value, value: &Value, at: &str) {
+        match (schema, value) {
+            (_, Value::Null) => {}
+            (Value::Object(schema), Value::Object(value)) => {
+                let keys = |object: &Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
+                assert_eq!(keys(value), keys(schema), "the fields of {at}");
+                schema.iter().for_each(|(key, of)| same_shape(of, &value[key], key));
+            }
+            (Value::Array(schema), Value::Array(values)) => {
+                assert!(!values.is_empty(), "{at} has an example");
+                for (index, value) in values.iter().enumerate() {
+                    same_shape(schema.get(index).unwrap_or(&schema[0]), value, at);
+                }
+            }
+            (schema, value) => assert_eq!(discriminant(schema), discriminant(value), "{at}"),
+        }
+    }
+
     #[test]
     fn a_summary_has_the_documented_shape() {
         let value = parse(&Summary { snapshot: example(), stop: Stop::Ended }.json());
-        let mut keys: Vec<&str> =
-            value.as_object().expect("an object").keys().map(String::as_str).collect();
-        keys.sort_unstable();
-        let mut documented = vec![
-            "application",
-            "checkpoints",
-            "cores",
-            "events",
-            "events_per_second",
-            "host",
-            "idle",
-            "paths",
-            "replies_without_connection",
-            "seconds",
-            "sinks",
-            "sources",
-            "stop",
-            "tables",
-            "undelivered",
-            "failures",
-        ];
-        documented.sort_unstable();
-        assert_eq!(keys, documented);
+        same_shape(&parse_lines(include_str!("summary.json")), &value, "");
         assert_eq!(value["stop"], "ended");
         assert_eq!(value["events_per_second"], 100_050.0);
         assert_eq!(value["sources"][1]["refused"], 3);
@@ -306,6 +161,9 @@ mod tests {
         let cores = vec![example_core(), free];
         let value = parse(&Status { snapshot: example(), cores }.json());
         assert!(value.get("stop").is_none());
+        let per_core = value["per_core"].clone();
+        let schema = parse_lines(include_str!("status.json"));
+        same_shape(&schema, &serde_json::json!({ "per_core": per_core }), "");
         let core = &value["per_core"][0];
         assert_eq!((&core["cpu"], &core["blocked_turns"]), (&7.into(), &2.into()));
         assert_eq!((&core["poller"], &core["plain_thread"]), (&"epoll".into(), &true.into()));

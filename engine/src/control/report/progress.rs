@@ -1,6 +1,6 @@
 //! One line per second for whoever waits.
 
-use super::Snapshot;
+use super::figures::Snapshot;
 use super::text::{micros, thousands};
 
 /// What happened between two snapshots of one run, on one line without line feed: the rate of

@@ -2,28 +2,31 @@
 
 use hdrhistogram::Histogram;
 
-use super::{CheckpointSummary, QUANTILES, Snapshot, Stop, Summary};
+use super::figures::{CheckpointSummary, QUANTILES, Snapshot, Stop, Summary};
 use crate::control::config::idle_name;
 use crate::flow::PartCost;
 
-pub(super) fn summary(summary: &Summary) -> String {
-    let snapshot = &summary.snapshot;
-    let mut text = headline(summary);
-    text.push_str(&sources(snapshot).print());
-    for table in [sinks(snapshot), tables(snapshot)] {
-        text.push_str(&table.print());
+impl Summary {
+    /// A table for people, lines of at most some hundred characters, ending in a line feed.
+    pub fn text(&self) -> String {
+        let snapshot = &self.snapshot;
+        let mut text = headline(self);
+        text.push_str(&sources(snapshot).print());
+        for table in [sinks(snapshot), tables(snapshot)] {
+            text.push_str(&table.print());
+        }
+        let paths = paths(snapshot).print();
+        if !paths.is_empty() {
+            text.push_str(
+                "\nlatency in µs, from ingress (intended time for generators) to the effect, \
+                 by this host's clock",
+            );
+            text.push_str(&paths);
+        }
+        text.push_str(&checkpoints(snapshot));
+        text.push_str(&troubles(snapshot));
+        text
     }
-    let paths = paths(snapshot).print();
-    if !paths.is_empty() {
-        text.push_str(
-            "\nlatency in µs, from ingress (intended time for generators) to the effect, \
-             by this host's clock",
-        );
-        text.push_str(&paths);
-    }
-    text.push_str(&checkpoints(snapshot));
-    text.push_str(&troubles(snapshot));
-    text
 }
 
 fn headline(summary: &Summary) -> String {
@@ -44,7 +47,7 @@ fn headline(summary: &Summary) -> String {
         snapshot.host,
         idle_name(snapshot.idle),
         thousands(snapshot.events()),
-        rate(snapshot, snapshot.events()),
+        rate(snapshot.per_second(snapshot.events())),
     )
 }
 
@@ -54,7 +57,7 @@ fn sources(snapshot: &Snapshot) -> Table {
         table.row([
             source.name.clone(),
             thousands(source.events),
-            rate(snapshot, source.events),
+            rate(source.events_per_second),
             thousands(source.bytes),
             thousands(source.refused),
         ]);
@@ -68,7 +71,7 @@ fn sinks(snapshot: &Snapshot) -> Table {
         table.row([
             sink.name.clone(),
             thousands(sink.events),
-            rate(snapshot, sink.events),
+            rate(sink.events_per_second),
             thousands(sink.bytes),
             thousands(sink.waits),
         ]);
@@ -90,8 +93,8 @@ fn paths(snapshot: &Snapshot) -> Table {
     header.push("max");
     let mut table = Table::new(&header);
     for path in &snapshot.paths {
-        let events = path.latency.len();
-        let mut row = vec![path.label.clone(), thousands(events), rate(snapshot, events)];
+        let rate = rate(path.events_per_second);
+        let mut row = vec![path.label.clone(), thousands(path.events), rate];
         let quantile = |(_, _, quantile)| path.latency.value_at_quantile(quantile);
         let values = QUANTILES.map(quantile).into_iter().chain([path.latency.max()]);
         row.extend(values.map(|ns| latency(&path.latency, ns)));
@@ -204,8 +207,8 @@ impl Table {
     }
 }
 
-fn rate(snapshot: &Snapshot, count: u64) -> String {
-    thousands(snapshot.per_second(count).round() as u64)
+fn rate(per_second: f64) -> String {
+    thousands(per_second.round() as u64)
 }
 
 /// `1234567` as `1,234,567`.

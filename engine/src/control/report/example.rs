@@ -1,0 +1,107 @@
+//! An example of every figure, for tests of what is made of them.
+
+use hdrhistogram::Histogram;
+use potoroo_runtime::{Gap, Idle, Nanos, PollerKind};
+
+use super::figures::{
+    CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot,
+    SourceSummary, StageSummary, TableSummary, per_second,
+};
+use crate::flow::PartCost;
+
+pub(in crate::control) fn example() -> Snapshot {
+    let mut latency = Histogram::new(3).expect("three digits");
+    for micros in 1..=1000u64 {
+        latency.record(micros * 1000).expect("it resizes");
+    }
+    let source = |name: &str, events, bytes, (refused, overdue)| SourceSummary {
+        name: name.to_string(),
+        events,
+        events_per_second: per_second(events, 10.0),
+        bytes,
+        refused,
+        overdue,
+        repeated: 0,
+        stalled: 0,
+    };
+    let path = |end: &str, label: &str, latency: Histogram<u64>| {
+        PathSummary::new((label, "orders", end), latency.clone(), latency, 10.0)
+    };
+    let empty = Histogram::new(3).expect("three digits");
+    Snapshot {
+        application: "market-spread".to_string(),
+        host: "lab (Some CPU)".to_string(),
+        seconds: 10.0,
+        cores: 2,
+        idle: Idle::Adaptive,
+        sources: vec![
+            source("orders", 1_000_000, 57_000_000, (0, 5)),
+            source("quotes", 500, 23_000, (3, 0)),
+        ],
+        sinks: vec![SinkSummary {
+            name: "rejections".to_string(),
+            events: 1000,
+            events_per_second: 100.0,
+            bytes: 61_000,
+            waits: 2,
+        }],
+        tables: vec![TableSummary { name: "markets".to_string(), rows: 350, bytes: 45_500 }],
+        paths: vec![
+            path("rejections", "orders → rejections", latency),
+            path("markets", "quotes → markets (table)", empty),
+        ],
+        replies_without_connection: 0,
+        checkpoints: Some(example_checkpoints()),
+        undelivered: 4,
+        failures: 1,
+    }
+}
+
+fn example_checkpoints() -> CheckpointSummary {
+    CheckpointSummary {
+        epoch: 17,
+        committed: 9,
+        aborted: 1,
+        last_ms: 12.5,
+        stored_bytes: 45_000,
+        slices: 80,
+        slice_ns_p99: 20_000,
+        slice_ns_max: 21_000,
+        slice_own_ns_p99: 19_000,
+        slice_own_ns_max: 20_500,
+        last_bytes: 5_000,
+        last_rows: 50,
+        last_cost: PartCost {
+            slice_ns_max: 14_000,
+            events_delayed: 7,
+            delay_ns_max: 15_000,
+            ..PartCost::default()
+        },
+        cost: PartCost { events_delayed: 70, delay_ns_max: 20_000, ..PartCost::default() },
+    }
+}
+
+pub(in crate::control) fn example_core() -> CoreStatus {
+    let mut turn = Histogram::new(3).expect("three digits");
+    turn.record(1500).expect("it resizes");
+    let stage = StageSummary { name: "ingress of orders".to_string(), seconds: 1.5, stalls: 2 };
+    CoreStatus {
+        cpu: 7,
+        poller: PollerKind::Epoll,
+        plain_thread: true,
+        turns: 10,
+        events: 4,
+        blocked_turns: 2,
+        turn,
+        lane_bytes: vec![0, 4096],
+        held: Some(Held { by: "sink rejections".to_string(), seconds: 2.5 }),
+        stages: vec![stage],
+        gaps: GapSummary {
+            count: 3,
+            total_ns: 90_000,
+            longest_ns: 40_000,
+            switches: 1,
+            recent: vec![Gap { start: Nanos(5), end: Nanos(40_005), switches: 1 }],
+        },
+    }
+}
