@@ -29,6 +29,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::config::place;
 use super::console;
@@ -223,4 +225,9 @@ impl From<Exit> for ExitCode {
 fn answer(text: impl Display, exit: Exit) -> Result<Exit, Error> {
     console::answer(text)?;
     Ok(exit)
+}
+
+/// `object` as it is printed: fields in the order of their names.
+fn to_json(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).expect("strings and numbers always serialize")
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::age::{age, now};
 use super::stored::Stored;
-use super::{Error, Exit, State, answer};
+use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::{Manifest, Past};
 use crate::control::report::thousands;
 
@@ -18,22 +19,49 @@ pub fn run(state: &State) -> Result<Exit, Error> {
     if state.json { answer(as_json(&stored), exit) } else { answer(as_text(&stored), exit) }
 }
 
+#[derive(Serialize)]
+struct Listing<'a> {
+    state: &'a str,
+    head_error: Option<String>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Checkpoint {
+    Whole {
+        epoch: u64,
+        generation: u64,
+        head: bool,
+        unix_seconds: u64,
+        parts: usize,
+        bytes: u64,
+        rows: u64,
+    },
+    Damaged {
+        epoch: u64,
+        error: String,
+    },
+}
+
 fn as_json(stored: &Stored) -> Value {
     let checkpoint = |past: &Past| match &past.manifest {
-        Ok(manifest) => json!({
-            "epoch": past.epoch,
-            "generation": manifest.generation,
-            "head": stored.is_head(&past.name),
-            "unix_seconds": manifest.unix_seconds,
-            "parts": manifest.parts.len(),
-            "bytes": bytes(manifest),
-            "rows": rows(manifest),
-        }),
-        Err(error) => json!({ "epoch": past.epoch, "error": error.to_string() }),
+        Ok(manifest) => Checkpoint::Whole {
+            epoch: past.epoch,
+            generation: manifest.generation,
+            head: stored.is_head(&past.name),
+            unix_seconds: manifest.unix_seconds,
+            parts: manifest.parts.len(),
+            bytes: bytes(manifest),
+            rows: rows(manifest),
+        },
+        Err(error) => Checkpoint::Damaged { epoch: past.epoch, error: error.to_string() },
     };
-    let checkpoints: Vec<Value> = stored.past.iter().map(checkpoint).collect();
-    let head_error = stored.damaged_head.as_ref().map(ToString::to_string);
-    json!({ "state": stored.place, "head_error": head_error, "checkpoints": checkpoints })
+    to_json(&Listing {
+        state: &stored.place,
+        head_error: stored.damaged_head.as_ref().map(ToString::to_string),
+        checkpoints: stored.past.iter().map(checkpoint).collect(),
+    })
 }
 
 fn as_text(stored: &Stored) -> String {

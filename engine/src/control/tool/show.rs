@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::age::{age, now};
 use super::stored::Stored;
-use super::{Error, Exit, State, answer};
+use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::Manifest;
 use crate::control::report::thousands;
 
@@ -15,18 +15,31 @@ pub fn run(epoch: Option<u64>, state: &State) -> Result<Exit, Error> {
     let mut stored = Stored::open(state)?;
     let past = stored.one(epoch)?;
     let head = stored.is_head(&past.name);
-    match past.manifest {
-        Ok(manifest) if state.json => {
-            let object = json!({ "name": past.name, "head": head, "manifest": manifest });
-            answer(object, Exit::Whole)
-        }
-        Ok(manifest) => answer(as_text(&past.name, head, &manifest), Exit::Whole),
-        Err(error) if state.json => {
-            let object = json!({ "name": past.name, "head": head, "error": error.to_string() });
-            answer(object, Exit::Damaged)
-        }
-        Err(error) => answer(error, Exit::Damaged),
+    let (name, exit) = (past.name, if past.manifest.is_ok() { Exit::Whole } else { Exit::Damaged });
+    if state.json {
+        let content = past.manifest.map(Content::Manifest);
+        let content = content.unwrap_or_else(|error| Content::Error(error.to_string()));
+        return answer(to_json(&Shown { name: &name, head, content }), exit);
     }
+    match past.manifest {
+        Ok(manifest) => answer(as_text(&name, head, &manifest), exit),
+        Err(error) => answer(error, exit),
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    head: bool,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Content {
+    Manifest(Manifest),
+    Error(String),
 }
 
 fn as_text(name: &str, head: bool, manifest: &Manifest) -> String {

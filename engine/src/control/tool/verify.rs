@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use potoroo_sdk::table::Record;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::stored::Stored;
-use super::{Error, Exit, State, answer};
+use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::store::{self, View};
 use crate::checkpoint::{Corrupt, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
 use crate::connect::spool;
@@ -78,12 +79,15 @@ fn check_spools(past: &Past, stored: &Stored, state: &State) -> Spools {
 }
 
 /// What was found of one checkpoint.
+#[derive(Serialize)]
 struct Checked {
     epoch: u64,
+    #[serde(rename = "manifest")]
     name: String,
     errors: Vec<String>,
 }
 
+#[derive(Serialize)]
 struct Report {
     checkpoints: Vec<Checked>,
     head_error: Option<String>,
@@ -91,6 +95,14 @@ struct Report {
     spools: usize,
     bytes: u64,
     seconds: f64,
+}
+
+/// A report, and what follows from it.
+#[derive(Serialize)]
+struct Verified<'a> {
+    whole: bool,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 struct Verifier<'a> {
@@ -216,19 +228,7 @@ impl Report {
     }
 
     fn as_json(&self) -> Value {
-        let one = |one: &Checked| {
-            let Checked { epoch, name, errors } = one;
-            json!({ "epoch": epoch, "manifest": name, "errors": errors })
-        };
-        json!({
-            "whole": self.is_whole(),
-            "head_error": self.head_error,
-            "checkpoints": self.checkpoints.iter().map(one).collect::<Vec<_>>(),
-            "parts": self.parts,
-            "spools": self.spools,
-            "bytes": self.bytes,
-            "seconds": self.seconds,
-        })
+        to_json(&Verified { whole: self.is_whole(), report: self })
     }
 
     fn as_text(&self) -> String {
