@@ -1,8 +1,9 @@
 //! The control groups of this process, of version 1, version 2, or both beside each other.
 //!
 //! Owns the way from `/proc/self/cgroup` and `/proc/self/mountinfo` to the folders of a controller,
-//! and the CPU quota. Promises that a quota of any group above counts, and that a host whose groups
-//! cannot be read is no host without a quota.
+//! and the CPU quota. The files of another controller lie in the same folders, for others to read.
+//! Promises that a quota of any group above counts, and that a host whose groups cannot be read is
+//! no host without a quota.
 //!
 //! ```text
 //!   /proc/self/cgroup      4:cpu,cpuacct:/docker/7f      0::/docker/7f
@@ -29,6 +30,15 @@ struct Hierarchy {
     controllers: Option<Vec<String>>,
     /// The group of the process and those above it, as far as they are mounted.
     folders: Vec<String>,
+}
+
+/// The version of the hierarchy that a group belongs to: its files have other names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A hierarchy for each controller, or for a few of them.
+    One,
+    /// One hierarchy for all controllers.
+    Two,
 }
 
 /// A limit of CPU time.
@@ -68,6 +78,12 @@ impl Cgroups {
         self.unread.as_ref()
     }
 
+    /// Folders of the groups that may have `controller`, in each hierarchy the own one first.
+    pub fn folders(&self, controller: &str) -> impl Iterator<Item = (Version, &str)> {
+        let serving = self.hierarchies.iter().filter(move |it| it.has(controller));
+        serving.flat_map(|it| it.folders.iter().map(|folder| (it.version(), folder.as_str())))
+    }
+
     /// Folders of the groups of version 2, the own one first.
     pub fn unified(&self) -> impl Iterator<Item = &str> {
         let unified = self.hierarchies.iter().filter(|it| it.controllers.is_none());
@@ -81,15 +97,13 @@ impl Cgroups {
     pub fn quota(&self, root: &Root) -> Result<Option<Quota>, Unread> {
         self.unread.clone().map_or(Ok(()), Err)?;
         let mut tightest: Option<Quota> = None;
-        for hierarchy in self.hierarchies.iter().filter(|it| it.has("cpu")) {
-            for folder in &hierarchy.folders {
-                let found = match hierarchy.controllers {
-                    Some(_) => first_version(root, folder)?,
-                    None => second_version(root, folder)?,
-                };
-                tightest =
-                    found.into_iter().chain(tightest).min_by(|a, b| a.cpus().total_cmp(&b.cpus()));
-            }
+        for (version, folder) in self.folders("cpu") {
+            let found = match version {
+                Version::One => first_version(root, folder)?,
+                Version::Two => second_version(root, folder)?,
+            };
+            tightest =
+                found.into_iter().chain(tightest).min_by(|a, b| a.cpus().total_cmp(&b.cpus()));
         }
         if tightest.is_none() && self.is_hidden("cpu") {
             return Err(Unread { path: FOLDER.to_owned(), reason: Reason::Absent });
@@ -132,6 +146,10 @@ impl Hierarchy {
         folders.retain(|folder| root.is_folder(folder));
         folders.dedup();
         Some(Self { controllers, folders })
+    }
+
+    fn version(&self) -> Version {
+        if self.controllers.is_some() { Version::One } else { Version::Two }
     }
 
     fn has(&self, controller: &str) -> bool {

@@ -1,5 +1,8 @@
 //! Hosts as folders of files: every way in which cgroups are mounted.
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 
 const GIB: u64 = 1 << 30;
@@ -26,7 +29,7 @@ impl FakeHost {
     #[track_caller]
     fn leaves(&self, bytes: u64, limit: &str) {
         let expected = Available { bytes: bytes as usize, limit: limit.to_owned() };
-        assert_eq!(available_at(&self.0), Some(expected));
+        assert_eq!(available_at(&Root::recorded(&self.0)), Some(expected));
     }
 }
 
@@ -86,7 +89,7 @@ fn a_container_sees_its_own_limit() {
 #[test]
 fn version_one_counts_alone_and_beside_version_two() {
     let cgroup = "4:cpu,memory:/api/x\n3:cpuset:/\n0::/\n";
-    let mounts = "35 31 0:32 / /sys/fs/cgroup/mem\\040ory rw - cgroup cgroup rw,memory\n\
+    let mounts = "35 31 0:32 / /sys/fs/cgroup/mem\\040ory rw - cgroup cgroup rw,cpu,memory\n\
                   34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
                   41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
     let host = FakeHost::new("one", cgroup, mounts);
