@@ -3,11 +3,11 @@
 
 pub mod effects;
 pub mod keeper;
+mod last;
 mod progress;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 use self::effects::Effects;
+pub(super) use self::last::Last;
+use self::last::LastCheckpoint;
 pub(super) use self::progress::Progress;
 use super::error::Error;
 use crate::checkpoint::collect;
@@ -77,7 +79,7 @@ impl Checkpoints {
             match gate.recv() {
                 Ok(()) => Running::new(keeping, of_thread).run(&heard),
                 // The start has failed.
-                Err(_) => of_thread.failed.store(true, Ordering::Release),
+                Err(_) => of_thread.last.fail(),
             }
         };
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
@@ -91,28 +93,15 @@ impl Checkpoints {
         self.teller.tell(Told::Last);
     }
 
-    /// Whether the last checkpoint is made: `None` while it is being made, false if it cannot be.
-    pub(super) fn last(&self) -> Option<bool> {
-        if self.failed() {
-            return Some(false);
-        }
-        self.progress.last_done.load(Ordering::Acquire).then_some(true)
-    }
-
-    /// Whether the last checkpoint is committed, though its output may not be visible.
-    pub(super) fn last_committed(&self) -> bool {
-        self.progress.last_committed.load(Ordering::Relaxed)
+    /// Where the last checkpoint stands.
+    pub(super) fn last(&self) -> Last {
+        self.progress.last.last()
     }
 
     /// Steps made towards the last checkpoint and its output: it is worth waiting for while they
     /// grow.
     pub(super) fn steps(&self) -> u64 {
-        self.progress.steps.load(Ordering::Relaxed)
-    }
-
-    /// Whether no further checkpoint can be made.
-    pub(super) fn failed(&self) -> bool {
-        self.progress.failed.load(Ordering::Acquire)
+        self.progress.last.steps()
     }
 
     /// Waits for its end, after all others that tell it something have ended.
@@ -129,7 +118,7 @@ struct FailedByPanic(Arc<Progress>);
 impl Drop for FailedByPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.failed.store(true, Ordering::Release);
+            self.0.last.fail();
         }
     }
 }
@@ -158,14 +147,9 @@ struct Running {
     /// Operators who want the next one, and those who wait for the one that is under way.
     wanted: Vec<Answer>,
     answers: Vec<Answer>,
-    last_asked: bool,
-    /// The epoch of the last checkpoint.
-    last: Option<u64>,
-    last_committed: bool,
+    last: LastCheckpoint,
     /// How far its output had come, by sink, when it was last looked.
     farthest: Vec<(u128, u64)>,
-    /// It was given up before: who waits for it waits no longer for its steps.
-    last_failed: bool,
     ended: bool,
 }
 
@@ -174,6 +158,7 @@ impl Running {
         let now = Instant::now();
         Self {
             due: now + keeping.interval,
+            last: LastCheckpoint::new(progress.last.clone()),
             keeping,
             progress,
             begun: now,
@@ -185,11 +170,7 @@ impl Running {
             given_up: None,
             wanted: Vec::new(),
             answers: Vec::new(),
-            last_asked: false,
-            last: None,
-            last_committed: false,
             farthest: Vec::new(),
-            last_failed: false,
             ended: false,
         }
     }
@@ -216,16 +197,14 @@ impl Running {
             }
             return told;
         }
-        let next = if self.last_committed { Instant::now() + SHOW_AGAIN } else { self.due };
+        let next = if self.last.is_committed() { Instant::now() + SHOW_AGAIN } else { self.due };
         heard.hear(next.saturating_duration_since(Instant::now()))
     }
 
     fn obey(&mut self, told: Told) {
         if let Told::Part { .. } | Told::Marked { .. } = told {
             self.heard_at = Instant::now();
-            if self.last.is_some() && !self.last_failed {
-                self.progress.steps.fetch_add(1, Ordering::Relaxed);
-            }
+            self.last.step();
         }
         match told {
             Told::Part { core, step } => self.keep(core, step),
@@ -244,7 +223,7 @@ impl Running {
                 self.wanted.push(answer);
                 self.due = Instant::now();
             }
-            Told::Last => self.last_asked = true,
+            Told::Last => self.last.ask(),
             Told::End => self.ended = true,
         }
     }
@@ -271,21 +250,22 @@ impl Running {
                 self.hear(Input::Failed { epoch, reason });
             }
             Some(_) => {}
-            None if self.last_committed => {
+            None if self.last.is_committed() => {
                 self.show_committed();
                 self.count_delivery();
-                let done = self.keeping.effects.coordinator.all_visible();
-                self.progress.last_done.store(done, Ordering::Release);
+                if self.keeping.effects.coordinator.all_visible() {
+                    self.last.make_visible();
+                }
             }
-            None if self.last_asked || now >= self.due => {
+            None if self.last.is_asked() || now >= self.due => {
                 self.show_committed();
                 self.answers = std::mem::take(&mut self.wanted);
                 self.hear(Input::Begin);
                 (self.begun, self.heard_at) = (now, now);
                 self.cost = PartCost::default();
                 self.due = now + self.keeping.interval;
-                if std::mem::take(&mut self.last_asked) {
-                    self.last = self.keeping.effects.coordinator.running();
+                if let Some(epoch) = self.keeping.effects.coordinator.running() {
+                    self.last.begin(epoch);
                 }
             }
             None => {}
@@ -344,7 +324,7 @@ impl Running {
         if !std::mem::replace(&mut self.ended, true) {
             tracing::error!("{reason}; this process ends: start the application again");
         }
-        self.progress.failed.store(true, Ordering::Release);
+        self.progress.last.fail();
         Input::Swapped(Err(reason.to_string()))
     }
 
@@ -364,15 +344,14 @@ impl Running {
         });
         self.answer(&Ok(epoch));
         self.collect();
-        self.last_committed = self.last == Some(epoch);
-        self.progress.last_committed.store(self.last_committed, Ordering::Relaxed);
+        self.last.commit(epoch);
     }
 
     /// Output of the last checkpoint that comes to its clients is worth waiting for.
     fn count_delivery(&mut self) {
         let farthest: Vec<_> = self.keeping.effects.visible.iter().map(Visible::farthest).collect();
         if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
-            self.progress.steps.fetch_add(1, Ordering::Relaxed);
+            self.last.count_step();
         }
     }
 
@@ -450,9 +429,8 @@ impl Running {
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();
-        if self.last.take().is_some() {
-            // Tried again until the time to drain is over.
-            (self.last_asked, self.last_failed) = (true, true);
+        if self.last.give_up() {
+            // It is tried again.
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -27,6 +27,7 @@ mod recovery;
 mod remedy;
 pub mod report;
 pub mod running;
+mod shutdown;
 mod signals;
 mod skips;
 mod stop_request;

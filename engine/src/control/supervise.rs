@@ -1,13 +1,5 @@
-//! Watches over a running application: hears what its cores tell, ends it when its sources have
-//! ended, its time is over or somebody asks, and sees that nothing is left behind.
-//!
-//! ```text
-//!   Running ── sources complete, all quiet ──► Committing ── last checkpoint ──► Finishing
-//!      └── time over, signal, asked ─► Draining ── quiet ──┘                        └► summary
-//!                                          └── not within the time to drain ──► Abandoned
-//! ```
-//!
-//! Without checkpoints there is nothing to commit.
+//! Watches over a running application: reads the notices of its cores, carries out what the state
+//! machine of its [`Shutdown`] decides, and sees that nothing is left behind.
 //!
 //! Quiet is decided by counting: when every core says that nothing can come from it and all
 //! frames sent were received, twice with the same numbers, nothing is in flight.
@@ -26,6 +18,7 @@ use super::console;
 use super::error::Error;
 use super::profile::Profiler;
 use super::report::{Snapshot, Stop, Summary, progress_line};
+use super::shutdown::{Late, Order, Seen, Shutdown};
 use super::skips::SkipNotes;
 use super::stop_request::StopRequest;
 use super::threads::Threads;
@@ -85,29 +78,11 @@ pub(super) struct Supervisor {
     checkpoints: Option<Checkpoints>,
     skips: SkipNotes,
     lines: LinesByKind,
-    phase: Phase,
-    stop: Stop,
+    shutdown: Shutdown,
     sources_complete: bool,
     quiet_before: Option<(u64, u64)>,
     profiler: Profiler,
     shown: (Instant, Snapshot),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
-    Running,
-    Draining {
-        until: Instant,
-    },
-    /// The time begins again whenever a step is made.
-    Committing {
-        until: Instant,
-        steps: u64,
-    },
-    Finishing {
-        until: Instant,
-    },
-    Abandoned,
 }
 
 impl Supervisor {
@@ -123,6 +98,7 @@ impl Supervisor {
             checkpoints,
             skips,
         } = supervised;
+        let shutdown = Shutdown::new(Duration::from_secs(config.drain_seconds));
         Self {
             shown: (Instant::now(), watch.status().snapshot),
             profiler: Profiler::new(
@@ -140,8 +116,7 @@ impl Supervisor {
             checkpoints,
             skips,
             lines: LinesByKind::default(),
-            phase: Phase::Running,
-            stop: Stop::Ended,
+            shutdown,
             sources_complete: false,
             quiet_before: None,
         }
@@ -162,9 +137,10 @@ impl Supervisor {
         for (kind, count) in self.lines.left_out() {
             tracing::warn!("{kind}: {count} such lines left out");
         }
-        let abandoned = self.phase == Phase::Abandoned;
+        let abandoned = self.shutdown.is_abandoned();
         let watch = self.watch;
         let counts = self.host.join()?;
+        let stop = self.shutdown.end();
         let failures = self.threads.join(abandoned);
         if let Some(checkpoints) = self.checkpoints {
             checkpoints.join();
@@ -175,7 +151,7 @@ impl Supervisor {
         let mut snapshot = watch.snapshot(&counts);
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
         snapshot.undelivered = undelivered(&counts);
-        Ok(Summary { snapshot, stop: self.stop })
+        Ok(Summary { snapshot, stop })
     }
 
     /// Says in time what the watchdog, which does not know stages, would end the process for.
@@ -236,8 +212,7 @@ impl Supervisor {
                 }
             }
             Notice::SinkLost { sink, reason } => {
-                if !self.threads.sink_lost(sink, reason) && self.phase != Phase::Abandoned {
-                    self.stop = Stop::SinkFailed;
+                if !self.threads.sink_lost(sink, reason) && self.shutdown.lose_sink() {
                     self.end_cores();
                 }
             }
@@ -308,96 +283,55 @@ impl Supervisor {
             self.sources_complete = true;
             self.tell(|| Command::SourcesComplete);
         }
-        let now = Instant::now();
-        let quiet = self.is_quiet();
-        match self.phase {
-            Phase::Running => {
-                if let Some(stop) = self.asked_to_stop(started, request) {
-                    self.stop = stop;
-                    self.threads.stop_accepting();
-                    self.tell(|| Command::StopSources);
-                    self.phase = Phase::Draining { until: now + self.drain_time() };
-                } else if self.sources_complete && quiet {
-                    self.settle(now);
-                }
+        let seen = Seen {
+            now: Instant::now(),
+            asked: self.asked_to_stop(started, request),
+            sources_complete: self.sources_complete,
+            quiet: self.is_quiet(),
+            last: self.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
+        };
+        match self.shutdown.look(&seen) {
+            None => {}
+            Some(Order::StopSources) => {
+                self.threads.stop_accepting();
+                self.tell(|| Command::StopSources);
             }
-            Phase::Draining { .. } if quiet => self.settle(now),
-            Phase::Committing { .. } if self.committed() => self.finish(now),
-            Phase::Committing { steps, .. } if steps != self.steps() => self.wait_for_last(now),
-            Phase::Draining { until }
-            | Phase::Committing { until, .. }
-            | Phase::Finishing { until }
-                if now > until =>
-            {
-                self.abandon();
+            Some(Order::Commit) => {
+                self.checkpoints.as_ref().expect("it was seen").ask_last();
             }
-            Phase::Draining { .. }
-            | Phase::Committing { .. }
-            | Phase::Finishing { .. }
-            | Phase::Abandoned => {}
-        }
-        let lost = self.checkpoints.as_ref().is_some_and(Checkpoints::failed);
-        if lost && self.phase != Phase::Abandoned {
-            self.end_cores();
+            Some(Order::Finish) => self.tell(|| Command::Finish),
+            Some(Order::Abandon(late)) => {
+                self.complain(late);
+                self.end_cores();
+            }
         }
     }
 
-    /// Everything was processed: it only has to be committed.
-    fn settle(&mut self, now: Instant) {
-        let Some(checkpoints) = &self.checkpoints else { return self.finish(now) };
-        checkpoints.ask_last();
-        self.wait_for_last(now);
-    }
-
-    /// The time to drain counts from the last step that was made towards the last checkpoint.
-    fn wait_for_last(&mut self, now: Instant) {
-        let until = now + self.drain_time();
-        self.phase = Phase::Committing { until, steps: self.steps() };
-    }
-
-    fn steps(&self) -> u64 {
-        self.checkpoints.as_ref().map_or(0, Checkpoints::steps)
-    }
-
-    fn committed(&self) -> bool {
-        self.checkpoints.as_ref().is_none_or(|checkpoints| checkpoints.last() == Some(true))
-    }
-
-    fn drain_time(&self) -> Duration {
-        Duration::from_secs(self.config.drain_seconds)
-    }
-
-    fn finish(&mut self, now: Instant) {
-        self.tell(|| Command::Finish);
-        self.phase = Phase::Finishing { until: now + self.drain_time() };
-    }
-
-    fn abandon(&mut self) {
+    /// Says what was not done in time.
+    fn complain(&self, late: Late) {
         let seconds = self.config.drain_seconds;
-        let last_committed = self.checkpoints.as_ref().is_some_and(Checkpoints::last_committed);
-        match self.phase {
-            Phase::Committing { .. } if last_committed => tracing::error!(
+        match late {
+            Late::Nothing => {}
+            Late::Output => tracing::error!(
                 "the last checkpoint is committed, and for {seconds} s (--drain-seconds) a sink \
                  took nothing of its output: what waits for it is kept, and brought at the next \
                  start"
             ),
-            Phase::Committing { .. } => tracing::error!(
+            Late::Commit => tracing::error!(
                 "the last checkpoint could not be committed within {seconds} s (--drain-seconds): \
                  the storage or a sink takes nothing; what came behind the one before it will be \
                  processed again where its source can be read again"
             ),
-            _ => tracing::error!(
+            Late::Delivery => tracing::error!(
                 "not everything could be delivered within {seconds} s (--drain-seconds): a sink \
                  takes nothing; what waits for it is lost"
             ),
         }
-        self.end_cores();
     }
 
-    fn end_cores(&mut self) {
+    fn end_cores(&self) {
         self.threads.stop_accepting();
         self.tell(|| Command::Abandon);
-        self.phase = Phase::Abandoned;
     }
 
     fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<Stop> {

@@ -1,24 +1,18 @@
 //! What others see of checkpoints while they are taken. Owns flags and figures; decides nothing.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::LatencyArray;
 
+use super::last::SharedLast;
 use crate::control::report::CheckpointSummary;
 use crate::turn::Shared;
 
 /// What others see of checkpoints.
 #[derive(Default)]
 pub(in crate::control) struct Progress {
-    /// The last checkpoint is committed, and everything visible.
-    pub(super) last_done: AtomicBool,
-    /// Another process has taken over, or the last checkpoint cannot be made.
-    pub(super) failed: AtomicBool,
-    /// The last checkpoint is committed, and not yet everything visible.
-    pub(super) last_committed: AtomicBool,
-    /// Steps towards the last checkpoint, and towards making its output visible.
-    pub(super) steps: AtomicU64,
+    /// The last checkpoint.
+    pub(super) last: Arc<SharedLast>,
     summary: Mutex<CheckpointSummary>,
     pub(super) shared: Mutex<Vec<Arc<Shared>>>,
 }
