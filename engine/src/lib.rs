@@ -27,6 +27,8 @@
 // Lowest first, as are the arrows: a module imports only from those above it.
 pub mod scarce;
 
+pub mod disk;
+
 pub mod state;
 pub mod turn;
 

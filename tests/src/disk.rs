@@ -9,13 +9,14 @@
 //! left is given out, not a sample of them. It is harder than file systems are: no change of names
 //! waits for an earlier one, and no name for the bytes of its file.
 
-mod paths;
+mod calls;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use potoroo::checkpoint::store::{Disk, DiskFile};
+use potoroo::checkpoint::store::{Error, Folder};
 use potoroo_sdk::random::Random;
 
 /// A disk that counts steps; clones are the same disk.
@@ -90,9 +91,20 @@ const WRITE_BYTES_MAX: usize = 512;
 const CHANGES_MAX: usize = 12;
 
 impl SimDisk {
+    /// Where checkpoints lie on it: syncing that folder is another step than syncing one of output.
+    const CHECKPOINTS: &str = "checkpoints";
+
     /// An empty disk.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The checkpoints on this disk.
+    ///
+    /// # Errors
+    /// The disk cannot be read or written.
+    pub fn checkpoints(&self) -> Result<Folder, Error> {
+        Folder::on(self.clone(), Path::new(Self::CHECKPOINTS))
     }
 
     /// Makes the disk leave out a sync.
@@ -320,104 +332,5 @@ impl Change {
                 names.insert(to.clone(), *file);
             }
         }
-    }
-}
-
-impl Disk for SimDisk {
-    type File = SimFile;
-
-    fn create(&self, name: &str) -> io::Result<SimFile> {
-        let mut state = self.step(true)?;
-        state.vacant(name)?;
-        let file = state.files.len();
-        state.files.push(File::default());
-        state.change(Change::Add(name.to_owned(), file));
-        Ok(SimFile { disk: self.clone(), file })
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        let state = self.step(false)?;
-        let file = state.file(name)?;
-        Ok(Box::new(Cursor::new(state.files[file].bytes.clone())))
-    }
-
-    fn link(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.step(true)?;
-        state.vacant(to)?;
-        let file = state.file(from)?;
-        state.change(Change::Add(to.to_owned(), file));
-        Ok(())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.step(true)?;
-        let file = state.file(from)?;
-        state.change(Change::Move(from.to_owned(), to.to_owned(), file));
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.step(false)?;
-        state.file(name)?;
-        state.change(Change::Remove(name.to_owned()));
-        Ok(())
-    }
-
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let state = self.step(false)?;
-        let length =
-            |(name, file): (&String, &usize)| (name.clone(), state.files[*file].bytes.len() as u64);
-        Ok(state.names.iter().map(length).collect())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let state = self.step(false)?;
-        let head = matches!(state.changes.last(), Some(Change::Move(..)));
-        sync_names(state, if head { Broken::HeadName } else { Broken::ObjectNames });
-        Ok(())
-    }
-
-    fn path(&self, name: &str) -> String {
-        format!("disk/{name}")
-    }
-}
-
-fn sync_names(mut state: MutexGuard<'_, State>, left_out: Broken) {
-    if state.broken != Some(left_out) {
-        state.names_synced = state.names.clone();
-        state.changes.clear();
-    }
-}
-
-/// An open file.
-#[derive(Debug)]
-pub struct SimFile {
-    disk: SimDisk,
-    file: usize,
-}
-
-impl Write for SimFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(WRITE_BYTES_MAX)];
-        self.disk.step(true)?.files[self.file].bytes.extend(taken);
-        Ok(taken.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl DiskFile for SimFile {
-    fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.disk.step(true)?;
-        let broken = state.broken;
-        let file = &mut state.files[self.file];
-        let head = file.bytes.starts_with(b"potoroo head");
-        let left_out = if head { Broken::HeadBytes } else { Broken::ObjectBytes };
-        if broken != Some(left_out) {
-            file.settle();
-        }
-        Ok(())
     }
 }

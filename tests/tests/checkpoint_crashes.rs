@@ -25,7 +25,7 @@ struct Known {
 /// Starts on an empty disk and makes checkpoints until the trouble comes.
 fn run(disk: &SimDisk) -> Known {
     let failed = |error| Known { error: Some(error), ..Known::default() };
-    let folder = match Folder::on(disk.clone()) {
+    let folder = match disk.checkpoints() {
         Ok(folder) => folder,
         Err(error) => return failed(error),
     };
@@ -40,12 +40,12 @@ fn run(disk: &SimDisk) -> Known {
 
 /// Whether what is left is what it has to be, and can be gone on from.
 fn check(disk: &SimDisk, known: &Known) -> Result<(), String> {
-    let folder = Folder::on(disk.clone()).map_err(|error| error.to_string())?;
+    let folder = disk.checkpoints().map_err(|error| error.to_string())?;
     check_head(&folder, known)?;
     check_next(&folder, disk)
 }
 
-fn check_head(folder: &Folder<SimDisk>, known: &Known) -> Result<(), String> {
+fn check_head(folder: &Folder, known: &Known) -> Result<(), String> {
     let head = folder.head().map_err(|error| error.to_string())?;
     let Some(head) = head else {
         return if known.head.is_none() { Ok(()) } else { Err("HEAD is gone".to_owned()) };
@@ -62,7 +62,7 @@ fn check_head(folder: &Folder<SimDisk>, known: &Known) -> Result<(), String> {
 }
 
 /// The next process begins where HEAD is, and leaves nothing of what the crash left.
-fn check_next(folder: &Folder<SimDisk>, disk: &SimDisk) -> Result<(), String> {
+fn check_next(folder: &Folder, disk: &SimDisk) -> Result<(), String> {
     let old = folder.head().map_err(|error| error.to_string())?;
     let text = |error: Error| error.to_string();
     let mut next = Coordinator::start(folder, 2).map_err(text)?;
@@ -130,7 +130,7 @@ fn a_step_that_finds_the_disk_full_fails_one_checkpoint_and_leaves_nothing() {
     let mut failed = 0;
     for at in 0..whole.steps() {
         let disk = SimDisk::new();
-        let folder = Folder::on(disk.clone()).expect("an empty disk");
+        let folder = disk.checkpoints().expect("an empty disk");
         let Ok(mut coordinator) = Coordinator::start(&folder, 1) else { continue };
         disk.plan(Some(Trouble::Full(at.max(disk.steps()))));
         for full in FULL {
@@ -140,7 +140,7 @@ fn a_step_that_finds_the_disk_full_fails_one_checkpoint_and_leaves_nothing() {
             assert!(!names.iter().any(|name| name.starts_with("tmp-")) || made.is_err());
         }
         assert_eq!(coordinator.checkpoint(true).map_err(|error| error.to_string()), Ok(()));
-        let again = Folder::on(disk.clone()).expect("it works");
+        let again = disk.checkpoints().expect("it works");
         check_next(&again, &disk).expect("it goes on");
     }
     assert!(failed > 50, "only {failed} checkpoints failed");
@@ -149,7 +149,7 @@ fn a_step_that_finds_the_disk_full_fails_one_checkpoint_and_leaves_nothing() {
 #[test]
 fn a_disk_that_stays_full_keeps_the_last_checkpoint_and_takes_the_next_when_there_is_room() {
     let disk = SimDisk::new();
-    let folder = Folder::on(disk.clone()).expect("an empty disk");
+    let folder = disk.checkpoints().expect("an empty disk");
     let mut coordinator = Coordinator::start(&folder, 1).expect("there is room");
     coordinator.checkpoint(true).expect("there is room");
     let (head, bytes) = (coordinator.head.clone(), disk.bytes());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::checkpoint::store::{Folder, View};
+use potoroo::checkpoint::store::View;
 use potoroo::checkpoint::{Manifest, history, recover};
 use potoroo_sdk::random::Random;
 use potoroo_tests::checkpoints::{Content, Coordinator, content, facts};
@@ -43,7 +43,7 @@ fn random_damage_is_told_or_harmless() {
 
 /// Makes one to four checkpoints; returns what they hold, by their manifests.
 fn fill(disk: &SimDisk, random: &mut Random) -> BTreeMap<String, Content> {
-    let folder = Folder::on(disk.clone()).expect("the disk works");
+    let folder = disk.checkpoints().expect("the disk works");
     let mut coordinator = Coordinator::start(&folder, random.u64()).expect("the disk works");
     for index in 0..1 + random.below(4) {
         coordinator.checkpoint(index == 0 || random.below(2) == 0).expect("the disk works");
@@ -53,7 +53,7 @@ fn fill(disk: &SimDisk, random: &mut Random) -> BTreeMap<String, Content> {
 
 /// Reads all there is, as the tool does, then as an application does when it starts.
 fn read(disk: &SimDisk, contents: &BTreeMap<String, Content>) -> Result<(), String> {
-    let folder = Folder::on(disk.clone()).expect("the disk works");
+    let folder = disk.checkpoints().expect("the disk works");
     if let Ok(head) = folder.head() {
         for past in history(&folder, head.as_ref()).expect("the disk works") {
             if let Ok(manifest) = past.manifest {

@@ -22,7 +22,7 @@ mod s3;
 use std::io::{Read, Write};
 
 pub use error::Error;
-pub use folder::{Disk, DiskFile, FILE_MODE, FOLDER_MODE, Folder, FolderView, LocalDisk};
+pub use folder::{Folder, FolderView};
 pub use head::Head;
 pub use memory::Memory;
 pub use name::{Name, NameKind, draw};

@@ -14,14 +14,12 @@
 //! names is used only if it is a regular file with the name of a spool, and only spools of the sink
 //! itself, beside its file, are removed. Must never do: write into the file what is not committed.
 
-mod disk;
 mod name;
 mod prepared;
 mod stored;
 mod target;
 mod writer;
 
-pub use self::disk::{Disk, DiskFile, LocalDisk, Open, Room};
 pub use self::name::{SpoolName, first_id, name_of, transaction_id};
 pub use self::prepared::Prepared;
 pub use self::stored::{is_outstanding, verify};

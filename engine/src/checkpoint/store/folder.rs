@@ -17,8 +17,8 @@
 //! names is whole; names are never reused or replaced. Must never do: trust that anything is on
 //! the disk that was not synced.
 
-mod disk;
-mod local;
+mod files;
+mod lock;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -27,9 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Error, Head, Name, Store, Upload, View};
 use crate::checkpoint::Corrupt;
-
-pub use disk::{Disk, DiskFile};
-pub use local::{FILE_MODE, FOLDER_MODE, LocalDisk};
+use crate::disk::{Disk, DiskFile, LocalDisk};
+use files::Files;
 
 const HEAD: &str = "HEAD";
 const TEMPORARY: &str = "tmp-";
@@ -37,18 +36,19 @@ const TEMPORARY: &str = "tmp-";
 /// A longer HEAD is damaged: memory stays bounded.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 
-/// Checkpoints in a folder of `D`, to read and write.
-pub struct Folder<D: Disk = LocalDisk> {
-    view: FolderView<D>,
+/// Checkpoints in a folder, to read and write.
+pub struct Folder {
+    view: FolderView,
     /// Held while HEAD is compared and swapped; the lock file excludes other processes.
     swapping: Mutex<()>,
     /// Number of the next temporary file.
     next: AtomicU64,
 }
 
-/// Checkpoints in a folder of `D`, to read. Takes no lock: an application may use it meanwhile.
-pub struct FolderView<D: Disk = LocalDisk> {
-    disk: Arc<D>,
+/// Checkpoints in a folder, to read. Takes no lock: an application may use it meanwhile.
+pub struct FolderView {
+    /// With the lock of the folder, if it is to be written: uploads hold it, too.
+    files: Arc<Files>,
 }
 
 impl Folder {
@@ -57,7 +57,71 @@ impl Folder {
     /// # Errors
     /// Another process uses it, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::on(LocalDisk::lock(path)?)
+        lock::make(path)?;
+        let lock = lock::lock(path)?;
+        lock::check(path)?;
+        Self::over(Files::new(Arc::new(LocalDisk), path, Some(lock)))
+    }
+
+    /// Takes over what is on `disk` in the folder `path`, which nobody else uses.
+    ///
+    /// # Errors
+    /// The disk cannot be read or written.
+    pub fn on(disk: impl Disk + 'static, path: &Path) -> Result<Self, Error> {
+        Self::over(Files::new(Arc::new(disk), path, None))
+    }
+
+    /// Removes what a crash left half written.
+    fn over(files: Files) -> Result<Self, Error> {
+        let failed = |action, name: &str, error| Error::io(action, files.shown(name), error);
+        for (name, _) in files.list().map_err(|error| failed("list", "", error))? {
+            if name.starts_with(TEMPORARY) {
+                files.remove(&name).map_err(|error| failed("remove", &name, error))?;
+            }
+        }
+        // A disk that is full now had room before.
+        let _ = files.reserve();
+        let view = FolderView { files: Arc::new(files) };
+        Ok(Self { view, swapping: Mutex::new(()), next: AtomicU64::new(1) })
+    }
+
+    fn begin(&self, name: &str) -> Result<FileUpload, Error> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (files, temporary) = (self.view.files.clone(), format!("{TEMPORARY}{number}"));
+        let created = files.create(&temporary);
+        let file = created.map_err(|error| Error::io("write", files.shown(&temporary), error))?;
+        Ok(FileUpload { files, file, length: 0, temporary, name: name.to_owned(), gone: false })
+    }
+
+    /// Renames a new file to HEAD. The order is that of an object, but that HEAD is replaced.
+    fn replace_head(&self, new: &Head) -> Result<(), Error> {
+        let files = &self.view.files;
+        let failed = |error| Error::io("write", files.shown(HEAD), error);
+        let bytes = new.write();
+        let mut upload = loop {
+            match self.write_head(&bytes) {
+                Err(error) if error.is_full() && files.release() => {}
+                written => break written?,
+            }
+        };
+        files.rename(&upload.temporary, HEAD).map_err(failed)?;
+        upload.gone = true;
+        // The HEAD before has made room.
+        let _ = files.reserve();
+        self.settle_head()
+    }
+
+    fn write_head(&self, bytes: &[u8]) -> Result<FileUpload, Error> {
+        let failed = |error| Error::io("write", self.view.files.shown(HEAD), error);
+        let mut upload = self.begin(HEAD)?;
+        upload.write_all(bytes).map_err(failed)?;
+        upload.file.sync().map_err(failed)?;
+        Ok(upload)
+    }
+
+    fn settle_head(&self) -> Result<(), Error> {
+        let files = &self.view.files;
+        files.sync().map_err(|cause| Error::Unclear { object: files.shown(HEAD), cause })
     }
 }
 
@@ -67,82 +131,25 @@ impl FolderView {
     /// # Errors
     /// It does not exist or is no folder.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { disk: Arc::new(LocalDisk::view(path)?) })
+        lock::check(path)?;
+        Ok(Self { files: Arc::new(Files::new(Arc::new(LocalDisk), path, None)) })
     }
 }
 
-impl<D: Disk> Folder<D> {
-    /// Takes over what is on `disk`, and removes what a crash left half written.
-    ///
-    /// # Errors
-    /// The disk cannot be read or written.
-    pub fn on(disk: D) -> Result<Self, Error> {
-        let failed = |action, name: &str, error| Error::io(action, disk.path(name), error);
-        for (name, _) in disk.list().map_err(|error| failed("list", "", error))? {
-            if name.starts_with(TEMPORARY) {
-                disk.remove(&name).map_err(|error| failed("remove", &name, error))?;
-            }
-        }
-        // A disk that is full now had room before.
-        let _ = disk.reserve();
-        let view = FolderView { disk: Arc::new(disk) };
-        Ok(Self { view, swapping: Mutex::new(()), next: AtomicU64::new(1) })
-    }
-
-    fn begin(&self, name: &str) -> Result<FileUpload<D>, Error> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (disk, temporary) = (self.view.disk.clone(), format!("{TEMPORARY}{number}"));
-        let created = disk.create(&temporary);
-        let file = created.map_err(|error| Error::io("write", disk.path(&temporary), error))?;
-        Ok(FileUpload { disk, file, temporary, name: name.to_owned(), gone: false })
-    }
-
-    /// Renames a new file to HEAD. The order is that of an object, but that HEAD is replaced.
-    fn replace_head(&self, new: &Head) -> Result<(), Error> {
-        let disk = &self.view.disk;
-        let failed = |error| Error::io("write", disk.path(HEAD), error);
-        let bytes = new.write();
-        let mut upload = loop {
-            match self.write_head(&bytes) {
-                Err(error) if error.is_full() && disk.release() => {}
-                written => break written?,
-            }
-        };
-        disk.rename(&upload.temporary, HEAD).map_err(failed)?;
-        upload.gone = true;
-        // The HEAD before has made room.
-        let _ = disk.reserve();
-        self.settle_head()
-    }
-
-    fn write_head(&self, bytes: &[u8]) -> Result<FileUpload<D>, Error> {
-        let failed = |error| Error::io("write", self.view.disk.path(HEAD), error);
-        let mut upload = self.begin(HEAD)?;
-        upload.write_all(bytes).map_err(failed)?;
-        upload.file.sync().map_err(failed)?;
-        Ok(upload)
-    }
-
-    fn settle_head(&self) -> Result<(), Error> {
-        let disk = &self.view.disk;
-        disk.sync().map_err(|cause| Error::Unclear { object: disk.path(HEAD), cause })
-    }
-}
-
-impl<D: Disk> Store for Folder<D> {
+impl Store for Folder {
     fn create(&self, name: &str) -> Result<Box<dyn Upload>, Error> {
         match self.open(name) {
             Err(Error::Missing { .. }) => Ok(Box::new(self.begin(name)?)),
-            Ok(_) => Err(Error::Taken { object: self.view.disk.path(name) }),
+            Ok(_) => Err(Error::Taken { object: self.view.files.shown(name) }),
             Err(error) => Err(error),
         }
     }
 
     fn delete(&self, name: &str) -> Result<(), Error> {
         Name::check(name)?;
-        match self.view.disk.remove(name) {
+        match self.view.files.remove(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", self.view.disk.path(name), error))
+                Err(Error::io("remove", self.view.files.shown(name), error))
             }
             _ => Ok(()),
         }
@@ -163,7 +170,7 @@ impl<D: Disk> Store for Folder<D> {
     }
 }
 
-impl<D: Disk> View for Folder<D> {
+impl View for Folder {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         self.view.open(name)
     }
@@ -177,70 +184,74 @@ impl<D: Disk> View for Folder<D> {
     }
 }
 
-impl<D: Disk> View for FolderView<D> {
+impl View for FolderView {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         Name::check(name)?;
-        self.disk.open(name).map_err(|error| Error::io("read", self.disk.path(name), error))
+        self.files.open(name).map_err(|error| Error::io("read", self.files.shown(name), error))
     }
 
     fn list(&self) -> Result<Vec<(String, u64)>, Error> {
-        let listed = self.disk.list();
-        let mut files = listed.map_err(|error| Error::io("list", self.disk.path(""), error))?;
+        let listed = self.files.list();
+        let mut files = listed.map_err(|error| Error::io("list", self.files.shown(""), error))?;
         files.retain(|(name, _)| Name::check(name).is_ok());
         files.sort();
         Ok(files)
     }
 
     fn head(&self) -> Result<Option<Head>, Error> {
-        let failed = |error| Error::io("read", self.disk.path(HEAD), error);
-        let file = match self.disk.open(HEAD).map_err(failed) {
+        let failed = |error| Error::io("read", self.files.shown(HEAD), error);
+        let file = match self.files.open(HEAD).map_err(failed) {
             Err(Error::Missing { .. }) => return Ok(None),
             file => file?,
         };
         let mut bytes = Vec::new();
         file.take(HEAD_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-        let named = |corrupt| Corrupt { object: self.disk.path(HEAD), ..corrupt };
+        let named = |corrupt| Corrupt { object: self.files.shown(HEAD), ..corrupt };
         Ok(Some(Head::parse(&bytes).map_err(named)?))
     }
 }
 
 /// A temporary file, which is removed unless it became something.
-struct FileUpload<D: Disk> {
-    disk: Arc<D>,
-    file: D::File,
+struct FileUpload {
+    files: Arc<Files>,
+    file: Box<dyn DiskFile>,
+    /// Bytes written so far.
+    length: u64,
     temporary: String,
     name: String,
     gone: bool,
 }
 
-impl<D: Disk> Write for FileUpload<D> {
+impl Write for FileUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.write_at(bytes, self.length)?;
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
-impl<D: Disk> Upload for FileUpload<D> {
+impl Upload for FileUpload {
     fn finish(mut self: Box<Self>) -> Result<(), Error> {
-        let path = self.disk.path(&self.name);
+        let path = self.files.shown(&self.name);
         let failed = |error| Error::io("write", path.clone(), error);
         self.file.sync().map_err(failed)?;
         // Linking never replaces what is there, as renaming would.
-        self.disk.link(&self.temporary, &self.name).map_err(failed)?;
-        self.disk.remove(&self.temporary).map_err(failed)?;
+        self.files.link(&self.temporary, &self.name).map_err(failed)?;
+        self.files.remove(&self.temporary).map_err(failed)?;
         self.gone = true;
-        self.disk.sync().map_err(failed)
+        self.files.sync().map_err(failed)
     }
 }
 
-impl<D: Disk> Drop for FileUpload<D> {
+impl Drop for FileUpload {
     fn drop(&mut self) {
         if !self.gone {
             // If that fails, the next start does it.
-            let _ = self.disk.remove(&self.temporary);
+            let _ = self.files.remove(&self.temporary);
         }
     }
 }

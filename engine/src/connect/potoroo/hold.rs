@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use potoroo_sdk::host::SinkId;
 
 use crate::connect::lines::Lines;
-use crate::connect::spool::{Room, Spooled, Target};
+use crate::connect::spool::{Spooled, Target};
+use crate::disk::Room;
 use crate::turn::{Command, Mailbox};
 
 /// Bytes of a disk that are kept free besides those of a checkpoint, of a large one.

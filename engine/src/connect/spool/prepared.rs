@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::disk::DiskFile;
 use super::target::Target;
 use crate::checkpoint::Transaction;
+use crate::disk::DiskFile;
 
 /// A transaction whose spool is written and not yet durable: that takes the disk a while, which the
 /// spooler does not wait for.

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, LocalDisk, Open};
 use super::name::{SpoolName, name_of};
 use super::target::{IN_STATE, check, is_absent, named, no_spool, other};
 use crate::checkpoint::{Manifest, Transaction};
+use crate::disk::{Disk, LocalDisk, Open};
 
 /// Where committed output waits that is still to be brought to where it belongs, in the state
 /// folder `state` if it is for a client: its spool is removed after that.
@@ -75,7 +75,7 @@ fn taken(of: &SpoolName<'_>, spool: &Path) -> io::Result<u128> {
         Err(error) if is_absent(&error) => Vec::new(),
         listed => listed?,
     };
-    for path in files {
+    for (path, _) in files {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let taken = SpoolName::parse_taken(name).filter(|name| name.file == of.file);
         last = taken.and_then(|name| name.id(0)).unwrap_or(0).max(last);

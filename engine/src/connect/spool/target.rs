@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::disk::{Disk, DiskFile, LocalDisk, Open};
 use super::name::{SpoolName, name_of};
 use crate::checkpoint::Transaction;
+use crate::disk::{Disk, DiskFile, LocalDisk, Open};
 
 /// A file with its spools.
 #[derive(Clone, Debug)]
@@ -191,7 +191,7 @@ impl Target {
             let name = SpoolName::parse_taken(name)?;
             (name.file == self.file_name()).then_some((name.generation, name.number))
         };
-        let mut paths = self.disk.list(self.folder())?;
+        let mut paths = self.paths()?;
         paths.retain(|path| numbers(path).is_some());
         paths.sort_by_key(numbers);
         Ok(paths)
@@ -263,9 +263,14 @@ impl Target {
             // Not that of another sink, whose name begins with ours.
             SpoolName::parse(name).is_some_and(|name| name.file == file)
         };
-        let mut paths = self.disk.list(self.folder())?;
+        let mut paths = self.paths()?;
         paths.retain(is_spool);
         Ok(paths)
+    }
+
+    /// What lies in the folder.
+    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        Ok(self.disk.list(self.folder())?.into_iter().map(|(path, _)| path).collect())
     }
 
     /// Name of the file, which is part of the names of its spools.

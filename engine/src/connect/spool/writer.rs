@@ -13,7 +13,6 @@ use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::disk::{DiskFile, Open};
 use super::name::SpoolName;
 use super::prepared::Prepared;
 use super::target::{Target, each_piece};
@@ -21,6 +20,7 @@ use crate::checkpoint::Transaction;
 use crate::connect::mail::{Teller, Told};
 use crate::connect::pipe::{Full, PipeOut};
 use crate::connect::waiting::STOP_CHECK;
+use crate::disk::{DiskFile, Open};
 
 /// Who wants to know of output that no checkpoint has committed yet.
 pub trait Spooled: Debug + Send + Sync {

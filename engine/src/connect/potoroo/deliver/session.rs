@@ -10,7 +10,8 @@ use potoroo_connector::Frame;
 
 use super::delivery::{Delivery, Over, Waiting};
 use crate::connect::lines::one_line;
-use crate::connect::spool::{DiskFile, Open, check};
+use crate::connect::spool::check;
+use crate::disk::{DiskFile, Open};
 
 /// Bytes of one frame.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -1,17 +1,33 @@
-//! Disk: the few calls that output needs on its way into a file, so that tests can put a disk under
-//! it that loses and tears whatever was not synced.
+//! Disk: the few calls that checkpoints and output need on their way into files, so that tests can
+//! put a disk under them that loses, tears and reorders whatever was not synced.
+//!
+//! Owns what the engine's files may be read by. Must never be used on a core: it waits.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, statvfs};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatvfs, statvfs};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
-use crate::checkpoint::store::{FILE_MODE, FOLDER_MODE};
 use crate::scarce::when_free;
+
+/// What is stored is for the user only whose application it is, whatever the umask allows.
+pub const FILE_MODE: u32 = 0o600;
+
+/// As [`FILE_MODE`], of folders.
+pub const FOLDER_MODE: u32 = 0o700;
+
+/// Bytes that are set aside; of a small disk a part of it at most.
+const RESERVE_BYTES: u64 = 4 << 20;
+const RESERVE_PART: u64 = 16;
+
+/// Bytes that are freed at once: HEAD takes a page or two. If another program takes them, there
+/// are more.
+const RELEASE_BYTES: u64 = 16 * 1024;
 
 /// Files and folders by their paths.
 pub trait Disk: Debug + Send + Sync {
@@ -34,11 +50,17 @@ pub trait Disk: Debug + Send + Sync {
     /// There is none (`NotFound`), or the system refuses.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// The files of a folder, in any order.
+    /// Gives a file a second name.
+    ///
+    /// # Errors
+    /// The name is taken (`AlreadyExists`), or the system refuses.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// What is in a folder, with its lengths in bytes, in any order.
     ///
     /// # Errors
     /// The system refuses.
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
 
     /// Makes a folder unless it is there; its name is durable then.
     ///
@@ -57,6 +79,21 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// The system refuses; what is durable is then unknown.
     fn sync(&self, folder: &Path) -> io::Result<()>;
+
+    /// Sets room aside in a file, for when the disk is full. Costs little where all of it is there.
+    ///
+    /// # Errors
+    /// There is no room, or the system refuses.
+    fn reserve(&self, file: &Path) -> io::Result<()> {
+        let _ = file;
+        Ok(())
+    }
+
+    /// Frees some of the room that was set aside. Returns whether there was any.
+    fn release(&self, file: &Path) -> bool {
+        let _ = file;
+        false
+    }
 }
 
 /// Room on a disk.
@@ -73,6 +110,8 @@ pub struct Room {
 pub enum Open {
     /// To be read: a regular file, which is not reached through a symbolic link.
     Read,
+    /// To be read, whatever the name leads to.
+    Follow,
     /// To be read and written; it is made unless it is there.
     Write,
     /// To be made and written.
@@ -118,13 +157,15 @@ pub struct LocalDisk;
 
 impl Disk for LocalDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
-        if how == Open::Read {
-            return Ok(Box::new(open_regular(path)?));
+        match how {
+            Open::Read => return Ok(Box::new(open_regular(path)?)),
+            Open::Follow => return Ok(Box::new(when_free(|| File::open(path))?)),
+            Open::Write | Open::New => {}
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how == Open::Write);
         if how == Open::New {
-            // A spool: what waits in it is for nobody else yet.
+            // A part, HEAD or a spool: what is in it is for nobody else.
             options.mode(FILE_MODE);
         }
         options.create_new(how == Open::New);
@@ -139,8 +180,22 @@ impl Disk for LocalDisk {
         fs::rename(from, to)
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        when_free(|| fs::read_dir(folder))?.map(|entry| entry.map(|entry| entry.path())).collect()
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+        let mut files = Vec::new();
+        for entry in when_free(|| fs::read_dir(folder))? {
+            let entry = entry?;
+            // A file may be removed while it is listed.
+            match entry.metadata() {
+                Ok(facts) => files.push((entry.path(), facts.len())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files)
     }
 
     fn room(&self, folder: &Path) -> io::Result<Option<Room>> {
@@ -158,7 +213,43 @@ impl Disk for LocalDisk {
     }
 
     fn sync(&self, folder: &Path) -> io::Result<()> {
+        // No name is the folder that the process is in.
+        let here = folder.as_os_str().is_empty();
+        let folder = if here { Path::new(".") } else { folder };
         when_free(|| File::open(folder))?.sync_all()
+    }
+
+    fn reserve(&self, file: &Path) -> io::Result<()> {
+        let file = open_reserve(file, true)?;
+        let facts = fstatvfs(&file)?;
+        let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+        let most = most.min(facts.f_blocks.saturating_mul(facts.f_frsize) / RESERVE_PART);
+        let bytes = RESERVE_BYTES.min(most);
+        match file.metadata()?.len() {
+            there if there < bytes => {
+                Ok(fallocate(&file, FallocateFlags::empty(), there, bytes - there)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn release(&self, file: &Path) -> bool {
+        let Ok(file) = open_reserve(file, false) else { return false };
+        let there = file.metadata().map_or(0, |facts| facts.len());
+        there > 0 && file.set_len(there.saturating_sub(RELEASE_BYTES)).is_ok()
+    }
+}
+
+/// A link could lead to a file of another user, and a pipe would wait for its other end.
+fn open_reserve(path: &Path, create: bool) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let mut options = OpenOptions::new();
+    options.write(true).create(create).truncate(false).custom_flags(flags).mode(FILE_MODE);
+    let file = options.open(path)?;
+    let facts = file.metadata()?;
+    match facts.is_file() && facts.nlink() == 1 {
+        true => Ok(file),
+        false => Err(io::Error::other("RESERVE is no file of its own: remove what is there")),
     }
 }
 

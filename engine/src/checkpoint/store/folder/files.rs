@@ -1,0 +1,97 @@
+//! The files of one folder by their names, which have no separators.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile, Open};
+
+const RESERVE: &str = "RESERVE";
+
+/// The files of one folder.
+pub struct Files {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    /// Keeps other processes out while it is open; `None` for reading.
+    _lock: Option<File>,
+}
+
+impl Files {
+    pub fn new(disk: Arc<dyn Disk>, folder: &Path, lock: Option<File>) -> Self {
+        Self { disk, folder: folder.to_owned(), _lock: lock }
+    }
+
+    /// Creates an empty file.
+    pub fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(&self.folder.join(name), Open::New)
+    }
+
+    /// Opens a file for reading.
+    pub fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        let file = self.disk.open(&self.folder.join(name), Open::Follow)?;
+        let left = file.length()?;
+        Ok(Box::new(Reader { file, offset: 0, left }))
+    }
+
+    /// Gives a file a second name.
+    pub fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.link(&self.folder.join(from), &self.folder.join(to))
+    }
+
+    /// Gives a file another name, at once; a file that had it before loses it.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(&self.folder.join(from), &self.folder.join(to))
+    }
+
+    /// Removes a name, and the file with its last one.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(&self.folder.join(name))
+    }
+
+    /// All names and the lengths of their files in bytes, in any order. A name that is no text is
+    /// not ours.
+    pub fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let listed = self.disk.list(&self.folder)?.into_iter();
+        let name = |path: PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        Ok(listed.filter_map(|(path, length)| Some((name(path)?, length))).collect())
+    }
+
+    /// Makes all names durable as they are now.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.sync(&self.folder)
+    }
+
+    /// Sets room aside, for when the disk is full.
+    pub fn reserve(&self) -> io::Result<()> {
+        self.disk.reserve(&self.folder.join(RESERVE))
+    }
+
+    /// Frees some of the room that was set aside. Returns whether there was any.
+    pub fn release(&self) -> bool {
+        self.disk.release(&self.folder.join(RESERVE))
+    }
+
+    /// `name` for messages; the folder where it is empty.
+    pub fn shown(&self, name: &str) -> String {
+        let path = if name.is_empty() { self.folder.clone() } else { self.folder.join(name) };
+        path.display().to_string()
+    }
+}
+
+/// Reads a file from its beginning.
+struct Reader {
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    /// Bytes behind it.
+    left: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.file.read_at(&mut bytes[..length], self.offset)?;
+        (self.offset, self.left) = (self.offset + length as u64, self.left - length as u64);
+        Ok(length)
+    }
+}
