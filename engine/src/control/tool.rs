@@ -14,6 +14,7 @@
 //! Answers go to standard output, progress and mistakes to standard error.
 
 mod age;
+mod answer;
 mod ask;
 mod export;
 mod http;
@@ -23,19 +24,15 @@ mod stored;
 mod verify;
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use serde::Serialize;
-use serde_json::Value;
+use clap::{Parser, Subcommand};
 
-use super::config::place;
 use super::console;
 use super::signals;
-use crate::checkpoint::store::{self, Place};
+use answer::{EXIT_HELP, PlaceArgs, ToolExit};
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
@@ -59,29 +56,10 @@ pub fn main() -> ExitCode {
     found
         .unwrap_or_else(|error| {
             console::error(format_args!("error: {error}"));
-            Exit::Nothing
+            ToolExit::Nothing
         })
         .into()
 }
-
-/// How the tool ends. The discriminant is its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Exit {
-    /// What was asked for is there and, as far as it was looked at, whole.
-    Whole = 0,
-    /// The storage cannot be read, what was asked for is not in it, or standard output takes no
-    /// answer.
-    Nothing = 1,
-    /// Something is damaged or missing.
-    Damaged = 3,
-}
-
-const EXIT_HELP: &str = "Exit codes:
-   0  what was asked for is there and, as far as it was looked at, whole
-   1  the storage cannot be read, what was asked for is not in it, or the answer cannot be written
-   2  the command line is wrong
-   3  something is damaged or missing";
 
 /// Looks after what applications of Potoroo leave on disks. Changes nothing.
 #[derive(Debug, Parser)]
@@ -128,7 +106,7 @@ enum Checkpoint {
     #[command(after_help = EXIT_HELP)]
     List {
         #[command(flatten)]
-        state: State,
+        state: PlaceArgs,
     },
     /// Show what one is made of
     #[command(after_help = EXIT_HELP)]
@@ -136,7 +114,7 @@ enum Checkpoint {
         /// Its epoch [default: the last one]
         epoch: Option<u64>,
         #[command(flatten)]
-        state: State,
+        state: PlaceArgs,
     },
     /// Read them wholly and check every byte
     #[command(after_help = EXIT_HELP)]
@@ -147,7 +125,7 @@ enum Checkpoint {
         #[arg(long)]
         no_progress: bool,
         #[command(flatten)]
-        state: State,
+        state: PlaceArgs,
     },
     /// Show a table of one as lines of JSON
     #[command(after_help = EXIT_HELP)]
@@ -173,61 +151,4 @@ enum Checkpoint {
         #[arg(long, value_name = "ADDR:PORT")]
         admin: SocketAddr,
     },
-}
-
-/// Where checkpoints lie, and how to answer.
-#[derive(Debug, Args)]
-struct State {
-    /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
-    #[arg(long, value_name = "DIR|URL", value_parser = place())]
-    state: Place,
-    /// Answer with one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    #[error("there is no checkpoint in {0} yet")]
-    Empty(String),
-    #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
-    Epoch { epoch: u64, place: String },
-    #[error(
-        "{0}: the application deletes checkpoints faster than they can be read: verify while it \
-         takes fewer (--checkpoint-ms), or let it keep more (--checkpoints-kept)"
-    )]
-    Overtaken(String),
-    #[error(
-        "{} cannot be started: {source}; give the path of the application's program, which begins \
-         with ./ if it lies in this folder", program.display()
-    )]
-    Program { program: PathBuf, source: std::io::Error },
-    #[error(
-        "no application answers at {admin}: {source}; start it with --admin {admin}, or say where \
-         its port is"
-    )]
-    Silent { admin: SocketAddr, source: std::io::Error },
-    #[error("the application at {admin} says: {reason}")]
-    Says { admin: SocketAddr, reason: String },
-    #[error("standard output cannot be written: {0}; send it elsewhere")]
-    Output(#[from] std::io::Error),
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-fn answer(text: impl Display, exit: Exit) -> Result<Exit, Error> {
-    console::answer(text)?;
-    Ok(exit)
-}
-
-/// `object` as it is printed: fields in the order of their names.
-fn to_json(object: &impl Serialize) -> Value {
-    serde_json::to_value(object).expect("strings and numbers always serialize")
 }

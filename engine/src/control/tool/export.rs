@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Error, Exit};
+use super::answer::{Error, ToolExit};
 use crate::control::console;
 
 /// The program of an application, and what it is given.
@@ -19,7 +19,7 @@ pub struct Program<'a> {
 }
 
 /// Has `program`, the application, write `table` to standard output.
-pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<Exit, Error> {
+pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<ToolExit, Error> {
     let Program { program, state, arguments } = program;
     let mut command = Command::new(program);
     command.args(arguments).arg("--state").arg(state).args(["--export", table]);
@@ -39,12 +39,12 @@ pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<Exit
     let ended = started.wait()?;
     written?;
     if ended.success() {
-        return Ok(Exit::Whole);
+        return Ok(ToolExit::Whole);
     }
     // Its reason stands on standard error already.
     let program = program.display();
     console::error(format_args!("error: {program}: {ended}: this is not the whole table"));
-    Ok(Exit::Nothing)
+    Ok(ToolExit::Nothing)
 }
 
 /// Passes rows on; what else a program writes to its standard output goes to standard error.

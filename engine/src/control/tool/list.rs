@@ -6,16 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::age::{age, now};
+use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::Stored;
-use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::{Manifest, Past};
 use crate::control::report::thousands;
 
 /// Lists the checkpoints that are kept.
-pub fn run(state: &State) -> Result<Exit, Error> {
+pub fn run(state: &PlaceArgs) -> Result<ToolExit, Error> {
     let stored = Stored::open(state)?;
     let damaged = stored.damaged_head.is_some() || stored.past.iter().any(|p| p.manifest.is_err());
-    let exit = if damaged { Exit::Damaged } else { Exit::Whole };
+    let exit = if damaged { ToolExit::Damaged } else { ToolExit::Whole };
     if state.json { answer(as_json(&stored), exit) } else { answer(as_text(&stored), exit) }
 }
 

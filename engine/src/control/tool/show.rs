@@ -5,17 +5,18 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::age::{age, now};
+use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::Stored;
-use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::Manifest;
 use crate::control::report::thousands;
 
 /// Shows what the checkpoint of `epoch`, or the last one, is made of.
-pub fn run(epoch: Option<u64>, state: &State) -> Result<Exit, Error> {
+pub fn run(epoch: Option<u64>, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let mut stored = Stored::open(state)?;
     let past = stored.one(epoch)?;
     let head = stored.is_head(&past.name);
-    let (name, exit) = (past.name, if past.manifest.is_ok() { Exit::Whole } else { Exit::Damaged });
+    let (name, exit) =
+        (past.name, if past.manifest.is_ok() { ToolExit::Whole } else { ToolExit::Damaged });
     if state.json {
         let content = past.manifest.map(Content::Manifest);
         let content = content.unwrap_or_else(|error| Content::Error(error.to_string()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, State};
+use super::answer::{Error, PlaceArgs};
 use crate::checkpoint::store::{self, Head, View};
 use crate::checkpoint::{Past, history};
 
@@ -29,7 +29,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 impl Stored {
     /// Reads what is there.
-    pub fn open(state: &State) -> Result<Self, Error> {
+    pub fn open(state: &PlaceArgs) -> Result<Self, Error> {
         Self::look(state.state.view()?, state.state.to_string())
     }
 

@@ -9,8 +9,8 @@ use potoroo_sdk::table::Record;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::Stored;
-use super::{Error, Exit, State, answer, to_json};
 use crate::checkpoint::store::{self, View};
 use crate::checkpoint::{Corrupt, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
 use crate::connect::spool;
@@ -18,7 +18,7 @@ use crate::control::console;
 use crate::control::report::thousands;
 
 /// Verifies the checkpoint of `epoch`, or all that are kept.
-pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Error> {
+pub fn run(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let mut report = look(epoch, progress, state)?;
     for _ in 1..LOOKS_MAX {
         if !report.is_void() {
@@ -29,14 +29,14 @@ pub fn run(epoch: Option<u64>, progress: bool, state: &State) -> Result<Exit, Er
     if report.is_void() {
         return Err(Error::Overtaken(state.state.to_string()));
     }
-    let exit = if report.is_whole() { Exit::Whole } else { Exit::Damaged };
+    let exit = if report.is_whole() { ToolExit::Whole } else { ToolExit::Damaged };
     if state.json { answer(report.as_json(), exit) } else { answer(report.as_text(), exit) }
 }
 
 /// How often it begins again when an application has deleted all of it meanwhile.
 const LOOKS_MAX: usize = 5;
 
-fn look(epoch: Option<u64>, progress: bool, state: &State) -> Result<Report, Error> {
+fn look(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Report, Error> {
     let mut stored = Stored::open(state)?;
     let past = match epoch {
         Some(_) => vec![stored.one(epoch)?],
@@ -63,7 +63,7 @@ struct Spools {
 }
 
 /// Reads the output that waits in the checkpoint.
-fn check_spools(past: &Past, stored: &Stored, state: &State) -> Spools {
+fn check_spools(past: &Past, stored: &Stored, state: &PlaceArgs) -> Spools {
     let mut found = Spools::default();
     let folder = state.state.folder().unwrap_or(Path::new(""));
     let last = past.manifest.as_ref().ok().filter(|_| stored.is_head(&past.name));
