@@ -5,17 +5,28 @@
 //! behind it everything is valid and each edge of the application has an address, so that nobody
 //! checks again.
 
-mod choice;
-mod complete;
-mod cpus;
-mod declare;
-mod edge;
+// In reading order; the blank lines keep it.
 mod error;
-mod file;
-mod range;
-mod settings;
+
+mod choice;
+
+mod cpus;
+
 mod skip;
+
+mod edge;
+
+mod range;
+
 mod value;
+
+mod declare;
+
+mod settings;
+
+mod file;
+
+mod complete;
 
 pub use choice::{Report, idle_name, parse_idle};
 pub use complete::{Facts, Ready};

@@ -1,39 +1,85 @@
 //! Decides: what runs where, when it stops and what is told about it. Cold code only.
+//!
+//! ```text
+//!   deployment   config, cli
+//!   before       check, bill, memory, descriptors, thread_limit, fitness: whether it can run
+//!   start        launch: edges, recovery, threads
+//!   run          supervise, shutdown, checkpoints
+//!   publish      watch, profile, report, admin
+//!   program      entry, running, tool
+//! ```
+
+// In reading order; the blank lines keep it.
+pub mod exit;
+
+pub mod error;
+
+mod remedy;
+
+pub mod config;
+
+pub mod cli;
+
+mod console;
+
+pub mod logging;
+
+mod signals;
+
+mod stop_request;
+
+mod panics;
+
+pub mod bill;
+
+pub mod check;
+
+mod memory;
+
+mod descriptors;
+
+mod thread_limit;
+
+mod fitness;
+
+mod claims;
+
+mod edges;
+
+mod recovery;
+
+mod attach;
+
+mod threads;
+
+mod letters;
+
+mod connecting;
+
+pub mod report;
+
+mod profile;
+
+pub mod checkpoints;
+
+mod watch;
+
+mod witness;
+
+mod skips;
+
+mod inspect;
 
 pub mod admin;
-mod attach;
-pub mod bill;
-pub mod check;
-pub mod checkpoints;
-mod claims;
-pub mod cli;
-pub mod config;
-mod connecting;
-mod console;
-mod descriptors;
-mod edges;
-pub mod entry;
-pub mod error;
-pub mod exit;
-mod fitness;
-mod inspect;
-mod launch;
-mod letters;
-pub mod logging;
-mod memory;
-mod panics;
-mod profile;
-mod recovery;
-mod remedy;
-pub mod report;
-pub mod running;
+
 mod shutdown;
-mod signals;
-mod skips;
-mod stop_request;
+
 mod supervise;
-mod thread_limit;
-mod threads;
+
+mod launch;
+
+pub mod running;
+
+pub mod entry;
+
 pub mod tool;
-mod watch;
-mod witness;

@@ -13,15 +13,24 @@
 //! runs.
 //! Answers go to standard output, progress and mistakes to standard error.
 
-mod age;
+// In reading order; the blank lines keep it.
 mod answer;
-mod ask;
-mod export;
-mod http;
-mod list;
-mod show;
+
+mod age;
+
 mod stored;
+
+mod list;
+
+mod show;
+
 mod verify;
+
+mod export;
+
+mod http;
+
+mod ask;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
