@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use potoroo::checkpoint::{Chunk, Section};
 use potoroo::flow::{
-    ConnectionId, Core, CoreConfig, Culprit, Fate, PartitionMap, Skips, Stage, Tally,
+    BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, Skips, Stage, Tally,
 };
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{Origin, SinkId, SourceId};
@@ -223,7 +223,7 @@ fn a_core_names_who_holds_it_back() {
     });
     let lines: Vec<u8> = (0..50).flat_map(|_| [&[b'x'; 30][..], b"\n"].concat()).collect();
     let id = seats[0].open(&lines);
-    let held = |seat: &Seat| seat.tally.gauges.held().map(|(culprit, since)| (culprit, since.0));
+    let held = |seat: &Seat| seat.tally.gauges.blocked_by().map(|(by, since)| (by, since.0));
     // The other core takes one output and then nothing more; its lane fills.
     for _ in 0..20 {
         let room = seats[0].core.inlet_room(id).len().min(lines.len());
@@ -231,9 +231,9 @@ fn a_core_names_who_holds_it_back() {
         seats.iter_mut().map(Seat::turn).for_each(|_| {});
     }
     seats[0].core.turn(Nanos(20_000_000), |_| {});
-    assert_eq!(held(&seats[0]), Some((Culprit::Lane { to: 1, level: 0 }, 2)));
+    assert_eq!(held(&seats[0]), Some((BlockedBy::Lane { to: 1, level: 0 }, 2)));
     assert!(seats[0].tally.gauges.lanes()[0] > 2000, "{:?}", seats[0].tally.gauges.lanes());
-    assert_eq!(held(&seats[1]), Some((Culprit::Sink(SinkId(0)), 2)));
+    assert_eq!(held(&seats[1]), Some((BlockedBy::Sink(SinkId(0)), 2)));
     assert_eq!(seats[0].tally.gauges.doing().0, Stage::None, "between two turns");
     // It goes on as soon as there is room.
     for _ in 0..400 {
@@ -252,8 +252,8 @@ fn a_core_names_the_connection_that_holds_it_back() {
     });
     let id = seats[0].open(b"a\nb\n");
     (0..3).map(|_| seats[0].turn()).for_each(|_| {});
-    let held = seats[0].tally.gauges.held().map(|(culprit, _)| culprit);
-    assert_eq!(held, Some(Culprit::Connection(id)));
+    let held = seats[0].tally.gauges.blocked_by().map(|(by, _)| by);
+    assert_eq!(held, Some(BlockedBy::Connection(id)));
 }
 
 /// Places of connections are used again, and at once.

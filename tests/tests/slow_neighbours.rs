@@ -88,7 +88,7 @@ fn a_client_that_reads_nothing_is_closed_and_the_others_are_served() {
     }
 }
 
-/// A metric names the culprit, not only its victims.
+/// A metric names what blocks a core, not only the core.
 #[test]
 fn a_client_that_reads_nothing_is_named() {
     let market = Market::start("--cores 0 --outlet-bytes 4096 --reply-stall-ms 600000");

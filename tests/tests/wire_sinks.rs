@@ -97,7 +97,7 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     let report = app.finish().report();
     assert_eq!(report["undelivered"], 0);
     let waits = named(&report, "sinks", "windows")["waits"].as_u64();
-    assert!(waits > Some(0), "the culprit is named");
+    assert!(waits > Some(0), "the sink that blocks is named");
 }
 
 /// A receiver that begins to read when everything stands still: parked cores have to hear that

@@ -15,7 +15,7 @@ use super::report::{
     CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
     TableSummary, host_label, per_second,
 };
-use crate::flow::{ConnectionId, Counts, Culprit, Tally};
+use crate::flow::{BlockedBy, ConnectionId, Counts, Tally};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
 pub(super) struct Watch {
@@ -123,17 +123,17 @@ impl Watch {
     }
 
     fn held(&self, core: usize) -> Option<Held> {
-        let (culprit, since) = self.tallies[core].gauges.held()?;
+        let (by, since) = self.tallies[core].gauges.blocked_by()?;
         let seconds = self.clock.now().0.saturating_sub(since.0) as f64 / 1e9;
-        Some(Held { by: self.culprit(culprit), seconds })
+        Some(Held { by: self.blocked_by(by), seconds })
     }
 
-    fn culprit(&self, culprit: Culprit) -> String {
-        match culprit {
-            Culprit::Sink(sink) => format!("sink {}", self.sinks[sink.0 as usize]),
-            Culprit::Lane { to, level } => format!("lane of level {level} to core {to}"),
-            Culprit::Letters => "dead letters".to_string(),
-            Culprit::Connection(id) => {
+    fn blocked_by(&self, by: BlockedBy) -> String {
+        match by {
+            BlockedBy::Sink(sink) => format!("sink {}", self.sinks[sink.0 as usize]),
+            BlockedBy::Lane { to, level } => format!("lane of level {level} to core {to}"),
+            BlockedBy::Letters => "dead letters".to_string(),
+            BlockedBy::Connection(id) => {
                 let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
                 let peer = peers.get(&id.0).map(|peer| format!(" from {peer}"));
                 format!("connection {:x}{}", id.0, peer.unwrap_or_default())

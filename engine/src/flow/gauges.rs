@@ -25,9 +25,9 @@ pub enum Stage {
     Exchange(u16),
 }
 
-/// What can hold a core back.
+/// What a core can be blocked by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Culprit {
+pub enum BlockedBy {
     /// The outlet of a sink is full: its peer or disk takes too little.
     Sink(SinkId),
     /// The replies of a connection: its peer reads too little.
@@ -50,8 +50,8 @@ pub struct Gauges {
     pub turns: SharedLatency,
     /// The stage that runs, below a number that each stage begins anew.
     doing: AtomicU64,
-    /// Code of the culprit, 0 for none, and since when.
-    culprit: AtomicU64,
+    /// Code of what blocks the core, 0 for nothing, and since when.
+    blocked_by: AtomicU64,
     since: AtomicU64,
     /// By level: bytes in the fullest lane from this core.
     lanes: Box<[AtomicU64]>,
@@ -63,7 +63,7 @@ impl Gauges {
         Self {
             turns: SharedLatency::new(),
             doing: AtomicU64::new(STAGE_MASK),
-            culprit: AtomicU64::new(0),
+            blocked_by: AtomicU64::new(0),
             since: AtomicU64::new(0),
             lanes: (0..=plan.levels()).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -77,17 +77,17 @@ impl Gauges {
     }
 
     #[cold]
-    pub(super) fn hold(&self, culprit: Culprit, now: Nanos) {
-        let code = culprit.code();
-        if self.culprit.load(Ordering::Relaxed) != code {
+    pub(super) fn set_blocked(&self, by: BlockedBy, now: Nanos) {
+        let code = by.code();
+        if self.blocked_by.load(Ordering::Relaxed) != code {
             self.since.store(now.0, Ordering::Relaxed);
-            self.culprit.store(code, Ordering::Release);
+            self.blocked_by.store(code, Ordering::Release);
         }
     }
 
     #[cold]
-    pub(super) fn release(&self) {
-        self.culprit.store(0, Ordering::Relaxed);
+    pub(super) fn set_free(&self) {
+        self.blocked_by.store(0, Ordering::Relaxed);
     }
 
     #[cold]
@@ -101,10 +101,10 @@ impl Gauges {
         (Stage::of(mark & STAGE_MASK), mark)
     }
 
-    /// What holds the core back, and since when. May be stale by a turn.
-    pub fn held(&self) -> Option<(Culprit, Nanos)> {
-        let culprit = Culprit::of(self.culprit.load(Ordering::Acquire))?;
-        Some((culprit, Nanos(self.since.load(Ordering::Relaxed))))
+    /// What the core is blocked by, and since when. May be stale by a turn.
+    pub fn blocked_by(&self) -> Option<(BlockedBy, Nanos)> {
+        let by = BlockedBy::of(self.blocked_by.load(Ordering::Acquire))?;
+        Some((by, Nanos(self.since.load(Ordering::Relaxed))))
     }
 
     /// By level: bytes in the fullest lane from this core, some milliseconds ago.
@@ -143,7 +143,7 @@ const SINKS: u64 = OTHERS | (1 << 32);
 const LANES: u64 = OTHERS | (2 << 32);
 const LETTERS: u64 = OTHERS | (3 << 32);
 
-impl Culprit {
+impl BlockedBy {
     fn code(self) -> u64 {
         match self {
             Self::Sink(sink) => SINKS | u64::from(sink.0),
@@ -181,12 +181,12 @@ mod tests {
     #[test]
     fn codes_are_read_as_they_were_written() {
         let connection = ConnectionId::new(3, u32::MAX, u16::MAX);
-        let lane = Culprit::Lane { to: 65_535, level: 40 };
-        let sink = Culprit::Sink(SinkId(7));
-        for culprit in [sink, Culprit::Connection(connection), lane, Culprit::Letters] {
-            assert_eq!(Culprit::of(culprit.code()), Some(culprit));
+        let lane = BlockedBy::Lane { to: 65_535, level: 40 };
+        let sink = BlockedBy::Sink(SinkId(7));
+        for by in [sink, BlockedBy::Connection(connection), lane, BlockedBy::Letters] {
+            assert_eq!(BlockedBy::of(by.code()), Some(by));
         }
-        assert_eq!(Culprit::of(0), None);
+        assert_eq!(BlockedBy::of(0), None);
         for stage in [Stage::None, Stage::Source(0), Stage::Source(9), Stage::Exchange(65_535)] {
             assert_eq!(Stage::of(stage.code()), stage);
         }

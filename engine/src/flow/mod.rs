@@ -64,7 +64,7 @@ pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;
 pub use counts::{Counts, SinkCounts, SourceCounts};
 pub use egress::Outlet;
-pub use gauges::{Culprit, Gauges, Stage};
+pub use gauges::{BlockedBy, Gauges, Stage};
 pub use letters::Letter;
 pub use part::{PartEnd, PartStep};
 pub use positions::{Ending, ReadPosition, Start};

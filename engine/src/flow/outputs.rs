@@ -6,7 +6,7 @@ use potoroo_sdk::plan::{End, Plan};
 use super::connection::{ConnectionId, replayed_origin};
 use super::counts::Counts;
 use super::egress::Outlet;
-use super::gauges::Culprit;
+use super::gauges::BlockedBy;
 
 /// Limit of the outlet for replies to generated events, which are out at once: only their latencies
 /// wait, for the end of the turn.
@@ -199,13 +199,13 @@ impl CoreOutputs {
 
     /// A sink or connection whose outlet is full.
     #[cold]
-    pub(super) fn full_one(&self) -> Option<Culprit> {
+    pub(super) fn full_one(&self) -> Option<BlockedBy> {
         let full = |outlet: &Option<Outlet>| outlet.as_ref().is_some_and(Outlet::full);
         if let Some(sink) = self.outlets.iter().position(full) {
-            return Some(Culprit::Sink(SinkId(sink as u16)));
+            return Some(BlockedBy::Sink(SinkId(sink as u16)));
         }
         let mut replies = self.replying.iter().filter_map(|inlet| self.replies[*inlet].as_ref());
-        replies.find(|(_, outlet)| outlet.full()).map(|(id, _)| Culprit::Connection(*id))
+        replies.find(|(_, outlet)| outlet.full()).map(|(id, _)| BlockedBy::Connection(*id))
     }
 
     /// Events that wait in outlets.

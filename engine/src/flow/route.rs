@@ -16,7 +16,7 @@ use potoroo_sdk::table::TableRows;
 use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{Edge, Header, LENGTH_BYTES};
-use super::gauges::{Culprit, Gauges};
+use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::outputs::CoreOutputs;
@@ -229,15 +229,16 @@ impl Router {
         }
     }
 
-    /// What holds back the sources: an outlet rather than the lane that leads to it.
+    /// What the sources are blocked by: an outlet rather than the lane that leads to it.
     #[cold]
-    pub(super) fn culprit(&self) -> Option<Culprit> {
+    pub(super) fn blocked_by(&self) -> Option<BlockedBy> {
         let lane = || {
             let mut levels = self.outbox.iter().enumerate();
-            levels.find_map(|(level, outbox)| Some(Culprit::Lane { to: outbox.front()?.0, level }))
+            levels
+                .find_map(|(level, outbox)| Some(BlockedBy::Lane { to: outbox.front()?.0, level }))
         };
-        let letters = || self.letters.full().then_some(Culprit::Letters);
-        let holding = || self.holding.first().map(|sink| Culprit::Sink(*sink));
+        let letters = || self.letters.full().then_some(BlockedBy::Letters);
+        let holding = || self.holding.first().map(|sink| BlockedBy::Sink(*sink));
         self.outputs.full_one().or_else(lane).or_else(letters).or_else(holding)
     }
 

@@ -295,8 +295,8 @@ impl Core {
 
     #[cold]
     fn count_blocked(&mut self, now: Nanos) {
-        if let Some(culprit) = self.router.culprit() {
-            self.tally.gauges.hold(culprit, now);
+        if let Some(by) = self.router.blocked_by() {
+            self.tally.gauges.set_blocked(by, now);
             self.held = true;
         }
         self.router.counts.turns_blocked += 1;
@@ -307,7 +307,7 @@ impl Core {
 
     #[cold]
     fn release(&mut self) {
-        self.tally.gauges.release();
+        self.tally.gauges.set_free();
         self.held = false;
     }
 

@@ -24,7 +24,7 @@ pub struct Consumer {
     released: Cell<u64>,
     /// The head at the last return that was announced; never above `released`.
     announced: u64,
-    /// Length of the frame seen last, and how far behind it the next one begins.
+    /// Length of the frame seen last, and the bytes from its start to the next one's.
     usual: Cell<(u32, u64)>,
     /// Number of the ring within the process, so that positions are not mixed up.
     ring: u64,
@@ -128,7 +128,7 @@ impl Consumer {
         self.head
     }
 
-    /// How far behind a frame's start the next one begins.
+    /// Bytes from a frame's start to the next one's.
     ///
     /// Most frames are as long as the one before. Guessing so makes the next address known before
     /// this length has come from the other core; a walk from length to length waits for each.

@@ -66,7 +66,7 @@ impl FromStr for Name {
             let random = u64::from_str_radix(words.get(length - 1)?, 16).ok()?;
             Some(Self { generation: number(1)?, epoch: number(2)?, kind, random })
         };
-        // Only what would be written just so: no name has two spellings.
+        // Accept only the canonical spelling.
         parse().filter(|name| name.to_string() == text).ok_or(NotOne)
     }
 }
