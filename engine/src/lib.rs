@@ -30,11 +30,12 @@ pub mod scarce;
 pub mod disk;
 
 pub mod state;
-pub mod turn;
 
 pub mod checkpoint;
 
 pub mod flow;
+
+pub mod turn;
 
 pub mod connect;
 
