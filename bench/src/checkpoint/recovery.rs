@@ -61,7 +61,7 @@ fn write(path: &Path, keys: u64) -> Result<()> {
     let facts = facts(keys)?;
     let store = Arc::new(store::Folder::open(path)?);
     let head = recover(&*store, &facts, draw(), None)?.head;
-    core.keep_checkpoints(0, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
+    core.enable_checkpoints(0, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
     while core.turn(Nanos(stamp::now()), |_| {}) > 0 {}
     let sources = vec!["keys".to_owned()];
     let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, 1);
@@ -102,7 +102,7 @@ impl Taking<'_> {
         self.core.begin_checkpoint(epoch as u32);
         self.core.attend_checkpoint(|_| {});
         loop {
-            while self.core.sweep(16).is_some() {}
+            while self.core.hand_out_rows(16).is_some() {}
             let step = self.core.take_part().context("the part does not end")?;
             if let Some(input) = self.keeper.keep(0, &step, draw()) {
                 return Ok(input);

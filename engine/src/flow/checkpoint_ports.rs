@@ -49,7 +49,7 @@ impl Core {
     /// The core has begun its first turn or opened an inlet, is still being restored, or takes
     /// checkpoints already.
     // cold: at start
-    pub fn keep_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
+    pub fn enable_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
         let complete = matches!(self.phase, Phase::New | Phase::Restored);
         assert!(complete, "checkpoints are taken of what is restored, from the first turn on");
         assert!(self.inlets.is_empty(), "ids of connections are those of this generation");
@@ -104,7 +104,7 @@ impl Core {
     /// for the next ones. Returns how many bytes that gave, if there is more to look at now: not
     /// while chunks wait to be taken.
     // cold: while a checkpoint is under way
-    pub fn sweep(&mut self, rows_max: u32) -> Option<usize> {
+    pub fn hand_out_rows(&mut self, rows_max: u32) -> Option<usize> {
         self.checkpoints.look(&self.plan, rows_max)
     }
 

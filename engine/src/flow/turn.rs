@@ -77,7 +77,7 @@ pub struct CoreConfig {
 ///
 /// 1. [`skip`](Self::skip), before anything is restored or opened;
 /// 2. [`restore`](Self::restore) for each chunk, then [`restored`](Self::restored);
-/// 3. [`keep_checkpoints`](Self::keep_checkpoints), if checkpoints are taken;
+/// 3. [`enable_checkpoints`](Self::enable_checkpoints), if checkpoints are taken;
 /// 4. [`turn`](Self::turn) again and again, and all others between two turns.
 ///    [`begin_checkpoint`](Self::begin_checkpoint) and its siblings need step 3.
 pub struct Core {

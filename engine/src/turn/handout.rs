@@ -212,7 +212,7 @@ impl Handout {
     fn sweep(&mut self, core: &mut Core, begun: Nanos, budget_ns: u64) -> bool {
         self.take_back(core);
         let (mut looked, mut done) = (begun, false);
-        while let Some(bytes) = core.sweep(ROWS_PER_LOOK) {
+        while let Some(bytes) = core.hand_out_rows(ROWS_PER_LOOK) {
             let now = (self.clock)();
             self.slice.step(now - looked, bytes);
             (looked, done) = (now, true);

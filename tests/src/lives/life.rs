@@ -93,7 +93,7 @@ impl<'a> Life<'a> {
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
         for core in &mut process.cores {
             core.restored();
-            core.keep_checkpoints(head.epoch as u32, head.generation, log_bytes_max);
+            core.enable_checkpoints(head.epoch as u32, head.generation, log_bytes_max);
         }
         process.open_sources(subject, world, manifest.as_ref());
         let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
@@ -217,7 +217,7 @@ impl<'a> Life<'a> {
     }
 
     fn sweep(&mut self, core: usize) {
-        self.process.cores[core].sweep(1 + self.random.below(20) as u32);
+        self.process.cores[core].hand_out_rows(1 + self.random.below(20) as u32);
     }
 
     /// The next step of a core's part is stored.
