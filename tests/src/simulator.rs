@@ -2,156 +2,69 @@
 //! sockets, in an order that follows from a seed.
 //!
 //! ```text
-//!   clients ──bytes, in pieces──► inlets ┐                 ┌ outlets ──now and then──► outcome
-//!                                        ├─► Core::turn ─►┤
-//!                        lanes of 4 KiB ─┘                 └─ lanes, wake
+//!   clients ──bytes, in pieces──► ports ┐                   ┌ ports ──now and then──► outcome
+//!                                       ├─► Driver::turn ─►┤
+//!             commands, lanes of 4 KiB ─┘                   └ notices, lanes, wake
 //! ```
 //!
-//! It drives the very code that the engine drives: [`Core`] with the mesh of the runtime. Lanes,
-//! inlets and outlets are tiny, so that back-pressure is the normal case. A core that found nothing
-//! to do is parked and turns again only when a sibling wakes it or its ports have something for it,
-//! as in the engine.
+//! It runs the very code that the engine runs: [`Driver`] and [`Core`] with the mesh of the
+//! runtime; only the ports are memory. Lanes, inlets and outlets are tiny, so that back-pressure is
+//! the normal case. A core that found nothing to do is parked and turns again only when a command
+//! or a sibling wakes it or its ports announce something, as in the engine.
 //!
 //! Promises: the same seed gives the same run, [`Outcome::trace`] proves it; a run that no longer
 //! gets anywhere panics. Must never do: decide what is right; that is the oracle's.
 
 mod clients;
+mod deployment;
 mod network;
+mod ports;
+mod seat;
 mod trace;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, LazyLock};
 
 use potoroo::flow::{Core, CoreConfig, Counts, Letter, PartitionMap, Tally};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo::turn::{Command, Driver, InletKind, NewInlet, Notice, mailbox};
+use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
 
 use clients::Client;
 pub use clients::Script;
+pub use deployment::{Deployment, Generator};
 use network::Network;
+use ports::{Announcer, ClientPort, ReceiverPort, SharedNetwork};
+use seat::{PARK_TICKS_MAX, Seat};
 pub use trace::Trace;
 
-use crate::items::FRAME_BYTES_MAX;
 use crate::oracle::table_text;
-use crate::seeds::{Concern, in_turn, random};
-
-/// How an application is deployed in the simulator.
-#[derive(Clone, Debug)]
-pub struct Deployment {
-    /// Cores.
-    pub cores: usize,
-    /// Bytes of a lane between two cores, and of the lane from a core to itself.
-    pub lane_bytes: usize,
-    /// Bytes of the buffer of one connection.
-    pub inlet_bytes: usize,
-    /// Waiting bytes above which a sink or connection is full.
-    pub outlet_bytes: usize,
-    /// Partitions of the keys.
-    pub partitions: u32,
-    /// The cores that own partitions.
-    pub owners: Vec<u16>,
-    /// Whether every dead letter is kept.
-    pub keep_letters: bool,
-    /// The step before which all sources are told to stop; `None`: they end by themselves.
-    pub stop_at: Option<u64>,
-    /// How often the peer of a sink is replaced while bytes wait, per step: 0 is never.
-    pub reconnects: f64,
-    /// Nanoseconds that the replies of a client may hold its core back before it is closed.
-    pub reply_stall_ns: u64,
-}
-
-/// A source of made-up events.
-#[derive(Clone, Debug)]
-pub struct Generator {
-    /// Index of its source.
-    pub source: u8,
-    /// Its name in the application.
-    pub name: String,
-    /// Events per second of virtual time; 0 is as fast as possible.
-    pub rate: u64,
-    /// Events.
-    pub count: u64,
-}
-
-impl Deployment {
-    /// As small as it can be, and uneven: back-pressure everywhere.
-    pub fn tiny(cores: usize, seed: u64) -> Self {
-        let mut random = random(seed, Concern::Deployment);
-        let mut owners: Vec<u16> = (0..cores as u16).filter(|_| random.chance(0.8)).collect();
-        if owners.is_empty() {
-            owners.push(random.below(cores as u64) as u16);
-        }
-        Self {
-            cores,
-            lane_bytes: 4096,
-            inlet_bytes: FRAME_BYTES_MAX + random.below(600) as usize,
-            outlet_bytes: 1 + random.below(600) as usize,
-            partitions: [1, 7, 64, 1024][random.below(4) as usize],
-            owners,
-            keep_letters: true,
-            stop_at: None,
-            reconnects: [0.0, 0.01, 0.1][random.below(3) as usize],
-            reply_stall_ns: u64::MAX,
-        }
-    }
-
-    /// So large that nothing is ever full.
-    pub fn ample(cores: usize) -> Self {
-        Self {
-            cores,
-            lane_bytes: 1 << 20,
-            inlet_bytes: 1 << 16,
-            outlet_bytes: 1 << 20,
-            partitions: 64,
-            owners: (0..cores as u16).collect(),
-            keep_letters: true,
-            stop_at: None,
-            reconnects: 0.0,
-            reply_stall_ns: u64::MAX,
-        }
-    }
-}
-
-/// One core and what is known of it.
-struct Seat {
-    core: Core,
-    tally: Arc<Tally>,
-    /// The step in which it found nothing to do, if nobody has woken it since.
-    parked: Option<u64>,
-    /// When it wants a turn although nobody wakes it.
-    due: Option<Nanos>,
-    /// Chosen once in so many times when it could be.
-    sloth: u64,
-}
-
-impl Seat {
-    /// Whether it turns of its own accord.
-    fn awake(&self, ticks: u64, now: Nanos) -> bool {
-        let due = self.due.is_some_and(|due| due <= now);
-        due || self.parked.is_none() || self.timed_out(ticks)
-    }
-
-    /// Whether the timer has ended its parking.
-    fn timed_out(&self, ticks: u64) -> bool {
-        self.parked.is_some_and(|since| since + PARK_TICKS_MAX <= ticks)
-    }
-}
+use crate::seeds::{Concern, random};
 
 /// A run of one application.
 pub struct Simulation {
     seats: Vec<Seat>,
-    network: Network,
+    network: SharedNetwork,
+    notices: Receiver<Notice>,
+    sink_owners: Vec<usize>,
     schedule: Random,
     now: Nanos,
-    trace: Trace,
+    /// Dead letters that wait for the control plane, and those that it has taken.
+    letters_sent: Vec<Letter>,
+    batches_sent: usize,
     letters: Vec<Letter>,
+    letters_waiting: Arc<AtomicUsize>,
     last: usize,
     ticks: u64,
     /// Ticks since anything moved.
     stuck_ticks: u64,
-    /// All parking was ended by the timer, and nothing has moved since.
-    timers_in_vain: bool,
+    /// How often all parking was ended by the timer since anything moved, and how often it may be.
+    timers_in_vain: u64,
+    timers_in_vain_max: u64,
     timer_turns: u64,
     stop_at: Option<u64>,
 }
@@ -188,10 +101,13 @@ pub struct Outcome {
 const TICKS_MAX: u64 = 50_000_000;
 /// Steps without any movement that no stalled sink and no timer explains.
 const STUCK_TICKS_MAX: u64 = 20_000;
-/// Steps of all cores after which a timer ends the parking of one.
-const PARK_TICKS_MAX: u64 = 300;
-/// As long as that in virtual time when nobody takes steps.
+/// What the timer of a parked core takes in virtual time when nobody takes steps.
 const PARK_NS_MAX: u64 = 1_000_000;
+/// Turns in which a core that has delivered everything ends.
+const END_TURNS_MAX: usize = 10;
+
+/// Nobody sleeps here.
+static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
 
 impl Simulation {
     /// The cores of `describe`, nothing having happened.
@@ -208,6 +124,15 @@ impl Simulation {
             plan.sinks.iter().map(|_| placing.below(cores) as usize).collect();
         let lanes = mesh(deployment.cores, plan.levels() + 1, deployment.lane_bytes);
         let map = PartitionMap::spread(deployment.partitions, &deployment.owners);
+        let clients = scripts.into_iter().map(|script| {
+            let core = placing.below(cores) as usize;
+            Client::new(script, core, placing.chance(0.5))
+        });
+        let network = Network::new(seed, clients.collect(), &sink_owners, deployment);
+        let network = SharedNetwork::new(network);
+        let (notices_in, notices) = channel();
+        // Where one batch of dead letters may wait, and where many may.
+        let letters_waiting = Arc::new(AtomicUsize::new([0, 63][placing.below(2) as usize]));
         let seats = lanes.into_iter().enumerate().map(|(core, lanes)| {
             let tally = Arc::new(Tally::new(&plan));
             let config = CoreConfig {
@@ -221,32 +146,61 @@ impl Simulation {
                 keep_letters: deployment.keep_letters,
                 tally: tally.clone(),
             };
-            let core = Core::new(describe().plan().expect("as before"), config);
+            let (mailbox, mail) = mailbox(WAKER.clone());
+            let driver = Driver::new(
+                mail,
+                notices_in.clone(),
+                letters_waiting.clone(),
+                None,
+                plan.sinks.len(),
+                placing.chance(0.5),
+                deployment.reply_stall_ns,
+            );
+            let core_of = Core::new(describe().plan().expect("as before"), config);
             let sloth = if placing.chance(0.2) { 20 } else { 1 };
-            Seat { core, tally, parked: None, due: None, sloth }
+            let announcer = Announcer { network: network.clone(), core };
+            let (parked, due) = (None, None);
+            Seat { core: core_of, driver, announcer, mailbox, tally, parked, due, sloth }
         });
-        let seats: Vec<Seat> = seats.collect();
-        let clients = scripts.into_iter();
-        let clients = clients.map(|script| Client::new(script, placing.below(cores) as usize));
-        let network = Network::new(seed, clients.collect(), plan.sinks.len(), deployment);
         let mut simulation = Self {
-            seats,
+            seats: seats.collect(),
             network,
+            notices,
             schedule: random(seed, Concern::Schedule),
             now: Nanos(1_000_000),
-            trace: Trace::default(),
+            letters_sent: Vec::new(),
+            batches_sent: 0,
             letters: Vec::new(),
+            letters_waiting,
             last: 0,
             ticks: 0,
             stuck_ticks: 0,
-            timers_in_vain: false,
+            timers_in_vain: 0,
+            timers_in_vain_max: timers_in_vain_max(deployment.reply_stall_ns),
             timer_turns: 0,
             stop_at: deployment.stop_at,
+            sink_owners,
         };
-        for (core, seat) in simulation.seats.iter_mut().enumerate() {
-            seat.core.set_open_sources(simulation.network.expects_clients(core));
-        }
+        simulation.open(&plan);
         simulation
+    }
+
+    /// Connects the sinks.
+    fn open(&mut self, plan: &Plan) {
+        for (core, seat) in self.seats.iter_mut().enumerate() {
+            seat.core.set_open_sources(self.network.lock().expects_clients(core));
+        }
+        for (sink, of) in plan.sinks.iter().enumerate() {
+            if of.name.is_some() {
+                self.connect_sink(sink);
+            }
+        }
+    }
+
+    fn connect_sink(&mut self, sink: usize) {
+        let port = Box::new(ReceiverPort { network: self.network.clone(), sink });
+        let command = Command::Sink { sink: SinkId(sink as u16), port };
+        self.seats[self.sink_owners[sink]].command(command);
     }
 
     /// Adds a source of made-up events to the core `core`.
@@ -273,31 +227,29 @@ impl Simulation {
             }
             match self.pick() {
                 Some(core) => self.step(core),
+                None if !self.letters_sent.is_empty() => self.take_letters(),
                 None if self.all_quiet() => break,
-                None => self.end_parking(),
+                None => self.wait(),
             }
         }
+        self.end();
         self.finish()
     }
 
-    /// All sources end behind what they have brought.
+    /// All sources end after what they have brought.
     fn stop(&mut self) {
         self.stop_at = None;
-        self.network.stop();
-        for seat in &mut self.seats {
-            seat.core.stop_sources();
-            seat.parked = None;
-        }
+        self.network.lock().stop();
+        self.seats.iter_mut().for_each(|seat| seat.command(Command::StopSources));
     }
 
     /// The core whose turn it is; `None` when all are parked and their ports have nothing.
     fn pick(&mut self) -> Option<usize> {
-        let Self { seats, network, ticks, now, .. } = self;
-        let runs = |core: usize, seats: &mut [Seat]| {
-            let seat = &mut seats[core];
-            seat.awake(*ticks, *now) || network.pending(core, &mut seat.core)
-        };
-        let awake: Vec<usize> = (0..seats.len()).filter(|core| runs(*core, seats)).collect();
+        let network = self.network.lock();
+        let runs =
+            |core: &usize| self.seats[*core].awake(self.ticks, self.now) || network.pending(*core);
+        let awake: Vec<usize> = (0..self.seats.len()).filter(runs).collect();
+        drop(network);
         if awake.is_empty() {
             return None;
         }
@@ -312,38 +264,83 @@ impl Simulation {
         Some(self.last)
     }
 
-    /// One turn of a core, with its ports before and after it.
+    /// One turn of a core, and what happens around it.
     fn step(&mut self, index: usize) {
         self.ticks += 1;
         assert!(self.ticks < TICKS_MAX, "the run does not end\n{}", self.picture());
         self.now.0 += 1 + self.schedule.below(3_000);
-        let mut woken = Vec::new();
-        let Self { seats, network, trace, letters, .. } = self;
-        let seat = &mut seats[index];
-        let timed_out = seat.timed_out(self.ticks);
-        let mut moved = network.bring(index, &mut seat.core, self.now, trace);
-        let brought = moved > 0;
+        self.network.lock().set_tick(self.ticks);
+        let (timed_out, connected) = (self.seats[index].timed_out(self.ticks), self.connect(index));
+        let seat = &mut self.seats[index];
         let due = seat.due.is_some_and(|due| due <= self.now);
-        let work = in_turn(|| seat.core.turn(self.now, |to| woken.push(to)));
-        self.timer_turns += u64::from(timed_out && work > 0 && !brought && !due);
-        moved += network.carry(index, &mut seat.core, self.now, letters, trace);
-        seat.parked = (work == 0 && moved == 0).then_some(self.ticks);
+        let mut woken = Vec::new();
+        let turned = seat.turn(self.now, &mut woken);
+        assert!(!turned.ended, "no core was told to end");
+        let by_timer = timed_out && !connected && !due;
+        self.timer_turns += u64::from(by_timer && turned.work > 0 && !turned.came);
+        seat.parked = turned.is_idle().then_some(self.ticks);
         seat.due = seat.core.next_due(self.now);
-        if network.take_opened_all(index) {
-            seat.core.set_open_sources(false);
-            seat.parked = None;
-        }
-        trace.note(((index as u64) << 32) | work as u64);
+        self.network.lock().trace.note(((index as u64) << 32) | turned.work as u64);
         for to in woken {
             self.seats[to].parked = None;
         }
-        self.watch(work + moved > 0);
+        self.hear();
+        if self.schedule.chance(0.3) {
+            self.take_letters();
+        }
+        self.watch(!turned.is_idle());
+    }
+
+    /// Clients connect to a core. Returns whether any did.
+    fn connect(&mut self, index: usize) -> bool {
+        let connecting = self.network.lock().connect(index);
+        let seat = &mut self.seats[index];
+        for client in &connecting {
+            let port = ClientPort::new(&self.network, *client);
+            let (source, kind) = (port.source(), InletKind::Bytes);
+            let new = NewInlet { source, kind, port: Box::new(port), taken: None };
+            seat.command(Command::Inlet(new));
+        }
+        if !connecting.is_empty() && !self.network.lock().expects_clients(index) {
+            seat.command(Command::SourcesComplete);
+        }
+        !connecting.is_empty()
+    }
+
+    /// The control plane hears what cores report.
+    fn hear(&mut self) {
+        while let Ok(notice) = self.notices.try_recv() {
+            let client = |peer: String| peer.parse().expect("peers are clients");
+            match notice {
+                Notice::Closed { peer, .. } => self.network.lock().close(client(peer)),
+                Notice::Stalled { peer, .. } => self.network.lock().lose_replies(client(peer)),
+                Notice::SinkLost { sink, .. } => self.connect_sink(usize::from(sink.0)),
+                Notice::Letters(letters) => {
+                    self.letters_sent.extend(letters);
+                    self.batches_sent += 1;
+                }
+                Notice::Holding { .. } => {}
+                Notice::Refused { .. } | Notice::Unread { .. } => unreachable!("not reported here"),
+            }
+        }
+    }
+
+    /// The control plane takes the dead letters that wait, and wakes cores that wait for that.
+    fn take_letters(&mut self) {
+        if self.letters_sent.is_empty() {
+            return;
+        }
+        self.letters_sent.iter().for_each(|letter| self.network.lock().check_letter(letter));
+        self.letters.append(&mut self.letters_sent);
+        self.letters_waiting.fetch_sub(self.batches_sent, Ordering::Relaxed);
+        self.batches_sent = 0;
+        self.seats.iter_mut().for_each(|seat| seat.parked = None);
     }
 
     fn watch(&mut self, moved: bool) {
         if moved {
             self.stuck_ticks = 0;
-            self.timers_in_vain = false;
+            self.timers_in_vain = 0;
             return;
         }
         self.stuck_ticks += 1;
@@ -355,10 +352,24 @@ impl Simulation {
         self.seats.iter().all(|seat| seat.tally.quiet()) && self.sent() == self.received()
     }
 
-    /// All are parked and some core has work: time passes until the timer ends the parking.
+    /// All are parked and not all is done: time passes until somebody has room for whom a core
+    /// waits, or until the timer ends the parking.
+    fn wait(&mut self) {
+        let room = self.network.lock().next_room();
+        match room {
+            Some(tick) => {
+                self.now.0 += tick - self.ticks;
+                self.ticks = tick;
+                self.network.lock().set_tick(tick);
+            }
+            None => self.end_parking(),
+        }
+    }
+
     fn end_parking(&mut self) {
-        assert!(!self.timers_in_vain, "the cores have stopped for good\n{}", self.picture());
-        self.timers_in_vain = true;
+        let goes_on = self.timers_in_vain < self.timers_in_vain_max;
+        assert!(goes_on, "the cores have stopped for good\n{}", self.picture());
+        self.timers_in_vain += 1;
         self.seats.iter_mut().for_each(|seat| seat.parked = seat.parked.and(Some(0)));
         self.ticks += PARK_TICKS_MAX;
         self.now.0 += PARK_NS_MAX;
@@ -374,7 +385,7 @@ impl Simulation {
 
     /// For the message of a panic.
     fn picture(&self) -> String {
-        let clients = self.network.progress();
+        let clients = self.network.lock().progress();
         let mut text = format!("{} steps, clients {clients:?}\n", self.ticks);
         for (index, seat) in self.seats.iter().enumerate() {
             let (counts, quiet) = (seat.tally.read(), seat.tally.quiet());
@@ -384,6 +395,17 @@ impl Simulation {
             ));
         }
         text
+    }
+
+    /// Everything is processed and delivered: each core ends at once.
+    fn end(&mut self) {
+        for (core, seat) in self.seats.iter_mut().enumerate() {
+            seat.command(Command::Finish);
+            let ends = (0..END_TURNS_MAX).any(|_| seat.turn(self.now, &mut Vec::new()).ended);
+            assert!(ends, "core {core} does not end");
+        }
+        self.hear();
+        self.take_letters();
     }
 
     fn finish(mut self) -> Outcome {
@@ -399,10 +421,11 @@ impl Simulation {
         let named: Vec<(SinkId, String)> = named
             .filter_map(|(index, sink)| Some((SinkId(index as u16), sink.name.clone()?)))
             .collect();
-        let sent = self.network.progress().into_iter().map(|(_, sent, _)| sent).collect();
-        let stopped = self.network.stopped();
-        let stalled = self.network.stalled();
-        let (sinks, replies) = self.network.take_outputs(&named);
+        let mut network = self.network.lock();
+        let sent = network.progress().into_iter().map(|(_, sent, _)| sent).collect();
+        let (stopped, stalled, trace) = (network.stopped(), network.stalled(), network.trace);
+        let (sinks, replies) = network.take_outputs(&named);
+        drop(network);
         Outcome {
             sinks,
             replies,
@@ -411,11 +434,19 @@ impl Simulation {
             sent,
             stopped,
             counts,
-            trace: self.trace,
+            trace,
             timer_turns: self.timer_turns,
             ticks: self.ticks,
             stalled,
         }
+    }
+}
+
+/// Once proves that nothing moves; a client that does not take its replies is closed by time alone.
+fn timers_in_vain_max(reply_stall_ns: u64) -> u64 {
+    match reply_stall_ns {
+        u64::MAX => 1,
+        _ => 3 + reply_stall_ns / PARK_NS_MAX,
     }
 }
 

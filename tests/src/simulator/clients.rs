@@ -35,7 +35,7 @@ pub(super) enum Stage {
     Open,
     /// Everything is sent; the core still has to take it.
     Ended,
-    /// The core has taken everything.
+    /// The core has taken everything, or turned it away.
     Gone,
 }
 
@@ -44,8 +44,16 @@ pub(super) struct Client {
     pub(super) script: Script,
     /// The core that serves it.
     pub(super) core: usize,
+    /// Its connection, when the core has opened it.
     pub(super) id: Option<ConnectionId>,
     pub(super) stage: Stage,
+    /// Its port was found empty: what it sends next is announced, if it has a descriptor, or wakes
+    /// the core as a pipe does.
+    pub(super) empty: bool,
+    /// It has a descriptor.
+    pub(super) announced: bool,
+    /// The step from which on it takes replies again, if the core waits for that.
+    pub(super) room_at: Option<u64>,
     pub(super) sent: usize,
     pub(super) replies: Vec<u8>,
     /// It no longer reads.
@@ -55,12 +63,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(script: Script, core: usize) -> Self {
+    pub(super) fn new(script: Script, core: usize, announced: bool) -> Self {
         Self {
             script,
             core,
             id: None,
             stage: Stage::Absent,
+            empty: false,
+            announced,
+            room_at: None,
             sent: 0,
             replies: Vec::new(),
             deaf: false,
@@ -80,11 +91,5 @@ impl Client {
     /// Whether it has got all the replies that it wants.
     pub(super) fn is_sated(&self) -> bool {
         self.script.deaf_after.is_some_and(|bytes| self.replies.len() >= bytes)
-    }
-
-    /// Whether replies that arrive in the place `slot` of `core` are its own.
-    pub(super) fn listens(&self, core: usize, slot: usize) -> bool {
-        let here = self.id.is_some_and(|id| id.inlet() == slot);
-        self.core == core && here && !self.deaf
     }
 }

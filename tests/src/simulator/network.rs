@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::flow::{Core, Letter, Outlet};
-use potoroo_runtime::Nanos;
-use potoroo_sdk::host::SinkId;
+use potoroo::flow::{ConnectionId, Letter};
+use potoroo::turn::Fill;
+use potoroo_runtime::{Nanos, Ready};
+use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
 use super::Deployment;
@@ -17,49 +18,69 @@ use crate::workload::piece;
 /// All connections and sinks.
 pub(super) struct Network {
     clients: Vec<Client>,
-    /// Bytes of each sink.
-    sinks: Vec<Vec<u8>>,
-    /// Steps that each sink still refuses everything.
-    stalls: Vec<u64>,
+    sinks: Vec<Receiver>,
     random: Random,
+    /// Steps of all cores so far.
+    tick: u64,
+    pub(super) trace: Trace,
     /// How often a pause begins: differs from run to run.
     stall_chance: f64,
     /// How often the peer of a sink is replaced.
     reconnects: f64,
     /// Waiting bytes that an outlet never passes.
     outlet_bytes_max: usize,
-    /// How long the replies of a client may hold its core back.
-    reply_stall_ns: u64,
-    /// Clients that were closed for that.
+    /// Clients that were closed because they did not take their replies.
     stalled: u64,
-    /// Cores that have got their last client and were not yet told.
-    opened_all: Vec<usize>,
+    /// By core: connections opened so far.
+    opened: Vec<u32>,
+}
+
+/// The receiver of a sink.
+#[derive(Clone, Default)]
+struct Receiver {
+    /// The core that owns the sink.
+    core: usize,
+    bytes: Vec<u8>,
+    /// It refuses everything before this step.
+    stalled_until: u64,
+    /// The core waits for room under this token.
+    room: Option<u64>,
 }
 
 /// More than one input can cause in the tests: an outlet is full before and takes it all.
 const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
+/// Steps that a sink, and a client, refuse everything.
+const SINK_STALL_TICKS: u64 = 200;
+const CLIENT_STALL_TICKS: u64 = 20;
+
 impl Network {
     pub(super) fn new(
         seed: u64,
         clients: Vec<Client>,
-        sinks: usize,
+        sink_owners: &[usize],
         deployment: &Deployment,
     ) -> Self {
         let mut random = random(seed, Concern::Network);
         let stall_chance = [0.0, 0.01, 0.2][random.below(3) as usize];
+        let receiver = |core: &usize| Receiver { core: *core, ..Receiver::default() };
         Self {
             clients,
-            sinks: vec![Vec::new(); sinks],
-            stalls: vec![0; sinks],
+            sinks: sink_owners.iter().map(receiver).collect(),
             random,
+            tick: 0,
+            trace: Trace::default(),
             stall_chance,
             reconnects: deployment.reconnects,
-            reply_stall_ns: deployment.reply_stall_ns,
             stalled: 0,
             outlet_bytes_max: deployment.outlet_bytes + OUTPUT_BYTES_MAX,
-            opened_all: Vec::new(),
+            opened: vec![0; deployment.cores],
         }
+    }
+
+    /// It is this step now.
+    pub(super) fn set_tick(&mut self, tick: u64) {
+        self.tick = tick;
     }
 
     /// Whether some client of `core` has not connected yet.
@@ -68,23 +89,46 @@ impl Network {
         self.clients.iter().any(absent)
     }
 
-    /// Whether the last client of `core` has connected; says so once.
-    pub(super) fn take_opened_all(&mut self, core: usize) -> bool {
-        let at = self.opened_all.iter().position(|opened| *opened == core);
-        at.map(|at| self.opened_all.swap_remove(at)).is_some()
+    /// The clients of `core` that connect now.
+    pub(super) fn connect(&mut self, core: usize) -> Vec<usize> {
+        let mut connecting = Vec::new();
+        for at in 0..self.clients.len() {
+            let may = self.clients[at].core == core && self.may_connect(&self.clients[at]);
+            if may && self.random.chance(0.7) {
+                self.clients[at].stage = Stage::Open;
+                connecting.push(at);
+            }
+        }
+        connecting
     }
 
-    /// No client sends anything more, and none connects; the cores were told the same.
+    /// The source to which a client connects.
+    pub(super) fn source(&self, client: usize) -> SourceId {
+        self.clients[client].source()
+    }
+
+    /// A core has opened the connection of a client, under this token. Returns whether its bytes
+    /// are announced.
+    pub(super) fn open(&mut self, client: usize, token: u64) -> bool {
+        let client = &mut self.clients[client];
+        let serial = &mut self.opened[client.core];
+        *serial += 1;
+        client.id = Some(ConnectionId::new(client.core, *serial, token as u16));
+        client.announced
+    }
+
+    /// None connects any more; those that are open are stopped by their cores.
     pub(super) fn stop(&mut self) {
-        for client in &mut self.clients {
-            client.stopped = client.stage == Stage::Open;
-            client.stage = match client.stage {
-                Stage::Absent => Stage::Gone,
-                Stage::Open => Stage::Ended,
-                stage => stage,
-            };
+        let absent = self.clients.iter_mut().filter(|client| client.stage == Stage::Absent);
+        absent.for_each(|client| client.stage = Stage::Gone);
+    }
+
+    /// The core reads no more from a client.
+    pub(super) fn stop_client(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        if client.stage == Stage::Open {
+            (client.stopped, client.stage) = (true, Stage::Ended);
         }
-        self.opened_all.clear();
     }
 
     /// Stage and bytes of each client, for messages.
@@ -106,125 +150,149 @@ impl Network {
         client.stage == Stage::Absent && client.script.after <= self.gone()
     }
 
-    /// Whether the ports of `core` have anything for it.
-    pub(super) fn pending(&self, core: usize, of: &mut Core) -> bool {
-        let clients = self.clients.iter().filter(|client| client.core == core);
-        let mut sinks = (0..self.sinks.len()).map(|sink| SinkId(sink as u16));
-        clients.into_iter().any(|client| client.stage == Stage::Open || self.may_connect(client))
-            || of.has_letters()
-            || sinks.any(|sink| of.outlet(sink).is_some_and(|outlet| !outlet.waiting().is_empty()))
-            || of.replying().to_vec().iter().any(|slot| waits(of.reply(*slot)))
+    /// Whether something outside has, or gets, the core `core` to turn.
+    pub(super) fn pending(&self, core: usize) -> bool {
+        let mut clients = self.clients.iter().filter(|client| client.core == core);
+        let wakes = |client: &Client| {
+            let sends = client.stage == Stage::Open && client.empty;
+            sends || self.may_connect(client) || client.room_at.is_some_and(|at| at <= self.tick)
+        };
+        clients.any(wakes) || self.sinks.iter().any(|sink| sink.core == core && self.has_room(sink))
     }
 
-    /// Before a turn: connections and their bytes. Returns how much came.
-    pub(super) fn bring(
-        &mut self,
-        index: usize,
-        core: &mut Core,
-        now: Nanos,
-        trace: &mut Trace,
-    ) -> usize {
-        let mut moved = 0;
-        for at in 0..self.clients.len() {
-            if self.clients[at].core != index || !self.random.chance(0.7) {
-                continue;
-            }
-            if self.may_connect(&self.clients[at]) {
-                let client = &mut self.clients[at];
-                client.id = Some(core.open_inlet(client.source(), false));
-                client.stage = Stage::Open;
-                moved += 1;
-                if !self.expects_clients(index) {
-                    self.opened_all.push(index);
-                }
-            } else if self.clients[at].stage == Stage::Open {
-                moved += self.send(at, core, now, trace);
+    /// The core waits for room, and there is some.
+    fn has_room(&self, sink: &Receiver) -> bool {
+        sink.room.is_some() && sink.stalled_until <= self.tick
+    }
+
+    /// The step at which somebody has room for whom a core waits.
+    pub(super) fn next_room(&self) -> Option<u64> {
+        let sinks = self.sinks.iter().filter(|sink| sink.room.is_some());
+        let sinks = sinks.map(|sink| sink.stalled_until);
+        sinks.chain(self.clients.iter().filter_map(|client| client.room_at)).min()
+    }
+
+    /// What has become ready at `core` and is announced now.
+    pub(super) fn announce(&mut self, core: usize, ready: &mut Vec<Ready>) {
+        for client in self.clients.iter_mut().filter(|client| client.core == core) {
+            let Some(id) = client.id else { continue };
+            let readable = client.announced && client.empty && client.stage == Stage::Open;
+            let readable = readable && self.random.chance(0.7);
+            let writable = client.room_at.take_if(|at| *at <= self.tick).is_some();
+            if readable || writable {
+                client.empty &= !readable;
+                let token = id.inlet() as u64;
+                ready.push(Ready { token, readable, writable, closed: false });
             }
         }
-        moved
+        let tick = self.tick;
+        for sink in self.sinks.iter_mut().filter(|sink| sink.core == core) {
+            if sink.stalled_until <= tick
+                && let Some(token) = sink.room.take()
+            {
+                ready.push(Ready { token, readable: false, writable: true, closed: false });
+            }
+        }
+    }
+
+    /// Nothing is announced any more under this token.
+    pub(super) fn unwatch(&mut self, core: usize, token: u64) {
+        for client in self.clients.iter_mut().filter(|client| client.core == core) {
+            if client.id.is_some_and(|id| id.inlet() as u64 == token) {
+                client.room_at = None;
+            }
+        }
+        let sinks = self.sinks.iter_mut().filter(|sink| sink.room == Some(token));
+        sinks.filter(|sink| sink.core == core).for_each(|sink| sink.room = None);
     }
 
     /// One client sends a piece, or what ends it.
-    fn send(&mut self, at: usize, core: &mut Core, now: Nanos, trace: &mut Trace) -> usize {
+    pub(super) fn send(&mut self, at: usize, room: &mut [u8], now: Nanos) -> Fill {
+        let pauses = !self.random.chance(0.7);
         let piece = piece(&mut self.random);
         let client = &mut self.clients[at];
-        let id = client.id.expect("it is connected");
+        client.empty = pauses;
+        if client.stage != Stage::Open || pauses {
+            return Fill::Nothing;
+        }
         if client.rest().is_empty() {
             client.stage = Stage::Ended;
-            core.inlet_end(id);
-            if client.script.cut.is_some() {
-                client.deaf = true;
-                core.close_reply(id.inlet());
-            }
-            return 1;
+            client.deaf |= client.script.cut.is_some();
+            return Fill::Ended;
         }
-        let room = core.inlet_room(id);
         let bytes = client.rest().len().min(room.len()).min(piece);
-        if bytes == 0 {
-            return 0;
-        }
         room[..bytes].copy_from_slice(&client.rest()[..bytes]);
-        trace.note_bytes(&room[..bytes]);
-        core.inlet_filled(id, bytes, now);
+        self.trace.note_bytes(&room[..bytes]);
         client.sent += bytes;
-        bytes
+        Fill::Bytes(bytes, now)
     }
 
-    /// After a turn: outputs, ended connections, dead letters. Returns how much went.
-    pub(super) fn carry(
-        &mut self,
-        index: usize,
-        core: &mut Core,
-        now: Nanos,
-        letters: &mut Vec<Letter>,
-        trace: &mut Trace,
-    ) -> usize {
-        let mut moved = 0;
-        for sink in 0..self.sinks.len() {
-            if let Some(outlet) = core.outlet(SinkId(sink as u16)) {
-                moved += self.carry_sink(sink, outlet, trace);
-            }
+    /// A client takes what it wants of its replies; `None` when it is gone.
+    pub(super) fn take_replies(&mut self, at: usize, bytes: &[u8]) -> Option<usize> {
+        self.check(bytes);
+        let client = &mut self.clients[at];
+        if client.deaf {
+            return None;
         }
-        for slot in core.replying().to_vec() {
-            let Some(outlet) = core.reply(slot) else { continue };
-            moved += self.carry_reply(index, slot, outlet, trace);
-            let last = self
-                .clients
-                .iter()
-                .any(|client| client.listens(index, slot) && client.stage == Stage::Gone);
-            if outlet.held_ns(now, last) > self.reply_stall_ns {
-                moved += self.lose_replies(index, slot, core);
-            }
+        if client.is_sated() || self.random.chance(self.stall_chance) {
+            return Some(0);
         }
-        while let Some((id, _)) = core.take_ended() {
-            let owns = |client: &&mut Client| client.id == Some(id);
-            let client = self.clients.iter_mut().find(owns).expect("only clients end");
-            client.stage = Stage::Gone;
-            core.retire_inlet(id);
-            moved += 1;
-        }
-        if core.has_letters() && self.random.chance(0.3) {
-            let taken = core.take_letters();
-            taken.iter().for_each(|letter| self.check_letter(letter));
-            letters.extend(taken);
-            moved += 1;
-        }
-        moved
+        let bytes = &bytes[..piece(&mut self.random).min(bytes.len())];
+        client.replies.extend_from_slice(bytes);
+        self.trace.note_bytes(bytes);
+        Some(bytes.len())
     }
 
-    /// A client that does not take its replies is closed, as the engine does it.
-    fn lose_replies(&mut self, core_index: usize, slot: usize, core: &mut Core) -> usize {
-        let listens = |client: &&mut Client| client.listens(core_index, slot);
-        let client = self.clients.iter_mut().find(listens).expect("somebody is waited for");
+    /// A core waits until a client takes replies again.
+    pub(super) fn watch_client_room(&mut self, at: usize) {
+        let room_at = self.tick + self.random.below(CLIENT_STALL_TICKS);
+        let client = &mut self.clients[at];
+        if !client.is_sated() {
+            client.room_at.get_or_insert(room_at);
+        }
+    }
+
+    /// A sink takes some of its output; `None` when its receiver is replaced: the successor gets
+    /// the line of which the receiver had a part from the beginning.
+    pub(super) fn take_output(&mut self, sink: usize, bytes: &[u8]) -> Option<usize> {
+        self.check(bytes);
+        let receiver = &mut self.sinks[sink];
+        if self.tick < receiver.stalled_until {
+            return Some(0);
+        }
+        if self.random.chance(self.stall_chance) {
+            receiver.stalled_until = self.tick + self.random.below(SINK_STALL_TICKS);
+        }
+        if self.random.chance(self.reconnects) {
+            let into = &mut receiver.bytes;
+            into.truncate(into.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+            return None;
+        }
+        let bytes = &bytes[..piece(&mut self.random).min(bytes.len())];
+        receiver.bytes.extend_from_slice(bytes);
+        self.trace.note_bytes(bytes);
+        Some(bytes.len())
+    }
+
+    /// The owner of a sink waits for room under `token`.
+    pub(super) fn watch_sink_room(&mut self, sink: usize, token: u64) {
+        self.sinks[sink].room = Some(token);
+    }
+
+    /// The core has taken all of a client, or turned it away.
+    pub(super) fn close(&mut self, client: usize) {
+        self.clients[client].stage = Stage::Gone;
+    }
+
+    /// A client that does not take its replies was closed.
+    pub(super) fn lose_replies(&mut self, client: usize) {
+        let client = &mut self.clients[client];
         assert!(client.script.deaf_after.is_some(), "it would have taken its replies");
         self.stalled += 1;
         client.deaf = true;
-        core.close_reply(slot);
         if client.stage == Stage::Open {
             client.stage = Stage::Ended;
-            core.inlet_end(client.id.expect("it is connected"));
         }
-        1
     }
 
     /// Clients that were closed because they did not take their replies.
@@ -232,47 +300,8 @@ impl Network {
         self.stalled
     }
 
-    fn carry_sink(&mut self, sink: usize, outlet: &mut Outlet, trace: &mut Trace) -> usize {
-        self.check(outlet);
-        if self.stalls[sink] > 0 {
-            self.stalls[sink] -= 1;
-            return 0;
-        }
-        if self.random.chance(self.stall_chance) {
-            self.stalls[sink] = self.random.below(200);
-        }
-        if self.random.chance(self.reconnects) {
-            // Its successor gets the line of which the peer had a part from the beginning.
-            let into = &mut self.sinks[sink];
-            into.truncate(into.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-            outlet.restart();
-        }
-        let bytes = piece(&mut self.random).min(outlet.waiting().len());
-        take(outlet, bytes, &mut self.sinks[sink], trace)
-    }
-
-    fn carry_reply(
-        &mut self,
-        core: usize,
-        slot: usize,
-        outlet: &mut Outlet,
-        trace: &mut Trace,
-    ) -> usize {
-        self.check(outlet);
-        let listens = |client: &&mut Client| client.listens(core, slot);
-        let Some(client) = self.clients.iter_mut().find(listens) else {
-            assert!(outlet.waiting().is_empty(), "replies wait for nobody");
-            return 0;
-        };
-        if client.is_sated() || self.random.chance(self.stall_chance) {
-            return 0;
-        }
-        let bytes = piece(&mut self.random).min(outlet.waiting().len());
-        take(outlet, bytes, &mut client.replies, trace)
-    }
-
     /// A letter names the connection and the place from which its bytes come.
-    fn check_letter(&self, letter: &Letter) {
+    pub(super) fn check_letter(&self, letter: &Letter) {
         let origin = letter.cause.origin;
         let owns = |client: &&Client| client.id.is_some_and(|id| id.0 == origin.connection);
         if let Some(client) = self.clients.iter().find(owns) {
@@ -282,32 +311,21 @@ impl Network {
     }
 
     /// Memory is bounded: at each moment, not only on average.
-    fn check(&self, outlet: &Outlet) {
-        let waiting = outlet.waiting().len();
+    fn check(&self, waiting: &[u8]) {
+        let waiting = waiting.len();
         assert!(waiting <= self.outlet_bytes_max, "{waiting} bytes wait in an outlet");
     }
 
     /// Bytes of the `named` sinks, and of the replies of each client.
     pub(super) fn take_outputs(
-        self,
+        &mut self,
         named: &[(SinkId, String)],
     ) -> (BTreeMap<String, Vec<u8>>, Vec<Vec<u8>>) {
-        let of = |(id, name): &(SinkId, String)| (name.clone(), self.sinks[id.0 as usize].clone());
+        let of = |(id, name): &(SinkId, String)| {
+            (name.clone(), std::mem::take(&mut self.sinks[id.0 as usize].bytes))
+        };
         let sinks = named.iter().map(of).collect();
-        (sinks, self.clients.into_iter().map(|client| client.replies).collect())
+        let replies = |client: &mut Client| std::mem::take(&mut client.replies);
+        (sinks, self.clients.iter_mut().map(replies).collect())
     }
-}
-
-fn waits(outlet: Option<&mut Outlet>) -> bool {
-    outlet.is_some_and(|outlet| !outlet.waiting().is_empty())
-}
-
-fn take(outlet: &mut Outlet, bytes: usize, into: &mut Vec<u8>, trace: &mut Trace) -> usize {
-    let taken = &outlet.waiting()[..bytes];
-    into.extend_from_slice(taken);
-    if bytes > 0 {
-        trace.note_bytes(taken);
-    }
-    outlet.written(bytes);
-    bytes
 }
