@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, Upload, View};
 use potoroo::checkpoint::{
-    Chunk, Facts, Manifest, Older, PartEntry, PartHeader, PartWriter, Recovered, Section,
-    SourcePosition, TableFacts, Transaction, TypeFacts, Unit, collect, each_chunk, propose,
+    Chunk, Facts, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit, Recovered,
+    Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk, propose,
     recover,
 };
 use potoroo_sdk::host::TableId;
@@ -173,7 +173,7 @@ impl<'a> Coordinator<'a> {
 
     fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
         let (name, position) = ("quotes".into(), epoch * 10);
-        let (unit, skipping, file, stream) = (Unit::Bytes, false, None, None);
+        let (unit, skipping, file, stream) = (PositionUnit::Bytes, false, None, None);
         let source = SourcePosition { name, unit, position, skipping, file, stream };
         let transaction = Transaction {
             sink: "rejections".into(),

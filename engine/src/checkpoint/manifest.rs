@@ -56,7 +56,7 @@ pub struct SourcePosition {
     /// Its name.
     pub name: String,
     /// What its position counts.
-    pub unit: Unit,
+    pub unit: PositionUnit,
     /// Bytes of a byte stream, or the index of the next event of a generator.
     pub position: u64,
     /// The position lies within a frame above the limit that was refused: the rest of the frame is
@@ -74,7 +74,7 @@ pub struct SourcePosition {
 /// What a position counts: one of a file says nothing to a generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Unit {
+pub enum PositionUnit {
     /// Bytes taken.
     Bytes,
     /// Events made.
@@ -290,7 +290,7 @@ pub(super) mod tests {
             sources: vec![
                 SourcePosition {
                     name: "quotes".into(),
-                    unit: Unit::Events,
+                    unit: PositionUnit::Events,
                     position: 1234,
                     skipping: false,
                     file: Some(Imprint { device: 7, inode: 9, digest: 11 }),
@@ -298,7 +298,7 @@ pub(super) mod tests {
                 },
                 SourcePosition {
                     name: "orders".into(),
-                    unit: Unit::Bytes,
+                    unit: PositionUnit::Bytes,
                     position: u64::MAX,
                     skipping: true,
                     file: None,

@@ -37,7 +37,7 @@ pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
 pub use manifest::{
-    Delivered, Manifest, PartEntry, SourcePosition, StreamPosition, Transaction, Unit,
+    Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};

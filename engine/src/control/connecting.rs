@@ -13,7 +13,7 @@ use super::error::Error;
 use super::recovery::Recovery;
 use super::remedy;
 use super::threads::Threads;
-use crate::checkpoint::{Transaction, Unit, Watched};
+use crate::checkpoint::{PositionUnit, Transaction, Watched};
 use crate::connect::pipe::PipeInlet;
 use crate::connect::potoroo::deliver::Delivery;
 use crate::connect::potoroo::hold::Hold;
@@ -116,7 +116,7 @@ impl Connecting<'_> {
                 threads.attach.send(core, Command::Inlet(new));
             }
             SourceEdge::File { file, path } => {
-                let at = recovery.map(|recovery| recovery.position(name, Unit::Bytes));
+                let at = recovery.map(|recovery| recovery.position(name, PositionUnit::Bytes));
                 let at = at.transpose()?.unwrap_or_default();
                 let imprint = recovery.and_then(|recovery| recovery.imprint(name));
                 watched = threads.read_file(source, (file, &path), (at, imprint), core)?;

@@ -34,7 +34,7 @@ use super::threads::Threads;
 use super::watch::Watch;
 use super::witness::Witness;
 use crate::checkpoint::coordinator::Coordinator;
-use crate::checkpoint::{Delivered, Unit};
+use crate::checkpoint::{Delivered, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::{Hearer, Teller, to_keeper};
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
@@ -235,8 +235,8 @@ fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges
     let Some(Kept { recovery, .. }) = kept else { return Ok(edges) };
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
         let unit = match edge {
-            SourceEdge::Generator(_) => Unit::Events,
-            SourceEdge::File { .. } => Unit::Bytes,
+            SourceEdge::Generator(_) => PositionUnit::Events,
+            SourceEdge::File { .. } => PositionUnit::Bytes,
             _ => continue,
         };
         recovery.position(&source.name, unit)?;
@@ -386,7 +386,7 @@ impl Build {
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
         let position = |source: SourceId| {
             let name = &names[usize::from(source.0)];
-            let position = recovery.map(|recovery| recovery.position(name, Unit::Events));
+            let position = recovery.map(|recovery| recovery.position(name, PositionUnit::Events));
             position.transpose().expect("it was checked before").unwrap_or_default().position
         };
         for (source, generator, generate) in made {

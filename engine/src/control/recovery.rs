@@ -12,8 +12,8 @@ use super::error::Error;
 use super::stop_request::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
-    Delivered, Facts, Imprint, Manifest, Recovered, SourcePosition, StreamPosition, TableFacts,
-    Transaction, Unit, each_chunk, recover,
+    Delivered, Facts, Imprint, Manifest, PositionUnit, Recovered, SourcePosition, StreamPosition,
+    TableFacts, Transaction, each_chunk, recover,
 };
 use crate::flow::{Core, Start};
 
@@ -75,7 +75,7 @@ impl Recovery {
     ///
     /// # Errors
     /// What was read under that name before counts something else.
-    pub(super) fn position(&self, name: &str, unit: Unit) -> Result<Start, Error> {
+    pub(super) fn position(&self, name: &str, unit: PositionUnit) -> Result<Start, Error> {
         let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
         match self.positions().iter().find(plain) {
             None => Ok(Start::default()),
@@ -87,8 +87,8 @@ impl Recovery {
                      address that it had, or another --state",
                     at.position,
                     match at.unit {
-                        Unit::Bytes => "bytes",
-                        Unit::Events => "events",
+                        PositionUnit::Bytes => "bytes",
+                        PositionUnit::Events => "events",
                     }
                 ),
             }),

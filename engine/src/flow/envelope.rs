@@ -35,7 +35,7 @@ const FLAG_OUTPUT: u8 = 2;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edge {
+pub enum FrameEdge {
     /// An archived event after an exchange.
     Exchange(u16),
     /// Encoded bytes for a sink or reply.
@@ -46,7 +46,7 @@ pub enum Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What the frame is for.
-    pub edge: Edge,
+    pub edge: FrameEdge,
     /// Hash of the key; 0 for outputs.
     pub hash: u64,
     /// Where the frame came from. Its origin is zero when the frame carries none.
@@ -64,10 +64,15 @@ impl Header {
     /// the body. The fields come one by one: a [`Cause`] copied whole would wait for the stores
     /// that just made it.
     #[inline(always)]
-    pub fn write<'a>(edge: Edge, hash: u64, cause: &Cause, room: &'a mut [u8]) -> &'a mut [u8] {
+    pub fn write<'a>(
+        edge: FrameEdge,
+        hash: u64,
+        cause: &Cause,
+        room: &'a mut [u8],
+    ) -> &'a mut [u8] {
         let (edge, flags) = match edge {
-            Edge::Exchange(id) => (id, FLAG_ORIGIN),
-            Edge::Output(id) => (id, FLAG_ORIGIN | FLAG_OUTPUT),
+            FrameEdge::Exchange(id) => (id, FLAG_ORIGIN),
+            FrameEdge::Output(id) => (id, FLAG_ORIGIN | FLAG_OUTPUT),
         };
         let (header, body) = room
             .split_first_chunk_mut::<{ HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES }>()
@@ -89,8 +94,8 @@ impl Header {
         let [_, _, _, _, source, flags, edge @ ..] = header;
         let edge = u16::from_le_bytes([edge[0], edge[1]]);
         let edge = match flags & FLAG_OUTPUT {
-            0 => Edge::Exchange(edge),
-            _ => Edge::Output(edge),
+            0 => FrameEdge::Exchange(edge),
+            _ => FrameEdge::Output(edge),
         };
         let (origin, body) = match flags & FLAG_ORIGIN {
             0 => (Origin::default(), body),
@@ -131,7 +136,7 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn frame(edge: Edge) -> (Header, Vec<u8>) {
+    fn frame(edge: FrameEdge) -> (Header, Vec<u8>) {
         let cause = Cause {
             ingress: u64::MAX - 1,
             origin: Origin { connection: 3, position: 6 },
@@ -146,7 +151,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_wrote() {
-        for edge in [Edge::Exchange(7), Edge::Output(65535)] {
+        for edge in [FrameEdge::Exchange(7), FrameEdge::Output(65535)] {
             let (header, frame) = frame(edge);
             assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
         }
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn reads_frames_of_older_checkpoints_without_an_origin() {
-        let (mut header, mut frame) = frame(Edge::Exchange(7));
+        let (mut header, mut frame) = frame(FrameEdge::Exchange(7));
         frame[FLAGS_AT] &= !FLAG_ORIGIN;
         frame.drain(HEADER_BYTES..HEADER_BYTES + ORIGIN_BYTES);
         header.cause.origin = Origin::default();

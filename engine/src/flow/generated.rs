@@ -9,7 +9,7 @@ use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, Under
 use super::connection::replayed_origin;
 use super::positions::ReadPosition;
 use super::skip::{SKIPPED, Skips};
-use crate::checkpoint::Unit;
+use crate::checkpoint::PositionUnit;
 
 /// A source of generated events with its schedule.
 pub struct Generated {
@@ -59,7 +59,7 @@ impl Generated {
     /// Where it would go on.
     pub(super) fn replay_position(&self) -> ReadPosition {
         let Self { source, next: position, .. } = *self;
-        ReadPosition { source, stream: None, unit: Unit::Events, position, skipping: false }
+        ReadPosition { source, stream: None, unit: PositionUnit::Events, position, skipping: false }
     }
 
     pub(super) fn source(&self) -> SourceId {

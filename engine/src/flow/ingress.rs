@@ -18,7 +18,7 @@ use super::counts::SourceCounts;
 use super::positions::{Ending, ReadPosition, Start};
 use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
-use crate::checkpoint::Unit;
+use crate::checkpoint::PositionUnit;
 
 /// The unread bytes of one connection, file or channel.
 pub struct Inlet {
@@ -126,7 +126,7 @@ impl Inlet {
     /// Where it would go on, if it can be read again.
     pub(super) fn replay_position(&self) -> Option<ReadPosition> {
         let Self { source, stream, position, skipping, .. } = *self;
-        let unit = Unit::Bytes;
+        let unit = PositionUnit::Bytes;
         self.replays.then_some(ReadPosition { source, stream, unit, position, skipping })
     }
 

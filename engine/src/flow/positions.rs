@@ -3,7 +3,7 @@
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::SourceId;
 
-use crate::checkpoint::{self, Unit};
+use crate::checkpoint::{self, PositionUnit};
 
 /// Where an inlet begins whose bytes can be read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct ReadPosition {
     /// Which of its streams, if it has some.
     pub stream: Option<u32>,
     /// What its position counts.
-    pub unit: Unit,
+    pub unit: PositionUnit,
     /// Bytes taken, or events made.
     pub position: u64,
     /// The bytes that follow belong to a frame above the limit that was refused.

@@ -13,7 +13,7 @@ use potoroo_sdk::table::{Places, Record};
 use potoroo_sdk::value::Corrupt;
 
 use super::connection::ConnectionId;
-use super::envelope::{Edge, Header, LENGTH_BYTES};
+use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::inlets::Inlets;
 use super::local::Local;
 use super::route::Router;
@@ -174,14 +174,14 @@ impl Restoring<'_> {
             self.inlets.raise_serial(origin.serial());
         }
         match header.edge {
-            Edge::Exchange(id) => {
+            FrameEdge::Exchange(id) => {
                 let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(Corrupt)?;
                 if usize::from(exchange.level) != level {
                     return Err(Corrupt);
                 }
                 Ok(self.router.owner(header.hash) == self.core && !self.skips_frame(&header))
             }
-            Edge::Output(id) => {
+            FrameEdge::Output(id) => {
                 let sink = self.plan.sinks.get(usize::from(id)).ok_or(Corrupt)?;
                 if level != self.router.output_level() {
                     return Err(Corrupt);

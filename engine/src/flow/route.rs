@@ -15,7 +15,7 @@ use potoroo_sdk::table::TableRows;
 
 use super::counts::Counts;
 use super::ends::Ends;
-use super::envelope::{Edge, Header, LENGTH_BYTES};
+use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
@@ -370,7 +370,7 @@ impl Router {
     fn send_output(&mut self, to: usize, sink: SinkId, cause: &Cause, body: &[u8]) {
         let bytes = Header::frame_bytes(body.len());
         let room = self.append(to, self.output_level, bytes, cause);
-        Header::write(Edge::Output(sink.0), 0, cause, room).copy_from_slice(body);
+        Header::write(FrameEdge::Output(sink.0), 0, cause, room).copy_from_slice(body);
     }
 }
 
@@ -397,7 +397,7 @@ impl Host for Router {
         let to = self.map.owner(route.hash);
         let bytes = Header::frame_bytes(bytes);
         let room = self.append(to, level, bytes, cause);
-        Header::write(Edge::Exchange(route.exchange.0), route.hash, cause, room)
+        Header::write(FrameEdge::Exchange(route.exchange.0), route.hash, cause, room)
     }
 
     #[inline]

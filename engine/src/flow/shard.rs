@@ -11,7 +11,7 @@ use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
 use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
 
-use super::envelope::{Edge, Header};
+use super::envelope::{FrameEdge, Header};
 use super::gauges::Stage;
 use super::local::Local;
 use super::route::Router;
@@ -87,10 +87,10 @@ pub(super) fn drain<F: FrameQueue>(
     while total < LANE_FRAMES_PER_TURN && !router.blocked() {
         let Some((frame, _)) = frames.frame_at(frames.first()) else { break };
         let done = match Header::read(frame).0.edge {
-            Edge::Exchange(id) => {
+            FrameEdge::Exchange(id) => {
                 drain_run(&plan.exchanges[id as usize], id, under_way, router, frames)
             }
-            Edge::Output(_) => drain_outputs(router, frames),
+            FrameEdge::Output(_) => drain_outputs(router, frames),
         };
         if done == 0 {
             break;
@@ -116,7 +116,7 @@ fn drain_run<F: FrameQueue>(
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
         let (header, archive) = Header::read(frame);
-        if header.edge != Edge::Exchange(id) {
+        if header.edge != FrameEdge::Exchange(id) {
             break;
         }
         let bucket = index.map_or(NO_SLOT, |index| look_up(index, header.hash));
@@ -190,7 +190,7 @@ fn drain_outputs<F: FrameQueue>(router: &mut Router, frames: &mut F) -> usize {
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
         let (header, body) = Header::read(frame);
-        let Edge::Output(sink) = header.edge else { break };
+        let FrameEdge::Output(sink) = header.edge else { break };
         let sink = SinkId(sink);
         let full = done == LANE_FRAMES_PER_TURN || router.outputs.full(sink, &header.cause);
         if full || frames.marked() {

@@ -1,7 +1,7 @@
 //! What is committed, and when.
 
 use super::*;
-use crate::checkpoint::{Unit, facts};
+use crate::checkpoint::{PositionUnit, facts};
 
 const CORES: usize = 2;
 
@@ -147,7 +147,7 @@ fn what_is_committed_stays_in_manifests_until_it_is_visible() {
 fn sources_that_are_not_opened_yet_stay_where_they_stood() {
     let at = |name: &str, position| SourcePosition {
         name: name.into(),
-        unit: Unit::Bytes,
+        unit: PositionUnit::Bytes,
         position,
         skipping: false,
         file: None,

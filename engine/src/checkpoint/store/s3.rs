@@ -29,7 +29,7 @@ use object_store::{Error as Refusal, PutMode, UpdateVersion};
 use super::{Error, Head, Name, Store, Upload, View, draw};
 use crate::checkpoint::Corrupt;
 use download::Download;
-use service::Service;
+use service::S3Service;
 use upload::ObjectUpload;
 
 pub use address::Address;
@@ -48,7 +48,7 @@ const NO_TAG: &str = "\"00000000000000000000000000000000\"";
 
 /// Checkpoints in a bucket.
 pub struct S3 {
-    service: Arc<Service>,
+    service: Arc<S3Service>,
     address: Address,
     /// The HEAD of which is unknown whether it came to be. Locked while HEAD is swapped.
     doubt: Mutex<Option<Head>>,
@@ -73,7 +73,7 @@ impl S3 {
     /// # Errors
     /// There are no credentials.
     pub fn view(address: &Address, variables: Variables<'_>) -> Result<Self, Error> {
-        let service = Service::start(address, variables).map_err(|cause| Error::Io {
+        let service = S3Service::start(address, variables).map_err(|cause| Error::Io {
             action: "use",
             object: address.to_string(),
             cause,

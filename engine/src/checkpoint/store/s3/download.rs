@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::service::{PIECE_BYTES, Service};
+use super::service::{PIECE_BYTES, S3Service};
 use super::trouble;
 
 /// An object that is being read. Holds one piece.
 pub struct Download {
-    service: Arc<Service>,
+    service: Arc<S3Service>,
     name: String,
     /// Bytes of the object.
     length: u64,
@@ -21,7 +21,7 @@ pub struct Download {
 
 impl Download {
     /// The object `name`, which has `length` bytes.
-    pub fn new(service: Arc<Service>, name: String, length: u64) -> Self {
+    pub fn new(service: Arc<S3Service>, name: String, length: u64) -> Self {
         Self { service, name, length, fetched: 0, piece: Bytes::new() }
     }
 

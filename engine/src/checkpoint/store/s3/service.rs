@@ -44,7 +44,7 @@ const TRIES_MAX: usize = 5;
 const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// A bucket, as seen through one thread.
-pub struct Service {
+pub struct S3Service {
     objects: AmazonS3,
     /// Sends nothing twice: for HEAD.
     once: AmazonS3,
@@ -52,7 +52,7 @@ pub struct Service {
     thread: Speaking,
 }
 
-impl Service {
+impl S3Service {
     /// A client with the credentials that `variables` have. Asks nothing yet.
     pub fn start(address: &Address, variables: Variables<'_>) -> io::Result<Self> {
         // Fails when the embedding program has chosen one, which is as good.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::{Error as Refusal, MultipartUpload, PutMode};
 
-use super::service::{PIECE_BYTES, Service};
+use super::service::{PIECE_BYTES, S3Service};
 use super::trouble;
 use crate::checkpoint::store::{Error, Upload};
 
 /// An object that is being written. Holds one piece.
 pub struct ObjectUpload {
-    service: Arc<Service>,
+    service: Arc<S3Service>,
     name: String,
     /// The object for messages.
     object: String,
@@ -25,7 +25,7 @@ pub struct ObjectUpload {
 
 impl ObjectUpload {
     /// Begins an object. Nothing is sent before there is a piece, or the end.
-    pub fn new(service: Arc<Service>, name: String, object: String) -> Self {
+    pub fn new(service: Arc<S3Service>, name: String, object: String) -> Self {
         Self { service, name, object, piece: Vec::new(), sent: None, sent_bytes: 0 }
     }
 
