@@ -4,59 +4,67 @@ mod support;
 
 use std::io::Read;
 use std::net::{TcpListener, ToSocketAddrs};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use potoroo_connector::{Options, Piece, Source};
-use support::{App, Scratch, accept, free_port, sink_at};
+use support::{App, Scratch, accept, example, free_port, sink_at};
 
 const WINDOWS: &str = "sequence_windows";
 
-/// Whether something stands in front of 127.0.0.1.
-fn has_several() -> bool {
-    let found = ("localhost", 9).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    let several = found.is_ok_and(|found| found.iter().any(|at| at.is_ipv6()));
-    if !several {
-        eprintln!("skipped: here localhost is 127.0.0.1 only (/etc/hosts)");
+/// Addresses of the names that the application looks up: nobody listens at the first one.
+const HOSTS: &str = "::1 twofold\n127.0.0.1 localhost twofold\n";
+
+/// Starts the application where [`HOSTS`] stand in `/etc/hosts`; `None` where that is not possible.
+fn start(scratch: &Scratch, arguments: &str) -> Option<App> {
+    let hosts = scratch.write("hosts", HOSTS.as_bytes());
+    let within = |program: &str, arguments: &str| {
+        let mut command = Command::new("unshare");
+        let mounted = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", mounted, &hosts, program]);
+        command.args(arguments.split_whitespace());
+        command
+    };
+    if !within("true", "").output().is_ok_and(|ended| ended.status.success()) {
+        eprintln!("skipped: only root can give a name two addresses");
+        return None;
     }
-    several
+    let program = example(WINDOWS).display().to_string();
+    Some(App::spawn(within(&program, &format!("--no-progress {arguments}"))))
 }
 
 #[test]
 fn a_receiver_at_the_second_address_of_its_name_is_found() {
-    if !has_several() {
-        return;
-    }
+    let scratch = Scratch::new("host-receiver");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
-    let app = App::start(
-        WINDOWS,
-        &format!(
-            "--source numbers=gen:numbers?count=100 --sink windows=tcp://localhost:{port} \
-             --cores 0 --report json"
-        ),
+    let arguments = format!(
+        "--source numbers=gen:numbers?count=100 --sink windows=tcp://twofold:{port} --cores 0 \
+         --report json"
     );
+    let Some(app) = start(&scratch, &arguments) else { return };
     let mut got = String::new();
     accept(&listener).read_to_string(&mut got).expect("it is text");
     assert_eq!(got.lines().count(), 100);
     app.finish().report();
 }
 
+/// The client looks up `localhost`, which has a second address on many hosts.
 #[test]
 fn clients_at_the_second_address_of_their_name_are_found_and_find() {
-    if !has_several() {
-        return;
-    }
-    let scratch = Scratch::new("host-names");
+    let scratch = Scratch::new("host-clients");
     let port = free_port();
-    let mut app = App::start(
-        WINDOWS,
-        &format!(
-            "--source numbers=potoroo://127.0.0.1:0?streams=1 --sink \
-             windows=potoroo://localhost:{port} --cores 0 --report json --state {}",
-            scratch.path("state")
-        ),
+    let arguments = format!(
+        "--source numbers=potoroo://127.0.0.1:0?streams=1 --sink windows=potoroo://twofold:{port} \
+         --cores 0 --report json --state {}",
+        scratch.path("state")
     );
+    let Some(mut app) = start(&scratch, &arguments) else { return };
+    let found = ("localhost", 9).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    if !found.is_ok_and(|found| found.iter().any(|at| at.is_ipv6())) {
+        eprintln!("in part: here localhost is 127.0.0.1 only (/etc/hosts)");
+    }
     let source = app.listening("numbers").port();
     let over = Arc::new(AtomicBool::new(false));
     let of_thread = over.clone();
