@@ -14,7 +14,7 @@ pub enum Error {
     Malformed(Malformed),
     /// The other side sent a frame that does not belong there.
     Unexpected(&'static str),
-    /// The other side refused; it said why.
+    /// The other side refused, for this reason.
     Refused(String),
     /// The client was used wrongly; nothing was sent.
     Misused(String),

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use crate::Error;
-
 /// The version of the protocol that this is.
 pub const VERSION: u16 = 1;
 
@@ -22,16 +20,16 @@ pub const HELLO_BYTES_MAX: usize = 4096;
 /// The greatest length of each text in a hello.
 pub const HELLO_TEXT_BYTES_MAX: usize = 1024;
 
-/// A hello has three of them with their lengths, behind its kind, magic, version and role.
+/// A hello has three of them with their lengths, after its kind, magic, version and role.
 const _: () = assert!(8 + 3 * (2 + HELLO_TEXT_BYTES_MAX) <= HELLO_BYTES_MAX);
 
-/// First bytes of each connection: whoever else comes by is told so at once.
+/// First bytes of each connection: another protocol is refused at once.
 const MAGIC: [u8; 4] = *b"PTRO";
 
 /// Longest text, so that its length fits 16 bits.
 const TEXT_BYTES_MAX: usize = u16::MAX as usize;
 
-/// Longest reason of a refusal: a stranger can be told it, and its frame read by one.
+/// Longest reason of a refusal: its frame is within [`HELLO_BYTES_MAX`], which a stranger reads.
 const REASON_BYTES_MAX: usize = 2048;
 
 /// By kind, from 1.
@@ -52,18 +50,18 @@ const NAMES: [&str; 14] = [
     "Committed",
 ];
 
-/// Who connects.
+/// The role of the side that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A client that sends messages to a source.
     Source,
-    /// An engine that brings the output of a sink.
+    /// An engine that sends the output of a sink.
     Sink,
 }
 
 /// One frame. Its `Debug` form leaves out a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the head of the crate says what each field is")]
+#[allow(missing_docs, reason = "the head of the crate describes each field")]
 pub enum Frame<'a> {
     Hello { version: u16, role: Role, token: &'a str, application: &'a str, endpoint: &'a str },
     Welcome { version: u16, last: u128 },
@@ -122,7 +120,7 @@ impl fmt::Debug for Frame<'_> {
 pub enum Malformed {
     /// The length is 0 or above what is allowed now.
     Length {
-        /// What it says.
+        /// What it is.
         bytes: usize,
         /// What is allowed.
         most: usize,
@@ -131,10 +129,10 @@ pub enum Malformed {
     Kind(u8),
     /// The first frame does not begin as this protocol does.
     Magic,
-    /// The other side speaks another version of the protocol: whatever else the frame says may mean
+    /// The other side speaks another version of the protocol: the other fields may mean
     /// something else there.
     Version(u16),
-    /// A field of this frame is missing, or something is left behind the last.
+    /// A field of this frame is missing, or bytes follow the last.
     Fields(&'static str),
     /// A text in this frame is not UTF-8.
     Text(&'static str),
@@ -186,7 +184,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Adds the frame, with its length in front, to `out`. The reason of a refusal, which may have
-    /// words of the other side in it, is cut off behind 2048 bytes.
+    /// words of the other side in it, is cut off after 2048 bytes.
     ///
     /// # Panics
     /// It is longer than [`FRAME_BYTES_MAX`], or a text in it longer than 65 535 bytes.
@@ -196,7 +194,7 @@ impl<'a> Frame<'a> {
         out.push(self.kind());
         self.encode_fields(out);
         let length = out.len() - start - 4;
-        assert!(length <= FRAME_BYTES_MAX, "whoever makes a frame keeps to its greatest length");
+        assert!(length <= FRAME_BYTES_MAX, "the caller keeps to the greatest length of a frame");
         out[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
     }
 
@@ -304,19 +302,6 @@ pub fn is_same_token(ours: &str, theirs: &str) -> bool {
     ours.len() == theirs.len() && differing == 0
 }
 
-/// Refuses texts that no hello can hold, by their names.
-pub(crate) fn check_texts(texts: &[(&str, &str)]) -> Result<(), Error> {
-    match texts.iter().find(|(_, text)| text.len() > HELLO_TEXT_BYTES_MAX) {
-        Some((name, text)) => {
-            let (is, most) = (text.len(), HELLO_TEXT_BYTES_MAX);
-            Err(Error::Misused(format!(
-                "the {name} has {is} bytes: up to {most} bytes fit a hello"
-            )))
-        }
-        None => Ok(()),
-    }
-}
-
 fn put_u32(out: &mut Vec<u8>, number: u32) {
     out.extend_from_slice(&number.to_le_bytes());
 }
@@ -329,7 +314,7 @@ fn put_u128(out: &mut Vec<u8>, number: u128) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-/// Up to so many bytes of a text, in whole characters.
+/// Up to `bytes_max` bytes of a text, in whole characters.
 fn begin_of(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

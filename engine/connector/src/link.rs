@@ -11,19 +11,23 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::source::PAUSE;
 use crate::{Error, Frame, Options, Reader, Role, VERSION};
 
-/// What the engine said and nobody has looked at: one that says more waits until somebody does.
+/// Most frames that were received and not taken; the thread that reads waits above that.
 const HEARD_MAX: usize = 1024;
 
-/// How long an engine may take for a connection, for a welcome, and to tell where a stream stands:
-/// it may have to wait until another client has given that back.
+/// How long an engine may take for a connection, for `Welcome`, and for `Resume`: it may have to
+/// wait until another client has given the stream back.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
-/// An engine says something every ten seconds to a client that has a stream open: three times as
-/// long a silence is no pause. The standard library cannot have the kernel ask, and the kernel of
-/// an engine that hangs would answer.
+/// First and longest pause between two attempts to connect: an engine that a
+/// supervisor starts again is there at once.
+pub(crate) const PAUSE: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(100));
+
+/// An engine sends a frame every ten seconds to a client that has a stream open: three times as
+/// long without one means that it is gone. The standard library cannot switch on keep-alive, and
+/// the kernel of an engine that hangs would answer that.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A connection that stands. A thread reads it, so that the engine need not wait for us to listen.
@@ -32,11 +36,11 @@ pub(crate) struct Link {
     pub(crate) to: TcpStream,
     pub(crate) out: Vec<u8>,
     pub(crate) heard: Receiver<Heard>,
-    /// A stream is open, so silence says something.
+    /// A stream is open, so the engine sends frames.
     opened: Arc<AtomicBool>,
 }
 
-/// What the engine said.
+/// What the engine sent.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Resume { stream: u32, behind: u64 },
@@ -47,7 +51,7 @@ pub(crate) enum Heard {
 }
 
 impl Link {
-    /// Connects and says hello.
+    /// Connects and sends `Hello`.
     pub(crate) fn connect(options: &Options) -> Result<Self, Error> {
         Self::connect_within(options, SILENCE_MAX)
     }
@@ -75,7 +79,7 @@ impl Link {
         let (socket, of_reader) = (to.try_clone()?, opened.clone());
         let read = move || {
             listen(reader, &told, &of_reader);
-            // Whoever waits for room to write need not wait any longer.
+            // A write that waits for room ends with an error.
             let _ = socket.shutdown(Shutdown::Both);
         };
         Builder::new().name("potoroo-source".into()).spawn(read)?;
@@ -83,7 +87,7 @@ impl Link {
         Ok(Self { to, out, heard, opened })
     }
 
-    /// Says that a stream is opened, of which everything after `from` can be sent.
+    /// Opens a stream, of which every message after `from` can be sent.
     pub(crate) fn open(&mut self, stream: u32, name: &str, from: u64) {
         Frame::Open { stream, name, from }.encode(&mut self.out);
         self.opened.store(true, Ordering::Relaxed);
@@ -102,7 +106,7 @@ fn dial(address: &str, most: Duration) -> io::Result<TcpStream> {
     let mut failed = io::Error::new(ErrorKind::NotFound, "it has no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, most) {
-            // Nobody listens, and the port is one that the kernel gave to this very connection.
+            // No engine listens: the kernel gave the very port to this connection.
             Ok(to) if to.local_addr()? == to.peer_addr()? => {
                 failed = ErrorKind::ConnectionRefused.into();
             }
@@ -117,12 +121,12 @@ pub(crate) fn closed() -> Error {
     Error::Io(io::Error::new(ErrorKind::ConnectionReset, "the engine closed the connection"))
 }
 
-/// Reads what the engine says until it ends, or nobody wants to know any more.
+/// Reads frames until the connection ends, or the client is dropped.
 fn listen(mut reader: Reader<TcpStream>, told: &SyncSender<Heard>, opened: &AtomicBool) {
     let mut was_opened = false;
     loop {
         let heard = match reader.read() {
-            // It only says that it is there.
+            // It only shows that the engine runs.
             Ok(Some(Frame::Credit { messages: 0, .. })) => continue,
             Ok(Some(Frame::Resume { stream, behind })) => Heard::Resume { stream, behind },
             Ok(Some(Frame::Credit { stream, messages })) => Heard::Credit { stream, messages },
@@ -132,7 +136,7 @@ fn listen(mut reader: Reader<TcpStream>, told: &SyncSender<Heard>, opened: &Atom
             Ok(Some(other)) => Heard::Over(Error::Unexpected(other.name())),
             Ok(None) => Heard::Over(closed()),
             Err(Error::Io(error)) if is_pause(&error) => {
-                // A stream that was just opened is no reason to have heard anything before.
+                // Before a stream was opened no frame was due.
                 if !std::mem::replace(&mut was_opened, opened.load(Ordering::Relaxed)) {
                     continue;
                 }
@@ -159,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// An engine that says welcome and then nothing, and a client of it that is impatient.
+    /// An engine that sends `Welcome` and then nothing, and a client that waits 20 ms.
     fn silent() -> (TcpStream, Link) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -207,7 +211,7 @@ mod tests {
         assert!(matches!(heard, Heard::Credit { stream: 3, messages: 5 }), "{heard:?}");
     }
 
-    /// `localhost` often is `::1` first, where nobody listens.
+    /// `localhost` often is `::1` first, where this engine does not listen.
     #[test]
     fn every_address_of_a_name_is_tried() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -1,7 +1,9 @@
-//! What a client of a source is told before it connects.
+//! The options of a source client.
 
 use std::fmt;
 use std::time::Duration;
+
+use crate::{Error, HELLO_TEXT_BYTES_MAX};
 
 /// To whom to connect, and how patiently.
 #[derive(Clone)]
@@ -14,7 +16,7 @@ pub struct Options {
     pub application: String,
     /// The source, to be refused by any other; empty for any.
     pub endpoint: String,
-    /// [`send`](crate::Source::send) waits while so many bytes of payloads are not
+    /// [`send`](crate::Source::send) waits while this many bytes of payloads are not
     /// acknowledged: what it can send between two checkpoints. More than the longest event that
     /// goes over several messages: nothing of that is acknowledged before it is whole.
     pub kept_bytes_max: usize,
@@ -24,7 +26,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The engine at `address` (`HOST:PORT`): no token, 64 MiB kept, a minute of patience.
+    /// The engine at `address` (`HOST:PORT`): no token, 64 MiB held, a minute of patience.
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
@@ -48,5 +50,18 @@ impl fmt::Debug for Options {
             .field("kept_bytes_max", kept_bytes_max)
             .field("patience", patience)
             .finish_non_exhaustive()
+    }
+}
+
+/// Refuses texts that no hello can hold, by their names.
+pub(crate) fn check_texts(texts: &[(&str, &str)]) -> Result<(), Error> {
+    match texts.iter().find(|(_, text)| text.len() > HELLO_TEXT_BYTES_MAX) {
+        Some((name, text)) => {
+            let (is, most) = (text.len(), HELLO_TEXT_BYTES_MAX);
+            Err(Error::Misused(format!(
+                "the {name} has {is} bytes: up to {most} bytes fit a hello"
+            )))
+        }
+        None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::{Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Malformed};
 
-/// Bytes that are asked for at once.
+/// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Reads frames. Begins with those that strangers may send: see [`welcome`](Self::welcome).
@@ -19,7 +19,7 @@ pub struct Reader<R> {
     start: usize,
     end: usize,
     most: usize,
-    /// Nothing more is read of a stranger behind it.
+    /// Nothing more is read of a stranger after it.
     until: Option<Instant>,
 }
 
@@ -30,7 +30,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Gives up at `until`, with an error of the kind `TimedOut`, however slowly bytes come; a
-    /// single read is bounded by whoever made the stream.
+    /// single read is bounded by the stream itself.
     #[must_use]
     pub fn until(self, until: Instant) -> Self {
         Self { until: Some(until), ..self }
@@ -43,7 +43,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Whether the next frame is there without waiting for it, whole or so broken that reading it
-    /// tells at once.
+    /// fails at once.
     pub fn has_frame(&self) -> bool {
         match self.length() {
             Ok(Some(length)) => self.end - self.start >= 4 + length,
@@ -56,7 +56,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The stream cannot be read, ends within a frame, or has something else in it. After an error
-    /// of the kind `WouldBlock` or `TimedOut` it may be asked again.
+    /// of the kind `WouldBlock` or `TimedOut` the call may be repeated.
     pub fn read(&mut self) -> Result<Option<Frame<'_>>, Error> {
         loop {
             let needed = match self.length()? {

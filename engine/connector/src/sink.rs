@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
-use crate::frame::check_texts;
+use crate::options::check_texts;
 use crate::strangers::{LOOK, Peer, Strangers};
 use crate::{Error, Frame};
 
@@ -145,8 +145,8 @@ impl Sink {
         }
     }
 
-    /// The transaction is durable with its id. If the engine does not hear of it now, it does when
-    /// it connects again.
+    /// The transaction is durable with its id. If the engine does not receive that now, it does
+    /// when it connects again.
     ///
     /// # Panics
     /// It is not above the last one.
@@ -154,7 +154,7 @@ impl Sink {
         assert!(transaction > self.last, "transactions rise");
         self.last = transaction;
         if let Some(link) = &mut self.link
-            && link.engine.tell(Frame::Committed { transaction }).is_err()
+            && link.engine.send(Frame::Committed { transaction }).is_err()
         {
             self.link = None;
         }
@@ -167,12 +167,12 @@ impl Sink {
 
     fn hang_up(&mut self, reason: &str) {
         if let Some(mut link) = self.link.take() {
-            // It may be broken; then nobody can be told.
-            let _ = link.engine.tell(Frame::Refused { reason });
+            // It may be broken; then the engine cannot be informed.
+            let _ = link.engine.send(Frame::Refused { reason });
         }
     }
 
-    /// Takes whoever connects in place of whoever was connected: a new engine knows more than the
+    /// Takes a new connection in place of the one before: a new engine knows more than the
     /// one before.
     fn look(&mut self) -> Result<(), Error> {
         // It takes calls of the system, so not for each frame; but the process of an engine may be

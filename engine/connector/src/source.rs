@@ -1,25 +1,20 @@
-//! The client of a source: sends messages, keeps what is not acknowledged, and sends it again when
-//! the engine goes back.
+//! The client of a source: sends messages, holds those that are not acknowledged, and sends them
+//! again when the engine goes back.
 //!
-//! Promises: what [`Source::send`] took reaches the application exactly once, as long as this
-//! process lives; what it can forget is bounded by [`Options::kept_bytes_max`]. Must never do: give
-//! up a message, or send without credit.
+//! Promises: a message that [`Source::send`] took reaches the application exactly once, as long as
+//! this process runs; its memory is bounded by [`Options::kept_bytes_max`]. Must never do: lose a
+//! message, or send without credit.
 
 use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::frame::check_texts;
-use crate::link::{ANSWER, Heard, Link, closed};
+use crate::link::{ANSWER, Heard, Link, PAUSE, closed};
+use crate::options::check_texts;
 use crate::{Error, Frame, MESSAGE_BYTES_MAX, Options};
 
-/// Bytes that are gathered before they are written, unless somebody waits.
+/// Bytes that are gathered before they are written, unless the caller waits.
 const WRITE_BYTES: usize = 32 * 1024;
-
-/// First and longest pause between two attempts to connect: an engine that is started again by
-/// whoever watches over it is there at once.
-pub(crate) const PAUSE: (Duration, Duration) =
-    (Duration::from_millis(1), Duration::from_millis(100));
 
 /// A stream that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +27,8 @@ pub struct StreamNumber(u32);
 ///
 /// # fn main() -> Result<(), potoroo_connector::Error> {
 /// let mut source = Source::connect(Options::new("127.0.0.1:7000"))?;
-/// let (numbers, behind) = source.open("numbers", 0)?;
-/// for id in behind + 1..=1000 {
+/// let (numbers, last) = source.open("numbers", 0)?;
+/// for id in last + 1..=1000 {
 ///     source.send(numbers, id, format!("{id}\n").as_bytes())?;
 /// }
 /// source.end(numbers);
@@ -62,7 +57,7 @@ struct Stream {
     kept: VecDeque<(u64, Vec<u8>)>,
     /// How many of them the engine has, or were sent to it.
     sent: usize,
-    /// The id behind which the engine goes on, once it said so on this connection.
+    /// The id after which the engine goes on, once it sent it on this connection.
     behind: Option<u64>,
     credit: u64,
     end: End,
@@ -77,11 +72,11 @@ enum End {
 }
 
 impl Source {
-    /// Connects, as soon as somebody listens there.
+    /// Connects, as soon as the engine listens there.
     ///
     /// # Errors
-    /// The client is refused, nobody listens for too long, or a text of the options does not fit a
-    /// hello.
+    /// The client is refused, the engine does not listen for too long, or a text of the options
+    /// does not fit a hello.
     pub fn connect(options: Options) -> Result<Self, Error> {
         let Options { token, application, endpoint, .. } = &options;
         check_texts(&[("token", token), ("application", application), ("endpoint", endpoint)])?;
@@ -95,8 +90,8 @@ impl Source {
         Ok(source)
     }
 
-    /// Opens the stream `name`, of which everything behind the id `from` can be sent: 0 from the
-    /// beginning. Returns the stream, and the id behind which the application wants to go on; what
+    /// Opens the stream `name`, of which every message after the id `from` can be sent: 0 from
+    /// the beginning. Returns the stream, and the id after which the application goes on; what
     /// is sent up to that id is passed over.
     ///
     /// # Errors
@@ -143,7 +138,7 @@ impl Source {
     ///
     /// # Errors
     /// The id is not above the one before, the payload too long, the engine refuses, or the
-    /// connection is lost for too long. The message is kept but for the first two.
+    /// connection is lost for too long. After the last two the message is held and sent later.
     pub fn send(&mut self, stream: StreamNumber, id: u64, payload: &[u8]) -> Result<(), Error> {
         let at = stream.0 as usize;
         let stream = &mut self.streams[at];
@@ -177,7 +172,7 @@ impl Source {
         }
     }
 
-    /// Writes what was gathered, and hears what was acknowledged.
+    /// Writes the gathered messages, and reads acknowledgements.
     ///
     /// # Errors
     /// The engine refuses, or the connection is lost for too long.
@@ -186,7 +181,7 @@ impl Source {
         self.write()
     }
 
-    /// The id up to which the messages of a stream are acknowledged, as far as it was heard.
+    /// The id up to which the messages of a stream are acknowledged, by what was received.
     pub fn acknowledged(&self, stream: StreamNumber) -> u64 {
         self.streams[stream.0 as usize].acknowledged
     }
@@ -215,7 +210,7 @@ impl Source {
         Ok(())
     }
 
-    /// Sends what may be sent and hears what was said; with `wait` at least one thing. Connects
+    /// Sends what may be sent and takes what was received; with `wait` at least one frame. Connects
     /// again if need be.
     fn advance(&mut self, wait: bool) -> Result<(), Error> {
         if self.link.is_none() {
@@ -248,7 +243,7 @@ impl Source {
     fn write(&mut self) -> Result<(), Error> {
         let Some(link) = &mut self.link else { return Ok(()) };
         if link.to.write_all(&link.out).is_err() {
-            // The reader may have heard why: that comes first.
+            // The reader may have received the reason: that comes first.
             let last: Vec<Heard> = link.heard.iter().collect();
             self.link = None;
             return last.into_iter().try_for_each(|heard| self.hear(heard));
@@ -278,7 +273,7 @@ impl Source {
 
     /// Whether it goes on without the connection. A refusal is met with one more attempt: what a
     /// connection that we have lost still had on its way may reach the engine late, and take our
-    /// streams from the one that followed. Whoever is in the wrong is refused again, and told; so
+    /// streams from the one that followed. The client that is in the wrong is refused again; so
     /// is one of two clients that take a stream from each other.
     fn get_over(&mut self, error: Error) -> Result<(), Error> {
         let patience = self.options.patience;

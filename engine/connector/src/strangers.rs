@@ -1,8 +1,8 @@
-//! Who connects to a sink, until it is known to be an engine.
+//! Strangers: connections to a sink that have not yet shown that they come from an engine.
 //!
-//! Promises: nobody is waited for; how many are listened to, and for how long, is bounded, so that
-//! those who say nothing keep no engine out. Must never do: tell a stranger anything but why it is
-//! refused.
+//! Promises: no call waits for a stranger; at most [`STRANGERS_MAX`] are read, each for [`HELLO`],
+//! so silent ones keep no engine out. Must never do: send a stranger anything but the reason of its
+//! refusal.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Frame, Reader, Role, VERSION, is_same_token};
 
-/// How long a stranger may take to say hello.
+/// How long a stranger may take to send `Hello`.
 const HELLO: Duration = Duration::from_secs(10);
 
 /// How long a read from an engine takes at most.
 pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
-/// An engine that takes nothing of what it is told for so long is hung up on.
-const TELL: Duration = Duration::from_secs(10);
+/// A connection that takes no byte for this long is closed.
+const SEND: Duration = Duration::from_secs(10);
 
-/// Strangers that are listened to at once. One more takes the place of the one that had the longest
-/// time to say something: an engine says hello as soon as it is connected.
+/// Strangers that are read at once. One more takes the place of the one that had the longest
+/// time for it: an engine sends `Hello` as soon as it is connected.
 const STRANGERS_MAX: usize = 8;
 
 /// Connections that are accepted at once: as many as wait in the kernel.
@@ -65,9 +65,9 @@ impl Strangers {
     }
 
     /// The engine that was welcome last, if one was since the last look; `last` is the last
-    /// transaction that it is told.
+    /// transaction, for its `Welcome`.
     pub(crate) fn look(&mut self, last: u128) -> io::Result<Option<Peer>> {
-        let mut engine = self.hear(last);
+        let mut engine = self.read_waiting(last);
         for _ in 0..ACCEPTED_MAX {
             match self.listener.accept() {
                 Ok((stream, _)) => {
@@ -76,7 +76,7 @@ impl Strangers {
                     }
                     // One that has gone already is none.
                     self.waiting.extend(Peer::new(stream).ok());
-                    engine = self.hear(last).or(engine);
+                    engine = self.read_waiting(last).or(engine);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -88,8 +88,8 @@ impl Strangers {
         Ok(engine)
     }
 
-    /// Hears what those who wait have said.
-    fn hear(&mut self, last: u128) -> Option<Peer> {
+    /// Reads what the waiting strangers have sent.
+    fn read_waiting(&mut self, last: u128) -> Option<Peer> {
         let mut engine = None;
         for mut stranger in std::mem::take(&mut self.waiting) {
             match stranger.greet(&self.token, last) {
@@ -97,7 +97,7 @@ impl Strangers {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.waiting.push_back(stranger);
                 }
-                // Whoever is refused may have gone.
+                // One that is refused may have gone.
                 Ok(false) | Err(_) => {}
             }
         }
@@ -113,7 +113,7 @@ impl Peer {
         Ok(Self { to, reader })
     }
 
-    /// Whether it may come in; an error of the kind `WouldBlock` while it has not said enough.
+    /// Whether it may come in; an error of the kind `WouldBlock` while its `Hello` is not whole.
     fn greet(&mut self, token: &str, last: u128) -> Result<bool, Error> {
         let refusal = match self.reader.read() {
             Ok(Some(Frame::Hello { role, token: theirs, .. })) => match role {
@@ -127,19 +127,19 @@ impl Peer {
             Err(error) => return Err(error),
         };
         if let Some(reason) = refusal {
-            self.tell(Frame::Refused { reason: &reason })?;
+            self.send(Frame::Refused { reason: &reason })?;
             return Ok(false);
         }
-        self.tell(Frame::Welcome { version: VERSION, last })?;
+        self.send(Frame::Welcome { version: VERSION, last })?;
         self.reader.welcome();
         self.to.set_nonblocking(false)?;
         self.to.set_read_timeout(Some(LOOK))?;
-        self.to.set_write_timeout(Some(TELL))?;
+        self.to.set_write_timeout(Some(SEND))?;
         Ok(true)
     }
 
-    /// Says something to it; the first word finds room in the kernel.
-    pub(crate) fn tell(&mut self, frame: Frame<'_>) -> Result<(), Error> {
+    /// Sends a frame; the first one finds room in the kernel.
+    pub(crate) fn send(&mut self, frame: Frame<'_>) -> Result<(), Error> {
         let mut out = Vec::new();
         frame.encode(&mut out);
         Ok(self.to.write_all(&out)?)
