@@ -7,10 +7,11 @@
 //! How long slices of turns are is told in two ways: as they were, and without holes, in which the
 //! operating system had the CPU. Neither stands alone.
 
+mod folder;
 mod recovery;
 
-use std::fs;
-use std::path::PathBuf;
+pub use self::folder::Folder;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -139,25 +140,4 @@ fn lap(job: &Job, kept: bool) -> Result<Lap> {
     let (outcome, checkpoints) = ours::run_kept(job, path, INTERVAL_MS, BUDGET_US)?;
     ensure!(!kept || checkpoints.committed > 0, "no checkpoint was committed");
     Ok(Lap { outcome: outcome.verified()?, checkpoints })
-}
-
-/// A state folder that goes away with it.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// One of this process, for a benchmark of this name.
-    pub fn new(bench: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("potoroo-{bench}-{}", std::process::id())))
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        self.0.clone()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

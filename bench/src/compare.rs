@@ -5,6 +5,7 @@
 //! risk of being wrong is shared by all figures that are judged. Must never: compare different
 //! hosts without saying so.
 
+mod request;
 mod side;
 mod statistics;
 mod verdict;
@@ -13,8 +14,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use clap::Args;
 use serde_json::{Map, Value, json};
+
+pub use self::request::Request;
 
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
@@ -24,33 +26,6 @@ use crate::interrupt;
 use crate::page::words::line;
 use crate::progress::Progress;
 use crate::results::{self, Figure, Goal, Record};
-
-/// What to compare. Exit code: 0 no regression, 1 a regression, 2 it could not be compared.
-#[derive(Clone, Debug, Args)]
-pub struct Request {
-    /// Before: a commit, a program, or results (.jsonl).
-    a: String,
-    /// After: likewise; the same results file twice means its two newest runs.
-    b: String,
-    /// The benchmark that commits or programs run.
-    #[arg(long, value_name = "NAME", default_value = "hop")]
-    pub bench: String,
-    /// How often A and B are run in turns.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=500))]
-    pairs: u16,
-    /// The Cargo profile that commits are built with.
-    #[arg(long, value_name = "NAME", default_value = host::PROFILE_TO_MEASURE)]
-    pub profile: String,
-    /// Judge this figure, once for each [default: those with a goal].
-    #[arg(long, value_name = "FIGURE")]
-    judge: Vec<String>,
-    /// How much worse, in percent, is no regression yet.
-    #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
-    tolerance: f64,
-    /// Compare runs of different hosts, settings or benchmarks all the same.
-    #[arg(long)]
-    force: bool,
-}
 
 /// Compares, prints the judgement and returns its exit code.
 pub fn compare(request: &Request, scale: &[&str], as_json: bool) -> ExitCode {

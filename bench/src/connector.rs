@@ -28,6 +28,7 @@ use self::clients::{
 use crate::checkpoint::Folder;
 use crate::engine::load::{Item, Load};
 use crate::load::Traffic;
+use crate::place::{join, start};
 use crate::report::Report;
 use crate::rounds::{Contender, Series, alternate};
 use crate::stamp;
@@ -115,14 +116,14 @@ fn lap<S: Sender>(
     let running = potoroo::run(application, config)?;
     let over = Over::default();
     thread::scope(|scope| {
-        let receiving = scope.spawn(|| receiver.receive(&over));
+        let receiving = start(scope, || receiver.receive(&over))?;
         let sent = feed(&running, slice, rate, connect);
         if sent.is_err() {
             running.stop();
         }
         let ended = running.wait();
         over.set();
-        let delivered = receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let delivered = join(receiving);
         ended.context("the engine failed")?;
         check(delivered?, sent?)
     })

@@ -23,11 +23,11 @@ pub use self::account::Part;
 pub use self::protocol::Protocol;
 pub use self::run::{Plan, run};
 
+use crate::effort::Scale;
 use crate::load::{Arrivals, Skew, Traffic};
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::rounds::Scale;
 use crate::take::Take;
 use crate::track::Track;
 

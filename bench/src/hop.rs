@@ -3,19 +3,20 @@
 //! Round trips are closed loop, one frame under way; throughput goes one direction and publishes
 //! once per 64 frames. Every frame is written whole and summed up by the other side.
 
+mod outcome;
 mod trips;
 
 mod disruptor;
 mod ring;
 mod rtrb;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 
+use self::outcome::{Flow, Trips, sum_below};
 use crate::pingpong;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
-use crate::take::Take;
 use crate::track::Track;
 
 /// Runs both parts.
@@ -30,62 +31,18 @@ pub fn bench(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What a round-trip contender saw.
-#[derive(Debug)]
-pub struct Trips {
-    /// Time from one answer to the next.
-    pub latency: Take,
-    /// Sum of the answered sequence numbers.
-    pub sum: u64,
-}
-
-impl Trips {
-    fn p50_ns(&self) -> f64 {
-        self.latency.quantile(0.5)
-    }
-
-    fn verified(self) -> Result<Self> {
-        ensure!(self.latency.count() > 0, "no round trip was made");
-        ensure!(self.sum == sum_below(self.latency.count()), "answers do not match the questions");
-        Ok(self)
-    }
-}
-
-/// What a throughput contender received.
-#[derive(Debug)]
-pub struct Flow {
-    /// Frames received.
-    pub frames: u64,
-    /// Time until the last one.
-    pub nanos: u64,
-    /// Sum of their sequence numbers.
-    pub sum: u64,
-}
-
-impl Flow {
-    fn frames_per_second(&self) -> f64 {
-        self.frames as f64 * 1e9 / self.nanos as f64
-    }
-
-    fn verified(self) -> Result<Self> {
-        ensure!(self.frames > 0, "no frame came through");
-        ensure!(self.sum == sum_below(self.frames), "frames were lost, doubled or changed");
-        Ok(self)
-    }
-}
-
 fn round_trips(report: &mut Report) -> Result<()> {
     let (place, slice) = (report.place(), report.scale().slice);
     let raw = move || {
-        let latency = pingpong::run(place, slice);
+        let latency = pingpong::run(place, slice)?;
         let sum = sum_below(latency.count());
         Ok(Trips { latency, sum })
     };
     let contenders = vec![
         Contender::new("raw", raw),
-        Contender::new("ring", move || ring::round_trips(place, slice).verified()),
-        Contender::new("rtrb", move || rtrb::round_trips(place, slice).verified()),
-        Contender::new("disruptor", move || disruptor::round_trips(place, slice).verified()),
+        Contender::new("ring", move || ring::round_trips(place, slice)?.verified()),
+        Contender::new("rtrb", move || rtrb::round_trips(place, slice)?.verified()),
+        Contender::new("disruptor", move || disruptor::round_trips(place, slice)?.verified()),
     ];
     let series = alternate(report, "round trips of 64-byte frames", contenders)?;
     report_round_trips(report, &series);
@@ -113,9 +70,9 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
 fn throughput(report: &mut Report) -> Result<()> {
     let (place, slice) = (report.place(), report.scale().slice);
     let contenders = vec![
-        Contender::new("ring", move || ring::throughput(place, slice).verified()),
-        Contender::new("rtrb", move || rtrb::throughput(place, slice).verified()),
-        Contender::new("disruptor", move || disruptor::throughput(place, slice).verified()),
+        Contender::new("ring", move || ring::throughput(place, slice)?.verified()),
+        Contender::new("rtrb", move || rtrb::throughput(place, slice)?.verified()),
+        Contender::new("disruptor", move || disruptor::throughput(place, slice)?.verified()),
     ];
     let series = alternate(report, "throughput of 64-byte frames in one direction", contenders)?;
     let ratio = series.ratio("ring", "rtrb", Flow::frames_per_second);
@@ -134,26 +91,11 @@ fn throughput(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// 0 + 1 + … + (count − 1), wrapping like the sums that it is compared with.
-fn sum_below(count: u64) -> u64 {
-    let count = u128::from(count);
-    (count * count.saturating_sub(1) / 2) as u64
-}
-
-/// Bytes of a frame, length word included.
-const FRAME_BYTES: usize = 64;
-/// Frames per publication.
-const BATCH_FRAMES: u64 = 64;
-/// 256 KiB on both sides.
-const CAPACITY_FRAMES: usize = 4096;
-/// Ends a slice; no sequence number gets there.
-const END: u64 = u64::MAX;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effort::Scale;
     use crate::place::Place;
-    use crate::rounds::Scale;
 
     #[test]
     fn every_contender_proves_its_checksum_at_toy_size() {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod memory;
+mod readings;
 mod sockets;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use self::memory::{Block, Chase};
+use self::readings::Readings;
 use crate::pingpong;
 use crate::report::Report;
 use crate::rounds::{Contender, Series, alternate};
@@ -27,14 +29,11 @@ pub fn bench(report: &mut Report) -> Result<()> {
     memory(report)
 }
 
-/// What a probe found: values by the names of their figures.
-type Readings = Vec<(&'static str, f64)>;
-
 /// The smallest messages there are, by three ways.
 fn messages(report: &mut Report) -> Result<()> {
     let (place, slice) = (report.place(), report.scale().slice);
     let lines = move || {
-        let latency = pingpong::run(place, slice);
+        let latency = pingpong::run(place, slice)?;
         ensure!(latency.count() > 0, "no cache line came back");
         let (p50, p999) = (latency.quantile(0.5), latency.quantile(0.999));
         Ok(vec![("core_to_core_rtt_p50_ns", p50), ("core_to_core_rtt_p999_ns", p999)])
@@ -111,8 +110,8 @@ const NOTES: [&str; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effort::Scale;
     use crate::place::Place;
-    use crate::rounds::Scale;
 
     #[test]
     fn every_probe_proves_its_work_at_toy_size() {

@@ -10,6 +10,7 @@ mod checkpoint;
 mod compare;
 mod connector;
 mod drive;
+mod effort;
 mod engine;
 mod gaps;
 mod hop;
@@ -27,6 +28,7 @@ mod results;
 mod rounds;
 mod scale;
 mod soak;
+mod spread;
 mod stamp;
 mod storage;
 mod take;
@@ -40,10 +42,10 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::answer::answer;
+use crate::effort::Scale;
 use crate::place::Place;
 use crate::report::Report;
 use crate::results::Store;
-use crate::rounds::Scale;
 
 /// Measures Potoroo against contenders in one run.
 #[derive(Debug, Parser)]

@@ -7,6 +7,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::Result;
 use crossbeam_utils::CachePadded;
 
 use crate::gaps::{CoreGaps, GapLog, Watch};
@@ -22,7 +23,10 @@ use crate::take::{Take, Tape};
 ///
 /// One clock read (about 10 ns) is inside each round trip, as in every contender. The answering
 /// side reads the clock too, for its gaps, while the answer is under way.
-pub fn run(place: Place, slice: Duration) -> Take {
+///
+/// # Errors
+/// The system gives no further thread.
+pub fn run(place: Place, slice: Duration) -> Result<Take> {
     let lines: Vec<Lines> = (0..LINES).map(|_| Lines::default()).collect();
     let watch = Watch::new(2);
     let slice_ns = slice.as_nanos() as u64;
@@ -31,8 +35,8 @@ pub fn run(place: Place, slice: Duration) -> Take {
     let ((take, asked), answered) = place.pair(
         |gate| ask(gate, &lines, slice_ns, tape, log),
         |gate| answer(gate, &lines, answering),
-    );
-    take.with_gaps([asked, answered])
+    )?;
+    Ok(take.with_gaps([asked, answered]))
 }
 
 /// Each line is written by one side only.
@@ -114,6 +118,8 @@ mod tests {
 
     #[test]
     fn round_trips_happen() {
-        assert!(run(Place::toy(), Duration::from_millis(5)).count() > 0);
+        assert!(
+            run(Place::toy(), Duration::from_millis(5)).expect("there are threads").count() > 0
+        );
     }
 }

@@ -8,7 +8,8 @@
 use std::fs;
 use std::io;
 use std::sync::Barrier;
-use std::thread;
+use std::sync::mpsc::channel;
+use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
 use anyhow::{Context, Result, ensure};
 use core_affinity::CoreId;
@@ -65,23 +66,36 @@ impl Place {
     /// Runs both sides on a pinned thread each and returns what they return.
     ///
     /// Each side prepares itself, then calls [`Gate::enter`] exactly once.
+    ///
+    /// # Errors
+    /// The system gives no further thread; neither side has run then.
     pub fn pair<L: Send, R: Send>(
         self,
         left: impl FnOnce(&Gate) -> L + Send,
         right: impl FnOnce(&Gate) -> R + Send,
-    ) -> (L, R) {
+    ) -> Result<(L, R)> {
         let gate = Gate::new(2, self.fifo);
+        let (begin, begun) = channel();
         thread::scope(|scope| {
-            let left = scope.spawn(|| pinned(self.left, || left(&gate)));
-            let right = scope.spawn(|| pinned(self.right, || right(&gate)));
-            (join(left), join(right))
+            let line = &gate;
+            // Begins when there is a right side: it would wait at the gate for one for ever.
+            let left = move || begun.recv().ok().map(|()| pinned(self.left, || left(line)));
+            let left = start(scope, left)?;
+            // An error drops `begin`, and the left side ends without having begun.
+            let right = start(scope, || pinned(self.right, || right(line)));
+            let (right, begin) = (right?, begin);
+            begin.send(()).expect("the left side waits for it");
+            Ok((join(left).expect("it was told to begin"), join(right)))
         })
     }
 
     /// Runs one side alone on the left CPU.
-    pub fn alone<T: Send>(self, side: impl FnOnce(&Gate) -> T + Send) -> T {
+    ///
+    /// # Errors
+    /// The side fails, or the system gives no further thread.
+    pub fn alone<T: Send>(self, side: impl FnOnce(&Gate) -> Result<T> + Send) -> Result<T> {
         let gate = Gate::new(1, self.fifo);
-        thread::scope(|scope| join(scope.spawn(|| pinned(self.left, || side(&gate)))))
+        thread::scope(|scope| join(start(scope, || pinned(self.left, || side(&gate)))?))
     }
 }
 
@@ -203,12 +217,27 @@ pub fn pin(cpu: usize) -> Result<()> {
     Err(error).with_context(|| format!("this thread cannot be put on CPU {cpu}"))
 }
 
+/// Starts a thread of a benchmark.
+///
+/// # Errors
+/// The system gives no further thread.
+pub fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().spawn_scoped(scope, work).context(
+        "the system gives no further thread: raise the limit of threads (`ulimit -u`, TasksMax= \
+         or pids.max)",
+    )
+}
+
 fn pinned<T>(cpu: usize, side: impl FnOnce() -> T) -> T {
     pin(cpu).expect("a CPU of the start's affinity stays allowed");
     side()
 }
 
-fn join<T>(side: thread::ScopedJoinHandle<'_, T>) -> T {
+/// What a thread returns; its panic goes on here.
+pub fn join<T>(side: ScopedJoinHandle<'_, T>) -> T {
     side.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -229,8 +258,8 @@ fn limit_sprints() -> Result<()> {
 
 /// Tries it on a thread of its own, so that the caller keeps its policy whatever happens.
 fn fifo_permitted() -> bool {
-    let attempt = thread::spawn(|| set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY));
-    attempt.join().unwrap_or(false)
+    let raise = || set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY);
+    Builder::new().spawn(raise).is_ok_and(|attempt| attempt.join().unwrap_or(false))
 }
 
 /// Sets policy and priority of a thread; false when the system refuses.

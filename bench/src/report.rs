@@ -8,12 +8,13 @@ use std::rc::Rc;
 use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value, json};
 
+use crate::effort::Scale;
 use crate::host;
 use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::results::{Figure, Record, SCHEMA, Store};
-use crate::rounds::{Scale, Spread};
+use crate::spread::Spread;
 use crate::stamp;
 use crate::track::Track;
 

@@ -5,91 +5,17 @@
 //! fails takes only itself out of the run.
 
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::effort::Scale;
 use crate::interrupt;
 use crate::pingpong;
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::spread::{Spread, median};
 use crate::take::Take;
-
-/// How long and how often; one value for all benchmarks.
-#[derive(Clone, Copy, Debug)]
-pub struct Scale {
-    /// Number of rounds; at least 1.
-    pub rounds: usize,
-    /// Length of one contender's measured part; below 0.9 s, or the kernel throttles SCHED_FIFO.
-    pub slice: Duration,
-    /// Length of the raw ping-pong before each slice.
-    pub raw_slice: Duration,
-    /// Pause after each slice, in which the rest of the machine catches up.
-    pub rest: Duration,
-    /// Larger key counts are left out.
-    pub keys_max: u64,
-    /// Length of a load at a fixed rate, without its warm-up.
-    pub load: Duration,
-    /// Length of a soak, likewise.
-    pub soak: Duration,
-    /// Bytes of the memory that is read and copied; full and quick ones are beyond all caches.
-    pub memory_bytes: usize,
-    /// New keys that come in while the length of turns is measured.
-    pub growth_keys: u64,
-    /// Name of this scale in results.
-    pub name: &'static str,
-}
-
-impl Scale {
-    /// What the published figures are made with.
-    pub fn full() -> Self {
-        Self {
-            rounds: 7,
-            slice: Duration::from_millis(500),
-            raw_slice: Duration::from_millis(40),
-            rest: Duration::from_millis(200),
-            keys_max: u64::MAX,
-            load: Duration::from_secs(10),
-            soak: Duration::from_secs(600),
-            memory_bytes: 256 << 20,
-            growth_keys: 2_000_000,
-            name: "full",
-        }
-    }
-
-    /// A look in seconds: fewer rounds, shorter slices, no table beyond a million keys.
-    pub fn quick() -> Self {
-        Self {
-            rounds: 5,
-            slice: Duration::from_millis(120),
-            raw_slice: Duration::from_millis(15),
-            rest: Duration::from_millis(40),
-            keys_max: 1_000_000,
-            load: Duration::from_secs(2),
-            soak: Duration::from_secs(15),
-            memory_bytes: 256 << 20,
-            growth_keys: 2_000_000,
-            name: "quick",
-        }
-    }
-
-    /// Without meaning as a measurement: everything runs once and proves its checksum.
-    pub fn toy() -> Self {
-        Self {
-            rounds: 1,
-            slice: Duration::from_millis(10),
-            raw_slice: Duration::from_millis(1),
-            rest: Duration::ZERO,
-            keys_max: 10_000,
-            load: Duration::from_millis(200),
-            soak: Duration::from_millis(500),
-            memory_bytes: 1 << 20,
-            growth_keys: 10_000,
-            name: "toy",
-        }
-    }
-}
 
 /// One way to do the work of a benchmark.
 pub struct Contender<'a, T> {
@@ -166,7 +92,7 @@ fn steps(rounds: usize, contenders: usize) -> impl Iterator<Item = (usize, usize
 }
 
 fn lap<T>(place: Place, scale: Scale, contender: &mut Contender<'_, T>) -> Result<Lap<T>> {
-    let raw_rtt_ns = pingpong::run(place, scale.raw_slice).quantile(0.5);
+    let raw_rtt_ns = pingpong::run(place, scale.raw_slice)?.quantile(0.5);
     let outcome = (contender.run)()?;
     thread::sleep(scale.rest);
     Ok(Lap { outcome, raw_rtt_ns })
@@ -241,52 +167,6 @@ impl<T> Series<T> {
     }
 }
 
-/// One value for each round; what stands for all of them is their median.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spread(Vec<f64>);
-
-impl Spread {
-    /// The median over the rounds.
-    pub fn median(&self) -> f64 {
-        median(self.0.clone())
-    }
-
-    /// The values in the order of the rounds.
-    pub fn values(&self) -> &[f64] {
-        &self.0
-    }
-
-    /// Every value divided by the same number.
-    #[must_use]
-    pub fn divided_by(mut self, divisor: f64) -> Self {
-        self.0.iter_mut().for_each(|value| *value /= divisor);
-        self
-    }
-}
-
-impl FromIterator<f64> for Spread {
-    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        Self(values.into_iter().collect())
-    }
-}
-
-/// What is measured once.
-impl From<f64> for Spread {
-    fn from(value: f64) -> Self {
-        Self(vec![value])
-    }
-}
-
-/// The middle value; the mean of the middle two for an even number; not a number without values.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,12 +207,5 @@ mod tests {
         assert!(series.ratio("sound", "broken", |&value| value).median().is_nan());
         assert_eq!(report.json()["failed"]["writing: broken"], "no more paper");
         assert_eq!(laps, 2);
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0]), 2.5);
-        assert!(median(Vec::new()).is_nan());
     }
 }

@@ -4,6 +4,7 @@
 //! The points of an axis alternate like contenders. Beside them stands the fitted growth: the
 //! exponent `b` of `cost = a · size^b`, 0 when the cost stays, 1 when it grows with the size.
 
+mod axis;
 mod fit;
 mod values;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use anyhow::Result;
 use potoroo::control::config::cpus_allowed;
 
+use self::axis::Point;
 use self::fit::exponent;
 use crate::engine::{Job, Outcome, Pace, ours};
 use crate::place::Place;
@@ -32,9 +34,6 @@ pub fn bench(report: &mut Report) -> Result<()> {
     levels(report)?;
     connections(report)
 }
-
-/// One size on an axis, with its name in figures.
-type Point = (&'static str, u64);
 
 const KEYS: [Point; 5] =
     [("1k", 1_000), ("10k", 10_000), ("100k", 100_000), ("1m", 1_000_000), ("10m", 10_000_000)];
@@ -148,7 +147,7 @@ const NOTES: [&str; 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Scale;
+    use crate::effort::Scale;
 
     #[test]
     fn every_point_inside_the_engine_proves_its_checksum_at_toy_size() {

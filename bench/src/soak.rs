@@ -13,11 +13,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::drive::{Part, Plan, Protocol, Total, rates, run};
+use crate::effort::Scale;
 use crate::load::{Arrivals, Skew, Traffic};
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::rounds::{Scale, median};
+use crate::spread::median;
 use crate::wire::ask;
 use crate::wire::market::{self, Market};
 

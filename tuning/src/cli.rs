@@ -3,17 +3,17 @@
 mod change;
 pub mod console;
 mod doctor;
+mod exit;
 mod jitter;
+mod place;
 mod progress;
 mod topology;
 mod unit;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand};
-use potoroo_tuning::{Cpus, Root};
+pub use exit::Exit;
 
 /// Tells whether this host suits an application that counts in microseconds, and tunes it.
 #[derive(Debug, Parser)]
@@ -46,71 +46,6 @@ enum Command {
     Revert(change::Revert),
     /// Print a hardened systemd service for an application.
     Unit(unit::Service),
-}
-
-/// Which host, and which of its CPUs.
-#[derive(Args, Debug)]
-pub struct Place {
-    /// CPUs of the application, such as `2-5,8` [default: all that this process may use].
-    #[arg(long, value_name = "LIST")]
-    cores: Option<Cpus>,
-    #[command(flatten)]
-    host: Where,
-}
-
-/// Which host.
-#[derive(Args, Debug)]
-pub struct Where {
-    /// Use a recorded host below this directory instead of this one.
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-}
-
-impl Where {
-    fn root(&self) -> Result<Root> {
-        let Some(folder) = &self.root else { return Ok(Root::host()) };
-        let metadata = std::fs::metadata(folder);
-        let metadata = metadata.with_context(|| format!("--root {}", folder.display()))?;
-        ensure!(metadata.is_dir(), "--root {}: is no directory", folder.display());
-        Ok(Root::recorded(folder))
-    }
-}
-
-impl Place {
-    fn root(&self) -> Result<Root> {
-        self.host.root()
-    }
-
-    fn cores(&self) -> Result<Option<&Cpus>> {
-        some_cores(self.cores.as_ref())?;
-        Ok(self.cores.as_ref())
-    }
-}
-
-/// An empty list is a mistake, for instance an empty variable of a script.
-fn some_cores(cores: Option<&Cpus>) -> Result<()> {
-    let some = cores.is_none_or(|cores| !cores.is_empty());
-    ensure!(some, "--cores names no CPU: give a list such as 2-5,8");
-    Ok(())
-}
-
-/// How the process ends.
-#[derive(Clone, Copy, Debug)]
-pub enum Exit {
-    /// Nothing to better; or done.
-    Fit = 0,
-    /// Something costs latency.
-    Advice = 1,
-    /// The host is no place for latencies.
-    Unfit = 2,
-    /// The question could not be answered.
-    Refused = 3,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
 }
 
 /// Does what was asked for.

@@ -11,11 +11,11 @@ mod memory;
 mod network;
 mod platform;
 mod power;
+mod spare;
 
 use crate::cpus::Cpus;
 use crate::finding::{Finding, Severity};
 use crate::host::Host;
-use crate::remedy::Remedy;
 use crate::root::Root;
 
 /// Judges the host for an application on `cores`; `None` are the CPUs that it takes by itself.
@@ -49,11 +49,6 @@ pub fn verdict(findings: &[Finding]) -> Severity {
 
 /// Looks at one thing.
 type Look = fn(&Host) -> Finding;
-
-/// What is in the way of a remedy that moves something to the other CPUs.
-fn spare_a_cpu() -> Remedy {
-    Remedy::hand("leave a CPU for the rest of the host: choose fewer `--cores`", "choose it again")
-}
 
 /// Checks that take a file which is not there for a host without the feature.
 fn needs(folder: &str) -> &'static [&'static str] {

@@ -69,7 +69,7 @@ impl Share {
 /// of it that has passed, several times a second.
 ///
 /// # Errors
-/// One of the CPUs cannot be had; nothing is measured then.
+/// One of the CPUs cannot be had, or has no thread; nothing is measured then, and `stop` is set.
 pub fn measure(
     cores: &Cpus,
     duration: Duration,
@@ -78,12 +78,15 @@ pub fn measure(
 ) -> Result<Vec<CoreJitter>, NotHad> {
     // Each is tried before any spins, so that a mistake costs no time.
     thread::scope(|scope| {
-        let tries: Vec<_> = cores.iter().map(|cpu| scope.spawn(move || pin(cpu))).collect();
+        let try_pin = |cpu| pin::start(scope, cpu, move || pin(cpu));
+        let tries = cores.iter().map(try_pin).collect::<Result<Vec<_>, _>>()?;
         tries.into_iter().try_for_each(|one| one.join().expect("pinning does not panic"))
     })?;
     thread::scope(|scope| {
-        let spinners: Vec<_> =
-            cores.iter().map(|cpu| scope.spawn(move || spin(cpu, duration, stop))).collect();
+        let start_spinner = |cpu| pin::start(scope, cpu, move || spin(cpu, duration, stop));
+        let spinners = cores.iter().map(start_spinner).collect::<Result<Vec<_>, _>>();
+        // Those that spin already end at once: the scope waits for them.
+        let spinners = spinners.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
         pin::avoid(cores, &Host::read(&Root::host(), None).allowed);
         let start = Instant::now();
         while !spinners.iter().all(|spinner| spinner.is_finished()) {

@@ -1,21 +1,50 @@
 //! Threads on CPUs of their own.
 
 use std::io;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use core_affinity::CoreId;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::cpus::Cpus;
 
-/// A CPU that cannot be had.
+/// A CPU that cannot be had, or that no thread can be started for.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "CPU {cpu} cannot be had ({error}): it is offline, unknown, or outside the cpuset of this \
+pub enum NotHad {
+    /// No thread can be put there.
+    #[error(
+        "CPU {cpu} cannot be had ({error}): it is offline, unknown, or outside the cpuset of this \
          process; choose others with --cores"
-)]
-pub struct NotHad {
+    )]
+    Cpu {
+        /// Its number.
+        cpu: usize,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system gives no further thread.
+    #[error(
+        "no thread can be started for CPU {cpu} ({error}): raise the limit of threads \
+         (`ulimit -u`, TasksMax= or pids.max), or choose fewer CPUs with --cores"
+    )]
+    Thread {
+        /// The number of the CPU.
+        cpu: usize,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Starts a thread that is to work on `cpu`; `work` binds it there with [`pin`].
+///
+/// # Errors
+/// The system gives no further thread.
+pub(crate) fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
     cpu: usize,
-    error: io::Error,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, NotHad> {
+    Builder::new().spawn_scoped(scope, work).map_err(|error| NotHad::Thread { cpu, error })
 }
 
 /// Binds the calling thread to one CPU.
@@ -23,7 +52,7 @@ pub struct NotHad {
 /// # Errors
 /// The CPU cannot be had.
 pub fn pin(cpu: usize) -> Result<(), NotHad> {
-    let refused = |error| NotHad { cpu, error };
+    let refused = |error| NotHad::Cpu { cpu, error };
     if cpu >= CpuSet::MAX_CPU {
         return Err(refused(io::ErrorKind::InvalidInput.into()));
     }

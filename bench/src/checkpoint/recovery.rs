@@ -18,7 +18,7 @@ use potoroo::flow::Core;
 use potoroo::sdk::table::Record;
 use potoroo_runtime::Nanos;
 
-use super::Folder;
+use super::folder::Folder;
 use crate::engine::growth;
 use crate::engine::owner::KeyHasher;
 use crate::report::{Goal, Report};

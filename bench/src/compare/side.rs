@@ -12,7 +12,7 @@ use std::{env, fs, process};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::Request;
+use super::request::Request;
 use crate::host;
 
 /// A program that measures, and what it is called.

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::Request;
+use super::request::Request;
 use super::statistics::{Ratio, Undecided, of_pairs, of_samples};
 use crate::results::{Figure, Goal};
 

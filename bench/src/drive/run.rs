@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::protocol::Protocol;
 use crate::interrupt;
 use crate::load::{Skew, Traffic};
-use crate::place::{Gate, Place};
+use crate::place::{Gate, Place, join, start};
 use crate::stamp;
 
 /// What is sent where, and for how long.
@@ -66,9 +66,9 @@ impl Plan {
 pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<()> {
     let (sender, parts) = channel();
     thread::scope(|scope| {
-        let load = scope.spawn(|| place.alone(|gate| drive(plan, gate, sender)));
+        let load = start(scope, || place.alone(|gate| drive(plan, gate, sender)))?;
         parts.iter().for_each(&mut take);
-        load.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        join(load)
     })
 }
 

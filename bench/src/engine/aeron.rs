@@ -20,11 +20,11 @@ use rusteron_client::{
 use rusteron_media_driver::bindings::aeron_threading_mode_enum::AERON_THREADING_MODE_SHARED;
 use rusteron_media_driver::{AeronDriver, AeronDriverContext};
 
+use super::job::{Job, LOAD, Outcome, Pace, with_load};
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, LOAD, Outcome, Pace, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
-use crate::place::{Gate, Place, Sprint};
+use crate::place::{Gate, Place, Sprint, join, start};
 use crate::stamp;
 
 /// Produces on the left core, owns on the right one.
@@ -35,11 +35,10 @@ pub fn run(job: &Job) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let (ready, started) = channel();
-        let driver = scope.spawn(|| drive(job.place, ready, &stop));
+        let driver = start(scope, || drive(job.place, ready, &stop))?;
         let outcome = started.recv().ok().map(|folder| compete(job, &folder));
         stop.store(true, Ordering::Release);
-        let driven = driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        driven.context("the media driver failed")?;
+        join(driver).context("the media driver failed")?;
         outcome.context("the media driver did not start")?
     })
 }
@@ -76,7 +75,7 @@ fn compete(job: &Job, folder: &str) -> Result<Outcome> {
     let shared = Shared { watch: Watch::new(2), total: AtomicU64::new(u64::MAX) };
     let (loaded, owned) = job
         .place
-        .pair(|gate| produce(gate, job, folder, &shared), |gate| own(gate, job, folder, &shared));
+        .pair(|gate| produce(gate, job, folder, &shared), |gate| own(gate, job, folder, &shared))?;
     Ok(with_load((loaded?, owned?)))
 }
 

@@ -10,9 +10,9 @@ use disruptor::{
     BusySpin, EventPoller, Polling, Producer, SingleProducerBarrier, build_single_producer,
 };
 
+use super::job::{Job, LOAD, Outcome, Pace, with_load};
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, LOAD, Outcome, Pace, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -37,7 +37,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
             |gate| own(gate, job, poller, Owner::new(job, &watch), Owner::update),
         ),
     };
-    Ok(with_load(outcome))
+    Ok(with_load(outcome?))
 }
 
 fn produce_paced(

@@ -24,11 +24,12 @@ use serde_json::{Value, json};
 
 use super::load::{Item, Load, Tally};
 use super::ours::ItemCodec;
+use crate::effort::Scale;
 use crate::interrupt;
 use crate::place::Gate;
 use crate::progress::Progress;
 use crate::report::{Goal, Report};
-use crate::rounds::{Scale, median};
+use crate::spread::median;
 use crate::stamp;
 
 /// Bytes per key at a million keys. Comes first in a process, before freed memory is used again.

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::job::{Job, Outcome};
 use super::load::Load;
 use super::owner::Owner;
-use super::{Job, Outcome};
 use crate::gaps::Watch;
 use crate::stamp;
 
 /// Generates and updates in place for the length of a slice.
 ///
 /// # Errors
-/// None; the signature is that of all contenders.
+/// The system gives no further thread.
 pub fn run(job: &Job) -> Result<Outcome> {
-    Ok(job.place.alone(|gate| {
+    job.place.alone(|gate| {
         let mut owner = Owner::new(job, &Watch::new(2));
         let mut load = Load::new(job.keys);
         let sprint = gate.enter();
@@ -27,8 +27,8 @@ pub fn run(job: &Job) -> Result<Outcome> {
         }
         let nanos = stamp::now() - start;
         drop(sprint);
-        owner.finish(job, nanos)
-    }))
+        Ok(owner.finish(job, nanos))
+    })
 }
 
 fn slice_ns(slice: Duration) -> u64 {

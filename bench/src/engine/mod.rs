@@ -8,6 +8,7 @@
 mod aeron;
 mod disruptor;
 pub mod growth;
+mod job;
 pub mod load;
 mod map;
 pub mod ours;
@@ -15,19 +16,13 @@ pub mod owner;
 mod rtrb;
 mod timely;
 
-use std::time::Duration;
+pub use self::job::{Job, Outcome, Pace};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 
-use self::load::Load;
-use crate::gaps::CoreGaps;
-use crate::load::{Departures, Traffic};
-use crate::place::Place;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
-use crate::stamp;
-use crate::take::Take;
 use crate::track::Track;
 
 /// Runs all contenders at all paces and key counts.
@@ -54,106 +49,6 @@ pub fn contenders() -> String {
     let aeron = if cfg!(feature = "aeron") { "" } else { "; built without aeron (--features)" };
     names.join(", ") + aeron
 }
-
-/// What a contender has to do in one slice.
-#[derive(Clone, Copy, Debug)]
-pub struct Job {
-    /// Where: produced on the left, owned on the right.
-    pub place: Place,
-    /// Number of different keys.
-    pub keys: u64,
-    /// How fast events come.
-    pub pace: Pace,
-    /// How long events come.
-    pub slice: Duration,
-    /// Whether caches hold something else when the slice begins.
-    pub cold: bool,
-}
-
-impl Job {
-    /// The moments of a slice that begins now, at a rate.
-    fn departures(&self, rate: u32) -> Departures {
-        Traffic::constant(rate).departures(0, stamp::now(), self.slice)
-    }
-
-    /// A slice of the report's length at its place.
-    pub fn new(report: &Report, keys: u64, pace: Pace) -> Self {
-        Self { place: report.place(), keys, pace, slice: report.scale().slice, cold: false }
-    }
-}
-
-/// How fast events come.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// Open loop, so many per second, each with an intended time.
-    Rate(u32),
-    /// As fast as they are taken, without latencies.
-    Full,
-}
-
-impl std::fmt::Display for Pace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rate(rate) => write!(f, "{rate} events/s"),
-            Self::Full => f.write_str("full speed"),
-        }
-    }
-}
-
-/// What a contender did in one slice.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Number of keys of the job.
-    pub keys: u64,
-    /// Time after the update minus intended time, per event; empty at full speed.
-    pub latency: Take,
-    /// Events from the first on, all of which are in the states.
-    pub sent: u64,
-    /// Events taken in while the clock ran; all of them, where it starts with the first one.
-    pub events: u64,
-    /// Time until the last of them was taken in, as seen by the owner.
-    pub nanos: u64,
-    /// Sum over all states; [`Load::checksum`] says what it must be.
-    pub checksum: u64,
-}
-
-impl Outcome {
-    fn p50_ns(&self) -> f64 {
-        self.latency.quantile(0.5)
-    }
-
-    /// Events taken in per second.
-    pub fn events_per_second(&self) -> f64 {
-        self.events as f64 * 1e9 / self.nanos as f64
-    }
-
-    /// Nanoseconds per event.
-    pub fn event_ns(&self) -> f64 {
-        self.nanos as f64 / self.events as f64
-    }
-
-    /// Fails unless each key got its events with their values.
-    ///
-    /// # Errors
-    /// Some got others.
-    pub fn verified(self) -> Result<Self> {
-        let expected = Load::checksum(self.keys, self.sent);
-        ensure!(self.sent > 0, "no event came through");
-        ensure!(self.checksum == expected, "the states do not add up to the events sent");
-        Ok(self)
-    }
-}
-
-/// The owner's outcome with the gaps of the side that made the load.
-fn with_load((load, mut outcome): (CoreGaps, Outcome)) -> Outcome {
-    outcome.latency.gaps.push(load);
-    outcome
-}
-
-/// The loop that makes events, among those that are watched.
-const LOAD: usize = 0;
-/// The loop that takes them in.
-const OWN: usize = 1;
 
 /// All ways to do the job have this shape.
 type Run = fn(&Job) -> Result<Outcome>;
@@ -296,7 +191,9 @@ const NOTES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Scale;
+    use crate::effort::Scale;
+    use crate::place::Place;
+    use crate::take::Take;
 
     #[test]
     fn every_contender_proves_its_checksum_at_toy_size() {

@@ -27,8 +27,8 @@ use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running, SourceAddress};
 use potoroo_runtime::Idle;
 
+use super::job::{Job, Outcome, Pace};
 use super::load::{Item, Load, Tally, scatter};
-use super::{Job, Outcome, Pace};
 use crate::gaps::{CoreGaps, Gap};
 use crate::place::Chase;
 use crate::recorder::Recorder;

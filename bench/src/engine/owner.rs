@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::job::{Job, OWN, Outcome};
 use super::load::{Item, Load, Tally};
-use super::{Job, OWN, Outcome};
 use crate::gaps::{GapLog, Watch};
 use crate::stamp;
 use crate::take::Tape;

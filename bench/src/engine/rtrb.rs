@@ -9,9 +9,9 @@ use anyhow::Result;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::job::{Job, LOAD, Outcome, Pace, with_load};
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, LOAD, Outcome, Pace, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -33,7 +33,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
             |gate| own_full(gate, job, consumer, Owner::new(job, &watch)),
         ),
     };
-    Ok(with_load(outcome))
+    Ok(with_load(outcome?))
 }
 
 fn produce_paced(

@@ -18,9 +18,9 @@ use timely::dataflow::operators::Input;
 use timely::dataflow::operators::generic::Operator;
 use timely::worker::Worker;
 
+use super::job::{Job, LOAD, Outcome, Pace, with_load};
 use super::load::{Item, Load};
 use super::owner::Owner;
-use super::{Job, LOAD, Outcome, Pace, with_load};
 use crate::gaps::{CoreGaps, Watch};
 use crate::place::{self, Gate};
 use crate::stamp;

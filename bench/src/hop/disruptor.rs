@@ -4,12 +4,13 @@
 use std::hint::spin_loop;
 use std::time::Duration;
 
+use anyhow::Result;
 use disruptor::{
     BusySpin, EventPoller, Polling, Producer, SingleProducerBarrier, build_single_producer,
 };
 
+use super::outcome::{BATCH_FRAMES, CAPACITY_FRAMES, FRAME_BYTES, Flow, Trips};
 use super::trips::{self, Receiver, Sender};
-use super::{BATCH_FRAMES, CAPACITY_FRAMES, FRAME_BYTES, Flow, Trips};
 use crate::place::{Gate, Place};
 use crate::stamp;
 
@@ -30,7 +31,7 @@ fn ring() -> (impl Sender, Poller) {
 }
 
 /// One frame there, one back, until the slice is over.
-pub fn round_trips(place: Place, slice: Duration) -> Trips {
+pub fn round_trips(place: Place, slice: Duration) -> Result<Trips> {
     trips::round_trips(place, slice, ring(), ring())
 }
 
@@ -62,11 +63,11 @@ impl Receiver for Poller {
 }
 
 /// Frames in one direction until the slice is over.
-pub fn throughput(place: Place, slice: Duration) -> Flow {
+pub fn throughput(place: Place, slice: Duration) -> Result<Flow> {
     let (producer, poller) = ring();
     let produce = move |gate: &Gate| drop(trips::produce(gate, slice, producer));
-    let ((), flow) = place.pair(produce, move |gate| consume(gate, poller));
-    flow
+    let ((), flow) = place.pair(produce, move |gate| consume(gate, poller))?;
+    Ok(flow)
 }
 
 fn consume(gate: &Gate, mut poller: Poller) -> Flow {

@@ -3,16 +3,17 @@
 use std::hint::spin_loop;
 use std::time::Duration;
 
+use anyhow::Result;
 use potoroo_runtime::ring::FRAME_LENGTH_BYTES;
 use potoroo_runtime::{Consumer, Producer, ring};
 
+use super::outcome::{BATCH_FRAMES, CAPACITY_FRAMES, END, FRAME_BYTES, Flow, Trips};
 use super::trips::{self, Receiver, Sender};
-use super::{BATCH_FRAMES, CAPACITY_FRAMES, END, FRAME_BYTES, Flow, Trips};
 use crate::place::{Gate, Place};
 use crate::stamp;
 
 /// One frame there, one back, until the slice is over.
-pub fn round_trips(place: Place, slice: Duration) -> Trips {
+pub fn round_trips(place: Place, slice: Duration) -> Result<Trips> {
     let way = || ring(CAPACITY_FRAMES * FRAME_BYTES);
     trips::round_trips(place, slice, way(), way())
 }
@@ -42,11 +43,11 @@ impl Receiver for Consumer {
 }
 
 /// Frames in one direction until the slice is over.
-pub fn throughput(place: Place, slice: Duration) -> Flow {
+pub fn throughput(place: Place, slice: Duration) -> Result<Flow> {
     let (producer, consumer) = ring(CAPACITY_FRAMES * FRAME_BYTES);
     let produce = move |gate: &Gate| trips::produce(gate, slice, producer).send(END);
-    let ((), flow) = place.pair(produce, move |gate| consume(gate, consumer));
-    flow
+    let ((), flow) = place.pair(produce, move |gate| consume(gate, consumer))?;
+    Ok(flow)
 }
 
 fn consume(gate: &Gate, mut consumer: Consumer) -> Flow {

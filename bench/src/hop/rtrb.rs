@@ -3,10 +3,11 @@
 use std::hint::spin_loop;
 use std::time::Duration;
 
+use anyhow::Result;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::outcome::{BATCH_FRAMES, CAPACITY_FRAMES, FRAME_BYTES, Flow, Trips};
 use super::trips::{self, Receiver, Sender};
-use super::{BATCH_FRAMES, CAPACITY_FRAMES, FRAME_BYTES, Flow, Trips};
 use crate::place::{Gate, Place};
 use crate::stamp;
 
@@ -18,7 +19,7 @@ struct Frame([u64; FRAME_BYTES / 8]);
 const _: () = assert!(size_of::<Frame>() == FRAME_BYTES);
 
 /// One frame there, one back, until the slice is over.
-pub fn round_trips(place: Place, slice: Duration) -> Trips {
+pub fn round_trips(place: Place, slice: Duration) -> Result<Trips> {
     let way = || RingBuffer::new(CAPACITY_FRAMES);
     trips::round_trips(place, slice, way(), way())
 }
@@ -51,11 +52,11 @@ impl Receiver for Consumer<Frame> {
 }
 
 /// Frames in one direction until the slice is over.
-pub fn throughput(place: Place, slice: Duration) -> Flow {
+pub fn throughput(place: Place, slice: Duration) -> Result<Flow> {
     let (producer, consumer) = RingBuffer::new(CAPACITY_FRAMES);
     let produce = move |gate: &Gate| drop(trips::produce(gate, slice, producer));
-    let ((), flow) = place.pair(produce, move |gate| consume(gate, consumer));
-    flow
+    let ((), flow) = place.pair(produce, move |gate| consume(gate, consumer))?;
+    Ok(flow)
 }
 
 fn consume(gate: &Gate, mut consumer: Consumer<Frame>) -> Flow {

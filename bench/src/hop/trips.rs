@@ -3,7 +3,9 @@
 use std::hint::spin_loop;
 use std::time::Duration;
 
-use super::{BATCH_FRAMES, END, Trips};
+use anyhow::Result;
+
+use super::outcome::{BATCH_FRAMES, END, Trips};
 use crate::gaps::{GapLog, Watch};
 use crate::place::{Gate, Place};
 use crate::stamp;
@@ -29,7 +31,7 @@ pub fn round_trips<S: Sender, R: Receiver>(
     slice: Duration,
     (there, mut at_right): (S, R),
     (mut back, at_left): (S, R),
-) -> Trips {
+) -> Result<Trips> {
     let watch = Watch::new(2);
     let mut answering = watch.log(1, "answer");
     let answer = move |gate: &Gate| {
@@ -46,9 +48,10 @@ pub fn round_trips<S: Sender, R: Receiver>(
         drop(sprint);
         answering.finish()
     };
-    let (mut trips, answered) = place.pair(|gate| ask(gate, slice, &watch, there, at_left), answer);
+    let (mut trips, answered) =
+        place.pair(|gate| ask(gate, slice, &watch, there, at_left), answer)?;
     trips.latency = trips.latency.with_gaps([answered]);
-    trips
+    Ok(trips)
 }
 
 fn ask(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::getppid;
 
-use super::Readings;
+use super::readings::Readings;
 use crate::place::{Gate, Place};
 use crate::stamp;
 
@@ -78,7 +78,7 @@ fn step(slice: Duration) -> Result<u64> {
 /// # Errors
 /// A loop did not run at all.
 pub fn jitter(place: Place, slice: Duration) -> Result<Readings> {
-    let (left, right) = place.pair(|gate| spin(gate, slice), |gate| spin(gate, slice));
+    let (left, right) = place.pair(|gate| spin(gate, slice), |gate| spin(gate, slice))?;
     ensure!(left.readings > 0 && right.readings > 0, "a loop did not run");
     let seconds = (left.nanos + right.nanos) as f64 / 1e9;
     let lost_ns = (left.lost_ns + right.lost_ns) as f64;

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-use super::Readings;
+use super::readings::Readings;
 use crate::place::{Gate, Place};
 use crate::stamp;
 
@@ -37,7 +37,7 @@ pub fn read(place: Place, slice: Duration, block: &Block) -> Result<Readings> {
 pub fn read_by_both(place: Place, slice: Duration, block: &Block) -> Result<Readings> {
     let (low, high) = block.0.split_at(block.0.len() / 2);
     let (left, right) =
-        place.pair(|gate| read_part(gate, slice, low), |gate| read_part(gate, slice, high));
+        place.pair(|gate| read_part(gate, slice, low), |gate| read_part(gate, slice, high))?;
     Ok(vec![("read_both_gb_per_second", left? + right?)])
 }
 

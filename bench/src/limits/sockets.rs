@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Readings;
+use super::readings::Readings;
 use crate::place::{Gate, Place};
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -90,7 +90,7 @@ fn round_trips<S: Read + Write + Send>(
         }
         Ok::<_, anyhow::Error>(())
     };
-    let (latency, answered) = place.pair(asking, answering);
+    let (latency, answered) = place.pair(asking, answering)?;
     answered?;
     latency
 }

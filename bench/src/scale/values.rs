@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use potoroo::prelude::*;
 use potoroo::sdk::codec::FixedSize;
 
-use super::Point;
+use super::axis::Point;
 use crate::engine::load::{Item, checksum};
 use crate::engine::ours::{Shared, in_place};
 use crate::engine::{Job, Outcome};

@@ -12,7 +12,7 @@ use super::frames::{ORDER_ID, QUOTE_BYTES, REJECTION_BYTES, REJECTION_ID, order,
 use super::market::{Counted, Market};
 use super::serve::{drain, fill};
 use crate::gaps::{CoreGaps, Gap, GapLog, Watch};
-use crate::place::{Chase, Gate, Place};
+use crate::place::{Chase, Gate, Place, join, start};
 use crate::stamp;
 use crate::take::Take;
 
@@ -149,11 +149,11 @@ pub fn market_stream(
     let (counted, sends) = thread::scope(|scope| {
         let chase = Chase::start(place, market.process());
         let send = || place.alone(|gate| send_until(&mut streams, &chunk, gate, slice, &over));
-        let sender = scope.spawn(send);
+        let sender = start(scope, send)?;
         let counted = count(&market, slice);
         over.store(true, Ordering::Relaxed);
         drop(chase?);
-        let sends = sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let sends = join(sender);
         Ok::<_, anyhow::Error>((counted?, sends?))
     })?;
     drop((streams, orders));

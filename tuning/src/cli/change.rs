@@ -10,7 +10,9 @@ use potoroo_tuning::host::Host;
 use potoroo_tuning::plan::Plan;
 use potoroo_tuning::root::Root;
 
-use super::{Exit, Place, console};
+use super::console;
+use super::exit::Exit;
+use super::place::{Place, Where};
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
@@ -33,7 +35,7 @@ pub struct Apply {
 #[derive(Args, Debug)]
 pub struct Revert {
     #[command(flatten)]
-    place: super::Where,
+    place: Where,
 }
 
 impl Print {

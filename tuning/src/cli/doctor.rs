@@ -10,7 +10,9 @@ use potoroo_tuning::host::Host;
 use potoroo_tuning::{Cpus, Finding, Fingerprint, Severity, verdict};
 use serde::Serialize;
 
-use super::{Exit, Place, console};
+use super::console;
+use super::exit::Exit;
+use super::place::Place;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]

@@ -10,7 +10,8 @@ use potoroo_tuning::jitter::{CoreJitter, GAP_NS_MIN, LOOK_NS_MIN, Share, measure
 use potoroo_tuning::{Cpus, Fingerprint, Root};
 use serde_json::{Value, json};
 
-use super::{Exit, console, progress};
+use super::exit::Exit;
+use super::{console, progress};
 
 /// Arguments of `jitter`.
 #[derive(Args, Debug)]
@@ -29,7 +30,7 @@ pub struct Jitter {
 impl Jitter {
     /// Measures and answers.
     pub fn run(&self) -> Result<Exit> {
-        super::some_cores(self.cores.as_ref())?;
+        super::place::some_cores(self.cores.as_ref())?;
         let root = Root::host();
         let host = Host::read(&root, self.cores.as_ref());
         let stop = progress::stop_on_signal()?;

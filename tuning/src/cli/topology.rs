@@ -10,7 +10,9 @@ use potoroo_tuning::host::Host;
 use potoroo_tuning::topology::{Choice, Cpu, Matrix, Topology, measure};
 use serde_json::json;
 
-use super::{Exit, Place, console, progress};
+use super::exit::Exit;
+use super::place::Place;
+use super::{console, progress};
 
 /// Arguments of `topology`.
 #[derive(Args, Debug)]

@@ -6,7 +6,9 @@ use potoroo_tuning::host::Host;
 use potoroo_tuning::unit::{Error, Unit, is_taken_on};
 use potoroo_tuning::{Cpus, Root};
 
-use super::{Exit, console, some_cores};
+use super::console;
+use super::exit::Exit;
+use super::place::some_cores;
 
 /// Arguments of `unit`.
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! Whether the CPUs belong to the application alone: scheduler, tick, RCU, kernel threads.
 
-use super::spare_a_cpu;
+use super::spare::spare_a_cpu;
 use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::host::Host;

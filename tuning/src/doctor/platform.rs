@@ -1,6 +1,6 @@
 //! What lies below and around: virtual machine, steal, quotas, mitigations, watchdogs, real time.
 
-use super::spare_a_cpu;
+use super::spare::spare_a_cpu;
 use crate::cgroup::Quota;
 use crate::cpus::Cpus;
 use crate::finding::Finding;

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::cpus::Cpus;
-use crate::pin::{NotHad, pin};
+use crate::pin::{self, NotHad, pin};
 
 /// Round trips between all pairs of some CPUs.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Matrix {
 /// Measures all pairs of `cpus`, a few milliseconds each, until `stop` is set.
 ///
 /// # Errors
-/// One of the CPUs cannot be had.
+/// One of the CPUs cannot be had, or has no thread.
 pub fn measure(
     cpus: &Cpus,
     stop: &AtomicBool,
@@ -53,12 +53,13 @@ fn pair(left: usize, right: usize, stop: &AtomicBool) -> Result<Option<f64>, Not
     let line = Line(AtomicU64::new(0));
     let start = Start { barrier: Barrier::new(2), refused: AtomicBool::new(false) };
     thread::scope(|scope| {
-        let answers = scope.spawn(|| start.on(right, || answer(&line.0, stop)));
-        let asks = scope.spawn(|| {
+        let answers = pin::start(scope, right, || start.on(right, || answer(&line.0, stop)))?;
+        let asks = pin::start(scope, left, || {
             let asked = start.on(left, || ask(&line.0, stop));
             line.0.store(OVER, Ordering::Release);
             asked
         });
+        let asks = asks.inspect_err(|_| start.without_other())?;
         let asked = asks.join().expect("it does not panic")?;
         answers.join().expect("it does not panic")?;
         Ok(asked.flatten())
@@ -75,11 +76,17 @@ impl Start {
     /// Runs `side` on `cpu` when both have theirs; `None` if the other has not.
     fn on<T>(&self, cpu: usize, side: impl FnOnce() -> T) -> Result<Option<T>, NotHad> {
         let pinned = pin(cpu);
-        // The barrier orders this before the look behind it.
+        // The barrier orders this before the load after it.
         self.refused.fetch_or(pinned.is_err(), Ordering::Relaxed);
         self.barrier.wait();
         pinned?;
         Ok((!self.refused.load(Ordering::Relaxed)).then(side))
+    }
+
+    /// Lets the one side go that waits for a thread that was not started.
+    fn without_other(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+        self.barrier.wait();
     }
 }
 

@@ -1,6 +1,6 @@
 //! How fast the CPUs are beside each other.
 
-use super::Cpu;
+use super::cpu::Cpu;
 use crate::host::Host;
 
 /// Fills in the speeds: from the first source that every CPU has, because figures of two sources
