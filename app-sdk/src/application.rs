@@ -76,12 +76,25 @@ pub struct Application {
 }
 
 impl Application {
-    /// An application without any stream.
+    /// An application without any stream. Deployments name it, and so do checkpoints.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("empty");
+    /// assert!(app.plan().is_err(), "it has no source");
+    /// ```
     pub fn new(name: &str) -> Self {
         Self { draft: Rc::new(RefCell::new(Draft::new(name))), generators: Generators::default() }
     }
 
     /// A source: a named edge whose bytes `codec` turns into events.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// let lines: Stream<String> = app.source("lines", LineText::new());
+    /// lines.sink("copies", LineText::new());
+    /// ```
     pub fn source<C: Decode>(&self, name: &str, codec: C) -> Stream<C::Event> {
         let step = self.draft.borrow_mut().source(name, C::Event::NAME);
         let stream = Stream::new(self.draft.clone(), step);
@@ -92,11 +105,41 @@ impl Application {
     }
 
     /// A table whose states begin with their default.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("counter");
+    /// let totals = app.table::<u64, u64>("totals");
+    /// app.source("lines", LineText::new())
+    ///     .key_by(|line| line.len() as u64)
+    ///     .update(&totals, |total, _| *total += 1);
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// reference.table("totals", |key, total| assert_eq!(format!("{key:?} {total:?}"), "2 2"));
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn table<K: Key, S: State + Default>(&self, name: &str) -> Table<K, S> {
         self.table_with(name, |_| S::default())
     }
 
     /// A table whose states are made from their key on first use.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("countdown");
+    /// let left = app.table_with::<u64, u64>("left", |length| *length);
+    /// app.source("lines", LineText::new())
+    ///     .key_by(|line| line.len() as u64)
+    ///     .update(&left, |left, _| {
+    ///         *left -= 1;
+    ///         left.to_string()
+    ///     })
+    ///     .sink("left", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// assert_eq!(reference.output("left"), b"1\n0\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn table_with<K: Key, S: State>(
         &self,
         name: &str,
@@ -111,6 +154,17 @@ impl Application {
     ///
     /// `start` takes a seed and gives the function from an event's index (0, 1, …) to the event,
     /// or to `None` where the input ends. It must depend on seed and indices alone.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("numbers");
+    /// app.generator("squares", |seed| move |index| Some((seed + index * index).to_string()));
+    /// app.source("numbers", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.generate("numbers", "squares", 100, 3);
+    /// assert_eq!(reference.output("copies"), b"100\n101\n104\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn generator<E, G>(&self, name: &str, start: impl Fn(u64) -> G + Send + Sync + 'static)
     where
         E: Event,
@@ -120,7 +174,15 @@ impl Application {
         self.generators.borrow_mut().push((name.to_string(), Box::new(start)));
     }
 
-    /// Checks the description and numbers its parts.
+    /// Checks the description and numbers its parts. Hosts call it; a test may, to see mistakes.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("forgetful");
+    /// app.source("lines", LineText::new());
+    /// let mistakes = app.plan().err().expect("nobody reads the lines");
+    /// assert!(mistakes.to_string().contains("go nowhere"));
+    /// ```
     ///
     /// # Errors
     /// It cannot work: all mistakes, each with its remedy.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::flow::Join;
 use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId};
-use crate::plan::Mistake;
+use crate::mistake::Mistake;
 use crate::table::{Table, TableRows};
 
 /// A step's place in [`Draft::steps`].

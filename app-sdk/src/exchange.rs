@@ -17,10 +17,10 @@ use crate::host::{
     UnderWay,
 };
 use crate::key::Key;
-use crate::plan::Mistake;
+use crate::mistake::Mistake;
 use crate::value::{self, Event, View};
 
-/// The stage behind one `key_by`.
+/// The stage after one `key_by`.
 pub(crate) struct Exchanged<E: Event, K, F> {
     pub(crate) key: Rc<F>,
     pub(crate) outlet: Rc<KeyedOutlet<E, K>>,
@@ -181,6 +181,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         C::Event::SCHEMA
     }
 
+    // cold: once, when the generator starts
     fn generator(&self, name: &str, seed: u64) -> Result<Box<dyn Generate>, Mistake> {
         let generators = self.generators.borrow();
         let Some((_, made)) = generators.iter().find(|(known, _)| known == name) else {
@@ -227,8 +228,8 @@ impl<E: Event> Generate for Generator<E> {
             cause.ingress = schedule.due(index);
             cause.origin.position = index;
             under_way.begin(&cause);
-            // By reference from where it was made: a copy would read in wide pieces what was just
-            // written in small ones, and wait for each.
+            // By reference from where it was made: copying fields that were just written one by one
+            // causes a store-forwarding stall.
             let made = (self.make)(index);
             let Some(event) = &made else {
                 return (index, false);

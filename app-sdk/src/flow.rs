@@ -14,8 +14,8 @@ use crate::host::{Cause, Host, NO_SLOT, Route, SinkId, UnderWay};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
-/// An event on its way: read from an archive, or made by an operator. Passed by reference: each
-/// copy would read in one piece what was written in several, and wait for it.
+/// An event on its way: read from an archive, or made by an operator. Passed by reference:
+/// copying fields that were just written one by one causes a store-forwarding stall.
 pub(crate) enum Lent<'a, E: Event> {
     Archived { bytes: &'a [u8], archive: &'a Archived<E> },
     Native(&'a E),
@@ -36,7 +36,7 @@ pub(crate) struct Context<'h> {
     pub(crate) host: &'h mut dyn Host,
     pub(crate) cause: &'h Cause,
     pub(crate) under_way: &'h UnderWay,
-    /// Hash of the key; meaningful behind an exchange only.
+    /// Hash of the key; meaningful after an exchange only.
     pub(crate) hash: u64,
     /// The host's guess at the row in the table that the stage looks up first.
     pub(crate) slot: u32,
@@ -157,6 +157,7 @@ pub(crate) trait Join {
 }
 
 impl<F: ?Sized> Joint<F> {
+    // cold: once per stream, while the application is described
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self { collected: RefCell::new(Vec::new()), joined: OnceCell::new() })
     }
@@ -178,6 +179,7 @@ impl<F: ?Sized> Joint<F> {
 }
 
 impl<E: Event> Outlet<E> {
+    // cold: while the application is described
     pub(crate) fn add(&self, consumer: impl Fn(&Lent<'_, E>, &mut Context<'_>) + 'static) {
         self.collected.borrow_mut().push(Box::new(consumer));
     }
@@ -189,6 +191,7 @@ impl<E: Event> Outlet<E> {
 }
 
 impl<E: Event> Join for Outlet<E> {
+    // cold: once, when the application is planned
     fn join(&self) {
         self.join_with(|all| {
             Box::new(move |event, context| all.iter().for_each(|one| one(event, context)))
@@ -197,6 +200,7 @@ impl<E: Event> Join for Outlet<E> {
 }
 
 impl<E: Event, K> KeyedOutlet<E, K> {
+    // cold: while the application is described
     pub(crate) fn add(&self, consumer: impl Fn(&K, &Lent<'_, E>, &mut Context<'_>) + 'static) {
         self.collected.borrow_mut().push(Box::new(consumer));
     }
@@ -208,6 +212,7 @@ impl<E: Event, K> KeyedOutlet<E, K> {
 }
 
 impl<E: Event, K: 'static> Join for KeyedOutlet<E, K> {
+    // cold: once, when the application is planned
     fn join(&self) {
         self.join_with(|all| {
             Box::new(move |key, event, context| all.iter().for_each(|one| one(key, event, context)))

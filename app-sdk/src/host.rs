@@ -20,59 +20,15 @@ use core::ops::Range;
 use alloc::boxed::Box;
 
 use crate::codec::Reason;
-use crate::plan::Mistake;
+use crate::mistake::Mistake;
 
+mod cause;
+mod schedule;
 mod under_way;
 
+pub use cause::{Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, TableId};
+pub use schedule::Schedule;
 pub use under_way::{Noted, UnderWay};
-
-/// A source of the application: its place in [`Plan::sources`](crate::plan::Plan::sources).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId(pub u8);
-
-/// One `key_by` of the application: its place in [`Plan::exchanges`](crate::plan::Plan::exchanges).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExchangeId(pub u16);
-
-/// A table of the application: its place in [`Plan::tables`](crate::plan::Plan::tables).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableId(pub u16);
-
-/// A sink or reply of the application: its place in [`Plan::sinks`](crate::plan::Plan::sinks).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SinkId(pub u16);
-
-/// The slot number that no row has.
-pub const NO_SLOT: u32 = u32::MAX;
-
-/// Where an input came from: the cause of everything that is derived from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// The connection, file or channel; 0 is none. Never used again within a run.
-    pub connection: u64,
-    /// The position in it: bytes for byte streams, a count for generators.
-    pub position: u64,
-}
-
-/// What an event inherits from the input that caused it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// When the input entered, in nanoseconds of the host's clock: the start of every latency.
-    pub ingress: u64,
-    /// The connection and position that brought the input.
-    pub origin: Origin,
-    /// The source through which it entered.
-    pub source: SourceId,
-}
-
-/// Where a keyed event goes: an exchange and the hash of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The exchange that the event passes.
-    pub exchange: ExchangeId,
-    /// XXH3 of its key; the partition follows from it.
-    pub hash: u64,
-}
 
 /// One event that arrived through an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +53,9 @@ pub trait Host {
     /// caller fills before it does anything else with the host.
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
-    /// Asks whether an event for `route`, whose archive would take `bytes`, can be run at once by
-    /// who asks, instead of being sent. `Some` obliges to run it; it holds the row that
-    /// [`Input::slot`] would.
+    /// Whether the caller can run an event for `route`, whose archive would take `bytes`, at once
+    /// instead of sending it. `Some` obliges it to do so, and holds the row that [`Input::slot`]
+    /// would.
     fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32>;
 
     /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
@@ -128,10 +84,10 @@ pub enum Stop {
     Limit,
     /// The host is blocked.
     Blocked,
-    /// The rest is no whole frame; at least so many bytes are needed in all, 0 when unknown.
+    /// The rest is no whole frame; at least this many bytes are needed in all, 0 when unknown.
     More(usize),
-    /// A frame boundary is broken: nothing behind it can be understood. The rest was refused, and
-    /// is not taken: whoever reads the input again stops at the same frame.
+    /// A frame boundary is broken: nothing after it can be understood. The rest was refused, and
+    /// is not taken: another read of the input stops at the same frame.
     Broken(Reason),
 }
 
@@ -163,47 +119,6 @@ pub struct Feed {
     pub frame_bytes_max: usize,
     /// The first bytes belong to a frame above the limit that was refused before.
     pub skipping: bool,
-}
-
-/// When the events of a generator are due: open loop, nothing ever moves a due time.
-#[derive(Clone, Copy, Debug)]
-pub struct Schedule {
-    /// Due time of event `first`, in nanoseconds of the host's clock.
-    pub start: u64,
-    /// The event with which it begins: 0, unless earlier ones were made in an earlier run.
-    pub first: u64,
-    /// Events per second; 0 means as fast as possible, due when they are made.
-    pub rate: u64,
-}
-
-impl Schedule {
-    /// When event `index`, which is not before the first, is due.
-    #[inline]
-    pub fn due(&self, index: u64) -> u64 {
-        match self.rate {
-            0 => self.start,
-            rate => {
-                let index = index - self.first;
-                let (seconds, rest) = (index / rate, index % rate);
-                self.start + seconds * 1_000_000_000 + rest.saturating_mul(1_000_000_000) / rate
-            }
-        }
-    }
-
-    /// How many events are due at `now`, those before the first included.
-    pub fn count_due(&self, now: u64) -> u64 {
-        match self.rate {
-            0 => u64::MAX,
-            _ if now < self.start => self.first,
-            rate => {
-                let (seconds, rest) =
-                    ((now - self.start) / 1_000_000_000, (now - self.start) % 1_000_000_000);
-                let partly = rest.saturating_mul(rate) / 1_000_000_000;
-                let due = seconds.saturating_mul(rate).saturating_add(partly + 1);
-                due.saturating_add(self.first)
-            }
-        }
-    }
 }
 
 /// The entry of one source.
@@ -250,7 +165,7 @@ pub trait SourceStage {
     fn generator(&self, name: &str, seed: u64) -> Result<Box<dyn Generate>, Mistake>;
 }
 
-/// A source of made-up events.
+/// A source of generated events.
 pub trait Generate {
     /// Makes the events of `indices` and drops them: what they had an effect on was restored, and
     /// a generator may go by what it made before.
@@ -268,38 +183,11 @@ pub trait Generate {
     ) -> (u64, bool);
 }
 
-/// What happens behind one exchange.
+/// What happens after one exchange.
 pub trait ExchangeStage {
     /// Runs `inputs` in order until the host is blocked. Returns how many were done.
     ///
     /// # Panics
     /// An archive is invalid: the host did not keep what it was given.
     fn batch(&self, inputs: &[Input<'_>], under_way: &UnderWay, host: &mut dyn Host) -> usize;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Schedule;
-
-    #[test]
-    fn no_rate_is_too_high() {
-        for rate in [1, 3, 1_000_000_007, u64::MAX / 2, u64::MAX] {
-            let schedule = Schedule { start: 5, rate, first: 0 };
-            assert_eq!((schedule.count_due(4), schedule.count_due(5)), (0, 1));
-            let mut before = 0;
-            for now in [6, 999_999_999, 1_000_000_005, 1 << 60] {
-                let due = schedule.count_due(now);
-                assert!(due >= before, "{rate} per second at {now}");
-                assert!(schedule.due(due - 1) <= now || due == u64::MAX, "{rate} at {now}");
-                before = due;
-            }
-        }
-    }
-
-    #[test]
-    fn a_schedule_goes_on_where_an_earlier_one_ended() {
-        let schedule = Schedule { start: 5_000, rate: 1_000_000, first: 700 };
-        assert_eq!((schedule.due(700), schedule.due(703)), (5_000, 8_000));
-        assert_eq!((schedule.count_due(4_999), schedule.count_due(8_000)), (700, 704));
-    }
 }

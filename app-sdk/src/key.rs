@@ -1,7 +1,7 @@
 //! Keys: what events are grouped by, and the hash that decides which partition owns a key.
 //!
-//! Promises: the hash of a key never changes, on no machine and in no version, because it decides
-//! for ever where a key's state lies. It is XXH3-64 (seed 0) of the key's canonical bytes:
+//! Promises: the hash of a key is the same on every machine and in every version, because it
+//! decides where a key's state lies. It is XXH3-64 (seed 0) of the key's canonical bytes:
 //!
 //! | key | canonical bytes |
 //! |---|---|
@@ -69,8 +69,8 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// Number of partitions of an application that does not choose: enough for a thousand owners,
-/// few enough that an index for each costs little. Fixed for an application's life.
+/// Number of partitions of an application that does not choose: enough for a thousand owners. Fixed
+/// for an application's life.
 pub const PARTITIONS_DEFAULT: u16 = 1024;
 
 /// The canonical bytes of a key of several parts, collected for hashing. Never on the heap.

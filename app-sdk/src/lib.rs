@@ -13,6 +13,227 @@
 //!   host                    the seam to whatever executes it
 //!   reference               the slow, obvious executor
 //! ```
+//!
+//! # The model in ten minutes
+//!
+//! An application is a dataflow with a name. Bytes enter through *sources*, become *events*, pass
+//! through operators, and leave through *sinks*. State lies in *tables*, one row for each *key*.
+//! The program describes the dataflow once, before any event; the engine executes it. The name of
+//! a source or sink gets its address at deployment, so the same program reads a file on a laptop
+//! and a socket on a server.
+//!
+//! ## 1. Events and codecs
+//!
+//! An event is one typed value: a struct or enum with `#[event]`, or a plain number or text. A
+//! codec turns bytes into events and back. Its [`Framing`](codec::Framing) finds where a frame
+//! begins and ends; [`Decode`](codec::Decode) makes an event of the frame's payload, and
+//! [`Encode`](codec::Encode) writes an event as a frame. What cannot be decoded goes to the *dead
+//! letters* with a [`Reason`](codec::Reason), and the next frame is read.
+//!
+//! ```
+//! use potoroo_sdk::prelude::*;
+//!
+//! #[event]
+//! struct Reading { sensor: Symbol, celsius: f64 }
+//!
+//! /// Lines such as `attic 33.5`.
+//! struct ReadingLines;
+//!
+//! impl Decode for ReadingLines {
+//!     type Event = Reading;
+//!     type Framing = Lines;
+//!     fn framing(&self) -> Lines { Lines::new() }
+//!     fn decode(&self, payload: &[u8]) -> Result<Reading, Reason> {
+//!         let line = str::from_utf8(payload).map_err(|_| Reason::new("not UTF-8"))?;
+//!         let (sensor, celsius) = line.split_once(' ').ok_or(Reason::new("no space"))?;
+//!         Ok(Reading {
+//!             sensor: sensor.parse().map_err(|_| Reason::new("sensor has more than 8 bytes"))?,
+//!             celsius: celsius.parse().map_err(|_| Reason::new("celsius is not a number"))?,
+//!         })
+//!     }
+//! }
+//!
+//! fn thermometers() -> Application {
+//!     let app = Application::new("thermometers");
+//!     app.source("readings", ReadingLines)
+//!         .filter(|reading| reading.celsius > 30.0)
+//!         .map(|reading| format!("{} is hot", reading.sensor))
+//!         .sink("alarms", LineText::new());
+//!     app
+//! }
+//!
+//! let mut reference = Reference::new(thermometers())?;
+//! reference.feed("readings", b"kitchen 21.5\nattic 33.5\ncellar ?\n");
+//! assert_eq!(reference.output("alarms"), b"attic is hot\n");
+//! assert_eq!(reference.refused()[0].reason.detail(), "celsius is not a number");
+//! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+//! ```
+//!
+//! A handler sees the [`View`](value::View) of an event. For plain data that is the event itself;
+//! a `String` is seen as `&str` and a `Vec` as [`Seq`](value::Seq), so that nothing is copied.
+//! What a handler emits it returns: nothing, an event, an `Option` of one or an array of them.
+//! `flat_map` and `update_with` hand it an [`Out`](outputs::Out) for a number that varies.
+//!
+//! ## 2. Keys and tables
+//!
+//! [`key_by`](stream::Stream::key_by) groups events. All events of a key meet its one row of a
+//! [`Table`](table::Table), one after the other, without a lock. A row begins as the default of
+//! its state, or is made from its key by [`table_with`](Application::table_with).
+//!
+//! ```
+//! # use potoroo_sdk::prelude::*;
+//! # #[event]
+//! # struct Reading { sensor: Symbol, celsius: f64 }
+//! # struct ReadingLines;
+//! # impl Decode for ReadingLines {
+//! #     type Event = Reading;
+//! #     type Framing = Lines;
+//! #     fn framing(&self) -> Lines { Lines::new() }
+//! #     fn decode(&self, payload: &[u8]) -> Result<Reading, Reason> {
+//! #         let line = str::from_utf8(payload).map_err(|_| Reason::new("not UTF-8"))?;
+//! #         let (sensor, celsius) = line.split_once(' ').ok_or(Reason::new("no space"))?;
+//! #         Ok(Reading {
+//! #             sensor: sensor.parse().map_err(|_| Reason::new("sensor"))?,
+//! #             celsius: celsius.parse().map_err(|_| Reason::new("celsius"))?,
+//! #         })
+//! #     }
+//! # }
+//! #[state]
+//! struct Sensor { readings: u64, warmest: f64 }
+//!
+//! impl Sensor {
+//!     /// The text of a record, if the reading is one.
+//!     fn follow(&mut self, reading: Reading) -> Option<String> {
+//!         self.readings += 1;
+//!         let is_record = self.readings == 1 || reading.celsius > self.warmest;
+//!         is_record.then(|| {
+//!             self.warmest = reading.celsius;
+//!             format!("{} {}", reading.sensor, reading.celsius)
+//!         })
+//!     }
+//! }
+//!
+//! fn thermometers() -> Application {
+//!     let app = Application::new("thermometers");
+//!     let sensors = app.table::<Symbol, Sensor>("sensors");
+//!     app.source("readings", ReadingLines)
+//!         .key_by(|reading| reading.sensor)
+//!         .update(&sensors, Sensor::follow)
+//!         .sink("records", LineText::new());
+//!     app
+//! }
+//!
+//! let mut reference = Reference::new(thermometers())?;
+//! reference.feed("readings", b"attic 30\nattic 29\ncellar 12\nattic 31\n");
+//! assert_eq!(reference.output("records"), b"attic 30\ncellar 12\nattic 31\n");
+//! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+//! ```
+//!
+//! ## 3. Several streams
+//!
+//! A stream may have several consumers, [`merge`](stream::Stream::merge) makes one of two, and
+//! several streams with the same key type may update one table. Here a second source takes sensors
+//! away: its handler removes the row, and the next reading of that sensor begins a new one.
+//!
+//! ```
+//! # use potoroo_sdk::prelude::*;
+//! # #[event]
+//! # struct Reading { sensor: Symbol, celsius: f64 }
+//! # struct ReadingLines;
+//! # impl Decode for ReadingLines {
+//! #     type Event = Reading;
+//! #     type Framing = Lines;
+//! #     fn framing(&self) -> Lines { Lines::new() }
+//! #     fn decode(&self, payload: &[u8]) -> Result<Reading, Reason> {
+//! #         let line = str::from_utf8(payload).map_err(|_| Reason::new("not UTF-8"))?;
+//! #         let (sensor, celsius) = line.split_once(' ').ok_or(Reason::new("no space"))?;
+//! #         Ok(Reading {
+//! #             sensor: sensor.parse().map_err(|_| Reason::new("sensor"))?,
+//! #             celsius: celsius.parse().map_err(|_| Reason::new("celsius"))?,
+//! #         })
+//! #     }
+//! # }
+//! # #[state]
+//! # struct Sensor { readings: u64, warmest: f64 }
+//! # impl Sensor {
+//! #     fn follow(&mut self, reading: Reading) -> Option<String> {
+//! #         self.readings += 1;
+//! #         let is_record = self.readings == 1 || reading.celsius > self.warmest;
+//! #         is_record.then(|| {
+//! #             self.warmest = reading.celsius;
+//! #             format!("{} {}", reading.sensor, reading.celsius)
+//! #         })
+//! #     }
+//! # }
+//! fn thermometers() -> Application {
+//!     let app = Application::new("thermometers");
+//!     let sensors = app.table::<Symbol, Sensor>("sensors");
+//!     let readings = app.source("readings", ReadingLines);
+//!     readings
+//!         .filter(|reading| reading.celsius > 30.0)
+//!         .map(|reading| format!("{} is hot", reading.sensor))
+//!         .sink("alarms", LineText::new());
+//!     let records = readings.key_by(|reading| reading.sensor).update(&sensors, Sensor::follow);
+//!     let removals = app
+//!         .source("removals", LineText::new())
+//!         .map(|sensor| sensor.parse::<Symbol>().ok())
+//!         .key_by(|sensor| sensor)
+//!         .update_with(&sensors, |sensor, _, out| {
+//!             out.emit(format!("{} had {} readings", sensor.key(), sensor.readings));
+//!             sensor.remove();
+//!         });
+//!     records.merge(&removals).sink("records", LineText::new());
+//!     app
+//! }
+//!
+//! let mut reference = Reference::new(thermometers())?;
+//! reference.feed("readings", b"attic 30\nattic 31\n");
+//! reference.feed("removals", b"attic\n");
+//! reference.feed("readings", b"attic 20\n");
+//! assert_eq!(reference.output("alarms"), b"attic is hot\n");
+//! let records = b"attic 30\nattic 31\nattic had 2 readings\nattic 20\n";
+//! assert_eq!(reference.output("records"), records);
+//! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+//! ```
+//!
+//! ## 4. What an application means
+//!
+//! [`Reference`](reference::Reference) defines it, in code that is slow and obvious: one event at a
+//! time, each followed to its last consequence. The examples above use it as a unit test does.
+//! The engine agrees with it in this way:
+//!
+//! - Events of one connection with the same key are processed in the order in which they arrived.
+//! - With one source and one `key_by` the output of each key is exactly that of the reference.
+//!   Where several sources or several `key_by`s feed one key, their interleaving is not fixed, and
+//!   every run equals *one* run of the reference.
+//! - A handler may run again for the same event after a crash, from a state that is as old as the
+//!   event; the tables come out as if it had run once.
+//!
+//! Mistakes that can be found before running are found before running:
+//! [`plan`](Application::plan) lists them, each with its remedy. Names of types that changed since
+//! a checkpoint are found, too: see [`Table::migrating`](table::Table::migrating).
+//!
+//! ## 5. What may not be said
+//!
+//! An application cannot name a number of threads or machines, an address, a file or the time of
+//! the clock. Everything that a handler knows is its event, its row and constants. State that is
+//! kept elsewhere would be lost in a crash and wrong on two machines, so handlers are `Fn`, and
+//! this does not compile:
+//!
+//! ```compile_fail,E0277
+//! use potoroo_sdk::prelude::*;
+//!
+//! let app = Application::new("counter");
+//! let count = std::cell::Cell::new(0_u64);
+//! app.source("lines", LineText::new()).map(move |_| {
+//!     count.set(count.get() + 1);
+//!     count.get()
+//! });
+//! ```
+//!
+//! The count belongs into a table; [`collect`](stream::Stream::collect) gives a stream one key, for
+//! state about the stream as a whole. Random numbers come from the event too: seed a
+//! [`Random`](random::Random) with one of its fields.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -30,6 +251,7 @@ mod draft;
 mod exchange;
 mod flow;
 pub mod host;
+mod mistake;
 pub mod outputs;
 pub mod plan;
 pub mod reference;

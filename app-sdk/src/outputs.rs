@@ -66,18 +66,34 @@ impl<E: Event, const N: usize> Outputs for [E; N] {
 
 /// Collects the events that one call of a handler emits.
 ///
-/// The space is kept from call to call, so that emitting allocates nothing once it is warm.
+/// The space is used again in the next call, so that emitting allocates only until it has grown.
 #[derive(Debug)]
 pub struct Out<E> {
     events: Vec<E>,
 }
 
 impl<E> Out<E> {
+    // cold: once per operator; takes memory with the first event
     pub(crate) fn new() -> Self {
         Self { events: Vec::new() }
     }
 
-    /// Emits one event, behind all emitted before.
+    /// Emits one event, after all emitted before.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("twice");
+    /// app.source("lines", LineText::new())
+    ///     .flat_map(|line, out| {
+    ///         out.emit(String::from(line));
+    ///         out.emit(line.to_uppercase());
+    ///     })
+    ///     .sink("twice", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"me\n");
+    /// assert_eq!(reference.output("twice"), b"me\nME\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     #[inline]
     pub fn emit(&mut self, event: E) {
         self.events.push(event);

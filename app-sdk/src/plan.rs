@@ -1,7 +1,5 @@
 //! A planned application: checked, numbered, ready for a [host](crate::host).
 
-use core::fmt;
-
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
@@ -14,44 +12,7 @@ use crate::draft::{Draft, StepId, StepKind};
 use crate::host::{ExchangeStage, SinkId, SourceId, SourceStage, TableId};
 use crate::table::TableRows;
 
-/// Something in an application that cannot work, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake(String);
-
-impl Mistake {
-    pub(crate) fn new(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// All mistakes of an application, found before it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes {
-    application: String,
-    list: Vec<Mistake>,
-}
-
-impl Mistakes {
-    /// The mistakes, in the order in which they were made.
-    pub fn list(&self) -> &[Mistake] {
-        &self.list
-    }
-}
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "application `{}` cannot run:", self.application)?;
-        self.list.iter().try_for_each(|mistake| write!(f, "\n  - {mistake}"))
-    }
-}
-
-impl core::error::Error for Mistakes {}
+pub use crate::mistake::{Mistake, Mistakes};
 
 /// A source: a named edge through which events enter.
 pub struct Source {
@@ -63,7 +24,7 @@ pub struct Source {
     pub stage: Box<dyn SourceStage>,
 }
 
-/// One `key_by` and what happens behind it.
+/// One `key_by` and what happens after it.
 pub struct Exchange {
     /// How many exchanges an event has passed before this one, at most. What this exchange causes
     /// has a greater level.
@@ -183,7 +144,7 @@ impl Plan {
         let paths = paths(&draft);
         list.extend(too_many(&draft, &paths));
         if !list.is_empty() {
-            return Err(Mistakes { application: draft.name, list });
+            return Err(Mistakes::new(draft.name, list));
         }
         draft.outlets.iter().for_each(|outlet| outlet.join());
         let fingerprint = fingerprint(&draft);
@@ -221,8 +182,8 @@ impl Plan {
     }
 }
 
-/// Most `key_by`s that an event may pass: hosts keep a bit for each level in one word, and need
-/// some levels of their own.
+/// Most `key_by`s that an event may pass: hosts have one bit for each level in a 64-bit word,
+/// and use the others for levels of their own.
 pub const LEVELS_MAX: usize = 60;
 
 /// Events that pass more exchanges than any host has levels for.

@@ -29,7 +29,7 @@ pub struct Reference {
     skipping: Vec<bool>,
     /// By source: nothing more of its input can be understood.
     broken: Vec<bool>,
-    /// Nobody reads it: a panic of an application under test says enough.
+    /// Not read: the message of a panic in a test suffices.
     under_way: UnderWay,
 }
 
@@ -46,6 +46,15 @@ pub struct Refused {
 
 impl Reference {
     /// An interpreter of `application` that has seen no input.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let reference = Reference::new(app)?;
+    /// assert!(reference.output("copies").is_empty());
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Errors
     /// The application cannot run.
@@ -65,14 +74,38 @@ impl Reference {
     /// Runs what `bytes` complete at the source `name`; a partial frame waits for its rest. After a
     /// frame boundary that is broken nothing is read before [`end`](Self::end).
     ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\nor");
+    /// assert_eq!(reference.output("copies"), b"to be\n");
+    /// reference.feed("lines", b" not\n");
+    /// assert_eq!(reference.outputs("copies")[1], b"or not\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
     /// # Panics
     /// The application has no source `name`.
     pub fn feed(&mut self, name: &str, bytes: &[u8]) {
         self.feed_bytes(name, bytes, false);
     }
 
-    /// Says that no byte follows at the source `name`: a partial frame is refused. What is fed
-    /// after it is input of its own, as of another connection.
+    /// Ends the input of the source `name`: no byte follows, and a partial frame is refused, or is
+    /// a frame where the framing allows that. What is fed after it is input of its own, as of
+    /// another connection.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be");
+    /// reference.end("lines");
+    /// assert_eq!(reference.output("copies"), b"to be\n", "the last line needs no end");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Panics
     /// The application has no source `name`.
@@ -109,6 +142,16 @@ impl Reference {
 
     /// Runs one native event at the source `name`.
     ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed_event("lines", &String::from("to be"));
+    /// assert_eq!(reference.output("copies"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
     /// # Panics
     /// The application has no source `name`, or it takes another event.
     pub fn feed_event<E: Event>(&mut self, name: &str, event: &E) {
@@ -123,7 +166,19 @@ impl Reference {
         self.settle();
     }
 
-    /// Runs the events of `indices` of the generator `generator` at the source `name`.
+    /// Runs the first `count` events of the generator `generator` at the source `name`: see
+    /// [`Application::generator`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("numbers");
+    /// app.generator("numbers", |_| |index| Some(index.to_string()));
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.generate("lines", "numbers", 0, 2);
+    /// assert_eq!(reference.output("copies"), b"0\n1\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Panics
     /// There is no such source or generator.
@@ -139,7 +194,17 @@ impl Reference {
         }
     }
 
-    /// All bytes that left through the sink `name` so far.
+    /// All bytes that left through the sink `name` so far: [`outputs`](Self::outputs) in one piece.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// assert_eq!(reference.output("copies"), b"to\nbe\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Panics
     /// The application has no sink `name`.
@@ -148,6 +213,16 @@ impl Reference {
     }
 
     /// What left through the sink `name` so far, event by event. All replies are named `reply`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// assert_eq!(reference.outputs("copies"), [b"to\n", b"be\n"]);
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Panics
     /// The application has no sink `name`.
@@ -160,6 +235,18 @@ impl Reference {
     }
 
     /// What was refused so far.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"\xff\n");
+    /// let refused = &reference.refused()[0];
+    /// assert_eq!((&*refused.source, &*refused.bytes), ("lines", &b"\xff\n"[..]));
+    /// assert_eq!(refused.reason.detail(), "line is not UTF-8");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn refused(&self) -> Vec<Refused> {
         let name = |source: SourceId| self.plan.sources[source.0 as usize].name.clone();
         let refused = self.state.refused.iter();
@@ -173,6 +260,17 @@ impl Reference {
     }
 
     /// Calls `show` with each key and state of the table `name`, in no particular order.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("counter");
+    /// let totals = app.table::<(), u64>("totals");
+    /// app.source("lines", LineText::new()).collect().update(&totals, |total, _| *total += 1);
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// reference.table("totals", |_, total| assert_eq!(format!("{total:?}"), "2"));
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     ///
     /// # Panics
     /// The application has no table `name`.

@@ -16,8 +16,9 @@ use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
 use crate::host::{Route, SinkId};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
-use crate::table::{Entry, HasState};
 use crate::value::{Event, View};
+
+mod keyed;
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {
@@ -39,6 +40,18 @@ impl<E: Event> Stream<E> {
     }
 
     /// Turns each event into another, or into none, one or many: see [`Outputs`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("lengths");
+    /// app.source("lines", LineText::new())
+    ///     .map(|line| (!line.is_empty()).then(|| line.len().to_string()))
+    ///     .sink("lengths", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n\nor\n");
+    /// assert_eq!(reference.output("lengths"), b"5\n2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn map<R, F>(&self, handler: F) -> Stream<R::Event>
     where
         R: Outputs,
@@ -52,7 +65,19 @@ impl<E: Event> Stream<E> {
         next
     }
 
-    /// Keeps the events for which `keep` says so.
+    /// Passes on the events for which `keep` returns `true`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("questions");
+    /// app.source("lines", LineText::new())
+    ///     .filter(|line| line.ends_with('?'))
+    ///     .sink("questions", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"who?\nme\n");
+    /// assert_eq!(reference.output("questions"), b"who?\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn filter<F>(&self, keep: F) -> Stream<E>
     where
         F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
@@ -68,6 +93,18 @@ impl<E: Event> Stream<E> {
     }
 
     /// Turns each event into as many as the handler emits.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("words");
+    /// app.source("lines", LineText::new())
+    ///     .flat_map(|line, out| line.split(' ').for_each(|word| out.emit(String::from(word))))
+    ///     .sink("words", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("words"), b"to\nbe\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn flat_map<O, F>(&self, handler: F) -> Stream<O>
     where
         O: Event,
@@ -86,6 +123,18 @@ impl<E: Event> Stream<E> {
     }
 
     /// Both streams in one. Order is kept within each of them, not between them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("both");
+    /// let (left, right) = (app.source("a", LineText::new()), app.source("b", LineText::new()));
+    /// left.merge(&right).sink("lines", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("b", b"1\n");
+    /// reference.feed("a", b"2\n");
+    /// assert_eq!(reference.output("lines"), b"1\n2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn merge(&self, other: &Stream<E>) -> Stream<E> {
         let step = if Rc::ptr_eq(&self.draft, &other.draft) {
             self.draft.borrow_mut().step(StepKind::Merge, &[self.step, other.step])
@@ -102,6 +151,23 @@ impl<E: Event> Stream<E> {
 
     /// Groups the events by a key: from here on, all events of one key meet in one place, in the
     /// order in which they came. `key` must depend on the event alone.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("word-count");
+    /// let counts = app.table::<Text<16>, u64>("counts");
+    /// app.source("words", LineText::new())
+    ///     .key_by(|word| Text::new(word.as_bytes()).unwrap_or_default())
+    ///     .update(&counts, |count, word| {
+    ///         *count += 1;
+    ///         format!("{word} {count}")
+    ///     })
+    ///     .sink("counts", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("words", b"to\nbe\nto\n");
+    /// assert_eq!(reference.output("counts"), b"to 1\nbe 1\nto 2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn key_by<K, F>(&self, key: F) -> Keyed<E, K>
     where
         K: Key,
@@ -110,10 +176,10 @@ impl<E: Event> Stream<E> {
         let (step, exchange) = self.draft.borrow_mut().exchange(self.step);
         let keyed = Keyed::new(self.draft.clone(), step);
         let outlet = keyed.outlet.clone();
-        let key = Rc::new(key);
+        let key = Rc::new(key); // cold: once per `key_by`
         let stage = Exchanged { key: key.clone(), outlet: outlet.clone() };
         self.draft.borrow_mut().exchange_stage(exchange, stage);
-        let behind = outlet.clone();
+        let in_place = outlet.clone();
         self.outlet.add(move |event, context| {
             let key = key(event.view());
             let route = Route { exchange, hash: key.hash() };
@@ -121,7 +187,7 @@ impl<E: Event> Stream<E> {
                 None => context.exchange(route, event),
                 Some(slot) => {
                     let mut inner = Context { hash: route.hash, slot, ..context.reborrow() };
-                    inner.under_way.keyed(&key, || behind.send(&key, event, &mut inner));
+                    inner.under_way.keyed(&key, || in_place.send(&key, event, &mut inner));
                     context.emitted |= inner.emitted;
                 }
             }
@@ -130,17 +196,55 @@ impl<E: Event> Stream<E> {
     }
 
     /// Sends every event through one key: for state about the stream as a whole.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("line-numbers");
+    /// let total = app.table::<(), u64>("total");
+    /// app.source("lines", LineText::new())
+    ///     .collect()
+    ///     .update(&total, |total, line| {
+    ///         *total += 1;
+    ///         format!("{total} {line}")
+    ///     })
+    ///     .sink("numbered", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbe\n");
+    /// assert_eq!(reference.output("numbered"), b"1 to\n2 be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    // cold: while the application is described
     pub fn collect(&self) -> Keyed<E, ()> {
         self.key_by(|_| ())
     }
 
     /// Sends the events to the sink `name`, encoded by `codec`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("copies"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn sink<C: Encode<Event = E>>(&self, name: &str, codec: C) {
         let sink = self.draft.borrow_mut().sink(Some(name), self.step);
         self.outlet.add(encoder(sink, codec));
     }
 
     /// Sends the events back on the connection that brought the input which caused them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).reply(LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("reply"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     pub fn reply<C: Encode<Event = E>>(&self, codec: C) {
         let sink = self.draft.borrow_mut().sink(None, self.step);
         self.outlet.add(encoder(sink, codec));
@@ -162,156 +266,14 @@ impl<E: Event, K: Key> Keyed<E, K> {
         draft.borrow_mut().outlets.push(outlet.clone());
         Self { draft, step, outlet }
     }
-
-    fn next<O: Event>(&self, kind: StepKind) -> Keyed<O, K> {
-        let step = self.draft.borrow_mut().step(kind, &[self.step]);
-        Keyed::new(self.draft.clone(), step)
-    }
-
-    /// Updates the state that `table` keeps for the key of each event.
-    ///
-    /// The handler returns what it emits: see [`Outputs`].
-    pub fn update<T, R, F>(&self, table: &T, handler: F) -> Keyed<R::Event, K>
-    where
-        T: HasState<K>,
-        R: Outputs,
-        F: for<'a> Fn(&mut T::State, View<'a, E>) -> R + Send + Sync + 'static,
-    {
-        let table = table.table();
-        self.draft.borrow_mut().check_table(&table, self.step);
-        let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
-            let outputs = table.change(key, context, |state| handler(state, event.view()));
-            outputs.each(|made| outlet.send(key, &Lent::Native(made), context));
-        });
-        next
-    }
-
-    /// As [`update`](Self::update), for handlers that need the key, remove the row or emit a
-    /// varying number of events.
-    pub fn update_with<T, O, F>(&self, table: &T, handler: F) -> Keyed<O, K>
-    where
-        T: HasState<K>,
-        O: Event,
-        F: for<'a, 'b> Fn(&mut Entry<'b, K, T::State>, View<'a, E>, &mut Out<O>)
-            + Send
-            + Sync
-            + 'static,
-    {
-        let table = table.table();
-        self.draft.borrow_mut().check_table(&table, self.step);
-        let next = self.next(StepKind::Update { table: table.id, emits: true });
-        let outlet = next.outlet.clone();
-        let out = RefCell::new(Out::new());
-        self.outlet.add(move |key, event, context| {
-            let slot = table.locate(key, context);
-            let mut out = out.borrow_mut();
-            let ((), removed) = table
-                .rows
-                .borrow_mut()
-                .change_entry(slot, |entry| handler(entry, event.view(), &mut out));
-            if removed {
-                table.remove(slot, context);
-            }
-            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
-            out.clear();
-        });
-        next
-    }
-
-    /// Turns each event into another, or into none, one or many: see [`Outputs`].
-    pub fn map<R, F>(&self, handler: F) -> Keyed<R::Event, K>
-    where
-        R: Outputs,
-        F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
-    {
-        let next = self.next(StepKind::Map);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
-            handler(event.view()).each(|made| outlet.send(key, &Lent::Native(made), context));
-        });
-        next
-    }
-
-    /// Keeps the events for which `keep` says so.
-    pub fn filter<F>(&self, keep: F) -> Keyed<E, K>
-    where
-        F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
-    {
-        let next = self.next(StepKind::Filter);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
-            if keep(event.view()) {
-                outlet.send(key, event, context);
-            }
-        });
-        next
-    }
-
-    /// Turns each event into as many as the handler emits.
-    pub fn flat_map<O, F>(&self, handler: F) -> Keyed<O, K>
-    where
-        O: Event,
-        F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
-    {
-        let next = self.next(StepKind::FlatMap);
-        let outlet = next.outlet.clone();
-        let out = RefCell::new(Out::new());
-        self.outlet.add(move |key, event, context| {
-            let mut out = out.borrow_mut();
-            handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
-            out.clear();
-        });
-        next
-    }
-
-    /// The same events without their key.
-    pub fn unkeyed(&self) -> Stream<E> {
-        let step = self.draft.borrow_mut().step(StepKind::Unkeyed, &[self.step]);
-        let next = Stream::new(self.draft.clone(), step);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |_, event, context| outlet.send(event, context));
-        next
-    }
-
-    /// Groups the events by another key: see [`Stream::key_by`].
-    pub fn key_by<L, F>(&self, key: F) -> Keyed<E, L>
-    where
-        L: Key,
-        F: for<'a> Fn(View<'a, E>) -> L + Send + Sync + 'static,
-    {
-        self.unkeyed().key_by(key)
-    }
-
-    /// Sends every event through one key: see [`Stream::collect`].
-    pub fn collect(&self) -> Keyed<E, ()> {
-        self.unkeyed().collect()
-    }
-
-    /// Both streams in one, without their keys: see [`Stream::merge`].
-    pub fn merge<L: Key>(&self, other: &Keyed<E, L>) -> Stream<E> {
-        self.unkeyed().merge(&other.unkeyed())
-    }
-
-    /// Sends the events to the sink `name`, encoded by `codec`.
-    pub fn sink<C: Encode<Event = E>>(&self, name: &str, codec: C) {
-        self.unkeyed().sink(name, codec);
-    }
-
-    /// Sends the events back on the connection that brought the input which caused them.
-    pub fn reply<C: Encode<Event = E>>(&self, codec: C) {
-        self.unkeyed().reply(codec);
-    }
 }
 
-/// The consumer that encodes events for a sink, in space that it keeps.
+/// The consumer that encodes events for a sink, in a buffer that it uses again.
 fn encoder<C: Encode>(
     sink: SinkId,
     codec: C,
 ) -> impl Fn(&Lent<'_, C::Event>, &mut Context<'_>) + 'static {
-    let space = RefCell::new(Vec::new());
+    let space = RefCell::new(Vec::new()); // cold: once per sink
     move |event, context| {
         let mut bytes = space.borrow_mut();
         bytes.clear();

@@ -21,7 +21,6 @@ pub use self::request::Request;
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
 use crate::answer::answer;
-use crate::host;
 use crate::interrupt;
 use crate::page::words::line;
 use crate::progress::Progress;

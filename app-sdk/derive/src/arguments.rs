@@ -1,6 +1,6 @@
 //! What stands in the parentheses of an attribute.
 
-use crate::item::Kind;
+use crate::kind::Kind;
 use proc_macro2::TokenStream;
 use syn::{Path, meta::ParseNestedMeta, parse::Parser};
 

@@ -5,7 +5,8 @@
 //! implementations that follow only hold `where` every field's type is sound, and are then silent;
 //! with a bound lifetime the compiler does not look whether such a clause is ever true.
 
-use crate::item::{Item, Kind, Part, Shape, literal};
+use crate::item::{Item, Part, Shape, literal};
+use crate::kind::Kind;
 use crate::leaves;
 use crate::refusal::{self, Refusal};
 use proc_macro2::{Span, TokenStream, TokenTree};

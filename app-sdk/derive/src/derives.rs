@@ -1,7 +1,8 @@
 //! The derives that a type needs and does not have yet.
 
 use crate::check;
-use crate::item::{Item, Kind};
+use crate::item::Item;
+use crate::kind::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Data, Path, Token, punctuated::Punctuated};

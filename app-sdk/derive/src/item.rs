@@ -1,33 +1,12 @@
 //! The annotated type, parsed and checked.
 
-use crate::{arguments::Arguments, location};
+use crate::{arguments::Arguments, kind::Kind, location};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident};
 use syn::{
     Data, DeriveInput, Field, Fields, GenericArgument, Ident, Index, Member, Path, PathArguments,
     Type, spanned::Spanned,
 };
-
-/// Which attribute stands on the type.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Event,
-    Value,
-    Key,
-    State,
-}
-
-impl Kind {
-    /// The attribute's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::Value => "value",
-            Self::Key => "key",
-            Self::State => "state",
-        }
-    }
-}
 
 /// An annotated struct or enum that the rest of the code can rely on.
 pub struct Item {
@@ -56,7 +35,7 @@ pub struct Part<'a> {
 }
 
 impl Item {
-    /// Parses and checks; the messages say what to write instead.
+    /// Parses and checks; the messages name what to write instead.
     pub fn parse(kind: Kind, arguments: TokenStream, input: TokenStream) -> syn::Result<Self> {
         let arguments = Arguments::parse(kind, arguments)?;
         let input: DeriveInput = syn::parse2(input)?;

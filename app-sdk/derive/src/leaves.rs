@@ -1,6 +1,6 @@
 //! The types in a field's type that the containers around them do not answer for.
 
-use crate::item::Kind;
+use crate::kind::Kind;
 use crate::refusal::TUPLE_PARTS_MAX;
 use syn::{GenericArgument, PathArguments, Type};
 

@@ -13,6 +13,7 @@ mod check;
 mod derives;
 mod item;
 mod key;
+mod kind;
 mod leaves;
 mod location;
 mod refusal;
@@ -21,6 +22,7 @@ mod storage;
 mod view;
 
 use item::Item;
+use kind::Kind;
 use proc_macro::TokenStream;
 use quote::quote;
 
@@ -28,15 +30,15 @@ use quote::quote;
 ///
 /// Adds what is missing of `Clone`, `Debug`, `PartialEq`, and of `Copy` for plain data. Handlers
 /// see plain data as it is. When a field's type is, or contains, `String`, `Vec` or `Box`, they see
-/// a generated twin with `View` behind its name, which borrows: `&str` for `String`, `Seq` for
-/// `Vec`. Put other derives *below* this attribute.
+/// a generated twin with `View` at the end of its name, which borrows: `&str` for `String`, `Seq`
+/// for `Vec`. Put other derives *below* this attribute.
 ///
 /// - `#[event(view)]` generates the twin although no such type is to be seen, because a field's own
 ///   type has one.
-/// - `#[event(crate = some::path)]` says where the SDK is, if it is re-exported elsewhere.
+/// - `#[event(crate = some::path)]` names the SDK, if it is re-exported elsewhere.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(item::Kind::Event, arguments, item)
+    expand(Kind::Event, arguments, item)
 }
 
 /// Makes a struct or enum a value: a part of events, keys' owners and states.
@@ -44,7 +46,7 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Takes the same arguments and adds the same derives as `#[event]`.
 #[proc_macro_attribute]
 pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(item::Kind::Value, arguments, item)
+    expand(Kind::Value, arguments, item)
 }
 
 /// Makes a struct of keys, or an enum without fields, a key.
@@ -54,7 +56,7 @@ pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// independent of their order.
 #[proc_macro_attribute]
 pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(item::Kind::Key, arguments, item)
+    expand(Kind::Key, arguments, item)
 }
 
 /// Makes a struct or enum a state: what a table remembers for one key.
@@ -63,10 +65,10 @@ pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// with a `#[default]` variant. `#[state(default = manual)]` leaves `Default` to you.
 #[proc_macro_attribute]
 pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(item::Kind::State, arguments, item)
+    expand(Kind::State, arguments, item)
 }
 
-fn expand(kind: item::Kind, arguments: TokenStream, input: TokenStream) -> TokenStream {
+fn expand(kind: Kind, arguments: TokenStream, input: TokenStream) -> TokenStream {
     let item = Item::parse(kind, arguments.into(), input.clone().into());
     let result = item.map(|item| expand_item(&item));
     result.unwrap_or_else(|error| keep(error, input)).into()
@@ -83,9 +85,9 @@ fn expand_item(item: &Item) -> proc_macro2::TokenStream {
     let archive = storage::archive(item);
     let schema = schema::schema(item);
     let view = view::view_type(item);
-    let value = (item.kind != item::Kind::State).then(|| view::value(item));
-    let event = (item.kind == item::Kind::Event).then(|| view::event(item));
-    let key = (item.kind == item::Kind::Key).then(|| key::key(item));
+    let value = (item.kind != Kind::State).then(|| view::value(item));
+    let event = (item.kind == Kind::Event).then(|| view::event(item));
+    let key = (item.kind == Kind::Key).then(|| key::key(item));
     quote! {
         #checks
         #storable

@@ -5,7 +5,7 @@ use proc_macro2::Span;
 use quote::format_ident;
 use syn::{Path, parse_quote};
 
-/// `::potoroo::sdk` for whoever depends on the engine, `::potoroo_sdk` for a library of
+/// `::potoroo::sdk` for a crate that depends on the engine, `::potoroo_sdk` for a library of
 /// computations that depends on the SDK alone.
 pub fn sdk() -> syn::Result<Path> {
     if let Ok(found) = crate_name("potoroo") {

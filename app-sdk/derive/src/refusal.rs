@@ -2,7 +2,7 @@
 //!
 //! The compiler would refuse them too, but knows nothing of the remedy.
 
-use crate::item::Kind;
+use crate::kind::Kind;
 use syn::{GenericArgument, PathArguments, Type};
 
 /// A part of a field's type that cannot be stored, and what to do about it.

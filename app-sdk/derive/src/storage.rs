@@ -1,6 +1,6 @@
 //! The type itself with its derives, and its archive.
 //!
-//! The archive is derived on a hidden mirror of the type, inside a constant that nobody can name:
+//! The archive is derived on a hidden mirror of the type, inside a constant without a name:
 //! so the user's module gets no name, and its documentation no item, that the user did not write.
 //! The type forwards to its mirror.
 

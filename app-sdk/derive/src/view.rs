@@ -1,7 +1,8 @@
 //! `impl Value`: what handlers see, and how it is built.
 
 use crate::check;
-use crate::item::{Item, Kind, Shape};
+use crate::item::{Item, Shape};
+use crate::kind::Kind;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Data, DeriveInput, Fields, parse_quote};

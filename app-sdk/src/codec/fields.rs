@@ -19,8 +19,16 @@ pub struct Fields<'a> {
 }
 
 macro_rules! number {
-    ($($name:ident: $type:ty, $from:ident, $doc:literal;)+) => { $(
+    ($($name:ident: $type:ty, $from:ident, $to:ident, $doc:literal;)+) => { $(
         #[doc = $doc]
+        ///
+        /// ```
+        #[doc = concat!("let bytes = (7 as ", stringify!($type), ").", stringify!($to), "();")]
+        /// let mut fields = potoroo_sdk::codec::Fields::new(&bytes);
+        #[doc = concat!("assert_eq!(fields.", stringify!($name), "(), Ok(7 as ",
+                        stringify!($type), "));")]
+        #[doc = concat!("assert!(fields.", stringify!($name), "().is_err());")]
+        /// ```
         ///
         /// # Errors
         /// When the payload is too short.
@@ -33,6 +41,12 @@ macro_rules! number {
 
 impl<'a> Fields<'a> {
     /// A cursor at the front of `payload`.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// assert_eq!(Fields::new(&[7]).u8(), Ok(7));
+    /// ```
     #[must_use]
     #[inline]
     pub const fn new(payload: &'a [u8]) -> Self {
@@ -40,23 +54,32 @@ impl<'a> Fields<'a> {
     }
 
     number! {
-        u8: u8, from_be_bytes, "One byte.";
-        i8: i8, from_be_bytes, "One byte, signed.";
-        u16_be: u16, from_be_bytes, "Two bytes, most significant first.";
-        u32_be: u32, from_be_bytes, "Four bytes, most significant first.";
-        u64_be: u64, from_be_bytes, "Eight bytes, most significant first.";
-        i32_be: i32, from_be_bytes, "Four bytes, signed, most significant first.";
-        i64_be: i64, from_be_bytes, "Eight bytes, signed, most significant first.";
-        f64_be: f64, from_be_bytes, "An IEEE double, most significant byte first; may be NaN.";
-        u16_le: u16, from_le_bytes, "Two bytes, least significant first.";
-        u32_le: u32, from_le_bytes, "Four bytes, least significant first.";
-        u64_le: u64, from_le_bytes, "Eight bytes, least significant first.";
-        i32_le: i32, from_le_bytes, "Four bytes, signed, least significant first.";
-        i64_le: i64, from_le_bytes, "Eight bytes, signed, least significant first.";
-        f64_le: f64, from_le_bytes, "An IEEE double, least significant byte first; may be NaN.";
+        u8: u8, from_be_bytes, to_be_bytes, "One byte.";
+        i8: i8, from_be_bytes, to_be_bytes, "One byte, signed.";
+        u16_be: u16, from_be_bytes, to_be_bytes, "Two bytes, most significant first.";
+        u32_be: u32, from_be_bytes, to_be_bytes, "Four bytes, most significant first.";
+        u64_be: u64, from_be_bytes, to_be_bytes, "Eight bytes, most significant first.";
+        i32_be: i32, from_be_bytes, to_be_bytes, "Four bytes, signed, most significant first.";
+        i64_be: i64, from_be_bytes, to_be_bytes, "Eight bytes, signed, most significant first.";
+        f64_be: f64, from_be_bytes, to_be_bytes,
+            "An IEEE double or NaN, most significant byte first.";
+        u16_le: u16, from_le_bytes, to_le_bytes, "Two bytes, least significant first.";
+        u32_le: u32, from_le_bytes, to_le_bytes, "Four bytes, least significant first.";
+        u64_le: u64, from_le_bytes, to_le_bytes, "Eight bytes, least significant first.";
+        i32_le: i32, from_le_bytes, to_le_bytes, "Four bytes, signed, least significant first.";
+        i64_le: i64, from_le_bytes, to_le_bytes, "Eight bytes, signed, least significant first.";
+        f64_le: f64, from_le_bytes, to_le_bytes,
+            "An IEEE double or NaN, least significant byte first.";
     }
 
     /// An IEEE double, most significant byte first, neither NaN nor infinite.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// assert_eq!(Fields::new(&1.5_f64.to_be_bytes()).finite_f64_be(), Ok(1.5));
+    /// assert!(Fields::new(&f64::NAN.to_be_bytes()).finite_f64_be().is_err());
+    /// ```
     ///
     /// # Errors
     /// When the payload is too short or the number is not finite.
@@ -67,6 +90,13 @@ impl<'a> Fields<'a> {
 
     /// An IEEE double, least significant byte first, neither NaN nor infinite.
     ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// assert_eq!(Fields::new(&1.5_f64.to_le_bytes()).finite_f64_le(), Ok(1.5));
+    /// assert!(Fields::new(&f64::NAN.to_le_bytes()).finite_f64_le().is_err());
+    /// ```
+    ///
     /// # Errors
     /// When the payload is too short or the number is not finite.
     #[inline]
@@ -76,6 +106,13 @@ impl<'a> Fields<'a> {
 
     /// `N` bytes of text.
     ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// let text = Fields::new(b"IBM\0").text::<4>();
+    /// assert_eq!(text.map(|text| text.to_string()), Ok("IBM".into()));
+    /// ```
+    ///
     /// # Errors
     /// When the payload is too short.
     #[inline]
@@ -84,6 +121,12 @@ impl<'a> Fields<'a> {
     }
 
     /// `N` bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// assert_eq!(Fields::new(b"to be").array(), Ok(*b"to"));
+    /// ```
     ///
     /// # Errors
     /// When the payload is too short.
@@ -96,6 +139,15 @@ impl<'a> Fields<'a> {
 
     /// `count` bytes.
     ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// let mut fields = Fields::new(b"\x02to be");
+    /// let length = fields.u8()?;
+    /// assert_eq!(fields.bytes(length.into()), Ok(&b"to"[..]));
+    /// # Ok::<(), potoroo_sdk::codec::Reason>(())
+    /// ```
+    ///
     /// # Errors
     /// When the payload is too short.
     #[inline]
@@ -106,6 +158,15 @@ impl<'a> Fields<'a> {
     }
 
     /// All bytes that were not read yet.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// let mut fields = Fields::new(b"to be");
+    /// fields.array::<3>()?;
+    /// assert_eq!(fields.rest(), b"be");
+    /// # Ok::<(), potoroo_sdk::codec::Reason>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn rest(&self) -> &'a [u8] {
@@ -113,6 +174,16 @@ impl<'a> Fields<'a> {
     }
 
     /// Checks that everything was read.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::Fields;
+    ///
+    /// let mut fields = Fields::new(&[7]);
+    /// assert!(fields.clone().finish().is_err());
+    /// fields.u8()?;
+    /// assert!(fields.finish().is_ok());
+    /// # Ok::<(), potoroo_sdk::codec::Reason>(())
+    /// ```
     ///
     /// # Errors
     /// When bytes are left.

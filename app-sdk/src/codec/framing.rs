@@ -20,6 +20,12 @@ pub enum LengthWord {
 
 impl LengthWord {
     /// Size of the word in bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::LengthWord;
+    ///
+    /// assert_eq!(LengthWord::U16Be.bytes(), 2);
+    /// ```
     #[must_use]
     #[inline]
     pub const fn bytes(self) -> usize {
@@ -69,17 +75,32 @@ pub struct LengthPrefixed {
 }
 
 impl LengthPrefixed {
-    /// Longest payload in bytes when nothing else is said: far above any market-data message and
+    /// Longest payload in bytes by default: far above any market-data message and
     /// small enough that a garbage length is noticed at once instead of waited for.
     pub const LENGTH_MAX_DEFAULT: usize = 64 * 1024;
 
     /// Payloads of 1 to 65 536 bytes behind a length of this form.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Framing, LengthPrefixed, LengthWord, Split};
+    ///
+    /// let framing = LengthPrefixed::new(LengthWord::U16Be);
+    /// assert_eq!(framing.split(b"\0\x02be", false), Split::Frame { start: 2, end: 4, next: 4 });
+    /// assert_eq!(framing.split(b"\0\x02b", false), Split::More(4));
+    /// ```
     #[must_use]
     pub const fn new(word: LengthWord) -> Self {
         Self { word, length_min: 1, length_max: Self::LENGTH_MAX_DEFAULT }
     }
 
     /// Refuses payloads longer than this many bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Framing, LengthPrefixed, LengthWord, Split};
+    ///
+    /// let framing = LengthPrefixed::new(LengthWord::U16Be).length_max(100);
+    /// assert!(matches!(framing.split(b"\0\x65", false), Split::Broken(_)), "101 bytes");
+    /// ```
     #[must_use]
     pub const fn length_max(mut self, bytes: usize) -> Self {
         self.length_max = bytes;
@@ -87,6 +108,15 @@ impl LengthPrefixed {
     }
 
     /// Allows payloads without bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Framing, LengthPrefixed, LengthWord, Split};
+    ///
+    /// let framing = LengthPrefixed::new(LengthWord::U16Be);
+    /// assert!(matches!(framing.split(b"\0\0", false), Split::Skip { next: 2, .. }));
+    /// let framing = framing.empty_allowed();
+    /// assert_eq!(framing.split(b"\0\0", false), Split::Frame { start: 2, end: 2, next: 2 });
+    /// ```
     #[must_use]
     pub const fn empty_allowed(mut self) -> Self {
         self.length_min = 0;
@@ -145,16 +175,30 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Longest line in bytes when nothing else is said.
+    /// Longest line in bytes by default.
     pub const LENGTH_MAX_DEFAULT: usize = 64 * 1024;
 
     /// Lines of up to 65 536 bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Framing, Lines};
+    ///
+    /// assert_eq!(Lines::new().frame_bytes_max(), 65_536);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { length_max: Self::LENGTH_MAX_DEFAULT }
     }
 
     /// Refuses lines longer than this many bytes, line end included.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Framing, Lines, Split};
+    ///
+    /// let lines = Lines::new().length_max(3);
+    /// assert_eq!(lines.split(b"to\n", false), Split::Frame { start: 0, end: 2, next: 3 });
+    /// assert!(matches!(lines.split(b"not\n", false), Split::Overlong { next: 3, .. }));
+    /// ```
     #[must_use]
     pub const fn length_max(mut self, bytes: usize) -> Self {
         self.length_max = bytes;
@@ -228,6 +272,14 @@ pub struct FixedSize {
 
 impl FixedSize {
     /// Frames of this many bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{FixedSize, Framing, Split};
+    ///
+    /// let pairs = FixedSize::new(2);
+    /// assert_eq!(pairs.split(b"tobe", false), Split::Frame { start: 0, end: 2, next: 2 });
+    /// assert_eq!(pairs.split(b"t", false), Split::More(2));
+    /// ```
     ///
     /// # Panics
     /// When `bytes` is 0.

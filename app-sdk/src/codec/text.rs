@@ -11,12 +11,27 @@ pub struct LineText {
 
 impl LineText {
     /// Lines of up to 65 536 bytes.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Decode, Encode, LineText};
+    ///
+    /// assert_eq!(LineText::new().decode(b"to be"), Ok("to be".to_owned()));
+    /// let mut out = Vec::new();
+    /// LineText::new().encode("to be", &mut out);
+    /// assert_eq!(out, b"to be\n");
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { lines: Lines::new() }
     }
 
     /// Refuses lines longer than this many bytes, line end included.
+    ///
+    /// ```
+    /// use potoroo_sdk::codec::{Decode, Framing, LineText};
+    ///
+    /// assert_eq!(LineText::new().length_max(80).framing().frame_bytes_max(), 80);
+    /// ```
     #[must_use]
     pub const fn length_max(self, bytes: usize) -> Self {
         Self { lines: self.lines.length_max(bytes) }

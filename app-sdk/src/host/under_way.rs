@@ -10,7 +10,7 @@ use core::cell::Cell;
 use core::fmt::Debug;
 use core::ptr::NonNull;
 
-use super::Cause;
+use super::cause::Cause;
 use crate::key::Key;
 
 /// The notes of one thread, empty at first.

@@ -1,23 +1,24 @@
-//! Changes: which rows changed, in the order in which they did, and which of them a cut is owed.
+//! Changes: which rows changed, in the order in which they did, and which of them a snapshot is
+//! owed.
 //!
-//! Each row has a tag, which tells what happened to it last:
+//! Each row has a tag for what happened to it last:
 //!
 //! ```text
-//!   2e       it changed in epoch e, which ends with the cut e
-//!   2e + 1   it was handed out by the cut e
+//!   2e       it changed in epoch e, which ends with the snapshot e
+//!   2e + 1   it was written by the snapshot e
 //!   FREE |   there is no row; the rest is what it was
 //! ```
 //!
-//! So the cut `n` behind the safe cut `s` owes the rows with a tag from `2s + 2` to `2n`; what was
-//! handed out by a cut that came to nothing is among them, and what was handed out by this one is
-//! not. A row that changes for the first time in an epoch is also listed: a cut looks at those that
-//! are listed since `s`, and takes time for what changed only. The list is written behind its end,
-//! so that an event touches no other cold memory than its row.
+//! So the snapshot `n` after the committed snapshot `s` is owed the rows with a tag from `2s + 2`
+//! to `2n`. Rows that an aborted snapshot wrote are among them; rows that this one wrote are not.
+//! A row that changes for the first time in an epoch is also listed: a snapshot looks at the rows
+//! that were listed since `s`, and takes time for changes only. The list is written at its end, so
+//! an event touches no other cold memory than its row.
 //!
 //! Promises: a row is listed once for each epoch, as long as no more are listed than a quarter of
-//! the rows that there were at the last cut. Behind that, and before the first cut, nothing is
-//! listed, and the next cut looks at all rows, which is faster then. Must never do: move what was
-//! listed.
+//! the rows that there were at the last snapshot. Above that, and before the first snapshot,
+//! nothing is listed, and the next snapshot looks at all rows, which is faster then. Must never do:
+//! move an entry of the list.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -28,27 +29,27 @@ pub(super) const FREE: u32 = 1 << 31;
 /// Epochs end here.
 const EPOCH_MAX: u32 = (FREE >> 1) - 2;
 
-/// What changed in a table, and how far its cut is.
+/// Which rows of a table changed, and how far its snapshot is.
 pub(super) struct Changes {
     /// The tag of what changes now.
     now: u32,
-    /// More pieces are not listed; 0 before the first cut.
-    pieces_max: usize,
-    /// Slots by the epoch in which their rows changed, in pieces, oldest first.
+    /// Most lists; 0 before the first snapshot.
+    lists_max: usize,
+    /// Slots by the epoch in which their rows changed, in lists of [`LIST_SLOTS`], oldest first.
     lists: VecDeque<(u32, Vec<u32>)>,
-    /// So many of the oldest pieces wait to be used again: going through them costs time.
+    /// How many of the oldest lists wait to be used again: going through them costs time.
     forgotten: usize,
     /// Everything is listed from this epoch on.
     complete_from: u32,
-    /// Tags from the first to the last belong to the cut. None when there is no cut under way.
+    /// Tags from the first to the last belong to the snapshot; none without one under way.
     owed: (u32, u32),
     next: Next,
 }
 
-/// What the cut looks at next.
+/// Where the snapshot goes on.
 #[derive(Clone, Copy)]
 enum Next {
-    /// A place in the lists: piece behind the forgotten ones, and slot in it.
+    /// In a list, counted from the first that is not forgotten, at an entry of it.
     Listed(usize, usize),
     /// All slots from the first, up to the second.
     All(u32, u32),
@@ -58,7 +59,7 @@ impl Changes {
     pub(super) fn new() -> Self {
         Self {
             now: 2,
-            pieces_max: 0,
+            lists_max: 0,
             lists: VecDeque::new(),
             forgotten: 0,
             complete_from: u32::MAX,
@@ -67,8 +68,8 @@ impl Changes {
         }
     }
 
-    /// The epoch behind `epoch` begins, without a cut.
-    pub(super) fn keep(&mut self, epoch: u32) {
+    /// The epoch after `epoch` begins, without a snapshot.
+    pub(super) fn begin_after(&mut self, epoch: u32) {
         self.now = 2 * (epoch + 1);
     }
 
@@ -83,15 +84,15 @@ impl Changes {
         self.now / 2
     }
 
-    /// Whether the cut is owed the row with this tag.
+    /// Whether the snapshot is owed the row with this tag.
     #[inline]
     pub(super) fn owes(&self, tag: u32) -> bool {
         (self.owed.0..=self.owed.1).contains(&tag)
     }
 
-    /// The tag of what the cut hands out.
+    /// The tag of rows that the snapshot writes.
     #[inline]
-    pub(super) fn given(&self) -> u32 {
+    pub(super) fn written(&self) -> u32 {
         self.now - 1
     }
 
@@ -100,37 +101,38 @@ impl Changes {
     pub(super) fn list(&mut self, slot: u32) {
         let epoch = self.now / 2;
         match self.lists.back_mut() {
-            Some((of, slots)) if *of == epoch && slots.len() < PIECE_SLOTS => slots.push(slot),
+            Some((of, slots)) if *of == epoch && slots.len() < LIST_SLOTS => slots.push(slot),
             _ if self.complete_from <= epoch => self.list_on(slot),
             _ => {}
         }
     }
 
-    // cold: once per piece
+    // cold: once per list
     #[cold]
     #[inline(never)]
     fn list_on(&mut self, slot: u32) {
-        if self.lists.len() - self.forgotten >= self.pieces_max {
+        if self.lists.len() - self.forgotten >= self.lists_max {
             self.complete_from = self.epoch() + 1;
             return;
         }
-        let mut piece = match self.forgotten.checked_sub(1) {
+        let mut list = match self.forgotten.checked_sub(1) {
             Some(left) => {
                 self.forgotten = left;
                 self.lists.pop_front().expect("it is one of the oldest").1
             }
-            None => Vec::with_capacity(PIECE_SLOTS),
+            None => Vec::with_capacity(LIST_SLOTS),
         };
-        piece.clear();
-        piece.push(slot);
-        self.lists.push_back((self.epoch(), piece));
+        list.clear();
+        list.push(slot);
+        self.lists.push_back((self.epoch(), list));
     }
 
-    /// Cuts, with `slots` slots in use: what changed behind `since` is owed; everything for 0.
+    /// Takes a snapshot of `slots` slots in use: it is owed what changed after `since`, or all for
+    /// 0.
     ///
     /// # Panics
-    /// `epoch` is not greater than that of the cut before.
-    pub(super) fn cut(&mut self, epoch: u32, since: u32, slots: u32) {
+    /// `epoch` is not greater than that of the snapshot before.
+    pub(super) fn snapshot(&mut self, epoch: u32, since: u32, slots: u32) {
         assert!(epoch >= self.epoch(), "epochs only grow");
         assert!(epoch < EPOCH_MAX, "there are a billion epochs");
         self.forget_to(since);
@@ -141,13 +143,13 @@ impl Changes {
             self.forget_to(epoch);
             self.complete_from = epoch + 1;
         }
-        self.pieces_max = (slots as usize / LISTED_PART).div_ceil(PIECE_SLOTS) + 1;
+        self.lists_max = (slots as usize / LISTED_PART).div_ceil(LIST_SLOTS) + 1;
         self.owed = (2 * since + 2, 2 * epoch);
         self.now = 2 * (epoch + 1);
     }
 
-    /// The cut is complete or was given up.
-    pub(super) fn end_cut(&mut self) {
+    /// The snapshot is complete or aborted.
+    pub(super) fn end_snapshot(&mut self) {
         self.owed = NOTHING;
     }
 
@@ -155,8 +157,8 @@ impl Changes {
         self.forgotten = self.lists.partition_point(|(of, _)| *of <= epoch);
     }
 
-    /// Takes up to as many slots that the cut has to look at as there is room for in `slots`.
-    /// Returns how many, and whether there are more.
+    /// Fills `slots` with the next ones that the snapshot has to look at. Returns how many, and
+    /// whether there are more.
     pub(super) fn take(&mut self, slots: &mut [u32]) -> (usize, bool) {
         match &mut self.next {
             Next::All(next, end) => {
@@ -165,27 +167,27 @@ impl Changes {
                 *next += found as u32;
                 (found, *next < *end)
             }
-            Next::Listed(piece, at) => {
-                let listed = |piece: usize| {
-                    let (epoch, listed) = self.lists.get(self.forgotten + piece)?;
+            Next::Listed(list, at) => {
+                let listed = |list: usize| {
+                    let (epoch, listed) = self.lists.get(self.forgotten + list)?;
                     (epoch * 2 < self.now).then_some(listed)
                 };
-                let Some(rest) = listed(*piece).map(|listed| &listed[*at..]) else {
+                let Some(rest) = listed(*list).map(|listed| &listed[*at..]) else {
                     return (0, false);
                 };
                 let found = slots.len().min(rest.len());
                 slots[..found].copy_from_slice(&rest[..found]);
                 *at += found;
                 if found == rest.len() {
-                    (*piece, *at) = (*piece + 1, 0);
+                    (*list, *at) = (*list + 1, 0);
                 }
-                (found, listed(*piece).is_some())
+                (found, listed(*list).is_some())
             }
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.lists.len() * PIECE_SLOTS * size_of::<u32>()
+        self.lists.len() * LIST_SLOTS * size_of::<u32>()
     }
 }
 
@@ -195,8 +197,8 @@ const NOTHING: (u32, u32) = (1, 0);
 /// Rows in the order of memory take a fourth of the time of those in the order of changes.
 const LISTED_PART: usize = 4;
 
-/// Slots of a piece: 16 KiB.
-const PIECE_SLOTS: usize = 4096;
+/// Slots of a list: 16 KiB.
+const LIST_SLOTS: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -214,7 +216,7 @@ mod tests {
     impl Model {
         fn new(rows: usize) -> Self {
             let mut changes = Changes::new();
-            changes.keep(0);
+            changes.begin_after(0);
             Self { changes, tags: alloc::vec![2; rows] }
         }
 
@@ -229,7 +231,7 @@ mod tests {
             owed
         }
 
-        /// All that the cut hands out, and how many slots it looked at.
+        /// All that the snapshot writes, and how many slots it looked at.
         fn take(&mut self, rows_max: usize) -> (BTreeSet<u32>, usize) {
             let (mut given, mut looked) = (BTreeSet::new(), 0);
             let mut left = true;
@@ -241,8 +243,8 @@ mod tests {
                 for slot in &slots[..found] {
                     let tag = &mut self.tags[*slot as usize];
                     if self.changes.owes(*tag) {
-                        assert!(given.insert(*slot), "{slot} is handed out once");
-                        *tag = self.changes.given();
+                        assert!(given.insert(*slot), "{slot} is written once");
+                        *tag = self.changes.written();
                     }
                 }
             }
@@ -250,30 +252,30 @@ mod tests {
         }
     }
 
-    /// Cuts that become safe, are known to be only behind the next one, or come to nothing.
+    /// Snapshots that are committed, are known to be only after the next one, or are aborted.
     #[test]
-    fn a_cut_is_owed_what_changed_behind_the_last_safe_one() {
+    fn a_snapshot_is_owed_what_changed_after_the_last_committed_one() {
         const ROWS: u32 = 10_000;
         let mut exact = 0;
         for seed in 0..200 {
             let mut random = Random::new(seed);
             let mut model = Model::new(ROWS as usize);
-            // The epochs in which rows changed last: told without tags.
+            // The epochs in which rows changed last, without tags.
             let mut changed = alloc::vec![1; ROWS as usize];
-            let (mut safe, mut complete) = (0, 0);
+            let (mut committed, mut complete) = (0, 0);
             for epoch in 1..20 {
                 for _ in 0..random.below(6000) {
                     let slot = random.below(ROWS.into()) as u32;
                     changed[slot as usize] = epoch;
-                    assert!(!model.change(slot), "nothing is owed between two cuts");
+                    assert!(!model.change(slot), "nothing is owed between two snapshots");
                 }
                 let late = core::mem::replace(&mut complete, 0);
                 if late != 0 && random.chance(0.5) {
-                    safe = late;
+                    committed = late;
                 }
-                model.changes.cut(epoch, safe, ROWS);
-                let since = safe;
-                safe = safe.max(late);
+                model.changes.snapshot(epoch, committed, ROWS);
+                let since = committed;
+                committed = committed.max(late);
                 let mut owed: BTreeSet<u32> =
                     (0..ROWS).filter(|slot| changed[*slot as usize] > since).collect();
                 for _ in 0..random.below(100) {
@@ -286,41 +288,41 @@ mod tests {
                 } else {
                     let (given, _) = model.take(usize::MAX);
                     assert!(given.is_superset(&owed), "seed {seed}, epoch {epoch}");
-                    // What a cut that came to nothing handed out may come again.
+                    // What an aborted snapshot wrote may come again.
                     exact += u32::from(given == owed);
                     complete = if random.chance(0.8) { epoch } else { 0 };
                 }
-                model.changes.end_cut();
+                model.changes.end_snapshot();
             }
         }
-        assert!(exact > 1500, "{exact} of some 2600 cuts");
+        assert!(exact > 1500, "{exact} of about 2600 snapshots");
     }
 
     #[test]
-    fn a_cut_looks_at_what_changed_only() {
+    fn a_snapshot_looks_at_what_changed_only() {
         let mut model = Model::new(100_000);
-        model.changes.cut(1, 0, 100_000);
+        model.changes.snapshot(1, 0, 100_000);
         assert_eq!(model.take(usize::MAX).1, 100_000);
         model.change(5);
         model.change(99_999);
         model.change(5);
-        model.changes.cut(2, 1, 100_000);
+        model.changes.snapshot(2, 1, 100_000);
         assert_eq!(model.take(usize::MAX), ([5, 99_999].into(), 2));
     }
 
     #[test]
     fn no_more_is_listed_than_rows_can_change_in_an_epoch() {
         let mut model = Model::new(10_000);
-        model.changes.cut(1, 0, 10_000);
+        model.changes.snapshot(1, 0, 10_000);
         model.take(usize::MAX);
         for epoch in 2..100 {
             for slot in 0..10_000 {
                 model.change(slot);
             }
-            // Cut 1 stays the last that is safe.
-            model.changes.cut(epoch, 1, 10_000);
+            // Snapshot 1 stays the last that is committed.
+            model.changes.snapshot(epoch, 1, 10_000);
             assert_eq!(model.take(usize::MAX).0.len(), 10_000);
-            assert!(model.changes.memory_bytes() <= 4 * 5 * PIECE_SLOTS);
+            assert!(model.changes.memory_bytes() <= 4 * 5 * LIST_SLOTS);
         }
     }
 }

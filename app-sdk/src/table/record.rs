@@ -1,4 +1,4 @@
-//! Records: rows as bytes, one behind the other.
+//! Records: rows as bytes, one after the other.
 //!
 //! ```text
 //!   0      8           12             16
@@ -38,8 +38,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Appends the record of a row whose key and state may take so many bytes each. Returns how many
-/// bytes of it lie elsewhere than in the row.
+/// Appends the record of a row whose key and state may take `bytes_max` bytes each. Returns how
+/// many bytes of it lie elsewhere than in the row.
 ///
 /// # Errors
 /// One of them takes more; `out` is then as it was.
@@ -50,7 +50,7 @@ pub(super) fn append_row<K: Key, S: State>(
     bytes_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<usize, TooLong> {
-    // In one piece, which is right for what points to nothing.
+    // At once, which is right for a row that points to nothing.
     let (key_bytes, state_bytes) = (archived_bytes::<K>(), archived_bytes::<S>());
     let start = out.len();
     out.resize(start + HEAD_BYTES + key_bytes + state_bytes, 0);
@@ -142,8 +142,8 @@ mod tests {
         assert_eq!(rest, []);
         assert!((0..bytes.len()).all(|end| {
             let mut rest = &bytes[..end];
-            while let Some((_, behind)) = Record::split(rest) {
-                rest = behind;
+            while let Some((_, after)) = Record::split(rest) {
+                rest = after;
             }
             end == 0 || !rest.is_empty() || end == bytes.len() - (16 + eight.key.len())
         }));

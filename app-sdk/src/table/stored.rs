@@ -16,15 +16,18 @@ pub(super) struct StatesStored<S> {
 }
 
 impl<S: State> StatesStored<S> {
+    // cold: once per table
     pub(super) const fn new() -> Self {
         Self { older: Vec::new(), expected: None }
     }
 
+    // cold: while the application is described
     pub(super) fn migrate<Old: State>(&mut self, convert: impl Fn(Old) -> S + 'static) {
         let read = move |bytes: &[u8]| value::read::<Old>(bytes).map(&convert);
         self.older.push((<Old as Schema>::SHAPE, Box::new(read)));
     }
 
+    // cold: once per recovery
     pub(super) fn older_shapes(&self) -> Vec<u64> {
         self.older.iter().map(|(shape, _)| *shape).collect()
     }

@@ -1,47 +1,17 @@
 //! Bytes: the one archive format of frames, links and logs.
 //!
-//! Owns the choice of rkyv's serialiser, validator and deserialiser. Nothing here allocates but
-//! [`restore`], which builds owned strings and lists.
+//! Nothing that is marked `#[inline]` allocates; the rest builds owned strings and lists.
 
-use super::{Event, Value};
+use super::event::{Event, Value};
+use super::stored::Stored;
 use alloc::{vec, vec::Vec};
 use core::{fmt, mem::MaybeUninit};
 use rkyv::{
-    Archive, Archived, Deserialize, Serialize,
-    api::low::{LowDeserializer, LowSerializer, LowValidator, access as access_low, deserialize},
-    bytecheck::CheckBytes,
+    Archive, Archived,
+    api::low::{access as access_low, deserialize},
     rancor::Failure,
     ser::{Positional, allocator::SubAllocator, writer::Buffer},
 };
-
-/// The serialiser that every value is written with: into a slice, with scratch space on the stack.
-pub type Writer<'a> = LowSerializer<Buffer<'a>, SubAllocator<'a>, Failure>;
-
-/// The validator that every archive is checked with.
-pub type Checker<'a> = LowValidator<'a, Failure>;
-
-/// The deserialiser that builds owned values.
-pub type Reader = LowDeserializer<Failure>;
-
-/// What can be archived, checked and restored; implemented for whatever rkyv's derives cover.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be stored",
-    label = "not storable",
-    note = "put `#[event]`, `#[value]`, `#[key]` or `#[state]` on your own type; \
-            hash maps, `Rc`, `Arc` and references are never storable"
-)]
-pub trait Stored:
-    Archive<Archived: for<'a> CheckBytes<Checker<'a>> + Deserialize<Self, Reader>>
-    + for<'a> Serialize<Writer<'a>>
-    + Sized
-{
-}
-
-impl<T> Stored for T where
-    T: Archive<Archived: for<'a> CheckBytes<Checker<'a>> + Deserialize<T, Reader>>
-        + for<'a> Serialize<Writer<'a>>
-{
-}
 
 /// The room given to [`write()`] is too small for the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +100,7 @@ fn write_with<'a, T: Stored>(
 ///
 /// # Panics
 /// When the archive would take a gigabyte.
+// cold: not for the event path
 #[must_use]
 pub fn to_vec<E: Event>(event: &E) -> Vec<u8> {
     let mut room = vec![0; archived_bytes::<E>()];
@@ -179,7 +150,7 @@ pub(crate) fn append_within<T: Stored>(
         // Cut to 32 bits nowhere: the limit is below.
         Some(bytes) => Ok(bytes as u32),
         None => {
-            // What was needed to find out is more than anybody should keep.
+            // The room that it took to find out is given back.
             out.shrink_to(start);
             Err(TooLong)
         }
@@ -244,8 +215,8 @@ pub fn restore<T: Stored>(archived: &Archived<T>) -> T {
     deserialize::<T, Failure>(archived).expect("a checked archive can be restored")
 }
 
-/// Most bytes of a stored key or state. Pointers within an archive have 31 bits, and whoever writes
-/// one stands still meanwhile.
+/// Most bytes of a stored key or state. Pointers within an archive have 31 bits, and writing one
+/// delays the events that follow.
 pub const ARCHIVE_BYTES_MAX: usize = 1 << 30;
 
 /// Scratch for lists of values that are not plain: 16 bytes per element while they are written.

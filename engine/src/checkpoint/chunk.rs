@@ -1,7 +1,7 @@
 //! The chunks of a core's part of a checkpoint.
 
 use potoroo_sdk::host::TableId;
-use potoroo_sdk::table::PIECE_BYTES;
+use potoroo_sdk::table::CHUNK_BYTES;
 
 /// What the bytes of a [`Chunk`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,5 +32,5 @@ pub struct Chunk {
 
 impl Chunk {
     /// Bytes at which a chunk is handed out: those of a piece of a table.
-    pub const BYTES_MAX: usize = PIECE_BYTES;
+    pub const BYTES_MAX: usize = CHUNK_BYTES;
 }

@@ -77,7 +77,7 @@ impl CoreCheckpoints {
     pub(super) fn enable(&mut self, plan: &Plan, epoch: u32, log_bytes_max: u64) {
         assert!(!self.enabled, "checkpoints are enabled once");
         let spares = Spares::default();
-        plan.tables.iter().for_each(|table| table.rows.keep(epoch, &spares));
+        plan.tables.iter().for_each(|table| table.rows.enable_snapshots(epoch, &spares));
         // What was recovered was another core's part, or may have been: nothing of it is committed
         // as a part of this one, so the first part is a full one.
         let (seen, committed) = (epoch, 0);
@@ -116,7 +116,7 @@ impl CoreCheckpoints {
                 false => {}
             }
         }
-        plan.tables.iter().for_each(|table| table.rows.safe(epoch));
+        plan.tables.iter().for_each(|table| table.rows.commit(epoch));
     }
 
     /// The checkpoint `epoch` is aborted.
@@ -211,9 +211,9 @@ impl CoreCheckpoints {
         let tables = || plan.tables.iter().map(|table| &table.rows);
         let full = self.delta_parts >= DELTA_PARTS_MAX
             || self.committed == 0
-            || tables().any(|rows| rows.needs_whole_cut());
+            || tables().any(|rows| rows.needs_full_snapshot());
         let since = if full { 0 } else { self.committed };
-        tables().for_each(|rows| rows.cut(epoch, since));
+        tables().for_each(|rows| rows.snapshot(epoch, since));
         since
     }
 
@@ -238,7 +238,7 @@ impl CoreCheckpoints {
 
     fn drop_part(&mut self, plan: &Plan) {
         let Some(part) = self.part.take() else { return };
-        plan.tables.iter().for_each(|table| table.rows.end_cut());
+        plan.tables.iter().for_each(|table| table.rows.end_snapshot());
         part.give_back();
     }
 }

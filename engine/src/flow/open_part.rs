@@ -144,7 +144,7 @@ impl OpenPart {
         let room = if self.ahead.len() > LOOK_ROWS_MAX { 0 } else { rows_max as usize };
         let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(room)]);
         prefetch_rows(rows, slots[..found].iter().copied());
-        let done = rows.hand_out(&self.ahead, &mut self.rows);
+        let done = rows.write_rows(&self.ahead, &mut self.rows);
         self.ahead.drain(..done);
         self.ahead.extend(slots[..found].iter().copied());
         if let Some(key) = rows.too_long() {

@@ -9,7 +9,7 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Host, SinkId, TableId, UnderWay};
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::{Places, Record};
+use potoroo_sdk::table::{Record, SlotIndex};
 use potoroo_sdk::value::Corrupt;
 
 use super::connection::ConnectionId;
@@ -209,7 +209,7 @@ impl Restoring<'_> {
     }
 }
 
-impl Places for Index {
+impl SlotIndex for Index {
     fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
         match previous {
             None => self.first(hash),

@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 use potoroo_runtime::{InboundLane, Position};
 use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
-use potoroo_sdk::table::{CHUNK_ROWS, TableRows};
+use potoroo_sdk::table::{BLOCK_ROWS, TableRows};
 
 use super::envelope::{FrameEdge, Header};
 use super::gauges::Stage;
@@ -174,7 +174,7 @@ pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item 
     rows.with_addresses(&mut |chunks| {
         for slot in slots.by_ref() {
             let slot = slot as usize;
-            let row = chunks[slot / CHUNK_ROWS].wrapping_add(slot % CHUNK_ROWS * row_bytes);
+            let row = chunks[slot / BLOCK_ROWS].wrapping_add(slot % BLOCK_ROWS * row_bytes);
             prefetch(row);
             prefetch(row.wrapping_add(LINE_BYTES));
         }

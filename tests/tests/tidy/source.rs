@@ -61,7 +61,9 @@ impl Source {
 
     /// Whether the whole file belongs to tests.
     pub fn is_test_file(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/")
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
     }
 
     /// All functions with a body, also nested ones.

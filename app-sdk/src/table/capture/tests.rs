@@ -1,8 +1,8 @@
-//! Cuts against a model, rows that are too long, and what rows own.
+//! Snapshots against a model, rows that are too long, and what rows own.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use super::*;
 use crate::random::Random;
@@ -11,7 +11,7 @@ use crate::table::changes::FREE;
 #[derive(Default)]
 struct Map(BTreeMap<u64, Vec<u32>>);
 
-impl Places for Map {
+impl SlotIndex for Map {
     fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
         let slots = self.0.get(&hash)?;
         let from = previous.map_or(0, |slot| {
@@ -29,10 +29,10 @@ impl Places for Map {
 
 type Model = BTreeMap<u32, String>;
 
-/// A table with its places and what should be in it.
+/// A table with its index and what should be in it.
 struct Subject {
     rows: Rows<u32, String>,
-    places: Map,
+    index: Map,
     model: Model,
 }
 
@@ -43,10 +43,10 @@ fn empty() -> Rows<u32, String> {
 impl Subject {
     fn touch(&mut self, random: &mut Random) {
         let key = random.below(60) as u32;
-        let slot = self.rows.slot_of(&key, key.hash(), &mut self.places);
+        let slot = self.rows.slot_of(&key, key.hash(), &mut self.index);
         match (slot, random.below(4)) {
             (Some(slot), 0) => {
-                self.places.unbind(key.hash(), slot);
+                self.index.unbind(key.hash(), slot);
                 self.rows.free(slot);
                 self.model.remove(&key);
             }
@@ -57,7 +57,7 @@ impl Subject {
             }
             (None, _) => {
                 let slot = self.rows.insert(key);
-                self.places.bind(key.hash(), slot);
+                self.index.bind(key.hash(), slot);
                 self.model.insert(key, String::new());
             }
         }
@@ -65,94 +65,80 @@ impl Subject {
 }
 
 fn recovered(parts: &[(Vec<u8>, Vec<u8>)]) -> Model {
-    let (mut rows, mut places) = (empty(), Map::default());
-    for (removed, kept) in parts {
+    let (mut rows, mut index) = (empty(), Map::default());
+    for (removed, written) in parts {
         let mut rest = removed.as_slice();
-        while let Some((record, behind)) = Record::split(rest) {
-            rows.forget(record, &mut places).expect("a record of ours");
-            rest = behind;
+        while let Some((record, after)) = Record::split(rest) {
+            rows.forget(record, &mut index).expect("a record of ours");
+            rest = after;
         }
-        let mut rest = kept.as_slice();
-        while let Some((record, behind)) = Record::split(rest) {
-            rows.restore(record, &mut places).expect("a record of ours");
-            rest = behind;
+        let mut rest = written.as_slice();
+        while let Some((record, after)) = Record::split(rest) {
+            rows.restore(record, &mut index).expect("a record of ours");
+            rest = after;
         }
     }
-    let rows = rows.chunks.iter().flatten().filter(|row| row.tag & FREE == 0);
+    let rows = rows.blocks.iter().flatten().filter(|row| row.tag & FREE == 0);
     rows.map(|row| (row.key, row.state.clone())).collect()
 }
 
-/// Random changes between and during random cuts, some of which come to nothing: the chain of
-/// the safe ones is the table as it was at the last of them.
+/// Random changes between and during random snapshots, a third of which is aborted: the chain of
+/// the committed ones is the table as it was at the last of them.
 #[test]
-fn safe_cuts_are_the_table_as_it_was() {
+fn committed_snapshots_are_the_table_as_it_was() {
     for seed in 0..300 {
         let mut random = Random::new(seed);
         let rows = empty();
-        let mut subject = Subject { rows, places: Map::default(), model: Model::new() };
-        subject.rows.keep(0, Spares::default());
-        let (mut parts, mut safe) = (Vec::new(), 0);
+        let mut subject = Subject { rows, index: Map::default(), model: Model::new() };
+        subject.rows.enable_snapshots(0, Spares::default());
+        let (mut parts, mut committed) = (Vec::new(), 0);
         for epoch in 1..12 {
             (0..random.below(80)).for_each(|_| subject.touch(&mut random));
             let whole = random.below(4) == 0;
-            let since = if whole { 0 } else { safe };
-            subject.rows.cut(epoch, since);
-            let at_cut = subject.model.clone();
-            let (mut removed, mut kept) = (Vec::new(), Vec::new());
+            let since = if whole { 0 } else { committed };
+            subject.rows.snapshot(epoch, since);
+            let at_snapshot = subject.model.clone();
+            let (mut removed, mut written) = (Vec::new(), Vec::new());
             let mut left = true;
-            let given_up = random.below(3) == 0;
-            while left && !(given_up && random.below(3) == 0) {
+            let aborted = random.below(3) == 0;
+            while left && !(aborted && random.below(3) == 0) {
                 (0..random.below(12)).for_each(|_| subject.touch(&mut random));
                 let mut slots = [0; 9];
                 let slots = &mut slots[..1 + random.below(9) as usize];
                 let found;
                 (found, left) = subject.rows.changes.take(slots);
                 (0..random.below(3)).for_each(|_| subject.touch(&mut random));
-                assert_eq!(subject.rows.hand_out(&slots[..found], &mut kept), found);
+                assert_eq!(subject.rows.write_rows(&slots[..found], &mut written), found);
             }
             while let Some(saved) = subject.rows.saved(true) {
-                kept.extend(saved);
+                written.extend(saved);
             }
             while subject.rows.removed(&mut removed) {}
-            subject.rows.end_cut();
+            subject.rows.end_snapshot();
             (0..random.below(12)).for_each(|_| subject.touch(&mut random));
-            if given_up {
+            if aborted {
                 continue;
             }
             if since == 0 {
                 parts.clear();
             }
-            parts.push((removed, kept));
-            subject.rows.safe(epoch);
-            safe = epoch;
-            assert_eq!(recovered(&parts), at_cut, "seed {seed}, epoch {epoch}");
+            parts.push((removed, written));
+            subject.rows.commit(epoch);
+            committed = epoch;
+            assert_eq!(recovered(&parts), at_snapshot, "seed {seed}, epoch {epoch}");
         }
     }
 }
 
-#[test]
-fn what_left_and_was_not_remembered_needs_a_whole_cut() {
-    let mut cut = Cut { kept: true, ..Cut::default() };
-    let record = |records: &mut Vec<u8>| records.resize(REMOVED_BYTES_MAX / 2, 0);
-    cut.remember(1, record);
-    cut.remember(1, record);
-    assert_eq!((cut.lost, cut.removed_bytes), (None, REMOVED_BYTES_MAX));
-    cut.remember(2, record);
-    // What left before is still told to the cut that is under way.
-    assert_eq!((cut.lost, cut.removed_bytes), (Some(2), REMOVED_BYTES_MAX));
-    cut.remember(2, record);
-    assert_eq!(cut.removed.len(), 2);
-}
-
-/// Everything of the cut of a table.
-fn swept(rows: &mut Rows<u32, u64>) -> Vec<u8> {
+/// Everything of the snapshot of a table.
+fn written(rows: &mut Rows<u32, u64>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut left = true;
     while left {
         let mut slots = [0; 9];
         let found;
         (found, left) = rows.changes.take(&mut slots);
-        assert_eq!(rows.hand_out(&slots[..found], &mut out), found);
+        assert_eq!(rows.write_rows(&slots[..found], &mut out), found);
     }
     while let Some(saved) = rows.saved(true) {
         out.extend(saved);
@@ -161,61 +147,61 @@ fn swept(rows: &mut Rows<u32, u64>) -> Vec<u8> {
 }
 
 #[test]
-fn only_what_changed_is_handed_out() {
+fn only_what_changed_is_written() {
     let mut rows = Rows::<u32, u64>::new(Rc::new(|_| 0));
-    rows.keep(0, Spares::default());
+    rows.enable_snapshots(0, Spares::default());
     let slots: Vec<u32> = (0..100).map(|key| rows.insert(key)).collect();
-    rows.cut(1, 0);
-    let row_bytes = swept(&mut rows).len() / 100;
-    rows.safe(1);
+    rows.snapshot(1, 0);
+    let row_bytes = written(&mut rows).len() / 100;
+    rows.commit(1);
     *rows.change(slots[7]) = 7;
-    rows.cut(2, 1);
+    rows.snapshot(2, 1);
     *rows.change(slots[7]) = 8;
     *rows.change(slots[8]) = 8;
-    let out = swept(&mut rows);
-    assert_eq!(out.len(), row_bytes, "row 8 changed behind the cut only");
+    let out = written(&mut rows);
+    assert_eq!(out.len(), row_bytes, "row 8 changed after the snapshot only");
     let (record, _) = Record::split(&out).expect("whole");
-    assert_eq!(value::read::<u64>(record.state), Ok(7), "as it was at the cut");
+    assert_eq!(value::read::<u64>(record.state), Ok(7), "as it was at the snapshot");
 }
 
 #[test]
-fn a_row_that_is_too_long_is_named_and_the_next_cut_may_be_whole_again() {
+fn a_row_that_is_too_long_is_named_and_the_next_snapshot_may_be_complete_again() {
     let mut rows = Rows::<u32, String>::new(Rc::new(|_| String::new()));
-    rows.keep(0, Spares::default());
-    rows.cut.archive_bytes_max = 100;
+    rows.enable_snapshots(0, Spares::default());
+    rows.snapshot.archive_bytes_max = 100;
     let slots: Vec<u32> = (0..3).map(|key| rows.insert(key)).collect();
     *rows.change(slots[1]) = "x".repeat(101);
-    rows.cut(1, 0);
+    rows.snapshot(1, 0);
     let mut out = Vec::new();
-    assert_eq!((rows.hand_out(&slots, &mut out), rows.too_long()), (2, Some("1")));
+    assert_eq!((rows.write_rows(&slots, &mut out), rows.too_long()), (2, Some("1")));
     // Before it changes it is saved, or would be.
-    rows.cut(2, 0);
+    rows.snapshot(2, 0);
     assert_eq!(rows.too_long(), None);
     rows.change(slots[1]).clear();
     assert_eq!(rows.too_long(), Some("1"));
-    rows.cut(3, 0);
+    rows.snapshot(3, 0);
     out.clear();
-    assert_eq!((rows.hand_out(&slots, &mut out), rows.too_long()), (3, None));
+    assert_eq!((rows.write_rows(&slots, &mut out), rows.too_long()), (3, None));
 }
 
 #[test]
-fn long_rows_are_handed_out_one_by_one() {
-    let mut rows = Rows::<u32, String>::new(Rc::new(|_| "x".repeat(PIECE_BYTES)));
-    rows.keep(0, Spares::default());
+fn long_rows_are_written_one_by_one() {
+    let mut rows = Rows::<u32, String>::new(Rc::new(|_| "x".repeat(CHUNK_BYTES)));
+    rows.enable_snapshots(0, Spares::default());
     let slots: Vec<u32> = (0..3).map(|key| rows.insert(key)).collect();
-    rows.cut(1, 0);
+    rows.snapshot(1, 0);
     for left in 0..3 {
         let mut out = Vec::new();
-        assert_eq!(rows.hand_out(&slots[left..], &mut out), 1);
+        assert_eq!(rows.write_rows(&slots[left..], &mut out), 1);
     }
 }
 
-/// What rows own elsewhere is known from cuts: exactly as it is stored from whole ones, and at
-/// least so much from those of changes only.
+/// What rows own elsewhere is known from snapshots: exactly as it is stored from full ones, and at
+/// least that from deltas.
 #[test]
-fn what_rows_own_is_counted_by_cuts() {
+fn what_rows_own_is_counted_by_snapshots() {
     let mut rows = Rows::<u32, String>::new(Rc::new(|_| String::new()));
-    rows.keep(0, Spares::default());
+    rows.enable_snapshots(0, Spares::default());
     let slots: Vec<u32> = (0..3).map(|key| rows.insert(key)).collect();
     let mut owned = |lengths: [usize; 3], epoch, since| {
         for (slot, length) in slots.iter().zip(lengths) {
@@ -223,11 +209,11 @@ fn what_rows_own_is_counted_by_cuts() {
                 *rows.change(*slot) = "x".repeat(length);
             }
         }
-        rows.cut(epoch, since);
-        rows.hand_out(&slots, &mut Vec::new());
+        rows.snapshot(epoch, since);
+        rows.write_rows(&slots, &mut Vec::new());
         rows.saved(true);
-        rows.safe(epoch);
-        rows.cut.owned_bytes
+        rows.commit(epoch);
+        rows.snapshot.owned_bytes
     };
     assert_eq!(owned([1000, 500, 0], 1, 0), 1500);
     assert_eq!(owned([1000, 700, 0], 2, 1), 1500, "only one row is seen");

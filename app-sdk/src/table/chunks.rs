@@ -1,4 +1,4 @@
-//! Pieces: records in buffers of one size, which come back when they were stored.
+//! Chunks: records in buffers of one size, which come back when they were stored.
 //!
 //! Promises: a buffer never grows by being copied unless a single record is longer than what it
 //! has to spare, and memory that was used before is used again: a first touch of new memory costs
@@ -9,14 +9,14 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-/// Bytes at which a piece is full: few enough to be written within some microseconds, enough that
-/// storing it costs one system call for hundreds of rows.
-pub const PIECE_BYTES: usize = 64 * 1024;
+/// Bytes at which a chunk is full: written within about ten microseconds, and stored with one
+/// system call for hundreds of rows.
+pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What a full piece may hold beyond that: its last records.
-const PIECE_SPARE_BYTES: usize = PIECE_BYTES / 8;
+/// Room of a full chunk beyond that, for its last record.
+const CHUNK_SPARE_BYTES: usize = CHUNK_BYTES / 8;
 
-/// Empty buffers for the pieces of several tables. Clones share them.
+/// Empty buffers for the chunks of several tables. Clones share them.
 #[derive(Clone, Default)]
 pub struct Spares(Rc<RefCell<Vec<Vec<u8>>>>);
 
@@ -24,14 +24,15 @@ impl Spares {
     /// An empty buffer; a new one if there is none.
     pub fn take(&self) -> Vec<u8> {
         let spare = self.0.borrow_mut().pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES + PIECE_SPARE_BYTES))
+        // cold: once per buffer, which comes back
+        spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES + CHUNK_SPARE_BYTES))
     }
 
     /// Puts a buffer aside for later use, unless it is one that others have made.
-    pub fn put(&self, mut piece: Vec<u8>) {
-        if piece.capacity() >= PIECE_BYTES {
-            piece.clear();
-            self.0.borrow_mut().push(piece);
+    pub fn put(&self, mut chunk: Vec<u8>) {
+        if chunk.capacity() >= CHUNK_BYTES {
+            chunk.clear();
+            self.0.borrow_mut().push(chunk);
         }
     }
 
@@ -51,16 +52,16 @@ impl Spares {
 
 /// Records that wait to be taken.
 #[derive(Default)]
-pub(super) struct Pieces {
+pub(super) struct Chunks {
     last: Vec<u8>,
     full: VecDeque<Vec<u8>>,
 }
 
-impl Pieces {
-    /// The piece to append the next record to.
+impl Chunks {
+    /// The chunk to append the next record to.
     #[inline]
     pub(super) fn room(&mut self, spares: &Spares) -> &mut Vec<u8> {
-        if self.last.len() >= PIECE_BYTES || self.last.capacity() == 0 {
+        if self.last.len() >= CHUNK_BYTES || self.last.capacity() == 0 {
             self.turn(spares);
         }
         &mut self.last
@@ -75,7 +76,7 @@ impl Pieces {
         }
     }
 
-    /// The oldest full piece; with `all` also one that is not full.
+    /// The oldest full chunk; with `all` also one that is not full.
     pub(super) fn take(&mut self, all: bool) -> Option<Vec<u8>> {
         let last = || (all && !self.last.is_empty()).then(|| core::mem::take(&mut self.last));
         self.full.pop_front().or_else(last)
@@ -83,8 +84,8 @@ impl Pieces {
 
     /// Forgets all records.
     pub(super) fn clear(&mut self, spares: &Spares) {
-        while let Some(piece) = self.take(true) {
-            spares.put(piece);
+        while let Some(chunk) = self.take(true) {
+            spares.put(chunk);
         }
     }
 
@@ -100,24 +101,24 @@ mod tests {
 
     #[test]
     fn full_pieces_come_first_and_their_buffers_come_back() {
-        let (spares, mut pieces) = (Spares::default(), Pieces::default());
+        let (spares, mut chunks) = (Spares::default(), Chunks::default());
         for byte in 0..3 {
-            let piece = pieces.room(&spares);
-            let capacity = piece.capacity();
-            piece.resize(PIECE_BYTES + PIECE_SPARE_BYTES, byte);
-            assert_eq!(piece.capacity(), capacity, "it has room beyond its size");
+            let chunk = chunks.room(&spares);
+            let capacity = chunk.capacity();
+            chunk.resize(CHUNK_BYTES + CHUNK_SPARE_BYTES, byte);
+            assert_eq!(chunk.capacity(), capacity, "it has room beyond its size");
         }
-        pieces.room(&spares).push(3);
-        let first = pieces.take(false).expect("three are full");
-        assert_eq!((first[0], pieces.memory_bytes()), (0, 3 * first.capacity()));
+        chunks.room(&spares).push(3);
+        let first = chunks.take(false).expect("three are full");
+        assert_eq!((first[0], chunks.memory_bytes()), (0, 3 * first.capacity()));
         spares.put(first);
         assert_eq!((spares.take().len(), spares.count()), (0, 0));
-        assert_eq!(pieces.take(false).map(|piece| piece[0]), Some(1));
-        assert_eq!(pieces.take(false).map(|piece| piece[0]), Some(2));
-        assert_eq!(pieces.take(false), None);
-        assert_eq!(pieces.take(true), Some(alloc::vec![3]));
-        pieces.room(&spares).push(4);
-        pieces.clear(&spares);
-        assert_eq!((pieces.take(true), spares.count()), (None, 1));
+        assert_eq!(chunks.take(false).map(|chunk| chunk[0]), Some(1));
+        assert_eq!(chunks.take(false).map(|chunk| chunk[0]), Some(2));
+        assert_eq!(chunks.take(false), None);
+        assert_eq!(chunks.take(true), Some(alloc::vec![3]));
+        chunks.room(&spares).push(4);
+        chunks.clear(&spares);
+        assert_eq!((chunks.take(true), spares.count()), (None, 1));
     }
 }

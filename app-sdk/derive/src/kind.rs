@@ -1,0 +1,22 @@
+//! The four attributes.
+
+/// Which attribute stands on the type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Event,
+    Value,
+    Key,
+    State,
+}
+
+impl Kind {
+    /// The attribute's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Value => "value",
+            Self::Key => "key",
+            Self::State => "state",
+        }
+    }
+}

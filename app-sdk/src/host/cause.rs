@@ -1,0 +1,49 @@
+//! Causes and routes: the numbers by which stages and hosts name an application's parts.
+
+/// A source of the application: its place in [`Plan::sources`](crate::plan::Plan::sources).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u8);
+
+/// One `key_by` of the application: its place in [`Plan::exchanges`](crate::plan::Plan::exchanges).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u16);
+
+/// A table of the application: its place in [`Plan::tables`](crate::plan::Plan::tables).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u16);
+
+/// A sink or reply of the application: its place in [`Plan::sinks`](crate::plan::Plan::sinks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkId(pub u16);
+
+/// The slot number that no row has.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// Where an input came from: the cause of everything that is derived from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The connection, file or channel; 0 is none. Never used again within a run.
+    pub connection: u64,
+    /// The position in it: bytes for byte streams, a count for generators.
+    pub position: u64,
+}
+
+/// What an event inherits from the input that caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// When the input entered, in nanoseconds of the host's clock: the start of every latency.
+    pub ingress: u64,
+    /// The connection and position that brought the input.
+    pub origin: Origin,
+    /// The source through which it entered.
+    pub source: SourceId,
+}
+
+/// Where a keyed event goes: an exchange and the hash of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The exchange that the event passes.
+    pub exchange: ExchangeId,
+    /// XXH3 of its key; the partition follows from it.
+    pub hash: u64,
+}

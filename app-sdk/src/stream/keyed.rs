@@ -1,0 +1,310 @@
+//! Operators of keyed streams: those that update tables, and those that keep the key.
+
+use core::cell::RefCell;
+
+use super::{Keyed, Stream};
+use crate::codec::Encode;
+use crate::draft::StepKind;
+use crate::flow::Lent;
+use crate::key::Key;
+use crate::outputs::{Out, Outputs};
+use crate::table::{Entry, HasState};
+use crate::value::{Event, View};
+
+impl<E: Event, K: Key> Keyed<E, K> {
+    fn next<O: Event>(&self, kind: StepKind) -> Keyed<O, K> {
+        let step = self.draft.borrow_mut().step(kind, &[self.step]);
+        Keyed::new(self.draft.clone(), step)
+    }
+
+    /// Updates the state that `table` has for the key of each event.
+    ///
+    /// The handler returns what it emits: see [`Outputs`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("longest");
+    /// let counts = app.table::<u64, u64>("counts");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines
+    ///     .update(&counts, |count, line| {
+    ///         *count += 1;
+    ///         (*count == 2).then(|| format!("{line} is the second one"))
+    ///     })
+    ///     .sink("seconds", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nor\nnot\n");
+    /// assert_eq!(reference.output("seconds"), b"or is the second one\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn update<T, R, F>(&self, table: &T, handler: F) -> Keyed<R::Event, K>
+    where
+        T: HasState<K>,
+        R: Outputs,
+        F: for<'a> Fn(&mut T::State, View<'a, E>) -> R + Send + Sync + 'static,
+    {
+        let table = table.table();
+        self.draft.borrow_mut().check_table(&table, self.step);
+        let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
+        let outlet = next.outlet.clone();
+        self.outlet.add(move |key, event, context| {
+            let outputs = table.change(key, context, |state| handler(state, event.view()));
+            outputs.each(|made| outlet.send(key, &Lent::Native(made), context));
+        });
+        next
+    }
+
+    /// As [`update`](Self::update), for handlers that need the key, remove the row or emit a
+    /// varying number of events.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("pairs");
+    /// let waiting = app.table::<u64, String>("waiting");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines
+    ///     .update_with(&waiting, |waiting, line, out| match waiting.is_empty() {
+    ///         true => waiting.push_str(line),
+    ///         false => {
+    ///             out.emit(format!("{} {line} of {}", **waiting, waiting.key()));
+    ///             waiting.remove();
+    ///         }
+    ///     })
+    ///     .sink("pairs", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nnot\nbe\n");
+    /// assert_eq!(reference.output("pairs"), b"to be of 2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn update_with<T, O, F>(&self, table: &T, handler: F) -> Keyed<O, K>
+    where
+        T: HasState<K>,
+        O: Event,
+        F: for<'a, 'b> Fn(&mut Entry<'b, K, T::State>, View<'a, E>, &mut Out<O>)
+            + Send
+            + Sync
+            + 'static,
+    {
+        let table = table.table();
+        self.draft.borrow_mut().check_table(&table, self.step);
+        let next = self.next(StepKind::Update { table: table.id, emits: true });
+        let outlet = next.outlet.clone();
+        let out = RefCell::new(Out::new());
+        self.outlet.add(move |key, event, context| {
+            let slot = table.locate(key, context);
+            let mut out = out.borrow_mut();
+            let ((), removed) = table
+                .rows
+                .borrow_mut()
+                .change_entry(slot, |entry| handler(entry, event.view(), &mut out));
+            if removed {
+                table.remove(slot, context);
+            }
+            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
+            out.clear();
+        });
+        next
+    }
+
+    /// Turns each event into another, or into none, one or many: see [`Outputs`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("upper");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines.map(|line| line.to_uppercase()).sink("upper", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("upper"), b"TO BE\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn map<R, F>(&self, handler: F) -> Keyed<R::Event, K>
+    where
+        R: Outputs,
+        F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
+    {
+        let next = self.next(StepKind::Map);
+        let outlet = next.outlet.clone();
+        self.outlet.add(move |key, event, context| {
+            handler(event.view()).each(|made| outlet.send(key, &Lent::Native(made), context));
+        });
+        next
+    }
+
+    /// Passes on the events for which `keep` returns `true`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("questions");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines.filter(|line| line.ends_with('?')).sink("questions", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"who?\nme\n");
+    /// assert_eq!(reference.output("questions"), b"who?\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn filter<F>(&self, keep: F) -> Keyed<E, K>
+    where
+        F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
+    {
+        let next = self.next(StepKind::Filter);
+        let outlet = next.outlet.clone();
+        self.outlet.add(move |key, event, context| {
+            if keep(event.view()) {
+                outlet.send(key, event, context);
+            }
+        });
+        next
+    }
+
+    /// Turns each event into as many as the handler emits.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("twice");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines
+    ///     .flat_map(|line, out| (0..2).for_each(|_| out.emit(String::from(line))))
+    ///     .sink("twice", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"me\n");
+    /// assert_eq!(reference.output("twice"), b"me\nme\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn flat_map<O, F>(&self, handler: F) -> Keyed<O, K>
+    where
+        O: Event,
+        F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
+    {
+        let next = self.next(StepKind::FlatMap);
+        let outlet = next.outlet.clone();
+        let out = RefCell::new(Out::new());
+        self.outlet.add(move |key, event, context| {
+            let mut out = out.borrow_mut();
+            handler(event.view(), &mut out);
+            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
+            out.clear();
+        });
+        next
+    }
+
+    /// The same events without their key.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("unkeyed");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// let unkeyed: Stream<String> = lines.unkeyed();
+    /// unkeyed.sink("lines", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"me\n");
+    /// assert_eq!(reference.output("lines"), b"me\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn unkeyed(&self) -> Stream<E> {
+        let step = self.draft.borrow_mut().step(StepKind::Unkeyed, &[self.step]);
+        let next = Stream::new(self.draft.clone(), step);
+        let outlet = next.outlet.clone();
+        self.outlet.add(move |_, event, context| outlet.send(event, context));
+        next
+    }
+
+    /// Groups the events by another key: see [`Stream::key_by`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("initials");
+    /// let counts = app.table::<char, u64>("counts");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines
+    ///     .key_by(|line| line.chars().next().unwrap_or(' '))
+    ///     .update(&counts, |count, line| {
+    ///         *count += 1;
+    ///         format!("{line} {count}")
+    ///     })
+    ///     .sink("counts", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"be\nbee\n");
+    /// assert_eq!(reference.output("counts"), b"be 1\nbee 2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn key_by<L, F>(&self, key: F) -> Keyed<E, L>
+    where
+        L: Key,
+        F: for<'a> Fn(View<'a, E>) -> L + Send + Sync + 'static,
+    {
+        self.unkeyed().key_by(key)
+    }
+
+    /// Sends every event through one key: see [`Stream::collect`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("line-numbers");
+    /// let total = app.table::<(), u64>("total");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines
+    ///     .collect()
+    ///     .update(&total, |total, line| {
+    ///         *total += 1;
+    ///         format!("{total} {line}")
+    ///     })
+    ///     .sink("numbered", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nbee\n");
+    /// assert_eq!(reference.output("numbered"), b"1 to\n2 bee\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    // cold: while the application is described
+    pub fn collect(&self) -> Keyed<E, ()> {
+        self.unkeyed().collect()
+    }
+
+    /// Both streams in one, without their keys: see [`Stream::merge`].
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("doubled");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines.merge(&lines.map(|line| line.len().to_string())).sink("all", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"bee\n");
+    /// assert_eq!(reference.output("all"), b"3\nbee\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn merge<L: Key>(&self, other: &Keyed<E, L>) -> Stream<E> {
+        self.unkeyed().merge(&other.unkeyed())
+    }
+
+    /// Sends the events to the sink `name`, encoded by `codec`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines.sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("copies"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn sink<C: Encode<Event = E>>(&self, name: &str, codec: C) {
+        self.unkeyed().sink(name, codec);
+    }
+
+    /// Sends the events back on the connection that brought the input which caused them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+    /// lines.reply(LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to be\n");
+    /// assert_eq!(reference.output("reply"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn reply<C: Encode<Event = E>>(&self, codec: C) {
+        self.unkeyed().reply(codec);
+    }
+}
