@@ -215,6 +215,8 @@ fn a_parent_and_its_submodule_can_be_a_cycle() {
     assert!(in_cycle("mod a; mod c;", &through).is_empty(), "C is not of the parent");
     let inline = "mod b; mod inner { pub use super::b::B; } struct A(inner::B);";
     assert_eq!(cycle(inline, "use super::A; struct B;"), both);
+    let of_macro = "macro_rules! m { ($n:ident) => { mod $n { use super::*; fn f(A: u8) {} } } }";
+    assert!(cycle("mod b; struct A; fn f() { b::f() }", of_macro).is_empty());
 }
 
 #[test]

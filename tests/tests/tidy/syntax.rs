@@ -108,6 +108,12 @@ impl Reader<'_> {
                 self.at += 2;
                 self.enter(self.syntax.scopes.len() - 1, true);
             }
+            // In the body of a macro: `mod $name {`.
+            "mod" if self.text(1) == "$" && self.text(3) == "{" => {
+                self.syntax.scopes.push(Scope { parent: self.scope(), name: self.text(2).into() });
+                self.at += 3;
+                self.enter(self.syntax.scopes.len() - 1, true);
+            }
             word if ITEMS.contains(&word) => self.read_item(1),
             "macro_rules" => self.read_item(2),
             word if is_word(word) => self.read_path(),
