@@ -7,7 +7,7 @@
 //!             commands, lanes of 4 KiB ─┘                   └ notices, lanes, wake
 //! ```
 //!
-//! It runs the very code that the engine runs: [`Driver`] and [`Core`] with the mesh of the
+//! It runs the very code that the engine runs: the driver and the core with the mesh of the
 //! runtime; only the ports are memory. Lanes, inlets and outlets are tiny, so that back-pressure is
 //! the normal case. A core that found nothing to do is parked and turns again only when a command
 //! or a sibling wakes it or its ports announce something, as in the engine.
@@ -23,13 +23,13 @@ mod seat;
 mod trace;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, LazyLock};
 
-use potoroo::flow::{Core, CoreConfig, Counts, Letter, PartitionMap, Tally};
-use potoroo::turn::{Command, Driver, InletKind, NewInlet, Notice, mailbox};
-use potoroo_runtime::{Nanos, Poller, Waker, mesh};
+use potoroo::flow::{Counts, Letter, PartitionMap};
+use potoroo::turn::{Command, InletKind, NewInlet, Notice};
+use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -38,8 +38,8 @@ use clients::Client;
 pub use clients::Script;
 pub use deployment::{Deployment, Generator};
 use network::Network;
-use ports::{Announcer, ClientPort, ReceiverPort, SharedNetwork};
-use seat::{PARK_TICKS_MAX, Seat};
+use ports::{ClientPort, ReceiverPort, SharedNetwork};
+use seat::{Ground, PARK_TICKS_MAX, Seat};
 pub use trace::Trace;
 
 use crate::oracle::table_text;
@@ -106,9 +106,6 @@ const PARK_NS_MAX: u64 = 1_000_000;
 /// Turns in which a core that has delivered everything ends.
 const END_TURNS_MAX: usize = 10;
 
-/// Nobody sleeps here.
-static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
-
 impl Simulation {
     /// The cores of `describe`, nothing having happened.
     pub fn new(
@@ -133,45 +130,19 @@ impl Simulation {
         let (notices_in, notices) = channel();
         // Where one batch of dead letters may wait, and where many may.
         let letters_waiting = Arc::new(AtomicUsize::new([0, 63][placing.below(2) as usize]));
-        let seats = lanes.into_iter().enumerate().map(|(core, lanes)| {
-            let tally = Arc::new(Tally::new(&plan));
-            let config = CoreConfig {
-                core,
-                lanes,
-                map: map.clone(),
-                sink_owners: sink_owners.clone(),
-                inlet_bytes: deployment.inlet_bytes,
-                outlet_bytes: deployment.outlet_bytes,
-                local_bytes: deployment.lane_bytes,
-                keep_letters: deployment.keep_letters,
-                tally: tally.clone(),
-            };
-            let (mailbox, mail) = mailbox(WAKER.clone());
-            let driver = Driver::new(
-                mail,
-                notices_in.clone(),
-                letters_waiting.clone(),
-                None,
-                plan.sinks.len(),
-                placing.chance(0.5),
-                deployment.reply_stall_ns,
-            );
-            let core_of = Core::new(describe().plan().expect("as before"), config);
-            let sloth = if placing.chance(0.2) { 20 } else { 1 };
-            let announcer = Announcer { network: network.clone(), core };
-            let (parked, due) = (None, None);
-            Seat { core: core_of, driver, announcer, mailbox, tally, parked, due, sloth }
-        });
+        let ground = Ground { deployment, describe, map, sink_owners, network, letters_waiting };
+        let seats = lanes.into_iter().enumerate();
+        let seats = seats.map(|(core, lanes)| ground.seat(core, lanes, &notices_in, &mut placing));
         let mut simulation = Self {
             seats: seats.collect(),
-            network,
+            network: ground.network,
             notices,
             schedule: random(seed, Concern::Schedule),
             now: Nanos(1_000_000),
             letters_sent: Vec::new(),
             batches_sent: 0,
             letters: Vec::new(),
-            letters_waiting,
+            letters_waiting: ground.letters_waiting,
             last: 0,
             ticks: 0,
             stuck_ticks: 0,
@@ -179,7 +150,7 @@ impl Simulation {
             timers_in_vain_max: timers_in_vain_max(deployment.reply_stall_ns),
             timer_turns: 0,
             stop_at: deployment.stop_at,
-            sink_owners,
+            sink_owners: ground.sink_owners,
         };
         simulation.open(&plan);
         simulation

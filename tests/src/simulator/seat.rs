@@ -1,12 +1,16 @@
 //! A seat: one core with its driver and ports, parked when it found nothing to do.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, LazyLock};
 
-use potoroo::flow::{Core, Tally};
-use potoroo::turn::{Command, Driver, Mailbox, Turned};
-use potoroo_runtime::Nanos;
+use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally};
+use potoroo::turn::{Command, Driver, Mailbox, Notice, Turned, mailbox};
+use potoroo_runtime::{Lanes, Nanos, Poller, Waker};
+use potoroo_sdk::prelude::*;
 
-use super::ports::Announcer;
+use super::deployment::Deployment;
+use super::ports::{Announcer, SharedNetwork};
 use crate::seeds::in_turn;
 
 /// Steps of all cores after which a timer ends the parking of one.
@@ -23,7 +27,7 @@ pub(super) struct Seat {
     pub(super) parked: Option<u64>,
     /// When it wants a turn although nobody wakes it.
     pub(super) due: Option<Nanos>,
-    /// Chosen once in so many times when it could be.
+    /// It is chosen once in this many times when it could be.
     pub(super) sloth: u64,
 }
 
@@ -49,5 +53,58 @@ impl Seat {
     /// Whether the timer has ended its parking.
     pub(super) fn timed_out(&self, ticks: u64) -> bool {
         self.parked.is_some_and(|since| since + PARK_TICKS_MAX <= ticks)
+    }
+}
+
+/// What all seats of a run have in common.
+pub(super) struct Ground<'a> {
+    pub(super) deployment: &'a Deployment,
+    pub(super) describe: &'a dyn Fn() -> Application,
+    pub(super) map: PartitionMap,
+    pub(super) sink_owners: Vec<usize>,
+    pub(super) network: SharedNetwork,
+    /// Batches of dead letters that wait for the control plane.
+    pub(super) letters_waiting: Arc<AtomicUsize>,
+}
+
+/// No simulated core sleeps.
+static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
+
+impl Ground<'_> {
+    /// The seat of `core`, with nothing connected.
+    pub(super) fn seat(
+        &self,
+        core: usize,
+        lanes: Lanes,
+        notices: &Sender<Notice>,
+        placing: &mut Random,
+    ) -> Seat {
+        let plan = (self.describe)().plan().expect("the application is sound");
+        let (deployment, tally) = (self.deployment, Arc::new(Tally::new(&plan)));
+        let config = CoreConfig {
+            core,
+            lanes,
+            map: self.map.clone(),
+            sink_owners: self.sink_owners.clone(),
+            inlet_bytes: deployment.inlet_bytes,
+            outlet_bytes: deployment.outlet_bytes,
+            local_bytes: deployment.lane_bytes,
+            keep_letters: deployment.keep_letters,
+            tally: tally.clone(),
+        };
+        let (mailbox, mail) = mailbox(WAKER.clone());
+        let driver = Driver::new(
+            mail,
+            notices.clone(),
+            self.letters_waiting.clone(),
+            None,
+            plan.sinks.len(),
+            placing.chance(0.5),
+            deployment.reply_stall_ns,
+        );
+        let announcer = Announcer { network: self.network.clone(), core };
+        let sloth = if placing.chance(0.2) { 20 } else { 1 };
+        let core = Core::new(plan, config);
+        Seat { core, driver, announcer, mailbox, tally, parked: None, due: None, sloth }
     }
 }
