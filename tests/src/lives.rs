@@ -7,15 +7,16 @@
 //!
 //! Each life has another number of cores. Storage is slow and fails, checkpoints are given up,
 //! cores hear of everything late, the disk is full, the power goes and with it what was not synced,
-//! who sends and receives vanishes and comes back: all by the seed. The cores, the coordinator, the
-//! keeper, the formats, the spools, the streams and the delivery are those of the engine; what
-//! stands here is what the engine has threads, files and sockets for.
+//! who sends and receives vanishes and comes back: all by the seed. The cores, their drivers, the
+//! coordinator, the keeper, the formats, the spools, the streams and the delivery are those of the
+//! engine; what stands here is what the engine has threads, files and sockets for.
 //!
 //! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
 //! oracle's.
 
 mod case;
 mod life;
+mod ports;
 mod process;
 mod readers;
 mod receivers;

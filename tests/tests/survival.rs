@@ -167,12 +167,12 @@ fn every_sabotage_is_noticed() {
 /// What goes wrong with a sabotage, and the smallest case that notices it. When the simulator draws
 /// otherwise than it did, `every_sabotage_is_noticed` prints others.
 const NOTICED: [(&str, &str); 6] = [
-    ("acknowledged before HEAD names it", "7 435 3 2000 0.1 0 0 1 0 0 AcknowledgedBeforeHead"),
-    ("acknowledged at the cut", "0 20 2 2000 0.1 0 0 0 0 0 AcknowledgedAtCut"),
-    ("streams that nobody opened forgotten", "8 1 2 2000 0.1 0 0 0 0 0 UnopenedLost"),
+    ("acknowledged before HEAD names it", "9 439 1 2000 0.1 0.001 0 0 0 0 AcknowledgedBeforeHead"),
+    ("acknowledged at the cut", "0 40 2 2000 0.1 0 0 0 0 0.02 AcknowledgedAtCut"),
+    ("streams that nobody opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 UnopenedLost"),
     ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 DeliveredAtOnce"),
-    ("committed and forgotten at recovery", "1 1 1 1000 0.1 0 0 0 0 0 UndeliveredLost"),
-    ("a vote for a spool that is not synced", "6 12 1 500 0.1 0 0 0.5 0 0 SpoolNotSynced"),
+    ("committed and forgotten at recovery", "2 1 1 2000 0.1 0 0 0 0 0 UndeliveredLost"),
+    ("a vote for a spool that is not synced", "1 37 2 2000 0.1 0 0 1 0 0 SpoolNotSynced"),
 ];
 
 #[test]

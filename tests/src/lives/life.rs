@@ -22,7 +22,8 @@ use potoroo_sdk::host::SinkId;
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::random::Random;
 
-use super::process::{Marked, Process};
+use super::ports::Marked;
+use super::process::Process;
 use super::receivers::Links;
 use super::restore::restore;
 use super::senders::{Sender, Sessions};
@@ -160,17 +161,16 @@ impl<'a> Life<'a> {
 
     fn step(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
         let core = self.random.below(self.parts.len() as u64) as usize;
-        match self.random.below(17) {
-            0 => self.sweep(core),
-            1 => self.keep(core),
-            2 => self.coordinate(chronicle),
-            3 => return self.request(),
-            4 => return self.make_durable(),
-            5..9 if !self.world.senders.is_empty() => {
+        match self.random.below(16) {
+            0 => self.keep(core),
+            1 => self.coordinate(chronicle),
+            2 => return self.request(),
+            3 => return self.make_durable(),
+            4..8 if !self.world.senders.is_empty() => {
                 let (senders, vanish) = (&mut self.world.senders, self.troubles.vanish);
                 self.sessions.step(senders, vanish).map_err(Stop::Wrong)?;
             }
-            9..11 if !self.world.receivers.is_empty() => {
+            8..10 if !self.world.receivers.is_empty() => {
                 let World { receivers, readers, .. } = &mut *self.world;
                 let done = self.links.step(receivers, readers, self.troubles.vanish);
                 done.map_err(Stop::Wrong)?;
@@ -181,12 +181,10 @@ impl<'a> Life<'a> {
     }
 
     fn turn(&mut self, core: usize) -> Result<(), Stop> {
-        self.marked.extend(self.process.turn(core, self.world)?);
-        while self.random.chance(0.5)
-            && let Some(step) = self.process.cores[core].take_part()
-        {
-            self.parts[core].push_back(step);
-        }
+        self.process.turn(core)?;
+        let mut left = self.process.outbound.lock();
+        self.marked.extend(left.marked.drain(..));
+        left.parts.drain(..).for_each(|(core, step)| self.parts[core].push_back(step));
         Ok(())
     }
 
@@ -214,10 +212,6 @@ impl<'a> Life<'a> {
             check(self.world, &transaction.sink, false)?;
         }
         Ok(())
-    }
-
-    fn sweep(&mut self, core: usize) {
-        self.process.cores[core].hand_out_rows(1 + self.random.below(20) as u32);
     }
 
     /// The next step of a core's part is stored.

@@ -1,66 +1,43 @@
 //! One process without its coordination: cores with their ports, all of it in memory.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
-use potoroo::connect::spool::{Prepared, Spooler};
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Start, Tally};
+use potoroo::connect::spool::Spooler;
+use potoroo::flow::{Core, CoreConfig, PartitionMap, Start, Tally};
 use potoroo::turn::{
-    CheckpointCommand, Command, Fill, InletKind, InletPort, Mail, Mailbox, NewInlet, mailbox,
+    Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox,
 };
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
 use super::Subject;
+use super::ports::{FilePort, Outbound, PartQueue, Silence, SlowPort, SpoolPort, Time};
 use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
 use crate::oracle::table_text;
-use crate::seeds::{Concern, random};
-use crate::workload::piece;
+use crate::seeds::{Concern, in_turn, random};
 
-/// The cores of a process, their input and their output.
+/// The cores of a process, their drivers and what is outside.
 pub(super) struct Process {
     pub(super) cores: Vec<Core>,
+    drivers: Vec<Driver>,
     tallies: Vec<Arc<Tally>>,
-    mails: Vec<Mail>,
-    files: Vec<FileIn>,
-    streams: Vec<StreamIn>,
-    writers: Vec<Writer>,
+    /// By core: commands that are on their way, and where they go.
+    mails: Vec<(Mail, Mailbox)>,
+    notices: Receiver<Notice>,
+    sink_owners: Vec<usize>,
+    /// How far files were read.
+    files: Vec<(SourceId, Arc<AtomicU64>)>,
+    /// What left the cores.
+    pub(super) outbound: Outbound,
+    letters_waiting: Arc<AtomicUsize>,
     random: Random,
-    now: Nanos,
-}
-
-/// A file that is read.
-struct FileIn {
-    source: SourceId,
-    core: usize,
-    id: ConnectionId,
-    /// Bytes read.
-    at: usize,
-    ended: bool,
-}
-
-/// A stream that comes through a pipe.
-struct StreamIn {
-    core: usize,
-    id: ConnectionId,
-    port: Box<dyn InletPort>,
-    ended: bool,
-}
-
-/// Where the output of a sink goes.
-struct Writer {
-    sink: SinkId,
-    spooler: Spooler,
-}
-
-/// What left through a sink before an epoch is in its spool.
-pub(super) struct Marked {
-    pub(super) sink: SinkId,
-    pub(super) epoch: u32,
-    pub(super) prepared: Option<Prepared>,
+    time: Time,
 }
 
 /// As small as can be: whatever can be full is.
@@ -82,6 +59,7 @@ impl Process {
         let tallies: Vec<Arc<Tally>> = (0..count).map(|_| Arc::new(Tally::new(&plan))).collect();
         let lanes = mesh(count, plan.levels() + 1, LANE_BYTES);
         let outlet_bytes = 1 + random.below(600) as usize;
+        let time = Time::new([20, 400][random.below(2) as usize]);
         let cores = lanes.into_iter().zip(&tallies).enumerate().map(|(core, (lanes, tally))| {
             let config = CoreConfig {
                 core,
@@ -96,22 +74,37 @@ impl Process {
             };
             Core::new((subject.describe)().plan().expect("as before"), config)
         });
-        let (mailboxes, mails) = (0..count).map(|_| mailbox(WAKER.clone())).unzip();
+        let (outbound, (notices_in, notices)) = (Outbound::default(), channel());
+        let letters_waiting = Arc::new(AtomicUsize::new(0));
+        let (mut drivers, mut mails, mut mailboxes) = (Vec::new(), Vec::new(), Vec::new());
+        for core in 0..count {
+            let (outer, on_its_way) = mailbox(WAKER.clone());
+            let (inner, mail) = mailbox(WAKER.clone());
+            let (notices, letters) = (notices_in.clone(), letters_waiting.clone());
+            let handout = Some(handout(core, &outbound, &time, &mut random));
+            let sinks = plan.sinks.len();
+            drivers.push(Driver::new(mail, notices, letters, handout, sinks, true, u64::MAX));
+            mails.push((on_its_way, inner));
+            mailboxes.push(outer);
+        }
         let process = Self {
             cores: cores.collect(),
+            drivers,
             tallies,
             mails,
+            notices,
+            sink_owners,
             files: Vec::new(),
-            streams: Vec::new(),
-            writers: Vec::new(),
+            outbound,
+            letters_waiting,
             random,
-            now: Nanos(1_000_000),
+            time,
         };
         (process, mailboxes)
     }
 
     pub(super) fn now(&self) -> Nanos {
-        self.now
+        self.time.now()
     }
 
     /// Opens files and generators where `manifest` says; whoever else sends something connects.
@@ -132,18 +125,27 @@ impl Process {
             });
             let start = at.map_or_else(Start::default, Start::from);
             let core = self.random.below(count) as usize;
-            self.open_source(SourceId(index as u8), core, start, subject);
+            self.open_source(SourceId(index as u8), core, start, (subject, world));
         }
         self.cores.iter_mut().for_each(|core| core.set_open_sources(true));
     }
 
-    fn open_source(&mut self, source: SourceId, core: usize, start: Start, subject: &Subject<'_>) {
+    fn open_source(
+        &mut self,
+        source: SourceId,
+        core: usize,
+        start: Start,
+        (subject, world): (&Subject<'_>, &World),
+    ) {
         let made = subject.generators.iter().find(|made| made.source == source.0);
         let Some(made) = made else {
-            let id = self.cores[core].open_replayed(source, start);
-            let at = start.position as usize;
-            self.files.push(FileIn { source, core, id, at, ended: false });
-            return;
+            let bytes = world.inputs[usize::from(source.0)].clone();
+            let at = Arc::new(AtomicU64::new(start.position));
+            self.files.push((source, at.clone()));
+            let port = SlowPort { port: Box::new(FilePort { bytes, at }), random: self.draw() };
+            let kind = InletKind::Replayed(start);
+            let new = NewInlet { source, kind, port: Box::new(port), taken: None };
+            return self.mails[core].1.send(Command::Inlet(new));
         };
         self.cores.iter_mut().for_each(|core| core.drop_replies(source));
         let stage = &self.cores[core].plan().sources[usize::from(source.0)].stage;
@@ -151,123 +153,50 @@ impl Process {
         self.cores[core].add_generator(source, generate, made.rate, start.position, made.count);
     }
 
+    /// Random numbers of their own for a port.
+    fn draw(&mut self) -> Random {
+        Random::new(self.random.u64())
+    }
+
     /// The output of `sink` goes into spools.
     pub(super) fn open_sink(&mut self, sink: SinkId, spooler: Spooler) {
-        self.writers.push(Writer { sink, spooler });
+        let (outbound, random) = (self.outbound.clone(), self.draw());
+        let port = Box::new(SpoolPort { sink, spooler, outbound, random });
+        let owner = self.sink_owners[usize::from(sink.0)];
+        self.mails[owner].1.send(Command::Sink { sink, port });
     }
 
-    /// One turn of a core with its ports. Returns what sinks have marked; or fails as the disk
-    /// does, which is the end of a process.
-    pub(super) fn turn(&mut self, core: usize, world: &World) -> io::Result<Vec<Marked>> {
-        self.now.0 += 1 + self.random.below(3_000);
+    /// One turn of a core. Fails as the disk does, which is the end of a process.
+    pub(super) fn turn(&mut self, core: usize) -> io::Result<()> {
+        self.time.pass(1 + self.random.below(3_000));
         if self.random.chance(0.5)
-            && let Some(command) = self.mails[core].take()
+            && let Some(command) = self.mails[core].0.take()
         {
-            self.obey(core, command);
+            let command = self.slow(command);
+            self.mails[core].1.send(command);
         }
-        for at in 0..self.files.len() {
-            if self.files[at].core == core && self.random.chance(0.5) {
-                self.read(at, world);
-            }
-        }
-        for at in 0..self.streams.len() {
-            if self.streams[at].core == core && self.random.chance(0.5) {
-                self.read_stream(at);
-            }
-        }
-        self.cores[core].turn(self.now, |_| ());
-        while let Some((id, _)) = self.cores[core].take_ended() {
-            self.cores[core].retire_inlet(id);
-            self.files.iter_mut().filter(|file| file.id == id).for_each(|file| file.ended = true);
-            self.streams.retain(|stream| stream.id != id);
-        }
-        self.cores[core].take_letters();
-        self.write(core)
+        let (driver, now) = (&mut self.drivers[core], self.time.now());
+        in_turn(|| driver.turn(&mut self.cores[core], now, &mut Silence, |_| ()));
+        self.notices.try_iter().for_each(drop);
+        self.letters_waiting.store(0, Ordering::Relaxed);
+        self.outbound.lock().failure.take().map_or(Ok(()), Err)
     }
 
-    fn obey(&mut self, at: usize, command: Command) {
-        let core = &mut self.cores[at];
+    /// What comes through a port takes its time.
+    fn slow(&mut self, command: Command) -> Command {
         match command {
-            Command::Checkpoint(CheckpointCommand::Begin(epoch)) => core.begin_checkpoint(epoch),
-            Command::Checkpoint(CheckpointCommand::Commit(epoch)) => core.commit_checkpoint(epoch),
-            Command::Checkpoint(CheckpointCommand::Abort(epoch)) => core.abort_checkpoint(epoch),
-            Command::SourcesComplete => core.set_open_sources(false),
-            Command::Inlet(NewInlet { source, kind, port, .. }) => {
-                let InletKind::Stream { number, name_hash, start } = kind else {
-                    unreachable!("only streams come by command")
-                };
-                let id = core.open_stream(source, number, name_hash, start);
-                self.streams.push(StreamIn { core: at, id, port, ended: false });
+            Command::Inlet(new) => {
+                let port = SlowPort { port: new.port, random: self.draw() };
+                Command::Inlet(NewInlet { port: Box::new(port), ..new })
             }
-            _ => unreachable!("nobody says it here"),
+            command => command,
         }
-    }
-
-    fn read_stream(&mut self, at: usize) {
-        let piece = piece(&mut self.random);
-        let StreamIn { core, id, port, ended } = &mut self.streams[at];
-        let core = &mut self.cores[*core];
-        if *ended {
-            return;
-        }
-        let room = core.inlet_room(*id);
-        if room.is_empty() {
-            return;
-        }
-        let bytes = room.len().min(piece);
-        match port.fill(&mut room[..bytes], self.now) {
-            Fill::Bytes(bytes, _) => core.inlet_filled(*id, bytes, self.now),
-            Fill::Nothing => {}
-            Fill::Ended => {
-                *ended = true;
-                core.inlet_end(*id);
-            }
-        }
-    }
-
-    fn read(&mut self, at: usize, world: &World) {
-        let piece = piece(&mut self.random);
-        let file = &mut self.files[at];
-        let core = &mut self.cores[file.core];
-        let rest = &world.inputs[usize::from(file.source.0)][file.at..];
-        if file.ended {
-            return;
-        }
-        if rest.is_empty() {
-            file.ended = true;
-            core.inlet_end(file.id);
-            return;
-        }
-        let room = core.inlet_room(file.id);
-        let bytes = rest.len().min(room.len()).min(piece);
-        room[..bytes].copy_from_slice(&rest[..bytes]);
-        core.inlet_filled(file.id, bytes, self.now);
-        file.at += bytes;
-    }
-
-    fn write(&mut self, core: usize) -> io::Result<Vec<Marked>> {
-        let mut marked = Vec::new();
-        for Writer { sink, spooler } in &mut self.writers {
-            let Some(outlet) = self.cores[core].outlet(*sink) else { continue };
-            if self.random.chance(0.3) {
-                continue;
-            }
-            let bytes = piece(&mut self.random).min(outlet.waiting().len());
-            if bytes > 0 {
-                spooler.write(&outlet.waiting()[..bytes])?;
-            }
-            outlet.written(bytes);
-            while let Some(epoch) = outlet.take_marker() {
-                let prepared = spooler.prepare(epoch);
-                marked.push(Marked { sink: *sink, epoch, prepared });
-            }
-        }
-        Ok(marked)
     }
 
     /// Positions up to which files were read: too far for what was cut before.
     pub(super) fn positions_now(&self) -> Vec<(SourceId, u64)> {
-        self.files.iter().map(|file| (file.source, file.at as u64)).collect()
+        let at = |at: &Arc<AtomicU64>| at.load(Ordering::Relaxed);
+        self.files.iter().map(|(source, of)| (*source, at(of))).collect()
     }
 
     /// Whether all input is used up and nothing is under way.
@@ -288,4 +217,12 @@ impl Process {
         }
         world.tables.values_mut().for_each(|rows| rows.sort());
     }
+}
+
+/// Hands parts out a little at a time.
+fn handout(core: usize, outbound: &Outbound, time: &Time, random: &mut Random) -> Handout {
+    let (outbound, time) = (outbound.clone(), time.clone());
+    let parts = PartQueue { outbound, random: Random::new(random.u64()) };
+    let budget_ns = 100 + random.below(2_000);
+    Handout::new(core, Box::new(parts), budget_ns, Arc::default(), Box::new(move || time.look()))
 }

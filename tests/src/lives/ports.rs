@@ -1,0 +1,177 @@
+//! The ports of the cores of a life: files, streams and spools, each slow and in pieces, and where
+//! parts of checkpoints wait to be stored.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use potoroo::connect::spool::{Prepared, Spooler};
+use potoroo::flow::PartStep;
+use potoroo::turn::{Fill, InletPort, OutletPort, PartPort, Passed, PortLost, Readiness};
+use potoroo_runtime::poller::Error;
+use potoroo_runtime::{Nanos, Ready};
+use potoroo_sdk::host::SinkId;
+use potoroo_sdk::random::Random;
+
+use crate::workload::piece;
+
+/// The time of a life: it passes from turn to turn, and a little with each look at it.
+#[derive(Clone)]
+pub(super) struct Time {
+    ns: Arc<AtomicU64>,
+    look_ns: u64,
+}
+
+impl Time {
+    pub(super) fn new(look_ns: u64) -> Self {
+        Self { ns: Arc::new(AtomicU64::new(1_000_000)), look_ns }
+    }
+
+    pub(super) fn pass(&self, ns: u64) {
+        self.ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    pub(super) fn now(&self) -> Nanos {
+        Nanos(self.ns.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn look(&self) -> Nanos {
+        self.pass(self.look_ns);
+        self.now()
+    }
+}
+
+/// What left the cores and is not yet dealt with.
+#[derive(Clone, Default)]
+pub(super) struct Outbound(Arc<Mutex<Left>>);
+
+#[derive(Default)]
+pub(super) struct Left {
+    /// Each with its core.
+    pub(super) parts: VecDeque<(usize, PartStep)>,
+    pub(super) marked: Vec<Marked>,
+    /// What the disk did to a spool.
+    pub(super) failure: Option<io::Error>,
+}
+
+/// What left through a sink before an epoch is in its spool.
+pub(super) struct Marked {
+    pub(super) sink: SinkId,
+    pub(super) epoch: u32,
+    pub(super) prepared: Option<Prepared>,
+}
+
+impl Outbound {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Left> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes parts, if not at once.
+pub(super) struct PartQueue {
+    pub(super) outbound: Outbound,
+    pub(super) random: Random,
+}
+
+impl PartPort for PartQueue {
+    fn try_part(&mut self, core: usize, step: PartStep) -> Result<(), PartStep> {
+        if self.random.chance(0.5) {
+            return Err(step);
+        }
+        self.outbound.lock().parts.push_back((core, step));
+        Ok(())
+    }
+
+    fn marked(&mut self, _: SinkId, _: u32) {
+        unreachable!("all output is spooled")
+    }
+}
+
+/// A file that is read.
+pub(super) struct FilePort {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes read.
+    pub(super) at: Arc<AtomicU64>,
+}
+
+impl InletPort for FilePort {
+    fn fill(&mut self, room: &mut [u8], now: Nanos) -> Fill {
+        let at = self.at.load(Ordering::Relaxed) as usize;
+        let bytes = room.len().min(self.bytes.len() - at);
+        if bytes == 0 {
+            return Fill::Ended;
+        }
+        room[..bytes].copy_from_slice(&self.bytes[at..at + bytes]);
+        self.at.fetch_add(bytes as u64, Ordering::Relaxed);
+        Fill::Bytes(bytes, now)
+    }
+}
+
+/// Another port, now and then, and in pieces.
+pub(super) struct SlowPort {
+    pub(super) port: Box<dyn InletPort>,
+    pub(super) random: Random,
+}
+
+impl InletPort for SlowPort {
+    fn fill(&mut self, room: &mut [u8], now: Nanos) -> Fill {
+        let piece = piece(&mut self.random).min(room.len());
+        match self.random.chance(0.5) {
+            true => self.port.fill(&mut room[..piece], now),
+            false => Fill::Nothing,
+        }
+    }
+}
+
+/// Spools the output of a sink.
+pub(super) struct SpoolPort {
+    pub(super) sink: SinkId,
+    pub(super) spooler: Spooler,
+    pub(super) outbound: Outbound,
+    pub(super) random: Random,
+}
+
+impl OutletPort for SpoolPort {
+    fn put(&mut self, bytes: &[u8]) -> Result<usize, PortLost> {
+        if self.random.chance(0.3) {
+            return Ok(0);
+        }
+        let count = piece(&mut self.random).min(bytes.len());
+        match self.spooler.write(&bytes[..count]) {
+            Ok(()) => Ok(count),
+            Err(error) => {
+                // The end of the process.
+                self.outbound.lock().failure = Some(error);
+                Ok(0)
+            }
+        }
+    }
+
+    fn pass_marker(&mut self, epoch: u32) -> Result<Passed, PortLost> {
+        if self.random.chance(0.3) {
+            return Ok(Passed::NotYet);
+        }
+        let (sink, prepared) = (self.sink, self.spooler.prepare(epoch));
+        self.outbound.lock().marked.push(Marked { sink, epoch, prepared });
+        Ok(Passed::ToWriter)
+    }
+}
+
+/// Announces nothing: no port has a descriptor, and cores turn without a reason.
+pub(super) struct Silence;
+
+impl Readiness for Silence {
+    fn poll(&mut self, _: &mut Vec<Ready>) {}
+
+    fn watch(&mut self, _: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
+        unreachable!("no port has a descriptor")
+    }
+
+    fn watch_writable(&mut self, _: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
+        unreachable!("no port has a descriptor")
+    }
+
+    fn unwatch(&mut self, _: u64) {}
+}
