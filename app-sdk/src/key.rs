@@ -47,32 +47,6 @@ pub trait Key: Value + Clone + Eq + fmt::Debug {
     }
 }
 
-/// A share of all keys; it has one owner at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PartitionId(pub u16);
-
-impl PartitionId {
-    /// The partition of the key with this hash, of `count` (at least 1) in all.
-    ///
-    /// # Panics
-    /// When `count` is 0.
-    #[must_use]
-    #[inline]
-    pub const fn of(hash: u64, count: u16) -> Self {
-        Self((hash % count as u64) as u16)
-    }
-}
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Number of partitions of an application that does not choose: enough for a thousand owners. Fixed
-/// for an application's life.
-pub const PARTITIONS_DEFAULT: u16 = 1024;
-
 /// The canonical bytes of a key of several parts, collected for hashing. Never on the heap.
 pub struct KeyBytes {
     short: [u8; SHORT_BYTES],

@@ -1,10 +1,7 @@
 //! The hash of a key never changes: it decides for ever where a key's state lies. The numbers come
 //! from another implementation of XXH3-64.
 
-use potoroo_sdk::{
-    key::{Key, PARTITIONS_DEFAULT, PartitionId},
-    text::Text,
-};
+use potoroo_sdk::{key::Key, text::Text};
 
 #[potoroo_sdk::key]
 struct OrderId(u64);
@@ -112,12 +109,4 @@ fn keys_are_ordered_and_hashable_in_collections() {
     let mut orders = std::collections::HashSet::new();
     orders.insert(OrderId(1));
     assert!(orders.contains(&OrderId(1)));
-}
-
-#[test]
-fn a_partition_is_the_hash_modulo_the_count() {
-    let hash = 1_u64.hash();
-    let expected = (hash % u64::from(PARTITIONS_DEFAULT)) as u16;
-    assert_eq!(PartitionId::of(hash, PARTITIONS_DEFAULT), PartitionId(expected));
-    assert_eq!(PartitionId::of(u64::MAX, 1), PartitionId(0));
 }
