@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use potoroo_runtime::gaps::GAP_NS;
 use rustix::process::getppid;
 
 use super::readings::Readings;
@@ -120,5 +121,3 @@ fn spin(gate: &Gate, slice: Duration) -> Spin {
 
 /// One look at the clock per thousand calls is nothing beside them.
 const CALLS_PER_LOOK: u64 = 1000;
-/// Shorter than this are interrupts and the host's own small business.
-const GAP_NS: u64 = 25_000;
