@@ -40,7 +40,14 @@ fn build(cargo: &OsString, folder: &Path) -> Result<()> {
     };
     let target = folder.parent().context("a profile lies in the target folder")?;
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "potoroo", "--example", EXAMPLE]);
+    command.args(["build", "--quiet", "--example", EXAMPLE]);
+    // Packages that are selected together share the features of their dependencies: what this
+    // program, or the tests of the workspace, were built with is not built a second time.
+    match (env::var_os("POTOROO_TEST_WORKSPACE"), profile) {
+        (Some(_), _) => command.arg("--workspace"),
+        (None, "dev") => command.args(["--package", "potoroo"]),
+        (None, _) => command.args(["--package", "potoroo", "--package", "potoroo-bench"]),
+    };
     command.args(["--profile", profile, "--target-dir"]).arg(target);
     if let Some(package) = env::var_os("CARGO_MANIFEST_DIR") {
         command.current_dir(package);

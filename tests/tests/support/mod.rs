@@ -52,17 +52,20 @@ fn build() -> PathBuf {
     };
     let target = folder.parent().expect("a profile lies in the target folder");
     let mut build = Command::new(env!("CARGO"));
-    build.current_dir(root()).args([
-        "build",
-        "--quiet",
-        "--package",
-        "potoroo",
-        "--examples",
-        "--bins",
-    ]);
+    build.current_dir(root()).args(["build", "--quiet", "--bin", "potoroo"]);
+    for example in ["market_spread", "word_count", "sequence_windows"] {
+        build.args(["--example", example]);
+    }
     build.args(["--profile", profile, "--target-dir"]).arg(target);
+    // Packages that are selected together share the features of their dependencies. Where the whole
+    // workspace is tested, this builds with its features: nothing is built a second time.
+    let (selection, s3) = match std::env::var_os("POTOROO_TEST_WORKSPACE") {
+        Some(_) => ("--workspace", "potoroo-tests/s3"),
+        None => ("--package=potoroo", "s3"),
+    };
+    build.arg(selection);
     if cfg!(feature = "s3") {
-        build.args(["--features", "s3"]);
+        build.args(["--features", s3]);
     }
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
     folder.to_owned()
