@@ -50,8 +50,11 @@ fn its_commands_and_flags_are_those_of_the_help() {
         all += &help;
     }
     let is_other = |letter: char| !letter.is_ascii_lowercase() && letter != '-';
-    let flags = guide.split(is_other).filter(|word| word.starts_with("--") && word.len() > 2);
-    let cargo = ["--profile", "--features", "--release", "--example", "--force-exclude"];
+    let is_flag = |word: &&str| {
+        word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic))
+    };
+    let flags = guide.split(is_other).filter(is_flag);
+    let cargo = ["--profile", "--features"];
     for flag in flags.filter(|flag| !cargo.contains(flag)) {
         let ends = [' ', '\n', ',', ']'];
         let is_there = ends.iter().any(|end| all.contains(&format!("{flag}{end}")));
