@@ -42,6 +42,7 @@ pub mod connect;
 pub mod control;
 
 pub use connect::address::{SinkAddress, SourceAddress};
+pub use connect::{Connector, Form, register};
 pub use control::config::Config;
 pub use control::entry::{main, main_with};
 pub use control::error::Error;

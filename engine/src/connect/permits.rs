@@ -3,6 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Of all sources together that accept connections.
+    pub connections: usize,
+    /// Of each source with clients: those that have not said who they are.
+    pub strangers: usize,
+    /// Of each source with clients: those that have.
+    pub clients: usize,
+}
+
 /// The places for connections of one application. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Permits {

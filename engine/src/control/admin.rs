@@ -65,7 +65,7 @@ pub enum Error {
 }
 
 fn remedy(cause: &io::Error) -> String {
-    super::remedy::listen(cause, "give another one with `--admin`, such as 127.0.0.1:9090")
+    crate::connect::remedy::listen(cause, "give another one with `--admin`, such as 127.0.0.1:9090")
 }
 
 /// An open admin port. Dropping it closes the port and ends its thread, requests in flight

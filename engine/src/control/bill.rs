@@ -7,11 +7,9 @@ use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::Spares;
 
 use super::config::Config;
-use crate::connect::address::{SinkAddress, SourceAddress};
+use crate::connect::demand::{Demand, DemandLine};
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
-use crate::connect::potoroo::serve::{CLIENT_BYTES, CLIENTS_MAX};
-use crate::connect::potoroo::streams::{STREAM_BYTES, STREAMS_MAX};
 use crate::flow::Outlet;
 use crate::turn::SPARES_MAX;
 
@@ -30,13 +28,8 @@ impl Bill {
         let cores = config.cores.len();
         let levels = plan.levels();
         let sinks = plan.sinks.iter().filter(|sink| sink.name.is_some()).count();
-        let is_pipe =
-            |sink: &&SinkAddress| !matches!(sink, SinkAddress::Null | SinkAddress::Tcp { .. });
-        let from_pipe = |source: &&SourceAddress| {
-            matches!(source, SourceAddress::File { .. } | SourceAddress::Channel)
-        };
-        let pipes = config.sinks.values().filter(is_pipe).count()
-            + config.sources.values().filter(from_pipe).count();
+        let demands = demands(config);
+        let pipes: usize = demands.iter().map(|demand| demand.pipes).sum();
         let latency = size_of::<potoroo_runtime::LatencyArray>() + LATENCY_ARRAY_BYTES;
         let mut lines = vec![
             (
@@ -65,8 +58,10 @@ impl Bill {
             (format!("gaps: {cores} cores"), cores * SharedGaps::MEMORY_BYTES),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
-        lines.extend(Self::connector_lines(config));
-        lines.extend(Self::connection_line(plan, config));
+        lines.extend(Self::edge_lines(&demands));
+        if demands.iter().any(|demand| demand.connections) {
+            lines.push(Self::connection_line(plan, config));
+        }
         if let Some(place) = &config.state {
             lines.extend(Self::checkpoint_lines(config, levels, place.upload_bytes()));
         }
@@ -78,33 +73,32 @@ impl Bill {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// What the clients of sources take while they are connected, and their streams while they are
-    /// open.
-    fn connector_lines(config: &Config) -> Vec<(String, usize)> {
-        let has_streams = |at: &&SourceAddress| matches!(at, SourceAddress::Connector { .. });
-        let connectors = config.sources.values().filter(has_streams).count();
-        let stream_bytes = PIPE_BYTES + config.inlet_bytes + STREAM_BYTES;
-        let line = |what, most: usize, each: usize| {
+    /// What edges take besides, while it is open: equal lines of several edges are one.
+    fn edge_lines(demands: &[Demand]) -> Vec<(String, usize)> {
+        let mut counted: Vec<(DemandLine, usize)> = Vec::new();
+        for line in demands.iter().flat_map(|demand| &demand.lines) {
+            match counted.iter_mut().find(|(known, _)| known == line) {
+                Some((_, count)) => *count += 1,
+                None => counted.push((*line, 1)),
+            }
+        }
+        let printed = |(DemandLine { what, most, each }, count): (DemandLine, usize)| {
             let kib = each.div_ceil(1024);
             let what =
-                format!("{what}: {most} at most of {connectors} sources, {kib} KiB each when open");
-            (connectors > 0).then_some((what, connectors * most * each))
+                format!("{what}: {most} at most of {count} sources, {kib} KiB each when open");
+            (what, count * most * each)
         };
-        [line("clients", CLIENTS_MAX, CLIENT_BYTES), line("streams", STREAMS_MAX, stream_bytes)]
-            .into_iter()
-            .flatten()
-            .collect()
+        counted.into_iter().map(printed).collect()
     }
 
     /// What the connections of sources take while they are open.
-    fn connection_line(plan: &Plan, config: &Config) -> Option<(String, usize)> {
+    fn connection_line(plan: &Plan, config: &Config) -> (String, usize) {
         let (most, each) = (config.connections_max, Self::connection_bytes(plan, config));
         let what = format!(
             "connections: {most} at most (--connections-max), {} KiB each when it is open",
             each.div_ceil(1024)
         );
-        let is_tcp = |address: &SourceAddress| matches!(address, SourceAddress::Tcp { .. });
-        config.sources.values().any(is_tcp).then_some((what, most * each))
+        (what, most * each)
     }
 
     /// What checkpoints take for themselves, of which the part of a core takes `upload_bytes` on
@@ -133,6 +127,13 @@ impl Bill {
         let outlet = if replies { Outlet::memory_bytes(config.outlet_bytes) } else { 0 };
         config.inlet_bytes + outlet
     }
+}
+
+/// What each source and sink takes besides its buffers.
+fn demands(config: &Config) -> Vec<Demand> {
+    let inlet_bytes = config.inlet_bytes;
+    let sources = config.sources.values().map(|at| at.connector().demand(inlet_bytes));
+    sources.chain(config.sinks.values().map(|at| at.connector().demand())).collect()
 }
 
 /// Memory that each core's executor registers with the kernel for its files.

@@ -6,8 +6,7 @@ use potoroo_sdk::plan::{End, Path, Plan};
 
 use super::bill::Bill;
 use super::config::{Config, idle_name};
-use crate::connect::address::{SinkAddress, SourceAddress};
-use crate::connect::file::is_regular;
+use crate::connect::promise::Promise;
 
 /// The whole text.
 pub fn describe(plan: &Plan, config: &Config) -> String {
@@ -57,76 +56,20 @@ pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
     let line = |path: &Path| {
         let address = &config.sources[&plan.sources[path.source.0 as usize].name];
         let kept = config.state.is_some();
-        let (source, why_source) = source_guarantee(address, kept);
-        let (sink, why_sink) = match path.end {
-            End::Table(_) if kept => ("kept", "in the last checkpoint, see --state"),
-            End::Table(_) => ("kept in memory", "state ends with the process without --state"),
+        let source = address.connector();
+        let sink = match path.end {
+            End::Table(_) if kept => Promise::new("kept", "in the last checkpoint, see --state"),
+            End::Table(_) => {
+                Promise::new("kept in memory", "state ends with the process without --state")
+            }
             End::Sink(id) => match &plan.sinks[id.0 as usize].name {
-                Some(name) => sink_guarantee(&config.sinks[name], kept),
-                None => reply_guarantee(address),
+                Some(name) => config.sinks[name].connector().promise(kept),
+                None => source.reply_promise(),
             },
         };
-        format!("{}: {source} in ({why_source}), {sink} out ({why_sink})", plan.path_label(*path))
+        let Promise { times, reason } = source.promise(kept);
+        let label = plan.path_label(*path);
+        format!("{label}: {times} in ({reason}), {} out ({})", sink.times, sink.reason)
     };
     plan.paths.iter().map(line).collect()
-}
-
-fn source_guarantee(address: &SourceAddress, kept: bool) -> (&'static str, &'static str) {
-    match address {
-        SourceAddress::File { path } if !is_regular(path) => {
-            ("at most once", "a pipe or device cannot be read again")
-        }
-        SourceAddress::File { .. } | SourceAddress::Generator(_) if kept => {
-            ("exactly once", "read again from where the last checkpoint stands")
-        }
-        SourceAddress::Connector { .. } if kept => {
-            ("exactly once", "acknowledged by checkpoints, sent again behind the last one")
-        }
-        SourceAddress::Connector { .. } => {
-            ("at most once", "acknowledged when it is taken, since without --state nothing lasts")
-        }
-        SourceAddress::Tcp { .. } => ("at most once", "plain TCP cannot be read again"),
-        SourceAddress::File { .. } => ("every event of a run", "a restart reads the file again"),
-        SourceAddress::Generator(_) => ("every event of a run", "the seed makes the same events"),
-        SourceAddress::Channel => ("at most once", "the program does not send again"),
-    }
-}
-
-/// Replies to what comes from `address`: only connections can be answered.
-fn reply_guarantee(address: &SourceAddress) -> (&'static str, &'static str) {
-    match address {
-        SourceAddress::Tcp { .. } => {
-            ("at most once", "a reply whose connection is gone is counted as lost")
-        }
-        SourceAddress::Generator(_) => {
-            ("none", "made-up events have no connection: replies are counted and dropped")
-        }
-        SourceAddress::File { .. } | SourceAddress::Connector { .. } | SourceAddress::Channel => {
-            ("none", "there is no connection to answer: replies are counted as lost; give tcp:")
-        }
-    }
-}
-
-fn sink_guarantee(address: &SinkAddress, kept: bool) -> (&'static str, &'static str) {
-    match address {
-        SinkAddress::File { path, .. } if kept && is_regular(path) => {
-            ("exactly once", "visible when the checkpoint that holds it is safe")
-        }
-        SinkAddress::Connector { .. } => {
-            ("exactly once", "brought when its checkpoint is safe, until the client has it")
-        }
-        SinkAddress::Tcp { sequence: true, .. } if kept => {
-            ("at least once", "repeats behind a crash have the ids that they had before")
-        }
-        SinkAddress::Tcp { .. } | SinkAddress::Stdout | SinkAddress::File { .. } if kept => {
-            ("at least once", "over a crash: what left behind the last checkpoint is repeated")
-        }
-        SinkAddress::Tcp { .. } => {
-            ("at most once", "what a broken connection had taken may be lost")
-        }
-        SinkAddress::File { .. } => ("once per run", "written and synced before the end"),
-        SinkAddress::Stdout => ("once per run", "written before the end"),
-        SinkAddress::Null => ("none", "counted and dropped"),
-        SinkAddress::Channel => ("once per run", "waits for the program to take it"),
-    }
 }

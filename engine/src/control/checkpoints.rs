@@ -25,7 +25,6 @@ use crate::checkpoint::coordinator::{Action, Input};
 use crate::checkpoint::store::{self, draw};
 use crate::connect::mail::{Hearer, Teller, Told};
 use crate::connect::spool::Prepared;
-use crate::connect::visible::Visible;
 use crate::flow::{PartCost, PartStep};
 use crate::turn::Shared;
 
@@ -349,7 +348,8 @@ impl Running {
 
     /// Output of the last checkpoint that comes to its clients is worth waiting for.
     fn count_delivery(&mut self) {
-        let farthest: Vec<_> = self.keeping.effects.visible.iter().map(Visible::farthest).collect();
+        let farthest: Vec<_> =
+            self.keeping.effects.visible.iter().map(|one| one.farthest()).collect();
         if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
             self.last.count_step();
         }

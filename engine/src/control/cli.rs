@@ -9,6 +9,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 
 use crate::connect::address::Edge;
+use crate::connect::registry;
 
 use super::config::{Config, ConfigFile, Error, Flags, parse_sink, parse_source};
 use super::exit::Exit;
@@ -121,33 +122,12 @@ fn unique(edge: Edge, pairs: Vec<(String, String)>) -> Result<Vec<(String, Strin
 
 fn address_help() -> String {
     format!(
-        "Sources:
-  tcp://HOST:PORT   listens; ?connections=N ends after N connections were closed
-                    [default: never]
-  potoroo://HOST:PORT  listens for clients of the connector protocol; ?token-file=PATH with the
-                    token that they have to know, or ?token=TEXT; &streams=N ends after N streams
-                    have [default: never]
-  file:PATH         reads a file to its end; of a named pipe, what is written into it
-  gen:NAME          makes events up; ?rate=N|max events/s [default: {}]
-                    &seed=N [default: {}] &count=N events [default: no limit]
-
-Sinks:
-  tcp://HOST:PORT   connects, and waits for an absent peer; ?sequence=true puts the id of its
-                    input before each output [default: false]
-  potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
-                    ?token-file=PATH with the token that it has to know of us, or ?token=TEXT;
-                    &lost=TRANSACTION takes a client that has lost what it had up to there
-  file:PATH         creates and truncates; ?append=true writes behind [default: false]; a named
-                    pipe is opened when somebody reads it
-  stdout:           standard output
-  null:             counts and drops
-
+        "{}
 Logging goes to standard error; the environment variable POTOROO_LOG sets its level
 [default: {}].
 
 {}",
-        crate::connect::address::RATE_DEFAULT,
-        crate::connect::address::SEED_DEFAULT,
+        registry::help(),
         super::logging::LEVEL_DEFAULT,
         Exit::HELP
     )

@@ -10,19 +10,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admin;
 use super::config::Config;
 use super::error::Error;
-use crate::connect::address::SourceAddress;
+use crate::connect::demand::Demand;
+use crate::connect::permits::Places;
 use crate::connect::potoroo::serve::{CLIENTS_MAX, STRANGERS_MAX};
-
-/// How many connections may be open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Places {
-    /// Of all `tcp:` sources together.
-    pub(super) connections: usize,
-    /// Of each source with clients: those that have not said who they are.
-    pub(super) strangers: usize,
-    /// Of each source with clients: those that have.
-    pub(super) clients: usize,
-}
 
 /// Raises the limit of open files as far as this process may. For a process that is ours alone:
 /// programs that wait with `select` cannot use high numbers, and the engine starts no program.
@@ -82,14 +72,12 @@ fn reserve(open: usize, plan: &Plan, config: &Config) -> (usize, usize) {
     (least, least + admin + stored)
 }
 
-/// Sources of `tcp:`, counted once, and sources with clients.
+/// Sources that accept connections, counted once, and sources with clients.
 fn listeners(config: &Config) -> (usize, usize) {
-    let count = |kind: fn(&SourceAddress) -> bool| {
-        config.sources.values().filter(|address| kind(address)).count()
-    };
-    let tcp = count(|address| matches!(address, SourceAddress::Tcp { .. }));
-    let clients = count(|address| matches!(address, SourceAddress::Connector { .. }));
-    (tcp.min(1), clients)
+    let demands = config.sources.values().map(|at| at.connector().demand(config.inlet_bytes));
+    let demands: Vec<Demand> = demands.collect();
+    let connections = usize::from(demands.iter().any(|demand| demand.connections));
+    (connections, demands.iter().filter(|demand| demand.clients).count())
 }
 
 impl Places {
@@ -165,6 +153,7 @@ const PART_DESCRIPTORS: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::address::SourceAddress;
 
     const WANTED: Places = Places { connections: 1024, strangers: 256, clients: 128 };
 

@@ -25,7 +25,7 @@ use super::panics;
 use super::running::start;
 use super::signals;
 use super::stop_request::StopRequest;
-use crate::connect::address::{SinkAddress, without_tokens};
+use crate::connect::registry::without_tokens;
 
 /// Runs `application` as the command line says, to its end. The whole of an application's `main`.
 ///
@@ -140,7 +140,8 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
 /// Whether a sink or the dead letters write to standard output: a summary for people would spoil
 /// what they write.
 fn output_is_data(config: &Config) -> bool {
-    config.sinks.values().chain(&config.dead_letters).any(|sink| *sink == SinkAddress::Stdout)
+    let mut sinks = config.sinks.values().chain(&config.dead_letters);
+    sinks.any(|sink| sink.connector().is_standard_output())
 }
 
 /// Writes `text` to standard output. Returns `exit`, or that not even the text could be delivered.

@@ -12,7 +12,6 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::admin::{self, AdminHandle, Operator};
-use super::attach::Attach;
 use super::bill::Bill;
 use super::checkpoints::effects::Effects;
 use super::checkpoints::keeper::Keeper;
@@ -20,8 +19,8 @@ use super::checkpoints::{Checkpoints, Keeping, Progress};
 use super::config::{Config, Facts};
 use super::connecting::{Connected, Connecting};
 use super::console;
-use super::descriptors::{self, Places};
-use super::edges::{Channels, Edges, SourceEdge};
+use super::descriptors;
+use super::edges::Edges;
 use super::error::Error;
 use super::inspect::{Inspected, again};
 use super::memory;
@@ -36,7 +35,11 @@ use super::witness::Witness;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
+use crate::connect::attach::Attach;
 use crate::connect::mail::{Hearer, Teller, to_keeper};
+use crate::connect::opening::Channels;
+use crate::connect::permits::Places;
+use crate::connect::starting::SinkStates;
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
 use crate::turn::{CoreReactor, CoreSeat, Driver, Handout, Mail, Mailbox, Notice, Shared, mailbox};
 
@@ -107,13 +110,11 @@ pub(super) fn launch(
     let (host, mailboxes) = start(plan, build)?;
     wait_for_cores(&host, &watch, &restored)?;
     let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
-    let (keeper, recovery) = kept.as_ref().map(|it| (it.keeper.clone(), &*it.recovery)).unzip();
+    let keeper = kept.as_ref().map(|it| it.keeper.clone());
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
-    let (sink_owners, repeated) = (&sink_owners, &watch.repeated);
-    let backlog = config.sink_backlog_bytes;
-    let connecting = Connecting { plan, mailboxes: &mailboxes, sink_owners, repeated, backlog };
-    let (mut threads, connected) = connecting.connect(edges, threads, recovery)?;
-    let mut attach = take(&mut threads.attach);
+    let connecting = connecting(plan, &config, (&mailboxes, &sink_owners), &watch, kept.as_ref());
+    let (mut threads, connected) = connecting.connect(edges, threads)?;
+    let mut attach = take(&mut threads.edges.attach);
     let begin = |(kept, heard): (Kept, Hearer)| {
         kept.start(plan, &config, &mailboxes, connected, (heard, attach.gate()))
     };
@@ -130,6 +131,17 @@ pub(super) fn launch(
         skips,
     });
     Ok(Launched { supervisor, channels, watch, listening, admin, attach })
+}
+
+fn connecting<'a>(
+    plan: &'a Plan,
+    config: &'a Config,
+    (mailboxes, sink_owners): (&'a [Mailbox], &'a [usize]),
+    watch: &'a Watch,
+    kept: Option<&'a Kept>,
+) -> Connecting<'a> {
+    let (repeated, resume) = (&watch.repeated, kept.map(|kept| kept.recovery.resume()));
+    Connecting { plan, config, mailboxes, sink_owners, repeated, resume }
 }
 
 /// Bounds connections by what there are descriptors for, and refuses what the host has no room for.
@@ -208,14 +220,15 @@ impl Kept {
         let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let cores = mailboxes.len();
-        let Connected { visible, streams, files, committed, epoch } = connected;
+        let Connected { sinks: SinkStates { visible, committed, epoch }, sources: upstreams } =
+            connected;
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
         for Delivered { sink, transaction } in self.recovery.delivered() {
             coordinator.deliver(sink, *transaction);
         }
-        let keeper = keeper.with_streams(streams).with_files(files);
+        let keeper = keeper.with_upstreams(upstreams);
         let (committed, cores) = (epoch, mailboxes.to_vec());
         let effects = Effects { store, keeper, coordinator, committed, cores, visible };
         let keeping = Keeping {
@@ -234,12 +247,9 @@ fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges
     let edges = Edges::open(plan, config)?;
     let Some(Kept { recovery, .. }) = kept else { return Ok(edges) };
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
-        let unit = match edge {
-            SourceEdge::Generator(_) => PositionUnit::Events,
-            SourceEdge::File { .. } => PositionUnit::Bytes,
-            _ => continue,
-        };
-        recovery.position(&source.name, unit)?;
+        if let Some(unit) = edge.unit() {
+            recovery.position(&source.name, unit)?;
+        }
     }
     Ok(edges)
 }
@@ -267,10 +277,7 @@ fn partition_map(config: &Config) -> PartitionMap {
 fn generators(edges: &Edges) -> Vec<(SourceId, GeneratorAddress)> {
     let sources = edges.sources.iter().enumerate();
     sources
-        .filter_map(|(index, edge)| match edge {
-            SourceEdge::Generator(generator) => Some((SourceId(index as u8), generator.clone())),
-            _ => None,
-        })
+        .filter_map(|(index, edge)| Some((SourceId(index as u8), edge.generator()?.clone())))
         .collect()
 }
 
@@ -413,9 +420,8 @@ impl Build {
 
 /// Sinks whose outputs have their origins in front.
 fn numbered(plan: &Plan, config: &Config) -> Vec<SinkId> {
-    let is_numbered = |name: &String| {
-        matches!(config.sinks.get(name), Some(SinkAddress::Tcp { sequence: true, .. }))
-    };
+    let has_origins = |address: &SinkAddress| address.connector().has_origins();
+    let is_numbered = |name: &String| config.sinks.get(name).is_some_and(has_origins);
     let sinks = plan.sinks.iter().enumerate();
     let numbered = sinks.filter(|(_, sink)| sink.name.as_ref().is_some_and(is_numbered));
     numbered.map(|(sink, _)| SinkId(sink as u16)).collect()

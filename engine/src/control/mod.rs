@@ -14,8 +14,6 @@ pub mod exit;
 
 pub mod error;
 
-mod remedy;
-
 pub mod config;
 
 pub mod cli;
@@ -42,13 +40,9 @@ mod thread_limit;
 
 mod fitness;
 
-mod claims;
-
 mod edges;
 
 mod recovery;
-
-mod attach;
 
 mod threads;
 

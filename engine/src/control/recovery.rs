@@ -12,9 +12,10 @@ use super::error::Error;
 use super::stop_request::StopRequest;
 use crate::checkpoint::store::{self, Place, Store, draw};
 use crate::checkpoint::{
-    Delivered, Facts, Imprint, Manifest, PositionUnit, Recovered, SourcePosition, StreamPosition,
-    TableFacts, Transaction, each_chunk, recover,
+    Delivered, Facts, Manifest, PositionUnit, Recovered, SourcePosition, TableFacts, each_chunk,
+    recover,
 };
+use crate::connect::resume::Resume;
 use crate::flow::{Core, Start};
 
 /// Where an application's checkpoints are, and what it goes on from.
@@ -95,15 +96,14 @@ impl Recovery {
         }
     }
 
-    /// What the file was that the source `name` was read from.
-    pub(super) fn imprint(&self, name: &str) -> Option<Imprint> {
-        self.positions().iter().find(|at| at.name == name)?.file
-    }
-
-    /// Where the streams of the source `name` go on: bytes, and what that means to their clients.
-    pub(super) fn streams(&self, name: &str) -> Vec<(Start, StreamPosition)> {
-        let of = self.positions().iter().filter(|at| at.name == name);
-        of.filter_map(|at| Some((Start::from(at), at.stream.clone()?))).collect()
+    /// What sources and sinks go on from.
+    pub(super) fn resume(&self) -> Resume<'_> {
+        Resume {
+            head: &self.recovered.head,
+            manifest: self.manifest(),
+            positions: self.positions(),
+            folder: self.place.folder().unwrap_or(Path::new("")),
+        }
     }
 
     /// Where all sources go on.
@@ -111,19 +111,9 @@ impl Recovery {
         &self.recovered.sources
     }
 
-    /// What was prepared for sinks and committed.
-    pub(super) fn transactions(&self) -> &[Transaction] {
-        self.manifest().map_or(&[], |manifest| &manifest.transactions)
-    }
-
     /// What clients of sinks had.
     pub(super) fn delivered(&self) -> &[Delivered] {
         self.manifest().map_or(&[], |manifest| &manifest.delivered)
-    }
-
-    /// The state folder; empty where there is none: then nothing waits in it.
-    pub(super) fn folder(&self) -> &Path {
-        self.place.folder().unwrap_or(Path::new(""))
     }
 
     /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.

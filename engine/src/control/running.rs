@@ -10,7 +10,6 @@ use potoroo_sdk::value::{self, Event};
 
 use super::admin::AdminHandle;
 use super::config::Config;
-use super::edges::Channels;
 use super::error::Error;
 use super::launch::{complete, launch};
 use super::report::{Status, Summary};
@@ -18,6 +17,8 @@ use super::signals;
 use super::stop_request::StopRequest;
 use super::watch::Watch;
 use super::witness;
+use crate::connect::attach::NotAttached;
+use crate::connect::opening::Channels;
 use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
 
 /// Starts an application inside this program.
@@ -116,9 +117,9 @@ pub(super) fn start(
         .name("potoroo-control".into())
         .spawn(run)
         .map_err(|source| Error::Thread { what: "the supervisor", source })?;
-    if let Err(error) = launched.attach.run() {
+    if let Err(NotAttached { what, address, reason }) = launched.attach.run() {
         let _ = supervisor.join();
-        return Err(error);
+        return Err(Error::Sink { what, address, reason });
     }
     Ok(Running {
         supervisor: Some(supervisor),

@@ -5,7 +5,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::{Config, Skip};
 use super::console;
-use crate::connect::address::SourceAddress;
+use crate::connect::promise::Replayable;
 use crate::flow::{Fate, Skips};
 
 /// The positions that are to be skipped, and what was printed of them.
@@ -30,7 +30,7 @@ impl SkipNotes {
         let skips = Skips::new(flags.iter().map(skip));
         let printed = skips.fates();
         let made = |flag: &Skip| match config.sources.get(&flag.source) {
-            Some(SourceAddress::Generator(_)) => UNLESS_IT_PANICS,
+            Some(address) if address.connector().replay() == Replayable::Events => UNLESS_IT_PANICS,
             _ => "",
         };
         let made = flags.iter().map(made).collect();

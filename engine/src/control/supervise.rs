@@ -224,7 +224,7 @@ impl Supervisor {
                 self.log_letters(&letters);
             }
             Notice::Closed { source, ending, peer } => {
-                if let Some(left) = &mut self.threads.connections_left[source.0 as usize] {
+                if let Some(left) = self.threads.edges.connections_left(source) {
                     *left = left.saturating_sub(1);
                 }
                 let name = self.threads.source_name(source).to_string();
@@ -279,7 +279,7 @@ impl Supervisor {
     }
 
     fn decide(&mut self, started: Instant, request: &StopRequest) {
-        if !self.sources_complete && self.threads.connections_left.iter().all(|l| *l == Some(0)) {
+        if !self.sources_complete && self.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
             self.tell(|| Command::SourcesComplete);
         }
@@ -293,7 +293,7 @@ impl Supervisor {
         match self.shutdown.look(&seen) {
             None => {}
             Some(Order::StopSources) => {
-                self.threads.stop_accepting();
+                self.threads.edges.stop_accepting();
                 self.tell(|| Command::StopSources);
             }
             Some(Order::Commit) => {
@@ -330,7 +330,7 @@ impl Supervisor {
     }
 
     fn end_cores(&self) {
-        self.threads.stop_accepting();
+        self.threads.edges.stop_accepting();
         self.tell(|| Command::Abandon);
     }
 

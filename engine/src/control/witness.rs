@@ -19,7 +19,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::{Config, Skip};
 use super::console;
-use crate::connect::address::SourceAddress;
+use crate::connect::promise::Replayable;
 use crate::flow::{ConnectionId, Gauges, Stage, replayed_origin};
 
 thread_local! {
@@ -49,21 +49,11 @@ pub(super) struct Witness {
     core: usize,
     under_way: Rc<UnderWay>,
     gauges: Arc<Gauges>,
-    sources: Vec<(String, Kind)>,
+    sources: Vec<(String, Replayable)>,
     /// Labels of the exchanges.
     exchanges: Vec<String>,
     /// Checkpoints are taken, which hold events that are under way.
     checkpoints: bool,
-}
-
-/// What positions in a source count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    File,
-    Generator,
-    Streams,
-    /// It cannot be read again.
-    Gone,
 }
 
 impl Witness {
@@ -75,13 +65,9 @@ impl Witness {
         gauges: Arc<Gauges>,
     ) -> Self {
         let sources = plan.sources.iter().map(|source| {
-            let kind = match config.sources.get(&source.name) {
-                Some(SourceAddress::File { .. }) => Kind::File,
-                Some(SourceAddress::Generator(_)) => Kind::Generator,
-                Some(SourceAddress::Connector { .. }) => Kind::Streams,
-                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel) | None => Kind::Gone,
-            };
-            (source.name.clone(), kind)
+            let address = config.sources.get(&source.name);
+            let replay = address.map_or(Replayable::Never, |address| address.connector().replay());
+            (source.name.clone(), replay)
         });
         let sources = sources.collect();
         let exchanges = plan.exchanges.iter().map(|exchange| exchange.label.clone()).collect();
@@ -108,15 +94,15 @@ impl Witness {
 
     /// Where the event came from, and how far it had come.
     fn place(&self, cause: &Cause) -> String {
-        let (name, kind) = self.source(cause.source);
+        let (name, replay) = self.source(cause.source);
         let (connection, position) = (cause.origin.connection, cause.origin.position);
-        let place = match kind {
+        let place = match replay {
             _ if connection == 0 => "a position that an older version did not store".to_string(),
             _ if is_gone(cause) => format!("position {position} of connection {connection:x}"),
-            Kind::File => format!("byte {position} of its file"),
-            Kind::Generator => format!("index {position} of its generator"),
-            Kind::Streams => format!("byte {position} of stream {connection:x}"),
-            Kind::Gone => format!("position {position}"),
+            Replayable::Bytes => format!("byte {position} of its file"),
+            Replayable::Events => format!("index {position} of its generator"),
+            Replayable::Streams => format!("byte {position} of stream {connection:x}"),
+            Replayable::Never => format!("position {position}"),
         };
         let stage = match self.gauges.doing().0 {
             Stage::Exchange(exchange) => &*self.exchanges[usize::from(exchange)],
@@ -128,7 +114,7 @@ impl Witness {
 
     /// What the operator can do.
     fn remedy(&self, cause: &Cause) -> String {
-        let (name, kind) = self.source(cause.source);
+        let (name, replay) = self.source(cause.source);
         let (connection, position) = (cause.origin.connection, cause.origin.position);
         if connection == 0 {
             return "it came back from the checkpoint of an older version and comes again at the \
@@ -136,7 +122,7 @@ impl Witness {
                     `--restore EPOCH`"
                 .to_string();
         }
-        let plain = matches!(kind, Kind::File | Kind::Generator)
+        let plain = matches!(replay, Replayable::Bytes | Replayable::Events)
             && connection == replayed_origin(cause.source);
         let stream = (!plain).then_some(connection);
         let skip = Skip { source: name.clone(), stream, position };
@@ -164,7 +150,7 @@ impl Witness {
         }
     }
 
-    fn source(&self, source: SourceId) -> &(String, Kind) {
+    fn source(&self, source: SourceId) -> &(String, Replayable) {
         &self.sources[usize::from(source.0)]
     }
 }

@@ -85,7 +85,8 @@ impl<'a> Life<'a> {
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
         let committed = Arc::new(AtomicU64::new(head.epoch));
         let spoolers = (&mut process, &committed);
-        let visible = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
+        let opened = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
+        let (visible, deliveries) = opened;
         let sabotage = troubles.sabotage;
         let frames_replayed = match &manifest {
             Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
@@ -102,9 +103,9 @@ impl<'a> Life<'a> {
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let store = Arc::new(world.store.clone());
         let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
-        let keeper = keeper.with_streams(sessions.streams().to_vec());
+        let keeper = keeper.with_upstreams(sessions.upstreams());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
-        let links = Links::new(seed, &visible);
+        let links = Links::new(seed, deliveries);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
             effects: Effects { store, keeper, coordinator, committed, cores: mailboxes, visible },
@@ -203,9 +204,9 @@ impl<'a> Life<'a> {
     fn show_at_once(&self, transaction: &Transaction) -> Result<(), Stop> {
         let visible = self.effects.visible.iter().find(|one| one.sink() == transaction.sink);
         let visible = visible.expect("it was opened");
-        let at_once = match visible {
-            Visible::File(_) => Sabotage::VisibleAtOnce,
-            Visible::Client(_) => Sabotage::DeliveredAtOnce,
+        let at_once = match self.world.receivers.contains_key(&transaction.sink) {
+            false => Sabotage::VisibleAtOnce,
+            true => Sabotage::DeliveredAtOnce,
         };
         if self.sabotaged(at_once) {
             visible.show(transaction)?;
@@ -395,6 +396,9 @@ fn take_over(
     }
 }
 
+/// Where committed output becomes visible, and what of that brings it to clients.
+type Opened = (Vec<Box<dyn Visible>>, Vec<Arc<Delivery>>);
+
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
 /// output goes into spools.
 fn open_sinks(
@@ -404,18 +408,20 @@ fn open_sinks(
     head: &Head,
     manifest: Option<&Manifest>,
     cores: &[Mailbox],
-) -> Result<Vec<Visible>, Stop> {
+) -> Result<Opened, Stop> {
     let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-    let mut visible = Vec::new();
+    let (mut visible, mut deliveries): Opened = Default::default();
     for (index, sink) in plan.sinks.iter().enumerate() {
         let Some(name) = &sink.name else { continue };
         let sink = SinkId(index as u16);
         let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
         let mut offset = 0;
-        visible.push(if world.receivers.contains_key(name) {
+        if world.receivers.contains_key(name) {
             let hold = Arc::new(Hold::new(sink, target.clone(), cores.to_vec()));
             let delivery = Delivery::open(&target, head, manifest, hold, BACKLOG_BYTES_MAX)?;
-            Visible::Client(Arc::new(delivery))
+            let delivery = Arc::new(delivery);
+            visible.push(Box::new(delivery.clone()));
+            deliveries.push(delivery);
         } else {
             offset = target.recover(manifest.is_some(), transactions, false)?;
             target.drop_spools()?;
@@ -423,12 +429,12 @@ fn open_sinks(
                 target.clear()?;
             }
             check(world, name, true)?;
-            Visible::File(target.clone())
-        });
+            visible.push(Box::new(target.clone()));
+        }
         let spooler = Spooler::new(target, head.generation, offset, epoch.clone());
         process.open_sink(sink, spooler);
     }
-    Ok(visible)
+    Ok((visible, deliveries))
 }
 
 /// Whether readers of a sink see what they may see.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use potoroo::connect::potoroo::deliver::{Delivery, Over, Session};
-use potoroo::connect::visible::Visible;
 use potoroo_connector::Frame;
 use potoroo_sdk::random::Random;
 
@@ -41,13 +40,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// None is there, and some of `visible` bring what is committed.
-    pub(super) fn new(seed: u64, visible: &[Visible]) -> Self {
-        let delivery = |one: &Visible| match one {
-            Visible::Client(delivery) => Some(delivery.clone()),
-            Visible::File(_) => None,
-        };
-        let deliveries = visible.iter().filter_map(delivery).collect();
+    /// None is there, and `deliveries` bring what is committed.
+    pub(super) fn new(seed: u64, deliveries: Vec<Arc<Delivery>>) -> Self {
         let random = random(!seed, Concern::Network);
         Self { random, deliveries, open: BTreeMap::new() }
     }

@@ -19,6 +19,7 @@ use potoroo::checkpoint::{Manifest, StreamPosition};
 use potoroo::connect::potoroo::answers::Answers;
 use potoroo::connect::potoroo::serve::{Client, Over, Serving};
 use potoroo::connect::potoroo::streams::{Limits, Streams};
+use potoroo::connect::upstream::Upstream;
 use potoroo::flow::Start;
 use potoroo::turn::Mailbox;
 use potoroo_connector::Frame;
@@ -139,9 +140,10 @@ impl Sessions {
         }
     }
 
-    /// By source: its streams, if it has some.
-    pub(super) fn streams(&self) -> &[Option<Arc<Streams>>] {
-        &self.streams
+    /// By source: what takes part in checkpoints, if it has streams.
+    pub(super) fn upstreams(&self) -> Vec<Option<Box<dyn Upstream>>> {
+        let boxed = |streams: &Arc<Streams>| Box::new(streams.clone()) as Box<dyn Upstream>;
+        self.streams.iter().map(|streams| streams.as_ref().map(boxed)).collect()
     }
 
     /// Whether nothing new can come of anybody.

@@ -1,176 +1,51 @@
-//! Files, read and written by threads of their own: a core never waits for a disk.
+//! Files, named pipes and devices: a source that reads one to its end, and a sink that writes one.
+//!
+//! ```text
+//!   source   file:PATH   reads                 no options
+//!   sink     file:PATH   creates, truncates    ?append=true
+//! ```
+//!
+//! `file://PATH` means `file:PATH`. A path cannot contain a `?`.
+//!
+//! **Source.** A thread reads the file into a pipe to its core. A regular file is read to its end;
+//! a named pipe or device until its writers have closed it, or the application is told to stop.
+//!
+//! **Sink.** With checkpoints a regular file is transactional: output waits in spools beside it,
+//! and readers see committed output only. Else a thread writes output as it comes. A named pipe is
+//! opened when somebody reads it.
+//!
+//! **Promise.** Regular files with checkpoints: exactly once at both ends. A source without them:
+//! every event of a run. A sink without them: once per run. Named pipes and devices: at most once
+//! in, and out as without checkpoints, or repeated after a crash with them.
+//!
+//! **Memory.** One pipe each, and a receive buffer (`--inlet-bytes`) of a source.
+//!
+//! **On trouble.** A file that cannot be opened, or is used otherwise, is refused before anything
+//! is changed. A source whose file is not the one that was read before is refused. A sink that
+//! cannot be written ends the application.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::thread::{Builder, JoinHandle};
+mod regular;
+mod sink;
+mod source;
+mod transaction;
 
-use potoroo_runtime::Waker;
-use potoroo_sdk::host::SinkId;
+pub(super) use self::sink::OpenFile;
+use super::connector::{Connector, Form};
 
-use crate::connect::mail::{Teller, Told};
-use crate::connect::patience::at_once;
-use crate::connect::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
-use crate::turn::Notice;
-
-/// Whether it is, or will be, a file that can be read again and beside which output can wait: no
-/// pipe and no device.
-pub fn is_regular(path: &Path) -> bool {
-    path.metadata().map_or(true, |facts| facts.is_file())
-}
-
-/// Opens a file for a source and refuses what cannot be read to an end. Waits for nobody.
-///
-/// # Errors
-/// It does not exist, may not be read, or is a folder.
-pub fn open_source(path: &Path) -> io::Result<File> {
-    let file = at_once(OpenOptions::new().read(true)).open(path)?;
-    match file.metadata()?.is_dir() {
-        true => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")),
-        false => Ok(file),
-    }
-}
-
-/// Creates or opens a file for a sink, and changes nothing of what is in it. Each write goes to
-/// the end that the file has then, so that it may be rotated by copying and truncating it.
-///
-/// # Errors
-/// It cannot be created or written.
-pub fn open_output(path: &Path) -> io::Result<File> {
-    at_once(OpenOptions::new().create(true).append(true)).open(path)
-}
-
-/// What was read last of a file that can be read again, to see that it is still there.
-pub struct Tail {
-    file: Arc<File>,
-    /// Bytes before `bytes`.
-    position: u64,
-    bytes: Vec<u8>,
-}
-
-impl Tail {
-    const BYTES_MAX: usize = 1024;
-
-    /// Of `file`, which is read from `position` on.
-    pub fn new(file: Arc<File>, position: u64) -> Self {
-        Self { file, position, bytes: Vec::with_capacity(2 * Self::BYTES_MAX) }
-    }
-
-    fn read(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(Self::BYTES_MAX)..]);
-        let surplus = self.bytes.len().saturating_sub(Self::BYTES_MAX);
-        self.bytes.drain(..surplus);
-        self.position += bytes.len() as u64;
-    }
-
-    /// # Errors
-    /// The file is not what was read.
-    fn check(&self) -> io::Result<()> {
-        let mut now = vec![0; self.bytes.len()];
-        let at = self.position - now.len() as u64;
-        let read = self.file.read_exact_at(&mut now, at);
-        match read {
-            Ok(()) if now == self.bytes => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "its file was truncated or written anew while it was read: what is in it now may \
-                 not have been read",
-            )),
-        }
-    }
-}
-
-/// Reads `from` to its end into `pipe`, waking the core that empties it; then looks whether `tail`
-/// is still there.
-///
-/// # Errors
-/// The thread cannot be started.
-pub fn read(
-    mut from: impl Read + Send + 'static,
-    mut tail: Option<Tail>,
-    mut pipe: PipeIn,
-    waker: Waker,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    let run = move || -> io::Result<()> {
-        let mut ended = Ok(());
-        while let Ok(mut buffer) = pipe.buffer() {
-            buffer.resize(BUFFER_BYTES, 0);
-            let bytes = from.read(&mut buffer)?;
-            if bytes == 0 {
-                ended = tail.as_ref().map_or(Ok(()), Tail::check);
-                break;
-            }
-            buffer.truncate(bytes);
-            tail.iter_mut().for_each(|tail| tail.read(&buffer));
-            if pipe.send(buffer).is_err() {
-                break;
-            }
-            waker.wake_if_parked();
-        }
-        drop(pipe);
-        waker.wake_if_parked();
-        ended
-    };
-    Builder::new().name("potoroo-read".into()).spawn(run)
-}
-
-/// Tells the keeper of checkpoints, if there is one, that what a sink wrote before an epoch is out.
-pub struct Markers {
-    /// The sink.
-    pub sink: SinkId,
-    /// The keeper.
-    pub keeper: Option<Teller>,
-    /// Who hears at once that a write has failed: the core may have nothing more to write.
-    pub notices: Sender<Notice>,
-}
-
-impl Markers {
-    fn pass(&self, epoch: u32) {
-        let keeper = self.keeper.as_ref().expect("only checkpoints mark");
-        keeper.tell(Told::Marked { sink: self.sink, epoch, prepared: None });
-    }
-}
-
-/// Writes what comes through `pipe`, until its other end is gone; then makes it durable with
-/// `sync`. Ends early, which the core notices, when a write fails.
-///
-/// # Errors
-/// The thread cannot be started.
-pub fn write(
-    mut to: impl Write + Send + 'static,
-    mut pipe: PipeOut,
-    waker: Waker,
-    markers: Markers,
-    sync: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> io::Result<JoinHandle<io::Result<()>>> {
-    let (sink, notices) = (markers.sink, markers.notices.clone());
-    let mut run = move || -> io::Result<()> {
-        while let Some(full) = pipe.recv() {
-            match full {
-                Full::Buffer(buffer) => {
-                    to.write_all(&buffer)?;
-                    pipe.give_back(buffer);
-                    waker.wake_if_parked();
-                }
-                Full::Marker(epoch) => {
-                    to.flush()?;
-                    markers.pass(epoch);
-                    waker.wake_if_parked();
-                }
-            }
-        }
-        to.flush()
-    };
-    let run = move || -> io::Result<()> {
-        let written = run();
-        if let Err(error) = &written {
-            let _ = notices.send(Notice::SinkLost { sink, reason: error.to_string() });
-        }
-        written.and_then(|()| sync())
-    };
-    Builder::new().name("potoroo-write".into()).spawn(run)
-}
+/// `file:`
+pub static CONNECTOR: Connector = Connector {
+    scheme: "file",
+    open_options: &["append"],
+    source: Some(Form {
+        summary: source::SUMMARY,
+        help: || source::HELP.to_owned(),
+        parse: source::parse,
+        describe: Some(source::describe),
+    }),
+    sink: Some(Form {
+        summary: sink::SUMMARY,
+        help: || sink::HELP.to_owned(),
+        parse: sink::parse,
+        describe: Some(sink::describe),
+    }),
+};

@@ -8,13 +8,13 @@
 //!
 //! Output is spooled as that of a file is, and that is the vote: it is durable here before the
 //! checkpoint counts, whatever happens to the client. Prepared at the client instead, a client that
-//! is slow or gone would abort checkpoints of the whole application. Behind the commit the client
+//! is slow or gone would abort checkpoints of the whole application. After the commit the client
 //! gets it, again and again until it says that it has it, and says on connecting what it has. So:
 //!
 //! - gone before the marker or the commit: it gets the transaction when it is there again;
-//! - an epoch that came to nothing: its transaction is carried into the next, and only then shown;
+//! - an epoch that is aborted: its transaction is carried into the next, and only then shown;
 //! - gone or refusing before its answer: it drops what it got, and gets all of it again;
-//! - gone behind its answer, whether that was heard or not: it has it, and does not get it again.
+//! - gone after its answer, whether that was heard or not: it has it, and does not get it again.
 //!
 //! Promises: the client sees committed output only, each transaction once. When more waits for it
 //! than the configured backlog, or the disk is nearly full, nothing more is taken from sources;

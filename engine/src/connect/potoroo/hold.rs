@@ -47,8 +47,8 @@ impl Hold {
         Self { sink, target, cores, checkpoint_bytes, uncommitted, reasons, lines }
     }
 
-    /// So many bytes of output wait, of which there may be `most`: sources go on when a quarter of
-    /// that was taken.
+    /// `bytes` of output wait, of which there may be `most`: sources go on when a quarter of that
+    /// was taken.
     pub fn backlog(&self, bytes: u64, most: u64) {
         let mut reasons = self.lock();
         let full = bytes >= if reasons.backlog { most - most / 4 } else { most };
@@ -57,7 +57,7 @@ impl Hold {
         }
     }
 
-    /// A checkpoint may take so many bytes.
+    /// A checkpoint may take this many bytes.
     pub fn keep_free(&self, checkpoint_bytes: u64) {
         self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
     }

@@ -28,7 +28,7 @@ pub struct Effects {
     /// The cores.
     pub cores: Vec<Mailbox>,
     /// Where committed output becomes visible.
-    pub visible: Vec<Visible>,
+    pub visible: Vec<Box<dyn Visible>>,
 }
 
 impl Effects {

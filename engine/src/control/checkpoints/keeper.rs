@@ -12,9 +12,9 @@ use potoroo_sdk::table::Record;
 use crate::checkpoint::coordinator::Input;
 use crate::checkpoint::store::{self, Name, NameKind, Store, Upload};
 use crate::checkpoint::{
-    Chunk, Facts, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition, Watched,
+    Chunk, Facts, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
 };
-use crate::connect::potoroo::streams::Streams;
+use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
 
 /// Stores parts.
@@ -24,10 +24,8 @@ pub struct Keeper {
     generation: u64,
     /// Names of the sources of the application.
     sources: Vec<String>,
-    /// By source: its streams, if it has some.
-    streams: Vec<Option<Arc<Streams>>>,
-    /// By source: its file, if it is one that can be read again.
-    files: Vec<Option<Watched>>,
+    /// By source, if it can be read again.
+    upstreams: Vec<Option<Box<dyn Upstream>>>,
     /// By core: the part that is being written.
     parts: Vec<Option<Part>>,
 }
@@ -50,19 +48,13 @@ impl Keeper {
         cores: usize,
     ) -> Self {
         let parts = (0..cores).map(|_| None).collect();
-        let streams = sources.iter().map(|_| None).collect();
-        let files = sources.iter().map(|_| None).collect();
-        Self { store, facts, generation, sources, streams, files, parts }
+        let upstreams = sources.iter().map(|_| None).collect();
+        Self { store, facts, generation, sources, upstreams, parts }
     }
 
-    /// As it is, for sources of which some have streams.
-    pub fn with_streams(self, streams: Vec<Option<Arc<Streams>>>) -> Self {
-        Self { streams, ..self }
-    }
-
-    /// As it is, for sources of which some are files.
-    pub fn with_files(self, files: Vec<Option<Watched>>) -> Self {
-        Self { files, ..self }
+    /// As it is, for sources of which these can be read again.
+    pub fn with_upstreams(self, upstreams: Vec<Option<Box<dyn Upstream>>>) -> Self {
+        Self { upstreams, ..self }
     }
 
     fn source_name(&self, source: SourceId) -> &str {
@@ -72,9 +64,10 @@ impl Keeper {
     /// Tells the clients of sources that `committed` is safe: they need not send again what is
     /// before.
     pub fn acknowledge(&self, committed: &[SourcePosition]) {
-        for streams in self.streams.iter().flatten() {
-            let name = self.source_name(streams.source());
-            streams.acknowledge(committed.iter().filter(|at| at.name == name));
+        for (name, upstream) in self.sources.iter().zip(&self.upstreams) {
+            let Some(upstream) = upstream else { continue };
+            let of: Vec<_> = committed.iter().filter(|at| at.name == *name).collect();
+            upstream.acknowledge(&of);
         }
     }
 
@@ -157,9 +150,11 @@ impl Keeper {
     fn named(&mut self, at: flow::ReadPosition) -> SourcePosition {
         let flow::ReadPosition { unit, position, skipping, .. } = at;
         let (source, name) = (usize::from(at.source.0), self.source_name(at.source).to_owned());
-        let streams = self.streams[source].as_ref().zip(at.stream);
-        let stream = streams.map(|(streams, number)| streams.position(number, position));
-        let file = self.files[source].as_mut().map(|file| file.imprint(&name, position));
-        SourcePosition { name, unit, position, skipping, file, stream }
+        let (file, stream) = (None, None);
+        let mut named = SourcePosition { name, unit, position, skipping, file, stream };
+        if let Some(upstream) = &mut self.upstreams[source] {
+            upstream.describe(&mut named, at.stream);
+        }
+        named
     }
 }

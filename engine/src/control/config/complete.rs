@@ -1,8 +1,9 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
 use crate::checkpoint::store::Place;
-use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress, without_token};
-use crate::connect::file::is_regular;
+use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
+use crate::connect::promise::SkipMistake;
+use crate::connect::registry::without_token;
 
 use super::cpus::{cpus_allowed, print_cpus};
 use super::error::{Error, Errors};
@@ -100,10 +101,8 @@ impl Config {
         if self.state.as_ref().is_none_or(|place| matches!(place, Place::Folder(_))) {
             return Vec::new();
         }
-        let connectors = self
-            .sinks
-            .iter()
-            .filter(|(_, address)| matches!(address, SinkAddress::Connector { .. }));
+        let connectors =
+            self.sinks.iter().filter(|(_, address)| address.connector().waits_in_state());
         connectors.map(|(name, _)| Error::NoSpools { name: name.clone() }).collect()
     }
 
@@ -132,24 +131,14 @@ impl Config {
         let mut list = unknown(Edge::Source, self.skip.iter().map(|skip| &skip.source), &names);
         for skip in &self.skip {
             let flag = skip.to_string();
-            let wrong = match self.sources.get(&skip.source) {
-                Some(SourceAddress::Tcp { .. } | SourceAddress::Channel)
-                    if skip.stream.is_none() || self.state.is_none() =>
-                {
+            let Some(address) = self.sources.get(&skip.source) else { continue };
+            let (named, kept) = (skip.stream.is_some(), self.state.is_some());
+            let wrong = match address.connector().check_skip(named, kept) {
+                Ok(()) => continue,
+                Err(SkipMistake::Gone) => {
                     Error::SkipGone { skip: flag, source_name: skip.source.clone() }
                 }
-                Some(SourceAddress::File { path }) if !is_regular(path) => {
-                    Error::SkipGone { skip: flag, source_name: skip.source.clone() }
-                }
-                Some(SourceAddress::Connector { .. }) if skip.stream.is_none() => {
-                    Error::SkipKind { skip: flag }
-                }
-                Some(SourceAddress::File { .. } | SourceAddress::Generator(_))
-                    if skip.stream.is_some() && self.state.is_none() =>
-                {
-                    Error::SkipKind { skip: flag }
-                }
-                _ => continue,
+                Err(SkipMistake::Kind) => Error::SkipKind { skip: flag },
             };
             list.push(wrong);
         }

@@ -1,6 +1,6 @@
 //! Lists of CPUs: `0,2-3,0` means CPU 0 twice, 2 and 3.
 
-use crate::connect::address::without_token;
+use crate::connect::registry::without_token;
 use std::ops::RangeInclusive;
 
 use rustix::thread::{CpuSet, sched_getaffinity};

@@ -2,23 +2,26 @@
 
 use std::str::FromStr;
 
-use crate::connect::address::{self, SinkAddress, SourceAddress, without_token};
+use crate::connect::address::{self, SinkAddress, SourceAddress};
+use crate::connect::registry::without_token;
 
 use super::error::Error;
 
 /// An address as a file or command line may give it to a source.
 pub(in crate::control) fn parse_source(what: &str, text: &str) -> Result<SourceAddress, Error> {
-    match parse_address(what, text)? {
-        SourceAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
-        address => Ok(address),
+    let address: SourceAddress = parse_address(what, text)?;
+    match address.connector().is_embedded() {
+        true => Err(Error::ChannelOutside { what: what.to_string() }),
+        false => Ok(address),
     }
 }
 
 /// An address as a file or command line may give it to a sink.
 pub(in crate::control) fn parse_sink(what: &str, text: &str) -> Result<SinkAddress, Error> {
-    match parse_address(what, text)? {
-        SinkAddress::Channel => Err(Error::ChannelOutside { what: what.to_string() }),
-        address => Ok(address),
+    let address: SinkAddress = parse_address(what, text)?;
+    match address.connector().is_embedded() {
+        true => Err(Error::ChannelOutside { what: what.to_string() }),
+        false => Ok(address),
     }
 }
 

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::store::NoPlace;
-use crate::connect::address::{self, without_tokens};
-use crate::control::remedy;
+use crate::connect::address;
+use crate::connect::registry::without_tokens;
+use crate::connect::remedy;
 
 use super::skip::NoSkip;
 

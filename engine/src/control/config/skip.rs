@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::connect::address::without_token;
+use crate::connect::registry::without_token;
 
 /// An event that becomes a dead letter instead of being run.
 #[derive(Clone, Debug, PartialEq, Eq)]

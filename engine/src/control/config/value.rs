@@ -17,7 +17,8 @@ use potoroo_runtime::Idle;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::store::Place;
-use crate::connect::address::{SinkAddress, without_token};
+use crate::connect::address::SinkAddress;
+use crate::connect::registry::without_token;
 
 use super::choice::{Report, idle_name, parse_idle, parse_report, report_name};
 use super::cpus::parse_cpus;

@@ -41,7 +41,7 @@ pub(super) struct Queue {
     pub(super) bytes: u64,
     /// The greatest id that was committed.
     pub(super) committed: u128,
-    /// The greatest id that was brought to its end in this life: no client can have a greater one.
+    /// Highest transaction completed in this run; no client can hold a higher one.
     pub(super) brought: u128,
     /// Everything up to this id is at the client.
     pub(super) delivered: u128,

@@ -26,7 +26,7 @@ pub struct Session {
 enum Stage {
     /// Nothing is under way.
     Idle,
-    /// So many bytes of a transaction were said.
+    /// A transaction is sent, and the number of its bytes that were.
     Data(Waiting, Box<dyn DiskFile>, u64),
     /// All of it was.
     Answer(u128),

@@ -64,7 +64,7 @@ fn a_client_of_another_state_folder_is_known_whatever_its_generation() {
         check_foreign(&delivery, first_id(STATE - 1, generation) | 1);
     }
     for last in [0, first_id(STATE, 1) | 9, first_id(STATE, 3) | 1] {
-        assert_eq!(delivery.check_last(last), Ok(()), "{last:x} may be of an earlier life");
+        assert_eq!(delivery.check_last(last), Ok(()), "{last:x} may be of an earlier run");
     }
 }
 
@@ -157,7 +157,7 @@ impl Scratch {
         names
     }
 
-    /// In generation 5, behind a checkpoint with these transactions.
+    /// In generation 5, after a checkpoint with these transactions.
     fn delivery(
         &self,
         committed: &[Transaction],

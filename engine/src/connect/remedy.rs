@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 /// What helps when a source or the admin port cannot listen; `other` names another address that
 /// works.
-pub(super) fn listen(error: &io::Error, other: &str) -> String {
+pub fn listen(error: &io::Error, other: &str) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::ADDRINUSE) => format!(
             "another process has that port: free the port (`ss -ltnp` shows its user), or {other}"
@@ -25,7 +25,7 @@ pub(super) fn listen(error: &io::Error, other: &str) -> String {
 }
 
 /// What helps when a file or folder cannot be opened to read.
-pub(super) fn read(error: &io::Error) -> &'static str {
+pub fn read(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => "there is no such file: give the path of one that can be read",
         Some(Errno::ACCESS | Errno::PERM) => {
@@ -36,7 +36,7 @@ pub(super) fn read(error: &io::Error) -> &'static str {
 }
 
 /// What helps when a file cannot be created or opened to write.
-pub(super) fn write(error: &io::Error) -> &'static str {
+pub fn write(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => {
             "its folder is not there: make it, or give a path in a folder that can be written"

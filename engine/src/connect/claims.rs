@@ -12,14 +12,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::Config;
-use crate::checkpoint::store::Place;
-use crate::connect::address::{SinkAddress, SourceAddress};
-use crate::connect::token::TokenAt;
-
 /// The files that an application uses.
 #[derive(Default)]
-pub(super) struct Claims {
+pub struct Claims {
     claimed: Vec<Claim>,
     /// The state folder.
     state: Option<FileId>,
@@ -39,27 +34,17 @@ struct Claim {
 type FileId = (u64, u64);
 
 impl Claims {
-    /// What is used besides sources and sinks: standard streams, the configuration, tokens and the
-    /// state folder.
-    pub(super) fn new(config: &Config) -> Self {
+    /// What is used besides sources and sinks: standard streams, what is `read` before they open,
+    /// each with what it is read for, and the state folder.
+    pub fn new<'a>(
+        read: impl IntoIterator<Item = (&'static str, &'a Path)>,
+        state: Option<&Path>,
+    ) -> Self {
         let mut claims = Self::default();
         claims.stream("standard output", stdout());
         claims.stream("standard error", stderr());
-        let sources = config.sources.values().filter_map(|address| match address {
-            SourceAddress::Connector { token: TokenAt::File(path), .. } => Some(path),
-            _ => None,
-        });
-        let sinks = config.sinks.values().filter_map(|address| match address {
-            SinkAddress::Connector { token: TokenAt::File(path), .. } => Some(path),
-            _ => None,
-        });
-        sources.chain(sinks).for_each(|path| claims.path("a token is read from it", path));
-        if let Some(path) = &config.file {
-            claims.path("the configuration is read from it", path);
-        }
-        if let Some(Place::Folder(path)) = &config.state {
-            claims.state = path.metadata().ok().map(|facts| id(&facts));
-        }
+        read.into_iter().for_each(|(what, path)| claims.path(what, path));
+        claims.state = state.and_then(|path| path.metadata().ok()).map(|facts| id(&facts));
         claims
     }
 
@@ -83,7 +68,7 @@ impl Claims {
     ///
     /// # Errors
     /// Cause and remedy: the process writes it.
-    pub(super) fn input(&mut self, name: &str, facts: &Metadata) -> Result<(), String> {
+    pub fn input(&mut self, name: &str, facts: &Metadata) -> Result<(), String> {
         let file = id(facts);
         let written = |claim: &&Claim| claim.stream && claim.file == file;
         if let Some(Claim { what, .. }) = self.claimed.iter().find(written) {
@@ -98,7 +83,7 @@ impl Claims {
     ///
     /// # Errors
     /// Cause and remedy: something else uses the file.
-    pub(super) fn output(
+    pub fn output(
         &mut self,
         what: &str,
         path: &Path,

@@ -1,0 +1,186 @@
+//! A sink that connects to a client of the connector protocol, and brings it committed output.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use potoroo_connector::HELLO_TEXT_BYTES_MAX;
+use potoroo_sdk::host::SinkId;
+
+use super::deliver::{Delivery, Peer, deliver};
+use super::hold::Hold;
+use super::token;
+use crate::checkpoint::Transaction;
+use crate::connect::address::{Error, HostPort, Parts, SinkAddress, TransactionId};
+use crate::connect::demand::Demand;
+use crate::connect::opening::Opening;
+use crate::connect::promise::Promise;
+use crate::connect::refusal::EdgeRefusal;
+use crate::connect::remedy;
+use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
+use crate::connect::spool::Target;
+use crate::connect::starting::Starting;
+use crate::connect::token::{Token, TokenAt};
+use crate::connect::visible::Visible;
+
+/// Summary of the addresses.
+pub(super) const SUMMARY: &str = "`potoroo://HOST:PORT` (connects to a connector)";
+
+/// Their help.
+pub(super) const HELP: &str =
+    "  potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
+                    ?token-file=PATH with the token that it has to know of us, or ?token=TEXT;
+                    &lost=TRANSACTION takes a client that has lost what it had up to there
+";
+
+pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
+    let (connect, token) = (parts.peer()?, token::parse(parts)?);
+    let lost = parts.number("lost", "a transaction as a message has named it")?;
+    Ok(SinkAddress::Connector { connect, token, lost })
+}
+
+pub(super) fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
+    let SinkAddress::Connector { connect, token, lost } = address else { return None };
+    let (connect, token, lost) = (connect.clone(), token.clone(), *lost);
+    Some(Arc::new(PotorooSink { connect, token, lost }))
+}
+
+#[derive(Debug)]
+struct PotorooSink {
+    connect: HostPort,
+    token: TokenAt,
+    lost: Option<TransactionId>,
+}
+
+impl fmt::Display for PotorooSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "potoroo://{}{}", self.connect, self.token)?;
+        let sign = token::sign(&self.token);
+        self.lost.map_or(Ok(()), |TransactionId(id)| write!(f, "{sign}lost={id:x}"))
+    }
+}
+
+impl SinkConnector for PotorooSink {
+    fn promise(&self, _kept: bool) -> Promise {
+        Promise::new("exactly once", "brought when its checkpoint is safe, until the client has it")
+    }
+
+    fn demand(&self) -> Demand {
+        Demand { pipes: 1, ..Demand::default() }
+    }
+
+    fn waits_in_state(&self) -> bool {
+        true
+    }
+
+    fn token_file(&self) -> Option<&Path> {
+        token::file(&self.token)
+    }
+
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal> {
+        let state = opening.state_folder.ok_or_else(no_state)?;
+        check_names(&opening.plan.name, opening.name)?;
+        let token = self.token.read()?;
+        let target = Target::in_state(state, opening.name);
+        let lost = self.lost.map_or(0, |TransactionId(id)| id);
+        Ok(Box::new(OpenPotorooSink { address: self.connect.clone(), token, target, lost }))
+    }
+
+    fn open_letters(
+        &self,
+        _opening: &mut Opening<'_>,
+    ) -> Result<Box<dyn OpenLetters>, EdgeRefusal> {
+        Err(no_state())
+    }
+}
+
+fn no_state() -> EdgeRefusal {
+    let reason = "a connector gets what checkpoints commit: add --state DIR, or give tcp:";
+    EdgeRefusal::Reason(reason.to_owned())
+}
+
+/// Whether a connector can be told who brings it what.
+fn check_names(application: &str, sink: &str) -> Result<(), String> {
+    match application.len().max(sink.len()) > HELLO_TEXT_BYTES_MAX {
+        true => Err(format!(
+            "a connector is told the names of application and sink: give them up to \
+             {HELLO_TEXT_BYTES_MAX} bytes each"
+        )),
+        false => Ok(()),
+    }
+}
+
+struct OpenPotorooSink {
+    address: HostPort,
+    token: Token,
+    target: Target,
+    /// Up to this transaction the client may lack what it had.
+    lost: u128,
+}
+
+impl OpenSink for OpenPotorooSink {
+    fn target(&self) -> Option<&Target> {
+        Some(&self.target)
+    }
+
+    fn start(
+        self: Box<Self>,
+        sink: SinkId,
+        starting: &mut Starting<'_>,
+    ) -> Result<(), EdgeRefusal> {
+        let hold = Arc::new(Hold::new(sink, self.target.clone(), starting.cores.to_vec()));
+        let delivery = Arc::new(self.delivery(&hold, starting)?);
+        let resume = starting.resume.expect("only checkpoints commit");
+        starting.sinks.committed.extend(delivery.waiting(resume.transactions()));
+        let Self { address, token, target, .. } = *self;
+        starting.spool(sink, &target, 0, Some(hold))?;
+        let peer = Peer { address, token, application: starting.application.to_owned() };
+        let courier = deliver(delivery.clone(), peer, starting.threads.stop().clone());
+        let courier = courier.map_err(EdgeRefusal::thread("what serves a sink"))?;
+        starting.threads.add_waiting(courier);
+        starting.sinks.visible.push(Box::new(delivery));
+        Ok(())
+    }
+}
+
+impl OpenPotorooSink {
+    /// Keeps what was committed for the client and drops the rest.
+    fn delivery(&self, hold: &Arc<Hold>, starting: &Starting<'_>) -> Result<Delivery, EdgeRefusal> {
+        let resume = starting.resume.expect("only checkpoints commit");
+        let (head, manifest, backlog) = (resume.head, resume.manifest, starting.backlog_bytes_max);
+        let opened = Delivery::open(&self.target, head, manifest, hold.clone(), backlog);
+        let delivery = opened.map_err(|error| {
+            let reason = format!(
+                "{error}; {} (output waits in that folder, which must be writable)",
+                remedy::write(&error)
+            );
+            EdgeRefusal::Reason(reason).at(self.target.folder().display())
+        })?;
+        // Before sources are opened.
+        hold.look(!delivery.waiting(resume.transactions()).is_empty());
+        Ok(delivery.forgive(self.lost))
+    }
+}
+
+impl Visible for Arc<Delivery> {
+    fn sink(&self) -> &str {
+        Delivery::sink(self)
+    }
+
+    fn farthest(&self) -> (u128, u64) {
+        Delivery::farthest(self)
+    }
+
+    fn delivered(&self) -> u128 {
+        Delivery::delivered(self)
+    }
+
+    fn keep_free(&self, checkpoint_bytes: u64) {
+        self.hold().keep_free(checkpoint_bytes);
+    }
+
+    fn show(&self, transaction: &Transaction) -> io::Result<bool> {
+        Delivery::show(self, transaction)
+    }
+}

@@ -1,0 +1,66 @@
+//! What a connector promises of one edge, in words for `--check` and the start.
+
+/// How often an event passes an edge, and why: `exactly once` in `--check`, and the reason in
+/// brackets after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// How often: `at most once`, `exactly once`.
+    pub times: &'static str,
+    /// The reason, or what to do about it.
+    pub reason: &'static str,
+}
+
+impl Promise {
+    /// Of a source that goes on from its last position.
+    pub const READ_AGAIN: Self =
+        Self::new("exactly once", "read again from where the last checkpoint stands");
+
+    /// Of a sink that shows output before its checkpoint is committed.
+    pub const REPEATED: Self = Self::new(
+        "at least once",
+        "over a crash: what left behind the last checkpoint is repeated",
+    );
+
+    /// `times`, for this `reason`.
+    pub const fn new(times: &'static str, reason: &'static str) -> Self {
+        Self { times, reason }
+    }
+}
+
+/// What a position in a source counts, if a later run can read the source again from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayable {
+    /// Nothing: what was read is gone with the process.
+    Never,
+    /// Bytes of a file.
+    Bytes,
+    /// Events of a generator.
+    Events,
+    /// Bytes of named streams.
+    Streams,
+}
+
+/// Why `--skip` cannot name an event of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipMistake {
+    /// The source cannot be read again: no event comes twice.
+    Gone,
+    /// A stream has to be named, or must not be.
+    Kind,
+}
+
+impl Replayable {
+    /// Whether an event can be skipped, in a stream if one is `named`. With `kept` checkpoints
+    /// events come again that they hold, of any kind that the source had before.
+    ///
+    /// # Errors
+    /// There is no such event.
+    pub fn check_skip(self, named: bool, kept: bool) -> Result<(), SkipMistake> {
+        match self {
+            Self::Never if !named || !kept => Err(SkipMistake::Gone),
+            Self::Streams if !named => Err(SkipMistake::Kind),
+            Self::Bytes | Self::Events if named && !kept => Err(SkipMistake::Kind),
+            _ => Ok(()),
+        }
+    }
+}

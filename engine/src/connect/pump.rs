@@ -1,0 +1,147 @@
+//! Threads that pump bytes between pipes and what may wait: a core never waits for a disk.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{Builder, JoinHandle};
+
+use potoroo_runtime::Waker;
+use potoroo_sdk::host::SinkId;
+
+use super::mail::{Teller, Told};
+use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
+use crate::turn::Notice;
+
+/// What was read last of a file that can be read again, to see that it is still there.
+pub struct Tail {
+    file: Arc<File>,
+    /// Bytes before `bytes`.
+    position: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    const BYTES_MAX: usize = 1024;
+
+    /// Of `file`, which is read from `position` on.
+    pub fn new(file: Arc<File>, position: u64) -> Self {
+        Self { file, position, bytes: Vec::with_capacity(2 * Self::BYTES_MAX) }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(Self::BYTES_MAX)..]);
+        let surplus = self.bytes.len().saturating_sub(Self::BYTES_MAX);
+        self.bytes.drain(..surplus);
+        self.position += bytes.len() as u64;
+    }
+
+    /// # Errors
+    /// The file is not what was read.
+    fn check(&self) -> io::Result<()> {
+        let mut now = vec![0; self.bytes.len()];
+        let at = self.position - now.len() as u64;
+        let read = self.file.read_exact_at(&mut now, at);
+        match read {
+            Ok(()) if now == self.bytes => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its file was truncated or written anew while it was read: what is in it now may \
+                 not have been read",
+            )),
+        }
+    }
+}
+
+/// Reads `from` to its end into `pipe`, waking the core that empties it; then looks whether `tail`
+/// is still there.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn read(
+    mut from: impl Read + Send + 'static,
+    mut tail: Option<Tail>,
+    mut pipe: PipeIn,
+    waker: Waker,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let run = move || -> io::Result<()> {
+        let mut ended = Ok(());
+        while let Ok(mut buffer) = pipe.buffer() {
+            buffer.resize(BUFFER_BYTES, 0);
+            let bytes = from.read(&mut buffer)?;
+            if bytes == 0 {
+                ended = tail.as_ref().map_or(Ok(()), Tail::check);
+                break;
+            }
+            buffer.truncate(bytes);
+            tail.iter_mut().for_each(|tail| tail.read(&buffer));
+            if pipe.send(buffer).is_err() {
+                break;
+            }
+            waker.wake_if_parked();
+        }
+        drop(pipe);
+        waker.wake_if_parked();
+        ended
+    };
+    Builder::new().name("potoroo-read".into()).spawn(run)
+}
+
+/// Reports to the storage thread, if there is one, that what a sink wrote before an epoch is out.
+pub struct Markers {
+    /// The sink.
+    pub sink: SinkId,
+    /// The way to the storage thread.
+    pub keeper: Option<Teller>,
+    /// Who hears at once that a write has failed: the core may have nothing more to write.
+    pub notices: Sender<Notice>,
+}
+
+impl Markers {
+    fn pass(&self, epoch: u32) {
+        let keeper = self.keeper.as_ref().expect("only checkpoints mark");
+        keeper.tell(Told::Marked { sink: self.sink, epoch, prepared: None });
+    }
+}
+
+/// Writes what comes through `pipe`, until its other end is gone; then makes it durable with
+/// `sync`. Ends early, which the core notices, when a write fails.
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn write(
+    mut to: impl Write + Send + 'static,
+    mut pipe: PipeOut,
+    waker: Waker,
+    markers: Markers,
+    sync: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let (sink, notices) = (markers.sink, markers.notices.clone());
+    let mut run = move || -> io::Result<()> {
+        while let Some(full) = pipe.recv() {
+            match full {
+                Full::Buffer(buffer) => {
+                    to.write_all(&buffer)?;
+                    pipe.give_back(buffer);
+                    waker.wake_if_parked();
+                }
+                Full::Marker(epoch) => {
+                    to.flush()?;
+                    markers.pass(epoch);
+                    waker.wake_if_parked();
+                }
+            }
+        }
+        to.flush()
+    };
+    let run = move || -> io::Result<()> {
+        let written = run();
+        if let Err(error) = &written {
+            let _ = notices.send(Notice::SinkLost { sink, reason: error.to_string() });
+        }
+        written.and_then(|()| sync())
+    };
+    Builder::new().name("potoroo-write".into()).spawn(run)
+}

@@ -1,0 +1,57 @@
+//! What an earlier run has left for edges to go on from.
+
+use std::path::Path;
+
+use crate::checkpoint::store::Head;
+use crate::checkpoint::{
+    Imprint, Manifest, PositionUnit, SourcePosition, StreamPosition, Transaction,
+};
+use crate::flow::Start;
+
+/// The checkpoint that a run goes on from, and the state that it belongs to.
+#[derive(Clone, Copy)]
+pub struct Resume<'a> {
+    /// HEAD of this run.
+    pub head: &'a Head,
+    /// The last checkpoint; `None` in an empty state.
+    pub manifest: Option<&'a Manifest>,
+    /// Where all sources go on.
+    pub positions: &'a [SourcePosition],
+    /// The state folder; empty where there is none: then no output waits in it.
+    pub folder: &'a Path,
+}
+
+impl<'a> Resume<'a> {
+    /// Where the source `name` goes on.
+    ///
+    /// # Panics
+    /// Its position counts something else than `unit`: that is refused when it is opened.
+    pub fn position(&self, name: &str, unit: PositionUnit) -> Start {
+        let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
+        self.positions.iter().find(plain).map_or_else(Start::default, |at| {
+            assert_eq!(at.unit, unit, "the unit of a position is checked at the start");
+            Start::from(at)
+        })
+    }
+
+    /// What the file was that the source `name` was read from.
+    pub fn imprint(&self, name: &str) -> Option<Imprint> {
+        self.positions.iter().find(|at| at.name == name)?.file
+    }
+
+    /// Where the streams of the source `name` go on: bytes, and what that means to their clients.
+    pub fn streams(&self, name: &str) -> Vec<(Start, StreamPosition)> {
+        let of = self.positions.iter().filter(|at| at.name == name);
+        of.filter_map(|at| Some((Start::from(at), at.stream.clone()?))).collect()
+    }
+
+    /// What was prepared for sinks and committed.
+    pub fn transactions(&self) -> &'a [Transaction] {
+        self.manifest.map_or(&[], |manifest| &manifest.transactions)
+    }
+
+    /// Generation of this run.
+    pub fn generation(&self) -> u64 {
+        self.head.generation
+    }
+}

@@ -1,0 +1,100 @@
+//! The cold half of a sink: what its connector does for one address.
+//!
+//! ```text
+//!   address ─ parse ─► SinkConnector ─ open ─► OpenSink ─ start ─► threads and outlets
+//!                      promise, demand          nothing is changed  nothing is refused
+//! ```
+
+use std::fmt::{Debug, Display};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use potoroo_sdk::host::SinkId;
+
+use super::demand::Demand;
+use super::opening::Opening;
+use super::promise::Promise;
+use super::refusal::EdgeRefusal;
+use super::spool::Target;
+use super::starting::Starting;
+
+/// A sink as its address describes it. Prints the address, without a token.
+pub trait SinkConnector: Debug + Display + Send + Sync {
+    /// How often an output leaves, if checkpoints are `kept` or not.
+    fn promise(&self, kept: bool) -> Promise;
+
+    /// What it takes.
+    fn demand(&self) -> Demand;
+
+    /// Whether each output has its origin in front, by which repeats are known.
+    fn has_origins(&self) -> bool {
+        false
+    }
+
+    /// Whether it writes to standard output, which a summary would spoil.
+    fn is_standard_output(&self) -> bool {
+        false
+    }
+
+    /// Whether its output waits in the folder of the state, which no other kind of `--state` has.
+    fn waits_in_state(&self) -> bool {
+        false
+    }
+
+    /// The file from which its token is read: no output may go there.
+    fn token_file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether only a program that embeds the engine can read it.
+    fn is_embedded(&self) -> bool {
+        false
+    }
+
+    /// Opens it, and changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal>;
+
+    /// Opens it for dead letters, and changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be opened, or takes no dead letters.
+    fn open_letters(
+        &self,
+        _opening: &mut Opening<'_>,
+    ) -> Result<Box<dyn OpenLetters>, EdgeRefusal> {
+        Err(EdgeRefusal::Reason("they can go to `file:PATH`, `stdout:` or `null:`".to_owned()))
+    }
+}
+
+/// An opened sink.
+pub trait OpenSink {
+    /// Where its output waits for the commit, if it does.
+    fn target(&self) -> Option<&Target> {
+        None
+    }
+
+    /// Starts its threads.
+    ///
+    /// # Errors
+    /// It cannot be started, or it is not what an earlier run has written.
+    fn start(self: Box<Self>, sink: SinkId, starting: &mut Starting<'_>)
+    -> Result<(), EdgeRefusal>;
+}
+
+/// An opened output for dead letters.
+pub trait OpenLetters {
+    /// What writes them, and waits no longer than `limit` for whoever reads them; `None` if they
+    /// are dropped.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn start(
+        self: Box<Self>,
+        starting: &mut Starting<'_>,
+        limit: Duration,
+    ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal>;
+}

@@ -1,0 +1,89 @@
+//! The cold half of a source: what its connector does for one address.
+//!
+//! ```text
+//!   address ─ parse ─► SourceConnector ─ open ─► OpenSource ─ start ─► threads and inlets
+//!                      promise, demand            nothing is changed    nothing is refused
+//! ```
+
+use std::fmt::{Debug, Display};
+use std::path::Path;
+
+use potoroo_sdk::host::SourceId;
+
+use super::address::GeneratorAddress;
+use super::demand::Demand;
+use super::opening::Opening;
+use super::promise::{Promise, Replayable, SkipMistake};
+use super::refusal::EdgeRefusal;
+use super::starting::Starting;
+use super::upstream::Upstream;
+use crate::checkpoint::PositionUnit;
+
+/// A source as its address describes it. Prints the address, without a token.
+pub trait SourceConnector: Debug + Display + Send + Sync {
+    /// How often an event enters, if checkpoints are `kept` or not.
+    fn promise(&self, kept: bool) -> Promise;
+
+    /// How often a reply to one of its events leaves: only connections can be answered.
+    fn reply_promise(&self) -> Promise {
+        Promise::new(
+            "none",
+            "there is no connection to answer: replies are counted as lost; give tcp:",
+        )
+    }
+
+    /// Whether it can be read again, and what its positions count.
+    fn replay(&self) -> Replayable {
+        Replayable::Never
+    }
+
+    /// Whether `--skip` can name an event of it.
+    ///
+    /// # Errors
+    /// It cannot, with a stream if one is `named`.
+    fn check_skip(&self, named: bool, kept: bool) -> Result<(), SkipMistake> {
+        self.replay().check_skip(named, kept)
+    }
+
+    /// What it takes, with receive buffers of `inlet_bytes`.
+    fn demand(&self, inlet_bytes: usize) -> Demand;
+
+    /// The file from which its token is read: no output may go there.
+    fn token_file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether only a program that embeds the engine can feed it.
+    fn is_embedded(&self) -> bool {
+        false
+    }
+
+    /// Opens it, and changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSource>, EdgeRefusal>;
+}
+
+/// An opened source.
+pub trait OpenSource {
+    /// What its positions count, if it goes on from the one that a checkpoint holds.
+    fn unit(&self) -> Option<PositionUnit> {
+        None
+    }
+
+    /// The generator with which its core makes its events, if no thread reads them.
+    fn generator(&self) -> Option<&GeneratorAddress> {
+        None
+    }
+
+    /// Starts its threads. Returns what takes part in checkpoints, if the source can be read again.
+    ///
+    /// # Errors
+    /// It cannot be started, or it is not what an earlier run has read.
+    fn start(
+        self: Box<Self>,
+        source: SourceId,
+        starting: &mut Starting<'_>,
+    ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal>;
+}
