@@ -39,7 +39,7 @@ struct Newest {
 }
 
 impl Watch {
-    /// A watch over so many loops.
+    /// A watch over this number of loops.
     pub fn new(loops: usize) -> Self {
         Self { newest: (0..loops).map(|_| CachePadded::default()).collect() }
     }

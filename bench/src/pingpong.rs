@@ -107,7 +107,7 @@ fn answer(gate: &Gate, lines: &[Lines], mut log: GapLog) -> CoreGaps {
 
 /// Pairs of lines, enough for a mean.
 const LINES: usize = 256;
-/// So many that the first trip over a line, which finds it elsewhere, does not count.
+/// Enough that the first trip over a line, which finds it elsewhere, does not count.
 const TRIPS_PER_LINE: u64 = 64;
 /// Tells the answering side to stop.
 const END: u64 = u64::MAX;

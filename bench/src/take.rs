@@ -159,7 +159,7 @@ impl Take {
         tape.begin(start_ns);
         for trip in moments.windows(2) {
             let (start_ns, end_ns) = (trip[0], trip[1]);
-            // The first one that ends behind the start is the only one that can touch the trip.
+            // The first one that ends after the start is the only one that can touch the trip.
             let at = listed.partition_point(|gap| gap.end_ns <= start_ns);
             let touched = listed.get(at).is_some_and(|gap| gap.start_ns < end_ns);
             tape.record_judged(start_ns, end_ns, touched);

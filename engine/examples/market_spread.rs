@@ -279,7 +279,7 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
 
 const SYMBOLS: u64 = 350;
 
-/// One quote in so many is wide.
+/// One quote in this number is wide.
 const QUOTES_PER_WIDE: u64 = 128;
 
 /// The symbol with this index: ` AAA`, ` AAB`, … with ten letters for each place.

@@ -23,7 +23,7 @@ fn host(test: &str) -> (Recorded, Root, Cpus) {
     (recorded, root, "1-3".parse().expect("it is a list"))
 }
 
-/// A host with so few settings that a crash can be tried at each of them.
+/// A host with few enough settings that a crash can be tried at each of them.
 fn small_host(test: &str) -> (Recorded, Root, Cpus) {
     let recorded = Recorded::unpack("cloud-vm", test);
     let root = Root::recorded(recorded.path());

@@ -13,7 +13,7 @@ fn cores(recorded: &Recorded) -> String {
     Choice::new(&Topology::read(&Host::read(&root, None))).cores.to_string()
 }
 
-/// A host of so many CPUs, each with its own core.
+/// A host of this number of CPUs, each with its own core.
 fn host(test: &str, online: &str) -> Recorded {
     let host = Recorded::empty(&format!("shape-{test}"));
     host.write("/sys/devices/system/cpu/online", &format!("{online}\n"));

@@ -14,7 +14,7 @@ use crate::wire::frames::{
 pub enum Protocol {
     /// Orders of Market Spread, each of which is answered by a rejection with its id.
     Orders,
-    /// Frames with a big-endian u32 length in front, so many bytes behind it: sequence and key as
+    /// Frames with a big-endian u32 length in front, that many bytes behind it: sequence and key as
     /// u64, then zeros. The n-th frame that comes back is the answer to the n-th one.
     Frames(usize),
     /// A line of text. The n-th line that comes back is the answer to the n-th one.
@@ -31,7 +31,7 @@ pub enum Answer {
 }
 
 impl Protocol {
-    /// Whether there are so many keys.
+    /// Whether a frame has room for this number of keys.
     ///
     /// # Errors
     /// There are fewer.

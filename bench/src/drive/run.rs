@@ -139,7 +139,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Until all answers have come, or none has for too long behind the end.
+    /// Until all answers have come, or none has for too long after the end.
     fn run(&mut self) -> Result<()> {
         let mut ready = Vec::with_capacity(self.connections.len());
         let mut answered = (0, self.end_ns);

@@ -112,7 +112,7 @@ impl Tally {
     }
 }
 
-/// What a key with so many events and that sum of their values adds to the checksum.
+/// What a key with this number of events and that sum of their values adds to the checksum.
 pub fn checksum(key: u64, count: u64, sum: u64) -> u64 {
     key.wrapping_mul(count).wrapping_add(sum.wrapping_mul(VALUE_WEIGHT))
 }

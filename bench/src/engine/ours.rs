@@ -131,7 +131,7 @@ pub fn in_place(job: &Job, build: impl Build) -> Result<Outcome> {
     slice(job, Config { cores: vec![job.place.left], ..config() }, build)
 }
 
-/// Describes an application for so many keys.
+/// Describes an application for this number of keys.
 pub trait Build: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static {}
 impl<F: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static> Build for F {}
 

@@ -183,7 +183,7 @@ fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) ->
 
 /// With two workers an odd number means worker 1.
 const RIGHT_WORKER: u64 = 1;
-/// At a fixed rate nothing more is sent while so many events are under way: a system that cannot
+/// At a fixed rate nothing more is sent while this many events are under way: a system that cannot
 /// keep up then works in batches instead of falling behind for good. It changes nothing below.
 const OUTSTANDING_EVENTS: u64 = 64;
 /// Events between two steps of the feeding worker.

@@ -15,7 +15,7 @@ use crate::stamp;
 pub struct Block(Vec<u64>);
 
 impl Block {
-    /// So many bytes, all of them touched.
+    /// A block of this size, all of it touched.
     pub fn new(bytes: usize) -> Self {
         Self((0..bytes as u64 / 8).collect())
     }
@@ -98,7 +98,7 @@ struct Line {
 }
 
 impl Chase {
-    /// A working set of so many bytes.
+    /// A working set of this size.
     pub fn new(bytes: usize) -> Self {
         let count = bytes / size_of::<Line>();
         let mut random = Pcg64::seed_from_u64(1);

@@ -12,7 +12,7 @@ pub enum Arrivals {
     Constant,
     /// Independent of each other: intervals are exponential, as of many unrelated senders.
     Poisson,
-    /// So many at the same moment; the moments are a Poisson process.
+    /// This number at the same moment; the moments are a Poisson process.
     Bursts(NonZeroU32),
 }
 
