@@ -13,7 +13,7 @@ use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, Tabl
 use crate::mistake::Mistake;
 use crate::table::{Table, TableRows};
 
-/// A step's place in [`Draft::steps`].
+/// A step's index in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StepId(pub(crate) usize);
 
@@ -216,7 +216,7 @@ impl Draft {
         reached
     }
 
-    /// What stands before a step, for messages: `orders → key_by → update`.
+    /// The path from the source to a step, for messages: `orders → key_by → update`.
     pub(crate) fn describe(&self, step: StepId) -> String {
         let this = &self.steps[step.0];
         let word = match this.kind {

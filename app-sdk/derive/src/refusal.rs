@@ -1,6 +1,6 @@
 //! Types that can never be stored, refused by their spelling, each with its remedy.
 //!
-//! The compiler would refuse them too, but knows nothing of the remedy.
+//! The compiler refuses them too, but cannot name a remedy.
 
 use crate::kind::Kind;
 use syn::{GenericArgument, PathArguments, Type};
@@ -11,7 +11,7 @@ pub struct Refusal<'a> {
     pub remedy: &'static str,
 }
 
-/// The first refused type in `leaf`, or nothing: whether others can be stored shows later.
+/// The first refused type in `leaf`, or nothing: the compiler checks the other types.
 pub fn find(kind: Kind, leaf: &Type) -> Option<Refusal<'_>> {
     let remedy = match leaf {
         Type::Path(path) => {

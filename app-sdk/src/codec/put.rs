@@ -70,7 +70,7 @@ pub trait Put {
     /// ```
     fn put_bytes(&mut self, bytes: &[u8]);
 
-    /// What `payload` appends, with its length in front.
+    /// Appends a length, then the bytes that `payload` appends.
     ///
     /// ```
     /// use potoroo_sdk::prelude::*;

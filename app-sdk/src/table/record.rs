@@ -39,10 +39,10 @@ impl<'a> Record<'a> {
 }
 
 /// Appends the record of a row whose key and state may take `bytes_max` bytes each. Returns how
-/// many bytes of it lie elsewhere than in the row.
+/// many bytes the row owns on the heap, in stored form.
 ///
 /// # Errors
-/// One of them takes more; `out` is then as it was.
+/// Key or state takes more than `bytes_max`; `out` is unchanged.
 #[inline]
 pub(super) fn append_row<K: Key, S: State>(
     key: &K,
@@ -50,7 +50,7 @@ pub(super) fn append_row<K: Key, S: State>(
     bytes_max: usize,
     out: &mut Vec<u8>,
 ) -> Result<usize, TooLong> {
-    // At once, which is right for a row that points to nothing.
+    // A row without heap data: both archives have a fixed size.
     let (key_bytes, state_bytes) = (archived_bytes::<K>(), archived_bytes::<S>());
     let start = out.len();
     out.resize(start + HEAD_BYTES + key_bytes + state_bytes, 0);

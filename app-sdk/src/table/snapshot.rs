@@ -20,7 +20,7 @@ pub(super) struct TableSnapshot {
     /// Records of removed keys, in chunks, with the epoch of the removal, oldest first.
     pub(super) removed: VecDeque<(u32, Vec<u8>)>,
     pub(super) removed_bytes: usize,
-    /// Chunks before it were written.
+    /// Index of the first chunk in `removed` that is not written yet.
     pub(super) removed_next: usize,
     /// The snapshot is a delta: removed keys belong to it.
     pub(super) is_delta: bool,
@@ -28,8 +28,8 @@ pub(super) struct TableSnapshot {
     pub(super) too_long: Option<String>,
     /// Most bytes of a key or state.
     pub(super) archive_bytes_max: usize,
-    /// Bytes that rows have elsewhere, as they are stored: of the rows of this snapshot so far,
-    /// and of all rows by the snapshots that were complete.
+    /// Bytes that rows own on the heap, in stored form: `owned_now` of this snapshot so far,
+    /// `owned_bytes` after the last complete one.
     pub(super) owned_now: usize,
     pub(super) owned_bytes: usize,
     /// The last epoch in which more keys were removed than [`REMOVED_BYTES_MAX`] remembers: the
@@ -78,7 +78,7 @@ impl TableSnapshot {
 
     /// All rows of the snapshot were appended.
     pub(super) fn count_owned(&mut self) {
-        // Rows that did not change are not among those of a delta.
+        // A delta has changed rows only: its sum is a lower bound.
         let least = if self.is_delta { self.owned_bytes } else { 0 };
         self.owned_bytes = self.owned_now.max(least);
     }
@@ -96,7 +96,7 @@ impl TableSnapshot {
             return;
         }
         if self.removed_bytes >= REMOVED_BYTES_MAX {
-            // Those of older epochs may still be written.
+            // The open snapshot may still write keys that were removed in older epochs.
             self.removed.retain(|(of, _)| *of != epoch);
             self.removed_bytes = self.removed.iter().map(|(_, records)| records.len()).sum();
             self.lost = Some(epoch);

@@ -1,4 +1,4 @@
-//! All connectors: the engine's own, and those that a program has made known.
+//! All connectors: the engine's own, and those that a program has registered.
 //!
 //! Everything that depends on the kind of an address goes through here: a new connector of the
 //! engine is a folder and one line in [`BUILT_IN`], one of a program a value of [`Connector`] and
@@ -25,8 +25,8 @@ const BUILT_IN: [&Connector; 7] = [
     &channel::CONNECTOR,
 ];
 
-/// Those that this program has made known. Process-wide, as what a text means is: the same address
-/// stands on the command line, in files and in messages.
+/// Those that this program has registered. Process-wide, because an address means the same on the
+/// command line, in files and in messages.
 static REGISTERED: RwLock<Vec<&'static Connector>> = RwLock::new(Vec::new());
 
 /// Makes a connector known: from then on its addresses are parsed, listed and explained. Call it
@@ -59,7 +59,7 @@ pub fn help() -> String {
 }
 
 impl SourceAddress {
-    /// What its connector does for it.
+    /// The connector's view of this address: guarantee, memory and opening.
     pub fn connector(&self) -> Arc<dyn SourceConnector> {
         if let Self::Other(other) = self {
             return other.0.clone();
@@ -70,7 +70,7 @@ impl SourceAddress {
 }
 
 impl SinkAddress {
-    /// What its connector does for it.
+    /// The connector's view of this address: guarantee, memory and opening.
     pub fn connector(&self) -> Arc<dyn SinkConnector> {
         if let Self::Other(other) = self {
             return other.0.clone();

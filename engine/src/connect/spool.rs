@@ -5,12 +5,12 @@
 //!                                                                             into PATH
 //! ```
 //!
-//! Output waits beside the file, in `.NAME.GENERATION-NUMBER.spool`, until the checkpoint that it
-//! belongs to is safe. Then it is written at the place in the file that was decided when it was
-//! prepared, so that doing it again after a crash changes nothing. A manifest has the length and
+//! Output waits beside the file, in `.NAME.GENERATION-NUMBER.spool`, until its
+//! checkpoint is committed. Then it is written at the offset in the file that was fixed when it was
+//! prepared, so that a second write after a crash changes nothing. A manifest has the length and
 //! the digest of each spool, which are checked before the first byte of it is shown.
 //!
-//! Promises: it spools and never waits for a commit. A manifest may come from anybody: what it
+//! Promises: a sink never waits for a commit. A manifest is untrusted input: what it
 //! names is used only if it is a regular file with the name of a spool, and only spools of the sink
 //! itself, beside its file, are removed. Must never do: write into the file what is not committed.
 

@@ -8,7 +8,7 @@ pub struct PartCost {
     pub slice_ns_max: u64,
     /// The same without gaps.
     pub slice_own_ns_max: u64,
-    /// Events that were found after a slice: they may have waited for it.
+    /// Events that had come when a slice ended: they may have waited for it.
     pub events_delayed: u64,
     /// The longest slice after which an event was found.
     pub delay_ns_max: u64,

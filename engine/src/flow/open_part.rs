@@ -7,7 +7,7 @@
 //!   end        every lane is logged, every row handed out
 //! ```
 //!
-//! Owns what is not handed out yet. Everything is written into buffers of one size, which come back
+//! Owns rows and frames that the driver has not taken yet. Everything is written into buffers of one size, which come back
 //! when they were stored.
 //!
 //! Cold: nothing here runs per event.
@@ -31,7 +31,7 @@ use crate::checkpoint::{Chunk, Section};
 /// Most rows of one look: about as many lines as memory fetches at the same time.
 const LOOK_ROWS_MAX: usize = 16;
 
-/// Chunks that wait to be taken: above this no further rows are looked at.
+/// Chunks ready for the driver: at this number no further rows are read.
 const CHUNKS_READY_MAX: usize = 4;
 
 /// A part that has not ended.
@@ -106,7 +106,7 @@ impl OpenPart {
         self.channel_log.log_lanes(inbound, &mut self.ready);
     }
 
-    /// Looks at up to `rows_max` rows, 16 at most, and asks memory for the next ones. Returns how
+    /// Reads up to `rows_max` rows, 16 at most, and prefetches the next ones. Returns how
     /// many bytes that gave, if there is more to look at now: not while chunks wait to be taken.
     // cold: while a checkpoint is under way
     pub(super) fn look(&mut self, plan: &Plan, rows_max: u32) -> Option<usize> {
@@ -140,7 +140,7 @@ impl OpenPart {
         let section = Section::Rows(TableId(self.table as u16));
         let before = self.rows.len();
         let mut slots = [0; LOOK_ROWS_MAX];
-        // Slots are left after a long row: no more are asked for before.
+        // After a long row, prefetched slots are left over: no new ones before they are written.
         let room = if self.ahead.len() > LOOK_ROWS_MAX { 0 } else { rows_max as usize };
         let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(room)]);
         prefetch_rows(rows, slots[..found].iter().copied());
