@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 23] = [
+const HOT: [&str; 21] = [
     "app-sdk/src/codec/",
     "app-sdk/src/exchange.rs",
     "app-sdk/src/flow.rs",
