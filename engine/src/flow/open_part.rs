@@ -7,8 +7,8 @@
 //!   end        every lane is logged, every row handed out
 //! ```
 //!
-//! Owns rows and frames that the driver has not taken yet. Everything is written into buffers of one size, which come back
-//! when they were stored.
+//! Owns rows and frames that the driver has not taken yet. Everything is written into buffers of
+//! one size, which come back when they were stored.
 //!
 //! Cold: nothing here runs per event.
 
