@@ -56,11 +56,18 @@ pub trait Disk: Debug + Send + Sync {
     /// The name is taken (`AlreadyExists`), or the system refuses.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// What is in a folder, with its lengths in bytes, in any order.
+    /// What is in a folder, in any order. Nothing in it is looked at: it may be the folder of a
+    /// user, with things that cannot be.
     ///
     /// # Errors
     /// The system refuses.
-    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// The length of a file in bytes; a link is not followed.
+    ///
+    /// # Errors
+    /// It is not there, or the system refuses.
+    fn length(&self, path: &Path) -> io::Result<u64>;
 
     /// Makes a folder unless it is there; its name is durable then.
     ///
@@ -184,18 +191,12 @@ impl Disk for LocalDisk {
         fs::hard_link(from, to)
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
-        let mut files = Vec::new();
-        for entry in when_free(|| fs::read_dir(folder))? {
-            let entry = entry?;
-            // A file may be removed while it is listed.
-            match entry.metadata() {
-                Ok(facts) => files.push((entry.path(), facts.len())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(files)
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        when_free(|| fs::read_dir(folder))?.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(path.symlink_metadata()?.len())
     }
 
     fn room(&self, folder: &Path) -> io::Result<Option<Room>> {

@@ -61,12 +61,15 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
-        let state = self.step(false)?;
-        let length = |(name, file): (&String, &usize)| {
-            (folder.join(name), state.files[*file].bytes.len() as u64)
-        };
-        Ok(state.names.iter().map(length).collect())
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.step(false)?.names.keys().map(|name| folder.join(name)).collect())
+    }
+
+    /// No step of its own: it belongs to the listing.
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        let state = self.state();
+        let file = state.file(name(path))?;
+        Ok(state.files[file].bytes.len() as u64)
     }
 
     fn room(&self, _: &Path) -> io::Result<Option<Room>> {

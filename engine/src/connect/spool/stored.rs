@@ -75,7 +75,7 @@ fn taken(of: &SpoolName<'_>, spool: &Path) -> io::Result<u128> {
         Err(error) if is_absent(&error) => Vec::new(),
         listed => listed?,
     };
-    for (path, _) in files {
+    for path in files {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let taken = SpoolName::parse_taken(name).filter(|name| name.file == of.file);
         last = taken.and_then(|name| name.id(0)).unwrap_or(0).max(last);

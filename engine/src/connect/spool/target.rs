@@ -191,7 +191,7 @@ impl Target {
             let name = SpoolName::parse_taken(name)?;
             (name.file == self.file_name()).then_some((name.generation, name.number))
         };
-        let mut paths = self.paths()?;
+        let mut paths = self.disk.list(self.folder())?;
         paths.retain(|path| numbers(path).is_some());
         paths.sort_by_key(numbers);
         Ok(paths)
@@ -263,14 +263,9 @@ impl Target {
             // Not that of another sink, whose name begins with ours.
             SpoolName::parse(name).is_some_and(|name| name.file == file)
         };
-        let mut paths = self.paths()?;
+        let mut paths = self.disk.list(self.folder())?;
         paths.retain(is_spool);
         Ok(paths)
-    }
-
-    /// What lies in the folder.
-    fn paths(&self) -> io::Result<Vec<PathBuf>> {
-        Ok(self.disk.list(self.folder())?.into_iter().map(|(path, _)| path).collect())
     }
 
     /// Name of the file, which is part of the names of its spools.

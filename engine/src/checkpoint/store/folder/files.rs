@@ -52,9 +52,17 @@ impl Files {
     /// All names and the lengths of their files in bytes, in any order. A name that is no text is
     /// not ours.
     pub fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let listed = self.disk.list(&self.folder)?.into_iter();
-        let name = |path: PathBuf| path.file_name()?.to_str().map(str::to_owned);
-        Ok(listed.filter_map(|(path, length)| Some((name(path)?, length))).collect())
+        let mut files = Vec::new();
+        for path in self.disk.list(&self.folder)? {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            match self.disk.length(&path) {
+                Ok(bytes) => files.push((name.to_owned(), bytes)),
+                // It was removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files)
     }
 
     /// Makes all names durable as they are now.
