@@ -27,7 +27,7 @@ pub enum ToolExit {
 }
 
 /// What each exit code means, for help.
-pub const EXIT_HELP: &str = "ToolExit codes:
+pub const EXIT_HELP: &str = "Exit codes:
    0  what was asked for is there and, as far as it was looked at, whole
    1  the storage cannot be read, what was asked for is not in it, or the answer cannot be written
    2  the command line is wrong
