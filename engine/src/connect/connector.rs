@@ -30,5 +30,8 @@ pub struct Form<A, C: ?Sized> {
     pub parse: fn(&mut Parts<'_>) -> Result<A, Error>,
     /// Describes an address of a variant of its own; `None` if it is of another. Not for
     /// connectors outside of the engine, whose addresses describe themselves.
-    pub describe: Option<fn(&A) -> Option<Arc<C>>>,
+    pub describe: Option<ViewOf<A, C>>,
 }
+
+/// The view that a connector has of an address, if it is one of its own.
+pub type ViewOf<A, C> = fn(&A) -> Option<Arc<C>>;

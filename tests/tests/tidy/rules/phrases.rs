@@ -106,13 +106,11 @@ fn banned(words: &[Word]) -> Vec<(usize, String)> {
 }
 
 fn begins(words: &[Word], phrase: &str) -> bool {
-    let mut at = 0;
-    for part in phrase.split(' ') {
+    for (at, part) in phrase.split(' ').enumerate() {
         let goes_on = at == 0 || !words[at - 1].ends;
         if !goes_on || words.get(at).is_none_or(|word| word.text != part) {
             return false;
         }
-        at += 1;
     }
     true
 }
