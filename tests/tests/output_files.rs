@@ -268,7 +268,11 @@ fn a_hangup_drains() {
     let scratch = Scratch::new("output-hangup");
     let out = scratch.path("out");
     let arguments = format!("--source lines=tcp://127.0.0.1:0 --sink counts=file:{out} --cores 0");
-    let mut app = App::start(WORDS, &arguments);
+    // Tests that run under `nohup` inherit that the signal is ignored.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(example(WORDS)).arg("--no-progress");
+    command.args(arguments.split_whitespace());
+    let mut app = App::spawn(command);
     let mut lines = connect(app.listening("lines"));
     lines.write_all(b"a\n").expect("it reads");
     while scratch.read("out") != b"a 1\n" {
