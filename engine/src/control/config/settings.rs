@@ -91,6 +91,10 @@ pub const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
 pub const DEMONSTRATION_SECONDS: u64 = 10;
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+/// Most milliseconds between checkpoints: 36 days, beyond any use.
+const CHECKPOINT_MS_MAX: u64 = SECONDS_MAX;
+/// Most microseconds of a turn for a checkpoint: a second, in which events wait.
+const CHECKPOINT_BUDGET_US_MAX: u64 = 1_000_000;
 /// Most microseconds to spin: a second, beyond which `spin` is the honest choice.
 const SPIN_US_MAX: u64 = 1_000_000;
 
@@ -199,12 +203,12 @@ declare! {
     checkpoint_ms: u64 = CHECKPOINT_MS_DEFAULT => {
         flag: "--checkpoint-ms N",
         help: "Milliseconds between checkpoints",
-        range: Within(1..=SECONDS_MAX),
+        range: Within(1..=CHECKPOINT_MS_MAX),
     }
     checkpoint_budget_us: u64 = CHECKPOINT_BUDGET_US_DEFAULT => {
         flag: "--checkpoint-budget-us N",
         help: "Microseconds of a turn that a checkpoint may take",
-        range: Within(1..=SPIN_US_MAX),
+        range: Within(1..=CHECKPOINT_BUDGET_US_MAX),
     }
     checkpoint_log_bytes: usize = CHECKPOINT_LOG_BYTES_DEFAULT => {
         flag: "--checkpoint-log-bytes N",
@@ -223,7 +227,7 @@ declare! {
     }
     restore: Option<u64> = None => {
         flag: "--restore EPOCH",
-        help: "Go back to this kept checkpoint; what was committed behind it is output again",
+        help: "Go back to this kept checkpoint; what was committed after it is output again",
         shown: "the last one",
     }
     /// The application panics on them.
