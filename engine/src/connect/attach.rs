@@ -79,7 +79,7 @@ impl Attach {
     /// # Errors
     /// An output cannot be emptied: no core has got anything then.
     pub fn run(self) -> Result<(), NotAttached> {
-        // Were one of them refused behind another, that one would be empty for nothing.
+        // If one were refused after another was emptied, that one would be empty for nothing.
         self.emptied.iter().try_for_each(|one| one.done(one.of.can_empty()))?;
         for target in &self.recovered {
             target.drop_spools().map_err(|error| NotAttached {

@@ -16,10 +16,8 @@ impl Promise {
         Self::new("exactly once", "read again from where the last checkpoint stands");
 
     /// Of a sink that shows output before its checkpoint is committed.
-    pub const REPEATED: Self = Self::new(
-        "at least once",
-        "over a crash: what left behind the last checkpoint is repeated",
-    );
+    pub const REPEATED: Self =
+        Self::new("at least once", "over a crash: what left after the last checkpoint is repeated");
 
     /// `times`, for this `reason`.
     pub const fn new(times: &'static str, reason: &'static str) -> Self {

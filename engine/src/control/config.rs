@@ -2,7 +2,7 @@
 //!
 //! A [`Config`] comes from the defaults, then the configuration file, then the command line, later
 //! ones winning; an embedding program fills it in directly. [`Config::complete`] is the one gate:
-//! behind it everything is valid and each edge of the application has an address, so that nobody
+//! after it everything is valid and each edge of the application has an address, so that nobody
 //! checks again.
 
 // In reading order; the blank lines keep it.

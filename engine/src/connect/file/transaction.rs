@@ -51,7 +51,7 @@ impl Transactional {
         address(&self.target)
     }
 
-    /// Brings the file into the state of the checkpoint; new output goes behind that.
+    /// Brings the file into the state of the checkpoint; new output goes after that.
     fn recover(&self, resume: &Resume<'_>) -> Result<u64, EdgeRefusal> {
         let checkpoint = resume.manifest.is_some();
         let recovered = self.target.recover(checkpoint, resume.transactions(), self.append);

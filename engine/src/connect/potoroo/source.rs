@@ -68,7 +68,7 @@ impl SourceConnector for PotorooSource {
         match kept {
             true => Promise::new(
                 "exactly once",
-                "acknowledged by checkpoints, sent again behind the last one",
+                "acknowledged by checkpoints, sent again after the last one",
             ),
             false => Promise::new(
                 "at most once",

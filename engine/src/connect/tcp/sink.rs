@@ -64,7 +64,7 @@ impl SinkConnector for TcpSink {
         match (kept, self.sequence) {
             (true, true) => Promise::new(
                 "at least once",
-                "repeats behind a crash have the ids that they had before",
+                "repeats after a crash have the ids that they had before",
             ),
             (true, false) => Promise::REPEATED,
             (false, _) => {

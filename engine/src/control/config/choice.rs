@@ -9,7 +9,7 @@ pub enum Report {
     /// write to standard output.
     #[default]
     Text,
-    /// One JSON object on the last line of standard output, behind what a sink wrote there.
+    /// One JSON object on the last line of standard output, after what a sink wrote there.
     Json,
 }
 
