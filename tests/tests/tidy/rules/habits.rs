@@ -19,6 +19,10 @@ pub fn check(source: &Source, findings: &mut Findings) {
 }
 
 fn check_name(source: &Source, findings: &mut Findings) {
+    if source.path.contains("src/") && source.path.ends_with("/mod.rs") {
+        let remedy = "name a module's file after the module, beside its folder: `flow.rs`, `flow/`";
+        findings.add(source, 0, "module-file", remedy);
+    }
     let parts = source.path.trim_end_matches(".rs").split('/');
     for name in parts.filter(|part| EMPTY_NAMES.contains(part)) {
         let remedy = format!("`{name}` says nothing: name what it is about");
