@@ -30,7 +30,7 @@ pub(crate) enum StepKind {
     Sink(SinkId),
 }
 
-pub(crate) struct Step {
+pub(crate) struct DraftStep {
     pub(crate) kind: StepKind,
     pub(crate) parents: Vec<StepId>,
     pub(crate) consumed: bool,
@@ -61,7 +61,7 @@ pub(crate) struct DraftSink {
 
 pub(crate) struct Draft {
     pub(crate) name: String,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<DraftStep>,
     pub(crate) sources: Vec<DraftSource>,
     pub(crate) exchanges: Vec<DraftExchange>,
     pub(crate) tables: Vec<DraftTable>,
@@ -98,7 +98,7 @@ impl Draft {
         }
         let passed = parents.iter().map(|parent| self.steps[parent.0].level).max().unwrap_or(0);
         let level = passed.saturating_add(u8::from(matches!(kind, StepKind::KeyBy(_))));
-        self.steps.push(Step { kind, parents: parents.to_vec(), consumed: false, level });
+        self.steps.push(DraftStep { kind, parents: parents.to_vec(), consumed: false, level });
         StepId(self.steps.len() - 1)
     }
 

@@ -15,7 +15,7 @@ use crate::table::TableRows;
 pub use crate::mistake::{Mistake, Mistakes};
 
 /// A source: a named edge through which events enter.
-pub struct Source {
+pub struct PlannedSource {
     /// Its name, to which deployment gives an address.
     pub name: String,
     /// Name of its event type.
@@ -48,14 +48,14 @@ pub struct TablePlan {
 }
 
 /// A sink: a named edge through which events leave; or a reply.
-pub struct Sink {
+pub struct PlannedSink {
     /// Its name, to which deployment gives an address; `None` for a reply.
     pub name: Option<String>,
     /// Its name in reports, which no other has: a sink's own; `reply`, `reply 2` for replies.
     label: String,
 }
 
-impl Sink {
+impl PlannedSink {
     /// Its name in reports.
     pub fn label(&self) -> &str {
         &self.label
@@ -63,7 +63,7 @@ impl Sink {
 }
 
 /// The sinks with their labels, replies numbered in the order of the description.
-fn labelled(names: Vec<Option<String>>) -> Vec<Sink> {
+fn labelled(names: Vec<Option<String>>) -> Vec<PlannedSink> {
     let taken = names.iter().flatten().any(|name| name == REPLY);
     let mut replies = 0;
     let sink = |name: Option<String>| {
@@ -73,7 +73,7 @@ fn labelled(names: Vec<Option<String>>) -> Vec<Sink> {
             (None, 1) if !taken => REPLY.to_string(),
             (None, number) => format!("{REPLY} {number}"),
         };
-        Sink { name, label }
+        PlannedSink { name, label }
     };
     names.into_iter().map(sink).collect()
 }
@@ -104,13 +104,13 @@ pub struct Plan {
     /// The application's name.
     pub name: String,
     /// Its sources, by [`SourceId`].
-    pub sources: Vec<Source>,
+    pub sources: Vec<PlannedSource>,
     /// Its exchanges, by [`ExchangeId`](crate::host::ExchangeId).
     pub exchanges: Vec<Exchange>,
     /// Its tables, by [`TableId`].
     pub tables: Vec<TablePlan>,
     /// Its sinks, by [`SinkId`].
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<PlannedSink>,
     /// All ways through it.
     pub paths: Vec<Path>,
     /// Hash of its structure: equal for plans of one application.
@@ -166,7 +166,7 @@ impl Plan {
         Ok(Self {
             name: draft.name,
             sources: sources
-                .map(|source| Source {
+                .map(|source| PlannedSource {
                     name: source.name,
                     event: source.event,
                     stage: source.stage.expect("a source is described with its stage"),

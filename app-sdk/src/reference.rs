@@ -14,7 +14,7 @@ use crate::host::{
     Cause, Feed, Host, Ingested, Input, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
     UnderWay,
 };
-use crate::plan::{Mistakes, Plan, REPLY, Sink};
+use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
 use crate::value::{self, Event};
 
 /// Runs an application over slices of input; see [`Application`] for an example.
@@ -227,7 +227,7 @@ impl Reference {
     /// # Panics
     /// The application has no sink `name`.
     pub fn outputs(&self, name: &str) -> Vec<Vec<u8>> {
-        let is = |sink: &Sink| sink.name.as_deref().unwrap_or(REPLY) == name;
+        let is = |sink: &PlannedSink| sink.name.as_deref().unwrap_or(REPLY) == name;
         assert!(self.plan.sinks.iter().any(is), "no sink `{name}`");
         let named = |sink: &SinkId| is(&self.plan.sinks[sink.0 as usize]);
         let outputs = self.state.outputs.iter().filter(|(sink, _)| named(sink));

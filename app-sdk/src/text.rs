@@ -88,24 +88,24 @@ impl<const N: usize> Text<N> {
 }
 
 impl<const N: usize> FromStr for Text<N> {
-    type Err = TooLong;
+    type Err = TextTooLong;
 
-    fn from_str(text: &str) -> Result<Self, TooLong> {
-        Self::new(text.as_bytes()).ok_or(TooLong)
+    fn from_str(text: &str) -> Result<Self, TextTooLong> {
+        Self::new(text.as_bytes()).ok_or(TextTooLong)
     }
 }
 
 /// A string is too long for a text, or ends with a zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub struct TextTooLong;
 
-impl fmt::Display for TooLong {
+impl fmt::Display for TextTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the text is too long for its field")
     }
 }
 
-impl core::error::Error for TooLong {}
+impl core::error::Error for TextTooLong {}
 
 impl<const N: usize> Default for Text<N> {
     fn default() -> Self {

@@ -50,7 +50,7 @@ pub use stored::{Checker, Reader, Stored, Writer};
 /// What the code that the attributes generate refers to. Not for applications.
 #[doc(hidden)]
 pub mod support {
-    pub use super::json::Fields;
+    pub use super::json::JsonFields;
     pub use super::{Plain, quote, schema_field, schema_start};
     pub use alloc::string::String;
     pub use rkyv;

@@ -10,7 +10,7 @@
 mod folder;
 mod recovery;
 
-pub use self::folder::Folder;
+pub use self::folder::StateFolder;
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn full(report: &mut Report, job: Job) -> Result<()> {
 /// The first checkpoint of a large table, at full speed.
 fn first(report: &mut Report, job: Job) -> Result<()> {
     let lap = move || {
-        let folder = Folder::new("checkpoint");
+        let folder = StateFolder::new("checkpoint");
         let (outcome, checkpoints) = ours::run_first(&job, folder.0.clone(), BUDGET_US)?;
         Ok(Lap { outcome: outcome.verified()?, checkpoints })
     };
@@ -135,8 +135,8 @@ fn compete(report: &mut Report, job: Job) -> Result<Series<Lap>> {
 }
 
 fn lap(job: &Job, kept: bool) -> Result<Lap> {
-    let folder = kept.then(|| Folder::new("checkpoint"));
-    let path = folder.as_ref().map(Folder::path);
+    let folder = kept.then(|| StateFolder::new("checkpoint"));
+    let path = folder.as_ref().map(StateFolder::path);
     let (outcome, checkpoints) = ours::run_kept(job, path, INTERVAL_MS, BUDGET_US)?;
     ensure!(!kept || checkpoints.committed > 0, "no checkpoint was committed");
     Ok(Lap { outcome: outcome.verified()?, checkpoints })

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-pub use self::request::Request;
+pub use self::request::CompareOptions;
 
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
@@ -24,10 +24,10 @@ use crate::answer::answer;
 use crate::interrupt;
 use crate::page::words::line;
 use crate::progress::Progress;
-use crate::results::{self, Figure, Goal, Record};
+use crate::results::{self, Figure, Goal, RunRecord};
 
 /// Compares, prints the judgement and returns its exit code.
-pub fn compare(request: &Request, scale: &[&str], as_json: bool) -> ExitCode {
+pub fn compare(request: &CompareOptions, scale: &[&str], as_json: bool) -> ExitCode {
     match attempt(request, scale) {
         Ok(comparison) => {
             let text = if as_json { comparison.json().to_string() } else { comparison.table() };
@@ -63,7 +63,7 @@ struct Comparison {
     tolerance: f64,
 }
 
-fn attempt(request: &Request, scale: &[&str]) -> Result<Comparison> {
+fn attempt(request: &CompareOptions, scale: &[&str]) -> Result<Comparison> {
     ensure!(request.tolerance >= 0.0, "a tolerance is at least 0 percent");
     let is_results = |name: &String| name.ends_with(".jsonl");
     match [&request.a, &request.b].map(is_results) {
@@ -73,13 +73,13 @@ fn attempt(request: &Request, scale: &[&str]) -> Result<Comparison> {
     }
 }
 
-fn of_results(request: &Request) -> Result<Comparison> {
+fn of_results(request: &CompareOptions) -> Result<Comparison> {
     let (a, b) = two_records(request)?;
     let doubts = doubts(&a, &b);
     if let Some(doubt) = doubts.first().filter(|_| !request.force) {
         bail!("{doubt} (--force compares all the same)");
     }
-    let named = |record: &Record| {
+    let named = |record: &RunRecord| {
         let commit = record.commit.as_deref().unwrap_or("unknown commit");
         format!("{} {commit} {}", record.bench, record.time)
     };
@@ -96,7 +96,7 @@ fn of_results(request: &Request) -> Result<Comparison> {
     finish(request, [named(&a), named(&b)], how, doubts, judged)
 }
 
-fn two_records(request: &Request) -> Result<(Record, Record)> {
+fn two_records(request: &CompareOptions) -> Result<(RunRecord, RunRecord)> {
     let read = |name: &str| {
         let (records, broken) = results::read(Path::new(name))?;
         broken.iter().for_each(|broken| eprintln!("{}", line(broken)));
@@ -112,17 +112,17 @@ fn two_records(request: &Request) -> Result<(Record, Record)> {
 }
 
 /// Why two records should not be compared.
-fn doubts(a: &Record, b: &Record) -> Vec<String> {
+fn doubts(a: &RunRecord, b: &RunRecord) -> Vec<String> {
     let mut doubts = Vec::new();
-    let host = |record: &Record| record.host.get("id").cloned().unwrap_or(Value::Null);
+    let host = |record: &RunRecord| record.host.get("id").cloned().unwrap_or(Value::Null);
     if host(a) != host(b) || host(a).is_null() {
         doubts.push(format!("DIFFERENT HOSTS: {} and {}", host(a), host(b)));
     }
     if a.bench != b.bench {
         doubts.push(format!("different benchmarks: {} and {}", a.bench, b.bench));
     }
-    let setting = |record: &Record| {
-        let Record { profile, cpus, fifo, scale, slice_ms, configuration, .. } = record;
+    let setting = |record: &RunRecord| {
+        let RunRecord { profile, cpus, fifo, scale, slice_ms, configuration, .. } = record;
         json!({ "profile": profile, "cpus": cpus, "fifo": fifo, "scale": scale,
                 "slice_ms": slice_ms, "configuration": configuration })
     };
@@ -132,7 +132,7 @@ fn doubts(a: &Record, b: &Record) -> Vec<String> {
     doubts
 }
 
-fn of_programs(request: &Request, scale: &[&str]) -> Result<Comparison> {
+fn of_programs(request: &CompareOptions, scale: &[&str]) -> Result<Comparison> {
     interrupt::listen()?;
     let yard = Yard::new()?;
     let side = |name: &str, letter| match Path::new(name).is_file() {
@@ -163,7 +163,7 @@ fn of_programs(request: &Request, scale: &[&str]) -> Result<Comparison> {
 }
 
 fn finish(
-    request: &Request,
+    request: &CompareOptions,
     [a, b]: [String; 2],
     how: String,
     doubts: Vec<String>,

@@ -23,9 +23,10 @@ use potoroo::{Config, Running, SinkAddress, SourceAddress};
 use serde_json::json;
 
 use self::clients::{
-    ConnectorSink, ConnectorSource, Delivered, Over, Receiver, Sender, TcpReceiver, TcpSender,
+    ConnectorSink, ConnectorSource, Deliveries, EndFlag, EventSender, ResultReceiver, TcpReceiver,
+    TcpSender,
 };
-use crate::checkpoint::Folder;
+use crate::checkpoint::StateFolder;
 use crate::engine::load::{Item, Load};
 use crate::load::Traffic;
 use crate::place::{join, start};
@@ -52,26 +53,26 @@ pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
     let full = compete(report, None)?;
     let raw = full.raw_rtt_ns(&full.names());
-    let ratio = full.ratio("connector", "tcp", Delivered::events_per_second);
+    let ratio = full.ratio("connector", "tcp", Deliveries::events_per_second);
     report.figure("connector_over_tcp_throughput", ratio, raw);
     for name in full.names() {
-        let rate = full.median(name, Delivered::events_per_second);
+        let rate = full.median(name, Deliveries::events_per_second);
         report.figure(format!("{name}_events_per_second"), rate, raw);
-        let events = full.typical(name, Delivered::events_per_second).events;
+        let events = full.typical(name, Deliveries::events_per_second).events;
         report.detail(name, json!({ "events": events }));
     }
     let paced = compete(report, Some(RATE))?;
     for name in paced.names() {
         let raw = paced.raw_rtt_ns(&[name]);
         for (suffix, fraction) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-            let ms = |lap: &Delivered| lap.delay.quantile(fraction) / 1e6;
+            let ms = |lap: &Deliveries| lap.delay.quantile(fraction) / 1e6;
             report.figure(format!("{name}_delay_{suffix}_ms"), paced.median(name, ms), raw);
         }
     }
     Ok(())
 }
 
-fn compete(report: &mut Report, rate: Option<u32>) -> Result<Series<Delivered>> {
+fn compete(report: &mut Report, rate: Option<u32>) -> Result<Series<Deliveries>> {
     let (core, slice) = (report.place().right, report.scale().slice * SLICES);
     let contenders = vec![
         Contender::new("connector", move || connector(core, slice, rate)),
@@ -81,8 +82,8 @@ fn compete(report: &mut Report, rate: Option<u32>) -> Result<Series<Delivered>> 
     alternate(report, &format!("{KEYS} keys, {pace}"), contenders)
 }
 
-fn connector(core: usize, slice: Duration, rate: Option<u32>) -> Result<Delivered> {
-    let folder = Folder::new("connector");
+fn connector(core: usize, slice: Duration, rate: Option<u32>) -> Result<Deliveries> {
+    let folder = StateFolder::new("connector");
     let sink = ConnectorSink::listen()?;
     let config = Config {
         state: Some(folder.path().into()),
@@ -92,7 +93,7 @@ fn connector(core: usize, slice: Duration, rate: Option<u32>) -> Result<Delivere
     lap(config, slice, rate, ConnectorSource::connect, sink)
 }
 
-fn tcp(core: usize, slice: Duration, rate: Option<u32>) -> Result<Delivered> {
+fn tcp(core: usize, slice: Duration, rate: Option<u32>) -> Result<Deliveries> {
     let sink = TcpReceiver::listen()?;
     let to = format!("tcp://{}", sink.address()?);
     lap(config(core, "tcp://127.0.0.1:0?connections=1", &to), slice, rate, TcpSender::connect, sink)
@@ -106,15 +107,15 @@ fn config(core: usize, source: &str, sink: &str) -> Config {
 }
 
 /// One run of the application, from its start to its end.
-fn lap<S: Sender>(
+fn lap<S: EventSender>(
     config: Config,
     slice: Duration,
     rate: Option<u32>,
     connect: impl FnOnce(SocketAddr) -> Result<S>,
-    receiver: impl Receiver,
-) -> Result<Delivered> {
+    receiver: impl ResultReceiver,
+) -> Result<Deliveries> {
     let running = potoroo::run(application, config)?;
-    let over = Over::default();
+    let over = EndFlag::default();
     thread::scope(|scope| {
         let receiving = start(scope, || receiver.receive(&over))?;
         let sent = feed(&running, slice, rate, connect);
@@ -130,7 +131,7 @@ fn lap<S: Sender>(
 }
 
 /// Sends for as long as the slice lasts; returns how many events were sent.
-fn feed<S: Sender>(
+fn feed<S: EventSender>(
     running: &Running,
     slice: Duration,
     rate: Option<u32>,
@@ -167,7 +168,7 @@ fn feed<S: Sender>(
 }
 
 /// Fails unless each event was delivered once.
-fn check(delivered: Delivered, sent: u64) -> Result<Delivered> {
+fn check(delivered: Deliveries, sent: u64) -> Result<Deliveries> {
     ensure!(sent > 0, "no event was sent");
     let events = delivered.events;
     ensure!(events == sent, "{events} events were delivered of {sent}");

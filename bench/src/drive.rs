@@ -19,9 +19,9 @@ use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use serde_json::{Value, json};
 
-pub use self::account::Part;
+pub use self::account::RunPart;
 pub use self::protocol::Protocol;
-pub use self::run::{Plan, run};
+pub use self::run::{LoadPlan, run};
 
 use crate::effort::Scale;
 use crate::load::{Arrivals, Skew, Traffic};
@@ -33,7 +33,7 @@ use crate::track::Track;
 
 /// What to send where, and for how long.
 #[derive(Args, Clone, Debug)]
-pub struct Options {
+pub struct DriveOptions {
     /// Where the application listens, as HOST:PORT.
     address: String,
     /// What is sent: `orders` (of Market Spread, with --reply), `frames:BYTES` (u32 length in
@@ -69,16 +69,16 @@ pub struct Options {
     seed: u64,
 }
 
-impl Options {
+impl DriveOptions {
     /// One slice as long as the load.
     pub fn scale(&self, scale: Scale) -> Scale {
         let slice = self.seconds.map_or(scale.load, Duration::from_secs);
         Scale { rounds: 1, slice, ..scale }
     }
 
-    fn plan(&self, length: Duration) -> Result<Plan> {
+    fn plan(&self, length: Duration) -> Result<LoadPlan> {
         self.protocol.allows(self.keys)?;
-        Ok(Plan {
+        Ok(LoadPlan {
             server: checked(&self.address)?,
             protocol: self.protocol.clone(),
             traffic: Traffic {
@@ -109,7 +109,7 @@ fn checked(address: &str) -> Result<String> {
 ///
 /// # Errors
 /// It cannot be connected to, breaks a connection, or answers something else.
-pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
+pub fn bench(report: &mut Report, options: &DriveOptions) -> Result<()> {
     let plan = options.plan(report.scale().slice)?;
     // A thread that spins for seconds must not be a real-time one.
     let place = Place { fifo: false, ..report.place() };
@@ -131,14 +131,14 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
 /// The sum of all parts.
 #[derive(Clone, Debug, Default)]
 pub struct Total {
-    sum: Part,
+    sum: RunPart,
     take: Take,
     parts: Vec<Value>,
 }
 
 impl Total {
     /// Takes one more in.
-    pub fn add(&mut self, part: &Part) {
+    pub fn add(&mut self, part: &RunPart) {
         self.sum.merge(part);
         let outside = part.latency.without(&part.inside);
         self.take.push(part.start_ns, part.nanos, &part.latency, &outside);
@@ -152,11 +152,11 @@ impl Total {
     }
 
     /// Figures, latencies and details of everything that was taken in, if anything was.
-    pub fn tell(&self, report: &mut Report, plan: &Plan) {
+    pub fn tell(&self, report: &mut Report, plan: &LoadPlan) {
         if self.parts.is_empty() {
             return;
         }
-        let Part { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = &self.sum;
+        let RunPart { latency, lag, nanos, sent, answered, unanswered, checksum, .. } = &self.sum;
         let (nanos, answered, unanswered) = (*nanos as f64, *answered as f64, *unanswered as f64);
         for (name, fraction) in PERCENTILES {
             report.figure(format!("{name}_ns"), latency.quantile(fraction), 0.0);

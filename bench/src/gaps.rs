@@ -85,7 +85,7 @@ pub struct GapLog {
     begin_ns: Option<u64>,
     switches: u64,
     passes: u32,
-    gaps: Vec<Gap>,
+    gaps: Vec<LoopGap>,
     unlisted: u64,
     unlisted_ns: u64,
 }
@@ -133,7 +133,7 @@ impl GapLog {
         let taken = switches.saturating_sub(self.switches);
         self.switches = switches;
         if self.gaps.len() < GAPS_MAX {
-            self.gaps.push(Gap { start_ns: self.last_ns, end_ns: now_ns, switches: taken });
+            self.gaps.push(LoopGap { start_ns: self.last_ns, end_ns: now_ns, switches: taken });
         } else {
             self.unlisted += 1;
             self.unlisted_ns += now_ns - self.last_ns;
@@ -160,7 +160,7 @@ impl GapLog {
 
 /// One hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
+pub struct LoopGap {
     /// The last look before it, on the clock of `stamp`.
     pub start_ns: u64,
     /// The first look after it.
@@ -169,7 +169,7 @@ pub struct Gap {
     pub switches: u64,
 }
 
-impl From<potoroo_runtime::Gap> for Gap {
+impl From<potoroo_runtime::Gap> for LoopGap {
     fn from(gap: potoroo_runtime::Gap) -> Self {
         Self { start_ns: gap.start.0, end_ns: gap.end.0, switches: gap.switches }
     }
@@ -183,7 +183,7 @@ pub struct CoreGaps {
     /// For how long it was watched.
     pub watched_ns: u64,
     /// The gaps in the order of time.
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<LoopGap>,
     /// Gaps that were only counted, because the list was full.
     pub unlisted: u64,
     /// Their length together.
@@ -197,9 +197,9 @@ impl CoreGaps {
         name: &str,
         start_ns: u64,
         end_ns: u64,
-        gaps: impl IntoIterator<Item = Gap>,
+        gaps: impl IntoIterator<Item = LoopGap>,
     ) -> Self {
-        let within = |gap: &Gap| (start_ns..end_ns).contains(&gap.start_ns);
+        let within = |gap: &LoopGap| (start_ns..end_ns).contains(&gap.start_ns);
         let gaps = gaps.into_iter().filter(within).collect();
         Self { name: name.into(), watched_ns: end_ns - start_ns, gaps, ..Self::default() }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use self::memory::{Block, Chase};
+use self::memory::{Block, PointerChase};
 use self::readings::Readings;
 use crate::pingpong;
 use crate::report::Report;
@@ -71,7 +71,7 @@ fn memory(report: &mut Report) -> Result<()> {
         ("load_8m_ns", 8 << 20),
         ("load_memory_ns", bytes),
     ];
-    let chases = chases.map(|(name, size)| (name, Arc::new(Chase::new(size.min(bytes)))));
+    let chases = chases.map(|(name, size)| (name, Arc::new(PointerChase::new(size.min(bytes)))));
     let mut contenders = vec![
         Contender::new("read", || memory::read(place, slice, &block)),
         Contender::new("read by both", || memory::read_by_both(place, slice, &block)),

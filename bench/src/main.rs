@@ -45,7 +45,7 @@ use crate::answer::answer;
 use crate::effort::Scale;
 use crate::place::Place;
 use crate::report::Report;
-use crate::results::Store;
+use crate::results::ResultFolder;
 
 /// Measures Potoroo against contenders in one run.
 #[derive(Debug, Parser)]
@@ -92,17 +92,17 @@ enum Name {
     /// Parts of checkpoints written to a folder and verified, beside plain files.
     Storage,
     /// Make a page, plots and tables of runs that were kept.
-    Report(page::Request),
+    Report(page::PageOptions),
     /// Cost per event as keys, values, partitions, cores, connections, levels grow.
     Scale,
     /// Market Spread under a steady load for minutes to hours: what drifts meanwhile.
-    Soak(soak::Options),
+    Soak(soak::SoakOptions),
     /// Drives a TCP application at a fixed rate: latency of each answer from when it was due.
-    Load(drive::Options),
+    Load(drive::DriveOptions),
     /// Compare two commits, programs or recorded runs: ratios with confidence intervals.
     ///
     /// Exit code: 0 no regression, 1 a regression, 2 it could not be compared.
-    Compare(compare::Request),
+    Compare(compare::CompareOptions),
     /// Name all benchmarks.
     List,
     /// The other process of `wire`.
@@ -207,14 +207,14 @@ fn measure(
 /// # Errors
 /// The folder that was asked for cannot be written. A default folder that cannot is told, and
 /// nothing is kept.
-fn store(arguments: &Arguments, bench: &str) -> Result<Option<Store>> {
+fn store(arguments: &Arguments, bench: &str) -> Result<Option<ResultFolder>> {
     if let Some(folder) = &arguments.results {
-        return Store::open(folder, bench).map(Some);
+        return ResultFolder::open(folder, bench).map(Some);
     }
     if arguments.no_results || arguments.toy {
         return Ok(None);
     }
-    let store = Store::open(&results::default_folder(), bench);
+    let store = ResultFolder::open(&results::default_folder(), bench);
     Ok(store.inspect_err(|error| eprintln!("nothing is kept of this run: {error:#}")).ok())
 }
 

@@ -26,7 +26,7 @@ use crate::results;
 
 /// What to report on.
 #[derive(Clone, Debug, Args)]
-pub struct Request {
+pub struct PageOptions {
     /// Results (.jsonl), or interval logs (.hlog) of this or another tool
     /// [default: all results of the results folder].
     files: Vec<PathBuf>,
@@ -42,7 +42,7 @@ pub struct Request {
 ///
 /// # Errors
 /// There is nothing to report on, or the page cannot be written.
-pub fn report(request: &Request, folder: Option<&Path>) -> Result<()> {
+pub fn report(request: &PageOptions, folder: Option<&Path>) -> Result<()> {
     let folder = folder.map_or_else(results::default_folder, Path::to_owned);
     let files = match request.files.as_slice() {
         [] => all_results(&folder)?,

@@ -13,7 +13,7 @@ use crate::host;
 use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
 use crate::progress::Progress;
-use crate::results::{Figure, Record, SCHEMA, Store};
+use crate::results::{Figure, ResultFolder, RunRecord, SCHEMA};
 use crate::spread::Spread;
 use crate::stamp;
 use crate::track::Track;
@@ -23,19 +23,19 @@ pub use crate::results::Goal;
 /// Everything that one benchmark found out.
 #[derive(Clone, Debug)]
 pub struct Report {
-    record: Record,
+    record: RunRecord,
     tracks: Vec<Track>,
     details: Map<String, Value>,
     place: Place,
     scale: Scale,
     /// Where it is kept; `None` if nothing is.
-    store: Option<Rc<Store>>,
+    store: Option<Rc<ResultFolder>>,
 }
 
 impl Report {
     /// An empty report; its time is that of the call.
     pub fn new(bench: &'static str, place: Place, scale: Scale) -> Self {
-        let record = Record {
+        let record = RunRecord {
             schema: SCHEMA,
             bench: bench.into(),
             commit: host::commit(),
@@ -62,7 +62,7 @@ impl Report {
     }
 
     /// From now on it is kept there.
-    pub fn keep_in(&mut self, store: Option<Store>) {
+    pub fn keep_in(&mut self, store: Option<ResultFolder>) {
         self.store = store.map(Rc::new);
     }
 
@@ -309,7 +309,7 @@ mod tests {
     fn the_object_is_a_record_too() {
         let mut report = Report::new("hop", Place::toy(), Scale::toy());
         report.figure("nothing", f64::NAN, 0.0);
-        let record: Record = serde_json::from_value(report.json()).unwrap();
+        let record: RunRecord = serde_json::from_value(report.json()).unwrap();
         assert_eq!((record.figures[0].value, record.figures[0].rounds.len()), (None, 1));
     }
 

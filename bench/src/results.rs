@@ -20,6 +20,6 @@ mod record;
 mod store;
 
 pub use self::artefacts::save;
-pub use self::log::{Log, LogInterval, LogSeries};
-pub use self::record::{Figure, GapSum, Goal, Percentiles, Record, SCHEMA, Series};
-pub use self::store::{Store, default_folder, read};
+pub use self::log::{IntervalLog, LogInterval, LogSeries};
+pub use self::record::{Figure, GapSum, Goal, LatencySeries, Percentiles, RunRecord, SCHEMA};
+pub use self::store::{ResultFolder, default_folder, read};

@@ -19,7 +19,7 @@ use crate::engine::{Job, Outcome, Pace, ours};
 use crate::place::Place;
 use crate::report::Report;
 use crate::rounds::{Contender, Series, alternate};
-use crate::wire::{self, ask::Stream};
+use crate::wire::{self, ask::ReceivedQuotes};
 
 /// Runs all axes.
 ///
@@ -108,7 +108,7 @@ fn connections(report: &mut Report) -> Result<()> {
         })
     };
     let series = alternate(report, "connections", CONNECTIONS.iter().map(contender).collect())?;
-    tell(report, "connections", &CONNECTIONS, &series, Stream::event_ns);
+    tell(report, "connections", &CONNECTIONS, &series, ReceivedQuotes::event_ns);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::drive::{Part, Plan, Protocol, Total, rates, run};
+use crate::drive::{LoadPlan, Protocol, RunPart, Total, rates, run};
 use crate::effort::Scale;
 use crate::load::{Arrivals, Skew, Traffic};
 use crate::place::Place;
@@ -24,7 +24,7 @@ use crate::wire::market::{self, Market};
 
 /// How long and how hard.
 #[derive(Args, Clone, Debug)]
-pub struct Options {
+pub struct SoakOptions {
     /// Seconds that it takes [default: 600, with --quick 15].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     seconds: Option<u64>,
@@ -42,7 +42,7 @@ pub struct Options {
     connections: u16,
 }
 
-impl Options {
+impl SoakOptions {
     /// One slice as long as the soak.
     pub fn scale(&self, scale: Scale) -> Scale {
         let slice = self.seconds.map_or(scale.soak, Duration::from_secs);
@@ -54,7 +54,7 @@ impl Options {
 ///
 /// # Errors
 /// The application cannot be started, broke a connection, or lost an order.
-pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
+pub fn bench(report: &mut Report, options: &SoakOptions) -> Result<()> {
     let place = Place { fifo: false, ..report.place() };
     report.relocate(place);
     let market = Market::start(&market::program()?, place, options.connections.into())?;
@@ -90,13 +90,13 @@ pub fn bench(report: &mut Report, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn tell(report: &mut Report, plan: &Plan, total: &Total, samples: &[Sample]) {
+fn tell(report: &mut Report, plan: &LoadPlan, total: &Total, samples: &[Sample]) {
     total.tell(report, plan);
     drift(report, samples);
 }
 
-fn plan(options: &Options, length: Duration, market: &Market) -> Plan {
-    Plan {
+fn plan(options: &SoakOptions, length: Duration, market: &Market) -> LoadPlan {
+    LoadPlan {
         server: market.orders().to_string(),
         protocol: Protocol::Orders,
         traffic: Traffic {
@@ -123,7 +123,7 @@ struct Sample {
 }
 
 impl Sample {
-    fn take(part: &Part, process: u32) -> Result<Self> {
+    fn take(part: &RunPart, process: u32) -> Result<Self> {
         let status = fs::read_to_string(format!("/proc/{process}/status"))
             .context("the application has ended")?;
         let descriptors = fs::read_dir(format!("/proc/{process}/fd"))

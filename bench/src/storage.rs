@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use potoroo::checkpoint::store::{Folder, FolderView, Name, NameKind, Store, View};
-use potoroo::checkpoint::{Chunk, Facts, PartHeader, PartReader, PartWriter, Section};
+use potoroo::checkpoint::store::{Folder, FolderView, Name, NameKind, Store, StoreReader};
+use potoroo::checkpoint::{Chunk, Identity, PartHeader, PartReader, PartWriter, Section};
 use potoroo::sdk::random::Random;
 use serde_json::json;
 
@@ -154,7 +154,11 @@ fn part_name() -> String {
 }
 
 fn header() -> PartHeader {
-    let facts =
-        Facts { application: "bench".into(), fingerprint: 1, partitions: 1024, tables: Vec::new() };
+    let facts = Identity {
+        application: "bench".into(),
+        fingerprint: 1,
+        partitions: 1024,
+        tables: Vec::new(),
+    };
     PartHeader { facts, generation: 1, epoch: 1, since: 0, core: 0, cores: 1 }
 }

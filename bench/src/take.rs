@@ -6,7 +6,7 @@
 //! like any other and once more by itself, so that the tail without gaps is a subtraction and the
 //! tail as it was stays whole.
 
-use crate::gaps::{CoreGaps, Gap, Watch};
+use crate::gaps::{CoreGaps, LoopGap, Watch};
 use crate::recorder::Recorder;
 
 /// Records one slice.
@@ -152,7 +152,7 @@ impl Take {
     pub fn of_moments(moments: &[u64], gaps: Vec<CoreGaps>) -> Self {
         let mut take = Self { gaps, ..Self::default() };
         let [start_ns, .., end_ns] = *moments else { return take };
-        let mut listed: Vec<&Gap> = take.gaps.iter().flat_map(|core| &core.gaps).collect();
+        let mut listed: Vec<&LoopGap> = take.gaps.iter().flat_map(|core| &core.gaps).collect();
         listed.sort_by_key(|gap| gap.end_ns);
         let watch = Watch::new(0);
         let mut tape = Tape::new(end_ns - start_ns, &watch);
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn gaps_that_are_known_later_judge_a_closed_loop() {
-        let gap = |start_ns, end_ns| Gap { start_ns, end_ns, switches: 0 };
+        let gap = |start_ns, end_ns| LoopGap { start_ns, end_ns, switches: 0 };
         let ours = CoreGaps::told("ask", 0, 1_000_000, [gap(250, 60_250), gap(200_100, 240_100)]);
         let theirs = CoreGaps::told("answer", 0, 1_000_000, [gap(70_000, 100_000)]);
         let moments = [100, 200, 300, 60_400, 60_500, 70_001, 100_001, 200_100, 200_200];

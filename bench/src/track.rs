@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::results::{GapSum, Percentiles, Series};
+use crate::results::{GapSum, LatencySeries, Percentiles};
 use crate::take::{Interval, Take};
 
 /// The takes of one series, in the order of time.
@@ -37,9 +37,9 @@ impl Track {
     }
 
     /// What a record says.
-    pub fn series(&self) -> Series {
+    pub fn series(&self) -> LatencySeries {
         let outside = self.is_watched().then(|| percentiles(&self.histogram(|it| &it.outside)));
-        Series {
+        LatencySeries {
             name: self.name.clone(),
             load: self.load.clone(),
             open_loop: self.open_loop,

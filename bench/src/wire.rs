@@ -16,7 +16,7 @@ use serde_json::json;
 
 pub use self::serve::{Kind, serve};
 
-use self::ask::Stream;
+use self::ask::ReceivedQuotes;
 use self::market::Market;
 use self::server::Server;
 use crate::place::{Chase, Place};
@@ -105,7 +105,7 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
     ];
     let what = format!("quotes in sends of {} bytes", case.send_bytes);
     let series = alternate(report, &what, contenders)?;
-    let ratio = series.ratio("engine", "recv", Stream::events_per_second);
+    let ratio = series.ratio("engine", "recv", ReceivedQuotes::events_per_second);
     let raw = series.raw_rtt_ns(&series.names());
     report.goal(
         format!("events_over_recv_{suffix}"),
@@ -114,20 +114,20 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
         Goal::AtLeast(case.over_recv_min),
     );
     if let Some(rate_min) = case.rate_min {
-        let rate = series.median("engine", Stream::events_per_second);
+        let rate = series.median("engine", ReceivedQuotes::events_per_second);
         report.goal("events_per_second", rate, raw, Goal::AtLeast(rate_min));
     }
     for name in series.names() {
-        let rate = series.median(name, Stream::events_per_second);
+        let rate = series.median(name, ReceivedQuotes::events_per_second);
         let raw = series.raw_rtt_ns(&[name]);
         report.figure(format!("{name}_events_per_second_{suffix}"), rate, raw);
-        let typical = series.typical(name, Stream::events_per_second);
+        let typical = series.typical(name, ReceivedQuotes::events_per_second);
         report.detail(format!("{name}_{suffix}"), json!({ "events": typical.events }));
     }
     Ok(())
 }
 
-fn follow(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
+fn follow(site: Site<'_>, send_bytes: usize) -> Result<ReceivedQuotes> {
     stream_quotes(site.place, site.slice, site.program, send_bytes, 1)
 }
 
@@ -141,12 +141,12 @@ pub fn stream_quotes(
     program: &Path,
     send_bytes: usize,
     connections: usize,
-) -> Result<Stream> {
+) -> Result<ReceivedQuotes> {
     let market = Market::start(program, place, connections)?;
     ask::market_stream(place, slice, market, send_bytes, connections)
 }
 
-fn receive(site: Site<'_>, send_bytes: usize) -> Result<Stream> {
+fn receive(site: Site<'_>, send_bytes: usize) -> Result<ReceivedQuotes> {
     let server = Server::start(Kind::Receive, site.place)?;
     let stream = ask::stream(site.place, site.slice, server.address(), send_bytes)?;
     server.finish()?;

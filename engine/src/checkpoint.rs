@@ -32,8 +32,8 @@ mod text;
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
 pub use contents::each_row;
-pub use damage::{Corrupt, Damage};
-pub use facts::{Facts, Older, Refused, TableFacts, TypeFacts};
+pub use damage::{CorruptObject, Damage};
+pub use facts::{Identity, IdentityMismatch, Older, TableFacts, TypeFacts};
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
 pub use manifest::{

@@ -48,7 +48,7 @@ mod replies;
 mod sinks;
 
 pub use driver::{Driver, Turned};
-pub use handout::{Handout, PartPort, SPARES_MAX, Shared};
+pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};
 pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};
 pub use ports::{Fill, InletPort, OutletPort, Passed, PortLost, Readiness, Watching};
 pub use reactor::{CoreReactor, CoreSeat};

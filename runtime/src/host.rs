@@ -43,7 +43,7 @@ pub use error::Error;
 pub use ground::Ground;
 pub use launch::start;
 pub use reactor::{Reactor, Turn};
-pub use running::Host;
+pub use running::RunningCores;
 
 #[cfg(test)]
 mod tests;

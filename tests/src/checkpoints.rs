@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, Upload, View};
+use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
-    Chunk, Facts, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit, Recovered,
+    Chunk, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit, Recovered,
     Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk, propose,
     recover,
 };
@@ -22,7 +22,7 @@ const CORES: u32 = 2;
 pub type Content = Vec<(u32, Chunk)>;
 
 /// The application whose checkpoints these are.
-pub fn facts() -> Facts {
+pub fn facts() -> Identity {
     let of = |name: &str| TypeFacts { name: name.into(), shape: name.len() as u64 };
     let table = |name: &str| TableFacts {
         name: name.into(),
@@ -31,14 +31,14 @@ pub fn facts() -> Facts {
         older: Older::default(),
     };
     let tables = vec![table("markets"), table("totals")];
-    Facts { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
+    Identity { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
 }
 
 /// A coordinator without cores: it makes up what they would hand out.
 pub struct Coordinator<'a> {
     store: &'a dyn Store,
     random: Random,
-    facts: Facts,
+    facts: Identity,
     /// The present HEAD.
     pub head: Head,
     last: Option<Manifest>,
@@ -201,7 +201,7 @@ impl<'a> Coordinator<'a> {
 ///
 /// # Errors
 /// Something of it is missing or damaged.
-pub fn content(view: &dyn View, manifest: &Manifest) -> Result<Content, Error> {
+pub fn content(view: &dyn StoreReader, manifest: &Manifest) -> Result<Content, Error> {
     let mut content = Content::new();
     each_chunk(view, manifest, |part, chunk| {
         content.push((part.core, chunk));

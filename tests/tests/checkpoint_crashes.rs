@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use potoroo::checkpoint::Manifest;
-use potoroo::checkpoint::store::{Error, Folder, Head, View};
+use potoroo::checkpoint::store::{Error, Folder, Head, StoreReader};
 use potoroo_tests::checkpoints::{Content, Coordinator, KEEP, content};
 use potoroo_tests::disk::{Broken, SimDisk, Trouble};
 

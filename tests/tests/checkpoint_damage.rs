@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::checkpoint::store::View;
+use potoroo::checkpoint::store::StoreReader;
 use potoroo::checkpoint::{Manifest, history, recover};
 use potoroo_sdk::random::Random;
 use potoroo_tests::checkpoints::{Content, Coordinator, content, facts};
@@ -68,7 +68,7 @@ fn read(disk: &SimDisk, contents: &BTreeMap<String, Content>) -> Result<(), Stri
 }
 
 fn check(
-    view: &dyn View,
+    view: &dyn StoreReader,
     name: &str,
     manifest: &Manifest,
     contents: &BTreeMap<String, Content>,

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::recover::Error;
-use potoroo::checkpoint::store::{self, Head, Memory, Store, Upload, View};
+use potoroo::checkpoint::store::{self, Head, Memory, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
-    Delivered, Facts, Manifest, SourcePosition, StreamPosition, TypeFacts, collect, history,
+    Delivered, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect, history,
     propose, recover,
 };
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
@@ -28,7 +28,7 @@ fn names(memory: &Memory) -> Vec<String> {
 }
 
 #[track_caller]
-fn refused(memory: &Memory, facts: &Facts, restore: Option<u64>, parts: &[&str]) {
+fn refused(memory: &Memory, facts: &Identity, restore: Option<u64>, parts: &[&str]) {
     let before = memory.head().expect("memory does not fail");
     let text = recover(memory, facts, 9, restore).expect_err("it is refused").to_string();
     for part in parts {
@@ -82,7 +82,7 @@ struct Busy<'a> {
     commits: AtomicU64,
 }
 
-impl View for Busy<'_> {
+impl StoreReader for Busy<'_> {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, store::Error> {
         self.memory.open(name)
     }
@@ -137,9 +137,9 @@ fn what_changed_its_shape_is_refused_by_name_and_the_running_coordinator_goes_on
     let mut changed = facts();
     changed.tables[1].state = TypeFacts { name: "Total".into(), shape: 99 };
     refused(&memory, &changed, None, &["table `totals`: its state was `Market`", "is `Total`"]);
-    let other = Facts { application: "word-count".into(), ..facts() };
+    let other = Identity { application: "word-count".into(), ..facts() };
     refused(&memory, &other, None, &["belongs to application `spread`", "`word-count`"]);
-    let fewer = Facts { partitions: 8, ..facts() };
+    let fewer = Identity { partitions: 8, ..facts() };
     refused(&memory, &fewer, None, &["partitions were 16 and are 8: say --partitions 16"]);
 }
 

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
-use potoroo_connector::{Error, Frame, Options, Reader, Role, Source, VERSION};
+use potoroo_connector::{Error, Frame, FrameReader, Options, Role, Source, VERSION};
 use rustix::process::Signal;
 use support::{App, Scratch, connect, named, wait_for_status};
 
@@ -72,13 +72,13 @@ fn hello(token: &str) -> Frame<'_> {
 /// A client that does whatever it is told.
 struct Client {
     to: TcpStream,
-    reader: Reader<TcpStream>,
+    reader: FrameReader<TcpStream>,
 }
 
 impl Client {
     fn connect(address: SocketAddr) -> Self {
         let to = connect(address);
-        let reader = Reader::new(to.try_clone().expect("a descriptor"));
+        let reader = FrameReader::new(to.try_clone().expect("a descriptor"));
         Self { to, reader }
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use potoroo::checkpoint::store::{FolderView, View};
+use potoroo::checkpoint::store::{FolderView, StoreReader};
 use potoroo::checkpoint::{Manifest, history};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;

@@ -163,7 +163,7 @@ fn stop_delivers_what_was_handed_over() {
     }
     assert_eq!(positions.last(), Some(&(1, 10)));
     let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(summary.stop, potoroo::control::report::Stop::Asked);
+    assert_eq!(summary.stop, potoroo::control::report::StopReason::Asked);
     assert_eq!(summary.snapshot.undelivered, 0);
     // The application has ended: the sender hears of it.
     wait_until(|| {
@@ -214,7 +214,7 @@ fn a_sink_that_nobody_takes_ends_the_application() {
     trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
     drop((trades, running.sink("positions")));
     let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(summary.stop, potoroo::control::report::Stop::SinkFailed);
+    assert_eq!(summary.stop, potoroo::control::report::StopReason::SinkFailed);
     assert_eq!(summary.snapshot.undelivered, 1);
 }
 

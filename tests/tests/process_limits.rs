@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use potoroo_connector::{Frame, Reader, Role, VERSION};
+use potoroo_connector::{Frame, FrameReader, Role, VERSION};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, getuid, prlimit};
 use support::{App, LIMIT, Scratch, connect, example};
 
@@ -199,7 +199,7 @@ fn hello(source: SocketAddr) -> (TcpStream, Option<String>) {
     let (version, role, token) = (VERSION, Role::Source, "");
     Frame::Hello { version, role, token, application: "", endpoint: "" }.encode(&mut out);
     to.write_all(&out).expect("it is connected");
-    let mut reader = Reader::new(to.try_clone().expect("a descriptor"));
+    let mut reader = FrameReader::new(to.try_clone().expect("a descriptor"));
     let refused = match reader.read().expect("an answer").expect("a frame") {
         Frame::Refused { reason } => Some(reason.to_owned()),
         // The thread that answers may be refused after the welcome.

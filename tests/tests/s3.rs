@@ -7,7 +7,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
-use potoroo::checkpoint::store::{Error, Head, NoPlace, Place, S3, Store, View, contract};
+use potoroo::checkpoint::store::{
+    Error, Head, Location, NoLocation, S3, Store, StoreReader, contract,
+};
 use serde_json::Value;
 use support::gate::{Deed, Gate};
 use support::kills::kill;
@@ -211,7 +213,7 @@ fn a_url_that_cannot_be_understood_is_a_mistake_in_the_command_line() {
         ("s3://b/p?endpoint=localhost", "the endpoint is no http://"),
         ("gs://b/p", "no storage has the scheme `gs`"),
     ] {
-        let error: NoPlace = text.parse::<Place>().expect_err("it is none");
+        let error: NoLocation = text.parse::<Location>().expect_err("it is none");
         assert!(error.to_string().contains(part), "{error}");
         start(text, &format!("{NUMBERS} --sink windows=null:")).finish().refused(2, &[part]);
         potoroo("checkpoint list", text).refused(2, &[part]);

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use potoroo::checkpoint::Manifest;
-use potoroo::checkpoint::store::{FolderView, View};
+use potoroo::checkpoint::store::{FolderView, StoreReader};
 use support::{App, Ended, Scratch, check_windows, example, tool};
 
 const WINDOWS: &str = "sequence_windows";

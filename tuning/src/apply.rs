@@ -18,11 +18,11 @@ mod step;
 use std::io;
 
 pub use record::Error;
-pub use step::{Outcome, Step};
+pub use step::{Step, StepOutcome};
 
-use crate::plan::Plan;
+use crate::plan::TuningPlan;
 use crate::root::Root;
-use record::{Record, Store};
+use record::{UndoFolder, UndoRecord};
 
 /// A point of the way at which the power may fail, told to whoever watches.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub enum Moment<'a> {
     /// A step is about to be taken.
     Before(&'a Step),
     /// It was taken, or refused.
-    After(&'a Step, &'a Outcome),
+    After(&'a Step, &'a StepOutcome),
     /// All is restored; the record is about to be removed.
     Removing,
 }
@@ -43,7 +43,7 @@ pub enum Moment<'a> {
 pub type Watcher<'a> = &'a mut dyn FnMut(Moment<'_>) -> io::Result<()>;
 
 /// What `apply` would do: the steps of the plan that differ from the present state.
-pub fn steps(root: &Root, plan: &Plan) -> Vec<Step> {
+pub fn steps(root: &Root, plan: &TuningPlan) -> Vec<Step> {
     plan.now.iter().filter_map(|remedy| Step::new(root, remedy)).collect()
 }
 
@@ -56,13 +56,13 @@ pub fn apply(
     root: &Root,
     steps: Vec<Step>,
     watcher: Watcher<'_>,
-) -> Result<Vec<(Step, Outcome)>, Error> {
-    let store = Store::lock(root)?;
+) -> Result<Vec<(Step, StepOutcome)>, Error> {
+    let store = UndoFolder::lock(root)?;
     if let Some(record) = store.read()?.filter(|record| record.is_of_this_start(root)) {
         return Err(Error::Applied { steps: record.steps.len() });
     }
     watcher(Moment::Recording)?;
-    store.write(&Record::new(root, steps.clone()))?;
+    store.write(&UndoRecord::new(root, steps.clone()))?;
     watcher(Moment::Recorded)?;
     let mut outcomes = Vec::new();
     for step in steps {
@@ -79,8 +79,8 @@ pub fn apply(
 ///
 /// # Errors
 /// The record cannot be read or removed, or the watcher ended it.
-pub fn revert(root: &Root, watcher: Watcher<'_>) -> Result<Vec<(Step, Outcome)>, Error> {
-    let store = Store::lock(root)?;
+pub fn revert(root: &Root, watcher: Watcher<'_>) -> Result<Vec<(Step, StepOutcome)>, Error> {
+    let store = UndoFolder::lock(root)?;
     let Some(mut record) = store.read()? else { return Ok(Vec::new()) };
     let mut outcomes = Vec::new();
     if record.is_of_this_start(root) {

@@ -4,7 +4,7 @@
 //! not understood is told: it never counts as a parameter that is not there.
 
 use crate::cpus::Cpus;
-use crate::root::{Reason, Root, Unread};
+use crate::root::{Root, Unread, UnreadReason};
 
 /// The parameters in their order.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ impl BootLine {
     pub fn read(root: &Root) -> Self {
         match root.text(FILE) {
             Ok(line) => Self::parse(&line),
-            Err(Unread { reason: Reason::Empty, .. }) => Self::default(),
+            Err(Unread { reason: UnreadReason::Empty, .. }) => Self::default(),
             Err(unread) => Self { unread: Some(unread), ..Self::default() },
         }
     }

@@ -13,7 +13,7 @@
 //!
 //! In a namespace of its own a process is told the path `/`; then what is mounted is its own group.
 
-use crate::root::{Reason, Root, Unread};
+use crate::root::{Root, Unread, UnreadReason};
 
 /// All hierarchies that the process is in.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Cgroups {
                 found.into_iter().chain(tightest).min_by(|a, b| a.cpus().total_cmp(&b.cpus()));
         }
         if tightest.is_none() && self.is_hidden("cpu") {
-            return Err(Unread { path: FOLDER.to_owned(), reason: Reason::Absent });
+            return Err(Unread { path: FOLDER.to_owned(), reason: UnreadReason::Absent });
         }
         Ok(tightest)
     }

@@ -13,7 +13,7 @@ mod unit;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-pub use exit::Exit;
+pub use exit::DoctorExit;
 
 /// Tells whether this host suits an application that counts in microseconds, and tunes it.
 #[derive(Debug, Parser)]
@@ -52,7 +52,7 @@ enum Command {
 ///
 /// # Errors
 /// It cannot be done; the message says what is in the way.
-pub fn run(arguments: Arguments) -> Result<Exit> {
+pub fn run(arguments: Arguments) -> Result<DoctorExit> {
     match arguments.command {
         Command::Doctor(doctor) => doctor.run(),
         Command::Jitter(jitter) => jitter.run(),

@@ -15,16 +15,16 @@ mod spare;
 
 use crate::cpus::Cpus;
 use crate::finding::{Finding, Severity};
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::root::Root;
 
 /// Judges the host for an application on `cores`; `None` are the CPUs that it takes by itself.
 pub fn doctor(root: &Root, cores: Option<&Cpus>) -> Vec<Finding> {
-    examine(&Host::read(root, cores))
+    examine(&CheckedHost::read(root, cores))
 }
 
 /// The same for a host that was read already.
-pub fn examine(host: &Host) -> Vec<Finding> {
+pub fn examine(host: &CheckedHost) -> Vec<Finding> {
     let hidden: Vec<&str> = platform::hidden(host).collect();
     let look = |(check, look): &(&'static str, Look)| {
         // Where the files are hidden, nothing is no news.
@@ -48,7 +48,7 @@ pub fn verdict(findings: &[Finding]) -> Severity {
 }
 
 /// Looks at one thing.
-type Look = fn(&Host) -> Finding;
+type Look = fn(&CheckedHost) -> Finding;
 
 /// Checks that take a file which is not there for a host without the feature.
 fn needs(folder: &str) -> &'static [&'static str] {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 use crate::root::Root;
 
 /// The facts about a host that figures depend on; `None` is not known.
@@ -49,7 +49,7 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Of the host below `root`.
     pub fn read(root: &Root) -> Self {
-        let host = Host::read(root, None);
+        let host = CheckedHost::read(root, None);
         let text = |path| root.text(path).ok();
         let cpuinfo = root.text("/proc/cpuinfo").unwrap_or_default();
         let known = |name| field(&cpuinfo, name);
@@ -142,8 +142,8 @@ fn memory_gib(root: &Root) -> Option<u64> {
     Some(kib.saturating_add(1 << 19) >> 20)
 }
 
-fn governors(host: &Host) -> Option<String> {
-    let of = |cpu| host.root.text(&Host::cpu_file(cpu, "cpufreq/scaling_governor")).ok();
+fn governors(host: &CheckedHost) -> Option<String> {
+    let of = |cpu| host.root.text(&CheckedHost::cpu_file(cpu, "cpufreq/scaling_governor")).ok();
     let mut names: Vec<String> = host.online.iter().filter_map(of).collect();
     names.sort();
     names.dedup();

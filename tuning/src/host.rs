@@ -11,7 +11,7 @@ use crate::root::{Root, Unread};
 
 /// A host and the CPUs that an application is to have.
 #[derive(Clone, Debug)]
-pub struct Host<'a> {
+pub struct CheckedHost<'a> {
     /// Its files.
     pub root: &'a Root,
     /// The CPUs to judge.
@@ -38,7 +38,7 @@ pub struct Host<'a> {
     pub cgroups: Cgroups,
 }
 
-impl<'a> Host<'a> {
+impl<'a> CheckedHost<'a> {
     /// Reads the host; `cores` of `None` are those that an application uses when nobody chooses.
     pub fn read(root: &'a Root, cores: Option<&Cpus>) -> Self {
         let set = |name: &str| root.cpus(&format!("{CPUS}/{name}")).unwrap_or_default();
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_host_that_tells_nothing_has_one_cpu() {
         let root = Root::recorded("/no-such-folder");
-        let host = Host::read(&root, None);
+        let host = CheckedHost::read(&root, None);
         assert_eq!(host.cores.to_string(), "0");
         assert!(host.others().is_empty() && host.nodes().is_empty());
         assert!(host.isolated_unread.is_some() && host.nohz_full_unread.is_some());

@@ -22,7 +22,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::cpus::Cpus;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::pin::{self, NotHad, pin};
 use crate::root::Root;
 use counters::Counters;
@@ -87,7 +87,7 @@ pub fn measure(
         let spinners = cores.iter().map(start_spinner).collect::<Result<Vec<_>, _>>();
         // Those that spin already end at once: the scope waits for them.
         let spinners = spinners.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-        pin::avoid(cores, &Host::read(&Root::host(), None).allowed);
+        pin::avoid(cores, &CheckedHost::read(&Root::host(), None).allowed);
         let start = Instant::now();
         while !spinners.iter().all(|spinner| spinner.is_finished()) {
             progress((start.elapsed().as_secs_f64() / duration.as_secs_f64()).min(1.0));
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn one_cpu() -> Cpus {
-        Host::read(&Root::host(), None).allowed.iter().take(1).collect()
+        CheckedHost::read(&Root::host(), None).allowed.iter().take(1).collect()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag::register;
 
-use cli::{Arguments, Exit};
+use cli::{Arguments, DoctorExit};
 
 fn main() -> ExitCode {
     // A write beyond the limit of file sizes fails then, as one to a full disk does.
@@ -25,14 +25,14 @@ fn main() -> ExitCode {
             let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
             // Whoever closes the pipe has read enough.
             let _ = error.print();
-            return if asked { ExitCode::SUCCESS } else { Exit::Refused.into() };
+            return if asked { ExitCode::SUCCESS } else { DoctorExit::Refused.into() };
         }
     };
     match cli::run(arguments) {
         Ok(exit) => exit.into(),
         Err(error) => {
             cli::console::note(format_args!("error: {error:#}"));
-            Exit::Refused.into()
+            DoctorExit::Refused.into()
         }
     }
 }

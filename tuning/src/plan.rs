@@ -7,12 +7,12 @@ use std::fmt::{self, Write};
 
 use crate::cpus::Cpus;
 use crate::finding::Finding;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::remedy::{Remedy, changes, undos};
 
 /// What is to be done, each once.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct TuningPlan {
     cores: Cpus,
     others: Cpus,
     /// What takes effect at once; `apply` does exactly this, in this order.
@@ -25,9 +25,9 @@ pub struct Plan {
     hand: Vec<Remedy>,
 }
 
-impl Plan {
+impl TuningPlan {
     /// Collects the remedies of all findings.
-    pub fn new(host: &Host, findings: &[Finding]) -> Self {
+    pub fn new(host: &CheckedHost, findings: &[Finding]) -> Self {
         let mut plan = Self {
             cores: host.cores.clone(),
             others: host.others(),
@@ -162,7 +162,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for TuningPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write_all(&mut text)?;
@@ -182,7 +182,7 @@ fn commands(text: &mut String, remedies: &[Remedy]) -> fmt::Result {
     writeln!(text, "\nundo:\n\n{}", undos(remedies).join("\n"))
 }
 
-fn rest(plan: &Plan) -> String {
+fn rest(plan: &TuningPlan) -> String {
     match plan.others.is_empty() {
         true => "no CPU: choose fewer `--cores`, much of the plan needs one".to_owned(),
         false => format!("CPUs {}", plan.others),

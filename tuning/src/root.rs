@@ -59,10 +59,11 @@ impl Root {
     pub fn text(&self, path: &str) -> Result<String, Unread> {
         let unread = |reason| Unread { path: path.to_owned(), reason };
         let bytes = self.bytes(path).map_err(unread)?;
-        let text = String::from_utf8(bytes).map_err(|_| unread(Reason::Odd("no text".into())))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| unread(UnreadReason::Odd("no text".into())))?;
         // Some drivers count the zero byte in that ends their text.
         match text.trim_end_matches('\0').trim() {
-            "" => Err(unread(Reason::Empty)),
+            "" => Err(unread(UnreadReason::Empty)),
             text => Ok(text.to_owned()),
         }
     }
@@ -82,7 +83,7 @@ impl Root {
     /// The file cannot be read or holds no list.
     pub fn cpus(&self, path: &str) -> Result<Cpus, Unread> {
         match self.value(path) {
-            Err(Unread { reason: Reason::Empty, .. }) => Ok(Cpus::default()),
+            Err(Unread { reason: UnreadReason::Empty, .. }) => Ok(Cpus::default()),
             read => read,
         }
     }
@@ -140,18 +141,18 @@ impl Root {
         self.open(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
 
-    fn bytes(&self, path: &str) -> Result<Vec<u8>, Reason> {
+    fn bytes(&self, path: &str) -> Result<Vec<u8>, UnreadReason> {
         // Opening a pipe would wait for its other end.
         let file =
             self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).map(File::from);
         let file = file.map_err(reason)?;
         if !file.metadata().map_err(reason)?.is_file() {
-            return Err(Reason::Failed("is no file".into()));
+            return Err(UnreadReason::Failed("is no file".into()));
         }
         let mut bytes = Vec::new();
         file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(reason)?;
         if bytes.len() as u64 == BYTES_MAX {
-            return Err(Reason::Failed(format!("has {} MiB or more", BYTES_MAX >> 20)));
+            return Err(UnreadReason::Failed(format!("has {} MiB or more", BYTES_MAX >> 20)));
         }
         Ok(bytes)
     }
@@ -165,7 +166,8 @@ impl Root {
         if !self.is_host() {
             return self.text(&format!("/programs/{line}"));
         }
-        let unread = |why: &str| Unread { path: line.clone(), reason: Reason::Failed(why.into()) };
+        let unread =
+            |why: &str| Unread { path: line.clone(), reason: UnreadReason::Failed(why.into()) };
         if !self.programs {
             return Err(unread("not asked"));
         }
@@ -194,25 +196,25 @@ pub struct Unread {
     /// The file, or the command line of the program.
     pub path: String,
     /// What was in the way.
-    pub reason: Reason,
+    pub reason: UnreadReason,
 }
 
 impl Unread {
     /// Something is there, but `text` is not what belongs there.
     pub fn odd(path: &str, text: &str) -> Self {
         let text = text.trim().chars().take(60).collect();
-        Self { path: path.to_owned(), reason: Reason::Odd(text) }
+        Self { path: path.to_owned(), reason: UnreadReason::Odd(text) }
     }
 
     /// Whether there is no such file: usually the kernel has no such feature.
     pub fn is_absent(&self) -> bool {
-        self.reason == Reason::Absent
+        self.reason == UnreadReason::Absent
     }
 }
 
 /// What was in the way of reading.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum UnreadReason {
     /// Nothing is there.
     #[error("is not there")]
     Absent,
@@ -235,11 +237,11 @@ pub(crate) fn chosen(text: &str) -> Option<&str> {
     Some(text.split_once('[')?.1.split_once(']')?.0.trim())
 }
 
-fn reason(error: io::Error) -> Reason {
+fn reason(error: io::Error) -> UnreadReason {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Reason::Absent,
-        ErrorKind::PermissionDenied => Reason::Denied,
-        _ => Reason::Failed(error.to_string()),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => UnreadReason::Absent,
+        ErrorKind::PermissionDenied => UnreadReason::Denied,
+        _ => UnreadReason::Failed(error.to_string()),
     }
 }
 
@@ -259,10 +261,10 @@ mod tests {
     fn what_cannot_be_read_says_why() {
         let root = Root::host();
         let reason = |path| root.text(path).expect_err(path).reason;
-        assert_eq!(reason("/proc/no-such-file"), Reason::Absent);
-        assert_eq!(reason("/proc/version/below-a-file"), Reason::Absent);
-        assert_eq!(reason("/dev/null"), Reason::Failed("is no file".into()));
-        assert!(matches!(reason("/proc"), Reason::Failed(_)));
+        assert_eq!(reason("/proc/no-such-file"), UnreadReason::Absent);
+        assert_eq!(reason("/proc/version/below-a-file"), UnreadReason::Absent);
+        assert_eq!(reason("/dev/null"), UnreadReason::Failed("is no file".into()));
+        assert!(matches!(reason("/proc"), UnreadReason::Failed(_)));
         assert!(root.value::<u64>("/proc/version").is_err());
         assert!(root.names("/no-such-folder").is_empty());
     }

@@ -15,7 +15,7 @@ pub use cpu::Cpu;
 pub use distance::{Matrix, measure};
 
 use crate::cpus::Cpus;
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 
 /// What the kernel tells about the processors.
 #[derive(Clone, Debug, Serialize)]
@@ -59,7 +59,7 @@ pub struct Node {
 
 impl Topology {
     /// Reads it; what is not told gets the simplest shape: one core, socket and node each.
-    pub fn read(host: &Host) -> Self {
+    pub fn read(host: &CheckedHost) -> Self {
         let nodes = host.nodes();
         let mut cpus: Vec<Cpu> = host.online.iter().map(|it| cpu(host, &nodes, it)).collect();
         speed::fill(host, &mut cpus);
@@ -85,8 +85,8 @@ impl Topology {
     }
 }
 
-fn cpu(host: &Host, nodes: &[(usize, Cpus)], cpu: usize) -> Cpu {
-    let package = host.root.value(&Host::cpu_file(cpu, "topology/physical_package_id"));
+fn cpu(host: &CheckedHost, nodes: &[(usize, Cpus)], cpu: usize) -> Cpu {
+    let package = host.root.value(&CheckedHost::cpu_file(cpu, "topology/physical_package_id"));
     let lowest = host.siblings(cpu).first().map_or(cpu, |sibling| sibling.min(cpu));
     let last = caches(host, cpu).into_iter().max_by_key(|(level, _, _)| *level);
     let elsewhere = nodes.iter().fold(Cpus::default(), |all, (_, cpus)| all.or(cpus));
@@ -108,8 +108,8 @@ fn cpu(host: &Host, nodes: &[(usize, Cpus)], cpu: usize) -> Cpu {
 }
 
 /// Level, sharers and size of each cache of a CPU that holds data.
-fn caches(host: &Host, cpu: usize) -> Vec<(usize, Cpus, String)> {
-    let folder = Host::cpu_file(cpu, "cache");
+fn caches(host: &CheckedHost, cpu: usize) -> Vec<(usize, Cpus, String)> {
+    let folder = CheckedHost::cpu_file(cpu, "cache");
     let one = |index: usize| {
         let file = |name: &str| format!("{folder}/index{index}/{name}");
         let level = host.root.value(&file("level")).ok()?;
@@ -122,7 +122,7 @@ fn caches(host: &Host, cpu: usize) -> Vec<(usize, Cpus, String)> {
     host.root.numbers(&folder, "index").into_iter().filter_map(one).collect()
 }
 
-fn node(host: &Host, node: usize, cpus: &Cpus) -> Node {
+fn node(host: &CheckedHost, node: usize, cpus: &Cpus) -> Node {
     let text = host.root.text(&format!("/sys/devices/system/node/node{node}/meminfo"));
     let total = text.ok().and_then(|text| field(&text, &format!("Node {node} MemTotal")));
     let kib: Option<u64> = total.and_then(|total| total.split_whitespace().next()?.parse().ok());

@@ -7,10 +7,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-use potoroo_tuning::apply::{self, Error, Moment, Outcome};
+use potoroo_tuning::apply::{self, Error, Moment, StepOutcome};
 use potoroo_tuning::doctor::examine;
-use potoroo_tuning::host::Host;
-use potoroo_tuning::plan::Plan;
+use potoroo_tuning::host::CheckedHost;
+use potoroo_tuning::plan::TuningPlan;
 use potoroo_tuning::{Cpus, Root};
 use recorded::{HOSTS, Recorded, told};
 
@@ -31,8 +31,8 @@ fn small_host(test: &str) -> (Recorded, Root, Cpus) {
 }
 
 fn steps(root: &Root, cores: &Cpus) -> Vec<apply::Step> {
-    let host = Host::read(root, Some(cores));
-    apply::steps(root, &Plan::new(&host, &examine(&host)))
+    let host = CheckedHost::read(root, Some(cores));
+    apply::steps(root, &TuningPlan::new(&host, &examine(&host)))
 }
 
 /// All files with what they hold: of a choice the chosen word, because plain files do not choose.
@@ -184,7 +184,7 @@ fn what_the_kernel_refuses_is_told_and_stays_as_it_is() {
         Ok(())
     };
     let outcomes = apply::apply(&root, steps(&root, &cores), &mut remove).expect("it goes on");
-    let refused = |(_, outcome): &&(apply::Step, Outcome)| outcome.is_refused();
+    let refused = |(_, outcome): &&(apply::Step, StepOutcome)| outcome.is_refused();
     let refused: Vec<_> = outcomes.iter().filter(refused).collect();
     assert!(refused.iter().any(|(step, _)| step.to_string().contains(gone)), "{refused:?}");
     assert!(!recorded.path().join(gone.trim_start_matches('/')).exists(), "nothing is created");

@@ -4,8 +4,8 @@
 mod recorded;
 
 use potoroo_tuning::doctor::examine;
-use potoroo_tuning::host::Host;
-use potoroo_tuning::plan::Plan;
+use potoroo_tuning::host::CheckedHost;
+use potoroo_tuning::plan::TuningPlan;
 use potoroo_tuning::topology::{Choice, Topology};
 use potoroo_tuning::{Fingerprint, Root};
 use recorded::{HOSTS, Recorded, told};
@@ -104,8 +104,8 @@ fn odd_files_are_told_and_stop_nothing() {
 /// Everything that only reads, in this process: a panic fails the test and names the file.
 fn read_all(root: &Root) {
     let cores = "0-1".parse().expect("it is a list");
-    let host = Host::read(root, Some(&cores));
-    let plan = Plan::new(&host, &examine(&host)).to_string();
+    let host = CheckedHost::read(root, Some(&cores));
+    let plan = TuningPlan::new(&host, &examine(&host)).to_string();
     assert!(plan.contains("== 6."), "{plan}");
     Choice::new(&Topology::read(&host));
     Fingerprint::read(root);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use potoroo_tuning::Root;
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use recorded::{Recorded, told};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn json(output: &Output) -> Value {
 }
 
 fn first_cpu() -> usize {
-    Host::read(&Root::host(), None).allowed.first().expect("this test runs on a CPU")
+    CheckedHost::read(&Root::host(), None).allowed.first().expect("this test runs on a CPU")
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn cpus_that_cannot_be_had_are_named() {
 #[test]
 fn topology_measures_this_host() {
     let map = json(&run("topology --json"));
-    let allowed = Host::read(&Root::host(), None).allowed.len();
+    let allowed = CheckedHost::read(&Root::host(), None).allowed.len();
     if allowed > 1 {
         let rows = map["round_trips"]["nanos"].as_array().expect("it was measured");
         assert_eq!(rows.len(), allowed);

@@ -7,7 +7,7 @@ use std::io::{Write, stderr};
 use std::process::{Command, Stdio};
 
 use potoroo_tuning::Root;
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use recorded::told;
 use rustix::process::getuid;
 
@@ -41,7 +41,7 @@ fn a_measurement_without_threads_names_the_limit() {
     if !can_limit_threads() {
         return;
     }
-    let one_cpu = Host::read(&Root::host(), None).allowed.len() < 2;
+    let one_cpu = CheckedHost::read(&Root::host(), None).allowed.len() < 2;
     for threads in [1, 2] {
         for measurement in ["jitter --seconds 1", "topology"] {
             let output = limited(threads, measurement).output().expect("setpriv is there");

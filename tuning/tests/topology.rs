@@ -2,7 +2,7 @@
 
 mod recorded;
 
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::topology::{Choice, Topology};
 use potoroo_tuning::{Cpus, Root, Severity};
 use recorded::{Recorded, told};
@@ -10,7 +10,7 @@ use recorded::{Recorded, told};
 /// The CPUs proposed for `--cores`.
 fn cores(recorded: &Recorded) -> String {
     let root = Root::recorded(recorded.path());
-    Choice::new(&Topology::read(&Host::read(&root, None))).cores.to_string()
+    Choice::new(&Topology::read(&CheckedHost::read(&root, None))).cores.to_string()
 }
 
 /// A host of this number of CPUs, each with its own core.

@@ -5,8 +5,8 @@
 //! implementations that follow only hold `where` every field's type is sound, and are then silent;
 //! with a bound lifetime the compiler does not look whether such a clause is ever true.
 
-use crate::item::{Item, Part, Shape, literal};
-use crate::kind::Kind;
+use crate::item::{AnnotatedType, BoundField, Shape, literal};
+use crate::kind::AttributeKind;
 use crate::leaves;
 use crate::refusal::{self, Refusal};
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -14,13 +14,13 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Type, spanned::Spanned};
 
 /// Whether a field's type is refused by its spelling, so that nothing more can be said of the item.
-pub fn refuses(item: &Item) -> bool {
+pub fn refuses(item: &AnnotatedType) -> bool {
     let mut leaves = item.fields().flat_map(|field| leaves::of(item.kind, &field.ty));
     leaves.any(|leaf| refusal::find(item.kind, leaf).is_some())
 }
 
 /// The checks of all fields.
-pub fn checks(item: &Item) -> TokenStream {
+pub fn checks(item: &AnnotatedType) -> TokenStream {
     let shapes = item.shapes();
     let parts = shapes.iter().flat_map(|shape| shape.fields.iter().map(move |part| (shape, part)));
     let checks = parts.flat_map(|(shape, part)| {
@@ -30,14 +30,14 @@ pub fn checks(item: &Item) -> TokenStream {
     quote!(#(#checks)*)
 }
 
-fn check(item: &Item, field: &str, leaf: &Type) -> TokenStream {
+fn check(item: &AnnotatedType, field: &str, leaf: &Type) -> TokenStream {
     match refusal::find(item.kind, leaf) {
         Some(refusal) => refuse(item, field, &refusal),
         None => bounded(item, field, leaf),
     }
 }
 
-fn refuse(item: &Item, field: &str, refusal: &Refusal<'_>) -> TokenStream {
+fn refuse(item: &AnnotatedType, field: &str, refusal: &Refusal<'_>) -> TokenStream {
     let (refused, remedy, cannot) = (refusal.refused, refusal.remedy, cannot(item.kind));
     let text = spelt(refused);
     let message = literal(&format!("{field} has the type `{text}`, which {cannot}: {remedy}"));
@@ -53,23 +53,23 @@ fn spelt(refused: &Type) -> String {
 }
 
 /// `where` each field's type can be a part of this item.
-pub fn sound(item: &Item) -> TokenStream {
+pub fn sound(item: &AnnotatedType) -> TokenStream {
     let (sdk, support) = (&item.sdk, item.support());
     match (item.kind, item.plain) {
-        (Kind::State, _) => bound(item, &quote!(#sdk::value::State)),
+        (AttributeKind::State, _) => bound(item, &quote!(#sdk::value::State)),
         (_, true) => bound(item, &quote!(#support::Plain)),
         (_, false) => bound(item, &quote!(#sdk::value::Value)),
     }
 }
 
 /// `where` each field's type has this trait.
-pub fn bound(item: &Item, path: &TokenStream) -> TokenStream {
+pub fn bound(item: &AnnotatedType, path: &TokenStream) -> TokenStream {
     let types = item.fields().map(|field| &field.ty);
     quote!(where #(for<'__b> #types: #path,)*)
 }
 
 /// A struct with a field of this type, whose bound has the message.
-fn bounded(item: &Item, field: &str, leaf: &Type) -> TokenStream {
+fn bounded(item: &AnnotatedType, field: &str, leaf: &Type) -> TokenStream {
     let (needed, cannot) = (needed(item), cannot(item.kind));
     let message = literal(&format!("{field} has the type `{{Self}}`, which {cannot}"));
     let (own, other) = remedies(item.kind);
@@ -88,36 +88,36 @@ fn bounded(item: &Item, field: &str, leaf: &Type) -> TokenStream {
     }
 }
 
-fn needed(item: &Item) -> TokenStream {
+fn needed(item: &AnnotatedType) -> TokenStream {
     let sdk = &item.sdk;
     match item.kind {
-        Kind::State => quote!(#sdk::value::State),
-        Kind::Key => quote!(#sdk::key::Key),
-        Kind::Event | Kind::Value => quote!(#sdk::value::Value),
+        AttributeKind::State => quote!(#sdk::value::State),
+        AttributeKind::Key => quote!(#sdk::key::Key),
+        AttributeKind::Event | AttributeKind::Value => quote!(#sdk::value::Value),
     }
 }
 
 /// A value that is seen through a view needs one around it; whatever is no value has its error.
-fn plain(item: &Item, leaf: &Type) -> Option<TokenStream> {
+fn plain(item: &AnnotatedType, leaf: &Type) -> Option<TokenStream> {
     let support = item.support();
     let check = spanned(quote!(#support::Probe::<#leaf>::plain();), leaf.span());
-    (item.plain && item.kind != Kind::State)
+    (item.plain && item.kind != AttributeKind::State)
         .then(|| quote!(const _: fn() = || { use #support::Unsound as _; #check };))
 }
 
-fn field_name(item: &Item, shape: &Shape<'_>, part: &Part<'_>) -> String {
+fn field_name(item: &AnnotatedType, shape: &Shape<'_>, part: &BoundField<'_>) -> String {
     let owner = shape.path(item.name()).to_string().replace(' ', "");
     format!("field `{}` of `{owner}`", part.member.to_token_stream())
 }
 
-fn cannot(kind: Kind) -> &'static str {
-    if kind == Kind::Key { "cannot be part of a key" } else { "cannot be stored" }
+fn cannot(kind: AttributeKind) -> &'static str {
+    if kind == AttributeKind::Key { "cannot be part of a key" } else { "cannot be stored" }
 }
 
 /// What to do about a type of one's own, and about others.
-const fn remedies(kind: Kind) -> (&'static str, &'static str) {
+const fn remedies(kind: AttributeKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Key => (
+        AttributeKind::Key => (
             "if `{Self}` is your own type, put `#[key]` on it",
             "a type of another crate is kept as integers, `String`, `Text<N>` or `[u8; N]`",
         ),

@@ -1,15 +1,15 @@
 //! The derives that a type needs and does not have yet.
 
 use crate::check;
-use crate::item::Item;
-use crate::kind::Kind;
+use crate::item::AnnotatedType;
+use crate::kind::AttributeKind;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Data, Path, Token, punctuated::Punctuated};
 
 /// `impl Copy` for plain data that does not derive it.
-pub fn copy(item: &Item) -> Option<TokenStream> {
-    let wanted = item.plain && item.kind != Kind::State;
+pub fn copy(item: &AnnotatedType) -> Option<TokenStream> {
+    let wanted = item.plain && item.kind != AttributeKind::State;
     if !wanted || present(&item.input.attrs).iter().any(|one| one == "Copy") {
         return None;
     }
@@ -18,7 +18,7 @@ pub fn copy(item: &Item) -> Option<TokenStream> {
 }
 
 /// `#[derive(…)]` with what is missing, or nothing.
-pub fn missing(item: &Item) -> TokenStream {
+pub fn missing(item: &AnnotatedType) -> TokenStream {
     let present = present(&item.input.attrs);
     let missing: Vec<_> = wanted(item)
         .into_iter()
@@ -28,17 +28,17 @@ pub fn missing(item: &Item) -> TokenStream {
     if missing.is_empty() { TokenStream::new() } else { quote!(#[derive(#(#missing),*)]) }
 }
 
-fn wanted(item: &Item) -> Vec<(&'static str, TokenStream)> {
+fn wanted(item: &AnnotatedType) -> Vec<(&'static str, TokenStream)> {
     let mut wanted = vec![
         ("Clone", quote!(::core::clone::Clone)),
         ("Debug", quote!(::core::fmt::Debug)),
         ("PartialEq", quote!(::core::cmp::PartialEq)),
     ];
-    if item.kind == Kind::State {
+    if item.kind == AttributeKind::State {
         wanted.extend(has_default(item).then(|| ("Default", quote!(::core::default::Default))));
         return wanted;
     }
-    if item.kind == Kind::Key {
+    if item.kind == AttributeKind::Key {
         wanted.push(("Eq", quote!(::core::cmp::Eq)));
         wanted.push(("Hash", quote!(::core::hash::Hash)));
         wanted.push(("PartialOrd", quote!(::core::cmp::PartialOrd)));
@@ -48,7 +48,7 @@ fn wanted(item: &Item) -> Vec<(&'static str, TokenStream)> {
 }
 
 /// Whether `Default` can and shall be derived.
-fn has_default(item: &Item) -> bool {
+fn has_default(item: &AnnotatedType) -> bool {
     let possible = match &item.input.data {
         Data::Enum(data) => data
             .variants

@@ -1,6 +1,6 @@
 //! The annotated type, parsed and checked.
 
-use crate::{arguments::Arguments, kind::Kind, location};
+use crate::{arguments::AttributeArguments, kind::AttributeKind, location};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident};
 use syn::{
@@ -9,9 +9,9 @@ use syn::{
 };
 
 /// An annotated struct or enum that the rest of the code can rely on.
-pub struct Item {
-    pub kind: Kind,
-    pub arguments: Arguments,
+pub struct AnnotatedType {
+    pub kind: AttributeKind,
+    pub arguments: AttributeArguments,
     pub input: DeriveInput,
     /// Path of the SDK in the user's crate.
     pub sdk: Path,
@@ -23,21 +23,25 @@ pub struct Item {
 pub struct Shape<'a> {
     /// The variant, for an enum.
     pub variant: Option<&'a Ident>,
-    pub fields: Vec<Part<'a>>,
+    pub fields: Vec<BoundField<'a>>,
 }
 
 /// One field and the names it goes by.
-pub struct Part<'a> {
+pub struct BoundField<'a> {
     pub member: Member,
     /// What the field is bound to in a pattern.
     pub binding: Ident,
     pub field: &'a Field,
 }
 
-impl Item {
+impl AnnotatedType {
     /// Parses and checks; the messages name what to write instead.
-    pub fn parse(kind: Kind, arguments: TokenStream, input: TokenStream) -> syn::Result<Self> {
-        let arguments = Arguments::parse(kind, arguments)?;
+    pub fn parse(
+        kind: AttributeKind,
+        arguments: TokenStream,
+        input: TokenStream,
+    ) -> syn::Result<Self> {
+        let arguments = AttributeArguments::parse(kind, arguments)?;
         let input: DeriveInput = syn::parse2(input)?;
         check_generics(kind, &input)?;
         check_data(kind, &input)?;
@@ -97,7 +101,7 @@ impl Item {
 
 impl<'a> Shape<'a> {
     fn new(variant: Option<&'a Ident>, fields: &'a Fields) -> Self {
-        let fields = fields.iter().enumerate().map(|(index, field)| Part {
+        let fields = fields.iter().enumerate().map(|(index, field)| BoundField {
             member: match &field.ident {
                 Some(name) => Member::Named(name.clone()),
                 None => Member::Unnamed(Index::from(index)),
@@ -131,7 +135,7 @@ fn fields(data: &Data) -> Box<dyn Iterator<Item = &Field> + '_> {
     }
 }
 
-fn check_generics(kind: Kind, input: &DeriveInput) -> syn::Result<()> {
+fn check_generics(kind: AttributeKind, input: &DeriveInput) -> syn::Result<()> {
     if input.generics.params.is_empty() && input.generics.where_clause.is_none() {
         return Ok(());
     }
@@ -143,7 +147,7 @@ fn check_generics(kind: Kind, input: &DeriveInput) -> syn::Result<()> {
     Err(syn::Error::new(input.generics.span(), message))
 }
 
-fn check_data(kind: Kind, input: &DeriveInput) -> syn::Result<()> {
+fn check_data(kind: AttributeKind, input: &DeriveInput) -> syn::Result<()> {
     let name = kind.name();
     match &input.data {
         Data::Struct(_) => Ok(()),
@@ -158,7 +162,7 @@ fn check_data(kind: Kind, input: &DeriveInput) -> syn::Result<()> {
             format!("an enum without variants has no values, so it cannot be `#[{name}]`"),
         )),
         Data::Enum(data) => match data.variants.iter().find(|one| !one.fields.is_empty()) {
-            Some(one) if kind == Kind::Key => Err(syn::Error::new(
+            Some(one) if kind == AttributeKind::Key => Err(syn::Error::new(
                 one.span(),
                 "variants of a `#[key]` enum have no fields: use a struct of keys",
             )),

@@ -1,13 +1,13 @@
 //! `impl Key`: the canonical bytes.
 
 use crate::check;
-use crate::item::{Item, Part};
+use crate::item::{AnnotatedType, BoundField};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Data, spanned::Spanned};
 
 /// A struct appends its fields, an enum its discriminant.
-pub fn key(item: &Item) -> TokenStream {
+pub fn key(item: &AnnotatedType) -> TokenStream {
     let (sdk, name) = (&item.sdk, item.name());
     let (append, hash) = match &item.input.data {
         Data::Enum(_) => discriminant(item),
@@ -27,7 +27,7 @@ pub fn key(item: &Item) -> TokenStream {
     }
 }
 
-fn fields(item: &Item) -> (TokenStream, Option<TokenStream>) {
+fn fields(item: &AnnotatedType) -> (TokenStream, Option<TokenStream>) {
     let shapes = item.shapes();
     let parts = shapes.iter().flat_map(|shape| &shape.fields).collect::<Vec<_>>();
     let append = parts.iter().map(|part| append(item, part));
@@ -35,13 +35,13 @@ fn fields(item: &Item) -> (TokenStream, Option<TokenStream>) {
     (append, (parts.len() == 1).then(|| delegate(item, parts[0])))
 }
 
-fn append(item: &Item, part: &Part<'_>) -> TokenStream {
+fn append(item: &AnnotatedType, part: &BoundField<'_>) -> TokenStream {
     let (sdk, member, field) = (&item.sdk, &part.member, &part.field.ty);
     quote_spanned!(field.span()=> <#field as #sdk::key::Key>::append(&self.#member, __bytes);)
 }
 
 /// A struct of one field hashes as the field does, whatever form that takes.
-fn delegate(item: &Item, part: &Part<'_>) -> TokenStream {
+fn delegate(item: &AnnotatedType, part: &BoundField<'_>) -> TokenStream {
     let (sdk, member, field) = (&item.sdk, &part.member, &part.field.ty);
     quote! {
         #[inline]
@@ -51,7 +51,7 @@ fn delegate(item: &Item, part: &Part<'_>) -> TokenStream {
     }
 }
 
-fn discriminant(item: &Item) -> (TokenStream, Option<TokenStream>) {
+fn discriminant(item: &AnnotatedType) -> (TokenStream, Option<TokenStream>) {
     let sdk = &item.sdk;
     let append = quote!(<i64 as #sdk::key::Key>::append(&(*self as i64), __bytes));
     let hash = quote! {

@@ -2,14 +2,14 @@
 
 /// Which attribute stands on the type.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AttributeKind {
     Event,
     Value,
     Key,
     State,
 }
 
-impl Kind {
+impl AttributeKind {
     /// The attribute's name.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,11 +1,11 @@
 //! The types in a field's type that the containers around them do not answer for.
 
-use crate::kind::Kind;
+use crate::kind::AttributeKind;
 use crate::refusal::TUPLE_PARTS_MAX;
 use syn::{GenericArgument, PathArguments, Type};
 
 /// The elements of lists, options, tuples and arrays; a type that is none of these itself.
-pub fn of(kind: Kind, field: &Type) -> Vec<&Type> {
+pub fn of(kind: AttributeKind, field: &Type) -> Vec<&Type> {
     let inner: Vec<&Type> = match field {
         Type::Tuple(tuple) if tuple.elems.len() <= TUPLE_PARTS_MAX => tuple.elems.iter().collect(),
         Type::Array(array) => vec![&array.elem],
@@ -38,8 +38,8 @@ fn arguments(arguments: &PathArguments) -> Vec<&Type> {
 }
 
 /// What the SDK can store whenever it can store what is in it; only states hold the last ones.
-fn containers(kind: Kind) -> &'static [&'static str] {
-    if kind == Kind::State { &CONTAINERS } else { &CONTAINERS[..3] }
+fn containers(kind: AttributeKind) -> &'static [&'static str] {
+    if kind == AttributeKind::State { &CONTAINERS } else { &CONTAINERS[..3] }
 }
 
 const CONTAINERS: [&str; 6] = ["Option", "Vec", "Box", "VecDeque", "BTreeMap", "BTreeSet"];

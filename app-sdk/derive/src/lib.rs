@@ -21,8 +21,8 @@ mod schema;
 mod storage;
 mod view;
 
-use item::Item;
-use kind::Kind;
+use item::AnnotatedType;
+use kind::AttributeKind;
 use proc_macro::TokenStream;
 use quote::quote;
 
@@ -38,7 +38,7 @@ use quote::quote;
 /// - `#[event(crate = some::path)]` names the SDK, if it is re-exported elsewhere.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Kind::Event, arguments, item)
+    expand(AttributeKind::Event, arguments, item)
 }
 
 /// Makes a struct or enum a value: a part of events, keys' owners and states.
@@ -46,7 +46,7 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Takes the same arguments and adds the same derives as `#[event]`.
 #[proc_macro_attribute]
 pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Kind::Value, arguments, item)
+    expand(AttributeKind::Value, arguments, item)
 }
 
 /// Makes a struct of keys, or an enum without fields, a key.
@@ -56,7 +56,7 @@ pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// independent of their order.
 #[proc_macro_attribute]
 pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Kind::Key, arguments, item)
+    expand(AttributeKind::Key, arguments, item)
 }
 
 /// Makes a struct or enum a state: what a table remembers for one key.
@@ -65,16 +65,16 @@ pub fn key(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// with a `#[default]` variant. `#[state(default = manual)]` leaves `Default` to you.
 #[proc_macro_attribute]
 pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Kind::State, arguments, item)
+    expand(AttributeKind::State, arguments, item)
 }
 
-fn expand(kind: Kind, arguments: TokenStream, input: TokenStream) -> TokenStream {
-    let item = Item::parse(kind, arguments.into(), input.clone().into());
+fn expand(kind: AttributeKind, arguments: TokenStream, input: TokenStream) -> TokenStream {
+    let item = AnnotatedType::parse(kind, arguments.into(), input.clone().into());
     let result = item.map(|item| expand_item(&item));
     result.unwrap_or_else(|error| keep(error, input)).into()
 }
 
-fn expand_item(item: &Item) -> proc_macro2::TokenStream {
+fn expand_item(item: &AnnotatedType) -> proc_macro2::TokenStream {
     let checks = check::checks(item);
     if check::refuses(item) {
         let input = &item.input;
@@ -85,9 +85,9 @@ fn expand_item(item: &Item) -> proc_macro2::TokenStream {
     let archive = storage::archive(item);
     let schema = schema::schema(item);
     let view = view::view_type(item);
-    let value = (item.kind != Kind::State).then(|| view::value(item));
-    let event = (item.kind == Kind::Event).then(|| view::event(item));
-    let key = (item.kind == Kind::Key).then(|| key::key(item));
+    let value = (item.kind != AttributeKind::State).then(|| view::value(item));
+    let event = (item.kind == AttributeKind::Event).then(|| view::event(item));
+    let key = (item.kind == AttributeKind::Key).then(|| key::key(item));
     quote! {
         #checks
         #storable

@@ -2,7 +2,7 @@
 //!
 //! The compiler refuses them too, but cannot name a remedy.
 
-use crate::kind::Kind;
+use crate::kind::AttributeKind;
 use syn::{GenericArgument, PathArguments, Type};
 
 /// A part of a field's type that cannot be stored, and what to do about it.
@@ -12,7 +12,7 @@ pub struct Refusal<'a> {
 }
 
 /// The first refused type in `leaf`, or nothing: the compiler checks the other types.
-pub fn find(kind: Kind, leaf: &Type) -> Option<Refusal<'_>> {
+pub fn find(kind: AttributeKind, leaf: &Type) -> Option<Refusal<'_>> {
     let remedy = match leaf {
         Type::Path(path) => {
             let last = path.path.segments.last()?;
@@ -39,7 +39,7 @@ pub fn find(kind: Kind, leaf: &Type) -> Option<Refusal<'_>> {
     Some(Refusal { refused: leaf, remedy })
 }
 
-fn within(kind: Kind, arguments: &PathArguments) -> Option<Refusal<'_>> {
+fn within(kind: AttributeKind, arguments: &PathArguments) -> Option<Refusal<'_>> {
     let PathArguments::AngleBracketed(arguments) = arguments else { return None };
     arguments.args.iter().find_map(|one| match one {
         GenericArgument::Type(inner) => find(kind, inner),
@@ -47,11 +47,11 @@ fn within(kind: Kind, arguments: &PathArguments) -> Option<Refusal<'_>> {
     })
 }
 
-const fn kind_refused(kind: Kind) -> &'static [(&'static str, &'static str)] {
+const fn kind_refused(kind: AttributeKind) -> &'static [(&'static str, &'static str)] {
     match kind {
-        Kind::State => &[],
-        Kind::Key => &KEY_REFUSED,
-        Kind::Event | Kind::Value => &EVENT_REFUSED,
+        AttributeKind::State => &[],
+        AttributeKind::Key => &KEY_REFUSED,
+        AttributeKind::Event | AttributeKind::Value => &EVENT_REFUSED,
     }
 }
 

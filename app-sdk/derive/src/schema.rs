@@ -1,12 +1,12 @@
 //! `impl Schema`: the hash of names and shapes, and values as JSON.
 
 use crate::check;
-use crate::item::{Item, Shape, literal};
+use crate::item::{AnnotatedType, Shape, literal};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
 /// The name and the shape of the type.
-pub fn schema(item: &Item) -> TokenStream {
+pub fn schema(item: &AnnotatedType) -> TokenStream {
     let (sdk, support, name) = (&item.sdk, item.support(), item.name());
     let text = literal(name);
     let steps = item.shapes().into_iter().map(|shape| steps(item, &shape)).collect::<Vec<_>>();
@@ -29,7 +29,7 @@ pub fn schema(item: &Item) -> TokenStream {
     }
 }
 
-fn steps(item: &Item, shape: &Shape<'_>) -> TokenStream {
+fn steps(item: &AnnotatedType, shape: &Shape<'_>) -> TokenStream {
     let (sdk, support) = (&item.sdk, item.support());
     let variant = shape.variant.iter().map(|name| {
         let name = literal(name);
@@ -49,7 +49,7 @@ fn steps(item: &Item, shape: &Shape<'_>) -> TokenStream {
 }
 
 /// How a value of one shape is written as JSON.
-fn arm(item: &Item, shape: &Shape<'_>) -> TokenStream {
+fn arm(item: &AnnotatedType, shape: &Shape<'_>) -> TokenStream {
     let support = item.support();
     let pattern = shape.pattern(item.name());
     let fields = fields(item, shape);
@@ -69,7 +69,7 @@ fn arm(item: &Item, shape: &Shape<'_>) -> TokenStream {
     }
 }
 
-fn fields(item: &Item, shape: &Shape<'_>) -> TokenStream {
+fn fields(item: &AnnotatedType, shape: &Shape<'_>) -> TokenStream {
     let (sdk, support) = (&item.sdk, item.support());
     let named = matches!(shape.fields.first(), Some(part) if part.field.ident.is_some());
     if let ([part], false) = (&shape.fields[..], named) {
@@ -88,7 +88,7 @@ fn fields(item: &Item, shape: &Shape<'_>) -> TokenStream {
         }
     });
     quote! {
-        let mut __fields = #support::Fields::#begin(__out);
+        let mut __fields = #support::JsonFields::#begin(__out);
         #(#parts)*
         __fields.end();
     }

@@ -4,26 +4,26 @@
 //! so the user's module gets no name, and its documentation no item, that the user did not write.
 //! The type forwards to its mirror.
 
-use crate::{check, derives, item::Item};
+use crate::{check, derives, item::AnnotatedType};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields, Visibility, parse_quote};
 
 /// The type as the user wrote it, with the missing derives.
-pub fn storable(item: &Item) -> TokenStream {
+pub fn storable(item: &AnnotatedType) -> TokenStream {
     let (derives, input) = (derives::missing(item), &item.input);
     quote!(#derives #input)
 }
 
 /// The mirror, its archive, and the implementations that forward to it.
-pub fn archive(item: &Item) -> TokenStream {
+pub fn archive(item: &AnnotatedType) -> TokenStream {
     let mirror = mirror(item);
     let owned = from_mirror(item);
     let forward = forward(item);
     quote!(#mirror #owned #forward)
 }
 
-fn mirror(item: &Item) -> TokenStream {
+fn mirror(item: &AnnotatedType) -> TokenStream {
     let (support, name, archived) = (item.support(), item.name(), item.archived_name());
     let resolver = format_ident!("__{name}Resolver");
     let mut mirror: DeriveInput = item.input.clone();
@@ -86,7 +86,7 @@ fn generated(mut visibility: Visibility) -> Visibility {
 }
 
 /// How a restored mirror becomes the type.
-fn from_mirror(item: &Item) -> TokenStream {
+fn from_mirror(item: &AnnotatedType) -> TokenStream {
     let (name, mirror) = (item.name(), item.mirror_name());
     let arms = item.shapes().into_iter().map(|shape| {
         let (pattern, whole) = (shape.pattern(&mirror), shape.pattern(name));
@@ -103,7 +103,7 @@ fn from_mirror(item: &Item) -> TokenStream {
     }
 }
 
-fn forward(item: &Item) -> TokenStream {
+fn forward(item: &AnnotatedType) -> TokenStream {
     let (support, name, mirror) = (item.support(), item.name(), item.mirror_name());
     let rkyv = quote!(#support::rkyv);
     let archived = item.archived_name();

@@ -1,14 +1,14 @@
 //! `impl Value`: what handlers see, and how it is built.
 
 use crate::check;
-use crate::item::{Item, Shape};
-use crate::kind::Kind;
+use crate::item::{AnnotatedType, Shape};
+use crate::kind::AttributeKind;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Data, DeriveInput, Fields, parse_quote};
 
 /// `impl Event`.
-pub fn event(item: &Item) -> TokenStream {
+pub fn event(item: &AnnotatedType) -> TokenStream {
     let (sdk, name, sound) = (&item.sdk, item.name(), check::sound(item));
     quote! {
         #[automatically_derived]
@@ -17,14 +17,14 @@ pub fn event(item: &Item) -> TokenStream {
 }
 
 /// `impl Value`, with the view type if it is another one.
-pub fn value(item: &Item) -> TokenStream {
+pub fn value(item: &AnnotatedType) -> TokenStream {
     match item.plain {
         true => value_plain(item),
         false => value_borrowing(item),
     }
 }
 
-fn value_plain(item: &Item) -> TokenStream {
+fn value_plain(item: &AnnotatedType) -> TokenStream {
     let (support, name, sound) = (item.support(), item.name(), check::sound(item));
     let implementation = implementation(item, &quote!(Self), &quote!(*self));
     quote! {
@@ -35,13 +35,13 @@ fn value_plain(item: &Item) -> TokenStream {
     }
 }
 
-fn value_borrowing(item: &Item) -> TokenStream {
+fn value_borrowing(item: &AnnotatedType) -> TokenStream {
     let view_name = item.view_name();
     let arms = arms(item, item.name(), "lend");
     implementation(item, &quote!(#view_name<'__a>), &quote!(match self { #(#arms)* }))
 }
 
-fn implementation(item: &Item, view: &TokenStream, lend: &TokenStream) -> TokenStream {
+fn implementation(item: &AnnotatedType, view: &TokenStream, lend: &TokenStream) -> TokenStream {
     let (sdk, support, name) = (&item.sdk, item.support(), item.name());
     let types = item.fields().map(|field| &field.ty);
     let arms = arms(item, &item.archived_name(), "view");
@@ -66,13 +66,13 @@ fn implementation(item: &Item, view: &TokenStream, lend: &TokenStream) -> TokenS
 }
 
 /// One arm per constructor: takes a `source` apart and puts a view together.
-fn arms(item: &Item, source: &syn::Ident, method: &str) -> Vec<TokenStream> {
+fn arms(item: &AnnotatedType, source: &syn::Ident, method: &str) -> Vec<TokenStream> {
     let view = item.view_name();
     item.shapes().iter().map(|shape| arm(item, shape, source, &view, method)).collect()
 }
 
 fn arm(
-    item: &Item,
+    item: &AnnotatedType,
     shape: &Shape<'_>,
     source: &syn::Ident,
     view: &syn::Ident,
@@ -89,8 +89,8 @@ fn arm(
 }
 
 /// The twin with borrowing fields: same shape, same visibility, same documentation.
-pub fn view_type(item: &Item) -> Option<TokenStream> {
-    if item.plain || item.kind == Kind::State {
+pub fn view_type(item: &AnnotatedType) -> Option<TokenStream> {
+    if item.plain || item.kind == AttributeKind::State {
         return None;
     }
     let mut view: DeriveInput = item.input.clone();
@@ -117,7 +117,7 @@ pub fn view_type(item: &Item) -> Option<TokenStream> {
     Some(quote!(#view))
 }
 
-fn view_fields(item: &Item, fields: &mut Fields) {
+fn view_fields(item: &AnnotatedType, fields: &mut Fields) {
     let sdk = &item.sdk;
     for field in fields.iter_mut() {
         let own = &field.ty;

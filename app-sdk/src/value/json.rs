@@ -23,20 +23,20 @@ pub(super) fn plain(text: impl Display, out: &mut String) {
 
 /// Appends a list.
 pub(super) fn list<'a, T: Schema + 'a>(items: impl IntoIterator<Item = &'a T>, out: &mut String) {
-    let mut list = Fields::list(out);
+    let mut list = JsonFields::list(out);
     items.into_iter().for_each(|item| list.item(item));
     list.end();
 }
 
 /// The parts of an object or list, one after the other.
 #[derive(Debug)]
-pub struct Fields<'a> {
+pub struct JsonFields<'a> {
     out: &'a mut String,
     end: char,
     first: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> JsonFields<'a> {
     /// Begins an object.
     pub fn object(out: &'a mut String) -> Self {
         out.push('{');
@@ -66,7 +66,7 @@ impl<'a> Fields<'a> {
     /// A pair as the next part of a list.
     pub(super) fn pair(&mut self, key: &impl Schema, value: &impl Schema) {
         self.separate();
-        let mut pair = Fields::list(self.out);
+        let mut pair = JsonFields::list(self.out);
         pair.item(key);
         pair.item(value);
         pair.end();

@@ -7,7 +7,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::json::{Fields, list, plain, quote};
+use super::json::{JsonFields, list, plain, quote};
 use super::schema::{Schema, schema_field, schema_start};
 
 macro_rules! schema_of {
@@ -86,7 +86,7 @@ impl<K: Schema, V: Schema> Schema for BTreeMap<K, V> {
         schema_field(schema_field(schema_start(Self::TYPE), "", K::SHAPE), "", V::SHAPE);
 
     fn json(&self, out: &mut String) {
-        let mut pairs = Fields::list(out);
+        let mut pairs = JsonFields::list(out);
         self.iter().for_each(|(key, value)| pairs.pair(key, value));
         pairs.end();
     }
@@ -103,7 +103,7 @@ macro_rules! schema_of_tuple {
             };
 
             fn json(&self, out: &mut String) {
-                let mut parts = Fields::list(out);
+                let mut parts = JsonFields::list(out);
                 $( parts.item(&self.$index); )+
                 parts.end();
             }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 /// A state folder that goes away with it.
-pub struct Folder(pub PathBuf);
+pub struct StateFolder(pub PathBuf);
 
-impl Folder {
+impl StateFolder {
     /// One of this process, for a benchmark of this name.
     pub fn new(bench: &str) -> Self {
         Self(std::env::temp_dir().join(format!("potoroo-{bench}-{}", std::process::id())))
@@ -18,7 +18,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for StateFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -9,16 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
+use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, draw};
-use potoroo::checkpoint::{Facts, each_chunk, propose, recover};
+use potoroo::checkpoint::{Identity, each_chunk, propose, recover};
 use potoroo::control::checkpoints::keeper::Keeper;
 use potoroo::control::config::{CHECKPOINT_LOG_BYTES_DEFAULT, PARTITIONS_DEFAULT};
 use potoroo::flow::Core;
 use potoroo::sdk::table::Record;
 use potoroo_runtime::Nanos;
 
-use super::folder::Folder;
+use super::folder::StateFolder;
 use crate::engine::growth;
 use crate::engine::owner::KeyHasher;
 use crate::report::{Goal, Report};
@@ -31,7 +31,7 @@ use crate::stamp;
 /// The folder cannot be written or read, or not all keys come back.
 pub fn bench(report: &mut Report) -> Result<()> {
     let keys = report.scale().keys_max.min(1_000_000);
-    let folder = Folder::new("checkpoint");
+    let folder = StateFolder::new("checkpoint");
     write(&folder.0, keys)?;
     let place = report.place();
     let alone = |read: fn(&Path, u64) -> Result<u64>| {
@@ -79,17 +79,17 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     fn take(mut self) -> Result<()> {
-        let mut input = Input::Begin;
+        let mut input = CoordinatorInput::Begin;
         while let Some(action) = self.coordinator.handle(input, 0) {
             input = match action {
                 Action::Begin { epoch } => self.part(epoch)?,
                 Action::Store(manifest) => {
                     let name = propose(self.store, self.coordinator.head(), &manifest, draw())?;
-                    Input::Stored(Ok(name))
+                    CoordinatorInput::Stored(Ok(name))
                 }
                 Action::Swap { expected, new } => {
                     self.store.swap_head(Some(&expected), &new)?;
-                    Input::Swapped(Ok(()))
+                    CoordinatorInput::Swapped(Ok(()))
                 }
                 Action::Commit { .. } => return Ok(()),
                 Action::Abort { reason, .. } => bail!("the checkpoint was given up: {reason}"),
@@ -98,7 +98,7 @@ impl Taking<'_> {
         bail!("the checkpoint does not end")
     }
 
-    fn part(&mut self, epoch: u64) -> Result<Input> {
+    fn part(&mut self, epoch: u64) -> Result<CoordinatorInput> {
         self.core.begin_checkpoint(epoch as u32);
         self.core.attend_checkpoint(|_| {});
         loop {
@@ -166,6 +166,6 @@ fn insert<S: std::hash::BuildHasher>(
     Some(())
 }
 
-fn facts(keys: u64) -> Result<Facts> {
-    Ok(Facts::of(&growth::application(keys).plan()?, PARTITIONS_DEFAULT as u32))
+fn facts(keys: u64) -> Result<Identity> {
+    Ok(Identity::of(&growth::application(keys).plan()?, PARTITIONS_DEFAULT as u32))
 }

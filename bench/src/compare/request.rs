@@ -6,7 +6,7 @@ use crate::host;
 
 /// What to compare. Exit code: 0 no regression, 1 a regression, 2 it could not be compared.
 #[derive(Clone, Debug, Args)]
-pub struct Request {
+pub struct CompareOptions {
     /// Before: a commit, a program, or results (.jsonl).
     pub(super) a: String,
     /// After: likewise; the same results file twice means its two newest runs.

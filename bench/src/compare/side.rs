@@ -12,7 +12,7 @@ use std::{env, fs, process};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::request::Request;
+use super::request::CompareOptions;
 use crate::host;
 
 /// A program that measures, and what it is called.
@@ -40,7 +40,7 @@ impl Side {
     ///
     /// # Errors
     /// There is no such commit, or it does not build.
-    pub fn commit(name: &str, letter: &str, request: &Request, yard: &Yard) -> Result<Self> {
+    pub fn commit(name: &str, letter: &str, request: &CompareOptions, yard: &Yard) -> Result<Self> {
         let commit = git(&["rev-parse", "--verify", &format!("{name}^{{commit}}")])
             .with_context(|| format!("{name} is neither a file nor a commit of the source tree"))?;
         let tree = Tree::check_out(&commit, letter)?;
@@ -60,7 +60,7 @@ impl Side {
     ///
     /// # Errors
     /// It failed, or printed no object.
-    pub fn measure(&self, request: &Request, scale: &[&str]) -> Result<Map<String, Value>> {
+    pub fn measure(&self, request: &CompareOptions, scale: &[&str]) -> Result<Map<String, Value>> {
         let mut command = Command::new(&self.program);
         command.args([&request.bench, "--json", "--rounds", "1"]).args(scale);
         if self.keeps_results {
@@ -143,7 +143,7 @@ impl Tree {
         Ok(Self { folder })
     }
 
-    fn build(&self, request: &Request, yard: &Yard) -> Result<PathBuf> {
+    fn build(&self, request: &CompareOptions, yard: &Yard) -> Result<PathBuf> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let build = |what: &[&str]| {
             let mut command = Command::new(&cargo);

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::request::Request;
+use super::request::CompareOptions;
 use super::statistics::{Ratio, Undecided, of_pairs, of_samples};
 use crate::results::{Figure, Goal};
 
@@ -39,7 +39,7 @@ enum Verdict {
 /// # Errors
 /// No figure can be judged, or there are too few rounds to judge any.
 pub fn judge(
-    request: &Request,
+    request: &CompareOptions,
     before: &[Figure],
     after: &[Figure],
     rounds: Rounds,
@@ -82,7 +82,11 @@ pub fn judge(
     Ok(judged)
 }
 
-fn verdict(figure: &Figure, ratio: Result<Ratio, Undecided>, request: &Request) -> Result<Verdict> {
+fn verdict(
+    figure: &Figure,
+    ratio: Result<Ratio, Undecided>,
+    request: &CompareOptions,
+) -> Result<Verdict> {
     let less_is_good = match figure.goal {
         Some(goal) => matches!(goal, Goal::AtMost(_)),
         None => less_is_good(&figure.name)?,
@@ -162,10 +166,10 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        request: Request,
+        request: CompareOptions,
     }
 
-    fn request(more: &[&str]) -> Request {
+    fn request(more: &[&str]) -> CompareOptions {
         Line::parse_from(["compare", "a", "b"].iter().chain(more)).request
     }
 

@@ -12,7 +12,7 @@ use crate::recorder::Recorder;
 use crate::stamp;
 
 /// Sends events.
-pub trait Sender {
+pub trait EventSender {
     /// Sends some; `last` counts those that were sent in all.
     fn send(&mut self, last: u64, events: &[u8]) -> Result<()>;
     /// Nothing of them waits here.
@@ -22,23 +22,23 @@ pub trait Sender {
 }
 
 /// Takes results.
-pub trait Receiver: Send {
+pub trait ResultReceiver: Send {
     /// Takes them until they end, or there is nobody to bring more.
-    fn receive(self, over: &Over) -> Result<Delivered>;
+    fn receive(self, over: &EndFlag) -> Result<Deliveries>;
 }
 
 /// Nothing more will come.
 #[derive(Default)]
-pub struct Over(AtomicBool);
+pub struct EndFlag(AtomicBool);
 
-impl Over {
+impl EndFlag {
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 /// What was delivered.
-pub struct Delivered {
+pub struct Deliveries {
     /// Results, one for each event.
     pub events: u64,
     /// Sum of their values.
@@ -50,7 +50,7 @@ pub struct Delivered {
     last: (u64, u64),
 }
 
-impl Delivered {
+impl Deliveries {
     fn new() -> Self {
         Self { events: 0, sum: 0, delay: Recorder::new(), first: (0, 0), last: (0, 0) }
     }
@@ -97,7 +97,7 @@ impl ConnectorSource {
     }
 }
 
-impl Sender for ConnectorSource {
+impl EventSender for ConnectorSource {
     fn send(&mut self, last: u64, events: &[u8]) -> Result<()> {
         Ok(self.source.send(self.stream, last, events)?)
     }
@@ -125,9 +125,9 @@ impl ConnectorSink {
     }
 }
 
-impl Receiver for ConnectorSink {
-    fn receive(mut self, over: &Over) -> Result<Delivered> {
-        let (mut delivered, mut results) = (Delivered::new(), Vec::new());
+impl ResultReceiver for ConnectorSink {
+    fn receive(mut self, over: &EndFlag) -> Result<Deliveries> {
+        let (mut delivered, mut results) = (Deliveries::new(), Vec::new());
         while !over.0.load(Ordering::Relaxed) {
             match self.0.try_next()? {
                 None => {}
@@ -157,7 +157,7 @@ impl TcpSender {
     }
 }
 
-impl Sender for TcpSender {
+impl EventSender for TcpSender {
     fn send(&mut self, _: u64, events: &[u8]) -> Result<()> {
         self.out.extend_from_slice(events);
         if self.out.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
@@ -188,10 +188,10 @@ impl TcpReceiver {
     }
 }
 
-impl Receiver for TcpReceiver {
-    fn receive(self, _: &Over) -> Result<Delivered> {
+impl ResultReceiver for TcpReceiver {
+    fn receive(self, _: &EndFlag) -> Result<Deliveries> {
         let (mut stream, _) = self.0.accept().context("the engine does not connect")?;
-        let (mut delivered, mut bytes, mut end) = (Delivered::new(), vec![0; 1 << 18], 0);
+        let (mut delivered, mut bytes, mut end) = (Deliveries::new(), vec![0; 1 << 18], 0);
         loop {
             let read = stream.read(&mut bytes[end..])?;
             if read == 0 {

@@ -8,7 +8,7 @@ use crate::stamp;
 
 /// The account of a part of a run; events of the warm-up are not in it.
 #[derive(Clone, Debug, Default)]
-pub struct Part {
+pub struct RunPart {
     /// From the moment an event was due until its answer was read.
     pub latency: Recorder,
     /// Those of them during which the load's own loop stood still.
@@ -31,7 +31,7 @@ pub struct Part {
     pub checksum: u64,
 }
 
-impl Part {
+impl RunPart {
     /// Adds another part's counts.
     pub fn merge(&mut self, other: &Self) {
         self.latency.merge(&other.latency);
@@ -69,7 +69,7 @@ impl Part {
 /// The hot side: counts, and watches its own loop.
 #[derive(Debug)]
 pub struct Account {
-    part: Part,
+    part: RunPart,
     /// What was due before does not count.
     counts_from_ns: u64,
     watch: Watch,
@@ -82,7 +82,7 @@ impl Account {
         let watch = Watch::new(1);
         let mut log = watch.log(0, "load");
         log.begin(stamp::now());
-        let part = Part { start_ns: counts_from_ns, ..Part::default() };
+        let part = RunPart { start_ns: counts_from_ns, ..RunPart::default() };
         Self { part, counts_from_ns, watch, log }
     }
 
@@ -135,9 +135,9 @@ impl Account {
     }
 
     /// Ends a part and begins the next one.
-    pub fn turn_over(&mut self, now_ns: u64) -> Part {
+    pub fn turn_over(&mut self, now_ns: u64) -> RunPart {
         let start_ns = now_ns.max(self.part.start_ns);
-        let next = Part { start_ns, ..Part::default() };
+        let next = RunPart { start_ns, ..RunPart::default() };
         let mut part = std::mem::replace(&mut self.part, next);
         part.nanos = start_ns - part.start_ns;
         part.gaps = self.log.turn_over();

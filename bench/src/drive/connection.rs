@@ -12,7 +12,7 @@ use crate::stamp;
 use crate::wire::frames::ORDER_IDS;
 
 /// A connection with what is under way on it.
-pub struct Connection {
+pub struct LoadConnection {
     stream: TcpStream,
     departures: Departures,
     ranks: Ranks,
@@ -28,7 +28,7 @@ pub struct Connection {
     read: usize,
 }
 
-impl Connection {
+impl LoadConnection {
     /// A connection that may have `slots` events under way.
     pub fn new(stream: TcpStream, departures: Departures, ranks: Ranks, slots: usize) -> Self {
         Self {

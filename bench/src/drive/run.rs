@@ -11,8 +11,8 @@ use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use serde_json::{Value, json};
 
-use super::account::{Account, Part};
-use super::connection::Connection;
+use super::account::{Account, RunPart};
+use super::connection::LoadConnection;
 use super::protocol::Protocol;
 use crate::interrupt;
 use crate::load::{Skew, Traffic};
@@ -21,7 +21,7 @@ use crate::stamp;
 
 /// What is sent where, and for how long.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Where the application listens: `HOST:PORT`.
     pub server: String,
     /// What is sent.
@@ -40,7 +40,7 @@ pub struct Plan {
     pub interval: Duration,
 }
 
-impl Plan {
+impl LoadPlan {
     /// As it stands in a report.
     pub fn json(&self) -> Value {
         json!({
@@ -63,7 +63,7 @@ impl Plan {
 /// # Errors
 /// The application cannot be connected to, then there is no part; it breaks a connection, or
 /// answers something else.
-pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<()> {
+pub fn run(plan: &LoadPlan, place: Place, mut take: impl FnMut(RunPart)) -> Result<()> {
     let (sender, parts) = channel();
     thread::scope(|scope| {
         let load = start(scope, || place.alone(|gate| drive(plan, gate, sender)))?;
@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, place: Place, mut take: impl FnMut(Part)) -> Result<()> 
     })
 }
 
-fn drive(plan: &Plan, gate: &Gate, parts: Sender<Part>) -> Result<()> {
+fn drive(plan: &LoadPlan, gate: &Gate, parts: Sender<RunPart>) -> Result<()> {
     let streams = connect(plan)?;
     let poll = watch(&streams)?;
     let sprint = gate.enter();
@@ -83,7 +83,7 @@ fn drive(plan: &Plan, gate: &Gate, parts: Sender<Part>) -> Result<()> {
     outcome
 }
 
-fn connect(plan: &Plan) -> Result<Vec<TcpStream>> {
+fn connect(plan: &LoadPlan) -> Result<Vec<TcpStream>> {
     let open = |_| {
         let stream = TcpStream::connect(&plan.server)
             .with_context(|| format!("nobody listens at {}", plan.server))?;
@@ -106,10 +106,10 @@ fn watch(streams: &[TcpStream]) -> Result<OwnedFd> {
 }
 
 struct Load<'a> {
-    plan: &'a Plan,
-    connections: Vec<Connection>,
+    plan: &'a LoadPlan,
+    connections: Vec<LoadConnection>,
     poll: OwnedFd,
-    parts: Sender<Part>,
+    parts: Sender<RunPart>,
     account: Account,
     part_end_ns: u64,
     /// When everything that is sent has left.
@@ -117,7 +117,12 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(plan: &'a Plan, streams: Vec<TcpStream>, poll: OwnedFd, parts: Sender<Part>) -> Self {
+    fn new(
+        plan: &'a LoadPlan,
+        streams: Vec<TcpStream>,
+        poll: OwnedFd,
+        parts: Sender<RunPart>,
+    ) -> Self {
         let slots = (SLOTS_TOTAL / streams.len()).clamp(SLOTS_MIN, SLOTS_MAX);
         let start_ns = stamp::now() + START_NS;
         let length = plan.warm_up + plan.length;
@@ -125,7 +130,7 @@ impl<'a> Load<'a> {
             let departures = plan.traffic.departures(index, start_ns, length);
             // Apart from the moments, so that another arrival pattern has the same keys.
             let ranks = plan.skew.ranks(plan.keys, !plan.traffic.seed.wrapping_add(index as u64));
-            Connection::new(stream, departures, ranks, slots)
+            LoadConnection::new(stream, departures, ranks, slots)
         };
         let counts_from_ns = start_ns + plan.warm_up.as_nanos() as u64;
         Self {
@@ -143,7 +148,7 @@ impl<'a> Load<'a> {
     fn run(&mut self) -> Result<()> {
         let mut ready = Vec::with_capacity(self.connections.len());
         let mut answered = (0, self.end_ns);
-        while !self.connections.iter().all(Connection::is_done) {
+        while !self.connections.iter().all(LoadConnection::is_done) {
             let now_ns = stamp::now();
             self.account.see(now_ns);
             for connection in &mut self.connections {
@@ -154,10 +159,10 @@ impl<'a> Load<'a> {
                 self.hand_out(now_ns);
             }
             if interrupt::asked() && now_ns < self.end_ns {
-                self.connections.iter_mut().for_each(Connection::end);
+                self.connections.iter_mut().for_each(LoadConnection::end);
                 self.end_ns = now_ns;
             }
-            let total = self.connections.iter().map(Connection::answered).sum::<u64>();
+            let total = self.connections.iter().map(LoadConnection::answered).sum::<u64>();
             if total != answered.0 {
                 answered = (total, now_ns.max(self.end_ns));
             }
@@ -189,7 +194,7 @@ impl<'a> Load<'a> {
     /// Events without an answer count with the time that they have waited.
     fn finish(mut self) {
         let now_ns = stamp::now();
-        for due_ns in self.connections.iter().flat_map(Connection::unanswered) {
+        for due_ns in self.connections.iter().flat_map(LoadConnection::unanswered) {
             self.account.give_up(due_ns, now_ns);
         }
         self.hand_out(now_ns);
@@ -214,8 +219,8 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener};
     use std::ops::Range;
 
-    fn plan(server: SocketAddr, rate: u32) -> Plan {
-        Plan {
+    fn plan(server: SocketAddr, rate: u32) -> LoadPlan {
+        LoadPlan {
             server: server.to_string(),
             protocol: Protocol::Frames(16),
             traffic: Traffic::constant(rate),
@@ -253,8 +258,8 @@ mod tests {
         address
     }
 
-    fn total(plan: &Plan) -> (Part, Result<()>) {
-        let mut total = Part::default();
+    fn total(plan: &LoadPlan) -> (RunPart, Result<()>) {
+        let mut total = RunPart::default();
         let outcome = run(plan, Place::toy(), |part| total.merge(&part));
         (total, outcome)
     }
@@ -264,7 +269,7 @@ mod tests {
         for text in ["constant", "poisson", "bursts:7"] {
             let arrivals: Arrivals = text.parse().unwrap();
             let traffic = Traffic { arrivals, connections: 3, ..Traffic::constant(3_000) };
-            let plan = Plan { traffic, ..plan(serve(3, |_| {}), 3_000) };
+            let plan = LoadPlan { traffic, ..plan(serve(3, |_| {}), 3_000) };
             let (total, outcome) = total(&plan);
             outcome.unwrap();
             assert!(total.sent.abs_diff(900) < 400, "{} events at {text}", total.sent);
@@ -304,7 +309,7 @@ mod tests {
     #[test]
     fn events_of_the_warm_up_do_not_count() {
         let warm_up = Duration::from_millis(100);
-        let plan = Plan { warm_up, ..plan(serve(1, |_| {}), 1_000) };
+        let plan = LoadPlan { warm_up, ..plan(serve(1, |_| {}), 1_000) };
         let (total, outcome) = total(&plan);
         outcome.unwrap();
         assert_eq!((total.sent, total.answered), (300, 300));

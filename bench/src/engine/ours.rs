@@ -29,7 +29,7 @@ use potoroo_runtime::Idle;
 
 use super::job::{Job, Outcome, Pace};
 use super::load::{Item, Load, Tally, scatter};
-use crate::gaps::{CoreGaps, Gap};
+use crate::gaps::{CoreGaps, LoopGap};
 use crate::place::Chase;
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -332,7 +332,7 @@ impl Look {
             if self.status.cores.len() == 2 { &["load", "own"] } else { &["core"] };
         let cores = self.status.cores.iter().zip(names.iter().cycle());
         let gaps = |(core, name): (&CoreStatus, &&str)| {
-            let recent = core.gaps.recent.iter().map(|gap| Gap::from(*gap));
+            let recent = core.gaps.recent.iter().map(|gap| LoopGap::from(*gap));
             CoreGaps::told(name, before.nanos, self.nanos, recent)
         };
         cores.map(gaps).collect()

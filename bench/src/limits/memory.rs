@@ -85,7 +85,7 @@ pub fn copy(place: Place, slice: Duration, bytes: usize) -> Result<Readings> {
 }
 
 /// One way through all cache lines of a working set, in an order that no prefetcher knows.
-pub struct Chase {
+pub struct PointerChase {
     lines: Vec<Line>,
 }
 
@@ -97,7 +97,7 @@ struct Line {
     step: u32,
 }
 
-impl Chase {
+impl PointerChase {
     /// A working set of this size.
     pub fn new(bytes: usize) -> Self {
         let count = bytes / size_of::<Line>();
@@ -118,7 +118,12 @@ impl Chase {
 ///
 /// # Errors
 /// It did not end where that many steps lead.
-pub fn chase(place: Place, slice: Duration, name: &'static str, chase: &Chase) -> Result<Readings> {
+pub fn chase(
+    place: Place,
+    slice: Duration,
+    name: &'static str,
+    chase: &PointerChase,
+) -> Result<Readings> {
     place.alone(|gate| {
         let lines = &chase.lines[..];
         let mut line = lines[0];

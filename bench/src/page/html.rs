@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::percentile_plot::LEGEND;
 use super::plot::{mark, series_class};
-use super::runs::{Group, Run, Runs, View};
+use super::runs::{Distribution, Group, Run, Runs};
 use super::words::{duration, escape, number, shell, short};
 use super::{over_time, percentile_plot};
 use crate::host::PROFILE_TO_MEASURE;
-use crate::results::{Figure, Goal, Percentiles, Record};
+use crate::results::{Figure, Goal, Percentiles, RunRecord};
 
 /// The whole page.
 pub fn page(runs: &Runs) -> String {
@@ -90,7 +90,7 @@ fn doubts(runs: &Runs) -> Vec<String> {
     doubts.into_iter().map(|(doubt, runs)| format!("{doubt}: {}.", runs.join(", "))).collect()
 }
 
-fn doubts_of(record: &Record) -> Vec<String> {
+fn doubts_of(record: &RunRecord) -> Vec<String> {
     let no_commit = record.commit.as_ref().is_none_or(|commit| commit.ends_with("-dirty"));
     let profile = record.profile.as_deref().unwrap_or(PROFILE_TO_MEASURE);
     let known = [
@@ -123,7 +123,7 @@ fn runs_table(runs: &Runs) -> String {
     table(&heads, &runs.runs.iter().map(row).collect::<Vec<_>>())
 }
 
-fn host_id(record: &Record) -> &str {
+fn host_id(record: &RunRecord) -> &str {
     record.host.get("id").and_then(Value::as_str).unwrap_or("unknown")
 }
 
@@ -181,7 +181,7 @@ fn percentile_table(runs: &Runs, group: &Group) -> String {
     table(&heads, &rows) + THIN
 }
 
-fn percentile_row(name: &str, tail: &str, view: &View) -> Vec<String> {
+fn percentile_row(name: &str, tail: &str, view: &Distribution) -> Vec<String> {
     let Percentiles { count, p50, p90, p99, p999, p9999, max, .. } = view.percentiles;
     let mut row = vec![name.to_owned(), tail.to_owned(), number(count as f64)];
     for (ns, nines) in [(p50, 0.3), (p90, 1.0), (p99, 2.0), (p999, 3.0), (p9999, 4.0)] {
@@ -229,13 +229,13 @@ fn gap_table(runs: &Runs, group: &Group) -> String {
 /// Figures of all runs; a run of `limits` comes under a heading of its own.
 fn figures(runs: &Runs) -> String {
     let records = || runs.runs.iter().filter_map(|run| Some((run, run.record.as_ref()?)));
-    let of = |(run, record): (&Run, &Record)| {
+    let of = |(run, record): (&Run, &RunRecord)| {
         let mut body = format!("<h3>{}</h3>\n", escape(&run.label));
         body += &figure_table(&record.figures);
         let notes = record.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note)));
         body + "<ul class=\"notes\">\n" + &notes.collect::<String>() + "</ul>\n"
     };
-    let is_limits = |(_, record): &(&Run, &Record)| record.bench == "limits";
+    let is_limits = |(_, record): &(&Run, &RunRecord)| record.bench == "limits";
     let limits: String = records().filter(is_limits).map(of).collect();
     let rest: String = records().filter(|run| !is_limits(run)).map(of).collect();
     let limits = if limits.is_empty() { NO_LIMITS.into() } else { limits };

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::html::percentile;
-use super::runs::{Runs, View};
+use super::runs::{Distribution, Runs};
 use super::words::{duration, number, shell, short};
-use crate::results::Record;
+use crate::results::RunRecord;
 
 /// Percentiles of all groups, figures of all runs, and where they come from.
 pub fn tables(runs: &Runs) -> String {
@@ -33,7 +33,7 @@ pub fn tables(runs: &Runs) -> String {
     text
 }
 
-fn percentile_row(name: &str, tail: &str, view: &View) -> String {
+fn percentile_row(name: &str, tail: &str, view: &Distribution) -> String {
     let it = view.percentiles;
     let mut row = format!("| {name} | {tail} | {}", number(it.count as f64));
     let nines = [(it.p50, 0.3), (it.p90, 1.0), (it.p99, 2.0), (it.p999, 3.0), (it.p9999, 4.0)];
@@ -44,7 +44,7 @@ fn percentile_row(name: &str, tail: &str, view: &View) -> String {
     row + &format!(" | {max} |\n")
 }
 
-fn figures(record: &Record) -> String {
+fn figures(record: &RunRecord) -> String {
     let commit = record.commit.as_deref().unwrap_or("unknown");
     let host = record.host.get("cpu").and_then(serde_json::Value::as_str).unwrap_or("unknown");
     let mut text = format!("### {}\n\n", cell(&record.bench));

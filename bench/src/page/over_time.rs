@@ -1,7 +1,7 @@
 //! Latency and throughput over time, with the gaps at their foot.
 
 use super::plot::{Axis, NARROW, Panel, Size, WIDE, drawing, label, mark, series_class};
-use super::runs::{Line, Moment};
+use super::runs::{IntervalSummary, Line};
 
 /// Drawings of one series in both sizes; nothing when its log is not there.
 pub fn plot(line: &Line, name: &str) -> String {
@@ -47,14 +47,14 @@ fn draw(line: &Line, name: &str, size: Size) -> String {
 fn throughput(line: &Line, size: Size, top: f64) -> String {
     let moments = &line.moments;
     let end = moments.last().map_or(0.0, |moment| moment.start + moment.length);
-    let rate = |moment: &Moment| moment.count as f64 / moment.length.max(1e-9);
+    let rate = |moment: &IntervalSummary| moment.count as f64 / moment.length.max(1e-9);
     let high = moments.iter().map(rate).fold(1.0, f64::max);
     let height = size.height * RATES_SHARE;
     let mut panel = Panel::new(size, top, height, Axis::seconds(end), Axis::numbers(high * 1.05));
     panel.axes("recorded time; dotted: a pause", "events per second");
     pauses(&mut panel, moments);
     for run in joined(moments) {
-        let ends = |it: &Moment| [(it.start, rate(it)), (it.start + it.length, rate(it))];
+        let ends = |it: &IntervalSummary| [(it.start, rate(it)), (it.start + it.length, rate(it))];
         let points: Vec<_> = run.iter().flat_map(ends).collect();
         panel.line(points.into_iter(), "s6");
     }
@@ -71,14 +71,14 @@ fn legend(size: Size) -> String {
     names.into_iter().enumerate().map(entry).collect()
 }
 
-fn pauses(panel: &mut Panel, moments: &[Moment]) {
+fn pauses(panel: &mut Panel, moments: &[IntervalSummary]) {
     for moment in moments.iter().skip(1).filter(|moment| !moment.joined) {
         panel.rule(moment.start, "round");
     }
 }
 
 /// Both ends of an interval at one value; nothing for one without events.
-fn steps(moment: &Moment, ns: u64) -> impl Iterator<Item = (f64, f64)> + use<> {
+fn steps(moment: &IntervalSummary, ns: u64) -> impl Iterator<Item = (f64, f64)> + use<> {
     let ends = [moment.start, moment.start + moment.length].map(|at| (at, ns as f64));
     ends.into_iter().filter({
         let events = moment.count > 0;
@@ -87,7 +87,7 @@ fn steps(moment: &Moment, ns: u64) -> impl Iterator<Item = (f64, f64)> + use<> {
 }
 
 /// Intervals without a pause between them.
-fn joined(moments: &[Moment]) -> impl Iterator<Item = &[Moment]> {
+fn joined(moments: &[IntervalSummary]) -> impl Iterator<Item = &[IntervalSummary]> {
     moments.chunk_by(|_, next| next.joined)
 }
 

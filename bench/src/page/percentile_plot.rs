@@ -1,7 +1,7 @@
 //! The percentile plot: latency over the number of nines, all runs of a group in one drawing.
 
 use super::plot::{Axis, NARROW, Panel, Size, WIDE, drawing, label, mark, series_class};
-use super::runs::{Group, Line, Runs, View};
+use super::runs::{Distribution, Group, Line, Runs};
 
 /// The plot for a page, in both sizes.
 pub fn plot(runs: &Runs, group: &Group) -> String {
@@ -30,7 +30,7 @@ pub const LEGEND: &str =
 fn draw(runs: &Runs, group: &Group, size: Size, before: &str) -> String {
     let lines: Vec<&Line> = group.lines.iter().map(|&line| &runs.lines[line]).collect();
     let views = lines.iter().flat_map(|line| [Some(&line.all), line.outside.as_ref()]).flatten();
-    let views: Vec<&View> = views.filter(|view| view.percentiles.count > 0).collect();
+    let views: Vec<&Distribution> = views.filter(|view| view.percentiles.count > 0).collect();
     let values = || views.iter().flat_map(|view| view.curve.iter().map(|&(_, ns)| ns as f64));
     let low = values().fold(f64::INFINITY, f64::min);
     let (low, high) = (low.min(1e9), values().fold(1.0, f64::max));
@@ -54,14 +54,14 @@ fn draw(runs: &Runs, group: &Group, size: Size, before: &str) -> String {
     drawing(size, size.height + extra, &format!("Percentiles of {}", group.title), &body)
 }
 
-fn line_of(panel: &mut Panel, view: &View, series: usize, kind: &str) {
+fn line_of(panel: &mut Panel, view: &Distribution, series: usize, kind: &str) {
     let class = format!("{} {kind}", series_class(series));
     let points: Vec<_> = points(view).collect();
     panel.line(points.into_iter(), class.trim_end());
 }
 
 /// Marks at the nines, where people read values off.
-fn marks_of(panel: &mut Panel, view: &View, series: usize) {
+fn marks_of(panel: &mut Panel, view: &Distribution, series: usize) {
     let usual = view.percentiles;
     let values = [usual.p50, usual.p90, usual.p99, usual.p999, usual.p9999];
     let places = [0.5f64.log10().abs(), 1.0, 2.0, 3.0, 4.0];
@@ -72,7 +72,7 @@ fn marks_of(panel: &mut Panel, view: &View, series: usize) {
 }
 
 /// The curve by nines; the maximum stands where one event in all would.
-fn points(view: &View) -> impl Iterator<Item = (f64, f64)> + '_ {
+fn points(view: &Distribution) -> impl Iterator<Item = (f64, f64)> + '_ {
     let high = (view.percentiles.count.max(1) as f64).log10();
     let events = view.percentiles.count > 0;
     let points = view.curve.iter().filter(move |_| events);

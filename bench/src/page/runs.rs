@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
 
-use crate::results::{self, GapSum, Log, LogInterval, LogSeries, Percentiles, Record};
+use crate::results::{self, GapSum, IntervalLog, LogInterval, LogSeries, Percentiles, RunRecord};
 use crate::track::percentiles;
 
 /// Everything that a page shows.
@@ -26,7 +26,7 @@ pub struct Run {
     /// What tells it from the others on the page.
     pub label: String,
     /// `None` for a bare log.
-    pub record: Option<Record>,
+    pub record: Option<RunRecord>,
 }
 
 /// The latencies of one series of one run.
@@ -41,20 +41,20 @@ pub struct Line {
     /// Whether latency counts from intended departures; `None` if the log does not say.
     pub open_loop: Option<bool>,
     /// The tail as it was.
-    pub all: View,
+    pub all: Distribution,
     /// The tail outside gaps; `None` if nobody watched.
-    pub outside: Option<View>,
+    pub outside: Option<Distribution>,
     /// The gaps by loop.
     pub gaps: Vec<GapSum>,
     /// The same one by one: seconds of recorded time, and length in nanoseconds.
     pub marks: Vec<(f64, f64)>,
     /// Percentiles over recorded time.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<IntervalSummary>,
 }
 
 /// Percentiles, and the curve through all of them: quantiles with values in nanoseconds.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct Distribution {
     /// The usual ones.
     pub percentiles: Percentiles,
     /// Rising; the last point is the maximum.
@@ -63,7 +63,7 @@ pub struct View {
 
 /// One interval.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct IntervalSummary {
     /// Seconds of recorded time before it.
     pub start: f64,
     /// Its length in seconds.
@@ -113,7 +113,7 @@ impl Runs {
         Ok(())
     }
 
-    fn add_record(&mut self, folder: &Path, record: Record) {
+    fn add_record(&mut self, folder: &Path, record: RunRecord) {
         let run = self.runs.len();
         let kept = record.folder.as_ref().filter(|kept| is_plain(kept)).map(|it| folder.join(it));
         let kept = kept.filter(|kept| {
@@ -129,8 +129,8 @@ impl Runs {
                 name: series.name.clone(),
                 load: series.load.clone(),
                 open_loop: Some(series.open_loop),
-                all: View::rough(series.all),
-                outside: series.outside.map(View::rough),
+                all: Distribution::rough(series.all),
+                outside: series.outside.map(Distribution::rough),
                 gaps: series.gaps.clone(),
                 marks: Vec::new(),
                 moments: Vec::new(),
@@ -146,7 +146,7 @@ impl Runs {
     }
 
     fn add_log(&mut self, file: &Path) -> Result<()> {
-        let log = Log::read(file)?;
+        let log = IntervalLog::read(file)?;
         self.warnings.extend(log.broken.iter().cloned());
         let label = file.display().to_string();
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -159,7 +159,7 @@ impl Runs {
             },
             load: "as the log has it, read as nanoseconds".into(),
             open_loop: None,
-            all: View::of(&series.total),
+            all: Distribution::of(&series.total),
             outside: None,
             gaps: Vec::new(),
             marks: Vec::new(),
@@ -170,7 +170,7 @@ impl Runs {
     }
 
     /// The record of a run.
-    pub fn record(&self, run: usize) -> Option<&Record> {
+    pub fn record(&self, run: usize) -> Option<&RunRecord> {
         self.runs[run].record.as_ref()
     }
 
@@ -213,7 +213,7 @@ impl Line {
         let mut warnings = Vec::new();
         let mut read = |name: String| {
             let path = folder.join(name);
-            let log = Log::read(&path);
+            let log = IntervalLog::read(&path);
             let log = log.inspect_err(|error| warnings.push(format!("{error:#}"))).ok()?;
             warnings.extend(log.broken.iter().cloned());
             let only = <[LogSeries; 1]>::try_from(log.series).ok().map(|[series]| series);
@@ -224,7 +224,7 @@ impl Line {
             only
         };
         if let Some(series) = read(format!("{}.hlog", self.name)) {
-            self.all = View::of(&series.total);
+            self.all = Distribution::of(&series.total);
             self.moments = moments(&series.intervals);
             let gaps = fs::read_to_string(folder.join(format!("{}.gaps.csv", self.name)));
             self.marks = marks(&gaps.unwrap_or_default(), &series.intervals);
@@ -232,13 +232,13 @@ impl Line {
         if self.outside.is_some()
             && let Some(series) = read(format!("{}.outside.hlog", self.name))
         {
-            self.outside = Some(View::of(&series.total));
+            self.outside = Some(Distribution::of(&series.total));
         }
         warnings
     }
 }
 
-impl View {
+impl Distribution {
     fn of(histogram: &Histogram<u64>) -> Self {
         let steps = histogram.iter_quantiles(CURVE_TICKS);
         let curve = steps.map(|step| (step.quantile_iterated_to(), step.value_iterated_to()));
@@ -254,14 +254,14 @@ impl View {
     }
 }
 
-fn moments(intervals: &[LogInterval]) -> Vec<Moment> {
+fn moments(intervals: &[LogInterval]) -> Vec<IntervalSummary> {
     let mut recorded = 0.0;
     let mut end = f64::NEG_INFINITY;
     let mut moment = |interval: &LogInterval| {
         let start = recorded;
         let joined = (interval.start - end).abs() < interval.length / 2.0;
         (recorded, end) = (recorded + interval.length, interval.start + interval.length);
-        Moment {
+        IntervalSummary {
             start,
             length: interval.length,
             joined,

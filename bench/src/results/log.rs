@@ -20,7 +20,7 @@ use hdrhistogram::serialization::interval_log::{
 
 /// What an interval log holds.
 #[derive(Clone, Debug, Default)]
-pub struct Log {
+pub struct IntervalLog {
     /// One per tag, in the order in which tags come; at least one.
     pub series: Vec<LogSeries>,
     /// Lines that could not be read, each with its place and reason.
@@ -51,7 +51,7 @@ pub struct LogInterval {
     pub values: [u64; 3],
 }
 
-impl Log {
+impl IntervalLog {
     /// Reads a whole file.
     ///
     /// # Errors
@@ -244,7 +244,7 @@ mod tests {
         STANDARD.encode(bytes)
     }
 
-    fn intervals(log: &Log) -> usize {
+    fn intervals(log: &IntervalLog) -> usize {
         log.series.iter().map(|series| series.intervals.len()).sum()
     }
 
@@ -256,7 +256,7 @@ mod tests {
             text += &format!("{tag}{}.0,1.0,0.1,{}\n", 102 + index, encoded(&[7]));
         }
         text += "Tag=a\nTag=a,1.0\n";
-        let log = Log::parse(text.as_bytes(), "tagged.hlog");
+        let log = IntervalLog::parse(text.as_bytes(), "tagged.hlog");
         let found: Vec<_> =
             log.series.iter().map(|it| (it.tag.as_deref(), it.total.len())).collect();
         let expected = [
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(log.broken.len(), 2, "{:?}", log.broken);
         let many: String =
             (0..200).map(|tag| format!("Tag={tag},0.0,1.0,0.1,{}\n", encoded(&[7]))).collect();
-        let log = Log::parse(many.as_bytes(), "many.hlog");
+        let log = IntervalLog::parse(many.as_bytes(), "many.hlog");
         assert_eq!((log.series.len(), log.broken.len()), (TAGS_MAX, 200 - TAGS_MAX));
     }
 
@@ -289,7 +289,7 @@ mod tests {
         ] {
             let bytes = [&cookie.to_be_bytes()[..], &[0; 60]].concat();
             let line = format!("0.0,1.0,0.1,{}\n", STANDARD.encode(bytes));
-            let log = Log::parse(line.as_bytes(), "old.hlog");
+            let log = IntervalLog::parse(line.as_bytes(), "old.hlog");
             let said = &log.broken[0];
             let damaged = said.contains("its histogram is damaged");
             assert!(damaged == (name == "it is damaged"), "{said}");
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_foreign_log_is_read() {
-        let log = Log::parse(foreign().as_bytes(), "foreign.hlog");
+        let log = IntervalLog::parse(foreign().as_bytes(), "foreign.hlog");
         assert_eq!(log.broken, Vec::<String>::new());
         let [series] = &log.series[..] else { panic!("{log:?}") };
         assert_eq!((series.intervals[1].start, &series.tag), (1.0, &None));
@@ -311,7 +311,7 @@ mod tests {
         let text = foreign();
         let (header, end) = (text.find("100.000").unwrap(), text.len());
         for cut in header..end {
-            let log = Log::parse(&text.as_bytes()[..cut], "cut.hlog");
+            let log = IntervalLog::parse(&text.as_bytes()[..cut], "cut.hlog");
             let lines = text[..cut].matches('\n').count();
             assert_eq!(intervals(&log), lines - 2, "cut at {cut}");
             let whole = text[..cut].ends_with('\n');
@@ -336,16 +336,16 @@ mod tests {
 
     #[test]
     fn no_room_is_made_for_a_length_that_is_not_there() {
-        let good = Log::parse(line(2, &[2, 2]).as_bytes(), "good.hlog");
+        let good = IntervalLog::parse(line(2, &[2, 2]).as_bytes(), "good.hlog");
         assert_eq!((good.series[0].total.len(), good.broken.len()), (2, 0), "{:?}", good.broken);
         for length in [3, u32::MAX] {
-            let log = Log::parse(line(length, &[2, 2]).as_bytes(), "long.hlog");
+            let log = IntervalLog::parse(line(length, &[2, 2]).as_bytes(), "long.hlog");
             assert_eq!(intervals(&log), 0);
             let said = format!("it has 2 bytes and says {length}");
             assert!(log.broken[0].ends_with(&said), "{:?}", log.broken);
         }
         let smallest = [0xff; 20];
-        let log = Log::parse(line(20, &smallest).as_bytes(), "smallest.hlog");
+        let log = IntervalLog::parse(line(20, &smallest).as_bytes(), "smallest.hlog");
         assert!(log.broken[0].ends_with("a count is out of range"), "{:?}", log.broken);
     }
 
@@ -354,7 +354,7 @@ mod tests {
         let good = encoded(&[5]);
         let bad = format!("{}AAAA", &good[..good.len() / 2]);
         let text = format!("0.000,1.000,0.1,{bad}\nnonsense\n1.000,1.000,0.1,{good}\n\u{0}\n");
-        let log = Log::parse(text.as_bytes(), "bad.hlog");
+        let log = IntervalLog::parse(text.as_bytes(), "bad.hlog");
         assert_eq!((intervals(&log), log.broken.len()), (1, 3));
         assert!(log.broken[1].starts_with("bad.hlog:2: "), "{}", log.broken[1]);
     }

@@ -8,7 +8,7 @@ pub const SCHEMA: u32 = 1;
 
 /// One run of one benchmark.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
+pub struct RunRecord {
     /// Version of this form.
     pub schema: u32,
     /// Name of the benchmark.
@@ -43,7 +43,7 @@ pub struct Record {
     /// The figures in the order of the table.
     pub figures: Vec<Figure>,
     /// The recorded latencies.
-    pub series: Vec<Series>,
+    pub series: Vec<LatencySeries>,
     /// Proofs of work by contender, in hexadecimal.
     #[serde(default)]
     pub checksums: Map<String, Value>,
@@ -88,7 +88,7 @@ pub enum Goal {
 
 /// The latencies of one contender under one load, over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Series {
+pub struct LatencySeries {
     /// Name of the series, and of its files.
     pub name: String,
     /// How events came, such as `open loop, 100000 per second` or `closed loop`.

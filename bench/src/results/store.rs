@@ -9,17 +9,17 @@ use anyhow::{Context, Result, ensure};
 use humantime::format_rfc3339_seconds;
 use serde_json::Value;
 
-use super::{Record, artefacts};
+use super::{RunRecord, artefacts};
 use crate::track::Track;
 
 /// A folder of results with room for one run.
 #[derive(Debug)]
-pub struct Store {
+pub struct ResultFolder {
     folder: PathBuf,
     run: PathBuf,
 }
 
-impl Store {
+impl ResultFolder {
     /// Makes the folder of a run, which also shows before anything is measured whether results
     /// can be kept.
     ///
@@ -41,7 +41,7 @@ impl Store {
     ///
     /// # Errors
     /// Something could not be written; the record then says which series are kept.
-    pub fn keep(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
+    pub fn keep(&self, record: &mut RunRecord, tracks: &[Track]) -> Result<()> {
         let artefacts = self.write_artefacts(record, tracks);
         let appended = append(&self.folder.join(format!("{}.jsonl", record.bench)), record);
         if appended.is_ok() {
@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`keep`](Self::keep); what was there before stays.
-    pub fn keep_so_far(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
+    pub fn keep_so_far(&self, record: &mut RunRecord, tracks: &[Track]) -> Result<()> {
         let artefacts = self.write_artefacts(record, tracks);
         let line = serde_json::to_string(record).context("a record is JSON")? + "\n";
         let write = |out: &mut BufWriter<File>| Ok(out.write_all(line.as_bytes())?);
@@ -68,7 +68,7 @@ impl Store {
         self.run.with_extension("unfinished.jsonl")
     }
 
-    fn write_artefacts(&self, record: &mut Record, tracks: &[Track]) -> Result<()> {
+    fn write_artefacts(&self, record: &mut RunRecord, tracks: &[Track]) -> Result<()> {
         let mut artefacts = Ok(());
         for (series, track) in record.series.iter_mut().zip(tracks) {
             let written = artefacts::write(&self.run, track);
@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for ResultFolder {
     fn drop(&mut self) {
         // Fails when artefacts are in it, which is why it was made.
         let _ = fs::remove_dir(&self.run);
@@ -110,7 +110,7 @@ fn make_run(folder: &Path, stem: &str) -> std::io::Result<PathBuf> {
 ///
 /// # Errors
 /// The file cannot be written.
-fn append(path: &Path, record: &Record) -> Result<()> {
+fn append(path: &Path, record: &RunRecord) -> Result<()> {
     let line = serde_json::to_string(record).context("a record is JSON")?;
     append_line(path, line).with_context(|| format!("{} cannot be written", path.display()))
 }
@@ -146,7 +146,7 @@ fn ends_line(file: &mut File, length: u64) -> std::io::Result<bool> {
 ///
 /// # Errors
 /// The file cannot be read, or has lines but no record.
-pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
+pub fn read(path: &Path) -> Result<(Vec<RunRecord>, Vec<String>)> {
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     // A line that is no text is no record, and spoils none of the others.
     let text = String::from_utf8_lossy(&bytes);
@@ -169,7 +169,7 @@ pub fn read(path: &Path) -> Result<(Vec<Record>, Vec<String>)> {
     Ok((records, broken))
 }
 
-fn parse(line: &str) -> Result<Record> {
+fn parse(line: &str) -> Result<RunRecord> {
     let value: Value = serde_json::from_str(line)?;
     // A newer form may have other fields: its version is what matters.
     if let Some(version) = value["schema"].as_u64() {

@@ -11,23 +11,23 @@ use anyhow::{Context, Result, ensure};
 use super::frames::{ORDER_ID, QUOTE_BYTES, REJECTION_BYTES, REJECTION_ID, order, quotes};
 use super::market::{Counted, Market};
 use super::serve::{drain, fill};
-use crate::gaps::{CoreGaps, Gap, GapLog, Watch};
+use crate::gaps::{CoreGaps, GapLog, LoopGap, Watch};
 use crate::place::{Chase, Gate, Place, join, start};
 use crate::stamp;
 use crate::take::Take;
 
 /// When the trips of a slice ended, each of which began the next one.
 #[derive(Debug)]
-pub struct Trips {
+pub struct TripEnds {
     /// From the start on, on the clock of `stamp`.
     pub moments: Vec<u64>,
     /// When the loop stood still while it asked for an answer.
     pub gaps: CoreGaps,
 }
 
-impl Trips {
+impl TripEnds {
     /// Their latencies, judged also by the gaps that the server told of itself.
-    pub fn take(self, server: impl IntoIterator<Item = Gap>) -> Take {
+    pub fn take(self, server: impl IntoIterator<Item = LoopGap>) -> Take {
         let (start_ns, end_ns) = (self.moments[0], self.moments[self.moments.len() - 1]);
         let server = CoreGaps::told("answer", start_ns, end_ns, server);
         Take::of_moments(&self.moments, vec![self.gaps, server])
@@ -38,7 +38,7 @@ impl Trips {
 ///
 /// # Errors
 /// The connection broke, or an answer belongs to another order.
-pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<Trips> {
+pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<TripEnds> {
     place.alone(move |gate| {
         let mut stream = connect(server)?;
         let mut log = Watch::new(1).log(0, "ask");
@@ -61,7 +61,7 @@ pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<
             log.skip(now);
             moments.push(now);
         }
-        Ok(Trips { moments, gaps: log.finish() })
+        Ok(TripEnds { moments, gaps: log.finish() })
     })
 }
 
@@ -79,14 +79,14 @@ fn round_trip(stream: &mut TcpStream, index: u64, log: &mut GapLog) -> Result<()
 
 /// What a stream of quotes came to.
 #[derive(Debug)]
-pub struct Stream {
+pub struct ReceivedQuotes {
     /// Quotes sent and taken in.
     pub events: u64,
     /// Time until the server had taken in the last of them.
     pub nanos: u64,
 }
 
-impl Stream {
+impl ReceivedQuotes {
     /// Quotes per second.
     pub fn events_per_second(&self) -> f64 {
         self.events as f64 * 1e9 / self.nanos as f64
@@ -107,7 +107,7 @@ pub fn stream(
     slice: Duration,
     server: SocketAddr,
     send_bytes: usize,
-) -> Result<Stream> {
+) -> Result<ReceivedQuotes> {
     place.alone(move |gate| {
         let mut stream = connect(server)?;
         let chunk = quotes(send_bytes);
@@ -120,7 +120,7 @@ pub fn stream(
         }
         let sent = sends * chunk.len() as u64;
         ensure!(taken(stream)? == sent, "the receiver counted other bytes than were sent");
-        Ok(Stream { events: sent / QUOTE_BYTES as u64, nanos: stamp::now() - start })
+        Ok(ReceivedQuotes { events: sent / QUOTE_BYTES as u64, nanos: stamp::now() - start })
     })
 }
 
@@ -135,7 +135,7 @@ pub fn market_stream(
     market: Market,
     send_bytes: usize,
     connections: usize,
-) -> Result<Stream> {
+) -> Result<ReceivedQuotes> {
     let open = |server| (0..connections).map(move |_| connect(server)).collect::<Result<Vec<_>>>();
     let (mut streams, orders) = (open(market.quotes())?, open(market.orders())?);
     let chunk = quotes(send_bytes);
@@ -162,7 +162,7 @@ pub fn market_stream(
     ensure!(end.quotes == events, "{events} quotes were sent, {} taken in", end.quotes);
     let [before, after] = counted;
     let nanos = ((after.seconds - before.seconds) * 1e9) as u64;
-    Ok(Stream { events: after.quotes - before.quotes, nanos })
+    Ok(ReceivedQuotes { events: after.quotes - before.quotes, nanos })
 }
 
 /// The application's counts at the two ends of a slice that begins when the stream runs.

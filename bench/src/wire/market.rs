@@ -11,7 +11,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::gaps::Gap;
+use crate::gaps::LoopGap;
 use crate::place::Place;
 
 /// The example's binary, beside this program. Under Cargo it is brought up to date first.
@@ -125,7 +125,7 @@ impl Market {
     ///
     /// # Errors
     /// As [`counted`](Self::counted).
-    pub fn gaps(&self) -> Result<Vec<Gap>> {
+    pub fn gaps(&self) -> Result<Vec<LoopGap>> {
         gaps(&self.status()?)
     }
 
@@ -215,11 +215,11 @@ impl Counted {
 }
 
 /// The recent gaps in a report, of which the first core has all.
-fn gaps(text: &str) -> Result<Vec<Gap>> {
+fn gaps(text: &str) -> Result<Vec<LoopGap>> {
     let report: Value = serde_json::from_str(text).context("the report is no JSON")?;
     let recent = report["per_core"][0]["gaps"]["recent"].clone();
     let recent: Vec<[u64; 3]> = serde_json::from_value(recent).context("the report has no gaps")?;
-    let gap = |[start_ns, end_ns, switches]: [u64; 3]| Gap { start_ns, end_ns, switches };
+    let gap = |[start_ns, end_ns, switches]: [u64; 3]| LoopGap { start_ns, end_ns, switches };
     Ok(recent.into_iter().map(gap).collect())
 }
 
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(Counted::parse(&text).unwrap(), counted);
         assert!(Counted::parse("{}").is_err());
         let text = r#"{"per_core":[{"gaps":{"count":9,"recent":[[1,2,3]]}}]}"#;
-        assert_eq!(gaps(text).unwrap(), [Gap { start_ns: 1, end_ns: 2, switches: 3 }]);
+        assert_eq!(gaps(text).unwrap(), [LoopGap { start_ns: 1, end_ns: 2, switches: 3 }]);
         assert!(gaps("{}").is_err());
     }
 }

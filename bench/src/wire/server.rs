@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use super::serve::Kind;
-use crate::gaps::Gap;
+use crate::gaps::LoopGap;
 use crate::place::Place;
 
 /// A process that listens; it is killed if it still runs when this is dropped.
@@ -53,7 +53,7 @@ impl Server {
     ///
     /// # Errors
     /// It ended with an error.
-    pub fn finish(mut self) -> Result<Vec<Gap>> {
+    pub fn finish(mut self) -> Result<Vec<LoopGap>> {
         let gaps = self.stdout.by_ref().lines().map(|line| gap(&line?)).collect();
         let status = self.child.wait().context("the server process cannot be waited for")?;
         ensure!(status.success(), "the server process ended with {status}");
@@ -76,10 +76,10 @@ fn port(stdout: &mut impl BufRead) -> Result<u16> {
 }
 
 /// Reads start, end and involuntary switches.
-fn gap(line: &str) -> Result<Gap> {
+fn gap(line: &str) -> Result<LoopGap> {
     let numbers: Vec<u64> = line.split(' ').flat_map(str::parse).collect();
     match numbers[..] {
-        [start_ns, end_ns, switches] => Ok(Gap { start_ns, end_ns, switches }),
+        [start_ns, end_ns, switches] => Ok(LoopGap { start_ns, end_ns, switches }),
         _ => bail!("the server process said {line:?}, not a gap"),
     }
 }

@@ -18,6 +18,6 @@ pub use frame::{
     Role, VERSION, is_same_token,
 };
 pub use options::Options;
-pub use reader::Reader;
+pub use reader::FrameReader;
 pub use sink::{Piece, Sink};
 pub use source::{Source, StreamNumber};

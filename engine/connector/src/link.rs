@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Frame, Options, Reader, Role, VERSION};
+use crate::{Error, Frame, FrameReader, Options, Role, VERSION};
 
 /// Most frames that were received and not taken; the thread that reads waits above that.
 const HEARD_MAX: usize = 1024;
@@ -66,7 +66,7 @@ impl Link {
             .encode(&mut out);
         to.write_all(&out)?;
         to.set_read_timeout(Some(answer))?;
-        let mut reader = Reader::new(to.try_clone()?).until(Instant::now() + answer);
+        let mut reader = FrameReader::new(to.try_clone()?).until(Instant::now() + answer);
         match reader.read()? {
             Some(Frame::Welcome { .. }) => reader.welcome(),
             Some(Frame::Refused { reason }) => return Err(Error::Refused(reason.to_owned())),
@@ -122,7 +122,7 @@ pub(crate) fn closed() -> Error {
 }
 
 /// Reads frames until the connection ends, or the client is dropped.
-fn listen(mut reader: Reader<TcpStream>, told: &SyncSender<Heard>, opened: &AtomicBool) {
+fn listen(mut reader: FrameReader<TcpStream>, told: &SyncSender<Heard>, opened: &AtomicBool) {
     let mut was_opened = false;
     loop {
         let heard = match reader.read() {

@@ -13,7 +13,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Reads frames. Begins with those that strangers may send: see [`welcome`](Self::welcome).
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct FrameReader<R> {
     from: R,
     bytes: Vec<u8>,
     start: usize,
@@ -23,7 +23,7 @@ pub struct Reader<R> {
     until: Option<Instant>,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> FrameReader<R> {
     /// Reads frames from `from`, of up to [`HELLO_BYTES_MAX`] bytes.
     pub fn new(from: R) -> Self {
         Self { from, bytes: Vec::new(), start: 0, end: 0, most: HELLO_BYTES_MAX, until: None }

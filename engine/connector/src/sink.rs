@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use crate::options::check_texts;
-use crate::strangers::{LOOK, Peer, Strangers};
+use crate::strangers::{LOOK, Stranger, Strangers};
 use crate::{Error, Frame};
 
 /// A piece of a transaction.
@@ -61,7 +61,7 @@ pub struct Sink {
 
 #[derive(Debug)]
 struct Link {
-    engine: Peer,
+    engine: Stranger,
     /// The transaction under way, and its bytes that are still to come.
     open: Option<(u128, u64)>,
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use crate::{Error, Frame, Reader, Role, VERSION, is_same_token};
+use crate::{Error, Frame, FrameReader, Role, VERSION, is_same_token};
 
 /// How long a stranger may take to send `Hello`.
 const HELLO: Duration = Duration::from_secs(10);
@@ -35,14 +35,14 @@ const SCARCE: [i32; 2] = [23, 24];
 pub(crate) struct Strangers {
     listener: TcpListener,
     token: String,
-    waiting: VecDeque<Peer>,
+    waiting: VecDeque<Stranger>,
 }
 
 /// Who is connected, and what comes from it.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct Stranger {
     to: TcpStream,
-    pub(crate) reader: Reader<TcpStream>,
+    pub(crate) reader: FrameReader<TcpStream>,
 }
 
 /// Without the token.
@@ -66,7 +66,7 @@ impl Strangers {
 
     /// The engine that was welcome last, if one was since the last look; `last` is the last
     /// transaction, for its `Welcome`.
-    pub(crate) fn look(&mut self, last: u128) -> io::Result<Option<Peer>> {
+    pub(crate) fn look(&mut self, last: u128) -> io::Result<Option<Stranger>> {
         let mut engine = self.read_waiting(last);
         for _ in 0..ACCEPTED_MAX {
             match self.listener.accept() {
@@ -75,7 +75,7 @@ impl Strangers {
                         self.waiting.pop_front();
                     }
                     // One that has gone already is none.
-                    self.waiting.extend(Peer::new(stream).ok());
+                    self.waiting.extend(Stranger::new(stream).ok());
                     engine = self.read_waiting(last).or(engine);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -89,7 +89,7 @@ impl Strangers {
     }
 
     /// Reads what the waiting strangers have sent.
-    fn read_waiting(&mut self, last: u128) -> Option<Peer> {
+    fn read_waiting(&mut self, last: u128) -> Option<Stranger> {
         let mut engine = None;
         for mut stranger in std::mem::take(&mut self.waiting) {
             match stranger.greet(&self.token, last) {
@@ -105,11 +105,11 @@ impl Strangers {
     }
 }
 
-impl Peer {
+impl Stranger {
     fn new(to: TcpStream) -> io::Result<Self> {
         to.set_nonblocking(true)?;
         to.set_nodelay(true)?;
-        let reader = Reader::new(to.try_clone()?).until(Instant::now() + HELLO);
+        let reader = FrameReader::new(to.try_clone()?).until(Instant::now() + HELLO);
         Ok(Self { to, reader })
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
-use potoroo_connector::{Frame, Options, Reader, Source, VERSION};
+use potoroo_connector::{Frame, FrameReader, Options, Source, VERSION};
 
 fn say(mut to: &TcpStream, frame: Frame<'_>) {
     let mut bytes = Vec::new();
@@ -19,7 +19,7 @@ fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {
     let address = listener.local_addr().expect("it is bound").to_string();
     let engine = std::thread::spawn(move || {
         let (to, _) = listener.accept().expect("it connects");
-        let mut reader = Reader::new(&to);
+        let mut reader = FrameReader::new(&to);
         let mut hear = |expected: Option<Frame<'_>>| {
             let heard = reader.read().expect("it is the protocol").expect("it goes on");
             assert!(expected.is_none_or(|expected| heard == expected), "{heard:?}");

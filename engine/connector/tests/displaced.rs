@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use potoroo_connector::{Error, Frame, Options, Reader, Source, VERSION};
+use potoroo_connector::{Error, Frame, FrameReader, Options, Source, VERSION};
 
 /// Nothing that works takes so long, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -13,14 +13,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The engine's side of a connection, which has got the message and not acknowledged it.
 struct Engine {
     to: TcpStream,
-    reader: Reader<TcpStream>,
+    reader: FrameReader<TcpStream>,
 }
 
 impl Engine {
     fn accept(listener: &TcpListener) -> Self {
         let (to, _) = listener.accept().expect("it connects");
         to.set_read_timeout(Some(LIMIT)).expect("a limit");
-        let reader = Reader::new(to.try_clone().expect("a descriptor"));
+        let reader = FrameReader::new(to.try_clone().expect("a descriptor"));
         let mut engine = Self { to, reader };
         assert!(matches!(engine.hear(), Frame::Hello { .. }));
         engine.say(Frame::Welcome { version: VERSION, last: 0 });

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use potoroo_connector::{
-    Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Malformed, Reader, Role, VERSION,
+    Error, FRAME_BYTES_MAX, Frame, FrameReader, HELLO_BYTES_MAX, Malformed, Role, VERSION,
 };
 use proptest::prelude::*;
 
@@ -74,7 +74,7 @@ fn the_layout_is_as_documented() {
 #[test]
 fn a_length_is_refused_before_memory_is_taken_for_it() {
     let refused = |bytes: &[u8], welcome: bool| {
-        let mut reader = Reader::new(bytes);
+        let mut reader = FrameReader::new(bytes);
         if welcome {
             reader.welcome();
         }
@@ -94,7 +94,7 @@ fn a_length_is_refused_before_memory_is_taken_for_it() {
 fn a_stranger_is_read_until_its_time_is_over() {
     let mut bytes = Vec::new();
     Frame::End { stream: 1 }.encode(&mut bytes);
-    let mut over = Reader::new(&bytes[..]).until(Instant::now());
+    let mut over = FrameReader::new(&bytes[..]).until(Instant::now());
     match over.read() {
         Err(Error::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
         other => panic!("{other:?}"),
@@ -110,7 +110,7 @@ fn an_end_within_a_frame_is_told_from_one_between_two() {
     let whole = bytes.len();
     Frame::End { stream: 1 }.encode(&mut bytes);
     for end in whole..bytes.len() {
-        let mut reader = Reader::new(&bytes[..end]);
+        let mut reader = FrameReader::new(&bytes[..end]);
         assert!(matches!(reader.read(), Ok(Some(Frame::End { stream: 1 }))));
         match reader.read() {
             Ok(None) => assert_eq!(end, whole),
@@ -152,7 +152,7 @@ fn a_reason_is_cut_off_where_it_can_be_read_by_anybody() {
     let reason = "ü".repeat(40_000);
     let mut bytes = Vec::new();
     Frame::Refused { reason: &reason }.encode(&mut bytes);
-    let mut reader = Reader::new(&bytes[..]);
+    let mut reader = FrameReader::new(&bytes[..]);
     match reader.read() {
         Ok(Some(Frame::Refused { reason: cut })) => assert_eq!(cut, "ü".repeat(1024)),
         other => panic!("{other:?}"),
@@ -169,7 +169,7 @@ proptest! {
         let all = frames();
         let mut bytes = Vec::new();
         order.iter().for_each(|at| all[*at].encode(&mut bytes));
-        let mut reader = Reader::new(Pieces { bytes: &bytes, sizes: &sizes, next: 0 });
+        let mut reader = FrameReader::new(Pieces { bytes: &bytes, sizes: &sizes, next: 0 });
         for at in &order {
             prop_assert_eq!(reader.read().expect("they are frames"), Some(all[*at]));
         }
@@ -188,7 +188,7 @@ proptest! {
             frame.encode(&mut again);
             prop_assert_eq!(&again[4..], &bytes[..]);
         }
-        let mut reader = Reader::new(&rest[..]);
+        let mut reader = FrameReader::new(&rest[..]);
         while let Ok(Some(_)) = reader.read() {}
     }
 }

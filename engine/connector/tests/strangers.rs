@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use potoroo_connector::{Error, Frame, Options, Piece, Reader, Role, Sink, Source, VERSION};
+use potoroo_connector::{Error, Frame, FrameReader, Options, Piece, Role, Sink, Source, VERSION};
 
 /// Nothing that works takes so long, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const STRANGERS: usize = 20;
 /// Who connects to the sink.
 struct Peer {
     to: TcpStream,
-    reader: Reader<TcpStream>,
+    reader: FrameReader<TcpStream>,
 }
 
 impl Peer {
@@ -28,7 +28,7 @@ impl Peer {
         let to = TcpStream::connect(address).expect("it listens");
         to.set_read_timeout(Some(LIMIT)).expect("a limit");
         to.set_nodelay(true).expect("a flag");
-        let reader = Reader::new(to.try_clone().expect("a descriptor"));
+        let reader = FrameReader::new(to.try_clone().expect("a descriptor"));
         Self { to, reader }
     }
 

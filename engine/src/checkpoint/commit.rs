@@ -132,7 +132,7 @@ fn needed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::store::{Memory, View};
+    use crate::checkpoint::store::{Memory, StoreReader};
     use crate::checkpoint::{Transaction, facts};
 
     /// Committed, it could not be recovered from.

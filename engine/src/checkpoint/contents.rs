@@ -15,7 +15,7 @@ use potoroo_sdk::host::TableId;
 use potoroo_sdk::table::Record;
 
 use super::recover::each_chunk_in;
-use super::store::{self, View};
+use super::store::{self, StoreReader};
 use super::{Manifest, PartEntry, Section};
 
 /// Shows `visit` the rows of `table` in the checkpoint of `manifest` of which `wanted` says so, in
@@ -26,7 +26,7 @@ use super::{Manifest, PartEntry, Section};
 /// A part is missing, before anything was shown; or damaged; the storage cannot be read; or what
 /// `visit` returned.
 pub fn each_row<'a, E: From<store::Error>>(
-    view: &dyn View,
+    view: &dyn StoreReader,
     manifest: &'a Manifest,
     table: TableId,
     wanted: impl Fn(Record<'_>) -> bool,
@@ -74,11 +74,13 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::store::{Memory, Name, NameKind, Store};
-    use crate::checkpoint::{Chunk, Facts, Older, PartHeader, PartWriter, TableFacts, TypeFacts};
+    use crate::checkpoint::{
+        Chunk, Identity, Older, PartHeader, PartWriter, TableFacts, TypeFacts,
+    };
 
     const TABLE: TableId = TableId(1);
 
-    fn facts() -> Facts {
+    fn facts() -> Identity {
         let of = |name: &str| TypeFacts { name: name.into(), shape: 0 };
         let table = |name: &str| TableFacts {
             name: name.into(),
@@ -87,7 +89,7 @@ mod tests {
             older: Older::default(),
         };
         let tables = vec![table("other"), table("table")];
-        Facts { application: "rows".into(), fingerprint: 0, partitions: 1, tables }
+        Identity { application: "rows".into(), fingerprint: 0, partitions: 1, tables }
     }
 
     fn record(key: u64, state: Option<u64>) -> Vec<u8> {

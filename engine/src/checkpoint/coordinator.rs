@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A state machine without storage, threads or time: its driver carries its [`Action`]s out and
-//! reports the results as [`Input`]s.
+//! reports the results as [`CoordinatorInput`]s.
 //!
 //! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
 //! parts and transactions that were reported stored; what sinks prepared for an aborted epoch
@@ -16,13 +16,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Facts;
+use super::Identity;
 use super::manifest::{Delivered, Manifest, PartEntry, SourcePosition, Transaction};
 use super::store::Head;
 
 /// What happened.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum CoordinatorInput {
     /// It is time for a checkpoint. Ignored while one is under way.
     Begin,
     /// A part is stored.
@@ -62,9 +62,9 @@ pub enum Action {
         /// The epoch.
         epoch: u64,
     },
-    /// Store this manifest, and report it as [`Input::Stored`].
+    /// Store this manifest, and report it as [`CoordinatorInput::Stored`].
     Store(Manifest),
-    /// Swap HEAD, and report it as [`Input::Swapped`].
+    /// Swap HEAD, and report it as [`CoordinatorInput::Swapped`].
     Swap {
         /// What it is.
         expected: Head,
@@ -91,7 +91,7 @@ pub enum Action {
 /// The coordinator of one generation.
 #[derive(Debug)]
 pub struct Coordinator {
-    facts: Facts,
+    facts: Identity,
     head: Head,
     /// The newest epoch that was begun.
     epoch: u64,
@@ -129,7 +129,7 @@ enum Stage {
 impl Coordinator {
     /// The coordinator after `head`, which it has swapped to its own generation, for `cores` cores
     /// and those of the `sinks` that mark epochs.
-    pub fn new(facts: Facts, head: Head, cores: usize, sinks: Vec<bool>) -> Self {
+    pub fn new(facts: Identity, head: Head, cores: usize, sinks: Vec<bool>) -> Self {
         Self {
             facts,
             epoch: head.epoch,
@@ -185,15 +185,17 @@ impl Coordinator {
 
     /// Hears one thing; returns what is to be done for it, if anything. `unix_seconds` is for the
     /// eyes of people only.
-    pub fn handle(&mut self, input: Input, unix_seconds: u64) -> Option<Action> {
+    pub fn handle(&mut self, input: CoordinatorInput, unix_seconds: u64) -> Option<Action> {
         match input {
-            Input::Begin => self.begin(),
-            Input::Part { entry, sources } => self.part(entry, sources),
-            Input::Marked { sink, epoch, prepared } => self.marked(sink, epoch, prepared),
-            Input::Failed { epoch, reason } => return self.failed(epoch, reason),
-            Input::Stored(Ok(head)) => return Some(self.stored(head)),
-            Input::Swapped(Ok(())) => return Some(self.swapped()),
-            Input::Stored(Err(reason)) | Input::Swapped(Err(reason)) => {
+            CoordinatorInput::Begin => self.begin(),
+            CoordinatorInput::Part { entry, sources } => self.part(entry, sources),
+            CoordinatorInput::Marked { sink, epoch, prepared } => {
+                self.marked(sink, epoch, prepared)
+            }
+            CoordinatorInput::Failed { epoch, reason } => return self.failed(epoch, reason),
+            CoordinatorInput::Stored(Ok(head)) => return Some(self.stored(head)),
+            CoordinatorInput::Swapped(Ok(())) => return Some(self.swapped()),
+            CoordinatorInput::Stored(Err(reason)) | CoordinatorInput::Swapped(Err(reason)) => {
                 return Some(self.abort(reason));
             }
         }

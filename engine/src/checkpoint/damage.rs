@@ -5,7 +5,7 @@ use std::io;
 /// An object of a checkpoint that is not what was stored.
 #[derive(Debug, thiserror::Error)]
 #[error("{object} cannot be used, at byte {offset}: {damage}; {}", self.remedy())]
-pub struct Corrupt {
+pub struct CorruptObject {
     /// Name of the object.
     pub object: String,
     /// Where it was noticed: the first byte of the record that is not right.
@@ -54,7 +54,7 @@ pub enum Damage {
     Unreadable(#[source] io::Error),
 }
 
-impl Corrupt {
+impl CorruptObject {
     fn remedy(&self) -> &'static str {
         match &self.damage {
             Damage::Newer { .. } => "use that version, or a newer one",

@@ -9,7 +9,7 @@ use super::hex;
 /// What an application is, as far as what it stored depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Facts {
+pub struct Identity {
     /// Its name.
     pub application: String,
     /// Hash of its structure, as of [`Plan::fingerprint`](potoroo_sdk::plan::Plan::fingerprint):
@@ -67,7 +67,7 @@ pub struct TypeFacts {
      start the application that wrote it, or give another --state",
     .differences.iter().map(|line| format!("\n  - {line}")).collect::<String>()
 )]
-pub struct Refused {
+pub struct IdentityMismatch {
     /// The manifest or part.
     pub object: String,
     /// Who asks.
@@ -76,7 +76,7 @@ pub struct Refused {
     pub differences: Vec<String>,
 }
 
-impl Facts {
+impl Identity {
     /// The facts of an application whose keys are spread over `partitions`.
     pub fn of(plan: &Plan, partitions: u32) -> Self {
         let table = |table: &TablePlan| {
@@ -100,13 +100,13 @@ impl Facts {
     ///
     /// # Errors
     /// It differs: all differences by name.
-    pub fn accept(&self, object: &str, stored: &Self) -> Result<(), Refused> {
+    pub fn accept(&self, object: &str, stored: &Self) -> Result<(), IdentityMismatch> {
         let differences = self.differences(stored);
         if differences.is_empty() {
             return Ok(());
         }
         let (object, application) = (object.to_owned(), self.application.clone());
-        Err(Refused { object, application, differences })
+        Err(IdentityMismatch { object, application, differences })
     }
 
     /// As [`accept`](Self::accept), of the table `name` only. Returns its number where it was
@@ -114,7 +114,12 @@ impl Facts {
     ///
     /// # Errors
     /// The table differs, was not there, or belongs to another application.
-    pub fn accept_table(&self, object: &str, stored: &Self, name: &str) -> Result<usize, Refused> {
+    pub fn accept_table(
+        &self,
+        object: &str,
+        stored: &Self,
+        name: &str,
+    ) -> Result<usize, IdentityMismatch> {
         let only = |facts: &Self| {
             let tables = facts.tables.iter().filter(|table| table.name == name);
             Self { tables: tables.cloned().collect(), ..facts.clone() }
@@ -189,7 +194,7 @@ impl std::fmt::Display for TypeFacts {
 }
 
 #[cfg(test)]
-pub(super) fn example() -> Facts {
+pub(super) fn example() -> Identity {
     let of = |name: &str, shape| TypeFacts { name: name.into(), shape };
     let table = |name: &str, state: TypeFacts| TableFacts {
         name: name.into(),
@@ -197,7 +202,7 @@ pub(super) fn example() -> Facts {
         state,
         older: Older::default(),
     };
-    Facts {
+    Identity {
         application: "market-spread".into(),
         fingerprint: 0xfeed_0000_0000_beef,
         partitions: 1024,
@@ -210,7 +215,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Facts), expected: &[&str]) {
+    fn check(change: impl FnOnce(&mut Identity), expected: &[&str]) {
         let mut now = example();
         change(&mut now);
         let differences = match now.accept("manifest-1-1-0", &example()) {
@@ -285,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_message_says_who_asks_and_what_to_do() {
-        let now = Facts { partitions: 8, ..example() };
+        let now = Identity { partitions: 8, ..example() };
         let refused = now.accept("manifest-1-1-0", &example()).expect_err("they differ");
         assert_eq!(
             refused.to_string(),

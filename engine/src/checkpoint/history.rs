@@ -1,7 +1,7 @@
 //! History: which checkpoints lie in a store. Reads only.
 
 use super::Manifest;
-use super::store::{Error, Head, Name, NameKind, View};
+use super::store::{Error, Head, Name, NameKind, StoreReader};
 
 /// A checkpoint of the past.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Past {
 ///
 /// # Errors
 /// The storage cannot be listed.
-pub fn history(view: &dyn View, head: Option<&Head>) -> Result<Vec<Past>, Error> {
+pub fn history(view: &dyn StoreReader, head: Option<&Head>) -> Result<Vec<Past>, Error> {
     let mut rest = manifests(view)?;
     let mut next = match head {
         Some(head) => head.manifest.as_ref().and_then(|name| name.parse::<Name>().ok()),
@@ -46,7 +46,7 @@ pub fn history(view: &dyn View, head: Option<&Head>) -> Result<Vec<Past>, Error>
 }
 
 /// All manifests that are there, in the order of their epochs.
-pub(super) fn manifests(view: &dyn View) -> Result<Vec<Name>, Error> {
+pub(super) fn manifests(view: &dyn StoreReader) -> Result<Vec<Name>, Error> {
     let objects = view.list()?;
     let names = objects.iter().filter_map(|(name, _)| name.parse::<Name>().ok());
     let mut manifests: Vec<Name> = names.filter(|name| name.kind == NameKind::Manifest).collect();

@@ -7,17 +7,17 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::facts::Identity;
 use super::part::{PartHeader, PartSeal};
-use super::store::{Name, View};
-use super::{Corrupt, Damage, Imprint, hex, store, text};
+use super::store::{Name, StoreReader};
+use super::{CorruptObject, Damage, Imprint, hex, store, text};
 
 /// One checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Who wrote it.
-    pub facts: Facts,
+    pub facts: Identity,
     /// Generation of the coordinator that committed it.
     pub generation: u64,
     /// Its epoch; from 1.
@@ -180,10 +180,10 @@ impl Manifest {
     ///
     /// # Errors
     /// It is missing or damaged, a newer version wrote it, or the storage cannot be read.
-    pub fn load(view: &(impl View + ?Sized), name: &str) -> Result<Self, store::Error> {
+    pub fn load(view: &(impl StoreReader + ?Sized), name: &str) -> Result<Self, store::Error> {
         let mut bytes = Vec::new();
         let read = view.open(name)?.take(Self::BYTES_MAX).read_to_end(&mut bytes);
-        let corrupt = |damage| Corrupt { object: name.to_owned(), offset: 0, damage };
+        let corrupt = |damage| CorruptObject { object: name.to_owned(), offset: 0, damage };
         read.map_err(|error| corrupt(error.into()))?;
         let manifest = Self::parse(name, &bytes)?;
         let (generation, epoch) = (manifest.generation, manifest.epoch);
@@ -200,10 +200,10 @@ impl Manifest {
     ///
     /// # Errors
     /// It is damaged, or a newer version wrote it.
-    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Corrupt> {
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, CorruptObject> {
         let manifest: Self = text::read(name, "manifest", bytes)?;
         let wrong = manifest.broken_chain();
-        let corrupt = |text| Corrupt { object: name.to_owned(), offset: 0, damage: text };
+        let corrupt = |text| CorruptObject { object: name.to_owned(), offset: 0, damage: text };
         wrong.map_or(Ok(manifest), |text| Err(corrupt(Damage::Text(text))))
     }
 

@@ -31,7 +31,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::facts::Identity;
 use super::hex;
 
 pub use reader::PartReader;
@@ -42,7 +42,7 @@ pub use writer::PartWriter;
 #[serde(deny_unknown_fields)]
 pub struct PartHeader {
     /// Who wrote it.
-    pub facts: Facts,
+    pub facts: Identity,
     /// Generation of the coordinator.
     pub generation: u64,
     /// The checkpoint.

@@ -12,10 +12,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::facts::{Facts, Refused};
+use super::facts::{Identity, IdentityMismatch};
 use super::history::{Past, history, manifests};
-use super::store::{self, Head, Store, View};
-use super::{Chunk, Corrupt, Damage, Manifest, PartEntry, PartReader, Section, SourcePosition};
+use super::store::{self, Head, Store, StoreReader};
+use super::{
+    Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, Section, SourcePosition,
+};
 
 /// Where an application begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// It belongs to another application, or to an older state of this one.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] IdentityMismatch),
     /// There are checkpoints, and nothing says which of them counts.
     #[error(
         "HEAD is missing though there are checkpoints of {}: put HEAD back from a copy of the \
@@ -82,7 +84,7 @@ pub enum Error {
 /// another coordinator takes over at the same time.
 pub fn recover(
     store: &dyn Store,
-    facts: &Facts,
+    facts: &Identity,
     owner: u64,
     restore: Option<u64>,
 ) -> Result<Recovered, Error> {
@@ -168,7 +170,7 @@ const TAKEOVERS_MAX: usize = 100;
 /// # Errors
 /// A part is missing, damaged or not the one that the manifest names; or what `visit` returned.
 pub fn each_chunk<E: From<store::Error>>(
-    view: &dyn View,
+    view: &dyn StoreReader,
     manifest: &Manifest,
     mut visit: impl FnMut(&PartEntry, Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -186,7 +188,7 @@ pub fn each_chunk<E: From<store::Error>>(
 /// # Errors
 /// As [`each_chunk`].
 pub fn each_chunk_of<E: From<store::Error>>(
-    view: &dyn View,
+    view: &dyn StoreReader,
     manifest: &Manifest,
     part: &PartEntry,
     visit: impl FnMut(Chunk) -> Result<(), E>,
@@ -219,7 +221,7 @@ fn check_header<R: Read>(
     manifest: &Manifest,
     part: &PartEntry,
     reader: &PartReader<R>,
-) -> Result<(), Corrupt> {
+) -> Result<(), CorruptObject> {
     let header = reader.header();
     let said = (header.core, header.epoch, header.since);
     let (core, epoch, since) = said;
@@ -233,16 +235,20 @@ fn check_header<R: Read>(
     Ok(())
 }
 
-fn other_part(part: &PartEntry, text: String) -> Corrupt {
-    Corrupt { object: part.name.clone(), offset: 0, damage: Damage::Other(text) }
+fn other_part(part: &PartEntry, text: String) -> CorruptObject {
+    CorruptObject { object: part.name.clone(), offset: 0, damage: Damage::Other(text) }
 }
 
-fn stored(corrupt: Corrupt) -> store::Error {
+fn stored(corrupt: CorruptObject) -> store::Error {
     corrupt.into()
 }
 
 /// The manifest `name`, if there is one, when it fits the application.
-fn load(view: &dyn View, facts: &Facts, name: Option<&str>) -> Result<Option<Manifest>, Error> {
+fn load(
+    view: &dyn StoreReader,
+    facts: &Identity,
+    name: Option<&str>,
+) -> Result<Option<Manifest>, Error> {
     let Some(name) = name else { return Ok(None) };
     let manifest = Manifest::load(view, name)?;
     facts.accept(name, &manifest.facts)?;
@@ -278,7 +284,7 @@ fn repeats(newer: &[Past]) -> Vec<Repeat> {
 
 /// The positions of `manifest`, which was gone back to; and of streams that began after it, where
 /// they began: a client that forgot what was acknowledged since cannot go on, and has to learn it.
-fn with_newer(view: &dyn View, manifest: &Manifest) -> Result<Vec<SourcePosition>, Error> {
+fn with_newer(view: &dyn StoreReader, manifest: &Manifest) -> Result<Vec<SourcePosition>, Error> {
     let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
     // One that is damaged says nothing.
     let newest = newest.and_then(Result::ok).map_or_else(Vec::new, |newest| newest.sources);
@@ -295,7 +301,7 @@ fn with_newer(view: &dyn View, manifest: &Manifest) -> Result<Vec<SourcePosition
 }
 
 /// The greatest generation that there was.
-fn generation(view: &dyn View, head: Option<&Head>) -> Result<u64, Error> {
+fn generation(view: &dyn StoreReader, head: Option<&Head>) -> Result<u64, Error> {
     let names = manifests(view)?.into_iter().map(|name| name.generation);
     Ok(names.chain(head.map(|head| head.generation)).max().unwrap_or(0))
 }

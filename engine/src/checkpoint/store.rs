@@ -13,9 +13,9 @@ pub mod contract;
 mod error;
 mod folder;
 mod head;
+mod location;
 mod memory;
 mod name;
-mod place;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -24,14 +24,14 @@ use std::io::{Read, Write};
 pub use error::Error;
 pub use folder::{Folder, FolderView};
 pub use head::Head;
+pub use location::{Location, NoLocation};
 pub use memory::Memory;
 pub use name::{Name, NameKind, draw};
-pub use place::{NoPlace, Place};
 #[cfg(feature = "s3")]
 pub use s3::{Address, S3, Variables};
 
 /// The reading half of a [`Store`]: takes no lock and changes nothing.
-pub trait View: Send + Sync {
+pub trait StoreReader: Send + Sync {
     /// Opens an object.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ pub trait View: Send + Sync {
 }
 
 /// Storage of checkpoints.
-pub trait Store: View {
+pub trait Store: StoreReader {
     /// Begins an object. Its name must never have been used: see [`Name`].
     ///
     /// # Errors

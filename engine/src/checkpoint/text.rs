@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Corrupt, Damage};
+use super::{CorruptObject, Damage};
 
 /// Version of the format that is written, and the newest that is read. Version 2 has digests of
 /// spools, and refers to those in the state folder from there.
@@ -38,8 +38,8 @@ pub(super) fn read<T: DeserializeOwned>(
     object: &str,
     kind: &'static str,
     bytes: &[u8],
-) -> Result<T, Corrupt> {
-    let corrupt = |(offset, damage)| Corrupt { object: object.to_owned(), offset, damage };
+) -> Result<T, CorruptObject> {
+    let corrupt = |(offset, damage)| CorruptObject { object: object.to_owned(), offset, damage };
     let json = open(kind, bytes).map_err(corrupt)?;
     let understood = serde_json::from_str(json);
     understood.map_err(|error| corrupt((0, Damage::Text(error.to_string()))))

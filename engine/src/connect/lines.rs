@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// One kind of line: 5 in a second unless made otherwise. Threads may share it.
 #[derive(Debug)]
-pub struct Lines {
+pub struct LineLimiter {
     window: Duration,
     lines_max: u32,
     state: Mutex<Window>,
@@ -33,13 +33,13 @@ impl Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOut(pub u64);
 
-impl Default for Lines {
+impl Default for LineLimiter {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Lines {
+impl LineLimiter {
     /// A kind of line of which nothing was written.
     pub const fn new() -> Self {
         Self { window: Duration::from_secs(1), lines_max: 5, state: Mutex::new(Window::NONE) }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn lines_left_out_are_counted() {
-        let (lines, start) = (Lines::default(), Instant::now());
+        let (lines, start) = (LineLimiter::default(), Instant::now());
         let ask = |ms| lines.admit_at(start + Duration::from_millis(ms));
         assert!((0..5).all(|ms| ask(ms) == Some(LeftOut(0))));
         assert_eq!((ask(6), ask(999)), (None, None));

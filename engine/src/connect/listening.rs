@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::address::{HostPort, first_that_works};
-use super::lines::Lines;
+use super::lines::LineLimiter;
 use super::refusal::EdgeRefusal;
 use super::remedy;
 
@@ -40,7 +40,7 @@ pub(super) fn no_listener(error: io::Error) -> EdgeRefusal {
 pub(super) const REFUSING_EVERY: Duration = Duration::from_secs(10);
 
 /// Logs that a source accepts no connection, which lasts until others are closed.
-pub(super) fn no_accept(source: &str, reason: &dyn Display, lines: &Lines) {
+pub(super) fn no_accept(source: &str, reason: &dyn Display, lines: &LineLimiter) {
     if let Some(left_out) = lines.admit() {
         tracing::error!(
             "source `{source}` cannot accept: {reason}; connections wait until others are closed: \

@@ -60,14 +60,14 @@ fn ready(of: impl AsFd, events: PollFlags) -> io::Result<bool> {
 }
 
 /// Reads what may be a pipe or device, opened [`at_once`]; ends early when it is told to stop.
-pub struct Reader {
+pub struct PatientReader {
     file: Arc<File>,
     /// For a named pipe that nobody has written to: what to say.
     waiting: Option<String>,
     stopping: Arc<Stopping>,
 }
 
-impl Reader {
+impl PatientReader {
     /// A reader of `file`, for the source `name`.
     pub fn new(name: &str, path: &Path, file: Arc<File>, stopping: Arc<Stopping>) -> Self {
         let line =
@@ -77,7 +77,7 @@ impl Reader {
     }
 }
 
-impl Read for Reader {
+impl Read for PatientReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.stopping.is_told() {
@@ -104,7 +104,7 @@ impl Read for Reader {
 }
 
 /// Writes to what may be a pipe or device.
-pub struct Writer {
+pub struct PatientWriter {
     to: To,
     stopping: Arc<Stopping>,
     /// How long it waits without being told to stop.
@@ -122,7 +122,7 @@ pub enum Output {
     /// A file: waits for the disk only.
     File(Arc<File>),
     /// What may wait for somebody else.
-    Waiting(Writer),
+    Waiting(PatientWriter),
 }
 
 impl Output {
@@ -130,7 +130,7 @@ impl Output {
     pub fn within(self, limit: Duration) -> Self {
         match self {
             Self::File(_) => self,
-            Self::Waiting(writer) => Self::Waiting(Writer { limit: Some(limit), ..writer }),
+            Self::Waiting(writer) => Self::Waiting(PatientWriter { limit: Some(limit), ..writer }),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Write for Output {
 /// it was opened so that nothing does.
 const PIECE_BYTES: usize = 4096;
 
-impl Writer {
+impl PatientWriter {
     /// Writes the named pipe at `path` for `what`; it is opened as soon as somebody reads it.
     pub fn to_fifo(what: &str, path: &Path, stopping: Arc<Stopping>) -> Self {
         let line = format!("{what} waits for somebody who reads file:{}", path.display());
@@ -189,7 +189,7 @@ impl Writer {
     }
 }
 
-impl Write for Writer {
+impl Write for PatientWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let until = self.limit.map(|limit| Instant::now() + limit);
         loop {

@@ -22,7 +22,7 @@ pub use port::{PipeInlet, PipeOutlet};
 
 /// What comes out of a pipe.
 #[derive(Debug)]
-pub enum Full {
+pub enum PipeItem {
     /// A buffer.
     Buffer(Vec<u8>),
     /// What follows belongs behind this epoch.
@@ -234,12 +234,12 @@ impl PipeOut {
     }
 
     /// Waits for a full buffer or a marker; `None` when the other end is gone.
-    pub fn recv(&mut self) -> Option<Full> {
+    pub fn recv(&mut self) -> Option<PipeItem> {
         Some(match self.full.recv().ok()? {
-            Item::Buffer(buffer, _) => Full::Buffer(buffer),
+            Item::Buffer(buffer, _) => PipeItem::Buffer(buffer),
             Item::Marker(epoch) => {
                 self.markers.fetch_sub(1, Ordering::Relaxed);
-                Full::Marker(epoch)
+                PipeItem::Marker(epoch)
             }
         })
     }

@@ -11,7 +11,7 @@ use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
 use super::mail::{Teller, Told};
-use super::pipe::{BUFFER_BYTES, Full, PipeIn, PipeOut};
+use super::pipe::{BUFFER_BYTES, PipeIn, PipeItem, PipeOut};
 use crate::turn::Notice;
 
 /// What was read last of a file that can be read again, to see that it is still there.
@@ -122,12 +122,12 @@ pub fn write(
     let mut run = move || -> io::Result<()> {
         while let Some(full) = pipe.recv() {
             match full {
-                Full::Buffer(buffer) => {
+                PipeItem::Buffer(buffer) => {
                     to.write_all(&buffer)?;
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
-                Full::Marker(epoch) => {
+                PipeItem::Marker(epoch) => {
                     to.flush()?;
                     markers.pass(epoch);
                     waker.wake_if_parked();

@@ -36,7 +36,7 @@ use super::report::Status;
 
 /// Tells what the application is doing at the moment of the call. It is called on the admin
 /// thread, once per request.
-pub type Watch = Arc<dyn Fn() -> Status + Send + Sync>;
+pub type ReadStatus = Arc<dyn Fn() -> Status + Send + Sync>;
 
 pub use guard::MARK;
 pub use operator::Operator;
@@ -106,7 +106,7 @@ impl Drop for AdminHandle {
 /// The port cannot be opened, or the thread cannot be started.
 pub fn serve(
     address: SocketAddr,
-    watch: Watch,
+    watch: ReadStatus,
     operator: Option<Operator>,
 ) -> Result<AdminHandle, Error> {
     let (listener, bound) = bind(address).map_err(|cause| Error::Bind { address, cause })?;
@@ -147,15 +147,15 @@ fn serve_until(
     let _ = runtime.block_on(stopped);
 }
 
-fn router(watch: Watch) -> Router {
+fn router(watch: ReadStatus) -> Router {
     Router::new().route("/status", get(status)).route("/metrics", get(metrics)).with_state(watch)
 }
 
-async fn status(State(watch): State<Watch>) -> impl IntoResponse {
+async fn status(State(watch): State<ReadStatus>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], watch().json())
 }
 
-async fn metrics(State(watch): State<Watch>) -> impl IntoResponse {
+async fn metrics(State(watch): State<ReadStatus>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::print(&watch()))
 }
 

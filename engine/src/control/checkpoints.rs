@@ -18,15 +18,15 @@ use tokio::sync::oneshot;
 use self::effects::Effects;
 pub(super) use self::last::Last;
 use self::last::LastCheckpoint;
-pub(super) use self::progress::Progress;
+pub(super) use self::progress::CheckpointProgress;
 use super::error::Error;
 use crate::checkpoint::collect;
-use crate::checkpoint::coordinator::{Action, Input};
+use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
 use crate::connect::mail::{Hearer, Teller, Told};
 use crate::connect::spool::Prepared;
 use crate::flow::{PartCost, PartStep};
-use crate::turn::Shared;
+use crate::turn::StorageShared;
 
 /// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -53,13 +53,13 @@ pub(super) struct Keeping {
     /// Checkpoints that are kept.
     pub(super) kept: usize,
     /// By core.
-    pub(super) shared: Vec<Arc<Shared>>,
+    pub(super) shared: Vec<Arc<StorageShared>>,
 }
 
 /// The running keeper.
 pub(super) struct Checkpoints {
     teller: Teller,
-    progress: Arc<Progress>,
+    progress: Arc<CheckpointProgress>,
     thread: JoinHandle<()>,
 }
 
@@ -68,7 +68,7 @@ impl Checkpoints {
     pub(super) fn start(
         keeping: Keeping,
         (teller, heard): (Teller, Hearer),
-        progress: Arc<Progress>,
+        progress: Arc<CheckpointProgress>,
         gate: Receiver<()>,
     ) -> Result<Self, Error> {
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = keeping.shared.clone();
@@ -112,7 +112,7 @@ impl Checkpoints {
 }
 
 /// Has an application end whose storage thread panics: nothing would be committed any more.
-struct FailedByPanic(Arc<Progress>);
+struct FailedByPanic(Arc<CheckpointProgress>);
 
 impl Drop for FailedByPanic {
     fn drop(&mut self) {
@@ -126,7 +126,7 @@ type Answer = oneshot::Sender<Result<u64, String>>;
 
 struct Running {
     keeping: Keeping,
-    progress: Arc<Progress>,
+    progress: Arc<CheckpointProgress>,
     /// When the next one is due.
     due: Instant,
     begun: Instant,
@@ -153,7 +153,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(keeping: Keeping, progress: Arc<Progress>) -> Self {
+    fn new(keeping: Keeping, progress: Arc<CheckpointProgress>) -> Self {
         let now = Instant::now();
         Self {
             due: now + keeping.interval,
@@ -211,7 +211,7 @@ impl Running {
                 match prepared.map(Prepared::make_durable).transpose() {
                     Ok(prepared) => {
                         let (sink, epoch) = (sink.0.into(), epoch.into());
-                        self.hear(Input::Marked { sink, epoch, prepared });
+                        self.hear(CoordinatorInput::Marked { sink, epoch, prepared });
                     }
                     Err(error) => {
                         self.fail(&format!("output of a sink cannot be made durable: {error}"));
@@ -246,7 +246,7 @@ impl Running {
             Some(epoch) if now >= self.heard_at + SILENCE_MAX => {
                 let reason =
                     format!("nothing was heard of it for {SILENCE_MAX:?}: a sink takes nothing");
-                self.hear(Input::Failed { epoch, reason });
+                self.hear(CoordinatorInput::Failed { epoch, reason });
             }
             Some(_) => {}
             None if self.last.is_committed() => {
@@ -259,7 +259,7 @@ impl Running {
             None if self.last.is_asked() || now >= self.due => {
                 self.show_committed();
                 self.answers = std::mem::take(&mut self.wanted);
-                self.hear(Input::Begin);
+                self.hear(CoordinatorInput::Begin);
                 (self.begun, self.heard_at) = (now, now);
                 self.cost = PartCost::default();
                 self.due = now + self.keeping.interval;
@@ -272,7 +272,7 @@ impl Running {
     }
 
     /// The coordinator hears one thing, and what it wants is done.
-    fn hear(&mut self, input: Input) {
+    fn hear(&mut self, input: CoordinatorInput) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
             let Some(action) = self.keeping.effects.coordinator.handle(input, unix_seconds())
@@ -283,7 +283,7 @@ impl Running {
         }
     }
 
-    fn act(&mut self, action: Action) -> Option<Input> {
+    fn act(&mut self, action: Action) -> Option<CoordinatorInput> {
         match &action {
             Action::Store(manifest) => {
                 let parts = || manifest.parts.iter().filter(|part| part.epoch == manifest.epoch);
@@ -307,7 +307,7 @@ impl Running {
 
     /// # Errors
     /// Why this process cannot go on.
-    fn carry_out(&mut self, action: &Action) -> Result<Option<Input>, String> {
+    fn carry_out(&mut self, action: &Action) -> Result<Option<CoordinatorInput>, String> {
         for _ in 0..SWAPS_MAX {
             match self.keeping.effects.act(action, draw()) {
                 Ok(input) => return Ok(input),
@@ -319,12 +319,12 @@ impl Running {
     }
 
     /// No further checkpoint can be made.
-    fn fail(&mut self, reason: &dyn std::fmt::Display) -> Input {
+    fn fail(&mut self, reason: &dyn std::fmt::Display) -> CoordinatorInput {
         if !std::mem::replace(&mut self.ended, true) {
             tracing::error!("{reason}; this process ends: start the application again");
         }
         self.progress.last.fail();
-        Input::Swapped(Err(reason.to_string()))
+        CoordinatorInput::Swapped(Err(reason.to_string()))
     }
 
     fn committed(&mut self, epoch: u64) {

@@ -25,7 +25,7 @@ use super::exit::Exit;
     next_line_help = true,
     disable_help_subcommand = true
 )]
-pub struct Arguments {
+pub struct CommandLine {
     /// Address of a source, once for each
     #[arg(long, value_name = "NAME=URL", value_parser = Pair)]
     source: Vec<(String, String)>,
@@ -55,7 +55,7 @@ pub struct Arguments {
     pub(super) version: bool,
 }
 
-impl Arguments {
+impl CommandLine {
     /// The configuration that the flags make: over the file, which is over the defaults.
     ///
     /// # Errors
@@ -140,17 +140,17 @@ mod tests {
     use clap::CommandFactory;
     use potoroo_runtime::Idle;
 
-    use super::super::config::{NAMES, Report};
+    use super::super::config::{NAMES, SummaryFormat};
     use super::*;
 
     fn parse(flags: &str) -> Result<Config, Error> {
         let flags = std::iter::once("market-spread").chain(flags.split_whitespace());
-        Arguments::try_parse_from(flags).expect("valid usage").config()
+        CommandLine::try_parse_from(flags).expect("valid usage").config()
     }
 
     fn usage_error(flags: &str) -> String {
         let flags = std::iter::once("market-spread").chain(flags.split_whitespace());
-        let error = Arguments::try_parse_from(flags).expect_err("wrong usage");
+        let error = CommandLine::try_parse_from(flags).expect_err("wrong usage");
         assert_eq!(error.exit_code(), Exit::Usage as i32);
         assert!(!error.to_string().contains("hush"), "a token in {error}");
         error.to_string()
@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(config.sources.len(), 2);
         assert_eq!(config.cores, [0, 0]);
         assert_eq!((config.idle, config.seconds), (Idle::Spin, Some(5)));
-        assert_eq!((config.report, config.check, config.progress), (Report::Json, true, false));
+        assert_eq!(
+            (config.report, config.check, config.progress),
+            (SummaryFormat::Json, true, false)
+        );
         assert_eq!(config.dead_letters.map(|sink| sink.to_string()), Some("file:dead".into()));
         assert_eq!(config.lane_bytes, 8192);
     }
@@ -242,7 +245,7 @@ mod tests {
 
     #[test]
     fn help_prints_every_default() {
-        let mut command = Arguments::command();
+        let mut command = CommandLine::command();
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
         let squeezed = help.split_whitespace().collect::<Vec<_>>().join(" ");

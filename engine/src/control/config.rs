@@ -28,8 +28,8 @@ mod file;
 
 mod complete;
 
-pub use choice::{Report, idle_name, parse_idle};
-pub use complete::{Facts, Ready};
+pub use choice::{SummaryFormat, idle_name, parse_idle};
+pub use complete::{CompleteConfig, Outline};
 pub use cpus::{cpus_allowed, parse_cpus};
 pub(in crate::control) use edge::{parse_sink, parse_source};
 pub use error::{Error, Errors};

@@ -56,9 +56,9 @@ fn own_line() -> StderrLock<'static> {
 }
 
 /// Where the log writes.
-pub(super) struct Log;
+pub(super) struct LogWriter;
 
-impl Write for Log {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         own_line().write(bytes)
     }

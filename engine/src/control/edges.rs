@@ -6,7 +6,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::error::Error;
-use crate::checkpoint::store::Place;
+use crate::checkpoint::store::Location;
 use crate::connect::address::{SinkAddress, SourceAddress};
 use crate::connect::claims::Claims;
 use crate::connect::opening::{Channels, Opening};
@@ -76,7 +76,7 @@ impl Edges {
             name,
             what,
             kept: config.state.is_some(),
-            state_folder: config.state.as_ref().and_then(Place::folder),
+            state_folder: config.state.as_ref().and_then(Location::folder),
             claims: &mut self.claims,
             channels: &mut self.channels,
             listening: &mut self.listening,
@@ -95,7 +95,7 @@ fn claims(config: &Config) -> Claims {
     let tokens = tokens.chain(sinks.iter().filter_map(|sink| sink.token_file()));
     let tokens = tokens.map(|path| ("a token is read from it", path));
     let file = config.file.as_deref().map(|path| ("the configuration is read from it", path));
-    Claims::new(tokens.chain(file), config.state.as_ref().and_then(Place::folder))
+    Claims::new(tokens.chain(file), config.state.as_ref().and_then(Location::folder))
 }
 
 /// The source `name` cannot use its address.

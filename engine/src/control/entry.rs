@@ -11,8 +11,8 @@ use potoroo_runtime::host;
 use potoroo_sdk::Application;
 
 use super::check::{describe, guarantees};
-use super::cli::Arguments;
-use super::config::{Config, Report};
+use super::cli::CommandLine;
+use super::config::{Config, SummaryFormat};
 use super::console;
 use super::descriptors;
 use super::error::Error;
@@ -49,7 +49,7 @@ pub fn main_with(
     // Without it a limit of file sizes ends the process: no reason not to start.
     let _ = signals::bear_file_limits();
     panics::end_process();
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match CommandLine::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(&error),
     };
@@ -85,7 +85,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     ExitCode::from(error.exit_code() as u8)
 }
 
-fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exit, Error> {
+fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<Exit, Error> {
     let plan = application().plan()?;
     if arguments.version {
         let version = env!("CARGO_PKG_VERSION");
@@ -126,14 +126,14 @@ fn execute(arguments: Arguments, application: fn() -> Application) -> Result<Exi
     let summary = running.wait()?;
     let exit = if summary.snapshot.failures == 0 { Exit::Done } else { Exit::Undelivered };
     Ok(match report {
-        Report::Text if output => {
+        SummaryFormat::Text if output => {
             console::note(summary.text());
             exit
         }
-        Report::Text => answer(summary.text(), exit),
+        SummaryFormat::Text => answer(summary.text(), exit),
         // What the sink wrote need not end in a line feed.
-        Report::Json if output => answer(format_args!("\n{}", summary.json()), exit),
-        Report::Json => answer(summary.json(), exit),
+        SummaryFormat::Json if output => answer(format_args!("\n{}", summary.json()), exit),
+        SummaryFormat::Json => answer(summary.json(), exit),
     })
 }
 

@@ -4,7 +4,7 @@ use potoroo_runtime::host;
 use potoroo_sdk::plan::{Mistake, Mistakes};
 
 use super::{admin, config};
-use crate::checkpoint::store::Place;
+use crate::checkpoint::store::Location;
 
 /// Why an application cannot run. Each names the thing, the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum Error {
     #[error("--state {place}: {reason}")]
     State {
         /// Where they are.
-        place: Place,
+        place: Location,
         /// Cause and remedy.
         reason: String,
     },

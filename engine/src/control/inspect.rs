@@ -12,8 +12,8 @@ use potoroo_sdk::table::Record;
 
 use super::config::Config;
 use super::recovery::expect_table;
-use crate::checkpoint::store::{self, Place, View};
-use crate::checkpoint::{Facts, Manifest, Refused, each_row, history};
+use crate::checkpoint::store::{self, Location, StoreReader};
+use crate::checkpoint::{Identity, IdentityMismatch, Manifest, each_row, history};
 
 /// Writes the table `table` as the last checkpoint has it, or that of `config.restore`, to `out`:
 /// one JSON object in each line. Returns whether `out` could be written.
@@ -27,7 +27,7 @@ pub(super) fn export(
     table: &str,
     mut out: impl Write,
 ) -> Result<io::Result<()>, super::error::Error> {
-    let place = config.state.clone().unwrap_or_else(|| Place::Folder(PathBuf::new()));
+    let place = config.state.clone().unwrap_or_else(|| Location::Folder(PathBuf::new()));
     let written = place.view().map_err(Error::from).and_then(|view| {
         again(|| Inspected::open(&*view, plan, table, config.restore)?.write(&mut out))
     });
@@ -61,7 +61,7 @@ pub(super) enum Error {
     Store(#[from] store::Error),
     /// Another application, or other types, wrote it.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] IdentityMismatch),
     /// There is no such checkpoint.
     #[error("there is no checkpoint{}; kept are those of epochs {kept:?}", of(*.epoch))]
     Checkpoint {
@@ -95,7 +95,7 @@ fn of(epoch: Option<u64>) -> String {
 
 /// A table of a checkpoint.
 pub(super) struct Inspected<'a> {
-    view: &'a dyn View,
+    view: &'a dyn StoreReader,
     manifest: Manifest,
     id: TableId,
     table: &'a TablePlan,
@@ -105,7 +105,7 @@ impl<'a> Inspected<'a> {
     /// The table `name` of the application of `plan` in the checkpoint of `epoch`, or in the last
     /// one.
     pub(super) fn open(
-        view: &'a dyn View,
+        view: &'a dyn StoreReader,
         plan: &'a Plan,
         name: &str,
         epoch: Option<u64>,
@@ -117,7 +117,7 @@ impl<'a> Inspected<'a> {
         })?;
         let manifest = find(view, epoch)?;
         // How its keys were spread, and what else the application has, says nothing about a table.
-        let facts = Facts::of(plan, manifest.facts.partitions);
+        let facts = Identity::of(plan, manifest.facts.partitions);
         let object = format!("checkpoint {}", manifest.epoch);
         let at = facts.accept_table(&object, &manifest.facts, name)?;
         expect_table(table, &manifest.facts.tables[at]);
@@ -161,7 +161,7 @@ impl<'a> Inspected<'a> {
     }
 }
 
-fn find(view: &dyn View, epoch: Option<u64>) -> Result<Manifest, Error> {
+fn find(view: &dyn StoreReader, epoch: Option<u64>) -> Result<Manifest, Error> {
     let mut past = history(view, view.head()?.as_ref())?;
     let kept = past.iter().map(|past| past.epoch).collect();
     let at = past.iter().position(|past| epoch.is_none_or(|epoch| past.epoch == epoch));

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{Clock, Host, HostConfig, Idle, Lanes, Poller, SharedGaps, Waker, mesh};
+use potoroo_runtime::{
+    Clock, HostConfig, Idle, Lanes, Poller, RunningCores, SharedGaps, Waker, mesh,
+};
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
@@ -15,8 +17,8 @@ use super::admin::{self, AdminHandle, Operator};
 use super::bill::Bill;
 use super::checkpoints::effects::Effects;
 use super::checkpoints::keeper::Keeper;
-use super::checkpoints::{Checkpoints, Keeping, Progress};
-use super::config::{Config, Facts};
+use super::checkpoints::{CheckpointProgress, Checkpoints, Keeping};
+use super::config::{Config, Outline};
 use super::connecting::{Connected, Connecting};
 use super::console;
 use super::descriptors;
@@ -30,7 +32,7 @@ use super::stop_request::StopRequest;
 use super::supervise::{Supervised, Supervisor};
 use super::thread_limit;
 use super::threads::Threads;
-use super::watch::Watch;
+use super::watch::Monitor;
 use super::witness::Witness;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, PositionUnit};
@@ -41,7 +43,9 @@ use crate::connect::opening::Channels;
 use crate::connect::permits::Places;
 use crate::connect::starting::SinkStates;
 use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
-use crate::turn::{CoreReactor, CoreSeat, Driver, Handout, Mail, Mailbox, Notice, Shared, mailbox};
+use crate::turn::{
+    CoreReactor, CoreSeat, Driver, Handout, Mail, Mailbox, Notice, StorageShared, mailbox,
+};
 
 /// A description of an application that can be asked for on every core.
 pub(super) type Describe = Arc<dyn Fn() -> Application + Send + Sync>;
@@ -50,7 +54,7 @@ pub(super) type Describe = Arc<dyn Fn() -> Application + Send + Sync>;
 pub(super) struct Launched {
     pub(super) supervisor: Supervisor,
     pub(super) channels: Channels,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<Monitor>,
     pub(super) listening: Vec<(String, std::net::SocketAddr)>,
     pub(super) admin: Option<AdminHandle>,
     /// What is left to do when nothing can fail any more.
@@ -65,7 +69,7 @@ pub(super) fn complete(plan: &Plan, config: Config) -> Result<Config, Error> {
         .map(|source| (source.name.as_str(), plan.generators.contains(&source.name)))
         .collect();
     let sinks: Vec<&str> = plan.sinks.iter().filter_map(|sink| sink.name.as_deref()).collect();
-    let facts = Facts { application: &plan.name, sources: &sources, sinks: &sinks };
+    let facts = Outline { application: &plan.name, sources: &sources, sinks: &sinks };
     let ready = config.complete(&facts)?;
     if let Some(notice) = ready.notice {
         console::note(notice);
@@ -88,7 +92,7 @@ pub(super) fn launch(
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
     let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
-    let watch = Arc::new(Watch::new(plan, &config, tallies.clone(), gaps, progress));
+    let watch = Arc::new(Monitor::new(plan, &config, tallies.clone(), gaps, progress));
     let (described, (restored_in, restored)) = (describe.clone(), channel());
     let build = Build {
         describe,
@@ -137,7 +141,7 @@ fn connecting<'a>(
     plan: &'a Plan,
     config: &'a Config,
     (mailboxes, sink_owners): (&'a [Mailbox], &'a [usize]),
-    watch: &'a Watch,
+    watch: &'a Monitor,
     kept: Option<&'a Kept>,
 ) -> Connecting<'a> {
     let (repeated, resume) = (&watch.repeated, kept.map(|kept| kept.recovery.resume()));
@@ -155,8 +159,8 @@ fn check_limits(plan: &Plan, config: &mut Config) -> Result<Places, Error> {
 
 /// Until all have their shares of what was stored. Says what they run on.
 fn wait_for_cores(
-    host: &Host<Counts>,
-    watch: &Watch,
+    host: &RunningCores<Counts>,
+    watch: &Monitor,
     restored: &Receiver<Result<(), Error>>,
 ) -> Result<(), Error> {
     let ground = watch.ground.get_or_init(|| host.ground().clone());
@@ -167,7 +171,7 @@ fn wait_for_cores(
 
 fn serve_admin(
     config: &Config,
-    watch: &Arc<Watch>,
+    watch: &Arc<Monitor>,
     operator: Option<Operator>,
 ) -> Result<Option<AdminHandle>, Error> {
     let watched = watch.clone();
@@ -181,8 +185,8 @@ struct Kept {
     recovery: Arc<Recovery>,
     keeper: Teller,
     /// By core.
-    shared: Vec<Arc<Shared>>,
-    progress: Arc<Progress>,
+    shared: Vec<Arc<StorageShared>>,
+    progress: Arc<CheckpointProgress>,
 }
 
 /// Takes over the folder of checkpoints, if there is to be one.
@@ -307,7 +311,7 @@ fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<Tally>>, Arc<[SharedGaps]>) {
     ((0..cores).map(tally).collect(), gaps)
 }
 
-fn start(plan: &Plan, build: Build) -> Result<(Host<Counts>, Vec<Mailbox>), Error> {
+fn start(plan: &Plan, build: Build) -> Result<(RunningCores<Counts>, Vec<Mailbox>), Error> {
     let config = &build.config;
     let host_config = HostConfig {
         idle: config.idle,

@@ -36,7 +36,7 @@ pub fn init(quiet: bool) {
             .with_max_level(LevelFilter::TRACE)
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
-            .with_writer(|| console::Log)
+            .with_writer(|| console::LogWriter)
             // It would tell on standard error that standard error is closed, by a panic.
             .log_internal_errors(false)
             .finish()

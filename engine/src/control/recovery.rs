@@ -10,9 +10,9 @@ use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::stop_request::StopRequest;
-use crate::checkpoint::store::{self, Place, Store, draw};
+use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
-    Delivered, Facts, Manifest, PositionUnit, Recovered, SourcePosition, TableFacts, each_chunk,
+    Delivered, Identity, Manifest, PositionUnit, Recovered, SourcePosition, TableFacts, each_chunk,
     recover,
 };
 use crate::connect::resume::Resume;
@@ -21,9 +21,9 @@ use crate::flow::{Core, Start};
 /// Where an application's checkpoints are, and what it goes on from.
 pub(super) struct Recovery {
     pub(super) store: Arc<dyn Store>,
-    pub(super) facts: Facts,
+    pub(super) facts: Identity,
     pub(super) recovered: Recovered,
-    place: Place,
+    place: Location,
 }
 
 impl Recovery {
@@ -31,10 +31,10 @@ impl Recovery {
     ///
     /// # Errors
     /// It cannot be used, or what is in it cannot.
-    pub(super) fn open(plan: &Plan, config: &Config, place: &Place) -> Result<Self, Error> {
+    pub(super) fn open(plan: &Plan, config: &Config, place: &Location) -> Result<Self, Error> {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let store = place.open().map_err(|error| refused(error.to_string()))?;
-        let facts = Facts::of(plan, config.partitions as u32);
+        let facts = Identity::of(plan, config.partitions as u32);
         let recovered = recover(&*store, &facts, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
         let recovery = Self { store, facts, recovered, place: place.clone() };
@@ -151,7 +151,7 @@ impl Recovery {
 }
 
 /// Prepares the tables of `plan` for the shapes that their states were stored with.
-pub(super) fn expect(plan: &Plan, stored: &Facts) {
+pub(super) fn expect(plan: &Plan, stored: &Identity) {
     for table in &plan.tables {
         let was = stored.tables.iter().find(|was| was.name == table.name);
         expect_table(table, was.expect("facts that differ in their tables are refused"));

@@ -23,7 +23,7 @@ pub(super) use example::{example, example_core};
 pub(super) use figures::per_second;
 pub use figures::{
     CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, QUANTILES, SinkSummary, Snapshot,
-    SourceSummary, StageSummary, Status, Stop, Summary, TableSummary,
+    SourceSummary, StageSummary, Status, StopReason, Summary, TableSummary,
 };
 pub use host::host_label;
 pub use progress::progress_line;

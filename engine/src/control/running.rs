@@ -15,11 +15,11 @@ use super::launch::{complete, launch};
 use super::report::{Status, Summary};
 use super::signals;
 use super::stop_request::StopRequest;
-use super::watch::Watch;
+use super::watch::Monitor;
 use super::witness;
 use crate::connect::attach::NotAttached;
 use crate::connect::opening::Channels;
-use crate::connect::pipe::{BUFFER_BYTES, Full, Gone, PipeIn, PipeOut};
+use crate::connect::pipe::{BUFFER_BYTES, Gone, PipeIn, PipeItem, PipeOut};
 
 /// Starts an application inside this program.
 ///
@@ -135,7 +135,7 @@ pub(super) fn start(
 pub struct Running {
     supervisor: Option<JoinHandle<Result<Summary, Error>>>,
     channels: Channels,
-    watch: Arc<Watch>,
+    watch: Arc<Monitor>,
     listening: Vec<(String, SocketAddr)>,
     /// Closes the port when dropped.
     admin: Option<AdminHandle>,
@@ -263,7 +263,7 @@ impl ChannelSink {
     /// Waits for encoded events, one or several at a time, never a part of one at the end of the
     /// stream; `None` when the application has ended.
     pub fn recv(&mut self) -> Option<Bytes> {
-        let Full::Buffer(buffer) = self.pipe.recv()? else {
+        let PipeItem::Buffer(buffer) = self.pipe.recv()? else {
             panic!("only what is written is marked");
         };
         let bytes = Bytes::copy_from_slice(&buffer);

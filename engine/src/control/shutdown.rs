@@ -24,7 +24,7 @@
 use std::time::{Duration, Instant};
 
 use super::checkpoints::Last;
-use super::report::Stop;
+use super::report::StopReason;
 
 /// Where the end of a run stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +50,7 @@ enum Phase {
 pub(super) struct Seen {
     pub(super) now: Instant,
     /// Why the application is to stop, if it is.
-    pub(super) asked: Option<Stop>,
+    pub(super) asked: Option<StopReason>,
     /// No source will have another event.
     pub(super) sources_complete: bool,
     /// Nothing is in flight.
@@ -89,7 +89,7 @@ pub(super) enum Late {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     phase: Phase,
-    stop: Stop,
+    stop: StopReason,
     /// The time to drain.
     drain: Duration,
 }
@@ -97,7 +97,7 @@ pub(super) struct Shutdown {
 impl Shutdown {
     /// A run whose cores may take `drain` for each of the last three phases.
     pub(super) fn new(drain: Duration) -> Self {
-        Self { phase: Phase::Running, stop: Stop::Ended, drain }
+        Self { phase: Phase::Running, stop: StopReason::Ended, drain }
     }
 
     /// Decides what follows from what is seen.
@@ -135,7 +135,7 @@ impl Shutdown {
     pub(super) fn lose_sink(&mut self) -> bool {
         let goes_on = !self.is_abandoned();
         if goes_on {
-            self.stop = Stop::SinkFailed;
+            self.stop = StopReason::SinkFailed;
             self.enter(Phase::Abandoning);
         }
         goes_on
@@ -147,7 +147,7 @@ impl Shutdown {
     }
 
     /// The cores have ended. Returns why the run did.
-    pub(super) fn end(mut self) -> Stop {
+    pub(super) fn end(mut self) -> StopReason {
         self.enter(Phase::Ended);
         self.stop
     }
@@ -229,18 +229,18 @@ mod tests {
             (quiet, Some(Order::Finish)),
             (quiet, None),
         ]);
-        assert_eq!(shutdown.end(), Stop::Ended);
+        assert_eq!(shutdown.end(), StopReason::Ended);
     }
 
     #[test]
     fn each_phase_may_take_the_time_to_drain() {
         let at = Instant::now();
-        let asked = Seen { asked: Some(Stop::Signal), ..seen(at, 0) };
+        let asked = Seen { asked: Some(StopReason::Signal), ..seen(at, 0) };
         let stopped = (asked, Some(Order::StopSources));
         let late = Some(Order::Abandon(Late::Delivery));
         let shutdown = check(&[stopped, (seen(at, 10), None), (seen(at, 11), late)]);
         assert!(shutdown.is_abandoned());
-        assert_eq!(shutdown.end(), Stop::Signal);
+        assert_eq!(shutdown.end(), StopReason::Signal);
         let quiet = (Seen { quiet: true, ..seen(at, 9) }, Some(Order::Finish));
         check(&[stopped, quiet, (seen(at, 19), None), (seen(at, 20), late), (seen(at, 99), None)]);
     }
@@ -263,7 +263,7 @@ mod tests {
         check(&[begun, (look(1, Last::Failed, 5), late(Late::Nothing))]);
         let visible = look(50, Last::Visible, 9);
         let shutdown = check(&[begun, (visible, Some(Order::Finish)), (visible, None)]);
-        assert_eq!(shutdown.end(), Stop::Ended);
+        assert_eq!(shutdown.end(), StopReason::Ended);
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         assert!(shutdown.lose_sink());
         assert!(!shutdown.lose_sink());
         assert_eq!(shutdown.look(&seen(Instant::now(), 0)), None);
-        assert_eq!(shutdown.end(), Stop::SinkFailed);
+        assert_eq!(shutdown.end(), StopReason::SinkFailed);
     }
 
     #[test]

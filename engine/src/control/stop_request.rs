@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::report::Stop;
+use super::report::StopReason;
 
 /// Whether the application is asked to stop. A clone is the same request.
 #[derive(Clone, Default)]
@@ -24,10 +24,10 @@ impl StopRequest {
     }
 
     /// Who has asked, if anybody has; a signal before the program.
-    pub(super) fn made(&self) -> Option<Stop> {
+    pub(super) fn made(&self) -> Option<StopReason> {
         if self.signal.load(Ordering::Relaxed) {
-            return Some(Stop::Signal);
+            return Some(StopReason::Signal);
         }
-        self.asked.load(Ordering::Relaxed).then_some(Stop::Asked)
+        self.asked.load(Ordering::Relaxed).then_some(StopReason::Asked)
     }
 }

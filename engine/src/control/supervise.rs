@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use potoroo_runtime::Host;
+use potoroo_runtime::RunningCores;
 
 use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::profile::Profiler;
-use super::report::{Snapshot, Stop, Summary, progress_line};
+use super::report::{Snapshot, StopReason, Summary, progress_line};
 use super::shutdown::{Late, Order, Seen, Shutdown};
 use super::skips::SkipNotes;
 use super::stop_request::StopRequest;
 use super::threads::Threads;
-use super::watch::Watch;
-use crate::connect::lines::Lines;
+use super::watch::Monitor;
+use crate::connect::lines::LineLimiter;
 use crate::flow::{Counts, Ending, Letter};
 use crate::turn::{Command, Mailbox, Notice};
 
@@ -33,10 +33,10 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Lines of the log that the other side can cause, by kind.
 #[derive(Default)]
 struct LinesByKind {
-    refused: Lines,
-    stalled: Lines,
-    closed: Lines,
-    letters: Lines,
+    refused: LineLimiter,
+    stalled: LineLimiter,
+    closed: LineLimiter,
+    letters: LineLimiter,
 }
 
 impl LinesByKind {
@@ -56,8 +56,8 @@ impl LinesByKind {
 /// What is watched over.
 pub(super) struct Supervised {
     pub(super) config: Config,
-    pub(super) watch: Arc<Watch>,
-    pub(super) host: Host<Counts>,
+    pub(super) watch: Arc<Monitor>,
+    pub(super) host: RunningCores<Counts>,
     pub(super) cores: Vec<Mailbox>,
     pub(super) notices: Receiver<Notice>,
     pub(super) letters_waiting: Arc<AtomicUsize>,
@@ -69,8 +69,8 @@ pub(super) struct Supervised {
 /// Watches over one running application.
 pub(super) struct Supervisor {
     config: Config,
-    watch: Arc<Watch>,
-    host: Host<Counts>,
+    watch: Arc<Monitor>,
+    host: RunningCores<Counts>,
     cores: Vec<Mailbox>,
     notices: Receiver<Notice>,
     letters_waiting: Arc<AtomicUsize>,
@@ -334,12 +334,12 @@ impl Supervisor {
         self.tell(|| Command::Abandon);
     }
 
-    fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<Stop> {
+    fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<StopReason> {
         if let Some(stop) = request.made() {
             return Some(stop);
         }
         let seconds = Duration::from_secs(self.config.seconds?);
-        (started.elapsed() >= seconds).then_some(Stop::Seconds)
+        (started.elapsed() >= seconds).then_some(StopReason::Seconds)
     }
 
     /// Whether nothing is in flight any more: see the module.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use potoroo_runtime::{Clock, Ground, Idle, LatencyArray, PollerKind, SharedGaps};
 use potoroo_sdk::plan::{End, Plan};
 
-use super::checkpoints::Progress;
+use super::checkpoints::CheckpointProgress;
 use super::config::Config;
 use super::profile::Profile;
 use super::report::{
@@ -18,7 +18,7 @@ use super::report::{
 use crate::flow::{BlockedBy, ConnectionId, Counts, Tally};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
-pub(super) struct Watch {
+pub(super) struct Monitor {
     application: String,
     host: String,
     started: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Watch {
     tables: Vec<String>,
     /// Source, end and label of each path.
     paths: Vec<(String, String, String)>,
-    checkpoints: Option<Arc<Progress>>,
+    checkpoints: Option<Arc<CheckpointProgress>>,
     pub(super) tallies: Vec<Arc<Tally>>,
     /// By core.
     gaps: Arc<[SharedGaps]>,
@@ -46,13 +46,13 @@ pub(super) struct Watch {
 /// So many of them are remembered.
 const PEERS_MAX: usize = 64;
 
-impl Watch {
+impl Monitor {
     pub(super) fn new(
         plan: &Plan,
         config: &Config,
         tallies: Vec<Arc<Tally>>,
         gaps: Arc<[SharedGaps]>,
-        checkpoints: Option<Arc<Progress>>,
+        checkpoints: Option<Arc<CheckpointProgress>>,
     ) -> Self {
         let end = |end: End| match end {
             End::Sink(id) => plan.sinks[id.0 as usize].label().to_string(),

@@ -59,7 +59,7 @@ pub trait PartPort: Send {
 
 /// What a core and the storage thread share beside the [`PartPort`].
 #[derive(Default)]
-pub struct Shared {
+pub struct StorageShared {
     /// How long slices take. Written by the core only.
     pub slices: SharedLatency,
     /// The same without gaps.
@@ -68,7 +68,7 @@ pub struct Shared {
     returned: Mutex<Vec<Vec<u8>>>, // cold: only while a checkpoint is under way
 }
 
-impl Shared {
+impl StorageShared {
     /// Gives a buffer back; one too many is freed here, not by the core.
     pub fn give_back(&self, piece: Vec<u8>) {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ pub struct Handout {
     budget_ns: u64,
     /// A busy core does not look at rows before.
     rest_until: Nanos,
-    shared: Arc<Shared>,
+    shared: Arc<StorageShared>,
     /// Taken back at once, for the core one by one.
     returned: Vec<Vec<u8>>,
     /// What the present turn has given up so far.
@@ -129,7 +129,7 @@ impl Handout {
         core: usize,
         parts: Box<dyn PartPort>,
         budget_ns: u64,
-        shared: Arc<Shared>,
+        shared: Arc<StorageShared>,
         clock: Box<dyn Fn() -> Nanos + Send>,
     ) -> Self {
         Self {

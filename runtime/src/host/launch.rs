@@ -11,7 +11,7 @@ use super::ground::Ground;
 use super::port::{BuildOrder, CorePoller, Port, StartRefusal};
 use super::reactor::Reactor;
 use super::reactor_core::{self, IdlePolicy, Seat};
-use super::running::Host;
+use super::running::RunningCores;
 use super::signals::Signals;
 use super::threads::{Survey, Thread};
 use super::watchdog::Watchdog;
@@ -31,7 +31,7 @@ struct Gate<B> {
 ///
 /// # Errors
 /// If the configuration cannot be had on this host; nothing runs then.
-pub fn start<R, F, B>(config: HostConfig, mut make: F) -> Result<Host<R::Report>, Error>
+pub fn start<R, F, B>(config: HostConfig, mut make: F) -> Result<RunningCores<R::Report>, Error>
 where
     R: Reactor + 'static,
     F: FnMut(usize, &[Waker]) -> B,
@@ -41,7 +41,7 @@ where
     checks::check(config)?;
     let lowered_to = priority::decide(config)?;
     let Survey { plain_because, poller } = Survey::take(config);
-    let mut host = Host {
+    let mut host = RunningCores {
         threads: Vec::new(),
         ground: Ground { plain_because, pollers: Vec::new(), lowered_to },
         cpus: config.cpus.clone(),
@@ -66,7 +66,7 @@ where
 fn spawn_all<R, B>(
     config: &HostConfig,
     poller: PollerKind,
-    host: &mut Host<R::Report>,
+    host: &mut RunningCores<R::Report>,
 ) -> Result<Vec<Gate<B>>, Error>
 where
     R: Reactor + 'static,
@@ -91,7 +91,7 @@ where
 
 fn collect_wakers<B, Report: Send + 'static>(
     gates: &[Gate<B>],
-    host: &mut Host<Report>,
+    host: &mut RunningCores<Report>,
 ) -> Result<Arc<[Waker]>, Error> {
     let mut wakers = Vec::with_capacity(gates.len());
     for (core, gate) in gates.iter().enumerate() {
@@ -112,7 +112,7 @@ fn collect_wakers<B, Report: Send + 'static>(
 }
 
 /// A thread that ends before it has a poller could not begin.
-fn thread_failure<Report: Send + 'static>(core: usize, host: &mut Host<Report>) -> Error {
+fn thread_failure<Report: Send + 'static>(core: usize, host: &mut RunningCores<Report>) -> Error {
     let cpu = host.cpus[core];
     let ended = host.threads.remove(core).join();
     let reason = ended.err().unwrap_or_else(|| "its thread ended early".to_owned());

@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::poller::Waker;
 
 /// Running cores. Dropping it stops them wherever they are, and waits for that.
-pub struct Host<Report: Send + 'static> {
+pub struct RunningCores<Report: Send + 'static> {
     pub(super) threads: Vec<Thread<CoreOutcome<Report>>>,
     pub(super) ground: Ground,
     pub(super) cpus: Vec<usize>,
@@ -23,7 +23,7 @@ pub struct Host<Report: Send + 'static> {
     pub(super) watchdog: Option<Watchdog>,
 }
 
-impl<Report: Send + 'static> Host<Report> {
+impl<Report: Send + 'static> RunningCores<Report> {
     /// Waits until every reactor is done and returns what is left of them, in order of cores.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl<Report: Send + 'static> Host<Report> {
     }
 }
 
-impl<Report: Send + 'static> Drop for Host<Report> {
+impl<Report: Send + 'static> Drop for RunningCores<Report> {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
             self.signals.stop.store(true, Ordering::Release);

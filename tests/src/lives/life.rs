@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use potoroo::checkpoint::coordinator::{Action, Coordinator, Input};
+use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Head, Store};
-use potoroo::checkpoint::{Delivered, Facts, Manifest, Section, Transaction, recover};
+use potoroo::checkpoint::{Delivered, Identity, Manifest, Section, Transaction, recover};
 use potoroo::connect::potoroo::deliver::Delivery;
 use potoroo::connect::potoroo::hold::Hold;
 use potoroo::connect::spool::{Prepared, Spooler, Target};
@@ -44,7 +44,7 @@ pub(super) struct Life<'a> {
     /// By core: what it handed out and is not kept.
     parts: Vec<VecDeque<PartStep>>,
     /// What the coordinator was told and has not heard, and what it wants done in the store.
-    inbox: VecDeque<Input>,
+    inbox: VecDeque<CoordinatorInput>,
     /// What is spooled and not yet durable.
     marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
@@ -78,7 +78,7 @@ impl<'a> Life<'a> {
     ) -> Result<Self, Stop> {
         let mut random = random(seed, Concern::Trouble);
         let plan = (subject.describe)().plan().expect("the application is sound");
-        let facts = Facts::of(&plan, subject.partitions);
+        let facts = Identity::of(&plan, subject.partitions);
         let recovered = recover(&world.store, &facts, random.u64(), None);
         let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
@@ -197,7 +197,7 @@ impl<'a> Life<'a> {
             self.show_at_once(transaction)?;
         }
         let (sink, epoch) = (sink.0.into(), epoch.into());
-        self.inbox.push_back(Input::Marked { sink, epoch, prepared });
+        self.inbox.push_back(CoordinatorInput::Marked { sink, epoch, prepared });
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl<'a> Life<'a> {
         }
         let heard = self.effects.keeper.keep(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
-            && let Some(Input::Part { sources, .. }) = &heard
+            && let Some(CoordinatorInput::Part { sources, .. }) = &heard
         {
             self.effects.keeper.acknowledge(sources);
         }
@@ -276,12 +276,13 @@ impl<'a> Life<'a> {
     }
 
     /// What occurs to the coordinator when nobody tells it anything.
-    fn idea(&mut self) -> Option<Input> {
+    fn idea(&mut self) -> Option<CoordinatorInput> {
         if let Some(epoch) = self.effects.coordinator.running() {
             // Not for ever: senders wait for their acknowledgements.
             let hopeful = self.last.is_none() && epoch < self.effects.coordinator.head().epoch + 10;
             let gives_up = hopeful && self.random.chance(self.troubles.give_up * 10.0);
-            return gives_up.then(|| Input::Failed { epoch, reason: "no reason".to_owned() });
+            return gives_up
+                .then(|| CoordinatorInput::Failed { epoch, reason: "no reason".to_owned() });
         }
         if !self.complete && self.sessions.finished() {
             self.complete = true;
@@ -289,9 +290,9 @@ impl<'a> Life<'a> {
         }
         if self.last.is_none() && self.process.quiet() {
             self.last = Some(self.effects.coordinator.epoch() + 1);
-            return Some(Input::Begin);
+            return Some(CoordinatorInput::Begin);
         }
-        self.random.chance(self.troubles.begin * 10.0).then_some(Input::Begin)
+        self.random.chance(self.troubles.begin * 10.0).then_some(CoordinatorInput::Begin)
     }
 
     /// The store does what the coordinator wants, or something committed becomes visible.
@@ -300,8 +301,8 @@ impl<'a> Life<'a> {
         let Some(mut action) = self.requests.pop_front() else { return self.show_committed() };
         let full = || "full".to_owned();
         let heard = match &mut action {
-            Action::Store(_) if fails => Input::Stored(Err(full())),
-            Action::Swap { .. } if fails => Input::Swapped(Err(full())),
+            Action::Store(_) if fails => CoordinatorInput::Stored(Err(full())),
+            Action::Swap { .. } if fails => CoordinatorInput::Swapped(Err(full())),
             Action::Store(manifest) => {
                 self.sabotage(manifest);
                 self.act(&action)?
@@ -324,7 +325,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn act(&mut self, action: &Action) -> Result<Input, Stop> {
+    fn act(&mut self, action: &Action) -> Result<CoordinatorInput, Stop> {
         let wrong = |error: store::Error| Stop::Wrong(error.to_string());
         let heard = self.effects.act(action, self.random.u64()).map_err(wrong)?;
         if let Action::Swap { new, .. } = action {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use potoroo::connect::potoroo::deliver::{Delivery, Over, Session};
+use potoroo::connect::potoroo::deliver::{Delivery, DeliveryEnd, Session};
 use potoroo_connector::Frame;
 use potoroo_sdk::random::Random;
 
@@ -98,7 +98,7 @@ impl Link {
     }
 
     /// The engine says the next thing.
-    fn say(&mut self) -> Result<(), Over> {
+    fn say(&mut self) -> Result<(), DeliveryEnd> {
         let mut out = Vec::new();
         self.session.say(&mut out)?;
         self.to_receiver.extend((!out.is_empty()).then_some(out));
@@ -106,7 +106,7 @@ impl Link {
     }
 
     /// The engine hears what the receiver has said.
-    fn hear(&mut self) -> Result<(), Over> {
+    fn hear(&mut self) -> Result<(), DeliveryEnd> {
         let Some(bytes) = self.to_engine.pop_front() else { return Ok(()) };
         self.session.hear(Frame::decode(&bytes[4..]).expect("it was a frame"))
     }
@@ -151,10 +151,10 @@ impl Link {
 const DISK: [&str; 2] = ["the power is gone", "no storage space"];
 
 /// The engine serves a receiver no longer: that may be for its disk only.
-fn ended(sink: &str, over: Over) -> Result<(), String> {
+fn ended(sink: &str, over: DeliveryEnd) -> Result<(), String> {
     match over {
-        Over::Lost(reason) if DISK.iter().any(|disk| reason.ends_with(disk)) => Ok(()),
-        Over::Lost(reason) => Err(format!("sink `{sink}`: {reason}")),
-        Over::Stopped => Err(format!("sink `{sink}`: what was committed for it is gone")),
+        DeliveryEnd::Lost(reason) if DISK.iter().any(|disk| reason.ends_with(disk)) => Ok(()),
+        DeliveryEnd::Lost(reason) => Err(format!("sink `{sink}`: {reason}")),
+        DeliveryEnd::Stopped => Err(format!("sink `{sink}`: what was committed for it is gone")),
     }
 }

@@ -1,6 +1,6 @@
 //! The way back: what a checkpoint has stored is handed to the cores of the next life.
 
-use potoroo::checkpoint::store::View;
+use potoroo::checkpoint::store::StoreReader;
 use potoroo::checkpoint::{Chunk, Manifest, Section, each_chunk};
 
 use super::Sabotage;
@@ -9,7 +9,7 @@ use super::process::Process;
 /// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
 pub(super) fn restore(
     process: &mut Process,
-    store: &dyn View,
+    store: &dyn StoreReader,
     manifest: &Manifest,
     sabotage: Option<Sabotage>,
 ) -> Result<u64, String> {

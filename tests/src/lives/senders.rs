@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use potoroo::checkpoint::{Manifest, StreamPosition};
 use potoroo::connect::potoroo::answers::Answers;
-use potoroo::connect::potoroo::serve::{Client, Over, Serving};
+use potoroo::connect::potoroo::serve::{Client, ServiceEnd, Serving};
 use potoroo::connect::potoroo::streams::{Limits, Streams};
 use potoroo::connect::upstream::Upstream;
 use potoroo::flow::Start;
@@ -360,9 +360,9 @@ fn recovered(manifest: Option<&Manifest>, source: &str) -> Vec<(Start, StreamPos
     of.filter_map(|at| Some((Start::from(at), at.stream.clone()?))).collect()
 }
 
-fn refused(over: Over) -> String {
+fn refused(over: ServiceEnd) -> String {
     match over {
-        Over::Told(reason) => format!("a sender is refused: {reason}"),
-        Over::Ending => "a sender is told that the application ends".to_owned(),
+        ServiceEnd::Told(reason) => format!("a sender is refused: {reason}"),
+        ServiceEnd::Ending => "a sender is told that the application ends".to_owned(),
     }
 }

@@ -57,14 +57,14 @@ fn remedy(error: &io::Error) -> &'static str {
 /// All steps, each with the state before.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(super) struct UndoRecord {
     format: u32,
     /// Which start of the kernel it belongs to; empty where the host does not tell.
     boot_id: String,
     pub(super) steps: Vec<Step>,
 }
 
-impl Record {
+impl UndoRecord {
     pub(super) fn new(root: &Root, steps: Vec<Step>) -> Self {
         Self { format: FORMAT, boot_id: boot_id(root), steps }
     }
@@ -82,20 +82,20 @@ fn boot_id(root: &Root) -> String {
 ///
 /// Everything in its folder is opened by name in the open folder, and no link is followed: whoever
 /// can write there must not choose what root writes elsewhere.
-pub(super) struct Store {
+pub(super) struct UndoFolder {
     folder: OwnedFd,
     /// Unlocked by the kernel when the process ends, however that happens.
     lock: File,
 }
 
-impl Drop for Store {
+impl Drop for UndoFolder {
     fn drop(&mut self) {
         // Closing is not enough: a child that is just being started has the file open, too.
         let _ = self.lock.unlock();
     }
 }
 
-impl Store {
+impl UndoFolder {
     pub(super) fn lock(root: &Root) -> Result<Self, Error> {
         let folder = folder(root).map_err(|error| failed(FOLDER, error))?;
         let path = format!("{FOLDER}/{LOCK}");
@@ -108,7 +108,7 @@ impl Store {
         }
     }
 
-    pub(super) fn read(&self) -> Result<Option<Record>, Error> {
+    pub(super) fn read(&self) -> Result<Option<UndoRecord>, Error> {
         let odd = |reason: String| Error::Odd { path: format!("{FOLDER}/{NAME}"), reason };
         let mut text = Vec::new();
         let read = file(&self.folder, NAME, OFlags::RDONLY)
@@ -120,7 +120,7 @@ impl Store {
         if text.len() as u64 == BYTES_MAX {
             return Err(odd(format!("it has {} MiB or more", BYTES_MAX >> 20)));
         }
-        let record: Record =
+        let record: UndoRecord =
             serde_json::from_slice(&text).map_err(|error| odd(error.to_string()))?;
         if record.format != FORMAT {
             return Err(odd(format!("format {}", record.format)));
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Whole or not at all, also if the power fails: the name appears when the bytes are there.
-    pub(super) fn write(&self, record: &Record) -> Result<(), Error> {
+    pub(super) fn write(&self, record: &UndoRecord) -> Result<(), Error> {
         let text = serde_json::to_vec_pretty(record).expect("texts become JSON");
         // Half a record of a crash, or a link.
         match unlinkat(&self.folder, NEW, AtFlags::empty()) {

@@ -35,7 +35,7 @@ pub enum Step {
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum StepOutcome {
     /// The value was written and read back.
     Done,
     /// It was so already.
@@ -44,7 +44,7 @@ pub enum Outcome {
     Refused(String),
 }
 
-impl Outcome {
+impl StepOutcome {
     /// Whether it is not as it should be.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_))
@@ -80,7 +80,7 @@ impl Step {
     }
 
     /// Makes the change.
-    pub(super) fn take(&self, root: &Root) -> Outcome {
+    pub(super) fn take(&self, root: &Root) -> StepOutcome {
         match self {
             Self::Write { path, value, .. } => put(root, path, value),
             Self::Stop { service } => systemctl(root, "stop", service),
@@ -88,7 +88,7 @@ impl Step {
     }
 
     /// Puts the state before back.
-    pub(super) fn restore(&self, root: &Root) -> Outcome {
+    pub(super) fn restore(&self, root: &Root) -> StepOutcome {
         match self {
             Self::Write { path, before, .. } => put(root, path, before),
             Self::Stop { service } => systemctl(root, "start", service),
@@ -105,7 +105,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for StepOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => write!(f, "done"),
@@ -122,23 +122,23 @@ fn held(root: &Root, path: &str) -> Result<String, Unread> {
 }
 
 /// Writes a value, unless it is there, and reads it back.
-fn put(root: &Root, path: &str, value: &str) -> Outcome {
+fn put(root: &Root, path: &str, value: &str) -> StepOutcome {
     match held(root, path) {
-        Ok(now) if same(&now, value) => return Outcome::Already,
+        Ok(now) if same(&now, value) => return StepOutcome::Already,
         Ok(_) => {}
-        Err(unread) => return Outcome::Refused(unread.reason.to_string()),
+        Err(unread) => return StepOutcome::Refused(unread.reason.to_string()),
     }
     if let Err(error) = overwrite(root, path, value) {
         let managed = match path.starts_with("/proc/irq/") {
             true => "; the kernel manages it: isolcpus=managed_irq keeps it off isolated CPUs",
             false => "",
         };
-        return Outcome::Refused(format!("{error}{managed}"));
+        return StepOutcome::Refused(format!("{error}{managed}"));
     }
     match held(root, path) {
-        Ok(now) if same(&now, value) => Outcome::Done,
-        Ok(now) => Outcome::Refused(format!("{value} was written, and {now} is there")),
-        Err(unread) => Outcome::Refused(unread.reason.to_string()),
+        Ok(now) if same(&now, value) => StepOutcome::Done,
+        Ok(now) => StepOutcome::Refused(format!("{value} was written, and {now} is there")),
+        Err(unread) => StepOutcome::Refused(unread.reason.to_string()),
     }
 }
 
@@ -162,16 +162,18 @@ fn same(left: &str, right: &str) -> bool {
     left == right || lists() || masks()
 }
 
-fn systemctl(root: &Root, verb: &str, service: &str) -> Outcome {
+fn systemctl(root: &Root, verb: &str, service: &str) -> StepOutcome {
     if !root.is_host() {
-        return Outcome::Refused("a recorded host has no services".to_owned());
+        return StepOutcome::Refused("a recorded host has no services".to_owned());
     }
     let mut command = Command::new("systemctl");
     command.args([verb, service]).stdin(Stdio::null());
     match command.output() {
-        Ok(output) if output.status.success() => Outcome::Done,
-        Ok(output) => Outcome::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Outcome::Refused(format!("systemctl: {error}; {verb} it by hand")),
+        Ok(output) if output.status.success() => StepOutcome::Done,
+        Ok(output) => {
+            StepOutcome::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+        Err(error) => StepOutcome::Refused(format!("systemctl: {error}; {verb} it by hand")),
     }
 }
 

@@ -4,28 +4,28 @@ use std::io::{IsTerminal, Write, stderr, stdin};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use potoroo_tuning::apply::{self, Moment, Outcome, Step};
+use potoroo_tuning::apply::{self, Moment, Step, StepOutcome};
 use potoroo_tuning::doctor::examine;
-use potoroo_tuning::host::Host;
-use potoroo_tuning::plan::Plan;
+use potoroo_tuning::host::CheckedHost;
+use potoroo_tuning::plan::TuningPlan;
 use potoroo_tuning::root::Root;
 
 use super::console;
-use super::exit::Exit;
-use super::place::{Place, Where};
+use super::exit::DoctorExit;
+use super::place::{HostSelection, Where};
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct Print {
     #[command(flatten)]
-    place: Place,
+    place: HostSelection,
 }
 
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct Apply {
     #[command(flatten)]
-    place: Place,
+    place: HostSelection,
     /// Do not ask before the first change.
     #[arg(long)]
     yes: bool,
@@ -40,27 +40,27 @@ pub struct Revert {
 
 impl Print {
     /// Prints the plan.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         let root = self.place.root()?;
         console::answer(plan(&root, &self.place)?)?;
-        Ok(Exit::Fit)
+        Ok(DoctorExit::Fit)
     }
 }
 
 impl Apply {
     /// Changes what the plan can change at once.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         let root = self.place.root()?;
         let steps = apply::steps(&root, &plan(&root, &self.place)?);
         if steps.is_empty() {
             console::answer("nothing to change at once; `potoroo-tuning plan` has the rest")?;
-            return Ok(Exit::Fit);
+            return Ok(DoctorExit::Fit);
         }
         if !self.yes {
             steps.iter().for_each(console::note);
             if !confirmed(steps.len()) {
                 console::note("nothing was changed");
-                return Ok(Exit::Refused);
+                return Ok(DoctorExit::Refused);
             }
         }
         let outcomes = apply::apply(&root, steps, &mut |moment| tell(moment, "->"))?;
@@ -70,25 +70,25 @@ impl Apply {
 
 impl Revert {
     /// Restores what `apply` changed.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         let outcomes = apply::revert(&self.place.root()?, &mut |moment| tell(moment, "<-"))?;
         if outcomes.is_empty() {
             console::answer("nothing to restore: nothing was applied since this host started")?;
-            return Ok(Exit::Fit);
+            return Ok(DoctorExit::Fit);
         }
         Ok(ended(&outcomes, "restored"))
     }
 }
 
-fn plan(root: &Root, place: &Place) -> Result<Plan> {
-    let host = Host::read(root, place.cores()?);
+fn plan(root: &Root, place: &HostSelection) -> Result<TuningPlan> {
+    let host = CheckedHost::read(root, place.cores()?);
     let off = host.cores.without(&host.online);
     ensure!(
         off.is_empty() || host.online.is_empty(),
         "there is no plan for CPUs {off}: online are {}; choose others with --cores",
         host.online
     );
-    Ok(Plan::new(&host, &examine(&host)))
+    Ok(TuningPlan::new(&host, &examine(&host)))
 }
 
 /// Asks at the terminal; whoever pipes has to answer in the pipe.
@@ -107,8 +107,8 @@ fn tell(moment: Moment<'_>, arrow: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-fn ended(outcomes: &[(Step, Outcome)], what: &str) -> Exit {
+fn ended(outcomes: &[(Step, StepOutcome)], what: &str) -> DoctorExit {
     let refused = outcomes.iter().filter(|(_, outcome)| outcome.is_refused()).count();
     console::note(format_args!("{} {what}; {refused} refused", outcomes.len() - refused));
-    if refused == 0 { Exit::Fit } else { Exit::Advice }
+    if refused == 0 { DoctorExit::Fit } else { DoctorExit::Advice }
 }

@@ -6,19 +6,19 @@ use anyhow::Result;
 use clap::Args;
 use potoroo_tuning::doctor::examine;
 use potoroo_tuning::finding::{Basis, micros};
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::{Cpus, Finding, Fingerprint, Severity, verdict};
 use serde::Serialize;
 
 use super::console;
-use super::exit::Exit;
-use super::place::Place;
+use super::exit::DoctorExit;
+use super::place::HostSelection;
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
     #[command(flatten)]
-    place: Place,
+    place: HostSelection,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -26,9 +26,9 @@ pub struct Doctor {
 
 impl Doctor {
     /// Examines the host and answers.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         let root = self.place.root()?;
-        let host = Host::read(&root, self.place.cores()?);
+        let host = CheckedHost::read(&root, self.place.cores()?);
         let findings = examine(&host);
         let severity = verdict(&findings);
         let fingerprint = Fingerprint::read(&root);
@@ -39,9 +39,9 @@ impl Doctor {
             false => console::answer(report.text().trim_end())?,
         }
         Ok(match severity {
-            Severity::Fine | Severity::Unknown | Severity::Note => Exit::Fit,
-            Severity::Advice => Exit::Advice,
-            Severity::Unfit => Exit::Unfit,
+            Severity::Fine | Severity::Unknown | Severity::Note => DoctorExit::Fit,
+            Severity::Advice => DoctorExit::Advice,
+            Severity::Unfit => DoctorExit::Unfit,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug)]
-pub enum Exit {
+pub enum DoctorExit {
     /// Nothing to better; or done.
     Fit = 0,
     /// Something costs latency.
@@ -15,8 +15,8 @@ pub enum Exit {
     Refused = 3,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<DoctorExit> for ExitCode {
+    fn from(exit: DoctorExit) -> Self {
         Self::from(exit as u8)
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::jitter::{CoreJitter, GAP_NS_MIN, LOOK_NS_MIN, Share, measure};
 use potoroo_tuning::{Cpus, Fingerprint, Root};
 use serde_json::{Value, json};
 
-use super::exit::Exit;
+use super::exit::DoctorExit;
 use super::{console, progress};
 
 /// Arguments of `jitter`.
@@ -29,10 +29,10 @@ pub struct Jitter {
 
 impl Jitter {
     /// Measures and answers.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         super::place::some_cores(self.cores.as_ref())?;
         let root = Root::host();
-        let host = Host::read(&root, self.cores.as_ref());
+        let host = CheckedHost::read(&root, self.cores.as_ref());
         let stop = progress::stop_on_signal()?;
         let bar = progress::bar("spinning");
         let duration = Duration::from_secs(self.seconds);
@@ -46,7 +46,7 @@ impl Jitter {
             let heading = format!("host {}, CPUs {}", fingerprint.id, host.cores);
             console::answer(text(&heading, &cores).trim_end())?;
         }
-        Ok(Exit::Fit)
+        Ok(DoctorExit::Fit)
     }
 }
 

@@ -8,7 +8,7 @@ use potoroo_tuning::{Cpus, Root};
 
 /// Which host, and which of its CPUs.
 #[derive(Args, Debug)]
-pub struct Place {
+pub struct HostSelection {
     /// CPUs of the application, such as `2-5,8` [default: all that this process may use].
     #[arg(long, value_name = "LIST")]
     cores: Option<Cpus>,
@@ -34,7 +34,7 @@ impl Where {
     }
 }
 
-impl Place {
+impl HostSelection {
     pub fn root(&self) -> Result<Root> {
         self.host.root()
     }

@@ -6,19 +6,19 @@ use std::fmt::Write;
 use anyhow::Result;
 use clap::Args;
 use potoroo_tuning::Cpus;
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::topology::{Choice, Cpu, Matrix, Topology, measure};
 use serde_json::json;
 
-use super::exit::Exit;
-use super::place::Place;
+use super::exit::DoctorExit;
+use super::place::HostSelection;
 use super::{console, progress};
 
 /// Arguments of `topology`.
 #[derive(Args, Debug)]
 pub struct Map {
     #[command(flatten)]
-    place: Place,
+    place: HostSelection,
     /// Do not measure distances.
     #[arg(long)]
     no_measure: bool,
@@ -29,9 +29,9 @@ pub struct Map {
 
 impl Map {
     /// Reads, measures and answers.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         let root = self.place.root()?;
-        let host = Host::read(&root, self.place.cores()?);
+        let host = CheckedHost::read(&root, self.place.cores()?);
         let topology = Topology::read(&host);
         let choice = Choice::new(&topology);
         // Nothing can be measured on a recorded host.
@@ -48,7 +48,7 @@ impl Map {
         } else {
             console::answer(text(&topology, matrix.as_ref(), &choice).trim_end())?;
         }
-        Ok(Exit::Fit)
+        Ok(DoctorExit::Fit)
     }
 }
 

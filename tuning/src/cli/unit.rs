@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use potoroo_tuning::host::Host;
+use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::unit::{Error, Unit, is_taken_on};
 use potoroo_tuning::{Cpus, Root};
 
 use super::console;
-use super::exit::Exit;
+use super::exit::DoctorExit;
 use super::place::some_cores;
 
 /// Arguments of `unit`.
@@ -31,19 +31,19 @@ pub struct Service {
 
 impl Service {
     /// Prints the unit.
-    pub fn run(&self) -> Result<Exit> {
+    pub fn run(&self) -> Result<DoctorExit> {
         some_cores(self.cores.as_ref())?;
         if is_taken_on(&Root::host_files(), &self.name) {
             return Err(Error::Taken(self.name.clone()).into());
         }
         let unit = Unit::new(&self.name, &self.program, &self.arguments, self.cpus())?;
         console::answer(unit.to_string().trim_end())?;
-        Ok(Exit::Fit)
+        Ok(DoctorExit::Fit)
     }
 
     fn cpus(&self) -> Option<Cpus> {
         let cores = self.cores.as_ref()?;
-        let others = || Host::read(&Root::host(), Some(cores)).others();
+        let others = || CheckedHost::read(&Root::host(), Some(cores)).others();
         Some(cores.or(&self.control.clone().unwrap_or_else(others)))
     }
 }

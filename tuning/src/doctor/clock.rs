@@ -1,11 +1,11 @@
 //! Whether time can be read fast and never jumps.
 
 use crate::finding::Finding;
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 use crate::remedy::Remedy;
 
 /// Reading the time takes no system call.
-pub(super) fn source(host: &Host) -> Finding {
+pub(super) fn source(host: &CheckedHost) -> Finding {
     let folder = "/sys/devices/system/clocksource/clocksource0";
     let path = format!("{folder}/current_clocksource");
     let current = match host.root.text(&path) {
@@ -40,7 +40,7 @@ pub(super) fn source(host: &Host) -> Finding {
 }
 
 /// The time stamp counter runs evenly in all states of the processor.
-pub(super) fn tsc(host: &Host) -> Finding {
+pub(super) fn tsc(host: &CheckedHost) -> Finding {
     let flags = match host.root.text("/proc/cpuinfo") {
         Ok(text) => field(&text, "flags"),
         Err(unread) => return Finding::unknown(unread),

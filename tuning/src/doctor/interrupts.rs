@@ -3,11 +3,11 @@
 use super::spare::spare_a_cpu;
 use crate::cpus::Cpus;
 use crate::finding::Finding;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::remedy::Remedy;
 
 /// No device sends its interrupts to the cores.
-pub(super) fn affinity(host: &Host) -> Finding {
+pub(super) fn affinity(host: &CheckedHost) -> Finding {
     let here: Vec<Irq> = irqs(host).into_iter().filter(|irq| irq.hits(&host.cores)).collect();
     if !host.root.exists("/proc/irq") {
         return Finding::unknown("/proc/irq: is not there");
@@ -31,7 +31,7 @@ pub(super) fn affinity(host: &Host) -> Finding {
 }
 
 /// New interrupts stay away as well.
-pub(super) fn default_affinity(host: &Host) -> Finding {
+pub(super) fn default_affinity(host: &CheckedHost) -> Finding {
     let path = "/proc/irq/default_smp_affinity";
     let others = host.others();
     match host.root.mask(path) {
@@ -53,7 +53,7 @@ pub(super) fn default_affinity(host: &Host) -> Finding {
 }
 
 /// Nobody moves interrupts back.
-pub(super) fn balance(host: &Host) -> Finding {
+pub(super) fn balance(host: &CheckedHost) -> Finding {
     let runs = |process: &usize| {
         host.root.text(&format!("/proc/{process}/comm")).is_ok_and(|name| name == "irqbalance")
     };
@@ -103,7 +103,7 @@ impl Irq {
     }
 }
 
-fn irqs(host: &Host) -> Vec<Irq> {
+fn irqs(host: &CheckedHost) -> Vec<Irq> {
     let irq = |number: usize| {
         let folder = format!("/proc/irq/{number}");
         let wanted = host.root.cpus(&format!("{folder}/smp_affinity_list")).ok()?;
@@ -119,7 +119,7 @@ fn irqs(host: &Host) -> Vec<Irq> {
     host.root.numbers("/proc/irq", "").into_iter().filter_map(irq).collect()
 }
 
-fn banned(host: &Host) -> Cpus {
+fn banned(host: &CheckedHost) -> Cpus {
     let files = ["/etc/default/irqbalance", "/etc/sysconfig/irqbalance"];
     let text = files.iter().find_map(|file| host.root.text(file).ok()).unwrap_or_default();
     let value = |name: &str| {

@@ -3,12 +3,12 @@
 use super::spare::spare_a_cpu;
 use crate::cpus::Cpus;
 use crate::finding::Finding;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::remedy::Remedy;
 use crate::root::Unread;
 
 /// The CPUs run, and this process may use them.
-pub(super) fn usable(host: &Host) -> Finding {
+pub(super) fn usable(host: &CheckedHost) -> Finding {
     let cores = &host.cores;
     let off = cores.without(&host.online);
     if !off.is_empty() {
@@ -39,11 +39,11 @@ pub(super) fn usable(host: &Host) -> Finding {
     found.why("isolated CPUs are given only to who asks for them").remedy([start, widen])
 }
 
-fn offline(host: &Host, off: &Cpus) -> Finding {
+fn offline(host: &CheckedHost, off: &Cpus) -> Finding {
     let (there, strange) = (off.and(&host.present), off.without(&host.present));
     let which = if strange.is_empty() { "offline" } else { "not there" };
     let online = |cpu| {
-        let file = Host::cpu_file(cpu, "online");
+        let file = CheckedHost::cpu_file(cpu, "online");
         Remedy::hand(format!("echo 1 > {file}"), format!("echo 0 > {file}"))
     };
     let choose = Remedy::hand("choose `--cores` among those that are online", "choose them again");
@@ -54,7 +54,7 @@ fn offline(host: &Host, off: &Cpus) -> Finding {
 }
 
 /// No CPU is shared with what the kernel places by itself.
-pub(super) fn scheduler(host: &Host) -> Finding {
+pub(super) fn scheduler(host: &CheckedHost) -> Finding {
     let shared = host.cores.without(&host.isolated);
     if shared.is_empty() {
         return Finding::fine(format!("CPUs {} are isolated", host.cores));
@@ -82,7 +82,7 @@ pub(super) fn scheduler(host: &Host) -> Finding {
 }
 
 /// `isolcpus` without its flag `managed_irq` leaves the interrupts that drivers manage.
-pub(super) fn managed_irq(host: &Host) -> Finding {
+pub(super) fn managed_irq(host: &CheckedHost) -> Finding {
     let isolation = match host.boot.isolation(&host.possible) {
         Ok(isolation) => isolation,
         Err(unread) => return not_understood(&unread),
@@ -111,7 +111,7 @@ const MANAGED: &str = "queues of NVMe disks and network cards have interrupts wh
      kernel manages and nobody can write; each one that falls on the core delays it";
 
 /// The tick is off while one task runs.
-pub(super) fn tick(host: &Host) -> Finding {
+pub(super) fn tick(host: &CheckedHost) -> Finding {
     let ticking = host.cores.without(&host.nohz_full);
     if ticking.is_empty() {
         return Finding::fine(format!("the tick stops on CPUs {}", host.cores));
@@ -132,7 +132,7 @@ pub(super) fn tick(host: &Host) -> Finding {
 }
 
 /// Callbacks of RCU run elsewhere.
-pub(super) fn rcu(host: &Host) -> Finding {
+pub(super) fn rcu(host: &CheckedHost) -> Finding {
     let named = match host.boot.cpus("rcu_nocbs", &host.possible) {
         Ok(named) => named,
         Err(unread) => return not_understood(&unread),
@@ -156,7 +156,7 @@ pub(super) fn rcu(host: &Host) -> Finding {
 }
 
 /// Something is left for everybody else, and it includes the CPU that starts the host.
-pub(super) fn housekeeping(host: &Host) -> Finding {
+pub(super) fn housekeeping(host: &CheckedHost) -> Finding {
     let others = host.others();
     if others.is_empty() {
         let is = format!("the application has all CPUs ({}): none is left", host.cores);
@@ -179,7 +179,7 @@ pub(super) fn housekeeping(host: &Host) -> Finding {
 }
 
 /// Unbound kernel work stays away.
-pub(super) fn workqueues(host: &Host) -> Finding {
+pub(super) fn workqueues(host: &CheckedHost) -> Finding {
     let path = "/sys/devices/virtual/workqueue/cpumask";
     let (mask, others) = match host.root.mask(path) {
         Ok(mask) => (mask, host.others()),
@@ -218,7 +218,7 @@ fn not_understood(unread: &Unread) -> Finding {
 
 /// The parameter for all cores, if that leaves a CPU for housekeeping: without one the kernel
 /// ignores it.
-fn boot(host: &Host, name: &str, flags: &str) -> Remedy {
+fn boot(host: &CheckedHost, name: &str, flags: &str) -> Remedy {
     let isolated = || {
         let isolation = host.boot.isolation(&host.possible).ok()?;
         Some(isolation.domain.unwrap_or_default().or(&isolation.managed_irq.unwrap_or_default()))
@@ -235,7 +235,7 @@ fn boot(host: &Host, name: &str, flags: &str) -> Remedy {
 }
 
 /// The same without a new start, since Linux 5.19 with cgroup v2.
-fn partition(host: &Host) -> Remedy {
+fn partition(host: &CheckedHost) -> Remedy {
     let (folder, cores) = ("/sys/fs/cgroup/potoroo", &host.cores);
     Remedy::hand(
         format!(
@@ -248,7 +248,7 @@ fn partition(host: &Host) -> Remedy {
 }
 
 /// How often the tick comes, where the kernel's configuration is at hand.
-fn hertz(host: &Host) -> Option<u32> {
+fn hertz(host: &CheckedHost) -> Option<u32> {
     let release = host.root.text("/proc/sys/kernel/osrelease").ok()?;
     let config = host.root.text(&format!("/boot/config-{release}")).ok()?;
     config.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")?.parse().ok())

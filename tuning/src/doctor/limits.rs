@@ -4,12 +4,12 @@ use io_uring::IoUring;
 use rustix::io::Errno;
 
 use crate::finding::Finding;
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 use crate::remedy::{Remedy, word};
 use crate::root::Unread;
 
 /// Every core can lock its memory.
-pub(super) fn memlock(host: &Host) -> Finding {
+pub(super) fn memlock(host: &CheckedHost) -> Finding {
     let wanted = CORE_LOCKED_BYTES * host.cores.len() as u64;
     let limit = match limit(host, "Max locked memory", Kind::Soft) {
         Ok(limit) => limit,
@@ -28,7 +28,7 @@ pub(super) fn memlock(host: &Host) -> Finding {
 
 /// There are descriptors for many connections. The hard limit counts: the engine raises the soft
 /// one to it.
-pub(super) fn descriptors(host: &Host) -> Finding {
+pub(super) fn descriptors(host: &CheckedHost) -> Finding {
     let limit = match limit(host, "Max open files", Kind::Hard) {
         Ok(limit) => limit,
         Err(unread) => return Finding::unknown(unread),
@@ -52,7 +52,7 @@ pub(super) fn descriptors(host: &Host) -> Finding {
 }
 
 /// The engine's executor needs io_uring.
-pub(super) fn io_uring(host: &Host) -> Finding {
+pub(super) fn io_uring(host: &CheckedHost) -> Finding {
     // Only a try tells what filters of system calls let pass; of a recorded host its files must do.
     let tried = host.root.is_host().then(try_io_uring);
     let refused = match tried {
@@ -155,7 +155,7 @@ enum Kind {
 }
 
 /// A limit of this process; `None` is unlimited.
-fn limit(host: &Host, name: &str, kind: Kind) -> Result<Option<u64>, Unread> {
+fn limit(host: &CheckedHost, name: &str, kind: Kind) -> Result<Option<u64>, Unread> {
     let path = "/proc/self/limits";
     let text = host.root.text(path)?;
     let values = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

@@ -2,11 +2,11 @@
 
 use crate::cpus::Cpus;
 use crate::finding::{Finding, Severity};
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 use crate::remedy::Remedy;
 
 /// Huge pages come when asked for, never by surprise.
-pub(super) fn thp(host: &Host) -> Finding {
+pub(super) fn thp(host: &CheckedHost) -> Finding {
     let folder = "/sys/kernel/mm/transparent_hugepage";
     let choice = |name: &str| host.root.choice(&format!("{folder}/{name}"));
     let (enabled, defrag) = match (choice("enabled"), choice("defrag")) {
@@ -35,7 +35,7 @@ pub(super) fn thp(host: &Host) -> Finding {
 }
 
 /// Reserved huge pages are for programs that ask for them.
-pub(super) fn huge_pages(host: &Host) -> Finding {
+pub(super) fn huge_pages(host: &CheckedHost) -> Finding {
     let total = host.root.text("/proc/meminfo").map(|text| field(&text, "HugePages_Total"));
     match total {
         Ok(Some(total)) if total != "0" => Finding::fine(format!("{total} huge pages reserved")),
@@ -52,7 +52,7 @@ pub(super) fn huge_pages(host: &Host) -> Finding {
 }
 
 /// Nobody takes pages away to see who wants them.
-pub(super) fn numa_balancing(host: &Host) -> Finding {
+pub(super) fn numa_balancing(host: &CheckedHost) -> Finding {
     let path = "/proc/sys/kernel/numa_balancing";
     if host.nodes().len() < 2 {
         return Finding::fine("there is one NUMA node");
@@ -72,7 +72,7 @@ pub(super) fn numa_balancing(host: &Host) -> Finding {
 }
 
 /// All cores lie on one node.
-pub(super) fn numa_placement(host: &Host) -> Finding {
+pub(super) fn numa_placement(host: &CheckedHost) -> Finding {
     let nodes = host.nodes();
     let mut left = host.cores.clone();
     let mut used = Vec::new();
@@ -108,7 +108,7 @@ pub(super) fn numa_placement(host: &Host) -> Finding {
 }
 
 /// Nothing is swapped out.
-pub(super) fn swap(host: &Host) -> Finding {
+pub(super) fn swap(host: &CheckedHost) -> Finding {
     let swaps = match host.root.text("/proc/swaps") {
         Ok(text) => text.lines().nth(1).is_some(),
         Err(unread) if unread.is_absent() => false,
@@ -132,7 +132,7 @@ pub(super) fn swap(host: &Host) -> Finding {
 }
 
 /// Nobody merges pages.
-pub(super) fn ksm(host: &Host) -> Finding {
+pub(super) fn ksm(host: &CheckedHost) -> Finding {
     let path = "/sys/kernel/mm/ksm/run";
     match host.root.text(path) {
         Ok(run) if run == "1" => {

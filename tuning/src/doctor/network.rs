@@ -3,11 +3,11 @@
 //! Only cards with a device behind them count: loopback, bridges and tunnels have no interrupts.
 
 use crate::finding::Finding;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::remedy::{Remedy, word};
 
 /// No more receive queues than CPUs that may serve their interrupts, and no steering to the cores.
-pub(super) fn queues(host: &Host) -> Finding {
+pub(super) fn queues(host: &CheckedHost) -> Finding {
     let cards = cards(host);
     if cards.is_empty() {
         return Finding::fine("there is no network card");
@@ -43,7 +43,7 @@ pub(super) fn queues(host: &Host) -> Finding {
 }
 
 /// Cards do not wait for more packets.
-pub(super) fn coalescing(host: &Host) -> Finding {
+pub(super) fn coalescing(host: &CheckedHost) -> Finding {
     let mut is = Vec::new();
     let mut remedies = Vec::new();
     let mut worst_us = 0_u32;
@@ -80,7 +80,7 @@ pub(super) fn coalescing(host: &Host) -> Finding {
 }
 
 /// Packets are not held back to be merged.
-pub(super) fn offloads(host: &Host) -> Finding {
+pub(super) fn offloads(host: &CheckedHost) -> Finding {
     let mut merging = Vec::new();
     let mut remedies = Vec::new();
     let mut unread = None;
@@ -117,7 +117,7 @@ pub(super) fn offloads(host: &Host) -> Finding {
 }
 
 /// A core that asks its sockets looks into the card itself.
-pub(super) fn busy_poll(host: &Host) -> Finding {
+pub(super) fn busy_poll(host: &CheckedHost) -> Finding {
     if cards(host).is_empty() {
         return Finding::fine("there is no network card");
     }
@@ -137,7 +137,7 @@ pub(super) fn busy_poll(host: &Host) -> Finding {
 }
 
 /// Interfaces that are up and have a device.
-fn cards(host: &Host) -> Vec<String> {
+fn cards(host: &CheckedHost) -> Vec<String> {
     let folder = "/sys/class/net";
     let is_card = |name: &String| {
         let down = host.root.text(&format!("{folder}/{name}/operstate")).is_ok_and(|s| s == "down");

@@ -5,11 +5,11 @@ use crate::cgroup::Quota;
 use crate::cpus::Cpus;
 use crate::finding::Finding;
 use crate::fingerprint::virtualization;
-use crate::host::{Host, field};
+use crate::host::{CheckedHost, field};
 use crate::remedy::Remedy;
 
 /// The CPUs are real.
-pub(super) fn hypervisor(host: &Host) -> Finding {
+pub(super) fn hypervisor(host: &CheckedHost) -> Finding {
     let what = virtualization(host.root);
     if what == "none" {
         return Finding::fine("the kernel runs on bare metal");
@@ -35,7 +35,7 @@ pub(super) fn hypervisor(host: &Host) -> Finding {
 }
 
 /// The files that tell of a host are there.
-pub(super) fn mounts(host: &Host) -> Finding {
+pub(super) fn mounts(host: &CheckedHost) -> Finding {
     let missing: Vec<&str> = hidden(host).collect();
     if missing.is_empty() {
         return Finding::fine("/proc and /sys are there");
@@ -55,13 +55,13 @@ pub(super) fn mounts(host: &Host) -> Finding {
 }
 
 /// Those of the two folders that are not there.
-pub(super) fn hidden(host: &Host) -> impl Iterator<Item = &'static str> {
+pub(super) fn hidden(host: &CheckedHost) -> impl Iterator<Item = &'static str> {
     let root = host.root;
     ["/proc", "/sys"].into_iter().filter(|folder| root.names(folder).is_empty())
 }
 
 /// The hypervisor gave the CPUs what they asked for.
-pub(super) fn steal(host: &Host) -> Finding {
+pub(super) fn steal(host: &CheckedHost) -> Finding {
     let text = match host.root.text("/proc/stat") {
         Ok(text) => text,
         Err(unread) => return Finding::unknown(unread),
@@ -95,7 +95,7 @@ pub(super) fn steal(host: &Host) -> Finding {
 }
 
 /// No quota stops the application in the middle of a period.
-pub(super) fn quota(host: &Host) -> Finding {
+pub(super) fn quota(host: &CheckedHost) -> Finding {
     let Quota { file, quota_us, period_us } = match host.cgroups.quota(host.root) {
         Ok(Some(quota)) => quota,
         Ok(None) => return Finding::fine("no CPU quota"),
@@ -115,7 +115,7 @@ pub(super) fn quota(host: &Host) -> Finding {
 }
 
 /// What the mitigations cost is known.
-pub(super) fn mitigations(host: &Host) -> Finding {
+pub(super) fn mitigations(host: &CheckedHost) -> Finding {
     let folder = "/sys/devices/system/cpu/vulnerabilities";
     let state = |name: &String| host.root.text(&format!("{folder}/{name}")).ok();
     let names = host.root.names(folder);
@@ -138,7 +138,7 @@ pub(super) fn mitigations(host: &Host) -> Finding {
 }
 
 /// No watchdog looks after the cores.
-pub(super) fn watchdogs(host: &Host) -> Finding {
+pub(super) fn watchdogs(host: &CheckedHost) -> Finding {
     let nmi = "/proc/sys/kernel/nmi_watchdog";
     let mask = "/proc/sys/kernel/watchdog_cpumask";
     let watched = host.root.cpus(mask).unwrap_or_else(|_| host.online.clone());
@@ -168,7 +168,7 @@ pub(super) fn watchdogs(host: &Host) -> Finding {
 }
 
 /// Statistics of memory are folded rarely.
-pub(super) fn vmstat(host: &Host) -> Finding {
+pub(super) fn vmstat(host: &CheckedHost) -> Finding {
     let path = "/proc/sys/vm/stat_interval";
     match host.root.value::<u64>(path) {
         Ok(seconds) if seconds < STAT_SECONDS_MIN => {
@@ -182,7 +182,7 @@ pub(super) fn vmstat(host: &Host) -> Finding {
 }
 
 /// Whoever runs with real-time priority is stopped now and then.
-pub(super) fn real_time(host: &Host) -> Finding {
+pub(super) fn real_time(host: &CheckedHost) -> Finding {
     let path = |name: &str| format!("/proc/sys/kernel/sched_rt_{name}_us");
     let value = |name: &str| host.root.value::<i64>(&path(name));
     let (runtime, period) = match (value("runtime"), value("period")) {
@@ -220,7 +220,7 @@ pub(super) fn real_time(host: &Host) -> Finding {
 }
 
 /// Cores of the application that have to give time to others, and the most nanoseconds of it.
-fn fair_server(host: &Host) -> Option<(Cpus, i64)> {
+fn fair_server(host: &CheckedHost) -> Option<(Cpus, i64)> {
     let runtime = |cpu| host.root.value(&format!("{FAIR_SERVER}/cpu{cpu}/runtime")).ok();
     let given = |cpu| Some((cpu, runtime(cpu).filter(|ns: &i64| *ns > 0)?));
     let given: Vec<(usize, i64)> = host.cores.iter().filter_map(given).collect();
@@ -231,7 +231,7 @@ fn fair_server(host: &Host) -> Option<(Cpus, i64)> {
 const FAIR_SERVER: &str = "/sys/kernel/debug/sched/fair_server";
 
 /// What a container gets is what its cgroup says.
-pub(super) fn memory_limit(host: &Host) -> Finding {
+pub(super) fn memory_limit(host: &CheckedHost) -> Finding {
     if let Some(unread) = host.cgroups.unread() {
         return Finding::unknown(unread);
     }

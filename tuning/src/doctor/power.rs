@@ -2,22 +2,22 @@
 
 use crate::cpus::Cpus;
 use crate::finding::Finding;
-use crate::host::Host;
+use crate::host::CheckedHost;
 use crate::remedy::Remedy;
 
 /// The clock does not follow the load.
-pub(super) fn governor(host: &Host) -> Finding {
+pub(super) fn governor(host: &CheckedHost) -> Finding {
     let mut slow = Vec::new();
     let mut seen = 0;
     for cpu in host.cores.iter() {
-        let path = Host::cpu_file(cpu, "cpufreq/scaling_governor");
+        let path = CheckedHost::cpu_file(cpu, "cpufreq/scaling_governor");
         let Ok(governor) = host.root.text(&path) else { continue };
         seen += 1;
         if governor != "performance" {
             slow.push(Remedy::write(&path, &governor, "performance"));
         }
     }
-    let driver = |cpu| host.root.text(&Host::cpu_file(cpu, "cpufreq/scaling_driver")).ok();
+    let driver = |cpu| host.root.text(&CheckedHost::cpu_file(cpu, "cpufreq/scaling_driver")).ok();
     let driver = host.cores.iter().find_map(driver).unwrap_or_else(|| "no driver".to_owned());
     match (seen, &slow[..]) {
         (0, _) => Finding::note("the kernel does not set the frequency", "decided by the host")
@@ -38,7 +38,7 @@ pub(super) fn governor(host: &Host) -> Finding {
 }
 
 /// Turbo is a matter of choice.
-pub(super) fn turbo(host: &Host) -> Finding {
+pub(super) fn turbo(host: &CheckedHost) -> Finding {
     let intel = "/sys/devices/system/cpu/intel_pstate/no_turbo";
     let boost = "/sys/devices/system/cpu/cpufreq/boost";
     let (path, on, off) = match (host.root.text(intel), host.root.text(boost)) {
@@ -58,15 +58,16 @@ pub(super) fn turbo(host: &Host) -> Finding {
 }
 
 /// An idle core wakes up fast.
-pub(super) fn idle(host: &Host) -> Finding {
+pub(super) fn idle(host: &CheckedHost) -> Finding {
     if host.boot.value("idle") == Some("poll") {
         return Finding::fine("idle=poll: an idle CPU never sleeps");
     }
     let mut deep: Vec<Remedy> = Vec::new();
     let (mut known, mut worst, mut name) = (false, 0_u64, String::new());
     for cpu in host.cores.iter() {
-        for state in host.root.numbers(&Host::cpu_file(cpu, "cpuidle"), "state") {
-            let file = |what: &str| Host::cpu_file(cpu, &format!("cpuidle/state{state}/{what}"));
+        for state in host.root.numbers(&CheckedHost::cpu_file(cpu, "cpuidle"), "state") {
+            let file =
+                |what: &str| CheckedHost::cpu_file(cpu, &format!("cpuidle/state{state}/{what}"));
             let Ok(latency_us) = host.root.value::<u64>(&file("latency")) else { continue };
             known = true;
             let enabled = host.root.text(&file("disable")).is_ok_and(|text| text == "0");
@@ -98,7 +99,7 @@ pub(super) fn idle(host: &Host) -> Finding {
 }
 
 /// The other thread of a physical core stands still.
-pub(super) fn smt(host: &Host) -> Finding {
+pub(super) fn smt(host: &CheckedHost) -> Finding {
     let of = |cpu| host.siblings(cpu);
     let all = host.cores.iter().fold(Cpus::default(), |all, cpu| all.or(&of(cpu)));
     if all.is_empty() {
@@ -121,7 +122,7 @@ pub(super) fn smt(host: &Host) -> Finding {
     }
     // By hand: an unplugged CPU leaves cpusets and affinities that plugging in does not restore.
     let off = |cpu| {
-        let file = Host::cpu_file(cpu, "online");
+        let file = CheckedHost::cpu_file(cpu, "online");
         Remedy::hand(format!("echo 0 > {file}"), format!("echo 1 > {file}"))
     };
     Finding::advice(

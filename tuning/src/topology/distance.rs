@@ -145,12 +145,12 @@ const LOOKS: u32 = 1000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Host;
+    use crate::host::CheckedHost;
     use crate::root::Root;
 
     #[test]
     fn a_stop_leaves_the_rest_open() {
-        let allowed = Host::read(&Root::host(), None).allowed;
+        let allowed = CheckedHost::read(&Root::host(), None).allowed;
         let matrix = measure(&allowed, &AtomicBool::new(true), |_| {}).expect("they are allowed");
         assert_eq!(matrix.cpus.len(), allowed.len());
         for (row, nanos) in matrix.nanos.iter().enumerate() {

@@ -1,13 +1,13 @@
 //! How fast the CPUs are beside each other.
 
 use super::cpu::Cpu;
-use crate::host::Host;
+use crate::host::CheckedHost;
 
 /// Fills in the speeds: from the first source that every CPU has, because figures of two sources
 /// cannot be compared.
-pub(super) fn fill(host: &Host, cpus: &mut [Cpu]) {
+pub(super) fn fill(host: &CheckedHost, cpus: &mut [Cpu]) {
     let efficient = EFFICIENT.map(|path| host.root.cpus(path).unwrap_or_default());
-    let read = |cpu: usize, name: &str| host.root.value(&Host::cpu_file(cpu, name)).ok();
+    let read = |cpu: usize, name: &str| host.root.value(&CheckedHost::cpu_file(cpu, name)).ok();
     let speeds = SOURCES.iter().find_map(|name| {
         let known = |cpu: &Cpu| read(cpu.cpu, name).filter(|speed: &u64| *speed > 0);
         cpus.iter().map(known).collect::<Option<Vec<u64>>>()

@@ -14,12 +14,12 @@ impl Subject {
     }
 
     #[track_caller]
-    fn check(&mut self, input: Input, expected: Option<Action>) {
+    fn check(&mut self, input: CoordinatorInput, expected: Option<Action>) {
         assert_eq!(self.0.handle(input, 5), expected);
     }
 
     #[track_caller]
-    fn check_store(&mut self, input: Input) -> Manifest {
+    fn check_store(&mut self, input: CoordinatorInput) -> Manifest {
         match self.0.handle(input, 5) {
             Some(Action::Store(manifest)) => manifest,
             other => panic!("it should store a manifest, not {other:?}"),
@@ -34,9 +34,9 @@ impl Subject {
     fn commit(&mut self, epoch: u64, transactions: &[Transaction]) {
         let (expected, new) = (self.0.head().clone(), self.head(epoch));
         let swap = Action::Swap { expected, new: new.clone() };
-        self.check(Input::Stored(Ok(new)), Some(swap));
+        self.check(CoordinatorInput::Stored(Ok(new)), Some(swap));
         let sources = Vec::new();
-        self.check(Input::Swapped(Ok(())), Some(Action::Commit { epoch, sources }));
+        self.check(CoordinatorInput::Swapped(Ok(())), Some(Action::Commit { epoch, sources }));
         let mut shown = Vec::new();
         self.0.show(|one| {
             shown.push(one.clone());
@@ -46,10 +46,10 @@ impl Subject {
     }
 }
 
-fn part(core: u32, epoch: u64, since: u64) -> Input {
+fn part(core: u32, epoch: u64, since: u64) -> CoordinatorInput {
     let name = format!("p{core}-{epoch}");
     let entry = PartEntry { name, core, epoch, since, bytes: 1, chunks: 1, digest: 0, rows: 1 };
-    Input::Part { entry, sources: Vec::new() }
+    CoordinatorInput::Part { entry, sources: Vec::new() }
 }
 
 fn transaction(sink: usize, epoch: u64) -> Transaction {
@@ -57,8 +57,8 @@ fn transaction(sink: usize, epoch: u64) -> Transaction {
     Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, digest: None, spool }
 }
 
-fn marked(sink: usize, epoch: u64) -> Input {
-    Input::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
+fn marked(sink: usize, epoch: u64) -> CoordinatorInput {
+    CoordinatorInput::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
 }
 
 fn names(manifest: &Manifest) -> Vec<&str> {
@@ -68,15 +68,15 @@ fn names(manifest: &Manifest) -> Vec<&str> {
 #[test]
 fn a_commit_needs_all_parts_and_marks() {
     let mut subject = Subject::new();
-    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
-    subject.check(Input::Begin, None);
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(CoordinatorInput::Begin, None);
     subject.check(part(0, 11, 0), None);
     subject.check(marked(2, 11), None);
     subject.check(part(1, 11, 0), None);
     let manifest = subject.check_store(marked(0, 11));
     assert_eq!(names(&manifest), ["p0-11", "p1-11"]);
     assert_eq!((manifest.epoch, manifest.generation), (11, 3));
-    subject.check(Input::Failed { epoch: 11, reason: "late".into() }, None);
+    subject.check(CoordinatorInput::Failed { epoch: 11, reason: "late".into() }, None);
     subject.commit(11, &[transaction(2, 11), transaction(0, 11)]);
     assert_eq!(subject.0.running(), None);
 }
@@ -84,19 +84,19 @@ fn a_commit_needs_all_parts_and_marks() {
 #[test]
 fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
     let mut subject = Subject::new();
-    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
     subject.check(marked(0, 11), None);
     let reason = "no room".to_owned();
     let abort = Action::Abort { epoch: 11, reason: reason.clone() };
-    subject.check(Input::Failed { epoch: 11, reason }, Some(abort));
-    subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+    subject.check(CoordinatorInput::Failed { epoch: 11, reason }, Some(abort));
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 12 }));
     // Late: of the epoch that was given up.
     subject.check(part(0, 11, 0), None);
     subject.check(marked(2, 11), None);
     for core in [1, 0] {
         subject.check(part(core, 12, 0), None);
     }
-    subject.check(Input::Marked { sink: 2, epoch: 12, prepared: None }, None);
+    subject.check(CoordinatorInput::Marked { sink: 2, epoch: 12, prepared: None }, None);
     let manifest = subject.check_store(marked(0, 12));
     let all = [transaction(0, 11), transaction(2, 11), transaction(0, 12)];
     assert_eq!(manifest.transactions, all);
@@ -109,15 +109,18 @@ fn what_goes_on_in_the_same_spool_is_one_transaction() {
     let mut subject = Subject::new();
     let longer = |epoch| Transaction { epoch, bytes: epoch, ..transaction(0, 11) };
     for epoch in 11..111 {
-        subject.check(Input::Begin, Some(Action::Begin { epoch }));
-        subject.check(Input::Marked { sink: 0, epoch, prepared: Some(longer(epoch)) }, None);
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
+        subject.check(
+            CoordinatorInput::Marked { sink: 0, epoch, prepared: Some(longer(epoch)) },
+            None,
+        );
         let reason = "no store".to_owned();
         let abort = Action::Abort { epoch, reason: reason.clone() };
-        subject.check(Input::Failed { epoch, reason }, Some(abort));
+        subject.check(CoordinatorInput::Failed { epoch, reason }, Some(abort));
     }
-    subject.check(Input::Begin, Some(Action::Begin { epoch: 111 }));
-    subject.check(Input::Marked { sink: 0, epoch: 111, prepared: None }, None);
-    subject.check(Input::Marked { sink: 2, epoch: 111, prepared: None }, None);
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 111 }));
+    subject.check(CoordinatorInput::Marked { sink: 0, epoch: 111, prepared: None }, None);
+    subject.check(CoordinatorInput::Marked { sink: 2, epoch: 111, prepared: None }, None);
     subject.check(part(0, 111, 0), None);
     let manifest = subject.check_store(part(1, 111, 0));
     assert_eq!(manifest.transactions, [longer(110)]);
@@ -129,7 +132,7 @@ fn what_is_committed_stays_in_manifests_until_it_is_visible() {
     let mut subject = Subject::new();
     let mut carried = Vec::new();
     for epoch in 11..14 {
-        subject.check(Input::Begin, Some(Action::Begin { epoch }));
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
         for input in [marked(0, epoch), marked(2, epoch), part(0, epoch, 0)] {
             subject.check(input, None);
         }
@@ -155,12 +158,12 @@ fn sources_that_are_not_opened_yet_stay_where_they_stood() {
     };
     let mut subject = Subject::new();
     subject.0.take_over(&[at("late", 100), at("early", 200)], &[]);
-    subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
     for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
         subject.check(input, None);
     }
-    let Input::Part { entry, .. } = part(1, 11, 0) else { unreachable!("it is a part") };
-    let opened = Input::Part { entry, sources: vec![at("early", 300)] };
+    let CoordinatorInput::Part { entry, .. } = part(1, 11, 0) else { unreachable!("it is a part") };
+    let opened = CoordinatorInput::Part { entry, sources: vec![at("early", 300)] };
     let manifest = subject.check_store(opened);
     assert_eq!(manifest.sources, [at("early", 300), at("late", 100)]);
 }
@@ -169,9 +172,9 @@ fn sources_that_are_not_opened_yet_stay_where_they_stood() {
 fn increments_follow_the_last_whole_part_of_their_core() {
     let mut subject = Subject::new();
     let mut chain = |epoch, sinces: [u64; CORES]| {
-        subject.check(Input::Begin, Some(Action::Begin { epoch }));
-        subject.check(Input::Marked { sink: 0, epoch, prepared: None }, None);
-        subject.check(Input::Marked { sink: 2, epoch, prepared: None }, None);
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
+        subject.check(CoordinatorInput::Marked { sink: 0, epoch, prepared: None }, None);
+        subject.check(CoordinatorInput::Marked { sink: 2, epoch, prepared: None }, None);
         subject.check(part(0, epoch, sinces[0]), None);
         let manifest = subject.check_store(part(1, epoch, sinces[1]));
         subject.commit(epoch, &[]);
@@ -186,7 +189,7 @@ fn increments_follow_the_last_whole_part_of_their_core() {
 fn storage_that_fails_gives_the_epoch_up() {
     for swap in [false, true] {
         let mut subject = Subject::new();
-        subject.check(Input::Begin, Some(Action::Begin { epoch: 11 }));
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
         for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
             subject.check(input, None);
         }
@@ -195,12 +198,12 @@ fn storage_that_fails_gives_the_epoch_up() {
         let abort = Some(Action::Abort { epoch: 11, reason: reason.clone() });
         if swap {
             let new = subject.head(11);
-            assert!(subject.0.handle(Input::Stored(Ok(new)), 5).is_some());
-            subject.check(Input::Swapped(Err(reason)), abort);
+            assert!(subject.0.handle(CoordinatorInput::Stored(Ok(new)), 5).is_some());
+            subject.check(CoordinatorInput::Swapped(Err(reason)), abort);
         } else {
-            subject.check(Input::Stored(Err(reason)), abort);
+            subject.check(CoordinatorInput::Stored(Err(reason)), abort);
         }
         assert_eq!(subject.0.head().epoch, 10);
-        subject.check(Input::Begin, Some(Action::Begin { epoch: 12 }));
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 12 }));
     }
 }

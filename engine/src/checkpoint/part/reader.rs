@@ -7,7 +7,7 @@ use potoroo_sdk::host::TableId;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::*;
-use crate::checkpoint::{Chunk, Corrupt, Damage, Section};
+use crate::checkpoint::{Chunk, CorruptObject, Damage, Section};
 
 /// A part that is being read from `R`: its header, then its chunks.
 ///
@@ -31,11 +31,11 @@ impl<R: Read> PartReader<R> {
     ///
     /// # Errors
     /// It is no part, a newer version wrote it, it is damaged, or it cannot be read.
-    pub fn open(object: &str, from: R) -> Result<Self, Corrupt> {
+    pub fn open(object: &str, from: R) -> Result<Self, CorruptObject> {
         let mut from = BufReader::new(from);
         let mut digest = Xxh3::new();
         let opened = open(&mut from, &mut digest);
-        let corrupt = |damage| Corrupt { object: object.to_owned(), offset: 0, damage };
+        let corrupt = |damage| CorruptObject { object: object.to_owned(), offset: 0, damage };
         let (header, bytes, checksum) = opened.map_err(corrupt)?;
         let object = object.to_owned();
         let (offset, chunks, seal, ended) = (bytes, 0, None, false);
@@ -113,7 +113,7 @@ impl<R: Read> PartReader<R> {
 }
 
 impl<R: Read> Iterator for PartReader<R> {
-    type Item = Result<Chunk, Corrupt>;
+    type Item = Result<Chunk, CorruptObject>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -122,8 +122,9 @@ impl<R: Read> Iterator for PartReader<R> {
         let chunk = self.next_chunk().transpose();
         self.ended = !matches!(chunk, Some(Ok(_)));
         let (object, offset) = (&self.object, self.offset);
-        chunk
-            .map(|chunk| chunk.map_err(|damage| Corrupt { object: object.clone(), offset, damage }))
+        chunk.map(|chunk| {
+            chunk.map_err(|damage| CorruptObject { object: object.clone(), offset, damage })
+        })
     }
 }
 

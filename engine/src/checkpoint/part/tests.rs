@@ -3,7 +3,7 @@
 use potoroo_sdk::host::TableId;
 
 use super::*;
-use crate::checkpoint::{Chunk, Corrupt, Damage, Section, facts};
+use crate::checkpoint::{Chunk, CorruptObject, Damage, Section, facts};
 
 fn header() -> PartHeader {
     PartHeader { facts: facts::example(), generation: 3, epoch: 17, since: 16, core: 1, cores: 2 }
@@ -28,7 +28,7 @@ fn write(header: &PartHeader, chunks: &[Chunk]) -> (Vec<u8>, PartSeal) {
 }
 
 /// All chunks, or those before the damage, and the damage.
-fn read(bytes: &[u8]) -> (Vec<Chunk>, Result<PartSeal, Corrupt>) {
+fn read(bytes: &[u8]) -> (Vec<Chunk>, Result<PartSeal, CorruptObject>) {
     let mut reader = match PartReader::open("part-3-17-1-0", bytes) {
         Ok(reader) => reader,
         Err(corrupt) => return (Vec::new(), Err(corrupt)),

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::{Error, Head, Name, NameKind, Store, View};
+use super::{Error, Head, Name, NameKind, Store, StoreReader};
 
 /// Stores an object.
 ///
@@ -20,7 +20,7 @@ pub fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
 /// # Panics
 /// It cannot be read.
 #[track_caller]
-pub fn get(view: &dyn View, name: &str) -> Vec<u8> {
+pub fn get(view: &dyn StoreReader, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     view.open(name).expect("it is there").read_to_end(&mut bytes).expect("it can be read");
     bytes

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use super::Head;
-use crate::checkpoint::Corrupt;
+use crate::checkpoint::CorruptObject;
 use crate::scarce::is_scarce;
 
 /// Why the storage did not do what it was asked to.
@@ -78,7 +78,7 @@ pub enum Error {
     },
     /// What was read is damaged.
     #[error(transparent)]
-    Corrupt(#[from] Corrupt),
+    Corrupt(#[from] CorruptObject),
 }
 
 impl Error {

@@ -25,8 +25,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Error, Head, Name, Store, Upload, View};
-use crate::checkpoint::Corrupt;
+use super::{Error, Head, Name, Store, StoreReader, Upload};
+use crate::checkpoint::CorruptObject;
 use crate::disk::{Disk, DiskFile, LocalDisk};
 use files::Files;
 
@@ -170,7 +170,7 @@ impl Store for Folder {
     }
 }
 
-impl View for Folder {
+impl StoreReader for Folder {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         self.view.open(name)
     }
@@ -184,7 +184,7 @@ impl View for Folder {
     }
 }
 
-impl View for FolderView {
+impl StoreReader for FolderView {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         Name::check(name)?;
         self.files.open(name).map_err(|error| Error::io("read", self.files.shown(name), error))
@@ -206,7 +206,7 @@ impl View for FolderView {
         };
         let mut bytes = Vec::new();
         file.take(HEAD_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-        let named = |corrupt| Corrupt { object: self.files.shown(HEAD), ..corrupt };
+        let named = |corrupt| CorruptObject { object: self.files.shown(HEAD), ..corrupt };
         Ok(Some(Head::parse(&bytes).map_err(named)?))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Corrupt, hex, text};
+use crate::checkpoint::{CorruptObject, hex, text};
 
 /// The one pointer. The process that swapped it last is the coordinator. The default is that of no
 /// coordinator, before the first one.
@@ -49,7 +49,7 @@ impl Head {
     ///
     /// # Errors
     /// It is damaged, or a newer version wrote it.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Corrupt> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, CorruptObject> {
         text::read("HEAD", "head", bytes)
     }
 }

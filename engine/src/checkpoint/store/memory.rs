@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Head, Name, Store, Upload, View};
+use super::{Error, Head, Name, Store, StoreReader, Upload};
 
 /// A store in memory; clones share what is in it.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ impl Memory {
     }
 }
 
-impl View for Memory {
+impl StoreReader for Memory {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         Name::check(name)?;
         let bytes = self.content().objects.get(name).cloned();

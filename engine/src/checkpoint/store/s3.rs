@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::{Error as Refusal, PutMode, UpdateVersion};
 
-use super::{Error, Head, Name, Store, Upload, View, draw};
-use crate::checkpoint::Corrupt;
+use super::{Error, Head, Name, Store, StoreReader, Upload, draw};
+use crate::checkpoint::CorruptObject;
 use download::Download;
 use service::S3Service;
 use upload::ObjectUpload;
@@ -115,7 +115,7 @@ impl S3 {
         let read = self.service.whole(HEAD, HEAD_BYTES_MAX);
         let read = read.map_err(|error| failed(trouble::cause(&error)))?;
         let Some((bytes, tag)) = read else { return Ok(None) };
-        let named = |corrupt| Corrupt { object: object.clone(), ..corrupt };
+        let named = |corrupt| CorruptObject { object: object.clone(), ..corrupt };
         let head = Head::parse(&bytes).map_err(named)?;
         let without = || io::Error::new(ErrorKind::Unsupported, "it has no entity tag (ETag)");
         Ok(Some((head, tag.ok_or_else(|| failed(without()))?)))
@@ -161,7 +161,7 @@ fn of_tag(tag: String) -> UpdateVersion {
     UpdateVersion { e_tag: Some(tag), version: None }
 }
 
-impl View for S3 {
+impl StoreReader for S3 {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Error> {
         Name::check(name)?;
         let object = self.shown(name);

@@ -15,7 +15,7 @@ use crate::connect::address::{Error, Parts, SinkAddress};
 use crate::connect::attach::Empty;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
-use crate::connect::patience::{Output, Writer, at_once, is_fifo};
+use crate::connect::patience::{Output, PatientWriter, at_once, is_fifo};
 use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::remedy;
@@ -137,7 +137,7 @@ impl OpenFile {
         let facts = self.file.metadata().map_err(EdgeRefusal::thread("a file's writer"))?;
         if !facts.is_file() {
             let stopping = starting.threads.stopping().clone();
-            return Ok((Output::Waiting(Writer::to_open(self.file, stopping)), None));
+            return Ok((Output::Waiting(PatientWriter::to_open(self.file, stopping)), None));
         }
         if let Some(address) = self.anew {
             let of = Emptied(self.file.clone());
@@ -179,7 +179,7 @@ struct OpenFifo {
 impl OpenFifo {
     fn output(&self, what: &str, starting: &Starting<'_>) -> Output {
         let stopping = starting.threads.stopping().clone();
-        Output::Waiting(Writer::to_fifo(what, &self.path, stopping))
+        Output::Waiting(PatientWriter::to_fifo(what, &self.path, stopping))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::checkpoint::{Imprint, PositionUnit, SourcePosition, Watched};
 use crate::connect::address::{Error, Parts, SourceAddress};
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
-use crate::connect::patience::{Reader, at_once};
+use crate::connect::patience::{PatientReader, at_once};
 use crate::connect::promise::{Promise, Replayable, SkipMistake};
 use crate::connect::pump::Tail;
 use crate::connect::refusal::EdgeRefusal;
@@ -111,7 +111,7 @@ impl OpenSource for OpenFileSource {
         // A pipe or device cannot be read again: it has no position.
         if !self.file.metadata().is_ok_and(|facts| facts.is_file()) {
             let stopping = starting.threads.stopping().clone();
-            let reader = Reader::new(starting.name, &self.path, self.file, stopping);
+            let reader = PatientReader::new(starting.name, &self.path, self.file, stopping);
             starting.read(source, reader, None, None)?;
             return Ok(None);
         }

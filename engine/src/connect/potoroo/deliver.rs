@@ -31,13 +31,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use potoroo_connector::{Error, Frame, Reader, Role, VERSION};
+use potoroo_connector::{Error, Frame, FrameReader, Role, VERSION};
 use potoroo_runtime::socket::keep_alive;
 
-pub use self::delivery::{Delivery, Over};
+pub use self::delivery::{Delivery, DeliveryEnd};
 pub use self::session::Session;
 use crate::connect::address::{HostPort, first_that_works};
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause};
 
@@ -51,7 +51,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(30);
 
 /// To whom it goes.
-pub struct Peer {
+pub struct Recipient {
     /// Where the client listens.
     pub address: HostPort,
     /// What it has to know of us.
@@ -66,29 +66,31 @@ pub struct Peer {
 /// The thread cannot be started.
 pub fn deliver(
     delivery: Arc<Delivery>,
-    peer: Peer,
+    peer: Recipient,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
-    let run =
-        move || Courier { delivery, peer, stop, connected: Lines::new(), lost: Lines::new() }.run();
+    let run = move || {
+        Courier { delivery, peer, stop, connected: LineLimiter::new(), lost: LineLimiter::new() }
+            .run()
+    };
     Builder::new().name("potoroo-deliver".into()).spawn(run)
 }
 
 /// Who brings it.
 struct Courier {
     delivery: Arc<Delivery>,
-    peer: Peer,
+    peer: Recipient,
     stop: Arc<AtomicBool>,
     /// A client may accept and go as often as it likes.
-    connected: Lines,
-    lost: Lines,
+    connected: LineLimiter,
+    lost: LineLimiter,
 }
 
 impl Courier {
     fn run(&self) {
         let (sink, address) = (self.delivery.sink(), &self.peer.address);
         let (mut told, mut pause) = (String::new(), PAUSE.0);
-        while let Err(Over::Lost(reason)) = self.serve(&mut pause) {
+        while let Err(DeliveryEnd::Lost(reason)) = self.serve(&mut pause) {
             if reason != told
                 && let Some(left_out) = self.lost.admit()
             {
@@ -108,18 +110,18 @@ impl Courier {
     }
 
     /// One connection, from its beginning to its end.
-    fn serve(&self, pause: &mut Duration) -> Result<(), Over> {
+    fn serve(&self, pause: &mut Duration) -> Result<(), DeliveryEnd> {
         if self.stopped() {
-            return Err(Over::Stopped);
+            return Err(DeliveryEnd::Stopped);
         }
-        let failed = |error: io::Error| Over::Lost(error.to_string());
+        let failed = |error: io::Error| DeliveryEnd::Lost(error.to_string());
         let addresses = self.peer.address.addresses().map_err(failed)?;
         let dial = |address| TcpStream::connect_timeout(&address, CONNECT_MAX);
         let stream = first_that_works(&addresses, dial).map_err(failed)?;
         stream.set_nodelay(true).and_then(|()| keep_alive(&stream)).map_err(failed)?;
         stream.set_read_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
-        let mut reader = Reader::new(&stream).until(Instant::now() + CONNECT_MAX);
+        let mut reader = FrameReader::new(&stream).until(Instant::now() + CONNECT_MAX);
         let last = self.greet(&mut reader, &stream)?;
         let mut session = Session::new(self.delivery.clone(), last)?;
         if let Some(left_out) = self.connected.admit() {
@@ -140,7 +142,7 @@ impl Courier {
                 None => self.delivery.wait(),
             }
             if self.stopped() {
-                return Err(Over::Stopped);
+                return Err(DeliveryEnd::Stopped);
             }
         }
     }
@@ -153,8 +155,12 @@ impl Courier {
     }
 
     /// Says hello; returns the last transaction that the client has.
-    fn greet(&self, reader: &mut Reader<&TcpStream>, stream: &TcpStream) -> Result<u128, Over> {
-        let Peer { token, application, .. } = &self.peer;
+    fn greet(
+        &self,
+        reader: &mut FrameReader<&TcpStream>,
+        stream: &TcpStream,
+    ) -> Result<u128, DeliveryEnd> {
+        let Recipient { token, application, .. } = &self.peer;
         let (token, endpoint) = (token.reveal(), self.delivery.sink());
         let hello =
             Frame::Hello { version: VERSION, role: Role::Sink, token, application, endpoint };
@@ -167,7 +173,9 @@ impl Courier {
                 Some(Frame::Welcome { last, .. }) => break last,
                 Some(other) => return Err(session::unexpected(&other)),
                 None if Instant::now() > until => {
-                    return Err(Over::Lost("it does not answer; is it a connector?".to_owned()));
+                    return Err(DeliveryEnd::Lost(
+                        "it does not answer; is it a connector?".to_owned(),
+                    ));
                 }
                 None => {}
             }
@@ -181,8 +189,8 @@ impl Courier {
         &self,
         session: &mut Session,
         transaction: u128,
-        reader: &mut Reader<&TcpStream>,
-    ) -> Result<(), Over> {
+        reader: &mut FrameReader<&TcpStream>,
+    ) -> Result<(), DeliveryEnd> {
         let (begun, mut told) = (Instant::now(), false);
         loop {
             match self.read(reader)? {
@@ -202,28 +210,31 @@ impl Courier {
     }
 
     /// A frame, or `None` if there is none for a while.
-    fn read<'r>(&self, reader: &'r mut Reader<&TcpStream>) -> Result<Option<Frame<'r>>, Over> {
+    fn read<'r>(
+        &self,
+        reader: &'r mut FrameReader<&TcpStream>,
+    ) -> Result<Option<Frame<'r>>, DeliveryEnd> {
         if self.stopped() {
-            return Err(Over::Stopped);
+            return Err(DeliveryEnd::Stopped);
         }
         match reader.read() {
             Ok(Some(frame)) => Ok(Some(frame)),
-            Ok(None) => Err(Over::Lost("it closed the connection".to_owned())),
+            Ok(None) => Err(DeliveryEnd::Lost("it closed the connection".to_owned())),
             Err(Error::Io(error)) if is_pause(&error) => Ok(None),
-            Err(error) => Err(Over::Lost(error.to_string())),
+            Err(error) => Err(DeliveryEnd::Lost(error.to_string())),
         }
     }
 
     /// Writes what is said, however slowly it is taken.
-    fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> Result<(), Over> {
+    fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> Result<(), DeliveryEnd> {
         while !out.is_empty() {
             if self.stopped() {
-                return Err(Over::Stopped);
+                return Err(DeliveryEnd::Stopped);
             }
             match stream.write(out) {
                 Ok(bytes) => out = &out[bytes..],
                 Err(error) if is_pause(&error) => {}
-                Err(error) => return Err(Over::Lost(error.to_string())),
+                Err(error) => return Err(DeliveryEnd::Lost(error.to_string())),
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use potoroo_sdk::host::SinkId;
 
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 use crate::connect::spool::{Spooled, Target};
 use crate::disk::Room;
 use crate::turn::{Command, Mailbox};
@@ -30,7 +30,7 @@ pub struct Hold {
     /// Output was spooled that no checkpoint has committed yet.
     uncommitted: AtomicBool,
     reasons: Mutex<Reasons>,
-    lines: Lines,
+    lines: LineLimiter,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Hold {
     /// Holds the sources of these `cores` for `sink`, whose output waits at `target`.
     pub fn new(sink: SinkId, target: Target, cores: Vec<Mailbox>) -> Self {
         let (checkpoint_bytes, reasons) = (AtomicU64::new(0), Mutex::default());
-        let (uncommitted, lines) = (AtomicBool::new(false), Lines::new());
+        let (uncommitted, lines) = (AtomicBool::new(false), LineLimiter::new());
         Self { sink, target, cores, checkpoint_bytes, uncommitted, reasons, lines }
     }
 

@@ -23,12 +23,14 @@ use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use potoroo_connector::{Error, FRAME_BYTES_MAX, Frame, HELLO_BYTES_MAX, Reader, Role, VERSION};
+use potoroo_connector::{
+    Error, FRAME_BYTES_MAX, Frame, FrameReader, HELLO_BYTES_MAX, Role, VERSION,
+};
 use potoroo_runtime::socket::keep_alive;
 use rustix::event::PollFlags;
 use rustix::net::sockopt::set_tcp_user_timeout;
 
-pub use self::client::{Client, Over, Serving};
+pub use self::client::{Client, ServiceEnd, Serving};
 pub use self::lines::ServerLines;
 use super::answers::Answers;
 use super::streams::{STREAMS_MAX, Streams};
@@ -69,7 +71,7 @@ const RELEASE_MAX: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What serves the clients of one source.
-pub struct Server {
+pub struct SourceServer {
     /// Where it listens; not waiting.
     pub listener: TcpListener,
     /// Name of the application.
@@ -98,7 +100,7 @@ pub struct Server {
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn serve(server: Server) -> io::Result<JoinHandle<()>> {
+pub fn serve(server: SourceServer) -> io::Result<JoinHandle<()>> {
     Builder::new().name("potoroo-serve".into()).spawn(move || Arc::new(server).run())
 }
 
@@ -108,7 +110,7 @@ struct Served {
     thread: JoinHandle<()>,
 }
 
-impl Server {
+impl SourceServer {
     fn run(self: Arc<Self>) {
         let mut served: Vec<Served> = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
@@ -182,7 +184,7 @@ impl Server {
     /// Serves one client to its end.
     fn serve(&self, stream: &TcpStream, peer: &str, answers: &Arc<Answers>, place: Permit) {
         let until = Instant::now() + HELLO_MAX;
-        let mut reader = Reader::new(stream).until(until);
+        let mut reader = FrameReader::new(stream).until(until);
         let greeted = self.greet(&mut reader, stream, until);
         let _place = match greeted {
             Ok(place) => place,
@@ -210,12 +212,12 @@ impl Server {
             client.release();
             match ended {
                 Ok(()) => answers.finish(None),
-                Err(Over::Told(reason)) => {
+                Err(ServiceEnd::Told(reason)) => {
                     self.tell_refused(peer, reason.clone());
                     answers.finish(Some(reason));
                 }
                 // Whatever was committed meanwhile is still told, until the server stops.
-                Err(Over::Ending) => {}
+                Err(ServiceEnd::Ending) => {}
             }
             let _ = writer.join();
         });
@@ -230,7 +232,7 @@ impl Server {
     /// Lets a client in that knows the token and means this source; returns its place.
     fn greet(
         &self,
-        reader: &mut Reader<&TcpStream>,
+        reader: &mut FrameReader<&TcpStream>,
         stream: &TcpStream,
         until: Instant,
     ) -> Result<Permit, String> {
@@ -331,8 +333,8 @@ fn no_thread(error: &io::Error) -> String {
 fn hear(
     client: &mut Client,
     answers: &Answers,
-    reader: &mut Reader<&TcpStream>,
-) -> Result<(), Over> {
+    reader: &mut FrameReader<&TcpStream>,
+) -> Result<(), ServiceEnd> {
     loop {
         if !reader.has_frame() {
             client.flush()?;
@@ -340,12 +342,12 @@ fn hear(
         let frame = match reader.read() {
             Ok(Some(frame)) => frame,
             Ok(None) | Err(Error::Io(_)) => return Ok(()),
-            Err(error) => return Err(Over::Told(error.to_string())),
+            Err(error) => return Err(ServiceEnd::Told(error.to_string())),
         };
         let mut until = None;
         while !client.hear(frame, STOP_CHECK)? {
             if answers.is_over() {
-                return Err(Over::Ending);
+                return Err(ServiceEnd::Ending);
             }
             let late = Instant::now() > *until.get_or_insert_with(|| Instant::now() + RELEASE_MAX);
             if let Frame::Open { name, .. } = frame
@@ -353,7 +355,7 @@ fn hear(
             {
                 let name = one_line(name);
                 let text = format!("stream `{name}` is open on another connection: end that");
-                return Err(Over::Told(text));
+                return Err(ServiceEnd::Told(text));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use potoroo_connector::HELLO_TEXT_BYTES_MAX;
 use potoroo_sdk::host::SinkId;
 
-use super::deliver::{Delivery, Peer, deliver};
+use super::deliver::{Delivery, Recipient, deliver};
 use super::hold::Hold;
 use super::token;
 use crate::checkpoint::Transaction;
@@ -135,7 +135,7 @@ impl OpenSink for OpenPotorooSink {
         starting.sinks.committed.extend(delivery.waiting(resume.transactions()));
         let Self { address, token, target, .. } = *self;
         starting.spool(sink, &target, 0, Some(hold))?;
-        let peer = Peer { address, token, application: starting.application.to_owned() };
+        let peer = Recipient { address, token, application: starting.application.to_owned() };
         let courier = deliver(delivery.clone(), peer, starting.threads.stop().clone());
         let courier = courier.map_err(EdgeRefusal::thread("what serves a sink"))?;
         starting.threads.add_waiting(courier);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use potoroo_sdk::host::SourceId;
 
-use super::serve::{CLIENT_BYTES, CLIENTS_MAX, Server, serve};
+use super::serve::{CLIENT_BYTES, CLIENTS_MAX, SourceServer, serve};
 use super::streams::{STREAM_BYTES, STREAMS_MAX, Streams};
 use super::token;
 use crate::checkpoint::SourcePosition;
@@ -137,7 +137,7 @@ impl OpenSource for OpenPotorooSource {
         let threads = &mut *starting.threads;
         let left = ends_after.map(|count| count.saturating_sub(streams.ended()));
         threads.ends_after(source, left);
-        let server = Server {
+        let server = SourceServer {
             listener,
             application: starting.application.to_owned(),
             source: starting.name.to_owned(),

@@ -31,10 +31,10 @@ use crate::checkpoint::{SourcePosition, StreamPosition};
 use crate::connect::pipe::{PipeIn, PipeInlet};
 use crate::flow::Start;
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
-use stream::{End, Place, Stream};
+use stream::{ClientStream, StreamEnd, StreamPipe};
 
 pub use limits::{CREDIT, Limits, NOTES_MAX};
-pub use stream::{Note, Skip};
+pub use stream::{Note, ResentBytes};
 
 /// Streams of one source that may be open, up to the acknowledgement of their end: each has a pipe
 /// and an inlet.
@@ -53,7 +53,7 @@ pub struct Streams {
     kept: bool,
     cores: Vec<Mailbox>,
     limits: Limits,
-    state: Mutex<Vec<Stream>>,
+    state: Mutex<Vec<ClientStream>>,
     released: Condvar,
     repeated: Arc<AtomicU64>,
 }
@@ -65,7 +65,7 @@ pub struct Opened {
     /// The last message that was passed on: its id is 0 if nothing ever was.
     pub passed: Note,
     /// What was passed on after it: in an earlier run, or by another client.
-    pub skip: Skip,
+    pub skip: ResentBytes,
     /// The id after which the client begins the stream, of which nothing was ever taken.
     pub begins: Option<u64>,
     /// Messages that the client was ever allowed.
@@ -86,7 +86,8 @@ impl Streams {
         recovered: &[(Start, StreamPosition)],
         repeated: Arc<AtomicU64>,
     ) -> Self {
-        let streams = recovered.iter().map(|(at, stream)| Stream::recovered(*at, stream)).collect();
+        let streams =
+            recovered.iter().map(|(at, stream)| ClientStream::recovered(*at, stream)).collect();
         let (state, released, limits) = (Mutex::new(streams), Condvar::new(), Limits::default());
         Self { source, kept, cores, limits, state, released, repeated }
     }
@@ -129,7 +130,8 @@ impl Streams {
     ) -> Result<Option<Opened>, String> {
         let mut streams = self.lock();
         let at = self.find(&mut streams, name)?;
-        let is_taken = |streams: &mut Vec<Stream>| matches!(streams[at].pipe, Place::Taken);
+        let is_taken =
+            |streams: &mut Vec<ClientStream>| matches!(streams[at].pipe, StreamPipe::Taken);
         if is_taken(&mut streams) {
             streams[at].displace(answers)?;
             let waited = self.released.wait_timeout_while(streams, patience, is_taken);
@@ -168,12 +170,12 @@ impl Streams {
     }
 
     /// Finds a stream by its name, or makes a new one.
-    fn find(&self, streams: &mut Vec<Stream>, name: &str) -> Result<usize, String> {
+    fn find(&self, streams: &mut Vec<ClientStream>, name: &str) -> Result<usize, String> {
         if let Some(at) = streams.iter().position(|stream| stream.name == name) {
             return Ok(at);
         }
         // One that has ended still has what is not acknowledged.
-        let open = streams.iter().filter(|stream| stream.end != End::Acknowledged).count();
+        let open = streams.iter().filter(|stream| stream.end != StreamEnd::Acknowledged).count();
         if name.is_empty() || name.len() > 255 {
             return Err("the name of a stream has 1 to 255 bytes".to_owned());
         }
@@ -186,7 +188,7 @@ impl Streams {
         if streams.len() >= NAMES_MAX {
             return Err(format!("{NAMES_MAX} names of streams are known, which is the limit"));
         }
-        streams.push(Stream::new(name));
+        streams.push(ClientStream::new(name));
         Ok(streams.len() - 1)
     }
 
@@ -209,17 +211,17 @@ impl Streams {
     pub fn end(&self, number: usize) {
         let mut streams = self.lock();
         let stream = &mut streams[number];
-        if stream.end == End::Open {
-            stream.end = End::Ended;
+        if stream.end == StreamEnd::Open {
+            stream.end = StreamEnd::Ended;
         }
     }
 
     /// A client gives a stream back, with its pipe if that is still of use, and `skip` passed on
     /// after the last message.
-    pub fn release(&self, number: usize, pipe: Option<PipeIn>, skip: Skip) {
+    pub fn release(&self, number: usize, pipe: Option<PipeIn>, skip: ResentBytes) {
         let mut streams = self.lock();
         streams[number].skip = skip;
-        streams[number].pipe = pipe.map_or(Place::Gone, Place::Free);
+        streams[number].pipe = pipe.map_or(StreamPipe::Gone, StreamPipe::Free);
         streams[number].client = None;
         self.released.notify_all();
     }
@@ -231,7 +233,7 @@ impl Streams {
 
     /// How many streams have ended in earlier lives.
     pub fn ended(&self) -> u64 {
-        self.lock().iter().filter(|stream| stream.end == End::Acknowledged).count() as u64
+        self.lock().iter().filter(|stream| stream.end == StreamEnd::Acknowledged).count() as u64
     }
 
     /// A checkpoint with these positions of this source is committed.
@@ -251,14 +253,14 @@ impl Streams {
             return;
         }
         for stream in self.lock().iter_mut() {
-            if !stream.notes.is_empty() || stream.end == End::Ended {
+            if !stream.notes.is_empty() || stream.end == StreamEnd::Ended {
                 let position = stream.position(stream.taken.load(Ordering::Relaxed));
                 stream.acknowledge(&position, self.limits);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<ClientStream>> {
         // Each change is whole before the next may panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,7 +18,7 @@ use super::prepared::Prepared;
 use super::target::{Target, each_piece};
 use crate::checkpoint::Transaction;
 use crate::connect::mail::{Teller, Told};
-use crate::connect::pipe::{Full, PipeOut};
+use crate::connect::pipe::{PipeItem, PipeOut};
 use crate::connect::waiting::STOP_CHECK;
 use crate::disk::{DiskFile, Open};
 
@@ -80,7 +80,7 @@ pub fn spool(
     let run = move || -> io::Result<()> {
         while let Some(full) = pipe.recv() {
             match full {
-                Full::Buffer(buffer) => {
+                PipeItem::Buffer(buffer) => {
                     match &patience {
                         Some(patience) => patience.write(&mut spooler, &buffer)?,
                         None => spooler.write(&buffer)?,
@@ -88,7 +88,7 @@ pub fn spool(
                     pipe.give_back(buffer);
                     waker.wake_if_parked();
                 }
-                Full::Marker(epoch) => {
+                PipeItem::Marker(epoch) => {
                     let prepared = spooler.prepare(epoch);
                     keeper.tell(Told::Marked { sink, epoch, prepared });
                     waker.wake_if_parked();

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use potoroo_runtime::{Connection, Nanos, ReadOutcome, WriteOutcome};
 
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 use crate::connect::permits::Permit;
 use crate::turn::{Fill, InletPort, OutletPort, PortLost, Readiness, Watching};
 
@@ -49,7 +49,7 @@ impl InletPort for TcpInlet {
     #[cold]
     fn watch(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching {
         /// Connections come as often as peers like, and all may fail to be watched.
-        static LINES: Lines = Lines::new();
+        static LINES: LineLimiter = LineLimiter::new();
         match readiness.watch(self.out.connection.as_fd(), token) {
             Ok(()) => Watching::Announced,
             Err(error) => {
@@ -107,7 +107,7 @@ impl OutletPort for TcpOutlet {
     /// Without it a parked core would sleep over a peer that reads slowly.
     #[cold]
     fn watch_room(&mut self, readiness: &mut dyn Readiness, token: u64) {
-        static LINES: Lines = Lines::new();
+        static LINES: LineLimiter = LineLimiter::new();
         if let Err(error) = readiness.watch_writable(self.connection.as_fd(), token)
             && let Some(left_out) = LINES.admit()
         {

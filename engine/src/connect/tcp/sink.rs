@@ -17,7 +17,7 @@ use rustix::event::PollFlags;
 use super::port::TcpOutlet;
 use crate::connect::address::{Error, HostPort, Parts, SinkAddress, first_that_works};
 use crate::connect::demand::Demand;
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 use crate::connect::opening::Opening;
 use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
@@ -127,7 +127,7 @@ fn connect(
     let (lost_in, lost_out) = channel::<String>();
     let run = move || {
         // A peer may accept and go as often as it likes.
-        let lines = (Lines::default(), Lines::default());
+        let lines = (LineLimiter::default(), LineLimiter::default());
         loop {
             let Some(connection) = connect_once_there(&peer, &name, &stop) else { return };
             if let Some(left_out) = lines.0.admit() {

@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 use super::port::TcpInlet;
 use crate::connect::address::{Error, HostPort, Parts, SourceAddress};
 use crate::connect::demand::Demand;
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 use crate::connect::listening::{REFUSING_EVERY, addresses, bind, no_accept, no_listener};
 use crate::connect::opening::Opening;
 use crate::connect::permits::Permits;
@@ -139,7 +139,7 @@ fn accept(acceptor: Acceptor) -> io::Result<JoinHandle<()>> {
 impl Acceptor {
     fn run(self) {
         let mut accepted = 0;
-        let lines = Lines::once_in(REFUSING_EVERY);
+        let lines = LineLimiter::once_in(REFUSING_EVERY);
         while !self.stop.load(Ordering::Relaxed) && Some(accepted) != self.connections_max {
             match self.try_accept(accepted) {
                 Ok(true) => accepted += 1,

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-use crate::connect::lines::Lines;
+use crate::connect::lines::LineLimiter;
 
 /// Connections that are served at once.
 pub const CONNECTIONS_MAX: usize = 32;
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Accepts and serves connections for ever.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let lines = Lines::once_in(Duration::from_secs(10));
+    let lines = LineLimiter::once_in(Duration::from_secs(10));
     loop {
         let place = places.clone().acquire_owned().await.expect("it is never closed");
         match listener.accept().await {

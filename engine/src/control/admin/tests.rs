@@ -52,7 +52,7 @@ fn other_paths_list_the_known_ones() {
 #[test]
 fn a_port_in_use_is_named() {
     let admin = open();
-    let watch: Watch = Arc::new(|| unreachable!("nobody asks"));
+    let watch: ReadStatus = Arc::new(|| unreachable!("nobody asks"));
     let text = serve(admin.address(), watch, None).expect_err("in use").to_string();
     assert!(text.contains(&admin.address().to_string()), "{text}");
     assert!(text.contains("another process has that port"), "{text}");
@@ -76,7 +76,7 @@ fn dropping_waits_until_nothing_looks_into_checkpoints() {
     let held = place.clone();
     let inspect: operator::Inspect = Arc::new(move |_, _| Ok(Some(format!("{held:?}"))));
     let (keeper, _heard) = to_keeper();
-    let watch: Watch = Arc::new(|| unreachable!("nobody asks"));
+    let watch: ReadStatus = Arc::new(|| unreachable!("nobody asks"));
     let operator = Some(Operator { keeper, inspect });
     let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");
     drop(admin);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::keeper::Keeper;
-use crate::checkpoint::coordinator::{Action, Coordinator, Input};
+use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use crate::checkpoint::propose;
 use crate::checkpoint::store::{Error, Store};
 use crate::connect::visible::Visible;
@@ -38,17 +38,21 @@ impl Effects {
     /// # Errors
     /// Nobody knows whether HEAD was swapped, and the same may be asked for again; or another
     /// coordinator has taken over.
-    pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<Input>, Error> {
+    pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<CoordinatorInput>, Error> {
         match action {
             Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(*epoch as u32)),
             Action::Store(manifest) => {
                 let stored = propose(&*self.store, self.coordinator.head(), manifest, random);
-                return Ok(Some(Input::Stored(stored.map_err(|error| error.to_string()))));
+                return Ok(Some(CoordinatorInput::Stored(
+                    stored.map_err(|error| error.to_string()),
+                )));
             }
             Action::Swap { expected, new } => {
                 return match self.store.swap_head(Some(expected), new) {
                     Err(error @ (Error::Unclear { .. } | Error::Overtaken { .. })) => Err(error),
-                    swapped => Ok(Some(Input::Swapped(swapped.map_err(|error| error.to_string())))),
+                    swapped => Ok(Some(CoordinatorInput::Swapped(
+                        swapped.map_err(|error| error.to_string()),
+                    ))),
                 };
             }
             Action::Commit { epoch, sources } => {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::table::Record;
 
-use crate::checkpoint::coordinator::Input;
+use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{self, Name, NameKind, Store, Upload};
 use crate::checkpoint::{
-    Chunk, Facts, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
+    Chunk, Identity, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
 };
 use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
@@ -20,7 +20,7 @@ use crate::flow::{self, PartEnd, PartStep};
 /// Stores parts.
 pub struct Keeper {
     store: Arc<dyn Store>,
-    facts: Facts,
+    facts: Identity,
     generation: u64,
     /// Names of the sources of the application.
     sources: Vec<String>,
@@ -42,7 +42,7 @@ impl Keeper {
     /// Stores the parts of `cores` cores, for the coordinator of `generation`.
     pub fn new(
         store: Arc<dyn Store>,
-        facts: Facts,
+        facts: Identity,
         generation: u64,
         sources: Vec<String>,
         cores: usize,
@@ -73,7 +73,7 @@ impl Keeper {
 
     /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns
     /// what the coordinator has to know.
-    pub fn keep(&mut self, core: usize, step: &PartStep, random: u64) -> Option<Input> {
+    pub fn keep(&mut self, core: usize, step: &PartStep, random: u64) -> Option<CoordinatorInput> {
         let part = self.parts[core].as_ref();
         let (epoch, kept) = match step {
             PartStep::Begin { epoch, since } => {
@@ -87,12 +87,12 @@ impl Keeper {
             PartStep::Failed { epoch, reason } => {
                 self.parts[core] = None;
                 let reason = format!("core {core}: {reason}");
-                return Some(Input::Failed { epoch: u64::from(*epoch), reason });
+                return Some(CoordinatorInput::Failed { epoch: u64::from(*epoch), reason });
             }
         };
         kept.unwrap_or_else(|error| {
             self.parts[core] = None;
-            Some(Input::Failed { epoch, reason: error.to_string() })
+            Some(CoordinatorInput::Failed { epoch, reason: error.to_string() })
         })
     }
 
@@ -102,7 +102,7 @@ impl Keeper {
         epoch: u64,
         since: u64,
         random: u64,
-    ) -> Result<Option<Input>, store::Error> {
+    ) -> Result<Option<CoordinatorInput>, store::Error> {
         let (generation, kind) = (self.generation, NameKind::Part(core as u32));
         let name = Name { generation, epoch, kind, random }.to_string();
         let header = PartHeader {
@@ -121,7 +121,11 @@ impl Keeper {
         Ok(None)
     }
 
-    fn chunk(&mut self, core: usize, chunk: &Chunk) -> Result<Option<Input>, store::Error> {
+    fn chunk(
+        &mut self,
+        core: usize,
+        chunk: &Chunk,
+    ) -> Result<Option<CoordinatorInput>, store::Error> {
         let part = self.parts[core].as_mut().expect("a chunk follows the begin of its part");
         if let Section::Rows(_) = chunk.section {
             let mut rest = chunk.bytes.as_slice();
@@ -133,7 +137,11 @@ impl Keeper {
         Ok(None)
     }
 
-    fn end(&mut self, core: usize, end: &PartEnd) -> Result<Option<Input>, store::Error> {
+    fn end(
+        &mut self,
+        core: usize,
+        end: &PartEnd,
+    ) -> Result<Option<CoordinatorInput>, store::Error> {
         let part = self.parts[core].take().expect("an end follows the begin of its part");
         let Part { name, epoch, since, rows, writer } = part;
         assert_eq!(epoch, u64::from(end.epoch), "a part ends as it began");
@@ -143,7 +151,7 @@ impl Keeper {
         let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
         let sources = end.positions.iter().map(|at| self.named(*at));
         let sources = sources.filter(|at| !at.is_void()).collect();
-        Ok(Some(Input::Part { entry, sources }))
+        Ok(Some(CoordinatorInput::Part { entry, sources }))
     }
 
     /// A position in the terms of later runs.

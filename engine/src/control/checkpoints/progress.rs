@@ -6,18 +6,18 @@ use potoroo_runtime::LatencyArray;
 
 use super::last::SharedLast;
 use crate::control::report::CheckpointSummary;
-use crate::turn::Shared;
+use crate::turn::StorageShared;
 
 /// What others see of checkpoints.
 #[derive(Default)]
-pub(in crate::control) struct Progress {
+pub(in crate::control) struct CheckpointProgress {
     /// The last checkpoint.
     pub(super) last: Arc<SharedLast>,
     summary: Mutex<CheckpointSummary>,
-    pub(super) shared: Mutex<Vec<Arc<Shared>>>,
+    pub(super) shared: Mutex<Vec<Arc<StorageShared>>>,
 }
 
-impl Progress {
+impl CheckpointProgress {
     /// What checkpoints did so far.
     pub(in crate::control) fn summary(&self) -> CheckpointSummary {
         let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -4,7 +4,7 @@ use potoroo_runtime::Idle;
 
 /// How the summary is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Report {
+pub enum SummaryFormat {
     /// A table for people, on standard output; on standard error if a sink or the dead letters
     /// write to standard output.
     #[default]
@@ -14,15 +14,17 @@ pub enum Report {
 }
 
 /// The form of report that `text` names, if any: `text` or `json`.
-pub(super) fn parse_report(text: &str) -> Option<Report> {
-    [Report::Text, Report::Json].into_iter().find(|report| report_name(*report) == text)
+pub(super) fn parse_report(text: &str) -> Option<SummaryFormat> {
+    [SummaryFormat::Text, SummaryFormat::Json]
+        .into_iter()
+        .find(|report| report_name(*report) == text)
 }
 
 /// The name of a form of report on the command line and in the configuration file.
-pub(super) fn report_name(report: Report) -> &'static str {
+pub(super) fn report_name(report: SummaryFormat) -> &'static str {
     match report {
-        Report::Text => "text",
-        Report::Json => "json",
+        SummaryFormat::Text => "text",
+        SummaryFormat::Json => "json",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
-use crate::checkpoint::store::Place;
+use crate::checkpoint::store::Location;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
 use crate::connect::promise::SkipMistake;
 use crate::connect::registry::without_token;
@@ -11,7 +11,7 @@ use super::settings::{Config, DEMONSTRATION_SECONDS};
 
 /// What a configuration has to know about its application.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct Outline<'a> {
     /// The application's name.
     pub application: &'a str,
     /// Each source, and whether a generator has the same name.
@@ -22,7 +22,7 @@ pub struct Facts<'a> {
 
 /// A configuration behind the gate: valid, and complete for its application.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ready {
+pub struct CompleteConfig {
     /// The configuration.
     pub config: Config,
     /// One line for standard error, if something was decided that nobody asked for.
@@ -36,7 +36,7 @@ impl Config {
     /// # Errors
     /// All that is wrong, in one go: edges without address, addresses without edge, limits out of
     /// range, CPUs that this process may not use, an admin port that is not on loopback.
-    pub fn complete(mut self, facts: &Facts<'_>) -> Result<Ready, Errors> {
+    pub fn complete(mut self, facts: &Outline<'_>) -> Result<CompleteConfig, Errors> {
         let notice = self.demonstrate(facts);
         let mut list = self.check_sources(facts);
         list.extend(self.check_sinks(facts));
@@ -46,12 +46,12 @@ impl Config {
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
         match list.is_empty() {
-            true => Ok(Ready { config: self, notice }),
+            true => Ok(CompleteConfig { config: self, notice }),
             false => Err(Errors { application: facts.application.to_string(), list }),
         }
     }
 
-    fn demonstrate(&mut self, facts: &Facts<'_>) -> Option<String> {
+    fn demonstrate(&mut self, facts: &Outline<'_>) -> Option<String> {
         let unconfigured = self.sources.is_empty() && self.sinks.is_empty();
         let generated = facts.sources.iter().all(|(_, generator)| *generator);
         if !unconfigured || !generated || facts.sources.is_empty() {
@@ -70,7 +70,7 @@ impl Config {
         ))
     }
 
-    fn check_sources(&self, facts: &Facts<'_>) -> Vec<Error> {
+    fn check_sources(&self, facts: &Outline<'_>) -> Vec<Error> {
         let names: Vec<&str> = facts.sources.iter().map(|(name, _)| *name).collect();
         let missing = facts.sources.iter().filter(|(name, _)| !self.sources.contains_key(*name));
         let remedy = |name: &str, generator: bool| match generator {
@@ -85,7 +85,7 @@ impl Config {
         missing.chain(unknown(Edge::Source, self.sources.keys(), &names)).collect()
     }
 
-    fn check_sinks(&self, facts: &Facts<'_>) -> Vec<Error> {
+    fn check_sinks(&self, facts: &Outline<'_>) -> Vec<Error> {
         let missing = facts.sinks.iter().filter(|name| !self.sinks.contains_key(**name));
         let missing = missing.map(|name| Error::NoAddress {
             edge: Edge::Sink,
@@ -98,7 +98,7 @@ impl Config {
 
     /// What a connector has not taken yet waits in the folder of the state.
     fn check_spools(&self) -> Vec<Error> {
-        if self.state.as_ref().is_none_or(|place| matches!(place, Place::Folder(_))) {
+        if self.state.as_ref().is_none_or(|place| matches!(place, Location::Folder(_))) {
             return Vec::new();
         }
         let connectors =
@@ -126,7 +126,7 @@ impl Config {
 
     /// Only what can be read again has events that come again, beside what a checkpoint holds: that
     /// is of any source, also of one that had an address of another kind before.
-    fn check_skips(&self, facts: &Facts<'_>) -> Vec<Error> {
+    fn check_skips(&self, facts: &Outline<'_>) -> Vec<Error> {
         let names: Vec<&str> = facts.sources.iter().map(|(name, _)| *name).collect();
         let mut list = unknown(Edge::Source, self.skip.iter().map(|skip| &skip.source), &names);
         for skip in &self.skip {
@@ -169,7 +169,7 @@ fn unknown<'a>(edge: Edge, given: impl Iterator<Item = &'a String>, known: &[&st
 mod tests {
     use super::*;
 
-    const FACTS: Facts<'static> = Facts {
+    const FACTS: Outline<'static> = Outline {
         application: "market-spread",
         sources: &[("orders", true), ("quotes", true)],
         sinks: &["rejections"],
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn without_generators_nothing_is_invented() {
-        let facts = Facts { sources: &[("orders", true), ("quotes", false)], ..FACTS };
+        let facts = Outline { sources: &[("orders", true), ("quotes", false)], ..FACTS };
         let text = Config::default().complete(&facts).expect_err("no address").to_string();
         assert_eq!(
             text,

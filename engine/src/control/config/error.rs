@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::store::NoPlace;
+use crate::checkpoint::store::NoLocation;
 use crate::connect::address;
 use crate::connect::registry::without_tokens;
 use crate::connect::remedy;
@@ -56,7 +56,7 @@ pub enum Error {
     #[error("`state`: {cause}")]
     State {
         /// Why.
-        cause: NoPlace,
+        cause: NoLocation,
     },
     /// An event to skip cannot be understood.
     #[error("`skip`: {cause}")]

@@ -94,7 +94,7 @@ fn without_values(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Facts, Report, Skip};
+    use super::super::{Outline, Skip, SummaryFormat};
     use super::*;
     use crate::connect::address::SinkAddress;
 
@@ -118,7 +118,7 @@ mod tests {
         let config = parse(text).expect("a configuration");
         assert_eq!(config.cores, [0, 0]);
         assert_eq!(config.idle, potoroo_runtime::Idle::Park);
-        assert_eq!((config.report, config.lane_bytes), (Report::Json, 8192));
+        assert_eq!((config.report, config.lane_bytes), (SummaryFormat::Json, 8192));
         assert_eq!(config.seconds, Some(3));
         assert_eq!(config.skip.iter().map(Skip::to_string).collect::<Vec<_>>(), ["a=1", "b=2f:3"]);
         assert_eq!(config.sources["orders"].to_string(), "tcp://[::1]:7000");
@@ -166,7 +166,7 @@ mod tests {
             format!("skip = ['a={address}']"),
             format!("dead_letters = '{address}&x=1'"),
         ] {
-            let facts = Facts { application: "app", sources: &[], sinks: &[] };
+            let facts = Outline { application: "app", sources: &[], sinks: &[] };
             let shown = match parse(&text) {
                 Err(error) => format!("{error} {error:?}"),
                 // An address in the place of a name is one for a source that there is not.

@@ -12,10 +12,10 @@ use clap::{Arg, ArgMatches, Command};
 use potoroo_runtime::Idle;
 use serde::Deserialize;
 
-use crate::checkpoint::store::Place;
+use crate::checkpoint::store::Location;
 use crate::connect::address::{SinkAddress, SourceAddress};
 
-use super::choice::Report;
+use super::choice::SummaryFormat;
 use super::cpus::cpus_allowed;
 use super::declare::declare;
 use super::error::Error;
@@ -137,7 +137,7 @@ declare! {
                         any address"),
         range: Within(1..=SECONDS_MAX),
     }
-    report: Report = Report::Text => {
+    report: SummaryFormat = SummaryFormat::Text => {
         flag: "--report text|json",
         help: "Form of the summary; json is one object on the last line of standard output; text \
                goes to standard error if a sink writes to standard output",
@@ -194,7 +194,7 @@ declare! {
         help: "Seconds that stopping may take to deliver what is held",
         range: Within(0..=SECONDS_MAX),
     }
-    state: Option<Place> = None => {
+    state: Option<Location> = None => {
         flag: "--state DIR|URL",
         help: "Folder or s3://BUCKET/PREFIX in which checkpoints are kept; the application goes on \
                from the last one",

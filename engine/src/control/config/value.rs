@@ -16,11 +16,11 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use potoroo_runtime::Idle;
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::store::Place;
+use crate::checkpoint::store::Location;
 use crate::connect::address::SinkAddress;
 use crate::connect::registry::without_token;
 
-use super::choice::{Report, idle_name, parse_idle, parse_report, report_name};
+use super::choice::{SummaryFormat, idle_name, parse_idle, parse_report, report_name};
 use super::cpus::parse_cpus;
 use super::edge::parse_sink;
 use super::error::Error;
@@ -261,7 +261,7 @@ impl SettingValue for Idle {
     }
 }
 
-impl SettingValue for Report {
+impl SettingValue for SummaryFormat {
     type Flag = Self;
     type File = String;
 
@@ -334,7 +334,7 @@ impl SettingValue for SinkAddress {
     }
 }
 
-impl SettingValue for Place {
+impl SettingValue for Location {
     type Flag = Self;
     type File = String;
 
@@ -353,5 +353,5 @@ impl SettingValue for Place {
 
 /// Parses `--state`; a folder need not be text.
 pub(in crate::control) fn place() -> ValueParser {
-    OsStringValueParser::new().try_map(|text: OsString| Place::parse(&text)).into()
+    OsStringValueParser::new().try_map(|text: OsString| Location::parse(&text)).into()
 }

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::example::{example, example_core};
-use super::figures::{PathSummary, SinkSummary, Snapshot, Status, Stop, Summary, per_second};
+use super::figures::{PathSummary, SinkSummary, Snapshot, Status, StopReason, Summary, per_second};
 use super::text::{micros, thousands};
 use crate::control::admin::metrics;
 
@@ -41,7 +41,7 @@ struct Forms {
 
 fn forms() -> Forms {
     let snapshot = with_replies();
-    let summary = Summary { snapshot: snapshot.clone(), stop: Stop::Ended };
+    let summary = Summary { snapshot: snapshot.clone(), stop: StopReason::Ended };
     let status = Status { snapshot, cores: vec![example_core(); 2] };
     let parse = |text: String| serde_json::from_str(&text).expect("valid JSON");
     let printed = metrics::print(&status);

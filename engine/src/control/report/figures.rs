@@ -159,7 +159,7 @@ pub struct PathSummary {
 /// Why an application stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum StopReason {
     /// All its sources ended.
     Ended,
     /// The seconds given were over.
@@ -178,7 +178,7 @@ pub struct Summary {
     /// What it did.
     pub snapshot: Snapshot,
     /// Why it stopped.
-    pub stop: Stop,
+    pub stop: StopReason,
 }
 
 /// What an application is doing: the answer of the admin port.

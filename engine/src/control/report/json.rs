@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::figures::{
-    CheckpointSummary, CoreStatus, PathSummary, SinkSummary, Snapshot, SourceSummary, Status, Stop,
-    Summary, TableSummary,
+    CheckpointSummary, CoreStatus, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
+    StopReason, Summary, TableSummary,
 };
 use crate::control::config::idle_name;
 
@@ -17,7 +17,7 @@ struct Document<'a> {
     cores: usize,
     idle: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
     events: u64,
     events_per_second: f64,
     sources: &'a [SourceSummary],
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_summary_has_the_documented_shape() {
-        let value = parse(&Summary { snapshot: example(), stop: Stop::Ended }.json());
+        let value = parse(&Summary { snapshot: example(), stop: StopReason::Ended }.json());
         same_shape(&parse_lines(include_str!("summary.json")), &value, "");
         assert_eq!(value["stop"], "ended");
         assert_eq!(value["events_per_second"], 100_050.0);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn latencies_are_whole_nanoseconds_or_null() {
-        let value = parse(&Summary { snapshot: example(), stop: Stop::Signal }.json());
+        let value = parse(&Summary { snapshot: example(), stop: StopReason::Signal }.json());
         let path = &value["paths"][0];
         assert_eq!(
             (&path["path"], &path["end"]),

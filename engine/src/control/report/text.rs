@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::figures::{CheckpointSummary, QUANTILES, Snapshot, Stop, Summary};
+use super::figures::{CheckpointSummary, QUANTILES, Snapshot, StopReason, Summary};
 use crate::control::config::idle_name;
 use crate::flow::PartCost;
 
@@ -33,11 +33,11 @@ fn headline(summary: &Summary) -> String {
     let Summary { snapshot, stop } = summary;
     let cores = if snapshot.cores == 1 { "core" } else { "cores" };
     let why = match stop {
-        Stop::Ended => "all sources ended",
-        Stop::Seconds => "its time was over",
-        Stop::Signal => "a signal asked it to stop",
-        Stop::Asked => "it was asked to stop",
-        Stop::SinkFailed => "a sink failed",
+        StopReason::Ended => "all sources ended",
+        StopReason::Seconds => "its time was over",
+        StopReason::Signal => "a signal asked it to stop",
+        StopReason::Asked => "it was asked to stop",
+        StopReason::SinkFailed => "a sink failed",
     };
     format!(
         "{}: {:.2} s on {} {cores} of {}, idle {}; {why}\n{} events in, {} events/s\n",
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_summary_is_a_readable_table() {
-        let text = Summary { snapshot: example(), stop: Stop::Seconds }.text();
+        let text = Summary { snapshot: example(), stop: StopReason::Seconds }.text();
         let expected = "\
 market-spread: 10.00 s on 2 cores of lab (Some CPU), idle adaptive; its time was over
 1,000,500 events in, 100,050 events/s

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::checkpoint::store::{self, Place};
+use crate::checkpoint::store::{self, Location};
 use crate::control::config::place;
 use crate::control::console;
 
@@ -38,7 +38,7 @@ pub const EXIT_HELP: &str = "Exit codes:
 pub struct PlaceArgs {
     /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
     #[arg(long, value_name = "DIR|URL", value_parser = place())]
-    pub state: Place,
+    pub state: Location,
     /// Answer with one JSON object
     #[arg(long)]
     pub json: bool,

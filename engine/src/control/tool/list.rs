@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
-use super::stored::Stored;
+use super::stored::StoredCheckpoints;
 use crate::checkpoint::{Manifest, Past};
 use crate::control::report::thousands;
 
 /// Lists the checkpoints that are kept.
 pub fn run(state: &PlaceArgs) -> Result<ToolExit, Error> {
-    let stored = Stored::open(state)?;
+    let stored = StoredCheckpoints::open(state)?;
     let damaged = stored.damaged_head.is_some() || stored.past.iter().any(|p| p.manifest.is_err());
     let exit = if damaged { ToolExit::Damaged } else { ToolExit::Whole };
     if state.json { answer(as_json(&stored), exit) } else { answer(as_text(&stored), exit) }
@@ -44,7 +44,7 @@ enum Checkpoint {
     },
 }
 
-fn as_json(stored: &Stored) -> Value {
+fn as_json(stored: &StoredCheckpoints) -> Value {
     let checkpoint = |past: &Past| match &past.manifest {
         Ok(manifest) => Checkpoint::Whole {
             epoch: past.epoch,
@@ -64,7 +64,7 @@ fn as_json(stored: &Stored) -> Value {
     })
 }
 
-fn as_text(stored: &Stored) -> String {
+fn as_text(stored: &StoredCheckpoints) -> String {
     let mut text = String::new();
     if let Some(error) = &stored.damaged_head {
         text.push_str(&format!("{error}\n"));

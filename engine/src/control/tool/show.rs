@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
-use super::stored::Stored;
+use super::stored::StoredCheckpoints;
 use crate::checkpoint::Manifest;
 use crate::control::report::thousands;
 
 /// Shows what the checkpoint of `epoch`, or the last one, is made of.
 pub fn run(epoch: Option<u64>, state: &PlaceArgs) -> Result<ToolExit, Error> {
-    let mut stored = Stored::open(state)?;
+    let mut stored = StoredCheckpoints::open(state)?;
     let past = stored.one(epoch)?;
     let head = stored.is_head(&past.name);
     let (name, exit) =

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::answer::{Error, PlaceArgs};
-use crate::checkpoint::store::{self, Head, View};
+use crate::checkpoint::store::{self, Head, StoreReader};
 use crate::checkpoint::{Past, history};
 
 /// The storage, its HEAD and the checkpoints that are kept, newest first.
-pub struct Stored {
+pub struct StoredCheckpoints {
     /// What was asked for, for messages.
     pub place: String,
     /// To read parts from.
-    pub view: Box<dyn View>,
+    pub view: Box<dyn StoreReader>,
     /// The last commit; `None` when there is none, or when HEAD is damaged.
     pub head: Option<Head>,
     /// Why HEAD cannot be used.
@@ -27,13 +27,13 @@ const LOOKS_MAX: u32 = 20;
 /// Between two of them: many times as long as a deletion takes.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
-impl Stored {
+impl StoredCheckpoints {
     /// Reads what is there.
     pub fn open(state: &PlaceArgs) -> Result<Self, Error> {
         Self::look(state.state.view()?, state.state.to_string())
     }
 
-    fn look(view: Box<dyn View>, place: String) -> Result<Self, Error> {
+    fn look(view: Box<dyn StoreReader>, place: String) -> Result<Self, Error> {
         let mut looks = 1;
         let (head, damaged_head, past) = loop {
             let (head, damaged_head) = match view.head() {
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::store::{Memory, Store};
-    use crate::checkpoint::{Facts, Manifest, propose};
+    use crate::checkpoint::{Identity, Manifest, propose};
 
     /// What a reader finds that is slower than a commit: HEAD was read before it.
     struct Slow {
@@ -88,7 +88,7 @@ mod tests {
         now: Memory,
     }
 
-    impl View for Slow {
+    impl StoreReader for Slow {
         fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, store::Error> {
             self.now.open(name)
         }
@@ -109,7 +109,7 @@ mod tests {
         let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
-        let facts = Facts { application, fingerprint: 7, partitions: 16, tables: Vec::new() };
+        let facts = Identity { application, fingerprint: 7, partitions: 16, tables: Vec::new() };
         let manifest = Manifest {
             facts,
             generation: 1,
@@ -133,11 +133,13 @@ mod tests {
         let after = commit(&now, Some(&before), 2);
         now.delete(before.manifest.as_ref().expect("it was stored")).expect("it is in memory");
         let view = Slow { before, is_read: AtomicBool::new(false), now: now.clone() };
-        let stored = Stored::look(Box::new(view), "memory".to_owned()).expect("it can be read");
+        let stored =
+            StoredCheckpoints::look(Box::new(view), "memory".to_owned()).expect("it can be read");
         assert_eq!((stored.past.len(), stored.past[0].epoch), (1, 2));
         assert!(stored.past[0].manifest.is_ok() && stored.head == Some(after.clone()));
         now.delete(after.manifest.as_ref().expect("it was stored")).expect("it is in memory");
-        let stored = Stored::look(Box::new(now), "memory".to_owned()).expect("it can be read");
+        let stored =
+            StoredCheckpoints::look(Box::new(now), "memory".to_owned()).expect("it can be read");
         assert!(matches!(stored.past[0].manifest, Err(store::Error::Missing { .. })), "for good");
     }
 }

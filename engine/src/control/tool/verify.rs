@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
-use super::stored::Stored;
-use crate::checkpoint::store::{self, View};
-use crate::checkpoint::{Corrupt, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
+use super::stored::StoredCheckpoints;
+use crate::checkpoint::store::{self, StoreReader};
+use crate::checkpoint::{CorruptObject, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
 use crate::connect::spool;
 use crate::control::console;
 use crate::control::report::thousands;
@@ -37,7 +37,7 @@ pub fn run(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Tool
 const LOOKS_MAX: usize = 5;
 
 fn look(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Report, Error> {
-    let mut stored = Stored::open(state)?;
+    let mut stored = StoredCheckpoints::open(state)?;
     let past = match epoch {
         Some(_) => vec![stored.one(epoch)?],
         None => std::mem::take(&mut stored.past),
@@ -51,7 +51,7 @@ fn look(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Report,
     let checkpoints: Vec<Checked> = past.into_iter().map(|past| verifier.check(past)).collect();
     let report = verifier.end(checkpoints, stored.damaged_head);
     // What an application has deleted meanwhile is not damaged.
-    Ok(report.with_spools(spools, &Stored::open(state)?))
+    Ok(report.with_spools(spools, &StoredCheckpoints::open(state)?))
 }
 
 /// What was found of the output that waits in one checkpoint.
@@ -63,7 +63,7 @@ struct Spools {
 }
 
 /// Reads the output that waits in the checkpoint.
-fn check_spools(past: &Past, stored: &Stored, state: &PlaceArgs) -> Spools {
+fn check_spools(past: &Past, stored: &StoredCheckpoints, state: &PlaceArgs) -> Spools {
     let mut found = Spools::default();
     let folder = state.state.folder().unwrap_or(Path::new(""));
     let last = past.manifest.as_ref().ok().filter(|_| stored.is_head(&past.name));
@@ -106,7 +106,7 @@ struct Verified<'a> {
 }
 
 struct Verifier<'a> {
-    view: &'a dyn View,
+    view: &'a dyn StoreReader,
     /// By name of the part: several checkpoints refer to it, and it is read once.
     parts: BTreeMap<String, Option<String>>,
     bytes: u64,
@@ -120,7 +120,7 @@ struct Verifier<'a> {
 const PROGRESS: Duration = Duration::from_millis(200);
 
 impl<'a> Verifier<'a> {
-    fn new(view: &'a dyn View, past: &[Past], progress: bool) -> Self {
+    fn new(view: &'a dyn StoreReader, past: &[Past], progress: bool) -> Self {
         let manifests = past.iter().filter_map(|past| past.manifest.as_ref().ok());
         let parts = manifests.flat_map(|manifest| &manifest.parts);
         let lengths: BTreeMap<&str, u64> = parts.map(|p| (p.name.as_str(), p.bytes)).collect();
@@ -155,7 +155,7 @@ impl<'a> Verifier<'a> {
         let mut rows = 0;
         let other = |offset, text: String| {
             let (object, damage) = (part.name.clone(), Damage::Other(text));
-            store::Error::from(Corrupt { object, offset, damage })
+            store::Error::from(CorruptObject { object, offset, damage })
         };
         let mut offset = 0;
         each_chunk_of(self.view, manifest, part, |chunk| {
@@ -212,7 +212,7 @@ impl Report {
 
     /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not kept
     /// any more, and spools of a checkpoint that is not the last one any more.
-    fn with_spools(mut self, spools: Vec<Spools>, now: &Stored) -> Self {
+    fn with_spools(mut self, spools: Vec<Spools>, now: &StoredCheckpoints) -> Self {
         for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
             (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
             one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));

@@ -83,7 +83,7 @@ impl Queue {
 
 /// Why a client is served no longer.
 #[derive(Debug)]
-pub enum Over {
+pub enum DeliveryEnd {
     /// The application ends.
     Stopped,
     /// It is to be tried again.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use potoroo_connector::Frame;
 
-use super::delivery::{Delivery, Over, Waiting};
+use super::delivery::{Delivery, DeliveryEnd, Waiting};
 use crate::connect::lines::one_line;
 use crate::connect::spool::check;
 use crate::disk::{DiskFile, Open};
@@ -37,8 +37,8 @@ impl Session {
     ///
     /// # Errors
     /// It cannot have that, or the disk fails.
-    pub fn new(delivery: Arc<Delivery>, last: u128) -> Result<Self, Over> {
-        delivery.check_last(last).map_err(Over::Lost)?;
+    pub fn new(delivery: Arc<Delivery>, last: u128) -> Result<Self, DeliveryEnd> {
+        delivery.check_last(last).map_err(DeliveryEnd::Lost)?;
         delivery.settle(last).map_err(failed)?;
         Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; PIECE_BYTES] })
     }
@@ -48,7 +48,7 @@ impl Session {
     ///
     /// # Errors
     /// The disk fails, or what is to be brought is gone, which ends the application.
-    pub fn say(&mut self, out: &mut Vec<u8>) -> Result<(), Over> {
+    pub fn say(&mut self, out: &mut Vec<u8>) -> Result<(), DeliveryEnd> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => self.begin(out)?,
             Stage::Data(of, _, said) if said == of.transaction.bytes => {
@@ -61,7 +61,9 @@ impl Session {
                 let bytes = (of.transaction.bytes - said).min(PIECE_BYTES as u64);
                 let payload = &mut self.piece[..bytes as usize];
                 let read = spool.read_at(payload, said);
-                read.map_err(|error| Over::Lost(format!("{}: {error}", of.spool.display())))?;
+                read.map_err(|error| {
+                    DeliveryEnd::Lost(format!("{}: {error}", of.spool.display()))
+                })?;
                 Frame::Data { payload }.encode(out);
                 self.delivery.come(of.id, said + bytes);
                 Stage::Data(of, spool, said + bytes)
@@ -83,7 +85,7 @@ impl Session {
     ///
     /// # Errors
     /// It is not what is awaited, or the disk fails.
-    pub fn hear(&mut self, frame: Frame<'_>) -> Result<(), Over> {
+    pub fn hear(&mut self, frame: Frame<'_>) -> Result<(), DeliveryEnd> {
         match frame {
             Frame::Committed { transaction } if Some(transaction) == self.awaits() => {
                 self.stage = Stage::Idle;
@@ -93,7 +95,7 @@ impl Session {
         }
     }
 
-    fn begin(&self, out: &mut Vec<u8>) -> Result<Stage, Over> {
+    fn begin(&self, out: &mut Vec<u8>) -> Result<Stage, DeliveryEnd> {
         let mut queue = self.delivery.lock();
         // What the client has must not come again, though its spool could not be removed before.
         self.delivery.changed(&mut queue).map_err(failed)?;
@@ -134,7 +136,7 @@ impl Session {
 
     /// What is next cannot be brought: that ends the application, unless the operator says that it
     /// is lost.
-    fn lose(&self, next: &Waiting, reason: String) -> Result<Stage, Over> {
+    fn lose(&self, next: &Waiting, reason: String) -> Result<Stage, DeliveryEnd> {
         let (id, sink) = (next.id, self.delivery.sink());
         if id <= self.delivery.lost {
             tracing::warn!("sink `{sink}`: transaction {id:x} is passed over as lost: {reason}");
@@ -144,17 +146,17 @@ impl Session {
         let remedy =
             format!("if it is lost for good, add `lost={id:x}` to the address of the sink");
         self.delivery.close(Some(format!("{reason}; {remedy}")));
-        Err(Over::Stopped)
+        Err(DeliveryEnd::Stopped)
     }
 }
 
-fn failed(error: io::Error) -> Over {
-    Over::Lost(error.to_string())
+fn failed(error: io::Error) -> DeliveryEnd {
+    DeliveryEnd::Lost(error.to_string())
 }
 
 /// What the client said does not belong here.
-pub(super) fn unexpected(frame: &Frame<'_>) -> Over {
-    Over::Lost(match frame {
+pub(super) fn unexpected(frame: &Frame<'_>) -> DeliveryEnd {
+    DeliveryEnd::Lost(match frame {
         Frame::Refused { reason } => format!("it refuses: {}", one_line(reason)),
         other => format!("{} does not belong here", other.name()),
     })

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
 use crate::checkpoint::store::Head;
-use crate::checkpoint::{Delivered, Facts, Manifest, Transaction};
+use crate::checkpoint::{Delivered, Identity, Manifest, Transaction};
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::spool::{Target, first_id};
 use crate::turn::{Command, Mailbox, mailbox};
@@ -133,7 +133,7 @@ fn what_the_client_has_does_not_come_again_while_its_spool_cannot_be_removed() {
     assert!(delivery.show(&transaction(1, 1)).is_err(), "its spool is in the way");
     let mut out = Vec::new();
     let said = session.say(&mut out);
-    assert!(out.is_empty() && matches!(said, Err(Over::Lost(_))), "{said:?} {out:?}");
+    assert!(out.is_empty() && matches!(said, Err(DeliveryEnd::Lost(_))), "{said:?} {out:?}");
     std::fs::remove_dir(scratch.0.join(".w.4-1.taken")).expect("it is empty");
     session.say(&mut out).expect("nothing is in the way");
     assert!(out.is_empty() && delivery.lock().waiting.is_empty());
@@ -175,7 +175,7 @@ impl Scratch {
         let (generation, owner, folder, epoch) = (5, 1, STATE, 9);
         let head = Head { generation, owner, folder, epoch, rewound, ..Head::default() };
         let manifest = Manifest {
-            facts: Facts {
+            facts: Identity {
                 application: "a".to_owned(),
                 fingerprint: 0,
                 partitions: 1,
@@ -306,7 +306,7 @@ fn a_spool_that_is_damaged_or_gone_is_lost() {
                 assert_eq!(delivery.delivered(), id);
                 break;
             }
-            assert!(matches!(said, Err(Over::Stopped)), "{said:?}");
+            assert!(matches!(said, Err(DeliveryEnd::Stopped)), "{said:?}");
             let told = delivery.show(&committed[0]).expect_err("it is lost").to_string();
             for part in [".w.4-1.spool", &format!("`lost={id:x}`")] {
                 assert!(told.contains(part), "`{part}` is not in {told}");

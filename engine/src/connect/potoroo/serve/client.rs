@@ -13,11 +13,11 @@ use super::lines::ServerLines;
 use crate::connect::lines::one_line;
 use crate::connect::pipe::Gone;
 use crate::connect::potoroo::answers::Answers;
-use crate::connect::potoroo::streams::{Note, Opened, Skip, Streams};
+use crate::connect::potoroo::streams::{Note, Opened, ResentBytes, Streams};
 
 /// Why a client is served no longer.
 #[derive(Debug)]
-pub enum Over {
+pub enum ServiceEnd {
     /// It did something wrong, and is told.
     Told(String),
     /// The application ends.
@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     /// Why the client is served no longer.
-    pub fn hear(&mut self, frame: Frame<'_>, patience: Duration) -> Result<bool, Over> {
+    pub fn hear(&mut self, frame: Frame<'_>, patience: Duration) -> Result<bool, ServiceEnd> {
         match frame {
             Frame::Open { stream, name, from } => self.open(stream, name, from, patience),
             Frame::Message { stream, id, payload } => {
@@ -82,9 +82,9 @@ impl Client {
                 Ok(true)
             }
             Frame::Refused { reason } => {
-                Err(Over::Told(format!("it gave up: {}", one_line(reason))))
+                Err(ServiceEnd::Told(format!("it gave up: {}", one_line(reason))))
             }
-            other => Err(Over::Told(format!("{} is not for a source", other.name()))),
+            other => Err(ServiceEnd::Told(format!("{} is not for a source", other.name()))),
         }
     }
 
@@ -92,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// A stream cannot be read any further.
-    pub fn flush(&mut self) -> Result<(), Over> {
+    pub fn flush(&mut self) -> Result<(), ServiceEnd> {
         let Self { of, opened, .. } = self;
         opened.iter_mut().try_for_each(|one| one.flush(of))
     }
@@ -112,13 +112,13 @@ impl Client {
         name: &str,
         from: u64,
         patience: Duration,
-    ) -> Result<bool, Over> {
+    ) -> Result<bool, ServiceEnd> {
         if self.opened.iter().any(|one| one.number == number) {
-            return Err(Over::Told(format!("stream {number} is open already")));
+            return Err(ServiceEnd::Told(format!("stream {number} is open already")));
         }
         let Serving { source, streams, lines, .. } = &self.of;
         let opened = streams.open(name, from, &self.answers, number, patience);
-        let Some(of) = opened.map_err(Over::Told)? else { return Ok(false) };
+        let Some(of) = opened.map_err(ServiceEnd::Told)? else { return Ok(false) };
         let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
         if let Some(left_out) = lines.opened.admit() {
             tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}{left_out}");
@@ -128,9 +128,9 @@ impl Client {
         Ok(true)
     }
 
-    fn find(&self, number: u32) -> Result<usize, Over> {
+    fn find(&self, number: u32) -> Result<usize, ServiceEnd> {
         let found = self.opened.iter().position(|one| one.number == number);
-        found.ok_or_else(|| Over::Told(format!("stream {number} is not open")))
+        found.ok_or_else(|| ServiceEnd::Told(format!("stream {number} is not open")))
     }
 }
 
@@ -141,7 +141,7 @@ impl Sending {
         id: u64,
         payload: &[u8],
         patience: Duration,
-    ) -> Result<bool, Over> {
+    ) -> Result<bool, ServiceEnd> {
         if !self.waits {
             self.admit(id)?;
             if id <= self.of.passed.id {
@@ -159,13 +159,13 @@ impl Sending {
         if self.waits {
             return Ok(false);
         }
-        self.of.skip = Skip::default();
+        self.of.skip = ResentBytes::default();
         self.note(id, payload.len() as u64);
         Ok(true)
     }
 
     /// Whether all of a message, and of the next one something, was passed on before.
-    fn skips_whole(&mut self, id: u64, bytes: u64) -> Result<bool, Over> {
+    fn skips_whole(&mut self, id: u64, bytes: u64) -> Result<bool, ServiceEnd> {
         let skip = &mut self.of.skip;
         if skip.bytes <= bytes {
             // The rest of what is skipped is the beginning of this one.
@@ -174,7 +174,7 @@ impl Sending {
         }
         if !skip.several {
             let number = self.number;
-            return Err(Over::Told(format!(
+            return Err(ServiceEnd::Told(format!(
                 "message {id} of stream {number} is shorter than it was: the same id means the \
                  same payload"
             )));
@@ -190,11 +190,11 @@ impl Sending {
     }
 
     /// Whether the client may send this message now.
-    fn admit(&mut self, id: u64) -> Result<(), Over> {
+    fn admit(&mut self, id: u64) -> Result<(), ServiceEnd> {
         let number = self.number;
         if self.used == self.of.granted.load(Ordering::Relaxed) {
             let used = self.used;
-            return Err(Over::Told(format!(
+            return Err(ServiceEnd::Told(format!(
                 "message {id} of stream {number} comes without credit: {used} were allowed so far"
             )));
         }
@@ -202,10 +202,10 @@ impl Sending {
         if id == 0 {
             let text =
                 format!("message 0 of stream {number}: 0 is what was never sent, begin at 1");
-            return Err(Over::Told(text));
+            return Err(ServiceEnd::Told(text));
         }
         if let Some(last) = self.last.filter(|last| id <= *last) {
-            return Err(Over::Told(format!(
+            return Err(ServiceEnd::Told(format!(
                 "message {id} of stream {number} comes behind {last}: ids rise"
             )));
         }
@@ -215,11 +215,16 @@ impl Sending {
 
     /// Passes on what of a message was not, as far as there is room. If its client is served no
     /// longer, whoever sends it next goes on where this was left.
-    fn append(&mut self, of: &Serving, payload: &[u8], patience: Duration) -> Result<bool, Over> {
+    fn append(
+        &mut self,
+        of: &Serving,
+        payload: &[u8],
+        patience: Duration,
+    ) -> Result<bool, ServiceEnd> {
         loop {
             let rest = &payload[self.of.skip.bytes as usize..];
             let Some(pipe) = &mut self.of.pipe else {
-                return Err(Over::Told(format!("stream {} has ended", self.number)));
+                return Err(ServiceEnd::Told(format!("stream {} has ended", self.number)));
             };
             if rest.is_empty() {
                 return Ok(true);
@@ -242,13 +247,13 @@ impl Sending {
     }
 
     /// The core reads no further.
-    fn gone(&mut self, of: &Serving) -> Over {
+    fn gone(&mut self, of: &Serving) -> ServiceEnd {
         self.of.pipe = None;
         if of.ends.load(Ordering::Relaxed) {
-            return Over::Ending;
+            return ServiceEnd::Ending;
         }
         let (number, id) = (self.number, self.of.passed.id);
-        Over::Told(format!(
+        ServiceEnd::Told(format!(
             "stream {number} cannot be read any further: up to message {id} is something that the \
              codec of the source does not understand (see the dead letters), or the application \
              ends"
@@ -257,7 +262,7 @@ impl Sending {
 
     /// Passes on what was gathered. Its messages are noted before: whoever sees their bytes can say
     /// whose they are.
-    fn flush(&mut self, of: &Serving) -> Result<(), Over> {
+    fn flush(&mut self, of: &Serving) -> Result<(), ServiceEnd> {
         of.streams.pass(self.of.number, &mut self.notes, self.used);
         let buffer = std::mem::take(&mut self.buffer);
         let Some(pipe) = self.of.pipe.as_mut().filter(|_| !buffer.is_empty()) else {
@@ -270,7 +275,7 @@ impl Sending {
         Ok(())
     }
 
-    fn end(&mut self, of: &Serving) -> Result<(), Over> {
+    fn end(&mut self, of: &Serving) -> Result<(), ServiceEnd> {
         self.flush(of)?;
         of.streams.end(self.of.number);
         self.of.pipe = None;
@@ -299,8 +304,8 @@ mod tests {
 
     fn hear(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {
         client.hear(frame, Duration::ZERO).map_err(|over| match over {
-            Over::Told(reason) => reason,
-            Over::Ending => panic!("nothing ends"),
+            ServiceEnd::Told(reason) => reason,
+            ServiceEnd::Ending => panic!("nothing ends"),
         })
     }
 

@@ -39,14 +39,14 @@ impl Note {
 
 /// Bytes that were passed on after the last noted message, and that its client sends again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Skip {
+pub struct ResentBytes {
     /// How many; 0 for none.
     pub bytes: u64,
     /// They may be of several messages; else they are the beginning of one.
     pub several: bool,
 }
 
-pub(super) struct Stream {
+pub(super) struct ClientStream {
     pub(super) name: String,
     /// The last message that is acknowledged, or that an earlier run has read; id 0 for none.
     pub(super) base: Note,
@@ -57,14 +57,14 @@ pub(super) struct Stream {
     /// The last message that was passed on; id 0 for none.
     pub(super) passed: Note,
     /// What was passed on after it.
-    pub(super) skip: Skip,
+    pub(super) skip: ResentBytes,
     /// The id after which its first message came; `None` if an old manifest does not say.
     first: Option<u64>,
     /// Before an older checkpoint was restored it had begun after this id: a client that cannot
     /// send what comes after it would leave something out.
     begun: Option<u64>,
-    pub(super) end: End,
-    pub(super) pipe: Place,
+    pub(super) end: StreamEnd,
+    pub(super) pipe: StreamPipe,
     /// How far its core has taken it, where nothing is committed.
     pub(super) taken: Arc<AtomicU64>,
     /// Who sends it, and under which number.
@@ -75,13 +75,13 @@ pub(super) struct Stream {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     Open,
     Ended,
     Acknowledged,
 }
 
-pub(super) enum Place {
+pub(super) enum StreamPipe {
     /// Nobody has opened it in this run.
     Unopened,
     Free(PipeIn),
@@ -91,7 +91,7 @@ pub(super) enum Place {
     Gone,
 }
 
-impl Stream {
+impl ClientStream {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -99,11 +99,11 @@ impl Stream {
             notes: VecDeque::new(),
             start: Start::default(),
             passed: Note::default(),
-            skip: Skip::default(),
+            skip: ResentBytes::default(),
             first: None,
             begun: None,
-            end: End::Open,
-            pipe: Place::Unopened,
+            end: StreamEnd::Open,
+            pipe: StreamPipe::Unopened,
             taken: Arc::default(),
             client: None,
             granted: Arc::default(),
@@ -114,8 +114,8 @@ impl Stream {
     pub(super) fn recovered(start: Start, stream: &StreamPosition) -> Self {
         let Start { position, .. } = start;
         let (end, pipe) = match stream.ended {
-            true => (End::Acknowledged, Place::Gone),
-            false => (End::Open, Place::Unopened),
+            true => (StreamEnd::Acknowledged, StreamPipe::Gone),
+            false => (StreamEnd::Open, StreamPipe::Unopened),
         };
         let new = Self { end, pipe, ..Self::new(&stream.name) };
         if position == 0 {
@@ -124,7 +124,7 @@ impl Stream {
             return Self { begun: stream.first, ..new };
         }
         let base = Note::new(stream.id, position.saturating_sub(stream.into));
-        let skip = Skip { bytes: position - base.end, several: stream.several };
+        let skip = ResentBytes { bytes: position - base.end, several: stream.several };
         Self { base, passed: base, skip, start, first: stream.first, ..new }
     }
 
@@ -194,18 +194,18 @@ impl Stream {
         buffer_bytes: usize,
         open: impl FnOnce(&Self, PipeOut),
     ) -> Result<Option<PipeIn>, String> {
-        match std::mem::replace(&mut self.pipe, Place::Taken) {
-            Place::Free(pipe) => Ok(Some(pipe)),
-            Place::Unopened => {
+        match std::mem::replace(&mut self.pipe, StreamPipe::Taken) {
+            StreamPipe::Free(pipe) => Ok(Some(pipe)),
+            StreamPipe::Unopened => {
                 let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
                 self.taken.store(self.start.position, Ordering::Relaxed);
                 open(self, pipe_out);
                 Ok(Some(pipe_in))
             }
-            Place::Taken => unreachable!("it was waited for"),
-            Place::Gone if self.end != End::Open => Ok(None),
-            Place::Gone => {
-                self.pipe = Place::Gone;
+            StreamPipe::Taken => unreachable!("it was waited for"),
+            StreamPipe::Gone if self.end != StreamEnd::Open => Ok(None),
+            StreamPipe::Gone => {
+                self.pipe = StreamPipe::Gone;
                 let (name, id) = (&self.name, self.base.id);
                 Err(format!(
                     "stream `{name}` cannot be read any further: behind message {id} is something \
@@ -254,7 +254,7 @@ impl Stream {
             into,
             several: several && into > 0,
             first: if position > 0 { self.first } else { self.begun },
-            ended: self.end != End::Open && position == self.passed.end,
+            ended: self.end != StreamEnd::Open && position == self.passed.end,
         }
     }
 
@@ -262,9 +262,9 @@ impl Stream {
         let covered = self.notes.partition_point(|note| note.id <= position.id);
         let last = self.notes.drain(..covered).next_back();
         self.base = last.unwrap_or(self.base);
-        let news = last.is_some() || (position.ended && self.end == End::Ended);
-        if position.ended && self.end == End::Ended {
-            self.end = End::Acknowledged;
+        let news = last.is_some() || (position.ended && self.end == StreamEnd::Ended);
+        if position.ended && self.end == StreamEnd::Ended {
+            self.end = StreamEnd::Acknowledged;
             // Its name stays for ever, the room for its messages need not.
             self.notes = VecDeque::new();
         }
@@ -276,7 +276,7 @@ impl Stream {
 
     pub(super) fn tell_acknowledged(&self) {
         let Some((answers, number)) = &self.client else { return };
-        answers.acknowledge(*number, self.base.id, self.end == End::Acknowledged);
+        answers.acknowledge(*number, self.base.id, self.end == StreamEnd::Acknowledged);
     }
 
     /// Lets the client send more, once that is half of what may be under way.

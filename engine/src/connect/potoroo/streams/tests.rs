@@ -6,7 +6,7 @@ fn at(position: u64) -> Start {
     Start { position, ..Start::default() }
 }
 
-fn check(stream: &Stream, position: u64, id: u64, into: u64) {
+fn check(stream: &ClientStream, position: u64, id: u64, into: u64) {
     let found = stream.position(position);
     assert_eq!((found.id, found.into), (id, into), "at byte {position}");
 }
@@ -21,7 +21,7 @@ fn a_position_in_bytes_is_one_behind_a_message() {
         first: None,
         ended: false,
     };
-    let mut stream = Stream::recovered(at(103), &recovered);
+    let mut stream = ClientStream::recovered(at(103), &recovered);
     check(&stream, 103, 40, 3);
     let notes = [(50, 110), (51, 110), (60, 125)];
     stream.notes.extend(notes.map(|(id, end)| Note::new(id, end)));
@@ -38,20 +38,20 @@ fn a_position_in_bytes_is_one_behind_a_message() {
 
 #[test]
 fn an_end_counts_behind_the_last_byte() {
-    let mut stream = Stream::new("a");
+    let mut stream = ClientStream::new("a");
     stream.notes.push_back(Note::new(8, 10));
     stream.passed = Note::new(8, 10);
-    stream.end = End::Ended;
+    stream.end = StreamEnd::Ended;
     assert!(!stream.position(9).ended);
     let committed = stream.position(10);
     assert!(committed.ended);
     stream.acknowledge(&committed, Limits::default());
-    assert_eq!(stream.end, End::Acknowledged);
+    assert_eq!(stream.end, StreamEnd::Acknowledged);
 }
 
 #[test]
 fn a_client_that_leaves_something_out_is_refused() {
-    let mut stream = Stream::new("a");
+    let mut stream = ClientStream::new("a");
     stream.passed.id = 10;
     assert_eq!(stream.resume_after(10), Ok(10));
     let refused = stream.resume_after(11).expect_err("11 is missing");
@@ -62,7 +62,7 @@ fn a_client_that_leaves_something_out_is_refused() {
 #[test]
 fn what_is_acknowledged_is_told_once() {
     let answers = Arc::new(Answers::default());
-    let mut stream = Stream::new("a");
+    let mut stream = ClientStream::new("a");
     stream.client = Some((answers.clone(), 0));
     stream.notes.push_back(Note::new(8, 10));
     stream.passed = Note::new(8, 10);
@@ -82,30 +82,30 @@ fn a_stream_counts_as_open_until_its_end_is_acknowledged() {
     let mut all = streams.lock();
     for name in 0..STREAMS_MAX {
         let at = streams.find(&mut all, &name.to_string()).expect("there is room");
-        all[at].end = End::Ended;
+        all[at].end = StreamEnd::Ended;
     }
     let refused = streams.find(&mut all, "more").expect_err("it is one too many");
     assert!(refused.contains("64 streams are open"), "{refused}");
     assert_eq!(streams.find(&mut all, "5"), Ok(5), "it is no new one");
-    all[5].end = End::Acknowledged;
+    all[5].end = StreamEnd::Acknowledged;
     assert_eq!(streams.find(&mut all, "more"), Ok(STREAMS_MAX));
 }
 
 /// Else whoever names too great an id first decides for ever what others can send.
 #[test]
 fn a_stream_of_which_nothing_was_taken_has_no_beginning() {
-    let mut stream = Stream::new("a");
+    let mut stream = ClientStream::new("a");
     assert_eq!((stream.resume_after(1000), stream.resume_after(0)), (Ok(1000), Ok(0)));
     stream.begin_after(1000);
     assert_eq!(stream.resume_after(0), Ok(0), "its first message has not come through");
     let stored = stream.position(0);
     assert_eq!((stored.id, stored.first), (0, None));
-    assert_eq!(Stream::recovered(at(0), &stored).resume_after(5), Ok(5));
-    stream.skip = Skip { bytes: 3, several: false };
+    assert_eq!(ClientStream::recovered(at(0), &stored).resume_after(5), Ok(5));
+    stream.skip = ResentBytes { bytes: 3, several: false };
     assert_eq!(stream.resume_after(0), Ok(1000), "it has a part of the message after 1000");
     let stored = stream.position(3);
     assert_eq!((stored.id, stored.into, stored.first), (0, 3, Some(1000)));
-    let recovered = Stream::recovered(at(3), &stored);
+    let recovered = ClientStream::recovered(at(3), &stored);
     assert_eq!((recovered.resume_after(1000), recovered.skip.bytes), (Ok(1000), 3));
     assert!(recovered.resume_after(1001).is_err());
 }
@@ -120,9 +120,9 @@ fn a_beginning_that_an_earlier_version_stored_for_nothing_does_not_count() {
         first: None,
         ended,
     };
-    assert_eq!(Stream::recovered(at(0), &old(false)).resume_after(0), Ok(0));
-    assert!(Stream::recovered(at(0), &old(true)).end == End::Acknowledged);
-    assert!(Stream::recovered(at(7), &old(false)).resume_after(1001).is_err());
+    assert_eq!(ClientStream::recovered(at(0), &old(false)).resume_after(0), Ok(0));
+    assert!(ClientStream::recovered(at(0), &old(true)).end == StreamEnd::Acknowledged);
+    assert!(ClientStream::recovered(at(7), &old(false)).resume_after(1001).is_err());
 }
 
 /// What was acknowledged since the older checkpoint is not at the client any more.
@@ -136,7 +136,7 @@ fn a_stream_that_began_after_the_checkpoint_that_was_restored_is_needed_from_the
         first: Some(10),
         ended: false,
     };
-    let stream = Stream::recovered(at(0), &begun);
+    let stream = ClientStream::recovered(at(0), &begun);
     assert_eq!((stream.resume_after(0), stream.resume_after(10)), (Ok(0), Ok(10)));
     let refused = stream.resume_after(11).expect_err("11 is missing");
     assert!(refused.contains("began after 10") && refused.contains("restored"), "{refused}");
@@ -147,7 +147,7 @@ fn a_stream_that_began_after_the_checkpoint_that_was_restored_is_needed_from_the
 #[test]
 fn more_messages_than_can_be_noted_keep_their_last_end_and_every_so_many_others() {
     let limits = Limits { notes: 8, ..Limits::default() };
-    let mut stream = Stream::new("a");
+    let mut stream = ClientStream::new("a");
     for id in 1..=1000 {
         stream.note(&mut vec![Note::new(id, 10 * id)], limits);
         assert!(stream.notes.len() <= 8 && stream.notes.back() == Some(&stream.passed));
@@ -155,8 +155,8 @@ fn more_messages_than_can_be_noted_keep_their_last_end_and_every_so_many_others(
     check(&stream, 10_000, 1000, 0);
     let within = stream.position(5_003);
     assert!(within.several && within.id < 500 && 10 * within.id + within.into == 5_003);
-    let mut recovered = Stream::recovered(at(5_003), &within);
-    assert_eq!(recovered.skip, Skip { bytes: within.into, several: true });
+    let mut recovered = ClientStream::recovered(at(5_003), &within);
+    assert_eq!(recovered.skip, ResentBytes { bytes: within.into, several: true });
     recovered.note(&mut vec![Note::new(500, 5_000)], limits);
     check(&recovered, 5_003, 500, 3);
     stream.acknowledge(&within, limits);

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 #[cfg(feature = "s3")]
 use super::s3::{Address, S3};
-use super::{Error, Folder, FolderView, Store, View};
+use super::{Error, Folder, FolderView, Store, StoreReader};
 
 /// Where checkpoints lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A folder of the file system.
     Folder(PathBuf),
     /// A bucket.
@@ -28,7 +28,7 @@ pub enum Place {
 
 /// Why a text names no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub enum NoLocation {
     /// It names nothing.
     #[error("it is empty: give a folder, or s3://BUCKET/PREFIX")]
     Empty,
@@ -53,18 +53,18 @@ pub enum NoPlace {
     },
 }
 
-impl Place {
+impl Location {
     /// The place that `text` names. A folder need not be text.
     ///
     /// # Errors
     /// It names none.
-    pub fn parse(text: &OsStr) -> Result<Self, NoPlace> {
+    pub fn parse(text: &OsStr) -> Result<Self, NoLocation> {
         let folder = || Ok(Self::Folder(PathBuf::from(text)));
         match text.to_str().and_then(|text| text.split_once("://")) {
-            _ if text.is_empty() => Err(NoPlace::Empty),
+            _ if text.is_empty() => Err(NoLocation::Empty),
             Some(("s3", rest)) => Self::s3(rest),
             Some((scheme, _)) if is_scheme(scheme) => {
-                Err(NoPlace::Scheme { scheme: scheme.to_owned() })
+                Err(NoLocation::Scheme { scheme: scheme.to_owned() })
             }
             _ => folder(),
         }
@@ -95,7 +95,7 @@ impl Place {
     ///
     /// # Errors
     /// It is not there, or cannot be read.
-    pub fn view(&self) -> Result<Box<dyn View>, Error> {
+    pub fn view(&self) -> Result<Box<dyn StoreReader>, Error> {
         Ok(match self {
             Self::Folder(path) => Box::new(FolderView::open(path)?),
             #[cfg(feature = "s3")]
@@ -113,13 +113,13 @@ impl Place {
     }
 
     #[cfg(feature = "s3")]
-    fn s3(rest: &str) -> Result<Self, NoPlace> {
-        Address::parse(rest).map(Self::S3).map_err(|cause| NoPlace::Malformed { cause })
+    fn s3(rest: &str) -> Result<Self, NoLocation> {
+        Address::parse(rest).map(Self::S3).map_err(|cause| NoLocation::Malformed { cause })
     }
 
     #[cfg(not(feature = "s3"))]
-    fn s3(_: &str) -> Result<Self, NoPlace> {
-        Err(NoPlace::NotBuilt)
+    fn s3(_: &str) -> Result<Self, NoLocation> {
+        Err(NoLocation::NotBuilt)
     }
 }
 
@@ -132,21 +132,21 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
-impl FromStr for Place {
-    type Err = NoPlace;
+impl FromStr for Location {
+    type Err = NoLocation;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
+    fn from_str(text: &str) -> Result<Self, NoLocation> {
         Self::parse(OsStr::new(text))
     }
 }
 
-impl From<PathBuf> for Place {
+impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
         Self::Folder(path)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
@@ -163,13 +163,13 @@ mod tests {
     #[test]
     fn what_has_no_scheme_is_a_folder() {
         for text in ["state", "/var/lib/state", "./s3:/x", "s3:", "a b://c", "://x"] {
-            assert_eq!(text.parse(), Ok(Place::Folder(text.into())), "{text}");
+            assert_eq!(text.parse(), Ok(Location::Folder(text.into())), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_place_says_what_to_give() {
-        let message = |text: &str| text.parse::<Place>().expect_err("it is none").to_string();
+        let message = |text: &str| text.parse::<Location>().expect_err("it is none").to_string();
         assert!(message("").contains("give a folder"));
         assert!(message("gs://bucket/x").contains("no storage has the scheme `gs`"));
     }
@@ -177,8 +177,8 @@ mod tests {
     #[cfg(not(feature = "s3"))]
     #[test]
     fn s3_says_how_to_build_with_it() {
-        let error = "s3://bucket/app".parse::<Place>().expect_err("it is not built in");
-        assert_eq!(error, NoPlace::NotBuilt);
+        let error = "s3://bucket/app".parse::<Location>().expect_err("it is not built in");
+        assert_eq!(error, NoLocation::NotBuilt);
         assert!(error.to_string().contains("--features s3"), "{error}");
     }
 }
