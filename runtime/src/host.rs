@@ -20,6 +20,7 @@ mod config;
 mod error;
 
 mod checks;
+mod housekeeping;
 mod priority;
 
 mod ground;
@@ -41,6 +42,7 @@ mod launch;
 pub use config::{HostConfig, Idle};
 pub use error::Error;
 pub use ground::Ground;
+pub use housekeeping::Housekeeping;
 pub use launch::start;
 pub use reactor::{Reactor, Turn};
 pub use running::RunningCores;

@@ -32,7 +32,7 @@ pub mod host;
 pub use clock::{Clock, Nanos};
 pub use fatal::{Fatal, fatal};
 pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
-pub use host::{Ground, HostConfig, Idle, Reactor, RunningCores, Turn, start};
+pub use host::{Ground, HostConfig, Housekeeping, Idle, Reactor, RunningCores, Turn, start};
 pub use lanes::{Inbound, InboundLane, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
 pub use poller::{Poller, PollerKind, Ready, Waker};

@@ -25,7 +25,7 @@ fn help_prints_every_default() {
     let texts: Vec<String> = ended.out.split("\n      --").map(squeezed).collect();
     let flags = [
         ("config", "none"),
-        ("cores", "every allowed CPU"),
+        ("cores", "every allowed CPU but the first"),
         ("state-cores", "all of them"),
         ("idle", "adaptive"),
         ("spin-us", "100"),

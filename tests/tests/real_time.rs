@@ -5,6 +5,7 @@ mod support;
 
 use std::process::Command;
 
+use potoroo::control::config::cpus_allowed;
 use rustix::process::Signal;
 use support::{App, example};
 
@@ -24,7 +25,15 @@ fn start(policy: &str, priority: &str, arguments: &str) -> Option<App> {
     let mut command = under(application.to_str().expect("the path is text"));
     command.args(["--no-progress", "--source", "numbers=gen:numbers?rate=max"]);
     command.args(["--sink", "windows=null:"]).args(arguments.split(' '));
+    if !arguments.contains("--cores") {
+        command.args(["--cores", &every_cpu()]);
+    }
     Some(App::spawn(command))
+}
+
+/// By default one CPU has no core.
+fn every_cpu() -> String {
+    cpus_allowed().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[test]
@@ -36,6 +45,18 @@ fn cores_on_all_cpus_run_below_the_others() {
         ended.report();
         assert!(ended.log.contains("cores run at real-time priority 1"), "{}", ended.log);
     }
+}
+
+#[test]
+fn with_a_cpu_for_the_others_cores_keep_their_priority() {
+    let allowed = cpus_allowed();
+    let [_, others @ ..] = &allowed[..] else { return };
+    let Some(first) = others.first() else { return };
+    let arguments = format!("--cores {first} --idle spin --seconds 1 --report json");
+    let Some(app) = start("--fifo", "1", &arguments) else { return };
+    let ended = app.finish();
+    ended.report();
+    assert!(!ended.log.contains("real-time priority"), "{}", ended.log);
 }
 
 #[test]

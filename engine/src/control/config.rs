@@ -30,7 +30,7 @@ mod complete;
 
 pub use choice::{SummaryFormat, idle_name, parse_idle};
 pub use complete::{CompleteConfig, Outline};
-pub use cpus::{cpus_allowed, parse_cpus};
+pub use cpus::{cpus_allowed, cpus_of_cores, parse_cpus, placement};
 pub(in crate::control) use edge::{parse_sink, parse_source};
 pub use error::{Error, Errors};
 pub use file::ConfigFile;

@@ -12,7 +12,7 @@ use potoroo_sdk::Application;
 
 use super::check::{describe, guarantees};
 use super::cli::CommandLine;
-use super::config::{Config, SummaryFormat};
+use super::config::{Config, SummaryFormat, cpus_allowed, placement};
 use super::console;
 use super::descriptors;
 use super::error::Error;
@@ -110,13 +110,14 @@ fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<E
     }
     let guarantees = guarantees(&plan, &config);
     let fitness = fitness::lines(&config);
+    let placement = placement(&config.cores, &cpus_allowed());
     let report = config.report;
     descriptors::raise_limit();
     let request = StopRequest::default();
     signals::catch(&request)?;
     let running = start(std::sync::Arc::new(application), &plan, config, request)?;
     // Not before the edges are open: nothing is promised by what cannot run.
-    guarantees.iter().chain(&fitness).for_each(console::note);
+    guarantees.iter().chain([&placement]).chain(&fitness).for_each(console::note);
     for (name, address) in running.all_listening() {
         console::note(format_args!("source `{name}` listens on {address}"));
     }

@@ -7,11 +7,11 @@
 use potoroo_runtime::Idle;
 use potoroo_tuning::{Cpus, Root, Severity, doctor};
 
-use super::config::{Config, cpus_allowed};
+use super::config::{Config, cpus_allowed, cpus_of_cores};
 
 /// The worst findings, one line each, and where to read on; nothing if there is none.
 pub(super) fn lines(config: &Config) -> Vec<String> {
-    let chosen = config.idle == Idle::Spin || config.cores != cpus_allowed();
+    let chosen = config.idle == Idle::Spin || config.cores != cpus_of_cores(&cpus_allowed());
     let least = if chosen { Severity::Advice } else { Severity::Unfit };
     let cores: Cpus = config.cores.iter().copied().collect();
     let findings = doctor(&Root::host_files(), Some(&cores));

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{
-    Clock, HostConfig, Idle, Lanes, Poller, RunningCores, SharedGaps, Waker, mesh,
+    Clock, HostConfig, Housekeeping, Idle, Lanes, Poller, RunningCores, SharedGaps, Waker, mesh,
 };
 use potoroo_sdk::Application;
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -86,8 +86,7 @@ pub(super) fn launch(
 ) -> Result<Launched, Error> {
     let places = check_limits(plan, &mut config)?;
     let skips = SkipNotes::new(plan, &config);
-    let (kept, heard) = keep(plan, &config)?.unzip();
-    let mut edges = open_edges(plan, &config, kept.as_ref())?;
+    let (kept, heard, mut edges) = open(plan, &config)?;
     let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
@@ -113,6 +112,7 @@ pub(super) fn launch(
     let (letters_waiting, sink_owners) = (build.letters_waiting.clone(), build.sink_owners.clone());
     let (host, mailboxes) = start(plan, build)?;
     wait_for_cores(&host, &watch, &restored)?;
+    let _housekeeping = Housekeeping::begin(&watch.cpus);
     let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
     let keeper = kept.as_ref().map(|it| it.keeper.clone());
     let threads = Threads::new(plan, &config, places, keeper, notices_in);
@@ -243,6 +243,14 @@ impl Kept {
         };
         Checkpoints::start(keeping, (self.keeper, heard), self.progress, gate)
     }
+}
+
+/// Opens everything outside the process. Its threads stay off the CPUs of cores.
+fn open(plan: &Plan, config: &Config) -> Result<(Option<Kept>, Option<Hearer>, Edges), Error> {
+    let _housekeeping = Housekeeping::begin(&config.cores);
+    let (kept, heard) = keep(plan, config)?.unzip();
+    let edges = open_edges(plan, config, kept.as_ref())?;
+    Ok((kept, heard, edges))
 }
 
 /// Opens all edges. Refuses a source whose address is of another kind than that from which it

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
+use potoroo_runtime::Housekeeping;
 use potoroo_sdk::Application;
 use potoroo_sdk::value::{self, Event};
 
@@ -104,6 +105,7 @@ pub(super) fn start(
     // Embedding programs, too, should hear of a full disk by an error.
     let _ = signals::bear_file_limits();
     let mut launched = launch(describe, plan, config, &request)?;
+    let _housekeeping = Housekeeping::begin(&launched.watch.cpus);
     let (supervisor, of_supervisor) = (launched.supervisor, request.clone());
     let gate = launched.attach.gate();
     let run = move || {

@@ -22,7 +22,8 @@ pub(super) struct Monitor {
     application: String,
     host: String,
     started: Instant,
-    cpus: Vec<usize>,
+    /// By core.
+    pub(super) cpus: Vec<usize>,
     /// On what the cores run; set when they have started, before anybody looks.
     pub(super) ground: OnceLock<Ground>,
     idle: Idle,

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::config::HostConfig;
 use super::error::Error;
 use super::ground::Ground;
+use super::housekeeping::Housekeeping;
 use super::port::{BuildOrder, CorePoller, Port, StartRefusal};
 use super::reactor::Reactor;
 use super::reactor_core::{self, IdlePolicy, Seat};
@@ -59,6 +60,7 @@ where
         let _ = gate.build.send(build);
     }
     let signals = Arc::clone(&host.signals);
+    let _housekeeping = config.pin.then(|| Housekeeping::begin(&config.cpus));
     host.watchdog = Watchdog::start(config, signals).map_err(Error::Watchdog)?;
     Ok(host)
 }

@@ -13,6 +13,30 @@ pub fn cpus_allowed() -> Vec<usize> {
     sched_getaffinity(None).map_or_else(|_| vec![0], allowed)
 }
 
+/// The CPUs that get a core by default: all of `allowed` but the first, which is left to the other
+/// threads of the process, to interrupts and to everything else of the host. With a core on every
+/// CPU, each wake-up of one of those threads preempts a core for some 10 µs or, if the scheduler
+/// so decides, for milliseconds. The only CPU that there is gets a core.
+pub fn cpus_of_cores(allowed: &[usize]) -> Vec<usize> {
+    match allowed {
+        [_, others @ ..] if !others.is_empty() => others.to_vec(),
+        only => only.to_vec(),
+    }
+}
+
+/// What is worth a line at the start about where cores run, and where the other threads do.
+pub fn placement(cores: &[usize], allowed: &[usize]) -> String {
+    let others: Vec<usize> = allowed.iter().copied().filter(|cpu| !cores.contains(cpu)).collect();
+    let shown = print_cpus(cores);
+    match others.is_empty() {
+        true => format!(
+            "cores: CPU {shown}, which is every CPU: other threads of the process preempt them; \
+             leave one out of --cores for lower latencies"
+        ),
+        false => format!("cores: CPU {shown}; other threads: CPU {}", print_cpus(&others)),
+    }
+}
+
 /// Parses a list of CPU numbers and ranges, in the order given, repeats kept.
 ///
 /// # Errors
@@ -65,6 +89,20 @@ mod tests {
     fn lists_print_as_ranges() {
         assert_eq!(print_cpus(&[0, 1, 2, 5]), "0-2,5");
         assert_eq!(print_cpus(&[0, 0]), "0,0");
+    }
+
+    #[test]
+    fn the_first_of_several_cpus_has_no_core_by_default() {
+        assert_eq!(cpus_of_cores(&[0, 1]), [1]);
+        assert_eq!(cpus_of_cores(&[2, 3, 7]), [3, 7]);
+        assert_eq!(cpus_of_cores(&[5]), [5], "a single CPU is shared");
+    }
+
+    #[test]
+    fn the_start_line_says_who_shares_a_cpu() {
+        assert_eq!(placement(&[1, 2], &[0, 1, 2, 3]), "cores: CPU 1-2; other threads: CPU 0,3");
+        let shared = placement(&[0, 1, 1], &[0, 1]);
+        assert!(shared.contains("every CPU") && shared.contains("--cores"), "{shared}");
     }
 
     #[test]

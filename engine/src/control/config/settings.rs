@@ -16,7 +16,7 @@ use crate::checkpoint::store::Location;
 use crate::connect::address::{SinkAddress, SourceAddress};
 
 use super::choice::SummaryFormat;
-use super::cpus::cpus_allowed;
+use super::cpus::{cpus_allowed, cpus_of_cores};
 use super::declare::declare;
 use super::error::Error;
 use super::range::Range::{PowerOfTwo, Within};
@@ -111,10 +111,11 @@ declare! {
     }
 
     /// A CPU that occurs twice is shared.
-    cores: Vec<usize> = cpus_allowed() => {
+    cores: Vec<usize> = cpus_of_cores(&cpus_allowed()) => {
         flag: "--cores LIST",
-        help: "CPUs, one core of the engine for each entry: `0,2-3`",
-        shown: "every allowed CPU",
+        help: "CPUs, one core of the engine for each entry: `0,2-3`; all other threads stay off \
+               them if a CPU is left",
+        shown: "every allowed CPU but the first",
     }
     state_cores: Option<Vec<usize>> = None => {
         flag: "--state-cores LIST",
