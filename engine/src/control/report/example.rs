@@ -10,10 +10,11 @@ use super::figures::{
 use crate::flow::PartCost;
 
 pub(in crate::control) fn example() -> Snapshot {
-    let mut latency = Histogram::new(3).expect("three digits");
-    for micros in 1..=1000u64 {
-        latency.record(micros * 1000).expect("it resizes");
-    }
+    let latency_up_to = |micros_max: u64| {
+        let mut latency = Histogram::<u64>::new(3).expect("three digits");
+        (1..=micros_max).for_each(|micros| latency.record(micros * 1000).expect("it resizes"));
+        latency
+    };
     let source = |name: &str, events, bytes, (refused, overdue)| SourceSummary {
         name: name.to_string(),
         events,
@@ -24,10 +25,11 @@ pub(in crate::control) fn example() -> Snapshot {
         repeated: 0,
         stalled: 0,
     };
-    let path = |end: &str, label: &str, latency: Histogram<u64>| {
-        PathSummary::new((label, "orders", end), latency.clone(), latency, 10.0)
+    let path = |end: &str, label: &str, (latency, outside)| {
+        PathSummary::new((label, "orders", end), latency, outside, 10.0)
     };
-    let empty = Histogram::new(3).expect("three digits");
+    let latencies = (latency_up_to(1000), latency_up_to(500));
+    let empty = (latency_up_to(0), latency_up_to(0));
     Snapshot {
         application: "market-spread".to_string(),
         host: "lab (Some CPU)".to_string(),
@@ -47,7 +49,7 @@ pub(in crate::control) fn example() -> Snapshot {
         }],
         tables: vec![TableSummary { name: "markets".to_string(), rows: 350, bytes: 45_500 }],
         paths: vec![
-            path("rejections", "orders → rejections", latency),
+            path("rejections", "orders → rejections", latencies),
             path("markets", "quotes → markets (table)", empty),
         ],
         replies_without_connection: 0,
