@@ -1,6 +1,6 @@
 //! Where the cores spend their time: found by looking now and then at what each is doing.
 //!
-//! The cores read no clock for it and only say which stage begins. A look every few milliseconds
+//! The cores read no clock for it and only say which stage begins. A look every ten milliseconds
 //! adds the time since the last one to the stage that it finds, so the figures are estimates, good
 //! to a percent after some ten thousand looks. A batch that is found twice has lasted from one look
 //! to the other.
@@ -14,7 +14,8 @@ use potoroo_sdk::plan::Plan;
 use super::report::StageSummary;
 use crate::flow::{Stage, Tally};
 
-/// A batch that is seen for so long has stalled: thousands of times what one should take.
+/// A batch that is seen for so long has stalled: thousands of times what one should take. One that
+/// took a look longer than this is always seen for so long.
 const STALL: Duration = Duration::from_millis(20);
 
 /// Time and stalls of one stage on one core.

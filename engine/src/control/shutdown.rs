@@ -100,6 +100,11 @@ impl Shutdown {
         Self { phase: Phase::Running, stop: StopReason::Ended, drain }
     }
 
+    /// Whether the sources are open, as far as they have not ended by themselves.
+    pub(super) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
     /// Decides what follows from what is seen.
     pub(super) fn look(&mut self, seen: &Seen) -> Option<Order> {
         let failed = matches!(seen.last, Some((Last::Failed, _)));

@@ -27,8 +27,13 @@ use crate::connect::lines::LineLimiter;
 use crate::flow::{Counts, Ending, Letter};
 use crate::turn::{Command, Mailbox, Notice};
 
-/// How often the supervisor looks: short against what a person notices, long against its cost.
-const LOOK: Duration = Duration::from_millis(2);
+/// How often the supervisor looks while the application runs. Where every CPU has a core, each look
+/// preempts one for about 12 µs: 500 of them per second made the p99 of a path, 100 stay below the
+/// p99.9. Short against what a person notices.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How often it looks while a run ends: each step of that waits for a look.
+const LOOK_ENDING: Duration = Duration::from_millis(2);
 
 /// Lines of the log that the other side can cause, by kind.
 #[derive(Default)]
@@ -169,7 +174,9 @@ impl Supervisor {
 
     /// Hears notices until the next look.
     fn hear(&mut self) {
-        let until = Instant::now() + LOOK;
+        // Quiet at the last look: it ends if that lasts until the next one.
+        let ending = self.quiet_before.is_some() || !self.shutdown.is_running();
+        let until = Instant::now() + if ending { LOOK_ENDING } else { LOOK };
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.notices.recv_timeout(left) {
