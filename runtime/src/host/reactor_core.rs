@@ -62,6 +62,15 @@ impl IdlePolicy {
         let gives_way_busy = shared_cpu && RealTime::inherited().is_some();
         Self { park_after_ns, shared_cpu, gives_way_busy }
     }
+
+    /// How long to park when something is due in `due_ns`. A thread wakes up to 100 µs late, and
+    /// what was due then has waited for that long; so a core that may spin wakes that much early
+    /// and spins for the rest.
+    fn park_for(self, due_ns: Option<u64>) -> Duration {
+        let spin_ns = self.park_after_ns.unwrap_or(0);
+        let until = |due_ns: u64| Duration::from_nanos(due_ns.saturating_sub(spin_ns));
+        due_ns.map_or(PARK_MAX, |due_ns| until(due_ns).min(PARK_MAX))
+    }
 }
 
 /// What a core's thread does from its start to its end, inside its executor.
@@ -249,8 +258,8 @@ impl<R: Reactor> Core<R> {
         let stop = self.seat.signals.stop.load(Ordering::Acquire);
         match self.reactor.turn(now, &mut self.poller) {
             Turn::Idle if !stop => {
-                let due_ns = self.reactor.due(now).map_or(u64::MAX, |due| due - now);
-                self.poller.park(PARK_MAX.min(Duration::from_nanos(due_ns)));
+                let due_ns = self.reactor.due(now).map(|due| due - now);
+                self.poller.park(self.seat.policy.park_for(due_ns));
                 // Idle since then still: without work the next turn parks again at once.
                 Pace::Look
             }
@@ -289,3 +298,22 @@ const TURNS_PER_LOOK: usize = 16;
 /// Wakers and readiness end a park earlier. It only bounds what comes without a wake-up: heartbeat
 /// and stop. 100 wake-ups a second are nothing even for a laptop.
 const PARK_MAX: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_may_spin_wakes_before_something_is_due() {
+        let policy = |idle| IdlePolicy::new(&HostConfig { idle, ..HostConfig::new(vec![0]) }, 0);
+        let (adaptive, parking) = (policy(Idle::Adaptive), policy(Idle::Park));
+        let micros = Duration::from_micros;
+        assert_eq!(adaptive.park_for(Some(1_000_000)), micros(900));
+        assert_eq!(adaptive.park_for(Some(50_000)), Duration::ZERO);
+        assert_eq!(parking.park_for(Some(1_000_000)), micros(1000));
+        for policy in [adaptive, parking] {
+            assert_eq!(policy.park_for(Some(u64::MAX)), PARK_MAX);
+            assert_eq!(policy.park_for(None), PARK_MAX);
+        }
+    }
+}
