@@ -18,6 +18,11 @@ pub fn findings(cpus: &[usize]) -> Vec<Value> {
     told.map(|finding| json!(finding)).collect()
 }
 
+/// Whether AMD made the processor: its caches and prefetches set other bounds than those of others.
+pub fn is_amd() -> bool {
+    Root::host().text("/proc/cpuinfo").is_ok_and(|text| text.contains("AuthenticAMD"))
+}
+
 /// The Cargo profile that figures are made with: all that optimises, whatever it costs to build.
 pub const PROFILE_TO_MEASURE: &str = "latency";
 
