@@ -18,7 +18,7 @@ fn compare(arguments: &[&str]) -> (i32, String, String) {
     (code, words(output.stdout), words(output.stderr))
 }
 
-/// A program that notes its letter in a file and says that a hop takes so many nanoseconds.
+/// A program that notes its letter in a file and prints that a hop takes `hop_ns`.
 fn program(folder: &Path, letter: &str, hop_ns: &str) -> PathBuf {
     let path = folder.join(letter);
     let object = format!(

@@ -34,7 +34,7 @@ pub fn facts() -> Identity {
     Identity { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
 }
 
-/// A coordinator without cores: it makes up what they would hand out.
+/// A coordinator without cores: it generates the parts that cores would store.
 pub struct Coordinator<'a> {
     store: &'a dyn Store,
     random: Random,

@@ -70,7 +70,7 @@ struct State {
 #[derive(Clone, Default)]
 struct File {
     bytes: Vec<u8>,
-    /// So many of them are certain, unless it was cleared.
+    /// The number of bytes that a crash cannot take, unless the file was cleared.
     synced: usize,
     /// What was certain when it was cleared, which is not.
     cleared: Option<Vec<u8>>,
@@ -84,7 +84,7 @@ enum Change {
     Remove(String),
 }
 
-/// So many bytes go into one write, so that a crash finds parts half written.
+/// Bytes of one write at most, so that a crash finds parts half written.
 const WRITE_BYTES_MAX: usize = 512;
 
 /// More could not be enumerated.

@@ -5,11 +5,11 @@
 //!   life    cores, lanes, coordinator, connections         ends at any step, and all of it is gone
 //! ```
 //!
-//! Each life has another number of cores. Storage is slow and fails, checkpoints are given up,
+//! Each life has another number of cores. Storage is slow and fails, checkpoints are aborted,
 //! cores hear of everything late, the disk is full, the power goes and with it what was not synced,
 //! who sends and receives vanishes and comes back: all by the seed. The cores, their drivers, the
-//! coordinator, the keeper, the formats, the spools, the streams and the delivery are those of the
-//! engine; what stands here is what the engine has threads, files and sockets for.
+//! coordinator, the storage of parts, the formats, the spools, the streams and the delivery are
+//! those of the engine; what stands here is what the engine has threads, files and sockets for.
 //!
 //! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
 //! oracle's.
@@ -43,11 +43,11 @@ use crate::simulator::Generator;
 pub struct Troubles {
     /// Lives that end by being killed; one more ends by itself.
     pub kills: u64,
-    /// A life is killed within so many steps.
+    /// A run is killed within this number of steps.
     pub kill_steps_max: u64,
     /// How often a checkpoint begins when none is under way, per step.
     pub begin: f64,
-    /// How often a checkpoint is given up without a reason, per step.
+    /// How often a checkpoint is aborted without a reason, per step.
     pub give_up: f64,
     /// How often a call of the store fails.
     pub store_fails: f64,
@@ -90,9 +90,9 @@ pub enum Sabotage {
     OutboxesFirst,
     /// Keys that left are not told.
     RemovedLost,
-    /// Rows that changed under an epoch that was given up count as safe.
+    /// Rows that changed under an aborted epoch count as stored.
     AbortIsCommit,
-    /// What sinks prepared under an epoch that was given up is not carried over.
+    /// What sinks prepared under an aborted epoch is not carried over.
     PreparedLost,
     /// Recovery takes the newest part of each core and not those before it.
     NewestPartOnly,
@@ -104,7 +104,7 @@ pub enum Sabotage {
     VisibleAtOnce,
     /// A spool is not synced before it votes.
     SpoolNotSynced,
-    /// Streams that nobody has opened in this life are not told in its checkpoints.
+    /// Streams that no client has opened in this run are missing in its checkpoints.
     UnopenedLost,
     /// A source is acknowledged when the manifest is stored, before HEAD is swapped.
     AcknowledgedBeforeHead,
@@ -157,7 +157,7 @@ pub struct Chronicle {
     pub steps: u64,
     /// Checkpoints committed.
     pub commits: u64,
-    /// Checkpoints given up.
+    /// Checkpoints aborted.
     pub aborts: u64,
     /// Frames that were replayed.
     pub frames_replayed: u64,

@@ -26,7 +26,7 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// So many cores, spread over the CPUs that there are.
+    /// `cores` cores, spread over the CPUs of the host.
     pub fn spread(cores: usize, idle: Idle) -> Self {
         let allowed = potoroo::control::config::cpus_allowed();
         let cpus = (0..cores).map(|core| allowed[core % allowed.len()]).collect();

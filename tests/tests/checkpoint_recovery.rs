@@ -168,7 +168,7 @@ fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
     let (memory, _) = filled(4);
     let restored = recover(&memory, &facts(), 9, Some(3)).expect("it is kept");
     assert_eq!((restored.head.generation, restored.head.epoch), (2, 3));
-    // A checkpoint is given up: what tells where clients were is still needed at the next start.
+    // A checkpoint is aborted: the positions of clients are still needed at the next start.
     collect(&memory, &restored.head, KEEP, None).expect("it is whole");
     assert!(names(&memory).iter().any(|name| name.starts_with("manifest-1-4-")));
     let lines: Vec<String> = restored.repeats.iter().map(ToString::to_string).collect();

@@ -58,7 +58,7 @@ fn a_client_that_sends_nothing_does_not_decide_where_a_stream_begins() {
 
     let (app, address) = start(&scratch, "--checkpoint-ms 20");
     let refused = client(address).open("lines", 1000).expect_err("2 to 1000 would be missing");
-    assert!(refused.to_string().contains("goes on behind 1,"), "{refused}");
+    assert!(refused.to_string().contains("continues after message 1,"), "{refused}");
     assert_eq!(commit_one(&mut client(address), "lines"), 2);
     client(address).open("late", 7).expect("nothing was sent");
     commit_one(&mut client(address), "other");

@@ -195,7 +195,7 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
     });
     check(&disorder, &["message 5 of stream 0 comes behind 5", "ids rise"]);
     let behind = refused(&|client| client.open(0, "disorder", 6));
-    check(&behind, &["goes on behind 5", "behind 6", "would be lost"]);
+    check(&behind, &["continues after message 5", "after 6", "would be lost"]);
     let ended = refused(&|client| {
         client.open(0, "ended", 0);
         client.message(1);

@@ -142,7 +142,7 @@ fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
         "--source numbers=potoroo://127.0.0.1:{source}?streams={STREAMS} \
          --sink windows=potoroo://127.0.0.1:{sink}?token=hush --drain-seconds 60"
     );
-    let kills = kill_behind(WINDOWS, &arguments, &scratch, 6, "goes on behind");
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 6, "continues after message");
     assert!(kills > 0, "it was never killed");
     over.store(true, Ordering::Relaxed);
     scratch.write("windows", &collector.join().expect("it gets all"));
@@ -150,7 +150,7 @@ fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
     check_ended(client);
 }
 
-/// A plain receiver that remembers ids drops what comes again behind a crash.
+/// A plain receiver that remembers ids drops what comes again after a crash.
 #[test]
 fn repeats_over_plain_tcp_are_known_by_their_ids() {
     const COUNT: u64 = 100_000;
@@ -293,7 +293,7 @@ fn clients_in_python_lose_and_double_nothing() {
         "--source numbers=potoroo://{from}?streams={STREAMS} --sink \
          windows=potoroo://{to}?token=hush --drain-seconds 60"
     );
-    let kills = kill_behind(WINDOWS, &arguments, &scratch, 8, "goes on behind");
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 8, "continues after message");
     over.store(true, Ordering::Relaxed);
     let kills_of_clients = clients.into_iter().map(|one| one.join().expect("no panic"));
     let kills_of_clients: Vec<u64> = kills_of_clients.collect();
@@ -408,7 +408,7 @@ fn a_source_in_another_process_is_read_once_however_often_the_application_is_kil
         "--source numbers=potoroo://127.0.0.1:{port}?streams={STREAMS} --sink windows=file:{}",
         scratch.path("windows")
     );
-    let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "goes on behind");
+    let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "continues after message");
     assert!(kills > 0, "it was never killed");
     check_windows(&scratch.path("windows"), COUNT);
     check_ended(client);

@@ -56,7 +56,7 @@ fn words_of_a_file_are_counted_once() {
         let name = entry.as_ref().expect("it can be read").file_name();
         name.to_string_lossy().ends_with(".spool")
     });
-    assert_eq!(spools.count(), 0, "nothing waits behind the end");
+    assert_eq!(spools.count(), 0, "nothing waits after the end");
 }
 
 fn word(line: &[u8]) -> &[u8] {
@@ -88,7 +88,7 @@ fn a_state_folder_of_somebody_else_is_refused() {
     no_folder.refused(1, &["--state", &file]);
 }
 
-/// What was output behind a checkpoint is output again when somebody goes back to it, and said.
+/// Output that followed a checkpoint is output again after a return to it, and the log says so.
 #[test]
 fn an_older_checkpoint_is_used_on_the_operators_word_only() {
     let scratch = Scratch::new("crash-restore");

@@ -101,7 +101,7 @@ fn a_client_that_is_away_and_a_full_disk_end_nobody() {
     wait_for_status(admin, |status| committed(status) > committed(&before));
     disk.fill();
     let deadline = Instant::now() + LIMIT;
-    while !app.log_so_far().contains("was given up") {
+    while !app.log_so_far().contains("was aborted") {
         assert!(!app.has_ended(), "{}", app.log_so_far());
         assert!(Instant::now() < deadline, "checkpoints go on: {}", app.log_so_far());
         disk.fill();

@@ -88,7 +88,7 @@ fn cores(count: usize, outlet_bytes: usize, describe: impl Fn(&Application)) -> 
     cores_with(LANE_BYTES, count, outlet_bytes, describe)
 }
 
-/// The same, with lanes of so many bytes.
+/// The same, with lanes of `lane_bytes`.
 fn cores_with(
     lane_bytes: usize,
     count: usize,
@@ -401,8 +401,8 @@ fn stored_frame(origin: ConnectionId, line: &str) -> Vec<u8> {
     frame
 }
 
-/// Nobody gets the reply to what another connection asked in an earlier life, though that had more
-/// connections than there are ids of its own for a life: this one begins with the very same id.
+/// No connection gets the reply to a request of another connection of an earlier run, though that
+/// run had more connections than a run has ids: this run begins with the same id.
 #[test]
 fn what_an_earlier_life_was_asked_is_answered_to_no_connection_of_this_one() {
     let life = |restored: Option<ConnectionId>| {

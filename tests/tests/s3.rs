@@ -262,8 +262,8 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
     assert!(newest.into_iter().eq(COUNT - 63..=COUNT), "{}", exported.out);
 }
 
-/// The service cannot be reached for a while: checkpoints are given up, loudly, and the application
-/// runs on; behind it they are made again, and nothing is lost or doubled.
+/// The service cannot be reached for a while: aborted checkpoints are logged, and the application
+/// runs on; after it checkpoints are committed again, and nothing is lost or doubled.
 #[test]
 fn an_outage_gives_up_checkpoints_and_nothing_else() {
     let Some(moto) = Moto::start() else { return };
@@ -291,7 +291,7 @@ fn an_outage_gives_up_checkpoints_and_nothing_else() {
         is_down |= request.starts_with("PUT ") && request.contains("/part-");
         if is_down { Deed::Lose } else { Deed::Pass }
     });
-    let told = app.wait_for("was given up");
+    let told = app.wait_for("was aborted");
     assert!(told.contains("the connection to the endpoint broke"), "{told}");
     assert!(told.contains("the application goes on"), "{told}");
     let before = status(&|_, _| true)["sources"][0]["events"].as_u64().unwrap_or(0);

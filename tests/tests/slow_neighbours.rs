@@ -43,7 +43,7 @@ impl Market {
     }
 }
 
-/// So many orders that are all rejected.
+/// `count` orders, all of which are rejected.
 fn orders(count: usize) -> Vec<u8> {
     (0..count).flat_map(|id| market::order(id % 1_000_000, b"ZZZ1", 2.0)).collect()
 }

@@ -61,7 +61,7 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
         let prepared = spooler.prepare(number).expect("something was written");
         Ok((prepared.make_durable()?, pieces.concat().into_bytes()))
     };
-    // One in one piece; then two, of which the first belonged to an epoch that came to nothing.
+    // One in one piece; then two, of which the first belonged to an aborted epoch.
     let first = prepare(&["first;"])?;
     committed.commit(&[first]);
     epoch.store(1, Ordering::Release);
@@ -161,7 +161,7 @@ fn after_a_crash_at_any_step_readers_see_what_is_committed_once() {
     assert!(disks > 1_000, "only {disks} disks were looked at");
 }
 
-/// Else an output of before could come back behind the first commit, which then has no place.
+/// Otherwise earlier output could come back after the first commit, which then has no place.
 #[test]
 fn a_file_that_was_made_empty_stays_so() {
     let disk = new_disk();

@@ -243,7 +243,7 @@ fn a_disk_that_gets_full_stops_checkpoints_and_nothing_else() {
             Err(error) => panic!("{error}"),
         }
         // What is collected meanwhile gives some of it back.
-        if let Some(line) = app.log_so_far().lines().find(|line| line.contains("was given up")) {
+        if let Some(line) = app.log_so_far().lines().find(|line| line.contains("was aborted")) {
             break line.to_owned();
         }
         // Leaves the CPU to the application.

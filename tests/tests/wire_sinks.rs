@@ -11,7 +11,7 @@ use support::{App, Scratch, accept, named, receiver, wait_for_status};
 
 const WINDOWS: &str = "sequence_windows";
 
-/// Starts windows of so many numbers, as fast as possible, for a receiver.
+/// Starts windows of `count` numbers, as fast as possible, for a receiver.
 fn start(count: u64, receiver: SocketAddr, more: &str) -> App {
     let arguments = format!(
         "--source numbers=gen:numbers?count={count}&rate=max --sink windows=tcp://{receiver} \

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, draw};
 use potoroo::checkpoint::{Identity, each_chunk, propose, recover};
-use potoroo::control::checkpoints::keeper::Keeper;
+use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::control::config::{CHECKPOINT_LOG_BYTES_DEFAULT, PARTITIONS_DEFAULT};
 use potoroo::flow::Core;
 use potoroo::sdk::table::Record;
@@ -64,15 +64,15 @@ fn write(path: &Path, keys: u64) -> Result<()> {
     core.enable_checkpoints(0, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
     while core.turn(Nanos(stamp::now()), |_| {}) > 0 {}
     let sources = vec!["keys".to_owned()];
-    let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, 1);
+    let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, 1);
     let coordinator = Coordinator::new(facts, head, 1, Vec::new());
-    Taking { core, keeper, coordinator, store: &*store }.take()
+    Taking { core, parts, coordinator, store: &*store }.take()
 }
 
 /// A checkpoint that nothing else goes on beside.
 struct Taking<'a> {
     core: Core,
-    keeper: Keeper,
+    parts: PartStorage,
     coordinator: Coordinator,
     store: &'a dyn Store,
 }
@@ -92,7 +92,7 @@ impl Taking<'_> {
                     CoordinatorInput::Swapped(Ok(()))
                 }
                 Action::Commit { .. } => return Ok(()),
-                Action::Abort { reason, .. } => bail!("the checkpoint was given up: {reason}"),
+                Action::Abort { reason, .. } => bail!("the checkpoint was aborted: {reason}"),
             };
         }
         bail!("the checkpoint does not end")
@@ -104,7 +104,7 @@ impl Taking<'_> {
         loop {
             while self.core.hand_out_rows(16).is_some() {}
             let step = self.core.take_part().context("the part does not end")?;
-            if let Some(input) = self.keeper.keep(0, &step, draw()) {
+            if let Some(input) = self.parts.store(0, &step, draw()) {
                 return Ok(input);
             }
         }

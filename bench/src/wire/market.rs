@@ -68,8 +68,8 @@ pub struct Market {
 }
 
 impl Market {
-    /// Starts it on the right CPU and waits until it listens; each of its two sources takes so
-    /// many connections.
+    /// Starts it on the right CPU and waits until it listens; each of its two sources takes
+    /// `connections` connections.
     ///
     /// # Errors
     /// The process cannot be started, or ends at once.

@@ -1,7 +1,7 @@
 //! Frames out of a stream of bytes.
 //!
 //! Promises: the length of a frame is looked at before memory is taken for it; an interrupted read
-//! loses nothing, so one that gave up for lack of time can be repeated.
+//! loses nothing, so one that ended for lack of time can be repeated.
 
 use std::io::{self, Read};
 use std::time::Instant;

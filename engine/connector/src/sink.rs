@@ -112,7 +112,7 @@ impl Sink {
         Ok(self.piece(step))
     }
 
-    /// As [`next`](Self::next), but gives up after a fraction of a second: for who has to look
+    /// As [`next`](Self::next), but returns after a fraction of a second: for callers that look
     /// after something else, too.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ fn a_length_is_refused_before_memory_is_taken_for_it() {
     assert_eq!(refused(&above, false), (HELLO_BYTES_MAX + 1, HELLO_BYTES_MAX));
 }
 
-/// Byte by byte, each in time, without end: that is given up all the same.
+/// Byte by byte, each in time, without end: that ends at the deadline all the same.
 #[test]
 fn a_stranger_is_read_until_its_time_is_over() {
     let mut bytes = Vec::new();

@@ -167,6 +167,6 @@ fn a_client_of_a_source_is_not_held_up_by_one_that_says_nothing() {
         let options = Options { patience: Duration::from_millis(50), ..Options::new(address) };
         told.send(Source::connect(options).map(drop)).expect("the test waits");
     });
-    let outcome = heard.recv_timeout(LIMIT).expect("it gives up");
+    let outcome = heard.recv_timeout(LIMIT).expect("an outcome");
     assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
 }

@@ -39,7 +39,7 @@ pub enum SourceAddress {
     Tcp {
         /// Where to listen; port 0 takes any free one.
         listen: HostPort,
-        /// The source ends after so many connections were closed; `None`: it never ends.
+        /// The source ends after this number of closed connections; `None`: it never ends.
         connections: Option<NonZeroU64>,
     },
     /// Reads a file to its end.
@@ -55,7 +55,7 @@ pub enum SourceAddress {
         listen: HostPort,
         /// What clients have to know.
         token: TokenAt,
-        /// The source ends after so many streams have; `None`: it never ends.
+        /// The source ends after this number of streams have ended; `None`: it never ends.
         streams: Option<NonZeroU64>,
     },
     /// Events come from the program that embeds the engine.

@@ -29,7 +29,7 @@ impl Window {
     const NONE: Self = Self { since: None, written: 0, left_out: 0 };
 }
 
-/// So many lines of a kind were left out before this one: text for its end.
+/// Number of lines of a kind that were left out before this one: text for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOut(pub u64);
 

@@ -1,4 +1,4 @@
-//! What the keeper of checkpoints is told, and by which way.
+//! Messages to the storage thread, and the channel that carries them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,97 +12,98 @@ use super::spool::Prepared;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
 
-/// What the keeper of checkpoints is told.
+/// A message to the storage thread.
 #[derive(Debug)]
-pub enum Told {
-    /// By a core: the next step of its part.
+pub enum StorageMessage {
+    /// From a core: the next step of its part.
     Part {
         /// The core.
         core: usize,
         /// The step.
         step: PartStep,
     },
-    /// By whoever writes a sink's output: what came before an epoch is written.
+    /// From the writer of a sink: the output before an epoch is written.
     Marked {
         /// The sink.
         sink: SinkId,
         /// The epoch.
         epoch: u32,
-        /// What waits to become visible when the epoch is safe.
+        /// The transaction that becomes visible when the epoch is committed.
         prepared: Option<Prepared>,
     },
-    /// By an operator: a checkpoint is wanted now. Answered with its epoch, or why it came to
-    /// nothing.
+    /// From an operator: begin a checkpoint now. The answer is its epoch, or why it was aborted.
     Now(oneshot::Sender<Result<u64, String>>),
-    /// By the supervisor: everything was processed, the last checkpoint is due.
+    /// From the supervisor: everything was processed, the last checkpoint is due.
     Last,
-    /// By the supervisor: nobody will tell anything more.
+    /// From the supervisor: this is the last message.
     End,
 }
 
-/// The way to the keeper of checkpoints, which may wait for its storage. Parts find room only while
-/// few of their steps wait, so memory is bounded; markers always do, so whoever writes the output
-/// of a sink never waits for the storage.
+/// The sending end of the channel to the storage thread, which may wait for its storage. At most
+/// [`PARTS_WAITING_MAX`] steps of parts are in flight, which bounds memory. Markers are not
+/// limited, so a sink never blocks on the storage.
 #[derive(Clone, Debug)]
-pub struct Teller {
-    told: Sender<Told>,
-    /// Steps of parts that wait.
+pub struct StorageSender {
+    messages: Sender<StorageMessage>,
+    /// Steps of parts in flight.
     steps: Arc<AtomicUsize>,
 }
 
-/// The keeper's end of the way to it.
+/// The end that the storage thread reads.
 #[derive(Debug)]
-pub struct Hearer {
-    told: Receiver<Told>,
+pub struct StorageReceiver {
+    messages: Receiver<StorageMessage>,
     steps: Arc<AtomicUsize>,
 }
 
-/// Steps of parts that may wait for the keeper, but for one more of each core: chunks are 64 KiB,
-/// so 8 MiB.
+/// Steps of parts that may be in flight, plus one for each core: chunks are 64 KiB, so 8 MiB.
 pub const PARTS_WAITING_MAX: usize = 128;
 
-/// The way to the keeper.
-pub fn to_keeper() -> (Teller, Hearer) {
+/// A channel to the storage thread.
+pub fn storage_channel() -> (StorageSender, StorageReceiver) {
     let (sender, receiver) = channel();
     let steps = Arc::new(AtomicUsize::new(0));
-    (Teller { told: sender, steps: steps.clone() }, Hearer { told: receiver, steps })
+    (
+        StorageSender { messages: sender, steps: steps.clone() },
+        StorageReceiver { messages: receiver, steps },
+    )
 }
 
-impl Teller {
-    /// Tells what is no part.
-    pub fn tell(&self, told: Told) {
-        // The keeper may have ended, and with it the application.
-        let _ = self.told.send(told);
+impl StorageSender {
+    /// Sends a message that is not limited.
+    pub fn send(&self, message: StorageMessage) {
+        // The storage thread may have ended, and with it the application.
+        let _ = self.messages.send(message);
     }
 }
 
-impl PartPort for Teller {
-    /// A keeper that has ended, and with it the application, takes everything.
+impl PartPort for StorageSender {
+    /// If the storage thread has ended, and with it the application, steps are dropped.
     fn try_part(&mut self, core: usize, step: PartStep) -> Result<(), PartStep> {
         // Only a bound on memory: nothing else is ordered by it.
         if self.steps.load(Ordering::Relaxed) >= PARTS_WAITING_MAX {
             return Err(step);
         }
         self.steps.fetch_add(1, Ordering::Relaxed);
-        self.tell(Told::Part { core, step });
+        self.send(StorageMessage::Part { core, step });
         Ok(())
     }
 
     fn marked(&mut self, sink: SinkId, epoch: u32) {
-        self.tell(Told::Marked { sink, epoch, prepared: None });
+        self.send(StorageMessage::Marked { sink, epoch, prepared: None });
     }
 }
 
-impl Hearer {
-    /// What is told next, within `limit`.
+impl StorageReceiver {
+    /// The next message; waits for it `limit` at most.
     ///
     /// # Errors
-    /// Nothing was told in that time, or nobody is left to tell anything.
-    pub fn hear(&self, limit: Duration) -> Result<Told, RecvTimeoutError> {
-        let told = self.told.recv_timeout(limit)?;
-        if let Told::Part { .. } = told {
+    /// No message came in that time, or no sender is left.
+    pub fn receive(&self, limit: Duration) -> Result<StorageMessage, RecvTimeoutError> {
+        let message = self.messages.recv_timeout(limit)?;
+        if let StorageMessage::Part { .. } = message {
             self.steps.fetch_sub(1, Ordering::Relaxed);
         }
-        Ok(told)
+        Ok(message)
     }
 }

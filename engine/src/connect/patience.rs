@@ -150,7 +150,7 @@ impl Write for Output {
 
 /// A pipe that is ready takes this many bytes at once (`PIPE_BUF`); more of them may wait, unless
 /// it was opened so that nothing does.
-const PIECE_BYTES: usize = 4096;
+const PIPE_WRITE_BYTES: usize = 4096;
 
 impl PatientWriter {
     /// Writes the named pipe at `path` for `what`; it is opened as soon as somebody reads it.
@@ -181,7 +181,7 @@ impl PatientWriter {
         match ready(&*file, PollFlags::OUT)? {
             true => {
                 let waits = !fcntl_getfl(&*file)?.contains(OFlags::NONBLOCK);
-                let most = if waits { PIECE_BYTES } else { bytes.len() };
+                let most = if waits { PIPE_WRITE_BYTES } else { bytes.len() };
                 file.write(&bytes[..bytes.len().min(most)])
             }
             false => Err(ErrorKind::WouldBlock.into()),

@@ -25,7 +25,7 @@ pub use port::{PipeInlet, PipeOutlet};
 pub enum PipeItem {
     /// A buffer.
     Buffer(Vec<u8>),
-    /// What follows belongs behind this epoch.
+    /// What follows comes after this epoch.
     Marker(u32),
 }
 
@@ -108,7 +108,7 @@ pub fn pipe() -> (PipeIn, PipeOut) {
     pipe_of(BUFFER_BYTES)
 }
 
-/// A pipe with buffers of so many bytes.
+/// A pipe with buffers of `buffer_bytes`.
 pub fn pipe_of(buffer_bytes: usize) -> (PipeIn, PipeOut) {
     let (full_in, full_out) = sync_channel(BUFFERS + MARKERS);
     let (empty_in, empty_out) = sync_channel(BUFFERS);

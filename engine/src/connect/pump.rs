@@ -10,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
-use super::mail::{Teller, Told};
+use super::mail::{StorageMessage, StorageSender};
 use super::pipe::{BUFFER_BYTES, PipeIn, PipeItem, PipeOut};
 use crate::turn::Notice;
 
@@ -94,15 +94,15 @@ pub struct Markers {
     /// The sink.
     pub sink: SinkId,
     /// The way to the storage thread.
-    pub keeper: Option<Teller>,
+    pub storage: Option<StorageSender>,
     /// Who hears at once that a write has failed: the core may have nothing more to write.
     pub notices: Sender<Notice>,
 }
 
 impl Markers {
     fn pass(&self, epoch: u32) {
-        let keeper = self.keeper.as_ref().expect("only checkpoints mark");
-        keeper.tell(Told::Marked { sink: self.sink, epoch, prepared: None });
+        let storage = self.storage.as_ref().expect("only checkpoints mark");
+        storage.send(StorageMessage::Marked { sink: self.sink, epoch, prepared: None });
     }
 }
 

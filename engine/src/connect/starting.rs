@@ -89,8 +89,8 @@ impl Starting<'_> {
         sync: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Result<(), EdgeRefusal> {
         let (pipe_in, pipe_out) = pipe();
-        let (keeper, notices) = (self.threads.keeper().cloned(), self.threads.notices().clone());
-        let markers = Markers { sink, keeper, notices };
+        let (storage, notices) = (self.threads.storage().cloned(), self.threads.notices().clone());
+        let markers = Markers { sink, storage, notices };
         let writer = pump::write(to, pipe_out, self.core.waker().clone(), markers, sync);
         self.threads.add_writer(self.name, writer.map_err(EdgeRefusal::thread("a file's writer"))?);
         let port = Box::new(PipeOutlet::to_writer(pipe_in));
@@ -116,10 +116,10 @@ impl Starting<'_> {
         let generation = self.resume.expect("only checkpoints commit").generation();
         let spooler = Spooler::new(target.clone(), generation, offset, self.sinks.epoch.clone());
         let (pipe_in, pipe_out) = pipe();
-        let keeper = self.threads.keeper().expect("only checkpoints commit").clone();
+        let storage = self.threads.storage().expect("only checkpoints commit").clone();
         let patience = hold.map(|hold| Patience { hold, stop: self.threads.stop().clone() });
         let ends = (pipe_out, self.core.waker().clone());
-        let writer = spool(spooler, sink, keeper, ends, patience);
+        let writer = spool(spooler, sink, storage, ends, patience);
         self.threads
             .add_writer(self.name, writer.map_err(EdgeRefusal::thread("a file's spooler"))?);
         let port = Box::new(PipeOutlet::to_writer(pipe_in));

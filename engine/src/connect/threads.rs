@@ -15,14 +15,14 @@ use potoroo_sdk::plan::Plan;
 
 use super::attach::Attach;
 use super::claims::Claims;
-use super::mail::Teller;
+use super::mail::StorageSender;
 use super::patience::Stopping;
 use super::permits::{Permits, Places};
 use crate::turn::Notice;
 
 /// All threads of the edges of an application.
 pub struct EdgeThreads {
-    /// To all that wait for the other side: everything was delivered, or is given up.
+    /// To all that wait for the other side: everything was delivered, or the drain has ended.
     stop: Arc<AtomicBool>,
     /// To all that accept: nobody new is served.
     stop_accepting: Arc<AtomicBool>,
@@ -39,7 +39,7 @@ pub struct EdgeThreads {
     permits: Permits,
     places: Places,
     /// The way to the storage thread, if checkpoints are taken.
-    keeper: Option<Teller>,
+    storage: Option<StorageSender>,
     notices: Sender<Notice>,
     /// What is left to do when all of them have started.
     pub attach: Attach,
@@ -52,7 +52,7 @@ impl EdgeThreads {
     pub fn new(
         plan: &Plan,
         places: Places,
-        keeper: Option<Teller>,
+        storage: Option<StorageSender>,
         notices: Sender<Notice>,
     ) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl EdgeThreads {
             connections_left: plan.sources.iter().map(|_| Some(0)).collect(),
             permits: Permits::new(places.connections),
             places,
-            keeper,
+            storage,
             notices,
             attach: Attach::default(),
             claims: Claims::default(),
@@ -108,7 +108,7 @@ impl EdgeThreads {
         self.connections_left.iter().all(|left| *left == Some(0))
     }
 
-    /// To all that wait for the other side: everything was delivered, or is given up.
+    /// To all that wait for the other side: everything was delivered, or the drain has ended.
     pub fn stop(&self) -> &Arc<AtomicBool> {
         &self.stop
     }
@@ -134,8 +134,8 @@ impl EdgeThreads {
     }
 
     /// The way to the storage thread, if checkpoints are taken.
-    pub fn keeper(&self) -> Option<&Teller> {
-        self.keeper.as_ref()
+    pub fn storage(&self) -> Option<&StorageSender> {
+        self.storage.as_ref()
     }
 
     /// Where it is reported what happens to clients and files.
@@ -173,7 +173,7 @@ impl EdgeThreads {
     /// Waits for all threads after the cores have ended; returns what went wrong in each.
     pub fn join(self) -> Vec<String> {
         drop(self.lost);
-        drop(self.keeper);
+        drop(self.storage);
         let failed = |(name, thread): (String, JoinHandle<io::Result<()>>)| match thread.join() {
             Ok(written) => Some(format!("`{name}`: {}", written.err()?)),
             Err(_) => Some(format!("`{name}`: its thread panicked")),

@@ -19,7 +19,7 @@ pub trait Visible: Send {
         0
     }
 
-    /// A checkpoint may take so many bytes: they are kept free where output waits.
+    /// Leaves room for a checkpoint on the disk where output waits.
     fn keep_free(&self, _checkpoint_bytes: u64) {}
 
     /// Makes a committed transaction visible; returns whether it is, durably.

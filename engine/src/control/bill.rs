@@ -18,8 +18,8 @@ use crate::turn::SPARES_MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     lines: Vec<(String, usize)>,
-    /// Checkpoints are kept.
-    kept: bool,
+    /// Checkpoints are enabled.
+    checkpoints: bool,
 }
 
 impl Bill {
@@ -65,7 +65,7 @@ impl Bill {
         if let Some(place) = &config.state {
             lines.extend(Self::checkpoint_lines(config, levels, place.upload_bytes()));
         }
-        Self { lines, kept: config.state.is_some() }
+        Self { lines, checkpoints: config.state.is_some() }
     }
 
     /// Bytes in all.
@@ -148,8 +148,8 @@ impl fmt::Display for Bill {
             writeln!(f, "  {:>12} KiB  {what}", bytes.div_ceil(1024))?;
         }
         write!(f, "  {:>12} KiB  in all at most, without state", self.bytes().div_ceil(1024))?;
-        if self.kept {
-            // With the core, with what it took back of them, and with the keeper.
+        if self.checkpoints {
+            // With the core, with what it took back of them, and with the storage thread.
             let spare_mib = (3 * SPARES_MAX * piece_bytes()) >> 20;
             write!(
                 f,

@@ -1,9 +1,9 @@
-//! The thread that keeps checkpoints: stores what cores hand out, drives the coordinator, and makes
-//! committed output visible. It may wait for the storage; no core ever waits for it.
+//! The storage thread: stores the parts of cores, drives the coordinator, and makes committed
+//! output visible. It may wait for the storage; no core ever waits for it.
 
 pub mod effects;
-pub mod keeper;
 mod last;
+pub mod part_storage;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -23,73 +23,73 @@ use super::error::Error;
 use crate::checkpoint::collect;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
-use crate::connect::mail::{Hearer, Teller, Told};
+use crate::connect::mail::{StorageMessage, StorageReceiver, StorageSender};
 use crate::connect::spool::Prepared;
 use crate::flow::{PartCost, PartStep};
 use crate::turn::StorageShared;
 
-/// A checkpoint of which nothing is heard for so long is given up: a sink takes nothing.
+/// A checkpoint is aborted when no message of it comes for this long: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// The next checkpoint begins at the latest so long after one that was given up.
+/// The next checkpoint begins at the latest this long after an abort.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How often is told, at most, that checkpoints are given up one after the other.
+/// Aborts that follow each other are logged at most this often.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
-/// How often it looks for what cores hand out meanwhile.
+/// Time between two looks for messages while a checkpoint is under way.
 const LOOK: Duration = Duration::from_micros(200);
 
-/// How soon what could not be made visible at the end is tried again.
+/// At the end, output that could not be made visible is tried again after this time.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
 
-/// How often HEAD is swapped again when nobody knows whether it was.
+/// HEAD is swapped this often at most while it is unclear whether the swap was done.
 const SWAPS_MAX: usize = 5;
 
-/// What the keeper is made of.
-pub(super) struct Keeping {
+/// What the storage thread needs at its start.
+pub(super) struct CheckpointSetup {
     pub(super) effects: Effects,
     pub(super) interval: Duration,
-    /// Checkpoints that are kept.
-    pub(super) kept: usize,
+    /// Checkpoints that are retained.
+    pub(super) retained: usize,
     /// By core.
     pub(super) shared: Vec<Arc<StorageShared>>,
 }
 
-/// The running keeper.
+/// The running storage thread.
 pub(super) struct Checkpoints {
-    teller: Teller,
+    storage: StorageSender,
     progress: Arc<CheckpointProgress>,
     thread: JoinHandle<()>,
 }
 
 impl Checkpoints {
-    /// Starts the keeper, which begins when it gets a word through `gate`.
+    /// Starts the storage thread, which waits at `gate`.
     pub(super) fn start(
-        keeping: Keeping,
-        (teller, heard): (Teller, Hearer),
+        setup: CheckpointSetup,
+        (storage, messages): (StorageSender, StorageReceiver),
         progress: Arc<CheckpointProgress>,
         gate: Receiver<()>,
     ) -> Result<Self, Error> {
-        *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = keeping.shared.clone();
+        *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = setup.shared.clone();
         let of_thread = progress.clone();
         let run = move || {
             let _failed = FailedByPanic(of_thread.clone());
             match gate.recv() {
-                Ok(()) => Running::new(keeping, of_thread).run(&heard),
+                Ok(()) => Running::new(setup, of_thread).run(&messages),
                 // The start has failed.
                 Err(_) => of_thread.last.fail(),
             }
         };
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
         let thread =
-            thread.map_err(|source| Error::Thread { what: "the keeper of checkpoints", source })?;
-        Ok(Self { teller, progress, thread })
+            thread.map_err(|source| Error::Thread { what: "the storage thread", source })?;
+        Ok(Self { storage, progress, thread })
     }
 
-    /// Everything was processed: asks for the last checkpoint.
+    /// Everything was processed: requests the last checkpoint.
     pub(super) fn ask_last(&self) {
-        self.teller.tell(Told::Last);
+        self.storage.send(StorageMessage::Last);
     }
 
     /// Where the last checkpoint stands.
@@ -103,10 +103,10 @@ impl Checkpoints {
         self.progress.last.steps()
     }
 
-    /// Waits for its end, after all others that tell it something have ended.
+    /// Waits for its end, after all other senders have ended.
     pub(super) fn join(self) {
-        self.teller.tell(Told::End);
-        // It panics in no way but by a bug, which the panic has told.
+        self.storage.send(StorageMessage::End);
+        // It panics by a bug only, and the panic was printed.
         let _ = self.thread.join();
     }
 }
@@ -125,48 +125,48 @@ impl Drop for FailedByPanic {
 type Answer = oneshot::Sender<Result<u64, String>>;
 
 struct Running {
-    keeping: Keeping,
+    setup: CheckpointSetup,
     progress: Arc<CheckpointProgress>,
     /// When the next one is due.
     due: Instant,
     begun: Instant,
-    /// When something was last heard of the one that is under way.
-    heard_at: Instant,
+    /// When the last message of the checkpoint under way came.
+    message_at: Instant,
     /// What it cost so far.
     cost: PartCost,
     /// Bytes and rows of its parts, when all are stored.
     written: (u64, u64),
-    /// What was last said of each sink whose output cannot be made visible.
+    /// The last complaint about each sink whose output cannot be made visible.
     complaints: BTreeMap<String, String>,
-    /// It was said that old checkpoints cannot be deleted, and none could be since.
+    /// It was logged that old checkpoints cannot be deleted, and none could be since.
     not_deleted: bool,
-    /// When was last said that one was given up, unless one was committed since, and how many were
-    /// since then.
-    given_up: Option<(Instant, u64)>,
-    /// Operators who want the next one, and those who wait for the one that is under way.
+    /// When an abort was last logged, unless a checkpoint was committed since, and the number of
+    /// aborts since then.
+    aborts_logged: Option<(Instant, u64)>,
+    /// Operators who wait for the next checkpoint, and for the one that is under way.
     wanted: Vec<Answer>,
     answers: Vec<Answer>,
     last: LastCheckpoint,
-    /// How far its output had come, by sink, when it was last looked.
+    /// How far the output of each sink had come at the last look.
     farthest: Vec<(u128, u64)>,
     ended: bool,
 }
 
 impl Running {
-    fn new(keeping: Keeping, progress: Arc<CheckpointProgress>) -> Self {
+    fn new(setup: CheckpointSetup, progress: Arc<CheckpointProgress>) -> Self {
         let now = Instant::now();
         Self {
-            due: now + keeping.interval,
+            due: now + setup.interval,
             last: LastCheckpoint::new(progress.last.clone()),
-            keeping,
+            setup,
             progress,
             begun: now,
-            heard_at: now,
+            message_at: now,
             cost: PartCost::default(),
             written: (0, 0),
             complaints: BTreeMap::new(),
             not_deleted: false,
-            given_up: None,
+            aborts_logged: None,
             wanted: Vec::new(),
             answers: Vec::new(),
             farthest: Vec::new(),
@@ -174,11 +174,11 @@ impl Running {
         }
     }
 
-    fn run(mut self, heard: &Hearer) {
+    fn run(mut self, messages: &StorageReceiver) {
         self.show_committed();
         while !self.ended {
-            match self.listen(heard) {
-                Ok(told) => self.obey(told),
+            match self.listen(messages) {
+                Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -186,84 +186,84 @@ impl Running {
         }
     }
 
-    /// While a checkpoint is under way this looks now and then: somebody who waits would have to be
-    /// woken, and a core that wakes somebody makes its events wait for a system call.
-    fn listen(&self, heard: &Hearer) -> Result<Told, RecvTimeoutError> {
-        if self.keeping.effects.coordinator.running().is_some() {
-            let told = heard.hear(Duration::ZERO);
-            if matches!(told, Err(RecvTimeoutError::Timeout)) {
+    /// While a checkpoint is under way, this thread looks for messages every [`LOOK`]: to wake it
+    /// would cost the core that sends a system call, for which its events would wait.
+    fn listen(&self, messages: &StorageReceiver) -> Result<StorageMessage, RecvTimeoutError> {
+        if self.setup.effects.coordinator.running().is_some() {
+            let message = messages.receive(Duration::ZERO);
+            if matches!(message, Err(RecvTimeoutError::Timeout)) {
                 std::thread::sleep(LOOK);
             }
-            return told;
+            return message;
         }
         let next = if self.last.is_committed() { Instant::now() + SHOW_AGAIN } else { self.due };
-        heard.hear(next.saturating_duration_since(Instant::now()))
+        messages.receive(next.saturating_duration_since(Instant::now()))
     }
 
-    fn obey(&mut self, told: Told) {
-        if let Told::Part { .. } | Told::Marked { .. } = told {
-            self.heard_at = Instant::now();
+    fn handle(&mut self, message: StorageMessage) {
+        if let StorageMessage::Part { .. } | StorageMessage::Marked { .. } = message {
+            self.message_at = Instant::now();
             self.last.step();
         }
-        match told {
-            Told::Part { core, step } => self.keep(core, step),
-            Told::Marked { sink, epoch, prepared } => {
+        match message {
+            StorageMessage::Part { core, step } => self.store(core, step),
+            StorageMessage::Marked { sink, epoch, prepared } => {
                 match prepared.map(Prepared::make_durable).transpose() {
                     Ok(prepared) => {
                         let (sink, epoch) = (sink.0.into(), epoch.into());
-                        self.hear(CoordinatorInput::Marked { sink, epoch, prepared });
+                        self.advance(CoordinatorInput::Marked { sink, epoch, prepared });
                     }
                     Err(error) => {
                         self.fail(&format!("output of a sink cannot be made durable: {error}"));
                     }
                 }
             }
-            Told::Now(answer) => {
+            StorageMessage::Now(answer) => {
                 self.wanted.push(answer);
                 self.due = Instant::now();
             }
-            Told::Last => self.last.ask(),
-            Told::End => self.ended = true,
+            StorageMessage::Last => self.last.ask(),
+            StorageMessage::End => self.ended = true,
         }
     }
 
-    fn keep(&mut self, core: usize, step: PartStep) {
-        let input = self.keeping.effects.keeper.keep(core, &step, draw());
+    fn store(&mut self, core: usize, step: PartStep) {
+        let input = self.setup.effects.parts.store(core, &step, draw());
         match step {
-            PartStep::Chunk(chunk) => self.keeping.shared[core].give_back(chunk.bytes),
+            PartStep::Chunk(chunk) => self.setup.shared[core].give_back(chunk.bytes),
             PartStep::End(end) => self.cost.add(&end.cost),
             PartStep::Begin { .. } | PartStep::Failed { .. } => {}
         }
         if let Some(input) = input {
-            self.hear(input);
+            self.advance(input);
         }
     }
 
-    /// Begins what is due and gives up what takes too long.
+    /// Begins a checkpoint that is due, and aborts one that takes too long.
     fn look(&mut self) {
         let now = Instant::now();
-        match self.keeping.effects.coordinator.running() {
-            Some(epoch) if now >= self.heard_at + SILENCE_MAX => {
+        match self.setup.effects.coordinator.running() {
+            Some(epoch) if now >= self.message_at + SILENCE_MAX => {
                 let reason =
-                    format!("nothing was heard of it for {SILENCE_MAX:?}: a sink takes nothing");
-                self.hear(CoordinatorInput::Failed { epoch, reason });
+                    format!("it made no progress for {SILENCE_MAX:?}: a sink takes nothing");
+                self.advance(CoordinatorInput::Failed { epoch, reason });
             }
             Some(_) => {}
             None if self.last.is_committed() => {
                 self.show_committed();
                 self.count_delivery();
-                if self.keeping.effects.coordinator.all_visible() {
+                if self.setup.effects.coordinator.all_visible() {
                     self.last.make_visible();
                 }
             }
             None if self.last.is_asked() || now >= self.due => {
                 self.show_committed();
                 self.answers = std::mem::take(&mut self.wanted);
-                self.hear(CoordinatorInput::Begin);
-                (self.begun, self.heard_at) = (now, now);
+                self.advance(CoordinatorInput::Begin);
+                (self.begun, self.message_at) = (now, now);
                 self.cost = PartCost::default();
-                self.due = now + self.keeping.interval;
-                if let Some(epoch) = self.keeping.effects.coordinator.running() {
+                self.due = now + self.setup.interval;
+                if let Some(epoch) = self.setup.effects.coordinator.running() {
                     self.last.begin(epoch);
                 }
             }
@@ -271,12 +271,11 @@ impl Running {
         }
     }
 
-    /// The coordinator hears one thing, and what it wants is done.
-    fn hear(&mut self, input: CoordinatorInput) {
+    /// Gives `input` to the coordinator, and does what the coordinator requests.
+    fn advance(&mut self, input: CoordinatorInput) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let Some(action) = self.keeping.effects.coordinator.handle(input, unix_seconds())
-            else {
+            let Some(action) = self.setup.effects.coordinator.handle(input, unix_seconds()) else {
                 return;
             };
             next = self.act(action);
@@ -309,13 +308,13 @@ impl Running {
     /// Why this process cannot go on.
     fn carry_out(&mut self, action: &Action) -> Result<Option<CoordinatorInput>, String> {
         for _ in 0..SWAPS_MAX {
-            match self.keeping.effects.act(action, draw()) {
+            match self.setup.effects.act(action, draw()) {
                 Ok(input) => return Ok(input),
                 Err(store::Error::Unclear { .. }) => std::thread::sleep(Duration::from_millis(100)),
                 Err(error) => return Err(error.to_string()),
             }
         }
-        Err("nobody knows whether the last checkpoint was committed".to_owned())
+        Err("it is unclear whether the last checkpoint was committed".to_owned())
     }
 
     /// No further checkpoint can be made.
@@ -328,7 +327,7 @@ impl Running {
     }
 
     fn committed(&mut self, epoch: u64) {
-        self.given_up = None;
+        self.aborts_logged = None;
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
         // without end, and cores would do little else: half of the time is theirs.
@@ -346,10 +345,10 @@ impl Running {
         self.last.commit(epoch);
     }
 
-    /// Output of the last checkpoint that comes to its clients is worth waiting for.
+    /// Counts a step when output of the last checkpoint came to a client: the drain goes on.
     fn count_delivery(&mut self) {
         let farthest: Vec<_> =
-            self.keeping.effects.visible.iter().map(|one| one.farthest()).collect();
+            self.setup.effects.visible.iter().map(|one| one.farthest()).collect();
         if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
             self.last.count_step();
         }
@@ -357,17 +356,17 @@ impl Running {
 
     fn answer(&mut self, result: &Result<u64, String>) {
         for answer in self.answers.drain(..) {
-            // Who asked may have gone.
+            // The operator may have gone.
             let _ = answer.send(result.clone());
         }
     }
 
-    /// Deletes what no kept checkpoint needs: also what one that was given up has left, or a full
-    /// disk would stay full.
+    /// Deletes the objects that no retained checkpoint needs. Also after an abort, whose objects
+    /// would otherwise keep a full disk full.
     fn collect(&mut self) {
-        let Keeping { effects, kept, .. } = &self.keeping;
+        let CheckpointSetup { effects, retained, .. } = &self.setup;
         let Effects { store, coordinator, visible, .. } = effects;
-        match collect(&**store, coordinator.head(), *kept, coordinator.running()) {
+        match collect(&**store, coordinator.head(), *retained, coordinator.running()) {
             Ok(collected) => {
                 self.not_deleted = false;
                 visible.iter().for_each(|visible| visible.keep_free(collected.bytes_kept));
@@ -381,12 +380,12 @@ impl Running {
         }
     }
 
-    /// Makes committed output visible; what cannot be, and all of that sink behind it, is tried
-    /// again at the next checkpoint.
+    /// Makes committed output visible. Output that cannot be, and all later output of its sink, is
+    /// tried again at the next checkpoint.
     fn show_committed(&mut self) {
-        let Self { keeping, complaints, .. } = self;
+        let Self { setup, complaints, .. } = self;
         let mut failed = Vec::new();
-        keeping.effects.show(|sink, shown| match shown {
+        setup.effects.show(|sink, shown| match shown {
             Ok(_) => drop(complaints.remove(sink)),
             Err(error) => failed.push((sink.to_owned(), error)),
         });
@@ -404,20 +403,20 @@ impl Running {
         }
     }
 
-    /// Says that a checkpoint was given up: not each time, where the storage fails on and on.
+    /// Logs an abort, every [`COMPLAINT_EVERY`] at most.
     fn complain(&mut self, epoch: u64, reason: &str) {
         let now = Instant::now();
-        match &mut self.given_up {
+        match &mut self.aborts_logged {
             Some((said, since)) if now - *said < COMPLAINT_EVERY => *since += 1,
-            given_up => {
-                let others = match given_up.map_or(0, |(_, since)| since) {
+            logged => {
+                let others = match logged.map_or(0, |(_, since)| since) {
                     0 => String::new(),
                     count => format!(" ({count} others before it)"),
                 };
                 tracing::warn!(
-                    "checkpoint {epoch} was given up: {reason}; the application goes on{others}"
+                    "checkpoint {epoch} was aborted: {reason}; the application goes on{others}"
                 );
-                *given_up = Some((now, 0));
+                *logged = Some((now, 0));
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, 
     read()
 }
 
-/// A reader slower than so many checkpoints in a row is told that something is missing.
+/// Number of tries. An object is missing after that only if each try was slower than a checkpoint.
 const READS_MAX: usize = 20;
 
 /// Why there is no answer.

@@ -16,8 +16,8 @@ use potoroo_sdk::plan::Plan;
 use super::admin::{self, AdminHandle, Operator};
 use super::bill::Bill;
 use super::checkpoints::effects::Effects;
-use super::checkpoints::keeper::Keeper;
-use super::checkpoints::{CheckpointProgress, Checkpoints, Keeping};
+use super::checkpoints::part_storage::PartStorage;
+use super::checkpoints::{CheckpointProgress, CheckpointSetup, Checkpoints};
 use super::config::{Config, Outline};
 use super::connecting::{Connected, Connecting};
 use super::console;
@@ -38,7 +38,7 @@ use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::attach::Attach;
-use crate::connect::mail::{Hearer, Teller, to_keeper};
+use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::opening::Channels;
 use crate::connect::permits::Places;
 use crate::connect::starting::SinkStates;
@@ -86,11 +86,11 @@ pub(super) fn launch(
 ) -> Result<Launched, Error> {
     let places = check_limits(plan, &mut config)?;
     let skips = SkipNotes::new(plan, &config);
-    let (kept, heard, mut edges) = open(plan, &config)?;
+    let (kept, messages, mut edges) = open(plan, &config)?;
     let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
-    let progress = kept.as_ref().map(|kept: &Kept| kept.progress.clone());
+    let progress = kept.as_ref().map(|kept: &Checkpointing| kept.progress.clone());
     let watch = Arc::new(Monitor::new(plan, &config, tallies.clone(), gaps, progress));
     let (described, (restored_in, restored)) = (describe.clone(), channel());
     let build = Build {
@@ -114,15 +114,15 @@ pub(super) fn launch(
     wait_for_cores(&host, &watch, &restored)?;
     let _housekeeping = Housekeeping::begin(&watch.cpus);
     let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
-    let keeper = kept.as_ref().map(|it| it.keeper.clone());
-    let threads = Threads::new(plan, &config, places, keeper, notices_in);
+    let storage = kept.as_ref().map(|it| it.storage.clone());
+    let threads = Threads::new(plan, &config, places, storage, notices_in);
     let connecting = connecting(plan, &config, (&mailboxes, &sink_owners), &watch, kept.as_ref());
     let (mut threads, connected) = connecting.connect(edges, threads)?;
     let mut attach = take(&mut threads.edges.attach);
-    let begin = |(kept, heard): (Kept, Hearer)| {
-        kept.start(plan, &config, &mailboxes, connected, (heard, attach.gate()))
+    let begin = |(kept, messages): (Checkpointing, StorageReceiver)| {
+        kept.start(plan, &config, &mailboxes, connected, (messages, attach.gate()))
     };
-    let checkpoints = kept.zip(heard).map(begin).transpose()?;
+    let checkpoints = kept.zip(messages).map(begin).transpose()?;
     let supervisor = Supervisor::new(Supervised {
         config,
         watch: watch.clone(),
@@ -142,7 +142,7 @@ fn connecting<'a>(
     config: &'a Config,
     (mailboxes, sink_owners): (&'a [Mailbox], &'a [usize]),
     watch: &'a Monitor,
-    kept: Option<&'a Kept>,
+    kept: Option<&'a Checkpointing>,
 ) -> Connecting<'a> {
     let (repeated, resume) = (&watch.repeated, kept.map(|kept| kept.recovery.resume()));
     Connecting { plan, config, mailboxes, sink_owners, repeated, resume }
@@ -179,27 +179,30 @@ fn serve_admin(
     Ok(config.admin.map(serve).transpose()?)
 }
 
-/// What cores, threads and the keeper share where checkpoints are taken.
+/// What cores, connectors and the storage thread share if checkpoints are enabled.
 #[derive(Clone)]
-struct Kept {
+struct Checkpointing {
     recovery: Arc<Recovery>,
-    keeper: Teller,
+    storage: StorageSender,
     /// By core.
     shared: Vec<Arc<StorageShared>>,
     progress: Arc<CheckpointProgress>,
 }
 
 /// Takes over the folder of checkpoints, if there is to be one.
-fn keep(plan: &Plan, config: &Config) -> Result<Option<(Kept, Hearer)>, Error> {
+fn open_checkpoints(
+    plan: &Plan,
+    config: &Config,
+) -> Result<Option<(Checkpointing, StorageReceiver)>, Error> {
     let Some(path) = &config.state else { return Ok(None) };
     let recovery = Arc::new(Recovery::open(plan, config, path)?);
-    let (keeper, heard) = to_keeper();
+    let (storage, messages) = storage_channel();
     let shared = config.cores.iter().map(|_| Arc::default()).collect();
-    Ok(Some((Kept { recovery, keeper, shared, progress: Arc::default() }, heard)))
+    Ok(Some((Checkpointing { recovery, storage, shared, progress: Arc::default() }, messages)))
 }
 
-impl Kept {
-    /// The way of operators to what is kept.
+impl Checkpointing {
+    /// For operators: requests a checkpoint, and reads those that are retained.
     fn operator(&self, describe: &Describe) -> Operator {
         let (store, describe) = (self.recovery.store.clone(), describe.clone());
         let inspect = move |table: &str, key: &str| {
@@ -207,17 +210,17 @@ impl Kept {
             again(|| Inspected::open(&*store, &plan, table, None)?.get(key))
                 .map_err(|error| error.to_string())
         };
-        Operator { keeper: self.keeper.clone(), inspect: Arc::new(inspect) }
+        Operator { storage: self.storage.clone(), inspect: Arc::new(inspect) }
     }
 
-    /// Starts the keeper.
+    /// Starts the storage thread.
     fn start(
         self,
         plan: &Plan,
         config: &Config,
         mailboxes: &[Mailbox],
         connected: Connected,
-        (heard, gate): (Hearer, Receiver<()>),
+        (messages, gate): (StorageReceiver, Receiver<()>),
     ) -> Result<Checkpoints, Error> {
         let (store, facts) = (self.recovery.store.clone(), self.recovery.facts.clone());
         let head = self.recovery.recovered.head.clone();
@@ -226,38 +229,41 @@ impl Kept {
         let cores = mailboxes.len();
         let Connected { sinks: SinkStates { visible, committed, epoch }, sources: upstreams } =
             connected;
-        let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
+        let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         coordinator.take_over(self.recovery.positions(), &committed);
         for Delivered { sink, transaction } in self.recovery.delivered() {
             coordinator.deliver(sink, *transaction);
         }
-        let keeper = keeper.with_upstreams(upstreams);
+        let parts = parts.with_upstreams(upstreams);
         let (committed, cores) = (epoch, mailboxes.to_vec());
-        let effects = Effects { store, keeper, coordinator, committed, cores, visible };
-        let keeping = Keeping {
+        let effects = Effects { store, parts, coordinator, committed, cores, visible };
+        let setup = CheckpointSetup {
             effects,
             interval: Duration::from_millis(config.checkpoint_ms),
-            kept: config.checkpoints_kept,
+            retained: config.checkpoints_kept,
             shared: self.shared,
         };
-        Checkpoints::start(keeping, (self.keeper, heard), self.progress, gate)
+        Checkpoints::start(setup, (self.storage, messages), self.progress, gate)
     }
 }
 
 /// Opens everything outside the process. Its threads stay off the CPUs of cores.
-fn open(plan: &Plan, config: &Config) -> Result<(Option<Kept>, Option<Hearer>, Edges), Error> {
+fn open(
+    plan: &Plan,
+    config: &Config,
+) -> Result<(Option<Checkpointing>, Option<StorageReceiver>, Edges), Error> {
     let _housekeeping = Housekeeping::begin(&config.cores);
-    let (kept, heard) = keep(plan, config)?.unzip();
+    let (kept, messages) = open_checkpoints(plan, config)?.unzip();
     let edges = open_edges(plan, config, kept.as_ref())?;
-    Ok((kept, heard, edges))
+    Ok((kept, messages, edges))
 }
 
 /// Opens all edges. Refuses a source whose address is of another kind than that from which it
 /// would go on.
-fn open_edges(plan: &Plan, config: &Config, kept: Option<&Kept>) -> Result<Edges, Error> {
+fn open_edges(plan: &Plan, config: &Config, kept: Option<&Checkpointing>) -> Result<Edges, Error> {
     let edges = Edges::open(plan, config)?;
-    let Some(Kept { recovery, .. }) = kept else { return Ok(edges) };
+    let Some(Checkpointing { recovery, .. }) = kept else { return Ok(edges) };
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
         if let Some(unit) = edge.unit() {
             recovery.position(&source.name, unit)?;
@@ -303,7 +309,7 @@ struct Build {
     keep_letters: bool,
     config: Config,
     skips: Skips,
-    kept: Option<Kept>,
+    kept: Option<Checkpointing>,
     /// Each core tells once that it has its share of what was stored, or why not.
     restored: Sender<Result<(), Error>>,
     tallies: Vec<Arc<Tally>>,
@@ -312,7 +318,7 @@ struct Build {
     request: StopRequest,
 }
 
-/// Where so many cores count, and where they tell their gaps.
+/// The counters of `cores` cores, and their logs of gaps.
 fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<Tally>>, Arc<[SharedGaps]>) {
     let gaps: Arc<[SharedGaps]> = (0..cores).map(|_| SharedGaps::new()).collect();
     let tally = |_| Arc::new(Tally::new(plan).with_gaps(gaps.clone()));
@@ -362,7 +368,7 @@ impl Build {
         match self.plan() {
             Ok(plan) => Some(self.core(plan, core, ends)),
             Err(error) => {
-                // Whoever started the cores may have given up.
+                // The start may have failed, and its receiver with it.
                 let _ = self.restored.send(Err(error));
                 None
             }
@@ -401,7 +407,7 @@ impl Build {
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
         let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
         let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
-        // Whoever started the cores may have given up.
+        // The start may have failed, and its receiver with it.
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
         let position = |source: SourceId| {
             let name = &names[usize::from(source.0)];
@@ -421,7 +427,7 @@ impl Build {
         let handout = self.kept.as_ref().map(|kept| {
             let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &kept.shared[core]);
             let clock = Clock::new();
-            let parts = Box::new(kept.keeper.clone());
+            let parts = Box::new(kept.storage.clone());
             Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();

@@ -85,7 +85,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A pipe that takes so many bytes before it is full.
+    /// A pipe that is full after `room` bytes.
     struct Pipe {
         room: usize,
         got: Vec<u8>,

@@ -64,7 +64,7 @@ fn filter(wanted: Option<&str>, quiet: bool) -> (Targets, Option<String>) {
     }
 }
 
-/// The client of S3 tells of each try; who calls it tells when they come to nothing.
+/// The S3 client logs each try; its callers log the failure after the last one.
 fn default_filter(level: &str) -> Targets {
     parse(&format!("{level},object_store=warn")).expect("a level and a target are a filter")
 }

@@ -9,7 +9,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
 use super::letters::LetterBox;
-use crate::connect::mail::Teller;
+use crate::connect::mail::StorageSender;
 use crate::connect::permits::Places;
 use crate::connect::threads::EdgeThreads;
 use crate::flow::Letter;
@@ -30,11 +30,11 @@ impl Threads {
         plan: &Plan,
         config: &Config,
         places: Places,
-        keeper: Option<Teller>,
+        storage: Option<StorageSender>,
         notices: Sender<Notice>,
     ) -> Self {
         Self {
-            edges: EdgeThreads::new(plan, places, keeper, notices),
+            edges: EdgeThreads::new(plan, places, storage, notices),
             source_names: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sink_names: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             letters: None,

@@ -153,7 +153,7 @@ enum Checkpoint {
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
-    /// Have a running application take one, and wait until it is safe
+    /// Have a running application take one, and wait until it is committed
     #[command(after_help = EXIT_HELP)]
     Now {
         /// Where the application has its admin port

@@ -44,7 +44,7 @@ pub(super) struct Monitor {
     clock: Clock,
 }
 
-/// So many of them are remembered.
+/// Addresses of connections that are remembered.
 const PEERS_MAX: usize = 64;
 
 impl Monitor {

@@ -15,7 +15,7 @@ use potoroo::connect::potoroo::hold::Hold;
 use potoroo::connect::spool::{Prepared, Spooler, Target};
 use potoroo::connect::visible::Visible;
 use potoroo::control::checkpoints::effects::Effects;
-use potoroo::control::checkpoints::keeper::Keeper;
+use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::flow::PartStep;
 use potoroo::turn::{Command, Mailbox};
 use potoroo_sdk::host::SinkId;
@@ -48,7 +48,7 @@ pub(super) struct Life<'a> {
     /// What is spooled and not yet durable.
     marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
-    /// Epochs that were given up.
+    /// Epochs that were aborted.
     given_up: BTreeSet<u64>,
     /// Cores were told that no stream will be opened any more.
     complete: bool,
@@ -102,13 +102,13 @@ impl<'a> Life<'a> {
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let store = Arc::new(world.store.clone());
-        let keeper = Keeper::new(store.clone(), facts.clone(), head.generation, sources, cores);
-        let keeper = keeper.with_upstreams(sessions.upstreams());
+        let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, cores);
+        let parts = parts.with_upstreams(sessions.upstreams());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, deliveries);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
-            effects: Effects { store, keeper, coordinator, committed, cores: mailboxes, visible },
+            effects: Effects { store, parts, coordinator, committed, cores: mailboxes, visible },
             world,
             troubles,
             process,
@@ -232,11 +232,11 @@ impl<'a> Life<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
-        let heard = self.effects.keeper.keep(core, &step, self.random.u64());
+        let heard = self.effects.parts.store(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
             && let Some(CoordinatorInput::Part { sources, .. }) = &heard
         {
-            self.effects.keeper.acknowledge(sources);
+            self.effects.parts.acknowledge(sources);
         }
         self.inbox.extend(heard);
     }
@@ -321,7 +321,7 @@ impl<'a> Life<'a> {
             self.world.store.delete(&manifest.parts[0].name).expect("it is in memory");
         }
         if self.sabotaged(Sabotage::AcknowledgedBeforeHead) {
-            self.effects.keeper.acknowledge(&manifest.sources);
+            self.effects.parts.acknowledge(&manifest.sources);
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) struct Sessions {
     streams: Vec<Option<Arc<Streams>>>,
     ends: Arc<AtomicBool>,
     open: Vec<Session>,
-    /// By sender: whether nothing new can come of it in this life.
+    /// By sender: whether nothing new can come of it in this run.
     finished: Vec<bool>,
 }
 
@@ -337,7 +337,7 @@ impl Session {
         }
     }
 
-    /// Whether the engine knows in this life that `sender` has nothing more.
+    /// Whether the engine knows in this run that `sender` has nothing more.
     fn is_at_end(&self, sender: &Sender) -> bool {
         self.next.is_some_and(|next| next == sender.messages.len())
     }

@@ -10,12 +10,12 @@ pub struct Script {
     pub source: u8,
     /// What it sends.
     pub bytes: Vec<u8>,
-    /// It breaks off both ways when so many bytes are sent; `None`: it sends all and then waits
-    /// for the last reply.
+    /// It closes both directions after this number of sent bytes; `None`: it sends all and then
+    /// waits for the last reply.
     pub cut: Option<usize>,
-    /// It takes no more replies when it has got so many bytes of them, and stays connected.
+    /// After this number of bytes it reads no more replies, and stays connected.
     pub deaf_after: Option<usize>,
-    /// It connects when so many of the clients before it have gone.
+    /// It connects when this number of the clients before it have gone.
     pub after: usize,
 }
 

@@ -35,7 +35,7 @@ pub fn kill(start: &dyn Fn(&str) -> App, head: &dyn Fn() -> Vec<u8>, seed: u64, 
         if random.below(4) > 0 {
             wait_for_part(&mut app, part);
         }
-        // Killed behind so many further commits, or in the middle of starting.
+        // Killed after up to three further commits, or in the middle of starting.
         if !wait_for_commits(&mut app, head, random.below(4)) {
             let ended = app.finish();
             ended.report();

@@ -90,7 +90,7 @@ fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
     let abort = Action::Abort { epoch: 11, reason: reason.clone() };
     subject.check(CoordinatorInput::Failed { epoch: 11, reason }, Some(abort));
     subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 12 }));
-    // Late: of the epoch that was given up.
+    // Late: of the epoch that was aborted.
     subject.check(part(0, 11, 0), None);
     subject.check(marked(2, 11), None);
     for core in [1, 0] {

@@ -108,7 +108,7 @@ impl Location {
         match self {
             Self::Folder(_) => 0,
             #[cfg(feature = "s3")]
-            Self::S3(_) => super::s3::PIECE_BYTES,
+            Self::S3(_) => super::s3::REQUEST_BYTES,
         }
     }
 

@@ -33,7 +33,7 @@ use service::S3Service;
 use upload::ObjectUpload;
 
 pub use address::Address;
-pub use service::{PIECE_BYTES, Variables};
+pub use service::{REQUEST_BYTES, Variables};
 
 const HEAD: &str = "HEAD";
 

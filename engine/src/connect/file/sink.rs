@@ -59,9 +59,10 @@ impl fmt::Display for FileSink {
 impl SinkConnector for FileSink {
     fn promise(&self, kept: bool) -> Promise {
         match kept {
-            true if is_regular(&self.path) => {
-                Promise::new("exactly once", "visible when the checkpoint that holds it is safe")
-            }
+            true if is_regular(&self.path) => Promise::new(
+                "exactly once",
+                "visible when the checkpoint that holds it is committed",
+            ),
             true => Promise::REPEATED,
             false => Promise::new("once per run", "written and synced before the end"),
         }

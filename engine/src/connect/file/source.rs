@@ -127,7 +127,7 @@ impl OpenSource for OpenFileSource {
         // Those that the kernel makes as they are read have no length, and change.
         let made = self.file.metadata().map_or(0, |facts| facts.len()) == 0;
         let tail = (!made).then(|| Tail::new(self.file.clone(), start.position));
-        let start = Start { grows: starting.threads.keeper().is_some(), ..start };
+        let start = Start { grows: starting.threads.storage().is_some(), ..start };
         starting.read(source, self.file, Some(start), tail)?;
         Ok(Some(Box::new(watched)))
     }

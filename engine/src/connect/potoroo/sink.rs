@@ -63,7 +63,10 @@ impl fmt::Display for PotorooSink {
 
 impl SinkConnector for PotorooSink {
     fn promise(&self, _kept: bool) -> Promise {
-        Promise::new("exactly once", "brought when its checkpoint is safe, until the client has it")
+        Promise::new(
+            "exactly once",
+            "sent when its checkpoint is committed, until the client has it",
+        )
     }
 
     fn demand(&self) -> Demand {

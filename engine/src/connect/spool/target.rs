@@ -103,7 +103,7 @@ impl Target {
         self.disk.open(&self.path, Open::Write).map(drop)
     }
 
-    /// Makes the file empty, durably: what was in it must not come back behind the first commit.
+    /// Makes the file empty, durably: its bytes must not come back after the first commit.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -367,7 +367,7 @@ pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
 
 /// Whether the first `bytes` of `from` stand at `offset` of `to`.
 fn same(from: &dyn DiskFile, bytes: u64, to: &dyn DiskFile, offset: u64) -> io::Result<bool> {
-    let mut theirs = vec![0; PIECE_BYTES];
+    let mut theirs = vec![0; COPY_BYTES];
     each_piece(bytes, |ours, done| {
         let theirs = &mut theirs[..ours.len()];
         from.read_at(ours, done)?;
@@ -387,7 +387,7 @@ fn copy(from: &dyn DiskFile, bytes: u64, to: &dyn DiskFile, offset: u64) -> io::
 }
 
 /// Bytes that are copied, compared or digested at once.
-const PIECE_BYTES: usize = 256 * 1024;
+const COPY_BYTES: usize = 256 * 1024;
 
 /// Calls `each` with a buffer for each piece of `bytes`, and where the piece begins, until it
 /// returns false; returns what it returned last.
@@ -395,7 +395,7 @@ pub(super) fn each_piece(
     bytes: u64,
     mut each: impl FnMut(&mut [u8], u64) -> io::Result<bool>,
 ) -> io::Result<bool> {
-    let mut buffer = vec![0; bytes.min(PIECE_BYTES as u64) as usize];
+    let mut buffer = vec![0; bytes.min(COPY_BYTES as u64) as usize];
     let mut done = 0;
     while done < bytes {
         let piece = (bytes - done).min(buffer.len() as u64) as usize;

@@ -1,6 +1,6 @@
-//! The writing end: output of one sink into spools, one for each epoch in which there is some. What
-//! was prepared for an epoch that came to nothing goes on in the same spool, so that neither spools
-//! nor manifests become many while no checkpoint can be stored.
+//! The writing end: output of one sink into spools, one for each epoch that has output. After an
+//! abort the spool that was prepared is continued, so that neither spools nor manifests become many
+//! while no checkpoint can be stored.
 
 use std::fmt::Debug;
 use std::io;
@@ -17,7 +17,7 @@ use super::name::SpoolName;
 use super::prepared::Prepared;
 use super::target::{Target, each_piece};
 use crate::checkpoint::Transaction;
-use crate::connect::mail::{Teller, Told};
+use crate::connect::mail::{StorageMessage, StorageSender};
 use crate::connect::pipe::{PipeItem, PipeOut};
 use crate::connect::waiting::STOP_CHECK;
 use crate::disk::{DiskFile, Open};
@@ -65,15 +65,15 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Spools what comes through `pipe` until its other end is gone, and tells `keeper` what is
-/// prepared for `sink`. A full disk is the end of it without `patience`.
+/// Spools what comes through `pipe` until its other end is gone, and reports to `storage` what is
+/// prepared for `sink`. Without `patience` a full disk ends it.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn spool(
     mut spooler: Spooler,
     sink: SinkId,
-    keeper: Teller,
+    storage: StorageSender,
     (mut pipe, waker): (PipeOut, Waker),
     patience: Option<Patience>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
@@ -90,7 +90,7 @@ pub fn spool(
                 }
                 PipeItem::Marker(epoch) => {
                     let prepared = spooler.prepare(epoch);
-                    keeper.tell(Told::Marked { sink, epoch, prepared });
+                    storage.send(StorageMessage::Marked { sink, epoch, prepared });
                     waker.wake_if_parked();
                 }
             }
@@ -124,7 +124,7 @@ struct Spool {
     digest: Xxh3,
 }
 
-/// A spool that was prepared: it goes on if its epoch comes to nothing.
+/// A spool that was prepared: it is continued if its epoch is aborted.
 struct Last {
     name: String,
     path: PathBuf,
@@ -134,8 +134,8 @@ struct Last {
     digest: Xxh3,
 }
 
-/// Bytes up to which output of epochs that came to nothing is gathered in one transaction: a client
-/// may have to hold all of one.
+/// Output of aborted epochs is gathered in one transaction up to this many bytes: a client may have
+/// to hold a whole transaction.
 const GATHERED_BYTES_MAX: u64 = 16 << 20;
 
 impl Spooler {
@@ -184,8 +184,8 @@ impl Spooler {
         Some(Prepared { transaction, file, target })
     }
 
-    /// Appends `spool` to the one before if the epoch of that came to nothing: no manifest will
-    /// ever name it as it was. Returns what is to be prepared, and where it begins.
+    /// Appends `spool` to the one before if the epoch of that was aborted: no manifest will ever
+    /// name it as it was. Returns what is to be prepared, and where it begins.
     fn gather(&mut self, spool: Spool) -> (Spool, u64) {
         // Pairs with the release in `Effects::act`: an epoch is decided before the next begins.
         let committed = self.committed.load(Ordering::Acquire);

@@ -166,14 +166,14 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
     let (seconds, count) = (|ns: u64| ns as f64 / 1e9, |count: u64| count as f64);
     for (name, help, value) in [
         ("checkpoints_committed", "Checkpoints committed", committed),
-        ("checkpoints_aborted", "Checkpoints given up", aborted),
+        ("checkpoints_aborted", "Checkpoints aborted", aborted),
         ("checkpoint_slices", "Slices of turns that checkpoints took", slices),
         ("checkpoint_events_delayed", "Events that may have waited for one", cost.events_delayed),
     ] {
         counters(registry, name, help, [(label(), value)]);
     }
     for (name, help, value) in [
-        ("checkpoint_epoch", "The last epoch that is safe", count(epoch)),
+        ("checkpoint_epoch", "The last epoch that was committed", count(epoch)),
         ("checkpoint_seconds", "Duration of the last checkpoint", last_ms / 1e3),
         ("checkpoint_stored_bytes", "Bytes of all kept checkpoints", count(stored_bytes)),
         ("checkpoint_bytes", "Bytes of the last checkpoint", count(last_bytes)),

@@ -13,7 +13,7 @@ use axum::{Router, middleware};
 use tokio::sync::oneshot;
 
 use super::guard;
-use crate::connect::mail::{Teller, Told};
+use crate::connect::mail::{StorageMessage, StorageSender};
 
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
 pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Send + Sync>;
@@ -21,8 +21,8 @@ pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Se
 /// The way to an application that keeps checkpoints.
 #[derive(Clone)]
 pub struct Operator {
-    /// Its keeper.
-    pub keeper: Teller,
+    /// Its storage thread.
+    pub storage: StorageSender,
     /// Looks into what it has kept. May wait for the storage.
     pub inspect: Inspect,
 }
@@ -70,7 +70,7 @@ impl Operator {
     /// Has a checkpoint taken; its epoch when it is committed.
     async fn checkpoint(&self) -> Result<u64, String> {
         let (answer, answered) = oneshot::channel();
-        self.keeper.tell(Told::Now(answer));
+        self.storage.send(StorageMessage::Now(answer));
         answered.await.unwrap_or_else(|_| Err("the application is about to end".to_owned()))
     }
 }

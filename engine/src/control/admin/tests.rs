@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use super::super::report::{example, example_core};
 use super::*;
-use crate::connect::mail::to_keeper;
+use crate::connect::mail::storage_channel;
 
 fn open() -> AdminHandle {
     let core = example_core();
@@ -75,9 +75,9 @@ fn dropping_waits_until_nothing_looks_into_checkpoints() {
     let place = Arc::new(());
     let held = place.clone();
     let inspect: operator::Inspect = Arc::new(move |_, _| Ok(Some(format!("{held:?}"))));
-    let (keeper, _heard) = to_keeper();
+    let (storage, _messages) = storage_channel();
     let watch: ReadStatus = Arc::new(|| unreachable!("nobody asks"));
-    let operator = Some(Operator { keeper, inspect });
+    let operator = Some(Operator { storage, inspect });
     let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");
     drop(admin);
     assert_eq!(Arc::strong_count(&place), 1);

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::keeper::Keeper;
+use super::part_storage::PartStorage;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use crate::checkpoint::propose;
 use crate::checkpoint::store::{Error, Store};
@@ -20,7 +20,7 @@ pub struct Effects {
     /// Where checkpoints are kept.
     pub store: Arc<dyn Store>,
     /// Who stores parts there.
-    pub keeper: Keeper,
+    pub parts: PartStorage,
     /// Who decides.
     pub coordinator: Coordinator,
     /// The last epoch that was committed, for those who spool.
@@ -59,7 +59,7 @@ impl Effects {
                 // Pairs with the acquire in `Spooler::gather`: the next epoch begins after this.
                 self.committed.store(*epoch, Ordering::Release);
                 self.tell(CheckpointCommand::Commit(*epoch as u32));
-                self.keeper.acknowledge(sources);
+                self.parts.acknowledge(sources);
             }
             Action::Abort { epoch, .. } => self.tell(CheckpointCommand::Abort(*epoch as u32)),
         }

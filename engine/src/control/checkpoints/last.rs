@@ -4,7 +4,7 @@
 //! ```text
 //!   NotAsked ─► Asked ─► UnderWay ─► Committed ─► Visible
 //!                 ▲          │
-//!                 └──────────┘ given up: tried again until the time to drain is over
+//!                 └──────────┘ aborted: tried again until the time to drain is over
 //!
 //!   any of them ─► Failed: no further checkpoint can be made
 //! ```
@@ -77,7 +77,7 @@ impl SharedLast {
 pub(super) struct LastCheckpoint {
     /// Its epoch while it is under way and when it is committed.
     epoch: Option<u64>,
-    /// It was given up before: who waits for it waits no longer for its steps.
+    /// It was aborted before: its steps are no longer waited for.
     given_up: bool,
     shown: Arc<SharedLast>,
 }
@@ -127,7 +127,7 @@ impl LastCheckpoint {
         }
     }
 
-    /// The checkpoint under way was given up. Returns whether it was the last one.
+    /// The checkpoint under way was aborted. Returns whether it was the last one.
     pub(super) fn give_up(&mut self) -> bool {
         let was_last = self.epoch.take().is_some();
         if was_last {
@@ -144,7 +144,7 @@ impl LastCheckpoint {
         }
     }
 
-    /// A checkpoint that has failed stays so, whatever the coordinator still gives up.
+    /// A checkpoint that has failed stays so, whatever the coordinator aborts after that.
     fn enter(&self, next: Last) {
         let last = self.shown.last();
         if last != Last::Failed {

@@ -43,10 +43,10 @@ pub struct Snapshot {
     pub replies_without_connection: u64,
     /// Checkpoints; `None` where none are taken.
     pub checkpoints: Option<CheckpointSummary>,
-    /// Events that were under way, or waited for a sink or connection, when draining was given up.
+    /// Events that were under way, or waited for a sink or connection, when the drain ended early.
     /// What a file or a peer had been given, and did not keep, is not among them.
     pub undelivered: u64,
-    /// Failures to deliver: one if draining was given up, and one for each file that was not
+    /// Failures to deliver: one if the drain ended early, and one for each file that was not
     /// written or read to its end.
     pub failures: u64,
 }
@@ -102,11 +102,11 @@ pub struct TableSummary {
 /// What checkpoints did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CheckpointSummary {
-    /// The last epoch that is safe; 0 before the first.
+    /// The last epoch that was committed; 0 before the first.
     pub epoch: u64,
     /// Checkpoints committed by this process.
     pub committed: u64,
-    /// Checkpoints given up.
+    /// Checkpoints aborted.
     pub aborted: u64,
     /// Milliseconds from the beginning of the last one to its commit.
     pub last_ms: f64,

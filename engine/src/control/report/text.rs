@@ -121,7 +121,7 @@ fn checkpoints(snapshot: &Snapshot) -> String {
         format!("delayed {events} events, by {worst} µs at most")
     };
     let mut text = format!(
-        "\n{} checkpoints, {} given up; {} bytes are kept; {}\n",
+        "\n{} checkpoints, {} aborted; {} bytes are retained; {}\n",
         thousands(*committed),
         thousands(*aborted),
         thousands(*stored_bytes),
@@ -280,7 +280,7 @@ orders → rejections        1,000       100  500.22  900.10  990.21  999.42  1,
 quotes → markets (table)       0         0       -       -       -       -         -         -
   outside gaps                 0         0       -       -       -       -         -         -
 
-9 checkpoints, 1 given up; 45,000 bytes are kept; delayed 70 events, by 20.00 µs at most
+9 checkpoints, 1 aborted; 45,000 bytes are retained; delayed 70 events, by 20.00 µs at most
 the last of epoch 17: 12.5 ms, 50 rows, 5,000 bytes, longest slice 14.00 µs; \
 delayed 7 events, by 15.00 µs at most
 slices of turns for them: p99 20.00 µs, max 21.00 µs; without holes p99 19.00 µs, max 20.50 µs

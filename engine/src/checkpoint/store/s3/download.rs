@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::service::{PIECE_BYTES, S3Service};
+use super::service::{REQUEST_BYTES, S3Service};
 use super::trouble;
 
 /// An object that is being read. Holds one piece.
@@ -26,7 +26,7 @@ impl Download {
     }
 
     fn fetch(&mut self) -> io::Result<()> {
-        let end = self.length.min(self.fetched + PIECE_BYTES as u64);
+        let end = self.length.min(self.fetched + REQUEST_BYTES as u64);
         let piece = self.service.range(&self.name, self.fetched..end);
         self.piece = piece.map_err(|error| trouble::cause(&error))?;
         if self.piece.len() as u64 != end - self.fetched {

@@ -23,9 +23,9 @@ use tokio::sync::oneshot;
 use super::address::Address;
 use super::trouble;
 
-/// Bytes of an object that are sent or fetched at once: more than the 5 MiB of which pieces have to
-/// be at least, and with the 10 000 pieces that an object may have 80 GiB for each core.
-pub const PIECE_BYTES: usize = 8 << 20;
+/// Bytes of an object that one request sends or fetches. S3 allows pieces of 5 MiB and more, and
+/// 10 000 pieces per object: 80 GiB for each core.
+pub const REQUEST_BYTES: usize = 8 << 20;
 
 /// A connection takes no longer, or there is none.
 const CONNECT_MAX: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::{Error as Refusal, MultipartUpload, PutMode};
 
-use super::service::{PIECE_BYTES, S3Service};
+use super::service::{REQUEST_BYTES, S3Service};
 use super::trouble;
 use crate::checkpoint::store::{Error, Upload};
 
@@ -73,16 +73,16 @@ impl ObjectUpload {
 
     /// Whether exactly this is what is there.
     fn is_stored(&self, whole: &Bytes) -> Result<bool, Refusal> {
-        let found = self.service.whole(&self.name, PIECE_BYTES as u64)?;
+        let found = self.service.whole(&self.name, REQUEST_BYTES as u64)?;
         Ok(found.is_some_and(|(bytes, _)| bytes == whole && !bytes.is_empty()))
     }
 }
 
 impl Write for ObjectUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = &bytes[..bytes.len().min(PIECE_BYTES - self.piece.len())];
+        let taken = &bytes[..bytes.len().min(REQUEST_BYTES - self.piece.len())];
         self.piece.extend_from_slice(taken);
-        if self.piece.len() == PIECE_BYTES {
+        if self.piece.len() == REQUEST_BYTES {
             self.send().map_err(|error| trouble::cause(&error))?;
         }
         Ok(taken.len())

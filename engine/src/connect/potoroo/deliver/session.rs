@@ -13,8 +13,8 @@ use crate::connect::lines::one_line;
 use crate::connect::spool::check;
 use crate::disk::{DiskFile, Open};
 
-/// Bytes of one frame.
-const PIECE_BYTES: usize = 64 * 1024;
+/// Bytes of output in one frame.
+const FRAME_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// A connected client.
 pub struct Session {
@@ -40,7 +40,7 @@ impl Session {
     pub fn new(delivery: Arc<Delivery>, last: u128) -> Result<Self, DeliveryEnd> {
         delivery.check_last(last).map_err(DeliveryEnd::Lost)?;
         delivery.settle(last).map_err(failed)?;
-        Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; PIECE_BYTES] })
+        Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; FRAME_OUTPUT_BYTES] })
     }
 
     /// Writes the next frame for the client to `out` if there is something to say: nothing while it
@@ -58,7 +58,7 @@ impl Session {
                 Stage::Answer(transaction)
             }
             Stage::Data(of, spool, said) => {
-                let bytes = (of.transaction.bytes - said).min(PIECE_BYTES as u64);
+                let bytes = (of.transaction.bytes - said).min(FRAME_OUTPUT_BYTES as u64);
                 let payload = &mut self.piece[..bytes as usize];
                 let read = spool.read_at(payload, said);
                 read.map_err(|error| {

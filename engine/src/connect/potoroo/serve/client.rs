@@ -121,7 +121,9 @@ impl Client {
         let Some(of) = opened.map_err(ServiceEnd::Told)? else { return Ok(false) };
         let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
         if let Some(left_out) = lines.opened.admit() {
-            tracing::info!("source `{source}`: stream `{name}` goes on behind {behind}{left_out}");
+            tracing::info!(
+                "source `{source}`: stream `{name}` continues after message {behind}{left_out}"
+            );
         }
         let (buffer, notes) = (Vec::new(), Vec::new());
         self.opened.push(Sending { number, of, buffer, notes, last: None, waits: false, used: 0 });
@@ -343,7 +345,9 @@ mod tests {
         assert_eq!(hear(&mut first, message(8, &[0; 20])), Ok(false));
         first.release();
         let (_, refused) = open(&of, 8);
-        assert!(refused.expect_err("it is in the middle of 8").contains("goes on behind 7"));
+        assert!(
+            refused.expect_err("it is in the middle of 8").contains("continues after message 7")
+        );
         let (mut second, opened) = open(&of, 7);
         assert_eq!(opened, Ok(true));
         let shorter = hear(&mut second, message(8, &[0; 15])).expect_err("it had 16 or more");

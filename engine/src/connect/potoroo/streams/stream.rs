@@ -153,8 +153,9 @@ impl ClientStream {
         match from > reached {
             false => Ok(reached),
             true => Err(format!(
-                "stream `{name}` goes on behind {reached}, and the client has only what is behind \
-                 {from}: what lies between would be lost; make the client send it again"
+                "stream `{name}` continues after message {reached}, and the client has only what \
+                 is after {from}: the messages between would be lost; make the client send them \
+                 again"
             )),
         }
     }
@@ -208,7 +209,7 @@ impl ClientStream {
                 self.pipe = StreamPipe::Gone;
                 let (name, id) = (&self.name, self.base.id);
                 Err(format!(
-                    "stream `{name}` cannot be read any further: behind message {id} is something \
+                    "stream `{name}` cannot be read any further: after message {id} is input \
                      that the codec of the source does not understand (see the dead letters), or \
                      the application ends"
                 ))
@@ -246,7 +247,7 @@ impl ClientStream {
         let last = behind.checked_sub(1).map_or(self.base, |at| self.notes[at]);
         // What follows the last note is of one message, but for what was skipped.
         let several = self.notes.get(behind).map_or(self.skip.several, |next| next.several);
-        // Of an epoch that was given up it may be before what is acknowledged.
+        // The position of an aborted epoch may be before what is acknowledged.
         let into = position.saturating_sub(last.end);
         StreamPosition {
             name: self.name.clone(),

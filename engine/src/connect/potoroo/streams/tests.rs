@@ -55,7 +55,7 @@ fn a_client_that_leaves_something_out_is_refused() {
     stream.passed.id = 10;
     assert_eq!(stream.resume_after(10), Ok(10));
     let refused = stream.resume_after(11).expect_err("11 is missing");
-    assert!(refused.contains("behind 10") && refused.contains("behind 11"), "{refused}");
+    assert!(refused.contains("after message 10") && refused.contains("after 11"), "{refused}");
 }
 
 /// Every checkpoint has a position of every stream, also where nothing comes.

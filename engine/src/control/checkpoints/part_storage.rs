@@ -1,8 +1,8 @@
 //! Stores the parts of all cores of a process as they are handed out.
 //!
-//! Promises: a part is reported when it is durable; storage that fails gives up the epoch, never
-//! the application. Waits for the storage: for a thread beside the cores. Must never do: hold more
-//! of a part than one chunk.
+//! Promises: a part is reported when it is durable; storage that fails aborts the epoch, never the
+//! application. Waits for the storage: for a thread beside the cores. Must never do: hold more of a
+//! part than one chunk.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
 
 /// Stores parts.
-pub struct Keeper {
+pub struct PartStorage {
     store: Arc<dyn Store>,
     facts: Identity,
     generation: u64,
@@ -38,7 +38,7 @@ struct Part {
     writer: PartWriter<Box<dyn Upload>>,
 }
 
-impl Keeper {
+impl PartStorage {
     /// Stores the parts of `cores` cores, for the coordinator of `generation`.
     pub fn new(
         store: Arc<dyn Store>,
@@ -61,8 +61,7 @@ impl Keeper {
         &self.sources[usize::from(source.0)]
     }
 
-    /// Tells the clients of sources that `committed` is safe: they need not send again what is
-    /// before.
+    /// Acknowledges `committed` to the clients of sources: they need not send again what is before.
     pub fn acknowledge(&self, committed: &[SourcePosition]) {
         for (name, upstream) in self.sources.iter().zip(&self.upstreams) {
             let Some(upstream) = upstream else { continue };
@@ -71,9 +70,9 @@ impl Keeper {
         }
     }
 
-    /// Keeps the next step of the part of `core`. `random` is for the name of its object. Returns
-    /// what the coordinator has to know.
-    pub fn keep(&mut self, core: usize, step: &PartStep, random: u64) -> Option<CoordinatorInput> {
+    /// Stores the next step of the part of `core`. `random` is for the name of its object. Returns
+    /// the input for the coordinator, if there is one.
+    pub fn store(&mut self, core: usize, step: &PartStep, random: u64) -> Option<CoordinatorInput> {
         let part = self.parts[core].as_ref();
         let (epoch, kept) = match step {
             PartStep::Begin { epoch, since } => {
