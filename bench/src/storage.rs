@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use potoroo::checkpoint::store::{Folder, FolderView, Name, NameKind, Store, StoreReader};
-use potoroo::checkpoint::{Chunk, Identity, PartHeader, PartReader, PartWriter, Section};
+use potoroo::checkpoint::{Chunk, Epoch, Identity, PartHeader, PartReader, PartWriter, Section};
 use potoroo::sdk::random::Random;
 use serde_json::json;
 
@@ -150,7 +150,7 @@ impl Drop for Place {
 }
 
 fn part_name() -> String {
-    Name { generation: 1, epoch: 1, kind: NameKind::Part(0), random: 1 }.to_string()
+    Name { generation: 1, epoch: Epoch(1), kind: NameKind::Part(0), random: 1 }.to_string()
 }
 
 fn header() -> PartHeader {
@@ -160,5 +160,5 @@ fn header() -> PartHeader {
         partitions: 1024,
         tables: Vec::new(),
     };
-    PartHeader { facts, generation: 1, epoch: 1, since: 0, core: 0, cores: 1 }
+    PartHeader { facts, generation: 1, epoch: Epoch(1), since: Epoch::NONE, core: 0, cores: 1 }
 }

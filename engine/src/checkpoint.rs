@@ -12,6 +12,8 @@
 
 mod chunk;
 
+mod epoch;
+
 pub mod coordinator;
 
 mod facts;
@@ -33,6 +35,7 @@ pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
 pub use contents::each_row;
 pub use damage::{CorruptObject, Damage};
+pub use epoch::{Epoch, SharedEpoch};
 pub use facts::{Identity, IdentityMismatch, Older, TableFacts, TypeFacts};
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};

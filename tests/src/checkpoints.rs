@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
-    Chunk, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit, Recovered,
-    Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk, propose,
-    recover,
+    Chunk, Epoch, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit,
+    Recovered, Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk,
+    propose, recover,
 };
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::key::Key;
@@ -72,12 +72,12 @@ impl<'a> Coordinator<'a> {
     /// # Errors
     /// The store fails. The checkpoint is not made, unless it was HEAD that failed.
     pub fn checkpoint(&mut self, full: bool) -> Result<(), Error> {
-        let epoch = self.head.epoch + 1;
+        let epoch = self.head.epoch.next();
         let made = self.commit(epoch, full);
         collect(self.store, &self.head, KEEP, None).and(made)
     }
 
-    fn commit(&mut self, epoch: u64, full: bool) -> Result<(), Error> {
+    fn commit(&mut self, epoch: Epoch, full: bool) -> Result<(), Error> {
         let last = self.last.as_ref().filter(|_| !full);
         let mut parts = last.map_or(Vec::new(), |manifest| manifest.parts.clone());
         let before = self.head.manifest.as_ref().filter(|_| !parts.is_empty());
@@ -109,7 +109,11 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Writes one part per core, in turns, so that they are open at the same time.
-    fn store_parts(&mut self, epoch: u64, full: bool) -> Result<(Vec<PartEntry>, Content), Error> {
+    fn store_parts(
+        &mut self,
+        epoch: Epoch,
+        full: bool,
+    ) -> Result<(Vec<PartEntry>, Content), Error> {
         let mut open = Vec::new();
         let mut content = Content::new();
         for core in 0..CORES {
@@ -138,8 +142,8 @@ impl<'a> Coordinator<'a> {
         Ok((entries, content))
     }
 
-    fn header(&self, epoch: u64, core: u32, full: bool) -> PartHeader {
-        let since = if full { 0 } else { self.head.epoch };
+    fn header(&self, epoch: Epoch, core: u32, full: bool) -> PartHeader {
+        let since = if full { Epoch::NONE } else { self.head.epoch };
         let generation = self.head.generation;
         PartHeader { facts: self.facts.clone(), generation, epoch, since, core, cores: CORES }
     }
@@ -171,23 +175,23 @@ impl<'a> Coordinator<'a> {
         record
     }
 
-    fn manifest(&self, epoch: u64, parts: Vec<PartEntry>) -> Manifest {
-        let (name, position) = ("quotes".into(), epoch * 10);
+    fn manifest(&self, epoch: Epoch, parts: Vec<PartEntry>) -> Manifest {
+        let (name, position) = ("quotes".into(), u64::from(epoch.0) * 10);
         let (unit, skipping, file, stream) = (PositionUnit::Bytes, false, None, None);
         let source = SourcePosition { name, unit, position, skipping, file, stream };
         let transaction = Transaction {
             sink: "rejections".into(),
             epoch,
-            offset: epoch * 100,
+            offset: u64::from(epoch.0) * 100,
             bytes: 100,
-            digest: Some(epoch.into()),
+            digest: Some(epoch.0.into()),
             spool: format!("/out/.rejections.1-{epoch}.spool"),
         };
         Manifest {
             facts: self.facts.clone(),
             generation: self.head.generation,
             epoch,
-            unix_seconds: epoch,
+            unix_seconds: epoch.0.into(),
             previous: self.head.manifest.clone(),
             sources: vec![source],
             parts,

@@ -50,7 +50,7 @@ fn check_head(folder: &Folder, known: &Known) -> Result<(), String> {
     let Some(head) = head else {
         return if known.head.is_none() { Ok(()) } else { Err("HEAD is gone".to_owned()) };
     };
-    let first = known.head.is_none() && head.epoch == 0;
+    let first = known.head.is_none() && head.epoch.is_none();
     let fits = [&known.head, &known.proposed].iter().any(|known| known.as_ref() == Some(&head));
     if !fits && !first {
         return Err(format!("HEAD is {head}, and was {:?}", known.head));

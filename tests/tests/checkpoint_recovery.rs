@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use potoroo::checkpoint::recover::Error;
 use potoroo::checkpoint::store::{self, Head, Memory, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
-    Delivered, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect, history,
-    propose, recover,
+    Delivered, Epoch, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect,
+    history, propose, recover,
 };
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
@@ -28,7 +28,7 @@ fn names(memory: &Memory) -> Vec<String> {
 }
 
 #[track_caller]
-fn refused(memory: &Memory, facts: &Identity, restore: Option<u64>, parts: &[&str]) {
+fn refused(memory: &Memory, facts: &Identity, restore: Option<Epoch>, parts: &[&str]) {
     let before = memory.head().expect("memory does not fail");
     let text = recover(memory, facts, 9, restore).expect_err("it is refused").to_string();
     for part in parts {
@@ -49,7 +49,7 @@ fn the_first_start_finds_nothing_and_the_second_the_last_commit() {
     let (memory, head) = filled(3);
     let second = recover(&memory, &facts(), 5, None).expect("it is whole");
     let manifest = second.manifest.expect("three were committed");
-    assert_eq!((manifest.epoch, manifest.generation), (3, 1));
+    assert_eq!((manifest.epoch, manifest.generation), (Epoch(3), 1));
     assert_eq!(second.head, Head { generation: 2, owner: 5, ..head });
     assert_eq!(memory.head().expect("memory does not fail"), Some(second.head));
 }
@@ -59,7 +59,7 @@ fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
     let (memory, head) = filled(2);
     let manifest = Manifest::load(&memory, head.manifest.as_ref().expect("committed"));
     let manifest = manifest.expect("it is whole");
-    let late = Manifest { epoch: 3, previous: head.manifest.clone(), ..manifest };
+    let late = Manifest { epoch: Epoch(3), previous: head.manifest.clone(), ..manifest };
     // Its parts have to reach the new epoch; frames are of no matter here.
     let late = Manifest { parts: Vec::new(), ..late };
     let proposed = propose(&memory, &head, &late, 1).expect("objects can still be stored");
@@ -125,9 +125,12 @@ fn a_predecessor_that_still_commits_is_overtaken_at_what_it_committed_last() {
         Busy { memory: &memory, predecessor, commits }
     };
     let recovered = recover(&busy(3), &facts(), 9, None).expect("it takes over");
-    assert_eq!((recovered.head.epoch, recovered.manifest.expect("it is whole").epoch), (4, 4));
+    assert_eq!(
+        (recovered.head.epoch, recovered.manifest.expect("it is whole").epoch),
+        (Epoch(4), Epoch(4))
+    );
     // Who asked for another one has to know all that will repeat.
-    let asked = recover(&busy(1), &facts(), 9, Some(4));
+    let asked = recover(&busy(1), &facts(), 9, Some(Epoch(4)));
     assert!(matches!(asked, Err(Error::Store(store::Error::Overtaken { .. }))), "{asked:?}");
 }
 
@@ -152,9 +155,14 @@ fn a_damaged_manifest_is_refused_and_an_older_checkpoint_is_used_on_request_only
     bytes[middle] ^= 1;
     memory.damage(&name, &bytes);
     refused(&memory, &facts(), None, &[&name, "digest does not fit", "--restore EPOCH"]);
-    refused(&memory, &facts(), Some(7), &["no checkpoint of epoch 7", "kept are those of epoch 3"]);
-    let restored = recover(&memory, &facts(), 9, Some(2)).expect("it is whole");
-    assert_eq!(restored.manifest.expect("it was asked for").epoch, 2);
+    refused(
+        &memory,
+        &facts(),
+        Some(Epoch(7)),
+        &["no checkpoint of epoch 7", "kept are those of epoch 3"],
+    );
+    let restored = recover(&memory, &facts(), 9, Some(Epoch(2))).expect("it is whole");
+    assert_eq!(restored.manifest.expect("it was asked for").epoch, Epoch(2));
     let lines: Vec<String> = restored.repeats.iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
@@ -166,8 +174,8 @@ fn a_damaged_manifest_is_refused_and_an_older_checkpoint_is_used_on_request_only
 #[test]
 fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
     let (memory, _) = filled(4);
-    let restored = recover(&memory, &facts(), 9, Some(3)).expect("it is kept");
-    assert_eq!((restored.head.generation, restored.head.epoch), (2, 3));
+    let restored = recover(&memory, &facts(), 9, Some(Epoch(3))).expect("it is kept");
+    assert_eq!((restored.head.generation, restored.head.epoch), (2, Epoch(3)));
     // A checkpoint is aborted: the positions of clients are still needed at the next start.
     collect(&memory, &restored.head, KEEP, None).expect("it is whole");
     assert!(names(&memory).iter().any(|name| name.starts_with("manifest-1-4-")));
@@ -177,15 +185,15 @@ fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
         ["sink `rejections` has committed 100 bytes in epochs 4 to 4: they come again"]
     );
     let mut next = Coordinator::start(&memory, 2).expect("it is whole");
-    assert_eq!((next.head.generation, next.head.epoch), (3, 3));
+    assert_eq!((next.head.generation, next.head.epoch), (3, Epoch(3)));
     next.checkpoint(false).expect("memory does not fail");
     let past = history(&memory, Some(&next.head)).expect("memory does not fail");
-    let kept: Vec<(u64, u64)> = past
+    let kept: Vec<(Epoch, u64)> = past
         .iter()
         .map(|past| past.manifest.as_ref().expect("it is whole"))
         .map(|manifest| (manifest.epoch, manifest.generation))
         .collect();
-    assert_eq!(kept, [(4, 3), (3, 1)], "the epoch 4 of before is gone");
+    assert_eq!(kept, [(Epoch(4), 3), (Epoch(3), 1)], "the epoch 4 of before is gone");
 }
 
 /// Starts that commit nothing, with and without the flag, forget none of what a client was told.
@@ -198,9 +206,9 @@ fn a_start_after_a_restore_remembers_the_streams_that_began_after_it() {
     let stream = Some(StreamPosition { name, id, into, several, first, ended });
     manifest.sources.push(SourcePosition { stream, ..manifest.sources[0].clone() });
     memory.damage(&last, &manifest.write());
-    for restore in [Some(3), None, None, Some(3), None] {
+    for restore in [Some(Epoch(3)), None, None, Some(Epoch(3)), None] {
         let started = recover(&memory, &facts(), 9, restore).expect("it is whole");
-        assert_eq!(started.head.epoch, 3);
+        assert_eq!(started.head.epoch, Epoch(3));
         collect(&memory, &started.head, KEEP, None).expect("it is whole");
         let mut streams = started.sources.iter().filter_map(|at| at.stream.as_ref());
         let first = streams.next().and_then(|stream| stream.first);
@@ -224,7 +232,7 @@ fn a_lost_head_is_not_taken_for_a_first_start() {
     let (sink, transaction) = ("fills".to_owned(), (77 << 64) | 5);
     manifest.delivered = vec![Delivered { sink, transaction }];
     memory.damage(&last, &manifest.write());
-    let restored = recover(&memory, &facts(), 9, Some(2)).expect("it is whole");
+    let restored = recover(&memory, &facts(), 9, Some(Epoch(2))).expect("it is whole");
     assert_eq!(restored.head.generation, 2, "above those of the names that are there");
     assert_eq!(restored.head.folder, 77, "clients know it by what they have");
 }
@@ -272,7 +280,7 @@ fn the_last_checkpoints_stay_and_what_they_need_and_what_is_running() {
     for name in [running, future] {
         memory.damage(name, b"x");
     }
-    collect(&memory, &head, KEEP, Some(7)).expect("it is whole");
+    collect(&memory, &head, KEEP, Some(Epoch(7))).expect("it is whole");
     assert_eq!((kept(running), kept(future), kept("part-")), (1, 1, 6));
     let collected = collect(&memory, &head, 1, None).expect("it is whole");
     assert_eq!((collected.objects, kept(running), kept(future)), (2, 0, 1));

@@ -5,7 +5,9 @@ mod support;
 use std::path::Path;
 
 use potoroo::checkpoint::store::{Error, Folder, Name, NameKind, Store};
-use potoroo::checkpoint::{Chunk, Manifest, PartEntry, PartHeader, PartWriter, Section, each_row};
+use potoroo::checkpoint::{
+    Chunk, Epoch, Manifest, PartEntry, PartHeader, PartWriter, Section, each_row,
+};
 use potoroo_sdk::host::TableId;
 use potoroo_tests::checkpoints::facts;
 use potoroo_tests::memory::most_kib;
@@ -16,10 +18,10 @@ const TABLE: TableId = TableId(0);
 const STATE_BYTES: u32 = 64 * 1024;
 
 /// Stores a part with the rows of these keys.
-fn store_part(store: &dyn Store, epoch: u64, keys: std::ops::Range<u64>) -> PartEntry {
+fn store_part(store: &dyn Store, epoch: Epoch, keys: std::ops::Range<u64>) -> PartEntry {
     let (generation, core, rows) = (1, 0, keys.end - keys.start);
     let name = Name { generation, epoch, kind: NameKind::Part(core), random: 0 }.to_string();
-    let (facts, since) = (facts(), epoch - 1);
+    let (facts, since) = (facts(), Epoch(epoch.0 - 1));
     let header = PartHeader { facts, generation, epoch, since, core, cores: 1 };
     let upload = store.create(&name).expect("the name is free");
     let mut writer = PartWriter::new(upload, &header).expect("there is room");
@@ -28,7 +30,7 @@ fn store_part(store: &dyn Store, epoch: u64, keys: std::ops::Range<u64>) -> Part
         bytes.extend(8u32.to_le_bytes());
         bytes.extend(STATE_BYTES.to_le_bytes());
         bytes.extend(key.to_le_bytes());
-        bytes.resize(bytes.len() + STATE_BYTES as usize, epoch as u8);
+        bytes.resize(bytes.len() + STATE_BYTES as usize, epoch.0 as u8);
         writer.chunk(&Chunk { section: Section::Rows(TABLE), bytes }).expect("there is room");
     }
     let (upload, seal) = writer.finish().expect("there is room");
@@ -43,11 +45,11 @@ fn a_table_is_shown_in_memory_for_the_keys_of_changes_only() {
     let manifest = Manifest {
         facts: facts(),
         generation: 1,
-        epoch: 2,
+        epoch: Epoch(2),
         unix_seconds: 0,
         previous: None,
         sources: Vec::new(),
-        parts: vec![store_part(&folder, 1, 0..800), store_part(&folder, 2, 200..600)],
+        parts: vec![store_part(&folder, Epoch(1), 0..800), store_part(&folder, Epoch(2), 200..600)],
         transactions: Vec::new(),
         delivered: Vec::new(),
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use potoroo::checkpoint::{Chunk, Section};
+use potoroo::checkpoint::{Chunk, Epoch, Section};
 use potoroo::flow::{
     BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, Skips, Stage, Tally,
 };
@@ -415,7 +415,7 @@ fn what_an_earlier_life_was_asked_is_answered_to_no_connection_of_this_one() {
             seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
         }
         seat.core.restored();
-        seat.core.enable_checkpoints(0, 2, 1 << 20);
+        seat.core.enable_checkpoints(Epoch::NONE, 2, 1 << 20);
         seat
     };
     let id = life(None).open(b"");

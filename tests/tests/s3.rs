@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
+use potoroo::checkpoint::Epoch;
 use potoroo::checkpoint::store::{
     Error, Head, Location, NoLocation, S3, Store, StoreReader, contract,
 };
@@ -62,8 +63,8 @@ fn large_objects_are_whole_or_not_there() {
     assert_eq!(store.list().expect("it can be read").len(), 2);
 }
 
-fn head(epoch: u64) -> Head {
-    Head { generation: 1, owner: 7, folder: 7, epoch, ..Head::default() }
+fn head(epoch: u32) -> Head {
+    Head { generation: 1, owner: 7, folder: 7, epoch: Epoch(epoch), ..Head::default() }
 }
 
 fn is_swap(request: &str) -> bool {

@@ -4,9 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use potoroo::checkpoint::Transaction;
+use potoroo::checkpoint::{Epoch, SharedEpoch, Transaction};
 use potoroo::connect::spool::{Spooler, Target};
 use potoroo_sdk::random::Random;
 use potoroo_tests::disk::{Broken, SimDisk, Trouble};
@@ -52,19 +51,19 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
     let target = target(disk);
     let offset = recover(disk, committed.checkpoint, &committed.transactions)?;
     committed.transactions.clear();
-    let epoch = Arc::new(AtomicU64::new(0));
+    let epoch = Arc::new(SharedEpoch::default());
     let mut spooler = Spooler::new(target.clone(), generation, offset, epoch.clone());
     let mut number = 0;
     let mut prepare = |pieces: &[&str]| -> io::Result<(Transaction, Vec<u8>)> {
         pieces.iter().try_for_each(|piece| spooler.write(piece.as_bytes()))?;
         number += 1;
-        let prepared = spooler.prepare(number).expect("something was written");
+        let prepared = spooler.prepare(Epoch(number)).expect("something was written");
         Ok((prepared.make_durable()?, pieces.concat().into_bytes()))
     };
     // One in one piece; then two, of which the first belonged to an aborted epoch.
     let first = prepare(&["first;"])?;
     committed.commit(&[first]);
-    epoch.store(1, Ordering::Release);
+    epoch.store(Epoch(1));
     committed.transactions.iter().try_for_each(|one| target.show(one))?;
     let ((second, early), (third, late)) =
         (prepare(&["sec", "ond;"])?, prepare(&[&"third".repeat(150)])?);
@@ -75,7 +74,7 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
     } else {
         committed.commit(&[(second, early), (third, late)]);
     }
-    epoch.store(3, Ordering::Release);
+    epoch.store(Epoch(3));
     committed.transactions.iter().try_for_each(|one| target.show(one))?;
     let uncommitted = prepare(&["never committed"])?;
     spooler.write(b"never marked")?;

@@ -120,7 +120,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         if name == "HEAD" && harmed.exists() {
             fs::remove_file(&harmed).expect("it is ours");
         }
-        let back = format!("--restore {}", last - 1);
+        let back = format!("--restore {}", last.0 - 1);
         let gone_back = run(&state, "null:", 300, &back);
         assert_eq!(gone_back.report()["events"], 100, "{name} {kind:?}: {}", gone_back.log);
     }
@@ -138,7 +138,7 @@ fn a_clock_that_was_set_back_changes_nothing() {
     for (name, _) in view.list().expect("it can be read") {
         if name.starts_with("manifest-") {
             let mut manifest = Manifest::load(&view, &name).expect("it is whole");
-            manifest.unix_seconds = AHEAD - manifest.epoch;
+            manifest.unix_seconds = AHEAD - u64::from(manifest.epoch.0);
             fs::write(Path::new(&state).join(&name), manifest.write()).expect("it is ours");
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, draw};
-use potoroo::checkpoint::{Identity, each_chunk, propose, recover};
+use potoroo::checkpoint::{Epoch, Identity, each_chunk, propose, recover};
 use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::control::config::{CHECKPOINT_LOG_BYTES_DEFAULT, PARTITIONS_DEFAULT};
 use potoroo::flow::Core;
@@ -61,7 +61,7 @@ fn write(path: &Path, keys: u64) -> Result<()> {
     let facts = facts(keys)?;
     let store = Arc::new(store::Folder::open(path)?);
     let head = recover(&*store, &facts, draw(), None)?.head;
-    core.enable_checkpoints(0, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
+    core.enable_checkpoints(Epoch::NONE, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
     while core.turn(Nanos(stamp::now()), |_| {}) > 0 {}
     let sources = vec!["keys".to_owned()];
     let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, 1);
@@ -98,8 +98,8 @@ impl Taking<'_> {
         bail!("the checkpoint does not end")
     }
 
-    fn part(&mut self, epoch: u64) -> Result<CoordinatorInput> {
-        self.core.begin_checkpoint(epoch as u32);
+    fn part(&mut self, epoch: Epoch) -> Result<CoordinatorInput> {
+        self.core.begin_checkpoint(epoch);
         self.core.attend_checkpoint(|_| {});
         loop {
             while self.core.hand_out_rows(16).is_some() {}

@@ -10,7 +10,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::Manifest;
+use super::epoch::Epoch;
+use super::manifest::Manifest;
 use super::store::{Error, Head, Name, NameKind, Store};
 
 /// Stores `manifest` and returns the HEAD that commits it, to be given to
@@ -69,7 +70,7 @@ pub fn collect(
     store: &dyn Store,
     head: &Head,
     keep: usize,
-    running: Option<u64>,
+    running: Option<Epoch>,
 ) -> Result<Collected, Error> {
     let found = store.head()?;
     if found.as_ref() != Some(head) {
@@ -104,7 +105,7 @@ pub fn collect(
 /// Whether it is of a checkpoint from which was gone back, and nothing was committed since. It
 /// has the positions of clients of sources, also if this run commits nothing.
 fn is_gone_back_from(head: &Head, name: &Name) -> bool {
-    let uncommitted = head.gone_back_to != 0 && head.epoch == head.gone_back_to;
+    let uncommitted = !head.gone_back_to.is_none() && head.epoch == head.gone_back_to;
     uncommitted && name.epoch > head.epoch && name.generation < head.generation
 }
 
@@ -142,11 +143,11 @@ mod tests {
         let head = Head { generation, owner: 7, folder: 5, ..Head::default() };
         let spool = "x".repeat(Manifest::BYTES_MAX as usize);
         let sink = "w".to_owned();
-        let waits = Transaction { sink, epoch: 1, offset: 0, bytes: 1, digest: None, spool };
+        let waits = Transaction { sink, epoch: Epoch(1), offset: 0, bytes: 1, digest: None, spool };
         let manifest = Manifest {
             facts: facts::example(),
             generation,
-            epoch: 1,
+            epoch: Epoch(1),
             unix_seconds: 0,
             previous: None,
             sources: Vec::new(),

@@ -51,7 +51,7 @@ pub fn each_row<'a, E: From<store::Error>>(
                         continue;
                     }
                     // Nothing is older than a full part.
-                    if part.since != 0 {
+                    if !part.since.is_none() {
                         keys.push(record.key.into());
                     }
                     if is_row {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::store::{Memory, Name, NameKind, Store};
     use crate::checkpoint::{
-        Chunk, Identity, Older, PartHeader, PartWriter, TableFacts, TypeFacts,
+        Chunk, Epoch, Identity, Older, PartHeader, PartWriter, TableFacts, TypeFacts,
     };
 
     const TABLE: TableId = TableId(1);
@@ -104,22 +104,23 @@ mod tests {
     /// Removes and sets some keys of `core` in `model`; stores what changed as its next part.
     fn change(
         store: &Memory,
-        (core, epoch): (u32, u64),
+        (core, epoch): (u32, Epoch),
         random: &mut Random,
         model: &mut BTreeMap<u64, u64>,
     ) -> PartEntry {
         let mut draw = |most| -> Vec<u64> {
             (0..random.below(most)).map(|_| random.below(50) * 2 + u64::from(core)).collect()
         };
-        let (gone, mut set) = (if epoch == 1 { vec![] } else { draw(10) }, draw(30));
+        let (gone, mut set) = (if epoch == Epoch(1) { vec![] } else { draw(10) }, draw(30));
         set.sort_unstable();
         set.dedup();
         model.retain(|key, _| !gone.contains(key));
         let removed = gone.iter().flat_map(|key| record(*key, None)).collect();
-        let rows = set.iter().flat_map(|key| record(*key, Some(key * 100 + epoch))).collect();
-        model.extend(set.iter().map(|key| (*key, key * 100 + epoch)));
+        let rows =
+            set.iter().flat_map(|key| record(*key, Some(key * 100 + u64::from(epoch.0)))).collect();
+        model.extend(set.iter().map(|key| (*key, key * 100 + u64::from(epoch.0))));
         let other = record(7, Some(7));
-        let (facts, since, generation) = (facts(), epoch - 1, 1);
+        let (facts, since, generation) = (facts(), Epoch(epoch.0 - 1), 1);
         let header = PartHeader { facts, generation, epoch, since, core, cores: 2 };
         let name = Name { generation, epoch, kind: NameKind::Part(core), random: 0 }.to_string();
         let upload = store.create(&name).expect("the name is free");
@@ -159,8 +160,8 @@ mod tests {
         for seed in 0..200 {
             let mut random = Random::new(seed);
             let (store, mut model, mut parts) = (Memory::new(), BTreeMap::new(), Vec::new());
-            let epochs = 1 + random.below(5);
-            for epoch in 1..=epochs {
+            let epochs = 1 + random.below(5) as u32;
+            for epoch in (1..=epochs).map(Epoch) {
                 for core in 0..2 {
                     parts.push(change(&store, (core, epoch), &mut random, &mut model));
                 }
@@ -168,7 +169,7 @@ mod tests {
             let manifest = Manifest {
                 facts: facts(),
                 generation: 1,
-                epoch: epochs,
+                epoch: Epoch(epochs),
                 unix_seconds: 0,
                 previous: None,
                 sources: Vec::new(),

@@ -16,7 +16,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Identity;
+use super::epoch::Epoch;
+use super::facts::Identity;
 use super::manifest::{Delivered, Manifest, PartEntry, SourcePosition, Transaction};
 use super::store::Head;
 
@@ -37,14 +38,14 @@ pub enum CoordinatorInput {
         /// Number of the sink.
         sink: usize,
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
         /// What a transactional sink prepared; none if there was nothing.
         prepared: Option<Transaction>,
     },
     /// An epoch cannot be committed.
     Failed {
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
         /// Why.
         reason: String,
     },
@@ -60,7 +61,7 @@ pub enum Action {
     /// All cores begin an epoch.
     Begin {
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
     },
     /// Store this manifest, and report it as [`CoordinatorInput::Stored`].
     Store(Manifest),
@@ -75,14 +76,14 @@ pub enum Action {
     /// prepared, see [`Coordinator::show`].
     Commit {
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
         /// From where sources would be read again.
         sources: Vec<SourcePosition>,
     },
     /// An epoch is aborted: send that to all cores.
     Abort {
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
         /// Why.
         reason: String,
     },
@@ -94,7 +95,7 @@ pub struct Coordinator {
     facts: Identity,
     head: Head,
     /// The newest epoch that was begun.
-    epoch: u64,
+    epoch: Epoch,
     /// By core: the parts of the last commit.
     chains: Vec<Vec<PartEntry>>,
     /// Sinks that have to mark each epoch.
@@ -163,12 +164,12 @@ impl Coordinator {
     }
 
     /// The newest epoch that was begun.
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
     /// The epoch that is under way.
-    pub fn running(&self) -> Option<u64> {
+    pub fn running(&self) -> Option<Epoch> {
         self.running.as_ref().map(|_| self.epoch)
     }
 
@@ -206,7 +207,7 @@ impl Coordinator {
         if self.running.is_some() {
             return None;
         }
-        self.epoch += 1;
+        self.epoch = self.epoch.next();
         self.running = Some(Running {
             parts: self.chains.iter().map(|_| None).collect(),
             unmarked: self.sinks.clone(),
@@ -224,7 +225,12 @@ impl Coordinator {
         None
     }
 
-    fn marked(&mut self, sink: usize, epoch: u64, prepared: Option<Transaction>) -> Option<Action> {
+    fn marked(
+        &mut self,
+        sink: usize,
+        epoch: Epoch,
+        prepared: Option<Transaction>,
+    ) -> Option<Action> {
         // What was prepared for an aborted epoch is carried into the next commit.
         if let Some(prepared) = prepared {
             self.prepare(prepared);
@@ -243,7 +249,7 @@ impl Coordinator {
         }
     }
 
-    fn failed(&mut self, epoch: u64, reason: String) -> Option<Action> {
+    fn failed(&mut self, epoch: Epoch, reason: String) -> Option<Action> {
         let running = self.running.as_ref().filter(|_| epoch == self.epoch)?;
         // After that stage only the storage can fail.
         matches!(running.stage, Stage::Gathering).then(|| self.abort(reason))
@@ -277,7 +283,7 @@ impl Coordinator {
         let unopened: Vec<SourcePosition> = unopened.cloned().collect();
         sources.extend(unopened);
         let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
-            let mut chain = if new.since == 0 { Vec::new() } else { old.clone() };
+            let mut chain = if new.since.is_none() { Vec::new() } else { old.clone() };
             chain.push(new.clone());
             chain
         };

@@ -1,6 +1,7 @@
 //! History: which checkpoints lie in a store. Reads only.
 
-use super::Manifest;
+use super::epoch::Epoch;
+use super::manifest::Manifest;
 use super::store::{Error, Head, Name, NameKind, StoreReader};
 
 /// A checkpoint of the past.
@@ -9,7 +10,7 @@ pub struct Past {
     /// Name of its manifest.
     pub name: String,
     /// The epoch in its name.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Its manifest, or why that cannot be used.
     pub manifest: Result<Manifest, Error>,
 }

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use super::epoch::Epoch;
 use super::facts::Identity;
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, StoreReader};
@@ -21,7 +22,7 @@ pub struct Manifest {
     /// Generation of the coordinator that committed it.
     pub generation: u64,
     /// Its epoch; from 1.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// When it was made, in seconds since 1970. For people: nothing depends on it.
     pub unix_seconds: u64,
     /// The manifest of the checkpoint before, of which nothing is needed to use this one.
@@ -133,9 +134,9 @@ pub struct PartEntry {
     /// Whose part it is.
     pub core: u32,
     /// The checkpoint that it was made for.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// The epoch that it builds upon; 0 when it is full.
-    pub since: u64,
+    pub since: Epoch,
     /// Length of the object.
     pub bytes: u64,
     /// Number of chunks in it.
@@ -154,7 +155,7 @@ pub struct Transaction {
     /// Its name.
     pub sink: String,
     /// The epoch under which it was prepared; an aborted one when it was carried over.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Where in the sink's output it begins, in bytes.
     pub offset: u64,
     /// Its length in bytes.
@@ -235,7 +236,7 @@ impl Manifest {
     /// What is wrong with the first chain that does not lead from a full part to this epoch.
     fn broken_chain(&self) -> Option<String> {
         self.cores().into_iter().find_map(|core| {
-            let mut reached = 0;
+            let mut reached = Epoch::NONE;
             for part in self.chain(core) {
                 // A commit may arrive after the next snapshot: such a part has more than it needs.
                 if part.since > reached || part.epoch <= reached {
@@ -274,8 +275,8 @@ pub(super) mod tests {
         let part = |core, epoch, since| PartEntry {
             name: format!("part-3-{epoch}-{core}-00000000000000ab"),
             core,
-            epoch,
-            since,
+            epoch: Epoch(epoch),
+            since: Epoch(since),
             bytes: 4096,
             chunks: 3,
             digest: 0x00ff_0000_0000_0000_0000_0000_0000_0001,
@@ -284,7 +285,7 @@ pub(super) mod tests {
         Manifest {
             facts: facts::example(),
             generation: 3,
-            epoch: 17,
+            epoch: Epoch(17),
             unix_seconds: 1_790_000_000,
             previous: Some("manifest-3-16-00000000000000aa".into()),
             sources: vec![
@@ -315,7 +316,7 @@ pub(super) mod tests {
             parts: vec![part(0, 16, 0), part(0, 17, 16), part(1, 17, 0)],
             transactions: vec![Transaction {
                 sink: "rejections".into(),
-                epoch: 17,
+                epoch: Epoch(17),
                 offset: 100,
                 bytes: 50,
                 digest: Some(0x77),
@@ -330,7 +331,10 @@ pub(super) mod tests {
         let manifest = example();
         assert_eq!(Manifest::parse("m", &manifest.write()).expect("it is whole"), manifest);
         assert_eq!(manifest.cores(), [0, 1]);
-        assert_eq!(manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(), [16, 17]);
+        assert_eq!(
+            manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(),
+            [16, 17].map(Epoch)
+        );
     }
 
     /// An update of the program goes on.

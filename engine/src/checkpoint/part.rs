@@ -31,6 +31,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+use super::epoch::Epoch;
 use super::facts::Identity;
 use super::hex;
 
@@ -46,9 +47,9 @@ pub struct PartHeader {
     /// Generation of the coordinator.
     pub generation: u64,
     /// The checkpoint.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// The committed epoch that it builds upon: it holds what changed since. 0 when it is full.
-    pub since: u64,
+    pub since: Epoch,
     /// The core whose part it is, from 0.
     pub core: u32,
     /// How many cores contributed one.

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use super::epoch::Epoch;
 use super::facts::{Identity, IdentityMismatch};
 use super::history::{Past, history, manifests};
 use super::store::{self, Head, Store, StoreReader};
@@ -42,7 +43,7 @@ pub struct Repeat {
     /// The sink; `None` when the manifest that names it cannot be used.
     pub sink: Option<String>,
     /// The first and last epoch whose output it was.
-    pub epochs: (u64, u64),
+    pub epochs: (Epoch, Epoch),
     /// Its bytes.
     pub bytes: u64,
 }
@@ -63,15 +64,15 @@ pub enum Error {
     )]
     NoHead {
         /// Their epochs.
-        kept: Vec<u64>,
+        kept: Vec<Epoch>,
     },
     /// The checkpoint that was asked for is not there.
     #[error("there is no checkpoint of epoch {epoch}: kept are those of {}", epochs(.kept))]
     NoEpoch {
         /// What was asked for.
-        epoch: u64,
+        epoch: Epoch,
         /// Epochs of those that are there.
-        kept: Vec<u64>,
+        kept: Vec<Epoch>,
     },
 }
 
@@ -86,11 +87,11 @@ pub fn recover(
     store: &dyn Store,
     facts: &Identity,
     owner: u64,
-    restore: Option<u64>,
+    restore: Option<Epoch>,
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
     let past = history(store, old.as_ref())?;
-    let is_done = |epoch: &u64| old.as_ref().is_some_and(|head| head.restored == *epoch);
+    let is_done = |epoch: &Epoch| old.as_ref().is_some_and(|head| head.restored == *epoch);
     let done = restore.filter(is_done).is_some();
     let (manifest, repeats) = match restore.filter(|_| !done) {
         Some(epoch) => choose(past, epoch)?,
@@ -101,19 +102,19 @@ pub fn recover(
     };
     // Peek: a mistake in the command line must not end a running coordinator.
     let peeked = load(store, facts, manifest.as_deref())?;
-    let epoch = peeked.as_ref().map_or(0, |manifest| manifest.epoch);
+    let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
     // Without HEAD, it is in what clients have: a new number could be less than theirs.
     let of_clients = || peeked.as_ref().map_or(0, Manifest::folder);
     let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
     // The first coordinator's number is as good as any.
     let folder = if folder == 0 { owner } else { folder };
-    let (restored, goes_back) = (restore.unwrap_or(0), restore.is_some() && !done);
+    let (restored, goes_back) = (restore.unwrap_or_default(), restore.is_some() && !done);
     let gone_back_to = match &old {
         _ if goes_back => restored,
-        None => 0,
+        None => Epoch::NONE,
         // An earlier version wrote the one number only.
-        Some(head) if head.gone_back_to == 0 => head.restored,
+        Some(head) if head.gone_back_to.is_none() => head.restored,
         Some(head) => head.gone_back_to,
     };
     let rewound = match &old {
@@ -256,7 +257,7 @@ fn load(
 }
 
 /// The manifest of `epoch`, and what was committed after it.
-fn choose(past: Vec<Past>, epoch: u64) -> Result<(Option<String>, Vec<Repeat>), Error> {
+fn choose(past: Vec<Past>, epoch: Epoch) -> Result<(Option<String>, Vec<Repeat>), Error> {
     let kept = past.iter().map(|past| past.epoch).collect();
     let place = past.iter().position(|past| past.epoch == epoch);
     let place = place.ok_or(Error::NoEpoch { epoch, kept })?;
@@ -265,7 +266,7 @@ fn choose(past: Vec<Past>, epoch: u64) -> Result<(Option<String>, Vec<Repeat>), 
 
 fn repeats(newer: &[Past]) -> Vec<Repeat> {
     let mut sinks: BTreeMap<Option<String>, Repeat> = BTreeMap::new();
-    let mut add = |sink: Option<String>, epoch: u64, bytes: u64| {
+    let mut add = |sink: Option<String>, epoch: Epoch, bytes: u64| {
         let new = Repeat { sink: sink.clone(), epochs: (epoch, epoch), bytes: 0 };
         let repeat = sinks.entry(sink).or_insert(new);
         repeat.epochs = (repeat.epochs.0.min(epoch), repeat.epochs.1.max(epoch));
@@ -306,8 +307,8 @@ fn generation(view: &dyn StoreReader, head: Option<&Head>) -> Result<u64, Error>
     Ok(names.chain(head.map(|head| head.generation)).max().unwrap_or(0))
 }
 
-fn epochs(epochs: &[u64]) -> String {
-    let numbers: Vec<String> = epochs.iter().map(u64::to_string).collect();
+fn epochs(epochs: &[Epoch]) -> String {
+    let numbers: Vec<String> = epochs.iter().map(Epoch::to_string).collect();
     if numbers.is_empty() { "none".to_owned() } else { format!("epoch {}", numbers.join(", ")) }
 }
 

@@ -9,6 +9,7 @@ use potoroo_sdk::host::SinkId;
 use tokio::sync::oneshot;
 
 use super::spool::Prepared;
+use crate::checkpoint::Epoch;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
 
@@ -27,12 +28,12 @@ pub enum StorageMessage {
         /// The sink.
         sink: SinkId,
         /// The epoch.
-        epoch: u32,
+        epoch: Epoch,
         /// The transaction that becomes visible when the epoch is committed.
         prepared: Option<Prepared>,
     },
     /// From an operator: begin a checkpoint now. The answer is its epoch, or why it was aborted.
-    Now(oneshot::Sender<Result<u64, String>>),
+    Now(oneshot::Sender<Result<Epoch, String>>),
     /// From the supervisor: everything was processed, the last checkpoint is due.
     Last,
     /// From the supervisor: this is the last message.
@@ -89,7 +90,7 @@ impl PartPort for StorageSender {
         Ok(())
     }
 
-    fn marked(&mut self, sink: SinkId, epoch: u32) {
+    fn marked(&mut self, sink: SinkId, epoch: Epoch) {
         self.send(StorageMessage::Marked { sink, epoch, prepared: None });
     }
 }

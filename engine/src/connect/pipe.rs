@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use potoroo_runtime::{Clock, Nanos, Waker};
 
+use crate::checkpoint::Epoch;
+
 pub use port::{PipeInlet, PipeOutlet};
 
 /// What comes out of a pipe.
@@ -26,7 +28,7 @@ pub enum PipeItem {
     /// A buffer.
     Buffer(Vec<u8>),
     /// What follows comes after this epoch.
-    Marker(u32),
+    Marker(Epoch),
 }
 
 /// What goes through a pipe.
@@ -34,7 +36,7 @@ pub enum PipeItem {
 enum Item {
     /// A buffer, and when it was sent.
     Buffer(Vec<u8>, Nanos),
-    Marker(u32),
+    Marker(Epoch),
 }
 
 /// Buffers of one pipe: while one is written and one is read, two more cover a hiccup.
@@ -192,7 +194,7 @@ impl PipeIn {
     ///
     /// # Errors
     /// The other end is gone.
-    pub fn try_mark(&mut self, epoch: u32) -> Result<bool, Gone> {
+    pub fn try_mark(&mut self, epoch: Epoch) -> Result<bool, Gone> {
         if self.markers.load(Ordering::Relaxed) == MARKERS {
             return Ok(false);
         }

@@ -12,6 +12,7 @@ use potoroo_sdk::host::SinkId;
 
 use super::mail::{StorageMessage, StorageSender};
 use super::pipe::{BUFFER_BYTES, PipeIn, PipeItem, PipeOut};
+use crate::checkpoint::Epoch;
 use crate::turn::Notice;
 
 /// What was read last of a file that can be read again, to see that it is still there.
@@ -100,7 +101,7 @@ pub struct Markers {
 }
 
 impl Markers {
-    fn pass(&self, epoch: u32) {
+    fn pass(&self, epoch: Epoch) {
         let storage = self.storage.as_ref().expect("only checkpoints mark");
         storage.send(StorageMessage::Marked { sink: self.sink, epoch, prepared: None });
     }

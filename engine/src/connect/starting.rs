@@ -13,7 +13,7 @@ use super::resume::Resume;
 use super::spool::{Patience, Spooled, Spooler, Target, spool};
 use super::threads::EdgeThreads;
 use super::visible::Visible;
-use crate::checkpoint::Transaction;
+use crate::checkpoint::{SharedEpoch, Transaction};
 use crate::flow::Start;
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 
@@ -25,7 +25,7 @@ pub struct SinkStates {
     /// Output that an earlier run has committed, and that may not be visible.
     pub committed: Vec<Transaction>,
     /// The last epoch that was committed in this run.
-    pub epoch: Arc<AtomicU64>,
+    pub epoch: Arc<SharedEpoch>,
 }
 
 /// What is known while one edge is started.

@@ -20,9 +20,9 @@ pub(super) use self::last::Last;
 use self::last::LastCheckpoint;
 pub(super) use self::progress::CheckpointProgress;
 use super::error::Error;
-use crate::checkpoint::collect;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
+use crate::checkpoint::{Epoch, collect};
 use crate::connect::mail::{StorageMessage, StorageReceiver, StorageSender};
 use crate::connect::spool::Prepared;
 use crate::flow::{PartCost, PartStep};
@@ -122,7 +122,7 @@ impl Drop for FailedByPanic {
     }
 }
 
-type Answer = oneshot::Sender<Result<u64, String>>;
+type Answer = oneshot::Sender<Result<Epoch, String>>;
 
 struct Running {
     setup: CheckpointSetup,
@@ -210,7 +210,7 @@ impl Running {
             StorageMessage::Marked { sink, epoch, prepared } => {
                 match prepared.map(Prepared::make_durable).transpose() {
                     Ok(prepared) => {
-                        let (sink, epoch) = (sink.0.into(), epoch.into());
+                        let sink = sink.0.into();
                         self.advance(CoordinatorInput::Marked { sink, epoch, prepared });
                     }
                     Err(error) => {
@@ -326,7 +326,7 @@ impl Running {
         CoordinatorInput::Swapped(Err(reason.to_string()))
     }
 
-    fn committed(&mut self, epoch: u64) {
+    fn committed(&mut self, epoch: Epoch) {
         self.aborts_logged = None;
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
@@ -354,7 +354,7 @@ impl Running {
         }
     }
 
-    fn answer(&mut self, result: &Result<u64, String>) {
+    fn answer(&mut self, result: &Result<Epoch, String>) {
         for answer in self.answers.drain(..) {
             // The operator may have gone.
             let _ = answer.send(result.clone());
@@ -404,7 +404,7 @@ impl Running {
     }
 
     /// Logs an abort, every [`COMPLAINT_EVERY`] at most.
-    fn complain(&mut self, epoch: u64, reason: &str) {
+    fn complain(&mut self, epoch: Epoch, reason: &str) {
         let now = Instant::now();
         match &mut self.aborts_logged {
             Some((said, since)) if now - *said < COMPLAINT_EVERY => *since += 1,
@@ -421,7 +421,7 @@ impl Running {
         }
     }
 
-    fn aborted(&mut self, epoch: u64, reason: &str) {
+    fn aborted(&mut self, epoch: Epoch, reason: &str) {
         // What it took the cores in vain is not all that they do.
         self.due = self.due.max(Instant::now() + self.begun.elapsed().min(PAUSE_MAX));
         self.complain(epoch, reason);

@@ -13,7 +13,7 @@ use potoroo_sdk::table::Record;
 use super::config::Config;
 use super::recovery::expect_table;
 use crate::checkpoint::store::{self, Location, StoreReader};
-use crate::checkpoint::{Identity, IdentityMismatch, Manifest, each_row, history};
+use crate::checkpoint::{Epoch, Identity, IdentityMismatch, Manifest, each_row, history};
 
 /// Writes the table `table` as the last checkpoint has it, or that of `config.restore`, to `out`:
 /// one JSON object in each line. Returns whether `out` could be written.
@@ -63,12 +63,12 @@ pub(super) enum Error {
     #[error(transparent)]
     Refused(#[from] IdentityMismatch),
     /// There is no such checkpoint.
-    #[error("there is no checkpoint{}; kept are those of epochs {kept:?}", of(*.epoch))]
+    #[error("there is no checkpoint{}; kept are those of epochs {:?}", of(*.epoch), numbers(.kept))]
     Checkpoint {
         /// What was asked for; `None` for the last one.
-        epoch: Option<u64>,
+        epoch: Option<Epoch>,
         /// Those that are there.
-        kept: Vec<u64>,
+        kept: Vec<Epoch>,
     },
     /// There is no such table.
     #[error("there is no table `{name}`; there are: {}", .tables.join(", "))]
@@ -89,7 +89,11 @@ pub(super) enum Error {
     Output(#[from] io::Error),
 }
 
-fn of(epoch: Option<u64>) -> String {
+fn numbers(epochs: &[Epoch]) -> Vec<u32> {
+    epochs.iter().map(|epoch| epoch.0).collect()
+}
+
+fn of(epoch: Option<Epoch>) -> String {
     epoch.map_or_else(|| " yet".to_owned(), |epoch| format!(" of epoch {epoch}"))
 }
 
@@ -108,7 +112,7 @@ impl<'a> Inspected<'a> {
         view: &'a dyn StoreReader,
         plan: &'a Plan,
         name: &str,
-        epoch: Option<u64>,
+        epoch: Option<Epoch>,
     ) -> Result<Self, Error> {
         let table = plan.tables.iter().find(|table| table.name == name);
         let table = table.ok_or_else(|| Error::Table {
@@ -161,7 +165,7 @@ impl<'a> Inspected<'a> {
     }
 }
 
-fn find(view: &dyn StoreReader, epoch: Option<u64>) -> Result<Manifest, Error> {
+fn find(view: &dyn StoreReader, epoch: Option<Epoch>) -> Result<Manifest, Error> {
     let mut past = history(view, view.head()?.as_ref())?;
     let kept = past.iter().map(|past| past.epoch).collect();
     let at = past.iter().position(|past| epoch.is_none_or(|epoch| past.epoch == epoch));

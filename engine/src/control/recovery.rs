@@ -145,7 +145,7 @@ impl Recovery {
         core.restored();
         let head = &self.recovered.head;
         let log_bytes = config.checkpoint_log_bytes as u64;
-        core.enable_checkpoints(head.epoch as u32, head.generation, log_bytes);
+        core.enable_checkpoints(head.epoch, head.generation, log_bytes);
         Ok(())
     }
 }

@@ -41,6 +41,7 @@ use clap::{Parser, Subcommand};
 
 use super::console;
 use super::signals;
+use crate::checkpoint::Epoch;
 use answer::{EXIT_HELP, PlaceArgs, ToolExit};
 
 /// Runs the tool as the command line says. The whole of its `main`.
@@ -121,7 +122,7 @@ enum Checkpoint {
     #[command(after_help = EXIT_HELP)]
     Show {
         /// Its epoch [default: the last one]
-        epoch: Option<u64>,
+        epoch: Option<Epoch>,
         #[command(flatten)]
         state: PlaceArgs,
     },
@@ -129,7 +130,7 @@ enum Checkpoint {
     #[command(after_help = EXIT_HELP)]
     Verify {
         /// Epoch of the one to verify [default: all that are kept]
-        epoch: Option<u64>,
+        epoch: Option<Epoch>,
         /// Show no progress on standard error
         #[arg(long)]
         no_progress: bool,
@@ -142,7 +143,7 @@ enum Checkpoint {
         /// The table
         table: String,
         /// Its epoch [default: the last one]
-        epoch: Option<u64>,
+        epoch: Option<Epoch>,
         /// The application's program: only it knows what is in its tables
         #[arg(long, value_name = "FILE")]
         program: PathBuf,

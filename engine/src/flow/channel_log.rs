@@ -12,11 +12,11 @@ use potoroo_runtime::{Inbound, Position};
 use potoroo_sdk::table::Spares;
 
 use super::shard::LANE_FRAMES_PER_TURN;
-use crate::checkpoint::{Chunk, Section};
+use crate::checkpoint::{Chunk, Epoch, Section};
 
 /// The frames of one checkpoint.
 pub(super) struct ChannelLog {
-    epoch: u32,
+    epoch: Epoch,
     /// By core and level, the lanes whose senders have not marked them yet: frames before the
     /// position are in the log, or were consumed before the snapshot.
     logged: Vec<Option<Position>>,
@@ -35,7 +35,7 @@ impl ChannelLog {
     /// An empty log of the lanes `inbound` of a core that takes its snapshot now.
     // cold: once per checkpoint
     pub(super) fn new(
-        epoch: u32,
+        epoch: Epoch,
         levels: usize,
         inbound: &[Inbound],
         spares: &Spares,
@@ -104,7 +104,8 @@ impl ChannelLog {
         for _ in 0..LANE_FRAMES_PER_TURN {
             let seen = lanes.frame_at(level, at);
             // After the frame was seen: a sender marks before it publishes what follows the marker.
-            let (epoch, passed) = lanes.marker(level, at);
+            let (marked, passed) = lanes.marker(level, at);
+            let epoch = Epoch(marked);
             if epoch > self.epoch {
                 self.failed = Some("a newer checkpoint has begun");
                 return None;

@@ -10,7 +10,7 @@ use potoroo_sdk::value::Corrupt;
 use super::part::PartStep;
 use super::replay::Restoring;
 use super::turn::{Core, Phase};
-use crate::checkpoint::Chunk;
+use crate::checkpoint::{Chunk, Epoch};
 
 impl Core {
     /// Takes what is this core's out of a chunk of a checkpoint, at `now`. Before the first turn:
@@ -49,7 +49,7 @@ impl Core {
     /// The core has begun its first turn or opened an inlet, is still being restored, or takes
     /// checkpoints already.
     // cold: at start
-    pub fn enable_checkpoints(&mut self, epoch: u32, generation: u64, log_bytes_max: u64) {
+    pub fn enable_checkpoints(&mut self, epoch: Epoch, generation: u64, log_bytes_max: u64) {
         let complete = matches!(self.phase, Phase::New | Phase::Restored);
         assert!(complete, "checkpoints are taken of what is restored, from the first turn on");
         assert!(self.inlets.is_empty(), "ids of connections are those of this generation");
@@ -62,17 +62,17 @@ impl Core {
     ///
     /// # Panics
     /// No checkpoints are taken, as for the next two.
-    pub fn begin_checkpoint(&mut self, epoch: u32) {
+    pub fn begin_checkpoint(&mut self, epoch: Epoch) {
         self.checkpoints.begin(epoch);
     }
 
     /// The checkpoint `epoch` is committed.
-    pub fn commit_checkpoint(&mut self, epoch: u32) {
+    pub fn commit_checkpoint(&mut self, epoch: Epoch) {
         self.checkpoints.commit(&self.plan, epoch);
     }
 
     /// The checkpoint `epoch` is aborted.
-    pub fn abort_checkpoint(&mut self, epoch: u32) {
+    pub fn abort_checkpoint(&mut self, epoch: Epoch) {
         self.checkpoints.abort(&self.plan, epoch);
     }
 

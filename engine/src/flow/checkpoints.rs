@@ -28,6 +28,7 @@ use super::part::PartStep;
 use super::positions::ReadPosition;
 use super::replay::Replay;
 use super::route::Router;
+use crate::checkpoint::Epoch;
 
 /// Delta parts that may follow a full one: what recovery reads at most.
 const DELTA_PARTS_MAX: u32 = 16;
@@ -38,16 +39,16 @@ pub(super) struct CoreCheckpoints {
     /// Checkpoints are taken.
     enabled: bool,
     /// The newest epoch of which this core has taken its snapshot; 0 before the first.
-    epoch: u32,
+    epoch: Epoch,
     /// The newest epoch that this core has seen in a command or a marker.
-    seen: u32,
+    seen: Epoch,
     /// The newest epoch of this run that is committed; 0 before the first.
-    committed: u32,
+    committed: Epoch,
     /// Committed delta parts since the last full one.
     delta_parts: u32,
     /// Parts that were handed out and are not yet committed: their epochs, and whether they were
     /// full. Several, because a commit may arrive after the next snapshot.
-    handed_out: VecDeque<(u32, bool)>,
+    handed_out: VecDeque<(Epoch, bool)>,
     log_bytes_max: u64,
     /// Buffers for what is handed out.
     spares: Spares,
@@ -74,13 +75,13 @@ impl CoreCheckpoints {
     /// # Panics
     /// They are taken already.
     // cold: at start
-    pub(super) fn enable(&mut self, plan: &Plan, epoch: u32, log_bytes_max: u64) {
+    pub(super) fn enable(&mut self, plan: &Plan, epoch: Epoch, log_bytes_max: u64) {
         assert!(!self.enabled, "checkpoints are enabled once");
         let spares = Spares::default();
-        plan.tables.iter().for_each(|table| table.rows.enable_snapshots(epoch, &spares));
+        plan.tables.iter().for_each(|table| table.rows.enable_snapshots(epoch.0, &spares));
         // What was recovered was another core's part, or may have been: nothing of it is committed
         // as a part of this one, so the first part is a full one.
-        let (seen, committed) = (epoch, 0);
+        let (seen, committed) = (epoch, Epoch::NONE);
         *self = Self {
             enabled: true,
             epoch,
@@ -97,13 +98,13 @@ impl CoreCheckpoints {
     ///
     /// # Panics
     /// No checkpoints are taken, as for the next two.
-    pub(super) fn begin(&mut self, epoch: u32) {
+    pub(super) fn begin(&mut self, epoch: Epoch) {
         assert!(self.enabled, "a checkpoint begins after checkpoints were enabled");
         self.seen = self.seen.max(epoch);
     }
 
     /// The checkpoint `epoch` is committed.
-    pub(super) fn commit(&mut self, plan: &Plan, epoch: u32) {
+    pub(super) fn commit(&mut self, plan: &Plan, epoch: Epoch) {
         assert!(self.enabled, "a checkpoint is committed after checkpoints were enabled");
         assert!(epoch <= self.epoch, "a checkpoint is committed after its snapshot");
         self.committed = epoch;
@@ -116,11 +117,11 @@ impl CoreCheckpoints {
                 false => {}
             }
         }
-        plan.tables.iter().for_each(|table| table.rows.commit(epoch));
+        plan.tables.iter().for_each(|table| table.rows.commit(epoch.0));
     }
 
     /// The checkpoint `epoch` is aborted.
-    pub(super) fn abort(&mut self, plan: &Plan, epoch: u32) {
+    pub(super) fn abort(&mut self, plan: &Plan, epoch: Epoch) {
         assert!(self.enabled, "a checkpoint is aborted after checkpoints were enabled");
         if self.part.as_ref().is_some_and(|part| part.epoch() == epoch) {
             self.drop_part(plan);
@@ -149,13 +150,13 @@ impl CoreCheckpoints {
     #[inline]
     pub(super) fn limits(&self, from: usize, level: usize) -> LaneLimits {
         let end = self.part.as_ref().and_then(|part| part.channel_log().limit(from, level));
-        LaneLimits { epoch: self.epoch, end }
+        LaneLimits { epoch: self.epoch.0, end }
     }
 
-    /// A lane is marked with `epoch`.
+    /// A lane has a marker of the epoch `marked`.
     #[inline]
-    pub(super) fn see(&mut self, epoch: u32) {
-        self.seen = self.seen.max(epoch);
+    pub(super) fn see(&mut self, marked: u32) {
+        self.seen = self.seen.max(Epoch(marked));
     }
 
     /// Takes a snapshot if a checkpoint has begun, and logs what has come in lanes that are not
@@ -206,14 +207,14 @@ impl CoreCheckpoints {
     }
 
     /// Has the tables hand out what changed since a committed epoch, or everything. Returns that
-    /// epoch, or 0.
-    fn begin_tables(&self, plan: &Plan, epoch: u32) -> u32 {
+    /// epoch, or none.
+    fn begin_tables(&self, plan: &Plan, epoch: Epoch) -> Epoch {
         let tables = || plan.tables.iter().map(|table| &table.rows);
         let full = self.delta_parts >= DELTA_PARTS_MAX
-            || self.committed == 0
+            || self.committed.is_none()
             || tables().any(|rows| rows.needs_full_snapshot());
-        let since = if full { 0 } else { self.committed };
-        tables().for_each(|rows| rows.snapshot(epoch, since));
+        let since = if full { Epoch::NONE } else { self.committed };
+        tables().for_each(|rows| rows.snapshot(epoch.0, since.0));
         since
     }
 

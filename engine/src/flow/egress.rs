@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Origin};
 
+use crate::checkpoint::Epoch;
+
 /// Bytes on their way out, in order.
 #[derive(Debug)]
 pub struct Outlet {
@@ -24,7 +26,7 @@ pub struct Outlet {
     /// Events whose last byte is at this count of added bytes.
     samples: VecDeque<Sample>,
     /// Epochs, each with the count of bytes that were added before its snapshot.
-    markers: VecDeque<(u64, u32)>,
+    markers: VecDeque<(u64, Epoch)>,
     /// With this many events waiting the outlet counts as full, too: the note of a tiny event is
     /// longer than its bytes.
     samples_max: usize,
@@ -79,14 +81,14 @@ impl Outlet {
 
     /// The snapshot of `epoch` lies here: what is added from now on follows it.
     #[cold]
-    pub(super) fn mark(&mut self, epoch: u32) {
+    pub(super) fn mark(&mut self, epoch: Epoch) {
         self.markers.push_back((self.added, epoch));
     }
 
     /// The epoch whose snapshot comes next, if all bytes before it are out. Call until there is
     /// none: the bytes that follow it wait for that.
     #[inline]
-    pub fn take_marker(&mut self) -> Option<u32> {
+    pub fn take_marker(&mut self) -> Option<Epoch> {
         let (at, epoch) = *self.markers.front()?;
         if at > self.out {
             return None;
@@ -96,7 +98,7 @@ impl Outlet {
     }
 
     /// Puts back what [`take_marker`](Self::take_marker) gave: it could not be passed on yet.
-    pub fn put_back_marker(&mut self, epoch: u32) {
+    pub fn put_back_marker(&mut self, epoch: Epoch) {
         self.markers.push_front((self.out, epoch));
     }
 

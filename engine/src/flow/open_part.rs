@@ -26,7 +26,7 @@ use super::cost::PartCost;
 use super::part::{PartEnd, PartStep};
 use super::positions::ReadPosition;
 use super::shard::prefetch_rows;
-use crate::checkpoint::{Chunk, Section};
+use crate::checkpoint::{Chunk, Epoch, Section};
 
 /// Most rows of one look: about as many lines as memory fetches at the same time.
 const LOOK_ROWS_MAX: usize = 16;
@@ -57,7 +57,7 @@ impl OpenPart {
     /// `channel_log`.
     // cold: once per checkpoint
     pub(super) fn new(
-        (epoch, since): (u32, u32),
+        (epoch, since): (Epoch, Epoch),
         positions: Vec<ReadPosition>,
         channel_log: ChannelLog,
         spares: &Spares,
@@ -76,13 +76,13 @@ impl OpenPart {
         }
     }
 
-    pub(super) fn epoch(&self) -> u32 {
+    pub(super) fn epoch(&self) -> Epoch {
         self.end.epoch
     }
 
     /// Whether it holds all rows.
     pub(super) fn is_full(&self) -> bool {
-        self.end.since == 0
+        self.end.since.is_none()
     }
 
     /// The channel log.

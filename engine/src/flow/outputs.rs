@@ -7,6 +7,7 @@ use super::connection::{ConnectionId, replayed_origin};
 use super::counts::Counts;
 use super::egress::Outlet;
 use super::gauges::BlockedBy;
+use crate::checkpoint::Epoch;
 
 /// Limit of the outlet for replies to generated events, which are out at once: only their latencies
 /// wait, for the end of the turn.
@@ -106,7 +107,7 @@ impl CoreOutputs {
 
     /// The snapshot of `epoch` lies here: what is added from now on follows it.
     #[cold]
-    pub(super) fn mark(&mut self, epoch: u32) {
+    pub(super) fn mark(&mut self, epoch: Epoch) {
         self.outlets.iter_mut().flatten().for_each(|outlet| outlet.mark(epoch));
     }
 

@@ -2,15 +2,15 @@
 
 use super::cost::PartCost;
 use super::positions::ReadPosition;
-use crate::checkpoint::Chunk;
+use crate::checkpoint::{Chunk, Epoch};
 
 /// The end of a core's part: all its chunks were taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartEnd {
     /// The epoch.
-    pub epoch: u32,
+    pub epoch: Epoch,
     /// The epoch that it builds upon; 0 for a full part.
-    pub since: u32,
+    pub since: Epoch,
     /// Positions of the sources of this core that can be read again.
     pub positions: Vec<ReadPosition>,
     /// Bytes of frames.
@@ -25,9 +25,9 @@ pub enum PartStep {
     /// The part begins; one that has not ended is given up.
     Begin {
         /// The epoch.
-        epoch: u32,
+        epoch: Epoch,
         /// The epoch that it builds upon; 0 for a full part.
-        since: u32,
+        since: Epoch,
     },
     /// The next chunk of the part.
     Chunk(Chunk),
@@ -36,7 +36,7 @@ pub enum PartStep {
     /// The core gave the epoch up.
     Failed {
         /// The epoch.
-        epoch: u32,
+        epoch: Epoch,
         /// Why.
         reason: String,
     },

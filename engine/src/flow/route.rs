@@ -20,6 +20,7 @@ use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::outputs::CoreOutputs;
+use crate::checkpoint::Epoch;
 use crate::state::Index;
 
 /// Which core owns a partition.
@@ -205,10 +206,10 @@ impl Router {
 
     /// Marks all lanes that leave, and wakes their receivers.
     #[cold]
-    pub(super) fn mark_lanes(&mut self, epoch: u32, wake: &mut dyn FnMut(usize)) {
+    pub(super) fn mark_lanes(&mut self, epoch: Epoch, wake: &mut dyn FnMut(usize)) {
         let others = self.outbound.iter_mut().enumerate().filter(|(_, lanes)| !lanes.is_none());
         for (to, lanes) in others {
-            lanes.mark(epoch);
+            lanes.mark(epoch.0);
             wake(to);
         }
     }

@@ -17,6 +17,7 @@ use super::inlets::{Found, OpenInlet};
 use super::mail::{Mail, Notice};
 use super::ports::{Passed, PortLost, Readiness};
 use super::sinks::{SinkPort, sink_of};
+use crate::checkpoint::Epoch;
 use crate::flow::{Core, Outlet};
 
 /// The ports of one core, and what is done with them in a turn.
@@ -230,7 +231,7 @@ impl Driver {
     fn pass_marker(
         &mut self,
         sink: usize,
-        epoch: u32,
+        epoch: Epoch,
         outlet: &mut Outlet,
     ) -> Result<bool, PortLost> {
         let handout = self.handout.as_mut().expect("only checkpoints mark");

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use potoroo_runtime::{Nanos, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
+use crate::checkpoint::Epoch;
 use crate::flow::{Core, PartCost, PartStep};
 
 /// How much longer than a slice a busy core is left to its events: they keep nine tenths of it.
@@ -54,7 +55,7 @@ pub trait PartPort: Send {
     fn try_part(&mut self, core: usize, step: PartStep) -> Result<(), PartStep>;
 
     /// Everything before `epoch` has left through `sink`.
-    fn marked(&mut self, sink: SinkId, epoch: u32);
+    fn marked(&mut self, sink: SinkId, epoch: Epoch);
 }
 
 /// What a core and the storage thread share beside the [`PartPort`].
@@ -260,7 +261,7 @@ impl Handout {
 
     /// Everything before `epoch` has left through `sink`, and nobody writes it elsewhere.
     #[cold]
-    pub(super) fn report_marked(&mut self, sink: SinkId, epoch: u32) {
+    pub(super) fn report_marked(&mut self, sink: SinkId, epoch: Epoch) {
         self.parts.marked(sink, epoch);
     }
 }

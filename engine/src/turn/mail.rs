@@ -8,6 +8,7 @@ use potoroo_runtime::Waker;
 use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::ports::{InletPort, OutletPort};
+use crate::checkpoint::Epoch;
 use crate::flow::{ConnectionId, Ending, Letter, Start};
 
 /// A command for a core. Closed, and at most one of them is obeyed per turn, so that control never
@@ -45,11 +46,11 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointCommand {
     /// The checkpoint of this epoch begins.
-    Begin(u32),
+    Begin(Epoch),
     /// It is committed.
-    Commit(u32),
+    Commit(Epoch),
     /// It is aborted.
-    Abort(u32),
+    Abort(Epoch),
 }
 
 /// An inlet that is to be opened.

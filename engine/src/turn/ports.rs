@@ -14,6 +14,8 @@ use std::os::fd::BorrowedFd;
 use potoroo_runtime::poller::Error;
 use potoroo_runtime::{Nanos, Poller, Ready};
 
+use crate::checkpoint::Epoch;
+
 /// Where the bytes of an inlet come from.
 pub trait InletPort: Send {
     /// Fills the beginning of `room`, which is not empty, with what has come. `now` is the time of
@@ -87,7 +89,7 @@ pub trait OutletPort: Send {
     ///
     /// # Errors
     /// It takes nothing any more.
-    fn pass_marker(&mut self, epoch: u32) -> Result<Passed, PortLost> {
+    fn pass_marker(&mut self, epoch: Epoch) -> Result<Passed, PortLost> {
         let _ = epoch;
         Ok(Passed::Here)
     }

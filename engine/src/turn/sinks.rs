@@ -2,6 +2,7 @@
 //! owns.
 
 use super::ports::{OutletPort, Passed, PortLost, Readiness};
+use crate::checkpoint::Epoch;
 
 /// Tokens of sinks begin here; those below are slots of inlets.
 const SINK_TOKENS: u64 = 1 << 32;
@@ -58,7 +59,7 @@ impl SinkPort {
 
     /// Passes on that everything before `epoch` has left.
     #[cold]
-    pub(super) fn pass_marker(&mut self, epoch: u32) -> Result<Passed, PortLost> {
+    pub(super) fn pass_marker(&mut self, epoch: Epoch) -> Result<Passed, PortLost> {
         match self {
             Self::Absent => Ok(Passed::Here),
             Self::Lost => Ok(Passed::NotYet),
@@ -90,7 +91,7 @@ mod tests {
             Err(PortLost { reason: "its writer has ended".to_owned(), for_good: true })
         }
 
-        fn pass_marker(&mut self, _: u32) -> Result<Passed, PortLost> {
+        fn pass_marker(&mut self, _: Epoch) -> Result<Passed, PortLost> {
             Ok(Passed::ToWriter)
         }
     }
@@ -100,10 +101,10 @@ mod tests {
     fn a_sink_that_is_lost_for_good_passes_no_marker() {
         let mut poller = Poller::new().expect("this host has one");
         let mut sink = SinkPort::open(Box::new(Broken), 0, &mut poller);
-        assert_eq!(sink.pass_marker(1), Ok(Passed::ToWriter));
+        assert_eq!(sink.pass_marker(Epoch(1)), Ok(Passed::ToWriter));
         let lost = sink.put(b"x").expect_err("its writer has ended");
         sink.close(0, lost.for_good, &mut poller);
-        assert_eq!(sink.pass_marker(2), Ok(Passed::NotYet));
+        assert_eq!(sink.pass_marker(Epoch(2)), Ok(Passed::NotYet));
         assert_eq!(sink.put(b"x"), Ok(0));
     }
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Head, Store};
-use potoroo::checkpoint::{Delivered, Identity, Manifest, Section, Transaction, recover};
+use potoroo::checkpoint::{
+    Delivered, Epoch, Identity, Manifest, Section, SharedEpoch, Transaction, recover,
+};
 use potoroo::connect::potoroo::deliver::Delivery;
 use potoroo::connect::potoroo::hold::Hold;
 use potoroo::connect::spool::{Prepared, Spooler, Target};
@@ -49,11 +50,11 @@ pub(super) struct Life<'a> {
     marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
     /// Epochs that were aborted.
-    given_up: BTreeSet<u64>,
+    given_up: BTreeSet<Epoch>,
     /// Cores were told that no stream will be opened any more.
     complete: bool,
     /// The epoch that ends the life.
-    last: Option<u64>,
+    last: Option<Epoch>,
     frames_replayed: u64,
     recovered: bool,
 }
@@ -83,7 +84,7 @@ impl<'a> Life<'a> {
         let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
-        let committed = Arc::new(AtomicU64::new(head.epoch));
+        let committed = Arc::new(SharedEpoch::new(head.epoch));
         let spoolers = (&mut process, &committed);
         let opened = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
         let (visible, deliveries) = opened;
@@ -95,7 +96,7 @@ impl<'a> Life<'a> {
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
         for core in &mut process.cores {
             core.restored();
-            core.enable_checkpoints(head.epoch as u32, head.generation, log_bytes_max);
+            core.enable_checkpoints(head.epoch, head.generation, log_bytes_max);
         }
         process.open_sources(subject, world, manifest.as_ref());
         let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
@@ -196,7 +197,7 @@ impl<'a> Life<'a> {
         if let Some(transaction) = &prepared {
             self.show_at_once(transaction)?;
         }
-        let (sink, epoch) = (sink.0.into(), epoch.into());
+        let sink = sink.0.into();
         self.inbox.push_back(CoordinatorInput::Marked { sink, epoch, prepared });
         Ok(())
     }
@@ -279,7 +280,8 @@ impl<'a> Life<'a> {
     fn idea(&mut self) -> Option<CoordinatorInput> {
         if let Some(epoch) = self.effects.coordinator.running() {
             // Not for ever: senders wait for their acknowledgements.
-            let hopeful = self.last.is_none() && epoch < self.effects.coordinator.head().epoch + 10;
+            let committed = self.effects.coordinator.head().epoch;
+            let hopeful = self.last.is_none() && epoch.0 < committed.0 + 10;
             let gives_up = hopeful && self.random.chance(self.troubles.give_up * 10.0);
             return gives_up
                 .then(|| CoordinatorInput::Failed { epoch, reason: "no reason".to_owned() });
@@ -289,7 +291,7 @@ impl<'a> Life<'a> {
             self.effects.cores.iter().for_each(|core| core.send(Command::SourcesComplete));
         }
         if self.last.is_none() && self.process.quiet() {
-            self.last = Some(self.effects.coordinator.epoch() + 1);
+            self.last = Some(self.effects.coordinator.epoch().next());
             return Some(CoordinatorInput::Begin);
         }
         self.random.chance(self.troubles.begin * 10.0).then_some(CoordinatorInput::Begin)
@@ -354,7 +356,7 @@ impl<'a> Life<'a> {
 
     /// Whether everything is committed and visible.
     fn ended(&self) -> bool {
-        let committed = |last: u64| self.effects.coordinator.head().epoch >= last;
+        let committed = |last: Epoch| self.effects.coordinator.head().epoch >= last;
         self.last.is_some_and(committed)
             && self.effects.coordinator.all_visible()
             && self.world.senders.iter().all(Sender::ended)
@@ -403,7 +405,7 @@ type Opened = (Vec<Box<dyn Visible>>, Vec<Arc<Delivery>>);
 /// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
 /// output goes into spools.
 fn open_sinks(
-    (process, epoch): (&mut Process, &Arc<AtomicU64>),
+    (process, epoch): (&mut Process, &Arc<SharedEpoch>),
     plan: &Plan,
     world: &World,
     head: &Head,

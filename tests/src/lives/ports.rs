@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use potoroo::checkpoint::Epoch;
 use potoroo::connect::spool::{Prepared, Spooler};
 use potoroo::flow::PartStep;
 use potoroo::turn::{Fill, InletPort, OutletPort, PartPort, Passed, PortLost, Readiness};
@@ -59,7 +60,7 @@ pub(super) struct Left {
 /// What left through a sink before an epoch is in its spool.
 pub(super) struct Marked {
     pub(super) sink: SinkId,
-    pub(super) epoch: u32,
+    pub(super) epoch: Epoch,
     pub(super) prepared: Option<Prepared>,
 }
 
@@ -84,7 +85,7 @@ impl PartPort for PartQueue {
         Ok(())
     }
 
-    fn marked(&mut self, _: SinkId, _: u32) {
+    fn marked(&mut self, _: SinkId, _: Epoch) {
         unreachable!("all output is spooled")
     }
 }
@@ -149,7 +150,7 @@ impl OutletPort for SpoolPort {
         }
     }
 
-    fn pass_marker(&mut self, epoch: u32) -> Result<Passed, PortLost> {
+    fn pass_marker(&mut self, epoch: Epoch) -> Result<Passed, PortLost> {
         if self.random.chance(0.3) {
             return Ok(Passed::NotYet);
         }

@@ -1,7 +1,7 @@
 //! The way back: what a checkpoint has stored is handed to the cores of the next life.
 
 use potoroo::checkpoint::store::StoreReader;
-use potoroo::checkpoint::{Chunk, Manifest, Section, each_chunk};
+use potoroo::checkpoint::{Chunk, Epoch, Manifest, Section, each_chunk};
 
 use super::Sabotage;
 use super::process::Process;
@@ -15,7 +15,7 @@ pub(super) fn restore(
 ) -> Result<u64, String> {
     let now = process.now();
     let mut frames = 0;
-    let mut visit = |epoch: u64, mut chunk: Chunk| -> Result<(), Failed> {
+    let mut visit = |epoch: Epoch, mut chunk: Chunk| -> Result<(), Failed> {
         if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
             return Ok(());
         }

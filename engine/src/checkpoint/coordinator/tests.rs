@@ -9,7 +9,7 @@ struct Subject(Coordinator);
 
 impl Subject {
     fn new() -> Self {
-        let head = Head { generation: 3, owner: 7, folder: 5, epoch: 10, ..Head::default() };
+        let head = Head { generation: 3, owner: 7, folder: 5, epoch: Epoch(10), ..Head::default() };
         Self(Coordinator::new(facts::example(), head, CORES, vec![true, false, true]))
     }
 
@@ -26,12 +26,12 @@ impl Subject {
         }
     }
 
-    fn head(&self, epoch: u64) -> Head {
+    fn head(&self, epoch: Epoch) -> Head {
         Head { epoch, manifest: Some(format!("m{epoch}")), ..self.0.head().clone() }
     }
 
     #[track_caller]
-    fn commit(&mut self, epoch: u64, transactions: &[Transaction]) {
+    fn commit(&mut self, epoch: Epoch, transactions: &[Transaction]) {
         let (expected, new) = (self.0.head().clone(), self.head(epoch));
         let swap = Action::Swap { expected, new: new.clone() };
         self.check(CoordinatorInput::Stored(Ok(new)), Some(swap));
@@ -46,18 +46,18 @@ impl Subject {
     }
 }
 
-fn part(core: u32, epoch: u64, since: u64) -> CoordinatorInput {
+fn part(core: u32, epoch: Epoch, since: Epoch) -> CoordinatorInput {
     let name = format!("p{core}-{epoch}");
     let entry = PartEntry { name, core, epoch, since, bytes: 1, chunks: 1, digest: 0, rows: 1 };
     CoordinatorInput::Part { entry, sources: Vec::new() }
 }
 
-fn transaction(sink: usize, epoch: u64) -> Transaction {
+fn transaction(sink: usize, epoch: Epoch) -> Transaction {
     let spool = format!("s{sink}-{epoch}");
     Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, digest: None, spool }
 }
 
-fn marked(sink: usize, epoch: u64) -> CoordinatorInput {
+fn marked(sink: usize, epoch: Epoch) -> CoordinatorInput {
     CoordinatorInput::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
 }
 
@@ -68,47 +68,47 @@ fn names(manifest: &Manifest) -> Vec<&str> {
 #[test]
 fn a_commit_needs_all_parts_and_marks() {
     let mut subject = Subject::new();
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
     subject.check(CoordinatorInput::Begin, None);
-    subject.check(part(0, 11, 0), None);
-    subject.check(marked(2, 11), None);
-    subject.check(part(1, 11, 0), None);
-    let manifest = subject.check_store(marked(0, 11));
+    subject.check(part(0, Epoch(11), Epoch::NONE), None);
+    subject.check(marked(2, Epoch(11)), None);
+    subject.check(part(1, Epoch(11), Epoch::NONE), None);
+    let manifest = subject.check_store(marked(0, Epoch(11)));
     assert_eq!(names(&manifest), ["p0-11", "p1-11"]);
-    assert_eq!((manifest.epoch, manifest.generation), (11, 3));
-    subject.check(CoordinatorInput::Failed { epoch: 11, reason: "late".into() }, None);
-    subject.commit(11, &[transaction(2, 11), transaction(0, 11)]);
+    assert_eq!((manifest.epoch, manifest.generation), (Epoch(11), 3));
+    subject.check(CoordinatorInput::Failed { epoch: Epoch(11), reason: "late".into() }, None);
+    subject.commit(Epoch(11), &[transaction(2, Epoch(11)), transaction(0, Epoch(11))]);
     assert_eq!(subject.0.running(), None);
 }
 
 #[test]
 fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
     let mut subject = Subject::new();
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
-    subject.check(marked(0, 11), None);
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
+    subject.check(marked(0, Epoch(11)), None);
     let reason = "no room".to_owned();
-    let abort = Action::Abort { epoch: 11, reason: reason.clone() };
-    subject.check(CoordinatorInput::Failed { epoch: 11, reason }, Some(abort));
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 12 }));
+    let abort = Action::Abort { epoch: Epoch(11), reason: reason.clone() };
+    subject.check(CoordinatorInput::Failed { epoch: Epoch(11), reason }, Some(abort));
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(12) }));
     // Late: of the epoch that was aborted.
-    subject.check(part(0, 11, 0), None);
-    subject.check(marked(2, 11), None);
+    subject.check(part(0, Epoch(11), Epoch::NONE), None);
+    subject.check(marked(2, Epoch(11)), None);
     for core in [1, 0] {
-        subject.check(part(core, 12, 0), None);
+        subject.check(part(core, Epoch(12), Epoch::NONE), None);
     }
-    subject.check(CoordinatorInput::Marked { sink: 2, epoch: 12, prepared: None }, None);
-    let manifest = subject.check_store(marked(0, 12));
-    let all = [transaction(0, 11), transaction(2, 11), transaction(0, 12)];
+    subject.check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(12), prepared: None }, None);
+    let manifest = subject.check_store(marked(0, Epoch(12)));
+    let all = [transaction(0, Epoch(11)), transaction(2, Epoch(11)), transaction(0, Epoch(12))];
     assert_eq!(manifest.transactions, all);
-    subject.commit(12, &all);
+    subject.commit(Epoch(12), &all);
 }
 
 /// Else manifests would grow for as long as none can be stored.
 #[test]
 fn what_goes_on_in_the_same_spool_is_one_transaction() {
     let mut subject = Subject::new();
-    let longer = |epoch| Transaction { epoch, bytes: epoch, ..transaction(0, 11) };
-    for epoch in 11..111 {
+    let longer = |epoch| Transaction { epoch, bytes: epoch.0.into(), ..transaction(0, Epoch(11)) };
+    for epoch in (11..111).map(Epoch) {
         subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
         subject.check(
             CoordinatorInput::Marked { sink: 0, epoch, prepared: Some(longer(epoch)) },
@@ -118,25 +118,25 @@ fn what_goes_on_in_the_same_spool_is_one_transaction() {
         let abort = Action::Abort { epoch, reason: reason.clone() };
         subject.check(CoordinatorInput::Failed { epoch, reason }, Some(abort));
     }
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 111 }));
-    subject.check(CoordinatorInput::Marked { sink: 0, epoch: 111, prepared: None }, None);
-    subject.check(CoordinatorInput::Marked { sink: 2, epoch: 111, prepared: None }, None);
-    subject.check(part(0, 111, 0), None);
-    let manifest = subject.check_store(part(1, 111, 0));
-    assert_eq!(manifest.transactions, [longer(110)]);
-    subject.commit(111, &[longer(110)]);
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(111) }));
+    subject.check(CoordinatorInput::Marked { sink: 0, epoch: Epoch(111), prepared: None }, None);
+    subject.check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(111), prepared: None }, None);
+    subject.check(part(0, Epoch(111), Epoch::NONE), None);
+    let manifest = subject.check_store(part(1, Epoch(111), Epoch::NONE));
+    assert_eq!(manifest.transactions, [longer(Epoch(110))]);
+    subject.commit(Epoch(111), &[longer(Epoch(110))]);
 }
 
 #[test]
 fn what_is_committed_stays_in_manifests_until_it_is_visible() {
     let mut subject = Subject::new();
     let mut carried = Vec::new();
-    for epoch in 11..14 {
+    for epoch in (11..14).map(Epoch) {
         subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
-        for input in [marked(0, epoch), marked(2, epoch), part(0, epoch, 0)] {
+        for input in [marked(0, epoch), marked(2, epoch), part(0, epoch, Epoch::NONE)] {
             subject.check(input, None);
         }
-        let manifest = subject.check_store(part(1, epoch, 0));
+        let manifest = subject.check_store(part(1, epoch, Epoch::NONE));
         let new = [transaction(0, epoch), transaction(2, epoch)];
         assert_eq!(manifest.transactions, [&carried[..], &new].concat());
         subject.commit(epoch, &[&carried[..], &new].concat());
@@ -158,11 +158,13 @@ fn sources_that_are_not_opened_yet_stay_where_they_stood() {
     };
     let mut subject = Subject::new();
     subject.0.take_over(&[at("late", 100), at("early", 200)], &[]);
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
-    for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
+    for input in [marked(0, Epoch(11)), marked(2, Epoch(11)), part(0, Epoch(11), Epoch::NONE)] {
         subject.check(input, None);
     }
-    let CoordinatorInput::Part { entry, .. } = part(1, 11, 0) else { unreachable!("it is a part") };
+    let CoordinatorInput::Part { entry, .. } = part(1, Epoch(11), Epoch::NONE) else {
+        unreachable!("it is a part")
+    };
     let opened = CoordinatorInput::Part { entry, sources: vec![at("early", 300)] };
     let manifest = subject.check_store(opened);
     assert_eq!(manifest.sources, [at("early", 300), at("late", 100)]);
@@ -171,7 +173,8 @@ fn sources_that_are_not_opened_yet_stay_where_they_stood() {
 #[test]
 fn increments_follow_the_last_whole_part_of_their_core() {
     let mut subject = Subject::new();
-    let mut chain = |epoch, sinces: [u64; CORES]| {
+    let mut chain = |epoch, sinces: [u32; CORES]| {
+        let sinces = sinces.map(Epoch);
         subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
         subject.check(CoordinatorInput::Marked { sink: 0, epoch, prepared: None }, None);
         subject.check(CoordinatorInput::Marked { sink: 2, epoch, prepared: None }, None);
@@ -180,30 +183,30 @@ fn increments_follow_the_last_whole_part_of_their_core() {
         subject.commit(epoch, &[]);
         names(&manifest).join(" ")
     };
-    assert_eq!(chain(11, [0, 0]), "p0-11 p1-11");
-    assert_eq!(chain(12, [11, 11]), "p0-11 p0-12 p1-11 p1-12");
-    assert_eq!(chain(13, [12, 0]), "p0-11 p0-12 p0-13 p1-13");
+    assert_eq!(chain(Epoch(11), [0, 0]), "p0-11 p1-11");
+    assert_eq!(chain(Epoch(12), [11, 11]), "p0-11 p0-12 p1-11 p1-12");
+    assert_eq!(chain(Epoch(13), [12, 0]), "p0-11 p0-12 p0-13 p1-13");
 }
 
 #[test]
 fn storage_that_fails_gives_the_epoch_up() {
     for swap in [false, true] {
         let mut subject = Subject::new();
-        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 11 }));
-        for input in [marked(0, 11), marked(2, 11), part(0, 11, 0)] {
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
+        for input in [marked(0, Epoch(11)), marked(2, Epoch(11)), part(0, Epoch(11), Epoch::NONE)] {
             subject.check(input, None);
         }
-        subject.check_store(part(1, 11, 0));
+        subject.check_store(part(1, Epoch(11), Epoch::NONE));
         let reason = "disk full".to_owned();
-        let abort = Some(Action::Abort { epoch: 11, reason: reason.clone() });
+        let abort = Some(Action::Abort { epoch: Epoch(11), reason: reason.clone() });
         if swap {
-            let new = subject.head(11);
+            let new = subject.head(Epoch(11));
             assert!(subject.0.handle(CoordinatorInput::Stored(Ok(new)), 5).is_some());
             subject.check(CoordinatorInput::Swapped(Err(reason)), abort);
         } else {
             subject.check(CoordinatorInput::Stored(Err(reason)), abort);
         }
-        assert_eq!(subject.0.head().epoch, 10);
-        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: 12 }));
+        assert_eq!(subject.0.head().epoch, Epoch(10));
+        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(12) }));
     }
 }

@@ -6,7 +6,14 @@ use super::*;
 use crate::checkpoint::{Chunk, CorruptObject, Damage, Section, facts};
 
 fn header() -> PartHeader {
-    PartHeader { facts: facts::example(), generation: 3, epoch: 17, since: 16, core: 1, cores: 2 }
+    PartHeader {
+        facts: facts::example(),
+        generation: 3,
+        epoch: Epoch(17),
+        since: Epoch(16),
+        core: 1,
+        cores: 2,
+    }
 }
 
 fn chunks() -> Vec<Chunk> {
@@ -134,7 +141,7 @@ fn records_swapped_doubled_or_left_out_are_noticed_at_their_place() {
 #[test]
 fn a_record_of_another_part_is_noticed() {
     let (bytes, _) = write(&header(), &chunks());
-    let (other, _) = write(&PartHeader { epoch: 18, ..header() }, &chunks());
+    let (other, _) = write(&PartHeader { epoch: Epoch(18), ..header() }, &chunks());
     let (from, to) = (records(&bytes)[1], records(&other)[1]);
     let spliced = [&bytes[..from], &other[to..]].concat();
     let (seen, result) = read(&spliced);

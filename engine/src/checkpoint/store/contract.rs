@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use super::{Error, Head, Name, NameKind, Store, StoreReader};
+use crate::checkpoint::Epoch;
 
 /// Stores an object.
 ///
@@ -36,7 +37,7 @@ pub fn check(store: &dyn Store) {
 }
 
 fn name(random: u64) -> String {
-    Name { generation: 1, epoch: 2, kind: NameKind::Part(0), random }.to_string()
+    Name { generation: 1, epoch: Epoch(2), kind: NameKind::Part(0), random }.to_string()
 }
 
 fn check_objects(store: &dyn Store) {
@@ -71,7 +72,13 @@ fn check_objects(store: &dyn Store) {
 }
 
 fn check_head(store: &dyn Store) {
-    let of = |generation, epoch| Head { generation, owner: 7, folder: 7, epoch, ..Head::default() };
+    let of = |generation, epoch: u32| Head {
+        generation,
+        owner: 7,
+        folder: 7,
+        epoch: Epoch(epoch),
+        ..Head::default()
+    };
     let swap = |expected: Option<&Head>, new: &Head| store.swap_head(expected, new);
     let head = || store.head().expect("it can be read");
     assert_eq!(head(), None);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CorruptObject, hex, text};
+use crate::checkpoint::{CorruptObject, Epoch, hex, text};
 
 /// The one pointer. The process that swapped it last is the coordinator. The default is that of no
 /// coordinator, before the first one.
@@ -20,18 +20,18 @@ pub struct Head {
     #[serde(with = "hex", default)]
     pub folder: u64,
     /// The last committed epoch; 0 when there is none.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Its manifest; `None` when there is none.
     pub manifest: Option<String>,
     /// The epoch of `--restore` of this coordinator, and of all since then. It is applied once: a
     /// process that is started again with the same epoch goes on. 0 without `--restore`.
     #[serde(default)]
-    pub restored: u64,
+    pub restored: Epoch,
     /// The epoch that the application last went back to, at whichever start; 0 for none, and where
     /// an earlier version has written it. While it equals [`epoch`](Self::epoch), nothing was
     /// committed since.
     #[serde(default)]
-    pub gone_back_to: u64,
+    pub gone_back_to: Epoch,
     /// The generation that last went back to an older checkpoint; 0 for none. Clients of sinks may
     /// have transactions of generations before it that no manifest names any more. `None` where an
     /// earlier version has written it.
@@ -69,8 +69,8 @@ mod tests {
     fn what_was_written_is_read() {
         let manifest = Some("manifest-3-17-00000000000000ab".into());
         let owner = u64::MAX;
-        let (generation, folder, epoch, rewound) = (3, 9, 17, Some(2));
-        let (restored, gone_back_to) = (16, 16);
+        let (generation, folder, epoch, rewound) = (3, 9, Epoch(17), Some(2));
+        let (restored, gone_back_to) = (Epoch(16), Epoch(16));
         let head =
             Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
 use super::Error;
+use crate::checkpoint::Epoch;
 
 /// Name of an object: `part-GENERATION-EPOCH-CORE-RANDOM` or `manifest-GENERATION-EPOCH-RANDOM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +13,7 @@ pub struct Name {
     /// Generation of the coordinator under which it was made.
     pub generation: u64,
     /// The checkpoint that it was made for.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What it is.
     pub kind: NameKind,
     /// Distinguishes the objects of a coordinator that repeats an epoch; see [`draw`].
@@ -64,7 +65,7 @@ impl FromStr for Name {
                 _ => return None,
             };
             let random = u64::from_str_radix(words.get(length - 1)?, 16).ok()?;
-            Some(Self { generation: number(1)?, epoch: number(2)?, kind, random })
+            Some(Self { generation: number(1)?, epoch: words.get(2)?.parse().ok()?, kind, random })
         };
         // Accept only the canonical spelling.
         parse().filter(|name| name.to_string() == text).ok_or(NotOne)
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn a_name_is_read_as_it_is_written_and_not_otherwise() {
         for kind in [NameKind::Part(7), NameKind::Manifest] {
-            let name = Name { generation: 3, epoch: 17, kind, random: 0xab };
+            let name = Name { generation: 3, epoch: Epoch(17), kind, random: 0xab };
             assert_eq!(name.to_string().parse(), Ok(name));
         }
         for text in [

@@ -3,6 +3,7 @@
 use potoroo_runtime::Nanos;
 
 use super::{BUFFER_BYTES, Gone, PipeIn, PipeOut, Received};
+use crate::checkpoint::Epoch;
 use crate::turn::{Fill, InletPort, OutletPort, Passed, PortLost};
 
 /// Bytes of a file, a stream or an embedding program for an inlet.
@@ -106,7 +107,7 @@ impl OutletPort for PipeOutlet {
     }
 
     #[cold]
-    fn pass_marker(&mut self, epoch: u32) -> Result<Passed, PortLost> {
+    fn pass_marker(&mut self, epoch: Epoch) -> Result<Passed, PortLost> {
         if !self.marks {
             return Ok(Passed::Here);
         }
@@ -142,9 +143,9 @@ mod tests {
     fn a_writer_that_has_ended_is_lost_for_good() {
         let (pipe_in, pipe_out) = pipe();
         let mut port = PipeOutlet::to_writer(pipe_in);
-        assert_eq!(port.pass_marker(1), Ok(Passed::ToWriter));
+        assert_eq!(port.pass_marker(Epoch(1)), Ok(Passed::ToWriter));
         drop(pipe_out);
-        assert_eq!(port.pass_marker(2), Err(lost(Gone)));
+        assert_eq!(port.pass_marker(Epoch(2)), Err(lost(Gone)));
         assert!(lost(Gone).for_good);
     }
 }

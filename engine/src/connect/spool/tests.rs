@@ -5,12 +5,11 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
-use crate::checkpoint::Transaction;
+use crate::checkpoint::{Epoch, SharedEpoch, Transaction};
 
 struct Scratch(PathBuf);
 
@@ -42,7 +41,7 @@ impl Drop for Scratch {
 
 fn transaction(sink: &str, offset: u64, bytes: u64) -> Transaction {
     let (spool, digest) = (format!(".{sink}.1-1.spool"), Some(xxh3_128(b"new")));
-    Transaction { sink: sink.to_owned(), epoch: 1, offset, bytes, digest, spool }
+    Transaction { sink: sink.to_owned(), epoch: Epoch(1), offset, bytes, digest, spool }
 }
 
 /// The committed transaction of the sink `w` that was spooled in `folder`.
@@ -233,11 +232,11 @@ fn a_file_that_somebody_else_has_changed_is_refused() {
 fn output_of_epochs_that_come_to_nothing_is_gathered_in_one_spool() {
     let scratch = Scratch::new("spool-gathered");
     let target = scratch.target("w");
-    let committed = Arc::new(AtomicU64::new(0));
+    let committed = Arc::new(SharedEpoch::default());
     let mut spooler = Spooler::new(target.clone(), 1, 4, committed.clone());
     let mut prepare = |epoch: u32, text: &str| {
         spooler.write(text.as_bytes()).expect("there is room");
-        let prepared = spooler.prepare(epoch).expect("something was written");
+        let prepared = spooler.prepare(Epoch(epoch)).expect("something was written");
         prepared.make_durable().expect("there is room")
     };
     let mut all = String::new();
@@ -247,10 +246,10 @@ fn output_of_epochs_that_come_to_nothing_is_gathered_in_one_spool() {
         all += &text;
         last = prepare(epoch, &text);
     }
-    assert_eq!((last.offset, last.bytes, last.epoch), (4, 2 + all.len() as u64, 99));
+    assert_eq!((last.offset, last.bytes, last.epoch), (4, 2 + all.len() as u64, Epoch(99)));
     assert_eq!(target.spools().expect("it can be read").len(), 1);
     // Another one after a commit, and one that is too long for both.
-    committed.store(99, Ordering::Release);
+    committed.store(Epoch(99));
     let next = prepare(100, "next;");
     assert_eq!((next.offset, next.bytes), (last.offset + last.bytes, 5));
     let long = prepare(101, &"long".repeat(4 << 20));

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::name::SpoolName;
 use super::prepared::Prepared;
 use super::target::{Target, each_piece};
-use crate::checkpoint::Transaction;
+use crate::checkpoint::{Epoch, SharedEpoch, Transaction};
 use crate::connect::mail::{StorageMessage, StorageSender};
 use crate::connect::pipe::{PipeItem, PipeOut};
 use crate::connect::waiting::STOP_CHECK;
@@ -111,7 +111,7 @@ pub struct Spooler {
     number: u64,
     current: Option<Spool>,
     /// The last epoch that was committed. The next one begins after that.
-    committed: Arc<AtomicU64>,
+    committed: Arc<SharedEpoch>,
     /// What was prepared last.
     last: Option<Last>,
 }
@@ -128,7 +128,7 @@ struct Spool {
 struct Last {
     name: String,
     path: PathBuf,
-    epoch: u64,
+    epoch: Epoch,
     offset: u64,
     bytes: u64,
     digest: Xxh3,
@@ -141,7 +141,7 @@ const GATHERED_BYTES_MAX: u64 = 16 << 20;
 impl Spooler {
     /// One for `target` whose first output goes to `offset`, in this `generation`. `committed` is
     /// the last epoch that was committed, and has it before the next one begins.
-    pub fn new(target: Target, generation: u64, offset: u64, committed: Arc<AtomicU64>) -> Self {
+    pub fn new(target: Target, generation: u64, offset: u64, committed: Arc<SharedEpoch>) -> Self {
         Self { target, generation, offset, number: 0, current: None, committed, last: None }
     }
 
@@ -171,11 +171,11 @@ impl Spooler {
     }
 
     /// What has come since the last marker belongs to `epoch`; `None` if nothing has.
-    pub fn prepare(&mut self, epoch: u32) -> Option<Prepared> {
+    pub fn prepare(&mut self, epoch: Epoch) -> Option<Prepared> {
         let spool = self.current.take()?;
         let (spool, offset) = self.gather(spool);
         let Spool { name, path, file, bytes, digest } = spool;
-        let (target, epoch) = (self.target.clone(), u64::from(epoch));
+        let target = self.target.clone();
         self.offset = offset + bytes;
         let (sink, spool) = (target.sink.clone(), target.record(&name));
         let made = Some(digest.digest128());
@@ -188,7 +188,7 @@ impl Spooler {
     /// name it as it was. Returns what is to be prepared, and where it begins.
     fn gather(&mut self, spool: Spool) -> (Spool, u64) {
         // Pairs with the release in `Effects::act`: an epoch is decided before the next begins.
-        let committed = self.committed.load(Ordering::Acquire);
+        let committed = self.committed.load();
         let last = self.last.take().filter(|last| {
             last.epoch > committed && last.bytes + spool.bytes <= GATHERED_BYTES_MAX
         });

@@ -13,6 +13,7 @@ use axum::{Router, middleware};
 use tokio::sync::oneshot;
 
 use super::guard;
+use crate::checkpoint::Epoch;
 use crate::connect::mail::{StorageMessage, StorageSender};
 
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
@@ -68,7 +69,7 @@ impl Desk {
 
 impl Operator {
     /// Has a checkpoint taken; its epoch when it is committed.
-    async fn checkpoint(&self) -> Result<u64, String> {
+    async fn checkpoint(&self) -> Result<Epoch, String> {
         let (answer, answered) = oneshot::channel();
         self.storage.send(StorageMessage::Now(answer));
         answered.await.unwrap_or_else(|_| Err("the application is about to end".to_owned()))

@@ -6,12 +6,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::part_storage::PartStorage;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
-use crate::checkpoint::propose;
 use crate::checkpoint::store::{Error, Store};
+use crate::checkpoint::{SharedEpoch, propose};
 use crate::connect::visible::Visible;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
 
@@ -24,7 +23,7 @@ pub struct Effects {
     /// Who decides.
     pub coordinator: Coordinator,
     /// The last epoch that was committed, for those who spool.
-    pub committed: Arc<AtomicU64>,
+    pub committed: Arc<SharedEpoch>,
     /// The cores.
     pub cores: Vec<Mailbox>,
     /// Where committed output becomes visible.
@@ -40,7 +39,7 @@ impl Effects {
     /// coordinator has taken over.
     pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<CoordinatorInput>, Error> {
         match action {
-            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(*epoch as u32)),
+            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(*epoch)),
             Action::Store(manifest) => {
                 let stored = propose(&*self.store, self.coordinator.head(), manifest, random);
                 return Ok(Some(CoordinatorInput::Stored(
@@ -57,11 +56,11 @@ impl Effects {
             }
             Action::Commit { epoch, sources } => {
                 // Pairs with the acquire in `Spooler::gather`: the next epoch begins after this.
-                self.committed.store(*epoch, Ordering::Release);
-                self.tell(CheckpointCommand::Commit(*epoch as u32));
+                self.committed.store(*epoch);
+                self.tell(CheckpointCommand::Commit(*epoch));
                 self.parts.acknowledge(sources);
             }
-            Action::Abort { epoch, .. } => self.tell(CheckpointCommand::Abort(*epoch as u32)),
+            Action::Abort { epoch, .. } => self.tell(CheckpointCommand::Abort(*epoch)),
         }
         Ok(None)
     }

@@ -12,6 +12,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use crate::checkpoint::Epoch;
+
 /// Where the last checkpoint of a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -76,7 +78,7 @@ impl SharedLast {
 /// The last checkpoint, as the storage thread takes it.
 pub(super) struct LastCheckpoint {
     /// Its epoch while it is under way and when it is committed.
-    epoch: Option<u64>,
+    epoch: Option<Epoch>,
     /// It was aborted before: its steps are no longer waited for.
     given_up: bool,
     shown: Arc<SharedLast>,
@@ -101,7 +103,7 @@ impl LastCheckpoint {
     }
 
     /// The checkpoint of `epoch` has begun: it is the last one if that was asked for.
-    pub(super) fn begin(&mut self, epoch: u64) {
+    pub(super) fn begin(&mut self, epoch: Epoch) {
         if self.is_asked() {
             self.epoch = Some(epoch);
             self.enter(Last::UnderWay);
@@ -121,7 +123,7 @@ impl LastCheckpoint {
     }
 
     /// The checkpoint of `epoch` is committed.
-    pub(super) fn commit(&self, epoch: u64) {
+    pub(super) fn commit(&self, epoch: Epoch) {
         if self.epoch == Some(epoch) {
             self.enter(Last::Committed);
         }
@@ -162,19 +164,19 @@ mod tests {
     fn a_last_checkpoint_is_tried_again_until_it_is_visible() {
         let shown = Arc::new(SharedLast::default());
         let mut last = LastCheckpoint::new(shown.clone());
-        last.begin(6);
+        last.begin(Epoch(6));
         last.step();
-        last.commit(6);
+        last.commit(Epoch(6));
         assert_eq!((shown.last(), shown.steps()), (Last::NotAsked, 0), "it was an ordinary one");
         last.ask();
-        last.begin(7);
+        last.begin(Epoch(7));
         last.step();
         assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1));
         assert!(last.give_up() && !last.give_up());
-        last.begin(8);
+        last.begin(Epoch(8));
         last.step();
         assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1), "steps no longer count");
-        last.commit(8);
+        last.commit(Epoch(8));
         assert!(last.is_committed());
         last.count_step();
         last.make_visible();
@@ -187,10 +189,10 @@ mod tests {
         let shown = Arc::new(SharedLast::default());
         let mut last = LastCheckpoint::new(shown.clone());
         last.ask();
-        last.begin(3);
+        last.begin(Epoch(3));
         shown.fail();
         assert!(last.give_up());
-        last.begin(4);
+        last.begin(Epoch(4));
         last.make_visible();
         assert_eq!(shown.last(), Last::Failed);
     }

@@ -12,7 +12,7 @@ use potoroo_sdk::table::Record;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{self, Name, NameKind, Store, Upload};
 use crate::checkpoint::{
-    Chunk, Identity, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
+    Chunk, Epoch, Identity, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
 };
 use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
@@ -32,8 +32,8 @@ pub struct PartStorage {
 
 struct Part {
     name: String,
-    epoch: u64,
-    since: u64,
+    epoch: Epoch,
+    since: Epoch,
     rows: u64,
     writer: PartWriter<Box<dyn Upload>>,
 }
@@ -75,18 +75,17 @@ impl PartStorage {
     pub fn store(&mut self, core: usize, step: &PartStep, random: u64) -> Option<CoordinatorInput> {
         let part = self.parts[core].as_ref();
         let (epoch, kept) = match step {
-            PartStep::Begin { epoch, since } => {
-                let (epoch, since) = (u64::from(*epoch), u64::from(*since));
-                (epoch, self.begin(core, epoch, since, random))
-            }
+            PartStep::Begin { epoch, since } => (*epoch, self.begin(core, *epoch, *since, random)),
             // Of a part that storage has failed already.
             PartStep::Chunk(_) | PartStep::End(_) if part.is_none() => return None,
-            PartStep::Chunk(chunk) => (part.map_or(0, |part| part.epoch), self.chunk(core, chunk)),
-            PartStep::End(end) => (end.epoch.into(), self.end(core, end)),
+            PartStep::Chunk(chunk) => {
+                (part.map_or(Epoch::NONE, |part| part.epoch), self.chunk(core, chunk))
+            }
+            PartStep::End(end) => (end.epoch, self.end(core, end)),
             PartStep::Failed { epoch, reason } => {
                 self.parts[core] = None;
                 let reason = format!("core {core}: {reason}");
-                return Some(CoordinatorInput::Failed { epoch: u64::from(*epoch), reason });
+                return Some(CoordinatorInput::Failed { epoch: *epoch, reason });
             }
         };
         kept.unwrap_or_else(|error| {
@@ -98,8 +97,8 @@ impl PartStorage {
     fn begin(
         &mut self,
         core: usize,
-        epoch: u64,
-        since: u64,
+        epoch: Epoch,
+        since: Epoch,
         random: u64,
     ) -> Result<Option<CoordinatorInput>, store::Error> {
         let (generation, kind) = (self.generation, NameKind::Part(core as u32));
@@ -143,7 +142,7 @@ impl PartStorage {
     ) -> Result<Option<CoordinatorInput>, store::Error> {
         let part = self.parts[core].take().expect("an end follows the begin of its part");
         let Part { name, epoch, since, rows, writer } = part;
-        assert_eq!(epoch, u64::from(end.epoch), "a part ends as it began");
+        assert_eq!(epoch, end.epoch, "a part ends as it began");
         let (upload, seal) = writer.finish().map_err(|e| store::Error::io("write", &name, e))?;
         upload.finish()?;
         let (core, PartSeal { bytes, chunks, digest }) = (core as u32, seal);

@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, Command};
 use potoroo_runtime::Idle;
 use serde::Deserialize;
 
+use crate::checkpoint::Epoch;
 use crate::checkpoint::store::Location;
 use crate::connect::address::{SinkAddress, SourceAddress};
 
@@ -226,7 +227,7 @@ declare! {
                held back",
         range: Within(SINK_BACKLOG_BYTES_MIN..=SINK_BACKLOG_BYTES_MAX),
     }
-    restore: Option<u64> = None => {
+    restore: Option<Epoch> = None => {
         flag: "--restore EPOCH",
         help: "Go back to this kept checkpoint; what was committed after it is output again",
         shown: "the last one",

@@ -16,6 +16,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use potoroo_runtime::Idle;
 use serde::de::DeserializeOwned;
 
+use crate::checkpoint::Epoch;
 use crate::checkpoint::store::Location;
 use crate::connect::address::SinkAddress;
 use crate::connect::registry::without_token;
@@ -236,6 +237,23 @@ macro_rules! number {
 
 number!(u64);
 number!(usize);
+
+impl SettingValue for Epoch {
+    type Flag = Self;
+    type File = Self;
+
+    fn parser() -> ValueParser {
+        value_parser!(Self).into()
+    }
+
+    fn of_flag(_: &'static str, given: Self) -> Result<Self, Error> {
+        Ok(given)
+    }
+
+    fn of_key(_: &'static str, given: Self) -> Result<Self, Error> {
+        Ok(given)
+    }
+}
 
 impl SettingValue for Idle {
     type Flag = Self;

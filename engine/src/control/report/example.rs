@@ -7,6 +7,7 @@ use super::figures::{
     CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot,
     SourceSummary, StageSummary, TableSummary, per_second,
 };
+use crate::checkpoint::Epoch;
 use crate::flow::PartCost;
 
 pub(in crate::control) fn example() -> Snapshot {
@@ -61,7 +62,7 @@ pub(in crate::control) fn example() -> Snapshot {
 
 fn example_checkpoints() -> CheckpointSummary {
     CheckpointSummary {
-        epoch: 17,
+        epoch: Epoch(17),
         committed: 9,
         aborted: 1,
         last_ms: 12.5,

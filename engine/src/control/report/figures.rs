@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use potoroo_runtime::{Gap, GapCounts, Idle, PollerKind};
 use serde::{Serialize, Serializer};
 
+use crate::checkpoint::Epoch;
 use crate::flow::PartCost;
 
 /// The quantiles of every report: name in text, name in JSON, value from 0 to 1.
@@ -103,7 +104,7 @@ pub struct TableSummary {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CheckpointSummary {
     /// The last epoch that was committed; 0 before the first.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Checkpoints committed by this process.
     pub committed: u64,
     /// Checkpoints aborted.

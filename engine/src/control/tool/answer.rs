@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::checkpoint::Epoch;
 use crate::checkpoint::store::{self, Location};
 use crate::control::config::place;
 use crate::control::console;
@@ -52,7 +53,7 @@ pub enum Error {
     #[error("there is no checkpoint in {0} yet")]
     Empty(String),
     #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
-    Epoch { epoch: u64, place: String },
+    Epoch { epoch: Epoch, place: String },
     #[error(
         "{0}: the application deletes checkpoints faster than they can be read: verify while it \
          takes fewer (--checkpoint-ms), or let it keep more (--checkpoints-kept)"

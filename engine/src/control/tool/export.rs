@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::answer::{Error, ToolExit};
+use crate::checkpoint::Epoch;
 use crate::control::console;
 
 /// The program of an application, and what it is given.
@@ -19,7 +20,7 @@ pub struct Program<'a> {
 }
 
 /// Has `program`, the application, write `table` to standard output.
-pub fn run(table: &str, epoch: Option<u64>, program: Program<'_>) -> Result<ToolExit, Error> {
+pub fn run(table: &str, epoch: Option<Epoch>, program: Program<'_>) -> Result<ToolExit, Error> {
     let Program { program, state, arguments } = program;
     let mut command = Command::new(program);
     command.args(arguments).arg("--state").arg(state).args(["--export", table]);

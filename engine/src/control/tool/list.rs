@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
-use crate::checkpoint::{Manifest, Past};
+use crate::checkpoint::{Epoch, Manifest, Past};
 use crate::control::report::thousands;
 
 /// Lists the checkpoints that are kept.
@@ -30,7 +30,7 @@ struct Listing<'a> {
 #[serde(untagged)]
 enum Checkpoint {
     Whole {
-        epoch: u64,
+        epoch: Epoch,
         generation: u64,
         head: bool,
         unix_seconds: u64,
@@ -39,7 +39,7 @@ enum Checkpoint {
         rows: u64,
     },
     Damaged {
-        epoch: u64,
+        epoch: Epoch,
         error: String,
     },
 }

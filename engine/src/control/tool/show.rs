@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
-use crate::checkpoint::Manifest;
+use crate::checkpoint::{Epoch, Manifest};
 use crate::control::report::thousands;
 
 /// Shows what the checkpoint of `epoch`, or the last one, is made of.
-pub fn run(epoch: Option<u64>, state: &PlaceArgs) -> Result<ToolExit, Error> {
+pub fn run(epoch: Option<Epoch>, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let mut stored = StoredCheckpoints::open(state)?;
     let past = stored.one(epoch)?;
     let head = stored.is_head(&past.name);
@@ -69,7 +69,7 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
     for core in manifest.cores() {
         for part in manifest.chain(core) {
             let since = match part.since {
-                0 => "full".to_owned(),
+                Epoch::NONE => "full".to_owned(),
                 since => format!("since {since}"),
             };
             let (bytes, rows) = (thousands(part.bytes), thousands(part.rows));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::answer::{Error, PlaceArgs};
 use crate::checkpoint::store::{self, Head, StoreReader};
-use crate::checkpoint::{Past, history};
+use crate::checkpoint::{Epoch, Past, history};
 
 /// The storage, its HEAD and the checkpoints that are kept, newest first.
 pub struct StoredCheckpoints {
@@ -53,7 +53,7 @@ impl StoredCheckpoints {
     }
 
     /// The checkpoint of `epoch`, or the last one.
-    pub fn one(&mut self, epoch: Option<u64>) -> Result<Past, Error> {
+    pub fn one(&mut self, epoch: Option<Epoch>) -> Result<Past, Error> {
         let place = || self.place.clone();
         let at = match epoch {
             None if self.past.is_empty() => return Err(Error::Empty(place())),
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    fn commit(store: &Memory, head: Option<&Head>, epoch: u64) -> Head {
+    fn commit(store: &Memory, head: Option<&Head>, epoch: Epoch) -> Head {
         let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
@@ -121,7 +121,7 @@ mod tests {
             transactions: Vec::new(),
             delivered: Vec::new(),
         };
-        let new = propose(store, &old, &manifest, epoch).expect("it is in memory");
+        let new = propose(store, &old, &manifest, epoch.0.into()).expect("it is in memory");
         store.swap_head(head, &new).expect("nobody else does");
         new
     }
@@ -129,13 +129,13 @@ mod tests {
     #[test]
     fn what_was_collected_while_it_was_read_is_not_missing() {
         let now = Memory::new();
-        let before = commit(&now, None, 1);
-        let after = commit(&now, Some(&before), 2);
+        let before = commit(&now, None, Epoch(1));
+        let after = commit(&now, Some(&before), Epoch(2));
         now.delete(before.manifest.as_ref().expect("it was stored")).expect("it is in memory");
         let view = Slow { before, is_read: AtomicBool::new(false), now: now.clone() };
         let stored =
             StoredCheckpoints::look(Box::new(view), "memory".to_owned()).expect("it can be read");
-        assert_eq!((stored.past.len(), stored.past[0].epoch), (1, 2));
+        assert_eq!((stored.past.len(), stored.past[0].epoch), (1, Epoch(2)));
         assert!(stored.past[0].manifest.is_ok() && stored.head == Some(after.clone()));
         now.delete(after.manifest.as_ref().expect("it was stored")).expect("it is in memory");
         let stored =

@@ -12,13 +12,15 @@ use serde_json::Value;
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
 use crate::checkpoint::store::{self, StoreReader};
-use crate::checkpoint::{CorruptObject, Damage, Manifest, PartEntry, Past, Section, each_chunk_of};
+use crate::checkpoint::{
+    CorruptObject, Damage, Epoch, Manifest, PartEntry, Past, Section, each_chunk_of,
+};
 use crate::connect::spool;
 use crate::control::console;
 use crate::control::report::thousands;
 
 /// Verifies the checkpoint of `epoch`, or all that are kept.
-pub fn run(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<ToolExit, Error> {
+pub fn run(epoch: Option<Epoch>, progress: bool, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let mut report = look(epoch, progress, state)?;
     for _ in 1..LOOKS_MAX {
         if !report.is_void() {
@@ -36,7 +38,7 @@ pub fn run(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Tool
 /// How often it begins again when an application has deleted all of it meanwhile.
 const LOOKS_MAX: usize = 5;
 
-fn look(epoch: Option<u64>, progress: bool, state: &PlaceArgs) -> Result<Report, Error> {
+fn look(epoch: Option<Epoch>, progress: bool, state: &PlaceArgs) -> Result<Report, Error> {
     let mut stored = StoredCheckpoints::open(state)?;
     let past = match epoch {
         Some(_) => vec![stored.one(epoch)?],
@@ -81,7 +83,7 @@ fn check_spools(past: &Past, stored: &StoredCheckpoints, state: &PlaceArgs) -> S
 /// What was found of one checkpoint.
 #[derive(Serialize)]
 struct Checked {
-    epoch: u64,
+    epoch: Epoch,
     #[serde(rename = "manifest")]
     name: String,
     errors: Vec<String>,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::checkpoint::Epoch;
 use crate::checkpoint::store::contract;
 
 /// A folder of one test that goes away with it.
@@ -35,7 +36,7 @@ fn it_keeps_the_contract_of_stores() {
     let path = scratch.0.join("made/on/demand");
     contract::check(&Folder::open(&path).expect("it can be made"));
     let view = FolderView::open(&path).expect("it is there");
-    assert_eq!(view.head().expect("it can be read").expect("it was swapped").epoch, 1);
+    assert_eq!(view.head().expect("it can be read").expect("it was swapped").epoch, Epoch(1));
     assert_eq!(view.list().expect("it can be read").len(), 2);
 }
 

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
 use crate::checkpoint::store::Head;
-use crate::checkpoint::{Delivered, Identity, Manifest, Transaction};
+use crate::checkpoint::{Delivered, Epoch, Identity, Manifest, Transaction};
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::spool::{Target, first_id};
 use crate::turn::{Command, Mailbox, mailbox};
@@ -29,7 +29,14 @@ fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
 
 fn transaction(number: u64, bytes: u64) -> Transaction {
     let spool = format!(".w.4-{number}.spool");
-    Transaction { sink: "w".to_owned(), epoch: number, offset: 0, bytes, digest: None, spool }
+    Transaction {
+        sink: "w".to_owned(),
+        epoch: Epoch(number as u32),
+        offset: 0,
+        bytes,
+        digest: None,
+        spool,
+    }
 }
 
 /// One whose fourth life has committed a transaction.
@@ -172,7 +179,7 @@ impl Scratch {
         committed: &[Transaction],
         delivered: Vec<Delivered>,
     ) -> io::Result<Arc<Delivery>> {
-        let (generation, owner, folder, epoch) = (5, 1, STATE, 9);
+        let (generation, owner, folder, epoch) = (5, 1, STATE, Epoch(9));
         let head = Head { generation, owner, folder, epoch, rewound, ..Head::default() };
         let manifest = Manifest {
             facts: Identity {

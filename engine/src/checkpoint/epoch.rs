@@ -1,0 +1,86 @@
+//! Epoch: the number of a checkpoint.
+//!
+//! Markers of lanes and tags of rows hold the same 32 bits as a bare number: neither the runtime
+//! nor the SDK knows this type, and `flow` converts where it calls them. Files hold it as a decimal
+//! number of any width; one above [`u32::MAX`] is refused when it is read.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// The number of a checkpoint; from 1, one more with each that is begun.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+impl Epoch {
+    /// No checkpoint: before the first one, or what a full part builds upon.
+    pub const NONE: Self = Self(0);
+
+    /// The epoch after this one.
+    ///
+    /// # Panics
+    /// There is none: tables end at a billion.
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("tables end at a billion epochs"))
+    }
+
+    /// Whether it is that of no checkpoint.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+/// The last committed epoch, which one thread stores and others read.
+#[derive(Debug, Default)]
+pub struct SharedEpoch(AtomicU32);
+
+impl SharedEpoch {
+    /// At first `epoch`.
+    pub fn new(epoch: Epoch) -> Self {
+        Self(AtomicU32::new(epoch.0))
+    }
+
+    /// Stores `epoch`. A thread that reads it sees everything that was written before.
+    pub fn store(&self, epoch: Epoch) {
+        self.0.store(epoch.0, Ordering::Release);
+    }
+
+    /// The epoch that was stored last.
+    pub fn load(&self) -> Epoch {
+        Epoch(self.0.load(Ordering::Acquire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_hold_a_plain_number_of_32_bits() {
+        assert_eq!(serde_json::to_string(&Epoch(17)).expect("it is a number"), "17");
+        assert_eq!(serde_json::from_str::<Epoch>("4294967295").expect("it fits"), Epoch(u32::MAX));
+        assert!(serde_json::from_str::<Epoch>("4294967296").is_err(), "it is not cut off");
+        assert!("4294967296".parse::<Epoch>().is_err(), "nor in a name");
+        assert_eq!(format!("{:>4}", Epoch(17)), "  17", "columns are filled");
+    }
+}
