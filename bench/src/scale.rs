@@ -6,19 +6,24 @@
 
 mod axis;
 mod fit;
+mod idle;
+mod two_cores;
 mod values;
 
 use std::path::Path;
 
 use anyhow::Result;
 use potoroo::control::config::cpus_allowed;
+use potoroo_runtime::Idle;
 
 use self::axis::Point;
 use self::fit::exponent;
+use self::two_cores::{Both, Work};
 use crate::engine::{Job, Outcome, Pace, ours};
 use crate::place::Place;
-use crate::report::Report;
+use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
+use crate::spread::Spread;
 use crate::wire::{self, ask::ReceivedQuotes};
 
 /// Runs all axes.
@@ -31,7 +36,10 @@ pub fn bench(report: &mut Report) -> Result<()> {
     values(report)?;
     partitions(report)?;
     cores(report)?;
+    two_cores(report)?;
     levels(report)?;
+    idle_turns(report)?;
+    adaptive(report)?;
     connections(report)
 }
 
@@ -68,6 +76,78 @@ fn cores(report: &mut Report) -> Result<()> {
     sweep(report, "cores", &points, |job, cores| {
         ours::run_levels(job, &allowed[..cores as usize], 1)
     })
+}
+
+/// A source on every core and handlers that take some time: two cores over one.
+fn two_cores(report: &mut Report) -> Result<()> {
+    let place = report.place();
+    let job = Job::new(report, 10_000, Pace::Full);
+    for ((name, nanos), goal) in two_cores::WORKS.into_iter().zip(TWO_CORES_GOALS) {
+        let work = Work::of(nanos);
+        let run = |cores: Vec<usize>| move || two_cores::run(&job, &cores, work);
+        let contenders = vec![
+            Contender::new("two", run(vec![place.left, place.right])),
+            Contender::new("one", run(vec![place.left])),
+        ];
+        let series = alternate(report, &format!("two cores, {name} of work"), contenders)?;
+        let ratio = series.ratio("two", "one", Both::events_per_second);
+        let raw_rtt_ns = series.raw_rtt_ns(&["two", "one"]);
+        report.figure_toward(format!("two_cores_over_one_{name}"), ratio, raw_rtt_ns, goal);
+        for contender in series.names() {
+            let rate = series.median(contender, Both::events_per_second);
+            report.figure(format!("{contender}_of_two_cores_{name}_per_second"), rate, raw_rtt_ns);
+            let checksum = series.typical(contender, Both::events_per_second).checksum;
+            report.checksum(format!("two_cores_{name}_{contender}"), checksum);
+        }
+    }
+    Ok(())
+}
+
+/// A turn that finds nothing, on one core among more and more.
+fn idle_turns(report: &mut Report) -> Result<()> {
+    let (place, slice) = (report.place(), report.scale().raw_slice);
+    let contender =
+        |&(name, cores): &Point| Contender::new(name, move || idle::turn_ns(place, slice, cores));
+    let contenders = idle::CORES.iter().map(contender).collect();
+    let series = alternate(report, "idle turns", contenders)?;
+    tell(report, "idle_turn_cores", &idle::CORES, &series, |nanos| *nanos);
+    Ok(())
+}
+
+/// What cores that park cost over cores that spin: at full speed, and in the latency of an event
+/// that finds its owner parked.
+fn adaptive(report: &mut Report) -> Result<()> {
+    let full = Job::new(report, 10_000, Pace::Full);
+    let rare = Job::new(report, 10_000, Pace::Rate(RARE_RATE));
+    let run = |job: Job, mode| move || ours::run_idle(&job, mode)?.verified();
+    let contenders = vec![
+        Contender::new("adaptive", run(full, Idle::Adaptive)),
+        Contender::new("spin", run(full, Idle::Spin)),
+    ];
+    let series = alternate(report, "adaptive at full speed", contenders)?;
+    let ratio = series.ratio("adaptive", "spin", Outcome::events_per_second);
+    let raw_rtt_ns = series.raw_rtt_ns(&["adaptive", "spin"]);
+    report.goal("adaptive_over_spin_throughput", ratio, raw_rtt_ns, Goal::AtLeast(0.9));
+
+    let (place, slice) = (rare.place, rare.slice);
+    let p50_ns = |mode| move || run(rare, mode)().map(|outcome| outcome.p50_ns());
+    let contenders = vec![
+        Contender::new("adaptive", p50_ns(Idle::Adaptive)),
+        Contender::new("spin", p50_ns(Idle::Spin)),
+        Contender::new("wake", move || Ok(idle::wake_ups(place, slice)?.quantile(0.5))),
+    ];
+    let series = alternate(report, "adaptive, rare events", contenders)?;
+    let names = ["adaptive", "spin", "wake"];
+    let raw_rtt_ns = series.raw_rtt_ns(&names);
+    for name in names {
+        report.figure(format!("rare_{name}_p50_ns"), series.median(name, |ns| *ns), raw_rtt_ns);
+    }
+    let added = series.difference("adaptive", "spin", |ns| *ns);
+    let wakes = series.median("wake", |ns| *ns);
+    let pairs = added.values().iter().zip(wakes.values());
+    let wakeups: Spread = pairs.map(|(added, wake)| added / wake).collect();
+    report.goal("adaptive_wakeups", wakeups, raw_rtt_ns, Goal::AtMost(1.2));
+    Ok(())
 }
 
 /// On both cores, each of which owns half of the keys of each level.
@@ -130,16 +210,26 @@ fn tell<T>(
     report.figure(format!("{axis}_exponent"), exponent(&costs), series.raw_rtt_ns(&series.names()));
 }
 
+/// Goals of `two_cores_over_one`, by work.
+const TWO_CORES_GOALS: [Option<Goal>; 4] =
+    [Some(Goal::AtLeast(1.0)), None, Some(Goal::AtLeast(1.5)), Some(Goal::AtLeast(1.8))];
+
+/// Events per second, so rare that each finds an adaptive core parked: it spins for 0.1 ms.
+const RARE_RATE: u32 = 1_000;
+
 /// Whole quotes of one send.
 const SEND_BYTES: usize = 16 * 1024;
 
 /// How to read the figures.
-const NOTES: [&str; 7] = [
+const NOTES: [&str; 10] = [
     "costs: wall-clock nanoseconds per event at full speed; exponent: b of cost = a * size^b",
     "keys: keyed count of 64-byte events in place on one core, as engine_in_place of `engine`",
     "value_bytes: the event carries a value of that size, which its key's state keeps; 1000 keys",
     "partitions: as keys, 10 k keys, with that many partitions",
     "cores: made on the first one, owned by all of them; needs more than two CPUs to say much",
+    "two_cores_over_one: events/s of two cores over one, a source on each, by work of the handler",
+    "idle_turn_cores: nanoseconds of a turn that finds nothing, by cores; their lanes are in cache",
+    "adaptive_wakeups: median latency that adaptive adds to spin, over waking one parked thread",
     "levels: key_by and table after each other, keys changed in between, on both CPUs",
     "connections: quotes into market_spread on one core, sends of 16 KiB, senders taking turns",
 ];
@@ -152,10 +242,13 @@ mod tests {
     #[test]
     fn every_point_inside_the_engine_proves_its_checksum_at_toy_size() {
         let mut report = Report::new("scale", Place::toy(), Scale::toy());
-        for axis in [keys, values, partitions, cores, levels] {
+        for axis in [keys, values, partitions, cores, two_cores, levels, idle_turns, adaptive] {
             axis(&mut report).unwrap();
         }
         assert_eq!(report.json()["failed"], serde_json::json!({}));
+        for name in ["two_cores_over_one_300ns", "idle_turn_cores_64_ns", "adaptive_wakeups"] {
+            assert!(report.value(name).is_some(), "{name} is missing");
+        }
         for name in ["keys_1k_ns", "value_bytes_4096_ns", "partitions_65536_ns", "levels_4_ns"] {
             assert!(report.value(name).is_some(), "{name} is missing");
         }

@@ -40,9 +40,17 @@ use crate::take::Take;
 /// # Errors
 /// The engine cannot start, or it ended before it was told to.
 pub fn run(job: &Job) -> Result<Outcome> {
+    run_idle(job, Idle::Spin)
+}
+
+/// As [`run`], with what idle cores do.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_idle(job: &Job, idle: Idle) -> Result<Outcome> {
     let cores = [job.place.left, job.place.right];
-    let config = Config { cores: cores.into(), state_cores: Some(vec![cores[1]]), ..config() };
-    slice(job, config, keyed_count)
+    let state_cores = Some(vec![cores[1]]);
+    slice(job, Config { cores: cores.into(), state_cores, idle, ..config() }, keyed_count)
 }
 
 /// Produces and owns on the left core.
@@ -155,13 +163,31 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Registers the generator `load`, which goes through the three parts.
-    pub fn generator<E: Event + From<Item>>(self: &Arc<Self>, app: &Application, keys: u64) {
+    /// Registers the generator `name`, which goes through the three parts.
+    pub fn generator<E>(self: &Arc<Self>, app: &Application, name: &str, keys: u64)
+    where
+        E: Event + From<Item>,
+    {
         let shared = Arc::clone(self);
-        app.generator("load", move |_| {
+        app.generator(name, move |_| {
             let mut feed = Feed::new(keys, Arc::clone(&shared));
             move |_| feed.next().map(E::from)
         });
+    }
+
+    /// Whether each key was sent once: the load follows.
+    pub fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Relaxed)
+    }
+
+    /// Ends the load: the audit follows.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Events of the load, and the checksum of the first level; both hold after the audit.
+    pub fn proof(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.sums[0].load(Ordering::Relaxed))
     }
 
     /// Whether the first word of `rest` says that an event is none of the load.
@@ -192,11 +218,11 @@ fn slice_whole(
 ) -> Result<(Outcome, Snapshot)> {
     let shared = Arc::new(Shared::default());
     let (keys, of_engine) = (job.keys, Arc::clone(&shared));
-    let config = config.source("load", address(job.pace));
+    let config = config.source("load", address("load", job.pace));
     let running = potoroo::run(move || build(keys, &of_engine), config)?;
     wait_filled(&running, &shared)?;
     let [before, after] = looks(job, &running)?;
-    shared.over.store(true, Ordering::Relaxed);
+    shared.end();
     let summary = running.wait().context("the engine failed")?;
     let sums = &shared.sums[..summary.snapshot.tables.len()];
     for (table, sum) in summary.snapshot.tables.iter().zip(sums) {
@@ -234,19 +260,20 @@ fn during_first(job: &Job, running: &Running) -> Result<[Look; 2]> {
     Ok([before, look(running)])
 }
 
-fn address(pace: Pace) -> SourceAddress {
+/// The address of a generator.
+pub fn address(name: &str, pace: Pace) -> SourceAddress {
     let rate = match pace {
         Pace::Rate(rate) => NonZeroU64::new(rate.into()),
         Pace::Full => None,
     };
     SourceAddress::Generator(potoroo::connect::address::GeneratorAddress {
         rate,
-        ..potoroo::connect::address::GeneratorAddress::new("load")
+        ..potoroo::connect::address::GeneratorAddress::new(name)
     })
 }
 
 fn wait_filled(running: &Running, shared: &Shared) -> Result<()> {
-    while !shared.filled.load(Ordering::Relaxed) {
+    while !shared.is_filled() {
         thread::sleep(LOOK);
     }
     // The lane still holds some of them.
@@ -367,7 +394,7 @@ fn keyed_count(keys: u64, shared: &Arc<Shared>) -> Application {
 /// Keyed count, with `pairs` filters and maps in front, once per level.
 fn application(keys: u64, pairs: usize, levels: usize, shared: &Arc<Shared>) -> Application {
     let app = Application::new("keyed-count");
-    shared.generator::<Item>(&app, keys);
+    shared.generator::<Item>(&app, "load", keys);
     let mut items = app.source("load", ItemCodec);
     for _ in 0..pairs {
         let kept = items.filter(|item| item.value != u64::MAX);

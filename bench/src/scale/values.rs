@@ -97,7 +97,7 @@ macro_rules! sized {
             pub fn application(keys: u64, shared: &Arc<Shared>) -> Application {
                 let app = Application::new("keyed-values");
                 let table = app.table::<u64, Kept>("values");
-                shared.generator::<Valued>(&app, keys);
+                shared.generator::<Valued>(&app, "load", keys);
                 let shared = Arc::clone(shared);
                 app.source("load", Codec).key_by(|event| event.key).update(
                     &table,
