@@ -95,6 +95,12 @@ fn scale() {
     for field in ["keys", "value_bytes", "partitions", "cores", "levels", "connections"] {
         assert!(object.get(format!("{field}_exponent")).is_some(), "{field} in {object}");
     }
+    for work in ["0ns", "30ns", "100ns", "300ns"] {
+        assert!(object[format!("two_cores_over_one_{work}")].is_f64(), "{work} in {object}");
+    }
+    for field in ["idle_turn_cores_64_ns", "adaptive_over_spin_throughput", "adaptive_wakeups"] {
+        assert!(object[field].is_f64(), "{field} in {object}");
+    }
     assert!(object["checksums"].as_object().is_some_and(|sums| sums.len() > 15), "{object}");
 }
 

@@ -71,7 +71,8 @@ pub fn wake_ups(place: Place, slice: Duration) -> Result<Recorder> {
     let (asleep, rung_ns) = (AtomicBool::new(false), AtomicU64::new(0));
     let (to_ringer, from_sleeper) = channel::<Waker>();
     let count = (slice.as_micros() as u64 / WAKE_EVERY_US).max(1);
-    let ring = |gate: &Gate| {
+    let (asleep, rung_ns) = (&asleep, &rung_ns);
+    let ring = move |gate: &Gate| {
         let waker = from_sleeper.recv();
         let sprint = gate.enter();
         for _ in 0..waker.as_ref().map_or(0, |_| count) {
@@ -85,7 +86,7 @@ pub fn wake_ups(place: Place, slice: Duration) -> Result<Recorder> {
         }
         drop(sprint);
     };
-    let sleep = |gate: &Gate| {
+    let sleep = move |gate: &Gate| {
         let poller = Poller::new();
         // Without a poller the sender goes, and the other side rings for nobody.
         let sent = poller.map(|poller| to_ringer.send(poller.waker()).map(|()| poller));
