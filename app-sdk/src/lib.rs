@@ -240,23 +240,33 @@
 extern crate alloc;
 extern crate self as potoroo_sdk;
 
-pub mod codec;
-pub mod key;
-pub mod random;
+// In reading order; the blank lines keep it.
 pub mod text;
 pub mod value;
 
-mod application;
-mod draft;
-mod exchange;
-mod flow;
+pub mod key;
+pub mod random;
+
+pub mod codec;
+
 pub mod host;
-mod mistake;
+
 pub mod outputs;
-pub mod plan;
-pub mod reference;
-pub mod stream;
 pub mod table;
+
+mod mistake;
+pub mod plan;
+
+mod draft;
+mod flow;
+
+pub mod stream;
+
+mod exchange;
+
+mod application;
+
+pub mod reference;
 
 /// The guide's examples, which are tests.
 #[cfg(doctest)]

@@ -6,9 +6,13 @@
 //! counts with the time that it was waited for. How late the load itself was is reported beside.
 //! Must never: wait for an answer before sending what is due.
 
-mod account;
-mod connection;
+// In reading order; the blank lines keep it.
 mod protocol;
+
+mod connection;
+
+mod account;
+
 mod run;
 
 use std::net::ToSocketAddrs;

@@ -5,35 +5,55 @@
 //! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
 //! be imported by anything.
 
-mod answer;
-mod checkpoint;
-mod compare;
-mod connector;
-mod drive;
-mod effort;
-mod engine;
-mod gaps;
-mod hop;
+// In reading order; the blank lines keep it.
 mod host;
 mod interrupt;
-mod limits;
-mod load;
-mod page;
-mod pingpong;
 mod place;
 mod progress;
-mod recorder;
-mod report;
-mod results;
-mod rounds;
-mod scale;
-mod soak;
-mod spread;
+
 mod stamp;
-mod storage;
+
+mod gaps;
+mod recorder;
+
 mod take;
 mod track;
+
+mod load;
+
+mod results;
+
+mod report;
+
+mod rounds;
+
+mod answer;
+mod effort;
+mod spread;
+
+mod pingpong;
+
+mod hop;
+
+mod limits;
+
+mod engine;
+
 mod wire;
+
+mod checkpoint;
+mod storage;
+
+mod connector;
+
+mod scale;
+
+mod drive;
+mod soak;
+
+mod compare;
+
+mod page;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,13 +5,19 @@
 //! and the tail outside gaps are never shown one without the other; text from files is escaped.
 //! Must never: leave out or smooth a value.
 
-mod html;
-mod markdown;
+// In reading order; the blank lines keep it.
+pub mod words;
+
+mod runs;
+
+mod plot;
+
 mod over_time;
 mod percentile_plot;
-mod plot;
-mod runs;
-pub mod words;
+
+mod markdown;
+
+mod html;
 
 use std::fs;
 use std::io::Write;

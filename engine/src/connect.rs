@@ -10,6 +10,7 @@
 //!             └─ registry ─┘   tcp  potoroo  file  generator  stdout  null  channel
 //! ```
 
+// In reading order; the blank lines keep it.
 pub mod address;
 pub mod connector;
 pub mod registry;
@@ -40,14 +41,16 @@ pub mod stdout;
 pub mod tcp;
 
 pub mod lines;
-mod listening;
+pub mod token;
+
 pub mod mail;
-pub mod patience;
-pub mod permits;
 pub mod pipe;
 pub mod pump;
 pub mod spool;
-pub mod token;
+
+mod listening;
+pub mod patience;
+pub mod permits;
 mod waiting;
 
 pub use connector::{Connector, Form};

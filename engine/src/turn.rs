@@ -36,16 +36,22 @@
 //! Promises: nothing here waits, logs, or knows a connector; a port is called per buffer or turn.
 //! Must never do: open anything. Ports come with commands, made by threads that may wait.
 
-mod closing;
-mod commands;
-mod driver;
-mod handout;
-mod inlets;
+// In reading order; the blank lines keep it.
 mod mail;
 mod ports;
-mod reactor;
+
+mod inlets;
 mod replies;
 mod sinks;
+
+mod commands;
+
+mod closing;
+mod handout;
+
+mod driver;
+
+mod reactor;
 
 pub use driver::{Driver, Turned};
 pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};

@@ -28,13 +28,20 @@
 //! eighth of the capacity or when it finds nothing more to take. The producer reads it only when
 //! its last known value says "full".
 
-mod ahead;
-mod consumer;
-mod cursor;
-mod markers;
-mod memory;
-mod producer;
+// In reading order; the blank lines keep it.
 mod sync;
+
+mod cursor;
+
+mod memory;
+
+mod markers;
+
+mod producer;
+
+mod consumer;
+
+mod ahead;
 
 pub use ahead::Ahead;
 pub use consumer::Consumer;

@@ -20,6 +20,7 @@ pub mod topology;
 
 pub mod lives;
 pub mod oracle;
+pub mod rows;
 pub mod simulator;
 pub mod threads;
 pub mod trial;

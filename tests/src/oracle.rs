@@ -10,13 +10,9 @@ use std::fmt::{self, Debug, Display, Formatter};
 use potoroo_sdk::prelude::*;
 
 use crate::items::Shown;
+use crate::rows::table_text;
 use crate::simulator::{Outcome, Script};
 use crate::topology::{Determined, SinkPromise};
-
-/// A key and its state as text, to be compared.
-pub fn table_text(key: &dyn Debug, state: &dyn Debug) -> String {
-    format!("{key:?}: {state:?}")
-}
 
 /// What a run should have left behind, or has.
 #[derive(Clone, Debug, Default)]

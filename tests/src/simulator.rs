@@ -42,7 +42,7 @@ use ports::{ClientPort, ReceiverPort, SharedNetwork};
 use seat::{Ground, PARK_TICKS_MAX, Seat};
 pub use trace::Trace;
 
-use crate::oracle::table_text;
+use crate::rows::table_text;
 use crate::seeds::{Concern, random};
 
 /// A run of one application.

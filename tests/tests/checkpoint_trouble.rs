@@ -40,10 +40,11 @@ fn an_output_that_somebody_cuts_off_ends_the_application() {
     output.and_then(|file| file.set_len(1)).expect("it can be cut off");
     let ended = app.finish();
     assert_eq!(ended.code, Some(3), "{}", ended.log);
-    for part in ["sink `windows`", "somebody else has changed it", "start the application again"] {
+    for part in ["sink `windows`", "another process has changed it", "start the application again"]
+    {
         assert!(ended.log.contains(part), "`{part}` is not in {}", ended.log);
     }
-    let said = ended.log.matches("somebody else has changed it").count();
+    let said = ended.log.matches("another process has changed it").count();
     assert_eq!(said, 1, "it is said once: {}", ended.log);
 }
 

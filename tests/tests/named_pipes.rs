@@ -30,7 +30,7 @@ fn a_pipe_without_a_peer_is_told_and_a_signal_ends_the_wait() {
             scratch.path("letters")
         );
         let mut app = App::start(WORDS, &flags);
-        app.wait_for(&format!("source `lines` waits for somebody who writes file:{lines}"));
+        app.wait_for(&format!("source `lines` waits for a writer of file:{lines}"));
         app.signal(Signal::TERM);
         let ended = app.finish();
         assert_eq!(ended.code, Some(0), "{}", ended.log);
@@ -46,7 +46,7 @@ fn pipes_carry_everything_once_their_peers_come() {
     app.wait_for("source `lines` waits");
     let mut writer = OpenOptions::new().write(true).open(&lines).expect("the application reads");
     writer.write_all(b"a\nb").expect("the application reads");
-    app.wait_for("sink `counts` waits for somebody who reads");
+    app.wait_for("sink `counts` waits for a reader of");
     let mut reader = File::open(&counts).expect("it is there");
     writer.write_all(b"c\nlast").expect("the application reads");
     drop(writer);
@@ -84,7 +84,7 @@ fn output_for_a_pipe_that_nobody_reads_is_told() {
         "--source lines=file:{} --sink counts=file:{counts} --cores 0 --drain-seconds 1",
         scratch.path("in")
     );
-    App::start(WORDS, &flags).finish().refused(3, &["`counts`: nobody reads it"]);
+    App::start(WORDS, &flags).finish().refused(3, &["`counts`: no process reads it"]);
 }
 
 #[test]

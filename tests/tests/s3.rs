@@ -266,7 +266,7 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
 /// The service cannot be reached for a while: aborted checkpoints are logged, and the application
 /// runs on; after it checkpoints are committed again, and nothing is lost or doubled.
 #[test]
-fn an_outage_gives_up_checkpoints_and_nothing_else() {
+fn an_outage_aborts_checkpoints_and_nothing_else() {
     let Some(moto) = Moto::start() else { return };
     let scratch = Scratch::new("s3-outage");
     let gate = Gate::before(moto.address);

@@ -1,13 +1,20 @@
 //! Commands: what a person asks, and how it is answered.
 
-mod change;
-pub mod console;
-mod doctor;
+// In reading order; the blank lines keep it.
 mod exit;
-mod jitter;
 mod place;
+
+pub mod console;
 mod progress;
+
+mod doctor;
+
 mod topology;
+
+mod jitter;
+
+mod change;
+
 mod unit;
 
 use anyhow::Result;

@@ -3,15 +3,24 @@
 //! Owns the list of checks. Promises one finding per check, the worst first, and to change
 //! nothing. Must never fail: what cannot be found out is a finding, too.
 
-mod clock;
-mod interrupts;
-mod isolation;
-mod limits;
-mod memory;
-mod network;
-mod platform;
-mod power;
+// In reading order; the blank lines keep it.
 mod spare;
+
+mod platform;
+
+mod isolation;
+
+mod interrupts;
+
+mod power;
+
+mod clock;
+
+mod memory;
+
+mod network;
+
+mod limits;
 
 use crate::cpus::Cpus;
 use crate::finding::{Finding, Severity};

@@ -8,18 +8,27 @@
 //! code works in a crate that depends on `potoroo` alone, or on `potoroo-sdk` alone.
 //! Must never do: emit `unsafe` of ours, or decide anything that the type's text does not show.
 
-mod arguments;
-mod check;
-mod derives;
-mod item;
-mod key;
+// In reading order; the blank lines keep it.
 mod kind;
-mod leaves;
 mod location;
+
+mod arguments;
+
+mod item;
+mod leaves;
+
+mod check;
 mod refusal;
-mod schema;
+
 mod storage;
+
 mod view;
+
+mod schema;
+
+mod key;
+
+mod derives;
 
 use item::AnnotatedType;
 use kind::AttributeKind;

@@ -101,7 +101,7 @@ impl Sink {
     /// Waits for the next piece. A connection that is lost is waited for again.
     ///
     /// # Errors
-    /// Nobody can be accepted any more.
+    /// The listener fails: no engine can be accepted any more.
     #[allow(clippy::should_implement_trait, reason = "what it returns borrows from it")]
     pub fn next(&mut self) -> Result<Piece<'_>, Error> {
         let step = loop {

@@ -1,5 +1,5 @@
 //! A client of a source whose stream is taken from it: it takes it back once, and gives way to
-//! whoever takes it again.
+//! the client that takes it again.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Whoever connects to a sink and is no engine: keeps none out, and disturbs none.
+//! Strangers that connect to a sink and are no engine: they keep none out, and disturb none.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -157,7 +157,7 @@ fn strangers_hear_why_they_are_refused() {
     }
 }
 
-/// Somebody listens, and says nothing: patience ends.
+/// A listener that sends nothing: patience ends.
 #[test]
 fn a_client_of_a_source_is_not_held_up_by_one_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -21,7 +21,7 @@ fn a_hello_of_the_longest_texts_can_be_read_by_a_stranger() {
     assert!(bytes.len() - 4 <= HELLO_BYTES_MAX, "{}", bytes.len());
 }
 
-/// Nobody listens there, and nobody is asked.
+/// A port without a listener; nothing is sent.
 #[test]
 fn longer_texts_are_refused_by_both_clients() {
     for bytes in [HELLO_TEXT_BYTES_MAX + 1, 70_000] {
@@ -34,7 +34,7 @@ fn longer_texts_are_refused_by_both_clients() {
     }
 }
 
-/// Whoever logs what a client is made of logs no token.
+/// The debug output of a client has no token.
 #[test]
 fn a_token_is_in_no_debug_form() {
     let options = Options { token: "hush".into(), ..Options::new("h:1") };

@@ -9,15 +9,20 @@
 //! changes by compare-and-swap only, and nothing else commits. Calls wait for the storage: they are
 //! for a thread beside the cores. Must never do: overwrite an object, or know what is in one.
 
-pub mod contract;
+// In reading order; the blank lines keep it.
 mod error;
-mod folder;
+
 mod head;
-mod location;
-mod memory;
 mod name;
+
+mod folder;
+mod memory;
 #[cfg(feature = "s3")]
 mod s3;
+
+mod location;
+
+pub mod contract;
 
 use std::io::{Read, Write};
 

@@ -12,7 +12,7 @@
 //!
 //! **Sink.** With checkpoints a regular file is transactional: output waits in spools beside it,
 //! and readers see committed output only. Else a thread writes output as it comes. A named pipe is
-//! opened when somebody reads it.
+//! opened when a reader opens it.
 //!
 //! **Promise.** Regular files with checkpoints: exactly once at both ends. A source without them:
 //! every event of a run. A sink without them: once per run. Named pipes and devices: at most once

@@ -1,6 +1,6 @@
-//! Patience: reads and writes that wait for somebody else, until they are told to stop.
+//! Patience: reads and writes that wait for another process, until they have to stop.
 //!
-//! A named pipe has no reader or writer before somebody opens its other end; a terminal or pipe may
+//! A named pipe has no reader or writer before its other end is opened; a terminal or pipe may
 //! be silent, or full, for ever. Files at both ends of an application may be such: a thread that
 //! waits for them must hear that the application ends.
 
@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
-/// Told once that whoever waits may wait no longer than until then.
+/// Set once: the time until which threads may wait.
 #[derive(Debug, Default)]
 pub struct Stopping(OnceLock<Instant>);
 
@@ -39,7 +39,7 @@ impl Stopping {
 /// How soon who waits looks whether it was told to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Flags of files that may be pipes: opening waits for nobody.
+/// Flags of files that may be pipes: opening does not wait.
 pub fn at_once(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags(OFlags::NONBLOCK.bits().cast_signed())
 }
@@ -62,7 +62,7 @@ fn ready(of: impl AsFd, events: PollFlags) -> io::Result<bool> {
 /// Reads what may be a pipe or device, opened [`at_once`]; ends early when it is told to stop.
 pub struct PatientReader {
     file: Arc<File>,
-    /// For a named pipe that nobody has written to: what to say.
+    /// The note about a named pipe that has no writer yet.
     waiting: Option<String>,
     stopping: Arc<Stopping>,
 }
@@ -70,8 +70,7 @@ pub struct PatientReader {
 impl PatientReader {
     /// A reader of `file`, for the source `name`.
     pub fn new(name: &str, path: &Path, file: Arc<File>, stopping: Arc<Stopping>) -> Self {
-        let line =
-            || format!("source `{name}` waits for somebody who writes file:{}", path.display());
+        let line = || format!("source `{name}` waits for a writer of file:{}", path.display());
         let waiting = is_fifo(path).then(line);
         Self { file, waiting, stopping }
     }
@@ -121,12 +120,12 @@ enum To {
 pub enum Output {
     /// A file: waits for the disk only.
     File(Arc<File>),
-    /// What may wait for somebody else.
+    /// An output that may wait for its reader.
     Waiting(PatientWriter),
 }
 
 impl Output {
-    /// As it is, but for a thread that must not wait for somebody else for longer than this.
+    /// The same, for a thread that must not wait for the reader for longer than `limit`.
     pub fn within(self, limit: Duration) -> Self {
         match self {
             Self::File(_) => self,
@@ -153,9 +152,9 @@ impl Write for Output {
 const PIPE_WRITE_BYTES: usize = 4096;
 
 impl PatientWriter {
-    /// Writes the named pipe at `path` for `what`; it is opened as soon as somebody reads it.
+    /// Writes the named pipe at `path` for `what`; it is opened as soon as it has a reader.
     pub fn to_fifo(what: &str, path: &Path, stopping: Arc<Stopping>) -> Self {
-        let line = format!("{what} waits for somebody who reads file:{}", path.display());
+        let line = format!("{what} waits for a reader of file:{}", path.display());
         Self { to: To::Unopened(path.to_owned(), Some(line)), stopping, limit: None }
     }
 
@@ -200,7 +199,7 @@ impl Write for PatientWriter {
             if self.stopping.is_over() || until.is_some_and(|until| Instant::now() >= until) {
                 // It is tried again with what follows, and that must not wait as long once more.
                 self.limit = self.limit.map(|_| Duration::ZERO);
-                return Err(io::Error::new(ErrorKind::TimedOut, "nobody reads it"));
+                return Err(io::Error::new(ErrorKind::TimedOut, "no process reads it"));
             }
         }
     }

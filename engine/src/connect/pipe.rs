@@ -249,7 +249,7 @@ impl PipeOut {
     /// Gives a buffer back.
     pub fn give_back(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
-        // Nobody waits for empty buffers any more when the other end is gone.
+        // When the other end is gone, empty buffers are not waited for any more.
         let _ = self.empty.send(buffer);
         self.closing.wake();
     }

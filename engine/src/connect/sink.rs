@@ -87,8 +87,8 @@ pub trait OpenSink {
 
 /// An opened output for dead letters.
 pub trait OpenLetters {
-    /// What writes them, and waits no longer than `limit` for whoever reads them; `None` if they
-    /// are dropped.
+    /// Their writer, which waits for a reader no longer than `limit`; `None` if they are
+    /// dropped.
     ///
     /// # Errors
     /// It cannot be written.

@@ -14,11 +14,16 @@
 //! names is used only if it is a regular file with the name of a spool, and only spools of the sink
 //! itself, beside its file, are removed. Must never do: write into the file what is not committed.
 
+// In reading order; the blank lines keep it.
 mod name;
-mod prepared;
-mod stored;
+
 mod target;
+
+mod prepared;
+
 mod writer;
+
+mod stored;
 
 pub use self::name::{SpoolName, first_id, name_of, transaction_id};
 pub use self::prepared::Prepared;

@@ -3,7 +3,7 @@
 //!
 //! **Promise.** Once per run; with checkpoints what left after the last one is repeated after a
 //! crash. **Memory.** One pipe. **On trouble.** A closed standard output is refused at the start;
-//! one that nobody reads holds the sources back.
+//! one without a reader holds the sources back.
 
 use std::fmt;
 use std::fs::File;

@@ -24,9 +24,9 @@ use crate::turn::Notice;
 pub struct EdgeThreads {
     /// To all that wait for the other side: everything was delivered, or the drain has ended.
     stop: Arc<AtomicBool>,
-    /// To all that accept: nobody new is served.
+    /// To all that accept: no new client is served.
     stop_accepting: Arc<AtomicBool>,
-    /// To all that wait for somebody else's end of a file.
+    /// To all that wait for the other end of a file.
     stopping: Arc<Stopping>,
     waiting: Vec<JoinHandle<()>>,
     /// Writers end when the cores have: what they write is made durable then.
@@ -113,12 +113,12 @@ impl EdgeThreads {
         &self.stop
     }
 
-    /// To all that accept: nobody new is served.
+    /// To all that accept: no new client is served.
     pub fn accepting_stop(&self) -> &Arc<AtomicBool> {
         &self.stop_accepting
     }
 
-    /// To all that wait for somebody else's end of a file.
+    /// To all that wait for the other end of a file.
     pub fn stopping(&self) -> &Arc<Stopping> {
         &self.stopping
     }
@@ -163,7 +163,7 @@ impl EdgeThreads {
         self.stop_accepting.store(true, Ordering::Relaxed);
     }
 
-    /// Those that write what somebody else has to read go on for this long.
+    /// Writers with a slow reader go on for this long.
     pub fn end_within(&self, grace: Duration) {
         self.stop_accepting();
         self.stopping.stop(grace);

@@ -14,9 +14,13 @@
 //!
 //! The last two need the header [`MARK`].
 
+// In reading order; the blank lines keep it.
 mod guard;
-pub(super) mod metrics;
+
 mod operator;
+
+pub(super) mod metrics;
+
 mod server;
 
 use std::io;

@@ -2,8 +2,8 @@
 //!
 //! A [`Config`] comes from the defaults, then the configuration file, then the command line, later
 //! ones winning; an embedding program fills it in directly. [`Config::complete`] is the one gate:
-//! after it everything is valid and each edge of the application has an address, so that nobody
-//! checks again.
+//! after it everything is valid and each edge of the application has an address, so that no
+//! code checks again.
 
 // In reading order; the blank lines keep it.
 mod error;

@@ -1,6 +1,6 @@
 //! What a person or a script reads: results on standard output, notes on standard error.
 //!
-//! Whoever reads may close either at any time, as `| head -1` does. `println!` panics then, and a
+//! The reader may close either at any time, as `| head -1` does. `println!` panics then, and a
 //! panic aborts the process in the midst of its work; so no code of the engine uses it. The log
 //! goes its own way: see [`logging`](super::logging).
 
@@ -22,8 +22,8 @@ pub(super) fn set_notes(wanted: bool) {
     NOTES.store(wanted, Ordering::Relaxed);
 }
 
-/// Writes one line to standard error, unless notes are off. A note that nobody takes is no reason
-/// to stop.
+/// Writes one line to standard error, unless notes are off. A note that cannot be written is no
+/// reason to stop.
 pub(super) fn note(line: impl Display) {
     if NOTES.load(Ordering::Relaxed) {
         error(line);

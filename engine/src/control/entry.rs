@@ -79,7 +79,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && shown != text {
         console::error(shown.trim_end());
     } else {
-        // Whoever closed the output needs no help.
+        // If the output was closed, help is not needed.
         let _ = error.print();
     }
     ExitCode::from(error.exit_code() as u8)

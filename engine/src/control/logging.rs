@@ -41,7 +41,7 @@ pub fn init(quiet: bool) {
             .log_internal_errors(false)
             .finish()
             .with(filter);
-        // Refused only when somebody else's subscriber is set: theirs decides then.
+        // Refused only when the embedding program has set a subscriber, which decides then.
         let ours = subscriber.try_init().is_ok();
         if let Some(complaint) = complaint.filter(|_| ours) {
             tracing::warn!("{complaint}");

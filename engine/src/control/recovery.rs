@@ -160,7 +160,7 @@ pub(super) fn expect(plan: &Plan, stored: &Identity) {
 
 /// Prepares one table for the shape that its states were stored with.
 pub(super) fn expect_table(table: &TablePlan, was: &TableFacts) {
-    table.rows.expect(was.state.shape).expect("a shape that nobody reads is refused");
+    table.rows.expect(was.state.shape).expect("an unknown shape is refused");
 }
 
 /// Why a part cannot be used.

@@ -1,7 +1,7 @@
 //! What an application did: counts and latencies, as data first, then as text and as JSON.
 //!
 //! Owns the form of every report, so that the summary, the progress line and the admin port say
-//! the same thing in the same words. It never measures anything: whoever runs the cores fills a
+//! the same thing in the same words. It never measures anything: its callers fill a
 //! [`Snapshot`] in.
 
 mod figures;

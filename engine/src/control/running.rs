@@ -152,8 +152,8 @@ impl Running {
         Some(ChannelSource { pipe, buffer: Vec::new() })
     }
 
-    /// Takes the receiving end of the channel sink `name`. The application waits for it: whoever
-    /// does not read holds its sources back.
+    /// Takes the receiving end of the channel sink `name`. The application waits for it: a
+    /// program that does not read holds its sources back.
     pub fn sink(&mut self, name: &str) -> Option<ChannelSink> {
         let at = self.channels.sinks.iter().position(|(known, _)| known == name)?;
         let (_, pipe) = self.channels.sinks.remove(at);
@@ -251,7 +251,7 @@ impl ChannelSource {
 
 impl Drop for ChannelSource {
     fn drop(&mut self) {
-        // The application may have ended before: then there is nobody to hear the rest.
+        // The application may have ended before: then the rest is dropped.
         let _ = self.flush();
     }
 }

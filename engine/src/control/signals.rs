@@ -41,7 +41,7 @@ pub(super) fn bear_file_limits() -> io::Result<()> {
     register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// Whether whoever started this process has it ignore `signal`.
+/// Whether the parent of this process has it ignore `signal`.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

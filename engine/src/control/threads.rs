@@ -21,7 +21,7 @@ pub(super) struct Threads {
     source_names: Vec<String>,
     sink_names: Vec<String>,
     letters: Option<LetterBox<Box<dyn Write + Send>>>,
-    /// How long those that write what somebody else reads may go on at the end.
+    /// How long writers with a slow reader may go on at the end.
     grace: Duration,
 }
 
@@ -78,8 +78,7 @@ impl Threads {
 
     /// Waits for all threads after the cores have ended; returns what went wrong in writers.
     ///
-    /// Those that write what somebody else has to read go on for a while, unless everything was
-    /// `abandoned`.
+    /// Writers with a slow reader go on for the grace period, unless everything was `abandoned`.
     pub(super) fn join(self, abandoned: bool) -> Vec<String> {
         self.edges.end_within(if abandoned { Duration::ZERO } else { self.grace });
         let letters = self.letters.and_then(LetterBox::close);

@@ -144,7 +144,7 @@ impl Witness {
         match is_gone(cause) {
             true => GONE.to_string(),
             false => "it comes again at the next start, and no flag skips it: `Framing::split` \
-                      panicked, so nobody knows where the next event begins; mend that function, \
+                      panicked, so the start of the next event is unknown; mend that function, \
                       or the input"
                 .to_string(),
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Sabotage, Troubles};
+use super::troubles::{Sabotage, Troubles};
 
 /// Numbers in the text of a case; the name of a sabotage may follow.
 const NUMBERS: usize = 10;
@@ -43,8 +43,8 @@ impl Case {
         if troubles.store_fails > 0.0 {
             all.push(with(|troubles| troubles.store_fails = 0.0));
         }
-        if troubles.give_up > 0.0 {
-            all.push(with(|troubles| troubles.give_up = 0.0));
+        if troubles.abort > 0.0 {
+            all.push(with(|troubles| troubles.abort = 0.0));
         }
         if troubles.power_cuts > 0.0 {
             all.push(with(|troubles| troubles.power_cuts = 0.0));
@@ -72,9 +72,9 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
-        let Troubles { kills, kill_steps_max, begin, give_up, store_fails, .. } = troubles;
+        let Troubles { kills, kill_steps_max, begin, abort, store_fails, .. } = troubles;
         let Troubles { power_cuts, disk_full, vanish, .. } = troubles;
-        write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {give_up} {store_fails} ")?;
+        write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {abort} {store_fails} ")?;
         write!(f, "{power_cuts} {disk_full} {vanish}")?;
         troubles.sabotage.map_or(Ok(()), |sabotage| write!(f, " {sabotage:?}"))
     }
@@ -99,7 +99,7 @@ impl FromStr for Case {
                 kills: whole(word()?)?,
                 kill_steps_max: whole(word()?)?,
                 begin: share(word()?)?,
-                give_up: share(word()?)?,
+                abort: share(word()?)?,
                 store_fails: share(word()?)?,
                 power_cuts: share(word()?)?,
                 disk_full: share(word()?)?,

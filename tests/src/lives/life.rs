@@ -28,8 +28,9 @@ use super::process::Process;
 use super::receivers::Links;
 use super::restore::restore;
 use super::senders::{Sender, Sessions};
+use super::subject::{Chronicle, Subject};
+use super::troubles::{Sabotage, Troubles};
 use super::world::World;
-use super::{Chronicle, Sabotage, Subject, Troubles};
 use crate::disk::Trouble;
 use crate::seeds::{Concern, random};
 
@@ -282,8 +283,8 @@ impl<'a> Life<'a> {
             // Not for ever: senders wait for their acknowledgements.
             let committed = self.effects.coordinator.head().epoch;
             let hopeful = self.last.is_none() && epoch.0 < committed.0 + 10;
-            let gives_up = hopeful && self.random.chance(self.troubles.give_up * 10.0);
-            return gives_up
+            let aborts = hopeful && self.random.chance(self.troubles.abort * 10.0);
+            return aborts
                 .then(|| CoordinatorInput::Failed { epoch, reason: "no reason".to_owned() });
         }
         if !self.complete && self.sessions.finished() {

@@ -15,11 +15,11 @@ use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
-use super::Subject;
 use super::ports::{FilePort, Outbound, PartQueue, Silence, SlowPort, SpoolPort, Time};
+use super::subject::Subject;
 use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
-use crate::oracle::table_text;
+use crate::rows::table_text;
 use crate::seeds::{Concern, in_turn, random};
 
 /// The cores of a process, their drivers and what is outside.

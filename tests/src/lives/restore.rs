@@ -3,8 +3,8 @@
 use potoroo::checkpoint::store::StoreReader;
 use potoroo::checkpoint::{Chunk, Epoch, Manifest, Section, each_chunk};
 
-use super::Sabotage;
 use super::process::Process;
+use super::troubles::Sabotage;
 
 /// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
 pub(super) fn restore(

@@ -9,7 +9,8 @@
 use potoroo_sdk::prelude::*;
 
 use super::handlers::{Memory, copied, copies, kept, marked};
-use super::{Determined, Grain, Kind, SinkPromise, Topology};
+use super::promise::{Determined, Grain, SinkPromise};
+use super::shape::{Kind, Topology};
 use crate::items::{Facts, Frames, Lines, Trial};
 use crate::seeds::{Concern, random};
 

@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// `localhost` often is `::1` and `127.0.0.1`, and whoever listens has only one of them.
+    /// `localhost` often is `::1` and `127.0.0.1`, and a listener often has only one of them.
     #[test]
     fn all_addresses_of_a_name_are_tried_in_turn() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -81,9 +81,9 @@ mod tests {
         let dial = |address: SocketAddr| TcpStream::connect(address);
         let found = first_that_works(&[absent, there], dial).expect("one of them is there");
         assert_eq!(found.peer_addr().expect("it is connected"), there);
-        let one = first_that_works(&[absent], dial).expect_err("nobody listens");
+        let one = first_that_works(&[absent], dial).expect_err("no listener");
         assert_eq!(one.raw_os_error(), dial(absent).expect_err("nor now").raw_os_error());
-        let none = first_that_works(&[absent, absent], dial).expect_err("nobody listens");
+        let none = first_that_works(&[absent, absent], dial).expect_err("no listener");
         assert_eq!(
             (none.kind(), none.to_string().matches(&absent.to_string()).count()),
             (one.kind(), 2)

@@ -78,7 +78,7 @@ impl<'a> Parts<'a> {
     pub fn peer(&self) -> Result<HostPort, Error> {
         let peer = self.host_port()?;
         match peer.port {
-            0 => Err(self.malformed("nobody listens at port 0", "the port of the peer")),
+            0 => Err(self.malformed("no peer listens at port 0", "the port of the peer")),
             _ => Ok(peer),
         }
     }

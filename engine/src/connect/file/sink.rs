@@ -29,7 +29,7 @@ pub(super) const SUMMARY: &str = "`file:PATH` (writes)";
 /// Their help.
 pub(super) const HELP: &str =
     "  file:PATH         creates and truncates; ?append=true writes behind [default: false]; a named
-                    pipe is opened when somebody reads it
+                    pipe is opened when a reader opens it
 ";
 
 pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
@@ -172,7 +172,7 @@ impl OpenLetters for OpenFile {
     }
 }
 
-/// A named pipe, which is opened when somebody reads it.
+/// A named pipe, which is opened when a reader opens it.
 struct OpenFifo {
     path: PathBuf,
 }

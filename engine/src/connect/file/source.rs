@@ -84,7 +84,7 @@ impl SourceConnector for FileSource {
     }
 }
 
-/// Opens a file and refuses what cannot be read to an end. Waits for nobody.
+/// Opens a file and refuses what cannot be read to an end. Does not wait for a writer.
 fn open(path: &Path) -> io::Result<File> {
     let file = at_once(OpenOptions::new().read(true)).open(path)?;
     match file.metadata()?.is_dir() {

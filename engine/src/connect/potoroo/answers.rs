@@ -53,8 +53,8 @@ impl Answers {
         }
     }
 
-    /// Writes what changes nothing, for a client that has a stream open and has heard nothing for a
-    /// while: so it knows that somebody is there.
+    /// Writes a frame that changes nothing, for a client that has a stream open and has received
+    /// nothing for a while: it shows that this side is alive.
     pub fn beat(&self, out: &mut Vec<u8>) {
         if let Some(stream) = self.lock().open.last() {
             Frame::Credit { stream: *stream, messages: 0 }.encode(out);
@@ -80,7 +80,7 @@ impl Answers {
         self.more.notify_all();
     }
 
-    /// Whether nothing follows: whoever waits for something else need not go on.
+    /// Whether no answer follows.
     pub fn is_over(&self) -> bool {
         self.lock().over
     }

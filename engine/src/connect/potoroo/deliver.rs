@@ -147,8 +147,8 @@ impl Courier {
         }
     }
 
-    /// Whether it is to stop. It is asked all the time, and each time the disk is looked at:
-    /// somebody else may fill or free it.
+    /// Whether it is to stop. Each call also looks at the free room of the disk, which other
+    /// processes may fill or free.
     fn stopped(&self) -> bool {
         self.delivery.hold().look(self.delivery.waits());
         self.stop.load(Ordering::Relaxed)

@@ -3,8 +3,8 @@
 //! Two things hold them: too much waits for the client of the sink, or the disk on which it waits
 //! is nearly full. What was taken goes on to its end, and checkpoints are taken as before, so part
 //! of the disk is kept free for both: a disk that was full to its end could commit nothing, and
-//! what is not committed cannot leave it. A full disk on which nothing of the sink waits holds
-//! nobody: no client could end that. Must never do: block whoever asks.
+//! what is not committed cannot leave it. A full disk on which nothing of the sink waits does not
+//! hold the sources: no client could end that. Must never do: block the caller.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::turn::mailbox;
 
-    /// Somebody else may have filled the disk: no client would end that.
+    /// Another process may have filled the disk: no client would end that.
     #[test]
     fn a_full_disk_holds_sources_back_only_while_something_waits_on_it() {
         let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());

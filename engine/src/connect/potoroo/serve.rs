@@ -88,7 +88,7 @@ pub struct SourceServer {
     pub clients: Permits,
     /// Where refused clients are told of.
     pub notices: Sender<Notice>,
-    /// Nobody new is served.
+    /// No new client is served.
     pub stop_accepting: Arc<AtomicBool>,
     /// Everything is acknowledged that will be.
     pub stop: Arc<AtomicBool>,
@@ -191,7 +191,7 @@ impl SourceServer {
             Err(reason) => {
                 let mut out = Vec::new();
                 Frame::Refused { reason: &reason }.encode(&mut out);
-                // Whoever is refused may have gone.
+                // The refused client may have gone.
                 let _ = self.write(&out, stream);
                 return self.tell_refused(peer, reason);
             }

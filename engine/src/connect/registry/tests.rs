@@ -77,7 +77,7 @@ fn malformed_addresses_say_what_to_write() {
     check_error(&source_error("tcp://a:70000"), &["no number from 0 to 65535"]);
     check_error(&source_error("tcp://::1:7000"), &["brackets", "tcp://[::1]:PORT"]);
     check_error(&source_error("tcp://[::1]7000"), &["`[` needs `]:PORT`"]);
-    check_error(&sink_error("tcp://localhost:0"), &["nobody listens at port 0"]);
+    check_error(&sink_error("tcp://localhost:0"), &["no peer listens at port 0"]);
     check_error(&sink_error("file:"), &["names no file"]);
     check_error(&sink_error("null:x"), &["nothing follows"]);
     check_error(&source_error("gen:"), &["names no generator"]);

@@ -19,7 +19,7 @@ impl Prepared {
     /// Makes it durable with its name. Only then may anybody believe in it.
     ///
     /// # Errors
-    /// The disk fails: nobody knows what of it is there.
+    /// The disk fails: it is unclear what of it is there.
     pub fn make_durable(self) -> io::Result<Transaction> {
         self.file.sync()?;
         self.target.disk().sync(self.target.folder())?;

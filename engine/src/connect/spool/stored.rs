@@ -1,5 +1,5 @@
-//! What lies in spools, for whoever has a manifest and knows no sink: at a start, before addresses
-//! count, and for the tool that verifies checkpoints. Reads only.
+//! The contents of spools, for callers that have a manifest and no sink: the start, before
+//! addresses count, and the tool that verifies checkpoints. Reads only.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -62,7 +62,7 @@ impl Target {
 
     /// Opens the file as the checkpoint left it whose prepared output is `committed`: writes what
     /// of it is not there yet. What was not committed is to be [dropped](Self::drop_spools) when
-    /// nothing else can fail: it may be of another state that somebody meant. Returns
+    /// nothing else can fail: the operator may have meant another state. Returns
     /// where new output goes: to its end, or without a checkpoint to its beginning, unless `append`
     /// says to keep what is there. It is then to be [cleared](Self::clear) before anything is
     /// committed.
@@ -341,7 +341,7 @@ pub(super) fn other(length: u64, committed: u64) -> io::Error {
         ErrorKind::InvalidData,
         format!(
             "it has {length} bytes, {committed} were committed, and they are not what was written: \
-             somebody else has changed it; put the file back, or start with an empty --state"
+             another process has changed it; put the file back, or start with an empty --state"
         ),
     )
 }

@@ -127,7 +127,7 @@ fn a_spool_has_one_spelling() {
     }
 }
 
-/// Somebody copies what a killed instance has left, and starts it for a look.
+/// An operator copies what a killed instance has left, and starts it for a look.
 #[test]
 fn a_copy_takes_nothing_from_the_original() {
     for with_spool in [true, false] {
@@ -217,7 +217,7 @@ fn a_file_that_somebody_else_has_changed_is_refused() {
     for there in [&b"old"[..], b"old other and more"] {
         scratch.write("w", there);
         let refused = target.show(&transaction("w", 4, 3)).expect_err("it is another file");
-        assert!(refused.to_string().contains("somebody else"), "{refused}");
+        assert!(refused.to_string().contains("another process"), "{refused}");
         assert_eq!(scratch.read("w"), there, "it stays as it is");
     }
     fs::remove_file(scratch.0.join(".w.1-1.spool")).expect("it is there");

@@ -33,7 +33,7 @@ pub trait Spooled: Debug + Send + Sync {
 pub struct Patience {
     /// Holds back the sources.
     pub hold: Arc<dyn Spooled>,
-    /// Nobody waits for the output any more.
+    /// Set when the output is not waited for any more.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -49,7 +49,7 @@ impl Patience {
                         let sink = &spooler.target.sink;
                         tracing::error!(
                             "output of sink `{sink}` has no room: {error}; it waits until its \
-                             client takes some, or somebody frees space"
+                             client takes some, or space is freed"
                         );
                     }
                     std::thread::sleep(STOP_CHECK);

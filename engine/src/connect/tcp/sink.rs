@@ -203,7 +203,7 @@ fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connect
         }
     }
     if connection.local_addr()? == connection.peer_addr()? {
-        // Nobody listens, and the port is one that the kernel gave to this very connection.
+        // There is no listener, and the port is one that the kernel gave to this very connection.
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(connection)

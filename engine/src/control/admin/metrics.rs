@@ -1,4 +1,4 @@
-//! A status in Prometheus text, built when somebody asks: nothing is registered while events run.
+//! A status in Prometheus text, built for each request: nothing is registered while events run.
 //!
 //! Every name begins with `potoroo_`; counters end in `_total`, times are in seconds.
 

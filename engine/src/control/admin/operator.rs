@@ -40,8 +40,8 @@ type Look = Box<dyn FnOnce(&Inspect) + Send>;
 
 impl Desk {
     /// Starts the thread that looks into checkpoints. It is there before it is needed: later the
-    /// system might have no thread for it. Ends with the last request and the router; whoever
-    /// joins it then knows that nothing looks into the storage any more.
+    /// system might have no thread for it. Ends with the last request and the router;
+    /// after its join nothing looks into the storage any more.
     ///
     /// # Errors
     /// The thread cannot be started.

@@ -52,7 +52,7 @@ fn other_paths_list_the_known_ones() {
 #[test]
 fn a_port_in_use_is_named() {
     let admin = open();
-    let watch: ReadStatus = Arc::new(|| unreachable!("nobody asks"));
+    let watch: ReadStatus = Arc::new(|| unreachable!("no request"));
     let text = serve(admin.address(), watch, None).expect_err("in use").to_string();
     assert!(text.contains(&admin.address().to_string()), "{text}");
     assert!(text.contains("another process has that port"), "{text}");
@@ -69,14 +69,14 @@ fn dropping_closes_the_port_even_with_a_client() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-/// Whoever has dropped it may use the place of checkpoints again.
+/// After the drop the place of checkpoints can be used again.
 #[test]
 fn dropping_waits_until_nothing_looks_into_checkpoints() {
     let place = Arc::new(());
     let held = place.clone();
     let inspect: operator::Inspect = Arc::new(move |_, _| Ok(Some(format!("{held:?}"))));
     let (storage, _messages) = storage_channel();
-    let watch: ReadStatus = Arc::new(|| unreachable!("nobody asks"));
+    let watch: ReadStatus = Arc::new(|| unreachable!("no request"));
     let operator = Some(Operator { storage, inspect });
     let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");
     drop(admin);

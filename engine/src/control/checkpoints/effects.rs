@@ -35,7 +35,7 @@ impl Effects {
     /// the name of a manifest.
     ///
     /// # Errors
-    /// Nobody knows whether HEAD was swapped, and the same may be asked for again; or another
+    /// It is unclear whether HEAD was swapped, and the call may be repeated; or another
     /// coordinator has taken over.
     pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<CoordinatorInput>, Error> {
         match action {

@@ -25,7 +25,7 @@ pub struct Outline<'a> {
 pub struct CompleteConfig {
     /// The configuration.
     pub config: Config,
-    /// One line for standard error, if something was decided that nobody asked for.
+    /// One line for standard error, if something was decided that the user did not set.
     pub notice: Option<String>,
 }
 

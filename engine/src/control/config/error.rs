@@ -145,7 +145,7 @@ pub enum Error {
         /// The CPUs of `cores`.
         cores: String,
     },
-    /// Nobody would own the state.
+    /// No core would own the state.
     #[error("`state_cores` is empty: name at least one of `cores` ({cores}), or leave it out")]
     NoStateCores {
         /// The CPUs of `cores`.

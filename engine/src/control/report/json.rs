@@ -49,7 +49,7 @@ impl Summary {
 
 impl Status {
     /// One JSON object: that of [`Summary::json`] without `stop`, and this, where `held` is `null`
-    /// for a core that nobody holds back, and a recent gap has its start and end, in nanoseconds
+    /// for a core that is not held back, and a recent gap has its start and end, in nanoseconds
     /// since the Unix epoch, and how often the scheduler took the CPU away:
     ///
     /// ```json

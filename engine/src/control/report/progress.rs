@@ -1,4 +1,4 @@
-//! One line per second for whoever waits.
+//! One line per second for the user who waits.
 
 use super::figures::Snapshot;
 use super::text::{micros, thousands};

@@ -34,7 +34,7 @@ pub fn run(table: &str, epoch: Option<Epoch>, program: Program<'_>) -> Result<To
     let out = started.stdout.take().expect("it was asked for");
     let written = pass_rows(BufReader::new(out), to);
     if written.is_err() {
-        // Nobody reads what it goes on writing. It may have ended.
+        // Its further output has no reader. It may have ended.
         let _ = started.kill();
     }
     let ended = started.wait()?;

@@ -122,7 +122,7 @@ mod tests {
             delivered: Vec::new(),
         };
         let new = propose(store, &old, &manifest, epoch.0.into()).expect("it is in memory");
-        store.swap_head(head, &new).expect("nobody else does");
+        store.swap_head(head, &new).expect("the only writer");
         new
     }
 

@@ -114,7 +114,7 @@ struct Verifier<'a> {
     bytes: u64,
     bytes_all: u64,
     start: Instant,
-    /// When progress was last shown; `None` when nobody looks.
+    /// When progress was last shown; `None` without a terminal.
     shown: Option<Instant>,
 }
 

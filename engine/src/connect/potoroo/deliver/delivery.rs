@@ -125,7 +125,7 @@ impl Delivery {
         let taken = if last.is_some() { left.pop() } else { None };
         left.iter().try_for_each(|path| target.disk().remove(path))?;
         delivered = delivered.max(last.unwrap_or(0));
-        // Whoever went back has forgotten what was committed in generations before.
+        // A return to an older checkpoint forgets commits of the generations before.
         let rewound = first_id(head.folder, head.rewound.unwrap_or(head.generation));
         let known = committed.into_iter().max().unwrap_or(0).max(delivered);
         let forgotten = if head.rewound == Some(0) { 0 } else { rewound - 1 };
@@ -249,10 +249,10 @@ impl Delivery {
         &self.hold
     }
 
-    /// Waits until something is to be brought, or for a while.
+    /// Waits until output is to be sent, or for [`STOP_CHECK`].
     pub(super) fn wait(&self) {
         let empty = |queue: &mut Queue| queue.waiting.is_empty();
-        // Whoever waits looks again.
+        // The caller looks again.
         let _ = self.changed.wait_timeout_while(self.lock(), STOP_CHECK, empty);
     }
 

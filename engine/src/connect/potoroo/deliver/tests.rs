@@ -97,8 +97,8 @@ fn a_client_that_has_less_than_it_had_is_told_so() {
     assert!(refused.contains("give it back what it had"), "{refused}");
 }
 
-/// Whoever waits for markers must not be held back: only sources are, and only while it is too
-/// much.
+/// The thread that waits for markers is never held back: only sources are, while the backlog is
+/// above its limit.
 #[test]
 fn a_backlog_holds_sources_back_until_there_is_room() {
     let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());
@@ -228,7 +228,7 @@ fn a_client_that_lost_what_it_had_is_refused_in_later_runs_too() {
     // The operator says that it is lost for good; what it commits then must not get lost again.
     let forgiving = |lost| {
         let delivery = scratch.delivery(&[], delivered(id(7))).expect("it can be opened");
-        Arc::into_inner(delivery).expect("nobody else has it").forgive(lost)
+        Arc::into_inner(delivery).expect("the only owner").forgive(lost)
     };
     assert!(forgiving(id(6)).check_last(0).is_err(), "it is another one");
     let delivery = forgiving(id(7));
@@ -301,7 +301,7 @@ fn a_spool_that_is_damaged_or_gone_is_lost() {
         }
         for lost in [0, id - 1, id] {
             let delivery = scratch.delivery(&committed, Vec::new()).expect("it can be opened");
-            let delivery = Arc::into_inner(delivery).expect("nobody else has it").forgive(lost);
+            let delivery = Arc::into_inner(delivery).expect("the only owner").forgive(lost);
             let delivery = Arc::new(delivery);
             let mut session = Session::new(delivery.clone(), 0).expect("it has nothing");
             assert!(!delivery.show(&committed[0]).expect("it can be brought"));

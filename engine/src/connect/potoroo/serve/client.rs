@@ -38,7 +38,7 @@ pub struct Serving {
     pub source: String,
     /// Its streams.
     pub streams: Arc<Streams>,
-    /// Nobody new is served: the application ends.
+    /// No new client is served: the application ends.
     pub ends: Arc<AtomicBool>,
     /// Clients open streams as often as they like.
     pub lines: Arc<ServerLines>,
@@ -215,8 +215,8 @@ impl Sending {
         Ok(())
     }
 
-    /// Passes on what of a message was not, as far as there is room. If its client is served no
-    /// longer, whoever sends it next goes on where this was left.
+    /// Passes on the rest of a message, as far as there is room. If its client is served no longer,
+    /// the client that sends the message next continues there.
     fn append(
         &mut self,
         of: &Serving,
@@ -262,8 +262,8 @@ impl Sending {
         ))
     }
 
-    /// Passes on what was gathered. Its messages are noted before: whoever sees their bytes can say
-    /// whose they are.
+    /// Passes on what was gathered. Its messages are noted before: the reader of their bytes can
+    /// find out whose they are.
     fn flush(&mut self, of: &Serving) -> Result<(), ServiceEnd> {
         of.streams.pass(self.of.number, &mut self.notes, self.used);
         let buffer = std::mem::take(&mut self.buffer);
@@ -333,7 +333,7 @@ mod tests {
         assert!(refused.contains("4097 of stream 0 comes without credit: 4096"), "{refused}");
     }
 
-    /// Its bytes are with the core: whoever goes on has to send the rest of the same message.
+    /// Its bytes are with the core: the next client has to send the rest of the same message.
     #[test]
     fn a_message_that_was_taken_in_part_is_the_beginning_of_its_stream() {
         let (of, _mail) = serving();

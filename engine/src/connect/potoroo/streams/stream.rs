@@ -82,7 +82,7 @@ pub(super) enum StreamEnd {
 }
 
 pub(super) enum StreamPipe {
-    /// Nobody has opened it in this run.
+    /// No client has opened it in this run.
     Unopened,
     Free(PipeIn),
     /// A client has it.

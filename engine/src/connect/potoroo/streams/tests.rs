@@ -75,7 +75,7 @@ fn what_is_acknowledged_is_told_once() {
     }
 }
 
-/// Else whoever ends streams as fast as it opens them takes room for as many as there are names.
+/// Otherwise a client that ends streams as fast as it opens them takes room without limit.
 #[test]
 fn a_stream_counts_as_open_until_its_end_is_acknowledged() {
     let streams = Streams::new(SourceId(0), true, Vec::new(), &[], Arc::default());
@@ -91,7 +91,7 @@ fn a_stream_counts_as_open_until_its_end_is_acknowledged() {
     assert_eq!(streams.find(&mut all, "more"), Ok(STREAMS_MAX));
 }
 
-/// Else whoever names too great an id first decides for ever what others can send.
+/// Otherwise one client with too great a first id decides for ever what others can send.
 #[test]
 fn a_stream_of_which_nothing_was_taken_has_no_beginning() {
     let mut stream = ClientStream::new("a");

@@ -1,0 +1,32 @@
+//! The application that lives, and what happened to it.
+
+use potoroo_sdk::prelude::*;
+
+use crate::simulator::Generator;
+
+/// What is run.
+pub struct Subject<'a> {
+    /// Describes the application.
+    pub describe: &'a dyn Fn() -> Application,
+    /// Partitions of the keys.
+    pub partitions: u32,
+    /// Most cores of a life.
+    pub cores_max: u64,
+    /// Generated sources; all others read a file.
+    pub generators: Vec<Generator>,
+}
+
+/// What happened in all lives together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chronicle {
+    /// Steps.
+    pub steps: u64,
+    /// Checkpoints committed.
+    pub commits: u64,
+    /// Checkpoints aborted.
+    pub aborts: u64,
+    /// Frames that were replayed.
+    pub frames_replayed: u64,
+    /// Lives that went on from a checkpoint.
+    pub recoveries: u64,
+}
