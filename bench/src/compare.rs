@@ -44,7 +44,7 @@ pub fn compare(request: &CompareOptions, scale: &[&str], as_json: bool) -> ExitC
     }
 }
 
-/// Writes the judgement; the exit code is that of no comparison if nobody takes it.
+/// Writes the judgement; the exit code is that of no comparison if it cannot be written.
 fn told(text: &str) -> Option<ExitCode> {
     let error = answer(text).err()?;
     eprintln!("error: {error:#}");

@@ -191,8 +191,8 @@ pub struct CoreGaps {
 }
 
 impl CoreGaps {
-    /// Of a loop whose gaps somebody else has told: those that begin in the time from `start_ns` to
-    /// `end_ns`, for which it was watched.
+    /// Gaps that another process reported of a loop: those that begin from `start_ns` to `end_ns`,
+    /// in which it was watched.
     pub fn told(
         name: &str,
         start_ns: u64,

@@ -34,7 +34,7 @@ pub fn profile() -> &'static str {
 /// The commit of the source tree, with `-dirty` when files differ from it; `None` when the tree
 /// is gone or no repository.
 pub fn commit() -> Option<String> {
-    // The tree may belong to somebody else, and the run may be started anywhere.
+    // The tree may belong to another user, and the run may be started anywhere.
     let tree = ["-c", "safe.directory=*", "-C", env!("CARGO_MANIFEST_DIR")];
     let arguments = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
     let described = Command::new("git").args(tree).args(arguments).output().ok()?;

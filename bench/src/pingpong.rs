@@ -18,7 +18,7 @@ use crate::take::{Take, Tape};
 /// Round trips of a bare sequence number for the length of a slice.
 ///
 /// The trips wander over many lines: where a line lies among the parts of a shared cache makes a
-/// pair of them up to half again as slow as another, for a whole run. Whoever sends through a ring
+/// pair of them up to half again as slow as another, for a whole run. A sender through a ring
 /// meets the mean of it.
 ///
 /// One clock read (about 10 ns) is inside each round trip, as in every contender. The answering

@@ -99,7 +99,7 @@ impl Place {
     }
 }
 
-/// The start line of a slice: nobody starts before everybody is prepared.
+/// The start line of a slice: no side starts before all are prepared.
 #[derive(Debug)]
 pub struct Gate {
     barrier: Barrier,
@@ -147,7 +147,7 @@ impl Drop for Sprint {
     }
 }
 
-/// The measured part of a slice whose threads somebody else has spawned; dropping it returns them
+/// The measured part of a slice whose threads were spawned elsewhere; dropping it returns them
 /// to normal priority.
 #[derive(Debug)]
 pub struct Chase {
@@ -275,7 +275,7 @@ fn set_policy(thread: libc::pid_t, policy: libc::c_int, priority: libc::c_int) -
 const CALLER: libc::pid_t = 0;
 /// Above everything that a build does, below the kernel's own real-time threads.
 const FIFO_PRIORITY: libc::c_int = 10;
-/// Many slices: a real-time program of somebody else on the other CPU can hold a side up that long.
+/// Many slices: another real-time program on the other CPU can hold a side up that long.
 const SPRINT_MICROS_MAX: u64 = 10_000_000;
 
 #[cfg(test)]

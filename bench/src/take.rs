@@ -87,7 +87,7 @@ impl Tape {
         take
     }
 
-    /// Looks whether the event before fell into a gap: by now whoever stood still has told.
+    /// Looks whether the event before fell into a gap, which its loop has reported by now.
     #[inline]
     fn settle(&mut self) {
         let (start_ns, end_ns) = self.before;
@@ -121,7 +121,7 @@ impl Tape {
 pub struct Take {
     /// In the order of time, without holes between them.
     pub intervals: Vec<Interval>,
-    /// One entry per watched loop; empty when nobody watched.
+    /// One entry per watched loop; empty when no loop was watched.
     pub gaps: Vec<CoreGaps>,
     all: Recorder,
 }

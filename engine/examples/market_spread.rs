@@ -14,7 +14,7 @@
 //! cargo run --release --example market_spread
 //! ```
 //!
-//! Recorded quotes from a file, orders from whoever connects, rejections to whoever listens:
+//! Recorded quotes from a file, orders from TCP clients, rejections to a TCP listener:
 //!
 //! ```text
 //! cargo run --release --example market_spread -- \
@@ -92,7 +92,7 @@ struct Market {
     wide: bool,
 }
 
-/// Without a quote nobody knows how wide the market is, so it counts as wide.
+/// Without a quote the width of the market is unknown, and it counts as wide.
 impl Default for Market {
     fn default() -> Self {
         Self { bid: 0.0, offer: 0.0, wide: true }
@@ -135,7 +135,7 @@ fn application() -> Application {
     app
 }
 
-/// Sends rejections back to whoever placed the order.
+/// Sends each rejection back on the connection of the order.
 fn replying() -> Application {
     let app = Application::new("market-spread");
     checked(&app).reply(RejectionCodec);

@@ -1,4 +1,4 @@
-//! Sequence windows: an application whose output shows every mistake of whoever runs it.
+//! Sequence windows: an application whose output shows every mistake of the engine that runs it.
 //!
 //! ```text
 //!   numbers 1, 2, 3, … ── key_by number mod 64 ── update (windows) ──► windows

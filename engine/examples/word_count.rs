@@ -10,7 +10,7 @@
 //! cargo run --release --example word_count
 //! ```
 //!
-//! A file in, a file out; or what somebody types into `nc 127.0.0.1 7000`, or into
+//! A file in, a file out; or what you type into `nc 127.0.0.1 7000`, or into
 //! `cat > /dev/tcp/127.0.0.1/7000` where there is only bash:
 //!
 //! ```text

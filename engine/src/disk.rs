@@ -172,7 +172,7 @@ impl Disk for LocalDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how == Open::Write);
         if how == Open::New {
-            // A part, HEAD or a spool: what is in it is for nobody else.
+            // A part, HEAD or a spool: other users must not read it.
             options.mode(FILE_MODE);
         }
         options.create_new(how == Open::New);
@@ -254,7 +254,7 @@ fn open_reserve(path: &Path, create: bool) -> io::Result<File> {
     }
 }
 
-/// Opens a file that somebody else may have put there: a link leads elsewhere, and a pipe waits.
+/// Opens a file that another user may have put there: a link leads elsewhere, and a pipe waits.
 fn open_regular(path: &Path) -> io::Result<File> {
     let refused = |what| {
         let text = format!("it is {what}, and output waits in regular files only: remove it");

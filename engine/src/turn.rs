@@ -12,7 +12,7 @@
 //!              │  8 ended inlets are closed, connections wait for replies │ ──► Notice
 //!              │  9 dead letters                                          │ ──► Notice
 //!              │ 10 parts of the checkpoint, within its budget of time    │ ──► PartPort
-//!              │ 11 the end, if everything is delivered or given up       │
+//!              │ 11 the end, if everything is delivered or abandoned      │
 //!              └──────────────────────────────────────────────────────────┘
 //! ```
 //!

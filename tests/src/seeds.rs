@@ -67,7 +67,7 @@ impl Watch {
             while ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 let now = steps.load(Ordering::Relaxed);
                 if now == seen && now % 2 == 1 {
-                    // Not into what is captured of the test, which nobody would print.
+                    // Not into the captured output of the test, which would not be printed.
                     let _ = writeln!(std::io::stderr(), "a turn takes over {limit:?}; {repeat}");
                     std::process::abort();
                 }

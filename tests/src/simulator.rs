@@ -89,7 +89,7 @@ pub struct Outcome {
     /// Hash of everything that happened.
     pub trace: Trace,
     /// Turns with work that only the timer which ends every parking brought about: the core had
-    /// not asked for it and nobody had woken it. There should be none.
+    /// not requested it and no other thread had woken it. There should be none.
     pub timer_turns: u64,
     /// Steps taken.
     pub ticks: u64,
@@ -101,7 +101,7 @@ pub struct Outcome {
 const TICKS_MAX: u64 = 50_000_000;
 /// Steps without any movement that no stalled sink and no timer explains.
 const STUCK_TICKS_MAX: u64 = 20_000;
-/// What the timer of a parked core takes in virtual time when nobody takes steps.
+/// What the timer of a parked core takes in virtual time when no core takes steps.
 const PARK_NS_MAX: u64 = 1_000_000;
 /// Turns in which a core that has delivered everything ends.
 const END_TURNS_MAX: usize = 10;
@@ -323,8 +323,8 @@ impl Simulation {
         self.seats.iter().all(|seat| seat.tally.quiet()) && self.sent() == self.received()
     }
 
-    /// All are parked and not all is done: time passes until somebody has room for whom a core
-    /// waits, or until the timer ends the parking.
+    /// All are parked and not all is done: time passes until a client for which a core waits has
+    /// room, or until the timer ends the parking.
     fn wait(&mut self) {
         let room = self.network.lock().next_room();
         match room {

@@ -98,7 +98,7 @@ pub fn piece(random: &mut Random) -> usize {
     }
 }
 
-/// Mostly short; now and then too long for the stack space of whoever archives it.
+/// Mostly short; sometimes too long for the stack space of the code that archives it.
 fn note(random: &mut Random, bytes_max: u64) -> String {
     let length = match random.below(20) {
         0 => 450 + random.below(200),
@@ -120,7 +120,7 @@ fn write_garbage(random: &mut Random, out: &mut Vec<u8>) {
     out.extend((0..length).map(|_| 0x80 | random.below(128) as u8));
 }
 
-/// A length above the limit, and bytes behind it that nobody can understand.
+/// A length above the limit, and bytes behind it that cannot be decoded.
 fn break_length(random: &mut Random, out: &mut Vec<u8>) {
     out.extend_from_slice(
         &(PAYLOAD_BYTES_MAX as u16 + 1 + random.below(60_000) as u16).to_be_bytes(),

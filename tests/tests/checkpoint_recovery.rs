@@ -295,6 +295,6 @@ fn a_damaged_manifest_stops_the_collection_of_what_it_may_need() {
     let (memory, head) = filled(2);
     memory.damage(head.manifest.as_ref().expect("it was committed"), b"x");
     let before = names(&memory);
-    collect(&memory, &head, KEEP, None).expect_err("nobody knows what it needs");
+    collect(&memory, &head, KEEP, None).expect_err("it is unclear what it needs");
     assert_eq!(names(&memory), before);
 }

@@ -1,5 +1,5 @@
-//! Sinks of connectors in trouble: clients that never answer, refuse or belong to another life, and
-//! output that is gone. Each is told of, and nothing that was committed is lost without a word.
+//! Sinks of connectors in trouble: clients that never answer, refuse or belong to another run, and
+//! output that is gone. Each is logged, and nothing that was committed is lost without a word.
 
 mod support;
 

@@ -178,7 +178,7 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
         let text = [&(u16::MAX - 5).to_le_bytes()[..], &[b'\n'; u16::MAX as usize - 5]].concat();
         client.send(&[&(1 + text.len() as u32).to_le_bytes()[..], &[3], &text].concat());
     });
-    check(&gives_up, &["it gave up: \\n\\n"]);
+    check(&gives_up, &["it refused: \\n\\n"]);
     let zero = refused(&|client| {
         client.open(0, "zero", 0);
         client.message(0);
@@ -243,7 +243,7 @@ fn a_client_too_many_is_told_so() {
     subject.stop();
 }
 
-/// Whoever had it may be gone without a word.
+/// The client that had it may have vanished.
 #[test]
 fn a_stream_belongs_to_the_last_that_opened_it() {
     let subject = Subject::start("");

@@ -301,8 +301,8 @@ fn clients_in_python_lose_and_double_nothing() {
     check_windows(&scratch.path("windows"), COUNT);
 }
 
-/// An operator goes back to an older checkpoint, on another number of cores: what came behind it is
-/// asked for, and processed, a second time; whoever cannot send it again is refused.
+/// An operator goes back to an older checkpoint, on another number of cores: what came after it is
+/// requested and processed a second time; a client that cannot send it again is refused.
 #[test]
 fn clients_are_asked_again_for_what_came_behind_the_checkpoint_that_is_restored() {
     const COUNT: u64 = 20_000;

@@ -109,7 +109,7 @@ fn an_older_checkpoint_is_used_on_the_operators_word_only() {
     let again = App::start("sequence_windows", &arguments(&format!("--restore {epoch}"))).finish();
     assert!(again.log.contains("goes on from checkpoint"), "{}", again.log);
     again.report();
-    // Whoever starts it whenever it ends says so each time: it must not be thrown back each time.
+    // A supervisor repeats the same flags at each start: it must not be thrown back each time.
     let again = App::start("sequence_windows", &arguments(&format!("--restore {epoch}"))).finish();
     assert!(again.log.contains("done at an earlier start"), "{}", again.log);
     again.report();

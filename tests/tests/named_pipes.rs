@@ -1,4 +1,4 @@
-//! Named pipes as sources and sinks: nobody waits for their other end without a word, or for ever.
+//! Named pipes as sources and sinks: a wait for their other end is logged, and has an end.
 
 mod support;
 
@@ -74,7 +74,7 @@ fn a_silent_writer_does_not_hold_up_the_end() {
     assert_eq!(app.finish().code, Some(0));
 }
 
-/// Nobody takes what waits: that is told, within the time to drain.
+/// No reader takes what waits: that is reported, within the time to drain.
 #[test]
 fn output_for_a_pipe_that_nobody_reads_is_told() {
     let scratch = Scratch::new("pipe-unread");

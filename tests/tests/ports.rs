@@ -163,7 +163,7 @@ fn stopping_takes_whole_frames_only() {
     assert!(!seats[0].core.has_letters(), "what was not yet read is not bad");
 }
 
-/// Whoever sees a frame must not find its sender quiet, or nothing would seem to be in flight.
+/// A core that sees a frame must not find its sender quiet, or nothing would seem to be in flight.
 #[test]
 fn a_core_is_not_quiet_when_others_see_its_frames() {
     let mut seats = cores(2, 1000, |app| {

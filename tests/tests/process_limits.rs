@@ -71,7 +71,7 @@ fn silent_clients_of_the_admin_port_leave_room() {
     assert_eq!(app.finish().code, Some(0));
 }
 
-/// The last descriptor may be somebody else's: the next spool and checkpoint wait for one.
+/// Another thread may have the last descriptor: the next spool and checkpoint wait for one.
 #[test]
 fn descriptors_that_run_out_are_waited_for() {
     let scratch = Scratch::new("limits-waiting");
@@ -153,7 +153,7 @@ fn can_limit_threads() -> bool {
     if !can {
         // Not by `eprintln`, which the test runner swallows when the test passes.
         let skipped = "skipped: only root can start a process of a user who has no other one\n";
-        stderr().write_all(skipped.as_bytes()).expect("somebody listens");
+        stderr().write_all(skipped.as_bytes()).expect("standard error is open");
     }
     can
 }
@@ -251,7 +251,7 @@ fn a_client_without_a_thread_is_refused_and_the_application_goes_on() {
     assert_eq!(ended.code, Some(0), "{}", ended.log);
 }
 
-/// A recovery may take long; whoever stops it does not wait for its end.
+/// A recovery may take long; a stop does not wait for its end.
 #[test]
 fn a_signal_while_a_checkpoint_is_recovered_ends_it() {
     let scratch = Scratch::new("limits-recovery");

@@ -110,7 +110,7 @@ mod memory {
             }
             let offset = self.offset(place.start) + FRAME_LENGTH_BYTES;
             let bytes = place.bytes as usize - FRAME_LENGTH_BYTES;
-            // SAFETY: inside the allocation; the checker has just seen that nobody else is here.
+            // SAFETY: inside the allocation; the checker has just seen no other access here.
             unsafe { std::slice::from_raw_parts_mut(self.bytes.add(offset), bytes) }
         }
 

@@ -128,7 +128,7 @@ fn an_object_whose_answer_was_none_is_stored() {
     upload.finish().expect("it is there");
     assert!(contract::get(&store, name) == large, "it is what was written");
 
-    // Somebody else's is not ours.
+    // An object of another writer is not ours.
     let (name, other) = ("part-1-1-2-0000000000000003", moto::store(moto.address, "again"));
     let mut upload = store.create(name).expect("the name is free");
     upload.write_all(b"ours").expect("there is room");
@@ -305,7 +305,7 @@ fn an_outage_aborts_checkpoints_and_nothing_else() {
     judge(&output, 200_000);
 }
 
-/// There is no lock: whoever starts last goes on, and the other one ends.
+/// There is no lock: the process that starts last goes on, and the other one ends.
 #[test]
 fn a_second_process_takes_over_from_the_first() {
     let Some(moto) = Moto::start() else { return };

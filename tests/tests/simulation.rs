@@ -60,11 +60,11 @@ fn the_hard_places_are_reached() {
     }
 }
 
-/// Room in a lane is announced: whoever sleeps because it waits for some is woken.
+/// Room in a lane is announced: a core that sleeps because it waits for room is woken.
 #[test]
 fn a_core_that_waits_for_room_looks_again() {
     each_seed("a_core_that_waits_for_room_looks_again", 100, |seed| {
-        assert_eq!(hostile(seed).timer_turns, 0, "a core had room and nobody told it");
+        assert_eq!(hostile(seed).timer_turns, 0, "a core had room and was not woken");
     });
 }
 
@@ -75,7 +75,7 @@ fn no_wake_is_lost() {
         let workload = Workload { clients: 3, ..Workload::plain(1, 100) };
         let deployment = Deployment::ample(1 + seed as usize % 8);
         let outcome = simulate(&topology(seed), &deployment, &workload.scripts(seed));
-        assert_eq!(outcome.timer_turns, 0, "a core had work and nobody woke it");
+        assert_eq!(outcome.timer_turns, 0, "a core had work and was not woken");
     });
 }
 
@@ -136,7 +136,7 @@ fn a_client_that_takes_no_replies_is_closed() {
         scripts[1].deaf_after = Some(seed as usize * 7 % 300);
         stalled += simulate(&topology(seed), &deployment, &scripts).stalled;
     });
-    assert!(stalled > 0 || std::env::var_os("POTOROO_SEED").is_some(), "somebody is closed");
+    assert!(stalled > 0 || std::env::var_os("POTOROO_SEED").is_some(), "no connection was closed");
 }
 
 /// Names the process that hangs for the test below.

@@ -73,7 +73,7 @@ fn a_client_that_reads_nothing_is_closed_and_the_others_are_served() {
         let many = orders(1000);
         // Until it is closed; no buffers of a kernel hold as much as a gibibyte.
         let closed = (0..20_000).any(|_| deaf.write_all(&many).is_err());
-        assert!(closed, "somebody takes its orders for ever");
+        assert!(closed, "its orders are taken for ever");
     });
     market.wait_for(|status| stalled(status) == 1);
     sender.join().expect("it was closed");

@@ -110,7 +110,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         ended.refused(1, &[&format!("error: --state {state}: "), name, parts[0], parts[1]]);
         assert_eq!(ended.log.matches("error: ").count(), 1, "it is told once: {}", ended.log);
         let kept = |mut files: BTreeMap<String, Vec<u8>>| {
-            // Whoever reads the parts has to have taken over; and the number of its owner.
+            // A process reads parts only after it has taken over; and the number of its owner.
             files.retain(|path, _| {
                 !path.ends_with("LOCK") && (name != part || !path.ends_with("HEAD"))
             });
@@ -155,9 +155,9 @@ fn a_clock_that_was_set_back_changes_nothing() {
     assert_eq!(listed.out.matches("s ahead of this clock").count(), 2, "{}", listed.out);
 }
 
-/// A command in which `script`, a shell's, may mount what nobody else sees, before it becomes the
-/// application; `None`, with the reason, where that is not allowed. The script has the folder as
-/// `$0` and the application with its arguments as `$@`.
+/// A command in which a shell's `script` may mount what no other process sees, and then becomes the
+/// application. `None` where that is not allowed; the reason is printed. The script has the folder
+/// as `$0` and the application with its arguments as `$@`.
 fn with_mounts(script: &str, folder: &str, arguments: &str) -> Option<Command> {
     fs::create_dir_all(folder).expect("the scratch folder is ours");
     let unshare = |ways: &str, script: &str| {

@@ -64,7 +64,7 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
     Ok(chronicle)
 }
 
-/// How many connections each source has, and whether somebody sends it: else it is a file.
+/// How many connections each source has, and whether senders send it: otherwise it is a file.
 fn edges(topology: &Topology) -> (usize, fn(u8) -> bool) {
     match random(topology.seed, Concern::Network).below(3) {
         0 => (1, |_| false),
@@ -149,7 +149,7 @@ fn a_case_that_fails_is_reduced_to_one_that_fails_still() {
     assert!("1 2 3".parse::<Case>().is_err());
 }
 
-/// Whoever gets the protocol wrong is caught.
+/// Each mistake in the protocol is caught.
 #[test]
 fn every_sabotage_is_noticed() {
     for sabotage in Sabotage::ALL {

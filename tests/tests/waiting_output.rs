@@ -76,8 +76,8 @@ fn verify(state: &str) -> Ended {
     App::spawn(command).finish()
 }
 
-/// An instance is killed with committed output that it could not show, and somebody starts a copy
-/// of it for a look: both have everything, and neither takes anything from the other.
+/// An instance is killed with committed output that it could not show, and a copy of it is
+/// started for a look: both have everything, and neither takes anything from the other.
 #[test]
 fn a_copy_of_a_killed_instance_leaves_the_original_alone() {
     let scratch = Scratch::new("waiting-copy");

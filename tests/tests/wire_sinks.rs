@@ -59,7 +59,7 @@ fn an_absent_receiver_is_waited_for() {
     let held = wait_until_held_back(admin);
     assert!(held > 0 && held < COUNT / 2, "{held}");
     wait_for_status(admin, |status| status["per_core"][0]["held"]["by"] == "sink windows");
-    let listener = TcpListener::bind(address).expect("nobody else takes it");
+    let listener = TcpListener::bind(address).expect("the port is free");
     let lines = BufReader::new(accept(&listener)).lines();
     let received: Vec<u64> = lines.map(|line| latest(&line.expect("text"))).collect();
     assert!(received.iter().copied().eq(1..=COUNT), "{} lines", received.len());
@@ -86,7 +86,7 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     }
     let held = wait_until_held_back(admin);
     assert!(held < COUNT / 2, "{held} were taken in");
-    let listener = TcpListener::bind(address).expect("nobody else takes it");
+    let listener = TcpListener::bind(address).expect("the port is free");
     let lines = BufReader::new(accept(&listener)).lines();
     let rest: Vec<u64> = lines.map(|line| latest(&line.expect("text"))).collect();
     // What the dead connection had been given may be lost, but not what waited behind it; what

@@ -24,7 +24,7 @@ use crate::plan::TuningPlan;
 use crate::root::Root;
 use record::{UndoFolder, UndoRecord};
 
-/// A point of the way at which the power may fail, told to whoever watches.
+/// A point of the way at which the power may fail, reported to the watcher.
 #[derive(Debug)]
 pub enum Moment<'a> {
     /// The state before is about to be recorded.
@@ -39,7 +39,7 @@ pub enum Moment<'a> {
     Removing,
 }
 
-/// Told of every moment. An error ends the work on the spot, as a crash would.
+/// Called at every moment. An error ends the work on the spot, as a crash would.
 pub type Watcher<'a> = &'a mut dyn FnMut(Moment<'_>) -> io::Result<()>;
 
 /// What `apply` would do: the steps of the plan that differ from the present state.

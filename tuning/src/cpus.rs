@@ -234,7 +234,7 @@ mod tests {
         for text in ["x", "1-", "-1", "+1", "3-1", "1,,2", "0-4000000000", "99999999999999999999"] {
             assert!(text.parse::<Cpus>().is_err(), "{text}");
         }
-        // Without a host nobody knows which they are.
+        // They are known for a host only.
         for text in ["all", "N", "2-N", "2:1/2", "2-7:1/0"] {
             assert!(text.parse::<Cpus>().is_err(), "{text}");
         }

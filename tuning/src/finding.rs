@@ -29,7 +29,7 @@ pub enum Severity {
 pub enum Basis {
     /// Read from this host, or computed from what it says.
     Host,
-    /// An order of magnitude that people who tune hosts expect; nobody measured it here.
+    /// An order of magnitude that people who tune hosts expect; it was not measured here.
     #[serde(rename = "rule of thumb")]
     Thumb,
 }

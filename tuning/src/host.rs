@@ -1,7 +1,7 @@
 //! What every check needs to know of a host, read once.
 //!
 //! Owns the sets of CPUs and the kernel's command line. Promises that a host which tells nothing
-//! still has an answer: sets that cannot be read are empty, except that somebody runs this on at
+//! still has an answer: sets that cannot be read are empty, except that this program runs on at
 //! least one CPU. Must never judge.
 
 use crate::boot::BootLine;
@@ -39,7 +39,7 @@ pub struct CheckedHost<'a> {
 }
 
 impl<'a> CheckedHost<'a> {
-    /// Reads the host; `cores` of `None` are those that an application uses when nobody chooses.
+    /// Reads the host; `cores` of `None` are the default of an application.
     pub fn read(root: &'a Root, cores: Option<&Cpus>) -> Self {
         let set = |name: &str| root.cpus(&format!("{CPUS}/{name}")).unwrap_or_default();
         let allowed = allowed(root);
@@ -138,7 +138,7 @@ fn told_or(
     }
 }
 
-/// The first set that has CPUs; somebody runs this on one.
+/// The first set that has CPUs; this program runs on one.
 fn some(first: Cpus, second: impl FnOnce() -> Cpus, third: impl FnOnce() -> Cpus) -> Cpus {
     let chosen = if first.is_empty() { second() } else { first };
     let chosen = if chosen.is_empty() { third() } else { chosen };

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
-            // Whoever closes the pipe has read enough.
+            // A reader that closes the pipe has read enough.
             let _ = error.print();
             return if asked { ExitCode::SUCCESS } else { DoctorExit::Refused.into() };
         }

@@ -45,7 +45,7 @@ impl TuningPlan {
         }
         let names = plan.boot.iter().filter_map(|text| text.split('=').next());
         plan.replaced = names.filter(|name| host.boot.has(name)).map(str::to_owned).collect();
-        // Whoever moves interrupts has to stand still before they are moved.
+        // Daemons that move interrupts are stopped before the interrupts are moved.
         plan.now.sort_by_key(|remedy| !matches!(remedy, Remedy::Stop(_)));
         plan
     }

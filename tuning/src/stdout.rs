@@ -2,7 +2,7 @@
 //!
 //! Before `main` the runtime of Rust opens `/dev/null` in place of a standard stream that is
 //! closed, so that no other file gets its number. From then on it cannot be told from a standard
-//! output that somebody drops on purpose, and an answer would be lost without a word. So this looks
+//! output that is dropped on purpose, and an answer would be lost without a word. So this looks
 //! before the runtime does.
 #![allow(unsafe_code)]
 

@@ -195,7 +195,7 @@ fn one_at_a_time() {
     let (recorded, root, cores) = host("busy");
     recorded.write("/var/lib/potoroo-tuning/lock", "");
     let lock = File::open(recorded.path().join("var/lib/potoroo-tuning/lock")).expect("it is");
-    lock.lock().expect("nobody else has it");
+    lock.lock().expect("it is free");
     let refused = apply::apply(&root, steps(&root, &cores), &mut calm);
     assert!(matches!(refused, Err(Error::Busy)));
     let output = told(&recorded.run("revert"));
@@ -207,7 +207,7 @@ fn nothing_else_changes_anything() {
     for host in HOSTS {
         let recorded = Recorded::unpack(host, "unchanged");
         let before = files(&recorded);
-        // Standard input of a test is closed or empty: nobody says yes.
+        // Standard input of a test is closed or empty: there is no yes.
         for command in ["doctor", "doctor --json", "plan", "apply", "revert"] {
             let _ = recorded.run(command);
             assert_eq!(files(&recorded), before, "{host}: {command}");

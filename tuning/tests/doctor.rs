@@ -197,7 +197,7 @@ fn parameters_of_the_kernel_are_understood_or_unknown() {
         host.write("/proc/cmdline", &format!("ro {line}\n"));
         assert!(finding(&host, check).starts_with(expected), "{line}: {}", finding(&host, check));
     };
-    // Its application has CPUs 0-1 when nobody chooses.
+    // Its application has CPUs 0-1 by default.
     for line in [
         "isolcpus=managed_irq,domain,0-1",
         "isolcpus=managed_irq,0-N",

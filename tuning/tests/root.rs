@@ -91,7 +91,7 @@ fn a_link_inside_of_the_root_means_what_it_means_on_its_host() {
     if openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::empty()).is_err() {
         // Not by `eprintln`, which the test runner swallows when the test passes.
         let skipped = "skipped: openat2 is refused here, links are not followed\n";
-        stderr().write_all(skipped.as_bytes()).expect("somebody listens");
+        stderr().write_all(skipped.as_bytes()).expect("standard error is open");
         return;
     }
     let hostile = Hostile::new("inside");

@@ -47,7 +47,7 @@ fn efficiency_cores_are_told_from_fast_ones() {
         hybrid.write(&format!("{file}/acpi_cppc/highest_perf"), perf);
     }
     assert_eq!(cores(&hybrid), "2,4,6");
-    // Somebody isolated some of both.
+    // CPUs of both kinds are isolated.
     hybrid.write("/sys/devices/system/cpu/isolated", "6-9\n");
     assert_eq!(cores(&hybrid), "6");
     hybrid.write("/sys/devices/cpu_atom/cpus", "8-15\0");
@@ -66,7 +66,7 @@ fn cores_that_differ_by_a_hair_are_equal() {
         each(&host, "0-10", file, hair);
         each(&host, "7", file, most);
         assert_eq!(cores(&host), "1-10", "{file}");
-        // What one CPU does not tell, nobody is judged by.
+        // A value that one CPU does not have is not used to judge the others.
         each(&host, "3", file, "fast\n");
         each(&host, "8-10", file, "1\n");
         assert_eq!(cores(&host), "1-10", "{file}");

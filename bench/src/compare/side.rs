@@ -99,7 +99,7 @@ impl Yard {
     }
 }
 
-/// Makes a folder that nobody else can have prepared or can write to.
+/// Makes a folder that no other user can have prepared or can write to.
 fn private(end: &str) -> Result<PathBuf> {
     for number in 1..=FOLDERS_MAX {
         let name = format!("potoroo-compare-{}-{number}-{end}", process::id());

@@ -23,7 +23,7 @@ pub trait EventSender {
 
 /// Takes results.
 pub trait ResultReceiver: Send {
-    /// Takes them until they end, or there is nobody to bring more.
+    /// Takes them until they end, or the other side is gone.
     fn receive(self, over: &EndFlag) -> Result<Deliveries>;
 }
 

@@ -25,7 +25,7 @@ pub struct RunPart {
     pub sent: u64,
     /// Answers that came.
     pub answered: u64,
-    /// Answers that were given up, at the end of the run.
+    /// Answers that had not come by the end of the run.
     pub unanswered: u64,
     /// Sum of the answered sequence numbers: the same for the same load, however it was answered.
     pub checksum: u64,

@@ -132,7 +132,7 @@ const SYMBOLS: u64 = 62 * 62 * 62;
 const WORD: usize = 4;
 /// Sequence and key need 16.
 const FRAME_BYTES: Range<usize> = 16..65_001;
-/// Whoever answers with more means something else.
+/// A longer answer is of another protocol.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 const _: () = assert!(ORDER_IDS == 10u64.pow((ORDER_ID.end - ORDER_ID.start) as u32));

@@ -86,7 +86,7 @@ fn drive(plan: &LoadPlan, gate: &Gate, parts: Sender<RunPart>) -> Result<()> {
 fn connect(plan: &LoadPlan) -> Result<Vec<TcpStream>> {
     let open = |_| {
         let stream = TcpStream::connect(&plan.server)
-            .with_context(|| format!("nobody listens at {}", plan.server))?;
+            .with_context(|| format!("no process listens at {}", plan.server))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         keep_alive(&stream)?;
@@ -187,7 +187,7 @@ impl<'a> Load<'a> {
 
     fn hand_out(&mut self, now_ns: u64) {
         self.part_end_ns = now_ns + self.plan.interval.as_nanos() as u64;
-        // Nobody listens any more when the caller has panicked.
+        // The receiver is gone when the caller has panicked.
         let _ = self.parts.send(self.account.turn_over(now_ns));
     }
 
@@ -339,6 +339,6 @@ mod tests {
         let server = listener.local_addr().unwrap();
         drop(listener);
         let (_, outcome) = total(&plan(server, 1_000));
-        assert!(format!("{:#}", outcome.unwrap_err()).contains("nobody listens"));
+        assert!(format!("{:#}", outcome.unwrap_err()).contains("no process listens"));
     }
 }

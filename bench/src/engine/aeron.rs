@@ -121,7 +121,7 @@ fn own(gate: &Gate, job: &Job, folder: &str, shared: &Shared) -> Result<Outcome>
     owned.map(|()| owner.finish(job, nanos))
 }
 
-/// A publication that somebody listens to.
+/// A publication that has a subscriber.
 fn publication(folder: &str) -> Result<AeronExclusivePublication> {
     let client = Aeron::connect_dir(folder)?;
     let adding = client.async_add_exclusive_publication(CHANNEL, STREAM)?;
@@ -150,7 +150,7 @@ fn subscription(folder: &str) -> Result<AeronSubscription> {
     Ok(subscription)
 }
 
-/// Spins while there is no room; a stream that nobody listens to any more is an error.
+/// Spins while there is no room; a stream without a subscriber is an error.
 #[inline]
 fn offer(publication: &AeronExclusivePublication, item: &Item, log: &mut GapLog) -> Result<()> {
     let bytes = encode(item);

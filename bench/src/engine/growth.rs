@@ -5,7 +5,7 @@
 //!
 //! The n-th turn inserts the same keys in each round, but what the operating system and its host
 //! take from it falls on other turns each time. So each turn counts with its median over the
-//! rounds, and the longest of these is what the engine itself makes somebody wait; page faults,
+//! rounds, and the longest of these is what the engine itself makes an event wait; page faults,
 //! which belong to the engine, come in every round and stay. Beside it stand the plain longest
 //! turn, and the longest gap of a loop that only reads the clock, run just before it.
 
@@ -131,7 +131,7 @@ fn insert(core: &mut Core, turns: &mut Vec<u32>, slice_ns: u64) -> bool {
     true
 }
 
-/// The longest time between two looks at the clock, by somebody who does nothing else.
+/// The longest time between two looks at the clock, by a loop that does nothing else.
 fn longest_gap(slice_ns: u64) -> u32 {
     let start = stamp::now();
     let (mut before, mut longest) = (start, 0);

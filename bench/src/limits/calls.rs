@@ -74,7 +74,7 @@ fn step(slice: Duration) -> Result<u64> {
     Ok(smallest)
 }
 
-/// Two loops that read the clock and do nothing else: where they stand still, somebody else runs.
+/// Two loops that read the clock and do nothing else: where they stand still, another thread runs.
 ///
 /// # Errors
 /// A loop did not run at all.

@@ -12,7 +12,7 @@ use super::Arrivals;
 use crate::gaps::GapLog;
 use crate::stamp;
 
-/// All events of a load, whoever sends them.
+/// All events of a load, of all connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic {
     /// How they follow each other.
@@ -32,7 +32,7 @@ impl Traffic {
         Self { arrivals: Arrivals::Constant, rate, connections: 1, seed: 0 }
     }
 
-    /// The events of one connection from `start_ns` on, for so long.
+    /// The events of one connection from `start_ns` on, for `length_ns`.
     ///
     /// # Panics
     /// When the rate is 0 or above one per nanosecond.
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_stall_is_seen_by_every_event_that_was_due_in_it() {
         // 100 ms at 10 000 per second: 1000 events, late by 100 ms, 99.9 ms, … 0.1 ms, and a few
-        // more until the backlog is gone. Whoever omits them reports one event of 100 ms.
+        // more until the backlog is gone. A load that omits them reports one event of 100 ms.
         let latency = serve(10_000, 1_000, 500_000_000..600_000_000);
         let late = |ms: f64| {
             let steps = (0..=10_000).map(|i| f64::from(i) / 10_000.0);

@@ -42,7 +42,7 @@ pub struct Line {
     pub open_loop: Option<bool>,
     /// The tail as it was.
     pub all: Distribution,
-    /// The tail outside gaps; `None` if nobody watched.
+    /// The tail outside gaps; `None` if no loop was watched.
     pub outside: Option<Distribution>,
     /// The gaps by loop.
     pub gaps: Vec<GapSum>,

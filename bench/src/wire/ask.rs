@@ -42,7 +42,7 @@ pub fn round_trips(place: Place, slice: Duration, server: SocketAddr) -> Result<
     place.alone(move |gate| {
         let mut stream = connect(server)?;
         let mut log = Watch::new(1).log(0, "ask");
-        // Whoever accepts the connection may need this CPU, which a sprint does not give away.
+        // The accepting thread may need this CPU, which a sprint does not give away.
         for index in 0..WARM_TRIPS {
             round_trip(&mut stream, index, &mut log)?;
         }

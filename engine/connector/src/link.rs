@@ -1,6 +1,6 @@
 //! The connection of a source's client to its engine, and the thread that reads it.
 //!
-//! Promises: an engine that is gone without a word, or hangs, is noticed after [`SILENCE_MAX`],
+//! Promises: an engine that vanishes or hangs is noticed after [`SILENCE_MAX`],
 //! also by a client that waits for room to write. Must never do: decide what follows from that.
 
 use std::io::{self, ErrorKind, Write};
@@ -140,7 +140,7 @@ fn listen(mut reader: FrameReader<TcpStream>, told: &SyncSender<Heard>, opened: 
                 if !std::mem::replace(&mut was_opened, opened.load(Ordering::Relaxed)) {
                     continue;
                 }
-                let text = "the engine says nothing any more: it is gone, or hangs";
+                let text = "the engine sends nothing any more: it is gone, or hangs";
                 Heard::Over(io::Error::new(ErrorKind::TimedOut, text).into())
             }
             Err(error) => Heard::Over(error),

@@ -29,7 +29,7 @@ impl<R: Read> FrameReader<R> {
         Self { from, bytes: Vec::new(), start: 0, end: 0, most: HELLO_BYTES_MAX, until: None }
     }
 
-    /// Gives up at `until`, with an error of the kind `TimedOut`, however slowly bytes come; a
+    /// Ends at `until`, with an error of the kind `TimedOut`, however slowly bytes come; a
     /// single read is bounded by the stream itself.
     #[must_use]
     pub fn until(self, until: Instant) -> Self {

@@ -14,8 +14,8 @@ use potoroo_sdk::plan::Plan;
 use super::report::StageSummary;
 use crate::flow::{Stage, Tally};
 
-/// A batch that is seen for so long has stalled: thousands of times what one should take. One that
-/// took a look longer than this is always seen for so long.
+/// A batch that is seen for this time has stalled: it is thousands of times what one should take. A
+/// batch that takes one look longer than this is always seen for this time.
 const STALL: Duration = Duration::from_millis(20);
 
 /// Time and stalls of one stage on one core.

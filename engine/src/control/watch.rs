@@ -39,7 +39,7 @@ pub(super) struct Monitor {
     pub(super) profile: Arc<Profile>,
     /// By source: messages that came again and were passed over.
     pub(super) repeated: Vec<Arc<AtomicU64>>,
-    /// Who is behind connections that held their cores back lately.
+    /// Addresses of the connections that held their cores back last, at most [`PEERS_MAX`].
     peers: Mutex<BTreeMap<u64, String>>,
     clock: Clock,
 }

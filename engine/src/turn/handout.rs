@@ -93,15 +93,15 @@ pub struct Handout {
     shared: Arc<StorageShared>,
     /// Taken back at once, for the core one by one.
     returned: Vec<Vec<u8>>,
-    /// What the present turn has given up so far.
+    /// The time that the present turn has spent so far.
     slice: Slice,
-    /// What the turn before gave up after its events: those of the present one waited for it.
+    /// The time that the turn before spent after its events: events of the present one waited.
     before: Slice,
     /// Of the part that is being handed out.
     cost: PartCost,
 }
 
-/// Time that a turn gave up for a checkpoint.
+/// Time that a turn spent on a checkpoint.
 #[derive(Clone, Copy, Default)]
 struct Slice {
     ns: u64,

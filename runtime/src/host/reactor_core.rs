@@ -43,7 +43,7 @@ pub(super) struct Seat {
 /// When an idle core parks.
 #[derive(Clone, Copy)]
 pub(super) struct IdlePolicy {
-    /// Idle for so long in nanoseconds; `None` for never.
+    /// A core parks after this idle time in nanoseconds; `None` for never.
     park_after_ns: Option<u64>,
     /// Others wait for this CPU, so even a spinning core gives way.
     shared_cpu: bool,
@@ -98,7 +98,7 @@ where
 }
 
 /// Makes the poller, which the kernel ties to this thread, and waits until all cores have theirs.
-/// `None` if the start was given up.
+/// `None` if the start has failed.
 fn connect<B>(seat: &Seat, port: Port<B>) -> Option<(Poller, BuildOrder<B>)> {
     match prepare(seat) {
         Ok(poller) => {

@@ -277,7 +277,7 @@ impl<'a> Life<'a> {
         let _ = self.effects.act(&action, 0);
     }
 
-    /// What occurs to the coordinator when nobody tells it anything.
+    /// The input of the coordinator while no message comes.
     fn idea(&mut self) -> Option<CoordinatorInput> {
         if let Some(epoch) = self.effects.coordinator.running() {
             // Not for ever: senders wait for their acknowledgements.

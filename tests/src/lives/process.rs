@@ -43,7 +43,7 @@ pub(super) struct Process {
 /// As small as can be: whatever can be full is.
 const LANE_BYTES: usize = 4096;
 
-/// Nobody sleeps here.
+/// No core sleeps here.
 static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
 
 impl Process {
@@ -107,7 +107,7 @@ impl Process {
         self.time.now()
     }
 
-    /// Opens files and generators where `manifest` says; whoever else sends something connects.
+    /// Opens files and generators where `manifest` says; all other senders connect.
     pub(super) fn open_sources(
         &mut self,
         subject: &Subject<'_>,

@@ -46,12 +46,12 @@ impl Links {
         Self { random, deliveries, open: BTreeMap::new() }
     }
 
-    /// What brings the output of sinks that somebody receives.
+    /// The deliveries of sinks that have a receiver.
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Arc<Delivery>> {
         self.deliveries.iter()
     }
 
-    /// Somebody does something; with a chance of `vanish` that is to vanish.
+    /// One receiver takes a step; with a chance of `vanish` it vanishes.
     ///
     /// # Errors
     /// Something is done to a receiver that never may be.

@@ -86,7 +86,7 @@ struct Session {
     answers: Arc<Answers>,
     to_engine: VecDeque<Vec<u8>>,
     to_sender: VecDeque<Vec<u8>>,
-    /// The sender has vanished; nobody has told the engine yet.
+    /// The sender has vanished; the engine has not noticed it yet.
     vanished: bool,
     /// What the sender may send, and what is next; none before it is told.
     credit: u64,
@@ -151,7 +151,7 @@ impl Sessions {
         self.finished.iter().all(|finished| *finished)
     }
 
-    /// Somebody does something; with a chance of `vanish` that is to vanish.
+    /// One sender takes a step; with a chance of `vanish` it vanishes.
     ///
     /// # Errors
     /// Something is done to a sender that never may be.
@@ -193,12 +193,12 @@ impl Sessions {
         Serving { source: String::new(), streams, ends, lines }
     }
 
-    /// Somebody opens the stream of a sender as if its beginning were not needed, and sends
+    /// Another client opens the stream of a sender as if its beginning were not needed, and sends
     /// nothing.
     fn mistake(&self, of: &Sender) {
         let mut client = Client::new(self.serving(of), Arc::default());
         let open = Frame::Open { stream: 0, name: &of.name, from: u64::MAX };
-        // Whether it is refused, has to wait or is let in: nobody else notices.
+        // Whether it is refused, has to wait or is let in: the sender does not notice.
         let _ = client.hear(open, Duration::ZERO);
         client.release();
     }

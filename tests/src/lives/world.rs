@@ -12,7 +12,7 @@ use crate::disk::SimDisk;
 /// Input, checkpoints and output.
 #[derive(Debug, Default)]
 pub struct World {
-    /// By source: its file; unused if somebody sends its streams.
+    /// By source: its file; unused if senders send its streams.
     pub inputs: Vec<Vec<u8>>,
     /// Who sends streams of sources.
     pub senders: Vec<Sender>,

@@ -165,7 +165,7 @@ impl Network {
         sink.room.is_some() && sink.stalled_until <= self.tick
     }
 
-    /// The step at which somebody has room for whom a core waits.
+    /// The step at which a client for which a core waits has room.
     pub(super) fn next_room(&self) -> Option<u64> {
         let sinks = self.sinks.iter().filter(|sink| sink.room.is_some());
         let sinks = sinks.map(|sink| sink.stalled_until);

@@ -23,9 +23,9 @@ pub(super) struct Seat {
     pub(super) announcer: Announcer,
     pub(super) mailbox: Mailbox,
     pub(super) tally: Arc<Tally>,
-    /// The step in which it found nothing to do, if nobody has woken it since.
+    /// The step in which it found nothing to do, if it was not woken since.
     pub(super) parked: Option<u64>,
-    /// When it wants a turn although nobody wakes it.
+    /// When it needs a turn even if it is not woken.
     pub(super) due: Option<Nanos>,
     /// It is chosen once in this many times when it could be.
     pub(super) sloth: u64,

@@ -294,7 +294,7 @@ pub fn wait_for_status(admin: SocketAddr, mut enough: impl FnMut(&Value) -> bool
 
 /// Connects within the limit, with reads that end within the limit.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, LIMIT).expect("somebody listens");
+    let stream = TcpStream::connect_timeout(&address, LIMIT).expect("a listener");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     stream.set_nodelay(true).expect("a flag");
     stream
@@ -317,8 +317,8 @@ pub fn receiver() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A port that nobody listens at: for who has to know it before somebody does. It stays bound while
-/// this process lives, without listening: so the kernel gives it to nobody who asks for any port,
+/// A port without a listener, for tests that need its number before the listener is there. It stays
+/// bound while this process lives: so the kernel gives it to no program that binds to any port,
 /// and still lets listen who asks for this one.
 pub fn free_port() -> u16 {
     use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
@@ -362,7 +362,7 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
     let mut waiting = [PollFd::new(listener, PollFlags::IN)];
     assert_eq!(poll(&mut waiting, Some(&limit)).expect("a descriptor"), 1, "nobody connects");
-    let (stream, _) = listener.accept().expect("somebody waits");
+    let (stream, _) = listener.accept().expect("a connection");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     stream
 }

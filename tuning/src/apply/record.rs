@@ -20,10 +20,10 @@ pub enum Error {
         /// How many are recorded.
         steps: usize,
     },
-    /// Somebody else is at it.
+    /// Another process changes the host now.
     #[error("another potoroo-tuning is changing this host: wait until it has ended")]
     Busy,
-    /// The record was written by somebody else, or damaged.
+    /// The record was written by another program, or damaged.
     #[error(
         "{path} is not understood ({reason}): restore the host by hand or start it anew, then \
              remove the file"
@@ -42,7 +42,7 @@ pub enum Error {
         /// What the system says.
         error: io::Error,
     },
-    /// Whoever watched ended it.
+    /// The watcher ended it.
     #[error("ended before it was finished; `potoroo-tuning revert` restores what was changed")]
     Ended(#[from] io::Error),
 }
@@ -78,10 +78,10 @@ fn boot_id(root: &Root) -> String {
     root.text("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
-/// Where the record lies; exists only while nobody else has it.
+/// Where the record lies; exists only while no other process has it.
 ///
-/// Everything in its folder is opened by name in the open folder, and no link is followed: whoever
-/// can write there must not choose what root writes elsewhere.
+/// Everything in its folder is opened by name in the open folder, and no link is followed: a user
+/// who can write there must not choose what root writes elsewhere.
 pub(super) struct UndoFolder {
     folder: OwnedFd,
     /// Unlocked by the kernel when the process ends, however that happens.

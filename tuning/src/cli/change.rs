@@ -91,7 +91,7 @@ fn plan(root: &Root, place: &HostSelection) -> Result<TuningPlan> {
     Ok(TuningPlan::new(&host, &examine(&host)))
 }
 
-/// Asks at the terminal; whoever pipes has to answer in the pipe.
+/// Asks at the terminal; a script has to answer on standard input.
 fn confirmed(steps: usize) -> bool {
     let hint = if stdin().is_terminal() { "" } else { " (or say --yes)" };
     let _ = write!(stderr(), "change these {steps} settings until the next start?{hint} [y/N] ");

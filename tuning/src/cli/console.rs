@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use potoroo_tuning::stdout::closed;
 use rustix::io::Errno;
 
-/// Writes one line to standard error, if somebody still reads it.
+/// Writes one line to standard error, if it still has a reader.
 pub fn note(line: impl Display) {
     let _ = writeln!(stderr().lock(), "{}", plain(line));
 }

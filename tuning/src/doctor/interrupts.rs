@@ -52,7 +52,7 @@ pub(super) fn default_affinity(host: &CheckedHost) -> Finding {
     }
 }
 
-/// Nobody moves interrupts back.
+/// No daemon moves interrupts back.
 pub(super) fn balance(host: &CheckedHost) -> Finding {
     let runs = |process: &usize| {
         host.root.text(&format!("/proc/{process}/comm")).is_ok_and(|name| name == "irqbalance")
@@ -76,7 +76,7 @@ pub(super) fn balance(host: &CheckedHost) -> Finding {
 
 struct Irq {
     number: usize,
-    /// The name of what asked for it; empty if nobody did.
+    /// The name of the driver that requested it; empty if there is none.
     action: String,
     /// What was asked for.
     wanted: Cpus,
@@ -108,7 +108,7 @@ fn irqs(host: &CheckedHost) -> Vec<Irq> {
         let folder = format!("/proc/irq/{number}");
         let wanted = host.root.cpus(&format!("{folder}/smp_affinity_list")).ok()?;
         let effective = host.root.cpus(&format!("{folder}/effective_affinity_list"));
-        // Whoever asked for the interrupt has a folder of its name.
+        // The driver that requested the interrupt has a folder of its name.
         let names = host.root.names(&folder).into_iter();
         let actions: Vec<_> =
             names.filter(|name| host.root.is_folder(&format!("{folder}/{name}"))).collect();

@@ -120,7 +120,7 @@ fn try_io_uring() -> std::io::Result<()> {
     Ok(())
 }
 
-/// By hand: somebody may have disabled it on purpose, for the security of the host.
+/// By hand: it may have been disabled on purpose, for the security of the host.
 fn io_uring_disabled(value: &str) -> Finding {
     let set = |value: &str| format!("sysctl -w kernel.io_uring_disabled={}", word(value));
     let allow = Remedy::hand(set("0"), set(value));

@@ -51,7 +51,7 @@ pub(super) fn huge_pages(host: &CheckedHost) -> Finding {
     }
 }
 
-/// Nobody takes pages away to see who wants them.
+/// The kernel unmaps no pages to see which thread uses them.
 pub(super) fn numa_balancing(host: &CheckedHost) -> Finding {
     let path = "/proc/sys/kernel/numa_balancing";
     if host.nodes().len() < 2 {
@@ -131,7 +131,7 @@ pub(super) fn swap(host: &CheckedHost) -> Finding {
     }
 }
 
-/// Nobody merges pages.
+/// The kernel merges no pages.
 pub(super) fn ksm(host: &CheckedHost) -> Finding {
     let path = "/sys/kernel/mm/ksm/run";
     match host.root.text(path) {

@@ -181,7 +181,7 @@ pub(super) fn vmstat(host: &CheckedHost) -> Finding {
     }
 }
 
-/// Whoever runs with real-time priority is stopped now and then.
+/// Threads with real-time priority are stopped for a part of each period.
 pub(super) fn real_time(host: &CheckedHost) -> Finding {
     let path = |name: &str| format!("/proc/sys/kernel/sched_rt_{name}_us");
     let value = |name: &str| host.root.value::<i64>(&path(name));

@@ -26,7 +26,7 @@ pub(super) fn guess(gap_ns: u64, grown: &[(String, u64)]) -> String {
     if let Some(softirq) = first(SOFTIRQ, |name| LONG_SOFTIRQS.contains(&name)) {
         return softirq;
     }
-    // No tick takes so long: somebody below the kernel had the core.
+    // No tick takes so long: the hypervisor or firmware had the core.
     if gap_ns > TICK_NS_MAX {
         return BELOW.to_owned();
     }

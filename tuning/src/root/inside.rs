@@ -22,7 +22,7 @@ pub(super) fn open_inside(base: &Path, path: &str, flags: OFlags) -> io::Result<
     let bounds = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..ATTEMPTS {
         match openat2(&base, &inside, flags, Mode::empty(), bounds) {
-            // The kernel cannot be sure that the path stays inside while somebody renames folders.
+            // The kernel cannot be sure that the path stays inside while folders are renamed.
             Err(Errno::AGAIN) => {}
             // Linux before 5.6, or a filter of system calls.
             Err(Errno::NOSYS | Errno::PERM) => return walk(base, path, flags),
@@ -86,7 +86,7 @@ mod tests {
         if !granted {
             // Not by `eprintln`, which the test runner swallows when the test passes.
             let skipped = "skipped: openat2 is refused here, links are not followed\n";
-            stderr().write_all(skipped.as_bytes()).expect("somebody listens");
+            stderr().write_all(skipped.as_bytes()).expect("standard error is open");
         }
         fs::remove_dir_all(folder).expect("it can be removed");
     }

@@ -20,7 +20,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Isolated CPUs: somebody has chosen them. Without any, those that share the largest last
+    /// Isolated CPUs, which the operator has chosen. Without any, those that share the largest last
     /// cache, without the core of the first CPU. One thread of each physical core, and fast cores
     /// only.
     pub fn new(topology: &Topology) -> Self {

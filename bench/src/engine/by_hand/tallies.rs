@@ -8,7 +8,7 @@ use crate::engine::load::{Item, Load, Tally};
 /// As the engine's: 16 bytes and the state.
 struct Row {
     key: u64,
-    /// The checkpoint in which it changed last: whoever wants checkpoints has to write it.
+    /// The checkpoint in which it changed last, as an application with checkpoints has to write it.
     tag: u32,
     state: Tally,
 }

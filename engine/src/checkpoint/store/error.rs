@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// HEAD may or may not have been changed.
     #[error(
-        "nobody knows whether {object} was changed: {cause}; it is tried again, and after a \
+        "it is unclear whether {object} was changed: {cause}; it is tried again, and after a \
          restart what it says then counts"
     )]
     Unclear {

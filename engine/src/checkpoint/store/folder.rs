@@ -63,7 +63,7 @@ impl Folder {
         Self::over(Files::new(Arc::new(LocalDisk), path, Some(lock)))
     }
 
-    /// Takes over what is on `disk` in the folder `path`, which nobody else uses.
+    /// Takes over what is on `disk` in the folder `path`, which no other process uses.
     ///
     /// # Errors
     /// The disk cannot be read or written.

@@ -57,7 +57,7 @@ pub const CLIENT_BYTES: usize = FRAME_BYTES_MAX + 64 * 1024;
 /// A client that takes so long for what it has to be told is hung up on.
 const LISTEN_MAX: Duration = Duration::from_secs(30);
 
-/// A client whose host acknowledges nothing of what it was sent for so long is gone.
+/// A client whose host acknowledges nothing for this time is gone, in milliseconds.
 const USER_TIMEOUT_MS: u32 = 60_000;
 
 /// So often a client that has a stream open hears something. Three times as long a silence tells it
@@ -252,7 +252,7 @@ impl SourceServer {
                 }
             }
         };
-        let hello = hello.ok_or_else(|| "it closed without a word".to_owned())?;
+        let hello = hello.ok_or_else(|| "it closed before it sent a hello".to_owned())?;
         let Frame::Hello { role, token, application, endpoint, .. } = hello else {
             return Err(format!("{} comes before Hello", hello.name()));
         };

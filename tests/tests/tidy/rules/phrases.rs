@@ -10,8 +10,9 @@ use crate::known::Known;
 use crate::source::Source;
 
 /// A phrase in lower case, and what to write.
-const PHRASES: [(&str, &str); 24] = [
+const PHRASES: [(&str, &str); 37] = [
     ("a former life", "an earlier run"),
+    ("a word more", "what is sent"),
     ("an earlier life", "an earlier run"),
     ("brought to its end", "completed"),
     ("came to nothing", "aborted"),
@@ -19,6 +20,11 @@ const PHRASES: [(&str, &str); 24] = [
     ("comes to nothing", "aborts"),
     ("culprit", "blocked by"),
     ("culprits", "blocked by"),
+    ("for so long", "name the duration"),
+    ("give up", "end, or abort"),
+    ("given up", "ended, or aborted"),
+    ("gives up", "ends, or aborts"),
+    ("giving up", "ending, or aborting"),
     ("hearer", "receiver"),
     ("hearers", "receivers"),
     ("in this life", "in this run"),
@@ -26,15 +32,22 @@ const PHRASES: [(&str, &str); 24] = [
     ("just so", "say how"),
     ("keeper", "storage thread"),
     ("keepers", "storage threads"),
+    ("lately", "say since when"),
     ("lives of a process", "runs"),
+    ("loudly", "logged"),
     ("made up", "generated"),
+    ("nobody else", "no other, and its noun"),
+    ("nobody knows", "it is unclear"),
     ("of this life", "of this run"),
     ("so few", "name the number"),
     ("so many", "name the number"),
+    ("somebody", "name it"),
+    ("somebody's", "name it"),
     ("sweep", "snapshot"),
     ("sweeps", "snapshots"),
     ("teller", "sender"),
     ("tellers", "senders"),
+    ("whoever", "name it"),
 ];
 
 /// Nouns of time: what follows them is after them.

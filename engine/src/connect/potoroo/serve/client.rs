@@ -82,7 +82,7 @@ impl Client {
                 Ok(true)
             }
             Frame::Refused { reason } => {
-                Err(ServiceEnd::Told(format!("it gave up: {}", one_line(reason))))
+                Err(ServiceEnd::Told(format!("it refused: {}", one_line(reason))))
             }
             other => Err(ServiceEnd::Told(format!("{} is not for a source", other.name()))),
         }
