@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use potoroo::Config;
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, draw};
 use potoroo::checkpoint::{Epoch, Identity, each_chunk, propose, recover};
 use potoroo::control::checkpoints::part_storage::PartStorage;
-use potoroo::control::config::{CHECKPOINT_LOG_BYTES_DEFAULT, PARTITIONS_DEFAULT};
 use potoroo::flow::Core;
 use potoroo::sdk::table::Record;
 use potoroo_runtime::Nanos;
@@ -61,7 +61,8 @@ fn write(path: &Path, keys: u64) -> Result<()> {
     let facts = facts(keys)?;
     let store = Arc::new(store::Folder::open(path)?);
     let head = recover(&*store, &facts, draw(), None)?.head;
-    core.enable_checkpoints(Epoch::NONE, head.generation, CHECKPOINT_LOG_BYTES_DEFAULT as u64);
+    let log_bytes_max = Config::default().checkpoint_log_bytes as u64;
+    core.enable_checkpoints(Epoch::NONE, head.generation, log_bytes_max);
     while core.turn(Nanos(stamp::now()), |_| {}) > 0 {}
     let sources = vec!["keys".to_owned()];
     let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, 1);
@@ -167,5 +168,5 @@ fn insert<S: std::hash::BuildHasher>(
 }
 
 fn facts(keys: u64) -> Result<Identity> {
-    Ok(Identity::of(&growth::application(keys).plan()?, PARTITIONS_DEFAULT as u32))
+    Ok(Identity::of(&growth::application(keys).plan()?, Config::default().partitions as u32))
 }

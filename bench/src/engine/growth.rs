@@ -13,9 +13,7 @@ use std::fs;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use potoroo::control::config::{
-    INLET_BYTES_DEFAULT, LANE_BYTES_DEFAULT, OUTLET_BYTES_DEFAULT, PARTITIONS_DEFAULT,
-};
+use potoroo::Config;
 use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally as Counters};
 use potoroo::prelude::*;
 use potoroo::sdk::host::SourceId;
@@ -168,17 +166,18 @@ fn longest_turns(turns: &[u32]) -> Value {
 /// The application is not sound.
 pub fn core(keys: u64) -> Result<Core> {
     let plan = application(keys).plan()?;
-    let lanes = mesh(1, plan.levels() + 1, LANE_BYTES_DEFAULT).pop().context("one core")?;
+    let Config { lane_bytes, inlet_bytes, outlet_bytes, partitions, .. } = Config::default();
+    let lanes = mesh(1, plan.levels() + 1, lane_bytes).pop().context("one core")?;
     let generate = plan.sources[0].stage.generator("keys", 0);
     let generate = generate.map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let config = CoreConfig {
         core: 0,
         lanes,
-        map: PartitionMap::spread(PARTITIONS_DEFAULT as u32, &[0]),
+        map: PartitionMap::spread(partitions as u32, &[0]),
         sink_owners: Vec::new(),
-        inlet_bytes: INLET_BYTES_DEFAULT,
-        outlet_bytes: OUTLET_BYTES_DEFAULT,
-        local_bytes: LANE_BYTES_DEFAULT,
+        inlet_bytes,
+        outlet_bytes,
+        local_bytes: lane_bytes,
         keep_letters: false,
         tally: Arc::new(Counters::new(&plan)),
     };

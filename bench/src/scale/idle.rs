@@ -7,9 +7,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use potoroo::control::config::{
-    INLET_BYTES_DEFAULT, LANE_BYTES_MIN, OUTLET_BYTES_DEFAULT, PARTITIONS_DEFAULT,
-};
+use potoroo::Config;
+use potoroo::control::config::LANE_BYTES_MIN;
 use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally as Counters};
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 
@@ -47,14 +46,15 @@ pub fn turn_ns(place: Place, slice: Duration, cores: u64) -> Result<f64> {
 fn idle_core(cores: usize) -> Result<Core> {
     let plan = growth::application(1).plan()?;
     let lanes = mesh(cores, plan.levels() + 1, LANE_BYTES_MIN);
+    let Config { partitions, inlet_bytes, outlet_bytes, .. } = Config::default();
     let owners: Vec<u16> = (0..cores as u16).collect();
     let config = CoreConfig {
         core: 0,
         lanes: lanes.into_iter().next().context("one core")?,
-        map: PartitionMap::spread(PARTITIONS_DEFAULT as u32, &owners),
+        map: PartitionMap::spread(partitions as u32, &owners),
         sink_owners: Vec::new(),
-        inlet_bytes: INLET_BYTES_DEFAULT,
-        outlet_bytes: OUTLET_BYTES_DEFAULT,
+        inlet_bytes,
+        outlet_bytes,
         local_bytes: LANE_BYTES_MIN,
         keep_letters: false,
         tally: Arc::new(Counters::new(&plan)),

@@ -26,70 +26,70 @@ use super::value::{Names, Setting};
 
 /// Strategy of an idle core by default: a laptop, a shared machine and more reactors than cores
 /// must work well; burning a core is for those who ask for it.
-pub const IDLE_DEFAULT: Idle = Idle::Adaptive;
+const IDLE_DEFAULT: Idle = Idle::Adaptive;
 /// Microseconds that an idle adaptive core spins before it parks: some times what it costs to
 /// wake a thread (several microseconds), so that a busy stream never pays for waking.
-pub const SPIN_US_DEFAULT: u64 = 100;
+const SPIN_US_DEFAULT: u64 = 100;
 /// Bytes of the ring of one (from, to, level): at 64-byte frames 4096 events, well over what one
 /// turn can send; yet 64 rings take only 16 MiB.
-pub const LANE_BYTES_DEFAULT: usize = 256 * 1024;
+const LANE_BYTES_DEFAULT: usize = 256 * 1024;
 /// Fewest bytes of a ring: one page.
 pub const LANE_BYTES_MIN: usize = 4096;
 /// Most bytes of a ring: positions in it have 32 bits, and more than this only adds delay.
-pub const LANE_BYTES_MAX: usize = 1 << 30;
+const LANE_BYTES_MAX: usize = 1 << 30;
 /// Bytes of the receive buffer of one connection, and so the longest frame: what the kernel
 /// hands over well in one read.
-pub const INLET_BYTES_DEFAULT: usize = 64 * 1024;
+const INLET_BYTES_DEFAULT: usize = 64 * 1024;
 /// Fewest bytes of a receive buffer.
-pub const INLET_BYTES_MIN: usize = 64;
+const INLET_BYTES_MIN: usize = 64;
 /// Most bytes of a receive or send buffer.
-pub const BUFFER_BYTES_MAX: usize = 1 << 30;
+const BUFFER_BYTES_MAX: usize = 1 << 30;
 /// Bytes of the send buffer of one sink or connection: four reads' worth of output before a slow
 /// peer pushes back.
-pub const OUTLET_BYTES_DEFAULT: usize = 256 * 1024;
+const OUTLET_BYTES_DEFAULT: usize = 256 * 1024;
 /// Fewest bytes of a send buffer.
-pub const OUTLET_BYTES_MIN: usize = 4096;
+const OUTLET_BYTES_MIN: usize = 4096;
 /// Milliseconds that a connection may leave its replies unread while they fill its send buffer: no
 /// core goes on before there is room, and through the lanes none does. Longer than a segment that
 /// is sent twice or a collection of garbage, shorter than an operator's patience.
-pub const REPLY_STALL_MS_DEFAULT: u64 = 1000;
+const REPLY_STALL_MS_DEFAULT: u64 = 1000;
 /// Most milliseconds of it: an hour, for those who would rather stand still than lose replies.
-pub const REPLY_STALL_MS_MAX: u64 = 3_600_000;
+const REPLY_STALL_MS_MAX: u64 = 3_600_000;
 /// Connections of all sources together: far more than an application of this kind has, and with
 /// the default buffers less than a gibibyte.
-pub const CONNECTIONS_MAX_DEFAULT: usize = 1024;
+const CONNECTIONS_MAX_DEFAULT: usize = 1024;
 /// Most connections: their numbers have 16 bits on each core, and files and channels have some.
-pub const CONNECTIONS_MAX_MAX: usize = 65_000;
+const CONNECTIONS_MAX_MAX: usize = 65_000;
 /// Partitions of the keys: enough to spread evenly over hundreds of cores.
-pub const PARTITIONS_DEFAULT: usize = 1024;
+const PARTITIONS_DEFAULT: usize = 1024;
 /// Most partitions: their numbers have 16 bits.
-pub const PARTITIONS_MAX: usize = 65_536;
+const PARTITIONS_MAX: usize = 65_536;
 /// Seconds without a turn after which a core counts as stalled: far beyond any pause of the
 /// operating system, soon enough for an operator.
-pub const HEARTBEAT_SECONDS_DEFAULT: u64 = 5;
+const HEARTBEAT_SECONDS_DEFAULT: u64 = 5;
 /// Seconds that a stopping application may take to deliver what it holds.
-pub const DRAIN_SECONDS_DEFAULT: u64 = 10;
+const DRAIN_SECONDS_DEFAULT: u64 = 10;
 /// Milliseconds from the beginning of one checkpoint to that of the next: what is processed again
 /// after a crash, and how long committed output stays invisible.
-pub const CHECKPOINT_MS_DEFAULT: u64 = 1000;
+const CHECKPOINT_MS_DEFAULT: u64 = 1000;
 /// Microseconds of a turn that a checkpoint may take: events wait for that long at most.
-pub const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
+const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
 /// Bytes of frames under way that one core keeps for one checkpoint: a multiple of what its lanes
 /// hold by default. More make the checkpoint fail, never the application.
-pub const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
+const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
 /// Checkpoints that are kept: the last one, and one to go back to on the operator's word.
-pub const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
+const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
 /// Most checkpoints to keep: each may be as large as the state.
 const CHECKPOINTS_KEPT_MAX: u64 = 1000;
 /// Bytes of committed output that may wait for a client of a sink before sources are held back: a
 /// client that is away for minutes goes unnoticed, and most disks have them.
-pub const SINK_BACKLOG_BYTES_DEFAULT: u64 = 1 << 30;
+const SINK_BACKLOG_BYTES_DEFAULT: u64 = 1 << 30;
 /// Fewest bytes of it: one buffer.
-pub const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
+const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
 /// Most bytes of it: a pebibyte, beyond any disk.
-pub const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
+const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
 /// Seconds that a demonstration runs.
-pub const DEMONSTRATION_SECONDS: u64 = 10;
+pub(super) const DEMONSTRATION_SECONDS: u64 = 10;
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 /// Most milliseconds between checkpoints: 36 days, beyond any use.
