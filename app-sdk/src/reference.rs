@@ -15,7 +15,6 @@ use crate::host::{
     UnderWay,
 };
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
-use crate::value::{self, Event};
 
 /// Runs an application over slices of input; see [`Application`] for an example.
 pub struct Reference {
@@ -138,32 +137,6 @@ impl Reference {
             let Ingested { stop: Stop::Limit, .. } = done else { break };
         }
         self.partial[index] = input;
-    }
-
-    /// Runs one native event at the source `name`.
-    ///
-    /// ```
-    /// # use potoroo_sdk::prelude::*;
-    /// let app = Application::new("echo");
-    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
-    /// let mut reference = Reference::new(app)?;
-    /// reference.feed_event("lines", &String::from("to be"));
-    /// assert_eq!(reference.output("copies"), b"to be\n");
-    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
-    /// ```
-    ///
-    /// # Panics
-    /// The application has no source `name`, or it takes another event.
-    pub fn feed_event<E: Event>(&mut self, name: &str, event: &E) {
-        let source = self.source(name);
-        let cause = self.cause(source);
-        let archive = value::to_vec(event);
-        let stage = &self.plan.sources[source.0 as usize].stage;
-        assert_eq!(stage.schema(), E::SCHEMA, "source `{name}` takes another event");
-        let done = stage.ingest_archive(&archive, cause, &self.under_way, &mut self.state);
-        done.expect("a fresh archive is valid");
-        self.position[source.0 as usize] += 1;
-        self.settle();
     }
 
     /// Runs the first `count` events of the generator `generator` at the source `name`: see
