@@ -191,7 +191,7 @@ fn a_soak_that_is_killed_loses_nothing_of_its_finished_parts() {
     command.args(["--results", text(&results)]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut soak = command.spawn().unwrap();
     let mut said = BufReader::new(soak.stderr.take().unwrap()).lines();
-    // What is told of the third part comes behind the second one was kept.
+    // What is printed of the third part comes after the second one was stored.
     let part = |line: &std::io::Result<String>| line.as_ref().unwrap().contains(" answers, ");
     assert!(said.by_ref().filter(part).nth(2).is_some(), "it ended before its parts were told");
     soak.kill().unwrap();

@@ -159,7 +159,7 @@ fn a_damaged_manifest_is_refused_and_an_older_checkpoint_is_used_on_request_only
         &memory,
         &facts(),
         Some(Epoch(7)),
-        &["no checkpoint of epoch 7", "kept are those of epoch 3"],
+        &["no checkpoint of epoch 7", "retained are those of epoch 3"],
     );
     let restored = recover(&memory, &facts(), 9, Some(Epoch(2))).expect("it is whole");
     assert_eq!(restored.manifest.expect("it was asked for").epoch, Epoch(2));

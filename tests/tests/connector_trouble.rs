@@ -193,7 +193,7 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
         client.open(0, "disorder", 0);
         [3, 5, 5].into_iter().for_each(|id| client.message(id));
     });
-    check(&disorder, &["message 5 of stream 0 comes behind 5", "ids rise"]);
+    check(&disorder, &["message 5 of stream 0 comes after 5", "ids rise"]);
     let behind = refused(&|client| client.open(0, "disorder", 6));
     check(&behind, &["continues after message 5", "after 6", "would be lost"]);
     let ended = refused(&|client| {

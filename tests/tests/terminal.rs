@@ -100,7 +100,8 @@ fn nothing_is_glued_to_the_progress_line() {
     let lines = shown.lines();
     let warning = lines.iter().find(|line| line.contains("WARN")).expect("a warning");
     assert!(!warning.contains("quotes "), "{warning}\n{raw:?}");
-    let summary = lines.iter().find(|line| line.contains("a signal asked")).expect("a summary");
+    let summary =
+        lines.iter().find(|line| line.contains("a signal stopped it")).expect("a summary");
     assert!(summary.starts_with("market-spread: "), "{summary}\n{raw:?}");
     assert!(lines.iter().all(|line| !line.contains(PROGRESS)), "no progress stays: {lines:#?}");
 }

@@ -169,7 +169,7 @@ impl Root {
         let unread =
             |why: &str| Unread { path: line.clone(), reason: UnreadReason::Failed(why.into()) };
         if !self.programs {
-            return Err(unread("not asked"));
+            return Err(unread("not requested"));
         }
         // The `sbin` folders are not in the path of plain users.
         let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());

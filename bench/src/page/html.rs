@@ -95,7 +95,7 @@ fn doubts_of(record: &RunRecord) -> Vec<String> {
     let profile = record.profile.as_deref().unwrap_or(PROFILE_TO_MEASURE);
     let known = [
         (profile != PROFILE_TO_MEASURE, "Not built with the profile `latency`"),
-        (record.interrupted, "Interrupted, with fewer rounds than it was told to take"),
+        (record.interrupted, "Interrupted, with fewer rounds than requested"),
         (record.scale == "toy", "Of toy size, which proves that it runs and measures nothing"),
         (!record.fifo, "At normal priority, so that other tasks are in the figures"),
         (no_commit, "Made from files that are no commit"),

@@ -11,7 +11,7 @@ fn say(mut to: &TcpStream, frame: Frame<'_>) {
     to.write_all(&bytes).expect("it is connected");
 }
 
-/// The engine says nothing behind the credit: what it got is less than a frame of its codec, and
+/// The engine sends nothing after the credit: what it got is less than a frame of its codec, and
 /// the client wants to send the rest.
 #[test]
 fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {

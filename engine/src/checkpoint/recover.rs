@@ -67,7 +67,7 @@ pub enum Error {
         kept: Vec<Epoch>,
     },
     /// The checkpoint that was asked for is not there.
-    #[error("there is no checkpoint of epoch {epoch}: kept are those of {}", epochs(.kept))]
+    #[error("there is no checkpoint of epoch {epoch}: retained are those of {}", epochs(.kept))]
     NoEpoch {
         /// What was asked for.
         epoch: Epoch,

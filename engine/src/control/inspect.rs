@@ -63,7 +63,7 @@ pub(super) enum Error {
     #[error(transparent)]
     Refused(#[from] IdentityMismatch),
     /// There is no such checkpoint.
-    #[error("there is no checkpoint{}; kept are those of epochs {:?}", of(*.epoch), numbers(.kept))]
+    #[error("there is no checkpoint{}; retained are those of epochs {:?}", of(*.epoch), numbers(.kept))]
     Checkpoint {
         /// What was asked for; `None` for the last one.
         epoch: Option<Epoch>,
@@ -79,7 +79,7 @@ pub(super) enum Error {
         tables: Vec<String>,
     },
     /// A row is not what its table says.
-    #[error("a row of table `{table}` cannot be read: `potoroo checkpoint verify` tells more")]
+    #[error("a row of table `{table}` cannot be read: `potoroo checkpoint verify` has the details")]
     Row {
         /// The table.
         table: String,

@@ -62,7 +62,7 @@ impl Recovery {
             let (first, last) = repeat.epochs;
             let sink = repeat.sink.as_deref().unwrap_or("?");
             console::note(format_args!(
-                "sink `{sink}` gets again what it got in epochs {first} to {last}: {} bytes",
+                "sink `{sink}` receives the output of epochs {first} to {last} again: {} bytes",
                 repeat.bytes
             ));
         }

@@ -93,7 +93,7 @@ pub(super) fn numa_placement(host: &CheckedHost) -> Finding {
     if used.len() < 2 {
         return Finding::fine(match used.first() {
             Some(used) => format!("all cores lie on one node ({used})"),
-            None => "the kernel tells of no NUMA nodes".to_owned(),
+            None => "the kernel lists no NUMA nodes".to_owned(),
         });
     }
     let largest = nodes.iter().map(|(_, cpus)| cpus).max_by_key(|cpus| cpus.len());

@@ -44,7 +44,7 @@ pub(super) fn turbo(host: &CheckedHost) -> Finding {
     let (path, on, off) = match (host.root.text(intel), host.root.text(boost)) {
         (Ok(text), _) => (intel, text == "0", "1"),
         (_, Ok(text)) => (boost, text == "1", "0"),
-        _ => return Finding::fine("the kernel tells of no turbo"),
+        _ => return Finding::fine("the kernel lists no turbo"),
     };
     if !on {
         return Finding::fine("turbo is off: one clock for all, lower than it could be");
@@ -84,11 +84,10 @@ pub(super) fn idle(host: &CheckedHost) -> Finding {
     if deep.is_empty() {
         return match known {
             true => Finding::fine(format!("idle states wake within {IDLE_US_MAX} µs")),
-            false => Finding::note("the kernel tells of no idle states", "decided by the host")
-                .why(
-                    "in a virtual machine a halted CPU goes back to the host, and comes back \
+            false => Finding::note("the kernel lists no idle states", "decided by the host").why(
+                "in a virtual machine a halted CPU goes back to the host, and comes back \
                       when that pleases: only a core that spins is spared",
-                ),
+            ),
         };
     }
     let is = format!("idle CPUs fall as deep as {name}, {worst} µs to wake up");

@@ -248,7 +248,7 @@ impl SourceServer {
             match reader.read() {
                 Err(Error::Io(error)) if is_pause(&error) && waits => {}
                 read => {
-                    break read.map_err(|error| format!("it does not say who it is: {error}"))?;
+                    break read.map_err(|error| format!("it sent no hello: {error}"))?;
                 }
             }
         };
@@ -261,12 +261,12 @@ impl SourceServer {
             return Err("the token is another one: give that of the source's address".to_owned());
         }
         if role != Role::Source {
-            return Err("it brings output for a sink, and this is a source".to_owned());
+            return Err("it is the client of a sink, and this is a source".to_owned());
         }
         if !fits(application, &self.application) || !fits(endpoint, &self.source) {
             let (is, source) = (&self.application, &self.source);
             return Err(format!(
-                "it asks for source `{endpoint}` of `{application}`, this is `{source}` of `{is}`"
+                "it requests source `{endpoint}` of `{application}`, this is `{source}` of `{is}`"
             ));
         }
         let place = self.clients.try_take().ok_or_else(|| {

@@ -99,7 +99,7 @@ impl SinkConnector for PotorooSink {
 }
 
 fn no_state() -> EdgeRefusal {
-    let reason = "a connector gets what checkpoints commit: add --state DIR, or give tcp:";
+    let reason = "a connector receives what checkpoints commit: add --state DIR, or give tcp:";
     EdgeRefusal::Reason(reason.to_owned())
 }
 

@@ -175,7 +175,7 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
     for (name, help, value) in [
         ("checkpoint_epoch", "The last epoch that was committed", count(epoch.0.into())),
         ("checkpoint_seconds", "Duration of the last checkpoint", last_ms / 1e3),
-        ("checkpoint_stored_bytes", "Bytes of all kept checkpoints", count(stored_bytes)),
+        ("checkpoint_stored_bytes", "Bytes of all retained checkpoints", count(stored_bytes)),
         ("checkpoint_bytes", "Bytes of the last checkpoint", count(last_bytes)),
         ("checkpoint_rows", "Rows of the last checkpoint", count(last_rows)),
         ("checkpoint_delayed", "Events that it delayed", count(last_cost.events_delayed)),

@@ -77,7 +77,7 @@ const CHECKPOINT_BUDGET_US_DEFAULT: u64 = 20;
 /// Bytes of frames under way that one core keeps for one checkpoint: a multiple of what its lanes
 /// hold by default. More make the checkpoint fail, never the application.
 const CHECKPOINT_LOG_BYTES_DEFAULT: usize = 64 << 20;
-/// Checkpoints that are kept: the last one, and one to go back to on the operator's word.
+/// Checkpoints that are retained: the last one, and one to which `--restore` can return.
 const CHECKPOINTS_KEPT_DEFAULT: usize = 2;
 /// Most checkpoints to keep: each may be as large as the state.
 const CHECKPOINTS_KEPT_MAX: u64 = 1000;
@@ -193,13 +193,13 @@ declare! {
     }
     drain_seconds: u64 = DRAIN_SECONDS_DEFAULT => {
         flag: "--drain-seconds N",
-        help: "Seconds that stopping may take to deliver what is held",
+        help: "Seconds that a stop may take to deliver output that waits",
         range: Within(0..=SECONDS_MAX),
     }
     state: Option<Location> = None => {
         flag: "--state DIR|URL",
-        help: "Folder or s3://BUCKET/PREFIX in which checkpoints are kept; the application goes on \
-               from the last one",
+        help: "Folder or s3://BUCKET/PREFIX of the checkpoints; the application continues from the \
+               last one",
         shown: "state ends with the process",
     }
     checkpoint_ms: u64 = CHECKPOINT_MS_DEFAULT => {
@@ -218,7 +218,7 @@ declare! {
     }
     checkpoints_kept: usize = CHECKPOINTS_KEPT_DEFAULT => {
         flag: "--checkpoints-kept N",
-        help: "Checkpoints that are kept",
+        help: "Checkpoints that are retained",
         range: Within(1..=CHECKPOINTS_KEPT_MAX),
     }
     sink_backlog_bytes: u64 = SINK_BACKLOG_BYTES_DEFAULT => {
@@ -229,7 +229,7 @@ declare! {
     }
     restore: Option<Epoch> = None => {
         flag: "--restore EPOCH",
-        help: "Go back to this kept checkpoint; what was committed after it is output again",
+        help: "Return to this retained checkpoint; what was committed after it is output again",
         shown: "the last one",
     }
     /// The application panics on them.

@@ -125,10 +125,10 @@ pub struct CheckpointSummary {
     pub slice_ns_p99: u64,
     /// The longest of them.
     pub slice_ns_max: u64,
-    /// As `slice_ns_p99`, without holes: what took so long between two looks at the clock that it
+    /// As `slice_ns_p99`, without gaps: what took so long between two looks at the clock that it
     /// cannot have been ours.
     pub slice_own_ns_p99: u64,
-    /// The longest without holes.
+    /// The longest without gaps.
     pub slice_own_ns_max: u64,
     /// What those that were committed cost in all.
     pub cost: PartCost,

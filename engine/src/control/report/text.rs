@@ -36,8 +36,8 @@ fn headline(summary: &Summary) -> String {
     let why = match stop {
         StopReason::Ended => "all sources ended",
         StopReason::Seconds => "its time was over",
-        StopReason::Signal => "a signal asked it to stop",
-        StopReason::Asked => "it was asked to stop",
+        StopReason::Signal => "a signal stopped it",
+        StopReason::Asked => "the embedding program stopped it",
         StopReason::SinkFailed => "a sink failed",
     };
     format!(
@@ -135,7 +135,7 @@ fn checkpoints(snapshot: &Snapshot) -> String {
         delayed(last_cost),
     ));
     text.push_str(&format!(
-        "slices of turns for them: p99 {} µs, max {} µs; without holes p99 {} µs, max {} µs\n",
+        "slices of turns for them: p99 {} µs, max {} µs; without gaps p99 {} µs, max {} µs\n",
         micros(checkpoints.slice_ns_p99),
         micros(checkpoints.slice_ns_max),
         micros(checkpoints.slice_own_ns_p99),
@@ -283,7 +283,7 @@ quotes → markets (table)       0         0       -       -       -       -    
 9 checkpoints, 1 aborted; 45,000 bytes are retained; delayed 70 events, by 20.00 µs at most
 the last of epoch 17: 12.5 ms, 50 rows, 5,000 bytes, longest slice 14.00 µs; \
 delayed 7 events, by 15.00 µs at most
-slices of turns for them: p99 20.00 µs, max 21.00 µs; without holes p99 19.00 µs, max 20.50 µs
+slices of turns for them: p99 20.00 µs, max 21.00 µs; without gaps p99 19.00 µs, max 20.50 µs
 
 5 events of orders were due before the stop and NOT made: no latency has them
 

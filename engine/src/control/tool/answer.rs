@@ -52,7 +52,7 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("there is no checkpoint in {0} yet")]
     Empty(String),
-    #[error("there is no checkpoint of epoch {epoch} in {place}: `potoroo checkpoint list` tells")]
+    #[error("there is no checkpoint of epoch {epoch} in {place}: see `potoroo checkpoint list`")]
     Epoch { epoch: Epoch, place: String },
     #[error(
         "{0}: the application deletes checkpoints faster than they can be read: verify while it \
@@ -69,7 +69,7 @@ pub enum Error {
          its port is"
     )]
     Silent { admin: SocketAddr, source: std::io::Error },
-    #[error("the application at {admin} says: {reason}")]
+    #[error("the application at {admin} answers: {reason}")]
     Says { admin: SocketAddr, reason: String },
     #[error("standard output cannot be written: {0}; send it elsewhere")]
     Output(#[from] std::io::Error),

@@ -208,7 +208,7 @@ impl Sending {
         }
         if let Some(last) = self.last.filter(|last| id <= *last) {
             return Err(ServiceEnd::Told(format!(
-                "message {id} of stream {number} comes behind {last}: ids rise"
+                "message {id} of stream {number} comes after {last}: ids rise"
             )));
         }
         self.last = Some(id);
