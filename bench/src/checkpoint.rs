@@ -4,8 +4,8 @@
 //! the right one: with both CPUs taken by cores at real-time priority nothing could be stored, and
 //! checkpoints would cost nothing because there were none.
 //!
-//! The length of slices of turns is reported in two ways: as they were, and without gaps, in which the
-//! operating system had the CPU. Neither stands alone.
+//! The length of slices of turns is reported in two ways: as they were, and without gaps, in which
+//! the operating system had the CPU. Neither stands alone.
 
 mod folder;
 mod recovery;

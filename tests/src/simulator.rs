@@ -255,7 +255,7 @@ impl Simulation {
         for to in woken {
             self.seats[to].parked = None;
         }
-        self.hear();
+        self.receive();
         if self.schedule.chance(0.3) {
             self.take_letters();
         }
@@ -279,7 +279,7 @@ impl Simulation {
     }
 
     /// The control plane hears what cores report.
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         while let Ok(notice) = self.notices.try_recv() {
             let client = |peer: String| peer.parse().expect("peers are clients");
             match notice {
@@ -375,7 +375,7 @@ impl Simulation {
             let ends = (0..END_TURNS_MAX).any(|_| seat.turn(self.now, &mut Vec::new()).ended);
             assert!(ends, "core {core} does not end");
         }
-        self.hear();
+        self.receive();
         self.take_letters();
     }
 

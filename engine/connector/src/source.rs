@@ -227,7 +227,7 @@ impl Source {
             false => link.heard.try_recv().ok(),
         };
         let all: Vec<Heard> = first.into_iter().chain(link.heard.try_iter()).collect();
-        all.into_iter().try_for_each(|heard| self.hear(heard))?;
+        all.into_iter().try_for_each(|heard| self.handle(heard))?;
         // With the credit that came: who waits for it need not wait for what comes next.
         self.encode();
         Ok(())
@@ -246,13 +246,13 @@ impl Source {
             // The reader may have received the reason: that comes first.
             let last: Vec<Heard> = link.heard.iter().collect();
             self.link = None;
-            return last.into_iter().try_for_each(|heard| self.hear(heard));
+            return last.into_iter().try_for_each(|heard| self.handle(heard));
         }
         link.out.clear();
         Ok(())
     }
 
-    fn hear(&mut self, heard: Heard) -> Result<(), Error> {
+    fn handle(&mut self, heard: Heard) -> Result<(), Error> {
         match heard {
             Heard::Resume { stream, behind } => self.stream(stream)?.resume(behind),
             Heard::Credit { stream, messages } => {
@@ -313,7 +313,7 @@ impl Source {
         while self.streams.iter().any(|stream| stream.behind.is_none()) {
             let link = self.link.as_ref().ok_or(Error::Unexpected("a lost connection"))?;
             let heard = link.heard.recv_timeout(ANSWER).map_err(|_| closed())?;
-            self.hear(heard)?;
+            self.handle(heard)?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Stopping {
         let _ = self.0.set(Instant::now() + grace);
     }
 
-    fn is_told(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.0.get().is_some()
     }
 
@@ -79,7 +79,7 @@ impl PatientReader {
 impl Read for PatientReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stopping.is_told() {
+            if self.stopping.is_set() {
                 return Ok(0);
             }
             // A pipe that never had a writer has ended by the word of `read`, but not of `poll`.

@@ -247,7 +247,7 @@ impl PipeOut {
     }
 
     /// Gives a buffer back.
-    pub fn give_back(&mut self, mut buffer: Vec<u8>) {
+    pub fn return_buffer(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         // When the other end is gone, empty buffers are not waited for any more.
         let _ = self.empty.send(buffer);
@@ -307,7 +307,7 @@ mod tests {
                 match pipe_out.try_recv() {
                     Received::Buffer(buffer, _) => {
                         received += 1;
-                        pipe_out.give_back(buffer);
+                        pipe_out.return_buffer(buffer);
                     }
                     Received::Nothing => std::hint::spin_loop(),
                     Received::Ended => break,

@@ -125,7 +125,7 @@ pub fn write(
             match full {
                 PipeItem::Buffer(buffer) => {
                     to.write_all(&buffer)?;
-                    pipe.give_back(buffer);
+                    pipe.return_buffer(buffer);
                     waker.wake_if_parked();
                 }
                 PipeItem::Marker(epoch) => {

@@ -88,7 +88,7 @@ impl Checkpoints {
     }
 
     /// Everything was processed: requests the last checkpoint.
-    pub(super) fn ask_last(&self) {
+    pub(super) fn request_last(&self) {
         self.storage.send(StorageMessage::Last);
     }
 
@@ -222,7 +222,7 @@ impl Running {
                 self.wanted.push(answer);
                 self.due = Instant::now();
             }
-            StorageMessage::Last => self.last.ask(),
+            StorageMessage::Last => self.last.request(),
             StorageMessage::End => self.ended = true,
         }
     }
@@ -230,7 +230,7 @@ impl Running {
     fn store(&mut self, core: usize, step: PartStep) {
         let input = self.setup.effects.parts.store(core, &step, draw());
         match step {
-            PartStep::Chunk(chunk) => self.setup.shared[core].give_back(chunk.bytes),
+            PartStep::Chunk(chunk) => self.setup.shared[core].return_buffer(chunk.bytes),
             PartStep::End(end) => self.cost.add(&end.cost),
             PartStep::Begin { .. } | PartStep::Failed { .. } => {}
         }
@@ -256,7 +256,7 @@ impl Running {
                     self.last.make_visible();
                 }
             }
-            None if self.last.is_asked() || now >= self.due => {
+            None if self.last.is_requested() || now >= self.due => {
                 self.show_committed();
                 self.answers = std::mem::take(&mut self.wanted);
                 self.advance(CoordinatorInput::Begin);
@@ -428,7 +428,7 @@ impl Running {
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();
-        if self.last.give_up() {
+        if self.last.abort() {
             // It is tried again.
             std::thread::sleep(Duration::from_millis(20));
         }

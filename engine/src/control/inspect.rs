@@ -63,7 +63,11 @@ pub(super) enum Error {
     #[error(transparent)]
     Refused(#[from] IdentityMismatch),
     /// There is no such checkpoint.
-    #[error("there is no checkpoint{}; retained are those of epochs {:?}", of(*.epoch), numbers(.kept))]
+    #[error(
+        "there is no checkpoint{}; retained are those of epochs {:?}",
+        of(*.epoch),
+        numbers(.kept)
+    )]
     Checkpoint {
         /// What was asked for; `None` for the last one.
         epoch: Option<Epoch>,

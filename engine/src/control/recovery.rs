@@ -38,11 +38,11 @@ impl Recovery {
         let recovered = recover(&*store, &facts, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
         let recovery = Self { store, facts, recovered, place: place.clone() };
-        recovery.tell();
+        recovery.log();
         Ok(recovery)
     }
 
-    fn tell(&self) {
+    fn log(&self) {
         let Some(manifest) = &self.recovered.manifest else { return };
         let rows: u64 = manifest.parts.iter().map(|part| part.rows).sum();
         console::note(format_args!(
@@ -131,13 +131,13 @@ impl Recovery {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
             each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
-                if request.made().is_some() {
+                if request.reason().is_some() {
                     return Err(Broken("asked to stop".to_owned()));
                 }
                 let fits = core.restore(&chunk, now);
                 fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
             })
-            .map_err(|Broken(reason)| match request.made().is_some() {
+            .map_err(|Broken(reason)| match request.reason().is_some() {
                 true => Error::Stopped,
                 false => Error::State { place: self.place.clone(), reason },
             })?;

@@ -111,7 +111,7 @@ pub(super) fn start(
     let run = move || {
         if gate.recv().is_err() {
             // The start has failed: what has begun is ended.
-            of_supervisor.ask();
+            of_supervisor.stop();
         }
         supervisor.run(&of_supervisor)
     };
@@ -184,7 +184,7 @@ impl Running {
     /// Asks the application to stop: its sources end, what is in flight is delivered. That
     /// includes all that a channel source has flushed before, within the time to drain.
     pub fn stop(&self) {
-        self.request.ask();
+        self.request.stop();
     }
 
     /// Waits until the application has ended.
@@ -269,7 +269,7 @@ impl ChannelSink {
             panic!("only what is written is marked");
         };
         let bytes = Bytes::copy_from_slice(&buffer);
-        self.pipe.give_back(buffer);
+        self.pipe.return_buffer(buffer);
         Some(bytes)
     }
 }

@@ -1,7 +1,7 @@
 //! How a run ends: one state machine, which the supervisor owns and asks.
 //!
 //! ```text
-//!   Running ──── asked to stop, time over ────► Draining
+//!   Running ──── stop requested, time over ──► Draining
 //!      │                                            │
 //!      └── all sources complete ──┬── all quiet ────┘
 //!                                 ▼
@@ -50,7 +50,7 @@ enum Phase {
 pub(super) struct Seen {
     pub(super) now: Instant,
     /// Why the application is to stop, if it is.
-    pub(super) asked: Option<StopReason>,
+    pub(super) stop: Option<StopReason>,
     /// No source will have another event.
     pub(super) sources_complete: bool,
     /// Nothing is in flight.
@@ -111,7 +111,7 @@ impl Shutdown {
         match self.phase {
             Phase::Abandoning => None,
             _ if failed => Some(self.abandon(Late::Nothing)),
-            Phase::Running => match seen.asked {
+            Phase::Running => match seen.stop {
                 Some(stop) => {
                     self.stop = stop;
                     self.enter(Phase::Draining { until: seen.now + self.drain });
@@ -219,7 +219,7 @@ mod tests {
 
     fn seen(start: Instant, second: u64) -> Seen {
         let now = start + Duration::from_secs(second);
-        Seen { now, asked: None, sources_complete: false, quiet: false, last: None }
+        Seen { now, stop: None, sources_complete: false, quiet: false, last: None }
     }
 
     #[test]
@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn each_phase_may_take_the_time_to_drain() {
         let at = Instant::now();
-        let asked = Seen { asked: Some(StopReason::Signal), ..seen(at, 0) };
-        let stopped = (asked, Some(Order::StopSources));
+        let stop = Seen { stop: Some(StopReason::Signal), ..seen(at, 0) };
+        let stopped = (stop, Some(Order::StopSources));
         let late = Some(Order::Abandon(Late::Delivery));
         let shutdown = check(&[stopped, (seen(at, 10), None), (seen(at, 11), late)]);
         assert!(shutdown.is_abandoned());

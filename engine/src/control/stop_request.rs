@@ -1,33 +1,33 @@
-//! Asked to stop: by a signal, or by the embedding program. Owns both flags; decides nothing.
+//! The request to stop: of a signal, or of the embedding program. Owns both flags; decides nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::report::StopReason;
 
-/// Whether the application is asked to stop. A clone is the same request.
+/// Whether a stop is requested. A clone is the same request.
 #[derive(Clone, Default)]
 pub(super) struct StopRequest {
     signal: Arc<AtomicBool>,
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
 }
 
 impl StopRequest {
-    /// What a signal handler sets, which may do nothing else.
+    /// The flag for a signal handler, which may only set it.
     pub(super) fn of_signals(&self) -> Arc<AtomicBool> {
         self.signal.clone()
     }
 
-    /// Asks the application to stop.
-    pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+    /// Requests the stop, for the embedding program.
+    pub(super) fn stop(&self) {
+        self.requested.store(true, Ordering::Relaxed);
     }
 
-    /// Who has asked, if anybody has; a signal before the program.
-    pub(super) fn made(&self) -> Option<StopReason> {
+    /// Why a stop is requested, if it is; a signal comes before the program.
+    pub(super) fn reason(&self) -> Option<StopReason> {
         if self.signal.load(Ordering::Relaxed) {
             return Some(StopReason::Signal);
         }
-        self.asked.load(Ordering::Relaxed).then_some(StopReason::Asked)
+        self.requested.load(Ordering::Relaxed).then_some(StopReason::Asked)
     }
 }

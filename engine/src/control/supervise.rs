@@ -131,13 +131,13 @@ impl Supervisor {
     pub(super) fn run(mut self, request: &StopRequest) -> Result<Summary, Error> {
         let started = Instant::now();
         while self.host.running() > 0 {
-            self.hear();
+            self.receive();
             self.decide(started, request);
-            self.tell_stuck();
+            self.report_stuck();
             self.skips.print();
             self.show_progress();
         }
-        self.hear_waiting();
+        self.receive_waiting();
         self.skips.print_rest();
         for (kind, count) in self.lines.left_out() {
             tracing::warn!("{kind}: {count} such lines left out");
@@ -160,7 +160,7 @@ impl Supervisor {
     }
 
     /// Says in time what the watchdog, which does not know stages, would end the process for.
-    fn tell_stuck(&mut self) {
+    fn report_stuck(&mut self) {
         let Some(stuck) = self.profiler.look() else { return };
         tracing::error!(
             "core {} has been in one batch of the {} for {:.1} s: a handler that loops or waits, a \
@@ -173,27 +173,27 @@ impl Supervisor {
     }
 
     /// Hears notices until the next look.
-    fn hear(&mut self) {
+    fn receive(&mut self) {
         // Quiet at the last look: it ends if that lasts until the next one.
         let ending = self.quiet_before.is_some() || !self.shutdown.is_running();
         let until = Instant::now() + if ending { LOOK_ENDING } else { LOOK };
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.notices.recv_timeout(left) {
-                Ok(notice) => self.obey(notice),
+                Ok(notice) => self.handle(notice),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
             }
         }
     }
 
-    fn hear_waiting(&mut self) {
+    fn receive_waiting(&mut self) {
         while let Ok(notice) = self.notices.try_recv() {
-            self.obey(notice);
+            self.handle(notice);
         }
     }
 
-    fn obey(&mut self, notice: Notice) {
+    fn handle(&mut self, notice: Notice) {
         match notice {
             Notice::Unread { source, bytes } => tracing::warn!(
                 "source `{}`: {bytes} bytes of events that were handed over were not read in time \
@@ -281,18 +281,18 @@ impl Supervisor {
         }
     }
 
-    fn tell(&self, command: impl Fn() -> Command) {
+    fn send(&self, command: impl Fn() -> Command) {
         self.cores.iter().for_each(|core| core.send(command()));
     }
 
     fn decide(&mut self, started: Instant, request: &StopRequest) {
         if !self.sources_complete && self.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
-            self.tell(|| Command::SourcesComplete);
+            self.send(|| Command::SourcesComplete);
         }
         let seen = Seen {
             now: Instant::now(),
-            asked: self.asked_to_stop(started, request),
+            stop: self.stop_requested(started, request),
             sources_complete: self.sources_complete,
             quiet: self.is_quiet(),
             last: self.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
@@ -301,12 +301,12 @@ impl Supervisor {
             None => {}
             Some(Order::StopSources) => {
                 self.threads.edges.stop_accepting();
-                self.tell(|| Command::StopSources);
+                self.send(|| Command::StopSources);
             }
             Some(Order::Commit) => {
-                self.checkpoints.as_ref().expect("it was seen").ask_last();
+                self.checkpoints.as_ref().expect("it was seen").request_last();
             }
-            Some(Order::Finish) => self.tell(|| Command::Finish),
+            Some(Order::Finish) => self.send(|| Command::Finish),
             Some(Order::Abandon(late)) => {
                 self.complain(late);
                 self.end_cores();
@@ -338,11 +338,11 @@ impl Supervisor {
 
     fn end_cores(&self) {
         self.threads.edges.stop_accepting();
-        self.tell(|| Command::Abandon);
+        self.send(|| Command::Abandon);
     }
 
-    fn asked_to_stop(&self, started: Instant, request: &StopRequest) -> Option<StopReason> {
-        if let Some(stop) = request.made() {
+    fn stop_requested(&self, started: Instant, request: &StopRequest) -> Option<StopReason> {
+        if let Some(stop) = request.reason() {
             return Some(stop);
         }
         let seconds = Duration::from_secs(self.config.seconds?);

@@ -71,7 +71,7 @@ pub struct StorageShared {
 
 impl StorageShared {
     /// Gives a buffer back; one too many is freed here, not by the core.
-    pub fn give_back(&self, piece: Vec<u8>) {
+    pub fn return_buffer(&self, piece: Vec<u8>) {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         if returned.len() < SPARES_MAX {
             returned.push(piece);

@@ -80,9 +80,9 @@ impl Links {
             return Ok(());
         }
         let done = match self.random.below(3) {
-            0 => link.say(),
+            0 => link.send(),
             1 => return link.receive(sink, receiver, readers),
-            _ => link.hear(),
+            _ => link.receive(),
         };
         done.or_else(|over| {
             self.open.remove(sink);
@@ -98,17 +98,17 @@ impl Link {
     }
 
     /// The engine says the next thing.
-    fn say(&mut self) -> Result<(), DeliveryEnd> {
+    fn send(&mut self) -> Result<(), DeliveryEnd> {
         let mut out = Vec::new();
-        self.session.say(&mut out)?;
+        self.session.send(&mut out)?;
         self.to_receiver.extend((!out.is_empty()).then_some(out));
         Ok(())
     }
 
     /// The engine hears what the receiver has said.
-    fn hear(&mut self) -> Result<(), DeliveryEnd> {
+    fn receive(&mut self) -> Result<(), DeliveryEnd> {
         let Some(bytes) = self.to_engine.pop_front() else { return Ok(()) };
-        self.session.hear(Frame::decode(&bytes[4..]).expect("it was a frame"))
+        self.session.handle(Frame::decode(&bytes[4..]).expect("it was a frame"))
     }
 
     /// The receiver reads what the engine has said.

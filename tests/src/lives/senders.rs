@@ -179,7 +179,7 @@ impl Sessions {
             0 => session.tell(),
             1 if !session.vanished => session.read(&mut senders[session.sender])?,
             2 if !session.vanished => session.send(&senders[session.sender], &mut self.random),
-            _ => self.hear(at)?,
+            _ => self.receive(at)?,
         }
         let sender = &senders[which];
         self.finished[which] |= sender.ended && self.open.iter().any(|one| one.is_at_end(sender));
@@ -199,7 +199,7 @@ impl Sessions {
         let mut client = Client::new(self.serving(of), Arc::default());
         let open = Frame::Open { stream: 0, name: &of.name, from: u64::MAX };
         // Whether it is refused, has to wait or is let in: the sender does not notice.
-        let _ = client.hear(open, Duration::ZERO);
+        let _ = client.handle(open, Duration::ZERO);
         client.release();
     }
 
@@ -223,7 +223,7 @@ impl Sessions {
     }
 
     /// The engine hears what a sender has sent, and notices when it has vanished.
-    fn hear(&mut self, at: usize) -> Result<(), String> {
+    fn receive(&mut self, at: usize) -> Result<(), String> {
         let session = &mut self.open[at];
         let gone = session.vanished && session.to_engine.is_empty();
         if gone || session.answers.is_over() {
@@ -235,7 +235,7 @@ impl Sessions {
         let Some(bytes) = session.to_engine.front() else { return Ok(()) };
         let frame = Frame::decode(&bytes[4..]).map_err(|error| error.to_string())?;
         let is_end = matches!(frame, Frame::End { .. });
-        if session.client.hear(frame, Duration::ZERO).map_err(refused)? {
+        if session.client.handle(frame, Duration::ZERO).map_err(refused)? {
             session.to_engine.pop_front();
             self.finished[session.sender] |= is_end;
         }

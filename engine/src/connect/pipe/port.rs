@@ -49,7 +49,7 @@ impl InletPort for PipeInlet {
         let bytes = room.len().min(buffer.len() - start);
         room[..bytes].copy_from_slice(&buffer[start..start + bytes]);
         if start + bytes == buffer.len() {
-            self.pipe.give_back(buffer);
+            self.pipe.return_buffer(buffer);
         } else {
             self.rest = Some(Rest { buffer, start: start + bytes, read });
         }

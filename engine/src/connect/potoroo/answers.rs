@@ -33,18 +33,18 @@ struct Answer {
 impl Answers {
     /// It goes on behind a message.
     pub fn resume(&self, stream: u32, behind: u64) {
-        self.tell(stream, |answer| answer.resume = Some(behind));
+        self.update(stream, |answer| answer.resume = Some(behind));
         self.lock().open.push(stream);
     }
 
     /// It may send more messages.
     pub fn credit(&self, stream: u32, messages: u64) {
-        self.tell(stream, |answer| answer.credit += messages);
+        self.update(stream, |answer| answer.credit += messages);
     }
 
     /// Everything up to a message is acknowledged, or with `ended` the whole stream.
     pub fn acknowledge(&self, stream: u32, id: u64, ended: bool) {
-        self.tell(stream, |answer| {
+        self.update(stream, |answer| {
             answer.acknowledged = Some(id);
             answer.ended |= ended;
         });
@@ -55,13 +55,13 @@ impl Answers {
 
     /// Writes a frame that changes nothing, for a client that has a stream open and has received
     /// nothing for a while: it shows that this side is alive.
-    pub fn beat(&self, out: &mut Vec<u8>) {
+    pub fn keep_alive(&self, out: &mut Vec<u8>) {
         if let Some(stream) = self.lock().open.last() {
             Frame::Credit { stream: *stream, messages: 0 }.encode(out);
         }
     }
 
-    fn tell(&self, stream: u32, change: impl FnOnce(&mut Answer)) {
+    fn update(&self, stream: u32, change: impl FnOnce(&mut Answer)) {
         let mut telling = self.lock();
         let at = telling.streams.iter().position(|(number, _)| *number == stream);
         let at = at.unwrap_or_else(|| {

@@ -131,11 +131,11 @@ impl Courier {
         let mut out = Vec::new();
         loop {
             out.clear();
-            session.say(&mut out)?;
+            session.send(&mut out)?;
             match session.awaits() {
                 _ if !out.is_empty() => self.write(&out, &stream)?,
                 Some(transaction) => {
-                    self.hear(&mut session, transaction, &mut reader)?;
+                    self.receive(&mut session, transaction, &mut reader)?;
                     // One that is welcome and takes nothing is no reason to hurry.
                     *pause = PAUSE.0;
                 }
@@ -185,7 +185,7 @@ impl Courier {
     }
 
     /// Waits for the client to answer to `transaction`.
-    fn hear(
+    fn receive(
         &self,
         session: &mut Session,
         transaction: u128,
@@ -194,7 +194,7 @@ impl Courier {
         let (begun, mut told) = (Instant::now(), false);
         loop {
             match self.read(reader)? {
-                Some(frame) => return session.hear(frame),
+                Some(frame) => return session.handle(frame),
                 None if begun.elapsed() > SLOW && !told => {
                     told = true;
                     tracing::warn!(

@@ -172,10 +172,10 @@ impl SourceServer {
         // It may have gone.
         let _ = read.and_then(|()| stream.read(&mut [0; HELLO_BYTES_MAX]));
         let _ = self.write(&out, stream);
-        self.tell_refused(peer, reason);
+        self.report_refused(peer, reason);
     }
 
-    fn tell_refused(&self, peer: &str, reason: String) {
+    fn report_refused(&self, peer: &str, reason: String) {
         let (source, peer) = (self.streams.source(), peer.to_owned());
         let reason = one_line(&reason);
         let _ = self.notices.send(Notice::Refused { source, peer, reason });
@@ -193,7 +193,7 @@ impl SourceServer {
                 Frame::Refused { reason: &reason }.encode(&mut out);
                 // The refused client may have gone.
                 let _ = self.write(&out, stream);
-                return self.tell_refused(peer, reason);
+                return self.report_refused(peer, reason);
             }
         };
         drop(place);
@@ -208,12 +208,12 @@ impl SourceServer {
                 tracing::info!("source `{}` serves {peer}{left_out}", self.source);
             }
             let mut client = Client::new(self.serving(), answers.clone());
-            let ended = hear(&mut client, answers, &mut reader);
+            let ended = receive(&mut client, answers, &mut reader);
             client.release();
             match ended {
                 Ok(()) => answers.finish(None),
                 Err(ServiceEnd::Told(reason)) => {
-                    self.tell_refused(peer, reason.clone());
+                    self.report_refused(peer, reason.clone());
                     answers.finish(Some(reason));
                 }
                 // Whatever was committed meanwhile is still told, until the server stops.
@@ -288,7 +288,7 @@ impl SourceServer {
         loop {
             let last = answers.take(&mut out, look);
             if out.is_empty() && said.elapsed() >= BEAT {
-                answers.beat(&mut out);
+                answers.keep_alive(&mut out);
             }
             if !out.is_empty() {
                 said = Instant::now();
@@ -330,7 +330,7 @@ fn no_thread(error: &io::Error) -> String {
 }
 
 /// Hears what the client sends until it has gone.
-fn hear(
+fn receive(
     client: &mut Client,
     answers: &Answers,
     reader: &mut FrameReader<&TcpStream>,
@@ -345,7 +345,7 @@ fn hear(
             Err(error) => return Err(ServiceEnd::Told(error.to_string())),
         };
         let mut until = None;
-        while !client.hear(frame, STOP_CHECK)? {
+        while !client.handle(frame, STOP_CHECK)? {
             if answers.is_over() {
                 return Err(ServiceEnd::Ending);
             }

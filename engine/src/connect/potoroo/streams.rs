@@ -157,7 +157,7 @@ impl Streams {
         stream.used = 0;
         answers.resume(number, resumes);
         stream.top_up(self.limits);
-        stream.tell_acknowledged();
+        stream.acknowledge_client();
         Ok(Some(Opened {
             number: at,
             passed: Note { id: stream.reached(), ..stream.passed },

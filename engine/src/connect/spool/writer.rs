@@ -85,7 +85,7 @@ pub fn spool(
                         Some(patience) => patience.write(&mut spooler, &buffer)?,
                         None => spooler.write(&buffer)?,
                     }
-                    pipe.give_back(buffer);
+                    pipe.return_buffer(buffer);
                     waker.wake_if_parked();
                 }
                 PipeItem::Marker(epoch) => {

@@ -39,7 +39,7 @@ impl Effects {
     /// coordinator has taken over.
     pub fn act(&mut self, action: &Action, random: u64) -> Result<Option<CoordinatorInput>, Error> {
         match action {
-            Action::Begin { epoch } => self.tell(CheckpointCommand::Begin(*epoch)),
+            Action::Begin { epoch } => self.send(CheckpointCommand::Begin(*epoch)),
             Action::Store(manifest) => {
                 let stored = propose(&*self.store, self.coordinator.head(), manifest, random);
                 return Ok(Some(CoordinatorInput::Stored(
@@ -57,16 +57,16 @@ impl Effects {
             Action::Commit { epoch, sources } => {
                 // Pairs with the acquire in `Spooler::gather`: the next epoch begins after this.
                 self.committed.store(*epoch);
-                self.tell(CheckpointCommand::Commit(*epoch));
+                self.send(CheckpointCommand::Commit(*epoch));
                 self.parts.acknowledge(sources);
             }
-            Action::Abort { epoch, .. } => self.tell(CheckpointCommand::Abort(*epoch)),
+            Action::Abort { epoch, .. } => self.send(CheckpointCommand::Abort(*epoch)),
         }
         Ok(None)
     }
 
     /// Tells all cores.
-    pub fn tell(&self, command: CheckpointCommand) {
+    pub fn send(&self, command: CheckpointCommand) {
         self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
     }
 

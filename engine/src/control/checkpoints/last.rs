@@ -89,7 +89,7 @@ impl LastCheckpoint {
         Self { epoch: None, given_up: false, shown }
     }
 
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         self.shown.last() == Last::Asked
     }
 
@@ -98,13 +98,13 @@ impl LastCheckpoint {
     }
 
     /// Everything was processed.
-    pub(super) fn ask(&self) {
+    pub(super) fn request(&self) {
         self.enter(Last::Asked);
     }
 
-    /// The checkpoint of `epoch` has begun: it is the last one if that was asked for.
+    /// The checkpoint of `epoch` has begun: it is the last one if that was requested.
     pub(super) fn begin(&mut self, epoch: Epoch) {
-        if self.is_asked() {
+        if self.is_requested() {
             self.epoch = Some(epoch);
             self.enter(Last::UnderWay);
         }
@@ -130,7 +130,7 @@ impl LastCheckpoint {
     }
 
     /// The checkpoint under way was aborted. Returns whether it was the last one.
-    pub(super) fn give_up(&mut self) -> bool {
+    pub(super) fn abort(&mut self) -> bool {
         let was_last = self.epoch.take().is_some();
         if was_last {
             self.given_up = true;
@@ -168,11 +168,11 @@ mod tests {
         last.step();
         last.commit(Epoch(6));
         assert_eq!((shown.last(), shown.steps()), (Last::NotAsked, 0), "it was an ordinary one");
-        last.ask();
+        last.request();
         last.begin(Epoch(7));
         last.step();
         assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1));
-        assert!(last.give_up() && !last.give_up());
+        assert!(last.abort() && !last.abort());
         last.begin(Epoch(8));
         last.step();
         assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1), "steps no longer count");
@@ -188,10 +188,10 @@ mod tests {
     fn what_has_failed_stays_so() {
         let shown = Arc::new(SharedLast::default());
         let mut last = LastCheckpoint::new(shown.clone());
-        last.ask();
+        last.request();
         last.begin(Epoch(3));
         shown.fail();
-        assert!(last.give_up());
+        assert!(last.abort());
         last.begin(Epoch(4));
         last.make_visible();
         assert_eq!(shown.last(), Last::Failed);

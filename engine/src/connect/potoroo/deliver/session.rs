@@ -48,7 +48,7 @@ impl Session {
     ///
     /// # Errors
     /// The disk fails, or what is to be brought is gone, which ends the application.
-    pub fn say(&mut self, out: &mut Vec<u8>) -> Result<(), DeliveryEnd> {
+    pub fn send(&mut self, out: &mut Vec<u8>) -> Result<(), DeliveryEnd> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => self.begin(out)?,
             Stage::Data(of, _, said) if said == of.transaction.bytes => {
@@ -85,7 +85,7 @@ impl Session {
     ///
     /// # Errors
     /// It is not what is awaited, or the disk fails.
-    pub fn hear(&mut self, frame: Frame<'_>) -> Result<(), DeliveryEnd> {
+    pub fn handle(&mut self, frame: Frame<'_>) -> Result<(), DeliveryEnd> {
         match frame {
             Frame::Committed { transaction } if Some(transaction) == self.awaits() => {
                 self.stage = Stage::Idle;

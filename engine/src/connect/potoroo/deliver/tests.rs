@@ -139,10 +139,10 @@ fn what_the_client_has_does_not_come_again_while_its_spool_cannot_be_removed() {
     let mut session = Session::new(delivery.clone(), id).expect("it may have it");
     assert!(delivery.show(&transaction(1, 1)).is_err(), "its spool is in the way");
     let mut out = Vec::new();
-    let said = session.say(&mut out);
+    let said = session.send(&mut out);
     assert!(out.is_empty() && matches!(said, Err(DeliveryEnd::Lost(_))), "{said:?} {out:?}");
     std::fs::remove_dir(scratch.0.join(".w.4-1.taken")).expect("it is empty");
-    session.say(&mut out).expect("nothing is in the way");
+    session.send(&mut out).expect("nothing is in the way");
     assert!(out.is_empty() && delivery.lock().waiting.is_empty());
 }
 
@@ -306,7 +306,7 @@ fn a_spool_that_is_damaged_or_gone_is_lost() {
             let mut session = Session::new(delivery.clone(), 0).expect("it has nothing");
             assert!(!delivery.show(&committed[0]).expect("it can be brought"));
             let mut out = Vec::new();
-            let said = session.say(&mut out);
+            let said = session.send(&mut out);
             assert!(out.is_empty(), "{out:?}");
             if lost == id {
                 said.expect("it is passed over");

@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     /// Why the client is served no longer.
-    pub fn hear(&mut self, frame: Frame<'_>, patience: Duration) -> Result<bool, ServiceEnd> {
+    pub fn handle(&mut self, frame: Frame<'_>, patience: Duration) -> Result<bool, ServiceEnd> {
         match frame {
             Frame::Open { stream, name, from } => self.open(stream, name, from, patience),
             Frame::Message { stream, id, payload } => {
@@ -304,8 +304,8 @@ mod tests {
         (Serving { source: "numbers".into(), streams, ends, lines }, mail)
     }
 
-    fn hear(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {
-        client.hear(frame, Duration::ZERO).map_err(|over| match over {
+    fn handle(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {
+        client.handle(frame, Duration::ZERO).map_err(|over| match over {
             ServiceEnd::Told(reason) => reason,
             ServiceEnd::Ending => panic!("nothing ends"),
         })
@@ -313,7 +313,7 @@ mod tests {
 
     fn open(of: &Serving, from: u64) -> (Client, Result<bool, String>) {
         let mut client = Client::new(of.clone(), Arc::default());
-        let opened = hear(&mut client, Frame::Open { stream: 0, name: "a", from });
+        let opened = handle(&mut client, Frame::Open { stream: 0, name: "a", from });
         (client, opened)
     }
 
@@ -327,9 +327,9 @@ mod tests {
         let (mut client, opened) = open(&of, 0);
         assert_eq!(opened, Ok(true));
         for id in 1..=CREDIT {
-            assert_eq!(hear(&mut client, message(id, b"")), Ok(true));
+            assert_eq!(handle(&mut client, message(id, b"")), Ok(true));
         }
-        let refused = hear(&mut client, message(CREDIT + 1, b"")).expect_err("it has no credit");
+        let refused = handle(&mut client, message(CREDIT + 1, b"")).expect_err("it has no credit");
         assert!(refused.contains("4097 of stream 0 comes without credit: 4096"), "{refused}");
     }
 
@@ -342,7 +342,7 @@ mod tests {
         let (mut first, opened) = open(&of, 7);
         assert_eq!(opened, Ok(true), "nothing was sent behind 1000");
         // Four buffers of four bytes are all there is.
-        assert_eq!(hear(&mut first, message(8, &[0; 20])), Ok(false));
+        assert_eq!(handle(&mut first, message(8, &[0; 20])), Ok(false));
         first.release();
         let (_, refused) = open(&of, 8);
         assert!(
@@ -350,7 +350,7 @@ mod tests {
         );
         let (mut second, opened) = open(&of, 7);
         assert_eq!(opened, Ok(true));
-        let shorter = hear(&mut second, message(8, &[0; 15])).expect_err("it had 16 or more");
+        let shorter = handle(&mut second, message(8, &[0; 15])).expect_err("it had 16 or more");
         assert!(shorter.contains("is shorter than it was"), "{shorter}");
     }
 }

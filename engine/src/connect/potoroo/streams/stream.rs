@@ -270,12 +270,12 @@ impl ClientStream {
             self.notes = VecDeque::new();
         }
         if news {
-            self.tell_acknowledged();
+            self.acknowledge_client();
         }
         self.top_up(limits);
     }
 
-    pub(super) fn tell_acknowledged(&self) {
+    pub(super) fn acknowledge_client(&self) {
         let Some((answers, number)) = &self.client else { return };
         answers.acknowledge(*number, self.base.id, self.end == StreamEnd::Acknowledged);
     }
