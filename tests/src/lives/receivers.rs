@@ -82,7 +82,7 @@ impl Links {
         let done = match self.random.below(3) {
             0 => link.send(),
             1 => return link.receive(sink, receiver, readers),
-            _ => link.receive(),
+            _ => link.handle(),
         };
         done.or_else(|over| {
             self.open.remove(sink);
@@ -97,7 +97,7 @@ impl Link {
         Self { session, to_receiver, to_engine, coming: (0, 0), bytes: Vec::new() }
     }
 
-    /// The engine says the next thing.
+    /// The engine sends its next frames.
     fn send(&mut self) -> Result<(), DeliveryEnd> {
         let mut out = Vec::new();
         self.session.send(&mut out)?;
@@ -105,13 +105,13 @@ impl Link {
         Ok(())
     }
 
-    /// The engine hears what the receiver has said.
-    fn receive(&mut self) -> Result<(), DeliveryEnd> {
+    /// The engine handles a frame of the receiver.
+    fn handle(&mut self) -> Result<(), DeliveryEnd> {
         let Some(bytes) = self.to_engine.pop_front() else { return Ok(()) };
         self.session.handle(Frame::decode(&bytes[4..]).expect("it was a frame"))
     }
 
-    /// The receiver reads what the engine has said.
+    /// The receiver reads frames of the engine.
     fn receive(
         &mut self,
         sink: &str,
