@@ -1,11 +1,12 @@
-//! One HTTP/1.1 request to an admin port, and its response.
+//! One HTTP request to an admin port, and its response.
 //!
-//! Promises: a response is whole, of bounded size, and text; anything else is an error. An admin
-//! port closes each connection after its response and sends the length of the body, so neither
-//! reuse nor chunks are needed. Must never: talk to anything but an admin port.
+//! Promises: a response is whole, of bounded size, and text, and comes in bounded time; anything
+//! else is an error. The request is of HTTP/1.0, so the response ends with its connection and has
+//! no chunks. Must never: talk to anything but an admin port.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use crate::control::admin::MARK;
 
@@ -14,6 +15,13 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest status line with all headers.
 const HEAD_BYTES_MAX: u64 = 16 << 10;
+
+/// How long the port may take to accept the connection and the request.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+
+/// How long nothing may come: an answer waits for a checkpoint, and one of a large state takes
+/// minutes on a slow store.
+const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug)]
@@ -36,73 +44,59 @@ pub struct Response {
 /// Sends a request with the header [`MARK`] and waits for its response.
 ///
 /// # Errors
-/// Nothing listens there, the connection breaks, or the response is not one of an admin port.
+/// Nothing listens there, the connection breaks, nothing comes for [`SILENCE_MAX`], or the response
+/// is not one of an admin port.
 pub fn request(admin: SocketAddr, method: Method, path: &str) -> io::Result<Response> {
-    let mut stream = TcpStream::connect(admin)?;
     let method = match method {
         Method::Get => "GET",
         Method::Post => "POST",
     };
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{MARK}: 1\r\nContent-Length: 0\r\n\
-         Connection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes())?;
-    read(BufReader::new(stream))
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {admin}\r\n{MARK}: 1\r\n\r\n");
+    exchange(admin, &head, SILENCE_MAX)
 }
 
-/// Reads a response from its first byte to the end of its body.
-fn read(mut from: impl BufRead) -> io::Result<Response> {
-    let mut head = (&mut from).take(HEAD_BYTES_MAX);
-    let status = status(&line(&mut head)?)?;
-    let mut length = None;
-    loop {
-        let header = line(&mut head)?;
-        if header.is_empty() {
-            break;
+fn exchange(admin: SocketAddr, request: &str, silence_max: Duration) -> io::Result<Response> {
+    let mut stream = TcpStream::connect_timeout(&admin, CONNECT_MAX)?;
+    stream.set_write_timeout(Some(CONNECT_MAX))?;
+    stream.set_read_timeout(Some(silence_max))?;
+    stream.write_all(request.as_bytes())?;
+    read(stream).map_err(|error| match error.kind() {
+        // What a socket says at its read timeout.
+        ErrorKind::WouldBlock => {
+            io::Error::new(ErrorKind::TimedOut, format!("nothing came for {silence_max:?}"))
         }
-        let Some((name, value)) = header.split_once(':') else { return Err(no_response()) };
-        if name.eq_ignore_ascii_case("transfer-encoding") {
-            return Err(no_response());
-        }
-        if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.trim().parse::<u64>().map_err(|_| no_response())?);
-        }
-    }
-    Ok(Response { status, body: body(from, length)? })
+        _ => error,
+    })
 }
 
-/// A line without its end.
-fn line(from: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    from.read_line(&mut line)?;
-    match line.strip_suffix("\r\n") {
-        Some(line) => Ok(line.to_owned()),
-        None if line.is_empty() => Err(cut_off()),
-        None => Err(no_response()),
+/// Reads a response from its first byte to the end of the connection.
+fn read(from: impl Read) -> io::Result<Response> {
+    let mut text = String::new();
+    from.take(HEAD_BYTES_MAX + BODY_BYTES_MAX).read_to_string(&mut text)?;
+    if text.is_empty() {
+        return Err(cut_off());
     }
+    let status = status(&text).ok_or_else(no_response)?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+    let length = length(head).ok_or_else(no_response)?;
+    if length > BODY_BYTES_MAX {
+        return Err(too_long());
+    }
+    let body = body.get(..length as usize).ok_or_else(cut_off)?.to_owned();
+    Ok(Response { status, body })
 }
 
 /// The code of a status line.
-fn status(line: &str) -> io::Result<u16> {
-    let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
-    let code = rest.and_then(|rest| rest.get(..3)?.parse().ok());
-    code.ok_or_else(no_response)
+fn status(text: &str) -> Option<u16> {
+    let rest = text.strip_prefix("HTTP/1.1 ").or_else(|| text.strip_prefix("HTTP/1.0 "))?;
+    rest.get(..3)?.parse().ok()
 }
 
-/// A body of `length` bytes, or of all that there are.
-fn body(from: impl Read, length: Option<u64>) -> io::Result<String> {
-    let most = length.unwrap_or(BODY_BYTES_MAX + 1);
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(too_long());
-    }
-    let mut body = String::new();
-    let count = from.take(most).read_to_string(&mut body)? as u64;
-    match length {
-        Some(length) if count < length => Err(cut_off()),
-        None if count > BODY_BYTES_MAX => Err(too_long()),
-        _ => Ok(body),
-    }
+/// The length of the body in bytes, by its header.
+fn length(head: &str) -> Option<u64> {
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let mut lengths = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    lengths.next()?.1.trim().parse().ok()
 }
 
 fn cut_off() -> io::Error {
@@ -122,6 +116,8 @@ fn too_long() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn response(text: &str) -> io::Result<Response> {
@@ -133,7 +129,7 @@ mod tests {
         let expected = |status, body: &str| Response { status, body: body.to_owned() };
         let text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\ncontent-LENGTH: 3\r\n\r\nlöwe";
         assert_eq!(response(text).expect("it is whole"), expected(200, "lö"));
-        let text = "HTTP/1.1 404 Not Found\r\n\r\nthere is no such key\n";
+        let text = "HTTP/1.0 404 Not Found\r\ncontent-length: 21\r\n\r\nthere is no such key\n";
         assert_eq!(response(text).expect("it is whole"), expected(404, "there is no such key\n"));
         let text = "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(response(text).expect("it is whole"), expected(204, ""));
@@ -172,5 +168,13 @@ mod tests {
         ] {
             is_refused(text, ErrorKind::InvalidData);
         }
+    }
+
+    #[test]
+    fn a_port_that_says_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let admin = silent.local_addr().expect("it is bound");
+        let error = exchange(admin, "GET / HTTP/1.0\r\n\r\n", Duration::from_millis(1));
+        assert_eq!(error.expect_err("nobody answers").kind(), ErrorKind::TimedOut);
     }
 }
