@@ -165,9 +165,12 @@ fn help_names_commands_and_exit_codes() {
     command.args(["checkpoint", "verify", "--help"]);
     let help = App::spawn(command).finish();
     assert_eq!(help.code, Some(0));
-    for part in
-        ["[default: all that are kept]", "--state <DIR|URL>", "\nExit codes:", "damaged or missing"]
-    {
+    for part in [
+        "[default: all that are retained]",
+        "--state <DIR|URL>",
+        "\nExit codes:",
+        "damaged or missing",
+    ] {
         assert!(help.out.contains(part), "`{part}` is not in:\n{}", help.out);
     }
 }

@@ -37,7 +37,7 @@ impl ResultFolder {
     }
 
     /// Writes the artefacts of all tracks, then appends the record, in which the folder and the
-    /// series that are in it are filled in. Both are tried, whatever becomes of the other.
+    /// series that are in it are filled in. Each is tried even if the other fails.
     ///
     /// # Errors
     /// Something could not be written; the record then says which series are kept.
@@ -142,7 +142,7 @@ fn ends_line(file: &mut File, length: u64) -> std::io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Reads all records of a file; lines that are none are told with their number and passed over.
+/// Reads all records of a file; lines that are none are returned with their number and passed over.
 ///
 /// # Errors
 /// The file cannot be read, or has lines but no record.

@@ -69,7 +69,7 @@ impl fmt::Display for Channel {
 }
 
 impl SourceConnector for Channel {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("at most once", "the program does not send again")
     }
 
@@ -89,7 +89,7 @@ impl SourceConnector for Channel {
 }
 
 impl SinkConnector for Channel {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("once per run", "waits for the program to take it")
     }
 

@@ -82,8 +82,8 @@ impl fmt::Display for GeneratorSource {
 }
 
 impl SourceConnector for GeneratorSource {
-    fn promise(&self, kept: bool) -> Promise {
-        match kept {
+    fn promise(&self, checkpoints: bool) -> Promise {
+        match checkpoints {
             true => Promise::READ_AGAIN,
             false => Promise::new("every event of a run", "the seed makes the same events"),
         }

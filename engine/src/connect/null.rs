@@ -47,7 +47,7 @@ impl fmt::Display for NullSink {
 }
 
 impl SinkConnector for NullSink {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("none", "counted and dropped")
     }
 

@@ -26,7 +26,7 @@ pub struct Opening<'a> {
     /// What it is in messages: ``sink `NAME` ``, or the dead letters.
     pub what: &'a str,
     /// Checkpoints are taken.
-    pub kept: bool,
+    pub checkpoints: bool,
     /// The folder in which they are, if they are in one.
     pub state_folder: Option<&'a Path>,
     /// The files that are used.

@@ -48,16 +48,16 @@ pub enum SkipMistake {
 }
 
 impl Replayable {
-    /// Whether an event can be skipped, in a stream if one is `named`. With `kept` checkpoints
+    /// Whether an event can be skipped, in a stream if one is `named`. With `checkpoints`
     /// events come again that they hold, of any kind that the source had before.
     ///
     /// # Errors
     /// There is no such event.
-    pub fn check_skip(self, named: bool, kept: bool) -> Result<(), SkipMistake> {
+    pub fn check_skip(self, named: bool, checkpoints: bool) -> Result<(), SkipMistake> {
         match self {
-            Self::Never if !named || !kept => Err(SkipMistake::Gone),
+            Self::Never if !named || !checkpoints => Err(SkipMistake::Gone),
             Self::Streams if !named => Err(SkipMistake::Kind),
-            Self::Bytes | Self::Events if named && !kept => Err(SkipMistake::Kind),
+            Self::Bytes | Self::Events if named && !checkpoints => Err(SkipMistake::Kind),
             _ => Ok(()),
         }
     }

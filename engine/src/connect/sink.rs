@@ -21,8 +21,8 @@ use super::starting::Starting;
 
 /// A sink as its address describes it. Prints the address, without a token.
 pub trait SinkConnector: Debug + Display + Send + Sync {
-    /// How often an output leaves, if checkpoints are `kept` or not.
-    fn promise(&self, kept: bool) -> Promise;
+    /// How often an output leaves, with or without `checkpoints`.
+    fn promise(&self, checkpoints: bool) -> Promise;
 
     /// What it takes.
     fn demand(&self) -> Demand;

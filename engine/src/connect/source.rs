@@ -21,8 +21,8 @@ use crate::checkpoint::PositionUnit;
 
 /// A source as its address describes it. Prints the address, without a token.
 pub trait SourceConnector: Debug + Display + Send + Sync {
-    /// How often an event enters, if checkpoints are `kept` or not.
-    fn promise(&self, kept: bool) -> Promise;
+    /// How often an event enters, with or without `checkpoints`.
+    fn promise(&self, checkpoints: bool) -> Promise;
 
     /// How often a reply to one of its events leaves: only connections can be answered.
     fn reply_promise(&self) -> Promise {
@@ -41,8 +41,8 @@ pub trait SourceConnector: Debug + Display + Send + Sync {
     ///
     /// # Errors
     /// It cannot, with a stream if one is `named`.
-    fn check_skip(&self, named: bool, kept: bool) -> Result<(), SkipMistake> {
-        self.replay().check_skip(named, kept)
+    fn check_skip(&self, named: bool, checkpoints: bool) -> Result<(), SkipMistake> {
+        self.replay().check_skip(named, checkpoints)
     }
 
     /// What it takes, with receive buffers of `inlet_bytes`.

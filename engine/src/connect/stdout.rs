@@ -53,8 +53,8 @@ impl fmt::Display for StdoutSink {
 }
 
 impl SinkConnector for StdoutSink {
-    fn promise(&self, kept: bool) -> Promise {
-        match kept {
+    fn promise(&self, checkpoints: bool) -> Promise {
+        match checkpoints {
             true => Promise::REPEATED,
             false => Promise::new("once per run", "written before the end"),
         }

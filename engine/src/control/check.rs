@@ -55,19 +55,21 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
 pub fn guarantees(plan: &Plan, config: &Config) -> Vec<String> {
     let line = |path: &Path| {
         let address = &config.sources[&plan.sources[path.source.0 as usize].name];
-        let kept = config.state.is_some();
+        let checkpoints = config.state.is_some();
         let source = address.connector();
         let sink = match path.end {
-            End::Table(_) if kept => Promise::new("kept", "in the last checkpoint, see --state"),
+            End::Table(_) if checkpoints => {
+                Promise::new("kept", "in the last checkpoint, see --state")
+            }
             End::Table(_) => {
                 Promise::new("kept in memory", "state ends with the process without --state")
             }
             End::Sink(id) => match &plan.sinks[id.0 as usize].name {
-                Some(name) => config.sinks[name].connector().promise(kept),
+                Some(name) => config.sinks[name].connector().promise(checkpoints),
                 None => source.reply_promise(),
             },
         };
-        let Promise { times, reason } = source.promise(kept);
+        let Promise { times, reason } = source.promise(checkpoints);
         let label = plan.path_label(*path);
         format!("{label}: {times} in ({reason}), {} out ({})", sink.times, sink.reason)
     };

@@ -75,7 +75,7 @@ impl Edges {
             plan,
             name,
             what,
-            kept: config.state.is_some(),
+            checkpoints: config.state.is_some(),
             state_folder: config.state.as_ref().and_then(Location::folder),
             claims: &mut self.claims,
             channels: &mut self.channels,

@@ -86,11 +86,12 @@ pub(super) fn launch(
 ) -> Result<Launched, Error> {
     let places = check_limits(plan, &mut config)?;
     let skips = SkipNotes::new(plan, &config);
-    let (kept, messages, mut edges) = open(plan, &config)?;
+    let (checkpointing, messages, mut edges) = open(plan, &config)?;
     let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
-    let progress = kept.as_ref().map(|kept: &Checkpointing| kept.progress.clone());
+    let progress =
+        checkpointing.as_ref().map(|checkpointing: &Checkpointing| checkpointing.progress.clone());
     let watch = Arc::new(Monitor::new(plan, &config, tallies.clone(), gaps, progress));
     let (described, (restored_in, restored)) = (describe.clone(), channel());
     let build = Build {
@@ -102,7 +103,7 @@ pub(super) fn launch(
         keep_letters: edges.letters.is_some(),
         config: config.clone(),
         skips: skips.skips().clone(),
-        kept: kept.clone(),
+        checkpointing: checkpointing.clone(),
         restored: restored_in,
         tallies,
         notices: notices_in.clone(),
@@ -113,16 +114,21 @@ pub(super) fn launch(
     let (host, mailboxes) = start(plan, build)?;
     wait_for_cores(&host, &watch, &restored)?;
     let _housekeeping = Housekeeping::begin(&watch.cpus);
-    let admin = serve_admin(&config, &watch, kept.as_ref().map(|kept| kept.operator(&described)))?;
-    let storage = kept.as_ref().map(|it| it.storage.clone());
+    let admin = serve_admin(
+        &config,
+        &watch,
+        checkpointing.as_ref().map(|checkpointing| checkpointing.operator(&described)),
+    )?;
+    let storage = checkpointing.as_ref().map(|it| it.storage.clone());
     let threads = Threads::new(plan, &config, places, storage, notices_in);
-    let connecting = connecting(plan, &config, (&mailboxes, &sink_owners), &watch, kept.as_ref());
+    let connecting =
+        connecting(plan, &config, (&mailboxes, &sink_owners), &watch, checkpointing.as_ref());
     let (mut threads, connected) = connecting.connect(edges, threads)?;
     let mut attach = take(&mut threads.edges.attach);
-    let begin = |(kept, messages): (Checkpointing, StorageReceiver)| {
-        kept.start(plan, &config, &mailboxes, connected, (messages, attach.gate()))
+    let begin = |(checkpointing, messages): (Checkpointing, StorageReceiver)| {
+        checkpointing.start(plan, &config, &mailboxes, connected, (messages, attach.gate()))
     };
-    let checkpoints = kept.zip(messages).map(begin).transpose()?;
+    let checkpoints = checkpointing.zip(messages).map(begin).transpose()?;
     let supervisor = Supervisor::new(Supervised {
         config,
         watch: watch.clone(),
@@ -142,9 +148,10 @@ fn connecting<'a>(
     config: &'a Config,
     (mailboxes, sink_owners): (&'a [Mailbox], &'a [usize]),
     watch: &'a Monitor,
-    kept: Option<&'a Checkpointing>,
+    checkpointing: Option<&'a Checkpointing>,
 ) -> Connecting<'a> {
-    let (repeated, resume) = (&watch.repeated, kept.map(|kept| kept.recovery.resume()));
+    let (repeated, resume) =
+        (&watch.repeated, checkpointing.map(|checkpointing| checkpointing.recovery.resume()));
     Connecting { plan, config, mailboxes, sink_owners, repeated, resume }
 }
 
@@ -254,16 +261,20 @@ fn open(
     config: &Config,
 ) -> Result<(Option<Checkpointing>, Option<StorageReceiver>, Edges), Error> {
     let _housekeeping = Housekeeping::begin(&config.cores);
-    let (kept, messages) = open_checkpoints(plan, config)?.unzip();
-    let edges = open_edges(plan, config, kept.as_ref())?;
-    Ok((kept, messages, edges))
+    let (checkpointing, messages) = open_checkpoints(plan, config)?.unzip();
+    let edges = open_edges(plan, config, checkpointing.as_ref())?;
+    Ok((checkpointing, messages, edges))
 }
 
 /// Opens all edges. Refuses a source whose address is of another kind than that from which it
 /// would go on.
-fn open_edges(plan: &Plan, config: &Config, kept: Option<&Checkpointing>) -> Result<Edges, Error> {
+fn open_edges(
+    plan: &Plan,
+    config: &Config,
+    checkpointing: Option<&Checkpointing>,
+) -> Result<Edges, Error> {
     let edges = Edges::open(plan, config)?;
-    let Some(Checkpointing { recovery, .. }) = kept else { return Ok(edges) };
+    let Some(Checkpointing { recovery, .. }) = checkpointing else { return Ok(edges) };
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
         if let Some(unit) = edge.unit() {
             recovery.position(&source.name, unit)?;
@@ -309,7 +320,7 @@ struct Build {
     keep_letters: bool,
     config: Config,
     skips: Skips,
-    kept: Option<Checkpointing>,
+    checkpointing: Option<Checkpointing>,
     /// Each core tells once that it has its share of what was stored, or why not.
     restored: Sender<Result<(), Error>>,
     tallies: Vec<Arc<Tally>>,
@@ -405,7 +416,7 @@ impl Build {
         Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
         flow.skip(&self.skips);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
-        let recovery = self.kept.as_ref().map(|kept| &kept.recovery);
+        let recovery = self.checkpointing.as_ref().map(|checkpointing| &checkpointing.recovery);
         let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
         // The start may have failed, and its receiver with it.
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
@@ -424,10 +435,11 @@ impl Build {
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
-        let handout = self.kept.as_ref().map(|kept| {
-            let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &kept.shared[core]);
+        let handout = self.checkpointing.as_ref().map(|checkpointing| {
+            let (budget_ns, shared) =
+                (config.checkpoint_budget_us * 1000, &checkpointing.shared[core]);
             let clock = Clock::new();
-            let parts = Box::new(kept.storage.clone());
+            let parts = Box::new(checkpointing.storage.clone());
             Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();

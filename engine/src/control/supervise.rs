@@ -321,7 +321,7 @@ impl Supervisor {
             Late::Nothing => {}
             Late::Output => tracing::error!(
                 "the last checkpoint is committed, and for {seconds} s (--drain-seconds) a sink \
-                 took nothing of its output: what waits for it is kept, and brought at the next \
+                 took nothing of its output: what waits for it stays, and is sent at the next \
                  start"
             ),
             Late::Commit => tracing::error!(

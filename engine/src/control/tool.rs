@@ -112,7 +112,7 @@ enum OfState {
 
 #[derive(Debug, Subcommand)]
 enum Checkpoint {
-    /// List those that are kept, newest first
+    /// List those that are retained, newest first
     #[command(after_help = EXIT_HELP)]
     List {
         #[command(flatten)]
@@ -129,7 +129,7 @@ enum Checkpoint {
     /// Read them wholly and check every byte
     #[command(after_help = EXIT_HELP)]
     Verify {
-        /// Epoch of the one to verify [default: all that are kept]
+        /// Epoch of the one to verify [default: all that are retained]
         epoch: Option<Epoch>,
         /// Show no progress on standard error
         #[arg(long)]

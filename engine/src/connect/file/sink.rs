@@ -57,8 +57,8 @@ impl fmt::Display for FileSink {
 }
 
 impl SinkConnector for FileSink {
-    fn promise(&self, kept: bool) -> Promise {
-        match kept {
+    fn promise(&self, checkpoints: bool) -> Promise {
+        match checkpoints {
             true if is_regular(&self.path) => Promise::new(
                 "exactly once",
                 "visible when the checkpoint that holds it is committed",
@@ -73,7 +73,7 @@ impl SinkConnector for FileSink {
     }
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal> {
-        if opening.kept && is_regular(&self.path) {
+        if opening.checkpoints && is_regular(&self.path) {
             self.open_file(opening)?;
             let target = Target::new(opening.name, self.path.clone());
             return Ok(Box::new(Transactional { target, append: self.append }));
@@ -86,7 +86,7 @@ impl SinkConnector for FileSink {
 
     /// What an earlier run could not understand is as dead as before: with checkpoints it stays.
     fn open_letters(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenLetters>, EdgeRefusal> {
-        let letters = Self { path: self.path.clone(), append: self.append || opening.kept };
+        let letters = Self { path: self.path.clone(), append: self.append || opening.checkpoints };
         let file = letters.open_file(opening).map_err(|refused| refused.at(&letters))?;
         Ok(match file {
             Some(file) => Box::new(letters.opened(file)),

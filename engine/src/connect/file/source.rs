@@ -52,10 +52,10 @@ impl fmt::Display for FileSource {
 }
 
 impl SourceConnector for FileSource {
-    fn promise(&self, kept: bool) -> Promise {
+    fn promise(&self, checkpoints: bool) -> Promise {
         match is_regular(&self.path) {
             false => Promise::new("at most once", "a pipe or device cannot be read again"),
-            true if kept => Promise::READ_AGAIN,
+            true if checkpoints => Promise::READ_AGAIN,
             true => Promise::new("every event of a run", "a restart reads the file again"),
         }
     }
@@ -64,9 +64,9 @@ impl SourceConnector for FileSource {
         Replayable::Bytes
     }
 
-    fn check_skip(&self, named: bool, kept: bool) -> Result<(), SkipMistake> {
+    fn check_skip(&self, named: bool, checkpoints: bool) -> Result<(), SkipMistake> {
         match is_regular(&self.path) {
-            true => self.replay().check_skip(named, kept),
+            true => self.replay().check_skip(named, checkpoints),
             false => Err(SkipMistake::Gone),
         }
     }

@@ -283,7 +283,7 @@ impl SourceServer {
 
     /// Tells a client what it has to be told, until nothing follows; then hangs up.
     fn answer(&self, answers: &Answers, stream: &TcpStream) {
-        let look = if self.streams.kept() { BEAT } else { LOOK };
+        let look = if self.streams.checkpoints() { BEAT } else { LOOK };
         let (mut out, mut said) = (Vec::new(), Instant::now());
         loop {
             let last = answers.take(&mut out, look);

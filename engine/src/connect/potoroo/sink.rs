@@ -62,7 +62,7 @@ impl fmt::Display for PotorooSink {
 }
 
 impl SinkConnector for PotorooSink {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new(
             "exactly once",
             "sent when its checkpoint is committed, until the client has it",

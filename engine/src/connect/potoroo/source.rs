@@ -64,8 +64,8 @@ impl fmt::Display for PotorooSource {
 }
 
 impl SourceConnector for PotorooSource {
-    fn promise(&self, kept: bool) -> Promise {
-        match kept {
+    fn promise(&self, checkpoints: bool) -> Promise {
+        match checkpoints {
             true => Promise::new(
                 "exactly once",
                 "acknowledged by checkpoints, sent again after the last one",

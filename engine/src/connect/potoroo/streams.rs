@@ -50,7 +50,7 @@ pub const STREAM_BYTES: usize = NOTES_MAX * size_of::<Note>();
 pub struct Streams {
     source: SourceId,
     /// Acknowledges what is committed; else what is taken.
-    kept: bool,
+    checkpoints: bool,
     cores: Vec<Mailbox>,
     limits: Limits,
     state: Mutex<Vec<ClientStream>>,
@@ -77,11 +77,11 @@ pub struct Opened {
 }
 
 impl Streams {
-    /// The streams of `source` that stand as `recovered` says. `kept`: checkpoints are taken.
+    /// The streams of `source` that stand as `recovered` says. `checkpoints`: they are taken.
     /// Messages that come again are counted in `repeated`.
     pub fn new(
         source: SourceId,
-        kept: bool,
+        checkpoints: bool,
         cores: Vec<Mailbox>,
         recovered: &[(Start, StreamPosition)],
         repeated: Arc<AtomicU64>,
@@ -89,7 +89,7 @@ impl Streams {
         let streams =
             recovered.iter().map(|(at, stream)| ClientStream::recovered(*at, stream)).collect();
         let (state, released, limits) = (Mutex::new(streams), Condvar::new(), Limits::default());
-        Self { source, kept, cores, limits, state, released, repeated }
+        Self { source, checkpoints, cores, limits, state, released, repeated }
     }
 
     /// As they are, but within other limits.
@@ -99,8 +99,8 @@ impl Streams {
     }
 
     /// Whether only checkpoints acknowledge.
-    pub fn kept(&self) -> bool {
-        self.kept
+    pub fn checkpoints(&self) -> bool {
+        self.checkpoints
     }
 
     /// The source to which they belong.
@@ -149,7 +149,7 @@ impl Streams {
                 source: self.source,
                 kind: InletKind::Stream { number: at as u32, name_hash, start: stream.start },
                 port: Box::new(PipeInlet::new(pipe)),
-                taken: (!self.kept).then(|| stream.taken.clone()),
+                taken: (!self.checkpoints).then(|| stream.taken.clone()),
             }));
         })?;
         stream.client = Some((answers.clone(), number));
@@ -249,7 +249,7 @@ impl Streams {
 
     /// Acknowledges what cores have taken; where checkpoints are, nothing.
     pub fn acknowledge_taken(&self) {
-        if self.kept {
+        if self.checkpoints {
             return;
         }
         for stream in self.lock().iter_mut() {

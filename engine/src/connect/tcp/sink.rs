@@ -60,8 +60,8 @@ impl fmt::Display for TcpSink {
 }
 
 impl SinkConnector for TcpSink {
-    fn promise(&self, kept: bool) -> Promise {
-        match (kept, self.sequence) {
+    fn promise(&self, checkpoints: bool) -> Promise {
+        match (checkpoints, self.sequence) {
             (true, true) => Promise::new(
                 "at least once",
                 "repeats after a crash have the ids that they had before",

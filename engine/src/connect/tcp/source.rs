@@ -61,7 +61,7 @@ impl fmt::Display for TcpSource {
 }
 
 impl SourceConnector for TcpSource {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("at most once", "plain TCP cannot be read again")
     }
 

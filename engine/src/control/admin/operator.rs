@@ -19,12 +19,12 @@ use crate::connect::mail::{StorageMessage, StorageSender};
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
 pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Send + Sync>;
 
-/// The way to an application that keeps checkpoints.
+/// The interface of operators to an application with checkpoints.
 #[derive(Clone)]
 pub struct Operator {
     /// Its storage thread.
     pub storage: StorageSender,
-    /// Looks into what it has kept. May wait for the storage.
+    /// Looks into its checkpoints. May wait for the storage.
     pub inspect: Inspect,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn router(desk: Option<Desk>) -> Router {
 }
 
 async fn checkpoint(State(desk): State<Option<Desk>>) -> Response {
-    let Some(Desk { operator, .. }) = desk else { return none_kept() };
+    let Some(Desk { operator, .. }) = desk else { return no_checkpoints() };
     match operator.checkpoint().await {
         Ok(epoch) => json(format!("{{\"epoch\":{epoch}}}\n")),
         Err(reason) => failed(&reason),
@@ -96,7 +96,7 @@ async fn row(
     State(desk): State<Option<Desk>>,
     Path((table, key)): Path<(String, String)>,
 ) -> Response {
-    let Some(desk) = desk else { return none_kept() };
+    let Some(desk) = desk else { return no_checkpoints() };
     if let Err(reason) = desk.operator.checkpoint().await {
         return failed(&reason);
     }
@@ -111,8 +111,8 @@ fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-fn none_kept() -> Response {
-    let text = "the application keeps no checkpoints: start it with --state\n";
+fn no_checkpoints() -> Response {
+    let text = "the application has no checkpoints: start it with --state\n";
     (StatusCode::CONFLICT, text).into_response()
 }
 

@@ -16,7 +16,7 @@ use crate::turn::{CheckpointCommand, Command, Mailbox};
 
 /// A coordinator with everything that it acts upon.
 pub struct Effects {
-    /// Where checkpoints are kept.
+    /// The storage of checkpoints.
     pub store: Arc<dyn Store>,
     /// Who stores parts there.
     pub parts: PartStorage,

@@ -132,8 +132,8 @@ impl Config {
         for skip in &self.skip {
             let flag = skip.to_string();
             let Some(address) = self.sources.get(&skip.source) else { continue };
-            let (named, kept) = (skip.stream.is_some(), self.state.is_some());
-            let wrong = match address.connector().check_skip(named, kept) {
+            let (named, checkpoints) = (skip.stream.is_some(), self.state.is_some());
+            let wrong = match address.connector().check_skip(named, checkpoints) {
                 Ok(()) => continue,
                 Err(SkipMistake::Gone) => {
                     Error::SkipGone { skip: flag, source_name: skip.source.clone() }

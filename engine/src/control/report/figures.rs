@@ -117,7 +117,7 @@ pub struct CheckpointSummary {
     pub last_rows: u64,
     /// What it cost its cores.
     pub last_cost: PartCost,
-    /// Bytes of all checkpoints that are kept.
+    /// Bytes of all checkpoints that are retained.
     pub stored_bytes: u64,
     /// Slices of turns that checkpoints took, of all cores.
     pub slices: u64,

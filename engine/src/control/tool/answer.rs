@@ -56,7 +56,7 @@ pub enum Error {
     Epoch { epoch: Epoch, place: String },
     #[error(
         "{0}: the application deletes checkpoints faster than they can be read: verify while it \
-         takes fewer (--checkpoint-ms), or let it keep more (--checkpoints-kept)"
+         takes fewer (--checkpoint-ms), or let it retain more (--checkpoints-kept)"
     )]
     Overtaken(String),
     #[error(

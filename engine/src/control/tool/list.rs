@@ -11,7 +11,7 @@ use super::stored::StoredCheckpoints;
 use crate::checkpoint::{Epoch, Manifest, Past};
 use crate::control::report::thousands;
 
-/// Lists the checkpoints that are kept.
+/// Lists the checkpoints that are retained.
 pub fn run(state: &PlaceArgs) -> Result<ToolExit, Error> {
     let stored = StoredCheckpoints::open(state)?;
     let damaged = stored.damaged_head.is_some() || stored.past.iter().any(|p| p.manifest.is_err());

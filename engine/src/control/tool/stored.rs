@@ -1,4 +1,4 @@
-//! What lies where checkpoints are kept.
+//! The contents of a storage of checkpoints.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::answer::{Error, PlaceArgs};
 use crate::checkpoint::store::{self, Head, StoreReader};
 use crate::checkpoint::{Epoch, Past, history};
 
-/// The storage, its HEAD and the checkpoints that are kept, newest first.
+/// The storage, its HEAD and the checkpoints that are retained, newest first.
 pub struct StoredCheckpoints {
     /// What was asked for, for messages.
     pub place: String,

@@ -19,7 +19,7 @@ use crate::connect::spool;
 use crate::control::console;
 use crate::control::report::thousands;
 
-/// Verifies the checkpoint of `epoch`, or all that are kept.
+/// Verifies the checkpoint of `epoch`, or all that are retained.
 pub fn run(epoch: Option<Epoch>, progress: bool, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let mut report = look(epoch, progress, state)?;
     for _ in 1..LOOKS_MAX {
@@ -212,15 +212,15 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not kept
+    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not retained
     /// any more, and spools of a checkpoint that is not the last one any more.
     fn with_spools(mut self, spools: Vec<Spools>, now: &StoredCheckpoints) -> Self {
         for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
             (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
             one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));
         }
-        let kept = |name: &str| now.past.iter().any(|past| past.name == name);
-        self.checkpoints.retain(|one| one.errors.is_empty() || kept(&one.name));
+        let retained = |name: &str| now.past.iter().any(|past| past.name == name);
+        self.checkpoints.retain(|one| one.errors.is_empty() || retained(&one.name));
         self
     }
 

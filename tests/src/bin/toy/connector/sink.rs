@@ -31,7 +31,7 @@ impl fmt::Display for ToySink {
 }
 
 impl SinkConnector for ToySink {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("once per run", "in capital letters")
     }
 

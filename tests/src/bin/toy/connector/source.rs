@@ -33,7 +33,7 @@ impl fmt::Display for ToySource {
 }
 
 impl SourceConnector for ToySource {
-    fn promise(&self, _kept: bool) -> Promise {
+    fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("at most once", "a toy sends nothing again")
     }
 
