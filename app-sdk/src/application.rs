@@ -99,7 +99,7 @@ impl Application {
         let step = self.draft.borrow_mut().source(name, C::Event::NAME);
         let stream = Stream::new(self.draft.clone(), step);
         let generators = self.generators.clone();
-        let stage = Intake { codec, outlet: stream.outlet.clone(), generators };
+        let stage = Intake { codec, consumers: stream.consumers.clone(), generators };
         self.draft.borrow_mut().source_stage(Box::new(stage));
         stream
     }

@@ -67,8 +67,8 @@ pub(crate) struct Draft {
     pub(crate) tables: Vec<DraftTable>,
     pub(crate) sinks: Vec<DraftSink>,
     pub(crate) mistakes: Vec<Mistake>,
-    /// The outlets of all streams.
-    pub(crate) outlets: Vec<Rc<dyn Join>>,
+    /// The consumers of all streams.
+    pub(crate) consumers: Vec<Rc<dyn Join>>,
 }
 
 /// Sources are numbered in one byte of the frame.
@@ -84,7 +84,7 @@ impl Draft {
             tables: Vec::new(),
             sinks: Vec::new(),
             mistakes: Vec::new(),
-            outlets: Vec::new(),
+            consumers: Vec::new(),
         }
     }
 

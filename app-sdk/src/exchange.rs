@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec::{Decode, Framing, Reason, Split};
-use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
+use crate::flow::{Consumers, Context, KeyedConsumers, Lent};
 use crate::host::{
     Cause, ExchangeStage, Feed, Generate, Host, Ingested, Input, Schedule, SourceStage, Stop,
     UnderWay,
@@ -23,7 +23,7 @@ use crate::value::{self, Event, View};
 /// The stage after one `key_by`.
 pub(crate) struct Exchanged<E: Event, K, F> {
     pub(crate) key: Rc<F>,
-    pub(crate) outlet: Rc<KeyedOutlet<E, K>>,
+    pub(crate) consumers: Rc<KeyedConsumers<E, K>>,
 }
 
 impl<E, K, F> ExchangeStage for Exchanged<E, K, F>
@@ -46,7 +46,7 @@ where
                 slot: input.slot,
                 emitted: false,
             };
-            under_way.keyed(&key, || self.outlet.send(&key, &event, &mut context));
+            under_way.keyed(&key, || self.consumers.send(&key, &event, &mut context));
             // The next input follows only when the outputs of this one have found room.
             if context.emitted && host.blocked() {
                 return index + 1;
@@ -75,7 +75,7 @@ pub(crate) type GeneratorOf<E> = Rc<dyn Fn(u64) -> Box<dyn FnMut(u64) -> Option<
 /// The stage of one source.
 pub(crate) struct Intake<C: Decode> {
     pub(crate) codec: C,
-    pub(crate) outlet: Rc<Outlet<C::Event>>,
+    pub(crate) consumers: Rc<Consumers<C::Event>>,
     pub(crate) generators: Generators,
 }
 
@@ -106,7 +106,7 @@ impl<C: Decode> SourceStage for Intake<C> {
                 Split::Frame { start, end, next } => match &self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
                         let mut context = Context::unkeyed(&mut *host, &cause, under_way);
-                        self.outlet.send(&Lent::Native(event), &mut context);
+                        self.consumers.send(&Lent::Native(event), &mut context);
                         let emitted = context.emitted;
                         done.events += 1;
                         done.bytes += next;
@@ -173,7 +173,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         let archive = value::access::<C::Event>(bytes)
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
         let mut context = Context::unkeyed(host, &cause, under_way);
-        self.outlet.send(&Lent::Archived { bytes, archive }, &mut context);
+        self.consumers.send(&Lent::Archived { bytes, archive }, &mut context);
         Ok(())
     }
 
@@ -198,13 +198,13 @@ impl<C: Decode> SourceStage for Intake<C> {
                 C::Event::NAME
             )));
         };
-        Ok(Box::new(Generator { make: start(seed), outlet: self.outlet.clone() }))
+        Ok(Box::new(Generator { make: start(seed), consumers: self.consumers.clone() }))
     }
 }
 
 struct Generator<E: Event> {
     make: Box<dyn FnMut(u64) -> Option<E>>,
-    outlet: Rc<Outlet<E>>,
+    consumers: Rc<Consumers<E>>,
 }
 
 impl<E: Event> Generate for Generator<E> {
@@ -235,7 +235,7 @@ impl<E: Event> Generate for Generator<E> {
                 return (index, false);
             };
             let mut context = Context::unkeyed(&mut *host, &cause, under_way);
-            self.outlet.send(&Lent::Native(event), &mut context);
+            self.consumers.send(&Lent::Native(event), &mut context);
             if context.emitted && host.blocked() {
                 return (index + 1, true);
             }

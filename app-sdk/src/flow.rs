@@ -146,10 +146,10 @@ pub(crate) struct Joint<F: ?Sized> {
 }
 
 /// The consumers of a stream.
-pub(crate) type Outlet<E> = Joint<dyn Fn(&Lent<'_, E>, &mut Context<'_>)>;
+pub(crate) type Consumers<E> = Joint<dyn Fn(&Lent<'_, E>, &mut Context<'_>)>;
 
 /// The consumers of a keyed stream.
-pub(crate) type KeyedOutlet<E, K> = Joint<dyn Fn(&K, &Lent<'_, E>, &mut Context<'_>)>;
+pub(crate) type KeyedConsumers<E, K> = Joint<dyn Fn(&K, &Lent<'_, E>, &mut Context<'_>)>;
 
 /// What has to be done once when an application is planned.
 pub(crate) trait Join {
@@ -178,7 +178,7 @@ impl<F: ?Sized> Joint<F> {
     }
 }
 
-impl<E: Event> Outlet<E> {
+impl<E: Event> Consumers<E> {
     // cold: while the application is described
     pub(crate) fn add(&self, consumer: impl Fn(&Lent<'_, E>, &mut Context<'_>) + 'static) {
         self.collected.borrow_mut().push(Box::new(consumer));
@@ -190,7 +190,7 @@ impl<E: Event> Outlet<E> {
     }
 }
 
-impl<E: Event> Join for Outlet<E> {
+impl<E: Event> Join for Consumers<E> {
     // cold: once, when the application is planned
     fn join(&self) {
         self.join_with(|all| {
@@ -199,7 +199,7 @@ impl<E: Event> Join for Outlet<E> {
     }
 }
 
-impl<E: Event, K> KeyedOutlet<E, K> {
+impl<E: Event, K> KeyedConsumers<E, K> {
     // cold: while the application is described
     pub(crate) fn add(&self, consumer: impl Fn(&K, &Lent<'_, E>, &mut Context<'_>) + 'static) {
         self.collected.borrow_mut().push(Box::new(consumer));
@@ -211,7 +211,7 @@ impl<E: Event, K> KeyedOutlet<E, K> {
     }
 }
 
-impl<E: Event, K: 'static> Join for KeyedOutlet<E, K> {
+impl<E: Event, K: 'static> Join for KeyedConsumers<E, K> {
     // cold: once, when the application is planned
     fn join(&self) {
         self.join_with(|all| {

@@ -146,7 +146,7 @@ impl Plan {
         if !list.is_empty() {
             return Err(Mistakes::new(draft.name, list));
         }
-        draft.outlets.iter().for_each(|outlet| outlet.join());
+        draft.consumers.iter().for_each(|one| one.join());
         let fingerprint = fingerprint(&draft);
         let exchanges = exchange_facts(&draft);
         let exchanges = draft

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use crate::codec::Encode;
 use crate::draft::{Draft, StepId, StepKind};
 use crate::exchange::Exchanged;
-use crate::flow::{Context, KeyedOutlet, Lent, Outlet};
+use crate::flow::{Consumers, Context, KeyedConsumers, Lent};
 use crate::host::{Route, SinkId};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
@@ -24,14 +24,14 @@ mod keyed;
 pub struct Stream<E: Event> {
     pub(crate) draft: Rc<RefCell<Draft>>,
     pub(crate) step: StepId,
-    pub(crate) outlet: Rc<Outlet<E>>,
+    pub(crate) consumers: Rc<Consumers<E>>,
 }
 
 impl<E: Event> Stream<E> {
     pub(crate) fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
-        let outlet = Outlet::new();
-        draft.borrow_mut().outlets.push(outlet.clone());
-        Self { draft, step, outlet }
+        let consumers = Consumers::new();
+        draft.borrow_mut().consumers.push(consumers.clone());
+        Self { draft, step, consumers }
     }
 
     fn next<O: Event>(&self, kind: StepKind) -> Stream<O> {
@@ -58,9 +58,9 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Map);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |event, context| {
-            handler(event.view()).each(|made| outlet.send(&Lent::Native(made), context));
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |event, context| {
+            handler(event.view()).each(|made| consumers.send(&Lent::Native(made), context));
         });
         next
     }
@@ -83,10 +83,10 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Filter);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |event, context| {
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |event, context| {
             if keep(event.view()) {
-                outlet.send(event, context);
+                consumers.send(event, context);
             }
         });
         next
@@ -111,12 +111,12 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
     {
         let next = self.next(StepKind::FlatMap);
-        let outlet = next.outlet.clone();
+        let consumers = next.consumers.clone();
         let out = RefCell::new(Out::new());
-        self.outlet.add(move |event, context| {
+        self.consumers.add(move |event, context| {
             let mut out = out.borrow_mut();
             handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| outlet.send(&Lent::Native(made), context));
+            out.events().iter().for_each(|made| consumers.send(&Lent::Native(made), context));
             out.clear();
         });
         next
@@ -143,8 +143,8 @@ impl<E: Event> Stream<E> {
         };
         let next = Stream::new(self.draft.clone(), step);
         for parent in [self, other] {
-            let outlet = next.outlet.clone();
-            parent.outlet.add(move |event, context| outlet.send(event, context));
+            let consumers = next.consumers.clone();
+            parent.consumers.add(move |event, context| consumers.send(event, context));
         }
         next
     }
@@ -175,12 +175,12 @@ impl<E: Event> Stream<E> {
     {
         let (step, exchange) = self.draft.borrow_mut().exchange(self.step);
         let keyed = Keyed::new(self.draft.clone(), step);
-        let outlet = keyed.outlet.clone();
+        let consumers = keyed.consumers.clone();
         let key = Rc::new(key); // cold: once per `key_by`
-        let stage = Exchanged { key: key.clone(), outlet: outlet.clone() };
+        let stage = Exchanged { key: key.clone(), consumers: consumers.clone() };
         self.draft.borrow_mut().exchange_stage(exchange, stage);
-        let in_place = outlet.clone();
-        self.outlet.add(move |event, context| {
+        let in_place = consumers.clone();
+        self.consumers.add(move |event, context| {
             let key = key(event.view());
             let route = Route { exchange, hash: key.hash() };
             match context.in_place::<E>(route) {
@@ -231,7 +231,7 @@ impl<E: Event> Stream<E> {
     /// ```
     pub fn sink<C: Encode<Event = E>>(&self, name: &str, codec: C) {
         let sink = self.draft.borrow_mut().sink(Some(name), self.step);
-        self.outlet.add(encoder(sink, codec));
+        self.consumers.add(encoder(sink, codec));
     }
 
     /// Sends the events back on the connection that brought the input which caused them.
@@ -247,7 +247,7 @@ impl<E: Event> Stream<E> {
     /// ```
     pub fn reply<C: Encode<Event = E>>(&self, codec: C) {
         let sink = self.draft.borrow_mut().sink(None, self.step);
-        self.outlet.add(encoder(sink, codec));
+        self.consumers.add(encoder(sink, codec));
     }
 }
 
@@ -257,14 +257,14 @@ impl<E: Event> Stream<E> {
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,
-    outlet: Rc<KeyedOutlet<E, K>>,
+    consumers: Rc<KeyedConsumers<E, K>>,
 }
 
 impl<E: Event, K: Key> Keyed<E, K> {
     fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
-        let outlet = KeyedOutlet::new();
-        draft.borrow_mut().outlets.push(outlet.clone());
-        Self { draft, step, outlet }
+        let consumers = KeyedConsumers::new();
+        draft.borrow_mut().consumers.push(consumers.clone());
+        Self { draft, step, consumers }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Gaps: times in which a spinning loop did not spin, because something took its CPU away.
 //!
 //! Owns the log of each watched core and what others can see of it. A loop that does nothing long
-//! shows its log the time at least every few dozen passes; a hole of more than [`GAP_NS`] between
+//! shows its log the time at least every few dozen passes; a gap of more than [`GAP_NS`] between
 //! two looks cannot have come from the loop itself, so it is put down to the operating system (an
 //! interrupt, another task) or to the machine below it. How often the scheduler took the CPU away
-//! meanwhile stands beside it: a hole without a switch was an interrupt or the hypervisor.
+//! meanwhile stands beside it: a gap without a switch was an interrupt or the hypervisor.
 //!
 //! ```text
 //!   loop   · · · · ·                · · · ·        each dot: see(now)
@@ -13,7 +13,7 @@
 //!
 //! The evidence is independent of what is measured: no event becomes part of a gap because it was
 //! slow, only because a loop on one of its cores stood still meanwhile. Must never: call into the
-//! system except after a hole.
+//! system except after a gap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -158,7 +158,7 @@ impl GapLog {
     }
 }
 
-/// One hole.
+/// A time in which a loop did not run: the operating system or hypervisor ran something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopGap {
     /// The last look before it, on the clock of `stamp`.

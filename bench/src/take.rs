@@ -119,7 +119,7 @@ impl Tape {
 /// The latencies of one slice.
 #[derive(Clone, Debug, Default)]
 pub struct Take {
-    /// In the order of time, without holes between them.
+    /// In the order of time, without a pause between them.
     pub intervals: Vec<Interval>,
     /// One entry per watched loop; empty when no loop was watched.
     pub gaps: Vec<CoreGaps>,

@@ -21,7 +21,7 @@ mod envelope;
 
 mod counts;
 mod gauges;
-mod tally;
+mod shared_counts;
 
 mod letters;
 mod positions;
@@ -65,10 +65,10 @@ pub use cost::PartCost;
 pub use counts::{Counts, SinkCounts, SourceCounts};
 pub use egress::Outlet;
 pub use gauges::{BlockedBy, Gauges, Stage};
-pub use letters::Letter;
+pub use letters::DeadLetter;
 pub use part::{PartEnd, PartStep};
 pub use positions::{Ending, ReadPosition, Start};
 pub use route::PartitionMap;
+pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};
-pub use tally::Tally;
 pub use turn::{Core, CoreConfig};

@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::clock::Nanos;
 
-/// Holes up to this length, in nanoseconds, may be the loop's own.
+/// Gaps up to this length, in nanoseconds, may be the loop's own.
 pub const GAP_NS: u64 = 25_000;
 
-/// One hole.
+/// A time in which a core did not run: the operating system or hypervisor ran something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// When the last turn before it began.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use potoroo::flow::{Counts, Letter, PartitionMap};
+use potoroo::flow::{Counts, DeadLetter, PartitionMap};
 use potoroo::turn::{Command, InletKind, NewInlet, Notice};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -54,9 +54,9 @@ pub struct Simulation {
     schedule: Random,
     now: Nanos,
     /// Dead letters that wait for the control plane, and those that it has taken.
-    letters_sent: Vec<Letter>,
+    letters_sent: Vec<DeadLetter>,
     batches_sent: usize,
-    letters: Vec<Letter>,
+    letters: Vec<DeadLetter>,
     letters_waiting: Arc<AtomicUsize>,
     last: usize,
     ticks: u64,
@@ -77,7 +77,7 @@ pub struct Outcome {
     /// Bytes that each client got back.
     pub replies: Vec<Vec<u8>>,
     /// Dead letters, in the order in which they were taken.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<DeadLetter>,
     /// Keys and states of each table, as text, in order.
     pub tables: BTreeMap<String, Vec<String>>,
     /// Bytes that each client sent before it ended or was told to stop.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::prelude::*;
@@ -38,7 +38,7 @@ fn core() -> Core {
         outlet_bytes: 1,
         local_bytes: LANE_BYTES,
         keep_letters: true,
-        tally: Arc::new(Tally::new(&plan)),
+        tally: Arc::new(SharedCounts::new(&plan)),
     };
     Core::new(plan, config)
 }

@@ -1,7 +1,7 @@
 //! Every operator by itself and every way to combine streams, in the simulator against the
 //! reference, on every number of cores.
 
-use potoroo::flow::Letter;
+use potoroo::flow::DeadLetter;
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Item, Lines, Slim, Trial};
 use potoroo_tests::oracle;
@@ -298,7 +298,7 @@ fn an_event_too_long_for_a_lane_is_refused_and_no_other() {
         assert_eq!(outcome.letters.len() + long, items / 7, "each is delivered or refused");
         let refused: u64 = outcome.counts.iter().map(|counts| counts.sources[0].refused).sum();
         assert_eq!(refused, outcome.letters.len() as u64, "they are counted, too");
-        let too_long = |letter: &Letter| letter.reason.detail().contains("--lane-bytes");
+        let too_long = |letter: &DeadLetter| letter.reason.detail().contains("--lane-bytes");
         assert!(outcome.letters.iter().all(too_long));
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use potoroo::checkpoint::{Chunk, Epoch, Section};
 use potoroo::flow::{
-    BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, Skips, Stage, Tally,
+    BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, SharedCounts, Skips, Stage,
 };
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{Origin, SinkId, SourceId};
@@ -103,7 +103,7 @@ fn cores_with(
     let first = plan();
     let lanes = mesh(count, first.levels() + 1, lane_bytes).into_iter().enumerate();
     let seat = |(core, lanes)| {
-        let tally = Arc::new(Tally::new(&first));
+        let tally = Arc::new(SharedCounts::new(&first));
         let config = CoreConfig {
             core,
             lanes,
@@ -122,7 +122,7 @@ fn cores_with(
 
 struct Seat {
     core: Core,
-    tally: Arc<Tally>,
+    tally: Arc<SharedCounts>,
 }
 
 impl Seat {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::codec::LineText;
 use potoroo_sdk::host::SourceId;
@@ -20,7 +20,7 @@ fn counting() -> Application {
 
 struct Seat {
     core: Core,
-    tally: Arc<Tally>,
+    tally: Arc<SharedCounts>,
     inlet: ConnectionId,
 }
 
@@ -28,7 +28,7 @@ impl Seat {
     fn new() -> Self {
         let plan = counting().plan().expect("it is sound");
         let lanes = mesh(1, plan.levels() + 1, 65_536).pop().expect("there is one core");
-        let tally = Arc::new(Tally::new(&plan));
+        let tally = Arc::new(SharedCounts::new(&plan));
         let config = CoreConfig {
             core: 0,
             lanes,

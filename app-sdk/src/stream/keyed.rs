@@ -46,10 +46,10 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let table = table.table();
         self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |key, event, context| {
             let outputs = table.change(key, context, |state| handler(state, event.view()));
-            outputs.each(|made| outlet.send(key, &Lent::Native(made), context));
+            outputs.each(|made| consumers.send(key, &Lent::Native(made), context));
         });
         next
     }
@@ -88,9 +88,9 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let table = table.table();
         self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: true });
-        let outlet = next.outlet.clone();
+        let consumers = next.consumers.clone();
         let out = RefCell::new(Out::new());
-        self.outlet.add(move |key, event, context| {
+        self.consumers.add(move |key, event, context| {
             let slot = table.locate(key, context);
             let mut out = out.borrow_mut();
             let ((), removed) = table
@@ -100,7 +100,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
             if removed {
                 table.remove(slot, context);
             }
-            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
+            out.events().iter().for_each(|made| consumers.send(key, &Lent::Native(made), context));
             out.clear();
         });
         next
@@ -124,9 +124,9 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Map);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
-            handler(event.view()).each(|made| outlet.send(key, &Lent::Native(made), context));
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |key, event, context| {
+            handler(event.view()).each(|made| consumers.send(key, &Lent::Native(made), context));
         });
         next
     }
@@ -148,10 +148,10 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Filter);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |key, event, context| {
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |key, event, context| {
             if keep(event.view()) {
-                outlet.send(key, event, context);
+                consumers.send(key, event, context);
             }
         });
         next
@@ -177,12 +177,12 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
     {
         let next = self.next(StepKind::FlatMap);
-        let outlet = next.outlet.clone();
+        let consumers = next.consumers.clone();
         let out = RefCell::new(Out::new());
-        self.outlet.add(move |key, event, context| {
+        self.consumers.add(move |key, event, context| {
             let mut out = out.borrow_mut();
             handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| outlet.send(key, &Lent::Native(made), context));
+            out.events().iter().for_each(|made| consumers.send(key, &Lent::Native(made), context));
             out.clear();
         });
         next
@@ -204,8 +204,8 @@ impl<E: Event, K: Key> Keyed<E, K> {
     pub fn unkeyed(&self) -> Stream<E> {
         let step = self.draft.borrow_mut().step(StepKind::Unkeyed, &[self.step]);
         let next = Stream::new(self.draft.clone(), step);
-        let outlet = next.outlet.clone();
-        self.outlet.add(move |_, event, context| outlet.send(event, context));
+        let consumers = next.consumers.clone();
+        self.consumers.add(move |_, event, context| consumers.send(event, context));
         next
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use potoroo::Config;
-use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally as Counters};
+use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts as Counters};
 use potoroo::prelude::*;
 use potoroo::sdk::host::SourceId;
 use potoroo_runtime::{Nanos, mesh};

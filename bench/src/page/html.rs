@@ -364,10 +364,10 @@ const HOW_TO_READ: &str = "<ul>\n\
     is the median of its rounds; a ratio is formed within a round.</li>\n\
     <li>Beside each figure stands the <em>raw round trip</em>: a bare cache line to the other CPU \
     and back, measured just before. It is what the machine was capable of in that minute.</li>\n\
-    <li>A <em>gap</em> is a hole of more than 25 µs in a loop that only spins: an interrupt, \
+    <li>A <em>gap</em> is a stop of more than 25 µs in a loop that only spins: an interrupt, \
     another task, or the machine below. The tail <em>as it was</em> has everything in it. The tail \
     <em>outside gaps</em> leaves out each event during which a watched loop stood still at some \
-    time; what waited behind it stays in, and so do shorter holes. One never stands without the \
+    time; what waited behind it stays in, and so do shorter stops. One never stands without the \
     other.</li>\n</ul>\n";
 const OPEN_LOOP: &str = "Open loop. Departures are fixed beforehand, and latency counts from the \
     intended departure. The load never waits for the system under test: an event that could not be \

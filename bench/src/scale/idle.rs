@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use potoroo::Config;
 use potoroo::control::config::LANE_BYTES_MIN;
-use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally as Counters};
+use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts as Counters};
 use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 
 use super::axis::Point;

@@ -42,7 +42,7 @@ use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::opening::Channels;
 use crate::connect::permits::Places;
 use crate::connect::starting::SinkStates;
-use crate::flow::{Core, CoreConfig, Counts, PartitionMap, Skips, Tally};
+use crate::flow::{Core, CoreConfig, Counts, PartitionMap, SharedCounts, Skips};
 use crate::turn::{
     CoreReactor, CoreSeat, Driver, Handout, Mail, Mailbox, Notice, StorageShared, mailbox,
 };
@@ -86,12 +86,11 @@ pub(super) fn launch(
 ) -> Result<Launched, Error> {
     let places = check_limits(plan, &mut config)?;
     let skips = SkipNotes::new(plan, &config);
-    let (checkpointing, messages, mut edges) = open(plan, &config)?;
+    let (stored, messages, mut edges) = open(plan, &config)?;
     let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
-    let progress =
-        checkpointing.as_ref().map(|checkpointing: &Checkpointing| checkpointing.progress.clone());
+    let progress = stored.as_ref().map(|stored: &Checkpointing| stored.progress.clone());
     let watch = Arc::new(Monitor::new(plan, &config, tallies.clone(), gaps, progress));
     let (described, (restored_in, restored)) = (describe.clone(), channel());
     let build = Build {
@@ -103,7 +102,7 @@ pub(super) fn launch(
         keep_letters: edges.letters.is_some(),
         config: config.clone(),
         skips: skips.skips().clone(),
-        checkpointing: checkpointing.clone(),
+        stored: stored.clone(),
         restored: restored_in,
         tallies,
         notices: notices_in.clone(),
@@ -114,21 +113,17 @@ pub(super) fn launch(
     let (host, mailboxes) = start(plan, build)?;
     wait_for_cores(&host, &watch, &restored)?;
     let _housekeeping = Housekeeping::begin(&watch.cpus);
-    let admin = serve_admin(
-        &config,
-        &watch,
-        checkpointing.as_ref().map(|checkpointing| checkpointing.operator(&described)),
-    )?;
-    let storage = checkpointing.as_ref().map(|it| it.storage.clone());
+    let admin =
+        serve_admin(&config, &watch, stored.as_ref().map(|stored| stored.operator(&described)))?;
+    let storage = stored.as_ref().map(|it| it.storage.clone());
     let threads = Threads::new(plan, &config, places, storage, notices_in);
-    let connecting =
-        connecting(plan, &config, (&mailboxes, &sink_owners), &watch, checkpointing.as_ref());
+    let connecting = connecting(plan, &config, (&mailboxes, &sink_owners), &watch, stored.as_ref());
     let (mut threads, connected) = connecting.connect(edges, threads)?;
     let mut attach = take(&mut threads.edges.attach);
-    let begin = |(checkpointing, messages): (Checkpointing, StorageReceiver)| {
-        checkpointing.start(plan, &config, &mailboxes, connected, (messages, attach.gate()))
+    let begin = |(stored, messages): (Checkpointing, StorageReceiver)| {
+        stored.start(plan, &config, &mailboxes, connected, (messages, attach.gate()))
     };
-    let checkpoints = checkpointing.zip(messages).map(begin).transpose()?;
+    let checkpoints = stored.zip(messages).map(begin).transpose()?;
     let supervisor = Supervisor::new(Supervised {
         config,
         watch: watch.clone(),
@@ -148,10 +143,9 @@ fn connecting<'a>(
     config: &'a Config,
     (mailboxes, sink_owners): (&'a [Mailbox], &'a [usize]),
     watch: &'a Monitor,
-    checkpointing: Option<&'a Checkpointing>,
+    stored: Option<&'a Checkpointing>,
 ) -> Connecting<'a> {
-    let (repeated, resume) =
-        (&watch.repeated, checkpointing.map(|checkpointing| checkpointing.recovery.resume()));
+    let (repeated, resume) = (&watch.repeated, stored.map(|stored| stored.recovery.resume()));
     Connecting { plan, config, mailboxes, sink_owners, repeated, resume }
 }
 
@@ -261,9 +255,9 @@ fn open(
     config: &Config,
 ) -> Result<(Option<Checkpointing>, Option<StorageReceiver>, Edges), Error> {
     let _housekeeping = Housekeeping::begin(&config.cores);
-    let (checkpointing, messages) = open_checkpoints(plan, config)?.unzip();
-    let edges = open_edges(plan, config, checkpointing.as_ref())?;
-    Ok((checkpointing, messages, edges))
+    let (stored, messages) = open_checkpoints(plan, config)?.unzip();
+    let edges = open_edges(plan, config, stored.as_ref())?;
+    Ok((stored, messages, edges))
 }
 
 /// Opens all edges. Refuses a source whose address is of another kind than that from which it
@@ -271,10 +265,10 @@ fn open(
 fn open_edges(
     plan: &Plan,
     config: &Config,
-    checkpointing: Option<&Checkpointing>,
+    stored: Option<&Checkpointing>,
 ) -> Result<Edges, Error> {
     let edges = Edges::open(plan, config)?;
-    let Some(Checkpointing { recovery, .. }) = checkpointing else { return Ok(edges) };
+    let Some(Checkpointing { recovery, .. }) = stored else { return Ok(edges) };
     for (source, edge) in plan.sources.iter().zip(&edges.sources) {
         if let Some(unit) = edge.unit() {
             recovery.position(&source.name, unit)?;
@@ -320,19 +314,19 @@ struct Build {
     keep_letters: bool,
     config: Config,
     skips: Skips,
-    checkpointing: Option<Checkpointing>,
+    stored: Option<Checkpointing>,
     /// Each core tells once that it has its share of what was stored, or why not.
     restored: Sender<Result<(), Error>>,
-    tallies: Vec<Arc<Tally>>,
+    tallies: Vec<Arc<SharedCounts>>,
     notices: Sender<Notice>,
     letters_waiting: Arc<AtomicUsize>,
     request: StopRequest,
 }
 
 /// The counters of `cores` cores, and their logs of gaps.
-fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<Tally>>, Arc<[SharedGaps]>) {
+fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<SharedCounts>>, Arc<[SharedGaps]>) {
     let gaps: Arc<[SharedGaps]> = (0..cores).map(|_| SharedGaps::new()).collect();
-    let tally = |_| Arc::new(Tally::new(plan).with_gaps(gaps.clone()));
+    let tally = |_| Arc::new(SharedCounts::new(plan).with_gaps(gaps.clone()));
     ((0..cores).map(tally).collect(), gaps)
 }
 
@@ -416,7 +410,7 @@ impl Build {
         Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
         flow.skip(&self.skips);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
-        let recovery = self.checkpointing.as_ref().map(|checkpointing| &checkpointing.recovery);
+        let recovery = self.stored.as_ref().map(|stored| &stored.recovery);
         let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
         // The start may have failed, and its receiver with it.
         let _ = self.restored.send(recovered.unwrap_or(Ok(())));
@@ -435,11 +429,10 @@ impl Build {
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
-        let handout = self.checkpointing.as_ref().map(|checkpointing| {
-            let (budget_ns, shared) =
-                (config.checkpoint_budget_us * 1000, &checkpointing.shared[core]);
+        let handout = self.stored.as_ref().map(|stored| {
+            let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &stored.shared[core]);
             let clock = Clock::new();
-            let parts = Box::new(checkpointing.storage.clone());
+            let parts = Box::new(stored.storage.clone());
             Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();

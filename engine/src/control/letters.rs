@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use crate::flow::Letter;
+use crate::flow::DeadLetter;
 
 /// Where dead letters are written.
 pub(super) struct LetterBox<W> {
@@ -24,7 +24,7 @@ impl<W: Write> LetterBox<W> {
 
     /// Writes one JSON object per line: source, connection (hexadecimal, as in the log), position,
     /// reason and the bytes in hexadecimal.
-    pub(super) fn write(&mut self, letters: &[Letter], source_names: &[String]) {
+    pub(super) fn write(&mut self, letters: &[DeadLetter], source_names: &[String]) {
         let written = letters.iter().try_for_each(|letter| {
             let line = serde_json::json!({
                 "source": source_names[letter.cause.source.0 as usize],

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use potoroo_sdk::plan::Plan;
 
 use super::report::StageSummary;
-use crate::flow::{Stage, Tally};
+use crate::flow::{SharedCounts, Stage};
 
 /// A batch that is seen for this time has stalled: it is thousands of times what one should take. A
 /// batch that takes one look longer than this is always seen for this time.
@@ -74,7 +74,7 @@ impl Profile {
 /// Looks at the cores. There is one, which alone writes the profile.
 pub(super) struct Profiler {
     profile: Arc<Profile>,
-    tallies: Vec<Arc<Tally>>,
+    tallies: Vec<Arc<SharedCounts>>,
     /// By core: the batch found last, and for how long it has been found.
     seen: Vec<(u64, Duration)>,
     looked: Instant,
@@ -85,7 +85,7 @@ pub(super) struct Profiler {
 impl Profiler {
     pub(super) fn new(
         profile: Arc<Profile>,
-        tallies: Vec<Arc<Tally>>,
+        tallies: Vec<Arc<SharedCounts>>,
         told_after: Duration,
     ) -> Self {
         let seen = vec![(0, Duration::ZERO); tallies.len()];

@@ -24,7 +24,7 @@ use super::stop_request::StopRequest;
 use super::threads::Threads;
 use super::watch::Monitor;
 use crate::connect::lines::LineLimiter;
-use crate::flow::{Counts, Ending, Letter};
+use crate::flow::{Counts, DeadLetter, Ending};
 use crate::turn::{Command, Mailbox, Notice};
 
 /// How often the supervisor looks while the application runs. Where every CPU has a core, each look
@@ -159,7 +159,7 @@ impl Supervisor {
         Ok(Summary { snapshot, stop })
     }
 
-    /// Says in time what the watchdog, which does not know stages, would end the process for.
+    /// Logs a stage that is stuck: the watchdog, which ends the process, does not know stages.
     fn report_stuck(&mut self) {
         let Some(stuck) = self.profiler.look() else { return };
         tracing::error!(
@@ -172,7 +172,7 @@ impl Supervisor {
         );
     }
 
-    /// Hears notices until the next look.
+    /// Handles notices until the next look.
     fn receive(&mut self) {
         // Quiet at the last look: it ends if that lasts until the next one.
         let ending = self.quiet_before.is_some() || !self.shutdown.is_running();
@@ -196,8 +196,8 @@ impl Supervisor {
     fn handle(&mut self, notice: Notice) {
         match notice {
             Notice::Unread { source, bytes } => tracing::warn!(
-                "source `{}`: {bytes} bytes of events that were handed over were not read in time \
-                 (--drain-seconds): they had no effect",
+                "source `{}`: {bytes} bytes of events from the program were not read before the \
+                 drain ended (--drain-seconds): they had no effect",
                 self.threads.source_name(source)
             ),
             Notice::Refused { source, peer, reason } => {
@@ -253,7 +253,7 @@ impl Supervisor {
         }
     }
 
-    fn log_letters(&self, letters: &[Letter]) {
+    fn log_letters(&self, letters: &[DeadLetter]) {
         for letter in letters {
             let Some(left_out) = self.lines.letters.admit() else { continue };
             let source = self.threads.source_name(letter.cause.source);
@@ -261,7 +261,7 @@ impl Supervisor {
             let beginning = &letter.bytes[..letter.bytes.len().min(32)];
             if letter.bytes.is_empty() {
                 tracing::warn!(
-                    "source `{source}` refused what was made of position {} of connection {:x}: \
+                    "source `{source}` refused an event made from position {} of connection {:x}: \
                      {}{left_out}",
                     origin.position,
                     origin.connection,
@@ -314,7 +314,7 @@ impl Supervisor {
         }
     }
 
-    /// Says what was not done in time.
+    /// Logs what was not done within the time to drain.
     fn complain(&self, late: Late) {
         let seconds = self.config.drain_seconds;
         match late {
@@ -326,8 +326,8 @@ impl Supervisor {
             ),
             Late::Commit => tracing::error!(
                 "the last checkpoint could not be committed within {seconds} s (--drain-seconds): \
-                 the storage or a sink takes nothing; what came behind the one before it will be \
-                 processed again where its source can be read again"
+                 the storage or a sink takes nothing; events after the checkpoint before it are \
+                 processed again if their source can be read again"
             ),
             Late::Delivery => tracing::error!(
                 "not everything could be delivered within {seconds} s (--drain-seconds): a sink \

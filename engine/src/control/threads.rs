@@ -12,7 +12,7 @@ use super::letters::LetterBox;
 use crate::connect::mail::StorageSender;
 use crate::connect::permits::Places;
 use crate::connect::threads::EdgeThreads;
-use crate::flow::Letter;
+use crate::flow::DeadLetter;
 use crate::turn::Notice;
 
 /// All threads of an application besides its cores.
@@ -56,7 +56,7 @@ impl Threads {
     }
 
     /// Writes dead letters.
-    pub(super) fn letters(&mut self, letters: &[Letter]) {
+    pub(super) fn letters(&mut self, letters: &[DeadLetter]) {
         if let Some(to) = &mut self.letters {
             to.write(letters, &self.source_names);
         }

@@ -15,7 +15,7 @@ use super::report::{
     CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
     TableSummary, host_label, per_second,
 };
-use crate::flow::{BlockedBy, ConnectionId, Counts, Tally};
+use crate::flow::{BlockedBy, ConnectionId, Counts, SharedCounts};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
 pub(super) struct Monitor {
@@ -33,7 +33,7 @@ pub(super) struct Monitor {
     /// Source, end and label of each path.
     paths: Vec<(String, String, String)>,
     checkpoints: Option<Arc<CheckpointProgress>>,
-    pub(super) tallies: Vec<Arc<Tally>>,
+    pub(super) tallies: Vec<Arc<SharedCounts>>,
     /// By core.
     gaps: Arc<[SharedGaps]>,
     pub(super) profile: Arc<Profile>,
@@ -51,7 +51,7 @@ impl Monitor {
     pub(super) fn new(
         plan: &Plan,
         config: &Config,
-        tallies: Vec<Arc<Tally>>,
+        tallies: Vec<Arc<SharedCounts>>,
         gaps: Arc<[SharedGaps]>,
         checkpoints: Option<Arc<CheckpointProgress>>,
     ) -> Self {
@@ -185,7 +185,7 @@ impl Monitor {
     }
 
     fn paths(&self, seconds: f64) -> Vec<PathSummary> {
-        let merged = |read: &dyn Fn(&Tally) -> LatencyArray| {
+        let merged = |read: &dyn Fn(&SharedCounts) -> LatencyArray| {
             let mut merged = LatencyArray::new();
             self.tallies.iter().for_each(|tally| merged.merge(&read(tally)));
             merged

@@ -9,7 +9,7 @@ use potoroo_sdk::host::Cause;
 
 /// One input that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Source, connection and position.
     pub cause: Cause,
     /// Why.
@@ -21,7 +21,7 @@ pub struct Letter {
 /// The dead letters that wait to be taken.
 #[derive(Debug, Default)]
 pub struct Letters {
-    waiting: Vec<Letter>,
+    waiting: Vec<DeadLetter>,
     /// Whether none may be dropped.
     keep_all: bool,
 }
@@ -47,7 +47,7 @@ impl Letters {
             return;
         }
         let kept = if self.keep_all { bytes } else { &bytes[..bytes.len().min(SAMPLE_BYTES)] };
-        self.waiting.push(Letter { cause: *cause, reason, bytes: kept.to_vec() });
+        self.waiting.push(DeadLetter { cause: *cause, reason, bytes: kept.to_vec() });
     }
 
     /// Whether sources have to wait until letters are taken away.
@@ -61,7 +61,7 @@ impl Letters {
     }
 
     /// Takes all of them.
-    pub fn take(&mut self) -> Vec<Letter> {
+    pub fn take(&mut self) -> Vec<DeadLetter> {
         std::mem::take(&mut self.waiting)
     }
 }

@@ -174,7 +174,7 @@ impl OpenPart {
     pub(super) fn take(&mut self, tables: usize) -> Option<PartStep> {
         let PartEnd { epoch, since, .. } = self.end;
         if let Some(reason) = self.failed() {
-            // cold: when a checkpoint is given up
+            // cold: when a checkpoint is aborted
             return Some(PartStep::Failed { epoch, reason: reason.to_owned() });
         }
         if !std::mem::replace(&mut self.begun, true) {
@@ -204,7 +204,7 @@ impl OpenPart {
     }
 }
 
-// cold: when a checkpoint is given up
+// cold: when a checkpoint is aborted
 fn too_long(table: &str, key: &str) -> String {
     format!(
         "the row of key {key} in table `{table}` takes more than {} MiB as it is stored, the limit \

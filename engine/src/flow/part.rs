@@ -22,7 +22,7 @@ pub struct PartEnd {
 /// A step of a core's part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartStep {
-    /// The part begins; one that has not ended is given up.
+    /// The part begins; one that has not ended is dropped.
     Begin {
         /// The epoch.
         epoch: Epoch,

@@ -11,7 +11,7 @@ use super::connection::ConnectionId;
 use super::egress::Outlet;
 use super::generated::Generated;
 use super::ingress::Inlet;
-use super::letters::Letter;
+use super::letters::DeadLetter;
 use super::positions::{Ending, Start};
 use super::route::Router;
 use super::skip::Skips;
@@ -223,7 +223,7 @@ impl Core {
     }
 
     /// Takes the dead letters that wait.
-    pub fn take_letters(&mut self) -> Vec<Letter> {
+    pub fn take_letters(&mut self) -> Vec<DeadLetter> {
         self.router.letters.take()
     }
 

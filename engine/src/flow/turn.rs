@@ -30,8 +30,8 @@ use super::outputs::CoreOutputs;
 use super::replay::Replay;
 use super::route::{PartitionMap, Router, RouterParts};
 use super::shard;
+use super::shared_counts::SharedCounts;
 use super::skip::Skips;
-use super::tally::Tally;
 
 /// A busy core publishes its counters every `TALLY_TURNS` turns: about 20 stores, and readers see
 /// them a few microseconds late. It also publishes them when it becomes idle, since a parked core
@@ -68,7 +68,7 @@ pub struct CoreConfig {
     /// Whether every dead letter waits until it is taken.
     pub keep_letters: bool,
     /// Where it counts.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<SharedCounts>,
 }
 
 /// One core of the engine.
@@ -96,7 +96,7 @@ pub struct Core {
     pub(super) generators: CoreGenerators,
     /// Whether generators came before inlets in the turn before.
     generators_first: bool,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<SharedCounts>,
     pub(super) outlet_bytes: usize,
     pub(super) replies: bool,
     pub(super) core: usize,

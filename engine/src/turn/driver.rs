@@ -1,8 +1,8 @@
 //! The driver: everything around the turn of a core, in one order.
 //!
-//! Owns every port of its core. Connections that brought something lately are filled directly in
-//! each turn, up to [`HOT_INLETS_MAX`] of them: that is the shortest way from the wire (0.35 µs for
-//! a read that finds nothing). All others cost nothing until they are announced as ready.
+//! Owns every port of its core. The connections that were read last are filled directly in each
+//! turn, up to [`HOT_INLETS_MAX`] of them: that is the shortest way from the wire (0.35 µs for a
+//! read that finds nothing). All others cost nothing until they are announced as ready.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Turned {
     pub work: usize,
     /// Bytes, dead letters or parts went, or an inlet was closed.
     pub went: bool,
-    /// Everything is delivered, or was given up: there is nothing left to do, ever.
+    /// Everything is delivered or abandoned: there is nothing left to do, ever.
     pub ended: bool,
 }
 
@@ -275,7 +275,7 @@ impl Driver {
         room
     }
 
-    /// Whether everything is delivered, or was given up.
+    /// Whether everything is delivered or abandoned.
     fn has_ended(&self, core: &mut Core) -> bool {
         self.abandoned || (self.finishing && !core.has_letters() && self.delivered(core))
     }

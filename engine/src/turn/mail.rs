@@ -9,7 +9,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::ports::{InletPort, OutletPort};
 use crate::checkpoint::Epoch;
-use crate::flow::{ConnectionId, Ending, Letter, Start};
+use crate::flow::{ConnectionId, DeadLetter, Ending, Start};
 
 /// A command for a core. Closed, and at most one of them is obeyed per turn, so that control never
 /// starves events.
@@ -114,7 +114,7 @@ pub enum Notice {
         reason: String,
     },
     /// Input that could not be used.
-    Letters(Vec<Letter>),
+    Letters(Vec<DeadLetter>),
     /// A connection has kept its send buffer full for a while.
     Holding {
         /// The connection.

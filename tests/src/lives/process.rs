@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
 use potoroo::connect::spool::Spooler;
-use potoroo::flow::{Core, CoreConfig, PartitionMap, Start, Tally};
+use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Start};
 use potoroo::turn::{
     Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox,
 };
@@ -26,7 +26,7 @@ use crate::seeds::{Concern, in_turn, random};
 pub(super) struct Process {
     pub(super) cores: Vec<Core>,
     drivers: Vec<Driver>,
-    tallies: Vec<Arc<Tally>>,
+    tallies: Vec<Arc<SharedCounts>>,
     /// By core: commands that are on their way, and where they go.
     mails: Vec<(Mail, Mailbox)>,
     notices: Receiver<Notice>,
@@ -56,7 +56,8 @@ impl Process {
         let map = PartitionMap::spread(subject.partitions, &owners);
         let sink_owners: Vec<usize> =
             plan.sinks.iter().map(|_| random.below(count as u64) as usize).collect();
-        let tallies: Vec<Arc<Tally>> = (0..count).map(|_| Arc::new(Tally::new(&plan))).collect();
+        let tallies: Vec<Arc<SharedCounts>> =
+            (0..count).map(|_| Arc::new(SharedCounts::new(&plan))).collect();
         let lanes = mesh(count, plan.levels() + 1, LANE_BYTES);
         let outlet_bytes = 1 + random.below(600) as usize;
         let time = Time::new([20, 400][random.below(2) as usize]);

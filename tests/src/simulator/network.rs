@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use potoroo::flow::{ConnectionId, Letter};
+use potoroo::flow::{ConnectionId, DeadLetter};
 use potoroo::turn::Fill;
 use potoroo_runtime::{Nanos, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -301,7 +301,7 @@ impl Network {
     }
 
     /// A letter names the connection and the place from which its bytes come.
-    pub(super) fn check_letter(&self, letter: &Letter) {
+    pub(super) fn check_letter(&self, letter: &DeadLetter) {
         let origin = letter.cause.origin;
         let owns = |client: &&Client| client.id.is_some_and(|id| id.0 == origin.connection);
         if let Some(client) = self.clients.iter().find(owns) {

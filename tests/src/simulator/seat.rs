@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, LazyLock};
 
-use potoroo::flow::{Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo::turn::{Command, Driver, Mailbox, Notice, Turned, mailbox};
 use potoroo_runtime::{Lanes, Nanos, Poller, Waker};
 use potoroo_sdk::prelude::*;
@@ -22,7 +22,7 @@ pub(super) struct Seat {
     pub(super) driver: Driver,
     pub(super) announcer: Announcer,
     pub(super) mailbox: Mailbox,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<SharedCounts>,
     /// The step in which it found nothing to do, if it was not woken since.
     pub(super) parked: Option<u64>,
     /// When it needs a turn even if it is not woken.
@@ -80,7 +80,7 @@ impl Ground<'_> {
         placing: &mut Random,
     ) -> Seat {
         let plan = (self.describe)().plan().expect("the application is sound");
-        let (deployment, tally) = (self.deployment, Arc::new(Tally::new(&plan)));
+        let (deployment, tally) = (self.deployment, Arc::new(SharedCounts::new(&plan)));
         let config = CoreConfig {
             core,
             lanes,

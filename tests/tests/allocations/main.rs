@@ -7,7 +7,7 @@ mod counting;
 
 use std::sync::Arc;
 
-use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, Tally};
+use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo::prelude::*;
 use potoroo::sdk::host::{SinkId, SourceId};
 use potoroo_runtime::{Nanos, mesh};
@@ -119,7 +119,7 @@ impl Pair {
         let lanes = mesh(2, levels, LANE_BYTES).into_iter().enumerate();
         let cores = lanes.map(|(core, lanes)| {
             let plan = application().plan().expect("the application is sound");
-            let tally = Arc::new(Tally::new(&plan));
+            let tally = Arc::new(SharedCounts::new(&plan));
             let sink_owners = (0..plan.sinks.len()).map(|sink| sink % 2).collect();
             let config = CoreConfig {
                 core,

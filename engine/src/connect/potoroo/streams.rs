@@ -231,7 +231,7 @@ impl Streams {
         self.lock()[number as usize].position(position)
     }
 
-    /// How many streams have ended in earlier lives.
+    /// Number of streams that ended in earlier runs.
     pub fn ended(&self) -> u64 {
         self.lock().iter().filter(|stream| stream.end == StreamEnd::Acknowledged).count() as u64
     }

@@ -212,8 +212,8 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    /// Adds what was found of `spools`, by checkpoint; leaves out what has errors and is not retained
-    /// any more, and spools of a checkpoint that is not the last one any more.
+    /// Adds what was found of `spools`, by checkpoint. Leaves out those with errors that are not
+    /// retained any more, and spools of a checkpoint that is not the last one any more.
     fn with_spools(mut self, spools: Vec<Spools>, now: &StoredCheckpoints) -> Self {
         for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
             (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);

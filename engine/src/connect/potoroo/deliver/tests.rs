@@ -39,7 +39,7 @@ fn transaction(number: u64, bytes: u64) -> Transaction {
     }
 }
 
-/// One whose fourth life has committed a transaction.
+/// One whose fourth run has committed a transaction.
 fn delivery() -> (Delivery, u128) {
     let delivery = delivery_to(Vec::new());
     assert!(!delivery.show(&transaction(1, 1)).expect("it can be brought"));

@@ -14,7 +14,7 @@ use super::counts::{Counts, SinkCounts, SourceCounts};
 use super::gauges::Gauges;
 
 /// The shared form of [`Counts`]: written by one core, read by anyone.
-pub struct Tally {
+pub struct SharedCounts {
     cells: Box<[AtomicU64]>,
     shape: (usize, usize, usize),
     /// All sources of the core have ended and nothing waits on it.
@@ -33,7 +33,7 @@ pub struct Tally {
 
 const CORE_CELLS: usize = 6;
 
-impl Tally {
+impl SharedCounts {
     /// All zero, shaped for `plan`.
     // cold: at start
     pub fn new(plan: &Plan) -> Self {
@@ -163,7 +163,7 @@ mod tests {
         let app = potoroo_sdk::Application::new("none");
         app.source("in", LineText::new()).sink("out", LineText::new());
         let gaps: Arc<[SharedGaps]> = [SharedGaps::new(), SharedGaps::new()].into();
-        let tally = Tally::new(&app.plan().expect("it is sound")).with_gaps(gaps);
+        let tally = SharedCounts::new(&app.plan().expect("it is sound")).with_gaps(gaps);
         tally.record(0, 100, Nanos(50_100), 3);
         tally.tell_gap(1, Gap { start: Nanos(100_000), end: Nanos(140_000), switches: 0 });
         tally.record(0, 110_000, Nanos(150_000), 2);
