@@ -28,6 +28,7 @@ pub mod remedy;
 pub mod attach;
 pub mod resume;
 pub mod starting;
+pub mod stopping;
 pub mod threads;
 pub mod upstream;
 pub mod visible;

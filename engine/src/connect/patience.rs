@@ -10,31 +10,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
-/// Set once: the time until which threads may wait.
-#[derive(Debug, Default)]
-pub struct Stopping(OnceLock<Instant>);
-
-impl Stopping {
-    /// Tells: writers have this long to end, readers end now.
-    pub fn stop(&self, grace: Duration) {
-        let _ = self.0.set(Instant::now() + grace);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.get().is_some()
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.get().is_some_and(|until| Instant::now() >= *until)
-    }
-}
+use super::stopping::Stopping;
 
 /// How soon who waits looks whether it was told to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,12 +46,12 @@ pub struct PatientReader {
     file: Arc<File>,
     /// The note about a named pipe that has no writer yet.
     waiting: Option<String>,
-    stopping: Arc<Stopping>,
+    stopping: Stopping,
 }
 
 impl PatientReader {
     /// A reader of `file`, for the source `name`.
-    pub fn new(name: &str, path: &Path, file: Arc<File>, stopping: Arc<Stopping>) -> Self {
+    pub fn new(name: &str, path: &Path, file: Arc<File>, stopping: Stopping) -> Self {
         let line = || format!("source `{name}` waits for a writer of file:{}", path.display());
         let waiting = is_fifo(path).then(line);
         Self { file, waiting, stopping }
@@ -79,7 +61,7 @@ impl PatientReader {
 impl Read for PatientReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stopping.is_set() {
+            if self.stopping.has_begun() {
                 return Ok(0);
             }
             // A pipe that never had a writer has ended by the word of `read`, but not of `poll`.
@@ -105,7 +87,7 @@ impl Read for PatientReader {
 /// Writes to what may be a pipe or device.
 pub struct PatientWriter {
     to: To,
-    stopping: Arc<Stopping>,
+    stopping: Stopping,
     /// How long it waits without being told to stop.
     limit: Option<Duration>,
 }
@@ -153,13 +135,13 @@ const PIPE_WRITE_BYTES: usize = 4096;
 
 impl PatientWriter {
     /// Writes the named pipe at `path` for `what`; it is opened as soon as it has a reader.
-    pub fn to_fifo(what: &str, path: &Path, stopping: Arc<Stopping>) -> Self {
+    pub fn to_fifo(what: &str, path: &Path, stopping: Stopping) -> Self {
         let line = format!("{what} waits for a reader of file:{}", path.display());
         Self { to: To::Unopened(path.to_owned(), Some(line)), stopping, limit: None }
     }
 
     /// Writes an open file.
-    pub fn to_open(file: Arc<File>, stopping: Arc<Stopping>) -> Self {
+    pub fn to_open(file: Arc<File>, stopping: Stopping) -> Self {
         Self { to: To::Open(file), stopping, limit: None }
     }
 

@@ -117,7 +117,7 @@ impl Starting<'_> {
         let spooler = Spooler::new(target.clone(), generation, offset, self.sinks.epoch.clone());
         let (pipe_in, pipe_out) = pipe();
         let storage = self.threads.storage().expect("only checkpoints commit").clone();
-        let patience = hold.map(|hold| Patience { hold, stop: self.threads.stop().clone() });
+        let patience = hold.map(|hold| Patience { hold, stop: self.threads.stopping().clone() });
         let ends = (pipe_out, self.core.waker().clone());
         let writer = spool(spooler, sink, storage, ends, patience);
         self.threads

@@ -4,8 +4,6 @@
 //! side look whether they are to stop; writers end when their core has dropped its end of the pipe.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,18 +14,16 @@ use potoroo_sdk::plan::Plan;
 use super::attach::Attach;
 use super::claims::Claims;
 use super::mail::StorageSender;
-use super::patience::Stopping;
 use super::permits::{Permits, Places};
+use super::stopping::Stopping;
 use crate::turn::Notice;
 
 /// All threads of the edges of an application.
 pub struct EdgeThreads {
     /// To all that wait for the other side: everything was delivered, or the drain has ended.
-    stop: Arc<AtomicBool>,
+    stopping: Stopping,
     /// To all that accept: no new client is served.
-    stop_accepting: Arc<AtomicBool>,
-    /// To all that wait for the other end of a file.
-    stopping: Arc<Stopping>,
+    stop_accepting: Stopping,
     waiting: Vec<JoinHandle<()>>,
     /// Writers end when the cores have: what they write is made durable then.
     writers: Vec<(String, JoinHandle<io::Result<()>>)>,
@@ -56,9 +52,8 @@ impl EdgeThreads {
         notices: Sender<Notice>,
     ) -> Self {
         Self {
-            stop: Arc::default(),
-            stop_accepting: Arc::default(),
-            stopping: Arc::default(),
+            stopping: Stopping::default(),
+            stop_accepting: Stopping::default(),
             waiting: Vec::new(),
             writers: Vec::new(),
             readers: Vec::new(),
@@ -73,7 +68,8 @@ impl EdgeThreads {
         }
     }
 
-    /// Adds a thread that waits for the other side and ends when it sees [`stop`](Self::stop).
+    /// Adds a thread that waits for the other side and ends after [`stopping`](Self::stopping) has
+    /// begun.
     pub fn add_waiting(&mut self, thread: JoinHandle<()>) {
         self.waiting.push(thread);
     }
@@ -109,18 +105,13 @@ impl EdgeThreads {
     }
 
     /// To all that wait for the other side: everything was delivered, or the drain has ended.
-    pub fn stop(&self) -> &Arc<AtomicBool> {
-        &self.stop
+    pub fn stopping(&self) -> &Stopping {
+        &self.stopping
     }
 
     /// To all that accept: no new client is served.
-    pub fn accepting_stop(&self) -> &Arc<AtomicBool> {
+    pub fn accepting_stop(&self) -> &Stopping {
         &self.stop_accepting
-    }
-
-    /// To all that wait for the other end of a file.
-    pub fn stopping(&self) -> &Arc<Stopping> {
-        &self.stopping
     }
 
     /// Places for connections of all sources together.
@@ -160,14 +151,13 @@ impl EdgeThreads {
 
     /// No connection is accepted any more; sinks are still connected.
     pub fn stop_accepting(&self) {
-        self.stop_accepting.store(true, Ordering::Relaxed);
+        self.stop_accepting.begin(Duration::ZERO);
     }
 
     /// Writers with a slow reader go on for this long.
     pub fn end_within(&self, grace: Duration) {
         self.stop_accepting();
-        self.stopping.stop(grace);
-        self.stop.store(true, Ordering::Relaxed);
+        self.stopping.begin(grace);
     }
 
     /// Waits for all threads after the cores have ended; returns what went wrong in each.

@@ -12,13 +12,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use potoroo::checkpoint::{Manifest, StreamPosition};
 use potoroo::connect::potoroo::answers::Answers;
 use potoroo::connect::potoroo::serve::{Client, ServiceEnd, Serving};
 use potoroo::connect::potoroo::streams::{Limits, Streams};
+use potoroo::connect::stopping::Stopping;
 use potoroo::connect::upstream::Upstream;
 use potoroo::flow::Start;
 use potoroo::turn::Mailbox;
@@ -101,7 +101,7 @@ pub(super) struct Sessions {
     random: Random,
     /// By source: its streams, if it has some.
     streams: Vec<Option<Arc<Streams>>>,
-    ends: Arc<AtomicBool>,
+    ends: Stopping,
     open: Vec<Session>,
     /// By sender: whether nothing new can come of it in this run.
     finished: Vec<bool>,
@@ -134,7 +134,7 @@ impl Sessions {
         Self {
             streams: sources.iter().enumerate().map(streams).collect(),
             random,
-            ends: Arc::default(),
+            ends: Stopping::default(),
             open: Vec::new(),
             finished: vec![false; senders.len()],
         }

@@ -27,7 +27,6 @@ mod session;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -38,6 +37,7 @@ pub use self::delivery::{Delivery, DeliveryEnd};
 pub use self::session::Session;
 use crate::connect::address::{HostPort, first_that_works};
 use crate::connect::lines::LineLimiter;
+use crate::connect::stopping::Stopping;
 use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause};
 
@@ -67,7 +67,7 @@ pub struct Recipient {
 pub fn deliver(
     delivery: Arc<Delivery>,
     peer: Recipient,
-    stop: Arc<AtomicBool>,
+    stop: Stopping,
 ) -> io::Result<JoinHandle<()>> {
     let run = move || {
         Courier { delivery, peer, stop, connected: LineLimiter::new(), lost: LineLimiter::new() }
@@ -80,7 +80,7 @@ pub fn deliver(
 struct Courier {
     delivery: Arc<Delivery>,
     peer: Recipient,
-    stop: Arc<AtomicBool>,
+    stop: Stopping,
     /// A client may accept and go as often as it likes.
     connected: LineLimiter,
     lost: LineLimiter,
@@ -151,7 +151,7 @@ impl Courier {
     /// processes may fill or free.
     fn stopped(&self) -> bool {
         self.delivery.hold().look(self.delivery.waits());
-        self.stop.load(Ordering::Relaxed)
+        self.stop.has_begun()
     }
 
     /// Says hello; returns the last transaction that the client has.

@@ -18,7 +18,6 @@ mod lines;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -37,6 +36,7 @@ use super::streams::{STREAMS_MAX, Streams};
 use crate::connect::lines::one_line;
 use crate::connect::listening::no_accept;
 use crate::connect::permits::{Permit, Permits};
+use crate::connect::stopping::Stopping;
 use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause, wait};
 use crate::turn::Notice;
@@ -89,9 +89,9 @@ pub struct SourceServer {
     /// Where refused clients are told of.
     pub notices: Sender<Notice>,
     /// No new client is served.
-    pub stop_accepting: Arc<AtomicBool>,
+    pub stop_accepting: Stopping,
     /// Everything is acknowledged that will be.
-    pub stop: Arc<AtomicBool>,
+    pub stop: Stopping,
     /// Clients come as often as they like.
     pub lines: Arc<ServerLines>,
 }
@@ -113,9 +113,9 @@ struct Served {
 impl SourceServer {
     fn run(self: Arc<Self>) {
         let mut served: Vec<Served> = Vec::new();
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stop.has_begun() {
             served.retain(|one| !one.thread.is_finished());
-            if self.stop_accepting.load(Ordering::Relaxed) {
+            if self.stop_accepting.has_begun() {
                 std::thread::sleep(STOP_CHECK);
                 continue;
             }
@@ -244,7 +244,7 @@ impl SourceServer {
         // A client that is alive takes what it is told: see `LISTEN_MAX`.
         set_tcp_user_timeout(stream, USER_TIMEOUT_MS).map_err(|error| error.to_string())?;
         let hello = loop {
-            let waits = Instant::now() < until && !self.stop.load(Ordering::Relaxed);
+            let waits = Instant::now() < until && !self.stop.has_begun();
             match reader.read() {
                 Err(Error::Io(error)) if is_pause(&error) && waits => {}
                 read => {
@@ -309,7 +309,7 @@ impl SourceServer {
         let until = Instant::now() + LISTEN_MAX;
         while !out.is_empty() {
             match stream.write(out) {
-                Err(error) if !is_pause(&error) || self.stop.load(Ordering::Relaxed) => {
+                Err(error) if !is_pause(&error) || self.stop.has_begun() => {
                     return Err(error);
                 }
                 written => out = &out[written.unwrap_or(0)..],

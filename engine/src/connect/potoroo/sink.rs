@@ -139,7 +139,7 @@ impl OpenSink for OpenPotorooSink {
         let Self { address, token, target, .. } = *self;
         starting.spool(sink, &target, 0, Some(hold))?;
         let peer = Recipient { address, token, application: starting.application.to_owned() };
-        let courier = deliver(delivery.clone(), peer, starting.threads.stop().clone());
+        let courier = deliver(delivery.clone(), peer, starting.threads.stopping().clone());
         let courier = courier.map_err(EdgeRefusal::thread("what serves a sink"))?;
         starting.threads.add_waiting(courier);
         starting.sinks.visible.push(Box::new(delivery));

@@ -147,7 +147,7 @@ impl OpenSource for OpenPotorooSource {
             clients: Permits::new(threads.places().clients),
             notices: threads.notices().clone(),
             stop_accepting: threads.accepting_stop().clone(),
-            stop: threads.stop().clone(),
+            stop: threads.stopping().clone(),
             lines: Arc::default(),
         };
         threads.add_waiting(serve(server).map_err(EdgeRefusal::thread("what serves a source"))?);

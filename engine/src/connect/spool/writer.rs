@@ -6,7 +6,6 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use potoroo_runtime::Waker;
@@ -19,6 +18,7 @@ use super::target::{Target, each_piece};
 use crate::checkpoint::{Epoch, SharedEpoch, Transaction};
 use crate::connect::mail::{StorageMessage, StorageSender};
 use crate::connect::pipe::{PipeItem, PipeOut};
+use crate::connect::stopping::Stopping;
 use crate::connect::waiting::STOP_CHECK;
 use crate::disk::{DiskFile, Open};
 
@@ -34,7 +34,7 @@ pub struct Patience {
     /// Holds back the sources.
     pub hold: Arc<dyn Spooled>,
     /// Set when the output is not waited for any more.
-    pub stop: Arc<AtomicBool>,
+    pub stop: Stopping,
 }
 
 impl Patience {
@@ -44,7 +44,7 @@ impl Patience {
         loop {
             self.hold.spooled();
             match spooler.write(bytes) {
-                Err(error) if is_full(&error) && !self.stop.load(Ordering::Relaxed) => {
+                Err(error) if is_full(&error) && !self.stop.has_begun() => {
                     if !std::mem::replace(&mut told, true) {
                         let sink = &spooler.target.sink;
                         tracing::error!(

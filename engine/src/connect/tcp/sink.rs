@@ -5,7 +5,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -23,6 +22,7 @@ use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::sink::{OpenSink, SinkConnector};
 use crate::connect::starting::Starting;
+use crate::connect::stopping::Stopping;
 use crate::connect::waiting::{STOP_CHECK, wait};
 use crate::turn::{Command, Mailbox};
 
@@ -97,7 +97,7 @@ impl OpenSink for OpenTcpSink {
         starting: &mut Starting<'_>,
     ) -> Result<(), EdgeRefusal> {
         let (name, core) = (starting.name.to_owned(), starting.core.clone());
-        let stop = starting.threads.stop().clone();
+        let stop = starting.threads.stopping().clone();
         let connector = connect(self.peer, sink, name, core, stop);
         let (lost, thread) = connector.map_err(EdgeRefusal::thread("a sink's connector"))?;
         starting.threads.reconnects(sink, lost);
@@ -122,7 +122,7 @@ fn connect(
     sink: SinkId,
     name: String,
     core: Mailbox,
-    stop: Arc<AtomicBool>,
+    stop: Stopping,
 ) -> io::Result<(Sender<String>, JoinHandle<()>)> {
     let (lost_in, lost_out) = channel::<String>();
     let run = move || {
@@ -147,19 +147,19 @@ fn connect(
     Ok((lost_in, thread))
 }
 
-fn wait_until_lost(lost: &Receiver<String>, stop: &AtomicBool) -> Option<String> {
+fn wait_until_lost(lost: &Receiver<String>, stop: &Stopping) -> Option<String> {
     loop {
         match lost.recv_timeout(STOP_CHECK) {
             Ok(reason) => return Some(reason),
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return None,
+            Err(RecvTimeoutError::Timeout) if stop.has_begun() => return None,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
 /// Tries until the peer is there. `None` when told to stop.
-fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<Connection> {
+fn connect_once_there(peer: &HostPort, name: &str, stop: &Stopping) -> Option<Connection> {
     let mut pause = BACKOFF.0;
     let mut told = false;
     loop {
@@ -180,7 +180,7 @@ fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<
         }
         let mut waited = Duration::ZERO;
         while waited < pause {
-            if stop.load(Ordering::Relaxed) {
+            if stop.has_begun() {
                 return None;
             }
             std::thread::sleep(STOP_CHECK.min(pause));
@@ -190,7 +190,7 @@ fn connect_once_there(peer: &HostPort, name: &str, stop: &AtomicBool) -> Option<
     }
 }
 
-fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connection> {
+fn connect_address(address: SocketAddr, stop: &Stopping) -> io::Result<Connection> {
     let connection = Connection::connect_start(address)?;
     let until = Instant::now() + CONNECT_TIMEOUT;
     loop {
@@ -198,7 +198,7 @@ fn connect_address(address: SocketAddr, stop: &AtomicBool) -> io::Result<Connect
         if connection.finish_connect()? {
             break;
         }
-        if Instant::now() > until || stop.load(Ordering::Relaxed) {
+        if Instant::now() > until || stop.has_begun() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
         }
     }

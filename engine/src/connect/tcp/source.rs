@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::source::{OpenSource, SourceConnector};
 use crate::connect::starting::Starting;
+use crate::connect::stopping::Stopping;
 use crate::connect::upstream::Upstream;
 use crate::connect::waiting::{STOP_CHECK, wait};
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
@@ -124,7 +124,7 @@ struct Acceptor {
     /// Places for connections.
     permits: Permits,
     /// When to end.
-    stop: Arc<AtomicBool>,
+    stop: Stopping,
 }
 
 /// Accepts connections of one source and spreads them over the cores in turn, until told to stop
@@ -140,7 +140,7 @@ impl Acceptor {
     fn run(self) {
         let mut accepted = 0;
         let lines = LineLimiter::once_in(REFUSING_EVERY);
-        while !self.stop.load(Ordering::Relaxed) && Some(accepted) != self.connections_max {
+        while !self.stop.has_begun() && Some(accepted) != self.connections_max {
             match self.try_accept(accepted) {
                 Ok(true) => accepted += 1,
                 Ok(false) => wait(&self.listener, PollFlags::IN, STOP_CHECK),

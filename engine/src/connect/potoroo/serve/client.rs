@@ -4,7 +4,7 @@
 //! socket, or wait longer than it is told to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use potoroo_connector::Frame;
@@ -14,6 +14,7 @@ use crate::connect::lines::one_line;
 use crate::connect::pipe::Gone;
 use crate::connect::potoroo::answers::Answers;
 use crate::connect::potoroo::streams::{Note, Opened, ResentBytes, Streams};
+use crate::connect::stopping::Stopping;
 
 /// Why a client is served no longer.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub struct Serving {
     /// Its streams.
     pub streams: Arc<Streams>,
     /// No new client is served: the application ends.
-    pub ends: Arc<AtomicBool>,
+    pub ends: Stopping,
     /// Clients open streams as often as they like.
     pub lines: Arc<ServerLines>,
 }
@@ -251,7 +252,7 @@ impl Sending {
     /// The core reads no further.
     fn gone(&mut self, of: &Serving) -> ServiceEnd {
         self.of.pipe = None;
-        if of.ends.load(Ordering::Relaxed) {
+        if of.ends.has_begun() {
             return ServiceEnd::Ending;
         }
         let (number, id) = (self.number, self.of.passed.id);
