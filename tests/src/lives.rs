@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each life has another number of cores. Storage is slow and fails, checkpoints are aborted,
-//! cores hear of everything late, the disk is full, the power goes and with it what was not synced,
+//! messages to cores are late, the disk is full, the power goes and with it what was not synced,
 //! who sends and receives vanishes and comes back: all by the seed. The cores, their drivers, the
 //! coordinator, the storage of parts, the formats, the spools, the streams and the delivery are
 //! those of the engine; what stands here is what the engine has threads, files and sockets for.

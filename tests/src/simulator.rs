@@ -278,7 +278,7 @@ impl Simulation {
         !connecting.is_empty()
     }
 
-    /// The control plane hears what cores report.
+    /// The control plane handles what cores report.
     fn receive(&mut self) {
         while let Ok(notice) = self.notices.try_recv() {
             let client = |peer: String| peer.parse().expect("peers are clients");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::{Error, Frame, FrameReader, Options, Role, VERSION};
 
 /// Most frames that were received and not taken; the thread that reads waits above that.
-const HEARD_MAX: usize = 1024;
+const ANSWERS_MAX: usize = 1024;
 
 /// How long an engine may take for a connection, for `Welcome`, and for `Resume`: it may have to
 /// wait until another client has given the stream back.
@@ -35,14 +35,14 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Link {
     pub(crate) to: TcpStream,
     pub(crate) out: Vec<u8>,
-    pub(crate) heard: Receiver<Heard>,
+    pub(crate) answers: Receiver<EngineAnswer>,
     /// A stream is open, so the engine sends frames.
     opened: Arc<AtomicBool>,
 }
 
 /// What the engine sent.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum EngineAnswer {
     Resume { stream: u32, behind: u64 },
     Credit { stream: u32, messages: u32 },
     Ack { stream: u32, id: u64 },
@@ -74,17 +74,17 @@ impl Link {
             None => return Err(closed()),
         }
         to.set_read_timeout(Some(silence_max))?;
-        let (told, heard) = sync_channel(HEARD_MAX);
+        let (sender, answers) = sync_channel(ANSWERS_MAX);
         let opened = Arc::new(AtomicBool::new(false));
         let (socket, of_reader) = (to.try_clone()?, opened.clone());
         let read = move || {
-            listen(reader, &told, &of_reader);
+            listen(reader, &sender, &of_reader);
             // A write that waits for room ends with an error.
             let _ = socket.shutdown(Shutdown::Both);
         };
         Builder::new().name("potoroo-source".into()).spawn(read)?;
         out.clear();
-        Ok(Self { to, out, heard, opened })
+        Ok(Self { to, out, answers, opened })
     }
 
     /// Opens a stream, of which every message after `from` can be sent.
@@ -122,31 +122,39 @@ pub(crate) fn closed() -> Error {
 }
 
 /// Reads frames until the connection ends, or the client is dropped.
-fn listen(mut reader: FrameReader<TcpStream>, told: &SyncSender<Heard>, opened: &AtomicBool) {
+fn listen(
+    mut reader: FrameReader<TcpStream>,
+    sender: &SyncSender<EngineAnswer>,
+    opened: &AtomicBool,
+) {
     let mut was_opened = false;
     loop {
-        let heard = match reader.read() {
+        let answer = match reader.read() {
             // It only shows that the engine runs.
             Ok(Some(Frame::Credit { messages: 0, .. })) => continue,
-            Ok(Some(Frame::Resume { stream, behind })) => Heard::Resume { stream, behind },
-            Ok(Some(Frame::Credit { stream, messages })) => Heard::Credit { stream, messages },
-            Ok(Some(Frame::Ack { stream, id })) => Heard::Ack { stream, id },
-            Ok(Some(Frame::Ended { stream })) => Heard::Ended { stream },
-            Ok(Some(Frame::Refused { reason })) => Heard::Over(Error::Refused(reason.to_owned())),
-            Ok(Some(other)) => Heard::Over(Error::Unexpected(other.name())),
-            Ok(None) => Heard::Over(closed()),
+            Ok(Some(Frame::Resume { stream, behind })) => EngineAnswer::Resume { stream, behind },
+            Ok(Some(Frame::Credit { stream, messages })) => {
+                EngineAnswer::Credit { stream, messages }
+            }
+            Ok(Some(Frame::Ack { stream, id })) => EngineAnswer::Ack { stream, id },
+            Ok(Some(Frame::Ended { stream })) => EngineAnswer::Ended { stream },
+            Ok(Some(Frame::Refused { reason })) => {
+                EngineAnswer::Over(Error::Refused(reason.to_owned()))
+            }
+            Ok(Some(other)) => EngineAnswer::Over(Error::Unexpected(other.name())),
+            Ok(None) => EngineAnswer::Over(closed()),
             Err(Error::Io(error)) if is_pause(&error) => {
                 // Before a stream was opened no frame was due.
                 if !std::mem::replace(&mut was_opened, opened.load(Ordering::Relaxed)) {
                     continue;
                 }
                 let text = "the engine sends nothing any more: it is gone, or hangs";
-                Heard::Over(io::Error::new(ErrorKind::TimedOut, text).into())
+                EngineAnswer::Over(io::Error::new(ErrorKind::TimedOut, text).into())
             }
-            Err(error) => Heard::Over(error),
+            Err(error) => EngineAnswer::Over(error),
         };
-        let over = matches!(heard, Heard::Over(_));
-        if told.send(heard).is_err() || over {
+        let over = matches!(answer, EngineAnswer::Over(_));
+        if sender.send(answer).is_err() || over {
             return;
         }
     }
@@ -194,7 +202,9 @@ mod tests {
             }
         };
         assert!(!is_pause(&written), "{written}");
-        let Ok(Heard::Over(Error::Io(error))) = link.heard.recv() else { panic!("it is over") };
+        let Ok(EngineAnswer::Over(Error::Io(error))) = link.answers.recv() else {
+            panic!("it is over")
+        };
         assert!(error.to_string().contains("says nothing any more"), "{error}");
         drop(engine);
     }
@@ -207,8 +217,8 @@ mod tests {
             Frame::Credit { stream: 3, messages }.encode(&mut out);
         }
         engine.write_all(&out).expect("it is connected");
-        let heard = link.heard.recv().expect("it is connected");
-        assert!(matches!(heard, Heard::Credit { stream: 3, messages: 5 }), "{heard:?}");
+        let answer = link.answers.recv().expect("it is connected");
+        assert!(matches!(answer, EngineAnswer::Credit { stream: 3, messages: 5 }), "{answer:?}");
     }
 
     /// `localhost` often is `::1` first, where this engine does not listen.

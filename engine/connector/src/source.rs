@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::link::{ANSWER, Heard, Link, PAUSE, closed};
+use crate::link::{ANSWER, EngineAnswer, Link, PAUSE, closed};
 use crate::options::check_texts;
 use crate::{Error, Frame, MESSAGE_BYTES_MAX, Options};
 
@@ -223,11 +223,11 @@ impl Source {
         }
         let Some(link) = &self.link else { return Ok(()) };
         let first = match wait {
-            true => link.heard.recv().ok(),
-            false => link.heard.try_recv().ok(),
+            true => link.answers.recv().ok(),
+            false => link.answers.try_recv().ok(),
         };
-        let all: Vec<Heard> = first.into_iter().chain(link.heard.try_iter()).collect();
-        all.into_iter().try_for_each(|heard| self.handle(heard))?;
+        let all: Vec<EngineAnswer> = first.into_iter().chain(link.answers.try_iter()).collect();
+        all.into_iter().try_for_each(|answer| self.handle(answer))?;
         // With the credit that came: who waits for it need not wait for what comes next.
         self.encode();
         Ok(())
@@ -244,26 +244,26 @@ impl Source {
         let Some(link) = &mut self.link else { return Ok(()) };
         if link.to.write_all(&link.out).is_err() {
             // The reader may have received the reason: that comes first.
-            let last: Vec<Heard> = link.heard.iter().collect();
+            let last: Vec<EngineAnswer> = link.answers.iter().collect();
             self.link = None;
-            return last.into_iter().try_for_each(|heard| self.handle(heard));
+            return last.into_iter().try_for_each(|answer| self.handle(answer));
         }
         link.out.clear();
         Ok(())
     }
 
-    fn handle(&mut self, heard: Heard) -> Result<(), Error> {
-        match heard {
-            Heard::Resume { stream, behind } => self.stream(stream)?.resume(behind),
-            Heard::Credit { stream, messages } => {
+    fn handle(&mut self, answer: EngineAnswer) -> Result<(), Error> {
+        match answer {
+            EngineAnswer::Resume { stream, behind } => self.stream(stream)?.resume(behind),
+            EngineAnswer::Credit { stream, messages } => {
                 self.stream(stream)?.credit += u64::from(messages);
             }
-            Heard::Ack { stream, id } => {
+            EngineAnswer::Ack { stream, id } => {
                 let forgotten = self.stream(stream)?.acknowledge(id);
                 self.kept_bytes -= forgotten;
             }
-            Heard::Ended { stream } => self.stream(stream)?.end = End::Acknowledged,
-            Heard::Over(error) => {
+            EngineAnswer::Ended { stream } => self.stream(stream)?.end = End::Acknowledged,
+            EngineAnswer::Over(error) => {
                 self.link = None;
                 return self.get_over(error);
             }
@@ -312,8 +312,8 @@ impl Source {
         self.link = Some(link);
         while self.streams.iter().any(|stream| stream.behind.is_none()) {
             let link = self.link.as_ref().ok_or(Error::Unexpected("a lost connection"))?;
-            let heard = link.heard.recv_timeout(ANSWER).map_err(|_| closed())?;
-            self.handle(heard)?;
+            let answer = link.answers.recv_timeout(ANSWER).map_err(|_| closed())?;
+            self.handle(answer)?;
         }
         Ok(())
     }

@@ -31,21 +31,21 @@ const ACCEPTED_MAX: usize = 128;
 /// ENFILE and EMFILE of Linux: the system or the process has no descriptor left.
 const SCARCE: [i32; 2] = [23, 24];
 
-/// A listener, and who connected to it.
+/// A listener, and the connections that wait to be read.
 pub(crate) struct Strangers {
     listener: TcpListener,
     token: String,
     waiting: VecDeque<Stranger>,
 }
 
-/// Who is connected, and what comes from it.
+/// A connection, and the frames that come from it.
 #[derive(Debug)]
 pub(crate) struct Stranger {
     to: TcpStream,
     pub(crate) reader: FrameReader<TcpStream>,
 }
 
-/// Without the token.
+/// Leaves out the token.
 impl fmt::Debug for Strangers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Strangers").field("listener", &self.listener).finish_non_exhaustive()
@@ -74,7 +74,7 @@ impl Strangers {
                     if self.waiting.len() == STRANGERS_MAX {
                         self.waiting.pop_front();
                     }
-                    // One that has gone already is none.
+                    // A connection that is closed already is dropped.
                     self.waiting.extend(Stranger::new(stream).ok());
                     engine = self.read_waiting(last).or(engine);
                 }
@@ -97,7 +97,7 @@ impl Strangers {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.waiting.push_back(stranger);
                 }
-                // One that is refused may have gone.
+                // The refused stranger may have gone.
                 Ok(false) | Err(_) => {}
             }
         }

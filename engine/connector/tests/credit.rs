@@ -20,20 +20,20 @@ fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {
     let engine = std::thread::spawn(move || {
         let (to, _) = listener.accept().expect("it connects");
         let mut reader = FrameReader::new(&to);
-        let mut hear = |expected: Option<Frame<'_>>| {
-            let heard = reader.read().expect("it is the protocol").expect("it goes on");
-            assert!(expected.is_none_or(|expected| heard == expected), "{heard:?}");
+        let mut expect = |expected: Option<Frame<'_>>| {
+            let frame = reader.read().expect("it is the protocol").expect("it goes on");
+            assert!(expected.is_none_or(|expected| frame == expected), "{frame:?}");
         };
-        hear(None);
+        expect(None);
         say(&to, Frame::Welcome { version: VERSION, last: 0 });
-        hear(Some(Frame::Open { stream: 0, name: "one", from: 0 }));
+        expect(Some(Frame::Open { stream: 0, name: "one", from: 0 }));
         // Credit first: it has come when the stream is open.
         say(&to, Frame::Credit { stream: 0, messages: 1 });
         say(&to, Frame::Resume { stream: 0, behind: 0 });
-        hear(Some(Frame::Message { stream: 0, id: 1, payload: b"1" }));
+        expect(Some(Frame::Message { stream: 0, id: 1, payload: b"1" }));
         say(&to, Frame::Credit { stream: 0, messages: 1 });
-        hear(Some(Frame::Message { stream: 0, id: 2, payload: b"2" }));
-        hear(Some(Frame::End { stream: 0 }));
+        expect(Some(Frame::Message { stream: 0, id: 2, payload: b"2" }));
+        expect(Some(Frame::End { stream: 0 }));
         say(&to, Frame::Ack { stream: 0, id: 2 });
         say(&to, Frame::Ended { stream: 0 });
     });
@@ -43,5 +43,5 @@ fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {
     source.send(one, 2, b"2").expect("it is taken");
     source.end(one);
     source.finish().expect("all of it is acknowledged");
-    engine.join().expect("it heard what it should");
+    engine.join().expect("it received what it should");
 }

@@ -22,28 +22,28 @@ impl Engine {
         to.set_read_timeout(Some(LIMIT)).expect("a limit");
         let reader = FrameReader::new(to.try_clone().expect("a descriptor"));
         let mut engine = Self { to, reader };
-        assert!(matches!(engine.hear(), Frame::Hello { .. }));
-        engine.say(Frame::Welcome { version: VERSION, last: 0 });
+        assert!(matches!(engine.receive(), Frame::Hello { .. }));
+        engine.send(Frame::Welcome { version: VERSION, last: 0 });
         engine.reader.welcome();
-        assert_eq!(engine.hear(), Frame::Open { stream: 0, name: "one", from: 0 });
-        engine.say(Frame::Resume { stream: 0, behind: 0 });
-        engine.say(Frame::Credit { stream: 0, messages: 10 });
-        assert_eq!(engine.hear(), Frame::Message { stream: 0, id: 1, payload: b"1" });
+        assert_eq!(engine.receive(), Frame::Open { stream: 0, name: "one", from: 0 });
+        engine.send(Frame::Resume { stream: 0, behind: 0 });
+        engine.send(Frame::Credit { stream: 0, messages: 10 });
+        assert_eq!(engine.receive(), Frame::Message { stream: 0, id: 1, payload: b"1" });
         engine
     }
 
-    fn say(&mut self, frame: Frame<'_>) {
+    fn send(&mut self, frame: Frame<'_>) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         self.to.write_all(&bytes).expect("it is connected");
     }
 
-    fn hear(&mut self) -> Frame<'_> {
+    fn receive(&mut self) -> Frame<'_> {
         self.reader.read().expect("it is the protocol").expect("it goes on")
     }
 
     fn refuse(mut self, reason: &str) {
-        self.say(Frame::Refused { reason });
+        self.send(Frame::Refused { reason });
     }
 }
 
@@ -62,7 +62,7 @@ fn send(serve: impl FnOnce(&TcpListener) + Send + 'static) -> Result<(), Error> 
 fn a_stream_is_taken_back_from_a_connection_that_was_lost_before() {
     let sent = send(|listener| {
         Engine::accept(listener).refuse("another connection has it");
-        Engine::accept(listener).say(Frame::Ack { stream: 0, id: 1 });
+        Engine::accept(listener).send(Frame::Ack { stream: 0, id: 1 });
     });
     sent.expect("it has connected again");
 }

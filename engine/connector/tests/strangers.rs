@@ -37,11 +37,11 @@ impl Peer {
         let (token, application, endpoint) = ("hush", "", "");
         let hello =
             Frame::Hello { version: VERSION, role: Role::Sink, token, application, endpoint };
-        engine.say(hello);
+        engine.send(hello);
         engine
     }
 
-    fn say(&mut self, frame: Frame<'_>) {
+    fn send(&mut self, frame: Frame<'_>) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         self.to.write_all(&bytes).expect("it is connected");
@@ -49,17 +49,17 @@ impl Peer {
 
     #[track_caller]
     fn check_welcome(&mut self) {
-        let heard = self.reader.read().expect("it is answered");
-        assert_eq!(heard, Some(Frame::Welcome { version: VERSION, last: 0 }));
+        let answer = self.reader.read().expect("it is answered");
+        assert_eq!(answer, Some(Frame::Welcome { version: VERSION, last: 0 }));
     }
 
     /// Brings one empty transaction.
     #[track_caller]
     fn check_served(&mut self, transaction: u128) {
-        self.say(Frame::Begin { transaction, length: 0 });
-        self.say(Frame::Commit { transaction });
-        let heard = self.reader.read().expect("it is answered");
-        assert_eq!(heard, Some(Frame::Committed { transaction }));
+        self.send(Frame::Begin { transaction, length: 0 });
+        self.send(Frame::Commit { transaction });
+        let answer = self.reader.read().expect("it is answered");
+        assert_eq!(answer, Some(Frame::Committed { transaction }));
     }
 }
 
@@ -151,9 +151,9 @@ fn strangers_hear_why_they_are_refused() {
         (9, Role::Sink, "hush", "it speaks version 9 of the protocol, this is 1"),
     ] {
         let mut stranger = Peer::connect(taker.address);
-        stranger.say(Frame::Hello { version, role, token, application, endpoint });
-        let heard = stranger.reader.read().expect("it is answered");
-        assert_eq!(heard, Some(Frame::Refused { reason }));
+        stranger.send(Frame::Hello { version, role, token, application, endpoint });
+        let answer = stranger.reader.read().expect("it is answered");
+        assert_eq!(answer, Some(Frame::Refused { reason }));
     }
 }
 
@@ -162,11 +162,11 @@ fn strangers_hear_why_they_are_refused() {
 fn a_client_of_a_source_is_not_held_up_by_one_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
-    let (told, heard) = channel();
+    let (sender, answer) = channel();
     std::thread::spawn(move || {
         let options = Options { patience: Duration::from_millis(50), ..Options::new(address) };
-        told.send(Source::connect(options).map(drop)).expect("the test waits");
+        sender.send(Source::connect(options).map(drop)).expect("the test waits");
     });
-    let outcome = heard.recv_timeout(LIMIT).expect("an outcome");
+    let outcome = answer.recv_timeout(LIMIT).expect("an outcome");
     assert!(matches!(outcome, Err(Error::Io(_))), "{outcome:?}");
 }

@@ -184,7 +184,7 @@ impl Coordinator {
         self.committed.is_empty()
     }
 
-    /// Hears one thing; returns what is to be done for it, if anything. `unix_seconds` is for the
+    /// Handles one input; returns the action that follows, if any. `unix_seconds` is for the
     /// eyes of people only.
     pub fn handle(&mut self, input: CoordinatorInput, unix_seconds: u64) -> Option<Action> {
         match input {

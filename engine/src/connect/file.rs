@@ -8,11 +8,11 @@
 //! `file://PATH` means `file:PATH`. A path cannot contain a `?`.
 //!
 //! **Source.** A thread reads the file into a pipe to its core. A regular file is read to its end;
-//! a named pipe or device until its writers have closed it, or the application is told to stop.
+//! a named pipe or device until its writers have closed it, or the application has to stop.
 //!
 //! **Sink.** With checkpoints a regular file is transactional: output waits in spools beside it,
-//! and readers see committed output only. Else a thread writes output as it comes. A named pipe is
-//! opened when a reader opens it.
+//! and readers see committed output only. Otherwise a thread writes output as it comes. A named
+//! pipe is opened when a reader opens it.
 //!
 //! **Promise.** Regular files with checkpoints: exactly once at both ends. A source without them:
 //! every event of a run. A sink without them: once per run. Named pipes and devices: at most once

@@ -2,7 +2,7 @@
 //!
 //! A named pipe has no reader or writer before its other end is opened; a terminal or pipe may
 //! be silent, or full, for ever. Files at both ends of an application may be such: a thread that
-//! waits for them must hear that the application ends.
+//! waits for them must notice that the application ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};

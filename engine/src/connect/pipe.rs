@@ -285,7 +285,7 @@ mod tests {
         assert!(send(&mut pipe_in, 1));
         assert!(send(&mut pipe_in, 2));
         pipe_out.close();
-        assert!(!send(&mut pipe_in, 3), "the sender hears of it");
+        assert!(!send(&mut pipe_in, 3), "the sender notices it");
         for byte in [1, 2] {
             let received = pipe_out.try_recv();
             let Received::Buffer(buffer, _) = received else { panic!("{byte} was sent") };

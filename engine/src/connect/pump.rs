@@ -96,7 +96,7 @@ pub struct Markers {
     pub sink: SinkId,
     /// The way to the storage thread.
     pub storage: Option<StorageSender>,
-    /// Who hears at once that a write has failed: the core may have nothing more to write.
+    /// To report a failed write at once: the core may have nothing more to write.
     pub notices: Sender<Notice>,
 }
 

@@ -102,7 +102,7 @@ pub(super) fn start(
     request: StopRequest,
 ) -> Result<Running, Error> {
     witness::install();
-    // Embedding programs, too, should hear of a full disk by an error.
+    // Embedding programs, too, should get an error for a full disk.
     let _ = signals::bear_file_limits();
     let mut launched = launch(describe, plan, config, &request)?;
     let _housekeeping = Housekeeping::begin(&launched.watch.cpus);

@@ -1,4 +1,4 @@
-//! Signals: which of them ask an application to stop, and which must not end it.
+//! Signals: which of them stop an application, and which must not end it.
 
 use std::fs;
 use std::io;
@@ -11,9 +11,9 @@ use super::error::Error;
 use super::exit::Exit;
 use super::stop_request::StopRequest;
 
-/// SIGINT, SIGTERM and SIGHUP ask to stop; one more SIGINT or SIGTERM ends the process at once. A
-/// terminal that goes away may send several SIGHUP. One that was ignored at the start, by `nohup`,
-/// stays ignored.
+/// SIGINT, SIGTERM and SIGHUP request a stop; one more SIGINT or SIGTERM ends the process at once.
+/// A terminal that goes away may send several SIGHUP. One that was ignored at the start, by
+/// `nohup`, stays ignored.
 ///
 /// # Errors
 /// The system takes no handler.
@@ -37,7 +37,7 @@ pub(super) fn catch(request: &StopRequest) -> Result<(), Error> {
 /// # Errors
 /// The system takes no handler.
 pub(super) fn bear_file_limits() -> io::Result<()> {
-    // Whether it came does not matter: the write that it is about fails.
+    // The signal itself does not matter: the write that caused it fails.
     register(SIGXFSZ, Arc::default()).map(drop)
 }
 

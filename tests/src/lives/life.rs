@@ -45,7 +45,7 @@ pub(super) struct Life<'a> {
     links: Links,
     /// By core: what it handed out and is not kept.
     parts: Vec<VecDeque<PartStep>>,
-    /// What the coordinator was told and has not heard, and what it wants done in the store.
+    /// Inputs that wait for the coordinator, and its actions that wait for the store.
     inbox: VecDeque<CoordinatorInput>,
     /// What is spooled and not yet durable.
     marked: VecDeque<Marked>,
@@ -234,13 +234,13 @@ impl<'a> Life<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
-        let heard = self.effects.parts.store(core, &step, self.random.u64());
+        let input = self.effects.parts.store(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
-            && let Some(CoordinatorInput::Part { sources, .. }) = &heard
+            && let Some(CoordinatorInput::Part { sources, .. }) = &input
         {
             self.effects.parts.acknowledge(sources);
         }
-        self.inbox.extend(heard);
+        self.inbox.extend(input);
     }
 
     fn loses(&self, section: Section) -> bool {
@@ -256,7 +256,7 @@ impl<'a> Life<'a> {
         self.troubles.sabotage == Some(sabotage)
     }
 
-    /// The coordinator hears one thing.
+    /// The coordinator handles one input.
     fn coordinate(&mut self, chronicle: &mut Chronicle) {
         let Some(input) = self.inbox.pop_front().or_else(|| self.idea()) else { return };
         let Some(mut action) = self.effects.coordinator.handle(input, 0) else { return };
@@ -303,7 +303,7 @@ impl<'a> Life<'a> {
         let fails = self.last.is_none() && self.random.chance(self.troubles.store_fails * 10.0);
         let Some(mut action) = self.requests.pop_front() else { return self.show_committed() };
         let full = || "full".to_owned();
-        let heard = match &mut action {
+        let input = match &mut action {
             Action::Store(_) if fails => CoordinatorInput::Stored(Err(full())),
             Action::Swap { .. } if fails => CoordinatorInput::Swapped(Err(full())),
             Action::Store(manifest) => {
@@ -312,7 +312,7 @@ impl<'a> Life<'a> {
             }
             _ => self.act(&action)?,
         };
-        self.inbox.push_back(heard);
+        self.inbox.push_back(input);
         Ok(())
     }
 
@@ -330,13 +330,13 @@ impl<'a> Life<'a> {
 
     fn act(&mut self, action: &Action) -> Result<CoordinatorInput, Stop> {
         let wrong = |error: store::Error| Stop::Wrong(error.to_string());
-        let heard = self.effects.act(action, self.random.u64()).map_err(wrong)?;
+        let input = self.effects.act(action, self.random.u64()).map_err(wrong)?;
         if let Action::Swap { new, .. } = action {
             let World { store, readers, disk, .. } = &mut *self.world;
             let manifest = new.manifest.as_ref().expect("a commit has one");
             readers.commit(&Manifest::load(store, manifest).map_err(wrong)?, disk);
         }
-        Ok(heard.expect("the coordinator waits for it"))
+        Ok(input.expect("the coordinator waits for it"))
     }
 
     /// What is committed becomes visible.

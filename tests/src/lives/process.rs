@@ -40,14 +40,14 @@ pub(super) struct Process {
     time: Time,
 }
 
-/// As small as can be: whatever can be full is.
+/// As small as possible, so that everything that can be full gets full.
 const LANE_BYTES: usize = 4096;
 
 /// No core sleeps here.
 static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
 
 impl Process {
-    /// A process that has not yet restored anything, and the way to its cores.
+    /// A process that has not yet restored anything, and the mailboxes of its cores.
     pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>) -> (Self, Vec<Mailbox>) {
         let mut random = random(seed, Concern::Deployment);
         let plan = (subject.describe)().plan().expect("the application is sound");
@@ -183,7 +183,7 @@ impl Process {
         self.outbound.lock().failure.take().map_or(Ok(()), Err)
     }
 
-    /// What comes through a port takes its time.
+    /// Bytes come through a port with a delay.
     fn slow(&mut self, command: Command) -> Command {
         match command {
             Command::Inlet(new) => {
@@ -220,7 +220,7 @@ impl Process {
     }
 }
 
-/// Hands parts out a little at a time.
+/// Takes one step of a part at a time.
 fn handout(core: usize, outbound: &Outbound, time: &Time, random: &mut Random) -> Handout {
     let (outbound, time) = (outbound.clone(), time.clone());
     let parts = PartQueue { outbound, random: Random::new(random.u64()) };

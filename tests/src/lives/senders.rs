@@ -2,12 +2,12 @@
 //! until it is acknowledged, and send it again when they come back. Sometimes they vanish.
 //!
 //! ```text
-//!   Sender ── frames ──► Session: Client ── pipe ──► core      the world │ ends with each life
+//!   Sender ── frames ──► Session: Client ── pipe ──► core      the world │ ends with each run
 //!          ◄── frames ── Answers ◄── commits
 //! ```
 //!
-//! Promises: a sender does what it may do, so any refusal is wrong; it notices when something is
-//! asked for that was acknowledged. Must never do: keep what is acknowledged.
+//! Promises: a sender does what it may do, so any refusal is wrong; it notices a request for
+//! messages that were acknowledged. Must never do: keep what is acknowledged.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,14 +36,14 @@ pub struct Sender {
     bytes: Vec<u8>,
     /// Ids of its messages, and where they end.
     messages: Vec<(u64, usize)>,
-    /// Everything up to this id is acknowledged, so it is gone.
+    /// Messages up to this id are acknowledged, and forgotten.
     acknowledged: u64,
     /// The whole stream is.
     ended: bool,
 }
 
 impl Sender {
-    /// One that has `bytes` for `source`, in messages as `seed` cuts them.
+    /// A sender of `bytes` for `source`, in messages whose lengths come from `seed`.
     pub fn new(source: u8, bytes: &[u8], seed: u64) -> Self {
         let name = format!("stream {seed:x}");
         let mut random = random(seed, Concern::Network);
@@ -52,7 +52,7 @@ impl Sender {
         let (mut messages, mut id, mut end) = (Vec::new(), 0, 0);
         while end < bytes.len() {
             id += 1 + random.below(3) * random.below(2);
-            // Now and then one without any bytes.
+            // Some messages have no bytes.
             end = (end + random.below(2 * most + 1) as usize).min(bytes.len());
             messages.push((id, end));
         }
@@ -73,7 +73,7 @@ impl Sender {
         &self.bytes[start..self.messages[at].1]
     }
 
-    /// The first message behind `id`.
+    /// The first message after `id`.
     fn behind(&self, id: u64) -> usize {
         self.messages.partition_point(|(of, _)| *of <= id)
     }
@@ -88,7 +88,7 @@ struct Session {
     to_sender: VecDeque<Vec<u8>>,
     /// The sender has vanished; the engine has not noticed it yet.
     vanished: bool,
-    /// What the sender may send, and what is next; none before it is told.
+    /// The credit of the sender, and its next message; `None` before the stream is resumed.
     credit: u64,
     next: Option<usize>,
     /// Messages that the engine may have.
@@ -96,10 +96,10 @@ struct Session {
     end_sent: bool,
 }
 
-/// The connections of one life.
+/// The connections of one run.
 pub(super) struct Sessions {
     random: Random,
-    /// By source: its streams, if it has some.
+    /// By source: its streams, if it has any.
     streams: Vec<Option<Arc<Streams>>>,
     ends: Stopping,
     open: Vec<Session>,
@@ -146,7 +146,7 @@ impl Sessions {
         self.streams.iter().map(|streams| streams.as_ref().map(boxed)).collect()
     }
 
-    /// Whether nothing new can come of anybody.
+    /// Whether nothing new can come of any sender.
     pub(super) fn finished(&self) -> bool {
         self.finished.iter().all(|finished| *finished)
     }
@@ -154,7 +154,7 @@ impl Sessions {
     /// One sender takes a step; with a chance of `vanish` it vanishes.
     ///
     /// # Errors
-    /// Something is done to a sender that never may be.
+    /// The engine broke the protocol.
     pub(super) fn step(&mut self, senders: &mut [Sender], vanish: f64) -> Result<(), String> {
         let which = self.random.below(senders.len() as u64) as usize;
         let Some(at) = self.open.iter().position(|one| one.sender == which && !one.vanished) else {
@@ -222,13 +222,13 @@ impl Sessions {
         Ok(())
     }
 
-    /// The engine hears what a sender has sent, and notices when it has vanished.
+    /// The engine receives what a sender has sent, and notices when it has vanished.
     fn receive(&mut self, at: usize) -> Result<(), String> {
         let session = &mut self.open[at];
         let gone = session.vanished && session.to_engine.is_empty();
         if gone || session.answers.is_over() {
             session.client.release();
-            // Who was hung up on comes back.
+            // A sender whose connection was closed comes back.
             self.open.swap_remove(at);
             return Ok(());
         }
@@ -253,7 +253,7 @@ impl Session {
         self.to_engine.push_back(bytes);
     }
 
-    /// What the engine has to tell goes on its way.
+    /// The engine sends the answers that wait.
     fn tell(&mut self) {
         let mut out = Vec::new();
         self.answers.take(&mut out, Duration::ZERO);
@@ -277,7 +277,7 @@ impl Session {
         }
     }
 
-    /// The sender reads what it was told.
+    /// The sender reads an answer.
     fn read(&mut self, sender: &mut Sender) -> Result<(), String> {
         let Some(bytes) = self.to_sender.pop_front() else { return Ok(()) };
         let (mut rest, mut resumed) = (bytes.as_slice(), false);
@@ -328,7 +328,7 @@ impl Session {
                 sender.ended = true;
                 Ok(())
             }
-            // It has vanished and come back before the engine heard it the first time.
+            // It has vanished and come back before the engine received its first frame.
             Frame::Refused { reason } if reason.contains("opened on another connection") => {
                 self.vanished = true;
                 Ok(())
@@ -362,7 +362,7 @@ fn recovered(manifest: Option<&Manifest>, source: &str) -> Vec<(Start, StreamPos
 
 fn refused(over: ServiceEnd) -> String {
     match over {
-        ServiceEnd::Told(reason) => format!("a sender is refused: {reason}"),
-        ServiceEnd::Ending => "a sender is told that the application ends".to_owned(),
+        ServiceEnd::Refused(reason) => format!("a sender is refused: {reason}"),
+        ServiceEnd::Ending => "a sender is refused because the application ends".to_owned(),
     }
 }

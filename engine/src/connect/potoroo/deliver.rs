@@ -14,7 +14,7 @@
 //! - gone before the marker or the commit: it gets the transaction when it is there again;
 //! - an epoch that is aborted: its transaction is carried into the next, and only then shown;
 //! - gone or refusing before its answer: it drops what it got, and gets all of it again;
-//! - gone after its answer, whether that was heard or not: it has it, and does not get it again.
+//! - gone after its answer, even if that was not received: it has it, and does not get it again.
 //!
 //! Promises: the client sees committed output only, each transaction once. When more waits for it
 //! than the configured backlog, or the disk is nearly full, nothing more is taken from sources;

@@ -60,7 +60,7 @@ const LISTEN_MAX: Duration = Duration::from_secs(30);
 /// A client whose host acknowledges nothing for this time is gone, in milliseconds.
 const USER_TIMEOUT_MS: u32 = 60_000;
 
-/// So often a client that has a stream open hears something. Three times as long a silence tells it
+/// A client with an open stream receives a frame this often. Three times as long a silence tells it
 /// that the engine, or its host, is gone.
 const BEAT: Duration = Duration::from_secs(10);
 
@@ -212,7 +212,7 @@ impl SourceServer {
             client.release();
             match ended {
                 Ok(()) => answers.finish(None),
-                Err(ServiceEnd::Told(reason)) => {
+                Err(ServiceEnd::Refused(reason)) => {
                     self.report_refused(peer, reason.clone());
                     answers.finish(Some(reason));
                 }
@@ -329,7 +329,7 @@ fn no_thread(error: &io::Error) -> String {
     )
 }
 
-/// Hears what the client sends until it has gone.
+/// Handles what the client sends until it has gone.
 fn receive(
     client: &mut Client,
     answers: &Answers,
@@ -342,7 +342,7 @@ fn receive(
         let frame = match reader.read() {
             Ok(Some(frame)) => frame,
             Ok(None) | Err(Error::Io(_)) => return Ok(()),
-            Err(error) => return Err(ServiceEnd::Told(error.to_string())),
+            Err(error) => return Err(ServiceEnd::Refused(error.to_string())),
         };
         let mut until = None;
         while !client.handle(frame, STOP_CHECK)? {
@@ -355,7 +355,7 @@ fn receive(
             {
                 let name = one_line(name);
                 let text = format!("stream `{name}` is open on another connection: end that");
-                return Err(ServiceEnd::Told(text));
+                return Err(ServiceEnd::Refused(text));
             }
         }
     }

@@ -113,7 +113,7 @@ impl Streams {
         self.repeated.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Opens the stream `name` for a client that knows it as `number`, hears of it by `answers`,
+    /// Opens the stream `name` for a client that knows it as `number`, is answered by `answers`,
     /// and can send everything behind `from`. Another client that has it is served no longer: it
     /// may be gone without a word, or wait for room. `None`: it has not given it back within
     /// `patience`.

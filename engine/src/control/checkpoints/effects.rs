@@ -31,7 +31,7 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Carries out what the coordinator wants; returns what it has to hear of that. `random` is for
+    /// Carries out an action of the coordinator; returns the input that follows. `random` is for
     /// the name of a manifest.
     ///
     /// # Errors

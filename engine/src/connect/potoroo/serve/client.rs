@@ -19,8 +19,8 @@ use crate::connect::stopping::Stopping;
 /// Why a client is served no longer.
 #[derive(Debug)]
 pub enum ServiceEnd {
-    /// It did something wrong, and is told.
-    Told(String),
+    /// It broke the protocol: the reason, which is sent to it.
+    Refused(String),
     /// The application ends.
     Ending,
 }
@@ -65,8 +65,8 @@ impl Client {
         Self { of, answers, opened: Vec::new() }
     }
 
-    /// Hears a frame, and waits up to `patience` for what it needs: room, or that another client
-    /// gives a stream back. Returns whether that was there: else it is to be heard again.
+    /// Handles a frame, and waits up to `patience` for what it needs: room, or that another client
+    /// releases a stream. Returns whether that was there: otherwise it has to be handled again.
     ///
     /// # Errors
     /// Why the client is served no longer.
@@ -83,13 +83,13 @@ impl Client {
                 Ok(true)
             }
             Frame::Refused { reason } => {
-                Err(ServiceEnd::Told(format!("it refused: {}", one_line(reason))))
+                Err(ServiceEnd::Refused(format!("it refused: {}", one_line(reason))))
             }
-            other => Err(ServiceEnd::Told(format!("{} is not for a source", other.name()))),
+            other => Err(ServiceEnd::Refused(format!("{} is not for a source", other.name()))),
         }
     }
 
-    /// Passes on what was heard: nothing follows for now.
+    /// Passes on what was received: nothing follows for now.
     ///
     /// # Errors
     /// A stream cannot be read any further.
@@ -115,11 +115,11 @@ impl Client {
         patience: Duration,
     ) -> Result<bool, ServiceEnd> {
         if self.opened.iter().any(|one| one.number == number) {
-            return Err(ServiceEnd::Told(format!("stream {number} is open already")));
+            return Err(ServiceEnd::Refused(format!("stream {number} is open already")));
         }
         let Serving { source, streams, lines, .. } = &self.of;
         let opened = streams.open(name, from, &self.answers, number, patience);
-        let Some(of) = opened.map_err(ServiceEnd::Told)? else { return Ok(false) };
+        let Some(of) = opened.map_err(ServiceEnd::Refused)? else { return Ok(false) };
         let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
         if let Some(left_out) = lines.opened.admit() {
             tracing::info!(
@@ -133,7 +133,7 @@ impl Client {
 
     fn find(&self, number: u32) -> Result<usize, ServiceEnd> {
         let found = self.opened.iter().position(|one| one.number == number);
-        found.ok_or_else(|| ServiceEnd::Told(format!("stream {number} is not open")))
+        found.ok_or_else(|| ServiceEnd::Refused(format!("stream {number} is not open")))
     }
 }
 
@@ -177,7 +177,7 @@ impl Sending {
         }
         if !skip.several {
             let number = self.number;
-            return Err(ServiceEnd::Told(format!(
+            return Err(ServiceEnd::Refused(format!(
                 "message {id} of stream {number} is shorter than it was: the same id means the \
                  same payload"
             )));
@@ -197,7 +197,7 @@ impl Sending {
         let number = self.number;
         if self.used == self.of.granted.load(Ordering::Relaxed) {
             let used = self.used;
-            return Err(ServiceEnd::Told(format!(
+            return Err(ServiceEnd::Refused(format!(
                 "message {id} of stream {number} comes without credit: {used} were allowed so far"
             )));
         }
@@ -205,10 +205,10 @@ impl Sending {
         if id == 0 {
             let text =
                 format!("message 0 of stream {number}: 0 is what was never sent, begin at 1");
-            return Err(ServiceEnd::Told(text));
+            return Err(ServiceEnd::Refused(text));
         }
         if let Some(last) = self.last.filter(|last| id <= *last) {
-            return Err(ServiceEnd::Told(format!(
+            return Err(ServiceEnd::Refused(format!(
                 "message {id} of stream {number} comes after {last}: ids rise"
             )));
         }
@@ -227,7 +227,7 @@ impl Sending {
         loop {
             let rest = &payload[self.of.skip.bytes as usize..];
             let Some(pipe) = &mut self.of.pipe else {
-                return Err(ServiceEnd::Told(format!("stream {} has ended", self.number)));
+                return Err(ServiceEnd::Refused(format!("stream {} has ended", self.number)));
             };
             if rest.is_empty() {
                 return Ok(true);
@@ -256,7 +256,7 @@ impl Sending {
             return ServiceEnd::Ending;
         }
         let (number, id) = (self.number, self.of.passed.id);
-        ServiceEnd::Told(format!(
+        ServiceEnd::Refused(format!(
             "stream {number} cannot be read any further: up to message {id} is something that the \
              codec of the source does not understand (see the dead letters), or the application \
              ends"
@@ -307,7 +307,7 @@ mod tests {
 
     fn handle(client: &mut Client, frame: Frame<'_>) -> Result<bool, String> {
         client.handle(frame, Duration::ZERO).map_err(|over| match over {
-            ServiceEnd::Told(reason) => reason,
+            ServiceEnd::Refused(reason) => reason,
             ServiceEnd::Ending => panic!("nothing ends"),
         })
     }
