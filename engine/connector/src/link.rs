@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_says_nothing_any_more_is_given_up() {
+    fn an_engine_that_sends_nothing_any_more_is_gone() {
         let (engine, mut link) = silent();
         link.open(0, "lines", 0);
         let written = loop {
@@ -205,12 +205,12 @@ mod tests {
         let Ok(EngineAnswer::Over(Error::Io(error))) = link.answers.recv() else {
             panic!("it is over")
         };
-        assert!(error.to_string().contains("says nothing any more"), "{error}");
+        assert!(error.to_string().contains("sends nothing any more"), "{error}");
         drop(engine);
     }
 
     #[test]
-    fn what_says_only_that_the_engine_is_there_is_nothing_to_hear() {
+    fn a_beat_is_no_answer() {
         let (mut engine, link) = silent();
         let mut out = Vec::new();
         for messages in [0, 0, 5] {

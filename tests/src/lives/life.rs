@@ -51,7 +51,7 @@ pub(super) struct Life<'a> {
     marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
     /// Epochs that were aborted.
-    given_up: BTreeSet<Epoch>,
+    aborted: BTreeSet<Epoch>,
     /// Cores were told that no stream will be opened any more.
     complete: bool,
     /// The epoch that ends the life.
@@ -121,7 +121,7 @@ impl<'a> Life<'a> {
             inbox: VecDeque::new(),
             marked: VecDeque::new(),
             requests: VecDeque::new(),
-            given_up: BTreeSet::new(),
+            aborted: BTreeSet::new(),
             complete: false,
             last: None,
             frames_replayed: frames_replayed.map_err(Stop::Wrong)?,
@@ -267,7 +267,7 @@ impl<'a> Life<'a> {
             Action::Abort { epoch, .. } => {
                 chronicle.aborts += 1;
                 self.last = self.last.filter(|last| last != epoch);
-                self.given_up.insert(*epoch);
+                self.aborted.insert(*epoch);
                 if self.sabotaged(Sabotage::AbortIsCommit) {
                     action = Action::Commit { epoch: *epoch, sources: Vec::new() };
                 }
@@ -318,7 +318,7 @@ impl<'a> Life<'a> {
 
     fn sabotage(&self, manifest: &mut Manifest) {
         if self.sabotaged(Sabotage::PreparedLost) {
-            manifest.transactions.retain(|one| !self.given_up.contains(&one.epoch));
+            manifest.transactions.retain(|one| !self.aborted.contains(&one.epoch));
         }
         if self.sabotaged(Sabotage::PartMissing) {
             self.world.store.delete(&manifest.parts[0].name).expect("it is in memory");
@@ -342,7 +342,7 @@ impl<'a> Life<'a> {
     /// What is committed becomes visible.
     fn show_committed(&mut self) -> Result<(), Stop> {
         if self.sabotaged(Sabotage::PreparedLost) {
-            self.effects.coordinator.show(|one| self.given_up.contains(&one.epoch));
+            self.effects.coordinator.show(|one| self.aborted.contains(&one.epoch));
         }
         let (world, mut result) = (&*self.world, Ok(()));
         self.effects.show(|sink, shown| {

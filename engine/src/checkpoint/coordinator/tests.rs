@@ -82,7 +82,7 @@ fn a_commit_needs_all_parts_and_marks() {
 }
 
 #[test]
-fn what_was_prepared_for_an_epoch_given_up_is_carried_over() {
+fn what_was_prepared_for_an_aborted_epoch_is_carried_over() {
     let mut subject = Subject::new();
     subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
     subject.check(marked(0, Epoch(11)), None);

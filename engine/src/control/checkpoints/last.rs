@@ -80,13 +80,13 @@ pub(super) struct LastCheckpoint {
     /// Its epoch while it is under way and when it is committed.
     epoch: Option<Epoch>,
     /// It was aborted before: its steps are no longer waited for.
-    given_up: bool,
+    aborted: bool,
     shown: Arc<SharedLast>,
 }
 
 impl LastCheckpoint {
     pub(super) fn new(shown: Arc<SharedLast>) -> Self {
-        Self { epoch: None, given_up: false, shown }
+        Self { epoch: None, aborted: false, shown }
     }
 
     pub(super) fn is_requested(&self) -> bool {
@@ -112,7 +112,7 @@ impl LastCheckpoint {
 
     /// Something was received that belongs to the checkpoint under way.
     pub(super) fn step(&self) {
-        if self.epoch.is_some() && !self.given_up {
+        if self.epoch.is_some() && !self.aborted {
             self.count_step();
         }
     }
@@ -133,7 +133,7 @@ impl LastCheckpoint {
     pub(super) fn abort(&mut self) -> bool {
         let was_last = self.epoch.take().is_some();
         if was_last {
-            self.given_up = true;
+            self.aborted = true;
             self.enter(Last::Asked);
         }
         was_last
