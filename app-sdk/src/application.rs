@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::codec::Decode;
 use crate::draft::Draft;
-use crate::exchange::{GeneratorOf, Generators, Intake};
+use crate::intake::{GeneratorOf, Generators, Intake, maker};
 use crate::key::Key;
 use crate::plan::{Mistakes, Plan};
 use crate::stream::Stream;
@@ -99,7 +99,7 @@ impl Application {
         let step = self.draft.borrow_mut().source(name, C::Event::NAME);
         let stream = Stream::new(self.draft.clone(), step);
         let generators = self.generators.clone();
-        let stage = Intake { codec, consumers: stream.consumers.clone(), generators };
+        let stage = Intake::new(codec, stream.consumers.clone(), generators);
         self.draft.borrow_mut().source_stage(Box::new(stage));
         stream
     }
@@ -170,7 +170,7 @@ impl Application {
         E: Event,
         G: FnMut(u64) -> Option<E> + 'static,
     {
-        let start: GeneratorOf<E> = Rc::new(move |seed| Box::new(start(seed)));
+        let start: GeneratorOf<E> = Rc::new(move |seed| Box::new(maker(start(seed))));
         self.generators.borrow_mut().push((name.to_string(), Box::new(start)));
     }
 

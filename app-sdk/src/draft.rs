@@ -3,6 +3,7 @@
 //! Steps only ever refer to earlier steps, so a loop cannot be described at all.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -46,7 +47,7 @@ pub(crate) struct DraftSource {
 
 pub(crate) struct DraftExchange {
     pub(crate) step: StepId,
-    pub(crate) stage: Option<Box<dyn ExchangeStage>>,
+    pub(crate) stage: Option<Rc<dyn ExchangeStage>>,
 }
 
 pub(crate) struct DraftTable {
@@ -67,9 +68,21 @@ pub(crate) struct Draft {
     pub(crate) tables: Vec<DraftTable>,
     pub(crate) sinks: Vec<DraftSink>,
     pub(crate) mistakes: Vec<Mistake>,
-    /// The consumers of all streams.
-    pub(crate) consumers: Vec<Rc<dyn Join>>,
+    /// The consumers of all streams, with the steps that they come out of.
+    pub(crate) consumers: Vec<(StepId, Rc<dyn Join>)>,
 }
+
+/// Where two ways through an application can meet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Table(TableId),
+    /// All replies to one input leave on one connection.
+    Replies,
+    Step(usize),
+}
+
+/// With more consumers of one stream nothing is looked at: the time for it is quadratic.
+const CONSUMERS_MAX: usize = 16;
 
 /// Sources are numbered in one byte of the frame.
 const SOURCES_MAX: usize = 255;
@@ -130,8 +143,8 @@ impl Draft {
         (step, id)
     }
 
-    pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: impl ExchangeStage + 'static) {
-        self.exchanges[id.0 as usize].stage = Some(Box::new(stage));
+    pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: Rc<dyn ExchangeStage>) {
+        self.exchanges[id.0 as usize].stage = Some(stage);
     }
 
     pub(crate) fn table(&mut self, name: &str, rows: Rc<dyn TableRows>) -> TableId {
@@ -214,6 +227,47 @@ impl Draft {
             reached[index] |= inside && next.parents.iter().any(|parent| reached[parent.0]);
         }
         reached
+    }
+
+    /// Whether the stage that begins at `entry` has the same results when each operator takes a
+    /// whole batch before the next one does: no two ways through the stage lead to one table, one
+    /// merge, or the connection that waits for replies.
+    pub(crate) fn batches(&self, entry: StepId) -> bool {
+        let reached = self.reach_in_stage(entry);
+        let inside = || (0..self.steps.len()).filter(|step| reached[*step]);
+        let mut updated = BTreeSet::new();
+        let updates = inside().map(|step| self.place(step));
+        let mut tables = updates.filter(|place| matches!(place, Place::Table(_)));
+        tables.all(|table| updated.insert(table)) && inside().all(|step| self.ways_part(step))
+    }
+
+    /// Whether the ways through the consumers of `step` never lead to one place.
+    fn ways_part(&self, step: usize) -> bool {
+        let parents = self.steps.iter().enumerate().flat_map(|(consumer, next)| {
+            next.parents.iter().map(move |parent| (parent.0, consumer))
+        });
+        let consumers: Vec<usize> =
+            parents.filter(|(parent, _)| *parent == step).map(|(_, consumer)| consumer).collect();
+        if consumers.len() > CONSUMERS_MAX {
+            return false;
+        }
+        let mut taken = BTreeSet::new();
+        consumers.len() < 2
+            || consumers.into_iter().all(|consumer| {
+                let reached = self.reach(StepId(consumer));
+                let steps = (0..self.steps.len()).filter(|step| reached[*step]);
+                let places: BTreeSet<Place> = steps.map(|step| self.place(step)).collect();
+                places.into_iter().all(|place| taken.insert(place))
+            })
+    }
+
+    /// Where a way through `step` can meet another.
+    fn place(&self, step: usize) -> Place {
+        match self.steps[step].kind {
+            StepKind::Update { table, .. } => Place::Table(table),
+            StepKind::Sink(id) if self.sinks[id.0 as usize].name.is_none() => Place::Replies,
+            _ => Place::Step(step),
+        }
     }
 
     /// The path from the source to a step, for messages: `orders → key_by → update`.

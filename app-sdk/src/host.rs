@@ -30,18 +30,23 @@ pub use cause::{Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, Tab
 pub use schedule::Schedule;
 pub use under_way::{Noted, UnderWay};
 
-/// One event that arrived through an exchange.
+/// Most events that a stage takes at once: enough to hide the latency of memory, few enough for the
+/// nearest cache, and one bit of a word for each.
+pub const BATCH_EVENTS: usize = 64;
+
+/// Events that arrived through one exchange, at most [`BATCH_EVENTS`]; each list has one entry for
+/// each of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
-    /// The archived event, exactly.
-    pub archive: &'a [u8],
-    /// Hash of its key, as given to [`Host::send`].
-    pub hash: u64,
-    /// The row of [`Exchange::table`](crate::plan::Exchange::table) whose tag fits the hash, or
-    /// [`NO_SLOT`]. A hint: the stage compares the key and looks again when it differs.
-    pub slot: u32,
-    /// What the event inherits.
-    pub cause: Cause,
+pub struct Inputs<'a> {
+    /// The archived events, exactly.
+    pub archives: &'a [&'a [u8]],
+    /// Hashes of their keys, as given to [`Host::send`].
+    pub hashes: &'a [u64],
+    /// The rows of [`Exchange::table`](crate::plan::Exchange::table) whose tags fit the hashes, or
+    /// [`NO_SLOT`]. Hints: the stage compares the key and looks again when it differs.
+    pub slots: &'a [u32],
+    /// What the events inherit.
+    pub causes: &'a [Cause],
 }
 
 /// What executes an application. Stages call it; it never calls back into a stage.
@@ -53,15 +58,27 @@ pub trait Host {
     /// caller fills before it does anything else with the host.
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
-    /// Whether the caller can run an event for `route`, whose archive would take `bytes`, at once
-    /// instead of sending it. `Some` obliges it to do so, and holds the row that [`Input::slot`]
-    /// would.
-    fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32>;
+    /// Decides which events the caller runs at once instead of sending them to `exchange`: bit `i`
+    /// for the event with hash and cause `i`. There are 1 to [`BATCH_EVENTS`] events, and the
+    /// archive of each takes `bytes`. The caller has to run the chosen events, in order; the host
+    /// sets their slots, as in [`Inputs::slots`].
+    fn in_place(
+        &mut self,
+        exchange: ExchangeId,
+        bytes: usize,
+        hashes: &[u64],
+        causes: &[Cause],
+        slots: &mut [u32],
+    ) -> u64;
 
     /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]);
 
-    /// Whether the outputs of the last event found no room. No input may follow until they have.
+    /// Most events that may run before [`blocked`](Self::blocked) is asked, from 1 to
+    /// [`BATCH_EVENTS`]: what they cause has to be kept if it finds no room.
+    fn batch_max(&self) -> usize;
+
+    /// Whether the outputs of the last batch found no room. No input may follow until they have.
     fn blocked(&self) -> bool;
 
     /// The next row of `table` after `previous` whose tag fits `hash`; the first one for `None`.
@@ -119,6 +136,16 @@ pub struct Feed {
     pub frame_bytes_max: usize,
     /// The first bytes belong to a frame above the limit that was refused before.
     pub skipping: bool,
+}
+
+impl Feed {
+    /// Cause of the frame that begins `bytes` after the first byte.
+    #[inline]
+    pub(crate) fn cause_at(&self, bytes: usize) -> Cause {
+        let mut cause = self.cause;
+        cause.origin.position += bytes as u64;
+        cause
+    }
 }
 
 /// The entry of one source.
@@ -189,5 +216,5 @@ pub trait ExchangeStage {
     ///
     /// # Panics
     /// An archive is invalid: the host did not keep what it was given.
-    fn batch(&self, inputs: &[Input<'_>], under_way: &UnderWay, host: &mut dyn Host) -> usize;
+    fn batch(&self, inputs: Inputs<'_>, under_way: &UnderWay, host: &mut dyn Host) -> usize;
 }

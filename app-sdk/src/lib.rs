@@ -250,7 +250,6 @@ pub mod random;
 pub mod codec;
 
 pub mod host;
-
 pub mod outputs;
 pub mod table;
 
@@ -260,9 +259,11 @@ pub mod plan;
 mod draft;
 mod flow;
 
+mod operators;
 pub mod stream;
 
 mod exchange;
+mod intake;
 
 mod application;
 

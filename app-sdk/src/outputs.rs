@@ -25,22 +25,22 @@ pub trait Outputs {
     /// Whether any can come at all.
     const EMITS: bool;
     /// Calls `emit` for each, in order.
-    fn each(self, emit: impl FnMut(&Self::Event));
+    fn each(self, emit: impl FnMut(Self::Event));
 }
 
 impl Outputs for () {
     type Event = Nothing;
     const EMITS: bool = false;
     #[inline(always)]
-    fn each(self, _: impl FnMut(&Nothing)) {}
+    fn each(self, _: impl FnMut(Nothing)) {}
 }
 
 impl<E: Event> Outputs for E {
     type Event = E;
     const EMITS: bool = true;
     #[inline(always)]
-    fn each(self, mut emit: impl FnMut(&E)) {
-        emit(&self);
+    fn each(self, mut emit: impl FnMut(E)) {
+        emit(self);
     }
 }
 
@@ -48,8 +48,8 @@ impl<E: Event> Outputs for Option<E> {
     type Event = E;
     const EMITS: bool = true;
     #[inline(always)]
-    fn each(self, mut emit: impl FnMut(&E)) {
-        if let Some(event) = &self {
+    fn each(self, mut emit: impl FnMut(E)) {
+        if let Some(event) = self {
             emit(event);
         }
     }
@@ -59,8 +59,8 @@ impl<E: Event, const N: usize> Outputs for [E; N] {
     type Event = E;
     const EMITS: bool = true;
     #[inline(always)]
-    fn each(self, emit: impl FnMut(&E)) {
-        self.iter().for_each(emit);
+    fn each(self, emit: impl FnMut(E)) {
+        self.into_iter().for_each(emit);
     }
 }
 
@@ -99,11 +99,9 @@ impl<E> Out<E> {
         self.events.push(event);
     }
 
-    pub(crate) fn events(&self) -> &[E] {
-        &self.events
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.events.clear();
+    /// Takes what was emitted, in order.
+    #[inline]
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = E> {
+        self.events.drain(..)
     }
 }

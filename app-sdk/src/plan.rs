@@ -30,7 +30,7 @@ pub struct Exchange {
     /// has a greater level.
     pub level: u8,
     /// Its stage.
-    pub stage: Box<dyn ExchangeStage>,
+    pub stage: Rc<dyn ExchangeStage>,
     /// The table that is looked up first, if any: worth prefetching.
     pub table: Option<TableId>,
     /// The table whose update is an end of the application: nothing leaves this exchange.
@@ -146,7 +146,11 @@ impl Plan {
         if !list.is_empty() {
             return Err(Mistakes::new(draft.name, list));
         }
-        draft.consumers.iter().for_each(|one| one.join());
+        for (step, consumers) in &draft.consumers {
+            let kind = draft.steps[step.0].kind;
+            let enters = matches!(kind, StepKind::Source(_) | StepKind::KeyBy(_));
+            consumers.join(enters && !draft.batches(*step));
+        }
         let fingerprint = fingerprint(&draft);
         let exchanges = exchange_facts(&draft);
         let exchanges = draft

@@ -11,8 +11,8 @@ use core::fmt::Debug;
 use crate::application::Application;
 use crate::codec::Reason;
 use crate::host::{
-    Cause, Feed, Host, Ingested, Input, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
-    UnderWay,
+    Cause, ExchangeId, Feed, Host, Ingested, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId,
+    Stop, TableId, UnderWay,
 };
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
 
@@ -267,13 +267,13 @@ impl Reference {
     fn settle(&mut self) {
         while let Some(frame) = self.state.in_flight.pop_front() {
             let exchange = &self.plan.exchanges[frame.route.exchange.0 as usize];
-            let input = Input {
-                archive: &frame.archive,
-                hash: frame.route.hash,
-                slot: NO_SLOT,
-                cause: frame.cause,
+            let inputs = Inputs {
+                archives: &[&frame.archive],
+                hashes: &[frame.route.hash],
+                slots: &[NO_SLOT],
+                causes: &[frame.cause],
             };
-            let done = exchange.stage.batch(&[input], &self.under_way, &mut self.state);
+            let done = exchange.stage.batch(inputs, &self.under_way, &mut self.state);
             assert_eq!(done, 1, "the interpreter never blocks");
         }
     }
@@ -311,12 +311,16 @@ impl Host for Interpreter {
         &mut self.in_flight.back_mut().expect("it was just put there").archive
     }
 
-    fn in_place(&mut self, _: Route, _: &Cause, _: usize) -> Option<u32> {
-        None
+    fn in_place(&mut self, _: ExchangeId, _: usize, _: &[u64], _: &[Cause], _: &mut [u32]) -> u64 {
+        0
     }
 
     fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {
         self.outputs.push((sink, bytes.to_vec()));
+    }
+
+    fn batch_max(&self) -> usize {
+        1
     }
 
     fn blocked(&self) -> bool {

@@ -7,14 +7,13 @@
 use core::cell::RefCell;
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 
 use crate::codec::Encode;
 use crate::draft::{Draft, StepId, StepKind};
 use crate::exchange::Exchanged;
-use crate::flow::{Consumers, Context, KeyedConsumers, Lent};
-use crate::host::{Route, SinkId};
+use crate::flow::{Consumers, NoKey};
 use crate::key::Key;
+use crate::operators;
 use crate::outputs::{Out, Outputs};
 use crate::value::{Event, View};
 
@@ -24,13 +23,13 @@ mod keyed;
 pub struct Stream<E: Event> {
     pub(crate) draft: Rc<RefCell<Draft>>,
     pub(crate) step: StepId,
-    pub(crate) consumers: Rc<Consumers<E>>,
+    pub(crate) consumers: Rc<Consumers<E, NoKey>>,
 }
 
 impl<E: Event> Stream<E> {
     pub(crate) fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
         let consumers = Consumers::new();
-        draft.borrow_mut().consumers.push(consumers.clone());
+        draft.borrow_mut().consumers.push((step, consumers.clone()));
         Self { draft, step, consumers }
     }
 
@@ -58,10 +57,7 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Map);
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |event, context| {
-            handler(event.view()).each(|made| consumers.send(&Lent::Native(made), context));
-        });
+        operators::map(&self.consumers, next.consumers.clone(), handler);
         next
     }
 
@@ -83,12 +79,7 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Filter);
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |event, context| {
-            if keep(event.view()) {
-                consumers.send(event, context);
-            }
-        });
+        operators::filter(&self.consumers, next.consumers.clone(), keep);
         next
     }
 
@@ -111,14 +102,7 @@ impl<E: Event> Stream<E> {
         F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
     {
         let next = self.next(StepKind::FlatMap);
-        let consumers = next.consumers.clone();
-        let out = RefCell::new(Out::new());
-        self.consumers.add(move |event, context| {
-            let mut out = out.borrow_mut();
-            handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| consumers.send(&Lent::Native(made), context));
-            out.clear();
-        });
+        operators::flat_map(&self.consumers, next.consumers.clone(), handler);
         next
     }
 
@@ -143,8 +127,7 @@ impl<E: Event> Stream<E> {
         };
         let next = Stream::new(self.draft.clone(), step);
         for parent in [self, other] {
-            let consumers = next.consumers.clone();
-            parent.consumers.add(move |event, context| consumers.send(event, context));
+            operators::pass(&parent.consumers, next.consumers.clone());
         }
         next
     }
@@ -175,23 +158,9 @@ impl<E: Event> Stream<E> {
     {
         let (step, exchange) = self.draft.borrow_mut().exchange(self.step);
         let keyed = Keyed::new(self.draft.clone(), step);
-        let consumers = keyed.consumers.clone();
-        let key = Rc::new(key); // cold: once per `key_by`
-        let stage = Exchanged { key: key.clone(), consumers: consumers.clone() };
-        self.draft.borrow_mut().exchange_stage(exchange, stage);
-        let in_place = consumers.clone();
-        self.consumers.add(move |event, context| {
-            let key = key(event.view());
-            let route = Route { exchange, hash: key.hash() };
-            match context.in_place::<E>(route) {
-                None => context.exchange(route, event),
-                Some(slot) => {
-                    let mut inner = Context { hash: route.hash, slot, ..context.reborrow() };
-                    inner.under_way.keyed(&key, || in_place.send(&key, event, &mut inner));
-                    context.emitted |= inner.emitted;
-                }
-            }
-        });
+        let stage = Rc::new(Exchanged::new(exchange, key, keyed.consumers.clone())); // cold: once
+        self.draft.borrow_mut().exchange_stage(exchange, stage.clone());
+        self.consumers.add(move |batch, context| stage.enter(batch, context));
         keyed
     }
 
@@ -231,7 +200,7 @@ impl<E: Event> Stream<E> {
     /// ```
     pub fn sink<C: Encode<Event = E>>(&self, name: &str, codec: C) {
         let sink = self.draft.borrow_mut().sink(Some(name), self.step);
-        self.consumers.add(encoder(sink, codec));
+        self.consumers.add(operators::encode(sink, codec));
     }
 
     /// Sends the events back on the connection that brought the input which caused them.
@@ -247,7 +216,7 @@ impl<E: Event> Stream<E> {
     /// ```
     pub fn reply<C: Encode<Event = E>>(&self, codec: C) {
         let sink = self.draft.borrow_mut().sink(None, self.step);
-        self.consumers.add(encoder(sink, codec));
+        self.consumers.add(operators::encode(sink, codec));
     }
 }
 
@@ -257,27 +226,13 @@ impl<E: Event> Stream<E> {
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,
-    consumers: Rc<KeyedConsumers<E, K>>,
+    consumers: Rc<Consumers<E, K>>,
 }
 
 impl<E: Event, K: Key> Keyed<E, K> {
     fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
-        let consumers = KeyedConsumers::new();
-        draft.borrow_mut().consumers.push(consumers.clone());
+        let consumers = Consumers::new();
+        draft.borrow_mut().consumers.push((step, consumers.clone()));
         Self { draft, step, consumers }
-    }
-}
-
-/// The consumer that encodes events for a sink, in a buffer that it uses again.
-fn encoder<C: Encode>(
-    sink: SinkId,
-    codec: C,
-) -> impl Fn(&Lent<'_, C::Event>, &mut Context<'_>) + 'static {
-    let space = RefCell::new(Vec::new()); // cold: once per sink
-    move |event, context| {
-        let mut bytes = space.borrow_mut();
-        bytes.clear();
-        codec.encode(event.view(), &mut bytes);
-        context.output(sink, &bytes);
     }
 }

@@ -8,10 +8,10 @@ use core::cell::RefCell;
 
 use alloc::rc::Rc;
 
-use crate::flow::Context;
-use crate::host::TableId;
+use crate::flow::Batch;
+use crate::host::{Host, TableId};
 use crate::key::Key;
-use crate::value::State;
+use crate::value::{Event, State};
 
 mod chunks;
 mod record;
@@ -102,58 +102,48 @@ impl<K: Key, S: State> Table<K, S> {
         self
     }
 
-    /// Runs `handler` on the state of `key`, which is created when there is none.
-    #[inline(always)]
-    pub(crate) fn change<R>(
+    /// The slot of the key at `place` of a batch; its row is created when there is none.
+    #[inline]
+    pub(crate) fn locate<E: Event>(
         &self,
-        key: &K,
-        context: &mut Context<'_>,
-        handler: impl FnOnce(&mut S) -> R,
-    ) -> R {
-        let mut rows = self.rows.borrow_mut();
+        rows: &mut Rows<K, S>,
+        batch: &Batch<'_, E, K>,
+        place: usize,
+        host: &mut dyn Host,
+    ) -> u32 {
+        let (key, guess) = (&batch.keys[place], batch.slots[place]);
         // The guess may be for another table of the stage, or out of date: the key decides.
-        let now = rows.changes.now();
-        if let Some(row) = rows.try_row_mut(context.slot)
-            && row.holds(key)
-        {
-            if row.tag != now {
-                return handler(&mut rows.change_first(context.slot).state);
-            }
-            return handler(&mut row.state);
+        match rows.try_row(guess) {
+            Some(row) if row.holds(key) => guess,
+            _ => self.look_up(rows, key, batch.hashes[place], host),
         }
-        drop(rows);
-        let slot = self.locate(key, context);
-        handler(self.rows.borrow_mut().change(slot))
     }
 
-    /// The row of `key`, created when there is none.
     #[inline(never)]
-    pub(crate) fn locate(&self, key: &K, context: &mut Context<'_>) -> u32 {
-        let rows = self.rows.borrow();
-        let mut candidate = context.host.find(self.id, context.hash, None);
+    fn look_up(&self, rows: &mut Rows<K, S>, key: &K, hash: u64, host: &mut dyn Host) -> u32 {
+        let mut candidate = host.find(self.id, hash, None);
         while let Some(slot) = candidate {
             if rows.row(slot).holds(key) {
                 return slot;
             }
-            candidate = context.host.find(self.id, context.hash, Some(slot));
+            candidate = host.find(self.id, hash, Some(slot));
         }
-        drop(rows);
-        self.locate_new(key, context)
+        self.create(rows, key, hash, host)
     }
 
     #[cold]
     #[inline(never)]
-    fn locate_new(&self, key: &K, context: &mut Context<'_>) -> u32 {
-        let slot = self.rows.borrow_mut().insert(key.clone());
-        context.host.bind(self.id, context.hash, slot);
+    fn create(&self, rows: &mut Rows<K, S>, key: &K, hash: u64, host: &mut dyn Host) -> u32 {
+        let slot = rows.insert(key.clone());
+        host.bind(self.id, hash, slot);
         slot
     }
 
-    /// Removes the row that holds `key`.
+    /// Removes the row in `slot`, whose key has `hash`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn remove(&self, slot: u32, context: &mut Context<'_>) {
-        context.host.unbind(self.id, context.hash, slot);
-        self.rows.borrow_mut().free(slot);
+    pub(crate) fn remove(&self, rows: &mut Rows<K, S>, hash: u64, slot: u32, host: &mut dyn Host) {
+        host.unbind(self.id, hash, slot);
+        rows.free(slot);
     }
 }

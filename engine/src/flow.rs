@@ -32,6 +32,7 @@ mod generated;
 mod ingress;
 
 mod local;
+mod look_ahead;
 
 mod egress;
 mod ends;
@@ -68,7 +69,7 @@ pub use gauges::{BlockedBy, Gauges, Stage};
 pub use letters::DeadLetter;
 pub use part::{PartEnd, PartStep};
 pub use positions::{Ending, ReadPosition, Start};
-pub use route::PartitionMap;
+pub use route::{PartitionMap, batch_max};
 pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};
 pub use turn::{Core, CoreConfig};

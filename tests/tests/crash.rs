@@ -102,7 +102,7 @@ fn an_older_checkpoint_is_used_on_the_operators_word_only() {
     };
     App::start("sequence_windows", &arguments("")).finish().report();
     let nothing = App::start("sequence_windows", &arguments("--restore 999999")).finish();
-    nothing.refused(1, &["999999", "kept"]);
+    nothing.refused(1, &["999999", "retained"]);
     let report = App::start("sequence_windows", &arguments("")).finish().report();
     assert_eq!(report["events"], 0, "there is nothing left to do");
     let epoch = report["checkpoints"]["epoch"].as_u64().expect("a number") - 2;

@@ -18,7 +18,7 @@ fn every_chain(test: &str, length: u32, rounds: u64) {
                 let topology =
                     Topology { seed, kinds, sources: 1, one_connection: true, fancy: false };
                 let scripts = Workload::plain(1, 100).scripts(seed);
-                simulate(&topology, &Deployment::tiny(cores, seed), &scripts);
+                simulate(&topology, &Deployment::any(cores, seed), &scripts);
             }
         }
     });
@@ -51,7 +51,7 @@ fn random_topology(seed: u64, sources: u8, clients: usize) -> Topology {
 fn random_applications_with_one_connection() {
     each_seed("random_applications_with_one_connection", 400, |seed| {
         let scripts = Workload::plain(1, 120).scripts(seed);
-        let deployment = Deployment::tiny(CORES[seed as usize % 4], seed);
+        let deployment = Deployment::any(CORES[seed as usize % 4], seed);
         simulate(&random_topology(seed, 1, 1), &deployment, &scripts);
     });
 }
@@ -61,7 +61,7 @@ fn random_applications_with_several_sources_and_connections() {
     each_seed("random_applications_with_several_sources_and_connections", 400, |seed| {
         let (sources, clients) = (1 + (seed % 3) as u8, 1 + seed as usize / 3 % 4);
         let workload = Workload { clients, ..Workload::plain(sources, 60) };
-        let deployment = Deployment::tiny(CORES[seed as usize / 7 % 4], seed);
+        let deployment = Deployment::any(CORES[seed as usize / 7 % 4], seed);
         simulate(&random_topology(seed, sources, clients), &deployment, &workload.scripts(seed));
     });
 }
@@ -72,7 +72,7 @@ fn bad_input_and_broken_connections_lose_nothing_else() {
         let (sources, clients) = (1 + (seed % 2) as u8, 1 + seed as usize / 2 % 5);
         let cuts = !seed.is_multiple_of(3);
         let workload = Workload { clients, garbage: true, cuts, ..Workload::plain(sources, 60) };
-        let deployment = Deployment::tiny(CORES[seed as usize / 7 % 4], seed);
+        let deployment = Deployment::any(CORES[seed as usize / 7 % 4], seed);
         simulate(&random_topology(seed, sources, clients), &deployment, &workload.scripts(seed));
     });
 }

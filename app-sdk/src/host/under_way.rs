@@ -1,17 +1,16 @@
 //! Under way: which event a stage is busy with, for the host to print when the application panics.
 //!
-//! Addresses, not copies: noting an event costs one store; noting its key two, and taking the note
-//! back two; noting that its bytes are being split two. What is noted lies on the stack of the
-//! stage, so it is valid while the stage runs: the host [ends](UnderWay::end) the note of the event
-//! after each call of a stage. A panic that unwinds leaves the notes behind: the host
-//! [takes](UnderWay::take) them before it does.
+//! Addresses, not copies: a note of an event costs one store, of its key two, of the search for its
+//! end two. What is noted belongs to the stage, so it is valid while the stage runs: the host
+//! [ends](UnderWay::end) the note of the event after each call of a stage, and an operator ends
+//! that of the key. A panic that unwinds leaves the notes in place: the host
+//! [takes](UnderWay::take) them before the stack unwinds.
 
 use core::cell::Cell;
 use core::fmt::Debug;
 use core::ptr::NonNull;
 
 use super::cause::Cause;
-use crate::key::Key;
 
 /// The notes of one thread, empty at first.
 #[derive(Debug, Default)]
@@ -54,13 +53,16 @@ impl UnderWay {
         result
     }
 
-    /// Runs `work` for an event with this key.
+    /// The event under way has this key, which stays noted until [`end_key`](Self::end_key).
     #[inline(always)]
-    pub(crate) fn keyed<K: Key, R>(&self, key: &K, work: impl FnOnce() -> R) -> R {
-        let before = self.key.replace(Some(NonNull::from(key as &dyn Debug)));
-        let result = work();
-        self.key.set(before);
-        result
+    pub(crate) fn begin_key<K: Debug + 'static>(&self, key: &K) {
+        self.key.set(Some(NonNull::from(key as &dyn Debug)));
+    }
+
+    /// What follows has no key, or another.
+    #[inline(always)]
+    pub(crate) fn end_key(&self) {
+        self.key.set(None);
     }
 
     /// Takes the notes, for a report of a panic: what they point to is valid only until the panic
@@ -76,16 +78,17 @@ mod tests {
     use crate::host::{Origin, SourceId};
 
     #[test]
-    fn the_innermost_key_is_noted_and_the_outer_one_comes_back() {
+    fn the_event_and_its_key_are_noted_until_they_end() {
         let under_way = UnderWay::default();
         let cause = Cause { ingress: 0, origin: Origin::default(), source: SourceId(0) };
-        under_way.begin(&cause);
-        let (outer, inner) = (1u64, 2u64);
-        let key = || under_way.key.get().map(NonNull::cast::<()>);
-        under_way.keyed(&outer, || {
-            under_way.keyed(&inner, || assert_eq!(key(), Some(NonNull::from(&inner).cast())));
-            assert_eq!(key(), Some(NonNull::from(&outer).cast()));
-        });
+        let keys = [1u64, 2u64];
+        for key in &keys {
+            under_way.begin(&cause);
+            under_way.begin_key(key);
+            let noted = under_way.key.get().map(NonNull::cast::<u64>);
+            assert_eq!(noted, Some(NonNull::from(key)));
+        }
+        under_way.end_key();
         let noted = under_way.take();
         assert_eq!(noted.cause, Some(NonNull::from(&cause)));
         assert!(noted.key.is_none() && under_way.take().cause.is_none());

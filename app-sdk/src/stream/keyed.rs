@@ -1,12 +1,10 @@
 //! Operators of keyed streams: those that update tables, and those that keep the key.
 
-use core::cell::RefCell;
-
 use super::{Keyed, Stream};
 use crate::codec::Encode;
 use crate::draft::StepKind;
-use crate::flow::Lent;
 use crate::key::Key;
+use crate::operators;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, HasState};
 use crate::value::{Event, View};
@@ -46,11 +44,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let table = table.table();
         self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |key, event, context| {
-            let outputs = table.change(key, context, |state| handler(state, event.view()));
-            outputs.each(|made| consumers.send(key, &Lent::Native(made), context));
-        });
+        operators::update(&self.consumers, table, next.consumers.clone(), handler);
         next
     }
 
@@ -88,21 +82,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         let table = table.table();
         self.draft.borrow_mut().check_table(&table, self.step);
         let next = self.next(StepKind::Update { table: table.id, emits: true });
-        let consumers = next.consumers.clone();
-        let out = RefCell::new(Out::new());
-        self.consumers.add(move |key, event, context| {
-            let slot = table.locate(key, context);
-            let mut out = out.borrow_mut();
-            let ((), removed) = table
-                .rows
-                .borrow_mut()
-                .change_entry(slot, |entry| handler(entry, event.view(), &mut out));
-            if removed {
-                table.remove(slot, context);
-            }
-            out.events().iter().for_each(|made| consumers.send(key, &Lent::Native(made), context));
-            out.clear();
-        });
+        operators::update_with(&self.consumers, table, next.consumers.clone(), handler);
         next
     }
 
@@ -124,10 +104,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>) -> R + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Map);
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |key, event, context| {
-            handler(event.view()).each(|made| consumers.send(key, &Lent::Native(made), context));
-        });
+        operators::map(&self.consumers, next.consumers.clone(), handler);
         next
     }
 
@@ -148,12 +125,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
     {
         let next = self.next(StepKind::Filter);
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |key, event, context| {
-            if keep(event.view()) {
-                consumers.send(key, event, context);
-            }
-        });
+        operators::filter(&self.consumers, next.consumers.clone(), keep);
         next
     }
 
@@ -177,14 +149,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
         F: for<'a> Fn(View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
     {
         let next = self.next(StepKind::FlatMap);
-        let consumers = next.consumers.clone();
-        let out = RefCell::new(Out::new());
-        self.consumers.add(move |key, event, context| {
-            let mut out = out.borrow_mut();
-            handler(event.view(), &mut out);
-            out.events().iter().for_each(|made| consumers.send(key, &Lent::Native(made), context));
-            out.clear();
-        });
+        operators::flat_map(&self.consumers, next.consumers.clone(), handler);
         next
     }
 
@@ -204,8 +169,7 @@ impl<E: Event, K: Key> Keyed<E, K> {
     pub fn unkeyed(&self) -> Stream<E> {
         let step = self.draft.borrow_mut().step(StepKind::Unkeyed, &[self.step]);
         let next = Stream::new(self.draft.clone(), step);
-        let consumers = next.consumers.clone();
-        self.consumers.add(move |_, event, context| consumers.send(event, context));
+        operators::unkey(&self.consumers, next.consumers.clone());
         next
     }
 

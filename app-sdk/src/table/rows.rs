@@ -67,13 +67,24 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     #[inline(always)]
-    pub(super) fn try_row_mut(&mut self, slot: u32) -> Option<&mut Row<K, S>> {
-        self.blocks.get_mut(slot as usize / BLOCK_ROWS)?.get_mut(slot as usize % BLOCK_ROWS)
+    pub(super) fn try_row(&self, slot: u32) -> Option<&Row<K, S>> {
+        self.blocks.get(slot as usize / BLOCK_ROWS)?.get(slot as usize % BLOCK_ROWS)
     }
 
     #[inline(always)]
     pub(super) fn row_mut(&mut self, slot: u32) -> &mut Row<K, S> {
         &mut self.blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS]
+    }
+
+    /// The state in `slot` if it belongs to `key` and has changed in this epoch already: what
+    /// nearly every update meets.
+    #[inline(always)]
+    pub(crate) fn current(&mut self, slot: u32, key: &K) -> Option<&mut S> {
+        let now = self.changes.now();
+        let block = self.blocks.get_mut(slot as usize / BLOCK_ROWS)?;
+        let row = block.get_mut(slot as usize % BLOCK_ROWS)?;
+        // The tag of a free slot is another one.
+        (row.tag == now && row.key == *key).then_some(&mut row.state)
     }
 
     /// The state in `slot`, which is going to change.
@@ -123,16 +134,17 @@ impl<K: Key, S: State> Rows<K, S> {
         }
     }
 
-    /// Runs `handler` on the row in `slot`; returns its result and whether to remove the row.
-    pub(crate) fn change_entry<R>(
+    /// Runs `handler` on the row in `slot`; returns whether to remove the row.
+    #[inline]
+    pub(crate) fn change_entry(
         &mut self,
         slot: u32,
-        handler: impl FnOnce(&mut Entry<'_, K, S>) -> R,
-    ) -> (R, bool) {
+        handler: impl FnOnce(&mut Entry<'_, K, S>),
+    ) -> bool {
         let row = self.changing(slot);
         let mut entry = Entry::new(&row.key, &mut row.state);
-        let result = handler(&mut entry);
-        (result, entry.is_removed())
+        handler(&mut entry);
+        entry.is_removed()
     }
 
     pub(super) fn insert(&mut self, key: K) -> u32 {

@@ -38,14 +38,19 @@ impl Ends {
         Self { run, count: 0, runs: Vec::with_capacity(1024), paths }
     }
 
-    /// Notes that what `cause` caused has come to its end in `table`.
-    #[inline(always)]
-    pub(super) fn add(&mut self, table: TableId, cause: &Cause) {
-        let run = Run { ingress: cause.ingress, table, source: cause.source };
-        if run != self.run {
-            self.change_run(run);
+    /// Notes that what `causes` caused has come to its end in `table`.
+    #[inline]
+    pub(super) fn add_all<'a>(&mut self, table: TableId, causes: impl Iterator<Item = &'a Cause>) {
+        let mut count = 0;
+        for cause in causes {
+            let run = Run { ingress: cause.ingress, table, source: cause.source };
+            if run != self.run {
+                self.count += std::mem::take(&mut count);
+                self.change_run(run);
+            }
+            count += 1;
         }
-        self.count += 1;
+        self.count += count;
     }
 
     #[inline(never)]

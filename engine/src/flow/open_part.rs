@@ -23,9 +23,9 @@ use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
 
 use super::channel_log::ChannelLog;
 use super::cost::PartCost;
+use super::look_ahead::prefetch_rows;
 use super::part::{PartEnd, PartStep};
 use super::positions::ReadPosition;
-use super::shard::prefetch_rows;
 use crate::checkpoint::{Chunk, Epoch, Section};
 
 /// Most rows of one look: about as many lines as memory fetches at the same time.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use potoroo_runtime::Outbound;
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{Cause, Host, NO_SLOT, Route, SinkId, TableId};
+use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, TableId};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
@@ -19,6 +19,7 @@ use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
+use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
 use crate::checkpoint::Epoch;
 use crate::state::Index;
@@ -29,6 +30,8 @@ pub struct PartitionMap {
     owners: Box<[u16]>,
     /// `partitions - 1` when that is a mask.
     mask: Option<u64>,
+    /// The owner of all partitions, if it is one.
+    only: Option<u16>,
 }
 
 impl PartitionMap {
@@ -43,6 +46,7 @@ impl PartitionMap {
         Self {
             owners: (0..partitions).map(owner).collect(),
             mask: partitions.is_power_of_two().then_some(u64::from(partitions) - 1),
+            only: owners.iter().all(|owner| *owner == owners[0]).then_some(owners[0]),
         }
     }
 
@@ -55,6 +59,17 @@ impl PartitionMap {
         };
         usize::from(self.owners[partition as usize])
     }
+
+    /// Which of up to 64 keys `core` owns: bit `i` for the one with hash `i`.
+    #[inline]
+    pub fn owned_by(&self, core: usize, hashes: &[u64]) -> u64 {
+        if let Some(only) = self.only {
+            let all = u64::MAX.checked_shr((BATCH_EVENTS - hashes.len()) as u32).unwrap_or(0);
+            return if usize::from(only) == core { all } else { 0 };
+        }
+        let bit = |(place, hash): (usize, &u64)| u64::from(self.owner(*hash) == core) << place;
+        hashes.iter().enumerate().map(bit).fold(0, |owned, bit| owned | bit)
+    }
 }
 
 /// What the router knows of an exchange.
@@ -64,27 +79,16 @@ struct ExchangeRoute {
     /// Longest archive for which a frame is short enough.
     archive_bytes_max: usize,
     /// The table that is looked up first.
-    table: Option<Lookup>,
+    table: Option<TableId>,
     /// The table whose update is an end.
     end: Option<TableId>,
 }
-
-/// How an exchange looks up its table.
-#[derive(Clone, Copy, Debug)]
-struct Lookup {
-    table: usize,
-    /// With at most this many rows the table is near enough to be used event by event. Above,
-    /// events are collected, so that their rows can be prefetched together.
-    rows_near_max: usize,
-}
-
-/// A table of up to this many bytes of state is near: about what a core's second cache holds.
-const NEAR_BYTES: usize = 1 << 20;
 
 /// Sends what leaves a stage.
 pub struct Router {
     core: usize,
     map: PartitionMap,
+    batch_max: usize,
     exchanges: Vec<ExchangeRoute>,
     /// The level above all exchanges: what is on its way to a sink.
     output_level: usize,
@@ -127,7 +131,18 @@ pub(super) struct RouterParts {
     pub(super) gauges: Arc<Gauges>,
     /// Capacity of a lane from the core to itself, in bytes.
     pub(super) local_bytes: usize,
+    /// Waiting bytes above which an outlet is full.
+    pub(super) outlet_bytes: usize,
 }
+
+/// Most events that a core with these buffers runs at once. What a batch causes may find no room
+/// and then waits beyond the limits of the buffers, so a batch is small beside them.
+pub fn batch_max(lane_bytes: usize, outlet_bytes: usize) -> usize {
+    (lane_bytes.min(outlet_bytes) / BUFFER_BYTES_PER_EVENT).clamp(1, BATCH_EVENTS)
+}
+
+/// What one event of a batch may cause before more waits than the buffers hold.
+const BUFFER_BYTES_PER_EVENT: usize = 4096;
 
 impl Router {
     // cold: at start
@@ -138,15 +153,13 @@ impl Router {
         let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
             level: exchange.level as usize,
             archive_bytes_max: frame_bytes_max - Header::frame_bytes(0),
-            table: exchange.table.map(|table| Lookup {
-                table: table.0 as usize,
-                rows_near_max: NEAR_BYTES / plan.tables[table.0 as usize].rows.row_bytes(),
-            }),
+            table: exchange.table,
             end: exchange.end,
         };
         Self {
             core: parts.core,
             map: parts.map,
+            batch_max: batch_max(parts.local_bytes.min(4 * frame_bytes_max), parts.outlet_bytes),
             exchanges: plan.exchanges.iter().map(route).collect(),
             output_level: levels,
             outbound: parts.outbound,
@@ -402,30 +415,33 @@ impl Host for Router {
     }
 
     #[inline]
-    fn in_place(&mut self, route: Route, cause: &Cause, bytes: usize) -> Option<u32> {
-        let exchange = &self.exchanges[route.exchange.0 as usize];
+    fn in_place(
+        &mut self,
+        exchange: ExchangeId,
+        bytes: usize,
+        hashes: &[u64],
+        causes: &[Cause],
+        slots: &mut [u32],
+    ) -> u64 {
+        let exchange = &self.exchanges[exchange.0 as usize];
         // What waits for this core at the level, or has no room further on, comes first.
         let before = self.local_waiting & (1 << exchange.level) | self.waiting;
         if before != 0 || self.blocked || bytes > exchange.archive_bytes_max {
-            return None;
+            return 0;
         }
-        if self.map.owner(route.hash) != self.core {
-            return None;
+        let own = self.map.owned_by(self.core, hashes);
+        if own == 0 {
+            return 0;
         }
-        let slot = match exchange.table {
-            None => NO_SLOT,
-            Some(Lookup { table, rows_near_max }) => {
-                let index = &self.indexes[table];
-                if index.count() > rows_near_max {
-                    return None;
-                }
-                index.first(route.hash).unwrap_or(NO_SLOT)
-            }
-        };
+        if let Some(table) = exchange.table {
+            let table = table.0 as usize;
+            look_ahead(&self.indexes[table], &*self.rows[table], hashes, slots);
+        }
         if let Some(table) = exchange.end {
-            self.ends.add(table, cause);
+            let owned = causes.iter().enumerate().filter(|(place, _)| own >> place & 1 == 1);
+            self.ends.add_all(table, owned.map(|(_, cause)| cause));
         }
-        Some(slot)
+        own
     }
 
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]) {
@@ -438,6 +454,11 @@ impl Host for Router {
         } else if self.outputs.add(sink, cause, bytes, &mut self.counts) {
             self.blocked = true;
         }
+    }
+
+    #[inline]
+    fn batch_max(&self) -> usize {
+        self.batch_max
     }
 
     #[inline]

@@ -1,24 +1,18 @@
 //! What a core does with the frames of the partitions that it owns.
 //!
-//! A run of frames of one exchange is processed in three passes, so that a million keys cost
-//! little more than a thousand: the first asks for the index lines of all, the second finds their
-//! rows and asks for those, the third runs the handlers on lines that have arrived.
+//! A run of frames of one exchange is one batch of its stage.
 
 use arrayvec::ArrayVec;
 
 use potoroo_runtime::{InboundLane, Position};
-use potoroo_sdk::host::{Host, Input, NO_SLOT, SinkId, UnderWay};
+use potoroo_sdk::host::{BATCH_EVENTS, Cause, Host, Inputs, NO_SLOT, SinkId, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
-use potoroo_sdk::table::{BLOCK_ROWS, TableRows};
 
 use super::envelope::{FrameEdge, Header};
 use super::gauges::Stage;
 use super::local::Local;
+use super::look_ahead::look_ahead;
 use super::route::Router;
-use crate::state::{Index, prefetch};
-
-/// Frames of one run: enough to hide the latency of memory, few enough for the nearest cache.
-const RUN_FRAMES: usize = 64;
 
 /// Most frames taken from one lane in one turn.
 pub(super) const LANE_FRAMES_PER_TURN: usize = 128;
@@ -110,79 +104,47 @@ fn drain_run<F: FrameQueue>(
     frames: &mut F,
 ) -> usize {
     router.gauges.begin(Stage::Exchange(id));
-    let mut inputs = ArrayVec::<Input<'_>, RUN_FRAMES>::new();
-    let mut places = ArrayVec::<F::Place, RUN_FRAMES>::new();
-    let index = exchange.table.map(|table| &router.indexes[table.0 as usize]);
+    let mut archives = ArrayVec::<&[u8], BATCH_EVENTS>::new();
+    let mut hashes = ArrayVec::<u64, BATCH_EVENTS>::new();
+    let mut causes = ArrayVec::<Cause, BATCH_EVENTS>::new();
+    let mut places = ArrayVec::<F::Place, BATCH_EVENTS>::new();
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
         let (header, archive) = Header::read(frame);
         if header.edge != FrameEdge::Exchange(id) {
             break;
         }
-        let bucket = index.map_or(NO_SLOT, |index| look_up(index, header.hash));
-        inputs.push(Input { archive, hash: header.hash, slot: bucket, cause: header.cause });
+        archives.push(archive);
+        hashes.push(header.hash);
+        causes.push(header.cause);
         places.push(next);
         place = next;
-        if inputs.is_full() {
+        if places.len() == router.batch_max() {
             break;
         }
     }
     if frames.marked() {
         return 0;
     }
-    if let (Some(table), Some(index)) = (exchange.table, index) {
-        look_ahead(index, &*router.rows[table.0 as usize], &mut inputs);
+    let mut slots = [NO_SLOT; BATCH_EVENTS];
+    let slots = &mut slots[..hashes.len()];
+    if let Some(table) = exchange.table {
+        let table = table.0 as usize;
+        look_ahead(&router.indexes[table], &*router.rows[table], &hashes, slots);
     }
-    let done = exchange.stage.batch(&inputs, under_way, router);
+    let inputs = Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes };
+    let done = exchange.stage.batch(inputs, under_way, router);
     under_way.end();
     if let Some(table) = exchange.end {
-        inputs[..done].iter().for_each(|input| router.ends.add(table, &input.cause));
+        router.ends.add_all(table, causes[..done].iter());
     }
     if done > 0 {
         let place = places[done - 1];
-        drop(inputs);
+        drop(archives);
         frames.consume_to(place);
     }
     done
 }
-
-/// The first pass: asks for the bucket of a hash. Returns its number.
-#[inline(always)]
-fn look_up(index: &Index, hash: u64) -> u32 {
-    let bucket = index.bucket(hash);
-    prefetch(index.address(bucket));
-    bucket
-}
-
-/// The second pass: turns bucket numbers into slots and asks for the lines of their rows.
-#[inline]
-fn look_ahead(index: &Index, rows: &dyn TableRows, inputs: &mut [Input<'_>]) {
-    for input in inputs.iter_mut() {
-        input.slot = index.first_in(input.slot, input.hash).unwrap_or(NO_SLOT);
-    }
-    if inputs.len() == 1 {
-        return;
-    }
-    let slots = inputs.iter().map(|input| input.slot);
-    prefetch_rows(rows, slots.filter(|slot| *slot != NO_SLOT));
-}
-
-/// Asks for the lines of rows.
-#[inline]
-pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item = u32>) {
-    let row_bytes = rows.row_bytes();
-    rows.with_addresses(&mut |chunks| {
-        for slot in slots.by_ref() {
-            let slot = slot as usize;
-            let row = chunks[slot / BLOCK_ROWS].wrapping_add(slot % BLOCK_ROWS * row_bytes);
-            prefetch(row);
-            prefetch(row.wrapping_add(LINE_BYTES));
-        }
-    });
-}
-
-/// A row of up to 64 bytes of state lies in two lines.
-const LINE_BYTES: usize = 64;
 
 /// Hands the outputs at the front to the sinks and connections of this core.
 fn drain_outputs<F: FrameQueue>(router: &mut Router, frames: &mut F) -> usize {

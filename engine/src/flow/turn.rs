@@ -146,6 +146,7 @@ impl Core {
             letters: Letters::new(config.keep_letters),
             gauges: config.tally.gauges.clone(),
             local_bytes: config.local_bytes,
+            outlet_bytes: config.outlet_bytes,
         };
         Self {
             phase: Phase::New,

@@ -58,8 +58,11 @@ impl Process {
             plan.sinks.iter().map(|_| random.below(count as u64) as usize).collect();
         let tallies: Vec<Arc<SharedCounts>> =
             (0..count).map(|_| Arc::new(SharedCounts::new(&plan))).collect();
-        let lanes = mesh(count, plan.levels() + 1, LANE_BYTES);
         let outlet_bytes = 1 + random.below(600) as usize;
+        // Large buffers in every fourth process: events run in batches then.
+        let (lane_bytes, outlet_bytes) =
+            if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
+        let lanes = mesh(count, plan.levels() + 1, lane_bytes);
         let time = Time::new([20, 400][random.below(2) as usize]);
         let cores = lanes.into_iter().zip(&tallies).enumerate().map(|(core, (lanes, tally))| {
             let config = CoreConfig {
@@ -69,7 +72,7 @@ impl Process {
                 sink_owners: sink_owners.clone(),
                 inlet_bytes: FRAME_BYTES_MAX + 100,
                 outlet_bytes,
-                local_bytes: LANE_BYTES,
+                local_bytes: lane_bytes,
                 keep_letters: false,
                 tally: tally.clone(),
             };

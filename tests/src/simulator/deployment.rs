@@ -1,7 +1,12 @@
 //! Deployments: on how many cores, with how much room, and what makes events up.
 
+use potoroo::flow::batch_max;
+
 use crate::items::FRAME_BYTES_MAX;
 use crate::seeds::{Concern, random};
+
+/// More than one input can cause in the tests: an outlet is full before and takes it all.
+const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
 /// How an application is deployed in the simulator.
 #[derive(Clone, Debug)]
@@ -60,6 +65,26 @@ impl Deployment {
             stop_at: None,
             reconnects: [0.0, 0.01, 0.1][random.below(3) as usize],
             reply_stall_ns: u64::MAX,
+        }
+    }
+
+    /// As [`tiny`](Self::tiny), with buffers that fill up and are large enough for batches of 16
+    /// events.
+    pub fn small(cores: usize, seed: u64) -> Self {
+        Self { lane_bytes: 1 << 16, outlet_bytes: 1 << 16, ..Self::tiny(cores, seed) }
+    }
+
+    /// Most bytes that ever wait in an outlet: its limit, and what one batch adds.
+    pub fn outlet_bytes_max(&self) -> usize {
+        self.outlet_bytes + batch_max(self.lane_bytes, self.outlet_bytes) * OUTPUT_BYTES_MAX
+    }
+
+    /// [`tiny`](Self::tiny), [`small`](Self::small) and [`ample`](Self::ample) in turn by seed.
+    pub fn any(cores: usize, seed: u64) -> Self {
+        match seed % 4 {
+            0 => Self::small(cores, seed),
+            1 => Self { outlet_bytes: 1 << 18, ..Self::ample(cores) },
+            _ => Self::tiny(cores, seed),
         }
     }
 

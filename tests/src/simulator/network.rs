@@ -47,9 +47,6 @@ struct Receiver {
     room: Option<u64>,
 }
 
-/// More than one input can cause in the tests: an outlet is full before and takes it all.
-const OUTPUT_BYTES_MAX: usize = 16 << 10;
-
 /// Steps that a sink, and a client, refuse everything.
 const SINK_STALL_TICKS: u64 = 200;
 const CLIENT_STALL_TICKS: u64 = 20;
@@ -73,7 +70,7 @@ impl Network {
             stall_chance,
             reconnects: deployment.reconnects,
             stalled: 0,
-            outlet_bytes_max: deployment.outlet_bytes + OUTPUT_BYTES_MAX,
+            outlet_bytes_max: deployment.outlet_bytes_max(),
             opened: vec![0; deployment.cores],
         }
     }

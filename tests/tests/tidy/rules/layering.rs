@@ -23,7 +23,7 @@ const LAYERS: [Layer; 8] = [
         folder: "app-sdk",
         ours: &["potoroo-derive"],
         // All of them work without an operating system.
-        others: Some(&["rkyv", "xxhash-rust"]),
+        others: Some(&["arrayvec", "rkyv", "xxhash-rust"]),
     },
     Layer {
         folder: "app-sdk/derive",

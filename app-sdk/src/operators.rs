@@ -1,0 +1,190 @@
+//! What operators do with a batch: each is a loop around the application's handler.
+
+use core::cell::RefCell;
+use core::fmt::Debug;
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use crate::codec::Encode;
+use crate::flow::{Batch, Consumers, Context, Few, Made, NoKey};
+use crate::host::SinkId;
+use crate::key::Key;
+use crate::outputs::{Out, Outputs};
+use crate::table::{Entry, Table};
+use crate::value::{Event, State, View};
+
+/// Turns each event into others.
+// cold: while the application is described, as all below
+pub(crate) fn map<E, K, R, F>(
+    stream: &Consumers<E, K>,
+    next: Rc<Consumers<R::Event, K>>,
+    handler: F,
+) where
+    E: Event,
+    K: Debug + 'static,
+    R: Outputs,
+    F: for<'a> Fn(View<'a, E>) -> R + 'static,
+{
+    let made = Made::new();
+    stream.add(move |batch, context| {
+        let mut made = made.borrow_mut();
+        for (_, place, event) in batch.each(context.under_way) {
+            handler(event).each(|event| made.push(event, place));
+            if made.is_full() {
+                made.send(batch, &next, context);
+            }
+        }
+        made.send(batch, &next, context);
+    });
+}
+
+/// Passes some events on.
+pub(crate) fn filter<E, K, F>(stream: &Consumers<E, K>, next: Rc<Consumers<E, K>>, keep: F)
+where
+    E: Event,
+    K: Debug + 'static,
+    F: for<'a> Fn(View<'a, E>) -> bool + 'static,
+{
+    stream.add(move |batch, context| {
+        let mut kept = Few::<u8>::new();
+        for (number, _, event) in batch.each(context.under_way) {
+            if keep(event) {
+                kept.push(number);
+            }
+        }
+        context.under_way.end_key();
+        if !kept.is_empty() {
+            next.send(&batch.choose(&kept), context);
+        }
+    });
+}
+
+/// Turns each event into as many as the handler emits.
+pub(crate) fn flat_map<E, K, O, F>(stream: &Consumers<E, K>, next: Rc<Consumers<O, K>>, handler: F)
+where
+    E: Event,
+    K: Debug + 'static,
+    O: Event,
+    F: for<'a> Fn(View<'a, E>, &mut Out<O>) + 'static,
+{
+    let (out, made) = (RefCell::new(Out::new()), Made::new());
+    stream.add(move |batch, context| {
+        let (mut out, mut made) = (out.borrow_mut(), made.borrow_mut());
+        for (_, place, event) in batch.each(context.under_way) {
+            handler(event, &mut out);
+            out.drain().for_each(|event| made.push(event, place));
+            if made.is_full() {
+                made.send(batch, &next, context);
+            }
+        }
+        made.send(batch, &next, context);
+    });
+}
+
+/// Changes the state of each event's key.
+pub(crate) fn update<E, K, S, R, F>(
+    stream: &Consumers<E, K>,
+    table: Table<K, S>,
+    next: Rc<Consumers<R::Event, K>>,
+    handler: F,
+) where
+    E: Event,
+    K: Key,
+    S: State,
+    R: Outputs,
+    F: for<'a> Fn(&mut S, View<'a, E>) -> R + 'static,
+{
+    let made = Made::new();
+    stream.add(move |batch, context| {
+        let (mut rows, mut made) = (table.rows.borrow_mut(), made.borrow_mut());
+        for (_, place, event) in batch.each(context.under_way) {
+            let mut handle =
+                |state: &mut S| handler(state, event).each(|event| made.push(event, place));
+            match rows.current(batch.slots[place], &batch.keys[place]) {
+                Some(state) => handle(state),
+                None => {
+                    let slot = table.locate(&mut rows, batch, place, context.host);
+                    handle(rows.change(slot));
+                }
+            }
+            if R::EMITS && made.is_full() {
+                // What follows may update the same table.
+                drop(rows);
+                made.send(batch, &next, context);
+                rows = table.rows.borrow_mut();
+            }
+        }
+        drop(rows);
+        made.send(batch, &next, context);
+    });
+}
+
+/// Changes the row of each event's key.
+pub(crate) fn update_with<E, K, S, O, F>(
+    stream: &Consumers<E, K>,
+    table: Table<K, S>,
+    next: Rc<Consumers<O, K>>,
+    handler: F,
+) where
+    E: Event,
+    K: Key,
+    S: State,
+    O: Event,
+    F: for<'a, 'b> Fn(&mut Entry<'b, K, S>, View<'a, E>, &mut Out<O>) + 'static,
+{
+    let (out, made) = (RefCell::new(Out::new()), Made::new());
+    stream.add(move |batch, context| {
+        let (mut rows, mut made) = (table.rows.borrow_mut(), made.borrow_mut());
+        let mut out = out.borrow_mut();
+        for (_, place, event) in batch.each(context.under_way) {
+            let slot = table.locate(&mut rows, batch, place, context.host);
+            let removed = rows.change_entry(slot, |entry| handler(entry, event, &mut out));
+            if removed {
+                table.remove(&mut rows, batch.hashes[place], slot, context.host);
+            }
+            out.drain().for_each(|event| made.push(event, place));
+            if made.is_full() {
+                // What follows may update the same table.
+                drop(rows);
+                made.send(batch, &next, context);
+                rows = table.rows.borrow_mut();
+            }
+        }
+        drop(rows);
+        made.send(batch, &next, context);
+    });
+}
+
+/// The same events in another stream.
+pub(crate) fn pass<E: Event, K: 'static>(stream: &Consumers<E, K>, next: Rc<Consumers<E, K>>) {
+    stream.add(move |batch, context| next.send(batch, context));
+}
+
+/// The same events without their keys.
+pub(crate) fn unkey<E: Event, K: Debug + 'static>(
+    stream: &Consumers<E, K>,
+    next: Rc<Consumers<E, NoKey>>,
+) {
+    stream.add(move |batch, context| next.send(&batch.unkeyed(), context));
+}
+
+/// The consumer that encodes events for a sink, in a buffer that it uses again.
+pub(crate) fn encode<C, K>(
+    sink: SinkId,
+    codec: C,
+) -> impl Fn(&Batch<'_, C::Event, K>, &mut Context<'_>) + 'static
+where
+    C: Encode,
+    K: Debug + 'static,
+{
+    let space = RefCell::new(Vec::new()); // cold: once per sink
+    move |batch, context| {
+        let mut bytes = space.borrow_mut();
+        for (_, place, event) in batch.each(context.under_way) {
+            bytes.clear();
+            codec.encode(event, &mut bytes);
+            context.host.output(sink, &batch.causes[place], &bytes);
+        }
+    }
+}

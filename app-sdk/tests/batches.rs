@@ -1,0 +1,267 @@
+//! Stages that take their events in batches give the same results as one event at a time.
+
+use std::collections::HashMap;
+
+use potoroo_sdk::host::{
+    Cause, ExchangeId, Feed, Host, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
+    UnderWay,
+};
+use potoroo_sdk::plan::Plan;
+use potoroo_sdk::prelude::*;
+use potoroo_sdk::text::Text;
+
+/// A host that lets every event run at once, as an engine on one core does, or sends every event.
+#[derive(Default)]
+struct Everything {
+    sends: bool,
+    rows: HashMap<(u16, u64), Vec<u32>>,
+    sent: Vec<(Route, Cause, Vec<u8>)>,
+    outputs: Vec<(SinkId, Vec<u8>)>,
+    refused: Vec<Vec<u8>>,
+    batch_max: usize,
+}
+
+impl Host for Everything {
+    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
+        self.sent.push((route, *cause, vec![0; bytes]));
+        &mut self.sent.last_mut().expect("it was just sent").2
+    }
+
+    fn in_place(
+        &mut self,
+        _: ExchangeId,
+        _: usize,
+        hashes: &[u64],
+        causes: &[Cause],
+        slots: &mut [u32],
+    ) -> u64 {
+        assert!(!hashes.is_empty() && hashes.len() == causes.len() && hashes.len() == slots.len());
+        self.batch_max = self.batch_max.max(hashes.len());
+        if self.sends { 0 } else { u64::MAX >> (64 - hashes.len()) }
+    }
+
+    fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {
+        self.outputs.push((sink, bytes.to_vec()));
+    }
+
+    fn batch_max(&self) -> usize {
+        64
+    }
+
+    fn blocked(&self) -> bool {
+        false
+    }
+
+    fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
+        let slots = self.rows.get(&(table.0, hash))?;
+        let next = match previous {
+            None => 0,
+            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
+        };
+        slots.get(next).copied()
+    }
+
+    fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
+        self.rows.entry((table.0, hash)).or_default().push(slot);
+    }
+
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32) {
+        self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
+    }
+
+    fn refuse(&mut self, _: &Cause, _: Reason, bytes: &[u8]) {
+        self.refused.push(bytes.to_vec());
+    }
+}
+
+impl Everything {
+    /// Runs all of `bytes` at the source of `plan`, and what it causes, in batches.
+    fn run(&mut self, plan: &Plan, bytes: &[u8]) {
+        let origin = Origin { connection: 1, position: 0 };
+        let cause = Cause { ingress: 0, origin, source: SourceId(0) };
+        let (ended, skipping) = (true, false);
+        let feed = Feed { cause, ended, events_max: 1 << 40, frame_bytes_max: 1 << 20, skipping };
+        let under_way = UnderWay::default();
+        let done = plan.sources[0].stage.ingest(bytes, feed, &under_way, self);
+        assert_eq!((done.bytes, done.stop), (bytes.len(), Stop::More(0)));
+        while !self.sent.is_empty() {
+            let sent = std::mem::take(&mut self.sent);
+            for run in sent.chunk_by(|(one, ..), (other, ..)| one.exchange == other.exchange) {
+                run.chunks(64).for_each(|run| self.run_frames(plan, run, &under_way));
+            }
+        }
+    }
+
+    fn run_frames(
+        &mut self,
+        plan: &Plan,
+        frames: &[(Route, Cause, Vec<u8>)],
+        under_way: &UnderWay,
+    ) {
+        let archives: Vec<&[u8]> = frames.iter().map(|(_, _, bytes)| bytes.as_slice()).collect();
+        let hashes: Vec<u64> = frames.iter().map(|(route, ..)| route.hash).collect();
+        let causes: Vec<Cause> = frames.iter().map(|(_, cause, _)| *cause).collect();
+        let slots = vec![NO_SLOT; frames.len()];
+        let (archives, hashes, causes) = (&*archives, &*hashes, &*causes);
+        let inputs = Inputs { archives, hashes, slots: &slots, causes };
+        let stage = &plan.exchanges[frames[0].0.exchange.0 as usize].stage;
+        assert_eq!(stage.batch(inputs, under_way, self), frames.len());
+    }
+}
+
+/// 300 words, each of which occurs many times, with gaps in a pattern that no batch has.
+fn words() -> Vec<u8> {
+    (0..300u32).flat_map(|place| format!("w{}\n", place * place % 11).into_bytes()).collect()
+}
+
+/// Outputs of both hosts, by sink, in order; and the longest batch that reached an exchange.
+fn compare(describe: fn() -> Application) -> usize {
+    let mut reference = Reference::new(describe()).expect("the application can run");
+    reference.feed("words", &words());
+    let mut batch_max = 0;
+    for sends in [false, true] {
+        let plan = describe().plan().expect("the application can run");
+        let mut host = Everything { sends, ..Everything::default() };
+        host.run(&plan, &words());
+        assert!(host.refused.is_empty());
+        for sink in &plan.sinks {
+            let label = sink.name.as_deref().unwrap_or("reply");
+            let of = |id: &SinkId| plan.sinks[id.0 as usize].name == sink.name;
+            let outputs: Vec<Vec<u8>> = host
+                .outputs
+                .iter()
+                .filter(|(id, _)| of(id))
+                .map(|(_, bytes)| bytes.clone())
+                .collect();
+            // Sent events leave the order between exchanges open.
+            if !sends || plan.exchanges.len() == 1 {
+                assert_eq!(outputs, reference.outputs(label), "sink {label}, sends: {sends}");
+            }
+        }
+        batch_max = batch_max.max(host.batch_max);
+    }
+    batch_max
+}
+
+/// An event of fixed size: a host is asked about no others.
+#[event]
+struct Word {
+    text: Text<8>,
+}
+
+fn source(app: &Application) -> Stream<Word> {
+    let word = |word: &str| Word { text: Text::new(word.as_bytes()).unwrap_or_default() };
+    app.source("words", LineText::new()).map(word)
+}
+
+#[test]
+fn a_chain_of_all_operators_runs_in_batches() {
+    let describe = || {
+        let app = Application::new("chain");
+        let counts = app.table::<Text<8>, u64>("counts");
+        let odd = app.table::<Text<8>, u64>("odd");
+        source(&app)
+            .filter(|word| word.text.as_bytes() != b"w3")
+            .flat_map(|word, out| (0..word.text.len()).for_each(|_| out.emit(word)))
+            .map(|word| (word.text.as_bytes() != b"w5").then_some(word))
+            .key_by(|word| word.text)
+            .filter(|word| word.text.as_bytes() != b"w4")
+            .update(&counts, |count, word| {
+                *count += 1;
+                format!("{} {count}", word.text)
+            })
+            .update_with(&odd, |seen, word, out| {
+                **seen += 1;
+                if **seen == 7 {
+                    seen.remove();
+                }
+                out.emit(format!("{word} of {}", **seen));
+            })
+            .map(|word| [word.to_string(), word.to_uppercase()])
+            .sink("lines", LineText::new());
+        app
+    };
+    // What the operators before the exchange leave of a batch.
+    assert!(compare(describe) > 32);
+}
+
+#[test]
+fn ways_that_never_meet_run_in_batches() {
+    let describe = || {
+        let app = Application::new("apart");
+        let (one, two) = (app.table::<Text<8>, u64>("one"), app.table::<Text<8>, u64>("two"));
+        let words = source(&app);
+        for (table, sink) in [(&one, "first"), (&two, "second")] {
+            words
+                .key_by(|word| word.text)
+                .update(table, |count, word| {
+                    *count += 1;
+                    format!("{} {count}", word.text)
+                })
+                .sink(sink, LineText::new());
+        }
+        app
+    };
+    assert_eq!(compare(describe), 64);
+}
+
+#[test]
+fn two_ways_to_one_table_keep_the_order_of_events() {
+    let describe = || {
+        let app = Application::new("one-table");
+        let last = app.table::<(), String>("last");
+        let words = source(&app);
+        for (sink, short) in [("short", true), ("long", false)] {
+            words
+                .filter(move |word| (word.text.len() < 3) == short)
+                .collect()
+                .update(&last, |last, word| {
+                    let before = std::mem::replace(last, word.text.to_string());
+                    format!("{} after {before}", word.text)
+                })
+                .sink(sink, LineText::new());
+        }
+        app
+    };
+    assert_eq!(compare(describe), 1);
+}
+
+#[test]
+fn a_table_that_is_updated_twice_sees_event_by_event() {
+    let describe = || {
+        let app = Application::new("twice");
+        let sum = app.table::<(), u64>("sum");
+        source(&app)
+            .collect()
+            .update(&sum, |sum, word| {
+                *sum = 2 * *sum % 1_000_003;
+                word
+            })
+            .update(&sum, |sum, word| {
+                *sum += word.text.len() as u64;
+                sum.to_string()
+            })
+            .sink("sums", LineText::new());
+        app
+    };
+    compare(describe);
+}
+
+#[test]
+fn ways_that_meet_in_a_merge_or_a_connection_keep_the_order_of_events() {
+    let merged = || {
+        let app = Application::new("merged");
+        let words = app.source("words", LineText::new());
+        words.merge(&words.map(|word| word.to_uppercase())).sink("all", LineText::new());
+        app
+    };
+    compare(merged);
+    let answered = || {
+        let app = Application::new("answered");
+        let words = app.source("words", LineText::new());
+        words.reply(LineText::new());
+        words.map(|word| word.to_uppercase()).reply(LineText::new());
+        app
+    };
+    compare(answered);
+}
