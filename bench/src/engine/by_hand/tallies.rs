@@ -102,14 +102,14 @@ mod tests {
     fn finds_the_right_row_and_makes_new_ones() {
         let mut table = Tallies::filled(1000);
         let mut load = Load::new(1001);
-        for _ in 0..5000 {
+        for _ in 0..20_000 {
             let item = load.next(0);
             let hash = item.key.hash();
             let slot = table.look_ahead(hash, table.look_up(hash));
             table.update(&item, hash, slot);
         }
         assert_eq!(table.rows.len(), 1001);
-        assert_eq!(table.checksum(), Load::checksum(1001, 5000));
+        assert_eq!(table.checksum(), Load::checksum(1001, 20_000));
         assert!(table.rows.iter().all(|row| row.tag == EPOCH));
     }
 }
