@@ -18,8 +18,8 @@ use anyhow::{Result, ensure};
 use potoroo::control::report::CheckpointSummary;
 
 use crate::engine::{Job, Outcome, Pace, ours};
+use crate::pairs::{Entrant, Paired, alternate, probe as probes};
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Series, alternate};
 use crate::track::Track;
 
 /// Events per second of the open loop.
@@ -55,24 +55,32 @@ fn job(report: &Report, keys: u64, pace: Pace) -> Job {
     Job { slice, cold: true, ..job }
 }
 
+/// Fixed work on both CPUs and a write to storage, between two windows.
+fn probe(report: &Report) -> impl Fn() -> Result<Vec<f64>> + use<> {
+    let (place, length) = (report.place(), report.scale().probe);
+    move || probes::of_storage(place, length, &std::env::temp_dir())
+}
+
+/// Figures by class have the raw round trip of their class beside them.
+const NONE: f64 = 0.0;
+
 fn paced(report: &mut Report, job: Job) -> Result<()> {
     let series = compete(report, job)?;
-    for (name, quantile, goal) in [("p50_ratio", 0.5, 1.1), ("p99_ratio", 0.99, 1.1)] {
+    for (name, quantile, goal) in [("p50_ratio", 0.5, 1.1), ("p99_ratio", 0.99, 1.2)] {
         let ratio = series.ratio("on", "off", |lap| lap.outcome.latency.quantile(quantile));
-        report.goal(name, ratio, series.raw_rtt_ns(&["on", "off"]), Goal::AtMost(goal));
+        report.goal(name, ratio, NONE, Goal::AtMost(goal));
     }
     slices(report, &series, "");
-    let raw = series.raw_rtt_ns(&["on"]);
     let micros = |ns: fn(&CheckpointSummary) -> u64| {
         series.median("on", move |lap| ns(&lap.checkpoints) as f64 / 1e3)
     };
-    report.figure("delay_worst_us", micros(|kept| kept.cost.delay_ns_max), raw);
-    report.figure("delay_own_worst_us", micros(|kept| kept.cost.delay_own_ns_max), raw);
+    report.figure("delay_worst_us", micros(|kept| kept.cost.delay_ns_max), NONE);
+    report.figure("delay_own_worst_us", micros(|kept| kept.cost.delay_own_ns_max), NONE);
     let committed = |lap: &Lap| lap.checkpoints.committed as f64;
-    report.figure("checkpoints_committed", series.median("on", committed), raw);
-    report.figure("checkpoint_ms", series.median("on", |lap| lap.checkpoints.last_ms), raw);
+    report.figure("checkpoints_committed", series.median("on", committed), NONE);
+    report.figure("checkpoint_ms", series.median("on", |lap| lap.checkpoints.last_ms), NONE);
     let rows = |lap: &Lap| lap.checkpoints.last_rows as f64;
-    report.figure("checkpoint_rows", series.median("on", rows), raw);
+    report.figure("checkpoint_rows", series.median("on", rows), NONE);
     for name in series.names() {
         let typical = series.typical(name, |lap| lap.outcome.latency.quantile(0.5));
         report.detail(name, typical.outcome.latency.all().summary());
@@ -86,10 +94,9 @@ fn paced(report: &mut Report, job: Job) -> Result<()> {
 fn full(report: &mut Report, job: Job) -> Result<()> {
     let series = compete(report, job)?;
     let ratio = series.ratio("on", "off", |lap| lap.outcome.events_per_second());
-    let raw = series.raw_rtt_ns(&["on", "off"]);
-    report.goal("throughput_ratio", ratio, raw, Goal::AtLeast(0.9));
+    report.goal("throughput_ratio", ratio, NONE, Goal::AtLeast(0.9));
     let rows = |lap: &Lap| lap.checkpoints.last_rows as f64;
-    report.figure("full_speed_rows", series.median("on", rows), raw);
+    report.figure("full_speed_rows", series.median("on", rows), NONE);
     slices(report, &series, "full_speed_");
     Ok(())
 }
@@ -101,26 +108,26 @@ fn first(report: &mut Report, job: Job) -> Result<()> {
         let (outcome, checkpoints) = ours::run_first(&job, folder.0.clone(), BUDGET_US)?;
         Ok(Lap { outcome: outcome.verified()?, checkpoints })
     };
-    let once = Contender::new("on", lap);
-    let series = alternate(report, &format!("first checkpoint of {} keys", job.keys), vec![once])?;
+    let once = Entrant::of_window("on", lap);
+    let what = format!("first checkpoint of {} keys", job.keys);
+    let series = alternate(report, &what, &probe(report), &[], vec![once])?;
     slices(report, &series, "first_");
     let ms = |lap: &Lap| lap.checkpoints.last_ms;
-    report.figure("first_ms", series.median("on", ms), series.raw_rtt_ns(&["on"]));
+    report.figure("first_ms", series.median("on", ms), NONE);
     Ok(())
 }
 
 /// Slices of turns over their budget.
-fn slices(report: &mut Report, series: &Series<Lap>, of: &str) {
-    let raw = series.raw_rtt_ns(&["on"]);
+fn slices(report: &mut Report, series: &Paired<Lap>, of: &str) {
     let over = |ns: fn(&CheckpointSummary) -> u64| {
         series.median("on", move |lap| ns(&lap.checkpoints) as f64 / (BUDGET_US as f64 * 1e3))
     };
     let goal = Goal::AtMost(2.0);
-    report.figure(format!("{of}slice_p99_over_budget"), over(|kept| kept.slice_ns_p99), raw);
-    report.goal(format!("{of}slice_max_over_budget"), over(|kept| kept.slice_ns_max), raw, goal);
+    report.figure(format!("{of}slice_p99_over_budget"), over(|kept| kept.slice_ns_p99), NONE);
+    report.goal(format!("{of}slice_max_over_budget"), over(|kept| kept.slice_ns_max), NONE, goal);
     let (p99, max) = (over(|kept| kept.slice_own_ns_p99), over(|kept| kept.slice_own_ns_max));
-    report.figure(format!("{of}slice_own_p99_over_budget"), p99, raw);
-    report.goal(format!("{of}slice_own_max_over_budget"), max, raw, goal);
+    report.figure(format!("{of}slice_own_p99_over_budget"), p99, NONE);
+    report.goal(format!("{of}slice_own_max_over_budget"), max, NONE, goal);
 }
 
 struct Lap {
@@ -128,10 +135,11 @@ struct Lap {
     checkpoints: CheckpointSummary,
 }
 
-fn compete(report: &mut Report, job: Job) -> Result<Series<Lap>> {
-    let contender = |name, kept| Contender::new(name, move || lap(&job, kept));
+fn compete(report: &mut Report, job: Job) -> Result<Paired<Lap>> {
+    let contender = |name, kept| Entrant::of_window(name, move || lap(&job, kept));
     let contenders = vec![contender("on", true), contender("off", false)];
-    alternate(report, &format!("{} keys, {}", job.keys, job.pace), contenders)
+    let what = format!("{} keys, {}", job.keys, job.pace);
+    alternate(report, &what, &probe(report), &[["on", "off"]], contenders)
 }
 
 fn lap(job: &Job, kept: bool) -> Result<Lap> {

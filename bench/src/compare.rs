@@ -182,6 +182,7 @@ fn figures(object: &Map<String, Value>) -> Vec<Figure> {
         rounds: vec![object.get(name).and_then(Value::as_f64)],
         raw_rtt_ns: raw.as_f64(),
         goal: object.get("goals").and_then(|goals| goal(goals[name]["goal"].as_str()?)),
+        classes: Vec::new(),
     };
     names.map(figure).collect()
 }

@@ -13,6 +13,20 @@ pub struct Scale {
     pub raw_slice: Duration,
     /// Pause after each slice, in which the rest of the machine catches up.
     pub rest: Duration,
+    /// Length of a window, in benchmarks that pair windows.
+    pub window: Duration,
+    /// Length of the probe before and after each window.
+    pub probe: Duration,
+    /// Pause after each window and its probes.
+    pub window_rest: Duration,
+    /// Pairs of one class that a ratio needs.
+    pub pairs_min: usize,
+    /// A series of windows ends after this time, set-up not counted, whatever it has.
+    pub series_max: Duration,
+    /// Windows of each contender, where their number is given: neither more nor fewer.
+    pub windows_max: Option<usize>,
+    /// Most that probes of one class differ.
+    pub class_spread_max: f64,
     /// Larger key counts are left out.
     pub keys_max: u64,
     /// Length of a load at a fixed rate, without its warm-up.
@@ -35,6 +49,13 @@ impl Scale {
             slice: Duration::from_millis(500),
             raw_slice: Duration::from_millis(40),
             rest: Duration::from_millis(200),
+            window: Duration::from_millis(50),
+            probe: Duration::from_millis(4),
+            window_rest: Duration::from_millis(8),
+            pairs_min: 25,
+            series_max: Duration::from_secs(75),
+            windows_max: None,
+            class_spread_max: CLASS_SPREAD_MAX,
             keys_max: u64::MAX,
             load: Duration::from_secs(10),
             soak: Duration::from_secs(600),
@@ -51,6 +72,13 @@ impl Scale {
             slice: Duration::from_millis(120),
             raw_slice: Duration::from_millis(15),
             rest: Duration::from_millis(40),
+            window: Duration::from_millis(30),
+            probe: Duration::from_millis(3),
+            window_rest: Duration::from_millis(5),
+            pairs_min: 25,
+            series_max: Duration::from_secs(12),
+            windows_max: None,
+            class_spread_max: CLASS_SPREAD_MAX,
             keys_max: 1_000_000,
             load: Duration::from_secs(2),
             soak: Duration::from_secs(15),
@@ -67,6 +95,13 @@ impl Scale {
             slice: Duration::from_millis(10),
             raw_slice: Duration::from_millis(1),
             rest: Duration::ZERO,
+            window: Duration::from_millis(10),
+            probe: Duration::from_millis(1),
+            window_rest: Duration::ZERO,
+            pairs_min: 1,
+            series_max: Duration::ZERO,
+            windows_max: Some(1),
+            class_spread_max: f64::INFINITY,
             keys_max: 10_000,
             load: Duration::from_millis(200),
             soak: Duration::from_millis(500),
@@ -76,3 +111,9 @@ impl Scale {
         }
     }
 }
+
+/// Between the states of a virtual machine (near and far, full and half speed) lie factors of 1.5
+/// and more; within one, probes of some milliseconds repeat to a few percent.
+const CLASS_SPREAD_MAX: f64 = 1.15;
+/// Windows that count as a round, where a number of rounds is given.
+pub const WINDOWS_PER_ROUND: usize = 5;

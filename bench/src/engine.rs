@@ -16,15 +16,22 @@ pub mod ours;
 pub mod owner;
 mod rtrb;
 mod timely;
+pub mod window;
 
 pub use self::job::{Job, Outcome, Pace};
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
+use self::by_hand::Tallies;
+use self::owner::PlainTable;
+use self::window::{Rerun, Window};
+
 use crate::host;
+use crate::pairs::{Entrant, Paired, alternate, probe};
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Series, alternate};
 use crate::track::Track;
 
 /// Runs all contenders at all paces and key counts.
@@ -52,25 +59,39 @@ pub fn contenders() -> String {
     names.join(", ") + aeron
 }
 
-/// All ways to do the job have this shape.
-type Run = fn(&Job) -> Result<Outcome>;
+/// Sets a contender up for a job.
+type Enter = fn(&'static str, Job) -> Entrant<'static, Window>;
 
 /// Contenders that carry events from one core to the other.
-const ACROSS: &[(&str, Run)] = &[
-    ("engine", ours::run),
-    ("by_hand", by_hand::run),
-    ("rtrb", rtrb::run),
-    ("disruptor", disruptor::run),
-    ("timely", timely::run),
+const ACROSS: &[(&str, Enter)] = &[
+    ("engine", |name, job| Entrant::new(name, move || ours::session(&job))),
+    ("by_hand", |name, job| by_hand(name, job, by_hand::window)),
+    ("rtrb", |name, job| peer(name, job, rtrb::window)),
+    ("disruptor", |name, job| peer(name, job, disruptor::window)),
+    ("timely", |name, job| peer(name, job, timely::window)),
     #[cfg(feature = "aeron")]
-    ("aeron", aeron::run),
+    ("aeron", |name, job| peer(name, job, aeron::window)),
 ];
 /// Contenders that do the work where the events are made.
-const IN_PLACE: [(&str, Run); 3] = [
-    ("engine_in_place", ours::run_in_place),
-    ("by_hand_in_place", by_hand::run_in_place),
-    ("map", map::run),
+const IN_PLACE: [(&str, Enter); 3] = [
+    ("engine_in_place", |name, job| Entrant::new(name, move || ours::session_in_place(&job))),
+    ("by_hand_in_place", |name, job| by_hand(name, job, by_hand::window_in_place)),
+    ("map", |name, job| peer(name, job, map::window)),
 ];
+/// A second engine, set up like the first: their ratio is 1, or the method is wrong.
+const AGAIN: (&str, Enter) =
+    ("engine_again", |name, job| Entrant::new(name, move || ours::session(&job)));
+
+/// One window of a contender with a table of its own.
+type InWindow<K> = fn(&Job, K) -> Result<(Window, K)>;
+
+fn peer(name: &'static str, job: Job, window: InWindow<PlainTable>) -> Entrant<'static, Window> {
+    Entrant::new(name, move || Ok(Rerun::new(&job, window)))
+}
+
+fn by_hand(name: &'static str, job: Job, window: InWindow<Tallies>) -> Entrant<'static, Window> {
+    Entrant::new(name, move || Ok(Rerun::new(&job, window)))
+}
 
 /// One rate of the open loop.
 struct LatencyCase {
@@ -128,30 +149,26 @@ const P50_OVER_BY_HAND_MAX: f64 = 1.2;
 
 fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     let suffix = case.suffix;
-    let job = Job::new(report, 10_000, Pace::Rate(case.rate));
-    let series = compete(report, job, ACROSS)?;
-    let ratio = |above, below| {
-        (series.ratio(above, below, Outcome::p50_ns), series.raw_rtt_ns(&[above, below]))
-    };
-    let (value, raw) = ratio("engine", "rtrb");
+    let job = Job::of_window(report, 10_000, Pace::Rate(case.rate));
+    let ratios = [["engine", "rtrb"], ["timely", "engine"], ["engine", "by_hand"]];
+    let series = compete(report, job, &ratios, ACROSS)?;
+    let ratio = |above, below| series.ratio(above, below, Window::p50_ns);
     let goal = Goal::AtMost(case.over_rtrb_max);
-    report.goal(format!("engine_over_rtrb_p50_{suffix}"), value, raw, goal);
-    let (value, raw) = ratio("engine", "by_hand");
+    report.goal(format!("engine_over_rtrb_p50_{suffix}"), ratio("engine", "rtrb"), NONE, goal);
     let goal = Goal::AtMost(P50_OVER_BY_HAND_MAX);
-    report.goal(format!("engine_over_by_hand_p50_{suffix}"), value, raw, goal);
-    let (value, raw) = ratio("timely", "engine");
+    let value = ratio("engine", "by_hand");
+    report.goal(format!("engine_over_by_hand_p50_{suffix}"), value, NONE, goal);
     let goal = Goal::AtLeast(case.timely_over_min);
-    report.goal(format!("timely_over_engine_p50_{suffix}"), value, raw, goal);
+    report.goal(format!("timely_over_engine_p50_{suffix}"), ratio("timely", "engine"), NONE, goal);
     for peer in ["disruptor", "aeron"].into_iter().filter(|peer| series.names().contains(peer)) {
-        let (value, raw) = ratio("engine", peer);
-        report.figure(format!("engine_over_{peer}_p50_{suffix}"), value, raw);
+        report.figure(format!("engine_over_{peer}_p50_{suffix}"), ratio("engine", peer), NONE);
     }
     for name in series.names() {
-        let p50 = series.median(name, Outcome::p50_ns);
-        report.figure(format!("{name}_p50_ns_{suffix}"), p50, series.raw_rtt_ns(&[name]));
-        let typical = series.typical(name, Outcome::p50_ns);
+        let p50 = series.median(name, Window::p50_ns);
+        report.figure(format!("{name}_p50_ns_{suffix}"), p50, NONE);
+        let typical = series.typical(name, Window::p50_ns);
         report.detail(format!("{name}_{suffix}"), typical.latency.all().summary());
-        let takes = series.takes(name, |outcome| &outcome.latency);
+        let takes = series.takes(name, |window| &window.latency);
         let load = format!("{} per second, constant", case.rate);
         report.track(Track::open(format!("{name}_{suffix}"), &load, takes));
     }
@@ -159,70 +176,108 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
 }
 
 fn throughput(report: &mut Report, case: &ThroughputCase) -> Result<()> {
+    if let Err(error) = ensure_memory(case.keys) {
+        report.failed(format!("keyed count, {} keys", case.keys), &error);
+        return Ok(());
+    }
     let suffix = case.suffix;
-    let job = Job::new(report, case.keys, Pace::Full);
-    let series = compete(report, job, &[ACROSS, IN_PLACE.as_slice()].concat())?;
-    let ratio = series.ratio("engine", "timely", Outcome::events_per_second);
+    let job = Job::of_window(report, case.keys, Pace::Full);
+    let ratios = [["engine", "timely"], ["engine", "by_hand"], IN_PLACE_PAIR];
+    let again = if case.keys == AGAIN_KEYS { &[AGAIN][..] } else { &[] };
+    let series = compete(report, job, &ratios, &[ACROSS, &IN_PLACE, again].concat())?;
+    let ratio = |above, below| series.ratio(above, below, Window::events_per_second);
     let [amd, other] = case.over_timely_min;
     let goal = Goal::AtLeast(if host::is_amd() { amd } else { other });
-    let raw = series.raw_rtt_ns(&["engine", "timely"]);
-    report.goal(format!("engine_over_timely_throughput{suffix}"), ratio, raw, goal);
-    let ratio = series.ratio("engine", "by_hand", Outcome::events_per_second);
+    let name = format!("engine_over_timely_throughput{suffix}");
+    report.goal(name, ratio("engine", "timely"), NONE, goal);
     let goal = Goal::AtLeast(case.over_by_hand_min);
-    let raw = series.raw_rtt_ns(&["engine", "by_hand"]);
-    report.goal(format!("engine_over_by_hand_throughput{suffix}"), ratio, raw, goal);
+    let name = format!("engine_over_by_hand_throughput{suffix}");
+    report.goal(name, ratio("engine", "by_hand"), NONE, goal);
+    if case.keys == AGAIN_KEYS {
+        report.figure("engine_over_itself", ratio("engine", AGAIN.0), NONE);
+    }
     in_place(report, &series, case);
     for name in series.names() {
-        let rate = series.median(name, Outcome::events_per_second);
-        let raw = series.raw_rtt_ns(&[name]);
-        report.figure(format!("{name}_events_per_second{suffix}"), rate, raw);
-        let typical = series.typical(name, Outcome::events_per_second);
-        let detail = json!({ "events": typical.events, "checksum": typical.checksum });
-        report.detail(format!("{name}_throughput{suffix}"), detail);
+        let rate = series.median(name, Window::events_per_second);
+        report.figure(format!("{name}_events_per_second{suffix}"), rate, NONE);
+        let typical = series.typical(name, Window::events_per_second);
+        report.detail(format!("{name}_throughput{suffix}"), json!({ "events": typical.events }));
     }
     Ok(())
 }
 
-fn in_place(report: &mut Report, series: &Series<Outcome>, case: &ThroughputCase) {
+fn in_place(report: &mut Report, series: &Paired<Window>, case: &ThroughputCase) {
     let suffix = case.suffix;
-    let raw = series.raw_rtt_ns(&["engine_in_place", "map"]);
+    let [engine, by_hand] = IN_PLACE_PAIR;
     let goal = |keys, goal| (case.keys == keys).then_some(goal);
-    let event_ns = series.median("engine_in_place", Outcome::event_ns);
+    let event_ns = series.median(engine, Window::event_ns);
     let bar = goal(10_000, Goal::AtMost(20.0));
-    report.figure_toward(format!("in_place_ns{suffix}"), event_ns, raw, bar);
-    let ratio = series.ratio("engine_in_place", "map", Outcome::event_ns);
+    report.figure_toward(format!("in_place_ns{suffix}"), event_ns, NONE, bar);
+    let ratio = series.ratio(engine, "map", Window::event_ns);
     let bar = goal(1_000_000, Goal::AtMost(0.8));
-    report.figure_toward(format!("in_place_over_map{suffix}"), ratio, raw, bar);
-    let ratio = series.ratio("engine_in_place", "by_hand_in_place", Outcome::event_ns);
+    report.figure_toward(format!("in_place_over_map{suffix}"), ratio, NONE, bar);
+    let ratio = series.ratio(engine, by_hand, Window::event_ns);
     let bar = Goal::AtMost(case.in_place_over_by_hand_max);
-    let beside = series.raw_rtt_ns(&["engine_in_place", "by_hand_in_place"]);
-    report.goal(format!("engine_over_by_hand_in_place{suffix}"), ratio, beside, bar);
-    let event_ns = series.median("by_hand_in_place", Outcome::event_ns);
-    report.figure(format!("by_hand_in_place_ns{suffix}"), event_ns, beside);
-    report.figure(format!("map_ns{suffix}"), series.median("map", Outcome::event_ns), raw);
+    report.goal(format!("engine_over_by_hand_in_place{suffix}"), ratio, NONE, bar);
+    for (name, field) in [(by_hand, "by_hand_in_place_ns"), ("map", "map_ns")] {
+        report.figure(format!("{field}{suffix}"), series.median(name, Window::event_ns), NONE);
+    }
 }
 
 /// What one more filter or map in front of the table costs.
 fn operators(report: &mut Report) -> Result<()> {
-    let job = Job::new(report, 10_000, Pace::Full);
-    let ways: [(&str, Run); 2] = [("plain", ours::run_in_place), ("chain", ours::run_operators)];
-    let series = compete(report, job, &ways)?;
-    let added = series.difference("chain", "plain", Outcome::event_ns);
+    let job = Job::of_window(report, 10_000, Pace::Full);
+    let ways: [(&str, Enter); 2] = [
+        ("plain", |name, job| Entrant::new(name, move || ours::session_in_place(&job))),
+        ("chain", |name, job| Entrant::new(name, move || ours::session_operators(&job))),
+    ];
+    let series = compete(report, job, &[["chain", "plain"]], &ways)?;
+    let added = series.difference("chain", "plain", Window::event_ns);
     let each = added.divided_by(ours::OPERATORS as f64);
-    report.goal("operator_ns", each, series.raw_rtt_ns(&series.names()), Goal::AtMost(2.0));
+    report.goal("operator_ns", each, NONE, Goal::AtMost(2.0));
     Ok(())
 }
 
-fn compete(report: &mut Report, job: Job, ways: &[(&'static str, Run)]) -> Result<Series<Outcome>> {
-    let contender = |&(name, run): &(&'static str, Run)| {
-        Contender::new(name, move || run(&job).and_then(Outcome::verified))
-    };
+fn compete(
+    report: &mut Report,
+    job: Job,
+    ratios: &[[&str; 2]],
+    ways: &[(&'static str, Enter)],
+) -> Result<Paired<Window>> {
+    let entrants = ways.iter().map(|(name, enter)| enter(name, job)).collect();
     let what = format!("keyed count, {} keys, {}", job.keys, job.pace);
-    alternate(report, &what, ways.iter().map(contender).collect())
+    let length = report.scale().probe;
+    alternate(report, &what, &move || probe::of_cores(job.place, length), ratios, entrants)
 }
+
+/// All contenders keep their tables from window to window.
+fn ensure_memory(keys: u64) -> Result<()> {
+    let text = fs::read_to_string("/proc/meminfo").context("no memory figures")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let available = 1024 * kibibytes.context("no memory figures")?.parse::<u64>()?;
+    let needed = keys * KEY_BYTES_ALL;
+    ensure!(
+        needed < available,
+        "the tables of all contenders take {} MB and {} MB are free: free some, or use --quick",
+        needed >> 20,
+        available >> 20
+    );
+    Ok(())
+}
+
+/// Figures by class have the raw round trip of their class beside them.
+const NONE: f64 = 0.0;
+const IN_PLACE_PAIR: [&str; 2] = ["engine_in_place", "by_hand_in_place"];
+/// The table at which the engine is compared with itself.
+const AGAIN_KEYS: u64 = 10_000;
+/// Bytes of a key in the tables of all contenders: 100 in each of four, 130 in each of four maps,
+/// rounded up.
+const KEY_BYTES_ALL: u64 = 1100;
 
 /// How to read the figures.
 const NOTES: &[&str] = &[
+    "engine_over_itself: a second engine in the same windows: 1.00 within 3 % or the run is void",
     "engine: potoroo::run with a generator on the left core and all state on the right one",
     "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
     "growth_worst_us: flow::Core driven directly; longest turn by its median over the rounds",
@@ -241,7 +296,6 @@ mod tests {
     use super::*;
     use crate::effort::Scale;
     use crate::place::Place;
-    use crate::take::Take;
 
     #[test]
     fn every_contender_proves_its_checksum_at_toy_size() {
@@ -258,18 +312,12 @@ mod tests {
             "engine_over_by_hand_p50_1m",
             "engine_over_by_hand_throughput",
             "engine_over_by_hand_in_place",
+            "engine_over_itself",
             "operator_ns",
             "growth_worst_us",
             "bytes_per_key",
         ] {
             assert!(report.value(name).is_some(), "{name} is missing");
         }
-    }
-
-    #[test]
-    fn a_wrong_checksum_is_an_error() {
-        let latency = Take::default();
-        let outcome = Outcome { keys: 10, latency, sent: 100, events: 100, nanos: 1, checksum: 1 };
-        assert!(outcome.verified().is_err());
     }
 }

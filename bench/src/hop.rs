@@ -14,9 +14,9 @@ use anyhow::Result;
 use serde_json::json;
 
 use self::outcome::{Flow, Trips, sum_below};
+use crate::pairs::{Entrant, Paired, alternate, probe as probes};
 use crate::pingpong;
 use crate::report::{Goal, Report};
-use crate::rounds::{Contender, Series, alternate};
 use crate::track::Track;
 
 /// Runs both parts.
@@ -32,34 +32,43 @@ pub fn bench(report: &mut Report) -> Result<()> {
 }
 
 fn round_trips(report: &mut Report) -> Result<()> {
-    let (place, slice) = (report.place(), report.scale().slice);
+    let (place, slice) = (report.place(), report.scale().window);
     let raw = move || {
         let latency = pingpong::run(place, slice)?;
         let sum = sum_below(latency.count());
         Ok(Trips { latency, sum })
     };
     let contenders = vec![
-        Contender::new("raw", raw),
-        Contender::new("ring", move || ring::round_trips(place, slice)?.verified()),
-        Contender::new("rtrb", move || rtrb::round_trips(place, slice)?.verified()),
-        Contender::new("disruptor", move || disruptor::round_trips(place, slice)?.verified()),
+        Entrant::of_window("raw", raw),
+        Entrant::of_window("ring", move || ring::round_trips(place, slice)?.verified()),
+        Entrant::of_window("rtrb", move || rtrb::round_trips(place, slice)?.verified()),
+        Entrant::of_window("disruptor", move || disruptor::round_trips(place, slice)?.verified()),
     ];
-    let series = alternate(report, "round trips of 64-byte frames", contenders)?;
+    let what = "round trips of 64-byte frames";
+    let series = alternate(report, what, &probe(report), &[["ring", "raw"]], contenders)?;
     report_round_trips(report, &series);
     Ok(())
 }
 
-fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
-    let raw = series.raw_rtt_ns(&["raw", "ring"]);
+/// The CPUs between two windows.
+fn probe(report: &Report) -> impl Fn() -> Result<Vec<f64>> + use<> {
+    let (place, length) = (report.place(), report.scale().probe);
+    move || probes::of_cores(place, length)
+}
+
+/// Figures by class have the raw round trip of their class beside them.
+const NONE: f64 = 0.0;
+
+fn report_round_trips(report: &mut Report, series: &Paired<Trips>) {
     let ratio = series.ratio("ring", "raw", Trips::p50_ns);
-    report.goal("ring_over_raw_p50", ratio, raw, Goal::AtMost(1.15));
+    report.goal("ring_over_raw_p50", ratio, NONE, Goal::AtMost(1.15));
     for peer in ["rtrb", "disruptor"] {
         let ratio = series.ratio(peer, "raw", Trips::p50_ns);
-        report.figure(format!("{peer}_over_raw_p50"), ratio, series.raw_rtt_ns(&["raw", peer]));
+        report.figure(format!("{peer}_over_raw_p50"), ratio, NONE);
     }
     for name in series.names() {
         let p50 = series.median(name, Trips::p50_ns);
-        report.figure(format!("{name}_rtt_p50_ns"), p50, series.raw_rtt_ns(&[name]));
+        report.figure(format!("{name}_rtt_p50_ns"), p50, NONE);
         let typical = series.typical(name, Trips::p50_ns);
         report.detail(format!("{name}_rtt_ns"), typical.latency.all().summary());
         report.track(Track::closed(name, series.takes(name, |trips| &trips.latency)));
@@ -68,22 +77,21 @@ fn report_round_trips(report: &mut Report, series: &Series<Trips>) {
 }
 
 fn throughput(report: &mut Report) -> Result<()> {
-    let (place, slice) = (report.place(), report.scale().slice);
+    let (place, slice) = (report.place(), report.scale().window);
     let contenders = vec![
-        Contender::new("ring", move || ring::throughput(place, slice)?.verified()),
-        Contender::new("rtrb", move || rtrb::throughput(place, slice)?.verified()),
-        Contender::new("disruptor", move || disruptor::throughput(place, slice)?.verified()),
+        Entrant::of_window("ring", move || ring::throughput(place, slice)?.verified()),
+        Entrant::of_window("rtrb", move || rtrb::throughput(place, slice)?.verified()),
+        Entrant::of_window("disruptor", move || disruptor::throughput(place, slice)?.verified()),
     ];
-    let series = alternate(report, "throughput of 64-byte frames in one direction", contenders)?;
+    let what = "throughput of 64-byte frames in one direction";
+    let series = alternate(report, what, &probe(report), &[["ring", "rtrb"]], contenders)?;
     let ratio = series.ratio("ring", "rtrb", Flow::frames_per_second);
-    let raw = series.raw_rtt_ns(&["ring", "rtrb"]);
-    report.goal("ring_over_rtrb_throughput", ratio, raw, Goal::AtLeast(1.0));
+    report.goal("ring_over_rtrb_throughput", ratio, NONE, Goal::AtLeast(1.0));
     let ratio = series.ratio("ring", "disruptor", Flow::frames_per_second);
-    let raw = series.raw_rtt_ns(&["ring", "disruptor"]);
-    report.figure("ring_over_disruptor_throughput", ratio, raw);
+    report.figure("ring_over_disruptor_throughput", ratio, NONE);
     for name in series.names() {
         let rate = series.median(name, Flow::frames_per_second);
-        report.figure(format!("{name}_frames_per_second"), rate, series.raw_rtt_ns(&[name]));
+        report.figure(format!("{name}_frames_per_second"), rate, NONE);
         let typical = series.typical(name, Flow::frames_per_second);
         let detail = json!({ "frames": typical.frames, "checksum": typical.sum });
         report.detail(format!("{name}_throughput"), detail);

@@ -9,12 +9,14 @@ mod readings;
 mod sockets;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
 use self::memory::{Block, PointerChase};
 use self::readings::Readings;
 use crate::pingpong;
+use crate::place::Place;
 use crate::report::Report;
 use crate::rounds::{Contender, Series, alternate};
 
@@ -27,6 +29,14 @@ pub fn bench(report: &mut Report) -> Result<()> {
     messages(report)?;
     calls(report)?;
     memory(report)
+}
+
+/// Round trips of 64 bytes over loopback TCP: the median is the first reading.
+///
+/// # Errors
+/// There is no loopback, or bytes came back changed.
+pub fn loopback(place: Place, slice: Duration) -> Result<Vec<(&'static str, f64)>> {
+    sockets::tcp(place, slice)
 }
 
 /// The smallest messages there are, by three ways.

@@ -33,9 +33,11 @@ mod spread;
 
 mod pingpong;
 
-mod hop;
-
 mod limits;
+
+mod pairs;
+
+mod hop;
 
 mod engine;
 
@@ -62,7 +64,7 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::answer::answer;
-use crate::effort::Scale;
+use crate::effort::{Scale, WINDOWS_PER_ROUND};
 use crate::place::Place;
 use crate::report::Report;
 use crate::results::ResultFolder;
@@ -82,7 +84,8 @@ struct Arguments {
     /// Milliseconds at normal priority: proves that everything runs, measures nothing.
     #[arg(long, global = true, hide = true, conflicts_with = "quick")]
     toy: bool,
-    /// Number of rounds [default: 7, with --quick 5].
+    /// Number of rounds [default: 7, with --quick 5]; where windows are paired, five windows
+    /// each [default: until there are enough pairs].
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Folder that the record and the artefacts of the run go to
@@ -244,7 +247,8 @@ fn scale(arguments: &Arguments) -> Scale {
         (_, true) => Scale::quick(),
         _ => Scale::full(),
     };
-    Scale { rounds: arguments.rounds.map_or(scale.rounds, usize::from), ..scale }
+    let Some(rounds) = arguments.rounds.map(usize::from) else { return scale };
+    Scale { rounds, windows_max: Some(rounds * WINDOWS_PER_ROUND), ..scale }
 }
 
 fn list() -> Result<()> {

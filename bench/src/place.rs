@@ -161,20 +161,43 @@ impl Chase {
     /// # Errors
     /// The process has ended, or runs no engine.
     pub fn start(place: Place, process: u32) -> Result<Self> {
+        Self::of(place, &engine_threads(process)?)
+    }
+
+    /// As [`start`](Self::start), of these threads: a process may run several engines.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn of(place: Place, threads: &[EngineThread]) -> Result<Self> {
+        ensure!(!threads.is_empty(), "there is no core of the engine");
         if !place.fifo {
             return Ok(Self { threads: Vec::new() });
         }
-        let mut threads = Vec::new();
-        for (name, thread) in threads_of(process)? {
-            let Some(priority) = chase_priority(&name) else { continue };
-            set_policy(thread, libc::SCHED_FIFO, priority);
-            threads.push(thread);
+        for thread in threads {
+            set_policy(thread.id, libc::SCHED_FIFO, thread.priority);
         }
         set_policy(CALLER, libc::SCHED_FIFO, FIFO_PRIORITY + 1);
-        threads.push(CALLER);
-        ensure!(threads.len() > 1, "process {process} has no core of the engine");
-        Ok(Self { threads })
+        Ok(Self { threads: threads.iter().map(|thread| thread.id).chain([CALLER]).collect() })
     }
+}
+
+/// A core or the admin thread of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineThread {
+    id: libc::pid_t,
+    priority: libc::c_int,
+}
+
+/// All cores and admin threads of the engines in a process.
+///
+/// # Errors
+/// The process has ended.
+pub fn engine_threads(process: u32) -> Result<Vec<EngineThread>> {
+    let threads = threads_of(process)?.into_iter();
+    let of_engine = |(name, id): (String, libc::pid_t)| {
+        chase_priority(&name).map(|priority| EngineThread { id, priority })
+    };
+    Ok(threads.filter_map(of_engine).collect())
 }
 
 impl Drop for Chase {

@@ -13,7 +13,7 @@ use crate::host;
 use crate::interrupt::{self, Interrupted};
 use crate::place::Place;
 use crate::progress::Progress;
-use crate::results::{Figure, ResultFolder, RunRecord, SCHEMA};
+use crate::results::{Class, Figure, ResultFolder, RunRecord, SCHEMA};
 use crate::spread::Spread;
 use crate::stamp;
 use crate::track::Track;
@@ -164,12 +164,14 @@ impl Report {
         goal: Option<Goal>,
     ) {
         let spread = value.into();
+        let raw_rtt_ns = spread.classes().first().map_or(raw_rtt_ns, |class| class.probe[0]);
         let figure = Figure {
             name: name.into(),
             value: finite(spread.median()),
             rounds: spread.values().iter().map(|&value| finite(value)).collect(),
             raw_rtt_ns: finite(raw_rtt_ns),
             goal,
+            classes: spread.classes().to_vec(),
         };
         self.record.figures.push(figure);
     }
@@ -249,8 +251,13 @@ impl Report {
             record.cpus,
             record.profile.as_deref().unwrap_or("unknown"),
         );
-        text += &format!("{:<44} {:>14} {:>12} {:>14}\n", "figure", "value", "goal", "raw RTT ns");
-        record.figures.iter().for_each(|figure| text += &table_row(figure));
+        text += &format!(
+            "{:<44} {:>14} {:>12} {:>14}  {}\n",
+            "figure", "value", "goal", "raw RTT ns", "95 % interval, pairs"
+        );
+        for figure in &record.figures {
+            text += &table_row(figure, self.scale.pairs_min);
+        }
         record.notes.iter().for_each(|note| text += &format!("- {note}\n"));
         for (what, why) in &record.failed {
             text += &format!("failed: {what}: {}\n", why.as_str().unwrap_or_default());
@@ -262,15 +269,25 @@ impl Report {
     }
 }
 
-fn table_row(figure: &Figure) -> String {
+fn table_row(figure: &Figure, pairs_min: usize) -> String {
     let goal = figure.goal.map(|goal| goal.to_string()).unwrap_or_default();
     format!(
-        "{:<44} {:>14} {goal:>12} {:>14}{}\n",
+        "{:<44} {:>14} {goal:>12} {:>14}{}{}\n",
         figure.name,
         shown(figure.value),
         shown(figure.raw_rtt_ns),
+        figure.classes.first().map(|class| sureness(class, figure, pairs_min)).unwrap_or_default(),
         if figure.value.is_some() && !figure.is_met() { "  missed" } else { "" },
     )
+}
+
+/// Interval and number of pairs of the class that stands for the figure, and how many others
+/// there are.
+fn sureness(class: &Class, figure: &Figure, pairs_min: usize) -> String {
+    let (low, high) = (shown(class.low), shown(class.high));
+    let (pairs, classes) = (class.pairs, figure.classes.len());
+    let few = if pairs < pairs_min { format!(" (below {pairs_min})") } else { String::new() };
+    format!("  [{low}, {high}] {pairs} pairs{few}, {classes} classes")
 }
 
 /// As people read it; what was not measured is a dash.

@@ -21,5 +21,7 @@ mod store;
 
 pub use self::artefacts::save;
 pub use self::log::{IntervalLog, LogInterval, LogSeries};
-pub use self::record::{Figure, GapSum, Goal, LatencySeries, Percentiles, RunRecord, SCHEMA};
+pub use self::record::{
+    Class, Figure, GapSum, Goal, LatencySeries, Percentiles, RunRecord, SCHEMA,
+};
 pub use self::store::{ResultFolder, default_folder, read};

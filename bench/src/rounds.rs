@@ -3,6 +3,8 @@
 //! Promises: each contender runs once per round, a raw ping-pong runs just before each, and only
 //! ratios *inside* a round are formed; the machine's mood changes between rounds. A contender that
 //! fails takes only itself out of the run.
+//!
+//! For readings that stand alone; ratios between contenders come from [`pairs`](crate::pairs).
 
 use std::thread;
 
@@ -15,7 +17,6 @@ use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::spread::{Spread, median};
-use crate::take::Take;
 
 /// One way to do the work of a benchmark.
 pub struct Contender<'a, T> {
@@ -116,15 +117,6 @@ impl<T> Series<T> {
         pairs.map(|(a, b)| value(&a.outcome) / value(&b.outcome)).collect()
     }
 
-    /// `value` of one contender less that of another.
-    ///
-    /// # Panics
-    /// When no contender has one of the names.
-    pub fn difference(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> Spread {
-        let pairs = self.laps(above).iter().zip(self.laps(below));
-        pairs.map(|(a, b)| value(&a.outcome) - value(&b.outcome)).collect()
-    }
-
     /// Median raw round trip before the slices of the named contenders, in nanoseconds.
     pub fn raw_rtt_ns(&self, names: &[&str]) -> f64 {
         let laps = names.iter().flat_map(|name| self.laps(name));
@@ -151,14 +143,6 @@ impl<T> Series<T> {
     fn forget(&mut self, failed: &[bool]) {
         let laps = self.laps.iter_mut().zip(failed);
         laps.filter(|(_, failed)| **failed).for_each(|(laps, _)| laps.clear());
-    }
-
-    /// What one contender recorded, in the order of the rounds.
-    ///
-    /// # Panics
-    /// When no contender has that name.
-    pub fn takes<'a>(&'a self, name: &str, take: impl Fn(&'a T) -> &'a Take) -> Vec<Take> {
-        self.laps(name).iter().map(|lap| take(&lap.outcome).clone()).collect()
     }
 
     fn laps(&self, name: &str) -> &[Lap<T>] {

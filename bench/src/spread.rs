@@ -1,38 +1,59 @@
 //! Spreads: the values of all rounds and their median.
 
+use crate::results::Class;
+
 /// One value for each round; what stands for all of them is their median.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spread(Vec<f64>);
+pub struct Spread {
+    values: Vec<f64>,
+    classes: Vec<Class>,
+}
 
 impl Spread {
     /// The median over the rounds.
     pub fn median(&self) -> f64 {
-        median(self.0.clone())
+        median(self.values.clone())
     }
 
     /// The values in the order of the rounds.
     pub fn values(&self) -> &[f64] {
-        &self.0
+        &self.values
+    }
+
+    /// The values of the largest class, which stand for all of them.
+    pub fn of_classes(classes: Vec<(Class, Vec<f64>)>) -> Self {
+        let (classes, values): (_, Vec<_>) = classes.into_iter().unzip();
+        Self { values: values.into_iter().next().unwrap_or_default(), classes }
+    }
+
+    /// The classes, the largest first; none where values come from rounds.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
     }
 
     /// Every value divided by the same number.
     #[must_use]
     pub fn divided_by(mut self, divisor: f64) -> Self {
-        self.0.iter_mut().for_each(|value| *value /= divisor);
+        self.values.iter_mut().for_each(|value| *value /= divisor);
+        for class in &mut self.classes {
+            class.value /= divisor;
+            class.low = class.low.map(|low| low / divisor);
+            class.high = class.high.map(|high| high / divisor);
+        }
         self
     }
 }
 
 impl FromIterator<f64> for Spread {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        Self(values.into_iter().collect())
+        Self { values: values.into_iter().collect(), classes: Vec::new() }
     }
 }
 
 /// What is measured once.
 impl From<f64> for Spread {
     fn from(value: f64) -> Self {
-        Self(vec![value])
+        Self { values: vec![value], classes: Vec::new() }
     }
 }
 

@@ -181,6 +181,7 @@ mod tests {
             rounds: rounds.collect(),
             raw_rtt_ns: None,
             goal,
+            classes: Vec::new(),
         }
     }
 

@@ -20,9 +20,10 @@ use rusteron_client::{
 use rusteron_media_driver::bindings::aeron_threading_mode_enum::AERON_THREADING_MODE_SHARED;
 use rusteron_media_driver::{AeronDriver, AeronDriverContext};
 
-use super::job::{Job, LOAD, Outcome, Pace, with_load};
+use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
-use super::owner::Owner;
+use super::owner::{Owner, PlainTable};
+use super::window::{Window, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::{Gate, Place, Sprint, join, start};
 use crate::stamp;
@@ -31,15 +32,15 @@ use crate::stamp;
 ///
 /// # Errors
 /// The driver does not start, the two sides do not find each other, or the stream broke.
-pub fn run(job: &Job) -> Result<Outcome> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let (ready, started) = channel();
         let driver = start(scope, || drive(job.place, ready, &stop))?;
-        let outcome = started.recv().ok().map(|folder| compete(job, &folder));
+        let done = started.recv().ok().map(|folder| compete(job, &folder, table));
         stop.store(true, Ordering::Release);
         join(driver).context("the media driver failed")?;
-        outcome.context("the media driver did not start")?
+        done.context("the media driver did not start")?
     })
 }
 
@@ -71,11 +72,12 @@ struct Shared {
     total: AtomicU64,
 }
 
-fn compete(job: &Job, folder: &str) -> Result<Outcome> {
+fn compete(job: &Job, folder: &str, table: PlainTable) -> Result<(Window, PlainTable)> {
     let shared = Shared { watch: Watch::new(2), total: AtomicU64::new(u64::MAX) };
-    let (loaded, owned) = job
-        .place
-        .pair(|gate| produce(gate, job, folder, &shared), |gate| own(gate, job, folder, &shared))?;
+    let (loaded, owned) = job.place.pair(
+        |gate| produce(gate, job, folder, &shared),
+        |gate| own(gate, job, folder, (&shared, table)),
+    )?;
     Ok(with_load((loaded?, owned?)))
 }
 
@@ -106,9 +108,14 @@ fn produce(gate: &Gate, job: &Job, folder: &str, shared: &Shared) -> Result<Core
     produced.map(|()| log.finish())
 }
 
-fn own(gate: &Gate, job: &Job, folder: &str, shared: &Shared) -> Result<Outcome> {
+fn own(
+    gate: &Gate,
+    job: &Job,
+    folder: &str,
+    (shared, table): (&Shared, PlainTable),
+) -> Result<(Window, PlainTable)> {
     let subscription = subscription(folder);
-    let mut owner = Owner::new(job, &shared.watch);
+    let mut owner = Owner::new(job, &shared.watch, table);
     let sprint = gate.enter();
     let start = stamp::now();
     owner.begin(start);
@@ -118,7 +125,7 @@ fn own(gate: &Gate, job: &Job, folder: &str, shared: &Shared) -> Result<Outcome>
     });
     let nanos = stamp::now() - start;
     drop(sprint);
-    owned.map(|()| owner.finish(job, nanos))
+    owned.map(|()| owner.finish(nanos))
 }
 
 /// A publication that has a subscriber.

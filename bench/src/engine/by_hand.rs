@@ -23,9 +23,10 @@ use potoroo::sdk::value::{access, archived_bytes, write};
 use potoroo_runtime::ring::FRAME_LENGTH_BYTES;
 use potoroo_runtime::{Consumer, LatencyArray, Producer, ring};
 
-use self::tallies::Tallies;
-use super::job::{Job, LOAD, OWN, Outcome, Pace, with_load};
+pub use self::tallies::Tallies;
+use super::job::{Job, LOAD, OWN, Pace};
 use super::load::{Item, Load};
+use super::window::{Window, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -35,27 +36,27 @@ use crate::take::{Take, Tape};
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn run_in_place(job: &Job) -> Result<Outcome> {
-    job.place.alone(|gate| Ok(in_place(gate, job)))
+pub fn window_in_place(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
+    job.place.alone(|gate| Ok(in_place(gate, job, table)))
 }
 
 /// Produces on the left core, owns on the right one.
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn run(job: &Job) -> Result<Outcome> {
+pub fn window(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
     let (producer, consumer) = ring(RING_BYTES);
     let (watch, ended) = (Watch::new(2), AtomicBool::new(false));
-    let outcome = job.place.pair(
+    let done = job.place.pair(
         |gate| produce(gate, job, Lanes::new(producer), watch.log(LOAD, "load"), &ended),
-        |gate| own(gate, job, consumer, &watch, &ended),
+        |gate| own(gate, job, (consumer, table), &watch, &ended),
     );
-    outcome.map(with_load)
+    done.map(with_load)
 }
 
 /// Generates a batch, then takes it in: one clock reading before, one after.
-fn in_place(gate: &Gate, job: &Job) -> Outcome {
-    let (mut load, mut table) = (Load::new(job.keys), Tallies::filled(job.keys));
+fn in_place(gate: &Gate, job: &Job, mut table: Tallies) -> (Window, Tallies) {
+    let mut load = Load::new(job.keys);
     let owners = PartitionMap::spread(PARTITIONS, &[0]);
     let mut latency = LatencyArray::new();
     let sprint = gate.enter();
@@ -76,9 +77,8 @@ fn in_place(gate: &Gate, job: &Job) -> Outcome {
         now = after;
     }
     drop(sprint);
-    let (sent, checksum) = (load.sent(), table.checksum());
     let (events, nanos) = (latency.count(), now - start);
-    Outcome { keys: job.keys, latency: Take::default(), sent, events, nanos, checksum }
+    (Window { latency: Take::default(), events, nanos }, table)
 }
 
 /// The way to the cores that own partitions: here one.
@@ -158,11 +158,10 @@ fn produce(
 fn own(
     gate: &Gate,
     job: &Job,
-    mut consumer: Consumer,
+    (mut consumer, mut table): (Consumer, Tallies),
     watch: &Watch,
     ended: &AtomicBool,
-) -> Outcome {
-    let mut table = Tallies::filled(job.keys);
+) -> (Window, Tallies) {
     let mut tape = Tape::new(job.slice.as_nanos() as u64, watch);
     let (mut latency, mut log) = (LatencyArray::new(), watch.log(OWN, "own"));
     let sprint = gate.enter();
@@ -192,12 +191,12 @@ fn own(
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    let (keys, events, checksum) = (job.keys, latency.count(), table.checksum());
+    let events = latency.count();
     let latency = match job.pace {
         Pace::Rate(_) => tape.finish().with_gaps([log.finish()]),
         Pace::Full => Take::default(),
     };
-    Outcome { keys, latency, sent: events, events, nanos, checksum }
+    (Window { latency, events, nanos }, table)
 }
 
 /// Takes in what has arrived, up to a batch; returns how many events. `record` gets when a run of

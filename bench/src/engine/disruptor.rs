@@ -10,9 +10,10 @@ use disruptor::{
     BusySpin, EventPoller, Polling, Producer, SingleProducerBarrier, build_single_producer,
 };
 
-use super::job::{Job, LOAD, Outcome, Pace, with_load};
+use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
-use super::owner::Owner;
+use super::owner::{Owner, PlainTable};
+use super::window::{Window, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -21,23 +22,23 @@ use crate::stamp;
 ///
 /// # Errors
 /// None; the signature is that of all contenders.
-pub fn run(job: &Job) -> Result<Outcome> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
     let empty = || Line(Item { key: 0, value: 0, intended_ns: 0, rest: [0; 5] });
     let builder = build_single_producer(CAPACITY_EVENTS, empty, BusySpin);
     let (poller, builder) = builder.new_event_poller();
     let producer = builder.build();
     let watch = Watch::new(2);
-    let outcome = match job.pace {
+    let done = match job.pace {
         Pace::Rate(rate) => job.place.pair(
             |gate| produce_paced(gate, job, rate, producer, watch.log(LOAD, "load")),
-            |gate| own(gate, job, poller, Owner::new(job, &watch), Owner::update_timed),
+            |gate| own(gate, poller, Owner::new(job, &watch, table), Owner::update_timed),
         ),
         Pace::Full => job.place.pair(
             move |gate| produce_full(gate, job, producer),
-            |gate| own(gate, job, poller, Owner::new(job, &watch), Owner::update),
+            |gate| own(gate, poller, Owner::new(job, &watch, table), Owner::update),
         ),
     };
-    Ok(with_load(outcome?))
+    Ok(with_load(done?))
 }
 
 fn produce_paced(
@@ -75,11 +76,10 @@ fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) -> Co
 
 fn own(
     gate: &Gate,
-    job: &Job,
     mut poller: EventPoller<Line, SingleProducerBarrier>,
     mut owner: Owner,
     update: impl Fn(&mut Owner, &Item),
-) -> Outcome {
+) -> (Window, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     owner.begin(start);
@@ -95,7 +95,7 @@ fn own(
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    owner.finish(job, nanos)
+    owner.finish(nanos)
 }
 
 /// One event per cache line, as for `rtrb`.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::load::Load;
-use crate::gaps::CoreGaps;
 use crate::load::{Departures, Traffic};
 use crate::place::Place;
 use crate::report::Report;
@@ -31,6 +30,11 @@ impl Job {
     /// The moments of a slice that begins now, at a rate.
     pub fn departures(&self, rate: u32) -> Departures {
         Traffic::constant(rate).departures(0, stamp::now(), self.slice)
+    }
+
+    /// A window of the report's length at its place.
+    pub fn of_window(report: &Report, keys: u64, pace: Pace) -> Self {
+        Self { slice: report.scale().window, ..Self::new(report, keys, pace) }
     }
 
     /// A slice of the report's length at its place.
@@ -75,11 +79,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Median latency, in nanoseconds.
-    pub fn p50_ns(&self) -> f64 {
-        self.latency.quantile(0.5)
-    }
-
     /// Events taken in per second.
     pub fn events_per_second(&self) -> f64 {
         self.events as f64 * 1e9 / self.nanos as f64
@@ -100,12 +99,6 @@ impl Outcome {
         ensure!(self.checksum == expected, "the states do not add up to the events sent");
         Ok(self)
     }
-}
-
-/// The owner's outcome with the gaps of the side that made the load.
-pub fn with_load((load, mut outcome): (CoreGaps, Outcome)) -> Outcome {
-    outcome.latency.gaps.push(load);
-    outcome
 }
 
 /// The loop that makes events, among those that are watched.

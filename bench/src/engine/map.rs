@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::job::{Job, Outcome};
+use super::job::Job;
 use super::load::Load;
-use super::owner::Owner;
+use super::owner::{Owner, PlainTable};
+use super::window::Window;
 use crate::gaps::Watch;
 use crate::stamp;
 
@@ -14,9 +15,9 @@ use crate::stamp;
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn run(job: &Job) -> Result<Outcome> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
     job.place.alone(|gate| {
-        let mut owner = Owner::new(job, &Watch::new(2));
+        let mut owner = Owner::new(job, &Watch::new(2), table);
         let mut load = Load::new(job.keys);
         let sprint = gate.enter();
         let start = stamp::now();
@@ -27,7 +28,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
         }
         let nanos = stamp::now() - start;
         drop(sprint);
-        Ok(owner.finish(job, nanos))
+        Ok(owner.finish(nanos))
     })
 }
 

@@ -10,69 +10,85 @@
 //! The audit adds each state to the checksum inside the handler, so that the proof needs no other
 //! way into the engine than the one that events take.
 
+mod filled;
+mod look;
+mod session;
+
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use potoroo::control::report::{CheckpointSummary, CoreStatus, PathSummary, Snapshot, Status};
+use potoroo::control::report::{CheckpointSummary, Snapshot, Status};
 use potoroo::prelude::*;
 use potoroo::sdk::codec::FixedSize;
-use potoroo::{Config, Running, SourceAddress};
+use potoroo::{Config, Running};
 use potoroo_runtime::Idle;
 
-use super::job::{Job, Outcome, Pace};
-use super::load::{Item, Load, Tally, scatter};
-use crate::gaps::{CoreGaps, LoopGap};
+pub use self::filled::{Shared, address};
+pub use self::session::EngineSession;
+
+use self::filled::{Build, FilledEngine};
+use self::look::{Look, look, look_when_caught_up};
+use super::job::{Job, Outcome};
+use super::load::{Item, Tally, scatter};
+use super::window::Window;
 use crate::place::Chase;
-use crate::recorder::Recorder;
-use crate::stamp;
-use crate::take::Take;
 
 /// Produces on the left core, owns on the right one.
 ///
 /// # Errors
-/// The engine cannot start, or it ended before it was told to.
-pub fn run(job: &Job) -> Result<Outcome> {
-    run_idle(job, Idle::Spin)
+/// The engine cannot start, or refuses events.
+pub fn session(job: &Job) -> Result<EngineSession> {
+    let cores = [job.place.left, job.place.right];
+    let config = Config { cores: cores.into(), state_cores: Some(vec![cores[1]]), ..config() };
+    EngineSession::start(job, config, keyed_count)
 }
 
-/// As [`run`], with what idle cores do.
+/// As [`session`], for one slice, with what idle cores do.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_idle(job: &Job, idle: Idle) -> Result<Outcome> {
     let cores = [job.place.left, job.place.right];
     let state_cores = Some(vec![cores[1]]);
     slice(job, Config { cores: cores.into(), state_cores, idle, ..config() }, keyed_count)
 }
 
+/// As [`run_in_place`], for many windows.
+///
+/// # Errors
+/// As [`session`].
+pub fn session_in_place(job: &Job) -> Result<EngineSession> {
+    EngineSession::start(job, in_place_config(job), keyed_count)
+}
+
+/// As [`session_in_place`], with [`OPERATORS`] further operators between source and table.
+///
+/// # Errors
+/// As [`session`].
+pub fn session_operators(job: &Job) -> Result<EngineSession> {
+    EngineSession::start(job, in_place_config(job), |keys, shared| {
+        application(keys, OPERATORS / 2, 1, shared)
+    })
+}
+
 /// Produces and owns on the left core.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_in_place(job: &Job) -> Result<Outcome> {
     in_place(job, keyed_count)
-}
-
-/// As [`run_in_place`], with [`OPERATORS`] further operators between source and table.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_operators(job: &Job) -> Result<Outcome> {
-    in_place(job, |keys, shared| application(keys, OPERATORS / 2, 1, shared))
 }
 
 /// As [`run_in_place`], with a number of partitions.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_partitions(job: &Job, partitions: usize) -> Result<Outcome> {
     let config = Config { cores: vec![job.place.left], partitions, ..config() };
     slice(job, config, keyed_count)
@@ -82,7 +98,7 @@ pub fn run_partitions(job: &Job, partitions: usize) -> Result<Outcome> {
 /// key for each.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_levels(job: &Job, cores: &[usize], levels: usize) -> Result<Outcome> {
     let config = Config { cores: cores.into(), ..config() };
     slice(job, config, move |keys, shared| application(keys, 0, levels, shared))
@@ -92,7 +108,7 @@ pub fn run_levels(job: &Job, cores: &[usize], levels: usize) -> Result<Outcome> 
 /// to `budget_us` microseconds of a turn for them; without any for `None`.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_kept(
     job: &Job,
     state: Option<PathBuf>,
@@ -113,7 +129,7 @@ pub fn run_kept(
 /// As [`run_kept`], but the slice is as long as the first checkpoint takes.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn run_first(
     job: &Job,
     state: PathBuf,
@@ -134,75 +150,20 @@ pub fn run_first(
 /// As [`run_in_place`], for another application.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`session`].
 pub fn in_place(job: &Job, build: impl Build) -> Result<Outcome> {
-    slice(job, Config { cores: vec![job.place.left], ..config() }, build)
+    slice(job, in_place_config(job), build)
 }
 
-/// Describes an application for this number of keys.
-pub trait Build: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static {}
-impl<F: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static> Build for F {}
-
-/// Operators that [`run_operators`] adds: as many filters as maps.
+/// Operators that [`session_operators`] adds: as many filters as maps.
 pub const OPERATORS: usize = 8;
 
 fn config() -> Config {
     Config { idle: Idle::Spin, progress: false, ..Config::default() }
 }
 
-/// What the generator, the handler and the bench tell each other.
-#[derive(Debug, Default)]
-pub struct Shared {
-    filled: AtomicBool,
-    /// The slice is over: the audit follows.
-    over: AtomicBool,
-    /// Events of the load, known when it is over.
-    sent: AtomicU64,
-    /// One per level; all of them are equal in the end.
-    sums: [AtomicU64; LEVELS_MAX],
-}
-
-impl Shared {
-    /// Registers the generator `name`, which goes through the three parts.
-    pub fn generator<E>(self: &Arc<Self>, app: &Application, name: &str, keys: u64)
-    where
-        E: Event + From<Item>,
-    {
-        let shared = Arc::clone(self);
-        app.generator(name, move |_| {
-            let mut feed = Feed::new(keys, Arc::clone(&shared));
-            move |_| feed.next().map(E::from)
-        });
-    }
-
-    /// Whether each key was sent once: the load follows.
-    pub fn is_filled(&self) -> bool {
-        self.filled.load(Ordering::Relaxed)
-    }
-
-    /// Ends the load: the audit follows.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    /// Events of the load, and the checksum of the first level; both hold after the audit.
-    pub fn proof(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.sums[0].load(Ordering::Relaxed))
-    }
-
-    /// Whether the first word of `rest` says that an event is none of the load.
-    #[inline]
-    pub fn is_mark(mark: u64) -> bool {
-        mark >= MARKS
-    }
-
-    /// Takes in what a marked event asks for, given the checksum of its state.
-    #[cold]
-    pub fn mark(&self, level: usize, mark: u64, checksum: u64) {
-        if mark == MARK_AUDIT {
-            self.sums[level].fetch_add(checksum, Ordering::Relaxed);
-        }
-    }
+fn in_place_config(job: &Job) -> Config {
+    Config { cores: vec![job.place.left], ..config() }
 }
 
 fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
@@ -216,24 +177,13 @@ fn slice_whole(
     build: impl Build,
     looks: fn(&Job, &Running) -> Result<[Look; 2]>,
 ) -> Result<(Outcome, Snapshot)> {
-    let shared = Arc::new(Shared::default());
-    let (keys, of_engine) = (job.keys, Arc::clone(&shared));
-    let config = config.source("load", address("load", job.pace));
-    let running = potoroo::run(move || build(keys, &of_engine), config)?;
-    wait_filled(&running, &shared)?;
-    let [before, after] = looks(job, &running)?;
-    shared.end();
-    let summary = running.wait().context("the engine failed")?;
-    let sums = &shared.sums[..summary.snapshot.tables.len()];
-    for (table, sum) in summary.snapshot.tables.iter().zip(sums) {
-        ensure!(table.rows == keys, "a table has {} rows instead of {keys}", table.rows);
-        let (sum, first) = (sum.load(Ordering::Relaxed), sums[0].load(Ordering::Relaxed));
-        ensure!(sum == first, "the levels do not agree about their events");
-    }
-    let outcome = outcome(job, &shared, &before, &after);
+    let filled = FilledEngine::start(job, config, build)?;
+    let looks = looks(job, &filled.running)?;
+    let (proof, snapshot) = filled.finish(job.keys)?;
+    let outcome = outcome(job, proof, &looks);
     // Without real-time priority a short slice may pass while something else runs.
     ensure!(outcome.events > 0 || !job.place.fifo, "no event came through in the slice");
-    Ok((outcome, summary.snapshot))
+    Ok((outcome, snapshot))
 }
 
 fn during_slice(job: &Job, running: &Running) -> Result<[Look; 2]> {
@@ -260,29 +210,6 @@ fn during_first(job: &Job, running: &Running) -> Result<[Look; 2]> {
     Ok([before, look(running)])
 }
 
-/// The address of a generator.
-pub fn address(name: &str, pace: Pace) -> SourceAddress {
-    let rate = match pace {
-        Pace::Rate(rate) => NonZeroU64::new(rate.into()),
-        Pace::Full => None,
-    };
-    SourceAddress::Generator(potoroo::connect::address::GeneratorAddress {
-        rate,
-        ..potoroo::connect::address::GeneratorAddress::new(name)
-    })
-}
-
-fn wait_filled(running: &Running, shared: &Shared) -> Result<()> {
-    while !shared.is_filled() {
-        thread::sleep(LOOK);
-    }
-    // The lane still holds some of them.
-    thread::sleep(LOOK);
-    let refused = running.status().snapshot.sources[0].refused;
-    ensure!(refused == 0, "the engine refused {refused} events");
-    Ok(())
-}
-
 /// Where checkpoints are taken, the first one has every row and is none of the slice.
 fn wait_kept(running: &Running) {
     let waits =
@@ -301,90 +228,9 @@ fn forget_caches() {
     }
 }
 
-/// The counters of a moment.
-struct Look {
-    nanos: u64,
-    status: Status,
-}
-
-/// What fell behind before its priority was raised is not measured: the slice begins when events
-/// come as fast as they are due.
-fn look_when_caught_up(running: &Running, job: &Job) -> Look {
-    let mut before = look(running);
-    for _ in 0..LOOKS_MAX {
-        thread::sleep(job.slice / 16);
-        let after = look(running);
-        let events = (after.events() - before.events()) as f64;
-        let seconds = (after.nanos - before.nanos) as f64 / 1e9;
-        before = after;
-        match job.pace {
-            Pace::Rate(rate) if job.place.fifo => {
-                let share = events / (f64::from(rate) * seconds);
-                if (0.9..=1.1).contains(&share) {
-                    break;
-                }
-            }
-            _ => break,
-        }
-    }
-    before
-}
-
-/// The counts are read first, some microseconds after the stamp.
-fn look(running: &Running) -> Look {
-    Look { nanos: stamp::now(), status: running.status() }
-}
-
-impl Look {
-    /// Events whose update has been done.
-    fn events(&self) -> u64 {
-        self.status.snapshot.paths[0].latency.len()
-    }
-
-    /// All latencies, and those outside gaps.
-    fn latencies(&self) -> [Recorder; 2] {
-        let PathSummary { latency, outside, .. } = &self.status.snapshot.paths[0];
-        [latency, outside].map(|histogram| {
-            let mut recorder = Recorder::new();
-            for step in histogram.iter_recorded() {
-                recorder.record_n(step.value_iterated_to(), step.count_at_value());
-            }
-            recorder
-        })
-    }
-
-    /// What the engine's cores told between another look and this one.
-    fn gaps_since(&self, before: &Self) -> Vec<CoreGaps> {
-        let names: &[&str] =
-            if self.status.cores.len() == 2 { &["load", "own"] } else { &["core"] };
-        let cores = self.status.cores.iter().zip(names.iter().cycle());
-        let gaps = |(core, name): (&CoreStatus, &&str)| {
-            let recent = core.gaps.recent.iter().map(|gap| LoopGap::from(*gap));
-            CoreGaps::told(name, before.nanos, self.nanos, recent)
-        };
-        cores.map(gaps).collect()
-    }
-}
-
-fn outcome(job: &Job, shared: &Shared, before: &Look, after: &Look) -> Outcome {
-    // One interval: a look in the middle of a slice would take a CPU from the engine.
-    let mut latency = Take::default();
-    if job.pace != Pace::Full {
-        let ([all, outside], [all_before, outside_before]) =
-            (after.latencies(), before.latencies());
-        let length_ns = after.nanos - before.nanos;
-        let (all, outside) = (all.without(&all_before), outside.without(&outside_before));
-        latency.push(before.nanos, length_ns, &all, &outside);
-        latency.gaps = after.gaps_since(before);
-    }
-    Outcome {
-        keys: job.keys,
-        latency,
-        sent: shared.sent.load(Ordering::Relaxed),
-        events: after.events() - before.events(),
-        nanos: after.nanos - before.nanos,
-        checksum: shared.sums[0].load(Ordering::Relaxed),
-    }
+fn outcome(job: &Job, (sent, checksum): (u64, u64), looks: &[Look; 2]) -> Outcome {
+    let Window { latency, events, nanos } = look::between(job, looks);
+    Outcome { keys: job.keys, latency, sent, events, nanos, checksum }
 }
 
 fn keyed_count(keys: u64, shared: &Arc<Shared>) -> Application {
@@ -424,46 +270,6 @@ fn take(tally: &mut Tally, item: &Item, shared: &Shared, level: usize) {
     }
 }
 
-/// The three parts of a run, one event at a time.
-struct Feed {
-    load: Load,
-    fill: Box<dyn Iterator<Item = u64>>,
-    audit: Box<dyn Iterator<Item = u64>>,
-    shared: Arc<Shared>,
-    filled: bool,
-}
-
-impl Feed {
-    fn new(keys: u64, shared: Arc<Shared>) -> Self {
-        let (fill, audit) = (Box::new(Load::keys(keys)), Box::new(Load::keys(keys)));
-        Self { load: Load::new(keys), fill, audit, shared, filled: false }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<Item> {
-        if self.filled && !self.shared.over.load(Ordering::Relaxed) {
-            return Some(self.load.next(0));
-        }
-        self.next_mark()
-    }
-
-    #[cold]
-    fn next_mark(&mut self) -> Option<Item> {
-        let marked =
-            |key, mark| Item { key, value: 0, intended_ns: 0, rest: [mark, key, mark, mark, mark] };
-        if let Some(key) = self.fill.next() {
-            return Some(marked(key, MARK_FILL));
-        }
-        if !self.filled {
-            self.filled = true;
-            self.shared.filled.store(true, Ordering::Relaxed);
-            return Some(self.load.next(0));
-        }
-        self.shared.sent.store(self.load.sent(), Ordering::Relaxed);
-        self.audit.next().map(|key| marked(key, MARK_AUDIT))
-    }
-}
-
 /// The engine asks every source for a codec; a generator makes no use of it.
 pub struct ItemCodec;
 
@@ -480,19 +286,9 @@ impl Decode for ItemCodec {
     }
 }
 
-/// Places of keys are smaller; what begins here is no event of the load.
-const MARKS: u64 = u64::MAX - 1;
-/// Most levels.
-const LEVELS_MAX: usize = 4;
-/// Makes the row and changes nothing in it.
-const MARK_FILL: u64 = u64::MAX - 1;
-/// Adds the row to the checksum.
-const MARK_AUDIT: u64 = u64::MAX;
-/// Three slices: who has not caught up by then never will, and the figures shall say so.
-const LOOKS_MAX: usize = 48;
 /// No checkpoint begins by itself: a day.
 const NEVER_MS: u64 = 86_400_000;
 /// More than caches hold.
 const CACHES_BYTES: usize = 1 << 30;
-/// How often the bench looks whether the keys are in, which is before anything is measured.
+/// How often the bench looks whether the first checkpoint is there.
 const LOOK: Duration = Duration::from_millis(2);

@@ -3,15 +3,31 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::job::{Job, OWN, Outcome};
+use super::job::{Job, OWN};
 use super::load::{Item, Load, Tally};
+use super::window::{Filled, Window};
 use crate::gaps::{GapLog, Watch};
 use crate::stamp;
 use crate::take::Tape;
 
+/// A bare hash map.
+pub type PlainTable = HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>;
+
+impl Filled for PlainTable {
+    fn filled(keys: u64) -> Self {
+        let mut table = Self::with_capacity_and_hasher(keys as usize, Default::default());
+        table.extend(Load::keys(keys).map(|key| (key, Tally::default())));
+        table
+    }
+
+    fn checksum(&self) -> u64 {
+        self.iter().fold(0, |sum: u64, (&key, tally)| sum.wrapping_add(tally.checksum(key)))
+    }
+}
+
 /// A table of all keys, filled before the clock starts, and the latencies seen.
 pub struct Owner {
-    table: HashMap<u64, Tally, BuildHasherDefault<KeyHasher>>,
+    table: PlainTable,
     tape: Tape,
     /// Fed at a fixed rate only.
     log: GapLog,
@@ -19,11 +35,8 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// A table with all keys of the job in it, and a tape for its slice.
-    pub fn new(job: &Job, watch: &Watch) -> Self {
-        let keys = job.keys;
-        let mut table = HashMap::with_capacity_and_hasher(keys as usize, Default::default());
-        table.extend(Load::keys(keys).map(|key| (key, Tally::default())));
+    /// Owns a table for one window of the job.
+    pub fn new(job: &Job, watch: &Watch, table: PlainTable) -> Self {
         let tape = Tape::new(job.slice.as_nanos() as u64, watch);
         Self { table, tape, log: watch.log(OWN, "own"), events: 0 }
     }
@@ -73,15 +86,10 @@ impl Owner {
         self.events
     }
 
-    /// Ends the slice: `nanos` is its length as seen by this side.
-    pub fn finish(self, job: &Job, nanos: u64) -> Outcome {
-        let checksum = self
-            .table
-            .iter()
-            .fold(0u64, |sum, (&key, tally)| sum.wrapping_add(tally.checksum(key)));
-        let (sent, events) = (self.events, self.events);
+    /// Ends the window: `nanos` is its length as seen by this side.
+    pub fn finish(self, nanos: u64) -> (Window, PlainTable) {
         let latency = self.tape.finish().with_gaps([self.log.finish()]);
-        Outcome { keys: job.keys, latency, sent, events, nanos, checksum }
+        (Window { latency, events: self.events, nanos }, self.table)
     }
 
     #[cold]

@@ -9,9 +9,10 @@ use anyhow::Result;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::job::{Job, LOAD, Outcome, Pace, with_load};
+use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
-use super::owner::Owner;
+use super::owner::{Owner, PlainTable};
+use super::window::{Window, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -20,20 +21,20 @@ use crate::stamp;
 ///
 /// # Errors
 /// None; the signature is that of all contenders.
-pub fn run(job: &Job) -> Result<Outcome> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
     let (producer, consumer) = RingBuffer::new(CAPACITY_EVENTS);
     let watch = Watch::new(2);
-    let outcome = match job.pace {
+    let done = match job.pace {
         Pace::Rate(rate) => job.place.pair(
             |gate| produce_paced(gate, job, rate, producer, watch.log(LOAD, "load")),
-            |gate| own_paced(gate, job, consumer, Owner::new(job, &watch)),
+            |gate| own_paced(gate, consumer, Owner::new(job, &watch, table)),
         ),
         Pace::Full => job.place.pair(
             move |gate| produce_full(gate, job, producer),
-            |gate| own_full(gate, job, consumer, Owner::new(job, &watch)),
+            |gate| own_full(gate, consumer, Owner::new(job, &watch, table)),
         ),
     };
-    Ok(with_load(outcome?))
+    Ok(with_load(done?))
 }
 
 fn produce_paced(
@@ -58,7 +59,7 @@ fn produce_paced(
     log.finish()
 }
 
-fn own_paced(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Owner) -> Outcome {
+fn own_paced(gate: &Gate, mut consumer: Consumer<Line>, mut owner: Owner) -> (Window, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     owner.begin(start);
@@ -74,7 +75,7 @@ fn own_paced(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Ow
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    owner.finish(job, nanos)
+    owner.finish(nanos)
 }
 
 /// Nothing is timed at full speed, and nobody watches.
@@ -99,7 +100,7 @@ fn produce_chunk(producer: &mut Producer<Line>, load: &mut Load) {
     }
 }
 
-fn own_full(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Owner) -> Outcome {
+fn own_full(gate: &Gate, mut consumer: Consumer<Line>, mut owner: Owner) -> (Window, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     loop {
@@ -111,7 +112,7 @@ fn own_full(gate: &Gate, job: &Job, mut consumer: Consumer<Line>, mut owner: Own
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    owner.finish(job, nanos)
+    owner.finish(nanos)
 }
 
 /// All chunks are full: the producer writes nothing smaller.

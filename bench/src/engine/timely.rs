@@ -7,8 +7,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use crossbeam_utils::CachePadded;
@@ -18,9 +18,10 @@ use timely::dataflow::operators::Input;
 use timely::dataflow::operators::generic::Operator;
 use timely::worker::Worker;
 
-use super::job::{Job, LOAD, Outcome, Pace, with_load};
+use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
-use super::owner::Owner;
+use super::owner::{Owner, PlainTable};
+use super::window::{Window, with_load};
 use crate::gaps::{CoreGaps, Watch};
 use crate::place::{self, Gate};
 use crate::stamp;
@@ -29,8 +30,8 @@ use crate::stamp;
 ///
 /// # Errors
 /// The library cannot start its workers, or one of them failed.
-pub fn run(job: &Job) -> Result<Outcome> {
-    let shared = Arc::new(Shared::new(job));
+pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+    let shared = Arc::new(Shared::new(job, table));
     let job = *job;
     let workers = timely::execute(timely::Config::process(2), move |worker| {
         let cpu = if worker.index() == 0 { job.place.left } else { job.place.right };
@@ -43,7 +44,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
     for worked in worked.map_err(|error| anyhow!(error))? {
         match worked {
             Worked::Fed(gaps) => fed = Some(gaps),
-            Worked::Owned(outcome) => owned = Some(outcome),
+            Worked::Owned(window, table) => owned = Some((window, table)),
         }
     }
     let both = fed.zip(owned).map(with_load);
@@ -53,7 +54,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
 /// What a worker did.
 enum Worked {
     Fed(CoreGaps),
-    Owned(Outcome),
+    Owned(Window, PlainTable),
 }
 
 /// What the two workers tell each other outside the dataflow.
@@ -64,16 +65,24 @@ struct Shared {
     /// Events taken in by the owner, stored once per batch.
     taken: CachePadded<AtomicU64>,
     watch: Watch,
+    /// Taken by the owner.
+    table: Mutex<PlainTable>,
 }
 
 impl Shared {
-    fn new(job: &Job) -> Self {
+    fn new(job: &Job, table: PlainTable) -> Self {
         Self {
             gate: Gate::new(2, job.place.fifo),
             total: CachePadded::new(AtomicU64::new(u64::MAX)),
             taken: CachePadded::new(AtomicU64::new(0)),
             watch: Watch::new(2),
+            table: Mutex::new(table),
         }
+    }
+
+    fn take_table(&self) -> PlainTable {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut table)
     }
 }
 
@@ -82,8 +91,8 @@ type Feed = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<Ite
 /// A step of a worker is the library's own work: where it takes long it counts as a gap, which is
 /// to the advantage of this contender.
 fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Worked {
-    let keys = if worker.index() == 0 { 0 } else { job.keys };
-    let owner = Rc::new(RefCell::new(Owner::new(&Job { keys, ..*job }, &shared.watch)));
+    let table = if worker.index() == 0 { PlainTable::default() } else { shared.take_table() };
+    let owner = Rc::new(RefCell::new(Owner::new(job, &shared.watch, table)));
     let feed = build(worker, job.pace, shared, &owner);
     let sprint = shared.gate.enter();
     if worker.index() == 0 {
@@ -101,8 +110,9 @@ fn work(worker: &mut Worker, job: &Job, shared: &Arc<Shared>) -> Worked {
     }
     let nanos = stamp::now() - start;
     drop(sprint);
-    let owner = owner.replace(Owner::new(&Job { keys: 0, ..*job }, &shared.watch));
-    Worked::Owned(owner.finish(job, nanos))
+    let owner = owner.replace(Owner::new(job, &shared.watch, PlainTable::default()));
+    let (window, table) = owner.finish(nanos);
+    Worked::Owned(window, table)
 }
 
 /// The dataflow: input, exchange by key, keyed count.

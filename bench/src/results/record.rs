@@ -74,6 +74,25 @@ pub struct Figure {
     pub raw_rtt_ns: Option<f64>,
     /// The bar, where there is one.
     pub goal: Option<Goal>,
+    /// The states of the machine in which it was measured, that with most pairs first: `value` and
+    /// `rounds` are of that one. Empty for figures that are measured in rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
+}
+
+/// A figure in one state of the machine: while all probes agreed within 15 %.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// Medians of what the probes read, the raw round trip in nanoseconds first.
+    pub probe: Vec<f64>,
+    /// Pairs of windows; for the figure of a single contender, its windows.
+    pub pairs: usize,
+    /// Median over them.
+    pub value: f64,
+    /// Lower end of the 95 % confidence interval of the median; `None` below six pairs.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
 }
 
 /// A bar, on the good side of which a figure should be.

@@ -4,6 +4,7 @@ use potoroo::prelude::*;
 use potoroo::state::{Index, prefetch};
 
 use crate::engine::load::{Item, Load, Tally};
+use crate::engine::window::Filled;
 
 /// As the engine's: 16 bytes and the state.
 struct Row {
@@ -19,9 +20,8 @@ pub struct Tallies {
     rows: Vec<Row>,
 }
 
-impl Tallies {
-    /// A table with all keys in it.
-    pub fn filled(keys: u64) -> Self {
+impl Filled for Tallies {
+    fn filled(keys: u64) -> Self {
         let mut table = Self { index: Index::new(), rows: Vec::with_capacity(keys as usize) };
         for key in Load::keys(keys) {
             table.insert(key, key.hash());
@@ -29,6 +29,13 @@ impl Tallies {
         table
     }
 
+    fn checksum(&self) -> u64 {
+        let sum = |sum: u64, row: &Row| sum.wrapping_add(row.state.checksum(row.key));
+        self.rows.iter().fold(0, sum)
+    }
+}
+
+impl Tallies {
     /// First pass: asks for the line of the index; returns its number.
     #[inline]
     pub fn look_up(&self, hash: u64) -> u32 {
@@ -57,12 +64,6 @@ impl Tallies {
         let row = &mut self.rows[slot as usize];
         row.tag = EPOCH;
         row.state.update(item.value, item.intended_ns);
-    }
-
-    /// The sum over all states; see [`Load::checksum`].
-    pub fn checksum(&self) -> u64 {
-        let sum = |sum: u64, row: &Row| sum.wrapping_add(row.state.checksum(row.key));
-        self.rows.iter().fold(0, sum)
     }
 
     /// The slot of a key whose hash another one has too, or that is new.
