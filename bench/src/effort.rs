@@ -76,7 +76,7 @@ impl Scale {
             probe: Duration::from_millis(3),
             window_rest: Duration::from_millis(5),
             pairs_min: 25,
-            series_max: Duration::from_secs(12),
+            series_max: Duration::from_secs(15),
             windows_max: None,
             class_spread_max: CLASS_SPREAD_MAX,
             keys_max: 1_000_000,

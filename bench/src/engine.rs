@@ -9,6 +9,7 @@ mod aeron;
 mod by_hand;
 mod disruptor;
 pub mod growth;
+pub mod instructions;
 mod job;
 pub mod load;
 mod map;

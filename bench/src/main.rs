@@ -12,6 +12,7 @@ mod place;
 mod progress;
 
 mod stamp;
+mod stepping;
 
 mod gaps;
 mod recorder;
@@ -128,6 +129,14 @@ enum Name {
     Compare(compare::CompareOptions),
     /// Name all benchmarks.
     List,
+    /// The process whose instructions `engine` counts.
+    #[command(hide = true)]
+    Step {
+        /// Turns until the first count.
+        turns: usize,
+        /// Further operators between source and table.
+        operators: usize,
+    },
     /// The other process of `wire`.
     #[command(hide = true)]
     Serve {
@@ -166,7 +175,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             measure(arguments, "load", scale, |report| drive::bench(report, options))
         }
         Name::Hop => measure(arguments, "hop", scale, hop::bench),
-        Name::Engine => measure(arguments, "engine", scale, engine::bench),
+        Name::Engine => measure(arguments, "engine", scale, |report| {
+            engine::instructions::bench(report)?;
+            engine::bench(report)
+        }),
+        Name::Step { turns, operators } => {
+            engine::instructions::step(*turns, *operators)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Name::Wire => measure(arguments, "wire", scale, wire::bench),
         Name::Checkpoint => measure(arguments, "checkpoint", scale, checkpoint::bench),
         Name::Connector => measure(arguments, "connector", scale, connector::bench),

@@ -32,7 +32,7 @@ use crate::report::Report;
 use crate::spread::Spread;
 use crate::take::Take;
 
-/// A contender that is set up: it takes no CPU between its windows, or only at normal priority.
+/// A contender that is set up: it takes no CPU between its windows, or only what nothing else wants.
 pub trait Windows<T> {
     /// Measures one window.
     ///

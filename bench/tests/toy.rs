@@ -43,15 +43,28 @@ fn hop() {
 fn engine() {
     let latency = ["engine_over_rtrb_p50_100k", "engine_over_rtrb_p50_1m"];
     let timely = ["timely_over_engine_p50_100k", "timely_over_engine_p50_1m"];
+    let by_hand = [
+        "engine_over_by_hand_p50_100k",
+        "engine_over_by_hand_p50_1m",
+        "engine_over_by_hand_throughput",
+        "engine_over_by_hand_in_place",
+    ];
     let rest = ["engine_over_timely_throughput", "in_place_ns", "operator_ns"];
     let state = ["growth_worst_us", "bytes_per_key"];
-    check("engine", &[&latency[..], &timely, &rest, &state].concat());
+    let object = check("engine", &[&latency[..], &timely, &by_hand, &rest, &state].concat());
+    assert!(object.get("engine_over_itself").is_some(), "{object}");
+    let notes = object["notes"].as_array().expect("notes").iter().filter_map(Value::as_str);
+    let refused = notes.filter(|note| note.starts_with("instructions are not counted")).count();
+    let counted = |name: &str| object[name].as_f64().is_some_and(|count| count > 0.0);
+    let both = counted("event_instructions") && counted("operator_instructions");
+    assert!(both || refused == 1, "{object}");
 }
 
 #[test]
 fn wire() {
     let streams = ["events_over_recv_16k", "events_over_recv_64k", "events_per_second"];
-    check("wire", &[&["wire_over_echo_p50"][..], &streams].concat());
+    let trips = ["wire_over_echo_p50", "wire_over_echo_p99"];
+    check("wire", &[&trips[..], &streams].concat());
 }
 
 #[test]

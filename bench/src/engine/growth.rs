@@ -165,10 +165,18 @@ fn longest_turns(turns: &[u32]) -> Value {
 /// # Errors
 /// The application is not sound.
 pub fn core(keys: u64) -> Result<Core> {
-    let plan = application(keys).plan()?;
+    core_of(application(keys), "keys", keys)
+}
+
+/// One core that owns everything, with the generator of this name for its first source.
+///
+/// # Errors
+/// The application is not sound.
+pub fn core_of(application: Application, generator: &str, events: u64) -> Result<Core> {
+    let plan = application.plan()?;
     let Config { lane_bytes, inlet_bytes, outlet_bytes, partitions, .. } = Config::default();
     let lanes = mesh(1, plan.levels() + 1, lane_bytes).pop().context("one core")?;
-    let generate = plan.sources[0].stage.generator("keys", 0);
+    let generate = plan.sources[0].stage.generator(generator, 0);
     let generate = generate.map_err(|mistake| anyhow::anyhow!("{mistake}"))?;
     let config = CoreConfig {
         core: 0,
@@ -182,7 +190,7 @@ pub fn core(keys: u64) -> Result<Core> {
         tally: Arc::new(Counters::new(&plan)),
     };
     let mut core = Core::new(plan, config);
-    core.add_generator(SourceId(0), generate, 0, 0, keys);
+    core.add_generator(SourceId(0), generate, 0, 0, events);
     Ok(core)
 }
 

@@ -72,9 +72,7 @@ pub fn session_in_place(job: &Job) -> Result<EngineSession> {
 /// # Errors
 /// As [`session`].
 pub fn session_operators(job: &Job) -> Result<EngineSession> {
-    EngineSession::start(job, in_place_config(job), |keys, shared| {
-        application(keys, OPERATORS / 2, 1, shared)
-    })
+    EngineSession::start(job, in_place_config(job), |keys, shared| counted(keys, OPERATORS, shared))
 }
 
 /// Produces and owns on the left core.
@@ -231,6 +229,11 @@ fn forget_caches() {
 fn outcome(job: &Job, (sent, checksum): (u64, u64), looks: &[Look; 2]) -> Outcome {
     let Window { latency, events, nanos } = look::between(job, looks);
     Outcome { keys: job.keys, latency, sent, events, nanos, checksum }
+}
+
+/// Keyed count with as many further operators between source and table.
+pub fn counted(keys: u64, operators: usize, shared: &Arc<Shared>) -> Application {
+    application(keys, operators / 2, 1, shared)
 }
 
 fn keyed_count(keys: u64, shared: &Arc<Shared>) -> Application {

@@ -1,7 +1,7 @@
 //! An engine that is set up once and measured in many windows.
 //!
-//! Between windows its load rests and its cores have normal priority, so that those of the window
-//! under way take the CPUs from them.
+//! Between windows its load rests, and its cores run only while nothing else wants their CPUs
+//! (SCHED_IDLE).
 
 use std::process;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::engine::job::Job;
 use crate::engine::load::Load;
 use crate::engine::window::Window;
 use crate::pairs::Windows;
-use crate::place::{Chase, EngineThread, engine_threads};
+use crate::place::{self, Chase, EngineThread, engine_threads};
 
 /// A running engine with all keys in its table.
 pub struct EngineSession {
@@ -36,6 +36,7 @@ impl EngineSession {
         engine.shared.set(PHASE_REST);
         let mut threads = engine_threads(process::id())?;
         threads.retain(|thread| !others.contains(thread));
+        place::rest(job.place, &threads, true);
         Ok(Self { job: *job, engine, threads })
     }
 }
@@ -50,6 +51,7 @@ impl Windows<Window> for EngineSession {
         let after = look(running);
         shared.set(PHASE_REST);
         drop(chase);
+        place::rest(self.job.place, &self.threads, true);
         let window = between(&self.job, &[before, after]);
         // Without real-time priority a short window may pass while something else runs.
         let is_measured = window.events > 0 || !self.job.place.fifo;
@@ -59,6 +61,7 @@ impl Windows<Window> for EngineSession {
 
     fn finish(self: Box<Self>) -> Result<()> {
         let keys = self.job.keys;
+        place::rest(self.job.place, &self.threads, false);
         let ((sent, checksum), _) = self.engine.finish(keys)?;
         let is_right = sent > 0 && checksum == Load::checksum(keys, sent);
         ensure!(is_right, "the states do not add up to the events sent");
