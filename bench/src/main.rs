@@ -1,9 +1,9 @@
 //! Benchmarks of Potoroo: every contender in the same run, alternated, as ratios.
 //!
 //! Owns: load, rounds, recording, reports, and the contenders that are not ours. Promises: a
-//! figure is the median over rounds of what happened inside each round; a raw core-to-core round
-//! trip stands beside it; every contender proves with a checksum that it did the work. Must never:
-//! be imported by anything.
+//! figure is the median of what happened inside each round or pair of windows; a raw core-to-core
+//! round trip stands beside it; every contender proves with a checksum that it did the work. Must
+//! never: be imported by anything.
 
 // In reading order; the blank lines keep it.
 mod host;

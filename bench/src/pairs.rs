@@ -32,7 +32,7 @@ use crate::report::Report;
 use crate::spread::Spread;
 use crate::take::Take;
 
-/// A contender that is set up: it takes no CPU between its windows, or only what nothing else wants.
+/// A contender that is set up. Between its windows it takes no CPU that something else wants.
 pub trait Windows<T> {
     /// Measures one window.
     ///

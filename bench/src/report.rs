@@ -244,10 +244,12 @@ impl Report {
         let record = &self.record;
         let priority = if record.fifo { "SCHED_FIFO" } else { "normal priority (not FIFO)" };
         let mut text = format!(
-            "{}: medians of {} rounds, {} ms slices, CPUs {:?}, {priority}, profile {}\n",
+            "{}: {} rounds of {} ms slices or pairs of {} ms windows, CPUs {:?}, {priority}, \
+             profile {}\n",
             record.bench,
             record.rounds,
             record.slice_ms,
+            self.scale.window.as_millis(),
             record.cpus,
             record.profile.as_deref().unwrap_or("unknown"),
         );

@@ -65,7 +65,7 @@ pub fn bench(report: &mut Report) -> Result<()> {
     report.detail("growth_longest_turns", longest_turns(&own));
     own.sort_unstable();
     let own_max = own.last().copied().unwrap_or(0);
-    report.goal("growth_worst_us", micros(own_max), 0.0, Goal::AtMost(50.0));
+    report.goal("growth_worst_us", micros(own_max), 0.0, Goal::AtMost(20.0));
     report.figure("growth_p9999_us", micros(own[(own.len() - 1) * 9999 / 10_000]), 0.0);
     report.figure("growth_p99_us", micros(own[(own.len() - 1) * 99 / 100]), 0.0);
     report.figure("growth_p50_us", micros(own[own.len() / 2]), 0.0);

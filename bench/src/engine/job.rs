@@ -79,6 +79,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Median latency, in nanoseconds.
+    pub fn p50_ns(&self) -> f64 {
+        self.latency.quantile(0.5)
+    }
+
     /// Events taken in per second.
     pub fn events_per_second(&self) -> f64 {
         self.events as f64 * 1e9 / self.nanos as f64
