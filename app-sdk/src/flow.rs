@@ -135,7 +135,7 @@ impl<'a, E: Event> Batch<'a, E, NoKey> {
     /// All of `events`, each with its cause.
     #[inline]
     pub(crate) fn entering(events: Events<'a, E>, causes: &'a [Cause]) -> Self {
-        Batch::keyed(events, causes, &[], &[], &[])
+        Batch::keyed(events, &causes[..events.count()], &[], &[], &[])
     }
 }
 

@@ -206,6 +206,40 @@ fn ways_that_never_meet_run_in_batches() {
 }
 
 #[test]
+fn events_that_get_their_key_at_once_run_in_batches() {
+    let describe = || {
+        let app = Application::new("lengths");
+        let counts = app.table::<u64, u64>("counts");
+        app.source("words", LineNumbers)
+            .key_by(|number| number % 7)
+            .update(&counts, |count, number| {
+                *count += number;
+                count.to_string()
+            })
+            .sink("sums", LineText::new());
+        app
+    };
+    assert_eq!(compare(describe), 64);
+}
+
+/// Reads the number in each line `wN`.
+struct LineNumbers;
+
+impl Decode for LineNumbers {
+    type Event = u64;
+    type Framing = <LineText as Decode>::Framing;
+
+    fn framing(&self) -> Self::Framing {
+        LineText::new().framing()
+    }
+
+    fn decode(&self, line: &[u8]) -> Result<u64, Reason> {
+        let text = std::str::from_utf8(&line[1..]).map_err(|_| Reason::new("not UTF-8"))?;
+        text.parse().map_err(|_| Reason::new("no number"))
+    }
+}
+
+#[test]
 fn two_ways_to_one_table_keep_the_order_of_events() {
     let describe = || {
         let app = Application::new("one-table");
