@@ -229,16 +229,18 @@ impl Draft {
         reached
     }
 
-    /// Whether the stage that begins at `entry` has the same results when each operator takes a
-    /// whole batch before the next one does: no two ways through the stage lead to one table, one
-    /// merge, or the connection that waits for replies.
-    pub(crate) fn batches(&self, entry: StepId) -> bool {
-        let reached = self.reach_in_stage(entry);
-        let inside = || (0..self.steps.len()).filter(|step| reached[*step]);
+    /// Whether the results are the same when the consumers of the stream of `step`, and theirs,
+    /// take a whole batch before the next: no two ways from it lead to one table, one merge, or
+    /// the connection that waits for replies.
+    pub(crate) fn batches(&self, step: StepId) -> bool {
         let mut updated = BTreeSet::new();
-        let updates = inside().map(|step| self.place(step));
-        let mut tables = updates.filter(|place| matches!(place, Place::Table(_)));
-        tables.all(|table| updated.insert(table)) && inside().all(|step| self.ways_part(step))
+        let reached = self.reach(step);
+        let places = (0..self.steps.len()).filter(|step| reached[*step]);
+        let mut tables =
+            places.map(|step| self.place(step)).filter(|place| matches!(place, Place::Table(_)));
+        let inside = self.reach_in_stage(step);
+        tables.all(|table| updated.insert(table))
+            && (0..self.steps.len()).filter(|step| inside[*step]).all(|step| self.ways_part(step))
     }
 
     /// Whether the ways through the consumers of `step` never lead to one place.

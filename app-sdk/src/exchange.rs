@@ -47,8 +47,9 @@ where
         context: &mut Context<'_>,
     ) {
         let mut keys = self.keys.borrow_mut();
-        let mut hashes = Few::<u64>::new();
+        keys.clear();
         keys.reserve(batch.len());
+        let mut hashes = Few::<u64>::new();
         for (_, _, event) in batch.each(context.under_way) {
             let key = (self.key)(event);
             hashes.push(key.hash());
@@ -68,6 +69,9 @@ where
             false => 0,
         };
         self.part(&batch.with_slots(slots), own, context);
+        // The keys and causes of this batch end here, and so do notes of them.
+        context.under_way.end_key();
+        context.under_way.end();
         keys.clear();
     }
 
@@ -75,7 +79,7 @@ where
     #[inline(always)]
     fn part(&self, batch: &Batch<'_, E, K>, own: u64, context: &mut Context<'_>) {
         if own.count_ones() as usize == batch.len() {
-            self.consumers.enter(batch, context, |_| true);
+            self.consumers.send(batch, context);
             return;
         }
         let mut here = Few::<u8>::new();
@@ -83,12 +87,13 @@ where
             if own >> place & 1 == 1 {
                 here.push(*number);
             } else {
+                context.under_way.begin(&batch.causes[place]);
                 let route = Route { exchange: self.exchange, hash: batch.hashes[place] };
                 context.exchange(route, &batch.causes[place], batch.events, *number);
             }
         }
         if !here.is_empty() {
-            self.consumers.enter(&batch.choose(&here), context, |_| true);
+            self.consumers.send(&batch.choose(&here), context);
         }
     }
 }
@@ -101,6 +106,7 @@ where
 {
     fn batch(&self, inputs: Inputs<'_>, under_way: &UnderWay, host: &mut dyn Host) -> usize {
         let mut keys = self.keys.borrow_mut();
+        keys.clear();
         let mut events = Few::<Archive<'_, E>>::new();
         for (bytes, cause) in inputs.archives.iter().zip(inputs.causes) {
             under_way.begin(cause);
@@ -112,7 +118,9 @@ where
         let batch = Batch::keyed(Events::Archived(&events), causes, &keys, hashes, slots);
         let mut context = Context { host, under_way };
         // The next input follows only when the outputs of those before have found room.
-        let done = self.consumers.enter(&batch, &mut context, |context| !context.host.blocked());
+        let done =
+            self.consumers.send_while(&batch, &mut context, |context| !context.host.blocked());
+        under_way.end_key();
         keys.clear();
         done
     }

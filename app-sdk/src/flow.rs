@@ -5,11 +5,11 @@
 //! memory is on its way for the whole batch before the first handler runs. Events are passed by
 //! reference to their archive or to the native value (by value it would cost 5–7 ns for 64 bytes).
 //!
-//! Promises: the events of a stream keep their order. Where two ways through a stage meet again,
-//! batches have one event, so that no event overtakes another: see
+//! Promises: the events of a stream keep their order. Where two ways from a stream meet again, its
+//! events go one by one, so that none overtakes another: see
 //! [`Draft::batches`](crate::draft::Draft::batches).
 
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell, RefMut};
 use core::fmt::Debug;
 use core::ops::Range;
 
@@ -355,6 +355,15 @@ impl<O: Event> Made<O> {
         RefCell::new(Self { events: Vec::new(), of: Vec::new() })
     }
 
+    /// Begins a batch: nothing is left of one in which a handler panicked.
+    #[inline(always)]
+    pub(crate) fn begin(made: &RefCell<Self>) -> RefMut<'_, Self> {
+        let mut made = made.borrow_mut();
+        made.events.clear();
+        made.of.clear();
+        made
+    }
+
     #[inline(always)]
     pub(crate) fn push(&mut self, event: O, place: usize) {
         self.events.push(event);
@@ -402,7 +411,7 @@ pub(crate) type Consumers<E, K> = Joint<dyn Fn(&Batch<'_, E, K>, &mut Context<'_
 
 /// What has to be done once when an application is planned.
 pub(crate) trait Join {
-    /// Joins the consumers. A stage that begins here takes its events `one_by_one`, or in batches.
+    /// Joins the consumers. They take events `one_by_one`, or in batches.
     fn join(&self, one_by_one: bool);
 }
 
@@ -448,25 +457,25 @@ impl<E: Event, K> Consumers<E, K> {
     /// Hands a batch to the consumers.
     #[inline(always)]
     pub(crate) fn send(&self, batch: &Batch<'_, E, K>, context: &mut Context<'_>) {
-        self.joined()(batch, context);
+        self.send_while(batch, context, |_| true);
     }
 
-    /// Hands a batch to the consumers where a stage begins; `between` says after each part of it
-    /// whether to go on. Returns how many events went.
+    /// Hands a batch to the consumers, all at once or event by event: `more` says after each event
+    /// whether the next one follows. Returns how many events went.
     #[inline(always)]
-    pub(crate) fn enter(
+    pub(crate) fn send_while(
         &self,
         batch: &Batch<'_, E, K>,
         context: &mut Context<'_>,
-        mut between: impl FnMut(&mut Context<'_>) -> bool,
+        mut more: impl FnMut(&mut Context<'_>) -> bool,
     ) -> usize {
-        if !self.one_by_one.get() {
-            self.send(batch, context);
+        if !self.one_by_one.get() || batch.len() < 2 {
+            self.joined()(batch, context);
             return batch.len();
         }
         for order in 0..batch.len() {
-            self.send(&batch.part(order..order + 1), context);
-            if !between(context) {
+            self.joined()(&batch.part(order..order + 1), context);
+            if !more(context) {
                 return order + 1;
             }
         }

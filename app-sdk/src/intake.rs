@@ -62,6 +62,13 @@ struct Decoded<E> {
     causes: Few<Cause>,
 }
 
+impl<E> Decoded<E> {
+    fn clear(&mut self) {
+        self.events.clear();
+        self.causes.clear();
+    }
+}
+
 /// Why decoding stopped after some events.
 enum Met {
     /// There are as many as were wanted.
@@ -136,6 +143,7 @@ impl<C: Decode> SourceStage for Intake<C> {
     ) -> Ingested {
         let batch_max = self.consumers.batch_max(batch_events::<C::Event>().min(host.batch_max()));
         let mut decoded = self.decoded.borrow_mut();
+        decoded.clear();
         let (stop, skipping) = (Stop::Limit, feed.skipping);
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop, skipping };
         while let left @ 1.. = feed.events_max - (done.events + done.refused) {
@@ -157,9 +165,8 @@ impl<C: Decode> SourceStage for Intake<C> {
                 let mut context = Context { host: &mut *host, under_way };
                 let batch = Batch::entering(Events::Native(&decoded.events), &decoded.causes);
                 self.consumers.send(&batch, &mut context);
-                decoded.events.clear();
             }
-            decoded.causes.clear();
+            decoded.clear();
             if ran && host.blocked() {
                 return Ingested { stop: Stop::Blocked, ..done };
             }

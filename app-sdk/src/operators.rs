@@ -28,7 +28,7 @@ pub(crate) fn map<E, K, R, F>(
 {
     let made = Made::new();
     stream.add(move |batch, context| {
-        let mut made = made.borrow_mut();
+        let mut made = Made::begin(&made);
         for (_, place, event) in batch.each(context.under_way) {
             handler(event).each(|event| made.push(event, place));
             if made.is_full() {
@@ -70,7 +70,7 @@ where
 {
     let (out, made) = (RefCell::new(Out::new()), Made::new());
     stream.add(move |batch, context| {
-        let (mut out, mut made) = (out.borrow_mut(), made.borrow_mut());
+        let (mut out, mut made) = (out.borrow_mut(), Made::begin(&made));
         for (_, place, event) in batch.each(context.under_way) {
             handler(event, &mut out);
             out.drain().for_each(|event| made.push(event, place));
@@ -97,7 +97,7 @@ pub(crate) fn update<E, K, S, R, F>(
 {
     let made = Made::new();
     stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), made.borrow_mut());
+        let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
         for (_, place, event) in batch.each(context.under_way) {
             let mut handle =
                 |state: &mut S| handler(state, event).each(|event| made.push(event, place));
@@ -135,7 +135,7 @@ pub(crate) fn update_with<E, K, S, O, F>(
 {
     let (out, made) = (RefCell::new(Out::new()), Made::new());
     stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), made.borrow_mut());
+        let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
         let mut out = out.borrow_mut();
         for (_, place, event) in batch.each(context.under_way) {
             let slot = table.locate(&mut rows, batch, place, context.host);
@@ -186,5 +186,6 @@ where
             codec.encode(event, &mut bytes);
             context.host.output(sink, &batch.causes[place], &bytes);
         }
+        context.under_way.end_key();
     }
 }

@@ -146,11 +146,7 @@ impl Plan {
         if !list.is_empty() {
             return Err(Mistakes::new(draft.name, list));
         }
-        for (step, consumers) in &draft.consumers {
-            let kind = draft.steps[step.0].kind;
-            let enters = matches!(kind, StepKind::Source(_) | StepKind::KeyBy(_));
-            consumers.join(enters && !draft.batches(*step));
-        }
+        draft.consumers.iter().for_each(|(step, consumers)| consumers.join(!draft.batches(*step)));
         let fingerprint = fingerprint(&draft);
         let exchanges = exchange_facts(&draft);
         let exchanges = draft

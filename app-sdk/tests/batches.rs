@@ -84,6 +84,7 @@ impl Everything {
         let under_way = UnderWay::default();
         let done = plan.sources[0].stage.ingest(bytes, feed, &under_way, self);
         assert_eq!((done.bytes, done.stop), (bytes.len(), Stop::More(0)));
+        assert!(under_way.take().key.is_none(), "a key that is gone is still noted");
         while !self.sent.is_empty() {
             let sent = std::mem::take(&mut self.sent);
             for run in sent.chunk_by(|(one, ..), (other, ..)| one.exchange == other.exchange) {
@@ -106,6 +107,7 @@ impl Everything {
         let inputs = Inputs { archives, hashes, slots: &slots, causes };
         let stage = &plan.exchanges[frames[0].0.exchange.0 as usize].stage;
         assert_eq!(stage.batch(inputs, under_way, self), frames.len());
+        assert!(under_way.take().key.is_none(), "a key that is gone is still noted");
     }
 }
 
@@ -237,6 +239,56 @@ impl Decode for LineNumbers {
         let text = std::str::from_utf8(&line[1..]).map_err(|_| Reason::new("not UTF-8"))?;
         text.parse().map_err(|_| Reason::new("no number"))
     }
+}
+
+#[test]
+fn what_is_made_of_one_event_goes_on_one_by_one_where_ways_meet() {
+    let app = Application::new("made");
+    let sum = app.table::<(), u64>("sum");
+    let words = app.source("words", LineText::new());
+    let words = words.flat_map(|line, out| {
+        line.split(' ').for_each(|word| out.emit(String::from(word)));
+    });
+    words.map(|word| word.to_uppercase()).merge(&words).sink("all", LineText::new());
+    words
+        .collect()
+        .flat_map(|word, out| (0..2).for_each(|_| out.emit(word.len() as u64)))
+        .update(&sum, |sum, length| {
+            *sum *= 2;
+            length
+        })
+        .update(&sum, |sum, length| {
+            *sum += length;
+            sum.to_string()
+        })
+        .sink("sums", LineText::new());
+    let mut reference = Reference::new(app).expect("the application can run");
+    reference.feed("words", b"a bc\n");
+    assert_eq!(reference.output("all"), b"A\na\nBC\nbc\n");
+    assert_eq!(reference.output("sums"), b"1\n3\n8\n18\n");
+}
+
+/// A chain through one table over two exchanges, on one core.
+#[test]
+fn a_table_that_two_exchanges_update_sees_event_by_event() {
+    let describe = || {
+        let app = Application::new("again");
+        let sums = app.table::<u64, u64>("sums");
+        app.source("words", LineNumbers)
+            .key_by(|number| number % 3)
+            .update(&sums, |sum, number| {
+                *sum = 3 * *sum % 1_000_003 + number;
+                number
+            })
+            .key_by(|number| number % 2)
+            .update(&sums, |sum, number| {
+                *sum += number;
+                sum.to_string()
+            })
+            .sink("sums", LineText::new());
+        app
+    };
+    assert_eq!(compare(describe), 1);
 }
 
 #[test]

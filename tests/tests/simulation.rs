@@ -212,7 +212,7 @@ fn generators_make_all_their_events() {
     });
 }
 
-/// Small tables are used event by event, large ones by the batch: the change must not reorder.
+/// Rows are looked up for a whole batch, also while it adds rows: none of them is there twice.
 #[test]
 fn a_table_that_grows_large_keeps_the_order() {
     let mut largest = 0;
@@ -220,7 +220,7 @@ fn a_table_that_grows_large_keeps_the_order() {
         let kinds = vec![Kind::KeyStateful];
         let topology = Topology { seed, kinds, sources: 1, one_connection: true, fancy: false };
         let workload = Workload { keys: 40_000, note_bytes_max: 0, ..Workload::plain(1, 120_000) };
-        let deployment = Deployment::tiny(1 + seed as usize % 2, seed);
+        let deployment = Deployment::any(1 + seed as usize % 2, seed);
         let outcome = simulate(&topology, &deployment, &workload.scripts(seed));
         let rows = outcome.counts.iter().flat_map(|counts| &counts.tables).map(|table| table.0);
         largest = rows.max().unwrap_or_default().max(largest);

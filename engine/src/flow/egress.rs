@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Cause, Origin};
+use potoroo_sdk::host::{BATCH_EVENTS, Cause, Origin};
 
 use crate::checkpoint::Epoch;
 
@@ -59,7 +59,7 @@ impl Outlet {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(2 * bytes_max),
-            samples: VecDeque::with_capacity(samples_max(bytes_max) + 1),
+            samples: VecDeque::with_capacity(samples_max(bytes_max) + BATCH_EVENTS),
             samples_max: samples_max(bytes_max),
             start: 0,
             bytes_max,
@@ -110,7 +110,7 @@ impl Outlet {
     /// Bytes of memory of an outlet that is full above `bytes_max` bytes: twice those, since the
     /// event that fills it may be long, and a note for each event.
     pub fn memory_bytes(bytes_max: usize) -> usize {
-        2 * bytes_max + samples_max(bytes_max) * size_of::<Sample>()
+        2 * bytes_max + (samples_max(bytes_max) + BATCH_EVENTS) * size_of::<Sample>()
     }
 
     /// Adds one event's bytes. Never refuses: the caller looks at [`full`](Self::full) before the

@@ -103,6 +103,9 @@ impl Generated {
         let cause = Cause { ingress: now.0, origin, source: self.source };
         if self.skip == Some(self.next) && due > self.next {
             self.refuse(cause, host);
+            if host.blocked() {
+                return 0;
+            }
         }
         let until = due.min(self.next + GENERATED_EVENTS_PER_TURN).min(self.skip.unwrap_or(due));
         if until <= self.next {

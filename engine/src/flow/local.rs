@@ -85,7 +85,7 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     Some((&rest[..length], at + aligned(length)))
 }
 
-/// Frames of one exchange level that found no room: the outputs of one event at most.
+/// Frames of one exchange level that found no room: what one batch of events caused at most.
 #[derive(Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,

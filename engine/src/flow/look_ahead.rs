@@ -1,5 +1,5 @@
-//! Looks ahead: finds the rows of a batch of events and has them on their way from memory before
-//! the first handler runs, so that a million keys cost little more than a thousand.
+//! Looks ahead: finds the rows of several events and has them on their way from memory before the
+//! first handler runs, so that a million keys cost little more than a thousand.
 //!
 //! ```text
 //!   1  each event: asks for the line of its bucket in the index
@@ -12,23 +12,40 @@ use potoroo_sdk::table::{BLOCK_ROWS, TableRows};
 
 use crate::state::{Index, prefetch};
 
-/// Finds the slot of each hash whose row may be there, and [`NO_SLOT`] for the others. A slot is a
-/// hint: the stage compares the key.
+/// Finds the slots of the hashes whose bits are set in `own`, or [`NO_SLOT`] where no row can be
+/// there. A slot is a hint: the stage compares the key.
 #[inline]
-pub(super) fn look_ahead(index: &Index, rows: &dyn TableRows, hashes: &[u64], slots: &mut [u32]) {
+pub(super) fn look_ahead(
+    index: &Index,
+    rows: &dyn TableRows,
+    own: u64,
+    hashes: &[u64],
+    slots: &mut [u32],
+) {
     if let ([hash], [slot]) = (hashes, &mut *slots) {
         *slot = index.first(*hash).unwrap_or(NO_SLOT);
         return;
     }
-    for (hash, slot) in hashes.iter().zip(&mut *slots) {
-        let bucket = index.bucket(*hash);
+    for place in bits(own) {
+        let bucket = index.bucket(hashes[place]);
         prefetch(index.address(bucket));
-        *slot = bucket;
+        slots[place] = bucket;
     }
-    for (hash, slot) in hashes.iter().zip(&mut *slots) {
-        *slot = index.first_in(*slot, *hash).unwrap_or(NO_SLOT);
-    }
-    prefetch_rows(rows, slots.iter().copied().filter(|slot| *slot != NO_SLOT));
+    let found = bits(own).filter_map(|place| {
+        slots[place] = index.first_in(slots[place], hashes[place]).unwrap_or(NO_SLOT);
+        (slots[place] != NO_SLOT).then_some(slots[place])
+    });
+    prefetch_rows(rows, found);
+}
+
+/// The numbers of the bits that are set.
+#[inline(always)]
+pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize);
+        word &= word.wrapping_sub(1);
+        bit
+    })
 }
 
 /// Asks for the lines of rows.
@@ -47,3 +64,15 @@ pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item 
 
 /// A row of up to 64 bytes of state lies in two lines.
 const LINE_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::bits;
+
+    #[test]
+    fn every_bit_has_its_number() {
+        assert_eq!(bits(0).count(), 0);
+        assert_eq!(bits(1 << 63 | 0b1001).collect::<Vec<_>>(), [0, 3, 63]);
+        assert!(bits(u64::MAX).eq(0..64));
+    }
+}

@@ -19,7 +19,7 @@ use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
-use super::look_ahead::look_ahead;
+use super::look_ahead::{bits, look_ahead};
 use super::outputs::CoreOutputs;
 use crate::checkpoint::Epoch;
 use crate::state::Index;
@@ -435,11 +435,10 @@ impl Host for Router {
         }
         if let Some(table) = exchange.table {
             let table = table.0 as usize;
-            look_ahead(&self.indexes[table], &*self.rows[table], hashes, slots);
+            look_ahead(&self.indexes[table], &*self.rows[table], own, hashes, slots);
         }
         if let Some(table) = exchange.end {
-            let owned = causes.iter().enumerate().filter(|(place, _)| own >> place & 1 == 1);
-            self.ends.add_all(table, owned.map(|(_, cause)| cause));
+            self.ends.add_all(table, bits(own).map(|place| &causes[place]));
         }
         own
     }

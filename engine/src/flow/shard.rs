@@ -130,7 +130,8 @@ fn drain_run<F: FrameQueue>(
     let slots = &mut slots[..hashes.len()];
     if let Some(table) = exchange.table {
         let table = table.0 as usize;
-        look_ahead(&router.indexes[table], &*router.rows[table], &hashes, slots);
+        let own = u64::MAX >> (BATCH_EVENTS - hashes.len());
+        look_ahead(&router.indexes[table], &*router.rows[table], own, &hashes, slots);
     }
     let inputs = Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes };
     let done = exchange.stage.batch(inputs, under_way, router);

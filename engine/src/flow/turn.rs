@@ -262,7 +262,7 @@ impl Core {
         if self.held {
             self.release();
         }
-        // In turn, so that neither starves while there is room for the outputs of one event only.
+        // In turn, so that neither starves while there is room for the outputs of one batch only.
         self.generators_first = !self.generators_first;
         let mut work = if self.generators_first { self.generate(now) } else { 0 };
         work += self.inlets.ingest(&self.plan, &self.under_way, &mut self.router);
