@@ -130,8 +130,11 @@ pub fn alternate<T>(
     let begin = Instant::now();
     for round in 0.. {
         let late = begin.elapsed() >= scale.series_max;
-        let over =
-            scale.windows_max.map_or(late || paired.is_enough(ratios, scale), |most| round >= most);
+        let enough = match ratios {
+            [] => round >= scale.rounds,
+            ratios => paired.is_enough(ratios, scale),
+        };
+        let over = scale.windows_max.map_or(late || enough, |most| round >= most);
         if interrupt::asked() || field.running.iter().all(Option::is_none) || over && round > 0 {
             break;
         }
