@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::flow::Join;
+use crate::consumers::Join;
 use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId};
 use crate::mistake::Mistake;
 use crate::table::{Table, TableRows};

@@ -10,7 +10,8 @@ use core::fmt::Debug;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::flow::{Archive, Batch, Consumers, Context, Events, Few};
+use crate::consumers::Consumers;
+use crate::flow::{Archive, Batch, Context, Events, Few};
 use crate::host::{
     BATCH_EVENTS, Cause, ExchangeId, ExchangeStage, Host, Inputs, NO_SLOT, Route, UnderWay,
 };
@@ -50,8 +51,8 @@ where
         keys.clear();
         keys.reserve(batch.len());
         let mut hashes = Few::<u64>::new();
-        for (_, _, event) in batch.each(context.under_way) {
-            let key = (self.key)(event);
+        for (number, place) in batch.each() {
+            let key = (self.key)(batch.begin(number, place, context.under_way));
             hashes.push(key.hash());
             keys.push(key);
         }

@@ -9,12 +9,9 @@
 //! events go one by one, so that none overtakes another: see
 //! [`Draft::batches`](crate::draft::Draft::batches).
 
-use core::cell::{Cell, OnceCell, RefCell, RefMut};
 use core::fmt::Debug;
 use core::ops::Range;
 
-use alloc::boxed::Box;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use arrayvec::ArrayVec;
@@ -198,6 +195,17 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         Self { slots, ..*self }
     }
 
+    /// What was made of this batch: event `i` of that at the place `of[i]`.
+    #[inline]
+    pub(crate) fn turned_into<'b, O: Event>(&self, events: &'b [O], of: &'b [u8]) -> Batch<'b, O, K>
+    where
+        'a: 'b,
+    {
+        let Self { causes, keys, hashes, slots, keyed, .. } = *self;
+        let all = Batch::keyed(Events::Native(events), causes, keys, hashes, slots);
+        Batch { of, whole: false, keyed, ..all }
+    }
+
     /// Numbers of the events that take part, in order.
     #[inline(always)]
     pub(crate) fn chosen(&self) -> &'a [u8] {
@@ -222,35 +230,43 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         self.choose(&self.chosen[order])
     }
 
-    /// Each event that takes part: its number, its place, and the event, which is noted as under
-    /// way until the next.
+    /// Number and place of each event that takes part.
     #[inline(always)]
-    pub(crate) fn each(
-        &self,
-        under_way: &UnderWay,
-    ) -> impl Iterator<Item = (u8, usize, View<'a, E>)>
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, usize)> {
+        let Self { of, chosen, whole, .. } = *self;
+        (0..chosen.len()).map(move |order| {
+            // Nearly all batches are whole: no look at the two lists.
+            match whole {
+                true => (order, order),
+                false => (usize::from(chosen[order]), usize::from(of[usize::from(chosen[order])])),
+            }
+        })
+    }
+
+    /// The event of this number, which is noted as under way from now on. Not a part of the
+    /// iterator: its closure would become a call that returns the event in memory.
+    #[inline(always)]
+    pub(crate) fn begin(&self, number: usize, place: usize, under_way: &UnderWay) -> View<'a, E>
     where
         K: Debug + 'static,
     {
-        let Self { events, of, chosen, whole, causes, keys, keyed, .. } = *self;
-        (0..chosen.len()).map(move |order| {
-            // Nearly all batches are whole: no look at the two lists.
-            let (number, place) = match whole {
-                true => (order, order),
-                false => (usize::from(chosen[order]), usize::from(of[usize::from(chosen[order])])),
-            };
-            under_way.begin(&causes[place]);
-            if let Some(key) = keys.get(place) {
-                under_way.begin_key(key);
-            } else if let Some(keyed) = keyed {
-                keyed.note_key(place, under_way);
-            }
-            let event = match events {
-                Events::Archived(archives) => E::view(archives[number].1),
-                Events::Native(events) => events[number].lend(),
-            };
-            (number as u8, place, event)
-        })
+        under_way.begin(&self.causes[place]);
+        match self.keys.get(place) {
+            Some(key) => under_way.begin_key(key),
+            None => self.note_former_key(place, under_way),
+        }
+        match self.events {
+            Events::Archived(archives) => E::view(archives[number].1),
+            Events::Native(events) => events[number].lend(),
+        }
+    }
+
+    /// Notes the key that the event had, if it had one.
+    #[inline(always)]
+    fn note_former_key(&self, place: usize, under_way: &UnderWay) {
+        if let Some(keyed) = self.keyed {
+            keyed.note_key(place, under_way);
+        }
     }
 }
 
@@ -340,154 +356,3 @@ const EXCHANGE_BYTES_MAX: usize = 16 << 20;
 /// Archives of up to this many bytes are made on the stack: most events are far smaller, and a
 /// larger array would cost its zeroing.
 const EXCHANGE_SCRATCH_BYTES: usize = 512;
-
-/// What an operator makes of a batch, until its consumers have taken it. Used again for each batch,
-/// so that it allocates only until it has grown.
-pub(crate) struct Made<O> {
-    events: Vec<O>,
-    /// For each event: the place of the one that it was made of.
-    of: Vec<u8>,
-}
-
-impl<O: Event> Made<O> {
-    // cold: once per operator; takes memory with the first event
-    pub(crate) fn new() -> RefCell<Self> {
-        RefCell::new(Self { events: Vec::new(), of: Vec::new() })
-    }
-
-    /// Begins a batch: nothing is left of one in which a handler panicked.
-    #[inline(always)]
-    pub(crate) fn begin(made: &RefCell<Self>) -> RefMut<'_, Self> {
-        let mut made = made.borrow_mut();
-        made.events.clear();
-        made.of.clear();
-        made
-    }
-
-    #[inline(always)]
-    pub(crate) fn push(&mut self, event: O, place: usize) {
-        self.events.push(event);
-        self.of.push(place as u8);
-    }
-
-    /// Whether it is time to send: after each event, so that there is at most a batch and what one
-    /// event was turned into.
-    #[inline(always)]
-    pub(crate) fn is_full(&self) -> bool {
-        self.events.len() >= const { batch_events::<O>() }
-    }
-
-    /// Sends what was made of `batch`.
-    #[inline]
-    pub(crate) fn send<E: Event, K>(
-        &mut self,
-        batch: &Batch<'_, E, K>,
-        consumers: &Consumers<O, K>,
-        context: &mut Context<'_>,
-    ) {
-        context.under_way.end_key();
-        let Batch { causes, keys, hashes, slots, keyed, .. } = *batch;
-        for (events, of) in self.events.chunks(BATCH_EVENTS).zip(self.of.chunks(BATCH_EVENTS)) {
-            let events = Events::Native(events);
-            let batch = Batch::keyed(events, causes, keys, hashes, slots);
-            let made = Batch { of, whole: false, keyed, ..batch };
-            consumers.send(&made, context);
-        }
-        self.events.clear();
-        self.of.clear();
-    }
-}
-
-/// The consumers of one stream, collected while the application is described and joined into one
-/// call when it is planned: `F` is the call.
-pub(crate) struct Joint<F: ?Sized> {
-    collected: RefCell<Vec<Box<F>>>,
-    joined: OnceCell<Box<F>>,
-    one_by_one: Cell<bool>,
-}
-
-/// The consumers of a stream.
-pub(crate) type Consumers<E, K> = Joint<dyn Fn(&Batch<'_, E, K>, &mut Context<'_>)>;
-
-/// What has to be done once when an application is planned.
-pub(crate) trait Join {
-    /// Joins the consumers. They take events `one_by_one`, or in batches.
-    fn join(&self, one_by_one: bool);
-}
-
-impl<F: ?Sized> Joint<F> {
-    // cold: once per stream, while the application is described
-    pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
-            collected: RefCell::new(Vec::new()),
-            joined: OnceCell::new(),
-            one_by_one: Cell::new(false),
-        })
-    }
-
-    fn join_with(&self, one_by_one: bool, all: impl FnOnce(Vec<Box<F>>) -> Box<F>) {
-        let mut collected = self.collected.take();
-        // One consumer is the rule: it is called without a detour.
-        let joined = match collected.len() {
-            1 => collected.remove(0),
-            _ => all(collected),
-        };
-        assert!(self.joined.set(joined).is_ok(), "an application is planned once");
-        self.one_by_one.set(one_by_one);
-    }
-
-    /// Most events that may enter a stage here at once; `fit` where nothing speaks against it.
-    #[inline(always)]
-    pub(crate) fn batch_max(&self, fit: usize) -> usize {
-        if self.one_by_one.get() { 1 } else { fit }
-    }
-
-    #[inline(always)]
-    fn joined(&self) -> &F {
-        self.joined.get().expect("streams run in planned applications only")
-    }
-}
-
-impl<E: Event, K> Consumers<E, K> {
-    // cold: while the application is described
-    pub(crate) fn add(&self, consumer: impl Fn(&Batch<'_, E, K>, &mut Context<'_>) + 'static) {
-        self.collected.borrow_mut().push(Box::new(consumer));
-    }
-
-    /// Hands a batch to the consumers.
-    #[inline(always)]
-    pub(crate) fn send(&self, batch: &Batch<'_, E, K>, context: &mut Context<'_>) {
-        self.send_while(batch, context, |_| true);
-    }
-
-    /// Hands a batch to the consumers, all at once or event by event: `more` says after each event
-    /// whether the next one follows. Returns how many events went.
-    #[inline(always)]
-    pub(crate) fn send_while(
-        &self,
-        batch: &Batch<'_, E, K>,
-        context: &mut Context<'_>,
-        mut more: impl FnMut(&mut Context<'_>) -> bool,
-    ) -> usize {
-        if !self.one_by_one.get() || batch.len() < 2 {
-            self.joined()(batch, context);
-            return batch.len();
-        }
-        for order in 0..batch.len() {
-            self.joined()(&batch.part(order..order + 1), context);
-            if !more(context) {
-                return order + 1;
-            }
-        }
-        batch.len()
-    }
-}
-
-impl<E: Event, K: 'static> Join for Consumers<E, K> {
-    // cold: once, when the application is planned
-    fn join(&self, one_by_one: bool) {
-        self.join_with(one_by_one, |all| {
-            Box::new(move |batch, context| all.iter().for_each(|one| one(batch, context)))
-        });
-    }
-}

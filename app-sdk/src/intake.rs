@@ -14,7 +14,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec::{Decode, Framing, Reason, Split};
-use crate::flow::{Batch, Consumers, Context, Events, Few, NoKey, batch_events};
+use crate::consumers::Consumers;
+use crate::flow::{Batch, Context, Events, Few, NoKey, batch_events};
 use crate::host::{
     BATCH_EVENTS, Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceStage, Stop,
     UnderWay,

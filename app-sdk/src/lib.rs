@@ -256,9 +256,11 @@ pub mod table;
 mod mistake;
 pub mod plan;
 
+mod consumers;
 mod draft;
 mod flow;
 
+mod made;
 mod operators;
 pub mod stream;
 

@@ -7,9 +7,11 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::codec::Encode;
-use crate::flow::{Batch, Consumers, Context, Few, Made, NoKey};
+use crate::consumers::Consumers;
+use crate::flow::{Batch, Context, Few, NoKey};
 use crate::host::SinkId;
 use crate::key::Key;
+use crate::made::Made;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, Table};
 use crate::value::{Event, State, View};
@@ -29,7 +31,8 @@ pub(crate) fn map<E, K, R, F>(
     let made = Made::new();
     stream.add(move |batch, context| {
         let mut made = Made::begin(&made);
-        for (_, place, event) in batch.each(context.under_way) {
+        for (number, place) in batch.each() {
+            let event = batch.begin(number, place, context.under_way);
             handler(event).each(|event| made.push(event, place));
             if made.is_full() {
                 made.send(batch, &next, context);
@@ -48,9 +51,9 @@ where
 {
     stream.add(move |batch, context| {
         let mut kept = Few::<u8>::new();
-        for (number, _, event) in batch.each(context.under_way) {
-            if keep(event) {
-                kept.push(number);
+        for (number, place) in batch.each() {
+            if keep(batch.begin(number, place, context.under_way)) {
+                kept.push(number as u8);
             }
         }
         context.under_way.end_key();
@@ -71,7 +74,8 @@ where
     let (out, made) = (RefCell::new(Out::new()), Made::new());
     stream.add(move |batch, context| {
         let (mut out, mut made) = (out.borrow_mut(), Made::begin(&made));
-        for (_, place, event) in batch.each(context.under_way) {
+        for (number, place) in batch.each() {
+            let event = batch.begin(number, place, context.under_way);
             handler(event, &mut out);
             out.drain().for_each(|event| made.push(event, place));
             if made.is_full() {
@@ -98,7 +102,8 @@ pub(crate) fn update<E, K, S, R, F>(
     let made = Made::new();
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
-        for (_, place, event) in batch.each(context.under_way) {
+        for (number, place) in batch.each() {
+            let event = batch.begin(number, place, context.under_way);
             let mut handle =
                 |state: &mut S| handler(state, event).each(|event| made.push(event, place));
             match rows.current(batch.slots[place], &batch.keys[place]) {
@@ -137,7 +142,8 @@ pub(crate) fn update_with<E, K, S, O, F>(
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
         let mut out = out.borrow_mut();
-        for (_, place, event) in batch.each(context.under_way) {
+        for (number, place) in batch.each() {
+            let event = batch.begin(number, place, context.under_way);
             let slot = table.locate(&mut rows, batch, place, context.host);
             let removed = rows.change_entry(slot, |entry| handler(entry, event, &mut out));
             if removed {
@@ -181,7 +187,8 @@ where
     let space = RefCell::new(Vec::new()); // cold: once per sink
     move |batch, context| {
         let mut bytes = space.borrow_mut();
-        for (_, place, event) in batch.each(context.under_way) {
+        for (number, place) in batch.each() {
+            let event = batch.begin(number, place, context.under_way);
             bytes.clear();
             codec.encode(event, &mut bytes);
             context.host.output(sink, &batch.causes[place], &bytes);

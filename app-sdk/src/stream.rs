@@ -9,9 +9,10 @@ use core::cell::RefCell;
 use alloc::rc::Rc;
 
 use crate::codec::Encode;
+use crate::consumers::Consumers;
 use crate::draft::{Draft, StepId, StepKind};
 use crate::exchange::Exchanged;
-use crate::flow::{Consumers, NoKey};
+use crate::flow::NoKey;
 use crate::key::Key;
 use crate::operators;
 use crate::outputs::{Out, Outputs};

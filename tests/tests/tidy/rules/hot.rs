@@ -13,13 +13,15 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 23] = [
+const HOT: [&str; 25] = [
     "app-sdk/src/codec/",
+    "app-sdk/src/consumers.rs",
     "app-sdk/src/exchange.rs",
     "app-sdk/src/flow.rs",
     "app-sdk/src/host/",
     "app-sdk/src/intake.rs",
     "app-sdk/src/key.rs",
+    "app-sdk/src/made.rs",
     "app-sdk/src/operators.rs",
     "app-sdk/src/outputs.rs",
     "app-sdk/src/stream",
