@@ -74,7 +74,7 @@ fn a_sink_that_never_answers_stops_nobody_and_costs_no_output() {
     let report = ended.last_line();
     assert_eq!(named(&report, "sources", "numbers")["events"], NUMBERS);
     assert!(report["checkpoints"]["committed"].as_u64() > Some(1), "{report}");
-    check(&ended.log, &["the last checkpoint is committed", "brought at the next start"]);
+    check(&ended.log, &["the last checkpoint is committed", "sent at the next start"]);
     over.recv().expect("the connection is closed");
     drop(listener);
     let mut app = windows_to(port, &scratch, "");

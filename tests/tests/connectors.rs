@@ -335,7 +335,7 @@ fn clients_are_asked_again_for_what_came_behind_the_checkpoint_that_is_restored(
     app.wait_for("source `numbers` listens on");
     let mut forgetful = Source::connect(options(port)).expect("it listens");
     let refused = forgetful.open("s1", half["s1"] + 1).expect_err("something is missing");
-    assert!(refused.to_string().contains("make the client send it again"), "{refused}");
+    assert!(refused.to_string().contains("make the client send them again"), "{refused}");
     let client = feed(port, COUNT);
     let report = app.finish().report();
     check_ended(client);
