@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use potoroo::checkpoint::store::{Address, Place, S3};
+use potoroo::checkpoint::store::{Address, Location, S3};
 
 use super::LIMIT;
 
@@ -102,7 +102,7 @@ pub fn give_credentials(command: &mut Command) {
 /// The address of a [`place`].
 pub fn address(endpoint: SocketAddr, prefix: &str) -> Address {
     match place(endpoint, prefix).parse() {
-        Ok(Place::S3(address)) => address,
+        Ok(Location::S3(address)) => address,
         other => panic!("{other:?}"),
     }
 }
