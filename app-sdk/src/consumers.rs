@@ -9,16 +9,16 @@ use alloc::vec::Vec;
 use crate::flow::{Batch, Context};
 use crate::value::Event;
 
+/// What a consumer does with a batch.
+type Consume<E, K> = dyn Fn(&Batch<'_, E, K>, &mut Context<'_>);
+
 /// The consumers of one stream, collected while the application is described and joined into one
-/// call when it is planned: `F` is the call.
-pub(crate) struct Joint<F: ?Sized> {
-    collected: RefCell<Vec<Box<F>>>,
-    joined: OnceCell<Box<F>>,
+/// call when it is planned.
+pub(crate) struct Consumers<E: Event, K> {
+    collected: RefCell<Vec<Box<Consume<E, K>>>>,
+    joined: OnceCell<Box<Consume<E, K>>>,
     one_by_one: Cell<bool>,
 }
-
-/// The consumers of a stream.
-pub(crate) type Consumers<E, K> = Joint<dyn Fn(&Batch<'_, E, K>, &mut Context<'_>)>;
 
 /// What has to be done once when an application is planned.
 pub(crate) trait Join {
@@ -26,7 +26,7 @@ pub(crate) trait Join {
     fn join(&self, one_by_one: bool);
 }
 
-impl<F: ?Sized> Joint<F> {
+impl<E: Event, K: 'static> Consumers<E, K> {
     // cold: once per stream, while the application is described
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
@@ -36,15 +36,9 @@ impl<F: ?Sized> Joint<F> {
         })
     }
 
-    fn join_with(&self, one_by_one: bool, all: impl FnOnce(Vec<Box<F>>) -> Box<F>) {
-        let mut collected = self.collected.take();
-        // One consumer is the rule: it is called without a detour.
-        let joined = match collected.len() {
-            1 => collected.remove(0),
-            _ => all(collected),
-        };
-        assert!(self.joined.set(joined).is_ok(), "an application is planned once");
-        self.one_by_one.set(one_by_one);
+    // cold: while the application is described
+    pub(crate) fn add(&self, consumer: impl Fn(&Batch<'_, E, K>, &mut Context<'_>) + 'static) {
+        self.collected.borrow_mut().push(Box::new(consumer));
     }
 
     /// Most events that may enter a stage here at once; `fit` where nothing speaks against it.
@@ -54,15 +48,8 @@ impl<F: ?Sized> Joint<F> {
     }
 
     #[inline(always)]
-    fn joined(&self) -> &F {
+    fn joined(&self) -> &Consume<E, K> {
         self.joined.get().expect("streams run in planned applications only")
-    }
-}
-
-impl<E: Event, K> Consumers<E, K> {
-    // cold: while the application is described
-    pub(crate) fn add(&self, consumer: impl Fn(&Batch<'_, E, K>, &mut Context<'_>) + 'static) {
-        self.collected.borrow_mut().push(Box::new(consumer));
     }
 
     /// Hands a batch to the consumers.
@@ -97,8 +84,15 @@ impl<E: Event, K> Consumers<E, K> {
 impl<E: Event, K: 'static> Join for Consumers<E, K> {
     // cold: once, when the application is planned
     fn join(&self, one_by_one: bool) {
-        self.join_with(one_by_one, |all| {
-            Box::new(move |batch, context| all.iter().for_each(|one| one(batch, context)))
-        });
+        let mut collected = self.collected.take();
+        // One consumer is the rule: it is called without a detour.
+        let joined: Box<Consume<E, K>> = match collected.len() {
+            1 => collected.remove(0),
+            _ => Box::new(move |batch, context| {
+                collected.iter().for_each(|consumer| consumer(batch, context));
+            }),
+        };
+        assert!(self.joined.set(joined).is_ok(), "an application is planned once");
+        self.one_by_one.set(one_by_one);
     }
 }

@@ -74,7 +74,7 @@ pub trait Host {
     /// Sends one encoded event to a sink, or back to its origin when the sink is a reply.
     fn output(&mut self, sink: SinkId, cause: &Cause, bytes: &[u8]);
 
-    /// Most events that may run before [`blocked`](Self::blocked) is asked, from 1 to
+    /// Most events that may run before [`blocked`](Self::blocked) is read, from 1 to
     /// [`BATCH_EVENTS`]: what they cause has to be kept if it finds no room.
     fn batch_max(&self) -> usize;
 

@@ -17,8 +17,7 @@ use crate::codec::{Decode, Framing, Reason, Split};
 use crate::consumers::Consumers;
 use crate::flow::{Batch, Context, Events, Few, NoKey, batch_events};
 use crate::host::{
-    BATCH_EVENTS, Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceStage, Stop,
-    UnderWay,
+    Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceStage, Stop, UnderWay,
 };
 use crate::mistake::Mistake;
 use crate::value::{self, Event};
@@ -301,7 +300,8 @@ impl<E: Event> Generator<E> {
 impl<E: Event> Generate for Generator<E> {
     fn skip(&mut self, mut indices: Range<u64>, cause: Cause, under_way: &UnderWay) {
         let at = |position| Cause { origin: Origin { position, ..cause.origin }, ..cause };
-        while !indices.is_empty() && self.make(indices.clone(), BATCH_EVENTS, at, under_way) {
+        while !indices.is_empty() && self.make(indices.clone(), batch_events::<E>(), at, under_way)
+        {
             indices.start += self.made.len() as u64;
         }
         self.made.clear();

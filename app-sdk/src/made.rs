@@ -47,7 +47,7 @@ impl<O: Event> Made<O> {
 
     /// Sends what was made of `batch`.
     #[inline]
-    pub(crate) fn send<E: Event, K>(
+    pub(crate) fn send<E: Event, K: 'static>(
         &mut self,
         batch: &Batch<'_, E, K>,
         consumers: &Consumers<O, K>,

@@ -1,7 +1,7 @@
 //! `engine`: keyed count of 64-byte events, produced on one core and owned by the other.
 //!
 //! Latency is open loop: each event has an intended time, and what is recorded is the time after
-//! its update minus that, so a producer that falls behind makes its events late instead of fewer.
+//! its update minus that, so a producer that is too slow makes its events late instead of fewer.
 //! All keys are in all tables before the clock starts. All contenders send *every* event across.
 
 #[cfg(feature = "aeron")]

@@ -19,7 +19,7 @@ pub struct Look {
     status: Status,
 }
 
-/// What fell behind before its priority was raised is not measured: the slice begins when events
+/// What was late before its priority was raised is not measured: the slice begins when events
 /// come as fast as they are due.
 pub fn look_when_caught_up(running: &Running, job: &Job) -> Look {
     let mut before = look(running);
