@@ -180,7 +180,7 @@ impl Application {
     /// # use potoroo_sdk::prelude::*;
     /// let app = Application::new("forgetful");
     /// app.source("lines", LineText::new());
-    /// let mistakes = app.plan().err().expect("nobody reads the lines");
+    /// let mistakes = app.plan().err().expect("the lines go nowhere");
     /// assert!(mistakes.to_string().contains("go nowhere"));
     /// ```
     ///

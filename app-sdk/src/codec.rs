@@ -202,10 +202,10 @@ pub trait Decode: 'static {
     /// What comes out.
     type Event: Event;
 
-    /// How frames are told apart.
+    /// Where a frame ends and the next one begins.
     type Framing: Framing;
 
-    /// How frames are told apart, with its limits.
+    /// The framing, with its limits.
     fn framing(&self) -> Self::Framing;
 
     /// The event of one frame's payload.

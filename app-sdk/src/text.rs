@@ -9,7 +9,7 @@ use rkyv::{Archive, Archived, Deserialize, Place, Serialize, rancor::Fallible};
 
 /// Up to `N` bytes of text, filled up with zero bytes at the end.
 ///
-/// Any bytes but a trailing zero are allowed; feeds often carry ASCII that nobody promised.
+/// Any bytes but a trailing zero are allowed; feeds often carry ASCII without a promise of it.
 /// Ordering and equality are those of the bytes.
 ///
 /// ```

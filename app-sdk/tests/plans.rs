@@ -45,7 +45,7 @@ fn a_stream_without_an_end() {
 }
 
 #[test]
-fn an_update_whose_events_nobody_takes() {
+fn an_update_whose_events_have_no_consumer() {
     check(&["update of `t`", "let the handler return `()`"], |app| {
         let table = app.table::<u64, u64>("t");
         app.source("in", Ticks).key_by(|tick| tick.n).update(&table, |_, tick| tick);

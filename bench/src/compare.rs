@@ -1,7 +1,7 @@
 //! `compare`: two commits, two programs or two recorded runs, as ratios with confidence intervals.
 //!
 //! Owns the judgement and its exit code. Promises: two programs are alternated A B A B on this
-//! host; a regression is told only when its whole interval is worse than the tolerance, and the
+//! host; a regression is reported only when its whole interval is worse than the tolerance, and the
 //! risk of being wrong is shared by all figures that are judged. Must never: compare different
 //! hosts without saying so.
 
@@ -31,13 +31,14 @@ pub fn compare(request: &CompareOptions, scale: &[&str], as_json: bool) -> ExitC
     match attempt(request, scale) {
         Ok(comparison) => {
             let text = if as_json { comparison.json().to_string() } else { comparison.table() };
-            told(&line(text.trim_end())).unwrap_or_else(|| ExitCode::from(comparison.exit_code()))
+            print_judgement(&line(text.trim_end()))
+                .unwrap_or_else(|| ExitCode::from(comparison.exit_code()))
         }
         Err(error) => {
             eprintln!("{}", line(&format!("cannot compare: {error:#}")));
             if as_json {
                 let error = json!({ "error": format!("{error:#}"), "exit_code": 2 });
-                return told(&error.to_string()).unwrap_or_else(|| ExitCode::from(2));
+                return print_judgement(&error.to_string()).unwrap_or_else(|| ExitCode::from(2));
             }
             ExitCode::from(2)
         }
@@ -45,7 +46,7 @@ pub fn compare(request: &CompareOptions, scale: &[&str], as_json: bool) -> ExitC
 }
 
 /// Writes the judgement; the exit code is that of no comparison if it cannot be written.
-fn told(text: &str) -> Option<ExitCode> {
+fn print_judgement(text: &str) -> Option<ExitCode> {
     let error = answer(text).err()?;
     eprintln!("error: {error:#}");
     Some(ExitCode::from(2))

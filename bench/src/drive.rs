@@ -187,7 +187,7 @@ pub fn rates() -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=1_000_000_000)
 }
 
-/// Parts of a run that are told one by one.
+/// Parts of a run that are reported one by one.
 const INTERVALS: u32 = 20;
 
 /// How to read the figures.

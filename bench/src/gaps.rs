@@ -193,7 +193,7 @@ pub struct CoreGaps {
 impl CoreGaps {
     /// Gaps that another process reported of a loop: those that begin from `start_ns` to `end_ns`,
     /// in which it was watched.
-    pub fn told(
+    pub fn reported(
         name: &str,
         start_ns: u64,
         end_ns: u64,

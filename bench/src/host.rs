@@ -14,8 +14,8 @@ pub fn fingerprint() -> Value {
 pub fn findings(cpus: &[usize]) -> Vec<Value> {
     let cores: Cpus = cpus.iter().copied().collect();
     let findings = doctor(&Root::host(), Some(&cores));
-    let told = findings.iter().filter(|finding| finding.severity > Severity::Fine);
-    told.map(|finding| json!(finding)).collect()
+    let reported = findings.iter().filter(|finding| finding.severity > Severity::Fine);
+    reported.map(|finding| json!(finding)).collect()
 }
 
 /// Whether AMD made the processor: its caches and prefetches set other bounds than those of others.
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_host_is_told_from_others() {
+    fn this_host_has_a_fingerprint() {
         assert_eq!(fingerprint()["id"].as_str().unwrap().len(), 16);
         assert_eq!(fingerprint(), fingerprint());
     }

@@ -244,8 +244,8 @@ fn measure(
 /// Where the run is kept. Whether it can be is known before anything is measured.
 ///
 /// # Errors
-/// The folder that was asked for cannot be written. A default folder that cannot is told, and
-/// nothing is kept.
+/// The folder that was asked for cannot be written. If the default folder cannot be written, a
+/// warning says so and the run is not stored.
 fn store(arguments: &Arguments, bench: &str) -> Result<Option<ResultFolder>> {
     if let Some(folder) = &arguments.results {
         return ResultFolder::open(folder, bench).map(Some);

@@ -85,7 +85,7 @@ impl Place {
             let right = start(scope, || pinned(self.right, || right(line)));
             let (right, begin) = (right?, begin);
             begin.send(()).expect("the left side waits for it");
-            Ok((join(left).expect("it was told to begin"), join(right)))
+            Ok((join(left).expect("the message to begin was sent"), join(right)))
         })
     }
 
@@ -189,7 +189,7 @@ pub struct EngineThread {
 }
 
 /// Lets threads of an engine run only while nothing else wants their CPU, or again like others.
-/// Without SCHED_FIFO they stay as they are: not everybody may take that back.
+/// Without SCHED_FIFO they stay as they are: taking that back may need a privilege.
 pub fn rest(place: Place, threads: &[EngineThread], is_at_rest: bool) {
     let policy = if is_at_rest { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
     for thread in threads.iter().filter(|_| place.fifo) {

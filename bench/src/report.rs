@@ -194,7 +194,7 @@ impl Report {
         self.details.insert(name.into(), value);
     }
 
-    /// Adds something that the run was told, such as a rate.
+    /// Adds a setting of the run, such as a rate.
     pub fn configure(&mut self, name: impl Into<String>, value: Value) {
         self.record.configuration.insert(name.into(), value);
     }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_where_it_happened() {
+    fn what_is_reported_is_where_it_happened() {
         let mut report = Report::new("load", Place::toy(), Scale::toy());
         report.relocate(Place { left: 0, right: 7, fifo: true });
         let json = report.json();

@@ -55,15 +55,15 @@ const CONNECTIONS: [Point; 4] = [("1", 1), ("4", 4), ("16", 16), ("64", 64)];
 fn keys(report: &mut Report) -> Result<()> {
     let keys_max = report.scale().keys_max;
     let points: Vec<Point> = KEYS.into_iter().filter(|point| point.1 <= keys_max).collect();
-    sweep(report, "keys", &points, |job, keys| ours::run_in_place(&Job { keys, ..*job }))
+    measure_axis(report, "keys", &points, |job, keys| ours::run_in_place(&Job { keys, ..*job }))
 }
 
 fn values(report: &mut Report) -> Result<()> {
-    sweep(report, "value_bytes", &values::POINTS, values::run)
+    measure_axis(report, "value_bytes", &values::POINTS, values::run)
 }
 
 fn partitions(report: &mut Report) -> Result<()> {
-    sweep(report, "partitions", &PARTITIONS, |job, partitions| {
+    measure_axis(report, "partitions", &PARTITIONS, |job, partitions| {
         ours::run_partitions(job, partitions as usize)
     })
 }
@@ -73,7 +73,7 @@ fn cores(report: &mut Report) -> Result<()> {
     let allowed = cpus_allowed();
     let points: Vec<Point> =
         CORES.into_iter().filter(|point| point.1 <= allowed.len() as u64).collect();
-    sweep(report, "cores", &points, |job, cores| {
+    measure_axis(report, "cores", &points, |job, cores| {
         ours::run_levels(job, &allowed[..cores as usize], 1)
     })
 }
@@ -154,12 +154,14 @@ fn adaptive(report: &mut Report) -> Result<()> {
 fn levels(report: &mut Report) -> Result<()> {
     let Place { left, right, .. } = report.place();
     let cores = if left == right { vec![left] } else { vec![left, right] };
-    sweep(report, "levels", &LEVELS, |job, levels| ours::run_levels(job, &cores, levels as usize))
+    measure_axis(report, "levels", &LEVELS, |job, levels| {
+        ours::run_levels(job, &cores, levels as usize)
+    })
 }
 
 /// Runs the points of one axis; the key count is that of the `engine` benchmark where it is not
 /// the axis itself.
-fn sweep(
+fn measure_axis(
     report: &mut Report,
     axis: &str,
     points: &[Point],

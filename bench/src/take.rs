@@ -148,7 +148,7 @@ impl Take {
     }
 
     /// A closed loop that ended events at these moments, each of which began the next one. Judged
-    /// by gaps that became known behind it: some of them were told by another process.
+    /// by gaps that became known after it: some of them were reported by another process.
     pub fn of_moments(moments: &[u64], gaps: Vec<CoreGaps>) -> Self {
         let mut take = Self { gaps, ..Self::default() };
         let [start_ns, .., end_ns] = *moments else { return take };
@@ -225,8 +225,9 @@ mod tests {
     #[test]
     fn gaps_that_are_known_later_judge_a_closed_loop() {
         let gap = |start_ns, end_ns| LoopGap { start_ns, end_ns, switches: 0 };
-        let ours = CoreGaps::told("ask", 0, 1_000_000, [gap(250, 60_250), gap(200_100, 240_100)]);
-        let theirs = CoreGaps::told("answer", 0, 1_000_000, [gap(70_000, 100_000)]);
+        let ours =
+            CoreGaps::reported("ask", 0, 1_000_000, [gap(250, 60_250), gap(200_100, 240_100)]);
+        let theirs = CoreGaps::reported("answer", 0, 1_000_000, [gap(70_000, 100_000)]);
         let moments = [100, 200, 300, 60_400, 60_500, 70_001, 100_001, 200_100, 200_200];
         let take = Take::of_moments(&moments, vec![ours, theirs]);
         assert_eq!((take.count(), take.gaps.len()), (8, 2));
@@ -240,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_gap_touched_is_counted_and_told_apart() {
+    fn what_a_gap_touched_is_counted_apart() {
         let watch = Watch::new(1);
         let mut log = watch.log(0, "load");
         let mut tape = Tape::new(10_000_000, &watch);
         tape.begin(0);
         log.begin(0);
         tape.record(0, 100);
-        // The log tells after the event was recorded, before the next one is.
+        // The log reports the gap after the event was recorded, before the next one is.
         tape.record(200, 200 + 2 * GAP_NS);
         log.see(100 + 2 * GAP_NS);
         tape.record(200 + 2 * GAP_NS, 300 + 2 * GAP_NS);

@@ -31,7 +31,7 @@ impl Track {
         Self { name: name.into(), load, open_loop: true, takes }
     }
 
-    /// Whether anybody looked for gaps.
+    /// Whether gaps were looked for.
     pub fn is_watched(&self) -> bool {
         !self.takes.is_empty() && self.takes.iter().all(|take| !take.gaps.is_empty())
     }

@@ -78,7 +78,7 @@ fn poison(value: &mut Value) {
 }
 
 #[test]
-fn trouble_with_files_is_told() {
+fn trouble_with_files_is_reported() {
     let folder = folder("trouble");
     let refused = |arguments: &[&str], reason: &str| {
         let output = run(&[&["report"], arguments].concat());

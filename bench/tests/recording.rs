@@ -193,7 +193,7 @@ fn a_soak_that_is_killed_loses_nothing_of_its_finished_parts() {
     let mut said = BufReader::new(soak.stderr.take().unwrap()).lines();
     // What is printed of the third part comes after the second one was stored.
     let part = |line: &std::io::Result<String>| line.as_ref().unwrap().contains(" answers, ");
-    assert!(said.by_ref().filter(part).nth(2).is_some(), "it ended before its parts were told");
+    assert!(said.by_ref().filter(part).nth(2).is_some(), "it ended before its parts were printed");
     soak.kill().unwrap();
     soak.wait().unwrap();
     let [unfinished] = &files(&results, ".unfinished.jsonl")[..] else { panic!("no record") };

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::getuid;
 
 /// A command of a user of its own, who may have `threads` threads. The limit does not hold for
-/// root, and counts all processes of a user; so root lends one that nobody has.
+/// root, and counts all processes of a user; so root lends one without processes.
 fn limited(threads: usize, arguments: &str) -> Command {
     const FIRST: u32 = 1_200_000_000;
     let user = FIRST + std::process::id();

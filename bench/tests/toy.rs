@@ -168,7 +168,7 @@ fn a_soak_that_is_cut_short_tells_what_it_measured() {
     let mut soak = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut said = BufReader::new(soak.stderr.take().expect("a pipe")).lines();
     let part = said.find(|line| line.as_ref().is_ok_and(|line| line.contains(" answers, ")));
-    assert!(part.is_some(), "it ended before the first part was told");
+    assert!(part.is_some(), "it ended before the first part was printed");
     let id = soak.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
     kill_process(id, Signal::INT).expect("it runs");
     // Whatever else it says must not fill the pipe.

@@ -30,7 +30,7 @@ FRAME_BYTES_MAX = 1 << 20
 HELLO_TEXT_BYTES_MAX = 1024
 SILENCE_SECONDS = 30  # An engine says something every ten to a source that has a stream open.
 STRANGER_SECONDS = 2  # How long the other side may take to say who it is: engines do so at once.
-REFUSED_SECONDS = 60  # Who is refused twice within this time gives up.
+REFUSED_SECONDS = 60  # A client that is refused twice within this time ends.
 SOURCE, SINK = 1, 2
 (HELLO, WELCOME, REFUSED, OPEN, RESUME, CREDIT, MESSAGE, ACK, END, ENDED,
  BEGIN, DATA, COMMIT, COMMITTED) = range(1, 15)
@@ -117,7 +117,7 @@ def send_file(options):
     """Sends the file over one connection, from where the application wants it."""
     with socket.create_connection(options.address) as sock, open(options.file, "rb") as file:
         if sock.getsockname() == sock.getpeername():
-            raise ConnectionError("nobody listens there")
+            raise ConnectionError("no process listens there")
         connection = Connection(sock)
         hello = b"PTRO" + struct.pack("<HB", VERSION, SOURCE)
         connection.send(HELLO, hello + text(options.token) + text("") + text(""))

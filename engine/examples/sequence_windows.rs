@@ -176,7 +176,7 @@ fn validate(lines: impl BufRead) -> Result<u64, String> {
 fn validate_file(path: &Path) -> ExitCode {
     let file = std::fs::File::open(path).map_err(|error| error.to_string());
     let path = path.display();
-    // The exit code has the judgement, whether or not anybody reads the line.
+    // The exit code has the judgement, whether or not the line can be written.
     match file.and_then(|file| validate(BufReader::new(file))) {
         Ok(windows) => {
             let _ = writeln!(stdout(), "{path}: all {windows} windows are right");

@@ -1,4 +1,4 @@
-//! Decides: what runs where, when it stops and what is told about it. Cold code only.
+//! Decides what runs where, when it stops, and what is reported about it. Cold code only.
 //!
 //! ```text
 //!   deployment   config, cli

@@ -87,7 +87,7 @@ impl SharedGaps {
 
     /// Publishes a gap. Only the core itself may call it.
     #[cold]
-    pub fn tell(&self, gap: Gap) {
+    pub fn publish(&self, gap: Gap) {
         let add = |cell: &AtomicU64, value: u64| {
             cell.store(cell.load(Ordering::Relaxed) + value, Ordering::Relaxed);
         };
@@ -170,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_read() {
+    fn what_was_published_is_read() {
         let gaps = SharedGaps::new();
         assert_eq!((gaps.counts(), gaps.recent()), (GapCounts::default(), Vec::new()));
         assert!(!gaps.covers(Nanos::ZERO, Nanos::MAX));
         let gaps_of = [gap(100, 200), gap(300, 600)];
-        gaps_of.into_iter().for_each(|gap| gaps.tell(gap));
+        gaps_of.into_iter().for_each(|gap| gaps.publish(gap));
         let counts = GapCounts { count: 2, total_ns: 400, longest_ns: 300, switches: 2 };
         assert_eq!(gaps.counts(), counts);
         assert_eq!(gaps.recent(), gaps_of);
@@ -187,7 +187,7 @@ mod tests {
     fn the_oldest_make_room_for_the_newest() {
         let gaps = SharedGaps::new();
         let count = 3 * GAPS_KEPT as u64 + 7;
-        (0..count).for_each(|number| gaps.tell(gap(number, number + 1)));
+        (0..count).for_each(|number| gaps.publish(gap(number, number + 1)));
         let recent = gaps.recent();
         assert_eq!((gaps.counts().count, recent.len()), (count, GAPS_KEPT - 1));
         assert_eq!(recent.last(), Some(&gap(count - 1, count)));
@@ -198,7 +198,7 @@ mod tests {
     fn a_reader_never_sees_half_a_gap() {
         let gaps = SharedGaps::new();
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..200_000).for_each(|number| gaps.tell(gap(number, 2 * number))));
+            scope.spawn(|| (0..200_000).for_each(|number| gaps.publish(gap(number, 2 * number))));
             while gaps.counts().count < 200_000 {
                 assert!(gaps.recent().iter().all(|gap| gap.end.0 == 2 * gap.start.0));
             }

@@ -281,7 +281,7 @@ mod tests {
                 std::thread::yield_now();
             }
         });
-        assert_eq!(refused.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(refused.expect_err("no process listens").kind(), ErrorKind::ConnectionRefused);
     }
 
     fn pair() -> (Connection, Connection) {

@@ -161,7 +161,7 @@ impl SimDisk {
     }
 
     /// Calls `check` with every disk that may be left when the power goes now, until it says no.
-    /// Names that are not `read` by anybody are left as they are.
+    /// Names that no reader has `read` are left as they are.
     pub fn each_rest(&self, read: impl Fn(&str) -> bool, mut check: impl FnMut(Self) -> bool) {
         let mut state = self.state().clone();
         state.changes.retain(|change| change.names().iter().any(|name| read(name)));
@@ -257,7 +257,7 @@ impl State {
         files.into_iter().filter(|file| self.files[*file].is_uncertain()).collect()
     }
 
-    /// The disk with `names`, on which `left` tells what is left of each of the files `torn`.
+    /// The disk with `names`, on which `left` decides what is left of each of the files `torn`.
     fn rest(
         &self,
         names: &BTreeMap<String, usize>,

@@ -1,5 +1,5 @@
-//! Items: the events of the tests. Each carries where it came from, so that whatever leaves an
-//! application can be told apart, counted and put into order.
+//! Items: the events of the tests. Each carries where it came from, so that outputs can be
+//! attributed, counted and put into order.
 
 use std::io::Write;
 use std::marker::PhantomData;

@@ -80,9 +80,9 @@ pub struct Outcome {
     pub letters: Vec<DeadLetter>,
     /// Keys and states of each table, as text, in order.
     pub tables: BTreeMap<String, Vec<String>>,
-    /// Bytes that each client sent before it ended or was told to stop.
+    /// Bytes that each client sent before it ended or was stopped.
     pub sent: Vec<usize>,
-    /// Whether each client was told to stop before it had ended.
+    /// Whether each client was stopped before it had ended.
     pub stopped: Vec<bool>,
     /// Counters of each core.
     pub counts: Vec<Counts>,
@@ -174,7 +174,7 @@ impl Simulation {
         self.seats[self.sink_owners[sink]].command(command);
     }
 
-    /// Adds a source of made-up events to the core `core`.
+    /// Adds a source of generated events to the core `core`.
     ///
     /// # Panics
     /// The application does not know it.
@@ -246,7 +246,7 @@ impl Simulation {
         let due = seat.due.is_some_and(|due| due <= self.now);
         let mut woken = Vec::new();
         let turned = seat.turn(self.now, &mut woken);
-        assert!(!turned.ended, "no core was told to end");
+        assert!(!turned.ended, "no core was sent the end");
         let by_timer = timed_out && !connected && !due;
         self.timer_turns += u64::from(by_timer && turned.work > 0 && !turned.came);
         seat.parked = turned.is_idle().then_some(self.ticks);

@@ -105,7 +105,7 @@ fn a_frame_above_the_limit_is_refused() {
 
 /// Each is counted, the trouble is said once, and the end says that not everything was delivered.
 #[test]
-fn dead_letters_that_find_a_full_disk_are_told() {
+fn dead_letters_that_find_a_full_disk_are_reported() {
     let scratch = Scratch::new("bad-full");
     let input = scratch.write("orders", &[0xff; 300]);
     let arguments = format!(
@@ -282,15 +282,15 @@ fn a_wrong_address_is_named() {
     check_message(&with("ftp://x"), &["source `orders`", "scheme `ftp`", "`tcp://HOST:PORT`"]);
     check_message(&with("null:"), &["source `orders`", "that scheme is for sinks"]);
     check_message(&with("orders"), &["source `orders`", "has no scheme", "`file:PATH`"]);
-    check_message(&with("gen:nobody"), &["source `orders`", "`nobody`", "`orders`"]);
+    check_message(&with("gen:absent"), &["source `orders`", "`absent`", "`orders`"]);
     check_message(&with("gen:quotes"), &["source `orders`", "quotes"]);
-    check_message(&with("tcp://nobody.invalid:1"), &["source `orders`", "nobody.invalid"]);
+    check_message(&with("tcp://absent.invalid:1"), &["source `orders`", "absent.invalid"]);
     let foreign = &["source `orders`", "192.0.2.1", "this host has no such address"];
     check_message(&with("tcp://192.0.2.1:0"), foreign);
     check_message(&with("potoroo://192.0.2.1:0?token=hush"), foreign);
 }
 
-/// What the system refuses is told with what helps against that, not against something else.
+/// A refusal of the system is reported with its own remedy, not with that of another one.
 #[test]
 fn each_refusal_of_the_system_has_its_own_remedy() {
     let scratch = Scratch::new("bad-remedies");
@@ -372,8 +372,8 @@ fn connections_beyond_the_descriptors_wait() {
     let mut app = limited("-n 64", arguments);
     let orders = app.listening("orders");
     let held: Vec<_> = (0..100).map(|_| connect(orders)).collect();
-    let told = app.wait_for("cannot accept");
-    assert!(told.contains("source `orders`") && told.contains("ulimit -n"), "{told}");
+    let line = app.wait_for("cannot accept");
+    assert!(line.contains("source `orders`") && line.contains("ulimit -n"), "{line}");
     drop(held);
     let answer = exchange(orders, &market::order(1, b"ZZZ1", 2.0));
     assert_eq!(answer, market::rejection(1, b"ZZZ1", 2.0, 0.0, 0.0));

@@ -1,4 +1,4 @@
-//! Objects of a state folder damaged at random: it is told, or it does not matter. Nothing panics,
+//! Objects of a state folder damaged at random: the damage is reported or harmless. Nothing panics,
 //! nothing that differs is read, and no length in a file decides how much memory is taken.
 
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ const SEEDS: u64 = 3000;
 const MEMORY_KIB_MAX: u64 = 64 * 1024;
 
 #[test]
-fn random_damage_is_told_or_harmless() {
+fn random_damage_is_reported_or_harmless() {
     let before = most_kib();
-    let (mut told, mut harmless) = (0, 0);
-    each_seed("random_damage_is_told_or_harmless", SEEDS, |seed| {
+    let (mut reported, mut harmless) = (0, 0);
+    each_seed("random_damage_is_reported_or_harmless", SEEDS, |seed| {
         let mut random = random(seed, Concern::Damage);
         let disk = SimDisk::new();
         let contents = fill(&disk, &mut random);
@@ -29,13 +29,16 @@ fn random_damage_is_told_or_harmless() {
             Err(text) => {
                 let remedy = ["--restore", "copy", "newer"].iter().any(|word| text.contains(word));
                 assert!(remedy, "{what}: {text}");
-                told += 1;
+                reported += 1;
             }
             Ok(()) => harmless += 1,
         }
     });
-    if told + harmless >= SEEDS {
-        assert!(told > SEEDS / 3 && harmless > SEEDS / 20, "{told} told, {harmless} harmless");
+    if reported + harmless >= SEEDS {
+        assert!(
+            reported > SEEDS / 3 && harmless > SEEDS / 20,
+            "{reported} reported, {harmless} harmless"
+        );
     }
     let grown = most_kib() - before;
     assert!(grown < MEMORY_KIB_MAX, "{grown} KiB were taken");

@@ -108,7 +108,7 @@ impl Store for Busy<'_> {
     fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), store::Error> {
         if self.commits.load(Ordering::Relaxed) > 0 {
             self.commits.fetch_sub(1, Ordering::Relaxed);
-            self.predecessor.lock().expect("nobody panics").checkpoint(false)?;
+            self.predecessor.lock().expect("no thread panics").checkpoint(false)?;
         }
         self.memory.swap_head(expected, new)
     }
@@ -196,7 +196,7 @@ fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
     assert_eq!(kept, [(Epoch(4), 3), (Epoch(3), 1)], "the epoch 4 of before is gone");
 }
 
-/// Starts that commit nothing, with and without the flag, forget none of what a client was told.
+/// Starts that commit nothing, with and without the flag, forget none of what a client was sent.
 #[test]
 fn a_start_after_a_restore_remembers_the_streams_that_began_after_it() {
     let (memory, head) = filled(4);

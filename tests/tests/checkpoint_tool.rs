@@ -61,10 +61,10 @@ fn it_lists_shows_and_verifies_what_a_running_application_holds_and_changes_noth
     let before = content(&scratch.path("state"));
     let list = json(&run(&scratch, "checkpoint list --json"), 0);
     let checkpoints = list["checkpoints"].as_array().expect("a list");
-    let told = |key: &str| checkpoints.iter().map(|c| c[key].clone()).collect::<Vec<_>>();
-    assert_eq!(told("epoch"), [2, 1]);
-    assert_eq!(told("head"), [true, false]);
-    assert_eq!(told("parts"), [4, 2]);
+    let values = |key: &str| checkpoints.iter().map(|c| c[key].clone()).collect::<Vec<_>>();
+    assert_eq!(values("epoch"), [2, 1]);
+    assert_eq!(values("head"), [true, false]);
+    assert_eq!(values("parts"), [4, 2]);
 
     let show = json(&run(&scratch, "checkpoint show --json"), 0);
     assert_eq!(show["name"], head.manifest.clone().expect("it was committed"));
@@ -111,7 +111,7 @@ fn its_answers_can_be_read() {
 }
 
 #[test]
-fn damage_is_told_with_its_place_and_a_code_of_its_own() {
+fn damage_is_reported_with_its_place_and_a_code_of_its_own() {
     let scratch = Scratch::new("tool-damage");
     let (folder, head) = filled(&scratch);
     let name = head.manifest.expect("it was committed");
@@ -143,7 +143,7 @@ fn damage_is_told_with_its_place_and_a_code_of_its_own() {
 }
 
 #[test]
-fn what_is_not_there_is_told_with_what_to_do() {
+fn what_is_not_there_is_reported_with_what_to_do() {
     let scratch = Scratch::new("tool-nothing");
     run(&scratch, "checkpoint list").refused(1, &["/state", "No such file", "--state"]);
     let folder = Folder::open(Path::new(&scratch.path("state"))).expect("it is free");

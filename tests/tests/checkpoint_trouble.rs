@@ -32,7 +32,7 @@ fn windows(scratch: &Scratch, more: &str) -> App {
 
 /// What was committed is gone, and no try can bring it back: it does not go on as if it could.
 #[test]
-fn an_output_that_somebody_cuts_off_ends_the_application() {
+fn an_output_that_is_truncated_ends_the_application() {
     let scratch = Scratch::new("trouble-cut");
     let app = windows(&scratch, "");
     wait_for_bytes(&scratch, "windows", 1000);
@@ -48,7 +48,7 @@ fn an_output_that_somebody_cuts_off_ends_the_application() {
     assert_eq!(said, 1, "it is said once: {}", ended.log);
 }
 
-/// The spool of a commit cannot be read: it is told once, tried again, and the commit becomes
+/// The spool of a commit cannot be read: it is logged once, tried again, and the commit becomes
 /// visible as soon as it can be.
 #[test]
 fn an_output_that_cannot_be_written_for_a_while_loses_nothing() {

@@ -249,12 +249,12 @@ fn a_state_folder_need_not_be_text() {
     assert!(second.log.contains("goes on from checkpoint"), "{}", second.log);
 }
 
-/// A pipe that nobody reads any more.
+/// A pipe without a reader.
 fn closed() -> PipeWriter {
     pipe().expect("a descriptor").1
 }
 
-/// Runs an example whose standard output nobody reads. Returns its exit code and its log.
+/// Runs an example whose standard output has no reader. Returns its exit code and its log.
 fn unread(name: &str, arguments: &str, log: Stdio) -> (Option<i32>, String) {
     let mut command = Command::new(example(name));
     command.args(arguments.split_whitespace()).stdin(Stdio::null()).stdout(closed());
@@ -270,17 +270,17 @@ fn a_reader_that_went_away_aborts_nothing() {
         let (code, log) = unread(MARKET, arguments, Stdio::piped());
         assert_eq!(code, Some(expected), "{arguments}: {log}");
         assert!(!log.contains("panicked"), "{arguments}: {log}");
-        let told = log.contains("standard output cannot be written");
-        assert_eq!(told, expected == 3, "{arguments}: {log}");
+        let reported = log.contains("standard output cannot be written");
+        assert_eq!(reported, expected == 3, "{arguments}: {log}");
     }
     let (code, _) = unread(MARKET, "--seconds 1 --cores 0", closed().into());
-    assert_eq!(code, Some(3), "nobody reads standard error either");
+    assert_eq!(code, Some(3), "standard error has no reader either");
     let (code, _) = unread(MARKET, "--source orders=gen:orders", closed().into());
-    assert_eq!(code, Some(1), "nobody reads why");
+    assert_eq!(code, Some(1), "the reason has no reader");
 }
 
 #[test]
-fn a_sink_that_nobody_reads_ends_the_process() {
+fn a_sink_without_a_reader_ends_the_process() {
     let arguments = "--source lines=gen:lines --sink counts=stdout: --cores 0 --no-progress";
     let (code, log) = unread("word_count", arguments, Stdio::piped());
     assert_eq!(code, Some(3), "{log}");
@@ -288,9 +288,10 @@ fn a_sink_that_nobody_reads_ends_the_process() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// A generator that is asked for more than any machine can do: what it owes at the end is told.
+/// A generator with a rate that no machine reaches: the events that were due and not generated are
+/// reported at the end.
 #[test]
-fn events_that_were_due_and_not_made_are_counted() {
+fn events_that_were_due_and_not_generated_are_counted() {
     let arguments = "--source numbers=gen:numbers?rate=1000000000 --sink windows=null: --cores 0 \
                      --seconds 1";
     let report = App::start("sequence_windows", &format!("{arguments} --report json")).finish();
@@ -305,9 +306,9 @@ fn events_that_were_due_and_not_made_are_counted() {
     assert_eq!(named(&report, "sources", "numbers")["overdue"], 0);
 }
 
-/// A parked core does not turn: what it holds is told when it becomes idle.
+/// A parked core does not turn: its rows are published when it becomes idle.
 #[test]
-fn the_admin_port_tells_rows_of_an_idle_core() {
+fn the_admin_port_shows_rows_of_an_idle_core() {
     let arguments = "--source quotes=tcp://127.0.0.1:0 --source orders=gen:orders?count=0 \
                      --sink rejections=null: --admin 127.0.0.1:0 --cores 0 --idle park \
                      --report json";
@@ -323,7 +324,7 @@ fn the_admin_port_tells_rows_of_an_idle_core() {
     app.finish().report();
 }
 
-/// Nobody waits for the answer to a made-up order, and its latency is shown all the same.
+/// No connection waits for the answer to a generated order, and its latency is shown all the same.
 #[test]
 fn replies_to_generated_events_have_a_latency() {
     let arguments = "--reply --cores 0,0 --seconds 1 --report json";
@@ -336,7 +337,7 @@ fn replies_to_generated_events_have_a_latency() {
     let path = paths.iter().find(|path| path["end"] == "reply").expect("the path of replies");
     assert_eq!(path["events"], replies);
     assert!(path["latency_ns"]["p50"].is_u64(), "{path}");
-    assert!(ended.log.contains("made-up events have no connection"), "{}", ended.log);
+    assert!(ended.log.contains("generated events have no connection"), "{}", ended.log);
 }
 
 /// What a sink writes can be piped on: the summary for people does not stand in between.

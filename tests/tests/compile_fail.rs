@@ -1,4 +1,4 @@
-//! What the SDK must not let anybody write, and what the compiler says about it.
+//! What the SDK must not let an application write, and what the compiler says about it.
 
 /// One file per mistake, with its message beside it. The messages are those of the compiler that
 /// the build uses; `TRYBUILD=overwrite` renews them.

@@ -71,7 +71,7 @@ fn a_client_that_sends_nothing_does_not_decide_where_a_stream_begins() {
     app.finish().report();
 }
 
-/// What was acknowledged after the checkpoint is not at the client any more: it is told so, as
+/// What was acknowledged after the checkpoint is not at the client any more: it is refused, as
 /// often as the application starts.
 #[test]
 fn a_client_cannot_leave_out_what_came_after_the_checkpoint_that_is_restored() {

@@ -18,7 +18,7 @@ enum Fate {
     DiesAtOnce,
     /// All is there, and nothing of it stored.
     DiesBeforeItStores,
-    /// Nobody hears that it has it.
+    /// The application receives no answer.
     DiesBeforeItAnswers,
     DiesBehindItsAnswer,
     Commits,
@@ -131,7 +131,7 @@ fn however_a_commit_is_interrupted_nothing_is_lost_or_doubled() {
     check_windows(&scratch.write("windows", &client.stored), NUMBERS);
 }
 
-/// The application dies while nobody but the client knows what has become of a transaction.
+/// The application dies while only the client knows what has become of a transaction.
 #[test]
 fn a_transaction_in_doubt_is_settled_in_the_next_life() {
     for fate in [Fate::DiesBeforeItStores, Fate::DiesBeforeItAnswers] {

@@ -53,7 +53,7 @@ fn take_rest(app: &mut App, port: u16, last: u128) -> Vec<u8> {
 /// The application runs to its end and takes its checkpoints, and the output waits for a better
 /// sink.
 #[test]
-fn a_sink_that_never_answers_stops_nobody_and_costs_no_output() {
+fn a_sink_that_never_answers_stops_no_core_and_costs_no_output() {
     let scratch = Scratch::new("connector-mute");
     let (listener, address) = receiver();
     let port = address.port();

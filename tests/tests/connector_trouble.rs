@@ -36,7 +36,7 @@ impl Subject {
     fn client(&self) -> Client {
         let mut client = Client::connect(self.address);
         client.say(hello("hush"));
-        match client.hear() {
+        match client.receive() {
             Some(Frame::Welcome { version: VERSION, .. }) => {}
             other => panic!("{other:?} instead of a welcome"),
         }
@@ -69,7 +69,7 @@ fn hello(token: &str) -> Frame<'_> {
     Frame::Hello { version: VERSION, role: Role::Source, token, application, endpoint }
 }
 
-/// A client that does whatever it is told.
+/// A client that sends any frame that a test wants.
 struct Client {
     to: TcpStream,
     reader: FrameReader<TcpStream>,
@@ -88,12 +88,12 @@ impl Client {
         self.send(&bytes);
     }
 
-    /// Sends bytes; a connection that is closed meanwhile is told by what is heard.
+    /// Sends bytes; a connection that is closed meanwhile is noticed by the next `receive`.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.to.write_all(bytes);
     }
 
-    fn hear(&mut self) -> Option<Frame<'_>> {
+    fn receive(&mut self) -> Option<Frame<'_>> {
         self.reader.read().expect("it is the protocol")
     }
 
@@ -105,7 +105,7 @@ impl Client {
         self.say(Frame::Message { stream: 0, id, payload: b"1\n" });
     }
 
-    /// Hears why it is refused, behind whatever else it hears.
+    /// Reads until the refusal, and returns its reason.
     #[track_caller]
     fn refusal(mut self) -> String {
         loop {
@@ -124,7 +124,7 @@ fn check(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn strangers_are_told_why_they_are_refused() {
+fn strangers_are_refused_with_a_reason() {
     let mut subject = Subject::start("--admin 127.0.0.1:0 --connections-max 2");
     let admin = subject.app.admin();
     for (bytes, parts) in [
@@ -152,7 +152,7 @@ fn strangers_are_told_why_they_are_refused() {
     check(&of(VERSION, Role::Sink, "", ""), &["this is a source"]);
     let other = of(VERSION, Role::Source, "word-count", "lines");
     check(&other, &["`lines` of `word-count`", "`numbers` of `sequence-windows`"]);
-    // Those who say nothing disturb nobody, and take no places of others.
+    // Clients that send nothing disturb no other client, and take no room of theirs.
     let _silent = [Client::connect(subject.address), Client::connect(subject.address)];
     subject.check_alive();
     let status =
@@ -162,7 +162,7 @@ fn strangers_are_told_why_they_are_refused() {
 }
 
 #[test]
-fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledged() {
+fn clients_that_break_a_rule_are_refused_and_keep_what_was_acknowledged() {
     let mut subject = Subject::start("--admin 127.0.0.1:0");
     let admin = subject.app.admin();
     let refused = |send: &dyn Fn(&mut Client)| {
@@ -174,11 +174,11 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
     check(&refused(&|client| client.say(Frame::Commit { transaction: 1 })), &["Commit is not for"]);
     check(&refused(&|client| client.send(&[0, 0, 32, 0])), &["2097152 bytes", "1048576"]);
     check(&refused(&|client| client.open(0, "", 0)), &["1 to 255"]);
-    let gives_up = refused(&|client| {
+    let newlines = refused(&|client| {
         let text = [&(u16::MAX - 5).to_le_bytes()[..], &[b'\n'; u16::MAX as usize - 5]].concat();
         client.send(&[&(1 + text.len() as u32).to_le_bytes()[..], &[3], &text].concat());
     });
-    check(&gives_up, &["it refused: \\n\\n"]);
+    check(&newlines, &["it refused: \\n\\n"]);
     let zero = refused(&|client| {
         client.open(0, "zero", 0);
         client.message(0);
@@ -208,7 +208,7 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
     let mut client = subject.client();
     client.open(0, "disorder", 0);
     loop {
-        match client.hear().expect("it is served") {
+        match client.receive().expect("it is served") {
             Frame::Resume { behind, .. } => assert_eq!(behind, 5),
             Frame::Ack { id: 5, .. } => break,
             _ => {}
@@ -223,13 +223,13 @@ fn clients_that_send_what_they_may_not_are_told_so_and_keep_what_was_acknowledge
 
 /// Until one of them has gone.
 #[test]
-fn a_client_too_many_is_told_so() {
+fn a_client_too_many_is_refused() {
     let subject = Subject::start("");
     let mut clients: Vec<Client> = (0..128).map(|_| subject.client()).collect();
     let attempt = || {
         let mut one_more = Client::connect(subject.address);
         one_more.say(hello("hush"));
-        match one_more.hear() {
+        match one_more.receive() {
             Some(Frame::Welcome { .. }) => None,
             Some(Frame::Refused { reason }) => Some(reason.to_owned()),
             other => panic!("{other:?}"),
@@ -253,10 +253,10 @@ fn a_stream_belongs_to_the_last_that_opened_it() {
     check(&itself.refusal(), &["`itself` is open on this connection already"]);
     let mut first = subject.client();
     first.open(0, "one", 0);
-    assert!(matches!(first.hear(), Some(Frame::Resume { behind: 0, .. })));
+    assert!(matches!(first.receive(), Some(Frame::Resume { behind: 0, .. })));
     let mut second = subject.client();
     second.open(0, "one", 0);
-    assert!(matches!(second.hear(), Some(Frame::Resume { behind: 0, .. })));
+    assert!(matches!(second.receive(), Some(Frame::Resume { behind: 0, .. })));
     check(&first.refusal(), &["`one` was opened on another connection"]);
     subject.stop();
 }
@@ -264,7 +264,7 @@ fn a_stream_belongs_to_the_last_that_opened_it() {
 /// A source that cannot find the end of a frame any more says so, and what is behind stays at the
 /// client.
 #[test]
-fn a_stream_that_the_codec_does_not_understand_is_given_up_by_name() {
+fn a_stream_that_the_codec_does_not_understand_is_refused_by_name() {
     let mut app = App::start(
         "market_spread",
         "--source quotes=gen:quotes?count=1 --source orders=potoroo://127.0.0.1:0 --sink \
@@ -316,7 +316,7 @@ fn addresses_that_cannot_work_are_refused_before_anything_runs() {
     };
     refuse(
         "--source numbers=potoroo://0.0.0.0:0 --sink windows=null:",
-        &["anybody could connect", "?token="],
+        &["any process could connect", "?token="],
     );
     refuse(
         "--source numbers=gen:numbers --sink windows=potoroo://127.0.0.1:9?token=hush",
@@ -329,11 +329,11 @@ fn addresses_that_cannot_work_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_token_is_read_from_a_file_that_is_told_of_if_others_can_read_it() {
+fn a_token_is_read_from_a_file_that_is_named_if_others_can_read_it() {
     let scratch = Scratch::new("connector-token");
     let file = scratch.write("token", b"hush\n");
     let allow = |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("ours");
-    for (mode, told) in [(0o644, true), (0o600, false)] {
+    for (mode, warns) in [(0o644, true), (0o600, false)] {
         allow(mode);
         let arguments = format!(
             "--source numbers=potoroo://127.0.0.1:0?token-file={file} --sink windows=null: \
@@ -347,7 +347,7 @@ fn a_token_is_read_from_a_file_that_is_told_of_if_others_can_read_it() {
         stranger.say(hello("hush\n"));
         check(&stranger.refusal(), &["the token is another one"]);
         let log = subject.stop();
-        assert_eq!(log.contains("every user of this host"), told, "{log}");
+        assert_eq!(log.contains("every user of this host"), warns, "{log}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Sources and sinks in other processes: real applications and real clients, killed in any order,
-//! and what comes out is what comes out when nobody disturbs them.
+//! and what comes out is what comes out when nothing disturbs them.
 
 mod support;
 
@@ -131,7 +131,7 @@ fn take_one(sink: &mut Sink, over: &AtomicBool, random: &mut Random) -> Option<(
 }
 
 #[test]
-fn a_sink_in_another_process_gets_everything_once_whoever_is_killed() {
+fn a_sink_in_another_process_gets_everything_once_whichever_process_is_killed() {
     const COUNT: u64 = 200_000;
     let scratch = Scratch::new("connector-sink");
     example(WINDOWS);
@@ -241,7 +241,7 @@ impl Drop for Python {
     }
 }
 
-/// Keeps a client running, and kills it at moments that nobody chose, until it is `over`.
+/// Keeps a client running, and kills it at random moments, until it is `over`.
 fn keep_killing(arguments: Vec<String>, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<u64> {
     std::thread::spawn(move || {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -254,7 +254,7 @@ fn keep_killing(arguments: Vec<String>, over: Arc<AtomicBool>, seed: u64) -> Joi
             let until = Instant::now() + life;
             while Instant::now() < until && !over.load(Ordering::Relaxed) {
                 if client.0.try_wait().expect("it was started").is_some() {
-                    // Everything of it is acknowledged: another one hears the same.
+                    // Everything of it is acknowledged: another one receives the same.
                     break;
                 }
                 std::thread::park_timeout(Duration::from_millis(5));
@@ -304,7 +304,7 @@ fn clients_in_python_lose_and_double_nothing() {
 /// An operator goes back to an older checkpoint, on another number of cores: what came after it is
 /// requested and processed a second time; a client that cannot send it again is refused.
 #[test]
-fn clients_are_asked_again_for_what_came_behind_the_checkpoint_that_is_restored() {
+fn clients_send_again_what_came_after_the_checkpoint_that_is_restored() {
     const COUNT: u64 = 20_000;
     let scratch = Scratch::new("connector-restore");
     example(WINDOWS);

@@ -1,5 +1,5 @@
 //! Real applications killed with SIGKILL under load, again and again, on another number of cores
-//! each time: what they leave is what they leave when nobody disturbs them.
+//! each time: what they leave is what they leave when nothing disturbs them.
 
 mod support;
 
@@ -65,7 +65,7 @@ fn word(line: &[u8]) -> &[u8] {
 
 /// A state folder belongs to one process, one application and one shape of its types.
 #[test]
-fn a_state_folder_of_somebody_else_is_refused() {
+fn a_foreign_state_folder_is_refused() {
     let scratch = Scratch::new("crash-refused");
     let state = scratch.path("state");
     let windows = "--source numbers=gen:numbers?rate=1000 --sink windows=null:";

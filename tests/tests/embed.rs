@@ -165,7 +165,7 @@ fn stop_delivers_what_was_handed_over() {
     let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(summary.stop, potoroo::control::report::StopReason::Asked);
     assert_eq!(summary.snapshot.undelivered, 0);
-    // The application has ended: the sender hears of it.
+    // The application has ended: the sender notices.
     wait_until(|| {
         trades.send(&Trade { account: 1, quantity: 1 }).is_err() || trades.flush().is_err()
     });
@@ -200,7 +200,7 @@ fn dropping_stops_and_waits() {
     let mut trades = running.source("trades").expect("a channel");
     trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
     trades.flush().expect("it runs");
-    // Nobody takes the sink, which must not keep the application.
+    // The sink has no receiver, which must not keep the application from ending.
     drop(running);
     wait_until(|| {
         trades.send(&Trade { account: 1, quantity: 1 }).is_err() || trades.flush().is_err()
@@ -208,7 +208,7 @@ fn dropping_stops_and_waits() {
 }
 
 #[test]
-fn a_sink_that_nobody_takes_ends_the_application() {
+fn a_sink_without_a_receiver_ends_the_application() {
     let mut running = start(&[0]);
     let mut trades = running.source("trades").expect("a channel");
     trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");

@@ -1,5 +1,5 @@
 //! Output that waits for a client that is away, on a disk that has no room for all of it: sources
-//! are held back, nobody ends, and a start works on the full disk.
+//! are held back, no process ends, and a start works on the full disk.
 
 mod support;
 
@@ -87,7 +87,7 @@ fn take_all(app: &mut App, port: u16, mut first: impl FnMut()) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_that_is_away_and_a_full_disk_end_nobody() {
+fn a_client_that_is_away_and_a_full_disk_end_no_process() {
     let scratch = Scratch::new("full-disk");
     let Some(disk) = Disk::new(scratch.path("disk")) else { return };
     let (state, port) = (scratch.path("disk/state"), free_port());
@@ -135,8 +135,8 @@ fn sources_are_held_back_beyond_the_backlog_that_is_configured() {
     {
         let (state, port) = (scratch.path(name), free_port());
         let mut app = windows(port, &state, &more);
-        let told = app.wait_for("sources are held back");
-        assert!(told.contains("bytes wait for it"), "{told}");
+        let line = app.wait_for("sources are held back");
+        assert!(line.contains("bytes wait for it"), "{line}");
         let output = take_all(&mut app, port, || ());
         let ended = app.finish();
         ended.report();

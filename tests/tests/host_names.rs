@@ -13,7 +13,7 @@ use support::{App, Scratch, accept, example, free_port, sink_at};
 
 const WINDOWS: &str = "sequence_windows";
 
-/// Addresses of the names that the application looks up: nobody listens at the first one.
+/// Addresses of the names that the application looks up: no process listens at the first one.
 const HOSTS: &str = "::1 twofold\n127.0.0.1 localhost twofold\n";
 
 /// Starts the application where [`HOSTS`] stand in `/etc/hosts`; `None` where that is not possible.

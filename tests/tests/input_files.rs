@@ -126,7 +126,8 @@ fn an_unfinished_last_line_waits_for_its_rest() {
     assert_eq!(output(&scratch), "1 1\n2 1\n35 1\n");
 }
 
-/// People expect it of text files, and nobody can complete it for a run without checkpoints.
+/// People expect it of text files, and a run without checkpoints has no later start that could read
+/// the rest of the line.
 #[test]
 fn without_checkpoints_the_last_line_needs_no_line_feed() {
     let scratch = Scratch::new("input-last");

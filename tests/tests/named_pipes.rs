@@ -20,7 +20,7 @@ fn fifo(scratch: &Scratch, name: &str) -> String {
 
 /// Both ends wait for their peers, and a signal ends the application all the same.
 #[test]
-fn a_pipe_without_a_peer_is_told_and_a_signal_ends_the_wait() {
+fn a_pipe_without_a_peer_is_reported_and_a_signal_ends_the_wait() {
     let scratch = Scratch::new("pipe-alone");
     let (lines, counts) = (fifo(&scratch, "in"), fifo(&scratch, "out"));
     for state in [String::new(), format!("--state {}", scratch.path("state"))] {
@@ -76,7 +76,7 @@ fn a_silent_writer_does_not_hold_up_the_end() {
 
 /// No reader takes what waits: that is reported, within the time to drain.
 #[test]
-fn output_for_a_pipe_that_nobody_reads_is_told() {
+fn output_for_a_pipe_without_a_reader_is_reported() {
     let scratch = Scratch::new("pipe-unread");
     scratch.write("in", b"a\n");
     let counts = fifo(&scratch, "out");
@@ -88,7 +88,7 @@ fn output_for_a_pipe_that_nobody_reads_is_told() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_told() {
+fn a_reader_that_leaves_is_reported() {
     let scratch = Scratch::new("pipe-left");
     let counts = fifo(&scratch, "out");
     let flags = format!("--source lines=tcp://127.0.0.1:0 --sink counts=file:{counts} --cores 0");

@@ -309,7 +309,7 @@ const LONG: &str = match str::from_utf8(&[b'x'; 3000]) {
     Err(_) => panic!("it is text"),
 };
 
-/// Far more exchanges than anybody writes: every level has its own lanes and its own outbox.
+/// Far more exchanges than applications have: every level has its own lanes and its own outbox.
 #[test]
 fn forty_exchanges_in_a_row() {
     each_seed("forty_exchanges_in_a_row", 4, |seed| {

@@ -198,7 +198,7 @@ fn limited(blocks: u32, flags: &str) -> Ended {
 }
 
 #[test]
-fn an_output_above_the_limit_of_file_sizes_is_told() {
+fn an_output_above_the_limit_of_file_sizes_is_reported() {
     let scratch = Scratch::new("output-limit");
     let out = scratch.path("out");
     let flags = format!(
@@ -211,7 +211,7 @@ fn an_output_above_the_limit_of_file_sizes_is_told() {
 }
 
 #[test]
-fn dead_letters_above_the_limit_of_file_sizes_are_told() {
+fn dead_letters_above_the_limit_of_file_sizes_are_reported() {
     let scratch = Scratch::new("output-letters");
     let line = [&[b'x'; 70_000][..], b"\n"].concat();
     scratch.write("in", &line);
@@ -224,7 +224,7 @@ fn dead_letters_above_the_limit_of_file_sizes_are_told() {
 }
 
 #[test]
-fn a_report_that_nobody_takes_is_told() {
+fn a_report_without_a_reader_is_noticed() {
     let scratch = scratch("output-report");
     let run = |flags: &str, to: Stdio| {
         let mut command = Command::new(example(WORDS));
@@ -247,7 +247,7 @@ fn a_report_that_nobody_takes_is_told() {
 
 /// Closed before the start, not only by its reader: else `/dev/null` would take the report.
 #[test]
-fn a_closed_standard_output_is_told() {
+fn a_closed_standard_output_is_noticed() {
     let scratch = scratch("output-closed");
     let run = |flags: &str| {
         let mut command = Command::new("sh");

@@ -14,7 +14,7 @@ use support::{App, Ended, Scratch, connect};
 
 const NAME: &str = "an_application";
 
-/// Tells [`an_application`] that it is a process of its own, and its arguments, one a line.
+/// Set for [`an_application`] in a process of its own: its arguments, one a line.
 const ARGUMENTS: &str = "POTOROO_TEST_ARGUMENTS";
 
 /// Panics where the text says.
@@ -238,7 +238,7 @@ fn each_poisoned_line_is_named_and_can_be_skipped() {
     }
 }
 
-/// Several flags, one of them in a file; flags that name nothing are told of.
+/// Several flags, one of them in a file; flags that name nothing are reported.
 #[test]
 fn flags_and_file_are_taken_together() {
     let run = Run::new("file", "a\nmap\nb\nupdate\nc\n");
@@ -324,7 +324,7 @@ fn an_event_of_a_connection_is_gone_with_the_process() {
     let run = Run { state: true, ..run };
     let refused = run.finish(&["--skip", "lines=5"]);
     refused.refused(1, &["`--skip lines=5`", "cannot be read again", "leave the flag out"]);
-    run.finish(&["--skip", "nobody=5"]).refused(1, &["no source `nobody`"]);
+    run.finish(&["--skip", "absent=5"]).refused(1, &["no source `absent`"]);
     let connector = Run { source: "potoroo://127.0.0.1:0".to_owned(), ..run };
     connector.finish(&["--skip", "lines=5"]).refused(1, &["STREAM:POSITION"]);
 }

@@ -215,9 +215,10 @@ fn generators_wait_for_each_others_outputs() {
     assert_eq!(seats[0].output(), b"0\n");
 }
 
-/// Who is slow is told: a sink, a connection, or the lane to a core that is held back itself.
+/// The status names what holds a core back: a sink, a connection, or the lane to a core that is
+/// held back itself.
 #[test]
-fn a_core_names_who_holds_it_back() {
+fn a_core_names_what_holds_it_back() {
     let mut seats = cores(2, 1, |app| {
         app.source("in", Texts).sink("out", Texts);
     });
@@ -404,7 +405,7 @@ fn stored_frame(origin: ConnectionId, line: &str) -> Vec<u8> {
 /// No connection gets the reply to a request of another connection of an earlier run, though that
 /// run had more connections than a run has ids: this run begins with the same id.
 #[test]
-fn what_an_earlier_life_was_asked_is_answered_to_no_connection_of_this_one() {
+fn a_request_to_an_earlier_run_is_answered_to_no_connection_of_this_one() {
     let life = |restored: Option<ConnectionId>| {
         let mut seat = cores(1, 1000, |app| {
             app.source("in", Texts).key_by(|line| line.text.len() as u64).reply(Texts);

@@ -125,7 +125,7 @@ fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
 }
 
 /// An application of a user of its own, who may have `threads` threads. The limit does not hold for
-/// root, and counts all processes of a user; so root lends one that nobody has.
+/// root, and counts all processes of a user; so root lends one without processes.
 fn with_threads(threads: usize, name: &str, arguments: &str) -> App {
     let user = user();
     let mut command = Command::new("setpriv");

@@ -119,7 +119,7 @@ mod memory {
             for place in self.places(start, bytes) {
                 self.touches[place].with(|_| ());
             }
-            // SAFETY: inside the allocation; the checker has just seen that nobody writes here.
+            // SAFETY: inside the allocation; the checker has just seen that no thread writes here.
             unsafe {
                 std::slice::from_raw_parts(self.bytes.add(self.offset(start)), bytes as usize)
             }

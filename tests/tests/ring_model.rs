@@ -43,9 +43,9 @@ fn a_drained_ring_takes_a_frame_of_the_greatest_length_wherever_it_stands() {
 }
 
 /// A consumer that looks to the end of what is there and takes one frame of it gives little back
-/// with each look: a producer that sleeps until it is told of room is told all the same.
+/// with each look: a producer that sleeps until it is woken for room is woken all the same.
 #[test]
-fn a_producer_that_waits_for_room_is_told_of_it() {
+fn a_producer_that_waits_for_room_is_woken() {
     for ahead in Ahead::ALL {
         for bytes in [16, 24, 64, 100, 256] {
             let (mut producer, mut consumer) = ring_ahead(4096, ahead);
@@ -53,18 +53,18 @@ fn a_producer_that_waits_for_room_is_told_of_it() {
                 while producer.try_append(bytes).is_some() {}
                 producer.publish();
                 let long = if round % 2 == 0 { bytes } else { producer.frame_bytes_max() };
-                let mut told = false;
+                let mut woken = false;
                 while let Some((_, next)) = consumer.frame_at(consumer.head()) {
                     let mut end = next;
                     while let Some((_, next)) = consumer.frame_at(end) {
                         end = next;
                     }
                     if consumer.consume_to(next) && producer.try_append(long).is_some() {
-                        told = true;
+                        woken = true;
                         break;
                     }
                 }
-                assert!(told, "{bytes} bytes, round {round}: there is room, and nobody told it");
+                assert!(woken, "{bytes} bytes, round {round}: there is room, and it was not woken");
             }
         }
     }

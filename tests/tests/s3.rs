@@ -149,7 +149,7 @@ fn a_service_that_compares_nothing_is_refused() {
     S3::view(&address(gate.address, "x"), &variables).expect("reading needs no conditions");
 }
 
-/// Nobody listens there.
+/// No process listens there.
 fn nowhere() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound")
@@ -173,7 +173,7 @@ fn potoroo(words: &str, state: &str) -> Ended {
 const NUMBERS: &str = "--source numbers=gen:numbers?rate=1000";
 
 #[test]
-fn what_cannot_be_used_is_told_at_the_start() {
+fn what_cannot_be_used_is_reported_at_the_start() {
     let Some(moto) = Moto::start() else { return };
     let arguments = format!("{NUMBERS} --sink windows=null:");
     let refused = |state: &str, parts: &[&str]| {
@@ -190,7 +190,7 @@ fn what_cannot_be_used_is_told_at_the_start() {
 }
 
 #[test]
-fn credentials_are_needed_and_never_told() {
+fn credentials_are_needed_and_never_shown() {
     let Some(strict) = Moto::start_strict() else { return };
     let state = place(strict.address, "app");
     let mut command = Command::new(example("sequence_windows"));
@@ -292,9 +292,9 @@ fn an_outage_aborts_checkpoints_and_nothing_else() {
         is_down |= request.starts_with("PUT ") && request.contains("/part-");
         if is_down { Deed::Lose } else { Deed::Pass }
     });
-    let told = app.wait_for("was aborted");
-    assert!(told.contains("the connection to the endpoint broke"), "{told}");
-    assert!(told.contains("the application goes on"), "{told}");
+    let line = app.wait_for("was aborted");
+    assert!(line.contains("the connection to the endpoint broke"), "{line}");
+    assert!(line.contains("the application goes on"), "{line}");
     let before = status(&|_, _| true)["sources"][0]["events"].as_u64().unwrap_or(0);
     let then = status(&|_, events| events > before);
     let committed = then["checkpoints"]["committed"].as_u64().unwrap_or(0);
@@ -322,7 +322,7 @@ fn a_second_process_takes_over_from_the_first() {
 }
 
 #[test]
-fn a_read_that_breaks_off_is_told() {
+fn a_read_that_breaks_off_is_reported() {
     let Some(moto) = Moto::start() else { return };
     let gate = Gate::before(moto.address);
     let store = store(gate.address, "reads");

@@ -79,11 +79,11 @@ fn no_wake_is_lost() {
     });
 }
 
-/// Sources that are told to stop end behind what they have brought: it is all delivered.
+/// Sources that are stopped end after what they have sent: it is all delivered.
 #[test]
-fn stopped_sources_deliver_what_they_brought() {
+fn stopped_sources_deliver_what_they_sent() {
     let mut early = 0;
-    each_seed("stopped_sources_deliver_what_they_brought", 100, |seed| {
+    each_seed("stopped_sources_deliver_what_they_sent", 100, |seed| {
         let workload = Workload { clients: 4, cuts: true, ..Workload::plain(1, 80) };
         let cores = 1 + seed as usize % 4;
         let stop_at = Some(seed * 13 % 400);
@@ -144,8 +144,8 @@ const HANGS: &str = "POTOROO_TEST_HANGS";
 
 /// The simulator cannot end a turn that does not end, but it says which one it was.
 #[test]
-fn a_turn_that_never_ends_is_told_with_its_seed() {
-    const NAME: &str = "a_turn_that_never_ends_is_told_with_its_seed";
+fn a_turn_that_never_ends_is_reported_with_its_seed() {
+    const NAME: &str = "a_turn_that_never_ends_is_reported_with_its_seed";
     if std::env::var_os(HANGS).is_some() {
         each_seed(NAME, 1, |_| {
             in_turn(|| {
@@ -158,8 +158,8 @@ fn a_turn_that_never_ends_is_told_with_its_seed() {
     let mut hanging = std::process::Command::new(std::env::current_exe().expect("a path"));
     hanging.args([NAME, "--exact"]).env(HANGS, "1").env("POTOROO_SEED", "7");
     let ended = hanging.env("POTOROO_TURN_MS", "20").output().expect("it starts");
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert!(!ended.status.success() && told.contains("POTOROO_SEED=7 cargo"), "{told}");
+    let log = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && log.contains("POTOROO_SEED=7 cargo"), "{log}");
 }
 
 #[state]
@@ -168,8 +168,8 @@ struct Sum {
     sum: u64,
 }
 
-fn made_up() -> Application {
-    let app = Application::new("made-up");
+fn generated() -> Application {
+    let app = Application::new("generated");
     app.generator("numbers", |seed| {
         move |index| {
             let (seq, key) = (index as u32, (index * seed % 13) as u32);
@@ -188,17 +188,17 @@ fn made_up() -> Application {
     app
 }
 
-/// Made-up events come at their time and are held back like all others.
+/// Generated events come at their time and are held back like all others.
 #[test]
 fn generators_make_all_their_events() {
     each_seed("generators_make_all_their_events", 40, |seed| {
         for (rate, count) in [(0, 500), (2_000_000, 500), (50_000, u64::MAX)] {
             let deployment = Deployment::tiny(1 + seed as usize % 3, seed);
-            let mut simulation = Simulation::new(seed, &deployment, &made_up, Vec::new());
+            let mut simulation = Simulation::new(seed, &deployment, &generated, Vec::new());
             let generator = Generator { source: 0, name: "numbers".to_owned(), rate, count };
             simulation.generate(seed as usize % deployment.cores, &generator);
             let outcome = simulation.run();
-            let mut reference = Reference::new(made_up()).expect("it is sound");
+            let mut reference = Reference::new(generated()).expect("it is sound");
             reference.generate("s0", "numbers", 1, count.min(900));
             let sorted = |bytes: Vec<u8>| {
                 let text = String::from_utf8(bytes).expect("lines are text");

@@ -174,8 +174,8 @@ fn connections_beyond_the_limit_wait() {
     let mut held: Vec<_> = (0..3).map(|_| connect(market.orders)).collect();
     held.iter_mut().for_each(ask);
     let mut fourth = connect(market.orders);
-    let told = market.app.wait_for("cannot accept");
-    assert!(told.contains("source `orders`") && told.contains("--connections-max"), "{told}");
+    let line = market.app.wait_for("cannot accept");
+    assert!(line.contains("source `orders`") && line.contains("--connections-max"), "{line}");
     held.iter_mut().for_each(ask);
     drop(held);
     ask(&mut fourth);

@@ -33,7 +33,7 @@ fn run(command: Command, scratch: &Scratch) -> String {
 }
 
 #[track_caller]
-fn check_told(log: &str, parts: &[&str]) {
+fn check_notice(log: &str, parts: &[&str]) {
     assert_eq!(log.matches("cores run on plain threads").count(), 1, "{log}");
     for part in parts {
         assert!(log.contains(part), "`{part}` is not in:\n{log}");
@@ -47,7 +47,7 @@ fn without_io_uring_the_application_runs() {
         let mut command = windows(&scratch, "adaptive");
         refuse(&mut command, &[SETUP, ENTER, REGISTER], errno);
         let log = run(command, &scratch);
-        check_told(&log, &["io_uring is refused here", "0.2 µs", "kernel.io_uring_disabled"]);
+        check_notice(&log, &["io_uring is refused here", "0.2 µs", "kernel.io_uring_disabled"]);
         assert!(log.contains(&std::io::Error::from_raw_os_error(errno).to_string()), "{log}");
     }
 }
@@ -58,7 +58,7 @@ fn with_a_part_of_io_uring_the_application_runs() {
         let scratch = Scratch::new(&format!("no-uring-{name}"));
         let mut command = windows(&scratch, "park");
         refuse(&mut command, &calls, libc::EPERM);
-        check_told(&run(command, &scratch), &["io_uring is refused here"]);
+        check_notice(&run(command, &scratch), &["io_uring is refused here"]);
     }
 }
 
@@ -86,7 +86,7 @@ fn with_little_locked_memory_the_application_runs() {
         let inner = windows(&scratch, "adaptive");
         shell.arg(inner.get_program()).args(inner.get_args());
         let log = run(shell, &scratch);
-        check_told(&log, &["locked memory is limited", "524288", "ulimit -l"]);
+        check_notice(&log, &["locked memory is limited", "524288", "ulimit -l"]);
     }
 }
 
@@ -104,5 +104,5 @@ fn without_sys_the_application_runs() {
         return;
     }
     let scratch = Scratch::new("no-sys");
-    check_told(&run(hide(&windows(&scratch, "adaptive")), &scratch), &["/sys", "mount it"]);
+    check_notice(&run(hide(&windows(&scratch, "adaptive")), &scratch), &["/sys", "mount it"]);
 }

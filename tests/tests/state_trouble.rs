@@ -73,8 +73,8 @@ fn harm(file: &Path, harm: Harm) {
     fs::write(file, bytes).expect("it is ours");
 }
 
-/// Each is told by its name, with what to do; what may be needed to repair it stays; and an older
-/// checkpoint can be gone back to.
+/// Each is reported by its name, with a remedy; what may be needed to repair it stays; and an
+/// older checkpoint can be restored.
 #[test]
 fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let scratch = Scratch::new("state-damage");
@@ -108,7 +108,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         let before = files(&state);
         let ended = run(&state, "null:", 300, "");
         ended.refused(1, &[&format!("error: --state {state}: "), name, parts[0], parts[1]]);
-        assert_eq!(ended.log.matches("error: ").count(), 1, "it is told once: {}", ended.log);
+        assert_eq!(ended.log.matches("error: ").count(), 1, "it is reported once: {}", ended.log);
         let kept = |mut files: BTreeMap<String, Vec<u8>>| {
             // A process reads parts only after it has taken over; and the number of its owner.
             files.retain(|path, _| {
@@ -127,7 +127,7 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
 }
 
 /// Nothing is decided by the time of day: checkpoints of the future are gone on from, new ones are
-/// the newest, and the tool tells.
+/// the newest, and the tool reports it.
 #[test]
 fn a_clock_that_was_set_back_changes_nothing() {
     const AHEAD: u64 = 4_000_000_000;
@@ -180,7 +180,7 @@ fn with_mounts(script: &str, folder: &str, arguments: &str) -> Option<Command> {
 const NUMBERS: &str = "--source numbers=gen:numbers?rate=10000 --sink windows=null: --cores 0";
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_with_what_to_do() {
+fn a_folder_that_cannot_be_written_is_reported_with_what_to_do() {
     let scratch = Scratch::new("state-write");
     let folder = scratch.path("state");
     let place = format!("error: --state {folder}: cannot ");
@@ -236,7 +236,7 @@ fn a_disk_that_gets_full_stops_checkpoints_and_nothing_else() {
     let pid = app.process().as_raw_nonzero();
     let filler = format!("/proc/{pid}/root{folder}/filler");
     let mut file = File::create(&filler).expect("its folder can be reached");
-    let told = loop {
+    let line = loop {
         match file.write(&[0; 65536]) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::StorageFull => {}
@@ -250,7 +250,7 @@ fn a_disk_that_gets_full_stops_checkpoints_and_nothing_else() {
         std::thread::park_timeout(Duration::from_millis(1));
     };
     for part in ["No space left on device", "free space there", "the application goes on"] {
-        assert!(told.contains(part), "`{part}` is not in {told}");
+        assert!(line.contains(part), "`{part}` is not in {line}");
     }
     let events = status(&|_, _| true);
     status(&|_, now| now > events);

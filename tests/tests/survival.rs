@@ -169,7 +169,7 @@ fn every_sabotage_is_noticed() {
 const NOTICED: [(&str, &str); 6] = [
     ("acknowledged before HEAD names it", "9 439 1 2000 0.1 0.001 0 0 0 0 AcknowledgedBeforeHead"),
     ("acknowledged at the cut", "0 40 2 2000 0.1 0 0 0 0 0.02 AcknowledgedAtCut"),
-    ("streams that nobody opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 UnopenedLost"),
+    ("streams that no client opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 UnopenedLost"),
     ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 DeliveredAtOnce"),
     ("committed and forgotten at recovery", "2 1 1 2000 0.1 0 0 0 0 0 UndeliveredLost"),
     ("a vote for a spool that is not synced", "1 37 2 2000 0.1 0 0 1 0 0 SpoolNotSynced"),
@@ -190,8 +190,8 @@ fn is_noticed(case: &Case) -> bool {
     survive(case).is_err() && survive(&without).is_ok()
 }
 
-fn made_up() -> Application {
-    let app = Application::new("made-up");
+fn generated() -> Application {
+    let app = Application::new("generated");
     app.generator("numbers", |_| {
         // It depends on what it made before: going on means making it again.
         let mut made = 0;
@@ -217,11 +217,11 @@ fn generators_go_on_where_they_were() {
     each_seed("generators_go_on_where_they_were", 30, |seed| {
         let (rate, count) = (if seed.is_multiple_of(2) { 0 } else { 500_000 }, 800);
         let generators = vec![Generator { source: 0, name: "numbers".to_owned(), rate, count }];
-        let subject = Subject { describe: &made_up, partitions: 16, cores_max: 3, generators };
+        let subject = Subject { describe: &generated, partitions: 16, cores_max: 3, generators };
         let mut world = World::default();
         let troubles = Troubles::any(seed);
         live(seed, &subject, &troubles, &mut world).expect("it goes on");
-        let mut reference = Reference::new(made_up()).expect("it is sound");
+        let mut reference = Reference::new(generated()).expect("it is sound");
         reference.generate("s0", "numbers", 1, count);
         let lines = |bytes: &[u8]| {
             let mut lines: Vec<_> =

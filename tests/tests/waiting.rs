@@ -1,4 +1,4 @@
-//! A core that nobody takes anything from sleeps until that changes: turns are counted against the
+//! A core whose outputs are not taken sleeps until that changes: turns are counted against the
 //! times that its thread went to sleep, so no clock is asked.
 
 mod support;
@@ -150,7 +150,7 @@ fn a_core_whose_lane_is_full_sleeps_until_there_is_room() {
 }
 
 #[test]
-fn a_blocked_core_hears_that_it_shall_end() {
+fn a_blocked_core_notices_that_it_has_to_end() {
     let (_, sink) = absent();
     let (app, admin) = blocked(sink, "--cores 0");
     check_sleeps(&app, admin, 0);

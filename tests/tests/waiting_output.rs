@@ -130,9 +130,9 @@ fn a_copy_of_a_state_folder_has_the_output_that_waits_in_it() {
     }
 }
 
-/// Committed output that is damaged ends the application by name, and the tool tells before.
+/// Committed output that is damaged ends the application by name, and the tool reports it before.
 #[test]
-fn damaged_output_is_told_by_name_and_never_delivered() {
+fn damaged_output_is_reported_by_name_and_never_delivered() {
     let scratch = Scratch::new("waiting-damaged");
     let state = waiting(&scratch);
     let sound = verify(&state);
@@ -153,9 +153,11 @@ fn damaged_output_is_told_by_name_and_never_delivered() {
     for (damaged, reason) in cases {
         fs::write(&spool, damaged).expect("it is ours");
         let parts = [spool.display().to_string(), reason.to_owned(), "--restore EPOCH".to_owned()];
-        let told = verify(&state);
-        assert_eq!(told.code, Some(3), "{}{}", told.out, told.log);
-        parts.iter().for_each(|part| assert!(told.out.contains(part), "{part}: {}", told.out));
+        let verified = verify(&state);
+        assert_eq!(verified.code, Some(3), "{}{}", verified.out, verified.log);
+        parts
+            .iter()
+            .for_each(|part| assert!(verified.out.contains(part), "{part}: {}", verified.out));
         let (output, ended) = take_all(&state);
         assert_eq!((ended.code, output), (Some(3), Vec::new()), "{}", ended.log);
         parts.iter().for_each(|part| assert!(ended.log.contains(part), "{part}: {}", ended.log));
@@ -168,17 +170,17 @@ fn damaged_output_is_told_by_name_and_never_delivered() {
     assert_eq!(sound.code, Some(0), "nothing waits: {}{}", sound.out, sound.log);
 }
 
-/// The only trace of output that nobody got.
+/// The only trace of output that no client has.
 #[test]
-fn output_that_is_missing_is_told_of() {
+fn output_that_is_missing_is_reported() {
     let scratch = Scratch::new("waiting-missing");
     let state = waiting(&scratch);
     let spool = spools(format!("{state}/sinks")).pop().expect("some wait");
     fs::remove_file(&spool).expect("it is ours");
-    let told = verify(&state);
-    assert_eq!(told.code, Some(3), "{}{}", told.out, told.log);
+    let verified = verify(&state);
+    assert_eq!(verified.code, Some(3), "{}{}", verified.out, verified.log);
     for part in [&spool.display().to_string(), "is missing", "its client does not have it"] {
-        assert!(told.out.contains(part), "`{part}` is not in {}", told.out);
+        assert!(verified.out.contains(part), "`{part}` is not in {}", verified.out);
     }
 }
 
@@ -240,7 +242,7 @@ fn a_client_that_lost_its_storage_gets_no_gap_in_later_runs() {
     let log = app.log_so_far().to_owned();
     app.signal(Signal::KILL);
     app.finish();
-    let (_, lost) = log.split_once("`lost=").expect("it was told");
+    let (_, lost) = log.split_once("`lost=").expect("it was logged");
     let (lost, _) = lost.split_once('`').expect("it has an end");
     let mut app = windows(&format!("{}?lost={lost}", to(port)), &state, "");
     let next = take_one(&mut app, port, 0);

@@ -10,7 +10,7 @@ use support::App;
 
 const NAME: &str = "a_handler_that_never_returns_ends_the_process";
 
-/// Tells this test that it is the process that hangs, and which file it reads.
+/// Set for the process that hangs: the file that it reads.
 const INPUT: &str = "POTOROO_TEST_INPUT";
 
 fn application() -> Application {

@@ -91,7 +91,7 @@ fn a_file_gets_the_rejections() {
     }
 }
 
-/// Both streams from files: then nobody says which comes first, so each order comes with a symbol
+/// Both streams from files: then their order is not defined, so each order comes with a symbol
 /// that only it has, or that has no quote at all.
 #[test]
 fn orders_from_a_file_are_rejected_without_a_quote() {

@@ -50,9 +50,9 @@ fn an_absent_receiver_is_waited_for() {
     let (listener, address) = receiver();
     drop(listener);
     let mut app = start(COUNT, address, "");
-    let told = app.wait_for("cannot connect");
+    let line = app.wait_for("cannot connect");
     for part in ["sink `windows`", &address.to_string(), "start the receiver there"] {
-        assert!(told.contains(part), "{told}");
+        assert!(line.contains(part), "{line}");
     }
     // More than the buffers hold cannot have been taken in.
     let admin = app.admin();
@@ -80,9 +80,9 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     let mut beginning = vec![0; 10_001];
     first.read_exact(&mut beginning).expect("bytes wait");
     drop((first, listener));
-    let told = app.wait_for("lost its connection");
+    let line = app.wait_for("lost its connection");
     for part in ["sink `windows`", &address.to_string(), "sources are held back"] {
-        assert!(told.contains(part), "{told}");
+        assert!(line.contains(part), "{line}");
     }
     let held = wait_until_held_back(admin);
     assert!(held < COUNT / 2, "{held} were taken in");
@@ -100,8 +100,8 @@ fn a_receiver_that_dies_and_comes_back_gets_the_rest_whole() {
     assert!(waits > Some(0), "the sink that blocks is named");
 }
 
-/// A receiver that begins to read when everything stands still: parked cores have to hear that
-/// there is room again, each from the next one.
+/// A receiver that begins to read when everything stands still: parked cores have to be woken when
+/// there is room again, each by the next one.
 #[test]
 fn a_receiver_that_pauses_gets_everything() {
     const COUNT: u64 = 600_000;
@@ -130,7 +130,7 @@ fn a_receiver_that_pauses_gets_everything() {
 }
 
 #[test]
-fn a_receiver_that_never_comes_is_given_up_with_a_word() {
+fn a_drain_without_a_receiver_ends_and_is_reported() {
     let (listener, address) = receiver();
     drop(listener);
     let mut app = start(300_000, address, "--drain-seconds 0");

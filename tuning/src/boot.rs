@@ -1,7 +1,7 @@
 //! The kernel's command line, as the kernel reads it.
 //!
-//! Owns its words, quotes and repetitions, and which CPUs a parameter names. Promises that what is
-//! not understood is told: it never counts as a parameter that is not there.
+//! Owns its words, quotes and repetitions, and which CPUs a parameter names. Promises that a
+//! parameter that is not understood is reported: it never counts as one that is not there.
 
 use crate::cpus::Cpus;
 use crate::root::{Root, Unread, UnreadReason};

@@ -11,7 +11,7 @@
 //!   folders                /sys/fs/cgroup/cpu/7f, /sys/fs/cgroup/cpu
 //! ```
 //!
-//! In a namespace of its own a process is told the path `/`; then what is mounted is its own group.
+//! In a namespace of its own a process reads the path `/`; the mounted folder is then its group.
 
 use crate::root::{Root, Unread, UnreadReason};
 

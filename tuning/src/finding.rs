@@ -114,8 +114,8 @@ impl Finding {
         self.costs(Cost { from_us, to_us, basis: Basis::Thumb }, why)
     }
 
-    /// Microseconds that this host tells.
-    pub(crate) fn told(self, from_us: f64, to_us: f64, why: &str) -> Self {
+    /// Microseconds that this host reports.
+    pub(crate) fn reported(self, from_us: f64, to_us: f64, why: &str) -> Self {
         self.costs(Cost { from_us, to_us, basis: Basis::Host }, why)
     }
 

@@ -1,6 +1,6 @@
 //! What every check needs to know of a host, read once.
 //!
-//! Owns the sets of CPUs and the kernel's command line. Promises that a host which tells nothing
+//! Owns the sets of CPUs and the kernel's command line. Promises that a host which reports nothing
 //! still has an answer: sets that cannot be read are empty, except that this program runs on at
 //! least one CPU. Must never judge.
 
@@ -48,9 +48,10 @@ impl<'a> CheckedHost<'a> {
         let present = set("present").or(&online);
         let possible = set("possible").or(&present);
         let boot = BootLine::read(root);
-        let isolated =
-            told_or(root, "isolated", || Ok(boot.isolation(&possible)?.domain.unwrap_or_default()));
-        let nohz_full = told_or(root, "nohz_full", || boot.cpus("nohz_full", &possible));
+        let isolated = reported_or(root, "isolated", || {
+            Ok(boot.isolation(&possible)?.domain.unwrap_or_default())
+        });
+        let nohz_full = reported_or(root, "nohz_full", || boot.cpus("nohz_full", &possible));
         let partitions = root.cpus("/sys/fs/cgroup/cpuset.cpus.isolated").unwrap_or_default();
         Self {
             root,
@@ -70,7 +71,7 @@ impl<'a> CheckedHost<'a> {
         }
     }
 
-    /// The CPUs left for everybody else.
+    /// The CPUs left for all other processes.
     pub fn others(&self) -> Cpus {
         self.online.without(&self.cores)
     }
@@ -88,7 +89,7 @@ impl<'a> CheckedHost<'a> {
     }
 
     /// NUMA nodes with their CPUs, some of which may have none, or share some; no nodes where the
-    /// kernel tells none.
+    /// kernel reports none.
     pub fn nodes(&self) -> Vec<(usize, Cpus)> {
         let folder = "/sys/devices/system/node";
         let file = |node: usize, name: &str| format!("{folder}/node{node}/{name}");
@@ -122,8 +123,8 @@ fn running(root: &Root) -> Cpus {
     text.lines().filter_map(number).filter(|number| *number <= NUMBER_MAX).collect()
 }
 
-/// What the kernel does, by its own word; where /sys is hidden, what its command line asks for.
-fn told_or(
+/// What the kernel reports that it does; where /sys is hidden, what its command line asks for.
+fn reported_or(
     root: &Root,
     name: &str,
     asked: impl FnOnce() -> Result<Cpus, Unread>,
@@ -134,7 +135,7 @@ fn told_or(
             true => Ok(Cpus::default()),
             false => asked(),
         },
-        told => told,
+        reported => reported,
     }
 }
 
@@ -145,7 +146,7 @@ fn some(first: Cpus, second: impl FnOnce() -> Cpus, third: impl FnOnce() -> Cpus
     if chosen.is_empty() { Cpus::from_iter([0]) } else { chosen }
 }
 
-/// What the kernel tells about CPUs.
+/// What the kernel reports about CPUs.
 const CPUS: &str = "/sys/devices/system/cpu";
 
 #[cfg(test)]

@@ -65,8 +65,8 @@ impl Share {
     }
 }
 
-/// Spins on each of `cores` for `duration`, or until `stop` is set. `progress` is told the share
-/// of it that has passed, several times a second.
+/// Spins on each of `cores` for `duration`, or until `stop` is set. `progress` is called with the
+/// share of it that has passed, several times a second.
 ///
 /// # Errors
 /// One of the CPUs cannot be had, or has no thread; nothing is measured then, and `stop` is set.
@@ -164,7 +164,7 @@ impl<'a> Spinner<'a> {
     }
 }
 
-/// Shorter gaps are not told apart from cache misses and slow readings.
+/// Shorter gaps cannot be distinguished from cache misses and slow clock reads.
 pub const GAP_NS_MIN: u64 = 1_000;
 /// Gaps from here on are worth a look at the counters.
 pub const LOOK_NS_MIN: u64 = 10_000;

@@ -1,7 +1,7 @@
-//! The host doctor: tells whether a host suits an application that counts in microseconds.
+//! The host doctor: reports whether a host suits an application that counts in microseconds.
 //!
-//! Owns the knowledge of Linux hosts. Promises that reading never changes anything, that whatever
-//! is missing or odd on a host is told instead of stumbled over, and that a finding names its
+//! Owns the knowledge of Linux hosts. Promises that reading never changes anything, that
+//! a file that is missing or malformed is reported and ends nothing, and that a finding names its
 //! remedy. Must never depend on another crate of the workspace.
 //!
 //! ```

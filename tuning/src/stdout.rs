@@ -1,8 +1,8 @@
 //! Whether standard output was closed when the process began (`>&-`).
 //!
 //! Before `main` the runtime of Rust opens `/dev/null` in place of a standard stream that is
-//! closed, so that no other file gets its number. From then on it cannot be told from a standard
-//! output that is dropped on purpose, and an answer would be lost without a word. So this looks
+//! closed, so that no other file gets its number. From then on it looks like a standard
+//! output that is dropped on purpose, and an answer would be lost without a message. So this looks
 //! before the runtime does.
 #![allow(unsafe_code)]
 

@@ -17,7 +17,7 @@ pub use distance::{Matrix, measure};
 use crate::cpus::Cpus;
 use crate::host::{CheckedHost, field};
 
-/// What the kernel tells about the processors.
+/// What the kernel reports about the processors.
 #[derive(Clone, Debug, Serialize)]
 pub struct Topology {
     /// One entry for each CPU that is online, in their order.
@@ -58,7 +58,7 @@ pub struct Node {
 }
 
 impl Topology {
-    /// Reads it; what is not told gets the simplest shape: one core, socket and node each.
+    /// Reads it. Where the kernel reports nothing, the shape is one core, one socket and one node.
     pub fn read(host: &CheckedHost) -> Self {
         let nodes = host.nodes();
         let mut cpus: Vec<Cpu> = host.online.iter().map(|it| cpu(host, &nodes, it)).collect();
@@ -92,7 +92,7 @@ fn cpu(host: &CheckedHost, nodes: &[(usize, Cpus)], cpu: usize) -> Cpu {
     let elsewhere = nodes.iter().fold(Cpus::default(), |all, (_, cpus)| all.or(cpus));
     let none = (0, host.online.without(&elsewhere));
     let (node, beside) = nodes.iter().find(|(_, cpus)| cpus.contains(cpu)).unwrap_or(&none);
-    // Where no cache is told, a node is taken to have one.
+    // Where the kernel reports no cache, a node is taken to have one.
     let shared = last.map_or(beside.clone(), |(_, cpus, _)| cpus);
     Cpu {
         cpu,

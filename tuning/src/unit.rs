@@ -133,7 +133,7 @@ fn slice(name: &str) -> String {
 
 /// What does not depend on the application.
 const SERVICE: &str = "
-# SIGTERM drains, within --drain-seconds (10 unless told otherwise), before anything is killed.
+# SIGTERM drains, within --drain-seconds (10 by default), before anything is killed.
 KillSignal=SIGTERM
 TimeoutStopSec=30
 Restart=on-failure

@@ -12,7 +12,7 @@ use potoroo_tuning::doctor::examine;
 use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::plan::TuningPlan;
 use potoroo_tuning::{Cpus, Root};
-use recorded::{HOSTS, Recorded, told};
+use recorded::{HOSTS, Recorded, printed};
 
 const STATE: &str = "var/lib/potoroo-tuning/state.json";
 
@@ -66,9 +66,9 @@ fn every_kind_of_host_gets_its_plan() {
     for (host, cores) in [("bare-metal-default", "1-3"), ("cloud-vm", "1"), ("laptop", "2-3")] {
         let recorded = Recorded::unpack(host, "plan");
         let output = recorded.run(&format!("plan --cores {cores}"));
-        insta::assert_snapshot!(format!("plan-{host}"), told(&output));
+        insta::assert_snapshot!(format!("plan-{host}"), printed(&output));
     }
-    let all = told(&Recorded::unpack("laptop", "all").run("plan"));
+    let all = printed(&Recorded::unpack("laptop", "all").run("plan"));
     assert!(all.contains("for the rest: no CPU"), "{all}");
 }
 
@@ -77,7 +77,7 @@ fn a_parameter_that_is_there_is_to_be_replaced() {
     let tuned = Recorded::unpack("bare-metal-tuned", "replaced");
     tuned.write("/proc/cmdline", "ro isolcpus=2-7 nohz-full=2-7 quiet\n");
     tuned.write("/sys/devices/system/cpu/isolated", "2-7\n");
-    let text = told(&tuned.run("plan --cores 1-7"));
+    let text = printed(&tuned.run("plan --cores 1-7"));
     assert!(text.contains("Take the present isolcpus"), "{text}");
     assert!(text.contains("isolcpus=managed_irq,domain,1-7"), "{text}");
 }
@@ -87,14 +87,14 @@ fn apply_changes_and_revert_restores() {
     let (recorded, root, cores) = host("apply");
     let before = files(&recorded);
     let output = recorded.run("apply --cores 1-3 --yes");
-    insta::assert_snapshot!("apply", told(&output));
+    insta::assert_snapshot!("apply", printed(&output));
     assert_ne!(files(&recorded), before);
     let left = steps(&root, &cores);
     assert!(left.iter().all(|step| matches!(step, apply::Step::Stop { .. })), "{left:?}");
 
-    let again = told(&recorded.run("apply --cores 1-3 --yes"));
+    let again = printed(&recorded.run("apply --cores 1-3 --yes"));
     assert!(again.contains("are applied already"), "{again}");
-    insta::assert_snapshot!("revert", told(&recorded.run("revert")));
+    insta::assert_snapshot!("revert", printed(&recorded.run("revert")));
     assert!(recorded.path().join(STATE).exists(), "the service is still to be started");
 }
 
@@ -141,7 +141,7 @@ fn a_record_that_was_half_written_is_not_seen() {
 }
 
 #[test]
-fn a_record_of_somebody_else_is_left_alone() {
+fn a_foreign_record_is_left_alone() {
     let (recorded, _, _) = host("foreign");
     for text in [
         "",
@@ -151,7 +151,7 @@ fn a_record_of_somebody_else_is_left_alone() {
     ] {
         recorded.write(&format!("/{STATE}"), text);
         for command in ["revert", "apply --cores 1-3 --yes"] {
-            let output = told(&recorded.run(command));
+            let output = printed(&recorded.run(command));
             assert!(output.contains("state.json is not understood"), "{output}");
             assert!(output.ends_with("exit 3\n"), "{output}");
         }
@@ -167,14 +167,14 @@ fn a_new_start_of_the_kernel_voids_the_record() {
     apply::apply(&root, steps(&root, &cores), &mut calm).expect("it can be applied");
     recorded.write(boot_id, "second\n");
     recorded.write("/proc/sys/vm/stat_interval", "7\n");
-    let output = told(&recorded.run("revert"));
+    let output = printed(&recorded.run("revert"));
     assert!(output.contains("nothing to restore"), "{output}");
     assert_eq!(root.text("/proc/sys/vm/stat_interval").as_deref(), Ok("7"));
     assert!(!recorded.path().join(STATE).exists());
 }
 
 #[test]
-fn what_the_kernel_refuses_is_told_and_stays_as_it_is() {
+fn what_the_kernel_refuses_is_reported_and_stays_as_it_is() {
     let (recorded, root, cores) = host("refused");
     let gone = "/proc/irq/41/smp_affinity_list";
     let mut remove = |moment: Moment<'_>| {
@@ -198,7 +198,7 @@ fn one_at_a_time() {
     lock.lock().expect("it is free");
     let refused = apply::apply(&root, steps(&root, &cores), &mut calm);
     assert!(matches!(refused, Err(Error::Busy)));
-    let output = told(&recorded.run("revert"));
+    let output = printed(&recorded.run("revert"));
     assert!(output.contains("another potoroo-tuning"), "{output}");
 }
 
@@ -219,7 +219,7 @@ fn nothing_else_changes_anything() {
 fn cores_that_are_not_online_have_no_plan() {
     let laptop = Recorded::unpack("laptop", "no-plan");
     for command in ["plan --cores 6-7", "apply --yes --cores 6-7"] {
-        let text = told(&laptop.run(command));
+        let text = printed(&laptop.run(command));
         let words = "no plan for CPUs 7: online are 0-6; choose others with --cores";
         assert!(text.contains(words) && text.ends_with("exit 3\n"), "{text}");
     }

@@ -8,14 +8,14 @@ use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::plan::TuningPlan;
 use potoroo_tuning::topology::{Choice, Topology};
 use potoroo_tuning::{Fingerprint, Root};
-use recorded::{HOSTS, Recorded, told};
+use recorded::{HOSTS, Recorded, printed};
 use serde_json::Value;
 
 #[test]
 fn every_kind_of_host_is_judged() {
     for host in HOSTS {
         let recorded = Recorded::unpack(host, "doctor");
-        insta::assert_snapshot!(host, told(&recorded.run("doctor")));
+        insta::assert_snapshot!(host, printed(&recorded.run("doctor")));
     }
 }
 
@@ -23,11 +23,14 @@ fn every_kind_of_host_is_judged() {
 fn chosen_cores_are_judged_and_no_others() {
     let tuned = Recorded::unpack("bare-metal-tuned", "cores");
     let output = tuned.run("doctor --cores 2-7");
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    insta::assert_snapshot!("bare-metal-tuned-cores", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    insta::assert_snapshot!("bare-metal-tuned-cores", printed(&output));
 
     let default = Recorded::unpack("bare-metal-default", "cores");
-    insta::assert_snapshot!("bare-metal-default-cores", told(&default.run("doctor --cores 1-3")));
+    insta::assert_snapshot!(
+        "bare-metal-default-cores",
+        printed(&default.run("doctor --cores 1-3"))
+    );
 }
 
 #[test]
@@ -69,21 +72,21 @@ fn cores_that_cannot_be_had_are_named() {
     let laptop = Recorded::unpack("laptop", "unknown");
     let output = laptop.run("doctor --cores 6-7");
     assert_eq!(output.status.code(), Some(2));
-    let text = told(&output);
+    let text = printed(&output);
     assert!(text.contains("CPUs 7 are offline; online are 0-6"), "{text}");
-    let text = told(&laptop.run("doctor --cores 64"));
+    let text = printed(&laptop.run("doctor --cores 64"));
     assert!(text.contains("CPUs 64 are not there"), "{text}");
     assert!(text.contains("choose `--cores` among those that are online"), "{text}");
     for (cores, words) in [("2-", "`2-` is no list"), ("0-99999", "no list of CPUs"), ("x", "`x`")]
     {
         let output = laptop.run(&format!("doctor --cores {cores}"));
         assert_eq!(output.status.code(), Some(3));
-        assert!(told(&output).contains(words), "{}", told(&output));
+        assert!(printed(&output).contains(words), "{}", printed(&output));
     }
 }
 
 #[test]
-fn odd_files_are_told_and_stop_nothing() {
+fn odd_files_are_reported_and_stop_nothing() {
     let odd = Recorded::unpack("laptop", "odd");
     odd.write("/sys/devices/system/cpu/online", "0-3,8,10-11\n");
     odd.write("/sys/devices/system/cpu/nohz_full", "zero to three\n");
@@ -93,11 +96,11 @@ fn odd_files_are_told_and_stop_nothing() {
     odd.write("/proc/self/limits/", "");
     odd.remove("/proc/stat");
     odd.write("/proc/stat", "");
-    insta::assert_snapshot!("odd", told(&odd.run("doctor --cores 0-3,8,10-11")));
+    insta::assert_snapshot!("odd", printed(&odd.run("doctor --cores 0-3,8,10-11")));
 
     let empty = Recorded::empty("nothing");
-    insta::assert_snapshot!("nothing", told(&empty.run("doctor")));
-    let gone = told(&empty.run("doctor --root /no-such-folder"));
+    insta::assert_snapshot!("nothing", printed(&empty.run("doctor")));
+    let gone = printed(&empty.run("doctor --root /no-such-folder"));
     assert!(gone.contains("exit 3"), "{gone}");
 }
 
@@ -149,7 +152,7 @@ fn grown(content: &[u8]) -> Vec<u8> {
 fn a_closed_standard_output_is_no_success() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "exec \"$0\" doctor >&-"]).arg(env!("CARGO_BIN_EXE_potoroo-tuning"));
-    let text = told(&shell.output().expect("a shell runs"));
+    let text = printed(&shell.output().expect("a shell runs"));
     assert!(text.contains("standard output cannot be written"), "{text}");
     assert!(text.ends_with("exit 3\n"), "{text}");
 }
@@ -158,7 +161,7 @@ fn a_closed_standard_output_is_no_success() {
 fn this_host_is_judged_without_an_accident() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
     let output = command.args(["doctor", "--json"]).output().expect("the binary runs");
-    assert!(matches!(output.status.code(), Some(0..=2)), "{}", told(&output));
+    assert!(matches!(output.status.code(), Some(0..=2)), "{}", printed(&output));
     serde_json::from_slice::<Value>(&output.stdout).expect("it is JSON");
 }
 
@@ -177,7 +180,7 @@ fn the_guide_has_every_check_and_no_other() {
     for command in ["doctor", "topology", "jitter", "plan", "apply", "revert", "unit"] {
         assert!(guide.contains(&format!("| `{command}")), "{command} is missing");
         let output = empty.run(&format!("{command} --help"));
-        assert!(output.status.success(), "{}", told(&output));
+        assert!(output.status.success(), "{}", printed(&output));
     }
 }
 
@@ -238,7 +241,7 @@ fn where_sys_is_hidden_the_command_line_tells() {
 }
 
 #[test]
-fn what_a_container_lacks_is_told_with_its_remedy() {
+fn what_a_container_lacks_is_reported_with_its_remedy() {
     let host = Recorded::unpack("container", "lacks");
     let change = |check: &str| {
         let root = Root::recorded(host.path());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use potoroo_tuning::Root;
 use potoroo_tuning::host::CheckedHost;
-use recorded::{Recorded, told};
+use recorded::{Recorded, printed};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ fn run(arguments: &str) -> Output {
 }
 
 fn json(output: &Output) -> Value {
-    let text = told(output);
+    let text = printed(output);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -41,7 +41,7 @@ fn jitter_reports_its_gaps() {
     assert_eq!(core["cpu"], cpu);
     assert!(core["watched_ns"].as_u64() > Some(0));
     assert_eq!(core["gaps_at_least_us"]["1"], core["gaps"]);
-    let text = told(&run(&format!("jitter --seconds 1 --cores {cpu}")));
+    let text = printed(&run(&format!("jitter --seconds 1 --cores {cpu}")));
     assert!(text.contains("guessed causes"), "{text}");
     assert!(text.ends_with("exit 0\n"), "{text}");
 }
@@ -54,7 +54,7 @@ fn ctrl_c_ends_jitter_with_what_was_measured() {
     let pid = Pid::from_raw(child.id() as i32).expect("a child has a number");
     kill_process(pid, Signal::INT).expect("the child runs");
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     assert_eq!(json(&output)["cores"].as_array().map(Vec::len), Some(1));
 }
 
@@ -77,7 +77,7 @@ fn wait_until_it_catches_signals(child: &Child) {
 #[test]
 fn cpus_that_cannot_be_had_are_named() {
     for arguments in ["jitter --seconds 1 --cores 8000", "topology --cores 0,8000"] {
-        let text = told(&run(arguments));
+        let text = printed(&run(arguments));
         assert!(text.contains("CPU 8000 cannot be had"), "{text}");
         assert!(text.ends_with("exit 3\n"), "{text}");
     }
@@ -88,7 +88,7 @@ fn cpus_that_cannot_be_had_are_named() {
         .args(["jitter", "--seconds", "1", "--cores", ""])
         .output()
         .expect("the binary runs");
-    assert!(told(&empty).contains("names no CPU"), "{}", told(&empty));
+    assert!(printed(&empty).contains("names no CPU"), "{}", printed(&empty));
 }
 
 #[test]
@@ -104,11 +104,11 @@ fn topology_measures_this_host() {
 }
 
 #[test]
-fn topology_of_recorded_hosts_is_told() {
+fn topology_of_recorded_hosts_is_printed() {
     for host in ["bare-metal-default", "bare-metal-tuned", "laptop", "container"] {
         let recorded = Recorded::unpack(host, "topology");
-        insta::assert_snapshot!(format!("topology-{host}"), told(&recorded.run("topology")));
+        insta::assert_snapshot!(format!("topology-{host}"), printed(&recorded.run("topology")));
     }
-    let nothing = told(&Recorded::empty("topology-nothing").run("topology"));
+    let nothing = printed(&Recorded::empty("topology-nothing").run("topology"));
     assert!(nothing.contains("no CPU can be spared"), "{nothing}");
 }

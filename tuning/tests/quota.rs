@@ -26,7 +26,7 @@ fn check(test: &str, files: &[(&str, &str)], expected: &str) {
         Err(unread) => format!("unknown {unread}"),
     };
     assert_eq!(found, expected, "{test}");
-    let text = recorded::told(&host.run("doctor"));
+    let text = recorded::printed(&host.run("doctor"));
     let line = text.lines().find(|line| line.contains("limit.quota")).expect("it is a check");
     let severity = line.split_whitespace().next().expect("a line has words");
     let severity_expected = match expected.split(' ').next() {

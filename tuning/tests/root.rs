@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Output;
 
-use recorded::{Recorded, told};
+use recorded::{Recorded, printed};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 const FOLDER: &str = "var/lib/potoroo-tuning";
@@ -44,9 +44,9 @@ impl Hostile {
     #[track_caller]
     fn run(&self, arguments: &str) -> Output {
         let output = self.host.run(arguments);
-        assert_eq!(self.outside.files(), [self.victim()], "{arguments}: {}", told(&output));
+        assert_eq!(self.outside.files(), [self.victim()], "{arguments}: {}", printed(&output));
         let victim = fs::read_to_string(self.victim()).expect("it is there");
-        assert_eq!(victim, VICTIM, "{arguments}: {}", told(&output));
+        assert_eq!(victim, VICTIM, "{arguments}: {}", printed(&output));
         output
     }
 }
@@ -63,7 +63,7 @@ fn a_record_restores_settings_of_its_root_only() {
         let step = format!(r#"{{"write":{{"path":"{path}","before":"owned","value":"1"}}}}"#);
         let record = format!(r#"{{"format":1,"boot_id":"","steps":[{step}]}}"#);
         hostile.host.write(&format!("/{FOLDER}/state.json"), &record);
-        let text = told(&hostile.run("revert"));
+        let text = printed(&hostile.run("revert"));
         assert!(text.contains("is no setting of the kernel"), "{text}");
         assert!(text.ends_with("exit 3\n"), "{text}");
         let inside = fs::read_to_string(hostile.host.path().join("etc/a")).expect("it is there");
@@ -79,7 +79,7 @@ fn settings_that_are_links_out_of_the_root_are_not_changed() {
     let second = hostile.host.path().join("proc/sys/kernel/watchdog_cpumask");
     fs::remove_file(&second).expect("it is recorded");
     fs::hard_link(hostile.victim(), &second).expect("it is one disk");
-    let text = told(&hostile.run("apply --cores 1-3 --yes"));
+    let text = printed(&hostile.run("apply --cores 1-3 --yes"));
     assert!(text.contains("refused: is no file, or has a second name"), "{text}");
     hostile.run("revert");
     hostile.run("doctor");
@@ -110,7 +110,7 @@ fn the_record_and_its_lock_are_no_links() {
     for (index, folder) in everywhere.into_iter().enumerate() {
         let hostile = Hostile::new(&format!("folder-{index}"));
         hostile.link(folder, hostile.outside.path());
-        let text = told(&hostile.run("apply --cores 1-3 --yes"));
+        let text = printed(&hostile.run("apply --cores 1-3 --yes"));
         assert!(text.contains(folder) && text.ends_with("exit 3\n"), "{folder}: {text}");
     }
     for name in ["lock", "state.json"] {
@@ -119,7 +119,7 @@ fn the_record_and_its_lock_are_no_links() {
         for target in [hostile.victim(), hostile.outside.path().join("new"), "/proc/stat".into()] {
             hostile.link(&path, target);
             for command in ["revert", "apply --cores 1-3 --yes"] {
-                let text = told(&hostile.run(command));
+                let text = printed(&hostile.run(command));
                 assert!(text.contains("is a symbolic link"), "{name}: {text}");
                 assert!(text.contains(&path) && text.ends_with("exit 3\n"), "{name}: {text}");
             }
@@ -145,7 +145,7 @@ fn what_the_files_of_a_host_say_does_not_steer_the_terminal() {
     let governor = "/sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
     hostile.host.write(governor, "\u{1b}]0;owned\u{7}\u{9b}2J\n");
     for command in ["doctor", "plan", "apply --cores 1-3 --yes", "revert", "topology"] {
-        let text = told(&hostile.run(command));
+        let text = printed(&hostile.run(command));
         let steers = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
         assert!(!text.contains(steers), "{command}: {text:?}");
     }
@@ -161,7 +161,7 @@ fn commands_to_copy_hold_no_others() {
     hostile.host.write("/sys/class/net/e;reboot/device/", "");
     hostile.host.write("/sys/class/net/e;reboot/queues/rx-0/rps_cpus", "ffff\n");
     hostile.host.write("/programs/ethtool -c e;reboot", "rx-usecs: 7\n");
-    let text = told(&hostile.run("plan --cores 1-3"));
+    let text = printed(&hostile.run("plan --cores 1-3"));
     let mut seen = 0;
     for line in text.lines().filter(|line| line.contains("reboot")) {
         // Outside of quotes a shell reads no word of theirs.

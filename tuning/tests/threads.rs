@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use potoroo_tuning::Root;
 use potoroo_tuning::host::CheckedHost;
-use recorded::told;
+use recorded::printed;
 use rustix::process::getuid;
 
 /// A command of a user of its own, who may have `threads` threads. The limit does not hold for
-/// root, and counts all processes of a user; so root lends one that nobody has.
+/// root, and counts all processes of a user; so root lends one without processes.
 fn limited(threads: usize, arguments: &str) -> Command {
     const FIRST: u32 = 1_100_000_000;
     let user = FIRST + std::process::id();
@@ -45,7 +45,7 @@ fn a_measurement_without_threads_names_the_limit() {
     for threads in [1, 2] {
         for measurement in ["jitter --seconds 1", "topology"] {
             let output = limited(threads, measurement).output().expect("setpriv is there");
-            let text = told(&output);
+            let text = printed(&output);
             let refused = text.contains("ulimit -u") && text.ends_with("exit 3\n");
             // One CPU needs one thread besides the first at most.
             let measured = one_cpu && text.ends_with("exit 0\n");

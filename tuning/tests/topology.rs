@@ -5,7 +5,7 @@ mod recorded;
 use potoroo_tuning::host::CheckedHost;
 use potoroo_tuning::topology::{Choice, Topology};
 use potoroo_tuning::{Cpus, Root, Severity};
-use recorded::{Recorded, told};
+use recorded::{Recorded, printed};
 
 /// The CPUs proposed for `--cores`.
 fn cores(recorded: &Recorded) -> String {
@@ -29,9 +29,9 @@ fn each(host: &Recorded, cpus: &str, name: &str, content: &str) {
 }
 
 #[test]
-fn efficiency_cores_are_told_from_fast_ones() {
+fn efficiency_cores_are_distinguished_from_fast_ones() {
     let hybrid = Recorded::unpack("hybrid", "shape");
-    insta::assert_snapshot!("topology-hybrid", told(&hybrid.run("topology")));
+    insta::assert_snapshot!("topology-hybrid", printed(&hybrid.run("topology")));
     // Frequencies say the same.
     hybrid.remove("/sys/devices/cpu_atom/cpus");
     assert_eq!(cores(&hybrid), "2,4,6");
@@ -79,9 +79,9 @@ fn a_host_without_cpu_0_spares_its_first_one() {
     each(&host, "4-5", "topology/core_cpus_list", "4-5\n");
     each(&host, "6-7", "topology/core_cpus_list", "6-7\n");
     assert_eq!(cores(&host), "6");
-    let text = told(&host.run("topology"));
+    let text = printed(&host.run("topology"));
     assert!(text.contains("CPU 4 and its core stay for the rest"), "{text}");
-    let text = told(&host.run("doctor --cores 4"));
+    let text = printed(&host.run("doctor --cores 4"));
     assert!(text.contains("CPU 4 is a core of the application"), "{text}");
 }
 
@@ -94,7 +94,7 @@ fn nodes_may_have_no_cpus_or_share_some() {
     node(0, "cpulist", "0-3\n");
     node(1, "cpulist", "\n");
     node(2, "cpulist", "2-7\n");
-    let text = told(&host.run("topology"));
+    let text = printed(&host.run("topology"));
     assert!(text.contains("node 1: no CPUs, memory unknown"), "{text}");
     assert!(!text.contains("CPUs ,"), "{text}");
     let placement = |cores: &str| {
@@ -124,7 +124,7 @@ fn masks_are_read_where_there_are_no_lists() {
             each(&host, cpus, "cache/index3/type", "Unified\n");
             each(&host, cpus, "cache/index3/shared_cpu_map", &format!("{mask}{end}"));
         }
-        let text = told(&host.run("topology"));
+        let text = printed(&host.run("topology"));
         for line in ["0+1 2+3 4+5 6+7", "node 0: CPUs 0-3", "node 1: CPUs 4-7", "CPUs 0-5"] {
             assert!(text.contains(line), "{line}: {text}");
         }
@@ -144,9 +144,9 @@ fn lists_may_end_with_a_zero_byte() {
 fn a_container_without_sys_still_has_its_cpus() {
     let host = Recorded::empty("shape-no-sys");
     host.write("/proc/self/status", "Cpus_allowed_list:\t4-7\n");
-    let text = told(&host.run("doctor"));
+    let text = printed(&host.run("doctor"));
     assert!(text.contains("CPUs 4-7 are online and allowed"), "{text}");
     host.write("/proc/stat", "cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu5 1 2 3 4\nintr 1\n");
-    let text = told(&host.run("doctor"));
+    let text = printed(&host.run("doctor"));
     assert!(text.contains("CPUs 5 are online and allowed"), "{text}");
 }

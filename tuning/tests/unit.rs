@@ -6,7 +6,7 @@ mod recorded;
 use std::io::Write;
 use std::process::{Command, Output};
 
-use recorded::{Recorded, told};
+use recorded::{Recorded, printed};
 
 fn unit(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_potoroo-tuning"));
@@ -21,7 +21,7 @@ const PROGRAM: [&str; 7] =
 fn a_service_is_printed() {
     let arguments =
         ["--", "--source", "orders=tcp://0.0.0.0:7000", "--cores", "2-5", "--idle", "spin"];
-    insta::assert_snapshot!("unit", told(&unit(&[&PROGRAM[..], &arguments].concat())));
+    insta::assert_snapshot!("unit", printed(&unit(&[&PROGRAM[..], &arguments].concat())));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn systemd_has_nothing_to_say_about_it() {
     for (name, odd) in [("pre-trade", "plain"), ("odd", "50% of \"$HOME\" \\ ;")] {
         let arguments = ["--name", name, "/bin/true", "--", odd];
         let output = unit(&arguments);
-        assert!(output.status.success(), "{}", told(&output));
+        assert!(output.status.success(), "{}", printed(&output));
         let text = String::from_utf8(output.stdout).expect("it is text");
         folder.write(&format!("/{name}.service"), &text);
         let file = folder.path().join(format!("{name}.service"));
@@ -41,7 +41,7 @@ fn systemd_has_nothing_to_say_about_it() {
             std::io::stderr().write_all(skipped.as_bytes()).expect("standard error is open");
             return;
         };
-        let said = told(&verify);
+        let said = printed(&verify);
         // It also tells of the other units of the host that it has to load.
         let ours: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
         assert!(ours.is_empty(), "{said}");
@@ -53,12 +53,12 @@ fn no_account_of_this_host_is_taken_over() {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     for name in accounts.lines().filter_map(|line| line.split(':').next()) {
         let output = unit(&["--name", name, "/bin/true"]);
-        assert_eq!(output.status.code(), Some(3), "{name}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", printed(&output));
     }
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     for (arguments, words) in [
         (["--name", "a b", "/bin/true"], "no name for a service"),
         (["--name", "a", "bin/true"], "no absolute path"),
@@ -66,7 +66,7 @@ fn mistakes_are_told() {
         (["--name", "%H", "/bin/true"], "no name for a service"),
         (["--cores", "", "/bin/true"], "--name"),
     ] {
-        let text = told(&unit(&arguments));
+        let text = printed(&unit(&arguments));
         assert!(text.contains(words) && text.ends_with("exit 3\n"), "{text}");
     }
 }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_samples_are_refused_instead_of_filling_the_memory() {
+    fn too_many_samples_are_refused_instead_of_filling_the_memory() {
         let (few, many) = (values(&[1.0; 7]), values(&[1.0; SAMPLES_MAX + 1]));
         assert_eq!(of_samples(&few, &many, 0.05), Err(Undecided::TooMany));
         assert_eq!(of_samples(&many, &few, 0.05), Err(Undecided::TooMany));

@@ -154,7 +154,7 @@ impl Judged {
     }
 }
 
-/// The risk that anything is told of two sides that do not differ, over all figures together.
+/// The risk that a difference is reported between two sides that do not differ, over all figures.
 const RISK: f64 = 0.05;
 const MORE: &str = "run more (--pairs, --rounds), or judge fewer (--judge)";
 

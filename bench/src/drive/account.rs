@@ -117,8 +117,8 @@ impl Account {
         }
     }
 
-    /// An answer is not waited for any longer.
-    pub fn give_up(&mut self, due_ns: u64, now_ns: u64) {
+    /// The wait for an answer ends without it.
+    pub fn end_unanswered(&mut self, due_ns: u64, now_ns: u64) {
         if due_ns >= self.counts_from_ns {
             self.latency(due_ns, now_ns);
             self.part.unanswered += 1;

@@ -9,7 +9,7 @@ use crate::wire::frames::{
     ORDER_ID, ORDER_IDS, ORDER_SYMBOL, REJECTION_BYTES, REJECTION_ID, order,
 };
 
-/// What is sent and how an answer is told.
+/// What is sent, and how an answer is recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Protocol {
     /// Orders of Market Spread, each of which is answered by a rejection with its id.

@@ -195,7 +195,7 @@ impl<'a> Load<'a> {
     fn finish(mut self) {
         let now_ns = stamp::now();
         for due_ns in self.connections.iter().flat_map(LoadConnection::unanswered) {
-            self.account.give_up(due_ns, now_ns);
+            self.account.end_unanswered(due_ns, now_ns);
         }
         self.hand_out(now_ns);
     }
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_listens_is_an_error() {
+    fn a_port_without_a_listener_is_an_error() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = listener.local_addr().unwrap();
         drop(listener);

@@ -57,7 +57,7 @@ fn drive(place: Place, ready: Sender<String>, stop: &AtomicBool) -> Result<()> {
     let driver = AeronDriver::new(&context)?;
     let place_of_files = || format!("it works in {folder}: AERON_DIR names another place");
     driver.start(true).with_context(place_of_files)?;
-    ready.send(folder).context("nobody waits for the driver")?;
+    ready.send(folder).context("no thread waits for the driver")?;
     let _sprint = Sprint::above(place);
     while !stop.load(Ordering::Acquire) {
         driver.main_idle_strategy(driver.main_do_work()?);
@@ -133,7 +133,7 @@ fn publication(folder: &str) -> Result<AeronExclusivePublication> {
     let client = Aeron::connect_dir(folder)?;
     let adding = client.async_add_exclusive_publication(CHANNEL, STREAM)?;
     let publication = adding.poll_blocking(PATIENCE)?;
-    wait(|| publication.is_connected()).context("nobody subscribes")?;
+    wait(|| publication.is_connected()).context("the stream has no subscriber")?;
     Ok(publication)
 }
 
@@ -153,7 +153,7 @@ fn subscription(folder: &str) -> Result<AeronSubscription> {
     let client = Aeron::connect_dir(folder)?;
     let adding = client.async_add_subscription(CHANNEL, STREAM, Handlers::NONE, Handlers::NONE)?;
     let subscription = adding.poll_blocking(PATIENCE)?;
-    wait(|| subscription.is_connected()).context("nobody publishes")?;
+    wait(|| subscription.is_connected()).context("the stream has no publisher")?;
     Ok(subscription)
 }
 

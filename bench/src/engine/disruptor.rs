@@ -61,7 +61,7 @@ fn produce_paced(
     log.finish()
 }
 
-/// Nothing is timed at full speed, and nobody watches.
+/// Nothing is timed at full speed.
 fn produce_full(gate: &Gate, job: &Job, mut producer: impl Producer<Line>) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();

@@ -1,7 +1,7 @@
 //! State growth: the longest turn while millions of new keys come in, and the bytes they take.
 //!
 //! Drives [`Core`] on a pinned thread as the engine's host does, one core, everything in place:
-//! the length of a single turn is told by no counter of a running engine.
+//! a running engine has no counter for the length of a single turn.
 //!
 //! The n-th turn inserts the same keys in each round, but what the operating system and its host
 //! take from it falls on other turns each time. So each turn counts with its median over the

@@ -4,7 +4,7 @@
 //! generator goes through three parts, and only the middle one is measured:
 //!
 //! ```text
-//!   fill: each key once │ load: the same as everybody's, until the slice is over │ audit: each key
+//!   fill: each key once │ load: as of all engines, until the slice is over │ audit: each key
 //! ```
 //!
 //! The audit adds each state to the checksum inside the handler, so that the proof needs no other

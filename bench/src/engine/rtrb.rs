@@ -78,7 +78,7 @@ fn own_paced(gate: &Gate, mut consumer: Consumer<Line>, mut owner: Owner) -> (Wi
     owner.finish(nanos)
 }
 
-/// Nothing is timed at full speed, and nobody watches.
+/// Nothing is timed at full speed.
 fn produce_full(gate: &Gate, job: &Job, mut producer: Producer<Line>) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let _sprint = gate.enter();

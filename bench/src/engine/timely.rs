@@ -176,7 +176,7 @@ fn feed_paced(
     log.finish()
 }
 
-/// Nothing is timed at full speed, and nobody watches.
+/// Nothing is timed at full speed.
 fn feed_full(worker: &mut Worker, job: &Job, mut feed: Feed, shared: &Shared) -> CoreGaps {
     let mut load = Load::new(job.keys);
     let end = stamp::now() + job.slice.as_nanos() as u64;

@@ -81,7 +81,7 @@ fn write(producer: &mut Producer, sequence: u64) {
         if let Some(body) = producer.try_append(FRAME_BYTES) {
             return fill(body, sequence);
         }
-        // Frames that nobody sees make no room.
+        // Only frames that the consumer sees make room.
         producer.publish();
         spin_loop();
     }

@@ -100,7 +100,7 @@ fn ask(gate: &Gate, slice: Duration, left: &mut impl ReadWrite) -> Result<Record
     let _sprint = gate.enter();
     let start = stamp::now();
     let slice_ns = slice.as_nanos() as u64;
-    // A datagram may be lost; nobody waits for it for ever.
+    // A datagram may be lost: the wait for it ends.
     let running = || stamp::now() - start < slice_ns + PATIENCE_NS;
     let (mut before, mut sequence) = (start, 0u64);
     while before - start < slice_ns {

@@ -337,14 +337,14 @@ fn commands(runs: &Runs) -> String {
             escape(&run.label),
             escape(&shell(&record.command))
         );
-        let told = record.configuration.iter().chain(&record.checksums);
-        let told: Vec<_> = told
+        let settings = record.configuration.iter().chain(&record.checksums);
+        let settings: Vec<_> = settings
             .map(|(name, value)| {
                 vec![escape(name), format!("<code>{}</code>", escape(&plain(value)))]
             })
             .collect();
-        if !told.is_empty() {
-            body += &table(&["told, and checksums", "value"], &told);
+        if !settings.is_empty() {
+            body += &table(&["configuration and checksums", "value"], &settings);
         }
     }
     body

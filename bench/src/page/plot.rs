@@ -234,7 +234,7 @@ pub fn drawing(size: Size, height: f64, title: &str, body: &str) -> String {
     )
 }
 
-/// Colours and shapes that are told apart; more series begin again.
+/// Distinct colours and shapes; further series begin again with the first.
 pub const SHAPES: usize = 8;
 const MARGIN_LEFT: f64 = 62.0;
 const MARGIN_RIGHT: f64 = 18.0;

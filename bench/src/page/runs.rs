@@ -86,7 +86,7 @@ pub struct Group {
 }
 
 impl Runs {
-    /// Reads the newest `last` runs of each file. What cannot be read is told in the warnings.
+    /// Reads the newest `last` runs of each file. Files that cannot be read are in the warnings.
     ///
     /// # Errors
     /// Nothing can be read.

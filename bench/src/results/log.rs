@@ -1,7 +1,7 @@
 //! Reads interval logs: ours and those of other tools.
 //!
-//! A line that is none is told with its number and passed over; what stands before and behind it
-//! counts. Intervals of different tags are different series. Promises never to take half a
+//! A line that is no interval is reported with its number and passed over; the lines before and
+//! behind it count. Intervals of different tags are different series. Promises never to take half a
 //! histogram for a whole one, nor one series for another.
 
 use std::fs;
@@ -211,7 +211,7 @@ impl Format {
 }
 
 const DAMAGED: &str = "its histogram is damaged";
-/// More series than anybody looks at on a page.
+/// More series than a page can show to a reader.
 const TAGS_MAX: usize = 100;
 /// How both forms of version 2 begin.
 const COMPRESSED_COOKIE: [u8; 4] = [0x1c, 0x84, 0x93, 0x14];
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_with_its_line() {
+    fn damage_is_reported_with_its_line() {
         let good = encoded(&[5]);
         let bad = format!("{}AAAA", &good[..good.len() / 2]);
         let text = format!("0.000,1.000,0.1,{bad}\nnonsense\n1.000,1.000,0.1,{good}\n\u{0}\n");

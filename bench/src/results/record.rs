@@ -37,7 +37,7 @@ pub struct RunRecord {
     pub rounds: usize,
     /// Length of a slice in milliseconds.
     pub slice_ms: u64,
-    /// What else the run was told, by name.
+    /// Other settings of the run, by name.
     #[serde(default)]
     pub configuration: Map<String, Value>,
     /// The figures in the order of the table.

@@ -88,7 +88,7 @@ pub fn wake_ups(place: Place, slice: Duration) -> Result<Recorder> {
     };
     let sleep = move |gate: &Gate| {
         let poller = Poller::new();
-        // Without a poller the sender goes, and the other side rings for nobody.
+        // Without a poller the sender is dropped, and the other side rings no waker.
         let sent = poller.map(|poller| to_ringer.send(poller.waker()).map(|()| poller));
         drop(to_ringer);
         let sprint = gate.enter();

@@ -26,10 +26,10 @@ pub struct TripEnds {
 }
 
 impl TripEnds {
-    /// Their latencies, judged also by the gaps that the server told of itself.
+    /// Their latencies, judged also by the gaps that the server reported of itself.
     pub fn take(self, server: impl IntoIterator<Item = LoopGap>) -> Take {
         let (start_ns, end_ns) = (self.moments[0], self.moments[self.moments.len() - 1]);
-        let server = CoreGaps::told("answer", start_ns, end_ns, server);
+        let server = CoreGaps::reported("answer", start_ns, end_ns, server);
         Take::of_moments(&self.moments, vec![self.gaps, server])
     }
 }
@@ -173,7 +173,7 @@ fn count(market: &Market, slice: Duration) -> Result<[Counted; 2]> {
     Ok([before, market.counted()?])
 }
 
-/// Sends until it is told that it is over. Returns the number of sends.
+/// Sends until `over` is set. Returns the number of sends.
 fn send_until(
     streams: &mut [TcpStream],
     chunk: &[u8],
@@ -182,7 +182,7 @@ fn send_until(
     over: &AtomicBool,
 ) -> Result<u64> {
     let _sprint = gate.enter();
-    // Nobody may hold this CPU for ever, not even when the other side fails.
+    // The loop ends even when the other side fails: it must not hold this CPU for ever.
     let end = stamp::now() + 2 * slice.as_nanos() as u64;
     let mut sends = 0;
     while !over.load(Ordering::Relaxed) && stamp::now() < end {
@@ -206,7 +206,7 @@ fn taken(mut stream: TcpStream) -> Result<u64> {
 /// Connects without delay and without waiting calls.
 ///
 /// # Errors
-/// Nobody listens there.
+/// No process listens there.
 pub fn connect(server: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect(server).with_context(|| format!("no server at {server}"))?;
     stream.set_nodelay(true)?;

@@ -33,7 +33,7 @@ pub fn serve(kind: Kind, cpu: usize, fifo: bool) -> Result<()> {
     place::pin(cpu)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port to listen on")?;
     println!("{}", listener.local_addr()?.port());
-    let (stream, _) = listener.accept().context("nobody connected")?;
+    let (stream, _) = listener.accept().context("no client connected")?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     let sprint = Gate::new(1, fifo).enter();

@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// Waits until it has ended by itself, which it does when its connection is closed. Returns the
-    /// gaps that it told.
+    /// gaps that it reported.
     ///
     /// # Errors
     /// It ended with an error.

@@ -104,7 +104,7 @@ fn a_stranger_is_read_until_its_time_is_over() {
 }
 
 #[test]
-fn an_end_within_a_frame_is_told_from_one_between_two() {
+fn an_end_within_a_frame_differs_from_one_between_two() {
     let mut bytes = Vec::new();
     Frame::End { stream: 1 }.encode(&mut bytes);
     let whole = bytes.len();
@@ -138,7 +138,7 @@ fn every_frame_that_is_cut_or_longer_is_malformed() {
     }
 }
 
-/// Told apart from a broken one, whatever it has behind its version.
+/// Not taken for a malformed frame, whatever bytes stand behind its version.
 #[test]
 fn another_version_of_the_protocol_is_named() {
     for bytes in [&b"\x01PTRO\x02\0and whatever"[..], b"\x01PTRO\x02\0", b"\x02\x02\0more"] {
@@ -148,7 +148,7 @@ fn another_version_of_the_protocol_is_named() {
 
 /// A reason may quote what the other side said: that is no cause to panic.
 #[test]
-fn a_reason_is_cut_off_where_it_can_be_read_by_anybody() {
+fn a_reason_is_cut_off_between_two_characters() {
     let reason = "ü".repeat(40_000);
     let mut bytes = Vec::new();
     Frame::Refused { reason: &reason }.encode(&mut bytes);

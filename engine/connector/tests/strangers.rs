@@ -142,7 +142,7 @@ fn the_engine_that_comes_last_is_served() {
 }
 
 #[test]
-fn strangers_hear_why_they_are_refused() {
+fn strangers_are_sent_why_they_are_refused() {
     let taker = Taker::start(|_| ());
     let (token, application, endpoint) = ("hash", "", "");
     for (version, role, token, reason) in [

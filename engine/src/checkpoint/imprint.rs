@@ -128,13 +128,14 @@ mod tests {
         let bytes: Vec<u8> = (0..5000u32).flat_map(u32::to_le_bytes).collect();
         let scratch = Scratch::new("imprint", &bytes);
         let imprint = Imprint::of(&scratch.open(), 15_000).expect("it is long enough");
-        for (at, told) in [(0, true), (1023, true), (13_976, true), (14_999, true), (15_000, false)]
+        for (at, noticed) in
+            [(0, true), (1023, true), (13_976, true), (14_999, true), (15_000, false)]
         {
             let mut other = bytes.clone();
             other[at] ^= 1;
             fs::write(&scratch.0, &other).expect("it is ours");
             let now = Imprint::of(&scratch.open(), 15_000).expect("it is long enough");
-            assert_eq!(now != imprint, told, "byte {at}");
+            assert_eq!(now != imprint, noticed, "byte {at}");
         }
         let short = Imprint::of(&scratch.open(), 20_001).expect_err("it is shorter");
         assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);

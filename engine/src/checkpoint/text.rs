@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn another_kind_and_a_newer_version_are_told_apart() {
+    fn another_kind_and_a_newer_version_have_messages_of_their_own() {
         assert_eq!(damage(&write("head", &vec![1])), "it is no manifest of Potoroo");
         let newer = example();
         let newer = String::from_utf8(newer).expect("text").replace("manifest 2", "manifest 3");

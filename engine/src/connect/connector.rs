@@ -10,7 +10,7 @@ use super::source::SourceConnector;
 pub struct Connector {
     /// What its addresses begin with, without the `:`.
     pub scheme: &'static str,
-    /// Options whose values anybody may see. Values of all others are never printed: one of them
+    /// Options whose values are no secret. Values of all others are never printed: one of them
     /// may be a token.
     pub open_options: &'static [&'static str],
     /// Its sources.

@@ -90,7 +90,7 @@ impl SourceConnector for GeneratorSource {
     }
 
     fn reply_promise(&self) -> Promise {
-        Promise::new("none", "made-up events have no connection: replies are counted and dropped")
+        Promise::new("none", "generated events have no connection: replies are counted and dropped")
     }
 
     fn replay(&self) -> Replayable {

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::stopping::Stopping;
 
-/// How soon who waits looks whether it was told to stop.
+/// How often a waiting thread checks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Flags of files that may be pipes: opening does not wait.
@@ -41,7 +41,7 @@ fn ready(of: impl AsFd, events: PollFlags) -> io::Result<bool> {
     }
 }
 
-/// Reads what may be a pipe or device, opened [`at_once`]; ends early when it is told to stop.
+/// Reads what may be a pipe or device, opened [`at_once`]; ends early when a stop has begun.
 pub struct PatientReader {
     file: Arc<File>,
     /// The note about a named pipe that has no writer yet.
@@ -88,7 +88,7 @@ impl Read for PatientReader {
 pub struct PatientWriter {
     to: To,
     stopping: Stopping,
-    /// How long it waits without being told to stop.
+    /// How long it waits if no stop begins.
     limit: Option<Duration>,
 }
 

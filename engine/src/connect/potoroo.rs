@@ -19,9 +19,10 @@
 //! [`CLIENT_BYTES`](serve::CLIENT_BYTES) each, and [`STREAMS_MAX`](streams::STREAMS_MAX) streams
 //! with a pipe, a receive buffer and [`STREAM_BYTES`](streams::STREAM_BYTES). Of each sink a pipe.
 //!
-//! **On trouble.** A client of a source that breaks a rule is told why and hung up on. A client of
-//! a sink that is gone is tried again; when more than `--sink-backlog-bytes` wait for it, or the
-//! disk is nearly full ([`hold`]), sources are held back.
+//! **On trouble.** A client of a source that breaks a rule is sent the reason and disconnected. If
+//! the client of a sink is gone, the sink tries to connect again; when more than
+//! `--sink-backlog-bytes` wait for it, or the disk is nearly full ([`hold`]), sources are held
+//! back.
 
 pub mod answers;
 pub mod serve;

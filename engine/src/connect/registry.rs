@@ -140,7 +140,7 @@ fn parse<A: 'static, C: ?Sized + 'static>(
     Ok(address)
 }
 
-/// A text with addresses in it, such as a command line, as anybody may see it.
+/// A text with addresses in it, such as a command line, without secrets.
 pub fn without_tokens(text: &str) -> String {
     let ends = |char: char| char.is_whitespace() || "'\"`".contains(char);
     let shown = |word: &str| {
@@ -150,7 +150,7 @@ pub fn without_tokens(text: &str) -> String {
     text.split_inclusive(ends).map(shown).collect()
 }
 
-/// The text of an address as anybody may see it: without values of options that may be a token,
+/// The text of an address without secrets: without values of options that may be a token,
 /// also one that is misspelt or given twice.
 pub fn without_token(text: &str) -> String {
     let open = open_options();

@@ -21,7 +21,7 @@ impl Token {
         Self(text.into())
     }
 
-    /// Whether everybody is let in.
+    /// Whether every client is let in.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -55,7 +55,7 @@ pub enum TokenAt {
 
 impl TokenAt {
     /// The token. One line feed behind that in a file does not belong to it. A file that others can
-    /// read is told of in the log.
+    /// read is named in the log.
     ///
     /// # Errors
     /// Cause and remedy: it does not fit a hello, or its file has none.

@@ -9,7 +9,7 @@ pub trait Visible: Send {
     /// Name of the sink.
     fn sink(&self) -> &str;
 
-    /// How far committed output has come, as far as that can be told.
+    /// How far committed output has come, as far as the sink knows.
     fn farthest(&self) -> (u128, u64) {
         (0, 0)
     }

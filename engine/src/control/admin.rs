@@ -9,7 +9,7 @@
 //! GET  /status            JSON, the schema stands at Status::json
 //! GET  /metrics           Prometheus text
 //! POST /checkpoint        takes one now: {"epoch":17} when it is committed
-//! GET  /state/TABLE/KEY   takes one now, and tells what it has for the key
+//! GET  /state/TABLE/KEY   takes one now, and shows what it has for the key
 //! ```
 //!
 //! The last two need the header [`MARK`].
@@ -38,7 +38,7 @@ use tokio::sync::oneshot;
 
 use super::report::Status;
 
-/// Tells what the application is doing at the moment of the call. It is called on the admin
+/// Shows what the application is doing at the moment of the call. It is called on the admin
 /// thread, once per request.
 pub type ReadStatus = Arc<dyn Fn() -> Status + Send + Sync>;
 

@@ -254,7 +254,7 @@ mod tests {
                 && !["source", "sink"].contains(&argument.get_id().as_str())
         }) {
             let text = argument.get_help().expect("help").to_string();
-            assert!(text.contains("[default: "), "{argument} does not tell its default");
+            assert!(text.contains("[default: "), "{argument} does not show its default");
         }
         for part in ["[default: 262144]", "[default: adaptive]", "Exit codes:", "gen:NAME"] {
             assert!(squeezed.contains(part), "`{part}` is not in: {help}");

@@ -1,8 +1,8 @@
 //! What the host doctor says about the cores of an application when it starts.
 //!
-//! Owns the choice of what is worth a line. Promises few lines: on CPUs that everybody may use only
-//! what spoils every latency, on chosen or spinning ones whatever costs some. Must never stop a
-//! start, or change the host.
+//! Owns the choice of findings that get a line. Promises few lines: on CPUs that all processes may
+//! use only those that spoil every latency, on chosen or spinning ones also those that spoil some.
+//! Must never stop a start, or change the host.
 
 use potoroo_runtime::Idle;
 use potoroo_tuning::{Cpus, Root, Severity, doctor};

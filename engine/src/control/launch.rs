@@ -166,7 +166,7 @@ fn wait_for_cores(
 ) -> Result<(), Error> {
     let ground = watch.ground.get_or_init(|| host.ground().clone());
     ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
-    // A core that panics while it restores says nothing: that is told when it is joined.
+    // A core that panics while it restores sends nothing: the panic is reported at its join.
     restored.iter().collect()
 }
 
@@ -315,7 +315,7 @@ struct Build {
     config: Config,
     skips: Skips,
     stored: Option<Checkpointing>,
-    /// Each core tells once that it has its share of what was stored, or why not.
+    /// Each core sends once that it has restored its share, or why not.
     restored: Sender<Result<(), Error>>,
     tallies: Vec<Arc<SharedCounts>>,
     notices: Sender<Notice>,

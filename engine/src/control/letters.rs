@@ -35,7 +35,7 @@ impl<W: Write> LetterBox<W> {
             });
             self.line(&format!("{line}\n"))
         });
-        // Said once; it is tried again with the next ones, and told at the end.
+        // Logged once; it is tried again with the next ones, and reported at the end.
         if let Err(error) = written
             && self.lost.is_none()
         {

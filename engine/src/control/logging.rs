@@ -37,7 +37,7 @@ pub fn init(quiet: bool) {
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(|| console::LogWriter)
-            // It would tell on standard error that standard error is closed, by a panic.
+            // It would panic to report on standard error that standard error is closed.
             .log_internal_errors(false)
             .finish()
             .with(filter);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_level_is_told() {
+    fn a_wrong_level_is_reported() {
         assert!(filter(None, false).1.is_none());
         assert!(filter(Some("potoroo=debug"), false).1.is_none());
         for wrong in ["a=b=c", "potoroo=loud", "[span]=info", "\u{fffd}"] {

@@ -42,7 +42,7 @@ mod tests {
     use super::is_ours_beside_cores;
 
     #[test]
-    fn cores_and_threads_of_the_application_are_told_apart() {
+    fn cores_and_threads_of_the_application_are_distinguished() {
         assert!(is_ours_beside_cores("potoroo-spool"));
         assert!(!is_ours_beside_cores("potoroo-12"));
         assert!(!is_ours_beside_cores("potoroo-0-1"));

@@ -25,7 +25,7 @@ struct Cell {
     stalls: AtomicU64,
 }
 
-/// What was found so far, of all cores. Read by anyone.
+/// What was found so far, of all cores. Read by any thread.
 pub(super) struct Profile {
     /// Names of the stages: sources, then exchanges.
     names: Vec<String>,
@@ -78,21 +78,21 @@ pub(super) struct Profiler {
     /// By core: the batch found last, and for how long it has been found.
     seen: Vec<(u64, Duration)>,
     looked: Instant,
-    /// A batch of such length is told of.
-    told_after: Duration,
+    /// A batch of this length is reported.
+    reported_after: Duration,
 }
 
 impl Profiler {
     pub(super) fn new(
         profile: Arc<Profile>,
         tallies: Vec<Arc<SharedCounts>>,
-        told_after: Duration,
+        reported_after: Duration,
     ) -> Self {
         let seen = vec![(0, Duration::ZERO); tallies.len()];
-        Self { profile, tallies, seen, looked: Instant::now(), told_after }
+        Self { profile, tallies, seen, looked: Instant::now(), reported_after }
     }
 
-    /// Looks once. Returns a batch that has now lasted so long that it should be told of.
+    /// Looks once. Returns a batch that has now reached the length at which it is reported.
     pub(super) fn look(&mut self) -> Option<Stuck> {
         let now = Instant::now();
         let passed = now - std::mem::replace(&mut self.looked, now);
@@ -116,6 +116,6 @@ impl Profiler {
             cell.stalls.fetch_add(1, Ordering::Relaxed);
         }
         let stage = || self.profile.names[stage].clone();
-        reached(self.told_after).then(|| Stuck { core, stage: stage(), since })
+        reached(self.reported_after).then(|| Stuck { core, stage: stage(), since })
     }
 }

@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "Running does not lead to Ended")]
-    fn cores_that_were_not_told_to_end_do_not() {
+    fn cores_that_were_not_stopped_do_not_end() {
         Shutdown::new(DRAIN).end();
     }
 }

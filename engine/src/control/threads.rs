@@ -1,4 +1,4 @@
-//! The threads of the edges, and what they tell the supervisor: names, lost sinks, dead letters.
+//! The threads of the edges, and their reports to the supervisor: names, lost sinks, dead letters.
 
 use std::io::Write;
 use std::sync::mpsc::Sender;

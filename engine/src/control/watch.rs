@@ -24,7 +24,7 @@ pub(super) struct Monitor {
     started: Instant,
     /// By core.
     pub(super) cpus: Vec<usize>,
-    /// On what the cores run; set when they have started, before anybody looks.
+    /// On what the cores run; set when they have started, before it is read.
     pub(super) ground: OnceLock<Ground>,
     idle: Idle,
     sources: Vec<String>,

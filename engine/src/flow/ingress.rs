@@ -377,7 +377,7 @@ impl Inlet {
     }
 
     /// Nothing follows, and the codec has not decided what the rest is. Of a stream, whose end its
-    /// client has told, it counts as read: the end can be acknowledged. A file may still grow, and
+    /// client has sent, it counts as read: the end can be acknowledged. A file may still grow, and
     /// is read again from there. Returns how many frames were refused.
     fn cut_off(&mut self, host: &mut dyn Host) -> u64 {
         self.ending = Some(Ending::Ended);

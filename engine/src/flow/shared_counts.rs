@@ -13,7 +13,7 @@ use potoroo_sdk::plan::Plan;
 use super::counts::{Counts, SinkCounts, SourceCounts};
 use super::gauges::Gauges;
 
-/// The shared form of [`Counts`]: written by one core, read by anyone.
+/// The shared form of [`Counts`]: written by one core, read by any thread.
 pub struct SharedCounts {
     cells: Box<[AtomicU64]>,
     shape: (usize, usize, usize),
@@ -88,7 +88,7 @@ impl SharedCounts {
     #[cold]
     pub(super) fn tell_gap(&self, core: usize, gap: Gap) {
         if let Some(gaps) = self.gaps.get(core) {
-            gaps.tell(gap);
+            gaps.publish(gap);
         }
     }
 

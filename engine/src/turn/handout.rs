@@ -159,7 +159,7 @@ impl Handout {
     pub(super) fn attend(&mut self, core: &mut Core, wake: impl FnMut(usize)) {
         let begun = (self.clock)();
         core.attend_checkpoint(wake);
-        // All of it counts as ours: nobody looked at the clock meanwhile.
+        // All of it counts as ours: the clock was not read meanwhile.
         self.slice.ns += (self.clock)() - begun;
     }
 
@@ -173,7 +173,7 @@ impl Handout {
         let mut done = self.hand_out(core);
         if self.pending.is_none() && !(busy && begun < self.rest_until) {
             let budget_ns = if busy { self.budget_ns } else { self.budget_ns.min(IDLE_SLICE_NS) };
-            done |= self.sweep(core, begun, budget_ns.saturating_sub(attended_ns));
+            done |= self.hand_out_rows(core, begun, budget_ns.saturating_sub(attended_ns));
             done |= self.hand_out(core);
         }
         let now = (self.clock)();
@@ -210,7 +210,7 @@ impl Handout {
     }
 
     /// Looks at rows until the budget is used up. Returns whether there were any.
-    fn sweep(&mut self, core: &mut Core, begun: Nanos, budget_ns: u64) -> bool {
+    fn hand_out_rows(&mut self, core: &mut Core, begun: Nanos, budget_ns: u64) -> bool {
         self.take_back(core);
         let (mut looked, mut done) = (begun, false);
         while let Some(bytes) = core.hand_out_rows(ROWS_PER_LOOK) {
@@ -259,7 +259,7 @@ impl Handout {
         done
     }
 
-    /// Everything before `epoch` has left through `sink`, and nobody writes it elsewhere.
+    /// Everything before `epoch` has left through `sink`, which has no writer thread.
     #[cold]
     pub(super) fn report_marked(&mut self, sink: SinkId, epoch: Epoch) {
         self.parts.marked(sink, epoch);

@@ -85,7 +85,7 @@ pub enum InletKind {
     },
 }
 
-/// What a core, or who serves the clients of a source, tells.
+/// What a core, or a thread that serves the clients of a source, reports.
 #[derive(Debug)]
 pub enum Notice {
     /// A client of a source was refused.
@@ -164,7 +164,7 @@ pub fn mailbox(waker: Waker) -> (Mailbox, Mail) {
 }
 
 impl Mailbox {
-    /// Tells the core something. A core that has ended no longer listens.
+    /// Sends the core a command. A core that has ended drops it.
     pub fn send(&self, command: Command) {
         if self.commands.send(command).is_ok() {
             // Pairs with the acquire in `Mail::take`: the command is there when it is announced.

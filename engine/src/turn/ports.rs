@@ -114,7 +114,7 @@ pub trait OutletPort: Send {
 /// Where a marker went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
-    /// Nobody writes what was put: it is out.
+    /// Through a sink without a writer: what was put is out.
     Here,
     /// To the writer, which reports it to the storage thread.
     ToWriter,

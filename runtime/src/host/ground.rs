@@ -15,7 +15,7 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// What is worth telling at the start, one line each: what is so, what it costs, the remedy.
+    /// Notices for the start, one line each: what is so, what it costs, the remedy.
     pub fn notices(&self) -> Vec<String> {
         let plain = self.plain_because.as_ref().map(|because| match self.asks_epoll() {
             true => format!(
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_something_is_told_with_the_remedy() {
+    fn what_costs_something_is_reported_with_the_remedy() {
         assert!(ground(None, PollerKind::Uring, None).notices().is_empty());
         let notices = ground(Some("not permitted"), PollerKind::Epoll, Some(1)).notices();
         assert!(notices[0].contains("0.2 µs") && notices[0].contains("not permitted"));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_asks_epoll_beside_executors_is_told() {
+    fn a_core_that_asks_epoll_beside_executors_is_reported() {
         let pollers = vec![PollerKind::Uring, PollerKind::Epoll];
         let notices = Ground { plain_because: None, pollers, lowered_to: None }.notices();
         assert!(notices.len() == 1 && notices[0].contains("0.2 µs): 1;"), "{notices:?}");

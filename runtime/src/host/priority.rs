@@ -1,9 +1,9 @@
 //! Real-time priorities, which threads inherit from the shell or service that starts the process.
 //!
-//! A busy core never gives its CPU away, and under a real-time policy nobody takes it: threads of
-//! the same priority on that CPU would not run again, so neither a signal nor the end of the time
-//! would be noticed. Owns the decision to put cores one below them, which every process may do.
-//! Must never raise a priority.
+//! A busy core never gives its CPU away, and under a real-time policy the kernel does not take it:
+//! threads of the same priority on that CPU would not run again, so neither a signal nor the end of
+//! the time would be noticed. Owns the decision to put cores one below them, which every process
+//! may do. Must never raise a priority.
 #![allow(unsafe_code)]
 
 use std::io;

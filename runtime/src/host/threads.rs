@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_with_its_remedy() {
+    fn a_refusal_is_reported_with_its_remedy() {
         let refused = without_uring("io_uring_setup: not permitted");
         assert!(refused.contains("not permitted"), "{refused}");
         assert!(refused.contains("kernel.io_uring_disabled") && refused.contains("seccomp"));

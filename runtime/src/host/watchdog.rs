@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_found_and_the_end_is_heard() {
+    fn a_stall_is_found_and_the_end_is_noticed() {
         let signals = Signals::new(2);
         signals.beats[1].store(7, Ordering::Relaxed);
         let (alive, ended) = channel();

@@ -52,7 +52,7 @@ pub(super) struct Life<'a> {
     requests: VecDeque<Action>,
     /// Epochs that were aborted.
     aborted: BTreeSet<Epoch>,
-    /// Cores were told that no stream will be opened any more.
+    /// Cores were sent that no stream will be opened any more.
     complete: bool,
     /// The epoch that ends the life.
     last: Option<Epoch>,

@@ -176,7 +176,7 @@ impl Sessions {
         };
         let session = &mut self.open[at];
         match self.random.below(5) {
-            0 => session.tell(),
+            0 => session.answer(),
             1 if !session.vanished => session.read(&mut senders[session.sender])?,
             2 if !session.vanished => session.send(&senders[session.sender], &mut self.random),
             _ => self.receive(at)?,
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// The engine sends the answers that wait.
-    fn tell(&mut self) {
+    fn answer(&mut self) {
         let mut out = Vec::new();
         self.answers.take(&mut out, Duration::ZERO);
         if !out.is_empty() {

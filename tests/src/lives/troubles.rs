@@ -52,7 +52,7 @@ pub enum Sabotage {
     OutboxesLost,
     /// Frames that had found no room are replayed before those that were in lanes.
     OutboxesFirst,
-    /// Keys that left are not told.
+    /// Keys that left are not reported.
     RemovedLost,
     /// Rows that changed under an aborted epoch count as stored.
     AbortIsCommit,

@@ -25,7 +25,7 @@ pub struct Deployment {
     pub owners: Vec<u16>,
     /// Whether every dead letter is kept.
     pub keep_letters: bool,
-    /// The step before which all sources are told to stop; `None`: they end by themselves.
+    /// The step before which all sources are stopped; `None`: they end by themselves.
     pub stop_at: Option<u64>,
     /// How often the peer of a sink is replaced while bytes wait, per step: 0 is never.
     pub reconnects: f64,
@@ -33,7 +33,7 @@ pub struct Deployment {
     pub reply_stall_ns: u64,
 }
 
-/// A source of made-up events.
+/// A source of generated events.
 #[derive(Clone, Debug)]
 pub struct Generator {
     /// Index of its source.

@@ -106,7 +106,7 @@ impl OutletPort for ReceiverPort {
     }
 }
 
-/// What announces the ports of a core. They have no descriptors: they tell the network.
+/// What announces the ports of a core. They have no descriptors: they notify the network.
 pub(super) struct Announcer {
     pub(super) network: SharedNetwork,
     pub(super) core: usize,

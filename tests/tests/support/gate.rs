@@ -15,7 +15,7 @@ pub enum Deed {
     Lose,
     /// It arrives, and its answer gets lost.
     LoseAnswer,
-    /// It arrives, and is answered as by a service that is too busy to tell what became of it.
+    /// It arrives, and is answered as by a service that is too busy to report the outcome.
     Busy,
     /// It arrives without its conditions, as at a server that knows of none.
     Unconditional,

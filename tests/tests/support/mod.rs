@@ -173,11 +173,11 @@ impl App {
         address_in(&self.wait_for(&format!("source `{source}` listens on ")))
     }
 
-    /// Where the admin port is; it is told after all sources, and sinks may speak before or after.
+    /// Where the admin port is. It is logged after all sources; sinks may log before or after it.
     pub fn admin(&mut self) -> SocketAddr {
-        const TOLD: &str = "admin port listens on ";
-        let told = self.log.lines().find(|line| line.contains(TOLD)).map(str::to_owned);
-        address_in(&told.unwrap_or_else(|| self.wait_for(TOLD)))
+        const LISTENS: &str = "admin port listens on ";
+        let line = self.log.lines().find(|text| text.contains(LISTENS)).map(str::to_owned);
+        address_in(&line.unwrap_or_else(|| self.wait_for(LISTENS)))
     }
 
     /// What it wrote to standard error so far.
@@ -361,7 +361,7 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
     let mut waiting = [PollFd::new(listener, PollFlags::IN)];
-    assert_eq!(poll(&mut waiting, Some(&limit)).expect("a descriptor"), 1, "nobody connects");
+    assert_eq!(poll(&mut waiting, Some(&limit)).expect("a descriptor"), 1, "no connection comes");
     let (stream, _) = listener.accept().expect("a connection");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     stream

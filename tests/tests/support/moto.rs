@@ -57,9 +57,9 @@ impl Moto {
             let (_, address) = line.split_once("Running on http://")?;
             address.trim().parse().ok()
         });
-        // It goes on writing, and would stand still when nobody reads.
+        // It goes on writing, and would block if its pipe were not read.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Some(Self { child, address: running.expect("it tells where it listens") })
+        Some(Self { child, address: running.expect("it prints where it listens") })
     }
 
     /// The answer to a request without a body.

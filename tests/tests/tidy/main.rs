@@ -36,8 +36,11 @@ fn the_workspace_is_tidy() {
         ends("Cargo.toml").map(named).map(|(path, text)| Manifest { path, text }).collect();
     assert!(sources.len() > 20, "the walk from {} found too little", root.display());
 
-    let documents: Vec<Source> =
-        ends(".md").map(named).map(|(path, text)| Source::new(&path, &text)).collect();
+    let documents: Vec<Source> = ends(".md")
+        .chain(ends(".py"))
+        .map(named)
+        .map(|(path, text)| Source::new(&path, &text))
+        .collect();
 
     let mut findings = Findings::default();
     sources.iter().for_each(|source| rules::check_source(source, &mut findings));

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_that_nobody_planned_are_foreign() {
+    fn steps_that_were_not_planned_are_foreign() {
         let step = |path: &str| {
             let (before, value) = (String::new(), String::new());
             Step::Write { path: path.to_owned(), before, value }.is_foreign()

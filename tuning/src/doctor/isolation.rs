@@ -108,7 +108,7 @@ pub(super) fn managed_irq(host: &CheckedHost) -> Finding {
 }
 
 const MANAGED: &str = "queues of NVMe disks and network cards have interrupts whose affinity the \
-     kernel manages and nobody can write; each one that falls on the core delays it";
+     kernel manages and root cannot write; each one that falls on the core delays it";
 
 /// The tick is off while one task runs.
 pub(super) fn tick(host: &CheckedHost) -> Finding {
@@ -155,7 +155,7 @@ pub(super) fn rcu(host: &CheckedHost) -> Finding {
     .remedy([boot(host, "rcu_nocbs", "")])
 }
 
-/// Something is left for everybody else, and it includes the CPU that starts the host.
+/// CPUs are left for all other processes, among them the CPU that starts the host.
 pub(super) fn housekeeping(host: &CheckedHost) -> Finding {
     let others = host.others();
     if others.is_empty() {

@@ -74,7 +74,7 @@ pub(super) fn coalescing(host: &CheckedHost) -> Finding {
         (true, Some(unread)) => Finding::unknown(unread),
         (true, None) => Finding::fine("no card waits before it interrupts"),
         _ => Finding::advice(is.join("; "), "rx-usecs 0, adaptive off")
-            .told(0.0, f64::from(worst_us), "a card waits so long for more packets")
+            .reported(0.0, f64::from(worst_us), "a card waits so long for more packets")
             .remedy(remedies),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn hypervisor(host: &CheckedHost) -> Finding {
         .remedy([dedicate])
 }
 
-/// The files that tell of a host are there.
+/// The files that describe a host are there.
 pub(super) fn mounts(host: &CheckedHost) -> Finding {
     let missing: Vec<&str> = hidden(host).collect();
     if missing.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn mounts(host: &CheckedHost) -> Finding {
     };
     let is = format!("not there: {}", missing.join(", "));
     Finding::advice(is, "/proc and /sys are mounted; read-only is enough")
-        .why("whether CPUs, caches, interrupts and limits suit the application cannot be told")
+        .why("whether CPUs, caches, interrupts and limits suit the application is unknown")
         .remedy(missing.into_iter().map(mount))
 }
 
@@ -111,7 +111,7 @@ pub(super) fn quota(host: &CheckedHost) -> Finding {
          and no CPU limit for the container",
         "set the limit again",
     );
-    Finding::unfit(is, "no quota").told(0.0, pause as f64, why).remedy([lift])
+    Finding::unfit(is, "no quota").reported(0.0, pause as f64, why).remedy([lift])
 }
 
 /// What the mitigations cost is known.
@@ -128,7 +128,7 @@ pub(super) fn mitigations(host: &CheckedHost) -> Finding {
         return Finding::fine("no mitigation is active");
     }
     let why = "system calls, interrupts and indirect jumps are slower. Switch them off only on a \
-               host that runs nobody else's code";
+               host that runs only code that you trust";
     Finding::note(format!("mitigations against {}", active.join(", ")), "decided on purpose")
         .thumb(0.05, 1.0, why)
         .remedy([Remedy::hand(
@@ -215,7 +215,7 @@ pub(super) fn real_time(host: &CheckedHost) -> Finding {
                wait (only root can look). Potoroo runs at normal priority unless you raise it. \
                Without any limit a spinning thread can lock up its CPU";
     Finding::note(is.join(", "), "decided on purpose")
-        .told(0.0, pause_us as f64, why)
+        .reported(0.0, pause_us as f64, why)
         .remedy(remedies)
 }
 

@@ -94,7 +94,7 @@ pub(super) fn idle(host: &CheckedHost) -> Finding {
     let why = "the wake-up comes on top of the first event after a pause; a core that spins never \
                idles. A program may hold /dev/cpu_dma_latency open instead";
     let should = format!("states slower than {IDLE_US_MAX} µs are disabled");
-    Finding::advice(is, should).told(IDLE_US_MAX as f64, worst as f64, why).remedy(deep)
+    Finding::advice(is, should).reported(IDLE_US_MAX as f64, worst as f64, why).remedy(deep)
 }
 
 /// The other thread of a physical core stands still.

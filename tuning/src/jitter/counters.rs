@@ -94,7 +94,7 @@ ERR:          0
     }
 
     #[test]
-    fn only_growth_is_told() {
+    fn only_growth_is_reported() {
         let counters = |count| Counters(BTreeMap::from([("irq LOC".to_owned(), count)]));
         assert_eq!(counters(5).since(&counters(3)), [("irq LOC".to_owned(), 2)]);
         assert_eq!(counters(3).since(&counters(3)), []);

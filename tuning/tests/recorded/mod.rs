@@ -33,7 +33,7 @@ impl Recorded {
         recorded
     }
 
-    /// A host that tells nothing.
+    /// A host without any file.
     pub fn empty(test: &str) -> Self {
         let name = format!("{test}-{}", std::process::id());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -88,8 +88,8 @@ impl Drop for Recorded {
     }
 }
 
-/// What the process said and how it ended, as one text.
-pub fn told(output: &Output) -> String {
+/// Standard output, standard error and exit code, as one text.
+pub fn printed(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().expect("it ends by itself");
     format!("{}{}exit {code}\n", text(&output.stdout), text(&output.stderr))

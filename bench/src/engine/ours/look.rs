@@ -66,14 +66,14 @@ impl Look {
         })
     }
 
-    /// What the engine's cores told between another look and this one.
+    /// Gaps that the engine's cores reported between another look and this one.
     fn gaps_since(&self, before: &Self) -> Vec<CoreGaps> {
         let names: &[&str] =
             if self.status.cores.len() == 2 { &["load", "own"] } else { &["core"] };
         let cores = self.status.cores.iter().zip(names.iter().cycle());
         let gaps = |(core, name): (&CoreStatus, &&str)| {
             let recent = core.gaps.recent.iter().map(|gap| LoopGap::from(*gap));
-            CoreGaps::told(name, before.nanos, self.nanos, recent)
+            CoreGaps::reported(name, before.nanos, self.nanos, recent)
         };
         cores.map(gaps).collect()
     }

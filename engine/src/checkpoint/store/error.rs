@@ -56,7 +56,7 @@ pub enum Error {
     #[error(
         "another coordinator has taken over: HEAD is at {}, and here it was {}; this one may \
          commit nothing more and has to stop",
-        told(.found), told(.expected)
+        shown(.found), shown(.expected)
     )]
     Overtaken {
         /// What HEAD was to be.
@@ -125,7 +125,7 @@ fn remedy(cause: &io::Error) -> &'static str {
     }
 }
 
-fn told(head: &Option<Box<Head>>) -> String {
+fn shown(head: &Option<Box<Head>>) -> String {
     head.as_ref().map_or("nothing".to_owned(), |head| head.to_string())
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_apart() {
+    fn a_full_disk_is_recognised() {
         assert!(Error::io("write", "it", ErrorKind::StorageFull.into()).is_full());
         assert!(Error::io("write", "it", ErrorKind::FileTooLarge.into()).is_full());
         assert!(!Error::io("write", "it", ErrorKind::PermissionDenied.into()).is_full());

@@ -101,7 +101,7 @@ impl S3 {
         let compares = matches!(again, Err(Refusal::AlreadyExists { .. }))
             && matches!(other, Err(Refusal::Precondition { .. } | Refusal::AlreadyExists { .. }));
         if !compares {
-            let text = "it replaces what it is told not to (If-None-Match, If-Match)";
+            let text = "it ignores the conditions If-None-Match and If-Match, and replaces objects";
             let cause = io::Error::new(ErrorKind::Unsupported, text);
             return Err(Error::Io { action: "keep checkpoints in", object, cause });
         }

@@ -13,14 +13,14 @@ pub struct Parts<'a> {
     scheme: &'a str,
     rest: &'a str,
     options: Vec<(&'a str, &'a str)>,
-    /// Options whose values anybody may see.
+    /// Options whose values are no secret.
     open: Vec<&'static str>,
     known: Vec<&'static str>,
 }
 
 impl<'a> Parts<'a> {
     /// Takes `text` apart, which errors show as `shown`; `open` are the options whose values
-    /// anybody may see. `None` if it has no scheme.
+    /// are no secret. `None` if it has no scheme.
     pub(in crate::connect) fn split(
         text: &'a str,
         shown: String,

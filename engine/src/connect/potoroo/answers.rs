@@ -1,19 +1,19 @@
-//! What one client has to be told: a state, of which only the newest counts.
+//! What is to be sent to one client: a state, of which only the newest counts.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use potoroo_connector::Frame;
 
-/// What a client has to be told.
+/// What is to be sent to a client.
 #[derive(Default)]
 pub struct Answers {
-    state: Mutex<Telling>,
+    state: Mutex<Unsent>,
     more: Condvar,
 }
 
 #[derive(Default)]
-struct Telling {
+struct Unsent {
     streams: Vec<(u32, Answer)>,
     /// Numbers of the streams that are open.
     open: Vec<u32>,
@@ -21,7 +21,7 @@ struct Telling {
     over: bool,
 }
 
-/// What it has to be told of one stream.
+/// What is to be sent of one stream.
 #[derive(Default)]
 struct Answer {
     resume: Option<u64>,
@@ -62,21 +62,21 @@ impl Answers {
     }
 
     fn update(&self, stream: u32, change: impl FnOnce(&mut Answer)) {
-        let mut telling = self.lock();
-        let at = telling.streams.iter().position(|(number, _)| *number == stream);
+        let mut unsent = self.lock();
+        let at = unsent.streams.iter().position(|(number, _)| *number == stream);
         let at = at.unwrap_or_else(|| {
-            telling.streams.push((stream, Answer::default()));
-            telling.streams.len() - 1
+            unsent.streams.push((stream, Answer::default()));
+            unsent.streams.len() - 1
         });
-        change(&mut telling.streams[at].1);
+        change(&mut unsent.streams[at].1);
         self.more.notify_all();
     }
 
     /// Nothing follows, but for the reason why.
     pub fn finish(&self, refused: Option<String>) {
-        let mut telling = self.lock();
-        telling.refused = telling.refused.take().or(refused);
-        telling.over = true;
+        let mut unsent = self.lock();
+        unsent.refused = unsent.refused.take().or(refused);
+        unsent.over = true;
         self.more.notify_all();
     }
 
@@ -85,20 +85,20 @@ impl Answers {
         self.lock().over
     }
 
-    /// Waits until there is something to tell, for up to `most`; writes it to `out`. Returns
+    /// Waits until there is something to send, for up to `most`; writes it to `out`. Returns
     /// whether it is the last.
     pub fn take(&self, out: &mut Vec<u8>, most: Duration) -> bool {
-        let idle = |telling: &mut Telling| telling.streams.is_empty() && !telling.over;
+        let idle = |unsent: &mut Unsent| unsent.streams.is_empty() && !unsent.over;
         let waited = self.more.wait_timeout_while(self.lock(), most, idle);
-        let mut telling = waited.unwrap_or_else(PoisonError::into_inner).0;
-        telling.streams.drain(..).for_each(|(stream, answer)| answer.encode(stream, out));
-        if let Some(reason) = &telling.refused {
+        let mut unsent = waited.unwrap_or_else(PoisonError::into_inner).0;
+        unsent.streams.drain(..).for_each(|(stream, answer)| answer.encode(stream, out));
+        if let Some(reason) = &unsent.refused {
             Frame::Refused { reason }.encode(out);
         }
-        telling.over
+        unsent.over
     }
 
-    fn lock(&self) -> MutexGuard<'_, Telling> {
+    fn lock(&self) -> MutexGuard<'_, Unsent> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,10 +47,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 /// How long one attempt to connect, and the answer to a hello, may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// A client that takes longer for a transaction is told of, once for each.
+/// A client that takes longer for a transaction is logged, once for each transaction.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// To whom it goes.
+/// The client that output goes to.
 pub struct Recipient {
     /// Where the client listens.
     pub address: HostPort,
@@ -60,7 +60,7 @@ pub struct Recipient {
     pub application: String,
 }
 
-/// Brings what is committed to `peer`, until told to stop.
+/// Delivers committed output to `peer`, until `stop` has begun.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -76,7 +76,7 @@ pub fn deliver(
     Builder::new().name("potoroo-deliver".into()).spawn(run)
 }
 
-/// Who brings it.
+/// The thread that delivers it.
 struct Courier {
     delivery: Arc<Delivery>,
     peer: Recipient,
@@ -89,16 +89,16 @@ struct Courier {
 impl Courier {
     fn run(&self) {
         let (sink, address) = (self.delivery.sink(), &self.peer.address);
-        let (mut told, mut pause) = (String::new(), PAUSE.0);
+        let (mut logged, mut pause) = (String::new(), PAUSE.0);
         while let Err(DeliveryEnd::Lost(reason)) = self.serve(&mut pause) {
-            if reason != told
+            if reason != logged
                 && let Some(left_out) = self.lost.admit()
             {
                 tracing::warn!(
                     "sink `{sink}` at {address}: {reason}; committed output waits in the state \
                      folder, and it is tried again{left_out}"
                 );
-                told = reason;
+                logged = reason;
             }
             let until = Instant::now() + pause;
             while Instant::now() < until && !self.stopped() {
@@ -191,12 +191,12 @@ impl Courier {
         transaction: u128,
         reader: &mut FrameReader<&TcpStream>,
     ) -> Result<(), DeliveryEnd> {
-        let (begun, mut told) = (Instant::now(), false);
+        let (begun, mut logged) = (Instant::now(), false);
         loop {
             match self.read(reader)? {
                 Some(frame) => return session.handle(frame),
-                None if begun.elapsed() > SLOW && !told => {
-                    told = true;
+                None if begun.elapsed() > SLOW && !logged => {
+                    logged = true;
                     tracing::warn!(
                         "sink `{}` at {} has not committed transaction {transaction:x} for \
                          {SLOW:?}: output waits for it in the state folder",

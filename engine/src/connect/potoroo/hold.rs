@@ -70,7 +70,7 @@ impl Hold {
     /// Looks how full the disk is, and whether something waits on it: committed output, as the
     /// caller knows, or some that will be. Costs a system call.
     pub fn look(&self, waits: bool) {
-        // What cannot be asked is told by the next write.
+        // A disk whose room cannot be read is reported by the next write.
         let Ok(Some(room)) = self.target.disk().room(self.target.folder()) else { return };
         self.see(room, waits || self.uncommitted.load(Ordering::Relaxed));
     }
@@ -132,12 +132,12 @@ mod tests {
         let room = |free| Room { free, total: 128 << 20 };
         let mut check = |free, waits, expected| {
             hold.see(room(free), waits);
-            let told = match mail.take() {
+            let sent = match mail.take() {
                 Some(Command::HoldSources { hold, .. }) => Some(hold),
-                Some(_) => panic!("nothing else is told"),
+                Some(_) => panic!("no other command is sent"),
                 None => None,
             };
-            assert_eq!(told, expected, "{free} bytes free, something waits: {waits}");
+            assert_eq!(sent, expected, "{free} bytes free, something waits: {waits}");
         };
         check(0, false, None);
         check(64 << 20, true, None);

@@ -5,12 +5,12 @@
 //!          ◄── credits, acknowledgements ── writer thread ◄── checkpoints
 //! ```
 //!
-//! Each client has two threads: one waits for what it sends, and for room in a pipe; the other for
-//! what it has to be told. What it has to be told is kept as one state, not as a queue: a client
-//! that does not listen costs no memory.
+//! Each client has two threads: one reads its frames, and waits for room in a pipe; the other sends
+//! it credits and acknowledgements. Those are kept as one state, not as a queue: a client that does
+//! not read costs no memory.
 //!
-//! Promises: who is a stranger, sends what it may not, or something else than the protocol, is told
-//! why and hung up on; what it sent before stays. Must never do: show a token.
+//! Promises: a client that has no token, breaks a rule, or does not speak the protocol is sent the
+//! reason and disconnected; what it sent before stays. Must never do: show a token.
 
 mod client;
 mod lines;
@@ -54,20 +54,21 @@ pub const CLIENTS_MAX: usize = 2 * STREAMS_MAX;
 /// Bytes of memory that a client takes: the longest frame, and what is read at once.
 pub const CLIENT_BYTES: usize = FRAME_BYTES_MAX + 64 * 1024;
 
-/// A client that takes so long for what it has to be told is hung up on.
+/// A client that reads nothing for this time, while frames wait for it, is disconnected.
 const LISTEN_MAX: Duration = Duration::from_secs(30);
 
 /// A client whose host acknowledges nothing for this time is gone, in milliseconds.
 const USER_TIMEOUT_MS: u32 = 60_000;
 
-/// A client with an open stream receives a frame this often. Three times as long a silence tells it
-/// that the engine, or its host, is gone.
+/// A client with an open stream receives a frame this often. If none comes for three times as long,
+/// the engine or its host is gone.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// How long who opens a stream waits until another client, which is told to, has given it back.
+/// How long a client that opens a stream waits until the client that has it, which is refused, has
+/// released it.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 
-/// How often it is looked how far cores are, where no checkpoint tells.
+/// How often the positions of the cores are read, where no checkpoint acknowledges.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What serves the clients of one source.
@@ -86,7 +87,7 @@ pub struct SourceServer {
     pub strangers: Permits,
     /// Places for clients.
     pub clients: Permits,
-    /// Where refused clients are told of.
+    /// Where refused clients are reported.
     pub notices: Sender<Notice>,
     /// No new client is served.
     pub stop_accepting: Stopping,
@@ -96,7 +97,7 @@ pub struct SourceServer {
     pub lines: Arc<ServerLines>,
 }
 
-/// Serves clients until it is told to stop.
+/// Serves clients until `stop_accepting` has begun.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -216,7 +217,7 @@ impl SourceServer {
                     self.report_refused(peer, reason.clone());
                     answers.finish(Some(reason));
                 }
-                // Whatever was committed meanwhile is still told, until the server stops.
+                // What was committed meanwhile is still acknowledged, until the server stops.
                 Err(ServiceEnd::Ending) => {}
             }
             let _ = writer.join();
@@ -241,7 +242,7 @@ impl SourceServer {
         stream.set_write_timeout(Some(STOP_CHECK)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         keep_alive(stream).map_err(failed)?;
-        // A client that is alive takes what it is told: see `LISTEN_MAX`.
+        // A client that is alive reads what it is sent: see `LISTEN_MAX`.
         set_tcp_user_timeout(stream, USER_TIMEOUT_MS).map_err(|error| error.to_string())?;
         let hello = loop {
             let waits = Instant::now() < until && !self.stop.has_begun();
@@ -281,7 +282,7 @@ impl SourceServer {
         Ok(place)
     }
 
-    /// Tells a client what it has to be told, until nothing follows; then hangs up.
+    /// Sends `answers` to a client, until nothing follows; then closes the connection.
     fn answer(&self, answers: &Answers, stream: &TcpStream) {
         let look = if self.streams.checkpoints() { BEAT } else { LOOK };
         let (mut out, mut said) = (Vec::new(), Instant::now());

@@ -103,11 +103,11 @@ fn no_state() -> EdgeRefusal {
     EdgeRefusal::Reason(reason.to_owned())
 }
 
-/// Whether a connector can be told who brings it what.
+/// Whether the names of application and sink fit into a hello.
 fn check_names(application: &str, sink: &str) -> Result<(), String> {
     match application.len().max(sink.len()) > HELLO_TEXT_BYTES_MAX {
         true => Err(format!(
-            "a connector is told the names of application and sink: give them up to \
+            "a connector receives the names of application and sink: give them up to \
              {HELLO_TEXT_BYTES_MAX} bytes each"
         )),
         false => Ok(()),

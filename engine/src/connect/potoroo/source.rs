@@ -99,7 +99,7 @@ impl SourceConnector for PotorooSource {
         let addresses = addresses(&self.listen)?;
         if !addresses.iter().all(|at| at.ip().is_loopback()) && token.is_empty() {
             let remedy = "add `?token-file=PATH` or `?token=…`, or listen on 127.0.0.1";
-            return Err(EdgeRefusal::Reason(format!("anybody could connect there; {remedy}")));
+            return Err(EdgeRefusal::Reason(format!("any process could connect there; {remedy}")));
         }
         let listener = bind(&addresses, listen_at)?;
         let bound = listener.local_addr().map_err(no_listener)?;

@@ -16,7 +16,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Makes it durable with its name. Only then may anybody believe in it.
+    /// Makes it durable with its name. Only then may it be reported as prepared.
     ///
     /// # Errors
     /// The disk fails: it is unclear what of it is there.

@@ -151,7 +151,7 @@ fn a_copy_takes_nothing_from_the_original() {
     }
 }
 
-/// Manifests may come from anybody.
+/// Manifests are bytes from outside.
 #[test]
 fn a_manifest_names_spools_only() {
     let (scratch, victim) = (Scratch::new("spool-hostile"), Scratch::new("spool-victim"));
@@ -210,7 +210,7 @@ fn a_damaged_spool_is_refused_by_name_before_anything_is_shown() {
 }
 
 #[test]
-fn a_file_that_somebody_else_has_changed_is_refused() {
+fn a_file_that_another_process_has_changed_is_refused() {
     let scratch = Scratch::new("spool-changed");
     let target = scratch.target("w");
     scratch.write(".w.1-1.spool", b"new");
@@ -229,7 +229,7 @@ fn a_file_that_somebody_else_has_changed_is_refused() {
 
 /// Neither spools nor transactions become many while no checkpoint can be stored.
 #[test]
-fn output_of_epochs_that_come_to_nothing_is_gathered_in_one_spool() {
+fn output_of_epochs_that_are_aborted_is_gathered_in_one_spool() {
     let scratch = Scratch::new("spool-gathered");
     let target = scratch.target("w");
     let committed = Arc::new(SharedEpoch::default());

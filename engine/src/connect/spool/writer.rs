@@ -28,7 +28,7 @@ pub trait Spooled: Debug + Send + Sync {
     fn spooled(&self);
 }
 
-/// What a spooler does on a full disk: it waits until there is room, or until it is told to stop.
+/// What a spooler does on a full disk: it waits until there is room, or until `stop` has begun.
 #[derive(Debug)]
 pub struct Patience {
     /// Holds back the sources.
@@ -40,12 +40,12 @@ pub struct Patience {
 impl Patience {
     /// Writes, again and again while there is no room.
     fn write(&self, spooler: &mut Spooler, bytes: &[u8]) -> io::Result<()> {
-        let mut told = false;
+        let mut logged = false;
         loop {
             self.hold.spooled();
             match spooler.write(bytes) {
                 Err(error) if is_full(&error) && !self.stop.has_begun() => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut logged, true) {
                         let sink = &spooler.target.sink;
                         tracing::error!(
                             "output of sink `{sink}` has no room: {error}; it waits until its \

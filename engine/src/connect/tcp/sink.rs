@@ -158,10 +158,10 @@ fn wait_until_lost(lost: &Receiver<String>, stop: &Stopping) -> Option<String> {
     }
 }
 
-/// Tries until the peer is there. `None` when told to stop.
+/// Tries until the peer is there. `None` when `stop` has begun.
 fn connect_once_there(peer: &HostPort, name: &str, stop: &Stopping) -> Option<Connection> {
     let mut pause = BACKOFF.0;
-    let mut told = false;
+    let mut logged = false;
     loop {
         // Looked up anew each time: a host may have moved, or have more addresses.
         let connected = peer.addresses().and_then(|addresses| {
@@ -171,12 +171,12 @@ fn connect_once_there(peer: &HostPort, name: &str, stop: &Stopping) -> Option<Co
             Ok(connection) => return Some(connection),
             Err(error) => error,
         };
-        if !told {
+        if !logged {
             tracing::warn!(
                 "sink `{name}` cannot connect to {peer}: {error}; start the receiver there, or \
                  give another address with --sink; trying again until it is there"
             );
-            told = true;
+            logged = true;
         }
         let mut waited = Duration::ZERO;
         while waited < pause {

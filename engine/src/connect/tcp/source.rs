@@ -127,8 +127,8 @@ struct Acceptor {
     stop: Stopping,
 }
 
-/// Accepts connections of one source and spreads them over the cores in turn, until told to stop
-/// or until `connections_max` were accepted.
+/// Accepts connections of one source and spreads them over the cores in turn, until `stop` has
+/// begun or `connections_max` were accepted.
 ///
 /// # Errors
 /// The thread cannot be started.

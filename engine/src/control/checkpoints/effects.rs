@@ -65,7 +65,7 @@ impl Effects {
         Ok(None)
     }
 
-    /// Tells all cores.
+    /// Sends `command` to all cores.
     pub fn send(&self, command: CheckpointCommand) {
         self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
     }

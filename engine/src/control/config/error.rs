@@ -210,7 +210,7 @@ pub enum Error {
     },
 }
 
-/// A path as anybody may see it: an address with a token may stand where a path should.
+/// A path without secrets: an address with a token may stand where a path should.
 fn shown(path: &Path) -> String {
     without_tokens(&path.display().to_string())
 }

@@ -171,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_says_nothing_is_given_up() {
+    fn an_exchange_without_an_answer_times_out() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let admin = silent.local_addr().expect("it is bound");
         let error = exchange(admin, "GET / HTTP/1.0\r\n\r\n", Duration::from_millis(1));
-        assert_eq!(error.expect_err("nobody answers").kind(), ErrorKind::TimedOut);
+        assert_eq!(error.expect_err("no answer comes").kind(), ErrorKind::TimedOut);
     }
 }

@@ -1,7 +1,7 @@
 //! Layering: which crate may name which, read from the manifests.
 //!
 //! ```text
-//!   bench   tests        may use anything below; nobody uses them
+//!   bench   tests        may use anything below; no crate uses them
 //!      ▼     ▼
 //!       engine           HOW
 //!      ▼   ▼   ▼      ▼

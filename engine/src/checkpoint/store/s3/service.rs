@@ -167,8 +167,8 @@ impl S3Service {
 
     /// Does something on the thread, and waits for it.
     fn call<T: Send + 'static>(&self, what: impl Future<Output = T> + Send + 'static) -> T {
-        let (teller, answer) = channel();
-        self.thread.handle.spawn(async move { teller.send(what.await) });
+        let (sender, answer) = channel();
+        self.thread.handle.spawn(async move { sender.send(what.await) });
         answer.recv().expect("the thread answers as long as the service is there")
     }
 

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_by_status_code_and_message_and_not_by_its_body() {
+    fn an_answer_is_shown_by_status_code_and_message_and_not_by_its_body() {
         let body = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>SignatureDoes\
                     NotMatch</Code><Message>It does not fit.</Message><AWSAccessKeyId>AKID\
                     </AWSAccessKeyId><StringToSign>SIGNED</StringToSign></Error>";

@@ -1,7 +1,7 @@
-//! One connection to the client of a sink, without the connection: what is to be said to it next,
-//! and what its answers mean.
+//! One connection to the client of a sink, without the connection: which frame is to be sent
+//! next, and what its answers mean.
 //!
-//! Must never do: wait for anybody but the disk.
+//! Must never do: wait, except for the disk.
 
 use std::io;
 use std::sync::Arc;

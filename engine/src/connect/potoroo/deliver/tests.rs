@@ -89,7 +89,7 @@ fn what_is_brought_again_comes_no_farther() {
 }
 
 #[test]
-fn a_client_that_has_less_than_it_had_is_told_so() {
+fn a_client_that_has_less_than_it_had_is_refused() {
     let (delivery, id) = delivery();
     delivery.lock().brought = id;
     delivery.lock().delivered = id;
@@ -103,28 +103,28 @@ fn a_client_that_has_less_than_it_had_is_told_so() {
 fn a_backlog_holds_sources_back_until_there_is_room() {
     let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());
     let delivery = delivery_to(vec![core]);
-    let mut told = || match mail.take() {
+    let mut sent = || match mail.take() {
         Some(Command::HoldSources { sink: SinkId(3), hold }) => Some(hold),
-        Some(_) => panic!("nothing else is told"),
+        Some(_) => panic!("no other command is sent"),
         None => None,
     };
     for number in 1..16_384 {
         delivery.show(&transaction(number, 1)).expect("it can be brought");
     }
-    assert_eq!(told(), None);
+    assert_eq!(sent(), None);
     delivery.show(&transaction(16_384, 1)).expect("it can be brought");
-    assert_eq!((told(), told()), (Some(true), None));
+    assert_eq!((sent(), sent()), (Some(true), None));
     // Not at each transaction: a quarter of it has to go.
     delivery.settle(first_id(STATE, 4) | 4096).expect("no spool is there");
-    assert_eq!(told(), None);
+    assert_eq!(sent(), None);
     delivery.settle(first_id(STATE, 4) | 4097).expect("no spool is there");
-    assert_eq!((told(), told()), (Some(false), None));
+    assert_eq!((sent(), sent()), (Some(false), None));
     delivery.settle(first_id(STATE, 4) | 16_384).expect("no spool is there");
-    assert_eq!(told(), None);
+    assert_eq!(sent(), None);
     delivery.show(&transaction(16_385, BACKLOG_BYTES_MAX)).expect("it can be brought");
-    assert_eq!((told(), told()), (Some(true), None));
+    assert_eq!((sent(), sent()), (Some(true), None));
     delivery.settle(first_id(STATE, 4) | 16_385).expect("no spool is there");
-    assert_eq!((told(), told()), (Some(false), None));
+    assert_eq!((sent(), sent()), (Some(false), None));
 }
 
 /// A client that does not look at ids would have it twice.
@@ -261,7 +261,7 @@ fn what_a_client_has_is_known_before_a_manifest_names_it() {
     assert!(after.check_last(id(1)).is_err(), "it had more");
     assert_eq!([id(2), id(3)].map(|last| after.check_last(last)), [Ok(()), Ok(())]);
     assert!(after.show(&committed[1]).expect("it has it"));
-    // Gone back to a checkpoint before: it is told by what that one knows.
+    // After a return to an earlier checkpoint: the client is judged by what that one knows.
     let back = scratch.delivery_behind(Some(5), &[], delivered(id(1))).expect("it can be opened");
     assert_eq!([id(1), id(3), id(99)].map(|last| back.check_last(last)), [Ok(()), Ok(()), Ok(())]);
     assert!(back.check_last(0).is_err(), "it had more");
@@ -287,7 +287,8 @@ fn a_client_cannot_have_what_was_never_committed() {
     }
 }
 
-/// It is told by name and ends, or is passed over if the operator says so: never tried for ever.
+/// The message names the spool and the sink ends, or the operator accepts the loss by a flag: it
+/// is never tried for ever.
 #[test]
 fn a_spool_that_is_damaged_or_gone_is_lost() {
     let scratch = Scratch::new("deliver-damaged");
@@ -314,9 +315,9 @@ fn a_spool_that_is_damaged_or_gone_is_lost() {
                 break;
             }
             assert!(matches!(said, Err(DeliveryEnd::Stopped)), "{said:?}");
-            let told = delivery.show(&committed[0]).expect_err("it is lost").to_string();
+            let refused = delivery.show(&committed[0]).expect_err("it is lost").to_string();
             for part in [".w.4-1.spool", &format!("`lost={id:x}`")] {
-                assert!(told.contains(part), "`{part}` is not in {told}");
+                assert!(refused.contains(part), "`{part}` is not in {refused}");
             }
         }
         let _ = std::fs::remove_file(scratch.0.join(".w.4-1.taken"));

@@ -1,7 +1,7 @@
 //! What one client sends: messages of its streams, in order and with credit, into their pipes.
 //!
 //! Promises: what was noted of a message is what went into its pipe. Must never do: read from a
-//! socket, or wait longer than it is told to.
+//! socket, or wait longer than the caller allows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,7 +60,7 @@ struct Sending {
 }
 
 impl Client {
-    /// One that has nothing open, and is told by `answers`.
+    /// One that has nothing open, and is answered through `answers`.
     pub fn new(of: Serving, answers: Arc<Answers>) -> Self {
         Self { of, answers, opened: Vec::new() }
     }
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_credit_is_told_so() {
+    fn a_client_without_credit_is_refused() {
         let (of, _mail) = serving();
         let (mut client, opened) = open(&of, 0);
         assert_eq!(opened, Ok(true));

@@ -174,7 +174,7 @@ impl ClientStream {
         self.first = Some(id);
     }
 
-    /// Tells the client that has it that another one does now.
+    /// Refuses the client that has it, because another client opened it.
     pub(super) fn displace(&self, by: &Arc<Answers>) -> Result<(), String> {
         let name = &self.name;
         match &self.client {

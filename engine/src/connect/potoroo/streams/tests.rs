@@ -1,4 +1,4 @@
-//! What positions in bytes mean to the clients of streams, and what they are told.
+//! What positions in bytes mean to the clients of streams, and which answers they are sent.
 
 use super::*;
 
@@ -60,18 +60,18 @@ fn a_client_that_leaves_something_out_is_refused() {
 
 /// Every checkpoint has a position of every stream, also where nothing comes.
 #[test]
-fn what_is_acknowledged_is_told_once() {
+fn what_is_acknowledged_is_sent_once() {
     let answers = Arc::new(Answers::default());
     let mut stream = ClientStream::new("a");
     stream.client = Some((answers.clone(), 0));
     stream.notes.push_back(Note::new(8, 10));
     stream.passed = Note::new(8, 10);
     let committed = stream.position(10);
-    for is_told in [true, false] {
+    for is_sent in [true, false] {
         stream.acknowledge(&committed, Limits::default());
         let mut out = Vec::new();
         answers.take(&mut out, Duration::ZERO);
-        assert_eq!(!out.is_empty(), is_told, "{out:?}");
+        assert_eq!(!out.is_empty(), is_sent, "{out:?}");
     }
 }
 
@@ -145,7 +145,7 @@ fn a_stream_that_began_after_the_checkpoint_that_was_restored_is_needed_from_the
 
 /// One event may span any number of messages, and nothing of it is acknowledged before it is whole.
 #[test]
-fn more_messages_than_can_be_noted_keep_their_last_end_and_every_so_many_others() {
+fn more_messages_than_can_be_noted_keep_their_last_end_and_a_part_of_the_others() {
     let limits = Limits { notes: 8, ..Limits::default() };
     let mut stream = ClientStream::new("a");
     for id in 1..=1000 {
