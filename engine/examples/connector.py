@@ -143,8 +143,8 @@ def send_file(options):
             kind, fields = frame
             if kind == RESUME:
                 connection.silence = SILENCE_SECONDS
-                (behind,) = struct.unpack_from("<Q", fields, 4)
-                file.seek(behind)
+                (after,) = struct.unpack_from("<Q", fields, 4)
+                file.seek(after)
                 resumed = True
             elif kind == CREDIT:
                 credit += struct.unpack_from("<I", fields, 4)[0]
@@ -190,7 +190,7 @@ class Output:
         self.file.truncate()
 
     def commit(self, transaction):
-        """The mark is replaced in one step, behind the output that it counts."""
+        """Replaces the mark in one step, after the output that it counts is durable."""
         self.file.flush()
         os.fsync(self.file.fileno())
         length = self.file.tell()

@@ -357,7 +357,7 @@ mod tests {
         Reference::new(application()).expect("the application is sound")
     }
 
-    /// The rejections of an order for ` IBM` at 10 behind these quotes.
+    /// The rejections of an order for ` IBM` at 10 after these quotes.
     fn check(quotes: &[(f64, f64)], rejected: bool) {
         let mut reference = reference();
         for (bid, offer) in quotes {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each key keeps the last four of its numbers and outputs them at every number. So every output
-//! is known beforehand: behind 5 + 64 × 9 come exactly the three numbers before it. An event that
+//! is known beforehand: after 5 + 64 × 9 come exactly the three numbers before it. An event that
 //! was lost, doubled or overtaken, and a state that was lost or went back, all show.
 //!
 //! Ten seconds of generated numbers, with latencies at the end:
@@ -134,7 +134,7 @@ impl Validator {
         Ok(())
     }
 
-    /// Judges the whole behind its last line: the number of windows, or what is missing.
+    /// Judges the whole after its last line: the number of windows, or what is missing.
     fn finish(&self) -> Result<u64, String> {
         let windows: u64 = self.windows.iter().sum();
         let numbers_of = |key: u64| windows / KEYS + u64::from((1..=windows % KEYS).contains(&key));

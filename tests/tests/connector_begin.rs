@@ -34,10 +34,10 @@ fn client(address: SocketAddr) -> Source {
 
 /// Sends the next number in the stream `name`, and waits until it is committed. Returns its id.
 fn commit_one(source: &mut Source, name: &str) -> u64 {
-    let (stream, behind) = source.open(name, 0).expect("it is opened");
-    source.send(stream, behind + 1, b"1\n").expect("it is taken");
-    source.wait(stream, behind + 1).expect("it is committed");
-    behind + 1
+    let (stream, after) = source.open(name, 0).expect("it is opened");
+    source.send(stream, after + 1, b"1\n").expect("it is taken");
+    source.wait(stream, after + 1).expect("it is committed");
+    after + 1
 }
 
 /// Clients that are not the right one have been there, and sent nothing: in this run and before.
@@ -47,8 +47,8 @@ fn a_client_that_sends_nothing_does_not_decide_where_a_stream_begins() {
     let (app, address) = start(&scratch, "--checkpoint-ms 20");
     let mut wrong = [client(address), client(address)];
     for (one, from) in wrong.iter_mut().zip([1000, 500]) {
-        let (_, behind) = one.open("lines", from).expect("nothing was sent");
-        assert_eq!(behind, from, "it has nothing before");
+        let (_, after) = one.open("lines", from).expect("nothing was sent");
+        assert_eq!(after, from, "it has nothing before");
     }
     // A checkpoint is committed while they have it open.
     commit_one(&mut client(address), "other");

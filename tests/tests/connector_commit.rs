@@ -20,7 +20,7 @@ enum Fate {
     DiesBeforeItStores,
     /// The application receives no answer.
     DiesBeforeItAnswers,
-    DiesBehindItsAnswer,
+    DiesAfterItsAnswer,
     Commits,
 }
 
@@ -31,7 +31,7 @@ impl Fate {
         Self::DiesAtOnce,
         Self::DiesBeforeItStores,
         Self::DiesBeforeItAnswers,
-        Self::DiesBehindItsAnswer,
+        Self::DiesAfterItsAnswer,
         Self::Commits,
     ];
 
@@ -40,7 +40,7 @@ impl Fate {
     }
 
     fn stores(self) -> bool {
-        matches!(self, Self::DiesBeforeItAnswers | Self::DiesBehindItsAnswer | Self::Commits)
+        matches!(self, Self::DiesBeforeItAnswers | Self::DiesAfterItsAnswer | Self::Commits)
     }
 
     fn dies(self) -> bool {
@@ -83,7 +83,7 @@ impl Client {
         }
         match fate {
             Fate::RefusesAtOnce | Fate::Refuses => sink.refuse("the disk is full"),
-            Fate::DiesBehindItsAnswer | Fate::Commits => sink.commit(transaction),
+            Fate::DiesAfterItsAnswer | Fate::Commits => sink.commit(transaction),
             _ => {}
         }
         if fate.dies() {
@@ -121,7 +121,7 @@ fn however_a_commit_is_interrupted_nothing_is_lost_or_doubled() {
         let transaction = client.meet(fate, &mut app).expect("more will come");
         match before {
             Some((fate, before)) if fate.stores() => assert!(transaction > before, "{fate:?}"),
-            Some((fate, before)) => assert_eq!(transaction, before, "behind {fate:?}"),
+            Some((fate, before)) => assert_eq!(transaction, before, "after {fate:?}"),
             None => {}
         }
         before = Some((fate, transaction));

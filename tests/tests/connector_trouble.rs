@@ -48,9 +48,9 @@ impl Subject {
     fn check_alive(&self) {
         let options = Options { token: "hush".into(), ..Options::new(self.address.to_string()) };
         let mut source = Source::connect(options).expect("it is let in");
-        let (stream, behind) = source.open("good", 0).expect("it is opened");
-        source.send(stream, behind + 1, b"1\n").expect("it is taken");
-        source.wait(stream, behind + 1).expect("it is acknowledged");
+        let (stream, after) = source.open("good", 0).expect("it is opened");
+        source.send(stream, after + 1, b"1\n").expect("it is taken");
+        source.wait(stream, after + 1).expect("it is acknowledged");
     }
 
     /// Stops it; returns its log.
@@ -194,8 +194,8 @@ fn clients_that_break_a_rule_are_refused_and_keep_what_was_acknowledged() {
         [3, 5, 5].into_iter().for_each(|id| client.message(id));
     });
     check(&disorder, &["message 5 of stream 0 comes after 5", "ids rise"]);
-    let behind = refused(&|client| client.open(0, "disorder", 6));
-    check(&behind, &["continues after message 5", "after 6", "would be lost"]);
+    let after = refused(&|client| client.open(0, "disorder", 6));
+    check(&after, &["continues after message 5", "after 6", "would be lost"]);
     let ended = refused(&|client| {
         client.open(0, "ended", 0);
         client.message(1);
@@ -203,13 +203,13 @@ fn clients_that_break_a_rule_are_refused_and_keep_what_was_acknowledged() {
         client.message(2);
     });
     check(&ended, &["stream 0 has ended"]);
-    // What came in order has stayed: a client that begins again goes on behind it, and what it
+    // What came in order has stayed: a client that begins again goes on after it, and what it
     // sends again is passed over.
     let mut client = subject.client();
     client.open(0, "disorder", 0);
     loop {
         match client.receive().expect("it is served") {
-            Frame::Resume { behind, .. } => assert_eq!(behind, 5),
+            Frame::Resume { after, .. } => assert_eq!(after, 5),
             Frame::Ack { id: 5, .. } => break,
             _ => {}
         }
@@ -253,15 +253,15 @@ fn a_stream_belongs_to_the_last_that_opened_it() {
     check(&itself.refusal(), &["`itself` is open on this connection already"]);
     let mut first = subject.client();
     first.open(0, "one", 0);
-    assert!(matches!(first.receive(), Some(Frame::Resume { behind: 0, .. })));
+    assert!(matches!(first.receive(), Some(Frame::Resume { after: 0, .. })));
     let mut second = subject.client();
     second.open(0, "one", 0);
-    assert!(matches!(second.receive(), Some(Frame::Resume { behind: 0, .. })));
+    assert!(matches!(second.receive(), Some(Frame::Resume { after: 0, .. })));
     check(&first.refusal(), &["`one` was opened on another connection"]);
     subject.stop();
 }
 
-/// A source that cannot find the end of a frame any more says so, and what is behind stays at the
+/// A source that cannot find the end of a frame any more says so, and what follows stays at the
 /// client.
 #[test]
 fn a_stream_that_the_codec_does_not_understand_is_refused_by_name() {

@@ -49,8 +49,8 @@ fn send_all(source: &mut Source, count: u64, seed: u64) -> Result<(), Error> {
     let mut random = Random::new(seed);
     let mut open = Vec::new();
     for stream in 0..STREAMS {
-        let (number, behind) = source.open(&format!("s{stream}"), 0)?;
-        open.push((number, lines_of(stream, count), behind as usize));
+        let (number, after) = source.open(&format!("s{stream}"), 0)?;
+        open.push((number, lines_of(stream, count), after as usize));
     }
     while !open.is_empty() {
         let at = random.below(open.len() as u64) as usize;
@@ -83,7 +83,7 @@ enum Fate {
     /// It dies with nothing of it stored.
     DiesBefore,
     /// It dies when it has stored it, and cannot say so.
-    DiesBehind,
+    DiesAfter,
     Refuses,
 }
 
@@ -96,16 +96,16 @@ fn collect(port: u16, over: Arc<AtomicBool>, seed: u64) -> JoinHandle<Vec<u8>> {
         while !over.load(Ordering::Relaxed) {
             let mut sink = sink_at(port, "hush", last);
             while let Some((transaction, output)) = take_one(&mut sink, &over, &mut random) {
-                let fates = [Fate::DiesBefore, Fate::DiesBehind, Fate::Refuses];
+                let fates = [Fate::DiesBefore, Fate::DiesAfter, Fate::Refuses];
                 let fate = fates.get(random.below(12) as usize).copied().unwrap_or(Fate::Commits);
-                if matches!(fate, Fate::Commits | Fate::DiesBehind) {
+                if matches!(fate, Fate::Commits | Fate::DiesAfter) {
                     stored.extend_from_slice(&output);
                     last = transaction;
                 }
                 match fate {
                     Fate::Commits => sink.commit(last),
                     Fate::Refuses => sink.refuse("the disk is full"),
-                    Fate::DiesBefore | Fate::DiesBehind => break,
+                    Fate::DiesBefore | Fate::DiesAfter => break,
                 }
             }
         }
@@ -180,7 +180,7 @@ fn repeats_over_plain_tcp_are_known_by_their_ids() {
         (all, came)
     });
     let kills = kill_behind(WINDOWS, &arguments(200_000), &scratch, 9, "is connected to");
-    // Behind all connections of the application.
+    // After all connections of the application.
     connect(address).write_all(OVER).expect("it listens");
     let (all, came) = receiving.join().expect("it does not panic");
     assert!(kills > 0 && came > COUNT, "{kills} kills, {came} outputs: nothing came again");

@@ -347,8 +347,8 @@ fn an_event_of_a_stream_is_skipped_by_stream_and_position() {
     let flag = flag(&ended);
     let mut app = run.start(&["--skip", &flag]);
     let mut client = connect(&mut app);
-    let (stream, behind) = client.open("east", 0).expect("it is opened");
-    assert_eq!(behind, 0);
+    let (stream, after) = client.open("east", 0).expect("it is opened");
+    assert_eq!(after, 0);
     client.send(stream, 1, b"good\nupdate\n").expect("it is taken");
     client.send(stream, 2, b"better\n").expect("it is taken");
     client.end(stream);

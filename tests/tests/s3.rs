@@ -120,7 +120,7 @@ fn an_object_whose_answer_was_none_is_stored() {
     contract::put(&store, PART, b"ours");
     assert_eq!(contract::get(&store, PART), b"ours");
 
-    // Behind the first request, which asks for a number for the pieces.
+    // After the first request, which asks for a number for the pieces.
     let (name, large) = ("part-1-1-1-0000000000000002", bytes(9 << 20));
     let mut upload = store.create(name).expect("the name is free");
     upload.write_all(&large).expect("there is room");

@@ -367,8 +367,8 @@ const HOW_TO_READ: &str = "<ul>\n\
     <li>A <em>gap</em> is a stop of more than 25 µs in a loop that only spins: an interrupt, \
     another task, or the machine below. The tail <em>as it was</em> has everything in it. The tail \
     <em>outside gaps</em> leaves out each event during which a watched loop stood still at some \
-    time; what waited behind it stays in, and so do shorter stops. One never stands without the \
-    other.</li>\n</ul>\n";
+    time; events that waited after it stay in, and so do shorter stops. One never stands without \
+    the other.</li>\n</ul>\n";
 const OPEN_LOOP: &str = "Open loop. Departures are fixed beforehand, and latency counts from the \
     intended departure. The load never waits for the system under test: an event that could not be \
     sent in time is late, not missing. Coordinated omission is excluded this way, without any \

@@ -70,7 +70,7 @@ fn round_trip(stream: &mut TcpStream, index: u64, log: &mut GapLog) -> Result<()
     let order = order(index);
     let mut answer = [0; REJECTION_BYTES];
     drain(stream, &order)?;
-    // The call above did something; those behind it that bring nothing are over at once.
+    // The call above did something; those after it that bring nothing are over at once.
     log.skip(stamp::now());
     ensure!(fill(stream, &mut answer, log)?, "the server closed the connection");
     ensure!(answer[REJECTION_ID] == order[ORDER_ID], "the answer belongs to another order");

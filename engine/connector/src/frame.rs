@@ -67,7 +67,7 @@ pub enum Frame<'a> {
     Welcome { version: u16, last: u128 },
     Refused { reason: &'a str },
     Open { stream: u32, name: &'a str, from: u64 },
-    Resume { stream: u32, behind: u64 },
+    Resume { stream: u32, after: u64 },
     Credit { stream: u32, messages: u32 },
     Message { stream: u32, id: u64, payload: &'a [u8] },
     Ack { stream: u32, id: u64 },
@@ -93,7 +93,7 @@ impl fmt::Debug for Frame<'_> {
             Self::Open { stream, name, from } => {
                 shown.field("stream", stream).field("name", name).field("from", from)
             }
-            Self::Resume { stream, behind: id } | Self::Ack { stream, id } => {
+            Self::Resume { stream, after: id } | Self::Ack { stream, id } => {
                 shown.field("stream", stream).field("id", id)
             }
             Self::Credit { stream, messages } => {
@@ -228,7 +228,7 @@ impl<'a> Frame<'a> {
                 put_u64(out, id);
                 out.extend_from_slice(payload);
             }
-            Self::Resume { stream, behind: id } | Self::Ack { stream, id } => {
+            Self::Resume { stream, after: id } | Self::Ack { stream, id } => {
                 put_u32(out, stream);
                 put_u64(out, id);
             }
@@ -263,7 +263,7 @@ impl<'a> Frame<'a> {
             2 => Self::Welcome { version: fields.version()?, last: fields.u128()? },
             3 => Self::Refused { reason: fields.text()? },
             4 => Self::Open { stream: fields.u32()?, name: fields.text()?, from: fields.u64()? },
-            5 => Self::Resume { stream: fields.u32()?, behind: fields.u64()? },
+            5 => Self::Resume { stream: fields.u32()?, after: fields.u64()? },
             6 => Self::Credit { stream: fields.u32()?, messages: fields.u32()? },
             7 => {
                 let (stream, id) = (fields.u32()?, fields.u64()?);

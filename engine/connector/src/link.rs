@@ -43,7 +43,7 @@ pub(crate) struct Link {
 /// What the engine sent.
 #[derive(Debug)]
 pub(crate) enum EngineAnswer {
-    Resume { stream: u32, behind: u64 },
+    Resume { stream: u32, after: u64 },
     Credit { stream: u32, messages: u32 },
     Ack { stream: u32, id: u64 },
     Ended { stream: u32 },
@@ -132,7 +132,7 @@ fn listen(
         let answer = match reader.read() {
             // It only shows that the engine runs.
             Ok(Some(Frame::Credit { messages: 0, .. })) => continue,
-            Ok(Some(Frame::Resume { stream, behind })) => EngineAnswer::Resume { stream, behind },
+            Ok(Some(Frame::Resume { stream, after })) => EngineAnswer::Resume { stream, after },
             Ok(Some(Frame::Credit { stream, messages })) => {
                 EngineAnswer::Credit { stream, messages }
             }

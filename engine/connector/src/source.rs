@@ -58,7 +58,7 @@ struct Stream {
     /// How many of them the engine has, or were sent to it.
     sent: usize,
     /// The id after which the engine goes on, once it sent it on this connection.
-    behind: Option<u64>,
+    after: Option<u64>,
     credit: u64,
     end: End,
 }
@@ -108,7 +108,7 @@ impl Source {
             last: from,
             kept: VecDeque::new(),
             sent: 0,
-            behind: None,
+            after: None,
             credit: 0,
             end: End::No,
         });
@@ -116,7 +116,7 @@ impl Source {
         if opened.is_err() {
             self.streams.pop();
         }
-        opened.map(|behind| (StreamNumber(number), behind))
+        opened.map(|after| (StreamNumber(number), after))
     }
 
     fn open_last(&mut self) -> Result<u64, Error> {
@@ -126,8 +126,8 @@ impl Source {
             link.open(at as u32, &stream.name, stream.acknowledged);
         }
         loop {
-            if let Some(behind) = self.streams[at].behind {
-                return Ok(behind);
+            if let Some(after) = self.streams[at].after {
+                return Ok(after);
             }
             self.advance(true)?;
         }
@@ -152,7 +152,7 @@ impl Source {
             return Err(Error::Misused(text.to_owned()));
         }
         stream.last = id;
-        if stream.sent == stream.kept.len() && stream.behind.is_some_and(|behind| id <= behind) {
+        if stream.sent == stream.kept.len() && stream.after.is_some_and(|after| id <= after) {
             stream.sent += 1;
         }
         stream.kept.push_back((id, payload.to_owned()));
@@ -254,7 +254,7 @@ impl Source {
 
     fn handle(&mut self, answer: EngineAnswer) -> Result<(), Error> {
         match answer {
-            EngineAnswer::Resume { stream, behind } => self.stream(stream)?.resume(behind),
+            EngineAnswer::Resume { stream, after } => self.stream(stream)?.resume(after),
             EngineAnswer::Credit { stream, messages } => {
                 self.stream(stream)?.credit += u64::from(messages);
             }
@@ -304,13 +304,13 @@ impl Source {
         self.link = None;
         let mut link = Link::connect(&self.options)?;
         for (at, stream) in self.streams.iter_mut().enumerate() {
-            (stream.behind, stream.credit) = (None, 0);
+            (stream.after, stream.credit) = (None, 0);
             link.open(at as u32, &stream.name, stream.acknowledged);
         }
         link.to.write_all(&link.out)?;
         link.out.clear();
         self.link = Some(link);
-        while self.streams.iter().any(|stream| stream.behind.is_none()) {
+        while self.streams.iter().any(|stream| stream.after.is_none()) {
             let link = self.link.as_ref().ok_or(Error::Unexpected("a lost connection"))?;
             let answer = link.answers.recv_timeout(ANSWER).map_err(|_| closed())?;
             self.handle(answer)?;
@@ -336,11 +336,11 @@ fn patiently<T>(
 }
 
 impl Stream {
-    /// The engine has everything up to `behind`. What of it is not acknowledged stays: it may still
+    /// The engine has everything up to `after`. What of it is not acknowledged stays: it may still
     /// go back.
-    fn resume(&mut self, behind: u64) {
-        self.behind = Some(behind);
-        self.sent = self.kept.partition_point(|(id, _)| *id <= behind);
+    fn resume(&mut self, after: u64) {
+        self.after = Some(after);
+        self.sent = self.kept.partition_point(|(id, _)| *id <= after);
         if self.end == End::Sent {
             self.end = End::Asked;
         }
@@ -355,7 +355,7 @@ impl Stream {
     }
 
     fn encode(&mut self, number: u32, out: &mut Vec<u8>) {
-        if self.behind.is_none() {
+        if self.after.is_none() {
             return;
         }
         while self.sent < self.kept.len() && self.credit > 0 && out.len() < WRITE_BYTES {

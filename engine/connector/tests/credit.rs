@@ -29,7 +29,7 @@ fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {
         expect(Some(Frame::Open { stream: 0, name: "one", from: 0 }));
         // Credit first: it has come when the stream is open.
         say(&to, Frame::Credit { stream: 0, messages: 1 });
-        say(&to, Frame::Resume { stream: 0, behind: 0 });
+        say(&to, Frame::Resume { stream: 0, after: 0 });
         expect(Some(Frame::Message { stream: 0, id: 1, payload: b"1" }));
         say(&to, Frame::Credit { stream: 0, messages: 1 });
         expect(Some(Frame::Message { stream: 0, id: 2, payload: b"2" }));

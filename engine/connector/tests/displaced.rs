@@ -26,7 +26,7 @@ impl Engine {
         engine.send(Frame::Welcome { version: VERSION, last: 0 });
         engine.reader.welcome();
         assert_eq!(engine.receive(), Frame::Open { stream: 0, name: "one", from: 0 });
-        engine.send(Frame::Resume { stream: 0, behind: 0 });
+        engine.send(Frame::Resume { stream: 0, after: 0 });
         engine.send(Frame::Credit { stream: 0, messages: 10 });
         assert_eq!(engine.receive(), Frame::Message { stream: 0, id: 1, payload: b"1" });
         engine

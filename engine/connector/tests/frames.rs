@@ -28,7 +28,7 @@ fn frames() -> Vec<Frame<'static>> {
         Frame::Welcome { version: VERSION, last: u128::MAX },
         Frame::Refused { reason: "no" },
         Frame::Open { stream: 1, name: "orders", from: 1 << 40 },
-        Frame::Resume { stream: u32::MAX, behind: 3 },
+        Frame::Resume { stream: u32::MAX, after: 3 },
         Frame::Credit { stream: 0, messages: 4096 },
         Frame::Message { stream: 2, id: 9, payload: b"" },
         Frame::Message { stream: 2, id: 10, payload: b"payload" },

@@ -74,7 +74,7 @@ impl Sender {
     }
 
     /// The first message after `id`.
-    fn behind(&self, id: u64) -> usize {
+    fn after(&self, id: u64) -> usize {
         self.messages.partition_point(|(of, _)| *of <= id)
     }
 }
@@ -299,12 +299,12 @@ impl Session {
     fn read_frame(&mut self, frame: Frame<'_>, sender: &mut Sender) -> Result<(), String> {
         let (name, acknowledged) = (&sender.name, sender.acknowledged);
         match frame {
-            Frame::Resume { behind, .. } if behind < acknowledged => {
+            Frame::Resume { after, .. } if after < acknowledged => {
                 Err(format!("{name}: {acknowledged} was acknowledged, and is to be sent again"))
             }
-            Frame::Resume { behind, .. } => {
+            Frame::Resume { after, .. } => {
                 // What it still has it may send again: here a message or two.
-                let (kept, next) = (sender.behind(acknowledged), sender.behind(behind));
+                let (kept, next) = (sender.after(acknowledged), sender.after(after));
                 self.next = Some(next.saturating_sub(next % 3).max(kept));
                 self.reached = next;
                 Ok(())
@@ -313,7 +313,7 @@ impl Session {
                 self.credit += u64::from(messages);
                 Ok(())
             }
-            Frame::Ack { id, .. } if sender.behind(id) > self.reached => {
+            Frame::Ack { id, .. } if sender.after(id) > self.reached => {
                 Err(format!("{name}: {id} was not sent, and is acknowledged"))
             }
             Frame::Ack { id, .. } => {
@@ -321,7 +321,7 @@ impl Session {
                 sender.acknowledged = id.max(acknowledged);
                 Ok(())
             }
-            Frame::Ended { .. } if sender.behind(acknowledged) < sender.messages.len() => {
+            Frame::Ended { .. } if sender.after(acknowledged) < sender.messages.len() => {
                 Err(format!("{name} has ended before its last message"))
             }
             Frame::Ended { .. } => {

@@ -45,7 +45,7 @@ fn digest(facts: Facts<'_>) -> u64 {
     mix(place ^ note.len() as u64, trail ^ u64::from(branch))
 }
 
-/// The item behind a step with this `mark`.
+/// The item after a step with this `mark`.
 pub fn marked(facts: Facts<'_>, mark: u64) -> Facts<'_> {
     Facts { trail: mix(facts.trail, mark), ..facts }
 }

@@ -14,7 +14,7 @@ pub fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: 
     kill_behind(name, arguments, scratch, seed, "")
 }
 
-/// As [`kill_until_it_ends`], most often only behind a line with `part` in the log: what comes from
+/// As [`kill_until_it_ends`], most often only after a line with `part` in the log: what comes from
 /// elsewhere has to come before there is any progress.
 pub fn kill_behind(name: &str, arguments: &str, scratch: &Scratch, seed: u64, part: &str) -> u64 {
     let state = scratch.path("state");

@@ -54,7 +54,7 @@ fn quantity(id: usize) -> f64 {
 }
 
 /// Two orders for each symbol of the quotes and some for symbols without a quote, and the
-/// rejections that the rule demands behind all quotes.
+/// rejections that the rule demands after all quotes.
 pub fn orders_and_rejections() -> (Vec<u8>, Vec<u8>) {
     let (mut orders, mut rejections) = (Vec::new(), Vec::new());
     for round in 0..2 {

@@ -31,9 +31,9 @@ struct Answer {
 }
 
 impl Answers {
-    /// It goes on behind a message.
-    pub fn resume(&self, stream: u32, behind: u64) {
-        self.update(stream, |answer| answer.resume = Some(behind));
+    /// The client goes on with the first id above `after`.
+    pub fn resume(&self, stream: u32, after: u64) {
+        self.update(stream, |answer| answer.resume = Some(after));
         self.lock().open.push(stream);
     }
 
@@ -105,8 +105,8 @@ impl Answers {
 
 impl Answer {
     fn encode(self, stream: u32, out: &mut Vec<u8>) {
-        if let Some(behind) = self.resume {
-            Frame::Resume { stream, behind }.encode(out);
+        if let Some(after) = self.resume {
+            Frame::Resume { stream, after }.encode(out);
         }
         if self.credit > 0 {
             Frame::Credit { stream, messages: self.credit as u32 }.encode(out);

@@ -7,7 +7,7 @@
 //!          └────────── notes: which id ends at which byte ◄─────────────────┘
 //! ```
 //!
-//! A core knows positions in bytes only, as of a file. What id a client has to go on behind follows
+//! A core knows positions in bytes only, as of a file. The id after which a client goes on follows
 //! from the notes of its messages, which are kept until they are acknowledged. A stream is opened
 //! at a core once and stays open there until it ends: a client that connects again goes on with it.
 //!
@@ -114,7 +114,7 @@ impl Streams {
     }
 
     /// Opens the stream `name` for a client that knows it as `number`, is answered by `answers`,
-    /// and can send everything behind `from`. Another client that has it is served no longer: it
+    /// and can send everything after `from`. Another client that has it is served no longer: it
     /// may be gone without a word, or wait for room. `None`: it has not given it back within
     /// `patience`.
     ///

@@ -87,7 +87,7 @@ impl Target {
         if checkpoint || append { file.length() } else { Ok(0) }
     }
 
-    /// Drops all spools beside the file, behind [`recover`](Self::recover): none is committed.
+    /// Drops all spools beside the file, after [`recover`](Self::recover): none is committed.
     ///
     /// # Errors
     /// The folder cannot be written.

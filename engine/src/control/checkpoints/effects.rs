@@ -70,8 +70,8 @@ impl Effects {
         self.cores.iter().for_each(|core| core.send(Command::Checkpoint(command)));
     }
 
-    /// Makes committed output visible, and says what is `done` of each try. What fails, and all of
-    /// that sink behind it, is tried again the next time.
+    /// Makes committed output visible, and calls `done` after each try. A transaction that fails,
+    /// and all later ones of its sink, are tried again the next time.
     pub fn show(&mut self, mut done: impl FnMut(&str, io::Result<bool>)) {
         let Self { coordinator, visible, .. } = self;
         let mut failed: Vec<String> = Vec::new();

@@ -20,7 +20,7 @@ pub struct Outline<'a> {
     pub sinks: &'a [&'a str],
 }
 
-/// A configuration behind the gate: valid, and complete for its application.
+/// A configuration that was checked: valid, and complete for its application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteConfig {
     /// The configuration.

@@ -120,10 +120,10 @@ impl Client {
         let Serving { source, streams, lines, .. } = &self.of;
         let opened = streams.open(name, from, &self.answers, number, patience);
         let Some(of) = opened.map_err(ServiceEnd::Refused)? else { return Ok(false) };
-        let (name, behind) = (one_line(name), of.begins.unwrap_or(of.passed.id));
+        let (name, after) = (one_line(name), of.begins.unwrap_or(of.passed.id));
         if let Some(left_out) = lines.opened.admit() {
             tracing::info!(
-                "source `{source}`: stream `{name}` continues after message {behind}{left_out}"
+                "source `{source}`: stream `{name}` continues after message {after}{left_out}"
             );
         }
         let (buffer, notes) = (Vec::new(), Vec::new());
@@ -341,7 +341,7 @@ mod tests {
         let (mut wrong, _) = open(&of, 1000);
         wrong.release();
         let (mut first, opened) = open(&of, 7);
-        assert_eq!(opened, Ok(true), "nothing was sent behind 1000");
+        assert_eq!(opened, Ok(true), "nothing was sent after 1000");
         // Four buffers of four bytes are all there is.
         assert_eq!(handle(&mut first, message(8, &[0; 20])), Ok(false));
         first.release();
