@@ -78,7 +78,7 @@ pub enum SinkAddress {
     File {
         /// The file.
         path: PathBuf,
-        /// Writes behind what is there instead of truncating.
+        /// Appends to the file instead of truncating it.
         append: bool,
     },
     /// Brings what is committed to a client of the connector protocol.

@@ -30,22 +30,12 @@ mod source;
 mod transaction;
 
 pub(super) use self::sink::OpenFile;
-use super::connector::{Connector, Form};
+use super::connector::Connector;
 
 /// `file:`
 pub static CONNECTOR: Connector = Connector {
     scheme: "file",
     open_options: &["append"],
-    source: Some(Form {
-        summary: source::SUMMARY,
-        help: || source::HELP.to_owned(),
-        parse: source::parse,
-        describe: Some(source::describe),
-    }),
-    sink: Some(Form {
-        summary: sink::SUMMARY,
-        help: || sink::HELP.to_owned(),
-        parse: sink::parse,
-        describe: Some(sink::describe),
-    }),
+    source: Some(source::FORM),
+    sink: Some(sink::FORM),
 };

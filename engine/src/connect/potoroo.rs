@@ -34,22 +34,12 @@ pub mod hold;
 mod sink;
 mod token;
 
-use super::connector::{Connector, Form};
+use super::connector::Connector;
 
 /// `potoroo:`
 pub static CONNECTOR: Connector = Connector {
     scheme: "potoroo",
     open_options: &["token-file", "streams", "lost"],
-    source: Some(Form {
-        summary: source::SUMMARY,
-        help: || source::HELP.to_owned(),
-        parse: source::parse,
-        describe: Some(source::describe),
-    }),
-    sink: Some(Form {
-        summary: sink::SUMMARY,
-        help: || sink::HELP.to_owned(),
-        parse: sink::parse,
-        describe: Some(sink::describe),
-    }),
+    source: Some(source::FORM),
+    sink: Some(sink::FORM),
 };

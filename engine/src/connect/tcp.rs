@@ -27,22 +27,12 @@ mod sink;
 mod source;
 
 pub use self::port::{TcpInlet, TcpOutlet};
-use super::connector::{Connector, Form};
+use super::connector::Connector;
 
 /// `tcp:`
 pub static CONNECTOR: Connector = Connector {
     scheme: "tcp",
     open_options: &["connections", "sequence"],
-    source: Some(Form {
-        summary: source::SUMMARY,
-        help: || source::HELP.to_owned(),
-        parse: source::parse,
-        describe: Some(source::describe),
-    }),
-    sink: Some(Form {
-        summary: sink::SUMMARY,
-        help: || sink::HELP.to_owned(),
-        parse: sink::parse,
-        describe: Some(sink::describe),
-    }),
+    source: Some(source::FORM),
+    sink: Some(sink::FORM),
 };

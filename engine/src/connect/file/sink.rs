@@ -13,6 +13,7 @@ use super::regular::is_regular;
 use super::transaction::Transactional;
 use crate::connect::address::{Error, Parts, SinkAddress};
 use crate::connect::attach::Empty;
+use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::patience::{Output, PatientWriter, at_once, is_fifo};
@@ -23,22 +24,26 @@ use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
 use crate::connect::spool::Target;
 use crate::connect::starting::Starting;
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`file:PATH` (writes)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SinkAddress, dyn SinkConnector> = Form {
+    summary: "`file:PATH` (writes)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
-    "  file:PATH         creates and truncates; ?append=true writes behind [default: false]; a named
+const HELP: &str =
+    "  file:PATH         creates and truncates; ?append=true appends [default: false]; a named
                     pipe is opened when a reader opens it
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
     let path = parts.path()?;
     let append = parts.number("append", "`true` or `false`")?.unwrap_or(false);
     Ok(SinkAddress::File { path, append })
 }
 
-pub(super) fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
+fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
     let SinkAddress::File { path, append } = address else { return None };
     Some(Arc::new(FileSink { path: path.clone(), append: *append }))
 }

@@ -11,6 +11,7 @@ use potoroo_sdk::host::SourceId;
 use super::regular::is_regular;
 use crate::checkpoint::{Imprint, PositionUnit, SourcePosition, Watched};
 use crate::connect::address::{Error, Parts, SourceAddress};
+use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::patience::{PatientReader, at_once};
@@ -23,19 +24,23 @@ use crate::connect::starting::Starting;
 use crate::connect::upstream::Upstream;
 use crate::flow::Start;
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`file:PATH` (reads)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SourceAddress, dyn SourceConnector> = Form {
+    summary: "`file:PATH` (reads)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
+const HELP: &str =
     "  file:PATH         reads a file to its end; of a named pipe, what is written into it
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
     Ok(SourceAddress::File { path: parts.path()? })
 }
 
-pub(super) fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
+fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
     let SourceAddress::File { path } = address else { return None };
     Some(Arc::new(FileSource { path: path.clone() }))
 }

@@ -13,6 +13,7 @@ use super::hold::Hold;
 use super::token;
 use crate::checkpoint::Transaction;
 use crate::connect::address::{Error, HostPort, Parts, SinkAddress, TransactionId};
+use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::promise::Promise;
@@ -24,23 +25,27 @@ use crate::connect::starting::Starting;
 use crate::connect::token::{Token, TokenAt};
 use crate::connect::visible::Visible;
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`potoroo://HOST:PORT` (connects to a connector)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SinkAddress, dyn SinkConnector> = Form {
+    summary: "`potoroo://HOST:PORT` (connects to a connector)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
+const HELP: &str =
     "  potoroo://HOST:PORT  connects to a client of the connector protocol, with --state only;
                     ?token-file=PATH with the token that it has to know of us, or ?token=TEXT;
                     &lost=TRANSACTION takes a client that has lost what it had up to there
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
     let (connect, token) = (parts.peer()?, token::parse(parts)?);
     let lost = parts.number("lost", "a transaction as a message has named it")?;
     Ok(SinkAddress::Connector { connect, token, lost })
 }
 
-pub(super) fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
+fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
     let SinkAddress::Connector { connect, token, lost } = address else { return None };
     let (connect, token, lost) = (connect.clone(), token.clone(), *lost);
     Some(Arc::new(PotorooSink { connect, token, lost }))

@@ -14,6 +14,7 @@ use super::streams::{STREAM_BYTES, STREAMS_MAX, Streams};
 use super::token;
 use crate::checkpoint::SourcePosition;
 use crate::connect::address::{Error, HostPort, Parts, SourceAddress};
+use crate::connect::connector::Form;
 use crate::connect::demand::{Demand, DemandLine};
 use crate::connect::listening::{addresses, bind, no_listener};
 use crate::connect::opening::Opening;
@@ -26,23 +27,27 @@ use crate::connect::starting::Starting;
 use crate::connect::token::{Token, TokenAt};
 use crate::connect::upstream::Upstream;
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`potoroo://HOST:PORT` (listens for connectors)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SourceAddress, dyn SourceConnector> = Form {
+    summary: "`potoroo://HOST:PORT` (listens for connectors)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
+const HELP: &str =
     "  potoroo://HOST:PORT  listens for clients of the connector protocol; ?token-file=PATH with the
                     token that they have to know, or ?token=TEXT; &streams=N ends after N streams
                     have [default: never]
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
     let (listen, token) = (parts.host_port()?, token::parse(parts)?);
     let streams = parts.number("streams", "a number from 1")?;
     Ok(SourceAddress::Connector { listen, token, streams })
 }
 
-pub(super) fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
+fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
     let SourceAddress::Connector { listen, token, streams } = address else { return None };
     let (listen, token, streams) = (listen.clone(), token.clone(), *streams);
     Some(Arc::new(PotorooSource { listen, token, streams }))

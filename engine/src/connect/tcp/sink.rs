@@ -15,6 +15,7 @@ use rustix::event::PollFlags;
 
 use super::port::TcpOutlet;
 use crate::connect::address::{Error, HostPort, Parts, SinkAddress, first_that_works};
+use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::lines::LineLimiter;
 use crate::connect::opening::Opening;
@@ -26,22 +27,26 @@ use crate::connect::stopping::Stopping;
 use crate::connect::waiting::{STOP_CHECK, wait};
 use crate::turn::{Command, Mailbox};
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`tcp://HOST:PORT` (connects)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SinkAddress, dyn SinkConnector> = Form {
+    summary: "`tcp://HOST:PORT` (connects)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
+const HELP: &str =
     "  tcp://HOST:PORT   connects, and waits for an absent peer; ?sequence=true puts the id of its
                     input before each output [default: false]
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SinkAddress, Error> {
     let connect = parts.peer()?;
     let sequence = parts.number("sequence", "`true` or `false`")?.unwrap_or(false);
     Ok(SinkAddress::Tcp { connect, sequence })
 }
 
-pub(super) fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
+fn describe(address: &SinkAddress) -> Option<Arc<dyn SinkConnector>> {
     let SinkAddress::Tcp { connect, sequence } = address else { return None };
     Some(Arc::new(TcpSink { connect: connect.clone(), sequence: *sequence }))
 }

@@ -13,6 +13,7 @@ use rustix::event::PollFlags;
 
 use super::port::TcpInlet;
 use crate::connect::address::{Error, HostPort, Parts, SourceAddress};
+use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::lines::LineLimiter;
 use crate::connect::listening::{REFUSING_EVERY, addresses, bind, no_accept, no_listener};
@@ -27,22 +28,26 @@ use crate::connect::upstream::Upstream;
 use crate::connect::waiting::{STOP_CHECK, wait};
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 
-/// Summary of the addresses.
-pub(super) const SUMMARY: &str = "`tcp://HOST:PORT` (listens)";
+/// Form of the addresses.
+pub(super) const FORM: Form<SourceAddress, dyn SourceConnector> = Form {
+    summary: "`tcp://HOST:PORT` (listens)",
+    help: || HELP.to_owned(),
+    parse,
+    describe: Some(describe),
+};
 
-/// Their help.
-pub(super) const HELP: &str =
+const HELP: &str =
     "  tcp://HOST:PORT   listens; ?connections=N ends after N connections were closed
                     [default: never]
 ";
 
-pub(super) fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
+fn parse(parts: &mut Parts<'_>) -> Result<SourceAddress, Error> {
     let listen = parts.host_port()?;
     let connections = parts.number("connections", "a number from 1")?;
     Ok(SourceAddress::Tcp { listen, connections })
 }
 
-pub(super) fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
+fn describe(address: &SourceAddress) -> Option<Arc<dyn SourceConnector>> {
     let SourceAddress::Tcp { listen, connections } = address else { return None };
     Some(Arc::new(TcpSource { listen: listen.clone(), connections: *connections }))
 }
