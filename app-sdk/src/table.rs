@@ -1,7 +1,7 @@
 //! Tables: named keyed state.
 //!
 //! A table owns its rows, dense and in the order of creation. It does not own the way from a key
-//! to a row: that is the host's ([`Host::find`](crate::host::Host::find)), so that the host can
+//! to a row: that is the host's ([`Host::find`]), so that the host can
 //! prefetch it. Rows never move: a slot number stays valid until its row is removed.
 
 use core::cell::RefCell;

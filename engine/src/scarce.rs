@@ -29,7 +29,7 @@ pub fn is_scarce(error: &io::Error) -> bool {
 /// What `open` returns, tried again while descriptors are scarce.
 ///
 /// # Errors
-/// `open` fails for another reason, or no descriptor is free for [`WAIT_MAX`].
+/// `open` fails for another reason, or no descriptor is free for `WAIT_MAX`.
 pub fn when_free<T>(open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     when_free_within(WAIT_MAX, open)
 }

@@ -1,7 +1,7 @@
 //! All connectors: the engine's own, and those that a program has registered.
 //!
 //! Everything that depends on the kind of an address goes through here: a new connector of the
-//! engine is a folder and one line in [`BUILT_IN`], one of a program a value of [`Connector`] and
+//! engine is a folder and one line in `BUILT_IN`, one of a program a value of [`Connector`] and
 //! one call of [`register`].
 
 use std::fmt;

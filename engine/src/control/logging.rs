@@ -1,8 +1,8 @@
 //! The log of the control plane: standard error, once per process, at a limited rate.
 //!
-//! The event path never logs. What it counts is looked at by the control plane, which says so
-//! through [`Lines`](crate::connect::lines::Lines) where the other side decides how often something
-//! happens.
+//! The event path never logs: it counts, and the control plane reads the counters and logs. Where a
+//! peer decides how often something happens, a
+//! [`LineLimiter`](crate::connect::lines::LineLimiter) bounds the number of lines.
 
 use std::io::{self, IsTerminal};
 use std::sync::Once;

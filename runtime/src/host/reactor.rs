@@ -6,7 +6,7 @@ use crate::poller::Poller;
 
 /// What a core runs: a state machine, called once per turn.
 pub trait Reactor {
-    /// What is left of it at the end, for [`Host::join`](super::Host::join).
+    /// What is left of it at the end, for [`RunningCores::join`](super::RunningCores::join).
     type Report: Send + 'static;
 
     /// Does a bounded amount of work and says how it went. `now` is the time at the turn's start.
