@@ -162,6 +162,8 @@ impl Monitor {
             bytes: sum(&|counts| counts.sinks[index].bytes),
             waits: sum(&|counts| counts.sinks[index].waits),
         };
+        let sources: Vec<_> = self.sources.iter().enumerate().map(source).collect();
+        let events = sources.iter().map(|source| source.events).sum();
         let table = |(index, name): (usize, &String)| TableSummary {
             name: name.clone(),
             rows: sum(&|counts| counts.tables[index].0),
@@ -173,7 +175,9 @@ impl Monitor {
             seconds,
             cores: self.cpus.len(),
             idle: self.idle,
-            sources: self.sources.iter().enumerate().map(source).collect(),
+            events,
+            events_per_second: per_second(events, seconds),
+            sources,
             sinks: self.sinks.iter().enumerate().map(sink).collect(),
             tables: self.tables.iter().enumerate().map(table).collect(),
             paths: self.paths(seconds),

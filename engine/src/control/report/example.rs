@@ -37,6 +37,8 @@ pub(in crate::control) fn example() -> Snapshot {
         seconds: 10.0,
         cores: 2,
         idle: Idle::Adaptive,
+        events: 1_000_500,
+        events_per_second: 100_050.0,
         sources: vec![
             source("orders", 1_000_000, 57_000_000, (0, 5)),
             source("quotes", 500, 23_000, (3, 0)),

@@ -1,12 +1,14 @@
 //! What an application did, as data: the figures of every report.
 //!
-//! Field names are those of the JSON reports, in their order, but where `rename` gives another.
+//! Fields are those of the JSON reports, in their order, with the same names unless `rename` gives
+//! another.
 
 use hdrhistogram::Histogram;
 use potoroo_runtime::{Gap, GapCounts, Idle, PollerKind};
 use serde::{Serialize, Serializer};
 
 use crate::checkpoint::Epoch;
+use crate::control::config::idle_name;
 use crate::flow::PartCost;
 
 /// The quantiles of every report: name in text, name in JSON, value from 0 to 1.
@@ -19,18 +21,23 @@ pub const QUANTILES: [(&str, &str, f64); 5] = [
 ];
 
 /// What an application did up to a moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Snapshot {
     /// The application's name.
     pub application: String,
-    /// The machine that it was measured on, from [`host_label`].
+    /// The machine that it was measured on, from [`host_label`](super::host_label).
     pub host: String,
     /// Seconds since the sources were opened.
     pub seconds: f64,
     /// Cores of the engine.
     pub cores: usize,
     /// What an idle core does.
+    #[serde(serialize_with = "as_name")]
     pub idle: Idle,
+    /// Events through all sources.
+    pub events: u64,
+    /// The same for each second.
+    pub events_per_second: f64,
     /// Its sources, in the application's order.
     pub sources: Vec<SourceSummary>,
     /// Its sinks and replies, in the application's order.
@@ -43,6 +50,7 @@ pub struct Snapshot {
     /// events count as delivered.
     pub replies_without_connection: u64,
     /// Checkpoints; `None` where none are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<CheckpointSummary>,
     /// Events that were under way, or waited for a sink or connection, when the drain ended early.
     /// What a file or a peer had been given, and did not keep, is not among them.
@@ -174,20 +182,23 @@ pub enum StopReason {
 }
 
 /// What an application did in all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// What it did.
+    #[serde(flatten)]
     pub snapshot: Snapshot,
     /// Why it stopped.
     pub stop: StopReason,
 }
 
 /// What an application is doing: the answer of the admin port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// What it did so far.
+    #[serde(flatten)]
     pub snapshot: Snapshot,
     /// Its cores.
+    #[serde(rename = "per_core")]
     pub cores: Vec<CoreStatus>,
 }
 
@@ -258,18 +269,6 @@ pub struct GapSummary {
     pub recent: Vec<Gap>,
 }
 
-impl Snapshot {
-    /// `count` per second of this snapshot; 0 when no time has passed.
-    pub fn per_second(&self, count: u64) -> f64 {
-        per_second(count, self.seconds)
-    }
-
-    /// Events through all sources.
-    pub fn events(&self) -> u64 {
-        self.sources.iter().map(|source| source.events).sum()
-    }
-}
-
 impl PathSummary {
     /// The path `label` from `source` to `end`, within `seconds`.
     pub(in crate::control) fn new(
@@ -312,6 +311,10 @@ fn quantiles<S: Serializer>(histogram: &Histogram<u64>, to: S) -> Result<S::Ok, 
     to.collect_map(QUANTILES.map(quantile).into_iter().chain([("max", histogram.max())]))
 }
 
+fn as_name<S: Serializer>(idle: &Idle, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(idle_name(*idle))
+}
+
 fn as_text<S: Serializer>(poller: &PollerKind, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(poller)
 }
@@ -323,12 +326,10 @@ fn starts_ends_switches<S: Serializer>(gaps: &[Gap], to: S) -> Result<S::Ok, S::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::report::example;
 
     #[test]
     fn rates_are_defined_without_time() {
-        let snapshot = Snapshot { seconds: 0.0, ..example() };
-        assert_eq!(snapshot.per_second(5), 0.0);
-        assert_eq!(example().per_second(example().events()), 100_050.0);
+        assert_eq!(per_second(5, 0.0), 0.0);
+        assert_eq!(per_second(1_000_500, 10.0), 100_050.0);
     }
 }

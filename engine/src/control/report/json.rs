@@ -2,36 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{
-    CheckpointSummary, CoreStatus, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
-    StopReason, Summary, TableSummary,
-};
-use crate::control::config::idle_name;
-
-/// The whole of a report, in the order of its fields.
-#[derive(Serialize)]
-struct Document<'a> {
-    application: &'a str,
-    host: &'a str,
-    seconds: f64,
-    cores: usize,
-    idle: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop: Option<StopReason>,
-    events: u64,
-    events_per_second: f64,
-    sources: &'a [SourceSummary],
-    sinks: &'a [SinkSummary],
-    tables: &'a [TableSummary],
-    paths: &'a [PathSummary],
-    replies_without_connection: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checkpoints: Option<&'a CheckpointSummary>,
-    undelivered: u64,
-    failures: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    per_core: Option<&'a [CoreStatus]>,
-}
+use super::figures::{Status, Summary};
 
 impl Summary {
     /// One JSON object on one line, without line feed. Times are whole nanoseconds, rates events
@@ -43,7 +14,7 @@ impl Summary {
     #[doc = include_str!("summary.json")]
     /// ```
     pub fn json(&self) -> String {
-        print(Document { stop: Some(self.stop), ..document(&self.snapshot) })
+        print(self)
     }
 }
 
@@ -56,34 +27,12 @@ impl Status {
     #[doc = include_str!("status.json")]
     /// ```
     pub fn json(&self) -> String {
-        print(Document { per_core: Some(&self.cores), ..document(&self.snapshot) })
+        print(self)
     }
 }
 
-fn print(document: Document<'_>) -> String {
-    serde_json::to_string(&document).expect("strings and numbers always serialize")
-}
-
-fn document(snapshot: &Snapshot) -> Document<'_> {
-    Document {
-        application: &snapshot.application,
-        host: &snapshot.host,
-        seconds: snapshot.seconds,
-        cores: snapshot.cores,
-        idle: idle_name(snapshot.idle),
-        stop: None,
-        events: snapshot.events(),
-        events_per_second: snapshot.per_second(snapshot.events()),
-        sources: &snapshot.sources,
-        sinks: &snapshot.sinks,
-        tables: &snapshot.tables,
-        paths: &snapshot.paths,
-        replies_without_connection: snapshot.replies_without_connection,
-        checkpoints: snapshot.checkpoints.as_ref(),
-        undelivered: snapshot.undelivered,
-        failures: snapshot.failures,
-        per_core: None,
-    }
+fn print(report: &impl Serialize) -> String {
+    serde_json::to_string(report).expect("strings and numbers always serialize")
 }
 
 #[cfg(test)]
@@ -93,7 +42,7 @@ mod tests {
     use serde_json::{Map, Value};
 
     use super::*;
-    use crate::control::report::{example, example_core};
+    use crate::control::report::{CoreStatus, StopReason, example, example_core};
 
     fn parse(text: &str) -> Value {
         assert!(!text.contains('\n'), "one line");
@@ -156,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_tells_its_cores() {
+    fn a_status_has_its_cores() {
         let free = CoreStatus { held: None, ..example_core() };
         let cores = vec![example_core(), free];
         let value = parse(&Status { snapshot: example(), cores }.json());

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::figures::{CheckpointSummary, QUANTILES, Snapshot, StopReason, Summary};
+use super::figures::{CheckpointSummary, QUANTILES, Snapshot, StopReason, Summary, per_second};
 use crate::control::config::idle_name;
 use crate::flow::PartCost;
 
@@ -47,8 +47,8 @@ fn headline(summary: &Summary) -> String {
         snapshot.cores,
         snapshot.host,
         idle_name(snapshot.idle),
-        thousands(snapshot.events()),
-        rate(snapshot.per_second(snapshot.events())),
+        thousands(snapshot.events),
+        rate(snapshot.events_per_second),
     )
 }
 
@@ -96,7 +96,8 @@ fn paths(snapshot: &Snapshot) -> Table {
     for path in &snapshot.paths {
         let mut row = |name: &str, histogram: &Histogram<u64>| {
             let events = histogram.len();
-            let counted = [name.to_string(), thousands(events), rate(snapshot.per_second(events))];
+            let counted =
+                [name.to_string(), thousands(events), rate(per_second(events, snapshot.seconds))];
             table.row(counted.into_iter().chain(quantiles(histogram)));
         };
         row(&path.label, &path.latency);
