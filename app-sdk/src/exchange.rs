@@ -13,10 +13,11 @@ use alloc::vec::Vec;
 use crate::consumers::Consumers;
 use crate::flow::{Archive, Batch, Context, Events, Few};
 use crate::host::{
-    BATCH_EVENTS, Cause, ExchangeId, ExchangeStage, Host, Inputs, NO_SLOT, Route, UnderWay,
+    BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, NO_SLOT, Route,
+    UnderWay,
 };
 use crate::key::Key;
-use crate::value::{self, Event, View};
+use crate::value::{self, Corrupt, Event, Schema, View};
 use rkyv::Archived;
 
 /// One `key_by` and the stage after it.
@@ -124,5 +125,20 @@ where
         under_way.end_key();
         keys.clear();
         done
+    }
+
+    // cold: at start
+    fn shape(&self) -> ExchangeShape {
+        ExchangeShape {
+            event: <E as Schema>::TYPE,
+            event_shape: <E as Schema>::SHAPE,
+            key: <K as Schema>::TYPE,
+            key_shape: <K as Schema>::SHAPE,
+        }
+    }
+
+    // cold: at start
+    fn hash(&self, archive: &[u8]) -> Result<u64, Corrupt> {
+        value::access::<E>(archive).map(|archive| (self.key)(E::view(archive)).hash())
     }
 }

@@ -21,6 +21,7 @@ use alloc::boxed::Box;
 
 use crate::codec::Reason;
 use crate::mistake::Mistake;
+use crate::value::Corrupt;
 
 mod cause;
 mod schedule;
@@ -217,4 +218,26 @@ pub trait ExchangeStage {
     /// # Panics
     /// An archive is invalid: the host did not keep what it was given.
     fn batch(&self, inputs: Inputs<'_>, under_way: &UnderWay, host: &mut dyn Host) -> usize;
+
+    /// Names and shapes of its events and of their keys.
+    fn shape(&self) -> ExchangeShape;
+
+    /// The hash of the key of an archived event that was stored.
+    ///
+    /// # Errors
+    /// The bytes are no archive of its events.
+    fn hash(&self, archive: &[u8]) -> Result<u64, Corrupt>;
+}
+
+/// What an exchange is made of: the names of its types, and hashes of their shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExchangeShape {
+    /// Name of the type of its events.
+    pub event: &'static str,
+    /// Hash of the shape of its events.
+    pub event_shape: u64,
+    /// Name of the type of its keys.
+    pub key: &'static str,
+    /// Hash of the shape of its keys.
+    pub key_shape: u64,
 }

@@ -35,6 +35,10 @@ pub struct Exchange {
     pub table: Option<TableId>,
     /// The table whose update is an end of the application: nothing leaves this exchange.
     pub end: Option<TableId>,
+    /// The sources whose events reach it.
+    pub sources: Vec<SourceId>,
+    /// The tables that its stage updates.
+    pub tables: Vec<TableId>,
     /// For messages: `orders → key_by`.
     pub label: String,
 }
@@ -158,6 +162,8 @@ impl Plan {
                 stage: exchange.stage.expect("key_by sets the stage"),
                 table: facts.table,
                 end: facts.end,
+                sources: facts.sources,
+                tables: facts.tables,
                 label: facts.label,
             })
             .collect();
@@ -238,22 +244,31 @@ struct ExchangeFacts {
     level: u8,
     table: Option<TableId>,
     end: Option<TableId>,
+    sources: Vec<SourceId>,
+    tables: Vec<TableId>,
     label: String,
 }
 
 fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
+    let reached = reached_by_sources(draft);
     let facts = |exchange: &crate::draft::DraftExchange| {
-        let reached = draft.reach_in_stage(exchange.step);
-        let steps = draft.steps.iter().zip(&reached).filter(|(_, reached)| **reached);
+        let inside = draft.reach_in_stage(exchange.step);
+        let steps = draft.steps.iter().zip(&inside).filter(|(_, inside)| **inside);
         let inside: Vec<StepKind> = steps.map(|(step, _)| step.kind).collect();
-        let mut updates = inside.iter().filter_map(|kind| match kind {
-            StepKind::Update { table, emits } => Some((*table, *emits)),
+        let updates = inside.iter().filter_map(|kind| match kind {
+            StepKind::Update { table, .. } => Some(*table),
             _ => None,
         });
-        let first = updates.next();
+        let mut tables: Vec<TableId> = updates.collect();
+        let table = tables.first().copied();
+        tables.sort_unstable();
+        tables.dedup();
+        let (reaching, step) = (reached.iter(), exchange.step.0);
         ExchangeFacts {
             level: draft.steps[exchange.step.0].level - 1,
-            table: first.map(|(table, _)| table),
+            table,
+            sources: reaching.filter(|(_, reached)| reached[step]).map(|(id, _)| *id).collect(),
+            tables,
             end: inside.iter().find_map(|kind| match kind {
                 StepKind::Update { table, emits: false } => Some(*table),
                 _ => None,
@@ -262,6 +277,15 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
         }
     };
     draft.exchanges.iter().map(facts).collect()
+}
+
+/// The steps that the events of each source reach.
+fn reached_by_sources(draft: &Draft) -> Vec<(SourceId, Vec<bool>)> {
+    let sources = draft.steps.iter().enumerate().filter_map(|(index, step)| match step.kind {
+        StepKind::Source(id) => Some((id, draft.reach(StepId(index)))),
+        _ => None,
+    });
+    sources.collect()
 }
 
 fn paths(draft: &Draft) -> Vec<Path> {

@@ -158,7 +158,7 @@ fn header() -> PartHeader {
         application: "bench".into(),
         fingerprint: 1,
         partitions: 1024,
-        tables: Vec::new(),
+        ..Identity::default()
     };
     PartHeader { facts, generation: 1, epoch: Epoch(1), since: Epoch::NONE, core: 0, cores: 1 }
 }

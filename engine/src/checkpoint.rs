@@ -22,25 +22,35 @@ mod manifest;
 mod part;
 pub mod store;
 
+mod renumbering;
+
+mod changes;
+
 mod commit;
 mod contents;
 mod history;
 pub mod recover;
 
+mod accept;
+
 mod damage;
 mod hex;
 mod text;
 
+pub use changes::{Change, ChangeKind, ChangeOf, DRAIN, ProgramChanges};
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
 pub use contents::each_row;
 pub use damage::{CorruptObject, Damage};
 pub use epoch::{Epoch, SharedEpoch};
-pub use facts::{Identity, IdentityMismatch, Older, TableFacts, TypeFacts};
+pub use facts::{
+    ExchangeFacts, Identity, IdentityMismatch, Older, SinkFacts, SourceFacts, TableFacts, TypeFacts,
+};
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
 pub use manifest::{
     Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
-pub use recover::{Recovered, Repeat, each_chunk, each_chunk_of, recover};
+pub use recover::{Accept, Recovered, Repeat, each_chunk, each_chunk_of, recover};
+pub use renumbering::Renumbering;

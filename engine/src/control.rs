@@ -42,6 +42,8 @@ mod fitness;
 
 mod edges;
 
+mod takeover;
+
 mod recovery;
 
 mod threads;

@@ -31,7 +31,8 @@ pub fn facts() -> Identity {
         older: Older::default(),
     };
     let tables = vec![table("markets"), table("totals")];
-    Identity { application: "spread".into(), fingerprint: 7, partitions: 16, tables }
+    let application = "spread".into();
+    Identity { application, fingerprint: 7, partitions: 16, tables, ..Identity::default() }
 }
 
 /// A coordinator without cores: it generates the parts that cores would store.

@@ -143,7 +143,7 @@ fn what_changed_its_shape_is_refused_by_name_and_the_running_coordinator_goes_on
     let other = Identity { application: "word-count".into(), ..facts() };
     refused(&memory, &other, None, &["belongs to application `spread`", "`word-count`"]);
     let fewer = Identity { partitions: 8, ..facts() };
-    refused(&memory, &fewer, None, &["partitions were 16 and are 8: say --partitions 16"]);
+    refused(&memory, &fewer, None, &["partitions were 16 and are 8: give --partitions 16"]);
 }
 
 #[test]

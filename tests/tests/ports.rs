@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use potoroo::checkpoint::{Chunk, Epoch, Section};
+use potoroo::checkpoint::{Chunk, Epoch, Renumbering, Section};
 use potoroo::flow::{
     BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, SharedCounts, Skips, Stage,
 };
@@ -377,7 +377,7 @@ fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
         let skips = Skips::new([(SourceId(0), Some(stream), 0)]);
         seat.core.skip(&skips);
         let (section, bytes) = (Section::Lanes(0), stored_frame(origin, "secret"));
-        seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
+        restore(&mut seat.core, &Chunk { section, bytes });
         seat.core.restored();
         while seat.turn() > 0 {}
         let letters = seat.core.take_letters();
@@ -385,6 +385,12 @@ fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
         let fate = if skipped { Fate::Met } else { Fate::Waiting };
         assert_eq!(skips.fates(), [fate]);
     }
+}
+
+/// Gives back what the same program has stored.
+fn restore(core: &mut Core, chunk: &Chunk) {
+    let numbers = Renumbering::same(core.plan());
+    core.restore(chunk, &numbers, Nanos(1)).expect("it fits");
 }
 
 /// A frame to the first exchange, as it comes back from a checkpoint.
@@ -413,7 +419,7 @@ fn a_request_to_an_earlier_run_is_answered_to_no_connection_of_this_one() {
         .remove(0);
         if let Some(origin) = restored {
             let (section, bytes) = (Section::Lanes(0), stored_frame(origin, "secret"));
-            seat.core.restore(&Chunk { section, bytes }, Nanos(1)).expect("it fits");
+            restore(&mut seat.core, &Chunk { section, bytes });
         }
         seat.core.restored();
         seat.core.enable_checkpoints(Epoch::NONE, 2, 1 << 20);

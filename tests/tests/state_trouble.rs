@@ -84,8 +84,8 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let part = contents.chain(0).last().expect("each core has one").name.clone();
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
-    let newer = "a newer version of Potoroo wrote it, in format 3, and this one reads 2; use that";
-    let newer_part = newer.replace("format 3", "format 2").replace("reads 2", "reads 1");
+    let newer = "a newer version of Potoroo wrote it, in format 4, and this one reads 3; use that";
+    let newer_part = newer.replace("format 4", "format 3").replace("reads 3", "reads 2");
     let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),

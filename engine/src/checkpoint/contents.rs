@@ -89,7 +89,8 @@ mod tests {
             older: Older::default(),
         };
         let tables = vec![table("other"), table("table")];
-        Identity { application: "rows".into(), fingerprint: 0, partitions: 1, tables }
+        let application = "rows".into();
+        Identity { application, partitions: 1, tables, ..Identity::default() }
     }
 
     fn record(key: u64, state: Option<u64>) -> Vec<u8> {

@@ -1,25 +1,81 @@
-//! Facts: what a checkpoint and the application that reads it must agree on.
+//! Facts: what an application says of itself in what it stores, by name and shape.
+//!
+//! Parts and manifests hold numbers of tables, sources, sinks and exchanges. The lists here say
+//! what these numbers meant, so that a program that changed can use them:
+//! [`ProgramChanges`](super::ProgramChanges) finds out what is still there.
 
-use potoroo_sdk::plan::{Plan, TablePlan};
+use potoroo_sdk::host::{ExchangeShape, SourceId};
+use potoroo_sdk::plan::{Exchange, Plan, PlannedSink, PlannedSource, TablePlan};
 use potoroo_sdk::table::TableShape;
 use serde::{Deserialize, Serialize};
 
 use super::hex;
 
 /// What an application is, as far as what it stored depends on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Its name.
     pub application: String,
-    /// Hash of its structure, as of [`Plan::fingerprint`](potoroo_sdk::plan::Plan::fingerprint):
-    /// what the numbers of exchanges in stored frames mean depends on it.
+    /// Hash of its structure, as of [`Plan::fingerprint`](potoroo_sdk::plan::Plan::fingerprint).
+    /// What the numbers of an [unnamed](Self::is_unnamed) writer mean depends on it.
     #[serde(with = "hex")]
     pub fingerprint: u64,
     /// Number of partitions of the keys.
     pub partitions: u32,
     /// Its tables, by [`TableId`](potoroo_sdk::host::TableId).
     pub tables: Vec<TableFacts>,
+    /// Its sources, by [`SourceId`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceFacts>,
+    /// Its sinks, by [`SinkId`](potoroo_sdk::host::SinkId).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkFacts>,
+    /// Its exchanges, by [`ExchangeId`](potoroo_sdk::host::ExchangeId).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<ExchangeFacts>,
+    /// Names that were dropped, and that it does not have again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFacts {
+    /// Its name.
+    pub name: String,
+    /// The type of its events.
+    pub event: TypeFacts,
+}
+
+/// A sink or reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkFacts {
+    /// Its name in reports, which no other has.
+    pub name: String,
+    /// Outputs go back to where their cause came from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reply: bool,
+}
+
+/// A `key_by`. It has no name: it is known by what leads to it and by what its stage updates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeFacts {
+    /// For messages: `orders → key_by`.
+    pub label: String,
+    /// Its level.
+    pub level: u8,
+    /// The type of its events.
+    pub event: TypeFacts,
+    /// The type of its keys.
+    pub key: TypeFacts,
+    /// Names of the sources whose events reach it, sorted.
+    pub sources: Vec<String>,
+    /// Names of the tables that its stage updates, sorted.
+    pub tables: Vec<String>,
 }
 
 /// A table and what its rows are made of.
@@ -60,132 +116,99 @@ pub struct TypeFacts {
     pub shape: u64,
 }
 
-/// What was stored is of no use to the application that asks for it: one line per difference.
+/// What was stored is of no use to the application that requests it: one line per difference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{object} cannot be used by application `{application}`:{}\n\
-     start the application that wrote it, or give another --state",
+     start the program that wrote it, or give another --state",
     .differences.iter().map(|line| format!("\n  - {line}")).collect::<String>()
 )]
 pub struct IdentityMismatch {
     /// The manifest or part.
     pub object: String,
-    /// Who asks.
+    /// Who requests it.
     pub application: String,
     /// What differs: its name, what was and what is.
     pub differences: Vec<String>,
 }
 
+impl TypeFacts {
+    fn new(name: &str, shape: u64) -> Self {
+        Self { name: name.to_owned(), shape }
+    }
+}
+
 impl Identity {
     /// The facts of an application whose keys are spread over `partitions`.
     pub fn of(plan: &Plan, partitions: u32) -> Self {
-        let table = |table: &TablePlan| {
-            let TableShape { key, key_shape, state, state_shape } = table.rows.shape();
-            TableFacts {
-                name: table.name.clone(),
-                key: TypeFacts { name: key.to_owned(), shape: key_shape },
-                state: TypeFacts { name: state.to_owned(), shape: state_shape },
-                older: Older(table.rows.older_shapes()),
-            }
-        };
         Self {
             application: plan.name.clone(),
             fingerprint: plan.fingerprint,
             partitions,
-            tables: plan.tables.iter().map(table).collect(),
+            tables: plan.tables.iter().map(TableFacts::of).collect(),
+            sources: plan.sources.iter().map(SourceFacts::of).collect(),
+            sinks: plan.sinks.iter().map(SinkFacts::of).collect(),
+            exchanges: plan.exchanges.iter().map(|one| ExchangeFacts::of(plan, one)).collect(),
+            dropped: Vec::new(),
         }
     }
 
-    /// Whether what `object` says of its writer, `stored`, fits the application that this is.
-    ///
-    /// # Errors
-    /// It differs: all differences by name.
-    pub fn accept(&self, object: &str, stored: &Self) -> Result<(), IdentityMismatch> {
-        let differences = self.differences(stored);
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let (object, application) = (object.to_owned(), self.application.clone());
-        Err(IdentityMismatch { object, application, differences })
+    /// Whether an earlier version wrote it, which knew tables by name only. (An application has a
+    /// source.)
+    pub fn is_unnamed(&self) -> bool {
+        self.sources.is_empty()
     }
 
-    /// As [`accept`](Self::accept), of the table `name` only. Returns its number where it was
-    /// stored.
-    ///
-    /// # Errors
-    /// The table differs, was not there, or belongs to another application.
-    pub fn accept_table(
-        &self,
-        object: &str,
-        stored: &Self,
-        name: &str,
-    ) -> Result<usize, IdentityMismatch> {
-        let only = |facts: &Self| {
-            let tables = facts.tables.iter().filter(|table| table.name == name);
-            Self { tables: tables.cloned().collect(), ..facts.clone() }
-        };
-        let was = Self { fingerprint: self.fingerprint, ..only(stored) };
-        only(self).accept(object, &was)?;
-        let at = stored.tables.iter().position(|table| table.name == name);
-        Ok(at.expect("a table that was not there is refused"))
-    }
-
-    fn differences(&self, stored: &Self) -> Vec<String> {
-        if self.application != stored.application {
-            return vec![format!("it belongs to application `{}`", stored.application)];
-        }
-        let mut lines = self.table_differences(stored);
-        if self.partitions != stored.partitions {
-            let (was, is) = (stored.partitions, self.partitions);
-            lines.push(format!("partitions were {was} and are {is}: say --partitions {was}"));
-        }
-        if lines.is_empty() && self.fingerprint != stored.fingerprint {
-            let (was, is) = (stored.fingerprint, self.fingerprint);
-            lines.push(format!(
-                "the structure of its streams, or an event type, has changed \
-                 (was {was:016x}, is {is:016x})"
-            ));
-        }
-        lines
-    }
-
-    fn table_differences(&self, stored: &Self) -> Vec<String> {
-        let named = |tables: &[TableFacts], name: &str| {
-            tables.iter().find(|table| table.name == name).cloned()
-        };
-        let mut lines = Vec::new();
-        for was in &stored.tables {
-            match named(&self.tables, &was.name) {
-                None => lines.push(format!("table `{}` was there and is gone", was.name)),
-                Some(is) => lines.extend(is.differences(was)),
-            }
-        }
-        for is in &self.tables {
-            if named(&stored.tables, &is.name).is_none() {
-                lines.push(format!("table `{}` was not there and is new", is.name));
-            }
-        }
-        lines
+    /// The level of outputs, after those of all exchanges.
+    pub(super) fn output_level(&self) -> usize {
+        self.exchanges.iter().map(|exchange| usize::from(exchange.level) + 1).max().unwrap_or(0)
     }
 }
 
 impl TableFacts {
-    fn differences(&self, stored: &Self) -> Vec<String> {
-        let of = |what: &str, was: &TypeFacts, is: &TypeFacts, remedy: &str| {
-            let differ = was.shape != is.shape;
-            let name = &self.name;
-            differ.then(|| format!("table `{name}`: its {what} was {was} and is {is}{remedy}"))
-        };
-        let key = of("key", &stored.key, &self.key, "");
-        let state = match self.older.0.contains(&stored.state.shape) {
-            true => None,
-            false => of("state", &stored.state, &self.state, MIGRATE),
-        };
-        key.into_iter().chain(state).collect()
+    fn of(table: &TablePlan) -> Self {
+        let TableShape { key, key_shape, state, state_shape } = table.rows.shape();
+        Self {
+            name: table.name.clone(),
+            key: TypeFacts::new(key, key_shape),
+            state: TypeFacts::new(state, state_shape),
+            older: Older(table.rows.older_shapes()),
+        }
     }
 }
 
-const MIGRATE: &str = "; `Table::migrating` converts it";
+impl SourceFacts {
+    fn of(source: &PlannedSource) -> Self {
+        let event = TypeFacts::new(source.event, source.stage.schema());
+        Self { name: source.name.clone(), event }
+    }
+}
+
+impl SinkFacts {
+    fn of(sink: &PlannedSink) -> Self {
+        Self { name: sink.label().to_owned(), reply: sink.name.is_none() }
+    }
+}
+
+impl ExchangeFacts {
+    fn of(plan: &Plan, exchange: &Exchange) -> Self {
+        let ExchangeShape { event, event_shape, key, key_shape } = exchange.stage.shape();
+        let source = |id: &SourceId| plan.sources[usize::from(id.0)].name.clone();
+        let mut sources: Vec<String> = exchange.sources.iter().map(source).collect();
+        let tables = exchange.tables.iter().map(|id| plan.tables[usize::from(id.0)].name.clone());
+        let mut tables: Vec<String> = tables.collect();
+        sources.sort_unstable();
+        tables.sort_unstable();
+        Self {
+            label: exchange.label.clone(),
+            level: exchange.level,
+            event: TypeFacts::new(event, event_shape),
+            key: TypeFacts::new(key, key_shape),
+            sources,
+            tables,
+        }
+    }
+}
 
 impl std::fmt::Display for TypeFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -207,96 +230,6 @@ pub(super) fn example() -> Identity {
         fingerprint: 0xfeed_0000_0000_beef,
         partitions: 1024,
         tables: vec![table("markets", of("Market", 0x2222)), table("counts", of("u64", 0x3333))],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut Identity), expected: &[&str]) {
-        let mut now = example();
-        change(&mut now);
-        let differences = match now.accept("manifest-1-1-0", &example()) {
-            Ok(()) => Vec::new(),
-            Err(refused) => refused.differences,
-        };
-        assert_eq!(differences, expected);
-    }
-
-    #[test]
-    fn each_difference_is_named_with_what_was_and_what_is() {
-        check(|_| (), &[]);
-        check(
-            |now| now.application = "word-count".into(),
-            &["it belongs to application `market-spread`"],
-        );
-        check(
-            |now| now.partitions = 64,
-            &["partitions were 1024 and are 64: say --partitions 1024"],
-        );
-        check(
-            |now| {
-                now.fingerprint = 1;
-                now.tables[0].state = TypeFacts { name: "Market".into(), shape: 0x4444 };
-                now.tables[1].key.shape = 0x5555;
-            },
-            &[
-                "table `markets`: its state was `Market` (shape 0000000000002222) and is \
-                 `Market` (shape 0000000000004444); `Table::migrating` converts it",
-                "table `counts`: its key was `Symbol` (shape 0000000000001111) and is `Symbol` \
-                 (shape 0000000000005555)",
-            ],
-        );
-        check(
-            |now| now.tables[1].name = "totals".into(),
-            &["table `counts` was there and is gone", "table `totals` was not there and is new"],
-        );
-        check(
-            |now| now.fingerprint = 1,
-            &["the structure of its streams, or an event type, has changed (was \
-               feed00000000beef, is 0000000000000001)"],
-        );
-    }
-
-    #[test]
-    fn a_state_that_can_be_converted_is_no_difference() {
-        check(
-            |now| {
-                now.tables[0].state.shape = 0x4444;
-                now.tables[0].older = Older(vec![0x2222]);
-            },
-            &[],
-        );
-    }
-
-    #[test]
-    fn of_one_table_nothing_else_is_compared() {
-        let mut now = example();
-        (now.fingerprint, now.tables[0].key.shape) = (1, 0x5555);
-        now.tables.swap(0, 1);
-        assert_eq!(now.accept_table("m", &example(), "counts"), Ok(1), "where it was stored");
-        let refused = now.accept_table("m", &example(), "markets").expect_err("its key differs");
-        assert!(refused.to_string().contains("table `markets`: its key was"), "{refused}");
-        now.application = "word-count".into();
-        assert!(now.accept_table("m", &example(), "counts").is_err());
-    }
-
-    #[test]
-    fn a_type_that_only_changed_its_name_is_the_same() {
-        check(|now| now.tables[0].state.name = "Spread".into(), &[]);
-    }
-
-    #[test]
-    fn the_message_says_who_asks_and_what_to_do() {
-        let now = Identity { partitions: 8, ..example() };
-        let refused = now.accept("manifest-1-1-0", &example()).expect_err("they differ");
-        assert_eq!(
-            refused.to_string(),
-            "manifest-1-1-0 cannot be used by application `market-spread`:\n  - partitions were \
-             1024 and are 8: say --partitions 1024\nstart the application that wrote it, or give \
-             another --state"
-        );
+        ..Identity::default()
     }
 }

@@ -3,12 +3,13 @@
 //! It is [text](super::text) for eyes as well as for programs. Promises: what it names was durable
 //! before it was written. Must never do: be changed, or be believed without its digest.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
 use super::epoch::Epoch;
-use super::facts::Identity;
+use super::facts::{Identity, SinkFacts, SourceFacts, TypeFacts};
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, StoreReader};
 use super::{CorruptObject, Damage, Imprint, hex, store, text};
@@ -101,6 +102,15 @@ pub struct StreamPosition {
     pub first: Option<u64>,
     /// Nothing follows.
     pub ended: bool,
+}
+
+impl std::fmt::Display for PositionUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "bytes",
+            Self::Events => "events",
+        })
+    }
 }
 
 impl SourcePosition {
@@ -226,6 +236,31 @@ impl Manifest {
     pub(super) fn folder(&self) -> u64 {
         let folders = self.delivered.iter().map(|one| (one.transaction >> 64) as u64);
         folders.max().unwrap_or(0)
+    }
+
+    /// Who wrote it, and whether it is unknown what its numbers of sources, sinks and exchanges
+    /// meant. One that an earlier version wrote has no such names: they are those of `now` if that
+    /// is the same program, else the names that occur in it.
+    pub(super) fn named(&self, now: &Identity) -> (Identity, bool) {
+        let stored = self.facts.clone();
+        if !stored.is_unnamed() {
+            return (stored, false);
+        }
+        if stored.fingerprint == now.fingerprint {
+            let (sources, sinks) = (now.sources.clone(), now.sinks.clone());
+            let exchanges = now.exchanges.clone();
+            return (Identity { sources, sinks, exchanges, ..stored }, false);
+        }
+        let unknown = TypeFacts { name: String::new(), shape: 0 };
+        let source = |name: &String| SourceFacts { name: name.clone(), event: unknown.clone() };
+        let sink = |name: &String| SinkFacts { name: name.clone(), reply: false };
+        let sources: BTreeSet<&String> = self.sources.iter().map(|at| &at.name).collect();
+        let prepared = self.transactions.iter().map(|one| &one.sink);
+        let sinks: BTreeSet<&String> =
+            prepared.chain(self.delivered.iter().map(|one| &one.sink)).collect();
+        let sources = sources.into_iter().map(source).collect();
+        let sinks = sinks.into_iter().map(sink).collect();
+        (Identity { sources, sinks, ..stored }, true)
     }
 
     /// The parts of one core, oldest first.

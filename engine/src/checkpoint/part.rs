@@ -71,8 +71,9 @@ pub struct PartSeal {
 
 const MAGIC: [u8; 8] = *b"potopart";
 
-/// Version of the format that is written, and the newest that is read.
-const FORMAT: u32 = 1;
+/// Version of the format that is written, and the newest that is read. Version 2 names sources,
+/// sinks and exchanges in the header.
+const FORMAT: u32 = 2;
 
 /// Headers grow with the number of tables, of which there are 65536 at most.
 const HEADER_BYTES_MAX: u32 = 64 * 1024 * 1024;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::epoch::Epoch;
-use super::facts::{Identity, IdentityMismatch};
+use super::facts::IdentityMismatch;
 use super::history::{Past, history, manifests};
 use super::store::{self, Head, Store, StoreReader};
 use super::{
@@ -76,16 +76,26 @@ pub enum Error {
     },
 }
 
-/// Takes over `store` as the coordinator `owner` (a random number) of the application that `facts`
-/// describe, and finds the checkpoint to go on from: the last one, or that of the epoch `restore`,
-/// unless that was applied before: a process that is started again has the same arguments.
+/// Decides whether a checkpoint may be used. It is called before HEAD changes, and once more after.
+pub trait Accept {
+    /// Whether `manifest`, the object `name`, may be used.
+    ///
+    /// # Errors
+    /// It may not: cause and remedy.
+    fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error>;
+}
+
+/// Takes over `store` as the coordinator `owner` (a random number) of the application that accepts
+/// checkpoints by `facts`, and finds the checkpoint to go on from: the last one, or that of the
+/// epoch `restore`, unless that was applied before: a process that is started again has the same
+/// arguments.
 ///
 /// # Errors
 /// The checkpoint is missing, damaged, or of another application; the store cannot be used; or
 /// another coordinator takes over at the same time.
 pub fn recover(
     store: &dyn Store,
-    facts: &Identity,
+    facts: &impl Accept,
     owner: u64,
     restore: Option<Epoch>,
 ) -> Result<Recovered, Error> {
@@ -247,12 +257,12 @@ fn stored(corrupt: CorruptObject) -> store::Error {
 /// The manifest `name`, if there is one, when it fits the application.
 fn load(
     view: &dyn StoreReader,
-    facts: &Identity,
+    facts: &impl Accept,
     name: Option<&str>,
 ) -> Result<Option<Manifest>, Error> {
     let Some(name) = name else { return Ok(None) };
     let manifest = Manifest::load(view, name)?;
-    facts.accept(name, &manifest.facts)?;
+    facts.accept(name, &manifest)?;
     Ok(Some(manifest))
 }
 

@@ -1,7 +1,7 @@
 //! Text: the small objects of a checkpoint, for eyes as well as for programs.
 //!
 //! ```text
-//!   potoroo manifest 2                         what it is, and the version of its format
+//!   potoroo manifest 3                         what it is, and the version of its format
 //!   { … }                                      JSON, on as many lines as it likes
 //!   xxh3 0123456789abcdef0123456789abcdef      digest of all bytes above this line
 //! ```
@@ -16,8 +16,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{CorruptObject, Damage};
 
 /// Version of the format that is written, and the newest that is read. Version 2 has digests of
-/// spools, and refers to those in the state folder from there.
-const FORMAT: u32 = 2;
+/// spools, and refers to those in the state folder from there. Version 3 names sources, sinks and
+/// exchanges.
+const FORMAT: u32 = 3;
 
 /// The oldest that is read: what it does not have is optional.
 const FORMAT_MIN: u32 = 1;
@@ -90,7 +91,7 @@ mod tests {
         let bytes = example();
         assert_eq!(read::<Vec<u8>>("it", "manifest", &bytes).expect("it is whole"), [1, 2]);
         let text = String::from_utf8(bytes).expect("it is text");
-        assert!(text.starts_with("potoroo manifest 2\n[\n  1,\n  2\n]\nxxh3 "), "{text}");
+        assert!(text.starts_with("potoroo manifest 3\n[\n  1,\n  2\n]\nxxh3 "), "{text}");
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
     fn another_kind_and_a_newer_version_have_messages_of_their_own() {
         assert_eq!(damage(&write("head", &vec![1])), "it is no manifest of Potoroo");
         let newer = example();
-        let newer = String::from_utf8(newer).expect("text").replace("manifest 2", "manifest 3");
+        let newer = String::from_utf8(newer).expect("text").replace("manifest 3", "manifest 4");
         assert!(damage(newer.as_bytes()).starts_with("a newer version of Potoroo wrote it"));
     }
 }

@@ -191,6 +191,7 @@ mod tests {
             "ADDR:PORT" => ("127.0.0.1:9090", "'127.0.0.1:9090'"),
             "URL" => ("null:", "'null:'"),
             "DIR|URL" => ("folder", "'folder'"),
+            "NAME" => ("counts", "['counts']"),
             "SOURCE=POSITION" => ("orders=7", "['orders=7']"),
             unit => panic!("no example of {unit}: add one"),
         }

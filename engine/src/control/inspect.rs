@@ -127,7 +127,7 @@ impl<'a> Inspected<'a> {
         // How its keys were spread, and what else the application has, says nothing about a table.
         let facts = Identity::of(plan, manifest.facts.partitions);
         let object = format!("checkpoint {}", manifest.epoch);
-        let at = facts.accept_table(&object, &manifest.facts, name)?;
+        let at = facts.accept_table(&object, &manifest, name)?;
         expect_table(table, &manifest.facts.tables[at]);
         Ok(Self { view, manifest, id: TableId(at as u16), table })
     }

@@ -10,10 +10,11 @@ use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::stop_request::StopRequest;
+use super::takeover::Takeover;
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
-    Delivered, Identity, Manifest, PositionUnit, Recovered, SourcePosition, TableFacts, each_chunk,
-    recover,
+    ChangeKind, Delivered, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
+    Renumbering, SourcePosition, TableFacts, each_chunk, recover,
 };
 use crate::connect::resume::Resume;
 use crate::flow::{Core, Start};
@@ -23,6 +24,8 @@ pub(super) struct Recovery {
     pub(super) store: Arc<dyn Store>,
     pub(super) facts: Identity,
     pub(super) recovered: Recovered,
+    /// The present numbers of what the checkpoint has; `None` without one.
+    numbers: Option<Renumbering>,
     place: Location,
 }
 
@@ -34,10 +37,35 @@ impl Recovery {
     pub(super) fn open(plan: &Plan, config: &Config, place: &Location) -> Result<Self, Error> {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let store = place.open().map_err(|error| refused(error.to_string()))?;
-        let facts = Identity::of(plan, config.partitions as u32);
-        let recovered = recover(&*store, &facts, draw(), config.restore)
+        let mut facts = Identity::of(plan, config.partitions as u32);
+        let takeover = Takeover {
+            facts: &facts,
+            drop: &config.drop,
+            view: &*store,
+            folder: place.folder().unwrap_or(Path::new("")),
+        };
+        let mut recovered = recover(&*store, &takeover, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
-        let recovery = Self { store, facts, recovered, place: place.clone() };
+        let manifest = recovered.manifest.as_ref();
+        let changes = manifest.map(|manifest| takeover.changes(manifest)).transpose();
+        let changes = changes.map_err(|error| refused(error.to_string()))?;
+        if let (None, Some(name)) = (&changes, config.drop.first()) {
+            return Err(refused(format!("--drop {name}: it is empty: leave the flag out")));
+        }
+        let numbers = changes.map(|changes| {
+            log_changes(&changes);
+            facts.dropped = changes.dropped;
+            changes.renumbering
+        });
+        // What was dropped is in no later checkpoint.
+        recovered.sources.retain(|at| plan.sources.iter().any(|source| source.name == at.name));
+        if let Some(manifest) = &mut recovered.manifest {
+            let is_there = |sink: &String| {
+                plan.sinks.iter().any(|planned| planned.name.as_ref() == Some(sink))
+            };
+            manifest.transactions.retain(|one| is_there(&one.sink));
+        }
+        let recovery = Self { store, facts, recovered, numbers, place: place.clone() };
         recovery.log();
         Ok(recovery)
     }
@@ -86,11 +114,7 @@ impl Recovery {
                 reason: format!(
                     "source `{name}` stands at {} {} of another address: give it the kind of \
                      address that it had, or another --state",
-                    at.position,
-                    match at.unit {
-                        PositionUnit::Bytes => "bytes",
-                        PositionUnit::Events => "events",
-                    }
+                    at.position, at.unit
                 ),
             }),
         }
@@ -127,15 +151,15 @@ impl Recovery {
         config: &Config,
         request: &StopRequest,
     ) -> Result<(), Error> {
-        if let Some(manifest) = self.manifest() {
+        if let Some((manifest, numbers)) = self.manifest().zip(self.numbers.as_ref()) {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
             each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
                 if request.reason().is_some() {
                     return Err(Broken("asked to stop".to_owned()));
                 }
-                let fits = core.restore(&chunk, now);
-                fits.map_err(|corrupt| Broken(format!("{}: {corrupt}", part.name)))
+                let fits = core.restore(&chunk, numbers, now);
+                fits.map_err(|error| Broken(format!("{}: {error}", part.name)))
             })
             .map_err(|Broken(reason)| match request.reason().is_some() {
                 true => Error::Stopped,
@@ -150,11 +174,31 @@ impl Recovery {
     }
 }
 
+/// Logs what is not as it was.
+fn log_changes(changes: &ProgramChanges) {
+    for one in &changes.list {
+        match &one.kind {
+            ChangeKind::Kept => {}
+            ChangeKind::Added => console::note(format_args!("{one} is new in this program")),
+            ChangeKind::Migrated(was) => {
+                console::note(format_args!("{one} is converted from {was}"));
+            }
+            ChangeKind::Dropped => {
+                console::note(format_args!("{one} is dropped, and {} lost", one.lost));
+            }
+            ChangeKind::Missing => {
+                console::note(format_args!("{one} is gone, and nothing was under way to it"));
+            }
+            ChangeKind::Differs(_) => unreachable!("such a checkpoint is refused"),
+        }
+    }
+}
+
 /// Prepares the tables of `plan` for the shapes that their states were stored with.
 pub(super) fn expect(plan: &Plan, stored: &Identity) {
     for table in &plan.tables {
         let was = stored.tables.iter().find(|was| was.name == table.name);
-        expect_table(table, was.expect("facts that differ in their tables are refused"));
+        was.into_iter().for_each(|was| expect_table(table, was));
     }
 }
 

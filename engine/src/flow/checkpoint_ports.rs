@@ -5,15 +5,15 @@
 
 use potoroo_runtime::Nanos;
 use potoroo_sdk::table::Spares;
-use potoroo_sdk::value::Corrupt;
 
 use super::part::PartStep;
-use super::replay::Restoring;
+use super::replay::{RestoreError, Restoring};
 use super::turn::{Core, Phase};
-use crate::checkpoint::{Chunk, Epoch};
+use crate::checkpoint::{Chunk, Epoch, Renumbering};
 
 impl Core {
-    /// Takes what is this core's out of a chunk of a checkpoint, at `now`. Before the first turn:
+    /// Takes what is this core's out of a chunk of a checkpoint, at `now`, with the `numbers` that
+    /// its tables, sources, sinks and exchanges have now. Before the first turn:
     /// rows in the order in which their parts were made, frames of the newest parts only.
     ///
     /// # Errors
@@ -22,12 +22,18 @@ impl Core {
     /// # Panics
     /// [`restored`](Self::restored) was called.
     // cold: at start
-    pub fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
+    pub fn restore(
+        &mut self,
+        chunk: &Chunk,
+        numbers: &Renumbering,
+        now: Nanos,
+    ) -> Result<(), RestoreError> {
         let early = matches!(self.phase, Phase::New | Phase::Restoring);
         assert!(early, "a chunk is restored before everything was");
         self.phase = Phase::Restoring;
         let Self { core, plan, router, inlets, skips, replay, .. } = self;
-        Restoring { core: *core, plan, router, inlets, skips, replay }.restore(chunk, now)
+        let core = *core;
+        Restoring { core, plan, router, inlets, skips, replay, numbers }.restore(chunk, now)
     }
 
     /// Everything was restored.

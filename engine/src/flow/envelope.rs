@@ -27,7 +27,9 @@ pub const LENGTH_BYTES: usize = 4;
 /// Bytes that an origin adds.
 pub const ORIGIN_BYTES: usize = 16;
 
+const SOURCE_AT: usize = 4;
 const FLAGS_AT: usize = 5;
+const EDGE_AT: usize = 6;
 const INGRESS_AT: usize = 16;
 
 const FLAG_ORIGIN: u8 = 1;
@@ -117,12 +119,26 @@ impl Header {
         frame[INGRESS_AT..HEADER_BYTES].copy_from_slice(&now.0.to_le_bytes());
     }
 
+    /// Makes a whole frame one for the exchange or sink `edge` that `source` caused.
+    pub fn renumber(frame: &mut [u8], edge: u16, source: SourceId) {
+        frame[SOURCE_AT] = source.0;
+        frame[EDGE_AT..EDGE_AT + 2].copy_from_slice(&edge.to_le_bytes());
+    }
+
     #[inline]
     fn read_origin(body: &[u8]) -> (Origin, &[u8]) {
         let (origin, body) =
             body.split_first_chunk::<ORIGIN_BYTES>().expect("the flag says that it is there");
         (Origin { connection: word(&origin[..8]), position: word(&origin[8..]) }, body)
     }
+}
+
+/// The first of the stored frames in `bytes`, each at a multiple of eight bytes, and what follows
+/// it; `None` if no whole one is there.
+pub fn split_stored(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = bytes.first_chunk::<LENGTH_BYTES>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    Some((bytes.get(..length)?, bytes.get(length.next_multiple_of(8)..)?))
 }
 
 #[inline(always)]

@@ -7,19 +7,19 @@
 //! checkpoint.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Host, SinkId, TableId, UnderWay};
+use potoroo_sdk::host::{Cause, ExchangeId, Host, SinkId, SourceId, TableId, UnderWay};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::{Record, SlotIndex};
 use potoroo_sdk::value::Corrupt;
 
 use super::connection::ConnectionId;
-use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
+use super::envelope::{FrameEdge, Header, split_stored};
 use super::inlets::Inlets;
 use super::local::Local;
 use super::route::Router;
 use super::shard;
 use super::skip::{SKIPPED, Skips};
-use crate::checkpoint::{Chunk, Section};
+use crate::checkpoint::{Chunk, DRAIN, Renumbering, Section};
 use crate::state::Index;
 
 /// Frames to be processed before anything new.
@@ -86,9 +86,17 @@ impl Replay {
     }
 }
 
+/// Where a stored frame goes on, in present numbers.
+struct Destination {
+    level: usize,
+    edge: u16,
+    source: SourceId,
+}
+
 /// Adds a frame that enters again at `now`.
 // cold: at start
-fn push(into: &mut Vec<Vec<u8>>, level: usize, frame: &[u8], now: Nanos) {
+fn push(into: &mut Vec<Vec<u8>>, to: &Destination, frame: &[u8], now: Nanos) {
+    let level = to.level;
     if into.len() <= level {
         into.resize_with(level + 1, Vec::new);
     }
@@ -98,6 +106,21 @@ fn push(into: &mut Vec<Vec<u8>>, level: usize, frame: &[u8], now: Nanos) {
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     // Its time was that of another run's clock.
     Header::enter_again(&mut bytes[start..], now);
+    Header::renumber(&mut bytes[start..], to.edge, to.source);
+}
+
+/// Why a core cannot take back its share of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The chunk does not fit the application.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// Events were under way to an exchange that has other keys or events than before.
+    #[error("events were under way to `{exchange}`, which has other keys or events now: {DRAIN}")]
+    Keys {
+        /// The exchange.
+        exchange: String,
+    },
 }
 
 /// What of a core takes back its share of a checkpoint.
@@ -108,6 +131,7 @@ pub(super) struct Restoring<'a> {
     pub(super) inlets: &'a mut Inlets,
     pub(super) skips: &'a Skips,
     pub(super) replay: &'a mut Replay,
+    pub(super) numbers: &'a Renumbering,
 }
 
 impl Restoring<'_> {
@@ -116,16 +140,20 @@ impl Restoring<'_> {
     /// # Errors
     /// The chunk does not fit the application.
     // cold: at start
-    pub(super) fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), Corrupt> {
+    pub(super) fn restore(&mut self, chunk: &Chunk, now: Nanos) -> Result<(), RestoreError> {
         match chunk.section {
-            Section::Rows(table) => self.restore_rows(table, &chunk.bytes, true),
-            Section::Removed(table) => self.restore_rows(table, &chunk.bytes, false),
+            Section::Rows(table) => Ok(self.restore_rows(table, &chunk.bytes, true)?),
+            Section::Removed(table) => Ok(self.restore_rows(table, &chunk.bytes, false)?),
             Section::Lanes(level) => self.restore_frames(level, &chunk.bytes, false, now),
             Section::Outboxes(level) => self.restore_frames(level, &chunk.bytes, true, now),
         }
     }
 
     fn restore_rows(&mut self, table: TableId, bytes: &[u8], present: bool) -> Result<(), Corrupt> {
+        let Some(table) = self.numbers.table(table).ok_or(Corrupt)? else {
+            // The operator has dropped it.
+            return Ok(());
+        };
         let at = usize::from(table.0);
         let rows = &self.plan.tables.get(at).ok_or(Corrupt)?.rows;
         let mut rest = bytes;
@@ -150,60 +178,82 @@ impl Restoring<'_> {
         bytes: &[u8],
         waited: bool,
         now: Nanos,
-    ) -> Result<(), Corrupt> {
+    ) -> Result<(), RestoreError> {
         let mut rest = bytes;
-        while let Some(length) = rest.first_chunk::<LENGTH_BYTES>() {
-            let length = u32::from_le_bytes(*length) as usize;
-            let frame = rest.get(..length).ok_or(Corrupt)?;
-            rest = rest.get(length.next_multiple_of(8)..).ok_or(Corrupt)?;
-            if self.takes_frame(usize::from(level), frame)? {
+        while !rest.is_empty() {
+            let (frame, left) = split_stored(rest).ok_or(Corrupt)?;
+            rest = left;
+            let (header, body) = Header::try_read(frame).ok_or(Corrupt)?;
+            if let Some(to) = self.destination(usize::from(level), &header, body)? {
                 let Replay { outboxes, lanes, .. } = self.replay;
-                let into = if waited { outboxes } else { lanes };
-                push(into, level.into(), frame, now);
+                push(if waited { outboxes } else { lanes }, &to, frame, now);
             }
         }
-        if rest.is_empty() { Ok(()) } else { Err(Corrupt) }
+        Ok(())
     }
 
-    /// Whether this core is the one that a frame is for.
-    fn takes_frame(&mut self, level: usize, frame: &[u8]) -> Result<bool, Corrupt> {
-        let (header, _) = Header::try_read(frame).ok_or(Corrupt)?;
+    /// Where a frame that was stored at `level` goes on, if this core is the one that it is for.
+    fn destination(
+        &mut self,
+        level: usize,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<Option<Destination>, RestoreError> {
         let origin = ConnectionId(header.cause.origin.connection);
         if origin.core().is_some() {
             // Its id is given to no connection of this run, which would get what is replied to it.
             self.inlets.raise_serial(origin.serial());
         }
+        let source = self.numbers.source(header.cause.source);
         match header.edge {
             FrameEdge::Exchange(id) => {
-                let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(Corrupt)?;
-                if usize::from(exchange.level) != level {
-                    return Err(Corrupt);
+                if self.numbers.level(ExchangeId(id)) != Some(level) {
+                    return Err(Corrupt.into());
                 }
-                Ok(self.router.owner(header.hash) == self.core && !self.skips_frame(&header))
+                let ExchangeId(edge) = self.numbers.exchange(ExchangeId(id)).ok_or(Corrupt)?;
+                let source = source.ok_or(Corrupt)?;
+                if self.router.owner(header.hash) != self.core {
+                    return Ok(None);
+                }
+                let exchange = &self.plan.exchanges[usize::from(edge)];
+                // The program may give keys by another function than before.
+                if exchange.stage.hash(body) != Ok(header.hash) {
+                    return Err(RestoreError::Keys { exchange: exchange.label.clone() });
+                }
+                let level = usize::from(exchange.level);
+                let cause = Cause { source, ..header.cause };
+                Ok((!self.skips_frame(&cause)).then_some(Destination { level, edge, source }))
             }
             FrameEdge::Output(id) => {
-                let sink = self.plan.sinks.get(usize::from(id)).ok_or(Corrupt)?;
-                if level != self.router.output_level() {
-                    return Err(Corrupt);
+                if level != self.numbers.output_level() {
+                    return Err(Corrupt.into());
                 }
-                if sink.name.is_some() {
-                    return Ok(self.router.outputs.owner(SinkId(id), &header.cause) == self.core);
+                let Some(SinkId(edge)) = self.numbers.sink(SinkId(id)).ok_or(Corrupt)? else {
+                    // The operator has dropped it.
+                    return Ok(None);
+                };
+                if self.plan.sinks[usize::from(edge)].name.is_some() {
+                    let source = source.ok_or(Corrupt)?;
+                    let cause = Cause { source, ..header.cause };
+                    let ours = self.router.outputs.owner(SinkId(edge), &cause) == self.core;
+                    let level = self.router.output_level();
+                    return Ok(ours.then_some(Destination { level, edge, source }));
                 }
                 // Its connection is gone with the process that had it: one core counts it.
                 let lost = self.core == 0 && origin.core().is_some();
                 self.router.counts.replies_lost += u64::from(lost);
-                Ok(false)
+                Ok(None)
             }
         }
     }
 
     /// Whether a frame is left of an event that is skipped.
     // cold: at start
-    fn skips_frame(&mut self, header: &Header) -> bool {
-        let skipped = self.skips.meet(&header.cause);
+    fn skips_frame(&mut self, cause: &Cause) -> bool {
+        let skipped = self.skips.meet(cause);
         if skipped {
             // Not its input, of which bytes would be shown, but what was made of it.
-            self.router.refuse(&header.cause, SKIPPED, &[]);
+            self.router.refuse(cause, SKIPPED, &[]);
         }
         skipped
     }

@@ -1,7 +1,7 @@
 //! The way back: what a checkpoint has stored is handed to the cores of the next life.
 
 use potoroo::checkpoint::store::StoreReader;
-use potoroo::checkpoint::{Chunk, Epoch, Manifest, Section, each_chunk};
+use potoroo::checkpoint::{Chunk, Epoch, Manifest, Renumbering, Section, each_chunk};
 
 use super::process::Process;
 use super::troubles::Sabotage;
@@ -14,6 +14,7 @@ pub(super) fn restore(
     sabotage: Option<Sabotage>,
 ) -> Result<u64, String> {
     let now = process.now();
+    let numbers = Renumbering::same(process.cores[0].plan());
     let mut frames = 0;
     let mut visit = |epoch: Epoch, mut chunk: Chunk| -> Result<(), Failed> {
         if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
@@ -31,8 +32,9 @@ pub(super) fn restore(
         if let Section::Lanes(_) | Section::Outboxes(_) = chunk.section {
             frames += chunk.bytes.len() as u64;
         }
-        let restored = process.cores.iter_mut().try_for_each(|core| core.restore(&chunk, now));
-        restored.map_err(|corrupt| Failed(corrupt.to_string()))
+        let mut cores = process.cores.iter_mut();
+        let restored = cores.try_for_each(|core| core.restore(&chunk, &numbers, now));
+        restored.map_err(|error| Failed(error.to_string()))
     };
     each_chunk(store, manifest, |part, chunk| visit(part.epoch, chunk))
         .map_err(|Failed(reason)| reason)?;

@@ -57,7 +57,7 @@ fn wait_for_part(app: &mut App, part: &str) {
 }
 
 /// Waits until HEAD has changed `count` times. Returns false if the application has ended first.
-fn wait_for_commits(app: &mut App, head: &dyn Fn() -> Vec<u8>, count: u64) -> bool {
+pub fn wait_for_commits(app: &mut App, head: &dyn Fn() -> Vec<u8>, count: u64) -> bool {
     let (mut seen, mut changes) = (head(), 0);
     let deadline = Instant::now() + LIMIT;
     while changes < count {

@@ -79,7 +79,7 @@ fn what_was_written_is_read() {
 fn the_layout_is_that_of_the_documentation() {
     let chunk = Chunk { section: Section::Lanes(7), bytes: vec![9; 8] };
     let (bytes, seal) = write(&header(), &[chunk]);
-    assert_eq!(&bytes[..12], b"potopart\x01\0\0\0");
+    assert_eq!(&bytes[..12], b"potopart\x02\0\0\0");
     let at = records(&bytes);
     assert_eq!(bytes[at[0]..at[0] + 8], [3, 0, 7, 0, 8, 0, 0, 0]);
     assert_eq!(bytes[at[1]..at[1] + 8], [255, 0, 0, 0, 24, 0, 0, 0]);
@@ -185,11 +185,11 @@ fn errors_name_object_place_cause_and_remedy() {
         )
     );
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(
         read(&newer).1.expect_err("it is newer").to_string(),
         "part-3-17-1-0 cannot be used, at byte 0: a newer version of Potoroo wrote it, in format \
-         2, and this one reads 1; use that version, or a newer one"
+         3, and this one reads 2; use that version, or a newer one"
     );
     let other = read(b"#!/bin/sh and some more").1.expect_err("it is no part");
     assert!(other.to_string().contains("it is no part of Potoroo"), "{other}");

@@ -232,6 +232,13 @@ declare! {
         help: "Return to this retained checkpoint; what was committed after it is output again",
         shown: "the last one",
     }
+    /// They are in the checkpoint, and not in the application any more.
+    drop: Vec<String> = Vec::new() => {
+        flag: "--drop NAME",
+        help: "Name of a table, source or sink of the checkpoint that the program does not have \
+               any more, once for each: what is stored for it is lost",
+        shown: "none",
+    }
     /// The application panics on them.
     skip: Vec<Skip> = Vec::new() => {
         flag: "--skip SOURCE=POSITION",

@@ -205,6 +205,29 @@ impl Setting for Vec<Skip> {
     }
 }
 
+/// A list of names.
+impl Setting for Vec<String> {
+    type File = Self;
+
+    fn shown(&self) -> Option<String> {
+        None
+    }
+
+    fn argument(argument: Arg) -> Arg {
+        argument.value_parser(value_parser!(String)).action(ArgAction::Append)
+    }
+
+    fn take_flag(&mut self, names: Names, matches: &mut ArgMatches) -> Result<(), Error> {
+        self.extend(matches.remove_many::<String>(names.key).into_iter().flatten());
+        Ok(())
+    }
+
+    fn take_key(&mut self, _: Names, given: Self) -> Result<(), Error> {
+        self.extend(given);
+        Ok(())
+    }
+}
+
 /// A number of this type.
 macro_rules! number {
     ($type:ty) => {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
-use crate::checkpoint::{Epoch, Manifest};
+use crate::checkpoint::{Epoch, ExchangeFacts, Manifest};
 use crate::control::report::thousands;
 
 /// Shows what the checkpoint of `epoch`, or the last one, is made of.
@@ -18,7 +18,7 @@ pub fn run(epoch: Option<Epoch>, state: &PlaceArgs) -> Result<ToolExit, Error> {
     let (name, exit) =
         (past.name, if past.manifest.is_ok() { ToolExit::Whole } else { ToolExit::Damaged });
     if state.json {
-        let content = past.manifest.map(Content::Manifest);
+        let content = past.manifest.map(|manifest| Content::Manifest(Box::new(manifest)));
         let content = content.unwrap_or_else(|error| Content::Error(error.to_string()));
         return answer(to_json(&Shown { name: &name, head, content }), exit);
     }
@@ -39,7 +39,7 @@ struct Shown<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Content {
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Error(String),
 }
 
@@ -62,6 +62,13 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
     )?;
     for table in &facts.tables {
         writeln!(text, "table {}: {} → {}", table.name, table.key, table.state)?;
+    }
+    for ExchangeFacts { label, event, key, tables, .. } in &facts.exchanges {
+        let tables = if tables.is_empty() { "no table".to_owned() } else { tables.join(", ") };
+        writeln!(text, "{label}: events {event}, keys {key}, updates {tables}")?;
+    }
+    if !facts.dropped.is_empty() {
+        writeln!(text, "dropped: {}", facts.dropped.join(", "))?;
     }
     for source in &manifest.sources {
         writeln!(text, "source {} goes on at {}", source.name, thousands(source.position))?;

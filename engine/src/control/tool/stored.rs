@@ -109,7 +109,7 @@ mod tests {
         let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
-        let facts = Identity { application, fingerprint: 7, partitions: 16, tables: Vec::new() };
+        let facts = Identity { application, fingerprint: 7, partitions: 16, ..Identity::default() };
         let manifest = Manifest {
             facts,
             generation: 1,

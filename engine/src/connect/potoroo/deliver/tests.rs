@@ -186,7 +186,7 @@ impl Scratch {
                 application: "a".to_owned(),
                 fingerprint: 0,
                 partitions: 1,
-                tables: Vec::new(),
+                ..Identity::default()
             },
             generation: 4,
             epoch,

@@ -1,0 +1,186 @@
+//! Whether a program may go on from a checkpoint, and what it would take along.
+//!
+//! Promises: what is not in the program any more is lost on the operator's word only, and the
+//! message has how much it is. Frames under way that have no place in the program are never
+//! dropped. Reads only.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use potoroo_sdk::host::{ExchangeId, SinkId, TableId};
+use potoroo_sdk::table::Record;
+
+use super::report::thousands;
+use crate::checkpoint::recover::{Accept, Error};
+use crate::checkpoint::store::{self, StoreReader};
+use crate::checkpoint::{
+    Change, ChangeOf, CorruptObject, DRAIN, Damage, Identity, Manifest, PartEntry, ProgramChanges,
+    Section, each_chunk_of, each_row,
+};
+use crate::connect::spool::is_outstanding;
+use crate::flow::{FrameEdge, Header, split_stored};
+
+/// A program that would go on from what lies in a store.
+pub(super) struct Takeover<'a> {
+    pub(super) facts: &'a Identity,
+    /// Names that the operator drops.
+    pub(super) drop: &'a [String],
+    pub(super) view: &'a dyn StoreReader,
+    /// The state folder; empty where there is none.
+    pub(super) folder: &'a Path,
+}
+
+impl Accept for Takeover<'_> {
+    fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error> {
+        let changes = self.changes(manifest)?;
+        Ok(self.facts.check(name, self.differences(manifest, &changes)?)?)
+    }
+}
+
+impl Takeover<'_> {
+    /// What the program makes of `manifest`, and what is lost with what it does not have.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or is damaged.
+    pub(super) fn changes(&self, manifest: &Manifest) -> Result<ProgramChanges, store::Error> {
+        let mut changes = ProgramChanges::between(manifest, self.facts, self.drop);
+        for one in changes.list.iter_mut().filter(|one| one.can_be_dropped()) {
+            one.lost = self.lost(manifest, one)?;
+        }
+        Ok(changes)
+    }
+
+    /// Why the program cannot go on from `manifest`; empty if it can.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or is damaged.
+    pub(super) fn differences(
+        &self,
+        manifest: &Manifest,
+        changes: &ProgramChanges,
+    ) -> Result<Vec<String>, store::Error> {
+        let mut differences = changes.differences();
+        if !changes.keeps_all_numbers() {
+            differences.extend(self.frames_without_place(manifest, changes)?);
+        }
+        Ok(differences)
+    }
+
+    fn lost(&self, manifest: &Manifest, one: &Change) -> Result<String, store::Error> {
+        Ok(match one.of {
+            ChangeOf::Table => format!("{} rows", thousands(self.rows(manifest, &one.name)?)),
+            ChangeOf::Source => positions(manifest, &one.name),
+            ChangeOf::Sink => format!(
+                "{} bytes of committed output that wait for it",
+                thousands(self.waiting(manifest, &one.name))
+            ),
+            ChangeOf::Exchange => String::new(),
+        })
+    }
+
+    fn rows(&self, manifest: &Manifest, table: &str) -> Result<u64, store::Error> {
+        let at = manifest.facts.tables.iter().position(|was| was.name == table);
+        let id = TableId(at.expect("a table that is missing was stored") as u16);
+        let mut rows = 0;
+        each_row(
+            self.view,
+            manifest,
+            id,
+            |_| true,
+            |_: Record<'_>| {
+                rows += 1;
+                Ok::<_, store::Error>(())
+            },
+        )?;
+        Ok(rows)
+    }
+
+    fn waiting(&self, manifest: &Manifest, sink: &str) -> u64 {
+        let of_sink = manifest.transactions.iter().filter(|one| one.sink == sink);
+        let waiting = of_sink.filter(|one| is_outstanding(one, self.folder).is_some());
+        waiting.map(|one| one.bytes).sum()
+    }
+
+    /// A line for each place to which frames were under way, and which the program does not have.
+    fn frames_without_place(
+        &self,
+        manifest: &Manifest,
+        changes: &ProgramChanges,
+    ) -> Result<Vec<String>, store::Error> {
+        let mut frames = BTreeMap::<String, u64>::new();
+        for part in manifest.parts.iter().filter(|part| part.epoch == manifest.epoch) {
+            each_chunk_of::<store::Error>(self.view, manifest, part, |chunk| {
+                if !matches!(chunk.section, Section::Lanes(_) | Section::Outboxes(_)) {
+                    return Ok(());
+                }
+                let mut rest = chunk.bytes.as_slice();
+                while !rest.is_empty() {
+                    let (frame, left) = split_stored(rest).ok_or_else(|| no_frame(part))?;
+                    let (header, _) = Header::try_read(frame).ok_or_else(|| no_frame(part))?;
+                    if let Some(place) = lost_place(manifest, changes, &header) {
+                        *frames.entry(place).or_default() += 1;
+                    }
+                    rest = left;
+                }
+                Ok(())
+            })?;
+        }
+        let line = |(place, count)| format!("{count} events were under way {place}: {DRAIN}");
+        Ok(frames.into_iter().map(line).collect())
+    }
+}
+
+/// Where a frame was going, or came from, if the program does not have that. Output for a dropped
+/// sink is lost with it, and replies with their connections.
+fn lost_place(manifest: &Manifest, changes: &ProgramChanges, header: &Header) -> Option<String> {
+    if changes.unnumbered {
+        return Some(
+            "when an earlier version of Potoroo stored them, without names of where they go"
+                .to_owned(),
+        );
+    }
+    let numbers = &changes.renumbering;
+    let facts = &manifest.facts;
+    let goes_on = match header.edge {
+        FrameEdge::Exchange(id) => {
+            let label = || {
+                let was = facts.exchanges.get(usize::from(id));
+                format!(
+                    "to `{}`, which the program does not have any more, or with other types, \
+                     sources or tables",
+                    was.map_or("?", |was| &was.label)
+                )
+            };
+            numbers.exchange(ExchangeId(id)).ok_or_else(label).err()
+        }
+        FrameEdge::Output(id) => match numbers.sink(SinkId(id)) {
+            Some(Some(_)) => None,
+            // The line of a sink that is missing, or what is lost with it.
+            _ => return None,
+        },
+    };
+    goes_on.or_else(|| match numbers.source(header.cause.source) {
+        Some(_) => None,
+        None => {
+            let was = facts.sources.get(usize::from(header.cause.source.0));
+            let name = was.map_or("?", |was| &was.name);
+            Some(format!("from source `{name}`, which the program does not have any more"))
+        }
+    })
+}
+
+fn positions(manifest: &Manifest, source: &str) -> String {
+    let mut positions = manifest.sources.iter().filter(|at| at.name == source);
+    match (positions.next(), positions.count()) {
+        (None, _) => "no position".to_owned(),
+        (Some(at), 0) if at.stream.is_none() => {
+            format!("its position ({} {})", thousands(at.position), at.unit)
+        }
+        (Some(_), more) => format!("its positions in {} streams", more + 1),
+    }
+}
+
+fn no_frame(part: &PartEntry) -> store::Error {
+    let damage = Damage::Other("what it has of frames is none".to_owned());
+    CorruptObject { object: part.name.clone(), offset: 0, damage }.into()
+}
