@@ -1,7 +1,7 @@
 //! Gaps: times in which a spinning loop did not spin, because something took its CPU away.
 //!
 //! Owns the log of each watched core and what others can see of it. A loop that does nothing long
-//! shows its log the time at least every few dozen passes; a gap of more than [`GAP_NS`] between
+//! shows its log the time at least every few dozen passes; a gap of more than `GAP_NS` between
 //! two looks cannot have come from the loop itself, so it is put down to the operating system (an
 //! interrupt, another task) or to the machine below it. How often the scheduler took the CPU away
 //! meanwhile stands beside it: a gap without a switch was an interrupt or the hypervisor.
@@ -16,10 +16,9 @@
 //! system except after a gap.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_utils::CachePadded;
-use potoroo_runtime::gaps::{GAP_NS, involuntary_switches};
+use potoroo_runtime::gaps::GapDetector;
+use potoroo_runtime::{Gap, Nanos, SharedGaps};
 use serde::{Deserialize, Serialize};
 
 use crate::stamp;
@@ -27,21 +26,13 @@ use crate::stamp;
 /// The watched cores of one slice: one log for each loop, and a view of the newest gap of all.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    newest: Arc<[CachePadded<Newest>]>,
-}
-
-/// Written by the owner of a log only. Starts before ends, so that a reader who sees half of a
-/// new gap never takes two separate gaps for a longer one.
-#[derive(Debug, Default)]
-struct Newest {
-    start_ns: AtomicU64,
-    end_ns: AtomicU64,
+    loops: Arc<[SharedGaps]>,
 }
 
 impl Watch {
     /// A watch over this number of loops.
     pub fn new(loops: usize) -> Self {
-        Self { newest: (0..loops).map(|_| CachePadded::default()).collect() }
+        Self { loops: (0..loops).map(|_| SharedGaps::new()).collect() }
     }
 
     /// The log for one loop; `index` counts from 0, and each is taken once.
@@ -49,14 +40,13 @@ impl Watch {
     /// # Panics
     /// When there is no loop of that number.
     pub fn log(&self, index: usize, name: &'static str) -> GapLog {
-        assert!(index < self.newest.len(), "loop {index} of {} is not watched", self.newest.len());
+        assert!(index < self.loops.len(), "loop {index} of {} is not watched", self.loops.len());
         GapLog {
             name,
             index,
             watch: self.clone(),
-            last_ns: u64::MAX,
+            detector: GapDetector::new(),
             begin_ns: None,
-            switches: 0,
             passes: 0,
             gaps: Vec::with_capacity(GAPS_MAX),
             unlisted: 0,
@@ -68,10 +58,7 @@ impl Watch {
     /// is counted as outside although it was not makes the tail longer, never shorter.
     #[inline]
     pub fn covers(&self, start_ns: u64, end_ns: u64) -> bool {
-        self.newest.iter().any(|gap| {
-            let gap_end_ns = gap.end_ns.load(Ordering::Acquire);
-            start_ns < gap_end_ns && gap.start_ns.load(Ordering::Relaxed) < end_ns
-        })
+        self.loops.iter().any(|gaps| gaps.covers(Nanos(start_ns), Nanos(end_ns)))
     }
 }
 
@@ -81,9 +68,8 @@ pub struct GapLog {
     name: &'static str,
     index: usize,
     watch: Watch,
-    last_ns: u64,
+    detector: GapDetector,
     begin_ns: Option<u64>,
-    switches: u64,
     passes: u32,
     gaps: Vec<LoopGap>,
     unlisted: u64,
@@ -93,18 +79,18 @@ pub struct GapLog {
 impl GapLog {
     /// Starts watching: call it on the loop's own thread, right before the loop.
     pub fn begin(&mut self, now_ns: u64) {
-        self.switches = involuntary_switches();
+        self.detector = GapDetector::new();
         self.begin_ns.get_or_insert(now_ns);
-        self.last_ns = now_ns;
+        self.detector.idle(Nanos(now_ns));
     }
 
     /// Takes a look: what lies between two looks is a gap if it is long.
     #[inline]
     pub fn see(&mut self, now_ns: u64) {
-        if now_ns.saturating_sub(self.last_ns) > GAP_NS {
-            self.note(now_ns);
+        if let Some(gap) = self.detector.look(Nanos(now_ns)) {
+            self.note(gap);
         }
-        self.last_ns = now_ns;
+        self.detector.idle(Nanos(now_ns));
     }
 
     /// Counts a pass that found nothing to do, and takes a look every so often: for loops that
@@ -120,32 +106,28 @@ impl GapLog {
     /// As [`see`](Self::see), after work that may take long by itself: it is no gap.
     #[inline]
     pub fn skip(&mut self, now_ns: u64) {
-        self.last_ns = now_ns;
+        self.detector.idle(Nanos(now_ns));
     }
 
     #[cold]
     #[inline(never)]
-    fn note(&mut self, now_ns: u64) {
-        let newest = &self.watch.newest[self.index];
-        newest.start_ns.store(self.last_ns, Ordering::Relaxed);
-        newest.end_ns.store(now_ns, Ordering::Release);
-        let switches = involuntary_switches();
-        let taken = switches.saturating_sub(self.switches);
-        self.switches = switches;
+    fn note(&mut self, gap: Gap) {
+        self.watch.loops[self.index].publish(gap);
         if self.gaps.len() < GAPS_MAX {
-            self.gaps.push(LoopGap { start_ns: self.last_ns, end_ns: now_ns, switches: taken });
+            self.gaps.push(gap.into());
         } else {
             self.unlisted += 1;
-            self.unlisted_ns += now_ns - self.last_ns;
+            self.unlisted_ns += gap.ns();
         }
     }
 
     /// Hands out what was found since the last time, and goes on.
     pub fn turn_over(&mut self) -> CoreGaps {
-        let begin_ns = self.begin_ns.replace(self.last_ns);
+        let last_ns = self.detector.idle_since().0;
+        let begin_ns = self.begin_ns.replace(last_ns);
         CoreGaps {
             name: self.name.into(),
-            watched_ns: begin_ns.map_or(0, |begin_ns| self.last_ns.saturating_sub(begin_ns)),
+            watched_ns: begin_ns.map_or(0, |begin_ns| last_ns.saturating_sub(begin_ns)),
             gaps: std::mem::replace(&mut self.gaps, Vec::with_capacity(GAPS_MAX)),
             unlisted: std::mem::take(&mut self.unlisted),
             unlisted_ns: std::mem::take(&mut self.unlisted_ns),
@@ -169,8 +151,8 @@ pub struct LoopGap {
     pub switches: u64,
 }
 
-impl From<potoroo_runtime::Gap> for LoopGap {
-    fn from(gap: potoroo_runtime::Gap) -> Self {
+impl From<Gap> for LoopGap {
+    fn from(gap: Gap) -> Self {
         Self { start_ns: gap.start.0, end_ns: gap.end.0, switches: gap.switches }
     }
 }
@@ -212,6 +194,8 @@ const GAPS_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use potoroo_runtime::GAP_NS;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
-//! Gaps: times in which a spinning core did not turn, because something took its CPU away.
+//! Gaps: times in which a spinning loop did not turn, because something took its CPU away.
 //!
-//! Owns what one core publishes of its gaps. A turn that found nothing to do is
-//! over in far less than [`GAP_NS`]; if the next one begins later, the operating system or the
-//! machine below it had the CPU. A turn that did work may take long by itself and is never taken
-//! for a gap. Call only on turns with a gap; other turns pay one compare.
+//! Owns how a gap is detected and what a loop publishes of its gaps. A turn that found nothing to
+//! do is over in far less than [`GAP_NS`]; if the next one begins later, the operating system or
+//! the machine below it had the CPU. A turn that did work may take long by itself and is never
+//! taken for a gap. Turns without a gap pay one compare.
 //!
 //! ```text
 //!   turns   · · · · ·                · · · ·      each of them found nothing to do
@@ -18,6 +18,10 @@ use crate::clock::Nanos;
 
 /// Gaps up to this length, in nanoseconds, may be the loop's own.
 pub const GAP_NS: u64 = 25_000;
+
+/// Steps between clock reads that lie some hundred nanoseconds apart take up to this length by
+/// themselves, in nanoseconds, beside the time for bytes that they copy: a longer one had a gap.
+pub const STEP_GAP_NS: u64 = 10_000;
 
 /// A time in which a core did not run: the operating system or hypervisor ran something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,61 @@ impl Gap {
     }
 }
 
-/// The gaps of one core: written by it alone, read by any thread.
+/// Detects the gaps of one spinning loop, on its own thread.
+#[derive(Debug)]
+pub struct GapDetector {
+    /// From when on only a gap takes longer than [`GAP_NS`]; [`Nanos::MAX`] during work.
+    idle_since: Nanos,
+    /// How often the scheduler had taken the CPU away up to the last gap.
+    switches: u64,
+}
+
+impl GapDetector {
+    /// The detector of a loop on the calling thread, which works. A system call.
+    pub fn new() -> Self {
+        Self { idle_since: Nanos::MAX, switches: involuntary_switches() }
+    }
+
+    /// The loop works from now on, for as long as it likes.
+    #[inline]
+    pub fn work(&mut self) {
+        self.idle_since = Nanos::MAX;
+    }
+
+    /// The loop has nothing to do from `now` on: its next look is due within [`GAP_NS`].
+    #[inline]
+    pub fn idle(&mut self, now: Nanos) {
+        self.idle_since = now;
+    }
+
+    /// Since when the loop has had nothing to do; [`Nanos::MAX`] during work.
+    #[inline]
+    pub fn idle_since(&self) -> Nanos {
+        self.idle_since
+    }
+
+    /// The gap that ended `now`, if the loop had nothing to do and looks late.
+    #[inline]
+    pub fn look(&mut self, now: Nanos) -> Option<Gap> {
+        if now - self.idle_since > GAP_NS { Some(self.gap(now)) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn gap(&mut self, now: Nanos) -> Gap {
+        let before = std::mem::replace(&mut self.switches, involuntary_switches());
+        Gap { start: self.idle_since, end: now, switches: self.switches.saturating_sub(before) }
+    }
+}
+
+impl Default for GapDetector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The gaps of one loop: written by it alone, read by any thread.
+#[derive(Debug)]
 #[repr(align(128))]
 pub struct SharedGaps {
     // Starts before ends, so that a reader who sees half of a new gap never takes two separate
@@ -53,7 +111,7 @@ pub struct SharedGaps {
     recent: Box<[[AtomicU64; 3]]>,
 }
 
-/// All gaps of a core together.
+/// All gaps of a loop together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GapCounts {
     /// Number of gaps.
@@ -85,7 +143,7 @@ impl SharedGaps {
         }
     }
 
-    /// Publishes a gap. Only the core itself may call it.
+    /// Publishes a gap. Only the loop itself may call it.
     #[cold]
     pub fn publish(&self, gap: Gap) {
         let add = |cell: &AtomicU64, value: u64| {
@@ -150,7 +208,7 @@ impl Default for SharedGaps {
 /// How often the scheduler has taken the CPU from the calling thread, since the thread began.
 /// A system call: only for turns with a gap.
 #[cold]
-pub fn involuntary_switches() -> u64 {
+fn involuntary_switches() -> u64 {
     // SAFETY: all bytes zero are a valid value of this structure of numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a live local of the type that the call fills.

@@ -7,6 +7,7 @@
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use potoroo_runtime::gaps::STEP_GAP_NS;
 use potoroo_runtime::{Nanos, SharedLatency};
 use potoroo_sdk::host::SinkId;
 
@@ -22,10 +23,6 @@ const IDLE_SLICE_NS: u64 = 500;
 
 /// Rows between two looks at the clock: some hundred nanoseconds.
 const ROWS_PER_LOOK: u32 = 8;
-
-/// Between two clock reads nothing of ours takes longer, [`BYTE_NS`] for each byte aside: what does
-/// is a gap, in which the operating system or the machine below it did something else.
-const GAP_NS: u64 = 10_000;
 
 /// Nanoseconds that a stored byte takes at most: lists of small strings in an unoptimised build.
 const BYTE_NS: u64 = 50;
@@ -112,7 +109,7 @@ impl Slice {
     /// A further step of `ns` nanoseconds gave `bytes`.
     fn step(&mut self, ns: u64, bytes: usize) {
         self.ns += ns;
-        if bytes <= STEP_BYTES_MAX && ns > GAP_NS + BYTE_NS * bytes as u64 {
+        if bytes <= STEP_BYTES_MAX && ns > STEP_GAP_NS + BYTE_NS * bytes as u64 {
             self.gaps_ns += ns;
         }
     }

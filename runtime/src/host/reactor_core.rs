@@ -17,7 +17,7 @@ use super::priority::{self, RealTime};
 use super::reactor::{Reactor, Turn};
 use super::signals::{BEATS_ENDED, Signals};
 use crate::clock::{Clock, Nanos};
-use crate::gaps::{GAP_NS, Gap, involuntary_switches};
+use crate::gaps::GapDetector;
 use crate::poller::{Poller, PollerKind, Waker};
 
 /// How a core ended.
@@ -128,10 +128,8 @@ struct Core<R: Reactor> {
     beats: u64,
     /// When the first of the latest idle turns began.
     idle_since: Option<Nanos>,
-    /// When the turn before began, if it found nothing and the core went on spinning; else never.
-    spun_at: Nanos,
-    /// How often the scheduler had taken the CPU away up to the last gap.
-    switches: u64,
+    /// Idle since the beginning of the turn before, if that found nothing and the core spun on.
+    gaps: GapDetector,
 }
 
 /// Why a core stopped turning.
@@ -159,8 +157,7 @@ impl<R: Reactor> Core<R> {
             seat,
             beats: 0,
             idle_since: None,
-            spun_at: Nanos::MAX,
-            switches: involuntary_switches(),
+            gaps: GapDetector::new(),
         }
     }
 
@@ -203,12 +200,12 @@ impl<R: Reactor> Core<R> {
     #[inline]
     fn turn(&mut self) -> Pace {
         // After a turn that worked, this time ends the latencies of what that did.
-        let worked = self.spun_at == Nanos::MAX;
+        let worked = self.gaps.idle_since() == Nanos::MAX;
         let now = if worked { self.clock.settled() } else { self.clock.now() };
-        if now - self.spun_at > GAP_NS {
-            self.gap(now);
+        if let Some(gap) = self.gaps.look(now) {
+            self.reactor.gap(gap);
         }
-        self.spun_at = Nanos::MAX;
+        self.gaps.work();
         match self.reactor.turn(now, &mut self.poller) {
             Turn::Worked => {
                 self.idle_since = None;
@@ -219,29 +216,20 @@ impl<R: Reactor> Core<R> {
         }
     }
 
-    /// The turn before had nothing to do, and still this one is late.
-    #[cold]
-    #[inline(never)]
-    fn gap(&mut self, now: Nanos) {
-        let before = std::mem::replace(&mut self.switches, involuntary_switches());
-        let switches = self.switches.saturating_sub(before);
-        self.reactor.gap(Gap { start: self.spun_at, end: now, switches });
-    }
-
     #[inline]
     fn idle(&mut self, now: Nanos) -> Pace {
         let Some(park_after_ns) = self.seat.policy.park_after_ns else {
             if self.seat.policy.shared_cpu {
                 std::thread::yield_now();
             } else {
-                self.spun_at = now;
+                self.gaps.idle(now);
             }
             return Pace::On;
         };
         let since = *self.idle_since.get_or_insert(now);
         let due_soon = || self.reactor.due(now).is_some_and(|due| due - now < park_after_ns);
         if now - since < park_after_ns || due_soon() {
-            self.spun_at = now;
+            self.gaps.idle(now);
             return Pace::On;
         }
         self.park()
