@@ -17,6 +17,16 @@ pub use outbound::Outbound;
 
 use crate::ring::{markers, ring};
 
+/// A lane of a core, in either direction. A core and a level are both small numbers: only their
+/// names keep them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneId {
+    /// The core at its other end.
+    pub core: usize,
+    /// Its level.
+    pub level: usize,
+}
+
 /// The ends that one core holds.
 pub struct Lanes {
     /// By core: the end to it; without lanes for the core itself.

@@ -33,7 +33,7 @@ pub use clock::{Clock, Nanos};
 pub use fatal::{Fatal, fatal};
 pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Ground, HostConfig, Housekeeping, Idle, Reactor, RunningCores, Turn, start};
-pub use lanes::{Inbound, InboundLane, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
+pub use lanes::{Inbound, InboundLane, LaneId, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
 pub use poller::{Poller, PollerKind, Ready, Waker};
 pub use ring::{Consumer, Position, Producer, ring};

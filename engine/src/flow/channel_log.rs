@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use potoroo_runtime::{Inbound, Position};
+use potoroo_runtime::{Inbound, LaneId, Position};
 use potoroo_sdk::table::Spares;
 
 use super::shard::LANE_FRAMES_PER_TURN;
@@ -74,10 +74,10 @@ impl ChannelLog {
         self.failed
     }
 
-    /// How far the lane `level` from the core `from` may be drained: what follows is not logged.
+    /// How far a lane may be drained: what follows is not logged.
     #[inline]
-    pub(super) fn limit(&self, from: usize, level: usize) -> Option<Position> {
-        self.logged[from * self.frames.len() + level]
+    pub(super) fn limit(&self, from: LaneId) -> Option<Position> {
+        self.logged[from.core * self.frames.len() + from.level]
     }
 
     /// Copies what has come in lanes that are not marked yet. Before a turn drains any of it.

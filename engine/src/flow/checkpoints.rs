@@ -18,7 +18,7 @@
 
 use std::collections::VecDeque;
 
-use potoroo_runtime::{Inbound, LaneLimits};
+use potoroo_runtime::{Inbound, LaneId, LaneLimits};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::Spares;
 
@@ -146,10 +146,10 @@ impl CoreCheckpoints {
             || self.part.as_ref().is_some_and(|part| part.channel_log().is_open())
     }
 
-    /// How far the lane `level` from the core `from` may be drained.
+    /// How far a lane may be drained.
     #[inline]
-    pub(super) fn limits(&self, from: usize, level: usize) -> LaneLimits {
-        let end = self.part.as_ref().and_then(|part| part.channel_log().limit(from, level));
+    pub(super) fn limits(&self, from: LaneId) -> LaneLimits {
+        let end = self.part.as_ref().and_then(|part| part.channel_log().limit(from));
         LaneLimits { epoch: self.epoch.0, end }
     }
 

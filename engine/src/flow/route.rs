@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::Outbound;
+use potoroo_runtime::{LaneId, Outbound};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, TableId};
 use potoroo_sdk::plan::Plan;
@@ -94,8 +94,8 @@ pub struct Router {
     output_level: usize,
     /// By core.
     outbound: Vec<Outbound>,
-    /// Lanes that hold something unpublished: core and level.
-    dirty: Vec<(usize, usize)>,
+    /// Lanes that hold something unpublished.
+    dirty: Vec<LaneId>,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
     /// Bit by level: outboxes that are not empty. Everything that follows a waiting frame at its
@@ -308,7 +308,8 @@ impl Router {
                 *local_waiting |= 1 << level;
                 local[level].try_append(frame.len())
             } else {
-                lane_append(&mut outbound[to], dirty, (to, level), frame.len(), counts)
+                let lane = LaneId { core: to, level };
+                lane_append(&mut outbound[to], dirty, lane, frame.len(), counts)
             };
             let Some(room) = room else { break };
             room.copy_from_slice(&frame[LENGTH_BYTES..]);
@@ -324,26 +325,27 @@ impl Router {
     /// Makes everything sent since the last call visible to its receivers, each of which is
     /// reported to `wake`.
     pub(super) fn publish(&mut self, mut wake: impl FnMut(usize)) {
-        for (to, level) in self.dirty.drain(..) {
-            if self.outbound[to].publish(level) {
-                wake(to);
+        for lane in self.dirty.drain(..) {
+            if self.outbound[lane.core].publish(lane.level) {
+                wake(lane.core);
             }
         }
     }
 
-    /// Adds a frame of `bytes` to the lane of `level` to the core `to`; returns its room after the
+    /// Adds a frame of `bytes` to `lane`, which may lead to this core; returns its room after the
     /// length word.
     #[inline(always)]
-    fn append(&mut self, to: usize, level: usize, bytes: usize, cause: &Cause) -> &mut [u8] {
+    fn append(&mut self, lane: LaneId, bytes: usize, cause: &Cause) -> &mut [u8] {
+        let LaneId { core: to, level } = lane;
         if bytes > self.frame_bytes_max || self.waiting & (1 << level) != 0 {
-            return self.append_aside(to, level, bytes, cause);
+            return self.append_aside(lane, bytes, cause);
         }
         let Self { outbound, outbox, local, core, dirty, counts, waiting, blocked, .. } = self;
         let room = if to == *core {
             self.local_waiting |= 1 << level;
             local[level].try_append(bytes)
         } else {
-            lane_append(&mut outbound[to], dirty, (to, level), bytes, counts)
+            lane_append(&mut outbound[to], dirty, lane, bytes, counts)
         };
         match room {
             Some(room) => room,
@@ -358,10 +360,10 @@ impl Router {
     /// A frame that has to wait behind others of its level, or that is too long.
     #[cold]
     #[inline(never)]
-    fn append_aside(&mut self, to: usize, level: usize, bytes: usize, cause: &Cause) -> &mut [u8] {
+    fn append_aside(&mut self, lane: LaneId, bytes: usize, cause: &Cause) -> &mut [u8] {
         if bytes <= self.frame_bytes_max {
             self.blocked = true;
-            return self.outbox[level].append(to, bytes);
+            return self.outbox[lane.level].append(lane.core, bytes);
         }
         self.refuse_long(cause);
         self.oversize.resize(bytes - LENGTH_BYTES, 0);
@@ -383,7 +385,7 @@ impl Router {
     /// Sends encoded bytes towards the core that owns their sink or connection.
     fn send_output(&mut self, to: usize, sink: SinkId, cause: &Cause, body: &[u8]) {
         let bytes = Header::frame_bytes(body.len());
-        let room = self.append(to, self.output_level, bytes, cause);
+        let room = self.append(LaneId { core: to, level: self.output_level }, bytes, cause);
         Header::write(FrameEdge::Output(sink.0), 0, cause, room).copy_from_slice(body);
     }
 }
@@ -391,14 +393,14 @@ impl Router {
 #[inline(always)]
 fn lane_append<'a>(
     lanes: &'a mut Outbound,
-    dirty: &mut Vec<(usize, usize)>,
-    (to, level): (usize, usize),
+    dirty: &mut Vec<LaneId>,
+    lane: LaneId,
     bytes: usize,
     counts: &mut Counts,
 ) -> Option<&'a mut [u8]> {
-    let (room, clean) = lanes.try_append(level, bytes)?;
+    let (room, clean) = lanes.try_append(lane.level, bytes)?;
     if clean {
-        dirty.push((to, level));
+        dirty.push(lane);
     }
     counts.frames_sent += 1;
     Some(room)
@@ -410,7 +412,7 @@ impl Host for Router {
         let ExchangeRoute { level, .. } = self.exchanges[route.exchange.0 as usize];
         let to = self.map.owner(route.hash);
         let bytes = Header::frame_bytes(bytes);
-        let room = self.append(to, level, bytes, cause);
+        let room = self.append(LaneId { core: to, level }, bytes, cause);
         Header::write(FrameEdge::Exchange(route.exchange.0), route.hash, cause, room)
     }
 

@@ -16,7 +16,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{Gap, Inbound, Lanes, Nanos};
+use potoroo_runtime::{Gap, Inbound, LaneId, Lanes, Nanos};
 use potoroo_sdk::host::UnderWay;
 use potoroo_sdk::plan::Plan;
 
@@ -231,7 +231,7 @@ impl Core {
             if !lanes.waits(level) || !(output || router.admits(level)) {
                 continue;
             }
-            let mut lane = lanes.drain(level, checkpoints.limits(from, level));
+            let mut lane = lanes.drain(level, checkpoints.limits(LaneId { core: from, level }));
             let done = shard::drain(plan, under_way, router, &mut lane);
             if lane.released() {
                 wake(from);
