@@ -52,5 +52,5 @@ pub use manifest::{
     Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
-pub use recover::{Accept, Recovered, Repeat, each_chunk, each_chunk_of, recover};
+pub use recover::{Accept, Recovered, Repeat, each_chunk, each_chunk_of, preview, recover};
 pub use renumbering::Renumbering;

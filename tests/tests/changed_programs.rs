@@ -9,10 +9,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use potoroo::checkpoint::store::{FolderView, StoreReader};
+use potoroo_connector::{Options, Piece, Source};
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
 use support::kills::wait_for_commits;
-use support::{App, Ended, LIMIT, Scratch, root};
+use support::{App, Ended, LIMIT, Scratch, free_port, root, sink_at};
 
 /// The orders of the folders under `tests/data`: symbol and quantity.
 fn orders(count: usize) -> String {
@@ -177,6 +179,203 @@ fn a_folder_of_an_earlier_version_with_frames_under_way_goes_on_with_the_same_pr
     place.check();
     place.run("filter", "").report();
     place.check();
+}
+
+/// The program has the same structure and other keys or events: only the frames show it.
+#[test]
+fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
+    for change in ["keys", "event"] {
+        let place = Place::stored(&format!("earlier-{change}-frames"), "frames", 12000);
+        let refused = place.run(change, "");
+        let parts = ["were under way to `orders → map → key_by`, which has other keys or events"];
+        refused.refused(1, &parts);
+        // As the message says.
+        let app = place.start("base", "");
+        let mut app = app;
+        assert!(has_started(&mut app));
+        app.signal(Signal::TERM);
+        app.finish().report();
+        if change == "event" {
+            place.run(change, "").report();
+            place.check();
+        }
+    }
+}
+
+/// What a client has sent, and what waits for another one.
+#[test]
+fn clients_go_on_with_a_program_that_changed_on_a_folder_of_an_earlier_version() {
+    let place = Place::stored("earlier-connector", "connector", 6000);
+    let (source, sink) = (free_port(), free_port());
+    let arguments = format!(
+        "--source orders=potoroo://127.0.0.1:{source}?streams=1 --sink \
+         totals=potoroo://127.0.0.1:{sink}?token=hush --state {} --cores 0,0 --report json",
+        place.scratch.path("state")
+    );
+    let orders = place.orders.clone();
+    let feed = std::thread::spawn(move || {
+        let options = Options { patience: LIMIT, ..Options::new(format!("127.0.0.1:{source}")) };
+        let mut source = Source::connect(options)?;
+        let (stream, stored) = source.open("lines", 0)?;
+        assert!(stored > 0, "it goes on where the checkpoint stands");
+        source.send(stream, orders.len() as u64, &orders.as_bytes()[stored as usize..])?;
+        source.end(stream);
+        source.finish()
+    });
+    let length = totals_bytes(&place.orders);
+    let collector = std::thread::spawn(move || {
+        let mut client = sink_at(sink, "hush", 0);
+        let (mut stored, mut output) = (Vec::new(), Vec::new());
+        while stored.len() < length {
+            match client.try_next().expect("it listens") {
+                None => {}
+                Some(Piece::Begin { .. }) => output.clear(),
+                Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+                Some(Piece::End { transaction }) => {
+                    stored.append(&mut output);
+                    client.commit(transaction);
+                }
+            }
+        }
+        (stored, client)
+    });
+    let app = ledger("filter", &arguments);
+    feed.join().expect("no panic").expect("the application runs");
+    let (stored, client) = collector.join().expect("it gets all");
+    app.finish().report();
+    drop(client);
+    check_totals(&stored, &place.orders);
+}
+
+/// Bytes of the lines that orders lead to.
+fn totals_bytes(orders: &str) -> usize {
+    let mut positions = BTreeMap::<u64, (u64, u64)>::new();
+    let line = |order: Vec<u64>| {
+        let (count, total) = positions.entry(order[0]).or_default();
+        (*count, *total) = (*count + 1, *total + order[1]);
+        format!("{} {count} {total}\n", order[0]).len()
+    };
+    orders.lines().map(numbers).map(line).sum()
+}
+
+#[test]
+fn check_shows_what_a_start_would_keep_add_and_drop() {
+    let place = Place::stored("changes-check", "stopped", 600);
+    let before = place.head();
+    let check = |change: &str, more: &str| place.run(change, &format!("--check {more}"));
+    #[track_caller]
+    fn shows(ended: &Ended, code: i32, parts: &[&str]) {
+        assert_eq!(ended.code, Some(code), "{}{}", ended.out, ended.log);
+        for part in parts {
+            assert!(ended.out.contains(part), "`{part}` is not in:\n{}", ended.out);
+        }
+    }
+    let kept = ["goes on from checkpoint 5", "table `positions`: kept", "source `orders`: kept"];
+    shows(&check("table", ""), 0, &[&kept[..], &["table `largest`: added"]].concat());
+    let migrated = "table `positions`: kept, migrated from `Position` (shape 36b893ebe7916198)";
+    shows(&check("state", ""), 0, &[migrated]);
+    let stranger = ledger(
+        "stranger",
+        &format!(
+            "--check --source lines=file:{} --sink out=null: --state {}",
+            place.scratch.path("orders"),
+            place.scratch.path("state"),
+        ),
+    );
+    let stranger = stranger.finish();
+    let parts = ["table `counts`: not in the program any more, with 50 rows", "sink `out`: added"];
+    shows(&stranger, 1, &parts);
+    let position = "`--drop orders` to lose its position (1,707 bytes)";
+    stranger.refused(1, &["`--drop positions` to lose 50 rows", position]);
+    assert_eq!(place.head(), before, "nothing was changed");
+
+    place.run("table", "").report();
+    let gone = check("base", "");
+    shows(&gone, 1, &["table `largest`: not in the program any more, with 50 rows"]);
+    gone.refused(1, &["start with `--drop largest` to lose 50 rows"]);
+    shows(&check("base", "--drop largest"), 0, &["table `largest`: dropped, with 50 rows"]);
+    let by_file = place.scratch.write("config", b"drop = ['largest']\n");
+    shows(&check("base", &format!("--config {by_file}")), 0, &["dropped, with 50 rows"]);
+    check("base", "--drop larges").refused(1, &[
+        "--drop larges: nothing of this name is in the checkpoint; in it, and not in the program: \
+         table `largest`",
+    ]);
+    let wrong = check("base", "--drop counts --drop largest");
+    wrong.refused(1, &["--drop counts: the program has this table: leave the flag out"]);
+}
+
+/// A sink is dropped whose client has not received what was committed for it.
+#[test]
+fn output_that_waits_for_a_sink_is_lost_on_the_operators_word_only() {
+    let place = Place::new("changes-waiting", 2000);
+    let nothing_listens = format!("--sink copies=potoroo://127.0.0.1:{}", free_port());
+    let arguments = format!(
+        "--source orders=file:{} --sink totals=file:{} {nothing_listens} --state {} --cores 0,0 \
+         --drain-seconds 0 --report json",
+        place.scratch.path("orders"),
+        place.scratch.path("totals"),
+        place.scratch.path("state"),
+    );
+    assert_eq!(ledger("sink", &arguments).finish().code, Some(3), "nothing was delivered to it");
+    let refused = place.run("base", "");
+    refused.refused(1, &["start with `--drop copies` to lose", "bytes of committed output"]);
+    assert!(!refused.log.contains("to lose 0 bytes"), "{}", refused.log);
+    place.run("base", "--drop copies").report();
+    place.check();
+}
+
+/// An older checkpoint is gone back to, of another program and of another version of Potoroo.
+#[test]
+fn a_program_that_changed_goes_back_to_checkpoints_of_the_programs_before() {
+    let place = Place::stored("changes-restore", "stopped", 600);
+    let kept = "--checkpoints-kept 1000";
+    place.run("table", kept).report();
+    let of_table = epoch(&place);
+    place.run("source", &format!("{kept} --drop largest")).report();
+    let of_source = epoch(&place);
+    assert!(of_source > of_table && of_table > 5);
+    let refused = place.run("base", &format!("{kept} --restore {of_source}"));
+    refused.refused(1, &["source `corrections` is not in the program any more"]);
+    let refused = place.run("base", &format!("{kept} --restore {of_table}"));
+    refused.refused(1, &["table `largest` is not in the program any more"]);
+    // Totals of the orders that followed are written again.
+    let older = |epoch: u32, more: &str| {
+        place.scratch.write("totals", b"");
+        let ended = place.run("base", &format!("{kept} --restore {epoch} {more}"));
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        let written = place.scratch.read("totals");
+        String::from_utf8(written).expect("it is text").lines().count()
+    };
+    assert_eq!(older(of_table, "--drop largest"), 0, "all orders were read by then");
+    assert_eq!(older(5, ""), 300, "half of the orders were");
+}
+
+fn epoch(place: &Place) -> u32 {
+    let view = FolderView::open(Path::new(&place.scratch.path("state"))).expect("it is there");
+    view.head().expect("it is whole").expect("it was committed").epoch.0
+}
+
+#[test]
+fn two_programs_of_one_name_do_not_share_a_folder_unnoticed() {
+    let place = Place::stored("changes-two", "stopped", 600);
+    place.run("base", "").report();
+    let pipe = place.scratch.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo");
+    assert!(made.success());
+    let stranger = || {
+        let state = place.scratch.path("state");
+        ledger("stranger", &format!("--source lines=file:{pipe} --sink out=null: --state {state}"))
+    };
+    let lost = ["table `positions` is not in", "source `orders` is not in", "sink `totals` is not"];
+    stranger().finish().refused(1, &lost);
+    let arguments = format!(
+        "--source orders=file:{pipe} --sink totals=file:{} --state {}",
+        place.scratch.path("other"),
+        place.scratch.path("state"),
+    );
+    let mut running = ledger("base", &arguments);
+    assert!(has_started(&mut running));
+    stranger().finish().refused(1, &["is in use by process"]);
 }
 
 /// A program as it was, and what is to be done before another one goes on from its state.

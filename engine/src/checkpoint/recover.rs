@@ -100,16 +100,7 @@ pub fn recover(
     restore: Option<Epoch>,
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
-    let past = history(store, old.as_ref())?;
-    let is_done = |epoch: &Epoch| old.as_ref().is_some_and(|head| head.restored == *epoch);
-    let done = restore.filter(is_done).is_some();
-    let (manifest, repeats) = match restore.filter(|_| !done) {
-        Some(epoch) => choose(past, epoch)?,
-        None if old.is_none() && !past.is_empty() => {
-            return Err(Error::NoHead { kept: past.iter().map(|past| past.epoch).collect() });
-        }
-        None => (old.as_ref().and_then(|head| head.manifest.clone()), Vec::new()),
-    };
+    let Chosen { manifest, repeats, done } = choose(store, old.as_ref(), restore)?;
     // Peek: a mistake in the command line must not end a running coordinator.
     let peeked = load(store, facts, manifest.as_deref())?;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
@@ -142,6 +133,21 @@ pub fn recover(
         None => Vec::new(),
     };
     Ok(Recovered { head, manifest, sources, repeats, restored_before: done })
+}
+
+/// The checkpoint from which [`recover`] would go on, and its name. Changes nothing.
+///
+/// # Errors
+/// As of [`recover`], but that whether the application may use it is not looked at.
+pub fn preview(
+    view: &dyn StoreReader,
+    restore: Option<Epoch>,
+) -> Result<Option<(String, Manifest)>, Error> {
+    let Some(name) = choose(view, view.head()?.as_ref(), restore)?.manifest else {
+        return Ok(None);
+    };
+    let manifest = Manifest::load(view, &name)?;
+    Ok(Some((name, manifest)))
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
@@ -266,12 +272,35 @@ fn load(
     Ok(Some(manifest))
 }
 
-/// The manifest of `epoch`, and what was committed after it.
-fn choose(past: Vec<Past>, epoch: Epoch) -> Result<(Option<String>, Vec<Repeat>), Error> {
+/// The checkpoint to go on from.
+struct Chosen {
+    manifest: Option<String>,
+    repeats: Vec<Repeat>,
+    /// An older one was requested, and gone back to before.
+    done: bool,
+}
+
+/// The last one under the HEAD `old`, or that of the epoch `restore`.
+fn choose(
+    view: &dyn StoreReader,
+    old: Option<&Head>,
+    restore: Option<Epoch>,
+) -> Result<Chosen, Error> {
+    let past = history(view, old)?;
+    let is_done = |epoch: &Epoch| old.is_some_and(|head| head.restored == *epoch);
+    let done = restore.filter(is_done).is_some();
     let kept = past.iter().map(|past| past.epoch).collect();
+    let Some(epoch) = restore.filter(|_| !done) else {
+        if old.is_none() && !past.is_empty() {
+            return Err(Error::NoHead { kept });
+        }
+        let manifest = old.and_then(|head| head.manifest.clone());
+        return Ok(Chosen { manifest, repeats: Vec::new(), done });
+    };
     let place = past.iter().position(|past| past.epoch == epoch);
     let place = place.ok_or(Error::NoEpoch { epoch, kept })?;
-    Ok((Some(past[place].name.clone()), repeats(&past[..place])))
+    let (manifest, repeats) = (Some(past[place].name.clone()), repeats(&past[..place]));
+    Ok(Chosen { manifest, repeats, done })
 }
 
 fn repeats(newer: &[Past]) -> Vec<Repeat> {

@@ -1,4 +1,5 @@
-//! What `--check` prints: the plan, the guarantee of each path and the memory bill.
+//! What `--check` prints: the plan, the guarantee of each path, the memory bill, and what would be
+//! kept of what is stored.
 
 use std::fmt::Write;
 
@@ -6,9 +7,26 @@ use potoroo_sdk::plan::{End, Path, Plan};
 
 use super::bill::Bill;
 use super::config::{Config, idle_name};
+use super::error::Error;
+use super::takeover::preview;
+use crate::checkpoint::Identity;
 use crate::connect::promise::Promise;
 
-/// The whole text.
+/// The whole text, and why a start would be refused by what is stored, if it would.
+///
+/// # Errors
+/// What is stored cannot be read.
+pub(super) fn check(plan: &Plan, config: &Config) -> Result<(String, Result<(), Error>), Error> {
+    let text = describe(plan, config);
+    let Some(place) = &config.state else { return Ok((text, Ok(()))) };
+    let refused = |reason: String| Error::State { place: place.clone(), reason };
+    let facts = Identity::of(plan, config.partitions as u32);
+    let found = preview(&facts, config, place).map_err(|error| refused(error.to_string()))?;
+    let text = format!("{text}\nstate in {place}\n{}", found.text);
+    Ok((text, found.refused.map_or(Ok(()), |reason| Err(refused(reason)))))
+}
+
+/// What is known without what is stored.
 pub fn describe(plan: &Plan, config: &Config) -> String {
     let mut text = format!("application {}\n\nsources\n", plan.name);
     for source in &plan.sources {

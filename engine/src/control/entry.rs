@@ -10,7 +10,7 @@ use clap::Parser;
 use potoroo_runtime::host;
 use potoroo_sdk::Application;
 
-use super::check::{describe, guarantees};
+use super::check::{check, guarantees};
 use super::cli::CommandLine;
 use super::config::{Config, SummaryFormat, cpus_allowed, placement};
 use super::console;
@@ -106,7 +106,9 @@ fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<E
     config.progress &= !(output && io::stdout().is_terminal());
     let config = complete(&plan, config)?;
     if config.check {
-        return Ok(answer(describe(&plan, &config).trim_end(), Exit::Done));
+        let (text, allowed) = check(&plan, &config)?;
+        let exit = answer(text.trim_end(), Exit::Done);
+        return allowed.map(|()| exit);
     }
     let guarantees = guarantees(&plan, &config);
     let fitness = fitness::lines(&config);

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::stop_request::StopRequest;
-use super::takeover::Takeover;
+use super::takeover::{Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
     ChangeKind, Delivered, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
@@ -50,7 +50,7 @@ impl Recovery {
         let changes = manifest.map(|manifest| takeover.changes(manifest)).transpose();
         let changes = changes.map_err(|error| refused(error.to_string()))?;
         if let (None, Some(name)) = (&changes, config.drop.first()) {
-            return Err(refused(format!("--drop {name}: it is empty: leave the flag out")));
+            return Err(refused(nothing_to_drop(name)));
         }
         let numbers = changes.map(|changes| {
             log_changes(&changes);
@@ -176,22 +176,8 @@ impl Recovery {
 
 /// Logs what is not as it was.
 fn log_changes(changes: &ProgramChanges) {
-    for one in &changes.list {
-        match &one.kind {
-            ChangeKind::Kept => {}
-            ChangeKind::Added => console::note(format_args!("{one} is new in this program")),
-            ChangeKind::Migrated(was) => {
-                console::note(format_args!("{one} is converted from {was}"));
-            }
-            ChangeKind::Dropped => {
-                console::note(format_args!("{one} is dropped, and {} lost", one.lost));
-            }
-            ChangeKind::Missing => {
-                console::note(format_args!("{one} is gone, and nothing was under way to it"));
-            }
-            ChangeKind::Differs(_) => unreachable!("such a checkpoint is refused"),
-        }
-    }
+    let differs = changes.list.iter().filter(|one| one.kind != ChangeKind::Kept);
+    differs.for_each(|one| console::note(line(one)));
 }
 
 /// Prepares the tables of `plan` for the shapes that their states were stored with.

@@ -10,12 +10,14 @@ use std::path::Path;
 use potoroo_sdk::host::{ExchangeId, SinkId, TableId};
 use potoroo_sdk::table::Record;
 
+use super::config::Config;
 use super::report::thousands;
+use crate::checkpoint;
 use crate::checkpoint::recover::{Accept, Error};
-use crate::checkpoint::store::{self, StoreReader};
+use crate::checkpoint::store::{self, Location, StoreReader};
 use crate::checkpoint::{
-    Change, ChangeOf, CorruptObject, DRAIN, Damage, Identity, Manifest, PartEntry, ProgramChanges,
-    Section, each_chunk_of, each_row,
+    Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Identity, Manifest, PartEntry,
+    ProgramChanges, Section, each_chunk_of, each_row,
 };
 use crate::connect::spool::is_outstanding;
 use crate::flow::{FrameEdge, Header, split_stored};
@@ -34,6 +36,65 @@ impl Accept for Takeover<'_> {
     fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error> {
         let changes = self.changes(manifest)?;
         Ok(self.facts.check(name, self.differences(manifest, &changes)?)?)
+    }
+}
+
+/// What a start would find: for people, and why it would be refused.
+pub(super) struct Preview {
+    pub(super) text: String,
+    pub(super) refused: Option<String>,
+}
+
+/// What a start of the program `facts` would find at `place`.
+///
+/// # Errors
+/// It cannot be read, or nothing in it can be used.
+pub(super) fn preview(
+    facts: &Identity,
+    config: &Config,
+    place: &Location,
+) -> Result<Preview, Error> {
+    let folder = place.folder().unwrap_or(Path::new(""));
+    let found = match place.folder().is_some_and(|folder| !folder.exists()) {
+        true => None,
+        false => {
+            let view = place.view()?;
+            checkpoint::preview(&*view, config.restore)?.map(|found| (view, found))
+        }
+    };
+    let Some((view, (name, manifest))) = found else {
+        let text = "  nothing is stored: tables are empty, sources begin at their beginning\n";
+        let dropped = config.drop.first().map(|name| nothing_to_drop(name));
+        return Ok(Preview { text: text.to_owned(), refused: dropped });
+    };
+    let takeover = Takeover { facts, drop: &config.drop, view: &*view, folder };
+    let changes = takeover.changes(&manifest)?;
+    let mut text = format!("  goes on from checkpoint {}\n", manifest.epoch);
+    for one in &changes.list {
+        text += &format!("  {}\n", line(one));
+    }
+    let differences = takeover.differences(&manifest, &changes)?;
+    let refused = facts.check(&name, differences).err().map(|refused| refused.to_string());
+    Ok(Preview { text, refused })
+}
+
+/// Why a name cannot be dropped where nothing is stored.
+pub(super) fn nothing_to_drop(name: &str) -> String {
+    format!("--drop {name}: nothing is stored: leave the flag out")
+}
+
+/// What became of a part of the program, in one line.
+pub(super) fn line(one: &Change) -> String {
+    match &one.kind {
+        ChangeKind::Kept => format!("{one}: kept"),
+        ChangeKind::Added => format!("{one}: added"),
+        ChangeKind::Migrated(was) => format!("{one}: kept, migrated from {was}"),
+        ChangeKind::Dropped => format!("{one}: dropped, with {}", one.lost),
+        ChangeKind::Missing if one.of == ChangeOf::Exchange => {
+            format!("{one}: not in the program any more")
+        }
+        ChangeKind::Missing => format!("{one}: not in the program any more, with {}", one.lost),
+        ChangeKind::Differs(text) => format!("{one}: refused, {text}"),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   ledger base|filter|sink|source|table|key_by|state|event FLAGS
+//!   ledger keys|stranger FLAGS       another key function; another program of that name
 //! ```
 //!
 //! Whatever the change, each order leads to one line of the sink `totals`: symbol, number of orders
@@ -173,6 +174,22 @@ fn event() -> Application {
     app
 }
 
+/// Keys of the same type, made otherwise.
+fn keys() -> Application {
+    let app = Application::new("ledger");
+    let positions = positions(&app);
+    let totals = add(&orders(&app).key_by(|order| order.symbol ^ 1), &positions);
+    count(&app, &totals);
+    app
+}
+
+/// Another program that has the same name.
+fn stranger() -> Application {
+    let app = Application::new("ledger");
+    app.source("lines", LineText::new()).map(ToOwned::to_owned).sink("out", LineText::new());
+    app
+}
+
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = args_os().collect();
     let change = if arguments.len() > 1 { arguments.remove(1) } else { "base".into() };
@@ -185,6 +202,8 @@ fn main() -> ExitCode {
         Some("key_by") => key_by,
         Some("state") => state,
         Some("event") => event,
+        Some("keys") => keys,
+        Some("stranger") => stranger,
         _ => panic!("`{}` is none of the changes", change.display()),
     };
     potoroo::main_with(arguments, application)
