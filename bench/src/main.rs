@@ -136,6 +136,8 @@ enum Name {
         turns: usize,
         /// Further operators between source and table.
         operators: usize,
+        /// Number of the process that counts.
+        parent: u32,
     },
     /// The other process of `wire`.
     #[command(hide = true)]
@@ -176,11 +178,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Name::Hop => measure(arguments, "hop", scale, hop::bench),
         Name::Engine => measure(arguments, "engine", scale, |report| {
-            engine::instructions::bench(report)?;
+            engine::instructions::bench(report);
             engine::bench(report)
         }),
-        Name::Step { turns, operators } => {
-            engine::instructions::step(*turns, *operators)?;
+        Name::Step { turns, operators, parent } => {
+            engine::instructions::step(*turns, *operators, *parent)?;
             Ok(ExitCode::SUCCESS)
         }
         Name::Wire => measure(arguments, "wire", scale, wire::bench),

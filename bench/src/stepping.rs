@@ -9,14 +9,21 @@ use std::env;
 use std::process::{Child, Command, Stdio};
 use std::{io, ptr};
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
+    set_parent_process_death_signal, waitpid,
+};
 
-/// Lets the parent of this process count its instructions.
+/// Lets the parent of this process, which has this number, count its instructions. This process
+/// ends with its parent: a traced process that has stopped would otherwise stay for ever.
 ///
 /// # Errors
-/// The system does not permit it.
-pub fn offer() -> Result<()> {
+/// The system does not permit it, or the parent has ended.
+pub fn offer(parent: u32) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("it would outlive its parent")?;
+    let is_there = getppid().is_some_and(|it| it.as_raw_nonzero().get().unsigned_abs() == parent);
+    ensure!(is_there, "the parent has ended");
     trace(libc::PTRACE_TRACEME, 0)
 }
 
@@ -32,14 +39,14 @@ pub fn lap() -> Result<()> {
 /// next: as many counts as are wanted, from the first lap on. Ends it then.
 ///
 /// # Errors
-/// It cannot be started or traced, or it ended before.
+/// It cannot be started or traced, or it ended before; the error names the remedy.
 pub fn count(arguments: &[&str], counts: usize) -> Result<Vec<u64>> {
     let program = env::current_exe().context("this program has no name")?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = Traced(command.spawn().context("this program cannot be started")?);
     let pid = Pid::from_child(&child.0);
-    if stopped(pid)? != Signal::STOP {
+    if stopped(pid).context(REMEDY)? != Signal::STOP {
         bail!("the child stopped for another reason than to be counted");
     }
     let counted = (0..counts).map(|_| count_lap(pid)).collect();
@@ -93,5 +100,10 @@ fn trace(request: libc::c_uint, pid: libc::pid_t) -> Result<()> {
     if traced == 0 {
         return Ok(());
     }
-    Err(io::Error::last_os_error()).context("the system does not permit to trace a child (ptrace)")
+    Err(io::Error::last_os_error()).context(REMEDY)
 }
+
+/// What to do where a child is not traced.
+const REMEDY: &str = "instructions are not counted, the child is not traced: permit ptrace \
+    (in a container `--cap-add=SYS_PTRACE` and a seccomp profile that has it; \
+    kernel.yama.ptrace_scope below 3)";

@@ -4,6 +4,7 @@
 //! stops itself after one count of turns and after another of twice as many. The difference is
 //! what the further turns took; what stops and starts take is in both.
 
+use std::process;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,31 +17,29 @@ use crate::report::{Goal, Report};
 use crate::stepping;
 
 /// Counts both, with and without operators.
-///
-/// # Errors
-/// The child failed. Where the system does not permit to count, a note says so instead.
-pub fn bench(report: &mut Report) -> Result<()> {
+/// Where they cannot be counted, both figures have no value, and the report says why.
+pub fn bench(report: &mut Report) {
     let progress = Progress::new("instructions of an event", 2);
     let turns = if report.scale().growth_keys < COUNTED_KEYS { 1 } else { TURNS };
     let plain = count(turns, 0);
     progress.end();
     let chain = count(turns, ours::OPERATORS);
     progress.end();
-    match plain.and_then(|plain| Ok((plain, chain?))) {
-        Ok((plain, chain)) => {
-            let operator = (chain - plain) / ours::OPERATORS as f64;
-            report.figure("event_instructions", plain, 0.0);
-            report.goal("operator_instructions", operator, 0.0, Goal::AtMost(15.0));
-        }
-        Err(error) => report.note(&format!("instructions are not counted: {error:#}")),
-    }
-    Ok(())
+    let counted = plain.and_then(|plain| Ok((plain, chain?)));
+    let (plain, chain) = counted.unwrap_or_else(|error| {
+        report.failed("event_instructions, operator_instructions", &error);
+        (f64::NAN, f64::NAN)
+    });
+    report.figure("event_instructions", plain, 0.0);
+    let operator = (chain - plain) / ours::OPERATORS as f64;
+    report.goal("operator_instructions", operator, 0.0, Goal::AtMost(15.0));
 }
 
 /// Instructions per event.
 fn count(turns: usize, operators: usize) -> Result<f64> {
     let (turns_text, operators) = (turns.to_string(), operators.to_string());
-    let counts = stepping::count(&["step", &turns_text, &operators], 2)?;
+    let parent = process::id().to_string();
+    let counts = stepping::count(&["step", &turns_text, &operators, &parent], 2)?;
     Ok((counts[1] as f64 - counts[0] as f64) / (turns as f64 * EVENTS_PER_TURN))
 }
 
@@ -48,12 +47,12 @@ fn count(turns: usize, operators: usize) -> Result<f64> {
 ///
 /// # Errors
 /// It is not traced, or the application is not sound.
-pub fn step(turns: usize, operators: usize) -> Result<()> {
+pub fn step(turns: usize, operators: usize, parent: u32) -> Result<()> {
     let application = ours::counted(KEYS, operators, &Arc::default());
     let mut core = growth::core_of(application, "load", u64::MAX)?;
     let mut now = 0;
     run(&mut core, &mut now, WARM_TURNS);
-    stepping::offer()?;
+    stepping::offer(parent)?;
     stepping::lap()?;
     run(&mut core, &mut now, turns);
     stepping::lap()?;
