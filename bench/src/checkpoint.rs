@@ -17,8 +17,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use potoroo::control::report::CheckpointSummary;
 
+use crate::engine::ours::{EngineSession, Look};
+use crate::engine::window::Window;
 use crate::engine::{Job, Outcome, Pace, ours};
-use crate::pairs::{Entrant, Paired, alternate, probe as probes};
+use crate::pairs::{Contest, Entrant, Paired, Windows, alternate, probe as probes};
 use crate::report::{Goal, Report};
 use crate::track::Track;
 
@@ -26,8 +28,8 @@ use crate::track::Track;
 const RATE: u32 = 200_000;
 /// Milliseconds between checkpoints.
 const INTERVAL_MS: u64 = 200;
-/// Two of them begin in each slice, which stays short enough for real-time priority.
-const SLICE_MIN: Duration = Duration::from_millis(450);
+/// Two of them begin in each window, which stays short enough for real-time priority.
+const WINDOW_MIN: Duration = Duration::from_millis(450);
 /// Microseconds of a turn that a checkpoint may take: the default.
 const BUDGET_US: u64 = 20;
 
@@ -37,22 +39,26 @@ const BUDGET_US: u64 = 20;
 /// The folder cannot be written, or the states do not add up to what was sent.
 pub fn bench(report: &mut Report) -> Result<()> {
     let keys = report.scale().keys_max.min(1_000_000);
+    let has_first = report.scale().keys_max > 1_000_000;
+    let needs = [NEED, NEED, RECOVERY_NEED, if has_first { FIRST_NEED } else { 0.0 }];
+    needs.into_iter().for_each(|need| report.budget().expect(need));
     paced(report, job(report, keys, Pace::Rate(RATE)))?;
     full(report, job(report, keys, Pace::Full))?;
+    report.budget().begin(RECOVERY_NEED);
     recovery::bench(report)?;
-    if report.scale().keys_max > 1_000_000 {
+    if has_first {
         first(report, job(report, 10_000_000, Pace::Full))?;
     }
-    report.note("slices count from the start, the first whole checkpoint included");
+    report.note("slices of turns count from a set-up on, its first whole checkpoint included");
     report.note("own: without what took so long between two looks that it cannot be ours");
     report.note("a checkpoint every 200 ms; in between about 4 % of a million keys change");
     Ok(())
 }
 
 fn job(report: &Report, keys: u64, pace: Pace) -> Job {
-    let job = Job::new(report, keys, pace);
-    let slice = if job.place.fifo { job.slice.max(SLICE_MIN) } else { job.slice };
-    Job { slice, cold: true, ..job }
+    let job = Job::of_window(report, keys, pace);
+    let slice = if job.place.fifo { WINDOW_MIN } else { job.slice };
+    Job { slice, ..job }
 }
 
 /// Fixed work on both CPUs and a write to storage, between two windows.
@@ -63,11 +69,16 @@ fn probe(report: &Report) -> impl Fn() -> Result<Vec<f64>> + use<> {
 
 /// Figures by class have the raw round trip of their class beside them.
 const NONE: f64 = 0.0;
+/// Needs of time: a series of pairs, five recoveries, and some first checkpoints of ten million
+/// keys.
+const NEED: f64 = 5.0;
+const RECOVERY_NEED: f64 = 1.0;
+const FIRST_NEED: f64 = 3.0;
 
 fn paced(report: &mut Report, job: Job) -> Result<()> {
     let series = compete(report, job)?;
     for (name, quantile, goal) in [("p50_ratio", 0.5, 1.1), ("p99_ratio", 0.99, 1.2)] {
-        let ratio = series.ratio("on", "off", |lap| lap.outcome.latency.quantile(quantile));
+        let ratio = series.ratio("on", "off", |lap| lap.window.latency.quantile(quantile));
         report.goal(name, ratio, NONE, Goal::AtMost(goal));
     }
     slices(report, &series, "");
@@ -76,15 +87,15 @@ fn paced(report: &mut Report, job: Job) -> Result<()> {
     };
     report.figure("delay_worst_us", micros(|kept| kept.cost.delay_ns_max), NONE);
     report.figure("delay_own_worst_us", micros(|kept| kept.cost.delay_own_ns_max), NONE);
-    let committed = |lap: &Lap| lap.checkpoints.committed as f64;
+    let committed = |lap: &Lap| lap.committed as f64;
     report.figure("checkpoints_committed", series.median("on", committed), NONE);
     report.figure("checkpoint_ms", series.median("on", |lap| lap.checkpoints.last_ms), NONE);
     let rows = |lap: &Lap| lap.checkpoints.last_rows as f64;
     report.figure("checkpoint_rows", series.median("on", rows), NONE);
     for name in series.names() {
-        let typical = series.typical(name, |lap| lap.outcome.latency.quantile(0.5));
-        report.detail(name, typical.outcome.latency.all().summary());
-        let takes = series.takes(name, |lap| &lap.outcome.latency);
+        let typical = series.typical(name, |lap| lap.window.latency.quantile(0.5));
+        report.detail(name, typical.window.latency.all().summary());
+        let takes = series.takes(name, |lap| &lap.window.latency);
         let load = format!("{RATE} per second, constant");
         report.track(Track::open(format!("checkpoints_{name}"), &load, takes));
     }
@@ -93,7 +104,7 @@ fn paced(report: &mut Report, job: Job) -> Result<()> {
 
 fn full(report: &mut Report, job: Job) -> Result<()> {
     let series = compete(report, job)?;
-    let ratio = series.ratio("on", "off", |lap| lap.outcome.events_per_second());
+    let ratio = series.ratio("on", "off", |lap| lap.window.events_per_second());
     report.goal("throughput_ratio", ratio, NONE, Goal::AtLeast(0.9));
     let rows = |lap: &Lap| lap.checkpoints.last_rows as f64;
     report.figure("full_speed_rows", series.median("on", rows), NONE);
@@ -106,11 +117,17 @@ fn first(report: &mut Report, job: Job) -> Result<()> {
     let lap = move || {
         let folder = StateFolder::new("checkpoint");
         let (outcome, checkpoints) = ours::run_first(&job, folder.0.clone(), BUDGET_US)?;
-        Ok(Lap { outcome: outcome.verified()?, checkpoints })
+        let Outcome { window, .. } = outcome.verified()?;
+        Ok(Lap { window, committed: checkpoints.committed, checkpoints })
     };
     let once = Entrant::of_window("on", lap);
-    let what = format!("first checkpoint of {} keys", job.keys);
-    let series = alternate(report, &what, &probe(report), &[], vec![once])?;
+    let contest = Contest {
+        what: &format!("first checkpoint of {} keys", job.keys),
+        probe: &probe(report),
+        ratios: &[],
+        need: FIRST_NEED,
+    };
+    let series = alternate(report, &contest, vec![once])?;
     slices(report, &series, "first_");
     let ms = |lap: &Lap| lap.checkpoints.last_ms;
     report.figure("first_ms", series.median("on", ms), NONE);
@@ -130,22 +147,58 @@ fn slices(report: &mut Report, series: &Paired<Lap>, of: &str) {
     report.goal(format!("{of}slice_own_max_over_budget"), max, NONE, goal);
 }
 
+/// What the engine did in one window.
 struct Lap {
-    outcome: Outcome,
+    window: Window,
+    /// Since the set-up.
     checkpoints: CheckpointSummary,
+    /// Checkpoints that were committed in the window.
+    committed: u64,
 }
 
 fn compete(report: &mut Report, job: Job) -> Result<Paired<Lap>> {
-    let contender = |name, kept| Entrant::of_window(name, move || lap(&job, kept));
+    let contender = |name, kept| Entrant::new(name, move || Checkpointed::start(job, kept));
     let contenders = vec![contender("on", true), contender("off", false)];
-    let what = format!("{} keys, {}", job.keys, job.pace);
-    alternate(report, &what, &probe(report), &[["on", "off"]], contenders)
+    let contest = Contest {
+        what: &format!("{} keys, {}", job.keys, job.pace),
+        probe: &probe(report),
+        ratios: &[["on", "off"]],
+        need: NEED,
+    };
+    alternate(report, &contest, contenders)
 }
 
-fn lap(job: &Job, kept: bool) -> Result<Lap> {
-    let folder = kept.then(|| StateFolder::new("checkpoint"));
-    let path = folder.as_ref().map(StateFolder::path);
-    let (outcome, checkpoints) = ours::run_kept(job, path, INTERVAL_MS, BUDGET_US)?;
-    ensure!(!kept || checkpoints.committed > 0, "no checkpoint was committed");
-    Ok(Lap { outcome: outcome.verified()?, checkpoints })
+/// An engine with checkpoints or without. While it rests a checkpoint under way waits for its core.
+struct Checkpointed {
+    job: Job,
+    session: EngineSession,
+    folder: Option<StateFolder>,
+}
+
+impl Checkpointed {
+    fn start(job: Job, kept: bool) -> Result<Self> {
+        let folder = kept.then(|| StateFolder::new("checkpoint"));
+        let path = folder.as_ref().map(StateFolder::path);
+        let session = ours::session_kept(&job, path, INTERVAL_MS, BUDGET_US)?;
+        Ok(Self { job, session, folder })
+    }
+}
+
+impl Windows<Lap> for Checkpointed {
+    fn window(&mut self) -> Result<Lap> {
+        let looks = self.session.looks()?;
+        let [before, after] = [&looks[0], &looks[1]].map(Look::checkpoints);
+        let window = ours::between(&self.job, &looks);
+        // Without real-time priority a short window may pass while something else runs.
+        ensure!(window.events > 0 || !self.job.place.fifo, "no event came through in the window");
+        let committed = after.committed - before.committed;
+        Ok(Lap { window, checkpoints: after, committed })
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let Self { session, folder, .. } = *self;
+        Box::new(session).finish()?;
+        drop(folder);
+        Ok(())
+    }
 }

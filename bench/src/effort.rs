@@ -21,8 +21,10 @@ pub struct Scale {
     pub window_rest: Duration,
     /// Pairs of one class that a ratio needs.
     pub pairs_min: usize,
-    /// A series of windows ends after this time, set-up not counted, whatever it has.
-    pub series_max: Duration,
+    /// Contenders are set up again after this number of rounds, as far as time permits.
+    pub setup_rounds: usize,
+    /// Time of all parts of a command that pair windows; each ends with one round at least.
+    pub command_max: Duration,
     /// Windows of each contender, where their number is given: neither more nor fewer.
     pub windows_max: Option<usize>,
     /// Most that probes of one class differ.
@@ -53,7 +55,8 @@ impl Scale {
             probe: Duration::from_millis(4),
             window_rest: Duration::from_millis(8),
             pairs_min: 25,
-            series_max: Duration::from_secs(75),
+            setup_rounds: SETUP_ROUNDS,
+            command_max: Duration::from_secs(600),
             windows_max: None,
             class_spread_max: CLASS_SPREAD_MAX,
             keys_max: u64::MAX,
@@ -76,7 +79,8 @@ impl Scale {
             probe: Duration::from_millis(3),
             window_rest: Duration::from_millis(5),
             pairs_min: 25,
-            series_max: Duration::from_secs(15),
+            setup_rounds: SETUP_ROUNDS,
+            command_max: Duration::from_secs(110),
             windows_max: None,
             class_spread_max: CLASS_SPREAD_MAX,
             keys_max: 1_000_000,
@@ -99,7 +103,8 @@ impl Scale {
             probe: Duration::from_millis(1),
             window_rest: Duration::ZERO,
             pairs_min: 1,
-            series_max: Duration::ZERO,
+            setup_rounds: SETUP_ROUNDS,
+            command_max: Duration::ZERO,
             windows_max: Some(1),
             class_spread_max: f64::INFINITY,
             keys_max: 10_000,
@@ -114,6 +119,8 @@ impl Scale {
 
 /// Between the states of a virtual machine (near and far, full and half speed) lie factors of 1.5
 /// and more; within one, probes of some milliseconds repeat to a few percent.
-const CLASS_SPREAD_MAX: f64 = 1.15;
+pub const CLASS_SPREAD_MAX: f64 = 1.15;
+/// Twenty-five pairs are then of five set-ups: the luck of where memory lies is in the interval.
+const SETUP_ROUNDS: usize = 5;
 /// Windows that count as a round, where a number of rounds is given.
 pub const WINDOWS_PER_ROUND: usize = 5;

@@ -14,12 +14,14 @@ mod job;
 pub mod load;
 mod map;
 pub mod ours;
+mod outcome;
 pub mod owner;
 mod rtrb;
 mod timely;
 pub mod window;
 
-pub use self::job::{Job, Outcome, Pace};
+pub use self::job::{Job, Pace};
+pub use self::outcome::Outcome;
 
 use std::fs;
 
@@ -30,8 +32,9 @@ use self::by_hand::Tallies;
 use self::owner::PlainTable;
 use self::window::{Rerun, Window};
 
+use crate::effort::Scale;
 use crate::host;
-use crate::pairs::{Entrant, Paired, alternate, probe};
+use crate::pairs::{Contest, Entrant, Paired, alternate, probe};
 use crate::report::{Goal, Report};
 use crate::track::Track;
 
@@ -41,16 +44,71 @@ use crate::track::Track;
 /// A contender failed, or its states do not add up to what was sent.
 pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
-    let keys_max = report.scale().keys_max;
     growth::memory(report)?;
-    for case in &LATENCY_CASES {
-        latency(report, case)?;
+    let scale = report.scale();
+    let parts = PARTS.iter().filter(|part| part.keys() <= scale.keys_max);
+    parts.clone().for_each(|part| report.budget().expect(part.need(scale)));
+    for part in parts {
+        part.run(report)?;
     }
-    for case in THROUGHPUT_CASES.iter().filter(|case| case.keys <= keys_max) {
-        throughput(report, case)?;
+    Ok(())
+}
+
+/// A part of the time of the command.
+enum Part {
+    InPlace(&'static ThroughputCase),
+    Across(&'static ThroughputCase),
+    Latency(&'static LatencyCase),
+    Operators,
+    Growth,
+}
+
+/// The headlines first.
+const PARTS: [Part; 10] = [
+    Part::InPlace(&THROUGHPUT_CASES[0]),
+    Part::Across(&THROUGHPUT_CASES[0]),
+    Part::Latency(&LATENCY_CASES[0]),
+    Part::Latency(&LATENCY_CASES[1]),
+    Part::InPlace(&THROUGHPUT_CASES[1]),
+    Part::Across(&THROUGHPUT_CASES[1]),
+    Part::InPlace(&THROUGHPUT_CASES[2]),
+    Part::Across(&THROUGHPUT_CASES[2]),
+    Part::Operators,
+    Part::Growth,
+];
+
+impl Part {
+    fn keys(&self) -> u64 {
+        match self {
+            Self::InPlace(case) | Self::Across(case) => case.keys,
+            Self::Latency(_) | Self::Operators | Self::Growth => LATENCY_KEYS,
+        }
     }
-    operators(report)?;
-    growth::bench(report)
+
+    /// Seconds that it takes on a machine that stays in one class, roughly.
+    fn need(&self, scale: Scale) -> f64 {
+        let contenders = match self {
+            Self::InPlace(_) => IN_PLACE.len(),
+            Self::Across(_) | Self::Latency(_) => ACROSS.len(),
+            Self::Operators => 2,
+            Self::Growth => {
+                return scale.rounds as f64 * scale.growth_keys as f64 * GROWTH_KEY_SECONDS;
+            }
+        };
+        let rounds = scale.pairs_min as f64 * 2.0 * scale.window.as_secs_f64();
+        contenders as f64 * (rounds + self.keys() as f64 * SETUP_KEY_SECONDS)
+    }
+
+    fn run(&self, report: &mut Report) -> Result<()> {
+        let need = self.need(report.scale());
+        match self {
+            Self::InPlace(case) => in_place(report, case, need),
+            Self::Across(case) => across(report, case, need),
+            Self::Latency(case) => latency(report, case, need),
+            Self::Operators => operators(report, need),
+            Self::Growth => growth::bench(report, need),
+        }
+    }
 }
 
 /// The names of those that carry events from one core to the other.
@@ -82,6 +140,8 @@ const IN_PLACE: [(&str, Enter); 3] = [
 /// A second engine, set up like the first: their ratio is 1, or the method is wrong.
 const AGAIN: (&str, Enter) =
     ("engine_again", |name, job| Entrant::new(name, move || ours::session(&job)));
+const IN_PLACE_AGAIN: (&str, Enter) =
+    ("engine_in_place_again", |name, job| Entrant::new(name, move || ours::session_in_place(&job)));
 
 /// One window of a contender with a table of its own.
 type InWindow<K> = fn(&Job, K) -> Result<(Window, K)>;
@@ -148,11 +208,11 @@ const THROUGHPUT_CASES: [ThroughputCase; 3] = [
 /// Most that the engine's median latency may be over that of the same work by hand.
 const P50_OVER_BY_HAND_MAX: f64 = 1.2;
 
-fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
+fn latency(report: &mut Report, case: &LatencyCase, need: f64) -> Result<()> {
     let suffix = case.suffix;
-    let job = Job::of_window(report, 10_000, Pace::Rate(case.rate));
+    let job = Job::of_window(report, LATENCY_KEYS, Pace::Rate(case.rate));
     let ratios = [["engine", "rtrb"], ["timely", "engine"], ["engine", "by_hand"]];
-    let series = compete(report, job, &ratios, ACROSS)?;
+    let series = compete(report, job, &ratios, ACROSS, need)?;
     let ratio = |above, below| series.ratio(above, below, Window::p50_ns);
     let goal = Goal::AtMost(case.over_rtrb_max);
     report.goal(format!("engine_over_rtrb_p50_{suffix}"), ratio("engine", "rtrb"), NONE, goal);
@@ -176,16 +236,13 @@ fn latency(report: &mut Report, case: &LatencyCase) -> Result<()> {
     Ok(())
 }
 
-fn throughput(report: &mut Report, case: &ThroughputCase) -> Result<()> {
-    if let Err(error) = ensure_memory(case.keys) {
-        report.failed(format!("keyed count, {} keys", case.keys), &error);
-        return Ok(());
-    }
+fn across(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()> {
     let suffix = case.suffix;
     let job = Job::of_window(report, case.keys, Pace::Full);
-    let ratios = [["engine", "timely"], ["engine", "by_hand"], IN_PLACE_PAIR];
     let again = if case.keys == AGAIN_KEYS { &[AGAIN][..] } else { &[] };
-    let series = compete(report, job, &ratios, &[ACROSS, &IN_PLACE, again].concat())?;
+    let all = [["engine", "timely"], ["engine", "by_hand"], ["engine", AGAIN.0]];
+    let ratios = &all[..2 + again.len()];
+    let series = compete(report, job, ratios, &[ACROSS, again].concat(), need)?;
     let ratio = |above, below| series.ratio(above, below, Window::events_per_second);
     let [amd, other] = case.over_timely_min;
     let goal = Goal::AtLeast(if host::is_amd() { amd } else { other });
@@ -195,44 +252,57 @@ fn throughput(report: &mut Report, case: &ThroughputCase) -> Result<()> {
     let name = format!("engine_over_by_hand_throughput{suffix}");
     report.goal(name, ratio("engine", "by_hand"), NONE, goal);
     if case.keys == AGAIN_KEYS {
-        report.figure("engine_over_itself", ratio("engine", AGAIN.0), NONE);
+        report.goal("engine_over_itself", ratio("engine", AGAIN.0), NONE, ITSELF);
     }
-    in_place(report, &series, case);
+    rates(report, &series, suffix);
+    Ok(())
+}
+
+/// Events per second of all contenders.
+fn rates(report: &mut Report, series: &Paired<Window>, suffix: &str) {
     for name in series.names() {
         let rate = series.median(name, Window::events_per_second);
         report.figure(format!("{name}_events_per_second{suffix}"), rate, NONE);
         let typical = series.typical(name, Window::events_per_second);
         report.detail(format!("{name}_throughput{suffix}"), json!({ "events": typical.events }));
     }
+}
+
+fn in_place(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()> {
+    let suffix = case.suffix;
+    let job = Job::of_window(report, case.keys, Pace::Full);
+    let again = if case.keys == AGAIN_KEYS { &[IN_PLACE_AGAIN][..] } else { &[] };
+    let [engine, by_hand, map] = ["engine_in_place", "by_hand_in_place", "map"];
+    let all = [[engine, by_hand], [engine, map], [engine, IN_PLACE_AGAIN.0]];
+    let ratios = &all[..2 + again.len()];
+    let series = compete(report, job, ratios, &[&IN_PLACE, again].concat(), need)?;
+    let ratio = |below| series.ratio(engine, below, Window::event_ns);
+    let bar = Goal::AtMost(case.in_place_over_by_hand_max);
+    report.goal(format!("engine_over_by_hand_in_place{suffix}"), ratio(by_hand), NONE, bar);
+    if case.keys == AGAIN_KEYS {
+        report.goal("engine_in_place_over_itself", ratio(IN_PLACE_AGAIN.0), NONE, ITSELF);
+    }
+    let goal = |keys, goal| (case.keys == keys).then_some(goal);
+    let bar = goal(1_000_000, Goal::AtMost(0.8));
+    report.figure_toward(format!("in_place_over_map{suffix}"), ratio(map), NONE, bar);
+    let bar = goal(10_000, Goal::AtMost(20.0));
+    let event_ns = |name| series.median(name, Window::event_ns);
+    report.figure_toward(format!("in_place_ns{suffix}"), event_ns(engine), NONE, bar);
+    for (name, field) in [(by_hand, "by_hand_in_place_ns"), (map, "map_ns")] {
+        report.figure(format!("{field}{suffix}"), event_ns(name), NONE);
+    }
+    rates(report, &series, suffix);
     Ok(())
 }
 
-fn in_place(report: &mut Report, series: &Paired<Window>, case: &ThroughputCase) {
-    let suffix = case.suffix;
-    let [engine, by_hand] = IN_PLACE_PAIR;
-    let goal = |keys, goal| (case.keys == keys).then_some(goal);
-    let event_ns = series.median(engine, Window::event_ns);
-    let bar = goal(10_000, Goal::AtMost(20.0));
-    report.figure_toward(format!("in_place_ns{suffix}"), event_ns, NONE, bar);
-    let ratio = series.ratio(engine, "map", Window::event_ns);
-    let bar = goal(1_000_000, Goal::AtMost(0.8));
-    report.figure_toward(format!("in_place_over_map{suffix}"), ratio, NONE, bar);
-    let ratio = series.ratio(engine, by_hand, Window::event_ns);
-    let bar = Goal::AtMost(case.in_place_over_by_hand_max);
-    report.goal(format!("engine_over_by_hand_in_place{suffix}"), ratio, NONE, bar);
-    for (name, field) in [(by_hand, "by_hand_in_place_ns"), ("map", "map_ns")] {
-        report.figure(format!("{field}{suffix}"), series.median(name, Window::event_ns), NONE);
-    }
-}
-
 /// What one more filter or map in front of the table costs.
-fn operators(report: &mut Report) -> Result<()> {
-    let job = Job::of_window(report, 10_000, Pace::Full);
+fn operators(report: &mut Report, need: f64) -> Result<()> {
+    let job = Job::of_window(report, LATENCY_KEYS, Pace::Full);
     let ways: [(&str, Enter); 2] = [
         ("plain", |name, job| Entrant::new(name, move || ours::session_in_place(&job))),
         ("chain", |name, job| Entrant::new(name, move || ours::session_operators(&job))),
     ];
-    let series = compete(report, job, &[["chain", "plain"]], &ways)?;
+    let series = compete(report, job, &[["chain", "plain"]], &ways, need)?;
     let added = series.difference("chain", "plain", Window::event_ns);
     let each = added.divided_by(ours::OPERATORS as f64);
     report.goal("operator_ns", each, NONE, Goal::AtMost(2.0));
@@ -244,20 +314,27 @@ fn compete(
     job: Job,
     ratios: &[[&str; 2]],
     ways: &[(&'static str, Enter)],
+    need: f64,
 ) -> Result<Paired<Window>> {
-    let entrants = ways.iter().map(|(name, enter)| enter(name, job)).collect();
     let what = format!("keyed count, {} keys, {}", job.keys, job.pace);
+    if let Err(error) = ensure_memory(job.keys * ways.len() as u64 * KEY_BYTES_MAX) {
+        report.failed(what, &error);
+        report.budget().begin(need);
+        return Ok(Paired::empty(ways.iter().map(|(name, _)| *name)));
+    }
     let length = report.scale().probe;
-    alternate(report, &what, &move || probe::of_cores(job.place, length), ratios, entrants)
+    let probe = move || probe::of_cores(job.place, length);
+    let contest = Contest { what: &what, probe: &probe, ratios, need };
+    let entrants = ways.iter().map(|(name, enter)| enter(name, job)).collect();
+    alternate(report, &contest, entrants)
 }
 
 /// All contenders keep their tables from window to window.
-fn ensure_memory(keys: u64) -> Result<()> {
+fn ensure_memory(needed: u64) -> Result<()> {
     let text = fs::read_to_string("/proc/meminfo").context("no memory figures")?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let available = 1024 * kibibytes.context("no memory figures")?.parse::<u64>()?;
-    let needed = keys * KEY_BYTES_ALL;
     ensure!(
         needed < available,
         "the tables of all contenders take {} MB and {} MB are free: free some, or use --quick",
@@ -269,16 +346,22 @@ fn ensure_memory(keys: u64) -> Result<()> {
 
 /// Figures by class have the raw round trip of their class beside them.
 const NONE: f64 = 0.0;
-const IN_PLACE_PAIR: [&str; 2] = ["engine_in_place", "by_hand_in_place"];
 /// The table at which the engine is compared with itself.
 const AGAIN_KEYS: u64 = 10_000;
-/// Bytes of a key in the tables of all contenders: 100 in each of four, 130 in each of four maps,
-/// rounded up.
-const KEY_BYTES_ALL: u64 = 1100;
+/// Of an engine against itself.
+const ITSELF: Goal = Goal::OneWithin(0.03);
+/// Keys of the table where latency and operators are measured.
+const LATENCY_KEYS: u64 = 10_000;
+/// Bytes of a key in the table of a contender: up to 130, rounded up.
+const KEY_BYTES_MAX: u64 = 140;
+/// Seconds per key of a contender's set-ups, all together.
+const SETUP_KEY_SECONDS: f64 = 0.5e-6;
+/// Seconds per key of a round of growth.
+const GROWTH_KEY_SECONDS: f64 = 0.5e-6;
 
 /// How to read the figures.
 const NOTES: &[&str] = &[
-    "engine_over_itself: a second engine in the same windows: 1.00 within 3 % or the run is void",
+    "over_itself: a second engine in the same windows: 1.00 within 3 % or the run is void",
     "engine: potoroo::run with a generator on the left core and all state on the right one",
     "operator_ns: four filters and four maps of the whole event, in place, divided by eight",
     "growth_worst_us: flow::Core driven directly; longest turn by its median over the rounds",
@@ -295,7 +378,6 @@ const NOTES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effort::Scale;
     use crate::place::Place;
 
     #[test]
@@ -314,11 +396,19 @@ mod tests {
             "engine_over_by_hand_throughput",
             "engine_over_by_hand_in_place",
             "engine_over_itself",
+            "engine_in_place_over_itself",
             "operator_ns",
             "growth_worst_us",
             "bytes_per_key",
         ] {
             assert!(report.value(name).is_some(), "{name} is missing");
         }
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_are_refused_with_a_remedy() {
+        let error = ensure_memory(u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("use --quick"), "{error}");
+        assert!(ensure_memory(1).is_ok());
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use self::outcome::{Flow, Trips, sum_below};
-use crate::pairs::{Entrant, Paired, alternate, probe as probes};
+use crate::pairs::{Contest, Entrant, Paired, alternate, probe as probes};
 use crate::pingpong;
 use crate::report::{Goal, Report};
 use crate::track::Track;
@@ -24,6 +24,7 @@ use crate::track::Track;
 /// # Errors
 /// Frames arrived changed, twice or not at all.
 pub fn bench(report: &mut Report) -> Result<()> {
+    (0..2).for_each(|_| report.budget().expect(NEED));
     round_trips(report)?;
     throughput(report)?;
     report.note("one clock reading (about 10 ns) is inside each round trip of every contender");
@@ -44,8 +45,13 @@ fn round_trips(report: &mut Report) -> Result<()> {
         Entrant::of_window("rtrb", move || rtrb::round_trips(place, slice)?.verified()),
         Entrant::of_window("disruptor", move || disruptor::round_trips(place, slice)?.verified()),
     ];
-    let what = "round trips of 64-byte frames";
-    let series = alternate(report, what, &probe(report), &[["ring", "raw"]], contenders)?;
+    let contest = Contest {
+        what: "round trips of 64-byte frames",
+        probe: &probe(report),
+        ratios: &[["ring", "raw"]],
+        need: NEED,
+    };
+    let series = alternate(report, &contest, contenders)?;
     report_round_trips(report, &series);
     Ok(())
 }
@@ -56,6 +62,8 @@ fn probe(report: &Report) -> impl Fn() -> Result<Vec<f64>> + use<> {
     move || probes::of_cores(place, length)
 }
 
+/// Both parts need the same time.
+const NEED: f64 = 1.0;
 /// Figures by class have the raw round trip of their class beside them.
 const NONE: f64 = 0.0;
 
@@ -83,8 +91,13 @@ fn throughput(report: &mut Report) -> Result<()> {
         Entrant::of_window("rtrb", move || rtrb::throughput(place, slice)?.verified()),
         Entrant::of_window("disruptor", move || disruptor::throughput(place, slice)?.verified()),
     ];
-    let what = "throughput of 64-byte frames in one direction";
-    let series = alternate(report, what, &probe(report), &[["ring", "rtrb"]], contenders)?;
+    let contest = Contest {
+        what: "throughput of 64-byte frames in one direction",
+        probe: &probe(report),
+        ratios: &[["ring", "rtrb"]],
+        need: NEED,
+    };
+    let series = alternate(report, &contest, contenders)?;
     let ratio = series.ratio("ring", "rtrb", Flow::frames_per_second);
     report.goal("ring_over_rtrb_throughput", ratio, NONE, Goal::AtLeast(1.0));
     let ratio = series.ratio("ring", "disruptor", Flow::frames_per_second);

@@ -29,6 +29,7 @@ mod report;
 mod rounds;
 
 mod answer;
+mod budget;
 mod effort;
 mod spread;
 

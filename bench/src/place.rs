@@ -188,15 +188,6 @@ pub struct EngineThread {
     priority: libc::c_int,
 }
 
-/// Lets threads of an engine run only while nothing else wants their CPU, or again like others.
-/// Without SCHED_FIFO they stay as they are: taking that back may need a privilege.
-pub fn rest(place: Place, threads: &[EngineThread], is_at_rest: bool) {
-    let policy = if is_at_rest { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
-    for thread in threads.iter().filter(|_| place.fifo) {
-        set_policy(thread.id, policy, 0);
-    }
-}
-
 /// All cores and admin threads of the engines in a process.
 ///
 /// # Errors

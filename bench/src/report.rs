@@ -8,6 +8,7 @@ use std::rc::Rc;
 use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value, json};
 
+use crate::budget::Budget;
 use crate::effort::Scale;
 use crate::host;
 use crate::interrupt::{self, Interrupted};
@@ -28,6 +29,7 @@ pub struct Report {
     details: Map<String, Value>,
     place: Place,
     scale: Scale,
+    budget: Budget,
     /// Where it is kept; `None` if nothing is.
     store: Option<Rc<ResultFolder>>,
 }
@@ -58,7 +60,8 @@ impl Report {
             interrupted: false,
             folder: None,
         };
-        Self { record, tracks: Vec::new(), details: Map::new(), place, scale, store: None }
+        let budget = Budget::new(scale.command_max);
+        Self { record, tracks: Vec::new(), details: Map::new(), place, scale, budget, store: None }
     }
 
     /// From now on it is kept there.
@@ -112,6 +115,11 @@ impl Report {
     /// How long it measures.
     pub fn scale(&self) -> Scale {
         self.scale
+    }
+
+    /// The time of the command.
+    pub fn budget(&mut self) -> &mut Budget {
+        &mut self.budget
     }
 
     /// Names something that could not be measured, and why.
@@ -279,8 +287,17 @@ fn table_row(figure: &Figure, pairs_min: usize) -> String {
         shown(figure.value),
         shown(figure.raw_rtt_ns),
         figure.classes.first().map(|class| sureness(class, figure, pairs_min)).unwrap_or_default(),
-        if figure.value.is_some() && !figure.is_met() { "  missed" } else { "" },
+        verdict(figure),
     )
+}
+
+fn verdict(figure: &Figure) -> &'static str {
+    match (figure.goal, figure.value) {
+        (Some(_), None) => "  not measured",
+        (Some(_), Some(_)) if figure.is_met() => "  met",
+        (Some(_), Some(_)) => "  missed",
+        (None, _) => "",
+    }
 }
 
 /// Interval and number of pairs of the class that stands for the figure, and how many others
@@ -289,7 +306,8 @@ fn sureness(class: &Class, figure: &Figure, pairs_min: usize) -> String {
     let (low, high) = (shown(class.low), shown(class.high));
     let (pairs, classes) = (class.pairs, figure.classes.len());
     let few = if pairs < pairs_min { format!(" (below {pairs_min})") } else { String::new() };
-    format!("  [{low}, {high}] {pairs} pairs{few}, {classes} classes")
+    let setups = class.setups;
+    format!("  [{low}, {high}] {pairs} pairs{few}, {setups} set-ups, {classes} classes")
 }
 
 /// As people read it; what was not measured is a dash.
@@ -341,12 +359,17 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_goal_is_visible_in_the_table() {
+    fn the_table_says_whether_goals_are_met() {
         let mut report = Report::new("hop", Place::toy(), Scale::toy());
         report.goal("good", 2.0, 1.0, Goal::AtLeast(1.0));
         report.goal("bad", 0.5, 1.0, Goal::AtLeast(1.0));
+        report.goal("none", f64::NAN, 1.0, Goal::AtLeast(1.0));
+        report.goal("same", 0.98, 1.0, Goal::OneWithin(0.03));
         let table = report.table();
-        assert!(!table.lines().find(|line| line.starts_with("good")).unwrap().contains("missed"));
-        assert!(table.lines().find(|line| line.starts_with("bad")).unwrap().contains("missed"));
+        let verdicts = [("good", "met"), ("bad", "missed"), ("none", "not measured")];
+        for (name, verdict) in verdicts.into_iter().chain([("same", "met")]) {
+            let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+            assert!(line.ends_with(&format!("  {verdict}")), "{line}");
+        }
     }
 }

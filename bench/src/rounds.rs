@@ -117,15 +117,6 @@ impl<T> Series<T> {
         pairs.map(|(a, b)| value(&a.outcome) / value(&b.outcome)).collect()
     }
 
-    /// `value` of one contender less that of another.
-    ///
-    /// # Panics
-    /// When no contender has one of the names.
-    pub fn difference(&self, above: &str, below: &str, value: impl Fn(&T) -> f64) -> Spread {
-        let pairs = self.laps(above).iter().zip(self.laps(below));
-        pairs.map(|(a, b)| value(&a.outcome) - value(&b.outcome)).collect()
-    }
-
     /// Median raw round trip before the slices of the named contenders, in nanoseconds.
     pub fn raw_rtt_ns(&self, names: &[&str]) -> f64 {
         let laps = names.iter().flat_map(|name| self.laps(name));

@@ -18,29 +18,44 @@ use potoroo_runtime::Idle;
 
 use self::axis::Point;
 use self::fit::exponent;
-use self::two_cores::{Both, Work};
+use self::two_cores::Work;
+use crate::effort::Scale;
+use crate::engine::window::Window;
 use crate::engine::{Job, Outcome, Pace, ours};
+use crate::pairs::{self, Contest, Entrant, Paired, probe};
 use crate::place::Place;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, Series, alternate};
-use crate::spread::Spread;
 use crate::wire::{self, ask::ReceivedQuotes};
 
-/// Runs all axes.
+/// Runs all comparisons and all axes. Axes are measured in a fixed number of rounds; comparisons
+/// have the time that is left.
 ///
 /// # Errors
 /// The run was asked to end, or the example does not build.
 pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
+    let need = comparison_seconds(report.scale());
+    let axes = report.scale().command_max.as_secs_f64() - need * COMPARISONS as f64;
+    report.budget().expect(axes);
+    (0..COMPARISONS).for_each(|_| report.budget().expect(need));
+    two_cores(report, need)?;
+    adaptive(report, need)?;
     keys(report)?;
     values(report)?;
     partitions(report)?;
     cores(report)?;
-    two_cores(report)?;
     levels(report)?;
     idle_turns(report)?;
-    adaptive(report)?;
     connections(report)
+}
+
+/// What the axes leave of the time of the command, for each comparison.
+fn comparison_seconds(scale: Scale) -> f64 {
+    let Scale { slice, raw_slice, rest, .. } = scale;
+    let point = (slice + raw_slice + rest).as_secs_f64() + POINT_SETUP_SECONDS;
+    let axes = AXES_POINTS as f64 * scale.rounds as f64 * point;
+    (scale.command_max.as_secs_f64() - axes).max(0.0) / COMPARISONS as f64
 }
 
 const KEYS: [Point; 5] =
@@ -79,28 +94,36 @@ fn cores(report: &mut Report) -> Result<()> {
 }
 
 /// A source on every core and handlers that take some time: two cores over one.
-fn two_cores(report: &mut Report) -> Result<()> {
+fn two_cores(report: &mut Report, need: f64) -> Result<()> {
     let place = report.place();
-    let job = Job::new(report, 10_000, Pace::Full);
+    let job = Job::of_window(report, 10_000, Pace::Full);
+    let [both, one] = [vec![place.left, place.right], vec![place.left]];
     for ((name, nanos), goal) in two_cores::WORKS.into_iter().zip(TWO_CORES_GOALS) {
         let work = Work::of(nanos);
-        let run = |cores: Vec<usize>| move || two_cores::run(&job, &cores, work);
-        let contenders = vec![
-            Contender::new("two", run(vec![place.left, place.right])),
-            Contender::new("one", run(vec![place.left])),
-        ];
-        let series = alternate(report, &format!("two cores, {name} of work"), contenders)?;
-        let ratio = series.ratio("two", "one", Both::events_per_second);
-        let raw_rtt_ns = series.raw_rtt_ns(&["two", "one"]);
-        report.figure_toward(format!("two_cores_over_one_{name}"), ratio, raw_rtt_ns, goal);
+        let start = |cores: &[usize]| two_cores::session(&job, cores, work);
+        let contenders =
+            vec![Entrant::new("two", || start(&both)), Entrant::new("one", || start(&one))];
+        let what = format!("two cores, {name} of work");
+        let series = compete(report, (&what, need), &[["two", "one"]], contenders)?;
+        let ratio = series.ratio("two", "one", Window::events_per_second);
+        report.figure_toward(format!("two_cores_over_one_{name}"), ratio, OF_CLASS, goal);
         for contender in series.names() {
-            let rate = series.median(contender, Both::events_per_second);
-            report.figure(format!("{contender}_of_two_cores_{name}_per_second"), rate, raw_rtt_ns);
-            let checksum = series.typical(contender, Both::events_per_second).checksum;
-            report.checksum(format!("two_cores_{name}_{contender}"), checksum);
+            let rate = series.median(contender, Window::events_per_second);
+            report.figure(format!("{contender}_of_two_cores_{name}_per_second"), rate, OF_CLASS);
         }
     }
     Ok(())
+}
+
+fn compete(
+    report: &mut Report,
+    (what, need): (&str, f64),
+    ratios: &[[&str; 2]],
+    contenders: Vec<Entrant<'_, Window>>,
+) -> Result<Paired<Window>> {
+    let (place, length) = (report.place(), report.scale().probe);
+    let probe = move || probe::of_cores(place, length);
+    pairs::alternate(report, &Contest { what, probe: &probe, ratios, need }, contenders)
 }
 
 /// A turn that finds nothing, on one core among more and more.
@@ -116,37 +139,32 @@ fn idle_turns(report: &mut Report) -> Result<()> {
 
 /// What cores that park cost over cores that spin: at full speed, and in the latency of an event
 /// that finds its owner parked.
-fn adaptive(report: &mut Report) -> Result<()> {
-    let full = Job::new(report, 10_000, Pace::Full);
-    let rare = Job::new(report, 10_000, Pace::Rate(RARE_RATE));
-    let run = |job: Job, mode| move || ours::run_idle(&job, mode)?.verified();
-    let contenders = vec![
-        Contender::new("adaptive", run(full, Idle::Adaptive)),
-        Contender::new("spin", run(full, Idle::Spin)),
-    ];
-    let series = alternate(report, "adaptive at full speed", contenders)?;
-    let ratio = series.ratio("adaptive", "spin", Outcome::events_per_second);
-    let raw_rtt_ns = series.raw_rtt_ns(&["adaptive", "spin"]);
-    report.goal("adaptive_over_spin_throughput", ratio, raw_rtt_ns, Goal::AtLeast(0.9));
+fn adaptive(report: &mut Report, need: f64) -> Result<()> {
+    let full = Job::of_window(report, 10_000, Pace::Full);
+    let start = |name, job: Job, mode| Entrant::new(name, move || ours::session_idle(&job, mode));
+    let both = |job| vec![start("adaptive", job, Idle::Adaptive), start("spin", job, Idle::Spin)];
+    let ratios = [["adaptive", "spin"]];
+    let what = ("adaptive at full speed", need);
+    let series = compete(report, what, &ratios, both(full))?;
+    let ratio = series.ratio("adaptive", "spin", Window::events_per_second);
+    report.goal("adaptive_over_spin_throughput", ratio, OF_CLASS, Goal::AtLeast(0.9));
 
+    let rare = Job::of_window(report, RARE_KEYS, Pace::Rate(RARE_RATE));
+    let rare = Job { slice: RARE_WINDOWS * rare.slice, ..rare };
     let (place, slice) = (rare.place, rare.slice);
-    let p50_ns = |mode| move || run(rare, mode)().map(|outcome| outcome.p50_ns());
-    let contenders = vec![
-        Contender::new("adaptive", p50_ns(Idle::Adaptive)),
-        Contender::new("spin", p50_ns(Idle::Spin)),
-        Contender::new("wake", move || Ok(idle::wake_ups(place, slice)?.quantile(0.5))),
-    ];
-    let series = alternate(report, "adaptive, rare events", contenders)?;
-    let names = ["adaptive", "spin", "wake"];
-    let raw_rtt_ns = series.raw_rtt_ns(&names);
-    for name in names {
-        report.figure(format!("rare_{name}_p50_ns"), series.median(name, |ns| *ns), raw_rtt_ns);
+    let mut contenders = both(rare);
+    contenders.push(Entrant::of_window("wake", move || idle::wake_ups(place, slice)));
+    let what = ("adaptive, rare events", need);
+    let series = compete(report, what, &ratios, contenders)?;
+    for name in ["adaptive", "spin", "wake"] {
+        let p50 = series.median(name, Window::p50_ns);
+        report.figure(format!("rare_{name}_p50_ns"), p50, OF_CLASS);
     }
-    let added = series.difference("adaptive", "spin", |ns| *ns);
-    let wakes = series.median("wake", |ns| *ns);
-    let pairs = added.values().iter().zip(wakes.values());
-    let wakeups: Spread = pairs.map(|(added, wake)| added / wake).collect();
-    report.goal("adaptive_wakeups", wakeups, raw_rtt_ns, Goal::AtMost(1.2));
+    let wakeups = series.among(["adaptive", "spin", "wake"], |windows| {
+        let [adaptive, spin, wake] = windows.map(Window::p50_ns);
+        (adaptive - spin) / wake
+    });
+    report.goal("adaptive_wakeups", wakeups, OF_CLASS, Goal::AtMost(1.2));
     Ok(())
 }
 
@@ -172,11 +190,12 @@ fn measure_axis(
     let contender =
         |&(name, size): &Point| Contender::new(name, move || run(&job, size)?.verified());
     let series = alternate(report, axis, points.iter().map(contender).collect())?;
+    let event_ns = |outcome: &Outcome| outcome.window.event_ns();
     for name in series.names() {
-        let checksum = series.typical(name, Outcome::event_ns).checksum;
+        let checksum = series.typical(name, event_ns).checksum;
         report.checksum(format!("{axis}_{name}"), checksum);
     }
-    tell(report, axis, points, &series, Outcome::event_ns);
+    tell(report, axis, points, &series, event_ns);
     Ok(())
 }
 
@@ -212,6 +231,25 @@ fn tell<T>(
     report.figure(format!("{axis}_exponent"), exponent(&costs), series.raw_rtt_ns(&series.names()));
 }
 
+/// Two cores with each work, and two of `adaptive`.
+const COMPARISONS: usize = two_cores::WORKS.len() + 2;
+/// Points of all axes together.
+const AXES_POINTS: usize = KEYS.len()
+    + values::POINTS.len()
+    + PARTITIONS.len()
+    + 2
+    + LEVELS.len()
+    + idle::CORES.len()
+    + CONNECTIONS.len();
+/// Seconds until an engine is started, filled and ended again.
+const POINT_SETUP_SECONDS: f64 = 0.15;
+/// Figures by class have the raw round trip of their class beside them.
+const OF_CLASS: f64 = 0.0;
+/// Few, because each is also filled and audited at that rate.
+const RARE_KEYS: u64 = 100;
+/// Rare events have longer windows, as many times.
+const RARE_WINDOWS: u32 = 4;
+
 /// Goals of `two_cores_over_one`, by work.
 const TWO_CORES_GOALS: [Option<Goal>; 4] =
     [Some(Goal::AtLeast(1.0)), None, Some(Goal::AtLeast(1.5)), Some(Goal::AtLeast(1.8))];
@@ -239,12 +277,13 @@ const NOTES: [&str; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effort::Scale;
 
     #[test]
     fn every_point_inside_the_engine_proves_its_checksum_at_toy_size() {
         let mut report = Report::new("scale", Place::toy(), Scale::toy());
-        for axis in [keys, values, partitions, cores, two_cores, levels, idle_turns, adaptive] {
+        two_cores(&mut report, 1.0).unwrap();
+        adaptive(&mut report, 1.0).unwrap();
+        for axis in [keys, values, partitions, cores, levels, idle_turns] {
             axis(&mut report).unwrap();
         }
         assert_eq!(report.json()["failed"], serde_json::json!({}));

@@ -21,9 +21,9 @@ impl Spread {
     }
 
     /// The values of the largest class, which stand for all of them.
-    pub fn of_classes(classes: Vec<(Class, Vec<f64>)>) -> Self {
-        let (classes, values): (_, Vec<_>) = classes.into_iter().unzip();
-        Self { values: values.into_iter().next().unwrap_or_default(), classes }
+    pub fn of_classes(classes: Vec<Class>) -> Self {
+        let values = classes.first().map(|class| class.values.clone()).unwrap_or_default();
+        Self { values, classes }
     }
 
     /// The classes, the largest first; none where values come from rounds.
@@ -37,6 +37,7 @@ impl Spread {
         self.values.iter_mut().for_each(|value| *value /= divisor);
         for class in &mut self.classes {
             class.value /= divisor;
+            class.values.iter_mut().for_each(|value| *value /= divisor);
             class.low = class.low.map(|low| low / divisor);
             class.high = class.high.map(|high| high / divisor);
         }

@@ -19,7 +19,7 @@ pub use self::serve::{Kind, serve};
 use self::ask::ReceivedQuotes;
 use self::market::Market;
 use self::server::Server;
-use crate::pairs::{Entrant, alternate, probe as probes};
+use crate::pairs::{Contest, Entrant, alternate, probe as probes};
 use crate::place::{Chase, Place};
 use crate::report::{Goal, Report};
 use crate::take::Take;
@@ -32,6 +32,7 @@ use crate::track::Track;
 pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
     let program = market::program()?;
+    (0..=STREAM_CASES.len()).for_each(|_| report.budget().expect(NEED));
     let site = Site { place: report.place(), slice: report.scale().window, program: &program };
     round_trips(report, site)?;
     STREAM_CASES.iter().try_for_each(|case| streams(report, site, case))
@@ -64,8 +65,13 @@ fn round_trips(report: &mut Report, site: Site<'_>) -> Result<()> {
         Entrant::of_window("engine", || answer(site)),
         Entrant::of_window("echo", || echo(site)),
     ];
-    let what = "orders one at a time";
-    let series = alternate(report, what, &probe(report), &ENGINE_OVER_ECHO, contenders)?;
+    let contest = Contest {
+        what: "orders one at a time",
+        probe: &probe(report),
+        ratios: &[["engine", "echo"]],
+        need: NEED,
+    };
+    let series = alternate(report, &contest, contenders)?;
     let p50 = |latency: &Take| latency.quantile(0.5);
     let ratio = series.ratio("engine", "echo", p50);
     report.goal("wire_over_echo_p50", ratio, NONE, Goal::AtMost(1.1));
@@ -85,8 +91,8 @@ fn probe(report: &Report) -> impl Fn() -> Result<Vec<f64>> + use<> {
     move || probes::of_loopback(place, length)
 }
 
-const ENGINE_OVER_ECHO: [[&str; 2]; 1] = [["engine", "echo"]];
-const ENGINE_OVER_RECV: [[&str; 2]; 1] = [["engine", "recv"]];
+/// All series need the same time.
+const NEED: f64 = 1.0;
 /// Figures by class have the raw round trip of their class beside them.
 const NONE: f64 = 0.0;
 
@@ -117,8 +123,13 @@ fn streams(report: &mut Report, site: Site<'_>, case: &StreamCase) -> Result<()>
         Entrant::of_window("engine", || follow(site, case.send_bytes)),
         Entrant::of_window("recv", || receive(site, case.send_bytes)),
     ];
-    let what = format!("quotes in sends of {} bytes", case.send_bytes);
-    let series = alternate(report, &what, &probe(report), &ENGINE_OVER_RECV, contenders)?;
+    let contest = Contest {
+        what: &format!("quotes in sends of {} bytes", case.send_bytes),
+        probe: &probe(report),
+        ratios: &[["engine", "recv"]],
+        need: NEED,
+    };
+    let series = alternate(report, &contest, contenders)?;
     let ratio = series.ratio("engine", "recv", ReceivedQuotes::events_per_second);
     report.goal(
         format!("events_over_recv_{suffix}"),

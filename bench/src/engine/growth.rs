@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use potoroo::Config;
@@ -44,17 +45,19 @@ pub fn memory(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The longest turn while new keys come in.
+/// The longest turn while new keys come in: a number of rounds, fewer if the time is over before.
 ///
 /// # Errors
 /// As [`memory`].
-pub fn bench(report: &mut Report) -> Result<()> {
+pub fn bench(report: &mut Report, need: f64) -> Result<()> {
+    let end = report.budget().begin(need);
     let Scale { growth_keys: keys, rounds: count, .. } = report.scale();
     let progress = Progress::new(&format!("growth by {keys} keys"), count);
     interrupt::check()?;
     let mut rounds = Vec::new();
     for round in 0..count {
-        if interrupt::asked() && round > 0 {
+        let is_late = report.scale().windows_max.is_none() && Instant::now() >= end;
+        if round > 0 && (is_late || interrupt::asked()) {
             break;
         }
         progress.begin(format_args!("round {} of {count}", round + 1));

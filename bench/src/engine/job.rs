@@ -1,15 +1,11 @@
-//! The job of a contender in one slice, and its outcome.
+//! The job of a contender in one slice.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-
-use super::load::Load;
 use crate::load::{Departures, Traffic};
 use crate::place::Place;
 use crate::report::Report;
 use crate::stamp;
-use crate::take::Take;
 
 /// What a contender has to do in one slice.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +18,6 @@ pub struct Job {
     pub pace: Pace,
     /// How long events come.
     pub slice: Duration,
-    /// Whether caches hold something else when the slice begins.
-    pub cold: bool,
 }
 
 impl Job {
@@ -39,7 +33,7 @@ impl Job {
 
     /// A slice of the report's length at its place.
     pub fn new(report: &Report, keys: u64, pace: Pace) -> Self {
-        Self { place: report.place(), keys, pace, slice: report.scale().slice, cold: false }
+        Self { place: report.place(), keys, pace, slice: report.scale().slice }
     }
 }
 
@@ -58,51 +52,6 @@ impl std::fmt::Display for Pace {
             Self::Rate(rate) => write!(f, "{rate} events/s"),
             Self::Full => f.write_str("full speed"),
         }
-    }
-}
-
-/// What a contender did in one slice.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Number of keys of the job.
-    pub keys: u64,
-    /// Time after the update minus intended time, per event; empty at full speed.
-    pub latency: Take,
-    /// Events from the first on, all of which are in the states.
-    pub sent: u64,
-    /// Events taken in while the clock ran; all of them, where it starts with the first one.
-    pub events: u64,
-    /// Time until the last of them was taken in, as seen by the owner.
-    pub nanos: u64,
-    /// Sum over all states; see [`Load::checksum`].
-    pub checksum: u64,
-}
-
-impl Outcome {
-    /// Median latency, in nanoseconds.
-    pub fn p50_ns(&self) -> f64 {
-        self.latency.quantile(0.5)
-    }
-
-    /// Events taken in per second.
-    pub fn events_per_second(&self) -> f64 {
-        self.events as f64 * 1e9 / self.nanos as f64
-    }
-
-    /// Nanoseconds per event.
-    pub fn event_ns(&self) -> f64 {
-        self.nanos as f64 / self.events as f64
-    }
-
-    /// Fails unless each key got its events with their values.
-    ///
-    /// # Errors
-    /// Some got others.
-    pub fn verified(self) -> Result<Self> {
-        let expected = Load::checksum(self.keys, self.sent);
-        ensure!(self.sent > 0, "no event came through");
-        ensure!(self.checksum == expected, "the states do not add up to the events sent");
-        Ok(self)
     }
 }
 

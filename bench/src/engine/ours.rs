@@ -29,14 +29,15 @@ use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running};
 use potoroo_runtime::Idle;
 
-pub use self::filled::{Shared, address};
+pub use self::filled::{FilledEngine, Shared};
+pub use self::look::{Look, between};
 pub use self::session::EngineSession;
 
-use self::filled::{Build, FilledEngine};
-use self::look::{Look, look, look_when_caught_up};
-use super::job::{Job, Outcome};
+use self::filled::Build;
+use self::look::{look, look_when_caught_up};
+use super::job::Job;
 use super::load::{Item, Tally, scatter};
-use super::window::Window;
+use super::outcome::Outcome;
 use crate::place::Chase;
 
 /// Produces on the left core, owns on the right one.
@@ -44,19 +45,18 @@ use crate::place::Chase;
 /// # Errors
 /// The engine cannot start, or refuses events.
 pub fn session(job: &Job) -> Result<EngineSession> {
-    let cores = [job.place.left, job.place.right];
-    let config = Config { cores: cores.into(), state_cores: Some(vec![cores[1]]), ..config() };
-    EngineSession::start(job, config, keyed_count)
+    session_idle(job, Idle::Spin)
 }
 
-/// As [`session`], for one slice, with what idle cores do.
+/// As [`session`], with what idle cores do.
 ///
 /// # Errors
 /// As [`session`].
-pub fn run_idle(job: &Job, idle: Idle) -> Result<Outcome> {
+pub fn session_idle(job: &Job, idle: Idle) -> Result<EngineSession> {
     let cores = [job.place.left, job.place.right];
     let state_cores = Some(vec![cores[1]]);
-    slice(job, Config { cores: cores.into(), state_cores, idle, ..config() }, keyed_count)
+    let config = Config { cores: cores.into(), state_cores, idle, ..config() };
+    EngineSession::start(job, config, keyed_count)
 }
 
 /// As [`run_in_place`], for many windows.
@@ -102,17 +102,18 @@ pub fn run_levels(job: &Job, cores: &[usize], levels: usize) -> Result<Outcome> 
     slice(job, config, move |keys, shared| application(keys, 0, levels, shared))
 }
 
-/// As [`run_in_place`], with checkpoints in the folder `state` every `interval_ms` milliseconds, up
-/// to `budget_us` microseconds of a turn for them; without any for `None`.
+/// As [`session_in_place`], with checkpoints in the folder `state` every `interval_ms`
+/// milliseconds, up to `budget_us` microseconds of a turn for them; without any for `None`. The
+/// first checkpoint, which has every row, is committed before the first window.
 ///
 /// # Errors
 /// As [`session`].
-pub fn run_kept(
+pub fn session_kept(
     job: &Job,
     state: Option<PathBuf>,
     interval_ms: u64,
     budget_us: u64,
-) -> Result<(Outcome, CheckpointSummary)> {
+) -> Result<EngineSession> {
     let config = Config {
         cores: vec![job.place.left],
         state: state.map(Into::into),
@@ -120,11 +121,14 @@ pub fn run_kept(
         checkpoint_budget_us: budget_us,
         ..config()
     };
-    let (outcome, snapshot) = slice_whole(job, config, keyed_count, during_slice)?;
-    Ok((outcome, snapshot.checkpoints.unwrap_or_default()))
+    EngineSession::of(job, 1, || {
+        let filled = FilledEngine::start(job, config, keyed_count)?;
+        wait_kept(&filled.running);
+        Ok(filled)
+    })
 }
 
-/// As [`run_kept`], but the slice is as long as the first checkpoint takes.
+/// As [`session_kept`], but set up for one slice that is as long as the first checkpoint takes.
 ///
 /// # Errors
 /// As [`session`].
@@ -141,7 +145,9 @@ pub fn run_first(
         admin: Some((Ipv4Addr::LOCALHOST, 0).into()),
         ..config()
     };
-    let (outcome, snapshot) = slice_whole(job, config, keyed_count, during_first)?;
+    let filled = FilledEngine::start(job, config, keyed_count)?;
+    let looks = during_first(job, &filled.running)?;
+    let (outcome, snapshot) = finish(job, filled, &looks)?;
     Ok((outcome, snapshot.checkpoints.unwrap_or_default()))
 }
 
@@ -165,30 +171,22 @@ fn in_place_config(job: &Job) -> Config {
 }
 
 fn slice(job: &Job, config: Config, build: impl Build) -> Result<Outcome> {
-    slice_whole(job, config, build, during_slice).map(|(outcome, _)| outcome)
+    let filled = FilledEngine::start(job, config, build)?;
+    let looks = during_slice(job, &filled.running)?;
+    finish(job, filled, &looks).map(|(outcome, _)| outcome)
 }
 
-/// Also what the engine says of the whole run. What is measured lies between the two looks.
-fn slice_whole(
-    job: &Job,
-    config: Config,
-    build: impl Build,
-    looks: fn(&Job, &Running) -> Result<[Look; 2]>,
-) -> Result<(Outcome, Snapshot)> {
-    let filled = FilledEngine::start(job, config, build)?;
-    let looks = looks(job, &filled.running)?;
-    let (proof, snapshot) = filled.finish(job.keys)?;
-    let outcome = outcome(job, proof, &looks);
+/// What lies between the two looks, and what the engine says of the whole run.
+fn finish(job: &Job, filled: FilledEngine, looks: &[Look; 2]) -> Result<(Outcome, Snapshot)> {
+    let (proofs, snapshot) = filled.finish(job.keys)?;
+    let (sent, checksum) = proofs[0];
+    let window = between(job, looks);
     // Without real-time priority a short slice may pass while something else runs.
-    ensure!(outcome.events > 0 || !job.place.fifo, "no event came through in the slice");
-    Ok((outcome, snapshot))
+    ensure!(window.events > 0 || !job.place.fifo, "no event came through in the slice");
+    Ok((Outcome { window, keys: job.keys, sent, checksum }, snapshot))
 }
 
 fn during_slice(job: &Job, running: &Running) -> Result<[Look; 2]> {
-    wait_kept(running);
-    if job.cold {
-        forget_caches();
-    }
     let _chase = Chase::start(job.place, process::id())?;
     let before = look_when_caught_up(running, job);
     thread::sleep(job.slice);
@@ -208,27 +206,12 @@ fn during_first(job: &Job, running: &Running) -> Result<[Look; 2]> {
     Ok([before, look(running)])
 }
 
-/// Where checkpoints are taken, the first one has every row and is none of the slice.
 fn wait_kept(running: &Running) {
     let waits =
         |status: Status| status.snapshot.checkpoints.is_some_and(|kept| kept.committed == 0);
     while waits(running.status()) {
         thread::sleep(LOOK);
     }
-}
-
-/// Fills the caches with something else. What lies in them otherwise depends on what went over all
-/// rows last: the filling or the first checkpoint.
-fn forget_caches() {
-    let mut bytes = vec![0_u8; CACHES_BYTES];
-    for pass in 1..=2 {
-        std::hint::black_box(&mut bytes).fill(pass);
-    }
-}
-
-fn outcome(job: &Job, (sent, checksum): (u64, u64), looks: &[Look; 2]) -> Outcome {
-    let Window { latency, events, nanos } = look::between(job, looks);
-    Outcome { keys: job.keys, latency, sent, events, nanos, checksum }
 }
 
 /// Keyed count with as many further operators between source and table.
@@ -291,7 +274,5 @@ impl Decode for ItemCodec {
 
 /// No checkpoint begins by itself: a day.
 const NEVER_MS: u64 = 86_400_000;
-/// More than caches hold.
-const CACHES_BYTES: usize = 1 << 30;
 /// How often the bench looks whether the first checkpoint is there.
 const LOOK: Duration = Duration::from_millis(2);

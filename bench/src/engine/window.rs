@@ -113,7 +113,7 @@ mod tests {
     fn finish(window: fn(&Job, Sum) -> Result<(Window, Sum)>) -> Result<()> {
         let slice = Duration::from_millis(1);
         let place = Place { fifo: true, ..Place::toy() };
-        let job = Job { place, keys: 9, pace: Pace::Full, slice, cold: false };
+        let job = Job { place, keys: 9, pace: Pace::Full, slice };
         let mut session = Box::new(Rerun::new(&job, window));
         for _ in 0..2 {
             session.window()?;

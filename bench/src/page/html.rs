@@ -253,6 +253,7 @@ fn figure_table(figures: &[Figure]) -> String {
         let goal = match figure.goal {
             Some(Goal::AtMost(bar)) => format!("≤ {}", short(bar)),
             Some(Goal::AtLeast(bar)) => format!("≥ {}", short(bar)),
+            Some(Goal::OneWithin(share)) => format!("1 ± {}", short(share)),
             None => String::new(),
         };
         let raw = figure.raw_rtt_ns.filter(|raw| *raw > 0.0).map_or("–".into(), duration);

@@ -1,50 +1,57 @@
 //! Classes: values whose probes agree, with median and confidence interval.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use crate::results::Class;
 use crate::spread::median;
 
 /// A value and the readings of all probes beside it.
 pub struct Measured<'a> {
     pub value: f64,
+    /// Number of the set-up in which it was measured.
+    pub setup: usize,
     pub probes: Vec<&'a [f64]>,
 }
 
 /// The classes, the largest first, each with its values in the order of time. Values whose own
 /// probes differ by more than the spread belong to none.
-pub fn classes<'a>(
-    measured: impl Iterator<Item = Measured<'a>>,
-    spread_max: f64,
-) -> Vec<(Class, Vec<f64>)> {
+pub fn classes<'a>(measured: impl Iterator<Item = Measured<'a>>, spread_max: f64) -> Vec<Class> {
     let steady = measured.filter(|it| it.value.is_finite() && is_steady(&it.probes, spread_max));
-    let mut left: Vec<(Vec<f64>, f64)> = steady.map(|it| (centre(&it.probes), it.value)).collect();
+    let mut left: Vec<Member> = steady.map(|it| (centre(&it.probes), it.value, it.setup)).collect();
     let mut classes = Vec::new();
     // Both within the root of the spread of the one in the middle are within the spread.
     let reach = spread_max.sqrt();
     while !left.is_empty() {
         let is_near = |middle: &[f64], other: &[f64]| is_steady(&[middle, other], reach);
         let size = |middle: &[f64]| left.iter().filter(|it| is_near(middle, &it.0)).count();
-        let (middle, _) = left.iter().max_by_key(|it| size(&it.0)).expect("it is not empty");
+        let (middle, ..) = left.iter().max_by_key(|it| size(&it.0)).expect("it is not empty");
         let middle = middle.clone();
         let (members, others) = left.into_iter().partition(|it| is_near(&middle, &it.0));
         classes.push(class(members));
         left = others;
     }
-    classes.sort_by_key(|(class, _)| std::cmp::Reverse(class.pairs));
+    classes.sort_by_key(|class: &Class| Reverse(class.pairs));
     classes
 }
 
-fn class(members: Vec<(Vec<f64>, f64)>) -> (Class, Vec<f64>) {
-    let (probes, values): (Vec<_>, Vec<f64>) = members.into_iter().unzip();
-    let probes: Vec<&[f64]> = probes.iter().map(Vec::as_slice).collect();
+/// Centre of its probes, value, set-up.
+type Member = (Vec<f64>, f64, usize);
+
+fn class(members: Vec<Member>) -> Class {
+    let probes: Vec<&[f64]> = members.iter().map(|it| it.0.as_slice()).collect();
+    let values: Vec<f64> = members.iter().map(|it| it.1).collect();
+    let setups: BTreeSet<usize> = members.iter().map(|it| it.2).collect();
     let interval = interval(&values);
-    let class = Class {
+    Class {
         probe: centre(&probes),
         pairs: values.len(),
+        setups: setups.len(),
         value: median(values.clone()),
         low: interval.map(|it| it.0),
         high: interval.map(|it| it.1),
-    };
-    (class, values)
+        values,
+    }
 }
 
 /// Whether each number of the probes differs by no more than the spread.
@@ -101,19 +108,20 @@ mod tests {
     fn every_number_of_a_probe_tells_classes_apart() {
         let probes = [[100.0, 1.0], [104.0, 1.0], [100.0, 2.0], [300.0, 1.0], [101.0, 1.01]];
         let measured = probes.iter().zip([1.0, 3.0, 7.0, 9.0, 2.0]).map(|(probe, value)| {
-            Measured { value, probes: vec![probe.as_slice(), probe.as_slice()] }
+            let probes = vec![probe.as_slice(), probe.as_slice()];
+            Measured { value, setup: usize::from(value > 2.5), probes }
         });
         let found = classes(measured, 1.15);
-        let pairs: Vec<_> = found.iter().map(|(class, _)| class.pairs).collect();
+        let pairs: Vec<_> = found.iter().map(|class| class.pairs).collect();
         assert_eq!(pairs, [3, 1, 1]);
-        assert_eq!((found[0].0.value, &found[0].1), (2.0, &vec![1.0, 3.0, 2.0]));
-        assert_eq!(found[0].0.probe, [101.0, 1.0]);
+        assert_eq!((found[0].value, &found[0].values), (2.0, &vec![1.0, 3.0, 2.0]));
+        assert_eq!((&found[0].probe, found[0].setups), (&vec![101.0, 1.0], 2));
     }
 
     #[test]
     fn what_changed_meanwhile_is_in_no_class() {
         let (near, far) = ([100.0], [130.0]);
-        let measured = Measured { value: 1.0, probes: vec![&near, &far] };
+        let measured = Measured { value: 1.0, setup: 0, probes: vec![&near, &far] };
         assert!(classes([measured].into_iter(), 1.15).is_empty());
     }
 }

@@ -87,12 +87,18 @@ pub struct Class {
     pub probe: Vec<f64>,
     /// Pairs of windows; for the figure of a single contender, its windows.
     pub pairs: usize,
+    /// How many set-ups of the contenders these windows are of; 0 in older records.
+    #[serde(default)]
+    pub setups: usize,
     /// Median over them.
     pub value: f64,
     /// Lower end of the 95 % confidence interval of the median; `None` below six pairs.
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// The value of each pair, in the order of time; empty in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
 }
 
 /// A bar, on the good side of which a figure should be.
@@ -103,6 +109,8 @@ pub enum Goal {
     AtMost(f64),
     /// Good is this or more.
     AtLeast(f64),
+    /// Good is 1, and up to this share more or less: no side is better.
+    OneWithin(f64),
 }
 
 /// The latencies of one contender under one load, over all rounds.
@@ -178,6 +186,7 @@ impl Goal {
         match self {
             Self::AtMost(bar) => value <= bar,
             Self::AtLeast(bar) => value >= bar,
+            Self::OneWithin(share) => (value - 1.0).abs() <= share,
         }
     }
 }
@@ -187,6 +196,7 @@ impl std::fmt::Display for Goal {
         match self {
             Self::AtMost(bar) => write!(f, "<= {bar}"),
             Self::AtLeast(bar) => write!(f, ">= {bar}"),
+            Self::OneWithin(share) => write!(f, "1 +- {share}"),
         }
     }
 }

@@ -14,9 +14,11 @@ use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 
 use super::axis::Point;
 use crate::engine::growth;
+use crate::engine::window::Window;
 use crate::place::{Gate, Place};
 use crate::recorder::Recorder;
 use crate::stamp;
+use crate::take::Take;
 
 /// Cores of the mesh in which one of them is idle.
 pub const CORES: [Point; 3] = [("2", 2), ("8", 8), ("64", 64)];
@@ -67,7 +69,7 @@ fn idle_core(cores: usize) -> Result<Core> {
 ///
 /// # Errors
 /// The system gives no further thread, or the kernel no poller.
-pub fn wake_ups(place: Place, slice: Duration) -> Result<Recorder> {
+pub fn wake_ups(place: Place, slice: Duration) -> Result<Window> {
     let (asleep, rung_ns) = (AtomicBool::new(false), AtomicU64::new(0));
     let (to_ringer, from_sleeper) = channel::<Waker>();
     let count = (slice.as_micros() as u64 / WAKE_EVERY_US).max(1);
@@ -107,7 +109,11 @@ pub fn wake_ups(place: Place, slice: Duration) -> Result<Recorder> {
         drop(sprint);
         Ok(recorder)
     };
-    place.pair(ring, sleep)?.1
+    let begun = stamp::now();
+    let recorder: Result<Recorder> = place.pair(ring, sleep)?.1;
+    let (recorder, nanos, mut latency) = (recorder?, stamp::now() - begun, Take::default());
+    latency.push(begun, nanos, &recorder, &recorder);
+    Ok(Window { latency, events: recorder.count(), nanos })
 }
 
 /// Only bounds what a lost wake-up would cost: none is lost.
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_parked_thread_is_woken() {
-        let recorder = wake_ups(Place::toy(), Duration::from_millis(3)).unwrap();
-        assert_eq!(recorder.count(), 3);
+        let window = wake_ups(Place::toy(), Duration::from_millis(3)).unwrap();
+        assert_eq!((window.events, window.latency.count()), (3, 3));
     }
 }

@@ -10,42 +10,20 @@
 //! events. On two cores every other event crosses. Each source proves its checksum by itself.
 
 use std::hint::black_box;
-use std::process;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use potoroo::Config;
 use potoroo::prelude::*;
-use potoroo::{Config, Running};
 use potoroo_runtime::Idle;
 
-use crate::engine::load::{Item, Load, Tally};
-use crate::engine::ours::{ItemCodec, Shared, address};
-use crate::engine::{Job, Pace};
-use crate::place::Chase;
+use crate::engine::Job;
+use crate::engine::load::{Item, Tally};
+use crate::engine::ours::{EngineSession, FilledEngine, ItemCodec, Shared};
 use crate::stamp;
 
 /// Nanoseconds of work in the handler, by name.
 pub const WORKS: [(&str, u64); 4] = [("0ns", 0), ("30ns", 30), ("100ns", 100), ("300ns", 300)];
-
-/// What both sources together did in one slice.
-#[derive(Debug)]
-pub struct Both {
-    /// Events taken in while the clock ran.
-    pub events: u64,
-    /// How long it ran.
-    pub nanos: u64,
-    /// Sum over all states of both tables.
-    pub checksum: u64,
-}
-
-impl Both {
-    /// Events taken in per second.
-    pub fn events_per_second(&self) -> f64 {
-        self.events as f64 * 1e9 / self.nanos as f64
-    }
-}
 
 /// Work of a length, in steps of a chain of multiplications that no processor can shorten.
 #[derive(Clone, Copy, Debug)]
@@ -73,46 +51,19 @@ impl Work {
     }
 }
 
-/// Both sources at full speed on `cores`, for one slice.
+/// Both sources at full speed on `cores`.
 ///
 /// # Errors
-/// The engine cannot start, or its states do not add up to what was sent.
-pub fn run(job: &Job, cores: &[usize], work: Work) -> Result<Both> {
-    let shares: Vec<Arc<Shared>> = SOURCES.iter().map(|_| Arc::default()).collect();
-    let (keys, of_engine) = (job.keys, shares.clone());
-    let mut config =
+/// The engine cannot start, or refuses events.
+pub fn session(job: &Job, cores: &[usize], work: Work) -> Result<EngineSession> {
+    let config =
         Config { cores: cores.into(), idle: Idle::Spin, progress: false, ..Config::default() };
-    for (source, _) in SOURCES {
-        config = config.source(source, address(source, Pace::Full));
-    }
-    let running = potoroo::run(move || application(keys, work, &of_engine), config)?;
-    while !shares.iter().all(|shared| shared.is_filled()) {
-        thread::sleep(LOOK);
-    }
-    let chase = Chase::start(job.place, process::id())?;
-    let (before, start) = (events(&running), stamp::now());
-    thread::sleep(job.slice);
-    let (after, end) = (events(&running), stamp::now());
-    drop(chase);
-    shares.iter().for_each(|shared| shared.end());
-    let summary = running.wait().context("the engine failed")?;
-    for table in &summary.snapshot.tables {
-        ensure!(table.rows == keys, "a table has {} rows instead of {keys}", table.rows);
-    }
-    let mut both = Both { events: after - before, nanos: end - start, checksum: 0 };
-    for shared in &shares {
-        let (sent, checksum) = shared.proof();
-        let expected = Load::checksum(keys, sent);
-        ensure!(checksum == expected, "the states do not add up to the events sent");
-        both.checksum = both.checksum.wrapping_add(checksum);
-    }
-    ensure!(both.events > 0 || !job.place.fifo, "no event came through in the slice");
-    Ok(both)
-}
-
-/// Events whose handler has ended.
-fn events(running: &Running) -> u64 {
-    running.status().snapshot.paths.iter().map(|path| path.latency.len()).sum()
+    EngineSession::of(job, cores.len(), || {
+        let sources = SOURCES.map(|(source, _)| source);
+        FilledEngine::start_all(job, config, &sources, move |keys, shares| {
+            application(keys, work, shares)
+        })
+    })
 }
 
 fn application(keys: u64, work: Work, shares: &[Arc<Shared>]) -> Application {
@@ -143,8 +94,6 @@ const CALIBRATION_STEPS: u64 = 1_000_000;
 const CALIBRATIONS: usize = 16;
 /// Odd, so that no value is lost; any other would take as long.
 const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
-/// How often the bench looks whether the keys are in.
-const LOOK: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {

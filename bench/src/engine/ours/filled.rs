@@ -1,10 +1,17 @@
 //! An engine with all keys in its tables, and the load that flows through it.
 //!
 //! The generator goes through its parts as the bench sets the phase: fill, load, audit.
+//!
+//! While the load rests, all cores of the engine sleep. The generator sends marks, so that a core
+//! that only owns keys sleeps in the handler of the first mark; then the core of the generator
+//! sleeps in the generator. Both wait for a condition in cold code and take no time of a CPU.
+//! Where several cores generate, a lane may be full when its consumer falls asleep, and its
+//! producer would spin for ever. So the load ebbs first: few events come until lanes are empty.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +21,7 @@ use potoroo::prelude::*;
 use potoroo::{Config, Running, SourceAddress};
 
 use crate::engine::job::{Job, Pace};
-use crate::engine::load::{Item, Load};
+use crate::engine::load::{Item, Load, scatter};
 
 /// Describes an application for this number of keys.
 pub trait Build: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static {}
@@ -24,8 +31,14 @@ impl<F: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static> Build for 
 #[derive(Debug, Default)]
 pub struct Shared {
     filled: AtomicBool,
-    /// Whether the load flows, rests between two windows, or is over and the audit follows.
+    /// Whether the load flows, ebbs, rests between two windows, or is over and the audit follows.
     phase: AtomicU8,
+    /// Number of cores that sleep because the load rests.
+    asleep: Mutex<usize>,
+    /// The phase has changed.
+    changed: Condvar,
+    /// Events that were generated while the load ebbed.
+    ebbed: AtomicU64,
     /// Events of the load, known when it is over.
     sent: AtomicU64,
     /// One per level; all of them are equal in the end.
@@ -33,9 +46,37 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Begins a phase of the load.
+    /// Begins a phase of the load, and wakes cores that sleep.
     pub fn set(&self, phase: u8) {
+        // Locked: a core that is about to sleep sees the phase or the notification.
+        let _asleep = self.lock();
         self.phase.store(phase, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Events that were generated while the load ebbed, since the start.
+    pub fn ebbed(&self) -> u64 {
+        self.ebbed.load(Ordering::Relaxed)
+    }
+
+    /// Number of cores that sleep.
+    pub fn asleep(&self) -> usize {
+        *self.lock()
+    }
+
+    /// Sleeps while the load rests.
+    #[cold]
+    fn sleep(&self) {
+        let mut asleep = self.lock();
+        *asleep += 1;
+        while self.phase.load(Ordering::Relaxed) == PHASE_REST {
+            asleep = self.changed.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+        *asleep -= 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Registers the generator `name`, which goes through the three parts.
@@ -74,48 +115,91 @@ impl Shared {
     /// Takes in what a marked event asks for, given the checksum of its state.
     #[cold]
     pub fn mark(&self, level: usize, mark: u64, checksum: u64) {
-        if mark == MARK_AUDIT {
-            self.sums[level].fetch_add(checksum, Ordering::Relaxed);
+        match mark {
+            MARK_AUDIT => {
+                self.sums[level].fetch_add(checksum, Ordering::Relaxed);
+            }
+            MARK_REST => self.sleep(),
+            _ => {}
         }
     }
 }
 
 /// An engine whose keys are all in its tables.
 pub struct FilledEngine {
-    /// What its generator and handler share with the bench.
-    pub shared: Arc<Shared>,
+    /// What each generator and its handlers share with the bench. Dropped before the engine, which
+    /// would wait for cores that sleep.
+    pub shares: Shares,
     pub running: Running,
 }
 
+/// Ends all loads when it is dropped.
+pub struct Shares(Vec<Arc<Shared>>);
+
+impl Deref for Shares {
+    type Target = [Arc<Shared>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        self.iter().for_each(|shared| shared.end());
+    }
+}
+
 impl FilledEngine {
-    /// Starts an engine and waits until all keys are in.
+    /// Starts an engine with one generator and waits until all keys are in.
     ///
     /// # Errors
     /// The engine does not start, or refuses events.
     pub fn start(job: &Job, config: Config, build: impl Build) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let (keys, of_engine) = (job.keys, Arc::clone(&shared));
-        let config = config.source("load", address("load", job.pace));
-        let running = potoroo::run(move || build(keys, &of_engine), config)?;
-        wait_filled(&running, &shared)?;
-        Ok(Self { shared, running })
+        Self::start_all(job, config, &["load"], move |keys, shares| build(keys, &shares[0]))
     }
 
-    /// Ends it: how many events of the load it got, the checksum, and what it says of its run.
+    /// As [`start`](Self::start), with a generator of each of these names.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_all(
+        job: &Job,
+        config: Config,
+        sources: &[&str],
+        build: impl Fn(u64, &[Arc<Shared>]) -> Application + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let shares = Shares(sources.iter().map(|_| Arc::default()).collect());
+        let (keys, of_engine) = (job.keys, shares.to_vec());
+        let config = Config { heartbeat_seconds: REST_SECONDS_MAX, ..config };
+        let with_source =
+            |config: Config, name: &&str| config.source(*name, address(name, job.pace));
+        let config = sources.iter().fold(config, with_source);
+        let running = potoroo::run(move || build(keys, &of_engine), config)?;
+        wait_filled(&running, &shares)?;
+        Ok(Self { shares, running })
+    }
+
+    /// Ends it: how many events of each load it got with their checksum, and what it says of its
+    /// run.
     ///
     /// # Errors
     /// The engine failed, or its tables do not agree.
-    pub fn finish(self, keys: u64) -> Result<((u64, u64), Snapshot)> {
-        self.shared.end();
+    pub fn finish(self, keys: u64) -> Result<(Vec<(u64, u64)>, Snapshot)> {
+        self.shares.iter().for_each(|shared| shared.end());
         let summary = self.running.wait().context("the engine failed")?;
-        let sums = &self.shared.sums[..summary.snapshot.tables.len()];
-        let first = sums[0].load(Ordering::Relaxed);
-        for (table, sum) in summary.snapshot.tables.iter().zip(sums) {
+        let tables = &summary.snapshot.tables;
+        for table in tables {
             ensure!(table.rows == keys, "a table has {} rows instead of {keys}", table.rows);
-            let sum = sum.load(Ordering::Relaxed);
-            ensure!(sum == first, "the levels do not agree about their events");
         }
-        Ok((self.shared.proof(), summary.snapshot))
+        let levels = tables.len() / self.shares.len();
+        for shared in self.shares.iter() {
+            let sums = shared.sums[..levels].iter().map(|sum| sum.load(Ordering::Relaxed));
+            let agree = sums.clone().all(|sum| sum == shared.proof().1);
+            ensure!(agree, "the levels do not agree about their events");
+        }
+        let proofs = self.shares.iter().map(|shared| shared.proof()).collect();
+        Ok((proofs, summary.snapshot))
     }
 }
 
@@ -131,13 +215,13 @@ pub fn address(name: &str, pace: Pace) -> SourceAddress {
     })
 }
 
-fn wait_filled(running: &Running, shared: &Shared) -> Result<()> {
-    while !shared.is_filled() {
+fn wait_filled(running: &Running, shares: &[Arc<Shared>]) -> Result<()> {
+    while !shares.iter().all(|shared| shared.is_filled()) {
         thread::sleep(LOOK);
     }
     // The lane still holds some of them.
     thread::sleep(LOOK);
-    let refused = running.status().snapshot.sources[0].refused;
+    let refused: u64 = running.status().snapshot.sources.iter().map(|it| it.refused).sum();
     ensure!(refused == 0, "the engine refused {refused} events");
     Ok(())
 }
@@ -149,12 +233,14 @@ struct Feed {
     audit: Box<dyn Iterator<Item = u64>>,
     shared: Arc<Shared>,
     filled: bool,
+    /// Marks until it sleeps while the load rests.
+    marks: usize,
 }
 
 impl Feed {
     fn new(keys: u64, shared: Arc<Shared>) -> Self {
         let (fill, audit) = (Box::new(Load::keys(keys)), Box::new(Load::keys(keys)));
-        Self { load: Load::new(keys), fill, audit, shared, filled: false }
+        Self { load: Load::new(keys), fill, audit, shared, filled: false, marks: REST_MARKS }
     }
 
     #[inline]
@@ -177,10 +263,20 @@ impl Feed {
             self.shared.filled.store(true, Ordering::Relaxed);
             return Some(self.load.next(0));
         }
-        if self.shared.phase.load(Ordering::Relaxed) == PHASE_REST {
-            // The core goes on to turn, so that it counts as alive, and takes next to no time.
-            thread::sleep(REST);
+        let phase = self.shared.phase.load(Ordering::Relaxed);
+        if phase == PHASE_EBB {
+            thread::sleep(EBB);
+            self.shared.ebbed.fetch_add(1, Ordering::Relaxed);
             return Some(self.load.next(0));
+        }
+        if phase == PHASE_REST {
+            if self.marks > 0 {
+                self.marks -= 1;
+                return Some(marked(scatter(0), MARK_REST));
+            }
+            self.shared.sleep();
+            self.marks = REST_MARKS;
+            return self.next();
         }
         self.shared.sent.store(self.load.sent(), Ordering::Relaxed);
         self.audit.next().map(|key| marked(key, MARK_AUDIT))
@@ -188,18 +284,25 @@ impl Feed {
 }
 
 /// Places of keys are smaller; what begins here is no event of the load.
-const MARKS: u64 = u64::MAX - 1;
+const MARKS: u64 = u64::MAX - 2;
 /// Most levels.
 const LEVELS_MAX: usize = 4;
+/// The core that takes it in sleeps while the load rests.
+const MARK_REST: u64 = u64::MAX - 2;
 /// Makes the row and changes nothing in it.
 const MARK_FILL: u64 = u64::MAX - 1;
 /// Adds the row to the checksum.
 const MARK_AUDIT: u64 = u64::MAX;
-/// Phases of the load: it flows, rests between two windows, or is over.
+/// Phases of the load: it flows, ebbs, rests between two windows, or is over.
 pub const PHASE_FLOW: u8 = 0;
-pub const PHASE_REST: u8 = 1;
-const PHASE_OVER: u8 = 2;
-/// How long the generator sleeps before each event while it rests.
-const REST: Duration = Duration::from_micros(100);
+pub const PHASE_EBB: u8 = 1;
+pub const PHASE_REST: u8 = 2;
+const PHASE_OVER: u8 = 3;
+/// How long a generator sleeps before each event while the load ebbs.
+const EBB: Duration = Duration::from_micros(10);
+/// Events of two turns: when a generator has sent as many marks, the first one is on its way.
+const REST_MARKS: usize = 128;
+/// An engine whose cores sleep does not count as stalled: a day.
+const REST_SECONDS_MAX: u64 = 86_400;
 /// How often the bench looks whether the keys are in, which is before anything is measured.
 const LOOK: Duration = Duration::from_millis(2);

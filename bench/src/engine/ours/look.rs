@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use potoroo::Running;
-use potoroo::control::report::{CoreStatus, PathSummary, Status};
+use potoroo::control::report::{CheckpointSummary, CoreStatus, PathSummary, Status};
 
 use crate::engine::job::{Job, Pace};
 use crate::engine::window::Window;
@@ -51,7 +51,15 @@ pub fn look(running: &Running) -> Look {
 impl Look {
     /// Events whose update has been done.
     pub fn events(&self) -> u64 {
-        self.status.snapshot.paths[0].latency.len()
+        let snapshot = &self.status.snapshot;
+        // One path of each source.
+        let paths = snapshot.paths.iter().take(snapshot.sources.len());
+        paths.map(|path| path.latency.len()).sum()
+    }
+
+    /// What is known of checkpoints.
+    pub fn checkpoints(&self) -> CheckpointSummary {
+        self.status.snapshot.checkpoints.clone().unwrap_or_default()
     }
 
     /// All latencies, and those outside gaps.

@@ -1,58 +1,110 @@
-//! An engine that is set up once and measured in many windows.
+//! An engine that is set up once and measured in several windows.
 //!
-//! Between windows its load rests, and its cores run only while nothing else wants their CPUs
-//! (SCHED_IDLE).
+//! Between windows its load rests and its cores sleep.
 
 use std::process;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use potoroo::Config;
+use potoroo::{Config, Running};
 
-use super::filled::{Build, FilledEngine, PHASE_FLOW, PHASE_REST};
-use super::look::{between, look, look_when_caught_up};
+use super::filled::{Build, FilledEngine, PHASE_EBB, PHASE_FLOW, PHASE_REST};
+use super::look::{Look, between, look, look_when_caught_up};
 use crate::engine::job::Job;
 use crate::engine::load::Load;
 use crate::engine::window::Window;
 use crate::pairs::Windows;
-use crate::place::{self, Chase, EngineThread, engine_threads};
+use crate::place::{Chase, EngineThread, engine_threads};
 
-/// A running engine with all keys in its table.
+/// A running engine with all keys in its tables.
 pub struct EngineSession {
     job: Job,
     engine: FilledEngine,
+    /// Number of its cores.
+    cores: usize,
     /// Those of this engine: others may run in the process.
     threads: Vec<EngineThread>,
 }
 
 impl EngineSession {
-    /// Starts the engine, fills its table and lets its load rest.
+    /// Starts the engine with one generator, fills its table and lets its load rest.
     ///
     /// # Errors
     /// The engine does not start, or refuses events.
     pub fn start(job: &Job, config: Config, build: impl Build) -> Result<Self> {
+        let cores = config.cores.len();
+        Self::of(job, cores, || FilledEngine::start(job, config, build))
+    }
+
+    /// As [`start`](Self::start), of an engine with this number of cores.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn of(
+        job: &Job,
+        cores: usize,
+        start: impl FnOnce() -> Result<FilledEngine>,
+    ) -> Result<Self> {
         let others = engine_threads(process::id())?;
-        let engine = FilledEngine::start(job, config, build)?;
-        engine.shared.set(PHASE_REST);
+        let engine = start()?;
         let mut threads = engine_threads(process::id())?;
         threads.retain(|thread| !others.contains(thread));
-        place::rest(job.place, &threads, true);
-        Ok(Self { job: *job, engine, threads })
+        let session = Self { job: *job, engine, cores, threads };
+        session.rest()?;
+        Ok(session)
+    }
+
+    /// The running engine.
+    pub fn running(&self) -> &Running {
+        &self.engine.running
+    }
+
+    /// The counters at both ends of a window.
+    ///
+    /// # Errors
+    /// The cores do not sleep after it.
+    pub fn looks(&self) -> Result<[Look; 2]> {
+        let chase = Chase::of(self.job.place, &self.threads)?;
+        self.set(PHASE_FLOW);
+        let before = look_when_caught_up(self.running(), &self.job);
+        thread::sleep(self.job.slice);
+        let after = look(self.running());
+        self.rest()?;
+        drop(chase);
+        Ok([before, after])
+    }
+
+    /// Returns when all cores sleep.
+    fn rest(&self) -> Result<()> {
+        let shares = &self.engine.shares;
+        if shares.len() > 1 {
+            let goals: Vec<u64> = shares.iter().map(|it| it.ebbed() + EBB_EVENTS).collect();
+            self.set(PHASE_EBB);
+            self.wait(|| shares.iter().zip(&goals).all(|(shared, goal)| shared.ebbed() >= *goal))?;
+        }
+        self.set(PHASE_REST);
+        self.wait(|| shares.iter().map(|shared| shared.asleep()).sum::<usize>() >= self.cores)
+    }
+
+    fn wait(&self, is_done: impl Fn() -> bool) -> Result<()> {
+        let begun = Instant::now();
+        while !is_done() {
+            let is_late = begun.elapsed() >= FALL_ASLEEP_MAX;
+            ensure!(!is_late, "a core of a resting engine does not sleep");
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn set(&self, phase: u8) {
+        self.engine.shares.iter().for_each(|shared| shared.set(phase));
     }
 }
 
 impl Windows<Window> for EngineSession {
     fn window(&mut self) -> Result<Window> {
-        let FilledEngine { shared, running } = &self.engine;
-        let chase = Chase::of(self.job.place, &self.threads)?;
-        shared.set(PHASE_FLOW);
-        let before = look_when_caught_up(running, &self.job);
-        thread::sleep(self.job.slice);
-        let after = look(running);
-        shared.set(PHASE_REST);
-        drop(chase);
-        place::rest(self.job.place, &self.threads, true);
-        let window = between(&self.job, &[before, after]);
+        let window = between(&self.job, &self.looks()?);
         // Without real-time priority a short window may pass while something else runs.
         let is_measured = window.events > 0 || !self.job.place.fifo;
         ensure!(is_measured, "no event came through in the window");
@@ -61,10 +113,50 @@ impl Windows<Window> for EngineSession {
 
     fn finish(self: Box<Self>) -> Result<()> {
         let keys = self.job.keys;
-        place::rest(self.job.place, &self.threads, false);
-        let ((sent, checksum), _) = self.engine.finish(keys)?;
-        let is_right = sent > 0 && checksum == Load::checksum(keys, sent);
-        ensure!(is_right, "the states do not add up to the events sent");
+        let (proofs, _) = self.engine.finish(keys)?;
+        for (sent, checksum) in proofs {
+            let is_right = sent > 0 && checksum == Load::checksum(keys, sent);
+            ensure!(is_right, "the states do not add up to the events sent");
+        }
         Ok(())
+    }
+}
+
+/// Events of two turns: lanes are empty after them.
+const EBB_EVENTS: u64 = 128;
+/// How often the bench looks whether all cores sleep.
+const LOOK: Duration = Duration::from_micros(100);
+/// A core that is not raised may wait for its CPU.
+const FALL_ASLEEP_MAX: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::job::Pace;
+    use crate::engine::ours;
+    use crate::place::Place;
+
+    #[test]
+    fn all_cores_of_a_resting_engine_sleep() {
+        let slice = Duration::from_millis(5);
+        let job = Job { place: Place::toy(), keys: 100, pace: Pace::Full, slice };
+        let starts: [fn(&Job) -> Result<EngineSession>; 2] =
+            [ours::session, ours::session_in_place];
+        for start in starts {
+            let mut session = start(&job).unwrap();
+            for _ in 0..3 {
+                session.window().unwrap();
+                let asleep: usize = session.engine.shares.iter().map(|it| it.asleep()).sum();
+                assert_eq!(asleep, session.cores);
+            }
+            Box::new(session).finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_dropped_at_rest_ends() {
+        let slice = Duration::from_millis(5);
+        let job = Job { place: Place::toy(), keys: 100, pace: Pace::Full, slice };
+        drop(ours::session(&job).unwrap());
     }
 }
