@@ -5,6 +5,7 @@
 //! risk of being wrong is shared by all figures that are judged. Must never: compare different
 //! hosts without saying so.
 
+mod classes;
 mod request;
 mod side;
 mod statistics;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::request::CompareOptions;
 
+use self::classes::common;
 use self::side::{Side, Yard};
 use self::verdict::{Judged, Rounds, judge};
 use crate::answer::answer;
@@ -153,7 +155,9 @@ fn of_programs(request: &CompareOptions, scale: &[&str]) -> Result<Comparison> {
         }
     }
     drop(progress);
-    let [before, after] = rounds.map(joined);
+    let [mut before, mut after] = rounds;
+    before.iter_mut().zip(&mut after).for_each(|(a, b)| match_classes(a, b));
+    let (before, after) = (joined(before), joined(after));
     let how = format!(
         "{} pairs of {} on this host, alternated A B A B, \
          intervals of Hodges-Lehmann estimates by signed ranks",
@@ -173,17 +177,37 @@ fn finish(
     Ok(Comparison { a, b, how, doubts, judged: judged?, tolerance: request.tolerance })
 }
 
+/// Lets the figures of two runs that follow each other stand for the class that both have. Without
+/// one, the pair has no value.
+fn match_classes(before: &mut [Figure], after: &mut [Figure]) {
+    for a in before {
+        let Some(b) = after.iter_mut().find(|b| b.name == a.name) else { continue };
+        if a.classes.is_empty() || b.classes.is_empty() {
+            continue;
+        }
+        let values = common(a, b).map(|(in_a, in_b)| (in_a.value, in_b.value));
+        (a.value, b.value) = values.unzip();
+        (a.rounds, b.rounds) = (vec![a.value], vec![b.value]);
+    }
+}
+
 /// The figures in an object that a benchmark printed, also one that keeps no records.
 fn figures(object: &Map<String, Value>) -> Vec<Figure> {
     let raw = object.get("raw_rtt_ns").and_then(Value::as_object);
     let names = raw.into_iter().flatten();
+    let records = object.get("figures").cloned().map(serde_json::from_value::<Vec<Figure>>);
+    let records = records.and_then(Result::ok).unwrap_or_default();
+    let classes = |name: &str| {
+        let record = records.iter().find(|record| record.name == name);
+        record.map(|record| record.classes.clone()).unwrap_or_default()
+    };
     let figure = |(name, raw): (&String, &Value)| Figure {
         name: name.clone(),
         value: object.get(name).and_then(Value::as_f64),
         rounds: vec![object.get(name).and_then(Value::as_f64)],
         raw_rtt_ns: raw.as_f64(),
         goal: object.get("goals").and_then(|goals| goal(goals[name]["goal"].as_str()?)),
-        classes: Vec::new(),
+        classes: classes(name),
     };
     names.map(figure).collect()
 }
@@ -191,8 +215,10 @@ fn figures(object: &Map<String, Value>) -> Vec<Figure> {
 /// A goal as it is printed.
 fn goal(text: &str) -> Option<Goal> {
     let bar = |text: &str| text.trim().parse().ok();
-    let at_most = text.strip_prefix("<=").and_then(bar).map(Goal::AtMost);
-    at_most.or_else(|| text.strip_prefix(">=").and_then(bar).map(Goal::AtLeast))
+    let read =
+        |start: &str, goal: fn(f64) -> Goal| text.strip_prefix(start).and_then(bar).map(goal);
+    let goal = read("<=", Goal::AtMost).or_else(|| read(">=", Goal::AtLeast));
+    goal.or_else(|| read("1 +-", Goal::OneWithin))
 }
 
 /// The figures of several runs of one round each, as rounds of one run.
@@ -242,7 +268,7 @@ mod tests {
 
     #[test]
     fn goals_are_read_as_they_are_printed() {
-        for printed in [Goal::AtMost(1.15), Goal::AtLeast(20e6)] {
+        for printed in [Goal::AtMost(1.15), Goal::AtLeast(20e6), Goal::OneWithin(0.03)] {
             assert_eq!(goal(&printed.to_string()), Some(printed));
         }
         assert_eq!(goal("soon"), None);
@@ -256,5 +282,29 @@ mod tests {
         let hop = found.iter().find(|figure| figure.name == "hop_ns").unwrap();
         assert_eq!((hop.value, hop.goal), (Some(70.5), Some(Goal::AtMost(80.0))));
         assert!(found.iter().any(|figure| figure.value.is_none()));
+    }
+
+    #[test]
+    fn two_runs_of_a_pair_stand_for_the_class_that_both_have() {
+        let run = |classes: &[(f64, f64)]| {
+            let class = |(probe, value): &(f64, f64)| {
+                let class = json!({ "probe": [probe], "pairs": 5, "low": null, "high": null });
+                let mut class = class.as_object().unwrap().clone();
+                class.insert("value".into(), json!(value));
+                Value::Object(class)
+            };
+            let classes: Vec<Value> = classes.iter().map(class).collect();
+            let record = json!({ "name": "hop_ns", "value": 1.0, "rounds": [1.0],
+                                 "raw_rtt_ns": 60.0, "goal": null, "classes": classes });
+            let object = json!({ "hop_ns": 1.0, "raw_rtt_ns": { "hop_ns": 60.0 },
+                                 "figures": [record] });
+            figures(object.as_object().unwrap())
+        };
+        let (mut a, mut b) = (run(&[(100.0, 1.0), (400.0, 4.0)]), run(&[(410.0, 5.0)]));
+        match_classes(&mut a, &mut b);
+        assert_eq!((a[0].value, b[0].value), (Some(4.0), Some(5.0)));
+        let (mut a, mut b) = (run(&[(100.0, 1.0)]), run(&[(410.0, 5.0)]));
+        match_classes(&mut a, &mut b);
+        assert_eq!((a[0].value, b[0].value), (None, None));
     }
 }

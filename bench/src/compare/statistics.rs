@@ -26,21 +26,26 @@ pub struct Ratio {
 /// Why there is no interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Undecided {
-    /// A value is missing, or not above 0: it has no logarithm.
+    /// One side has no value, or a value is not above 0: it has no logarithm.
     Values,
+    /// The two sides have no class in common: the machine was in other states.
+    Classes,
     /// Even if all values agreed they could not be so sure: there are too few of them.
     TooFew,
     /// Their distribution would fill the memory.
     TooMany,
 }
 
-/// Ratio of `after` to `before`, measured in pairs, wrong with a probability of `risk` at most.
+/// Ratio of `after` to `before`, measured in pairs, wrong with a probability of `risk` at most. A
+/// pair with a value on one side only does not count.
 pub fn of_pairs(
     before: &[Option<f64>],
     after: &[Option<f64>],
     risk: f64,
 ) -> Result<Ratio, Undecided> {
-    let (before, after) = (logarithms(before)?, logarithms(after)?);
+    let pairs = before.iter().zip(after).filter_map(|(a, b)| a.zip(*b));
+    let (before, after): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    let (before, after) = (logarithms(&before)?, logarithms(&after)?);
     let differences: Vec<f64> = after.iter().zip(&before).map(|(b, a)| b - a).collect();
     let count = differences.len();
     let averages = (0..count).flat_map(|one| {
@@ -50,13 +55,15 @@ pub fn of_pairs(
     interval(averages.collect(), &signed_ranks(count), risk)
 }
 
-/// Ratio of `after` to `before`, measured apart from each other.
+/// Ratio of `after` to `before`, measured apart from each other. Rounds without a value do not
+/// count.
 pub fn of_samples(
     before: &[Option<f64>],
     after: &[Option<f64>],
     risk: f64,
 ) -> Result<Ratio, Undecided> {
-    let (before, after) = (logarithms(before)?, logarithms(after)?);
+    let there = |values: &[Option<f64>]| values.iter().flatten().copied().collect::<Vec<_>>();
+    let (before, after) = (logarithms(&there(before))?, logarithms(&there(after))?);
     if before.len().max(after.len()) > SAMPLES_MAX {
         return Err(Undecided::TooMany);
     }
@@ -64,9 +71,9 @@ pub fn of_samples(
     interval(differences.collect(), &rank_sums(before.len(), after.len()), risk)
 }
 
-fn logarithms(values: &[Option<f64>]) -> Result<Vec<f64>, Undecided> {
-    let logarithm = |value: &Option<f64>| value.filter(|value| *value > 0.0).map(f64::ln);
-    values.iter().map(logarithm).collect::<Option<Vec<f64>>>().ok_or(Undecided::Values)
+fn logarithms(values: &[f64]) -> Result<Vec<f64>, Undecided> {
+    let is_sound = !values.is_empty() && values.iter().all(|value| *value > 0.0);
+    is_sound.then(|| values.iter().map(|value| value.ln()).collect()).ok_or(Undecided::Values)
 }
 
 /// The middle of the values, and those as far from both ends as the distribution of the statistic
@@ -192,9 +199,21 @@ mod tests {
     #[test]
     fn what_has_no_logarithm_is_not_compared() {
         let good = values(&[1.0; 6]);
-        for bad in [Some(0.0), Some(-1.0), None] {
+        for bad in [Some(0.0), Some(-1.0)] {
             let bad = [&good[..5], &[bad]].concat();
             assert_eq!(of_pairs(&good, &bad, 0.05), Err(Undecided::Values));
         }
+        assert_eq!(of_samples(&good, &[None; 6], 0.05), Err(Undecided::Values));
+    }
+
+    #[test]
+    fn a_run_without_a_value_takes_only_itself_away() {
+        let before = values(&[1.0; 7]);
+        let after = [&[None], &values(&[2.0; 6])[..]].concat();
+        for ratio in [of_pairs(&before, &after, 0.05), of_samples(&before, &after, 0.05)] {
+            assert!((ratio.unwrap().ratio - 2.0).abs() < 1e-9);
+        }
+        let few = [&[None, None], &values(&[2.0; 5])[..]].concat();
+        assert_eq!(of_pairs(&before, &few, 0.05), Err(Undecided::TooFew));
     }
 }

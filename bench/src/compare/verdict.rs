@@ -3,9 +3,10 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::classes::common;
 use super::request::CompareOptions;
 use super::statistics::{Ratio, Undecided, of_pairs, of_samples};
-use crate::results::{Figure, Goal};
+use crate::results::{Class, Figure, Goal};
 
 /// How the rounds of the two sides belong together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +53,7 @@ pub fn judge(
         bail!("there is no figure {name} on both sides");
     }
     let is_judged = |figure: &Figure| match request.judge.is_empty() {
-        true => figure.goal.is_some(),
+        true => matches!(figure.goal, Some(Goal::AtMost(_) | Goal::AtLeast(_))),
         false => request.judge.contains(&figure.name),
     };
     let count = pairs.iter().filter(|(_, figure)| is_judged(figure)).count();
@@ -63,7 +64,7 @@ pub fn judge(
     for (a, b) in pairs {
         let ratio = match rounds {
             Rounds::Paired => of_pairs(&a.rounds, &b.rounds, risk),
-            Rounds::Apart => of_samples(&a.rounds, &b.rounds, risk),
+            Rounds::Apart => of_runs(a, b, risk),
         };
         let verdict = if is_judged(b) { verdict(b, ratio, request)? } else { Verdict::Shown };
         judged.push(Judged { name: b.name.clone(), ratio, verdict });
@@ -74,6 +75,9 @@ pub fn judge(
         if is(Undecided::TooMany) {
             bail!("there are too many rounds to judge {count} figures: record fewer (--rounds)");
         }
+        if is(Undecided::Classes) {
+            bail!("{NO_CLASS}: record again, or longer");
+        }
         match is(Undecided::TooFew) {
             true => bail!("there are too few rounds to judge {count} figures: {MORE}"),
             false => bail!("no figure that is judged has values on both sides"),
@@ -82,13 +86,33 @@ pub fn judge(
     Ok(judged)
 }
 
+/// Of two recorded runs: in the class that both have, where there are classes.
+fn of_runs(a: &Figure, b: &Figure, risk: f64) -> Result<Ratio, Undecided> {
+    if a.classes.is_empty() || b.classes.is_empty() {
+        return of_samples(&a.rounds, &b.rounds, risk);
+    }
+    let (in_a, in_b) = common(a, b).ok_or(Undecided::Classes)?;
+    of_samples(&values(a, in_a), &values(b, in_b), risk)
+}
+
+/// Older records have the values of the first class only.
+fn values(figure: &Figure, class: &Class) -> Vec<Option<f64>> {
+    match (class.values.is_empty(), figure.classes.first()) {
+        (true, Some(first)) if first == class => figure.rounds.clone(),
+        (true, _) => vec![Some(class.value)],
+        _ => class.values.iter().copied().map(Some).collect(),
+    }
+}
+
 fn verdict(
     figure: &Figure,
     ratio: Result<Ratio, Undecided>,
     request: &CompareOptions,
 ) -> Result<Verdict> {
     let less_is_good = match figure.goal {
-        Some(goal) => matches!(goal, Goal::AtMost(_)),
+        Some(Goal::AtMost(_)) => true,
+        Some(Goal::AtLeast(_)) => false,
+        Some(Goal::OneWithin(_)) => bail!("{} proves the method: no side is better", figure.name),
         None => less_is_good(&figure.name)?,
     };
     let Ok(Ratio { low, high, .. }) = ratio else { return Ok(Verdict::Same) };
@@ -125,6 +149,7 @@ impl Judged {
                 (format!("{ratio:.3}"), format!("{low:.3} to {high:.3}"))
             }
             Err(Undecided::Values) => ("-".into(), "no values".into()),
+            Err(Undecided::Classes) => ("-".into(), "no common class".into()),
             Err(Undecided::TooFew) => ("-".into(), "too few rounds".into()),
             Err(Undecided::TooMany) => ("-".into(), "too many rounds".into()),
         };
@@ -156,6 +181,7 @@ impl Judged {
 
 /// The risk that a difference is reported between two sides that do not differ, over all figures.
 const RISK: f64 = 0.05;
+const NO_CLASS: &str = "the two sides have no class in common: the CPUs were in other states";
 const MORE: &str = "run more (--pairs, --rounds), or judge fewer (--judge)";
 
 #[cfg(test)]
@@ -223,5 +249,40 @@ mod tests {
         assert!(refusal(&[], figure("hop_ns", goal, 0.0)).contains("has values on both sides"));
         let other = figure("hop_ns", goal, 1.0);
         assert!(refusal(&["--judge", "nothing"], other).contains("no figure nothing"));
+    }
+
+    #[test]
+    fn recorded_runs_are_compared_in_the_class_that_both_have() {
+        let class = |probe: f64, value: f64| Class {
+            probe: vec![probe],
+            pairs: 12,
+            setups: 2,
+            value,
+            low: None,
+            high: None,
+            values: (0..12).map(|round| value * (1.0 + f64::from(round % 3) / 1000.0)).collect(),
+        };
+        let goal = Some(Goal::AtMost(1.0));
+        let of = |classes: &[Class], value: f64| Figure {
+            classes: classes.to_vec(),
+            ..figure("hop_ns", goal, value)
+        };
+        // Near first in one run, far first in the other: within a class nothing has changed.
+        let a = [of(&[class(100.0, 1.0), class(400.0, 4.0)], 1.0)];
+        let b = [of(&[class(400.0, 4.0), class(100.0, 1.0)], 4.0)];
+        let judged = judge(&request(&[]), &a, &b, Rounds::Apart).unwrap();
+        assert!((judged[0].ratio.unwrap().ratio - 1.0).abs() < 0.01);
+        let far = [of(&[class(400.0, 4.0)], 4.0)];
+        let near = [of(&[class(100.0, 1.0)], 1.0)];
+        let refused = judge(&request(&[]), &near, &far, Rounds::Apart).unwrap_err().to_string();
+        assert!(refused.contains("no class in common"), "{refused}");
+    }
+
+    #[test]
+    fn a_figure_that_proves_the_method_is_not_judged() {
+        let itself = figure("over_itself", Some(Goal::OneWithin(0.03)), 1.0);
+        let figures = [figure("hop_ns", Some(Goal::AtMost(1.0)), 1.0), itself];
+        let judged = judge(&request(&[]), &figures, &figures, Rounds::Paired).unwrap();
+        assert_eq!(judged[1].word(), "");
     }
 }
