@@ -64,5 +64,5 @@ fn its_mistakes_are_found_before_anything_runs() {
     refused("lines=toy:", &["source `lines` cannot use toy:?count=1: it has no text"]);
     refused("lines=toy:x?count=many", &["option `count` cannot be `many`", "a number of lines"]);
     refused("lines=toy:x?cuont=3", &["unknown option `cuont`: `toy` has `count`"]);
-    refused("lines=no:x", &["`gen:NAME` (makes events up), `toy:TEXT` (sends a line)"]);
+    refused("lines=no:x", &["`gen:NAME` (generates events), `toy:TEXT` (sends a line)"]);
 }

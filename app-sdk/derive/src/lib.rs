@@ -4,7 +4,7 @@
 //! handlers get. Each attribute also adds the derives that its trait needs and that are missing,
 //! so a type is one line of attribute and its fields.
 //!
-//! Promises: generated names begin with two underscores, but for the view (`QuoteView`); the
+//! Promises: generated names begin with two underscores, except the view (`QuoteView`); the
 //! code works in a crate that depends on `potoroo` alone, or on `potoroo-sdk` alone.
 //! Must never do: emit `unsafe` of ours, or decide anything that the type's text does not show.
 
@@ -50,7 +50,7 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(AttributeKind::Event, arguments, item)
 }
 
-/// Makes a struct or enum a value: a part of events, keys' owners and states.
+/// Makes a struct or enum a value: a part of events and states.
 ///
 /// Takes the same arguments and adds the same derives as `#[event]`.
 #[proc_macro_attribute]

@@ -7,7 +7,7 @@ pub struct Schedule {
     pub start: u64,
     /// The event with which it begins: 0, unless earlier ones were made in an earlier run.
     pub first: u64,
-    /// Events per second; 0 means as fast as possible, due when they are made.
+    /// Events per second; 0 means as fast as possible, due when they are generated.
     pub rate: u64,
 }
 

@@ -54,13 +54,13 @@ impl<K: Key, S: State> Rows<K, S> {
         self.snapshot.saved.take(all)
     }
 
-    /// Appends those rows in `slots` that the snapshot is owed, up to a full chunk. Returns how
-    /// many slots were looked at.
+    /// Appends those rows in `slots` that are due, up to a full chunk. Returns how many slots were
+    /// looked at.
     pub(super) fn write_rows(&mut self, slots: &[u32], out: &mut Vec<u8>) -> usize {
         for (looked, slot) in slots.iter().enumerate() {
             let Self { blocks, changes, snapshot, .. } = self;
             let row = &mut blocks[*slot as usize / BLOCK_ROWS][*slot as usize % BLOCK_ROWS];
-            if changes.owes(row.tag) {
+            if changes.is_due(row.tag) {
                 let appended = append_row(&row.key, &row.state, snapshot.archive_bytes_max, out);
                 snapshot.check(&row.key, appended);
                 row.tag = changes.written();

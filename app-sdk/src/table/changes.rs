@@ -1,16 +1,17 @@
-//! Changes: which rows changed, in the order in which they did, and which of them a snapshot is
-//! owed.
+//! Changes: which rows changed, in the order in which they did, and which of them are due: a
+//! snapshot has to write them.
 //!
 //! Each row has a tag for what happened to it last:
 //!
 //! ```text
 //!   2e       it changed in epoch e, which ends with the snapshot e
 //!   2e + 1   it was written by the snapshot e
-//!   FREE |   there is no row; the rest is what it was
+//!   FREE |   there is no row; the other bits are those of the last one
 //! ```
 //!
-//! So the snapshot `n` after the committed snapshot `s` is owed the rows with a tag from `2s + 2`
-//! to `2n`. Rows that an aborted snapshot wrote are among them; rows that this one wrote are not.
+//! So for the snapshot `n` after the committed snapshot `s` the rows with a tag from `2s + 2` to
+//! `2n` are due. Rows that an aborted snapshot wrote are among them; rows that this one wrote are
+//! not.
 //! A row that changes for the first time in an epoch is also listed: a snapshot looks at the rows
 //! that were listed since `s`, and takes time for changes only. The list is written at its end, so
 //! an event touches no other cold memory than its row.
@@ -23,33 +24,34 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// In the tag of a slot without a row.
+/// Set in the tag of a slot without a row.
 pub(super) const FREE: u32 = 1 << 31;
 
-/// Epochs end here.
+/// Greater epochs have no tag.
 const EPOCH_MAX: u32 = (FREE >> 1) - 2;
 
 /// Which rows of a table changed, and how far its snapshot is.
 pub(super) struct Changes {
     /// The tag of what changes now.
     now: u32,
-    /// Most lists; 0 before the first snapshot.
+    /// Most lists in use; 0 before the first snapshot.
     lists_max: usize,
     /// Slots by the epoch in which their rows changed, in lists of [`LIST_SLOTS`], oldest first.
     lists: VecDeque<(u32, Vec<u32>)>,
-    /// How many of the oldest lists wait to be used again: going through them costs time.
-    forgotten: usize,
+    /// How many of the oldest lists are free to be used again. They are not removed at once, since
+    /// that would take time for each.
+    free_lists: usize,
     /// Everything is listed from this epoch on.
     complete_from: u32,
-    /// Tags from the first to the last belong to the snapshot; none without one under way.
-    owed: (u32, u32),
+    /// Rows with tags from the first to the last are due; none without a snapshot under way.
+    due: (u32, u32),
     next: Next,
 }
 
 /// Where the snapshot goes on.
 #[derive(Clone, Copy)]
 enum Next {
-    /// In a list, counted from the first that is not forgotten, at an entry of it.
+    /// In a list, counted from the first that is not free, at an entry of it.
     Listed(usize, usize),
     /// All slots from the first, up to the second.
     All(u32, u32),
@@ -61,9 +63,9 @@ impl Changes {
             now: 2,
             lists_max: 0,
             lists: VecDeque::new(),
-            forgotten: 0,
+            free_lists: 0,
             complete_from: u32::MAX,
-            owed: NOTHING,
+            due: NOTHING,
             next: Next::All(0, 0),
         }
     }
@@ -84,10 +86,10 @@ impl Changes {
         self.now / 2
     }
 
-    /// Whether the snapshot is owed the row with this tag.
+    /// Whether the row with this tag is due.
     #[inline]
-    pub(super) fn owes(&self, tag: u32) -> bool {
-        (self.owed.0..=self.owed.1).contains(&tag)
+    pub(super) fn is_due(&self, tag: u32) -> bool {
+        (self.due.0..=self.due.1).contains(&tag)
     }
 
     /// The tag of rows that the snapshot writes.
@@ -111,13 +113,13 @@ impl Changes {
     #[cold]
     #[inline(never)]
     fn list_on(&mut self, slot: u32) {
-        if self.lists.len() - self.forgotten >= self.lists_max {
+        if self.lists.len() - self.free_lists >= self.lists_max {
             self.complete_from = self.epoch() + 1;
             return;
         }
-        let mut list = match self.forgotten.checked_sub(1) {
+        let mut list = match self.free_lists.checked_sub(1) {
             Some(left) => {
-                self.forgotten = left;
+                self.free_lists = left;
                 self.lists.pop_front().expect("it is one of the oldest").1
             }
             None => Vec::with_capacity(LIST_SLOTS),
@@ -127,34 +129,34 @@ impl Changes {
         self.lists.push_back((self.epoch(), list));
     }
 
-    /// Takes a snapshot of `slots` slots in use: it is owed what changed after `since`, or all for
-    /// 0.
+    /// Takes a snapshot of `slots` slots in use: rows that changed after `since` are due, or all
+    /// for 0.
     ///
     /// # Panics
     /// `epoch` is not greater than that of the snapshot before.
     pub(super) fn snapshot(&mut self, epoch: u32, since: u32, slots: u32) {
         assert!(epoch >= self.epoch(), "epochs only grow");
         assert!(epoch < EPOCH_MAX, "there are a billion epochs");
-        self.forget_to(since);
+        self.free_to(since);
         if since != 0 && since + 1 >= self.complete_from {
             self.next = Next::Listed(0, 0);
         } else {
             self.next = Next::All(0, slots);
-            self.forget_to(epoch);
+            self.free_to(epoch);
             self.complete_from = epoch + 1;
         }
         self.lists_max = (slots as usize / LISTED_PART).div_ceil(LIST_SLOTS) + 1;
-        self.owed = (2 * since + 2, 2 * epoch);
+        self.due = (2 * since + 2, 2 * epoch);
         self.now = 2 * (epoch + 1);
     }
 
     /// The snapshot is complete or aborted.
     pub(super) fn end_snapshot(&mut self) {
-        self.owed = NOTHING;
+        self.due = NOTHING;
     }
 
-    fn forget_to(&mut self, epoch: u32) {
-        self.forgotten = self.lists.partition_point(|(of, _)| *of <= epoch);
+    fn free_to(&mut self, epoch: u32) {
+        self.free_lists = self.lists.partition_point(|(of, _)| *of <= epoch);
     }
 
     /// Fills `slots` with the next ones that the snapshot has to look at. Returns how many, and
@@ -169,7 +171,7 @@ impl Changes {
             }
             Next::Listed(list, at) => {
                 let listed = |list: usize| {
-                    let (epoch, listed) = self.lists.get(self.forgotten + list)?;
+                    let (epoch, listed) = self.lists.get(self.free_lists + list)?;
                     (epoch * 2 < self.now).then_some(listed)
                 };
                 let Some(rest) = listed(*list).map(|listed| &listed[*at..]) else {
@@ -223,12 +225,12 @@ mod tests {
         /// Returns whether the row had to be saved.
         fn change(&mut self, slot: u32) -> bool {
             let tag = &mut self.tags[slot as usize];
-            let owed = self.changes.owes(*tag);
+            let due = self.changes.is_due(*tag);
             if *tag != self.changes.now() {
                 self.changes.list(slot);
                 *tag = self.changes.now();
             }
-            owed
+            due
         }
 
         /// All that the snapshot writes, and how many slots it looked at.
@@ -242,7 +244,7 @@ mod tests {
                 looked += found;
                 for slot in &slots[..found] {
                     let tag = &mut self.tags[*slot as usize];
-                    if self.changes.owes(*tag) {
+                    if self.changes.is_due(*tag) {
                         assert!(given.insert(*slot), "{slot} is written once");
                         *tag = self.changes.written();
                     }
@@ -254,7 +256,7 @@ mod tests {
 
     /// Snapshots that are committed, are known to be only after the next one, or are aborted.
     #[test]
-    fn a_snapshot_is_owed_what_changed_after_the_last_committed_one() {
+    fn a_snapshot_writes_what_changed_after_the_last_committed_one() {
         const ROWS: u32 = 10_000;
         let mut exact = 0;
         for seed in 0..200 {
@@ -267,7 +269,7 @@ mod tests {
                 for _ in 0..random.below(6000) {
                     let slot = random.below(ROWS.into()) as u32;
                     changed[slot as usize] = epoch;
-                    assert!(!model.change(slot), "nothing is owed between two snapshots");
+                    assert!(!model.change(slot), "nothing is due between two snapshots");
                 }
                 let late = core::mem::replace(&mut complete, 0);
                 if late != 0 && random.chance(0.5) {
@@ -276,20 +278,20 @@ mod tests {
                 model.changes.snapshot(epoch, committed, ROWS);
                 let since = committed;
                 committed = committed.max(late);
-                let mut owed: BTreeSet<u32> =
+                let mut due: BTreeSet<u32> =
                     (0..ROWS).filter(|slot| changed[*slot as usize] > since).collect();
                 for _ in 0..random.below(100) {
                     let slot = random.below(ROWS.into()) as u32;
                     changed[slot as usize] = epoch + 1;
-                    assert!(model.change(slot) | !owed.remove(&slot), "seed {seed}");
+                    assert!(model.change(slot) | !due.remove(&slot), "seed {seed}");
                 }
                 if random.chance(0.3) {
                     model.take(20);
                 } else {
                     let (given, _) = model.take(usize::MAX);
-                    assert!(given.is_superset(&owed), "seed {seed}, epoch {epoch}");
+                    assert!(given.is_superset(&due), "seed {seed}, epoch {epoch}");
                     // What an aborted snapshot wrote may come again.
-                    exact += u32::from(given == owed);
+                    exact += u32::from(given == due);
                     complete = if random.chance(0.8) { epoch } else { 0 };
                 }
                 model.changes.end_snapshot();

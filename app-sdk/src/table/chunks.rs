@@ -1,8 +1,7 @@
 //! Chunks: records in buffers of one size, which come back when they were stored.
 //!
-//! Promises: a buffer never grows by being copied unless a single record is longer than what it
-//! has to spare, and memory that was used before is used again: a first touch of new memory costs
-//! more than what is written to it.
+//! Promises: a buffer is reallocated only for a record longer than [`CHUNK_SPARE_BYTES`], and
+//! buffers are reused: the first touch of new memory costs more than writing to it.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -28,7 +27,7 @@ impl Spares {
         spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES + CHUNK_SPARE_BYTES))
     }
 
-    /// Puts a buffer aside for later use, unless it is one that others have made.
+    /// Puts a buffer aside for later use, unless it is smaller than a chunk.
     pub fn put(&self, mut chunk: Vec<u8>) {
         if chunk.capacity() >= CHUNK_BYTES {
             chunk.clear();
@@ -62,14 +61,14 @@ impl Chunks {
     #[inline]
     pub(super) fn room(&mut self, spares: &Spares) -> &mut Vec<u8> {
         if self.last.len() >= CHUNK_BYTES || self.last.capacity() == 0 {
-            self.turn(spares);
+            self.begin_chunk(spares);
         }
         &mut self.last
     }
 
     #[cold]
     #[inline(never)]
-    fn turn(&mut self, spares: &Spares) {
+    fn begin_chunk(&mut self, spares: &Spares) {
         let full = core::mem::replace(&mut self.last, spares.take());
         if !full.is_empty() {
             self.full.push_back(full);
@@ -82,7 +81,7 @@ impl Chunks {
         self.full.pop_front().or_else(last)
     }
 
-    /// Forgets all records.
+    /// Drops all records.
     pub(super) fn clear(&mut self, spares: &Spares) {
         while let Some(chunk) = self.take(true) {
             spares.put(chunk);
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn full_pieces_come_first_and_their_buffers_come_back() {
+    fn full_chunks_come_first_and_their_buffers_come_back() {
         let (spares, mut chunks) = (Spares::default(), Chunks::default());
         for byte in 0..3 {
             let chunk = chunks.room(&spares);

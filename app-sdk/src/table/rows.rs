@@ -108,7 +108,7 @@ impl<K: Key, S: State> Rows<K, S> {
     pub(super) fn change_first(&mut self, slot: u32) -> &mut Row<K, S> {
         let Self { blocks, changes, snapshot, .. } = self;
         let row = &mut blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS];
-        if changes.owes(row.tag) {
+        if changes.is_due(row.tag) {
             snapshot.save(&row.key, &row.state);
         }
         changes.list(slot);
@@ -120,7 +120,7 @@ impl<K: Key, S: State> Rows<K, S> {
     pub(super) fn leave(&mut self, slot: u32) {
         let Self { blocks, changes, snapshot, .. } = self;
         let row = &blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS];
-        if changes.owes(row.tag) {
+        if changes.is_due(row.tag) {
             snapshot.save(&row.key, &row.state);
         }
         if snapshot.is_enabled {

@@ -1,6 +1,7 @@
 //! What a table holds, by name and shape.
 
-/// Names and shapes of what a table holds: what is stored can be read only by the same.
+/// Names and shapes of the types that a table holds. A checkpoint stores them, to compare them with
+/// those of the program that goes on from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableShape {
     /// Name of the type of its keys, without its path.

@@ -16,14 +16,14 @@ pub struct Runs {
     pub runs: Vec<Run>,
     /// Latencies of all runs.
     pub lines: Vec<Line>,
-    /// What could not be read, in words.
+    /// Messages about files that could not be read.
     pub warnings: Vec<String>,
 }
 
 /// One run, or one log without a record.
 #[derive(Debug)]
 pub struct Run {
-    /// What tells it from the others on the page.
+    /// Distinguishes it from the others on the page.
     pub label: String,
     /// `None` for a bare log.
     pub record: Option<RunRecord>,
@@ -55,7 +55,7 @@ pub struct Line {
 /// Percentiles, and the curve through all of them: quantiles with values in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct Distribution {
-    /// The usual ones.
+    /// Those of a record.
     pub percentiles: Percentiles,
     /// Rising; the last point is the maximum.
     pub curve: Vec<(f64, u64)>,
@@ -207,8 +207,8 @@ impl Runs {
 }
 
 impl Line {
-    /// Reads the files of the series; what cannot be read is said, and the percentiles of the
-    /// record stay.
+    /// Reads the files of the series. Returns messages about files that cannot be read; for these
+    /// the percentiles of the record stay.
     fn fill(&mut self, folder: &Path) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut read = |name: String| {

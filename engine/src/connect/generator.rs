@@ -13,7 +13,7 @@
 //! **Memory.** What the generator itself takes: there is no buffer.
 //!
 //! **On trouble.** An unknown generator is refused at the start. Events that are due while the
-//! core is held back are made late, and those that are never made are counted as overdue.
+//! core is held back are generated late, and those that are never generated are counted as overdue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub static CONNECTOR: Connector = Connector {
     scheme: "gen",
     open_options: &["rate", "seed", "count"],
     source: Some(Form {
-        summary: "`gen:NAME` (makes events up)",
+        summary: "`gen:NAME` (generates events)",
         help,
         parse,
         describe: Some(describe),
@@ -46,7 +46,7 @@ pub static CONNECTOR: Connector = Connector {
 
 fn help() -> String {
     format!(
-        "  gen:NAME          makes events up; ?rate=N|max events/s [default: {RATE_DEFAULT}]
+        "  gen:NAME          generates events; ?rate=N|max events/s [default: {RATE_DEFAULT}]
                     &seed=N [default: {SEED_DEFAULT}] &count=N events [default: no limit]
 "
     )

@@ -80,4 +80,4 @@ impl SkipNotes {
 
 /// A generator makes events from before a checkpoint again, to no effect.
 const UNLESS_IT_PANICS: &str = ", unless the generator itself panics on it: then keep the flag, \
-                                since events before a checkpoint are made again";
+                                since events before a checkpoint are generated again";

@@ -5,13 +5,13 @@ use potoroo_sdk::plan::Plan;
 /// Counters of one source on one core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCounts {
-    /// Events decoded or made.
+    /// Events decoded or generated.
     pub events: u64,
     /// Bytes taken.
     pub bytes: u64,
     /// Frames refused.
     pub refused: u64,
-    /// Events that were due before their generator was ended, and not made.
+    /// Events that were due before their generator was ended, and not generated.
     pub overdue: u64,
 }
 
@@ -41,7 +41,7 @@ pub struct Counts {
     pub frames_local: u64,
     /// Replies whose connection was gone.
     pub replies_lost: u64,
-    /// Events that waited on the core when it ended, on their way through it or out; 0 before.
+    /// Events that waited on the core, in lanes or in outlets, when it ended; 0 before.
     pub left: u64,
     /// By source.
     pub sources: Vec<SourceCounts>,

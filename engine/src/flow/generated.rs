@@ -74,7 +74,7 @@ impl Generated {
         self.count = self.next;
     }
 
-    /// Events that are due at `now` and not made.
+    /// Events that are due at `now` and not generated.
     pub(super) fn overdue(&self, now: Nanos) -> u64 {
         // As fast as possible means due when made; and nothing is due before the first turn.
         if self.schedule.start == 0 || self.schedule.rate == 0 {
@@ -175,7 +175,11 @@ mod tests {
         assert_eq!(generated(1000, u64::MAX, 1, 100).overdue(second), 901);
         assert_eq!(generated(1000, u64::MAX, 1, 1001).overdue(second), 0);
         assert_eq!(generated(1000, 500, 1, 100).overdue(second), 400, "no more than its count");
-        assert_eq!(generated(0, u64::MAX, 1, 100).overdue(second), 0, "due when they are made");
+        assert_eq!(
+            generated(0, u64::MAX, 1, 100).overdue(second),
+            0,
+            "due when they are generated"
+        );
         assert_eq!(generated(1000, u64::MAX, 0, 0).overdue(second), 0, "it has not begun");
     }
 }

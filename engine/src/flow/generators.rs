@@ -73,7 +73,7 @@ impl CoreGenerators {
         self.0.iter().filter_map(Generated::due).min()
     }
 
-    /// Counts the events that are due at `now` and were not made.
+    /// Counts the events that are due at `now` and were not generated.
     pub(super) fn count_overdue(&self, now: Nanos, router: &mut Router) {
         for generated in &self.0 {
             let counts = &mut router.counts.sources[generated.source().0 as usize];

@@ -28,14 +28,14 @@ pub struct Letters {
 
 /// Without a destination: the most that are collected before the driver takes them.
 const SAMPLE_LETTERS: usize = 4;
-/// With a destination: from this on nothing is taken from sources. 256 of the largest frame stay
-/// below the memory of the lanes.
+/// With a destination: while this many wait, nothing is taken from sources. 256 of the largest
+/// frame stay below the memory of the lanes.
 const WAITING_LETTERS_MAX: usize = 256;
-/// Bytes of each that a sample has.
+/// Bytes of a dead letter that the sample keeps.
 const SAMPLE_BYTES: usize = 64;
 
 impl Letters {
-    /// None; with `keep_all` none is ever dropped.
+    /// An empty list; with `keep_all` none is ever dropped.
     // cold: at start
     pub fn new(keep_all: bool) -> Self {
         Self { waiting: Vec::new(), keep_all }

@@ -48,7 +48,7 @@ pub struct ReadPosition {
     pub stream: Option<u32>,
     /// What its position counts.
     pub unit: PositionUnit,
-    /// Bytes taken, or events made.
+    /// Bytes taken, or events generated.
     pub position: u64,
     /// The bytes that follow belong to a frame above the limit that was refused.
     pub skipping: bool,

@@ -19,7 +19,7 @@ pub(super) struct EpollBackend {
     watches: Watches<Watch>,
     by_fd: HashMap<RawFd, u64>,  // cold: when a descriptor comes or goes
     by_token: HashMap<u64, u64>, // cold: when a descriptor comes or goes
-    /// What the kernel reported and was not yet read. It stays for its memory.
+    /// Reports of the kernel that were not read yet. The vector is reused.
     reported: Vec<epoll::Event>,
 }
 
@@ -107,7 +107,7 @@ impl EpollBackend {
         }
     }
 
-    // cold: only hosts without io_uring enter the kernel for each question
+    // cold: only hosts without io_uring enter the kernel for each poll
     fn wait(&mut self, timeout: Duration) {
         let timeout = Timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
@@ -145,7 +145,7 @@ impl Watch {
         let closed = broken || flags.contains(epoll::EventFlags::RDHUP);
         let readable = self.read && (closed || flags.contains(epoll::EventFlags::IN));
         let writable = self.write && (broken || flags.contains(epoll::EventFlags::OUT));
-        // Room is reported once; the kernel goes on to report it, and we to ignore it.
+        // Room is reported once; later reports of the kernel are ignored.
         self.write &= !writable;
         (readable || writable).then_some(Ready { token: self.token, readable, writable, closed })
     }

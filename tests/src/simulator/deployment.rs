@@ -1,4 +1,4 @@
-//! Deployments: on how many cores, with how much room, and what makes events up.
+//! Deployments: on how many cores, with how much room, and with which generators.
 
 use potoroo::flow::batch_max;
 

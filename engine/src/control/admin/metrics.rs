@@ -53,7 +53,7 @@ fn add_sources(registry: &mut Registry, snapshot: &Snapshot) {
     let refused = sources().map(|(labels, source)| (labels, source.refused));
     counters(registry, "source_refused", "Frames that could not be understood", refused);
     let overdue = sources().map(|(labels, source)| (labels, source.overdue));
-    let help = "Generated events due before the stop and not made";
+    let help = "Events due before the stop and not generated";
     counters(registry, "source_overdue", help, overdue);
     let repeated = sources().map(|(labels, source)| (labels, source.repeated));
     counters(registry, "source_repeated", "Messages passed over, come again", repeated);

@@ -73,8 +73,8 @@ pub struct SourceSummary {
     pub bytes: u64,
     /// Frames that could not be understood: dead letters.
     pub refused: u64,
-    /// Events of a generator that were due before it was stopped, and not made: they are in no
-    /// latency. 0 while it runs.
+    /// Events of a generator that were due before it was stopped, and not generated: they are in
+    /// no latency. 0 while it runs.
     pub overdue: u64,
     /// Messages of clients of the connector protocol that came again and were passed over.
     pub repeated: u64,
