@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A wait this long is logged.
 const WARN: Duration = Duration::from_secs(1);
 
-/// After this time the error is the caller's: a descriptor that never comes must not keep a thread
-/// from its end.
+/// After this time the caller gets the error: a descriptor that never comes must not keep a thread
+/// from ending.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Whether the process or the system has no descriptor left.
@@ -42,8 +42,9 @@ fn when_free_within<T>(limit: Duration, mut open: impl FnMut() -> io::Result<T>)
                 if !warned && begun.elapsed() >= WARN {
                     warned = true;
                     tracing::error!(
-                        "a file cannot be opened: {error}; it is tried again until other files \
-                         are closed: raise the limit of open files (`ulimit -n`, LimitNOFILE=)"
+                        "a file cannot be opened: {error}; the engine tries again until a \
+                         descriptor is free: raise the limit of open files (`ulimit -n`, \
+                         LimitNOFILE=)"
                     );
                 }
                 sleep(PAUSE);

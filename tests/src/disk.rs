@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Promises: every call is a step, at each of which the power may go; then every disk that could be
-//! left is given out, not a sample of them. It is harder than file systems are: no change of names
+//! left is enumerated, not a sample of them. It is harder than file systems are: no change of names
 //! waits for an earlier one, and no name for the bytes of its file.
 
 mod calls;
@@ -25,7 +25,7 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
-/// An order of syncing that a disk can be made to break, to prove that it is needed.
+/// A sync that a disk can be made to leave out, to prove that it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// The bytes of objects are not synced.
@@ -72,7 +72,7 @@ struct File {
     bytes: Vec<u8>,
     /// The number of bytes that a crash cannot take, unless the file was cleared.
     synced: usize,
-    /// What was certain when it was cleared, which is not.
+    /// The bytes that were certain when it was cleared; the clearing itself is not.
     cleared: Option<Vec<u8>>,
 }
 
@@ -87,7 +87,7 @@ enum Change {
 /// Bytes of one write at most, so that a crash finds parts half written.
 const WRITE_BYTES_MAX: usize = 512;
 
-/// More could not be enumerated.
+/// Each change doubles the disks to enumerate.
 const CHANGES_MAX: usize = 12;
 
 impl SimDisk {
@@ -130,7 +130,7 @@ impl SimDisk {
         self.state().steps
     }
 
-    /// The names that are seen.
+    /// The names that a process sees, synced or not.
     pub fn names(&self) -> Vec<String> {
         self.state().names.keys().cloned().collect()
     }
@@ -160,8 +160,8 @@ impl SimDisk {
         files.into_iter().map(|file| state.files[file].bytes.len()).sum()
     }
 
-    /// Calls `check` with every disk that may be left when the power goes now, until it says no.
-    /// Names that no reader has `read` are left as they are.
+    /// Calls `check` with every disk that may be left when the power goes now, until it returns
+    /// false. Names that no reader has `read` are left as they are.
     pub fn each_rest(&self, read: impl Fn(&str) -> bool, mut check: impl FnMut(Self) -> bool) {
         let mut state = self.state().clone();
         state.changes.retain(|change| change.names().iter().any(|name| read(name)));
@@ -297,7 +297,7 @@ impl File {
         (self.synced, self.cleared) = (self.bytes.len(), None);
     }
 
-    /// Certain is what lies before the first byte that is another one.
+    /// Bytes before the first one that changes stay certain.
     fn write_at(&mut self, bytes: &[u8], offset: usize) {
         let end = offset + bytes.len();
         self.bytes.resize(self.bytes.len().max(end), 0);

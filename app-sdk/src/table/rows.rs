@@ -76,8 +76,8 @@ impl<K: Key, S: State> Rows<K, S> {
         &mut self.blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS]
     }
 
-    /// The state in `slot` if it belongs to `key` and has changed in this epoch already: what
-    /// nearly every update meets.
+    /// The state in `slot` if it belongs to `key` and has changed in this epoch already: the
+    /// case of nearly every update.
     #[inline(always)]
     pub(crate) fn current(&mut self, slot: u32, key: &K) -> Option<&mut S> {
         let now = self.changes.now();
@@ -116,8 +116,8 @@ impl<K: Key, S: State> Rows<K, S> {
         row
     }
 
-    /// The row in `slot` is going to be freed.
-    pub(super) fn leave(&mut self, slot: u32) {
+    /// Saves for snapshots what the row in `slot` leaves when it is freed.
+    fn save_removed(&mut self, slot: u32) {
         let Self { blocks, changes, snapshot, .. } = self;
         let row = &blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS];
         if changes.is_due(row.tag) {
@@ -179,7 +179,7 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     pub(super) fn free(&mut self, slot: u32) {
-        self.leave(slot);
+        self.save_removed(slot);
         // A fresh state releases what the old one held; the slot itself waits for its next key.
         let fresh = (self.create)(&self.row(slot).key);
         let row = self.row_mut(slot);

@@ -23,13 +23,13 @@ pub const WIDE: Size = Size { width: 860.0, height: 400.0, class: "wide" };
 /// For phones.
 pub const NARROW: Size = Size { width: 340.0, height: 300.0, class: "narrow" };
 
-/// An axis: how values become places, and where it has ticks.
+/// An axis: how values become positions, and where it has ticks.
 #[derive(Clone, Debug)]
 pub struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
-    /// Places of ticks with their labels; a tick without label is a line only.
+    /// Values of ticks with their labels; a tick without label is a line only.
     pub ticks: Vec<(f64, String)>,
 }
 
@@ -156,7 +156,7 @@ impl Panel {
         }
     }
 
-    /// A mark whose shape tells series apart where colours do not.
+    /// A mark, whose shape distinguishes series where colours do not.
     pub fn mark(&mut self, x: f64, y: f64, series: usize) {
         let (x, y) = (self.x_at(x), self.y_at(y));
         let mark = mark(x, y, series);
@@ -223,7 +223,7 @@ pub fn series_class(series: usize) -> String {
     format!("s{}", series % SHAPES)
 }
 
-/// A whole drawing; `title` is what screen readers say.
+/// A whole drawing; `title` is read out by screen readers.
 pub fn drawing(size: Size, height: f64, title: &str, body: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{}\" viewBox=\"0 0 {} {height}\" \
@@ -240,7 +240,7 @@ const MARGIN_LEFT: f64 = 62.0;
 const MARGIN_RIGHT: f64 = 18.0;
 const MARGIN_TOP: f64 = 26.0;
 const MARGIN_BOTTOM: f64 = 40.0;
-/// That of a digit in the size of ticks, in the widest of the usual fonts.
+/// Width of a digit in the size of ticks, in the widest of the usual fonts.
 const LETTER_WIDTH: f64 = 7.0;
 
 #[cfg(test)]

@@ -121,9 +121,9 @@ pub fn serve(
         let _entered = runtime.enter();
         tokio::net::TcpListener::from_std(listener).map_err(failed)?
     };
-    let opened = operator.map(operator::Desk::open).transpose().map_err(failed)?;
-    let (desk, inspector) = opened.unzip();
-    let router = router(watch).merge(operator::router(desk)).fallback(unknown);
+    let opened = operator.map(operator::OperatorService::open).transpose().map_err(failed)?;
+    let (service, inspector) = opened.unzip();
+    let router = router(watch).merge(operator::router(service)).fallback(unknown);
     let router = router.layer(middleware::from_fn(guard::local));
     let run = move || serve_until(&runtime, listener, router, stopped);
     let mut handle = AdminHandle { address: bound, stop: Some(stop), thread: None, inspector };

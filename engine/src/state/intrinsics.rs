@@ -1,4 +1,4 @@
-//! What the processor can do and the language does not say: both are pure, neither faults.
+//! Instructions of the processor that the language has no words for: pure, and they never fault.
 #![allow(unsafe_code)]
 
 /// Asks the processor to bring the line at `address` into its nearest cache. A hint only: any
@@ -15,7 +15,7 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// Bit `i` of the result tells whether `words[i]` is `word`.
+/// Bit `i` of the result is set if `words[i]` is `word`.
 #[inline(always)]
 pub(super) fn equal_bits(words: &[u32; 8], word: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
@@ -34,7 +34,7 @@ pub(super) fn equal_bits(words: &[u32; 8], word: u32) -> u32 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let bit = |(place, known): (usize, &u32)| u32::from(*known == word) << place;
+        let bit = |(index, known): (usize, &u32)| u32::from(*known == word) << index;
         words.iter().enumerate().map(bit).sum()
     }
 }
@@ -44,9 +44,9 @@ mod tests {
     use super::equal_bits;
 
     #[test]
-    fn every_place_has_its_bit() {
+    fn every_word_has_its_bit() {
         for pattern in 0..256u32 {
-            let words = std::array::from_fn(|place| if pattern >> place & 1 == 1 { 7 } else { 9 });
+            let words = std::array::from_fn(|index| if pattern >> index & 1 == 1 { 7 } else { 9 });
             assert_eq!(equal_bits(&words, 7), pattern);
         }
     }

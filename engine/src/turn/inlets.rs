@@ -26,11 +26,11 @@ pub(super) struct OpenInlet {
     pub(super) id: ConnectionId,
     pub(super) source: SourceId,
     pub(super) port: Box<dyn InletPort>,
-    /// Where to publish how far it was taken.
+    /// The position up to which the core has taken bytes is published here.
     taken: Option<Arc<AtomicU64>>,
     /// Its bytes are announced; otherwise it is filled in each turn.
     pub(super) announced: bool,
-    /// It has a way back.
+    /// Replies can go back through its port.
     pub(super) answers: bool,
     /// Fills in a row that found nothing.
     pub(super) idle_fills: u32,
@@ -40,7 +40,7 @@ pub(super) struct OpenInlet {
     pub(super) ended: bool,
     /// The core has taken everything, and it waits for late replies.
     pub(super) lingering: bool,
-    /// Its holding back the core was published.
+    /// It was published that the core is held back by it.
     pub(super) holding: bool,
 }
 
@@ -64,7 +64,7 @@ impl OpenInlet {
         }
     }
 
-    /// Brings what has come into the inlet.
+    /// Reads from the port into the inlet.
     #[inline]
     pub(super) fn fill(&mut self, core: &mut Core, now: Nanos) -> Found {
         if self.taken.is_some() {

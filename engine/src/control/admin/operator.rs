@@ -1,4 +1,4 @@
-//! What operators ask for beside figures: a checkpoint now, and what a table has for a key.
+//! Requests of operators beside figures: take a checkpoint now, and show the row of a key.
 
 use std::io;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct Operator {
     pub inspect: Inspect,
 }
 
-/// Where requests of operators are served.
+/// What serves the requests of operators.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct OperatorService {
     operator: Operator,
     /// Looks into checkpoints, which may wait for the storage, one after the other.
     looks: Sender<Look>,
@@ -38,7 +38,7 @@ pub(super) struct Desk {
 
 type Look = Box<dyn FnOnce(&Inspect) + Send>;
 
-impl Desk {
+impl OperatorService {
     /// Starts the thread that looks into checkpoints. It is there before it is needed: later the
     /// system might have no thread for it. Ends with the last request and the router;
     /// after its join nothing looks into the storage any more.
@@ -46,16 +46,16 @@ impl Desk {
     /// # Errors
     /// The thread cannot be started.
     pub(super) fn open(operator: Operator) -> io::Result<(Self, JoinHandle<()>)> {
-        let (looks, asked) = channel::<Look>();
+        let (looks, requested) = channel::<Look>();
         let inspect = operator.inspect.clone();
-        let run = move || asked.into_iter().for_each(|look| look(&inspect));
+        let run = move || requested.into_iter().for_each(|look| look(&inspect));
         let thread = Builder::new().name("potoroo-inspect".into()).spawn(run)?;
         Ok((Self { operator, looks }, thread))
     }
 
     async fn look(&self, table: String, key: String) -> Result<Option<String>, String> {
         let (answer, answered) = oneshot::channel();
-        // Who asked may have gone, before the look or while it is made.
+        // The client may have disconnected before the look or during it.
         let look: Look = Box::new(move |inspect| {
             if !answer.is_closed() {
                 drop(answer.send(inspect(&table, &key)));
@@ -68,7 +68,7 @@ impl Desk {
 }
 
 impl Operator {
-    /// Has a checkpoint taken; its epoch when it is committed.
+    /// Takes a checkpoint. Returns its epoch when it is committed.
     async fn checkpoint(&self) -> Result<Epoch, String> {
         let (answer, answered) = oneshot::channel();
         self.storage.send(StorageMessage::Now(answer));
@@ -76,16 +76,16 @@ impl Operator {
     }
 }
 
-pub(super) fn router(desk: Option<Desk>) -> Router {
+pub(super) fn router(service: Option<OperatorService>) -> Router {
     Router::new()
         .route("/checkpoint", post(checkpoint))
         .route("/state/{table}/{key}", get(row))
         .route_layer(middleware::from_fn(guard::marked))
-        .with_state(desk)
+        .with_state(service)
 }
 
-async fn checkpoint(State(desk): State<Option<Desk>>) -> Response {
-    let Some(Desk { operator, .. }) = desk else { return no_checkpoints() };
+async fn checkpoint(State(service): State<Option<OperatorService>>) -> Response {
+    let Some(OperatorService { operator, .. }) = service else { return no_checkpoints() };
     match operator.checkpoint().await {
         Ok(epoch) => json(format!("{{\"epoch\":{epoch}}}\n")),
         Err(reason) => failed(&reason),
@@ -93,14 +93,14 @@ async fn checkpoint(State(desk): State<Option<Desk>>) -> Response {
 }
 
 async fn row(
-    State(desk): State<Option<Desk>>,
+    State(service): State<Option<OperatorService>>,
     Path((table, key)): Path<(String, String)>,
 ) -> Response {
-    let Some(desk) = desk else { return no_checkpoints() };
-    if let Err(reason) = desk.operator.checkpoint().await {
+    let Some(service) = service else { return no_checkpoints() };
+    if let Err(reason) = service.operator.checkpoint().await {
         return failed(&reason);
     }
-    match desk.look(table, key).await {
+    match service.look(table, key).await {
         Ok(Some(row)) => json(row + "\n"),
         Ok(None) => (StatusCode::NOT_FOUND, "there is no such key\n").into_response(),
         Err(reason) => failed(&reason),
