@@ -22,6 +22,9 @@ pub struct PlannedSource {
     pub event: &'static str,
     /// Its entry.
     pub stage: Box<dyn SourceStage>,
+    /// What stands for it in the origins of its events: at first its [`SourceId`]. A host that
+    /// knows a former program by name may give it the number that the source had there.
+    pub origin: u16,
 }
 
 /// One `key_by` and what happens after it.
@@ -172,9 +175,11 @@ impl Plan {
         Ok(Self {
             name: draft.name,
             sources: sources
-                .map(|source| PlannedSource {
+                .zip(0..)
+                .map(|(source, origin)| PlannedSource {
                     name: source.name,
                     event: source.event,
+                    origin,
                     stage: source.stage.expect("a source is described with its stage"),
                 })
                 .collect(),

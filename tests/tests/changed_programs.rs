@@ -3,148 +3,22 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
 use potoroo_connector::{Options, Piece, Source};
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
 use support::kills::wait_for_commits;
-use support::{App, Ended, LIMIT, Scratch, free_port, root, sink_at};
-
-/// The orders of the folders under `tests/data`: symbol and quantity.
-fn orders(count: usize) -> String {
-    let mut state = 7u64;
-    let mut order = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{} {}\n", (state >> 33) % 50, 1 + (state >> 40) % 100)
-    };
-    (0..count).map(|_| order()).collect()
-}
-
-fn numbers(line: &str) -> Vec<u64> {
-    line.split(' ').map(|number| number.parse().expect("a number")).collect()
-}
-
-/// Checks that each order has led to one line, in order for each symbol.
-#[track_caller]
-fn check_totals(written: &[u8], orders: &str) {
-    let mut expected = BTreeMap::<u64, Vec<Vec<u64>>>::new();
-    for order in orders.lines().map(numbers) {
-        let lines = expected.entry(order[0]).or_default();
-        let total = lines.last().map_or(0, |line| line[2]) + order[1];
-        lines.push(vec![order[0], lines.len() as u64 + 1, total]);
-    }
-    let mut found = BTreeMap::<u64, Vec<Vec<u64>>>::new();
-    let text = std::str::from_utf8(written).expect("it is text");
-    for line in text.lines().map(numbers).filter(|line| line[0] < CORRECTED) {
-        found.entry(line[0]).or_default().push(line);
-    }
-    for (symbol, expected) in &expected {
-        let found = &found[symbol];
-        let differs = expected.iter().zip(found).find(|(expected, found)| expected != found);
-        assert_eq!(differs, None, "symbol {symbol}");
-        assert_eq!(found.len(), expected.len(), "symbol {symbol}");
-    }
-    assert_eq!(found.len(), expected.len());
-}
-
-/// Symbols from here on are those of the source `corrections`.
-const CORRECTED: u64 = 1000;
-
-fn ledger(change: &str, arguments: &str) -> App {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
-    command.args([change, "--no-progress"]).args(arguments.split_whitespace());
-    App::spawn(command)
-}
-
-/// Where everything of one test lies.
-struct Place {
-    scratch: Scratch,
-    orders: String,
-}
-
-impl Place {
-    fn new(test: &str, count: usize) -> Self {
-        let scratch = Scratch::new(test);
-        let orders = orders(count);
-        scratch.write("orders", orders.as_bytes());
-        let corrected = orders.lines().take(500).map(numbers);
-        let corrected = corrected.map(|order| format!("{} {}\n", CORRECTED + order[0], order[1]));
-        scratch.write("corrections", corrected.collect::<String>().as_bytes());
-        Self { scratch, orders }
-    }
-
-    /// With the folder of an earlier version.
-    fn stored(test: &str, folder: &str, count: usize) -> Self {
-        let place = Self::new(test, count);
-        let from = root().join("tests/data/state_1").join(folder);
-        copy(&from, Path::new(&place.scratch.path(".")));
-        place
-    }
-
-    fn start(&self, change: &str, more: &str) -> App {
-        let path = |name: &str| self.scratch.path(name);
-        let mut arguments = format!(
-            "--source orders=file:{} --sink totals=file:{} --state {} --report json {more}",
-            path("orders"),
-            path("totals"),
-            path("state"),
-        );
-        match change {
-            "source" => arguments += &format!(" --source corrections=file:{}", path("corrections")),
-            "sink" => arguments += &format!(" --sink copies=file:{}", path("copies")),
-            _ => {}
-        }
-        if !more.contains("--cores") {
-            arguments += " --cores 0,0";
-        }
-        ledger(change, &arguments)
-    }
-
-    fn run(&self, change: &str, more: &str) -> Ended {
-        self.start(change, more).finish()
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        check_totals(&self.scratch.read("totals"), &self.orders);
-    }
-
-    fn head(&self) -> Vec<u8> {
-        fs::read(self.scratch.path("state/HEAD")).unwrap_or_default()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("it is ours");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("it is there");
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).expect("it is ours");
-        }
-    }
-}
-
-/// Names that only the program with a change has.
-fn own_names(change: &str) -> &'static [&'static str] {
-    match change {
-        "sink" => &["copies"],
-        "source" => &["corrections"],
-        "table" => &["largest"],
-        _ => &[],
-    }
-}
-
-const CHANGES: [&str; 7] = ["filter", "sink", "source", "table", "key_by", "state", "event"];
+use support::ledger::{
+    CHANGES, CORRECTED, Place, check_totals, has_started, ledger, numbers, orders, own_names,
+};
+use support::{App, Ended, LIMIT, accept, free_port, receiver, sink_at};
 
 #[test]
 fn a_folder_of_an_earlier_version_goes_on_with_all_changes_when_nothing_is_under_way() {
@@ -304,6 +178,10 @@ fn check_shows_what_a_start_would_keep_add_and_drop() {
     wrong.refused(1, &["--drop counts: the program has this table: leave the flag out"]);
 }
 
+fn waits(manifest: &Manifest) -> bool {
+    manifest.transactions.iter().any(|one| one.sink == "copies" && one.bytes > 0)
+}
+
 /// A sink is dropped whose client has not received what was committed for it.
 #[test]
 fn output_that_waits_for_a_sink_is_lost_on_the_operators_word_only() {
@@ -311,12 +189,19 @@ fn output_that_waits_for_a_sink_is_lost_on_the_operators_word_only() {
     let nothing_listens = format!("--sink copies=potoroo://127.0.0.1:{}", free_port());
     let arguments = format!(
         "--source orders=file:{} --sink totals=file:{} {nothing_listens} --state {} --cores 0,0 \
-         --drain-seconds 0 --report json",
+         --checkpoint-ms 5 --drain-seconds 60",
         place.scratch.path("orders"),
         place.scratch.path("totals"),
         place.scratch.path("state"),
     );
-    assert_eq!(ledger("sink", &arguments).finish().code, Some(3), "nothing was delivered to it");
+    let app = ledger("sink", &arguments);
+    let deadline = Instant::now() + LIMIT;
+    while !place.manifest().is_some_and(|last| waits(&last)) {
+        assert!(Instant::now() < deadline, "no output of it is committed");
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    app.signal(Signal::KILL);
+    app.finish();
     let refused = place.run("base", "");
     refused.refused(1, &["start with `--drop copies` to lose", "bytes of committed output"]);
     assert!(!refused.log.contains("to lose 0 bytes"), "{}", refused.log);
@@ -439,19 +324,6 @@ impl Walk<'_> {
     }
 }
 
-/// Whether an application runs; it has ended otherwise.
-fn has_started(app: &mut App) -> bool {
-    let deadline = Instant::now() + LIMIT;
-    while !app.log_so_far().contains("orders → totals: ") {
-        if app.has_ended() {
-            return app.log_so_far().contains("orders → totals: ");
-        }
-        assert!(Instant::now() < deadline, "it neither starts nor ends");
-        std::thread::park_timeout(std::time::Duration::from_micros(300));
-    }
-    true
-}
-
 /// Each change and back, on an input that grows, killed after up to three commits each time.
 #[test]
 fn every_change_and_back_goes_on_after_kills() {
@@ -489,3 +361,35 @@ fn every_change_and_back_goes_on_after_kills() {
 
 /// Orders that are added before each start.
 const PER_START: usize = 20_000;
+
+/// Receivers of `?sequence=true` drop what comes again by the stream in its id. A source that is
+/// described before another one does not take its ids.
+#[test]
+fn ids_of_outputs_are_those_of_the_program_before() {
+    let mut place = Place::new("changes-ids", 300);
+    let streams = |place: &Place, change: &str| {
+        let (listener, address) = receiver();
+        let more = format!("--cores 0 --sink totals=tcp://{address}?sequence=true");
+        let app = place.start_to(change, &more);
+        let mut bytes = Vec::new();
+        accept(&listener).read_to_end(&mut bytes).expect("it ends");
+        app.finish().report();
+        let mut streams = BTreeMap::<bool, BTreeSet<u64>>::new();
+        let mut rest = bytes.as_slice();
+        while let Some((id, line)) = rest.split_first_chunk::<16>() {
+            let end = line.iter().position(|byte| *byte == b'\n').expect("a whole line");
+            let numbers = numbers(std::str::from_utf8(&line[..end]).expect("it is text"));
+            let stream = u64::from_le_bytes(id[..8].try_into().expect("eight bytes"));
+            streams.entry(numbers[0] < CORRECTED).or_default().insert(stream);
+            rest = &line[end + 1..];
+        }
+        streams
+    };
+    let before = streams(&place, "base");
+    assert_eq!(before, BTreeMap::from([(true, BTreeSet::from([1]))]));
+    place.orders = orders(600);
+    place.scratch.write("orders", place.orders.as_bytes());
+    let after = streams(&place, "source");
+    assert_eq!(after[&true], before[&true], "the source `orders` keeps its stream");
+    assert_eq!(after[&false], BTreeSet::from([2]), "the source `corrections` has another one");
+}

@@ -374,7 +374,7 @@ fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
             app.source("in", Texts).key_by(|line| line.text.len() as u64).sink("out", Texts);
         })
         .remove(0);
-        let skips = Skips::new([(SourceId(0), Some(stream), 0)]);
+        let skips = Skips::new([(SourceId(0), stream, 0)]);
         seat.core.skip(&skips);
         let (section, bytes) = (Section::Lanes(0), stored_frame(origin, "secret"));
         restore(&mut seat.core, &Chunk { section, bytes });

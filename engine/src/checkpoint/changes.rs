@@ -180,6 +180,13 @@ impl ProgramChanges {
         )
     }
 
+    /// Has the facts `now` of the program keep of `manifest` what lasts beyond one program.
+    pub fn keep(&self, manifest: &Manifest, now: &mut Identity) {
+        now.dropped.clone_from(&self.dropped);
+        let (stored, unnumbered) = manifest.named(now);
+        now.keep_origins(&stored, unnumbered);
+    }
+
     /// Whether each number of the checkpoint stands for something in the program.
     pub fn keeps_all_numbers(&self) -> bool {
         !self.unnumbered && self.list.iter().all(|one| !one.is_missing() && !one.is_dropped())

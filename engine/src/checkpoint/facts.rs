@@ -34,6 +34,10 @@ pub struct Identity {
     /// Its exchanges, by [`ExchangeId`](potoroo_sdk::host::ExchangeId).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<ExchangeFacts>,
+    /// Numbers below this one stand, or stood, for sources in origins: a new source gets another.
+    /// 0 for a program that never changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub origins: u16,
     /// Names that were dropped, and that it does not have again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
@@ -47,6 +51,14 @@ pub struct SourceFacts {
     pub name: String,
     /// The type of its events.
     pub event: TypeFacts,
+    /// What stands for it in the origins of its events, if that is not its number. Receivers and
+    /// frames under way know its events by it, so a source keeps it as long as it keeps its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<u16>,
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 /// A sink or reply.
@@ -149,8 +161,44 @@ impl Identity {
             sources: plan.sources.iter().map(SourceFacts::of).collect(),
             sinks: plan.sinks.iter().map(SinkFacts::of).collect(),
             exchanges: plan.exchanges.iter().map(|one| ExchangeFacts::of(plan, one)).collect(),
+            origins: 0,
             dropped: Vec::new(),
         }
+    }
+
+    /// The greatest number that stands for a source in origins: 1 more has 9 bits.
+    pub const ORIGIN_MAX: u16 = 510;
+
+    /// What stands for a source in the origins of its events.
+    pub fn origin(&self, source: usize) -> u16 {
+        let given = self.sources.get(source).and_then(|source| source.origin);
+        given.unwrap_or(source as u16)
+    }
+
+    /// Has the sources of `stored` keep what stands for them in origins, and gives new ones numbers
+    /// that none had: ids that a receiver has seen must not come again. If all numbers were given,
+    /// or if it is `unknown` which ones the sources had, they may.
+    pub(super) fn keep_origins(&mut self, stored: &Self, unknown: bool) {
+        let given = (0..stored.sources.len()).map(|at| stored.origin(at) + 1).max().unwrap_or(0);
+        // An earlier version gave them by number, up to 255.
+        let mut next = if unknown { 256 } else { stored.origins.max(given) };
+        let mut origins = Vec::<Option<u16>>::new();
+        for source in &self.sources {
+            let was = stored.sources.iter().position(|was| was.name == source.name && !unknown);
+            origins.push(was.map(|was| stored.origin(was)));
+        }
+        for at in 0..origins.len() {
+            if origins[at].is_none() {
+                let free = |number: &u16| !origins.contains(&Some(*number));
+                let new = (next..=Self::ORIGIN_MAX).chain(0..next).find(free);
+                next = next.max(new.map_or(0, |new| new + 1));
+                origins[at] = new;
+            }
+        }
+        for ((source, origin), number) in self.sources.iter_mut().zip(origins).zip(0..) {
+            source.origin = origin.filter(|origin| *origin != number);
+        }
+        self.origins = next;
     }
 
     /// Whether an earlier version wrote it, which knew tables by name only. (An application has a
@@ -180,7 +228,7 @@ impl TableFacts {
 impl SourceFacts {
     fn of(source: &PlannedSource) -> Self {
         let event = TypeFacts::new(source.event, source.stage.schema());
-        Self { name: source.name.clone(), event }
+        Self { name: source.name.clone(), event, origin: None }
     }
 }
 

@@ -252,7 +252,11 @@ impl Manifest {
             return (Identity { sources, sinks, exchanges, ..stored }, false);
         }
         let unknown = TypeFacts { name: String::new(), shape: 0 };
-        let source = |name: &String| SourceFacts { name: name.clone(), event: unknown.clone() };
+        let source = |name: &String| SourceFacts {
+            name: name.clone(),
+            event: unknown.clone(),
+            origin: None,
+        };
         let sink = |name: &String| SinkFacts { name: name.clone(), reply: false };
         let sources: BTreeSet<&String> = self.sources.iter().map(|at| &at.name).collect();
         let prepared = self.transactions.iter().map(|one| &one.sink);

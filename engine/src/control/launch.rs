@@ -85,8 +85,9 @@ pub(super) fn launch(
     request: &StopRequest,
 ) -> Result<Launched, Error> {
     let places = check_limits(plan, &mut config)?;
-    let skips = SkipNotes::new(plan, &config);
     let (stored, messages, mut edges) = open(plan, &config)?;
+    let origins = stored.as_ref().map(|stored| &stored.recovery.facts);
+    let skips = SkipNotes::new(plan, &config, origins);
     let (listening, channels) = (take(&mut edges.listening), take(&mut edges.channels));
     let (notices_in, notices) = channel();
     let (tallies, gaps) = tallies(plan, config.cores.len());
@@ -361,11 +362,14 @@ impl Build {
     /// # Errors
     /// It is another one than before.
     fn plan(&self) -> Result<Plan, Error> {
-        let plan = (self.describe)().plan()?;
-        match plan.fingerprint == self.fingerprint {
-            true => Ok(plan),
-            false => Err(Error::Description),
+        let mut plan = (self.describe)().plan()?;
+        if plan.fingerprint != self.fingerprint {
+            return Err(Error::Description);
         }
+        if let Some(stored) = &self.stored {
+            stored.recovery.give_origins(&mut plan);
+        }
+        Ok(plan)
     }
 
     /// Builds one core, on its own thread; nothing when it cannot, which is then reported.

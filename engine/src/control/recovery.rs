@@ -52,9 +52,9 @@ impl Recovery {
         if let (None, Some(name)) = (&changes, config.drop.first()) {
             return Err(refused(nothing_to_drop(name)));
         }
-        let numbers = changes.map(|changes| {
+        let numbers = changes.zip(manifest).map(|(changes, manifest)| {
             log_changes(&changes);
-            facts.dropped = changes.dropped;
+            changes.keep(manifest, &mut facts);
             changes.renumbering
         });
         // What was dropped is in no later checkpoint.
@@ -93,6 +93,13 @@ impl Recovery {
                 "sink `{sink}` receives the output of epochs {first} to {last} again: {} bytes",
                 repeat.bytes
             ));
+        }
+    }
+
+    /// Gives the sources of `plan` what stands for them in origins.
+    pub(super) fn give_origins(&self, plan: &mut Plan) {
+        for (at, source) in plan.sources.iter_mut().enumerate() {
+            source.origin = self.facts.origin(at);
         }
     }
 

@@ -5,8 +5,9 @@ use potoroo_sdk::plan::Plan;
 
 use super::config::{Config, Skip};
 use super::console;
+use crate::checkpoint::Identity;
 use crate::connect::promise::Replayable;
-use crate::flow::{Fate, Skips};
+use crate::flow::{Fate, Skips, replayed_origin};
 
 /// The positions that are to be skipped, and what was printed of them.
 pub(super) struct SkipNotes {
@@ -20,12 +21,14 @@ pub(super) struct SkipNotes {
 impl SkipNotes {
     /// # Panics
     /// The configuration is not complete: a source is unknown.
-    pub(super) fn new(plan: &Plan, config: &Config) -> Self {
+    pub(super) fn new(plan: &Plan, config: &Config, stored: Option<&Identity>) -> Self {
         let flags = config.skip.clone();
         let skip = |flag: &Skip| {
             let named = plan.sources.iter().position(|source| source.name == flag.source);
-            let source = SourceId(named.expect("a complete configuration") as u8);
-            (source, flag.stream, flag.position)
+            let at = named.expect("a complete configuration");
+            let origin = stored.map_or(at as u16, |facts| facts.origin(at));
+            let connection = flag.stream.unwrap_or_else(|| replayed_origin(origin));
+            (SourceId(at as u8), connection, flag.position)
         };
         let skips = Skips::new(flags.iter().map(skip));
         let printed = skips.fates();

@@ -50,6 +50,8 @@ pub(super) struct Witness {
     under_way: Rc<UnderWay>,
     gauges: Arc<Gauges>,
     sources: Vec<(String, Replayable)>,
+    /// By source: what stands for it in origins.
+    origins: Vec<u64>,
     /// Labels of the exchanges.
     exchanges: Vec<String>,
     /// Checkpoints are taken, which hold events that are under way.
@@ -71,8 +73,9 @@ impl Witness {
         });
         let sources = sources.collect();
         let exchanges = plan.exchanges.iter().map(|exchange| exchange.label.clone()).collect();
+        let origins = plan.sources.iter().map(|source| replayed_origin(source.origin)).collect();
         let checkpoints = config.state.is_some();
-        Self { core, under_way, gauges, sources, exchanges, checkpoints }
+        Self { core, under_way, gauges, sources, origins, exchanges, checkpoints }
     }
 
     /// From now on the hook finds it on this thread.
@@ -123,7 +126,7 @@ impl Witness {
                 .to_string();
         }
         let plain = matches!(replay, Replayable::Bytes | Replayable::Events)
-            && connection == replayed_origin(cause.source);
+            && connection == self.origins[usize::from(cause.source.0)];
         let stream = (!plain).then_some(connection);
         let skip = Skip { source: name.clone(), stream, position };
         match (is_gone(cause), self.checkpoints) {

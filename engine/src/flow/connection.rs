@@ -1,6 +1,6 @@
 //! Ids of connections, and what stands in their place where a source can be read again.
 
-use potoroo_sdk::host::SourceId;
+use crate::checkpoint::Identity;
 
 /// Id of a connection: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
 ///
@@ -34,14 +34,16 @@ impl ConnectionId {
 }
 
 /// In the place of the connection, for events of a source that can be read again: the same in every
-/// run, and the id of no connection.
-pub(crate) fn replayed_origin(source: SourceId) -> u64 {
-    1 + u64::from(source.0)
+/// run: `source` is [what stands for it](potoroo_sdk::plan::PlannedSource::origin). The id of no
+/// connection.
+pub(crate) fn replayed_origin(source: u16) -> u64 {
+    assert!(source <= Identity::ORIGIN_MAX, "an origin has {SOURCE_BITS} bits for its source");
+    1 + u64::from(source)
 }
 
-/// The same for a stream whose name has this hash.
-pub(super) fn stream_origin(source: SourceId, name_hash: u64) -> u64 {
-    replayed_origin(source) | (name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS)
+/// The same for a stream, of the source with this origin, whose name has this hash.
+pub(super) fn stream_origin(source: u64, name_hash: u64) -> u64 {
+    source | (name_hash >> STREAM_HASH_SHIFT << SOURCE_BITS)
 }
 
 /// Bits of an origin that name a source.

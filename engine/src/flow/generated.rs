@@ -6,7 +6,6 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
-use super::connection::replayed_origin;
 use super::positions::ReadPosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::PositionUnit;
@@ -14,6 +13,8 @@ use crate::checkpoint::PositionUnit;
 /// A source of generated events with its schedule.
 pub struct Generated {
     source: SourceId,
+    /// What stands for it in the origins of its events.
+    connection: u64,
     generate: Box<dyn Generate>,
     schedule: Schedule,
     next: u64,
@@ -32,16 +33,17 @@ impl Generated {
     /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
     /// as possible). Those of `skips` are not even made: it may be the generator that panics.
     pub(super) fn new(
-        source: SourceId,
+        (source, connection): (SourceId, u64),
         mut generate: Box<dyn Generate>,
         (rate, first, count): (u64, u64, u64),
         skips: &Skips,
         under_way: &UnderWay,
     ) -> Self {
-        let origin = |position| Origin { connection: replayed_origin(source), position };
+        let origin = |position| Origin { connection, position };
         let cause = Cause { ingress: 0, origin: origin(0), source };
         let mut next = 0;
-        let earlier = skips.positions(source).into_iter().take_while(|skip| *skip < first);
+        let earlier =
+            skips.positions(source, connection).into_iter().take_while(|skip| *skip < first);
         for skip in earlier {
             generate.skip(next..skip, cause, under_way);
             next = skip + 1;
@@ -53,7 +55,17 @@ impl Generated {
         let count = count.max(first);
         let skip = skips.next(source, origin(first));
         let skips = skips.clone();
-        Self { source, generate, schedule, next: first, count, due: Nanos::ZERO, skips, skip }
+        Self {
+            source,
+            connection,
+            generate,
+            schedule,
+            next: first,
+            count,
+            due: Nanos::ZERO,
+            skips,
+            skip,
+        }
     }
 
     /// Where it would go on.
@@ -99,7 +111,7 @@ impl Generated {
             self.schedule.start = now.0;
         }
         let due = self.schedule.count_due(now.0).min(self.count);
-        let origin = Origin { connection: replayed_origin(self.source), position: 0 };
+        let origin = Origin { connection: self.connection, position: 0 };
         let cause = Cause { ingress: now.0, origin, source: self.source };
         if self.skip == Some(self.next) && due > self.next {
             self.refuse(cause, host);
@@ -163,7 +175,7 @@ mod tests {
         let (skips, under_way) = (Skips::default(), UnderWay::default());
         let times = (rate, 0, count);
         let mut generated =
-            Generated::new(SourceId(0), Box::new(Nothing), times, &skips, &under_way);
+            Generated::new((SourceId(0), 1), Box::new(Nothing), times, &skips, &under_way);
         generated.schedule.start = start;
         generated.next = next;
         generated

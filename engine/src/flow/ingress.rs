@@ -13,7 +13,7 @@ use potoroo_sdk::host::{
     Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop, UnderWay,
 };
 
-use super::connection::{replayed_origin, stream_origin};
+use super::connection::stream_origin;
 use super::counts::SourceCounts;
 use super::positions::{Ending, ReadPosition, Start};
 use super::skip::{SKIPPED, Skips};
@@ -96,10 +96,10 @@ impl Inlet {
         self
     }
 
-    /// It begins at `start` and can be read again: its events come from the source itself, in
-    /// this run and in any that follows.
-    pub fn replayed_from(mut self, start: Start) -> Self {
-        self.origin = replayed_origin(self.source);
+    /// It begins at `start` and can be read again: its events come from the source itself, which
+    /// has this origin in this run and in any that follows.
+    pub fn replayed_from(mut self, origin: u64, start: Start) -> Self {
+        self.origin = origin;
         self.replays = true;
         Start { position: self.position, skipping: self.skipping, grows: self.grows } = start;
         self
@@ -107,9 +107,8 @@ impl Inlet {
 
     /// As [`replayed_from`](Self::replayed_from), for the stream of this number in this run, and of
     /// a name with this hash in all of them.
-    pub fn of_stream(mut self, stream: u32, name_hash: u64, start: Start) -> Self {
-        self = self.replayed_from(start);
-        self.origin = stream_origin(self.source, name_hash);
+    pub fn of_stream(mut self, origin: u64, stream: u32, name_hash: u64, start: Start) -> Self {
+        self = self.replayed_from(stream_origin(origin, name_hash), start);
         self.stream = Some(stream);
         self
     }

@@ -1,9 +1,9 @@
 //! Which core owns a sink or a connection, and the outlets of this core.
 
-use potoroo_sdk::host::{Cause, SinkId, SourceId};
+use potoroo_sdk::host::{Cause, SinkId};
 use potoroo_sdk::plan::{End, Plan};
 
-use super::connection::{ConnectionId, replayed_origin};
+use super::connection::ConnectionId;
 use super::counts::Counts;
 use super::egress::Outlet;
 use super::gauges::BlockedBy;
@@ -93,10 +93,10 @@ impl CoreOutputs {
         (*connection == id).then_some(outlet)
     }
 
-    /// Replies to `source` are counted and dropped: it is a generator, which has no connection.
+    /// Replies to this origin are counted and dropped: it is a generator, which has no connection.
     // cold: at start
-    pub(super) fn drop_replies(&mut self, source: SourceId) {
-        self.generators.push(replayed_origin(source));
+    pub(super) fn drop_replies(&mut self, origin: u64) {
+        self.generators.push(origin);
     }
 
     /// Outputs of `sink` have their origin in front, if this core owns it.

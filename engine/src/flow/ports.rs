@@ -7,7 +7,7 @@ use std::rc::Rc;
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 
-use super::connection::ConnectionId;
+use super::connection::{ConnectionId, replayed_origin};
 use super::egress::Outlet;
 use super::generated::Generated;
 use super::ingress::Inlet;
@@ -35,7 +35,8 @@ impl Core {
 
     /// As [`open_inlet`](Self::open_inlet), for what can be read again and begins at `start`.
     pub fn open_replayed(&mut self, source: SourceId, start: Start) -> ConnectionId {
-        self.open(source, |inlet| inlet.replayed_from(start))
+        let origin = self.origin_of(source);
+        self.open(source, |inlet| inlet.replayed_from(origin, start))
     }
 
     /// As [`open_replayed`](Self::open_replayed), for the stream of this number in this run, and of
@@ -47,7 +48,12 @@ impl Core {
         name_hash: u64,
         start: Start,
     ) -> ConnectionId {
-        self.open(source, |inlet| inlet.of_stream(stream, name_hash, start))
+        let origin = self.origin_of(source);
+        self.open(source, |inlet| inlet.of_stream(origin, stream, name_hash, start))
+    }
+
+    fn origin_of(&self, source: SourceId) -> u64 {
+        replayed_origin(self.plan.sources[usize::from(source.0)].origin)
     }
 
     /// Bytes of an inlet that were taken since its beginning: their events are under way.
@@ -159,15 +165,16 @@ impl Core {
         first: u64,
         count: u64,
     ) {
+        let (of, times) = ((source, self.origin_of(source)), (rate, first, count));
         let Self { skips, under_way, .. } = self;
-        let times = (rate, first, count);
-        self.generators.add(Generated::new(source, generate, times, skips, under_way));
+        self.generators.add(Generated::new(of, generate, times, skips, under_way));
     }
 
     /// The events of `source` are generated, here or on another core: replies to them are counted
     /// as delivered and dropped.
     pub fn drop_replies(&mut self, source: SourceId) {
-        self.router.outputs.drop_replies(source);
+        let origin = self.origin_of(source);
+        self.router.outputs.drop_replies(origin);
     }
 
     /// Each output of `sink` has its origin in front, if this core owns it: connection and

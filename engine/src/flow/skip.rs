@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, Origin, SourceId};
 
-use super::connection::replayed_origin;
-
 /// Why the event became a dead letter.
 pub(super) const SKIPPED: Reason = Reason::new("skipped, because --skip names its position");
 
@@ -38,16 +36,12 @@ pub enum Fate {
 }
 
 impl Skips {
-    /// Source, stream or connection (as in the origin of its events; `None` for a source without
-    /// any) and position of each.
+    /// Source, and connection and position as in the origin of its events, of each.
     // cold: at start
-    pub fn new(skips: impl IntoIterator<Item = (SourceId, Option<u64>, u64)>) -> Self {
-        let skip = |(source, stream, position): (SourceId, Option<u64>, u64)| Skip {
+    pub fn new(skips: impl IntoIterator<Item = (SourceId, u64, u64)>) -> Self {
+        let skip = |(source, connection, position): (SourceId, u64, u64)| Skip {
             source,
-            origin: Origin {
-                connection: stream.unwrap_or_else(|| replayed_origin(source)),
-                position,
-            },
+            origin: Origin { connection, position },
             fate: AtomicU8::new(Fate::Waiting.rank()),
         };
         Self(skips.into_iter().map(skip).collect())
@@ -70,10 +64,10 @@ impl Skips {
         positions.filter(|position| *position >= from.position).min()
     }
 
-    /// All positions of a source that has no streams.
+    /// All positions of a source that has no streams, and this origin.
     // cold: at start
-    pub(super) fn positions(&self, source: SourceId) -> Vec<u64> {
-        let of = self.0.iter().filter(|skip| skip.is_of(source, replayed_origin(source)));
+    pub(super) fn positions(&self, source: SourceId, origin: u64) -> Vec<u64> {
+        let of = self.0.iter().filter(|skip| skip.is_of(source, origin));
         let mut positions: Vec<u64> = of.map(|skip| skip.origin.position).collect();
         positions.sort_unstable();
         positions.dedup();

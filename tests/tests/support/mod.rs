@@ -5,6 +5,7 @@
 #[cfg(feature = "s3")]
 pub mod gate;
 pub mod kills;
+pub mod ledger;
 pub mod market;
 #[cfg(feature = "s3")]
 pub mod moto;

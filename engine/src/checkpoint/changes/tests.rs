@@ -21,7 +21,8 @@ fn exchange(event: &str, sources: &[&str], tables: &[&str]) -> ExchangeFacts {
 
 /// As [`facts::example`] is, with sources, sinks and exchanges.
 fn example() -> Identity {
-    let source = |name: &str| SourceFacts { name: name.into(), event: types("Quote") };
+    let source =
+        |name: &str| SourceFacts { name: name.into(), event: types("Quote"), origin: None };
     let sink = |name: &str, reply| SinkFacts { name: name.into(), reply };
     Identity {
         sources: vec![source("quotes"), source("orders")],
@@ -135,7 +136,8 @@ fn numbers_follow_names() {
         &[],
         |now| {
             now.tables.reverse();
-            now.sources.insert(0, SourceFacts { name: "news".into(), event: types("News") });
+            now.sources
+                .insert(0, SourceFacts { name: "news".into(), event: types("News"), origin: None });
             now.sinks.insert(0, SinkFacts { name: "copies".into(), reply: false });
             now.exchanges.insert(0, exchange("News", &["news"], &[]));
         },
@@ -233,4 +235,41 @@ fn the_message_has_the_application_and_what_to_do() {
          and are 8: give --partitions 1024\nstart the program that wrote it, or give another \
          --state"
     );
+}
+
+/// A receiver has seen ids with these numbers.
+#[test]
+fn a_source_keeps_what_stands_for_it_in_origins_as_long_as_it_keeps_its_name() {
+    let program = |sources: &[&str]| {
+        let source =
+            |name: &&str| SourceFacts { name: (*name).into(), event: types("Quote"), origin: None };
+        Identity { sources: sources.iter().map(source).collect(), ..example() }
+    };
+    let origins = |facts: &Identity| -> Vec<u16> {
+        (0..facts.sources.len()).map(|at| facts.origin(at)).collect()
+    };
+    let next = |stored: &Identity, sources: &[&str]| {
+        let mut now = program(sources);
+        let stored = of(stored.clone());
+        ProgramChanges::between(&stored, &now, &[]).keep(&stored, &mut now);
+        now
+    };
+    let first = program(&["a", "b"]);
+    assert_eq!(origins(&first), [0, 1]);
+    let second = next(&first, &["z", "a", "b"]);
+    assert_eq!(origins(&second), [2, 0, 1]);
+    let third = next(&second, &["b", "z"]);
+    assert_eq!(origins(&third), [1, 2]);
+    let fourth = next(&third, &["a", "b", "z"]);
+    assert_eq!(origins(&fourth), [3, 1, 2], "what `a` was is never given again");
+    assert_eq!(origins(&next(&fourth, &["b"])), [1]);
+    let mut many = first;
+    for number in 0..600 {
+        many = next(&many, &["a", &format!("n{number}")]);
+    }
+    let last = origins(&many);
+    assert!(last[0] == 0 && (1..=Identity::ORIGIN_MAX).contains(&last[1]), "{last:?}");
+    // An earlier version has no names, and this is another program.
+    let unnamed = Identity { fingerprint: 1, sources: vec![], ..example() };
+    assert_eq!(origins(&next(&unnamed, &["a", "b"])), [256, 257]);
 }

@@ -1,0 +1,166 @@
+//! The program `ledger`, which changes, with its input and what must come out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use potoroo::checkpoint::Manifest;
+use potoroo::checkpoint::store::{FolderView, StoreReader};
+
+use super::{App, Ended, LIMIT, Scratch, root};
+
+/// The orders of the folders under `tests/data`: symbol and quantity.
+pub fn orders(count: usize) -> String {
+    let mut state = 7u64;
+    let mut order = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{} {}\n", (state >> 33) % 50, 1 + (state >> 40) % 100)
+    };
+    (0..count).map(|_| order()).collect()
+}
+
+pub fn numbers(line: &str) -> Vec<u64> {
+    line.split(' ').map(|number| number.parse().expect("a number")).collect()
+}
+
+/// Checks that each order has led to one line, in order for each symbol.
+#[track_caller]
+pub fn check_totals(written: &[u8], orders: &str) {
+    let mut expected = BTreeMap::<u64, Vec<Vec<u64>>>::new();
+    for order in orders.lines().map(numbers) {
+        let lines = expected.entry(order[0]).or_default();
+        let total = lines.last().map_or(0, |line| line[2]) + order[1];
+        lines.push(vec![order[0], lines.len() as u64 + 1, total]);
+    }
+    let mut found = BTreeMap::<u64, Vec<Vec<u64>>>::new();
+    let text = std::str::from_utf8(written).expect("it is text");
+    for line in text.lines().map(numbers).filter(|line| line[0] < CORRECTED) {
+        found.entry(line[0]).or_default().push(line);
+    }
+    for (symbol, expected) in &expected {
+        let found = &found[symbol];
+        let differs = expected.iter().zip(found).find(|(expected, found)| expected != found);
+        assert_eq!(differs, None, "symbol {symbol}");
+        assert_eq!(found.len(), expected.len(), "symbol {symbol}");
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+/// Symbols from here on are those of the source `corrections`.
+pub const CORRECTED: u64 = 1000;
+
+pub fn ledger(change: &str, arguments: &str) -> App {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
+    command.args([change, "--no-progress"]).args(arguments.split_whitespace());
+    App::spawn(command)
+}
+
+/// Where everything of one test lies.
+pub struct Place {
+    pub scratch: Scratch,
+    pub orders: String,
+}
+
+impl Place {
+    pub fn new(test: &str, count: usize) -> Self {
+        let scratch = Scratch::new(test);
+        let orders = orders(count);
+        scratch.write("orders", orders.as_bytes());
+        let corrected = orders.lines().take(500).map(numbers);
+        let corrected = corrected.map(|order| format!("{} {}\n", CORRECTED + order[0], order[1]));
+        scratch.write("corrections", corrected.collect::<String>().as_bytes());
+        Self { scratch, orders }
+    }
+
+    /// With the folder of an earlier version.
+    pub fn stored(test: &str, folder: &str, count: usize) -> Self {
+        let place = Self::new(test, count);
+        let from = root().join("tests/data/state_1").join(folder);
+        copy(&from, Path::new(&place.scratch.path(".")));
+        place
+    }
+
+    pub fn start(&self, change: &str, more: &str) -> App {
+        let totals = self.scratch.path("totals");
+        self.start_to(change, &format!("--sink totals=file:{totals} {more}"))
+    }
+
+    /// With another address for its sink.
+    pub fn start_to(&self, change: &str, more: &str) -> App {
+        let path = |name: &str| self.scratch.path(name);
+        let mut arguments = format!(
+            "--source orders=file:{} --state {} --report json {more}",
+            path("orders"),
+            path("state"),
+        );
+        match change {
+            "source" => arguments += &format!(" --source corrections=file:{}", path("corrections")),
+            "sink" => arguments += &format!(" --sink copies=file:{}", path("copies")),
+            _ => {}
+        }
+        if !more.contains("--cores") {
+            arguments += " --cores 0,0";
+        }
+        ledger(change, &arguments)
+    }
+
+    pub fn run(&self, change: &str, more: &str) -> Ended {
+        self.start(change, more).finish()
+    }
+
+    #[track_caller]
+    pub fn check(&self) {
+        check_totals(&self.scratch.read("totals"), &self.orders);
+    }
+
+    /// The last checkpoint, if there is one and nothing of it goes away meanwhile.
+    pub fn manifest(&self) -> Option<Manifest> {
+        let view = FolderView::open(Path::new(&self.scratch.path("state"))).ok()?;
+        Manifest::load(&view, &view.head().ok()??.manifest?).ok()
+    }
+
+    pub fn head(&self) -> Vec<u8> {
+        fs::read(self.scratch.path("state/HEAD")).unwrap_or_default()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("it is ours");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("it is there");
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("it is ours");
+        }
+    }
+}
+
+/// Names that only the program with a change has.
+pub fn own_names(change: &str) -> &'static [&'static str] {
+    match change {
+        "sink" => &["copies"],
+        "source" => &["corrections"],
+        "table" => &["largest"],
+        _ => &[],
+    }
+}
+
+pub const CHANGES: [&str; 7] = ["filter", "sink", "source", "table", "key_by", "state", "event"];
+
+/// Whether an application runs; it has ended otherwise.
+pub fn has_started(app: &mut App) -> bool {
+    let deadline = Instant::now() + LIMIT;
+    while !app.log_so_far().contains("orders → totals: ") {
+        if app.has_ended() {
+            return app.log_so_far().contains("orders → totals: ");
+        }
+        assert!(Instant::now() < deadline, "it neither starts nor ends");
+        std::thread::park_timeout(Duration::from_micros(300));
+    }
+    true
+}
