@@ -18,9 +18,9 @@ pub mod workload;
 
 pub mod topology;
 
-pub mod lives;
 pub mod oracle;
 pub mod rows;
+pub mod runs;
 pub mod simulator;
 pub mod threads;
 pub mod trial;

@@ -133,7 +133,7 @@ fn however_a_commit_is_interrupted_nothing_is_lost_or_doubled() {
 
 /// The application dies while only the client knows what has become of a transaction.
 #[test]
-fn a_transaction_in_doubt_is_settled_in_the_next_life() {
+fn a_transaction_in_doubt_is_settled_in_the_next_run() {
     for fate in [Fate::DiesBeforeItStores, Fate::DiesBeforeItAnswers] {
         let scratch = Scratch::new(&format!("commit-in-doubt-{fate:?}"));
         let mut client = Client::new(free_port());

@@ -84,7 +84,7 @@ fn a_sink_that_never_answers_stops_no_core_and_costs_no_output() {
 }
 
 #[test]
-fn sinks_that_refuse_or_belong_to_another_life_are_named_and_get_everything_later() {
+fn sinks_that_refuse_or_belong_to_another_run_are_named_and_get_everything_later() {
     let scratch = Scratch::new("connector-refusing");
     let port = free_port();
     let mut app = windows_to(port, &scratch, "--drain-seconds 60");
@@ -111,9 +111,9 @@ fn wait_beside(app: &mut App, sink: &mut Sink, part: &str) {
     }
 }
 
-/// The last life has lost what it had committed: that is said, and nothing goes on without it.
+/// Output that was committed is gone: the application names it and does not go on without it.
 #[test]
-fn committed_output_that_is_gone_is_said() {
+fn committed_output_that_is_gone_is_named() {
     let scratch = Scratch::new("connector-gone");
     let port = free_port();
     let ended = windows_to(port, &scratch, "--drain-seconds 1").finish();

@@ -187,7 +187,7 @@ fn repeats_over_plain_tcp_are_known_by_their_ids() {
     check_windows(&scratch.write("windows", &all), COUNT);
 }
 
-/// What a receiver gets of a life that is killed before anything is committed: it comes again in
+/// What a receiver gets of a run that is killed before anything is committed: it comes again in
 /// the next.
 fn uncommitted(arguments: &str, scratch: &Scratch, listener: &TcpListener) -> Vec<u8> {
     let state = scratch.path("state");
@@ -250,8 +250,8 @@ fn keep_killing(arguments: Vec<String>, over: Arc<AtomicBool>, seed: u64) -> Joi
         while !over.load(Ordering::Relaxed) {
             let mut client = Python::start(&arguments);
             // Longer and longer, so that it gets to its end on the busiest machine.
-            let life = Duration::from_millis(100 + random.below(400) + 20 * kills);
-            let until = Instant::now() + life;
+            let length = Duration::from_millis(100 + random.below(400) + 20 * kills);
+            let until = Instant::now() + length;
             while Instant::now() < until && !over.load(Ordering::Relaxed) {
                 if client.0.try_wait().expect("it was started").is_some() {
                     // Everything of it is acknowledged: another one receives the same.

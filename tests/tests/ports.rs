@@ -412,7 +412,7 @@ fn stored_frame(origin: ConnectionId, line: &str) -> Vec<u8> {
 /// run had more connections than a run has ids: this run begins with the same id.
 #[test]
 fn a_request_to_an_earlier_run_is_answered_to_no_connection_of_this_one() {
-    let life = |restored: Option<ConnectionId>| {
+    let run = |restored: Option<ConnectionId>| {
         let mut seat = cores(1, 1000, |app| {
             app.source("in", Texts).key_by(|line| line.text.len() as u64).reply(Texts);
         })
@@ -425,8 +425,8 @@ fn a_request_to_an_earlier_run_is_answered_to_no_connection_of_this_one() {
         seat.core.enable_checkpoints(Epoch::NONE, 2, 1 << 20);
         seat
     };
-    let id = life(None).open(b"");
-    let mut seat = life(Some(id));
+    let id = run(None).open(b"");
+    let mut seat = run(Some(id));
     let own = seat.open(b"mine\n");
     while seat.turn() > 0 {}
     assert_eq!(seat.core.reply(own.inlet()).expect("it is open").waiting(), b"mine\n");

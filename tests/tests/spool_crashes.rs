@@ -1,5 +1,5 @@
 //! The power goes at every single step of bringing output into a file, and leaves every disk that
-//! it can leave: readers see what is committed, all of it when the next life has begun, once.
+//! it can leave: readers see what is committed, all of it when the next run has begun, once.
 
 use std::io;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ fn recover(disk: &SimDisk, checkpoint: bool, transactions: &[Transaction]) -> io
     Ok(offset)
 }
 
-/// What one life does, until the trouble comes.
+/// What one run does, until the trouble comes.
 fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Result<()> {
     let target = target(disk);
     let offset = recover(disk, committed.checkpoint, &committed.transactions)?;
@@ -82,7 +82,7 @@ fn live(disk: &SimDisk, generation: u64, committed: &mut Committed) -> io::Resul
     spooler.finish()
 }
 
-/// Steps of a life that are looked at when the power has gone before.
+/// Steps of a run that are looked at when the power has gone before.
 const RECOVERY_STEPS: u64 = 40;
 
 fn new_disk() -> SimDisk {
@@ -91,7 +91,7 @@ fn new_disk() -> SimDisk {
     disk
 }
 
-/// Whether the next life begins with what is committed, and nothing is left of what is not.
+/// Whether the next run begins with what is committed, and nothing is left of what is not.
 fn check(disk: &SimDisk, known: &Committed) -> Result<(), String> {
     let Committed { checkpoint, transactions, bytes } = known;
     let recovered = recover(disk, *checkpoint, transactions);
@@ -108,7 +108,7 @@ fn check(disk: &SimDisk, known: &Committed) -> Result<(), String> {
     if names == ["out"] { Ok(()) } else { Err(format!("left over: {names:?}")) }
 }
 
-/// Crashes at every step of a life, and of the beginning of the next. Returns how many disks were
+/// Crashes at every step of a run, and of the beginning of the next. Returns how many disks were
 /// looked at, or the first that is wrong.
 fn crash_everywhere(disk: impl Fn() -> SimDisk) -> Result<u64, String> {
     let whole = disk();
@@ -195,5 +195,5 @@ fn a_disk_that_is_full_at_any_step_loses_nothing() {
             check(&disk, &known).unwrap_or_else(|wrong| panic!("full at step {at}: {wrong}"));
         }
     }
-    assert!(failed > 50, "only {failed} lives found it full");
+    assert!(failed > 50, "only {failed} runs found it full");
 }

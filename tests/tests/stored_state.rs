@@ -183,8 +183,8 @@ fn an_output_may_get_another_address() {
         "file" | "other" => format!("file:{}", scratch.path(name)),
         _ => format!("{name}:"),
     });
-    for (life, address) in addresses.iter().enumerate() {
-        let count = 20 * (life + 1);
+    for (run, address) in addresses.iter().enumerate() {
+        let count = 20 * (run + 1);
         let edges = format!("--source lines=gen:lines?count={count} --sink counts={address}");
         let arguments = format!("{edges} --state {state} --cores 0,0 --report json");
         let ended = App::start("word_count", &arguments).finish();

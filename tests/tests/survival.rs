@@ -6,10 +6,10 @@ use std::panic::catch_unwind;
 
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
-use potoroo_tests::lives::{
+use potoroo_tests::oracle::{Results, expect, judge};
+use potoroo_tests::runs::{
     Case, Chronicle, Receiver, Sabotage, Sender, Subject, Troubles, World, live,
 };
-use potoroo_tests::oracle::{Results, expect, judge};
 use potoroo_tests::seeds::{Concern, each_seed, random};
 use potoroo_tests::simulator::Generator;
 use potoroo_tests::topology::{Kind, SinkPromise, Topology};
@@ -29,7 +29,7 @@ fn case(seed: u64, troubles: Troubles) -> Case {
     Case { seed, events: 40 + 400 * (seed % 2) as usize, troubles }
 }
 
-/// Lives of the application of the case's seed.
+/// Runs of the application of the case's seed.
 ///
 /// # Errors
 /// What was left is not what the reference leaves.

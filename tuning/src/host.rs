@@ -26,11 +26,11 @@ pub struct CheckedHost<'a> {
     pub allowed: Cpus,
     /// CPUs outside the scheduler's balancing, by `isolcpus` or an isolated cpuset partition.
     pub isolated: Cpus,
-    /// Why there may be more of them.
+    /// Why the set may be incomplete.
     pub isolated_unread: Option<Unread>,
     /// CPUs whose tick stops while one task runs.
     pub nohz_full: Cpus,
-    /// Why there may be more of them.
+    /// Why the set may be incomplete.
     pub nohz_full_unread: Option<Unread>,
     /// The kernel's command line.
     pub boot: BootLine,
@@ -123,17 +123,17 @@ fn running(root: &Root) -> Cpus {
     text.lines().filter_map(number).filter(|number| *number <= NUMBER_MAX).collect()
 }
 
-/// What the kernel reports that it does; where /sys is hidden, what its command line asks for.
+/// What the kernel reports that it does; where /sys is hidden, what its command line requests.
 fn reported_or(
     root: &Root,
     name: &str,
-    asked: impl FnOnce() -> Result<Cpus, Unread>,
+    requested: impl FnOnce() -> Result<Cpus, Unread>,
 ) -> Result<Cpus, Unread> {
     match root.cpus(&format!("{CPUS}/{name}")) {
         Err(unread) if unread.is_absent() => match root.is_folder(CPUS) {
-            // This kernel cannot do it, whatever is asked for.
+            // This kernel cannot do it, whatever its command line requests.
             true => Ok(Cpus::default()),
-            false => asked(),
+            false => requested(),
         },
         reported => reported,
     }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_that_tells_nothing_has_one_cpu() {
+    fn a_host_that_reports_nothing_has_one_cpu() {
         let root = Root::recorded("/no-such-folder");
         let host = CheckedHost::read(&root, None);
         assert_eq!(host.cores.to_string(), "0");

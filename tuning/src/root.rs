@@ -1,4 +1,4 @@
-//! The files that a host tells about itself with, below a root that can be replaced.
+//! The files in which a host describes itself, below a root that can be replaced.
 //!
 //! Owns all reading of `/proc`, `/sys` and `/etc`, and of the few programs that know what no file
 //! says. Promises that nothing there can stop it: what is missing, empty, forbidden, binary, huge
@@ -157,7 +157,7 @@ impl Root {
         Ok(bytes)
     }
 
-    /// What a program of the system answers, for what no file tells.
+    /// The output of a program of the system, for facts that no file has.
     ///
     /// # Errors
     /// It is not installed, refuses, or must not be started.

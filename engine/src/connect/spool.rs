@@ -27,7 +27,7 @@ mod stored;
 
 pub use self::name::{SpoolName, first_id, name_of, transaction_id};
 pub use self::prepared::Prepared;
-pub use self::stored::{is_outstanding, verify};
+pub use self::stored::{outstanding, verify};
 pub use self::target::{Target, check};
 pub use self::writer::{Patience, Spooled, Spooler, spool};
 

@@ -14,7 +14,7 @@ use super::threads::Threads;
 use crate::checkpoint::Transaction;
 use crate::connect::resume::Resume;
 use crate::connect::sink::OpenSink;
-use crate::connect::spool::{Target, is_outstanding};
+use crate::connect::spool::{Target, outstanding};
 use crate::connect::starting::{SinkStates, Starting};
 use crate::connect::upstream::Upstream;
 use crate::turn::Mailbox;
@@ -117,7 +117,7 @@ fn check_place(
     resume: &Resume<'_>,
 ) -> Result<(), Error> {
     let sink = &transaction.sink;
-    let Some(spool) = is_outstanding(transaction, resume.folder) else { return Ok(()) };
+    let Some(spool) = outstanding(transaction, resume.folder) else { return Ok(()) };
     for target in targets {
         let address = || target.path.display().to_string();
         if target.is_of(transaction).map_err(|error| refused(sink, address(), error))? {

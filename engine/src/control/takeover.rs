@@ -19,7 +19,7 @@ use crate::checkpoint::{
     Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Identity, Manifest, PartEntry,
     ProgramChanges, Section, each_chunk_of, each_row,
 };
-use crate::connect::spool::is_outstanding;
+use crate::connect::spool::outstanding;
 use crate::flow::{FrameEdge, Header, split_stored};
 
 /// A program that would go on from what lies in a store.
@@ -158,7 +158,7 @@ impl Takeover<'_> {
 
     fn waiting(&self, manifest: &Manifest, sink: &str) -> u64 {
         let of_sink = manifest.transactions.iter().filter(|one| one.sink == sink);
-        let waiting = of_sink.filter(|one| is_outstanding(one, self.folder).is_some());
+        let waiting = of_sink.filter(|one| outstanding(one, self.folder).is_some());
         waiting.map(|one| one.bytes).sum()
     }
 

@@ -9,17 +9,17 @@ use super::target::{IN_STATE, check, is_absent, named, no_spool, other};
 use crate::checkpoint::{Manifest, Transaction};
 use crate::disk::{Disk, LocalDisk, Open};
 
-/// Where committed output waits that is still to be brought to where it belongs, in the state
-/// folder `state` if it is for a client: its spool is removed after that.
-pub fn is_outstanding(transaction: &Transaction, state: &Path) -> Option<PathBuf> {
+/// The spool of a transaction whose output was not delivered yet, in the state folder `state` if it
+/// is for a client. `None` after the delivery, which removes the spool.
+pub fn outstanding(transaction: &Transaction, state: &Path) -> Option<PathBuf> {
     let path = path(transaction, state)?;
     // A link is no spool.
     path.symlink_metadata().is_ok_and(|facts| facts.is_file()).then_some(path)
 }
 
 /// Reads the spool of a transaction of a checkpoint in the state folder `state`. Returns its
-/// bytes: none if it is gone, as those whose output is visible are. Those of older checkpoints may
-/// all be gone; of the `last` one it is known what clients have by then.
+/// bytes: 0 if it is gone, as it is when its output is visible. Spools of older checkpoints may all
+/// be gone; the `last` one has what was delivered to clients.
 ///
 /// # Errors
 /// It is damaged, or it is gone and the output is not visible.

@@ -183,7 +183,7 @@ declare! {
     }
     partitions: usize = PARTITIONS_DEFAULT => {
         flag: "--partitions N",
-        help: "Partitions of the keys, fixed for the application's life",
+        help: "Partitions of the keys, fixed for the lifetime of its state",
         range: Within(1..=PARTITIONS_MAX as u64),
     }
     heartbeat_seconds: u64 = HEARTBEAT_SECONDS_DEFAULT => {
@@ -214,7 +214,7 @@ declare! {
     }
     checkpoint_log_bytes: usize = CHECKPOINT_LOG_BYTES_DEFAULT => {
         flag: "--checkpoint-log-bytes N",
-        help: "Bytes of frames that a core keeps for a checkpoint",
+        help: "Bytes of frames that a core logs for a checkpoint",
     }
     checkpoints_kept: usize = CHECKPOINTS_KEPT_DEFAULT => {
         flag: "--checkpoints-kept N",

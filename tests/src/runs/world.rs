@@ -24,7 +24,7 @@ pub struct World {
     pub disk: SimDisk,
     /// What readers of them may see.
     pub readers: Readers,
-    /// Rows of each table when the last life had ended, as text, in order.
+    /// Rows of each table when the last run had ended, as text, in order.
     pub tables: BTreeMap<String, Vec<String>>,
 }
 

@@ -32,7 +32,7 @@ struct Link {
     bytes: Vec<u8>,
 }
 
-/// The connections of one life.
+/// The connections of one run.
 pub(super) struct Links {
     random: Random,
     deliveries: Vec<Arc<Delivery>>,

@@ -1,4 +1,4 @@
-//! The way back: what a checkpoint has stored is handed to the cores of the next life.
+//! The way back: what a checkpoint has stored is handed to the cores of the next run.
 
 use potoroo::checkpoint::store::StoreReader;
 use potoroo::checkpoint::{Chunk, Epoch, Manifest, Renumbering, Section, each_chunk};

@@ -1,4 +1,4 @@
-//! The application that lives, and what happened to it.
+//! The application that runs, and what happened to it.
 
 use potoroo_sdk::prelude::*;
 
@@ -10,13 +10,13 @@ pub struct Subject<'a> {
     pub describe: &'a dyn Fn() -> Application,
     /// Partitions of the keys.
     pub partitions: u32,
-    /// Most cores of a life.
+    /// Most cores of a run.
     pub cores_max: u64,
     /// Generated sources; all others read a file.
     pub generators: Vec<Generator>,
 }
 
-/// What happened in all lives together.
+/// What happened in all runs together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chronicle {
     /// Steps.
@@ -27,6 +27,6 @@ pub struct Chronicle {
     pub aborts: u64,
     /// Frames that were replayed.
     pub frames_replayed: u64,
-    /// Lives that went on from a checkpoint.
+    /// Runs that went on from a checkpoint.
     pub recoveries: u64,
 }

@@ -1,4 +1,5 @@
-//! A case: everything that decides what happens in some lives, and how a failing one becomes small.
+//! A case: everything that decides what happens in the runs of a test, and how a failing case is
+//! reduced.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use super::troubles::{Sabotage, Troubles};
 /// Numbers in the text of a case; the name of a sabotage may follow.
 const NUMBERS: usize = 10;
 
-/// What decides about lives. As text it can be given to a test again.
+/// Everything that decides what happens in the runs of a test. As text it can be given to a test
+/// again.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The seed.
@@ -21,7 +23,7 @@ pub struct Case {
 
 impl Case {
     /// The smallest case to which this failing one can be reduced so that it `fails` still: first
-    /// fewer faults, then fewer events. Tries some dozens.
+    /// fewer faults, then fewer events. Tries a few dozen cases.
     #[must_use]
     pub fn reduce(self, fails: impl Fn(&Self) -> bool) -> Self {
         let mut case = self;

@@ -1,11 +1,11 @@
-//! What goes wrong in lives: faults with their frequency, and mistakes made on purpose.
+//! What goes wrong in runs: faults with their frequency, and mistakes made on purpose.
 
 use crate::seeds::{Concern, random};
 
 /// What goes wrong, and how often.
 #[derive(Clone, Debug)]
 pub struct Troubles {
-    /// Lives that end by being killed; one more ends by itself.
+    /// Runs that end by being killed; one more ends by itself.
     pub kills: u64,
     /// A run is killed within this number of steps.
     pub kill_steps_max: u64,
@@ -15,9 +15,9 @@ pub struct Troubles {
     pub abort: f64,
     /// How often a call of the store fails.
     pub store_fails: f64,
-    /// How often the power goes when a life ends, and with it what was not synced.
+    /// How often the power goes when a run ends, and with it what was not synced.
     pub power_cuts: f64,
-    /// How often a life finds the disk full once.
+    /// How often a run finds the disk full once.
     pub disk_full: f64,
     /// How often who sends or receives vanishes, each time that it could do something.
     pub vanish: f64,

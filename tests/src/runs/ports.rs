@@ -1,4 +1,4 @@
-//! The ports of the cores of a life: files, streams and spools, each slow and in pieces, and where
+//! The ports of the cores of a run: files, streams and spools, each slow and in pieces, and where
 //! parts of checkpoints wait to be stored.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use potoroo_sdk::random::Random;
 
 use crate::workload::piece;
 
-/// The time of a life: it passes from turn to turn, and a little with each look at it.
+/// The time of a run: it passes from turn to turn, and a little with each look at it.
 #[derive(Clone)]
 pub(super) struct Time {
     ns: Arc<AtomicU64>,

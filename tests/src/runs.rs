@@ -1,17 +1,17 @@
-//! Lives: an application that is killed at any step and started again, until its input is used up.
+//! Runs: an application that is killed at any step and started again, until its input is used up.
 //!
 //! ```text
-//!   world   input files, senders, store, disk, receivers   outlives every life
-//!   life    cores, lanes, coordinator, connections         ends at any step, and all of it is gone
+//!   world   input files, senders, store, disk, receivers   outlives every run
+//!   run     cores, lanes, coordinator, connections         ends at any step, and all of it is gone
 //! ```
 //!
-//! Each life has another number of cores. Storage is slow and fails, checkpoints are aborted,
+//! Each run has another number of cores. Storage is slow and fails, checkpoints are aborted,
 //! messages to cores are late, the disk is full, the power goes and with it what was not synced,
-//! who sends and receives vanishes and comes back: all by the seed. The cores, their drivers, the
+//! senders and receivers vanish and come back: all by the seed. The cores, their drivers, the
 //! coordinator, the storage of parts, the formats, the spools, the streams and the delivery are
 //! those of the engine; what stands here is what the engine has threads, files and sockets for.
 //!
-//! Promises: the same seed gives the same lives. Must never do: decide what is right; that is the
+//! Promises: the same seed gives the same runs. Must never do: decide what is right; that is the
 //! oracle's.
 
 // In reading order; the blank lines keep it.
@@ -26,8 +26,8 @@ mod readers;
 mod receivers;
 mod senders;
 
-mod life;
 mod restore;
+mod run;
 
 mod ports;
 mod process;
@@ -35,9 +35,9 @@ mod process;
 use potoroo_sdk::random::Random;
 
 pub use case::Case;
-use life::{Life, Stop};
 pub use readers::Readers;
 pub use receivers::Receiver;
+use run::{ProcessRun, Stop};
 pub use senders::Sender;
 pub use subject::{Chronicle, Subject};
 pub use troubles::{Sabotage, Troubles};
@@ -46,13 +46,13 @@ pub use world::World;
 use crate::disk::{Broken, Trouble};
 use crate::seeds::{Concern, random};
 
-/// Lives until all of the input of `world` is used up, and everything is committed.
+/// Runs until all of the input of `world` is used up, and everything is committed.
 ///
 /// # Errors
-/// A life could not go on from what the one before left.
+/// A run could not go on from what the one before left.
 ///
 /// # Panics
-/// A life gets nowhere.
+/// A run gets nowhere.
 pub fn live(
     seed: u64,
     subject: &Subject<'_>,
@@ -68,15 +68,15 @@ pub fn live(
     for name in plan.sinks.iter().filter_map(|sink| sink.name.as_ref()) {
         world.disk.put(name, b"of another application\n");
     }
-    for life in 0..=troubles.kills {
-        let killed = life < troubles.kills;
+    for run in 0..=troubles.kills {
+        let killed = run < troubles.kills;
         let kill_at = killed.then(|| random.below(troubles.kill_steps_max));
         if killed {
             world.disk.plan(disk_trouble(troubles, world.disk.steps(), &mut random));
         }
         let cores = 1 + random.below(subject.cores_max) as usize;
-        let begun = Life::begin(seed ^ (life << 40), cores, subject, troubles, world);
-        let ended = match begun.and_then(|life| life.run(kill_at, &mut chronicle)) {
+        let begun = ProcessRun::begin(seed ^ (run << 40), cores, subject, troubles, world);
+        let ended = match begun.and_then(|run| run.run(kill_at, &mut chronicle)) {
             Ok(()) => true,
             Err(Stop::Died) => false,
             Err(Stop::Wrong(reason)) => return Err(reason),
@@ -90,7 +90,7 @@ pub fn live(
     Ok(chronicle)
 }
 
-/// What the disk has in store for a life: maybe one that ends while it begins.
+/// What the disk has in store for a run: maybe one that ends while it begins.
 fn disk_trouble(troubles: &Troubles, steps: u64, random: &mut Random) -> Option<Trouble> {
     match random.chance(troubles.disk_full) {
         true => Some(Trouble::Full(steps + random.below(100))),

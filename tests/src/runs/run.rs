@@ -1,4 +1,4 @@
-//! One life: a process from its recovery to its end, with everything that coordinates its
+//! One run: a process from its recovery to its end, with everything that coordinates its
 //! checkpoints in slow motion.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -35,7 +35,7 @@ use crate::disk::Trouble;
 use crate::seeds::{Concern, random};
 
 /// A running process.
-pub(super) struct Life<'a> {
+pub(super) struct ProcessRun<'a> {
     world: &'a mut World,
     troubles: &'a Troubles,
     process: Process,
@@ -54,23 +54,23 @@ pub(super) struct Life<'a> {
     aborted: BTreeSet<Epoch>,
     /// Cores were sent that no stream will be opened any more.
     complete: bool,
-    /// The epoch that ends the life.
+    /// The epoch that ends the run.
     last: Option<Epoch>,
     frames_replayed: u64,
     recovered: bool,
 }
 
-/// More steps than a life of the tests can take.
+/// More steps than a run of the tests can take.
 const STEPS_MAX: u64 = 500_000;
 
 /// More than waits for a receiver of the tests.
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
-/// Steps in which a life that is killed may still do something with the disk.
+/// Steps in which a run that is killed may still do something with the disk.
 const DYING_STEPS: u64 = 30;
 
-impl<'a> Life<'a> {
-    /// Recovers from what the life before left.
+impl<'a> ProcessRun<'a> {
+    /// Recovers from what the run before left.
     pub(super) fn begin(
         seed: u64,
         cores: usize,
@@ -129,7 +129,7 @@ impl<'a> Life<'a> {
         })
     }
 
-    /// Lives until all input is used up and committed, or until it dies.
+    /// Runs until all input is used up and committed, or until it dies.
     pub(super) fn run(
         mut self,
         kill_at: Option<u64>,
@@ -140,7 +140,7 @@ impl<'a> Life<'a> {
         for step in 0.. {
             if step == STEPS_MAX {
                 let (sessions, head) = (&self.sessions, self.effects.coordinator.head());
-                let text = format!("this life does not end: {sessions:?}; {head}");
+                let text = format!("this run does not end: {sessions:?}; {head}");
                 return Err(Stop::Wrong(text));
             }
             if kill_at == Some(step) {
@@ -364,7 +364,7 @@ impl<'a> Life<'a> {
     }
 }
 
-/// Why a life does not go on.
+/// Why a run does not go on.
 pub(super) enum Stop {
     /// The disk, and with it the process.
     Died,
