@@ -34,7 +34,7 @@ pub mod recover;
 mod accept;
 
 mod damage;
-mod hex;
+pub(crate) mod hex;
 mod text;
 
 pub use changes::{Change, ChangeKind, ChangeOf, DRAIN, ProgramChanges};

@@ -64,7 +64,11 @@ mod witness;
 
 mod skips;
 
+mod rows_file;
+
 mod inspect;
+
+mod import;
 
 pub mod admin;
 

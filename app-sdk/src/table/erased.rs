@@ -44,6 +44,12 @@ pub trait TableRows {
     /// The record is not one of this table.
     fn json(&self, record: Record<'_>) -> Result<(String, String), Corrupt>;
 
+    /// The hash of an archived key.
+    ///
+    /// # Errors
+    /// The bytes are no key of this table.
+    fn hash(&self, key: &[u8]) -> Result<u64, Corrupt>;
+
     /// From now on snapshots are taken, the first one after `epoch`: removed keys are remembered.
     /// Buffers for saved rows come from `spares`.
     fn enable_snapshots(&self, epoch: u32, spares: &Spares);
@@ -145,6 +151,11 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
             false => self.borrow().stored.read(record.state)?.json(&mut state),
         }
         Ok((key, state))
+    }
+
+    // cold: for a request of the tool
+    fn hash(&self, key: &[u8]) -> Result<u64, Corrupt> {
+        value::read::<K>(key).map(|key| key.hash())
     }
 
     fn enable_snapshots(&self, epoch: u32, spares: &Spares) {

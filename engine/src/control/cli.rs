@@ -50,6 +50,15 @@ pub struct CommandLine {
     #[arg(long, value_name = "TABLE", requires = "state")]
     pub(super) export: Option<String>,
 
+    /// Export so that the table can be imported
+    #[arg(long, requires = "export")]
+    pub(super) for_import: bool,
+
+    /// Fill an empty table with what was exported, as the next checkpoint of the stopped
+    /// application, and run nothing [default: none]
+    #[arg(long, value_name = "TABLE=FILE", requires = "state", conflicts_with = "export")]
+    pub(super) import: Option<String>,
+
     /// Print the application's name and the version of the engine
     #[arg(short = 'V', long)]
     pub(super) version: bool,

@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use potoroo_runtime::host;
 use potoroo_sdk::Application;
+use potoroo_sdk::plan::Plan;
 
 use super::check::{check, guarantees};
 use super::cli::CommandLine;
@@ -18,6 +20,7 @@ use super::descriptors;
 use super::error::Error;
 use super::exit::Exit;
 use super::fitness;
+use super::import::{self, Imported};
 use super::inspect;
 use super::launch::complete;
 use super::logging;
@@ -91,15 +94,19 @@ fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<E
         let version = env!("CARGO_PKG_VERSION");
         return Ok(answer(format_args!("{} on potoroo {version}", plan.name), Exit::Done));
     }
-    let export = arguments.export.clone();
+    let (export, for_import) = (arguments.export.clone(), arguments.for_import);
+    let import = arguments.import.clone();
     let mut config = arguments.config()?;
     logging::init(config.quiet);
     if let Some(table) = export {
         let written = match console::long_answer() {
-            Ok(out) => inspect::export(&plan, &config, &table, out)?,
+            Ok(out) => inspect::export(&plan, &config, &table, for_import, out)?,
             Err(closed) => Err(closed),
         };
         return Ok(answered(written, Exit::Done));
+    }
+    if let Some(import) = import {
+        return import_table([plan, application().plan()?], &config, &import);
     }
     let output = output_is_data(&config);
     // Lines of output would be glued to it.
@@ -138,6 +145,14 @@ fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<E
         SummaryFormat::Json if output => answer(format_args!("\n{}", summary.json()), exit),
         SummaryFormat::Json => answer(summary.json(), exit),
     })
+}
+
+/// Imports what `TABLE=FILE` names.
+fn import_table(plans: [Plan; 2], config: &Config, import: &str) -> Result<Exit, Error> {
+    let (table, file) = import.split_once('=').unwrap_or((import, ""));
+    let Imported { rows, epoch } = import::import(plans, config, table, Path::new(file))?;
+    let text = format_args!("{rows} rows are in table `{table}` of checkpoint {epoch}");
+    Ok(answer(text, Exit::Done))
 }
 
 /// Whether a sink or the dead letters write to standard output: a summary for people would spoil

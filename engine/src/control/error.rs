@@ -60,6 +60,14 @@ pub enum Error {
         /// Cause and remedy.
         reason: String,
     },
+    /// A file cannot be imported.
+    #[error("table `{table}` cannot be imported: {reason}")]
+    Import {
+        /// The table.
+        table: String,
+        /// Cause and remedy.
+        reason: String,
+    },
     /// The engine would take more memory than there is.
     #[error(
         "the engine would take up to {needed_mib} MiB, and {limit} has {available_mib} MiB \

@@ -12,8 +12,11 @@ use potoroo_sdk::table::Record;
 
 use super::config::Config;
 use super::recovery::expect_table;
+use super::rows_file::RowsWriter;
 use crate::checkpoint::store::{self, Location, StoreReader};
-use crate::checkpoint::{Epoch, Identity, IdentityMismatch, Manifest, each_row, history};
+use crate::checkpoint::{
+    Epoch, Identity, IdentityMismatch, Manifest, TableFacts, each_row, history,
+};
 
 /// Writes the table `table` as the last checkpoint has it, or that of `config.restore`, to `out`:
 /// one JSON object in each line. Returns whether `out` could be written.
@@ -25,11 +28,15 @@ pub(super) fn export(
     plan: &Plan,
     config: &Config,
     table: &str,
+    for_import: bool,
     mut out: impl Write,
 ) -> Result<io::Result<()>, super::error::Error> {
     let place = config.state.clone().unwrap_or_else(|| Location::Folder(PathBuf::new()));
     let written = place.view().map_err(Error::from).and_then(|view| {
-        again(|| Inspected::open(&*view, plan, table, config.restore)?.write(&mut out))
+        again(|| {
+            let found = Inspected::open(&*view, plan, table, config.restore)?;
+            if for_import { found.write_for_import(&mut out) } else { found.write(&mut out) }
+        })
     });
     match written {
         Ok(()) => Ok(out.flush()),
@@ -144,6 +151,24 @@ impl<'a> Inspected<'a> {
                 Ok(writeln!(out, "{{\"key\":{key},\"state\":{state}}}")?)
             },
         )
+    }
+
+    /// Writes all rows so that they can be imported.
+    fn write_for_import(&self, out: &mut impl Write) -> Result<(), Error> {
+        let TableFacts { name, key, state, .. } =
+            &self.manifest.facts.tables[usize::from(self.id.0)];
+        let mut rows = RowsWriter::new(out, name, key, state)?;
+        each_row(
+            self.view,
+            &self.manifest,
+            self.id,
+            |_| true,
+            |record| {
+                let (key, state) = self.json(record)?;
+                Ok::<_, Error>(rows.row(record, &key, &state)?)
+            },
+        )?;
+        Ok(rows.finish()?)
     }
 
     /// The row whose key is written `key`, as JSON or, if that is a string, without its quotation

@@ -158,6 +158,16 @@ impl Recovery {
         config: &Config,
         request: &StopRequest,
     ) -> Result<(), Error> {
+        self.load(core, request)?;
+        self.begin_checkpoints(core, config);
+        Ok(())
+    }
+
+    /// Gives `core` its share of the checkpoint.
+    ///
+    /// # Errors
+    /// As of [`restore`](Self::restore).
+    pub(super) fn load(&self, core: &mut Core, request: &StopRequest) -> Result<(), Error> {
         if let Some((manifest, numbers)) = self.manifest().zip(self.numbers.as_ref()) {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
@@ -173,11 +183,15 @@ impl Recovery {
                 false => Error::State { place: self.place.clone(), reason },
             })?;
         }
+        Ok(())
+    }
+
+    /// Has `core`, which has everything that was restored, take checkpoints from now on.
+    pub(super) fn begin_checkpoints(&self, core: &mut Core, config: &Config) {
         core.restored();
         let head = &self.recovered.head;
         let log_bytes = config.checkpoint_log_bytes as u64;
         core.enable_checkpoints(head.epoch, head.generation, log_bytes);
-        Ok(())
     }
 }
 

@@ -5,12 +5,13 @@
 //!   potoroo checkpoint show     what one of them is made of
 //!   potoroo checkpoint verify   whether all of it is whole
 //!   potoroo checkpoint export   a table of it, which the application's program shows
+//!   potoroo checkpoint import   fills an empty table with what was exported
 //!   potoroo checkpoint now      has a running application take one
 //!   potoroo state get           what a running application has for a key
 //! ```
 //!
 //! Promises: it takes no lock and changes nothing in a folder, so it works while an application
-//! runs.
+//! runs; but `import`, whose program takes the lock.
 //! Answers go to standard output, progress and mistakes to standard error.
 
 // In reading order; the blank lines keep it.
@@ -27,6 +28,8 @@ mod show;
 mod verify;
 
 mod export;
+
+mod import;
 
 mod http;
 
@@ -54,8 +57,12 @@ pub fn main() -> ExitCode {
             Checkpoint::Verify { epoch, no_progress, state } => {
                 verify::run(*epoch, !no_progress, state)
             }
-            Checkpoint::Export { table, epoch, program, state, arguments } => {
-                export::run(table, *epoch, export::Program { program, state, arguments })
+            Checkpoint::Export { table, epoch, for_import, program, state, arguments } => {
+                let program = export::Program { program, state, arguments };
+                export::run(table, *epoch, *for_import, program)
+            }
+            Checkpoint::Import { table, file, program, state, arguments } => {
+                import::run(table, file, export::Program { program, state, arguments })
             }
             Checkpoint::Now { admin } => ask::checkpoint(*admin),
         },
@@ -144,10 +151,31 @@ enum Checkpoint {
         table: String,
         /// Its epoch [default: the last one]
         epoch: Option<Epoch>,
+        /// Write what `checkpoint import` reads
+        #[arg(long)]
+        for_import: bool,
         /// The application's program: only it knows what is in its tables
         #[arg(long, value_name = "FILE")]
         program: PathBuf,
         /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
+        #[arg(long, value_name = "DIR|URL")]
+        state: OsString,
+        /// Flags of the program's own, that it needs to describe the same application
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+    /// Fill an empty table with an exported one, as the next checkpoint of a stopped application or
+    /// the first one
+    #[command(after_help = EXIT_HELP)]
+    Import {
+        /// The table
+        table: String,
+        /// What `checkpoint export --for-import` has written
+        file: PathBuf,
+        /// The application's program: only it knows what is in its tables
+        #[arg(long, value_name = "FILE")]
+        program: PathBuf,
+        /// Folder or s3://BUCKET/PREFIX that the application is given with the same flag
         #[arg(long, value_name = "DIR|URL")]
         state: OsString,
         /// Flags of the program's own, that it needs to describe the same application

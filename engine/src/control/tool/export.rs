@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use super::answer::{Error, ToolExit};
 use crate::checkpoint::Epoch;
 use crate::control::console;
+use crate::control::rows_file::{END, HEAD};
 
 /// The program of an application, and what it is given.
 pub struct Program<'a> {
@@ -20,10 +21,18 @@ pub struct Program<'a> {
 }
 
 /// Has `program`, the application, write `table` to standard output.
-pub fn run(table: &str, epoch: Option<Epoch>, program: Program<'_>) -> Result<ToolExit, Error> {
+pub fn run(
+    table: &str,
+    epoch: Option<Epoch>,
+    for_import: bool,
+    program: Program<'_>,
+) -> Result<ToolExit, Error> {
     let Program { program, state, arguments } = program;
     let mut command = Command::new(program);
     command.args(arguments).arg("--state").arg(state).args(["--export", table]);
+    if for_import {
+        command.arg("--for-import");
+    }
     if let Some(epoch) = epoch {
         command.args(["--restore", &epoch.to_string()]);
     }
@@ -52,7 +61,10 @@ pub fn run(table: &str, epoch: Option<Epoch>, program: Program<'_>) -> Result<To
 fn pass_rows(mut from: impl BufRead, mut out: impl Write) -> io::Result<()> {
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
-        let row = line.windows(ROW.len()).position(|begin| begin == ROW).unwrap_or(line.len());
+        let begins = |begin: &&[u8]| {
+            line.windows(begin.len()).position(|part| part == *begin).unwrap_or(line.len())
+        };
+        let row = [ROW, HEAD, END].iter().map(begins).min().unwrap_or(0);
         if row > 0 {
             console::error(String::from_utf8_lossy(&line[..row]).trim_end());
         }

@@ -3,6 +3,7 @@
 //! ```text
 //!   ledger base|filter|sink|source|table|key_by|state|event FLAGS
 //!   ledger keys|stranger FLAGS       another key function; another program of that name
+//!   ledger successor FLAGS           an application of another name
 //! ```
 //!
 //! Whatever the change, each order leads to one line of the sink `totals`: symbol, number of orders
@@ -88,7 +89,15 @@ fn add(orders: &Keyed<Order, u64>, positions: &Table<u64, Position>) -> Keyed<To
 }
 
 fn base() -> Application {
-    let app = Application::new("ledger");
+    named("ledger")
+}
+
+fn successor() -> Application {
+    named("successor")
+}
+
+fn named(application: &str) -> Application {
+    let app = Application::new(application);
     let positions = positions(&app);
     let orders = orders(&app).key_by(|order| order.symbol);
     count(&app, &add(&orders, &positions));
@@ -204,6 +213,7 @@ fn main() -> ExitCode {
         Some("event") => event,
         Some("keys") => keys,
         Some("stranger") => stranger,
+        Some("successor") => successor,
         _ => panic!("`{}` is none of the changes", change.display()),
     };
     potoroo::main_with(arguments, application)
