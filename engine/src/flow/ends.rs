@@ -40,17 +40,36 @@ impl Ends {
 
     /// Notes that what `causes` caused has come to its end in `table`.
     #[inline]
-    pub(super) fn add_all<'a>(&mut self, table: TableId, causes: impl Iterator<Item = &'a Cause>) {
-        let mut count = 0;
-        for cause in causes {
-            let run = Run { ingress: cause.ingress, table, source: cause.source };
-            if run != self.run {
-                self.count += std::mem::take(&mut count);
-                self.change_run(run);
-            }
-            count += 1;
+    pub(super) fn add_all<'a>(
+        &mut self,
+        table: TableId,
+        causes: impl Iterator<Item = &'a Cause> + Clone,
+    ) {
+        let Some(Cause { ingress, source, .. }) = causes.clone().next() else { return };
+        self.begin_run(Run { ingress: *ingress, table, source: *source });
+        // One run, nearly always.
+        let differs =
+            |cause: &Cause| cause.ingress ^ ingress | u64::from(cause.source.0 ^ source.0);
+        if causes.clone().fold(0, |any, cause| any | differs(cause)) == 0 {
+            self.count += causes.count() as u64;
+        } else {
+            self.add_runs(table, causes);
         }
-        self.count += count;
+    }
+
+    #[inline(never)]
+    fn add_runs<'a>(&mut self, table: TableId, causes: impl Iterator<Item = &'a Cause>) {
+        for cause in causes {
+            self.begin_run(Run { ingress: cause.ingress, table, source: cause.source });
+            self.count += 1;
+        }
+    }
+
+    #[inline]
+    fn begin_run(&mut self, run: Run) {
+        if run != self.run {
+            self.change_run(run);
+        }
     }
 
     #[inline(never)]

@@ -7,6 +7,8 @@
 //!   3  each event: the handler, on lines that have arrived                  (the stage does it)
 //! ```
 
+use std::cell::Cell;
+
 use potoroo_sdk::host::NO_SLOT;
 use potoroo_sdk::table::{BLOCK_ROWS, TableRows};
 
@@ -26,21 +28,39 @@ pub(super) fn look_ahead(
         *slot = index.first(*hash).unwrap_or(NO_SLOT);
         return;
     }
-    for place in bits(own) {
-        let bucket = index.bucket(hashes[place]);
-        prefetch(index.address(bucket));
-        slots[place] = bucket;
+    let slots = Cell::from_mut(slots).as_slice_of_cells();
+    if own.count_ones() as usize == hashes.len() {
+        // Nearly all batches are whole: no look at the bits.
+        find(index, rows, hashes.iter().zip(slots));
+    } else {
+        find(index, rows, bits(own).map(|place| (&hashes[place], &slots[place])));
     }
-    let found = bits(own).filter_map(|place| {
-        slots[place] = index.first_in(slots[place], hashes[place]).unwrap_or(NO_SLOT);
-        (slots[place] != NO_SLOT).then_some(slots[place])
-    });
-    prefetch_rows(rows, found);
+}
+
+/// Both passes over the hashes, each with its place for a slot.
+#[inline(always)]
+fn find<'a>(
+    index: &Index,
+    rows: &dyn TableRows,
+    each: impl Iterator<Item = (&'a u64, &'a Cell<u32>)> + Clone,
+) {
+    for (hash, slot) in each.clone() {
+        let bucket = index.bucket(*hash);
+        prefetch(index.address(bucket));
+        slot.set(bucket);
+    }
+    prefetch_rows(
+        rows,
+        each.map(|(hash, slot)| {
+            slot.set(index.first_in(slot.get(), *hash).unwrap_or(NO_SLOT));
+            slot.get()
+        }),
+    );
 }
 
 /// The numbers of the bits that are set.
 #[inline(always)]
-pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> + Clone {
     std::iter::from_fn(move || {
         let bit = (word != 0).then(|| word.trailing_zeros() as usize);
         word &= word.wrapping_sub(1);
@@ -48,16 +68,19 @@ pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Asks for the lines of rows.
+/// Asks for the lines of rows; of none for [`NO_SLOT`].
 #[inline]
-pub(super) fn prefetch_rows(rows: &dyn TableRows, mut slots: impl Iterator<Item = u32>) {
+pub(super) fn prefetch_rows(rows: &dyn TableRows, slots: impl Iterator<Item = u32>) {
     let row_bytes = rows.row_bytes();
+    let mut slots = Some(slots);
     rows.with_addresses(&mut |chunks| {
-        for slot in slots.by_ref() {
+        for slot in slots.take().into_iter().flatten() {
             let slot = slot as usize;
-            let row = chunks[slot / BLOCK_ROWS].wrapping_add(slot % BLOCK_ROWS * row_bytes);
-            prefetch(row);
-            prefetch(row.wrapping_add(LINE_BYTES));
+            if let Some(chunk) = chunks.get(slot / BLOCK_ROWS) {
+                let row = chunk.wrapping_add(slot % BLOCK_ROWS * row_bytes);
+                prefetch(row);
+                prefetch(row.wrapping_add(LINE_BYTES));
+            }
         }
     });
 }

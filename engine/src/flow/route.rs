@@ -440,7 +440,10 @@ impl Host for Router {
             look_ahead(&self.indexes[table], &*self.rows[table], own, hashes, slots);
         }
         if let Some(table) = exchange.end {
-            self.ends.add_all(table, bits(own).map(|place| &causes[place]));
+            match own.count_ones() as usize == causes.len() {
+                true => self.ends.add_all(table, causes.iter()),
+                false => self.ends.add_all(table, bits(own).map(|place| &causes[place])),
+            }
         }
         own
     }
