@@ -52,6 +52,7 @@ where
         keys.clear();
         keys.reserve(batch.len());
         let mut hashes = Few::<u64>::new();
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let key = (self.key)(batch.begin(number, place, context.under_way));
             hashes.push(key.hash());
@@ -71,8 +72,7 @@ where
             false => 0,
         };
         self.part(&batch.with_slots(slots), own, context);
-        // The keys and causes of this batch end here, and so do notes of them.
-        context.under_way.end_key();
+        // The keys and causes of this batch end here, and so does a note of them.
         context.under_way.end();
         keys.clear();
     }
@@ -85,11 +85,12 @@ where
             return;
         }
         let mut here = Few::<u8>::new();
+        batch.note(context.under_way);
         for (place, number) in batch.chosen().iter().enumerate() {
             if own >> place & 1 == 1 {
                 here.push(*number);
             } else {
-                context.under_way.begin(&batch.causes[place]);
+                context.under_way.begin(place);
                 let route = Route { exchange: self.exchange, hash: batch.hashes[place] };
                 context.exchange(route, &batch.causes[place], batch.events, *number);
             }
@@ -110,8 +111,9 @@ where
         let mut keys = self.keys.borrow_mut();
         keys.clear();
         let mut events = Few::<Archive<'_, E>>::new();
-        for (bytes, cause) in inputs.archives.iter().zip(inputs.causes) {
-            under_way.begin(cause);
+        under_way.begin_batch(inputs.causes, None);
+        for (place, bytes) in inputs.archives.iter().enumerate() {
+            under_way.begin(place);
             let archive = value::access::<E>(bytes).expect("the host keeps archives whole");
             keys.push((self.key)(E::view(archive)));
             events.push((bytes, archive));
@@ -122,7 +124,7 @@ where
         // The next input follows only when the outputs of those before have found room.
         let done =
             self.consumers.send_while(&batch, &mut context, |context| !context.host.blocked());
-        under_way.end_key();
+        under_way.end();
         keys.clear();
         done
     }

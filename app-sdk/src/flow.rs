@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 
 use crate::codec::Reason;
-use crate::host::{BATCH_EVENTS, Cause, Host, Route, UnderWay};
+use crate::host::{BATCH_EVENTS, Cause, Host, KeysNote, Route, UnderWay};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
@@ -65,25 +65,8 @@ pub(crate) struct Batch<'a, E: Event, K> {
     pub(crate) hashes: &'a [u64],
     /// The host's guesses at the rows in the table that the stage looks up first.
     pub(crate) slots: &'a [u32],
-    /// The batch that had the keys, where the stream has none any more.
-    keyed: Option<&'a dyn NoteKey>,
-}
-
-/// A batch whose keys can be noted by one that has none.
-trait NoteKey {
-    /// Notes the key at `place`.
-    fn note_key(&self, place: usize, under_way: &UnderWay);
-}
-
-impl<E: Event, K: Debug + 'static> NoteKey for Batch<'_, E, K> {
-    #[inline]
-    fn note_key(&self, place: usize, under_way: &UnderWay) {
-        match (self.keys.get(place), self.keyed) {
-            (Some(key), _) => under_way.begin_key(key),
-            (None, Some(keyed)) => keyed.note_key(place, under_way),
-            (None, None) => {}
-        }
-    }
+    /// Where the keys lie, also where the stream has none any more.
+    noted_keys: Option<KeysNote>,
 }
 
 /// Where the events of a batch lie. They stay there: copying fields that were just written one by
@@ -136,7 +119,7 @@ impl<'a, E: Event> Batch<'a, E, NoKey> {
     }
 }
 
-impl<'a, E: Event, K> Batch<'a, E, K> {
+impl<'a, E: Event, K: Debug + 'static> Batch<'a, E, K> {
     /// All of `events`, each with what belongs to it.
     #[inline]
     pub(crate) fn keyed(
@@ -146,19 +129,18 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         hashes: &'a [u64],
         slots: &'a [u32],
     ) -> Self {
-        let all = &NUMBERS[..events.count()];
-        Self { events, of: all, chosen: all, whole: true, causes, keys, hashes, slots, keyed: None }
+        let (of, noted_keys) = (&NUMBERS[..events.count()], KeysNote::new(keys));
+        Self { events, of, chosen: of, whole: true, causes, keys, hashes, slots, noted_keys }
     }
+}
 
+impl<'a, E: Event, K> Batch<'a, E, K> {
     /// The same events without their keys.
     #[inline]
-    pub(crate) fn unkeyed(&self) -> Batch<'_, E, NoKey>
-    where
-        K: Debug + 'static,
-    {
-        let Self { events, of, chosen, whole, causes, .. } = *self;
-        let (keys, hashes, slots, keyed) = (&[], &[], &[], Some(self as &dyn NoteKey));
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots, keyed }
+    pub(crate) fn unkeyed(&self) -> Batch<'a, E, NoKey> {
+        let Self { events, of, chosen, whole, causes, noted_keys, .. } = *self;
+        let (keys, hashes, slots) = (&[], &[], &[]);
+        Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys }
     }
 
     /// The same batch with its causes in the order of its events: event `i` of those that take part
@@ -170,23 +152,28 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         of: &'b mut [u8; BATCH_EVENTS],
     ) -> Batch<'b, E, NoKey> {
         let Self { events, of: before, chosen, whole, .. } = *self;
-        let (keys, hashes, slots, keyed) = (&[], &[], &[], None);
+        let (keys, hashes, slots, noted_keys) = (&[], &[], &[], None);
         if whole {
-            let causes = self.causes;
-            return Batch { events, of: before, chosen, whole, causes, keys, hashes, slots, keyed };
+            let (of, causes) = (before, self.causes);
+            return Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys };
         }
         for (place, number) in self.chosen.iter().enumerate() {
             causes.push(self.causes[usize::from(self.of[usize::from(*number)])]);
             of[usize::from(*number)] = place as u8;
         }
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots, keyed }
+        Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys }
     }
 
     /// The same batch after an exchange.
     #[inline(always)]
-    pub(crate) fn with_keys<L>(&self, keys: &'a [L], hashes: &'a [u64]) -> Batch<'a, E, L> {
+    pub(crate) fn with_keys<L: Debug + 'static>(
+        &self,
+        keys: &'a [L],
+        hashes: &'a [u64],
+    ) -> Batch<'a, E, L> {
         let Self { events, of, chosen, whole, causes, .. } = *self;
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots: &[], keyed: None }
+        let noted_keys = KeysNote::new(keys);
+        Batch { events, of, chosen, whole, causes, keys, hashes, slots: &[], noted_keys }
     }
 
     /// The same batch with the host's guesses.
@@ -201,9 +188,9 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
     where
         'a: 'b,
     {
-        let Self { causes, keys, hashes, slots, keyed, .. } = *self;
-        let all = Batch::keyed(Events::Native(events), causes, keys, hashes, slots);
-        Batch { of, whole: false, keyed, ..all }
+        let Self { causes, keys, hashes, slots, noted_keys, .. } = *self;
+        let (events, chosen) = (Events::Native(events), &NUMBERS[..events.len()]);
+        Batch { events, of, chosen, whole: false, causes, keys, hashes, slots, noted_keys }
     }
 
     /// Numbers of the events that take part, in order.
@@ -243,29 +230,21 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         })
     }
 
-    /// The event of this number, which is noted as under way from now on. Not a part of the
-    /// iterator: its closure would become a call that returns the event in memory.
+    /// Notes this batch: its events are under way from now on. Once before the first of them, and
+    /// again after anything that other batches passed through.
     #[inline(always)]
-    pub(crate) fn begin(&self, number: usize, place: usize, under_way: &UnderWay) -> View<'a, E>
-    where
-        K: Debug + 'static,
-    {
-        under_way.begin(&self.causes[place]);
-        match self.keys.get(place) {
-            Some(key) => under_way.begin_key(key),
-            None => self.note_former_key(place, under_way),
-        }
+    pub(crate) fn note(&self, under_way: &UnderWay) {
+        under_way.begin_batch(self.causes, self.noted_keys);
+    }
+
+    /// The event of this number, which is noted as the one under way. Not a part of the iterator:
+    /// its closure would become a call that returns the event in memory.
+    #[inline(always)]
+    pub(crate) fn begin(&self, number: usize, place: usize, under_way: &UnderWay) -> View<'a, E> {
+        under_way.begin(place);
         match self.events {
             Events::Archived(archives) => E::view(archives[number].1),
             Events::Native(events) => events[number].lend(),
-        }
-    }
-
-    /// Notes the key that the event had, if it had one.
-    #[inline(always)]
-    fn note_former_key(&self, place: usize, under_way: &UnderWay) {
-        if let Some(keyed) = self.keyed {
-            keyed.note_key(place, under_way);
         }
     }
 }

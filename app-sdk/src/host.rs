@@ -29,6 +29,7 @@ mod under_way;
 
 pub use cause::{Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, TableId};
 pub use schedule::Schedule;
+pub(crate) use under_way::KeysNote;
 pub use under_way::{Noted, UnderWay};
 
 /// Most events that a stage takes at once: enough to hide the latency of memory, few enough for the

@@ -37,8 +37,9 @@ pub(crate) fn maker<E: Event>(
 ) -> impl FnMut(&[Cause], &UnderWay, &mut Vec<E>) -> bool {
     move |causes, under_way, made| {
         made.reserve(causes.len());
-        for cause in causes {
-            under_way.begin(cause);
+        under_way.begin_batch(causes, None);
+        for (place, cause) in causes.iter().enumerate() {
+            under_way.begin(place);
             match make(cause.origin.position) {
                 Some(event) => made.push(event),
                 None => return false,
@@ -111,7 +112,7 @@ impl<C: Decode> Intake<C> {
         for place in 0..events_max {
             let position = cause.origin.position + taken as u64;
             decoded.causes.push(Cause { origin: Origin { position, ..cause.origin }, ..cause });
-            under_way.begin(&decoded.causes[place]);
+            under_way.begin_alone(&decoded.causes[place]);
             let rest = &bytes[taken..];
             let met = match under_way.splitting(|| framing.split(rest, feed.ended)) {
                 Split::Frame { start, end, next } => match self.codec.decode(&rest[start..end]) {
@@ -149,7 +150,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         while let left @ 1.. = feed.events_max - (done.events + done.refused) {
             let cause = feed.cause_at(done.bytes);
             if done.skipping {
-                under_way.begin(&cause);
+                under_way.begin_alone(&cause);
                 let framing = self.codec.framing().within(feed.frame_bytes_max);
                 if !under_way.splitting(|| skip(&framing, bytes, &mut done)) {
                     return Ingested { stop: Stop::More(0), ..done };
@@ -206,7 +207,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         let (stop, skipping) = (Stop::Limit, false);
         let mut done = Ingested { bytes: 0, events: 0, refused: 0, stop, skipping };
         let framing = self.codec.framing().within(feed.frame_bytes_max);
-        under_way.begin(&feed.cause);
+        under_way.begin_alone(&feed.cause);
         match under_way.splitting(|| framing.split(bytes, feed.ended)) {
             Split::Frame { next, .. } | Split::Skip { next, .. } => done.bytes = next,
             Split::Overlong { next, .. } => (done.bytes, done.skipping) = (next, true),
@@ -225,7 +226,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Result<(), Reason> {
-        under_way.begin(&cause);
+        under_way.begin_alone(&cause);
         let archive = value::access::<C::Event>(bytes)
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
         let (events, causes) = ([(bytes, archive)], [cause]);

@@ -45,7 +45,7 @@ impl<O: Event> Made<O> {
         self.events.len() >= const { batch_events::<O>() }
     }
 
-    /// Sends what was made of `batch`.
+    /// Sends what was made of `batch`, which is noted again afterwards.
     #[inline]
     pub(crate) fn send<E: Event, K: 'static>(
         &mut self,
@@ -53,11 +53,11 @@ impl<O: Event> Made<O> {
         consumers: &Consumers<O, K>,
         context: &mut Context<'_>,
     ) {
-        context.under_way.end_key();
         for (events, of) in self.events.chunks(BATCH_EVENTS).zip(self.of.chunks(BATCH_EVENTS)) {
             consumers.send(&batch.turned_into(events, of), context);
         }
         self.events.clear();
         self.of.clear();
+        batch.note(context.under_way);
     }
 }

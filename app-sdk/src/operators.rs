@@ -31,6 +31,7 @@ pub(crate) fn map<E, K, R, F>(
     let made = Made::new();
     stream.add(move |batch, context| {
         let mut made = Made::begin(&made);
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             handler(event).each(|event| made.push(event, place));
@@ -51,12 +52,12 @@ where
 {
     stream.add(move |batch, context| {
         let mut kept = Few::<u8>::new();
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             if keep(batch.begin(number, place, context.under_way)) {
                 kept.push(number as u8);
             }
         }
-        context.under_way.end_key();
         if !kept.is_empty() {
             next.send(&batch.choose(&kept), context);
         }
@@ -74,6 +75,7 @@ where
     let (out, made) = (RefCell::new(Out::new()), Made::new());
     stream.add(move |batch, context| {
         let (mut out, mut made) = (out.borrow_mut(), Made::begin(&made));
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             handler(event, &mut out);
@@ -102,6 +104,7 @@ pub(crate) fn update<E, K, S, R, F>(
     let made = Made::new();
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             let mut handle =
@@ -142,6 +145,7 @@ pub(crate) fn update_with<E, K, S, O, F>(
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
         let mut out = out.borrow_mut();
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             let slot = table.locate(&mut rows, batch, place, context.host);
@@ -187,12 +191,12 @@ where
     let space = RefCell::new(Vec::new()); // cold: once per sink
     move |batch, context| {
         let mut bytes = space.borrow_mut();
+        batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             bytes.clear();
             codec.encode(event, &mut bytes);
             context.host.output(sink, &batch.causes[place], &bytes);
         }
-        context.under_way.end_key();
     }
 }

@@ -1,23 +1,50 @@
 //! Under way: which event a stage is busy with, for the host to print when the application panics.
 //!
-//! Addresses, not copies: a note of an event costs one store, of its key two, of the search for its
-//! end two. What is noted belongs to the stage, so it is valid while the stage runs: the host
-//! [ends](UnderWay::end) the note of the event after each call of a stage, and an operator ends
-//! that of the key. A panic that unwinds leaves the notes in place: the host
-//! [takes](UnderWay::take) them before the stack unwinds.
+//! Addresses, not copies: a batch is noted once, each of its events with one store, and the search
+//! for the end of an event with two. What is noted belongs to the stage, so it is valid while the
+//! stage runs: whatever makes the causes or keys of a batch [ends](UnderWay::end) the note before
+//! they go, and the host does after each call of a stage. A panic that unwinds leaves the notes in
+//! place: the host [takes](UnderWay::take) them before the stack unwinds.
 
 use core::cell::Cell;
 use core::fmt::Debug;
 use core::ptr::NonNull;
+use core::slice;
 
 use super::cause::Cause;
 
 /// The notes of one thread, empty at first.
 #[derive(Debug, Default)]
 pub struct UnderWay {
-    cause: Cell<Option<NonNull<Cause>>>,
-    key: Cell<Option<NonNull<dyn Debug>>>,
+    batch: Cell<Option<BatchNote>>,
+    /// The event of the batch.
+    place: Cell<usize>,
     splits: Cell<bool>,
+}
+
+/// Where the causes and keys of a batch lie.
+#[derive(Clone, Copy, Debug)]
+struct BatchNote {
+    causes: NonNull<Cause>,
+    keys: Option<KeysNote>,
+}
+
+/// Where the keys of a batch lie: the first of them, and the way to the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeysNote {
+    first: NonNull<()>,
+    at: fn(NonNull<()>, usize) -> Option<NonNull<dyn Debug>>,
+}
+
+impl KeysNote {
+    /// Of `keys`, if there are any.
+    #[inline(always)]
+    pub(crate) fn new<K: Debug + 'static>(keys: &[K]) -> Option<Self> {
+        let at = |first: NonNull<()>, place| -> Option<NonNull<dyn Debug>> {
+            Some(NonNull::new(first.cast::<K>().as_ptr().wrapping_add(place))?)
+        };
+        (!keys.is_empty()).then_some(Self { first: NonNull::from(keys).cast(), at })
+    }
 }
 
 /// What was noted: addresses that are valid as long as the stage that noted them runs.
@@ -32,16 +59,30 @@ pub struct Noted {
 }
 
 impl UnderWay {
-    /// An event begins.
+    /// A batch begins whose events have these causes and keys, or begins again after another one:
+    /// its first event is under way.
     #[inline(always)]
-    pub(crate) fn begin(&self, cause: &Cause) {
-        self.cause.set(Some(NonNull::from(cause)));
+    pub(crate) fn begin_batch(&self, causes: &[Cause], keys: Option<KeysNote>) {
+        self.batch.set(Some(BatchNote { causes: NonNull::from(causes).cast(), keys }));
+        self.place.set(0);
     }
 
-    /// No event is under way: the stage has returned.
+    /// The event at `place` of the batch begins.
+    #[inline(always)]
+    pub(crate) fn begin(&self, place: usize) {
+        self.place.set(place);
+    }
+
+    /// An event begins that belongs to no batch yet.
+    #[inline(always)]
+    pub(crate) fn begin_alone(&self, cause: &Cause) {
+        self.begin_batch(slice::from_ref(cause), None);
+    }
+
+    /// No event is under way: what was noted goes, or the stage has returned.
     #[inline(always)]
     pub fn end(&self) {
-        self.cause.set(None);
+        self.batch.set(None);
     }
 
     /// Runs `work`, which looks for the end of the event that has begun.
@@ -53,22 +94,14 @@ impl UnderWay {
         result
     }
 
-    /// The event under way has this key, which stays noted until [`end_key`](Self::end_key).
-    #[inline(always)]
-    pub(crate) fn begin_key<K: Debug + 'static>(&self, key: &K) {
-        self.key.set(Some(NonNull::from(key as &dyn Debug)));
-    }
-
-    /// What follows has no key, or another.
-    #[inline(always)]
-    pub(crate) fn end_key(&self) {
-        self.key.set(None);
-    }
-
     /// Takes the notes, for a report of a panic: what they point to is valid only until the panic
     /// unwinds.
     pub fn take(&self) -> Noted {
-        Noted { cause: self.cause.take(), key: self.key.take(), splits: self.splits.take() }
+        let (batch, place) = (self.batch.take(), self.place.take());
+        let cause = |batch: BatchNote| NonNull::new(batch.causes.as_ptr().wrapping_add(place));
+        let key = |batch: BatchNote| batch.keys.and_then(|keys| (keys.at)(keys.first, place));
+        let splits = self.splits.take();
+        Noted { cause: batch.and_then(cause), key: batch.and_then(key), splits }
     }
 }
 
@@ -80,18 +113,21 @@ mod tests {
     #[test]
     fn the_event_and_its_key_are_noted_until_they_end() {
         let under_way = UnderWay::default();
-        let cause = Cause { ingress: 0, origin: Origin::default(), source: SourceId(0) };
+        let causes = [Cause { ingress: 0, origin: Origin::default(), source: SourceId(0) }; 2];
         let keys = [1u64, 2u64];
-        for key in &keys {
-            under_way.begin(&cause);
-            under_way.begin_key(key);
-            let noted = under_way.key.get().map(NonNull::cast::<u64>);
-            assert_eq!(noted, Some(NonNull::from(key)));
+        for place in 0..2 {
+            under_way.begin_batch(&causes, KeysNote::new(&keys));
+            under_way.begin(place);
+            let noted = under_way.take();
+            assert_eq!(noted.cause, Some(NonNull::from(&causes[place])));
+            assert_eq!(noted.key.map(NonNull::cast::<u64>), Some(NonNull::from(&keys[place])));
         }
-        under_way.end_key();
+        under_way.begin_batch(&causes, KeysNote::new::<u64>(&[]));
         let noted = under_way.take();
-        assert_eq!(noted.cause, Some(NonNull::from(&cause)));
-        assert!(noted.key.is_none() && under_way.take().cause.is_none());
+        assert!(noted.cause.is_some() && noted.key.is_none());
+        under_way.begin_alone(&causes[0]);
+        under_way.end();
+        assert!(under_way.take().cause.is_none());
         assert!(under_way.splitting(|| under_way.take().splits));
         assert!(!under_way.take().splits);
     }
