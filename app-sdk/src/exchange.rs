@@ -50,16 +50,17 @@ where
     ) {
         let mut keys = self.keys.borrow_mut();
         keys.clear();
-        keys.reserve(batch.len());
-        let mut hashes = Few::<u64>::new();
         batch.note(context.under_way);
-        for (number, place) in batch.each() {
-            let key = (self.key)(batch.begin(number, place, context.under_way));
-            hashes.push(key.hash());
-            keys.push(key);
+        keys.extend(batch.each().map(|(number, place)| {
+            (self.key)(batch.begin(number, place, context.under_way))
+        }));
+        let mut hashes = [0; BATCH_EVENTS];
+        let hashes = &mut hashes[..keys.len()];
+        for (hash, key) in hashes.iter_mut().zip(&*keys) {
+            *hash = key.hash();
         }
         let (mut causes, mut of) = (Few::<Cause>::new(), [0; BATCH_EVENTS]);
-        let batch = batch.settle(&mut causes, &mut of).with_keys(&keys, &hashes);
+        let batch = batch.settle(&mut causes, &mut of).with_keys(&keys, hashes);
         let mut slots = [NO_SLOT; BATCH_EVENTS];
         let slots = &mut slots[..batch.len()];
         // Only events whose size is known: others are archived first, so that whether they are too
@@ -67,7 +68,7 @@ where
         let own = match E::PLAIN {
             true => {
                 let bytes = size_of::<Archived<E>>();
-                context.host.in_place(self.exchange, bytes, &hashes, batch.causes, slots)
+                context.host.in_place(self.exchange, bytes, hashes, batch.causes, slots)
             }
             false => 0,
         };

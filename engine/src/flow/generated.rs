@@ -27,7 +27,7 @@ pub struct Generated {
 }
 
 /// Most events that a generator may bring into one turn.
-const GENERATED_EVENTS_PER_TURN: u64 = 64;
+const GENERATED_EVENTS_PER_TURN: u64 = 128;
 
 impl Generated {
     /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast

@@ -59,7 +59,7 @@ pub struct Inlet {
 }
 
 /// Most events that one inlet may bring into one turn: bounds a turn to a few microseconds.
-const INLET_EVENTS_PER_TURN: u64 = 64;
+const INLET_EVENTS_PER_TURN: u64 = 128;
 
 impl Inlet {
     /// An empty inlet of `connection` with a buffer of `capacity` bytes, which bounds a frame.
