@@ -14,7 +14,7 @@ use crate::consumers::Consumers;
 use crate::flow::{Archive, Batch, Context, Events, Few};
 use crate::host::{
     BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, NO_SLOT, Route,
-    UnderWay,
+    UnderWay, bits,
 };
 use crate::key::Key;
 use crate::value::{self, Corrupt, Event, Schema, View};
@@ -51,9 +51,11 @@ where
         let mut keys = self.keys.borrow_mut();
         keys.clear();
         batch.note(context.under_way);
-        keys.extend(batch.each().map(|(number, place)| {
-            (self.key)(batch.begin(number, place, context.under_way))
-        }));
+        keys.extend(
+            batch
+                .each()
+                .map(|(number, place)| (self.key)(batch.begin(number, place, context.under_way))),
+        );
         let mut hashes = [0; BATCH_EVENTS];
         let hashes = &mut hashes[..keys.len()];
         for (hash, key) in hashes.iter_mut().zip(&*keys) {
@@ -85,17 +87,19 @@ where
             self.consumers.send(batch, context);
             return;
         }
-        let mut here = Few::<u8>::new();
         batch.note(context.under_way);
-        for (place, number) in batch.chosen().iter().enumerate() {
-            if own >> place & 1 == 1 {
-                here.push(*number);
-            } else {
+        let others = !own & (u64::MAX >> (BATCH_EVENTS - batch.len()));
+        if E::PLAIN {
+            context.exchange_plain(self.exchange, others, batch);
+        } else {
+            for place in bits(others) {
                 context.under_way.begin(place);
                 let route = Route { exchange: self.exchange, hash: batch.hashes[place] };
-                context.exchange(route, &batch.causes[place], batch.events, *number);
+                let number = batch.chosen()[place];
+                context.exchange(route, &batch.causes[place], batch.events, number);
             }
         }
+        let here: Few<u8> = bits(own).map(|place| batch.chosen()[place]).collect();
         if !here.is_empty() {
             self.consumers.send(&batch.choose(&here), context);
         }

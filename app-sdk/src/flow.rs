@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 
 use crate::codec::Reason;
-use crate::host::{BATCH_EVENTS, Cause, Host, KeysNote, Route, UnderWay};
+use crate::host::{BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Route, UnderWay, bits};
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
@@ -267,6 +267,32 @@ pub(crate) struct Context<'h> {
 }
 
 impl Context<'_> {
+    /// Sends the events at these places of a batch through an exchange; their archives have one
+    /// size.
+    #[inline]
+    pub(crate) fn exchange_plain<E: Event, K>(
+        &mut self,
+        exchange: ExchangeId,
+        which: u64,
+        batch: &Batch<'_, E, K>,
+    ) {
+        let (bytes, chosen) = (size_of::<Archived<E>>(), batch.chosen);
+        let mut write = |which, room: &mut [u8], stride| {
+            for (place, room) in bits(which).zip(room.chunks_mut(stride)) {
+                let (number, room) = (usize::from(chosen[place]), &mut room[..bytes]);
+                match batch.events {
+                    Events::Native(events) => {
+                        let written = value::write(&events[number], room);
+                        debug_assert!(written == Ok(bytes));
+                    }
+                    Events::Archived(archives) => room.copy_from_slice(archives[number].0),
+                }
+            }
+        };
+        let Batch { hashes, causes, .. } = *batch;
+        self.host.send_all(exchange, bytes, which, hashes, causes, &mut write);
+    }
+
     /// Sends the event of this number through an exchange.
     #[inline(always)]
     pub(crate) fn exchange<E: Event>(
@@ -277,11 +303,6 @@ impl Context<'_> {
         number: u8,
     ) {
         match events {
-            Events::Native(events) if E::PLAIN => {
-                let room = self.host.send(route, cause, size_of::<Archived<E>>());
-                let written = value::write(&events[usize::from(number)], room);
-                debug_assert!(written == Ok(size_of::<Archived<E>>()));
-            }
             Events::Native(events) => {
                 self.exchange_sized(route, cause, &events[usize::from(number)]);
             }

@@ -36,6 +36,16 @@ pub use under_way::{Noted, UnderWay};
 /// nearest cache, and one bit of a word for each.
 pub const BATCH_EVENTS: usize = 64;
 
+/// The numbers of the bits that are set, ascending: the events of a batch that a word names.
+#[inline(always)]
+pub fn bits(mut word: u64) -> impl Iterator<Item = usize> + Clone {
+    core::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize);
+        word &= word.wrapping_sub(1);
+        bit
+    })
+}
+
 /// Events that arrived through one exchange, at most [`BATCH_EVENTS`]; each list has one entry for
 /// each of them.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +69,25 @@ pub trait Host {
     /// Sends one event to `route`: returns room for its archive, exactly `bytes` long, which the
     /// caller fills before it does anything else with the host.
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
+
+    /// Sends several events to `exchange`: those whose bits are set in `which`, each with its hash
+    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, in order,
+    /// room, and a stride: the archive of the first goes to the front of the room, that of each
+    /// next one as many bytes after the one before.
+    fn send_all(
+        &mut self,
+        exchange: ExchangeId,
+        bytes: usize,
+        which: u64,
+        hashes: &[u64],
+        causes: &[Cause],
+        write: &mut dyn FnMut(u64, &mut [u8], usize),
+    ) {
+        for place in bits(which) {
+            let route = Route { exchange, hash: hashes[place] };
+            write(1 << place, self.send(route, &causes[place], bytes), bytes);
+        }
+    }
 
     /// Decides which events the caller runs at once instead of sending them to `exchange`: bit `i`
     /// for the event with hash and cause `i`. There are 1 to [`BATCH_EVENTS`] events, and the
@@ -241,4 +270,16 @@ pub struct ExchangeShape {
     pub key: &'static str,
     /// Hash of the shape of its keys.
     pub key_shape: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bits;
+
+    #[test]
+    fn every_bit_has_its_number() {
+        assert_eq!(bits(0).count(), 0);
+        assert!(bits(1 << 63 | 0b1001).eq([0, 3, 63]));
+        assert!(bits(u64::MAX).eq(0..64));
+    }
 }

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 
-use potoroo_sdk::host::NO_SLOT;
+use potoroo_sdk::host::{NO_SLOT, bits};
 use potoroo_sdk::table::{BLOCK_ROWS, TableRows};
 
 use crate::state::{Index, prefetch};
@@ -58,16 +58,6 @@ fn find<'a>(
     );
 }
 
-/// The numbers of the bits that are set.
-#[inline(always)]
-pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> + Clone {
-    std::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize);
-        word &= word.wrapping_sub(1);
-        bit
-    })
-}
-
 /// Asks for the lines of rows; of none for [`NO_SLOT`].
 #[inline]
 pub(super) fn prefetch_rows(rows: &dyn TableRows, slots: impl Iterator<Item = u32>) {
@@ -87,15 +77,3 @@ pub(super) fn prefetch_rows(rows: &dyn TableRows, slots: impl Iterator<Item = u3
 
 /// A row of up to 64 bytes of state lies in two lines.
 const LINE_BYTES: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::bits;
-
-    #[test]
-    fn every_bit_has_its_number() {
-        assert_eq!(bits(0).count(), 0);
-        assert_eq!(bits(1 << 63 | 0b1001).collect::<Vec<_>>(), [0, 3, 63]);
-        assert!(bits(u64::MAX).eq(0..64));
-    }
-}

@@ -7,9 +7,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+use potoroo_runtime::ring::FRAME_ALIGN_BYTES;
 use potoroo_runtime::{LaneId, Outbound};
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, TableId};
+use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
@@ -19,7 +21,7 @@ use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::gauges::{BlockedBy, Gauges};
 use super::letters::Letters;
 use super::local::{Local, Outbox};
-use super::look_ahead::{bits, look_ahead};
+use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
 use crate::checkpoint::Epoch;
 use crate::state::Index;
@@ -96,6 +98,8 @@ pub struct Router {
     outbound: Vec<Outbound>,
     /// Lanes that hold something unpublished.
     dirty: Vec<LaneId>,
+    /// By core: which events of a batch go there. All 0 between two batches.
+    parcels: Vec<u64>,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
     /// Bit by level: outboxes that are not empty. Everything that follows a waiting frame at its
@@ -162,6 +166,7 @@ impl Router {
             batch_max: batch_max(parts.local_bytes.min(4 * frame_bytes_max), parts.outlet_bytes),
             exchanges: plan.exchanges.iter().map(route).collect(),
             output_level: levels,
+            parcels: vec![0; parts.outbound.len()],
             outbound: parts.outbound,
             dirty: Vec::new(),
             local: (0..levels).map(|_| Local::new(parts.local_bytes)).collect(),
@@ -332,6 +337,49 @@ impl Router {
         }
     }
 
+    /// Sends the events of `parcel` to another core, as many as the lane has room for. Returns those
+    /// that are left.
+    #[inline]
+    fn send_parcel(
+        &mut self,
+        to: usize,
+        mut parcel: u64,
+        (exchange, bytes): (ExchangeId, usize),
+        (hashes, causes): (&[u64], &[Cause]),
+        write: &mut dyn FnMut(u64, &mut [u8], usize),
+    ) -> u64 {
+        let level = self.exchanges[exchange.0 as usize].level;
+        let frame_bytes = Header::frame_bytes(bytes);
+        let own = to == self.core || self.waiting & (1 << level) != 0;
+        if own || frame_bytes > self.frame_bytes_max {
+            return parcel;
+        }
+        let stride = frame_bytes.next_multiple_of(FRAME_ALIGN_BYTES);
+        let edge = FrameEdge::Exchange(exchange.0);
+        let Self { outbound, dirty, counts, .. } = self;
+        while parcel != 0 {
+            let count = parcel.count_ones() as usize;
+            let mut left = parcel;
+            let (sent, clean) = outbound[to].append_run(level, frame_bytes, count, |run, room| {
+                for (place, room) in bits(parcel).zip(room.chunks_mut(stride)) {
+                    Header::write(edge, hashes[place], &causes[place], room);
+                }
+                (0..run).for_each(|_| left &= left.wrapping_sub(1));
+                let archives = &mut room[Header::frame_bytes(0) - LENGTH_BYTES..];
+                write(parcel ^ left, archives, stride);
+            });
+            if sent == 0 {
+                break;
+            }
+            if clean {
+                dirty.push(LaneId { core: to, level });
+            }
+            counts.frames_sent += sent as u64;
+            parcel = left;
+        }
+        parcel
+    }
+
     /// Adds a frame of `bytes` to `lane`, which may lead to this core; returns its room after the
     /// length word.
     #[inline(always)]
@@ -414,6 +462,33 @@ impl Host for Router {
         let bytes = Header::frame_bytes(bytes);
         let room = self.append(LaneId { core: to, level }, bytes, cause);
         Header::write(FrameEdge::Exchange(route.exchange.0), route.hash, cause, room)
+    }
+
+    fn send_all(
+        &mut self,
+        exchange: ExchangeId,
+        bytes: usize,
+        which: u64,
+        hashes: &[u64],
+        causes: &[Cause],
+        write: &mut dyn FnMut(u64, &mut [u8], usize),
+    ) {
+        let mut targets = ArrayVec::<usize, BATCH_EVENTS>::new();
+        for place in bits(which) {
+            let to = self.map.owner(hashes[place]);
+            if self.parcels[to] == 0 {
+                targets.push(to);
+            }
+            self.parcels[to] |= 1 << place;
+        }
+        for to in targets {
+            let parcel = std::mem::take(&mut self.parcels[to]);
+            let left = self.send_parcel(to, parcel, (exchange, bytes), (hashes, causes), write);
+            for place in bits(left) {
+                let route = Route { exchange, hash: hashes[place] };
+                write(1 << place, self.send(route, &causes[place], bytes), bytes);
+            }
+        }
     }
 
     #[inline]

@@ -49,6 +49,25 @@ impl Outbound {
         Some((room, clean))
     }
 
+    /// Appends up to `count` frames of `bytes` each to the lane of `level`, as
+    /// [`Producer::append_run`]. Returns how many, and whether the lane had nothing unpublished
+    /// before.
+    ///
+    /// # Panics
+    /// As [`try_append`](Self::try_append).
+    #[inline(always)]
+    pub fn append_run(
+        &mut self,
+        level: usize,
+        bytes: usize,
+        count: usize,
+        fill: impl FnOnce(usize, &mut [u8]),
+    ) -> (usize, bool) {
+        let lane = &mut self.lanes[level];
+        let clean = !lane.has_unpublished();
+        (lane.append_run(bytes, count, fill), clean)
+    }
+
     /// Makes everything appended at `level` visible to the receiver. Returns whether there was
     /// something.
     #[inline]

@@ -86,6 +86,38 @@ impl Producer {
         Some(self.memory.body_mut(&place))
     }
 
+    /// Adds up to `count` frames of `bytes` each to the unpublished batch, as many as lie side by
+    /// side without a gap. `fill` gets how many there are, at least one, and their room: all from
+    /// after the first length word to the end of the last frame. The length words in between are
+    /// written after it. Returns how many there were; 0 means that the ring is full now.
+    ///
+    /// # Panics
+    /// As [`Producer::try_append`].
+    #[inline]
+    pub fn append_run(
+        &mut self,
+        bytes: usize,
+        count: usize,
+        fill: impl FnOnce(usize, &mut [u8]),
+    ) -> usize {
+        let Some(first) = self.place(bytes) else { return 0 };
+        let stride = first.end - first.start;
+        // A run ends where more lines are taken ahead.
+        let end_max = self.limit.min(self.own_again.max(first.end));
+        let frames = (1 + (end_max - first.end) / stride).min(count as u64);
+        let (start, end) = (first.start, first.start + frames * stride);
+        let run_bytes = (frames - 1) * stride + bytes as u64;
+        fill(
+            frames as usize,
+            self.memory.body_mut(&Placement { start, end, bytes: run_bytes as u32 }),
+        );
+        for at in (first.end..end).step_by(stride as usize) {
+            self.memory.store_length(at, first.bytes);
+        }
+        self.commit_place(&Placement { end, ..first });
+        frames as usize
+    }
+
     /// Makes everything committed visible at once. Returns whether there was something.
     #[inline]
     pub fn publish(&mut self) -> bool {
