@@ -38,6 +38,7 @@ mod egress;
 mod ends;
 mod outputs;
 
+mod batches;
 mod route;
 
 mod shard;
@@ -60,6 +61,7 @@ mod turn;
 mod checkpoint_ports;
 mod ports;
 
+pub use batches::batch_max;
 pub use connection::ConnectionId;
 pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;
@@ -71,7 +73,7 @@ pub use letters::DeadLetter;
 pub use part::{PartEnd, PartStep};
 pub use positions::{Ending, ReadPosition, Start};
 pub use replay::RestoreError;
-pub use route::{PartitionMap, batch_max};
+pub use route::PartitionMap;
 pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};
 pub use turn::{Core, CoreConfig};

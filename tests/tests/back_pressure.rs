@@ -5,6 +5,7 @@ use std::sync::Arc;
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Slim, Trial, write_frame};
 
@@ -27,20 +28,59 @@ const LANE_BYTES: usize = 4096;
 const ITEM_BYTES: usize = 48;
 
 fn core() -> Core {
-    let plan = doubling().plan().expect("it is sound");
-    let lanes = mesh(1, plan.levels() + 1, LANE_BYTES).pop().expect("there is one core");
+    core_of(doubling().plan().expect("it is sound"), LANE_BYTES, 1)
+}
+
+fn core_of(plan: Plan, lane_bytes: usize, outlet_bytes: usize) -> Core {
+    let lanes = mesh(1, plan.levels() + 1, lane_bytes).pop().expect("there is one core");
     let config = CoreConfig {
         core: 0,
         lanes,
         map: PartitionMap::spread(8, &[0]),
         sink_owners: vec![0],
         inlet_bytes: 1 << 16,
-        outlet_bytes: 1,
-        local_bytes: LANE_BYTES,
+        outlet_bytes,
+        local_bytes: lane_bytes,
         keep_letters: true,
         tally: Arc::new(SharedCounts::new(&plan)),
     };
     Core::new(plan, config)
+}
+
+/// Each item becomes one long line.
+fn lengthening() -> Application {
+    let app = Application::new("lengthening");
+    app.source("s0", Frames::<Slim>::new())
+        .key_by(|slim| Slim::facts(slim).key)
+        .map(|_| "x".repeat(LINE_BYTES))
+        .sink("out", LineText::new());
+    app
+}
+
+const LINE_BYTES: usize = 64 << 10;
+const MIB: usize = 1 << 20;
+
+/// What a batch causes is known when it has run: the first one may leave a line for each of its
+/// events beyond the limit of the outlet, those after it may not.
+#[test]
+fn long_outputs_make_batches_short() {
+    let plan = lengthening().plan().expect("it is sound");
+    let mut core = core_of(plan, MIB, MIB);
+    let mut items = Vec::new();
+    (0..100_000).for_each(|seq| write_frame(Facts { seq, ..Facts::default() }, &mut items));
+    let id = core.open_inlet(SourceId(0), false);
+    let (mut fed, mut waited) = (0, Vec::new());
+    for _ in 0..5 {
+        fed += fill(&mut core, id, &items[fed..]);
+        let outlet = core.outlet(SinkId(0)).expect("the core owns it");
+        let waiting = outlet.waiting().len();
+        waited.push(waiting);
+        outlet.written(waiting);
+    }
+    assert!(waited[0] <= MIB + 64 * (LINE_BYTES + 1), "{waited:?}");
+    assert!(waited[0] > MIB + 8 * LINE_BYTES, "a batch is larger at first: {waited:?}");
+    let later = MIB + 2 * (LINE_BYTES + 1);
+    assert!(waited[2..].iter().all(|waiting| (MIB..later).contains(waiting)), "{waited:?}");
 }
 
 /// Feeds what there is room for; returns how much.

@@ -22,6 +22,7 @@ mod producer;
 
 use ahead::Ahead;
 use consumer::Consumer;
+use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES};
 use markers::markers;
 use memory::RingMemory;
 use producer::Producer;
@@ -278,20 +279,38 @@ fn ring(capacity: usize, publishing: Ordering, ahead: Ahead) -> (Producer, Consu
 fn send(producer: &mut Producer, batches: &[&[usize]]) {
     let mut number = 0;
     for batch in batches {
-        for &bytes in *batch {
-            number += 1;
-            loop {
-                if let Some(body) = producer.try_append(bytes) {
-                    body.fill(number);
-                    break;
-                }
+        // What has one length is added as a run, as far as there is room for one.
+        let mut left = *batch;
+        while let Some(&bytes) = left.first() {
+            let equal = left.iter().take_while(|other| **other == bytes).count();
+            let sent = append(producer, bytes, equal, number);
+            if sent == 0 {
                 // As at the end of a turn: only what is published can make room.
                 producer.publish();
                 loom::thread::yield_now();
             }
+            left = &left[sent..];
+            number += sent as u8;
         }
         producer.publish();
     }
+}
+
+/// Adds up to `count` frames of `bytes` each, filled with the numbers after `before`. Returns how
+/// many.
+fn append(producer: &mut Producer, bytes: usize, count: usize, before: u8) -> usize {
+    if count == 1 {
+        return producer.try_append(bytes).map_or(0, |body| {
+            body.fill(before + 1);
+            1
+        });
+    }
+    producer.append_run(bytes, count, |_, room| {
+        let stride = bytes.next_multiple_of(FRAME_ALIGN_BYTES);
+        for (number, room) in (before + 1..).zip(room.chunks_mut(stride)) {
+            room[..bytes - FRAME_LENGTH_BYTES].fill(number);
+        }
+    })
 }
 
 /// As a core drains a lane: walks over the frames that are there, up to `RUN_FRAMES`, reads them

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use potoroo_runtime::ring::{Ahead, FRAME_LENGTH_BYTES, Position, ring_ahead};
+use potoroo_runtime::ring::{Ahead, FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position, ring_ahead};
 use potoroo_runtime::{Consumer, Producer, ring};
 
 #[test]
@@ -110,7 +110,8 @@ impl Model {
     fn run(mut self, steps: usize) {
         for _ in 0..steps {
             match self.random.below(10) {
-                0..5 => self.append(),
+                0..4 => self.append(),
+                4 => self.append_run(),
                 5..7 => self.publish(),
                 _ => self.read(),
             }
@@ -133,6 +134,25 @@ impl Model {
         };
         body.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
         self.committed.push_back(frame);
+    }
+
+    fn append_run(&mut self) {
+        let (bytes, count) = (self.bytes(), 1 + self.random.below(12) as usize);
+        let frames: Vec<_> = (0..count).map(|_| self.random.frame(bytes)).collect();
+        let stride = bytes.next_multiple_of(FRAME_ALIGN_BYTES);
+        let mut promised = 0;
+        let sent = self.producer.append_run(bytes, count, |run, room| {
+            promised = run;
+            for (place, frame) in frames[..run].iter().enumerate() {
+                let room = &mut room[place * stride..][..bytes - FRAME_LENGTH_BYTES];
+                room.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
+            }
+            assert_eq!(room.len(), (run - 1) * stride + bytes - FRAME_LENGTH_BYTES);
+        });
+        assert_eq!(sent, promised, "seed {}", self.seed);
+        let held = self.committed.len() + self.published.len();
+        assert!(sent > 0 || held > 0, "an empty ring has room, seed {}", self.seed);
+        self.committed.extend(frames.into_iter().take(sent));
     }
 
     fn publish(&mut self) {

@@ -15,6 +15,7 @@ use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, Ta
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
+use super::batches::{Batches, batch_max};
 use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
@@ -90,7 +91,7 @@ struct ExchangeRoute {
 pub struct Router {
     core: usize,
     map: PartitionMap,
-    batch_max: usize,
+    batches: Batches,
     exchanges: Vec<ExchangeRoute>,
     /// The level above all exchanges: what is on its way to a sink.
     output_level: usize,
@@ -139,15 +140,6 @@ pub(super) struct RouterParts {
     pub(super) outlet_bytes: usize,
 }
 
-/// Most events that a core with these buffers runs at once. What a batch causes may find no room
-/// and then waits beyond the limits of the buffers, so a batch is small beside them.
-pub fn batch_max(lane_bytes: usize, outlet_bytes: usize) -> usize {
-    (lane_bytes.min(outlet_bytes) / BUFFER_BYTES_PER_EVENT).clamp(1, BATCH_EVENTS)
-}
-
-/// What one event of a batch may cause before more waits than the buffers hold.
-const BUFFER_BYTES_PER_EVENT: usize = 4096;
-
 impl Router {
     // cold: at start
     pub(super) fn new(plan: &Plan, parts: RouterParts) -> Self {
@@ -163,7 +155,10 @@ impl Router {
         Self {
             core: parts.core,
             map: parts.map,
-            batch_max: batch_max(parts.local_bytes.min(4 * frame_bytes_max), parts.outlet_bytes),
+            batches: Batches::new(batch_max(
+                parts.local_bytes.min(4 * frame_bytes_max),
+                parts.outlet_bytes,
+            )),
             exchanges: plan.exchanges.iter().map(route).collect(),
             output_level: levels,
             parcels: vec![0; parts.outbound.len()],
@@ -274,6 +269,9 @@ impl Router {
     /// Begins a run of input, before which [`admits`](Self::admits) said yes.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
+        if self.blocked || self.batches.are_small() {
+            self.batches.fit(self.blocked);
+        }
         self.blocked = false;
     }
 
@@ -400,6 +398,7 @@ impl Router {
             None => {
                 *waiting |= 1 << level;
                 *blocked = true;
+                self.batches.exceed(bytes);
                 outbox[level].append(to, bytes)
             }
         }
@@ -411,6 +410,7 @@ impl Router {
     fn append_aside(&mut self, lane: LaneId, bytes: usize, cause: &Cause) -> &mut [u8] {
         if bytes <= self.frame_bytes_max {
             self.blocked = true;
+            self.batches.exceed(bytes);
             return self.outbox[lane.level].append(lane.core, bytes);
         }
         self.refuse_long(cause);
@@ -532,12 +532,13 @@ impl Host for Router {
             self.send_output(to, sink, cause, bytes);
         } else if self.outputs.add(sink, cause, bytes, &mut self.counts) {
             self.blocked = true;
+            self.batches.exceed(bytes.len());
         }
     }
 
     #[inline]
     fn batch_max(&self) -> usize {
-        self.batch_max
+        self.batches.events_max()
     }
 
     #[inline]
