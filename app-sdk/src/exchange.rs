@@ -99,7 +99,8 @@ where
                 context.exchange(route, &batch.causes[place], batch.events, number);
             }
         }
-        let here: Few<u8> = bits(own).map(|place| batch.chosen()[place]).collect();
+        let mut here = Few::<u8>::new();
+        here.extend(bits(own).map(|place| batch.chosen()[place]));
         if !here.is_empty() {
             self.consumers.send(&batch.choose(&here), context);
         }

@@ -39,6 +39,9 @@ mod ends;
 mod outputs;
 
 mod batches;
+mod partitions;
+
+mod parcels;
 mod route;
 
 mod shard;
@@ -71,9 +74,9 @@ pub use envelope::{FrameEdge, Header, split_stored};
 pub use gauges::{BlockedBy, Gauges, Stage};
 pub use letters::DeadLetter;
 pub use part::{PartEnd, PartStep};
+pub use partitions::PartitionMap;
 pub use positions::{Ending, ReadPosition, Start};
 pub use replay::RestoreError;
-pub use route::PartitionMap;
 pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};
 pub use turn::{Core, CoreConfig};

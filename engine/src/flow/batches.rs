@@ -1,8 +1,8 @@
 //! Batches: how many events may run before the router is asked whether it is blocked.
 //!
 //! What a batch causes has to be kept if it finds no room, so a batch is small beside the buffers,
-//! and as small as one event where events cause much: each time that more than [`BEYOND_BYTES`] wait
-//! beyond a full buffer, the next batches become smaller by as much. Owns that number only.
+//! and as small as one event where events cause much: each time that more than [`BEYOND_BYTES`]
+//! wait beyond full buffers, the next batches become smaller by as much. Owns that number only.
 
 use potoroo_sdk::host::BATCH_EVENTS;
 
@@ -41,7 +41,7 @@ impl Batches {
         self.events < self.events_max
     }
 
-    /// So many bytes found no room.
+    /// These bytes found no room.
     #[cold]
     pub(super) fn exceed(&mut self, bytes: usize) {
         self.beyond += bytes;

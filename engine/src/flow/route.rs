@@ -7,11 +7,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
-use potoroo_runtime::ring::FRAME_ALIGN_BYTES;
 use potoroo_runtime::{LaneId, Outbound};
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
+use potoroo_sdk::host::{Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
@@ -24,56 +22,10 @@ use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
+use super::parcels::{Parcel, Parcels};
+use super::partitions::PartitionMap;
 use crate::checkpoint::Epoch;
 use crate::state::Index;
-
-/// Which core owns a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionMap {
-    owners: Box<[u16]>,
-    /// `partitions - 1` when that is a mask.
-    mask: Option<u64>,
-    /// The owner of all partitions, if it is one.
-    only: Option<u16>,
-}
-
-impl PartitionMap {
-    /// `partitions` spread evenly over `owners`, in turn.
-    ///
-    /// # Panics
-    /// There are no owners or no partitions.
-    // cold: at start
-    pub fn spread(partitions: u32, owners: &[u16]) -> Self {
-        assert!(partitions > 0);
-        let owner = |partition: u32| owners[partition as usize % owners.len()];
-        Self {
-            owners: (0..partitions).map(owner).collect(),
-            mask: partitions.is_power_of_two().then_some(u64::from(partitions) - 1),
-            only: owners.iter().all(|owner| *owner == owners[0]).then_some(owners[0]),
-        }
-    }
-
-    /// The core that owns the keys with `hash`.
-    #[inline(always)]
-    pub fn owner(&self, hash: u64) -> usize {
-        let partition = match self.mask {
-            Some(mask) => hash & mask,
-            None => hash % self.owners.len() as u64,
-        };
-        usize::from(self.owners[partition as usize])
-    }
-
-    /// Which of up to 64 keys `core` owns: bit `i` for the one with hash `i`.
-    #[inline]
-    pub fn owned_by(&self, core: usize, hashes: &[u64]) -> u64 {
-        if let Some(only) = self.only {
-            let all = u64::MAX.checked_shr((BATCH_EVENTS - hashes.len()) as u32).unwrap_or(0);
-            return if usize::from(only) == core { all } else { 0 };
-        }
-        let bit = |(place, hash): (usize, &u64)| u64::from(self.owner(*hash) == core) << place;
-        hashes.iter().enumerate().map(bit).fold(0, |owned, bit| owned | bit)
-    }
-}
 
 /// What the router knows of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +51,7 @@ pub struct Router {
     outbound: Vec<Outbound>,
     /// Lanes that hold something unpublished.
     dirty: Vec<LaneId>,
-    /// By core: which events of a batch go there. All 0 between two batches.
-    parcels: Vec<u64>,
+    parcels: Parcels,
     pub(super) local: Vec<Local>,
     outbox: Vec<Outbox>,
     /// Bit by level: outboxes that are not empty. Everything that follows a waiting frame at its
@@ -161,7 +112,7 @@ impl Router {
             )),
             exchanges: plan.exchanges.iter().map(route).collect(),
             output_level: levels,
-            parcels: vec![0; parts.outbound.len()],
+            parcels: Parcels::new(parts.outbound.len()),
             outbound: parts.outbound,
             dirty: Vec::new(),
             local: (0..levels).map(|_| Local::new(parts.local_bytes)).collect(),
@@ -335,47 +286,21 @@ impl Router {
         }
     }
 
-    /// Sends the events of `parcel` to another core, as many as the lane has room for. Returns those
-    /// that are left.
+    /// Sends the events of a parcel to another core, as many as its lane has room for. Returns the
+    /// others.
     #[inline]
-    fn send_parcel(
-        &mut self,
-        to: usize,
-        mut parcel: u64,
-        (exchange, bytes): (ExchangeId, usize),
-        (hashes, causes): (&[u64], &[Cause]),
-        write: &mut dyn FnMut(u64, &mut [u8], usize),
-    ) -> u64 {
-        let level = self.exchanges[exchange.0 as usize].level;
-        let frame_bytes = Header::frame_bytes(bytes);
-        let own = to == self.core || self.waiting & (1 << level) != 0;
-        if own || frame_bytes > self.frame_bytes_max {
-            return parcel;
+    fn send_parcel(&mut self, to: usize, events: u64, parcel: &mut Parcel<'_>) -> u64 {
+        let level = self.exchanges[parcel.exchange.0 as usize].level;
+        let aside = to == self.core || self.waiting & (1 << level) != 0;
+        if aside || parcel.frame_bytes() > self.frame_bytes_max {
+            return events;
         }
-        let stride = frame_bytes.next_multiple_of(FRAME_ALIGN_BYTES);
-        let edge = FrameEdge::Exchange(exchange.0);
-        let Self { outbound, dirty, counts, .. } = self;
-        while parcel != 0 {
-            let count = parcel.count_ones() as usize;
-            let mut left = parcel;
-            let (sent, clean) = outbound[to].append_run(level, frame_bytes, count, |run, room| {
-                for (place, room) in bits(parcel).zip(room.chunks_mut(stride)) {
-                    Header::write(edge, hashes[place], &causes[place], room);
-                }
-                (0..run).for_each(|_| left &= left.wrapping_sub(1));
-                let archives = &mut room[Header::frame_bytes(0) - LENGTH_BYTES..];
-                write(parcel ^ left, archives, stride);
-            });
-            if sent == 0 {
-                break;
-            }
-            if clean {
-                dirty.push(LaneId { core: to, level });
-            }
-            counts.frames_sent += sent as u64;
-            parcel = left;
+        let (left, clean) = parcel.append(events, &mut self.outbound[to], level);
+        if left != events && clean {
+            self.dirty.push(LaneId { core: to, level });
         }
-        parcel
+        self.counts.frames_sent += u64::from((events ^ left).count_ones());
+        left
     }
 
     /// Adds a frame of `bytes` to `lane`, which may lead to this core; returns its room after the
@@ -473,20 +398,12 @@ impl Host for Router {
         causes: &[Cause],
         write: &mut dyn FnMut(u64, &mut [u8], usize),
     ) {
-        let mut targets = ArrayVec::<usize, BATCH_EVENTS>::new();
-        for place in bits(which) {
-            let to = self.map.owner(hashes[place]);
-            if self.parcels[to] == 0 {
-                targets.push(to);
-            }
-            self.parcels[to] |= 1 << place;
-        }
-        for to in targets {
-            let parcel = std::mem::take(&mut self.parcels[to]);
-            let left = self.send_parcel(to, parcel, (exchange, bytes), (hashes, causes), write);
-            for place in bits(left) {
+        let mut parcel = Parcel { exchange, bytes, hashes, causes, write };
+        for (to, events) in self.parcels.sort(&self.map, which, hashes) {
+            for place in bits(self.send_parcel(to, events, &mut parcel)) {
                 let route = Route { exchange, hash: hashes[place] };
-                write(1 << place, self.send(route, &causes[place], bytes), bytes);
+                let room = self.send(route, &causes[place], bytes);
+                (parcel.write)(1 << place, room, bytes);
             }
         }
     }

@@ -1,0 +1,51 @@
+//! Partitions: from the hash of a key to the core that owns it.
+
+use potoroo_sdk::host::BATCH_EVENTS;
+
+/// Which core owns a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionMap {
+    owners: Box<[u16]>,
+    /// `partitions - 1` when that is a mask.
+    mask: Option<u64>,
+    /// The owner of all partitions, if it is one.
+    only: Option<u16>,
+}
+
+impl PartitionMap {
+    /// `partitions` spread evenly over `owners`, in turn.
+    ///
+    /// # Panics
+    /// There are no owners or no partitions.
+    // cold: at start
+    pub fn spread(partitions: u32, owners: &[u16]) -> Self {
+        assert!(partitions > 0);
+        let owner = |partition: u32| owners[partition as usize % owners.len()];
+        Self {
+            owners: (0..partitions).map(owner).collect(),
+            mask: partitions.is_power_of_two().then_some(u64::from(partitions) - 1),
+            only: owners.iter().all(|owner| *owner == owners[0]).then_some(owners[0]),
+        }
+    }
+
+    /// The core that owns the keys with `hash`.
+    #[inline(always)]
+    pub fn owner(&self, hash: u64) -> usize {
+        let partition = match self.mask {
+            Some(mask) => hash & mask,
+            None => hash % self.owners.len() as u64,
+        };
+        usize::from(self.owners[partition as usize])
+    }
+
+    /// Which of up to 64 keys `core` owns: bit `i` for the one with hash `i`.
+    #[inline]
+    pub fn owned_by(&self, core: usize, hashes: &[u64]) -> u64 {
+        if let Some(only) = self.only {
+            let all = u64::MAX.checked_shr((BATCH_EVENTS - hashes.len()) as u32).unwrap_or(0);
+            return if usize::from(only) == core { all } else { 0 };
+        }
+        let bit = |(place, hash): (usize, &u64)| u64::from(self.owner(*hash) == core) << place;
+        hashes.iter().enumerate().map(bit).fold(0, |owned, bit| owned | bit)
+    }
+}
