@@ -13,10 +13,10 @@ pub fn batch_max(lane_bytes: usize, outlet_bytes: usize) -> usize {
 
 /// How large the batches of one core are.
 pub(super) struct Batches {
-    /// With these buffers.
+    /// Most events of one with these buffers.
+    largest: usize,
+    /// Most events of the next one.
     events_max: usize,
-    /// Now.
-    events: usize,
     /// Bytes that found no room since the last fit.
     beyond: usize,
     /// Runs of input in turn that found room.
@@ -26,19 +26,19 @@ pub(super) struct Batches {
 impl Batches {
     // cold: at start
     pub(super) fn new(events_max: usize) -> Self {
-        Self { events_max, events: events_max, beyond: 0, calm: 0 }
+        Self { largest: events_max, events_max, beyond: 0, calm: 0 }
     }
 
     /// Most events of the next batch.
     #[inline(always)]
     pub(super) fn events_max(&self) -> usize {
-        self.events
+        self.events_max
     }
 
     /// Whether they are smaller than the buffers allow.
     #[inline(always)]
     pub(super) fn are_small(&self) -> bool {
-        self.events < self.events_max
+        self.events_max < self.largest
     }
 
     /// These bytes found no room.
@@ -52,12 +52,12 @@ impl Batches {
     pub(super) fn fit(&mut self, blocked: bool) {
         let beyond = std::mem::take(&mut self.beyond);
         if beyond > BEYOND_BYTES {
-            self.events = (self.events * BEYOND_BYTES / beyond).max(1);
+            self.events_max = (self.events_max * BEYOND_BYTES / beyond).max(1);
             self.calm = 0;
         } else if !blocked {
             self.calm += 1;
             if self.calm >= CALM_RUNS {
-                self.events = (2 * self.events).min(self.events_max);
+                self.events_max = (2 * self.events_max).min(self.largest);
                 self.calm = 0;
             }
         }
