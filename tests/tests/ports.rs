@@ -1,5 +1,5 @@
-//! What a core promises at its ports, one turn after the other: who is held back, what stopping
-//! takes and leaves, what is too long, and what it tells before others can know.
+//! What a core promises at its ports, one turn after the other: what is held back, what a stop
+//! takes and leaves, what is too long, and what is published before other threads need it.
 
 use std::sync::Arc;
 

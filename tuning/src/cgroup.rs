@@ -183,7 +183,7 @@ impl Mount {
     }
 }
 
-/// What is mounted; where the host does not tell, the usual places.
+/// What is mounted; where the host does not report it, the usual folders.
 fn mounts(root: &Root) -> Vec<Mount> {
     let text = root.text("/proc/self/mountinfo").unwrap_or_default();
     let mounts: Vec<Mount> = text.lines().filter_map(mount).collect();

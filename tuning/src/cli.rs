@@ -41,7 +41,7 @@ Exit codes:
 enum Command {
     /// Judge the host: what is, what should be, what it costs, how to change and to undo it.
     Doctor(doctor::Doctor),
-    /// Spin on cores and tell how long, and probably why, they were held up.
+    /// Spin on cores and report how long, and probably why, they were interrupted.
     Jitter(jitter::Jitter),
     /// Show which CPUs share what, how far they are from each other, and which to choose.
     Topology(topology::Map),

@@ -1,4 +1,4 @@
-//! What tells two hosts apart and stays the same from run to run.
+//! Facts that distinguish two hosts and stay the same from run to run.
 //!
 //! Owns the choice of facts and their digest. Promises that two runs on one host, in one
 //! configuration, have one fingerprint, and that nothing in it names the host's owner: no host

@@ -58,7 +58,7 @@ fn ctrl_c_ends_jitter_with_what_was_measured() {
     assert_eq!(json(&output)["cores"].as_array().map(Vec::len), Some(1));
 }
 
-/// The kernel tells which signals a process has asked for.
+/// The kernel reports which signals a process handles.
 fn wait_until_it_catches_signals(child: &Child) {
     let deadline = Instant::now() + LIMIT;
     let path = format!("/proc/{}/status", child.id());

@@ -42,7 +42,7 @@ fn systemd_has_nothing_to_say_about_it() {
             return;
         };
         let said = printed(&verify);
-        // It also tells of the other units of the host that it has to load.
+        // It also reports on other units of the host that it has to load.
         let ours: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
         assert!(ours.is_empty(), "{said}");
     }

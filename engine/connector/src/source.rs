@@ -228,7 +228,7 @@ impl Source {
         };
         let all: Vec<EngineAnswer> = first.into_iter().chain(link.answers.try_iter()).collect();
         all.into_iter().try_for_each(|answer| self.handle(answer))?;
-        // With the credit that came: who waits for it need not wait for what comes next.
+        // Messages that waited for the credit that came are sent now, not with the next call.
         self.encode();
         Ok(())
     }

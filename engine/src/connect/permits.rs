@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Places {
     /// Of all sources together that accept connections.
     pub connections: usize,
-    /// Of each source with clients: those that have not said who they are.
+    /// Of each source with clients: those that have not sent their hello.
     pub strangers: usize,
     /// Of each source with clients: those that have.
     pub clients: usize,

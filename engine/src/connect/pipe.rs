@@ -76,8 +76,9 @@ pub struct PipeOut {
 }
 
 /// How the end that empties a pipe closes it without losing what the other end believes sent: a
-/// sender counts itself in before it looks whether the pipe is closed, and who closes it looks at
-/// that count afterwards. All of it in one order, so one of the two always sees the other.
+/// sender counts itself in before it looks whether the pipe is closed, and the end
+/// that closes it reads that count afterwards. All accesses are sequentially consistent, so one of
+/// the two always sees the other.
 #[derive(Debug, Default)]
 struct Closing {
     closed: AtomicBool,

@@ -97,7 +97,7 @@ impl Connecting<'_> {
     }
 }
 
-/// How long the supervisor, which has more to do, waits for who reads dead letters.
+/// How long the supervisor, which has more to do, waits for the reader of dead letters.
 const LETTERS_WAIT: Duration = Duration::from_secs(1);
 
 /// Refuses committed output that has no place any more.

@@ -353,7 +353,7 @@ fn start(plan: &Plan, build: Build) -> Result<(RunningCores<Counts>, Vec<Mailbox
     Ok((host, mailboxes))
 }
 
-/// What connects a core with the others: its lanes, its commands, and who wakes whom.
+/// What connects a core with the others: its lanes, its commands, and the wakers of all.
 type Ends = (Lanes, Mail, Vec<Waker>);
 
 impl Build {

@@ -18,7 +18,7 @@
 //! - `Abandoning`: cores end at once, what they hold is lost.
 //! - `Ended`: the cores have ended.
 //!
-//! It decides by what it is shown, reads no clock and sends nothing: who shows it carries out the
+//! It decides by its inputs, reads no clock and sends nothing: the caller carries out the
 //! [`Order`].
 
 use std::time::{Duration, Instant};

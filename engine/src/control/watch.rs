@@ -114,7 +114,7 @@ impl Monitor {
         Status { snapshot: self.snapshot(&counts), cores }
     }
 
-    /// Remembers who is behind a connection that holds its core back.
+    /// Remembers the peer of a connection that holds its core back.
     pub(super) fn note_peer(&self, id: ConnectionId, peer: String) {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.insert(id.0, peer);

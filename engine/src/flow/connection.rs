@@ -4,8 +4,8 @@ use crate::checkpoint::Identity;
 
 /// Id of a connection: `core + 1 (16 bits) | serial (32 bits) | inlet (16 bits)`.
 ///
-/// The inlet number finds the connection without a search. The serial tells it from all others
-/// that used the same inlet, in this run and in earlier ones of which anything is still under way.
+/// The inlet number finds the connection without a search. The serial distinguishes it from
+/// all others that used the same inlet, in this run and in earlier ones with frames under way.
 /// Each generation begins a range of serials of its own: ids repeat after about a million
 /// connections of one core in one generation, or after 4096 generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ const _: () = assert!(size_of::<Bucket>() == 64 && align_of::<Bucket>() == 64);
 impl Bucket {
     const EMPTY: Self = Self { tags: [0; 8], slots: [NONE; 8] };
 
-    /// Bit `i` tells whether entry `i` has `tag`.
+    /// Bit `i` is set if entry `i` has `tag`.
     #[inline(always)]
     fn matches(&self, tag: u32) -> u32 {
         equal_bits(&self.tags, tag)

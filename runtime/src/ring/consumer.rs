@@ -1,8 +1,8 @@
 //! The reading end of a ring.
 //!
 //! Owns the head. Promises that a frame once seen stays unchanged until it is given back, and
-//! that who finds a ring drained gives it back whole, so a producer that waits for room gets it.
-//! It must never write to the ring's memory.
+//! that a consumer that drains a ring gives back all of it, so a producer that waits for room gets
+//! it. It must never write to the ring's memory.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -59,7 +59,7 @@ fn remedy(error: &io::Error) -> &'static str {
 #[serde(deny_unknown_fields)]
 pub(super) struct UndoRecord {
     format: u32,
-    /// Which start of the kernel it belongs to; empty where the host does not tell.
+    /// Which start of the kernel it belongs to; empty where the host does not report it.
     boot_id: String,
     pub(super) steps: Vec<Step>,
 }

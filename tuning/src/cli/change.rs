@@ -63,7 +63,7 @@ impl Apply {
                 return Ok(DoctorExit::Refused);
             }
         }
-        let outcomes = apply::apply(&root, steps, &mut |moment| tell(moment, "->"))?;
+        let outcomes = apply::apply(&root, steps, &mut |moment| print(moment, "->"))?;
         Ok(ended(&outcomes, "changed; `potoroo-tuning revert` takes it back"))
     }
 }
@@ -71,7 +71,7 @@ impl Apply {
 impl Revert {
     /// Restores what `apply` changed.
     pub fn run(&self) -> Result<DoctorExit> {
-        let outcomes = apply::revert(&self.place.root()?, &mut |moment| tell(moment, "<-"))?;
+        let outcomes = apply::revert(&self.place.root()?, &mut |moment| print(moment, "<-"))?;
         if outcomes.is_empty() {
             console::answer("nothing to restore: nothing was applied since this host started")?;
             return Ok(DoctorExit::Fit);
@@ -99,7 +99,7 @@ fn confirmed(steps: usize) -> bool {
     stdin().read_line(&mut answer).is_ok() && ["y", "yes"].contains(&answer.trim())
 }
 
-fn tell(moment: Moment<'_>, arrow: &str) -> std::io::Result<()> {
+fn print(moment: Moment<'_>, arrow: &str) -> std::io::Result<()> {
     if let Moment::After(step, outcome) = moment {
         let step = step.to_string().replace("->", arrow);
         console::note(format_args!("{step}: {outcome}"));

@@ -78,9 +78,9 @@ struct Irq {
     number: usize,
     /// The name of the driver that requested it; empty if there is none.
     action: String,
-    /// What was asked for.
+    /// CPUs that were requested.
     wanted: Cpus,
-    /// Where it goes; as wanted, where the kernel does not tell.
+    /// CPUs that it goes to; `wanted` where the kernel does not report them.
     effective: Cpus,
 }
 

@@ -36,7 +36,7 @@ pub(super) fn usable(host: &CheckedHost) -> Finding {
         true => Finding::note(is, should),
         false => Finding::advice(is, should),
     };
-    found.why("isolated CPUs are given only to who asks for them").remedy([start, widen])
+    found.why("isolated CPUs are given only to threads that ask for them").remedy([start, widen])
 }
 
 fn offline(host: &CheckedHost, off: &Cpus) -> Finding {

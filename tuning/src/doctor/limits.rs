@@ -53,7 +53,7 @@ pub(super) fn descriptors(host: &CheckedHost) -> Finding {
 
 /// The engine's executor needs io_uring.
 pub(super) fn io_uring(host: &CheckedHost) -> Finding {
-    // Only a try tells what filters of system calls let pass; of a recorded host its files must do.
+    // Only a try shows what filters of system calls let pass; a recorded host has files only.
     let tried = host.root.is_host().then(try_io_uring);
     let refused = match tried {
         Some(Ok(())) => return Finding::fine("io_uring is granted"),

@@ -41,10 +41,10 @@ use crate::connect::token::Token;
 use crate::connect::waiting::{STOP_CHECK, is_pause, wait};
 use crate::turn::Notice;
 
-/// How long a stranger may take to say who it is.
+/// How long a connection may take to send its hello; until then it is a stranger.
 const HELLO_MAX: Duration = Duration::from_secs(5);
 
-/// Strangers that are listened to at once; more wait in the kernel.
+/// Strangers that are served at once; more wait in the kernel.
 pub const STRANGERS_MAX: usize = 256;
 
 /// Clients of one source: one for each stream that may be open, and as many that have gone without
@@ -83,9 +83,9 @@ pub struct SourceServer {
     pub token: Token,
     /// Its streams.
     pub streams: Arc<Streams>,
-    /// Places for those who have not said who they are.
+    /// Permits of connections that have not sent their hello.
     pub strangers: Permits,
-    /// Places for clients.
+    /// Permits of clients.
     pub clients: Permits,
     /// Where refused clients are reported.
     pub notices: Sender<Notice>,

@@ -1,5 +1,5 @@
-//! The streams of a source whose clients speak the connector protocol: where each stands, and who
-//! sends it now.
+//! The streams of a source whose clients speak the connector protocol: the position of each,
+//! and the client that sends it now.
 //!
 //! ```text
 //!   messages with ids ──► bytes of a pipe ──► inlet of a core ──► position in bytes, at a cut

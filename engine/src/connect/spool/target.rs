@@ -157,8 +157,8 @@ impl Target {
         dropped.iter().try_for_each(|path| self.disk.remove(path))
     }
 
-    /// The client has the transaction of this spool: all that is left is an empty file whose name
-    /// tells which one it was, in place of `before`. Returns the path of what is left.
+    /// The client has the transaction of this spool: the spool becomes an empty file whose name has
+    /// the id of the transaction, in place of `before`. Returns its path.
     ///
     /// # Errors
     /// The folder cannot be written.

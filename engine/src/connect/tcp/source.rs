@@ -116,7 +116,7 @@ impl OpenSource for OpenTcpSource {
 /// How long it waits for a free place or descriptor: connections pile up in the kernel meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
-/// A source that listens, and who serves its connections.
+/// A source that listens, and the cores that serve its connections.
 struct Acceptor {
     /// Where it listens.
     listener: Listener,

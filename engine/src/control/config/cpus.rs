@@ -7,7 +7,7 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::error::Error;
 
-/// The CPUs that this process may use, ascending. Only CPU 0 if the kernel does not tell.
+/// The CPUs that this process may use, ascending. Only CPU 0 if the kernel does not report them.
 pub fn cpus_allowed() -> Vec<usize> {
     let allowed = |set: CpuSet| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect();
     sched_getaffinity(None).map_or_else(|_| vec![0], allowed)

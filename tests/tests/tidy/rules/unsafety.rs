@@ -44,7 +44,7 @@ fn covers(allowed: &str, path: &str) -> bool {
     allowed == path || (allowed.ends_with('/') && path.starts_with(allowed))
 }
 
-/// An `unsafe fn` tells in `# Safety` what it asks for; the compiler's lints see to that.
+/// An `unsafe fn` states in `# Safety` what it requires; the compiler's lints see to that.
 fn needs_comment(code: &str) -> bool {
     !["unsafe fn", "unsafe extern", "unsafe trait"].iter().any(|start| code.starts_with(start))
 }
