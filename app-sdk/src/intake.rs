@@ -70,8 +70,8 @@ impl<E> Decoded<E> {
     }
 }
 
-/// Why decoding stopped after some events.
-enum Met {
+/// Why a batch of events that are decoded ends.
+enum DecodeEnd {
     /// There are as many as were wanted.
     Enough,
     /// A frame that is refused, up to the byte `next`.
@@ -106,7 +106,7 @@ impl<C: Decode> Intake<C> {
         events_max: usize,
         decoded: &mut Decoded<C::Event>,
         under_way: &UnderWay,
-    ) -> (usize, Met) {
+    ) -> (usize, DecodeEnd) {
         let framing = self.codec.framing().within(feed.frame_bytes_max);
         let mut taken = 0;
         for place in 0..events_max {
@@ -114,23 +114,23 @@ impl<C: Decode> Intake<C> {
             decoded.causes.push(Cause { origin: Origin { position, ..cause.origin }, ..cause });
             under_way.begin_alone(&decoded.causes[place]);
             let rest = &bytes[taken..];
-            let met = match under_way.splitting(|| framing.split(rest, feed.ended)) {
+            let end = match under_way.splitting(|| framing.split(rest, feed.ended)) {
                 Split::Frame { start, end, next } => match self.codec.decode(&rest[start..end]) {
                     Ok(event) => {
                         decoded.events.push(event);
                         taken += next;
                         continue;
                     }
-                    Err(reason) => Met::Refused { next, reason },
+                    Err(reason) => DecodeEnd::Refused { next, reason },
                 },
-                Split::Skip { next, reason } => Met::Refused { next, reason },
-                Split::Overlong { next, reason } => Met::Overlong { next, reason },
-                Split::More(needed) => Met::More(needed),
-                Split::Broken(reason) => Met::Broken(reason),
+                Split::Skip { next, reason } => DecodeEnd::Refused { next, reason },
+                Split::Overlong { next, reason } => DecodeEnd::Overlong { next, reason },
+                Split::More(needed) => DecodeEnd::More(needed),
+                Split::Broken(reason) => DecodeEnd::Broken(reason),
             };
-            return (taken, met);
+            return (taken, end);
         }
-        (taken, Met::Enough)
+        (taken, DecodeEnd::Enough)
     }
 }
 
@@ -158,7 +158,7 @@ impl<C: Decode> SourceStage for Intake<C> {
             }
             let (cause, rest) = (feed.cause_at(done.bytes), &bytes[done.bytes..]);
             let events_max = batch_max.min(usize::try_from(left).unwrap_or(usize::MAX));
-            let (taken, met) = self.decode(rest, cause, &feed, events_max, &mut decoded, under_way);
+            let (taken, end) = self.decode(rest, cause, &feed, events_max, &mut decoded, under_way);
             done.bytes += taken;
             done.events += decoded.events.len() as u64;
             let ran = !decoded.events.is_empty();
@@ -171,15 +171,15 @@ impl<C: Decode> SourceStage for Intake<C> {
             if ran && host.blocked() {
                 return Ingested { stop: Stop::Blocked, ..done };
             }
-            let (next, reason) = match met {
-                Met::Enough => continue,
-                Met::Refused { next, reason } => (next, reason),
-                Met::Overlong { next, reason } => {
+            let (next, reason) = match end {
+                DecodeEnd::Enough => continue,
+                DecodeEnd::Refused { next, reason } => (next, reason),
+                DecodeEnd::Overlong { next, reason } => {
                     done.skipping = true;
                     (next, reason)
                 }
-                Met::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
-                Met::Broken(reason) => {
+                DecodeEnd::More(needed) => return Ingested { stop: Stop::More(needed), ..done },
+                DecodeEnd::Broken(reason) => {
                     host.refuse(&feed.cause_at(done.bytes), reason, &bytes[done.bytes..]);
                     done.refused += 1;
                     return Ingested { stop: Stop::Broken(reason), ..done };
