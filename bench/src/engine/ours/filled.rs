@@ -6,7 +6,7 @@
 //! that only owns keys sleeps in the handler of the first mark; then the core of the generator
 //! sleeps in the generator. Both wait for a condition in cold code and take no time of a CPU.
 //! Where several cores generate, a lane may be full when its consumer falls asleep, and its
-//! producer would spin for ever. So the load ebbs first: few events come until lanes are empty.
+//! producer would spin for ever. So lanes drain first: each generator pauses before each event.
 
 use std::num::NonZeroU64;
 use std::ops::Deref;
@@ -31,14 +31,14 @@ impl<F: Fn(u64, &Arc<Shared>) -> Application + Send + Sync + 'static> Build for 
 #[derive(Debug, Default)]
 pub struct Shared {
     filled: AtomicBool,
-    /// Whether the load flows, ebbs, rests between two windows, or is over and the audit follows.
+    /// Whether the load flows, drains, rests between two windows, or is over and the audit follows.
     phase: AtomicU8,
     /// Number of cores that sleep because the load rests.
     asleep: Mutex<usize>,
     /// The phase has changed.
     changed: Condvar,
-    /// Events that were generated while the load ebbed.
-    ebbed: AtomicU64,
+    /// Events that were generated while lanes drained.
+    drained: AtomicU64,
     /// Events of the load, known when it is over.
     sent: AtomicU64,
     /// One per level; all of them are equal in the end.
@@ -54,9 +54,9 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Events that were generated while the load ebbed, since the start.
-    pub fn ebbed(&self) -> u64 {
-        self.ebbed.load(Ordering::Relaxed)
+    /// Events that were generated while lanes drained, since the start.
+    pub fn drained(&self) -> u64 {
+        self.drained.load(Ordering::Relaxed)
     }
 
     /// Number of cores that sleep.
@@ -264,9 +264,9 @@ impl Feed {
             return Some(self.load.next(0));
         }
         let phase = self.shared.phase.load(Ordering::Relaxed);
-        if phase == PHASE_EBB {
-            thread::sleep(EBB);
-            self.shared.ebbed.fetch_add(1, Ordering::Relaxed);
+        if phase == PHASE_DRAIN {
+            thread::sleep(DRAIN_PAUSE);
+            self.shared.drained.fetch_add(1, Ordering::Relaxed);
             return Some(self.load.next(0));
         }
         if phase == PHASE_REST {
@@ -293,13 +293,13 @@ const MARK_REST: u64 = u64::MAX - 2;
 const MARK_FILL: u64 = u64::MAX - 1;
 /// Adds the row to the checksum.
 const MARK_AUDIT: u64 = u64::MAX;
-/// Phases of the load: it flows, ebbs, rests between two windows, or is over.
+/// Phases of the load: it flows, drains, rests between two windows, or is over.
 pub const PHASE_FLOW: u8 = 0;
-pub const PHASE_EBB: u8 = 1;
+pub const PHASE_DRAIN: u8 = 1;
 pub const PHASE_REST: u8 = 2;
 const PHASE_OVER: u8 = 3;
-/// How long a generator sleeps before each event while the load ebbs.
-const EBB: Duration = Duration::from_micros(10);
+/// How long a generator sleeps before each event while lanes drain.
+const DRAIN_PAUSE: Duration = Duration::from_micros(10);
 /// Events of two turns: when a generator has sent as many marks, the first one is on its way.
 const REST_MARKS: usize = 128;
 /// An engine whose cores sleep does not count as stalled: a day.

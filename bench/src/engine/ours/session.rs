@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use potoroo::{Config, Running};
 
-use super::filled::{Build, FilledEngine, PHASE_EBB, PHASE_FLOW, PHASE_REST};
+use super::filled::{Build, FilledEngine, PHASE_DRAIN, PHASE_FLOW, PHASE_REST};
 use super::look::{Look, between, look, look_when_caught_up};
 use crate::engine::job::Job;
 use crate::engine::load::Load;
@@ -79,9 +79,11 @@ impl EngineSession {
     fn rest(&self) -> Result<()> {
         let shares = &self.engine.shares;
         if shares.len() > 1 {
-            let goals: Vec<u64> = shares.iter().map(|it| it.ebbed() + EBB_EVENTS).collect();
-            self.set(PHASE_EBB);
-            self.wait(|| shares.iter().zip(&goals).all(|(shared, goal)| shared.ebbed() >= *goal))?;
+            let goals: Vec<u64> = shares.iter().map(|it| it.drained() + DRAIN_EVENTS).collect();
+            self.set(PHASE_DRAIN);
+            self.wait(|| {
+                shares.iter().zip(&goals).all(|(shared, goal)| shared.drained() >= *goal)
+            })?;
         }
         self.set(PHASE_REST);
         self.wait(|| shares.iter().map(|shared| shared.asleep()).sum::<usize>() >= self.cores)
@@ -123,7 +125,7 @@ impl Windows<Window> for EngineSession {
 }
 
 /// Events of two turns: lanes are empty after them.
-const EBB_EVENTS: u64 = 128;
+const DRAIN_EVENTS: u64 = 128;
 /// How often the bench looks whether all cores sleep.
 const LOOK: Duration = Duration::from_micros(100);
 /// A core that is not raised may wait for its CPU.
