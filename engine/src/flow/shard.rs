@@ -107,7 +107,7 @@ fn drain_run<F: FrameQueue>(
     let mut archives = ArrayVec::<&[u8], BATCH_EVENTS>::new();
     let mut hashes = ArrayVec::<u64, BATCH_EVENTS>::new();
     let mut causes = ArrayVec::<Cause, BATCH_EVENTS>::new();
-    let mut places = ArrayVec::<F::Place, BATCH_EVENTS>::new();
+    let batch_max = router.batch_max();
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
         let (header, archive) = Header::read(frame);
@@ -117,9 +117,8 @@ fn drain_run<F: FrameQueue>(
         archives.push(archive);
         hashes.push(header.hash);
         causes.push(header.cause);
-        places.push(next);
         place = next;
-        if places.len() == router.batch_max() {
+        if archives.len() == batch_max {
             break;
         }
     }
@@ -139,12 +138,19 @@ fn drain_run<F: FrameQueue>(
     if let Some(table) = exchange.end {
         router.ends.add_all(table, causes[..done].iter());
     }
-    if done > 0 {
-        let place = places[done - 1];
-        drop(archives);
-        frames.consume_to(place);
+    if done < archives.len() {
+        place = place_after(frames, done);
     }
+    drop(archives);
+    frames.consume_to(place);
     done
+}
+
+/// The place after the first `count` frames.
+#[cold]
+fn place_after<F: FrameQueue>(frames: &F, count: usize) -> F::Place {
+    let next = |place, _| frames.frame_at(place).expect("it was seen before").1;
+    (0..count).fold(frames.first(), next)
 }
 
 /// Hands the outputs at the front to the sinks and connections of this core.
