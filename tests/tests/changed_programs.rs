@@ -7,18 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
-use potoroo_connector::{Options, Piece, Source};
-use potoroo_sdk::random::Random;
+use potoroo_connector::{Error, Options, Piece, Source};
+use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
-use support::kills::wait_for_commits;
 use support::ledger::{
     CHANGES, CORRECTED, Place, check_totals, has_started, ledger, numbers, orders, own_names,
 };
-use support::{App, Ended, LIMIT, accept, free_port, receiver, sink_at};
+use support::walk::Walk;
+use support::{Ended, LIMIT, accept, free_port, receiver, sink_at};
 
 #[test]
 fn a_folder_of_an_earlier_version_goes_on_with_all_changes_when_nothing_is_under_way() {
@@ -86,21 +89,37 @@ fn clients_go_on_with_a_program_that_changed_on_a_folder_of_an_earlier_version()
          totals=potoroo://127.0.0.1:{sink}?token=hush --state {} --cores 0,0 --report json",
         place.scratch.path("state")
     );
-    let orders = place.orders.clone();
-    let feed = std::thread::spawn(move || {
-        let options = Options { patience: LIMIT, ..Options::new(format!("127.0.0.1:{source}")) };
-        let mut source = Source::connect(options)?;
-        let (stream, stored) = source.open("lines", 0)?;
-        assert!(stored > 0, "it goes on where the checkpoint stands");
-        source.send(stream, orders.len() as u64, &orders.as_bytes()[stored as usize..])?;
-        source.end(stream);
-        source.finish()
-    });
-    let length = totals_bytes(&place.orders);
-    let collector = std::thread::spawn(move || {
-        let mut client = sink_at(sink, "hush", 0);
+    let (orders, over) = (place.orders.clone(), Arc::new(AtomicBool::new(false)));
+    let feed = std::thread::spawn(move || feed(source, &orders));
+    let collector = collect(sink, over.clone());
+    let app = ledger("filter", &arguments);
+    feed.join().expect("no panic").expect("the application runs");
+    app.finish().report();
+    over.store(true, Ordering::Relaxed);
+    check_totals(&collector.join().expect("it gets all"), &place.orders);
+}
+
+/// Sends the orders that no checkpoint has acknowledged, in messages of some lines.
+fn feed(port: u16, orders: &str) -> Result<(), Error> {
+    let options = Options { patience: LIMIT, ..Options::new(format!("127.0.0.1:{port}")) };
+    let mut source = Source::connect(options)?;
+    let (stream, stored) = source.open("lines", 0)?;
+    let mut sent = stored as usize;
+    while sent < orders.len() {
+        let end = (sent + 1000).min(orders.len());
+        source.send(stream, end as u64, &orders.as_bytes()[sent..end])?;
+        sent = end;
+    }
+    source.end(stream);
+    source.finish()
+}
+
+/// Takes output until it is `over`.
+fn collect(port: u16, over: Arc<AtomicBool>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut client = sink_at(port, "hush", 0);
         let (mut stored, mut output) = (Vec::new(), Vec::new());
-        while stored.len() < length {
+        while !over.load(Ordering::Relaxed) {
             match client.try_next().expect("it listens") {
                 None => {}
                 Some(Piece::Begin { .. }) => output.clear(),
@@ -111,25 +130,8 @@ fn clients_go_on_with_a_program_that_changed_on_a_folder_of_an_earlier_version()
                 }
             }
         }
-        (stored, client)
-    });
-    let app = ledger("filter", &arguments);
-    feed.join().expect("no panic").expect("the application runs");
-    let (stored, client) = collector.join().expect("it gets all");
-    app.finish().report();
-    drop(client);
-    check_totals(&stored, &place.orders);
-}
-
-/// Bytes of the lines that orders lead to.
-fn totals_bytes(orders: &str) -> usize {
-    let mut positions = BTreeMap::<u64, (u64, u64)>::new();
-    let line = |order: Vec<u64>| {
-        let (count, total) = positions.entry(order[0]).or_default();
-        (*count, *total) = (*count + 1, *total + order[1]);
-        format!("{} {count} {total}\n", order[0]).len()
-    };
-    orders.lines().map(numbers).map(line).sum()
+        stored
+    })
 }
 
 #[test]
@@ -263,104 +265,66 @@ fn two_programs_of_one_name_do_not_share_a_folder_unnoticed() {
     stranger().finish().refused(1, &["is in use by process"]);
 }
 
-/// A program as it was, and what is to be done before another one goes on from its state.
-struct Walk<'a> {
-    place: &'a Place,
-    random: Random,
-    change: &'static str,
-    kills: u64,
-    drains: u64,
-}
-
-impl Walk<'_> {
-    fn flags(&mut self) -> String {
-        let cores = ["0", "0,0", "0,1", "0,1,0"][self.random.below(4) as usize];
-        format!("--checkpoint-ms {} --cores {cores}", 1 + self.random.below(20))
-    }
-
-    /// Starts the program with `change` as an operator does who reads what is refused: names are
-    /// dropped, and the program before is stopped when it has frames under way. Returns it when it
-    /// runs, or what it said at its end.
-    fn start(&mut self, change: &'static str) -> Result<App, Ended> {
-        let (mut drop, mut tries) = (String::new(), 0);
-        loop {
-            tries += 1;
-            assert!(tries < 10, "`{change}` does not start on the state of `{}`", self.change);
-            let flags = self.flags();
-            let mut app = self.place.start(change, &format!("{flags} {drop}"));
-            if !has_started(&mut app) {
-                let ended = app.finish();
-                if ended.code == Some(0) {
-                    self.change = change;
-                    return Err(ended);
-                }
-                ended.refused(1, &["cannot be used by application `ledger`"]);
-                for name in CHANGES.iter().flat_map(|change| own_names(change)) {
-                    let flag = format!("--drop {name}");
-                    if ended.log.contains(&format!("start with `{flag}`")) {
-                        drop += &format!("{flag} ");
-                    }
-                }
-                if ended.log.contains("were under way") {
-                    self.drain();
-                }
-                continue;
-            }
-            self.change = change;
-            return Ok(app);
-        }
-    }
-
-    /// Has the program before deliver what is under way.
-    fn drain(&mut self) {
-        let flags = self.flags();
-        let mut app = self.place.start(self.change, &flags);
-        assert!(has_started(&mut app) || app.has_ended());
-        if !app.has_ended() {
-            app.signal(Signal::TERM);
-        }
-        app.finish().report();
-        self.drains += 1;
-    }
-}
-
 /// Each change and back, on an input that grows, killed after up to three commits each time.
 #[test]
 fn every_change_and_back_goes_on_after_kills() {
-    let mut place = Place::new("changes-killed", 1);
-    let all = orders(PER_START * 4 * CHANGES.len());
-    let random = Random::new(11);
-    let changes = CHANGES.iter().flat_map(|change| [*change, "base"]).cycle();
-    let (mut change, mut kills, mut drains) = ("base", 0, 0);
-    let starts = 4 * CHANGES.len();
-    let mut random = random;
-    for (start, next) in changes.take(starts).enumerate() {
-        place.orders =
-            all.lines().take((start + 1) * PER_START).map(|line| line.to_owned() + "\n").collect();
-        place.scratch.write("orders", place.orders.as_bytes());
-        let mut walk = Walk { place: &place, random, change, kills, drains };
-        if let Ok(mut app) = walk.start(next) {
-            let commits = walk.random.below(4);
-            if wait_for_commits(&mut app, &|| place.head(), commits) {
-                app.signal(Signal::KILL);
-                walk.kills += 1;
-            }
-            let ended = app.finish();
-            assert!(ended.code.is_none_or(|code| code == 0), "{}", ended.log);
+    each_seed("changed_programs every_change", 1, |seed| {
+        let place = Place::new(&format!("changes-killed-{seed}"), 1);
+        let changes = CHANGES.iter().flat_map(|change| [*change, "base"]).cycle();
+        let starts = 4 * CHANGES.len();
+        let all = orders(PER_START * starts);
+        let ends: Vec<usize> = all.match_indices('\n').map(|(end, _)| end + 1).collect();
+        let (start, head) = (|change: &str, more: &str| place.start(change, more), || place.head());
+        let mut walk = Walk::new(&start, &head, seed);
+        for (made, change) in changes.take(starts).enumerate() {
+            place.scratch.write("orders", &all.as_bytes()[..ends[(made + 1) * PER_START - 1]]);
+            walk.step(change).into_iter().for_each(|ended| drop(ended.report()));
         }
-        Walk { random, change, kills, drains, .. } = walk;
-    }
-    let mut walk = Walk { place: &place, random, change, kills, drains };
-    if let Ok(app) = walk.start("base") {
-        app.finish().report();
-    }
-    println!("{starts} changes, killed {kills} times, {drains} drains");
-    place.check();
-    assert!(kills > 7, "killed {kills} times");
+        if let Ok(app) = walk.run("base") {
+            app.finish().report();
+        }
+        println!("{starts} changes, killed {} times, {} drains", walk.kills, walk.drains);
+        assert!(walk.kills > 7, "killed {} times", walk.kills);
+        check_totals(&place.scratch.read("totals"), &all);
+    });
 }
 
 /// Orders that are added before each start.
 const PER_START: usize = 20_000;
+
+/// The same with clients that stay: of the source, and of the sink.
+#[test]
+fn clients_get_everything_once_while_the_program_changes_and_is_killed() {
+    each_seed("changed_programs clients_get", 1, |seed| {
+        let place = Place::new(&format!("changes-clients-{seed}"), 150_000);
+        let (source, sink) = (free_port(), free_port());
+        let (orders, over) = (place.orders.clone(), Arc::new(AtomicBool::new(false)));
+        let feed = std::thread::spawn(move || feed(source, &orders));
+        let collector = collect(sink, over.clone());
+        let start = |change: &str, more: &str| {
+            let addresses = format!(
+                "--source orders=potoroo://127.0.0.1:{source}?streams=1 --sink \
+                 totals=potoroo://127.0.0.1:{sink}?token=hush --drain-seconds 60 {more}"
+            );
+            place.start_from(change, &addresses)
+        };
+        let head = || place.head();
+        let mut walk = Walk::new(&start, &head, seed);
+        let mut changes = CHANGES.iter().flat_map(|change| [*change, "base"]).cycle();
+        let ended = loop {
+            let change = changes.next().expect("it goes on for ever");
+            if let Some(ended) = walk.step(change) {
+                break ended;
+            }
+        };
+        ended.report();
+        println!("killed {} times, {} drains", walk.kills, walk.drains);
+        feed.join().expect("no panic").expect("all is acknowledged");
+        over.store(true, Ordering::Relaxed);
+        check_totals(&collector.join().expect("it gets all"), &place.orders);
+        assert!(walk.kills > 0, "it was never killed");
+    });
+}
 
 /// Receivers of `?sequence=true` drop what comes again by the stream in its id. A source that is
 /// described before another one does not take its ids.

@@ -15,7 +15,7 @@ use super::store::{Name, StoreReader};
 use super::{CorruptObject, Damage, Imprint, hex, store, text};
 
 /// One checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Who wrote it.

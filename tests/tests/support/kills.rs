@@ -61,7 +61,7 @@ pub fn wait_for_commits(app: &mut App, head: &dyn Fn() -> Vec<u8>, count: u64) -
     let (mut seen, mut changes) = (head(), 0);
     let deadline = Instant::now() + LIMIT;
     while changes < count {
-        assert!(Instant::now() < deadline, "no checkpoint within {LIMIT:?}");
+        assert!(Instant::now() < deadline, "no checkpoint within {LIMIT:?}:\n{}", app.log_so_far());
         if app.has_ended() {
             return false;
         }

@@ -90,12 +90,14 @@ impl Place {
 
     /// With another address for its sink.
     pub fn start_to(&self, change: &str, more: &str) -> App {
+        let orders = self.scratch.path("orders");
+        self.start_from(change, &format!("--source orders=file:{orders} {more}"))
+    }
+
+    /// With other addresses for its source and its sink.
+    pub fn start_from(&self, change: &str, more: &str) -> App {
         let path = |name: &str| self.scratch.path(name);
-        let mut arguments = format!(
-            "--source orders=file:{} --state {} --report json {more}",
-            path("orders"),
-            path("state"),
-        );
+        let mut arguments = format!("--state {} --report json {more}", path("state"));
         match change {
             "source" => arguments += &format!(" --source corrections=file:{}", path("corrections")),
             "sink" => arguments += &format!(" --sink copies=file:{}", path("copies")),
