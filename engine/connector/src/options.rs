@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{Error, HELLO_TEXT_BYTES_MAX};
 
-/// To whom to connect, and how patiently.
+/// Where to connect, and how long to try.
 #[derive(Clone)]
 pub struct Options {
     /// Where the engine listens: `HOST:PORT`.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::spool::Target;
 use crate::turn::{Command, Mailbox};
 
-/// What is done at last.
+/// The work of the last step.
 #[derive(Default)]
 pub struct Attach {
     recovered: Vec<Target>,
@@ -39,7 +39,7 @@ struct Emptied {
     of: Box<dyn Empty>,
 }
 
-/// Why a start failed at its last step: no core has got anything then.
+/// Why a start failed at its last step: no core has received anything then.
 #[derive(Debug)]
 pub struct NotAttached {
     /// The sink, or the dead letters.
@@ -66,18 +66,18 @@ impl Attach {
         self.commands.push((core.clone(), command));
     }
 
-    /// For a thread that must begin afterwards only: it receives one word then, and none if the
-    /// start fails.
+    /// For a thread that must begin afterwards only: it receives a message then, and none if
+    /// the start fails.
     pub fn gate(&mut self) -> Receiver<()> {
         let (sender, receiver) = channel();
         self.waiting.push(sender);
         receiver
     }
 
-    /// Does it.
+    /// Takes the step.
     ///
     /// # Errors
-    /// An output cannot be emptied: no core has got anything then.
+    /// An output cannot be emptied: no core has received anything then.
     pub fn run(self) -> Result<(), NotAttached> {
         // If one were refused after another was emptied, that one would be empty for nothing.
         self.emptied.iter().try_for_each(|one| one.done(one.of.can_empty()))?;
@@ -90,7 +90,7 @@ impl Attach {
         }
         self.emptied.iter().try_for_each(|one| one.done(one.of.empty()))?;
         self.commands.into_iter().for_each(|(core, command)| core.send(command));
-        // Who waited may have ended.
+        // A thread that waited may have ended.
         for waiting in self.waiting {
             let _ = waiting.send(());
         }

@@ -1,4 +1,4 @@
-//! What is looked at before any thread starts, so that the message can name the remedy.
+//! Checks before any thread starts, so that the message can name the remedy.
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
@@ -13,7 +13,7 @@ pub(super) fn check(config: &HostConfig) -> Result<(), Error> {
 }
 
 fn check_cpus(cpus: &[usize]) -> Result<(), Error> {
-    // If the question itself is refused, the pinning will fail with the reason.
+    // If the affinity cannot be read, the pinning will fail with the reason.
     let Ok(allowed) = sched_getaffinity(None) else { return Ok(()) };
     let forbidden = |&&cpu: &&usize| cpu >= CpuSet::MAX_CPU || !allowed.is_set(cpu);
     match cpus.iter().find(forbidden) {

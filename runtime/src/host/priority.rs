@@ -28,7 +28,7 @@ impl RealTime {
     pub(super) fn inherited() -> Option<Self> {
         // SAFETY: the call takes no pointer; zero is the calling thread.
         let policy = unsafe { libc::sched_getscheduler(CALLER) };
-        // A refused question is a negative number, in which all bits may be set.
+        // An error is a negative number, in which all bits may be set.
         if policy < 0 || policy & libc::SCHED_RESET_ON_FORK != 0 {
             return None;
         }
@@ -59,7 +59,7 @@ pub(super) fn decide(config: &HostConfig) -> Result<Option<i32>, Error> {
     if let Some(micros) = getrlimit(Resource::Rttime).current {
         return Err(Error::RealTimeLimit { micros });
     }
-    // If the question itself is refused, everything is taken as covered.
+    // If the affinity cannot be read, everything is taken as covered.
     let allowed = sched_getaffinity(None).unwrap_or_default();
     let lowered = policy.for_cores(covers(config, &allowed));
     lowered.map_err(|()| Error::RealTime { allowed: ranges(&allowed) })
@@ -85,7 +85,7 @@ pub(super) fn set(priority: i32) -> io::Result<()> {
     }
 }
 
-/// What the system understands as the calling thread.
+/// The calling thread, for the system.
 const CALLER: libc::pid_t = 0;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The bytes of a ring, and all its unsafe code.
 //!
-//! Owns one zeroed, page-aligned allocation. Promises nothing about who may touch which byte:
+//! Owns one zeroed, page-aligned allocation. Promises nothing about which end may touch which byte:
 //! that is decided by the cursors of the two ends, and each block below names the one it relies
 //! on. It must never do arithmetic beyond finding an offset.
 #![allow(unsafe_code)]
@@ -92,7 +92,7 @@ impl RingMemory {
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset), bytes as usize) }
     }
 
-    /// Asks for the line at a position that will be read soon. A hint: it reads nothing.
+    /// Prefetches the line at a position that will be read soon. A hint: it reads nothing.
     #[inline]
     pub(super) fn prefetch(&self, at: u64) {
         #[cfg(target_arch = "x86_64")]
