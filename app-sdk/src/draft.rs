@@ -74,7 +74,7 @@ pub(crate) struct Draft {
 
 /// Where two ways through an application can meet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum MeetingPoint {
     Table(TableId),
     /// All replies to one input leave on one connection.
     Replies,
@@ -235,15 +235,15 @@ impl Draft {
     pub(crate) fn batches(&self, step: StepId) -> bool {
         let mut updated = BTreeSet::new();
         let reached = self.reach(step);
-        let places = (0..self.steps.len()).filter(|step| reached[*step]);
-        let mut tables =
-            places.map(|step| self.place(step)).filter(|place| matches!(place, Place::Table(_)));
+        let points = (0..self.steps.len()).filter(|step| reached[*step]);
+        let points = points.map(|step| self.meeting_point(step));
+        let mut tables = points.filter(|point| matches!(point, MeetingPoint::Table(_)));
         let inside = self.reach_in_stage(step);
         tables.all(|table| updated.insert(table))
             && (0..self.steps.len()).filter(|step| inside[*step]).all(|step| self.ways_part(step))
     }
 
-    /// Whether the ways through the consumers of `step` never lead to one place.
+    /// Whether the ways through the consumers of `step` never meet.
     fn ways_part(&self, step: usize) -> bool {
         let parents = self.steps.iter().enumerate().flat_map(|(consumer, next)| {
             next.parents.iter().map(move |parent| (parent.0, consumer))
@@ -258,17 +258,18 @@ impl Draft {
             || consumers.into_iter().all(|consumer| {
                 let reached = self.reach(StepId(consumer));
                 let steps = (0..self.steps.len()).filter(|step| reached[*step]);
-                let places: BTreeSet<Place> = steps.map(|step| self.place(step)).collect();
-                places.into_iter().all(|place| taken.insert(place))
+                let points: BTreeSet<MeetingPoint> =
+                    steps.map(|step| self.meeting_point(step)).collect();
+                points.into_iter().all(|point| taken.insert(point))
             })
     }
 
     /// Where a way through `step` can meet another.
-    fn place(&self, step: usize) -> Place {
+    fn meeting_point(&self, step: usize) -> MeetingPoint {
         match self.steps[step].kind {
-            StepKind::Update { table, .. } => Place::Table(table),
-            StepKind::Sink(id) if self.sinks[id.0 as usize].name.is_none() => Place::Replies,
-            _ => Place::Step(step),
+            StepKind::Update { table, .. } => MeetingPoint::Table(table),
+            StepKind::Sink(id) if self.sinks[id.0 as usize].name.is_none() => MeetingPoint::Replies,
+            _ => MeetingPoint::Step(step),
         }
     }
 

@@ -11,7 +11,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::consumers::Consumers;
-use crate::flow::{Archive, Batch, Context, Events, Few};
+use crate::flow::{Archive, Batch, BatchVec, Context, Events};
 use crate::host::{
     BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, NO_SLOT, Route,
     UnderWay, bits,
@@ -61,8 +61,8 @@ where
         for (hash, key) in hashes.iter_mut().zip(&*keys) {
             *hash = key.hash();
         }
-        let (mut causes, mut of) = (Few::<Cause>::new(), [0; BATCH_EVENTS]);
-        let batch = batch.settle(&mut causes, &mut of).with_keys(&keys, hashes);
+        let (mut causes, mut of) = (BatchVec::<Cause>::new(), [0; BATCH_EVENTS]);
+        let batch = batch.with_causes_in_order(&mut causes, &mut of).with_keys(&keys, hashes);
         let mut slots = [NO_SLOT; BATCH_EVENTS];
         let slots = &mut slots[..batch.len()];
         // Only events whose size is known: others are archived first, so that whether they are too
@@ -99,7 +99,7 @@ where
                 context.exchange(route, &batch.causes[place], batch.events, number);
             }
         }
-        let mut here = Few::<u8>::new();
+        let mut here = BatchVec::<u8>::new();
         here.extend(bits(own).map(|place| batch.chosen()[place]));
         if !here.is_empty() {
             self.consumers.send(&batch.choose(&here), context);
@@ -116,7 +116,7 @@ where
     fn batch(&self, inputs: Inputs<'_>, under_way: &UnderWay, host: &mut dyn Host) -> usize {
         let mut keys = self.keys.borrow_mut();
         keys.clear();
-        let mut events = Few::<Archive<'_, E>>::new();
+        let mut events = BatchVec::<Archive<'_, E>>::new();
         under_way.begin_batch(inputs.causes, None);
         for (place, bytes) in inputs.archives.iter().enumerate() {
             under_way.begin(place);

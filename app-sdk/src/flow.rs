@@ -37,8 +37,8 @@ pub(crate) const fn batch_events<E>() -> usize {
 /// Bytes of the native events of a batch: half of a first cache.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// As many values as a batch has events at most.
-pub(crate) type Few<T> = ArrayVec<T, BATCH_EVENTS>;
+/// At most one value for each event of a batch.
+pub(crate) type BatchVec<T> = ArrayVec<T, BATCH_EVENTS>;
 
 /// The events that one operator takes at once.
 ///
@@ -146,9 +146,9 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
     /// The same batch with its causes in the order of its events: event `i` of those that take part
     /// stands at place `i`. Uses `causes` and `of` where it is not so yet.
     #[inline(always)]
-    pub(crate) fn settle<'b>(
+    pub(crate) fn with_causes_in_order<'b>(
         &'b self,
-        causes: &'b mut Few<Cause>,
+        causes: &'b mut BatchVec<Cause>,
         of: &'b mut [u8; BATCH_EVENTS],
     ) -> Batch<'b, E, NoKey> {
         let Self { events, of: before, chosen, whole, .. } = *self;

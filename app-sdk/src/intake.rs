@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use crate::codec::{Decode, Framing, Reason, Split};
 use crate::consumers::Consumers;
-use crate::flow::{Batch, Context, Events, Few, NoKey, batch_events};
+use crate::flow::{Batch, BatchVec, Context, Events, NoKey, batch_events};
 use crate::host::{
     Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceStage, Stop, UnderWay,
 };
@@ -60,7 +60,7 @@ pub(crate) struct Intake<C: Decode> {
 /// Events that were decoded and have not run.
 struct Decoded<E> {
     events: Vec<E>,
-    causes: Few<Cause>,
+    causes: BatchVec<Cause>,
 }
 
 impl<E> Decoded<E> {
@@ -91,7 +91,7 @@ impl<C: Decode> Intake<C> {
         consumers: Rc<Consumers<C::Event, NoKey>>,
         generators: Generators,
     ) -> Self {
-        let decoded = Decoded { events: Vec::new(), causes: Few::new() };
+        let decoded = Decoded { events: Vec::new(), causes: BatchVec::new() };
         Self { codec, consumers, generators, decoded: RefCell::new(decoded) }
     }
 
@@ -109,10 +109,10 @@ impl<C: Decode> Intake<C> {
     ) -> (usize, DecodeEnd) {
         let framing = self.codec.framing().within(feed.frame_bytes_max);
         let mut taken = 0;
-        for place in 0..events_max {
+        for index in 0..events_max {
             let position = cause.origin.position + taken as u64;
             decoded.causes.push(Cause { origin: Origin { position, ..cause.origin }, ..cause });
-            under_way.begin_alone(&decoded.causes[place]);
+            under_way.begin_alone(&decoded.causes[index]);
             let rest = &bytes[taken..];
             let end = match under_way.splitting(|| framing.split(rest, feed.ended)) {
                 Split::Frame { start, end, next } => match self.codec.decode(&rest[start..end]) {
@@ -274,13 +274,13 @@ struct Generator<E: Event> {
     make: Maker<E>,
     consumers: Rc<Consumers<E, NoKey>>,
     made: Vec<E>,
-    causes: Few<Cause>,
+    causes: BatchVec<Cause>,
 }
 
 impl<E: Event> Generator<E> {
     // cold: once, when the generator starts
     fn new(make: Maker<E>, consumers: Rc<Consumers<E, NoKey>>) -> Self {
-        Self { make, consumers, made: Vec::new(), causes: Few::new() }
+        Self { make, consumers, made: Vec::new(), causes: BatchVec::new() }
     }
 
     /// Makes the events of the first `events_max` of `indices`. Returns whether there are more.

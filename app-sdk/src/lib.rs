@@ -260,7 +260,7 @@ mod consumers;
 mod draft;
 mod flow;
 
-mod made;
+mod batch_output;
 mod operators;
 pub mod stream;
 

@@ -6,12 +6,12 @@ use core::fmt::Debug;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use crate::batch_output::BatchOutput;
 use crate::codec::Encode;
 use crate::consumers::Consumers;
-use crate::flow::{Batch, Context, Few, NoKey};
+use crate::flow::{Batch, BatchVec, Context, NoKey};
 use crate::host::SinkId;
 use crate::key::Key;
-use crate::made::Made;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, Table};
 use crate::value::{Event, State, View};
@@ -28,9 +28,9 @@ pub(crate) fn map<E, K, R, F>(
     R: Outputs,
     F: for<'a> Fn(View<'a, E>) -> R + 'static,
 {
-    let made = Made::new();
+    let made = BatchOutput::new();
     stream.add(move |batch, context| {
-        let mut made = Made::begin(&made);
+        let mut made = BatchOutput::begin(&made);
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
@@ -51,7 +51,7 @@ where
     F: for<'a> Fn(View<'a, E>) -> bool + 'static,
 {
     stream.add(move |batch, context| {
-        let mut kept = Few::<u8>::new();
+        let mut kept = BatchVec::<u8>::new();
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             if keep(batch.begin(number, place, context.under_way)) {
@@ -72,9 +72,9 @@ where
     O: Event,
     F: for<'a> Fn(View<'a, E>, &mut Out<O>) + 'static,
 {
-    let (out, made) = (RefCell::new(Out::new()), Made::new());
+    let (out, made) = (RefCell::new(Out::new()), BatchOutput::new());
     stream.add(move |batch, context| {
-        let (mut out, mut made) = (out.borrow_mut(), Made::begin(&made));
+        let (mut out, mut made) = (out.borrow_mut(), BatchOutput::begin(&made));
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
@@ -101,9 +101,9 @@ pub(crate) fn update<E, K, S, R, F>(
     R: Outputs,
     F: for<'a> Fn(&mut S, View<'a, E>) -> R + 'static,
 {
-    let made = Made::new();
+    let made = BatchOutput::new();
     stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
+        let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
@@ -141,9 +141,9 @@ pub(crate) fn update_with<E, K, S, O, F>(
     O: Event,
     F: for<'a, 'b> Fn(&mut Entry<'b, K, S>, View<'a, E>, &mut Out<O>) + 'static,
 {
-    let (out, made) = (RefCell::new(Out::new()), Made::new());
+    let (out, made) = (RefCell::new(Out::new()), BatchOutput::new());
     stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), Made::begin(&made));
+        let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));
         let mut out = out.borrow_mut();
         batch.note(context.under_way);
         for (number, place) in batch.each() {

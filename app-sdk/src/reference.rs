@@ -129,7 +129,7 @@ impl Reference {
             let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
             let stage = &self.plan.sources[index].stage;
             let done = stage.ingest(&input, feed, &self.under_way, &mut self.state);
-            self.settle();
+            self.process_in_flight();
             input.drain(..done.bytes);
             self.position[index] += done.bytes as u64;
             self.skipping[index] = done.skipping;
@@ -163,7 +163,7 @@ impl Reference {
         for index in 0..count {
             let cause = self.cause(source);
             made.emit(index..index + 1, &schedule, cause, &self.under_way, &mut self.state);
-            self.settle();
+            self.process_in_flight();
         }
     }
 
@@ -263,8 +263,8 @@ impl Reference {
         Cause { ingress: 0, origin: Origin { connection, position }, source }
     }
 
-    /// Follows everything in flight to its end.
-    fn settle(&mut self) {
+    /// Processes the frames in flight, and those that they cause, until none is left.
+    fn process_in_flight(&mut self) {
         while let Some(frame) = self.state.in_flight.pop_front() {
             let exchange = &self.plan.exchanges[frame.route.exchange.0 as usize];
             let inputs = Inputs {

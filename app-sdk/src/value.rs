@@ -12,7 +12,7 @@
 //! bytes were; numbers of a view are native numbers.
 //! Must never do: expose endianness or an archived type to the code of an application.
 
-/// Calls `$make` with the places of the parts of each tuple that can be a value.
+/// Calls `$make` with the indices of the parts of each tuple that can be a value.
 macro_rules! each_tuple {
     ($make:ident) => {
         $make!(A 0);

@@ -1,18 +1,18 @@
 //! Causes and routes: the numbers by which stages and hosts name an application's parts.
 
-/// A source of the application: its place in [`Plan::sources`](crate::plan::Plan::sources).
+/// A source of the application: its index in [`Plan::sources`](crate::plan::Plan::sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u8);
 
-/// One `key_by` of the application: its place in [`Plan::exchanges`](crate::plan::Plan::exchanges).
+/// One `key_by` of the application: its index in [`Plan::exchanges`](crate::plan::Plan::exchanges).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u16);
 
-/// A table of the application: its place in [`Plan::tables`](crate::plan::Plan::tables).
+/// A table of the application: its index in [`Plan::tables`](crate::plan::Plan::tables).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(pub u16);
 
-/// A sink or reply of the application: its place in [`Plan::sinks`](crate::plan::Plan::sinks).
+/// A sink or reply of the application: its index in [`Plan::sinks`](crate::plan::Plan::sinks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SinkId(pub u16);
 

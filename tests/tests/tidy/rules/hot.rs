@@ -21,7 +21,7 @@ const HOT: [&str; 25] = [
     "app-sdk/src/host/",
     "app-sdk/src/intake.rs",
     "app-sdk/src/key.rs",
-    "app-sdk/src/made.rs",
+    "app-sdk/src/batch_output.rs",
     "app-sdk/src/operators.rs",
     "app-sdk/src/outputs.rs",
     "app-sdk/src/stream",

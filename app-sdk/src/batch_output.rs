@@ -1,4 +1,4 @@
-//! Made: what an operator makes of a batch, on its way to the operator's consumers.
+//! Batch output: the events that an operator emits for a batch, on their way to its consumers.
 
 use core::cell::{RefCell, RefMut};
 
@@ -9,15 +9,15 @@ use crate::flow::{Batch, Context, batch_events};
 use crate::host::BATCH_EVENTS;
 use crate::value::Event;
 
-/// What an operator makes of a batch, until its consumers have taken it. Used again for each batch,
-/// so that it allocates only until it has grown.
-pub(crate) struct Made<O> {
+/// The events that an operator emits for a batch, until its consumers have taken them. Reused for
+/// each batch, so that it allocates only until it has grown.
+pub(crate) struct BatchOutput<O> {
     events: Vec<O>,
-    /// For each event: the place of the one that it was made of.
+    /// For each event: the place of the one that caused it.
     of: Vec<u8>,
 }
 
-impl<O: Event> Made<O> {
+impl<O: Event> BatchOutput<O> {
     // cold: once per operator; takes memory with the first event
     pub(crate) fn new() -> RefCell<Self> {
         RefCell::new(Self { events: Vec::new(), of: Vec::new() })
