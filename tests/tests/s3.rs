@@ -14,8 +14,10 @@ use potoroo::checkpoint::store::{
 use serde_json::Value;
 use support::gate::{Deed, Gate};
 use support::kills::kill;
+use support::ledger::{CHANGES, Place as Ledger};
 use support::moto;
 use support::moto::{KEY, Moto, SECRET, address, give_credentials, place, store, variables};
+use support::walk::Walk;
 use support::{App, Ended, Scratch, example, tool};
 
 const PART: &str = "part-1-1-0-0000000000000001";
@@ -228,6 +230,30 @@ fn judge(output: &str, count: u64) {
     let said = String::from_utf8_lossy(&judged.stdout).into_owned();
     assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
     assert!(said.contains(&format!("all {count} windows are right")), "{said}");
+}
+
+#[test]
+fn a_program_that_changes_goes_on_in_a_bucket_however_often_it_is_killed() {
+    let Some(moto) = Moto::start() else { return };
+    let ledger = Ledger::new("s3-changes", 400_000);
+    let state = place(moto.address, "ledger");
+    let view = S3::view(&address(moto.address, "ledger"), &variables).expect("it can be used");
+    let head = || view.head().ok().flatten().map_or(Vec::new(), |head| head.write());
+    let start = |change: &str, more: &str| {
+        let mut command = ledger.command(change, &state, more);
+        give_credentials(&mut command);
+        App::spawn(command)
+    };
+    let mut walk = Walk::new(&start, &head, 5);
+    let changes = CHANGES.iter().flat_map(|change| [*change, "base"]);
+    for change in changes {
+        walk.step(change).into_iter().for_each(|ended| drop(ended.report()));
+    }
+    if let Ok(app) = walk.run("base") {
+        app.finish().report();
+    }
+    println!("killed {} times, {} drains", walk.kills, walk.drains);
+    ledger.check();
 }
 
 #[test]

@@ -53,9 +53,13 @@ pub fn check_totals(written: &[u8], orders: &str) {
 pub const CORRECTED: u64 = 1000;
 
 pub fn ledger(change: &str, arguments: &str) -> App {
+    App::spawn(command(change, arguments))
+}
+
+fn command(change: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
     command.args([change, "--no-progress"]).args(arguments.split_whitespace());
-    App::spawn(command)
+    command
 }
 
 /// Where everything of one test lies.
@@ -88,6 +92,13 @@ impl Place {
         self.start_to(change, &format!("--sink totals=file:{totals} {more}"))
     }
 
+    /// With its state elsewhere.
+    pub fn command(&self, change: &str, state: &str, more: &str) -> Command {
+        let (orders, totals) = (self.scratch.path("orders"), self.scratch.path("totals"));
+        let more = format!("--source orders=file:{orders} --sink totals=file:{totals} {more}");
+        command(change, &self.arguments(change, state, &more))
+    }
+
     /// With another address for its sink.
     pub fn start_to(&self, change: &str, more: &str) -> App {
         let orders = self.scratch.path("orders");
@@ -96,8 +107,12 @@ impl Place {
 
     /// With other addresses for its source and its sink.
     pub fn start_from(&self, change: &str, more: &str) -> App {
+        ledger(change, &self.arguments(change, &self.scratch.path("state"), more))
+    }
+
+    fn arguments(&self, change: &str, state: &str, more: &str) -> String {
         let path = |name: &str| self.scratch.path(name);
-        let mut arguments = format!("--state {} --report json {more}", path("state"));
+        let mut arguments = format!("--state {state} --report json {more}");
         match change {
             "source" => arguments += &format!(" --source corrections=file:{}", path("corrections")),
             "sink" => arguments += &format!(" --sink copies=file:{}", path("copies")),
@@ -106,7 +121,7 @@ impl Place {
         if !more.contains("--cores") {
             arguments += " --cores 0,0";
         }
-        ledger(change, &arguments)
+        arguments
     }
 
     pub fn run(&self, change: &str, more: &str) -> Ended {
