@@ -94,7 +94,7 @@ fn trouble_with_files_is_reported() {
     fs::write(&file, [0xff, 0xfe, 0]).unwrap();
     refused(&[text(&file)], "has no record of a run");
     fs::write(&file, "{\"schema\":99}").unwrap();
-    refused(&[text(&file)], "its form has version 99, and this program knows 1");
+    refused(&[text(&file)], "its form has version 99, and this program knows 2");
     let log = folder.join("foreign.hlog");
     fs::write(&log, "#[Histogram log format version 1.3]\n0.0,1.0,5.0,HISTFAAAAA").unwrap();
     refused(&[text(&log)], "the file is cut off in this line");

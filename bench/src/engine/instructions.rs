@@ -81,10 +81,10 @@ fn run(core: &mut Core, now: &mut u64, turns: usize) {
 const KEYS: u64 = 1024;
 /// Fills the table and comes once around everything that happens rarely.
 const WARM_TURNS: usize = 128;
-/// As many events as two batches have.
+/// Some hundred events.
 const TURNS: usize = 2;
 /// A generator brings as many into each turn.
-const EVENTS_PER_TURN: f64 = 64.0;
+const EVENTS_PER_TURN: f64 = 128.0;
 /// On the child's own clock.
 const TURN_NS: u64 = 5000;
 /// Toy runs have fewer keys.

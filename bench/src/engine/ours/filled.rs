@@ -5,8 +5,9 @@
 //! While the load rests, all cores of the engine sleep. The generator sends marks, so that a core
 //! that only owns keys sleeps in the handler of the first mark; then the core of the generator
 //! sleeps in the generator. Both wait for a condition in cold code and take no time of a CPU.
-//! Where several cores generate, a lane may be full when its consumer falls asleep, and its
-//! producer would spin for ever. So lanes drain first: each generator pauses before each event.
+//! A lane that is full when its consumer falls asleep would keep its producer from falling asleep:
+//! it would spin for ever. So at full speed lanes drain first: each generator sends marks with keys
+//! of all cores, and few events after them. When all marks are taken in, so is all before them.
 
 use std::num::NonZeroU64;
 use std::ops::Deref;
@@ -37,8 +38,9 @@ pub struct Shared {
     asleep: Mutex<usize>,
     /// The phase has changed.
     changed: Condvar,
-    /// Events that were generated while lanes drained.
-    drained: AtomicU64,
+    /// Marks that were sent since lanes drain, and those that were taken in.
+    drain_sent: AtomicU64,
+    drain_taken: AtomicU64,
     /// Events of the load, known when it is over.
     sent: AtomicU64,
     /// One per level; all of them are equal in the end.
@@ -50,13 +52,17 @@ impl Shared {
     pub fn set(&self, phase: u8) {
         // Locked: a core that is about to sleep sees the phase or the notification.
         let _asleep = self.lock();
+        if phase == PHASE_DRAIN {
+            self.drain_sent.store(0, Ordering::Relaxed);
+            self.drain_taken.store(0, Ordering::Relaxed);
+        }
         self.phase.store(phase, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
-    /// Events that were generated while lanes drained, since the start.
-    pub fn drained(&self) -> u64 {
-        self.drained.load(Ordering::Relaxed)
+    /// Whether lanes have next to nothing of this generator.
+    pub fn is_drained(&self) -> bool {
+        self.drain_taken.load(Ordering::Relaxed) >= DRAIN_MARKS
     }
 
     /// Number of cores that sleep.
@@ -118,6 +124,9 @@ impl Shared {
         match mark {
             MARK_AUDIT => {
                 self.sums[level].fetch_add(checksum, Ordering::Relaxed);
+            }
+            MARK_DRAIN => {
+                self.drain_taken.fetch_add(1, Ordering::Relaxed);
             }
             MARK_REST => self.sleep(),
             _ => {}
@@ -228,6 +237,7 @@ fn wait_filled(running: &Running, shares: &[Arc<Shared>]) -> Result<()> {
 
 /// The three parts of a run, one event at a time.
 struct Feed {
+    keys: u64,
     load: Load,
     fill: Box<dyn Iterator<Item = u64>>,
     audit: Box<dyn Iterator<Item = u64>>,
@@ -240,7 +250,7 @@ struct Feed {
 impl Feed {
     fn new(keys: u64, shared: Arc<Shared>) -> Self {
         let (fill, audit) = (Box::new(Load::keys(keys)), Box::new(Load::keys(keys)));
-        Self { load: Load::new(keys), fill, audit, shared, filled: false, marks: REST_MARKS }
+        Self { keys, load: Load::new(keys), fill, audit, shared, filled: false, marks: REST_MARKS }
     }
 
     #[inline]
@@ -265,8 +275,11 @@ impl Feed {
         }
         let phase = self.shared.phase.load(Ordering::Relaxed);
         if phase == PHASE_DRAIN {
+            let mark = self.shared.drain_sent.fetch_add(1, Ordering::Relaxed);
+            if mark < DRAIN_MARKS {
+                return Some(marked(scatter(mark % self.keys), MARK_DRAIN));
+            }
             thread::sleep(DRAIN_PAUSE);
-            self.shared.drained.fetch_add(1, Ordering::Relaxed);
             return Some(self.load.next(0));
         }
         if phase == PHASE_REST {
@@ -284,9 +297,11 @@ impl Feed {
 }
 
 /// Places of keys are smaller; what begins here is no event of the load.
-const MARKS: u64 = u64::MAX - 2;
+const MARKS: u64 = u64::MAX - 3;
 /// Most levels.
 const LEVELS_MAX: usize = 4;
+/// Counts as taken in.
+const MARK_DRAIN: u64 = u64::MAX - 3;
 /// The core that takes it in sleeps while the load rests.
 const MARK_REST: u64 = u64::MAX - 2;
 /// Makes the row and changes nothing in it.
@@ -298,9 +313,11 @@ pub const PHASE_FLOW: u8 = 0;
 pub const PHASE_DRAIN: u8 = 1;
 pub const PHASE_REST: u8 = 2;
 const PHASE_OVER: u8 = 3;
-/// How long a generator sleeps before each event while lanes drain.
+/// Enough that each of two cores gets some of them.
+const DRAIN_MARKS: u64 = 64;
+/// How long a generator sleeps before each event after its marks.
 const DRAIN_PAUSE: Duration = Duration::from_micros(10);
-/// Events of two turns: when a generator has sent as many marks, the first one is on its way.
+/// Events of a turn: after as many marks the turn of the first one has ended.
 const REST_MARKS: usize = 128;
 /// An engine whose cores sleep does not count as stalled: a day.
 const REST_SECONDS_MAX: u64 = 86_400;

@@ -11,7 +11,7 @@ use potoroo::{Config, Running};
 
 use super::filled::{Build, FilledEngine, PHASE_DRAIN, PHASE_FLOW, PHASE_REST};
 use super::look::{Look, between, look, look_when_caught_up};
-use crate::engine::job::Job;
+use crate::engine::job::{Job, Pace};
 use crate::engine::load::Load;
 use crate::engine::window::Window;
 use crate::pairs::Windows;
@@ -78,12 +78,9 @@ impl EngineSession {
     /// Returns when all cores sleep.
     fn rest(&self) -> Result<()> {
         let shares = &self.engine.shares;
-        if shares.len() > 1 {
-            let goals: Vec<u64> = shares.iter().map(|it| it.drained() + DRAIN_EVENTS).collect();
+        if self.job.pace == Pace::Full {
             self.set(PHASE_DRAIN);
-            self.wait(|| {
-                shares.iter().zip(&goals).all(|(shared, goal)| shared.drained() >= *goal)
-            })?;
+            self.wait(|| shares.iter().all(|shared| shared.is_drained()))?;
         }
         self.set(PHASE_REST);
         self.wait(|| shares.iter().map(|shared| shared.asleep()).sum::<usize>() >= self.cores)
@@ -124,8 +121,6 @@ impl Windows<Window> for EngineSession {
     }
 }
 
-/// Events of two turns: lanes are empty after them.
-const DRAIN_EVENTS: u64 = 128;
 /// How often the bench looks whether all cores sleep.
 const LOOK: Duration = Duration::from_micros(100);
 /// A core that is not raised may wait for its CPU.
@@ -134,7 +129,6 @@ const FALL_ASLEEP_MAX: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::job::Pace;
     use crate::engine::ours;
     use crate::place::Place;
 
