@@ -10,7 +10,7 @@ use super::config::Config;
 use super::console;
 use super::error::Error;
 use super::stop_request::StopRequest;
-use super::takeover::{Takeover, line, nothing_to_drop};
+use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
     ChangeKind, Delivered, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
@@ -38,21 +38,16 @@ impl Recovery {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let store = place.open().map_err(|error| refused(error.to_string()))?;
         let mut facts = Identity::of(plan, config.partitions as u32);
-        let takeover = Takeover {
-            facts: &facts,
-            drop: &config.drop,
-            view: &*store,
-            folder: place.folder().unwrap_or(Path::new("")),
-        };
+        let takeover = Takeover::new(&facts, config, (&*store, place));
         let mut recovered = recover(&*store, &takeover, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
         let manifest = recovered.manifest.as_ref();
-        let changes = manifest.map(|manifest| takeover.changes(manifest)).transpose();
-        let changes = changes.map_err(|error| refused(error.to_string()))?;
-        if let (None, Some(name)) = (&changes, config.drop.first()) {
+        let found = manifest.map(|manifest| takeover.look(manifest)).transpose();
+        let found = found.map_err(|error| refused(error.to_string()))?;
+        if let (None, Some(name)) = (&found, config.drop.first()) {
             return Err(refused(nothing_to_drop(name)));
         }
-        let numbers = changes.zip(manifest).map(|(changes, manifest)| {
+        let numbers = found.zip(manifest).map(|(Findings { changes, .. }, manifest)| {
             log_changes(&changes);
             changes.keep(manifest, &mut facts);
             changes.renumbering

@@ -4,6 +4,7 @@
 //! message has how much it is. Frames under way that have no place in the program are never
 //! dropped. Reads only.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,26 +17,34 @@ use crate::checkpoint;
 use crate::checkpoint::recover::{Accept, Error};
 use crate::checkpoint::store::{self, Location, StoreReader};
 use crate::checkpoint::{
-    Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Identity, Manifest, PartEntry,
-    ProgramChanges, Section, each_chunk_of, each_row,
+    Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Epoch, Identity, Manifest,
+    PartEntry, ProgramChanges, Section, each_chunk_of, each_row,
 };
 use crate::connect::spool::outstanding;
 use crate::flow::{FrameEdge, Header, split_stored};
 
 /// A program that would go on from what lies in a store.
 pub(super) struct Takeover<'a> {
-    pub(super) facts: &'a Identity,
+    facts: &'a Identity,
     /// Names that the operator drops.
-    pub(super) drop: &'a [String],
-    pub(super) view: &'a dyn StoreReader,
+    drop: &'a [String],
+    view: &'a dyn StoreReader,
     /// The state folder; empty where there is none.
-    pub(super) folder: &'a Path,
+    folder: &'a Path,
+    /// What was found, with generation and epoch of the checkpoint: it may have read all of it.
+    found: RefCell<Option<(u64, Epoch, Findings)>>,
+}
+
+/// What the program makes of a checkpoint, and why it cannot go on from there; empty if it can.
+#[derive(Clone)]
+pub(super) struct Findings {
+    pub(super) changes: ProgramChanges,
+    pub(super) differences: Vec<String>,
 }
 
 impl Accept for Takeover<'_> {
     fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error> {
-        let changes = self.changes(manifest)?;
-        Ok(self.facts.check(name, self.differences(manifest, &changes)?)?)
+        Ok(self.facts.check(name, self.look(manifest)?.differences)?)
     }
 }
 
@@ -54,7 +63,6 @@ pub(super) fn preview(
     config: &Config,
     place: &Location,
 ) -> Result<Preview, Error> {
-    let folder = place.folder().unwrap_or(Path::new(""));
     let found = match place.folder().is_some_and(|folder| !folder.exists()) {
         true => None,
         false => {
@@ -67,13 +75,12 @@ pub(super) fn preview(
         let dropped = config.drop.first().map(|name| nothing_to_drop(name));
         return Ok(Preview { text: text.to_owned(), refused: dropped });
     };
-    let takeover = Takeover { facts, drop: &config.drop, view: &*view, folder };
-    let changes = takeover.changes(&manifest)?;
+    let takeover = Takeover::new(facts, config, (&*view, place));
+    let Findings { changes, differences } = takeover.look(&manifest)?;
     let mut text = format!("  goes on from checkpoint {}\n", manifest.epoch);
     for one in &changes.list {
         text += &format!("  {}\n", line(one));
     }
-    let differences = takeover.differences(&manifest, &changes)?;
     let refused = facts.check(&name, differences).err().map(|refused| refused.to_string());
     Ok(Preview { text, refused })
 }
@@ -98,33 +105,38 @@ pub(super) fn line(one: &Change) -> String {
     }
 }
 
-impl Takeover<'_> {
-    /// What the program makes of `manifest`, and what is lost with what it does not have.
+impl<'a> Takeover<'a> {
+    /// The program `facts`, started with this `config` on what is in `view`, at `place`.
+    pub(super) fn new(
+        facts: &'a Identity,
+        config: &'a Config,
+        (view, place): (&'a dyn StoreReader, &'a Location),
+    ) -> Self {
+        let folder = place.folder().unwrap_or(Path::new(""));
+        Self { facts, drop: &config.drop, view, folder, found: RefCell::new(None) }
+    }
+
+    /// What the program makes of `manifest`.
     ///
     /// # Errors
     /// The storage cannot be read, or is damaged.
-    pub(super) fn changes(&self, manifest: &Manifest) -> Result<ProgramChanges, store::Error> {
+    pub(super) fn look(&self, manifest: &Manifest) -> Result<Findings, store::Error> {
+        let (generation, epoch) = (manifest.generation, manifest.epoch);
+        match &*self.found.borrow() {
+            Some((of, at, found)) if (*of, *at) == (generation, epoch) => return Ok(found.clone()),
+            _ => {}
+        }
         let mut changes = ProgramChanges::between(manifest, self.facts, self.drop);
         for one in changes.list.iter_mut().filter(|one| one.can_be_dropped()) {
             one.lost = self.lost(manifest, one)?;
         }
-        Ok(changes)
-    }
-
-    /// Why the program cannot go on from `manifest`; empty if it can.
-    ///
-    /// # Errors
-    /// The storage cannot be read, or is damaged.
-    pub(super) fn differences(
-        &self,
-        manifest: &Manifest,
-        changes: &ProgramChanges,
-    ) -> Result<Vec<String>, store::Error> {
         let mut differences = changes.differences();
         if !changes.keeps_all_numbers() {
-            differences.extend(self.frames_without_place(manifest, changes)?);
+            differences.extend(self.frames_without_place(manifest, &changes)?);
         }
-        Ok(differences)
+        let found = Findings { changes, differences };
+        *self.found.borrow_mut() = Some((generation, epoch, found.clone()));
+        Ok(found)
     }
 
     fn lost(&self, manifest: &Manifest, one: &Change) -> Result<String, store::Error> {
