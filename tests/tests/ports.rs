@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use potoroo::checkpoint::{Chunk, Epoch, Identity, Manifest, ProgramChanges, Renumbering, Section};
+use potoroo::checkpoint::{Chunk, Epoch, Renumbering, Section};
 use potoroo::flow::{
-    BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, RestoreError, SharedCounts,
-    Skips, Stage,
+    BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, SharedCounts, Skips, Stage,
 };
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{Origin, SinkId, SourceId};
@@ -386,62 +385,6 @@ fn what_comes_back_of_a_skipped_event_is_a_dead_letter() {
         let fate = if skipped { Fate::Met } else { Fate::Waiting };
         assert_eq!(skips.fates(), [fate]);
     }
-}
-
-/// A program that changed has other numbers and levels: frames go on by what they are.
-#[test]
-fn frames_of_the_program_before_go_on_where_they_were_going() {
-    fn length(line: LineView<'_>) -> u64 {
-        line.text.len() as u64
-    }
-    fn lines(app: &Application, spread: bool) {
-        let counts = app.table::<u64, u64>("counts");
-        let lines = app.source("in", Texts);
-        let lines = match spread {
-            true => lines.key_by(|line| !length(line)).key_by(length),
-            false => lines.key_by(length),
-        };
-        let counted = lines.update(&counts, |count, line| {
-            *count += 1;
-            Line { text: format!("{} {count}", line.text) }
-        });
-        counted.sink("out", Texts);
-    }
-    let after = |app: &Application| {
-        app.source("other", Texts).sink("others", Texts);
-        let sizes = app.table::<u64, u64>("sizes");
-        app.source("third", Texts).key_by(length).update(&sizes, |size, _| *size += 1);
-        lines(app, true);
-    };
-    let before = cores(1, 1000, |app| lines(app, false)).remove(0);
-    let mut seat = cores(1, 1000, after).remove(0);
-    let facts = |seat: &Seat| Identity::of(seat.core.plan(), 1);
-    let manifest = Manifest { facts: facts(&before), ..Manifest::default() };
-    let changes = ProgramChanges::between(&manifest, &facts(&seat), &[]);
-    assert_eq!(changes.differences(), [""; 0]);
-    assert!(changes.keeps_all_numbers());
-    let mut output = stored_frame(ConnectionId(1), "");
-    output.truncate(40);
-    output.extend(b"sent\n");
-    output[0] = output.len() as u8;
-    output[5] |= 2; // an output
-    output.resize(output.len().next_multiple_of(8), 0);
-    for (section, bytes) in [
-        (Section::Outboxes(0), stored_frame(ConnectionId(1), "and")),
-        (Section::Lanes(0), stored_frame(ConnectionId(1), "one")),
-        (Section::Lanes(1), output),
-    ] {
-        let chunk = Chunk { section, bytes };
-        seat.core.restore(&chunk, &changes.renumbering, Nanos(1)).expect("it fits");
-    }
-    let (section, bytes) = (Section::Lanes(1), stored_frame(ConnectionId(1), "level"));
-    let chunk = Chunk { section, bytes };
-    let refused = seat.core.restore(&chunk, &changes.renumbering, Nanos(1));
-    assert_eq!(refused, Err(RestoreError::Corrupt(value::Corrupt)), "it had another level");
-    seat.core.restored();
-    while seat.turn() > 0 {}
-    let out = seat.core.outlet(SinkId(1)).expect("the core owns it");
-    assert_eq!(out.waiting(), b"sent\none 1\nand 2\n");
 }
 
 /// Gives back what the same program has stored.

@@ -1,0 +1,143 @@
+//! Frames of a program that changed, whose exchanges and sinks have other numbers and levels: they
+//! go on by what they are.
+
+use std::sync::Arc;
+
+use potoroo::checkpoint::{Chunk, Epoch, Identity, Manifest, ProgramChanges, Renumbering, Section};
+use potoroo::flow::{Core, CoreConfig, PartStep, PartitionMap, RestoreError, SharedCounts};
+use potoroo_runtime::{Nanos, mesh};
+use potoroo_sdk::host::SinkId;
+use potoroo_sdk::key::Key;
+use potoroo_sdk::prelude::*;
+use potoroo_sdk::value::{self, Corrupt};
+
+const LANE_BYTES: usize = 4096;
+
+/// Only one core.
+fn core(application: Application) -> Core {
+    let plan = application.plan().expect("it is sound");
+    let config = CoreConfig {
+        core: 0,
+        lanes: mesh(1, plan.levels() + 1, LANE_BYTES).remove(0),
+        map: PartitionMap::spread(1, &[0]),
+        sink_owners: vec![0; plan.sinks.len()],
+        inlet_bytes: LANE_BYTES,
+        outlet_bytes: LANE_BYTES,
+        local_bytes: LANE_BYTES,
+        keep_letters: true,
+        tally: Arc::new(SharedCounts::new(&plan)),
+    };
+    Core::new(plan, config)
+}
+
+fn length(line: &str) -> u64 {
+    line.len() as u64
+}
+
+/// Counts the lines of each length.
+fn count(app: &Application, lines: &Keyed<String, u64>) {
+    let counts = app.table::<u64, u64>("counts");
+    let counted = lines.update(&counts, |count, line| {
+        *count += 1;
+        format!("{line} {count}")
+    });
+    counted.sink("out", LineText::new());
+}
+
+fn before() -> Application {
+    let app = Application::new("lines");
+    count(&app, &app.source("in", LineText::new()).key_by(length));
+    app
+}
+
+/// Another source, sink and table stand before the old ones, and a `key_by` on the way.
+fn after() -> Application {
+    let app = Application::new("lines");
+    let others = app.source("others", LineText::new());
+    others.map(ToOwned::to_owned).sink("copies", LineText::new());
+    let sizes = app.table::<u64, u64>("sizes");
+    others.key_by(length).update(&sizes, |size, _| *size += 1);
+    let lines = app.source("in", LineText::new()).key_by(|line| !length(line));
+    count(&app, &lines.key_by(length));
+    app
+}
+
+/// A frame as a checkpoint has it: from the first source, to the first exchange or sink.
+fn frame(flags: u8, hash: u64, body: &[u8]) -> Vec<u8> {
+    let mut frame = (40 + body.len() as u32).to_le_bytes().to_vec();
+    frame.extend([0, flags, 0, 0]);
+    frame.extend(hash.to_le_bytes());
+    frame.extend([0, 1, 0].map(u64::to_le_bytes).concat());
+    frame.extend(body);
+    frame.resize(frame.len().next_multiple_of(8), 0);
+    frame
+}
+
+fn event(line: &str) -> Vec<u8> {
+    frame(1, Key::hash(&length(line)), &value::to_vec(&line.to_owned()))
+}
+
+fn output(bytes: &[u8]) -> Vec<u8> {
+    frame(3, 0, bytes)
+}
+
+/// The numbers in the program after of what the one before has stored.
+fn numbers() -> Renumbering {
+    let facts = |application| Identity::of(core(application).plan(), 1);
+    let manifest = Manifest { facts: facts(before()), ..Manifest::default() };
+    let changes = ProgramChanges::between(&manifest, &facts(after()), &[]);
+    assert_eq!(changes.differences(), [""; 0]);
+    assert!(changes.keeps_all_numbers());
+    changes.renumbering
+}
+
+fn restored() -> Core {
+    let (mut core, numbers) = (core(after()), numbers());
+    let mut restore = |section, bytes| core.restore(&Chunk { section, bytes }, &numbers, Nanos(1));
+    assert_eq!(restore(Section::Outboxes(0), event("and")), Ok(()));
+    assert_eq!(restore(Section::Lanes(0), event("one")), Ok(()));
+    assert_eq!(restore(Section::Lanes(1), output(b"sent\n")), Ok(()));
+    let corrupt = Err(RestoreError::Corrupt(Corrupt));
+    assert_eq!(restore(Section::Lanes(1), event("all")), corrupt, "its level was another");
+    assert_eq!(restore(Section::Lanes(0), output(b"all\n")), corrupt, "its level was another");
+    core.restored();
+    core
+}
+
+#[test]
+fn frames_of_the_program_before_go_on_where_they_were_going() {
+    let mut core = restored();
+    while core.turn(Nanos(2), |_| {}) > 0 {}
+    let out = core.outlet(SinkId(1)).expect("the core owns it");
+    assert_eq!(out.waiting(), b"sent\none 1\nand 2\n");
+    let copies = core.outlet(SinkId(0)).expect("the core owns it");
+    assert_eq!(copies.waiting(), b"");
+}
+
+/// What is not replayed yet is in the next checkpoint at its present level.
+#[test]
+fn frames_that_are_not_replayed_are_stored_again_at_their_new_level() {
+    let mut core = restored();
+    core.enable_checkpoints(Epoch::NONE, 2, 1 << 20);
+    core.begin_checkpoint(Epoch(1));
+    core.attend_checkpoint(|_| {});
+    let mut sections = Vec::new();
+    loop {
+        while core.hand_out_rows(16).is_some() {}
+        match core.take_part().expect("a part has an end") {
+            PartStep::Chunk(chunk) => sections.push(chunk.section),
+            PartStep::End(_) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(sections, [Section::Lanes(1), Section::Lanes(2)]);
+}
+
+#[test]
+fn a_frame_with_another_key_than_its_exchange_gives_is_refused() {
+    let (mut core, numbers) = (core(after()), numbers());
+    let bytes = frame(1, Key::hash(&7_u64), &value::to_vec(&"one".to_owned()));
+    let chunk = Chunk { section: Section::Lanes(0), bytes };
+    let refused = core.restore(&chunk, &numbers, Nanos(1)).expect_err("its key is another");
+    assert!(refused.to_string().contains("`in → key_by → key_by`, which has other keys"));
+}
