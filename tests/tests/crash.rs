@@ -81,7 +81,7 @@ fn a_foreign_state_folder_is_refused() {
     let words = "--source lines=gen:lines --sink counts=null:";
     let other = App::start("word_count", &format!("{words} --state {state}")).finish();
     let belongs = "belongs to application `sequence-windows`";
-    let remedy = "start the application that wrote it, or give another --state";
+    let remedy = "start the program that wrote it, or give another --state";
     other.refused(1, &["cannot be used by application `word-count`", belongs, remedy]);
     let file = scratch.write("file", b"");
     let no_folder = App::start("sequence_windows", &format!("{windows} --state {file}")).finish();
