@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 use crate::consumers::Consumers;
 use crate::flow::{Archive, Batch, BatchVec, Context, Events};
 use crate::host::{
-    BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, NO_SLOT, Route,
-    UnderWay, bits,
+    BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, KeysNote, NO_SLOT,
+    Route, UnderWay, bits,
 };
 use crate::key::Key;
 use crate::value::{self, Corrupt, Event, Schema, View};
@@ -56,13 +56,16 @@ where
                 .each()
                 .map(|(number, place)| (self.key)(batch.begin(number, place, context.under_way))),
         );
+        let (mut causes, mut of) = (BatchVec::<Cause>::new(), [0; BATCH_EVENTS]);
+        let batch = batch.with_causes_in_order(&mut causes, &mut of);
         let mut hashes = [0; BATCH_EVENTS];
         let hashes = &mut hashes[..keys.len()];
-        for (hash, key) in hashes.iter_mut().zip(&*keys) {
+        context.under_way.begin_batch(batch.causes, KeysNote::new(&keys));
+        for (place, (hash, key)) in hashes.iter_mut().zip(&*keys).enumerate() {
+            context.under_way.begin(place);
             *hash = key.hash();
         }
-        let (mut causes, mut of) = (BatchVec::<Cause>::new(), [0; BATCH_EVENTS]);
-        let batch = batch.with_causes_in_order(&mut causes, &mut of).with_keys(&keys, hashes);
+        let batch = batch.with_keys(&keys, hashes);
         let mut slots = [NO_SLOT; BATCH_EVENTS];
         let slots = &mut slots[..batch.len()];
         // Only events whose size is known: others are archived first, so that whether they are too

@@ -277,8 +277,11 @@ impl Context<'_> {
         batch: &Batch<'_, E, K>,
     ) {
         let (bytes, chosen) = (size_of::<Archived<E>>(), batch.chosen);
-        let mut write = |which, room: &mut [u8], stride| {
-            for (place, room) in bits(which).zip(room.chunks_mut(stride)) {
+        let under_way = self.under_way;
+        let mut write = |which, room: &mut [u8], stride: usize| {
+            // An event without fields has an archive without bytes.
+            for (place, room) in bits(which).zip(room.chunks_mut(stride.max(1))) {
+                under_way.begin(place);
                 let (number, room) = (usize::from(chosen[place]), &mut room[..bytes]);
                 match batch.events {
                     Events::Native(events) => {

@@ -71,9 +71,10 @@ pub trait Host {
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
     /// Sends several events to `exchange`: those whose bits are set in `which`, each with its hash
-    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, in order,
-    /// room, and a stride: the archive of the first goes to the front of the room, that of each
-    /// next one as many bytes after the one before.
+    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, in order of
+    /// their lanes, with room and a stride: the archive of the first goes to the front of the room,
+    /// that of each next one as many bytes after the one before. The stride means nothing where
+    /// there is one event.
     fn send_all(
         &mut self,
         exchange: ExchangeId,
@@ -107,7 +108,7 @@ pub trait Host {
 
     /// Most events that may run before [`blocked`](Self::blocked) is read, from 1 to
     /// [`BATCH_EVENTS`]: what they cause has to be kept if it finds no room.
-    fn batch_max(&self) -> usize;
+    fn batch_max(&mut self) -> usize;
 
     /// Whether the outputs of the last batch found no room. No input may follow until they have.
     fn blocked(&self) -> bool;

@@ -319,7 +319,7 @@ impl Host for Interpreter {
         self.outputs.push((sink, bytes.to_vec()));
     }
 
-    fn batch_max(&self) -> usize {
+    fn batch_max(&mut self) -> usize {
         1
     }
 

@@ -44,7 +44,7 @@ impl Host for Everything {
         self.outputs.push((sink, bytes.to_vec()));
     }
 
-    fn batch_max(&self) -> usize {
+    fn batch_max(&mut self) -> usize {
         64
     }
 
@@ -154,6 +154,28 @@ struct Word {
 fn source(app: &Application) -> Stream<Word> {
     let word = |word: &str| Word { text: Text::new(word.as_bytes()).unwrap_or_default() };
     app.source("words", LineText::new()).map(word)
+}
+
+/// An event without fields, whose archive has no bytes.
+#[event]
+struct Beat;
+
+#[test]
+fn events_without_fields_pass_an_exchange() {
+    let describe = || {
+        let app = Application::new("beats");
+        let beats = app.table::<u64, u64>("beats");
+        app.source("words", LineText::new())
+            .map(|_| Beat)
+            .key_by(|_| 1u64)
+            .update(&beats, |count, _| {
+                *count += 1;
+                format!("{count}")
+            })
+            .sink("counts", LineText::new());
+        app
+    };
+    assert!(compare(describe) > 1);
 }
 
 #[test]

@@ -38,7 +38,7 @@ mod egress;
 mod ends;
 mod outputs;
 
-mod batches;
+mod batch_size;
 mod partitions;
 
 mod parcels;
@@ -64,7 +64,7 @@ mod turn;
 mod checkpoint_ports;
 mod ports;
 
-pub use batches::batch_max;
+pub use batch_size::batch_max;
 pub use connection::ConnectionId;
 pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;

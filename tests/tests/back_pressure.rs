@@ -66,21 +66,29 @@ const MIB: usize = 1 << 20;
 fn long_outputs_make_batches_short() {
     let plan = lengthening().plan().expect("it is sound");
     let mut core = core_of(plan, MIB, MIB);
-    let mut items = Vec::new();
-    (0..100_000).for_each(|seq| write_frame(Facts { seq, ..Facts::default() }, &mut items));
+    let mut burst = Vec::new();
+    (0..200).for_each(|seq| write_frame(Facts { seq, ..Facts::default() }, &mut burst));
     let id = core.open_inlet(SourceId(0), false);
-    let (mut fed, mut waited) = (0, Vec::new());
-    for _ in 0..5 {
-        fed += fill(&mut core, id, &items[fed..]);
-        let outlet = core.outlet(SinkId(0)).expect("the core owns it");
-        let waiting = outlet.waiting().len();
-        waited.push(waiting);
-        outlet.written(waiting);
+    let mut waited = Vec::new();
+    for _ in 0..3 {
+        let mut fed = 0;
+        loop {
+            fed += fill(&mut core, id, &burst[fed..]);
+            let outlet = core.outlet(SinkId(0)).expect("the core owns it");
+            let waiting = outlet.waiting().len();
+            outlet.written(waiting);
+            if waiting == 0 {
+                break;
+            }
+            waited.push(waiting);
+        }
+        assert_eq!(fed, burst.len());
+        assert!((0..5000).all(|_| core.turn(Nanos(3), |_| {}) == 0), "idle turns change nothing");
     }
     assert!(waited[0] <= MIB + 64 * (LINE_BYTES + 1), "{waited:?}");
     assert!(waited[0] > MIB + 8 * LINE_BYTES, "a batch is larger at first: {waited:?}");
     let later = MIB + 2 * (LINE_BYTES + 1);
-    assert!(waited[2..].iter().all(|waiting| (MIB..later).contains(waiting)), "{waited:?}");
+    assert!(waited[2..].iter().all(|waiting| *waiting < later), "{waited:?}");
 }
 
 /// Feeds what there is room for; returns how much.

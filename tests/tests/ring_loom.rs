@@ -174,6 +174,12 @@ fn lines_are_taken_ahead_only_when_given_back() {
     check(256, &[&[64, 64], &[64], &[64]]);
 }
 
+/// The same for runs of frames.
+#[test]
+fn runs_of_frames_arrive_after_lines_were_taken_ahead() {
+    check(256, &[&[16], &[16, 16, 16], &[64, 64]]);
+}
+
 /// A marker is seen before the frames that were published after it, at its place; and of two the
 /// newest. That is all that a checkpoint asks of the order of memory.
 #[test]

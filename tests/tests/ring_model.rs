@@ -70,6 +70,33 @@ fn a_producer_that_waits_for_room_is_woken() {
     }
 }
 
+/// Where there is room a run is as long as the lines that are taken ahead, or whole.
+#[test]
+fn a_run_has_as_many_frames_as_fit() {
+    for (ahead, second) in [(Ahead::Near, 64), (Ahead::Far, 30)] {
+        let (mut producer, mut consumer) = ring_ahead(1 << 16, ahead);
+        assert_eq!(producer.append_run(100, 64, |_, _| {}), 64);
+        producer.publish();
+        let sent = producer.append_run(100, 64, |_, _| {});
+        assert!(sent >= second, "{ahead:?}: {sent}");
+        producer.publish();
+        let mut taken = 0;
+        while let Some((frame, next)) = consumer.frame_at(consumer.head()) {
+            assert_eq!(frame.len(), 100);
+            consumer.consume_to(next);
+            taken += 1;
+        }
+        assert_eq!(taken, 64 + sent);
+    }
+}
+
+#[test]
+#[should_panic(expected = "a run has frames")]
+fn a_run_without_frames_is_refused() {
+    let (mut producer, _consumer) = ring(4096);
+    producer.append_run(40, 0, |_, _| {});
+}
+
 #[test]
 #[should_panic(expected = "belongs to another ring")]
 fn a_position_of_another_ring_is_refused() {
@@ -148,6 +175,10 @@ impl Model {
                 room.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
             }
             assert_eq!(room.len(), (run - 1) * stride + bytes - FRAME_LENGTH_BYTES);
+            // Length words come after it, whatever is written there.
+            for next in 1..run {
+                room[next * stride - FRAME_LENGTH_BYTES..][..FRAME_LENGTH_BYTES].fill(0xff);
+            }
         });
         assert_eq!(sent, promised, "seed {}", self.seed);
         let held = self.committed.len() + self.published.len();

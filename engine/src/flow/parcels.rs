@@ -23,7 +23,7 @@ impl Parcels {
 
     /// The owners of the events of a batch whose bits are set in `which`, each with its events.
     #[inline]
-    pub(super) fn sort(
+    pub(super) fn by_owner(
         &mut self,
         map: &PartitionMap,
         which: u64,
@@ -45,7 +45,7 @@ impl Parcels {
 }
 
 /// A batch that is sent; see [`Host::send_all`](potoroo_sdk::host::Host::send_all).
-pub(super) struct Parcel<'a> {
+pub(super) struct SentBatch<'a> {
     pub(super) exchange: ExchangeId,
     /// Bytes of an archive.
     pub(super) bytes: usize,
@@ -55,14 +55,14 @@ pub(super) struct Parcel<'a> {
     pub(super) write: &'a mut dyn FnMut(u64, &mut [u8], usize),
 }
 
-impl Parcel<'_> {
+impl SentBatch<'_> {
     #[inline(always)]
     pub(super) fn frame_bytes(&self) -> usize {
         Header::frame_bytes(self.bytes)
     }
 
     /// Appends `events` to the lane of `level` until it is full. Returns those that found no room,
-    /// and whether the lane had nothing unpublished before.
+    /// and whether the lane had nothing unpublished before and has now.
     #[inline]
     pub(super) fn append(
         &mut self,
@@ -81,14 +81,14 @@ impl Parcel<'_> {
                 for (place, room) in bits(events).zip(room.chunks_mut(stride)) {
                     Header::write(edge, self.hashes[place], &self.causes[place], room);
                 }
-                (0..run).for_each(|_| left &= left.wrapping_sub(1));
+                left = bits(events).nth(run).map_or(0, |next| events & u64::MAX << next);
                 let archives = &mut room[Header::frame_bytes(0) - LENGTH_BYTES..];
                 (self.write)(events ^ left, archives, stride);
             });
-            was_clean |= clean;
             if sent == 0 {
                 break;
             }
+            was_clean |= clean;
             events = left;
         }
         (events, was_clean)
@@ -97,7 +97,60 @@ impl Parcel<'_> {
 
 #[cfg(test)]
 mod tests {
+    use potoroo_runtime::{LaneLimits, Lanes, mesh};
+    use potoroo_sdk::host::{Origin, SourceId};
+
     use super::*;
+
+    const BYTES: usize = 70;
+
+    /// Sends batches of events until the lane is full; the positions that were sent, and those that
+    /// were seen at the other end.
+    #[test]
+    fn runs_fill_a_lane_and_arrive_in_order() {
+        let mut lanes = mesh(2, 1, 4096);
+        let Lanes { mut inbound, .. } = lanes.pop().expect("there are two cores");
+        let Lanes { mut outbound, .. } = lanes.pop().expect("there are two cores");
+        let (mut sent, mut seen, mut position, mut partly) = (Vec::new(), Vec::new(), 0, 0);
+        for round in 0..200 {
+            let causes: [_; BATCH_EVENTS] = std::array::from_fn(|place| Cause {
+                ingress: 7,
+                origin: Origin { connection: 3, position: position + place as u64 },
+                source: SourceId(1),
+            });
+            let hashes: [_; BATCH_EVENTS] = std::array::from_fn(|place| place as u64);
+            let mut write = |which: u64, room: &mut [u8], stride: usize| {
+                assert!(bits(which).count() <= room.len().div_ceil(stride));
+                for (place, room) in bits(which).zip(room.chunks_mut(stride)) {
+                    room[..BYTES].fill(place as u8);
+                }
+            };
+            let (exchange, causes, hashes) = (ExchangeId(5), &causes[..], &hashes[..]);
+            let which = 0x0fff_ff0f_f0f7_7733_u64.rotate_left(round);
+            let mut batch = SentBatch { exchange, bytes: BYTES, hashes, causes, write: &mut write };
+            let (left, clean) = batch.append(which, &mut outbound[1], 0);
+            assert_eq!(clean, left != which);
+            partly += usize::from(left != 0 && left != which);
+            assert!(left == 0 || (which ^ left).leading_zeros() > left.leading_zeros());
+            sent.extend(bits(which ^ left).map(|place| position + place as u64));
+            position += BATCH_EVENTS as u64;
+            outbound[1].publish(0);
+            let mut lane = inbound[0].drain(0, LaneLimits { epoch: 0, end: None });
+            for _ in 0..round % 50 {
+                let Some((frame, next)) = lane.frame_at(lane.head()) else { break };
+                let (header, archive) = Header::read(frame);
+                assert_eq!(header.edge, FrameEdge::Exchange(5));
+                assert_eq!((header.cause.ingress, header.cause.source), (7, SourceId(1)));
+                assert_eq!(header.hash, header.cause.origin.position % 64);
+                assert!(archive.len() == BYTES);
+                assert!(archive.iter().all(|byte| u64::from(*byte) == header.hash));
+                seen.push(header.cause.origin.position);
+                lane.consume_to(next);
+            }
+        }
+        assert!(seen.len() > 1000 && partly > 10, "{} seen, {partly} partly sent", seen.len());
+        assert_eq!(seen, sent[..seen.len()]);
+    }
 
     #[test]
     fn every_event_is_in_the_parcel_of_its_owner() {
@@ -105,7 +158,7 @@ mod tests {
         let mut parcels = Parcels::new(3);
         for _ in 0..2 {
             // Partitions 0 and 3 are of core 0.
-            let sorted = parcels.sort(&map, 0b11_1011, &[3, 1, 9, 2, 0, 1]);
+            let sorted = parcels.by_owner(&map, 0b11_1011, &[3, 1, 9, 2, 0, 1]);
             assert_eq!(sorted[..], [(0, 0b01_0001), (1, 0b10_0010), (2, 0b00_1000)]);
         }
     }

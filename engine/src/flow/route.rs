@@ -13,7 +13,7 @@ use potoroo_sdk::host::{Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::TableRows;
 
-use super::batches::{Batches, batch_max};
+use super::batch_size::{BatchSize, batch_max};
 use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
@@ -22,7 +22,7 @@ use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
-use super::parcels::{Parcel, Parcels};
+use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
 use crate::checkpoint::Epoch;
 use crate::state::Index;
@@ -43,7 +43,7 @@ struct ExchangeRoute {
 pub struct Router {
     core: usize,
     map: PartitionMap,
-    batches: Batches,
+    batch_size: BatchSize,
     exchanges: Vec<ExchangeRoute>,
     /// The level above all exchanges: what is on its way to a sink.
     output_level: usize,
@@ -106,7 +106,7 @@ impl Router {
         Self {
             core: parts.core,
             map: parts.map,
-            batches: Batches::new(batch_max(
+            batch_size: BatchSize::new(batch_max(
                 parts.local_bytes.min(4 * frame_bytes_max),
                 parts.outlet_bytes,
             )),
@@ -220,8 +220,8 @@ impl Router {
     /// Begins a run of input, before which [`admits`](Self::admits) said yes.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
-        if self.blocked || self.batches.are_small() {
-            self.batches.fit(self.blocked);
+        if self.blocked {
+            self.batch_size.shrink();
         }
         self.blocked = false;
     }
@@ -289,14 +289,14 @@ impl Router {
     /// Sends the events of a parcel to another core, as many as its lane has room for. Returns the
     /// others.
     #[inline]
-    fn send_parcel(&mut self, to: usize, events: u64, parcel: &mut Parcel<'_>) -> u64 {
-        let level = self.exchanges[parcel.exchange.0 as usize].level;
+    fn send_parcel(&mut self, to: usize, events: u64, batch: &mut SentBatch<'_>) -> u64 {
+        let level = self.exchanges[batch.exchange.0 as usize].level;
         let aside = to == self.core || self.waiting & (1 << level) != 0;
-        if aside || parcel.frame_bytes() > self.frame_bytes_max {
+        if aside || batch.frame_bytes() > self.frame_bytes_max {
             return events;
         }
-        let (left, clean) = parcel.append(events, &mut self.outbound[to], level);
-        if left != events && clean {
+        let (left, clean) = batch.append(events, &mut self.outbound[to], level);
+        if clean {
             self.dirty.push(LaneId { core: to, level });
         }
         self.counts.frames_sent += u64::from((events ^ left).count_ones());
@@ -323,7 +323,7 @@ impl Router {
             None => {
                 *waiting |= 1 << level;
                 *blocked = true;
-                self.batches.exceed(bytes);
+                self.batch_size.add_over(bytes);
                 outbox[level].append(to, bytes)
             }
         }
@@ -335,7 +335,7 @@ impl Router {
     fn append_aside(&mut self, lane: LaneId, bytes: usize, cause: &Cause) -> &mut [u8] {
         if bytes <= self.frame_bytes_max {
             self.blocked = true;
-            self.batches.exceed(bytes);
+            self.batch_size.add_over(bytes);
             return self.outbox[lane.level].append(lane.core, bytes);
         }
         self.refuse_long(cause);
@@ -398,13 +398,14 @@ impl Host for Router {
         causes: &[Cause],
         write: &mut dyn FnMut(u64, &mut [u8], usize),
     ) {
-        let mut parcel = Parcel { exchange, bytes, hashes, causes, write };
-        for (to, events) in self.parcels.sort(&self.map, which, hashes) {
-            for place in bits(self.send_parcel(to, events, &mut parcel)) {
-                let route = Route { exchange, hash: hashes[place] };
-                let room = self.send(route, &causes[place], bytes);
-                (parcel.write)(1 << place, room, bytes);
-            }
+        let (mut batch, mut left) = (SentBatch { exchange, bytes, hashes, causes, write }, 0);
+        for (to, events) in self.parcels.by_owner(&self.map, which, hashes) {
+            left |= self.send_parcel(to, events, &mut batch);
+        }
+        // What found no room, after all that others had room for.
+        for place in bits(left) {
+            let route = Route { exchange, hash: hashes[place] };
+            (batch.write)(1 << place, self.send(route, &causes[place], bytes), bytes);
         }
     }
 
@@ -448,14 +449,16 @@ impl Host for Router {
         if to != self.core {
             self.send_output(to, sink, cause, bytes);
         } else if self.outputs.add(sink, cause, bytes, &mut self.counts) {
+            if self.blocked {
+                self.batch_size.add_over(bytes.len());
+            }
             self.blocked = true;
-            self.batches.exceed(bytes.len());
         }
     }
 
     #[inline]
-    fn batch_max(&self) -> usize {
-        self.batches.events_max()
+    fn batch_max(&mut self) -> usize {
+        self.batch_size.next_max()
     }
 
     #[inline]

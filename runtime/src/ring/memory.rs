@@ -60,7 +60,8 @@ impl RingMemory {
         self.length_word(at).store(length.to_le(), Ordering::Release);
     }
 
-    /// The bytes of a frame that the producer may fill: all behind its length word.
+    /// The bytes of a frame, or of a run of frames, that the producer may fill: all behind the first
+    /// length word.
     ///
     /// Only `Producer` calls this, with a placement that fits, and lends the slice out under its
     /// own `&mut self`, so at most one such slice exists.
@@ -70,10 +71,11 @@ impl RingMemory {
         let offset = self.offset(place.start) + FRAME_LENGTH_BYTES;
         let bytes = place.bytes as usize - FRAME_LENGTH_BYTES;
         debug_assert!(offset + bytes <= self.capacity);
-        // SAFETY: `Placement::behind` keeps the range inside one lap, so inside the allocation.
-        // `Placement::fits` held, so the consumer has given these bytes back and will not read
-        // them until they are published; `Producer` publishes through `&mut self` only, when the
-        // slice is gone. The length word, which the consumer polls, is not part of the slice.
+        // SAFETY: `Producer` keeps the range inside one lap, so inside the allocation, and before
+        // its limit, so the consumer has given these bytes back and will not read them until they
+        // are published; `Producer` publishes through `&mut self` only, when the slice is gone. The
+        // first length word, which the consumer polls, is not part of the slice; the others of a
+        // run are, and `Producer` writes them when the slice is gone.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(offset), bytes) }
     }
 
@@ -110,8 +112,8 @@ impl RingMemory {
         debug_assert!(at.is_multiple_of(FRAME_ALIGN_BYTES as u64));
         let offset = self.offset(at) & !(FRAME_ALIGN_BYTES - 1);
         // SAFETY: masked and aligned, the offset names four bytes inside the allocation, zeroed at
-        // first. No slice over them is mutable: `body_mut` leaves out the word of its frame, and
-        // the consumer only asks for words at frame starts and at the tail.
+        // first. No mutable slice over them exists while they are used: `body_mut` leaves out the
+        // word that the consumer asks for, and `Producer` uses the others when its slice is gone.
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset).cast()) }
     }
 

@@ -92,7 +92,7 @@ impl Producer {
     /// written after it. Returns how many there were; 0 means that the ring is full now.
     ///
     /// # Panics
-    /// As [`Producer::try_append`].
+    /// If `count` is 0, or as [`Producer::try_append`].
     #[inline]
     pub fn append_run(
         &mut self,
@@ -100,11 +100,13 @@ impl Producer {
         count: usize,
         fill: impl FnOnce(usize, &mut [u8]),
     ) -> usize {
+        assert!(count > 0, "a run has frames");
         let Some(first) = self.place(bytes) else { return 0 };
         let stride = first.end - first.start;
+        let with_room = 1 + (self.limit - first.end) / stride;
         // A run ends where more lines are taken ahead.
-        let end_max = self.limit.min(self.own_again.max(first.end));
-        let frames = (1 + (end_max - first.end) / stride).min(count as u64);
+        let with_lines = 1 + self.own_again.saturating_sub(first.end).div_ceil(stride);
+        let frames = with_room.min(with_lines).min(count as u64);
         let (start, end) = (first.start, first.start + frames * stride);
         let run_bytes = (frames - 1) * stride + bytes as u64;
         fill(
