@@ -3,9 +3,9 @@
 //! Addresses, not copies: a batch is noted once, each of its events with one store, and the search
 //! for the end of an event with two. What is noted belongs to the stage, so it is valid while the
 //! stage runs: an exchange [ends](UnderWay::end) the note of its batch before the causes and keys
-//! go, and the host ends what is left after each call of a stage. A panic leaves the notes in place:
-//! the host [takes](UnderWay::take) them before the stack unwinds. So where a handler catches a
-//! panic of its own, a later panic within the same batch names no event.
+//! go, and the host ends what is left after each call of a stage. A panic leaves the notes in
+//! place: the host [takes](UnderWay::take) them before the stack unwinds. So where a handler
+//! catches a panic of its own, a later panic within the same batch names no event.
 
 use core::cell::Cell;
 use core::fmt::Debug;

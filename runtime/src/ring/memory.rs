@@ -60,8 +60,8 @@ impl RingMemory {
         self.length_word(at).store(length.to_le(), Ordering::Release);
     }
 
-    /// The bytes of a frame, or of a run of frames, that the producer may fill: all behind the first
-    /// length word.
+    /// The bytes of a frame, or of a run of frames, that the producer may fill: all behind the
+    /// first length word.
     ///
     /// Only `Producer` calls this, with a placement that fits, and lends the slice out under its
     /// own `&mut self`, so at most one such slice exists.
