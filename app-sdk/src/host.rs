@@ -71,9 +71,9 @@ pub trait Host {
     fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
 
     /// Sends several events to `exchange`: those whose bits are set in `which`, each with its hash
-    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, with room and
-    /// a stride: the archive of the first goes to the front of the room, that of each next one as
-    /// many bytes after the one before. The stride means nothing where there is one event.
+    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, with room
+    /// and a stride: the archive of the first goes to the front of the room, that of each next one
+    /// as many bytes after the one before. The stride means nothing where there is one event.
     fn send_all(
         &mut self,
         exchange: ExchangeId,

@@ -253,25 +253,32 @@ impl Feed {
         Self { keys, load: Load::new(keys), fill, audit, shared, filled: false, marks: REST_MARKS }
     }
 
+    /// The event is made in one place from numbers: a copy of one that was just made would wait for
+    /// the stores that made it.
     #[inline]
     fn next(&mut self) -> Option<Item> {
-        if self.filled && self.shared.phase.load(Ordering::Relaxed) == PHASE_FLOW {
-            return Some(self.load.next(0));
-        }
-        self.next_mark()
+        let flows = self.filled && self.shared.phase.load(Ordering::Relaxed) == PHASE_FLOW;
+        let [key, value, mark, of] =
+            if flows { Self::numbers(self.load.next(0)) } else { self.next_mark()? };
+        Some(Item { key, value, intended_ns: 0, rest: [mark, of, mark, mark, mark] })
+    }
+
+    /// What the events of the load differ in.
+    #[inline]
+    fn numbers(Item { key, value, rest, .. }: Item) -> [u64; 4] {
+        [key, value, rest[0], rest[1]]
     }
 
     #[cold]
-    fn next_mark(&mut self) -> Option<Item> {
-        let marked =
-            |key, mark| Item { key, value: 0, intended_ns: 0, rest: [mark, key, mark, mark, mark] };
+    fn next_mark(&mut self) -> Option<[u64; 4]> {
+        let marked = |key, mark| [key, 0, mark, key];
         if let Some(key) = self.fill.next() {
             return Some(marked(key, MARK_FILL));
         }
         if !self.filled {
             self.filled = true;
             self.shared.filled.store(true, Ordering::Relaxed);
-            return Some(self.load.next(0));
+            return Some(Self::numbers(self.load.next(0)));
         }
         let phase = self.shared.phase.load(Ordering::Relaxed);
         if phase == PHASE_DRAIN {
@@ -280,7 +287,7 @@ impl Feed {
                 return Some(marked(scatter(mark % self.keys), MARK_DRAIN));
             }
             thread::sleep(DRAIN_PAUSE);
-            return Some(self.load.next(0));
+            return Some(Self::numbers(self.load.next(0)));
         }
         if phase == PHASE_REST {
             if self.marks > 0 {
@@ -289,7 +296,7 @@ impl Feed {
             }
             self.shared.sleep();
             self.marks = REST_MARKS;
-            return self.next();
+            return self.next().map(Self::numbers);
         }
         self.shared.sent.store(self.load.sent(), Ordering::Relaxed);
         self.audit.next().map(|key| marked(key, MARK_AUDIT))
