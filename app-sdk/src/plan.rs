@@ -1,6 +1,7 @@
 //! A planned application: checked, numbered, ready for a [host](crate::host).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
@@ -42,6 +43,10 @@ pub struct Exchange {
     pub sources: Vec<SourceId>,
     /// The tables that its stage updates.
     pub tables: Vec<TableId>,
+    /// All tables that its events reach, also past other exchanges.
+    pub reached_tables: Vec<TableId>,
+    /// All sinks and replies that its events reach, also past other exchanges.
+    pub reached_sinks: Vec<SinkId>,
     /// For messages: `orders → key_by`.
     pub label: String,
 }
@@ -167,6 +172,8 @@ impl Plan {
                 end: facts.end,
                 sources: facts.sources,
                 tables: facts.tables,
+                reached_tables: facts.reached_tables,
+                reached_sinks: facts.reached_sinks,
                 label: facts.label,
             })
             .collect();
@@ -251,6 +258,8 @@ struct ExchangeFacts {
     end: Option<TableId>,
     sources: Vec<SourceId>,
     tables: Vec<TableId>,
+    reached_tables: Vec<TableId>,
+    reached_sinks: Vec<SinkId>,
     label: String,
 }
 
@@ -260,20 +269,22 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
         let inside = draft.reach_in_stage(exchange.step);
         let steps = draft.steps.iter().zip(&inside).filter(|(_, inside)| **inside);
         let inside: Vec<StepKind> = steps.map(|(step, _)| step.kind).collect();
-        let updates = inside.iter().filter_map(|kind| match kind {
-            StepKind::Update { table, .. } => Some(*table),
+        let table = inside.iter().find_map(updated);
+        let past = draft.reach(exchange.step);
+        let steps = draft.steps.iter().zip(&past).filter(|(_, past)| **past);
+        let past: Vec<StepKind> = steps.map(|(step, _)| step.kind).collect();
+        let sink = |kind: &StepKind| match kind {
+            StepKind::Sink(id) => Some(*id),
             _ => None,
-        });
-        let mut tables: Vec<TableId> = updates.collect();
-        let table = tables.first().copied();
-        tables.sort_unstable();
-        tables.dedup();
+        };
         let (reaching, step) = (reached.iter(), exchange.step.0);
         ExchangeFacts {
             level: draft.steps[exchange.step.0].level - 1,
             table,
             sources: reaching.filter(|(_, reached)| reached[step]).map(|(id, _)| *id).collect(),
-            tables,
+            tables: once(inside.iter().filter_map(updated)),
+            reached_tables: once(past.iter().filter_map(updated)),
+            reached_sinks: once(past.iter().filter_map(sink)),
             end: inside.iter().find_map(|kind| match kind {
                 StepKind::Update { table, emits: false } => Some(*table),
                 _ => None,
@@ -282,6 +293,18 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
         }
     };
     draft.exchanges.iter().map(facts).collect()
+}
+
+fn updated(kind: &StepKind) -> Option<TableId> {
+    match kind {
+        StepKind::Update { table, .. } => Some(*table),
+        _ => None,
+    }
+}
+
+/// In order, each once.
+fn once<T: Ord>(ids: impl Iterator<Item = T>) -> Vec<T> {
+    ids.collect::<BTreeSet<T>>().into_iter().collect()
 }
 
 /// The steps that the events of each source reach.

@@ -8,12 +8,14 @@
 //!
 //! Tables, sources and sinks are known by name. An exchange (`key_by`) has no name. One of the
 //! checkpoint *fits* one of the program if events and keys have the same shapes, one source at
-//! least reaches both, and the stage in the program updates all tables that the stored one updated.
-//! Operators before it, its level, and what its stage does besides may differ. They are paired so:
+//! least reaches both, the stage in the program updates all tables that the stored one updated, and
+//! events get from it to all tables and sinks to which they got before, past other exchanges too.
+//! Sinks that the operator drops do not count. Operators before it, its level, and what happens
+//! after it besides may differ. They are paired so:
 //!
-//! 1. Those that agree in shapes, sources and tables are *alike*. If the checkpoint has as many
-//!    alike ones as the program, they are paired in the order of description: programs must not
-//!    swap them. If the numbers differ, none of them is paired.
+//! 1. Those that agree in shapes, sources, tables and sinks are *alike*. If the checkpoint has as
+//!    many alike ones as the program, with the same labels, they are paired in the order of
+//!    description: programs must not swap or replace them. Else none of them is paired.
 //! 2. Of the others, two are paired if they fit each other and neither fits any other.
 //!
 //! What is not paired is lost only if frames were under way to it, and then the start is refused.
@@ -89,7 +91,7 @@ impl ProgramChanges {
     /// What the program `now` makes of `manifest`, where the operator drops the names in `drop`.
     pub fn between(manifest: &Manifest, now: &Identity, drop: &[String]) -> Self {
         let (stored, unnumbered) = manifest.named(now);
-        let exchanges = pair(&stored.exchanges, &now.exchanges);
+        let exchanges = pair(&without_dropped(&stored, now, drop), &now.exchanges);
         let renumbering = Renumbering::between(&stored, now, &exchanges, !unnumbered);
         let (list, dropped) = (Vec::new(), stored.dropped.clone());
         let mut changes = Self { list, renumbering, mistakes: Vec::new(), dropped, unnumbered };
@@ -267,7 +269,11 @@ impl Identity {
 
 impl ExchangeFacts {
     fn is_alike(&self, other: &Self) -> bool {
-        self.has_shapes_of(other) && self.sources == other.sources && self.tables == other.tables
+        self.has_shapes_of(other)
+            && self.sources == other.sources
+            && self.tables == other.tables
+            && self.reached_tables == other.reached_tables
+            && self.reached_sinks == other.reached_sinks
     }
 
     fn has_shapes_of(&self, other: &Self) -> bool {
@@ -276,10 +282,23 @@ impl ExchangeFacts {
 
     /// Whether frames of `stored` may go on here.
     fn fits(&self, stored: &Self) -> bool {
+        let has_all = |was: &[String], is: &[String]| was.iter().all(|name| is.contains(name));
         self.has_shapes_of(stored)
             && self.sources.iter().any(|source| stored.sources.contains(source))
-            && stored.tables.iter().all(|table| self.tables.contains(table))
+            && has_all(&stored.tables, &self.tables)
+            && has_all(&stored.reached_tables, &self.reached_tables)
+            && has_all(&stored.reached_sinks, &self.reached_sinks)
     }
+}
+
+/// The exchanges of `stored`, as if their events had not reached the sinks that are dropped.
+fn without_dropped(stored: &Identity, now: &Identity, drop: &[String]) -> Vec<ExchangeFacts> {
+    let has_sink = |name: &String| now.sinks.iter().any(|sink| !sink.reply && sink.name == *name);
+    let mut exchanges = stored.exchanges.clone();
+    for exchange in &mut exchanges {
+        exchange.reached_sinks.retain(|name| !drop.contains(name) || has_sink(name));
+    }
+    exchanges
 }
 
 /// By stored exchange: the one of the program that it is.
@@ -287,10 +306,17 @@ fn pair(stored: &[ExchangeFacts], now: &[ExchangeFacts]) -> Vec<Option<usize>> {
     let alike = |list: &[ExchangeFacts], to: &ExchangeFacts| -> Vec<usize> {
         (0..list.len()).filter(|at| list[*at].is_alike(to)).collect()
     };
+    let labels = |list: &[ExchangeFacts], alike: &[usize]| -> Vec<String> {
+        alike.iter().map(|at| list[*at].label.clone()).collect()
+    };
     let exact = |(at, was): (usize, &ExchangeFacts)| {
         let (before, after) = (alike(stored, was), alike(now, was));
         let place = before.iter().position(|other| *other == at).expect("each is like itself");
-        (before.len() == after.len()).then(|| after[place])
+        let same = match (before.len(), after.len()) {
+            (1, 1) => true,
+            _ => labels(stored, &before) == labels(now, &after),
+        };
+        same.then(|| after[place])
     };
     let exact: Vec<Option<usize>> = stored.iter().enumerate().map(exact).collect();
     // Those of which there are more or fewer than before are none of the others either.

@@ -4,7 +4,7 @@
 //! what these numbers meant, so that a program that changed can use them:
 //! [`ProgramChanges`](super::ProgramChanges) finds out what is still there.
 
-use potoroo_sdk::host::{ExchangeShape, SourceId};
+use potoroo_sdk::host::{ExchangeShape, SinkId, SourceId, TableId};
 use potoroo_sdk::plan::{Exchange, Plan, PlannedSink, PlannedSource, TablePlan};
 use potoroo_sdk::table::TableShape;
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,7 @@ pub struct SinkFacts {
     pub reply: bool,
 }
 
-/// A `key_by`. It has no name: it is known by what leads to it and by what its stage updates.
+/// A `key_by`. It has no name: it is known by what leads to it and by what its events reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangeFacts {
@@ -88,6 +88,10 @@ pub struct ExchangeFacts {
     pub sources: Vec<String>,
     /// Names of the tables that its stage updates, sorted.
     pub tables: Vec<String>,
+    /// Names of all tables that its events reach, also past other exchanges, sorted.
+    pub reached_tables: Vec<String>,
+    /// Names of all sinks that its events reach, also past other exchanges, sorted.
+    pub reached_sinks: Vec<String>,
 }
 
 /// A table and what its rows are made of.
@@ -242,11 +246,17 @@ impl ExchangeFacts {
     fn of(plan: &Plan, exchange: &Exchange) -> Self {
         let ExchangeShape { event, event_shape, key, key_shape } = exchange.stage.shape();
         let source = |id: &SourceId| plan.sources[usize::from(id.0)].name.clone();
+        let table = |id: &TableId| plan.tables[usize::from(id.0)].name.clone();
+        let sink = |id: &SinkId| plan.sinks[usize::from(id.0)].name.clone();
         let mut sources: Vec<String> = exchange.sources.iter().map(source).collect();
-        let tables = exchange.tables.iter().map(|id| plan.tables[usize::from(id.0)].name.clone());
-        let mut tables: Vec<String> = tables.collect();
-        sources.sort_unstable();
-        tables.sort_unstable();
+        let mut tables: Vec<String> = exchange.tables.iter().map(table).collect();
+        let mut reached_tables: Vec<String> = exchange.reached_tables.iter().map(table).collect();
+        // Replies have no name, and go to connections that end with the process.
+        let mut reached_sinks: Vec<String> =
+            exchange.reached_sinks.iter().filter_map(sink).collect();
+        [&mut sources, &mut tables, &mut reached_tables, &mut reached_sinks]
+            .into_iter()
+            .for_each(|names| names.sort_unstable());
         Self {
             label: exchange.label.clone(),
             level: exchange.level,
@@ -254,6 +264,8 @@ impl ExchangeFacts {
             key: TypeFacts::new(key, key_shape),
             sources,
             tables,
+            reached_tables,
+            reached_sinks,
         }
     }
 }

@@ -220,7 +220,7 @@ fn lost_place(manifest: &Manifest, changes: &ProgramChanges, header: &Header) ->
                 let was = facts.exchanges.get(usize::from(id));
                 format!(
                     "to `{}`, which the program does not have any more, or with other types, \
-                     sources or tables",
+                     sources, tables or sinks",
                     was.map_or("?", |was| &was.label)
                 )
             };

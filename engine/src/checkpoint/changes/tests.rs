@@ -16,6 +16,8 @@ fn exchange(event: &str, sources: &[&str], tables: &[&str]) -> ExchangeFacts {
         key: types("u64"),
         sources: names(sources),
         tables: names(tables),
+        reached_tables: names(tables),
+        reached_sinks: vec![],
     }
 }
 
@@ -180,6 +182,38 @@ fn exchanges_are_known_by_shapes_sources_and_tables() {
     );
 }
 
+/// What happens to a frame past other exchanges is no other than before, or the frame is refused.
+#[test]
+fn exchanges_are_known_by_what_their_events_reach_past_others() {
+    let one = |tables: &[&str], reached: &[&str], sinks: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (reached_tables, reached_sinks) = (names(reached), names(sinks));
+        ExchangeFacts { reached_tables, reached_sinks, ..exchange("Order", &["a"], tables) }
+    };
+    // By one key and then another, and after that by either key.
+    let two = [one(&[], &["t"], &[]), one(&["t"], &["t"], &[])];
+    assert_eq!(pair(&two, &[one(&["u"], &["u"], &[]), two[1].clone()]), [None, Some(1)]);
+    assert_eq!(pair(&two, &[one(&[], &[], &["x"]), two[1].clone()]), [None, Some(1)]);
+    // More than before does not matter.
+    let more = [one(&[], &["t", "u"], &["x"]), one(&["t"], &["t", "u"], &["x"])];
+    assert_eq!(pair(&two[1..], &more), [Some(1)]);
+    assert_eq!(pair(&[one(&[], &[], &["x"])], &[one(&[], &[], &["y"])]), [None]);
+}
+
+/// Output for it is lost by then, and nothing else.
+#[test]
+fn frames_go_on_without_a_sink_that_is_dropped() {
+    let mut stored = example();
+    stored.exchanges[0].reached_sinks = vec!["copies".into()];
+    stored.sinks.push(SinkFacts { name: "copies".into(), reply: false });
+    let exchange = |drop: &[String]| {
+        let changes = ProgramChanges::between(&of(stored.clone()), &example(), drop);
+        changes.renumbering.exchange(potoroo_sdk::host::ExchangeId(0))
+    };
+    assert_eq!(exchange(&[]), None);
+    assert_eq!(exchange(&["copies".into()]), Some(potoroo_sdk::host::ExchangeId(0)));
+}
+
 #[test]
 fn exchanges_that_look_alike_are_paired_in_order_if_their_number_stays() {
     let one = || exchange("Order", &["a"], &["t"]);
@@ -188,6 +222,12 @@ fn exchanges_that_look_alike_are_paired_in_order_if_their_number_stays() {
     assert_eq!(pair(&two, &[other(), one(), one()]), [Some(1), Some(0), Some(2)]);
     assert_eq!(pair(&two, &[one(), other()]), [None, Some(1), None]);
     assert_eq!(pair(&[one()], &two), [None]);
+    // One is gone, and another one is new.
+    let after = |label: &str| ExchangeFacts { label: label.into(), ..one() };
+    let [first, second, third] = ["a → filter → key_by", "a → key_by", "a → map → key_by"];
+    let (before, now) = ([after(first), after(second)], [after(second), after(third)]);
+    assert_eq!(pair(&before, &now), [None, None]);
+    assert_eq!(pair(&before[..1], &now[..1]), [Some(0)], "operators may differ");
 }
 
 /// An earlier version has named tables only.
