@@ -12,7 +12,12 @@ use super::epoch::Epoch;
 use super::facts::{Identity, SinkFacts, SourceFacts, TypeFacts};
 use super::part::{PartHeader, PartSeal};
 use super::store::{Name, StoreReader};
+use super::text::TextKind;
 use super::{CorruptObject, Damage, Imprint, hex, store, text};
+
+/// Version 2 has digests of spools, and refers to those in the state folder from there. Version 3
+/// names sources, sinks and exchanges.
+const KIND: TextKind = TextKind { name: "manifest", format: 3 };
 
 /// One checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +189,7 @@ impl Manifest {
 
     /// As text.
     pub fn write(&self) -> Vec<u8> {
-        text::write("manifest", self)
+        text::write(KIND, self)
     }
 
     /// Reads the manifest `name` from where it is stored.
@@ -212,7 +217,7 @@ impl Manifest {
     /// # Errors
     /// It is damaged, or a newer version wrote it.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, CorruptObject> {
-        let manifest: Self = text::read(name, "manifest", bytes)?;
+        let manifest: Self = text::read(name, KIND, bytes)?;
         let wrong = manifest.broken_chain();
         let corrupt = |text| CorruptObject { object: name.to_owned(), offset: 0, damage: text };
         wrong.map_or(Ok(manifest), |text| Err(corrupt(Damage::Text(text))))
@@ -427,11 +432,11 @@ pub(super) mod tests {
         let json = serde_json::to_value(example()).expect("it is JSON");
         let mut more = json.clone();
         more["colour"] = "blue".into();
-        let refused = Manifest::parse("m", &text::write("manifest", &more)).expect_err("unknown");
+        let refused = Manifest::parse("m", &text::write(KIND, &more)).expect_err("unknown");
         assert!(refused.to_string().contains("unknown field `colour`"), "{refused}");
         let mut less = json;
         less.as_object_mut().expect("it is an object").remove("sources");
-        let refused = Manifest::parse("m", &text::write("manifest", &less)).expect_err("missing");
+        let refused = Manifest::parse("m", &text::write(KIND, &less)).expect_err("missing");
         assert!(refused.to_string().contains("missing field `sources`"), "{refused}");
     }
 }

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::text::TextKind;
 use crate::checkpoint::{CorruptObject, Epoch, hex, text};
+
+/// Apart from the format of manifests. A start that takes over writes HEAD anew before it has
+/// restored anything; if that fails, the version before has to be able to read HEAD.
+const KIND: TextKind = TextKind { name: "head", format: 2 };
 
 /// The one pointer. The process that swapped it last is the coordinator. The default is that of no
 /// coordinator, before the first one.
@@ -42,7 +47,7 @@ pub struct Head {
 impl Head {
     /// As text, for stores that keep bytes.
     pub fn write(&self) -> Vec<u8> {
-        text::write("head", self)
+        text::write(KIND, self)
     }
 
     /// From its text.
@@ -50,7 +55,7 @@ impl Head {
     /// # Errors
     /// It is damaged, or a newer version wrote it.
     pub fn parse(bytes: &[u8]) -> Result<Self, CorruptObject> {
-        text::read("HEAD", "head", bytes)
+        text::read("HEAD", KIND, bytes)
     }
 }
 
@@ -76,6 +81,8 @@ mod tests {
         assert_eq!(Head::parse(&head.write()).expect("it is whole"), head);
         let older = Head { rewound: None, ..head.clone() };
         assert_eq!(Head::parse(&text::oldest(&older.write())).expect("it is whole"), older);
+        let text = String::from_utf8(head.write()).expect("it is text");
+        assert!(text.starts_with("potoroo head 2\n"), "a version before reads it: {text}");
         let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
         assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
     }
