@@ -63,8 +63,11 @@ fn a_folder_of_an_earlier_version_with_frames_under_way_goes_on_with_the_same_pr
 fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
     for change in ["keys", "event"] {
         let place = Place::stored(&format!("earlier-{change}-frames"), "frames", 12000);
-        let refused = place.run(change, "");
+        let before = place.head();
         let parts = ["were under way to `orders → map → key_by`, which has other keys or events"];
+        place.run(change, "--check").refused(1, &parts);
+        assert_eq!(place.head(), before, "nothing was changed");
+        let refused = place.run(change, "");
         refused.refused(1, &parts);
         // As the message says.
         let app = place.start("base", "");

@@ -21,7 +21,7 @@ pub(super) fn check(plan: &Plan, config: &Config) -> Result<(String, Result<(), 
     let Some(place) = &config.state else { return Ok((text, Ok(()))) };
     let refused = |reason: String| Error::State { place: place.clone(), reason };
     let facts = Identity::of(plan, config.partitions as u32);
-    let found = preview(&facts, config, place).map_err(|error| refused(error.to_string()))?;
+    let found = preview(plan, &facts, config, place).map_err(|error| refused(error.to_string()))?;
     let text = format!("{text}\nstate in {place}\n{}", found.text);
     Ok((text, found.refused.map_or(Ok(()), |reason| Err(refused(reason)))))
 }

@@ -38,7 +38,7 @@ impl Recovery {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let store = place.open().map_err(|error| refused(error.to_string()))?;
         let mut facts = Identity::of(plan, config.partitions as u32);
-        let takeover = Takeover::new(&facts, config, (&*store, place));
+        let takeover = Takeover::new(plan, &facts, config, (&*store, place));
         let mut recovered = recover(&*store, &takeover, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
         let manifest = recovered.manifest.as_ref();

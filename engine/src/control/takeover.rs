@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use potoroo_sdk::host::{ExchangeId, SinkId, TableId};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::Record;
 
 use super::config::Config;
@@ -25,7 +26,10 @@ use crate::flow::{FrameEdge, Header, split_stored};
 
 /// A program that would go on from what lies in a store.
 pub(super) struct Takeover<'a> {
+    plan: &'a Plan,
     facts: &'a Identity,
+    /// Nothing is started: no frame is looked at later.
+    only_checks: bool,
     /// Names that the operator drops.
     drop: &'a [String],
     view: &'a dyn StoreReader,
@@ -48,17 +52,27 @@ impl Accept for Takeover<'_> {
     }
 }
 
+/// Frames under way that would not go on.
+#[derive(Default)]
+struct LostFrames {
+    /// How many, by where they were going or came from.
+    refused: BTreeMap<String, u64>,
+    /// Outputs for sinks that the program does not have, by stored number.
+    outputs: BTreeMap<u16, u64>,
+}
+
 /// What a start would find: for people, and why it would be refused.
 pub(super) struct Preview {
     pub(super) text: String,
     pub(super) refused: Option<String>,
 }
 
-/// What a start of the program `facts` would find at `place`.
+/// What a start of the program `facts`, planned as `plan`, would find at `place`.
 ///
 /// # Errors
 /// It cannot be read, or nothing in it can be used.
 pub(super) fn preview(
+    plan: &Plan,
     facts: &Identity,
     config: &Config,
     place: &Location,
@@ -75,7 +89,7 @@ pub(super) fn preview(
         let dropped = config.drop.first().map(|name| nothing_to_drop(name));
         return Ok(Preview { text: text.to_owned(), refused: dropped });
     };
-    let takeover = Takeover::new(facts, config, (&*view, place));
+    let takeover = Takeover::new(plan, facts, config, (&*view, place));
     let Findings { changes, differences } = takeover.look(&manifest)?;
     let mut text = format!("  goes on from checkpoint {}\n", manifest.epoch);
     for one in &changes.list {
@@ -106,14 +120,17 @@ pub(super) fn line(one: &Change) -> String {
 }
 
 impl<'a> Takeover<'a> {
-    /// The program `facts`, started with this `config` on what is in `view`, at `place`.
+    /// The program `facts`, planned as `plan` and started with this `config` on what is in `view`,
+    /// at `place`.
     pub(super) fn new(
+        plan: &'a Plan,
         facts: &'a Identity,
         config: &'a Config,
         (view, place): (&'a dyn StoreReader, &'a Location),
     ) -> Self {
         let folder = place.folder().unwrap_or(Path::new(""));
-        Self { facts, drop: &config.drop, view, folder, found: RefCell::new(None) }
+        let (drop, found) = (&config.drop[..], RefCell::new(None));
+        Self { plan, facts, only_checks: config.check, drop, view, folder, found }
     }
 
     /// What the program makes of `manifest`.
@@ -127,26 +144,35 @@ impl<'a> Takeover<'a> {
             _ => {}
         }
         let mut changes = ProgramChanges::between(manifest, self.facts, self.drop);
+        let frames = self.lost_frames(manifest, &changes)?;
         for one in changes.list.iter_mut().filter(|one| one.can_be_dropped()) {
-            one.lost = self.lost(manifest, one)?;
+            one.lost = self.lost(manifest, one, &frames)?;
         }
         let mut differences = changes.differences();
-        if !changes.keeps_all_numbers() {
-            differences.extend(self.frames_without_place(manifest, &changes)?);
-        }
+        let line = |(place, count)| format!("{count} events were under way {place}: {DRAIN}");
+        differences.extend(frames.refused.into_iter().map(line));
         let found = Findings { changes, differences };
         *self.found.borrow_mut() = Some((generation, epoch, found.clone()));
         Ok(found)
     }
 
-    fn lost(&self, manifest: &Manifest, one: &Change) -> Result<String, store::Error> {
+    fn lost(
+        &self,
+        manifest: &Manifest,
+        one: &Change,
+        frames: &LostFrames,
+    ) -> Result<String, store::Error> {
         Ok(match one.of {
             ChangeOf::Table => format!("{} rows", thousands(self.rows(manifest, &one.name)?)),
             ChangeOf::Source => positions(manifest, &one.name),
-            ChangeOf::Sink => format!(
-                "{} bytes of committed output that wait for it",
-                thousands(self.waiting(manifest, &one.name))
-            ),
+            ChangeOf::Sink => {
+                let bytes = thousands(self.waiting(manifest, &one.name));
+                let waiting = format!("{bytes} bytes of committed output that wait for it");
+                match frames.outputs_for(manifest, &one.name) {
+                    0 => waiting,
+                    count => format!("{waiting} and {} outputs under way", thousands(count)),
+                }
+            }
             ChangeOf::Exchange => String::new(),
         })
     }
@@ -174,13 +200,20 @@ impl<'a> Takeover<'a> {
         waiting.map(|one| one.bytes).sum()
     }
 
-    /// A line for each place to which frames were under way, and which the program does not have.
-    fn frames_without_place(
+    /// The frames under way that the program refuses or loses. A start of a program with the same
+    /// structure does not read the parts one time more: frames with other keys than before are
+    /// refused when they are restored.
+    fn lost_frames(
         &self,
         manifest: &Manifest,
         changes: &ProgramChanges,
-    ) -> Result<Vec<String>, store::Error> {
-        let mut frames = BTreeMap::<String, u64>::new();
+    ) -> Result<LostFrames, store::Error> {
+        let mut frames = LostFrames::default();
+        let stored = &manifest.facts;
+        let same = changes.keeps_all_numbers() && stored.fingerprint == self.facts.fingerprint;
+        if stored.application != self.facts.application || (same && !self.only_checks) {
+            return Ok(frames);
+        }
         for part in manifest.parts.iter().filter(|part| part.epoch == manifest.epoch) {
             each_chunk_of::<store::Error>(self.view, manifest, part, |chunk| {
                 if !matches!(chunk.section, Section::Lanes(_) | Section::Outboxes(_)) {
@@ -189,17 +222,39 @@ impl<'a> Takeover<'a> {
                 let mut rest = chunk.bytes.as_slice();
                 while !rest.is_empty() {
                     let (frame, left) = split_stored(rest).ok_or_else(|| no_frame(part))?;
-                    let (header, _) = Header::try_read(frame).ok_or_else(|| no_frame(part))?;
-                    if let Some(place) = lost_place(manifest, changes, &header) {
-                        *frames.entry(place).or_default() += 1;
+                    let (header, body) = Header::try_read(frame).ok_or_else(|| no_frame(part))?;
+                    let lost = lost_place(manifest, changes, &header);
+                    if let Some(place) = lost.or_else(|| self.other_keys(changes, &header, body)) {
+                        *frames.refused.entry(place).or_default() += 1;
+                    } else if let FrameEdge::Output(id) = header.edge
+                        && changes.renumbering.sink(SinkId(id)) == Some(None)
+                    {
+                        *frames.outputs.entry(id).or_default() += 1;
                     }
                     rest = left;
                 }
                 Ok(())
             })?;
         }
-        let line = |(place, count)| format!("{count} events were under way {place}: {DRAIN}");
-        Ok(frames.into_iter().map(line).collect())
+        Ok(frames)
+    }
+
+    /// Where a frame was going, if the program gives it another key.
+    fn other_keys(&self, changes: &ProgramChanges, header: &Header, body: &[u8]) -> Option<String> {
+        let FrameEdge::Exchange(id) = header.edge else { return None };
+        let ExchangeId(now) = changes.renumbering.exchange(ExchangeId(id))?;
+        let exchange = &self.plan.exchanges[usize::from(now)];
+        let fits = exchange.stage.hash(body) == Ok(header.hash);
+        (!fits).then(|| format!("to `{}`, which has other keys or events now", exchange.label))
+    }
+}
+
+impl LostFrames {
+    /// How many outputs for a sink are under way.
+    fn outputs_for(&self, manifest: &Manifest, sink: &str) -> u64 {
+        let sinks = &manifest.facts.sinks;
+        let at = sinks.iter().position(|was| !was.reply && was.name == sink);
+        at.and_then(|at| self.outputs.get(&(at as u16))).copied().unwrap_or(0)
     }
 }
 
@@ -257,3 +312,6 @@ fn no_frame(part: &PartEntry) -> store::Error {
     let damage = Damage::Other("what it has of frames is none".to_owned());
     CorruptObject { object: part.name.clone(), offset: 0, damage }.into()
 }
+
+#[cfg(test)]
+mod tests;
