@@ -37,14 +37,15 @@ mod damage;
 pub(crate) mod hex;
 mod text;
 
-pub use changes::{Change, ChangeKind, ChangeOf, DRAIN, ProgramChanges};
+pub use changes::{Change, ChangeKind, DRAIN, ProgramChanges};
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
 pub use contents::each_row;
 pub use damage::{CorruptObject, Damage};
 pub use epoch::{Epoch, SharedEpoch};
 pub use facts::{
-    ExchangeFacts, Identity, IdentityMismatch, Older, SinkFacts, SourceFacts, TableFacts, TypeFacts,
+    ChangeOf, ExchangeFacts, Identity, IdentityMismatch, Older, SinkFacts, SourceFacts, TableFacts,
+    TypeFacts,
 };
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};

@@ -25,22 +25,11 @@
 
 use std::fmt;
 
-use super::facts::{ExchangeFacts, Identity, SinkFacts, SourceFacts, TableFacts, TypeFacts};
+use super::facts::{
+    ChangeOf, ExchangeFacts, Identity, SinkFacts, SourceFacts, TableFacts, TypeFacts,
+};
 use super::manifest::Manifest;
 use super::renumbering::Renumbering;
-
-/// What a [`Change`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeOf {
-    /// A table.
-    Table,
-    /// A source.
-    Source,
-    /// A named sink.
-    Sink,
-    /// An exchange, by its label.
-    Exchange,
-}
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +70,8 @@ pub struct ProgramChanges {
     pub renumbering: Renumbering,
     /// Why the program cannot use the checkpoint, besides what the list has.
     pub mistakes: Vec<String>,
-    /// Names that are dropped, now or at an earlier start.
-    pub dropped: Vec<String>,
+    /// What is dropped, now or at an earlier start. A table, a source and a sink may share a name.
+    pub dropped: Vec<(ChangeOf, String)>,
     /// The checkpoint does not say what its numbers meant, and they may have changed.
     pub unnumbered: bool,
 }
@@ -154,23 +143,26 @@ impl ProgramChanges {
     /// Drops what the operator names, if the program does not have it.
     fn drop(&mut self, names: &[String], now: &Identity) {
         for name in names {
-            let missing = self.list.iter_mut().filter(|one| one.is_missing() && one.name == *name);
-            let count = missing.map(|one| one.kind = ChangeKind::Dropped).count();
             // A process that is started again has the same flags.
-            let before = self.dropped.contains(name) && !now.has(name);
-            if count == 0 && !before {
+            let before = |(of, was): &(ChangeOf, String)| was == name && !now.has(*of, name);
+            let mut found = self.dropped.iter().any(before);
+            let of_name = |one: &&mut Change| one.can_be_dropped() && one.name == *name;
+            for one in self.list.iter_mut().filter(of_name) {
+                one.kind = ChangeKind::Dropped;
+                self.dropped.push((one.of, name.clone()));
+                found = true;
+            }
+            if !found {
                 self.mistakes.push(self.nothing_to_drop(name));
             }
-            if !self.dropped.contains(name) {
-                self.dropped.push(name.clone());
-            }
         }
-        self.dropped.retain(|name| !now.has(name));
+        self.dropped.retain(|(of, name)| !now.has(*of, name));
         self.dropped.sort_unstable();
+        self.dropped.dedup();
     }
 
     fn nothing_to_drop(&self, name: &str) -> String {
-        if let Some(one) = self.list.iter().find(|one| one.name == name) {
+        if let Some(one) = self.list.iter().find(|one| one.name == name && !one.is_missing()) {
             return format!("--drop {name}: the program has this {}: leave the flag out", one.of);
         }
         let missing = self.list.iter().filter(|one| one.can_be_dropped());
@@ -260,10 +252,13 @@ const MIGRATE: &str = "; `Table::migrating` converts it";
 const NEW_KEY: &str = "; give the table another name, and --drop the old one";
 
 impl Identity {
-    fn has(&self, name: &str) -> bool {
-        self.tables.iter().any(|table| table.name == name)
-            || self.sources.iter().any(|source| source.name == name)
-            || self.sinks.iter().any(|sink| !sink.reply && sink.name == name)
+    fn has(&self, of: ChangeOf, name: &str) -> bool {
+        match of {
+            ChangeOf::Table => self.tables.iter().any(|table| table.name == name),
+            ChangeOf::Source => self.sources.iter().any(|source| source.name == name),
+            ChangeOf::Sink => self.sinks.iter().any(|sink| !sink.reply && sink.name == name),
+            ChangeOf::Exchange => self.exchanges.iter().any(|exchange| exchange.label == name),
+        }
     }
 }
 
@@ -293,10 +288,9 @@ impl ExchangeFacts {
 
 /// The exchanges of `stored`, as if their events had not reached the sinks that are dropped.
 fn without_dropped(stored: &Identity, now: &Identity, drop: &[String]) -> Vec<ExchangeFacts> {
-    let has_sink = |name: &String| now.sinks.iter().any(|sink| !sink.reply && sink.name == *name);
     let mut exchanges = stored.exchanges.clone();
     for exchange in &mut exchanges {
-        exchange.reached_sinks.retain(|name| !drop.contains(name) || has_sink(name));
+        exchange.reached_sinks.retain(|name| !drop.contains(name) || now.has(ChangeOf::Sink, name));
     }
     exchanges
 }

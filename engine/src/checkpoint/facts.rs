@@ -38,9 +38,23 @@ pub struct Identity {
     /// 0 for a program that never changed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub origins: u16,
-    /// Names that were dropped, and that it does not have again.
+    /// What was dropped, by name, and what it does not have again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<String>,
+    pub dropped: Vec<(ChangeOf, String)>,
+}
+
+/// What a [`Change`](super::Change) is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeOf {
+    /// A table.
+    Table,
+    /// A source.
+    Source,
+    /// A named sink.
+    Sink,
+    /// An exchange, by its label.
+    Exchange,
 }
 
 /// A source.

@@ -92,7 +92,8 @@ fn what_is_missing_is_dropped_by_name_only() {
     let sink = line("sink", "rejections");
     check(&[], without, &[&table, &source, &sink]);
     let changes = check(&["quotes", "rejections"], without, &[&table]);
-    assert_eq!(changes.dropped, ["quotes", "rejections"]);
+    let dropped = [(ChangeOf::Source, "quotes".into()), (ChangeOf::Sink, "rejections".into())];
+    assert_eq!(changes.dropped, dropped);
     let changes = check(&["quotes", "rejections", "counts"], without, &[]);
     assert!(!changes.keeps_all_numbers());
     check(
@@ -111,14 +112,40 @@ fn what_is_missing_is_dropped_by_name_only() {
 fn what_was_dropped_before_may_be_dropped_again_until_the_program_has_it() {
     let mut stored = example();
     stored.tables.remove(1);
-    stored.dropped = vec!["counts".into()];
+    stored.dropped = vec![(ChangeOf::Table, "counts".into())];
     let drop = ["counts".to_owned()];
     let again = ProgramChanges::between(&of(stored.clone()), &stored, &drop);
-    assert_eq!((again.differences(), again.dropped), (vec![], vec!["counts".to_owned()]));
+    assert_eq!(again.differences(), [""; 0]);
+    assert_eq!(again.dropped, stored.dropped);
     let back = ProgramChanges::between(&of(stored.clone()), &example(), &[]);
     assert_eq!((back.differences(), back.dropped), (vec![], vec![]));
     let wrong = ProgramChanges::between(&of(stored), &example(), &drop).differences();
     assert_eq!(wrong, ["--drop counts: the program has this table: leave the flag out"]);
+}
+
+#[test]
+fn a_name_that_two_share_is_dropped_for_the_one_that_is_missing() {
+    let shared = |mut facts: Identity| {
+        facts.sinks.push(SinkFacts { name: "counts".into(), reply: false });
+        facts
+    };
+    let (stored, mut now, drop) = (shared(example()), shared(example()), ["counts".to_owned()]);
+    now.tables.remove(1);
+    let first = ProgramChanges::between(&of(stored.clone()), &now, &drop);
+    assert_eq!((first.differences(), first.dropped.len()), (vec![], 1));
+    now.dropped = first.dropped;
+    let again = ProgramChanges::between(&of(now.clone()), &now, &drop);
+    assert_eq!((again.differences(), again.dropped), (vec![], now.dropped.clone()));
+}
+
+/// A label is no name.
+#[test]
+fn a_key_by_is_not_dropped() {
+    let without = |now: &mut Identity| drop(now.exchanges.remove(0));
+    let nothing = "--drop quotes → key_by: nothing of this name is in the checkpoint; in it, and \
+                   not in the program: nothing";
+    let changes = check(&["quotes → key_by"], without, &[nothing]);
+    assert!(changes.list.iter().all(|one| !one.is_dropped()));
 }
 
 #[test]

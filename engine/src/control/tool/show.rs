@@ -68,7 +68,8 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
         writeln!(text, "{label}: events {event}, keys {key}, updates {tables}")?;
     }
     if !facts.dropped.is_empty() {
-        writeln!(text, "dropped: {}", facts.dropped.join(", "))?;
+        let dropped = facts.dropped.iter().map(|(of, name)| format!("{of} `{name}`"));
+        writeln!(text, "dropped: {}", dropped.collect::<Vec<_>>().join(", "))?;
     }
     for source in &manifest.sources {
         writeln!(text, "source {} goes on at {}", source.name, thousands(source.position))?;
