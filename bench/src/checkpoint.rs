@@ -186,7 +186,7 @@ impl Checkpointed {
 
 impl Windows<Lap> for Checkpointed {
     fn window(&mut self) -> Result<Lap> {
-        let looks = self.session.looks()?;
+        let looks = self.session.looks_after_commits(u64::from(self.folder.is_some()))?;
         let [before, after] = [&looks[0], &looks[1]].map(Look::checkpoints);
         let window = ours::between(&self.job, &looks);
         // Without real-time priority a short window may pass while something else runs.

@@ -65,8 +65,24 @@ impl EngineSession {
     /// # Errors
     /// The cores do not sleep after it.
     pub fn looks(&self) -> Result<[Look; 2]> {
+        self.looks_after_commits(0)
+    }
+
+    /// As [`looks`](Self::looks), after this number of checkpoints was committed since the load
+    /// flows: a checkpoint under way had to wait while the load rested. A window begins without
+    /// them if they take too long.
+    ///
+    /// # Errors
+    /// As [`looks`](Self::looks).
+    pub fn looks_after_commits(&self, commits: u64) -> Result<[Look; 2]> {
+        let committed = || look(self.running()).checkpoints().committed;
+        let enough = committed() + commits;
         let chase = Chase::of(self.job.place, &self.threads)?;
         self.set(PHASE_FLOW);
+        let begun = Instant::now();
+        while committed() < enough && begun.elapsed() < COMMITS_MAX {
+            thread::sleep(COMMIT_LOOK);
+        }
         let before = look_when_caught_up(self.running(), &self.job);
         thread::sleep(self.job.slice);
         let after = look(self.running());
@@ -123,6 +139,9 @@ impl Windows<Window> for EngineSession {
 
 /// How often the bench looks whether all cores sleep.
 const LOOK: Duration = Duration::from_micros(100);
+/// How often the bench looks whether a checkpoint was committed, and how long.
+const COMMIT_LOOK: Duration = Duration::from_millis(2);
+const COMMITS_MAX: Duration = Duration::from_millis(400);
 /// A core that is not raised may wait for its CPU.
 const FALL_ASLEEP_MAX: Duration = Duration::from_secs(20);
 
