@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo_runtime::{LaneLimits, Lanes, Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -33,18 +33,28 @@ fn core() -> Core {
 
 fn core_of(plan: Plan, lane_bytes: usize, outlet_bytes: usize) -> Core {
     let lanes = mesh(1, plan.levels() + 1, lane_bytes).pop().expect("there is one core");
-    let config = CoreConfig {
+    let config = config_of(&plan, lanes, PartitionMap::spread(8, &[0]), lane_bytes, outlet_bytes);
+    Core::new(plan, config)
+}
+
+fn config_of(
+    plan: &Plan,
+    lanes: Lanes,
+    map: PartitionMap,
+    lane_bytes: usize,
+    outlet_bytes: usize,
+) -> CoreConfig {
+    CoreConfig {
         core: 0,
         lanes,
-        map: PartitionMap::spread(8, &[0]),
-        sink_owners: vec![0],
+        map,
+        sink_owners: vec![0; plan.sinks.len()],
         inlet_bytes: 1 << 16,
         outlet_bytes,
         local_bytes: lane_bytes,
         keep_letters: true,
-        tally: Arc::new(SharedCounts::new(&plan)),
-    };
-    Core::new(plan, config)
+        tally: Arc::new(SharedCounts::new(plan)),
+    }
 }
 
 /// Each item becomes one long line.
@@ -89,6 +99,47 @@ fn long_outputs_make_batches_short() {
     assert!(waited[0] > MIB + 8 * LINE_BYTES, "a batch is larger at first: {waited:?}");
     let later = MIB + 2 * (LINE_BYTES + 1);
     assert!(waited[2..].iter().all(|waiting| *waiting < later), "{waited:?}");
+}
+
+/// Of three cores the first has the source and the others the keys; one of these takes nothing.
+#[test]
+fn a_full_lane_holds_back_its_own_frames_only() {
+    // Which core owns the first event of the batch that finds no room depends on where they begin.
+    (0..8).for_each(count_what_arrives);
+}
+
+fn count_what_arrives(start: u32) {
+    let app = Application::new("counting");
+    let counts = app.table::<u32, u64>("counts");
+    app.source("s0", Frames::<Slim>::new())
+        .key_by(|slim| Slim::facts(slim).seq)
+        .update(&counts, |count, _| *count += 1);
+    let plan = app.plan().expect("it is sound");
+    let mut lanes = mesh(3, plan.levels() + 1, 1 << 16);
+    let mut taking = lanes.pop().expect("there are three cores").inbound;
+    let (map, own) = (PartitionMap::spread(8, &[1, 2]), lanes.swap_remove(0));
+    let config = config_of(&plan, own, map.clone(), 1 << 16, 1 << 16);
+    let mut core = Core::new(plan, config);
+    let mut items = Vec::new();
+    let mut write = |seq| write_frame(Facts { seq, ..Facts::default() }, &mut items);
+    (start..start + 10_000).for_each(&mut write);
+    let id = core.open_inlet(SourceId(0), false);
+    let (mut fed, mut arrived, mut idle) = (0, 0, 0);
+    while idle < 3 {
+        let bytes = feed(&mut core, id, &items[fed..]);
+        fed += bytes;
+        let work = core.turn(Nanos(2), |_| {});
+        idle = if work + bytes == 0 { idle + 1 } else { 0 };
+        let mut lane = taking[0].drain(0, LaneLimits { epoch: 0, end: None });
+        while let Some((_, next)) = lane.frame_at(lane.head()) {
+            lane.consume_to(next);
+            arrived += 1;
+        }
+    }
+    let taken = core.counts().sources[0].events;
+    assert!((1000..9000).contains(&taken), "the full lane ends it: {taken}");
+    let due = (start..start + taken as u32).filter(|seq| map.owner(seq.hash()) == 2).count();
+    assert_eq!(arrived, due, "what the other core owns has arrived");
 }
 
 /// Feeds what there is room for; returns how much.
