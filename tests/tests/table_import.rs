@@ -95,7 +95,9 @@ fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
     to.check();
     assert_eq!(rows(&to, "table", "largest"), rows(&from, "table", "largest"));
 
+    let before = to.head();
     let held = import(&to, "table", "largest", &text);
+    assert_eq!(to.head(), before, "what is refused leaves everything as it was");
     held.refused(1, &["table `largest` cannot be imported: it has 50 rows, and only an empty"]);
 }
 
@@ -138,8 +140,11 @@ fn a_file_that_is_not_whole_or_not_of_the_table_is_refused_with_its_line() {
     unknown.refused(1, &["there is no such table; there are: positions, counts"]);
     let absent = ask(&["checkpoint", "import", "positions", "/no/such/file"], &to, "base");
     absent.refused(1, &["/no/such/file: No such file"]);
+    to.run("base", "--import positions").refused(1, &["give --import TABLE=FILE"]);
     let pipe = to.scratch.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo").success());
+    let once = ask(&["checkpoint", "import", "positions", &pipe], &to, "base");
+    once.refused(1, &["it is no regular file, and is read twice"]);
     let arguments = format!(
         "--source orders=file:{pipe} --sink totals=null: --state {}",
         to.scratch.path("state")

@@ -44,6 +44,12 @@ pub trait TableRows {
     /// The record is not one of this table.
     fn json(&self, record: Record<'_>) -> Result<(String, String), Corrupt>;
 
+    /// Checks that a row has a key and a state of this table.
+    ///
+    /// # Errors
+    /// It has not.
+    fn check(&self, record: Record<'_>) -> Result<(), Corrupt>;
+
     /// The hash of an archived key.
     ///
     /// # Errors
@@ -151,6 +157,12 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
             false => self.borrow().stored.read(record.state)?.json(&mut state),
         }
         Ok((key, state))
+    }
+
+    // cold: for a request of the tool
+    fn check(&self, record: Record<'_>) -> Result<(), Corrupt> {
+        value::read::<K>(record.key)?;
+        self.borrow().stored.read(record.state).map(drop)
     }
 
     // cold: for a request of the tool

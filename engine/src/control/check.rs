@@ -8,6 +8,7 @@ use potoroo_sdk::plan::{End, Path, Plan};
 use super::bill::Bill;
 use super::config::{Config, idle_name};
 use super::error::Error;
+use super::inspect::again;
 use super::takeover::preview;
 use crate::checkpoint::Identity;
 use crate::connect::promise::Promise;
@@ -21,7 +22,8 @@ pub(super) fn check(plan: &Plan, config: &Config) -> Result<(String, Result<(), 
     let Some(place) = &config.state else { return Ok((text, Ok(()))) };
     let refused = |reason: String| Error::State { place: place.clone(), reason };
     let facts = Identity::of(plan, config.partitions as u32);
-    let found = preview(plan, &facts, config, place).map_err(|error| refused(error.to_string()))?;
+    let found = again(|| Ok(preview(plan, &facts, config, place)?));
+    let found = found.map_err(|error| refused(error.to_string()))?;
     let text = format!("{text}\nstate in {place}\n{}", found.text);
     Ok((text, found.refused.map_or(Ok(()), |reason| Err(refused(reason)))))
 }

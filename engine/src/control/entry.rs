@@ -149,7 +149,10 @@ fn execute(arguments: CommandLine, application: fn() -> Application) -> Result<E
 
 /// Imports what `TABLE=FILE` names.
 fn import_table(plans: [Plan; 2], config: &Config, import: &str) -> Result<Exit, Error> {
-    let (table, file) = import.split_once('=').unwrap_or((import, ""));
+    let (table, file) = import.split_once('=').ok_or_else(|| Error::Import {
+        table: import.to_owned(),
+        reason: "no file is named: give --import TABLE=FILE".to_owned(),
+    })?;
     let Imported { rows, epoch } = import::import(plans, config, table, Path::new(file))?;
     let text = format_args!("{rows} rows are in table `{table}` of checkpoint {epoch}");
     Ok(answer(text, Exit::Done))

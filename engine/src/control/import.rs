@@ -3,9 +3,9 @@
 //! The rows become a checkpoint, the first one of an empty state or the next one of an application
 //! that is stopped: all else in it stays, with positions, frames under way and output that waits.
 //!
-//! Promises: the table must be empty, so nothing is overwritten; the file is read to its end before
-//! the state is touched; a crash leaves the checkpoint before or the new one. Must never do: open a
-//! source or a sink.
+//! Promises: the table must be empty, so nothing is overwritten; that is known, and the file was
+//! read to its end, before the state is touched; a crash leaves the checkpoint before or the new
+//! one. Must never do: open a source or a sink.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -21,12 +21,15 @@ use super::checkpoints::part_storage::PartStorage;
 use super::checkpoints::unix_seconds;
 use super::config::Config;
 use super::error::Error;
+use super::inspect;
 use super::recovery::Recovery;
 use super::rows_file::{RowsMistake, read_rows};
 use super::stop_request::StopRequest;
+use super::takeover::count_rows;
+use crate::checkpoint;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use crate::checkpoint::store::{Location, draw};
-use crate::checkpoint::{Chunk, Delivered, Epoch, Renumbering, Section, propose};
+use crate::checkpoint::{Chunk, Delivered, Epoch, Manifest, Renumbering, Section, propose};
 use crate::flow::{Core, CoreConfig, PartitionMap, SharedCounts};
 
 /// What was imported.
@@ -53,27 +56,53 @@ pub(super) fn import(
         refused(format!("there is no such table; there are: {}", tables.join(", ")))
     })?;
     check(&plan.tables[at], file).map_err(refused)?;
+    let held = |rows: u64| {
+        refused(format!(
+            "it has {rows} rows, and only an empty table is filled: give another --state"
+        ))
+    };
+    let unreadable = |reason: String| Error::State { place: place.clone(), reason };
+    match stored_rows(place, config, name).map_err(|error| unreadable(error.to_string()))? {
+        0 => {}
+        rows => return Err(held(rows)),
+    }
     let recovery = Recovery::open(&plan, config, place)?;
     let mut core = core(of_core, config);
     recovery.load(&mut core, &StopRequest::default())?;
-    let held = core.plan().tables[at].rows.count();
-    if held > 0 {
-        return Err(refused(format!(
-            "it has {held} rows, and only an empty table is filled: give another --state"
-        )));
+    // What an application committed that ran until now, in a bucket.
+    match core.plan().tables[at].rows.count() {
+        0 => {}
+        rows => return Err(held(rows as u64)),
     }
     let rows = fill(&mut core, at, file).map_err(refused)?;
-    recovery.begin_checkpoints(&mut core, config);
+    // One core has the frames of all.
+    recovery.begin_checkpoints(&mut core, u64::MAX);
     let epoch = commit(core, &recovery, place)?;
     Ok(Imported { rows, epoch })
+}
+
+/// Number of rows that the table has in the checkpoint to go on from. Known before HEAD changes:
+/// in a bucket nothing locks, and an application that runs there ends when HEAD does.
+fn stored_rows(place: &Location, config: &Config, name: &str) -> Result<u64, inspect::Error> {
+    if place.folder().is_some_and(|folder| !folder.exists()) {
+        return Ok(0);
+    }
+    inspect::again(|| {
+        let view = place.view()?;
+        let found = checkpoint::preview(&*view, config.restore)?;
+        let has = |manifest: &Manifest| manifest.facts.tables.iter().any(|one| one.name == name);
+        match found.filter(|(_, manifest)| has(manifest)) {
+            Some((_, manifest)) => Ok(count_rows(&*view, &manifest, name)?),
+            None => Ok(0),
+        }
+    })
 }
 
 /// Reads the file to its end.
 fn check(table: &TablePlan, file: &Path) -> Result<(), String> {
     read(table, file, |key, state| {
         let record = Record { hash: 0, key, state };
-        let readable = !state.is_empty() && table.rows.json(record).is_ok();
-        if readable { Ok(()) } else { Err("its row is none of this table".to_owned()) }
+        table.rows.check(record).map_err(|_| "its row is none of this table".to_owned())
     })
     .map(drop)
 }
@@ -84,6 +113,12 @@ fn read(
     visit: impl FnMut(&[u8], &[u8]) -> Result<(), String>,
 ) -> Result<u64, String> {
     let named = |error: String| format!("{}: {error}", file.display());
+    // Before it is opened, which waits at a pipe.
+    let kind = file.metadata().map_err(|error| named(error.to_string()))?;
+    if !kind.is_file() {
+        let text = "it is no regular file, and is read twice: write the table to a file first";
+        return Err(named(text.to_owned()));
+    }
     let from = File::open(file).map_err(|error| named(error.to_string()))?;
     let rows = read_rows(BufReader::new(from), table, visit);
     rows.map_err(|mistake: RowsMistake| format!("{}, {mistake}", file.display()))
@@ -176,3 +211,51 @@ fn part(core: &mut Core, parts: &mut PartStorage, epoch: Epoch) -> CoordinatorIn
 
 /// Most rows that a core looks at in one call.
 const ROWS_AT_ONCE: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use potoroo_sdk::prelude::*;
+
+    use super::super::rows_file::RowsWriter;
+    use super::*;
+    use crate::checkpoint::TypeFacts;
+
+    fn table<S: State + Default>() -> TablePlan {
+        let app = Application::new("rows");
+        let seen = app.table::<u64, S>("seen");
+        let lines = app.source("lines", LineText::new()).key_by(|line| line.len() as u64);
+        lines.update(&seen, |_, _| ());
+        app.plan().expect("it is sound").tables.remove(0)
+    }
+
+    /// A row of the table whose state takes no byte.
+    fn row_without_state(table: &TablePlan) -> Result<(), String> {
+        let shape = table.rows.shape();
+        let of = |name: &str, shape| TypeFacts { name: name.to_owned(), shape };
+        let types = (of(shape.key, shape.key_shape), of(shape.state, shape.state_shape));
+        let mut bytes = Vec::new();
+        let mut rows = RowsWriter::new(&mut bytes, "seen", &types.0, &types.1).expect("in memory");
+        let record = Record { hash: 0, key: &7_u64.to_le_bytes(), state: &[] };
+        rows.row(record, "7", "null").expect("in memory");
+        rows.finish().expect("in memory");
+        let name = format!("potoroo-import-{}-{}", std::process::id(), shape.state_shape);
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, &bytes).expect("there is room");
+        let checked = check(table, &file);
+        std::fs::remove_file(&file).expect("it is there");
+        checked
+    }
+
+    #[test]
+    fn a_row_is_one_of_the_table_by_its_type() {
+        assert_eq!(row_without_state(&table::<()>()), Ok(()));
+        let refused = row_without_state(&table::<u64>()).expect_err("a number takes bytes");
+        assert!(refused.contains("its row is none of this table"), "{refused}");
+    }
+
+    #[test]
+    fn what_can_be_read_once_only_is_refused() {
+        let refused = check(&table::<u64>(), Path::new("/dev/zero")).expect_err("it is a device");
+        assert!(refused.contains("it is no regular file"), "{refused}");
+    }
+}

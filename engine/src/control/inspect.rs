@@ -13,6 +13,7 @@ use potoroo_sdk::table::Record;
 use super::config::Config;
 use super::recovery::expect_table;
 use super::rows_file::RowsWriter;
+use crate::checkpoint::recover;
 use crate::checkpoint::store::{self, Location, StoreReader};
 use crate::checkpoint::{
     Epoch, Identity, IdentityMismatch, Manifest, TableFacts, each_row, history,
@@ -51,6 +52,7 @@ pub(super) fn again<T>(mut read: impl FnMut() -> Result<T, Error>) -> Result<T, 
     for _ in 1..READS_MAX {
         match read() {
             Err(Error::Store(store::Error::Missing { .. })) => {}
+            Err(Error::Start(recover::Error::Store(store::Error::Missing { .. }))) => {}
             done => return done,
         }
     }
@@ -69,6 +71,9 @@ pub(super) enum Error {
     /// Another application, or other types, wrote it.
     #[error(transparent)]
     Refused(#[from] IdentityMismatch),
+    /// No checkpoint can be gone on from.
+    #[error(transparent)]
+    Start(#[from] recover::Error),
     /// There is no such checkpoint.
     #[error(
         "there is no checkpoint{}; retained are those of epochs {:?}",

@@ -154,7 +154,7 @@ impl Recovery {
         request: &StopRequest,
     ) -> Result<(), Error> {
         self.load(core, request)?;
-        self.begin_checkpoints(core, config);
+        self.begin_checkpoints(core, config.checkpoint_log_bytes as u64);
         Ok(())
     }
 
@@ -181,11 +181,11 @@ impl Recovery {
         Ok(())
     }
 
-    /// Has `core`, which has everything that was restored, take checkpoints from now on.
-    pub(super) fn begin_checkpoints(&self, core: &mut Core, config: &Config) {
+    /// Has `core`, which has everything that was restored, take checkpoints from now on, with up to
+    /// `log_bytes` bytes of frames.
+    pub(super) fn begin_checkpoints(&self, core: &mut Core, log_bytes: u64) {
         core.restored();
         let head = &self.recovered.head;
-        let log_bytes = config.checkpoint_log_bytes as u64;
         core.enable_checkpoints(head.epoch, head.generation, log_bytes);
     }
 }

@@ -16,6 +16,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use potoroo_sdk::plan::TablePlan;
 use potoroo_sdk::table::{Record, TableShape};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, from_value};
 use xxhash_rust::xxh3::Xxh3;
@@ -24,8 +25,11 @@ use crate::checkpoint::{TypeFacts, hex};
 
 const VERSION: u32 = 1;
 
-/// Longer lines are refused: a row of 1 GiB in hexadecimal fits.
-const LINE_BYTES_MAX: u64 = 1 << 32;
+/// A longer first line is refused: names of a table and of types fit.
+const HEAD_BYTES_MAX: u64 = 64 * 1024;
+
+/// A longer line of a row is refused: memory is bounded.
+const ROW_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,9 +53,9 @@ struct End {
 #[serde(deny_unknown_fields)]
 struct Line {
     #[serde(rename = "key")]
-    _key: Value,
+    _key: IgnoredAny,
     #[serde(rename = "state")]
-    _state: Value,
+    _state: IgnoredAny,
     row: (String, String),
 }
 
@@ -136,14 +140,15 @@ impl<R: BufRead> Lines<R> {
         table: &TablePlan,
         visit: &mut impl FnMut(&[u8], &[u8]) -> Result<(), String>,
     ) -> Result<u64, String> {
-        check_head(self.next()?, table)?;
+        self.next(HEAD_BYTES_MAX)?;
+        check_head(self.parse()?, table)?;
         let mut rows = 0;
         loop {
-            let value = self.next()?;
-            if value.get("xxh3").is_some() {
-                return self.end(value, rows);
+            self.next(ROW_BYTES_MAX)?;
+            if self.text.starts_with(END) {
+                return self.end(rows);
             }
-            let line: Line = from_value(value).map_err(|error| format!("{NO_ROW}: {error}"))?;
+            let line: Line = self.parse()?;
             let (key, state) = (from_hex(&line.row.0), from_hex(&line.row.1));
             let (key, state) = key.zip(state).ok_or_else(|| format!("{NO_ROW}: {NO_HEX}"))?;
             visit(&key, &state)?;
@@ -151,24 +156,31 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line. The one before is what the digest covers.
-    fn next(&mut self) -> Result<Value, String> {
+    /// Reads the next line, of less than `max` bytes. The digest covers the lines before.
+    fn next(&mut self, max: u64) -> Result<(), String> {
         self.digest.update(&self.text);
         self.text.clear();
         self.line += 1;
-        let mut from = self.from.by_ref().take(LINE_BYTES_MAX);
+        let mut from = self.from.by_ref().take(max);
         from.read_until(b'\n', &mut self.text).map_err(|error| error.to_string())?;
-        if self.text.len() as u64 == LINE_BYTES_MAX {
-            return Err(format!("it is longer than {LINE_BYTES_MAX} bytes"));
+        if self.text.len() as u64 == max {
+            return Err(format!(
+                "it has {max} bytes or more, and no line of a table that is read \
+                                has: {EXPORT}"
+            ));
         }
         if self.text.last() != Some(&b'\n') {
             return Err(CUT_OFF.to_owned());
         }
+        Ok(())
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.text).map_err(|error| format!("{NO_ROW}: {error}"))
     }
 
-    fn end(&mut self, value: Value, rows: u64) -> Result<u64, String> {
-        let end: End = from_value(value).map_err(|error| format!("{NO_ROW}: {error}"))?;
+    fn end(&mut self, rows: u64) -> Result<u64, String> {
+        let end: End = self.parse()?;
         let spelt = serde_json::to_string(&end)
             .is_ok_and(|text| self.text.strip_suffix(b"\n") == Some(text.as_bytes()));
         if !spelt || (end.rows, end.xxh3) != (rows, self.digest.digest128()) {
@@ -307,6 +319,20 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(read(&table, &flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    /// Memory is bounded, whatever the file is.
+    #[test]
+    fn a_line_without_end_is_refused() {
+        use std::io::{BufReader, Read, repeat};
+        let table = table();
+        let example = example(&table);
+        let head = example.split_inclusive(|byte| *byte == b'\n').next().expect("it has a head");
+        for (before, max) in [(&[][..], HEAD_BYTES_MAX), (head, ROW_BYTES_MAX)] {
+            let endless = BufReader::new(before.chain(repeat(0)));
+            let refused = read_rows(endless, &table, |_, _| Ok(())).expect_err("it has no end");
+            assert!(refused.cause.starts_with(&format!("it has {max} bytes or more")));
         }
     }
 }

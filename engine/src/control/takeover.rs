@@ -163,7 +163,9 @@ impl<'a> Takeover<'a> {
         frames: &LostFrames,
     ) -> Result<String, store::Error> {
         Ok(match one.of {
-            ChangeOf::Table => format!("{} rows", thousands(self.rows(manifest, &one.name)?)),
+            ChangeOf::Table => {
+                format!("{} rows", thousands(count_rows(self.view, manifest, &one.name)?))
+            }
             ChangeOf::Source => positions(manifest, &one.name),
             ChangeOf::Sink => {
                 let bytes = thousands(self.waiting(manifest, &one.name));
@@ -175,23 +177,6 @@ impl<'a> Takeover<'a> {
             }
             ChangeOf::Exchange => String::new(),
         })
-    }
-
-    fn rows(&self, manifest: &Manifest, table: &str) -> Result<u64, store::Error> {
-        let at = manifest.facts.tables.iter().position(|was| was.name == table);
-        let id = TableId(at.expect("a table that is missing was stored") as u16);
-        let mut rows = 0;
-        each_row(
-            self.view,
-            manifest,
-            id,
-            |_| true,
-            |_: Record<'_>| {
-                rows += 1;
-                Ok::<_, store::Error>(())
-            },
-        )?;
-        Ok(rows)
     }
 
     fn waiting(&self, manifest: &Manifest, sink: &str) -> u64 {
@@ -247,6 +232,23 @@ impl<'a> Takeover<'a> {
         let fits = exchange.stage.hash(body) == Ok(header.hash);
         (!fits).then(|| format!("to `{}`, which has other keys or events now", exchange.label))
     }
+}
+
+/// Number of rows of a table that was stored.
+pub(super) fn count_rows(
+    view: &dyn StoreReader,
+    manifest: &Manifest,
+    table: &str,
+) -> Result<u64, store::Error> {
+    let at = manifest.facts.tables.iter().position(|was| was.name == table);
+    let id = TableId(at.expect("the table was stored") as u16);
+    let mut rows = 0;
+    let count = |_: Record<'_>| {
+        rows += 1;
+        Ok::<_, store::Error>(())
+    };
+    each_row(view, manifest, id, |_| true, count)?;
+    Ok(rows)
 }
 
 impl LostFrames {
