@@ -85,13 +85,14 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
     let newer = "a newer version of Potoroo wrote it, in format 4, and this one reads 3; use that";
+    // HEAD and parts are of format 2, manifests of format 3.
     let newer_part = newer.replace("format 4", "format 3").replace("reads 3", "reads 2");
     let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),
         ("HEAD", Harm::CutOff, ["it is cut off", "or remove it and choose a checkpoint with"]),
         ("HEAD", Harm::Flipped, ["its digest does not fit", back]),
-        ("HEAD", Harm::Newer, [newer, "version, or a newer one"]),
+        ("HEAD", Harm::Newer, [&newer_part, "version, or a newer one"]),
         (&manifest, Harm::Lost, ["is missing; put it back from a copy", back]),
         (&manifest, Harm::CutOff, ["it is cut off", back]),
         (&manifest, Harm::Flipped, ["its digest does not fit", back]),
