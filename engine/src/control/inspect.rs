@@ -146,16 +146,7 @@ impl<'a> Inspected<'a> {
 
     /// Writes all rows: one JSON object with `key` and `state` in each line.
     fn write(&self, out: &mut impl Write) -> Result<(), Error> {
-        each_row(
-            self.view,
-            &self.manifest,
-            self.id,
-            |_| true,
-            |record| {
-                let (key, state) = self.json(record)?;
-                Ok(writeln!(out, "{{\"key\":{key},\"state\":{state}}}")?)
-            },
-        )
+        self.each(|_, key, state| Ok(writeln!(out, "{{\"key\":{key},\"state\":{state}}}")?))
     }
 
     /// Writes all rows so that they can be imported.
@@ -163,17 +154,20 @@ impl<'a> Inspected<'a> {
         let TableFacts { name, key, state, .. } =
             &self.manifest.facts.tables[usize::from(self.id.0)];
         let mut rows = RowsWriter::new(out, name, key, state)?;
-        each_row(
-            self.view,
-            &self.manifest,
-            self.id,
-            |_| true,
-            |record| {
-                let (key, state) = self.json(record)?;
-                Ok::<_, Error>(rows.row(record, &key, &state)?)
-            },
-        )?;
+        self.each(|record, key, state| Ok(rows.row(record, key, state)?))?;
         Ok(rows.finish()?)
+    }
+
+    /// Calls `show` with each row, its key and its state as JSON.
+    fn each(
+        &self,
+        mut show: impl FnMut(Record<'_>, &str, &str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let each = |record: Record<'_>| {
+            let (key, state) = self.json(record)?;
+            show(record, &key, &state)
+        };
+        each_row(self.view, &self.manifest, self.id, |_| true, each)
     }
 
     /// The row whose key is written `key`, as JSON or, if that is a string, without its quotation
