@@ -1,7 +1,7 @@
 //! Reads interval logs: ours and those of other tools.
 //!
 //! A line that is no interval is reported with its number and passed over; the lines before and
-//! behind it count. Intervals of different tags are different series. Promises never to take half a
+//! after it count. Intervals of different tags are different series. Promises never to take half a
 //! histogram for a whole one, nor one series for another.
 
 use std::fs;

@@ -52,7 +52,8 @@ impl Recovery {
             changes.keep(manifest, &mut facts);
             changes.renumbering
         });
-        // What was dropped is in no later checkpoint.
+        // Positions and transactions of what was dropped are in no later checkpoint. Which
+        // transactions its receiver has taken stays: the sink may come back.
         recovered.sources.retain(|at| plan.sources.iter().any(|source| source.name == at.name));
         if let Some(manifest) = &mut recovered.manifest {
             let is_there = |sink: &String| {

@@ -288,7 +288,7 @@ mod tests {
         bytes
     }
 
-    /// Key and state of each row, one behind the other.
+    /// Key and state of each row, one after the other.
     fn read(table: &TablePlan, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RowsMistake> {
         let mut rows = Vec::new();
         read_rows(bytes, table, |key, state| {

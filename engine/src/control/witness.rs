@@ -3,7 +3,7 @@
 //!
 //! Where panics abort, as in the release profile, the panic hook is the last code that runs. So
 //! each core's thread keeps a witness that the hook finds; what the witness needs of the event
-//! under way are addresses that the stages note for a store or two: see
+//! under way are addresses that the stages note, with one store for each event: see
 //! [`UnderWay`](potoroo_sdk::host::UnderWay).
 #![allow(unsafe_code)]
 
