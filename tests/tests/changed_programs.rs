@@ -18,7 +18,8 @@ use potoroo_connector::{Error, Options, Piece, Source};
 use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
 use support::ledger::{
-    CHANGES, CORRECTED, Place, check_totals, has_started, ledger, numbers, orders, own_names,
+    CHANGES, CORRECTED, Place, by_symbol, check_lines, check_totals, has_started, ledger, numbers,
+    orders, own_names,
 };
 use support::walk::Walk;
 use support::{Ended, LIMIT, accept, free_port, receiver, sink_at};
@@ -290,6 +291,66 @@ fn every_change_and_back_goes_on_after_kills() {
         assert!(walk.kills > 7, "killed {} times", walk.kills);
         check_totals(&place.scratch.read("totals"), &all);
     });
+}
+
+/// What only a changed program has, a sink, a source or a table: it is killed until it ends.
+#[test]
+fn what_only_a_changed_program_has_is_whole_after_kills() {
+    each_seed("changed_programs what_only", 1, |seed| {
+        let place = Place::new(&format!("changes-own-{seed}"), 1);
+        let all = orders(PER_START * 6);
+        let ends: Vec<usize> = all.match_indices('\n').map(|(end, _)| end + 1).collect();
+        let end = |starts: usize| ends[starts * PER_START - 1];
+        let (start, head) = (|change: &str, more: &str| place.start(change, more), || place.head());
+        let mut walk = Walk::new(&start, &head, seed);
+        for (round, change) in ["sink", "source", "table"].into_iter().enumerate() {
+            let (old, new) = (end(2 * round + 1), end(2 * round + 2));
+            place.scratch.write("orders", &all.as_bytes()[..old]);
+            walk.run_out("base").report();
+            let written = place.scratch.read("totals").len();
+            place.scratch.write("orders", &all.as_bytes()[..new]);
+            walk.run_out(change).report();
+            let totals = place.scratch.read("totals").split_off(written);
+            let totals = String::from_utf8(totals).expect("it is text");
+            match change {
+                "sink" => check_copies(&place, &totals),
+                "source" => check_corrections(&place, &totals),
+                _ => check_largest(&place, &all[old..new]),
+            }
+        }
+        println!("killed {} times, {} drains", walk.kills, walk.drains);
+        assert!(walk.kills > 3, "killed {} times", walk.kills);
+        check_totals(&place.scratch.read("totals"), &all);
+    });
+}
+
+/// The sink `copies` has the totals of the orders that its program read.
+fn check_copies(place: &Place, totals: &str) {
+    let copies = String::from_utf8(place.scratch.read("copies")).expect("it is text");
+    let mut expected = by_symbol(totals.lines());
+    expected.values_mut().flatten().for_each(|line| {
+        line.remove(1);
+    });
+    assert!(by_symbol(copies.lines()) == expected, "`copies` has other totals than `totals`");
+}
+
+/// Each line of the source `corrections` has led to one total.
+fn check_corrections(place: &Place, totals: &str) {
+    let corrections = String::from_utf8(place.scratch.read("corrections")).expect("it is text");
+    check_lines(totals.lines().filter(|line| numbers(line)[0] >= CORRECTED), &corrections);
+}
+
+/// The table `largest` knows the orders that its program read, and no others.
+fn check_largest(place: &Place, orders: &str) {
+    let mut expected = BTreeMap::<u64, u64>::new();
+    for order in orders.lines().map(numbers) {
+        let largest = expected.entry(order[0]).or_default();
+        *largest = order[1].max(*largest);
+    }
+    let row = |(symbol, largest)| format!("{{\"key\":{symbol},\"state\":{largest}}}");
+    let mut expected: Vec<String> = expected.into_iter().map(row).collect();
+    expected.sort();
+    assert_eq!(place.rows("table", "largest"), expected);
 }
 
 /// Orders that are added before each start.

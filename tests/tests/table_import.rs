@@ -5,49 +5,18 @@ mod support;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use support::Ended;
 use support::ledger::{Place, has_started};
-use support::{App, Ended, tool};
-
-const LEDGER: &str = env!("CARGO_BIN_EXE_ledger");
-
-/// The tool, for the program with a change.
-fn ask(words: &[&str], place: &Place, change: &str) -> Ended {
-    let mut command = Command::new(tool());
-    let state = place.scratch.path("state");
-    // The change is a flag of the program's own.
-    let program = place.scratch.path("program");
-    let script = format!("#!/bin/sh\nexec {LEDGER} {change} \"$@\"\n");
-    place.scratch.write("program", script.as_bytes());
-    let mode = Command::new("chmod").args(["+x", &program]).status().expect("there is chmod");
-    assert!(mode.success());
-    command.args(words).args(["--program", &program, "--state", &state]);
-    App::spawn(command).finish()
-}
-
-fn export(place: &Place, change: &str, table: &str) -> String {
-    let exported = ask(&["checkpoint", "export", table, "--for-import"], place, change);
-    assert_eq!(exported.code, Some(0), "{}", exported.log);
-    exported.out
-}
 
 fn import(place: &Place, change: &str, table: &str, text: &str) -> Ended {
     let file = place.scratch.write("rows", text.as_bytes());
-    ask(&["checkpoint", "import", table, &file], place, change)
-}
-
-/// Rows as they are exported for people, sorted.
-fn rows(place: &Place, change: &str, table: &str) -> Vec<String> {
-    let exported = ask(&["checkpoint", "export", table], place, change);
-    assert_eq!(exported.code, Some(0), "{}", exported.log);
-    let mut rows: Vec<String> = exported.out.lines().map(str::to_owned).collect();
-    rows.sort();
-    rows
+    place.ask(&["checkpoint", "import", table, &file], change)
 }
 
 #[test]
 fn a_new_application_begins_with_a_table_of_another_one() {
     let from = Place::stored("import-from", "stopped", 300);
-    let text = export(&from, "base", "positions");
+    let text = from.export("base", "positions");
     let lines: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 52, "a head, fifty rows and an end");
@@ -58,16 +27,16 @@ fn a_new_application_begins_with_a_table_of_another_one() {
     let imported = import(&to, "state", "positions", &text);
     assert_eq!(imported.code, Some(0), "{}", imported.log);
     assert_eq!(imported.out, "50 rows are in table `positions` of checkpoint 1\n");
-    let before = rows(&from, "base", "positions");
+    let before = from.rows("base", "positions");
     let migrated = |row: &String| row.replace("}}", ",\"orders\":0}}");
-    assert_eq!(rows(&to, "state", "positions"), before.iter().map(migrated).collect::<Vec<_>>());
+    assert_eq!(to.rows("state", "positions"), before.iter().map(migrated).collect::<Vec<_>>());
 
     let other = Place::new("import-other", 300);
     assert_eq!(import(&other, "successor", "positions", &text).code, Some(0));
-    assert_eq!(rows(&other, "successor", "positions"), before);
+    assert_eq!(other.rows("successor", "positions"), before);
     // Each order is added to what was imported: all totals are twice as large.
     other.run("successor", "").report();
-    let doubled: Vec<u64> = totals(&rows(&other, "successor", "positions"));
+    let doubled: Vec<u64> = totals(&other.rows("successor", "positions"));
     assert_eq!(doubled, totals(&before).iter().map(|total| 2 * total).collect::<Vec<_>>());
 }
 
@@ -84,7 +53,7 @@ fn totals(rows: &[String]) -> Vec<u64> {
 fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
     let from = Place::stored("import-largest", "stopped", 600);
     from.run("table", "").report();
-    let text = export(&from, "table", "largest");
+    let text = from.export("table", "largest");
     let to = Place::stored("import-stopped", "stopped", 600);
     let before = to.head();
     let imported = import(&to, "table", "largest", &text);
@@ -93,7 +62,7 @@ fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
     assert_ne!(to.head(), before);
     to.run("table", "--cores 0,1").report();
     to.check();
-    assert_eq!(rows(&to, "table", "largest"), rows(&from, "table", "largest"));
+    assert_eq!(to.rows("table", "largest"), from.rows("table", "largest"));
 
     let before = to.head();
     let held = import(&to, "table", "largest", &text);
@@ -104,7 +73,7 @@ fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
 #[test]
 fn a_file_that_is_not_whole_or_not_of_the_table_is_refused_with_its_line() {
     let from = Place::stored("import-bad", "stopped", 300);
-    let text = export(&from, "base", "positions");
+    let text = from.export("base", "positions");
     let to = Place::new("import-refused", 300);
     let refused = |text: &str, parts: &[&str]| {
         let ended = import(&to, "base", "positions", text);
@@ -126,11 +95,11 @@ fn a_file_that_is_not_whole_or_not_of_the_table_is_refused_with_its_line() {
     refused(&format!("{text}{text}"), &["line 52: something follows this line"]);
     let newer = text.replacen("\"version\":1", "\"version\":2", 1);
     refused(&newer, &["line 1: a newer version of Potoroo wrote it, in format 2"]);
-    let other = export(&from, "base", "counts");
+    let other = from.export("base", "counts");
     refused(&other, &["line 1: it is of table `counts`, and table `positions` is"]);
     let renamed = other.replacen("\"counts\"", "\"positions\"", 1);
     refused(&renamed, &["line 1: its states are `u64`", "`Table::migrating` converts them"]);
-    let plain = rows(&from, "base", "positions").join("\n") + "\n";
+    let plain = from.rows("base", "positions").join("\n") + "\n";
     refused(&plain, &["line 1: it does not begin an exported table", "--for-import"]);
     let no_row = text.replacen("\"row\":[\"", "\"row\":[\"zz", 1);
     refused(&no_row, &["line 2: it is no line of an exported table: `row` is to have two texts"]);
@@ -138,12 +107,12 @@ fn a_file_that_is_not_whole_or_not_of_the_table_is_refused_with_its_line() {
 
     let unknown = import(&to, "base", "position", &text);
     unknown.refused(1, &["there is no such table; there are: positions, counts"]);
-    let absent = ask(&["checkpoint", "import", "positions", "/no/such/file"], &to, "base");
+    let absent = to.ask(&["checkpoint", "import", "positions", "/no/such/file"], "base");
     absent.refused(1, &["/no/such/file: No such file"]);
     to.run("base", "--import positions").refused(1, &["give --import TABLE=FILE"]);
     let pipe = to.scratch.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo").success());
-    let once = ask(&["checkpoint", "import", "positions", &pipe], &to, "base");
+    let once = to.ask(&["checkpoint", "import", "positions", &pipe], "base");
     once.refused(1, &["it is no regular file, and is read twice"]);
     let arguments = format!(
         "--source orders=file:{pipe} --sink totals=null: --state {}",

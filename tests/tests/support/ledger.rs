@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
 
-use super::{App, Ended, LIMIT, Scratch, root};
+use super::{App, Ended, LIMIT, Scratch, root, tool};
 
 /// The orders of the folders under `tests/data`: symbol and quantity.
 pub fn orders(count: usize) -> String {
@@ -29,17 +29,20 @@ pub fn numbers(line: &str) -> Vec<u64> {
 /// Checks that each order has led to one line, in order for each symbol.
 #[track_caller]
 pub fn check_totals(written: &[u8], orders: &str) {
+    let written = std::str::from_utf8(written).expect("it is text");
+    check_lines(written.lines().filter(|line| numbers(line)[0] < CORRECTED), orders);
+}
+
+/// Checks that each of the `orders` has led to one of the `lines`, in order for each symbol.
+#[track_caller]
+pub fn check_lines<'a>(lines: impl Iterator<Item = &'a str>, orders: &str) {
     let mut expected = BTreeMap::<u64, Vec<Vec<u64>>>::new();
     for order in orders.lines().map(numbers) {
         let lines = expected.entry(order[0]).or_default();
         let total = lines.last().map_or(0, |line| line[2]) + order[1];
         lines.push(vec![order[0], lines.len() as u64 + 1, total]);
     }
-    let mut found = BTreeMap::<u64, Vec<Vec<u64>>>::new();
-    let text = std::str::from_utf8(written).expect("it is text");
-    for line in text.lines().map(numbers).filter(|line| line[0] < CORRECTED) {
-        found.entry(line[0]).or_default().push(line);
-    }
+    let found = by_symbol(lines);
     for (symbol, expected) in &expected {
         let found = &found[symbol];
         let differs = expected.iter().zip(found).find(|(expected, found)| expected != found);
@@ -47,6 +50,15 @@ pub fn check_totals(written: &[u8], orders: &str) {
         assert_eq!(found.len(), expected.len(), "symbol {symbol}");
     }
     assert_eq!(found.len(), expected.len());
+}
+
+/// Lines of numbers by their symbol, which comes first.
+pub fn by_symbol<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<u64, Vec<Vec<u64>>> {
+    let mut found = BTreeMap::<u64, Vec<Vec<u64>>>::new();
+    for line in lines.map(numbers) {
+        found.entry(line[0]).or_default().push(line);
+    }
+    found
 }
 
 /// Symbols from here on are those of the source `corrections`.
@@ -126,6 +138,39 @@ impl Place {
 
     pub fn run(&self, change: &str, more: &str) -> Ended {
         self.start(change, more).finish()
+    }
+
+    /// The answer of the tool, for the program with a change.
+    pub fn ask(&self, words: &[&str], change: &str) -> Ended {
+        let mut command = Command::new(tool());
+        let state = self.scratch.path("state");
+        // The change is a flag of the program's own.
+        let program = self.scratch.path("program");
+        let ledger = env!("CARGO_BIN_EXE_ledger");
+        let script = format!("#!/bin/sh\nexec {ledger} {change} \"$@\"\n");
+        self.scratch.write("program", script.as_bytes());
+        let mode = Command::new("chmod").args(["+x", &program]).status().expect("there is chmod");
+        assert!(mode.success());
+        command.args(words).args(["--program", &program, "--state", &state]);
+        App::spawn(command).finish()
+    }
+
+    /// A table of the last checkpoint, as it can be imported.
+    #[track_caller]
+    pub fn export(&self, change: &str, table: &str) -> String {
+        let exported = self.ask(&["checkpoint", "export", table, "--for-import"], change);
+        assert_eq!(exported.code, Some(0), "{}", exported.log);
+        exported.out
+    }
+
+    /// Rows of the last checkpoint, as they are exported for people, sorted.
+    #[track_caller]
+    pub fn rows(&self, change: &str, table: &str) -> Vec<String> {
+        let exported = self.ask(&["checkpoint", "export", table], change);
+        assert_eq!(exported.code, Some(0), "{}", exported.log);
+        let mut rows: Vec<String> = exported.out.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
     }
 
     #[track_caller]

@@ -45,6 +45,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Starts the program with `change`, and kills it until it ends by itself. Returns what it said
+    /// then.
+    pub fn run_out(&mut self, change: &'static str) -> Ended {
+        loop {
+            if let Some(ended) = self.step(change) {
+                return ended;
+            }
+        }
+    }
+
     /// Starts the program with `change`: names are dropped, and the program before is stopped when
     /// it has frames under way. Returns it when it runs, or what it said at its end.
     pub fn run(&mut self, change: &'static str) -> Result<App, Ended> {
