@@ -9,25 +9,23 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
-use potoroo_connector::{Error, Options, Piece, Source};
 use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
 use support::ledger::{
-    CHANGES, CORRECTED, Place, by_symbol, check_lines, check_totals, has_started, ledger, numbers,
-    orders, own_names,
+    CHANGES, CORRECTED, Place, by_symbol, check_lines, check_totals, collect, feed, has_started,
+    ledger, numbers, orders, own_names,
 };
 use support::walk::Walk;
-use support::{Ended, LIMIT, accept, free_port, receiver, sink_at};
+use support::{Ended, LIMIT, accept, free_port, receiver};
 
 #[test]
 fn a_folder_of_an_earlier_version_goes_on_with_all_changes_when_nothing_is_under_way() {
     for change in CHANGES {
-        let place = Place::stored(&format!("earlier-{change}"), "stopped", 600);
+        let place = Place::stored(&format!("earlier-{change}"), "state_1/stopped", 600);
         let ended = place.run(change, "");
         ended.report();
         place.check();
@@ -48,7 +46,7 @@ fn a_folder_of_an_earlier_version_goes_on_with_all_changes_when_nothing_is_under
 
 #[test]
 fn a_folder_of_an_earlier_version_with_frames_under_way_goes_on_with_the_same_program_only() {
-    let place = Place::stored("earlier-frames", "frames", 12000);
+    let place = Place::stored("earlier-frames", "state_1/frames", 12000);
     let before = place.head();
     let refused = place.run("filter", "");
     refused.refused(1, &["events were under way", "without names", "stop it with SIGTERM"]);
@@ -63,7 +61,7 @@ fn a_folder_of_an_earlier_version_with_frames_under_way_goes_on_with_the_same_pr
 #[test]
 fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
     for change in ["keys", "event"] {
-        let place = Place::stored(&format!("earlier-{change}-frames"), "frames", 12000);
+        let place = Place::stored(&format!("earlier-{change}-frames"), "state_1/frames", 12000);
         let before = place.head();
         let parts = ["were under way to `orders → map → key_by`, which has other keys or events"];
         place.run(change, "--check").refused(1, &parts);
@@ -86,7 +84,7 @@ fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
 /// What a client has sent, and what waits for another one.
 #[test]
 fn clients_go_on_with_a_program_that_changed_on_a_folder_of_an_earlier_version() {
-    let place = Place::stored("earlier-connector", "connector", 6000);
+    let place = Place::stored("earlier-connector", "state_1/connector", 6000);
     let (source, sink) = (free_port(), free_port());
     let arguments = format!(
         "--source orders=potoroo://127.0.0.1:{source}?streams=1 --sink \
@@ -103,44 +101,9 @@ fn clients_go_on_with_a_program_that_changed_on_a_folder_of_an_earlier_version()
     check_totals(&collector.join().expect("it gets all"), &place.orders);
 }
 
-/// Sends the orders that no checkpoint has acknowledged, in messages of some lines.
-fn feed(port: u16, orders: &str) -> Result<(), Error> {
-    let options = Options { patience: LIMIT, ..Options::new(format!("127.0.0.1:{port}")) };
-    let mut source = Source::connect(options)?;
-    let (stream, stored) = source.open("lines", 0)?;
-    let mut sent = stored as usize;
-    while sent < orders.len() {
-        let end = (sent + 1000).min(orders.len());
-        source.send(stream, end as u64, &orders.as_bytes()[sent..end])?;
-        sent = end;
-    }
-    source.end(stream);
-    source.finish()
-}
-
-/// Takes output until it is `over`.
-fn collect(port: u16, over: Arc<AtomicBool>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut client = sink_at(port, "hush", 0);
-        let (mut stored, mut output) = (Vec::new(), Vec::new());
-        while !over.load(Ordering::Relaxed) {
-            match client.try_next().expect("it listens") {
-                None => {}
-                Some(Piece::Begin { .. }) => output.clear(),
-                Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-                Some(Piece::End { transaction }) => {
-                    stored.append(&mut output);
-                    client.commit(transaction);
-                }
-            }
-        }
-        stored
-    })
-}
-
 #[test]
 fn check_shows_what_a_start_would_keep_add_and_drop() {
-    let place = Place::stored("changes-check", "stopped", 600);
+    let place = Place::stored("changes-check", "state_1/stopped", 600);
     let before = place.head();
     let check = |change: &str, more: &str| place.run(change, &format!("--check {more}"));
     #[track_caller]
@@ -218,7 +181,7 @@ fn output_that_waits_for_a_sink_is_lost_on_the_operators_word_only() {
 /// An older checkpoint is gone back to, of another program and of another version of Potoroo.
 #[test]
 fn a_program_that_changed_goes_back_to_checkpoints_of_the_programs_before() {
-    let place = Place::stored("changes-restore", "stopped", 600);
+    let place = Place::stored("changes-restore", "state_1/stopped", 600);
     let kept = "--checkpoints-kept 1000";
     place.run("table", kept).report();
     let of_table = epoch(&place);
@@ -248,7 +211,7 @@ fn epoch(place: &Place) -> u32 {
 
 #[test]
 fn two_programs_of_one_name_do_not_share_a_folder_unnoticed() {
-    let place = Place::stored("changes-two", "stopped", 600);
+    let place = Place::stored("changes-two", "state_1/stopped", 600);
     place.run("base", "").report();
     let pipe = place.scratch.path("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo");

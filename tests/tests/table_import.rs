@@ -15,7 +15,7 @@ fn import(place: &Place, change: &str, table: &str, text: &str) -> Ended {
 
 #[test]
 fn a_new_application_begins_with_a_table_of_another_one() {
-    let from = Place::stored("import-from", "stopped", 300);
+    let from = Place::stored("import-from", "state_1/stopped", 300);
     let text = from.export("base", "positions");
     let lines: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -51,10 +51,10 @@ fn totals(rows: &[String]) -> Vec<u64> {
 /// Positions of sources, other tables and what waits for sinks stay as they are.
 #[test]
 fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
-    let from = Place::stored("import-largest", "stopped", 600);
+    let from = Place::stored("import-largest", "state_1/stopped", 600);
     from.run("table", "").report();
     let text = from.export("table", "largest");
-    let to = Place::stored("import-stopped", "stopped", 600);
+    let to = Place::stored("import-stopped", "state_1/stopped", 600);
     let before = to.head();
     let imported = import(&to, "table", "largest", &text);
     assert_eq!(imported.code, Some(0), "{}", imported.log);
@@ -72,7 +72,7 @@ fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
 
 #[test]
 fn a_file_that_is_not_whole_or_not_of_the_table_is_refused_with_its_line() {
-    let from = Place::stored("import-bad", "stopped", 300);
+    let from = Place::stored("import-bad", "state_1/stopped", 300);
     let text = from.export("base", "positions");
     let to = Place::new("import-refused", 300);
     let refused = |text: &str, parts: &[&str]| {

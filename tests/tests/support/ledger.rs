@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
+use potoroo_connector::{Error, Options, Piece, Source};
 
-use super::{App, Ended, LIMIT, Scratch, root, tool};
+use super::{App, Ended, LIMIT, Scratch, root, sink_at, tool};
 
 /// The orders of the folders under `tests/data`: symbol and quantity.
 pub fn orders(count: usize) -> String {
@@ -91,10 +95,10 @@ impl Place {
         Self { scratch, orders }
     }
 
-    /// With the folder of an earlier version.
+    /// With a folder of an earlier version, such as `state_1/stopped`.
     pub fn stored(test: &str, folder: &str, count: usize) -> Self {
         let place = Self::new(test, count);
-        let from = root().join("tests/data/state_1").join(folder);
+        let from = root().join("tests/data").join(folder);
         copy(&from, Path::new(&place.scratch.path(".")));
         place
     }
@@ -184,6 +188,15 @@ impl Place {
         Manifest::load(&view, &view.head().ok()??.manifest?).ok()
     }
 
+    /// The names of the files beside the output.
+    pub fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.scratch.path(".")).expect("it is ours");
+        entries
+            .map(|entry| entry.expect("it is there").file_name().into_string())
+            .map(|name| name.expect("text"))
+            .collect()
+    }
+
     pub fn head(&self) -> Vec<u8> {
         fs::read(self.scratch.path("state/HEAD")).unwrap_or_default()
     }
@@ -225,4 +238,39 @@ pub fn has_started(app: &mut App) -> bool {
         std::thread::park_timeout(Duration::from_micros(300));
     }
     true
+}
+
+/// Sends the orders that no checkpoint has acknowledged, in messages of some lines.
+pub fn feed(port: u16, orders: &str) -> Result<(), Error> {
+    let options = Options { patience: LIMIT, ..Options::new(format!("127.0.0.1:{port}")) };
+    let mut source = Source::connect(options)?;
+    let (stream, stored) = source.open("lines", 0)?;
+    let mut sent = stored as usize;
+    while sent < orders.len() {
+        let end = (sent + 1000).min(orders.len());
+        source.send(stream, end as u64, &orders.as_bytes()[sent..end])?;
+        sent = end;
+    }
+    source.end(stream);
+    source.finish()
+}
+
+/// Takes output until it is `over`.
+pub fn collect(port: u16, over: Arc<AtomicBool>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut client = sink_at(port, "hush", 0);
+        let (mut stored, mut output) = (Vec::new(), Vec::new());
+        while !over.load(Ordering::Relaxed) {
+            match client.try_next().expect("it listens") {
+                None => {}
+                Some(Piece::Begin { .. }) => output.clear(),
+                Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+                Some(Piece::End { transaction }) => {
+                    stored.append(&mut output);
+                    client.commit(transaction);
+                }
+            }
+        }
+        stored
+    })
 }
