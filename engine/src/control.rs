@@ -3,7 +3,7 @@
 //! ```text
 //!   deployment   config, cli
 //!   before       check, bill, memory, descriptors, thread_limit, fitness: whether it can run
-//!   start        launch: edges, recovery, threads
+//!   start        process: edges, recovery; generation: seat, threads
 //!   run          supervise, shutdown, checkpoints
 //!   publish      watch, profile, report, admin
 //!   program      entry, running, tool
@@ -42,6 +42,8 @@ mod fitness;
 
 mod edges;
 
+mod open_store;
+
 mod takeover;
 
 mod recovery;
@@ -72,11 +74,15 @@ mod import;
 
 pub mod admin;
 
+mod process;
+
+mod seat;
+
+mod generation;
+
 mod shutdown;
 
 mod supervise;
-
-mod launch;
 
 pub mod running;
 

@@ -84,7 +84,7 @@ impl SourceConnector for Channel {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSource>, EdgeRefusal> {
         let (pipe_in, pipe) = pipe();
         opening.channels.sources.push((opening.name.to_owned(), pipe_in));
-        Ok(Box::new(OpenChannelSource { pipe }))
+        Ok(Box::new(OpenChannelSource { pipe: Some(pipe) }))
     }
 }
 
@@ -104,40 +104,43 @@ impl SinkConnector for Channel {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal> {
         let (pipe, pipe_out) = pipe();
         opening.channels.sinks.push((opening.name.to_owned(), pipe_out));
-        Ok(Box::new(OpenChannelSink { pipe }))
+        Ok(Box::new(OpenChannelSink { pipe: Some(pipe) }))
     }
 }
 
+/// What the program has handed over is lost with a generation, so it is started once.
 struct OpenChannelSource {
-    pipe: PipeOut,
+    pipe: Option<PipeOut>,
 }
 
 impl OpenSource for OpenChannelSource {
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
-        self.pipe.wakes(starting.core.waker());
-        let (kind, port) = (InletKind::Archives, Box::new(PipeInlet::handed_over(self.pipe)));
+        let pipe = self.pipe.take().expect(STARTED_ONCE);
+        pipe.wakes(starting.core.waker());
+        let (kind, port) = (InletKind::Archives, Box::new(PipeInlet::handed_over(pipe)));
         starting.send(Command::Inlet(NewInlet { source, kind, port, taken: None }));
         Ok(None)
     }
 }
 
+/// The program cannot know where the output of a generation ends, so it is started once.
 struct OpenChannelSink {
-    pipe: PipeIn,
+    pipe: Option<PipeIn>,
 }
 
 impl OpenSink for OpenChannelSink {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
-        self.pipe.wakes(starting.core.waker());
-        let port = Box::new(PipeOutlet::to_program(self.pipe));
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
+        let pipe = self.pipe.take().expect(STARTED_ONCE);
+        pipe.wakes(starting.core.waker());
+        let port = Box::new(PipeOutlet::to_program(pipe));
         starting.send(Command::Sink { sink, port });
         Ok(())
     }
 }
+
+/// A rollback is refused before anything stops.
+const STARTED_ONCE: &str = "it does not start again";

@@ -121,8 +121,12 @@ impl OpenSource for OpenGenerator {
         Some(&self.0)
     }
 
+    fn starts_again(&self) -> bool {
+        true
+    }
+
     fn start(
-        self: Box<Self>,
+        &mut self,
         _source: SourceId,
         _starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {

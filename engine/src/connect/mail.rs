@@ -1,8 +1,8 @@
 //! Messages to the storage thread, and the channel that carries them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use potoroo_sdk::host::SinkId;
@@ -75,6 +75,24 @@ impl StorageSender {
     pub fn send(&self, message: StorageMessage) {
         // The storage thread may have ended, and with it the application.
         let _ = self.messages.send(message);
+    }
+}
+
+/// The way of operators to the storage thread of the present generation. A clone is the same one.
+#[derive(Clone, Debug, Default)]
+pub struct PresentStorage(Arc<Mutex<Option<StorageSender>>>);
+
+impl PresentStorage {
+    /// The storage thread from now on; `None` while there is none.
+    pub fn set(&self, storage: Option<StorageSender>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = storage;
+    }
+
+    /// Sends a message, which is dropped while there is no storage thread.
+    pub fn send(&self, message: StorageMessage) {
+        if let Some(storage) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            storage.send(message);
+        }
     }
 }
 

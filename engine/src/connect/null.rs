@@ -68,11 +68,11 @@ impl SinkConnector for NullSink {
 }
 
 impl OpenSink for NullSink {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         starting.send(Command::Sink { sink, port: Box::new(NullOutlet) });
         Ok(())
     }
@@ -89,7 +89,7 @@ impl OutletPort for NullOutlet {
 
 impl OpenLetters for NullSink {
     fn start(
-        self: Box<Self>,
+        &mut self,
         _starting: &mut Starting<'_>,
         _limit: Duration,
     ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal> {

@@ -70,19 +70,24 @@ pub trait SinkConnector: Debug + Display + Send + Sync {
     }
 }
 
-/// An opened sink.
+/// An opened sink. It belongs to the process, its threads to a generation.
 pub trait OpenSink {
     /// Where its output waits for the commit, if it does.
     fn target(&self) -> Option<&Target> {
         None
     }
 
-    /// Starts its threads.
+    /// Whether it can be [started](Self::start) more than once: each rollback of a running
+    /// application does. One that cannot has rollbacks refused.
+    fn starts_again(&self) -> bool {
+        false
+    }
+
+    /// Starts its threads, for one generation; those of the generation before have ended.
     ///
     /// # Errors
     /// It cannot be started, or it is not what an earlier run has written.
-    fn start(self: Box<Self>, sink: SinkId, starting: &mut Starting<'_>)
-    -> Result<(), EdgeRefusal>;
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal>;
 }
 
 /// An opened output for dead letters.
@@ -93,7 +98,7 @@ pub trait OpenLetters {
     /// # Errors
     /// It cannot be written.
     fn start(
-        self: Box<Self>,
+        &mut self,
         starting: &mut Starting<'_>,
         limit: Duration,
     ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal>;

@@ -65,7 +65,7 @@ pub trait SourceConnector: Debug + Display + Send + Sync {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSource>, EdgeRefusal>;
 }
 
-/// An opened source.
+/// An opened source. It belongs to the process, its threads to a generation.
 pub trait OpenSource {
     /// What its positions count, if it goes on from the one that a checkpoint holds.
     fn unit(&self) -> Option<PositionUnit> {
@@ -77,12 +77,19 @@ pub trait OpenSource {
         None
     }
 
-    /// Starts its threads. Returns what takes part in checkpoints, if the source can be read again.
+    /// Whether it can be [started](Self::start) more than once: each rollback of a running
+    /// application does. One that cannot has rollbacks refused.
+    fn starts_again(&self) -> bool {
+        false
+    }
+
+    /// Starts its threads, for one generation; those of the generation before have ended. Returns
+    /// what takes part in checkpoints, if the source can be read again.
     ///
     /// # Errors
     /// It cannot be started, or it is not what an earlier run has read.
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal>;

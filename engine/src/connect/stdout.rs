@@ -100,21 +100,21 @@ fn file() -> Result<OpenFile, EdgeRefusal> {
 }
 
 impl OpenSink for StdoutSink {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
-        OpenSink::start(Box::new(file()?), sink, starting)
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
+        OpenSink::start(&mut file()?, sink, starting)
     }
 }
 
 impl OpenLetters for StdoutSink {
     fn start(
-        self: Box<Self>,
+        &mut self,
         starting: &mut Starting<'_>,
         limit: Duration,
     ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal> {
-        OpenLetters::start(Box::new(file()?), starting, limit)
+        OpenLetters::start(&mut file()?, starting, limit)
     }
 }

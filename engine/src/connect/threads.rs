@@ -12,13 +12,12 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::attach::Attach;
-use super::claims::Claims;
 use super::mail::StorageSender;
 use super::permits::{Permits, Places};
 use super::stopping::Stopping;
 use crate::turn::Notice;
 
-/// All threads of the edges of an application.
+/// All threads of the edges of one generation of an application.
 pub struct EdgeThreads {
     /// To all that wait for the other side: everything was delivered, or the drain has ended.
     stopping: Stopping,
@@ -39,8 +38,6 @@ pub struct EdgeThreads {
     notices: Sender<Notice>,
     /// What is left to do when all of them have started.
     pub attach: Attach,
-    /// The files that are used; held until all of them have ended.
-    pub claims: Claims,
 }
 
 impl EdgeThreads {
@@ -64,7 +61,6 @@ impl EdgeThreads {
             storage,
             notices,
             attach: Attach::default(),
-            claims: Claims::default(),
         }
     }
 

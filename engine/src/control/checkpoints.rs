@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use self::effects::Effects;
 pub(super) use self::last::Last;
-use self::last::LastCheckpoint;
+use self::last::{LastCheckpoint, SharedLast};
 pub(super) use self::progress::CheckpointProgress;
 use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
@@ -59,7 +59,7 @@ pub(super) struct CheckpointSetup {
 /// The running storage thread.
 pub(super) struct Checkpoints {
     storage: StorageSender,
-    progress: Arc<CheckpointProgress>,
+    last: Arc<SharedLast>,
     thread: JoinHandle<()>,
 }
 
@@ -72,19 +72,20 @@ impl Checkpoints {
         gate: Receiver<()>,
     ) -> Result<Self, Error> {
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = setup.shared.clone();
-        let of_thread = progress.clone();
+        let last = Arc::new(SharedLast::default());
+        let of_thread = last.clone();
         let run = move || {
             let _failed = FailedByPanic(of_thread.clone());
             match gate.recv() {
-                Ok(()) => Running::new(setup, of_thread).run(&messages),
+                Ok(()) => Running::new(setup, progress, of_thread).run(&messages),
                 // The start has failed.
-                Err(_) => of_thread.last.fail(),
+                Err(_) => of_thread.fail(),
             }
         };
         let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
         let thread =
             thread.map_err(|source| Error::Thread { what: "the storage thread", source })?;
-        Ok(Self { storage, progress, thread })
+        Ok(Self { storage, last, thread })
     }
 
     /// Everything was processed: requests the last checkpoint.
@@ -94,13 +95,13 @@ impl Checkpoints {
 
     /// Where the last checkpoint stands.
     pub(super) fn last(&self) -> Last {
-        self.progress.last.last()
+        self.last.last()
     }
 
     /// Steps made towards the last checkpoint and its output: it is worth waiting for while they
     /// grow.
     pub(super) fn steps(&self) -> u64 {
-        self.progress.last.steps()
+        self.last.steps()
     }
 
     /// Waits for its end, after all other senders have ended.
@@ -112,12 +113,12 @@ impl Checkpoints {
 }
 
 /// Has an application end whose storage thread panics: nothing would be committed any more.
-struct FailedByPanic(Arc<CheckpointProgress>);
+struct FailedByPanic(Arc<SharedLast>);
 
 impl Drop for FailedByPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.last.fail();
+            self.0.fail();
         }
     }
 }
@@ -153,11 +154,15 @@ struct Running {
 }
 
 impl Running {
-    fn new(setup: CheckpointSetup, progress: Arc<CheckpointProgress>) -> Self {
+    fn new(
+        setup: CheckpointSetup,
+        progress: Arc<CheckpointProgress>,
+        last: Arc<SharedLast>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             due: now + setup.interval,
-            last: LastCheckpoint::new(progress.last.clone()),
+            last: LastCheckpoint::new(last),
             setup,
             progress,
             begun: now,
@@ -322,7 +327,7 @@ impl Running {
         if !std::mem::replace(&mut self.ended, true) {
             tracing::error!("{reason}; this process ends: start the application again");
         }
-        self.progress.last.fail();
+        self.last.fail();
         CoordinatorInput::Swapped(Err(reason.to_string()))
     }
 

@@ -43,13 +43,12 @@ impl Connecting<'_> {
     /// Returns the threads, and what takes part in checkpoints.
     pub(super) fn connect(
         &self,
-        edges: Edges,
+        edges: &mut Edges,
         mut threads: Threads,
     ) -> Result<(Threads, Connected), Error> {
         let mut connected = Connected::default();
         check_targets(&edges.sinks, self.resume)?;
-        threads.edges.claims = edges.claims;
-        for (index, edge) in edges.sinks.into_iter().enumerate() {
+        for (index, edge) in edges.sinks.iter_mut().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
             let name = threads.sink_name(sink).to_owned();
@@ -58,7 +57,7 @@ impl Connecting<'_> {
             let address = &self.config.sinks[&name];
             started.map_err(|it| sink_refused(&format!("sink `{name}`"), address, it))?;
         }
-        for (index, edge) in edges.sources.into_iter().enumerate() {
+        for (index, edge) in edges.sources.iter_mut().enumerate() {
             let (source, name) = (SourceId(index as u8), &self.plan.sources[index].name);
             let core = &self.mailboxes[index % self.mailboxes.len()];
             let mut starting = self.starting(name, core, &mut threads, &mut connected.sinks);
@@ -67,7 +66,8 @@ impl Connecting<'_> {
             let address = &self.config.sources[name];
             connected.sources.push(started.map_err(|it| source_refused(name, address, it))?);
         }
-        if let Some((edge, address)) = edges.letters.zip(self.config.dead_letters.as_ref()) {
+        if let Some((edge, address)) = edges.letters.as_mut().zip(self.config.dead_letters.as_ref())
+        {
             let core = &self.mailboxes[0];
             let mut starting = self.starting(LETTERS, core, &mut threads, &mut connected.sinks);
             let to = edge.start(&mut starting, LETTERS_WAIT);

@@ -1,4 +1,5 @@
-//! The outer ends of an application: opened before it runs, so that a mistake is found at once.
+//! The outer ends of an application: opened before it runs, so that a mistake is found at once, and
+//! kept open over all its generations.
 
 use std::net::SocketAddr;
 
@@ -24,7 +25,7 @@ pub(super) struct Edges {
     pub(super) channels: Channels,
     /// Where sources listen: name and address.
     pub(super) listening: Vec<(String, SocketAddr)>,
-    /// The files that are used.
+    /// The files that are used; held until the process ends.
     pub(super) claims: Claims,
 }
 

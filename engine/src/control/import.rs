@@ -22,6 +22,7 @@ use super::checkpoints::unix_seconds;
 use super::config::Config;
 use super::error::Error;
 use super::inspect;
+use super::open_store::OpenStore;
 use super::recovery::Recovery;
 use super::rows_file::{RowsMistake, read_rows};
 use super::stop_request::StopRequest;
@@ -66,7 +67,7 @@ pub(super) fn import(
         0 => {}
         rows => return Err(held(rows)),
     }
-    let recovery = Recovery::open(&plan, config, place)?;
+    let recovery = Recovery::open(&plan, config, &OpenStore::open(place, 1)?)?;
     let mut core = core(of_core, config);
     recovery.load(&mut core, &StopRequest::default())?;
     // What an application committed that ran until now, in a bucket.

@@ -8,7 +8,9 @@ use potoroo_sdk::plan::{Plan, TablePlan};
 
 use super::config::Config;
 use super::console;
+use super::edges::Edges;
 use super::error::Error;
+use super::open_store::OpenStore;
 use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
@@ -30,16 +32,16 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Takes over what lies at `place`.
+    /// Takes over what is `stored`.
     ///
     /// # Errors
-    /// It cannot be used, or what is in it cannot.
-    pub(super) fn open(plan: &Plan, config: &Config, place: &Location) -> Result<Self, Error> {
+    /// It cannot be used.
+    pub(super) fn open(plan: &Plan, config: &Config, stored: &OpenStore) -> Result<Self, Error> {
+        let OpenStore { store, place, .. } = stored;
         let refused = |reason: String| Error::State { place: place.clone(), reason };
-        let store = place.open().map_err(|error| refused(error.to_string()))?;
         let mut facts = Identity::of(plan, config.partitions as u32);
-        let takeover = Takeover::new(plan, &facts, config, (&*store, place));
-        let mut recovered = recover(&*store, &takeover, draw(), config.restore)
+        let takeover = Takeover::new(plan, &facts, config, (&**store, place));
+        let mut recovered = recover(&**store, &takeover, draw(), config.restore)
             .map_err(|error| refused(error.to_string()))?;
         let manifest = recovered.manifest.as_ref();
         let found = manifest.map(|manifest| takeover.look(manifest)).transpose();
@@ -61,7 +63,8 @@ impl Recovery {
             };
             manifest.transactions.retain(|one| is_there(&one.sink));
         }
-        let recovery = Self { store, facts, recovered, numbers, place: place.clone() };
+        let (store, place) = (store.clone(), place.clone());
+        let recovery = Self { store, facts, recovered, numbers, place };
         recovery.log();
         Ok(recovery)
     }
@@ -121,6 +124,16 @@ impl Recovery {
                 ),
             }),
         }
+    }
+
+    /// Refuses a source whose address is of another kind than that from which it would go on.
+    ///
+    /// # Errors
+    /// There is one.
+    pub(super) fn check_units(&self, plan: &Plan, edges: &Edges) -> Result<(), Error> {
+        let edges = plan.sources.iter().zip(&edges.sources);
+        let mut counted = edges.filter_map(|(source, edge)| Some((&source.name, edge.unit()?)));
+        counted.try_for_each(|(name, unit)| self.position(name, unit).map(drop))
     }
 
     /// What sources and sinks go on from.

@@ -1,24 +1,26 @@
 //! An application that runs inside another program.
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
-use potoroo_runtime::Housekeeping;
 use potoroo_sdk::Application;
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::value::{self, Event};
 
 use super::admin::AdminHandle;
 use super::config::Config;
 use super::error::Error;
-use super::launch::{complete, launch};
+use super::process::{Describe, ProcessStart, complete};
 use super::report::{Status, Summary};
 use super::signals;
 use super::stop_request::StopRequest;
+use super::supervise::Supervisor;
 use super::watch::Monitor;
 use super::witness;
-use crate::connect::attach::NotAttached;
 use crate::connect::opening::Channels;
 use crate::connect::pipe::{BUFFER_BYTES, Gone, PipeIn, PipeItem, PipeOut};
 
@@ -96,41 +98,36 @@ where
 }
 
 pub(super) fn start(
-    describe: super::launch::Describe,
-    plan: &potoroo_sdk::plan::Plan,
+    describe: Describe,
+    plan: &Plan,
     config: Config,
     request: StopRequest,
 ) -> Result<Running, Error> {
     witness::install();
     // Embedding programs, too, should get an error for a full disk.
     let _ = signals::bear_file_limits();
-    let mut launched = launch(describe, plan, config, &request)?;
-    let _housekeeping = Housekeeping::begin(&launched.watch.cpus);
-    let (supervisor, of_supervisor) = (launched.supervisor, request.clone());
-    let gate = launched.attach.gate();
+    let (opened_in, opened) = channel();
+    let (fingerprint, of_supervisor) = (plan.fingerprint, request.clone());
     let run = move || {
-        if gate.recv().is_err() {
-            // The start has failed: what has begun is ended.
-            of_supervisor.stop();
-        }
-        supervisor.run(&of_supervisor)
+        let (supervisor, opened) = Supervisor::start(describe, fingerprint, config, of_supervisor)?;
+        // The caller waits for it.
+        let _ = opened_in.send(opened);
+        supervisor.run()
     };
     let supervisor = Builder::new()
         .name("potoroo-control".into())
         .spawn(run)
         .map_err(|source| Error::Thread { what: "the supervisor", source })?;
-    if let Err(NotAttached { what, address, reason }) = launched.attach.run() {
-        let _ = supervisor.join();
-        return Err(Error::Sink { what, address, reason });
+    match opened.recv() {
+        Ok(ProcessStart { channels, watch, listening, admin }) => {
+            let supervisor = Some(supervisor);
+            Ok(Running { supervisor, channels, watch, listening, admin, request })
+        }
+        Err(_) => Err(match supervisor.join() {
+            Ok(ended) => ended.expect_err("it has not started"),
+            Err(panic) => resume_unwind(panic),
+        }),
     }
-    Ok(Running {
-        supervisor: Some(supervisor),
-        channels: launched.channels,
-        watch: launched.watch,
-        listening: launched.listening,
-        admin: launched.admin,
-        request,
-    })
 }
 
 /// A running application. Dropping it stops the application and waits for its end.

@@ -5,27 +5,25 @@
 //! frames sent were received, twice with the same numbers, nothing is in flight.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use potoroo_runtime::RunningCores;
+use potoroo_runtime::Housekeeping;
 
-use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::console;
 use super::error::Error;
+use super::generation::Generation;
+use super::process::{Describe, Process, ProcessStart};
 use super::profile::Profiler;
 use super::report::{Snapshot, StopReason, Summary, progress_line};
 use super::shutdown::{Late, Order, Seen, Shutdown};
-use super::skips::SkipNotes;
 use super::stop_request::StopRequest;
-use super::threads::Threads;
-use super::watch::Monitor;
+use crate::connect::attach::{Attach, NotAttached};
 use crate::connect::lines::LineLimiter;
 use crate::flow::{Counts, DeadLetter, Ending};
-use crate::turn::{Command, Mailbox, Notice};
+use crate::turn::{Command, Notice};
 
 /// How often the supervisor looks while the application runs. Where every CPU has a core, each look
 /// preempts one for about 12 µs: 500 of them per second made the p99 of a path, 100 stay below the
@@ -58,30 +56,10 @@ impl LinesByKind {
     }
 }
 
-/// What is watched over.
-pub(super) struct Supervised {
-    pub(super) config: Config,
-    pub(super) watch: Arc<Monitor>,
-    pub(super) host: RunningCores<Counts>,
-    pub(super) cores: Vec<Mailbox>,
-    pub(super) notices: Receiver<Notice>,
-    pub(super) letters_waiting: Arc<AtomicUsize>,
-    pub(super) threads: Threads,
-    pub(super) checkpoints: Option<Checkpoints>,
-    pub(super) skips: SkipNotes,
-}
-
 /// Watches over one running application.
 pub(super) struct Supervisor {
-    config: Config,
-    watch: Arc<Monitor>,
-    host: RunningCores<Counts>,
-    cores: Vec<Mailbox>,
-    notices: Receiver<Notice>,
-    letters_waiting: Arc<AtomicUsize>,
-    threads: Threads,
-    checkpoints: Option<Checkpoints>,
-    skips: SkipNotes,
+    process: Process,
+    generation: Generation,
     lines: LinesByKind,
     shutdown: Shutdown,
     sources_complete: bool,
@@ -91,69 +69,63 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn new(supervised: Supervised) -> Self {
-        let Supervised {
-            config,
-            watch,
-            host,
-            cores,
-            notices,
-            letters_waiting,
-            threads,
-            checkpoints,
-            skips,
-        } = supervised;
-        let shutdown = Shutdown::new(Duration::from_secs(config.drain_seconds));
-        Self {
+    /// Opens what `describe` describes, by this `fingerprint`, and begins its first generation. To
+    /// be called on the thread that watches over it.
+    ///
+    /// # Errors
+    /// It cannot run. Nothing runs then.
+    pub(super) fn start(
+        describe: Describe,
+        fingerprint: u64,
+        config: Config,
+        request: StopRequest,
+    ) -> Result<(Self, ProcessStart), Error> {
+        let (mut process, recovery) = Process::open(describe, fingerprint, config, request)?;
+        let (generation, attach) = Generation::begin(&mut process, recovery)?;
+        let opened = {
+            let _housekeeping = Housekeeping::begin(&process.watch.cpus);
+            process.serve()?
+        };
+        let generation = attached(generation, attach)?;
+        let Process { config, watch, .. } = &process;
+        let (profile, tallies) = (watch.profile.clone(), watch.tallies.clone());
+        let stuck = Duration::from_secs(config.heartbeat_seconds) / 2;
+        let supervisor = Self {
             shown: (Instant::now(), watch.status().snapshot),
-            profiler: Profiler::new(
-                watch.profile.clone(),
-                watch.tallies.clone(),
-                Duration::from_secs(config.heartbeat_seconds) / 2,
-            ),
-            config,
-            watch,
-            host,
-            cores,
-            notices,
-            letters_waiting,
-            threads,
-            checkpoints,
-            skips,
+            profiler: Profiler::new(profile, tallies, stuck),
+            shutdown: Shutdown::new(Duration::from_secs(config.drain_seconds)),
+            process,
+            generation,
             lines: LinesByKind::default(),
-            shutdown,
             sources_complete: false,
             quiet_before: None,
-        }
+        };
+        Ok((supervisor, opened))
     }
 
     /// Runs to the end.
-    pub(super) fn run(mut self, request: &StopRequest) -> Result<Summary, Error> {
+    pub(super) fn run(mut self) -> Result<Summary, Error> {
+        let _housekeeping = Housekeeping::begin(&self.process.watch.cpus);
         let started = Instant::now();
-        while self.host.running() > 0 {
+        while self.generation.host.running() > 0 {
             self.receive();
-            self.decide(started, request);
+            self.decide(started);
             self.report_stuck();
-            self.skips.print();
+            self.generation.skips.print();
             self.show_progress();
         }
         self.receive_waiting();
-        self.skips.print_rest();
+        self.generation.skips.print_rest();
         for (kind, count) in self.lines.left_out() {
             tracing::warn!("{kind}: {count} such lines left out");
         }
         let abandoned = self.shutdown.is_abandoned();
-        let watch = self.watch;
-        let counts = self.host.join()?;
+        let (counts, failures) = self.generation.join(abandoned)?;
         let stop = self.shutdown.end();
-        let failures = self.threads.join(abandoned);
-        if let Some(checkpoints) = self.checkpoints {
-            checkpoints.join();
-        }
         for failure in &failures {
             tracing::error!("a file was not written or read to its end: {failure}");
         }
-        let mut snapshot = watch.snapshot(&counts);
+        let mut snapshot = self.process.watch.snapshot(&counts);
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
         snapshot.undelivered = undelivered(&counts);
         Ok(Summary { snapshot, stop })
@@ -179,7 +151,7 @@ impl Supervisor {
         let until = Instant::now() + if ending { LOOK_ENDING } else { LOOK };
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.notices.recv_timeout(left) {
+            match self.generation.notices.recv_timeout(left) {
                 Ok(notice) => self.handle(notice),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
@@ -188,7 +160,7 @@ impl Supervisor {
     }
 
     fn receive_waiting(&mut self) {
-        while let Ok(notice) = self.notices.try_recv() {
+        while let Ok(notice) = self.generation.notices.try_recv() {
             self.handle(notice);
         }
     }
@@ -198,43 +170,43 @@ impl Supervisor {
             Notice::Unread { source, bytes } => tracing::warn!(
                 "source `{}`: {bytes} bytes of events from the program were not read before the \
                  drain ended (--drain-seconds): they had no effect",
-                self.threads.source_name(source)
+                self.generation.threads.source_name(source)
             ),
             Notice::Refused { source, peer, reason } => {
                 if let Some(left_out) = self.lines.refused.admit() {
-                    let name = self.threads.source_name(source);
+                    let name = self.generation.threads.source_name(source);
                     tracing::warn!("source `{name}` refused {peer}: {reason}{left_out}");
                 }
             }
-            Notice::Holding { id, peer } => self.watch.note_peer(id, peer),
+            Notice::Holding { id, peer } => self.process.watch.note_peer(id, peer),
             Notice::Stalled { source, peer, replies } => {
                 if let Some(left_out) = self.lines.stalled.admit() {
                     tracing::warn!(
                         "source `{}` closed {peer}: it kept its send buffer full for {} ms \
                          (--reply-stall-ms) and held back everything; {replies} replies that \
                          waited for it are lost, with those under way{left_out}",
-                        self.threads.source_name(source),
-                        self.config.reply_stall_ms,
+                        self.generation.threads.source_name(source),
+                        self.process.config.reply_stall_ms,
                     );
                 }
             }
             Notice::SinkLost { sink, reason } => {
-                if !self.threads.sink_lost(sink, reason) && self.shutdown.lose_sink() {
-                    self.end_cores();
+                if !self.generation.threads.sink_lost(sink, reason) && self.shutdown.lose_sink() {
+                    self.generation.abandon();
                 }
             }
             Notice::Letters(letters) => {
-                self.letters_waiting.fetch_sub(1, Ordering::Relaxed);
+                self.generation.letters_waiting.fetch_sub(1, Ordering::Relaxed);
                 // Cores that hold their sources back for them have room again.
-                self.cores.iter().for_each(|core| core.waker().wake_if_parked());
-                self.threads.letters(&letters);
+                self.generation.cores.iter().for_each(|core| core.waker().wake_if_parked());
+                self.generation.threads.letters(&letters);
                 self.log_letters(&letters);
             }
             Notice::Closed { source, ending, peer } => {
-                if let Some(left) = self.threads.edges.connections_left(source) {
+                if let Some(left) = self.generation.threads.edges.connections_left(source) {
                     *left = left.saturating_sub(1);
                 }
-                let name = self.threads.source_name(source).to_string();
+                let name = self.generation.threads.source_name(source).to_string();
                 match ending {
                     Ending::Ended => {}
                     Ending::Unfinished { position, bytes } => tracing::warn!(
@@ -256,7 +228,7 @@ impl Supervisor {
     fn log_letters(&self, letters: &[DeadLetter]) {
         for letter in letters {
             let Some(left_out) = self.lines.letters.admit() else { continue };
-            let source = self.threads.source_name(letter.cause.source);
+            let source = self.generation.threads.source_name(letter.cause.source);
             let origin = letter.cause.origin;
             let beginning = &letter.bytes[..letter.bytes.len().min(32)];
             if letter.bytes.is_empty() {
@@ -281,42 +253,38 @@ impl Supervisor {
         }
     }
 
-    fn send(&self, command: impl Fn() -> Command) {
-        self.cores.iter().for_each(|core| core.send(command()));
-    }
-
-    fn decide(&mut self, started: Instant, request: &StopRequest) {
-        if !self.sources_complete && self.threads.edges.has_no_connections_left() {
+    fn decide(&mut self, started: Instant) {
+        if !self.sources_complete && self.generation.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
-            self.send(|| Command::SourcesComplete);
+            self.generation.send(|| Command::SourcesComplete);
         }
         let seen = Seen {
             now: Instant::now(),
-            stop: self.stop_requested(started, request),
+            stop: self.stop_requested(started),
             sources_complete: self.sources_complete,
             quiet: self.is_quiet(),
-            last: self.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
+            last: self.generation.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
         };
         match self.shutdown.look(&seen) {
             None => {}
             Some(Order::StopSources) => {
-                self.threads.edges.stop_accepting();
-                self.send(|| Command::StopSources);
+                self.generation.threads.edges.stop_accepting();
+                self.generation.send(|| Command::StopSources);
             }
             Some(Order::Commit) => {
-                self.checkpoints.as_ref().expect("it was seen").request_last();
+                self.generation.checkpoints.as_ref().expect("it was seen").request_last();
             }
-            Some(Order::Finish) => self.send(|| Command::Finish),
+            Some(Order::Finish) => self.generation.send(|| Command::Finish),
             Some(Order::Abandon(late)) => {
                 self.complain(late);
-                self.end_cores();
+                self.generation.abandon();
             }
         }
     }
 
     /// Logs what was not done within the time to drain.
     fn complain(&self, late: Late) {
-        let seconds = self.config.drain_seconds;
+        let seconds = self.process.config.drain_seconds;
         match late {
             Late::Nothing => {}
             Late::Output => tracing::error!(
@@ -336,28 +304,24 @@ impl Supervisor {
         }
     }
 
-    fn end_cores(&self) {
-        self.threads.edges.stop_accepting();
-        self.send(|| Command::Abandon);
-    }
-
-    fn stop_requested(&self, started: Instant, request: &StopRequest) -> Option<StopReason> {
-        if let Some(stop) = request.reason() {
+    fn stop_requested(&self, started: Instant) -> Option<StopReason> {
+        if let Some(stop) = self.process.request.reason() {
             return Some(stop);
         }
-        let seconds = Duration::from_secs(self.config.seconds?);
+        let seconds = Duration::from_secs(self.process.config.seconds?);
         (started.elapsed() >= seconds).then_some(StopReason::Seconds)
     }
 
     /// Whether nothing is in flight any more: see the module.
     fn is_quiet(&mut self) -> bool {
-        let now = self.watch.frames_when_quiet().filter(|(sent, received)| sent == received);
+        let now =
+            self.process.watch.frames_when_quiet().filter(|(sent, received)| sent == received);
         let before = std::mem::replace(&mut self.quiet_before, now);
         now.is_some() && now == before
     }
 
     fn show_progress(&mut self) {
-        if !self.config.progress {
+        if !self.process.config.progress {
             return;
         }
         let terminal = stderr().is_terminal();
@@ -365,7 +329,7 @@ impl Supervisor {
         if self.shown.0.elapsed() < every {
             return;
         }
-        let now = self.watch.status().snapshot;
+        let now = self.process.watch.status().snapshot;
         let line = progress_line(&self.shown.1, &now);
         match terminal {
             true => console::renew(line),
@@ -373,6 +337,17 @@ impl Supervisor {
         }
         self.shown = (Instant::now(), now);
     }
+}
+
+/// Takes the last step of the start of a generation, or ends it.
+///
+/// # Errors
+/// An output cannot be emptied.
+fn attached(generation: Generation, attach: Attach) -> Result<Generation, Error> {
+    let Err(NotAttached { what, address, reason }) = attach.run() else { return Ok(generation) };
+    generation.abandon();
+    generation.join(true)?;
+    Err(Error::Sink { what, address, reason })
 }
 
 /// Events that no sink and no connection got: in lanes, where more was sent than received, and on

@@ -18,9 +18,9 @@ const CORE_THREADS: usize = 2;
 /// Threads of a source or sink: one that reads or writes, and one that keeps its connection.
 const EDGE_THREADS: usize = 2;
 
-/// Threads that run once: watchdog, supervisor, storage, the client of S3 with one that looks names
-/// up, the admin port with one that looks into checkpoints.
-const OTHER_THREADS: usize = 7;
+/// Threads that run once: watchdog, storage, the client of S3 with one that looks names up, the
+/// admin port with one that looks into checkpoints. The supervisor looks, and runs already.
+const OTHER_THREADS: usize = 6;
 
 /// Looks whether this process may have the threads of an application.
 ///

@@ -15,7 +15,7 @@ use crate::connect::threads::EdgeThreads;
 use crate::flow::DeadLetter;
 use crate::turn::Notice;
 
-/// All threads of an application besides its cores.
+/// All threads of a generation besides its cores.
 pub(super) struct Threads {
     pub(super) edges: EdgeThreads,
     source_names: Vec<String>,

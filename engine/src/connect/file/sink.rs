@@ -136,29 +136,30 @@ pub(in crate::connect) struct OpenFile {
 impl OpenFile {
     /// What writes it for `what`, and its file if that is to be made durable.
     fn output(
-        self,
+        &self,
         what: &str,
         starting: &mut Starting<'_>,
     ) -> Result<(Output, Option<Arc<File>>), EdgeRefusal> {
         let facts = self.file.metadata().map_err(EdgeRefusal::thread("a file's writer"))?;
         if !facts.is_file() {
             let stopping = starting.threads.stopping().clone();
-            return Ok((Output::Waiting(PatientWriter::to_open(self.file, stopping)), None));
+            let writer = PatientWriter::to_open(self.file.clone(), stopping);
+            return Ok((Output::Waiting(writer), None));
         }
-        if let Some(address) = self.anew {
+        if let Some(address) = &self.anew {
             let of = Emptied(self.file.clone());
-            starting.threads.attach.empty(what.to_owned(), address, of);
+            starting.threads.attach.empty(what.to_owned(), address.clone(), of);
         }
-        Ok((Output::File(self.file.clone()), Some(self.file)))
+        Ok((Output::File(self.file.clone()), Some(self.file.clone())))
     }
 }
 
 impl OpenSink for OpenFile {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let what = format!("sink `{}`", starting.name);
         let (to, file) = self.output(&what, starting)?;
         starting.write(sink, to, move || file.map_or(Ok(()), sync))
@@ -167,7 +168,7 @@ impl OpenSink for OpenFile {
 
 impl OpenLetters for OpenFile {
     fn start(
-        self: Box<Self>,
+        &mut self,
         starting: &mut Starting<'_>,
         limit: Duration,
     ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal> {
@@ -190,11 +191,11 @@ impl OpenFifo {
 }
 
 impl OpenSink for OpenFifo {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let to = self.output(&format!("sink `{}`", starting.name), starting);
         starting.write(sink, to, || Ok(()))
     }
@@ -202,7 +203,7 @@ impl OpenSink for OpenFifo {
 
 impl OpenLetters for OpenFifo {
     fn start(
-        self: Box<Self>,
+        &mut self,
         starting: &mut Starting<'_>,
         limit: Duration,
     ) -> Result<Option<Box<dyn Write + Send>>, EdgeRefusal> {

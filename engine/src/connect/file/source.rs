@@ -108,15 +108,19 @@ impl OpenSource for OpenFileSource {
         Some(PositionUnit::Bytes)
     }
 
+    fn starts_again(&self) -> bool {
+        true
+    }
+
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
         // A pipe or device cannot be read again: it has no position.
         if !self.file.metadata().is_ok_and(|facts| facts.is_file()) {
             let stopping = starting.threads.stopping().clone();
-            let reader = PatientReader::new(starting.name, &self.path, self.file, stopping);
+            let reader = PatientReader::new(starting.name, &self.path, self.file.clone(), stopping);
             starting.read(source, reader, None, None)?;
             return Ok(None);
         }
@@ -133,7 +137,7 @@ impl OpenSource for OpenFileSource {
         let made = self.file.metadata().map_or(0, |facts| facts.len()) == 0;
         let tail = (!made).then(|| Tail::new(self.file.clone(), start.position));
         let start = Start { grows: starting.threads.storage().is_some(), ..start };
-        starting.read(source, self.file, Some(start), tail)?;
+        starting.read(source, self.file.clone(), Some(start), tail)?;
         Ok(Some(Box::new(watched)))
     }
 }

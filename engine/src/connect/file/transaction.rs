@@ -26,22 +26,22 @@ impl OpenSink for Transactional {
         Some(&self.target)
     }
 
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let resume = starting.resume.expect("only with checkpoints a file is transactional");
         let offset = self.recover(&resume).map_err(|refused| refused.at(self.address()))?;
-        let Self { target, append } = *self;
-        starting.spool(sink, &target, offset, None)?;
+        let Self { target, append } = &*self;
+        starting.spool(sink, target, offset, None)?;
         let attach = &mut starting.threads.attach;
-        attach.recovered(&target);
+        attach.recovered(target);
         if resume.manifest.is_none() && !append {
-            let (what, address) = (format!("sink `{}`", target.sink), address(&target));
+            let (what, address) = (format!("sink `{}`", target.sink), address(target));
             attach.empty(what, address, target.clone());
         }
-        starting.sinks.visible.push(Box::new(target));
+        starting.sinks.visible.push(Box::new(target.clone()));
         Ok(())
     }
 }

@@ -74,7 +74,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// What serves the clients of one source.
 pub struct SourceServer {
     /// Where it listens; not waiting.
-    pub listener: TcpListener,
+    pub listener: Arc<TcpListener>,
     /// Name of the application.
     pub application: String,
     /// Name of the source.
@@ -122,7 +122,7 @@ impl SourceServer {
             }
             match self.try_accept() {
                 Ok(Some(one)) => served.push(one),
-                Ok(None) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
+                Ok(None) => wait(&*self.listener, PollFlags::IN, STOP_CHECK),
                 Err(error) => {
                     no_accept(&self.source, &error, &self.lines.accept);
                     std::thread::sleep(STOP_CHECK);

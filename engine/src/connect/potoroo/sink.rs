@@ -132,17 +132,17 @@ impl OpenSink for OpenPotorooSink {
         Some(&self.target)
     }
 
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let hold = Arc::new(Hold::new(sink, self.target.clone(), starting.cores.to_vec()));
         let delivery = Arc::new(self.delivery(&hold, starting)?);
         let resume = starting.resume.expect("only checkpoints commit");
         starting.sinks.committed.extend(delivery.waiting(resume.transactions()));
-        let Self { address, token, target, .. } = *self;
-        starting.spool(sink, &target, 0, Some(hold))?;
+        starting.spool(sink, &self.target, 0, Some(hold))?;
+        let (address, token) = (self.address.clone(), self.token.clone());
         let peer = Recipient { address, token, application: starting.application.to_owned() };
         let courier = deliver(delivery.clone(), peer, starting.threads.stopping().clone());
         let courier = courier.map_err(EdgeRefusal::thread("what serves a sink"))?;

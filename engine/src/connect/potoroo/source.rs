@@ -110,7 +110,7 @@ impl SourceConnector for PotorooSource {
         let bound = listener.local_addr().map_err(no_listener)?;
         opening.listening.push((opening.name.to_owned(), bound));
         let streams = self.streams.map(NonZeroU64::get);
-        Ok(Box::new(OpenPotorooSource { listener, token, streams }))
+        Ok(Box::new(OpenPotorooSource { listener: Arc::new(listener), token, streams }))
     }
 }
 
@@ -121,18 +121,22 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 struct OpenPotorooSource {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     token: Token,
     streams: Option<u64>,
 }
 
 impl OpenSource for OpenPotorooSource {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
-        let Self { listener, token, streams: ends_after } = *self;
+        let Self { listener, token, streams: ends_after } = &*self;
         let resume = starting.resume;
         let recovered = resume.map_or_else(Vec::new, |resume| resume.streams(starting.name));
         let (cores, repeated) = (starting.cores.to_vec(), starting.repeated.cloned());
@@ -143,10 +147,10 @@ impl OpenSource for OpenPotorooSource {
         let left = ends_after.map(|count| count.saturating_sub(streams.ended()));
         threads.ends_after(source, left);
         let server = SourceServer {
-            listener,
+            listener: listener.clone(),
             application: starting.application.to_owned(),
             source: starting.name.to_owned(),
-            token,
+            token: token.clone(),
             streams: streams.clone(),
             strangers: Permits::new(threads.places().strangers),
             clients: Permits::new(threads.places().clients),

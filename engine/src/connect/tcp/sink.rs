@@ -96,14 +96,14 @@ struct OpenTcpSink {
 }
 
 impl OpenSink for OpenTcpSink {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let (name, core) = (starting.name.to_owned(), starting.core.clone());
         let stop = starting.threads.stopping().clone();
-        let connector = connect(self.peer, sink, name, core, stop);
+        let connector = connect(self.peer.clone(), sink, name, core, stop);
         let (lost, thread) = connector.map_err(EdgeRefusal::thread("a sink's connector"))?;
         starting.threads.reconnects(sink, lost);
         starting.threads.add_waiting(thread);

@@ -83,25 +83,29 @@ impl SourceConnector for TcpSource {
         let bound = listener.local_addr().map_err(no_listener)?;
         opening.listening.push((opening.name.to_owned(), bound));
         let connections = self.connections.map(NonZeroU64::get);
-        Ok(Box::new(OpenTcpSource { listener, connections }))
+        Ok(Box::new(OpenTcpSource { listener: Arc::new(listener), connections }))
     }
 }
 
 struct OpenTcpSource {
-    listener: Listener,
+    listener: Arc<Listener>,
     connections: Option<u64>,
 }
 
 impl OpenSource for OpenTcpSource {
+    fn starts_again(&self) -> bool {
+        true
+    }
+
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
         let threads = &mut *starting.threads;
         threads.ends_after(source, self.connections);
         let acceptor = Acceptor {
-            listener: self.listener,
+            listener: self.listener.clone(),
             source: (source, starting.name.to_owned()),
             cores: starting.cores.to_vec(),
             connections_max: self.connections,
@@ -119,7 +123,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(5);
 /// A source that listens, and the cores that serve its connections.
 struct Acceptor {
     /// Where it listens.
-    listener: Listener,
+    listener: Arc<Listener>,
     /// The source and its name.
     source: (SourceId, String),
     /// The cores, which get connections in turn.
@@ -148,7 +152,7 @@ impl Acceptor {
         while !self.stop.has_begun() && Some(accepted) != self.connections_max {
             match self.try_accept(accepted) {
                 Ok(true) => accepted += 1,
-                Ok(false) => wait(&self.listener, PollFlags::IN, STOP_CHECK),
+                Ok(false) => wait(&*self.listener, PollFlags::IN, STOP_CHECK),
                 Err(reason) => {
                     no_accept(&self.source.1, &reason, &lines);
                     std::thread::sleep(FULL_PAUSE);

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::guard;
 use crate::checkpoint::Epoch;
-use crate::connect::mail::{StorageMessage, StorageSender};
+use crate::connect::mail::{PresentStorage, StorageMessage};
 
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
 pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Send + Sync>;
@@ -22,8 +22,8 @@ pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Se
 /// The interface of operators to an application with checkpoints.
 #[derive(Clone)]
 pub struct Operator {
-    /// Its storage thread.
-    pub storage: StorageSender,
+    /// Its present storage thread.
+    pub storage: PresentStorage,
     /// Looks into its checkpoints. May wait for the storage.
     pub inspect: Inspect,
 }

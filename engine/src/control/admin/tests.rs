@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use super::super::report::{example, example_core};
 use super::*;
-use crate::connect::mail::storage_channel;
+use crate::connect::mail::{PresentStorage, storage_channel};
 
 fn open() -> AdminHandle {
     let core = example_core();
@@ -75,7 +75,9 @@ fn dropping_waits_until_nothing_looks_into_checkpoints() {
     let place = Arc::new(());
     let held = place.clone();
     let inspect: operator::Inspect = Arc::new(move |_, _| Ok(Some(format!("{held:?}"))));
-    let (storage, _messages) = storage_channel();
+    let (sender, _messages) = storage_channel();
+    let storage = PresentStorage::default();
+    storage.set(Some(sender));
     let watch: ReadStatus = Arc::new(|| unreachable!("no request"));
     let operator = Some(Operator { storage, inspect });
     let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");

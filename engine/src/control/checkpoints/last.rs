@@ -146,6 +146,11 @@ impl LastCheckpoint {
         }
     }
 
+    /// No further checkpoint can be made.
+    pub(super) fn fail(&self) {
+        self.shown.fail();
+    }
+
     /// A checkpoint that has failed stays so, whatever the coordinator aborts after that.
     fn enter(&self, next: Last) {
         let last = self.shown.last();

@@ -4,15 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::LatencyArray;
 
-use super::last::SharedLast;
 use crate::control::report::CheckpointSummary;
 use crate::turn::StorageShared;
 
 /// What others see of checkpoints.
 #[derive(Default)]
 pub(in crate::control) struct CheckpointProgress {
-    /// The last checkpoint.
-    pub(super) last: Arc<SharedLast>,
     summary: Mutex<CheckpointSummary>,
     pub(super) shared: Mutex<Vec<Arc<StorageShared>>>,
 }

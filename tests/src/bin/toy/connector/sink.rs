@@ -49,14 +49,12 @@ impl SinkConnector for ToySink {
 struct Capitals(File);
 
 impl OpenSink for Capitals {
-    fn start(
-        self: Box<Self>,
-        sink: SinkId,
-        starting: &mut Starting<'_>,
-    ) -> Result<(), EdgeRefusal> {
+    fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let emptied = self.0.set_len(0);
         emptied.map_err(|error| format!("{error}; give another path"))?;
-        starting.write(sink, *self, || Ok(()))
+        let file = self.0.try_clone();
+        let file = file.map_err(|error| format!("{error}; raise `ulimit -n`"))?;
+        starting.write(sink, Self(file), || Ok(()))
     }
 }
 

@@ -53,11 +53,11 @@ struct Lines(String);
 
 impl OpenSource for Lines {
     fn start(
-        self: Box<Self>,
+        &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
-        starting.read(source, Cursor::new(self.0), None, None)?;
+        starting.read(source, Cursor::new(self.0.clone()), None, None)?;
         Ok(None)
     }
 }

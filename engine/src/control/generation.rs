@@ -1,0 +1,196 @@
+//! One generation of a running application: everything that goes on from a checkpoint, and that a
+//! rollback throws away.
+//!
+//! Owns the cores with their lanes and mailboxes, the storage thread and the threads of the edges.
+//! Promises: no output is emptied and no core receives anything before all of it has started.
+
+use std::mem::take;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use potoroo_runtime::{HostConfig, Housekeeping, Poller, RunningCores, Waker, mesh};
+
+use super::checkpoints::effects::Effects;
+use super::checkpoints::part_storage::PartStorage;
+use super::checkpoints::{CheckpointSetup, Checkpoints};
+use super::connecting::{Connected, Connecting};
+use super::error::Error;
+use super::process::Process;
+use super::recovery::Recovery;
+use super::seat::{Blueprint, OfStorage};
+use super::skips::SkipNotes;
+use super::threads::Threads;
+use super::watch::Monitor;
+use crate::checkpoint::Delivered;
+use crate::checkpoint::coordinator::Coordinator;
+use crate::connect::attach::Attach;
+use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
+use crate::connect::starting::SinkStates;
+use crate::flow::Counts;
+use crate::turn::{Command, CoreSeat, Mailbox, Notice, mailbox};
+
+/// A generation that has begun.
+pub(super) struct Generation {
+    pub(super) host: RunningCores<Counts>,
+    pub(super) cores: Vec<Mailbox>,
+    pub(super) notices: Receiver<Notice>,
+    pub(super) letters_waiting: Arc<AtomicUsize>,
+    pub(super) threads: Threads,
+    pub(super) checkpoints: Option<Checkpoints>,
+    pub(super) skips: SkipNotes,
+}
+
+impl Generation {
+    /// Begins one that goes on from `recovery`. It does nothing before what is returned with it has
+    /// run.
+    ///
+    /// # Errors
+    /// What was stored cannot be used, or something cannot be started.
+    pub(super) fn begin(
+        process: &mut Process,
+        recovery: Option<Recovery>,
+    ) -> Result<(Self, Attach), Error> {
+        let recovery = recovery.map(Arc::new);
+        let facts = recovery.as_ref().map(|recovery| &recovery.facts);
+        let skips = SkipNotes::new(&process.plan, &process.config, facts);
+        let (notices_in, notices) = channel();
+        let (storage, messages) = recovery.as_ref().map(|_| storage_channel()).unzip();
+        let (restored_in, restored) = channel();
+        let of_storage = recovery.as_ref().zip(storage.as_ref());
+        let of_storage = of_storage.map(|(recovery, storage)| OfStorage {
+            recovery: recovery.clone(),
+            storage: storage.clone(),
+        });
+        let build =
+            Blueprint::new(process, skips.skips(), of_storage, (restored_in, notices_in.clone()));
+        let (letters_waiting, sink_owners) =
+            (build.letters_waiting.clone(), build.sink_owners.clone());
+        let (host, cores) = start(process, build)?;
+        wait_for_cores(&host, &process.watch, &restored)?;
+        let _housekeeping = Housekeeping::begin(&process.watch.cpus);
+        let Process { plan, config, places, edges, watch, .. } = process;
+        let threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
+        let connecting = Connecting {
+            plan,
+            config,
+            mailboxes: &cores,
+            sink_owners: &sink_owners,
+            repeated: &watch.repeated,
+            resume: recovery.as_deref().map(Recovery::resume),
+        };
+        let (mut threads, connected) = connecting.connect(edges, threads)?;
+        let mut attach = take(&mut threads.edges.attach);
+        let begin = |((recovery, storage), messages): ((&Arc<Recovery>, _), _)| {
+            let gate = attach.gate();
+            start_storage(process, recovery, (&cores, connected), (storage, messages, gate))
+        };
+        let checkpoints = recovery.as_ref().zip(storage.clone()).zip(messages).map(begin);
+        let checkpoints = checkpoints.transpose()?;
+        if let Some(stored) = &process.stored {
+            stored.present.set(storage);
+        }
+        let generation =
+            Self { host, cores, notices, letters_waiting, threads, checkpoints, skips };
+        Ok((generation, attach))
+    }
+
+    /// Sends a command to all cores.
+    pub(super) fn send(&self, command: impl Fn() -> Command) {
+        self.cores.iter().for_each(|core| core.send(command()));
+    }
+
+    /// Has the cores end at once.
+    pub(super) fn abandon(&self) {
+        self.threads.edges.stop_accepting();
+        self.send(|| Command::Abandon);
+    }
+
+    /// Waits for the end of its cores and then of all its threads, which is not long if it was
+    /// `abandoned`. Returns what the cores have counted, and what went wrong in writers.
+    ///
+    /// # Errors
+    /// A core has panicked.
+    pub(super) fn join(self, abandoned: bool) -> Result<(Vec<Counts>, Vec<String>), Error> {
+        let counts = self.host.join()?;
+        let failures = self.threads.join(abandoned);
+        if let Some(checkpoints) = self.checkpoints {
+            checkpoints.join();
+        }
+        Ok((counts, failures))
+    }
+}
+
+fn start(
+    process: &Process,
+    build: Blueprint,
+) -> Result<(RunningCores<Counts>, Vec<Mailbox>), Error> {
+    let Process { plan, config, .. } = process;
+    let host_config = HostConfig {
+        idle: config.idle,
+        spin: Duration::from_micros(config.spin_us),
+        heartbeat_limit: Duration::from_secs(config.heartbeat_seconds),
+        ..HostConfig::new(config.cores.clone())
+    };
+    let mut lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes).into_iter();
+    let build = Arc::new(build);
+    let mut mailboxes = Vec::new();
+    let make = |core: usize, wakers: &[Waker]| {
+        let (mailbox, mail) = mailbox(wakers[core].clone());
+        mailboxes.push(mailbox);
+        let lanes = lanes.next().expect("one mesh end per core");
+        let (build, wakers) = (build.clone(), wakers.to_vec());
+        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, mail, wakers)))
+    };
+    let host = potoroo_runtime::start(host_config, make)?;
+    Ok((host, mailboxes))
+}
+
+/// Until all have their shares of what was stored. Says what they run on.
+fn wait_for_cores(
+    host: &RunningCores<Counts>,
+    watch: &Monitor,
+    restored: &Receiver<Result<(), Error>>,
+) -> Result<(), Error> {
+    watch.ground.get_or_init(|| {
+        let ground = host.ground().clone();
+        ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
+        ground
+    });
+    // A core that panics while it restores sends nothing: the panic is reported at its join.
+    restored.iter().collect()
+}
+
+/// Starts the storage thread.
+fn start_storage(
+    process: &Process,
+    recovery: &Recovery,
+    (cores, connected): (&[Mailbox], Connected),
+    (storage, messages, gate): (StorageSender, StorageReceiver, Receiver<()>),
+) -> Result<Checkpoints, Error> {
+    let Process { plan, config, stored, .. } = process;
+    let stored = stored.as_ref().expect("only what is stored is recovered");
+    let (store, facts) = (stored.store.clone(), recovery.facts.clone());
+    let head = recovery.recovered.head.clone();
+    let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
+    let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
+    let Connected { sinks: SinkStates { visible, committed, epoch }, sources: upstreams } =
+        connected;
+    let count = cores.len();
+    let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, count);
+    let mut coordinator = Coordinator::new(facts, head, count, sinks);
+    coordinator.take_over(recovery.positions(), &committed);
+    for Delivered { sink, transaction } in recovery.delivered() {
+        coordinator.deliver(sink, *transaction);
+    }
+    let parts = parts.with_upstreams(upstreams);
+    let (committed, cores) = (epoch, cores.to_vec());
+    let setup = CheckpointSetup {
+        effects: Effects { store, parts, coordinator, committed, cores, visible },
+        interval: Duration::from_millis(config.checkpoint_ms),
+        retained: config.checkpoints_kept,
+        shared: stored.shared.clone(),
+    };
+    Checkpoints::start(setup, (storage, messages), stored.progress.clone(), gate)
+}

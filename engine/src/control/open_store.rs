@@ -1,0 +1,38 @@
+//! The opened store of an application, and what others see of its checkpoints. It belongs to the
+//! process: its lock is held over all generations.
+
+use std::sync::Arc;
+
+use super::checkpoints::CheckpointProgress;
+use super::error::Error;
+use crate::checkpoint::store::{Location, Store};
+use crate::connect::mail::PresentStorage;
+use crate::turn::StorageShared;
+
+/// The opened store of an application.
+pub(super) struct OpenStore {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) place: Location,
+    /// By core.
+    pub(super) shared: Vec<Arc<StorageShared>>,
+    pub(super) progress: Arc<CheckpointProgress>,
+    /// The storage thread of the present generation, for operators.
+    pub(super) present: PresentStorage,
+}
+
+impl OpenStore {
+    /// Opens `place` for an application of `cores` cores.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn open(place: &Location, cores: usize) -> Result<Self, Error> {
+        let refused = |reason: String| Error::State { place: place.clone(), reason };
+        Ok(Self {
+            store: place.open().map_err(|error| refused(error.to_string()))?,
+            place: place.clone(),
+            shared: (0..cores).map(|_| Arc::default()).collect(),
+            progress: Arc::default(),
+            present: PresentStorage::default(),
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! The seat of a core: all that one is built from, on its own thread.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::Sender;
+
+use potoroo_runtime::{Clock, Idle, Lanes, Waker};
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
+
+use super::config::Config;
+use super::edges::Edges;
+use super::error::Error;
+use super::process::{Describe, Process, describe_again};
+use super::recovery::Recovery;
+use super::stop_request::StopRequest;
+use super::witness::Witness;
+use crate::checkpoint::PositionUnit;
+use crate::connect::address::{GeneratorAddress, SinkAddress};
+use crate::connect::mail::StorageSender;
+use crate::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Skips};
+use crate::turn::{CoreReactor, Driver, Handout, Mail, Notice, StorageShared};
+
+/// What every core of a generation is built from.
+pub(super) struct Blueprint {
+    describe: Describe,
+    fingerprint: u64,
+    generators: Vec<(SourceId, GeneratorAddress)>,
+    map: PartitionMap,
+    pub(super) sink_owners: Vec<usize>,
+    keep_letters: bool,
+    config: Config,
+    skips: Skips,
+    of_storage: Option<OfStorage>,
+    /// By core.
+    shared: Vec<Arc<StorageShared>>,
+    /// Each core sends once that it has restored its share, or why not.
+    restored: Sender<Result<(), Error>>,
+    tallies: Vec<Arc<SharedCounts>>,
+    notices: Sender<Notice>,
+    pub(super) letters_waiting: Arc<AtomicUsize>,
+    request: StopRequest,
+}
+
+/// Where cores go on, and where their parts go.
+pub(super) struct OfStorage {
+    pub(super) recovery: Arc<Recovery>,
+    pub(super) storage: StorageSender,
+}
+
+/// What connects a core with the others: its lanes, its commands, and the wakers of all.
+pub(super) type CoreEnds = (Lanes, Mail, Vec<Waker>);
+
+impl Blueprint {
+    /// For the cores of `process`, which report to these two.
+    pub(super) fn new(
+        process: &Process,
+        skips: &Skips,
+        of_storage: Option<OfStorage>,
+        (restored, notices): (Sender<Result<(), Error>>, Sender<Notice>),
+    ) -> Self {
+        let Process { describe, plan, config, request, stored, edges, watch, .. } = process;
+        Self {
+            describe: describe.clone(),
+            fingerprint: plan.fingerprint,
+            generators: generators(edges),
+            map: partition_map(config),
+            sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
+            keep_letters: edges.letters.is_some(),
+            config: config.clone(),
+            skips: skips.clone(),
+            of_storage,
+            shared: stored.as_ref().map_or_else(Vec::new, |stored| stored.shared.clone()),
+            restored,
+            tallies: watch.tallies.clone(),
+            notices,
+            letters_waiting: Arc::new(AtomicUsize::new(0)),
+            request: request.clone(),
+        }
+    }
+
+    /// # Errors
+    /// The application describes itself otherwise than before.
+    fn plan(&self) -> Result<Plan, Error> {
+        let mut plan = describe_again(&self.describe, self.fingerprint)?;
+        if let Some(of) = &self.of_storage {
+            of.recovery.give_origins(&mut plan);
+        }
+        Ok(plan)
+    }
+
+    /// Builds one core, on its own thread; nothing when it cannot, which is then reported.
+    pub(super) fn seat(&self, core: usize, ends: CoreEnds) -> Option<CoreReactor> {
+        match self.plan() {
+            Ok(plan) => Some(self.core(plan, core, ends)),
+            Err(error) => {
+                // The start may have failed, and its receiver with it.
+                let _ = self.restored.send(Err(error));
+                None
+            }
+        }
+    }
+
+    fn core(&self, plan: Plan, core: usize, (lanes, mail, wakers): CoreEnds) -> CoreReactor {
+        let (config, sinks) = (&self.config, plan.sinks.len());
+        let numbered = numbered(&plan, config);
+        let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
+        let made =
+            self.generators.iter().filter(|(id, _)| id.0 as usize % config.cores.len() == core);
+        let made: Vec<_> = made
+            .map(|(id, generator)| {
+                let stage = &plan.sources[id.0 as usize].stage;
+                let start = stage.generator(&generator.name, generator.seed);
+                (*id, generator, start.unwrap_or_else(|mistake| panic!("{mistake}")))
+            })
+            .collect();
+        let core_config = CoreConfig {
+            core,
+            lanes,
+            map: self.map.clone(),
+            sink_owners: self.sink_owners.clone(),
+            inlet_bytes: config.inlet_bytes,
+            outlet_bytes: config.outlet_bytes,
+            local_bytes: config.lane_bytes,
+            keep_letters: self.keep_letters,
+            tally: self.tallies[core].clone(),
+        };
+        let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
+        let mut flow = Core::new(plan, core_config);
+        let gauges = self.tallies[core].gauges.clone();
+        Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
+        flow.skip(&self.skips);
+        numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
+        let recovery = self.of_storage.as_ref().map(|of| &of.recovery);
+        let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
+        // The start may have failed, and its receiver with it.
+        let _ = self.restored.send(recovered.unwrap_or(Ok(())));
+        let position = |source: SourceId| {
+            let name = &names[usize::from(source.0)];
+            let position = recovery.map(|recovery| recovery.position(name, PositionUnit::Events));
+            position.transpose().expect("it was checked before").unwrap_or_default().position
+        };
+        for (source, generator, generate) in made {
+            let rate = generator.rate.map_or(0, |rate| rate.get());
+            let count = generator.count.unwrap_or(u64::MAX);
+            flow.add_generator(source, generate, rate, position(source), count);
+        }
+        self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
+        flow.set_open_sources(true);
+        let hot = config.idle != Idle::Park && !shared;
+        let letters = self.letters_waiting.clone();
+        let stall_ns = config.reply_stall_ms * 1_000_000;
+        let handout = self.of_storage.as_ref().map(|of| {
+            let (budget_ns, shared) = (config.checkpoint_budget_us * 1000, &self.shared[core]);
+            let clock = Clock::new();
+            let parts = Box::new(of.storage.clone());
+            Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
+        });
+        let notices = self.notices.clone();
+        let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
+        CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
+    }
+}
+
+/// Sinks whose outputs have their origins in front.
+fn numbered(plan: &Plan, config: &Config) -> Vec<SinkId> {
+    let has_origins = |address: &SinkAddress| address.connector().has_origins();
+    let is_numbered = |name: &String| config.sinks.get(name).is_some_and(has_origins);
+    let sinks = plan.sinks.iter().enumerate();
+    let numbered = sinks.filter(|(_, sink)| sink.name.as_ref().is_some_and(is_numbered));
+    numbered.map(|(sink, _)| SinkId(sink as u16)).collect()
+}
+
+fn partition_map(config: &Config) -> PartitionMap {
+    let owns = |cpu: &usize| config.state_cores.as_ref().is_none_or(|owners| owners.contains(cpu));
+    let cores = config.cores.iter().enumerate().filter(|(_, cpu)| owns(cpu));
+    let owners: Vec<u16> = cores.map(|(core, _)| core as u16).collect();
+    PartitionMap::spread(config.partitions as u32, &owners)
+}
+
+fn generators(edges: &Edges) -> Vec<(SourceId, GeneratorAddress)> {
+    let sources = edges.sources.iter().enumerate();
+    sources
+        .filter_map(|(index, edge)| Some((SourceId(index as u8), edge.generator()?.clone())))
+        .collect()
+}
