@@ -20,7 +20,10 @@ mod facts;
 mod imprint;
 mod manifest;
 mod part;
+mod partition_set;
 pub mod store;
+
+mod chains;
 
 mod renumbering;
 
@@ -31,12 +34,15 @@ mod contents;
 mod history;
 pub mod recover;
 
+mod load;
+
 mod accept;
 
 mod damage;
 pub(crate) mod hex;
 mod text;
 
+pub use chains::ChainLink;
 pub use changes::{Change, ChangeKind, DRAIN, ProgramChanges};
 pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
@@ -49,9 +55,11 @@ pub use facts::{
 };
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
+pub use load::load;
 pub use manifest::{
     Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
-pub use recover::{Accept, Recovered, Repeat, each_chunk, each_chunk_of, preview, recover};
+pub use partition_set::{NoPartitions, PARTITIONS_MAX, PartitionSet, partition_of};
+pub use recover::{Accept, Recovered, Repeat, each_chunk_of, preview, recover};
 pub use renumbering::Renumbering;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
-    Chunk, Epoch, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PositionUnit,
-    Recovered, Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect, each_chunk,
-    propose, recover,
+    Chunk, Epoch, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PartitionSet,
+    PositionUnit, Recovered, Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect,
+    each_chunk_of, propose, recover,
 };
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::key::Key;
@@ -85,9 +85,8 @@ impl<'a> Coordinator<'a> {
         let mut content = before.map_or(Content::new(), |name| state_of(&self.contents[name]));
         let (entries, new) = self.store_parts(epoch, parts.is_empty())?;
         parts.extend(entries);
+        // As its reader gets it: by epochs, then core by core.
         content.extend(new);
-        // As its reader gets it: core by core.
-        content.sort_by_key(|(core, _)| *core);
         let manifest = self.manifest(epoch, parts);
         let random = self.random.u64();
         let (generation, kind) = (self.head.generation, NameKind::Manifest);
@@ -138,8 +137,9 @@ impl<'a> Coordinator<'a> {
             upload.finish()?;
             let own = content.iter().filter(|(core, _)| *core == header.core);
             let rows = own.map(|(_, chunk)| rows(chunk)).sum();
-            entries.push(PartEntry::new(name, &header, seal, rows));
+            entries.push(PartEntry::new(name, &header, covers(header.core), seal, rows));
         }
+        content.sort_by_key(|(core, _)| *core);
         Ok((entries, content))
     }
 
@@ -208,10 +208,12 @@ impl<'a> Coordinator<'a> {
 /// Something of it is missing or damaged.
 pub fn content(view: &dyn StoreReader, manifest: &Manifest) -> Result<Content, Error> {
     let mut content = Content::new();
-    each_chunk(view, manifest, |part, chunk| {
-        content.push((part.core, chunk));
-        Ok::<_, Error>(())
-    })?;
+    for link in manifest.links() {
+        each_chunk_of(view, manifest, link.part, |chunk| {
+            content.push((link.part.core, chunk.clone()));
+            Ok::<_, Error>(())
+        })?;
+    }
     Ok(content)
 }
 
@@ -228,6 +230,11 @@ fn rows(chunk: &Chunk) -> u64 {
         (rest, count) = (behind, count + 1);
     }
     count
+}
+
+/// Half of the partitions.
+fn covers(core: u32) -> PartitionSet {
+    (0..8).map(|partition| partition + 8 * core as u16).collect()
 }
 
 fn sections() -> [Section; 4] {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use potoroo::checkpoint::store::{Error, Folder, Name, NameKind, Store};
 use potoroo::checkpoint::{
-    Chunk, Epoch, Manifest, PartEntry, PartHeader, PartWriter, Section, each_row,
+    Chunk, Epoch, Manifest, PartEntry, PartHeader, PartWriter, PartitionSet, Section, each_row,
 };
 use potoroo_sdk::host::TableId;
 use potoroo_tests::checkpoints::facts;
@@ -35,7 +35,7 @@ fn store_part(store: &dyn Store, epoch: Epoch, keys: std::ops::Range<u64>) -> Pa
     }
     let (upload, seal) = writer.finish().expect("there is room");
     upload.finish().expect("the name is free");
-    PartEntry::new(name, &header, seal, rows)
+    PartEntry::new(name, &header, PartitionSet::all(16), seal, rows)
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn its_answers_can_be_read() {
             "application spread, fingerprint 0000000000000007, 16 partitions",
             "table markets: `Symbol` (shape 0000000000000006) → `Market`",
             "source quotes goes on at 20",
-            "core 0: epoch 1 full, ",
-            "core 1: epoch 2 since 1, ",
+            "core 0: epoch 1 full, partitions 0-7, ",
+            "core 1: epoch 2 since 1, partitions 8-15, ",
             "sink rejections: 100 bytes at 200 prepared in epoch 2: /out/.rejections.1-2.spool",
         ],
     );
@@ -117,7 +117,8 @@ fn damage_is_reported_with_its_place_and_a_code_of_its_own() {
     let name = head.manifest.expect("it was committed");
     let manifest = Manifest::load(&folder, &name).expect("it is whole");
     let file = |name: &str| scratch.path(&format!("state/{name}"));
-    let newest = manifest.chain(1).last().expect("it has parts").name.clone();
+    let newest = manifest.parts.iter().rfind(|part| part.core == 1);
+    let newest = newest.expect("it has parts").name.clone();
     damage(&file(&newest));
     let verify = json(&run(&scratch, "checkpoint verify --json"), 3);
     assert_eq!(verify["checkpoints"][1]["errors"], Value::Array(Vec::new()), "{verify}");

@@ -81,12 +81,13 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let state = filled(&scratch, "null:");
     let (manifest, contents) = newest(&state);
     let last = contents.epoch;
-    let part = contents.chain(0).last().expect("each core has one").name.clone();
+    let part = contents.parts.iter().rfind(|part| part.core == 0);
+    let part = part.expect("each core has one").name.clone();
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
-    let newer = "a newer version of Potoroo wrote it, in format 4, and this one reads 3; use that";
-    // HEAD and parts are of format 2, manifests of format 3.
-    let newer_part = newer.replace("format 4", "format 3").replace("reads 3", "reads 2");
+    let newer = "a newer version of Potoroo wrote it, in format 5, and this one reads 4; use that";
+    // HEAD and parts are of format 2, manifests of format 4.
+    let newer_part = newer.replace("format 5", "format 3").replace("reads 4", "reads 2");
     let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use potoroo::Config;
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, draw};
-use potoroo::checkpoint::{Epoch, Identity, Renumbering, each_chunk, propose, recover};
+use potoroo::checkpoint::{Epoch, Identity, Renumbering, load, propose, recover};
 use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::flow::Core;
 use potoroo::sdk::table::Record;
@@ -120,8 +120,8 @@ fn engine(path: &Path, keys: u64) -> Result<u64> {
     let store = store::Folder::open(path)?;
     let manifest = recover(&store, &facts, draw(), None)?.manifest.context("nothing is stored")?;
     let numbers = Renumbering::same(core.plan());
-    each_chunk::<anyhow::Error>(&store, &manifest, |_, chunk| {
-        core.restore(&chunk, &numbers, Nanos(begun)).map_err(|corrupt| anyhow!("{corrupt}"))
+    load::<anyhow::Error>(&store, &manifest, (1, |_| 0), |_, _, chunk| {
+        core.restore(chunk, &numbers, Nanos(begun)).map_err(|corrupt| anyhow!("{corrupt}"))
     })?;
     core.restored();
     let took = stamp::now() - begun;

@@ -33,4 +33,9 @@ pub struct Chunk {
 impl Chunk {
     /// Bytes at which a chunk is handed out: those of a piece of a table.
     pub const BYTES_MAX: usize = CHUNK_BYTES;
+
+    /// Whether it holds frames, not records.
+    pub fn has_frames(&self) -> bool {
+        matches!(self.section, Section::Lanes(_) | Section::Outboxes(_))
+    }
 }

@@ -134,7 +134,7 @@ fn needed(
 mod tests {
     use super::*;
     use crate::checkpoint::store::{Memory, StoreReader};
-    use crate::checkpoint::{Transaction, facts};
+    use crate::checkpoint::{Identity, Transaction, facts};
 
     /// Committed, it could not be recovered from.
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         let sink = "w".to_owned();
         let waits = Transaction { sink, epoch: Epoch(1), offset: 0, bytes: 1, digest: None, spool };
         let manifest = Manifest {
-            facts: facts::example(),
+            facts: Identity { partitions: 0, ..facts::example() },
             generation,
             epoch: Epoch(1),
             unix_seconds: 0,

@@ -1,13 +1,13 @@
 //! Contents: the rows of a table in a checkpoint.
 //!
 //! ```text
-//!   of each core   newest delta part ─► … ─► full part
+//!   of parts with the same partitions   newest delta part ─► … ─► full part
 //! ```
 //!
 //! Newest first, so that a row can be shown as soon as it is read. Promises: memory holds only the
-//! keys of delta parts, of one core at a time; what was there at the beginning can be read to the
-//! end in a folder, though an application that runs may delete it meanwhile. Reads only. What was
-//! under way at the snapshot has not had its effect on a table yet.
+//! keys of delta parts, of one core at a time where no partition moved; what was there at the
+//! beginning can be read to the end in a folder, though an application that runs may delete it
+//! meanwhile. Reads only. What was under way at the snapshot has not had its effect on a table yet.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use potoroo_sdk::table::Record;
 
 use super::recover::each_chunk_in;
 use super::store::{self, StoreReader};
-use super::{Manifest, PartEntry, Section};
+use super::{ChainLink, Manifest, Section, partition_of};
 
 /// Shows `visit` the rows of `table` in the checkpoint of `manifest` of which `wanted` says so, in
 /// no particular order. `wanted` must say the same for each record of a key. When this returns an
@@ -32,14 +32,13 @@ pub fn each_row<'a, E: From<store::Error>>(
     wanted: impl Fn(Record<'_>) -> bool,
     mut visit: impl FnMut(Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let open = |part: &'a PartEntry| Ok((part, view.open(&part.name)?));
-    let chain = |core| manifest.chain(core).map(open).collect::<Result<Vec<_>, store::Error>>();
-    let chains = manifest.cores().into_iter().map(chain).collect::<Result<Vec<_>, _>>()?;
-    for chain in chains {
+    let open = |link: ChainLink<'a>| Ok((view.open(&link.part.name)?, link));
+    let links = manifest.links().into_iter().map(open).collect::<Result<Vec<_>, store::Error>>()?;
+    for family in families(links) {
         let mut newer = HashSet::<Box<[u8]>>::new();
-        for (part, from) in chain.into_iter().rev() {
+        for (from, link) in family.into_iter().rev() {
             let mut keys = Vec::new();
-            each_chunk_in(from, manifest, part, |chunk| {
+            each_chunk_in(from, manifest, link.part, |chunk| {
                 let is_row = chunk.section == Section::Rows(table);
                 if !is_row && chunk.section != Section::Removed(table) {
                     return Ok(());
@@ -47,11 +46,13 @@ pub fn each_row<'a, E: From<store::Error>>(
                 let mut rest = chunk.bytes.as_slice();
                 while let Some((record, left)) = Record::split(rest) {
                     rest = left;
-                    if !wanted(record) || newer.contains(record.key) {
+                    let partition = partition_of(record.hash, manifest.facts.partitions);
+                    let counts = link.has(partition.into());
+                    if !counts || !wanted(record) || newer.contains(record.key) {
                         continue;
                     }
                     // Nothing is older than a full part.
-                    if !part.since.is_none() {
+                    if !link.part.since.is_none() {
                         keys.push(record.key.into());
                     }
                     if is_row {
@@ -66,6 +67,19 @@ pub fn each_row<'a, E: From<store::Error>>(
     Ok(())
 }
 
+/// Links in groups, each in the order of its links: no key is in two of them.
+fn families<T>(links: Vec<(T, ChainLink<'_>)>) -> Vec<Vec<(T, ChainLink<'_>)>> {
+    let mut families: Vec<Vec<(T, ChainLink<'_>)>> = Vec::new();
+    for new in links {
+        let related = |family: &mut Vec<_>| family.iter().any(|(_, link)| new.1.meets(link));
+        let mut family: Vec<_> = families.extract_if(.., related).flatten().collect();
+        family.push(new);
+        family.sort_by_key(|(_, link)| link.part.epoch);
+        families.push(family);
+    }
+    families
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -75,7 +89,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::store::{Memory, Name, NameKind, Store};
     use crate::checkpoint::{
-        Chunk, Epoch, Identity, Older, PartHeader, PartWriter, TableFacts, TypeFacts,
+        Chunk, Epoch, Identity, Older, PartEntry, PartHeader, PartWriter, TableFacts, TypeFacts,
     };
 
     const TABLE: TableId = TableId(1);
@@ -90,11 +104,12 @@ mod tests {
         };
         let tables = vec![table("other"), table("table")];
         let application = "rows".into();
-        Identity { application, partitions: 1, tables, ..Identity::default() }
+        Identity { application, partitions: 2, tables, ..Identity::default() }
     }
 
+    /// Keys of core 1 are odd, and so are their hashes: its partition is 1.
     fn record(key: u64, state: Option<u64>) -> Vec<u8> {
-        let mut record = vec![0; 8];
+        let mut record = key.to_le_bytes().to_vec();
         record.extend(8u32.to_le_bytes());
         record.extend((state.map_or(0, |_| 8u32)).to_le_bytes());
         record.extend(key.to_le_bytes());
@@ -135,7 +150,7 @@ mod tests {
         }
         let (upload, seal) = writer.finish().expect("there is room");
         upload.finish().expect("the name is free");
-        PartEntry::new(name, &header, seal, 0)
+        PartEntry::new(name, &header, [core as u16].into_iter().collect(), seal, 0)
     }
 
     fn rows(store: &Memory, manifest: &Manifest, wanted: fn(u64) -> bool) -> BTreeMap<u64, u64> {

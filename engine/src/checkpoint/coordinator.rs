@@ -10,7 +10,8 @@
 //! reports the results as [`CoordinatorInput`]s.
 //!
 //! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
-//! parts and transactions that were reported stored; what sinks prepared for an aborted epoch
+//! parts and transactions that were reported stored, a part as long as it counts for a partition;
+//! who contributes to an epoch is fixed when it begins; what sinks prepared for an aborted epoch
 //! belongs to the next commit, in order, and stays in manifests until it is visible. Must
 //! never do: commit anything but by swapping HEAD.
 
@@ -96,8 +97,10 @@ pub struct Coordinator {
     head: Head,
     /// The newest epoch that was begun.
     epoch: Epoch,
-    /// By core: the parts of the last commit.
-    chains: Vec<Vec<PartEntry>>,
+    /// Cores that contribute to the epochs that begin from now on.
+    members: BTreeSet<u32>,
+    /// The parts of the last commit of this generation.
+    parts: Vec<PartEntry>,
     /// Sinks that have to mark each epoch.
     sinks: Vec<bool>,
     /// Positions of sources and streams that were not opened in this run.
@@ -114,7 +117,8 @@ pub struct Coordinator {
 
 #[derive(Debug)]
 struct Running {
-    parts: Vec<Option<(PartEntry, Vec<SourcePosition>)>>,
+    /// By core, of those that are members: what it contributed.
+    parts: BTreeMap<u32, Option<(PartEntry, Vec<SourcePosition>)>>,
     /// By sink, whether its marker is still missing.
     unmarked: Vec<bool>,
     stage: Stage,
@@ -128,14 +132,15 @@ enum Stage {
 }
 
 impl Coordinator {
-    /// The coordinator after `head`, which it has swapped to its own generation, for `cores` cores
-    /// and those of the `sinks` that mark epochs.
+    /// The coordinator after `head`, which it has swapped to its own generation, for the cores up
+    /// to `cores` and those of the `sinks` that mark epochs.
     pub fn new(facts: Identity, head: Head, cores: usize, sinks: Vec<bool>) -> Self {
         Self {
             facts,
             epoch: head.epoch,
             head,
-            chains: vec![Vec::new(); cores],
+            members: (0..cores as u32).collect(),
+            parts: Vec::new(),
             sinks,
             unopened: Vec::new(),
             prepared: Vec::new(),
@@ -143,6 +148,11 @@ impl Coordinator {
             delivered: BTreeMap::new(),
             running: None,
         }
+    }
+
+    /// These cores contribute to the epochs that begin from now on.
+    pub fn set_members(&mut self, cores: BTreeSet<u32>) {
+        self.members = cores;
     }
 
     /// Takes over from an earlier run the positions of its sources, and what it has committed and
@@ -209,7 +219,7 @@ impl Coordinator {
         }
         self.epoch = self.epoch.next();
         self.running = Some(Running {
-            parts: self.chains.iter().map(|_| None).collect(),
+            parts: self.members.iter().map(|core| (*core, None)).collect(),
             unmarked: self.sinks.clone(),
             stage: Stage::Gathering,
         });
@@ -217,11 +227,10 @@ impl Coordinator {
     }
 
     fn part(&mut self, entry: PartEntry, sources: Vec<SourcePosition>) -> Option<Action> {
-        // The part of an aborted epoch is garbage.
+        // The part of an aborted epoch is garbage, as is that of a core that is no member.
         let running = self.running.as_mut().filter(|_| entry.epoch == self.epoch)?;
-        let part = &mut running.parts[entry.core as usize];
-        assert!(part.is_none(), "a core has one part of an epoch");
-        *part = Some((entry, sources));
+        // It may be reported twice.
+        running.parts.get_mut(&entry.core)?.get_or_insert((entry, sources));
         None
     }
 
@@ -262,19 +271,22 @@ impl Coordinator {
 
     fn store_when_complete(&mut self, unix_seconds: u64) -> Option<Action> {
         let running = self.running.as_ref()?;
-        let complete = running.parts.iter().all(Option::is_some)
+        let complete = running.parts.values().all(Option::is_some)
             && !running.unmarked.iter().any(|unmarked| *unmarked);
         if !complete || !matches!(running.stage, Stage::Gathering) {
             return None;
         }
         let manifest = self.manifest(running, unix_seconds);
+        if let Some(broken) = manifest.broken_chain() {
+            return Some(self.abort(format!("it could not be recovered from: {broken}")));
+        }
         let running = self.running.as_mut().expect("it was just seen");
         running.stage = Stage::Storing(manifest.clone());
         Some(Action::Store(manifest))
     }
 
     fn manifest(&self, running: &Running, unix_seconds: u64) -> Manifest {
-        let given = running.parts.iter().flatten();
+        let given = running.parts.values().flatten();
         let mut sources: Vec<SourcePosition> =
             given.clone().flat_map(|(_, sources)| sources.iter().cloned()).collect();
         // A core may take its snapshot before its source is opened: the old position still holds.
@@ -282,22 +294,20 @@ impl Coordinator {
         let unopened = self.unopened.iter().filter(|at| !open.contains(&source(at)));
         let unopened: Vec<SourcePosition> = unopened.cloned().collect();
         sources.extend(unopened);
-        let chain = |(old, (new, _)): (&Vec<PartEntry>, &(PartEntry, _))| {
-            let mut chain = if new.since.is_none() { Vec::new() } else { old.clone() };
-            chain.push(new.clone());
-            chain
-        };
-        Manifest {
+        let parts = self.parts.iter().chain(given.map(|(part, _)| part));
+        let manifest = Manifest {
             facts: self.facts.clone(),
             generation: self.head.generation,
             epoch: self.epoch,
             unix_seconds,
             previous: self.head.manifest.clone(),
             sources,
-            parts: self.chains.iter().zip(given).flat_map(chain).collect(),
+            parts: parts.cloned().collect(),
             transactions: self.committed.iter().chain(&self.prepared).cloned().collect(),
             delivered: self.delivered(),
-        }
+        };
+        let parts = manifest.links().into_iter().map(|link| link.part.clone()).collect();
+        Manifest { parts, ..manifest }
     }
 
     /// What clients have, of those that have something.
@@ -320,10 +330,7 @@ impl Coordinator {
     fn swapped(&mut self) -> Action {
         let running = self.running.take().expect("HEAD is swapped for an epoch");
         let Stage::Swapping(manifest, head) = running.stage else { panic!("it is swapped once") };
-        self.head = head;
-        for (core, chain) in self.chains.iter_mut().enumerate() {
-            *chain = manifest.chain(core as u32).cloned().collect();
-        }
+        (self.head, self.parts) = (head, manifest.parts);
         // All that was prepared up to the epoch is in its manifest: its last marker came before.
         let epoch = manifest.epoch;
         self.committed.extend(self.prepared.extract_if(.., |one| one.epoch <= epoch));

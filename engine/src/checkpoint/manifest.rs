@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::epoch::Epoch;
 use super::facts::{Identity, SinkFacts, SourceFacts, TypeFacts};
 use super::part::{PartHeader, PartSeal};
+use super::partition_set::PartitionSet;
 use super::store::{Name, StoreReader};
 use super::text::TextKind;
 use super::{CorruptObject, Damage, Imprint, hex, store, text};
 
 /// Version 2 has digests of spools, and refers to those in the state folder from there. Version 3
-/// names sources, sinks and exchanges.
-const KIND: TextKind = TextKind { name: "manifest", format: 3 };
+/// names sources, sinks and exchanges. Version 4 has the partitions that a part covers.
+const KIND: TextKind = TextKind { name: "manifest", format: 4 };
 
 /// One checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,7 @@ pub struct Manifest {
     pub previous: Option<String>,
     /// From where sources are read again.
     pub sources: Vec<SourcePosition>,
-    /// All parts that make up the state: of each core a full one and what changed since, oldest
-    /// first.
+    /// All parts that make up the state: see [`links`](Self::links).
     pub parts: Vec<PartEntry>,
     /// Output that transactional sinks had prepared, and that this checkpoint commits.
     pub transactions: Vec<Transaction>,
@@ -152,6 +152,14 @@ pub struct PartEntry {
     pub epoch: Epoch,
     /// The epoch that it builds upon; 0 when it is full.
     pub since: Epoch,
+    /// The partitions for which it speaks: those of its core at its snapshot. What it has of others
+    /// is older than what their own core has. `None` in manifests of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<PartitionSet>,
+    /// Those of them of which it has all rows, though it builds upon an epoch: they came to its
+    /// core since.
+    #[serde(default, skip_serializing_if = "PartitionSet::is_empty")]
+    pub whole: PartitionSet,
     /// Length of the object.
     pub bytes: u64,
     /// Number of chunks in it.
@@ -223,14 +231,6 @@ impl Manifest {
         wrong.map_or(Ok(manifest), |text| Err(corrupt(Damage::Text(text))))
     }
 
-    /// The cores that contributed, in order.
-    pub fn cores(&self) -> Vec<u32> {
-        let mut cores: Vec<u32> = self.parts.iter().map(|part| part.core).collect();
-        cores.sort_unstable();
-        cores.dedup();
-        cores
-    }
-
     /// The last transaction that the client of a sink had; 0 for none.
     pub fn delivered_to(&self, sink: &str) -> u128 {
         let of_sink = self.delivered.iter().find(|one| one.sink == sink);
@@ -271,36 +271,21 @@ impl Manifest {
         let sinks = sinks.into_iter().map(sink).collect();
         (Identity { sources, sinks, ..stored }, true)
     }
-
-    /// The parts of one core, oldest first.
-    pub fn chain(&self, core: u32) -> impl Iterator<Item = &PartEntry> {
-        self.parts.iter().filter(move |part| part.core == core)
-    }
-
-    /// What is wrong with the first chain that does not lead from a full part to this epoch.
-    fn broken_chain(&self) -> Option<String> {
-        self.cores().into_iter().find_map(|core| {
-            let mut reached = Epoch::NONE;
-            for part in self.chain(core) {
-                // A commit may arrive after the next snapshot: such a part has more than it needs.
-                if part.since > reached || part.epoch <= reached {
-                    let name = &part.name;
-                    return Some(format!("{name} does not follow a part of epoch {reached}"));
-                }
-                reached = part.epoch;
-            }
-            let last = format!("core {core} has no part of epoch {}", self.epoch);
-            (reached != self.epoch).then_some(last)
-        })
-    }
 }
 
 impl PartEntry {
-    /// The entry of the part `name`, once it is stored.
-    pub fn new(name: String, header: &PartHeader, seal: PartSeal, rows: u64) -> Self {
+    /// The entry of the part `name` of the partitions `covers`, once it is stored.
+    pub fn new(
+        name: String,
+        header: &PartHeader,
+        covers: PartitionSet,
+        seal: PartSeal,
+        rows: u64,
+    ) -> Self {
         let (core, epoch, since) = (header.core, header.epoch, header.since);
+        let (covers, whole) = (Some(covers), PartitionSet::default());
         let PartSeal { bytes, chunks, digest } = seal;
-        Self { name, core, epoch, since, bytes, chunks, digest, rows }
+        Self { name, core, epoch, since, covers, whole, bytes, chunks, digest, rows }
     }
 
     /// What the part's end has to say.
@@ -321,6 +306,8 @@ pub(super) mod tests {
             core,
             epoch: Epoch(epoch),
             since: Epoch(since),
+            covers: Some((0..512).map(|at| at + 512 * core as u16).collect()),
+            whole: PartitionSet::default(),
             bytes: 4096,
             chunks: 3,
             digest: 0x00ff_0000_0000_0000_0000_0000_0000_0001,
@@ -374,11 +361,6 @@ pub(super) mod tests {
     fn what_was_written_is_read() {
         let manifest = example();
         assert_eq!(Manifest::parse("m", &manifest.write()).expect("it is whole"), manifest);
-        assert_eq!(manifest.cores(), [0, 1]);
-        assert_eq!(
-            manifest.chain(0).map(|part| part.epoch).collect::<Vec<_>>(),
-            [16, 17].map(Epoch)
-        );
     }
 
     /// An update of the program goes on.
@@ -387,44 +369,23 @@ pub(super) mod tests {
         let mut manifest = example();
         manifest.transactions[0].digest = None;
         manifest.delivered.clear();
+        manifest.parts.iter_mut().for_each(|part| part.covers = None);
         let older = text::oldest(&manifest.write());
         assert!(older.starts_with(b"potoroo manifest 1\n"));
         assert_eq!(Manifest::parse("m", &older).expect("it is whole"), manifest);
     }
 
     #[test]
-    fn hashes_are_written_as_text() {
+    fn hashes_and_partitions_are_written_as_text() {
         let text = String::from_utf8(example().write()).expect("it is text");
         for part in [
             "\"fingerprint\": \"0xfeed00000000beef\"",
             "\"digest\": \"0xff0000000000000000000000000001\"",
             "\"shape\": \"0x1111\"",
+            "\"covers\": \"512-1023\"",
         ] {
             assert!(text.contains(part), "`{part}` is not in {text}");
         }
-    }
-
-    #[test]
-    fn a_chain_with_a_gap_is_refused_though_its_digest_fits() {
-        let check = |change: fn(&mut Vec<PartEntry>), expected: &str| {
-            let mut manifest = example();
-            change(&mut manifest.parts);
-            let refused = Manifest::parse("m", &manifest.write()).expect_err("it has a gap");
-            assert_eq!(refused.damage.to_string(), expected);
-        };
-        check(
-            |parts| drop(parts.remove(0)),
-            "part-3-17-0-00000000000000ab does not follow a part of epoch 0",
-        );
-        check(|parts| drop(parts.remove(1)), "core 0 has no part of epoch 17");
-        check(
-            |parts| parts.swap(0, 1),
-            "part-3-17-0-00000000000000ab does not follow a part of epoch 0",
-        );
-        check(
-            |parts| parts.push(parts[1].clone()),
-            "part-3-17-0-00000000000000ab does not follow a part of epoch 17",
-        );
     }
 
     #[test]

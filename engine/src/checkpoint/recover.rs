@@ -16,9 +16,7 @@ use super::epoch::Epoch;
 use super::facts::IdentityMismatch;
 use super::history::{Past, history, manifests};
 use super::store::{self, Head, Store, StoreReader};
-use super::{
-    Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, Section, SourcePosition,
-};
+use super::{Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, SourcePosition};
 
 /// Where an application begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,35 +178,18 @@ fn take_over(
 /// and us a request or two.
 const TAKEOVERS_MAX: usize = 100;
 
-/// Hands all chunks of a checkpoint to `visit`, core by core, each core's oldest part first, each
-/// part's chunks in their order. Nothing may be made of them before this returned without an
-/// error: only then it is known that nothing is missing.
+/// Shows `visit` all chunks of a part in their order. It may take the bytes of one; the buffer that
+/// it leaves is used for the next. Nothing may be made of them before this returned without an
+/// error: only then it is known that nothing is missing. Frames in a part of an earlier epoch are
+/// passed over: they were processed since.
 ///
 /// # Errors
-/// A part is missing, damaged or not the one that the manifest names; or what `visit` returned.
-pub fn each_chunk<E: From<store::Error>>(
-    view: &dyn StoreReader,
-    manifest: &Manifest,
-    mut visit: impl FnMut(&PartEntry, Chunk) -> Result<(), E>,
-) -> Result<(), E> {
-    for core in manifest.cores() {
-        for part in manifest.chain(core) {
-            each_chunk_of(view, manifest, part, |chunk| visit(part, chunk))?;
-        }
-    }
-    Ok(())
-}
-
-/// As [`each_chunk`], of one part. Frames in a part of an earlier epoch are passed over: they were
-/// processed since.
-///
-/// # Errors
-/// As [`each_chunk`].
+/// The part is missing, damaged or not the one that the manifest names; or what `visit` returned.
 pub fn each_chunk_of<E: From<store::Error>>(
     view: &dyn StoreReader,
     manifest: &Manifest,
     part: &PartEntry,
-    visit: impl FnMut(Chunk) -> Result<(), E>,
+    visit: impl FnMut(&mut Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
     each_chunk_in(view.open(&part.name)?, manifest, part, visit)
 }
@@ -218,16 +199,16 @@ pub(super) fn each_chunk_in<E: From<store::Error>>(
     from: impl Read,
     manifest: &Manifest,
     part: &PartEntry,
-    mut visit: impl FnMut(Chunk) -> Result<(), E>,
+    mut visit: impl FnMut(&mut Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut reader = PartReader::open(&part.name, from).map_err(stored)?;
     check_header(manifest, part, &reader).map_err(stored)?;
-    for chunk in reader.by_ref() {
-        let chunk = chunk.map_err(stored)?;
-        let frames = matches!(chunk.section, Section::Lanes(_) | Section::Outboxes(_));
-        if !frames || part.epoch == manifest.epoch {
-            visit(chunk)?;
+    while let Some(chunk) = reader.next() {
+        let mut chunk = chunk.map_err(stored)?;
+        if !chunk.has_frames() || part.epoch == manifest.epoch {
+            visit(&mut chunk)?;
         }
+        reader.recycle(chunk.bytes);
     }
     let other = "its length, number of chunks or digest differs";
     let fits = reader.seal() == Some(part.seal());

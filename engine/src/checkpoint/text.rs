@@ -1,7 +1,7 @@
 //! Text: the small objects of a checkpoint, for eyes as well as for programs.
 //!
 //! ```text
-//!   potoroo manifest 3                         what it is, and the version of its format
+//!   potoroo manifest 4                         what it is, and the version of its format
 //!   { … }                                      JSON, on as many lines as it likes
 //!   xxh3 0123456789abcdef0123456789abcdef      digest of all bytes above this line
 //! ```

@@ -16,7 +16,7 @@ use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
     ChangeKind, Delivered, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
-    Renumbering, SourcePosition, TableFacts, each_chunk, recover,
+    Renumbering, SourcePosition, TableFacts, load, recover,
 };
 use crate::connect::resume::Resume;
 use crate::flow::{Core, Start};
@@ -180,11 +180,11 @@ impl Recovery {
         if let Some((manifest, numbers)) = self.manifest().zip(self.numbers.as_ref()) {
             expect(core.plan(), &manifest.facts);
             let now = Clock::new().now();
-            each_chunk::<Broken>(&*self.store, manifest, |part, chunk| {
+            load::<Broken>(&*self.store, manifest, (1, |_| 0), |_, part, chunk| {
                 if request.reason().is_some() {
                     return Err(Broken("asked to stop".to_owned()));
                 }
-                let fits = core.restore(&chunk, numbers, now);
+                let fits = core.restore(chunk, numbers, now);
                 fits.map_err(|error| Broken(format!("{}: {error}", part.name)))
             })
             .map_err(|Broken(reason)| match request.reason().is_some() {

@@ -60,7 +60,8 @@ impl Core {
         assert!(complete, "checkpoints are taken of what is restored, from the first turn on");
         assert!(self.inlets.is_empty(), "ids of connections are those of this generation");
         self.inlets.begin_generation(generation);
-        self.checkpoints.enable(&self.plan, epoch, log_bytes_max);
+        let covers = self.router.partitions();
+        self.checkpoints.enable(&self.plan, covers, epoch, log_bytes_max);
     }
 
     /// The checkpoint `epoch` begins: the core takes its snapshot before its next turn, unless it

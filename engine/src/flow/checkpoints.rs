@@ -28,7 +28,7 @@ use super::part::PartStep;
 use super::positions::ReadPosition;
 use super::replay::Replay;
 use super::route::Router;
-use crate::checkpoint::Epoch;
+use crate::checkpoint::{Epoch, PartitionSet};
 
 /// Delta parts that may follow a full one: what recovery reads at most.
 const DELTA_PARTS_MAX: u32 = 16;
@@ -50,6 +50,8 @@ pub(super) struct CoreCheckpoints {
     /// full. Several, because a commit may arrive after the next snapshot.
     handed_out: VecDeque<(Epoch, bool)>,
     log_bytes_max: u64,
+    /// The partitions of this core.
+    covers: PartitionSet,
     /// Buffers for what is handed out.
     spares: Spares,
     /// The part under way.
@@ -69,13 +71,19 @@ pub(super) struct SnapshotOf<'a, Positions> {
 }
 
 impl CoreCheckpoints {
-    /// From now on checkpoints are taken, the first one after `epoch`, with up to `log_bytes_max`
-    /// bytes of frames in each.
+    /// From now on checkpoints are taken of the partitions `covers`, the first one after `epoch`,
+    /// with up to `log_bytes_max` bytes of frames in each.
     ///
     /// # Panics
     /// They are taken already.
     // cold: at start
-    pub(super) fn enable(&mut self, plan: &Plan, epoch: Epoch, log_bytes_max: u64) {
+    pub(super) fn enable(
+        &mut self,
+        plan: &Plan,
+        covers: PartitionSet,
+        epoch: Epoch,
+        log_bytes_max: u64,
+    ) {
         assert!(!self.enabled, "checkpoints are enabled once");
         let spares = Spares::default();
         plan.tables.iter().for_each(|table| table.rows.enable_snapshots(epoch.0, &spares));
@@ -88,6 +96,7 @@ impl CoreCheckpoints {
             seen,
             committed,
             log_bytes_max,
+            covers,
             spares,
             ..Self::default()
         };
@@ -196,8 +205,8 @@ impl CoreCheckpoints {
         let levels = router.output_level() + 1;
         let channel_log = ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max);
         let positions = positions.chain(self.ended.iter().copied()).collect();
-        let mut part =
-            Box::new(OpenPart::new((epoch, since), positions, channel_log, &self.spares));
+        let (of, covers) = ((epoch, since), self.covers.clone());
+        let mut part = Box::new(OpenPart::new(of, covers, positions, channel_log, &self.spares));
         replay.each_frame(|level, frame| part.log_frame(level, frame));
         router.each_kept(|level, frame| part.log_frame(level, frame));
         router.each_waiting(|level, frame| part.save_waiting(level, frame));

@@ -26,7 +26,7 @@ use super::cost::PartCost;
 use super::look_ahead::prefetch_rows;
 use super::part::{PartEnd, PartStep};
 use super::positions::ReadPosition;
-use crate::checkpoint::{Chunk, Epoch, Section};
+use crate::checkpoint::{Chunk, Epoch, PartitionSet, Section};
 
 /// Most rows of one look: about as many lines as memory fetches at the same time.
 const LOOK_ROWS_MAX: usize = 16;
@@ -53,15 +53,17 @@ pub(super) struct OpenPart {
 }
 
 impl OpenPart {
-    /// The part for `epoch` of the rows that changed since the epoch `since`, with an empty
-    /// `channel_log`.
+    /// The part for `epoch` of the rows that changed since the epoch `since` in the partitions
+    /// `covers`, with an empty `channel_log`.
     // cold: once per checkpoint
     pub(super) fn new(
         (epoch, since): (Epoch, Epoch),
+        covers: PartitionSet,
         positions: Vec<ReadPosition>,
         channel_log: ChannelLog,
         spares: &Spares,
     ) -> Self {
+        let (frames_bytes, cost) = (0, PartCost::default());
         Self {
             channel_log,
             table: 0,
@@ -71,7 +73,7 @@ impl OpenPart {
             spares: spares.clone(),
             begun: false,
             ready: VecDeque::with_capacity(2 * CHUNKS_READY_MAX),
-            end: PartEnd { epoch, since, positions, frames_bytes: 0, cost: PartCost::default() },
+            end: PartEnd { epoch, since, covers, positions, frames_bytes, cost },
             failed: None,
         }
     }

@@ -157,9 +157,9 @@ mod tests {
         let map = PartitionMap::spread(4, &[0, 1, 2]);
         let mut parcels = Parcels::new(3);
         for _ in 0..2 {
-            // Partitions 0 and 3 are of core 0.
+            // Partitions 0 and 1 are of core 0.
             let sorted = parcels.by_owner(&map, 0b11_1011, &[3, 1, 9, 2, 0, 1]);
-            assert_eq!(sorted[..], [(0, 0b01_0001), (1, 0b10_0010), (2, 0b00_1000)]);
+            assert_eq!(sorted[..], [(2, 0b00_0001), (0, 0b11_0010), (1, 0b00_1000)]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cost::PartCost;
 use super::positions::ReadPosition;
-use crate::checkpoint::{Chunk, Epoch};
+use crate::checkpoint::{Chunk, Epoch, PartitionSet};
 
 /// The end of a core's part: all its chunks were taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct PartEnd {
     pub epoch: Epoch,
     /// The epoch that it builds upon; 0 for a full part.
     pub since: Epoch,
+    /// The partitions that the core owned at its snapshot.
+    pub covers: PartitionSet,
     /// Positions of the sources of this core that can be read again.
     pub positions: Vec<ReadPosition>,
     /// Bytes of frames.

@@ -2,6 +2,8 @@
 
 use potoroo_sdk::host::BATCH_EVENTS;
 
+use crate::checkpoint::PartitionSet;
+
 /// Which core owns a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionMap {
@@ -13,14 +15,18 @@ pub struct PartitionMap {
 }
 
 impl PartitionMap {
-    /// `partitions` spread evenly over `owners`, in turn.
+    /// `partitions` spread evenly over `owners`: each has a range of them, so that what a part of
+    /// a checkpoint covers is a few words.
     ///
     /// # Panics
     /// There are no owners or no partitions.
     // cold: at start
     pub fn spread(partitions: u32, owners: &[u16]) -> Self {
         assert!(partitions > 0);
-        let owner = |partition: u32| owners[partition as usize % owners.len()];
+        let owner = |partition: u32| {
+            let place = u64::from(partition) * owners.len() as u64 / u64::from(partitions);
+            owners[place as usize]
+        };
         Self {
             owners: (0..partitions).map(owner).collect(),
             mask: partitions.is_power_of_two().then_some(u64::from(partitions) - 1),
@@ -36,6 +42,14 @@ impl PartitionMap {
             None => hash % self.owners.len() as u64,
         };
         usize::from(self.owners[partition as usize])
+    }
+
+    /// The partitions that `core` owns.
+    // cold: at start
+    pub(super) fn of_core(&self, core: usize) -> PartitionSet {
+        let numbered = (0..=u16::MAX).zip(&self.owners);
+        let own = numbered.filter(|(_, owner)| usize::from(**owner) == core);
+        own.map(|(partition, _)| partition).collect()
     }
 
     /// Which of up to 64 keys `core` owns: bit `i` for the one with hash `i`.

@@ -24,7 +24,7 @@ use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
 use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
-use crate::checkpoint::Epoch;
+use crate::checkpoint::{Epoch, PartitionSet};
 use crate::state::Index;
 
 /// What the router knows of an exchange.
@@ -166,6 +166,12 @@ impl Router {
     /// The core that owns the keys with `hash`.
     pub(super) fn owner(&self, hash: u64) -> usize {
         self.map.owner(hash)
+    }
+
+    /// The partitions of this core.
+    // cold: at start
+    pub(super) fn partitions(&self) -> PartitionSet {
+        self.map.of_core(self.core)
     }
 
     /// Marks all lanes that leave, and wakes their receivers.

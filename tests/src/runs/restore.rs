@@ -1,7 +1,7 @@
 //! The way back: what a checkpoint has stored is handed to the cores of the next run.
 
 use potoroo::checkpoint::store::StoreReader;
-use potoroo::checkpoint::{Chunk, Epoch, Manifest, Renumbering, Section, each_chunk};
+use potoroo::checkpoint::{Chunk, Epoch, Manifest, Renumbering, Section, load};
 
 use super::process::Process;
 use super::troubles::Sabotage;
@@ -16,7 +16,7 @@ pub(super) fn restore(
     let now = process.now();
     let numbers = Renumbering::same(process.cores[0].plan());
     let mut frames = 0;
-    let mut visit = |epoch: Epoch, mut chunk: Chunk| -> Result<(), Failed> {
+    let mut visit = |epoch: Epoch, chunk: &mut Chunk| -> Result<(), Failed> {
         if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
             return Ok(());
         }
@@ -33,10 +33,10 @@ pub(super) fn restore(
             frames += chunk.bytes.len() as u64;
         }
         let mut cores = process.cores.iter_mut();
-        let restored = cores.try_for_each(|core| core.restore(&chunk, &numbers, now));
+        let restored = cores.try_for_each(|core| core.restore(chunk, &numbers, now));
         restored.map_err(|error| Failed(error.to_string()))
     };
-    each_chunk(store, manifest, |part, chunk| visit(part.epoch, chunk))
+    load(store, manifest, (1, |_| 0), |_, part, chunk| visit(part.epoch, chunk))
         .map_err(|Failed(reason)| reason)?;
     Ok(frames)
 }

@@ -1,7 +1,7 @@
 //! What is committed, and when.
 
 use super::*;
-use crate::checkpoint::{PositionUnit, facts};
+use crate::checkpoint::{PartitionSet, PositionUnit, facts};
 
 const CORES: usize = 2;
 
@@ -48,7 +48,10 @@ impl Subject {
 
 fn part(core: u32, epoch: Epoch, since: Epoch) -> CoordinatorInput {
     let name = format!("p{core}-{epoch}");
-    let entry = PartEntry { name, core, epoch, since, bytes: 1, chunks: 1, digest: 0, rows: 1 };
+    let covers = Some((0..512).map(|at| at + 512 * core as u16).collect());
+    let whole = PartitionSet::default();
+    let (bytes, chunks, digest, rows) = (1, 1, 0, 1);
+    let entry = PartEntry { name, core, epoch, since, covers, whole, bytes, chunks, digest, rows };
     CoordinatorInput::Part { entry, sources: Vec::new() }
 }
 
@@ -184,8 +187,51 @@ fn increments_follow_the_last_whole_part_of_their_core() {
         names(&manifest).join(" ")
     };
     assert_eq!(chain(Epoch(11), [0, 0]), "p0-11 p1-11");
-    assert_eq!(chain(Epoch(12), [11, 11]), "p0-11 p0-12 p1-11 p1-12");
+    assert_eq!(chain(Epoch(12), [11, 11]), "p0-11 p1-11 p0-12 p1-12");
     assert_eq!(chain(Epoch(13), [12, 0]), "p0-11 p0-12 p0-13 p1-13");
+}
+
+/// A message may come twice, and one of an earlier member late.
+#[test]
+fn a_part_counts_once_and_of_members_only() {
+    let mut subject = Subject::new();
+    subject.0.set_members([0, 2].into());
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
+    // For the next one.
+    subject.0.set_members([0, 1].into());
+    let half = |core| match part(core, Epoch(11), Epoch::NONE) {
+        CoordinatorInput::Part { entry, sources } => {
+            let covers = Some((0..512).map(|at| at + 512 * u16::from(core == 2)).collect());
+            CoordinatorInput::Part { entry: PartEntry { covers, ..entry }, sources }
+        }
+        _ => unreachable!("it is a part"),
+    };
+    for input in [marked(0, Epoch(11)), marked(2, Epoch(11)), half(0), half(0), half(1)] {
+        subject.check(input, None);
+    }
+    let manifest = subject.check_store(half(2));
+    assert_eq!(names(&manifest), ["p0-11", "p2-11"]);
+    subject.check(half(2), None);
+    subject.commit(Epoch(11), &[transaction(0, Epoch(11)), transaction(2, Epoch(11))]);
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(12) }));
+    for input in [marked(0, Epoch(12)), marked(2, Epoch(12)), part(0, Epoch(12), Epoch::NONE)] {
+        subject.check(input, None);
+    }
+    // Core 2 is gone; what it had last is whole in the part of core 1.
+    let manifest = subject.check_store(part(1, Epoch(12), Epoch::NONE));
+    assert_eq!(names(&manifest), ["p0-12", "p1-12"]);
+}
+
+#[test]
+fn what_could_not_be_recovered_from_is_not_committed() {
+    let mut subject = Subject::new();
+    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(11) }));
+    for input in [marked(0, Epoch(11)), marked(2, Epoch(11)), part(0, Epoch(11), Epoch::NONE)] {
+        subject.check(input, None);
+    }
+    let reason = "it could not be recovered from: p1-11 does not follow a part of epoch 0";
+    let abort = Action::Abort { epoch: Epoch(11), reason: reason.to_owned() };
+    subject.check(part(1, Epoch(11), Epoch(10)), Some(abort));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct PartReader<R: Read> {
     /// Of the record that is being read.
     offset: u64,
     chunks: u64,
+    /// A buffer for the next chunk.
+    spare: Vec<u8>,
     seal: Option<PartSeal>,
     ended: bool,
 }
@@ -38,13 +40,18 @@ impl<R: Read> PartReader<R> {
         let corrupt = |damage| CorruptObject { object: object.to_owned(), offset: 0, damage };
         let (header, bytes, checksum) = opened.map_err(corrupt)?;
         let object = object.to_owned();
-        let (offset, chunks, seal, ended) = (bytes, 0, None, false);
-        Ok(Self { object, from, header, checksum, digest, offset, chunks, seal, ended })
+        let (offset, chunks, spare, seal, ended) = (bytes, 0, Vec::new(), None, false);
+        Ok(Self { object, from, header, checksum, digest, offset, chunks, spare, seal, ended })
     }
 
     /// What it says of itself.
     pub fn header(&self) -> &PartHeader {
         &self.header
+    }
+
+    /// Takes a buffer for the next chunk.
+    pub fn recycle(&mut self, spare: Vec<u8>) {
+        self.spare = spare;
     }
 
     /// How far it was read, in bytes.
@@ -66,7 +73,7 @@ impl<R: Read> PartReader<R> {
         }
         let section = self.section(head[0], number).filter(|_| head[1] == 0);
         let section = section.filter(|_| length <= CHUNK_BYTES_MAX).ok_or(Damage::Record)?;
-        let bytes = take(&mut self.from, length)?;
+        let bytes = take(&mut self.from, length, std::mem::take(&mut self.spare))?;
         self.check(&head, &bytes)?;
         self.digest.update(&head);
         self.digest.update(&bytes);
@@ -142,7 +149,7 @@ fn open(from: &mut impl Read, digest: &mut Xxh3) -> Result<(PartHeader, u64, u32
     if length > HEADER_BYTES_MAX {
         return Err(Damage::Record);
     }
-    let text = take(from, length)?;
+    let text = take(from, length, Vec::new())?;
     let checksum = crc32c_append(crc32c::crc32c(&opening[..16]), &text);
     if checksum != u32_at(&opening, 16) {
         return Err(Damage::Checksum);
@@ -153,9 +160,12 @@ fn open(from: &mut impl Read, digest: &mut Xxh3) -> Result<(PartHeader, u64, u32
     Ok((header, (opening.len() + text.len()) as u64, checksum))
 }
 
-/// Exactly `length` bytes. Memory is taken as bytes arrive: a wrong length cannot exhaust it.
-fn take(from: &mut impl Read, length: u32) -> Result<Vec<u8>, Damage> {
-    let mut bytes = Vec::with_capacity((length as usize).min(Chunk::BYTES_MAX));
+/// Exactly `length` bytes, in the buffer `into`. Memory is taken as bytes arrive: a wrong length
+/// cannot exhaust it.
+fn take(from: &mut impl Read, length: u32, into: Vec<u8>) -> Result<Vec<u8>, Damage> {
+    let mut bytes = into;
+    bytes.clear();
+    bytes.reserve((length as usize).min(Chunk::BYTES_MAX));
     from.take(length.into()).read_to_end(&mut bytes)?;
     if bytes.len() == length as usize { Ok(bytes) } else { Err(Damage::CutOff) }
 }

@@ -12,7 +12,8 @@ use potoroo_sdk::table::Record;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{self, Name, NameKind, Store, Upload};
 use crate::checkpoint::{
-    Chunk, Epoch, Identity, PartEntry, PartHeader, PartSeal, PartWriter, Section, SourcePosition,
+    Chunk, Epoch, Identity, PartEntry, PartHeader, PartSeal, PartWriter, PartitionSet, Section,
+    SourcePosition,
 };
 use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
@@ -146,7 +147,9 @@ impl PartStorage {
         let (upload, seal) = writer.finish().map_err(|e| store::Error::io("write", &name, e))?;
         upload.finish()?;
         let (core, PartSeal { bytes, chunks, digest }) = (core as u32, seal);
-        let entry = PartEntry { name, core, epoch, since, bytes, chunks, digest, rows };
+        let (covers, whole) = (Some(end.covers.clone()), PartitionSet::default());
+        let entry =
+            PartEntry { name, core, epoch, since, covers, whole, bytes, chunks, digest, rows };
         let sources = end.positions.iter().map(|at| self.named(*at));
         let sources = sources.filter(|at| !at.is_void()).collect();
         Ok(Some(CoordinatorInput::Part { entry, sources }))

@@ -6,7 +6,7 @@ use potoroo_sdk::value;
 
 use super::*;
 use crate::checkpoint::store::Memory;
-use crate::checkpoint::{Chunk, PartHeader, PartWriter};
+use crate::checkpoint::{Chunk, PartHeader, PartWriter, PartitionSet};
 
 fn program(key: fn(&str) -> u64, copies: bool) -> Plan {
     let app = Application::new("lines");
@@ -61,7 +61,7 @@ fn stored() -> (Memory, Manifest) {
     let (bytes, seal) = writer.finish().expect("memory takes it");
     let name = "part-1-1-0-0000000000000001";
     memory.damage(name, &bytes);
-    let parts = vec![PartEntry::new(name.to_owned(), &header, seal, 0)];
+    let parts = vec![PartEntry::new(name.to_owned(), &header, PartitionSet::all(1), seal, 0)];
     (memory, Manifest { facts, generation, epoch, parts, ..Manifest::default() })
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::age::{age, now};
 use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
-use crate::checkpoint::{Epoch, ExchangeFacts, Manifest};
+use crate::checkpoint::{Epoch, ExchangeFacts, Manifest, PartEntry};
 use crate::control::report::thousands;
 
 /// Shows what the checkpoint of `epoch`, or the last one, is made of.
@@ -74,20 +74,7 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
     for source in &manifest.sources {
         writeln!(text, "source {} goes on at {}", source.name, thousands(source.position))?;
     }
-    for core in manifest.cores() {
-        for part in manifest.chain(core) {
-            let since = match part.since {
-                Epoch::NONE => "full".to_owned(),
-                since => format!("since {since}"),
-            };
-            let (bytes, rows) = (thousands(part.bytes), thousands(part.rows));
-            let (epoch, name) = (part.epoch, &part.name);
-            writeln!(
-                text,
-                "core {core}: epoch {epoch} {since}, {rows} rows, {bytes} bytes: {name}"
-            )?;
-        }
-    }
+    manifest.parts.iter().try_for_each(|part| write_part(text, part))?;
     for transaction in &manifest.transactions {
         writeln!(
             text,
@@ -101,4 +88,22 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
     }
     text.truncate(text.trim_end().len());
     Ok(())
+}
+
+fn write_part(text: &mut String, part: &PartEntry) -> std::fmt::Result {
+    let PartEntry { name, core, epoch, since, covers, whole, .. } = part;
+    write!(text, "core {core}: epoch {epoch} ")?;
+    match since.is_none() {
+        true => write!(text, "full, ")?,
+        false => write!(text, "since {since}, ")?,
+    }
+    match covers {
+        Some(covers) if covers.is_empty() => write!(text, "no partitions, ")?,
+        Some(covers) => write!(text, "partitions {covers}, ")?,
+        None => {}
+    }
+    if !whole.is_empty() {
+        write!(text, "all rows of {whole}, ")?;
+    }
+    writeln!(text, "{} rows, {} bytes: {name}", thousands(part.rows), thousands(part.bytes))
 }

@@ -109,7 +109,8 @@ mod tests {
         let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
         let old = head.cloned().unwrap_or(first);
         let application = "spread".to_owned();
-        let facts = Identity { application, fingerprint: 7, partitions: 16, ..Identity::default() };
+        // Without partitions it needs no parts.
+        let facts = Identity { application, fingerprint: 7, ..Identity::default() };
         let manifest = Manifest {
             facts,
             generation: 1,
