@@ -72,6 +72,8 @@ mod inspect;
 
 mod import;
 
+pub mod rollback_requests;
+
 pub mod admin;
 
 mod process;
@@ -79,6 +81,8 @@ mod process;
 mod seat;
 
 mod generation;
+
+mod rollback;
 
 mod shutdown;
 

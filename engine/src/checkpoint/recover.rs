@@ -98,7 +98,51 @@ pub fn recover(
     restore: Option<Epoch>,
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
-    let Chosen { manifest, repeats, done } = choose(store, old.as_ref(), restore)?;
+    let chosen = choose(store, old.as_ref(), restore)?;
+    let goes_back = restore.is_some() && !chosen.done;
+    begin(
+        store,
+        facts,
+        old,
+        Wish { owner, goes_back, restored: restore.unwrap_or_default() },
+        chosen,
+    )
+}
+
+/// As [`recover`], for the next generation of a running application, which goes back to the
+/// checkpoint of `epoch` whatever was applied at its start.
+///
+/// # Errors
+/// As of [`recover`]. HEAD is as it was then, unless the error is that this is unclear.
+pub fn roll_back(
+    store: &dyn Store,
+    facts: &impl Accept,
+    owner: u64,
+    epoch: Epoch,
+) -> Result<Recovered, Error> {
+    let old = store.head()?;
+    let chosen = older(store, old.as_ref(), epoch)?;
+    // The flag of the start is still applied: it is not to be applied once more at the next.
+    let restored = old.as_ref().map_or(Epoch::NONE, |head| head.restored);
+    begin(store, facts, old, Wish { owner, goes_back: true, restored }, chosen)
+}
+
+/// What a generation is to begin with.
+struct Wish {
+    owner: u64,
+    /// To a checkpoint that need not be the last one.
+    goes_back: bool,
+    /// What was last applied by flag.
+    restored: Epoch,
+}
+
+fn begin(
+    store: &dyn Store,
+    facts: &impl Accept,
+    old: Option<Head>,
+    Wish { owner, goes_back, restored }: Wish,
+    Chosen { manifest, repeats, done }: Chosen,
+) -> Result<Recovered, Error> {
     // Peek: a mistake in the command line must not end a running coordinator.
     let peeked = load(store, facts, manifest.as_deref())?;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
@@ -108,9 +152,8 @@ pub fn recover(
     let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
     // The first coordinator's number is as good as any.
     let folder = if folder == 0 { owner } else { folder };
-    let (restored, goes_back) = (restore.unwrap_or_default(), restore.is_some() && !done);
     let gone_back_to = match &old {
-        _ if goes_back => restored,
+        _ if goes_back => epoch,
         None => Epoch::NONE,
         // An earlier version wrote the one number only.
         Some(head) if head.gone_back_to.is_none() => head.restored,
@@ -146,6 +189,17 @@ pub fn preview(
     };
     let manifest = Manifest::load(view, &name)?;
     Ok(Some((name, manifest)))
+}
+
+/// Reads every byte of the retained checkpoint of `epoch`.
+///
+/// # Errors
+/// It is not there, or damaged.
+pub fn read_whole(view: &dyn StoreReader, epoch: Epoch) -> Result<(), Error> {
+    let chosen = older(view, view.head()?.as_ref(), epoch)?;
+    let manifest = Manifest::load(view, &chosen.manifest.expect("a retained one has a manifest"))?;
+    let read = |part| each_chunk_of::<store::Error>(view, &manifest, part, |_| Ok(()));
+    Ok(manifest.parts.iter().try_for_each(read)?)
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
@@ -267,21 +321,30 @@ fn choose(
     old: Option<&Head>,
     restore: Option<Epoch>,
 ) -> Result<Chosen, Error> {
-    let past = history(view, old)?;
     let is_done = |epoch: &Epoch| old.is_some_and(|head| head.restored == *epoch);
     let done = restore.filter(is_done).is_some();
-    let kept = past.iter().map(|past| past.epoch).collect();
-    let Some(epoch) = restore.filter(|_| !done) else {
-        if old.is_none() && !past.is_empty() {
-            return Err(Error::NoHead { kept });
-        }
-        let manifest = old.and_then(|head| head.manifest.clone());
-        return Ok(Chosen { manifest, repeats: Vec::new(), done });
-    };
+    if let Some(epoch) = restore.filter(|_| !done) {
+        return older(view, old, epoch);
+    }
+    let past = history(view, old)?;
+    if old.is_none() && !past.is_empty() {
+        return Err(Error::NoHead { kept: epochs_of(&past) });
+    }
+    let manifest = old.and_then(|head| head.manifest.clone());
+    Ok(Chosen { manifest, repeats: Vec::new(), done })
+}
+
+/// The checkpoint of `epoch` under the HEAD `old`.
+fn older(view: &dyn StoreReader, old: Option<&Head>, epoch: Epoch) -> Result<Chosen, Error> {
+    let past = history(view, old)?;
     let place = past.iter().position(|past| past.epoch == epoch);
-    let place = place.ok_or(Error::NoEpoch { epoch, kept })?;
+    let place = place.ok_or_else(|| Error::NoEpoch { epoch, kept: epochs_of(&past) })?;
     let (manifest, repeats) = (Some(past[place].name.clone()), repeats(&past[..place]));
-    Ok(Chosen { manifest, repeats, done })
+    Ok(Chosen { manifest, repeats, done: false })
+}
+
+fn epochs_of(past: &[Past]) -> Vec<Epoch> {
+    past.iter().map(|past| past.epoch).collect()
 }
 
 fn repeats(newer: &[Past]) -> Vec<Repeat> {

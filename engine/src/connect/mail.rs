@@ -1,5 +1,6 @@
 //! Messages to the storage thread, and the channel that carries them.
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,17 @@ use super::spool::Prepared;
 use crate::checkpoint::Epoch;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
+
+/// Swaps HEAD to the next generation and returns whether it did: otherwise nothing is changed. The
+/// storage thread calls it between two steps, so nothing is committed or collected meanwhile, and
+/// it commits nothing afterwards.
+pub struct HandOver(pub Box<dyn FnOnce() -> bool + Send>);
+
+impl Debug for HandOver {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("HandOver")
+    }
+}
 
 /// A message to the storage thread.
 #[derive(Debug)]
@@ -34,6 +46,8 @@ pub enum StorageMessage {
     },
     /// From an operator: begin a checkpoint now. The answer is its epoch, or why it was aborted.
     Now(oneshot::Sender<Result<Epoch, String>>),
+    /// From the supervisor: hand HEAD over to the next generation, if that can be done.
+    HandOver(HandOver),
     /// From the supervisor: everything was processed, the last checkpoint is due.
     Last,
     /// From the supervisor: this is the last message.
@@ -88,7 +102,8 @@ impl PresentStorage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = storage;
     }
 
-    /// Sends a message, which is dropped while there is no storage thread.
+    /// Sends a message, which is dropped before the first storage thread, and after each until the
+    /// next.
     pub fn send(&self, message: StorageMessage) {
         if let Some(storage) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             storage.send(message);

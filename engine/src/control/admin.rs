@@ -1,18 +1,19 @@
 //! The admin port: what the application is doing, over HTTP, from a thread of its own.
 //!
 //! Owns one thread and one listening socket outside the hot cores. It reads, through what the
-//! caller gives, and has a checkpoint taken when it is asked to; nothing else that a client sends
-//! changes anything, and no web page is answered. Listening on loopback alone is kept by
-//! [`Config::complete`](super::config::Config::complete).
+//! caller gives, and has a checkpoint taken or restored when that is requested; nothing else that a
+//! client sends changes anything, and no web page is answered. Listening on loopback alone is kept
+//! by [`Config::complete`](super::config::Config::complete).
 //!
 //! ```text
 //! GET  /status            JSON, the schema stands at Status::json
 //! GET  /metrics           Prometheus text
 //! POST /checkpoint        takes one now: {"epoch":17} when it is committed
+//! POST /restore/EPOCH     goes back to a retained one, and says what comes again
 //! GET  /state/TABLE/KEY   takes one now, and shows what it has for the key
 //! ```
 //!
-//! The last two need the header [`MARK`].
+//! The last three need the header [`MARK`].
 
 // In reading order; the blank lines keep it.
 mod guard;
@@ -164,8 +165,9 @@ async fn metrics(State(watch): State<ReadStatus>) -> impl IntoResponse {
 }
 
 async fn unknown() -> impl IntoResponse {
-    let there = "There is GET /status (JSON), GET /metrics (Prometheus text), POST /checkpoint and \
-                 GET /state/TABLE/KEY; the last two with the header `X-Potoroo: 1`.\n";
+    let there = "There is GET /status (JSON), GET /metrics (Prometheus text), POST /checkpoint, \
+                 POST /restore/EPOCH and GET /state/TABLE/KEY; the last three with the header \
+                 `X-Potoroo: 1`.\n";
     (StatusCode::NOT_FOUND, there)
 }
 

@@ -23,7 +23,7 @@ use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
 use crate::checkpoint::{Epoch, collect};
-use crate::connect::mail::{StorageMessage, StorageReceiver, StorageSender};
+use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::connect::spool::Prepared;
 use crate::flow::{PartCost, PartStep};
 use crate::turn::StorageShared;
@@ -71,6 +71,8 @@ impl Checkpoints {
         progress: Arc<CheckpointProgress>,
         gate: Receiver<()>,
     ) -> Result<Self, Error> {
+        let generation = setup.effects.coordinator.head().generation;
+        progress.note(|summary| summary.generation = generation);
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = setup.shared.clone();
         let last = Arc::new(SharedLast::default());
         let of_thread = last.clone();
@@ -86,6 +88,11 @@ impl Checkpoints {
         let thread =
             thread.map_err(|source| Error::Thread { what: "the storage thread", source })?;
         Ok(Self { storage, last, thread })
+    }
+
+    /// Has the next generation take over, if it can.
+    pub(super) fn hand_over(&self, to_next: HandOver) {
+        self.storage.send(StorageMessage::HandOver(to_next));
     }
 
     /// Everything was processed: requests the last checkpoint.
@@ -227,6 +234,7 @@ impl Running {
                 self.wanted.push(answer);
                 self.due = Instant::now();
             }
+            StorageMessage::HandOver(HandOver(to_next)) => self.hand_over(to_next),
             StorageMessage::Last => self.last.request(),
             StorageMessage::End => self.ended = true,
         }
@@ -329,6 +337,22 @@ impl Running {
         }
         self.last.fail();
         CoordinatorInput::Swapped(Err(reason.to_string()))
+    }
+
+    /// Has the next generation take over, which ends this one.
+    fn hand_over(&mut self, to_next: Box<dyn FnOnce() -> bool + Send>) {
+        if to_next() {
+            self.ended = true;
+            self.answers.append(&mut self.wanted);
+            self.answer(&Err("the application was rolled back to an older checkpoint".to_owned()));
+            return;
+        }
+        let Effects { store, coordinator, .. } = &self.setup.effects;
+        // What took the time was not a sink.
+        self.message_at = Instant::now();
+        if !matches!(store.head(), Ok(head) if head.as_ref() == Some(coordinator.head())) {
+            self.fail(&"after a rollback that failed it is unclear which checkpoint counts");
+        }
     }
 
     fn committed(&mut self, epoch: Epoch) {

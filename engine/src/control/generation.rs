@@ -131,6 +131,9 @@ fn start(
         idle: config.idle,
         spin: Duration::from_micros(config.spin_us),
         heartbeat_limit: Duration::from_secs(config.heartbeat_seconds),
+        // Each executor leaves a descriptor behind when it ends, and gives a core nothing that a
+        // plain thread does not: those of later generations run on plain ones.
+        executors: process.watch.is_first_ground(),
         ..HostConfig::new(config.cores.clone())
     };
     let mut lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes).into_iter();
@@ -153,11 +156,7 @@ fn wait_for_cores(
     watch: &Monitor,
     restored: &Receiver<Result<(), Error>>,
 ) -> Result<(), Error> {
-    watch.ground.get_or_init(|| {
-        let ground = host.ground().clone();
-        ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
-        ground
-    });
+    watch.set_ground(host.ground());
     // A core that panics while it restores sends nothing: the panic is reported at its join.
     restored.iter().collect()
 }

@@ -9,7 +9,8 @@ use crate::checkpoint::store::{Location, Store};
 use crate::connect::mail::PresentStorage;
 use crate::turn::StorageShared;
 
-/// The opened store of an application.
+/// The opened store of an application. A clone is the same one.
+#[derive(Clone)]
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn Store>,
     pub(super) place: Location,

@@ -26,6 +26,7 @@ use super::inspect::{Inspected, again};
 use super::memory;
 use super::open_store::OpenStore;
 use super::recovery::Recovery;
+use super::rollback_requests::RollbackRequests;
 use super::stop_request::StopRequest;
 use super::thread_limit;
 use super::watch::Monitor;
@@ -47,6 +48,8 @@ pub(super) struct Process {
     pub(super) stored: Option<OpenStore>,
     pub(super) edges: Edges,
     pub(super) watch: Arc<Monitor>,
+    /// What operators request.
+    pub(super) rollbacks: RollbackRequests,
 }
 
 /// What a process gives to those who have started it.
@@ -106,7 +109,9 @@ impl Process {
         let (tallies, gaps) = tallies(&plan, config.cores.len());
         let progress = stored.as_ref().map(|stored| stored.progress.clone());
         let watch = Arc::new(Monitor::new(&plan, &config, tallies, gaps, progress));
-        let process = Self { describe, plan, config, request, places, stored, edges, watch };
+        let rollbacks = RollbackRequests::default();
+        let process =
+            Self { describe, plan, config, request, places, stored, edges, watch, rollbacks };
         Ok((process, recovery))
     }
 
@@ -116,7 +121,8 @@ impl Process {
     /// The port cannot be opened.
     pub(super) fn serve(&mut self) -> Result<ProcessStart, Error> {
         let watched = self.watch.clone();
-        let operator = self.stored.as_ref().map(|stored| operator(stored, &self.describe));
+        let operator =
+            self.stored.as_ref().map(|stored| operator(stored, &self.describe, &self.rollbacks));
         let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
         let admin = self.config.admin.map(serve).transpose()?;
         let (channels, listening) = (take(&mut self.edges.channels), &mut self.edges.listening);
@@ -124,15 +130,16 @@ impl Process {
     }
 }
 
-/// The interface of operators: requests a checkpoint, and reads those that are retained.
-fn operator(stored: &OpenStore, describe: &Describe) -> Operator {
+/// The interface of operators: requests checkpoints and rollbacks, and reads what is retained.
+fn operator(stored: &OpenStore, describe: &Describe, rollbacks: &RollbackRequests) -> Operator {
     let (store, describe) = (stored.store.clone(), describe.clone());
     let inspect = move |table: &str, key: &str| {
         let plan = describe().plan().expect("the plan was checked before");
         again(|| Inspected::open(&*store, &plan, table, None)?.get(key))
             .map_err(|error| error.to_string())
     };
-    Operator { storage: stored.present.clone(), inspect: Arc::new(inspect) }
+    let (storage, rollbacks) = (stored.present.clone(), rollbacks.clone());
+    Operator { storage, rollbacks, inspect: Arc::new(inspect) }
 }
 
 /// Bounds connections by what there are descriptors for, and refuses what the host has no room for.

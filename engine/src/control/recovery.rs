@@ -15,8 +15,8 @@ use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
-    ChangeKind, Delivered, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
-    Renumbering, SourcePosition, TableFacts, load, recover,
+    ChangeKind, Delivered, Epoch, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
+    Renumbering, SourcePosition, TableFacts, load, recover, roll_back,
 };
 use crate::connect::resume::Resume;
 use crate::flow::{Core, Start};
@@ -37,12 +37,38 @@ impl Recovery {
     /// # Errors
     /// It cannot be used.
     pub(super) fn open(plan: &Plan, config: &Config, stored: &OpenStore) -> Result<Self, Error> {
+        Self::take(plan, config, stored, |store, takeover| {
+            recover(store, takeover, draw(), config.restore)
+        })
+    }
+
+    /// Takes over what is `stored` from the generation before, at the checkpoint of `epoch`.
+    ///
+    /// # Errors
+    /// It cannot be used. HEAD is as it was, unless the error is that this is unclear.
+    pub(super) fn roll_back(
+        plan: &Plan,
+        config: &Config,
+        stored: &OpenStore,
+        epoch: Epoch,
+    ) -> Result<Self, Error> {
+        Self::take(plan, config, stored, |store, takeover| {
+            roll_back(store, takeover, draw(), epoch)
+        })
+    }
+
+    fn take(
+        plan: &Plan,
+        config: &Config,
+        stored: &OpenStore,
+        take: impl FnOnce(&dyn Store, &Takeover<'_>) -> Result<Recovered, recover::Error>,
+    ) -> Result<Self, Error> {
         let OpenStore { store, place, .. } = stored;
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let mut facts = Identity::of(plan, config.partitions as u32);
         let takeover = Takeover::new(plan, &facts, config, (&**store, place));
-        let mut recovered = recover(&**store, &takeover, draw(), config.restore)
-            .map_err(|error| refused(error.to_string()))?;
+        let recovered = take(&**store, &takeover);
+        let mut recovered = recovered.map_err(|error| refused(error.to_string()))?;
         let manifest = recovered.manifest.as_ref();
         let found = manifest.map(|manifest| takeover.look(manifest)).transpose();
         let found = found.map_err(|error| refused(error.to_string()))?;

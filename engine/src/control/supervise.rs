@@ -17,7 +17,10 @@ use super::error::Error;
 use super::generation::Generation;
 use super::process::{Describe, Process, ProcessStart};
 use super::profile::Profiler;
+use super::recovery::Recovery;
 use super::report::{Snapshot, StopReason, Summary, progress_line};
+use super::rollback::{Rollback, RolledBackTo};
+use super::rollback_requests::ENDED;
 use super::shutdown::{Late, Order, Seen, Shutdown};
 use super::stop_request::StopRequest;
 use crate::connect::attach::{Attach, NotAttached};
@@ -60,6 +63,9 @@ impl LinesByKind {
 pub(super) struct Supervisor {
     process: Process,
     generation: Generation,
+    /// The one that is under way.
+    rollback: Option<Rollback>,
+    started: Instant,
     lines: LinesByKind,
     shutdown: Shutdown,
     sources_complete: bool,
@@ -96,6 +102,8 @@ impl Supervisor {
             shutdown: Shutdown::new(Duration::from_secs(config.drain_seconds)),
             process,
             generation,
+            rollback: None,
+            started: Instant::now(),
             lines: LinesByKind::default(),
             sources_complete: false,
             quiet_before: None,
@@ -105,16 +113,78 @@ impl Supervisor {
 
     /// Runs to the end.
     pub(super) fn run(mut self) -> Result<Summary, Error> {
+        while let Some((rollback, recovery)) = self.watch() {
+            self = self.roll_back(rollback, recovery)?;
+        }
+        self.end()
+    }
+
+    /// Watches over a generation until its cores end; or until it is to be rolled back, to what is
+    /// returned then.
+    fn watch(&mut self) -> Option<(Rollback, Recovery)> {
         let _housekeeping = Housekeeping::begin(&self.process.watch.cpus);
-        let started = Instant::now();
         while self.generation.host.running() > 0 {
             self.receive();
-            self.decide(started);
+            if let Some(next) = self.look_for_rollback() {
+                return Some(next);
+            }
+            // HEAD may be the next generation's already: no checkpoint would come.
+            if self.rollback.is_none() {
+                self.decide();
+            }
             self.report_stuck();
             self.generation.skips.print();
             self.show_progress();
         }
+        None
+    }
+
+    /// Begins a rollback that is requested. Returns one whose checkpoint was found whole.
+    fn look_for_rollback(&mut self) -> Option<(Rollback, Recovery)> {
+        if let Some(rollback) = self.rollback.take() {
+            return match rollback.poll() {
+                Ok(next) => Some(next),
+                Err(waiting) => {
+                    self.rollback = waiting;
+                    None
+                }
+            };
+        }
+        let running = self.shutdown.is_running();
+        let (rollback, hand_over) = Rollback::next(&self.process, running)?;
+        let checkpoints = self.generation.checkpoints.as_ref();
+        checkpoints.expect("operators reach those with checkpoints only").hand_over(hand_over);
+        self.rollback = Some(rollback);
+        None
+    }
+
+    /// Ends the generation, and begins the next one with `recovery`.
+    ///
+    /// # Errors
+    /// The next one cannot begin: the application has ended.
+    fn roll_back(mut self, rollback: Rollback, recovery: Recovery) -> Result<Self, Error> {
+        let stopped = Instant::now();
+        self.generation.abandon();
+        while self.generation.host.running() > 0 {
+            self.receive();
+        }
         self.receive_waiting();
+        let Self { generation, mut process, .. } = self;
+        let (_, failures) = generation.join(true)?;
+        log_failures(&failures);
+        let done = RolledBackTo::from(&recovery);
+        let (generation, attach) = Generation::begin(&mut process, Some(recovery))?;
+        let generation = attached(generation, attach)?;
+        rollback.finish(done, &process, stopped.elapsed());
+        Ok(Self { generation, process, sources_complete: false, quiet_before: None, ..self })
+    }
+
+    /// Sees that nothing is left of an application whose cores have ended.
+    fn end(mut self) -> Result<Summary, Error> {
+        self.receive_waiting();
+        if let Some(rollback) = self.rollback {
+            rollback.refuse(ENDED.to_owned());
+        }
         self.generation.skips.print_rest();
         for (kind, count) in self.lines.left_out() {
             tracing::warn!("{kind}: {count} such lines left out");
@@ -122,9 +192,7 @@ impl Supervisor {
         let abandoned = self.shutdown.is_abandoned();
         let (counts, failures) = self.generation.join(abandoned)?;
         let stop = self.shutdown.end();
-        for failure in &failures {
-            tracing::error!("a file was not written or read to its end: {failure}");
-        }
+        log_failures(&failures);
         let mut snapshot = self.process.watch.snapshot(&counts);
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
         snapshot.undelivered = undelivered(&counts);
@@ -253,14 +321,14 @@ impl Supervisor {
         }
     }
 
-    fn decide(&mut self, started: Instant) {
+    fn decide(&mut self) {
         if !self.sources_complete && self.generation.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
             self.generation.send(|| Command::SourcesComplete);
         }
         let seen = Seen {
             now: Instant::now(),
-            stop: self.stop_requested(started),
+            stop: self.stop_requested(),
             sources_complete: self.sources_complete,
             quiet: self.is_quiet(),
             last: self.generation.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
@@ -304,12 +372,12 @@ impl Supervisor {
         }
     }
 
-    fn stop_requested(&self, started: Instant) -> Option<StopReason> {
+    fn stop_requested(&self) -> Option<StopReason> {
         if let Some(stop) = self.process.request.reason() {
             return Some(stop);
         }
         let seconds = Duration::from_secs(self.process.config.seconds?);
-        (started.elapsed() >= seconds).then_some(StopReason::Seconds)
+        (self.started.elapsed() >= seconds).then_some(StopReason::Seconds)
     }
 
     /// Whether nothing is in flight any more: see the module.
@@ -336,6 +404,12 @@ impl Supervisor {
             false => console::note(line),
         }
         self.shown = (Instant::now(), now);
+    }
+}
+
+fn log_failures(failures: &[String]) {
+    for failure in failures {
+        tracing::error!("a file was not written or read to its end: {failure}");
     }
 }
 

@@ -7,6 +7,7 @@
 //!   potoroo checkpoint export   a table of it, which the application's program shows
 //!   potoroo checkpoint import   fills an empty table with what was exported
 //!   potoroo checkpoint now      has a running application take one
+//!   potoroo checkpoint restore  has a running application go back to one
 //!   potoroo state get           what a running application has for a key
 //! ```
 //!
@@ -65,6 +66,7 @@ pub fn main() -> ExitCode {
                 import::run(table, file, export::Program { program, state, arguments })
             }
             Checkpoint::Now { admin } => ask::checkpoint(*admin),
+            Checkpoint::Restore { epoch, admin } => ask::restore(*admin, *epoch),
         },
         Command::State { command: OfState::Get { table, key, admin } } => {
             ask::row(*admin, table, key)
@@ -181,6 +183,16 @@ enum Checkpoint {
         /// Flags of the program's own, that it needs to describe the same application
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
+    },
+    /// Have a running application go back to one that is retained, and wait until it goes on from
+    /// there; output that was committed after it is output again
+    #[command(after_help = EXIT_HELP)]
+    Restore {
+        /// Its epoch
+        epoch: Epoch,
+        /// Where the application has its admin port
+        #[arg(long, value_name = "ADDR:PORT")]
+        admin: SocketAddr,
     },
     /// Have a running application take one, and wait until it is committed
     #[command(after_help = EXIT_HELP)]

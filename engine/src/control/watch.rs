@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use potoroo_runtime::{Clock, Ground, Idle, LatencyArray, PollerKind, SharedGaps};
@@ -25,7 +25,7 @@ pub(super) struct Monitor {
     /// By core.
     pub(super) cpus: Vec<usize>,
     /// On what the cores run; set when they have started, before it is read.
-    pub(super) ground: OnceLock<Ground>,
+    ground: Mutex<Option<Ground>>,
     idle: Idle,
     sources: Vec<String>,
     sinks: Vec<String>,
@@ -69,7 +69,7 @@ impl Monitor {
             host: host_label(),
             started: Instant::now(),
             cpus: config.cores.clone(),
-            ground: OnceLock::new(),
+            ground: Mutex::default(),
             idle: config.idle,
             sources: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sinks: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
@@ -81,6 +81,19 @@ impl Monitor {
             gaps,
             peers: Mutex::default(),
             clock: Clock::new(),
+        }
+    }
+
+    /// Whether no cores have run yet.
+    pub(super) fn is_first_ground(&self) -> bool {
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// The cores run on `ground` from now on. Says at first what is worth knowing about it.
+    pub(super) fn set_ground(&self, ground: &Ground) {
+        let mut present = self.ground.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.replace(ground.clone()).is_none() {
+            ground.notices().iter().for_each(|notice| tracing::warn!("host: {notice}"));
         }
     }
 
@@ -97,10 +110,11 @@ impl Monitor {
 
     pub(super) fn status(&self) -> Status {
         let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
+        let ground = self.ground.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let core = |(core, counts): (usize, &Counts)| CoreStatus {
             cpu: self.cpus[core],
-            poller: self.ground.get().map_or(PollerKind::Epoll, |ground| ground.pollers[core]),
-            plain_thread: self.ground.get().is_some_and(|ground| ground.plain_because.is_some()),
+            poller: ground.as_ref().map_or(PollerKind::Epoll, |ground| ground.pollers[core]),
+            plain_thread: ground.as_ref().is_some_and(|ground| ground.plain_because.is_some()),
             turns: counts.turns_worked,
             events: counts.sources.iter().map(|source| source.events).sum(),
             blocked_turns: counts.turns_blocked,

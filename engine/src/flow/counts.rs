@@ -1,7 +1,5 @@
 //! What one core counts, in plain numbers of its own.
 
-use potoroo_sdk::plan::Plan;
-
 /// Counters of one source on one core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCounts {
@@ -52,16 +50,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    // cold: at start
-    pub(super) fn new(plan: &Plan) -> Self {
-        Self {
-            sources: vec![SourceCounts::default(); plan.sources.len()],
-            sinks: vec![SinkCounts::default(); plan.sinks.len()],
-            tables: vec![(0, 0); plan.tables.len()],
-            ..Self::default()
-        }
-    }
-
     pub(super) fn each(&self, mut take: impl FnMut(u64)) {
         for value in [
             self.turns_worked,

@@ -85,6 +85,8 @@ pub(super) struct RouterParts {
     pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
     pub(super) gauges: Arc<Gauges>,
+    /// Where it goes on counting.
+    pub(super) counts: Counts,
     /// Capacity of a lane from the core to itself, in bytes.
     pub(super) local_bytes: usize,
     /// Waiting bytes above which an outlet is full.
@@ -126,7 +128,7 @@ impl Router {
             outputs: parts.outputs,
             letters: parts.letters,
             holding: Vec::new(),
-            counts: Counts::new(plan),
+            counts: parts.counts,
             gauges: parts.gauges,
             ends: Ends::new(plan),
             local_waiting: 0,

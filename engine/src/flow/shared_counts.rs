@@ -58,6 +58,18 @@ impl SharedCounts {
         Self { gaps, ..self }
     }
 
+    /// For a core that begins: its counts are those of the core before it that counted here, but
+    /// for its tables and the frames in its lanes. No other core may count here.
+    // cold: at start
+    pub(super) fn begin(&self) -> Counts {
+        let mut counts = Counts { frames_sent: 0, frames_received: 0, ..self.read() };
+        counts.tables.fill((0, 0));
+        self.write(&counts);
+        self.set_quiet(false);
+        self.gauges.set_free();
+        counts
+    }
+
     pub(super) fn write(&self, counts: &Counts) {
         let mut cells = self.cells.iter();
         counts.each(|value| {

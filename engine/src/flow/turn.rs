@@ -146,6 +146,7 @@ impl Core {
             outputs,
             letters: Letters::new(config.keep_letters),
             gauges: config.tally.gauges.clone(),
+            counts: config.tally.begin(),
             local_bytes: config.local_bytes,
             outlet_bytes: config.outlet_bytes,
         };

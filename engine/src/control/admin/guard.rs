@@ -11,8 +11,8 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Stands in each request that has a checkpoint taken, with any value. No form can set it, and a
-/// script of another page only after a question that this port never answers with yes.
+/// Stands in each request that has a checkpoint taken or restored, with any value. No form can set
+/// it, and a script of another page only after a question that this port never answers with yes.
 pub const MARK: &str = "x-potoroo";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -30,9 +30,9 @@ pub(super) async fn marked(request: Request, next: Next) -> Response {
     match request.headers().contains_key(MARK) {
         true => next.run(request).await,
         false => refused(
-            "this has a checkpoint taken, and needs a header that no web page can set: use \
-             `potoroo checkpoint now` or `potoroo state get`, or add it with \
-             `curl -H 'X-Potoroo: 1'`",
+            "this has a checkpoint taken or restored, and needs a header that no web page can set: \
+             use `potoroo checkpoint now`, `potoroo checkpoint restore` or `potoroo state get`, or \
+             add it with `curl -H 'X-Potoroo: 1'`",
         ),
     }
 }

@@ -167,12 +167,14 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
     for (name, help, value) in [
         ("checkpoints_committed", "Checkpoints committed", committed),
         ("checkpoints_aborted", "Checkpoints aborted", aborted),
+        ("rollbacks", "Rollbacks to an older checkpoint", checkpoints.rollbacks),
         ("checkpoint_slices", "Slices of turns that checkpoints took", slices),
         ("checkpoint_events_delayed", "Events that may have waited for one", cost.events_delayed),
     ] {
         counters(registry, name, help, [(label(), value)]);
     }
     for (name, help, value) in [
+        ("generation", "Number of the present generation", count(checkpoints.generation)),
         ("checkpoint_epoch", "The last epoch that was committed", count(epoch.0.into())),
         ("checkpoint_seconds", "Duration of the last checkpoint", last_ms / 1e3),
         ("checkpoint_stored_bytes", "Bytes of all retained checkpoints", count(stored_bytes)),

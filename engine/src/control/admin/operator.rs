@@ -1,4 +1,5 @@
-//! Requests of operators beside figures: take a checkpoint now, and show the row of a key.
+//! Requests of operators beside figures: take a checkpoint now, go back to one, and show the row of
+//! a key.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use super::guard;
 use crate::checkpoint::Epoch;
 use crate::connect::mail::{PresentStorage, StorageMessage};
+use crate::control::rollback_requests::{ENDED, RollbackRequests};
 
 /// Looks a key up in the last checkpoint: table and key to the row as JSON, if there is one.
 pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Send + Sync>;
@@ -24,6 +26,8 @@ pub type Inspect = Arc<dyn Fn(&str, &str) -> Result<Option<String>, String> + Se
 pub struct Operator {
     /// Its present storage thread.
     pub storage: PresentStorage,
+    /// Where rollbacks are requested.
+    pub rollbacks: RollbackRequests,
     /// Looks into its checkpoints. May wait for the storage.
     pub inspect: Inspect,
 }
@@ -72,13 +76,26 @@ impl Operator {
     async fn checkpoint(&self) -> Result<Epoch, String> {
         let (answer, answered) = oneshot::channel();
         self.storage.send(StorageMessage::Now(answer));
-        answered.await.unwrap_or_else(|_| Err("the application is about to end".to_owned()))
+        answered.await.unwrap_or_else(|_| {
+            Err("the application ends, or is being rolled back: ask again".to_owned())
+        })
+    }
+}
+
+impl Operator {
+    /// Rolls back to the checkpoint of `epoch`.
+    async fn restore(&self, epoch: Epoch) -> Result<String, String> {
+        let (answer, answered) = oneshot::channel();
+        self.rollbacks.request(epoch, answer);
+        let done = answered.await.unwrap_or_else(|_| Err(ENDED.to_owned()))?;
+        Ok(serde_json::to_string(&done).expect("numbers and strings always serialize"))
     }
 }
 
 pub(super) fn router(service: Option<OperatorService>) -> Router {
     Router::new()
         .route("/checkpoint", post(checkpoint))
+        .route("/restore/{epoch}", post(restore))
         .route("/state/{table}/{key}", get(row))
         .route_layer(middleware::from_fn(guard::marked))
         .with_state(service)
@@ -88,6 +105,21 @@ async fn checkpoint(State(service): State<Option<OperatorService>>) -> Response 
     let Some(OperatorService { operator, .. }) = service else { return no_checkpoints() };
     match operator.checkpoint().await {
         Ok(epoch) => json(format!("{{\"epoch\":{epoch}}}\n")),
+        Err(reason) => failed(&reason),
+    }
+}
+
+async fn restore(
+    State(service): State<Option<OperatorService>>,
+    Path(epoch): Path<String>,
+) -> Response {
+    let Some(OperatorService { operator, .. }) = service else { return no_checkpoints() };
+    let Ok(epoch) = epoch.parse() else {
+        let text = format!("`{epoch}` is no epoch: give the number of a retained checkpoint\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    match operator.restore(epoch).await {
+        Ok(done) => json(done + "\n"),
         Err(reason) => failed(&reason),
     }
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use super::super::report::{example, example_core};
 use super::*;
 use crate::connect::mail::{PresentStorage, storage_channel};
+use crate::control::rollback_requests::RollbackRequests;
 
 fn open() -> AdminHandle {
     let core = example_core();
@@ -79,7 +80,7 @@ fn dropping_waits_until_nothing_looks_into_checkpoints() {
     let storage = PresentStorage::default();
     storage.set(Some(sender));
     let watch: ReadStatus = Arc::new(|| unreachable!("no request"));
-    let operator = Some(Operator { storage, inspect });
+    let operator = Some(Operator { storage, rollbacks: RollbackRequests::default(), inspect });
     let admin = serve(SocketAddr::from(([127, 0, 0, 1], 0)), watch, operator).expect("a free port");
     drop(admin);
     assert_eq!(Arc::strong_count(&place), 1);

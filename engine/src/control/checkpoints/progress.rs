@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::LatencyArray;
 
+use crate::checkpoint::Epoch;
 use crate::control::report::CheckpointSummary;
 use crate::turn::StorageShared;
 
@@ -30,6 +31,11 @@ impl CheckpointProgress {
         summary.slice_own_ns_p99 = p99(&own);
         summary.slice_own_ns_max = own.ns_max();
         summary
+    }
+
+    /// A generation runs since a rollback to the checkpoint of `epoch`.
+    pub(in crate::control) fn roll_back(&self, epoch: Epoch) {
+        self.note(|summary| (summary.epoch, summary.rollbacks) = (epoch, summary.rollbacks + 1));
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {

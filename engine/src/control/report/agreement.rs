@@ -167,6 +167,8 @@ fn checkpoints_agree() {
     for (name, series, scale) in [
         ("committed", "checkpoints_committed_total", 1.0),
         ("aborted", "checkpoints_aborted_total", 1.0),
+        ("rollbacks", "rollbacks_total", 1.0),
+        ("generation", "generation", 1.0),
         ("slices", "checkpoint_slices_total", 1.0),
         ("epoch", "checkpoint_epoch", 1.0),
         ("last_ms", "checkpoint_seconds", 1e3),

@@ -67,6 +67,8 @@ fn example_checkpoints() -> CheckpointSummary {
         epoch: Epoch(17),
         committed: 9,
         aborted: 1,
+        generation: 6,
+        rollbacks: 2,
         last_ms: 12.5,
         stored_bytes: 45_000,
         slices: 80,

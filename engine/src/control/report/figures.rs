@@ -111,12 +111,16 @@ pub struct TableSummary {
 /// What checkpoints did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CheckpointSummary {
-    /// The last epoch that was committed; 0 before the first.
+    /// The last epoch that was committed, or that was rolled back to; 0 before the first.
     pub epoch: Epoch,
     /// Checkpoints committed by this process.
     pub committed: u64,
     /// Checkpoints aborted.
     pub aborted: u64,
+    /// Number of the present generation: each start and each rollback begins one.
+    pub generation: u64,
+    /// Rollbacks of this process to an older checkpoint while it ran.
+    pub rollbacks: u64,
     /// Milliseconds from the beginning of the last one to its commit.
     pub last_ms: f64,
     /// Bytes that the last one added to what is stored.

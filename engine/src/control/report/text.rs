@@ -128,6 +128,13 @@ fn checkpoints(snapshot: &Snapshot) -> String {
         thousands(*stored_bytes),
         delayed(cost),
     );
+    if checkpoints.rollbacks > 0 {
+        text.push_str(&format!(
+            "{} rollbacks to an older checkpoint; generation {} ran last\n",
+            thousands(checkpoints.rollbacks),
+            checkpoints.generation,
+        ));
+    }
     text.push_str(&format!(
         "the last of epoch {epoch}: {last_ms:.1} ms, {} rows, {} bytes, longest slice {} µs; {}\n",
         thousands(*last_rows),
@@ -282,6 +289,7 @@ quotes → markets (table)       0         0       -       -       -       -    
   outside gaps                 0         0       -       -       -       -         -         -
 
 9 checkpoints, 1 aborted; 45,000 bytes are retained; delayed 70 events, by 20.00 µs at most
+2 rollbacks to an older checkpoint; generation 6 ran last
 the last of epoch 17: 12.5 ms, 50 rows, 5,000 bytes, longest slice 14.00 µs; \
 delayed 7 events, by 15.00 µs at most
 slices of turns for them: p99 20.00 µs, max 21.00 µs; without gaps p99 19.00 µs, max 20.50 µs

@@ -1,4 +1,5 @@
-//! `potoroo checkpoint now` and `potoroo state get`: requests to an application that runs.
+//! `potoroo checkpoint now`, `potoroo checkpoint restore` and `potoroo state get`: requests to an
+//! application that runs.
 
 use std::net::SocketAddr;
 
@@ -6,10 +7,16 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer::{Error, ToolExit, answer};
 use super::http::{Method, request};
+use crate::checkpoint::Epoch;
 
 /// Has the application at `admin` take a checkpoint.
 pub fn checkpoint(admin: SocketAddr) -> Result<ToolExit, Error> {
     show(admin, Method::Post, &["checkpoint"])
+}
+
+/// Has the application at `admin` go back to the checkpoint of `epoch`.
+pub fn restore(admin: SocketAddr, epoch: Epoch) -> Result<ToolExit, Error> {
+    show(admin, Method::Post, &["restore", &epoch.to_string()])
 }
 
 /// Shows the row of `key` in `table` of the application at `admin`.

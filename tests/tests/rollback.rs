@@ -1,0 +1,256 @@
+//! Rollbacks of running applications: what a process goes on from is the checkpoint, its ports stay
+//! open, and nothing of the generation before is left.
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::{App, Scratch, check_windows, free_port, tool, wait_for_status};
+
+const WINDOWS: &str = "sequence_windows";
+
+/// Has the application at `admin` take a checkpoint; returns its epoch.
+fn checkpoint(admin: SocketAddr) -> u64 {
+    let answer = ask(admin, &["now"]).unwrap_or_else(|error| panic!("{error}"));
+    answer["epoch"].as_u64().expect("a number")
+}
+
+/// What the tool answers, or says on standard error.
+fn ask(admin: SocketAddr, words: &[&str]) -> Result<Value, String> {
+    let mut command = Command::new(tool());
+    command.arg("checkpoint").args(words).args(["--admin", &admin.to_string()]);
+    let output = command.output().expect("the tool can be run");
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout).expect("it is JSON")),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn restore(admin: SocketAddr, epoch: u64) -> Result<Value, String> {
+    ask(admin, &["restore", &epoch.to_string()])
+}
+
+/// Which bytes of an output file belong to the history that counts.
+#[derive(Default)]
+struct History {
+    ranges: Vec<(usize, usize)>,
+    seen: usize,
+}
+
+impl History {
+    /// The file has `length` bytes, and the last `repeated` of those that count come again.
+    fn roll_back(&mut self, length: usize, mut repeated: usize) {
+        self.ranges.push((self.seen, length));
+        self.seen = length;
+        while repeated > 0 {
+            let (start, end) = self.ranges.pop().expect("what repeats was there");
+            let cut = repeated.min(end - start);
+            repeated -= cut;
+            if end - cut > start {
+                self.ranges.push((start, end - cut));
+            }
+        }
+    }
+
+    fn bytes(mut self, file: &[u8]) -> Vec<u8> {
+        self.ranges.push((self.seen, file.len()));
+        self.ranges.iter().flat_map(|(start, end)| &file[*start..*end]).copied().collect()
+    }
+}
+
+fn repeated(answer: &Value) -> usize {
+    let repeats = answer["repeats"].as_array().expect("a list");
+    repeats.iter().map(|one| one["bytes"].as_u64().expect("a number") as usize).sum()
+}
+
+#[test]
+fn what_is_committed_stays_and_all_else_is_made_once_more() {
+    const COUNT: u64 = 300_000;
+    let scratch = Scratch::new("rollback-load");
+    let mut app = App::start(
+        WINDOWS,
+        &format!(
+            "--source numbers=gen:numbers?count={COUNT}&rate=100000 --sink windows=file:{} \
+             --state {} --checkpoint-ms 3600000 --checkpoints-kept 4 --cores 0,1 \
+             --admin 127.0.0.1:0 --report json",
+            scratch.path("windows"),
+            scratch.path("state")
+        ),
+    );
+    let admin = app.admin();
+    let mut history = History::default();
+    let mut generation = 1;
+    for round in 0..8 {
+        let epochs: Vec<u64> = (0..3).map(|_| checkpoint(admin)).collect();
+        let epoch = epochs[round % 3];
+        let length = || fs::metadata(scratch.path("windows")).expect("it is there").len();
+        let answer = restore(admin, epoch).unwrap_or_else(|error| panic!("{error}"));
+        history.roll_back(length() as usize, repeated(&answer));
+        generation += 1;
+        assert_eq!(answer["epoch"], epoch, "{answer}");
+        assert_eq!(answer["generation"], generation, "{answer}");
+        assert_eq!(repeated(&answer) == 0, round % 3 == 2, "{answer}");
+    }
+    let status = wait_for_status(admin, |_| true);
+    assert_eq!(status["checkpoints"]["rollbacks"], 8);
+    assert_eq!(status["checkpoints"]["generation"], generation);
+    let report = app.finish().report();
+    assert!(report["events"].as_u64() > Some(COUNT), "what comes again counts: {report}");
+    scratch.write("history", &history.bytes(&scratch.read("windows")));
+    check_windows(&scratch.path("history"), COUNT);
+}
+
+/// Refused before anything stops: the application goes on, and says why not.
+#[test]
+fn what_cannot_be_gone_back_to_is_refused_and_the_application_goes_on() {
+    let scratch = Scratch::new("rollback-refused");
+    let edges = "--source numbers=gen:numbers?rate=20000 --cores 0,1 --admin 127.0.0.1:0";
+    let stateless = format!("{edges} --sink windows=null:");
+    let mut app = App::start(WINDOWS, &stateless);
+    let refused = restore(app.admin(), 1).expect_err("it has no checkpoints");
+    assert!(refused.contains("start it with --state"), "{refused}");
+    drop(app);
+    let state = scratch.path("state");
+    let kept = format!("--state {state} --checkpoint-ms 3600000 --checkpoints-kept 2");
+    let file = scratch.path("windows");
+    let mut app = App::start(WINDOWS, &format!("{edges} --sink windows=file:{file} {kept}"));
+    let admin = app.admin();
+    let epochs: Vec<u64> = (0..4).map(|_| checkpoint(admin)).collect();
+    let retained = format!("retained are those of epoch {}, {}", epochs[3], epochs[2]);
+    for never in [epochs[0], 999_999] {
+        let refused = restore(admin, never).expect_err("it is not retained");
+        let text = format!("there is no checkpoint of epoch {never}: {retained}");
+        assert!(refused.contains(&text), "{refused}");
+    }
+    damage(&state, epochs[2]);
+    let refused = restore(admin, epochs[2]).expect_err("a part of it is damaged");
+    assert!(refused.contains(&format!("part-1-{}-", epochs[2])), "{refused}");
+    let status = wait_for_status(admin, |_| true);
+    assert_eq!(status["checkpoints"]["rollbacks"], 0);
+    let events = status["events"].as_u64();
+    wait_for_status(admin, |status| status["events"].as_u64() > events);
+    assert_eq!(checkpoint(admin), epochs[3] + 1, "checkpoints go on");
+    app.signal(Signal::TERM);
+    assert_eq!(app.finish().code, Some(0));
+}
+
+/// Flips a bit of a part of the checkpoint of `epoch`.
+fn damage(state: &str, epoch: u64) {
+    let begin = format!("part-1-{epoch}-");
+    let files = fs::read_dir(state).expect("it is there").map(|entry| entry.expect("one").path());
+    let is_part = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin))
+    };
+    let part = files.into_iter().find(is_part).expect("a core has written it");
+    let mut bytes = fs::read(&part).expect("it can be read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&part, bytes).expect("it can be written");
+}
+
+/// A service manager repeats the flags of the first start.
+#[test]
+fn a_later_start_goes_on_from_the_rollback_whatever_its_flag_says() {
+    const COUNT: u64 = 100_000;
+    let scratch = Scratch::new("rollback-again");
+    let arguments = |more: &str| {
+        format!(
+            "--source numbers=gen:numbers?count={COUNT}&rate=50000 --sink windows=file:{} \
+             --state {} --checkpoint-ms 3600000 --checkpoints-kept 9 --admin 127.0.0.1:0 {more}",
+            scratch.path("windows"),
+            scratch.path("state")
+        )
+    };
+    let mut history = History::default();
+    let length = || fs::metadata(scratch.path("windows")).expect("it is there").len() as usize;
+    let mut app = App::start(WINDOWS, &arguments(""));
+    let admin = app.admin();
+    let epochs = [(); 3].map(|()| checkpoint(admin));
+    app.signal(Signal::KILL);
+    app.finish();
+    let before = length();
+    let flag = arguments(&format!("--restore {}", epochs[0]));
+    let mut app = App::start(WINDOWS, &flag);
+    let line = app.wait_for("receives the output of epochs");
+    let bytes = line.split(' ').rev().nth(1).expect("bytes").parse().expect("a number");
+    history.roll_back(before, bytes);
+    let admin = app.admin();
+    let second = checkpoint(admin);
+    checkpoint(admin);
+    let answer = restore(admin, second).unwrap_or_else(|error| panic!("{error}"));
+    history.roll_back(length(), repeated(&answer));
+    app.signal(Signal::KILL);
+    app.finish();
+    let mut app = App::start(WINDOWS, &flag);
+    let line = app.wait_for("goes on from checkpoint");
+    assert!(line.contains(&format!("checkpoint {second} in")), "{line}");
+    assert_eq!(app.finish().code, Some(0));
+    scratch.write("history", &history.bytes(&scratch.read("windows")));
+    check_windows(&scratch.path("history"), COUNT);
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    kib: u64,
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Held {
+    fn by(app: &App) -> Self {
+        let folder = format!("/proc/{}", app.process().as_raw_nonzero());
+        let status = fs::read_to_string(format!("{folder}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|text| text.trim().split(' ').next()).expect("a number");
+        let count = |of: &str| fs::read_dir(format!("{folder}/{of}")).expect("it runs").count();
+        Self {
+            kib: kib.parse().expect("a number"),
+            descriptors: count("fd"),
+            threads: count("task"),
+        }
+    }
+}
+
+/// The first rollbacks fill what stays filled; the others may not add to it.
+#[test]
+fn a_thousand_rollbacks_leave_nothing_in_their_process() {
+    const WARM: usize = 100;
+    const ALL: usize = 1_000;
+    let scratch = Scratch::new("rollback-many");
+    let (words, counts) = (free_port(), free_port());
+    let mut app = App::start(
+        "word_count",
+        &format!(
+            "--source lines=potoroo://127.0.0.1:{words} --sink counts=potoroo://127.0.0.1:{counts} \
+             --state {} --checkpoint-ms 3600000 --cores 0,1 --admin 127.0.0.1:0",
+            scratch.path("state")
+        ),
+    );
+    let admin = app.admin();
+    let epoch = checkpoint(admin);
+    let mut warm = Held::by(&app);
+    let mut stopped = Vec::new();
+    for round in 0..ALL {
+        let answer = restore(admin, epoch).unwrap_or_else(|error| panic!("{error}"));
+        stopped.push(answer["stopped_ms"].as_f64().expect("a number"));
+        if round + 1 == WARM {
+            warm = Held::by(&app);
+        }
+        if round % 100 == 99 {
+            println!("{round}: {:?}", Held::by(&app));
+        }
+    }
+    let held = Held::by(&app);
+    stopped.sort_by(f64::total_cmp);
+    println!("{warm:?} after {WARM}, {held:?} after {ALL}: {:.1} ms each", stopped[ALL / 2]);
+    assert!(held.descriptors <= warm.descriptors, "{warm:?} became {held:?}");
+    assert!(held.threads <= warm.threads, "{warm:?} became {held:?}");
+    // 900 generations of 4 KiB each would be 3.6 MiB.
+    assert!(held.kib <= warm.kib + 3_600, "{warm:?} became {held:?}");
+}
