@@ -29,6 +29,8 @@ mod renumbering;
 
 mod changes;
 
+mod sound;
+
 mod commit;
 mod contents;
 mod history;

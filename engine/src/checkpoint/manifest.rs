@@ -226,7 +226,7 @@ impl Manifest {
     /// It is damaged, or a newer version wrote it.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, CorruptObject> {
         let manifest: Self = text::read(name, KIND, bytes)?;
-        let wrong = manifest.broken_chain();
+        let wrong = manifest.mistake().or_else(|| manifest.broken_chain());
         let corrupt = |text| CorruptObject { object: name.to_owned(), offset: 0, damage: text };
         wrong.map_or(Ok(manifest), |text| Err(corrupt(Damage::Text(text))))
     }
@@ -331,7 +331,7 @@ pub(super) mod tests {
                 SourcePosition {
                     name: "orders".into(),
                     unit: PositionUnit::Bytes,
-                    position: u64::MAX,
+                    position: i64::MAX as u64,
                     skipping: true,
                     file: None,
                     stream: Some(StreamPosition {

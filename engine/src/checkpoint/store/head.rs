@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::text::TextKind;
-use crate::checkpoint::{CorruptObject, Epoch, hex, text};
+use crate::checkpoint::{CorruptObject, Damage, Epoch, hex, text};
 
 /// Apart from the format of manifests. A start that takes over writes HEAD anew before it has
 /// restored anything; if that fails, the version before has to be able to read HEAD.
@@ -45,6 +45,9 @@ pub struct Head {
 }
 
 impl Head {
+    /// The last generation that is read: ids of transactions have 32 bits for it.
+    pub const GENERATION_MAX: u64 = (u32::MAX - 1) as u64;
+
     /// As text, for stores that keep bytes.
     pub fn write(&self) -> Vec<u8> {
         text::write(KIND, self)
@@ -55,7 +58,10 @@ impl Head {
     /// # Errors
     /// It is damaged, or a newer version wrote it.
     pub fn parse(bytes: &[u8]) -> Result<Self, CorruptObject> {
-        text::read("HEAD", KIND, bytes)
+        let head: Self = text::read("HEAD", KIND, bytes)?;
+        let corrupt =
+            |text| CorruptObject { object: "HEAD".into(), offset: 0, damage: Damage::Text(text) };
+        head.mistake().map_or(Ok(head), |text| Err(corrupt(text)))
     }
 }
 

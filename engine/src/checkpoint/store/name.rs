@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
-use super::Error;
+use super::{Error, Head};
 use crate::checkpoint::Epoch;
 
 /// Name of an object: `part-GENERATION-EPOCH-CORE-RANDOM` or `manifest-GENERATION-EPOCH-RANDOM`.
@@ -67,8 +67,13 @@ impl FromStr for Name {
             let random = u64::from_str_radix(words.get(length - 1)?, 16).ok()?;
             Some(Self { generation: number(1)?, epoch: words.get(2)?.parse().ok()?, kind, random })
         };
-        // Accept only the canonical spelling.
-        parse().filter(|name| name.to_string() == text).ok_or(NotOne)
+        // Accept only the canonical spelling, and numbers after which there are more.
+        let is_one = |name: &Self| {
+            name.generation <= Head::GENERATION_MAX
+                && name.epoch <= Epoch::MAX
+                && name.to_string() == text
+        };
+        parse().filter(is_one).ok_or(NotOne)
     }
 }
 
@@ -99,6 +104,8 @@ mod tests {
             "manifest-3-17-7-00000000000000ab",
             "manifest-3-17-00000000000000ab/..",
             "manifest-3-17-00000000000000ab.tmp",
+            "manifest-4294967295-17-00000000000000ab",
+            "manifest-3-1000000001-00000000000000ab",
         ] {
             assert_eq!(text.parse::<Name>(), Err(NotOne), "{text}");
         }
