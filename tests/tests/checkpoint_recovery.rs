@@ -75,15 +75,22 @@ fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
     assert_eq!(collected.objects, 1);
 }
 
-/// A store on which the predecessor commits once more just before it is overtaken.
+/// A store on which the predecessor commits once more just before it is overtaken, and collects
+/// just before something is read.
 struct Busy<'a> {
     memory: &'a Memory,
     predecessor: Mutex<Coordinator<'a>>,
     commits: AtomicU64,
+    collects: AtomicU64,
 }
 
 impl StoreReader for Busy<'_> {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, store::Error> {
+        if self.collects.load(Ordering::Relaxed) > 0 {
+            self.collects.fetch_sub(1, Ordering::Relaxed);
+            let mut predecessor = self.predecessor.lock().expect("no thread panics");
+            (0..=KEEP).try_for_each(|_| predecessor.checkpoint(true))?;
+        }
         self.memory.open(name)
     }
 
@@ -122,7 +129,7 @@ fn a_predecessor_that_still_commits_is_overtaken_at_what_it_committed_last() {
     let busy = |commits| {
         let predecessor = Coordinator::start(&memory, commits).expect("memory does not fail");
         let (predecessor, commits) = (Mutex::new(predecessor), AtomicU64::new(commits));
-        Busy { memory: &memory, predecessor, commits }
+        Busy { memory: &memory, predecessor, commits, collects: AtomicU64::new(0) }
     };
     let recovered = recover(&busy(3), &facts(), 9, None).expect("it takes over");
     assert_eq!(
@@ -132,6 +139,19 @@ fn a_predecessor_that_still_commits_is_overtaken_at_what_it_committed_last() {
     // Who asked for another one has to know all that will repeat.
     let asked = recover(&busy(1), &facts(), 9, Some(Epoch(4)));
     assert!(matches!(asked, Err(Error::Store(store::Error::Overtaken { .. }))), "{asked:?}");
+}
+
+#[test]
+fn what_a_predecessor_collects_while_it_is_looked_at_is_not_missing() {
+    let (memory, _) = filled(1);
+    let predecessor = Coordinator::start(&memory, 2).expect("memory does not fail");
+    let (predecessor, commits) = (Mutex::new(predecessor), AtomicU64::new(0));
+    let busy = Busy { memory: &memory, predecessor, commits, collects: AtomicU64::new(3) };
+    let recovered = recover(&busy, &facts(), 9, None).expect("it takes over");
+    assert_eq!(recovered.head.epoch, Epoch(1 + 3 * (KEEP as u32 + 1)));
+    // What goes on missing is, and HEAD stays as it was.
+    memory.delete(recovered.head.manifest.as_ref().expect("committed")).expect("it is there");
+    refused(&memory, &facts(), None, &["is missing"]);
 }
 
 #[test]

@@ -97,16 +97,10 @@ pub fn recover(
     owner: u64,
     restore: Option<Epoch>,
 ) -> Result<Recovered, Error> {
-    let old = store.head()?;
-    let chosen = choose(store, old.as_ref(), restore)?;
-    let goes_back = restore.is_some() && !chosen.done;
-    begin(
-        store,
-        facts,
-        old,
-        Wish { owner, goes_back, restored: restore.unwrap_or_default() },
-        chosen,
-    )
+    let peeked = peek(store, facts, restore)?;
+    let goes_back = restore.is_some() && !peeked.chosen.done;
+    let wish = Wish { owner, goes_back, restored: restore.unwrap_or_default() };
+    begin(store, facts, peeked, wish)
 }
 
 /// As [`recover`], for the next generation of a running application, which goes back to the
@@ -122,9 +116,11 @@ pub fn roll_back(
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
     let chosen = older(store, old.as_ref(), epoch)?;
+    let manifest = load(store, facts, chosen.manifest.as_deref())?;
     // The flag of the start is still applied: it is not to be applied once more at the next.
     let restored = old.as_ref().map_or(Epoch::NONE, |head| head.restored);
-    begin(store, facts, old, Wish { owner, goes_back: true, restored }, chosen)
+    let wish = Wish { owner, goes_back: true, restored };
+    begin(store, facts, Peeked { old, chosen, manifest }, wish)
 }
 
 /// What a generation is to begin with.
@@ -139,12 +135,10 @@ struct Wish {
 fn begin(
     store: &dyn Store,
     facts: &impl Accept,
-    old: Option<Head>,
+    peeked: Peeked,
     Wish { owner, goes_back, restored }: Wish,
-    Chosen { manifest, repeats, done }: Chosen,
 ) -> Result<Recovered, Error> {
-    // Peek: a mistake in the command line must not end a running coordinator.
-    let peeked = load(store, facts, manifest.as_deref())?;
+    let Peeked { old, chosen: Chosen { manifest, repeats, done }, manifest: peeked } = peeked;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
     let generation = generation(store, old.as_ref())? + 1;
     // Without HEAD, it is in what clients have: a new number could be less than theirs.
@@ -175,6 +169,41 @@ fn begin(
     };
     Ok(Recovered { head, manifest, sources, repeats, restored_before: done })
 }
+
+/// What is known before HEAD changes.
+struct Peeked {
+    /// HEAD.
+    old: Option<Head>,
+    chosen: Chosen,
+    /// What was chosen.
+    manifest: Option<Manifest>,
+}
+
+/// Looks at what is stored first: a mistake in the command line must not end a coordinator that
+/// runs. If one does, and commits, it collects what is looked at: then the new HEAD counts.
+fn peek(
+    store: &dyn StoreReader,
+    facts: &impl Accept,
+    restore: Option<Epoch>,
+) -> Result<Peeked, Error> {
+    let look = |old: Option<Head>| {
+        let chosen = choose(store, old.as_ref(), restore)?;
+        let manifest = load(store, facts, chosen.manifest.as_deref())?;
+        Ok(Peeked { old, chosen, manifest })
+    };
+    for _ in 1..PEEKS_MAX {
+        let old = store.head()?;
+        match look(old.clone()) {
+            Err(_) if store.head()? != old => {}
+            peeked => return peeked,
+        }
+    }
+    look(store.head()?)
+}
+
+/// How often it is looked again. Something is missing after that only if each look was slower than
+/// a checkpoint.
+const PEEKS_MAX: usize = 20;
 
 /// The checkpoint from which [`recover`] would go on, and its name. Changes nothing.
 ///
