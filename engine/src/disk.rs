@@ -53,7 +53,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives a file a second name.
     ///
     /// # Errors
-    /// The name is taken (`AlreadyExists`), or the system refuses.
+    /// The name is taken (`AlreadyExists`), files have one name only there (`Unsupported`), or the
+    /// system refuses.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// What is in a folder, in any order. Nothing in it is looked at: it may be the folder of a
@@ -188,7 +189,7 @@ impl Disk for LocalDisk {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        fs::hard_link(from, to).map_err(no_links)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -238,6 +239,17 @@ impl Disk for LocalDisk {
         let Ok(file) = open_reserve(file, false) else { return false };
         let there = file.metadata().map_or(0, |facts| facts.len());
         there > 0 && file.set_len(there.saturating_sub(RELEASE_BYTES)).is_ok()
+    }
+}
+
+/// The error of a link that could not be made, if there are none where it was to be.
+pub(crate) fn no_links(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let text = "its file system gives no file a second name (hard links)";
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        }
+        _ => error,
     }
 }
 

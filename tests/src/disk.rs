@@ -10,6 +10,7 @@
 //! waits for an earlier one, and no name for the bytes of its file.
 
 mod calls;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -19,23 +20,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use potoroo::checkpoint::store::{Error, Folder};
 use potoroo_sdk::random::Random;
 
+pub use turns::{Turn, Turns};
+
 /// A disk that counts steps; clones are the same disk.
 #[derive(Clone, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// Each step waits for it, if several processes use the disk.
+    turn: Option<Turn>,
 }
 
-/// A sync that a disk can be made to leave out, to prove that it is needed.
+/// What a disk can be made to do wrong, to prove that it is needed: most leave out a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// The bytes of objects are not synced.
     ObjectBytes,
     /// The names of objects are not synced.
     ObjectNames,
-    /// The bytes of HEAD are not synced before it is renamed to.
+    /// The bytes of HEAD are not synced before it gets its name.
     HeadBytes,
     /// The name of HEAD is not synced.
     HeadName,
+    /// The name of the file that has versions before refuse the folder is not synced.
+    FenceName,
+    /// HEAD is overwritten where it must only be linked.
+    HeadOverwritten,
     /// The bytes of spools are not synced.
     SpoolBytes,
     /// The names of spools are not synced.
@@ -107,7 +116,21 @@ impl SimDisk {
         Folder::on(self.clone(), Path::new(Self::CHECKPOINTS))
     }
 
-    /// Makes the disk leave out a sync.
+    /// The checkpoints on this disk, which another process uses, too.
+    ///
+    /// # Errors
+    /// The disk cannot be read or written.
+    pub fn shared_checkpoints(&self) -> Result<Folder, Error> {
+        Folder::shared_on(self.clone(), Path::new(Self::CHECKPOINTS))
+    }
+
+    /// The same disk for one of several processes, whose steps wait for its turns.
+    #[must_use]
+    pub fn with_turns(&self, turn: Turn) -> Self {
+        Self { turn: Some(turn), ..self.clone() }
+    }
+
+    /// Makes the disk do something wrong.
     #[must_use]
     pub fn broken(self, broken: Broken) -> Self {
         self.state().broken = Some(broken);
@@ -198,6 +221,7 @@ impl SimDisk {
 
     /// Counts a step, and fails when it is the one that is to fail.
     fn step(&self, writes: bool) -> io::Result<MutexGuard<'_, State>> {
+        self.turn.iter().for_each(Turn::wait);
         let mut state = self.state();
         let step = state.steps;
         state.steps += 1;
@@ -269,7 +293,7 @@ impl State {
         files.iter_mut().for_each(File::settle);
         let (names, names_synced) = (names.clone(), names.clone());
         let state = Self { files, names, names_synced, broken: self.broken, ..Self::default() };
-        SimDisk { state: Arc::new(Mutex::new(state)) }
+        SimDisk { state: Arc::new(Mutex::new(state)), turn: None }
     }
 
     fn change(&mut self, change: Change) {

@@ -11,7 +11,7 @@ use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{Folder, Head};
 use potoroo_tests::checkpoints::Coordinator;
 use serde_json::Value;
-use support::{App, Ended, Scratch, tool};
+use support::{App, Ended, Scratch, newest_head, tool};
 
 /// A folder with a full checkpoint of epoch 1 and one of epoch 2 that builds upon it.
 fn filled(scratch: &Scratch) -> (Folder, Head) {
@@ -137,9 +137,12 @@ fn damage_is_reported_with_its_place_and_a_code_of_its_own() {
     let show = run(&scratch, "checkpoint show");
     assert!(show.code == Some(3) && show.out.contains("its digest does not fit"), "{}", show.out);
 
-    damage(&file("HEAD"));
+    damage(&newest_head(&scratch.path("state")).display().to_string());
     let list = json(&run(&scratch, "checkpoint list --json"), 3);
-    assert!(list["head_error"].to_string().contains("HEAD cannot be used"), "{list}");
+    assert!(
+        list["head_error"].to_string().contains("/HEAD-00000000000000000003 cannot be used"),
+        "{list}"
+    );
     assert_eq!(run(&scratch, "checkpoint verify 1").code, Some(3), "HEAD belongs to it");
 }
 

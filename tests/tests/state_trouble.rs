@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
-use support::{App, Ended, Scratch, check_windows, example, tool};
+use support::{App, Ended, Scratch, check_windows, example, newest_head, tool};
 
 const WINDOWS: &str = "sequence_windows";
 
@@ -62,7 +62,8 @@ fn harm(file: &Path, harm: Harm) {
     let middle = bytes.len() / 2;
     match harm {
         Harm::Lost => return fs::remove_file(file).expect("it is ours"),
-        Harm::CutOff => bytes.truncate(middle),
+        // Not at the end of a line, where the digest is missing.
+        Harm::CutOff => bytes.truncate(middle - usize::from(bytes[middle - 1] == b'\n')),
         Harm::Flipped => bytes[middle] ^= 1,
         Harm::Newer if bytes.starts_with(b"potopart") => bytes[8] += 1,
         Harm::Newer => {
@@ -71,6 +72,12 @@ fn harm(file: &Path, harm: Harm) {
         }
     }
     fs::write(file, bytes).expect("it is ours");
+}
+
+/// As the message for a HEAD that is damaged says.
+fn lose_heads(state: &str) {
+    let heads = files(state).into_keys().filter(|path| path.contains("/HEAD"));
+    heads.for_each(|path| fs::remove_file(path).expect("it is ours"));
 }
 
 /// Each is reported by its name, with a remedy; what may be needed to repair it stays; and an
@@ -86,14 +93,15 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     let whole = files(&state);
     let back = "with --restore EPOCH (`potoroo checkpoint list` names them)";
     let newer = "a newer version of Potoroo wrote it, in format 5, and this one reads 4; use that";
-    // HEAD and parts are of format 2, manifests of format 4.
+    // Manifests are of format 4, HEAD of format 3, parts of format 2.
+    let newer_head = newer.replace("format 5", "format 4").replace("reads 4", "reads 3");
     let newer_part = newer.replace("format 5", "format 3").replace("reads 4", "reads 2");
     let no_head = format!("HEAD is missing though there are checkpoints of epoch {last}, ");
     for (name, kind, parts) in [
         ("HEAD", Harm::Lost, [no_head.as_str(), "with --restore EPOCH"]),
-        ("HEAD", Harm::CutOff, ["it is cut off", "or remove it and choose a checkpoint with"]),
+        ("HEAD", Harm::CutOff, ["it is cut off", "begin with HEAD and choose a checkpoint with"]),
         ("HEAD", Harm::Flipped, ["its digest does not fit", back]),
-        ("HEAD", Harm::Newer, [&newer_part, "version, or a newer one"]),
+        ("HEAD", Harm::Newer, [&newer_head, "version, or a newer one"]),
         (&manifest, Harm::Lost, ["is missing; put it back from a copy", back]),
         (&manifest, Harm::CutOff, ["it is cut off", back]),
         (&manifest, Harm::Flipped, ["its digest does not fit", back]),
@@ -105,8 +113,10 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
     ] {
         fs::remove_dir_all(&state).and_then(|()| fs::create_dir(&state)).expect("it is ours");
         whole.iter().for_each(|(path, bytes)| fs::write(path, bytes).expect("it is ours"));
-        let harmed = Path::new(&state).join(name);
-        harm(&harmed, kind);
+        match (name, kind) {
+            ("HEAD", kind) => harm(&newest_head(&state), kind),
+            (name, kind) => harm(&Path::new(&state).join(name), kind),
+        }
         let before = files(&state);
         let ended = run(&state, "null:", 300, "");
         ended.refused(1, &[&format!("error: --state {state}: "), name, parts[0], parts[1]]);
@@ -114,13 +124,13 @@ fn what_is_damaged_is_refused_by_name_and_an_older_checkpoint_can_be_used() {
         let kept = |mut files: BTreeMap<String, Vec<u8>>| {
             // A process reads parts only after it has taken over; and the number of its owner.
             files.retain(|path, _| {
-                !path.ends_with("LOCK") && (name != part || !path.ends_with("HEAD"))
+                !path.ends_with("LOCK") && (name != part || !path.contains("/HEAD"))
             });
             files
         };
         assert_eq!(kept(files(&state)), kept(before), "{name} {kind:?}");
-        if name == "HEAD" && harmed.exists() {
-            fs::remove_file(&harmed).expect("it is ours");
+        if name == "HEAD" {
+            lose_heads(&state);
         }
         let back = format!("--restore {}", last.0 - 1);
         let gone_back = run(&state, "null:", 300, &back);

@@ -55,13 +55,18 @@ pub enum Damage {
 }
 
 impl CorruptObject {
+    fn is_head(&self) -> bool {
+        self.object.rsplit('/').next().is_some_and(|name| name.starts_with("HEAD"))
+    }
+
     fn remedy(&self) -> &'static str {
         match &self.damage {
             Damage::Newer { .. } => "use that version, or a newer one",
             Damage::Unreadable(_) => "see to the disk, then start again",
-            _ if self.object.ends_with("HEAD") => {
-                "put it back from a copy of the state folder, or remove it and choose a \
-                 checkpoint with --restore EPOCH (`potoroo checkpoint list` names them)"
+            _ if self.is_head() => {
+                "put it back from a copy of the state folder, or remove all files whose names \
+                 begin with HEAD and choose a checkpoint with --restore EPOCH (`potoroo \
+                 checkpoint list` names them)"
             }
             _ => {
                 "put it back from a copy of the state folder, or go back to an older checkpoint \

@@ -55,7 +55,9 @@ impl Disk for SimDisk {
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.step(true)?;
-        state.vacant(name(to))?;
+        if !(is_head(name(to)) && state.broken == Some(Broken::HeadOverwritten)) {
+            state.vacant(name(to))?;
+        }
         let file = state.file(name(from))?;
         state.change(Change::Add(name(to).to_owned(), file));
         Ok(())
@@ -82,9 +84,11 @@ impl Disk for SimDisk {
 
     fn sync(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.step(false)?;
+        let links_head = |change: &Change| change.names().into_iter().any(is_head);
         let left_out = match state.changes.last() {
             _ if folder != Path::new(Self::CHECKPOINTS) => Broken::SpoolNames,
-            Some(Change::Move(..)) => Broken::HeadName,
+            Some(Change::Move(..)) => Broken::FenceName,
+            _ if state.changes.iter().any(links_head) => Broken::HeadName,
             _ => Broken::ObjectNames,
         };
         if state.broken != Some(left_out) {
@@ -162,6 +166,11 @@ impl Debug for SimDisk {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "a disk with {:?}", self.names())
     }
+}
+
+/// Whether it is the name of a numbered HEAD.
+fn is_head(name: &str) -> bool {
+    name.starts_with("HEAD-")
 }
 
 fn name(path: &Path) -> &str {

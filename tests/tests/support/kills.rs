@@ -1,12 +1,11 @@
 //! Killing a real application again and again, on another number of cores each time.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
 
-use super::{App, LIMIT, Scratch};
+use super::{App, LIMIT, Scratch, head};
 
 /// Starts an example and kills it at some point of its progress, until it ends by itself. Returns
 /// how often it was killed.
@@ -19,7 +18,7 @@ pub fn kill_until_it_ends(name: &str, arguments: &str, scratch: &Scratch, seed: 
 pub fn kill_behind(name: &str, arguments: &str, scratch: &Scratch, seed: u64, part: &str) -> u64 {
     let state = scratch.path("state");
     let start = |more: &str| App::start(name, &format!("{arguments} --state {state} {more}"));
-    let head = || fs::read(scratch.path("state/HEAD")).unwrap_or_default();
+    let head = || head(&state);
     kill(&start, &head, seed, part)
 }
 

@@ -13,7 +13,7 @@ use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
 use potoroo_connector::{Error, Options, Piece, Source};
 
-use super::{App, Ended, LIMIT, Scratch, root, sink_at, tool};
+use super::{App, Ended, LIMIT, Scratch, head, root, sink_at, tool};
 
 /// The orders of the folders under `tests/data`: symbol and quantity.
 pub fn orders(count: usize) -> String {
@@ -198,7 +198,7 @@ impl Place {
     }
 
     pub fn head(&self) -> Vec<u8> {
-        fs::read(self.scratch.path("state/HEAD")).unwrap_or_default()
+        head(&self.scratch.path("state"))
     }
 }
 

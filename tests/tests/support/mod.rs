@@ -21,6 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use potoroo::checkpoint::store::{FolderView, StoreReader};
 use potoroo_connector::{Error, Sink};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -71,6 +72,20 @@ fn build() -> PathBuf {
     }
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
     folder.to_owned()
+}
+
+/// What HEAD of a state folder says; nothing where there is none.
+pub fn head(state: &str) -> Vec<u8> {
+    let head = FolderView::open(Path::new(state)).and_then(|view| view.head()).ok().flatten();
+    head.map(|head| head.write()).unwrap_or_default()
+}
+
+/// The newest file of HEAD in a state folder.
+pub fn newest_head(state: &str) -> PathBuf {
+    let entries = fs::read_dir(state).expect("it is there");
+    let paths = entries.map(|entry| entry.expect("it is there").path());
+    let is_head = |path: &PathBuf| path.display().to_string().contains("/HEAD-");
+    paths.filter(is_head).max().expect("it was swapped")
 }
 
 /// The workspace.

@@ -43,8 +43,8 @@ pub enum Error {
     },
     /// Another process uses the storage.
     #[error(
-        "{place} is in use by process {}: stop that one, or give another --state",
-        .process.map_or("of an unknown number".to_owned(), |process| process.to_string())
+        "{place} is in use by {}: stop that one, or give another --state",
+        .process.map_or("a process of an unknown number".to_owned(), |it| format!("process {it}"))
     )]
     InUse {
         /// The storage.

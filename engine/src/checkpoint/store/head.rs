@@ -6,8 +6,13 @@ use crate::checkpoint::text::TextKind;
 use crate::checkpoint::{CorruptObject, Damage, Epoch, hex, text};
 
 /// Apart from the format of manifests. A start that takes over writes HEAD anew before it has
-/// restored anything; if that fails, the version before has to be able to read HEAD.
+/// restored anything; where it replaces one object and fails, the version before has to be able to
+/// read HEAD.
 const KIND: TextKind = TextKind { name: "head", format: 2 };
+
+/// Each version of HEAD has a number, and an object of its own. Versions before know none of that,
+/// and refuse the format.
+const NUMBERED: TextKind = TextKind { format: 3, ..KIND };
 
 /// The one pointer. The process that swapped it last is the coordinator. The default is that of no
 /// coordinator, before the first one.
@@ -48,9 +53,14 @@ impl Head {
     /// The last generation that is read: ids of transactions have 32 bits for it.
     pub const GENERATION_MAX: u64 = (u32::MAX - 1) as u64;
 
-    /// As text, for stores that keep bytes.
+    /// As text, for stores that replace one object.
     pub fn write(&self) -> Vec<u8> {
         text::write(KIND, self)
+    }
+
+    /// As text, for stores that number the versions of HEAD.
+    pub fn write_numbered(&self, number: u64) -> Vec<u8> {
+        text::write(NUMBERED, &Numbered { number, head: self.clone() })
     }
 
     /// From its text.
@@ -58,11 +68,36 @@ impl Head {
     /// # Errors
     /// It is damaged, or a newer version wrote it.
     pub fn parse(bytes: &[u8]) -> Result<Self, CorruptObject> {
-        let head: Self = text::read("HEAD", KIND, bytes)?;
-        let corrupt =
-            |text| CorruptObject { object: "HEAD".into(), offset: 0, damage: Damage::Text(text) };
-        head.mistake().map_or(Ok(head), |text| Err(corrupt(text)))
+        text::read("HEAD", KIND, bytes).and_then(Self::checked)
     }
+
+    /// From the text that has this `number`.
+    ///
+    /// # Errors
+    /// It is damaged, of another number, or a newer version wrote it.
+    pub fn parse_numbered(bytes: &[u8], number: u64) -> Result<Self, CorruptObject> {
+        let found: Numbered = text::read("HEAD", NUMBERED, bytes)?;
+        match found.number == number {
+            true => found.head.checked(),
+            false => Err(corrupt(format!("it is number {}", found.number))),
+        }
+    }
+
+    fn checked(self) -> Result<Self, CorruptObject> {
+        self.mistake().map_or(Ok(self), |text| Err(corrupt(text)))
+    }
+}
+
+/// A version of HEAD: it is not taken for another.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbered {
+    number: u64,
+    head: Head,
+}
+
+fn corrupt(text: String) -> CorruptObject {
+    CorruptObject { object: "HEAD".to_owned(), offset: 0, damage: Damage::Text(text) }
 }
 
 impl std::fmt::Display for Head {
@@ -89,6 +124,12 @@ mod tests {
         assert_eq!(Head::parse(&text::oldest(&older.write())).expect("it is whole"), older);
         let text = String::from_utf8(head.write()).expect("it is text");
         assert!(text.starts_with("potoroo head 2\n"), "a version before reads it: {text}");
+        let numbered = head.write_numbered(7);
+        assert_eq!(Head::parse_numbered(&numbered, 7).expect("it is whole"), head);
+        let other = Head::parse_numbered(&numbered, 8).expect_err("it is another");
+        assert!(other.to_string().contains("it is number 7"), "{other}");
+        let refused = Head::parse(&numbered).expect_err("a version before does so").to_string();
+        assert!(refused.contains("a newer version of Potoroo wrote it, in format 3"), "{refused}");
         let torn = Head::parse(&head.write()[..40]).expect_err("it is cut off");
         assert!(torn.to_string().starts_with("HEAD cannot be used, at byte 40: it is cut off"));
     }

@@ -4,10 +4,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::checkpoint::store::draw;
 use crate::disk::{Disk, DiskFile, Open};
 
 const RESERVE: &str = "RESERVE";
+
+/// What names of temporary files begin with.
+pub const TEMPORARY: &str = "tmp-";
 
 /// The files of one folder.
 pub struct Files {
@@ -15,11 +20,22 @@ pub struct Files {
     folder: PathBuf,
     /// Keeps other processes out while it is open; `None` for reading.
     _lock: Option<File>,
+    /// Random number in the names of temporary files: those of others are other ones.
+    incarnation: u64,
+    /// Number of the next temporary file.
+    next: AtomicU64,
 }
 
 impl Files {
     pub fn new(disk: Arc<dyn Disk>, folder: &Path, lock: Option<File>) -> Self {
-        Self { disk, folder: folder.to_owned(), _lock: lock }
+        let (folder, incarnation, next) = (folder.to_owned(), draw(), AtomicU64::new(1));
+        Self { disk, folder, _lock: lock, incarnation, next }
+    }
+
+    /// A name for a temporary file, which was never given before.
+    pub fn temporary(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{TEMPORARY}{:016x}-{number}", self.incarnation)
     }
 
     /// Creates an empty file.
@@ -49,14 +65,18 @@ impl Files {
         self.disk.remove(&self.folder.join(name))
     }
 
-    /// All names and the lengths of their files in bytes, in any order. A name that is no text is
-    /// not ours.
+    /// All names, in any order. A name that is no text is not ours.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let text = |path: &PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        Ok(self.disk.list(&self.folder)?.iter().filter_map(text).collect())
+    }
+
+    /// All [names](Self::names) and the lengths of their files in bytes.
     pub fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
-        for path in self.disk.list(&self.folder)? {
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            match self.disk.length(&path) {
-                Ok(bytes) => files.push((name.to_owned(), bytes)),
+        for name in self.names()? {
+            match self.disk.length(&self.folder.join(&name)) {
+                Ok(bytes) => files.push((name, bytes)),
                 // It was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

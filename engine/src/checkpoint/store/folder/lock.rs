@@ -1,4 +1,5 @@
-//! The folder of a file system, and the lock that keeps it to one process.
+//! The folder of a file system, and the lock that keeps it to one process, or to those that share
+//! it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,6 +12,15 @@ use crate::checkpoint::store::Error;
 use crate::disk::{FILE_MODE, FOLDER_MODE};
 
 const LOCK: &str = "LOCK";
+
+/// Who else may open the folder while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// No other process.
+    Alone,
+    /// Processes that share it, too.
+    Shared,
+}
 
 /// Refuses what is no folder, or cannot be read.
 ///
@@ -45,8 +55,8 @@ pub fn make(path: &Path) -> Result<(), Error> {
 /// lock goes with the process, however that ends.
 ///
 /// # Errors
-/// Another process has locked it, or it cannot be written.
-pub fn lock(folder: &Path) -> Result<File, Error> {
+/// Another process has locked it so that this one may not, or it cannot be written.
+pub fn lock(folder: &Path, sharing: Sharing) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let failed = |cause| Error::Io { action: "lock", object: shown(&path), cause };
     let mut options = OpenOptions::new();
@@ -59,7 +69,11 @@ pub fn lock(folder: &Path) -> Result<File, Error> {
         let text = "it is no file: remove what is there";
         return Err(failed(io::Error::other(text)));
     }
-    match file.try_lock() {
+    let locked = match sharing {
+        Sharing::Alone => file.try_lock(),
+        Sharing::Shared => file.try_lock_shared(),
+    };
+    match locked {
         Ok(()) => (),
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
@@ -73,7 +87,10 @@ pub fn lock(folder: &Path) -> Result<File, Error> {
     if facts.nlink() > 1 {
         return Ok(file);
     }
-    let number = format!("{}\n", std::process::id());
+    let number = match sharing {
+        Sharing::Alone => format!("{}\n", std::process::id()),
+        Sharing::Shared => String::new(),
+    };
     match file.set_len(0).and_then(|()| file.write_all(number.as_bytes())) {
         // The number is for messages only, and output that waits has to leave.
         Err(error) if error.kind() != ErrorKind::StorageFull => Err(failed(error)),

@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::checkpoint::Epoch;
 use crate::checkpoint::store::contract;
+use crate::disk::{DiskFile, Open, Room, no_links};
 
 /// A folder of one test that goes away with it.
 struct Scratch(PathBuf);
@@ -84,7 +87,8 @@ fn a_copy_made_of_links_can_be_used_and_leaves_the_original_as_it_is() {
 fn what_a_crash_left_half_written_is_removed_and_strangers_are_left_alone() {
     let scratch = Scratch::new("leftovers");
     let write = |name: &str| fs::write(scratch.0.join(name), b"x").expect("it is ours");
-    ["tmp-1", "tmp-77", "notes.txt", "part-of-me"].into_iter().for_each(write);
+    let others = ["tmp-1", "tmp-77", "tmp-00000000000000ab-1", "notes.txt", "part-of-me"];
+    others.into_iter().for_each(write);
     let folder = Folder::open(&scratch.0).expect("it is free");
     assert_eq!(folder.list().expect("it can be read"), []);
     contract::put(&folder, PART, b"abc");
@@ -113,12 +117,152 @@ fn what_is_no_folder_or_not_there_is_refused_with_its_path() {
 }
 
 #[test]
+fn those_that_share_a_folder_and_one_that_has_it_alone_exclude_each_other() {
+    let scratch = Scratch::new("shared");
+    let alone = Folder::open(&scratch.0).expect("it is free");
+    let refused = message(Folder::open_shared(&scratch.0));
+    assert!(refused.contains(&format!("in use by process {}", std::process::id())), "{refused}");
+    drop(alone);
+    let shared = [(); 2].map(|()| Folder::open_shared(&scratch.0).expect("they share it"));
+    let refused = message(Folder::open(&scratch.0));
+    assert!(refused.contains("is in use by a process of an unknown number"), "{refused}");
+    // Whose files are being written is not touched.
+    let upload = shared[0].create(PART).expect("the name is free");
+    drop(Folder::open_shared(&scratch.0).expect("they share it"));
+    upload.finish().expect("its temporary file is there");
+    assert_eq!(contract::get(&shared[1], PART), b"");
+    drop(shared);
+    Folder::open(&scratch.0).expect("it is free again");
+}
+
+#[test]
+fn a_shared_folder_keeps_the_contract_of_stores() {
+    let scratch = Scratch::new("shared-contract");
+    contract::check(&Folder::open_shared(&scratch.0).expect("it is free"));
+}
+
+fn head(generation: u64) -> Head {
+    Head { generation, owner: 2, folder: 2, ..Head::default() }
+}
+
+fn heads(scratch: &Scratch) -> Vec<String> {
+    let entries = fs::read_dir(&scratch.0).expect("it is there");
+    let names = entries.map(|entry| entry.expect("it is there").file_name().into_string());
+    let mut names: Vec<String> = names.map(|name| name.expect("it is text")).collect();
+    names.retain(|name| name.starts_with("HEAD"));
+    names.sort();
+    names
+}
+
+#[test]
+fn the_newest_head_counts_and_no_older_one_stays() {
+    let scratch = Scratch::new("heads");
+    let folder = Folder::open(&scratch.0).expect("it is free");
+    folder.swap_head(None, &head(1)).expect("it was not there");
+    for generation in 1..20 {
+        folder.swap_head(Some(&head(generation)), &head(generation + 1)).expect("it is the last");
+    }
+    assert_eq!(heads(&scratch), ["HEAD", "HEAD-00000000000000000020"]);
+    assert_eq!(folder.head().expect("it is whole"), Some(head(20)));
+    // Another process that slept since the fourth swap, whose number is free again.
+    let late = folder.swap_head(Some(&head(4)), &head(5));
+    assert!(matches!(late, Err(Error::Overtaken { .. })), "{late:?}");
+    let bytes = fs::read(scratch.0.join("HEAD-00000000000000000020")).expect("it is there");
+    // What is none of ours has no say.
+    for name in ["HEAD-99", "HEAD-00000000000000000000", "HEAD-x", "HEAD-000000000000000000021"] {
+        fs::write(scratch.0.join(name), b"x").expect("it is ours");
+    }
+    assert_eq!(folder.head().expect("it is whole"), Some(head(20)));
+    // Nor is one number taken for another.
+    fs::write(scratch.0.join("HEAD-00000000000000000021"), bytes).expect("it is ours");
+    let refused = message(folder.head());
+    assert!(refused.contains("HEAD-00000000000000000021 cannot be used"), "{refused}");
+    let last = head(21).write_numbered(u64::MAX);
+    fs::write(scratch.0.join(format!("HEAD-{}", u64::MAX)), last).expect("it is ours");
+    let refused = message(folder.swap_head(Some(&head(21)), &head(22)));
+    assert!(refused.contains("it is the last number that there is: remove the file"), "{refused}");
+}
+
+#[test]
+fn a_folder_of_a_version_before_is_taken_over_at_the_first_swap() {
+    let scratch = Scratch::new("before");
+    fs::write(scratch.0.join("HEAD"), head(7).write()).expect("it is ours");
+    let folder = Folder::open(&scratch.0).expect("it is free");
+    assert_eq!(folder.head().expect("it is whole"), Some(head(7)));
+    let refused = folder.swap_head(Some(&head(6)), &head(8));
+    assert!(matches!(refused, Err(Error::Overtaken { .. })), "{refused:?}");
+    assert_eq!(heads(&scratch), ["HEAD"], "what is refused changes nothing");
+    folder.swap_head(Some(&head(7)), &head(8)).expect("it is the last");
+    assert_eq!(folder.head().expect("it is whole"), Some(head(8)));
+    assert_eq!(heads(&scratch), ["HEAD", "HEAD-00000000000000000001"]);
+    // An older version reads the first line, and says that a newer one wrote it.
+    let fence = fs::read_to_string(scratch.0.join("HEAD")).expect("it is there");
+    assert!(fence.starts_with("potoroo head 3\n"), "{fence}");
+    let view = FolderView::open(&scratch.0).expect("it is there");
+    assert_eq!(view.head().expect("it is whole"), Some(head(8)), "tools read both forms");
+}
+
+/// A file system such as FAT.
+#[derive(Debug)]
+struct WithoutLinks;
+
+impl Disk for WithoutLinks {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        LocalDisk.open(path, how)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalDisk.rename(from, to)
+    }
+
+    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(no_links(Errno::PERM.into()))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        LocalDisk.list(folder)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        LocalDisk.length(path)
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        LocalDisk.make_folder(folder)
+    }
+
+    fn room(&self, folder: &Path) -> io::Result<Option<Room>> {
+        LocalDisk.room(folder)
+    }
+
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        LocalDisk.sync(folder)
+    }
+}
+
+#[test]
+fn a_file_system_without_links_is_refused_with_what_to_do() {
+    let scratch = Scratch::new("no-links");
+    let folder = Folder::on(WithoutLinks, &scratch.0).expect("it can be read");
+    let refused = message(folder.swap_head(None, &head(1)));
+    for part in ["HEAD-00000000000000000001", "(hard links)", "give a --state whose storage can"] {
+        assert!(refused.contains(part), "`{part}` is not in {refused}");
+    }
+    assert_eq!(folder.head().expect("it is whole"), None);
+    assert_eq!(heads(&scratch), ["HEAD"], "nothing is left over");
+}
+
+#[test]
 fn a_damaged_head_is_named_by_its_path() {
     let scratch = Scratch::new("head");
     let folder = Folder::open(&scratch.0).expect("it is free");
-    let head = Head { generation: 1, owner: 2, folder: 2, ..Head::default() };
+    let head = head(1);
     folder.swap_head(None, &head).expect("it was not there");
-    let path = scratch.0.join("HEAD");
+    let path = scratch.0.join("HEAD-00000000000000000001");
     let mut bytes = fs::read(&path).expect("it is there");
     bytes.truncate(30);
     fs::write(&path, bytes).expect("it is ours");
