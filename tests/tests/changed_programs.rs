@@ -66,6 +66,9 @@ fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
         let parts = ["were under way to `orders → map → key_by`, which has other keys or events"];
         place.run(change, "--check").refused(1, &parts);
         assert_eq!(place.head(), before, "nothing was changed");
+        // Gone back to, an older checkpoint would be the last one.
+        place.run(change, "--restore 1").refused(1, &parts);
+        assert_eq!(place.head(), before, "nothing was changed");
         let refused = place.run(change, "");
         refused.refused(1, &parts);
         // As the message says.

@@ -166,6 +166,20 @@ fn what_changed_its_shape_is_refused_by_name_and_the_running_coordinator_goes_on
     refused(&memory, &fewer, None, &["partitions were 16 and are 8: give --partitions 16"]);
 }
 
+/// Once HEAD named it, those after it could not be chosen any more.
+#[test]
+fn a_damaged_checkpoint_is_not_gone_back_to() {
+    let (memory, _) = filled(3);
+    let past = history(&memory, memory.head().expect("memory does not fail").as_ref());
+    let past = past.expect("memory does not fail");
+    let manifest = past[1].manifest.as_ref().expect("it is whole");
+    let part = &manifest.parts[0].name;
+    let mut bytes = memory.bytes(part).expect("it is there");
+    *bytes.last_mut().expect("it is not empty") ^= 1;
+    memory.damage(part, &bytes);
+    refused(&memory, &facts(), Some(manifest.epoch), &[part, "does not fit"]);
+}
+
 #[test]
 fn a_damaged_manifest_is_refused_and_an_older_checkpoint_is_used_on_request_only() {
     let (memory, head) = filled(3);

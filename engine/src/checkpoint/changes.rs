@@ -175,10 +175,11 @@ impl ProgramChanges {
     }
 
     /// Has the facts `now` of the program keep of `manifest` what lasts beyond one program.
-    pub fn keep(&self, manifest: &Manifest, now: &mut Identity) {
+    /// `newest` is the writer of the newest checkpoint, if an older one was gone back to.
+    pub fn keep(&self, manifest: &Manifest, newest: Option<&Identity>, now: &mut Identity) {
         now.dropped.clone_from(&self.dropped);
         let (stored, unnumbered) = manifest.named(now);
-        now.keep_origins(&stored, unnumbered);
+        now.keep_origins(&stored, unnumbered, newest);
     }
 
     /// Whether each number of the checkpoint stands for something in the program.

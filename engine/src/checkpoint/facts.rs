@@ -71,6 +71,9 @@ pub struct SourceFacts {
     pub origin: Option<u16>,
 }
 
+/// An earlier version gave numbers below this one by the order of the sources.
+const OLD_ORIGINS: u16 = 256;
+
 fn is_zero(number: &u16) -> bool {
     *number == 0
 }
@@ -195,15 +198,20 @@ impl Identity {
 
     /// Has the sources of `stored` keep what stands for them in origins, and gives new ones numbers
     /// that none had: ids that a receiver has seen must not come again. If all numbers were given,
-    /// or if it is `unknown` which ones the sources had, they may.
-    pub(super) fn keep_origins(&mut self, stored: &Self, unknown: bool) {
-        let given = (0..stored.sources.len()).map(|at| stored.origin(at) + 1).max().unwrap_or(0);
+    /// or if it is `unknown` which ones the sources had, they may. `newest` is the writer of the
+    /// newest checkpoint, if an older one was gone back to: numbers were given since.
+    pub(super) fn keep_origins(&mut self, stored: &Self, unknown: bool, newest: Option<&Self>) {
         // An earlier version gave them by number, up to 255.
-        let mut next = if unknown { 256 } else { stored.origins.max(given) };
+        let of_stored = if unknown { OLD_ORIGINS } else { stored.origins_given() };
+        let mut next = newest.map_or(0, Self::origins_given).max(of_stored);
         let mut origins = Vec::<Option<u16>>::new();
         for source in &self.sources {
-            let was = stored.sources.iter().position(|was| was.name == source.name && !unknown);
-            origins.push(was.map(|was| stored.origin(was)));
+            origins.push(stored.origin_of(&source.name).filter(|_| !unknown));
+        }
+        for (at, source) in self.sources.iter().enumerate() {
+            let was = newest.and_then(|newest| newest.origin_of(&source.name));
+            let was = was.filter(|was| !origins.contains(&Some(*was)));
+            origins[at] = origins[at].or(was);
         }
         for at in 0..origins.len() {
             if origins[at].is_none() {
@@ -217,6 +225,18 @@ impl Identity {
             source.origin = origin.filter(|origin| *origin != number);
         }
         self.origins = next;
+    }
+
+    fn origin_of(&self, source: &str) -> Option<u16> {
+        let at = self.sources.iter().position(|was| was.name == source);
+        at.map(|at| self.origin(at))
+    }
+
+    /// Numbers below this one stand, or stood, for sources in origins.
+    fn origins_given(&self) -> u16 {
+        let of_sources = (0..self.sources.len()).map(|at| self.origin(at) + 1).max();
+        // Without names, an earlier version gave them.
+        self.origins.max(of_sources.unwrap_or(OLD_ORIGINS))
     }
 
     /// Whether an earlier version wrote it, which knew tables by name only. (An application has a

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::epoch::Epoch;
-use super::facts::IdentityMismatch;
+use super::facts::{Identity, IdentityMismatch};
 use super::history::{Past, history, manifests};
 use super::store::{self, Head, Store, StoreReader};
 use super::{Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, SourcePosition};
@@ -28,6 +28,8 @@ pub struct Recovered {
     /// From where sources are read again: as the manifest says, and where streams begin of which
     /// only newer checkpoints know, since an older one was asked for.
     pub sources: Vec<SourcePosition>,
+    /// Who wrote the newest checkpoint, if an older one was gone back to.
+    pub newest: Option<Identity>,
     /// What sinks will write a second time, since an older checkpoint was asked for.
     pub repeats: Vec<Repeat>,
     /// The checkpoint that was asked for was gone back to at an earlier start: this goes on from
@@ -162,12 +164,17 @@ fn begin(
     let head = Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
     let head = take_over(store, old, head, goes_back)?;
     let manifest = load(store, facts, head.manifest.as_deref())?;
-    let sources = match &manifest {
-        Some(manifest) if gone_back_to == manifest.epoch => with_newer(store, manifest)?,
-        Some(manifest) => manifest.sources.clone(),
-        None => Vec::new(),
+    let newest = match &manifest {
+        Some(manifest) if gone_back_to == manifest.epoch => newest(store)?,
+        _ => None,
     };
-    Ok(Recovered { head, manifest, sources, repeats, restored_before: done })
+    let positions = |manifest: &Manifest| match &newest {
+        Some(newest) => with_newer(manifest, newest),
+        None => manifest.sources.clone(),
+    };
+    let sources = manifest.as_ref().map(positions).unwrap_or_default();
+    let newest = newest.map(|newest| newest.facts);
+    Ok(Recovered { head, manifest, sources, newest, repeats, restored_before: done })
 }
 
 /// What is known before HEAD changes.
@@ -189,6 +196,11 @@ fn peek(
     let look = |old: Option<Head>| {
         let chosen = choose(store, old.as_ref(), restore)?;
         let manifest = load(store, facts, chosen.manifest.as_deref())?;
+        if let (Some(_), false, Some(manifest)) = (restore, chosen.done, &manifest) {
+            // Once HEAD names it, those after it cannot be chosen any more.
+            let whole = |part| each_chunk_of::<store::Error>(store, manifest, part, |_| Ok(()));
+            manifest.parts.iter().try_for_each(whole)?;
+        }
         Ok(Peeked { old, chosen, manifest })
     };
     for _ in 1..PEEKS_MAX {
@@ -395,14 +407,17 @@ fn repeats(newer: &[Past]) -> Vec<Repeat> {
     sinks.into_values().collect()
 }
 
+/// The newest manifest that there is. One that is damaged says nothing.
+fn newest(view: &dyn StoreReader) -> Result<Option<Manifest>, Error> {
+    let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
+    Ok(newest.and_then(Result::ok))
+}
+
 /// The positions of `manifest`, which was gone back to; and of streams that began after it, where
 /// they began: a client that forgot what was acknowledged since cannot go on, and has to learn it.
-fn with_newer(view: &dyn StoreReader, manifest: &Manifest) -> Result<Vec<SourcePosition>, Error> {
-    let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
-    // One that is damaged says nothing.
-    let newest = newest.and_then(Result::ok).map_or_else(Vec::new, |newest| newest.sources);
+fn with_newer(manifest: &Manifest, newest: &Manifest) -> Vec<SourcePosition> {
     let mut sources = manifest.sources.clone();
-    let begun = newest.into_iter().filter_map(|at| at.begun());
+    let begun = newest.sources.iter().filter_map(|at| at.clone().begun());
     for begun in begun {
         match sources.iter().position(|at| at.is_of(&begun)) {
             Some(at) if sources[at].position == 0 => sources[at] = begun,
@@ -410,7 +425,7 @@ fn with_newer(view: &dyn StoreReader, manifest: &Manifest) -> Result<Vec<SourceP
             None => sources.push(begun),
         }
     }
-    Ok(sources)
+    sources
 }
 
 /// The greatest generation that there was.

@@ -77,7 +77,7 @@ impl Recovery {
         }
         let numbers = found.zip(manifest).map(|(Findings { changes, .. }, manifest)| {
             log_changes(&changes);
-            changes.keep(manifest, &mut facts);
+            changes.keep(manifest, recovered.newest.as_ref(), &mut facts);
             changes.renumbering
         });
         // Positions and transactions of what was dropped are in no later checkpoint. Which

@@ -28,8 +28,9 @@ use crate::flow::{FrameEdge, Header, split_stored};
 pub(super) struct Takeover<'a> {
     plan: &'a Plan,
     facts: &'a Identity,
-    /// Nothing is started: no frame is looked at later.
-    only_checks: bool,
+    /// Frames are looked at in any case: nothing is started, so none is looked at later; or an
+    /// older checkpoint is gone back to, and when that is refused later, the way forward is lost.
+    looks_at_frames: bool,
     /// Names that the operator drops.
     drop: &'a [String],
     view: &'a dyn StoreReader,
@@ -130,7 +131,8 @@ impl<'a> Takeover<'a> {
     ) -> Self {
         let folder = place.folder().unwrap_or(Path::new(""));
         let (drop, found) = (&config.drop[..], RefCell::new(None));
-        Self { plan, facts, only_checks: config.check, drop, view, folder, found }
+        let looks_at_frames = config.check || config.restore.is_some();
+        Self { plan, facts, looks_at_frames, drop, view, folder, found }
     }
 
     /// What the program makes of `manifest`.
@@ -187,7 +189,8 @@ impl<'a> Takeover<'a> {
 
     /// The frames under way that the program refuses or loses. A start of a program with the same
     /// structure does not read the parts one time more: frames with other keys than before are
-    /// refused when they are restored.
+    /// refused when they are restored. HEAD has another generation then, and nothing else of it has
+    /// changed: the program before goes on.
     fn lost_frames(
         &self,
         manifest: &Manifest,
@@ -196,7 +199,7 @@ impl<'a> Takeover<'a> {
         let mut frames = LostFrames::default();
         let stored = &manifest.facts;
         let same = changes.keeps_all_numbers() && stored.fingerprint == self.facts.fingerprint;
-        if stored.application != self.facts.application || (same && !self.only_checks) {
+        if stored.application != self.facts.application || (same && !self.looks_at_frames) {
             return Ok(frames);
         }
         for part in manifest.parts.iter().filter(|part| part.epoch == manifest.epoch) {

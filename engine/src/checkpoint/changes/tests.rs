@@ -315,12 +315,13 @@ fn a_source_keeps_what_stands_for_it_in_origins_as_long_as_it_keeps_its_name() {
     let origins = |facts: &Identity| -> Vec<u16> {
         (0..facts.sources.len()).map(|at| facts.origin(at)).collect()
     };
-    let next = |stored: &Identity, sources: &[&str]| {
+    let back = |stored: &Identity, newest: Option<&Identity>, sources: &[&str]| {
         let mut now = program(sources);
         let stored = of(stored.clone());
-        ProgramChanges::between(&stored, &now, &[]).keep(&stored, &mut now);
+        ProgramChanges::between(&stored, &now, &[]).keep(&stored, newest, &mut now);
         now
     };
+    let next = |stored: &Identity, sources: &[&str]| back(stored, None, sources);
     let first = program(&["a", "b"]);
     assert_eq!(origins(&first), [0, 1]);
     let second = next(&first, &["z", "a", "b"]);
@@ -330,6 +331,11 @@ fn a_source_keeps_what_stands_for_it_in_origins_as_long_as_it_keeps_its_name() {
     let fourth = next(&third, &["a", "b", "z"]);
     assert_eq!(origins(&fourth), [3, 1, 2], "what `a` was is never given again");
     assert_eq!(origins(&next(&fourth, &["b"])), [1]);
+    // A checkpoint of the first program is gone back to: ids that were given since are not given to
+    // other sources, and a source that was there keeps its own.
+    let again = back(&first, Some(&fourth), &["a", "b", "y"]);
+    assert_eq!((origins(&again), again.origins), (vec![0, 1, 4], 5));
+    assert_eq!(origins(&back(&first, Some(&third), &["y", "z", "a"])), [3, 2, 0]);
     let mut many = first;
     for number in 0..600 {
         many = next(&many, &["a", &format!("n{number}")]);

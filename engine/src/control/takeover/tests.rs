@@ -65,12 +65,13 @@ fn stored() -> (Memory, Manifest) {
     (memory, Manifest { facts, generation, epoch, parts, ..Manifest::default() })
 }
 
-fn look(now: &Plan, only_checks: bool, drop: &[String]) -> Findings {
+fn look(now: &Plan, looks_at_frames: bool, drop: &[String]) -> Findings {
     let (memory, manifest) = stored();
     let facts = Identity::of(now, 1);
     let (folder, found) = (Path::new(""), RefCell::new(None));
     let view = &memory;
-    let takeover = Takeover { plan: now, facts: &facts, only_checks, drop, view, folder, found };
+    let takeover =
+        Takeover { plan: now, facts: &facts, looks_at_frames, drop, view, folder, found };
     takeover.look(&manifest).expect("it is whole")
 }
 
