@@ -109,7 +109,11 @@ impl Header {
 
     /// As [`read`](Self::read), of bytes that may be no whole frame.
     pub fn try_read(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let origin = frame.get(FLAGS_AT)? & FLAG_ORIGIN != 0;
+        let flags = *frame.get(FLAGS_AT)?;
+        if flags & !(FLAG_ORIGIN | FLAG_OUTPUT) != 0 {
+            return None;
+        }
+        let origin = flags & FLAG_ORIGIN != 0;
         let header_bytes = HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 };
         (frame.len() >= header_bytes).then(|| Self::read(frame))
     }
@@ -180,5 +184,17 @@ mod tests {
         frame.drain(HEADER_BYTES..HEADER_BYTES + ORIGIN_BYTES);
         header.cause.origin = Origin::default();
         assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let (header, frame) = frame(FrameEdge::Output(7));
+        assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
+        for end in 0..Header::frame_bytes(0) {
+            assert_eq!(Header::try_read(&frame[..end]), None, "{end} bytes");
+        }
+        let mut unknown = frame;
+        unknown[FLAGS_AT] |= 1 << 2;
+        assert_eq!(Header::try_read(&unknown), None, "its kind is unknown");
     }
 }

@@ -1,0 +1,176 @@
+//! Parts whose digests fit and whose contents are forged: frames and rows are refused with a reason
+//! or are valid ones, which the application then processes.
+
+use std::sync::Arc;
+
+use potoroo::checkpoint::{Chunk, Epoch, Renumbering, Section};
+use potoroo::flow::{Core, CoreConfig, PartStep, PartitionMap, SharedCounts};
+use potoroo_runtime::{Nanos, mesh};
+use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::prelude::*;
+use potoroo_sdk::random::Random;
+use potoroo_tests::seeds::each_seed;
+
+const BYTES: usize = 4096;
+
+#[event]
+struct Word {
+    letters: u64,
+    text: String,
+    codes: Vec<u32>,
+}
+
+#[event]
+struct Size {
+    letters: u64,
+    words: u32,
+}
+
+#[state]
+#[derive(Default)]
+struct Seen {
+    words: u32,
+    last: String,
+}
+
+/// Events with and without fixed sizes, states that take memory, and two levels.
+fn words() -> Application {
+    let app = Application::new("words");
+    let (seen, sizes) = (app.table::<u64, Seen>("seen"), app.table::<u64, u32>("sizes"));
+    let words = app.source("in", LineText::new()).map(|line: &str| Word {
+        letters: line.len() as u64,
+        text: line.to_owned(),
+        codes: line.chars().map(u32::from).collect(),
+    });
+    let counted = words.key_by(|word| word.letters).update(&seen, |seen, word| {
+        seen.words = seen.words.wrapping_add(1);
+        seen.last = word.text.to_string();
+        Size { letters: word.letters, words: seen.words }
+    });
+    let lines = counted.key_by(|size| !size.letters).update(&sizes, |most, size| {
+        *most = size.words.max(*most);
+        format!("{} {most}", size.letters)
+    });
+    lines.sink("out", LineText::new());
+    app
+}
+
+/// The only core.
+fn core() -> Core {
+    let plan = words().plan().expect("it is sound");
+    let config = CoreConfig {
+        core: 0,
+        lanes: mesh(1, plan.levels() + 1, BYTES).remove(0),
+        map: PartitionMap::spread(16, &[0]),
+        sink_owners: vec![0; plan.sinks.len()],
+        inlet_bytes: BYTES,
+        outlet_bytes: BYTES,
+        local_bytes: BYTES,
+        keep_letters: true,
+        tally: Arc::new(SharedCounts::new(&plan)),
+    };
+    Core::new(plan, config)
+}
+
+/// What a core stores whose sink takes nothing: rows, and frames under way.
+fn chunks() -> Vec<Chunk> {
+    let mut core = core();
+    core.enable_checkpoints(Epoch::NONE, 1, 1 << 20);
+    core.set_open_sources(true);
+    let id = core.open_inlet(SourceId(0), false);
+    let line = |at: usize| format!("{}\n", "ab".repeat(at % 23));
+    let lines: String = (0..2000).map(line).collect();
+    let mut rest = lines.as_bytes();
+    for now in 1..200 {
+        let room = core.inlet_room(id);
+        let taken = room.len().min(rest.len());
+        room[..taken].copy_from_slice(&rest[..taken]);
+        core.inlet_filled(id, taken, Nanos(now));
+        rest = &rest[taken..];
+        core.turn(Nanos(now), |_| {});
+    }
+    core.begin_checkpoint(Epoch(1));
+    core.attend_checkpoint(|_| {});
+    let mut chunks = Vec::new();
+    loop {
+        while core.hand_out_rows(16).is_some() {}
+        match core.take_part().expect("a part has an end") {
+            PartStep::Chunk(chunk) => chunks.push(chunk),
+            PartStep::End(_) => return chunks,
+            _ => {}
+        }
+    }
+}
+
+/// Changes the bytes of a chunk as damage and malice do.
+fn forge(bytes: &mut Vec<u8>, random: &mut Random) {
+    let mut below = |most: usize| random.below(most.max(1) as u64) as usize;
+    let word = below(bytes.len() / 8 + 1) * 8;
+    match below(8) {
+        0 => bytes.truncate(below(bytes.len())),
+        1 => (0..1 + below(3)).for_each(|_| {
+            let at = below(bytes.len());
+            bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << below(8));
+        }),
+        // A length, a kind, an exchange: the first frame or record begins at 0.
+        2 => {
+            let length = [0, 1, 7, 8, 23, 24, 39, 40, 41, 1 << 20, u32::MAX][below(11)];
+            bytes.iter_mut().zip(length.to_le_bytes()).for_each(|(byte, new)| *byte = new);
+        }
+        3 => bytes.iter_mut().skip(4 + below(4)).take(1).for_each(|byte| *byte = below(256) as u8),
+        // A number somewhere.
+        4 => {
+            let number = [0, 1, u64::MAX, u64::MAX / 2, below(1 << 20) as u64][below(5)];
+            let there = bytes.iter_mut().skip(word);
+            there.zip(number.to_le_bytes()).for_each(|(byte, new)| *byte = new);
+        }
+        5 => bytes.extend((0..below(64)).map(|_| below(256) as u8).collect::<Vec<_>>()),
+        6 => drop(bytes.drain(..word.min(bytes.len()))),
+        _ => {
+            let copy = bytes[word.min(bytes.len())..].to_vec();
+            bytes.extend(copy);
+        }
+    }
+}
+
+/// Restores a chunk on a new core, which then processes what it has accepted. Returns whether it
+/// has.
+fn restore(chunk: &Chunk) -> bool {
+    let mut core = core();
+    let numbers = Renumbering::same(core.plan());
+    let accepted = core.restore(chunk, &numbers, Nanos(1)).is_ok();
+    if accepted {
+        core.restored();
+        core.set_open_sources(true);
+        for now in 2.. {
+            let done = core.turn(Nanos(now), |_| {});
+            let out = core.outlet(SinkId(0)).expect("the core owns it");
+            let waiting = out.waiting().len();
+            out.written(waiting);
+            if done == 0 && waiting == 0 {
+                break;
+            }
+        }
+    }
+    accepted
+}
+
+#[test]
+fn forged_frames_and_rows_are_refused_or_valid() {
+    let chunks = chunks();
+    let sections: Vec<Section> = chunks.iter().map(|chunk| chunk.section).collect();
+    let has = |part: fn(&Section) -> bool| sections.iter().any(part);
+    assert!(has(|one| matches!(one, Section::Rows(_))), "{sections:?}");
+    assert!(has(|one| matches!(one, Section::Outboxes(_) | Section::Lanes(_))), "{sections:?}");
+    assert!(chunks.iter().all(restore), "what was stored is valid");
+    let (mut refused, mut accepted) = (0, 0);
+    each_seed("forged_frames forged_frames", 4000, |seed| {
+        let mut random = Random::new(seed);
+        let mut chunk = chunks[random.below(chunks.len() as u64) as usize].clone();
+        for _ in 0..1 + random.below(2) {
+            forge(&mut chunk.bytes, &mut random);
+        }
+        if restore(&chunk) { accepted += 1 } else { refused += 1 }
+    });
+    println!("{refused} refused, {accepted} accepted");
+}
