@@ -27,6 +27,7 @@ mod receivers;
 mod senders;
 
 mod restore;
+mod rollback;
 mod run;
 
 mod ports;
@@ -68,6 +69,9 @@ pub fn live(
     for name in plan.sinks.iter().filter_map(|sink| sink.name.as_ref()) {
         world.disk.put(name, b"of another application\n");
     }
+    // Of their own: cases without rollbacks draw as before.
+    let mut rollbacks = random_of_rollbacks(seed);
+    let mut before = None;
     for run in 0..=troubles.kills {
         let killed = run < troubles.kills;
         let kill_at = killed.then(|| random.below(troubles.kill_steps_max));
@@ -75,10 +79,17 @@ pub fn live(
             world.disk.plan(disk_trouble(troubles, world.disk.steps(), &mut random));
         }
         let cores = 1 + random.below(subject.cores_max) as usize;
-        let begun = ProcessRun::begin(seed ^ (run << 40), cores, subject, troubles, world);
-        let ended = match begun.and_then(|run| run.run(kill_at, &mut chronicle)) {
+        let rolls_back = rollbacks.chance(troubles.rollbacks).then(|| (subject, rollbacks.u64()));
+        let next = before.take();
+        let begun = ProcessRun::begin(seed ^ (run << 40), cores, subject, troubles, world, next);
+        let ended = match begun.and_then(|run| run.run(kill_at, rolls_back, &mut chronicle)) {
             Ok(()) => true,
             Err(Stop::Died) => false,
+            Err(Stop::RolledBack(of)) => {
+                before = Some(*of);
+                world.disk.plan(None);
+                continue;
+            }
             Err(Stop::Wrong(reason)) => return Err(reason),
         };
         assert!(killed || ended, "only who is killed dies");
@@ -88,6 +99,11 @@ pub fn live(
         world.disk.plan(None);
     }
     Ok(chronicle)
+}
+
+/// Which runs are rolled back instead of killed.
+fn random_of_rollbacks(seed: u64) -> Random {
+    random(!seed, Concern::Trouble)
 }
 
 /// What the disk has in store for a run: maybe one that ends while it begins.

@@ -205,7 +205,7 @@ fn a_later_start_goes_on_from_the_rollback_whatever_its_flag_says() {
 /// Clients on both sides go on, each message and each output once.
 #[test]
 fn connector_clients_go_on_from_the_checkpoint() {
-    const COUNT: u64 = 200_000;
+    const COUNT: u64 = 80_000;
     let scratch = Scratch::new("rollback-clients");
     let (source, sink) = (free_port(), free_port());
     let mut app = App::start(

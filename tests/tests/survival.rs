@@ -76,7 +76,7 @@ fn edges(topology: &Topology) -> (usize, fn(u8) -> bool) {
 fn seen(world: &World, expected: &Results) -> Result<Results, String> {
     let mut sinks = BTreeMap::new();
     for name in expected.sinks.keys() {
-        let items = Shown::parse_all(&world.output(name));
+        let items = Shown::parse_all(&world.history(name));
         sinks.insert(name.clone(), items.map_err(|wrong| format!("sink `{name}`: {wrong}"))?);
     }
     let refused = expected.refused.clone();
@@ -95,6 +95,7 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         all.aborts += one.aborts;
         all.recoveries += one.recoveries;
         all.frames_replayed += one.frames_replayed;
+        all.rollbacks += one.rollbacks;
     });
     println!("{seeds} seeds: {all:?}");
     if seeds > 1 {
@@ -102,6 +103,21 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         assert!(all.frames_replayed > seeds, "{all:?}");
         assert!(all.aborts > seeds / 2, "{all:?}");
     }
+}
+
+/// Each generation of a running application goes on from any checkpoint that is retained.
+#[test]
+fn nothing_is_lost_or_doubled_whenever_it_is_rolled_back() {
+    let (mut rollbacks, mut seeds) = (0, 0);
+    each_seed("nothing_is_lost_or_doubled_whenever_it_is_rolled_back", 200, |seed| {
+        let any = Troubles::any(seed);
+        let troubles =
+            Troubles { kills: 6, kill_steps_max: 3_000, begin: 0.1, rollbacks: 0.8, ..any };
+        rollbacks += survive_or_reduce(case(seed, troubles)).rollbacks;
+        seeds += 1;
+    });
+    println!("{seeds} seeds: {rollbacks} rollbacks");
+    assert!(seeds == 1 || rollbacks > seeds, "{rollbacks} rollbacks");
 }
 
 /// # Panics
@@ -155,7 +171,9 @@ fn every_sabotage_is_noticed() {
     for sabotage in Sabotage::ALL {
         let caught = (0..1_000).map(|seed| {
             let (kills, kill_steps_max) = (4 + seed % 3, 2_000);
-            let troubles = Troubles { kills, kill_steps_max, begin: 0.1, ..Troubles::any(seed) };
+            let any = Troubles::any(seed);
+            let rollbacks = if sabotage.needs_rollback() { 0.5 } else { any.rollbacks };
+            let troubles = Troubles { kills, kill_steps_max, begin: 0.1, rollbacks, ..any };
             case(seed, Troubles { sabotage: Some(sabotage), ..troubles })
         });
         let caught = caught.into_iter().find(is_noticed);
@@ -167,12 +185,15 @@ fn every_sabotage_is_noticed() {
 /// What goes wrong with a sabotage, and the smallest case that notices it. When the simulator draws
 /// otherwise than it did, `every_sabotage_is_noticed` prints others.
 const NOTICED: [(&str, &str); 6] = [
-    ("acknowledged before HEAD names it", "9 439 1 2000 0.1 0.001 0 0 0 0 AcknowledgedBeforeHead"),
-    ("acknowledged at the cut", "0 40 2 2000 0.1 0 0 0 0 0.02 AcknowledgedAtCut"),
-    ("streams that no client opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 UnopenedLost"),
-    ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 DeliveredAtOnce"),
-    ("committed and forgotten at recovery", "2 1 1 2000 0.1 0 0 0 0 0 UndeliveredLost"),
-    ("a vote for a spool that is not synced", "1 37 2 2000 0.1 0 0 1 0 0 SpoolNotSynced"),
+    (
+        "acknowledged before HEAD names it",
+        "9 439 1 2000 0.1 0.001 0 0 0 0 0 AcknowledgedBeforeHead",
+    ),
+    ("acknowledged at the cut", "0 40 2 2000 0.1 0 0 0 0 0.02 0 AcknowledgedAtCut"),
+    ("streams that no client opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 0 UnopenedLost"),
+    ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 0 DeliveredAtOnce"),
+    ("committed and forgotten at recovery", "2 1 1 2000 0.1 0 0 0 0 0 0 UndeliveredLost"),
+    ("a vote for a spool that is not synced", "1 37 2 2000 0.1 0 0 1 0 0 0 SpoolNotSynced"),
 ];
 
 #[test]
@@ -229,7 +250,7 @@ fn generators_go_on_where_they_were() {
             lines.sort();
             lines
         };
-        let as_expected = lines(&world.output("out")) == lines(&reference.output("out"));
+        let as_expected = lines(&world.history("out")) == lines(&reference.output("out"));
         assert!(as_expected, "seed {seed}, {troubles:?}");
     });
 }

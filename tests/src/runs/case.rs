@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::troubles::{Sabotage, Troubles};
 
 /// Numbers in the text of a case; the name of a sabotage may follow.
-const NUMBERS: usize = 10;
+const NUMBERS: usize = 11;
 
 /// Everything that decides what happens in the runs of a test. As text it can be given to a test
 /// again.
@@ -57,6 +57,9 @@ impl Case {
         if troubles.vanish > 0.0 {
             all.push(with(|troubles| troubles.vanish = 0.0));
         }
+        if troubles.rollbacks > 0.0 {
+            all.push(with(|troubles| troubles.rollbacks = 0.0));
+        }
         if troubles.kills > 0 {
             all.push(with(|troubles| troubles.kills /= 2));
             all.push(with(|troubles| troubles.kills -= 1));
@@ -75,9 +78,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
         let Troubles { kills, kill_steps_max, begin, abort, store_fails, .. } = troubles;
-        let Troubles { power_cuts, disk_full, vanish, .. } = troubles;
+        let Troubles { power_cuts, disk_full, vanish, rollbacks, .. } = troubles;
         write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {abort} {store_fails} ")?;
-        write!(f, "{power_cuts} {disk_full} {vanish}")?;
+        write!(f, "{power_cuts} {disk_full} {vanish} {rollbacks}")?;
         troubles.sabotage.map_or(Ok(()), |sabotage| write!(f, " {sabotage:?}"))
     }
 }
@@ -106,6 +109,7 @@ impl FromStr for Case {
                 power_cuts: share(word()?)?,
                 disk_full: share(word()?)?,
                 vanish: share(word()?)?,
+                rollbacks: share(word()?)?,
                 sabotage: sabotage.map(named).transpose()?,
             },
         })

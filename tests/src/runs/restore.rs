@@ -7,11 +7,12 @@ use super::process::Process;
 use super::troubles::Sabotage;
 
 /// Hands everything that was stored to the cores. Returns how many bytes of frames there were.
+/// After a rollback the `last` checkpoint before it is known, for a sabotage.
 pub(super) fn restore(
     process: &mut Process,
     store: &dyn StoreReader,
     manifest: &Manifest,
-    sabotage: Option<Sabotage>,
+    (sabotage, last): (Option<Sabotage>, Option<Manifest>),
 ) -> Result<u64, String> {
     let now = process.now();
     let numbers = Renumbering::same(process.cores[0].plan());
@@ -38,7 +39,29 @@ pub(super) fn restore(
     };
     load(store, manifest, (1, |_| 0), |_, part, chunk| visit(part.epoch, chunk))
         .map_err(|Failed(reason)| reason)?;
-    Ok(frames)
+    match last.filter(|_| sabotage == Some(Sabotage::FramesSurvive)) {
+        Some(last) => restore_frames(process, store, &last).map(|()| frames),
+        None => Ok(frames),
+    }
+}
+
+/// Hands the frames of `manifest` to the cores, which belong to a later generation.
+fn restore_frames(
+    process: &mut Process,
+    store: &dyn StoreReader,
+    manifest: &Manifest,
+) -> Result<(), String> {
+    let now = process.now();
+    let numbers = Renumbering::same(process.cores[0].plan());
+    load(store, manifest, (1, |_| 0), |_, _, chunk| match chunk.section {
+        Section::Lanes(_) | Section::Outboxes(_) => {
+            let mut cores = process.cores.iter_mut();
+            let restored = cores.try_for_each(|core| core.restore(chunk, &numbers, now));
+            restored.map_err(|error| Failed(error.to_string()))
+        }
+        _ => Ok(()),
+    })
+    .map_err(|Failed(reason)| reason)
 }
 
 struct Failed(String);

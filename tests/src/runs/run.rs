@@ -9,7 +9,7 @@ use std::sync::Arc;
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Head, Store};
 use potoroo::checkpoint::{
-    Delivered, Epoch, Identity, Manifest, Section, SharedEpoch, Transaction, recover,
+    Delivered, Epoch, Identity, Manifest, Section, SharedEpoch, Transaction,
 };
 use potoroo::connect::potoroo::deliver::Delivery;
 use potoroo::connect::potoroo::hold::Hold;
@@ -27,6 +27,7 @@ use super::ports::Marked;
 use super::process::Process;
 use super::receivers::Links;
 use super::restore::restore;
+use super::rollback::{RolledBack, begin_from, roll_back};
 use super::senders::{Sender, Sessions};
 use super::subject::{Chronicle, Subject};
 use super::troubles::{Sabotage, Troubles};
@@ -77,21 +78,24 @@ impl<'a> ProcessRun<'a> {
         subject: &Subject<'_>,
         troubles: &'a Troubles,
         world: &'a mut World,
+        before: Option<RolledBack>,
     ) -> Result<Self, Stop> {
         let mut random = random(seed, Concern::Trouble);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let facts = Identity::of(&plan, subject.partitions);
-        let recovered = recover(&world.store, &facts, random.u64(), None);
-        let recovered = recovered.map_err(|error| Stop::Wrong(error.to_string()))?;
+        let sabotage = troubles.sabotage;
+        let owner = random.u64();
+        let begun = begin_from(&world.store, &facts, owner, before, sabotage);
+        let (recovered, survives) = begun.map_err(Stop::Wrong)?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
         let committed = Arc::new(SharedEpoch::new(head.epoch));
         let spoolers = (&mut process, &committed);
         let opened = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
         let (visible, deliveries) = opened;
-        let sabotage = troubles.sabotage;
+        let store = &world.store;
         let frames_replayed = match &manifest {
-            Some(manifest) => restore(&mut process, &world.store, manifest, sabotage),
+            Some(manifest) => restore(&mut process, store, manifest, (sabotage, survives)),
             None => Ok(0),
         };
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
@@ -133,6 +137,7 @@ impl<'a> ProcessRun<'a> {
     pub(super) fn run(
         mut self,
         kill_at: Option<u64>,
+        rolls_back: Option<(&Subject<'_>, u64)>,
         chronicle: &mut Chronicle,
     ) -> Result<(), Stop> {
         chronicle.recoveries += u64::from(self.recovered);
@@ -142,6 +147,11 @@ impl<'a> ProcessRun<'a> {
                 let (sessions, head) = (&self.sessions, self.effects.coordinator.head());
                 let text = format!("this run does not end: {sessions:?}; {head}");
                 return Err(Stop::Wrong(text));
+            }
+            if kill_at == Some(step)
+                && let Some((subject, draw)) = rolls_back
+            {
+                return self.roll_back(subject, draw, chronicle);
             }
             if kill_at == Some(step) {
                 // In the middle of what is done with the disk, if anything is done with it.
@@ -160,6 +170,29 @@ impl<'a> ProcessRun<'a> {
             }
         }
         unreachable!("it ends or dies")
+    }
+
+    /// HEAD goes back. The cores go on for a few steps, and all that comes of them is void. Before
+    /// the first commit there is nothing to go back to: it dies.
+    fn roll_back(
+        mut self,
+        subject: &Subject<'_>,
+        draw: u64,
+        chronicle: &mut Chronicle,
+    ) -> Result<(), Stop> {
+        let head = self.effects.coordinator.head().clone();
+        let next = roll_back(self.world, subject, &head, draw).map_err(Stop::Wrong)?;
+        let next = next.ok_or(Stop::Died)?;
+        chronicle.rollbacks += 1;
+        for _ in 0..draw % 30 {
+            let core = self.random.below(self.parts.len() as u64) as usize;
+            match self.random.below(3) {
+                0 => self.keep(core),
+                1 => self.make_durable()?,
+                _ => self.turn(core)?,
+            }
+        }
+        Err(Stop::RolledBack(Box::new(next)))
     }
 
     fn step(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
@@ -368,6 +401,8 @@ impl<'a> ProcessRun<'a> {
 pub(super) enum Stop {
     /// The disk, and with it the process.
     Died,
+    /// Not the process, only this generation.
+    RolledBack(Box<RolledBack>),
     /// What never may be.
     Wrong(String),
 }

@@ -64,6 +64,18 @@ impl Sender {
         self.ended
     }
 
+    /// Whether a position is that of its stream.
+    pub(super) fn is_of(&self, stream: &StreamPosition) -> bool {
+        stream.name == self.name
+    }
+
+    /// The application went back to where its stream was at this position, or before its
+    /// beginning: the operator has it send again what it has forgotten.
+    pub(super) fn roll_back(&mut self, to: Option<&StreamPosition>) {
+        self.acknowledged = to.map_or(0, |to| to.id).min(self.acknowledged);
+        self.ended &= to.is_some_and(|to| to.ended);
+    }
+
     pub(super) fn source(&self) -> u8 {
         self.source
     }

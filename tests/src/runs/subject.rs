@@ -29,4 +29,6 @@ pub struct Chronicle {
     pub frames_replayed: u64,
     /// Runs that went on from a checkpoint.
     pub recoveries: u64,
+    /// Runs that were rolled back to one.
+    pub rollbacks: u64,
 }

@@ -21,6 +21,8 @@ pub struct Troubles {
     pub disk_full: f64,
     /// How often who sends or receives vanishes, each time that it could do something.
     pub vanish: f64,
+    /// How often a run that would be killed is rolled back instead, to any of its checkpoints.
+    pub rollbacks: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
 }
@@ -38,6 +40,7 @@ impl Troubles {
             power_cuts: [0.0, 0.5, 1.0][random.below(3) as usize],
             disk_full: [0.0, 0.0, 0.3][random.below(3) as usize],
             vanish: [0.0, 0.003, 0.02][random.below(3) as usize],
+            rollbacks: [0.0, 0.5, 0.9][random.below(3) as usize],
             sabotage: None,
         }
     }
@@ -78,11 +81,20 @@ pub enum Sabotage {
     DeliveredAtOnce,
     /// What was committed and not delivered is forgotten at recovery.
     UndeliveredLost,
+    /// Frames of the generation before a rollback are in the next one, too.
+    FramesSurvive,
+    /// What a rollback has to make once more goes on where the generation before was.
+    PositionsSurvive,
 }
 
 impl Sabotage {
+    /// Whether nothing is wrong without a rollback.
+    pub fn needs_rollback(self) -> bool {
+        matches!(self, Self::FramesSurvive | Self::PositionsSurvive)
+    }
+
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -99,5 +111,7 @@ impl Sabotage {
         Self::AcknowledgedAtCut,
         Self::DeliveredAtOnce,
         Self::UndeliveredLost,
+        Self::FramesSurvive,
+        Self::PositionsSurvive,
     ];
 }

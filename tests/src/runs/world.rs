@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::Memory;
 
 use super::readers::Readers;
@@ -29,6 +30,26 @@ pub struct World {
 }
 
 impl World {
+    /// What of that counts: without what was committed again after a rollback.
+    pub fn history(&self, sink: &str) -> Vec<u8> {
+        self.readers.history(sink, &self.output(sink))
+    }
+
+    /// The application was rolled back to `manifest`: readers have what they have seen, and
+    /// senders send again what they had sent since.
+    pub(super) fn roll_back(&mut self, manifest: &Manifest, sources: &[String]) {
+        let seen = |sink: &str| self.output(sink).len();
+        let seen: BTreeMap<String, usize> =
+            self.readers.sinks().map(|sink| (sink.to_owned(), seen(sink))).collect();
+        self.readers.roll_back(manifest, &seen);
+        for sender in &mut self.senders {
+            let source = &sources[usize::from(sender.source())];
+            let of_source = manifest.sources.iter().filter(|at| at.name == *source);
+            let mut streams = of_source.filter_map(|at| at.stream.as_ref());
+            sender.roll_back(streams.find(|stream| sender.is_of(stream)));
+        }
+    }
+
     /// What readers of a sink see.
     pub fn output(&self, sink: &str) -> Vec<u8> {
         let received = self.receivers.get(sink).map(|receiver| receiver.received.clone());

@@ -1,0 +1,64 @@
+//! A rollback: HEAD goes back to a retained checkpoint, and the world with it.
+
+use std::fmt::Display;
+
+use potoroo::checkpoint::store::{Head, Store};
+use potoroo::checkpoint::{self, Identity, Manifest, Recovered, history, recover};
+
+use super::subject::Subject;
+use super::troubles::Sabotage;
+use super::world::World;
+
+/// What the next generation begins with.
+pub(super) struct RolledBack {
+    recovered: Recovered,
+    /// The last checkpoint of the generation before, for sabotages.
+    last: Option<Manifest>,
+}
+
+/// Has HEAD, which is `head`, go back to any retained checkpoint, by a number that was drawn;
+/// `None` if there is none.
+///
+/// # Errors
+/// It cannot.
+pub(super) fn roll_back(
+    world: &mut World,
+    subject: &Subject<'_>,
+    head: &Head,
+    draw: u64,
+) -> Result<Option<RolledBack>, String> {
+    let plan = (subject.describe)().plan().expect("as before");
+    let facts = Identity::of(&plan, subject.partitions);
+    let past = history(&world.store, Some(head)).map_err(text)?;
+    let Some(to) = past.get(draw as usize % past.len().max(1)) else { return Ok(None) };
+    let recovered = checkpoint::roll_back(&world.store, &facts, draw, to.epoch).map_err(text)?;
+    let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
+    world.roll_back(recovered.manifest.as_ref().expect("it is that of an epoch"), &sources);
+    let last = past.into_iter().next().and_then(|last| last.manifest.ok());
+    Ok(Some(RolledBack { recovered, last }))
+}
+
+/// What a run goes on from; after a rollback also the last checkpoint before it.
+///
+/// # Errors
+/// It cannot.
+pub(super) fn begin_from(
+    store: &dyn Store,
+    facts: &Identity,
+    owner: u64,
+    before: Option<RolledBack>,
+    sabotage: Option<Sabotage>,
+) -> Result<(Recovered, Option<Manifest>), String> {
+    let Some(RolledBack { mut recovered, last }) = before else {
+        return Ok((recover(store, facts, owner, None).map_err(text)?, None));
+    };
+    if let (Some(Sabotage::PositionsSurvive), Some(last)) = (sabotage, &last) {
+        let to = recovered.manifest.iter_mut();
+        to.for_each(|to| to.sources.clone_from(&last.sources));
+    }
+    Ok((recovered, last))
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
