@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use potoroo::prelude::*;
+use potoroo::sdk::codec::LineText;
+use potoroo::{Config, SinkAddress, SourceAddress};
 use potoroo_connector::{Error, Options, Source};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -159,6 +162,95 @@ fn damage(state: &str, epoch: u64) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&part, bytes).expect("it can be written");
+}
+
+/// A stop ends the application in order, or before it has recovered; a kill anywhere.
+#[test]
+fn a_signal_in_the_middle_of_a_rollback_loses_nothing() {
+    const COUNT: u64 = 150_000;
+    let scratch = Scratch::new("rollback-signals");
+    let arguments = format!(
+        "--source numbers=gen:numbers?count={COUNT}&rate=50000 --sink windows=file:{} --state {} \
+         --checkpoint-ms 3600000 --cores 0,1 --admin 127.0.0.1:0",
+        scratch.path("windows"),
+        scratch.path("state")
+    );
+    for round in 0..12 {
+        let mut app = App::start(WINDOWS, &arguments);
+        let admin = app.admin();
+        let epoch = checkpoint(admin);
+        let request = thread::spawn(move || restore(admin, epoch));
+        if round % 2 == 0 {
+            // HEAD is the next generation's, which has not begun.
+            app.wait_for(&format!("goes on from checkpoint {epoch} in"));
+        }
+        let signal = if round % 3 == 0 { Signal::TERM } else { Signal::KILL };
+        app.signal(signal);
+        let ended = app.finish();
+        let code = if signal == Signal::KILL { &[None][..] } else { &[Some(0), Some(3)] };
+        assert!(code.contains(&ended.code), "{:?}: {}", ended.code, ended.log);
+        // It was done before the signal, refused, or cut off.
+        let _ = request.join().expect("it does not panic");
+    }
+    assert_eq!(App::start(WINDOWS, &arguments).finish().code, Some(0));
+    check_windows(&scratch.path("windows"), COUNT);
+}
+
+/// Several operators at once: each is answered by what happened.
+#[test]
+fn one_rollback_is_done_at_a_time() {
+    let scratch = Scratch::new("rollback-twice");
+    let mut app = App::start(
+        WINDOWS,
+        &format!(
+            "--source numbers=gen:numbers?rate=20000 --sink windows=null: --state {} \
+             --checkpoint-ms 20 --checkpoints-kept 1000 --cores 0,1 --admin 127.0.0.1:0",
+            scratch.path("state")
+        ),
+    );
+    let admin = app.admin();
+    let epoch = checkpoint(admin);
+    let ask = || thread::spawn(move || (0..10).map(|_| restore(admin, epoch)).collect::<Vec<_>>());
+    let answers: Vec<_> = [(); 4].map(|()| ask()).into_iter().flat_map(|one| one.join()).collect();
+    let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().flatten().partition(Result::is_ok);
+    let text = format!("a rollback to checkpoint {epoch} is under way: wait for its end");
+    for reason in refused.into_iter().filter_map(Result::err) {
+        assert!(reason.contains(&text), "{reason}");
+    }
+    let status = wait_for_status(admin, |_| true);
+    assert_eq!(status["checkpoints"]["rollbacks"], done.len());
+    assert!(!done.is_empty(), "the first request at least is served");
+    app.signal(Signal::TERM);
+    assert_eq!(app.finish().code, Some(0));
+}
+
+/// What an embedding program has handed over would be gone, and it would not know.
+#[test]
+fn channels_of_an_embedding_program_are_named_in_the_refusal() {
+    let scratch = Scratch::new("rollback-embedded");
+    let application = || {
+        let app = Application::new("embedded");
+        app.source("lines", LineText::new()).sink("out", LineText::new());
+        app
+    };
+    let config = Config {
+        cores: vec![0],
+        progress: false,
+        admin: Some("127.0.0.1:0".parse().expect("an address")),
+        state: Some(PathBuf::from(scratch.path("state")).into()),
+        ..Config::default()
+    };
+    let config = config.source("lines", SourceAddress::Channel).sink("out", SinkAddress::Null);
+    let mut running = potoroo::run(application, config).unwrap_or_else(|error| panic!("{error}"));
+    let lines = running.source("lines");
+    let admin = running.admin().expect("it was given");
+    let epoch = checkpoint(admin);
+    let refused = restore(admin, epoch).expect_err("it has a channel");
+    assert!(refused.contains("source `lines` cannot begin anew"), "{refused}");
+    assert!(refused.contains(&format!("--restore {epoch}")), "{refused}");
+    assert_eq!(checkpoint(admin), epoch + 1, "it goes on");
+    drop(lines);
+    running.wait().unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// A service manager repeats the flags of the first start.
