@@ -47,6 +47,7 @@ pub(crate) struct DraftSource {
 
 pub(crate) struct DraftExchange {
     pub(crate) step: StepId,
+    pub(crate) name: Option<String>,
     pub(crate) stage: Option<Rc<dyn ExchangeStage>>,
 }
 
@@ -139,8 +140,27 @@ impl Draft {
     pub(crate) fn exchange(&mut self, parent: StepId) -> (StepId, ExchangeId) {
         let id = ExchangeId(self.exchanges.len() as u16);
         let step = self.step(StepKind::KeyBy(id), &[parent]);
-        self.exchanges.push(DraftExchange { step, stage: None });
+        self.exchanges.push(DraftExchange { step, name: None, stage: None });
         (step, id)
+    }
+
+    /// Names the exchange after which the events of `step`, which have a key, are.
+    pub(crate) fn name_exchange(&mut self, mut step: StepId, name: &str) {
+        let id = loop {
+            match self.steps[step.0].kind {
+                StepKind::KeyBy(id) => break usize::from(id.0),
+                _ => step = self.steps[step.0].parents[0],
+            }
+        };
+        self.check_name("key_by", name);
+        if let Some(before) = &self.exchanges[id].name {
+            let text = format!("a key_by is named `{before}` and `{name}`: give it one name");
+            self.mistake(text);
+        }
+        if self.exchanges.iter().any(|exchange| exchange.name.as_deref() == Some(name)) {
+            self.mistake(format!("two key_by are named `{name}`: name them differently"));
+        }
+        self.exchanges[id].name = Some(name.to_string());
     }
 
     pub(crate) fn exchange_stage(&mut self, id: ExchangeId, stage: Rc<dyn ExchangeStage>) {
@@ -283,7 +303,10 @@ impl Draft {
             StepKind::FlatMap => "flat_map".to_string(),
             StepKind::Merge => "merge".to_string(),
             StepKind::Unkeyed => return self.describe(this.parents[0]),
-            StepKind::KeyBy(_) => "key_by".to_string(),
+            StepKind::KeyBy(id) => match &self.exchanges[usize::from(id.0)].name {
+                Some(name) => format!("key_by `{name}`"),
+                None => "key_by".to_string(),
+            },
             StepKind::Update { table, .. } => {
                 let known = self.tables.get(table.0 as usize);
                 format!("update of `{}`", known.map_or("?", |table| &table.name))

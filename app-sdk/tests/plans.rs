@@ -72,6 +72,21 @@ fn names_that_no_command_line_takes() {
     check(&["source name `my in`", "sink name ``"], |app| {
         app.source("my in", Ticks).sink("", Ticks);
     });
+    check(&["key_by name `by n`"], |app| {
+        app.source("in", Ticks).key_by(|tick| tick.n).named("by n").unkeyed().sink("out", Ticks);
+    });
+}
+
+#[test]
+fn names_of_exchanges_that_do_not_tell_them_apart() {
+    check(&["two key_by are named `n`"], |app| {
+        let named = app.source("in", Ticks).key_by(|tick| tick.n).named("n");
+        named.key_by(|tick| !tick.n).named("n").unkeyed().sink("out", Ticks);
+    });
+    check(&["a key_by is named `n` and `m`: give it one name"], |app| {
+        let named = app.source("in", Ticks).key_by(|tick| tick.n).named("n");
+        named.filter(|_| true).named("m").unkeyed().sink("out", Ticks);
+    });
 }
 
 #[test]

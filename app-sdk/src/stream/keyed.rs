@@ -153,6 +153,26 @@ impl<E: Event, K: Key> Keyed<E, K> {
         next
     }
 
+    /// Names the `key_by` after which these events are. Of several that look alike, with the same
+    /// types, sources, tables and sinks, each then keeps the events under way to it when the
+    /// program changes; without names, only their order distinguishes them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("volumes");
+    /// let volumes = app.table::<u64, u64>("volumes");
+    /// let orders = app.source("orders", LineText::new());
+    /// let by_length = orders.key_by(|order| order.len() as u64).named("by-length");
+    /// by_length.update(&volumes, |volume, _| *volume += 1);
+    /// assert_eq!(app.plan()?.exchanges[0].label, "orders → key_by `by-length`");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.draft.borrow_mut().name_exchange(self.step, name);
+        self
+    }
+
     /// The same events without their key.
     ///
     /// ```

@@ -11,11 +11,12 @@
 //! least reaches both, the stage in the program updates all tables that the stored one updated, and
 //! events get from it to all tables and sinks to which they got before, past other exchanges too.
 //! Sinks that the operator drops do not count. Operators before it, its level, and what happens
-//! after it besides may differ. They are paired so:
+//! after it besides may differ. One that the program has named fits none of another name. They are
+//! paired so:
 //!
-//! 1. Those that agree in shapes, sources, tables and sinks are *alike*. If the checkpoint has as
-//!    many alike ones as the program, with the same labels, they are paired in the order of
-//!    description: programs must not swap or replace them. Else none of them is paired.
+//! 1. Those that agree in name, shapes, sources, tables and sinks are *alike*. If the checkpoint
+//!    has as many alike ones as the program, with the same labels, they are paired in the order of
+//!    description: programs must name them, or not swap or replace them. Else none is paired.
 //! 2. Of the others, two are paired if they fit each other and neither fits any other.
 //!
 //! What is not paired is lost only if frames were under way to it, and then the start is refused.
@@ -264,8 +265,15 @@ impl Identity {
 }
 
 impl ExchangeFacts {
+    /// The name that the program gave it: a label ends with it.
+    fn name(&self) -> Option<&str> {
+        let (_, word) = self.label.rsplit_once(" → ")?;
+        word.strip_prefix("key_by `")
+    }
+
     fn is_alike(&self, other: &Self) -> bool {
-        self.has_shapes_of(other)
+        self.name() == other.name()
+            && self.has_shapes_of(other)
             && self.sources == other.sources
             && self.tables == other.tables
             && self.reached_tables == other.reached_tables
@@ -279,7 +287,9 @@ impl ExchangeFacts {
     /// Whether frames of `stored` may go on here.
     fn fits(&self, stored: &Self) -> bool {
         let has_all = |was: &[String], is: &[String]| was.iter().all(|name| is.contains(name));
-        self.has_shapes_of(stored)
+        let names = self.name().zip(stored.name());
+        names.is_none_or(|(is, was)| is == was)
+            && self.has_shapes_of(stored)
             && self.sources.iter().any(|source| stored.sources.contains(source))
             && has_all(&stored.tables, &self.tables)
             && has_all(&stored.reached_tables, &self.reached_tables)

@@ -257,6 +257,25 @@ fn exchanges_that_look_alike_are_paired_in_order_if_their_number_stays() {
     assert_eq!(pair(&before[..1], &now[..1]), [Some(0)], "operators may differ");
 }
 
+/// One is gone and another one is new, which nothing but the names shows.
+#[test]
+fn exchanges_that_look_alike_are_paired_by_their_names() {
+    let named = |name: &str| ExchangeFacts {
+        label: format!("a → key_by `{name}`"),
+        ..exchange("Order", &["a"], &["t"])
+    };
+    let [first, second, third] = ["first", "second", "third"].map(named);
+    let before = [first.clone(), second.clone()];
+    assert_eq!(pair(&before, &[second.clone(), third.clone()]), [None, Some(0)]);
+    assert_eq!(pair(&before, &[second.clone(), first.clone()]), [Some(1), Some(0)]);
+    assert_eq!(pair(&before[..1], &[third]), [None]);
+    // Names are given and taken back where there is no doubt.
+    let unnamed = exchange("Order", &["a"], &["t"]);
+    assert_eq!(pair(std::slice::from_ref(&unnamed), &before[..1]), [Some(0)]);
+    assert_eq!(pair(&before[..1], std::slice::from_ref(&unnamed)), [Some(0)]);
+    assert_eq!(pair(&[unnamed.clone(), unnamed], &before), [None, None]);
+}
+
 /// An earlier version has named tables only.
 #[test]
 fn what_an_earlier_version_wrote_has_the_numbers_of_the_same_program() {
