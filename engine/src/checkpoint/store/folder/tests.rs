@@ -1,7 +1,9 @@
 //! Folders of a real file system: the contract, the lock and what is left over.
 
+use std::fmt::{self, Debug, Formatter};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
@@ -202,11 +204,16 @@ fn a_folder_of_a_version_before_is_taken_over_at_the_first_swap() {
     assert_eq!(view.head().expect("it is whole"), Some(head(8)), "tools read both forms");
 }
 
-/// A file system such as FAT.
-#[derive(Debug)]
-struct WithoutLinks;
+/// The disk of this machine, but that links are made so.
+struct Linking<F>(F);
 
-impl Disk for WithoutLinks {
+impl<F> Debug for Linking<F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a disk with links of its own")
+    }
+}
+
+impl<F: Fn(&Path, &Path) -> io::Result<()> + Send + Sync> Disk for Linking<F> {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
         LocalDisk.open(path, how)
     }
@@ -219,8 +226,8 @@ impl Disk for WithoutLinks {
         LocalDisk.rename(from, to)
     }
 
-    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(no_links(Errno::PERM.into()))
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0(from, to)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -244,10 +251,54 @@ impl Disk for WithoutLinks {
     }
 }
 
+/// Its number was made and removed meanwhile: it can link it, and has not won.
+#[test]
+fn a_process_that_slept_before_it_linked_is_overtaken() {
+    let scratch = Scratch::new("slept");
+    let path = scratch.0.clone();
+    let others = move || {
+        let other = Folder::shared_on(LocalDisk, &path).expect("it is shared");
+        other.swap_head(Some(&head(1)), &head(2)).expect("it is the last");
+        other.swap_head(Some(&head(2)), &head(3)).expect("it is the last");
+    };
+    let slept = AtomicBool::new(true);
+    let disk = Linking(move |from: &Path, to: &Path| {
+        if to.ends_with("HEAD-00000000000000000002") && slept.swap(false, Ordering::Relaxed) {
+            others();
+        }
+        LocalDisk.link(from, to)
+    });
+    let folder = Folder::shared_on(disk, &scratch.0).expect("it is shared");
+    folder.swap_head(None, &head(1)).expect("it was not there");
+    let mine = Head { owner: 9, ..head(2) };
+    match folder.swap_head(Some(&head(1)), &mine) {
+        Err(Error::Overtaken { found, .. }) => assert_eq!(found.as_deref(), Some(&head(3))),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(folder.head().expect("it is whole"), Some(head(3)));
+}
+
+#[test]
+fn a_link_whose_answer_was_lost_has_won() {
+    let scratch = Scratch::new("answer");
+    let disk = Linking(|from: &Path, to: &Path| {
+        LocalDisk.link(from, to)?;
+        Err(io::Error::other("the server was started again"))
+    });
+    let folder = Folder::on(disk, &scratch.0).expect("it can be read");
+    folder.swap_head(None, &head(1)).expect("it was linked");
+    let nothing = Linking(|_: &Path, _: &Path| Err(io::Error::other("it was not")));
+    let folder = Folder::on(nothing, &scratch.0).expect("it can be read");
+    let refused = message(folder.swap_head(Some(&head(1)), &head(2)));
+    assert!(refused.contains("it was not"), "{refused}");
+    assert_eq!(folder.head().expect("it is whole"), Some(head(1)));
+}
+
 #[test]
 fn a_file_system_without_links_is_refused_with_what_to_do() {
     let scratch = Scratch::new("no-links");
-    let folder = Folder::on(WithoutLinks, &scratch.0).expect("it can be read");
+    let disk = Linking(|_: &Path, _: &Path| Err(no_links(Errno::PERM.into())));
+    let folder = Folder::on(disk, &scratch.0).expect("it can be read");
     let refused = message(folder.swap_head(None, &head(1)));
     for part in ["HEAD-00000000000000000001", "(hard links)", "give a --state whose storage can"] {
         assert!(refused.contains(part), "`{part}` is not in {refused}");
