@@ -5,8 +5,8 @@ mod support;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::Ended;
 use support::ledger::{Place, has_started};
+use support::{App, Ended};
 
 fn import(place: &Place, change: &str, table: &str, text: &str) -> Ended {
     let file = place.scratch.write("rows", text.as_bytes());
@@ -56,6 +56,12 @@ fn a_table_is_filled_in_the_state_of_an_application_that_is_stopped() {
     let text = from.export("table", "largest");
     let to = Place::stored("import-stopped", "state_1/stopped", 600);
     let before = to.head();
+    let file = to.scratch.write("rows", text.as_bytes());
+    let only = format!("--check --import largest={file}");
+    let checked = App::spawn(to.command("table", &to.scratch.path("state"), &only)).finish();
+    assert_eq!(checked.code, Some(0), "{}", checked.log);
+    assert!(checked.out.contains("50 rows fit into table `largest`"), "{}", checked.out);
+    assert_eq!(to.head(), before, "it was only checked");
     let imported = import(&to, "table", "largest", &text);
     assert_eq!(imported.code, Some(0), "{}", imported.log);
     assert_eq!(imported.out, "50 rows are in table `largest` of checkpoint 6\n");

@@ -154,7 +154,12 @@ fn import_table(plans: [Plan; 2], config: &Config, import: &str) -> Result<Exit,
         reason: "no file is named: give --import TABLE=FILE".to_owned(),
     })?;
     let Imported { rows, epoch } = import::import(plans, config, table, Path::new(file))?;
-    let text = format_args!("{rows} rows are in table `{table}` of checkpoint {epoch}");
+    let text = match epoch {
+        Some(epoch) => format!("{rows} rows are in table `{table}` of checkpoint {epoch}"),
+        None => {
+            format!("{rows} rows fit into table `{table}`, which is empty: nothing was changed")
+        }
+    };
     Ok(answer(text, Exit::Done))
 }
 

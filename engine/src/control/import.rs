@@ -37,7 +37,8 @@ use crate::flow::{Core, CoreConfig, PartitionMap, SharedCounts};
 #[derive(Debug)]
 pub(super) struct Imported {
     pub(super) rows: u64,
-    pub(super) epoch: Epoch,
+    /// The checkpoint that has them; `None` with `--check`, which changes nothing.
+    pub(super) epoch: Option<Epoch>,
 }
 
 /// Imports `file` into the table `name` of the application of both `plans`, which are the same.
@@ -56,7 +57,7 @@ pub(super) fn import(
         let tables: Vec<&str> = plan.tables.iter().map(|table| table.name.as_str()).collect();
         refused(format!("there is no such table; there are: {}", tables.join(", ")))
     })?;
-    check(&plan.tables[at], file).map_err(refused)?;
+    let rows = check(&plan.tables[at], file).map_err(refused)?;
     let held = |rows: u64| {
         refused(format!(
             "it has {rows} rows, and only an empty table is filled: give another --state"
@@ -66,6 +67,9 @@ pub(super) fn import(
     match stored_rows(place, config, name).map_err(|error| unreadable(error.to_string()))? {
         0 => {}
         rows => return Err(held(rows)),
+    }
+    if config.check {
+        return Ok(Imported { rows, epoch: None });
     }
     let recovery = Recovery::open(&plan, config, &OpenStore::open(place, 1)?)?;
     let mut core = core(of_core, config);
@@ -79,7 +83,7 @@ pub(super) fn import(
     // One core has the frames of all.
     recovery.begin_checkpoints(&mut core, u64::MAX);
     let epoch = commit(core, &recovery, place)?;
-    Ok(Imported { rows, epoch })
+    Ok(Imported { rows, epoch: Some(epoch) })
 }
 
 /// Number of rows that the table has in the checkpoint to go on from. Known before HEAD changes:
@@ -99,13 +103,12 @@ fn stored_rows(place: &Location, config: &Config, name: &str) -> Result<u64, ins
     })
 }
 
-/// Reads the file to its end.
-fn check(table: &TablePlan, file: &Path) -> Result<(), String> {
+/// Reads the file to its end. Returns the number of its rows.
+fn check(table: &TablePlan, file: &Path) -> Result<u64, String> {
     read(table, file, |key, state| {
         let record = Record { hash: 0, key, state };
         table.rows.check(record).map_err(|_| "its row is none of this table".to_owned())
     })
-    .map(drop)
 }
 
 fn read(
@@ -230,7 +233,7 @@ mod tests {
     }
 
     /// A row of the table whose state takes no byte.
-    fn row_without_state(table: &TablePlan) -> Result<(), String> {
+    fn row_without_state(table: &TablePlan) -> Result<u64, String> {
         let shape = table.rows.shape();
         let of = |name: &str, shape| TypeFacts { name: name.to_owned(), shape };
         let types = (of(shape.key, shape.key_shape), of(shape.state, shape.state_shape));
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_row_is_one_of_the_table_by_its_type() {
-        assert_eq!(row_without_state(&table::<()>()), Ok(()));
+        assert_eq!(row_without_state(&table::<()>()), Ok(1));
         let refused = row_without_state(&table::<u64>()).expect_err("a number takes bytes");
         assert!(refused.contains("its row is none of this table"), "{refused}");
     }
