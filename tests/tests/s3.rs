@@ -9,7 +9,7 @@ use std::process::Command;
 
 use potoroo::checkpoint::Epoch;
 use potoroo::checkpoint::store::{
-    Error, Head, Location, NoLocation, S3, Store, StoreReader, contract,
+    Error, Head, Location, Name, NameKind, NoLocation, S3, Store, StoreReader, contract,
 };
 use serde_json::Value;
 use support::gate::{Deed, Gate};
@@ -66,7 +66,10 @@ fn large_objects_are_whole_or_not_there() {
 }
 
 fn head(epoch: u32) -> Head {
-    Head { generation: 1, owner: 7, folder: 7, epoch: Epoch(epoch), ..Head::default() }
+    let epoch = Epoch(epoch);
+    let name = Name { generation: 1, epoch, kind: NameKind::Manifest, random: 1 };
+    let manifest = Some(name.to_string());
+    Head { generation: 1, owner: 7, folder: 7, epoch, manifest, ..Head::default() }
 }
 
 fn is_swap(request: &str) -> bool {
