@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use potoroo_connector::Piece;
 use rustix::process::Signal;
+use support::operator::{ask, checkpoint, restore};
 use support::{App, LIMIT, Scratch, check_windows, free_port, sink_at, wait_for_status};
 
 const NUMBERS: u64 = 400_000;
@@ -145,4 +146,39 @@ fn sources_are_held_back_beyond_the_backlog_that_is_configured() {
     }
     let ended = windows(free_port(), &scratch.path("state"), "--sink-backlog-bytes 1").finish();
     ended.refused(1, &["sink_backlog_bytes", "65536"]);
+}
+
+/// The reserve is for HEAD, by which a rollback counts; without it nothing stops.
+#[test]
+fn a_rollback_on_a_full_disk_is_done_or_refused() {
+    let scratch = Scratch::new("full-rollback");
+    let Some(disk) = Disk::new(scratch.path("disk")) else { return };
+    let state = format!("{}/state", disk.0);
+    let mut app = App::start(
+        "sequence_windows",
+        &format!(
+            "--source numbers=gen:numbers?rate=1000 --sink windows=null: --state {state} \
+             --checkpoint-ms 3600000 --cores 0,1 --admin 127.0.0.1:0"
+        ),
+    );
+    let admin = app.admin();
+    let epoch = checkpoint(admin);
+    disk.fill();
+    let full = || ask(admin, &["now"]).expect_err("there is no room for a part");
+    for _ in 0..2 {
+        restore(admin, epoch).unwrap_or_else(|error| panic!("{error}"));
+        assert!(full().contains("No space left"));
+    }
+    fs::remove_file(format!("{state}/RESERVE")).expect("a rollback makes it again");
+    disk.fill();
+    let refused = restore(admin, epoch).expect_err("there is no room for HEAD");
+    assert!(refused.contains("free space there"), "{refused}");
+    let status = wait_for_status(admin, |_| true);
+    assert_eq!(status["checkpoints"]["rollbacks"], 2);
+    wait_for_status(admin, |later| later["events"].as_u64() > status["events"].as_u64());
+    fs::remove_file(format!("{}/filler", disk.0)).expect("it is ours");
+    restore(admin, epoch).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(checkpoint(admin), epoch + 1);
+    app.signal(Signal::TERM);
+    assert_eq!(app.finish().code, Some(0));
 }

@@ -5,9 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -19,32 +17,12 @@ use potoroo_connector::{Error, Options, Source};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::ledger::collect;
+use support::operator::{ask, checkpoint, restore};
 use support::{
-    App, LIMIT, Scratch, check_windows, connect, exchange, free_port, named, tool, wait_for_status,
+    App, LIMIT, Scratch, check_windows, connect, exchange, free_port, named, wait_for_status,
 };
 
 const WINDOWS: &str = "sequence_windows";
-
-/// Has the application at `admin` take a checkpoint; returns its epoch.
-fn checkpoint(admin: SocketAddr) -> u64 {
-    let answer = ask(admin, &["now"]).unwrap_or_else(|error| panic!("{error}"));
-    answer["epoch"].as_u64().expect("a number")
-}
-
-/// What the tool answers, or says on standard error.
-fn ask(admin: SocketAddr, words: &[&str]) -> Result<Value, String> {
-    let mut command = Command::new(tool());
-    command.arg("checkpoint").args(words).args(["--admin", &admin.to_string()]);
-    let output = command.output().expect("the tool can be run");
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).expect("it is JSON")),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
-
-fn restore(admin: SocketAddr, epoch: u64) -> Result<Value, String> {
-    ask(admin, &["restore", &epoch.to_string()])
-}
 
 /// Which bytes of an output file belong to the history that counts.
 #[derive(Default)]

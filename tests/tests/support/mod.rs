@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod market;
 #[cfg(feature = "s3")]
 pub mod moto;
+pub mod operator;
 pub mod walk;
 
 use std::fs;
