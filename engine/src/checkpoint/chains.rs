@@ -14,8 +14,6 @@
 //! Manifests before version 4 do not know what their parts cover. There a key has rows in the parts
 //! of one core only, so a chain is that of a core.
 
-use std::collections::HashMap;
-
 use super::epoch::Epoch;
 use super::manifest::{Manifest, PartEntry};
 use super::partition_set::{PARTITIONS_MAX, PartitionSet};
@@ -30,13 +28,13 @@ pub struct ChainLink<'a> {
 }
 
 impl<'a> ChainLink<'a> {
-    fn new(part: &'a PartEntry, newest_whole: &HashMap<u32, Epoch>) -> Self {
-        let counts = |chain: u32| newest_whole.get(&chain).is_none_or(|it| *it <= part.epoch);
+    fn new(part: &'a PartEntry, chains: &Chains, newest_whole: &[Epoch]) -> Self {
+        let counts = |chain: usize| newest_whole[chain] <= part.epoch;
         let covered = |covers: &PartitionSet| -> PartitionSet {
             covers.iter().filter(|partition| counts((*partition).into())).collect()
         };
         let partitions = match &part.covers {
-            None if counts(part.core) => None,
+            None if chains.of(part).all(counts) => None,
             covers => Some(covers.as_ref().map(covered).unwrap_or_default()),
         };
         Self { part, partitions }
@@ -66,21 +64,21 @@ impl Manifest {
     /// The parts that count, in the order in which they are applied: that of epochs. Frames are
     /// those of the parts of the manifest's own epoch.
     pub fn links(&self) -> Vec<ChainLink<'_>> {
-        let newest_whole = self.newest_whole();
-        let mut links: Vec<_> =
-            self.parts.iter().map(|it| ChainLink::new(it, &newest_whole)).collect();
+        let chains = Chains::of_manifest(self);
+        let newest_whole = self.newest_whole(&chains);
+        let link = |part| ChainLink::new(part, &chains, &newest_whole);
+        let mut links: Vec<_> = self.parts.iter().map(link).collect();
         links.retain(|link| link.part.epoch == self.epoch || !link.is_void());
         links.sort_by_key(|link| (link.part.epoch, link.part.core));
         links
     }
 
     /// By chain: the epoch of the newest part that is whole for it.
-    fn newest_whole(&self) -> HashMap<u32, Epoch> {
-        let mut newest = HashMap::new();
+    fn newest_whole(&self, chains: &Chains) -> Vec<Epoch> {
+        let mut newest = chains.without_parts();
         for part in &self.parts {
-            for chain in part.chains().filter(|chain| part.since_for(*chain).is_none()) {
-                let epoch = newest.entry(chain).or_insert(part.epoch);
-                *epoch = part.epoch.max(*epoch);
+            for chain in chains.of(part).filter(|chain| part.since_for(*chain).is_none()) {
+                newest[chain] = part.epoch.max(newest[chain]);
             }
         }
         newest
@@ -110,10 +108,12 @@ impl Manifest {
     }
 
     fn gap(&self) -> Option<String> {
-        let mut reached = HashMap::new();
+        let chains = Chains::of_manifest(self);
+        let mut reached = chains.without_parts();
         for link in self.links() {
-            for chain in link.part.chains().filter(|chain| link.has(*chain)) {
-                let before = reached.insert(chain, link.part.epoch).unwrap_or(Epoch::NONE);
+            let counts = |chain: &usize| chains.are_cores() || link.has(*chain as u32);
+            for chain in chains.of(link.part).filter(counts) {
+                let before = std::mem::replace(&mut reached[chain], link.part.epoch);
                 // A commit may arrive after the next snapshot: such a part has more than it needs.
                 if link.part.since_for(chain) > before || link.part.epoch <= before {
                     let name = &link.part.name;
@@ -121,25 +121,64 @@ impl Manifest {
                 }
             }
         }
-        let by_core = self.parts.iter().any(|part| part.covers.is_none());
-        let (of, chains) = match by_core {
-            true => ("core", self.parts.iter().map(|part| part.core).collect()),
-            false => ("partition", (0..self.facts.partitions).collect::<Vec<u32>>()),
+        let short = reached.iter().position(|epoch| *epoch != self.epoch)?;
+        Some(format!("{} has no part of epoch {}", chains.name(short), self.epoch))
+    }
+}
+
+/// The chains of a manifest, numbered from 0 on.
+enum Chains {
+    /// Of partitions, by their numbers: how many there are.
+    Partitions(usize),
+    /// Of these cores, in order.
+    Cores(Vec<u32>),
+}
+
+impl Chains {
+    fn of_manifest(manifest: &Manifest) -> Self {
+        if manifest.parts.iter().all(|part| part.covers.is_some()) {
+            return Self::Partitions(manifest.facts.partitions as usize);
+        }
+        let mut cores: Vec<u32> = manifest.parts.iter().map(|part| part.core).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        Self::Cores(cores)
+    }
+
+    fn are_cores(&self) -> bool {
+        matches!(self, Self::Cores(_))
+    }
+
+    /// Those that a part could be in.
+    fn of<'a>(&'a self, part: &'a PartEntry) -> impl Iterator<Item = usize> + 'a {
+        let core = match self {
+            Self::Partitions(_) => None,
+            Self::Cores(cores) => cores.binary_search(&part.core).ok(),
         };
-        let short = chains.into_iter().find(|chain| reached.get(chain) != Some(&self.epoch))?;
-        Some(format!("{of} {short} has no part of epoch {}", self.epoch))
+        let covers = part.covers.iter();
+        covers.flat_map(PartitionSet::iter).map(usize::from).chain(core)
+    }
+
+    /// An epoch for each: no part was seen.
+    fn without_parts(&self) -> Vec<Epoch> {
+        let count = match self {
+            Self::Partitions(count) => *count,
+            Self::Cores(cores) => cores.len(),
+        };
+        vec![Epoch::NONE; count]
+    }
+
+    fn name(&self, chain: usize) -> String {
+        match self {
+            Self::Partitions(_) => format!("partition {chain}"),
+            Self::Cores(cores) => format!("core {}", cores[chain]),
+        }
     }
 }
 
 impl PartEntry {
-    /// The chains that it could be in: of partitions, or of its core.
-    fn chains(&self) -> impl Iterator<Item = u32> {
-        let core = self.covers.is_none().then_some(self.core);
-        self.covers.iter().flat_map(PartitionSet::iter).map(u32::from).chain(core)
-    }
-
     /// The epoch after which it has what changed in a chain; none if it has everything.
-    fn since_for(&self, chain: u32) -> Epoch {
+    fn since_for(&self, chain: usize) -> Epoch {
         let whole = u16::try_from(chain).is_ok_and(|partition| self.whole.has(partition));
         if whole { Epoch::NONE } else { self.since }
     }

@@ -63,3 +63,24 @@ impl PartitionMap {
         hashes.iter().enumerate().map(bit).fold(0, |owned, bit| owned | bit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use potoroo_sdk::random::Random;
+
+    use super::*;
+    use crate::checkpoint::partition_of;
+
+    /// Cores route by one formula, and recovery finds rows by the other.
+    #[test]
+    fn a_key_is_in_the_partition_that_a_checkpoint_has_it_in() {
+        for partitions in [1, 2, 3, 1000, 1024, 65535, 65536] {
+            let map = PartitionMap::spread(partitions, &[0, 1, 2]);
+            let mut random = Random::new(partitions.into());
+            for hash in (0..100).map(|_| random.u64()) {
+                let owner = map.owner(hash);
+                assert!(map.of_core(owner).has(partition_of(hash, partitions)), "{partitions}");
+            }
+        }
+    }
+}
