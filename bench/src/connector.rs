@@ -2,7 +2,7 @@
 //! the same between plain TCP connections, without.
 //!
 //! ```text
-//!   client of a source ──► ingress ─ count ─ egress ──► spool ── checkpoint ──► client of a sink
+//!   client of a source ──► ingress ─ count ─ egress ──► store ── checkpoint ──► client of a sink
 //!   connection         ──► ingress ─ count ─ egress ──────────────────────────► connection
 //! ```
 //!

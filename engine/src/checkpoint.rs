@@ -3,7 +3,7 @@
 //! ```text
 //!   core ── chunks ──► part ┐
 //!   core ── chunks ──► part ┼──► manifest ──► HEAD swapped: the commit
-//!   sink ── prepared ───────┘
+//!   sink ── output ─► object┘
 //! ```
 //!
 //! Promises: what a manifest names was durable before HEAD named the manifest, so a crash at any
@@ -19,6 +19,7 @@ pub mod coordinator;
 mod facts;
 mod imprint;
 mod manifest;
+mod output;
 mod part;
 mod partition_set;
 pub mod store;
@@ -50,7 +51,7 @@ pub use chunk::{Chunk, Section};
 pub use commit::{Collected, collect, propose};
 pub use contents::each_row;
 pub use damage::{CorruptObject, Damage};
-pub use epoch::{Epoch, SharedEpoch};
+pub use epoch::Epoch;
 pub use facts::{
     ChangeOf, ExchangeFacts, Identity, IdentityMismatch, Older, SinkFacts, SourceFacts, TableFacts,
     TypeFacts,
@@ -61,6 +62,7 @@ pub use load::load;
 pub use manifest::{
     Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
+pub use output::{Marks, check_output, first_id, open_output, unreadable};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use partition_set::{NoPartitions, PARTITIONS_MAX, PartitionSet, partition_of};
 pub use recover::{

@@ -47,7 +47,10 @@ pub mod token;
 pub mod mail;
 pub mod pipe;
 pub mod pump;
-pub mod spool;
+
+pub mod gather;
+pub mod gathered;
+pub mod spools;
 
 mod listening;
 pub mod patience;

@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -173,7 +173,7 @@ impl Disk for LocalDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(how == Open::Write);
         if how == Open::New {
-            // A part, HEAD or a spool: other users must not read it.
+            // A part, HEAD or output: other users must not read it.
             options.mode(FILE_MODE);
         }
         options.create_new(how == Open::New);
@@ -282,6 +282,34 @@ fn open_regular(path: &Path) -> io::Result<File> {
             _ => error,
         })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(refused("no file")) }
+}
+
+/// Reads a file from its beginning to the end that it had when it was opened.
+pub struct DiskReader {
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    /// Bytes behind it.
+    left: u64,
+}
+
+impl DiskReader {
+    /// Reads `file`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn new(file: Box<dyn DiskFile>) -> io::Result<Self> {
+        let left = file.length()?;
+        Ok(Self { file, offset: 0, left })
+    }
+}
+
+impl Read for DiskReader {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.file.read_at(&mut bytes[..length], self.offset)?;
+        (self.offset, self.left) = (self.offset + length as u64, self.left - length as u64);
+        Ok(length)
+    }
 }
 
 impl DiskFile for File {

@@ -1,14 +1,18 @@
 //! Checkpoints drawn from a seed, stored as a coordinator stores them, and what they hold.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
+use potoroo::checkpoint::coordinator::CoordinatorInput;
 use potoroo::checkpoint::store::{Error, Head, Name, NameKind, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
     Chunk, Epoch, Identity, Manifest, Older, PartEntry, PartHeader, PartWriter, PartitionSet,
     PositionUnit, Recovered, Section, SourcePosition, TableFacts, Transaction, TypeFacts, collect,
-    each_chunk_of, propose, recover,
+    each_chunk_of, open_output, propose, recover,
 };
-use potoroo_sdk::host::TableId;
+use potoroo::connect::gathered::Gathered;
+use potoroo::control::checkpoints::output_storage::OutputStorage;
+use potoroo_sdk::host::{SinkId, TableId};
 use potoroo_sdk::key::Key;
 use potoroo_sdk::random::Random;
 use potoroo_sdk::table::Record;
@@ -75,7 +79,7 @@ impl<'a> Coordinator<'a> {
     pub fn checkpoint(&mut self, full: bool) -> Result<(), Error> {
         let epoch = self.head.epoch.next();
         let made = self.commit(epoch, full);
-        collect(self.store, &self.head, KEEP, None).and(made)
+        collect(self.store, &self.head, KEEP, None, []).and(made)
     }
 
     fn commit(&mut self, epoch: Epoch, full: bool) -> Result<(), Error> {
@@ -87,7 +91,8 @@ impl<'a> Coordinator<'a> {
         parts.extend(entries);
         // As its reader gets it: by epochs, then core by core.
         content.extend(new);
-        let manifest = self.manifest(epoch, parts);
+        let output = self.store_output(epoch)?;
+        let manifest = self.manifest(epoch, parts, output);
         let random = self.random.u64();
         let (generation, kind) = (self.head.generation, NameKind::Manifest);
         let name = Name { generation, epoch, kind, random };
@@ -176,18 +181,34 @@ impl<'a> Coordinator<'a> {
         record
     }
 
-    fn manifest(&self, epoch: Epoch, parts: Vec<PartEntry>) -> Manifest {
+    fn store_output(&mut self, epoch: Epoch) -> Result<Vec<Transaction>, Error> {
+        let (sink, file) = ("rejections", Some("rejections".to_owned()));
+        let output = Gathered::new(self.store, sink, file, u64::from(epoch.0) * 100);
+        let mut output = output.map_err(written)?;
+        let bytes: Vec<u8> = (0..100).map(|_| self.random.u64() as u8).collect();
+        output.write(&bytes).map_err(written)?;
+        let mut storage = OutputStorage::new(self.head.generation);
+        let output = Some(Gathered { epoch, ..output });
+        match storage.store(SinkId(0), epoch, output, || self.random.u64())? {
+            CoordinatorInput::Marked { prepared, .. } => Ok(prepared),
+            CoordinatorInput::Failed { reason, .. } => {
+                let full = reason.contains("no storage space");
+                let kind = if full { ErrorKind::StorageFull } else { ErrorKind::Other };
+                Err(written(std::io::Error::new(kind, reason)))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn manifest(
+        &self,
+        epoch: Epoch,
+        parts: Vec<PartEntry>,
+        transactions: Vec<Transaction>,
+    ) -> Manifest {
         let (name, position) = ("quotes".into(), u64::from(epoch.0) * 10);
         let (unit, skipping, file, stream) = (PositionUnit::Bytes, false, None, None);
         let source = SourcePosition { name, unit, position, skipping, file, stream };
-        let transaction = Transaction {
-            sink: "rejections".into(),
-            epoch,
-            offset: u64::from(epoch.0) * 100,
-            bytes: 100,
-            digest: Some(epoch.0.into()),
-            spool: format!("/out/.rejections.1-{epoch}.spool"),
-        };
         Manifest {
             facts: self.facts.clone(),
             generation: self.head.generation,
@@ -196,7 +217,7 @@ impl<'a> Coordinator<'a> {
             previous: self.head.manifest.clone(),
             sources: vec![source],
             parts,
-            transactions: vec![transaction],
+            transactions,
             delivered: Vec::new(),
         }
     }
@@ -213,6 +234,9 @@ pub fn content(view: &dyn StoreReader, manifest: &Manifest) -> Result<Content, E
             content.push((link.part.core, chunk.clone()));
             Ok::<_, Error>(())
         })?;
+    }
+    for transaction in &manifest.transactions {
+        open_output(view, transaction)?;
     }
     Ok(content)
 }

@@ -45,10 +45,6 @@ pub enum Broken {
     FenceName,
     /// HEAD is overwritten where it must only be linked.
     HeadOverwritten,
-    /// The bytes of spools are not synced.
-    SpoolBytes,
-    /// The names of spools are not synced.
-    SpoolNames,
     /// The bytes of output are not synced.
     OutputBytes,
 }

@@ -8,7 +8,7 @@
 //! Each run has another number of cores. Storage is slow and fails, checkpoints are aborted,
 //! messages to cores are late, the disk is full, the power goes and with it what was not synced,
 //! senders and receivers vanish and come back: all by the seed. The cores, their drivers, the
-//! coordinator, the storage of parts, the formats, the spools, the streams and the delivery are
+//! coordinator, the storage of parts and of output, the formats, the streams and the delivery are
 //! those of the engine; what stands here is what the engine has threads, files and sockets for.
 //!
 //! Promises: the same seed gives the same runs. Must never do: decide what is right; that is the
@@ -20,6 +20,7 @@ mod troubles;
 
 mod case;
 
+mod store;
 mod world;
 
 mod readers;
@@ -29,6 +30,8 @@ mod senders;
 mod restore;
 mod rollback;
 mod run;
+mod sinks;
+mod stop;
 
 mod ports;
 mod process;
@@ -38,8 +41,9 @@ use potoroo_sdk::random::Random;
 pub use case::Case;
 pub use readers::Readers;
 pub use receivers::Receiver;
-use run::{ProcessRun, Stop};
+use run::ProcessRun;
 pub use senders::Sender;
+use stop::Stop;
 pub use subject::{Chronicle, Subject};
 pub use troubles::{Sabotage, Troubles};
 pub use world::World;
@@ -62,8 +66,8 @@ pub fn live(
 ) -> Result<Chronicle, String> {
     let mut random = random(seed, Concern::Trouble);
     let mut chronicle = Chronicle::default();
-    if troubles.sabotage == Some(Sabotage::SpoolNotSynced) {
-        world.disk = std::mem::take(&mut world.disk).broken(Broken::SpoolBytes);
+    if troubles.sabotage == Some(Sabotage::ShownNotSynced) {
+        world.disk = std::mem::take(&mut world.disk).broken(Broken::OutputBytes);
     }
     let plan = (subject.describe)().plan().expect("the application is sound");
     for name in plan.sinks.iter().filter_map(|sink| sink.name.as_ref()) {

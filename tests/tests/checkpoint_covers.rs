@@ -352,7 +352,7 @@ fn history(seed: u64, sabotage: Option<Sabotage>) -> Result<Moves, String> {
         for _ in 0..random.below(12) {
             let Some(held) = world.epoch() else { continue };
             let head = world.coordinator.head().clone();
-            collect(&store, &head, KEEP, None).expect("memory does not fail");
+            collect(&store, &head, KEEP, None, []).expect("memory does not fail");
             let name = head.manifest.expect("it was committed");
             let mut manifest = Manifest::load(&store, &name).map_err(|error| error.to_string())?;
             moves.commits += 1;

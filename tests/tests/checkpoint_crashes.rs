@@ -81,11 +81,12 @@ fn check_next(folder: &Folder, disk: &SimDisk) -> Result<(), String> {
     let manifest = next.head.manifest.as_ref().expect("it was committed");
     let loaded = Manifest::load(folder, manifest).map_err(text)?;
     assert_eq!(content(folder, &loaded).map_err(text)?, next.contents[manifest]);
-    // HEAD with and without its number, and of each full checkpoint a manifest and two parts.
+    // HEAD with and without its number, and of each full checkpoint a manifest,
+    // two parts and output.
     let names = disk.names();
     let (heads, objects): (Vec<_>, Vec<_>) =
         names.iter().partition(|name| name.starts_with("HEAD"));
-    if heads.len() == 2 && objects.len() == KEEP * 3 {
+    if heads.len() == 2 && objects.len() == KEEP * 4 {
         Ok(())
     } else {
         Err(format!("left over: {names:?}"))

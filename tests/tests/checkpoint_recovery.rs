@@ -1,15 +1,16 @@
 //! What an application finds when it starts on a store, and what stays in the store.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::recover::Error;
-use potoroo::checkpoint::store::{self, Head, Memory, Store, StoreReader, Upload};
+use potoroo::checkpoint::store::{self, Head, Memory, Name, Scratch, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
     Delivered, Epoch, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect,
     history, propose, recover,
 };
+use potoroo::disk::Room;
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
 /// A store with checkpoints of epochs 1 to `count`, and the HEAD of its coordinator.
@@ -67,11 +68,11 @@ fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
     let swapped = memory.swap_head(Some(&head), &proposed);
     assert!(matches!(swapped, Err(store::Error::Overtaken { .. })), "{swapped:?}");
     let before = names(&memory);
-    let collected = collect(&memory, &head, 1, None);
+    let collected = collect(&memory, &head, 1, None, []);
     assert!(matches!(collected, Err(store::Error::Overtaken { .. })), "{collected:?}");
     assert_eq!(names(&memory), before);
     // The successor takes away what its predecessor stored in vain.
-    let collected = collect(&memory, &successor.head, KEEP, None).expect("it is whole");
+    let collected = collect(&memory, &successor.head, KEEP, None, []).expect("it is whole");
     assert_eq!(collected.objects, 1);
 }
 
@@ -106,6 +107,18 @@ impl StoreReader for Busy<'_> {
 impl Store for Busy<'_> {
     fn create(&self, name: &str) -> Result<Box<dyn Upload>, store::Error> {
         self.memory.create(name)
+    }
+
+    fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
+        self.memory.scratch()
+    }
+
+    fn room(&self) -> io::Result<Option<Room>> {
+        self.memory.room()
+    }
+
+    fn mark(&self, name: &Name) -> Result<(), store::Error> {
+        self.memory.mark(name)
     }
 
     fn delete(&self, name: &str) -> Result<(), store::Error> {
@@ -211,7 +224,7 @@ fn an_older_checkpoint_says_what_will_repeat_and_becomes_head() {
     let restored = recover(&memory, &facts(), 9, Some(Epoch(3))).expect("it is kept");
     assert_eq!((restored.head.generation, restored.head.epoch), (2, Epoch(3)));
     // A checkpoint is aborted: the positions of clients are still needed at the next start.
-    collect(&memory, &restored.head, KEEP, None).expect("it is whole");
+    collect(&memory, &restored.head, KEEP, None, []).expect("it is whole");
     assert!(names(&memory).iter().any(|name| name.starts_with("manifest-1-4-")));
     let lines: Vec<String> = restored.repeats.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -243,7 +256,7 @@ fn a_start_after_a_restore_remembers_the_streams_that_began_after_it() {
     for restore in [Some(Epoch(3)), None, None, Some(Epoch(3)), None] {
         let started = recover(&memory, &facts(), 9, restore).expect("it is whole");
         assert_eq!(started.head.epoch, Epoch(3));
-        collect(&memory, &started.head, KEEP, None).expect("it is whole");
+        collect(&memory, &started.head, KEEP, None, []).expect("it is whole");
         let mut streams = started.sources.iter().filter_map(|at| at.stream.as_ref());
         let first = streams.next().and_then(|stream| stream.first);
         assert_eq!(first, Some(7), "it began after 7, which cannot come again: {restore:?}");
@@ -314,10 +327,10 @@ fn the_last_checkpoints_stay_and_what_they_need_and_what_is_running() {
     for name in [running, future] {
         memory.damage(name, b"x");
     }
-    collect(&memory, &head, KEEP, Some(Epoch(7))).expect("it is whole");
+    collect(&memory, &head, KEEP, Some(Epoch(7)), []).expect("it is whole");
     assert_eq!((kept(running), kept(future), kept("part-")), (1, 1, 6));
-    let collected = collect(&memory, &head, 1, None).expect("it is whole");
-    assert_eq!((collected.objects, kept(running), kept(future)), (2, 0, 1));
+    let collected = collect(&memory, &head, 1, None, []).expect("it is whole");
+    assert_eq!((collected.objects, kept(running), kept(future)), (3, 0, 1));
     assert_eq!((kept("manifest-"), kept("part-")), (1, 5), "one is of a later coordinator");
     let length = |(_, bytes): (String, u64)| bytes;
     let bytes: u64 = memory.list().expect("memory does not fail").into_iter().map(length).sum();
@@ -329,6 +342,6 @@ fn a_damaged_manifest_stops_the_collection_of_what_it_may_need() {
     let (memory, head) = filled(2);
     memory.damage(head.manifest.as_ref().expect("it was committed"), b"x");
     let before = names(&memory);
-    collect(&memory, &head, KEEP, None).expect_err("it is unclear what it needs");
+    collect(&memory, &head, KEEP, None, []).expect_err("it is unclear what it needs");
     assert_eq!(names(&memory), before);
 }

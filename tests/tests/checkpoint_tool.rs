@@ -104,10 +104,10 @@ fn its_answers_can_be_read() {
             "source quotes goes on at 20",
             "core 0: epoch 1 full, partitions 0-7, ",
             "core 1: epoch 2 since 1, partitions 8-15, ",
-            "sink rejections: 100 bytes at 200 prepared in epoch 2: /out/.rejections.1-2.spool",
+            "sink rejections: 100 bytes at 200 prepared in epoch 2: output-1-2-0-",
         ],
     );
-    has("checkpoint verify", &["epoch 2: whole", "epoch 1: whole", "4 parts, "]);
+    has("checkpoint verify", &["epoch 2: whole", "epoch 1: whole", "4 parts, 2 outputs, "]);
 }
 
 #[test]
@@ -124,6 +124,11 @@ fn damage_is_reported_with_its_place_and_a_code_of_its_own() {
     assert_eq!(verify["checkpoints"][1]["errors"], Value::Array(Vec::new()), "{verify}");
     let error = verify["checkpoints"][0]["errors"][0].as_str().expect("a text");
     assert!(error.starts_with(&newest) && error.contains("at byte "), "{error}");
+    let output = manifest.transactions[0].object.clone();
+    damage(&file(&output));
+    let verify = json(&run(&scratch, "checkpoint verify --json"), 3);
+    let error = verify["checkpoints"][0]["errors"][1].as_str().expect("a text");
+    assert!(error.starts_with(&format!("sink rejections: {output} cannot be used")), "{error}");
     assert!(run(&scratch, "checkpoint verify").out.contains("epoch 2: not whole\n  - part-1-2-1-"));
 
     fs::remove_file(file(&newest)).expect("it is there");

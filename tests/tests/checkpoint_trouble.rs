@@ -48,7 +48,7 @@ fn an_output_that_is_truncated_ends_the_application() {
     assert_eq!(said, 1, "it is said once: {}", ended.log);
 }
 
-/// The spool of a commit cannot be read: it is logged once, tried again, and the commit becomes
+/// What is in the way of committed output is logged once, it is tried again, and the output becomes
 /// visible as soon as it can be.
 #[test]
 fn an_output_that_cannot_be_written_for_a_while_loses_nothing() {

@@ -60,7 +60,7 @@ fn below(folder: &Path, all: &mut Vec<(String, bool, u32)>) {
 fn what_is_stored_is_for_its_user_only() {
     let scratch = Scratch::new("private-state");
     let state = scratch.path("new/state");
-    // Spools of the file wait beside it; those of the client, which never comes, in the folder.
+    // Its client never comes.
     let arguments = format!(
         "umask 0; exec {} --source numbers=gen:numbers?count=1000 --sink \
          windows=potoroo://127.0.0.1:9 --state {state} --cores 0 --checkpoint-ms 10 \
@@ -72,7 +72,7 @@ fn what_is_stored_is_for_its_user_only() {
     App::spawn(command).finish();
     let mut all = Vec::new();
     below(Path::new(&scratch.path("new")), &mut all);
-    for kind in ["/LOCK", "/HEAD", "/manifest-", "/part-", "/sinks/", ".spool"] {
+    for kind in ["/LOCK", "/HEAD", "/manifest-", "/part-", "/output-"] {
         assert!(all.iter().any(|(path, ..)| path.contains(kind)), "no {kind} in {all:?}");
     }
     for (path, is_folder, mode) in all {

@@ -32,9 +32,9 @@ fn limited(limits: &str, arguments: &str) -> App {
     App::spawn(shell)
 }
 
-/// Strangers take no descriptor that spools, checkpoints or the admin port need.
+/// Strangers take no descriptor that output, checkpoints or the admin port need.
 #[test]
-fn idle_strangers_leave_room_for_spools_and_checkpoints() {
+fn idle_strangers_leave_room_for_output_and_checkpoints() {
     let scratch = Scratch::new("limits-strangers");
     let arguments = format!(
         "--source quotes=gen:quotes --source orders=tcp://127.0.0.1:0 --sink rejections=file:{} \
@@ -71,7 +71,7 @@ fn silent_clients_of_the_admin_port_leave_room() {
     assert_eq!(app.finish().code, Some(0));
 }
 
-/// Another thread may have the last descriptor: the next spool and checkpoint wait for one.
+/// Another thread may have the last descriptor: the next output and checkpoint wait for one.
 #[test]
 fn descriptors_that_run_out_are_waited_for() {
     let scratch = Scratch::new("limits-waiting");

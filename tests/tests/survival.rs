@@ -184,20 +184,21 @@ fn every_sabotage_is_noticed() {
 
 /// What goes wrong with a sabotage, and the smallest case that notices it. When the simulator draws
 /// otherwise than it did, `every_sabotage_is_noticed` prints others.
-const NOTICED: [(&str, &str); 6] = [
+const NOTICED: [(&str, &str); 7] = [
     (
         "acknowledged before HEAD names it",
         "9 439 1 2000 0.1 0.001 0 0 0 0 0 AcknowledgedBeforeHead",
     ),
-    ("acknowledged at the cut", "0 40 2 2000 0.1 0 0 0 0 0.02 0 AcknowledgedAtCut"),
-    ("streams that no client opened forgotten", "0 40 3 2000 0.1 0 0 0 0 0 0 UnopenedLost"),
+    ("acknowledged at the cut", "5 68 1 1000 0.1 0 0 0 0 0 0 AcknowledgedAtCut"),
+    ("streams that no client opened forgotten", "0 2 2 1000 0.1 0 0 0 0 0 0 UnopenedLost"),
     ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 0 DeliveredAtOnce"),
-    ("committed and forgotten at recovery", "2 1 1 2000 0.1 0 0 0 0 0 0 UndeliveredLost"),
-    ("a vote for a spool that is not synced", "1 37 2 2000 0.1 0 0 1 0 0 0 SpoolNotSynced"),
+    ("committed and forgotten at recovery", "0 1 1 1000 0.1 0 0 0 0 0 0 UndeliveredLost"),
+    ("a vote for output that is not stored", "8 1 6 1 0.1 0 0 0 0 0 0 OutputNotStored"),
+    ("a file that is not synced", "4 1 0 1 0.1 0 0 1 0 0 0 ShownNotSynced"),
 ];
 
 #[test]
-fn each_mistake_with_connectors_and_spools_is_noticed_by_its_smallest_case() {
+fn each_mistake_with_connectors_and_output_is_noticed_by_its_smallest_case() {
     for (mistake, case) in NOTICED {
         let case: Case = case.parse().expect("it was written as it is read");
         assert!(is_noticed(&case), "{mistake}: `{case}` does not notice it");

@@ -1,14 +1,14 @@
-//! Output that waits in spools: copied, damaged, lost. What was committed is shown as it was, by
+//! Output that waits in the store: copied, damaged, lost. What was committed is shown as it was, by
 //! whom it belongs to, or the application says by name what is wrong.
 
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use potoroo_connector::Piece;
 use rustix::process::Signal;
+use serde_json::Value;
 use support::{App, Ended, Scratch, check_windows, free_port, sink_at, tool};
 
 const NUMBERS: u64 = 20_000;
@@ -56,13 +56,24 @@ fn take_all(state: &str) -> (Vec<u8>, Ended) {
     (all, app.finish())
 }
 
-/// The spools in a folder, in the order of their names.
-fn spools(folder: impl AsRef<Path>) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("it is there");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("too").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|of| of == "spool"));
-    paths.sort();
-    paths
+/// The names in a state folder that begin so.
+fn names(state: &str, kind: &str) -> Vec<String> {
+    let entries = fs::read_dir(state).expect("it is there");
+    let names = entries.map(|entry| entry.expect("too").file_name().into_string());
+    let mut names: Vec<String> = names.map(|name| name.expect("it is text")).collect();
+    names.retain(|name| name.starts_with(kind));
+    names.sort();
+    names
+}
+
+/// The objects with the output that waits, as the last checkpoint names them.
+fn outputs(state: &str) -> Vec<String> {
+    let mut command = Command::new(tool());
+    command.args(["checkpoint", "show", "--json", "--state", state]);
+    let shown = App::spawn(command).finish().report();
+    let transactions = shown["manifest"]["transactions"].as_array().expect("it has some");
+    let object = |one: &Value| one["object"].as_str().expect("it is text").to_owned();
+    transactions.iter().map(object).collect()
 }
 
 fn copy(from: &str, to: &str) {
@@ -98,22 +109,17 @@ fn a_copy_of_a_killed_instance_leaves_the_original_alone() {
         fs::remove_dir(&output).expect("it is empty");
         fs::rename(scratch.path("aside"), &output).expect("it is ours");
     }
-    let waiting = spools(scratch.path(""));
-    let bytes: Vec<_> = waiting.iter().map(|spool| fs::read(spool).expect("ours")).collect();
-    for with_spools in [false, true] {
-        let folder = scratch.path(&format!("copy-{with_spools}"));
-        fs::create_dir(&folder).expect("it is ours");
-        copy(&state, &folder);
-        copy(&output, &folder);
-        for spool in waiting.iter().filter(|_| with_spools) {
-            copy(&spool.display().to_string(), &folder);
-        }
-        let sink = format!("file:{folder}/windows");
-        windows(&sink, &format!("{folder}/state"), "").finish().report();
-        check_windows(&format!("{folder}/windows"), NUMBERS);
-        let left: Vec<_> = waiting.iter().map(|spool| fs::read(spool).expect("there")).collect();
-        assert_eq!(left, bytes, "the original has not shown them");
-    }
+    let before = names(&state, "");
+    let folder = scratch.path("copy");
+    fs::create_dir(&folder).expect("it is ours");
+    copy(&state, &folder);
+    copy(&output, &folder);
+    let shown = fs::read(&output).expect("it is ours");
+    let sink = format!("file:{folder}/windows");
+    windows(&sink, &format!("{folder}/state"), "").finish().report();
+    check_windows(&format!("{folder}/windows"), NUMBERS);
+    assert_eq!(names(&state, ""), before, "the original has not shown it");
+    assert_eq!(fs::read(&output).expect("it is ours"), shown);
     windows(&format!("file:{output}"), &state, "").finish().report();
     check_windows(&output, NUMBERS);
 }
@@ -137,8 +143,9 @@ fn damaged_output_is_reported_by_name_and_never_delivered() {
     let state = waiting(&scratch);
     let sound = verify(&state);
     assert_eq!(sound.code, Some(0), "{}{}", sound.out, sound.log);
-    let spool = spools(format!("{state}/sinks")).remove(0);
-    let whole = fs::read(&spool).expect("it is ours");
+    let object = outputs(&state).remove(0);
+    let path = format!("{state}/{object}");
+    let whole = fs::read(&path).expect("it is ours");
     let (mut flipped, mut longer) = (whole.clone(), whole.clone());
     flipped[whole.len() / 2] ^= 1;
     longer.remove(0);
@@ -151,8 +158,8 @@ fn damaged_output_is_reported_by_name_and_never_delivered() {
         (Vec::new(), "it has 0 bytes"),
     ];
     for (damaged, reason) in cases {
-        fs::write(&spool, damaged).expect("it is ours");
-        let parts = [spool.display().to_string(), reason.to_owned(), "--restore EPOCH".to_owned()];
+        fs::write(&path, damaged).expect("it is ours");
+        let parts = [object.clone(), reason.to_owned(), "--restore EPOCH".to_owned()];
         let verified = verify(&state);
         assert_eq!(verified.code, Some(3), "{}{}", verified.out, verified.log);
         parts
@@ -162,26 +169,28 @@ fn damaged_output_is_reported_by_name_and_never_delivered() {
         assert_eq!((ended.code, output), (Some(3), Vec::new()), "{}", ended.log);
         parts.iter().for_each(|part| assert!(ended.log.contains(part), "{part}: {}", ended.log));
     }
-    fs::write(&spool, whole).expect("it is ours");
+    fs::write(&path, whole).expect("it is ours");
     let (output, ended) = take_all(&state);
     ended.report();
     check_windows(&scratch.write("windows", &output), NUMBERS);
     let sound = verify(&state);
-    assert_eq!(sound.code, Some(0), "nothing waits: {}{}", sound.out, sound.log);
+    assert_eq!(sound.code, Some(0), "all of it is whole: {}{}", sound.out, sound.log);
 }
 
-/// The only trace of output that no client has.
+/// An error by name, for a client and for a file, also of the first transaction of all.
 #[test]
 fn output_that_is_missing_is_reported() {
     let scratch = Scratch::new("waiting-missing");
     let state = waiting(&scratch);
-    let spool = spools(format!("{state}/sinks")).pop().expect("some wait");
-    fs::remove_file(&spool).expect("it is ours");
+    let object = outputs(&state).remove(0);
+    fs::remove_file(format!("{state}/{object}")).expect("it is ours");
     let verified = verify(&state);
     assert_eq!(verified.code, Some(3), "{}{}", verified.out, verified.log);
-    for part in [&spool.display().to_string(), "is missing", "its client does not have it"] {
-        assert!(verified.out.contains(part), "`{part}` is not in {}", verified.out);
-    }
+    let parts = [&object, "is missing", "--restore EPOCH"];
+    parts.iter().for_each(|part| assert!(verified.out.contains(part), "{part}: {}", verified.out));
+    let (output, ended) = take_all(&state);
+    assert_eq!((ended.code, output), (Some(3), Vec::new()), "{}", ended.log);
+    parts.iter().for_each(|part| assert!(ended.log.contains(part), "{part}: {}", ended.log));
 }
 
 /// Takes one transaction; returns its id.
@@ -219,10 +228,8 @@ fn a_client_that_lost_its_storage_gets_no_gap_in_later_runs() {
     let mut app = windows(&to(port), &state, "--drain-seconds 60");
     let last = take_one(&mut app, port, first);
     let mut sink = sink_at(port, "", last);
-    while fs::read_dir(format!("{state}/sinks")).expect("it is there").all(|entry| {
-        let name = entry.expect("too").file_name().into_string().expect("it is text");
-        !name.ends_with(&format!("-{}.taken", last & 0xffff_ffff))
-    }) {
+    let marked = |name: &String| name.contains(&format!("-{}-", last & 0xffff_ffff));
+    while !names(&state, "shown-").iter().any(marked) {
         let _ = sink.try_next().expect("it listens");
     }
     drop(sink);
@@ -256,11 +263,16 @@ fn a_client_that_lost_its_storage_gets_no_gap_in_later_runs() {
 fn output_that_waits_for_a_client_is_not_given_to_a_file() {
     let scratch = Scratch::new("waiting-kind");
     let state = waiting(&scratch);
-    let before = spools(format!("{state}/sinks"));
+    let before = outputs(&state);
     for sink in [format!("file:{}", scratch.path("windows")), "null:".to_owned()] {
         let ended = windows(&sink, &state, "").finish();
-        let spool = before[0].display().to_string();
-        ended.refused(1, &["sink `windows`", &spool, "start once with the address that it had"]);
-        assert_eq!(spools(format!("{state}/sinks")), before);
+        let object = &before[0];
+        ended.refused(1, &["sink `windows`", object, "start once with the address that it had"]);
+        assert_eq!(outputs(&state), before);
     }
+    // The operator's word.
+    for object in before {
+        scratch.write(&format!("state/{}", object.replace("output-", "shown-")), b"");
+    }
+    windows("null:", &state, "").finish().report();
 }

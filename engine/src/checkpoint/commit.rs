@@ -1,7 +1,7 @@
 //! Commit: the order in which a checkpoint comes to count, and in which older ones go.
 //!
 //! ```text
-//!   parts, each finished ─► propose: manifest finished ─► swap_head ─► collect
+//!   parts and output, each stored ─► propose: manifest stored ─► swap_head ─► collect
 //! ```
 //!
 //! Promises: a manifest lies in the store before HEAD can name it; nothing is deleted that the
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::epoch::Epoch;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Transaction};
 use super::store::{Error, Head, Name, NameKind, Store};
 
 /// Stores `manifest` and returns the HEAD that commits it, to be given to
@@ -60,17 +60,18 @@ pub struct Collected {
 }
 
 /// Deletes what the last `keep` checkpoints (at least one) up to `head`, which must be the present
-/// HEAD of this coordinator, do not need; but nothing of the epoch `running`. To be called after
-/// each commit and each abort.
+/// HEAD of this coordinator, do not need; but nothing of the epoch `running`, and no output that is
+/// `unsettled`. To be called after each commit and each abort.
 ///
 /// # Errors
 /// The store cannot be read or written, a checkpoint to keep has a damaged manifest, or another
 /// coordinator has taken over. Something may have been deleted, but nothing that is needed.
-pub fn collect(
+pub fn collect<'a>(
     store: &dyn Store,
     head: &Head,
     keep: usize,
     running: Option<Epoch>,
+    unsettled: impl IntoIterator<Item = &'a Transaction>,
 ) -> Result<Collected, Error> {
     let found = store.head()?;
     if found.as_ref() != Some(head) {
@@ -78,7 +79,8 @@ pub fn collect(
         return Err(Error::Overtaken { expected, found });
     }
     let objects = store.list()?;
-    let needed = needed(store, head, keep, &objects)?;
+    let mut needed = needed(store, head, keep, &objects)?;
+    unsettled.into_iter().for_each(|one| need_output(&mut needed, one));
     let is_running =
         |name: &Name| name.generation == head.generation && Some(name.epoch) == running;
     let mut collected = Collected::default();
@@ -109,7 +111,7 @@ fn is_gone_back_from(head: &Head, name: &Name) -> bool {
     uncommitted && name.epoch > head.epoch && name.generation < head.generation
 }
 
-/// The names of the last `keep` manifests and of their parts.
+/// The names of the last `keep` manifests, of their parts, and of their output with its marks.
 fn needed(
     store: &dyn Store,
     head: &Head,
@@ -124,37 +126,85 @@ fn needed(
         let Some(name) = next.take().filter(there) else { break };
         let manifest = Manifest::load(store, &name)?;
         needed.extend(manifest.parts.into_iter().map(|part| part.name));
+        manifest.transactions.iter().for_each(|one| need_output(&mut needed, one));
         needed.insert(name);
         next = manifest.previous;
     }
     Ok(needed)
 }
 
+fn need_output(needed: &mut BTreeSet<String>, of: &Transaction) {
+    let mark = of.name().and_then(Name::mark);
+    needed.extend(mark.map(|mark| mark.to_string()));
+    needed.insert(of.object.clone());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::store::{Memory, StoreReader};
-    use crate::checkpoint::{Identity, Transaction, facts};
+    use crate::checkpoint::store::{Memory, StoreReader, contract};
+    use crate::checkpoint::{Identity, facts};
+
+    fn waits(object: &str) -> Transaction {
+        Transaction {
+            sink: "w".to_owned(),
+            epoch: Epoch(1),
+            offset: 0,
+            bytes: 1,
+            digest: None,
+            object: object.to_owned(),
+            file: None,
+        }
+    }
+
+    fn manifest(head: &Head, epoch: u32, transactions: &[&str]) -> Manifest {
+        Manifest {
+            facts: Identity { partitions: 0, ..facts::example() },
+            generation: head.generation,
+            epoch: Epoch(epoch),
+            previous: head.manifest.clone(),
+            transactions: transactions.iter().map(|object| waits(object)).collect(),
+            ..Manifest::default()
+        }
+    }
+
+    #[test]
+    fn output_stays_while_a_retained_manifest_or_the_coordinator_needs_it() {
+        let store = Memory::new();
+        let first = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
+        store.swap_head(None, &first).expect("it was not there");
+        let output = |number: u64| format!("output-1-{number}-0-{number:016x}");
+        let shown = |number: u64| format!("shown-1-{number}-0-{number:016x}");
+        for number in 1..=6 {
+            contract::put(&store, &output(number), b"x");
+            store.mark(&shown(number).parse().expect("a name")).expect("there is room");
+        }
+        let mut head = first;
+        for (epoch, named) in [(1, output(1)), (2, output(2)), (3, output(3))] {
+            let new = propose(&store, &head, &manifest(&head, epoch, &[&named]), 1);
+            let new = new.expect("there is room");
+            store.swap_head(Some(&head), &new).expect("the only writer");
+            head = new;
+        }
+        // Carried over from an aborted epoch, and being stored.
+        let carried = [waits(&output(4))];
+        collect(&store, &head, 2, Some(Epoch(5)), &carried).expect("it is in memory");
+        let names: Vec<String> =
+            store.list().expect("it is in memory").into_iter().map(|(name, _)| name).collect();
+        for number in 1..=6 {
+            let stays = (2..=5).contains(&number);
+            for name in [output(number), shown(number)] {
+                assert_eq!(names.contains(&name), stays, "{name}");
+            }
+        }
+    }
 
     /// Committed, it could not be recovered from.
     #[test]
     fn a_manifest_that_is_too_long_to_be_read_is_not_stored() {
-        let generation = 1;
-        let head = Head { generation, owner: 7, folder: 5, ..Head::default() };
-        let spool = "x".repeat(Manifest::BYTES_MAX as usize);
-        let sink = "w".to_owned();
-        let waits = Transaction { sink, epoch: Epoch(1), offset: 0, bytes: 1, digest: None, spool };
-        let manifest = Manifest {
-            facts: Identity { partitions: 0, ..facts::example() },
-            generation,
-            epoch: Epoch(1),
-            unix_seconds: 0,
-            previous: None,
-            sources: Vec::new(),
-            parts: Vec::new(),
-            transactions: vec![waits],
-            delivered: Vec::new(),
-        };
+        let head = Head { generation: 1, owner: 7, folder: 5, ..Head::default() };
+        let object = "x".repeat(Manifest::BYTES_MAX as usize);
+        let manifest = manifest(&head, 1, &[&object]);
         let store = Memory::new();
         let refused = propose(&store, &head, &manifest, 1).expect_err("it is too long");
         assert!(refused.to_string().contains("up to 67108864"), "{refused}");

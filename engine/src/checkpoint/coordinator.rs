@@ -40,8 +40,8 @@ pub enum CoordinatorInput {
         sink: usize,
         /// The epoch.
         epoch: Epoch,
-        /// What a transactional sink prepared; none if there was nothing.
-        prepared: Option<Transaction>,
+        /// All that a transactional sink prepared and that is not committed, oldest first.
+        prepared: Vec<Transaction>,
     },
     /// An epoch cannot be committed.
     Failed {
@@ -189,6 +189,12 @@ impl Coordinator {
         self.committed.retain(|one| !visible(one));
     }
 
+    /// What is prepared or committed, and not known to be visible: its objects are needed, also
+    /// those that no manifest names yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = &Transaction> {
+        self.committed.iter().chain(&self.prepared)
+    }
+
     /// Whether everything that is committed is visible.
     pub fn all_visible(&self) -> bool {
         self.committed.is_empty()
@@ -234,28 +240,20 @@ impl Coordinator {
         None
     }
 
-    fn marked(
-        &mut self,
-        sink: usize,
-        epoch: Epoch,
-        prepared: Option<Transaction>,
-    ) -> Option<Action> {
-        // What was prepared for an aborted epoch is carried into the next commit.
-        if let Some(prepared) = prepared {
-            self.prepare(prepared);
+    fn marked(&mut self, sink: usize, epoch: Epoch, prepared: Vec<Transaction>) -> Option<Action> {
+        assert!(
+            prepared.iter().all(|one| one.epoch <= epoch),
+            "its last marker is that of {epoch}"
+        );
+        // What was prepared for an aborted epoch is carried into the next commit, as it is or as
+        // the beginning of more.
+        if let Some(Transaction { sink: of, .. }) = prepared.first() {
+            self.prepared.retain(|one| one.sink != *of);
+            self.prepared.extend(prepared);
         }
         let running = self.running.as_mut().filter(|_| epoch == self.epoch)?;
         running.unmarked[sink] = false;
         None
-    }
-
-    /// What a sink prepared for an aborted epoch may continue in the same spool.
-    fn prepare(&mut self, new: Transaction) {
-        let same = |old: &&mut Transaction| (&old.sink, &old.spool) == (&new.sink, &new.spool);
-        match self.prepared.iter_mut().find(same) {
-            Some(old) => *old = new,
-            None => self.prepared.push(new),
-        }
     }
 
     fn failed(&mut self, epoch: Epoch, reason: String) -> Option<Action> {

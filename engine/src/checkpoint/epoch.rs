@@ -7,7 +7,6 @@
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,27 +69,6 @@ impl FromStr for Epoch {
 
     fn from_str(text: &str) -> Result<Self, ParseIntError> {
         text.parse().map(Self)
-    }
-}
-
-/// The last committed epoch, which one thread stores and others read.
-#[derive(Debug, Default)]
-pub struct SharedEpoch(AtomicU32);
-
-impl SharedEpoch {
-    /// At first `epoch`.
-    pub fn new(epoch: Epoch) -> Self {
-        Self(AtomicU32::new(epoch.0))
-    }
-
-    /// Stores `epoch`. A thread that reads it sees everything that was written before.
-    pub fn store(&self, epoch: Epoch) {
-        self.0.store(epoch.0, Ordering::Release);
-    }
-
-    /// The epoch that was stored last.
-    pub fn load(&self) -> Epoch {
-        Epoch(self.0.load(Ordering::Acquire))
     }
 }
 

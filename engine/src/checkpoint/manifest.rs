@@ -16,8 +16,8 @@ use super::store::{Name, StoreReader};
 use super::text::TextKind;
 use super::{CorruptObject, Damage, Imprint, hex, store, text};
 
-/// Version 2 has digests of spools, and refers to those in the state folder from there. Version 3
-/// names sources, sinks and exchanges. Version 4 has the partitions that a part covers.
+/// Version 2 has digests of output, version 3 names sources, sinks and exchanges. Version 4 has the
+/// partitions that a part covers, and output as objects of the store, which was in spools before.
 const KIND: TextKind = TextKind { name: "manifest", format: 4 };
 
 /// One checkpoint.
@@ -186,9 +186,12 @@ pub struct Transaction {
     /// Digest of its bytes; `None` in manifests of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::option")]
     pub digest: Option<u128>,
-    /// The spool in which it waits. For a file: where it was made; it is looked for beside the file
-    /// first. For a client: its path in the state folder.
-    pub spool: String,
+    /// The object that it is. In manifests of earlier versions the path of a spool.
+    #[serde(alias = "spool")]
+    pub object: String,
+    /// Name of the file that it is for, without its folder; `None` for a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl Manifest {
@@ -351,7 +354,8 @@ pub(super) mod tests {
                 offset: 100,
                 bytes: 50,
                 digest: Some(0x77),
-                spool: "/out/.rejections.3-17.spool".into(),
+                object: "output-3-17-0-00000000000000ac".into(),
+                file: Some("rejections".into()),
             }],
             delivered: vec![Delivered { sink: "fills".into(), transaction: 0x0500_0000 }],
         }

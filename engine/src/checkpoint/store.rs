@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   create ─► write … ─► finish      an object: there for ever and as it is, or not at all
+//!   scratch ─► write_at … ─► store   the same, of bytes that have no name yet
 //!   swap_head                        HEAD: the commit of a checkpoint
 //! ```
 //!
@@ -24,7 +25,7 @@ mod location;
 
 pub mod contract;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 pub use error::Error;
 pub use folder::{Folder, FolderView};
@@ -34,6 +35,8 @@ pub use memory::Memory;
 pub use name::{Name, NameKind, draw};
 #[cfg(feature = "s3")]
 pub use s3::{Address, S3, Variables};
+
+use crate::disk::Room;
 
 /// The reading half of a [`Store`]: takes no lock and changes nothing.
 pub trait StoreReader: Send + Sync {
@@ -64,6 +67,25 @@ pub trait Store: StoreReader {
     /// The name is taken, or the storage cannot be written.
     fn create(&self, name: &str) -> Result<Box<dyn Upload>, Error>;
 
+    /// Begins a scratch file: bytes that become an object later, or never.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    fn scratch(&self) -> io::Result<Box<dyn Scratch>>;
+
+    /// How much room there is for scratch files; `None` where that is not limited.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn room(&self) -> io::Result<Option<Room>>;
+
+    /// Makes an empty object, which is a mark: it may get lost with the power, and one that is
+    /// there stays.
+    ///
+    /// # Errors
+    /// The storage cannot be written.
+    fn mark(&self, name: &Name) -> Result<(), Error>;
+
     /// Deletes an object; one that is not there is gone already.
     ///
     /// # Errors
@@ -88,4 +110,28 @@ pub trait Upload: Write + Send {
     /// # Errors
     /// The name is taken, or the storage cannot be written.
     fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// A scratch file of a store. When it is dropped without [`store`](Self::store), nothing of it
+/// remains.
+pub trait Scratch: Send {
+    /// Writes all of `bytes` from `offset` on. An object that was stored of it is gone then.
+    ///
+    /// # Errors
+    /// There is no room, or the system refuses; some of it may be written.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Reads all of `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// It is shorter, or the system refuses.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Makes an object of its first `bytes` bytes, durably; more may follow them in a folder. An
+    /// object that was stored of it before, and that nothing names, is gone then.
+    ///
+    /// # Errors
+    /// [`Error::NotDurable`]: what of it is on the disk is unknown, so it is of no use any more.
+    /// Any other: it may be tried again.
+    fn store(&mut self, name: &str, bytes: u64) -> Result<(), Error>;
 }

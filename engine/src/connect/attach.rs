@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use super::spool::Target;
+use super::file::Target;
 use crate::turn::{Command, Mailbox};
 
 /// The work of the last step.
@@ -51,7 +51,7 @@ pub struct NotAttached {
 }
 
 impl Attach {
-    /// Drops what no checkpoint has committed for this target.
+    /// Drops what an earlier version has left beside this target.
     pub fn recovered(&mut self, target: &Target) {
         self.recovered.push(target.clone());
     }
@@ -85,7 +85,9 @@ impl Attach {
             target.drop_spools().map_err(|error| NotAttached {
                 what: format!("sink `{}`", target.sink),
                 address: format!("file:{}", target.path.display()),
-                reason: format!("{error}; output waits in its folder, which must be writable"),
+                reason: format!(
+                    "{error}; what an earlier version left in its folder cannot be removed"
+                ),
             })?;
         }
         self.emptied.iter().try_for_each(|one| one.done(one.of.empty()))?;

@@ -10,8 +10,8 @@
 //! **Source.** A thread reads the file into a pipe to its core. A regular file is read to its end;
 //! a named pipe or device until its writers have closed it, or the application has to stop.
 //!
-//! **Sink.** With checkpoints a regular file is transactional: output waits in spools beside it,
-//! and readers see committed output only. Otherwise a thread writes output as it comes. A named
+//! **Sink.** With checkpoints a regular file is transactional: output waits in the store, and
+//! readers see committed output only. Otherwise a thread writes output as it comes. A named
 //! pipe is opened when a reader opens it.
 //!
 //! **Promise.** Regular files with checkpoints: exactly once at both ends. A source without them:
@@ -27,9 +27,11 @@
 mod regular;
 mod sink;
 mod source;
+mod target;
 mod transaction;
 
 pub(super) use self::sink::OpenFile;
+pub use self::target::Target;
 use super::connector::Connector;
 
 /// `file:`

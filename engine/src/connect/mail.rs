@@ -9,7 +9,7 @@ use std::time::Duration;
 use potoroo_sdk::host::SinkId;
 use tokio::sync::oneshot;
 
-use super::spool::Prepared;
+use super::gathered::Gathered;
 use crate::checkpoint::Epoch;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
@@ -35,14 +35,14 @@ pub enum StorageMessage {
         /// The step.
         step: PartStep,
     },
-    /// From the writer of a sink: the output before an epoch is written.
+    /// From the writer of a sink: the output before an epoch is written, or gathered.
     Marked {
         /// The sink.
         sink: SinkId,
         /// The epoch.
         epoch: Epoch,
-        /// The transaction that becomes visible when the epoch is committed.
-        prepared: Option<Prepared>,
+        /// What was gathered; it becomes visible when the epoch is committed.
+        output: Option<Gathered>,
     },
     /// From an operator: begin a checkpoint now. The answer is its epoch, or why it was aborted.
     Now(oneshot::Sender<Result<Epoch, String>>),
@@ -124,7 +124,7 @@ impl PartPort for StorageSender {
     }
 
     fn marked(&mut self, sink: SinkId, epoch: Epoch) {
-        self.send(StorageMessage::Marked { sink, epoch, prepared: None });
+        self.send(StorageMessage::Marked { sink, epoch, output: None });
     }
 }
 

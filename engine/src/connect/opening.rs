@@ -1,7 +1,6 @@
 //! What edges are opened with, before anything of them is changed.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use potoroo_sdk::plan::Plan;
 
@@ -27,8 +26,6 @@ pub struct Opening<'a> {
     pub what: &'a str,
     /// Checkpoints are taken.
     pub checkpoints: bool,
-    /// The folder in which they are, if they are in one.
-    pub state_folder: Option<&'a Path>,
     /// The files that are used.
     pub claims: &'a mut Claims,
     /// The ends of the embedding program.

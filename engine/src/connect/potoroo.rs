@@ -10,7 +10,7 @@
 //! a committed checkpoint covers is acknowledged. The source ends after `streams` streams have. A
 //! token is needed to listen elsewhere than on loopback.
 //!
-//! **Sink** ([`deliver`]). Needs `--state DIR`: output waits in spools there, and is brought to the
+//! **Sink** ([`deliver`]). Needs `--state DIR`: output waits there, and is brought to the
 //! client when its checkpoint is committed. With `lost` a client may lack what it had up to there.
 //!
 //! **Promise.** Exactly once at both ends with checkpoints. A source without them: at most once.

@@ -103,7 +103,7 @@ pub struct Markers {
 impl Markers {
     fn pass(&self, epoch: Epoch) {
         let storage = self.storage.as_ref().expect("only checkpoints mark");
-        storage.send(StorageMessage::Marked { sink: self.sink, epoch, prepared: None });
+        storage.send(StorageMessage::Marked { sink: self.sink, epoch, output: None });
     }
 }
 

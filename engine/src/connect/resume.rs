@@ -1,10 +1,10 @@
 //! What an earlier run has left for edges to go on from.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use crate::checkpoint::store::Head;
+use crate::checkpoint::store::{Head, Store};
 use crate::checkpoint::{
-    Imprint, Manifest, PositionUnit, SourcePosition, StreamPosition, Transaction,
+    Imprint, Manifest, Marks, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };
 use crate::flow::Start;
 
@@ -17,8 +17,10 @@ pub struct Resume<'a> {
     pub manifest: Option<&'a Manifest>,
     /// Where all sources go on.
     pub positions: &'a [SourcePosition],
-    /// The state folder; empty where there is none: then no output waits in it.
-    pub folder: &'a Path,
+    /// Where it is stored, and output with it.
+    pub store: &'a Arc<dyn Store>,
+    /// The output of it that is visible, or with its client.
+    pub marks: &'a Marks,
 }
 
 impl<'a> Resume<'a> {
@@ -48,10 +50,5 @@ impl<'a> Resume<'a> {
     /// What was prepared for sinks and committed.
     pub fn transactions(&self) -> &'a [Transaction] {
         self.manifest.map_or(&[], |manifest| &manifest.transactions)
-    }
-
-    /// Generation of this run.
-    pub fn generation(&self) -> u64 {
-        self.head.generation
     }
 }

@@ -16,8 +16,8 @@ use super::demand::Demand;
 use super::opening::Opening;
 use super::promise::Promise;
 use super::refusal::EdgeRefusal;
-use super::spool::Target;
 use super::starting::Starting;
+use crate::checkpoint::Transaction;
 
 /// A sink as its address describes it. Prints the address, without a token.
 pub trait SinkConnector: Debug + Display + Send + Sync {
@@ -34,11 +34,6 @@ pub trait SinkConnector: Debug + Display + Send + Sync {
 
     /// Whether it writes to standard output, which a summary would spoil.
     fn is_standard_output(&self) -> bool {
-        false
-    }
-
-    /// Whether its output waits in the folder of the state, which no other kind of `--state` has.
-    fn waits_in_state(&self) -> bool {
         false
     }
 
@@ -72,9 +67,9 @@ pub trait SinkConnector: Debug + Display + Send + Sync {
 
 /// An opened sink. It belongs to the process, its threads to a generation.
 pub trait OpenSink {
-    /// Where its output waits for the commit, if it does.
-    fn target(&self) -> Option<&Target> {
-        None
+    /// Whether it makes output of its name visible that an earlier run prepared as `transaction`.
+    fn takes(&self, _transaction: &Transaction) -> bool {
+        false
     }
 
     /// Whether it can be [started](Self::start) more than once: each rollback of a running

@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicU64;
 
 use potoroo_sdk::host::{SinkId, SourceId};
 
+use super::gather::{Gatherer, Gathering, Patience, gather};
 use super::pipe::{PipeInlet, PipeOutlet, pipe};
 use super::pump::{self, Markers, Tail};
 use super::refusal::EdgeRefusal;
 use super::resume::Resume;
-use super::spool::{Patience, Spooled, Spooler, Target, spool};
 use super::threads::EdgeThreads;
 use super::visible::Visible;
-use crate::checkpoint::{SharedEpoch, Transaction};
+use crate::checkpoint::Transaction;
 use crate::flow::Start;
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 
@@ -24,8 +24,6 @@ pub struct SinkStates {
     pub visible: Vec<Box<dyn Visible>>,
     /// Output that an earlier run has committed, and that may not be visible.
     pub committed: Vec<Transaction>,
-    /// The last epoch that was committed in this run.
-    pub epoch: Arc<SharedEpoch>,
 }
 
 /// What is known while one edge is started.
@@ -98,30 +96,30 @@ impl Starting<'_> {
         Ok(())
     }
 
-    /// Spools the output of `sink` for `target`, the first of it to `offset`. On a full disk it
-    /// holds back the sources by `hold`, or ends the application if there is none.
+    /// Gathers the output of `sink` for `file` or a client, the first of it for `offset`. On a full
+    /// disk it holds back the sources by `hold`, or ends the application if there is none.
     ///
     /// # Errors
     /// The thread cannot be started.
     ///
     /// # Panics
     /// No checkpoints are taken.
-    pub fn spool(
+    pub fn gather(
         &mut self,
         sink: SinkId,
-        target: &Target,
+        file: Option<String>,
         offset: u64,
-        hold: Option<Arc<dyn Spooled>>,
+        hold: Option<Arc<dyn Gathering>>,
     ) -> Result<(), EdgeRefusal> {
-        let generation = self.resume.expect("only checkpoints commit").generation();
-        let spooler = Spooler::new(target.clone(), generation, offset, self.sinks.epoch.clone());
+        let store = self.resume.expect("only checkpoints commit").store.clone();
+        let gatherer = Gatherer::new(store, self.name, file, offset);
         let (pipe_in, pipe_out) = pipe();
         let storage = self.threads.storage().expect("only checkpoints commit").clone();
         let patience = hold.map(|hold| Patience { hold, stop: self.threads.stopping().clone() });
         let ends = (pipe_out, self.core.waker().clone());
-        let writer = spool(spooler, sink, storage, ends, patience);
-        self.threads
-            .add_writer(self.name, writer.map_err(EdgeRefusal::thread("a file's spooler"))?);
+        let writer = gather(gatherer, sink, storage, ends, patience);
+        let writer = writer.map_err(EdgeRefusal::thread("what gathers output"))?;
+        self.threads.add_writer(self.name, writer);
         let port = Box::new(PipeOutlet::to_writer(pipe_in));
         self.send(Command::Sink { sink, port });
         Ok(())

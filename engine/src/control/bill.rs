@@ -101,8 +101,8 @@ impl Bill {
         (what, most * each)
     }
 
-    /// What checkpoints take for themselves, of which the part of a core takes `upload_bytes` on
-    /// its way to the storage.
+    /// What checkpoints take for themselves, of which the part of a core, and the output of one
+    /// sink at a time, takes `upload_bytes` on its way to the storage.
     fn checkpoint_lines(
         config: &Config,
         levels: usize,
@@ -111,7 +111,7 @@ impl Bill {
         let cores = config.cores.len();
         let lanes_bytes = ((cores - 1) * (levels + 1) + levels) * config.lane_bytes;
         let frames_bytes = lanes_bytes.min(config.checkpoint_log_bytes);
-        let pieces_bytes = PARTS_WAITING_MAX * piece_bytes() + cores * upload_bytes;
+        let pieces_bytes = PARTS_WAITING_MAX * piece_bytes() + (cores + 1) * upload_bytes;
         [
             (
                 format!("checkpoints: copies of the frames under way to {cores} cores"),

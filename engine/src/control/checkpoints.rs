@@ -3,6 +3,7 @@
 
 pub mod effects;
 mod last;
+pub mod output_storage;
 pub mod part_storage;
 mod progress;
 
@@ -24,7 +25,6 @@ use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
 use crate::checkpoint::{Epoch, collect};
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
-use crate::connect::spool::Prepared;
 use crate::flow::{PartCost, PartStep};
 use crate::turn::StorageShared;
 
@@ -219,16 +219,13 @@ impl Running {
         }
         match message {
             StorageMessage::Part { core, step } => self.store(core, step),
-            StorageMessage::Marked { sink, epoch, prepared } => {
-                match prepared.map(Prepared::make_durable).transpose() {
-                    Ok(prepared) => {
-                        let sink = sink.0.into();
-                        self.advance(CoordinatorInput::Marked { sink, epoch, prepared });
-                    }
-                    Err(error) => {
-                        self.fail(&format!("output of a sink cannot be made durable: {error}"));
-                    }
+            StorageMessage::Marked { sink, epoch, output } => {
+                match self.setup.effects.outputs.store(sink, epoch, output, draw) {
+                    Ok(input) => self.advance(input),
+                    Err(error) => drop(self.fail(&error)),
                 }
+                // To store it may have taken long, and what came since waits.
+                self.message_at = Instant::now();
             }
             StorageMessage::Now(answer) => {
                 self.wanted.push(answer);
@@ -395,7 +392,8 @@ impl Running {
     fn collect(&mut self) {
         let CheckpointSetup { effects, retained, .. } = &self.setup;
         let Effects { store, coordinator, visible, .. } = effects;
-        match collect(&**store, coordinator.head(), *retained, coordinator.running()) {
+        let (head, running) = (coordinator.head(), coordinator.running());
+        match collect(&**store, head, *retained, running, coordinator.unsettled()) {
             Ok(collected) => {
                 self.not_deleted = false;
                 visible.iter().for_each(|visible| visible.keep_free(collected.bytes_kept));

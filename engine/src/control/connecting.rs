@@ -1,5 +1,6 @@
 //! Hands the opened edges of an application to its cores, and starts the threads that serve them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use super::edges::{Edges, LETTERS, sink_refused, source_refused};
 use super::error::Error;
 use super::threads::Threads;
 use crate::checkpoint::Transaction;
+use crate::checkpoint::store::Name;
 use crate::connect::resume::Resume;
 use crate::connect::sink::OpenSink;
-use crate::connect::spool::{Target, outstanding};
+use crate::connect::spools;
 use crate::connect::starting::{SinkStates, Starting};
 use crate::connect::upstream::Upstream;
 use crate::turn::Mailbox;
@@ -47,7 +49,7 @@ impl Connecting<'_> {
         mut threads: Threads,
     ) -> Result<(Threads, Connected), Error> {
         let mut connected = Connected::default();
-        check_targets(&edges.sinks, self.resume)?;
+        self.check_output(&edges.sinks)?;
         for (index, edge) in edges.sinks.iter_mut().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
@@ -76,6 +78,36 @@ impl Connecting<'_> {
         Ok((threads, connected))
     }
 
+    /// Refuses committed output that waits, and that no sink would bring to where it belongs.
+    fn check_output(&self, sinks: &[Option<Box<dyn OpenSink>>]) -> Result<(), Error> {
+        let Some(resume) = self.resume else { return Ok(()) };
+        let waits = |one: &&Transaction| match one.name() {
+            Some(_) => !resume.marks.has(one),
+            None => spools::waits(one, Path::new("")),
+        };
+        for waiting in resume.transactions().iter().filter(waits) {
+            let named = |name: &Option<String>| name.as_ref() == Some(&waiting.sink);
+            let planned = self.plan.sinks.iter().position(|planned| named(&planned.name));
+            let sink = planned.and_then(|at| sinks[at].as_ref());
+            if sink.is_none_or(|sink| !sink.takes(waiting)) {
+                let Transaction { sink, object, .. } = waiting;
+                let mark = waiting.name().and_then(Name::mark);
+                return Err(Error::Sink {
+                    what: format!("sink `{sink}`"),
+                    address: "another kind of address than before".to_owned(),
+                    reason: format!(
+                        "{object} has committed output that it has not got yet: start once with \
+                         the address that it had{}",
+                        mark.map_or_else(String::new, |mark| format!(
+                            ", or add an empty object {mark} to --state if that is to be lost"
+                        ))
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn starting<'a>(
         &'a self,
         name: &'a str,
@@ -99,39 +131,3 @@ impl Connecting<'_> {
 
 /// How long the supervisor, which has more to do, waits for the reader of dead letters.
 const LETTERS_WAIT: Duration = Duration::from_secs(1);
-
-/// Refuses committed output that has no place any more.
-fn check_targets(
-    sinks: &[Option<Box<dyn OpenSink>>],
-    resume: Option<Resume<'_>>,
-) -> Result<(), Error> {
-    let targets: Vec<&Target> = sinks.iter().flatten().filter_map(|sink| sink.target()).collect();
-    let Some(resume) = resume else { return Ok(()) };
-    resume.transactions().iter().try_for_each(|one| check_place(one, &targets, &resume))
-}
-
-/// Refuses committed output that waits, and that no target would bring to where it belongs.
-fn check_place(
-    transaction: &Transaction,
-    targets: &[&Target],
-    resume: &Resume<'_>,
-) -> Result<(), Error> {
-    let sink = &transaction.sink;
-    let Some(spool) = outstanding(transaction, resume.folder) else { return Ok(()) };
-    for target in targets {
-        let address = || target.path.display().to_string();
-        if target.is_of(transaction).map_err(|error| refused(sink, address(), error))? {
-            return Ok(());
-        }
-    }
-    let reason = format!(
-        "{} has committed output that it has not got yet: start once with the address that it \
-         had, or move that file away if it is to be lost",
-        spool.display()
-    );
-    Err(refused(sink, "another address than before".to_owned(), reason))
-}
-
-fn refused(sink: &str, address: String, reason: impl ToString) -> Error {
-    Error::Sink { what: format!("sink `{sink}`"), address, reason: reason.to_string() }
-}

@@ -1,7 +1,7 @@
 //! Descriptors: how many the process may open, what needs them, and how many connections fit beside
 //! that.
 //!
-//! Promises: connections never take the descriptors that spools, checkpoints and the admin port
+//! Promises: connections never take the descriptors that output, checkpoints and the admin port
 //! need, so a crowd of strangers cannot end the application.
 
 use potoroo_sdk::plan::Plan;
@@ -138,10 +138,10 @@ const CORE_DESCRIPTORS: usize = 6;
 /// what is open for a moment while something starts.
 const OTHER_DESCRIPTORS: usize = 12;
 
-/// Descriptors of a sink whose output is kept: the spool that is written and two that become
-/// durable, the file and the spool that is shown in it, their folder, and a connection with the
-/// spool that goes over it.
-const SINK_DESCRIPTORS: usize = 8;
+/// Descriptors of a sink whose output is kept: the scratch file that is written, one on its way to
+/// the storage thread and eight that are not committed, the file and the output that is shown in
+/// it, its folder, and a connection with the output that goes over it.
+const SINK_DESCRIPTORS: usize = 16;
 
 /// Descriptors of the place of checkpoints: its folder or connections, the lock, HEAD, a manifest
 /// and what an operator looks at.

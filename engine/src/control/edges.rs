@@ -91,7 +91,6 @@ impl Edges {
             name,
             what,
             checkpoints: config.state.is_some(),
-            state_folder: config.state.as_ref().and_then(Location::folder),
             claims: &mut self.claims,
             channels: &mut self.channels,
             listening: &mut self.listening,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use potoroo_runtime::{HostConfig, Housekeeping, Poller, RunningCores, Waker, mesh};
 
 use super::checkpoints::effects::Effects;
+use super::checkpoints::output_storage::OutputStorage;
 use super::checkpoints::part_storage::PartStorage;
 use super::checkpoints::{CheckpointSetup, Checkpoints};
 use super::connecting::{Connected, Connecting};
@@ -174,9 +175,9 @@ fn start_storage(
     let head = recovery.recovered.head.clone();
     let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
     let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
-    let Connected { sinks: SinkStates { visible, committed, epoch }, sources: upstreams } =
-        connected;
+    let Connected { sinks: SinkStates { visible, committed }, sources: upstreams } = connected;
     let count = cores.len();
+    let outputs = OutputStorage::new(head.generation);
     let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, count);
     let mut coordinator = Coordinator::new(facts, head, count, sinks);
     coordinator.take_over(recovery.positions(), &committed);
@@ -184,9 +185,9 @@ fn start_storage(
         coordinator.deliver(sink, *transaction);
     }
     let parts = parts.with_upstreams(upstreams);
-    let (committed, cores) = (epoch, cores.to_vec());
+    let cores = cores.to_vec();
     let setup = CheckpointSetup {
-        effects: Effects { store, parts, coordinator, committed, cores, visible },
+        effects: Effects { store, parts, outputs, coordinator, cores, visible },
         interval: Duration::from_millis(config.checkpoint_ms),
         retained: config.checkpoints_kept,
         shared: stored.shared.clone(),

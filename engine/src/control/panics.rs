@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn cores_and_threads_of_the_application_are_distinguished() {
-        assert!(is_ours_beside_cores("potoroo-spool"));
+        assert!(is_ours_beside_cores("potoroo-gather"));
         assert!(!is_ours_beside_cores("potoroo-12"));
         assert!(!is_ours_beside_cores("potoroo-0-1"));
         assert!(!is_ours_beside_cores("worker"));

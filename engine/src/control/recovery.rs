@@ -1,6 +1,5 @@
 //! What an application goes on from: the place of its checkpoints, and the last of them.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use potoroo_runtime::Clock;
@@ -15,10 +14,11 @@ use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Location, Store, draw};
 use crate::checkpoint::{
-    ChangeKind, Delivered, Epoch, Identity, Manifest, PositionUnit, ProgramChanges, Recovered,
-    Renumbering, SourcePosition, TableFacts, load, recover, roll_back,
+    ChangeKind, Delivered, Epoch, Identity, Manifest, Marks, PositionUnit, ProgramChanges,
+    Recovered, Renumbering, SourcePosition, TableFacts, load, recover, roll_back,
 };
 use crate::connect::resume::Resume;
+use crate::connect::spools;
 use crate::flow::{Core, Start};
 
 /// Where an application's checkpoints are, and what it goes on from.
@@ -26,6 +26,8 @@ pub(super) struct Recovery {
     pub(super) store: Arc<dyn Store>,
     pub(super) facts: Identity,
     pub(super) recovered: Recovered,
+    /// Output that is visible, or with its client.
+    marks: Marks,
     /// The present numbers of what the checkpoint has; `None` without one.
     numbers: Option<Renumbering>,
     place: Location,
@@ -88,9 +90,13 @@ impl Recovery {
                 plan.sinks.iter().any(|planned| planned.name.as_ref() == Some(sink))
             };
             manifest.transactions.retain(|one| is_there(&one.sink));
+            let state = (place.folder(), recovered.head.folder);
+            let adopted = spools::adopt(&**store, state, manifest);
+            adopted.map_err(|error| refused(error.to_string()))?;
         }
+        let marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
         let (store, place) = (store.clone(), place.clone());
-        let recovery = Self { store, facts, recovered, numbers, place };
+        let recovery = Self { store, facts, recovered, marks, numbers, place };
         recovery.log();
         Ok(recovery)
     }
@@ -168,7 +174,8 @@ impl Recovery {
             head: &self.recovered.head,
             manifest: self.manifest(),
             positions: self.positions(),
-            folder: self.place.folder().unwrap_or(Path::new("")),
+            store: &self.store,
+            marks: &self.marks,
         }
     }
 

@@ -18,10 +18,10 @@ use crate::checkpoint;
 use crate::checkpoint::recover::{Accept, Error};
 use crate::checkpoint::store::{self, Location, StoreReader};
 use crate::checkpoint::{
-    Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Epoch, Identity, Manifest,
-    PartEntry, ProgramChanges, Section, each_chunk_of, each_row,
+    Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Epoch, Identity, Manifest, Marks,
+    PartEntry, ProgramChanges, Section, Transaction, each_chunk_of, each_row,
 };
-use crate::connect::spool::outstanding;
+use crate::connect::spools;
 use crate::flow::{FrameEdge, Header, split_stored};
 
 /// A program that would go on from what lies in a store.
@@ -170,7 +170,7 @@ impl<'a> Takeover<'a> {
             }
             ChangeOf::Source => positions(manifest, &one.name),
             ChangeOf::Sink => {
-                let bytes = thousands(self.waiting(manifest, &one.name));
+                let bytes = thousands(self.waiting(manifest, &one.name)?);
                 let waiting = format!("{bytes} bytes of committed output that wait for it");
                 match frames.outputs_for(manifest, &one.name) {
                     0 => waiting,
@@ -181,10 +181,15 @@ impl<'a> Takeover<'a> {
         })
     }
 
-    fn waiting(&self, manifest: &Manifest, sink: &str) -> u64 {
+    /// Bytes of output that the sink has not got.
+    fn waiting(&self, manifest: &Manifest, sink: &str) -> Result<u64, store::Error> {
+        let marks = Marks::read(self.view)?;
         let of_sink = manifest.transactions.iter().filter(|one| one.sink == sink);
-        let waiting = of_sink.filter(|one| outstanding(one, self.folder).is_some());
-        waiting.map(|one| one.bytes).sum()
+        let waits = |one: &&Transaction| match one.name() {
+            Some(_) => !marks.has(one),
+            None => spools::waits(one, self.folder),
+        };
+        Ok(of_sink.filter(waits).map(|one| one.bytes).sum())
     }
 
     /// The frames under way that the program refuses or loses. A start of a program with the same

@@ -86,12 +86,13 @@ impl Disk for SimDisk {
         let mut state = self.step(false)?;
         let links_head = |change: &Change| change.names().into_iter().any(is_head);
         let left_out = match state.changes.last() {
-            _ if folder != Path::new(Self::CHECKPOINTS) => Broken::SpoolNames,
-            Some(Change::Move(..)) => Broken::FenceName,
-            _ if state.changes.iter().any(links_head) => Broken::HeadName,
-            _ => Broken::ObjectNames,
+            // Of a file of output.
+            _ if folder != Path::new(Self::CHECKPOINTS) => None,
+            Some(Change::Move(..)) => Some(Broken::FenceName),
+            _ if state.changes.iter().any(links_head) => Some(Broken::HeadName),
+            _ => Some(Broken::ObjectNames),
         };
-        if state.broken != Some(left_out) {
+        if left_out.is_none() || state.broken != left_out {
             state.names_synced = state.names.clone();
             state.changes.clear();
         }
@@ -142,17 +143,12 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.step(true)?;
-        let named = |end: &str| {
-            let mut names = state.names.iter().filter(|(_, file)| **file == self.file);
-            names.any(|(name, _)| name.ends_with(end))
-        };
         let temporary =
             state.names.iter().any(|(name, file)| *file == self.file && name.starts_with("tmp-"));
         let head = state.files[self.file].bytes.starts_with(b"potoroo head");
         let left_out = match () {
             () if temporary && head => Broken::HeadBytes,
             () if temporary => Broken::ObjectBytes,
-            () if named(".spool") => Broken::SpoolBytes,
             () => Broken::OutputBytes,
         };
         if state.broken != Some(left_out) {

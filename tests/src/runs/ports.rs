@@ -1,5 +1,5 @@
-//! The ports of the cores of a run: files, streams and spools, each slow and in pieces, and where
-//! parts of checkpoints wait to be stored.
+//! The ports of the cores of a run: files, streams and gathered output, each slow and in pieces,
+//! and where parts of checkpoints wait to be stored.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo::checkpoint::Epoch;
-use potoroo::connect::spool::{Prepared, Spooler};
+use potoroo::connect::gather::Gatherer;
+use potoroo::connect::gathered::Gathered;
 use potoroo::flow::PartStep;
 use potoroo::turn::{Fill, InletPort, OutletPort, PartPort, Passed, PortLost, Readiness};
 use potoroo_runtime::poller::Error;
@@ -53,15 +54,15 @@ pub(super) struct Left {
     /// Each with its core.
     pub(super) parts: VecDeque<(usize, PartStep)>,
     pub(super) marked: Vec<Marked>,
-    /// What the disk did to a spool.
+    /// What happened to a scratch file.
     pub(super) failure: Option<io::Error>,
 }
 
-/// What left through a sink before an epoch is in its spool.
+/// What left through a sink before an epoch is gathered.
 pub(super) struct Marked {
     pub(super) sink: SinkId,
     pub(super) epoch: Epoch,
-    pub(super) prepared: Option<Prepared>,
+    pub(super) output: Option<Gathered>,
 }
 
 impl Outbound {
@@ -86,7 +87,7 @@ impl PartPort for PartQueue {
     }
 
     fn marked(&mut self, _: SinkId, _: Epoch) {
-        unreachable!("all output is spooled")
+        unreachable!("all output is gathered")
     }
 }
 
@@ -126,21 +127,21 @@ impl InletPort for SlowPort {
     }
 }
 
-/// Spools the output of a sink.
-pub(super) struct SpoolPort {
+/// Gathers the output of a sink.
+pub(super) struct GatherPort {
     pub(super) sink: SinkId,
-    pub(super) spooler: Spooler,
+    pub(super) gatherer: Gatherer,
     pub(super) outbound: Outbound,
     pub(super) random: Random,
 }
 
-impl OutletPort for SpoolPort {
+impl OutletPort for GatherPort {
     fn put(&mut self, bytes: &[u8]) -> Result<usize, PortLost> {
         if self.random.chance(0.3) {
             return Ok(0);
         }
         let count = piece(&mut self.random).min(bytes.len());
-        match self.spooler.write(&bytes[..count]) {
+        match self.gatherer.write(&bytes[..count]) {
             Ok(()) => Ok(count),
             Err(error) => {
                 // The end of the process.
@@ -154,8 +155,8 @@ impl OutletPort for SpoolPort {
         if self.random.chance(0.3) {
             return Ok(Passed::NotYet);
         }
-        let (sink, prepared) = (self.sink, self.spooler.prepare(epoch));
-        self.outbound.lock().marked.push(Marked { sink, epoch, prepared });
+        let (sink, output) = (self.sink, self.gatherer.mark(epoch));
+        self.outbound.lock().marked.push(Marked { sink, epoch, output });
         Ok(Passed::ToWriter)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
-use potoroo::connect::spool::Spooler;
+use potoroo::connect::gather::Gatherer;
 use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Start};
 use potoroo::turn::{
     Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox,
@@ -15,7 +15,7 @@ use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
-use super::ports::{FilePort, Outbound, PartQueue, Silence, SlowPort, SpoolPort, Time};
+use super::ports::{FilePort, GatherPort, Outbound, PartQueue, Silence, SlowPort, Time};
 use super::subject::Subject;
 use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
@@ -162,10 +162,10 @@ impl Process {
         Random::new(self.random.u64())
     }
 
-    /// The output of `sink` goes into spools.
-    pub(super) fn open_sink(&mut self, sink: SinkId, spooler: Spooler) {
+    /// The output of `sink` is gathered.
+    pub(super) fn open_sink(&mut self, sink: SinkId, gatherer: Gatherer) {
         let (outbound, random) = (self.outbound.clone(), self.draw());
-        let port = Box::new(SpoolPort { sink, spooler, outbound, random });
+        let port = Box::new(GatherPort { sink, gatherer, outbound, random });
         let owner = self.sink_owners[usize::from(sink.0)];
         self.mails[owner].1.send(Command::Sink { sink, port });
     }

@@ -1,17 +1,17 @@
 //! Readers of output: they see what is committed, each event once, in order, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
-use potoroo::checkpoint::{Epoch, Manifest};
-
-use crate::disk::SimDisk;
+use potoroo::checkpoint::store::StoreReader;
+use potoroo::checkpoint::{Epoch, Manifest, open_output};
 
 /// What readers may see, by sink.
 #[derive(Debug, Default)]
 pub struct Readers {
     committed: BTreeMap<String, Committed>,
-    /// Those whose output is part of it.
-    spools: BTreeSet<String>,
+    /// The objects that are part of it.
+    objects: BTreeSet<String>,
     /// By generation and epoch: bytes of each sink that count then.
     counts: BTreeMap<(u64, Epoch), BTreeMap<String, usize>>,
 }
@@ -56,17 +56,28 @@ impl Committed {
 }
 
 impl Readers {
-    /// HEAD names `manifest` now: what is prepared in it on `disk` may be seen.
-    pub(super) fn commit(&mut self, manifest: &Manifest, disk: &SimDisk) {
+    /// HEAD names `manifest` now: its output, which is in `store`, may be seen.
+    ///
+    /// # Errors
+    /// Some of it is not there.
+    pub(super) fn commit(
+        &mut self,
+        manifest: &Manifest,
+        store: &dyn StoreReader,
+    ) -> Result<(), String> {
         for transaction in &manifest.transactions {
-            if self.spools.insert(transaction.spool.clone()) {
-                let spool = transaction.spool.rsplit('/').next().unwrap_or_default();
+            if self.objects.insert(transaction.object.clone()) {
                 let committed = self.committed.entry(transaction.sink.clone()).or_default();
-                committed.add(&disk.read(spool)[..transaction.bytes as usize]);
+                let from = open_output(store, transaction);
+                let mut from = from.map_err(|error| format!("HEAD names it: {error}"))?;
+                let mut bytes = Vec::new();
+                from.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+                committed.add(&bytes);
             }
         }
         let counts = self.committed.iter().map(|(sink, of)| (sink.clone(), of.count())).collect();
         self.counts.insert((manifest.generation, manifest.epoch), counts);
+        Ok(())
     }
 
     /// The sinks of which something is committed.

@@ -2,25 +2,16 @@
 //! checkpoints in slow motion.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::Read;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
-use potoroo::checkpoint::store::{self, Head, Store};
-use potoroo::checkpoint::{
-    Delivered, Epoch, Identity, Manifest, Section, SharedEpoch, Transaction,
-};
-use potoroo::connect::potoroo::deliver::Delivery;
-use potoroo::connect::potoroo::hold::Hold;
-use potoroo::connect::spool::{Prepared, Spooler, Target};
-use potoroo::connect::visible::Visible;
+use potoroo::checkpoint::store::{self, Store, StoreReader};
+use potoroo::checkpoint::{Delivered, Epoch, Identity, Manifest, Section, Transaction};
 use potoroo::control::checkpoints::effects::Effects;
+use potoroo::control::checkpoints::output_storage::OutputStorage;
 use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::flow::PartStep;
-use potoroo::turn::{Command, Mailbox};
-use potoroo_sdk::host::SinkId;
-use potoroo_sdk::plan::Plan;
+use potoroo::turn::Command;
 use potoroo_sdk::random::Random;
 
 use super::ports::Marked;
@@ -29,6 +20,9 @@ use super::receivers::Links;
 use super::restore::restore;
 use super::rollback::{RolledBack, begin_from, roll_back};
 use super::senders::{Sender, Sessions};
+use super::sinks::{check, open_sinks};
+use super::stop::Stop;
+use super::store::Unreliable;
 use super::subject::{Chronicle, Subject};
 use super::troubles::{Sabotage, Troubles};
 use super::world::World;
@@ -48,9 +42,11 @@ pub(super) struct ProcessRun<'a> {
     parts: Vec<VecDeque<PartStep>>,
     /// Inputs that wait for the coordinator, and its actions that wait for the store.
     inbox: VecDeque<CoordinatorInput>,
-    /// What is spooled and not yet durable.
+    /// What is gathered and not yet stored.
     marked: VecDeque<Marked>,
     requests: VecDeque<Action>,
+    /// Objects of a sabotage that come into the store later.
+    late: VecDeque<(String, Vec<u8>)>,
     /// Epochs that were aborted.
     aborted: BTreeSet<Epoch>,
     /// Cores were sent that no stream will be opened any more.
@@ -63,9 +59,6 @@ pub(super) struct ProcessRun<'a> {
 
 /// More steps than a run of the tests can take.
 const STEPS_MAX: u64 = 500_000;
-
-/// More than waits for a receiver of the tests.
-const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
 /// Steps in which a run that is killed may still do something with the disk.
 const DYING_STEPS: u64 = 30;
@@ -89,13 +82,12 @@ impl<'a> ProcessRun<'a> {
         let (recovered, survives) = begun.map_err(Stop::Wrong)?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject);
-        let committed = Arc::new(SharedEpoch::new(head.epoch));
-        let spoolers = (&mut process, &committed);
-        let opened = open_sinks(spoolers, &plan, world, &head, manifest.as_ref(), &mailboxes)?;
-        let (visible, deliveries) = opened;
-        let store = &world.store;
+        let store = Unreliable::over(&world.store, troubles.store_fails * 10.0, random.u64());
+        let from = (&head, manifest.as_ref());
+        let (visible, deliveries) =
+            open_sinks(&mut process, &plan, world, from, &store, &mailboxes)?;
         let frames_replayed = match &manifest {
-            Some(manifest) => restore(&mut process, store, manifest, (sabotage, survives)),
+            Some(manifest) => restore(&mut process, &*store, manifest, (sabotage, survives)),
             None => Ok(0),
         };
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
@@ -107,14 +99,14 @@ impl<'a> ProcessRun<'a> {
         let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
-        let store = Arc::new(world.store.clone());
+        let outputs = OutputStorage::new(head.generation);
         let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, cores);
         let parts = parts.with_upstreams(sessions.upstreams());
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, deliveries);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
-            effects: Effects { store, parts, coordinator, committed, cores: mailboxes, visible },
+            effects: Effects { store, parts, outputs, coordinator, cores: mailboxes, visible },
             world,
             troubles,
             process,
@@ -125,6 +117,7 @@ impl<'a> ProcessRun<'a> {
             inbox: VecDeque::new(),
             marked: VecDeque::new(),
             requests: VecDeque::new(),
+            late: VecDeque::new(),
             aborted: BTreeSet::new(),
             complete: false,
             last: None,
@@ -188,7 +181,7 @@ impl<'a> ProcessRun<'a> {
             let core = self.random.below(self.parts.len() as u64) as usize;
             match self.random.below(3) {
                 0 => self.keep(core),
-                1 => self.make_durable()?,
+                1 => self.store_output()?,
                 _ => self.turn(core)?,
             }
         }
@@ -201,7 +194,7 @@ impl<'a> ProcessRun<'a> {
             0 => self.keep(core),
             1 => self.coordinate(chronicle),
             2 => return self.request(),
-            3 => return self.make_durable(),
+            3 => return self.store_output(),
             4..8 if !self.world.senders.is_empty() => {
                 let (senders, vanish) = (&mut self.world.senders, self.troubles.vanish);
                 self.sessions.step(senders, vanish).map_err(Stop::Wrong)?;
@@ -224,16 +217,32 @@ impl<'a> ProcessRun<'a> {
         Ok(())
     }
 
-    /// What is spooled votes.
-    fn make_durable(&mut self) -> Result<(), Stop> {
-        let Some(Marked { sink, epoch, prepared }) = self.marked.pop_front() else { return Ok(()) };
-        let prepared = prepared.map(Prepared::make_durable).transpose()?;
-        if let Some(transaction) = &prepared {
-            self.show_at_once(transaction)?;
+    /// What is gathered is stored, and votes.
+    fn store_output(&mut self) -> Result<(), Stop> {
+        let Some(Marked { sink, epoch, output }) = self.marked.pop_front() else { return Ok(()) };
+        let random = || self.random.u64();
+        let stored = self.effects.outputs.store(sink, epoch, output, random);
+        let input = stored.map_err(|error| Stop::Wrong(error.to_string()))?;
+        if let CoordinatorInput::Marked { prepared, .. } = &input {
+            for transaction in prepared {
+                self.show_at_once(transaction)?;
+                if self.sabotaged(Sabotage::OutputNotStored) {
+                    self.lose_for_now(&transaction.object);
+                }
+            }
         }
-        let sink = sink.0.into();
-        self.inbox.push_back(CoordinatorInput::Marked { sink, epoch, prepared });
+        self.inbox.push_back(input);
         Ok(())
+    }
+
+    /// It comes into the store a while after its vote.
+    fn lose_for_now(&mut self, object: &str) {
+        let store = &self.world.store;
+        let mut bytes = Vec::new();
+        let Ok(mut from) = store.open(object) else { return };
+        from.read_to_end(&mut bytes).expect("it is in memory");
+        store.delete(object).expect("it is in memory");
+        self.late.push_back((object.to_owned(), bytes));
     }
 
     fn show_at_once(&self, transaction: &Transaction) -> Result<(), Stop> {
@@ -334,7 +343,12 @@ impl<'a> ProcessRun<'a> {
     /// The store does what the coordinator wants, or something committed becomes visible.
     fn request(&mut self) -> Result<(), Stop> {
         let fails = self.last.is_none() && self.random.chance(self.troubles.store_fails * 10.0);
-        let Some(mut action) = self.requests.pop_front() else { return self.show_committed() };
+        let Some(mut action) = self.requests.pop_front() else {
+            if let Some((object, bytes)) = self.late.pop_front() {
+                self.world.store.damage(&object, &bytes);
+            }
+            return self.show_committed();
+        };
         let full = || "full".to_owned();
         let input = match &mut action {
             Action::Store(_) if fails => CoordinatorInput::Stored(Err(full())),
@@ -365,9 +379,10 @@ impl<'a> ProcessRun<'a> {
         let wrong = |error: store::Error| Stop::Wrong(error.to_string());
         let input = self.effects.act(action, self.random.u64()).map_err(wrong)?;
         if let Action::Swap { new, .. } = action {
-            let World { store, readers, disk, .. } = &mut *self.world;
+            let World { store, readers, .. } = &mut *self.world;
             let manifest = new.manifest.as_ref().expect("a commit has one");
-            readers.commit(&Manifest::load(store, manifest).map_err(wrong)?, disk);
+            let manifest = Manifest::load(store, manifest).map_err(wrong)?;
+            readers.commit(&manifest, store).map_err(Stop::Wrong)?;
         }
         Ok(input.expect("the coordinator waits for it"))
     }
@@ -397,25 +412,6 @@ impl<'a> ProcessRun<'a> {
     }
 }
 
-/// Why a run does not go on.
-pub(super) enum Stop {
-    /// The disk, and with it the process.
-    Died,
-    /// Not the process, only this generation.
-    RolledBack(Box<RolledBack>),
-    /// What never may be.
-    Wrong(String),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::Other => Self::Died,
-            _ => Self::Wrong(error.to_string()),
-        }
-    }
-}
-
 /// What a coordinator goes on from.
 fn take_over(
     coordinator: &mut Coordinator,
@@ -433,50 +429,4 @@ fn take_over(
         Some(Sabotage::UndeliveredLost) => coordinator.take_over(sources, &[]),
         _ => coordinator.take_over(sources, &committed),
     }
-}
-
-/// Where committed output becomes visible, and what of that brings it to clients.
-type Opened = (Vec<Box<dyn Visible>>, Vec<Arc<Delivery>>);
-
-/// Brings the files of sinks to where `manifest` says, and keeps what is to be delivered; new
-/// output goes into spools.
-fn open_sinks(
-    (process, epoch): (&mut Process, &Arc<SharedEpoch>),
-    plan: &Plan,
-    world: &World,
-    head: &Head,
-    manifest: Option<&Manifest>,
-    cores: &[Mailbox],
-) -> Result<Opened, Stop> {
-    let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-    let (mut visible, mut deliveries): Opened = Default::default();
-    for (index, sink) in plan.sinks.iter().enumerate() {
-        let Some(name) = &sink.name else { continue };
-        let sink = SinkId(index as u16);
-        let target = Target::on(Arc::new(world.disk.clone()), name, PathBuf::from(name));
-        let mut offset = 0;
-        if world.receivers.contains_key(name) {
-            let hold = Arc::new(Hold::new(sink, target.clone(), cores.to_vec()));
-            let delivery = Delivery::open(&target, head, manifest, hold, BACKLOG_BYTES_MAX)?;
-            let delivery = Arc::new(delivery);
-            visible.push(Box::new(delivery.clone()));
-            deliveries.push(delivery);
-        } else {
-            offset = target.recover(manifest.is_some(), transactions, false)?;
-            target.drop_spools()?;
-            if manifest.is_none() {
-                target.clear()?;
-            }
-            check(world, name, true)?;
-            visible.push(Box::new(target.clone()));
-        }
-        let spooler = Spooler::new(target, head.generation, offset, epoch.clone());
-        process.open_sink(sink, spooler);
-    }
-    Ok((visible, deliveries))
-}
-
-/// Whether readers of a sink see what they may see.
-fn check(world: &World, sink: &str, all: bool) -> Result<(), Stop> {
-    world.readers.check(sink, &world.output(sink), all).map_err(Stop::Wrong)
 }

@@ -67,10 +67,12 @@ pub enum Sabotage {
     PartMissing,
     /// Sources go on at the position that they had reached when the part was complete.
     PositionsLate,
-    /// Spooled output is made visible when it is prepared.
+    /// Output is made visible when it is prepared.
     VisibleAtOnce,
-    /// A spool is not synced before it votes.
-    SpoolNotSynced,
+    /// Output counts as prepared before it is stored.
+    OutputNotStored,
+    /// A file is not synced before its output counts as visible.
+    ShownNotSynced,
     /// Streams that no client has opened in this run are missing in its checkpoints.
     UnopenedLost,
     /// A source is acknowledged when the manifest is stored, before HEAD is swapped.
@@ -94,7 +96,7 @@ impl Sabotage {
     }
 
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -105,7 +107,8 @@ impl Sabotage {
         Self::PartMissing,
         Self::PositionsLate,
         Self::VisibleAtOnce,
-        Self::SpoolNotSynced,
+        Self::OutputNotStored,
+        Self::ShownNotSynced,
         Self::UnopenedLost,
         Self::AcknowledgedBeforeHead,
         Self::AcknowledgedAtCut,

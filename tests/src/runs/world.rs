@@ -19,9 +19,9 @@ pub struct World {
     pub senders: Vec<Sender>,
     /// Who receives the output of sinks, by their names; that of all others goes into files.
     pub receivers: BTreeMap<String, Receiver>,
-    /// Where checkpoints are kept.
+    /// Where checkpoints are kept, with output.
     pub store: Memory,
-    /// Where the files of sinks are, with their spools.
+    /// Where the files of sinks are.
     pub disk: SimDisk,
     /// What readers of them may see.
     pub readers: Readers,

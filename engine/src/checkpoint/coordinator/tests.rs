@@ -56,12 +56,12 @@ fn part(core: u32, epoch: Epoch, since: Epoch) -> CoordinatorInput {
 }
 
 fn transaction(sink: usize, epoch: Epoch) -> Transaction {
-    let spool = format!("s{sink}-{epoch}");
-    Transaction { sink: sink.to_string(), epoch, offset: 0, bytes: 1, digest: None, spool }
+    let (sink, object) = (sink.to_string(), format!("s{sink}-{epoch}"));
+    Transaction { sink, epoch, offset: 0, bytes: 1, digest: None, object, file: None }
 }
 
 fn marked(sink: usize, epoch: Epoch) -> CoordinatorInput {
-    CoordinatorInput::Marked { sink, epoch, prepared: Some(transaction(sink, epoch)) }
+    CoordinatorInput::Marked { sink, epoch, prepared: vec![transaction(sink, epoch)] }
 }
 
 fn names(manifest: &Manifest) -> Vec<&str> {
@@ -99,22 +99,26 @@ fn what_was_prepared_for_an_aborted_epoch_is_carried_over() {
     for core in [1, 0] {
         subject.check(part(core, Epoch(12), Epoch::NONE), None);
     }
-    subject.check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(12), prepared: None }, None);
-    let manifest = subject.check_store(marked(0, Epoch(12)));
-    let all = [transaction(0, Epoch(11)), transaction(2, Epoch(11)), transaction(0, Epoch(12))];
+    subject
+        .check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(12), prepared: Vec::new() }, None);
+    // Each marker comes with all that is not committed of its sink.
+    let prepared = vec![transaction(0, Epoch(11)), transaction(0, Epoch(12))];
+    let manifest =
+        subject.check_store(CoordinatorInput::Marked { sink: 0, epoch: Epoch(12), prepared });
+    let all = [transaction(2, Epoch(11)), transaction(0, Epoch(11)), transaction(0, Epoch(12))];
     assert_eq!(manifest.transactions, all);
     subject.commit(Epoch(12), &all);
 }
 
 /// Else manifests would grow for as long as none can be stored.
 #[test]
-fn what_goes_on_in_the_same_spool_is_one_transaction() {
+fn what_goes_on_in_one_object_is_one_transaction() {
     let mut subject = Subject::new();
     let longer = |epoch| Transaction { epoch, bytes: epoch.0.into(), ..transaction(0, Epoch(11)) };
     for epoch in (11..111).map(Epoch) {
         subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
         subject.check(
-            CoordinatorInput::Marked { sink: 0, epoch, prepared: Some(longer(epoch)) },
+            CoordinatorInput::Marked { sink: 0, epoch, prepared: vec![longer(epoch)] },
             None,
         );
         let reason = "no store".to_owned();
@@ -122,8 +126,10 @@ fn what_goes_on_in_the_same_spool_is_one_transaction() {
         subject.check(CoordinatorInput::Failed { epoch, reason }, Some(abort));
     }
     subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(111) }));
-    subject.check(CoordinatorInput::Marked { sink: 0, epoch: Epoch(111), prepared: None }, None);
-    subject.check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(111), prepared: None }, None);
+    subject
+        .check(CoordinatorInput::Marked { sink: 0, epoch: Epoch(111), prepared: Vec::new() }, None);
+    subject
+        .check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(111), prepared: Vec::new() }, None);
     subject.check(part(0, Epoch(111), Epoch::NONE), None);
     let manifest = subject.check_store(part(1, Epoch(111), Epoch::NONE));
     assert_eq!(manifest.transactions, [longer(Epoch(110))]);
@@ -179,8 +185,8 @@ fn increments_follow_the_last_whole_part_of_their_core() {
     let mut chain = |epoch, sinces: [u32; CORES]| {
         let sinces = sinces.map(Epoch);
         subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
-        subject.check(CoordinatorInput::Marked { sink: 0, epoch, prepared: None }, None);
-        subject.check(CoordinatorInput::Marked { sink: 2, epoch, prepared: None }, None);
+        subject.check(CoordinatorInput::Marked { sink: 0, epoch, prepared: Vec::new() }, None);
+        subject.check(CoordinatorInput::Marked { sink: 2, epoch, prepared: Vec::new() }, None);
         subject.check(part(0, epoch, sinces[0]), None);
         let manifest = subject.check_store(part(1, epoch, sinces[1]));
         subject.commit(epoch, &[]);

@@ -33,6 +33,7 @@ pub fn get(view: &dyn StoreReader, name: &str) -> Vec<u8> {
 /// A promise is broken.
 pub fn check(store: &dyn Store) {
     check_objects(store);
+    check_scratch(store);
     check_head(store);
 }
 
@@ -69,6 +70,45 @@ fn check_objects(store: &dyn Store) {
         let opened = store.open(forged).map(|_| ());
         assert!(matches!(opened, Err(Error::Name { .. })), "{forged}: {opened:?}");
     }
+}
+
+fn check_scratch(store: &dyn Store) {
+    let before = store.list().expect("it can be read");
+    let mark = Name { generation: 1, epoch: Epoch(2), kind: NameKind::Shown(0), random: 9 };
+    let output = |random| Name { kind: NameKind::Output(0), random, ..mark }.to_string();
+    let mut scratch = store.scratch().expect("there is room");
+    scratch.write_at(b"one", 0).expect("there is room");
+    assert_eq!(store.list().expect("it can be read"), before, "it has no name yet");
+    assert!(matches!(scratch.store("../secret", 3), Err(Error::Name { .. })));
+    assert!(matches!(scratch.store(&name(1), 3), Err(Error::Taken { .. })));
+    scratch.store(&output(1), 3).expect("the name is free");
+    assert_eq!(get(store, &output(1)), b"one");
+
+    // It goes on when its epoch was aborted: the object of that one is not changed.
+    scratch.write_at(b", two", 3).expect("there is room");
+    let mut read = [0; 5];
+    scratch.read_at(&mut read, 1).expect("it was written");
+    assert_eq!(&read, b"ne, t");
+    assert!(scratch.read_at(&mut read, 4).is_err(), "it ends there");
+    scratch.store(&output(2), 8).expect("the name is free");
+    drop(scratch);
+    assert_eq!(get(store, &output(2)), b"one, two");
+    if let Ok(mut first) = store.open(&output(1)) {
+        let mut bytes = Vec::new();
+        first.read_to_end(&mut bytes).expect("it can be read");
+        assert_eq!(bytes, b"one", "an object stays as it is, or goes");
+        store.delete(&output(1)).expect("it is there");
+    }
+
+    let mut dropped = store.scratch().expect("there is room");
+    dropped.write_at(b"never", 0).expect("there is room");
+    drop(dropped);
+    store.mark(&mark).expect("there is room");
+    store.mark(&mark).expect("it is there already");
+    assert_eq!(get(store, &mark.to_string()), b"");
+    store.delete(&output(2)).expect("it is there");
+    store.delete(&mark.to_string()).expect("it is there");
+    assert_eq!(store.list().expect("it can be read"), before);
 }
 
 fn check_head(store: &dyn Store) {

@@ -76,6 +76,15 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+    /// It is unknown what of new bytes is on the disk.
+    #[error("{object} cannot be made durable: {cause}; {}", remedy(.cause))]
+    NotDurable {
+        /// Its name; for files, the path.
+        object: String,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
     /// What was read is damaged.
     #[error(transparent)]
     Corrupt(#[from] CorruptObject),
@@ -96,7 +105,8 @@ impl Error {
     /// Whether the storage is full: the checkpoint fails, and the application runs on.
     pub fn is_full(&self) -> bool {
         let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
-        matches!(self, Self::Io { cause, .. } if full.contains(&cause.kind()))
+        let (Self::Io { cause, .. } | Self::NotDurable { cause, .. }) = self else { return false };
+        full.contains(&cause.kind())
     }
 }
 

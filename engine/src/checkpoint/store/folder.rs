@@ -7,6 +7,8 @@
 //!   HEAD            text; has versions before refuse the folder, and counts until they are refused
 //!   part-…          objects, linked to their names when they are durable
 //!   manifest-…
+//!   output-…        output of sinks, gathered in a temporary file and linked likewise
+//!   shown-…         marks: empty, and not synced
 //!   tmp-…           being written, or left over by a crash: removed by the next process that has
 //!                   the folder alone
 //!   RESERVE         room of which HEAD gets some when the disk is full: a start has to write HEAD
@@ -24,6 +26,7 @@
 // In reading order; the blank lines keep it.
 mod files;
 mod lock;
+mod scratch;
 
 mod upload;
 
@@ -33,10 +36,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Error, Head, Name, Store, StoreReader, Upload};
-use crate::disk::{Disk, LocalDisk};
+use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload};
+use crate::disk::{Disk, LocalDisk, Room};
 use files::{Files, TEMPORARY};
 use lock::Sharing;
+use scratch::FileScratch;
 use upload::FileUpload;
 
 /// Checkpoints in a folder, to read and write.
@@ -128,6 +132,24 @@ impl Store for Folder {
             Err(Error::Missing { .. }) => Ok(Box::new(FileUpload::begin(&self.view.files, name)?)),
             Ok(_) => Err(Error::Taken { object: self.view.files.shown(name) }),
             Err(error) => Err(error),
+        }
+    }
+
+    fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
+        Ok(Box::new(FileScratch::new(self.view.files.clone())?))
+    }
+
+    fn room(&self) -> io::Result<Option<Room>> {
+        self.view.files.room()
+    }
+
+    fn mark(&self, name: &Name) -> Result<(), Error> {
+        let name = name.to_string();
+        match self.view.files.create(&name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io("write", self.view.files.shown(&name), error))
+            }
+            _ => Ok(()),
         }
     }
 

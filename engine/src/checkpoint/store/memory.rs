@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Head, Name, Store, StoreReader, Upload};
+use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload};
+use crate::disk::Room;
 
 /// A store in memory; clones share what is in it.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,19 @@ impl Store for Memory {
         Ok(Box::new(Growing { memory: self.clone(), name: name.to_owned(), bytes: Vec::new() }))
     }
 
+    fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
+        Ok(Box::new(MemoryScratch { memory: self.clone(), bytes: Vec::new(), object: None }))
+    }
+
+    fn room(&self) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
+
+    fn mark(&self, name: &Name) -> Result<(), Error> {
+        self.content().objects.entry(name.to_string()).or_default();
+        Ok(())
+    }
+
     fn delete(&self, name: &str) -> Result<(), Error> {
         Name::check(name)?;
         self.content().objects.remove(name);
@@ -109,6 +123,48 @@ impl Upload for Growing {
             return Err(Error::Taken { object: self.name.clone() });
         }
         content.objects.insert(self.name.clone(), self.bytes.as_slice().into());
+        Ok(())
+    }
+}
+
+/// Bytes in memory that become an object.
+struct MemoryScratch {
+    memory: Memory,
+    bytes: Vec<u8>,
+    /// The object that they are.
+    object: Option<String>,
+}
+
+impl MemoryScratch {
+    fn take_back(&mut self) {
+        if let Some(name) = self.object.take() {
+            self.memory.content().objects.remove(&name);
+        }
+    }
+}
+
+impl Scratch for MemoryScratch {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.take_back();
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        self.bytes.resize(self.bytes.len().max(end), 0);
+        self.bytes[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let rest = self.bytes.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+        bytes.copy_from_slice(rest.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn store(&mut self, name: &str, bytes: u64) -> Result<(), Error> {
+        self.take_back();
+        let mut upload = self.memory.create(name)?;
+        let written = upload.write_all(&self.bytes[..bytes as usize]);
+        written.map_err(|cause| Error::io("write", name, cause))?;
+        upload.finish()?;
+        self.object = Some(name.to_owned());
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::{Error, Head};
 use crate::checkpoint::Epoch;
 
-/// Name of an object: `part-GENERATION-EPOCH-CORE-RANDOM` or `manifest-GENERATION-EPOCH-RANDOM`.
+/// Name of an object: `part-GENERATION-EPOCH-CORE-RANDOM`, `manifest-GENERATION-EPOCH-RANDOM`,
+/// `output-GENERATION-EPOCH-SINK-RANDOM` or `shown-…`, with the numbers of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     /// Generation of the coordinator under which it was made.
@@ -27,9 +28,19 @@ pub enum NameKind {
     Part(u32),
     /// A manifest.
     Manifest,
+    /// Output of this sink. The number is for eyes: manifests have the name of the sink.
+    Output(u32),
+    /// A mark: the output with the same numbers is visible, or its client has it.
+    Shown(u32),
 }
 
 impl Name {
+    /// The mark of this output; `None` if it is something else.
+    pub fn mark(self) -> Option<Self> {
+        let NameKind::Output(sink) = self.kind else { return None };
+        Some(Self { kind: NameKind::Shown(sink), ..self })
+    }
+
     /// Whether `text` is a name: others never reach a file system.
     pub(super) fn check(text: &str) -> Result<(), Error> {
         let name = Self::from_str(text);
@@ -43,6 +54,8 @@ impl fmt::Display for Name {
         match kind {
             NameKind::Part(core) => write!(f, "part-{generation}-{epoch}-{core}-{random:016x}"),
             NameKind::Manifest => write!(f, "manifest-{generation}-{epoch}-{random:016x}"),
+            NameKind::Output(sink) => write!(f, "output-{generation}-{epoch}-{sink}-{random:016x}"),
+            NameKind::Shown(sink) => write!(f, "shown-{generation}-{epoch}-{sink}-{random:016x}"),
         }
     }
 }
@@ -62,6 +75,8 @@ impl FromStr for Name {
             let (kind, length) = match words[0] {
                 "part" => (NameKind::Part(words.get(3)?.parse().ok()?), 5),
                 "manifest" => (NameKind::Manifest, 4),
+                "output" => (NameKind::Output(words.get(3)?.parse().ok()?), 5),
+                "shown" => (NameKind::Shown(words.get(3)?.parse().ok()?), 5),
                 _ => return None,
             };
             let random = u64::from_str_radix(words.get(length - 1)?, 16).ok()?;
@@ -88,7 +103,9 @@ mod tests {
 
     #[test]
     fn a_name_is_read_as_it_is_written_and_not_otherwise() {
-        for kind in [NameKind::Part(7), NameKind::Manifest] {
+        let kinds =
+            [NameKind::Part(7), NameKind::Manifest, NameKind::Output(7), NameKind::Shown(7)];
+        for kind in kinds {
             let name = Name { generation: 3, epoch: Epoch(17), kind, random: 0xab };
             assert_eq!(name.to_string().parse(), Ok(name));
         }
@@ -106,6 +123,8 @@ mod tests {
             "manifest-3-17-00000000000000ab.tmp",
             "manifest-4294967295-17-00000000000000ab",
             "manifest-3-1000000001-00000000000000ab",
+            "output-3-17-00000000000000ab",
+            "shown-3-17--7-00000000000000ab",
         ] {
             assert_eq!(text.parse::<Name>(), Err(NotOne), "{text}");
         }

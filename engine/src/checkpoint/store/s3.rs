@@ -4,6 +4,8 @@
 //!   PREFIX/HEAD         text; replaced by a conditional put only
 //!   PREFIX/part-…       objects: put if absent, large ones in pieces
 //!   PREFIX/manifest-…
+//!   PREFIX/output-…     gathered in a local scratch file, and put when it is whole
+//!   PREFIX/shown-…      marks: empty
 //! ```
 //!
 //! There is no lock: the process that starts last swaps HEAD to the next generation, and one that
@@ -17,6 +19,7 @@
 
 mod address;
 mod download;
+mod scratch;
 mod service;
 mod trouble;
 mod upload;
@@ -24,11 +27,13 @@ mod upload;
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use object_store::{Error as Refusal, PutMode, UpdateVersion};
+use object_store::{Error as Refusal, PutMode, PutPayload, UpdateVersion};
 
-use super::{Error, Head, Name, Store, StoreReader, Upload, draw};
+use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload, draw};
 use crate::checkpoint::CorruptObject;
+use crate::disk::{Disk, LocalDisk, Room};
 use download::Download;
+use scratch::ObjectScratch;
 use service::S3Service;
 use upload::ObjectUpload;
 
@@ -197,6 +202,22 @@ impl Store for S3 {
             }
             Ok(Some(_)) => Err(Error::Taken { object }),
             Err(error) => Err(Error::io("write", object, trouble::cause(&error))),
+        }
+    }
+
+    fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
+        Ok(Box::new(ObjectScratch::new(self.service.clone(), self.address.clone())?))
+    }
+
+    fn room(&self) -> io::Result<Option<Room>> {
+        LocalDisk.room(&scratch::folder())
+    }
+
+    fn mark(&self, name: &Name) -> Result<(), Error> {
+        let name = name.to_string();
+        match self.service.put(&name, PutPayload::default(), PutMode::Create) {
+            Ok(()) | Err(Refusal::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(Error::io("write", self.shown(&name), trouble::cause(&error))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A sink that writes a file: as output comes, or through spools where checkpoints are taken.
+//! A sink that writes a file: as output comes, or when its checkpoint is committed.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -21,7 +21,6 @@ use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::remedy;
 use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
-use crate::connect::spool::Target;
 use crate::connect::starting::Starting;
 
 /// Form of the addresses.
@@ -80,8 +79,7 @@ impl SinkConnector for FileSink {
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal> {
         if opening.checkpoints && is_regular(&self.path) {
             self.open_file(opening)?;
-            let target = Target::new(opening.name, self.path.clone());
-            return Ok(Box::new(Transactional { target, append: self.append }));
+            return Ok(Box::new(Transactional { path: self.path.clone(), append: self.append }));
         }
         Ok(match self.open_file(opening)? {
             Some(file) => Box::new(self.opened(file)),

@@ -1,29 +1,30 @@
 //! The transactional sink: readers of the file see committed output only, each event once. Output
-//! waits in [`spool`](crate::connect::spool)s beside the file.
+//! waits in the store until its checkpoint is committed.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use potoroo_sdk::host::SinkId;
 
+use super::target::Target;
 use crate::checkpoint::Transaction;
 use crate::connect::attach::Empty;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::remedy;
 use crate::connect::resume::Resume;
 use crate::connect::sink::OpenSink;
-use crate::connect::spool::Target;
 use crate::connect::starting::Starting;
 use crate::connect::visible::Visible;
 
 /// An opened file that shows committed output only.
 pub(super) struct Transactional {
-    pub(super) target: Target,
+    pub(super) path: PathBuf,
     pub(super) append: bool,
 }
 
 impl OpenSink for Transactional {
-    fn target(&self) -> Option<&Target> {
-        Some(&self.target)
+    fn takes(&self, transaction: &Transaction) -> bool {
+        transaction.file.is_some()
     }
 
     fn starts_again(&self) -> bool {
@@ -32,40 +33,32 @@ impl OpenSink for Transactional {
 
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let resume = starting.resume.expect("only with checkpoints a file is transactional");
-        let offset = self.recover(&resume).map_err(|refused| refused.at(self.address()))?;
-        let Self { target, append } = &*self;
-        starting.spool(sink, target, offset, None)?;
+        let target = Target::new(starting.name, self.path.clone(), resume.store.clone());
+        let offset = recover(&target, &resume, self.append);
+        let offset = offset.map_err(|refused| refused.at(address(&target)))?;
+        starting.gather(sink, Some(target.file_name()), offset, None)?;
         let attach = &mut starting.threads.attach;
-        attach.recovered(target);
-        if resume.manifest.is_none() && !append {
-            let (what, address) = (format!("sink `{}`", target.sink), address(target));
+        attach.recovered(&target);
+        if resume.manifest.is_none() && !self.append {
+            let (what, address) = (format!("sink `{}`", target.sink), address(&target));
             attach.empty(what, address, target.clone());
         }
-        starting.sinks.visible.push(Box::new(target.clone()));
+        starting.sinks.visible.push(Box::new(target));
         Ok(())
     }
 }
 
-impl Transactional {
-    fn address(&self) -> String {
-        address(&self.target)
-    }
-
-    /// Brings the file into the state of the checkpoint; new output goes after that.
-    fn recover(&self, resume: &Resume<'_>) -> Result<u64, EdgeRefusal> {
-        let checkpoint = resume.manifest.is_some();
-        let recovered = self.target.recover(checkpoint, resume.transactions(), self.append);
-        recovered.map_err(|error| {
-            EdgeRefusal::Reason(match error.kind() {
-                // It says what to do.
-                ErrorKind::InvalidData => error.to_string(),
-                _ => format!(
-                    "{error}; {} (output waits in its folder, which must be writable)",
-                    remedy::write(&error)
-                ),
-            })
+/// Brings the file into the state of the checkpoint; new output goes after that.
+fn recover(target: &Target, resume: &Resume<'_>, append: bool) -> Result<u64, EdgeRefusal> {
+    let checkpoint = resume.manifest.is_some();
+    let recovered = target.recover(checkpoint, resume.transactions(), resume.marks, append);
+    recovered.map_err(|error| {
+        EdgeRefusal::Reason(match error.kind() {
+            // It says what to do.
+            ErrorKind::InvalidData => error.to_string(),
+            _ => format!("{error}; {}", remedy::write(&error)),
         })
-    }
+    })
 }
 
 fn address(target: &Target) -> String {

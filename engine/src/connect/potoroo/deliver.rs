@@ -1,15 +1,16 @@
 //! The transactional sink in another process: brings it the output of committed checkpoints.
 //!
 //! ```text
-//!   core ── pipe ──► spool of the epoch ─ marker ─► prepared: durable ──► committed: queued
-//!                                                                            │
-//!                            spool removed ◄── Committed ◄── client ◄── Begin, Data, Commit
+//!   core ── pipe ──► scratch file ─ marker ─► object stored ──► committed: queued
+//!                                                                     │
+//!                           mark ◄── Committed ◄── client ◄── Begin, Data, Commit
 //! ```
 //!
-//! Output is spooled as that of a file is, and that is the vote: it is durable here before the
-//! checkpoint counts, whatever happens to the client. Prepared at the client instead, a client that
-//! is slow or gone would abort checkpoints of the whole application. After the commit the client
-//! gets it, again and again until it says that it has it, and says on connecting what it has. So:
+//! Output is gathered and stored as that of a file is, and that is the vote: it is durable in the
+//! store before the checkpoint counts, whatever happens to the client. Prepared at the client
+//! instead, a client that is slow or gone would abort checkpoints of the whole application. After
+//! the commit the client gets it, again and again until it says that it has it, and says on
+//! connecting what it has. So:
 //!
 //! - gone before the marker or the commit: it gets the transaction when it is there again;
 //! - an epoch that is aborted: its transaction is carried into the next, and only then shown;
@@ -18,8 +19,8 @@
 //!
 //! Promises: the client sees committed output only, each transaction once. When more waits for it
 //! than the configured backlog, or the disk is nearly full, nothing more is taken from sources;
-//! what was taken goes on to its end, and checkpoints are taken as before. Must never do: remove a
-//! spool that the client does not have.
+//! what was taken goes on to its end, and checkpoints are taken as before. Must never do: forget
+//! what the client does not have.
 
 mod delivery;
 mod session;
@@ -95,8 +96,8 @@ impl Courier {
                 && let Some(left_out) = self.lost.admit()
             {
                 tracing::warn!(
-                    "sink `{sink}` at {address}: {reason}; committed output waits in the state \
-                     folder, and it is tried again{left_out}"
+                    "sink `{sink}` at {address}: {reason}; committed output waits in the store, \
+                     and it is tried again{left_out}"
                 );
                 logged = reason;
             }
@@ -199,7 +200,7 @@ impl Courier {
                     logged = true;
                     tracing::warn!(
                         "sink `{}` at {} has not committed transaction {transaction:x} for \
-                         {SLOW:?}: output waits for it in the state folder",
+                         {SLOW:?}: output waits for it in the store",
                         self.delivery.sink(),
                         self.peer.address,
                     );

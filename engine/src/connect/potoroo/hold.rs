@@ -6,13 +6,15 @@
 //! what is not committed cannot leave it. A full disk on which nothing of the sink waits does not
 //! hold the sources: no client could end that. Must never do: block the caller.
 
+use std::fmt::{self, Debug, Formatter};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo_sdk::host::SinkId;
 
+use crate::checkpoint::store::Store;
+use crate::connect::gather::Gathering;
 use crate::connect::lines::LineLimiter;
-use crate::connect::spool::{Spooled, Target};
 use crate::disk::Room;
 use crate::turn::{Command, Mailbox};
 
@@ -20,14 +22,15 @@ use crate::turn::{Command, Mailbox};
 const FREE_BYTES: u64 = 64 << 20;
 
 /// What holds the sources back for one sink.
-#[derive(Debug)]
 pub struct Hold {
     sink: SinkId,
-    target: Target,
+    name: String,
+    /// Where output waits.
+    store: Arc<dyn Store>,
     cores: Vec<Mailbox>,
     /// Bytes that the next checkpoint may take.
     checkpoint_bytes: AtomicU64,
-    /// Output was spooled that no checkpoint has committed yet.
+    /// Output was gathered that no checkpoint has committed yet.
     uncommitted: AtomicBool,
     reasons: Mutex<Reasons>,
     lines: LineLimiter,
@@ -40,11 +43,12 @@ struct Reasons {
 }
 
 impl Hold {
-    /// Holds the sources of these `cores` for `sink`, whose output waits at `target`.
-    pub fn new(sink: SinkId, target: Target, cores: Vec<Mailbox>) -> Self {
+    /// Holds the sources of these `cores` for `sink`, named `name`, whose output waits in `store`.
+    pub fn new(sink: SinkId, name: &str, store: Arc<dyn Store>, cores: Vec<Mailbox>) -> Self {
         let (checkpoint_bytes, reasons) = (AtomicU64::new(0), Mutex::default());
         let (uncommitted, lines) = (AtomicBool::new(false), LineLimiter::new());
-        Self { sink, target, cores, checkpoint_bytes, uncommitted, reasons, lines }
+        let name = name.to_owned();
+        Self { sink, name, store, cores, checkpoint_bytes, uncommitted, reasons, lines }
     }
 
     /// `bytes` of output wait, of which there may be `most`: sources go on when a quarter of that
@@ -62,7 +66,7 @@ impl Hold {
         self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
     }
 
-    /// What was spooled is committed, and waits for the client.
+    /// What was gathered is committed, and waits for the client.
     pub fn committed(&self) {
         self.uncommitted.store(false, Ordering::Relaxed);
     }
@@ -71,7 +75,7 @@ impl Hold {
     /// caller knows, or some that will be. Costs a system call.
     pub fn look(&self, waits: bool) {
         // A disk whose room cannot be read is reported by the next write.
-        let Ok(Some(room)) = self.target.disk().room(self.target.folder()) else { return };
+        let Ok(Some(room)) = self.store.room() else { return };
         self.see(room, waits || self.uncommitted.load(Ordering::Relaxed));
     }
 
@@ -81,8 +85,10 @@ impl Hold {
         // Not again at once: what is freed is soon taken.
         let full = waits && room.free < if reasons.disk { kept + kept / 4 } else { kept };
         if std::mem::replace(&mut reasons.disk, full) != full {
-            let (free, folder) = (room.free, self.target.folder().display());
-            let why = format!("{folder} has {free} bytes free, and {kept} are kept free");
+            let free = room.free;
+            let why = format!(
+                "the disk on which output waits has {free} bytes free, and {kept} are kept free"
+            );
             self.change(&reasons, !full && !reasons.backlog, &why);
         }
     }
@@ -91,7 +97,7 @@ impl Hold {
         let (sink, hold) = (self.sink, reasons.backlog || reasons.disk);
         let state = if go_on { "go on" } else { "are held back" };
         if let Some(left_out) = self.lines.admit() {
-            tracing::warn!("sink `{}`: sources {state}: {why}{left_out}", self.target.sink);
+            tracing::warn!("sink `{}`: sources {state}: {why}{left_out}", self.name);
         }
         self.cores.iter().for_each(|core| core.send(Command::HoldSources { sink, hold }));
     }
@@ -102,8 +108,14 @@ impl Hold {
     }
 }
 
-impl Spooled for Hold {
-    fn spooled(&self) {
+impl Debug for Hold {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "what holds sources for `{}`", self.name)
+    }
+}
+
+impl Gathering for Hold {
+    fn gathered(&self) {
         self.uncommitted.store(true, Ordering::Relaxed);
         self.look(true);
     }
@@ -116,19 +128,17 @@ fn kept_free(room: Room, checkpoint_bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use potoroo_runtime::Poller;
 
     use super::*;
+    use crate::checkpoint::store::Memory;
     use crate::turn::mailbox;
 
     /// Another process may have filled the disk: no client would end that.
     #[test]
     fn a_full_disk_holds_sources_back_only_while_something_waits_on_it() {
         let (core, mut mail) = mailbox(Poller::new().expect("this host has one").waker());
-        let target = Target::new("w", PathBuf::from("nowhere/w"));
-        let hold = Hold::new(SinkId(3), target, vec![core]);
+        let hold = Hold::new(SinkId(3), "w", Arc::new(Memory::new()), vec![core]);
         let room = |free| Room { free, total: 128 << 20 };
         let mut check = |free, waits, expected| {
             hold.see(room(free), waits);

@@ -18,9 +18,7 @@ use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::promise::Promise;
 use crate::connect::refusal::EdgeRefusal;
-use crate::connect::remedy;
 use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
-use crate::connect::spool::Target;
 use crate::connect::starting::Starting;
 use crate::connect::token::{Token, TokenAt};
 use crate::connect::visible::Visible;
@@ -78,21 +76,18 @@ impl SinkConnector for PotorooSink {
         Demand { pipes: 1, ..Demand::default() }
     }
 
-    fn waits_in_state(&self) -> bool {
-        true
-    }
-
     fn token_file(&self) -> Option<&Path> {
         token::file(&self.token)
     }
 
     fn open(&self, opening: &mut Opening<'_>) -> Result<Box<dyn OpenSink>, EdgeRefusal> {
-        let state = opening.state_folder.ok_or_else(no_state)?;
+        if !opening.checkpoints {
+            return Err(no_state());
+        }
         check_names(&opening.plan.name, opening.name)?;
         let token = self.token.read()?;
-        let target = Target::in_state(state, opening.name);
         let lost = self.lost.map_or(0, |TransactionId(id)| id);
-        Ok(Box::new(OpenPotorooSink { address: self.connect.clone(), token, target, lost }))
+        Ok(Box::new(OpenPotorooSink { address: self.connect.clone(), token, lost }))
     }
 
     fn open_letters(
@@ -122,14 +117,13 @@ fn check_names(application: &str, sink: &str) -> Result<(), String> {
 struct OpenPotorooSink {
     address: HostPort,
     token: Token,
-    target: Target,
     /// Up to this transaction the client may lack what it had.
     lost: u128,
 }
 
 impl OpenSink for OpenPotorooSink {
-    fn target(&self) -> Option<&Target> {
-        Some(&self.target)
+    fn takes(&self, transaction: &Transaction) -> bool {
+        transaction.file.is_none()
     }
 
     fn starts_again(&self) -> bool {
@@ -137,11 +131,16 @@ impl OpenSink for OpenPotorooSink {
     }
 
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
-        let hold = Arc::new(Hold::new(sink, self.target.clone(), starting.cores.to_vec()));
-        let delivery = Arc::new(self.delivery(&hold, starting)?);
         let resume = starting.resume.expect("only checkpoints commit");
-        starting.sinks.committed.extend(delivery.waiting(resume.transactions()));
-        starting.spool(sink, &self.target, 0, Some(hold))?;
+        let (name, cores) = (starting.name, starting.cores.to_vec());
+        let hold = Arc::new(Hold::new(sink, name, resume.store.clone(), cores));
+        let delivery = Delivery::open(name, &resume, hold.clone(), starting.backlog_bytes_max);
+        let delivery = Arc::new(delivery.forgive(self.lost));
+        let waiting = delivery.waiting(resume.transactions());
+        // Before sources are opened.
+        hold.look(!waiting.is_empty());
+        starting.sinks.committed.extend(waiting);
+        starting.gather(sink, None, 0, Some(hold))?;
         let (address, token) = (self.address.clone(), self.token.clone());
         let peer = Recipient { address, token, application: starting.application.to_owned() };
         let courier = deliver(delivery.clone(), peer, starting.threads.stopping().clone());
@@ -149,25 +148,6 @@ impl OpenSink for OpenPotorooSink {
         starting.threads.add_waiting(courier);
         starting.sinks.visible.push(Box::new(delivery));
         Ok(())
-    }
-}
-
-impl OpenPotorooSink {
-    /// Keeps what was committed for the client and drops the rest.
-    fn delivery(&self, hold: &Arc<Hold>, starting: &Starting<'_>) -> Result<Delivery, EdgeRefusal> {
-        let resume = starting.resume.expect("only checkpoints commit");
-        let (head, manifest, backlog) = (resume.head, resume.manifest, starting.backlog_bytes_max);
-        let opened = Delivery::open(&self.target, head, manifest, hold.clone(), backlog);
-        let delivery = opened.map_err(|error| {
-            let reason = format!(
-                "{error}; {} (output waits in that folder, which must be writable)",
-                remedy::write(&error)
-            );
-            EdgeRefusal::Reason(reason).at(self.target.folder().display())
-        })?;
-        // Before sources are opened.
-        hold.look(!delivery.waiting(resume.transactions()).is_empty());
-        Ok(delivery.forgive(self.lost))
     }
 }
 

@@ -7,10 +7,11 @@
 use std::io;
 use std::sync::Arc;
 
+use super::output_storage::OutputStorage;
 use super::part_storage::PartStorage;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
+use crate::checkpoint::propose;
 use crate::checkpoint::store::{Error, Store};
-use crate::checkpoint::{SharedEpoch, propose};
 use crate::connect::visible::Visible;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
 
@@ -20,10 +21,10 @@ pub struct Effects {
     pub store: Arc<dyn Store>,
     /// Who stores parts there.
     pub parts: PartStorage,
+    /// Who stores output there.
+    pub outputs: OutputStorage,
     /// Who decides.
     pub coordinator: Coordinator,
-    /// The last epoch that was committed, for those who spool.
-    pub committed: Arc<SharedEpoch>,
     /// The cores.
     pub cores: Vec<Mailbox>,
     /// Where committed output becomes visible.
@@ -55,8 +56,7 @@ impl Effects {
                 };
             }
             Action::Commit { epoch, sources } => {
-                // Pairs with the acquire in `Spooler::gather`: the next epoch begins after this.
-                self.committed.store(*epoch);
+                self.outputs.commit(*epoch);
                 self.send(CheckpointCommand::Commit(*epoch));
                 self.parts.acknowledge(sources);
             }

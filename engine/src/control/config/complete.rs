@@ -1,6 +1,5 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
-use crate::checkpoint::store::Location;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
 use crate::connect::promise::SkipMistake;
 use crate::connect::registry::without_token;
@@ -93,17 +92,7 @@ impl Config {
             remedy: format!("--sink {name}=tcp://HOST:PORT` or `--sink {name}=null:"),
         });
         let unknown = unknown(Edge::Sink, self.sinks.keys(), facts.sinks);
-        missing.chain(unknown).chain(self.check_spools()).collect()
-    }
-
-    /// What a connector has not taken yet waits in the folder of the state.
-    fn check_spools(&self) -> Vec<Error> {
-        if self.state.as_ref().is_none_or(|place| matches!(place, Location::Folder(_))) {
-            return Vec::new();
-        }
-        let connectors =
-            self.sinks.iter().filter(|(_, address)| address.connector().waits_in_state());
-        connectors.map(|(name, _)| Error::NoSpools { name: name.clone() }).collect()
+        missing.chain(unknown).collect()
     }
 
     fn check_cores(&self, allowed: &[usize]) -> Vec<Error> {

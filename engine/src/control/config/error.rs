@@ -94,15 +94,6 @@ pub enum Error {
         /// Whose address it is.
         what: String,
     },
-    /// Output for a connector waits in a folder, and there is none.
-    #[error(
-        "sink `{name}` keeps what its client has not taken yet in the folder of `state`, which is \
-         no folder: give it a folder, or give the sink another address"
-    )]
-    NoSpools {
-        /// The sink.
-        name: String,
-    },
     /// One name has two addresses on the command line.
     #[error("`--{edge} {name}=…` is given twice: give each name one address")]
     Repeated {

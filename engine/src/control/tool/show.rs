@@ -83,7 +83,7 @@ fn write_all(text: &mut String, name: &str, head: bool, manifest: &Manifest) -> 
             thousands(transaction.bytes),
             thousands(transaction.offset),
             transaction.epoch,
-            transaction.spool
+            transaction.object
         )?;
     }
     text.truncate(text.trim_end().len());

@@ -13,9 +13,10 @@ use super::answer::{Error, PlaceArgs, ToolExit, answer, to_json};
 use super::stored::StoredCheckpoints;
 use crate::checkpoint::store::{self, StoreReader};
 use crate::checkpoint::{
-    CorruptObject, Damage, Epoch, Manifest, PartEntry, Past, Section, each_chunk_of,
+    CorruptObject, Damage, Epoch, Manifest, PartEntry, Past, Section, Transaction, each_chunk_of,
+    open_output, unreadable,
 };
-use crate::connect::spool;
+use crate::connect::spools;
 use crate::control::console;
 use crate::control::report::thousands;
 
@@ -47,37 +48,12 @@ fn look(epoch: Option<Epoch>, progress: bool, state: &PlaceArgs) -> Result<Repor
     if past.is_empty() && stored.damaged_head.is_none() {
         return Err(Error::Empty(stored.place));
     }
-    let mut verifier = Verifier::new(stored.view.as_ref(), &past, progress);
-    let spools = |past: &Past| check_spools(past, &stored, state);
-    let spools: Vec<Spools> = past.iter().map(spools).collect();
+    let verifier = Verifier::new(stored.view.as_ref(), &past, progress);
+    let mut verifier = Verifier { state: state.state.folder(), ..verifier };
     let checkpoints: Vec<Checked> = past.into_iter().map(|past| verifier.check(past)).collect();
     let report = verifier.end(checkpoints, stored.damaged_head);
     // What an application has deleted meanwhile is not damaged.
-    Ok(report.with_spools(spools, &StoredCheckpoints::open(state)?))
-}
-
-/// What was found of the output that waits in one checkpoint.
-#[derive(Default)]
-struct Spools {
-    count: usize,
-    bytes: u64,
-    errors: Vec<String>,
-}
-
-/// Reads the output that waits in the checkpoint.
-fn check_spools(past: &Past, stored: &StoredCheckpoints, state: &PlaceArgs) -> Spools {
-    let mut found = Spools::default();
-    let folder = state.state.folder().unwrap_or(Path::new(""));
-    let last = past.manifest.as_ref().ok().filter(|_| stored.is_head(&past.name));
-    let transactions = past.manifest.iter().flat_map(|manifest| &manifest.transactions);
-    for transaction in transactions {
-        match spool::verify(transaction, folder, last) {
-            Ok(0) => {}
-            Ok(bytes) => (found.count, found.bytes) = (found.count + 1, found.bytes + bytes),
-            Err(error) => found.errors.push(format!("sink {}: {error}", transaction.sink)),
-        }
-    }
-    found
+    Ok(report.of_retained(&StoredCheckpoints::open(state)?))
 }
 
 /// What was found of one checkpoint.
@@ -94,7 +70,7 @@ struct Report {
     checkpoints: Vec<Checked>,
     head_error: Option<String>,
     parts: usize,
-    spools: usize,
+    outputs: usize,
     bytes: u64,
     seconds: f64,
 }
@@ -109,8 +85,12 @@ struct Verified<'a> {
 
 struct Verifier<'a> {
     view: &'a dyn StoreReader,
+    /// The state folder, where earlier versions kept output.
+    state: Option<&'a Path>,
     /// By name of the part: several checkpoints refer to it, and it is read once.
     parts: BTreeMap<String, Option<String>>,
+    /// The same of output.
+    outputs: BTreeMap<String, Option<String>>,
     bytes: u64,
     bytes_all: u64,
     start: Instant,
@@ -124,12 +104,11 @@ const PROGRESS: Duration = Duration::from_millis(200);
 impl<'a> Verifier<'a> {
     fn new(view: &'a dyn StoreReader, past: &[Past], progress: bool) -> Self {
         let manifests = past.iter().filter_map(|past| past.manifest.as_ref().ok());
-        let parts = manifests.flat_map(|manifest| &manifest.parts);
-        let lengths: BTreeMap<&str, u64> = parts.map(|p| (p.name.as_str(), p.bytes)).collect();
-        let (parts, bytes, bytes_all) = (BTreeMap::new(), 0, lengths.values().sum());
-        let start = Instant::now();
+        let lengths: BTreeMap<&str, u64> = manifests.flat_map(lengths).collect();
+        let (parts, outputs) = (BTreeMap::new(), BTreeMap::new());
+        let (bytes, bytes_all, start) = (0, lengths.values().sum(), Instant::now());
         let shown = (progress && stderr().is_terminal()).then_some(start);
-        Self { view, parts, bytes, bytes_all, start, shown }
+        Self { view, state: None, parts, outputs, bytes, bytes_all, start, shown }
     }
 
     fn check(&mut self, past: Past) -> Checked {
@@ -138,7 +117,9 @@ impl<'a> Verifier<'a> {
             Err(error) => vec![error.to_string()],
             Ok(manifest) => {
                 let parts = manifest.parts.iter();
-                parts.filter_map(|part| self.check_part(&manifest, part)).collect()
+                let parts: Vec<_> = parts.filter_map(|of| self.check_part(&manifest, of)).collect();
+                let outputs = manifest.transactions.iter();
+                parts.into_iter().chain(outputs.filter_map(|of| self.check_output(of))).collect()
             }
         };
         Checked { epoch, name, errors }
@@ -150,6 +131,22 @@ impl<'a> Verifier<'a> {
         }
         let found = self.read(manifest, part).err().map(|error| error.to_string());
         self.parts.insert(part.name.clone(), found.clone());
+        found
+    }
+
+    /// What is wrong with output that waits, or waited.
+    fn check_output(&mut self, of: &Transaction) -> Option<String> {
+        if let Some(known) = self.outputs.get(&of.object) {
+            return known.clone();
+        }
+        let read = match of.name() {
+            Some(_) => open_output(self.view, of).map(drop).map_err(unreadable),
+            None => spools::verify(of, self.state.unwrap_or(Path::new(""))),
+        };
+        self.bytes += of.bytes;
+        self.progress();
+        let found = read.err().map(|error| format!("sink {}: {error}", of.sink));
+        self.outputs.insert(of.object.clone(), found.clone());
         found
     }
 
@@ -190,11 +187,17 @@ impl<'a> Verifier<'a> {
         if self.shown.is_some() {
             console::renew("");
         }
-        let (parts, bytes) = (self.parts.len(), self.bytes);
+        let (parts, outputs, bytes) = (self.parts.len(), self.outputs.len(), self.bytes);
         let seconds = self.start.elapsed().as_secs_f64();
         let head_error = head.map(|error| error.to_string());
-        Report { checkpoints, head_error, parts, spools: 0, bytes, seconds }
+        Report { checkpoints, head_error, parts, outputs, bytes, seconds }
     }
+}
+
+/// Objects with their lengths.
+fn lengths(manifest: &Manifest) -> impl Iterator<Item = (&str, u64)> {
+    let parts = manifest.parts.iter().map(|part| (part.name.as_str(), part.bytes));
+    parts.chain(manifest.transactions.iter().map(|one| (one.object.as_str(), one.bytes)))
 }
 
 /// How many records there are; `None` when the last one is not whole.
@@ -212,13 +215,8 @@ impl Report {
         self.head_error.is_none() && self.checkpoints.iter().all(|one| one.errors.is_empty())
     }
 
-    /// Adds what was found of `spools`, by checkpoint. Leaves out those with errors that are not
-    /// retained any more, and spools of a checkpoint that is not the last one any more.
-    fn with_spools(mut self, spools: Vec<Spools>, now: &StoredCheckpoints) -> Self {
-        for (one, Spools { count, bytes, errors }) in self.checkpoints.iter_mut().zip(spools) {
-            (self.spools, self.bytes) = (self.spools + count, self.bytes + bytes);
-            one.errors.extend(errors.into_iter().filter(|_| now.is_head(&one.name)));
-        }
+    /// Leaves out checkpoints with errors that are not retained any more.
+    fn of_retained(mut self, now: &StoredCheckpoints) -> Self {
         let retained = |name: &str| now.past.iter().any(|past| past.name == name);
         self.checkpoints.retain(|one| one.errors.is_empty() || retained(&one.name));
         self
@@ -246,9 +244,9 @@ impl Report {
         }
         let rate = self.bytes as f64 / 1e6 / self.seconds.max(f64::MIN_POSITIVE);
         let (parts, bytes, seconds) = (self.parts, thousands(self.bytes), self.seconds);
-        let spools = self.spools;
+        let outputs = self.outputs;
         lines.push(format!(
-            "{parts} parts, {spools} spools, {bytes} bytes in {seconds:.2} s ({rate:.0} MB/s)"
+            "{parts} parts, {outputs} outputs, {bytes} bytes in {seconds:.2} s ({rate:.0} MB/s)"
         ));
         lines.join("\n")
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::checkpoint::store::draw;
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, DiskReader, Open, Room};
 
 const RESERVE: &str = "RESERVE";
 
@@ -45,9 +45,7 @@ impl Files {
 
     /// Opens a file for reading.
     pub fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
-        let file = self.disk.open(&self.folder.join(name), Open::Follow)?;
-        let left = file.length()?;
-        Ok(Box::new(Reader { file, offset: 0, left }))
+        Ok(Box::new(DiskReader::new(self.disk.open(&self.folder.join(name), Open::Follow)?)?))
     }
 
     /// Gives a file a second name.
@@ -90,6 +88,11 @@ impl Files {
         self.disk.sync(&self.folder)
     }
 
+    /// How much room there is; `None` where that is not limited.
+    pub fn room(&self) -> io::Result<Option<Room>> {
+        self.disk.room(&self.folder)
+    }
+
     /// Sets room aside, for when the disk is full.
     pub fn reserve(&self) -> io::Result<()> {
         self.disk.reserve(&self.folder.join(RESERVE))
@@ -104,22 +107,5 @@ impl Files {
     pub fn shown(&self, name: &str) -> String {
         let path = if name.is_empty() { self.folder.clone() } else { self.folder.join(name) };
         path.display().to_string()
-    }
-}
-
-/// Reads a file from its beginning.
-struct Reader {
-    file: Box<dyn DiskFile>,
-    offset: u64,
-    /// Bytes behind it.
-    left: u64,
-}
-
-impl Read for Reader {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let length = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.file.read_at(&mut bytes[..length], self.offset)?;
-        (self.offset, self.left) = (self.offset + length as u64, self.left - length as u64);
-        Ok(length)
     }
 }

@@ -1,27 +1,28 @@
 //! Committed output on its way to the client of one sink: what waits, and what the client has.
 //!
-//! Must never do: remove a spool that the client does not have.
+//! Must never do: mark what the client does not have.
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::checkpoint::store::Head;
-use crate::checkpoint::{Manifest, Transaction};
+use crate::checkpoint::store::Store;
+use crate::checkpoint::{Transaction, first_id};
 use crate::connect::potoroo::hold::Hold;
-use crate::connect::spool::{SpoolName, Target, first_id, transaction_id};
+use crate::connect::resume::Resume;
 use crate::connect::waiting::STOP_CHECK;
 
-/// Transactions that may wait for a client before sources are held back, however small: each is a
-/// file, and has some lines in each manifest.
+/// Transactions that may wait for a client before sources are held back, however small: each is an
+/// object, and has some lines in each manifest.
 const TRANSACTIONS_MAX: u64 = 16_384;
 
 /// Committed output on its way to the client of one sink.
 pub struct Delivery {
-    /// The sink, and where its spools lie.
-    pub(super) target: Target,
-    /// Random number of the state folder: the upper half of its ids.
+    /// Name of the sink.
+    sink: String,
+    /// Where its output is.
+    pub(super) store: Arc<dyn Store>,
+    /// Random number of the state: the upper half of its ids.
     state: u64,
     /// The greatest id that a client may have from earlier runs: the application has committed it.
     pub(super) known: u128,
@@ -45,8 +46,6 @@ pub(super) struct Queue {
     pub(super) brought: u128,
     /// Everything up to this id is at the client.
     pub(super) delivered: u128,
-    /// What is left of the last spool that it has.
-    pub(super) taken: Option<PathBuf>,
     /// The transaction that came farthest, and how many of its bytes: one that is brought again
     /// gets nowhere before it is past that.
     pub(super) farthest: (u128, u64),
@@ -58,7 +57,6 @@ pub(super) struct Queue {
 #[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) id: u128,
-    pub(super) spool: PathBuf,
     pub(super) transaction: Transaction,
     /// Bytes that it counts.
     pub(super) counts: u64,
@@ -70,14 +68,15 @@ impl Queue {
         self.waiting.push_back(one);
     }
 
-    /// Removes the spools of what the client has, but for the name of the last one.
-    fn drop_delivered(&mut self, target: &Target) -> io::Result<()> {
-        while let Some(one) = self.waiting.front().filter(|one| one.id <= self.delivered) {
-            self.taken = target.take(&one.spool, self.taken.as_deref())?;
+    /// Takes out what the client has.
+    fn take_delivered(&mut self) -> Vec<Waiting> {
+        let mut taken = Vec::new();
+        while self.waiting.front().is_some_and(|one| one.id <= self.delivered) {
+            let one = self.waiting.pop_front().expect("it was just seen");
             self.bytes -= one.counts;
-            self.waiting.pop_front();
+            taken.push(one);
         }
-        Ok(())
+        taken
     }
 }
 
@@ -91,59 +90,37 @@ pub enum DeliveryEnd {
 }
 
 impl Delivery {
-    /// What was spooled for `target` and committed by `manifest`, in the state folder that `head`
-    /// belongs to. All other spools of it are dropped. More than `backlog_bytes_max` of it hold
-    /// back sources.
-    ///
-    /// # Errors
-    /// The folder of the spools cannot be written, or the manifest names no spool.
-    pub fn open(
-        target: &Target,
-        head: &Head,
-        manifest: Option<&Manifest>,
-        hold: Arc<Hold>,
-        backlog_bytes_max: u64,
-    ) -> io::Result<Self> {
-        let transactions = manifest.map_or(&[][..], |manifest| &manifest.transactions);
-        target.keep_spools(transactions)?;
-        let mut delivery = Self::new(target, head.folder, hold, backlog_bytes_max);
-        let mut committed = Vec::new();
-        for one in transactions {
-            if target.is_of(one)? {
-                committed.extend(transaction_id(head.folder, &one.spool));
-            }
-        }
-        let mut delivered = manifest.map_or(0, |manifest| manifest.delivered_to(&target.sink));
-        // Were it compared, an id of another folder would say that the client has everything.
+    /// What `resume` has of the sink `name`. More than `backlog_bytes_max` of it hold back sources.
+    pub fn open(name: &str, resume: &Resume<'_>, hold: Arc<Hold>, backlog_bytes_max: u64) -> Self {
+        let Resume { head, manifest, marks, store, .. } = *resume;
+        let mut delivery = Self::new(name, (store.clone(), head.folder), hold, backlog_bytes_max);
+        let committed = delivery.waiting(resume.transactions());
+        let id = |one: &Transaction| one.id(head.folder);
+        let marked = committed.iter().filter(|one| marks.has(one)).filter_map(id).max();
+        let mut delivered = manifest.map_or(0, |manifest| manifest.delivered_to(name));
+        // Were it compared, an id of another state would say that the client has everything.
         if delivered >> 64 != u128::from(head.folder) {
             delivered = 0;
         }
-        let mut left = target.taken()?;
-        let last = left.last().and_then(|path| SpoolName::parse_taken(path.file_name()?.to_str()?));
-        // Of an epoch that was gone back from it says nothing.
-        let last = last.and_then(|last| last.id(head.folder)).filter(|id| committed.contains(id));
-        let taken = if last.is_some() { left.pop() } else { None };
-        left.iter().try_for_each(|path| target.disk().remove(path))?;
-        delivered = delivered.max(last.unwrap_or(0));
+        let delivered = delivered.max(marked.unwrap_or(0));
         // A return to an older checkpoint forgets commits of the generations before.
         let rewound = first_id(head.folder, head.rewound.unwrap_or(head.generation));
-        let known = committed.into_iter().max().unwrap_or(0).max(delivered);
+        let known = committed.iter().filter_map(id).max().unwrap_or(0).max(delivered);
         let forgotten = if head.rewound == Some(0) { 0 } else { rewound - 1 };
         delivery.known = known.max(forgotten);
-        let queue = delivery.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        (queue.delivered, queue.taken) = (delivered, taken);
-        Ok(delivery)
+        delivery.queue.get_mut().unwrap_or_else(PoisonError::into_inner).delivered = delivered;
+        delivery
     }
 
     pub(super) fn new(
-        target: &Target,
-        state: u64,
+        name: &str,
+        (store, state): (Arc<dyn Store>, u64),
         hold: Arc<Hold>,
         backlog_bytes_max: u64,
     ) -> Self {
-        let (target, known, lost) = (target.clone(), 0, 0);
+        let (sink, known, lost) = (name.to_owned(), 0, 0);
         let (queue, changed) = (Mutex::default(), Condvar::new());
-        Self { target, state, known, lost, hold, backlog_bytes_max, queue, changed }
+        Self { sink, store, state, known, lost, hold, backlog_bytes_max, queue, changed }
     }
 
     /// A client that had everything up to the transaction `lost` need not have it any more.
@@ -152,9 +129,9 @@ impl Delivery {
         Self { lost, ..self }
     }
 
-    /// Those of `transactions` that were spooled for this sink, and may not be with its client.
+    /// Those of `transactions` that were prepared for this sink, and may not be with its client.
     pub fn waiting(&self, transactions: &[Transaction]) -> Vec<Transaction> {
-        let is_of = |one: &&Transaction| self.target.is_of(one).unwrap_or(false);
+        let is_of = |one: &&Transaction| one.sink == self.sink && one.file.is_none();
         transactions.iter().filter(is_of).cloned().collect()
     }
 
@@ -165,7 +142,7 @@ impl Delivery {
 
     /// Name of the sink.
     pub fn sink(&self) -> &str {
-        &self.target.sink
+        &self.sink
     }
 
     /// A transaction is committed. Returns whether the client has it; until then it is brought.
@@ -174,9 +151,8 @@ impl Delivery {
     /// Committed output is gone (`InvalidData`): nothing can bring it.
     pub fn show(&self, transaction: &Transaction) -> io::Result<bool> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-        let spool = self.target.beside(transaction)?;
-        let id = transaction_id(self.state, &transaction.spool);
-        let id = id.ok_or_else(|| invalid(format!("{} has no id", spool.display())))?;
+        let id = transaction.id(self.state);
+        let id = id.ok_or_else(|| invalid(format!("{} has no id", transaction.object)))?;
         let mut queue = self.lock();
         if let Some(lost) = &queue.lost {
             return Err(invalid(lost.clone()));
@@ -184,9 +160,11 @@ impl Delivery {
         if id > queue.committed {
             queue.committed = id;
             let counts = transaction.bytes.max(self.backlog_bytes_max / TRANSACTIONS_MAX);
-            queue.push(Waiting { id, spool, transaction: transaction.clone(), counts });
+            queue.push(Waiting { id, transaction: transaction.clone(), counts });
             self.hold.committed();
-            self.changed(&mut queue)?;
+            drop(queue);
+            self.settle_all();
+            queue = self.lock();
         }
         Ok(id <= queue.delivered && queue.waiting.front().is_none_or(|next| id < next.id))
     }
@@ -224,19 +202,26 @@ impl Delivery {
     }
 
     /// The client has everything up to `last`.
-    pub(super) fn settle(&self, last: u128) -> io::Result<()> {
+    pub(super) fn settle(&self, last: u128) {
         let mut queue = self.lock();
         queue.delivered = last.max(queue.delivered);
         queue.farthest = queue.farthest.max((last, u64::MAX));
-        self.changed(&mut queue)
+        drop(queue);
+        self.settle_all();
     }
 
-    /// More waits for the client, or less.
-    pub(super) fn changed(&self, queue: &mut Queue) -> io::Result<()> {
-        let dropped = queue.drop_delivered(&self.target);
+    /// Takes out and marks what the client has.
+    fn settle_all(&self) {
+        let mut queue = self.lock();
+        let taken = queue.take_delivered();
         self.hold.backlog(queue.bytes, self.backlog_bytes_max);
         self.changed.notify_all();
-        dropped
+        // No other thread waits for the store.
+        drop(queue);
+        for mark in taken.iter().filter_map(|one| one.transaction.name()?.mark()) {
+            // Without it, manifests have what is delivered, if some commits later.
+            let _ = self.store.mark(&mark);
+        }
     }
 
     /// Whether something waits for the client.

@@ -1,17 +1,16 @@
 //! One connection to the client of a sink, without the connection: which frame is to be sent
 //! next, and what its answers mean.
 //!
-//! Must never do: wait, except for the disk.
+//! Must never do: wait, except for the store.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use potoroo_connector::Frame;
 
 use super::delivery::{Delivery, DeliveryEnd, Waiting};
+use crate::checkpoint::{open_output, unreadable};
 use crate::connect::lines::one_line;
-use crate::connect::spool::check;
-use crate::disk::{DiskFile, Open};
 
 /// Bytes of output in one frame.
 const FRAME_OUTPUT_BYTES: usize = 64 * 1024;
@@ -27,7 +26,7 @@ enum Stage {
     /// Nothing is under way.
     Idle,
     /// A transaction is sent, and the number of its bytes that were.
-    Data(Waiting, Box<dyn DiskFile>, u64),
+    Data(Waiting, Box<dyn Read + Send>, u64),
     /// All of it was.
     Answer(u128),
 }
@@ -36,10 +35,10 @@ impl Session {
     /// A client connects, which says that `last` is the last transaction that it has.
     ///
     /// # Errors
-    /// It cannot have that, or the disk fails.
+    /// It cannot have that.
     pub fn new(delivery: Arc<Delivery>, last: u128) -> Result<Self, DeliveryEnd> {
         delivery.check_last(last).map_err(DeliveryEnd::Lost)?;
-        delivery.settle(last).map_err(failed)?;
+        delivery.settle(last);
         Ok(Self { delivery, stage: Stage::Idle, piece: vec![0; FRAME_OUTPUT_BYTES] })
     }
 
@@ -47,7 +46,7 @@ impl Session {
     /// [`awaits`](Self::awaits) an answer, or before something is committed.
     ///
     /// # Errors
-    /// The disk fails, or what is to be brought is gone, which ends the application.
+    /// The store cannot be read, or what is to be brought is gone, which ends the application.
     pub fn send(&mut self, out: &mut Vec<u8>) -> Result<(), DeliveryEnd> {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => self.begin(out)?,
@@ -57,16 +56,15 @@ impl Session {
                 Frame::Commit { transaction }.encode(out);
                 Stage::Answer(transaction)
             }
-            Stage::Data(of, spool, said) => {
+            Stage::Data(of, mut from, said) => {
                 let bytes = (of.transaction.bytes - said).min(FRAME_OUTPUT_BYTES as u64);
                 let payload = &mut self.piece[..bytes as usize];
-                let read = spool.read_at(payload, said);
-                read.map_err(|error| {
-                    DeliveryEnd::Lost(format!("{}: {error}", of.spool.display()))
+                from.read_exact(payload).map_err(|error| {
+                    DeliveryEnd::Lost(format!("{}: {error}", of.transaction.object))
                 })?;
                 Frame::Data { payload }.encode(out);
                 self.delivery.come(of.id, said + bytes);
-                Stage::Data(of, spool, said + bytes)
+                Stage::Data(of, from, said + bytes)
             }
             answer @ Stage::Answer(_) => answer,
         };
@@ -84,54 +82,35 @@ impl Session {
     /// The client says something.
     ///
     /// # Errors
-    /// It is not what is awaited, or the disk fails.
+    /// It is not what is awaited.
     pub fn handle(&mut self, frame: Frame<'_>) -> Result<(), DeliveryEnd> {
         match frame {
             Frame::Committed { transaction } if Some(transaction) == self.awaits() => {
                 self.stage = Stage::Idle;
-                self.delivery.settle(transaction).map_err(failed)
+                self.delivery.settle(transaction);
+                Ok(())
             }
             other => Err(unexpected(&other)),
         }
     }
 
     fn begin(&self, out: &mut Vec<u8>) -> Result<Stage, DeliveryEnd> {
-        let mut queue = self.delivery.lock();
-        // What the client has must not come again, though its spool could not be removed before.
-        self.delivery.changed(&mut queue).map_err(failed)?;
-        let Some(next) = queue.waiting.front().cloned() else { return Ok(Stage::Idle) };
-        drop(queue);
-        match self.open(&next) {
-            Ok(spool) => {
+        let Some(next) = self.delivery.lock().waiting.front().cloned() else {
+            return Ok(Stage::Idle);
+        };
+        // All of it is checked before: the client gets what was committed, or nothing.
+        match open_output(&*self.delivery.store, &next.transaction).map_err(unreadable) {
+            Ok(from) => {
                 let (transaction, length) = (next.id, next.transaction.bytes);
                 Frame::Begin { transaction, length }.encode(out);
-                Ok(Stage::Data(next, spool, 0))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let (spool, id) = (next.spool.display(), next.id);
-                self.lose(
-                    &next,
-                    format!(
-                        "{spool} is not there any more, and the client does not have transaction \
-                     {id:x}: put it back, or give the client back what it had, or start with an \
-                     empty --state"
-                    ),
-                )
+                Ok(Stage::Data(next, from, 0))
             }
             // Trying again would bring the same.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 self.lose(&next, error.to_string())
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(DeliveryEnd::Lost(error.to_string())),
         }
-    }
-
-    /// Opens the spool of what is next, after all of it was checked: the client gets what was
-    /// committed, or nothing.
-    fn open(&self, next: &Waiting) -> io::Result<Box<dyn DiskFile>> {
-        let spool = self.delivery.target.disk().open(&next.spool, Open::Read)?;
-        check(&*spool, &next.spool, &next.transaction)?;
-        Ok(spool)
     }
 
     /// What is next cannot be brought: that ends the application, unless the operator says that it
@@ -140,7 +119,7 @@ impl Session {
         let (id, sink) = (next.id, self.delivery.sink());
         if id <= self.delivery.lost {
             tracing::warn!("sink `{sink}`: transaction {id:x} is passed over as lost: {reason}");
-            self.delivery.settle(id).map_err(failed)?;
+            self.delivery.settle(id);
             return Ok(Stage::Idle);
         }
         let remedy =
@@ -148,10 +127,6 @@ impl Session {
         self.delivery.close(Some(format!("{reason}; {remedy}")));
         Err(DeliveryEnd::Stopped)
     }
-}
-
-fn failed(error: io::Error) -> DeliveryEnd {
-    DeliveryEnd::Lost(error.to_string())
 }
 
 /// What the client said does not belong here.

@@ -1,6 +1,5 @@
 //! What a client may have, and whom a backlog holds back.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use potoroo_runtime::Poller;
@@ -8,34 +7,37 @@ use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
-use crate::checkpoint::store::Head;
-use crate::checkpoint::{Delivered, Epoch, Identity, Manifest, Transaction};
+use crate::checkpoint::store::{Head, Memory, Store, StoreReader, contract};
+use crate::checkpoint::{Delivered, Epoch, Manifest, Marks, Transaction, first_id};
 use crate::connect::potoroo::hold::Hold;
-use crate::connect::spool::{Target, first_id};
+use crate::connect::resume::Resume;
 use crate::turn::{Command, Mailbox, mailbox};
 
 const STATE: u64 = 7;
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;
 
+fn hold(store: &Arc<dyn Store>, cores: Vec<Mailbox>) -> Arc<Hold> {
+    Arc::new(Hold::new(SinkId(3), "w", store.clone(), cores))
+}
+
 fn delivery_to(cores: Vec<Mailbox>) -> Delivery {
-    let target = Target::new("w", PathBuf::from("nowhere/w"));
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let hold = hold(&store, cores);
+    let mut delivery = Delivery::new("w", (store, STATE), hold, BACKLOG_BYTES_MAX);
     // All of earlier generations may be with a client.
-    let known = first_id(STATE, 4) - 1;
-    let hold = Arc::new(Hold::new(SinkId(3), target.clone(), cores));
-    let mut delivery = Delivery::new(&target, STATE, hold, BACKLOG_BYTES_MAX);
-    delivery.known = known;
+    delivery.known = first_id(STATE, 4) - 1;
     delivery
 }
 
 fn transaction(number: u64, bytes: u64) -> Transaction {
-    let spool = format!(".w.4-{number}.spool");
     Transaction {
         sink: "w".to_owned(),
         epoch: Epoch(number as u32),
         offset: 0,
         bytes,
         digest: None,
-        spool,
+        object: format!("output-4-{number}-0-0000000000000001"),
+        file: None,
     }
 }
 
@@ -115,61 +117,39 @@ fn a_backlog_holds_sources_back_until_there_is_room() {
     delivery.show(&transaction(16_384, 1)).expect("it can be brought");
     assert_eq!((sent(), sent()), (Some(true), None));
     // Not at each transaction: a quarter of it has to go.
-    delivery.settle(first_id(STATE, 4) | 4096).expect("no spool is there");
+    delivery.settle(first_id(STATE, 4) | 4096);
     assert_eq!(sent(), None);
-    delivery.settle(first_id(STATE, 4) | 4097).expect("no spool is there");
+    delivery.settle(first_id(STATE, 4) | 4097);
     assert_eq!((sent(), sent()), (Some(false), None));
-    delivery.settle(first_id(STATE, 4) | 16_384).expect("no spool is there");
+    delivery.settle(first_id(STATE, 4) | 16_384);
     assert_eq!(sent(), None);
     delivery.show(&transaction(16_385, BACKLOG_BYTES_MAX)).expect("it can be brought");
     assert_eq!((sent(), sent()), (Some(true), None));
-    delivery.settle(first_id(STATE, 4) | 16_385).expect("no spool is there");
+    delivery.settle(first_id(STATE, 4) | 16_385);
     assert_eq!((sent(), sent()), (Some(false), None));
 }
 
-/// A client that does not look at ids would have it twice.
-#[test]
-fn what_the_client_has_does_not_come_again_while_its_spool_cannot_be_removed() {
-    let scratch = Scratch::new("deliver-again");
-    std::fs::write(scratch.0.join(".w.4-1.spool"), b"x").expect("it can be written");
-    // What is left of it cannot be there.
-    std::fs::create_dir(scratch.0.join(".w.4-1.taken")).expect("it can be made");
-    let delivery = scratch.delivery(&[transaction(1, 1)], Vec::new()).expect("it can be opened");
-    let id = first_id(STATE, 4) | 1;
-    let mut session = Session::new(delivery.clone(), id).expect("it may have it");
-    assert!(delivery.show(&transaction(1, 1)).is_err(), "its spool is in the way");
-    let mut out = Vec::new();
-    let said = session.send(&mut out);
-    assert!(out.is_empty() && matches!(said, Err(DeliveryEnd::Lost(_))), "{said:?} {out:?}");
-    std::fs::remove_dir(scratch.0.join(".w.4-1.taken")).expect("it is empty");
-    session.send(&mut out).expect("nothing is in the way");
-    assert!(out.is_empty() && delivery.lock().waiting.is_empty());
-}
+/// The store of a state.
+#[derive(Default)]
+struct Stored(Memory);
 
-/// A folder with the spools of a sink.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("it can be made");
-        Self(folder)
+impl Stored {
+    /// With the output of these transactions.
+    fn with(transactions: &[Transaction]) -> Self {
+        let memory = Memory::new();
+        for one in transactions {
+            contract::put(&memory, &one.object, &vec![b'x'; one.bytes as usize]);
+        }
+        Self(memory)
     }
 
-    fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.0).expect("it is there");
-        let names = entries.map(|entry| entry.expect("too").file_name().into_string());
-        let mut names: Vec<_> = names.map(|name| name.expect("it is text")).collect();
-        names.sort();
-        names
+    fn marks(&self) -> Vec<String> {
+        let objects = self.0.list().expect("it is in memory").into_iter();
+        objects.map(|(name, _)| name).filter(|name| name.starts_with("shown-")).collect()
     }
 
     /// In generation 5, after a checkpoint with these transactions.
-    fn delivery(
-        &self,
-        committed: &[Transaction],
-        delivered: Vec<Delivered>,
-    ) -> io::Result<Arc<Delivery>> {
+    fn delivery(&self, committed: &[Transaction], delivered: Vec<Delivered>) -> Arc<Delivery> {
         self.delivery_behind(Some(0), committed, delivered)
     }
 
@@ -178,34 +158,18 @@ impl Scratch {
         rewound: Option<u64>,
         committed: &[Transaction],
         delivered: Vec<Delivered>,
-    ) -> io::Result<Arc<Delivery>> {
+    ) -> Arc<Delivery> {
         let (generation, owner, folder, epoch) = (5, 1, STATE, Epoch(9));
         let head = Head { generation, owner, folder, epoch, rewound, ..Head::default() };
-        let manifest = Manifest {
-            facts: Identity {
-                application: "a".to_owned(),
-                fingerprint: 0,
-                partitions: 1,
-                ..Identity::default()
-            },
-            generation: 4,
-            epoch,
-            unix_seconds: 0,
-            previous: None,
-            sources: Vec::new(),
-            parts: Vec::new(),
-            transactions: committed.to_vec(),
-            delivered,
-        };
-        let target = Target::new("w", self.0.join("w"));
-        let hold = Arc::new(Hold::new(SinkId(3), target.clone(), Vec::new()));
-        Delivery::open(&target, &head, Some(&manifest), hold, BACKLOG_BYTES_MAX).map(Arc::new)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let transactions = committed.to_vec();
+        let manifest =
+            Manifest { generation: 4, epoch, transactions, delivered, ..Manifest::default() };
+        let store: Arc<dyn Store> = Arc::new(self.0.clone());
+        let marks = Marks::read(&self.0).expect("it is in memory");
+        let (manifest, positions) = (Some(&manifest), &[][..]);
+        let resume = Resume { head: &head, manifest, positions, store: &store, marks: &marks };
+        let hold = hold(&store, Vec::new());
+        Arc::new(Delivery::open("w", &resume, hold, BACKLOG_BYTES_MAX))
     }
 }
 
@@ -216,8 +180,8 @@ fn delivered(transaction: u128) -> Vec<Delivered> {
 /// A gap would be there without a word.
 #[test]
 fn a_client_that_lost_what_it_had_is_refused_in_later_runs_too() {
-    let (scratch, id) = (Scratch::new("deliver-lost"), |number| first_id(STATE, 3) | number);
-    let delivery = scratch.delivery(&[], delivered(id(7))).expect("it can be opened");
+    let (stored, id) = (Stored::default(), |number| first_id(STATE, 3) | number);
+    let delivery = stored.delivery(&[], delivered(id(7)));
     for last in [0, id(0), id(6)] {
         let refused = delivery.check_last(last).expect_err("it has lost something");
         for part in ["give it back what it had", &format!("`lost={:x}`", id(7))] {
@@ -227,13 +191,13 @@ fn a_client_that_lost_what_it_had_is_refused_in_later_runs_too() {
     assert_eq!(delivery.check_last(id(7)), Ok(()));
     // The operator says that it is lost for good; what it commits then must not get lost again.
     let forgiving = |lost| {
-        let delivery = scratch.delivery(&[], delivered(id(7))).expect("it can be opened");
+        let delivery = stored.delivery(&[], delivered(id(7)));
         Arc::into_inner(delivery).expect("the only owner").forgive(lost)
     };
     assert!(forgiving(id(6)).check_last(0).is_err(), "it is another one");
     let delivery = forgiving(id(7));
     assert_eq!(delivery.check_last(0), Ok(()));
-    delivery.settle(0).expect("nothing is there");
+    delivery.settle(0);
     assert_eq!(delivery.delivered(), id(7), "else it could be lost again");
     delivery.lock().delivered = id(8);
     assert!(delivery.check_last(0).is_err(), "it has lost what it got since");
@@ -242,38 +206,32 @@ fn a_client_that_lost_what_it_had_is_refused_in_later_runs_too() {
 /// Its answer is all that is left when the application is killed then.
 #[test]
 fn what_a_client_has_is_known_before_a_manifest_names_it() {
-    let (scratch, id) = (Scratch::new("deliver-taken"), |number| first_id(STATE, 4) | number);
+    let id = |number| first_id(STATE, 4) | number;
     let committed = [transaction(1, 1), transaction(2, 1), transaction(3, 1)];
-    for number in 1..=3 {
-        let name = format!(".w.4-{number}.spool");
-        std::fs::write(scratch.0.join(name), b"x").expect("it can be written");
-    }
-    let open = || scratch.delivery(&committed, Vec::new()).expect("it can be opened");
+    let stored = Stored::with(&committed);
+    let open = || stored.delivery(&committed, Vec::new());
     let before = open();
     before.show(&committed[0]).expect("it can be brought");
     before.show(&committed[1]).expect("it can be brought");
-    for number in [1, 2] {
-        before.settle(id(number)).expect("nothing is in the way");
-    }
-    assert_eq!(scratch.files(), [".w.4-2.taken", ".w.4-3.spool"]);
+    [1, 2].into_iter().for_each(|number| before.settle(id(number)));
+    assert_eq!(stored.marks(), ["shown-4-1-0-0000000000000001", "shown-4-2-0-0000000000000001"]);
     let after = open();
     assert_eq!(after.delivered(), id(2));
     assert!(after.check_last(id(1)).is_err(), "it had more");
     assert_eq!([id(2), id(3)].map(|last| after.check_last(last)), [Ok(()), Ok(())]);
     assert!(after.show(&committed[1]).expect("it has it"));
     // After a return to an earlier checkpoint: the client is judged by what that one knows.
-    let back = scratch.delivery_behind(Some(5), &[], delivered(id(1))).expect("it can be opened");
+    let back = stored.delivery_behind(Some(5), &[], delivered(id(1)));
     assert_eq!([id(1), id(3), id(99)].map(|last| back.check_last(last)), [Ok(()), Ok(()), Ok(())]);
     assert!(back.check_last(0).is_err(), "it had more");
-    assert_eq!(scratch.files(), [] as [&str; 0]);
 }
 
 /// What waits for it would be dropped.
 #[test]
 fn a_client_cannot_have_what_was_never_committed() {
-    let scratch = Scratch::new("deliver-ahead");
     let committed = [transaction(1, 1), transaction(2, 1)];
-    let open = |rewound| scratch.delivery_behind(rewound, &committed, Vec::new()).expect("opened");
+    let stored = Stored::with(&committed);
+    let open = |rewound| stored.delivery_behind(rewound, &committed, Vec::new());
     let delivery = open(Some(0));
     for last in [first_id(STATE, 4) | 3, first_id(STATE, 5) - 1, first_id(STATE, 5) | 1, u128::MAX]
     {
@@ -287,21 +245,17 @@ fn a_client_cannot_have_what_was_never_committed() {
     }
 }
 
-/// The message names the spool and the sink ends, or the operator accepts the loss by a flag: it
+/// The message names the object and the sink ends, or the operator accepts the loss by a flag: it
 /// is never tried for ever.
 #[test]
-fn a_spool_that_is_damaged_or_gone_is_lost() {
-    let scratch = Scratch::new("deliver-damaged");
-    let spool = scratch.0.join(".w.4-1.spool");
+fn output_that_is_damaged_or_gone_is_lost() {
     let committed = [Transaction { digest: Some(xxh3_128(b"whole")), ..transaction(1, 5) }];
     let id = first_id(STATE, 4) | 1;
     for damaged in [Some(&b"hole"[..]), Some(b"whale"), None] {
-        match damaged {
-            Some(bytes) => std::fs::write(&spool, bytes).expect("it can be written"),
-            None => drop(std::fs::remove_file(&spool)),
-        }
         for lost in [0, id - 1, id] {
-            let delivery = scratch.delivery(&committed, Vec::new()).expect("it can be opened");
+            let stored = Stored::default();
+            damaged.iter().for_each(|bytes| contract::put(&stored.0, &committed[0].object, bytes));
+            let delivery = stored.delivery(&committed, Vec::new());
             let delivery = Arc::into_inner(delivery).expect("the only owner").forgive(lost);
             let delivery = Arc::new(delivery);
             let mut session = Session::new(delivery.clone(), 0).expect("it has nothing");
@@ -316,10 +270,9 @@ fn a_spool_that_is_damaged_or_gone_is_lost() {
             }
             assert!(matches!(said, Err(DeliveryEnd::Stopped)), "{said:?}");
             let refused = delivery.show(&committed[0]).expect_err("it is lost").to_string();
-            for part in [".w.4-1.spool", &format!("`lost={id:x}`")] {
+            for part in [&committed[0].object, &format!("`lost={id:x}`")] {
                 assert!(refused.contains(part), "`{part}` is not in {refused}");
             }
         }
-        let _ = std::fs::remove_file(scratch.0.join(".w.4-1.taken"));
     }
 }
