@@ -6,11 +6,15 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use potoroo::checkpoint::Epoch;
 use potoroo::checkpoint::store::{
     Error, Head, Location, Name, NameKind, NoLocation, S3, Store, StoreReader, contract,
 };
+use potoroo_connector::Piece;
 use serde_json::Value;
 use support::gate::{Deed, Gate};
 use support::kills::kill;
@@ -18,7 +22,7 @@ use support::ledger::{CHANGES, Place as Ledger};
 use support::moto;
 use support::moto::{KEY, Moto, SECRET, address, give_credentials, place, store, variables};
 use support::walk::Walk;
-use support::{App, Ended, Scratch, example, tool};
+use support::{App, Ended, Scratch, example, free_port, sink_at, tool};
 
 const PART: &str = "part-1-1-0-0000000000000001";
 
@@ -292,14 +296,114 @@ fn windows_are_complete_and_in_order_however_often_it_is_killed() {
     assert!(newest.into_iter().eq(COUNT - 63..=COUNT), "{}", exported.out);
 }
 
+/// What a client has, which another thread serves until the application has ended.
+struct Client {
+    ended: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<u8>>,
+}
+
+impl Client {
+    fn start(port: u16) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let stop = ended.clone();
+        let thread = std::thread::spawn(move || {
+            let mut sink = sink_at(port, "", 0);
+            let (mut all, mut output) = (Vec::new(), Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                match sink.try_next().expect("it listens") {
+                    Some(Piece::Begin { .. }) => output.clear(),
+                    Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+                    Some(Piece::End { transaction }) => {
+                        all.append(&mut output);
+                        sink.commit(transaction);
+                    }
+                    None => {}
+                }
+            }
+            all
+        });
+        Self { ended, thread }
+    }
+
+    fn end(self) -> Vec<u8> {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it has not panicked")
+    }
+}
+
+/// No folder is needed: output that waits for a client is in the bucket.
+#[test]
+fn a_client_has_all_windows_once_however_often_the_application_is_killed() {
+    const COUNT: u64 = 100_000;
+    let Some(moto) = Moto::start() else { return };
+    let scratch = Scratch::new("s3-client");
+    let (port, state) = (free_port(), place(moto.address, "client"));
+    let arguments = format!(
+        "--source numbers=gen:numbers?count={COUNT}&rate=30000 --sink \
+         windows=potoroo://127.0.0.1:{port} --drain-seconds 60"
+    );
+    let view = S3::view(&address(moto.address, "client"), &variables).expect("it can be used");
+    let seen = || view.head().ok().flatten().map_or(Vec::new(), |head| head.write());
+    let client = Client::start(port);
+    let run = |more: &str| start(&state, &format!("{arguments} {more}"));
+    let kills = kill(&run, &seen, 4, "");
+    let output = client.end();
+    assert!(kills > 0, "it was never killed");
+    judge(&scratch.write("windows", &output), COUNT);
+    let verified = potoroo("checkpoint verify --json", &state).report();
+    assert_eq!(verified["whole"], true, "{verified}");
+}
+
+#[test]
+fn one_flipped_bit_of_output_is_reported_before_a_byte_of_it_is_shown() {
+    let Some(moto) = Moto::start() else { return };
+    let scratch = Scratch::new("s3-flipped");
+    let (port, state) = (free_port(), place(moto.address, "flipped"));
+    let arguments = format!(
+        "--source numbers=gen:numbers?count=20000 --cores 0 --checkpoint-ms 20 --report json \
+         --sink windows=potoroo://127.0.0.1:{port}"
+    );
+    let ended = start(&state, &format!("{arguments} --drain-seconds 1")).finish();
+    assert_eq!(ended.code, Some(3), "no client came: {}{}", ended.out, ended.log);
+    let store = store(moto.address, "flipped");
+    let names = store.list().expect("it can be read").into_iter().map(|(name, _)| name);
+    let name = names.into_iter().find(|name| name.starts_with("output-")).expect("some waits");
+    let whole = contract::get(&store, &name);
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let replace = |bytes: &[u8]| {
+        store.delete(&name).expect("it is there");
+        contract::put(&store, &name, bytes);
+    };
+    replace(&flipped);
+    let parts = [&name, "its digest does not fit", "--restore EPOCH"];
+    let verified = potoroo("checkpoint verify", &state);
+    assert_eq!(verified.code, Some(3), "{}{}", verified.out, verified.log);
+    parts.iter().for_each(|part| assert!(verified.out.contains(part), "{part}: {}", verified.out));
+    let client = Client::start(port);
+    let ended = start(&state, &arguments).finish();
+    assert_eq!((ended.code, client.end()), (Some(3), Vec::new()), "{}", ended.log);
+    parts.iter().for_each(|part| assert!(ended.log.contains(part), "{part}: {}", ended.log));
+    replace(&whole);
+    let client = Client::start(port);
+    start(&state, &format!("{arguments} --drain-seconds 60")).finish().report();
+    judge(&scratch.write("windows", &client.end()), 20_000);
+}
+
 /// The service cannot be reached for a while: aborted checkpoints are logged, and the application
 /// runs on; after it checkpoints are committed again, and nothing is lost or doubled.
 #[test]
 fn an_outage_aborts_checkpoints_and_nothing_else() {
     let Some(moto) = Moto::start() else { return };
+    // That a swap is in doubt is tested by itself.
+    ["part", "output"].into_iter().for_each(|kind| outage(&moto, kind));
+}
+
+/// One that begins with an object of this kind.
+fn outage(moto: &Moto, kind: &'static str) {
     let scratch = Scratch::new("s3-outage");
     let gate = Gate::before(moto.address);
-    let (output, state) = (scratch.path("windows"), place(gate.address, "outage"));
+    let (output, state) = (scratch.path("windows"), place(gate.address, kind));
     let mut app = start(
         &state,
         &format!(
@@ -317,8 +421,7 @@ fn an_outage_aborts_checkpoints_and_nothing_else() {
     status(&|committed, _| committed >= 2);
     let mut is_down = false;
     gate.judge(move |request| {
-        // It begins with a part: that a swap is in doubt is tested by itself.
-        is_down |= request.starts_with("PUT ") && request.contains("/part-");
+        is_down |= request.starts_with("PUT ") && request.contains(&format!("/{kind}-"));
         if is_down { Deed::Lose } else { Deed::Pass }
     });
     let line = app.wait_for("was aborted");
