@@ -23,7 +23,7 @@ pub(super) use self::progress::CheckpointProgress;
 use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
-use crate::checkpoint::{Epoch, collect};
+use crate::checkpoint::{Epoch, Transaction, collect};
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::flow::{PartCost, PartStep};
 use crate::turn::StorageShared;
@@ -391,9 +391,11 @@ impl Running {
     /// would otherwise keep a full disk full.
     fn collect(&mut self) {
         let CheckpointSetup { effects, retained, .. } = &self.setup;
-        let Effects { store, coordinator, visible, .. } = effects;
+        let Effects { store, coordinator, outputs, visible, .. } = effects;
         let (head, running) = (coordinator.head(), coordinator.running());
-        match collect(&**store, head, *retained, running, coordinator.unsettled()) {
+        let unsettled = coordinator.unsettled().cloned().chain(outputs.prepared());
+        let unsettled: Vec<Transaction> = unsettled.collect();
+        match collect(&**store, head, *retained, running, &unsettled) {
             Ok(collected) => {
                 self.not_deleted = false;
                 visible.iter().for_each(|visible| visible.keep_free(collected.bytes_kept));

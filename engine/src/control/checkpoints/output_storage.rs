@@ -77,6 +77,12 @@ impl OutputStorage {
         Ok(CoordinatorInput::Marked { sink: sink.0.into(), epoch, prepared })
     }
 
+    /// What is stored and not committed: the coordinator does not know all of it if some could not
+    /// be stored, and its objects are needed.
+    pub fn prepared(&self) -> impl Iterator<Item = Transaction> {
+        self.pending.values().flatten().filter_map(Pending::transaction)
+    }
+
     /// All that was prepared up to `epoch` is committed.
     pub fn commit(&mut self, epoch: Epoch) {
         for pending in self.pending.values_mut() {
@@ -118,11 +124,12 @@ fn add(pending: &mut Vec<Pending>, output: Gathered) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Arc;
 
     use super::*;
-    use crate::checkpoint::open_output;
-    use crate::checkpoint::store::{Memory, StoreReader};
+    use crate::checkpoint::store::{Head, Memory, Scratch, Store, StoreReader};
+    use crate::checkpoint::{collect, open_output};
     use crate::connect::gather::Gatherer;
 
     struct Subject {
@@ -162,7 +169,7 @@ mod tests {
         fn read(&self, of: &Transaction) -> String {
             let mut text = String::new();
             let mut from = open_output(&self.memory, of).expect("it is whole");
-            std::io::Read::read_to_string(&mut from, &mut text).expect("it is text");
+            io::Read::read_to_string(&mut from, &mut text).expect("it is text");
             text
         }
     }
@@ -193,6 +200,57 @@ mod tests {
         let two = subject.prepare(103, &long);
         assert_eq!((two.len(), &two[0], two[1].offset), (2, &next, next.offset + 5));
         assert_eq!((subject.objects(), subject.read(&two[1]).len()), (3, long.len()));
+    }
+
+    /// A scratch file that cannot be stored once.
+    struct FailsOnce(Box<dyn Scratch>, bool);
+
+    impl Scratch for FailsOnce {
+        fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.0.write_at(bytes, offset)
+        }
+
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            self.0.read_at(bytes, offset)
+        }
+
+        fn store(&mut self, name: &str, bytes: u64) -> Result<(), Error> {
+            match std::mem::replace(&mut self.1, false) {
+                true => Err(Error::io("write", name, io::ErrorKind::TimedOut.into())),
+                false => self.0.store(name, bytes),
+            }
+        }
+    }
+
+    /// The first is stored, the second is not, and the epoch is aborted: what is collected then
+    /// must not be what the next epoch commits.
+    #[test]
+    fn what_was_stored_beside_output_that_was_not_is_needed() {
+        let mut subject = Subject::new();
+        let head = Head { generation: 3, owner: 7, folder: 5, ..Head::default() };
+        subject.memory.swap_head(None, &head).expect("it was not there");
+        let fails = |gathered: Gathered| {
+            let scratch = Box::new(FailsOnce(gathered.scratch, true));
+            Gathered { scratch, ..gathered }
+        };
+        let large = vec![b'x'; GATHERED_BYTES_MAX as usize];
+        for epoch in [1, 2] {
+            subject.gatherer.write(&large).expect("there is room");
+            let output = subject.gatherer.mark(Epoch(epoch)).map(fails);
+            let mut number = u64::from(epoch) << 8;
+            let random = || {
+                number += 1;
+                number
+            };
+            let stored = subject.storage.store(SinkId(0), Epoch(epoch), output, random);
+            assert!(matches!(stored, Ok(CoordinatorInput::Failed { .. })), "{stored:?}");
+            let needed: Vec<Transaction> = subject.storage.prepared().collect();
+            assert_eq!(needed.len(), epoch as usize - 1);
+            collect(&subject.memory, &head, 1, None, &needed).expect("it is in memory");
+        }
+        let prepared = subject.prepare(3, "");
+        assert_eq!(prepared.len(), 2);
+        assert!(prepared.iter().all(|one| subject.read(one).len() == large.len()));
     }
 
     #[test]

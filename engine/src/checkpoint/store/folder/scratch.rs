@@ -85,7 +85,8 @@ impl Scratch for FileScratch {
     fn store(&mut self, name: &str, _bytes: u64) -> Result<(), Error> {
         Name::check(name)?;
         self.link(name)?;
-        self.files.sync().map_err(|error| Error::io("write", self.files.shown(name), error))
+        let object = || self.files.shown(name);
+        self.files.sync().map_err(|cause| Error::NotDurable { object: object(), cause })
     }
 }
 
