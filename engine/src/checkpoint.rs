@@ -65,7 +65,5 @@ pub use manifest::{
 pub use output::{Marks, check_output, first_id, open_output, unreadable};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use partition_set::{NoPartitions, PARTITIONS_MAX, PartitionSet, partition_of};
-pub use recover::{
-    Accept, Recovered, Repeat, each_chunk_of, preview, read_whole, recover, roll_back,
-};
+pub use recover::{Accept, Recovered, Repeat, each_chunk_of, preview, recover, roll_back};
 pub use renumbering::Renumbering;

@@ -19,6 +19,7 @@ use support::ledger::{
     CHANGES, CORRECTED, Place, by_symbol, check_lines, check_totals, collect, feed, has_started,
     ledger, numbers, orders, own_names,
 };
+use support::operator::{checkpoint, restore};
 use support::walk::Walk;
 use support::{Ended, LIMIT, accept, free_port, receiver};
 
@@ -82,6 +83,32 @@ fn frames_under_way_with_other_keys_or_events_are_refused_by_name() {
             place.check();
         }
     }
+}
+
+/// They would end the application when they are restored.
+#[test]
+fn a_running_program_does_not_go_back_to_frames_with_other_keys() {
+    let place = Place::stored("keys-rollback", "state_1/frames", 12000);
+    let of_frames = epoch(&place);
+    let kept = "--checkpoints-kept 1000";
+    place.run("base", kept).report();
+    let pipe = place.scratch.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo");
+    assert!(made.success());
+    let arguments = format!(
+        "--source orders=file:{pipe} --sink totals=file:{} --state {} --cores 0 {kept} \
+         --checkpoint-ms 3600000 --admin 127.0.0.1:0",
+        place.scratch.path("totals"),
+        place.scratch.path("state"),
+    );
+    let mut app = ledger("keys", &arguments);
+    let admin = app.admin();
+    let before = place.head();
+    let refused = restore(admin, of_frames.into()).expect_err("its frames have other keys");
+    assert!(refused.contains("were under way to `orders → map → key_by`"), "{refused}");
+    assert_eq!(place.head(), before, "nothing was changed");
+    checkpoint(admin);
+    assert!(!app.has_ended());
 }
 
 /// What a client has sent, and what waits for another one.

@@ -8,7 +8,7 @@ use potoroo::checkpoint::recover::Error;
 use potoroo::checkpoint::store::{self, Head, Memory, Name, Scratch, Store, StoreReader, Upload};
 use potoroo::checkpoint::{
     Delivered, Epoch, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect,
-    history, propose, recover,
+    history, propose, recover, roll_back,
 };
 use potoroo::disk::Room;
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
@@ -74,6 +74,25 @@ fn a_predecessor_that_was_only_paused_commits_and_deletes_nothing() {
     // The successor takes away what its predecessor stored in vain.
     let collected = collect(&memory, &successor.head, KEEP, None, []).expect("it is whole");
     assert_eq!(collected.objects, 1);
+}
+
+/// A rollback throws away what came since: only if all of that is this coordinator's own.
+#[test]
+fn a_rollback_is_refused_to_a_coordinator_that_was_overtaken_or_is_to_end() {
+    let (memory, head) = filled(3);
+    recover(&memory, &facts(), 9, None).expect("it is whole");
+    let now = memory.head().expect("memory does not fail").expect("it was swapped");
+    let back =
+        |own: &Head, go_on: bool| roll_back(&memory, &facts(), 5, (own, Epoch(2)), &|| go_on);
+    let refused = back(&head, true).expect_err("another one has taken over");
+    assert!(matches!(refused, Error::Store(store::Error::Overtaken { .. })), "{refused}");
+    let refused = back(&now, false).expect_err("it is to end");
+    let text = "the application is about to end: start it again with --restore 2";
+    assert_eq!(refused.to_string(), text);
+    assert_eq!(memory.head().expect("memory does not fail").as_ref(), Some(&now));
+    let back = back(&now, true).expect("it is whole");
+    assert_eq!((back.head.generation, back.head.epoch), (now.generation + 1, Epoch(2)));
+    assert_eq!(back.manifest.map(|manifest| manifest.epoch), Some(Epoch(2)));
 }
 
 /// A store on which the predecessor commits once more just before it is overtaken, and collects

@@ -74,9 +74,16 @@ pub enum Error {
         /// Epochs of those that are there.
         kept: Vec<Epoch>,
     },
+    /// A stop is requested.
+    #[error("the application is about to end: start it again with --restore {epoch}")]
+    Ending {
+        /// To which it was to go back.
+        epoch: Epoch,
+    },
 }
 
-/// Decides whether a checkpoint may be used. It is called before HEAD changes, and once more after.
+/// Decides whether a checkpoint may be used. It is called before HEAD changes, and once more for
+/// what a predecessor has committed just before that.
 pub trait Accept {
     /// Whether `manifest`, the object `name`, may be used.
     ///
@@ -105,23 +112,31 @@ pub fn recover(
     begin(store, facts, peeked, wish)
 }
 
-/// As [`recover`], for the next generation of a running application, which goes back to the
-/// checkpoint of `epoch` whatever was applied at its start.
+/// As [`recover`], for the next generation of a running application, whose HEAD is `own`. It goes
+/// back to the checkpoint of `epoch`, whatever was applied at its start, after every byte of that
+/// was read, while `go_on` says so.
 ///
 /// # Errors
-/// As of [`recover`]. HEAD is as it was then, unless the error is that this is unclear.
+/// As of [`recover`]; HEAD is not `own` any more; or the application is to end. HEAD is as it was
+/// then, unless the error is that this is unclear.
 pub fn roll_back(
     store: &dyn Store,
     facts: &impl Accept,
     owner: u64,
-    epoch: Epoch,
+    (own, epoch): (&Head, Epoch),
+    go_on: &dyn Fn() -> bool,
 ) -> Result<Recovered, Error> {
     let old = store.head()?;
+    if old.as_ref() != Some(own) {
+        // Another coordinator has committed since: that is not to be thrown away unseen.
+        let (expected, found) = (Some(Box::new(own.clone())), old.map(Box::new));
+        return Err(store::Error::Overtaken { expected, found }.into());
+    }
     let chosen = older(store, old.as_ref(), epoch)?;
     let manifest = load(store, facts, chosen.manifest.as_deref())?;
+    read_whole(store, &manifest, || if go_on() { Ok(()) } else { Err(Error::Ending { epoch }) })?;
     // The flag of the start is still applied: it is not to be applied once more at the next.
-    let restored = old.as_ref().map_or(Epoch::NONE, |head| head.restored);
-    let wish = Wish { owner, goes_back: true, restored };
+    let wish = Wish { owner, goes_back: true, restored: own.restored };
     begin(store, facts, Peeked { old, chosen, manifest }, wish)
 }
 
@@ -161,12 +176,17 @@ fn begin(
         _ => generation,
     };
     let rewound = Some(rewound);
-    let head = Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
-    let head = take_over(store, old, head, goes_back)?;
-    let manifest = load(store, facts, head.manifest.as_deref())?;
-    let newest = match &manifest {
+    let newest = match &peeked {
         Some(manifest) if gone_back_to == manifest.epoch => newest(store)?,
         _ => None,
+    };
+    let name = manifest.clone();
+    let head = Head { generation, owner, folder, epoch, manifest, restored, gone_back_to, rewound };
+    let head = take_over(store, old, head, goes_back)?;
+    // What was not looked at yet is of a predecessor, which has committed it since.
+    let (manifest, newest) = match head.manifest == name {
+        true => (peeked, newest),
+        false => (load(store, facts, head.manifest.as_deref())?, None),
     };
     let positions = |manifest: &Manifest| match &newest {
         Some(newest) => with_newer(manifest, newest),
@@ -196,10 +216,9 @@ fn peek(
     let look = |old: Option<Head>| {
         let chosen = choose(store, old.as_ref(), restore)?;
         let manifest = load(store, facts, chosen.manifest.as_deref())?;
-        if let (Some(_), false, Some(manifest)) = (restore, chosen.done, &manifest) {
+        if restore.is_some() && !chosen.done {
             // Once HEAD names it, those after it cannot be chosen any more.
-            let whole = |part| each_chunk_of::<store::Error>(store, manifest, part, |_| Ok(()));
-            manifest.parts.iter().try_for_each(whole)?;
+            read_whole(store, &manifest, || Ok(()))?;
         }
         Ok(Peeked { old, chosen, manifest })
     };
@@ -232,15 +251,15 @@ pub fn preview(
     Ok(Some((name, manifest)))
 }
 
-/// Reads every byte of the retained checkpoint of `epoch`.
-///
-/// # Errors
-/// It is not there, or damaged.
-pub fn read_whole(view: &dyn StoreReader, epoch: Epoch) -> Result<(), Error> {
-    let chosen = older(view, view.head()?.as_ref(), epoch)?;
-    let manifest = Manifest::load(view, &chosen.manifest.expect("a retained one has a manifest"))?;
-    let read = |part| each_chunk_of::<store::Error>(view, &manifest, part, |_| Ok(()));
-    Ok(manifest.parts.iter().try_for_each(read)?)
+/// Reads every byte of the parts of a checkpoint; calls `each` for each chunk.
+fn read_whole(
+    view: &dyn StoreReader,
+    manifest: &Option<Manifest>,
+    each: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(manifest) = manifest else { return Ok(()) };
+    let read = |part| each_chunk_of(view, manifest, part, |_| each());
+    manifest.parts.iter().try_for_each(read)
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it
@@ -251,8 +270,11 @@ fn take_over(
     mut new: Head,
     goes_back: bool,
 ) -> Result<Head, Error> {
+    let mut unclear = 0;
     for _ in 0..TAKEOVERS_MAX {
         match store.swap_head(old.as_ref(), &new) {
+            // Asked again, the store says what became of it.
+            Err(store::Error::Unclear { .. }) if unclear < UNCLEAR_MAX => unclear += 1,
             Err(store::Error::Overtaken { found: Some(found), .. })
                 if !goes_back && found.generation < new.generation =>
             {
@@ -268,6 +290,9 @@ fn take_over(
     let (expected, found) = (Some(Box::new(new)), old.map(Box::new));
     Err(store::Error::Overtaken { expected, found }.into())
 }
+
+/// How often a swap is repeated of which it is unclear whether it was done.
+const UNCLEAR_MAX: usize = 3;
 
 /// How often a predecessor may commit just before it is overtaken: each time takes it a checkpoint,
 /// and us a request or two.
@@ -394,7 +419,7 @@ fn repeats(newer: &[Past]) -> Vec<Repeat> {
         let new = Repeat { sink: sink.clone(), epochs: (epoch, epoch), bytes: 0 };
         let repeat = sinks.entry(sink).or_insert(new);
         repeat.epochs = (repeat.epochs.0.min(epoch), repeat.epochs.1.max(epoch));
-        repeat.bytes += bytes;
+        repeat.bytes = repeat.bytes.saturating_add(bytes);
     };
     for past in newer {
         match &past.manifest {

@@ -11,13 +11,14 @@ use tokio::sync::oneshot;
 
 use super::gathered::Gathered;
 use crate::checkpoint::Epoch;
+use crate::checkpoint::store::Head;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
 
 /// Swaps HEAD to the next generation and returns whether it did: otherwise nothing is changed. The
 /// storage thread calls it between two steps, so nothing is committed or collected meanwhile, and
 /// it commits nothing afterwards.
-pub struct HandOver(pub Box<dyn FnOnce() -> bool + Send>);
+pub struct HandOver(pub Box<dyn FnOnce(&Head) -> bool + Send>);
 
 impl Debug for HandOver {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

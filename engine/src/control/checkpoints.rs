@@ -194,7 +194,9 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.look();
+            if !self.ended {
+                self.look();
+            }
         }
     }
 
@@ -231,7 +233,7 @@ impl Running {
                 self.wanted.push(answer);
                 self.due = Instant::now();
             }
-            StorageMessage::HandOver(HandOver(to_next)) => self.hand_over(to_next),
+            StorageMessage::HandOver(to_next) => self.hand_over(to_next),
             StorageMessage::Last => self.last.request(),
             StorageMessage::End => self.ended = true,
         }
@@ -337,8 +339,8 @@ impl Running {
     }
 
     /// Has the next generation take over, which ends this one.
-    fn hand_over(&mut self, to_next: Box<dyn FnOnce() -> bool + Send>) {
-        if to_next() {
+    fn hand_over(&mut self, HandOver(to_next): HandOver) {
+        if to_next(self.setup.effects.coordinator.head()) {
             self.ended = true;
             self.answers.append(&mut self.wanted);
             self.answer(&Err("the application was rolled back to an older checkpoint".to_owned()));

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::open_store::OpenStore;
 use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
-use crate::checkpoint::store::{self, Location, Store, draw};
+use crate::checkpoint::store::{self, Head, Location, Store, draw};
 use crate::checkpoint::{
     ChangeKind, Delivered, Epoch, Identity, Manifest, Marks, PositionUnit, ProgramChanges,
     Recovered, Renumbering, SourcePosition, TableFacts, load, recover, roll_back,
@@ -44,18 +44,22 @@ impl Recovery {
         })
     }
 
-    /// Takes over what is `stored` from the generation before, at the checkpoint of `epoch`.
+    /// Takes over what is `stored` from the generation before, whose HEAD is the one to go `back`
+    /// from, at the checkpoint of an epoch.
     ///
     /// # Errors
-    /// It cannot be used. HEAD is as it was, unless the error is that this is unclear.
+    /// It cannot be used, or a stop is requested. HEAD is as it was, unless the error is that this
+    /// is unclear.
     pub(super) fn roll_back(
-        plan: &Plan,
-        config: &Config,
+        (plan, config): (&Plan, &Config),
         stored: &OpenStore,
-        epoch: Epoch,
+        back: (&Head, Epoch),
+        request: &StopRequest,
     ) -> Result<Self, Error> {
         Self::take(plan, config, stored, |store, takeover| {
-            roll_back(store, takeover, draw(), epoch)
+            // Frames that are refused when they are restored would end the application.
+            let takeover = takeover.with_frames();
+            roll_back(store, &takeover, draw(), back, &|| request.reason().is_none())
         })
     }
 

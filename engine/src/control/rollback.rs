@@ -19,7 +19,8 @@ use super::error::Error;
 use super::process::{Process, describe_again};
 use super::recovery::Recovery;
 use super::rollback_requests::{RepeatedOutput, RollbackAnswer, RollbackRequests, RolledBack};
-use crate::checkpoint::{Epoch, read_whole};
+use crate::checkpoint::Epoch;
+use crate::checkpoint::store::Head;
 use crate::connect::mail::HandOver;
 
 /// A rollback that is under way.
@@ -74,6 +75,12 @@ impl Rollback {
         }
     }
 
+    /// Counts it, before the next generation commits anything.
+    pub(super) fn count(&self, process: &Process) {
+        let progress = process.stored.as_ref().map(|stored| &stored.progress);
+        progress.inspect(|progress| progress.roll_back(self.epoch));
+    }
+
     /// It is not done.
     pub(super) fn refuse(self, reason: String) {
         self.requests.finish();
@@ -81,10 +88,8 @@ impl Rollback {
     }
 
     /// The next generation runs, from `recovery`; nothing was processed for `stopped`.
-    pub(super) fn finish(self, of: RolledBackTo, process: &Process, stopped: Duration) {
+    pub(super) fn finish(self, of: RolledBackTo, stopped: Duration) {
         let RolledBackTo { generation, repeats } = of;
-        let progress = process.stored.as_ref().map(|stored| &stored.progress);
-        progress.inspect(|progress| progress.roll_back(self.epoch));
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         let (epoch, ms, stopped_ms) = (self.epoch, millis(self.begun.elapsed()), millis(stopped));
         let done = RolledBack { epoch, generation, ms, stopped_ms, repeats };
@@ -135,15 +140,13 @@ fn hand_over(
     epoch: Epoch,
     done: impl FnOnce(Result<Recovery, Error>) -> bool + Send + 'static,
 ) -> HandOver {
-    let Process { describe, plan, config, stored, .. } = process;
+    let Process { describe, plan, config, stored, request, .. } = process;
     let (describe, fingerprint, config) = (describe.clone(), plan.fingerprint, config.clone());
     let stored = stored.clone().expect("only what is stored has checkpoints");
-    HandOver(Box::new(move || {
+    let request = request.clone();
+    HandOver(Box::new(move |own: &Head| {
         let taken = describe_again(&describe, fingerprint).and_then(|plan| {
-            let refused = |reason: String| Error::State { place: stored.place.clone(), reason };
-            let store = &*stored.store;
-            read_whole(store, epoch).map_err(|error| refused(error.to_string()))?;
-            Recovery::roll_back(&plan, &config, &stored, epoch)
+            Recovery::roll_back((&plan, &config), &stored, (own, epoch), &request)
         });
         done(taken)
     }))

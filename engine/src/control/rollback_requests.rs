@@ -51,14 +51,20 @@ struct Desk {
     waiting: Option<(Epoch, RollbackAnswer)>,
     /// The one that is requested or under way.
     busy: Option<Epoch>,
+    /// The application ends.
+    closed: bool,
 }
 
 impl RollbackRequests {
     /// Requests a rollback to the checkpoint of `epoch`.
     pub fn request(&self, epoch: Epoch, answer: RollbackAnswer) {
         let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = desk.busy {
+        if desk.closed {
             // The operator may have gone, here and below.
+            let _ = answer.send(Err(ENDED.to_owned()));
+            return;
+        }
+        if let Some(other) = desk.busy {
             let _ = answer.send(Err(format!(
                 "a rollback to checkpoint {other} is under way: wait for its end"
             )));
@@ -70,6 +76,15 @@ impl RollbackRequests {
     /// The one that waits for the supervisor.
     pub(super) fn take(&self) -> Option<(Epoch, RollbackAnswer)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).waiting.take()
+    }
+
+    /// The application ends: no request is served any more.
+    pub(super) fn close(&self) {
+        let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.closed = true;
+        if let Some((_, answer)) = desk.waiting.take() {
+            let _ = answer.send(Err(ENDED.to_owned()));
+        }
     }
 
     /// The one that was taken is done or refused.

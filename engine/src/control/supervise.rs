@@ -169,14 +169,19 @@ impl Supervisor {
             self.receive();
         }
         self.receive_waiting();
+        self.generation.skips.print_rest();
         let Self { generation, mut process, .. } = self;
         let (_, failures) = generation.join(true)?;
         log_failures(&failures);
         let done = RolledBackTo::from(&recovery);
         let (generation, attach) = Generation::begin(&mut process, Some(recovery))?;
+        rollback.count(&process);
         let generation = attached(generation, attach)?;
-        rollback.finish(done, &process, stopped.elapsed());
-        Ok(Self { generation, process, sources_complete: false, quiet_before: None, ..self })
+        rollback.finish(done, stopped.elapsed());
+        // A sink that was lost belongs to the generation before.
+        let shutdown = Shutdown::new(Duration::from_secs(process.config.drain_seconds));
+        let (sources_complete, quiet_before) = (false, None);
+        Ok(Self { generation, process, shutdown, sources_complete, quiet_before, ..self })
     }
 
     /// Sees that nothing is left of an application whose cores have ended.
@@ -185,6 +190,7 @@ impl Supervisor {
         if let Some(rollback) = self.rollback {
             rollback.refuse(ENDED.to_owned());
         }
+        self.process.rollbacks.close();
         self.generation.skips.print_rest();
         for (kind, count) in self.lines.left_out() {
             tracing::warn!("{kind}: {count} such lines left out");

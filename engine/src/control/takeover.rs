@@ -135,6 +135,11 @@ impl<'a> Takeover<'a> {
         Self { plan, facts, looks_at_frames, drop, view, folder, found }
     }
 
+    /// The same, which reads all parts and refuses frames with other keys or events before.
+    pub(super) fn with_frames(&self) -> Self {
+        Self { looks_at_frames: true, found: RefCell::new(None), ..*self }
+    }
+
     /// What the program makes of `manifest`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use potoroo::checkpoint::store::{Head, Store};
+use potoroo::checkpoint::store::{Head, Store, StoreReader};
 use potoroo::checkpoint::{self, Identity, Manifest, Recovered, history, recover};
 
 use super::subject::Subject;
@@ -31,7 +31,10 @@ pub(super) fn roll_back(
     let facts = Identity::of(&plan, subject.partitions);
     let past = history(&world.store, Some(head)).map_err(text)?;
     let Some(to) = past.get(draw as usize % past.len().max(1)) else { return Ok(None) };
-    let recovered = checkpoint::roll_back(&world.store, &facts, draw, to.epoch).map_err(text)?;
+    // The storage thread hands over between two steps; here a commit may be half done.
+    let own = StoreReader::head(&world.store).map_err(text)?.expect("something was committed");
+    let recovered = checkpoint::roll_back(&world.store, &facts, draw, (&own, to.epoch), &|| true);
+    let recovered = recovered.map_err(text)?;
     let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
     world.roll_back(recovered.manifest.as_ref().expect("it is that of an epoch"), &sources);
     let last = past.into_iter().next().and_then(|last| last.manifest.ok());
