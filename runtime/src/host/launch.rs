@@ -53,15 +53,17 @@ where
     // Declared after the host: on failure the gates go first, so the threads it waits for end.
     let gates = spawn_all(config, poller, &mut host)?;
     host.wakers = collect_wakers(&gates, &mut host)?;
+    let signals = Arc::clone(&host.signals);
+    let housekeeping = config.pin.then(|| Housekeeping::begin(&config.cpus));
+    host.watchdog = Watchdog::start(config, signals).map_err(Error::Watchdog)?;
+    drop(housekeeping);
+    // Nothing fails any more: a core that is being built may wait for the caller.
     for (core, gate) in gates.into_iter().enumerate() {
         let build =
             BuildOrder { build: make(core, &host.wakers), wakers: Arc::clone(&host.wakers) };
         // The reason of a core that is gone already comes when it is joined.
         let _ = gate.build.send(build);
     }
-    let signals = Arc::clone(&host.signals);
-    let _housekeeping = config.pin.then(|| Housekeeping::begin(&config.cpus));
-    host.watchdog = Watchdog::start(config, signals).map_err(Error::Watchdog)?;
     Ok(host)
 }
 
