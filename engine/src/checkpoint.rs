@@ -58,7 +58,7 @@ pub use facts::{
 };
 pub use history::{Past, history};
 pub use imprint::{Imprint, Watched};
-pub use load::load;
+pub use load::{EndGone, LoadReceiver, LoadSender, load, load_bytes, load_channel};
 pub use manifest::{
     Delivered, Manifest, PartEntry, PositionUnit, SourcePosition, StreamPosition, Transaction,
 };

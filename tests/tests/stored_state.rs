@@ -10,7 +10,7 @@ use std::process::Command;
 
 use potoroo::prelude::*;
 use potoroo::sdk::codec::LineText;
-use potoroo::{Config, SinkAddress, SourceAddress};
+use potoroo::{Config, Running, SinkAddress, SourceAddress};
 use serde_json::{Value, json};
 use support::{App, Ended, Scratch, example, tool};
 
@@ -261,8 +261,12 @@ fn account_migrated() -> Application {
     accounts(|table| table.migrating(|old: v1::Account| Account { events: 1000, total: old.total }))
 }
 
-/// Gives the application one line after the other; returns what it says.
-fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<String, String> {
+fn account_broken() -> Application {
+    accounts(|table| table.migrating(|old: v1::Account| panic!("{} is no total", old.total)))
+}
+
+/// Starts the application on two cores.
+fn start(application: fn() -> Application, state: &str) -> Result<Running, String> {
     let config = Config {
         cores: vec![0, 0],
         progress: false,
@@ -271,7 +275,12 @@ fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<
     };
     let config =
         config.source("lines", SourceAddress::Channel).sink("totals", SinkAddress::Channel);
-    let mut running = potoroo::run(application, config).map_err(|error| error.to_string())?;
+    potoroo::run(application, config).map_err(|error| error.to_string())
+}
+
+/// Gives the application one line after the other; returns what it says.
+fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<String, String> {
+    let mut running = start(application, state)?;
     let mut source = running.source("lines").expect("it is a channel");
     let mut sink = running.sink("totals").expect("it is a channel");
     for line in lines {
@@ -294,6 +303,9 @@ fn a_state_of_another_shape_is_refused_unless_a_migration_is_registered() {
     let refused = say(account_refused, &state, &["four"]).expect_err("its shape is another");
     assert!(refused.contains("table `accounts`: its state was `Account`"), "{refused}");
     assert!(refused.contains("Table::migrating"), "{refused}");
+    // Before anything was sent or received.
+    let panicked = start(account_broken, &state).err().expect("a core cannot restore its share");
+    assert!(panicked.contains("8 is no total"), "{panicked}");
     assert_eq!(say(account_migrated, &state, &["four"]), Ok("1001 12\n".to_owned()));
     // From now on it is stored in its present shape.
     assert_eq!(say(account_refused, &state, &["four"]), Ok("1002 16\n".to_owned()));

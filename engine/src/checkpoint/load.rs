@@ -6,9 +6,14 @@
 //!                                                                   └─► …
 //! ```
 //!
+//! The thread that starts the cores reads, while they restore. It needs no thread of its own: it
+//! has nothing else to do then, and ends with the start. Buffers go round.
+//!
 //! Promises: records of one partition keep their order; a record that does not count for its part
-//! is passed over; memory holds one chunk, and one for each core that is being filled. Must never
-//! do: know what a core makes of it.
+//! is passed over; memory holds one chunk, one for each core that is being filled, and those
+//! on their way. Must never do: know what a core makes of it.
+
+mod channel;
 
 use potoroo_sdk::table::Record;
 
@@ -17,6 +22,8 @@ use super::partition_set::partition_of;
 use super::recover::each_chunk_of;
 use super::store::{self, StoreReader};
 use super::{Chunk, CorruptObject, Damage, Manifest, PartEntry, Section};
+
+pub use channel::{EndGone, LoadReceiver, LoadSender, load_bytes, load_channel};
 
 /// Reads the checkpoint of `manifest` and calls `hand` with each chunk for one of `cores` cores: it
 /// restores the chunk, or takes its bytes and leaves another buffer. `owner` has the core for the
@@ -142,5 +149,98 @@ impl<E: From<store::Error>> Splitter<'_, E> {
     /// A chunk is of one part.
     fn end(&mut self) -> Result<(), E> {
         (0..self.filling.len()).try_for_each(|core| self.hand_over(core))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use potoroo_sdk::host::TableId;
+
+    use super::*;
+    use crate::checkpoint::store::Memory;
+    use crate::checkpoint::{Epoch, PartHeader, PartWriter, PartitionSet, facts};
+
+    const ROWS: Section = Section::Rows(TableId(0));
+    const REMOVED: Section = Section::Removed(TableId(0));
+
+    /// The key is the hash, and its partition modulo 1024.
+    fn records(keys: &[u64]) -> Vec<u8> {
+        let record = |key: &u64| [&key.to_le_bytes()[..], &[0; 8]].concat();
+        keys.iter().flat_map(record).collect()
+    }
+
+    /// A checkpoint of one part, with all partitions but the last one.
+    fn stored(chunks: &[(Section, Vec<u8>)]) -> (Memory, Manifest) {
+        let (memory, name) = (Memory::new(), "part-1-1-0-0000000000000001");
+        let (facts, generation, epoch, since) = (facts::example(), 1, Epoch(1), Epoch::NONE);
+        let header =
+            PartHeader { facts: facts.clone(), generation, epoch, since, core: 0, cores: 1 };
+        let mut writer = PartWriter::new(Vec::new(), &header).expect("memory takes it");
+        for (section, bytes) in chunks {
+            let chunk = Chunk { section: *section, bytes: bytes.clone() };
+            writer.chunk(&chunk).expect("memory takes it");
+        }
+        let (bytes, seal) = writer.finish().expect("memory takes it");
+        memory.damage(name, &bytes);
+        let covers = PartitionSet::all(1023);
+        let parts = vec![PartEntry::new(name.to_owned(), &header, covers, seal, 0)];
+        (memory, Manifest { facts, generation, epoch, parts, ..Manifest::default() })
+    }
+
+    /// Two cores of which the second one has the upper half. What came, by core.
+    fn loaded((memory, manifest): &(Memory, Manifest)) -> Result<[Vec<Chunk>; 2], store::Error> {
+        let mut came: [Vec<Chunk>; 2] = Default::default();
+        let owner = |hash: u64| usize::from(hash % 1024 >= 512);
+        load(memory, manifest, (2, owner), |core, part, chunk| {
+            assert_eq!(part.name, manifest.parts[0].name);
+            came[core].push(chunk.clone());
+            Ok::<_, store::Error>(())
+        })?;
+        Ok(came)
+    }
+
+    #[test]
+    fn records_come_to_their_owners_in_order_and_frames_to_all() {
+        let frames = (Section::Lanes(1), b"frames".to_vec());
+        let mixed = (REMOVED, records(&[1, 600, 2, 1023, 1026, 1624]));
+        let alone = (ROWS, records(&[5, 6]));
+        let stored = stored(&[mixed, alone.clone(), (ROWS, records(&[1, 601])), frames.clone()]);
+        let chunk = |(section, bytes)| Chunk { section, bytes };
+        let [low, high] = loaded(&stored).expect("it is whole");
+        // Frames do not wait for rows that are being collected: their order is their own.
+        assert!(low.contains(&chunk(frames.clone())) && high.contains(&chunk(frames)));
+        let rows = |came: Vec<Chunk>| came.into_iter().filter(|it| !it.has_frames());
+        let expected = [(REMOVED, records(&[1, 2, 1026])), alone, (ROWS, records(&[1]))];
+        assert!(rows(low).eq(expected.map(chunk)));
+        assert!(
+            rows(high).eq([(REMOVED, records(&[600, 1624])), (ROWS, records(&[601]))].map(chunk))
+        );
+    }
+
+    #[test]
+    fn chunks_stay_bounded() {
+        let keys: Vec<u64> = (0..20_000).collect();
+        let [low, high] = loaded(&stored(&[(ROWS, records(&keys))])).expect("it is whole");
+        for (came, of) in [(low, 0..512), (high, 512..1023)] {
+            let sizes: Vec<usize> = came.iter().map(|chunk| chunk.bytes.len()).collect();
+            let (last, full) = sizes.split_last().expect("there are some");
+            assert!(full.iter().all(|size| *size == Chunk::BYTES_MAX), "{sizes:?}");
+            let count = keys.iter().filter(|key| of.contains(&(*key % 1024))).count();
+            assert_eq!(full.len() * Chunk::BYTES_MAX + last, count * 16);
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_refused() {
+        let refused =
+            |stored: &(Memory, Manifest)| loaded(stored).expect_err("it is not whole").to_string();
+        let mut cut_off = records(&[1, 600]);
+        cut_off.pop();
+        let text = refused(&stored(&[(ROWS, cut_off)]));
+        assert!(text.contains("a record of it is cut off"), "{text}");
+        let (memory, mut manifest) = stored(&[(ROWS, records(&[1]))]);
+        manifest.parts[0].digest ^= 1;
+        let text = refused(&(memory, manifest));
+        assert!(text.contains("its length, number of chunks or digest differs"), "{text}");
     }
 }

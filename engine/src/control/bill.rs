@@ -7,6 +7,7 @@ use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::Spares;
 
 use super::config::Config;
+use crate::checkpoint::load_bytes;
 use crate::connect::demand::{Demand, DemandLine};
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
@@ -107,7 +108,7 @@ impl Bill {
         config: &Config,
         levels: usize,
         upload_bytes: usize,
-    ) -> [(String, usize); 2] {
+    ) -> [(String, usize); 3] {
         let cores = config.cores.len();
         let lanes_bytes = ((cores - 1) * (levels + 1) + levels) * config.lane_bytes;
         let frames_bytes = lanes_bytes.min(config.checkpoint_log_bytes);
@@ -118,6 +119,7 @@ impl Bill {
                 cores * frames_bytes,
             ),
             (format!("checkpoints: pieces of {cores} parts on their way"), pieces_bytes),
+            (format!("recovery: chunks on their way to {cores} cores"), load_bytes(cores)),
         ]
     }
 

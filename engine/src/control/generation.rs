@@ -24,8 +24,8 @@ use super::seat::{Blueprint, OfStorage};
 use super::skips::SkipNotes;
 use super::threads::Threads;
 use super::watch::Monitor;
-use crate::checkpoint::Delivered;
 use crate::checkpoint::coordinator::Coordinator;
+use crate::checkpoint::{Delivered, LoadReceiver, load_channel};
 use crate::connect::attach::Attach;
 use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::starting::SinkStates;
@@ -68,9 +68,13 @@ impl Generation {
             Blueprint::new(process, skips.skips(), of_storage, (restored_in, notices_in.clone()));
         let (letters_waiting, sink_owners) =
             (build.letters_waiting.clone(), build.sink_owners.clone());
-        let (host, cores) = start(process, build)?;
-        wait_for_cores(&host, &process.watch, &restored)?;
+        let (map, (to, from)) = (build.map.clone(), load_channel(process.config.cores.len()));
+        let (host, cores) = start(process, build, from)?;
         let _housekeeping = Housekeeping::begin(&process.watch.cpus);
+        if let Some(recovery) = &recovery {
+            recovery.read(&map, to, &process.request)?;
+        }
+        let host = wait_for_cores(host, &process.watch, &restored)?;
         let Process { plan, config, places, edges, watch, .. } = process;
         let threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
         let connecting = Connecting {
@@ -126,6 +130,7 @@ impl Generation {
 fn start(
     process: &Process,
     build: Blueprint,
+    from: Vec<LoadReceiver>,
 ) -> Result<(RunningCores<Counts>, Vec<Mailbox>), Error> {
     let Process { plan, config, .. } = process;
     let host_config = HostConfig {
@@ -137,15 +142,16 @@ fn start(
         executors: process.watch.is_first_ground(),
         ..HostConfig::new(config.cores.clone())
     };
-    let mut lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes).into_iter();
+    let lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes);
+    let mut ends = lanes.into_iter().zip(from);
     let build = Arc::new(build);
     let mut mailboxes = Vec::new();
     let make = |core: usize, wakers: &[Waker]| {
         let (mailbox, mail) = mailbox(wakers[core].clone());
         mailboxes.push(mailbox);
-        let lanes = lanes.next().expect("one mesh end per core");
+        let (lanes, from) = ends.next().expect("one mesh end per core");
         let (build, wakers) = (build.clone(), wakers.to_vec());
-        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, mail, wakers)))
+        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, mail, wakers, from)))
     };
     let host = potoroo_runtime::start(host_config, make)?;
     Ok((host, mailboxes))
@@ -153,13 +159,17 @@ fn start(
 
 /// Until all have their shares of what was stored. Says what they run on.
 fn wait_for_cores(
-    host: &RunningCores<Counts>,
+    host: RunningCores<Counts>,
     watch: &Monitor,
     restored: &Receiver<Result<(), Error>>,
-) -> Result<(), Error> {
+) -> Result<RunningCores<Counts>, Error> {
     watch.set_ground(host.ground());
-    // A core that panics while it restores sends nothing: the panic is reported at its join.
-    restored.iter().collect()
+    let restored: Vec<()> = restored.iter().collect::<Result<_, Error>>()?;
+    if restored.len() < watch.cpus.len() {
+        let panicked = host.join().expect_err("a core that reports nothing has panicked");
+        return Err(panicked.into());
+    }
+    Ok(host)
 }
 
 /// Starts the storage thread.

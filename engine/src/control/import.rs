@@ -25,7 +25,6 @@ use super::inspect;
 use super::open_store::OpenStore;
 use super::recovery::Recovery;
 use super::rows_file::{RowsMistake, read_rows};
-use super::stop_request::StopRequest;
 use super::takeover::count_rows;
 use crate::checkpoint;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
@@ -73,7 +72,7 @@ pub(super) fn import(
     }
     let recovery = Recovery::open(&plan, config, &OpenStore::open(place, 1)?)?;
     let mut core = core(of_core, config);
-    recovery.load(&mut core, &StopRequest::default())?;
+    recovery.restore_alone(&mut core)?;
     // What an application committed that ran until now, in a bucket.
     match core.plan().tables[at].rows.count() {
         0 => {}

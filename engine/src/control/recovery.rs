@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use potoroo_runtime::Clock;
+use potoroo_runtime::{Clock, Nanos};
 use potoroo_sdk::plan::{Plan, TablePlan};
 
 use super::config::Config;
@@ -14,12 +14,13 @@ use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Head, Location, Store, draw};
 use crate::checkpoint::{
-    ChangeKind, Delivered, Epoch, Identity, Manifest, Marks, PositionUnit, ProgramChanges,
-    Recovered, Renumbering, SourcePosition, TableFacts, load, recover, roll_back,
+    ChangeKind, Chunk, Delivered, EndGone, Epoch, Identity, LoadReceiver, LoadSender, Manifest,
+    Marks, PartEntry, PositionUnit, ProgramChanges, Recovered, Renumbering, SourcePosition,
+    TableFacts, load, recover, roll_back,
 };
 use crate::connect::resume::Resume;
 use crate::connect::spools;
-use crate::flow::{Core, Start};
+use crate::flow::{Core, PartitionMap, Start};
 
 /// Where an application's checkpoints are, and what it goes on from.
 pub(super) struct Recovery {
@@ -193,43 +194,92 @@ impl Recovery {
         self.manifest().map_or(&[], |manifest| &manifest.delivered)
     }
 
-    /// Gives `core` its share of the checkpoint, and has it keep checkpoints from now on.
+    /// Reads the checkpoint, and sends each core what it owns by `map`. When this fails, no core
+    /// learns that it has everything. A core that is gone has reported why, or panicked.
     ///
     /// # Errors
-    /// A part is missing or damaged, or the application is to stop: nothing may be made of what was
-    /// restored.
-    pub(super) fn restore(
+    /// A part is missing or damaged, or the application is to stop.
+    pub(super) fn read(
         &self,
-        core: &mut Core,
-        config: &Config,
+        map: &PartitionMap,
+        mut to: LoadSender,
         request: &StopRequest,
     ) -> Result<(), Error> {
-        self.load(core, request)?;
-        self.begin_checkpoints(core, config.checkpoint_log_bytes as u64);
+        let owners = (to.cores(), |hash| map.owner(hash));
+        let sent = self.load(owners, |core, part, chunk| match request.reason() {
+            Some(_) => Err(Halt::Requested),
+            None => Ok(to.send(core, part, chunk)?),
+        });
+        match sent {
+            Ok(()) => to.finish(),
+            Err(halt) => self.halted(halt)?,
+        }
         Ok(())
     }
 
-    /// Gives `core` its share of the checkpoint.
+    /// Restores in `core` what comes for it, and has it take checkpoints from now on. Returns
+    /// whether it has everything: if not, nothing may be made of what was restored.
     ///
     /// # Errors
-    /// As of [`restore`](Self::restore).
-    pub(super) fn load(&self, core: &mut Core, request: &StopRequest) -> Result<(), Error> {
-        if let Some((manifest, numbers)) = self.manifest().zip(self.numbers.as_ref()) {
-            expect(core.plan(), &manifest.facts);
-            let now = Clock::new().now();
-            load::<Broken>(&*self.store, manifest, (1, |_| 0), |_, part, chunk| {
-                if request.reason().is_some() {
-                    return Err(Broken("asked to stop".to_owned()));
-                }
-                let fits = core.restore(chunk, numbers, now);
-                fits.map_err(|error| Broken(format!("{}: {error}", part.name)))
-            })
-            .map_err(|Broken(reason)| match request.reason().is_some() {
-                true => Error::Stopped,
-                false => Error::State { place: self.place.clone(), reason },
-            })?;
+    /// Something does not fit the application: as if it had not everything.
+    pub(super) fn restore(
+        &self,
+        core: &mut Core,
+        from: LoadReceiver,
+        config: &Config,
+    ) -> Result<bool, Error> {
+        let now = self.expect(core.plan());
+        match from.each(|part, chunk| self.restore_chunk(core, part, chunk, now)) {
+            Ok(()) => self.begin_checkpoints(core, config.checkpoint_log_bytes as u64),
+            Err(halt) => return self.halted(halt).map(|()| false),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Restores the whole checkpoint in `core`, which owns everything.
+    ///
+    /// # Errors
+    /// A part is missing or damaged: nothing may be made of what was restored.
+    pub(super) fn restore_alone(&self, core: &mut Core) -> Result<(), Error> {
+        let now = self.expect(core.plan());
+        let restored = self
+            .load((1, |_| 0), |_, part, chunk| self.restore_chunk(core, &part.name, chunk, now));
+        restored.or_else(|halt| self.halted(halt))
+    }
+
+    fn load(
+        &self,
+        owners: (usize, impl Fn(u64) -> usize),
+        hand: impl FnMut(usize, &PartEntry, &mut Chunk) -> Result<(), Halt>,
+    ) -> Result<(), Halt> {
+        self.manifest().map_or(Ok(()), |manifest| load(&*self.store, manifest, owners, hand))
+    }
+
+    /// Prepares the tables of `plan` for what is restored from now on.
+    fn expect(&self, plan: &Plan) -> Nanos {
+        self.manifest().into_iter().for_each(|manifest| expect(plan, &manifest.facts));
+        Clock::new().now()
+    }
+
+    fn restore_chunk(
+        &self,
+        core: &mut Core,
+        part: &str,
+        chunk: &Chunk,
+        now: Nanos,
+    ) -> Result<(), Halt> {
+        let numbers = self.numbers.as_ref().expect("only a checkpoint has chunks");
+        let restored = core.restore(chunk, numbers, now);
+        restored.map_err(|error| Halt::Refused(format!("{part}: {error}")))
+    }
+
+    /// What an end before the end means for the start.
+    fn halted(&self, halt: Halt) -> Result<(), Error> {
+        match halt {
+            Halt::Gone => Ok(()),
+            Halt::Requested => Err(Error::Stopped),
+            Halt::Refused(reason) => Err(Error::State { place: self.place.clone(), reason }),
+        }
     }
 
     /// Has `core`, which has everything that was restored, take checkpoints from now on, with up to
@@ -260,11 +310,24 @@ pub(super) fn expect_table(table: &TablePlan, was: &TableFacts) {
     table.rows.expect(was.state.shape).expect("an unknown shape is refused");
 }
 
-/// Why a part cannot be used.
-struct Broken(String);
+/// Why a checkpoint was not read, or not restored, to its end.
+enum Halt {
+    /// The other end of the channel is gone, which says why.
+    Gone,
+    /// The application is to stop.
+    Requested,
+    /// Something cannot be used.
+    Refused(String),
+}
 
-impl From<store::Error> for Broken {
+impl From<EndGone> for Halt {
+    fn from(EndGone: EndGone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<store::Error> for Halt {
     fn from(error: store::Error) -> Self {
-        Self(error.to_string())
+        Self::Refused(error.to_string())
     }
 }

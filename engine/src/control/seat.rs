@@ -13,9 +13,8 @@ use super::edges::Edges;
 use super::error::Error;
 use super::process::{Describe, Process, describe_again};
 use super::recovery::Recovery;
-use super::stop_request::StopRequest;
 use super::witness::Witness;
-use crate::checkpoint::PositionUnit;
+use crate::checkpoint::{LoadReceiver, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::StorageSender;
 use crate::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Skips};
@@ -26,7 +25,7 @@ pub(super) struct Blueprint {
     describe: Describe,
     fingerprint: u64,
     generators: Vec<(SourceId, GeneratorAddress)>,
-    map: PartitionMap,
+    pub(super) map: PartitionMap,
     pub(super) sink_owners: Vec<usize>,
     keep_letters: bool,
     config: Config,
@@ -39,7 +38,6 @@ pub(super) struct Blueprint {
     tallies: Vec<Arc<SharedCounts>>,
     notices: Sender<Notice>,
     pub(super) letters_waiting: Arc<AtomicUsize>,
-    request: StopRequest,
 }
 
 /// Where cores go on, and where their parts go.
@@ -48,8 +46,9 @@ pub(super) struct OfStorage {
     pub(super) storage: StorageSender,
 }
 
-/// What connects a core with the others: its lanes, its commands, and the wakers of all.
-pub(super) type CoreEnds = (Lanes, Mail, Vec<Waker>);
+/// What connects a core with the others: its lanes, its commands, the wakers of all, and what it
+/// gets of a checkpoint.
+pub(super) type CoreEnds = (Lanes, Mail, Vec<Waker>, LoadReceiver);
 
 impl Blueprint {
     /// For the cores of `process`, which report to these two.
@@ -59,7 +58,7 @@ impl Blueprint {
         of_storage: Option<OfStorage>,
         (restored, notices): (Sender<Result<(), Error>>, Sender<Notice>),
     ) -> Self {
-        let Process { describe, plan, config, request, stored, edges, watch, .. } = process;
+        let Process { describe, plan, config, stored, edges, watch, .. } = process;
         Self {
             describe: describe.clone(),
             fingerprint: plan.fingerprint,
@@ -75,7 +74,6 @@ impl Blueprint {
             tallies: watch.tallies.clone(),
             notices,
             letters_waiting: Arc::new(AtomicUsize::new(0)),
-            request: request.clone(),
         }
     }
 
@@ -91,29 +89,27 @@ impl Blueprint {
 
     /// Builds one core, on its own thread; nothing when it cannot, which is then reported.
     pub(super) fn seat(&self, core: usize, ends: CoreEnds) -> Option<CoreReactor> {
-        match self.plan() {
-            Ok(plan) => Some(self.core(plan, core, ends)),
-            Err(error) => {
-                // The start may have failed, and its receiver with it.
-                let _ = self.restored.send(Err(error));
-                None
-            }
-        }
+        let seated = self.plan().and_then(|plan| self.core(plan, core, ends));
+        seated.unwrap_or_else(|error| {
+            // The start may have failed, and its receiver with it.
+            let _ = self.restored.send(Err(error));
+            None
+        })
     }
 
-    fn core(&self, plan: Plan, core: usize, (lanes, mail, wakers): CoreEnds) -> CoreReactor {
+    /// Nothing if not everything came of the checkpoint: who reads it says why.
+    ///
+    /// # Errors
+    /// What came does not fit.
+    fn core(
+        &self,
+        plan: Plan,
+        core: usize,
+        (lanes, mail, wakers, from): CoreEnds,
+    ) -> Result<Option<CoreReactor>, Error> {
         let (config, sinks) = (&self.config, plan.sinks.len());
         let numbered = numbered(&plan, config);
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
-        let made =
-            self.generators.iter().filter(|(id, _)| id.0 as usize % config.cores.len() == core);
-        let made: Vec<_> = made
-            .map(|(id, generator)| {
-                let stage = &plan.sources[id.0 as usize].stage;
-                let start = stage.generator(&generator.name, generator.seed);
-                (*id, generator, start.unwrap_or_else(|mistake| panic!("{mistake}")))
-            })
-            .collect();
         let core_config = CoreConfig {
             core,
             lanes,
@@ -125,27 +121,19 @@ impl Blueprint {
             keep_letters: self.keep_letters,
             tally: self.tallies[core].clone(),
         };
-        let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let mut flow = Core::new(plan, core_config);
         let gauges = self.tallies[core].gauges.clone();
         Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
         flow.skip(&self.skips);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
-        let recovery = self.of_storage.as_ref().map(|of| &of.recovery);
-        let recovered = recovery.map(|recovery| recovery.restore(&mut flow, config, &self.request));
-        // The start may have failed, and its receiver with it.
-        let _ = self.restored.send(recovered.unwrap_or(Ok(())));
-        let position = |source: SourceId| {
-            let name = &names[usize::from(source.0)];
-            let position = recovery.map(|recovery| recovery.position(name, PositionUnit::Events));
-            position.transpose().expect("it was checked before").unwrap_or_default().position
-        };
-        for (source, generator, generate) in made {
-            let rate = generator.rate.map_or(0, |rate| rate.get());
-            let count = generator.count.unwrap_or(u64::MAX);
-            flow.add_generator(source, generate, rate, position(source), count);
+        if let Some(of) = &self.of_storage
+            && !of.recovery.restore(&mut flow, from, config)?
+        {
+            return Ok(None);
         }
-        self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
+        // The start may have failed, and its receiver with it.
+        let _ = self.restored.send(Ok(()));
+        self.add_generators(core, &mut flow);
         flow.set_open_sources(true);
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
@@ -158,7 +146,24 @@ impl Blueprint {
         });
         let notices = self.notices.clone();
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
-        CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }
+        Ok(Some(CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }))
+    }
+
+    /// Gives a core its generators, which go on where they were.
+    fn add_generators(&self, core: usize, flow: &mut Core) {
+        let is_its_own = |id: SourceId| usize::from(id.0) % self.config.cores.len() == core;
+        for (id, generator) in self.generators.iter().filter(|(id, _)| is_its_own(*id)) {
+            let source = &flow.plan().sources[usize::from(id.0)];
+            let generate = source.stage.generator(&generator.name, generator.seed);
+            let generate = generate.unwrap_or_else(|mistake| panic!("{mistake}"));
+            let recovery = self.of_storage.as_ref().map(|of| &of.recovery);
+            let start = recovery.map(|it| it.position(&source.name, PositionUnit::Events));
+            let start = start.transpose().expect("it was checked before").unwrap_or_default();
+            let rate = generator.rate.map_or(0, |rate| rate.get());
+            let count = generator.count.unwrap_or(u64::MAX);
+            flow.add_generator(*id, generate, rate, start.position, count);
+        }
+        self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
     }
 }
 

@@ -12,15 +12,15 @@ use super::turn::{Core, Phase};
 use crate::checkpoint::{Chunk, Epoch, Renumbering};
 
 impl Core {
-    /// Takes what is this core's out of a chunk of a checkpoint, at `now`, with the `numbers` that
-    /// its tables, sources, sinks and exchanges have now. Before the first turn:
-    /// rows in the order in which their parts were made, frames of the newest parts only.
+    /// Restores a chunk of records of its own, or what is its own of a chunk of frames, at `now`,
+    /// with the `numbers` that its tables, sources, sinks and exchanges have now. Before the first
+    /// turn: rows in the order in which their parts were made, all frames of the newest parts only.
     ///
     /// # Errors
     /// The chunk does not fit the application. The core must take no checkpoint then.
     ///
     /// # Panics
-    /// [`restored`](Self::restored) was called.
+    /// [`restored`](Self::restored) was called, or a record is another core's.
     // cold: at start
     pub fn restore(
         &mut self,

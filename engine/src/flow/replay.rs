@@ -135,7 +135,7 @@ pub(super) struct Restoring<'a> {
 }
 
 impl Restoring<'_> {
-    /// Takes what is this core's out of a chunk of a checkpoint, at `now`.
+    /// Restores the records of a chunk, or what is this core's of its frames, at `now`.
     ///
     /// # Errors
     /// The chunk does not fit the application.
@@ -160,9 +160,7 @@ impl Restoring<'_> {
         while !rest.is_empty() {
             let (record, left) = Record::split(rest).ok_or(Corrupt)?;
             rest = left;
-            if self.router.owner(record.hash) != self.core {
-                continue;
-            }
+            assert_eq!(self.router.owner(record.hash), self.core, "a record goes to its owner");
             let index = &mut self.router.indexes[at];
             match present {
                 true => rows.restore(record, index)?,

@@ -31,6 +31,7 @@ pub(super) struct Process {
     mails: Vec<(Mail, Mailbox)>,
     notices: Receiver<Notice>,
     sink_owners: Vec<usize>,
+    pub(super) map: PartitionMap,
     /// How far files were read.
     files: Vec<(SourceId, Arc<AtomicU64>)>,
     /// What left the cores.
@@ -98,6 +99,7 @@ impl Process {
             mails,
             notices,
             sink_owners,
+            map,
             files: Vec::new(),
             outbound,
             letters_waiting,

@@ -17,7 +17,9 @@ pub(super) fn restore(
     let now = process.now();
     let numbers = Renumbering::same(process.cores[0].plan());
     let mut frames = 0;
-    let mut visit = |epoch: Epoch, chunk: &mut Chunk| -> Result<(), Failed> {
+    let map = process.map.clone();
+    let cores = process.cores.len();
+    let mut restore = |core: usize, epoch: Epoch, chunk: &mut Chunk| -> Result<(), Failed> {
         if sabotage == Some(Sabotage::NewestPartOnly) && epoch != manifest.epoch {
             return Ok(());
         }
@@ -31,13 +33,13 @@ pub(super) fn restore(
             section => section,
         };
         if let Section::Lanes(_) | Section::Outboxes(_) = chunk.section {
-            frames += chunk.bytes.len() as u64;
+            frames += if core == 0 { chunk.bytes.len() as u64 } else { 0 };
         }
-        let mut cores = process.cores.iter_mut();
-        let restored = cores.try_for_each(|core| core.restore(chunk, &numbers, now));
+        let restored = process.cores[core].restore(chunk, &numbers, now);
         restored.map_err(|error| Failed(error.to_string()))
     };
-    load(store, manifest, (1, |_| 0), |_, part, chunk| visit(part.epoch, chunk))
+    let owners = (cores, |hash| map.owner(hash));
+    load(store, manifest, owners, |core, part, chunk| restore(core, part.epoch, chunk))
         .map_err(|Failed(reason)| reason)?;
     match last.filter(|_| sabotage == Some(Sabotage::FramesSurvive)) {
         Some(last) => restore_frames(process, store, &last).map(|()| frames),
