@@ -5,10 +5,13 @@
 //! written, so it comes from memory unless it is larger: the figures tell what checking costs, and
 //! not how fast the disk is.
 
+mod lap;
+
+mod output;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use potoroo::checkpoint::store::{Folder, FolderView, Name, NameKind, Store, StoreReader};
@@ -16,6 +19,7 @@ use potoroo::checkpoint::{Chunk, Epoch, Identity, PartHeader, PartReader, PartWr
 use potoroo::sdk::random::Random;
 use serde_json::json;
 
+use self::lap::{Lap, timed};
 use crate::report::Report;
 use crate::rounds::{Contender, Series, alternate};
 
@@ -34,21 +38,11 @@ pub fn bench(report: &mut Report) -> Result<()> {
     ];
     let series = alternate(report, "parts in a folder, and plain files", contenders)?;
     report_all(report, &series);
+    output::bench(report)?;
     let folder = place.path.display().to_string();
     report.configure("storage", json!({ "folder": folder, "bytes": place.bytes() }));
     report.note("`part` and `file` are synced; `verify` and `read` come from the page cache");
     Ok(())
-}
-
-struct Lap {
-    bytes: u64,
-    seconds: f64,
-}
-
-impl Lap {
-    fn megabytes_per_second(&self) -> f64 {
-        self.bytes as f64 / 1e6 / self.seconds
-    }
 }
 
 fn report_all(report: &mut Report, series: &Series<Lap>) {
@@ -60,12 +54,6 @@ fn report_all(report: &mut Report, series: &Series<Lap>) {
         let ratio = series.ratio(ours, plain, Lap::megabytes_per_second);
         report.figure(format!("{ours}_over_{plain}"), ratio, series.raw_rtt_ns(&[ours, plain]));
     }
-}
-
-fn timed(work: impl FnOnce() -> Result<u64>) -> Result<Lap> {
-    let start = Instant::now();
-    let bytes = work()?;
-    Ok(Lap { bytes, seconds: start.elapsed().as_secs_f64() })
 }
 
 /// A state folder and a plain file with the same chunks in them, which go away with it.
