@@ -36,6 +36,7 @@ mod spread;
 mod pingpong;
 
 mod limits;
+mod link;
 
 mod pairs;
 
@@ -106,6 +107,8 @@ enum Name {
     Limits,
     /// 64-byte frames between two cores: round trip and throughput of rings.
     Hop,
+    /// Frames over a connection to another server: round trip, and the CPU time of each.
+    Link,
     /// Keyed count over 64-byte events: latency at two rates, throughput at three table sizes.
     Engine,
     /// Market Spread over loopback TCP: order to reply, and the stream of quotes.
@@ -178,6 +181,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             measure(arguments, "load", scale, |report| drive::bench(report, options))
         }
         Name::Hop => measure(arguments, "hop", scale, hop::bench),
+        Name::Link => measure(arguments, "link", scale, link::bench),
         Name::Engine => measure(arguments, "engine", scale, |report| {
             engine::bench(report)?;
             // Comes last: on a busy host single steps take longer than all that is timed.

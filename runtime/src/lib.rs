@@ -17,6 +17,8 @@ pub mod ring;
 
 pub mod lanes;
 
+pub mod link;
+
 pub mod latency;
 
 pub mod gaps;
@@ -35,6 +37,7 @@ pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Ground, HostConfig, Housekeeping, Idle, Reactor, RunningCores, Turn, start};
 pub use lanes::{Inbound, InboundLane, LaneId, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
+pub use link::{LinkFault, LinkedLanes};
 pub use poller::{Poller, PollerKind, Ready, Waker};
 pub use ring::{Consumer, Position, Producer, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};

@@ -45,7 +45,7 @@ mod ahead;
 
 pub use ahead::Ahead;
 pub use consumer::Consumer;
-pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Position};
+pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, FrameRun, Position};
 pub use markers::{Marker, MarkerReader, MarkerWriter, markers};
 pub use producer::Producer;
 

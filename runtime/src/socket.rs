@@ -4,7 +4,7 @@
 //! closed) are distinguished from failures without allocation. It must never retry, buffer or log:
 //! the caller knows its turn.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -166,6 +166,21 @@ impl Connection {
     pub fn try_write(&mut self, bytes: &[u8]) -> WriteOutcome {
         loop {
             match self.inner.write(bytes) {
+                Ok(count) => return WriteOutcome::Bytes(count),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return WriteOutcome::WouldBlock,
+                    ErrorKind::Interrupted => {}
+                    _ => return WriteOutcome::Failed(error.raw_os_error().unwrap_or(0)),
+                },
+            }
+        }
+    }
+
+    /// As [`Connection::try_write`], of bytes in several places, one after another.
+    #[inline]
+    pub fn try_write_parts(&mut self, parts: &[IoSlice<'_>]) -> WriteOutcome {
+        loop {
+            match self.inner.write_vectored(parts) {
                 Ok(count) => return WriteOutcome::Bytes(count),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return WriteOutcome::WouldBlock,

@@ -25,7 +25,7 @@ pub struct LaneLimits {
 }
 
 impl Inbound {
-    pub(super) fn new(lanes: Vec<Consumer>, markers: MarkerReader) -> Self {
+    pub(crate) fn new(lanes: Vec<Consumer>, markers: MarkerReader) -> Self {
         Self { lanes: lanes.into_boxed_slice(), markers }
     }
 

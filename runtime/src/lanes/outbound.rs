@@ -15,7 +15,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    pub(super) fn new(lanes: Vec<Producer>, markers: MarkerWriter) -> Self {
+    pub(crate) fn new(lanes: Vec<Producer>, markers: MarkerWriter) -> Self {
         Self { lanes: lanes.into_boxed_slice(), markers }
     }
 

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use super::cursor::{PAD, Position, align, next_lap};
+use super::cursor::{FrameRun, PAD, Position, align, frame_bytes_max, next_lap};
 use super::memory::RingMemory;
 use super::sync::{Arc, AtomicU64, CachePadded, Ordering};
 
@@ -83,6 +83,45 @@ impl Consumer {
         self.memory.prefetch(start + AHEAD_BYTES);
         let next = Position { ring: self.ring, at: start + self.stride(word) };
         Some((self.memory.frame(start, word), next))
+    }
+
+    /// The frames from `position` on that lie side by side, as many as `bytes_max` bytes hold:
+    /// what is passed on as it lies. `None` if no frame is published there, or it is longer.
+    ///
+    /// # Panics
+    /// As [`Consumer::frame_at`].
+    pub fn run_at(&self, position: Position, bytes_max: u64) -> Option<FrameRun> {
+        let (frame, next) = self.frame_at(position)?;
+        let start = next.at - align(frame.len() as u64);
+        let lap_end = next_lap(start, self.capacity);
+        let most = lap_end.min(start + bytes_max);
+        let mut end = next.at;
+        if end > most {
+            return None;
+        }
+        while end < most {
+            let word = self.memory.load_length(end);
+            let next = end + self.stride(word);
+            if word == 0 || word == PAD || next > most {
+                break;
+            }
+            end = next;
+        }
+        Some(FrameRun { ring: self.ring, start, end })
+    }
+
+    /// The bytes of frames that [`Consumer::run_at`] found.
+    ///
+    /// # Panics
+    /// If they are of another ring, or were given back.
+    pub fn run(&self, run: &FrameRun) -> &[u8] {
+        self.check(Position { ring: run.ring, at: run.start });
+        self.memory.frame(run.start, run.bytes() as u32)
+    }
+
+    /// Longest frame in bytes: a quarter of the capacity.
+    pub fn frame_bytes_max(&self) -> usize {
+        frame_bytes_max(self.capacity)
     }
 
     /// Gives back everything before `position`. Returns whether the producer can know of it now:

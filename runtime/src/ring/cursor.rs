@@ -30,6 +30,28 @@ impl Position {
     }
 }
 
+/// Frames of one ring that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRun {
+    pub(super) ring: u64,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl FrameRun {
+    /// Bytes of all of them, with what fills the last one up to a multiple of eight.
+    #[inline]
+    pub const fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// The position after them.
+    #[inline]
+    pub const fn end(&self) -> Position {
+        Position { ring: self.ring, at: self.end }
+    }
+}
+
 /// Where one frame goes: `start..end`, where `end` is aligned and may exceed the frame's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Placement {

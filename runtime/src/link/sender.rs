@@ -1,0 +1,154 @@
+//! LinkSender: makes bytes of what was appended to the lanes, within the credit that the peer gave.
+//!
+//! ```text
+//!    plan ─► gather: slices for one system call ─► sent(bytes): whole records give room back
+//! ```
+//!
+//! Promises: one call has what several levels have to send, the highest level first, so what is
+//! nearest to its end goes ahead; a frame stays in its ring until the system has all of its record.
+
+use std::io::IoSlice;
+
+use super::receiver::LinkReceiver;
+use super::wire::{CREDIT_BYTES, FRAMES_BYTES, HEADER_BYTES, LinkRecord, RECORDS_MAX};
+use crate::ring::{Consumer, FrameRun, Position};
+
+/// Makes bytes of what was appended.
+pub struct LinkSender {
+    levels: Box<[SendLevel]>,
+    /// Records that the system does not have yet, oldest first.
+    planned: [Option<Planned>; RECORDS_MAX],
+    /// Bytes of the first one that the system has.
+    done: usize,
+    /// Content of the credit record that is planned.
+    credit: Box<[u8]>,
+}
+
+struct SendLevel {
+    frames: Consumer,
+    /// Everything before it was planned.
+    planned: Position,
+    /// Bytes of frames that were planned since the beginning.
+    sent: u64,
+    /// How many there may be.
+    allowed: u64,
+    /// How many of them one record may have.
+    record_bytes_max: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Planned {
+    header: [u8; HEADER_BYTES],
+    /// Level and frames; `None` for credit.
+    frames: Option<(usize, FrameRun)>,
+    bytes: usize,
+}
+
+impl LinkSender {
+    pub(super) fn new(frames: Vec<Consumer>, window: u64) -> Self {
+        let credit = vec![0; frames.len() * CREDIT_BYTES].into();
+        let level = |frames: Consumer| SendLevel {
+            planned: frames.head(),
+            sent: 0,
+            allowed: window,
+            record_bytes_max: FRAMES_BYTES.max(frames.frame_bytes_max()) as u64,
+            frames,
+        };
+        let levels = frames.into_iter().map(level).collect();
+        Self { levels, planned: [None; RECORDS_MAX], done: 0, credit }
+    }
+
+    /// Plans what is to be sent next: frames as far as the peer has room, which `receiver` knows,
+    /// and credit for the peer if there is some to give. Returns whether there is anything to send.
+    /// Nothing is added to records of which the system has a part.
+    pub fn plan(&mut self, receiver: &mut LinkReceiver) -> bool {
+        if self.planned[0].is_some() {
+            return true;
+        }
+        let allowed = self.levels.iter_mut().zip(receiver.allowed());
+        allowed.for_each(|(level, allowed)| level.allowed = *allowed);
+        let mut count = 0;
+        if let Some(credit) = receiver.new_credit() {
+            self.planned[0] = Some(self.plan_credit(credit));
+            count = 1;
+        }
+        let levels = self.levels.len();
+        for (number, level) in self.levels.iter_mut().enumerate().rev() {
+            while count < RECORDS_MAX
+                && let Some(run) = level.next()
+            {
+                let bytes = run.bytes() as u32;
+                let header = LinkRecord::Frames { level: number, bytes }.header(levels);
+                let frames = Some((number, run));
+                self.planned[count] = Some(Planned { header, frames, bytes: bytes as usize });
+                count += 1;
+            }
+        }
+        count > 0
+    }
+
+    fn plan_credit(&mut self, credit: &[u64]) -> Planned {
+        let words = self.credit.chunks_exact_mut(CREDIT_BYTES);
+        words.zip(credit).for_each(|(word, credit)| word.copy_from_slice(&credit.to_le_bytes()));
+        let header = LinkRecord::Credit.header(self.levels.len());
+        Planned { header, frames: None, bytes: self.credit.len() }
+    }
+
+    /// The bytes of all planned records, as far as the system does not have them. Returns how many
+    /// of `slices` there are.
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; 2 * RECORDS_MAX]) -> usize {
+        let (mut count, mut skip) = (0, self.done);
+        for planned in self.planned.iter().map_while(Option::as_ref) {
+            let content = match &planned.frames {
+                Some((level, run)) => self.levels[*level].frames.run(run),
+                None => &self.credit[..],
+            };
+            for part in [&planned.header[..], content] {
+                let left = &part[skip.min(part.len())..];
+                skip -= part.len() - left.len();
+                if !left.is_empty() {
+                    slices[count] = IoSlice::new(left);
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+
+    /// The system has `bytes` more of what was gathered.
+    ///
+    /// # Panics
+    /// There were fewer.
+    pub fn sent(&mut self, bytes: usize) {
+        self.done += bytes;
+        let mut whole = 0;
+        while let Some(planned) = self.planned.get(whole).copied().flatten()
+            && self.done >= HEADER_BYTES + planned.bytes
+        {
+            self.done -= HEADER_BYTES + planned.bytes;
+            if let Some((level, run)) = planned.frames {
+                self.levels[level].frames.consume_to(run.end());
+            }
+            whole += 1;
+        }
+        self.planned[..whole].fill(None);
+        self.planned.rotate_left(whole);
+        assert!(self.done == 0 || self.planned[0].is_some(), "more than there was");
+    }
+
+    /// Bytes of frames of `level` that were planned since the link was made.
+    pub fn bytes_sent(&self, level: usize) -> u64 {
+        self.levels[level].sent
+    }
+}
+
+impl SendLevel {
+    /// The next frames that may be sent, side by side.
+    fn next(&mut self) -> Option<FrameRun> {
+        let bytes_max = (self.allowed - self.sent).min(self.record_bytes_max);
+        let run = self.frames.run_at(self.planned, bytes_max)?;
+        self.planned = run.end();
+        self.sent += run.bytes();
+        Some(run)
+    }
+}
