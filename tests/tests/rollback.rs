@@ -129,14 +129,45 @@ fn what_cannot_be_gone_back_to_is_refused_and_the_application_goes_on() {
     assert_eq!(app.finish().code, Some(0));
 }
 
+/// Output waits for a client that is away, and what an older checkpoint has of it is damaged.
+#[test]
+fn output_that_is_damaged_is_not_gone_back_to() {
+    let scratch = Scratch::new("rollback-output");
+    let state = scratch.path("state");
+    let mut app = App::start(
+        WINDOWS,
+        &format!(
+            "--source numbers=gen:numbers?rate=20000 --cores 0,1 --admin 127.0.0.1:0 --sink \
+             windows=potoroo://127.0.0.1:{}?token=hush --state {state} --checkpoint-ms 3600000 \
+             --checkpoints-kept 4",
+            free_port()
+        ),
+    );
+    let admin = app.admin();
+    let epochs: Vec<u64> = (0..3)
+        .map(|count| {
+            wait_for_status(admin, |status| status["events"].as_u64() > Some(1_000 * count));
+            checkpoint(admin)
+        })
+        .collect();
+    damage_one(&state, &format!("output-1-{}-", epochs[1]));
+    let refused = restore(admin, epochs[1]).expect_err("its output is damaged");
+    assert!(refused.contains(&format!("output-1-{}-", epochs[1])), "{refused}");
+    restore(admin, epochs[0]).unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// Flips a bit of a part of the checkpoint of `epoch`.
 fn damage(state: &str, epoch: u64) {
-    let begin = format!("part-1-{epoch}-");
+    damage_one(state, &format!("part-1-{epoch}-"));
+}
+
+/// Flips a bit of an object whose name has this beginning.
+fn damage_one(state: &str, begin: &str) {
     let files = fs::read_dir(state).expect("it is there").map(|entry| entry.expect("one").path());
     let is_part = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin))
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
     };
-    let part = files.into_iter().find(is_part).expect("a core has written it");
+    let part = files.into_iter().find(is_part).expect("it was written");
     let mut bytes = fs::read(&part).expect("it can be read");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -57,6 +57,8 @@ pub struct Collected {
     pub bytes: u64,
     /// Bytes of the objects that are left.
     pub bytes_kept: u64,
+    /// Those of them that are not output: the size of checkpoints.
+    pub state_bytes_kept: u64,
 }
 
 /// Deletes what the last `keep` checkpoints (at least one) up to `head`, which must be the present
@@ -91,7 +93,11 @@ pub fn collect<'a>(
         let ours = ours.filter(|name| !is_gone_back_from(head, name));
         match ours.filter(|_| !needed.contains(text)) {
             Some(name) => garbage.push((name, bytes)),
-            None => collected.bytes_kept += bytes,
+            None => {
+                let is_output = |name: Name| matches!(name.kind, NameKind::Output(_));
+                collected.bytes_kept += bytes;
+                collected.state_bytes_kept += if name.is_some_and(is_output) { 0 } else { *bytes };
+            }
         }
     }
     // Manifests first: one that is seen has its parts.

@@ -15,6 +15,7 @@ use std::io::Read;
 use super::epoch::Epoch;
 use super::facts::{Identity, IdentityMismatch};
 use super::history::{Past, history, manifests};
+use super::output::{Marks, check_output};
 use super::store::{self, Head, Store, StoreReader};
 use super::{Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, SourcePosition};
 
@@ -251,7 +252,8 @@ pub fn preview(
     Ok(Some((name, manifest)))
 }
 
-/// Reads every byte of the parts of a checkpoint; calls `each` for each chunk.
+/// Reads every byte of the parts of a checkpoint, and of its output that may not be visible; calls
+/// `each` for each chunk.
 fn read_whole(
     view: &dyn StoreReader,
     manifest: &Option<Manifest>,
@@ -259,7 +261,13 @@ fn read_whole(
 ) -> Result<(), Error> {
     let Some(manifest) = manifest else { return Ok(()) };
     let read = |part| each_chunk_of(view, manifest, part, |_| each());
-    manifest.parts.iter().try_for_each(read)
+    manifest.parts.iter().try_for_each(read)?;
+    let marks = Marks::read(view)?;
+    for one in manifest.transactions.iter().filter(|one| one.name().is_some() && !marks.has(one)) {
+        each()?;
+        check_output(&one.object, view.open(&one.object)?, one, |_| ())?;
+    }
+    Ok(())
 }
 
 /// Swaps HEAD from `old` to `new`. A predecessor that still runs may commit until then, and what it

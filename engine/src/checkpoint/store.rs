@@ -79,6 +79,11 @@ pub trait Store: StoreReader {
     /// The system refuses.
     fn room(&self) -> io::Result<Option<Room>>;
 
+    /// Whether objects take the room of scratch files.
+    fn is_beside_scratch(&self) -> bool {
+        true
+    }
+
     /// Makes an empty object, which is a mark: it may get lost with the power, and one that is
     /// there stays.
     ///

@@ -400,7 +400,8 @@ impl Running {
         match collect(&**store, head, *retained, running, &unsettled) {
             Ok(collected) => {
                 self.not_deleted = false;
-                visible.iter().for_each(|visible| visible.keep_free(collected.bytes_kept));
+                let bytes = collected.state_bytes_kept;
+                visible.iter().for_each(|visible| visible.keep_free(bytes));
                 self.progress.note(|summary| summary.stored_bytes = collected.bytes_kept);
             }
             Err(_) if self.not_deleted => {}

@@ -74,6 +74,8 @@ impl Recovery {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let mut facts = Identity::of(plan, config.partitions as u32);
         let takeover = Takeover::new(plan, &facts, config, (&**store, place));
+        // Before HEAD changes: what fails then leaves everything as it is.
+        let mut marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
         let recovered = take(&**store, &takeover);
         let mut recovered = recovered.map_err(|error| refused(error.to_string()))?;
         let manifest = recovered.manifest.as_ref();
@@ -95,11 +97,15 @@ impl Recovery {
                 plan.sinks.iter().any(|planned| planned.name.as_ref() == Some(sink))
             };
             manifest.transactions.retain(|one| is_there(&one.sink));
+            let is_of_earlier_version =
+                manifest.transactions.iter().any(|one| one.name().is_none());
             let state = (place.folder(), recovered.head.folder);
             let adopted = spools::adopt(&**store, state, manifest);
             adopted.map_err(|error| refused(error.to_string()))?;
+            if is_of_earlier_version {
+                marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
+            }
         }
-        let marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
         let (store, place) = (store.clone(), place.clone());
         let recovery = Self { store, facts, recovered, marks, numbers, place };
         recovery.log();

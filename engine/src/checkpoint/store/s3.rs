@@ -213,6 +213,10 @@ impl Store for S3 {
         LocalDisk.room(&scratch::folder())
     }
 
+    fn is_beside_scratch(&self) -> bool {
+        false
+    }
+
     fn mark(&self, name: &Name) -> Result<(), Error> {
         let name = name.to_string();
         match self.service.put(&name, PutPayload::default(), PutMode::Create) {

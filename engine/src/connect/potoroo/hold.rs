@@ -63,7 +63,9 @@ impl Hold {
 
     /// A checkpoint may take this many bytes.
     pub fn keep_free(&self, checkpoint_bytes: u64) {
-        self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
+        // One in a bucket takes none of the disk on which output is gathered.
+        let bytes = if self.store.is_beside_scratch() { checkpoint_bytes } else { 0 };
+        self.checkpoint_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// What was gathered is committed, and waits for the client.
@@ -76,6 +78,7 @@ impl Hold {
     pub fn look(&self, waits: bool) {
         // A disk whose room cannot be read is reported by the next write.
         let Ok(Some(room)) = self.store.room() else { return };
+        let waits = waits && self.store.is_beside_scratch();
         self.see(room, waits || self.uncommitted.load(Ordering::Relaxed));
     }
 
