@@ -26,6 +26,7 @@ mod location;
 pub mod contract;
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 pub use error::Error;
 pub use folder::{Folder, FolderView};
@@ -66,6 +67,16 @@ pub trait Store: StoreReader {
     /// # Errors
     /// The name is taken, or the storage cannot be written.
     fn create(&self, name: &str) -> Result<Box<dyn Upload>, Error>;
+
+    /// Makes an object of a file without a copy of its bytes, which are durable and never change.
+    /// Returns whether that can be done here; if not, they are to be copied.
+    ///
+    /// # Errors
+    /// It is unclear whether the object is durable.
+    fn link(&self, file: &Path, name: &str) -> Result<bool, Error> {
+        let _ = (file, name);
+        Ok(false)
+    }
 
     /// Begins a scratch file: bytes that become an object later, or never.
     ///

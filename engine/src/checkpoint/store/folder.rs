@@ -135,6 +135,17 @@ impl Store for Folder {
         }
     }
 
+    fn link(&self, file: &Path, name: &str) -> Result<bool, Error> {
+        Name::check(name)?;
+        let files = &self.view.files;
+        if files.link_from(file, name).is_err() {
+            return Ok(false);
+        }
+        let object = || files.shown(name);
+        files.sync().map_err(|cause| Error::NotDurable { object: object(), cause })?;
+        Ok(true)
+    }
+
     fn scratch(&self) -> io::Result<Box<dyn Scratch>> {
         Ok(Box::new(FileScratch::new(self.view.files.clone())?))
     }

@@ -50,7 +50,12 @@ impl Files {
 
     /// Gives a file a second name.
     pub fn link(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.link(&self.folder.join(from), &self.folder.join(to))
+        self.link_from(&self.folder.join(from), to)
+    }
+
+    /// Gives a file that may lie elsewhere a second name here.
+    pub fn link_from(&self, from: &Path, to: &str) -> io::Result<()> {
+        self.disk.link(from, &self.folder.join(to))
     }
 
     /// Gives a file another name, at once; a file that had it before loses it.
