@@ -5,16 +5,18 @@
 //!   in the state folder  sinks/ .SINK.GENERATION-NUMBER.spool    .SINK.GENERATION-NUMBER.taken
 //! ```
 //!
-//! A start takes them over, once: those of files are shown, those of clients become objects of the
-//! store. Nothing else knows of them. Promises: a manifest is untrusted input: what it names is
-//! used only if it is a regular file with the name of a spool. Must never do: write one.
+//! A start takes over what its checkpoint names: spools of files are shown, those of clients become
+//! objects of the store. Nothing else knows of them. Promises: a manifest is untrusted input: what
+//! it names is used only if it is a regular file with the name of a spool; the spool of a client
+//! stays while a checkpoint that can be gone back to may name it. Must never do: write one.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::store::{Name, NameKind, Store, draw};
+use crate::checkpoint::store::{Head, Name, NameKind, Store, draw};
 use crate::checkpoint::{
-    Delivered, Epoch, Manifest, Transaction, check_output, first_id, unreadable,
+    Delivered, Epoch, Manifest, Past, Transaction, check_output, first_id, history, unreadable,
 };
 use crate::disk::{Disk, DiskReader, LocalDisk, Open};
 
@@ -84,20 +86,19 @@ pub fn drop_left(disk: &dyn Disk, folder: &Path, file: &str) -> io::Result<()> {
 }
 
 /// Makes objects of `store` from the spools of clients in the folder `state` that `manifest` names,
-/// and notes what clients have; ids of transactions begin with the number `first`. The spools stay
-/// until no checkpoint needs them.
+/// and notes what clients have; HEAD is `head`. The spools stay until no retained checkpoint names
+/// one. Where one is missing or damaged there is no object, and delivery finds out whether the
+/// client has it.
 ///
 /// # Errors
-/// A spool is missing or damaged, or the storage cannot be read or written.
+/// The storage cannot be read or written.
 pub fn adopt(
     store: &dyn Store,
-    (state, first): (Option<&Path>, u64),
+    (state, head): (Option<&Path>, &Head),
     manifest: &mut Manifest,
 ) -> io::Result<()> {
     let folder = state.map_or_else(PathBuf::new, |state| state.join(IN_STATE));
-    let named = manifest.transactions.iter().filter_map(|one| SpoolName::of(one).ok());
-    let ids: Vec<u128> = named.map(|name| name.id(first)).collect();
-    let mut adopted = false;
+    let taken = taken(&folder, head.folder)?;
     for transaction in manifest.transactions.iter_mut().filter(|one| one.name().is_none()) {
         let name = SpoolName::of(transaction)?;
         let (file, object) = (name.file.to_owned(), name.object());
@@ -106,21 +107,25 @@ pub fn adopt(
             transaction.file = Some(file);
             continue;
         }
-        adopted = true;
+        let id = name.id(head.folder).ok_or_else(|| no_spool(&transaction.object))?;
         let of_sink = manifest.delivered.iter().find(|one| one.sink == transaction.sink);
-        let had = of_sink.map_or(0, |one| one.transaction).max(taken(&folder, &file, first, &ids)?);
-        let adopted = Transaction { object: object.to_string(), ..transaction.clone() };
-        if adopted.id(first).is_some_and(|id| id > had) {
+        let mut had = of_sink.map_or(0, |one| one.transaction);
+        // A later one is of an epoch from which was gone back. The client had this one before it.
+        if taken.get(&file).is_some_and(|taken| id <= *taken) {
+            had = had.max(id);
+        }
+        if id > had {
             make_object(store, transaction, Spool { path: spool }, &object)?;
         } else if let Some(mark) = object.mark() {
-            store.mark(&mark).map_err(unreadable)?;
+            // Without it, the manifest has what is delivered. On a full disk there may be no room.
+            let _ = store.mark(&mark);
         }
-        *transaction = adopted;
+        transaction.object = object.to_string();
         let sink = transaction.sink.clone();
         manifest.delivered.retain(|one| one.sink != sink);
         manifest.delivered.push(Delivered { sink, transaction: had });
     }
-    if adopted { Ok(()) } else { clear(&folder) }
+    clear(store, &folder, head)
 }
 
 /// Whether it was made for a client. Earlier versions wrote the whole path, and no digest.
@@ -131,17 +136,18 @@ fn is_of_client(transaction: &Transaction, spool: &Path) -> bool {
     made.starts_with(IN_STATE) || (older && is_file(spool))
 }
 
-/// The last one of the spools of this name that its client has, of those with these `ids`: of an
-/// epoch from which was gone back it says nothing.
-fn taken(folder: &Path, file: &str, first: u64, ids: &[u128]) -> io::Result<u128> {
-    let mut had = 0;
+/// By the name of spools: the last one that its client has.
+fn taken(folder: &Path, state: u64) -> io::Result<BTreeMap<String, u128>> {
+    let mut taken = BTreeMap::new();
     for path in list(folder)? {
-        let path = path.to_string_lossy().into_owned();
-        let name = SpoolName::parse(last(&path), TAKEN).filter(|name| name.file == file);
-        let id = name.map(|name| name.id(first)).filter(|id| ids.contains(id));
-        had = id.unwrap_or(0).max(had);
+        let path = path.to_string_lossy();
+        let name = SpoolName::parse(last(&path), TAKEN);
+        if let Some((name, id)) = name.and_then(|name| Some((name, name.id(state)?))) {
+            let had: &mut u128 = taken.entry(name.file.to_owned()).or_default();
+            *had = id.max(*had);
+        }
     }
-    Ok(had)
+    Ok(taken)
 }
 
 fn make_object(
@@ -150,23 +156,38 @@ fn make_object(
     spool: Spool,
     object: &Name,
 ) -> io::Result<()> {
-    if !is_file(&spool.path) {
-        let text = format!(
-            "{} is missing, and its client does not have it: put it back from a copy, or go back \
-             to an older checkpoint with --restore EPOCH (`potoroo checkpoint list` names them)",
-            spool.path.display()
-        );
-        return Err(io::Error::new(ErrorKind::InvalidData, text));
+    let object = object.to_string();
+    let opened = match is_file(&spool.path) {
+        true => spool.open(transaction),
+        false => Err(io::Error::new(ErrorKind::InvalidData, "it is missing")),
+    };
+    let mut from = match opened {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            let (sink, path) = (&transaction.sink, spool.path.display());
+            tracing::warn!(
+                "sink `{sink}`: {path} cannot be taken over as {object}: {error}; unless its \
+                 client has it, stop and put it back from a copy"
+            );
+            return Ok(());
+        }
+        opened => opened?,
+    };
+    // On a full disk, there is no room for a copy.
+    if store.link(&spool.path, &object).map_err(unreadable)? {
+        return Ok(());
     }
-    let mut from = spool.open(transaction)?;
-    let mut upload = store.create(&object.to_string()).map_err(unreadable)?;
+    let mut upload = store.create(&object).map_err(unreadable)?;
     io::copy(&mut from, &mut upload)?;
     upload.finish().map_err(unreadable)
 }
 
-/// Removes all spools, and what is left of them: no checkpoint needs them.
-fn clear(folder: &Path) -> io::Result<()> {
-    for path in list(folder)? {
+/// Removes all spools, and what is left of them, when no retained checkpoint can name one.
+fn clear(store: &dyn Store, folder: &Path, head: &Head) -> io::Result<()> {
+    let left = list(folder)?;
+    if !left.is_empty() && history(store, Some(head)).map_err(unreadable)?.iter().any(may_name) {
+        return Ok(());
+    }
+    for path in left {
         let name = path.to_string_lossy();
         if [SPOOL, TAKEN].iter().any(|kind| SpoolName::parse(last(&name), kind).is_some()) {
             LocalDisk.remove(&path)?;
@@ -175,6 +196,12 @@ fn clear(folder: &Path) -> io::Result<()> {
     // Whatever else is in it stays.
     let _ = std::fs::remove_dir(folder);
     Ok(())
+}
+
+/// Whether a checkpoint names a spool, as far as it can be read.
+fn may_name(past: &Past) -> bool {
+    let Ok(manifest) = &past.manifest else { return true };
+    manifest.transactions.iter().any(|one| one.name().is_none())
 }
 
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -215,6 +242,14 @@ fn last(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
+fn no_spool(name: &str) -> io::Error {
+    let text = format!(
+        "the checkpoint names {name:?} as committed output of this sink, and no output has that \
+         name: use a state folder that Potoroo has written"
+    );
+    io::Error::new(ErrorKind::InvalidData, text)
+}
+
 /// The parts of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SpoolName<'a> {
@@ -237,17 +272,13 @@ impl<'a> SpoolName<'a> {
 
     fn of(transaction: &'a Transaction) -> io::Result<Self> {
         let spool = &transaction.object;
-        Self::parse(last(spool), SPOOL).ok_or_else(|| {
-            let text = format!(
-                "the checkpoint names {spool:?} as committed output of this sink, and no output \
-                 has that name: use a state folder that Potoroo has written"
-            );
-            io::Error::new(ErrorKind::InvalidData, text)
-        })
+        Self::parse(last(spool), SPOOL).ok_or_else(|| no_spool(spool))
     }
 
-    fn id(&self, first: u64) -> u128 {
-        first_id(first, self.generation) | u128::from(self.number)
+    /// The id of its transaction, in the state with this random number; `None` beyond what fits.
+    fn id(&self, state: u64) -> Option<u128> {
+        let generation = u32::try_from(self.generation).ok()?;
+        Some(first_id(state, generation.into()) | u128::from(self.number))
     }
 
     /// The object that it becomes, with the same numbers: they are the id by which a client knows

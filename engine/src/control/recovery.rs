@@ -99,7 +99,7 @@ impl Recovery {
             manifest.transactions.retain(|one| is_there(&one.sink));
             let is_of_earlier_version =
                 manifest.transactions.iter().any(|one| one.name().is_none());
-            let state = (place.folder(), recovered.head.folder);
+            let state = (place.folder(), &recovered.head);
             let adopted = spools::adopt(&**store, state, manifest);
             adopted.map_err(|error| refused(error.to_string()))?;
             if is_of_earlier_version {

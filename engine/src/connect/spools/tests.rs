@@ -1,14 +1,14 @@
 //! What an earlier version left is taken over, and nothing else.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
-use crate::checkpoint::Marks;
-use crate::checkpoint::store::{Memory, StoreReader};
+use crate::checkpoint::store::{Folder, Memory, StoreReader};
+use crate::checkpoint::{Marks, open_output, propose};
 use crate::connect::file::Target;
 
 struct Scratch(PathBuf);
@@ -59,6 +59,24 @@ fn transaction(spool: impl Into<PathBuf>, bytes: &[u8]) -> Transaction {
         object: spool.into().display().to_string(),
         file: Some("w".to_owned()),
     }
+}
+
+/// A checkpoint with output of a client in this spool.
+fn committed(spool: &str, bytes: &[u8]) -> Manifest {
+    Manifest { transactions: vec![transaction(spool, bytes)], ..Manifest::default() }
+}
+
+/// HEAD of a state whose ids begin with 5.
+fn head() -> Head {
+    Head { generation: 4, owner: 7, folder: 5, ..Head::default() }
+}
+
+/// Stores `manifest` as the checkpoint of `epoch` after `last`; returns the HEAD that names it.
+fn commit(store: &dyn Store, last: &Head, manifest: &mut Manifest, epoch: u32) -> Head {
+    manifest.epoch = Epoch(epoch);
+    manifest.generation = last.generation;
+    manifest.previous = last.manifest.clone();
+    propose(store, last, manifest, 1).expect("there is room")
 }
 
 #[test]
@@ -157,7 +175,7 @@ fn a_manifest_names_spools_only() {
         assert_eq!(victim.read("file"), b"new", "{}", spool.display());
         let (memory, mut manifest) = (Memory::new(), Manifest::default());
         manifest.transactions.push(transaction(&spool, b"new"));
-        let _ = adopt(&memory, (Some(&scratch.0), 5), &mut manifest);
+        let _ = adopt(&memory, (Some(&scratch.0), &head()), &mut manifest);
         assert_eq!(memory.list().expect("it is in memory"), [], "{}", spool.display());
     }
 }
@@ -173,8 +191,9 @@ fn spools_of_a_client_become_objects_with_the_same_ids() {
     let memory = Memory::new();
     let of_file = transaction("/out/.w.4-7.spool", b"x");
     let transactions = vec![transaction(first, b"first"), transaction(second, b"second"), of_file];
-    let before = Manifest { transactions, ..Manifest::default() };
-    let adopt = |manifest: &mut Manifest| adopt(&memory, (Some(&scratch.0), 5), manifest);
+    let mut before = Manifest { transactions, ..Manifest::default() };
+    let head = commit(&memory, &head(), &mut before, 8);
+    let adopt = |manifest: &mut Manifest| adopt(&memory, (Some(&scratch.0), &head), manifest);
     // Killed after that, and started again.
     for _ in 0..2 {
         let mut manifest = before.clone();
@@ -187,20 +206,92 @@ fn spools_of_a_client_become_objects_with_the_same_ids() {
         let marks = Marks::read(&memory).expect("it is in memory");
         assert_eq!([0, 1].map(|at| marks.has(&manifest.transactions[at])), [true, false]);
         let mut output = Vec::new();
-        let from = crate::checkpoint::open_output(&memory, &manifest.transactions[1]);
+        let from = open_output(&memory, &manifest.transactions[1]);
         from.expect("it is whole").read_to_end(&mut output).expect("it is in memory");
         assert_eq!(output, b"second");
-        assert!(scratch.has(second), "a checkpoint that needs it is the last one");
     }
-    let mut damaged = before.clone();
-    scratch.write(second, b"sekond");
-    let refused = adopt(&mut damaged).expect_err("it is damaged").to_string();
-    assert!(refused.contains(".w.4-8.spool") && refused.contains("digest"), "{refused}");
-    fs::remove_file(scratch.0.join(second)).expect("it is there");
-    let refused = adopt(&mut before.clone()).expect_err("it is gone").to_string();
-    assert!(refused.contains("is missing, and its client does not have it"), "{refused}");
-    // A later checkpoint needs none of them.
+}
+
+/// The client may have it: only delivery can ask.
+#[test]
+fn a_spool_that_is_missing_or_damaged_is_left_to_delivery() {
+    let scratch = Scratch::new("spools-gone");
+    let name = "sinks/.w.4-8.spool";
+    for damage in [Some(b"sekond"), None] {
+        damage.into_iter().for_each(|bytes| scratch.write(name, bytes));
+        let memory = Memory::new();
+        let mut manifest = committed(name, b"second");
+        adopt(&memory, (Some(&scratch.0), &head()), &mut manifest).expect("the start goes on");
+        let adopted = &manifest.transactions[0];
+        assert_eq!(adopted.id(5), Some(first_id(5, 4) | 8));
+        assert_eq!(manifest.delivered_to("w"), 0, "it is asked for");
+        assert!(!Marks::read(&memory).expect("it is in memory").has(adopted));
+        let refused = open_output(&memory, adopted).map(drop).expect_err("there is none");
+        assert!(refused.to_string().contains(&adopted.object), "{refused}");
+        let _ = fs::remove_file(scratch.0.join(name));
+    }
+}
+
+/// A delivered spool was removed, but for the name of the last one.
+#[test]
+fn a_client_that_has_a_later_one_has_those_before() {
+    let scratch = Scratch::new("spools-back");
+    scratch.write("sinks/.w.4-9.taken", b"");
+    scratch.write("sinks/.w.x.4-10.taken", b"");
+    for (number, has) in [(8, true), (9, true), (10, false)] {
+        let memory = Memory::new();
+        let mut manifest = committed(&format!("sinks/.w.4-{number}.spool"), b"gone");
+        let head = commit(&memory, &head(), &mut manifest, 8);
+        adopt(&memory, (Some(&scratch.0), &head), &mut manifest).expect("the start goes on");
+        let delivered = if has { first_id(5, 4) | number } else { 0 };
+        assert_eq!(manifest.delivered_to("w"), delivered, "no later one: the client may go back");
+        let marks = Marks::read(&memory).expect("it is in memory");
+        assert_eq!(marks.has(&manifest.transactions[0]), has, "{number}");
+    }
+}
+
+#[test]
+fn spools_stay_until_no_retained_checkpoint_names_one() {
+    let scratch = Scratch::new("spools-stay");
+    let (spool, taken) = ("sinks/.w.4-8.spool", "sinks/.w.4-7.taken");
+    scratch.write(spool, b"second");
+    scratch.write(taken, b"");
     scratch.write("sinks/notes.txt", b"");
-    adopt(&mut Manifest::default()).expect("they can be removed");
-    assert!(!scratch.has("sinks/.w.4-7.taken") && scratch.has("sinks/notes.txt"));
+    let memory = Memory::new();
+    let start = |head: &Head| {
+        let name = head.manifest.as_ref().expect("something was committed");
+        let mut manifest = Manifest::load(&memory, name).expect("it is whole");
+        adopt(&memory, (Some(&scratch.0), head), &mut manifest).expect("it can be read");
+        manifest
+    };
+    let earlier = commit(&memory, &head(), &mut committed(spool, b"second"), 8);
+    let mut adopted = start(&earlier);
+    let later = commit(&memory, &earlier, &mut adopted, 9);
+    start(&later);
+    assert!(scratch.has(spool) && scratch.has(taken), "an operator may go back");
+    let back = start(&earlier);
+    open_output(&memory, &back.transactions[0]).map(drop).expect("its client may not have it");
+    memory.delete(earlier.manifest.as_ref().expect("it has one")).expect("it is in memory");
+    start(&later);
+    assert!(!scratch.has(spool) && !scratch.has(taken), "nothing names them");
+    assert!(scratch.has("sinks/notes.txt"), "it is not ours");
+}
+
+#[test]
+fn a_folder_adopts_a_spool_without_room_for_a_copy() {
+    let scratch = Scratch::new("spools-full");
+    let name = "sinks/.w.4-8.spool";
+    scratch.write(name, b"second");
+    let folder = Folder::open(&scratch.0).expect("it is ours");
+    let mut manifest = committed(name, b"second");
+    let head = commit(&folder, &head(), &mut manifest, 8);
+    adopt(&folder, (Some(&scratch.0), &head), &mut manifest).expect("it can be read");
+    let adopted = &manifest.transactions[0];
+    let mut output = Vec::new();
+    let from = open_output(&folder, adopted).expect("it is whole").read_to_end(&mut output);
+    assert_eq!((from.expect("it can be read"), &output[..]), (6, &b"second"[..]));
+    let file = |name: &str| fs::metadata(scratch.0.join(name)).map(|facts| facts.ino()).ok();
+    assert_eq!(file(&adopted.object), file(name), "it is the same file");
+    folder.delete(&adopted.object).expect("it is there");
+    assert_eq!(scratch.read(name), b"second");
 }
