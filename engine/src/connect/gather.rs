@@ -73,8 +73,8 @@ pub trait Gathering: Debug + Send + Sync {
 /// What is done on a full disk: it is waited until there is room, or until `stop` has begun.
 #[derive(Debug)]
 pub struct Patience {
-    /// Holds back the sources.
-    pub hold: Arc<dyn Gathering>,
+    /// Holds back the sources before the disk is full. Without it they stop when buffers are.
+    pub hold: Option<Arc<dyn Gathering>>,
     /// Set when the output is not waited for any more.
     pub stop: Stopping,
 }
@@ -84,14 +84,14 @@ impl Patience {
     fn write(&self, gatherer: &mut Gatherer, bytes: &[u8]) -> io::Result<()> {
         let mut logged = false;
         loop {
-            self.hold.gathered();
+            self.hold.iter().for_each(|hold| hold.gathered());
             match gatherer.write(bytes) {
                 Err(error) if is_full(&error) && !self.stop.has_begun() => {
                     if !std::mem::replace(&mut logged, true) {
                         let sink = &gatherer.sink;
                         tracing::error!(
-                            "output of sink `{sink}` has no room: {error}; it waits until its \
-                             client takes some, or space is freed"
+                            "output of sink `{sink}` has no room to wait for its checkpoint: \
+                             {error}; it waits until space is freed"
                         );
                     }
                     std::thread::sleep(STOP_CHECK);
@@ -108,7 +108,7 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 /// Gathers what comes through `pipe` until its other end is gone, and sends it to `storage` with
-/// the markers of `sink`. Without `patience` a full disk ends it.
+/// the markers of `sink`.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -117,16 +117,13 @@ pub fn gather(
     sink: SinkId,
     storage: StorageSender,
     (mut pipe, waker): (PipeOut, Waker),
-    patience: Option<Patience>,
+    patience: Patience,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let run = move || -> io::Result<()> {
         while let Some(full) = pipe.recv() {
             match full {
                 PipeItem::Buffer(buffer) => {
-                    match &patience {
-                        Some(patience) => patience.write(&mut gatherer, &buffer)?,
-                        None => gatherer.write(&buffer)?,
-                    }
+                    patience.write(&mut gatherer, &buffer)?;
                     pipe.return_buffer(buffer);
                     waker.wake_if_parked();
                 }

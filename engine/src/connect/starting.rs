@@ -97,7 +97,7 @@ impl Starting<'_> {
     }
 
     /// Gathers the output of `sink` for `file` or a client, the first of it for `offset`. On a full
-    /// disk it holds back the sources by `hold`, or ends the application if there is none.
+    /// disk it waits for room; before that it holds back the sources by `hold`.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -115,7 +115,7 @@ impl Starting<'_> {
         let gatherer = Gatherer::new(store, self.name, file, offset);
         let (pipe_in, pipe_out) = pipe();
         let storage = self.threads.storage().expect("only checkpoints commit").clone();
-        let patience = hold.map(|hold| Patience { hold, stop: self.threads.stopping().clone() });
+        let patience = Patience { hold, stop: self.threads.stopping().clone() };
         let ends = (pipe_out, self.core.waker().clone());
         let writer = gather(gatherer, sink, storage, ends, patience);
         let writer = writer.map_err(EdgeRefusal::thread("what gathers output"))?;
