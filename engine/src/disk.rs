@@ -288,7 +288,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
 pub struct DiskReader {
     file: Box<dyn DiskFile>,
     offset: u64,
-    /// Bytes behind it.
+    /// Bytes from there to the end.
     left: u64,
 }
 

@@ -137,7 +137,7 @@ fn start(
         idle: config.idle,
         spin: Duration::from_micros(config.spin_us),
         heartbeat_limit: Duration::from_secs(config.heartbeat_seconds),
-        // Each executor leaves a descriptor behind when it ends, and gives a core nothing that a
+        // Each executor leaves a descriptor open when it ends, and gives a core nothing that a
         // plain thread does not: those of later generations run on plain ones.
         executors: process.watch.is_first_ground(),
         ..HostConfig::new(config.cores.clone())
