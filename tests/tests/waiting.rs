@@ -78,6 +78,9 @@ fn blocked(sink: SocketAddr, arguments: &str) -> (App, SocketAddr) {
     );
     let lines = app.listening("lines");
     let admin = app.admin();
+    // One connection for each of two cores: a core that only gets the frames of a blocked one runs
+    // out of work before its own lane is full.
+    flood(lines);
     flood(lines);
     (app, admin)
 }
