@@ -175,6 +175,6 @@ fn open_edges(plan: &Plan, config: &Config, recovery: Option<&Recovery>) -> Resu
 /// The counters of `cores` cores, and their logs of gaps.
 fn tallies(plan: &Plan, cores: usize) -> (Vec<Arc<SharedCounts>>, Arc<[SharedGaps]>) {
     let gaps: Arc<[SharedGaps]> = (0..cores).map(|_| SharedGaps::new()).collect();
-    let tally = |_| Arc::new(SharedCounts::new(plan).with_gaps(gaps.clone()));
+    let tally = |core| Arc::new(SharedCounts::new(plan).with_gaps(core, gaps.clone()));
     ((0..cores).map(tally).collect(), gaps)
 }

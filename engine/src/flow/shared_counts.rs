@@ -27,8 +27,9 @@ pub struct SharedCounts {
     pub paths: Vec<SharedLatency>,
     /// Those of them during which some core had a gap.
     inside: Vec<SharedLatency>,
-    /// Of all cores.
+    /// Of all cores of this node, and which of them is this core's.
     gaps: Arc<[SharedGaps]>,
+    own_gaps: usize,
 }
 
 const CORE_CELLS: usize = 6;
@@ -48,14 +49,16 @@ impl SharedCounts {
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
             inside: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
             gaps: Arc::new([]),
+            own_gaps: 0,
         }
     }
 
-    /// The same for a core that publishes its gaps to its place in `gaps`, those of all cores.
+    /// The same for the core with this number on its node: it publishes its gaps to its place in
+    /// `gaps`, those of all cores of the node.
     #[must_use]
     // cold: at start
-    pub fn with_gaps(self, gaps: Arc<[SharedGaps]>) -> Self {
-        Self { gaps, ..self }
+    pub fn with_gaps(self, core: usize, gaps: Arc<[SharedGaps]>) -> Self {
+        Self { gaps, own_gaps: core, ..self }
     }
 
     /// For a core that begins: its counts are those of the core before it that counted here, but
@@ -96,10 +99,10 @@ impl SharedCounts {
         }
     }
 
-    /// The core whose number is `core`, which alone may say so, had a gap.
+    /// The core, which alone may say so, had a gap.
     #[cold]
-    pub(super) fn tell_gap(&self, core: usize, gap: Gap) {
-        if let Some(gaps) = self.gaps.get(core) {
+    pub(super) fn tell_gap(&self, gap: Gap) {
+        if let Some(gaps) = self.gaps.get(self.own_gaps) {
             gaps.publish(gap);
         }
     }
@@ -175,9 +178,9 @@ mod tests {
         let app = potoroo_sdk::Application::new("none");
         app.source("in", LineText::new()).sink("out", LineText::new());
         let gaps: Arc<[SharedGaps]> = [SharedGaps::new(), SharedGaps::new()].into();
-        let tally = SharedCounts::new(&app.plan().expect("it is sound")).with_gaps(gaps);
+        let tally = SharedCounts::new(&app.plan().expect("it is sound")).with_gaps(1, gaps);
         tally.record(0, 100, Nanos(50_100), 3);
-        tally.tell_gap(1, Gap { start: Nanos(100_000), end: Nanos(140_000), switches: 0 });
+        tally.tell_gap(Gap { start: Nanos(100_000), end: Nanos(140_000), switches: 0 });
         tally.record(0, 110_000, Nanos(150_000), 2);
         tally.record(0, 141_000, Nanos(190_000), 1);
         // Shorter than any gap.

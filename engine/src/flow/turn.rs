@@ -52,13 +52,13 @@ const GAUGE_NS: u64 = 10_000_000;
 
 /// What a core is made of besides its plan.
 pub struct CoreConfig {
-    /// Its number, from 0.
+    /// Its seat: its number among the cores of all nodes, from 0.
     pub core: usize,
-    /// Its ends of the mesh: one level more than the plan has, for outputs.
+    /// By seat, its ends of the mesh and of links: one level more than the plan has, for outputs.
     pub lanes: Lanes,
-    /// Which core owns a partition.
+    /// The seat of the core that owns a partition.
     pub map: PartitionMap,
-    /// Which core owns each sink.
+    /// The seat of the core that owns each sink.
     pub sink_owners: Vec<usize>,
     /// Bytes of an inlet's buffer: the longest frame of a source.
     pub inlet_bytes: usize,
@@ -89,7 +89,7 @@ pub struct Core {
     /// Positions whose events are skipped.
     pub(super) skips: Skips,
     pub(super) router: Router,
-    /// By core.
+    /// By seat.
     pub(super) inbound: Vec<Inbound>,
     pub(super) checkpoints: CoreCheckpoints,
     pub(super) replay: Replay,
@@ -137,8 +137,10 @@ impl Core {
             &config.sink_owners,
             config.outlet_bytes,
         );
-        let others = config.lanes.inbound.iter().map(Inbound::levels).filter(|levels| *levels > 0);
-        others.for_each(|levels| assert_eq!(levels, plan.levels() + 1, "one lane per level"));
+        for (seat, lanes) in config.lanes.inbound.iter().enumerate() {
+            let levels = if seat == config.core { 0 } else { plan.levels() + 1 };
+            assert_eq!(lanes.levels(), levels, "one lane per level from each other core");
+        }
         let parts = RouterParts {
             core: config.core,
             map: config.map,
@@ -211,7 +213,7 @@ impl Core {
     /// Publishes that the core stood still, before the turn that follows.
     #[cold]
     pub fn tell_gap(&self, gap: Gap) {
-        self.tally.tell_gap(self.core, gap);
+        self.tally.tell_gap(gap);
     }
 
     /// Ends the latencies of what the turn before did: now it is certainly done.
