@@ -1,4 +1,5 @@
 //! The mesh: a bundle of lanes for each ordered pair of cores, with one lane per exchange level.
+//! Among them may be cores of other processes, to which [links](crate::link) lead.
 //!
 //! Owns nothing after construction; each core takes its [`Lanes`]. Promises that no end is handed
 //! out twice. It must never connect a core to itself: what stays on a core takes no lane.
@@ -33,6 +34,44 @@ pub struct Lanes {
     pub outbound: Vec<Outbound>,
     /// By core: the end from it; without lanes for the core itself.
     pub inbound: Vec<Inbound>,
+}
+
+impl Lanes {
+    /// The same ends, where the cores of this mesh have the numbers from `first` on among `cores`
+    /// cores. To and from all others there are no lanes before they are [linked](Self::link).
+    ///
+    /// # Panics
+    /// There are fewer cores.
+    // cold: at start
+    #[must_use]
+    pub fn among(self, first: usize, cores: usize) -> Self {
+        let after = cores.checked_sub(first + self.outbound.len()).expect("the mesh is among them");
+        let (outbound_before, inbound_before) = absent(first);
+        let (outbound_after, inbound_after) = absent(after);
+        Self {
+            outbound: [outbound_before, self.outbound, outbound_after]
+                .into_iter()
+                .flatten()
+                .collect(),
+            inbound: [inbound_before, self.inbound, inbound_after].into_iter().flatten().collect(),
+        }
+    }
+
+    /// The ends of a link lead to and from the core with this number.
+    ///
+    /// # Panics
+    /// There is no such core, or there are lanes to it.
+    // cold: when a peer comes
+    pub fn link(&mut self, core: usize, outbound: Outbound, inbound: Inbound) {
+        assert!(self.outbound[core].is_none(), "there is one way from core to core");
+        self.outbound[core] = outbound;
+        self.inbound[core] = inbound;
+    }
+}
+
+/// Both ends to as many cores, without lanes.
+fn absent(cores: usize) -> (Vec<Outbound>, Vec<Inbound>) {
+    (0..cores).map(|_| bundle(0, 0)).unzip()
 }
 
 /// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
@@ -71,6 +110,7 @@ pub fn mesh_bytes(cores: usize, levels: usize, capacity_bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::LinkedLanes;
     use crate::ring::Marker;
 
     #[test]
@@ -86,6 +126,25 @@ mod tests {
         }
         check_delivery(&mut lanes, 2, 0, 1);
         check_delivery(&mut lanes, 0, 1, 0);
+    }
+
+    #[test]
+    fn cores_of_other_processes_are_numbered_among_those_of_the_mesh_and_linked() {
+        let both = mesh(2, 2, 4096).into_iter().map(|lanes| lanes.among(1, 4));
+        let mut lanes: Vec<Lanes> = both.collect();
+        let (linked, other) = (LinkedLanes::new(2, 4096), LinkedLanes::new(2, 4096));
+        lanes[0].link(3, linked.outbound, linked.inbound);
+        lanes[1].link(3, other.outbound, other.inbound);
+        let levels = |lanes: &Lanes| {
+            let (to, from) = (&lanes.outbound, &lanes.inbound);
+            let same = to.iter().zip(from).all(|(to, from)| to.levels() == from.levels());
+            assert!(same, "as many each way");
+            to.iter().map(Outbound::levels).collect::<Vec<_>>()
+        };
+        assert_eq!(levels(&lanes[0]), [0, 0, 2, 2]);
+        assert_eq!(levels(&lanes[1]), [0, 2, 0, 2]);
+        assert!(lanes[0].outbound[3].link().is_some());
+        assert!(lanes[0].outbound[2].link().is_none());
     }
 
     #[test]

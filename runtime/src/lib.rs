@@ -37,7 +37,7 @@ pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Ground, HostConfig, Housekeeping, Idle, Reactor, RunningCores, Turn, start};
 pub use lanes::{Inbound, InboundLane, LaneId, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
 pub use latency::{LatencyArray, SharedLatency};
-pub use link::{LinkFault, LinkedLanes};
+pub use link::{LinkFault, LinkReceiver, LinkSender, LinkedLanes};
 pub use poller::{Poller, PollerKind, Ready, Waker};
 pub use ring::{Consumer, Position, Producer, ring};
 pub use socket::{Connection, Listener, ReadOutcome, WriteOutcome};

@@ -1,9 +1,10 @@
 //! Link: lanes to another process, over one connection in both directions.
 //!
 //! ```text
-//!   core ─ Outbound ─► rings ─ LinkSender ─► bytes ─► LinkReceiver ─► rings ─ Inbound ─► core
-//!                                 ▲                   │
-//!                                 └───── credit ──────┘
+//!          ┌──────── Outbound ────────┐
+//!   core ──┼─► rings ─► LinkSender ───┼─► bytes ─► LinkReceiver ─► rings ─ Inbound ─► core
+//!          └──────────────▲───────────┘                │
+//!                         └────────── credit ──────────┘
 //! ```
 //!
 //! To a core a link looks like lanes to a sibling: frames are appended to an [`Outbound`] and
@@ -11,10 +12,11 @@
 //! of another. In between stand two state machines over bytes, which do no input or output
 //! themselves.
 //!
-//! Promises: frames arrive whole, in the order of their level, each once; what was sent has room
-//! at the other end, so a receiver always reads its connection: [`Credit`](wire) says how much a
-//! sender may send. Bytes of a peer are checked before use; what is wrong with them is a
-//! [`LinkFault`]. Must never do: wait, allocate after it was made, or know what is in a frame.
+//! Promises: frames arrive whole, in the order of their level, each once; a marker arrives between
+//! the frames between which it was set, at all levels; what was sent has room at the other end, so
+//! a receiver always reads its connection: [`Credit`](wire) says how much a sender may send. Bytes
+//! of a peer are checked before use; what is wrong with them is a [`LinkFault`]. Must never do:
+//! wait, allocate after it was made, or know what is in a frame.
 
 // In reading order; the blank lines keep it.
 mod fault;
@@ -33,14 +35,13 @@ pub use wire::RECORDS_MAX;
 use crate::lanes::{Inbound, Outbound};
 use crate::ring::{markers, ring};
 
-/// The lanes of one link on one core, and the two machines between them and the connection.
+/// The lanes of one link on one core, and the machines between them and the connection.
 pub struct LinkedLanes {
-    /// Where this core appends frames for the peer.
+    /// Where this core appends frames for the peer; its [`link`](Outbound::link) makes bytes of
+    /// what is appended.
     pub outbound: Outbound,
     /// Where it finds frames of the peer.
     pub inbound: Inbound,
-    /// Makes bytes of what is appended.
-    pub sender: LinkSender,
     /// Takes the peer's bytes.
     pub receiver: LinkReceiver,
 }
@@ -57,14 +58,13 @@ impl LinkedLanes {
         let rings = || (0..levels).map(|_| ring(capacity_bytes)).unzip();
         let ((outgoing, to_send), (staged, incoming)): ((Vec<_>, Vec<_>), (_, _)) =
             (rings(), rings());
-        let (sent, _) = markers(levels);
-        let (_, received) = markers(levels);
+        let (marked, received) = markers(levels);
         let window = capacity_bytes as u64 / 2;
+        let sender = Box::new(LinkSender::new(to_send, window));
         Self {
-            outbound: Outbound::new(outgoing, sent),
+            outbound: Outbound::over_link(outgoing, sender),
             inbound: Inbound::new(incoming, received),
-            sender: LinkSender::new(to_send, window),
-            receiver: LinkReceiver::new(staged, window),
+            receiver: LinkReceiver::new(staged, marked, window),
         }
     }
 }

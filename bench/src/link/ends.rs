@@ -71,7 +71,7 @@ impl FrameEnd for LinkEnd {
         if std::mem::take(&mut self.unpublished) {
             self.link.outbound.publish(LEVEL);
         }
-        let sender = &mut self.link.sender;
+        let sender = self.link.outbound.link().expect("it is the end of a link");
         if !sender.plan(&mut self.link.receiver) {
             return false;
         }
@@ -90,11 +90,11 @@ impl FrameEnd for LinkEnd {
             return false;
         };
         // As an engine does it, which cannot trust what comes from elsewhere.
-        let check = |_, frame: &[u8]| match frame.len() {
+        let admit = |_, frame: &mut [u8]| match frame.len() {
             FRAME_BYTES => Ok(()),
             other => Err(format!("it has {other} bytes")),
         };
-        let taken = self.link.receiver.take(&self.buffer[..count], check);
+        let taken = self.link.receiver.take(&mut self.buffer[..count], admit);
         taken.unwrap_or_else(|fault| panic!("{fault}"));
         let mut lane = self.link.inbound.drain(LEVEL, UNLIMITED);
         let mut position = lane.head();

@@ -1,9 +1,11 @@
 //! The sending end of all lanes from one core to one other.
 //!
-//! Owns a ring for each exchange level and the marker words beside them. Promises that a frame of
-//! one level never waits for one of another. It must never lead from a core to itself: such an end
-//! has no lanes.
+//! Owns a ring for each exchange level, and what leads on from there: the marker words beside the
+//! rings if the other core drains them, else the sender of the link that does. Promises that a
+//! frame of one level never waits for one of another. It must never lead from a core to itself:
+//! such an end has no lanes.
 
+use crate::link::LinkSender;
 use crate::ring::{MarkerWriter, Producer};
 
 /// Sends frames to one core, at several exchange levels. It may move to another thread but is never
@@ -11,12 +13,33 @@ use crate::ring::{MarkerWriter, Producer};
 pub struct Outbound {
     /// By exchange level.
     lanes: Box<[Producer]>,
-    markers: MarkerWriter,
+    far: FarEnd,
+}
+
+/// Who drains the rings.
+enum FarEnd {
+    /// The other core.
+    Core(MarkerWriter),
+    /// A link to it.
+    Link(Box<LinkSender>),
 }
 
 impl Outbound {
     pub(crate) fn new(lanes: Vec<Producer>, markers: MarkerWriter) -> Self {
-        Self { lanes: lanes.into_boxed_slice(), markers }
+        Self { lanes: lanes.into_boxed_slice(), far: FarEnd::Core(markers) }
+    }
+
+    pub(crate) fn over_link(lanes: Vec<Producer>, sender: Box<LinkSender>) -> Self {
+        Self { lanes: lanes.into_boxed_slice(), far: FarEnd::Link(sender) }
+    }
+
+    /// Makes bytes of what was appended, if the other core is reached over a link.
+    #[inline]
+    pub fn link(&mut self) -> Option<&mut LinkSender> {
+        match &mut self.far {
+            FarEnd::Core(_) => None,
+            FarEnd::Link(sender) => Some(sender),
+        }
     }
 
     /// Whether it leads nowhere: it is the end from a core to itself.
@@ -75,13 +98,30 @@ impl Outbound {
         self.lanes[level].publish()
     }
 
-    /// Marks the position that each lane has reached, for its receiver.
+    /// Marks the position that each lane has reached, for its receiver: over a link the position
+    /// before [what is unsent](Self::each_unsent).
     ///
     /// # Panics
     /// Something is not published.
     pub fn mark(&mut self, epoch: u32) {
         for (level, lane) in self.lanes.iter().enumerate() {
-            self.markers.mark(level, lane, epoch);
+            match &mut self.far {
+                FarEnd::Core(markers) => markers.mark(level, lane, epoch),
+                FarEnd::Link(_) => {
+                    assert!(!lane.has_unpublished(), "a mark follows what was published");
+                }
+            }
+        }
+        if let FarEnd::Link(sender) = &mut self.far {
+            sender.mark(epoch);
+        }
+    }
+
+    /// Shows each frame of `level` that is still this core's and follows what was marked, in order:
+    /// what waits for a link. Right after [`mark`](Self::mark).
+    pub fn each_unsent(&self, level: usize, show: impl FnMut(&[u8])) {
+        if let FarEnd::Link(sender) = &self.far {
+            sender.each_unplanned(level, show);
         }
     }
 

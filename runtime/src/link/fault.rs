@@ -40,6 +40,14 @@ pub enum LinkFault {
         /// The level.
         level: usize,
     },
+    /// Markers are those of ever newer epochs.
+    #[error("a marker of epoch {now} cannot follow one of epoch {before}")]
+    Epoch {
+        /// The epoch of the marker before; 0 if there was none.
+        before: u32,
+        /// The epoch of this one.
+        now: u64,
+    },
     /// Credit was taken back.
     #[error("the credit of level {level} fell from {before} to {now} bytes")]
     LessCredit {

@@ -3,15 +3,19 @@
 //!
 //! Promises: a frame is checked before it is in a lane; what lies beyond the credit is refused, so
 //! a lane always has room for what comes. Memory holds one record's header, or one frame, of which
-//! a piece has come.
+//! a piece has come. A marker lies in the lanes where it lay in the bytes: as a sibling's would, it
+//! stands beside the ring, so that who drains the lanes finds no difference.
 
 use super::fault::LinkFault;
-use super::wire::{CREDIT_BYTES, HEADER_BYTES, LinkRecord};
-use crate::ring::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, Producer};
+use super::wire::{CREDIT_BYTES, EPOCH_BYTES, HEADER_BYTES, LinkRecord};
+use crate::ring::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, MarkerWriter, Producer};
 
 /// Takes the peer's bytes.
 pub struct LinkReceiver {
     levels: Box<[ReceiveLevel]>,
+    markers: MarkerWriter,
+    /// The epoch that was marked last; 0 before the first.
+    epoch: u32,
     window: u64,
     frame_bytes_max: usize,
     /// The beginning of what has come in part.
@@ -38,15 +42,18 @@ enum Next {
     /// A frame of this level, and how many bytes of its record are left.
     Frame(usize, u64),
     Credit,
+    Epoch,
 }
 
 impl LinkReceiver {
-    pub(super) fn new(frames: Vec<Producer>, window: u64) -> Self {
+    pub(super) fn new(frames: Vec<Producer>, markers: MarkerWriter, window: u64) -> Self {
         let frame_bytes_max = frames.iter().map(Producer::frame_bytes_max).min().unwrap_or(0);
         let credit = vec![window; frames.len()].into_boxed_slice();
         let level = |frames| ReceiveLevel { frames, received: 0, touched: false };
         Self {
             levels: frames.into_iter().map(level).collect(),
+            markers,
+            epoch: 0,
             window,
             frame_bytes_max,
             rest: Vec::with_capacity(HEADER_BYTES.max(frame_bytes_max)),
@@ -56,29 +63,29 @@ impl LinkReceiver {
         }
     }
 
-    /// Takes `bytes`, which follow those of the last call. `check` gets each frame with its level
-    /// before it is in a lane.
+    /// Takes `bytes`, which follow those of the last call. `admit` gets each whole frame with its
+    /// level before it is in a lane, and may change anything behind its length word.
     ///
     /// # Errors
-    /// They cannot be understood, or `check` says what is wrong with a frame: then nothing more
+    /// They cannot be understood, or `admit` says what is wrong with a frame: then nothing more
     /// may be taken.
     pub fn take(
         &mut self,
-        mut bytes: &[u8],
-        mut check: impl FnMut(usize, &[u8]) -> Result<(), String>,
+        mut bytes: &mut [u8],
+        mut admit: impl FnMut(usize, &mut [u8]) -> Result<(), String>,
     ) -> Result<(), LinkFault> {
         loop {
             if !self.rest.is_empty() {
                 let missing = self.needed(&self.rest)? - self.rest.len();
                 if missing == 0 {
                     let mut item = std::mem::take(&mut self.rest);
-                    self.item(&item, &mut check)?;
+                    self.item(&mut item, &mut admit)?;
                     item.clear();
                     self.rest = item;
                 } else if bytes.is_empty() {
                     break;
                 } else {
-                    let (piece, left) = bytes.split_at(missing.min(bytes.len()));
+                    let (piece, left) = bytes.split_at_mut(missing.min(bytes.len()));
                     self.rest.extend_from_slice(piece);
                     bytes = left;
                 }
@@ -86,11 +93,12 @@ impl LinkReceiver {
                 break;
             } else {
                 let needed = self.needed(bytes)?;
-                let Some((item, left)) = bytes.split_at_checked(needed) else {
+                if needed > bytes.len() {
                     self.rest.extend_from_slice(bytes);
                     break;
-                };
-                self.item(item, &mut check)?;
+                }
+                let (item, left) = bytes.split_at_mut(needed);
+                self.item(item, &mut admit)?;
                 bytes = left;
             }
         }
@@ -104,6 +112,7 @@ impl LinkReceiver {
         Ok(match self.next {
             Next::Header => HEADER_BYTES,
             Next::Credit => self.levels.len() * CREDIT_BYTES,
+            Next::Epoch => EPOCH_BYTES,
             Next::Frame(_, left) => {
                 let Some(word) = have.first_chunk().filter(|_| have.len() >= FRAME_ALIGN_BYTES)
                 else {
@@ -120,22 +129,23 @@ impl LinkReceiver {
         })
     }
 
-    /// Takes a whole header, frame or credit.
+    /// Takes a whole header, or what a header has announced.
     fn item(
         &mut self,
-        item: &[u8],
-        check: &mut impl FnMut(usize, &[u8]) -> Result<(), String>,
+        item: &mut [u8],
+        admit: &mut impl FnMut(usize, &mut [u8]) -> Result<(), String>,
     ) -> Result<(), LinkFault> {
         self.next = match self.next {
             Next::Header => {
-                let header = item.try_into().expect("as many bytes as were needed");
-                match LinkRecord::read(header, self.levels.len(), self.frame_bytes_max)? {
+                let header = item.first_chunk().expect("as many bytes as were needed");
+                match LinkRecord::read(*header, self.levels.len(), self.frame_bytes_max)? {
                     LinkRecord::Frames { level, bytes } => Next::Frame(level, bytes.into()),
                     LinkRecord::Credit => Next::Credit,
+                    LinkRecord::Mark => Next::Epoch,
                 }
             }
             Next::Frame(level, left) => {
-                self.frame(level, item, check)?;
+                self.frame(level, item, admit)?;
                 match left - item.len() as u64 {
                     0 => Next::Header,
                     left => Next::Frame(level, left),
@@ -143,6 +153,10 @@ impl LinkReceiver {
             }
             Next::Credit => {
                 self.allow(item)?;
+                Next::Header
+            }
+            Next::Epoch => {
+                self.mark(item)?;
                 Next::Header
             }
         };
@@ -153,20 +167,35 @@ impl LinkReceiver {
     fn frame(
         &mut self,
         level: usize,
-        item: &[u8],
-        check: &mut impl FnMut(usize, &[u8]) -> Result<(), String>,
+        item: &mut [u8],
+        admit: &mut impl FnMut(usize, &mut [u8]) -> Result<(), String>,
     ) -> Result<(), LinkFault> {
-        let (word, _) = item.split_first_chunk().expect("an item is no shorter");
-        let frame = &item[..u32::from_le_bytes(*word) as usize];
+        let word = item.first_chunk().expect("an item is no shorter");
+        let bytes = u32::from_le_bytes(*word) as usize;
         let to = &mut self.levels[level];
         to.received += item.len() as u64;
         if to.received > self.credit[level] {
             return Err(LinkFault::Credit { level });
         }
-        check(level, frame).map_err(LinkFault::Content)?;
+        let frame = &mut item[..bytes];
+        admit(level, frame).map_err(LinkFault::Content)?;
         let room = to.frames.try_append(frame.len()).expect("credit is given for room");
         room.copy_from_slice(&frame[FRAME_LENGTH_BYTES..]);
         to.touched = true;
+        Ok(())
+    }
+
+    /// Takes the epoch of a marker.
+    #[cold]
+    fn mark(&mut self, item: &[u8]) -> Result<(), LinkFault> {
+        let now = u64::from_le_bytes(*item.first_chunk().expect("as many bytes as were needed"));
+        let newer = u32::try_from(now).ok().filter(|epoch| *epoch > self.epoch);
+        let epoch = newer.ok_or(LinkFault::Epoch { before: self.epoch, now })?;
+        self.epoch = epoch;
+        self.publish();
+        for (number, level) in self.levels.iter().enumerate() {
+            self.markers.mark(number, &level.frames, epoch);
+        }
         Ok(())
     }
 

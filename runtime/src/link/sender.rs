@@ -6,11 +6,16 @@
 //!
 //! Promises: one call has what several levels have to send, the highest level first, so what is
 //! nearest to its end goes ahead; a frame stays in its ring until the system has all of its record.
+//!
+//! **A marker stands where the bytes are**, not where the lanes are: it follows what was planned,
+//! for which there is credit, and comes before what waits. So it needs no credit itself, and a
+//! receiver that takes nothing cannot hold a checkpoint up. What waits is the sender's own then:
+//! its snapshot saves [`each_unplanned`](LinkSender::each_unplanned).
 
 use std::io::IoSlice;
 
 use super::receiver::LinkReceiver;
-use super::wire::{CREDIT_BYTES, FRAMES_BYTES, HEADER_BYTES, LinkRecord, RECORDS_MAX};
+use super::wire::{CREDIT_BYTES, EPOCH_BYTES, FRAMES_BYTES, HEADER_BYTES, LinkRecord, RECORDS_MAX};
 use crate::ring::{Consumer, FrameRun, Position};
 
 /// Makes bytes of what was appended.
@@ -22,6 +27,10 @@ pub struct LinkSender {
     done: usize,
     /// Content of the credit record that is planned.
     credit: Box<[u8]>,
+    /// Content of the marker record that is planned.
+    epoch: [u8; EPOCH_BYTES],
+    /// The epoch of a marker that is not planned; the newest wins.
+    marked: Option<u32>,
 }
 
 struct SendLevel {
@@ -39,9 +48,16 @@ struct SendLevel {
 #[derive(Clone, Copy)]
 struct Planned {
     header: [u8; HEADER_BYTES],
-    /// Level and frames; `None` for credit.
-    frames: Option<(usize, FrameRun)>,
+    content: Content,
     bytes: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Content {
+    /// Of this level.
+    Frames(usize, FrameRun),
+    Credit,
+    Epoch,
 }
 
 impl LinkSender {
@@ -55,12 +71,29 @@ impl LinkSender {
             frames,
         };
         let levels = frames.into_iter().map(level).collect();
-        Self { levels, planned: [None; RECORDS_MAX], done: 0, credit }
+        let epoch = [0; EPOCH_BYTES];
+        Self { levels, planned: [None; RECORDS_MAX], done: 0, credit, epoch, marked: None }
     }
 
-    /// Plans what is to be sent next: frames as far as the peer has room, which `receiver` knows,
-    /// and credit for the peer if there is some to give. Returns whether there is anything to send.
-    /// Nothing is added to records of which the system has a part.
+    /// Marks the position that the bytes have reached: what is planned lies before the marker of
+    /// `epoch`, what is not follows it, at every level.
+    pub(crate) fn mark(&mut self, epoch: u32) {
+        self.marked = Some(epoch);
+    }
+
+    /// Shows each frame of `level` that follows the marker, if one is set now, in order.
+    pub(crate) fn each_unplanned(&self, level: usize, mut show: impl FnMut(&[u8])) {
+        let SendLevel { frames, planned, .. } = &self.levels[level];
+        let mut at = *planned;
+        while let Some((frame, next)) = frames.frame_at(at) {
+            show(frame);
+            at = next;
+        }
+    }
+
+    /// Plans what is to be sent next: credit for the peer if there is some to give, a marker if one
+    /// is set, and frames as far as the peer has room, which `receiver` knows. Returns whether
+    /// there is anything to send. Nothing is added to records of which the system has a part.
     pub fn plan(&mut self, receiver: &mut LinkReceiver) -> bool {
         if self.planned[0].is_some() {
             return true;
@@ -69,8 +102,12 @@ impl LinkSender {
         allowed.for_each(|(level, allowed)| level.allowed = *allowed);
         let mut count = 0;
         if let Some(credit) = receiver.new_credit() {
-            self.planned[0] = Some(self.plan_credit(credit));
-            count = 1;
+            self.planned[count] = Some(self.plan_credit(credit));
+            count += 1;
+        }
+        if let Some(epoch) = self.marked.take() {
+            self.planned[count] = Some(self.plan_mark(epoch));
+            count += 1;
         }
         let levels = self.levels.len();
         for (number, level) in self.levels.iter_mut().enumerate().rev() {
@@ -79,8 +116,8 @@ impl LinkSender {
             {
                 let bytes = run.bytes() as u32;
                 let header = LinkRecord::Frames { level: number, bytes }.header(levels);
-                let frames = Some((number, run));
-                self.planned[count] = Some(Planned { header, frames, bytes: bytes as usize });
+                let content = Content::Frames(number, run);
+                self.planned[count] = Some(Planned { header, content, bytes: bytes as usize });
                 count += 1;
             }
         }
@@ -91,7 +128,14 @@ impl LinkSender {
         let words = self.credit.chunks_exact_mut(CREDIT_BYTES);
         words.zip(credit).for_each(|(word, credit)| word.copy_from_slice(&credit.to_le_bytes()));
         let header = LinkRecord::Credit.header(self.levels.len());
-        Planned { header, frames: None, bytes: self.credit.len() }
+        Planned { header, content: Content::Credit, bytes: self.credit.len() }
+    }
+
+    #[cold]
+    fn plan_mark(&mut self, epoch: u32) -> Planned {
+        self.epoch = u64::from(epoch).to_le_bytes();
+        let header = LinkRecord::Mark.header(self.levels.len());
+        Planned { header, content: Content::Epoch, bytes: EPOCH_BYTES }
     }
 
     /// The bytes of all planned records, as far as the system does not have them. Returns how many
@@ -99,9 +143,10 @@ impl LinkSender {
     pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; 2 * RECORDS_MAX]) -> usize {
         let (mut count, mut skip) = (0, self.done);
         for planned in self.planned.iter().map_while(Option::as_ref) {
-            let content = match &planned.frames {
-                Some((level, run)) => self.levels[*level].frames.run(run),
-                None => &self.credit[..],
+            let content = match &planned.content {
+                Content::Frames(level, run) => self.levels[*level].frames.run(run),
+                Content::Credit => &self.credit[..],
+                Content::Epoch => &self.epoch[..],
             };
             for part in [&planned.header[..], content] {
                 let left = &part[skip.min(part.len())..];
@@ -126,7 +171,7 @@ impl LinkSender {
             && self.done >= HEADER_BYTES + planned.bytes
         {
             self.done -= HEADER_BYTES + planned.bytes;
-            if let Some((level, run)) = planned.frames {
+            if let Content::Frames(level, run) = planned.content {
                 self.levels[level].frames.consume_to(run.end());
             }
             whole += 1;

@@ -22,6 +22,10 @@ const ANY: LaneLimits = LaneLimits { epoch: 0, end: None };
 
 /// One end, with what it has sent and received: the n-th frame of a level is known by n.
 struct OneEnd {
+    /// By epoch less one: how many frames of each level lie before the marker.
+    marked: Vec<[u64; LEVELS]>,
+    /// By level: the epoch of the marker after which frames were taken.
+    passed: [u32; LEVELS],
     link: LinkedLanes,
     /// Bytes that the system has, and the peer not.
     wire: Vec<u8>,
@@ -32,7 +36,32 @@ struct OneEnd {
 impl OneEnd {
     fn new() -> Self {
         let link = LinkedLanes::new(LEVELS, CAPACITY);
-        Self { link, wire: Vec::new(), sent: [0; LEVELS], received: [0; LEVELS] }
+        let numbers = [0; LEVELS];
+        Self {
+            marked: Vec::new(),
+            passed: [0; LEVELS],
+            link,
+            wire: Vec::new(),
+            sent: numbers,
+            received: numbers,
+        }
+    }
+
+    /// Sets a marker: before the frames that are unsent.
+    fn mark(&mut self) {
+        let Self { marked, link, sent, .. } = self;
+        link.outbound.mark(marked.len() as u32 + 1);
+        let mut before = *sent;
+        for (level, before) in before.iter_mut().enumerate() {
+            let mut unsent = Vec::new();
+            link.outbound.each_unsent(level, |frame| unsent.push(frame.to_vec()));
+            *before -= unsent.len() as u64;
+            for (number, frame) in (*before..).zip(unsent) {
+                assert_eq!(frame.len(), length(level, number), "frame {number} of {level}");
+                assert!(frame[4..].iter().all(|byte| *byte == content(level, number)));
+            }
+        }
+        marked.push(before);
     }
 
     /// Appends some frames; those that find no room come later.
@@ -54,37 +83,62 @@ impl OneEnd {
 
     /// Hands some bytes to the system.
     fn send(&mut self, dice: &mut Dice) {
-        if !self.link.sender.plan(&mut self.link.receiver) {
+        let sender = self.link.outbound.link().expect("it is a link");
+        if !sender.plan(&mut self.link.receiver) {
             return;
         }
         let mut slices = [IoSlice::new(&[]); 2 * RECORDS_MAX];
-        let count = self.link.sender.gather(&mut slices);
+        let count = sender.gather(&mut slices);
         let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
         let taken = dice.below(bytes.len() as u64 + 1) as usize;
         self.wire.extend_from_slice(&bytes[..taken]);
-        self.link.sender.sent(taken);
+        sender.sent(taken);
+    }
+
+    fn bytes_sent(&mut self, level: usize) -> u64 {
+        self.link.outbound.link().expect("it is a link").bytes_sent(level)
     }
 
     /// Takes some bytes of `from`.
     fn take(&mut self, from: &mut Self, dice: &mut Dice) {
         let count = dice.below(from.wire.len() as u64 + 1) as usize;
-        let bytes: Vec<u8> = from.wire.drain(..count).collect();
-        self.link.receiver.take(&bytes, |_, _| Ok(())).expect("they are as they were sent");
+        let mut bytes: Vec<u8> = from.wire.drain(..count).collect();
+        self.link.receiver.take(&mut bytes, |_, _| Ok(())).expect("they are as they were sent");
     }
 
-    /// Takes some frames out of the lanes.
-    fn drain(&mut self, dice: &mut Dice) {
+    /// Takes some frames out of the lanes, which `from` has appended. Each lies where it should to
+    /// the newest marker.
+    fn drain(&mut self, from: &Self, dice: &mut Dice) {
         for level in 0..LEVELS {
-            let mut lane = self.link.inbound.drain(level, ANY);
             for _ in 0..dice.below(8) {
-                let Some((frame, next)) = lane.frame_at(lane.head()) else { break };
+                let head = self.link.inbound.head(level);
+                let Some((frame, _)) = self.link.inbound.frame_at(level, head) else { break };
                 let number = self.received[level];
+                let (epoch, passed) = self.link.inbound.marker(level, head);
+                // Its place is known as long as nothing after it was taken.
+                if epoch > self.passed[level] {
+                    let before = from.marked[epoch as usize - 1][level];
+                    assert_eq!(passed, number >= before, "frame {number}, marker at {before}");
+                    self.passed[level] = if passed { epoch } else { self.passed[level] };
+                }
                 assert_eq!(frame.len(), length(level, number), "frame {number} of {level}");
                 assert!(frame[4..].iter().all(|byte| *byte == content(level, number)));
                 self.received[level] += 1;
+                let mut lane = self.link.inbound.drain(level, ANY);
+                let (_, next) = lane.frame_at(head).expect("it was seen");
                 lane.consume_to(next);
             }
         }
+    }
+
+    /// The newest epoch that it has seen, which is the same at all levels.
+    fn epoch(&self) -> u32 {
+        let epochs = [0, 1, 2].map(|level| {
+            let head = self.link.inbound.head(level);
+            self.link.inbound.marker(level, head).0
+        });
+        assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
+        epochs[0]
     }
 }
 
@@ -99,28 +153,60 @@ fn content(level: usize, number: u64) -> u8 {
 }
 
 #[test]
-fn every_frame_comes_once_in_order_however_the_bytes_are_cut() {
+fn every_frame_and_marker_comes_once_in_its_place_however_the_bytes_are_cut() {
+    let mut markers = 0;
     for seed in 0..60 {
         let mut dice = Dice(seed);
         let (mut left, mut right) = (OneEnd::new(), OneEnd::new());
         let frames = 300;
         for step in 0.. {
             assert!(step < 200_000, "seed {seed}: it does not go on");
-            match dice.below(8) {
+            match dice.below(9) {
                 0 => left.append(&mut dice, frames),
                 1 => right.append(&mut dice, frames),
                 2 => left.send(&mut dice),
                 3 => right.send(&mut dice),
                 4 => left.take(&mut right, &mut dice),
                 5 => right.take(&mut left, &mut dice),
-                6 => left.drain(&mut dice),
-                _ => right.drain(&mut dice),
+                6 => left.drain(&right, &mut dice),
+                7 => right.drain(&left, &mut dice),
+                _ if dice.below(30) == 0 => [&mut left, &mut right][step % 2].mark(),
+                _ => {}
             }
-            if [&left, &right].iter().all(|end| end.received == [frames; LEVELS]) {
+            let marked = |end: &OneEnd| end.marked.len() as u32;
+            if [&left, &right].iter().all(|end| end.received == [frames; LEVELS])
+                && (left.epoch(), right.epoch()) == (marked(&right), marked(&left))
+            {
                 break;
             }
         }
+        markers += left.marked.len() + right.marked.len();
     }
+    assert!(markers > 1_000, "{markers} markers");
+}
+
+/// Else a receiver that takes nothing would hold every checkpoint up.
+#[test]
+fn a_marker_passes_what_waits_for_credit() {
+    let mut dice = Dice(1);
+    let (mut left, mut right) = (OneEnd::new(), OneEnd::new());
+    let exchange = |left: &mut OneEnd, right: &mut OneEnd, dice: &mut Dice| {
+        for _ in 0..200 {
+            left.append(dice, 400);
+            left.send(dice);
+            right.take(left, dice);
+        }
+    };
+    exchange(&mut left, &mut right, &mut dice);
+    left.mark();
+    let before = left.marked[0];
+    assert!((0..LEVELS).all(|level| before[level] < left.sent[level]), "some frames wait");
+    exchange(&mut left, &mut right, &mut dice);
+    assert_eq!(right.epoch(), 1);
+    while right.received != before {
+        right.drain(&left, &mut dice);
+    }
+    assert!(!(0..LEVELS).any(|level| right.link.inbound.waits(level)), "no room was given back");
 }
 
 /// A level whose frames are not taken does not hold up another one.
@@ -141,7 +227,27 @@ fn a_level_that_is_not_drained_does_not_stop_others() {
         }
     }
     assert_eq!(right.received, [0, 0, 400]);
-    assert!(left.link.sender.bytes_sent(0) <= CAPACITY as u64 / 2, "no more than a window");
+    assert!(left.bytes_sent(0) <= CAPACITY as u64 / 2, "no more than a window");
+}
+
+#[test]
+fn what_admits_a_frame_may_change_it() {
+    let frames = [1, 0, 0, 0, 16, 0, 0, 0, 7, 0, 0, 0, 1, 2, 3, 0, 7, 0, 0, 0, 4, 5, 6, 0];
+    for cut in 0..frames.len() {
+        let LinkedLanes { inbound, mut receiver, .. } = LinkedLanes::new(2, CAPACITY);
+        let (mut first, mut second) = (frames[..cut].to_vec(), frames[cut..].to_vec());
+        for bytes in [&mut first, &mut second] {
+            let admit = |level: usize, frame: &mut [u8]| {
+                assert_eq!((level, frame.len(), frame[0]), (0, 7, 7), "whole frames");
+                frame[5] *= 10;
+                Ok(())
+            };
+            receiver.take(bytes, admit).expect("nothing is wrong");
+        }
+        let (frame, next) = inbound.frame_at(0, inbound.head(0)).expect("it came");
+        assert_eq!(frame, [7, 0, 0, 0, 1, 20, 3]);
+        assert_eq!(inbound.frame_at(0, next).expect("it came").0, [7, 0, 0, 0, 4, 50, 6]);
+    }
 }
 
 /// Whatever a peer sends: a fault, or frames that pass the check.
@@ -155,6 +261,8 @@ fn bytes_that_were_changed_are_a_fault_or_whole_frames() {
         for _ in 0..4 {
             left.send(&mut dice);
         }
+        left.mark();
+        left.send(&mut dice);
         let mut bytes = std::mem::take(&mut left.wire);
         for _ in 0..=dice.below(3) {
             if !bytes.is_empty() {
@@ -164,12 +272,12 @@ fn bytes_that_were_changed_are_a_fault_or_whole_frames() {
         }
         let mut right = OneEnd::new();
         let mut longest = 0;
-        let check = |level: usize, frame: &[u8]| {
+        let admit = |level: usize, frame: &mut [u8]| {
             assert!(level < LEVELS);
             longest = frame.len().max(longest);
             Ok(())
         };
-        faults += u32::from(right.link.receiver.take(&bytes, check).is_err());
+        faults += u32::from(right.link.receiver.take(&mut bytes, admit).is_err());
         assert!(longest <= CAPACITY / 4);
     }
     assert!(faults > 100, "{faults} faults");
@@ -178,8 +286,8 @@ fn bytes_that_were_changed_are_a_fault_or_whole_frames() {
 #[test]
 fn what_is_wrong_is_named() {
     let take = |bytes: &[u8]| {
-        let taken =
-            LinkedLanes::new(2, CAPACITY).receiver.take(bytes, |_, _| Err("no number".into()));
+        let mut receiver = LinkedLanes::new(2, CAPACITY).receiver;
+        let taken = receiver.take(&mut bytes.to_vec(), |_, _| Err("no number".into()));
         taken.expect_err("it is wrong").to_string()
     };
     assert_eq!(take(&[9, 0, 0, 0, 8, 0, 0, 0]), "a record has the unknown kind 9");
@@ -194,10 +302,19 @@ fn what_is_wrong_is_named() {
     assert_eq!(take(&frames(3)), frame.replace("of 9", "of 3"));
     assert_eq!(take(&frames(8)), "a frame cannot be used: no number");
     let mut receiver = LinkedLanes::new(1, CAPACITY).receiver;
-    let less = receiver.take(&[2, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], |_, _| Ok(()));
+    let mut credit = [2, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    let less = receiver.take(&mut credit, |_, _| Ok(()));
     assert_eq!(less, Err(LinkFault::LessCredit { level: 0, before: 2048, now: 1 }));
+    assert_eq!(take(&[3, 0, 0, 0, 16, 0, 0, 0]), "a record of kind 3 has 16 bytes");
+    let mark = |epoch: u64| [&[3, 0, 0, 0, 8, 0, 0, 0], &epoch.to_le_bytes()[..]].concat();
+    for (first, second) in [(0, 1), (5, 5), (5, 4), (5, 1 << 32)] {
+        let (before, now) = if first == 0 { (0, 0) } else { (first, second) };
+        let mut marks = [mark(first), mark(second)].concat();
+        let taken = LinkedLanes::new(1, CAPACITY).receiver.take(&mut marks, |_, _| Ok(()));
+        assert_eq!(taken, Err(LinkFault::Epoch { before: before as u32, now }));
+    }
     let frame = [&[0, 4, 0, 0][..], &[7; 1020]].concat();
-    let more = [&[1, 0, 0, 0, 0, 12, 0, 0][..], &frame, &frame, &frame].concat();
-    let beyond = LinkedLanes::new(1, CAPACITY).receiver.take(&more, |_, _| Ok(()));
+    let mut more = [&[1, 0, 0, 0, 0, 12, 0, 0][..], &frame, &frame, &frame].concat();
+    let beyond = LinkedLanes::new(1, CAPACITY).receiver.take(&mut more, |_, _| Ok(()));
     assert_eq!(beyond, Err(LinkFault::Credit { level: 0 }), "a window has two of them");
 }

@@ -10,6 +10,8 @@
 //!    1 frames   whole frames of the level as they lie in a ring, each at a multiple of 8 bytes
 //!    2 credit   of each level a u64: bytes of frames that the receiver of this record may have
 //!               sent in all, since the link was made
+//!    3 mark     an epoch as a u64 below 2^32: the frames of the records before this one lie before
+//!               the marker of that epoch, those of the records after it follow it, at every level
 //! ```
 //!
 //! Little-endian. A content is a multiple of eight bytes long and follows its header at once.
@@ -28,6 +30,9 @@ pub const RECORDS_MAX: usize = 8;
 /// Bytes of the credit of one level.
 pub const CREDIT_BYTES: usize = 8;
 
+/// Bytes of the epoch of a marker.
+pub const EPOCH_BYTES: usize = 8;
+
 /// What a record has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRecord {
@@ -35,10 +40,13 @@ pub enum LinkRecord {
     Frames { level: usize, bytes: u32 },
     /// Credit of all levels.
     Credit,
+    /// A marker of all levels.
+    Mark,
 }
 
 const FRAMES: u8 = 1;
 const CREDIT: u8 = 2;
+const MARK: u8 = 3;
 
 impl LinkRecord {
     /// Its header, on a link with `levels` levels.
@@ -46,6 +54,7 @@ impl LinkRecord {
         let (kind, level, bytes) = match self {
             Self::Frames { level, bytes } => (FRAMES, level as u8, bytes),
             Self::Credit => (CREDIT, 0, (levels * CREDIT_BYTES) as u32),
+            Self::Mark => (MARK, 0, EPOCH_BYTES as u32),
         };
         let mut header = [kind, level, 0, 0, 0, 0, 0, 0];
         header[4..].copy_from_slice(&bytes.to_le_bytes());
@@ -68,7 +77,8 @@ impl LinkRecord {
                 Ok(Self::Frames { level: level.into(), bytes })
             }
             CREDIT if bytes as usize == levels * CREDIT_BYTES => Ok(Self::Credit),
-            FRAMES | CREDIT => Err(LinkFault::Length { kind, bytes }),
+            MARK if bytes as usize == EPOCH_BYTES => Ok(Self::Mark),
+            FRAMES | CREDIT | MARK => Err(LinkFault::Length { kind, bytes }),
             _ => Err(LinkFault::Kind(kind)),
         }
     }
