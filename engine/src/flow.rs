@@ -4,6 +4,7 @@
 //!   envelope     the frame that it travels in
 //!   ingress      bytes of a connection become events
 //!   route        the hash of its key finds its owner, over a lane or in place
+//!   admission    what came from another node is looked at before that
 //!   shard        the owner runs its handlers on the key's state
 //!   egress       encoded results wait for a sink, or for the connection that asked
 //!   replay       what comes back from a checkpoint
@@ -43,6 +44,7 @@ mod partitions;
 
 mod parcels;
 mod route;
+mod unsent;
 
 mod shard;
 
@@ -61,9 +63,11 @@ mod checkpoints;
 
 mod turn;
 
+mod admission;
 mod checkpoint_ports;
 mod ports;
 
+pub use admission::FrameFault;
 pub use batch_size::batch_max;
 pub use connection::ConnectionId;
 pub(crate) use connection::replayed_origin;

@@ -4,15 +4,16 @@
 //!              ┌──────────────────────── one turn ────────────────────────┐
 //!  Mailbox ──► │  1 one command is obeyed                                 │
 //!  Readiness ► │  2 announced ports become active                         │
-//!  InletPort ► │  3 active inlets are filled                              │
+//!  InletPort ► │  3 active inlets are filled, links are read              │ ◄── LinkPort
 //!              │  4 a checkpoint's step that must come before the events  │
 //!  lanes ────► │  5 the turn of the core                                  │ ──► lanes, wake
-//!              │  6 outlets of sinks, with their markers                  │ ──► OutletPort
-//!              │  7 outlets of replies                                    │ ──► OutletPort
-//!              │  8 ended inlets are closed, connections wait for replies │ ──► Notice
-//!              │  9 dead letters                                          │ ──► Notice
-//!              │ 10 parts of the checkpoint, within its budget of time    │ ──► PartPort
-//!              │ 11 the end, if everything is delivered or abandoned      │
+//!              │  6 links                                                 │ ──► LinkPort
+//!              │  7 outlets of sinks, with their markers                  │ ──► OutletPort
+//!              │  8 outlets of replies                                    │ ──► OutletPort
+//!              │  9 ended inlets are closed, connections wait for replies │ ──► Notice
+//!              │ 10 dead letters                                          │ ──► Notice
+//!              │ 11 parts of the checkpoint, within its budget of time    │ ──► PartPort
+//!              │ 12 the end, if everything is delivered or abandoned      │
 //!              └──────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -25,6 +26,7 @@
 //!   mail       commands for a core, and its notices
 //!   inlets     the open inlets and their ports
 //!   sinks      the sinks and their ports
+//!   links      the links to cores of other nodes and their ports
 //!   driver     the turn
 //!   replies    the way back to connections
 //!   commands   what is done for a command                       cold
@@ -41,6 +43,7 @@ mod mail;
 mod ports;
 
 mod inlets;
+mod links;
 mod replies;
 mod sinks;
 
@@ -55,6 +58,7 @@ mod reactor;
 
 pub use driver::{Driver, Turned};
 pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};
+pub use links::NewLink;
 pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};
-pub use ports::{Fill, InletPort, OutletPort, Passed, PortLost, Readiness, Watching};
+pub use ports::{Fill, InletPort, LinkPort, OutletPort, Passed, PortLost, Readiness, Watching};
 pub use reactor::{CoreReactor, CoreSeat};

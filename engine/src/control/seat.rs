@@ -146,6 +146,7 @@ impl Blueprint {
         });
         let notices = self.notices.clone();
         let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
+        let wakers = wakers.into_iter().map(Some).collect();
         Ok(Some(CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }))
     }
 

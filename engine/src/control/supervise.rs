@@ -269,6 +269,7 @@ impl Supervisor {
                     self.generation.abandon();
                 }
             }
+            Notice::LinkLost { seat, reason } => tracing::error!("link to seat {seat}: {reason}"),
             Notice::Letters(letters) => {
                 self.generation.letters_waiting.fetch_sub(1, Ordering::Relaxed);
                 // Cores that hold their sources back for them have room again.

@@ -1,6 +1,6 @@
 //! Which core owns a sink or a connection, and the outlets of this core.
 
-use potoroo_sdk::host::{Cause, SinkId};
+use potoroo_sdk::host::{Cause, SinkId, SourceId};
 use potoroo_sdk::plan::{End, Plan};
 
 use super::connection::ConnectionId;
@@ -71,6 +71,12 @@ impl CoreOutputs {
                 .filter(|core| *core < self.cores)
                 .unwrap_or(self.core),
         }
+    }
+
+    /// Whether some event of `source` gets to `sink`.
+    pub(super) fn is_reached(&self, sink: SinkId, source: SourceId) -> bool {
+        let of_source = self.paths.get(usize::from(source.0));
+        of_source.is_some_and(|sinks| sinks[usize::from(sink.0)] != u16::MAX)
     }
 
     fn outlet(&mut self, sink: SinkId, cause: &Cause) -> Option<&mut Outlet> {

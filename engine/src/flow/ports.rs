@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use potoroo_runtime::Nanos;
+use potoroo_runtime::{LinkSender, Nanos};
 use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 
 use super::connection::{ConnectionId, replayed_origin};
@@ -227,6 +227,15 @@ impl Core {
         let due = admitted.then(|| self.generators.due()).flatten();
         let waits = self.checkpoints.are_under_way() || self.replay.level().is_some();
         due.into_iter().chain(waits.then_some(retry)).min()
+    }
+
+    /// Makes bytes of what goes to the core at `seat`.
+    ///
+    /// # Panics
+    /// No link leads there.
+    #[inline]
+    pub fn link(&mut self, seat: usize) -> &mut LinkSender {
+        self.router.link(seat).expect("a link leads to the seat")
     }
 
     /// Takes the dead letters that wait.

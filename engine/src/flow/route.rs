@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use potoroo_runtime::{LaneId, Outbound};
+use potoroo_runtime::{LaneId, LinkSender, Outbound};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
 use potoroo_sdk::plan::Plan;
@@ -24,7 +24,7 @@ use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
 use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
-use crate::checkpoint::{Epoch, PartitionSet};
+use crate::checkpoint::PartitionSet;
 use crate::state::Index;
 
 /// What the router knows of an exchange.
@@ -47,13 +47,13 @@ pub struct Router {
     exchanges: Vec<ExchangeRoute>,
     /// The level above all exchanges: what is on its way to a sink.
     output_level: usize,
-    /// By core.
-    outbound: Vec<Outbound>,
+    /// By seat.
+    pub(super) outbound: Vec<Outbound>,
     /// Lanes that hold something unpublished.
     dirty: Vec<LaneId>,
     parcels: Parcels,
     pub(super) local: Vec<Local>,
-    outbox: Vec<Outbox>,
+    pub(super) outbox: Vec<Outbox>,
     /// Bit by level: outboxes that are not empty. Everything that follows a waiting frame at its
     /// level waits, too, because lanes are in order.
     waiting: u64,
@@ -176,30 +176,10 @@ impl Router {
         self.map.of_core(self.core)
     }
 
-    /// Marks all lanes that leave, and wakes their receivers.
-    #[cold]
-    pub(super) fn mark_lanes(&mut self, epoch: Epoch, wake: &mut dyn FnMut(usize)) {
-        let others = self.outbound.iter_mut().enumerate().filter(|(_, lanes)| !lanes.is_none());
-        for (to, lanes) in others {
-            lanes.mark(epoch.0);
-            wake(to);
-        }
-    }
-
-    /// Shows each frame that the core keeps to itself.
-    #[cold]
-    pub(super) fn each_kept(&self, mut show: impl FnMut(usize, &[u8])) {
-        for (level, local) in self.local.iter().enumerate() {
-            local.each(|frame| show(level, frame));
-        }
-    }
-
-    /// Shows each frame that has found no room.
-    #[cold]
-    pub(super) fn each_waiting(&self, mut show: impl FnMut(usize, &[u8])) {
-        for (level, outbox) in self.outbox.iter().enumerate() {
-            outbox.each(|frame| show(level, frame));
-        }
+    /// Makes bytes of what goes to the core at `seat`, if a link leads there.
+    #[inline]
+    pub(super) fn link(&mut self, seat: usize) -> Option<&mut LinkSender> {
+        self.outbound[seat].link()
     }
 
     /// What the sources are blocked by: an outlet rather than the lane that leads to it.

@@ -14,6 +14,7 @@ use potoroo_sdk::host::SinkId;
 
 use super::handout::Handout;
 use super::inlets::{Found, OpenInlet};
+use super::links::{Links, NewLink, link_of};
 use super::mail::{Mail, Notice};
 use super::ports::{Passed, PortLost, Readiness};
 use super::sinks::{SinkPort, sink_of};
@@ -33,6 +34,7 @@ pub struct Driver {
     /// Slots of inlets that are filled in each turn.
     pub(super) active: Vec<usize>,
     pub(super) sinks: Vec<SinkPort>,
+    links: Links,
     ready: Vec<Ready>,
     /// Slots of connections that only wait for late replies, and until when.
     pub(super) lingering: VecDeque<(usize, u64)>,
@@ -96,6 +98,7 @@ impl Driver {
     ) -> Self {
         Self {
             mail,
+            links: Links::new(notices.clone()),
             notices,
             letters_waiting,
             handout,
@@ -111,6 +114,15 @@ impl Driver {
             abandoned: false,
             stopped: false,
         }
+    }
+
+    /// Adds a link, to which the lanes of `core` belong that lead to and from its seat.
+    ///
+    /// # Panics
+    /// There was a turn.
+    // cold: at start
+    pub fn add_link(&mut self, link: NewLink) {
+        self.links.add(link);
     }
 
     /// One turn of `core` at `now` with everything around it, in the order of the module's picture.
@@ -133,13 +145,17 @@ impl Driver {
         if !self.active.is_empty() {
             came |= self.fill_inlets(core, now);
         }
+        if !self.links.is_empty() {
+            came |= self.links.bring(core, now, self.hot_fills, readiness);
+        }
         if core.checkpoint_waits()
             && let Some(handout) = &mut self.handout
         {
             handout.attend(core, &mut wake);
         }
         let work = core.turn(now, wake);
-        let mut went = self.carry_sinks(core, readiness);
+        let mut went = !self.links.is_empty() && self.links.carry(core, readiness);
+        went |= self.carry_sinks(core, readiness);
         if !core.replying().is_empty() {
             went |= self.carry_replies(core, readiness);
         }
@@ -161,6 +177,10 @@ impl Driver {
     #[cold]
     fn note_ready(&mut self, readiness: &mut dyn Readiness) {
         for ready in self.ready.drain(..) {
+            if let Some(link) = link_of(ready.token) {
+                self.links.note_ready(link, ready);
+                continue;
+            }
             if let Some(sink) = sink_of(ready.token) {
                 self.sinks[sink].discard_input(sink, readiness);
                 continue;

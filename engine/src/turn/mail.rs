@@ -113,6 +113,14 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// A link broke, or its bytes were wrong, or its peer has ended: once per link. What was under
+    /// way in it is lost.
+    LinkLost {
+        /// The seat at its other end.
+        seat: usize,
+        /// Why.
+        reason: String,
+    },
     /// Input that could not be used.
     Letters(Vec<DeadLetter>),
     /// A connection has kept its send buffer full for a while.

@@ -3,16 +3,18 @@
 //! ```text
 //!   InletPort ── bytes ──► inlet ─► core ─► outlet ── bytes ──► OutletPort
 //!       └─────────────────── replies ◄───────┘
+//!   LinkPort ◄── bytes in both directions, of lanes ──► LinkPort of another node
 //! ```
 //!
 //! A call moves a buffer or happens once per turn, never once per event. A port never waits. Each
 //! connector brings its own ports, beside the rest of it; a port that the kernel serves registers
 //! its descriptor with [`Readiness`] under the token that the driver gives it.
 
-use std::os::fd::BorrowedFd;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use potoroo_runtime::poller::Error;
-use potoroo_runtime::{Nanos, Poller, Ready};
+use potoroo_runtime::{Connection, Nanos, Poller, ReadOutcome, Ready, WriteOutcome};
 
 use crate::checkpoint::Epoch;
 
@@ -65,14 +67,14 @@ pub enum Fill {
     Ended,
 }
 
-/// How the driver learns that an [`InletPort`] has bytes.
+/// How the driver learns that an [`InletPort`] or [`LinkPort`] has bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watching {
     /// They are announced.
     Announced,
     /// It looks in each turn.
     EachTurn,
-    /// Not at all: the port is of no use. It has logged why.
+    /// Not at all: the port is of no use. An [`InletPort`] has logged why.
     Refused,
 }
 
@@ -130,6 +132,49 @@ pub struct PortLost {
     /// No other port takes its place, and what it took last may be nowhere: no marker passes here
     /// any more.
     pub for_good: bool,
+}
+
+/// The connection of a link.
+pub trait LinkPort: Send {
+    /// Reads what has come, as much as `room` takes, which is not empty.
+    fn read(&mut self, room: &mut [u8]) -> ReadOutcome;
+
+    /// Takes as many of `parts`, which are not empty, as it has room for now.
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> WriteOutcome;
+
+    /// Has its bytes announced under `token`.
+    fn watch(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching;
+
+    /// Has room announced under `token`, once. The driver tries to write in each turn if it is not.
+    fn watch_room(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching;
+}
+
+impl LinkPort for Connection {
+    #[inline]
+    fn read(&mut self, room: &mut [u8]) -> ReadOutcome {
+        self.try_read(room)
+    }
+
+    #[inline]
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> WriteOutcome {
+        self.try_write_parts(parts)
+    }
+
+    #[cold]
+    fn watch(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching {
+        match readiness.watch(self.as_fd(), token) {
+            Ok(()) => Watching::Announced,
+            Err(_) => Watching::Refused,
+        }
+    }
+
+    #[cold]
+    fn watch_room(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching {
+        match readiness.watch_writable(self.as_fd(), token) {
+            Ok(()) => Watching::Announced,
+            Err(_) => Watching::EachTurn,
+        }
+    }
 }
 
 /// Which descriptors are ready: the poller of a core, or a simulated one.

@@ -14,8 +14,8 @@ pub struct CoreReactor {
     pub core: Core,
     /// Its ports.
     pub driver: Driver,
-    /// Of all cores.
-    pub wakers: Vec<Waker>,
+    /// By seat: those of the cores of this node. What goes to others wakes them by itself.
+    pub wakers: Vec<Option<Waker>>,
     /// Whether a sibling can be parked at all.
     pub wake: bool,
 }
@@ -33,7 +33,7 @@ impl Reactor for CoreSeat {
     }
 
     fn gap(&mut self, gap: Gap) {
-        if let Some(seated) = &mut self.0 {
+        if let Some(seated) = &self.0 {
             seated.core.tell_gap(gap);
         }
     }
@@ -48,8 +48,8 @@ impl CoreReactor {
     fn turn(&mut self, now: Nanos, poller: &mut Poller) -> Turn {
         let Self { core, driver, wakers, wake } = self;
         let turned = driver.turn(core, now, poller, |to| {
-            if *wake {
-                wakers[to].wake_if_parked();
+            if *wake && let Some(waker) = &wakers[to] {
+                waker.wake_if_parked();
             }
         });
         match turned.is_idle() {
