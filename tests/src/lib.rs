@@ -17,6 +17,7 @@ pub mod items;
 pub mod workload;
 
 pub mod topology;
+pub mod wires;
 
 pub mod oracle;
 pub mod rows;
@@ -27,4 +28,5 @@ pub mod trial;
 
 pub mod checkpoints;
 pub mod disk;
+pub mod forgery;
 pub mod memory;

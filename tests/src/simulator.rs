@@ -44,6 +44,7 @@ pub use trace::Trace;
 
 use crate::rows::table_text;
 use crate::seeds::{Concern, random};
+use crate::wires::{WireKind, link_nodes};
 
 /// A run of one application.
 pub struct Simulation {
@@ -119,13 +120,18 @@ impl Simulation {
         let cores = deployment.cores as u64;
         let sink_owners: Vec<usize> =
             plan.sinks.iter().map(|_| placing.below(cores) as usize).collect();
-        let lanes = mesh(deployment.cores, plan.levels() + 1, deployment.lane_bytes);
+        let mut lanes = mesh(deployment.cores, plan.levels() + 1, deployment.lane_bytes);
+        let kind = WireKind { announced: true, late_markers: false };
+        let (nodes, lane_bytes) = (&deployment.nodes, deployment.lane_bytes);
+        let mut wires = random(!seed, Concern::Network);
+        let wired = link_nodes(nodes, &mut lanes, lane_bytes, &mut wires, kind);
         let map = PartitionMap::spread(deployment.partitions, &deployment.owners);
         let clients = scripts.into_iter().map(|script| {
             let core = placing.below(cores) as usize;
             Client::new(script, core, placing.chance(0.5))
         });
-        let network = Network::new(seed, clients.collect(), &sink_owners, deployment);
+        let mut network = Network::new(seed, clients.collect(), &sink_owners, deployment);
+        let links = network.watch_wires(wired);
         let network = SharedNetwork::new(network);
         let (notices_in, notices) = channel();
         // Where one batch of dead letters may wait, and where many may.
@@ -152,6 +158,9 @@ impl Simulation {
             stop_at: deployment.stop_at,
             sink_owners: ground.sink_owners,
         };
+        for (core, link) in links {
+            simulation.seats[core].driver.add_link(link);
+        }
         simulation.open(&plan);
         simulation
     }
@@ -291,6 +300,7 @@ impl Simulation {
                     self.batches_sent += 1;
                 }
                 Notice::Holding { .. } => {}
+                Notice::LinkLost { seat, reason } => panic!("link to {seat}: {reason}"),
                 Notice::Refused { .. } | Notice::Unread { .. } => unreachable!("not reported here"),
             }
         }

@@ -73,7 +73,9 @@ fn a_core_that_waits_for_room_looks_again() {
 fn no_wake_is_lost() {
     each_seed("no_wake_is_lost", 60, |seed| {
         let workload = Workload { clients: 3, ..Workload::plain(1, 100) };
-        let deployment = Deployment::ample(1 + seed as usize % 8);
+        let cores = 1 + seed as usize % 8;
+        let nodes = Deployment::drawn_nodes(cores, seed);
+        let deployment = Deployment { nodes, ..Deployment::ample(cores) };
         let outcome = simulate(&topology(seed), &deployment, &workload.scripts(seed));
         assert_eq!(outcome.timer_turns, 0, "a core had work and was not woken");
     });

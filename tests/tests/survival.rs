@@ -187,12 +187,12 @@ fn every_sabotage_is_noticed() {
 const NOTICED: [(&str, &str); 7] = [
     (
         "acknowledged before HEAD names it",
-        "9 439 1 2000 0.1 0.001 0 0 0 0 0 AcknowledgedBeforeHead",
+        "92 39 6 2000 0.1 0 0.02 0 0 0.02 0 AcknowledgedBeforeHead",
     ),
     ("acknowledged at the cut", "5 68 1 1000 0.1 0 0 0 0 0 0 AcknowledgedAtCut"),
-    ("streams that no client opened forgotten", "0 2 2 1000 0.1 0 0 0 0 0 0 UnopenedLost"),
+    ("streams that no client opened forgotten", "0 7 2 1000 0.1 0 0 0 0 0 0 UnopenedLost"),
     ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 0 DeliveredAtOnce"),
-    ("committed and forgotten at recovery", "0 1 1 1000 0.1 0 0 0 0 0 0 UndeliveredLost"),
+    ("committed and forgotten at recovery", "0 7 1 1000 0.1 0 0 0 0 0 0 UndeliveredLost"),
     ("a vote for output that is not stored", "8 1 6 1 0.1 0 0 0 0 0 0 OutputNotStored"),
     ("a file that is not synced", "4 1 0 1 0.1 0 0 1 0 0 0 ShownNotSynced"),
 ];

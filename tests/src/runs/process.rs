@@ -11,16 +11,18 @@ use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Start};
 use potoroo::turn::{
     Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox,
 };
-use potoroo_runtime::{Nanos, Poller, Waker, mesh};
+use potoroo_runtime::{Lanes, Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
 use super::ports::{FilePort, GatherPort, Outbound, PartQueue, Silence, SlowPort, Time};
 use super::subject::Subject;
+use super::troubles::Sabotage;
 use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
 use crate::rows::table_text;
 use crate::seeds::{Concern, in_turn, random};
+use crate::wires::{WireKind, WiredCore, link_nodes};
 
 /// The cores of a process, their drivers and what is outside.
 pub(super) struct Process {
@@ -48,8 +50,14 @@ const LANE_BYTES: usize = 4096;
 static WAKER: LazyLock<Waker> = LazyLock::new(|| Poller::new().expect("this host has one").waker());
 
 impl Process {
-    /// A process that has not yet restored anything, and the mailboxes of its cores.
-    pub(super) fn new(seed: u64, count: usize, subject: &Subject<'_>) -> (Self, Vec<Mailbox>) {
+    /// A process that has not yet restored anything, and the mailboxes of its cores. In some its
+    /// cores are those of several nodes, which links connect.
+    pub(super) fn new(
+        seed: u64,
+        count: usize,
+        subject: &Subject<'_>,
+        sabotage: Option<Sabotage>,
+    ) -> (Self, Vec<Mailbox>) {
         let mut random = random(seed, Concern::Deployment);
         let plan = (subject.describe)().plan().expect("the application is sound");
         let owners: Vec<u16> = (0..count as u16).filter(|_| random.chance(0.8)).collect();
@@ -63,22 +71,11 @@ impl Process {
         // Large buffers in every fourth process: events run in batches then.
         let (lane_bytes, outlet_bytes) =
             if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
-        let lanes = mesh(count, plan.levels() + 1, lane_bytes);
+        let mut lanes = mesh(count, plan.levels() + 1, lane_bytes);
+        let links = connect_nodes(seed, &mut lanes, lane_bytes, sabotage);
         let time = Time::new([20, 400][random.below(2) as usize]);
-        let cores = lanes.into_iter().zip(&tallies).enumerate().map(|(core, (lanes, tally))| {
-            let config = CoreConfig {
-                core,
-                lanes,
-                map: map.clone(),
-                sink_owners: sink_owners.clone(),
-                inlet_bytes: FRAME_BYTES_MAX + 100,
-                outlet_bytes,
-                local_bytes: lane_bytes,
-                keep_letters: false,
-                tally: tally.clone(),
-            };
-            Core::new((subject.describe)().plan().expect("as before"), config)
-        });
+        let (owners, bytes) = ((&map, &sink_owners[..]), (lane_bytes, outlet_bytes));
+        let cores = cores(subject, lanes, owners, bytes, &tallies);
         let (outbound, (notices_in, notices)) = (Outbound::default(), channel());
         let letters_waiting = Arc::new(AtomicUsize::new(0));
         let (mut drivers, mut mails, mut mailboxes) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,8 +89,11 @@ impl Process {
             mails.push((on_its_way, inner));
             mailboxes.push(outer);
         }
+        for WiredCore { core, link, .. } in links {
+            drivers[core].add_link(link);
+        }
         let process = Self {
-            cores: cores.collect(),
+            cores,
             drivers,
             tallies,
             mails,
@@ -183,7 +183,11 @@ impl Process {
         }
         let (driver, now) = (&mut self.drivers[core], self.time.now());
         in_turn(|| driver.turn(&mut self.cores[core], now, &mut Silence, |_| ()));
-        self.notices.try_iter().for_each(drop);
+        for notice in self.notices.try_iter() {
+            if let Notice::LinkLost { seat, reason } = notice {
+                panic!("the link from {core} to {seat} is lost: {reason}");
+            }
+        }
         self.letters_waiting.store(0, Ordering::Relaxed);
         self.outbound.lock().failure.take().map_or(Ok(()), Err)
     }
@@ -223,6 +227,48 @@ impl Process {
         }
         world.tables.values_mut().for_each(|rows| rows.sort());
     }
+}
+
+/// The cores with these lanes, with owners of partitions and sinks, with the bytes of lanes and
+/// outlets.
+fn cores(
+    subject: &Subject<'_>,
+    lanes: Vec<Lanes>,
+    (map, sink_owners): (&PartitionMap, &[usize]),
+    (lane_bytes, outlet_bytes): (usize, usize),
+    tallies: &[Arc<SharedCounts>],
+) -> Vec<Core> {
+    let core = |(core, (lanes, tally)): (usize, (Lanes, &Arc<SharedCounts>))| {
+        let config = CoreConfig {
+            core,
+            lanes,
+            map: map.clone(),
+            sink_owners: sink_owners.to_vec(),
+            inlet_bytes: FRAME_BYTES_MAX + 100,
+            outlet_bytes,
+            local_bytes: lane_bytes,
+            keep_letters: false,
+            tally: tally.clone(),
+        };
+        Core::new((subject.describe)().plan().expect("as before"), config)
+    };
+    lanes.into_iter().zip(tallies).enumerate().map(core).collect()
+}
+
+/// In every second run the cores are those of two or three nodes, which links connect.
+fn connect_nodes(
+    seed: u64,
+    lanes: &mut [Lanes],
+    lane_bytes: usize,
+    sabotage: Option<Sabotage>,
+) -> Vec<WiredCore> {
+    // Of their own: runs without links draw as before.
+    let mut random = random(!seed, Concern::Deployment);
+    let nodes = [1, 1, 2, 3][random.below(4) as usize];
+    let node: Vec<u64> = lanes.iter().map(|_| random.below(nodes)).collect();
+    let late_markers = sabotage == Some(Sabotage::MarkerLate);
+    let kind = WireKind { late_markers, announced: false };
+    link_nodes(&node, lanes, lane_bytes, &mut random, kind)
 }
 
 /// Takes one step of a part at a time.

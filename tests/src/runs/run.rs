@@ -81,7 +81,7 @@ impl<'a> ProcessRun<'a> {
         let begun = begin_from(&world.store, &facts, owner, before, sabotage);
         let (recovered, survives) = begun.map_err(Stop::Wrong)?;
         let (head, manifest) = (recovered.head, recovered.manifest);
-        let (mut process, mailboxes) = Process::new(seed, cores, subject);
+        let (mut process, mailboxes) = Process::new(seed, cores, subject, sabotage);
         let store = Unreliable::over(&world.store, troubles.store_fails * 10.0, random.u64());
         let from = (&head, manifest.as_ref());
         let (visible, deliveries) =

@@ -55,6 +55,8 @@ pub enum Sabotage {
     OutboxesLost,
     /// Frames that had found no room are replayed before those that were in lanes.
     OutboxesFirst,
+    /// A link passes the marker of a checkpoint on after frames that follow it.
+    MarkerLate,
     /// Keys that left are not reported.
     RemovedLost,
     /// Rows that changed under an aborted epoch count as stored.
@@ -96,10 +98,11 @@ impl Sabotage {
     }
 
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
+        Self::MarkerLate,
         Self::RemovedLost,
         Self::AbortIsCommit,
         Self::PreparedLost,

@@ -13,6 +13,8 @@ const OUTPUT_BYTES_MAX: usize = 16 << 10;
 pub struct Deployment {
     /// Cores.
     pub cores: usize,
+    /// By core: its node. Links connect the cores of different ones; of none, all are on one.
+    pub nodes: Vec<u64>,
     /// Bytes of a lane between two cores, and of the lane from a core to itself.
     pub lane_bytes: usize,
     /// Bytes of the buffer of one connection.
@@ -56,6 +58,7 @@ impl Deployment {
         }
         Self {
             cores,
+            nodes: Self::drawn_nodes(cores, seed),
             lane_bytes: 4096,
             inlet_bytes: FRAME_BYTES_MAX + random.below(600) as usize,
             outlet_bytes: 1 + random.below(600) as usize,
@@ -66,6 +69,14 @@ impl Deployment {
             reconnects: [0.0, 0.01, 0.1][random.below(3) as usize],
             reply_stall_ns: u64::MAX,
         }
+    }
+
+    /// Nodes of these cores: one in every second case, and two or three otherwise.
+    pub fn drawn_nodes(cores: usize, seed: u64) -> Vec<u64> {
+        // Of their own: cases without links draw as before.
+        let mut random = random(!seed, Concern::Deployment);
+        let nodes = [1, 1, 2, 3][random.below(4) as usize];
+        (0..cores).map(|_| random.below(nodes)).collect()
     }
 
     /// As [`tiny`](Self::tiny), with buffers that fill up and are large enough for batches of 16
@@ -92,6 +103,7 @@ impl Deployment {
     pub fn ample(cores: usize) -> Self {
         Self {
             cores,
+            nodes: Vec::new(),
             lane_bytes: 1 << 20,
             inlet_bytes: 1 << 16,
             outlet_bytes: 1 << 20,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use potoroo::flow::{ConnectionId, DeadLetter};
-use potoroo::turn::Fill;
+use potoroo::turn::{Fill, NewLink};
 use potoroo_runtime::{Nanos, Ready};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
@@ -13,6 +13,7 @@ use super::Deployment;
 use super::clients::{Client, Stage};
 use super::trace::Trace;
 use crate::seeds::{Concern, random};
+use crate::wires::{WireWatch, WiredCore};
 use crate::workload::piece;
 
 /// All connections and sinks.
@@ -33,6 +34,8 @@ pub(super) struct Network {
     stalled: u64,
     /// By core: connections opened so far.
     opened: Vec<u32>,
+    /// What is announced of links, each with its core.
+    wires: Vec<(usize, WireWatch)>,
 }
 
 /// The receiver of a sink.
@@ -72,7 +75,17 @@ impl Network {
             stalled: 0,
             outlet_bytes_max: deployment.outlet_bytes_max(),
             opened: vec![0; deployment.cores],
+            wires: Vec::new(),
         }
+    }
+
+    /// Announces these links, and returns them with their cores.
+    pub(super) fn watch_wires(&mut self, wired: Vec<WiredCore>) -> Vec<(usize, NewLink)> {
+        let watch = |WiredCore { core, link, watch }| {
+            self.wires.push((core, watch));
+            (core, link)
+        };
+        wired.into_iter().map(watch).collect()
     }
 
     /// It is this step now.
@@ -154,7 +167,10 @@ impl Network {
             let sends = client.stage == Stage::Open && client.empty;
             sends || self.may_connect(client) || client.room_at.is_some_and(|at| at <= self.tick)
         };
-        clients.any(wakes) || self.sinks.iter().any(|sink| sink.core == core && self.has_room(sink))
+        let mut wires = self.wires.iter();
+        clients.any(wakes)
+            || self.sinks.iter().any(|sink| sink.core == core && self.has_room(sink))
+            || wires.any(|(of, watch)| *of == core && watch.pending())
     }
 
     /// The core waits for room, and there is some.
@@ -180,6 +196,11 @@ impl Network {
                 client.empty &= !readable;
                 let token = id.inlet() as u64;
                 ready.push(Ready { token, readable, writable, closed: false });
+            }
+        }
+        for (_, watch) in self.wires.iter().filter(|(of, _)| *of == core) {
+            if self.random.chance(0.7) {
+                watch.announce(ready);
             }
         }
         let tick = self.tick;
