@@ -3,57 +3,16 @@
 
 mod support;
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::process::Command;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use potoroo_connector::Piece;
 use rustix::process::Signal;
+use support::disk::Disk;
 use support::operator::{ask, checkpoint, restore};
 use support::{App, LIMIT, Scratch, check_windows, free_port, sink_at, wait_for_status};
 
 const NUMBERS: u64 = 400_000;
-
-/// A small disk of its own, which goes away with the test.
-struct Disk(String);
-
-impl Disk {
-    /// `None`, with the reason, where no file system can be mounted.
-    fn new(folder: String) -> Option<Self> {
-        fs::create_dir_all(&folder).expect("the scratch folder is ours");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "none", &folder]);
-        if mount.output().is_ok_and(|done| done.status.success()) {
-            return Some(Self(folder));
-        }
-        eprintln!("skipped: a small disk cannot be mounted here; run the tests as root");
-        None
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        let mut filler = File::create(format!("{}/filler", self.0)).expect("it can be made");
-        let mut piece = 1 << 16;
-        while piece > 0 {
-            match filler.write(&vec![0; piece]) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => piece /= 2,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    fn empty(&self) {
-        fs::remove_file(format!("{}/filler", self.0)).expect("it is there");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", &self.0]).output();
-    }
-}
 
 fn windows(port: u16, state: &str, more: &str) -> App {
     App::start(
@@ -176,7 +135,7 @@ fn a_rollback_on_a_full_disk_is_done_or_refused() {
     let status = wait_for_status(admin, |_| true);
     assert_eq!(status["checkpoints"]["rollbacks"], 2);
     wait_for_status(admin, |later| later["events"].as_u64() > status["events"].as_u64());
-    fs::remove_file(format!("{}/filler", disk.0)).expect("it is ours");
+    disk.empty();
     restore(admin, epoch).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(checkpoint(admin), epoch + 1);
     app.signal(Signal::TERM);

@@ -16,7 +16,7 @@ use potoroo::sdk::codec::LineText;
 use potoroo::{Config, SinkAddress, SourceAddress};
 use potoroo_connector::{Error, Options, Source};
 use rustix::process::Signal;
-use serde_json::Value;
+use support::history::{History, repeated};
 use support::ledger::collect;
 use support::operator::{ask, checkpoint, restore};
 use support::{
@@ -24,39 +24,6 @@ use support::{
 };
 
 const WINDOWS: &str = "sequence_windows";
-
-/// Which bytes of an output file belong to the history that counts.
-#[derive(Default)]
-struct History {
-    ranges: Vec<(usize, usize)>,
-    seen: usize,
-}
-
-impl History {
-    /// The file has `length` bytes, and the last `repeated` of those that count come again.
-    fn roll_back(&mut self, length: usize, mut repeated: usize) {
-        self.ranges.push((self.seen, length));
-        self.seen = length;
-        while repeated > 0 {
-            let (start, end) = self.ranges.pop().expect("what repeats was there");
-            let cut = repeated.min(end - start);
-            repeated -= cut;
-            if end - cut > start {
-                self.ranges.push((start, end - cut));
-            }
-        }
-    }
-
-    fn bytes(mut self, file: &[u8]) -> Vec<u8> {
-        self.ranges.push((self.seen, file.len()));
-        self.ranges.iter().flat_map(|(start, end)| &file[*start..*end]).copied().collect()
-    }
-}
-
-fn repeated(answer: &Value) -> usize {
-    let repeats = answer["repeats"].as_array().expect("a list");
-    repeats.iter().map(|one| one["bytes"].as_u64().expect("a number") as usize).sum()
-}
 
 #[test]
 fn what_is_committed_stays_and_all_else_is_made_once_more() {

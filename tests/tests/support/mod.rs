@@ -2,8 +2,10 @@
 //! that go away, and waiting for a condition within a limit.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod disk;
 #[cfg(feature = "s3")]
 pub mod gate;
+pub mod history;
 pub mod kills;
 pub mod ledger;
 pub mod market;
