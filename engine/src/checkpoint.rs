@@ -36,6 +36,7 @@ mod commit;
 mod contents;
 mod history;
 pub mod recover;
+mod repeat;
 
 mod load;
 
@@ -65,5 +66,6 @@ pub use manifest::{
 pub use output::{Marks, check_output, first_id, open_output, unreadable};
 pub use part::{PartHeader, PartReader, PartSeal, PartWriter};
 pub use partition_set::{NoPartitions, PARTITIONS_MAX, PartitionSet, partition_of};
-pub use recover::{Accept, Recovered, Repeat, each_chunk_of, preview, recover, roll_back};
+pub use recover::{Accept, Recovered, each_chunk_of, preview, recover, roll_back};
 pub use renumbering::Renumbering;
+pub use repeat::Repeat;

@@ -303,6 +303,22 @@ fn a_lost_head_is_not_taken_for_a_first_start() {
     assert_eq!(restored.head.folder, 77, "clients know it by what they have");
 }
 
+/// A HEAD of the generation after the last one could not be read again.
+#[test]
+fn an_object_of_the_last_generation_is_refused_by_name() {
+    let (memory, head) = filled(2);
+    let last = "manifest-4294967294-1-00000000000000ab";
+    memory.damage(last, b"no manifest");
+    refused(&memory, &facts(), None, &[last, "remove it"]);
+    refused(&memory, &facts(), Some(Epoch(1)), &[last, "remove it"]);
+    memory.delete(last).expect("it is in memory");
+    memory.damage(&last.replace("294-", "293-"), b"no manifest");
+    let started = recover(&memory, &facts(), 9, None).expect("there is one more");
+    assert_eq!(started.head.generation, Head::GENERATION_MAX);
+    assert_eq!(started.head.manifest, head.manifest);
+    assert_eq!(Head::parse(&started.head.write()).expect("it can be read"), started.head);
+}
+
 #[test]
 fn a_part_that_is_missing_or_another_is_named() {
     let (memory, head) = filled(2);

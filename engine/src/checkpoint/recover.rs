@@ -9,13 +9,13 @@
 //! before HEAD is changed if it can be known; an older checkpoint is used on the operator's word
 //! only. Must never do: delete.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::epoch::Epoch;
 use super::facts::{Identity, IdentityMismatch};
 use super::history::{Past, history, manifests};
 use super::output::{Marks, check_output};
+use super::repeat::{Repeat, repeats};
 use super::store::{self, Head, Store, StoreReader};
 use super::{Chunk, CorruptObject, Damage, Manifest, PartEntry, PartReader, SourcePosition};
 
@@ -36,17 +36,6 @@ pub struct Recovered {
     /// The checkpoint that was asked for was gone back to at an earlier start: this goes on from
     /// what came since.
     pub restored_before: bool,
-}
-
-/// Output of a transactional sink that was committed, and will be written again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repeat {
-    /// The sink; `None` when the manifest that names it cannot be used.
-    pub sink: Option<String>,
-    /// The first and last epoch whose output it was.
-    pub epochs: (Epoch, Epoch),
-    /// Its bytes.
-    pub bytes: u64,
 }
 
 /// Why an application cannot go on from what is stored.
@@ -74,6 +63,15 @@ pub enum Error {
         epoch: Epoch,
         /// Epochs of those that are there.
         kept: Vec<Epoch>,
+    },
+    /// No generation is left, by the number that an object has.
+    #[error(
+        "{object} is of generation {last}, after which there is none: remove it if HEAD does not \
+         name it, or give another --state", last = Head::GENERATION_MAX
+    )]
+    NoGeneration {
+        /// The object.
+        object: String,
     },
     /// A stop is requested.
     #[error("the application is about to end: start it again with --restore {epoch}")]
@@ -156,9 +154,10 @@ fn begin(
     peeked: Peeked,
     Wish { owner, goes_back, restored }: Wish,
 ) -> Result<Recovered, Error> {
-    let Peeked { old, chosen: Chosen { manifest, repeats, done }, manifest: peeked } = peeked;
+    let Peeked { old, chosen, manifest: peeked } = peeked;
+    let Chosen { manifest, repeats, done } = chosen;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
-    let generation = generation(store, old.as_ref())? + 1;
+    let generation = next_generation(store, old.as_ref())?;
     // Without HEAD, it is in what clients have: a new number could be less than theirs.
     let of_clients = || peeked.as_ref().map_or(0, Manifest::folder);
     let folder = old.as_ref().map_or_else(of_clients, |head| head.folder);
@@ -421,25 +420,6 @@ fn epochs_of(past: &[Past]) -> Vec<Epoch> {
     past.iter().map(|past| past.epoch).collect()
 }
 
-fn repeats(newer: &[Past]) -> Vec<Repeat> {
-    let mut sinks: BTreeMap<Option<String>, Repeat> = BTreeMap::new();
-    let mut add = |sink: Option<String>, epoch: Epoch, bytes: u64| {
-        let new = Repeat { sink: sink.clone(), epochs: (epoch, epoch), bytes: 0 };
-        let repeat = sinks.entry(sink).or_insert(new);
-        repeat.epochs = (repeat.epochs.0.min(epoch), repeat.epochs.1.max(epoch));
-        repeat.bytes = repeat.bytes.saturating_add(bytes);
-    };
-    for past in newer {
-        match &past.manifest {
-            Ok(manifest) => manifest.transactions.iter().for_each(|transaction| {
-                add(Some(transaction.sink.clone()), transaction.epoch, transaction.bytes);
-            }),
-            Err(_) => add(None, past.epoch, 0),
-        }
-    }
-    sinks.into_values().collect()
-}
-
 /// The newest manifest that there is. One that is damaged says nothing.
 fn newest(view: &dyn StoreReader) -> Result<Option<Manifest>, Error> {
     let newest = manifests(view)?.last().map(|name| Manifest::load(view, &name.to_string()));
@@ -461,31 +441,18 @@ fn with_newer(manifest: &Manifest, newest: &Manifest) -> Vec<SourcePosition> {
     sources
 }
 
-/// The greatest generation that there was.
-fn generation(view: &dyn StoreReader, head: Option<&Head>) -> Result<u64, Error> {
-    let names = manifests(view)?.into_iter().map(|name| name.generation);
-    Ok(names.chain(head.map(|head| head.generation)).max().unwrap_or(0))
+/// The generation after all that there were.
+fn next_generation(view: &dyn StoreReader, head: Option<&Head>) -> Result<u64, Error> {
+    let names = manifests(view)?.into_iter().map(|name| (name.generation, name.to_string()));
+    let head = head.map(|head| (head.generation, "HEAD".to_owned()));
+    match names.chain(head).max() {
+        None => Ok(1),
+        Some((last, _)) if last < Head::GENERATION_MAX => Ok(last + 1),
+        Some((_, object)) => Err(Error::NoGeneration { object }),
+    }
 }
 
 fn epochs(epochs: &[Epoch]) -> String {
     let numbers: Vec<String> = epochs.iter().map(Epoch::to_string).collect();
     if numbers.is_empty() { "none".to_owned() } else { format!("epoch {}", numbers.join(", ")) }
-}
-
-impl std::fmt::Display for Repeat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ((first, last), bytes) = (self.epochs, self.bytes);
-        match &self.sink {
-            Some(sink) => write!(
-                f,
-                "sink `{sink}` has committed {bytes} bytes in epochs {first} to {last}: they come \
-                 again"
-            ),
-            None => write!(
-                f,
-                "what sinks have committed in epochs {first} to {last} comes again, and the \
-                 damaged manifests do not tell how much"
-            ),
-        }
-    }
 }
