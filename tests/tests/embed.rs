@@ -1,13 +1,23 @@
 //! Applications inside another program: channels, status, stop and drop.
 
+use std::fmt;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use potoroo::connect::demand::Demand;
+use potoroo::connect::opening::Opening;
+use potoroo::connect::promise::Promise;
+use potoroo::connect::refusal::EdgeRefusal;
+use potoroo::connect::source::{OpenSource, SourceConnector};
+use potoroo::connect::starting::Starting;
+use potoroo::connect::upstream::Upstream;
 use potoroo::prelude::*;
 use potoroo::sdk::codec::LineText;
 use potoroo::{Config, Error, Running, SinkAddress, SourceAddress};
+use potoroo_sdk::host::SourceId;
 
 /// Nothing that works takes so long, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -303,5 +313,61 @@ impl Encode for TradeCopy {
 
     fn encode(&self, trade: Trade, out: &mut Vec<u8>) {
         out.put_u64_be(trade.account);
+    }
+}
+
+/// A source that cannot be started.
+#[derive(Debug)]
+struct Never;
+
+impl fmt::Display for Never {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("never:")
+    }
+}
+
+impl SourceConnector for Never {
+    fn promise(&self, _checkpoints: bool) -> Promise {
+        Promise::new("never", "it is not started")
+    }
+
+    fn demand(&self, _inlet_bytes: usize) -> Demand {
+        Demand::default()
+    }
+
+    fn open(&self, _opening: &mut Opening<'_>) -> Result<Box<dyn OpenSource>, EdgeRefusal> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl OpenSource for Never {
+    fn start(
+        &mut self,
+        _source: SourceId,
+        _starting: &mut Starting<'_>,
+    ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
+        Err(EdgeRefusal::Reason("it is never started".to_owned()))
+    }
+}
+
+/// A program that embeds the engine goes on, and may start it again.
+#[test]
+fn a_start_that_fails_leaves_no_port_open() {
+    let described = || {
+        let app = Application::new("fails");
+        let lines = app.source("lines", LineText::new());
+        lines.merge(&app.source("never", LineText::new())).sink("out", LineText::new());
+        app
+    };
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.expect("a port is free");
+    for scheme in ["tcp", "potoroo"] {
+        let lines = format!("{scheme}://{address}").parse::<SourceAddress>().expect("an address");
+        let config = Config { cores: vec![0, 0], progress: false, ..Config::default() };
+        let config = config.source("lines", lines).sink("out", SinkAddress::Null);
+        let config = config.source("never", SourceAddress::other(Never));
+        let refused = potoroo::run(described, config).err().expect("it cannot be started");
+        assert!(refused.to_string().contains("it is never started"), "{refused}");
+        TcpListener::bind(address).expect("no thread listens there");
     }
 }

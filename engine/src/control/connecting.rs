@@ -43,18 +43,31 @@ pub(super) struct Connected {
 
 impl Connecting<'_> {
     /// Returns the threads, and what takes part in checkpoints.
+    ///
+    /// # Errors
+    /// An edge cannot be started. All threads have ended.
     pub(super) fn connect(
         &self,
         edges: &mut Edges,
         mut threads: Threads,
     ) -> Result<(Threads, Connected), Error> {
+        match self.start(edges, &mut threads) {
+            Ok(connected) => Ok((threads, connected)),
+            Err(error) => {
+                threads.end();
+                Err(error)
+            }
+        }
+    }
+
+    fn start(&self, edges: &mut Edges, threads: &mut Threads) -> Result<Connected, Error> {
         let mut connected = Connected::default();
         self.check_output(&edges.sinks)?;
         for (index, edge) in edges.sinks.iter_mut().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
             let name = threads.sink_name(sink).to_owned();
-            let mut starting = self.starting(&name, core, &mut threads, &mut connected.sinks);
+            let mut starting = self.starting(&name, core, threads, &mut connected.sinks);
             let started = edge.start(sink, &mut starting);
             let address = &self.config.sinks[&name];
             started.map_err(|it| sink_refused(&format!("sink `{name}`"), address, it))?;
@@ -62,7 +75,7 @@ impl Connecting<'_> {
         for (index, edge) in edges.sources.iter_mut().enumerate() {
             let (source, name) = (SourceId(index as u8), &self.plan.sources[index].name);
             let core = &self.mailboxes[index % self.mailboxes.len()];
-            let mut starting = self.starting(name, core, &mut threads, &mut connected.sinks);
+            let mut starting = self.starting(name, core, threads, &mut connected.sinks);
             starting.repeated = Some(&self.repeated[index]);
             let started = edge.start(source, &mut starting);
             let address = &self.config.sources[name];
@@ -71,11 +84,11 @@ impl Connecting<'_> {
         if let Some((edge, address)) = edges.letters.as_mut().zip(self.config.dead_letters.as_ref())
         {
             let core = &self.mailboxes[0];
-            let mut starting = self.starting(LETTERS, core, &mut threads, &mut connected.sinks);
+            let mut starting = self.starting(LETTERS, core, threads, &mut connected.sinks);
             let to = edge.start(&mut starting, LETTERS_WAIT);
             threads.write_letters(to.map_err(|it| sink_refused(LETTERS, address, it))?);
         }
-        Ok((threads, connected))
+        Ok(connected)
     }
 
     /// Refuses committed output that waits, and that no sink would bring to where it belongs.

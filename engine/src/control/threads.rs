@@ -1,6 +1,7 @@
 //! The threads of the edges, and their reports to the supervisor: names, lost sinks, dead letters.
 
 use std::io::Write;
+use std::mem::take;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -74,6 +75,13 @@ impl Threads {
             );
         }
         lost.is_ok()
+    }
+
+    /// The start has failed: ends all threads. The cores have got nothing of them.
+    pub(super) fn end(mut self) {
+        // Writers wait for the ends that the cores were to get.
+        drop(take(&mut self.edges.attach));
+        self.join(true);
     }
 
     /// Waits for all threads after the cores have ended; returns what went wrong in writers.
