@@ -40,6 +40,7 @@ mod thread_limit;
 
 mod fitness;
 
+mod edge_checks;
 mod edges;
 
 mod open_store;

@@ -208,7 +208,11 @@ fn an_input_that_was_rotated_is_refused_by_name() {
     let same_file = |scratch: &Scratch| drop(scratch.write("in", &numbered(2, 2000)));
     check_rotated("input-truncated", same_file, &rotated);
     let shorter = |scratch: &Scratch| drop(scratch.write("in", &numbered(2, 20)));
-    check_rotated("input-shorter", shorter, &["source `lines`", "bytes, and the last checkpoint"]);
+    check_rotated(
+        "input-shorter",
+        shorter,
+        &["source `lines`", "bytes, and the checkpoint has read"],
+    );
     let empty = |scratch: &Scratch| drop(scratch.write("in", b""));
     check_rotated("input-empty", empty, &["source `lines`", "it has 0 bytes"]);
 }

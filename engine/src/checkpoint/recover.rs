@@ -73,6 +73,9 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// A source or sink cannot go on from it.
+    #[error("{0}")]
+    Edge(Box<dyn std::error::Error + Send + Sync>),
     /// A stop is requested.
     #[error("the application is about to end: start it again with --restore {epoch}")]
     Ending {

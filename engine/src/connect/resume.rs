@@ -23,15 +23,26 @@ pub struct Resume<'a> {
     pub marks: &'a Marks,
 }
 
+/// Output that a checkpoint has, where it is stored, and what of it is visible.
+#[derive(Clone, Copy)]
+pub struct CommittedOutput<'a> {
+    /// What was prepared for sinks.
+    pub transactions: &'a [Transaction],
+    /// Where it is stored.
+    pub store: &'a Arc<dyn Store>,
+    /// What of it is visible, or with its client.
+    pub marks: &'a Marks,
+}
+
 impl<'a> Resume<'a> {
     /// Where the source `name` goes on.
     ///
     /// # Panics
-    /// Its position counts something else than `unit`: that is refused when it is opened.
+    /// Its position counts something else than `unit`: that is refused before it counts.
     pub fn position(&self, name: &str, unit: PositionUnit) -> Start {
         let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
         self.positions.iter().find(plain).map_or_else(Start::default, |at| {
-            assert_eq!(at.unit, unit, "the unit of a position is checked at the start");
+            assert_eq!(at.unit, unit, "the unit is compared before a checkpoint counts");
             Start::from(at)
         })
     }

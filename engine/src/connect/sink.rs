@@ -16,6 +16,7 @@ use super::demand::Demand;
 use super::opening::Opening;
 use super::promise::Promise;
 use super::refusal::EdgeRefusal;
+use super::resume::CommittedOutput;
 use super::starting::Starting;
 use crate::checkpoint::Transaction;
 
@@ -66,7 +67,7 @@ pub trait SinkConnector: Debug + Display + Send + Sync {
 }
 
 /// An opened sink. It belongs to the process, its threads to a generation.
-pub trait OpenSink {
+pub trait OpenSink: Send {
     /// Whether it makes output of its name visible that an earlier run prepared as `transaction`.
     fn takes(&self, _transaction: &Transaction) -> bool {
         false
@@ -78,6 +79,15 @@ pub trait OpenSink {
         false
     }
 
+    /// Looks, before a checkpoint counts, whether the sink `name` can go on from its output.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// It is not what an earlier run has written.
+    fn check(&self, _name: &str, _committed: CommittedOutput<'_>) -> Result<(), EdgeRefusal> {
+        Ok(())
+    }
+
     /// Starts its threads, for one generation; those of the generation before have ended.
     ///
     /// # Errors
@@ -86,7 +96,7 @@ pub trait OpenSink {
 }
 
 /// An opened output for dead letters.
-pub trait OpenLetters {
+pub trait OpenLetters: Send {
     /// Their writer, which waits for a reader no longer than `limit`; `None` if they are
     /// dropped.
     ///

@@ -17,7 +17,7 @@ use super::promise::{Promise, Replayable, SkipMistake};
 use super::refusal::EdgeRefusal;
 use super::starting::Starting;
 use super::upstream::Upstream;
-use crate::checkpoint::PositionUnit;
+use crate::checkpoint::{PositionUnit, SourcePosition};
 
 /// A source as its address describes it. Prints the address, without a token.
 pub trait SourceConnector: Debug + Display + Send + Sync {
@@ -66,7 +66,7 @@ pub trait SourceConnector: Debug + Display + Send + Sync {
 }
 
 /// An opened source. It belongs to the process, its threads to a generation.
-pub trait OpenSource {
+pub trait OpenSource: Send {
     /// What its positions count, if it goes on from the one that a checkpoint holds.
     fn unit(&self) -> Option<PositionUnit> {
         None
@@ -81,6 +81,15 @@ pub trait OpenSource {
     /// application does. One that cannot has rollbacks refused.
     fn starts_again(&self) -> bool {
         false
+    }
+
+    /// Looks, before a checkpoint counts, whether the source `name` can go on from there. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// It is not what an earlier run has read.
+    fn check(&self, _name: &str, _at: &SourcePosition) -> Result<(), EdgeRefusal> {
+        Ok(())
     }
 
     /// Starts its threads, for one generation; those of the generation before have ended. Returns

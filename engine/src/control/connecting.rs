@@ -1,6 +1,5 @@
 //! Hands the opened edges of an application to its cores, and starts the threads that serve them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -9,14 +8,11 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
+use super::edge_checks::check_output;
 use super::edges::{Edges, LETTERS, sink_refused, source_refused};
 use super::error::Error;
 use super::threads::Threads;
-use crate::checkpoint::Transaction;
-use crate::checkpoint::store::Name;
 use crate::connect::resume::Resume;
-use crate::connect::sink::OpenSink;
-use crate::connect::spools;
 use crate::connect::starting::{SinkStates, Starting};
 use crate::connect::upstream::Upstream;
 use crate::turn::Mailbox;
@@ -62,7 +58,11 @@ impl Connecting<'_> {
 
     fn start(&self, edges: &mut Edges, threads: &mut Threads) -> Result<Connected, Error> {
         let mut connected = Connected::default();
-        self.check_output(&edges.sinks)?;
+        if let Some(resume) = self.resume {
+            // Spools of an earlier version are adopted now.
+            let committed = resume.transactions().iter();
+            check_output(self.plan, &edges.sinks, resume.marks, committed)?;
+        }
         for (index, edge) in edges.sinks.iter_mut().enumerate() {
             let Some(edge) = edge else { continue };
             let (sink, core) = (SinkId(index as u16), &self.mailboxes[self.sink_owners[index]]);
@@ -89,36 +89,6 @@ impl Connecting<'_> {
             threads.write_letters(to.map_err(|it| sink_refused(LETTERS, address, it))?);
         }
         Ok(connected)
-    }
-
-    /// Refuses committed output that waits, and that no sink would bring to where it belongs.
-    fn check_output(&self, sinks: &[Option<Box<dyn OpenSink>>]) -> Result<(), Error> {
-        let Some(resume) = self.resume else { return Ok(()) };
-        let waits = |one: &&Transaction| match one.name() {
-            Some(_) => !resume.marks.has(one),
-            None => spools::waits(one, Path::new("")),
-        };
-        for waiting in resume.transactions().iter().filter(waits) {
-            let named = |name: &Option<String>| name.as_ref() == Some(&waiting.sink);
-            let planned = self.plan.sinks.iter().position(|planned| named(&planned.name));
-            let sink = planned.and_then(|at| sinks[at].as_ref());
-            if sink.is_none_or(|sink| !sink.takes(waiting)) {
-                let Transaction { sink, object, .. } = waiting;
-                let mark = waiting.name().and_then(Name::mark);
-                return Err(Error::Sink {
-                    what: format!("sink `{sink}`"),
-                    address: "another kind of address than before".to_owned(),
-                    reason: format!(
-                        "{object} has committed output that it has not got yet: start once with \
-                         the address that it had{}",
-                        mark.map_or_else(String::new, |mark| format!(
-                            ", or add an empty object {mark} to --state if that is to be lost"
-                        ))
-                    ),
-                });
-            }
-        }
-        Ok(())
     }
 
     fn starting<'a>(

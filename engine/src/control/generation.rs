@@ -50,7 +50,7 @@ impl Generation {
     /// # Errors
     /// What was stored cannot be used, or something cannot be started.
     pub(super) fn begin(
-        process: &mut Process,
+        process: &Process,
         recovery: Option<Recovery>,
     ) -> Result<(Self, Attach), Error> {
         let recovery = recovery.map(Arc::new);
@@ -75,7 +75,7 @@ impl Generation {
             recovery.read(&map, to, &process.request)?;
         }
         let host = wait_for_cores(host, &process.watch, &restored)?;
-        let Process { plan, config, places, edges, watch, .. } = process;
+        let Process { plan, config, places, watch, .. } = process;
         let threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
         let connecting = Connecting {
             plan,
@@ -85,7 +85,7 @@ impl Generation {
             repeated: &watch.repeated,
             resume: recovery.as_deref().map(Recovery::resume),
         };
-        let (mut threads, connected) = connecting.connect(edges, threads)?;
+        let (mut threads, connected) = connecting.connect(&mut process.edges(), threads)?;
         let mut attach = take(&mut threads.edges.attach);
         let begin = |((recovery, storage), messages): ((&Arc<Recovery>, _), _)| {
             let gate = attach.gate();

@@ -9,7 +9,7 @@
 //! Everything that can be known to fail is looked at here, before the first generation begins.
 
 use std::mem::take;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo_runtime::{Housekeeping, SharedGaps};
 use potoroo_sdk::Application;
@@ -46,7 +46,7 @@ pub(super) struct Process {
     pub(super) places: Places,
     /// If checkpoints are taken.
     pub(super) stored: Option<OpenStore>,
-    pub(super) edges: Edges,
+    edges: Arc<Mutex<Edges>>,
     pub(super) watch: Arc<Monitor>,
     /// What operators request.
     pub(super) rollbacks: RollbackRequests,
@@ -103,9 +103,10 @@ impl Process {
         let _housekeeping = Housekeeping::begin(&config.cores);
         let stored = config.state.as_ref().map(|place| OpenStore::open(place, config.cores.len()));
         let stored = stored.transpose()?;
-        let recover = |stored: &OpenStore| Recovery::open(&plan, &config, stored);
+        let edges = Edges::open(&plan, &config)?;
+        let recover = |stored: &OpenStore| Recovery::open(&plan, &config, stored, Some(&edges));
         let recovery = stored.as_ref().map(recover).transpose()?;
-        let edges = open_edges(&plan, &config, recovery.as_ref())?;
+        let edges = Arc::new(Mutex::new(edges));
         let (tallies, gaps) = tallies(&plan, config.cores.len());
         let progress = stored.as_ref().map(|stored| stored.progress.clone());
         let watch = Arc::new(Monitor::new(&plan, &config, tallies, gaps, progress));
@@ -125,8 +126,19 @@ impl Process {
             self.stored.as_ref().map(|stored| operator(stored, &self.describe, &self.rollbacks));
         let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
         let admin = self.config.admin.map(serve).transpose()?;
-        let (channels, listening) = (take(&mut self.edges.channels), &mut self.edges.listening);
-        Ok(ProcessStart { channels, watch: self.watch.clone(), listening: take(listening), admin })
+        let edges = &mut *self.edges();
+        let (channels, listening) = (take(&mut edges.channels), take(&mut edges.listening));
+        Ok(ProcessStart { channels, watch: self.watch.clone(), listening, admin })
+    }
+
+    /// The opened edges. While a rollback looks at them, this waits.
+    pub(super) fn edges(&self) -> MutexGuard<'_, Edges> {
+        self.edges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for the storage thread.
+    pub(super) fn shared_edges(&self) -> Arc<Mutex<Edges>> {
+        self.edges.clone()
     }
 }
 
@@ -162,14 +174,6 @@ fn check_memory(plan: &Plan, config: &Config) -> Result<(), Error> {
         }),
         _ => Ok(()),
     }
-}
-
-/// Opens all edges. Refuses a source whose address is of another kind than that from which it
-/// would go on.
-fn open_edges(plan: &Plan, config: &Config, recovery: Option<&Recovery>) -> Result<Edges, Error> {
-    let edges = Edges::open(plan, config)?;
-    recovery.map_or(Ok(()), |recovery| recovery.check_units(plan, &edges))?;
-    Ok(edges)
 }
 
 /// The counters of `cores` cores, and their logs of gaps.

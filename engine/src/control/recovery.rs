@@ -7,6 +7,7 @@ use potoroo_sdk::plan::{Plan, TablePlan};
 
 use super::config::Config;
 use super::console;
+use super::edge_checks::EdgeChecks;
 use super::edges::Edges;
 use super::error::Error;
 use super::open_store::OpenStore;
@@ -15,12 +16,12 @@ use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Head, Location, Store, draw};
 use crate::checkpoint::{
     ChangeKind, Chunk, Delivered, EndGone, Epoch, Identity, LoadReceiver, LoadSender, Manifest,
-    Marks, PartEntry, PositionUnit, ProgramChanges, Recovered, Renumbering, SourcePosition,
-    TableFacts, load, recover, roll_back,
+    Marks, PartEntry, ProgramChanges, Recovered, Renumbering, SourcePosition, TableFacts, load,
+    recover, roll_back,
 };
 use crate::connect::resume::Resume;
 use crate::connect::spools;
-use crate::flow::{Core, PartitionMap, Start};
+use crate::flow::{Core, PartitionMap};
 
 /// Where an application's checkpoints are, and what it goes on from.
 pub(super) struct Recovery {
@@ -35,12 +36,17 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Takes over what is `stored`.
+    /// Takes over what is `stored`, for these `edges`, if any are to go on from there.
     ///
     /// # Errors
-    /// It cannot be used.
-    pub(super) fn open(plan: &Plan, config: &Config, stored: &OpenStore) -> Result<Self, Error> {
-        Self::take(plan, config, stored, |store, takeover| {
+    /// It cannot be used. HEAD is as it was, unless a predecessor has committed meanwhile.
+    pub(super) fn open(
+        plan: &Plan,
+        config: &Config,
+        stored: &OpenStore,
+        edges: Option<&Edges>,
+    ) -> Result<Self, Error> {
+        Self::take((plan, config), stored, edges, |store, takeover| {
             recover(store, takeover, draw(), config.restore)
         })
     }
@@ -52,12 +58,12 @@ impl Recovery {
     /// It cannot be used, or a stop is requested. HEAD is as it was, unless the error is that this
     /// is unclear.
     pub(super) fn roll_back(
-        (plan, config): (&Plan, &Config),
-        stored: &OpenStore,
+        of: (&Plan, &Config),
+        (stored, edges): (&OpenStore, &Edges),
         back: (&Head, Epoch),
         request: &StopRequest,
     ) -> Result<Self, Error> {
-        Self::take(plan, config, stored, |store, takeover| {
+        Self::take(of, stored, Some(edges), |store, takeover| {
             // Frames that are refused when they are restored would end the application.
             let takeover = takeover.with_frames();
             roll_back(store, &takeover, draw(), back, &|| request.reason().is_none())
@@ -65,19 +71,26 @@ impl Recovery {
     }
 
     fn take(
-        plan: &Plan,
-        config: &Config,
+        (plan, config): (&Plan, &Config),
         stored: &OpenStore,
+        edges: Option<&Edges>,
         take: impl FnOnce(&dyn Store, &Takeover<'_>) -> Result<Recovered, recover::Error>,
     ) -> Result<Self, Error> {
         let OpenStore { store, place, .. } = stored;
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let mut facts = Identity::of(plan, config.partitions as u32);
-        let takeover = Takeover::new(plan, &facts, config, (&**store, place));
         // Before HEAD changes: what fails then leaves everything as it is.
         let mut marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
+        let of_marks = &marks;
+        let checks = |edges| EdgeChecks { plan, config, edges, store, place, marks: of_marks };
+        let checks = edges.map(checks);
+        let takeover = Takeover::new(plan, &facts, config, (&**store, place));
+        let takeover = takeover.with_edges(checks.as_ref());
         let recovered = take(&**store, &takeover);
-        let mut recovered = recovered.map_err(|error| refused(error.to_string()))?;
+        let mut recovered = recovered.map_err(|error| match error {
+            recover::Error::Edge(edge) => *edge.downcast().expect("edges refuse by this type"),
+            other => refused(other.to_string()),
+        })?;
         let manifest = recovered.manifest.as_ref();
         let found = manifest.map(|manifest| takeover.look(manifest)).transpose();
         let found = found.map_err(|error| refused(error.to_string()))?;
@@ -147,36 +160,6 @@ impl Recovery {
 
     pub(super) fn manifest(&self) -> Option<&Manifest> {
         self.recovered.manifest.as_ref()
-    }
-
-    /// Where the source `name`, whose position counts `unit`, goes on.
-    ///
-    /// # Errors
-    /// What was read under that name before counts something else.
-    pub(super) fn position(&self, name: &str, unit: PositionUnit) -> Result<Start, Error> {
-        let plain = |at: &&SourcePosition| at.name == name && at.stream.is_none();
-        match self.positions().iter().find(plain) {
-            None => Ok(Start::default()),
-            Some(at) if at.unit == unit => Ok(Start::from(at)),
-            Some(at) => Err(Error::State {
-                place: self.place.clone(),
-                reason: format!(
-                    "source `{name}` stands at {} {} of another address: give it the kind of \
-                     address that it had, or another --state",
-                    at.position, at.unit
-                ),
-            }),
-        }
-    }
-
-    /// Refuses a source whose address is of another kind than that from which it would go on.
-    ///
-    /// # Errors
-    /// There is one.
-    pub(super) fn check_units(&self, plan: &Plan, edges: &Edges) -> Result<(), Error> {
-        let edges = plan.sources.iter().zip(&edges.sources);
-        let mut counted = edges.filter_map(|(source, edge)| Some((&source.name, edge.unit()?)));
-        counted.try_for_each(|(name, unit)| self.position(name, unit).map(drop))
     }
 
     /// What sources and sinks go on from.

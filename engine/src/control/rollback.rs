@@ -11,6 +11,7 @@
 //! application goes on as it was; from the swap on the old generation commits nothing. Must never
 //! do: wait for the storage on the supervisor's thread while the application runs.
 
+use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
@@ -125,7 +126,7 @@ fn may_begin(process: &Process, epoch: Epoch, running: bool) -> Result<(), Strin
         ));
     }
     let remedy = || format!("stop the application, and start it with --restore {epoch}");
-    match process.edges.only_once(&process.plan) {
+    match process.edges().only_once(&process.plan) {
         Some(edge) => {
             Err(format!("{edge} cannot begin anew while the application runs: {}", remedy()))
         }
@@ -143,10 +144,11 @@ fn hand_over(
     let Process { describe, plan, config, stored, request, .. } = process;
     let (describe, fingerprint, config) = (describe.clone(), plan.fingerprint, config.clone());
     let stored = stored.clone().expect("only what is stored has checkpoints");
-    let request = request.clone();
+    let (edges, request) = (process.shared_edges(), request.clone());
     HandOver(Box::new(move |own: &Head| {
         let taken = describe_again(&describe, fingerprint).and_then(|plan| {
-            Recovery::roll_back((&plan, &config), &stored, (own, epoch), &request)
+            let edges = edges.lock().unwrap_or_else(PoisonError::into_inner);
+            Recovery::roll_back((&plan, &config), (&stored, &edges), (own, epoch), &request)
         });
         done(taken)
     }))

@@ -58,11 +58,12 @@ impl Blueprint {
         of_storage: Option<OfStorage>,
         (restored, notices): (Sender<Result<(), Error>>, Sender<Notice>),
     ) -> Self {
-        let Process { describe, plan, config, stored, edges, watch, .. } = process;
+        let Process { describe, plan, config, stored, watch, .. } = process;
+        let edges = process.edges();
         Self {
             describe: describe.clone(),
             fingerprint: plan.fingerprint,
-            generators: generators(edges),
+            generators: generators(&edges),
             map: partition_map(config),
             sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
             keep_letters: edges.letters.is_some(),
@@ -157,9 +158,9 @@ impl Blueprint {
             let source = &flow.plan().sources[usize::from(id.0)];
             let generate = source.stage.generator(&generator.name, generator.seed);
             let generate = generate.unwrap_or_else(|mistake| panic!("{mistake}"));
-            let recovery = self.of_storage.as_ref().map(|of| &of.recovery);
-            let start = recovery.map(|it| it.position(&source.name, PositionUnit::Events));
-            let start = start.transpose().expect("it was checked before").unwrap_or_default();
+            let resume = self.of_storage.as_ref().map(|of| of.recovery.resume());
+            let start = resume.map(|it| it.position(&source.name, PositionUnit::Events));
+            let start = start.unwrap_or_default();
             let rate = generator.rate.map_or(0, |rate| rate.get());
             let count = generator.count.unwrap_or(u64::MAX);
             flow.add_generator(*id, generate, rate, start.position, count);

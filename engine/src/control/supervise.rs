@@ -87,7 +87,7 @@ impl Supervisor {
         request: StopRequest,
     ) -> Result<(Self, ProcessStart), Error> {
         let (mut process, recovery) = Process::open(describe, fingerprint, config, request)?;
-        let (generation, attach) = Generation::begin(&mut process, recovery)?;
+        let (generation, attach) = Generation::begin(&process, recovery)?;
         let opened = {
             let _housekeeping = Housekeeping::begin(&process.watch.cpus);
             process.serve()?
@@ -170,11 +170,11 @@ impl Supervisor {
         }
         self.receive_waiting();
         self.generation.skips.print_rest();
-        let Self { generation, mut process, .. } = self;
+        let Self { generation, process, .. } = self;
         let (_, failures) = generation.join(true)?;
         log_failures(&failures);
         let done = RolledBackTo::from(&recovery);
-        let (generation, attach) = Generation::begin(&mut process, Some(recovery))?;
+        let (generation, attach) = Generation::begin(&process, Some(recovery))?;
         rollback.count(&process);
         let generation = attached(generation, attach)?;
         rollback.finish(done, stopped.elapsed());

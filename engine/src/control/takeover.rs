@@ -13,6 +13,8 @@ use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::Record;
 
 use super::config::Config;
+use super::edge_checks::EdgeChecks;
+use super::error;
 use super::report::thousands;
 use crate::checkpoint;
 use crate::checkpoint::recover::{Accept, Error};
@@ -36,6 +38,8 @@ pub(super) struct Takeover<'a> {
     view: &'a dyn StoreReader,
     /// The state folder; empty where there is none.
     folder: &'a Path,
+    /// Nothing if none is opened.
+    edges: Option<&'a EdgeChecks<'a>>,
     /// What was found, with generation and epoch of the checkpoint: it may have read all of it.
     found: RefCell<Option<(u64, Epoch, Findings)>>,
 }
@@ -49,7 +53,8 @@ pub(super) struct Findings {
 
 impl Accept for Takeover<'_> {
     fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error> {
-        Ok(self.facts.check(name, self.look(manifest)?.differences)?)
+        self.facts.check(name, self.look(manifest)?.differences)?;
+        self.of_edges(|edges| edges.check(manifest))
     }
 }
 
@@ -132,12 +137,24 @@ impl<'a> Takeover<'a> {
         let folder = place.folder().unwrap_or(Path::new(""));
         let (drop, found) = (&config.drop[..], RefCell::new(None));
         let looks_at_frames = config.check || config.restore.is_some();
-        Self { plan, facts, looks_at_frames, drop, view, folder, found }
+        Self { plan, facts, looks_at_frames, drop, view, folder, edges: None, found }
+    }
+
+    /// The same, which looks at edges, too.
+    pub(super) fn with_edges(self, edges: Option<&'a EdgeChecks<'a>>) -> Self {
+        Self { edges, ..self }
     }
 
     /// The same, which reads all parts and refuses frames with other keys or events before.
     pub(super) fn with_frames(&self) -> Self {
         Self { looks_at_frames: true, found: RefCell::new(None), ..*self }
+    }
+
+    fn of_edges(
+        &self,
+        look: impl FnOnce(&EdgeChecks<'_>) -> Result<(), error::Error>,
+    ) -> Result<(), Error> {
+        self.edges.map_or(Ok(()), look).map_err(|refused| Error::Edge(Box::new(refused)))
     }
 
     /// What the program makes of `manifest`.

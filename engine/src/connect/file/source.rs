@@ -112,13 +112,19 @@ impl OpenSource for OpenFileSource {
         true
     }
 
+    fn check(&self, _name: &str, at: &SourcePosition) -> Result<(), EdgeRefusal> {
+        match self.is_regular() {
+            true => self.go_on(at.position, at.file).map(drop),
+            false => Ok(()),
+        }
+    }
+
     fn start(
         &mut self,
         source: SourceId,
         starting: &mut Starting<'_>,
     ) -> Result<Option<Box<dyn Upstream>>, EdgeRefusal> {
-        // A pipe or device cannot be read again: it has no position.
-        if !self.file.metadata().is_ok_and(|facts| facts.is_file()) {
+        if !self.is_regular() {
             let stopping = starting.threads.stopping().clone();
             let reader = PatientReader::new(starting.name, &self.path, self.file.clone(), stopping);
             starting.read(source, reader, None, None)?;
@@ -129,7 +135,16 @@ impl OpenSource for OpenFileSource {
             resume.position(starting.name, PositionUnit::Bytes)
         });
         let before = resume.and_then(|resume| resume.imprint(starting.name));
-        let now = self.go_on(starting.name, start.position, before)?;
+        let now = self.go_on(start.position, before)?;
+        if before.is_some_and(|before| before != now) {
+            tracing::info!(
+                "source `{}`: file:{} is another file than before and has the same content up to \
+                 byte {}: it goes on there",
+                starting.name,
+                self.path.display(),
+                start.position
+            );
+        }
         let watched = Watched::new(self.file.clone(), (start.position, now));
         let seek = (&mut &*self.file).seek(SeekFrom::Start(start.position));
         seek.map_err(EdgeRefusal::thread("a file's reader"))?;
@@ -143,41 +158,33 @@ impl OpenSource for OpenFileSource {
 }
 
 impl OpenFileSource {
+    /// Whether it can be read again, and has a position: no pipe and no device does.
+    fn is_regular(&self) -> bool {
+        self.file.metadata().is_ok_and(|facts| facts.is_file())
+    }
+
     /// Whether the source goes on at `position`: it must be the file that was read before, if only
     /// by what is in it. Returns its imprint there.
-    fn go_on(
-        &self,
-        name: &str,
-        position: u64,
-        imprint: Option<Imprint>,
-    ) -> Result<Imprint, EdgeRefusal> {
+    fn go_on(&self, position: u64, imprint: Option<Imprint>) -> Result<Imprint, EdgeRefusal> {
         let remedy = "it was rotated, replaced or changed; put back the file that was read, or \
                       start with an empty --state";
         let now = match Imprint::of(&self.file, position) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let length = self.file.metadata().map_or(0, |facts| facts.len());
                 return Err(EdgeRefusal::Reason(format!(
-                    "it has {length} bytes, and the last checkpoint has read {position}: {remedy}"
+                    "it has {length} bytes, and the checkpoint has read {position}: {remedy}"
                 )));
             }
             Err(error) => return Err(EdgeRefusal::Reason(error.to_string())),
             Ok(now) => now,
         };
         match imprint {
-            Some(before) if before.digest != now.digest => {
-                return Err(EdgeRefusal::Reason(format!(
-                    "what is before byte {position}, where the last checkpoint stands, is not \
-                     what was read: {remedy}"
-                )));
-            }
-            Some(before) if before != now => tracing::info!(
-                "source `{name}`: file:{} is another file than before and has the same content \
-                 up to byte {position}: it goes on there",
-                self.path.display()
-            ),
-            _ => {}
+            Some(before) if before.digest != now.digest => Err(EdgeRefusal::Reason(format!(
+                "what is before byte {position}, where the checkpoint stands, is not what was \
+                 read: {remedy}"
+            ))),
+            _ => Ok(now),
         }
-        Ok(now)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::store::{Name, Store};
 use crate::checkpoint::{Marks, Transaction, open_output, unreadable};
+use crate::connect::remedy;
 use crate::connect::spools::{self, Spool};
 use crate::disk::{Disk, DiskFile, LocalDisk, Open};
 
@@ -31,6 +32,28 @@ impl Target {
         Self { sink: sink.to_owned(), path, disk, store }
     }
 
+    /// Looks whether [`recover`](Self::recover) finds the file as the checkpoint left it whose
+    /// output is `committed`. Changes nothing. Spools of earlier versions are looked at when they
+    /// are shown.
+    ///
+    /// # Errors
+    /// It is not the file that was written before, or cannot be read.
+    pub fn check(&self, committed: &[Transaction], marks: &Marks) -> io::Result<()> {
+        let file = self.present()?;
+        let mut length = file.as_ref().map_or(Ok(0), |file| file.length())?;
+        let is_shown = |one: &&Transaction| one.file.is_some() && one.name().is_some();
+        for transaction in self.of_sink(committed).filter(is_shown) {
+            if !marks.has(transaction) {
+                let open = || self.output(transaction);
+                check_place(length, file.as_deref(), transaction, &open)?;
+                length = length.max(end(transaction)?);
+            } else if transaction.file == Some(self.file_name()) {
+                check_visible(length, transaction)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the file as the checkpoint left it whose output is `committed`: writes what of it is
     /// not there yet. Output with a mark was visible. Returns where new output goes: to its end,
     /// or without a checkpoint to its beginning, unless `append` says to keep what is there. It is
@@ -49,14 +72,14 @@ impl Target {
         let file = self.disk.open(&self.path, Open::Write)?;
         // Its name has to last as long as what is committed in it.
         self.disk.sync(self.folder())?;
-        for transaction in committed.iter().filter(|one| one.sink == self.sink) {
+        for transaction in self.of_sink(committed) {
             match &transaction.file {
                 // For a client, which has it.
                 None => {}
                 Some(_) if transaction.name().is_none() => self.show_spool(transaction)?,
                 // It was visible in another file.
                 Some(name) if marks.has(transaction) && *name != self.file_name() => {}
-                Some(_) if marks.has(transaction) => self.check_visible(transaction)?,
+                Some(_) if marks.has(transaction) => check_visible(file.length()?, transaction)?,
                 Some(_) => self.show(transaction)?,
             }
         }
@@ -87,8 +110,7 @@ impl Target {
     /// The file cannot be written, is not the one that was written before, or the output is
     /// missing or damaged.
     pub fn show(&self, transaction: &Transaction) -> io::Result<()> {
-        let open = || open_output(&*self.store, transaction).map_err(unreadable);
-        self.put(transaction, &open)?;
+        self.put(transaction, &|| self.output(transaction))?;
         if let Some(mark) = transaction.name().and_then(Name::mark) {
             // Without it, it is written again at the next start, which changes nothing.
             let _ = self.store.mark(&mark);
@@ -105,31 +127,38 @@ impl Target {
                 spool.shown(&self.file_name(), beside)
             }
             None if transaction.file.as_ref() == Some(&self.file_name()) => {
-                self.check_visible(transaction)
+                let length = self.disk.open(&self.path, Open::Write)?.length()?;
+                check_visible(length, transaction)
             }
             None => Ok(()),
         }
     }
 
-    /// Whether the file may hold what was visible in it.
-    fn check_visible(&self, transaction: &Transaction) -> io::Result<()> {
-        let length = self.disk.open(&self.path, Open::Write)?.length()?;
-        let end = end(transaction)?;
-        // An empty one was put in its place after it was read: that is how logs are rotated.
-        if length == 0 || length >= end { Ok(()) } else { Err(other(length, end, transaction)) }
-    }
-
     /// Writes what `open` reads to where it belongs.
     fn put(&self, transaction: &Transaction, open: &Opened<'_>) -> io::Result<()> {
-        let (offset, end) = (transaction.offset, end(transaction)?);
         let from = open()?;
         let file = &*self.disk.open(&self.path, Open::Write)?;
-        let length = file.length()?;
-        if length < offset || (length > end && !same(open()?, file, offset)?) {
-            return Err(other(length, offset, transaction));
-        }
+        check_place(file.length()?, Some(file), transaction, open)?;
+        let offset = transaction.offset;
         each_piece(from, |piece, done| file.write_at(piece, offset + done).map(|()| true))?;
         file.sync()
+    }
+
+    fn output(&self, transaction: &Transaction) -> io::Result<Box<dyn Read + Send>> {
+        open_output(&*self.store, transaction).map_err(unreadable)
+    }
+
+    fn of_sink<'a>(&self, all: &'a [Transaction]) -> impl Iterator<Item = &'a Transaction> {
+        all.iter().filter(|one| one.sink == self.sink)
+    }
+
+    /// The file, if it is there.
+    fn present(&self) -> io::Result<Option<Box<dyn DiskFile>>> {
+        match self.disk.length(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(_) => self.disk.open(&self.path, Open::Write).map(Some),
+        }
     }
 
     /// Name of the file without its folder.
@@ -157,6 +186,31 @@ impl Target {
 /// Opens output that was checked.
 type Opened<'a> = dyn Fn() -> io::Result<Box<dyn Read + Send>> + 'a;
 
+/// Whether a file of this length may hold what was visible in it.
+fn check_visible(length: u64, transaction: &Transaction) -> io::Result<()> {
+    let end = end(transaction)?;
+    // An empty one was put in its place after it was read: that is how logs are rotated.
+    if length == 0 || length >= end { Ok(()) } else { Err(other(length, end, transaction)) }
+}
+
+/// Whether what `open` reads can be written to where it belongs in `file`, which is to have this
+/// length: what is there already is it, or a part of it.
+fn check_place(
+    length: u64,
+    file: Option<&dyn DiskFile>,
+    transaction: &Transaction,
+    open: &Opened<'_>,
+) -> io::Result<()> {
+    let (offset, end) = (transaction.offset, end(transaction)?);
+    let differs = |file| same(open()?, file, offset).map(|same| !same);
+    let is_other = match file {
+        _ if length < offset => true,
+        Some(file) if length > end => differs(file)?,
+        _ => false,
+    };
+    if is_other { Err(other(length, offset, transaction)) } else { Ok(()) }
+}
+
 fn end(transaction: &Transaction) -> io::Result<u64> {
     let Transaction { object, offset, bytes, .. } = transaction;
     let too_far = || io::Error::new(ErrorKind::InvalidData, format!("{object} has no end"));
@@ -175,6 +229,15 @@ fn other(length: u64, committed: u64, transaction: &Transaction) -> io::Error {
              --state"
         ),
     )
+}
+
+/// Cause and remedy.
+pub(super) fn with_remedy(error: &io::Error) -> String {
+    match error.kind() {
+        // It says what to do.
+        ErrorKind::InvalidData => error.to_string(),
+        _ => format!("{error}; {}", remedy::write(error)),
+    }
 }
 
 /// Whether what is read `from` stands at `offset` of `to`.

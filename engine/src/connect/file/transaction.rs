@@ -1,17 +1,16 @@
 //! The transactional sink: readers of the file see committed output only, each event once. Output
 //! waits in the store until its checkpoint is committed.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::PathBuf;
 
 use potoroo_sdk::host::SinkId;
 
-use super::target::Target;
+use super::target::{Target, with_remedy};
 use crate::checkpoint::Transaction;
 use crate::connect::attach::Empty;
 use crate::connect::refusal::EdgeRefusal;
-use crate::connect::remedy;
-use crate::connect::resume::Resume;
+use crate::connect::resume::{CommittedOutput, Resume};
 use crate::connect::sink::OpenSink;
 use crate::connect::starting::Starting;
 use crate::connect::visible::Visible;
@@ -31,11 +30,18 @@ impl OpenSink for Transactional {
         true
     }
 
+    fn check(&self, name: &str, committed: CommittedOutput<'_>) -> Result<(), EdgeRefusal> {
+        let CommittedOutput { transactions, store, marks } = committed;
+        let target = Target::new(name, self.path.clone(), store.clone());
+        let checked = target.check(transactions, marks);
+        checked.map_err(|error| refused(with_remedy(&error), &target))
+    }
+
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let resume = starting.resume.expect("only with checkpoints a file is transactional");
         let target = Target::new(starting.name, self.path.clone(), resume.store.clone());
         let offset = recover(&target, &resume, self.append);
-        let offset = offset.map_err(|refused| refused.at(address(&target)))?;
+        let offset = offset.map_err(|error| refused(with_remedy(&error), &target))?;
         starting.gather(sink, Some(target.file_name()), offset, None)?;
         let attach = &mut starting.threads.attach;
         attach.recovered(&target);
@@ -49,16 +55,14 @@ impl OpenSink for Transactional {
 }
 
 /// Brings the file into the state of the checkpoint; new output goes after that.
-fn recover(target: &Target, resume: &Resume<'_>, append: bool) -> Result<u64, EdgeRefusal> {
+fn recover(target: &Target, resume: &Resume<'_>, append: bool) -> io::Result<u64> {
     let checkpoint = resume.manifest.is_some();
-    let recovered = target.recover(checkpoint, resume.transactions(), resume.marks, append);
-    recovered.map_err(|error| {
-        EdgeRefusal::Reason(match error.kind() {
-            // It says what to do.
-            ErrorKind::InvalidData => error.to_string(),
-            _ => format!("{error}; {}", remedy::write(&error)),
-        })
-    })
+    target.recover(checkpoint, resume.transactions(), resume.marks, append)
+}
+
+/// The address is the target's, without the flag.
+fn refused(reason: String, target: &Target) -> EdgeRefusal {
+    EdgeRefusal::Reason(reason).at(address(target))
 }
 
 fn address(target: &Target) -> String {

@@ -68,10 +68,10 @@ fn stored() -> (Memory, Manifest) {
 fn look(now: &Plan, looks_at_frames: bool, drop: &[String]) -> Findings {
     let (memory, manifest) = stored();
     let facts = Identity::of(now, 1);
-    let (folder, found) = (Path::new(""), RefCell::new(None));
+    let (folder, edges, found) = (Path::new(""), None, RefCell::new(None));
     let view = &memory;
     let takeover =
-        Takeover { plan: now, facts: &facts, looks_at_frames, drop, view, folder, found };
+        Takeover { plan: now, facts: &facts, looks_at_frames, drop, view, folder, edges, found };
     takeover.look(&manifest).expect("it is whole")
 }
 

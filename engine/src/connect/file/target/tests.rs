@@ -170,3 +170,36 @@ fn only_output_of_the_sink_for_a_file_is_shown() {
         assert_eq!(subject.recover("w", &other).expect("it can be written"), 4);
     }
 }
+
+/// What a recovery would find is known before, and nothing is changed.
+#[test]
+fn a_file_is_looked_at_before_its_checkpoint_counts() {
+    let subject = Subject::new("target-check");
+    let check = |committed: &[Transaction]| {
+        let marks = Marks::read(&subject.memory).expect("it is in memory");
+        subject.target("w").check(committed, &marks)
+    };
+    let next = Transaction { object: OBJECT.replace("1-1", "1-2"), ..transaction(7, 3) };
+    let two = [transaction(4, 3), next];
+    assert!(check(&two).is_err(), "it is not there");
+    assert!(!subject.folder.join("w").exists(), "nor is it made");
+    for (there, fits) in [
+        (&b"old "[..], true),
+        (b"old n", true),
+        (b"old new and more", true),
+        (b"old", false),
+        (b"old other and more", false),
+    ] {
+        subject.write("w", there);
+        assert_eq!(check(&two[..1]).is_ok(), fits, "{there:?}");
+        assert_eq!(subject.read("w"), there, "it stays as it is");
+    }
+    subject.write("w", b"old ");
+    check(&two).expect("one is written after the other");
+    assert!(check(&two[1..]).is_err(), "what is before it is not there");
+    subject.target("w").show(&two[0]).expect("it can be written");
+    for (there, fits) in [(&b"old new"[..], true), (b"", true), (b"old ne", false)] {
+        subject.write("w", there);
+        assert_eq!(check(&two[..1]).is_ok(), fits, "{there:?}");
+    }
+}
