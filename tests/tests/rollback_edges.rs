@@ -13,9 +13,11 @@ use potoroo::prelude::*;
 use potoroo::sdk::codec::LineText;
 use potoroo::{Config, SinkAddress, SourceAddress};
 use rustix::process::Signal;
+use support::disk::Disk;
+use support::history::{History, repeated};
 use support::ledger::Place;
 use support::operator::{checkpoint, restore};
-use support::{App, Scratch, head, named, wait_for_status};
+use support::{App, Scratch, check_windows, head, named, wait_for_status};
 
 const WINDOWS: &str = "sequence_windows";
 
@@ -211,4 +213,64 @@ fn a_source_that_counted_something_else_is_not_gone_back_to() {
     let refused = potoroo::run(described(true), restored).err().expect("it does not fit");
     check_text(&refused.to_string(), &parts);
     assert_eq!(head(&state), before, "nothing was swapped");
+}
+
+/// What is visible in part is completed before an older checkpoint counts: the next output would
+/// begin in the middle of a line.
+#[test]
+fn output_that_is_visible_in_part_is_completed_before_it_is_gone_back_from() {
+    const COUNT: u64 = 60_000;
+    let scratch = Scratch::new("edges-part");
+    let Some(disk) = Disk::new(scratch.path("disk")) else { return };
+    let (output, state) = (format!("{}/windows", disk.0), scratch.path("state"));
+    let arguments = |more: &str| {
+        format!(
+            "--source numbers=gen:numbers?rate=20000&count={COUNT} --sink windows=file:{output} \
+             --state {state} --checkpoint-ms 3600000 --checkpoints-kept 9 --cores 0,1 \
+             --admin 127.0.0.1:0 {more}"
+        )
+    };
+    let length = || fs::metadata(&output).expect("it is there").len() as usize;
+    let mut history = History::default();
+    let parts = ["sink `windows` cannot use file:", "which is committed", "No space left"];
+    let mut app = App::start(WINDOWS, &arguments(""));
+    let admin = app.admin();
+    // The disk is full in the middle of a transaction.
+    let tear = |app: &mut App, admin| {
+        // The last page of the file has room for the beginning.
+        while length() % 4096 == 0 {
+            go_on(admin);
+            checkpoint(admin);
+        }
+        disk.fill();
+        let before = length();
+        go_on(admin);
+        let epoch = checkpoint(admin);
+        app.wait_for("committed output of sink `windows` cannot be written");
+        assert!(length() > before, "a part of {epoch} is visible");
+    };
+    go_on(admin);
+    let first = checkpoint(admin);
+    tear(&mut app, admin);
+    check_refused(admin, &state, first, &parts);
+    disk.empty();
+    let answer = restore(admin, first).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(fs::read(&output).expect("it is there").last(), Some(&b'\n'));
+    history.roll_back(length(), repeated(&answer));
+    // Killed then, and gone back at the next start.
+    tear(&mut app, admin);
+    app.signal(Signal::KILL);
+    app.finish();
+    let (before, flag) = (head(&state), arguments(&format!("--restore {first}")));
+    App::start(WINDOWS, &flag).finish().refused(1, &parts);
+    assert_eq!(head(&state), before, "nothing was swapped");
+    disk.empty();
+    let mut app = App::start(WINDOWS, &flag);
+    let line = app.wait_for("receives the output of epochs");
+    let bytes = line.split(' ').rev().nth(1).expect("bytes").parse().expect("a number");
+    app.admin();
+    history.roll_back(length(), bytes);
+    assert_eq!(app.finish().code, Some(0));
+    scratch.write("history", &history.bytes(&fs::read(&output).expect("it is there")));
+    check_windows(&scratch.path("history"), COUNT);
 }

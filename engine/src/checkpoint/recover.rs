@@ -92,6 +92,15 @@ pub trait Accept {
     /// # Errors
     /// It may not: cause and remedy.
     fn accept(&self, name: &str, manifest: &Manifest) -> Result<(), Error>;
+
+    /// HEAD is about to go back from `newest` to an older checkpoint, which can be used: the last
+    /// chance to do something with what only `newest` names.
+    ///
+    /// # Errors
+    /// It must not go back now: cause and remedy.
+    fn leave(&self, _newest: &Manifest) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Takes over `store` as the coordinator `owner` (a random number) of the application that accepts
@@ -158,7 +167,8 @@ fn begin(
     Wish { owner, goes_back, restored }: Wish,
 ) -> Result<Recovered, Error> {
     let Peeked { old, chosen, manifest: peeked } = peeked;
-    let Chosen { manifest, repeats, done } = chosen;
+    let Chosen { manifest, repeats, left, done } = chosen;
+    left.map_or(Ok(()), |newest| facts.leave(&newest))?;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
     let generation = next_generation(store, old.as_ref())?;
     // Without HEAD, it is in what clients have: a new number could be less than theirs.
@@ -387,6 +397,8 @@ fn load(
 struct Chosen {
     manifest: Option<String>,
     repeats: Vec<Repeat>,
+    /// The last one that can be read of those under HEAD that are gone back from.
+    left: Option<Manifest>,
     /// An older one was requested, and gone back to before.
     done: bool,
 }
@@ -407,7 +419,7 @@ fn choose(
         return Err(Error::NoHead { kept: epochs_of(&past) });
     }
     let manifest = old.and_then(|head| head.manifest.clone());
-    Ok(Chosen { manifest, repeats: Vec::new(), done })
+    Ok(Chosen { manifest, repeats: Vec::new(), left: None, done })
 }
 
 /// The checkpoint of `epoch` under the HEAD `old`.
@@ -416,7 +428,10 @@ fn older(view: &dyn StoreReader, old: Option<&Head>, epoch: Epoch) -> Result<Cho
     let place = past.iter().position(|past| past.epoch == epoch);
     let place = place.ok_or_else(|| Error::NoEpoch { epoch, kept: epochs_of(&past) })?;
     let (manifest, repeats) = (Some(past[place].name.clone()), repeats(&past[..place]));
-    Ok(Chosen { manifest, repeats, done: false })
+    // Without HEAD it is unknown which of them was committed.
+    let mut newer = past.into_iter().take(if old.is_some() { place } else { 0 });
+    let left = newer.find_map(|past| past.manifest.ok());
+    Ok(Chosen { manifest, repeats, left, done: false })
 }
 
 fn epochs_of(past: &[Past]) -> Vec<Epoch> {

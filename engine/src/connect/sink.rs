@@ -88,6 +88,15 @@ pub trait OpenSink: Send {
         Ok(())
     }
 
+    /// Completes what is visible in part, of output that an older checkpoint does not have: that
+    /// one is about to count.
+    ///
+    /// # Errors
+    /// It cannot be completed.
+    fn complete(&self, _name: &str, _newest: CommittedOutput<'_>) -> Result<(), EdgeRefusal> {
+        Ok(())
+    }
+
     /// Starts its threads, for one generation; those of the generation before have ended.
     ///
     /// # Errors

@@ -45,6 +45,15 @@ impl EdgeChecks<'_> {
         self.each_sink(manifest, |sink, name, committed| sink.check(name, committed))
     }
 
+    /// Completes what is visible in part of the output of `newest`, the checkpoint that HEAD is
+    /// about to go back from.
+    ///
+    /// # Errors
+    /// It cannot be completed.
+    pub(super) fn complete(&self, newest: &Manifest) -> Result<(), Error> {
+        self.each_sink(newest, |sink, name, committed| sink.complete(name, committed))
+    }
+
     fn check_sources(&self, manifest: &Manifest) -> Result<(), Error> {
         for (source, edge) in self.plan.sources.iter().zip(&self.edges.sources) {
             let name = &source.name;

@@ -56,6 +56,10 @@ impl Accept for Takeover<'_> {
         self.facts.check(name, self.look(manifest)?.differences)?;
         self.of_edges(|edges| edges.check(manifest))
     }
+
+    fn leave(&self, newest: &Manifest) -> Result<(), Error> {
+        self.of_edges(|edges| edges.complete(newest))
+    }
 }
 
 /// Frames under way that would not go on.

@@ -54,6 +54,28 @@ impl Target {
         Ok(())
     }
 
+    /// Completes the one transaction of which the file has a part: of `newest`, the last output
+    /// that was committed, and about to be gone back from.
+    ///
+    /// It would never be completed otherwise, and what is written next would begin in the middle of
+    /// a line. It is not cut off: a reader may have taken that part, and a file that becomes
+    /// shorter is another file to it. All of the transaction is committed, and comes again as all
+    /// that is committed after the checkpoint. An operator may cut it: the message says where.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the output is missing or damaged.
+    pub fn complete(&self, newest: &[Transaction], marks: &Marks) -> io::Result<()> {
+        let Some(file) = self.present()? else { return Ok(()) };
+        let length = file.length()?;
+        for one in self.of_sink(newest) {
+            let is_here = one.name().is_some() && one.file == Some(self.file_name());
+            if is_here && !marks.has(one) && one.offset < length && length <= end(one)? {
+                self.show(one).map_err(|error| incomplete(&error, length, one))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the file as the checkpoint left it whose output is `committed`: writes what of it is
     /// not there yet. Output with a mark was visible. Returns where new output goes: to its end,
     /// or without a checkpoint to its beginning, unless `append` says to keep what is there. It is
@@ -238,6 +260,20 @@ pub(super) fn with_remedy(error: &io::Error) -> String {
         ErrorKind::InvalidData => error.to_string(),
         _ => format!("{error}; {}", remedy::write(error)),
     }
+}
+
+fn incomplete(error: &io::Error, length: u64, transaction: &Transaction) -> io::Error {
+    let Transaction { object, offset, bytes, .. } = transaction;
+    io::Error::new(
+        error.kind(),
+        format!(
+            "it has {} of {bytes} bytes of {object}, which is committed and has to be whole before \
+             anything else is written (or cut the file to {offset} bytes, which readers may have \
+             passed): {}",
+            length - offset,
+            with_remedy(error)
+        ),
+    )
 }
 
 /// Whether what is read `from` stands at `offset` of `to`.

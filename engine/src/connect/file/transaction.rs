@@ -37,6 +37,13 @@ impl OpenSink for Transactional {
         checked.map_err(|error| refused(with_remedy(&error), &target))
     }
 
+    fn complete(&self, name: &str, newest: CommittedOutput<'_>) -> Result<(), EdgeRefusal> {
+        let CommittedOutput { transactions, store, marks } = newest;
+        let target = Target::new(name, self.path.clone(), store.clone());
+        let completed = target.complete(transactions, marks);
+        completed.map_err(|error| refused(error.to_string(), &target))
+    }
+
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let resume = starting.resume.expect("only with checkpoints a file is transactional");
         let target = Target::new(starting.name, self.path.clone(), resume.store.clone());

@@ -203,3 +203,33 @@ fn a_file_is_looked_at_before_its_checkpoint_counts() {
         assert_eq!(check(&two[..1]).is_ok(), fits, "{there:?}");
     }
 }
+
+/// Readers may have passed what is there: it is not cut off, and nothing follows half a line.
+#[test]
+fn only_a_transaction_that_is_visible_in_part_is_completed() {
+    for (there, after) in [
+        (&b"old n"[..], &b"old new"[..]),
+        (b"old new", b"old new"),
+        (b"old ", b"old "),
+        (b"ol", b"ol"),
+        (b"old other and more", b"old other and more"),
+    ] {
+        let subject = Subject::new("target-complete");
+        subject.write("w", there);
+        let completed = subject.target("w").complete(&[transaction(4, 3)], &Marks::default());
+        completed.expect("it is as it was committed");
+        assert_eq!(subject.read("w"), after);
+    }
+    let subject = Subject::new("target-complete");
+    let completed = subject.target("w").complete(&[transaction(0, 3)], &Marks::default());
+    completed.expect("nothing of it is visible");
+    assert!(!subject.folder.join("w").exists());
+    subject.memory.damage(OBJECT, b"nev");
+    subject.write("w", b"old ne");
+    let refused = subject.target("w").complete(&[transaction(4, 3)], &Marks::default());
+    let refused = refused.expect_err("its rest is damaged").to_string();
+    for part in ["2 of 3 bytes", OBJECT, "cut the file to 4 bytes", "its digest does not fit"] {
+        assert!(refused.contains(part), "`{part}` is not in {refused}");
+    }
+    assert_eq!(subject.read("w"), b"old ne", "it stays as it is");
+}
