@@ -114,6 +114,10 @@ struct OpenChannelSource {
 }
 
 impl OpenSource for OpenChannelSource {
+    fn starts_once(&self) -> bool {
+        true
+    }
+
     fn start(
         &mut self,
         source: SourceId,
@@ -133,6 +137,10 @@ struct OpenChannelSink {
 }
 
 impl OpenSink for OpenChannelSink {
+    fn starts_once(&self) -> bool {
+        true
+    }
+
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let pipe = self.pipe.take().expect(STARTED_ONCE);
         pipe.wakes(starting.core.waker());

@@ -121,10 +121,6 @@ impl OpenSource for OpenGenerator {
         Some(&self.0)
     }
 
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(
         &mut self,
         _source: SourceId,

@@ -68,10 +68,6 @@ impl SinkConnector for NullSink {
 }
 
 impl OpenSink for NullSink {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         starting.send(Command::Sink { sink, port: Box::new(NullOutlet) });
         Ok(())

@@ -73,9 +73,9 @@ pub trait OpenSink: Send {
         false
     }
 
-    /// Whether it can be [started](Self::start) more than once: each rollback of a running
-    /// application does. One that cannot has rollbacks refused.
-    fn starts_again(&self) -> bool {
+    /// Whether it cannot be [started](Self::start) more than once, as each rollback of a running
+    /// application does: it has rollbacks refused.
+    fn starts_once(&self) -> bool {
         false
     }
 

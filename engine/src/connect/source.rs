@@ -77,9 +77,9 @@ pub trait OpenSource: Send {
         None
     }
 
-    /// Whether it can be [started](Self::start) more than once: each rollback of a running
-    /// application does. One that cannot has rollbacks refused.
-    fn starts_again(&self) -> bool {
+    /// Whether it cannot be [started](Self::start) more than once, as each rollback of a running
+    /// application does: it has rollbacks refused.
+    fn starts_once(&self) -> bool {
         false
     }
 

@@ -100,10 +100,6 @@ fn file() -> Result<OpenFile, EdgeRefusal> {
 }
 
 impl OpenSink for StdoutSink {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         OpenSink::start(&mut file()?, sink, starting)
     }

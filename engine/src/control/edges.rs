@@ -70,11 +70,11 @@ impl Edges {
     pub(super) fn only_once(&self, plan: &Plan) -> Option<String> {
         let mut sources = plan.sources.iter().zip(&self.sources);
         let mut sinks = plan.sinks.iter().zip(&self.sinks);
-        let source = sources.find(|(_, edge)| !edge.starts_again());
+        let source = sources.find(|(_, edge)| edge.starts_once());
         let source = source.map(|(source, _)| format!("source `{}`", source.name));
         source.or_else(|| {
             let once =
-                |edge: &Option<Box<dyn OpenSink>>| edge.iter().any(|edge| !edge.starts_again());
+                |edge: &Option<Box<dyn OpenSink>>| edge.iter().any(|edge| edge.starts_once());
             let sink = sinks.find(|(_, edge)| once(edge));
             sink.map(|(sink, _)| format!("sink `{}`", sink.label()))
         })

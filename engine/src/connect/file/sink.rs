@@ -153,10 +153,6 @@ impl OpenFile {
 }
 
 impl OpenSink for OpenFile {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let what = format!("sink `{}`", starting.name);
         let (to, file) = self.output(&what, starting)?;
@@ -189,10 +185,6 @@ impl OpenFifo {
 }
 
 impl OpenSink for OpenFifo {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let to = self.output(&format!("sink `{}`", starting.name), starting);
         starting.write(sink, to, || Ok(()))

@@ -108,10 +108,6 @@ impl OpenSource for OpenFileSource {
         Some(PositionUnit::Bytes)
     }
 
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn check(&self, _name: &str, at: &SourcePosition) -> Result<(), EdgeRefusal> {
         match self.is_regular() {
             true => self.go_on(at.position, at.file).map(drop),

@@ -26,10 +26,6 @@ impl OpenSink for Transactional {
         transaction.file.is_some()
     }
 
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn check(&self, name: &str, committed: CommittedOutput<'_>) -> Result<(), EdgeRefusal> {
         let CommittedOutput { transactions, store, marks } = committed;
         let target = Target::new(name, self.path.clone(), store.clone());

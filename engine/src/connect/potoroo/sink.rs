@@ -126,10 +126,6 @@ impl OpenSink for OpenPotorooSink {
         transaction.file.is_none()
     }
 
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let resume = starting.resume.expect("only checkpoints commit");
         let (name, cores) = (starting.name, starting.cores.to_vec());

@@ -127,10 +127,6 @@ struct OpenPotorooSource {
 }
 
 impl OpenSource for OpenPotorooSource {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(
         &mut self,
         source: SourceId,

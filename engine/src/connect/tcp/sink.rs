@@ -96,10 +96,6 @@ struct OpenTcpSink {
 }
 
 impl OpenSink for OpenTcpSink {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(&mut self, sink: SinkId, starting: &mut Starting<'_>) -> Result<(), EdgeRefusal> {
         let (name, core) = (starting.name.to_owned(), starting.core.clone());
         let stop = starting.threads.stopping().clone();

@@ -93,10 +93,6 @@ struct OpenTcpSource {
 }
 
 impl OpenSource for OpenTcpSource {
-    fn starts_again(&self) -> bool {
-        true
-    }
-
     fn start(
         &mut self,
         source: SourceId,
