@@ -420,7 +420,7 @@ fn take_over(
     sabotage: Option<Sabotage>,
 ) {
     let Some(Manifest { sources, transactions, delivered, .. }) = manifest else { return };
-    let committed: Vec<_> = links.deliveries().flat_map(|one| one.waiting(transactions)).collect();
+    let committed: Vec<_> = links.deliveries().flat_map(|one| one.own(transactions)).collect();
     for Delivered { sink, transaction } in delivered {
         coordinator.deliver(sink, *transaction);
     }

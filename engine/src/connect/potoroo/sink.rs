@@ -132,10 +132,10 @@ impl OpenSink for OpenPotorooSink {
         let hold = Arc::new(Hold::new(sink, name, resume.store.clone(), cores));
         let delivery = Delivery::open(name, &resume, hold.clone(), starting.backlog_bytes_max);
         let delivery = Arc::new(delivery.forgive(self.lost));
-        let waiting = delivery.waiting(resume.transactions());
+        let committed = delivery.own(resume.transactions());
         // Before sources are opened.
-        hold.look(!waiting.is_empty());
-        starting.sinks.committed.extend(waiting);
+        hold.look(!committed.is_empty());
+        starting.sinks.committed.extend(committed);
         starting.gather(sink, None, 0, Some(hold))?;
         let (address, token) = (self.address.clone(), self.token.clone());
         let peer = Recipient { address, token, application: starting.application.to_owned() };

@@ -94,7 +94,7 @@ impl Delivery {
     pub fn open(name: &str, resume: &Resume<'_>, hold: Arc<Hold>, backlog_bytes_max: u64) -> Self {
         let Resume { head, manifest, marks, store, .. } = *resume;
         let mut delivery = Self::new(name, (store.clone(), head.folder), hold, backlog_bytes_max);
-        let committed = delivery.waiting(resume.transactions());
+        let committed = delivery.own(resume.transactions());
         let id = |one: &Transaction| one.id(head.folder);
         let marked = committed.iter().filter(|one| marks.has(one)).filter_map(id).max();
         let mut delivered = manifest.map_or(0, |manifest| manifest.delivered_to(name));
@@ -129,8 +129,8 @@ impl Delivery {
         Self { lost, ..self }
     }
 
-    /// Those of `transactions` that were prepared for this sink, and may not be with its client.
-    pub fn waiting(&self, transactions: &[Transaction]) -> Vec<Transaction> {
+    /// Those of `transactions` that were prepared for this sink: its client may have some of them.
+    pub fn own(&self, transactions: &[Transaction]) -> Vec<Transaction> {
         let is_of = |one: &&Transaction| one.sink == self.sink && one.file.is_none();
         transactions.iter().filter(is_of).cloned().collect()
     }
