@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use potoroo::checkpoint::recover::Error;
-use potoroo::checkpoint::store::{self, Head, Memory, Name, Scratch, Store, StoreReader, Upload};
+use potoroo::checkpoint::store::{
+    self, Head, Memory, Name, Scratch, ScratchRoom, Store, StoreReader, Upload,
+};
 use potoroo::checkpoint::{
     Delivered, Epoch, Identity, Manifest, SourcePosition, StreamPosition, TypeFacts, collect,
     history, propose, recover, roll_back,
 };
-use potoroo::disk::Room;
 use potoroo_tests::checkpoints::{Coordinator, KEEP, content, facts};
 
 /// A store with checkpoints of epochs 1 to `count`, and the HEAD of its coordinator.
@@ -132,7 +133,7 @@ impl Store for Busy<'_> {
         self.memory.scratch()
     }
 
-    fn room(&self) -> io::Result<Option<Room>> {
+    fn room(&self) -> io::Result<Option<ScratchRoom>> {
         self.memory.room()
     }
 

@@ -88,12 +88,7 @@ pub trait Store: StoreReader {
     ///
     /// # Errors
     /// The system refuses.
-    fn room(&self) -> io::Result<Option<Room>>;
-
-    /// Whether objects take the room of scratch files.
-    fn is_beside_scratch(&self) -> bool {
-        true
-    }
+    fn room(&self) -> io::Result<Option<ScratchRoom>>;
 
     /// Makes an empty object, which is a mark: it may get lost with the power, and one that is
     /// there stays.
@@ -126,6 +121,15 @@ pub trait Upload: Write + Send {
     /// # Errors
     /// The name is taken, or the storage cannot be written.
     fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Room for scratch files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchRoom {
+    /// Of the disk on which they are.
+    pub disk: Room,
+    /// Objects take of it, too.
+    pub has_objects: bool,
 }
 
 /// A scratch file of a store. When it is dropped without [`store`](Self::store), nothing of it

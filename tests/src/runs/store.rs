@@ -3,8 +3,9 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use potoroo::checkpoint::store::{Error, Head, Memory, Name, Scratch, Store, StoreReader, Upload};
-use potoroo::disk::Room;
+use potoroo::checkpoint::store::{
+    Error, Head, Memory, Name, Scratch, ScratchRoom, Store, StoreReader, Upload,
+};
 use potoroo_sdk::random::Random;
 
 /// A store whose scratch files are stored with a chance only.
@@ -79,7 +80,7 @@ impl Store for Unreliable {
         Ok(Box::new(UnreliableScratch { scratch, fails: self.fails, random }))
     }
 
-    fn room(&self) -> io::Result<Option<Room>> {
+    fn room(&self) -> io::Result<Option<ScratchRoom>> {
         self.store.room()
     }
 

@@ -36,8 +36,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload};
-use crate::disk::{Disk, LocalDisk, Room};
+use super::{Error, Head, Name, Scratch, ScratchRoom, Store, StoreReader, Upload};
+use crate::disk::{Disk, LocalDisk};
 use files::{Files, TEMPORARY};
 use lock::Sharing;
 use scratch::FileScratch;
@@ -150,8 +150,9 @@ impl Store for Folder {
         Ok(Box::new(FileScratch::new(self.view.files.clone())?))
     }
 
-    fn room(&self) -> io::Result<Option<Room>> {
-        self.view.files.room()
+    fn room(&self) -> io::Result<Option<ScratchRoom>> {
+        let room = self.view.files.room()?;
+        Ok(room.map(|disk| ScratchRoom { disk, has_objects: true }))
     }
 
     fn mark(&self, name: &Name) -> Result<(), Error> {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload};
-use crate::disk::Room;
+use super::{Error, Head, Name, Scratch, ScratchRoom, Store, StoreReader, Upload};
 
 /// A store in memory; clones share what is in it.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +72,7 @@ impl Store for Memory {
         Ok(Box::new(MemoryScratch { memory: self.clone(), bytes: Vec::new(), object: None }))
     }
 
-    fn room(&self) -> io::Result<Option<Room>> {
+    fn room(&self) -> io::Result<Option<ScratchRoom>> {
         Ok(None)
     }
 

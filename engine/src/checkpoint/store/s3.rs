@@ -29,9 +29,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::{Error as Refusal, PutMode, PutPayload, UpdateVersion};
 
-use super::{Error, Head, Name, Scratch, Store, StoreReader, Upload, draw};
+use super::{Error, Head, Name, Scratch, ScratchRoom, Store, StoreReader, Upload, draw};
 use crate::checkpoint::CorruptObject;
-use crate::disk::{Disk, LocalDisk, Room};
+use crate::disk::{Disk, LocalDisk};
 use download::Download;
 use scratch::ObjectScratch;
 use service::S3Service;
@@ -209,12 +209,9 @@ impl Store for S3 {
         Ok(Box::new(ObjectScratch::new(self.service.clone(), self.address.clone())?))
     }
 
-    fn room(&self) -> io::Result<Option<Room>> {
-        LocalDisk.room(&scratch::folder())
-    }
-
-    fn is_beside_scratch(&self) -> bool {
-        false
+    fn room(&self) -> io::Result<Option<ScratchRoom>> {
+        let room = LocalDisk.room(&scratch::folder())?;
+        Ok(room.map(|disk| ScratchRoom { disk, has_objects: false }))
     }
 
     fn mark(&self, name: &Name) -> Result<(), Error> {

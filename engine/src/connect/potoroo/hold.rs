@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo_sdk::host::SinkId;
 
-use crate::checkpoint::store::Store;
+use crate::checkpoint::store::{ScratchRoom, Store};
 use crate::connect::gather::Gathering;
 use crate::connect::lines::LineLimiter;
 use crate::disk::Room;
@@ -63,9 +63,7 @@ impl Hold {
 
     /// A checkpoint may take this many bytes.
     pub fn keep_free(&self, checkpoint_bytes: u64) {
-        // One in a bucket takes none of the disk on which output is gathered.
-        let bytes = if self.store.is_beside_scratch() { checkpoint_bytes } else { 0 };
-        self.checkpoint_bytes.store(bytes, Ordering::Relaxed);
+        self.checkpoint_bytes.store(checkpoint_bytes, Ordering::Relaxed);
     }
 
     /// What was gathered is committed, and waits for the client.
@@ -77,13 +75,15 @@ impl Hold {
     /// caller knows, or some that will be. Costs a system call.
     pub fn look(&self, waits: bool) {
         // A disk whose room cannot be read is reported by the next write.
-        let Ok(Some(room)) = self.store.room() else { return };
-        let waits = waits && self.store.is_beside_scratch();
-        self.see(room, waits || self.uncommitted.load(Ordering::Relaxed));
+        let Ok(Some(ScratchRoom { disk, has_objects })) = self.store.room() else { return };
+        // Those in a bucket take none of the disk on which output is gathered.
+        let checkpoint = self.checkpoint_bytes.load(Ordering::Relaxed);
+        let checkpoint = if has_objects { checkpoint } else { 0 };
+        let waits = (waits && has_objects) || self.uncommitted.load(Ordering::Relaxed);
+        self.see(disk, kept_free(disk, checkpoint), waits);
     }
 
-    fn see(&self, room: Room, waits: bool) {
-        let kept = kept_free(room, self.checkpoint_bytes.load(Ordering::Relaxed));
+    fn see(&self, room: Room, kept: u64, waits: bool) {
         let mut reasons = self.lock();
         // Not again at once: what is freed is soon taken.
         let full = waits && room.free < if reasons.disk { kept + kept / 4 } else { kept };
@@ -144,7 +144,7 @@ mod tests {
         let hold = Hold::new(SinkId(3), "w", Arc::new(Memory::new()), vec![core]);
         let room = |free| Room { free, total: 128 << 20 };
         let mut check = |free, waits, expected| {
-            hold.see(room(free), waits);
+            hold.see(room(free), kept_free(room(free), 0), waits);
             let sent = match mail.take() {
                 Some(Command::HoldSources { hold, .. }) => Some(hold),
                 Some(_) => panic!("no other command is sent"),
