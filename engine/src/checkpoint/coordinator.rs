@@ -11,9 +11,9 @@
 //!
 //! Promises: the next epoch begins when the last one is committed or aborted; a manifest names
 //! parts and transactions that were reported stored, a part as long as it counts for a partition;
-//! who contributes to an epoch is fixed when it begins; what sinks prepared for an aborted epoch
-//! belongs to the next commit, in order, and stays in manifests until it is visible. Must
-//! never do: commit anything but by swapping HEAD.
+//! who contributes to an epoch is fixed when it begins; what is committed stays in manifests until
+//! it is visible. What sinks prepared for an aborted epoch is held where output is gathered: it is
+//! reported again with their next markers. Must never do: commit anything but by swapping HEAD.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,8 +105,6 @@ pub struct Coordinator {
     sinks: Vec<bool>,
     /// Positions of sources and streams that were not opened in this run.
     unopened: Vec<SourcePosition>,
-    /// What is prepared and not committed, oldest first.
-    prepared: Vec<Transaction>,
     /// What is committed and perhaps not visible, oldest first. It belongs to the next manifests,
     /// too: a crash may come before it is.
     committed: Vec<Transaction>,
@@ -121,6 +119,8 @@ struct Running {
     parts: BTreeMap<u32, Option<(PartEntry, Vec<SourcePosition>)>>,
     /// By sink, whether its marker is still missing.
     unmarked: Vec<bool>,
+    /// What the others have prepared and not committed, of each oldest first.
+    prepared: Vec<Transaction>,
     stage: Stage,
 }
 
@@ -143,7 +143,6 @@ impl Coordinator {
             parts: Vec::new(),
             sinks,
             unopened: Vec::new(),
-            prepared: Vec::new(),
             committed: Vec::new(),
             delivered: BTreeMap::new(),
             running: None,
@@ -189,10 +188,9 @@ impl Coordinator {
         self.committed.retain(|one| !visible(one));
     }
 
-    /// What is prepared or committed, and not known to be visible: its objects are needed, also
-    /// those that no manifest names yet.
-    pub fn unsettled(&self) -> impl Iterator<Item = &Transaction> {
-        self.committed.iter().chain(&self.prepared)
+    /// What is committed and not known to be visible: its objects are needed.
+    pub fn invisible(&self) -> &[Transaction] {
+        &self.committed
     }
 
     /// Whether everything that is committed is visible.
@@ -227,6 +225,7 @@ impl Coordinator {
         self.running = Some(Running {
             parts: self.members.iter().map(|core| (*core, None)).collect(),
             unmarked: self.sinks.clone(),
+            prepared: Vec::new(),
             stage: Stage::Gathering,
         });
         Some(Action::Begin { epoch: self.epoch })
@@ -245,14 +244,11 @@ impl Coordinator {
             prepared.iter().all(|one| one.epoch <= epoch),
             "its last marker is that of {epoch}"
         );
-        // What was prepared for an aborted epoch is carried into the next commit, as it is or as
-        // the beginning of more.
-        if let Some(Transaction { sink: of, .. }) = prepared.first() {
-            self.prepared.retain(|one| one.sink != *of);
-            self.prepared.extend(prepared);
-        }
+        // The next marker of that sink has all that came with one of an aborted epoch.
         let running = self.running.as_mut().filter(|_| epoch == self.epoch)?;
-        running.unmarked[sink] = false;
+        if std::mem::take(&mut running.unmarked[sink]) {
+            running.prepared.extend(prepared);
+        }
         None
     }
 
@@ -301,7 +297,7 @@ impl Coordinator {
             previous: self.head.manifest.clone(),
             sources,
             parts: parts.cloned().collect(),
-            transactions: self.committed.iter().chain(&self.prepared).cloned().collect(),
+            transactions: self.committed.iter().chain(&running.prepared).cloned().collect(),
             delivered: self.delivered(),
         };
         let parts = manifest.links().into_iter().map(|link| link.part.clone()).collect();
@@ -329,10 +325,8 @@ impl Coordinator {
         let running = self.running.take().expect("HEAD is swapped for an epoch");
         let Stage::Swapping(manifest, head) = running.stage else { panic!("it is swapped once") };
         (self.head, self.parts) = (head, manifest.parts);
-        // All that was prepared up to the epoch is in its manifest: its last marker came before.
-        let epoch = manifest.epoch;
-        self.committed.extend(self.prepared.extract_if(.., |one| one.epoch <= epoch));
-        Action::Commit { epoch, sources: manifest.sources }
+        self.committed.extend(running.prepared);
+        Action::Commit { epoch: manifest.epoch, sources: manifest.sources }
     }
 }
 

@@ -395,7 +395,7 @@ impl Running {
         let CheckpointSetup { effects, retained, .. } = &self.setup;
         let Effects { store, coordinator, outputs, visible, .. } = effects;
         let (head, running) = (coordinator.head(), coordinator.running());
-        let unsettled = coordinator.unsettled().cloned().chain(outputs.prepared());
+        let unsettled = coordinator.invisible().iter().cloned().chain(outputs.prepared());
         let unsettled: Vec<Transaction> = unsettled.collect();
         match collect(&**store, head, *retained, running, &unsettled) {
             Ok(collected) => {

@@ -99,41 +99,14 @@ fn what_was_prepared_for_an_aborted_epoch_is_carried_over() {
     for core in [1, 0] {
         subject.check(part(core, Epoch(12), Epoch::NONE), None);
     }
-    subject
-        .check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(12), prepared: Vec::new() }, None);
     // Each marker comes with all that is not committed of its sink.
+    let again = |sink, prepared| CoordinatorInput::Marked { sink, epoch: Epoch(12), prepared };
+    subject.check(again(2, vec![transaction(2, Epoch(11))]), None);
     let prepared = vec![transaction(0, Epoch(11)), transaction(0, Epoch(12))];
-    let manifest =
-        subject.check_store(CoordinatorInput::Marked { sink: 0, epoch: Epoch(12), prepared });
+    let manifest = subject.check_store(again(0, prepared));
     let all = [transaction(2, Epoch(11)), transaction(0, Epoch(11)), transaction(0, Epoch(12))];
     assert_eq!(manifest.transactions, all);
     subject.commit(Epoch(12), &all);
-}
-
-/// Else manifests would grow for as long as none can be stored.
-#[test]
-fn what_goes_on_in_one_object_is_one_transaction() {
-    let mut subject = Subject::new();
-    let longer = |epoch| Transaction { epoch, bytes: epoch.0.into(), ..transaction(0, Epoch(11)) };
-    for epoch in (11..111).map(Epoch) {
-        subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch }));
-        subject.check(
-            CoordinatorInput::Marked { sink: 0, epoch, prepared: vec![longer(epoch)] },
-            None,
-        );
-        let reason = "no store".to_owned();
-        let abort = Action::Abort { epoch, reason: reason.clone() };
-        subject.check(CoordinatorInput::Failed { epoch, reason }, Some(abort));
-    }
-    subject.check(CoordinatorInput::Begin, Some(Action::Begin { epoch: Epoch(111) }));
-    subject
-        .check(CoordinatorInput::Marked { sink: 0, epoch: Epoch(111), prepared: Vec::new() }, None);
-    subject
-        .check(CoordinatorInput::Marked { sink: 2, epoch: Epoch(111), prepared: Vec::new() }, None);
-    subject.check(part(0, Epoch(111), Epoch::NONE), None);
-    let manifest = subject.check_store(part(1, Epoch(111), Epoch::NONE));
-    assert_eq!(manifest.transactions, [longer(Epoch(110))]);
-    subject.commit(Epoch(111), &[longer(Epoch(110))]);
 }
 
 #[test]

@@ -77,8 +77,7 @@ impl OutputStorage {
         Ok(CoordinatorInput::Marked { sink: sink.0.into(), epoch, prepared })
     }
 
-    /// What is stored and not committed: the coordinator does not know all of it if some could not
-    /// be stored, and its objects are needed.
+    /// What is stored and not committed: its objects are needed, whatever becomes of the epoch.
     pub fn prepared(&self) -> impl Iterator<Item = Transaction> {
         self.pending.values().flatten().filter_map(Pending::transaction)
     }
