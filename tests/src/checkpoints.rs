@@ -172,13 +172,8 @@ impl<'a> Coordinator<'a> {
     /// A record as [`Record`] reads it: of a row, or of a key that was removed.
     fn record(&mut self, row: bool) -> Vec<u8> {
         let (key, state) = (self.random.u64(), self.random.u64());
-        let state_bytes: u32 = if row { 8 } else { 0 };
-        let mut record = Key::hash(&key).to_le_bytes().to_vec();
-        record.extend(8u32.to_le_bytes());
-        record.extend(state_bytes.to_le_bytes());
-        record.extend(key.to_le_bytes());
-        record.extend(&state.to_le_bytes()[..state_bytes as usize]);
-        record
+        let state = &state.to_le_bytes()[..if row { 8 } else { 0 }];
+        Record { hash: Key::hash(&key), key: &key.to_le_bytes(), state }.to_bytes()
     }
 
     fn store_output(&mut self, epoch: Epoch) -> Result<Vec<Transaction>, Error> {

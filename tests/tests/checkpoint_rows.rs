@@ -9,13 +9,14 @@ use potoroo::checkpoint::{
     Chunk, Epoch, Manifest, PartEntry, PartHeader, PartWriter, PartitionSet, Section, each_row,
 };
 use potoroo_sdk::host::TableId;
+use potoroo_sdk::table::Record;
 use potoroo_tests::checkpoints::facts;
 use potoroo_tests::memory::most_kib;
 use support::Scratch;
 
 const TABLE: TableId = TableId(0);
 
-const STATE_BYTES: u32 = 64 * 1024;
+const STATE_BYTES: usize = 64 * 1024;
 
 /// Stores a part with the rows of these keys.
 fn store_part(store: &dyn Store, epoch: Epoch, keys: std::ops::Range<u64>) -> PartEntry {
@@ -26,11 +27,8 @@ fn store_part(store: &dyn Store, epoch: Epoch, keys: std::ops::Range<u64>) -> Pa
     let upload = store.create(&name).expect("the name is free");
     let mut writer = PartWriter::new(upload, &header).expect("there is room");
     for key in keys {
-        let mut bytes = vec![0; 8];
-        bytes.extend(8u32.to_le_bytes());
-        bytes.extend(STATE_BYTES.to_le_bytes());
-        bytes.extend(key.to_le_bytes());
-        bytes.resize(bytes.len() + STATE_BYTES as usize, epoch.0 as u8);
+        let state = vec![epoch.0 as u8; STATE_BYTES];
+        let bytes = Record { hash: 0, key: &key.to_le_bytes(), state: &state }.to_bytes();
         writer.chunk(&Chunk { section: Section::Rows(TABLE), bytes }).expect("there is room");
     }
     let (upload, seal) = writer.finish().expect("there is room");

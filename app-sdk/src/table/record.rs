@@ -36,6 +36,13 @@ impl<'a> Record<'a> {
         let (state, bytes) = bytes.split_at_checked(u32::from_le_bytes(*state) as usize)?;
         Some((Self { hash: u64::from_le_bytes(*hash), key, state }, bytes))
     }
+
+    /// The bytes of which [`split`](Self::split) makes it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let length = |archive: &[u8]| (archive.len() as u32).to_le_bytes();
+        let lengths = [length(self.key), length(self.state)].concat();
+        [&self.hash.to_le_bytes(), &lengths[..], self.key, self.state].concat()
+    }
 }
 
 /// Appends the record of a row whose key and state may take `bytes_max` bytes each. Returns how
@@ -137,6 +144,7 @@ mod tests {
         let (seven, rest) = Record::split(&bytes).expect("whole");
         assert_eq!((seven.hash, seven.key), (7u64.hash(), &7u64.to_le_bytes()[..]));
         assert!(!seven.state.is_empty());
+        assert_eq!([&seven.to_bytes()[..], rest].concat(), bytes);
         let (eight, rest) = Record::split(rest).expect("whole");
         assert_eq!((eight.hash, eight.state), (String::from("eight").hash(), &[][..]));
         assert_eq!(rest, []);

@@ -109,12 +109,8 @@ mod tests {
 
     /// Keys of core 1 are odd, and so are their hashes: its partition is 1.
     fn record(key: u64, state: Option<u64>) -> Vec<u8> {
-        let mut record = key.to_le_bytes().to_vec();
-        record.extend(8u32.to_le_bytes());
-        record.extend((state.map_or(0, |_| 8u32)).to_le_bytes());
-        record.extend(key.to_le_bytes());
-        state.iter().for_each(|state| record.extend(state.to_le_bytes()));
-        record
+        let state = state.map_or(Vec::new(), |state| state.to_le_bytes().to_vec());
+        Record { hash: key, key: &key.to_le_bytes(), state: &state }.to_bytes()
     }
 
     /// Removes and sets some keys of `core` in `model`; stores what changed as its next part.

@@ -165,7 +165,7 @@ mod tests {
 
     /// The key is the hash, and its partition modulo 1024.
     fn records(keys: &[u64]) -> Vec<u8> {
-        let record = |key: &u64| [&key.to_le_bytes()[..], &[0; 8]].concat();
+        let record = |key: &u64| Record { hash: *key, key: &[], state: &[] }.to_bytes();
         keys.iter().flat_map(record).collect()
     }
 
