@@ -36,7 +36,6 @@ mod http;
 
 mod ask;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,13 +57,10 @@ pub fn main() -> ExitCode {
             Checkpoint::Verify { epoch, no_progress, state } => {
                 verify::run(*epoch, !no_progress, state)
             }
-            Checkpoint::Export { table, epoch, for_import, program, state, arguments } => {
-                let program = export::Program { program, state, arguments };
+            Checkpoint::Export { table, epoch, for_import, program } => {
                 export::run(table, *epoch, *for_import, program)
             }
-            Checkpoint::Import { table, file, program, state, arguments } => {
-                import::run(table, file, export::Program { program, state, arguments })
-            }
+            Checkpoint::Import { table, file, program } => import::run(table, file, program),
             Checkpoint::Now { admin } => ask::checkpoint(*admin),
             Checkpoint::Restore { epoch, admin } => ask::restore(*admin, *epoch),
         },
@@ -156,15 +152,8 @@ enum Checkpoint {
         /// Write what `checkpoint import` reads
         #[arg(long)]
         for_import: bool,
-        /// The application's program: only it knows what is in its tables
-        #[arg(long, value_name = "FILE")]
-        program: PathBuf,
-        /// Folder or s3://BUCKET/PREFIX that the application was given with the same flag
-        #[arg(long, value_name = "DIR|URL")]
-        state: OsString,
-        /// Flags of the program's own, that it needs to describe the same application
-        #[arg(last = true, value_name = "ARGUMENT")]
-        arguments: Vec<OsString>,
+        #[command(flatten)]
+        program: export::Program,
     },
     /// Fill an empty table with an exported one, as the next checkpoint of a stopped application or
     /// the first one
@@ -174,15 +163,8 @@ enum Checkpoint {
         table: String,
         /// What `checkpoint export --for-import` has written
         file: PathBuf,
-        /// The application's program: only it knows what is in its tables
-        #[arg(long, value_name = "FILE")]
-        program: PathBuf,
-        /// Folder or s3://BUCKET/PREFIX that the application is given with the same flag
-        #[arg(long, value_name = "DIR|URL")]
-        state: OsString,
-        /// Flags of the program's own, that it needs to describe the same application
-        #[arg(last = true, value_name = "ARGUMENT")]
-        arguments: Vec<OsString>,
+        #[command(flatten)]
+        program: export::Program,
     },
     /// Have a running application go back to one that is retained, and wait until it goes on from
     /// there; output that was committed after it is output again

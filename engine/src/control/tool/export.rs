@@ -1,9 +1,11 @@
 //! `potoroo checkpoint export`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+use clap::Args;
 
 use super::answer::{Error, ToolExit};
 use crate::checkpoint::Epoch;
@@ -11,13 +13,17 @@ use crate::control::console;
 use crate::control::rows_file::{END, HEAD};
 
 /// The program of an application, and what it is given.
-pub struct Program<'a> {
-    /// Its path, or its name in PATH.
-    pub program: &'a Path,
-    /// Where its checkpoints lie.
-    pub state: &'a OsStr,
-    /// Flags of its own.
-    pub arguments: &'a [OsString],
+#[derive(Debug, Args)]
+pub struct Program {
+    /// The application's program: only it knows what is in its tables
+    #[arg(long, value_name = "FILE")]
+    pub program: PathBuf,
+    /// Folder or s3://BUCKET/PREFIX that the application is given with the same flag
+    #[arg(long, value_name = "DIR|URL")]
+    pub state: OsString,
+    /// Flags of the program's own, that it needs to describe the same application
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<OsString>,
 }
 
 /// Has `program`, the application, write `table` to standard output.
@@ -25,7 +31,7 @@ pub fn run(
     table: &str,
     epoch: Option<Epoch>,
     for_import: bool,
-    program: Program<'_>,
+    program: &Program,
 ) -> Result<ToolExit, Error> {
     let Program { program, state, arguments } = program;
     let mut command = Command::new(program);

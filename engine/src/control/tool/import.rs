@@ -7,7 +7,7 @@ use super::answer::{Error, ToolExit};
 use super::export::Program;
 
 /// Has `program`, the application, fill `table` from `file`. What it says is the answer.
-pub fn run(table: &str, file: &Path, program: Program<'_>) -> Result<ToolExit, Error> {
+pub fn run(table: &str, file: &Path, program: &Program) -> Result<ToolExit, Error> {
     let Program { program, state, arguments } = program;
     let mut import = std::ffi::OsString::from(format!("{table}="));
     import.push(file);
