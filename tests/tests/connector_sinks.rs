@@ -6,8 +6,10 @@ mod support;
 use std::io::{Read, Write};
 use std::sync::mpsc::channel;
 
-use potoroo_connector::{Frame, Piece, Sink, VERSION};
-use support::{App, Scratch, accept, check_windows, free_port, named, receiver, sink_at};
+use potoroo_connector::{Frame, Sink, VERSION};
+use support::{
+    App, Scratch, accept, check_windows, free_port, named, receiver, sink_at, take_output,
+};
 
 const WINDOWS: &str = "sequence_windows";
 
@@ -30,24 +32,6 @@ fn windows_to(port: u16, scratch: &Scratch, more: &str) -> App {
             scratch.path("state")
         ),
     )
-}
-
-/// Takes everything that is left until the application has ended; returns all that came.
-fn take_rest(app: &mut App, port: u16, last: u128) -> Vec<u8> {
-    let mut sink = sink_at(port, "hush", last);
-    let (mut all, mut output) = (Vec::new(), Vec::new());
-    while !app.has_ended() {
-        match sink.try_next().expect("it listens") {
-            Some(Piece::Begin { .. }) => output.clear(),
-            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-            Some(Piece::End { transaction }) => {
-                all.append(&mut output);
-                sink.commit(transaction);
-            }
-            None => {}
-        }
-    }
-    all
 }
 
 /// The application runs to its end and takes its checkpoints, and the output waits for a better
@@ -78,7 +62,7 @@ fn a_sink_that_never_answers_stops_no_core_and_costs_no_output() {
     over.recv().expect("the connection is closed");
     drop(listener);
     let mut app = windows_to(port, &scratch, "");
-    let output = take_rest(&mut app, port, 0);
+    let output = take_output(port, "hush", |_| app.has_ended());
     app.finish().report();
     check_windows(&scratch.write("windows", &output), NUMBERS);
 }
@@ -95,7 +79,7 @@ fn sinks_that_refuse_or_belong_to_another_run_are_named_and_get_everything_later
     let mut sink = sink_at(port, "hush", foreign);
     wait_beside(&mut app, &mut sink, "not of this state folder");
     drop(sink);
-    let output = take_rest(&mut app, port, 0);
+    let output = take_output(port, "hush", |_| app.has_ended());
     let ended = app.finish();
     ended.report();
     assert!(!ended.log.contains("hush"), "a token in the log: {}", ended.log);
@@ -125,7 +109,7 @@ fn committed_output_that_is_gone_is_named() {
         }
     }
     let mut app = windows_to(port, &scratch, "");
-    let output = take_rest(&mut app, port, 0);
+    let output = take_output(port, "hush", |_| app.has_ended());
     assert_eq!(output, b"");
     let ended = app.finish();
     assert_eq!(ended.code, Some(3), "{}{}", ended.out, ended.log);

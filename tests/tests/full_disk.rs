@@ -6,11 +6,10 @@ mod support;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use potoroo_connector::Piece;
 use rustix::process::Signal;
 use support::disk::Disk;
 use support::operator::{ask, checkpoint, restore};
-use support::{App, LIMIT, Scratch, check_windows, free_port, sink_at, wait_for_status};
+use support::{App, LIMIT, Scratch, check_windows, free_port, take_output, wait_for_status};
 
 const NUMBERS: u64 = 400_000;
 
@@ -23,27 +22,6 @@ fn windows(port: u16, state: &str, more: &str) -> App {
              --admin 127.0.0.1:0 --drain-seconds 60 --report json {more}"
         ),
     )
-}
-
-/// Takes everything until the application has ended, and does something after the first.
-fn take_all(app: &mut App, port: u16, mut first: impl FnMut()) -> Vec<u8> {
-    let mut sink = sink_at(port, "", 0);
-    let (mut all, mut output) = (Vec::new(), Vec::new());
-    while !app.has_ended() {
-        match sink.try_next().expect("it listens") {
-            Some(Piece::Begin { .. }) => output.clear(),
-            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-            Some(Piece::End { transaction }) => {
-                if all.is_empty() {
-                    first();
-                }
-                all.append(&mut output);
-                sink.commit(transaction);
-            }
-            None => {}
-        }
-    }
-    all
 }
 
 #[test]
@@ -80,7 +58,13 @@ fn a_client_that_is_away_and_a_full_disk_end_no_process() {
         disk.fill();
     }
     let mut app = windows(port, &state, "");
-    let output = take_all(&mut app, port, || disk.empty());
+    let mut full = true;
+    let output = take_output(port, "", |came| {
+        if !came.is_empty() && std::mem::take(&mut full) {
+            disk.empty();
+        }
+        app.has_ended()
+    });
     app.finish().report();
     check_windows(&scratch.write("windows", &output), NUMBERS);
 }
@@ -97,7 +81,7 @@ fn sources_are_held_back_beyond_the_backlog_that_is_configured() {
         let mut app = windows(port, &state, &more);
         let line = app.wait_for("sources are held back");
         assert!(line.contains("bytes wait for it"), "{line}");
-        let output = take_all(&mut app, port, || ());
+        let output = take_output(port, "", |_| app.has_ended());
         let ended = app.finish();
         ended.report();
         assert!(ended.log.contains("sources go on"), "{}", ended.log);

@@ -14,7 +14,6 @@ use potoroo::checkpoint::Epoch;
 use potoroo::checkpoint::store::{
     Error, Head, Location, Name, NameKind, NoLocation, S3, Store, StoreReader, contract,
 };
-use potoroo_connector::Piece;
 use serde_json::Value;
 use support::gate::{Deed, Gate};
 use support::kills::kill;
@@ -22,7 +21,7 @@ use support::ledger::{CHANGES, Place as Ledger};
 use support::moto;
 use support::moto::{KEY, Moto, SECRET, address, give_credentials, place, store, variables};
 use support::walk::Walk;
-use support::{App, Ended, Scratch, example, free_port, sink_at, tool};
+use support::{App, Ended, Scratch, example, free_port, take_output, tool};
 
 const PART: &str = "part-1-1-0-0000000000000001";
 
@@ -306,22 +305,8 @@ impl Client {
     fn start(port: u16) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let stop = ended.clone();
-        let thread = std::thread::spawn(move || {
-            let mut sink = sink_at(port, "", 0);
-            let (mut all, mut output) = (Vec::new(), Vec::new());
-            while !stop.load(Ordering::Relaxed) {
-                match sink.try_next().expect("it listens") {
-                    Some(Piece::Begin { .. }) => output.clear(),
-                    Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-                    Some(Piece::End { transaction }) => {
-                        all.append(&mut output);
-                        sink.commit(transaction);
-                    }
-                    None => {}
-                }
-            }
-            all
-        });
+        let stopped = move |_: &[u8]| stop.load(Ordering::Relaxed);
+        let thread = std::thread::spawn(move || take_output(port, "", stopped));
         Self { ended, thread }
     }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use potoroo_connector::Piece;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{App, Ended, Scratch, check_windows, free_port, sink_at, tool};
+use support::{App, Ended, Scratch, check_windows, free_port, sink_at, take_output, tool};
 
 const NUMBERS: u64 = 20_000;
 
@@ -40,19 +40,7 @@ fn to(port: u16) -> String {
 fn take_all(state: &str) -> (Vec<u8>, Ended) {
     let port = free_port();
     let mut app = windows(&to(port), state, "");
-    let mut sink = sink_at(port, "", 0);
-    let (mut all, mut output) = (Vec::new(), Vec::new());
-    while !app.has_ended() {
-        match sink.try_next().expect("it listens") {
-            Some(Piece::Begin { .. }) => output.clear(),
-            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-            Some(Piece::End { transaction }) => {
-                all.append(&mut output);
-                sink.commit(transaction);
-            }
-            None => {}
-        }
-    }
+    let all = take_output(port, "", |_| app.has_ended());
     (all, app.finish())
 }
 

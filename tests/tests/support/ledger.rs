@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::{FolderView, StoreReader};
-use potoroo_connector::{Error, Options, Piece, Source};
+use potoroo_connector::{Error, Options, Source};
 
-use super::{App, Ended, LIMIT, Scratch, head, root, sink_at, tool};
+use super::{App, Ended, LIMIT, Scratch, head, root, take_output, tool};
 
 /// The orders of the folders under `tests/data`: symbol and quantity.
 pub fn orders(count: usize) -> String {
@@ -257,20 +257,5 @@ pub fn feed(port: u16, orders: &str) -> Result<(), Error> {
 
 /// Takes output until it is `over`.
 pub fn collect(port: u16, over: Arc<AtomicBool>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut client = sink_at(port, "hush", 0);
-        let (mut stored, mut output) = (Vec::new(), Vec::new());
-        while !over.load(Ordering::Relaxed) {
-            match client.try_next().expect("it listens") {
-                None => {}
-                Some(Piece::Begin { .. }) => output.clear(),
-                Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
-                Some(Piece::End { transaction }) => {
-                    stored.append(&mut output);
-                    client.commit(transaction);
-                }
-            }
-        }
-        stored
-    })
+    std::thread::spawn(move || take_output(port, "hush", |_| over.load(Ordering::Relaxed)))
 }

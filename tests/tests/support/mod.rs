@@ -25,7 +25,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use potoroo::checkpoint::store::{FolderView, StoreReader};
-use potoroo_connector::{Error, Sink};
+use potoroo_connector::{Error, Piece, Sink};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -364,6 +364,25 @@ pub fn sink_at(port: u16, token: &str, last: u128) -> Sink {
             listening => return listening.expect("the port is ours"),
         }
     }
+}
+
+/// Takes the output of a sink, as a client at `port` that has nothing yet, until `over`, which gets
+/// what came so far. Returns all of it.
+pub fn take_output(port: u16, token: &str, mut over: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    let mut sink = sink_at(port, token, 0);
+    let (mut all, mut output) = (Vec::new(), Vec::new());
+    while !over(&all) {
+        match sink.try_next().expect("it listens") {
+            Some(Piece::Begin { .. }) => output.clear(),
+            Some(Piece::Data(bytes)) => output.extend_from_slice(bytes),
+            Some(Piece::End { transaction }) => {
+                all.append(&mut output);
+                sink.commit(transaction);
+            }
+            None => {}
+        }
+    }
+    all
 }
 
 /// Checks that `file` has all windows of the numbers up to `count`, each once and in order.
