@@ -5,6 +5,7 @@ mod support;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
@@ -147,6 +148,19 @@ fn a_start_that_fails_empties_nothing() {
     assert_eq!(scratch.read("out"), b"1 1\n2 1\n");
 }
 
+/// An application whose output is taken away after the first line, and that gets another one then.
+fn truncated(scratch: &Scratch, arguments: &str) -> (App, TcpStream) {
+    let mut app = App::start(WORDS, arguments);
+    let mut lines = connect(app.listening("lines"));
+    lines.write_all(b"a\n").expect("it reads");
+    while scratch.read("out") != b"a 1\n" {
+        std::thread::yield_now();
+    }
+    scratch.write("out", b"");
+    lines.write_all(b"a\n").expect("it reads");
+    (app, lines)
+}
+
 /// As `logrotate` does it with `copytruncate`.
 #[test]
 fn an_output_that_is_copied_and_truncated_goes_on_at_its_beginning() {
@@ -155,14 +169,7 @@ fn an_output_that_is_copied_and_truncated_goes_on_at_its_beginning() {
     let arguments = format!(
         "--source lines=tcp://127.0.0.1:0?connections=1 --sink counts=file:{out} --cores 0"
     );
-    let mut app = App::start(WORDS, &arguments);
-    let mut lines = connect(app.listening("lines"));
-    lines.write_all(b"a\n").expect("it reads");
-    while scratch.read("out") != b"a 1\n" {
-        std::thread::yield_now();
-    }
-    fs::write(&out, b"").expect("the folder is ours");
-    lines.write_all(b"a\n").expect("it reads");
+    let (app, lines) = truncated(&scratch, &arguments);
     drop(lines);
     assert_eq!(app.finish().code, Some(0));
     assert_eq!(scratch.read("out"), b"a 2\n");
@@ -178,14 +185,7 @@ fn a_committed_output_that_is_truncated_ends_the_application_by_name() {
          --checkpoint-ms 20",
         scratch.path("state")
     );
-    let mut app = App::start(WORDS, &arguments);
-    let mut lines = connect(app.listening("lines"));
-    lines.write_all(b"a\n").expect("it reads");
-    while scratch.read("out") != b"a 1\n" {
-        std::thread::yield_now();
-    }
-    fs::write(&out, b"").expect("the folder is ours");
-    lines.write_all(b"a\n").expect("it reads");
+    let (app, _lines) = truncated(&scratch, &arguments);
     app.finish().refused(3, &["sink `counts`", "has 0 bytes"]);
 }
 
