@@ -26,6 +26,7 @@ pub mod simulator;
 pub mod threads;
 pub mod trial;
 
+pub mod alone;
 pub mod checkpoints;
 pub mod disk;
 pub mod forgery;

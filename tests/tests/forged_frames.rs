@@ -1,18 +1,14 @@
 //! Parts whose digests fit and whose contents are forged: frames and rows are refused with a reason
 //! or are valid ones, which the application then processes.
 
-use std::sync::Arc;
-
 use potoroo::checkpoint::{Chunk, Epoch, Renumbering, Section};
-use potoroo::flow::{Core, CoreConfig, PartStep, PartitionMap, SharedCounts};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::random::Random;
+use potoroo_tests::alone::{first_part, only_core};
 use potoroo_tests::forgery::forge;
 use potoroo_tests::seeds::each_seed;
-
-const BYTES: usize = 4096;
 
 #[event]
 struct Word {
@@ -56,26 +52,9 @@ fn words() -> Application {
     app
 }
 
-/// The only core.
-fn core() -> Core {
-    let plan = words().plan().expect("it is sound");
-    let config = CoreConfig {
-        core: 0,
-        lanes: mesh(1, plan.levels() + 1, BYTES).remove(0),
-        map: PartitionMap::spread(16, &[0]),
-        sink_owners: vec![0; plan.sinks.len()],
-        inlet_bytes: BYTES,
-        outlet_bytes: BYTES,
-        local_bytes: BYTES,
-        keep_letters: true,
-        tally: Arc::new(SharedCounts::new(&plan)),
-    };
-    Core::new(plan, config)
-}
-
 /// What a core stores whose sink takes nothing: rows, and frames under way.
 fn chunks() -> Vec<Chunk> {
-    let mut core = core();
+    let mut core = only_core(words(), 16);
     core.enable_checkpoints(Epoch::NONE, 1, 1 << 20);
     core.set_open_sources(true);
     let id = core.open_inlet(SourceId(0), false);
@@ -90,23 +69,13 @@ fn chunks() -> Vec<Chunk> {
         rest = &rest[taken..];
         core.turn(Nanos(now), |_| {});
     }
-    core.begin_checkpoint(Epoch(1));
-    core.attend_checkpoint(|_| {});
-    let mut chunks = Vec::new();
-    loop {
-        while core.hand_out_rows(16).is_some() {}
-        match core.take_part().expect("a part has an end") {
-            PartStep::Chunk(chunk) => chunks.push(chunk),
-            PartStep::End(_) => return chunks,
-            _ => {}
-        }
-    }
+    first_part(&mut core)
 }
 
 /// Restores a chunk on a new core, which then processes what it has accepted. Returns whether it
 /// has.
 fn restore(chunk: &Chunk) -> bool {
-    let mut core = core();
+    let mut core = only_core(words(), 16);
     let numbers = Renumbering::same(core.plan());
     let accepted = core.restore(chunk, &numbers, Nanos(1)).is_ok();
     if accepted {

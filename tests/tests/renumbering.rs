@@ -1,34 +1,14 @@
 //! Frames of a program that changed, whose exchanges and sinks have other numbers and levels: they
 //! go on by what they are.
 
-use std::sync::Arc;
-
 use potoroo::checkpoint::{Chunk, Epoch, Identity, Manifest, ProgramChanges, Renumbering, Section};
-use potoroo::flow::{Core, CoreConfig, PartStep, PartitionMap, RestoreError, SharedCounts};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo::flow::{Core, RestoreError};
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::key::Key;
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::value::{self, Corrupt};
-
-const LANE_BYTES: usize = 4096;
-
-/// Only one core.
-fn core(application: Application) -> Core {
-    let plan = application.plan().expect("it is sound");
-    let config = CoreConfig {
-        core: 0,
-        lanes: mesh(1, plan.levels() + 1, LANE_BYTES).remove(0),
-        map: PartitionMap::spread(1, &[0]),
-        sink_owners: vec![0; plan.sinks.len()],
-        inlet_bytes: LANE_BYTES,
-        outlet_bytes: LANE_BYTES,
-        local_bytes: LANE_BYTES,
-        keep_letters: true,
-        tally: Arc::new(SharedCounts::new(&plan)),
-    };
-    Core::new(plan, config)
-}
+use potoroo_tests::alone::{first_part, only_core, stored_frame};
 
 fn length(line: &str) -> u64 {
     line.len() as u64
@@ -62,28 +42,17 @@ fn after() -> Application {
     app
 }
 
-/// A frame as a checkpoint has it: from the first source, to the first exchange or sink.
-fn frame(flags: u8, hash: u64, body: &[u8]) -> Vec<u8> {
-    let mut frame = (40 + body.len() as u32).to_le_bytes().to_vec();
-    frame.extend([0, flags, 0, 0]);
-    frame.extend(hash.to_le_bytes());
-    frame.extend([0, 1, 0].map(u64::to_le_bytes).concat());
-    frame.extend(body);
-    frame.resize(frame.len().next_multiple_of(8), 0);
-    frame
-}
-
 fn event(line: &str) -> Vec<u8> {
-    frame(1, Key::hash(&length(line)), &value::to_vec(&line.to_owned()))
+    stored_frame(1, 1, Key::hash(&length(line)), &value::to_vec(&line.to_owned()))
 }
 
 fn output(bytes: &[u8]) -> Vec<u8> {
-    frame(3, 0, bytes)
+    stored_frame(3, 1, 0, bytes)
 }
 
 /// The numbers in the program after of what the one before has stored.
 fn numbers() -> Renumbering {
-    let facts = |application| Identity::of(core(application).plan(), 1);
+    let facts = |application| Identity::of(only_core(application, 1).plan(), 1);
     let manifest = Manifest { facts: facts(before()), ..Manifest::default() };
     let changes = ProgramChanges::between(&manifest, &facts(after()), &[]);
     assert_eq!(changes.differences(), [""; 0]);
@@ -92,7 +61,7 @@ fn numbers() -> Renumbering {
 }
 
 fn restored() -> Core {
-    let (mut core, numbers) = (core(after()), numbers());
+    let (mut core, numbers) = (only_core(after(), 1), numbers());
     let mut restore = |section, bytes| core.restore(&Chunk { section, bytes }, &numbers, Nanos(1));
     assert_eq!(restore(Section::Outboxes(0), event("and")), Ok(()));
     assert_eq!(restore(Section::Lanes(0), event("one")), Ok(()));
@@ -119,24 +88,15 @@ fn frames_of_the_program_before_go_on_where_they_were_going() {
 fn frames_that_are_not_replayed_are_stored_again_at_their_new_level() {
     let mut core = restored();
     core.enable_checkpoints(Epoch::NONE, 2, 1 << 20);
-    core.begin_checkpoint(Epoch(1));
-    core.attend_checkpoint(|_| {});
-    let mut sections = Vec::new();
-    loop {
-        while core.hand_out_rows(16).is_some() {}
-        match core.take_part().expect("a part has an end") {
-            PartStep::Chunk(chunk) => sections.push(chunk.section),
-            PartStep::End(_) => break,
-            _ => {}
-        }
-    }
+    let chunks = first_part(&mut core);
+    let sections: Vec<Section> = chunks.iter().map(|chunk| chunk.section).collect();
     assert_eq!(sections, [Section::Lanes(1), Section::Lanes(2)]);
 }
 
 #[test]
 fn a_frame_with_another_key_than_its_exchange_gives_is_refused() {
-    let (mut core, numbers) = (core(after()), numbers());
-    let bytes = frame(1, Key::hash(&7_u64), &value::to_vec(&"one".to_owned()));
+    let (mut core, numbers) = (only_core(after(), 1), numbers());
+    let bytes = stored_frame(1, 1, Key::hash(&7_u64), &value::to_vec(&"one".to_owned()));
     let chunk = Chunk { section: Section::Lanes(0), bytes };
     let refused = core.restore(&chunk, &numbers, Nanos(1)).expect_err("its key is another");
     assert!(refused.to_string().contains("`in → key_by → key_by`, which has other keys"));
