@@ -1,6 +1,7 @@
 //! Seeds: which ones a test runs, and how a failure is repeated.
 //!
-//! `POTOROO_SEEDS=N` runs N times as many seeds; `POTOROO_SEED=S` runs that one alone.
+//! `POTOROO_SEEDS=N` runs N times as many seeds; `POTOROO_SEED=S` runs that one alone, and
+//! `POTOROO_SEED=A..B` those from A to before B.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -83,15 +84,23 @@ fn repeat(test: &str, seed: u64) -> String {
 }
 
 fn seeds(count: u64) -> Range<u64> {
-    if let Some(seed) = number("POTOROO_SEED") {
-        return seed..seed + 1;
+    let Ok(text) = std::env::var(SEED) else {
+        return 0..count * number("POTOROO_SEEDS").unwrap_or(1);
+    };
+    match text.split_once("..") {
+        Some((from, to)) => whole(SEED, from)..whole(SEED, to),
+        None => whole(SEED, &text)..whole(SEED, &text) + 1,
     }
-    0..count * number("POTOROO_SEEDS").unwrap_or(1)
 }
 
+const SEED: &str = "POTOROO_SEED";
+
 fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`: give a whole number")))
+    std::env::var(name).ok().map(|text| whole(name, &text))
+}
+
+fn whole(name: &str, text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`: give a whole number"))
 }
 
 /// Says what to do when it is dropped by a panic.
