@@ -20,6 +20,7 @@ mod troubles;
 
 mod case;
 
+mod heads;
 mod store;
 mod world;
 
@@ -27,7 +28,9 @@ mod readers;
 mod receivers;
 mod senders;
 
+mod moves;
 mod restore;
+mod restored;
 mod rollback;
 mod run;
 mod sinks;
@@ -39,8 +42,10 @@ mod process;
 use potoroo_sdk::random::Random;
 
 pub use case::Case;
+pub use heads::CommittedHead;
 pub use readers::Readers;
 pub use receivers::Receiver;
+pub use restored::RestoredHead;
 use run::ProcessRun;
 pub use senders::Sender;
 use stop::Stop;
@@ -102,6 +107,7 @@ pub fn live(
         }
         world.disk.plan(None);
     }
+    chronicle.heads = world.heads.len() as u64;
     Ok(chronicle)
 }
 

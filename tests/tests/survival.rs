@@ -1,5 +1,6 @@
 //! Applications that are killed at any step and started again on other numbers of cores: what they
-//! leave is what one that was never disturbed leaves.
+//! leave is what one that was never disturbed leaves, and each of their checkpoints is what it is
+//! after the same input.
 
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
@@ -8,10 +9,11 @@ use potoroo_sdk::prelude::*;
 use potoroo_tests::items::{Facts, Frames, Lines, Shown, Slim, Trial};
 use potoroo_tests::oracle::{Results, expect, judge};
 use potoroo_tests::runs::{
-    Case, Chronicle, Receiver, Sabotage, Sender, Subject, Troubles, World, live,
+    Case, Chronicle, CommittedHead, Receiver, RestoredHead, Sabotage, Sender, Subject, Troubles,
+    World, live,
 };
 use potoroo_tests::seeds::{Concern, each_seed, random};
-use potoroo_tests::simulator::Generator;
+use potoroo_tests::simulator::{Generator, Script};
 use potoroo_tests::topology::{Kind, SinkPromise, Topology};
 use potoroo_tests::workload::Workload;
 
@@ -32,7 +34,8 @@ fn case(seed: u64, troubles: Troubles) -> Case {
 /// Runs of the application of the case's seed.
 ///
 /// # Errors
-/// What was left is not what the reference leaves.
+/// What was left is not what the reference leaves, or else a checkpoint is not what the reference
+/// holds after the same input.
 fn survive(case: &Case) -> Result<Chronicle, String> {
     let Case { seed, events, ref troubles } = *case;
     let topology = topology(seed);
@@ -53,15 +56,59 @@ fn survive(case: &Case) -> Result<Chronicle, String> {
             world.receivers.insert(sink.name, Receiver::default());
         }
     }
-    let generators = Vec::new();
-    let subject = Subject { describe: &describe, partitions: 16, cores_max: 4, generators };
-    let chronicle = live(seed, &subject, troubles, &mut world)?;
     // Files have no way back: replies are lost.
     let named = |promise: &SinkPromise| promise.name != "reply";
     let sinks: Vec<SinkPromise> = topology.sinks().into_iter().filter(named).collect();
-    let expected = expect(&describe, &scripts, &sinks);
-    judge(&expected, &seen(&world, &expected)?, &sinks)?;
+    let generators = Vec::new();
+    let subject = Subject { describe: &describe, partitions: 16, cores_max: 4, generators };
+    let chronicle = live(seed, &subject, troubles, &mut world)?;
+    check(&describe, &scripts, &sinks, world.tables.clone(), |sink| world.history(sink))?;
+    for head in &world.heads {
+        let scripts = up_to(head, &world, &scripts, is_sent);
+        let restored = head.restore(seed, &subject, troubles.sabotage)?;
+        let RestoredHead { tables, output } = restored;
+        check(&describe, &scripts, &sinks, tables, |sink| output[sink].clone())
+            .map_err(|wrong| format!("{head}: {wrong}"))?;
+    }
     Ok(chronicle)
+}
+
+/// The part of `scripts` that a checkpoint has.
+fn up_to(
+    head: &CommittedHead,
+    world: &World,
+    scripts: &[Script],
+    is_sent: fn(u8) -> bool,
+) -> Vec<Script> {
+    let mut senders = world.senders.iter();
+    let part = |script: &Script| {
+        let sender = if is_sent(script.source) { senders.next() } else { None };
+        let bytes = head.position(&format!("s{}", script.source), sender);
+        Script { bytes: script.bytes[..bytes].to_vec(), ..script.clone() }
+    };
+    scripts.iter().map(part).collect()
+}
+
+/// Compares tables and the `output` of sinks with what the reference makes of `scripts`.
+///
+/// # Errors
+/// The first difference.
+fn check(
+    describe: &dyn Fn() -> Application,
+    scripts: &[Script],
+    sinks: &[SinkPromise],
+    tables: BTreeMap<String, Vec<String>>,
+    output: impl Fn(&str) -> Vec<u8>,
+) -> Result<(), String> {
+    let expected = expect(describe, scripts, sinks);
+    let mut seen = BTreeMap::new();
+    for name in expected.sinks.keys() {
+        let items = Shown::parse_all(&output(name));
+        seen.insert(name.clone(), items.map_err(|wrong| format!("sink `{name}`: {wrong}"))?);
+    }
+    let refused = expected.refused.clone();
+    let seen = Results { sinks: seen, tables: Some(tables), refused, replies_lost: 0 };
+    judge(&expected, &seen, sinks)
 }
 
 /// How many connections each source has, and whether senders send it: otherwise it is a file.
@@ -71,16 +118,6 @@ fn edges(topology: &Topology) -> (usize, fn(u8) -> bool) {
         1 => (1, |source| source == 0),
         _ => (if topology.one_connection { 1 } else { 2 }, |_| true),
     }
-}
-
-fn seen(world: &World, expected: &Results) -> Result<Results, String> {
-    let mut sinks = BTreeMap::new();
-    for name in expected.sinks.keys() {
-        let items = Shown::parse_all(&world.history(name));
-        sinks.insert(name.clone(), items.map_err(|wrong| format!("sink `{name}`: {wrong}"))?);
-    }
-    let refused = expected.refused.clone();
-    Ok(Results { sinks, tables: Some(world.tables.clone()), refused, replies_lost: 0 })
 }
 
 #[test]
@@ -96,12 +133,14 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         all.recoveries += one.recoveries;
         all.frames_replayed += one.frames_replayed;
         all.rollbacks += one.rollbacks;
+        all.heads += one.heads;
     });
     println!("{seeds} seeds: {all:?}");
     if seeds > 1 {
         assert!(all.recoveries > seeds / 2, "{all:?}");
         assert!(all.frames_replayed > seeds, "{all:?}");
         assert!(all.aborts > seeds / 2, "{all:?}");
+        assert!(all.heads >= all.commits, "{all:?}");
     }
 }
 
@@ -205,11 +244,46 @@ fn each_mistake_with_connectors_and_output_is_noticed_by_its_smallest_case() {
     }
 }
 
-/// Whether a case fails because of its sabotage.
+/// Whether the runs of a case fail because of its sabotage.
 fn is_noticed(case: &Case) -> bool {
+    wrong(case).is_some_and(|wrong| !wrong.starts_with(BY_HEAD))
+}
+
+/// How a case fails because of its sabotage.
+fn wrong(case: &Case) -> Option<String> {
     let mut without = case.clone();
     without.troubles.sabotage = None;
-    survive(case).is_err() && survive(&without).is_ok()
+    survive(case).err().filter(|_| survive(&without).is_ok())
+}
+
+/// How the reason of a HEAD begins that is wrong after runs that are not.
+const BY_HEAD: &str = "HEAD of epoch";
+
+/// A checkpoint that is not whole is noticed though no run goes on from it.
+#[test]
+fn every_sabotage_of_a_checkpoint_is_noticed_by_restoring_it() {
+    let sabotages = [
+        Sabotage::LanesLost,
+        Sabotage::OutboxesLost,
+        Sabotage::OutboxesFirst,
+        Sabotage::MarkerLate,
+        Sabotage::RemovedLost,
+        Sabotage::NewestPartOnly,
+        Sabotage::PartMissing,
+        Sabotage::PositionsLate,
+        Sabotage::CoversIgnored,
+        Sabotage::ChainsByCore,
+    ];
+    for sabotage in sabotages {
+        let mut cases = (0..1_000).map(|seed| {
+            let (kills, begin, sabotage) = (0, 0.1, Some(sabotage));
+            case(seed, Troubles { kills, begin, sabotage, ..Troubles::any(seed) })
+        });
+        let noticed = cases.find_map(|case| Some((case.seed, wrong(&case)?)));
+        let (seed, wrong) = noticed.unwrap_or_else(|| panic!("{sabotage:?} is not noticed"));
+        println!("{sabotage:?} with seed {seed}: {wrong}");
+        assert!(wrong.starts_with(BY_HEAD), "{sabotage:?}: {wrong}");
+    }
 }
 
 fn generated() -> Application {
@@ -243,15 +317,23 @@ fn generators_go_on_where_they_were() {
         let mut world = World::default();
         let troubles = Troubles::any(seed);
         live(seed, &subject, &troubles, &mut world).expect("it goes on");
-        let mut reference = Reference::new(generated()).expect("it is sound");
-        reference.generate("s0", "numbers", 1, count);
         let lines = |bytes: &[u8]| {
             let mut lines: Vec<_> =
                 bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
             lines.sort();
             lines
         };
-        let as_expected = lines(&world.history("out")) == lines(&reference.output("out"));
-        assert!(as_expected, "seed {seed}, {troubles:?}");
+        let made = |count: u64| {
+            let mut reference = Reference::new(generated()).expect("it is sound");
+            reference.generate("s0", "numbers", 1, count);
+            lines(&reference.output("out"))
+        };
+        assert!(lines(&world.history("out")) == made(count), "seed {seed}, {troubles:?}");
+        for head in &world.heads {
+            let restored = head.restore(seed, &subject, None).expect("it is whole");
+            let as_expected =
+                lines(&restored.output["out"]) == made(head.position("s0", None) as u64);
+            assert!(as_expected, "seed {seed}, {head}, {troubles:?}");
+        }
     });
 }

@@ -1,5 +1,6 @@
 //! One process without its coordination: cores with their ports, all of it in memory.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,7 +10,7 @@ use potoroo::checkpoint::Manifest;
 use potoroo::connect::gather::Gatherer;
 use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Start};
 use potoroo::turn::{
-    Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox,
+    Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, OutletPort, mailbox,
 };
 use potoroo_runtime::{Lanes, Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -165,9 +166,13 @@ impl Process {
     }
 
     /// The output of `sink` is gathered.
-    pub(super) fn open_sink(&mut self, sink: SinkId, gatherer: Gatherer) {
+    pub(super) fn gather_sink(&mut self, sink: SinkId, gatherer: Gatherer) {
         let (outbound, random) = (self.outbound.clone(), self.draw());
-        let port = Box::new(GatherPort { sink, gatherer, outbound, random });
+        self.open_sink(sink, Box::new(GatherPort { sink, gatherer, outbound, random }));
+    }
+
+    /// The output of `sink` goes to `port`.
+    pub(super) fn open_sink(&mut self, sink: SinkId, port: Box<dyn OutletPort>) {
         let owner = self.sink_owners[usize::from(sink.0)];
         self.mails[owner].1.send(Command::Sink { sink, port });
     }
@@ -219,13 +224,14 @@ impl Process {
     }
 
     /// Rows of each table as text, in order.
-    pub(super) fn show_tables(&self, world: &mut World) {
-        world.tables.clear();
+    pub(super) fn tables(&self) -> BTreeMap<String, Vec<String>> {
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for table in self.cores.iter().flat_map(|core| &core.plan().tables) {
-            let rows = world.tables.entry(table.name.clone()).or_default();
+            let rows = tables.entry(table.name.clone()).or_default();
             table.rows.each(&mut |key, state| rows.push(table_text(key, state)));
         }
-        world.tables.values_mut().for_each(|rows| rows.sort());
+        tables.values_mut().for_each(|rows| rows.sort());
+        tables
     }
 }
 

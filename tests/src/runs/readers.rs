@@ -80,6 +80,12 @@ impl Readers {
         Ok(())
     }
 
+    /// By sink: what is committed and counts.
+    pub(super) fn committed(&self) -> BTreeMap<String, Vec<u8>> {
+        let all = self.committed.iter();
+        all.map(|(sink, of)| (sink.clone(), self.history(sink, &of.bytes))).collect()
+    }
+
     /// The sinks of which something is committed.
     pub(super) fn sinks(&self) -> impl Iterator<Item = &str> {
         self.committed.keys().map(String::as_str)

@@ -1,7 +1,7 @@
 //! The way back: what a checkpoint has stored is handed to the cores of the next run.
 
 use potoroo::checkpoint::store::StoreReader;
-use potoroo::checkpoint::{Chunk, Epoch, Manifest, Renumbering, Section, load};
+use potoroo::checkpoint::{Chunk, Epoch, Manifest, PartitionSet, Renumbering, Section, load};
 
 use super::process::Process;
 use super::troubles::Sabotage;
@@ -39,12 +39,28 @@ pub(super) fn restore(
         restored.map_err(|error| Failed(error.to_string()))
     };
     let owners = (cores, |hash| map.owner(hash));
-    load(store, manifest, owners, |core, part, chunk| restore(core, part.epoch, chunk))
-        .map_err(|Failed(reason)| reason)?;
+    load(store, &misread(manifest, sabotage), owners, |core, part, chunk| {
+        restore(core, part.epoch, chunk)
+    })
+    .map_err(|Failed(reason)| reason)?;
     match last.filter(|_| sabotage == Some(Sabotage::FramesSurvive)) {
         Some(last) => restore_frames(process, store, &last).map(|()| frames),
         None => Ok(frames),
     }
+}
+
+/// A manifest as a sabotage takes it.
+fn misread(manifest: &Manifest, sabotage: Option<Sabotage>) -> Manifest {
+    let mut manifest = manifest.clone();
+    let all = PartitionSet::all(manifest.facts.partitions);
+    for part in &mut manifest.parts {
+        match sabotage {
+            Some(Sabotage::CoversIgnored) => part.covers = Some(all.clone()),
+            Some(Sabotage::ChainsByCore) => part.covers = None,
+            _ => {}
+        }
+    }
+    manifest
 }
 
 /// Hands the frames of `manifest` to the cores, which belong to a later generation.

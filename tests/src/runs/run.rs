@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;
+use std::sync::Arc;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, StoreReader};
@@ -14,6 +15,8 @@ use potoroo::flow::PartStep;
 use potoroo::turn::Command;
 use potoroo_sdk::random::Random;
 
+use super::heads::CommittedHead;
+use super::moves::MovingParts;
 use super::ports::Marked;
 use super::process::Process;
 use super::receivers::Links;
@@ -40,6 +43,7 @@ pub(super) struct ProcessRun<'a> {
     links: Links,
     /// By core: what it handed out and is not kept.
     parts: Vec<VecDeque<PartStep>>,
+    moving: MovingParts,
     /// Inputs that wait for the coordinator, and its actions that wait for the store.
     inbox: VecDeque<CoordinatorInput>,
     /// What is gathered and not yet stored.
@@ -77,8 +81,7 @@ impl<'a> ProcessRun<'a> {
         let plan = (subject.describe)().plan().expect("the application is sound");
         let facts = Identity::of(&plan, subject.partitions);
         let sabotage = troubles.sabotage;
-        let owner = random.u64();
-        let begun = begin_from(&world.store, &facts, owner, before, sabotage);
+        let begun = begin_from(&world.store, &facts, random.u64(), before, sabotage);
         let (recovered, survives) = begun.map_err(Stop::Wrong)?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject, sabotage);
@@ -100,8 +103,8 @@ impl<'a> ProcessRun<'a> {
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
         let outputs = OutputStorage::new(head.generation);
-        let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, cores);
-        let parts = parts.with_upstreams(sessions.upstreams());
+        let (parts, moving) =
+            part_storage((&store, &facts, head.generation), &sources, cores, &sessions);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, deliveries);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
@@ -114,6 +117,7 @@ impl<'a> ProcessRun<'a> {
             sessions,
             links,
             parts: (0..cores).map(|_| VecDeque::new()).collect(),
+            moving,
             inbox: VecDeque::new(),
             marked: VecDeque::new(),
             requests: VecDeque::new(),
@@ -157,7 +161,7 @@ impl<'a> ProcessRun<'a> {
             chronicle.steps += 1;
             self.step(chronicle)?;
             if self.ended() {
-                self.process.show_tables(self.world);
+                self.world.tables = self.process.tables();
                 let mut visible = self.effects.visible.iter();
                 return visible.try_for_each(|one| check(self.world, one.sink(), true));
             }
@@ -276,7 +280,7 @@ impl<'a> ProcessRun<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
-        let input = self.effects.parts.store(core, &step, self.random.u64());
+        let input = self.moving.store(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
             && let Some(CoordinatorInput::Part { sources, .. }) = &input
         {
@@ -379,10 +383,12 @@ impl<'a> ProcessRun<'a> {
         let wrong = |error: store::Error| Stop::Wrong(error.to_string());
         let input = self.effects.act(action, self.random.u64()).map_err(wrong)?;
         if let Action::Swap { new, .. } = action {
-            let World { store, readers, .. } = &mut *self.world;
+            let World { store, readers, heads, .. } = &mut *self.world;
             let manifest = new.manifest.as_ref().expect("a commit has one");
             let manifest = Manifest::load(store, manifest).map_err(wrong)?;
             readers.commit(&manifest, store).map_err(Stop::Wrong)?;
+            let (store, output) = (store.snapshot(), readers.committed());
+            heads.push(CommittedHead { manifest, store, output });
         }
         Ok(input.expect("the coordinator waits for it"))
     }
@@ -410,6 +416,21 @@ impl<'a> ProcessRun<'a> {
             && self.effects.coordinator.all_visible()
             && self.world.senders.iter().all(Sender::ended)
     }
+}
+
+/// What acknowledges positions of sources, and what stores the parts of `cores` cores.
+fn part_storage(
+    (store, facts, generation): (&Arc<dyn Store>, &Identity, u64),
+    sources: &[String],
+    cores: usize,
+    sessions: &Sessions,
+) -> (PartStorage, MovingParts) {
+    let storage = || {
+        let (store, facts, sources) = (store.clone(), facts.clone(), sources.to_vec());
+        let storage = PartStorage::new(store, facts, generation, sources, cores);
+        storage.with_upstreams(sessions.upstreams())
+    };
+    (storage(), MovingParts::new((0..cores).map(|_| storage())))
 }
 
 /// What a coordinator goes on from.

@@ -60,7 +60,7 @@ pub(super) fn open_sinks(
             file = Some(target.file_name());
             visible.push(Box::new(target));
         }
-        process.open_sink(sink, Gatherer::new(store, name, file, offset));
+        process.gather_sink(sink, Gatherer::new(store, name, file, offset));
     }
     Ok((visible, deliveries))
 }

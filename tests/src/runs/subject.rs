@@ -31,4 +31,6 @@ pub struct Chronicle {
     pub recoveries: u64,
     /// Runs that were rolled back to one.
     pub rollbacks: u64,
+    /// HEADs that named a new checkpoint; commits whose run died meanwhile are among them.
+    pub heads: u64,
 }

@@ -89,6 +89,10 @@ pub enum Sabotage {
     FramesSurvive,
     /// What a rollback has to make once more goes on where the generation before was.
     PositionsSurvive,
+    /// Each part counts for all partitions.
+    CoversIgnored,
+    /// The parts of one core make a chain, as in manifests that do not say what parts cover.
+    ChainsByCore,
 }
 
 impl Sabotage {
@@ -98,7 +102,7 @@ impl Sabotage {
     }
 
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -119,5 +123,7 @@ impl Sabotage {
         Self::UndeliveredLost,
         Self::FramesSurvive,
         Self::PositionsSurvive,
+        Self::CoversIgnored,
+        Self::ChainsByCore,
     ];
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use potoroo::checkpoint::Manifest;
 use potoroo::checkpoint::store::Memory;
 
+use super::heads::CommittedHead;
 use super::readers::Readers;
 use super::receivers::Receiver;
 use super::senders::Sender;
@@ -21,6 +22,8 @@ pub struct World {
     pub receivers: BTreeMap<String, Receiver>,
     /// Where checkpoints are kept, with output.
     pub store: Memory,
+    /// Each HEAD that was committed.
+    pub heads: Vec<CommittedHead>,
     /// Where the files of sinks are.
     pub disk: SimDisk,
     /// What readers of them may see.

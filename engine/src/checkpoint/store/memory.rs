@@ -24,6 +24,14 @@ impl Memory {
         Self::default()
     }
 
+    /// Another store, with what is in this one now.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let Content { objects, head } = &*self.content();
+        let content = Content { objects: objects.clone(), head: head.clone() };
+        Self { content: Arc::new(Mutex::new(content)) }
+    }
+
     /// The bytes of an object.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         self.content().objects.get(name).map(|bytes| bytes.to_vec())
@@ -183,7 +191,9 @@ mod tests {
         let memory = Memory::new();
         contract::put(&memory.clone(), "part-1-1-0-0000000000000001", b"abc");
         assert_eq!(memory.bytes("part-1-1-0-0000000000000001"), Some(b"abc".to_vec()));
+        let before = memory.snapshot();
         memory.damage("part-1-1-0-0000000000000001", b"xyz");
         assert_eq!(contract::get(&memory, "part-1-1-0-0000000000000001"), b"xyz");
+        assert_eq!(contract::get(&before, "part-1-1-0-0000000000000001"), b"abc");
     }
 }
