@@ -12,6 +12,7 @@
 //!   checkpoint what survives the process   cold
 //!   control    decides, reports, stops      cold
 //!   connect    sources and sinks by URL     cold
+//!   cluster    several processes            cold
 //! ```
 //!
 //! An application's `main` calls [`main`](fn@main), a program that embeds one calls [`run`]. Most
@@ -38,6 +39,8 @@ pub mod flow;
 pub mod turn;
 
 pub mod connect;
+
+pub mod cluster;
 
 pub mod control;
 

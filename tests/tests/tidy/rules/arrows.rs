@@ -9,8 +9,18 @@ use crate::known::Known;
 const ENGINE: &str = "engine/src/";
 
 /// Folders and files directly in `engine/src`, lowest first. What is new gets its place here.
-const ORDER: [&str; 9] =
-    ["scarce", "disk", "state", "checkpoint", "flow", "turn", "connect", "control", "lib"];
+const ORDER: [&str; 10] = [
+    "scarce",
+    "disk",
+    "state",
+    "checkpoint",
+    "flow",
+    "turn",
+    "connect",
+    "cluster",
+    "control",
+    "lib",
+];
 
 /// Reports imports of a later folder that are not `known`, as `file -> folder`, and known ones that
 /// are gone.

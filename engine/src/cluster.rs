@@ -1,0 +1,27 @@
+//! Cluster: several processes that are one application.
+//!
+//! ```text
+//!   agreement    who lives and who leads
+//!   record       what people see of it, and wish
+//!   wire         what a node and the lead tell each other
+//!   nodes        the lead's end of that: a port for all nodes
+//!   membership   a node's end of that
+//!   greeting     how a connection becomes a link between two cores
+//! ```
+//!
+//! The node that leads has the edges, begins generations and commits checkpoints. All nodes have
+//! cores, whose *seats* are their numbers among the cores of all nodes; one partition map spans
+//! them. Owns no thread of a core. Must never do: be in the way of an event.
+
+// In reading order; the blank lines keep it.
+pub mod agreement;
+
+pub mod record;
+
+pub mod wire;
+
+pub mod greeting;
+
+pub mod nodes;
+
+pub mod membership;

@@ -1,0 +1,254 @@
+//! Greetings: how a connection becomes a link between two cores of two nodes.
+//!
+//! ```text
+//!   dialler ── "PTRLINK1", generation, owner of HEAD, from seat, to seat ──► listener
+//!           ◄── 1 if it waits for that link ──
+//! ```
+//!
+//! The node that comes first among the nodes of a generation dials. A listener keeps a link that
+//! it does not wait for yet: the lead tells the nodes one after the other. Promises: a link of one
+//! generation never gets to a core of another; a stranger gets no memory beyond one greeting, and
+//! is left after [`PATIENCE`].
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, Builder};
+use std::time::{Duration, Instant};
+
+/// Who greets whom, and in which generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Greeting {
+    /// Of HEAD.
+    pub generation: u64,
+    /// Random number of the coordinator in HEAD: no other cluster has it.
+    pub owner: u64,
+    /// Seat of the dialler.
+    pub from: u32,
+    /// Seat of the listener.
+    pub to: u32,
+}
+
+const MAGIC: [u8; 8] = *b"PTRLINK1";
+
+/// Bytes of a greeting.
+pub const GREETING_BYTES: usize = 32;
+
+/// How long a peer may take for its greeting, and for its answer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a link is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Connections that are greeting at once. More wait in the system.
+const GREETING_MAX: usize = 64;
+
+/// Links that are kept before their generation begins here.
+const KEPT_MAX: usize = 16 * 1024;
+
+impl Greeting {
+    fn write(self) -> [u8; GREETING_BYTES] {
+        let mut bytes = [0; GREETING_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..16].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.owner.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.from.to_le_bytes());
+        bytes[28..].copy_from_slice(&self.to.to_le_bytes());
+        bytes
+    }
+
+    fn read(bytes: [u8; GREETING_BYTES]) -> Option<Self> {
+        let u64_at = |at: usize| Some(u64::from_le_bytes(bytes[at..at + 8].try_into().ok()?));
+        let u32_at = |at: usize| Some(u32::from_le_bytes(bytes[at..at + 4].try_into().ok()?));
+        let greeting =
+            Self { generation: u64_at(8)?, owner: u64_at(16)?, from: u32_at(24)?, to: u32_at(28)? };
+        (bytes[..8] == MAGIC).then_some(greeting)
+    }
+
+    /// Connects with `address`, and greets.
+    ///
+    /// # Errors
+    /// No node listens there, or it is not the node that is meant.
+    pub fn dial(self, address: SocketAddr) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(&self.write())?;
+        let mut answer = [0];
+        stream.read_exact(&mut answer)?;
+        match answer {
+            [ACCEPTED] => Ok(stream),
+            _ => Err(io::Error::other("it takes no link of this generation")),
+        }
+    }
+}
+
+const ACCEPTED: u8 = 1;
+
+/// Where a node takes links.
+pub struct LinkListener {
+    address: SocketAddr,
+    kept: Arc<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    links: Mutex<BTreeMap<Greeting, TcpStream>>,
+    came: Condvar,
+    greeting: AtomicUsize,
+}
+
+impl LinkListener {
+    /// Listens at `address`, from now until the process ends.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let kept = Arc::new(Kept::default());
+        let of_thread = kept.clone();
+        Builder::new()
+            .name("potoroo-links".to_owned())
+            .spawn(move || accept(&listener, &of_thread))?;
+        Ok(Self { address, kept })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the link that `greeting` announces, while it `is_wanted`.
+    ///
+    /// # Errors
+    /// It does not come before `deadline`, or is not wanted any more.
+    pub fn take(
+        &self,
+        greeting: Greeting,
+        deadline: Instant,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> io::Result<TcpStream> {
+        let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(stream) = links.remove(&greeting) {
+                return Ok(stream);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !is_wanted() {
+                let Greeting { from, to, .. } = greeting;
+                let text = format!("core {from} made no link to core {to}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            let waited = self.kept.came.wait_timeout(links, left.min(LOOK));
+            links = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Closes links of other generations than `generation`.
+    pub fn forget_before(&self, generation: u64) {
+        let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|greeting, _| greeting.generation >= generation);
+    }
+}
+
+fn accept(listener: &TcpListener, kept: &Arc<Kept>) {
+    loop {
+        while kept.greeting.load(Ordering::Relaxed) >= GREETING_MAX {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let Ok((stream, _)) = listener.accept() else {
+            // No descriptor is free: some will be.
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        kept.greeting.fetch_add(1, Ordering::Relaxed);
+        let of_thread = kept.clone();
+        let greet = move || {
+            // A stranger gets no answer.
+            let _ = greet(stream, &of_thread);
+            of_thread.greeting.fetch_sub(1, Ordering::Relaxed);
+        };
+        if Builder::new().name("potoroo-greet".to_owned()).spawn(greet).is_err() {
+            kept.greeting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn greet(mut stream: TcpStream, kept: &Kept) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut bytes = [0; GREETING_BYTES];
+    read_within(&mut stream, &mut bytes, Instant::now() + PATIENCE)?;
+    let Some(greeting) = Greeting::read(bytes) else { return Ok(()) };
+    let mut links = kept.links.lock().unwrap_or_else(PoisonError::into_inner);
+    if links.len() < KEPT_MAX {
+        stream.write_all(&[ACCEPTED])?;
+        links.insert(greeting, stream);
+        kept.came.notify_all();
+    }
+    Ok(())
+}
+
+/// Fills `bytes`, however slowly they come, before `deadline`.
+fn read_within(from: &mut TcpStream, mut bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match from.read(bytes)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => bytes = &mut bytes[read..],
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREETING: Greeting = Greeting { generation: 7, owner: 0xabc, from: 1, to: 3 };
+
+    fn listener() -> LinkListener {
+        LinkListener::open(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free")
+    }
+
+    #[test]
+    fn a_link_that_comes_early_is_kept_for_its_generation_only() {
+        let listener = listener();
+        let dialled = GREETING.dial(listener.address()).expect("it listens");
+        let later = Greeting { generation: 8, ..GREETING };
+        let now = Instant::now();
+        let refused = listener.take(later, now, &|| true).expect_err("that is another one");
+        assert!(refused.to_string().contains("core 1 made no link to core 3"), "{refused}");
+        let taken = listener.take(GREETING, now, &|| true).expect("it was dialled");
+        assert_eq!(taken.peer_addr().ok(), dialled.local_addr().ok());
+        let _old = GREETING.dial(listener.address()).expect("it listens");
+        listener.forget_before(8);
+        listener.take(GREETING, now, &|| true).expect_err("it was closed");
+        let late = now + Duration::from_secs(3600);
+        listener.take(GREETING, late, &|| false).expect_err("it is not wanted");
+    }
+
+    #[test]
+    fn a_stranger_gets_no_answer_and_nothing_is_kept() {
+        let listener = listener();
+        for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0; GREETING_BYTES]] {
+            let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+            stream.write_all(garbage).expect("it reads");
+            let mut answer = Vec::new();
+            // What it did not read may be answered by a reset.
+            let _ = stream.read_to_end(&mut answer);
+            assert_eq!(answer, b"");
+        }
+        let half = TcpStream::connect(listener.address()).expect("it listens");
+        (&half).write_all(&MAGIC).expect("it reads");
+        drop(half);
+        assert!(listener.kept.links.lock().expect("no thread panics").is_empty());
+    }
+}

@@ -1,0 +1,67 @@
+//! A node's connection with the lead.
+//!
+//! Owns one thread, which reads. Promises: orders reach the cores on that thread, in the order in
+//! which the lead gave them; all else is in the queue of the node. Must never do: decide.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
+
+use super::greeting::PATIENCE;
+use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message, write_message};
+
+/// The way to the lead. A clone is the same one.
+#[derive(Clone, Debug)]
+pub struct LeadSender(Arc<Mutex<TcpStream>>);
+
+impl LeadSender {
+    /// Tells the lead. If it is gone, the reader reports that.
+    pub fn send(&self, message: &ToLead) {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if write_message(&mut *stream, message).is_err() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// The generation that a lead wants which is gone.
+pub const NO_LEAD: u64 = u64::MAX;
+
+/// Obeys orders of the lead.
+pub type Obey = Arc<dyn Fn(CoreOrder) + Send + Sync>;
+
+/// Greets the lead at `address`; `obey` gets its orders, and `wanted` has the generation that it
+/// wants, or [`NO_LEAD`]. Returns the way to it, and what else it says; that ends when the
+/// connection breaks.
+///
+/// # Errors
+/// It does not listen there.
+pub fn join(
+    address: SocketAddr,
+    hello: NodeHello,
+    (obey, wanted): (Obey, Arc<AtomicU64>),
+) -> io::Result<(LeadSender, Receiver<ToNode>)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write_message(&mut stream, &ToLead::Hello(hello))?;
+    let (said_in, said) = channel();
+    let mut reader = stream.try_clone()?;
+    let read = move || {
+        while let Ok(message) = read_message::<ToNode>(&mut reader) {
+            if let ToNode::Begin(new) = &message {
+                wanted.store(new.head.generation, Ordering::Relaxed);
+            }
+            match message {
+                ToNode::Order(order) => obey(order),
+                message => drop(said_in.send(message)),
+            }
+        }
+        wanted.store(NO_LEAD, Ordering::Relaxed);
+    };
+    Builder::new().name("potoroo-lead".to_owned()).spawn(read)?;
+    Ok((LeadSender(Arc::new(Mutex::new(stream))), said))
+}
