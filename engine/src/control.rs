@@ -49,6 +49,8 @@ mod takeover;
 
 mod recovery;
 
+mod seats;
+
 mod threads;
 
 mod letters;
@@ -83,7 +85,11 @@ mod seat;
 
 mod generation;
 
+mod cluster;
+
 mod rollback;
+
+mod log_lines;
 
 mod shutdown;
 

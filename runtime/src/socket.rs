@@ -223,7 +223,11 @@ impl Connection {
         self.inner.peer_addr()
     }
 
-    fn adopt(inner: TcpStream) -> io::Result<Self> {
+    /// A connection that was made elsewhere, from now on without waiting.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn adopt(inner: TcpStream) -> io::Result<Self> {
         inner.set_nonblocking(true)?;
         inner.set_nodelay(true)?;
         keep_alive(&inner)?;

@@ -315,7 +315,9 @@ fn restored(
             each_chunk_of(store, manifest, link.part, |chunk| take(0, chunk))?;
         }
     } else {
-        load(store, manifest, (cores, owner), |core, _, chunk| take(core, chunk))?;
+        load(store, manifest, (cores, |hash| Some(owner(hash))), |core, _, chunk| {
+            take(core, chunk)
+        })?;
     }
     Ok(tables.into_iter().flatten().collect())
 }

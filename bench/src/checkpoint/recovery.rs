@@ -168,7 +168,7 @@ fn read(
     let begun = stamp::now();
     let store = store::Folder::open(path)?;
     let manifest = recover(&store, &facts, draw(), None)?.manifest.context("nothing is stored")?;
-    let owners = (to.cores(), |hash| map.owner(hash));
+    let owners = (to.cores(), |hash| Some(map.owner(hash)));
     load::<anyhow::Error>(&store, &manifest, owners, |core, part, chunk| {
         to.send(core, part, chunk).map_err(|_| anyhow!("core {core} has failed"))
     })?;

@@ -27,7 +27,8 @@ pub use channel::{EndGone, LoadReceiver, LoadSender, load_bytes, load_channel};
 
 /// Reads the checkpoint of `manifest` and calls `hand` with each chunk for one of `cores` cores: it
 /// restores the chunk, or takes its bytes and leaves another buffer. `owner` has the core for the
-/// hash of a key. Nothing may be made of it before this returned without an error.
+/// hash of a key, if it is one of these. Nothing may be made of it before this returned without an
+/// error.
 ///
 /// # Errors
 /// A part is missing, damaged or not the one that the manifest names; or what `hand` returned.
@@ -37,7 +38,7 @@ pub use channel::{EndGone, LoadReceiver, LoadSender, load_bytes, load_channel};
 pub fn load<E: From<store::Error>>(
     view: &dyn StoreReader,
     manifest: &Manifest,
-    (cores, owner): (usize, impl Fn(u64) -> usize),
+    (cores, owner): (usize, impl Fn(u64) -> Option<usize>),
     mut hand: impl FnMut(usize, &PartEntry, &mut Chunk) -> Result<(), E>,
 ) -> Result<(), E> {
     let nothing = |_| Chunk { section: Section::Lanes(0), bytes: Vec::new() };
@@ -45,7 +46,7 @@ pub fn load<E: From<store::Error>>(
     for ChainLink { part, partitions } in manifest.links() {
         let counts = |partition: &u16| partitions.as_ref().is_none_or(|set| set.has(*partition));
         let owner_of = |partition: u16| {
-            Some(partition).filter(counts).map(|partition| owner(partition.into()))
+            Some(partition).filter(counts).and_then(|partition| owner(partition.into()))
         };
         let owners = (0..manifest.facts.partitions).map(|of| owner_of(of as u16)).collect();
         let mut splitter = Splitter { part, owners, filling: &mut filling, hand: &mut hand };
@@ -64,7 +65,7 @@ type Hand<'a, E> = &'a mut dyn FnMut(usize, &PartEntry, &mut Chunk) -> Result<()
 /// Sorts what is in one part by cores.
 struct Splitter<'a, E> {
     part: &'a PartEntry,
-    /// By partition: the core that gets its records, if they count.
+    /// By partition: the core that gets its records, if they count and it is one of these.
     owners: Vec<Option<usize>>,
     /// By core.
     filling: &'a mut [Chunk],
@@ -190,7 +191,7 @@ mod tests {
     /// Two cores of which the second one has the upper half. What came, by core.
     fn loaded((memory, manifest): &(Memory, Manifest)) -> Result<[Vec<Chunk>; 2], store::Error> {
         let mut came: [Vec<Chunk>; 2] = Default::default();
-        let owner = |hash: u64| usize::from(hash % 1024 >= 512);
+        let owner = |hash: u64| Some(usize::from(hash % 1024 >= 512));
         load(memory, manifest, (2, owner), |core, part, chunk| {
             assert_eq!(part.name, manifest.parts[0].name);
             came[core].push(chunk.clone());

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::gathered::Gathered;
 use crate::checkpoint::Epoch;
+use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::Head;
 use crate::flow::PartStep;
 use crate::turn::PartPort;
@@ -44,6 +45,13 @@ pub enum StorageMessage {
         epoch: Epoch,
         /// What was gathered; it becomes visible when the epoch is committed.
         output: Option<Gathered>,
+    },
+    /// From another node: what its cores did for a checkpoint of this generation.
+    Remote {
+        /// The generation.
+        generation: u64,
+        /// What the coordinator learns.
+        input: CoordinatorInput,
     },
     /// From an operator: begin a checkpoint now. The answer is its epoch, or why it was aborted.
     Now(oneshot::Sender<Result<Epoch, String>>),

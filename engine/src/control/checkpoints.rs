@@ -2,6 +2,7 @@
 //! output visible. It may wait for the storage; no core ever waits for it.
 
 pub mod effects;
+pub mod follower;
 mod last;
 pub mod output_storage;
 pub mod part_storage;
@@ -12,18 +13,22 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use self::effects::Effects;
+use self::follower::NodeStorage;
 pub(super) use self::last::Last;
-use self::last::{LastCheckpoint, SharedLast};
-pub(super) use self::progress::CheckpointProgress;
+use self::last::{FailedByPanic, LastCheckpoint, SharedLast};
+use self::part_storage::LOOK;
+pub(super) use self::progress::{CheckpointProgress, unix_seconds};
 use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
 use crate::checkpoint::{Epoch, Transaction, collect};
+use crate::cluster::nodes::RemoteNode;
+use crate::cluster::wire::{CoreOrder, ToNode};
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::flow::{PartCost, PartStep};
 use crate::turn::StorageShared;
@@ -36,9 +41,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Aborts that follow each other are logged at most this often.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
-
-/// Time between two looks for messages while a checkpoint is under way.
-const LOOK: Duration = Duration::from_micros(200);
 
 /// At the end, output that could not be made visible is tried again after this time.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
@@ -54,6 +56,8 @@ pub(super) struct CheckpointSetup {
     pub(super) retained: usize,
     /// By core.
     pub(super) shared: Vec<Arc<StorageShared>>,
+    /// The other nodes, whose cores take part.
+    pub(super) nodes: Vec<Arc<RemoteNode>>,
 }
 
 /// The running storage thread.
@@ -84,10 +88,21 @@ impl Checkpoints {
                 Err(_) => of_thread.fail(),
             }
         };
-        let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
-        let thread =
-            thread.map_err(|source| Error::Thread { what: "the storage thread", source })?;
-        Ok(Self { storage, last, thread })
+        Ok(Self { storage, last, thread: spawn(run)? })
+    }
+
+    /// Starts the storage thread of a node that does not lead, which waits at `gate`.
+    pub(super) fn follow(
+        node: NodeStorage,
+        (storage, messages): (StorageSender, StorageReceiver),
+        gate: Receiver<()>,
+    ) -> Result<Self, Error> {
+        let run = move || {
+            if gate.recv().is_ok() {
+                node.run(&messages);
+            }
+        };
+        Ok(Self { storage, last: Arc::default(), thread: spawn(run)? })
     }
 
     /// Has the next generation take over, if it can.
@@ -119,15 +134,9 @@ impl Checkpoints {
     }
 }
 
-/// Has an application end whose storage thread panics: nothing would be committed any more.
-struct FailedByPanic(Arc<SharedLast>);
-
-impl Drop for FailedByPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail();
-        }
-    }
+fn spawn(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
+    thread.map_err(|source| Error::Thread { what: "the storage thread", source })
 }
 
 type Answer = oneshot::Sender<Result<Epoch, String>>;
@@ -215,19 +224,26 @@ impl Running {
     }
 
     fn handle(&mut self, message: StorageMessage) {
-        if let StorageMessage::Part { .. } | StorageMessage::Marked { .. } = message {
+        use StorageMessage::{Marked, Part, Remote};
+        if let Part { .. } | Marked { .. } | Remote { .. } = message {
             self.message_at = Instant::now();
             self.last.step();
         }
         match message {
-            StorageMessage::Part { core, step } => self.store(core, step),
-            StorageMessage::Marked { sink, epoch, output } => {
+            Part { core, step } => self.store(core, step),
+            Marked { sink, epoch, output } => {
                 match self.setup.effects.outputs.store(sink, epoch, output, draw) {
                     Ok(input) => self.advance(input),
                     Err(error) => drop(self.fail(&error)),
                 }
                 // To store it may have taken long, and what came since waits.
                 self.message_at = Instant::now();
+            }
+            Remote { generation, input } => {
+                // A node may hear of a rollback late.
+                if generation == self.setup.effects.coordinator.head().generation {
+                    self.advance(input);
+                }
             }
             StorageMessage::Now(answer) => {
                 self.wanted.push(answer);
@@ -321,12 +337,21 @@ impl Running {
     fn carry_out(&mut self, action: &Action) -> Result<Option<CoordinatorInput>, String> {
         for _ in 0..SWAPS_MAX {
             match self.setup.effects.act(action, draw()) {
-                Ok(input) => return Ok(input),
+                Ok(input) => {
+                    self.order(action);
+                    return Ok(input);
+                }
                 Err(store::Error::Unclear { .. }) => std::thread::sleep(Duration::from_millis(100)),
                 Err(error) => return Err(error.to_string()),
             }
         }
         Err("it is unclear whether the last checkpoint was committed".to_owned())
+    }
+
+    /// Has the cores of the other nodes do what those of this one do.
+    fn order(&self, action: &Action) {
+        let Some(order) = CoreOrder::of(action) else { return };
+        self.setup.nodes.iter().for_each(|node| node.send(&ToNode::Order(order)));
     }
 
     /// No further checkpoint can be made.
@@ -465,8 +490,4 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-pub(super) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -14,6 +14,8 @@ mod cpus;
 
 mod skip;
 
+mod member;
+
 mod edge;
 
 mod range;
@@ -34,6 +36,7 @@ pub use cpus::{cpus_allowed, cpus_of_cores, parse_cpus, placement};
 pub(in crate::control) use edge::{parse_sink, parse_source};
 pub use error::{Error, Errors};
 pub use file::ConfigFile;
+pub use member::{ClusterPlace, NoMember, NodeName};
 pub(in crate::control) use settings::Flags;
 #[cfg(test)]
 pub(in crate::control) use settings::NAMES;

@@ -15,7 +15,8 @@ use crate::connect::refusal::EdgeRefusal;
 use crate::connect::sink::{OpenLetters, OpenSink};
 use crate::connect::source::OpenSource;
 
-/// Everything opened.
+/// Everything opened. The default is that of a node that has none.
+#[derive(Default)]
 pub(super) struct Edges {
     /// By source.
     pub(super) sources: Vec<Box<dyn OpenSource>>,

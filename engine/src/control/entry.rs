@@ -70,6 +70,7 @@ fn exit_of(error: &Error) -> Exit {
     match error {
         Error::Host(host::Error::CorePanicked { .. }) => Exit::Panicked,
         Error::Stopped => Exit::Undelivered,
+        Error::Ended => Exit::Done,
         _ => Exit::Refused,
     }
 }

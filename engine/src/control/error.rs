@@ -96,6 +96,25 @@ pub enum Error {
         /// What it needs, those that are open already included.
         needed: u64,
     },
+    /// A link to a core of another node cannot be used.
+    #[error("the link to core {seat} of the cluster cannot be used: {source}")]
+    Link {
+        /// Its number among the cores of all nodes.
+        seat: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// This process cannot be a node of its cluster.
+    #[error("--cluster {place}: {reason}")]
+    Cluster {
+        /// Where the nodes agree.
+        place: config::ClusterPlace,
+        /// Cause and remedy.
+        reason: String,
+    },
+    /// The other nodes have ended before this one took part.
+    #[error("the application has ended before this node took part in it")]
+    Ended,
     /// It was asked to stop while it recovered.
     #[error(
         "stopped before the last checkpoint was recovered: nothing was processed, and the next \

@@ -5,32 +5,71 @@
 //! Promises: no output is emptied and no core receives anything before all of it has started.
 
 use std::mem::take;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use potoroo_runtime::{HostConfig, Housekeeping, Poller, RunningCores, Waker, mesh};
+use potoroo_runtime::{
+    Connection, HostConfig, Housekeeping, Lanes, LinkedLanes, Poller, RunningCores, Waker, mesh,
+};
 
 use super::checkpoints::effects::Effects;
+use super::checkpoints::follower::NodeStorage;
 use super::checkpoints::output_storage::OutputStorage;
 use super::checkpoints::part_storage::PartStorage;
 use super::checkpoints::{CheckpointSetup, Checkpoints};
+use super::config::Config;
 use super::connecting::{Connected, Connecting};
 use super::error::Error;
 use super::process::Process;
 use super::recovery::Recovery;
 use super::seat::{Blueprint, OfStorage};
+use super::seats::Seats;
 use super::skips::SkipNotes;
 use super::threads::Threads;
 use super::watch::Monitor;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, LoadReceiver, load_channel};
+use crate::cluster::membership::LeadSender;
+use crate::cluster::nodes::RemoteNode;
 use crate::connect::attach::Attach;
 use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::starting::SinkStates;
 use crate::flow::Counts;
-use crate::turn::{Command, CoreSeat, Mailbox, Notice, mailbox};
+use crate::turn::{Command, CoreSeat, Mailbox, NewLink, Notice, mailbox};
+
+/// Where the cores of this process sit in a generation, and what connects them with others.
+pub(super) struct Seating {
+    pub(super) seats: Seats,
+    /// By core of this process; empty if it is alone.
+    pub(super) links: Vec<Vec<DialledLink>>,
+    pub(super) others: Others,
+}
+
+/// A connection to a core of another node.
+pub(super) struct DialledLink {
+    /// The seat of that core.
+    pub(super) seat: usize,
+    pub(super) stream: TcpStream,
+}
+
+/// The other nodes, as this one sees them.
+pub(super) enum Others {
+    /// They obey this one; a process that is alone has none.
+    Nodes(Vec<Arc<RemoteNode>>),
+    /// This one obeys the lead.
+    Lead(LeadSender),
+}
+
+impl Seating {
+    /// Of a process that is alone.
+    pub(super) fn alone(config: &Config) -> Self {
+        let others = Others::Nodes(Vec::new());
+        Self { seats: Seats::alone(config), links: Vec::new(), others }
+    }
+}
 
 /// A generation that has begun.
 pub(super) struct Generation {
@@ -44,14 +83,15 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Begins one that goes on from `recovery`. It does nothing before what is returned with it has
-    /// run.
+    /// Begins one that goes on from `recovery`, seated among the nodes of its cluster. It does
+    /// nothing before what is returned with it has run.
     ///
     /// # Errors
     /// What was stored cannot be used, or something cannot be started.
     pub(super) fn begin(
         process: &Process,
         recovery: Option<Recovery>,
+        Seating { seats, links, others }: Seating,
     ) -> Result<(Self, Attach), Error> {
         let recovery = recovery.map(Arc::new);
         let facts = recovery.as_ref().map(|recovery| &recovery.facts);
@@ -64,32 +104,33 @@ impl Generation {
             recovery: recovery.clone(),
             storage: storage.clone(),
         });
-        let build =
-            Blueprint::new(process, skips.skips(), of_storage, (restored_in, notices_in.clone()));
-        let (letters_waiting, sink_owners) =
-            (build.letters_waiting.clone(), build.sink_owners.clone());
-        let (map, (to, from)) = (build.map.clone(), load_channel(process.config.cores.len()));
-        let (host, cores) = start(process, build, from)?;
+        let reports = (restored_in, notices_in.clone());
+        let build = Blueprint::new(process, &seats, skips.skips(), of_storage, reports);
+        let letters_waiting = build.letters_waiting.clone();
+        let (to, from) = load_channel(seats.own);
+        let (host, cores) = start(process, build, (&seats, links), from)?;
         let _housekeeping = Housekeeping::begin(&process.watch.cpus);
         if let Some(recovery) = &recovery {
-            recovery.read(&map, to, &process.request)?;
+            recovery.read(&seats, to, &process.request)?;
         }
         let host = wait_for_cores(host, &process.watch, &restored)?;
         let Process { plan, config, places, watch, .. } = process;
         let threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
+        let edges_go_on = recovery.as_deref().filter(|_| seats.has_edges());
         let connecting = Connecting {
             plan,
             config,
             mailboxes: &cores,
-            sink_owners: &sink_owners,
+            sink_owners: &seats.sink_owners(plan.sinks.len()),
             repeated: &watch.repeated,
-            resume: recovery.as_deref().map(Recovery::resume),
+            resume: edges_go_on.map(Recovery::resume),
         };
         let (mut threads, connected) = connecting.connect(&mut process.edges(), threads)?;
         let mut attach = take(&mut threads.edges.attach);
         let begin = |((recovery, storage), messages): ((&Arc<Recovery>, _), _)| {
             let gate = attach.gate();
-            start_storage(process, recovery, (&cores, connected), (storage, messages, gate))
+            let ends = (storage, messages, gate);
+            start_storage(process, recovery, (&cores, connected), (&seats, others), ends)
         };
         let checkpoints = recovery.as_ref().zip(storage.clone()).zip(messages).map(begin);
         let checkpoints = checkpoints.transpose()?;
@@ -130,6 +171,7 @@ impl Generation {
 fn start(
     process: &Process,
     build: Blueprint,
+    (seats, links): (&Seats, Vec<Vec<DialledLink>>),
     from: Vec<LoadReceiver>,
 ) -> Result<(RunningCores<Counts>, Vec<Mailbox>), Error> {
     let Process { plan, config, .. } = process;
@@ -142,19 +184,44 @@ fn start(
         executors: process.watch.is_first_ground(),
         ..HostConfig::new(config.cores.clone())
     };
-    let lanes = mesh(config.cores.len(), plan.levels() + 1, config.lane_bytes);
-    let mut ends = lanes.into_iter().zip(from);
+    let levels = plan.levels() + 1;
+    let lanes = mesh(seats.own, levels, config.lane_bytes).into_iter();
+    let lanes = lanes.map(|lanes| lanes.among(seats.first, seats.total));
+    // A process that is alone has none.
+    let links = links.into_iter().chain(std::iter::repeat_with(Vec::new));
+    let linked = lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, config));
+    let linked: Vec<_> = linked.collect::<Result<_, Error>>()?;
+    let mut ends = linked.into_iter().zip(from);
     let build = Arc::new(build);
     let mut mailboxes = Vec::new();
     let make = |core: usize, wakers: &[Waker]| {
         let (mailbox, mail) = mailbox(wakers[core].clone());
         mailboxes.push(mailbox);
-        let (lanes, from) = ends.next().expect("one mesh end per core");
+        let ((lanes, links), from) = ends.next().expect("one mesh end per core");
         let (build, wakers) = (build.clone(), wakers.to_vec());
-        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, mail, wakers, from)))
+        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, links, mail, wakers, from)))
     };
     let host = potoroo_runtime::start(host_config, make)?;
     Ok((host, mailboxes))
+}
+
+/// Makes the links of a core: their lanes stand among its own.
+fn link(
+    mut lanes: Lanes,
+    links: Vec<DialledLink>,
+    levels: usize,
+    config: &Config,
+) -> Result<(Lanes, Vec<NewLink>), Error> {
+    let mut made = Vec::new();
+    for DialledLink { seat, stream } in links {
+        let LinkedLanes { outbound, inbound, receiver } =
+            LinkedLanes::new(levels, config.lane_bytes);
+        lanes.link(seat, outbound, inbound);
+        let port = Connection::adopt(stream).map_err(|source| Error::Link { seat, source })?;
+        // The clocks of all processes of a machine agree.
+        made.push(NewLink { seat, port: Box::new(port), receiver, ahead_ns: 0 });
+    }
+    Ok((lanes, made))
 }
 
 /// Until all have their shares of what was stored. Says what they run on.
@@ -177,6 +244,7 @@ fn start_storage(
     process: &Process,
     recovery: &Recovery,
     (cores, connected): (&[Mailbox], Connected),
+    (seats, others): (&Seats, Others),
     (storage, messages, gate): (StorageSender, StorageReceiver, Receiver<()>),
 ) -> Result<Checkpoints, Error> {
     let Process { plan, config, stored, .. } = process;
@@ -186,21 +254,29 @@ fn start_storage(
     let sources = plan.sources.iter().map(|source| source.name.clone()).collect();
     let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
     let Connected { sinks: SinkStates { visible, committed }, sources: upstreams } = connected;
-    let count = cores.len();
+    let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, seats.own)
+        .seated(seats.first, seats.total)
+        .with_upstreams(upstreams);
+    let nodes = match others {
+        Others::Nodes(nodes) => nodes,
+        Others::Lead(lead) => {
+            let node = NodeStorage { parts, shared: stored.shared.clone(), lead };
+            return Checkpoints::follow(node, (storage, messages), gate);
+        }
+    };
     let outputs = OutputStorage::new(head.generation);
-    let parts = PartStorage::new(store.clone(), facts.clone(), head.generation, sources, count);
-    let mut coordinator = Coordinator::new(facts, head, count, sinks);
+    let mut coordinator = Coordinator::new(facts, head, seats.total, sinks);
     coordinator.take_over(recovery.positions(), &committed);
     for Delivered { sink, transaction } in recovery.delivered() {
         coordinator.deliver(sink, *transaction);
     }
-    let parts = parts.with_upstreams(upstreams);
     let cores = cores.to_vec();
     let setup = CheckpointSetup {
         effects: Effects { store, parts, outputs, coordinator, cores, visible },
         interval: Duration::from_millis(config.checkpoint_ms),
         retained: config.checkpoints_kept,
         shared: stored.shared.clone(),
+        nodes,
     };
     Checkpoints::start(setup, (storage, messages), stored.progress.clone(), gate)
 }

@@ -22,14 +22,16 @@ pub(super) struct OpenStore {
 }
 
 impl OpenStore {
-    /// Opens `place` for an application of `cores` cores.
+    /// Opens `place` for an application of `cores` cores; together with its other nodes, if it is
+    /// `shared`.
     ///
     /// # Errors
     /// It cannot be used.
-    pub(super) fn open(place: &Location, cores: usize) -> Result<Self, Error> {
+    pub(super) fn open(place: &Location, cores: usize, shared: bool) -> Result<Self, Error> {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
+        let opened = if shared { place.open_shared() } else { place.open() };
         Ok(Self {
-            store: place.open().map_err(|error| refused(error.to_string()))?,
+            store: opened.map_err(|error| refused(error.to_string()))?,
             place: place.clone(),
             shared: (0..cores).map(|_| Arc::default()).collect(),
             progress: Arc::default(),

@@ -86,8 +86,8 @@ pub(super) fn describe_again(describe: &Describe, fingerprint: u64) -> Result<Pl
 }
 
 impl Process {
-    /// Opens what `describe` describes, by this `fingerprint`, with a complete `config`. Returns
-    /// what the first generation goes on from, too.
+    /// Opens what `describe` describes, by this `fingerprint`, with a complete `config`, but for
+    /// its edges.
     ///
     /// # Errors
     /// It cannot run. Nothing of its output is changed.
@@ -96,24 +96,40 @@ impl Process {
         fingerprint: u64,
         mut config: Config,
         request: StopRequest,
-    ) -> Result<(Self, Option<Recovery>), Error> {
+    ) -> Result<Self, Error> {
         let plan = describe_again(&describe, fingerprint)?;
         let places = check_limits(&plan, &mut config)?;
         // The threads of what is opened stay off the CPUs of cores.
         let _housekeeping = Housekeeping::begin(&config.cores);
-        let stored = config.state.as_ref().map(|place| OpenStore::open(place, config.cores.len()));
-        let stored = stored.transpose()?;
-        let edges = Edges::open(&plan, &config)?;
-        let recover = |stored: &OpenStore| Recovery::open(&plan, &config, stored, Some(&edges));
-        let recovery = stored.as_ref().map(recover).transpose()?;
-        let edges = Arc::new(Mutex::new(edges));
+        let (cores, shared) = (config.cores.len(), config.cluster.is_some());
+        let open = |place| OpenStore::open(place, cores, shared);
+        let stored = config.state.as_ref().map(open).transpose()?;
+        let edges = Arc::new(Mutex::new(Edges::default()));
         let (tallies, gaps) = tallies(&plan, config.cores.len());
         let progress = stored.as_ref().map(|stored| stored.progress.clone());
         let watch = Arc::new(Monitor::new(&plan, &config, tallies, gaps, progress));
         let rollbacks = RollbackRequests::default();
-        let process =
-            Self { describe, plan, config, request, places, stored, edges, watch, rollbacks };
-        Ok((process, recovery))
+        Ok(Self { describe, plan, config, request, places, stored, edges, watch, rollbacks })
+    }
+
+    /// Opens its edges.
+    ///
+    /// # Errors
+    /// One cannot be used. Nothing of its output is changed.
+    pub(super) fn open_edges(&self) -> Result<(), Error> {
+        *self.edges() = Edges::open(&self.plan, &self.config)?;
+        Ok(())
+    }
+
+    /// Takes over what is stored, for its edges.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn recover(&self) -> Result<Option<Recovery>, Error> {
+        let edges = self.edges();
+        let recover =
+            |stored: &OpenStore| Recovery::open(&self.plan, &self.config, stored, Some(&edges));
+        self.stored.as_ref().map(recover).transpose()
     }
 
     /// Opens the admin port, if there is to be one, and gives away what others need.

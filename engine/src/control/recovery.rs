@@ -11,6 +11,7 @@ use super::edge_checks::EdgeChecks;
 use super::edges::Edges;
 use super::error::Error;
 use super::open_store::OpenStore;
+use super::seats::Seats;
 use super::stop_request::StopRequest;
 use super::takeover::{Findings, Takeover, line, nothing_to_drop};
 use crate::checkpoint::store::{self, Head, Location, Store, draw};
@@ -21,7 +22,7 @@ use crate::checkpoint::{
 };
 use crate::connect::resume::Resume;
 use crate::connect::spools;
-use crate::flow::{Core, PartitionMap};
+use crate::flow::Core;
 
 /// Where an application's checkpoints are, and what it goes on from.
 pub(super) struct Recovery {
@@ -183,18 +184,51 @@ impl Recovery {
         self.manifest().map_or(&[], |manifest| &manifest.delivered)
     }
 
-    /// Reads the checkpoint, and sends each core what it owns by `map`. When this fails, no core
-    /// learns that it has everything. A core that is gone has reported why, or panicked.
+    /// What the lead has taken over, for a node of its generation.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn follow(
+        plan: &Plan,
+        config: &Config,
+        stored: &OpenStore,
+        (head, facts): (Head, Identity),
+    ) -> Result<Self, Error> {
+        let OpenStore { store, place, .. } = stored;
+        let refused = |reason: String| Error::State { place: place.clone(), reason };
+        let own = Identity::of(plan, config.partitions as u32);
+        let takeover = Takeover::new(plan, &own, config, (&**store, place));
+        let load = |name: &String| Manifest::load(&**store, name);
+        let manifest = head.manifest.as_ref().map(load).transpose();
+        let manifest = manifest.map_err(|error| refused(error.to_string()))?;
+        let found = manifest.as_ref().map(|manifest| takeover.look(manifest)).transpose();
+        let found = found.map_err(|error| refused(error.to_string()))?;
+        let recovered = Recovered {
+            head,
+            manifest,
+            sources: Vec::new(),
+            newest: None,
+            repeats: Vec::new(),
+            restored_before: false,
+        };
+        let numbers = found.map(|found| found.changes.renumbering);
+        let (store, place) = (store.clone(), place.clone());
+        Ok(Self { store, facts, recovered, marks: Marks::default(), numbers, place })
+    }
+
+    /// Reads the checkpoint, and sends each core on these `seats` what it owns. When this fails, no
+    /// core learns that it has everything. A core that is gone has reported why, or panicked.
     ///
     /// # Errors
     /// A part is missing or damaged, or the application is to stop.
     pub(super) fn read(
         &self,
-        map: &PartitionMap,
+        seats: &Seats,
         mut to: LoadSender,
         request: &StopRequest,
     ) -> Result<(), Error> {
-        let owners = (to.cores(), |hash| map.owner(hash));
+        let map = seats.map();
+        let owners = (to.cores(), |hash| seats.core_at(map.owner(hash)));
         let sent = self.load(owners, |core, part, chunk| match request.reason() {
             Some(_) => Err(Halt::Requested),
             None => Ok(to.send(core, part, chunk)?),
@@ -231,14 +265,15 @@ impl Recovery {
     /// A part is missing or damaged: nothing may be made of what was restored.
     pub(super) fn restore_alone(&self, core: &mut Core) -> Result<(), Error> {
         let now = self.expect(core.plan());
-        let restored = self
-            .load((1, |_| 0), |_, part, chunk| self.restore_chunk(core, &part.name, chunk, now));
+        let restored = self.load((1, |_| Some(0)), |_, part, chunk| {
+            self.restore_chunk(core, &part.name, chunk, now)
+        });
         restored.or_else(|halt| self.halted(halt))
     }
 
     fn load(
         &self,
-        owners: (usize, impl Fn(u64) -> usize),
+        owners: (usize, impl Fn(u64) -> Option<usize>),
         hand: impl FnMut(usize, &PartEntry, &mut Chunk) -> Result<(), Halt>,
     ) -> Result<(), Halt> {
         self.manifest().map_or(Ok(()), |manifest| load(&*self.store, manifest, owners, hand))

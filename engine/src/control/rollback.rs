@@ -55,6 +55,14 @@ impl Rollback {
         Some((Self { epoch, answer, requests, begun: Instant::now(), taken }, hand_over))
     }
 
+    /// Refuses the next one that is requested.
+    pub(super) fn refuse_next(process: &Process, reason: &str) {
+        if let Some((_, answer)) = process.rollbacks.take() {
+            process.rollbacks.finish();
+            let _ = answer.send(Err(reason.to_owned()));
+        }
+    }
+
     /// What the next generation goes on from, once it is known; or the rollback again. One that is
     /// refused is answered.
     pub(super) fn poll(self) -> Result<(Self, Recovery), Option<Self>> {

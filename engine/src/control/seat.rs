@@ -1,5 +1,6 @@
 //! The seat of a core: all that one is built from, on its own thread.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Sender;
@@ -13,20 +14,20 @@ use super::edges::Edges;
 use super::error::Error;
 use super::process::{Describe, Process, describe_again};
 use super::recovery::Recovery;
+use super::seats::Seats;
 use super::witness::Witness;
 use crate::checkpoint::{LoadReceiver, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::StorageSender;
-use crate::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Skips};
-use crate::turn::{CoreReactor, Driver, Handout, Mail, Notice, StorageShared};
+use crate::flow::{Core, CoreConfig, SharedCounts, Skips};
+use crate::turn::{CoreReactor, Driver, Handout, Mail, NewLink, Notice, StorageShared};
 
 /// What every core of a generation is built from.
 pub(super) struct Blueprint {
     describe: Describe,
     fingerprint: u64,
     generators: Vec<(SourceId, GeneratorAddress)>,
-    pub(super) map: PartitionMap,
-    pub(super) sink_owners: Vec<usize>,
+    seats: Seats,
     keep_letters: bool,
     config: Config,
     skips: Skips,
@@ -46,14 +47,15 @@ pub(super) struct OfStorage {
     pub(super) storage: StorageSender,
 }
 
-/// What connects a core with the others: its lanes, its commands, the wakers of all, and what it
-/// gets of a checkpoint.
-pub(super) type CoreEnds = (Lanes, Mail, Vec<Waker>, LoadReceiver);
+/// What connects a core with the others: its lanes, its links, its commands, the wakers of its
+/// siblings, and what it gets of a checkpoint.
+pub(super) type CoreEnds = (Lanes, Vec<NewLink>, Mail, Vec<Waker>, LoadReceiver);
 
 impl Blueprint {
-    /// For the cores of `process`, which report to these two.
+    /// For the cores of `process` on these `seats`, which report to these two.
     pub(super) fn new(
         process: &Process,
+        seats: &Seats,
         skips: &Skips,
         of_storage: Option<OfStorage>,
         (restored, notices): (Sender<Result<(), Error>>, Sender<Notice>),
@@ -64,8 +66,7 @@ impl Blueprint {
             describe: describe.clone(),
             fingerprint: plan.fingerprint,
             generators: generators(&edges),
-            map: partition_map(config),
-            sink_owners: (0..plan.sinks.len()).map(|sink| sink % config.cores.len()).collect(),
+            seats: seats.clone(),
             keep_letters: edges.letters.is_some(),
             config: config.clone(),
             skips: skips.clone(),
@@ -106,16 +107,16 @@ impl Blueprint {
         &self,
         plan: Plan,
         core: usize,
-        (lanes, mail, wakers, from): CoreEnds,
+        (lanes, links, mail, wakers, from): CoreEnds,
     ) -> Result<Option<CoreReactor>, Error> {
         let (config, sinks) = (&self.config, plan.sinks.len());
         let numbered = numbered(&plan, config);
         let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
         let core_config = CoreConfig {
-            core,
+            core: self.seats.first + core,
             lanes,
-            map: self.map.clone(),
-            sink_owners: self.sink_owners.clone(),
+            map: self.seats.map(),
+            sink_owners: self.seats.sink_owners(sinks),
             inlet_bytes: config.inlet_bytes,
             outlet_bytes: config.outlet_bytes,
             local_bytes: config.lane_bytes,
@@ -146,8 +147,12 @@ impl Blueprint {
             Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();
-        let driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
-        let wakers = wakers.into_iter().map(Some).collect();
+        let mut driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
+        links.into_iter().for_each(|link| driver.add_link(link));
+        let Seats { first, own, total, .. } = self.seats;
+        let none = |count| repeat_n(None, count);
+        let siblings = wakers.into_iter().map(Some);
+        let wakers = none(first).chain(siblings).chain(none(total - first - own)).collect();
         Ok(Some(CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }))
     }
 
@@ -176,13 +181,6 @@ fn numbered(plan: &Plan, config: &Config) -> Vec<SinkId> {
     let sinks = plan.sinks.iter().enumerate();
     let numbered = sinks.filter(|(_, sink)| sink.name.as_ref().is_some_and(is_numbered));
     numbered.map(|(sink, _)| SinkId(sink as u16)).collect()
-}
-
-fn partition_map(config: &Config) -> PartitionMap {
-    let owns = |cpu: &usize| config.state_cores.as_ref().is_none_or(|owners| owners.contains(cpu));
-    let cores = config.cores.iter().enumerate().filter(|(_, cpu)| owns(cpu));
-    let owners: Vec<u16> = cores.map(|(core, _)| core as u16).collect();
-    PartitionMap::spread(config.partitions as u32, &owners)
 }
 
 fn generators(edges: &Edges) -> Vec<(SourceId, GeneratorAddress)> {

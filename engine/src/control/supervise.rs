@@ -4,17 +4,21 @@
 //! Quiet is decided by counting: when every core says that nothing can come from it and all
 //! frames sent were received, twice with the same numbers, nothing is in flight.
 
+mod nodes;
+mod notices;
+
 use std::io::{IsTerminal, stderr};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use potoroo_runtime::Housekeeping;
+use tokio::sync::oneshot;
 
+use super::cluster::{ClusterRole, FollowerNews, Lead, command};
 use super::config::Config;
 use super::console;
 use super::error::Error;
-use super::generation::Generation;
+use super::generation::{Generation, Seating};
+use super::log_lines::LinesByKind;
 use super::process::{Describe, Process, ProcessStart};
 use super::profile::Profiler;
 use super::recovery::Recovery;
@@ -23,45 +27,27 @@ use super::rollback::{Rollback, RolledBackTo};
 use super::rollback_requests::ENDED;
 use super::shutdown::{Late, Order, Seen, Shutdown};
 use super::stop_request::StopRequest;
+use crate::checkpoint::Epoch;
+use crate::cluster::wire::CoreOrder;
 use crate::connect::attach::{Attach, NotAttached};
-use crate::connect::lines::LineLimiter;
-use crate::flow::{Counts, DeadLetter, Ending};
-use crate::turn::{Command, Notice};
+use crate::flow::Counts;
 
-/// How often the supervisor looks while the application runs. Where every CPU has a core, each look
-/// preempts one for about 12 µs: 500 of them per second made the p99 of a path, 100 stay below the
-/// p99.9. Short against what a person notices.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How often it looks while a run ends: each step of that waits for a look.
-const LOOK_ENDING: Duration = Duration::from_millis(2);
-
-/// Lines of the log that the other side can cause, by kind.
-#[derive(Default)]
-struct LinesByKind {
-    refused: LineLimiter,
-    stalled: LineLimiter,
-    closed: LineLimiter,
-    letters: LineLimiter,
-}
-
-impl LinesByKind {
-    /// What was left out since the last line of its kind, if anything was.
-    fn left_out(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Self { refused, stalled, closed, letters } = self;
-        let kinds = [
-            ("clients that were refused", refused),
-            ("connections that were closed because they did not read", stalled),
-            ("connections and files that were closed", closed),
-            ("events that were refused", letters),
-        ];
-        kinds.map(|(kind, lines)| (kind, lines.left_out())).into_iter().filter(|one| one.1 > 0)
-    }
+/// What comes after a generation.
+enum Next {
+    /// The checkpoint that an operator chose, which was found whole.
+    RollBack(Box<(Rollback, Recovery)>),
+    /// The last checkpoint, with those nodes that there are.
+    OtherNodes,
+    /// This node, which led, ends, and the others go on.
+    Leave,
+    /// As the lead says.
+    OfLead(FollowerNews),
 }
 
 /// Watches over one running application.
 pub(super) struct Supervisor {
     process: Process,
+    role: ClusterRole,
     generation: Generation,
     /// The one that is under way.
     rollback: Option<Rollback>,
@@ -70,6 +56,10 @@ pub(super) struct Supervisor {
     shutdown: Shutdown,
     sources_complete: bool,
     quiet_before: Option<(u64, u64)>,
+    /// The generation cannot go on: a node is lost, or more have come.
+    other_nodes: bool,
+    /// The checkpoint after which nodes come and go.
+    before_change: Option<oneshot::Receiver<Result<Epoch, String>>>,
     profiler: Profiler,
     shown: (Instant, Snapshot),
 }
@@ -86,8 +76,9 @@ impl Supervisor {
         config: Config,
         request: StopRequest,
     ) -> Result<(Self, ProcessStart), Error> {
-        let (mut process, recovery) = Process::open(describe, fingerprint, config, request)?;
-        let (generation, attach) = Generation::begin(&process, recovery)?;
+        let mut process = Process::open(describe, fingerprint, config, request)?;
+        let mut role = ClusterRole::open(&process)?;
+        let (generation, attach) = role.begin(&mut process, None)?;
         let opened = {
             let _housekeeping = Housekeeping::begin(&process.watch.cpus);
             process.serve()?
@@ -101,42 +92,95 @@ impl Supervisor {
             profiler: Profiler::new(profile, tallies, stuck),
             shutdown: Shutdown::new(Duration::from_secs(config.drain_seconds)),
             process,
+            role,
             generation,
             rollback: None,
             started: Instant::now(),
             lines: LinesByKind::default(),
             sources_complete: false,
             quiet_before: None,
+            other_nodes: false,
+            before_change: None,
         };
         Ok((supervisor, opened))
     }
 
     /// Runs to the end.
     pub(super) fn run(mut self) -> Result<Summary, Error> {
-        while let Some((rollback, recovery)) = self.watch() {
-            self = self.roll_back(rollback, recovery)?;
+        loop {
+            let next = match self.watch() {
+                Ok(None) => self.wait_for_lead()?,
+                Ok(next) => next,
+                Err(error) => {
+                    self.generation.abandon();
+                    self.generation.join(true)?;
+                    return Err(error);
+                }
+            };
+            match next {
+                None => return self.end(),
+                Some(Next::Leave | Next::OfLead(FollowerNews::Ended)) => return self.leave(),
+                Some(next) => self = self.go_on(next)?,
+            }
         }
-        self.end()
     }
 
-    /// Watches over a generation until its cores end; or until it is to be rolled back, to what is
+    /// Watches over a generation until its cores end; or until the next one is to begin, as is
     /// returned then.
-    fn watch(&mut self) -> Option<(Rollback, Recovery)> {
+    ///
+    /// # Errors
+    /// The lead of the cluster refuses this node.
+    fn watch(&mut self) -> Result<Option<Next>, Error> {
         let _housekeeping = Housekeeping::begin(&self.process.watch.cpus);
         while self.generation.host.running() > 0 {
             self.receive();
-            if let Some(next) = self.look_for_rollback() {
-                return Some(next);
+            let rollback = self.look_for_rollback();
+            let next = rollback.map(|next| Next::RollBack(Box::new(next)));
+            if let Some(next) = next.map_or_else(|| self.look_at_cluster(), |it| Ok(Some(it)))? {
+                return Ok(Some(next));
             }
             // HEAD may be the next generation's already: no checkpoint would come.
-            if self.rollback.is_none() {
+            if self.rollback.is_none() && !matches!(self.role, ClusterRole::Follower(_)) {
                 self.decide();
             }
             self.report_stuck();
             self.generation.skips.print();
             self.show_progress();
         }
-        None
+        Ok(None)
+    }
+
+    /// Ends this node while the others go on. What it led and has not committed they do again.
+    fn leave(self) -> Result<Summary, Error> {
+        if let ClusterRole::Follower(follower) = &self.role {
+            follower.release();
+        }
+        self.generation.abandon();
+        let watch = self.process.watch.clone();
+        self.process.rollbacks.close();
+        let (counts, failures) = self.generation.join(true)?;
+        log_failures(&failures);
+        Ok(Summary { snapshot: watch.snapshot(&counts), stop: StopReason::Left })
+    }
+
+    /// Ends the generation and begins the next one.
+    ///
+    /// # Errors
+    /// The next one cannot begin: the application has ended.
+    fn go_on(self, next: Next) -> Result<Self, Error> {
+        match next {
+            Next::RollBack(next) => {
+                let (rollback, recovery) = *next;
+                self.roll_back(rollback, recovery)
+            }
+            Next::OtherNodes => self.renew(|process, role| {
+                let lead = role.lead().expect("it has nodes");
+                let recovery = process.recover()?.expect("a cluster has state");
+                lead.begin(process, recovery)
+            }),
+            Next::Leave => unreachable!("nothing comes after it here"),
+            Next::OfLead(news) => self.renew(|process, role| role.begin(process, Some(news))),
+        }
     }
 
     /// Begins a rollback that is requested. Returns one whose checkpoint was found whole.
@@ -150,6 +194,10 @@ impl Supervisor {
                 }
             };
         }
+        if let ClusterRole::Follower(_) = &self.role {
+            Rollback::refuse_next(&self.process, "this node does not lead: ask the one that does");
+            return None;
+        }
         let running = self.shutdown.is_running();
         let (rollback, hand_over) = Rollback::next(&self.process, running)?;
         let checkpoints = self.generation.checkpoints.as_ref();
@@ -162,26 +210,58 @@ impl Supervisor {
     ///
     /// # Errors
     /// The next one cannot begin: the application has ended.
-    fn roll_back(mut self, rollback: Rollback, recovery: Recovery) -> Result<Self, Error> {
-        let stopped = Instant::now();
+    fn roll_back(self, rollback: Rollback, recovery: Recovery) -> Result<Self, Error> {
+        let (stopped, done) = (Instant::now(), RolledBackTo::from(&recovery));
+        let next = self.renew(|process, role| {
+            let begun = match role.lead() {
+                Some(lead) => lead.begin(process, recovery)?,
+                None => {
+                    Generation::begin(process, Some(recovery), Seating::alone(&process.config))?
+                }
+            };
+            rollback.count(process);
+            Ok(begun)
+        })?;
+        rollback.finish(done, stopped.elapsed());
+        Ok(next)
+    }
+
+    /// Ends the generation, and begins the next one as `begin` does.
+    fn renew(
+        mut self,
+        begin: impl FnOnce(&mut Process, &mut ClusterRole) -> Result<(Generation, Attach), Error>,
+    ) -> Result<Self, Error> {
+        match &mut self.role {
+            ClusterRole::Alone => {}
+            ClusterRole::Lead(lead) => lead.pause(),
+            ClusterRole::Follower(follower) => follower.release(),
+        }
         self.generation.abandon();
         while self.generation.host.running() > 0 {
             self.receive();
         }
         self.receive_waiting();
         self.generation.skips.print_rest();
-        let Self { generation, process, .. } = self;
+        let Self { generation, mut process, mut role, .. } = self;
         let (_, failures) = generation.join(true)?;
         log_failures(&failures);
-        let done = RolledBackTo::from(&recovery);
-        let (generation, attach) = Generation::begin(&process, Some(recovery))?;
-        rollback.count(&process);
+        let (generation, attach) = begin(&mut process, &mut role)?;
         let generation = attached(generation, attach)?;
-        rollback.finish(done, stopped.elapsed());
-        // A sink that was lost belongs to the generation before.
+        // A sink that was lost belongs to the generation before, as does a link.
         let shutdown = Shutdown::new(Duration::from_secs(process.config.drain_seconds));
-        let (sources_complete, quiet_before) = (false, None);
-        Ok(Self { generation, process, shutdown, sources_complete, quiet_before, ..self })
+        let (sources_complete, quiet_before, other_nodes) = (false, None, false);
+        let before_change = None;
+        Ok(Self {
+            generation,
+            process,
+            role,
+            shutdown,
+            sources_complete,
+            quiet_before,
+            other_nodes,
+            before_change,
+            ..self
+        })
     }
 
     /// Sees that nothing is left of an application whose cores have ended.
@@ -197,11 +277,19 @@ impl Supervisor {
         }
         let abandoned = self.shutdown.is_abandoned();
         let (counts, failures) = self.generation.join(abandoned)?;
-        let stop = self.shutdown.end();
+        let stop = match &self.role {
+            ClusterRole::Follower(_) => StopReason::Cluster,
+            _ => self.shutdown.end(),
+        };
         log_failures(&failures);
         let mut snapshot = self.process.watch.snapshot(&counts);
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
-        snapshot.undelivered = undelivered(&counts);
+        snapshot.undelivered = match &mut self.role {
+            ClusterRole::Alone => undelivered(&counts, (0, 0)),
+            ClusterRole::Lead(lead) => undelivered(&counts, lead.end(&self.process)),
+            // The lead sums up.
+            ClusterRole::Follower(_) => 0,
+        };
         Ok(Summary { snapshot, stop })
     }
 
@@ -218,120 +306,10 @@ impl Supervisor {
         );
     }
 
-    /// Handles notices until the next look.
-    fn receive(&mut self) {
-        // Quiet at the last look: it ends if that lasts until the next one.
-        let ending = self.quiet_before.is_some() || !self.shutdown.is_running();
-        let until = Instant::now() + if ending { LOOK_ENDING } else { LOOK };
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.generation.notices.recv_timeout(left) {
-                Ok(notice) => self.handle(notice),
-                Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
-            }
-        }
-    }
-
-    fn receive_waiting(&mut self) {
-        while let Ok(notice) = self.generation.notices.try_recv() {
-            self.handle(notice);
-        }
-    }
-
-    fn handle(&mut self, notice: Notice) {
-        match notice {
-            Notice::Unread { source, bytes } => tracing::warn!(
-                "source `{}`: {bytes} bytes of events from the program were not read before the \
-                 drain ended (--drain-seconds): they had no effect",
-                self.generation.threads.source_name(source)
-            ),
-            Notice::Refused { source, peer, reason } => {
-                if let Some(left_out) = self.lines.refused.admit() {
-                    let name = self.generation.threads.source_name(source);
-                    tracing::warn!("source `{name}` refused {peer}: {reason}{left_out}");
-                }
-            }
-            Notice::Holding { id, peer } => self.process.watch.note_peer(id, peer),
-            Notice::Stalled { source, peer, replies } => {
-                if let Some(left_out) = self.lines.stalled.admit() {
-                    tracing::warn!(
-                        "source `{}` closed {peer}: it kept its send buffer full for {} ms \
-                         (--reply-stall-ms) and held back everything; {replies} replies that \
-                         waited for it are lost, with those under way{left_out}",
-                        self.generation.threads.source_name(source),
-                        self.process.config.reply_stall_ms,
-                    );
-                }
-            }
-            Notice::SinkLost { sink, reason } => {
-                if !self.generation.threads.sink_lost(sink, reason) && self.shutdown.lose_sink() {
-                    self.generation.abandon();
-                }
-            }
-            Notice::LinkLost { seat, reason } => tracing::error!("link to seat {seat}: {reason}"),
-            Notice::Letters(letters) => {
-                self.generation.letters_waiting.fetch_sub(1, Ordering::Relaxed);
-                // Cores that hold their sources back for them have room again.
-                self.generation.cores.iter().for_each(|core| core.waker().wake_if_parked());
-                self.generation.threads.letters(&letters);
-                self.log_letters(&letters);
-            }
-            Notice::Closed { source, ending, peer } => {
-                if let Some(left) = self.generation.threads.edges.connections_left(source) {
-                    *left = left.saturating_sub(1);
-                }
-                let name = self.generation.threads.source_name(source).to_string();
-                match ending {
-                    Ending::Ended => {}
-                    Ending::Unfinished { position, bytes } => tracing::warn!(
-                        "source `{name}` ends with {bytes} bytes of an unfinished line or frame: \
-                         they wait at position {position} for the rest; complete it (the last \
-                         line needs a line feed) and start again"
-                    ),
-                    Ending::Broken(reason) => {
-                        if let Some(left_out) = self.lines.closed.admit() {
-                            let what = if peer.is_empty() { "its file" } else { &peer };
-                            tracing::warn!("source `{name}` closed {what}: {reason}{left_out}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn log_letters(&self, letters: &[DeadLetter]) {
-        for letter in letters {
-            let Some(left_out) = self.lines.letters.admit() else { continue };
-            let source = self.generation.threads.source_name(letter.cause.source);
-            let origin = letter.cause.origin;
-            let beginning = &letter.bytes[..letter.bytes.len().min(32)];
-            if letter.bytes.is_empty() {
-                tracing::warn!(
-                    "source `{source}` refused an event made from position {} of connection {:x}: \
-                     {}{left_out}",
-                    origin.position,
-                    origin.connection,
-                    letter.reason,
-                );
-                continue;
-            }
-            tracing::warn!(
-                "source `{source}` refused {} bytes at position {} of connection {:x}: {}; they \
-                 begin with \"{}\"{left_out}",
-                letter.bytes.len(),
-                origin.position,
-                origin.connection,
-                letter.reason,
-                beginning.escape_ascii(),
-            );
-        }
-    }
-
     fn decide(&mut self) {
         if !self.sources_complete && self.generation.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
-            self.generation.send(|| Command::SourcesComplete);
+            self.order(CoreOrder::SourcesComplete);
         }
         let seen = Seen {
             now: Instant::now(),
@@ -344,17 +322,26 @@ impl Supervisor {
             None => {}
             Some(Order::StopSources) => {
                 self.generation.threads.edges.stop_accepting();
-                self.generation.send(|| Command::StopSources);
+                self.order(CoreOrder::StopSources);
             }
             Some(Order::Commit) => {
                 self.generation.checkpoints.as_ref().expect("it was seen").request_last();
             }
-            Some(Order::Finish) => self.generation.send(|| Command::Finish),
+            Some(Order::Finish) => self.order(CoreOrder::Finish),
             Some(Order::Abandon(late)) => {
                 self.complain(late);
-                self.generation.abandon();
+                self.generation.threads.edges.stop_accepting();
+                self.order(CoreOrder::Abandon);
             }
         }
+    }
+
+    /// Gives an order to the cores of all nodes.
+    fn order(&mut self, order: CoreOrder) {
+        if let Some(lead) = self.role.lead() {
+            lead.order(order);
+        }
+        self.generation.send(|| command(order));
     }
 
     /// Logs what was not done within the time to drain.
@@ -379,9 +366,10 @@ impl Supervisor {
         }
     }
 
-    fn stop_requested(&self) -> Option<StopReason> {
+    fn stop_requested(&mut self) -> Option<StopReason> {
         if let Some(stop) = self.process.request.reason() {
-            return Some(stop);
+            let leaves = self.shutdown.is_running() && self.role.lead().is_some_and(Lead::leave);
+            return (!leaves).then_some(stop);
         }
         let seconds = Duration::from_secs(self.process.config.seconds?);
         (self.started.elapsed() >= seconds).then_some(StopReason::Seconds)
@@ -389,8 +377,11 @@ impl Supervisor {
 
     /// Whether nothing is in flight any more: see the module.
     fn is_quiet(&mut self) -> bool {
-        let now =
-            self.process.watch.frames_when_quiet().filter(|(sent, received)| sent == received);
+        let now = self.process.watch.frames_when_quiet();
+        if let Some(lead) = self.role.lead() {
+            return lead.is_quiet(now);
+        }
+        let now = now.filter(|(sent, received)| sent == received);
         let before = std::mem::replace(&mut self.quiet_before, now);
         now.is_some() && now == before
     }
@@ -431,10 +422,12 @@ fn attached(generation: Generation, attach: Attach) -> Result<Generation, Error>
     Err(Error::Sink { what, address, reason })
 }
 
-/// Events that no sink and no connection got: in lanes, where more was sent than received, and on
-/// the cores.
-fn undelivered(counts: &[Counts]) -> u64 {
+/// Events that no sink and no connection got: in lanes, where more was sent than received, here or
+/// on the other nodes, and on the cores.
+fn undelivered(counts: &[Counts], (sent, received): (u64, u64)) -> u64 {
     let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum::<u64>();
-    let in_lanes = sum(|core| core.frames_sent).saturating_sub(sum(|core| core.frames_received));
+    let (sent, received) =
+        (sent + sum(|core| core.frames_sent), received + sum(|core| core.frames_received));
+    let in_lanes = sent.saturating_sub(received);
     in_lanes + sum(|core| core.left)
 }

@@ -9,10 +9,14 @@
 //!   potoroo checkpoint now      has a running application take one
 //!   potoroo checkpoint restore  has a running application go back to one
 //!   potoroo state get           what a running application has for a key
+//!   potoroo cluster status      which nodes take part
+//!   potoroo cluster history     how that came
+//!   potoroo cluster leave       has one of them end while the others go on
+//!   potoroo cluster stop        has all of them end
 //! ```
 //!
-//! Promises: it takes no lock and changes nothing in a folder, so it works while an application
-//! runs; but `import`, whose program takes the lock.
+//! Promises: it takes no lock and changes nothing in a folder of checkpoints, so it works while an
+//! application runs; but `import`, whose program takes the lock.
 //! Answers go to standard output, progress and mistakes to standard error.
 
 // In reading order; the blank lines keep it.
@@ -36,6 +40,8 @@ mod http;
 
 mod ask;
 
+mod cluster;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +52,7 @@ use super::console;
 use super::signals;
 use crate::checkpoint::Epoch;
 use answer::{EXIT_HELP, PlaceArgs, ToolExit};
+use cluster::ClusterArgs;
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
@@ -67,6 +74,12 @@ pub fn main() -> ExitCode {
         Command::State { command: OfState::Get { table, key, admin } } => {
             ask::row(*admin, table, key)
         }
+        Command::Cluster { command } => match command {
+            OfCluster::Status { of } => cluster::status(of),
+            OfCluster::History { of } => cluster::history(of),
+            OfCluster::Leave { node, of } => cluster::leave(of, node),
+            OfCluster::Stop { of } => cluster::stop(of),
+        },
     };
     found
         .unwrap_or_else(|error| {
@@ -97,6 +110,42 @@ enum Command {
     State {
         #[command(subcommand)]
         command: OfState,
+    },
+    /// Processes that are one application
+    #[command(after_help = EXIT_HELP, disable_help_subcommand = true)]
+    Cluster {
+        #[command(subcommand)]
+        command: OfCluster,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum OfCluster {
+    /// Show which nodes take part
+    #[command(after_help = EXIT_HELP)]
+    Status {
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Show when which nodes came, left or were lost, and how long nothing was processed
+    #[command(after_help = EXIT_HELP)]
+    History {
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Have a node end while the others go on, and wait until it has
+    #[command(after_help = EXIT_HELP)]
+    Leave {
+        /// Its name
+        node: String,
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Have all nodes end after everything is processed and committed, and wait until they have
+    #[command(after_help = EXIT_HELP)]
+    Stop {
+        #[command(flatten)]
+        of: ClusterArgs,
     },
 }
 

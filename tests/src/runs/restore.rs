@@ -38,7 +38,7 @@ pub(super) fn restore(
         let restored = process.cores[core].restore(chunk, &numbers, now);
         restored.map_err(|error| Failed(error.to_string()))
     };
-    let owners = (cores, |hash| map.owner(hash));
+    let owners = (cores, |hash| Some(map.owner(hash)));
     load(store, &misread(manifest, sabotage), owners, |core, part, chunk| {
         restore(core, part.epoch, chunk)
     })
@@ -71,7 +71,7 @@ fn restore_frames(
 ) -> Result<(), String> {
     let now = process.now();
     let numbers = Renumbering::same(process.cores[0].plan());
-    load(store, manifest, (1, |_| 0), |_, _, chunk| match chunk.section {
+    load(store, manifest, (1, |_| Some(0)), |_, _, chunk| match chunk.section {
         Section::Lanes(_) | Section::Outboxes(_) => {
             let mut cores = process.cores.iter_mut();
             let restored = cores.try_for_each(|core| core.restore(chunk, &numbers, now));

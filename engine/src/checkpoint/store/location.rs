@@ -91,6 +91,18 @@ impl Location {
         })
     }
 
+    /// Opens it to read and write, together with other processes that open it so.
+    ///
+    /// # Errors
+    /// It cannot be used, or another process has it alone.
+    pub fn open_shared(&self) -> Result<Arc<dyn Store>, Error> {
+        Ok(match self {
+            Self::Folder(path) => Arc::new(Folder::open_shared(path)?),
+            #[cfg(feature = "s3")]
+            Self::S3(address) => Arc::new(S3::open(address, &variable)?),
+        })
+    }
+
     /// Opens it to read, also while another process uses it.
     ///
     /// # Errors

@@ -161,6 +161,17 @@ impl LastCheckpoint {
     }
 }
 
+/// Has an application end whose storage thread panics: nothing would be committed any more.
+pub struct FailedByPanic(pub Arc<SharedLast>);
+
+impl Drop for FailedByPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! part than one chunk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::table::Record;
@@ -18,6 +19,9 @@ use crate::checkpoint::{
 use crate::connect::upstream::Upstream;
 use crate::flow::{self, PartEnd, PartStep};
 
+/// Time between two looks for steps while a checkpoint is under way.
+pub const LOOK: Duration = Duration::from_micros(200);
+
 /// Stores parts.
 pub struct PartStorage {
     store: Arc<dyn Store>,
@@ -29,6 +33,10 @@ pub struct PartStorage {
     upstreams: Vec<Option<Box<dyn Upstream>>>,
     /// By core: the part that is being written.
     parts: Vec<Option<Part>>,
+    /// The seat of the first core.
+    first: usize,
+    /// Cores of all nodes.
+    total: usize,
 }
 
 struct Part {
@@ -50,12 +58,22 @@ impl PartStorage {
     ) -> Self {
         let parts = (0..cores).map(|_| None).collect();
         let upstreams = sources.iter().map(|_| None).collect();
-        Self { store, facts, generation, sources, upstreams, parts }
+        Self { store, facts, generation, sources, upstreams, parts, first: 0, total: cores }
+    }
+
+    /// As it is, for cores of which the first one has the seat `first` among `total`.
+    pub fn seated(self, first: usize, total: usize) -> Self {
+        Self { first, total, ..self }
     }
 
     /// As it is, for sources of which these can be read again.
     pub fn with_upstreams(self, upstreams: Vec<Option<Box<dyn Upstream>>>) -> Self {
         Self { upstreams, ..self }
+    }
+
+    /// Whose parts they are.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     fn source_name(&self, source: SourceId) -> &str {
@@ -85,7 +103,7 @@ impl PartStorage {
             PartStep::End(end) => (end.epoch, self.end(core, end)),
             PartStep::Failed { epoch, reason } => {
                 self.parts[core] = None;
-                let reason = format!("core {core}: {reason}");
+                let reason = format!("core {}: {reason}", self.first + core);
                 return Some(CoordinatorInput::Failed { epoch: *epoch, reason });
             }
         };
@@ -102,15 +120,16 @@ impl PartStorage {
         since: Epoch,
         random: u64,
     ) -> Result<Option<CoordinatorInput>, store::Error> {
-        let (generation, kind) = (self.generation, NameKind::Part(core as u32));
+        let seat = (self.first + core) as u32;
+        let (generation, kind) = (self.generation, NameKind::Part(seat));
         let name = Name { generation, epoch, kind, random }.to_string();
         let header = PartHeader {
             facts: self.facts.clone(),
             generation,
             epoch,
             since,
-            core: core as u32,
-            cores: self.parts.len() as u32,
+            core: seat,
+            cores: self.total as u32,
         };
         self.parts[core] = None;
         let upload = self.store.create(&name)?;
@@ -146,7 +165,8 @@ impl PartStorage {
         assert_eq!(epoch, end.epoch, "a part ends as it began");
         let (upload, seal) = writer.finish().map_err(|e| store::Error::io("write", &name, e))?;
         upload.finish()?;
-        let (core, PartSeal { bytes, chunks, digest }) = (core as u32, seal);
+        let seat = (self.first + core) as u32;
+        let (core, PartSeal { bytes, chunks, digest }) = (seat, seal);
         let (covers, whole) = (Some(end.covers.clone()), PartitionSet::default());
         let entry =
             PartEntry { name, core, epoch, since, covers, whole, bytes, chunks, digest, rows };

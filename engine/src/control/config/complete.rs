@@ -1,11 +1,13 @@
 //! The gate between what was configured and what runs: [`Config::complete`].
 
+use crate::checkpoint::store::Location;
 use crate::connect::address::{Edge, GeneratorAddress, SinkAddress, SourceAddress};
 use crate::connect::promise::SkipMistake;
 use crate::connect::registry::without_token;
 
 use super::cpus::{cpus_allowed, print_cpus};
 use super::error::{Error, Errors};
+use super::member::NodeName;
 use super::settings::{Config, DEMONSTRATION_SECONDS};
 
 /// What a configuration has to know about its application.
@@ -37,6 +39,10 @@ impl Config {
     /// range, CPUs that this process may not use, an admin port that is not on loopback.
     pub fn complete(mut self, facts: &Outline<'_>) -> Result<CompleteConfig, Errors> {
         let notice = self.demonstrate(facts);
+        if let Some(place) = &self.cluster {
+            self.node.get_or_insert_with(NodeName::of_host);
+            self.state.get_or_insert_with(|| Location::Folder(place.folder().join("state")));
+        }
         let mut list = self.check_sources(facts);
         list.extend(self.check_sinks(facts));
         list.extend(self.check_cores(&cpus_allowed()));
@@ -44,6 +50,9 @@ impl Config {
         list.extend(self.check_skips(facts));
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
+        if !self.listen.ip().is_loopback() {
+            list.push(Error::ListenNotLoopback { address: self.listen });
+        }
         match list.is_empty() {
             true => Ok(CompleteConfig { config: self, notice }),
             false => Err(Errors { application: facts.application.to_string(), list }),

@@ -10,6 +10,7 @@ use crate::connect::address;
 use crate::connect::registry::without_tokens;
 use crate::connect::remedy;
 
+use super::member::NoMember;
 use super::skip::NoSkip;
 
 /// One thing that is wrong with a configuration.
@@ -174,10 +175,29 @@ pub enum Error {
         address: SocketAddr,
     },
     /// The text is no socket address.
-    #[error("`admin` cannot be `{text}`: it is a loopback address and port like `127.0.0.1:9090`")]
-    Admin {
+    #[error("`{key}` cannot be `{text}`: it is a loopback address and port like `127.0.0.1:9090`")]
+    Socket {
+        /// The key.
+        key: &'static str,
         /// What was given.
         text: String,
+    },
+    /// The text is no place of a cluster, or no name of a node.
+    #[error("`{key}`: {cause}")]
+    Member {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        cause: NoMember,
+    },
+    /// A program that reaches the port could write state.
+    #[error(
+        "the port for the other processes of the cluster, {address}, is not on loopback: give \
+         `--listen` an address like `127.0.0.1:{}`", address.port()
+    )]
+    ListenNotLoopback {
+        /// The address.
+        address: SocketAddr,
     },
     /// A source or sink has no address.
     #[error("{edge} `{name}` has no address: add `{remedy}`")]

@@ -5,7 +5,7 @@
 //! are made of the entry, so that they cannot differ.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
@@ -20,6 +20,7 @@ use super::choice::SummaryFormat;
 use super::cpus::{cpus_allowed, cpus_of_cores};
 use super::declare::declare;
 use super::error::Error;
+use super::member::{ClusterPlace, NodeName};
 use super::range::Range::{PowerOfTwo, Within};
 use super::skip::Skip;
 use super::value::{Names, Setting};
@@ -88,6 +89,11 @@ const SINK_BACKLOG_BYTES_DEFAULT: u64 = 1 << 30;
 const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
 /// Most bytes of it: a pebibyte, beyond any disk.
 const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
+/// Where a node is reached by the others: any port of this machine, and no other machine.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Milliseconds that the first node waits for another one: processes that are started together
+/// begin together.
+const GATHER_MS_DEFAULT: u64 = 500;
 /// Seconds that a demonstration runs.
 pub(super) const DEMONSTRATION_SECONDS: u64 = 10;
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
@@ -226,6 +232,27 @@ declare! {
         help: "Bytes of committed output that may wait for a `potoroo:` sink before sources are \
                held back",
         range: Within(SINK_BACKLOG_BYTES_MIN..=SINK_BACKLOG_BYTES_MAX),
+    }
+    /// Each of them is started with the same folder.
+    cluster: Option<ClusterPlace> = None => {
+        flag: "--cluster DIR",
+        help: "Folder of this machine in which the processes agree that are one application \
+               together; checkpoints lie in its folder `state` unless --state says otherwise",
+        shown: "one process is all",
+    }
+    node: Option<NodeName> = None => {
+        flag: "--node NODE",
+        help: "Name of this process in the cluster, which no other has",
+        shown: "the name of the host",
+    }
+    listen: SocketAddr = LISTEN_DEFAULT => {
+        flag: "--listen ADDR:PORT",
+        help: "Loopback address for the other processes of the cluster; port 0 takes any",
+    }
+    gather_ms: u64 = GATHER_MS_DEFAULT => {
+        flag: "--gather-ms N",
+        help: "Milliseconds that the first process of a cluster waits for each further one",
+        range: Within(0..=CHECKPOINT_MS_MAX),
     }
     restore: Option<Epoch> = None => {
         flag: "--restore EPOCH",

@@ -25,6 +25,7 @@ use super::choice::{SummaryFormat, idle_name, parse_idle, parse_report, report_n
 use super::cpus::parse_cpus;
 use super::edge::parse_sink;
 use super::error::Error;
+use super::member::{ClusterPlace, NodeName};
 use super::skip::Skip;
 
 /// How a setting is called.
@@ -340,6 +341,31 @@ impl SettingValue for Vec<usize> {
     }
 }
 
+/// A text that is parsed.
+macro_rules! parsed {
+    ($type:ty) => {
+        impl SettingValue for $type {
+            type Flag = Self;
+            type File = String;
+
+            fn parser() -> ValueParser {
+                ValueParser::new(|text: &str| text.parse::<Self>())
+            }
+
+            fn of_flag(_: &'static str, given: Self) -> Result<Self, Error> {
+                Ok(given)
+            }
+
+            fn of_key(key: &'static str, text: String) -> Result<Self, Error> {
+                text.parse().map_err(|cause| Error::Member { key, cause })
+            }
+        }
+    };
+}
+
+parsed!(ClusterPlace);
+parsed!(NodeName);
+
 impl SettingValue for SocketAddr {
     type Flag = Self;
     type File = String;
@@ -353,8 +379,12 @@ impl SettingValue for SocketAddr {
         Ok(given)
     }
 
-    fn of_key(_: &'static str, text: String) -> Result<Self, Error> {
-        text.parse().map_err(|_| Error::Admin { text: without_token(&text) })
+    fn of_key(key: &'static str, text: String) -> Result<Self, Error> {
+        text.parse().map_err(|_| Error::Socket { key, text: without_token(&text) })
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 

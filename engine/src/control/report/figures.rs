@@ -181,6 +181,10 @@ pub enum StopReason {
     Signal,
     /// The embedding program asked for it.
     Asked,
+    /// The application has ended on all nodes.
+    Cluster,
+    /// The other nodes go on without this one.
+    Left,
     /// A file, standard output or channel takes nothing any more, and never will again.
     SinkFailed,
 }

@@ -38,6 +38,8 @@ fn headline(summary: &Summary) -> String {
         StopReason::Seconds => "its time was over",
         StopReason::Signal => "a signal stopped it",
         StopReason::Asked => "the embedding program stopped it",
+        StopReason::Left => "the other nodes go on without it",
+        StopReason::Cluster => "the application has ended on all nodes",
         StopReason::SinkFailed => "a sink failed",
     };
     format!(

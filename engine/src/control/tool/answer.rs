@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::checkpoint::Epoch;
 use crate::checkpoint::store::{self, Location};
+use crate::cluster::agreement::Disagreement;
 use crate::control::config::place;
 use crate::control::console;
 
@@ -71,6 +72,14 @@ pub enum Error {
     Silent { admin: SocketAddr, source: std::io::Error },
     #[error("the application at {admin} answers: {reason}")]
     Says { admin: SocketAddr, reason: String },
+    #[error("no nodes have ever agreed in {0}: give the folder that they were started with")]
+    NoCluster(String),
+    #[error("no node leads the cluster in {0}: start one")]
+    NoLead(String),
+    #[error("the cluster in {place} refuses: {reason}")]
+    WishRefused { place: String, reason: String },
+    #[error(transparent)]
+    Agreement(#[from] Disagreement),
     #[error("standard output cannot be written: {0}; send it elsewhere")]
     Output(#[from] std::io::Error),
 }

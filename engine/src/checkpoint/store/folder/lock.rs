@@ -46,7 +46,11 @@ pub fn make(path: &Path) -> Result<(), Error> {
     let failed = |cause| Error::Io { action: "create", object: shown(path), cause };
     let above = path.parent().unwrap_or(Path::new(""));
     make(above)?;
-    fs::DirBuilder::new().mode(FOLDER_MODE).create(path).map_err(failed)?;
+    match fs::DirBuilder::new().mode(FOLDER_MODE).create(path) {
+        // Another process that shares it was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made.map_err(failed)?,
+    }
     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
     File::open(above).and_then(|above| above.sync_all()).map_err(failed)
 }

@@ -1,0 +1,256 @@
+//! A node that follows the lead: it has cores and no edges.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::error::Error;
+use super::super::generation::{Generation, Others, Seating};
+use super::super::process::Process;
+use super::super::recovery::Recovery;
+use super::super::seats::Seats;
+use super::links;
+use super::member::{Member, check_links};
+use crate::cluster::membership::{LeadSender, join};
+use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
+use crate::flow::Counts;
+use crate::turn::{CheckpointCommand, Command, Mailbox};
+
+/// What a node that follows has.
+pub(in crate::control) struct Follower {
+    member: Member,
+    joined: Joined,
+    /// Of HEAD; 0 before the first one.
+    generation: u64,
+    /// When the lead learned that this node is to end.
+    leaving: Option<Instant>,
+}
+
+/// The connection with the lead.
+pub(super) struct Joined {
+    lead: LeadSender,
+    said: Receiver<ToNode>,
+    /// The cores that obey the lead.
+    cores: Arc<Mutex<Vec<Mailbox>>>,
+    /// The generation that the lead wants.
+    wanted: Arc<AtomicU64>,
+}
+
+/// Why a generation has not begun.
+struct NotBegun {
+    error: Box<Error>,
+    /// It may do so at the next try.
+    again: bool,
+}
+
+impl From<Error> for NotBegun {
+    fn from(error: Error) -> Self {
+        Self { error: Box::new(error), again: false }
+    }
+}
+
+/// What the lead wants of the node, besides what its cores obey.
+pub(in crate::control) enum FollowerNews {
+    /// A generation is to begin; the one before is void.
+    Begin(Box<NewGeneration>),
+    /// The lead is gone, and has not said that the application has ended.
+    LeadLost,
+    /// The application has ended, or goes on without this node.
+    Ended,
+}
+
+impl Joined {
+    pub(super) fn with(lead: SocketAddr, hello: NodeHello) -> io::Result<Self> {
+        let cores: Arc<Mutex<Vec<Mailbox>>> = Arc::default();
+        let of_reader = cores.clone();
+        let obey = move |order| {
+            let cores = of_reader.lock().unwrap_or_else(PoisonError::into_inner);
+            cores.iter().for_each(|core| core.send(command(order)));
+        };
+        let wanted = Arc::new(AtomicU64::new(0));
+        let (lead, said) = join(lead, hello, (Arc::new(obey), wanted.clone()))?;
+        Ok(Self { lead, said, cores, wanted })
+    }
+
+    fn set_cores(&self, cores: Vec<Mailbox>) {
+        *self.cores.lock().unwrap_or_else(PoisonError::into_inner) = cores;
+    }
+}
+
+/// What a core does for an order.
+pub(in crate::control) fn command(order: CoreOrder) -> Command {
+    match order {
+        CoreOrder::Begin(epoch) => Command::Checkpoint(CheckpointCommand::Begin(epoch)),
+        CoreOrder::Commit(epoch) => Command::Checkpoint(CheckpointCommand::Commit(epoch)),
+        CoreOrder::Abort(epoch) => Command::Checkpoint(CheckpointCommand::Abort(epoch)),
+        CoreOrder::SourcesComplete => Command::SourcesComplete,
+        CoreOrder::StopSources => Command::StopSources,
+        CoreOrder::Finish => Command::Finish,
+        CoreOrder::Abandon => Command::Abandon,
+    }
+}
+
+impl Follower {
+    pub(super) fn new(member: Member, joined: Joined) -> Self {
+        Self { member, joined, generation: 0, leaving: None }
+    }
+
+    /// The node, whose lead is gone.
+    pub(super) fn into_member(self) -> Member {
+        self.member
+    }
+
+    /// Waits for what the lead wants, while the node has no generation.
+    ///
+    /// # Errors
+    /// The node does not fit.
+    pub(in crate::control) fn wait(&mut self, process: &Process) -> Result<FollowerNews, Error> {
+        loop {
+            if self.is_to_end(process) {
+                return Ok(FollowerNews::Ended);
+            }
+            match self.joined.said.recv_timeout(Duration::from_millis(20)) {
+                Ok(message) => {
+                    if let Some(news) = self.news(message, None)? {
+                        return Ok(news);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(FollowerNews::LeadLost),
+            }
+        }
+    }
+
+    /// Handles what the lead wants while a generation runs.
+    ///
+    /// # Errors
+    /// The node does not fit.
+    pub(in crate::control) fn look(
+        &mut self,
+        process: &Process,
+    ) -> Result<Option<FollowerNews>, Error> {
+        if self.is_to_end(process) {
+            return Ok(Some(FollowerNews::Ended));
+        }
+        loop {
+            match self.joined.said.try_recv() {
+                Ok(message) => {
+                    let frames = process.watch.frames_when_quiet();
+                    if let Some(news) = self.news(message, frames)? {
+                        return Ok(Some(news));
+                    }
+                }
+                Err(TryRecvError::Empty) => return Ok(None),
+                Err(TryRecvError::Disconnected) => return Ok(Some(FollowerNews::LeadLost)),
+            }
+        }
+    }
+
+    fn news(
+        &self,
+        message: ToNode,
+        frames: Option<(u64, u64)>,
+    ) -> Result<Option<FollowerNews>, Error> {
+        match message {
+            ToNode::Begin(new) => Ok(Some(FollowerNews::Begin(new))),
+            ToNode::End => Ok(Some(FollowerNews::Ended)),
+            ToNode::Count { round } => {
+                self.joined.lead.send(&ToLead::Counted { round, frames });
+                Ok(None)
+            }
+            ToNode::Refused(reason) => {
+                let place = self.member.place.clone();
+                let reason = format!("the lead refuses node `{}`: {reason}", self.member.name());
+                Err(Error::Cluster { place, reason })
+            }
+            ToNode::Order(_) => unreachable!("the reader gives orders to the cores"),
+        }
+    }
+
+    /// Tells the lead when the node is asked to end. Returns whether it has to end without an
+    /// answer: nothing is lost then either, and the others go back to the last checkpoint.
+    fn is_to_end(&mut self, process: &Process) -> bool {
+        if process.request.reason().is_none() {
+            return false;
+        }
+        let since = *self.leaving.get_or_insert_with(|| {
+            self.joined.lead.send(&ToLead::Leave);
+            Instant::now()
+        });
+        since.elapsed() > Duration::from_secs(process.config.drain_seconds)
+    }
+
+    /// Begins what the lead wants. When it cannot, the lead learns why, and nothing is returned.
+    pub(in crate::control) fn begin(
+        &mut self,
+        process: &mut Process,
+        new: &NewGeneration,
+    ) -> Option<Generation> {
+        self.generation = new.head.generation;
+        let generation = self.generation;
+        match self.try_begin(process, new) {
+            Ok(begun) => {
+                self.joined.set_cores(begun.cores.clone());
+                self.joined.lead.send(&ToLead::Ready { generation });
+                Some(begun)
+            }
+            Err(NotBegun { error, again }) => {
+                let reason = error.to_string();
+                tracing::warn!("generation {generation} cannot begin here: {reason}");
+                self.joined.lead.send(&ToLead::Failed { generation, reason, again });
+                None
+            }
+        }
+    }
+
+    fn try_begin(
+        &self,
+        process: &mut Process,
+        new: &NewGeneration,
+    ) -> Result<Generation, NotBegun> {
+        let Member { place, links: listener, hello, .. } = &self.member;
+        let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
+        let of = (new.owners.as_slice(), process.config.partitions);
+        let seats = Seats::among(&new.nodes, &hello.node, of);
+        let seats = seats.ok_or_else(|| refused("the lead has left this node out".to_owned()))?;
+        listener.forget_before(new.head.generation);
+        check_links(process, &seats)?;
+        let is_wanted = || self.joined.wanted.load(Ordering::Relaxed) == new.head.generation;
+        let links = links::connect(new, &seats, (listener, &is_wanted));
+        let links = links.map_err(|(node, error)| NotBegun {
+            error: Box::new(refused(format!("no links with node `{node}`: {error}"))),
+            again: true,
+        })?;
+        let stored = process.stored.as_ref().expect("a cluster has state");
+        let taken = (new.head.clone(), new.identity.clone());
+        let recovery = Recovery::follow(&process.plan, &process.config, stored, taken)?;
+        let others = Others::Lead(self.joined.lead.clone());
+        let seating = Seating { seats, links, others };
+        let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
+        // It has no edges: only its storage thread waits.
+        attach.run().expect("there is no output to empty");
+        Ok(generation)
+    }
+
+    /// The generation is void: its cores obey no more.
+    pub(in crate::control) fn release(&self) {
+        self.joined.set_cores(Vec::new());
+    }
+
+    /// Tells the lead that the generation cannot go on.
+    pub(in crate::control) fn fail(&self, reason: String) {
+        let generation = self.generation;
+        self.joined.lead.send(&ToLead::Failed { generation, reason, again: true });
+    }
+
+    /// Tells the lead that all cores have ended.
+    pub(in crate::control) fn ended(&self, process: &Process) {
+        let counts: Vec<Counts> = process.watch.tallies.iter().map(|tally| tally.read()).collect();
+        let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum();
+        let frames = (sum(|core| core.frames_sent), sum(|core| core.frames_received));
+        self.joined.lead.send(&ToLead::Ended { generation: self.generation, frames });
+    }
+}

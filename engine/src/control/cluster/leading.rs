@@ -1,0 +1,463 @@
+//! The node that leads: it has the edges, seats all nodes, begins generations and sees when nothing
+//! is in flight any more.
+
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::super::console;
+use super::super::error::Error;
+use super::super::generation::{Generation, Others, Seating};
+use super::super::process::Process;
+use super::super::recovery::Recovery;
+use super::super::seats::Seats;
+use super::links;
+use super::member::{AGAIN, Member, check_links};
+use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
+use crate::cluster::record::{NODES, RecordedChange};
+use crate::cluster::wire::{CoreOrder, NewGeneration, NodeSeats, ToLead, ToNode};
+use crate::connect::attach::Attach;
+
+/// What the node that leads has.
+pub(in crate::control) struct Lead {
+    member: Member,
+    port: NodeListener,
+    /// Those of the present generation.
+    nodes: Vec<Arc<RemoteNode>>,
+    /// Those that have come since.
+    joining: Vec<Arc<RemoteNode>>,
+    /// Names of those that are to end, while the others go on.
+    leaving: BTreeSet<String>,
+    /// Operators' wishes were looked for when the agreement was this.
+    seen: (u64, i64, i64),
+    generation: u64,
+    /// Why the next generation begins, and since when nothing is processed.
+    cause: (String, Instant),
+    /// What happened.
+    changes: Vec<RecordedChange>,
+    counting: Counting,
+    /// By node: frames that its cores sent and received, when they have ended.
+    ended: BTreeMap<String, (u64, u64)>,
+    /// All is committed, and the cores end.
+    finishing: bool,
+    /// An operator has all nodes end.
+    stopping: bool,
+    /// Another one led before.
+    succeeds: bool,
+    /// What was agreed is removed: another node may lead.
+    is_deposed: bool,
+}
+
+/// The generation has lost nodes, or cannot go on for another reason: the next one has to begin.
+#[derive(Debug)]
+pub(in crate::control) struct NodesLost;
+
+/// Why a generation has not begun.
+enum Unready {
+    /// A node is missing: its name, and why.
+    Lost(String, String),
+    /// It may begin at the next try: what failed.
+    Again(String),
+    /// This node cannot go on either.
+    Failed(Box<Error>),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+/// Rounds in which all nodes count the frames that they sent and received.
+#[derive(Default)]
+struct Counting {
+    round: u64,
+    /// Whether the round is under way.
+    asked: bool,
+    /// By node.
+    answers: BTreeMap<String, Option<(u64, u64)>>,
+    /// What the round before counted.
+    before: Option<(u64, u64)>,
+}
+
+/// How long the cores of nodes may take to restore a checkpoint without a sign.
+const READY_WITHIN: Duration = Duration::from_secs(600);
+
+/// Times that a generation may fail to begin for a reason that may pass.
+const TRIES_MAX: u32 = 50;
+
+/// Cores of all nodes: their numbers have 16 bits.
+const SEATS_MAX: usize = 65_534;
+
+impl Lead {
+    pub(super) fn new(member: Member, port: NodeListener, succeeds: bool) -> Self {
+        Self {
+            member,
+            port,
+            nodes: Vec::new(),
+            joining: Vec::new(),
+            leaving: BTreeSet::new(),
+            seen: (0, 0, 0),
+            generation: 0,
+            cause: (String::new(), Instant::now()),
+            changes: Vec::new(),
+            counting: Counting::default(),
+            ended: BTreeMap::new(),
+            finishing: false,
+            stopping: false,
+            succeeds,
+            is_deposed: false,
+        }
+    }
+
+    /// Waits for nodes, until none has come for the time that is configured; where the lead was
+    /// lost, until those are there that live.
+    pub(in crate::control) fn gather(&mut self, process: &Process) {
+        let wait = Duration::from_millis(process.config.gather_ms);
+        let mut until = Instant::now() + wait;
+        while process.request.reason().is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.succeeds && self.all_living_are_here() {
+                return;
+            }
+            match self.port.news().recv_timeout(left.min(Duration::from_millis(20))) {
+                Ok(news) => {
+                    let joined = matches!(news, NodeNews::Joined(_));
+                    // There is no generation yet that could lose a node.
+                    let _ = self.note(news);
+                    until = if joined { Instant::now() + wait } else { until };
+                }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether all nodes that the agreement has are connected. One that cannot be read says no.
+    fn all_living_are_here(&self) -> bool {
+        let is_here = |name: &str| {
+            let others = || self.nodes.iter().chain(&self.joining);
+            name == self.member.name() || others().any(|node| node.hello.node == name)
+        };
+        let living = self.member.agreement.list();
+        living.is_ok_and(|all| all.keys().filter_map(|key| key.strip_prefix(NODES)).all(is_here))
+    }
+
+    /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
+    /// meanwhile, from the same checkpoint once more.
+    ///
+    /// # Errors
+    /// This node cannot begin.
+    pub(in crate::control) fn begin(
+        &mut self,
+        process: &mut Process,
+        recovery: Recovery,
+    ) -> Result<(Generation, Attach), Error> {
+        let (mut recovery, mut tries) = (Some(recovery), 0);
+        loop {
+            let taken = match recovery.take() {
+                Some(recovery) => recovery,
+                None => process.recover()?.expect("a cluster has state"),
+            };
+            match self.try_begin(process, taken) {
+                Ok(begun) => return Ok(begun),
+                Err(Unready::Lost(node, reason)) => {
+                    tracing::warn!("node `{node}` takes no part: {reason}");
+                    self.add_cause(format!("node {node} takes no part"));
+                    self.nodes.retain(|one| one.hello.node != node);
+                }
+                Err(Unready::Again(reason)) => {
+                    tracing::warn!("the generation begins once more: {reason}");
+                    tries += 1;
+                    if tries == TRIES_MAX {
+                        let place = self.member.place.clone();
+                        return Err(Error::Cluster { place, reason });
+                    }
+                    std::thread::sleep(AGAIN);
+                }
+                Err(Unready::Failed(error)) => return Err(*error),
+            }
+        }
+    }
+
+    fn try_begin(
+        &mut self,
+        process: &mut Process,
+        recovery: Recovery,
+    ) -> Result<(Generation, Attach), Unready> {
+        let joining = std::mem::take(&mut self.joining);
+        let first = self.generation == 0;
+        joining
+            .iter()
+            .filter(|_| !first)
+            .for_each(|node| self.add_cause(format!("node {} joined", node.hello.node)));
+        self.nodes.extend(joining);
+        let leaving = std::mem::take(&mut self.leaving);
+        let (leavers, stay) = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .partition::<Vec<_>, _>(|node| leaving.contains(&node.hello.node));
+        for node in &leavers {
+            self.add_cause(format!("node {} left", node.hello.node));
+            node.send(&ToNode::End);
+        }
+        self.nodes = stay;
+        self.nodes.retain(|node| !node.is_lost());
+        let new = self.seat_all(&recovery);
+        self.generation = new.head.generation;
+        (self.counting, self.ended) = (Counting::default(), BTreeMap::new());
+        let of = (new.owners.as_slice(), process.config.partitions);
+        let seats = Seats::among(&new.nodes, self.member.name(), of);
+        let seats = seats.expect("it is the first one");
+        if seats.total > SEATS_MAX {
+            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
+            let place = self.member.place.clone();
+            return Err(Error::Cluster { place, reason }.into());
+        }
+        check_links(process, &seats)?;
+        for node in &self.nodes {
+            node.send(&ToNode::Begin(Box::new(new.clone())));
+        }
+        let links = links::connect(&new, &seats, (&self.member.links, &|| true));
+        let links = links.map_err(|(node, error)| {
+            let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
+            match lost {
+                true => Unready::Lost(node, error.to_string()),
+                false => Unready::Again(format!("no links with node `{node}`: {error}")),
+            }
+        })?;
+        let others = Others::Nodes(self.nodes.clone());
+        let seating = Seating { seats, links, others };
+        let begun = Generation::begin(process, Some(recovery), seating);
+        let (generation, attach) = begun?;
+        if let Err(lost) = self.wait_until_ready(process) {
+            generation.abandon();
+            generation.join(true)?;
+            return Err(lost);
+        }
+        console::note(self.line());
+        self.record(process, &new);
+        Ok((generation, attach))
+    }
+
+    /// Gives all nodes their seats, this one the first.
+    fn seat_all(&self, recovery: &Recovery) -> NewGeneration {
+        let (mut nodes, mut owners): (Vec<NodeSeats>, Vec<u16>) = Default::default();
+        let mut first = 0;
+        let others = self.nodes.iter().map(|node| &node.hello);
+        for hello in std::iter::once(&self.member.hello).chain(others) {
+            let (node, links) = (hello.node.clone(), hello.links);
+            nodes.push(NodeSeats { node, first, cores: hello.cores, links });
+            owners.extend(hello.state_cores.iter().map(|core| (first + core) as u16));
+            first += hello.cores;
+        }
+        let head = recovery.recovered.head.clone();
+        NewGeneration { head, identity: recovery.facts.clone(), nodes, owners }
+    }
+
+    /// Waits until the cores of all nodes have their shares.
+    fn wait_until_ready(&mut self, process: &Process) -> Result<(), Unready> {
+        let mut missing: Vec<String> =
+            self.nodes.iter().map(|node| node.hello.node.clone()).collect();
+        let until = Instant::now() + READY_WITHIN;
+        while let Some(first) = missing.first().cloned() {
+            if process.request.reason().is_some() {
+                return Err(Error::Stopped.into());
+            }
+            if Instant::now() >= until {
+                let text = format!("its cores were not ready within {READY_WITHIN:?}");
+                return Err(Unready::Lost(first, text));
+            }
+            let news = self.port.news().recv_timeout(Duration::from_millis(20));
+            match news {
+                Ok(NodeNews::Said(node, ToLead::Ready { generation })) => {
+                    if generation == self.generation {
+                        missing.retain(|name| *name != node.hello.node);
+                    }
+                }
+                Ok(NodeNews::Said(node, ToLead::Failed { generation, reason, again })) => {
+                    if generation == self.generation && again {
+                        return Err(Unready::Again(format!("`{}`: {reason}", node.hello.node)));
+                    }
+                    if generation == self.generation {
+                        node.send(&ToNode::Refused(reason.clone()));
+                        return Err(Unready::Lost(node.hello.node.clone(), reason));
+                    }
+                }
+                Ok(NodeNews::Lost(node, why)) if self.has(&node) => {
+                    return Err(Unready::Lost(node.hello.node.clone(), why));
+                }
+                Ok(news) => drop(self.note(news)),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what nodes tell while a generation runs.
+    ///
+    /// # Errors
+    /// The next generation has to begin.
+    pub(in crate::control) fn look(&mut self, process: &Process) -> Result<(), NodesLost> {
+        let mut lost = Ok(());
+        while let Ok(news) = self.port.news().try_recv() {
+            lost = lost.and(self.note(news));
+        }
+        if let Err(error) = self.look_for_wishes(process) {
+            tracing::error!("{error}");
+            self.is_deposed = true;
+        }
+        // The cores that end first break the links of the others.
+        if self.finishing { Ok(()) } else { lost }
+    }
+
+    fn note(&mut self, news: NodeNews) -> Result<(), NodesLost> {
+        match news {
+            NodeNews::Joined(node) => {
+                tracing::info!("node `{}` has come", node.hello.node);
+                self.joining.push(node);
+            }
+            NodeNews::Lost(node, why) => {
+                self.joining.retain(|one| !Arc::ptr_eq(one, &node));
+                if self.has(&node) && !self.ended.contains_key(&node.hello.node) {
+                    tracing::warn!("node `{}` is lost: {why}", node.hello.node);
+                    self.add_cause(format!("node {} was lost", node.hello.node));
+                    return Err(NodesLost);
+                }
+            }
+            NodeNews::Said(node, ToLead::Failed { generation, reason, .. }) => {
+                if generation == self.generation && self.has(&node) {
+                    tracing::warn!("node `{}`: {reason}", node.hello.node);
+                    self.add_cause(format!("node {}: {reason}", node.hello.node));
+                    return Err(NodesLost);
+                }
+            }
+            NodeNews::Said(node, ToLead::Counted { round, frames }) => {
+                if round == self.counting.round {
+                    self.counting.answers.insert(node.hello.node.clone(), frames);
+                }
+            }
+            NodeNews::Said(node, ToLead::Ended { generation, frames }) => {
+                if generation == self.generation {
+                    self.ended.insert(node.hello.node.clone(), frames);
+                }
+            }
+            NodeNews::Said(node, ToLead::Leave) => {
+                self.leaving.insert(node.hello.node.clone());
+            }
+            NodeNews::Said(..) => {}
+        }
+        Ok(())
+    }
+
+    fn has(&self, node: &Arc<RemoteNode>) -> bool {
+        self.nodes.iter().any(|one| Arc::ptr_eq(one, node))
+    }
+
+    /// # Errors
+    /// The agreement does not have this node as the lead any more: it has to end at once.
+    pub(in crate::control) fn check(&self) -> Result<(), Error> {
+        let reason = "what the nodes had agreed was removed while they ran, and another one may \
+                      lead: start this node again";
+        let place = self.member.place.clone();
+        match self.is_deposed {
+            true => Err(Error::Cluster { place, reason: reason.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether nodes wait for the next generation, to come or to go.
+    pub(in crate::control) fn is_to_change(&self) -> bool {
+        !self.joining.is_empty() || !self.leaving.is_empty()
+    }
+
+    /// This node is to end; returns whether others go on.
+    pub(in crate::control) fn leave(&mut self) -> bool {
+        let others = !self.stopping
+            && self.nodes.iter().any(|node| !self.leaving.contains(&node.hello.node));
+        if others {
+            self.leaving.insert(self.member.name().to_owned());
+        }
+        others
+    }
+
+    /// Whether this node is to end, while others go on.
+    pub(in crate::control) fn is_leaving(&self) -> bool {
+        self.leaving.contains(self.member.name())
+    }
+
+    /// Gives an order to the cores of all other nodes.
+    pub(in crate::control) fn order(&mut self, order: CoreOrder) {
+        self.finishing |= matches!(order, CoreOrder::Finish | CoreOrder::Abandon);
+        self.nodes.iter().for_each(|node| node.send(&ToNode::Order(order)));
+    }
+
+    /// Whether nothing is in flight any more on any node, when the cores here counted `own`.
+    /// Counters only grow: if two rounds that follow each other count the same, nothing was sent or
+    /// received between them.
+    pub(in crate::control) fn is_quiet(&mut self, own: Option<(u64, u64)>) -> bool {
+        let Self { nodes, counting, .. } = self;
+        let Some(own) = own else {
+            counting.before = None;
+            return false;
+        };
+        if !counting.asked {
+            (counting.asked, counting.round) = (true, counting.round + 1);
+            counting.answers.clear();
+            let round = counting.round;
+            nodes.iter().for_each(|node| node.send(&ToNode::Count { round }));
+        }
+        if counting.answers.len() < nodes.len() {
+            return false;
+        }
+        counting.asked = false;
+        let sum = counting.answers.values().try_fold(own, |(sent, received), frames| {
+            frames.map(|(more_sent, more_received)| (sent + more_sent, received + more_received))
+        });
+        let now = sum.filter(|(sent, received)| sent == received);
+        let before = std::mem::replace(&mut counting.before, now);
+        now.is_some() && now == before
+    }
+
+    /// Waits until the cores of all nodes have ended, and has the nodes end. Returns how many
+    /// frames they sent and received.
+    pub(in crate::control) fn end(&mut self, process: &Process) -> (u64, u64) {
+        let until = Instant::now() + Duration::from_secs(process.config.drain_seconds.max(1));
+        while self.ended.len() < self.nodes.len() && Instant::now() < until {
+            if let Ok(news) = self.port.news().recv_timeout(Duration::from_millis(10)) {
+                // One that is lost has ended, too.
+                if let NodeNews::Lost(node, _) = &news {
+                    self.nodes.retain(|one| !Arc::ptr_eq(one, node));
+                }
+                let _ = self.note(news);
+            }
+        }
+        self.nodes.iter().chain(&self.joining).for_each(|node| node.send(&ToNode::End));
+        let sum = |sum: (u64, u64), frames: &(u64, u64)| (sum.0 + frames.0, sum.1 + frames.1);
+        self.ended.values().fold((0, 0), sum)
+    }
+
+    /// Nothing is processed from now on, until the next generation begins.
+    pub(in crate::control) fn pause(&mut self) {
+        self.cause.1 = Instant::now();
+    }
+
+    /// Something for which the next generation has to begin.
+    fn add_cause(&mut self, cause: String) {
+        let causes = &mut self.cause.0;
+        if !causes.contains(&cause) {
+            *causes = if causes.is_empty() { cause } else { format!("{causes}, {cause}") };
+        }
+    }
+
+    /// One line: which nodes the generation has.
+    fn line(&self) -> String {
+        let others = self.nodes.iter().map(|node| &node.hello);
+        let all = std::iter::once(&self.member.hello).chain(others);
+        let all: Vec<String> = all.map(|one| format!("{} ({})", one.node, one.cores)).collect();
+        let (count, generation) = (all.len(), self.generation);
+        format!("generation {generation} runs on {count} nodes (cores): {}", all.join(", "))
+    }
+}

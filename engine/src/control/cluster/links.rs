@@ -1,0 +1,56 @@
+//! The links of a generation: one connection for each pair of cores of two nodes.
+//!
+//! Simple, and enough for few cores. Where nodes have many, a core is to have one link to each
+//! node, whose cores pass frames on to their siblings.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::super::generation::DialledLink;
+use super::super::seats::Seats;
+use crate::cluster::greeting::{Greeting, LinkListener};
+use crate::cluster::wire::{NewGeneration, NodeSeats};
+
+/// How long all links of a generation may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connects the cores on `seats`, by core, with those of all other nodes: a node dials those after
+/// it. Ends early when the generation is not wanted any more.
+///
+/// # Errors
+/// One cannot be made: with which node, and why.
+pub(super) fn connect(
+    new: &NewGeneration,
+    seats: &Seats,
+    (listener, is_wanted): (&LinkListener, &dyn Fn() -> bool),
+) -> Result<Vec<Vec<DialledLink>>, (String, io::Error)> {
+    let deadline = Instant::now() + PATIENCE;
+    let connect = |core: usize, node: &NodeSeats, seat: usize| {
+        let (own, other) = ((seats.first + core) as u32, seat as u32);
+        let greeting = |from, to| Greeting {
+            generation: new.head.generation,
+            owner: new.head.owner,
+            from,
+            to,
+        };
+        match seat < seats.first {
+            true => listener.take(greeting(other, own), deadline, is_wanted),
+            false => greeting(own, other).dial(node.links),
+        }
+    };
+    let others = || new.nodes.iter().filter(|node| node.first != seats.first);
+    let of_core = |core: usize| {
+        let of_node = |node| seats_of(node).map(move |seat| (node, seat));
+        let link = |(node, seat): (&NodeSeats, usize)| {
+            let stream = connect(core, node, seat);
+            let stream = stream.map_err(|error| (node.node.clone(), error))?;
+            Ok(DialledLink { seat, stream })
+        };
+        others().flat_map(of_node).map(link).collect()
+    };
+    (0..seats.own).map(of_core).collect()
+}
+
+fn seats_of(node: &NodeSeats) -> std::ops::Range<usize> {
+    node.first..node.first + node.cores
+}
