@@ -18,6 +18,7 @@ use potoroo::checkpoint::{Manifest, history};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
+use support::cluster::Cluster;
 use support::kills::kill_behind;
 use support::{
     App, LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root,
@@ -417,5 +418,27 @@ fn a_source_in_another_process_is_read_once_however_often_the_application_is_kil
     let kills = kill_behind(WINDOWS, &arguments, &scratch, 5, "continues after message");
     assert!(kills > 0, "it was never killed");
     check_windows(&scratch.path("windows"), COUNT);
+    check_ended(client);
+}
+
+/// Clients come to whichever node leads, since all are started with the same addresses.
+#[test]
+fn clients_of_a_cluster_lose_and_double_nothing_whichever_node_is_killed() {
+    const COUNT: u64 = 200_000;
+    let scratch = Scratch::new("connector-cluster");
+    example(WINDOWS);
+    let (source, sink) = (free_port(), free_port());
+    let over = Arc::new(AtomicBool::new(false));
+    let (client, collector) = (feed(source, COUNT), collect(sink, over.clone(), 12));
+    let arguments = format!(
+        "--source numbers=potoroo://127.0.0.1:{source}?streams={STREAMS} \
+         --sink windows=potoroo://127.0.0.1:{sink}?token=hush --drain-seconds 60 \
+         --checkpoint-ms 30 --idle park --cores 0,0"
+    );
+    let cluster = Cluster { scratch, example: WINDOWS, arguments };
+    assert!(cluster.survive(7, 6) > 0, "none was killed");
+    over.store(true, Ordering::Relaxed);
+    cluster.scratch.write("windows", &collector.join().expect("it gets all"));
+    cluster.check(COUNT);
     check_ended(client);
 }

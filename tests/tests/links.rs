@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use potoroo::checkpoint::{Chunk, Epoch, Section};
+use potoroo::checkpoint::Epoch;
 use potoroo::flow::{Core, CoreConfig, FrameFault, PartStep, PartitionMap, SharedCounts};
 use potoroo::turn::{
     CheckpointCommand, Command, Driver, Fill, Handout, InletKind, InletPort, LinkPort, Mailbox,
@@ -274,38 +274,6 @@ fn two_nodes_count_together_and_take_a_checkpoint() {
     assert_eq!(rows("seen").iter().sum::<usize>(), expected.len());
     assert!(rows("seen").iter().all(|rows| *rows > 0), "both own some: {:?}", rows("seen"));
     assert_eq!([left.lost(), right.lost()], [const { Vec::<String>::new() }; 2]);
-}
-
-/// A sink that takes nothing.
-struct Deaf;
-
-impl OutletPort for Deaf {
-    fn put(&mut self, _: &[u8]) -> Result<usize, PortLost> {
-        Ok(0)
-    }
-}
-
-/// Everything before it is full then, links included: the marker of a checkpoint passes that.
-#[test]
-fn a_part_ends_while_a_sink_on_another_node_takes_nothing() {
-    let (mut left, mut right) = nodes();
-    right.mailbox.send(Command::Sink { sink: SinkId(0), port: Box::new(Deaf) });
-    left.read(&lines(0, 20_000));
-    for now in 1..6_000 {
-        left.turn(now);
-        right.turn(now);
-        if now == 3_000 {
-            let begin = || Command::Checkpoint(CheckpointCommand::Begin(Epoch(1)));
-            [&left, &right].into_iter().for_each(|node| node.mailbox.send(begin()));
-        }
-    }
-    assert!(left.part_ended() && right.part_ended(), "a marker waits");
-    let waits = |step: &PartStep| match step {
-        PartStep::Chunk(Chunk { section: Section::Outboxes(_), bytes }) => bytes.len(),
-        _ => 0,
-    };
-    let waiting: usize = lock(&left.parts).iter().map(waits).sum();
-    assert!(waiting > LANE_BYTES / 4, "{waiting} bytes wait in the link");
 }
 
 /// A node that is gone is reported once, and the other core goes on.

@@ -2,6 +2,7 @@
 //! that go away, and waiting for a condition within a limit.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod cluster;
 pub mod disk;
 #[cfg(feature = "s3")]
 pub mod gate;
