@@ -1,5 +1,9 @@
 //! What a router has not sent: at a snapshot, after the lanes were marked, it is the core's own.
 //!
+//! All of it is copied at once: of each link up to the bytes of its lanes, when its peer takes
+//! nothing, so some tens of microseconds per link that is full. Should that be too long, it can be
+//! copied in slices, with nothing sent before it is copied.
+//!
 //! Cold: once per checkpoint.
 
 use super::route::Router;
