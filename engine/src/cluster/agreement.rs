@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,8 @@ pub enum Disagreement {
     },
     /// What is there was not written by this version.
     #[error(
-        "{} is damaged, or of another version ({cause}): stop all nodes and remove it; checkpoints \
-         lie elsewhere",
+        "{} is damaged, or of another version ({cause}): stop all nodes and remove this file; no \
+         checkpoint is in it",
         .path.display()
     )]
     Damaged {
@@ -115,6 +115,7 @@ impl Agreement {
         }
         let path = session_path(folder, session);
         let alive = open(&path).map_err(|cause| failed("create", &path, cause))?;
+        give_to_owner_of(folder, &path);
         alive.lock().map_err(|cause| failed("lock", &path, cause))?;
         Ok(Self { folder: folder.to_owned(), session, _alive: alive })
     }
@@ -197,6 +198,10 @@ impl Agreement {
             Err(error) if error.kind() == io::ErrorKind::NotFound => text.extend(b"{}"),
             read => drop(read.map_err(|cause| failed("read", &path, cause))?),
         }
+        // Nothing is synced: a power cut may leave a name without bytes, and no process alive.
+        if text.is_empty() {
+            text.extend(b"{}");
+        }
         let entries: AgreedEntries = serde_json::from_slice(&text)
             .map_err(|cause| Disagreement::Damaged { path: path.clone(), cause })?;
         let mut living = entries.clone();
@@ -205,8 +210,8 @@ impl Agreement {
             let Some(session) = one.session else { return true };
             *known.entry(session).or_insert_with(|| is_alive(&session_path(&self.folder, session)))
         });
-        if living != entries {
-            self.write(&living)?;
+        // On a full disk the dead stay, and are passed over again the next time.
+        if living != entries && self.write(&living).is_ok() {
             for (dead, _) in known.iter().filter(|(_, alive)| !**alive) {
                 let _ = fs::remove_file(session_path(&self.folder, *dead));
             }
@@ -221,6 +226,7 @@ impl Agreement {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(FILE_MODE);
             options.open(&new)?.write_all(&text)?;
+            give_to_owner_of(&self.folder, &new);
             fs::rename(&new, &path)
         };
         write().map_err(|cause| failed("write", &path, cause))
@@ -254,6 +260,14 @@ fn open(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(FILE_MODE)
         .open(path)
+}
+
+/// An administrator may look into the folder of another user, who has to be able to go on.
+fn give_to_owner_of(folder: &Path, file: &Path) {
+    if let Ok(facts) = fs::metadata(folder) {
+        // Others may not give, and own the folder.
+        let _ = chown(file, Some(facts.uid()), Some(facts.gid()));
+    }
 }
 
 /// Whether a process holds the lock of its session. What cannot be known is taken for alive.

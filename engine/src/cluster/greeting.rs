@@ -1,7 +1,7 @@
 //! Greetings: how a connection becomes a link between two cores of two nodes.
 //!
 //! ```text
-//!   dialler ── "PTRLINK1", generation, owner of HEAD, from seat, to seat ──► listener
+//!   dialler ── "PTRLINK1", secret, generation, from seat, to seat ──► listener
 //!           ◄── 1 if it waits for that link ──
 //! ```
 //!
@@ -19,12 +19,12 @@ use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 /// Who greets whom, and in which generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Greeting {
     /// Of HEAD.
     pub generation: u64,
-    /// Random number of the coordinator in HEAD: no other cluster has it.
-    pub owner: u64,
+    /// What only the nodes of the cluster know.
+    pub secret: u128,
     /// Seat of the dialler.
     pub from: u32,
     /// Seat of the listener.
@@ -34,7 +34,7 @@ pub struct Greeting {
 const MAGIC: [u8; 8] = *b"PTRLINK1";
 
 /// Bytes of a greeting.
-pub const GREETING_BYTES: usize = 32;
+pub const GREETING_BYTES: usize = 40;
 
 /// How long a peer may take for its greeting, and for its answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,18 +52,21 @@ impl Greeting {
     fn write(self) -> [u8; GREETING_BYTES] {
         let mut bytes = [0; GREETING_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..16].copy_from_slice(&self.generation.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.owner.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.from.to_le_bytes());
-        bytes[28..].copy_from_slice(&self.to.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.secret.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.from.to_le_bytes());
+        bytes[36..].copy_from_slice(&self.to.to_le_bytes());
         bytes
     }
 
     fn read(bytes: [u8; GREETING_BYTES]) -> Option<Self> {
-        let u64_at = |at: usize| Some(u64::from_le_bytes(bytes[at..at + 8].try_into().ok()?));
         let u32_at = |at: usize| Some(u32::from_le_bytes(bytes[at..at + 4].try_into().ok()?));
-        let greeting =
-            Self { generation: u64_at(8)?, owner: u64_at(16)?, from: u32_at(24)?, to: u32_at(28)? };
+        let greeting = Self {
+            secret: u128::from_le_bytes(bytes[8..24].try_into().ok()?),
+            generation: u64::from_le_bytes(bytes[24..32].try_into().ok()?),
+            from: u32_at(32)?,
+            to: u32_at(36)?,
+        };
         (bytes[..8] == MAGIC).then_some(greeting)
     }
 
@@ -96,20 +99,21 @@ pub struct LinkListener {
 
 #[derive(Default)]
 struct Kept {
+    secret: u128,
     links: Mutex<BTreeMap<Greeting, TcpStream>>,
     came: Condvar,
     greeting: AtomicUsize,
 }
 
 impl LinkListener {
-    /// Listens at `address`, from now until the process ends.
+    /// Listens at `address` for nodes that know the `secret`, from now until the process ends.
     ///
     /// # Errors
     /// It cannot.
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
+    pub fn open(address: SocketAddr, secret: u128) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let kept = Arc::new(Kept::default());
+        let kept = Arc::new(Kept { secret, ..Kept::default() });
         let of_thread = kept.clone();
         Builder::new()
             .name("potoroo-links".to_owned())
@@ -184,7 +188,8 @@ fn greet(mut stream: TcpStream, kept: &Kept) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = [0; GREETING_BYTES];
     read_within(&mut stream, &mut bytes, Instant::now() + PATIENCE)?;
-    let Some(greeting) = Greeting::read(bytes) else { return Ok(()) };
+    let known = Greeting::read(bytes).filter(|greeting| greeting.secret == kept.secret);
+    let Some(greeting) = known else { return Ok(()) };
     let mut links = kept.links.lock().unwrap_or_else(PoisonError::into_inner);
     if links.len() < KEPT_MAX {
         stream.write_all(&[ACCEPTED])?;
@@ -212,10 +217,10 @@ fn read_within(from: &mut TcpStream, mut bytes: &mut [u8], deadline: Instant) ->
 mod tests {
     use super::*;
 
-    const GREETING: Greeting = Greeting { generation: 7, owner: 0xabc, from: 1, to: 3 };
+    const GREETING: Greeting = Greeting { generation: 7, secret: 0xabc, from: 1, to: 3 };
 
     fn listener() -> LinkListener {
-        LinkListener::open(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free")
+        LinkListener::open(SocketAddr::from(([127, 0, 0, 1], 0)), 0xabc).expect("a port is free")
     }
 
     #[test]
@@ -238,7 +243,9 @@ mod tests {
     #[test]
     fn a_stranger_gets_no_answer_and_nothing_is_kept() {
         let listener = listener();
-        for garbage in [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0; GREETING_BYTES]] {
+        let guess = Greeting { secret: 0xabd, ..GREETING }.write();
+        let http = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
+        for garbage in [&http[..], &[0; GREETING_BYTES], &guess] {
             let mut stream = TcpStream::connect(listener.address()).expect("it listens");
             stream.write_all(garbage).expect("it reads");
             let mut answer = Vec::new();

@@ -4,16 +4,18 @@
 //! by name, before it takes part in anything; what a node says after that comes in its order; a
 //! connection that breaks is reported once. Must never do: decide what follows.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::greeting::PATIENCE;
-use super::wire::{ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, read_message, write_message};
+use super::wire::{
+    ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, read_message, read_up_to, write_message,
+};
 
 /// A node that has joined.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl RemoteNode {
     /// Whether the connection has broken.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection: the node learns that it takes no part any more.
+    pub fn end(&self) {
+        self.close(&self.stream.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn close(&self, stream: &TcpStream) {
@@ -148,7 +155,8 @@ impl Door {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let ToLead::Hello(hello) = read_message(&mut stream)? else { return Ok(None) };
+        let mut from = Within { stream: &stream, until: Instant::now() + PATIENCE };
+        let ToLead::Hello(hello) = read_up_to(&mut from, HELLO_BYTES_MAX)? else { return Ok(None) };
         if !is_same(&self.secret, &hello.secret) {
             return Ok(None);
         }
@@ -178,8 +186,28 @@ impl Door {
                 Err(error) => break error.to_string(),
             }
         };
-        node.close(&node.stream.lock().unwrap_or_else(PoisonError::into_inner));
+        node.end();
         tell(NodeNews::Lost(node.clone(), why));
+    }
+}
+
+/// Bytes of the first message at most: it is read before it is known from whom it is.
+const HELLO_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads until a time, however slowly bytes come.
+struct Within<'a> {
+    stream: &'a TcpStream,
+    until: Instant,
+}
+
+impl Read for Within<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        (&mut &*self.stream).read(buffer)
     }
 }
 
@@ -211,6 +239,8 @@ fn misfit(own: &ClusterFacts, hello: &NodeHello) -> Option<String> {
             .then(|| differs("its --partitions", &own.partitions, &theirs.partitions)),
         (own.lane_bytes != theirs.lane_bytes)
             .then(|| differs("its --lane-bytes", &own.lane_bytes, &theirs.lane_bytes)),
+        (own.edges != theirs.edges)
+            .then(|| "the addresses of its sources or sinks are others".to_owned()),
         (own.state != theirs.state).then(|| differs("its --state", &own.state, &theirs.state)),
     ];
     compared.into_iter().flatten().next().map(|what| format!("{what}: {same}"))

@@ -15,8 +15,8 @@ pub const RECORD: &str = "record";
 /// In front of the name of a node that lives; the value is the number of its process.
 pub const NODES: &str = "nodes/";
 
-/// In front of the random number of a [`Wish`]. The lead removes the wishes that it fulfils, and
-/// has [`REFUSED`] in front of a reason for the others.
+/// In front of the random number of a [`Wish`], which stays until it is done. The lead has
+/// [`REFUSED`] in front of a reason instead of one that cannot be.
 pub const WISHES: &str = "wishes/";
 
 /// In front of the reason why a wish is not fulfilled.

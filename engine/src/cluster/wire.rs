@@ -59,6 +59,8 @@ pub struct ClusterFacts {
     pub lane_bytes: usize,
     /// Where checkpoints lie.
     pub state: String,
+    /// Digest of the addresses of all sources and sinks.
+    pub edges: u64,
 }
 
 /// A node of a generation.
@@ -212,10 +214,18 @@ pub fn write_message(to: &mut impl Write, message: &impl Serialize) -> io::Resul
 /// # Errors
 /// The connection has ended, or what came is no such message.
 pub fn read_message<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+    read_up_to(from, MESSAGE_BYTES_MAX)
+}
+
+/// As [`read_message`], of up to `bytes_max` bytes.
+///
+/// # Errors
+/// As of [`read_message`].
+pub fn read_up_to<T: DeserializeOwned>(from: &mut impl Read, bytes_max: usize) -> io::Result<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
-    if length > MESSAGE_BYTES_MAX {
+    if length > bytes_max {
         let text = format!("a message of {length} bytes is none of this protocol");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }

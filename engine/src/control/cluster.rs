@@ -20,12 +20,18 @@ mod leading;
 pub(super) use following::{Follower, FollowerNews, command};
 pub(super) use leading::Lead;
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
 use super::error::Error;
 use super::generation::{Generation, Seating};
 use super::process::Process;
 use crate::connect::attach::Attach;
 use following::Joined;
-use member::{AGAIN, Member};
+use member::{AGAIN, DYING, Member};
+
+/// How long it may take to reach the lead before that is logged.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The part of this process.
 pub(super) enum ClusterRole {
@@ -51,7 +57,12 @@ impl ClusterRole {
     /// As of [`open`](Self::open).
     pub(super) fn again(self, process: &Process) -> Result<Self, Error> {
         match self {
-            Self::Follower(follower) => find(follower.into_member(), process, true),
+            Self::Follower(follower) => {
+                std::thread::sleep(AGAIN);
+                let mut member = follower.into_member();
+                member.began = Instant::now();
+                find(member, process, true)
+            }
             role => Ok(role),
         }
     }
@@ -86,7 +97,14 @@ impl ClusterRole {
     }
 
     fn begin_with_edges(&mut self, process: &mut Process) -> Result<(Generation, Attach), Error> {
-        process.open_edges()?;
+        let begun = Instant::now();
+        // What the lead before had open is about to be free.
+        while let Err(error) = process.open_edges() {
+            if self.lead().is_none_or(|lead| !lead.succeeds()) || begun.elapsed() > DYING {
+                return Err(error);
+            }
+            std::thread::sleep(AGAIN);
+        }
         let recovery = process.recover()?;
         match (self.lead(), recovery) {
             (Some(lead), Some(recovery)) => {
@@ -108,8 +126,10 @@ impl ClusterRole {
 
 /// Leads, if no node does; else follows. A node that was there before `succeeds` another lead.
 fn find(member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
+    let mut silent = true;
     loop {
-        match member.lead_address()? {
+        let lead = member.lead_address()?;
+        match lead {
             None => {
                 if let Some(port) = member.claim_lead(process)? {
                     return Ok(ClusterRole::Lead(Box::new(Lead::new(member, port, succeeds))));
@@ -124,6 +144,15 @@ fn find(member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole
         }
         if process.request.reason().is_some() {
             return Err(Error::Stopped);
+        }
+        if silent && member.began.elapsed() > REACHED_WITHIN {
+            silent = false;
+            tracing::warn!(
+                "the node that leads the cluster in {} does not answer at {}: it is tried again; \
+                 nodes have to run in one network namespace",
+                member.place,
+                lead.flatten().map_or("no address".to_owned(), |at: SocketAddr| at.to_string()),
+            );
         }
         // It is about to end, or another one won.
         std::thread::sleep(AGAIN);

@@ -132,19 +132,23 @@ impl Process {
         self.stored.as_ref().map(recover).transpose()
     }
 
-    /// Opens the admin port, if there is to be one, and gives away what others need.
+    /// Opens the admin port, if there is to be one.
     ///
     /// # Errors
     /// The port cannot be opened.
-    pub(super) fn serve(&mut self) -> Result<ProcessStart, Error> {
+    pub(super) fn serve(&self) -> Result<Option<AdminHandle>, Error> {
         let watched = self.watch.clone();
         let operator =
             self.stored.as_ref().map(|stored| operator(stored, &self.describe, &self.rollbacks));
         let serve = |port| admin::serve(port, Arc::new(move || watched.status()), operator);
-        let admin = self.config.admin.map(serve).transpose()?;
+        Ok(self.config.admin.map(serve).transpose()?)
+    }
+
+    /// Gives away what others need.
+    pub(super) fn started(&self, admin: Option<AdminHandle>) -> ProcessStart {
         let edges = &mut *self.edges();
         let (channels, listening) = (take(&mut edges.channels), take(&mut edges.listening));
-        Ok(ProcessStart { channels, watch: self.watch.clone(), listening, admin })
+        ProcessStart { channels, watch: self.watch.clone(), listening, admin }
     }
 
     /// The opened edges. While a rollback looks at them, this waits.

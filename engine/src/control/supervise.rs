@@ -60,6 +60,8 @@ pub(super) struct Supervisor {
     other_nodes: bool,
     /// The checkpoint after which nodes come and go.
     before_change: Option<oneshot::Receiver<Result<Epoch, String>>>,
+    /// Since when nodes wait to come or go.
+    leaves_since: Option<Instant>,
     profiler: Profiler,
     shown: (Instant, Snapshot),
 }
@@ -77,12 +79,14 @@ impl Supervisor {
         request: StopRequest,
     ) -> Result<(Self, ProcessStart), Error> {
         let mut process = Process::open(describe, fingerprint, config, request)?;
-        let mut role = ClusterRole::open(&process)?;
-        let (generation, attach) = role.begin(&mut process, None)?;
-        let opened = {
+        // Before any other node depends on this one.
+        let admin = {
             let _housekeeping = Housekeeping::begin(&process.watch.cpus);
             process.serve()?
         };
+        let mut role = ClusterRole::open(&process)?;
+        let (generation, attach) = role.begin(&mut process, None)?;
+        let opened = process.started(admin);
         let generation = attached(generation, attach)?;
         let Process { config, watch, .. } = &process;
         let (profile, tallies) = (watch.profile.clone(), watch.tallies.clone());
@@ -101,6 +105,7 @@ impl Supervisor {
             quiet_before: None,
             other_nodes: false,
             before_change: None,
+            leaves_since: None,
         };
         Ok((supervisor, opened))
     }
@@ -250,7 +255,7 @@ impl Supervisor {
         // A sink that was lost belongs to the generation before, as does a link.
         let shutdown = Shutdown::new(Duration::from_secs(process.config.drain_seconds));
         let (sources_complete, quiet_before, other_nodes) = (false, None, false);
-        let before_change = None;
+        let (before_change, leaves_since) = (None, None);
         Ok(Self {
             generation,
             process,
@@ -260,6 +265,7 @@ impl Supervisor {
             quiet_before,
             other_nodes,
             before_change,
+            leaves_since,
             ..self
         })
     }
@@ -330,10 +336,15 @@ impl Supervisor {
             Some(Order::Finish) => self.order(CoreOrder::Finish),
             Some(Order::Abandon(late)) => {
                 self.complain(late);
-                self.generation.threads.edges.stop_accepting();
-                self.order(CoreOrder::Abandon);
+                self.abandon_all();
             }
         }
+    }
+
+    /// Has the cores of all nodes end at once.
+    fn abandon_all(&mut self) {
+        self.generation.threads.edges.stop_accepting();
+        self.order(CoreOrder::Abandon);
     }
 
     /// Gives an order to the cores of all nodes.

@@ -80,5 +80,5 @@ fn damage_is_named_with_its_remedy() {
     let a = scratch.open(1);
     fs::write(scratch.0.join(ENTRIES), "[]").expect("it can be written");
     let text = a.list().expect_err("it is no map").to_string();
-    assert!(text.contains("is damaged") && text.contains("remove it"), "{text}");
+    assert!(text.contains("is damaged") && text.contains("remove this file"), "{text}");
 }

@@ -191,6 +191,10 @@ impl Follower {
     ) -> Option<Generation> {
         self.generation = new.head.generation;
         let generation = self.generation;
+        if self.joined.wanted.load(Ordering::Relaxed) != generation {
+            // The lead wants another one already.
+            return None;
+        }
         match self.try_begin(process, new) {
             Ok(begun) => {
                 self.joined.set_cores(begun.cores.clone());
@@ -219,12 +223,22 @@ impl Follower {
         listener.forget_before(new.head.generation);
         check_links(process, &seats)?;
         let is_wanted = || self.joined.wanted.load(Ordering::Relaxed) == new.head.generation;
-        let links = links::connect(new, &seats, (listener, &is_wanted));
+        let links = links::connect(new, &seats, (listener, self.member.secret, &is_wanted));
         let links = links.map_err(|(node, error)| NotBegun {
             error: Box::new(refused(format!("no links with node `{node}`: {error}"))),
             again: true,
         })?;
         let stored = process.stored.as_ref().expect("a cluster has state");
+        let head = stored.store.head();
+        let head = head.map_err(|error| refused(error.to_string()))?;
+        if head.as_ref() != Some(&new.head) {
+            return Err(refused(format!(
+                "this node does not see in {} what the lead has written to {}: give all nodes one \
+                 folder or bucket",
+                stored.place, hello.facts.state
+            ))
+            .into());
+        }
         let taken = (new.head.clone(), new.identity.clone());
         let recovery = Recovery::follow(&process.plan, &process.config, stored, taken)?;
         let others = Others::Lead(self.joined.lead.clone());

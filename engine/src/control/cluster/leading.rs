@@ -86,7 +86,7 @@ struct Counting {
 /// How long the cores of nodes may take to restore a checkpoint without a sign.
 const READY_WITHIN: Duration = Duration::from_secs(600);
 
-/// Times that a generation may fail to begin for a reason that may pass.
+/// The pause between two tries to begin grows up to this many times the first one.
 const TRIES_MAX: u32 = 50;
 
 /// Cores of all nodes: their numbers have 16 bits.
@@ -167,16 +167,21 @@ impl Lead {
                 Err(Unready::Lost(node, reason)) => {
                     tracing::warn!("node `{node}` takes no part: {reason}");
                     self.add_cause(format!("node {node} takes no part"));
+                    // It lives, perhaps: then it comes again.
+                    self.nodes
+                        .iter()
+                        .filter(|one| one.hello.node == node)
+                        .for_each(|one| one.end());
                     self.nodes.retain(|one| one.hello.node != node);
                 }
                 Err(Unready::Again(reason)) => {
                     tracing::warn!("the generation begins once more: {reason}");
-                    tries += 1;
-                    if tries == TRIES_MAX {
-                        let place = self.member.place.clone();
-                        return Err(Error::Cluster { place, reason });
+                    // A node that stands still is waited for, and so are descriptors.
+                    tries = (tries + 1).min(TRIES_MAX);
+                    std::thread::sleep(AGAIN * tries);
+                    if process.request.reason().is_some() {
+                        return Err(Error::Stopped);
                     }
-                    std::thread::sleep(AGAIN);
                 }
                 Err(Unready::Failed(error)) => return Err(*error),
             }
@@ -211,16 +216,17 @@ impl Lead {
         let of = (new.owners.as_slice(), process.config.partitions);
         let seats = Seats::among(&new.nodes, self.member.name(), of);
         let seats = seats.expect("it is the first one");
-        if seats.total > SEATS_MAX {
-            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
-            let place = self.member.place.clone();
-            return Err(Error::Cluster { place, reason }.into());
+        if let Err(error) = self.check_seats(process, &seats) {
+            // The one that came last is one too much.
+            let Some(node) = self.nodes.pop() else { return Err(error.into()) };
+            node.send(&ToNode::Refused(error.to_string()));
+            return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
         }
-        check_links(process, &seats)?;
         for node in &self.nodes {
             node.send(&ToNode::Begin(Box::new(new.clone())));
         }
-        let links = links::connect(&new, &seats, (&self.member.links, &|| true));
+        let links =
+            links::connect(&new, &seats, (&self.member.links, self.member.secret, &|| true));
         let links = links.map_err(|(node, error)| {
             let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
             match lost {
@@ -240,6 +246,16 @@ impl Lead {
         console::note(self.line());
         self.record(process, &new);
         Ok((generation, attach))
+    }
+
+    /// # Errors
+    /// There are too many cores, or their links take too much memory.
+    fn check_seats(&self, process: &Process, seats: &Seats) -> Result<(), Error> {
+        if seats.total > SEATS_MAX {
+            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
+            return Err(Error::Cluster { place: self.member.place.clone(), reason });
+        }
+        check_links(process, seats)
     }
 
     /// Gives all nodes their seats, this one the first.
@@ -306,8 +322,7 @@ impl Lead {
             lost = lost.and(self.note(news));
         }
         if let Err(error) = self.look_for_wishes(process) {
-            tracing::error!("{error}");
-            self.is_deposed = true;
+            tracing::warn!("{error}");
         }
         // The cores that end first break the links of the others.
         if self.finishing { Ok(()) } else { lost }
@@ -321,6 +336,7 @@ impl Lead {
             }
             NodeNews::Lost(node, why) => {
                 self.joining.retain(|one| !Arc::ptr_eq(one, &node));
+                self.leaving.remove(&node.hello.node);
                 if self.has(&node) && !self.ended.contains_key(&node.hello.node) {
                     tracing::warn!("node `{}` is lost: {why}", node.hello.node);
                     self.add_cause(format!("node {} was lost", node.hello.node));
@@ -344,8 +360,12 @@ impl Lead {
                     self.ended.insert(node.hello.node.clone(), frames);
                 }
             }
-            NodeNews::Said(node, ToLead::Leave) => {
+            NodeNews::Said(node, ToLead::Leave) if self.has(&node) => {
                 self.leaving.insert(node.hello.node.clone());
+            }
+            NodeNews::Said(node, ToLead::Leave) => {
+                self.joining.retain(|one| !Arc::ptr_eq(one, &node));
+                node.send(&ToNode::End);
             }
             NodeNews::Said(..) => {}
         }
@@ -381,6 +401,16 @@ impl Lead {
             self.leaving.insert(self.member.name().to_owned());
         }
         others
+    }
+
+    /// Whether another one led before.
+    pub(in crate::control) fn succeeds(&self) -> bool {
+        self.succeeds
+    }
+
+    /// Whether the cores end, since all is committed.
+    pub(in crate::control) fn is_finishing(&self) -> bool {
+        self.finishing
     }
 
     /// Whether this node is to end, while others go on.

@@ -22,17 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn connect(
     new: &NewGeneration,
     seats: &Seats,
-    (listener, is_wanted): (&LinkListener, &dyn Fn() -> bool),
+    (listener, secret, is_wanted): (&LinkListener, u128, &dyn Fn() -> bool),
 ) -> Result<Vec<Vec<DialledLink>>, (String, io::Error)> {
     let deadline = Instant::now() + PATIENCE;
     let connect = |core: usize, node: &NodeSeats, seat: usize| {
         let (own, other) = ((seats.first + core) as u32, seat as u32);
-        let greeting = |from, to| Greeting {
-            generation: new.head.generation,
-            owner: new.head.owner,
-            from,
-            to,
-        };
+        let greeting = |from, to| Greeting { secret, generation: new.head.generation, from, to };
         match seat < seats.first {
             true => listener.take(greeting(other, own), deadline, is_wanted),
             false => greeting(own, other).dial(node.links),

@@ -1,15 +1,18 @@
 //! What a process is in its cluster, whichever node leads.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::super::config::ClusterPlace;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::config::{ClusterPlace, Config};
 use super::super::error::Error;
 use super::super::memory;
 use super::super::process::Process;
 use super::super::seats::{Seats, state_cores};
 use crate::checkpoint::coordinator::CoordinatorInput;
-use crate::checkpoint::store::draw;
+use crate::checkpoint::store::{Location, draw};
 use crate::cluster::agreement::{Agreed, Agreement, Disagreement};
 use crate::cluster::greeting::LinkListener;
 use crate::cluster::nodes::NodeListener;
@@ -22,20 +25,35 @@ pub(in crate::control) struct Member {
     pub(super) place: ClusterPlace,
     pub(super) agreement: Agreement,
     pub(super) links: LinkListener,
+    /// What nodes show each other.
+    pub(super) secret: u128,
     pub(super) hello: NodeHello,
     listen: SocketAddr,
+    /// When it last had no lead.
+    pub(super) began: Instant,
 }
 
 /// Pause between two tries to reach who leads, and to get a name.
 pub(super) const AGAIN: Duration = Duration::from_millis(20);
 
+/// How long the port for nodes may be another one's.
+const BUSY: Duration = Duration::from_secs(10);
+
 /// How long a process that was killed may take to be gone.
-const DYING: Duration = Duration::from_secs(1);
+pub(super) const DYING: Duration = Duration::from_secs(1);
 
 impl Member {
     pub(super) fn open(place: ClusterPlace, process: &Process) -> Result<Self, Error> {
         let Process { plan, config, stored, .. } = process;
         let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
+        let sources = config.sources.iter().map(|(name, address)| (name, address.to_string()));
+        let sinks = config.sinks.iter().map(|(name, address)| (name, address.to_string()));
+        if let Some((name, _)) = sources.chain(sinks).find(|(_, text)| text == "channel:") {
+            return Err(refused(format!(
+                "`{name}` has the address `channel:`, which ends with its process: give it another \
+                 one"
+            )));
+        }
         let agreement = Agreement::open(place.folder(), draw());
         let agreement = agreement.map_err(|error| refused(error.to_string()))?;
         let node = config.node.as_ref().expect("a complete configuration has one").to_string();
@@ -57,13 +75,13 @@ impl Member {
             )));
         }
         let listen = config.listen;
-        let links = LinkListener::open(SocketAddr::new(listen.ip(), 0));
+        let secret = secret(&agreement).map_err(|error| refused(error.to_string()))?;
+        let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
-        let secret = secret(&agreement).map_err(|error| refused(error.to_string()))?;
         let hello = NodeHello {
             protocol: PROTOCOL,
-            secret,
+            secret: format!("{secret:032x}"),
             node,
             cores: config.cores.len(),
             state_cores: state_cores(config),
@@ -73,10 +91,11 @@ impl Member {
                 fingerprint: plan.fingerprint,
                 partitions: config.partitions,
                 lane_bytes: config.lane_bytes,
-                state: stored.place.to_string(),
+                state: whole(&stored.place),
+                edges: edges(config),
             },
         };
-        Ok(Self { place, agreement, links, hello, listen })
+        Ok(Self { place, agreement, links, secret, hello, listen, began: Instant::now() })
     }
 
     fn refused(&self, error: &Disagreement) -> Error {
@@ -102,7 +121,13 @@ impl Member {
         let direct = move |message: &ToLead| for_storage(message, &storage);
         let shown = (self.hello.facts.clone(), self.hello.secret.clone());
         let port = NodeListener::open(self.listen, shown, direct);
-        let port = port.map_err(|error| refused(format!("--listen {}: {error}", self.listen)))?;
+        let port = match port {
+            // The lead that is about to end, or one that is about to begin, has it.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && self.began.elapsed() < BUSY => {
+                return Ok(None);
+            }
+            port => port.map_err(|error| refused(format!("--listen {}: {error}", self.listen)))?,
+        };
         let claimed = self.agreement.claim(LEAD, port.address().to_string());
         let taken = claimed.map_err(|error| self.refused(&error))?;
         Ok(taken.is_none().then_some(port))
@@ -114,10 +139,25 @@ impl Member {
 }
 
 /// What nodes show each other: the first one draws it.
-fn secret(agreement: &Agreement) -> Result<String, Disagreement> {
+fn secret(agreement: &Agreement) -> Result<u128, Disagreement> {
     let drawn = Agreed { value: format!("{:016x}{:016x}", draw(), draw()), session: None };
     let found = agreement.swap(SECRET, None, Some(drawn.clone()))?;
-    Ok(found.unwrap_or(drawn).value)
+    // What a person has changed there no other node can show.
+    Ok(u128::from_str_radix(&found.unwrap_or(drawn).value, 16).unwrap_or_default())
+}
+
+/// A place as all processes of the machine name it, wherever they run.
+fn whole(place: &Location) -> String {
+    let folder = place.folder().and_then(|folder| folder.canonicalize().ok());
+    folder.map_or_else(|| place.to_string(), |folder| folder.display().to_string())
+}
+
+/// Digest of all addresses: a node that leads later opens its own.
+fn edges(config: &Config) -> u64 {
+    let sources = config.sources.iter().map(|(name, address)| format!("{name}={address}"));
+    let sinks = config.sinks.iter().map(|(name, address)| format!("{name}={address}"));
+    let all: Vec<String> = sources.chain(["→".to_owned()]).chain(sinks).collect();
+    xxh3_64(all.join("\n").as_bytes())
 }
 
 /// # Errors

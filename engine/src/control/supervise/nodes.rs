@@ -1,5 +1,7 @@
 //! What the other nodes of a cluster make necessary.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::oneshot;
 
 use super::super::cluster::{ClusterRole, FollowerNews};
@@ -33,6 +35,16 @@ impl Supervisor {
         let to_change = self.role.lead().is_some_and(|lead| lead.is_to_change());
         if !to_change || !self.shutdown.is_running() {
             return false;
+        }
+        let leaves = self.role.lead().is_some_and(|lead| lead.is_leaving());
+        let since = *self.leaves_since.get_or_insert_with(Instant::now);
+        let drain = Duration::from_secs(self.process.config.drain_seconds);
+        if leaves && since.elapsed() > drain {
+            tracing::warn!(
+                "no checkpoint was committed within --drain-seconds: the other nodes go on from \
+                 the one before"
+            );
+            return true;
         }
         let checkpoint = self.before_change.get_or_insert_with(|| {
             let (answer, checkpoint) = oneshot::channel();

@@ -68,7 +68,7 @@ impl Supervisor {
             }
             Notice::SinkLost { sink, reason } => {
                 if !self.generation.threads.sink_lost(sink, reason) && self.shutdown.lose_sink() {
-                    self.generation.abandon();
+                    self.abandon_all();
                 }
             }
             Notice::LinkLost { seat, reason } => self.link_lost(seat, reason),
@@ -90,7 +90,7 @@ impl Supervisor {
         if self.shutdown.is_running() {
             tracing::warn!("the link to core {seat} broke: {reason}");
         }
-        self.other_nodes = true;
+        self.other_nodes |= !self.role.lead().is_some_and(|lead| lead.is_finishing());
     }
 
     fn closed(&mut self, source: SourceId, ending: Ending, peer: &str) {

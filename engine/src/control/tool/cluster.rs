@@ -120,7 +120,7 @@ pub fn stop(of: &ClusterArgs) -> Result<ToolExit, Error> {
     answer("all nodes have ended", ToolExit::Whole)
 }
 
-/// How long the lead may take to see a wish.
+/// How long no node may lead.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Time between two looks.
@@ -141,17 +141,15 @@ fn wish(of: &ClusterArgs, wish: &Wish, done: impl Fn(&AgreedEntries) -> bool) ->
     let begun = Instant::now();
     loop {
         let entries = agreement.list()?;
-        match entries.get(&key) {
-            None if done(&entries) => return Ok(()),
-            None => {}
-            Some(entry) => {
-                if let Some(reason) = entry.value.strip_prefix(REFUSED) {
-                    return Err(Error::WishRefused { place, reason: reason.to_owned() });
-                }
-                if begun.elapsed() > SEEN_WITHIN {
-                    return Err(Error::NoLead(place));
-                }
-            }
+        if done(&entries) {
+            return Ok(());
+        }
+        let answer = entries.get(&key).and_then(|entry| entry.value.strip_prefix(REFUSED));
+        if let Some(reason) = answer {
+            return Err(Error::WishRefused { place, reason: reason.to_owned() });
+        }
+        if !entries.contains_key(LEAD) && begun.elapsed() > SEEN_WITHIN {
+            return Err(Error::NoLead(place));
         }
         sleep(LOOK);
     }

@@ -68,13 +68,14 @@ impl Lead {
         if std::mem::replace(&mut self.seen, version) == version {
             return Ok(());
         }
-        let entries = self.member.agreement.list()?;
+        let entries = self.member.agreement.list().inspect_err(|_| self.seen = (0, 0, 0))?;
         let session = entries.get(LEAD).and_then(|lead| lead.session);
         self.is_deposed = session != Some(self.member.agreement.session());
         for (key, entry) in entries.iter().filter(|(key, _)| key.starts_with(WISHES)) {
             if entry.value.starts_with(REFUSED) {
                 continue;
             }
+            // A wish stays until it is done: when this node is lost, the next lead sees it, too.
             let refused = match serde_json::from_str(&entry.value) {
                 Ok(Wish::Stop) => {
                     self.stopping = true;
@@ -84,11 +85,11 @@ impl Lead {
                 Ok(Wish::Leave(node)) => self.let_leave(&node).err(),
                 Err(error) => Some(format!("it cannot be understood: {error}")),
             };
-            let answer = refused.map(|reason| Agreed {
-                value: format!("{REFUSED}{reason}"),
-                session: entry.session,
-            });
-            self.member.agreement.swap(key, Some(entry), answer)?;
+            if let Some(reason) = refused {
+                let (value, session) = (format!("{REFUSED}{reason}"), entry.session);
+                let answer = Agreed { value, session };
+                self.member.agreement.swap(key, Some(entry), Some(answer))?;
+            }
         }
         Ok(())
     }
