@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use potoroo_runtime::Housekeeping;
 use tokio::sync::oneshot;
 
+use super::checkpoints::{Checkpoints, Last};
 use super::cluster::{ClusterRole, FollowerNews, Lead, command};
 use super::config::Config;
 use super::console;
@@ -282,6 +283,8 @@ impl Supervisor {
             tracing::warn!("{kind}: {count} such lines left out");
         }
         let abandoned = self.shutdown.is_abandoned();
+        let last = self.generation.checkpoints.as_ref().map(Checkpoints::last);
+        let failed = matches!(last, Some(Last::Failed));
         let (counts, failures) = self.generation.join(abandoned)?;
         let stop = match &self.role {
             ClusterRole::Follower(_) => StopReason::Cluster,
@@ -292,7 +295,7 @@ impl Supervisor {
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
         snapshot.undelivered = match &mut self.role {
             ClusterRole::Alone => undelivered(&counts, (0, 0)),
-            ClusterRole::Lead(lead) => undelivered(&counts, lead.end(&self.process)),
+            ClusterRole::Lead(lead) => undelivered(&counts, lead.end(&self.process, failed)),
             // The lead sums up.
             ClusterRole::Follower(_) => 0,
         };

@@ -451,9 +451,10 @@ impl Lead {
         now.is_some() && now == before
     }
 
-    /// Waits until the cores of all nodes have ended, and has the nodes end. Returns how many
-    /// frames they sent and received.
-    pub(in crate::control) fn end(&mut self, process: &Process) -> (u64, u64) {
+    /// Waits until the cores of all nodes have ended, and has the nodes end; but if the storage of
+    /// this one has `failed`: then another one leads. Returns how many frames they sent and
+    /// received.
+    pub(in crate::control) fn end(&mut self, process: &Process, failed: bool) -> (u64, u64) {
         let until = Instant::now() + Duration::from_secs(process.config.drain_seconds.max(1));
         while self.ended.len() < self.nodes.len() && Instant::now() < until {
             if let Ok(news) = self.port.news().recv_timeout(Duration::from_millis(10)) {
@@ -464,7 +465,9 @@ impl Lead {
                 let _ = self.note(news);
             }
         }
-        self.nodes.iter().chain(&self.joining).for_each(|node| node.send(&ToNode::End));
+        if !failed {
+            self.nodes.iter().chain(&self.joining).for_each(|node| node.send(&ToNode::End));
+        }
         let sum = |sum: (u64, u64), frames: &(u64, u64)| (sum.0 + frames.0, sum.1 + frames.1);
         self.ended.values().fold((0, 0), sum)
     }
