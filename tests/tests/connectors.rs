@@ -349,11 +349,11 @@ fn clients_send_again_what_came_after_the_checkpoint_that_is_restored() {
     let lines: Vec<&str> = output.lines().collect();
     let (first, again) = lines.split_at(COUNT as usize);
     let uncommitted = first.len() - output[..committed].lines().count();
-    let behind = |stream: u64| {
+    let unread_of = |stream: u64| {
         let half = half[&format!("s{stream}")] as usize;
         lines_of(stream, COUNT)[half..].lines().count()
     };
-    let unread: usize = (0..STREAMS).map(behind).sum();
+    let unread: usize = (0..STREAMS).map(unread_of).sum();
     assert_eq!((again.len(), report["events"].as_u64()), (uncommitted, Some(unread as u64)));
     assert!(uncommitted >= unread, "{uncommitted} lines of {unread} events");
     for key in 0..64 {

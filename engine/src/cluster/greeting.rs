@@ -152,7 +152,7 @@ impl LinkListener {
         }
     }
 
-    /// Closes links of other generations than `generation`.
+    /// Closes links of generations before `generation`.
     pub fn forget_before(&self, generation: u64) {
         let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|greeting, _| greeting.generation >= generation);
@@ -184,10 +184,9 @@ fn accept(listener: &TcpListener, kept: &Arc<Kept>) {
 
 fn greet(mut stream: TcpStream, kept: &Kept) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = [0; GREETING_BYTES];
-    read_within(&mut stream, &mut bytes, Instant::now() + PATIENCE)?;
+    Within { stream: &stream, until: Instant::now() + PATIENCE }.read_exact(&mut bytes)?;
     let known = Greeting::read(bytes).filter(|greeting| greeting.secret == kept.secret);
     let Some(greeting) = known else { return Ok(()) };
     let mut links = kept.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,18 +198,23 @@ fn greet(mut stream: TcpStream, kept: &Kept) -> io::Result<()> {
     Ok(())
 }
 
-/// Fills `bytes`, however slowly they come, before `deadline`.
-fn read_within(from: &mut TcpStream, mut bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
-    while !bytes.is_empty() {
-        if Instant::now() >= deadline {
+/// Reads until a time, however slowly bytes come.
+pub struct Within<'a> {
+    /// From where.
+    pub stream: &'a TcpStream,
+    /// After that nothing is read.
+    pub until: Instant,
+}
+
+impl Read for Within<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match from.read(bytes)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => bytes = &mut bytes[read..],
-        }
+        self.stream.set_read_timeout(Some(left))?;
+        (&mut &*self.stream).read(buffer)
     }
-    Ok(())
 }
 
 #[cfg(test)]

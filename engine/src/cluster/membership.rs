@@ -50,6 +50,8 @@ pub fn join(
     write_message(&mut stream, &ToLead::Hello(hello))?;
     let (said_in, said) = channel();
     let mut reader = stream.try_clone()?;
+    // Orders need no generation: the lead gives those of one after all nodes were ready for it, and
+    // none of it after it has announced the next.
     let read = move || {
         while let Ok(message) = read_message::<ToNode>(&mut reader) {
             if let ToNode::Begin(new) = &message {

@@ -4,7 +4,7 @@
 //! by name, before it takes part in anything; what a node says after that comes in its order; a
 //! connection that breaks is reported once. Must never do: decide what follows.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::greeting::PATIENCE;
+use super::greeting::{PATIENCE, Within};
 use super::wire::{
     ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, read_message, read_up_to, write_message,
 };
@@ -153,7 +153,6 @@ impl Door {
     /// Takes the first message. Returns nothing for a node that does not fit.
     fn greet(&self, mut stream: TcpStream) -> io::Result<Option<Arc<RemoteNode>>> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut from = Within { stream: &stream, until: Instant::now() + PATIENCE };
         let ToLead::Hello(hello) = read_up_to(&mut from, HELLO_BYTES_MAX)? else { return Ok(None) };
@@ -193,23 +192,6 @@ impl Door {
 
 /// Bytes of the first message at most: it is read before it is known from whom it is.
 const HELLO_BYTES_MAX: usize = 64 * 1024;
-
-/// Reads until a time, however slowly bytes come.
-struct Within<'a> {
-    stream: &'a TcpStream,
-    until: Instant,
-}
-
-impl Read for Within<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        (&mut &*self.stream).read(buffer)
-    }
-}
 
 /// Compares in a time that says nothing of where they differ.
 fn is_same(own: &str, shown: &str) -> bool {
