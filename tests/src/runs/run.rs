@@ -61,8 +61,9 @@ pub(super) struct ProcessRun<'a> {
     recovered: bool,
 }
 
-/// More steps than a run of the tests can take.
-const STEPS_MAX: u64 = 500_000;
+/// More steps than a run of the tests can take: where a wire holds one byte, each byte that crosses
+/// it takes about 24 steps.
+const STEPS_MAX: u64 = 2_000_000;
 
 /// Steps in which a run that is killed may still do something with the disk.
 const DYING_STEPS: u64 = 30;
