@@ -40,6 +40,14 @@ fn hop() {
 }
 
 #[test]
+fn link() {
+    let object = check("link", &["link_over_tcp_p50", "crossing_ns_64", "crossing_ns_256"]);
+    for events in [1, 4, 16] {
+        assert!(object.get(format!("crossing_ns_{events}")).is_some(), "{events} in {object}");
+    }
+}
+
+#[test]
 fn engine() {
     let latency = ["engine_over_rtrb_p50_100k", "engine_over_rtrb_p50_1m"];
     let timely = ["timely_over_engine_p50_100k", "timely_over_engine_p50_1m"];

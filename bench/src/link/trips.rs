@@ -19,22 +19,23 @@ const END: u64 = u64::MAX;
 /// # Errors
 /// There is no loopback, or an answer is not what was asked.
 pub fn round_trips<E: FrameEnd>(place: Place, slice: Duration) -> Result<Take> {
-    let (left, right) = connect::<E>()?;
+    let (left, right) = connect()?;
     let watch = Watch::new(2);
     let answering = watch.log(1, "answer");
-    let asking = |gate: &Gate| ask(gate, slice, &watch, left);
+    let asking = |gate: &Gate| ask(gate, slice, &watch, E::new(left, 0));
     let (take, answered) = place.pair(asking, move |gate| {
         let mut log = answering;
-        answer(gate, right, &mut log);
-        log.finish()
+        answer(gate, E::new(right, 1), &mut log).map(|()| log.finish())
     })?;
-    Ok(take?.with_gaps([answered]))
+    Ok(take?.with_gaps([answered?]))
 }
 
-fn ask(gate: &Gate, slice: Duration, watch: &Watch, mut end: impl FrameEnd) -> Result<Take> {
+fn ask(gate: &Gate, slice: Duration, watch: &Watch, end: Result<impl FrameEnd>) -> Result<Take> {
     let slice_ns = slice.as_nanos() as u64;
     let (mut tape, mut log) = (Tape::new(slice_ns, watch), watch.log(0, "ask"));
+    // The other side waits there.
     let sprint = gate.enter();
+    let mut end = end?;
     let start = stamp::now();
     tape.begin(start);
     log.begin(start);
@@ -54,12 +55,13 @@ fn ask(gate: &Gate, slice: Duration, watch: &Watch, mut end: impl FrameEnd) -> R
     Ok(tape.finish().with_gaps([log.finish()]))
 }
 
-fn answer(gate: &Gate, mut end: impl FrameEnd, log: &mut GapLog) {
+fn answer(gate: &Gate, end: Result<impl FrameEnd>, log: &mut GapLog) -> Result<()> {
     let _sprint = gate.enter();
+    let mut end = end?;
     log.begin(stamp::now());
     loop {
         match receive(&mut end, log) {
-            END => return,
+            END => return Ok(()),
             number => send(&mut end, number),
         }
         // The answer is under way meanwhile.
