@@ -42,6 +42,7 @@ mod ask;
 
 mod cluster;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,8 +57,14 @@ use cluster::ClusterArgs;
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
+    main_with(std::env::args_os())
+}
+
+/// As [`main`], with `arguments` (the first is the program's name) instead of the process's: for
+/// programs that have the tool in them.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = signals::bear_file_limits();
-    let found = match &Arguments::parse().command {
+    let found = match &Arguments::parse_from(arguments).command {
         Command::Checkpoint { command } => match command {
             Checkpoint::List { state } => list::run(state),
             Checkpoint::Show { epoch, state } => show::run(*epoch, state),
