@@ -39,6 +39,12 @@ pub struct Scale {
     pub memory_bytes: usize,
     /// New keys that come in while the length of turns is measured.
     pub growth_keys: u64,
+    /// Nodes of a cluster that are killed.
+    pub kills: usize,
+    /// Events per second while nodes of a cluster come and go.
+    pub cluster_rate: u32,
+    /// Length of a slice in which the nodes of a cluster stay as they are.
+    pub steady: Duration,
     /// Name of this scale in results.
     pub name: &'static str,
 }
@@ -64,6 +70,9 @@ impl Scale {
             soak: Duration::from_secs(600),
             memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
+            kills: 200,
+            cluster_rate: 100_000,
+            steady: Duration::from_secs(5),
             name: "full",
         }
     }
@@ -88,6 +97,9 @@ impl Scale {
             soak: Duration::from_secs(15),
             memory_bytes: 256 << 20,
             growth_keys: 2_000_000,
+            kills: 12,
+            cluster_rate: 100_000,
+            steady: Duration::from_secs(2),
             name: "quick",
         }
     }
@@ -112,6 +124,9 @@ impl Scale {
             soak: Duration::from_millis(500),
             memory_bytes: 1 << 20,
             growth_keys: 10_000,
+            kills: 2,
+            cluster_rate: 2_000,
+            steady: Duration::from_millis(100),
             name: "toy",
         }
     }

@@ -36,13 +36,18 @@ mod spread;
 mod pingpong;
 
 mod limits;
-mod link;
 
 mod pairs;
 
 mod hop;
 
 mod engine;
+
+mod link;
+
+mod node;
+
+mod cluster;
 
 mod wire;
 
@@ -60,6 +65,7 @@ mod compare;
 
 mod page;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -107,7 +113,7 @@ enum Name {
     Limits,
     /// 64-byte frames between two cores: round trip and throughput of rings.
     Hop,
-    /// Frames over a connection to another server: round trip, and the CPU time of each.
+    /// Events over a connection to another node: round trip, and the CPU time of each.
     Link,
     /// Keyed count over 64-byte events: latency at two rates, throughput at three table sizes.
     Engine,
@@ -119,6 +125,8 @@ enum Name {
     Connector,
     /// Parts of checkpoints written to a folder and verified, beside plain files.
     Storage,
+    /// Processes that are one application: a node is killed, joins, leaves, idles.
+    Cluster(cluster::ClusterOptions),
     /// Make a page, plots and tables of runs that were kept.
     Report(page::PageOptions),
     /// Cost per event as keys, values, partitions, cores, connections, levels grow.
@@ -142,6 +150,23 @@ enum Name {
         operators: usize,
         /// Number of the process that counts.
         parent: u32,
+    },
+    /// The application of `cluster` in a process of its own.
+    #[command(hide = true)]
+    Node {
+        /// Number of the process with which it ends.
+        #[arg(long)]
+        parent: u32,
+        /// Flags of the application.
+        #[arg(last = true)]
+        flags: Vec<OsString>,
+    },
+    /// The tool `potoroo`.
+    #[command(hide = true)]
+    Tool {
+        /// Its arguments.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
     },
     /// The other process of `wire`.
     #[command(hide = true)]
@@ -199,6 +224,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             wire::serve(*kind, *cpu, *fifo)?;
             Ok(ExitCode::SUCCESS)
         }
+        Name::Cluster(options) => {
+            measure(arguments, "cluster", scale, |report| cluster::bench(report, *options))
+        }
+        Name::Node { parent, flags } => node::run(*parent, flags),
+        Name::Tool { arguments } => Ok(node::run_tool(arguments)),
         Name::Report(request) => {
             page::report(request, arguments.results.as_deref())?;
             Ok(ExitCode::SUCCESS)

@@ -99,6 +99,16 @@ fn connector() {
 }
 
 #[test]
+fn cluster() {
+    let goals = ["failover_ms_p50", "join_ms", "leave_ms", "idle_cpu_percent"];
+    let object = check("cluster", &[&goals[..], &["resident_over_bill"]].concat());
+    for field in [&goals[..], &["failover_ms_max", "join_worst_event_ms"]].concat() {
+        assert!(object[field].as_f64().is_some_and(|value| value > 0.0), "{field} in {object}");
+    }
+    assert_eq!(object["failover_kills"], 2.0, "{object}");
+}
+
+#[test]
 fn storage() {
     let object = run(&["storage"]);
     for field in ["part_mb_per_second", "verify_mb_per_second", "part_over_file"] {
