@@ -9,6 +9,7 @@
 
 mod folder;
 mod recovery;
+mod rollback;
 
 pub use self::folder::StateFolder;
 
@@ -46,6 +47,7 @@ pub fn bench(report: &mut Report) -> Result<()> {
     full(report, job(report, keys, Pace::Full))?;
     report.budget().begin(RECOVERY_NEED);
     recovery::bench(report)?;
+    rollback::bench(report)?;
     if has_first {
         first(report, job(report, 10_000_000, Pace::Full))?;
     }
