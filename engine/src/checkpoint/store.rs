@@ -84,6 +84,15 @@ pub trait Store: StoreReader {
     /// It cannot be made.
     fn scratch(&self) -> io::Result<Box<dyn Scratch>>;
 
+    /// Removes what processes that have died had half written, if others share the storage. What
+    /// may be of one that lives stays.
+    ///
+    /// # Errors
+    /// The storage cannot be read or written.
+    fn remove_left_over(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// How much room there is for scratch files; `None` where that is not limited.
     ///
     /// # Errors

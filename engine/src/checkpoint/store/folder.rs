@@ -10,7 +10,8 @@
 //!   output-…        output of sinks, gathered in a temporary file and linked likewise
 //!   shown-…         marks: empty, and not synced
 //!   tmp-…           being written, or left over by a crash: removed by the next process that has
-//!                   the folder alone
+//!                   the folder alone, or by one of those that share it when their process is dead
+//!   tmp-…-0         locked as long as its process shares the folder
 //!   RESERVE         room of which HEAD gets some when the disk is full: a start has to write HEAD
 //!                   before output that waits here can leave
 //! ```
@@ -21,7 +22,7 @@
 //! counts. Promises: after a crash at any step HEAD is the old or the new one, and all that it
 //! names is whole; names are never reused or replaced; of several processes that share the folder
 //! one wins each swap of HEAD. Must never do: trust that anything is on the disk that was not
-//! synced, or touch a temporary file of another process.
+//! synced, or touch a temporary file of another process that may live.
 
 // In reading order; the blank lines keep it.
 mod files;
@@ -38,8 +39,8 @@ use std::sync::Arc;
 
 use super::{Error, Head, Name, Scratch, ScratchRoom, Store, StoreReader, Upload};
 use crate::disk::{Disk, LocalDisk};
-use files::{Files, TEMPORARY};
-use lock::Sharing;
+use files::{FIRST, Files, TEMPORARY};
+use lock::{Sharing, claim};
 use scratch::FileScratch;
 use upload::FileUpload;
 
@@ -64,7 +65,7 @@ impl Folder {
     }
 
     /// As [`open`](Self::open), together with other processes that open it so. HEAD decides which
-    /// of them may commit. What a crash left half written stays.
+    /// of them may commit. What they may have half written stays.
     ///
     /// # Errors
     /// Another process has it alone, or it cannot be written.
@@ -76,7 +77,12 @@ impl Folder {
         lock::make(path)?;
         let lock = lock::lock(path, sharing)?;
         lock::check(path)?;
-        Self::over(Files::new(Arc::new(LocalDisk), path, Some(lock)), sharing)
+        let mut files = Files::new(Arc::new(LocalDisk), path, Some(lock));
+        if sharing == Sharing::Shared {
+            // Without it others cannot know when its files are left over, and leave them.
+            claim(&path.join(files.first_temporary())).into_iter().for_each(|it| files.hold(it));
+        }
+        Self::over(files, sharing)
     }
 
     /// Takes over what is on `disk` in the folder `path`, which no other process uses.
@@ -115,6 +121,27 @@ fn remove_left_over(files: &Files) -> Result<(), Error> {
     Ok(())
 }
 
+/// As [`remove_left_over`], while others may write: that of processes which hold no lock any more.
+fn remove_of_dead(files: &Files) -> Result<(), Error> {
+    let failed = |action, name: &str, error| Error::io(action, files.shown(name), error);
+    let names = files.names().map_err(|error| failed("list", "", error))?;
+    let is_first = |name: &&String| name.starts_with(TEMPORARY) && name.ends_with(FIRST);
+    for first in names.iter().filter(is_first).filter(|name| files.is_dead(name)) {
+        let owner = first.strip_suffix(FIRST).expect("it was just looked at");
+        let of_owner = |name: &&String| name.starts_with(owner) && name != &first;
+        // The lock itself goes last: without it nothing is known of the others.
+        for name in names.iter().filter(of_owner).chain([first]) {
+            match files.remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed("remove", name, error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 impl FolderView {
     /// Opens an existing folder.
     ///
@@ -144,6 +171,10 @@ impl Store for Folder {
         let object = || files.shown(name);
         files.sync().map_err(|cause| Error::NotDurable { object: object(), cause })?;
         Ok(true)
+    }
+
+    fn remove_left_over(&self) -> Result<(), Error> {
+        remove_of_dead(&self.view.files)
     }
 
     fn scratch(&self) -> io::Result<Box<dyn Scratch>> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::lock::is_free;
 use crate::checkpoint::store::draw;
 use crate::disk::{Disk, DiskFile, DiskReader, Open, Room};
 
@@ -14,12 +15,18 @@ const RESERVE: &str = "RESERVE";
 /// What names of temporary files begin with.
 pub const TEMPORARY: &str = "tmp-";
 
+/// How the name of the temporary file of a process ends that is locked as long as it lives.
+pub const FIRST: &str = "-0";
+
 /// The files of one folder.
 pub struct Files {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     /// Keeps other processes out while it is open; `None` for reading.
     _lock: Option<File>,
+    /// The first temporary file: locked while it is open, so that others know whether this process
+    /// lives.
+    alive: Option<File>,
     /// Random number in the names of temporary files: those of others are other ones.
     incarnation: u64,
     /// Number of the next temporary file.
@@ -29,7 +36,22 @@ pub struct Files {
 impl Files {
     pub fn new(disk: Arc<dyn Disk>, folder: &Path, lock: Option<File>) -> Self {
         let (folder, incarnation, next) = (folder.to_owned(), draw(), AtomicU64::new(1));
-        Self { disk, folder, _lock: lock, incarnation, next }
+        Self { disk, folder, _lock: lock, alive: None, incarnation, next }
+    }
+
+    /// The name of the temporary file that is there as long as any other one of this process.
+    pub fn first_temporary(&self) -> String {
+        format!("{TEMPORARY}{:016x}{FIRST}", self.incarnation)
+    }
+
+    /// Holds the lock of the first temporary file.
+    pub fn hold(&mut self, alive: File) {
+        self.alive = Some(alive);
+    }
+
+    /// Whether the process has died which holds this lock while it lives.
+    pub fn is_dead(&self, first: &str) -> bool {
+        first != self.first_temporary() && is_free(&self.folder.join(first))
     }
 
     /// A name for a temporary file, which was never given before.
@@ -112,5 +134,14 @@ impl Files {
     pub fn shown(&self, name: &str) -> String {
         let path = if name.is_empty() { self.folder.clone() } else { self.folder.join(name) };
         path.display().to_string()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if self.alive.is_some() {
+            // Who finds it later finds it free: it is the same.
+            let _ = self.remove(&self.first_temporary());
+        }
     }
 }

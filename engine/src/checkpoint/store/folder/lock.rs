@@ -102,6 +102,46 @@ pub fn lock(folder: &Path, sharing: Sharing) -> Result<File, Error> {
     }
 }
 
+/// Creates a file that is locked while it is open.
+///
+/// # Errors
+/// The system refuses.
+pub fn claim(path: &Path) -> io::Result<File> {
+    loop {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(FILE_MODE);
+        let file = options.open(path)?;
+        file.lock()?;
+        // Another process may have found it free before that, and removed it.
+        if file.metadata()?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether no process has a file locked, on a file system whose locks are known to be kept between
+/// all processes that see it.
+pub fn is_free(path: &Path) -> bool {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+    let Ok(file) = options.open(path) else { return false };
+    locks_are_kept(&file) && file.try_lock().is_ok()
+}
+
+/// Whether the file system is one of this machine alone: another machine may have no part in locks.
+fn locks_are_kept(file: &File) -> bool {
+    const KNOWN: [i64; 7] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683e, // btrfs
+        0x2fc1_2fc1, // zfs
+        0xf2f5_2010, // f2fs
+        0x0102_1994, // tmpfs
+        0x794c_7630, // overlay
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|facts| KNOWN.contains(&facts.f_type))
+}
+
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }

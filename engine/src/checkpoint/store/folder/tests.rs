@@ -138,6 +138,25 @@ fn those_that_share_a_folder_and_one_that_has_it_alone_exclude_each_other() {
 }
 
 #[test]
+fn what_a_dead_process_had_half_written_is_removed_and_nothing_else() {
+    let scratch = Scratch::new("left-over");
+    let shared = [(); 2].map(|()| Folder::open_shared(&scratch.0).expect("they share it"));
+    let upload = shared[1].create(PART).expect("the name is free");
+    // The first one is of a dead process, the other one of a process that no lock speaks for.
+    let (dead, unknown) = (["tmp-0a-0", "tmp-0a-1", "tmp-0a-12"], "tmp-0b-1");
+    let write = |name: &str| fs::write(scratch.0.join(name), b"x").expect("it is ours");
+    dead.into_iter().chain([unknown, "notes-0"]).for_each(write);
+    shared[0].remove_left_over().expect("it can be written");
+    let is_there = |name: &str| scratch.0.join(name).exists();
+    assert!(!dead.into_iter().any(is_there));
+    assert!(is_there(unknown) && is_there("notes-0"));
+    upload.finish().expect("its temporary file is there");
+    drop(shared);
+    Folder::open(&scratch.0).expect("it is free again");
+    assert!(!is_there(unknown));
+}
+
+#[test]
 fn a_shared_folder_keeps_the_contract_of_stores() {
     let scratch = Scratch::new("shared-contract");
     contract::check(&Folder::open_shared(&scratch.0).expect("it is free"));
