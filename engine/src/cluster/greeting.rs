@@ -12,8 +12,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
@@ -42,8 +42,9 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a link is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Connections that are greeting at once. More wait in the system.
-const GREETING_MAX: usize = 64;
+/// Connections of one port whose first bytes have not come. When another one comes, the oldest is
+/// closed: who means to say something has said it by then.
+pub const WAITING_MAX: usize = 64;
 
 /// Links that are kept before their generation begins here.
 const KEPT_MAX: usize = 16 * 1024;
@@ -102,11 +103,11 @@ struct Kept {
     secret: u128,
     links: Mutex<BTreeMap<Greeting, TcpStream>>,
     came: Condvar,
-    greeting: AtomicUsize,
+    ended: AtomicBool,
 }
 
 impl LinkListener {
-    /// Listens at `address` for nodes that know the `secret`, from now until the process ends.
+    /// Listens at `address` for nodes that know the `secret`, from now until this is dropped.
     ///
     /// # Errors
     /// It cannot.
@@ -159,26 +160,82 @@ impl LinkListener {
     }
 }
 
+impl Drop for LinkListener {
+    fn drop(&mut self) {
+        self.kept.ended.store(true, Ordering::Relaxed);
+        wake(self.address);
+    }
+}
+
+/// Has a thread that waits for a connection at `address` look whether it is to end.
+pub fn wake(address: SocketAddr) {
+    let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+}
+
 fn accept(listener: &TcpListener, kept: &Arc<Kept>) {
-    loop {
-        while kept.greeting.load(Ordering::Relaxed) >= GREETING_MAX {
-            thread::sleep(Duration::from_millis(1));
-        }
+    let waiting = Arc::new(Knocking::default());
+    while !kept.ended.load(Ordering::Relaxed) {
         let Ok((stream, _)) = listener.accept() else {
             // No descriptor is free: some will be.
             thread::sleep(Duration::from_millis(10));
             continue;
         };
-        kept.greeting.fetch_add(1, Ordering::Relaxed);
         let of_thread = kept.clone();
-        let greet = move || {
+        waiting.serve("potoroo-greet", stream, move |stream, greeted| {
             // A stranger gets no answer.
             let _ = greet(stream, &of_thread);
-            of_thread.greeting.fetch_sub(1, Ordering::Relaxed);
-        };
-        if Builder::new().name("potoroo-greet".to_owned()).spawn(greet).is_err() {
-            kept.greeting.fetch_sub(1, Ordering::Relaxed);
+            drop(greeted);
+        });
+    }
+}
+
+/// The connections of a port whose first bytes have not come.
+#[derive(Default)]
+pub struct Knocking {
+    open: Mutex<BTreeMap<u64, TcpStream>>,
+    next: AtomicU64,
+    one_less: Condvar,
+}
+
+/// A connection waits while this is there.
+pub struct Knock {
+    number: u64,
+    all: Arc<Knocking>,
+}
+
+impl Knocking {
+    /// Serves a connection on a thread of its own, with what is to be dropped when its first bytes
+    /// have come.
+    pub fn serve(
+        self: &Arc<Self>,
+        thread: &str,
+        stream: TcpStream,
+        serve: impl FnOnce(TcpStream, Knock) + Send + 'static,
+    ) {
+        let Ok(one) = self.add(&stream) else { return };
+        // Without a thread it is closed.
+        let _ = Builder::new().name(thread.to_owned()).spawn(move || serve(stream, one));
+    }
+
+    /// Waits until there is room, for which the oldest one is closed.
+    fn add(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Knock> {
+        let (number, stream) = (self.next.fetch_add(1, Ordering::Relaxed), stream.try_clone()?);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while open.len() >= WAITING_MAX {
+            if let Some((_, oldest)) = open.first_key_value() {
+                let _ = oldest.shutdown(Shutdown::Both);
+            }
+            open = self.one_less.wait(open).unwrap_or_else(PoisonError::into_inner);
         }
+        open.insert(number, stream);
+        Ok(Knock { number, all: self.clone() })
+    }
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        self.all.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.all.one_less.notify_one();
     }
 }
 
@@ -242,6 +299,26 @@ mod tests {
         listener.take(GREETING, now, &|| true).expect_err("it was closed");
         let late = now + Duration::from_secs(3600);
         listener.take(GREETING, late, &|| false).expect_err("it is not wanted");
+    }
+
+    #[test]
+    fn silent_strangers_hold_no_link_up() {
+        let listener = listener();
+        let connect = || TcpStream::connect(listener.address()).expect("it listens");
+        let silent: Vec<_> = (0..3 * WAITING_MAX).map(|_| connect()).collect();
+        // All of them were accepted before it.
+        GREETING.dial(listener.address()).expect("it is taken at once");
+        let mut first = &silent[0];
+        assert_eq!(first.read(&mut [0]).ok(), Some(0), "the oldest one is closed");
+    }
+
+    #[test]
+    fn a_port_is_closed_with_its_listener() {
+        let address = listener().address();
+        // Its thread ends a moment later.
+        while TcpStream::connect(address).is_ok() {
+            thread::yield_now();
+        }
     }
 
     #[test]

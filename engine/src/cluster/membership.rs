@@ -18,6 +18,12 @@ use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message, write_mess
 pub struct LeadSender(Arc<Mutex<TcpStream>>);
 
 impl LeadSender {
+    /// Ends the connection: its reader ends, too.
+    pub fn end(&self) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Tells the lead. If it is gone, the reader reports that.
     pub fn send(&self, message: &ToLead) {
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);

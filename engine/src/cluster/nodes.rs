@@ -6,13 +6,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::greeting::{PATIENCE, Within};
+use super::greeting::{Knocking, PATIENCE, Within, wake};
 use super::wire::{
     ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, read_message, read_up_to, write_message,
 };
@@ -70,9 +70,6 @@ pub struct NodeListener {
     ended: Arc<AtomicBool>,
 }
 
-/// Nodes whose first message has not come.
-const STRANGERS_MAX: usize = 64;
-
 impl NodeListener {
     /// Listens at `address` for nodes with these `facts` that know the `secret`. What `direct`
     /// takes is not in the news.
@@ -108,8 +105,7 @@ impl NodeListener {
 impl Drop for NodeListener {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // It waits for a connection.
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        wake(self.address);
     }
 }
 
@@ -123,30 +119,22 @@ struct Door {
 
 impl Door {
     fn open(self, listener: &TcpListener) {
-        let (door, strangers) = (Arc::new(self), Arc::new(AtomicUsize::new(0)));
+        let (door, waiting) = (Arc::new(self), Arc::new(Knocking::default()));
         while !door.ended.load(Ordering::Relaxed) {
-            while strangers.load(Ordering::Relaxed) >= STRANGERS_MAX {
-                thread::sleep(Duration::from_millis(1));
-            }
             let Ok((stream, _)) = listener.accept() else {
                 // No descriptor is free: some will be.
                 thread::sleep(Duration::from_millis(10));
                 continue;
             };
-            let (of_thread, count) = (door.clone(), strangers.clone());
-            count.fetch_add(1, Ordering::Relaxed);
-            let serve = move || {
+            let of_thread = door.clone();
+            waiting.serve("potoroo-node", stream, move |stream, one| {
                 let greeted = of_thread.greet(stream);
-                count.fetch_sub(1, Ordering::Relaxed);
+                drop(one);
                 // A stranger that says nothing of use gets no answer.
                 if let Ok(Some(node)) = greeted {
                     of_thread.listen(&node);
                 }
-            };
-            let thread = Builder::new().name("potoroo-node".to_owned()).spawn(serve);
-            if thread.is_err() {
-                strangers.fetch_sub(1, Ordering::Relaxed);
-            }
+            });
         }
     }
 
