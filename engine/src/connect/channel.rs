@@ -23,7 +23,7 @@ use super::connector::{Connector, Form};
 use super::demand::Demand;
 use super::opening::Opening;
 use super::pipe::{PipeIn, PipeInlet, PipeOut, PipeOutlet, pipe};
-use super::promise::Promise;
+use super::promise::{Promise, Survival};
 use super::refusal::EdgeRefusal;
 use super::sink::{OpenSink, SinkConnector};
 use super::source::{OpenSource, SourceConnector};
@@ -69,6 +69,10 @@ impl fmt::Display for Channel {
 }
 
 impl SourceConnector for Channel {
+    fn survival(&self) -> Survival {
+        Survival::NONE
+    }
+
     fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("at most once", "the program does not send again")
     }
@@ -89,6 +93,10 @@ impl SourceConnector for Channel {
 }
 
 impl SinkConnector for Channel {
+    fn survival(&self) -> Survival {
+        Survival::NONE
+    }
+
     fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("once per run", "waits for the program to take it")
     }

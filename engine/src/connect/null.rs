@@ -13,7 +13,7 @@ use super::address::SinkAddress;
 use super::connector::{Connector, Form};
 use super::demand::Demand;
 use super::opening::Opening;
-use super::promise::Promise;
+use super::promise::{Promise, Survival};
 use super::refusal::EdgeRefusal;
 use super::sink::{OpenLetters, OpenSink, SinkConnector};
 use super::starting::Starting;
@@ -47,6 +47,10 @@ impl fmt::Display for NullSink {
 }
 
 impl SinkConnector for NullSink {
+    fn survival(&self) -> Survival {
+        Survival::new("nothing is lost: it is dropped anyway", Survival::SAME)
+    }
+
     fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("none", "counted and dropped")
     }

@@ -25,6 +25,29 @@ impl Promise {
     }
 }
 
+/// What becomes of the events of an edge when the node of a cluster that has the edge is lost, and
+/// when its machine is, with the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survival {
+    /// Another node of the machine goes on.
+    pub node: &'static str,
+    /// A node on another machine goes on, with the same state.
+    pub machine: &'static str,
+}
+
+impl Survival {
+    /// Of an edge that is wherever the application is.
+    pub const SAME: &'static str = "the same";
+
+    /// Of what is not there again.
+    pub const NONE: Self = Self::new("nothing: it ends with its process", Self::SAME);
+
+    /// In words.
+    pub const fn new(node: &'static str, machine: &'static str) -> Self {
+        Self { node, machine }
+    }
+}
+
 /// What a position in a source counts, if a later run can read the source again from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayable {

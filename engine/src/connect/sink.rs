@@ -14,7 +14,7 @@ use potoroo_sdk::host::SinkId;
 
 use super::demand::Demand;
 use super::opening::Opening;
-use super::promise::Promise;
+use super::promise::{Promise, Survival};
 use super::refusal::EdgeRefusal;
 use super::resume::CommittedOutput;
 use super::starting::Starting;
@@ -24,6 +24,11 @@ use crate::checkpoint::Transaction;
 pub trait SinkConnector: Debug + Display + Send + Sync {
     /// How often an output leaves, with or without `checkpoints`.
     fn promise(&self, checkpoints: bool) -> Promise;
+
+    /// What a cluster makes of it when a node or a machine is lost.
+    fn survival(&self) -> Survival {
+        Survival::new("as over a crash of one process", Survival::SAME)
+    }
 
     /// What it takes.
     fn demand(&self) -> Demand;

@@ -13,7 +13,7 @@ use potoroo_sdk::host::SourceId;
 use super::address::GeneratorAddress;
 use super::demand::Demand;
 use super::opening::Opening;
-use super::promise::{Promise, Replayable, SkipMistake};
+use super::promise::{Promise, Replayable, SkipMistake, Survival};
 use super::refusal::EdgeRefusal;
 use super::starting::Starting;
 use super::upstream::Upstream;
@@ -23,6 +23,16 @@ use crate::checkpoint::{PositionUnit, SourcePosition};
 pub trait SourceConnector: Debug + Display + Send + Sync {
     /// How often an event enters, with or without `checkpoints`.
     fn promise(&self, checkpoints: bool) -> Promise;
+
+    /// What a cluster makes of it when a node or a machine is lost.
+    fn survival(&self) -> Survival {
+        match self.replay() {
+            Replayable::Never => {
+                Survival::new("what came after the last checkpoint is lost", Survival::SAME)
+            }
+            _ => Survival::new("goes on from the last checkpoint, each event once", Survival::SAME),
+        }
+    }
 
     /// How often a reply to one of its events leaves: only connections can be answered.
     fn reply_promise(&self) -> Promise {

@@ -20,7 +20,7 @@ use super::connector::{Connector, Form};
 use super::demand::Demand;
 use super::file::OpenFile;
 use super::opening::Opening;
-use super::promise::Promise;
+use super::promise::{Promise, Survival};
 use super::refusal::EdgeRefusal;
 use super::sink::{OpenLetters, OpenSink, SinkConnector};
 use super::starting::Starting;
@@ -53,6 +53,10 @@ impl fmt::Display for StdoutSink {
 }
 
 impl SinkConnector for StdoutSink {
+    fn survival(&self) -> Survival {
+        Survival::new("what left after the last checkpoint is repeated", Survival::SAME)
+    }
+
     fn promise(&self, checkpoints: bool) -> Promise {
         match checkpoints {
             true => Promise::REPEATED,

@@ -11,7 +11,8 @@ use super::error::Error;
 use super::inspect::again;
 use super::takeover::preview;
 use crate::checkpoint::Identity;
-use crate::connect::promise::Promise;
+use crate::checkpoint::store::Location;
+use crate::connect::promise::{Promise, Survival};
 
 /// The whole text, and why a start would be refused by what is stored, if it would.
 ///
@@ -59,6 +60,9 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
     for line in guarantees(plan, config) {
         let _ = writeln!(text, "  {line}");
     }
+    if config.cluster.is_some() {
+        text.push_str(&losses(plan, config));
+    }
     let _ = writeln!(
         text,
         "\ncores\n  {:?}, {} partitions on {:?}, idle: {}",
@@ -68,6 +72,35 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
         idle_name(config.idle),
     );
     let _ = writeln!(text, "\nmemory\n{}", Bill::new(plan, config));
+    text
+}
+
+/// What becomes of each edge when a node of the cluster, or a machine, is lost.
+fn losses(plan: &Plan, config: &Config) -> String {
+    let state = match &config.state {
+        Some(Location::Folder(_)) => {
+            "a machine's loss is survived if --state is a folder that other machines see, or s3://"
+        }
+        _ => "--state outlives a machine",
+    };
+    let mut text = format!("\nwhen a node is lost, or its machine with the disk ({state})\n");
+    let mut line = |edge: &str, name: &str, Survival { node, machine }: Survival| {
+        let _ = writeln!(text, "  {edge} {name}: node: {node}; machine: {machine}");
+    };
+    for table in &plan.tables {
+        line("table", &table.name, Survival::new("as in the last checkpoint", Survival::SAME));
+    }
+    for source in &plan.sources {
+        let name = &source.name;
+        line("source", name, config.sources[name].connector().survival());
+    }
+    for sink in &plan.sinks {
+        let survival = match &sink.name {
+            Some(name) => config.sinks[name].connector().survival(),
+            None => Survival::new("replies go with their connection", Survival::SAME),
+        };
+        line("sink", sink.label(), survival);
+    }
     text
 }
 

@@ -17,7 +17,7 @@ use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::patience::{Output, PatientWriter, at_once, is_fifo};
-use crate::connect::promise::Promise;
+use crate::connect::promise::{Promise, Survival};
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::remedy;
 use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
@@ -61,6 +61,18 @@ impl fmt::Display for FileSink {
 }
 
 impl SinkConnector for FileSink {
+    fn survival(&self) -> Survival {
+        match is_regular(&self.path) {
+            true => Survival::new(
+                "each output once, in the same file",
+                "the same where the file is there too, such as in a shared folder",
+            ),
+            false => {
+                Survival::new("what left after the last checkpoint is repeated", Survival::SAME)
+            }
+        }
+    }
+
     fn promise(&self, checkpoints: bool) -> Promise {
         match checkpoints {
             true if is_regular(&self.path) => Promise::new(

@@ -15,7 +15,7 @@ use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
 use crate::connect::patience::{PatientReader, at_once};
-use crate::connect::promise::{Promise, Replayable, SkipMistake};
+use crate::connect::promise::{Promise, Replayable, SkipMistake, Survival};
 use crate::connect::pump::Tail;
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::remedy;
@@ -57,6 +57,18 @@ impl fmt::Display for FileSource {
 }
 
 impl SourceConnector for FileSource {
+    fn survival(&self) -> Survival {
+        match is_regular(&self.path) {
+            true => Survival::new(
+                "read on by another node, each event once",
+                "the same where the file is there too, such as in a shared folder",
+            ),
+            false => {
+                Survival::new("what was read after the last checkpoint is lost", Survival::SAME)
+            }
+        }
+    }
+
     fn promise(&self, checkpoints: bool) -> Promise {
         match is_regular(&self.path) {
             false => Promise::new("at most once", "a pipe or device cannot be read again"),

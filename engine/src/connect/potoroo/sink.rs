@@ -16,7 +16,7 @@ use crate::connect::address::{Error, HostPort, Parts, SinkAddress, TransactionId
 use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::opening::Opening;
-use crate::connect::promise::Promise;
+use crate::connect::promise::{Promise, Survival};
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::sink::{OpenLetters, OpenSink, SinkConnector};
 use crate::connect::starting::Starting;
@@ -65,6 +65,10 @@ impl fmt::Display for PotorooSink {
 }
 
 impl SinkConnector for PotorooSink {
+    fn survival(&self) -> Survival {
+        Survival::new("each output once", Survival::SAME)
+    }
+
     fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new(
             "exactly once",

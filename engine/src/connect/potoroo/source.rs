@@ -20,7 +20,7 @@ use crate::connect::listening::{addresses, bind, no_listener};
 use crate::connect::opening::Opening;
 use crate::connect::permits::Permits;
 use crate::connect::pipe::PIPE_BYTES;
-use crate::connect::promise::{Promise, Replayable};
+use crate::connect::promise::{Promise, Replayable, Survival};
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::source::{OpenSource, SourceConnector};
 use crate::connect::starting::Starting;
@@ -69,6 +69,13 @@ impl fmt::Display for PotorooSource {
 }
 
 impl SourceConnector for PotorooSource {
+    fn survival(&self) -> Survival {
+        Survival::new(
+            "clients send again what no checkpoint has, each event once",
+            "the same, and clients need the other address",
+        )
+    }
+
     fn promise(&self, checkpoints: bool) -> Promise {
         match checkpoints {
             true => Promise::new(

@@ -19,7 +19,7 @@ use crate::connect::connector::Form;
 use crate::connect::demand::Demand;
 use crate::connect::lines::LineLimiter;
 use crate::connect::opening::Opening;
-use crate::connect::promise::Promise;
+use crate::connect::promise::{Promise, Survival};
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::sink::{OpenSink, SinkConnector};
 use crate::connect::starting::Starting;
@@ -65,6 +65,14 @@ impl fmt::Display for TcpSink {
 }
 
 impl SinkConnector for TcpSink {
+    fn survival(&self) -> Survival {
+        let repeated = match self.sequence {
+            true => "what left after the last checkpoint is repeated, with the same ids",
+            false => "what left after the last checkpoint is repeated",
+        };
+        Survival::new(repeated, Survival::SAME)
+    }
+
     fn promise(&self, checkpoints: bool) -> Promise {
         match (checkpoints, self.sequence) {
             (true, true) => Promise::new(

@@ -19,7 +19,7 @@ use crate::connect::lines::LineLimiter;
 use crate::connect::listening::{REFUSING_EVERY, addresses, bind, no_accept, no_listener};
 use crate::connect::opening::Opening;
 use crate::connect::permits::Permits;
-use crate::connect::promise::Promise;
+use crate::connect::promise::{Promise, Survival};
 use crate::connect::refusal::EdgeRefusal;
 use crate::connect::source::{OpenSource, SourceConnector};
 use crate::connect::starting::Starting;
@@ -66,6 +66,13 @@ impl fmt::Display for TcpSource {
 }
 
 impl SourceConnector for TcpSource {
+    fn survival(&self) -> Survival {
+        Survival::new(
+            "connections are closed, and what came after the last checkpoint is lost",
+            "the same, and clients need the other address",
+        )
+    }
+
     fn promise(&self, _checkpoints: bool) -> Promise {
         Promise::new("at most once", "plain TCP cannot be read again")
     }
