@@ -3,6 +3,9 @@
 //! ```text
 //!   agreement    who lives and who leads
 //!   record       what people see of it, and wish
+//!   shares       which partitions the cores of each node own
+//!   rebalance    the weights with which all nodes would be equally busy
+//!   view         what all nodes do, for people
 //!   wire         what a node and the lead tell each other
 //!   nodes        the lead's end of that: a port for all nodes
 //!   membership   a node's end of that
@@ -17,6 +20,12 @@
 pub mod agreement;
 
 pub mod record;
+
+pub mod shares;
+
+pub mod rebalance;
+
+pub mod view;
 
 pub mod wire;
 

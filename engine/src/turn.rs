@@ -27,6 +27,7 @@
 //!   inlets     the open inlets and their ports
 //!   sinks      the sinks and their ports
 //!   links      the links to cores of other nodes and their ports
+//!   link_counts  what went over them
 //!   driver     the turn
 //!   replies    the way back to connections
 //!   commands   what is done for a command                       cold
@@ -41,6 +42,8 @@
 // In reading order; the blank lines keep it.
 mod mail;
 mod ports;
+
+mod link_counts;
 
 mod inlets;
 mod links;
@@ -58,6 +61,7 @@ mod reactor;
 
 pub use driver::{Driver, Turned};
 pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};
+pub use link_counts::{LinkCounts, LinkTotals};
 pub use links::NewLink;
 pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};
 pub use ports::{Fill, InletPort, LinkPort, OutletPort, Passed, PortLost, Readiness, Watching};

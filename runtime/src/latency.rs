@@ -86,6 +86,12 @@ impl LatencyArray {
         self.cells.iter().sum()
     }
 
+    /// The sum of all latencies in nanoseconds, each as the middle of its cell.
+    pub fn ns_sum(&self) -> u64 {
+        let of_cell = |(cell, count): (usize, &u64)| cell_middle(cell).saturating_mul(*count);
+        self.cells.iter().enumerate().map(of_cell).fold(0, u64::saturating_add)
+    }
+
     /// Smallest latency in nanoseconds, exact; `None` if nothing was counted.
     pub fn ns_min(&self) -> Option<u64> {
         (self.ns_min != u64::MAX).then_some(self.ns_min)

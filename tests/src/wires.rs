@@ -96,7 +96,7 @@ pub fn link_nodes(
                 let (to, from, random) = (to.clone(), from.clone(), Random::new(random.u64()));
                 let watch = WireWatch { to: to.clone(), from: from.clone() };
                 let port = Box::new(WireEnd { to, from, random, kind, tamper: Tamper::default() });
-                let link = NewLink { seat, port, receiver, ahead_ns: 0 };
+                let link = NewLink { seat, port, receiver, ahead_ns: 0, counts: Arc::default() };
                 wired.push(WiredCore { core, link, watch });
             }
         }

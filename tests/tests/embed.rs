@@ -371,3 +371,52 @@ fn a_start_that_fails_leaves_no_port_open() {
         TcpListener::bind(address).expect("no thread listens there");
     }
 }
+
+/// Threads of this process with one of these names.
+fn threads(names: &[&str]) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("there are threads");
+    // A thread may end meanwhile.
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    let found = tasks.flatten().filter_map(name);
+    found.filter(|name| names.contains(&name.trim())).count()
+}
+
+#[test]
+fn threads_and_ports_of_a_cluster_end_with_its_application() {
+    const OF_CLUSTERS: [&str; 4] =
+        ["potoroo-links", "potoroo-nodes", "potoroo-node", "potoroo-lead"];
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("embed-cluster-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("it can be written");
+    let numbers = folder.join("numbers");
+    std::fs::write(&numbers, "1\n2\n1\n").expect("it can be written");
+    let counts = || {
+        let app = Application::new("counts");
+        let counts = app.table::<u64, u64>("counts");
+        app.source("numbers", LineText::new())
+            .map(|line: &str| line.parse::<u64>().ok())
+            .key_by(|number| number)
+            .update(&counts, |count, number| {
+                *count += 1;
+                (*count > 0).then(|| format!("{number} {count}"))
+            })
+            .sink("counts", LineText::new());
+        app
+    };
+    let address = |name: &str| format!("file:{}", folder.join(name).display());
+    for _ in 0..2 {
+        let place = folder.join("cluster").display().to_string();
+        let cluster = Some(place.parse().expect("a folder"));
+        let node = Some("a".parse().expect("a name"));
+        let (cores, progress, gather_ms) = (vec![0], false, 0);
+        let config = Config { cores, progress, cluster, node, gather_ms, ..Config::default() }
+            .source("numbers", address("numbers").parse().expect("a source"))
+            .sink("counts", address("out").parse().expect("a sink"));
+        potoroo::run(counts, config).expect("it can run").wait().expect("it ends");
+        // They end a moment later.
+        wait_until(|| threads(&OF_CLUSTERS) == 0);
+    }
+    let out = std::fs::read_to_string(folder.join("out")).expect("it was written");
+    assert_eq!(out.lines().count(), 3, "{out}");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}

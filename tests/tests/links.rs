@@ -126,7 +126,13 @@ impl Node {
         let sinks = core.plan().sinks.len();
         let mut driver =
             Driver::new(mail, notices_in, letters, Some(handout), sinks, false, u64::MAX);
-        driver.add_link(NewLink { seat: 1 - seat, port, receiver, ahead_ns: 0 });
+        driver.add_link(NewLink {
+            seat: 1 - seat,
+            port,
+            receiver,
+            ahead_ns: 0,
+            counts: Arc::default(),
+        });
         let output = Bytes::default();
         if seat == 1 {
             let port = Box::new(Kept(output.clone()));

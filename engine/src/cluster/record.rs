@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shares::{PartitionShares, Weight};
+
 /// The key of the node that leads; its value is the address of its port for nodes.
 pub const LEAD: &str = "lead";
 
@@ -15,12 +17,21 @@ pub const RECORD: &str = "record";
 /// In front of the name of a node that lives; the value is the number of its process.
 pub const NODES: &str = "nodes/";
 
+/// The key of a [`SharesRecord`], which a lead goes on from: it decides who moves.
+pub const SHARES: &str = "shares";
+
+/// In front of the name of a node to which an operator has given this [`Weight`].
+pub const WEIGHTS: &str = "weights/";
+
 /// In front of the random number of a [`Wish`], which stays until it is done. The lead has
 /// [`REFUSED`] in front of a reason instead of one that cannot be.
 pub const WISHES: &str = "wishes/";
 
 /// In front of the reason why a wish is not fulfilled.
 pub const REFUSED: &str = "refused: ";
+
+/// In front of what was done for a wish.
+pub const DONE: &str = "done: ";
 
 /// Who takes part, and what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +55,30 @@ pub struct RecordedNode {
     pub node: String,
     /// Its cores.
     pub cores: usize,
+    /// Those of them that own state.
+    #[serde(default)]
+    pub state_cores: usize,
+    /// The weight that it came with.
+    #[serde(default = "no_weight")]
+    pub weight: Weight,
     /// Partitions that it owns.
     pub partitions: usize,
+}
+
+/// Of a node that an earlier version has written down.
+fn no_weight() -> Weight {
+    Weight::of_cores(0)
+}
+
+/// Who owns which partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharesRecord {
+    /// How often they have changed.
+    pub version: u64,
+    /// How many partitions there are.
+    pub partitions: u32,
+    /// By node and core.
+    pub shares: PartitionShares,
 }
 
 /// How a generation began.
@@ -59,6 +92,9 @@ pub struct RecordedChange {
     pub cause: String,
     /// Milliseconds in which nothing was processed.
     pub ms: u64,
+    /// What they were spent on, in order.
+    #[serde(default)]
+    pub phases: Vec<(String, u64)>,
     /// Names of its nodes.
     pub nodes: Vec<String>,
 }
@@ -74,4 +110,15 @@ pub enum Wish {
     Stop,
     /// This node ends, and the others go on.
     Leave(String),
+    /// This node gets another share.
+    Weight {
+        /// Its name.
+        node: String,
+        /// `None` for the one that it comes with.
+        weight: Option<Weight>,
+    },
+    /// All nodes get the weights with which they would be equally busy.
+    Rebalance,
+    /// To see what all nodes do: the answer is a [`ClusterView`](super::view::ClusterView).
+    View,
 }

@@ -18,9 +18,11 @@ use std::net::SocketAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::shares::Weight;
+use super::view::{ClusterView, NodeFigures};
 use crate::checkpoint::coordinator::Action;
 use crate::checkpoint::store::Head;
-use crate::checkpoint::{Epoch, Identity, PartEntry, SourcePosition};
+use crate::checkpoint::{Epoch, Identity, PartEntry, PartitionSet, SourcePosition};
 
 /// The version of the messages and of links.
 pub const PROTOCOL: u32 = 1;
@@ -39,6 +41,8 @@ pub struct NodeHello {
     pub cores: usize,
     /// Those of them that own state.
     pub state_cores: Vec<usize>,
+    /// Its share of the partitions, unless an operator decides otherwise.
+    pub weight: Weight,
     /// Where it takes links.
     pub links: SocketAddr,
     /// What all nodes have alike.
@@ -87,12 +91,12 @@ pub struct NewGeneration {
     pub identity: Identity,
     /// All nodes, the lead first.
     pub nodes: Vec<NodeSeats>,
-    /// The seats that own partitions.
-    pub owners: Vec<u16>,
+    /// By seat: the partitions that it owns.
+    pub shares: Vec<PartitionSet>,
 }
 
 /// From a node to the lead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToLead {
     /// The first message.
     Hello(NodeHello),
@@ -141,13 +145,17 @@ pub enum ToLead {
         generation: u64,
         /// Frames that they sent and received.
         frames: (u64, u64),
+        /// By table: rows and bytes that they held.
+        tables: Vec<(u64, u64)>,
     },
+    /// What this node does.
+    Figures(Box<NodeFigures>),
     /// This node is asked to end: the others go on without it.
     Leave,
 }
 
 /// From the lead to a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToNode {
     /// It does not fit: thing, cause and remedy.
     Refused(String),
@@ -160,6 +168,8 @@ pub enum ToNode {
         /// Of the answer.
         round: u64,
     },
+    /// What all nodes do.
+    View(Box<ClusterView>),
     /// The application has ended.
     End,
 }

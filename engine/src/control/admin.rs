@@ -8,6 +8,7 @@
 //! ```text
 //! GET  /status            JSON, the schema stands at Status::json
 //! GET  /metrics           Prometheus text
+//! GET  /cluster           JSON: all nodes, as the lead knew them a moment ago; see ClusterView
 //! POST /checkpoint        takes one now: {"epoch":17} when it is committed
 //! POST /restore/EPOCH     goes back to a retained one, and says what comes again
 //! GET  /state/TABLE/KEY   takes one now, and shows what it has for the key
@@ -153,7 +154,8 @@ fn serve_until(
 }
 
 fn router(watch: ReadStatus) -> Router {
-    Router::new().route("/status", get(status)).route("/metrics", get(metrics)).with_state(watch)
+    let router = Router::new().route("/status", get(status)).route("/metrics", get(metrics));
+    router.route("/cluster", get(cluster)).with_state(watch)
 }
 
 async fn status(State(watch): State<ReadStatus>) -> impl IntoResponse {
@@ -164,10 +166,26 @@ async fn metrics(State(watch): State<ReadStatus>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::print(&watch()))
 }
 
+async fn cluster(State(watch): State<ReadStatus>) -> impl IntoResponse {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    match watch().cluster {
+        Some(view) => (
+            StatusCode::OK,
+            json,
+            serde_json::to_string(&view).expect("names and numbers are JSON"),
+        ),
+        None => {
+            let none =
+                r#"{"error":"no cluster is known here: the process has none, or no lead yet"}"#;
+            (StatusCode::NOT_FOUND, json, none.to_owned())
+        }
+    }
+}
+
 async fn unknown() -> impl IntoResponse {
-    let there = "There is GET /status (JSON), GET /metrics (Prometheus text), POST /checkpoint, \
-                 POST /restore/EPOCH and GET /state/TABLE/KEY; the last three with the header \
-                 `X-Potoroo: 1`.\n";
+    let there = "There is GET /status and GET /cluster (JSON), GET /metrics (Prometheus text), \
+                 POST /checkpoint, POST /restore/EPOCH and GET /state/TABLE/KEY; the last three \
+                 with the header `X-Potoroo: 1`.\n";
     (StatusCode::NOT_FOUND, there)
 }
 

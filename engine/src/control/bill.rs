@@ -59,6 +59,9 @@ impl Bill {
             (format!("gaps: {cores} cores"), cores * SharedGaps::MEMORY_BYTES),
             (format!("executors: {cores} cores"), cores * EXECUTOR_BYTES),
         ];
+        if config.cluster.is_some() {
+            lines.push(Self::link_line(config, levels));
+        }
         lines.extend(Self::edge_lines(&demands));
         if demands.iter().any(|demand| demand.connections) {
             lines.push(Self::connection_line(plan, config));
@@ -72,6 +75,17 @@ impl Bill {
     /// Bytes in all.
     pub fn bytes(&self) -> usize {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// What the links of this node take, where all nodes have as many cores as this one.
+    fn link_line(config: &Config, levels: usize) -> (String, usize) {
+        let (cores, others, levels) = (config.cores.len(), config.nodes_max - 1, levels + 1);
+        let links = cores.saturating_mul(config.other_cores());
+        let what = format!(
+            "links: {cores} cores × {cores} cores of up to {others} other nodes (--nodes-max) × \
+             {levels} levels × 2"
+        );
+        (what, links.saturating_mul(2 * levels * config.lane_bytes))
     }
 
     /// What edges take besides, while it is open: equal lines of several edges are one.
@@ -110,7 +124,8 @@ impl Bill {
         upload_bytes: usize,
     ) -> [(String, usize); 3] {
         let cores = config.cores.len();
-        let lanes_bytes = ((cores - 1) * (levels + 1) + levels) * config.lane_bytes;
+        let lanes = (cores - 1 + config.other_cores()).saturating_mul(levels + 1);
+        let lanes_bytes = lanes.saturating_add(levels).saturating_mul(config.lane_bytes);
         let frames_bytes = lanes_bytes.min(config.checkpoint_log_bytes);
         let pieces_bytes = PARTS_WAITING_MAX * piece_bytes() + (cores + 1) * upload_bytes;
         [

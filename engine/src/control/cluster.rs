@@ -9,6 +9,8 @@
 //! Must never do: take a node for dead whose process may live.
 
 // In reading order; the blank lines keep it.
+mod figures;
+
 mod member;
 
 mod links;
@@ -18,7 +20,7 @@ mod following;
 mod leading;
 
 pub(super) use following::{Follower, FollowerNews, command};
-pub(super) use leading::Lead;
+pub(super) use leading::{Lead, NodeEnd};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -136,7 +138,9 @@ fn find(member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole
                 }
             }
             Some(address) => {
-                let join = |address| Joined::with(address, member.hello.clone()).ok();
+                let stored = process.stored.as_ref().expect("a cluster has state");
+                let progress = &stored.progress;
+                let join = |at| Joined::with(at, member.hello.clone(), progress.clone()).ok();
                 if let Some(joined) = address.and_then(join) {
                     return Ok(ClusterRole::Follower(Box::new(Follower::new(member, joined))));
                 }

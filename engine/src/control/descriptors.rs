@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admin;
 use super::config::Config;
 use super::error::Error;
+use crate::cluster::greeting::WAITING_MAX;
 use crate::connect::demand::Demand;
 use crate::connect::permits::Places;
 use crate::connect::potoroo::serve::{CLIENTS_MAX, STRANGERS_MAX};
@@ -35,6 +36,12 @@ pub(super) fn share(plan: &Plan, config: &Config) -> Result<Places, Error> {
         tracing::warn!("{text}");
     }
     Ok(places)
+}
+
+/// How many this process may still open; `None` where that is not limited.
+pub(super) fn left() -> Option<usize> {
+    let limit = usize::try_from(getrlimit(Resource::Nofile).current?).unwrap_or(usize::MAX);
+    Some(limit.saturating_sub(open_now()))
 }
 
 /// Descriptors that are open already.
@@ -69,7 +76,11 @@ fn reserve(open: usize, plan: &Plan, config: &Config) -> (usize, usize) {
         let sinks = plan.sinks.len() * SINK_DESCRIPTORS;
         STATE_DESCRIPTORS + sinks + config.cores.len() * PART_DESCRIPTORS
     });
-    (least, least + admin + stored)
+    let clustered = config.cluster.as_ref().map_or(0, |_| {
+        let links = config.cores.len().saturating_mul(config.other_cores());
+        links.saturating_add(CLUSTER_DESCRIPTORS + 2 * config.nodes_max)
+    });
+    (least, (least + admin + stored).saturating_add(clustered))
 }
 
 /// Sources that accept connections, counted once, and sources with clients.
@@ -146,6 +157,10 @@ const SINK_DESCRIPTORS: usize = 16;
 /// Descriptors of the place of checkpoints: its folder or connections, the lock, HEAD, a manifest
 /// and what an operator looks at.
 const STATE_DESCRIPTORS: usize = 16;
+
+/// Descriptors of a node besides its links and two for each other node: its session, what is
+/// agreed, its ports, and connections whose first bytes have not come.
+const CLUSTER_DESCRIPTORS: usize = 8 + 4 * WAITING_MAX;
 
 /// Descriptors of one core for a part that is stored, and one that is read.
 const PART_DESCRIPTORS: usize = 2;

@@ -72,8 +72,8 @@ pub enum Error {
     #[error(
         "the engine would take up to {needed_mib} MiB, and {limit} has {available_mib} MiB \
          left:\n{bill}\nuse fewer cores (--cores), smaller lanes (--lane-bytes), smaller buffers \
-         (--outlet-bytes, --inlet-bytes) or fewer connections (--connections-max), or raise that \
-         limit"
+         (--outlet-bytes, --inlet-bytes), fewer connections (--connections-max) or fewer nodes of \
+         a cluster (--nodes-max), or raise that limit"
     )]
     Memory {
         /// What it would take.

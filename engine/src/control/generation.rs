@@ -189,7 +189,7 @@ fn start(
     let lanes = lanes.map(|lanes| lanes.among(seats.first, seats.total));
     // A process that is alone has none.
     let links = links.into_iter().chain(std::iter::repeat_with(Vec::new));
-    let linked = lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, config));
+    let linked = lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, process));
     let linked: Vec<_> = linked.collect::<Result<_, Error>>()?;
     let mut ends = linked.into_iter().zip(from);
     let build = Arc::new(build);
@@ -210,16 +210,17 @@ fn link(
     mut lanes: Lanes,
     links: Vec<DialledLink>,
     levels: usize,
-    config: &Config,
+    process: &Process,
 ) -> Result<(Lanes, Vec<NewLink>), Error> {
     let mut made = Vec::new();
     for DialledLink { seat, stream } in links {
         let LinkedLanes { outbound, inbound, receiver } =
-            LinkedLanes::new(levels, config.lane_bytes);
+            LinkedLanes::new(levels, process.config.lane_bytes);
         lanes.link(seat, outbound, inbound);
         let port = Connection::adopt(stream).map_err(|source| Error::Link { seat, source })?;
         // The clocks of all processes of a machine agree.
-        made.push(NewLink { seat, port: Box::new(port), receiver, ahead_ns: 0 });
+        let (port, counts) = (Box::new(port), process.watch.link_counts(seat));
+        made.push(NewLink { seat, port, receiver, ahead_ns: 0, counts });
     }
     Ok((lanes, made))
 }

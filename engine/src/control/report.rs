@@ -19,7 +19,7 @@ mod agreement;
 mod example;
 
 #[cfg(test)]
-pub(super) use example::{example, example_core};
+pub(super) use example::{example, example_cluster, example_core};
 pub(super) use figures::per_second;
 pub use figures::{
     CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, QUANTILES, SinkSummary, Snapshot,

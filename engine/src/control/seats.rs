@@ -1,7 +1,7 @@
 //! Seats: where the cores of this process sit among those of all nodes.
 
 use super::config::Config;
-use crate::cluster::wire::NodeSeats;
+use crate::cluster::wire::NewGeneration;
 use crate::flow::PartitionMap;
 
 /// Where the cores of this process sit among those of all nodes. A process that is alone has all
@@ -16,37 +16,41 @@ pub(super) struct Seats {
     pub(super) total: usize,
     /// Cores of the first node, which has the edges.
     pub(super) at_edges: usize,
-    /// Those that own partitions.
-    owners: Vec<u16>,
-    partitions: u32,
+    /// Which of them owns a partition.
+    map: PartitionMap,
 }
 
 impl Seats {
     /// Those of a process that is alone.
     pub(super) fn alone(config: &Config) -> Self {
         let own = config.cores.len();
-        let owners = state_cores(config).into_iter().map(|core| core as u16).collect();
-        let partitions = config.partitions as u32;
-        Self { first: 0, own, total: own, at_edges: own, owners, partitions }
+        let owners: Vec<u16> = state_cores(config).into_iter().map(|core| core as u16).collect();
+        let map = PartitionMap::spread(config.partitions as u32, &owners);
+        Self { first: 0, own, total: own, at_edges: own, map }
     }
 
-    /// Those of the node `name` among `nodes`, where `owners` own partitions; none if it is not
-    /// one of them.
+    /// Those of the node `name` in a generation, in which each of `partitions` has an owner.
+    ///
+    /// # Errors
+    /// The node is not one of it, or it gives a partition to no seat or to several.
     pub(super) fn among(
-        nodes: &[NodeSeats],
+        new: &NewGeneration,
         name: &str,
-        (owners, partitions): (&[u16], usize),
-    ) -> Option<Self> {
-        let node = nodes.iter().find(|node| node.node == name)?;
+        partitions: usize,
+    ) -> Result<Self, &'static str> {
+        let nodes = &new.nodes;
+        let node = nodes.iter().find(|node| node.node == name);
+        let node = node.ok_or("the lead has left this node out")?;
         let total = nodes.iter().map(|node| node.cores).sum();
-        let (first, own, at_edges) = (node.first, node.cores, nodes.first()?.cores);
-        let partitions = partitions as u32;
-        Some(Self { first, own, total, at_edges, owners: owners.to_vec(), partitions })
+        let map = PartitionMap::of_sets(partitions as u32, &new.shares);
+        let map = map.filter(|_| new.shares.len() == total);
+        let map = map.ok_or("the lead gives partitions to no core, or to several")?;
+        Ok(Self { first: node.first, own: node.cores, total, at_edges: nodes[0].cores, map })
     }
 
     /// Which seat owns a partition.
     pub(super) fn map(&self) -> PartitionMap {
-        PartitionMap::spread(self.partitions, &self.owners)
+        self.map.clone()
     }
 
     /// By sink: the seat that owns it.
@@ -74,20 +78,34 @@ pub(super) fn state_cores(config: &Config) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Identity;
+    use crate::checkpoint::store::Head;
+    use crate::cluster::wire::NodeSeats;
 
     #[test]
     fn a_node_sits_after_those_before_it() {
         let links = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let node =
             |node: &str, first, cores| NodeSeats { node: node.to_owned(), first, cores, links };
-        let nodes = [node("a", 0, 2), node("b", 2, 3), node("c", 5, 1)];
-        let seats = Seats::among(&nodes, "b", (&[0, 4], 1024)).expect("it is one of them");
+        let nodes = vec![node("a", 0, 2), node("b", 2, 3), node("c", 5, 1)];
+        let sets = |sets: &[&str]| sets.iter().map(|set| set.parse().expect("a set")).collect();
+        let new = NewGeneration {
+            head: Head::default(),
+            identity: Identity::default(),
+            nodes,
+            shares: sets(&["0-511", "", "", "", "512-1023", ""]),
+        };
+        let seats = Seats::among(&new, "b", 1024).expect("it is one of them");
         assert_eq!((seats.first, seats.own, seats.total, seats.at_edges), (2, 3, 6, 2));
         let cores: Vec<_> = (0..6).map(|seat| seats.core_at(seat)).collect();
         assert_eq!(cores, [None, None, Some(0), Some(1), Some(2), None]);
         assert!(!seats.has_edges());
         assert_eq!(seats.sink_owners(3), [0, 1, 0]);
         assert_eq!((seats.map().owner(0), seats.map().owner(1023)), (0, 4));
-        assert_eq!(Seats::among(&nodes, "d", (&[0], 1024)), None);
+        assert!(Seats::among(&new, "d", 1024).is_err());
+        for shares in [sets(&["0-1023"]), sets(&["", "", "", "", "", "0-1022"])] {
+            let wrong = NewGeneration { shares, ..new.clone() };
+            assert!(Seats::among(&wrong, "b", 1024).is_err());
+        }
     }
 }

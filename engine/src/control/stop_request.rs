@@ -1,4 +1,5 @@
-//! The request to stop: of a signal, or of the embedding program. Owns both flags; decides nothing.
+//! The request to stop: of a signal, of the embedding program, or of an operator. Owns the flags;
+//! decides nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use super::report::StopReason;
 pub(super) struct StopRequest {
     signal: Arc<AtomicBool>,
     requested: Arc<AtomicBool>,
+    of_operator: Arc<AtomicBool>,
 }
 
 impl StopRequest {
@@ -23,11 +25,20 @@ impl StopRequest {
         self.requested.store(true, Ordering::Relaxed);
     }
 
-    /// Why a stop is requested, if it is; a signal comes before the program.
+    /// Requests the stop of all nodes, for an operator.
+    pub(super) fn stop_all(&self) {
+        self.of_operator.store(true, Ordering::Relaxed);
+    }
+
+    /// Why a stop is requested, if it is; a signal comes before the program, and that before the
+    /// operator.
     pub(super) fn reason(&self) -> Option<StopReason> {
         if self.signal.load(Ordering::Relaxed) {
             return Some(StopReason::Signal);
         }
-        self.requested.load(Ordering::Relaxed).then_some(StopReason::Asked)
+        if self.requested.load(Ordering::Relaxed) {
+            return Some(StopReason::Asked);
+        }
+        self.of_operator.load(Ordering::Relaxed).then_some(StopReason::Operator)
     }
 }

@@ -14,7 +14,7 @@ use potoroo_runtime::Housekeeping;
 use tokio::sync::oneshot;
 
 use super::checkpoints::{Checkpoints, Last};
-use super::cluster::{ClusterRole, FollowerNews, Lead, command};
+use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, command};
 use super::config::Config;
 use super::console;
 use super::error::Error;
@@ -295,7 +295,14 @@ impl Supervisor {
         snapshot.failures = u64::from(abandoned) + failures.len() as u64;
         snapshot.undelivered = match &mut self.role {
             ClusterRole::Alone => undelivered(&counts, (0, 0)),
-            ClusterRole::Lead(lead) => undelivered(&counts, lead.end(&self.process, failed)),
+            ClusterRole::Lead(lead) => {
+                let others = lead.end(&self.process, failed);
+                snapshot.add_tables(others.iter().map(|node| node.tables.as_slice()));
+                let sum = |sum: (u64, u64), node: &NodeEnd| {
+                    (sum.0 + node.frames.0, sum.1 + node.frames.1)
+                };
+                undelivered(&counts, others.iter().fold((0, 0), sum))
+            }
             // The lead sums up.
             ClusterRole::Follower(_) => 0,
         };
@@ -361,6 +368,19 @@ impl Supervisor {
     /// Logs what was not done within the time to drain.
     fn complain(&self, late: Late) {
         let seconds = self.process.config.drain_seconds;
+        let silent = match &self.role {
+            ClusterRole::Lead(lead) => lead.silent(&self.process),
+            _ => Vec::new(),
+        };
+        if !silent.is_empty() && !matches!(late, Late::Nothing) {
+            return tracing::error!(
+                "not everything could be processed and committed within {seconds} s \
+                 (--drain-seconds): node {} tells nothing, it stands still or cannot be reached; \
+                 events after the last checkpoint are processed again if their source can be read \
+                 again",
+                silent.join(", "),
+            );
+        }
         match late {
             Late::Nothing => {}
             Late::Output => tracing::error!(

@@ -22,13 +22,18 @@ const EDGE_THREADS: usize = 2;
 /// admin port with one that looks into checkpoints. The supervisor looks, and runs already.
 const OTHER_THREADS: usize = 6;
 
+/// Threads of a node besides one for each other node: those of its two ports, and one that reads
+/// what the lead wants.
+const CLUSTER_THREADS: usize = 3;
+
 /// Looks whether this process may have the threads of an application.
 ///
 /// # Errors
 /// The system gives fewer.
 pub(super) fn check(plan: &Plan, config: &Config) -> Result<(), Error> {
     let edges = plan.sources.len() + plan.sinks.len();
-    let needed = config.cores.len() * CORE_THREADS + edges * EDGE_THREADS + OTHER_THREADS;
+    let nodes = config.cluster.as_ref().map_or(0, |_| CLUSTER_THREADS + config.nodes_max);
+    let needed = config.cores.len() * CORE_THREADS + edges * EDGE_THREADS + OTHER_THREADS + nodes;
     let before = threads_now();
     let started = try_start(needed);
     wait_for_end(before);

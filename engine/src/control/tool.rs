@@ -10,8 +10,12 @@
 //!   potoroo checkpoint restore  has a running application go back to one
 //!   potoroo state get           what a running application has for a key
 //!   potoroo cluster status      which nodes take part
+//!   potoroo cluster map         what each of them owns
 //!   potoroo cluster history     how that came
+//!   potoroo cluster weight      gives one of them another share
+//!   potoroo cluster rebalance   gives all of them shares by their load
 //!   potoroo cluster leave       has one of them end while the others go on
+//!   potoroo cluster gone        waits until the others go on without one that is dead
 //!   potoroo cluster stop        has all of them end
 //! ```
 //!
@@ -53,7 +57,7 @@ use super::console;
 use super::signals;
 use crate::checkpoint::Epoch;
 use answer::{EXIT_HELP, PlaceArgs, ToolExit};
-use cluster::ClusterArgs;
+use cluster::{ClusterArgs, GivenWeight};
 
 /// Runs the tool as the command line says. The whole of its `main`.
 pub fn main() -> ExitCode {
@@ -82,9 +86,13 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ask::row(*admin, table, key)
         }
         Command::Cluster { command } => match command {
-            OfCluster::Status { of } => cluster::status(of),
+            OfCluster::Status { agreed, of } => cluster::status(of, *agreed),
             OfCluster::History { of } => cluster::history(of),
+            OfCluster::Map { of } => cluster::map(of),
+            OfCluster::Weight { node, weight, of } => cluster::weight(of, node, *weight),
+            OfCluster::Rebalance { of } => cluster::rebalance(of),
             OfCluster::Leave { node, of } => cluster::leave(of, node),
+            OfCluster::Gone { node, of } => cluster::gone(of, node),
             OfCluster::Stop { of } => cluster::stop(of),
         },
     };
@@ -128,15 +136,51 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum OfCluster {
-    /// Show which nodes take part
+    /// Show which nodes take part, what each of them does, and what holds it back
     #[command(after_help = EXIT_HELP)]
     Status {
+        /// Show what the nodes have agreed upon, and do not ask the one that leads
+        #[arg(long)]
+        agreed: bool,
         #[command(flatten)]
         of: ClusterArgs,
     },
     /// Show when which nodes came, left or were lost, and how long nothing was processed
     #[command(after_help = EXIT_HELP)]
     History {
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Show which partitions each core of each node owns
+    #[command(after_help = EXIT_HELP)]
+    Map {
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Give a node another share of the partitions, and wait until it has it; the share stays with
+    /// its name
+    #[command(after_help = EXIT_HELP)]
+    Weight {
+        /// Its name
+        node: String,
+        /// Share against those of the other nodes, such as 2 or 1.5, with 0 for none; or `default`
+        /// for that of its --weight
+        weight: GivenWeight,
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Give all nodes the weights with which their cores would be equally busy, by their load of
+    /// the last 10 seconds, and wait until they have them
+    #[command(after_help = EXIT_HELP)]
+    Rebalance {
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Confirm that the process of a node is dead, and wait until the others go on without it
+    #[command(after_help = EXIT_HELP)]
+    Gone {
+        /// Its name
+        node: String,
         #[command(flatten)]
         of: ClusterArgs,
     },

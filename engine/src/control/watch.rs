@@ -15,7 +15,9 @@ use super::report::{
     CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
     TableSummary, host_label, per_second,
 };
+use crate::cluster::view::{ClusterView, NodeFigures, NodeHeld};
 use crate::flow::{BlockedBy, ConnectionId, Counts, SharedCounts};
+use crate::turn::{LinkCounts, LinkTotals};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
 pub(super) struct Monitor {
@@ -41,6 +43,12 @@ pub(super) struct Monitor {
     pub(super) repeated: Vec<Arc<AtomicU64>>,
     /// Addresses of the connections that held their cores back last, at most [`PEERS_MAX`].
     peers: Mutex<BTreeMap<u64, String>>,
+    /// Name and first seat of each node of the generation, in their order; none without a cluster.
+    seats: Mutex<Vec<(String, usize)>>,
+    /// By name of another node: what went over links with it.
+    links: Mutex<BTreeMap<String, Arc<LinkCounts>>>,
+    /// What all nodes of the cluster do, and since when this is known.
+    cluster: Mutex<Option<(Instant, ClusterView)>>,
     clock: Clock,
 }
 
@@ -80,6 +88,9 @@ impl Monitor {
             tallies,
             gaps,
             peers: Mutex::default(),
+            seats: Mutex::default(),
+            links: Mutex::default(),
+            cluster: Mutex::default(),
             clock: Clock::new(),
         }
     }
@@ -125,7 +136,68 @@ impl Monitor {
             gaps: GapSummary::new(self.gaps[core].counts(), self.gaps[core].recent()),
         };
         let cores = counts.iter().enumerate().map(core).collect();
-        Status { snapshot: self.snapshot(&counts), cores }
+        Status {
+            snapshot: self.snapshot(&counts),
+            cores,
+            cluster: self.cluster(),
+            links: self.links(),
+        }
+    }
+
+    /// The cores sit among those of these nodes from now on: names and first seats, in their order.
+    pub(super) fn set_seats(&self, seats: Vec<(String, usize)>) {
+        *self.seats.lock().unwrap_or_else(PoisonError::into_inner) = seats;
+    }
+
+    /// Where links with the core on a seat count.
+    pub(super) fn link_counts(&self, seat: usize) -> Arc<LinkCounts> {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = seats.iter().rfind(|(_, first)| *first <= seat);
+        let node = node.map_or_else(String::new, |(node, _)| node.clone());
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.entry(node).or_default().clone()
+    }
+
+    /// By name of another node: what went over links with it.
+    fn links(&self) -> Vec<(String, LinkTotals)> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.iter().map(|(node, counts)| (node.clone(), counts.read())).collect()
+    }
+
+    /// What all nodes do.
+    pub(super) fn set_cluster(&self, view: ClusterView) {
+        let view = Some((Instant::now(), view));
+        *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// What all nodes do. Its ages grow since the lead sent it.
+    fn cluster(&self) -> Option<ClusterView> {
+        let known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, mut view) = known.clone()?;
+        let known = at.elapsed().as_secs_f64();
+        view.nodes.iter_mut().filter_map(|node| node.silent_seconds.as_mut()).for_each(|silent| {
+            *silent += known;
+        });
+        Some(view)
+    }
+
+    /// What a node tells of itself, without rates, and the nanoseconds in which its cores had
+    /// something to do.
+    pub(super) fn figures(&self) -> (NodeFigures, u64) {
+        let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
+        let sum = |value: &dyn Fn(&Counts) -> u64| counts.iter().map(value).sum::<u64>();
+        let decoded = |counts: &Counts| counts.sources.iter().map(|source| source.events).sum();
+        let held = (0..self.cpus.len()).filter_map(|core| self.held(core));
+        let held = held.max_by(|one, other| one.seconds.total_cmp(&other.seconds));
+        let busy = self.tallies.iter().map(|tally| tally.gauges.turns.read().ns_sum()).sum();
+        let figures = NodeFigures {
+            events: sum(&decoded) + sum(&|counts| counts.frames_received),
+            rows: sum(&|counts| counts.tables.iter().map(|table| table.0).sum()),
+            bytes: sum(&|counts| counts.tables.iter().map(|table| table.1).sum()),
+            held: held.map(|Held { by, seconds }| NodeHeld { by, seconds }),
+            ..NodeFigures::default()
+        };
+        (figures, busy)
     }
 
     /// Remembers the peer of a connection that holds its core back.
@@ -146,13 +218,22 @@ impl Monitor {
     fn blocked_by(&self, by: BlockedBy) -> String {
         match by {
             BlockedBy::Sink(sink) => format!("sink {}", self.sinks[sink.0 as usize]),
-            BlockedBy::Lane { to, level } => format!("lane of level {level} to core {to}"),
+            BlockedBy::Lane { to, level } => format!("lane of level {level} to {}", self.core(to)),
             BlockedBy::Letters => "dead letters".to_string(),
             BlockedBy::Connection(id) => {
                 let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
                 let peer = peers.get(&id.0).map(|peer| format!(" from {peer}"));
                 format!("connection {:x}{}", id.0, peer.unwrap_or_default())
             }
+        }
+    }
+
+    /// The core on a seat, in words.
+    fn core(&self, seat: usize) -> String {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        match seats.iter().rfind(|(_, first)| *first <= seat) {
+            Some((node, first)) => format!("core {} of node {node}", seat - first),
+            None => format!("core {seat}"),
         }
     }
 

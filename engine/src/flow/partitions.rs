@@ -27,11 +27,31 @@ impl PartitionMap {
             let place = u64::from(partition) * owners.len() as u64 / u64::from(partitions);
             owners[place as usize]
         };
-        Self {
-            owners: (0..partitions).map(owner).collect(),
-            mask: partitions.is_power_of_two().then_some(u64::from(partitions) - 1),
-            only: owners.iter().all(|owner| *owner == owners[0]).then_some(owners[0]),
+        Self::new((0..partitions).map(owner).collect())
+    }
+
+    /// Each of `partitions` with the core whose set has it; none if it is not in exactly one of
+    /// these `sets` by core.
+    // cold: at start
+    pub fn of_sets(partitions: u32, sets: &[PartitionSet]) -> Option<Self> {
+        let mut owners: Vec<Option<u16>> = vec![None; partitions as usize];
+        for (core, set) in (0..=u16::MAX).zip(sets) {
+            for partition in set.iter() {
+                let owner = owners.get_mut(usize::from(partition))?;
+                if owner.replace(core).is_some() {
+                    return None;
+                }
+            }
         }
+        let owners: Box<[u16]> = owners.into_iter().collect::<Option<_>>()?;
+        (!owners.is_empty()).then(|| Self::new(owners))
+    }
+
+    fn new(owners: Box<[u16]>) -> Self {
+        let partitions = owners.len() as u64;
+        let mask = partitions.is_power_of_two().then_some(partitions - 1);
+        let only = owners.iter().all(|owner| *owner == owners[0]).then_some(owners[0]);
+        Self { owners, mask, only }
     }
 
     /// The core that owns the keys with `hash`.
@@ -70,6 +90,21 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::partition_of;
+
+    #[test]
+    fn sets_are_a_map_if_each_partition_is_in_one() {
+        let map = |sets: &[&str]| {
+            let sets: Vec<PartitionSet> =
+                sets.iter().map(|set| set.parse().expect("a set")).collect();
+            PartitionMap::of_sets(4, &sets)
+        };
+        let found = map(&["2", "", "0-1 3"]).expect("it is one");
+        assert_eq!([0, 1, 2, 3].map(|hash| found.owner(hash)), [2, 2, 0, 2]);
+        assert_eq!(map(&["0-3"]), Some(PartitionMap::spread(4, &[0])));
+        for wrong in [&["0-1", "3"][..], &["0-2", "2-3"], &["0-4"], &["0-3", "65535"], &[]] {
+            assert_eq!(map(wrong), None, "{wrong:?}");
+        }
+    }
 
     /// Cores route by one formula, and recovery finds rows by the other.
     #[test]

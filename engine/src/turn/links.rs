@@ -16,11 +16,13 @@
 
 use std::fmt::Display;
 use std::io::{Error, IoSlice};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use potoroo_runtime::link::RECORDS_MAX;
 use potoroo_runtime::{LinkReceiver, Nanos, ReadOutcome, Ready, WriteOutcome};
 
+use super::link_counts::LinkCounts;
 use super::mail::Notice;
 use super::ports::{LinkPort, Readiness, Watching};
 use crate::flow::Core;
@@ -35,6 +37,8 @@ pub struct NewLink {
     pub receiver: LinkReceiver,
     /// How far the clock of the peer is ahead of this one's.
     pub ahead_ns: i64,
+    /// What goes over it is counted there.
+    pub counts: Arc<LinkCounts>,
 }
 
 /// The links of one core.
@@ -55,6 +59,9 @@ struct OpenLink {
     port: Option<Box<dyn LinkPort>>,
     receiver: LinkReceiver,
     ahead_ns: i64,
+    counts: Arc<LinkCounts>,
+    /// Its frames wait for the peer to have room.
+    waits: bool,
     /// Its bytes are announced; otherwise it is read in each turn.
     announced: bool,
     /// It is read in each turn.
@@ -106,13 +113,15 @@ impl Links {
     // cold: at start
     pub(super) fn add(&mut self, new: NewLink) {
         assert!(!self.watched, "links are added before the first turn");
-        let NewLink { seat, port, receiver, ahead_ns } = new;
+        let NewLink { seat, port, receiver, ahead_ns, counts } = new;
         self.buffer = vec![0; READ_BYTES].into_boxed_slice();
         self.links.push(OpenLink {
             seat,
             port: Some(port),
             receiver,
             ahead_ns,
+            counts,
+            waits: false,
             announced: false,
             active: true,
             idle_reads: 0,
@@ -223,10 +232,13 @@ impl OpenLink {
             ReadOutcome::Failed(code) => return Err(broken(code)),
         };
         self.idle_reads = 0;
-        let ahead_ns = self.ahead_ns;
-        let admit =
-            |level, frame: &mut [u8]| core.admit(level, frame, ahead_ns, now).map_err(words);
+        let (ahead_ns, mut frames) = (self.ahead_ns, 0);
+        let admit = |level, frame: &mut [u8]| {
+            frames += 1;
+            core.admit(level, frame, ahead_ns, now).map_err(words)
+        };
         self.receiver.take(&mut buffer[..bytes], admit).map_err(words)?;
+        self.counts.received(bytes, frames);
         Ok(true)
     }
 
@@ -241,6 +253,11 @@ impl OpenLink {
         };
         let sender = core.link(self.seat);
         if !sender.plan(&mut self.receiver) {
+            let waits = sender.waits_for_credit();
+            if waits && !self.waits {
+                self.counts.waits();
+            }
+            self.waits = waits;
             return Ok(Sent::Nothing);
         }
         let mut parts = [IoSlice::new(&[]); 2 * RECORDS_MAX];
@@ -248,6 +265,7 @@ impl OpenLink {
         match port.write(&parts[..count]) {
             WriteOutcome::Bytes(bytes) => {
                 sender.sent(bytes);
+                self.counts.sent(bytes);
                 Ok(Sent::Bytes)
             }
             WriteOutcome::WouldBlock => Ok(Sent::NoRoom),

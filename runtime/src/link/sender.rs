@@ -124,6 +124,13 @@ impl LinkSender {
         count > 0
     }
 
+    /// Whether frames wait, for which the peer has no room: when nothing could be
+    /// [planned](Self::plan).
+    #[inline]
+    pub fn waits_for_credit(&self) -> bool {
+        self.levels.iter().any(|level| level.frames.frame_at(level.planned).is_some())
+    }
+
     fn plan_credit(&mut self, credit: &[u64]) -> Planned {
         let words = self.credit.chunks_exact_mut(CREDIT_BYTES);
         words.zip(credit).for_each(|(word, credit)| word.copy_from_slice(&credit.to_le_bytes()));

@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     pub fn status(&self) -> Value {
-        let (text, _) = self.ask("status --json");
+        let (text, _) = self.ask("status --json --agreed");
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 

@@ -10,9 +10,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::cluster::view::{ClusterView, NodeState, NodeView};
 use crate::control::report::{
     CheckpointSummary, CoreStatus, PathSummary, QUANTILES, Snapshot, StageSummary, Status,
 };
+use crate::turn::LinkTotals;
 
 /// The type of what [`print`] prints.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +32,10 @@ pub(in crate::control) fn print(status: &Status) -> String {
     if let Some(checkpoints) = &status.snapshot.checkpoints {
         add_checkpoints(&mut registry, &status.snapshot.application, checkpoints);
     }
+    if let Some(cluster) = &status.cluster {
+        add_cluster(&mut registry, cluster);
+    }
+    add_links(&mut registry, &status.links);
     let mut printed = String::new();
     text::encode(&mut printed, &registry).expect("writing into a string cannot fail");
     printed
@@ -198,6 +204,72 @@ fn add_checkpoints(registry: &mut Registry, application: &str, checkpoints: &Che
     }
 }
 
+fn add_links(registry: &mut Registry, links: &[(String, LinkTotals)]) {
+    let links = || links.iter().map(|(peer, totals)| (vec![("peer", peer.clone())], totals));
+    let bytes = links().flat_map(|(labels, totals)| {
+        [("sent", totals.bytes_sent), ("received", totals.bytes_received)].map(|(way, bytes)| {
+            let labels = labels.iter().cloned().chain([("way", way.to_owned())]);
+            (labels.collect::<Labels>(), bytes)
+        })
+    });
+    counters(registry, "link_bytes", "Bytes over links with the node", bytes);
+    let frames = links().map(|(labels, totals)| (labels, totals.frames_received));
+    counters(registry, "link_frames", "Events that came over links from the node", frames);
+    let waits = links().map(|(labels, totals)| (labels, totals.credit_waits));
+    let help = "Times that events began to wait because the node had no room";
+    counters(registry, "link_credit_waits", help, waits);
+}
+
+/// The same from each node, but for their ages.
+fn add_cluster(registry: &mut Registry, cluster: &ClusterView) {
+    let label = || vec![("application", cluster.application.clone())];
+    let whole = [
+        ("cluster_nodes", "Nodes that live", cluster.nodes.len() as f64),
+        ("cluster_generation", "Generation of the lead", cluster.generation as f64),
+        ("cluster_map_version", "Changes of the shares of nodes", cluster.map as f64),
+    ];
+    for (name, help, value) in whole {
+        gauges(registry, name, help, [(label(), value)]);
+    }
+    let nodes = || cluster.nodes.iter().map(|node| (vec![("node", node.node.clone())], node));
+    let value = |name: &str, help: &str, value: &dyn Fn(&NodeView) -> f64, registry: &mut _| {
+        gauges(registry, name, help, nodes().map(|(labels, node)| (labels, value(node))));
+    };
+    value("cluster_node_cores", "Cores", &|node| node.cores as f64, registry);
+    value("cluster_node_weight", "Share against others", &|node| node.weight.in_cores(), registry);
+    value("cluster_node_partitions", "Partitions owned", &|node| node.partitions as f64, registry);
+    value("cluster_node_rows", "Rows held", &|node| node.figures.rows as f64, registry);
+    value("cluster_node_bytes", "Bytes of the rows", &|node| node.figures.bytes as f64, registry);
+    let help = "Part of the last second in which cores had something to do";
+    value("cluster_node_busy_ratio", help, &|node| node.figures.busy, registry);
+    let help = "Seconds since the last report of the node";
+    value(
+        "cluster_node_silent_seconds",
+        help,
+        &|node| node.silent_seconds.unwrap_or(0.0),
+        registry,
+    );
+    let events = nodes().map(|(labels, node)| (labels, node.figures.events));
+    let help = "Events from sources and from other cores";
+    counters(registry, "cluster_node_events", help, events);
+    let leads =
+        nodes().map(|(labels, node)| (labels, f64::from(u8::from(node.state == NodeState::Lead))));
+    gauges(registry, "cluster_node_leads", "1 for the node that leads", leads);
+    let held = nodes().filter_map(|(mut labels, node)| {
+        let held = node.figures.held.as_ref()?;
+        labels.push(("by", held.by.clone()));
+        Some((labels, held.seconds))
+    });
+    gauges(registry, "cluster_node_held_seconds", "What holds a core of it back", held);
+    let change = cluster.change.iter();
+    let phases = change.clone().flat_map(|change| &change.phases);
+    let phases = phases.map(|(phase, ms)| (vec![("phase", phase.clone())], *ms as f64 / 1e3));
+    let help = "Phases of the last change of nodes, in which nothing was processed";
+    gauges(registry, "cluster_change_phase_seconds", help, phases);
+    let whole = change.map(|change| (label(), change.ms as f64 / 1e3));
+    gauges(registry, "cluster_change_seconds", "The last change of nodes", whole);
+}
+
 fn counters(
     registry: &mut Registry,
     name: &str,
@@ -227,11 +299,24 @@ fn gauges(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::report::{example, example_core};
+    use crate::control::report::{example, example_cluster, example_core};
 
     #[test]
     fn every_number_of_a_status_is_printed() {
-        let text = print(&Status { snapshot: example(), cores: vec![example_core(); 2] });
+        let text = print(&Status {
+            snapshot: example(),
+            cores: vec![example_core(); 2],
+            cluster: Some(example_cluster()),
+            links: vec![(
+                "b".to_string(),
+                LinkTotals {
+                    bytes_sent: 1,
+                    bytes_received: 2,
+                    frames_received: 3,
+                    credit_waits: 4,
+                },
+            )],
+        });
         for line in [
             "# TYPE potoroo_source_events counter",
             "potoroo_uptime_seconds{application=\"market-spread\"} 10.0",
@@ -248,6 +333,17 @@ mod tests {
             "potoroo_stage_stalls_total{core=\"1\",cpu=\"7\",stage=\"ingress of orders\"} 2",
             "potoroo_checkpoints_aborted_total{application=\"market-spread\"} 1",
             "potoroo_checkpoint_seconds{application=\"market-spread\"} 0.0125",
+            "potoroo_cluster_nodes{application=\"market-spread\"} 1.0",
+            "potoroo_cluster_map_version{application=\"market-spread\"} 3.0",
+            "potoroo_cluster_node_events_total{node=\"a\"} 7",
+            "potoroo_cluster_node_weight{node=\"a\"} 1.5",
+            "potoroo_cluster_node_leads{node=\"a\"} 1.0",
+            "potoroo_cluster_node_held_seconds{node=\"a\",by=\"sink out\"} 2.5",
+            "potoroo_link_bytes_total{peer=\"b\",way=\"sent\"} 1",
+            "potoroo_link_bytes_total{peer=\"b\",way=\"received\"} 2",
+            "potoroo_link_frames_total{peer=\"b\"} 3",
+            "potoroo_link_credit_waits_total{peer=\"b\"} 4",
+            "potoroo_cluster_change_phase_seconds{phase=\"load\"} 0.25",
             "# EOF",
         ] {
             assert!(text.lines().any(|printed| printed == line), "`{line}` is not in:\n{text}");

@@ -3,14 +3,19 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::super::report::{example, example_core};
+use super::super::report::{example, example_cluster, example_core};
 use super::*;
+use crate::cluster::view::ClusterView;
 use crate::connect::mail::{PresentStorage, storage_channel};
 use crate::control::rollback_requests::RollbackRequests;
 
 fn open() -> AdminHandle {
     let core = example_core();
-    let watch = move || Status { snapshot: example(), cores: vec![core.clone()] };
+    let cluster = Some(example_cluster());
+    let watch = move || {
+        let (cores, cluster) = (vec![core.clone()], cluster.clone());
+        Status { snapshot: example(), cores, cluster, links: Vec::new() }
+    };
     serve(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(watch), None).expect("a free port")
 }
 
@@ -34,6 +39,18 @@ fn status_is_json() {
     let value: serde_json::Value = serde_json::from_str(&body).expect("valid JSON");
     assert_eq!(value["application"], "market-spread");
     assert_eq!(value["per_core"][0]["turns"], 10);
+}
+
+#[test]
+fn the_cluster_is_json_or_not_there() {
+    let (head, body) = get(&open(), "/cluster");
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/json"), "{head}");
+    assert_eq!(serde_json::from_str::<ClusterView>(&body).ok(), Some(example_cluster()));
+    let alone =
+        || Status { snapshot: example(), cores: Vec::new(), cluster: None, links: Vec::new() };
+    let at = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (head, body) = get(&serve(at, Arc::new(alone), None).expect("a free port"), "/cluster");
+    assert!(head.starts_with("HTTP/1.1 404") && body.contains("no cluster is known"), "{head}");
 }
 
 #[test]

@@ -39,6 +39,16 @@ impl CheckpointProgress {
         self.note(|summary| (summary.epoch, summary.rollbacks) = (epoch, summary.rollbacks + 1));
     }
 
+    /// The lead has committed an epoch.
+    pub(in crate::control) fn commit_of_lead(&self, epoch: Epoch) {
+        self.note(|summary| (summary.epoch, summary.committed) = (epoch, summary.committed + 1));
+    }
+
+    /// A generation of the lead begins.
+    pub(in crate::control) fn begin_of_lead(&self, generation: u64) {
+        self.note(|summary| summary.generation = generation);
+    }
+
     pub(super) fn note(&self, change: impl FnOnce(&mut CheckpointSummary)) {
         change(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::checkpoints::CheckpointProgress;
 use super::super::error::Error;
 use super::super::generation::{Generation, Others, Seating};
 use super::super::process::Process;
@@ -63,10 +64,18 @@ pub(in crate::control) enum FollowerNews {
 }
 
 impl Joined {
-    pub(super) fn with(lead: SocketAddr, hello: NodeHello) -> io::Result<Self> {
+    /// Joins the lead, whose commits show in `progress`.
+    pub(super) fn with(
+        lead: SocketAddr,
+        hello: NodeHello,
+        progress: Arc<CheckpointProgress>,
+    ) -> io::Result<Self> {
         let cores: Arc<Mutex<Vec<Mailbox>>> = Arc::default();
         let of_reader = cores.clone();
         let obey = move |order| {
+            if let CoreOrder::Commit(epoch) = order {
+                progress.commit_of_lead(epoch);
+            }
             let cores = of_reader.lock().unwrap_or_else(PoisonError::into_inner);
             cores.iter().for_each(|core| core.send(command(order)));
         };
@@ -77,6 +86,12 @@ impl Joined {
 
     fn set_cores(&self, cores: Vec<Mailbox>) {
         *self.cores.lock().unwrap_or_else(PoisonError::into_inner) = cores;
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.lead.end();
     }
 }
 
@@ -112,9 +127,10 @@ impl Follower {
             if self.is_to_end(process) {
                 return Ok(FollowerNews::Ended);
             }
+            self.tell(process);
             match self.joined.said.recv_timeout(Duration::from_millis(20)) {
                 Ok(message) => {
-                    if let Some(news) = self.news(message, None)? {
+                    if let Some(news) = self.news(process, message, None)? {
                         return Ok(news);
                     }
                 }
@@ -135,11 +151,12 @@ impl Follower {
         if self.is_to_end(process) {
             return Ok(Some(FollowerNews::Ended));
         }
+        self.tell(process);
         loop {
             match self.joined.said.try_recv() {
                 Ok(message) => {
                     let frames = process.watch.frames_when_quiet();
-                    if let Some(news) = self.news(message, frames)? {
+                    if let Some(news) = self.news(process, message, frames)? {
                         return Ok(Some(news));
                     }
                 }
@@ -151,6 +168,7 @@ impl Follower {
 
     fn news(
         &self,
+        process: &Process,
         message: ToNode,
         frames: Option<(u64, u64)>,
     ) -> Result<Option<FollowerNews>, Error> {
@@ -166,7 +184,18 @@ impl Follower {
                 let reason = format!("the lead refuses node `{}`: {reason}", self.member.name());
                 Err(Error::Cluster { place, reason })
             }
+            ToNode::View(view) => {
+                process.watch.set_cluster(*view);
+                Ok(None)
+            }
             ToNode::Order(_) => unreachable!("the reader gives orders to the cores"),
+        }
+    }
+
+    /// Tells the lead once each second what this node does.
+    fn tell(&mut self, process: &Process) {
+        if let Some(figures) = self.member.figures.look(process) {
+            self.joined.lead.send(&ToLead::Figures(Box::new(figures)));
         }
     }
 
@@ -198,6 +227,8 @@ impl Follower {
         match self.try_begin(process, new) {
             Ok(begun) => {
                 self.joined.set_cores(begun.cores.clone());
+                let stored = process.stored.as_ref().expect("a cluster has state");
+                stored.progress.begin_of_lead(generation);
                 self.joined.lead.send(&ToLead::Ready { generation });
                 Some(begun)
             }
@@ -217,9 +248,10 @@ impl Follower {
     ) -> Result<Generation, NotBegun> {
         let Member { place, links: listener, hello, .. } = &self.member;
         let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
-        let of = (new.owners.as_slice(), process.config.partitions);
-        let seats = Seats::among(&new.nodes, &hello.node, of);
-        let seats = seats.ok_or_else(|| refused("the lead has left this node out".to_owned()))?;
+        let seats = Seats::among(new, &hello.node, process.config.partitions);
+        let seats = seats.map_err(|reason| refused(reason.to_owned()))?;
+        let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
+        process.watch.set_seats(names.collect());
         listener.forget_before(new.head.generation);
         check_links(process, &seats)?;
         let is_wanted = || self.joined.wanted.load(Ordering::Relaxed) == new.head.generation;
@@ -265,6 +297,14 @@ impl Follower {
         let counts: Vec<Counts> = process.watch.tallies.iter().map(|tally| tally.read()).collect();
         let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum();
         let frames = (sum(|core| core.frames_sent), sum(|core| core.frames_received));
-        self.joined.lead.send(&ToLead::Ended { generation: self.generation, frames });
+        let table = |table| {
+            let sum = |sum: (u64, u64), core: &Counts| {
+                let (rows, bytes) = core.tables[table];
+                (sum.0 + rows, sum.1 + bytes)
+            };
+            counts.iter().fold((0, 0), sum)
+        };
+        let tables = (0..process.plan.tables.len()).map(table).collect();
+        self.joined.lead.send(&ToLead::Ended { generation: self.generation, frames, tables });
     }
 }

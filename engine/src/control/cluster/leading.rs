@@ -1,7 +1,16 @@
 //! The node that leads: it has the edges, seats all nodes, begins generations and sees when nothing
 //! is in flight any more.
 
+// In reading order; the blank lines keep it.
+mod seating;
+
 mod record;
+
+mod ending;
+
+mod view;
+
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,11 +23,13 @@ use super::super::generation::{Generation, Others, Seating};
 use super::super::process::Process;
 use super::super::recovery::Recovery;
 use super::super::seats::Seats;
+use super::figures::Reports;
 use super::links;
 use super::member::{AGAIN, Member, check_links};
+use crate::cluster::agreement::AgreedEntries;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
-use crate::cluster::record::{NODES, RecordedChange};
-use crate::cluster::wire::{CoreOrder, NewGeneration, NodeSeats, ToLead, ToNode};
+use crate::cluster::record::{NODES, RecordedChange, SharesRecord};
+use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
 use crate::connect::attach::Attach;
 
 /// What the node that leads has.
@@ -31,16 +42,28 @@ pub(in crate::control) struct Lead {
     joining: Vec<Arc<RemoteNode>>,
     /// Names of those that are to end, while the others go on.
     leaving: BTreeSet<String>,
+    /// Who owns what: it lasts over changes of nodes and of leads, so that little moves.
+    shares: SharesRecord,
+    /// They are in the agreement.
+    shares_written: bool,
+    /// What operators have decided on the shares of nodes, by key of the agreement.
+    weights: AgreedEntries,
+    /// What nodes reported of themselves.
+    reports: Reports,
+    /// Keys of wishes for which the next generation is to begin.
+    waiting: BTreeSet<String>,
     /// Operators' wishes were looked for when the agreement was this.
     seen: (u64, i64, i64),
     generation: u64,
     /// Why the next generation begins, and since when nothing is processed.
     cause: (String, Instant),
+    /// What was done since, and when it was.
+    marks: Vec<(&'static str, Instant)>,
     /// What happened.
     changes: Vec<RecordedChange>,
     counting: Counting,
-    /// By node: frames that its cores sent and received, when they have ended.
-    ended: BTreeMap<String, (u64, u64)>,
+    /// By node: what it reported when its cores had ended.
+    ended: BTreeMap<String, NodeEnd>,
     /// All is committed, and the cores end.
     finishing: bool,
     /// An operator has all nodes end.
@@ -69,6 +92,12 @@ impl From<Error> for Unready {
     fn from(error: Error) -> Self {
         Self::Failed(Box::new(error))
     }
+}
+
+/// What a node reported when its cores had ended.
+pub(in crate::control) struct NodeEnd {
+    pub(in crate::control) frames: (u64, u64),
+    pub(in crate::control) tables: Vec<(u64, u64)>,
 }
 
 /// Rounds in which all nodes count the frames that they sent and received.
@@ -100,9 +129,15 @@ impl Lead {
             nodes: Vec::new(),
             joining: Vec::new(),
             leaving: BTreeSet::new(),
+            shares: SharesRecord::default(),
+            shares_written: false,
+            weights: AgreedEntries::new(),
+            reports: Reports::default(),
+            waiting: BTreeSet::new(),
             seen: (0, 0, 0),
             generation: 0,
             cause: (String::new(), Instant::now()),
+            marks: Vec::new(),
             changes: Vec::new(),
             counting: Counting::default(),
             ended: BTreeMap::new(),
@@ -188,11 +223,8 @@ impl Lead {
         }
     }
 
-    fn try_begin(
-        &mut self,
-        process: &mut Process,
-        recovery: Recovery,
-    ) -> Result<(Generation, Attach), Unready> {
+    /// Has nodes come and go.
+    fn change_nodes(&mut self) {
         let joining = std::mem::take(&mut self.joining);
         let first = self.generation == 0;
         joining
@@ -210,11 +242,19 @@ impl Lead {
         }
         self.nodes = stay;
         self.nodes.retain(|node| !node.is_lost());
-        let new = self.seat_all(&recovery);
+    }
+
+    fn try_begin(
+        &mut self,
+        process: &mut Process,
+        recovery: Recovery,
+    ) -> Result<(Generation, Attach), Unready> {
+        self.change_nodes();
+        self.mark("stop");
+        let new = self.seat_all(process, &recovery);
         self.generation = new.head.generation;
         (self.counting, self.ended) = (Counting::default(), BTreeMap::new());
-        let of = (new.owners.as_slice(), process.config.partitions);
-        let seats = Seats::among(&new.nodes, self.member.name(), of);
+        let seats = Seats::among(&new, self.member.name(), process.config.partitions);
         let seats = seats.expect("it is the first one");
         if let Err(error) = self.check_seats(process, &seats) {
             // The one that came last is one too much.
@@ -222,6 +262,8 @@ impl Lead {
             node.send(&ToNode::Refused(error.to_string()));
             return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
         }
+        let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
+        process.watch.set_seats(names.collect());
         for node in &self.nodes {
             node.send(&ToNode::Begin(Box::new(new.clone())));
         }
@@ -234,17 +276,22 @@ impl Lead {
                 false => Unready::Again(format!("no links with node `{node}`: {error}")),
             }
         })?;
+        self.mark("links");
         let others = Others::Nodes(self.nodes.clone());
         let seating = Seating { seats, links, others };
         let begun = Generation::begin(process, Some(recovery), seating);
         let (generation, attach) = begun?;
+        self.mark("load");
         if let Err(lost) = self.wait_until_ready(process) {
             generation.abandon();
             generation.join(true)?;
             return Err(lost);
         }
         console::note(self.line());
-        self.record(process, &new);
+        self.mark("others");
+        self.reports.begin(new.nodes.iter().map(|node| node.node.clone()));
+        self.record();
+        self.remove_left_over(process);
         Ok((generation, attach))
     }
 
@@ -256,21 +303,6 @@ impl Lead {
             return Err(Error::Cluster { place: self.member.place.clone(), reason });
         }
         check_links(process, seats)
-    }
-
-    /// Gives all nodes their seats, this one the first.
-    fn seat_all(&self, recovery: &Recovery) -> NewGeneration {
-        let (mut nodes, mut owners): (Vec<NodeSeats>, Vec<u16>) = Default::default();
-        let mut first = 0;
-        let others = self.nodes.iter().map(|node| &node.hello);
-        for hello in std::iter::once(&self.member.hello).chain(others) {
-            let (node, links) = (hello.node.clone(), hello.links);
-            nodes.push(NodeSeats { node, first, cores: hello.cores, links });
-            owners.extend(hello.state_cores.iter().map(|core| (first + core) as u16));
-            first += hello.cores;
-        }
-        let head = recovery.recovered.head.clone();
-        NewGeneration { head, identity: recovery.facts.clone(), nodes, owners }
     }
 
     /// Waits until the cores of all nodes have their shares.
@@ -324,16 +356,14 @@ impl Lead {
         if let Err(error) = self.look_for_wishes(process) {
             tracing::warn!("{error}");
         }
+        self.show(process);
         // The cores that end first break the links of the others.
         if self.finishing { Ok(()) } else { lost }
     }
 
     fn note(&mut self, news: NodeNews) -> Result<(), NodesLost> {
         match news {
-            NodeNews::Joined(node) => {
-                tracing::info!("node `{}` has come", node.hello.node);
-                self.joining.push(node);
-            }
+            NodeNews::Joined(node) => self.admit(node),
             NodeNews::Lost(node, why) => {
                 self.joining.retain(|one| !Arc::ptr_eq(one, &node));
                 self.leaving.remove(&node.hello.node);
@@ -355,10 +385,13 @@ impl Lead {
                     self.counting.answers.insert(node.hello.node.clone(), frames);
                 }
             }
-            NodeNews::Said(node, ToLead::Ended { generation, frames }) => {
+            NodeNews::Said(node, ToLead::Ended { generation, frames, tables }) => {
                 if generation == self.generation {
-                    self.ended.insert(node.hello.node.clone(), frames);
+                    self.ended.insert(node.hello.node.clone(), NodeEnd { frames, tables });
                 }
+            }
+            NodeNews::Said(node, ToLead::Figures(figures)) if self.has(&node) => {
+                self.reports.take(&node.hello.node, *figures);
             }
             NodeNews::Said(node, ToLead::Leave) if self.has(&node) => {
                 self.leaving.insert(node.hello.node.clone());
@@ -388,9 +421,9 @@ impl Lead {
         }
     }
 
-    /// Whether nodes wait for the next generation, to come or to go.
+    /// Whether nodes wait for the next generation, to come or to go, or for another share.
     pub(in crate::control) fn is_to_change(&self) -> bool {
-        !self.joining.is_empty() || !self.leaving.is_empty()
+        !self.joining.is_empty() || !self.leaving.is_empty() || !self.waiting.is_empty()
     }
 
     /// This node is to end; returns whether others go on.
@@ -424,57 +457,15 @@ impl Lead {
         self.nodes.iter().for_each(|node| node.send(&ToNode::Order(order)));
     }
 
-    /// Whether nothing is in flight any more on any node, when the cores here counted `own`.
-    /// Counters only grow: if two rounds that follow each other count the same, nothing was sent or
-    /// received between them.
-    pub(in crate::control) fn is_quiet(&mut self, own: Option<(u64, u64)>) -> bool {
-        let Self { nodes, counting, .. } = self;
-        let Some(own) = own else {
-            counting.before = None;
-            return false;
-        };
-        if !counting.asked {
-            (counting.asked, counting.round) = (true, counting.round + 1);
-            counting.answers.clear();
-            let round = counting.round;
-            nodes.iter().for_each(|node| node.send(&ToNode::Count { round }));
-        }
-        if counting.answers.len() < nodes.len() {
-            return false;
-        }
-        counting.asked = false;
-        let sum = counting.answers.values().try_fold(own, |(sent, received), frames| {
-            frames.map(|(more_sent, more_received)| (sent + more_sent, received + more_received))
-        });
-        let now = sum.filter(|(sent, received)| sent == received);
-        let before = std::mem::replace(&mut counting.before, now);
-        now.is_some() && now == before
-    }
-
-    /// Waits until the cores of all nodes have ended, and has the nodes end; but if the storage of
-    /// this one has `failed`: then another one leads. Returns how many frames they sent and
-    /// received.
-    pub(in crate::control) fn end(&mut self, process: &Process, failed: bool) -> (u64, u64) {
-        let until = Instant::now() + Duration::from_secs(process.config.drain_seconds.max(1));
-        while self.ended.len() < self.nodes.len() && Instant::now() < until {
-            if let Ok(news) = self.port.news().recv_timeout(Duration::from_millis(10)) {
-                // One that is lost has ended, too.
-                if let NodeNews::Lost(node, _) = &news {
-                    self.nodes.retain(|one| !Arc::ptr_eq(one, node));
-                }
-                let _ = self.note(news);
-            }
-        }
-        if !failed {
-            self.nodes.iter().chain(&self.joining).for_each(|node| node.send(&ToNode::End));
-        }
-        let sum = |sum: (u64, u64), frames: &(u64, u64)| (sum.0 + frames.0, sum.1 + frames.1);
-        self.ended.values().fold((0, 0), sum)
-    }
-
     /// Nothing is processed from now on, until the next generation begins.
     pub(in crate::control) fn pause(&mut self) {
         self.cause.1 = Instant::now();
+        self.marks.clear();
+    }
+
+    /// A phase of the change of nodes is over.
+    fn mark(&mut self, phase: &'static str) {
+        self.marks.push((phase, Instant::now()));
     }
 
     /// Something for which the next generation has to begin.
@@ -484,13 +475,11 @@ impl Lead {
             *causes = if causes.is_empty() { cause } else { format!("{causes}, {cause}") };
         }
     }
+}
 
-    /// One line: which nodes the generation has.
-    fn line(&self) -> String {
-        let others = self.nodes.iter().map(|node| &node.hello);
-        let all = std::iter::once(&self.member.hello).chain(others);
-        let all: Vec<String> = all.map(|one| format!("{} ({})", one.node, one.cores)).collect();
-        let (count, generation) = (all.len(), self.generation);
-        format!("generation {generation} runs on {count} nodes (cores): {}", all.join(", "))
+impl Drop for Lead {
+    fn drop(&mut self) {
+        // The threads that read from them end.
+        self.nodes.iter().chain(&self.joining).for_each(|node| node.end());
     }
 }

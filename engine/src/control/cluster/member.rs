@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::config::{ClusterPlace, Config};
+use super::super::descriptors;
 use super::super::error::Error;
 use super::super::memory;
 use super::super::process::Process;
 use super::super::seats::{Seats, state_cores};
+use super::figures::FigureClock;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{Location, draw};
 use crate::cluster::agreement::{Agreed, Agreement, Disagreement};
 use crate::cluster::greeting::LinkListener;
 use crate::cluster::nodes::NodeListener;
 use crate::cluster::record::{LEAD, NODES, SECRET};
+use crate::cluster::shares::Weight;
 use crate::cluster::wire::{ClusterFacts, NodeHello, PROTOCOL, ToLead};
 use crate::connect::mail::{PresentStorage, StorageMessage};
 
@@ -29,6 +32,9 @@ pub(in crate::control) struct Member {
     pub(super) secret: u128,
     pub(super) hello: NodeHello,
     listen: SocketAddr,
+    /// Nodes that it takes when it leads, itself included.
+    pub(super) nodes_max: usize,
+    pub(super) figures: FigureClock,
     /// When it last had no lead.
     pub(super) began: Instant,
 }
@@ -84,6 +90,7 @@ impl Member {
             secret: format!("{secret:032x}"),
             node,
             cores: config.cores.len(),
+            weight: config.weight.unwrap_or(Weight::of_cores(state_cores(config).len())),
             state_cores: state_cores(config),
             links: links.address(),
             facts: ClusterFacts {
@@ -95,7 +102,9 @@ impl Member {
                 edges: edges(config),
             },
         };
-        Ok(Self { place, agreement, links, secret, hello, listen, began: Instant::now() })
+        let (nodes_max, began) = (config.nodes_max, Instant::now());
+        let figures = FigureClock::new();
+        Ok(Self { place, agreement, links, secret, hello, listen, nodes_max, figures, began })
     }
 
     fn refused(&self, error: &Disagreement) -> Error {
@@ -166,17 +175,25 @@ pub(super) fn check_links(process: &Process, seats: &Seats) -> Result<(), Error>
     let Process { plan, config, .. } = process;
     let links = seats.own * (seats.total - seats.own);
     let bytes = links * 2 * (plan.levels() + 1) * config.lane_bytes;
+    let refused = |reason: String| {
+        let place = config.cluster.clone().expect("links are of a cluster");
+        Err(Error::Cluster { place, reason })
+    };
+    if let Some(left) = descriptors::left().filter(|left| links > *left) {
+        return refused(format!(
+            "its {links} links with cores of other nodes need a descriptor each, and the limit of \
+             open files leaves {left}: raise it (`ulimit -n`, LimitNOFILE=), or use fewer cores \
+             (--cores)"
+        ));
+    }
     match memory::available() {
-        Some(available) if bytes > available.bytes => Err(Error::Cluster {
-            place: config.cluster.clone().expect("links are of a cluster"),
-            reason: format!(
-                "its {links} links with cores of other nodes would take {} MiB, and {} has {} MiB \
-                 left: use fewer cores (--cores) or smaller lanes (--lane-bytes)",
-                bytes >> 20,
-                available.limit,
-                available.bytes >> 20,
-            ),
-        }),
+        Some(available) if bytes > available.bytes => refused(format!(
+            "its {links} links with cores of other nodes would take {} MiB, and {} has {} MiB \
+             left: use fewer cores (--cores) or smaller lanes (--lane-bytes)",
+            bytes >> 20,
+            available.limit,
+            available.bytes >> 20,
+        )),
         _ => Ok(()),
     }
 }

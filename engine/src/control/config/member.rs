@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::cluster::shares::NoWeight;
+
 /// Where the nodes of a cluster agree: a folder of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterPlace(PathBuf);
@@ -24,6 +26,9 @@ pub enum NoMember {
         /// What is in front.
         scheme: String,
     },
+    /// It is no weight.
+    #[error(transparent)]
+    Weight(#[from] NoWeight),
     /// Names stand in keys, files and tables.
     #[error("a node has 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores")]
     Name,

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::checkpoint::Epoch;
 use crate::checkpoint::store::Location;
+use crate::cluster::shares::Weight;
 use crate::connect::address::{SinkAddress, SourceAddress};
 
 use super::choice::SummaryFormat;
@@ -94,6 +95,10 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 /// Milliseconds that the first node waits for another one: processes that are started together
 /// begin together.
 const GATHER_MS_DEFAULT: u64 = 500;
+/// Nodes of a cluster: more than most have, and their links take little memory beside the lanes.
+const NODES_MAX_DEFAULT: usize = 16;
+/// Most nodes: each has a connection with each other one for each pair of cores.
+const NODES_MAX_MAX: u64 = 1024;
 /// Seconds that a demonstration runs.
 pub(super) const DEMONSTRATION_SECONDS: u64 = 10;
 /// Most seconds of any duration: a century, so that nanoseconds of it fit 64 bits.
@@ -254,6 +259,19 @@ declare! {
         help: "Milliseconds that the first process of a cluster waits for each further one",
         range: Within(0..=CHECKPOINT_MS_MAX),
     }
+    /// An operator may decide otherwise while it runs: `potoroo cluster weight`.
+    weight: Option<Weight> = None => {
+        flag: "--weight WEIGHT",
+        help: "Share of the partitions that this process owns, against those of the others; with 0 \
+               it owns none",
+        shown: "the number of its cores that own state",
+    }
+    nodes_max: usize = NODES_MAX_DEFAULT => {
+        flag: "--nodes-max N",
+        help: "Processes that the cluster may have; more are refused, and memory is counted for as \
+               many",
+        range: Within(1..=NODES_MAX_MAX),
+    }
     restore: Option<Epoch> = None => {
         flag: "--restore EPOCH",
         help: "Return to this retained checkpoint; what was committed after it is output again",
@@ -286,6 +304,12 @@ declare! {
 }
 
 impl Config {
+    /// Cores of the other nodes at most, where each has as many as this one.
+    pub(in crate::control) fn other_cores(&self) -> usize {
+        let nodes = self.cluster.as_ref().map_or(0, |_| self.nodes_max.saturating_sub(1));
+        nodes.saturating_mul(self.cores.len())
+    }
+
     /// Gives the source `name` an address.
     #[must_use]
     pub fn source(mut self, name: impl Into<String>, address: SourceAddress) -> Self {

@@ -10,6 +10,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Epoch;
 use crate::checkpoint::store::Location;
+use crate::cluster::shares::Weight;
 use crate::connect::address::SinkAddress;
 use crate::connect::registry::without_token;
 
@@ -357,7 +359,10 @@ macro_rules! parsed {
             }
 
             fn of_key(key: &'static str, text: String) -> Result<Self, Error> {
-                text.parse().map_err(|cause| Error::Member { key, cause })
+                text.parse().map_err(|cause: <Self as FromStr>::Err| Error::Member {
+                    key,
+                    cause: cause.into(),
+                })
             }
         }
     };
@@ -365,6 +370,7 @@ macro_rules! parsed {
 
 parsed!(ClusterPlace);
 parsed!(NodeName);
+parsed!(Weight);
 
 impl SettingValue for SocketAddr {
     type Flag = Self;

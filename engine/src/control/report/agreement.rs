@@ -42,7 +42,8 @@ struct Forms {
 fn forms() -> Forms {
     let snapshot = with_replies();
     let summary = Summary { snapshot: snapshot.clone(), stop: StopReason::Ended };
-    let status = Status { snapshot, cores: vec![example_core(); 2] };
+    let status =
+        Status { snapshot, cores: vec![example_core(); 2], cluster: None, links: Vec::new() };
     let parse = |text: String| serde_json::from_str(&text).expect("valid JSON");
     let printed = metrics::print(&status);
     let mut metrics = BTreeMap::new();

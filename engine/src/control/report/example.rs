@@ -8,6 +8,8 @@ use super::figures::{
     SourceSummary, StageSummary, TableSummary, per_second,
 };
 use crate::checkpoint::Epoch;
+use crate::cluster::record::RecordedChange;
+use crate::cluster::view::{ClusterView, NodeFigures, NodeHeld, NodeState, NodeView};
 use crate::flow::PartCost;
 
 pub(in crate::control) fn example() -> Snapshot {
@@ -110,5 +112,37 @@ pub(in crate::control) fn example_core() -> CoreStatus {
             switches: 1,
             recent: vec![Gap { start: Nanos(5), end: Nanos(40_005), switches: 1 }],
         },
+    }
+}
+
+/// A cluster of one node.
+pub(in crate::control) fn example_cluster() -> ClusterView {
+    let held = Some(NodeHeld { by: "sink out".to_string(), seconds: 2.5 });
+    let figures =
+        NodeFigures { events: 7, events_per_second: 3.5, rows: 5, bytes: 600, busy: 0.25, held };
+    let node = NodeView {
+        node: "a".to_string(),
+        state: NodeState::Lead,
+        cores: 2,
+        weight: "1.5".parse().expect("it is one"),
+        partitions: 1024,
+        silent_seconds: Some(0.5),
+        figures,
+    };
+    let change = RecordedChange {
+        unix_seconds: 1,
+        generation: 7,
+        cause: "start".to_string(),
+        ms: 400,
+        phases: vec![("stop".to_string(), 150), ("load".to_string(), 250)],
+        nodes: vec!["a".to_string()],
+    };
+    ClusterView {
+        application: "market-spread".to_string(),
+        generation: 7,
+        map: 3,
+        epoch: 9,
+        nodes: vec![node],
+        change: Some(change),
     }
 }

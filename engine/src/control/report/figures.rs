@@ -8,8 +8,10 @@ use potoroo_runtime::{Gap, GapCounts, Idle, PollerKind};
 use serde::{Serialize, Serializer};
 
 use crate::checkpoint::Epoch;
+use crate::cluster::view::ClusterView;
 use crate::control::config::idle_name;
 use crate::flow::PartCost;
+use crate::turn::LinkTotals;
 
 /// The quantiles of every report: name in text, name in JSON, value from 0 to 1.
 pub const QUANTILES: [(&str, &str, f64); 5] = [
@@ -183,6 +185,8 @@ pub enum StopReason {
     Asked,
     /// The application has ended on all nodes.
     Cluster,
+    /// An operator had all nodes of the cluster stop.
+    Operator,
     /// The other nodes go on without this one.
     Left,
     /// A file, standard output or channel takes nothing any more, and never will again.
@@ -208,6 +212,12 @@ pub struct Status {
     /// Its cores.
     #[serde(rename = "per_core")]
     pub cores: Vec<CoreStatus>,
+    /// All nodes of its cluster, as far as they are known.
+    #[serde(skip)]
+    pub cluster: Option<ClusterView>,
+    /// By name of another node: what went over links with it.
+    #[serde(skip)]
+    pub links: Vec<(String, LinkTotals)>,
 }
 
 /// Who holds a core back.
@@ -275,6 +285,21 @@ pub struct GapSummary {
     /// The last of them.
     #[serde(serialize_with = "starts_ends_switches")]
     pub recent: Vec<Gap>,
+}
+
+impl Snapshot {
+    /// Adds what tables of other nodes hold: rows and bytes, by table.
+    pub(in crate::control) fn add_tables<'a>(
+        &mut self,
+        others: impl Iterator<Item = &'a [(u64, u64)]>,
+    ) {
+        for tables in others {
+            for (table, (rows, bytes)) in self.tables.iter_mut().zip(tables) {
+                table.rows += rows;
+                table.bytes += bytes;
+            }
+        }
+    }
 }
 
 impl PathSummary {

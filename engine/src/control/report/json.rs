@@ -108,7 +108,8 @@ mod tests {
     fn a_status_has_its_cores() {
         let free = CoreStatus { held: None, ..example_core() };
         let cores = vec![example_core(), free];
-        let value = parse(&Status { snapshot: example(), cores }.json());
+        let value =
+            parse(&Status { snapshot: example(), cores, cluster: None, links: Vec::new() }.json());
         assert!(value.get("stop").is_none());
         let per_core = value["per_core"].clone();
         let schema = parse_lines(include_str!("status.json"));

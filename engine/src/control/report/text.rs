@@ -40,6 +40,7 @@ fn headline(summary: &Summary) -> String {
         StopReason::Asked => "the embedding program stopped it",
         StopReason::Left => "the other nodes go on without it",
         StopReason::Cluster => "the application has ended on all nodes",
+        StopReason::Operator => "an operator had all nodes stop",
         StopReason::SinkFailed => "a sink failed",
     };
     format!(

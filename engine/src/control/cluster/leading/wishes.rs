@@ -1,0 +1,175 @@
+//! What operators wish, and what the lead does for it.
+
+use super::super::super::process::Process;
+use super::Lead;
+use super::seating::weight_of;
+use crate::cluster::agreement::{Agreed, AgreedEntries, Disagreement};
+use crate::cluster::rebalance::{NodeLoad, Rebalance, rebalance};
+use crate::cluster::record::{DONE, LEAD, REFUSED, WEIGHTS, WISHES, Wish};
+use crate::cluster::shares::Weight;
+use crate::cluster::wire::NodeHello;
+
+/// What becomes of a wish.
+enum Answer {
+    /// It stays: others see when it is done, and when this node is lost, the next lead sees it.
+    Later,
+    /// The generation that begins next fulfils it.
+    NextGeneration,
+    Done(String),
+    /// It cannot be: cause and remedy.
+    Refused(String),
+}
+
+impl Lead {
+    /// Looks for what operators wish.
+    pub(super) fn look_for_wishes(&mut self, process: &Process) -> Result<(), Disagreement> {
+        let version = self.member.agreement.version();
+        if std::mem::replace(&mut self.seen, version) == version {
+            return Ok(());
+        }
+        let entries = self.member.agreement.list().inspect_err(|_| self.seen = (0, 0, 0))?;
+        let session = entries.get(LEAD).and_then(|lead| lead.session);
+        self.is_deposed = session != Some(self.member.agreement.session());
+        self.waiting.retain(|key| entries.contains_key(key));
+        for (key, entry) in entries.iter().filter(|(key, _)| key.starts_with(WISHES)) {
+            let is_answered = [REFUSED, DONE].iter().any(|word| entry.value.starts_with(word));
+            if is_answered || self.waiting.contains(key) {
+                continue;
+            }
+            match self.answer(process, &entries, &entry.value)? {
+                Answer::Later => {}
+                Answer::NextGeneration => drop(self.waiting.insert(key.clone())),
+                Answer::Done(text) => self.reply(key, entry, format!("{DONE}{text}"))?,
+                Answer::Refused(reason) => self.reply(key, entry, format!("{REFUSED}{reason}"))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&self, key: &str, entry: &Agreed, value: String) -> Result<(), Disagreement> {
+        let answer = Agreed { value, session: entry.session };
+        self.member.agreement.swap(key, Some(entry), Some(answer)).map(drop)
+    }
+
+    fn answer(
+        &mut self,
+        process: &Process,
+        entries: &AgreedEntries,
+        wish: &str,
+    ) -> Result<Answer, Disagreement> {
+        Ok(match serde_json::from_str(wish) {
+            Ok(Wish::Stop) => {
+                self.stopping = true;
+                process.request.stop_all();
+                Answer::Later
+            }
+            Ok(Wish::Leave(node)) => match self.let_leave(&node) {
+                Ok(()) => Answer::Later,
+                Err(reason) => Answer::Refused(reason),
+            },
+            Ok(Wish::Weight { node, weight }) => self.set_weight(entries, &node, weight)?,
+            Ok(Wish::Rebalance) => self.rebalance(entries)?,
+            Ok(Wish::View) => {
+                let view = self.view(process);
+                Answer::Done(serde_json::to_string(&view).expect("names and numbers are JSON"))
+            }
+            Err(error) => Answer::Refused(format!("it cannot be understood: {error}")),
+        })
+    }
+
+    /// # Errors
+    /// The node cannot leave: cause and remedy.
+    fn let_leave(&mut self, node: &str) -> Result<(), String> {
+        if node == self.member.name() {
+            let alone = "no other node would go on: use `potoroo cluster stop`";
+            return if self.leave() { Ok(()) } else { Err(alone.to_owned()) };
+        }
+        match self.nodes.iter().any(|one| one.hello.node == node) {
+            true => {
+                self.leaving.insert(node.to_owned());
+                Ok(())
+            }
+            false => Err(no_node(node)),
+        }
+    }
+
+    fn set_weight(
+        &mut self,
+        entries: &AgreedEntries,
+        node: &str,
+        weight: Option<Weight>,
+    ) -> Result<Answer, Disagreement> {
+        let Some(hello) = self.hellos().find(|hello| hello.node == node) else {
+            return Ok(Answer::Refused(no_node(node)));
+        };
+        let (before, after) = (weight_of(entries, hello), weight.unwrap_or(hello.weight));
+        let is_zero = |hello: &NodeHello| weight_of(entries, hello).is_zero();
+        if after.is_zero() && self.hellos().all(|hello| hello.node == node || is_zero(hello)) {
+            let reason = "no node would own partitions: give another one more than 0 first";
+            return Ok(Answer::Refused(reason.to_owned()));
+        }
+        let key = format!("{WEIGHTS}{node}");
+        let agreement = &self.member.agreement;
+        match (weight, entries.get(&key)) {
+            (Some(weight), _) => agreement.set(&key, weight.to_string())?,
+            (None, Some(given)) => drop(agreement.swap(&key, Some(given), None)?),
+            (None, None) => {}
+        }
+        if before == after {
+            return Ok(Answer::Done(format!("node `{node}` has the weight {after} already")));
+        }
+        self.add_cause(format!("node {node} got the weight {after}"));
+        Ok(Answer::NextGeneration)
+    }
+
+    /// Gives all nodes the weights with which their cores would be equally busy.
+    fn rebalance(&mut self, entries: &AgreedEntries) -> Result<Answer, Disagreement> {
+        let measured = |hello: &NodeHello| {
+            let (weight, cores) = (weight_of(entries, hello), hello.state_cores.len());
+            Some(NodeLoad { weight, cores, busy: self.reports.busy(&hello.node)? })
+        };
+        let Some(nodes) = self.hellos().map(measured).collect::<Option<Vec<_>>>() else {
+            let reason = "the load of some node is known for less than 3 s, or it tells nothing: \
+                          ask again, and see `potoroo cluster status`";
+            return Ok(Answer::Refused(reason.to_owned()));
+        };
+        let weights = match rebalance(&nodes) {
+            Rebalance::Idle(busy) => {
+                return Ok(Answer::Done(format!(
+                    "nothing to do: the busiest node has work for {:.0} % of its time",
+                    busy * 100.0
+                )));
+            }
+            Rebalance::Balanced(times) => {
+                return Ok(Answer::Done(format!(
+                    "nothing to do: the busiest node has {times:.2} times the load of the mean"
+                )));
+            }
+            Rebalance::Weights(weights) => weights,
+        };
+        let names: Vec<String> = self.hellos().map(|hello| hello.node.clone()).collect();
+        for (node, weight) in names.iter().zip(weights) {
+            self.member.agreement.set(&format!("{WEIGHTS}{node}"), weight.to_string())?;
+            self.add_cause(format!("load gave node {node} the weight {weight}"));
+        }
+        Ok(Answer::NextGeneration)
+    }
+
+    /// Answers the wishes for which a generation was to begin: it has.
+    pub(super) fn fulfil(&mut self) -> Result<(), Disagreement> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let entries = self.member.agreement.list()?;
+        for (key, entry) in waiting.iter().filter_map(|key| Some((key, entries.get(key)?))) {
+            let text = format!("{DONE}generation {} has begun with it", self.generation);
+            self.reply(key, entry, text)?;
+        }
+        Ok(())
+    }
+}
+
+fn no_node(node: &str) -> String {
+    format!("there is no node `{node}`: `potoroo cluster status` shows them")
+}
