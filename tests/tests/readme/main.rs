@@ -7,10 +7,12 @@
 //!   flags          flags, defaults, addresses, exit codes, as the help has them
 //!   links          links and paths lead to something
 //!   commands       commands name what there is
+//!   deploy         the commands of the guide to clusters run
 //! ```
 
 mod application;
 mod commands;
+mod deploy;
 mod documents;
 mod flags;
 mod links;
