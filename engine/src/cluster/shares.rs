@@ -14,7 +14,7 @@ use crate::checkpoint::PartitionSet;
 
 /// The share of a node against those of the others: thousandths of a core. 0 owns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[serde(into = "f64", try_from = "f64")]
 pub struct Weight(u32);
 
 /// The text is no weight.
@@ -94,17 +94,19 @@ impl fmt::Display for Weight {
     }
 }
 
-impl From<Weight> for String {
+impl From<Weight> for f64 {
     fn from(weight: Weight) -> Self {
-        weight.to_string()
+        weight.in_cores()
     }
 }
 
-impl TryFrom<String> for Weight {
+impl TryFrom<f64> for Weight {
     type Error = NoWeight;
 
-    fn try_from(text: String) -> Result<Self, NoWeight> {
-        text.parse()
+    /// A number that has more decimals is rounded.
+    fn try_from(cores: f64) -> Result<Self, NoWeight> {
+        let fits = (0.0..=f64::from(WEIGHT_MAX)).contains(&cores);
+        fits.then(|| Self((cores * f64::from(THOUSANDTHS)).round() as u32)).ok_or(NoWeight)
     }
 }
 
@@ -116,14 +118,16 @@ struct CoreShare {
 
 impl PartitionShares {
     /// The shares of these `nodes` in all of `partitions`, which differ from these ones as little
-    /// as the weights allow.
+    /// as the weights allow. The order of the nodes says nothing.
     ///
     /// # Panics
     /// There is no node, or one has no core.
     #[must_use]
     pub fn assign(&self, partitions: u32, nodes: &[Sharer<'_>]) -> Self {
+        let mut nodes = nodes.to_vec();
+        nodes.sort_unstable_by_key(|node| node.node);
         let mut free: BTreeSet<u16> = PartitionSet::all(partitions).iter().collect();
-        let quotas = node_quotas(partitions as usize, nodes);
+        let quotas = node_quotas(partitions as usize, &nodes);
         let keep = |(node, quota)| self.keep(node, quota, &mut free);
         let mut kept: Vec<_> = nodes.iter().zip(quotas).map(keep).collect();
         for (cores, surplus) in &mut kept {

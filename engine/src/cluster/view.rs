@@ -80,6 +80,8 @@ pub struct ClusterView {
     pub map: u64,
     /// The last epoch that was committed.
     pub epoch: u32,
+    /// How long ago the lead said so, in seconds.
+    pub age_seconds: f64,
     /// The lead first.
     pub nodes: Vec<NodeView>,
     /// How the generation began.

@@ -170,14 +170,11 @@ impl Monitor {
         *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
-    /// What all nodes do. Its ages grow since the lead sent it.
+    /// What all nodes do, as the lead last said.
     fn cluster(&self) -> Option<ClusterView> {
         let known = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, mut view) = known.clone()?;
-        let known = at.elapsed().as_secs_f64();
-        view.nodes.iter_mut().filter_map(|node| node.silent_seconds.as_mut()).for_each(|silent| {
-            *silent += known;
-        });
+        view.age_seconds = at.elapsed().as_secs_f64();
         Some(view)
     }
 

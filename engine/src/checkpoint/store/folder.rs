@@ -128,7 +128,10 @@ fn remove_of_dead(files: &Files) -> Result<(), Error> {
     let is_first = |name: &&String| name.starts_with(TEMPORARY) && name.ends_with(FIRST);
     for first in names.iter().filter(is_first).filter(|name| files.is_dead(name)) {
         let owner = first.strip_suffix(FIRST).expect("it was just looked at");
-        let of_owner = |name: &&String| name.starts_with(owner) && name != &first;
+        let of_owner = |name: &&String| {
+            let number = name.strip_prefix(owner).is_some_and(|rest| rest.starts_with('-'));
+            number && name != &first
+        };
         // The lock itself goes last: without it nothing is known of the others.
         for name in names.iter().filter(of_owner).chain([first]) {
             match files.remove(name) {

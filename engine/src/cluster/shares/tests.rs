@@ -78,6 +78,8 @@ fn each_partition_has_one_owner_and_no_more_move_than_have_to() {
             }
             assert_eq!(moved(&before, &after, partitions), has_to, "{said}");
             assert_eq!(after.assign(partitions, &nodes), after, "it is stable: {said}");
+            let reversed: Vec<_> = nodes.iter().rev().cloned().collect();
+            assert_eq!(before.assign(partitions, &reversed), after, "in any order: {said}");
             before = after;
         }
     }
@@ -113,9 +115,14 @@ fn a_weight_has_one_spelling() {
         let weight: Weight = text.parse().expect("it is one");
         assert_eq!(weight.to_string(), shown);
         assert_eq!(weight.to_string().parse(), Ok(weight));
+        let json = serde_json::to_string(&weight).expect("it is a number");
+        assert_eq!(serde_json::from_str::<Weight>(&json).ok(), Some(weight), "{json}");
     }
     for text in ["", "-1", "+1", ".5", "1.", "1.2345", "1e3", "100001", "4294968", "x", " 1"] {
         assert_eq!(text.parse::<Weight>(), Err(NoWeight), "{text}");
+    }
+    for json in ["-1", "1e9", "\"1\"", "null"] {
+        assert!(serde_json::from_str::<Weight>(json).is_err(), "{json}");
     }
     let half = Weight(3).scaled(0.5);
     assert_eq!((half, Weight(3).scaled(1e12)), (Weight(2), Weight(100_000_000)));

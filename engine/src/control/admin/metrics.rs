@@ -226,6 +226,7 @@ fn add_cluster(registry: &mut Registry, cluster: &ClusterView) {
     let whole = [
         ("cluster_nodes", "Nodes that live", cluster.nodes.len() as f64),
         ("cluster_generation", "Generation of the lead", cluster.generation as f64),
+        ("cluster_age_seconds", "Since the lead said the following", cluster.age_seconds),
         ("cluster_map_version", "Changes of the shares of nodes", cluster.map as f64),
     ];
     for (name, help, value) in whole {
@@ -334,6 +335,7 @@ mod tests {
             "potoroo_checkpoints_aborted_total{application=\"market-spread\"} 1",
             "potoroo_checkpoint_seconds{application=\"market-spread\"} 0.0125",
             "potoroo_cluster_nodes{application=\"market-spread\"} 1.0",
+            "potoroo_cluster_age_seconds{application=\"market-spread\"} 1.5",
             "potoroo_cluster_map_version{application=\"market-spread\"} 3.0",
             "potoroo_cluster_node_events_total{node=\"a\"} 7",
             "potoroo_cluster_node_weight{node=\"a\"} 1.5",

@@ -142,6 +142,7 @@ pub(in crate::control) fn example_cluster() -> ClusterView {
         generation: 7,
         map: 3,
         epoch: 9,
+        age_seconds: 1.5,
         nodes: vec![node],
         change: Some(change),
     }

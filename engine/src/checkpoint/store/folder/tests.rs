@@ -143,7 +143,7 @@ fn what_a_dead_process_had_half_written_is_removed_and_nothing_else() {
     let shared = [(); 2].map(|()| Folder::open_shared(&scratch.0).expect("they share it"));
     let upload = shared[1].create(PART).expect("the name is free");
     // The first one is of a dead process, the other one of a process that no lock speaks for.
-    let (dead, unknown) = (["tmp-0a-0", "tmp-0a-1", "tmp-0a-12"], "tmp-0b-1");
+    let (dead, unknown) = (["tmp-0a-0", "tmp-0a-1", "tmp-0a-12"], "tmp-0ab-1");
     let write = |name: &str| fs::write(scratch.0.join(name), b"x").expect("it is ours");
     dead.into_iter().chain([unknown, "notes-0"]).for_each(write);
     shared[0].remove_left_over().expect("it can be written");

@@ -57,6 +57,7 @@ impl Lead {
             generation: self.generation,
             map: self.shares.version,
             epoch: stored.progress.summary().epoch.0,
+            age_seconds: 0.0,
             nodes,
             change: self.changes.last().cloned(),
         }
