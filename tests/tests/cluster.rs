@@ -236,18 +236,22 @@ fn check_says_what_the_loss_of_a_node_does_to_each_edge() {
 #[test]
 fn a_node_is_gone_when_its_process_is_dead() {
     let cluster = Cluster::windows("cluster-gone", 10_000_000, "1000");
-    let _a = cluster.start_with("a", "--nodes-max 2");
+    let a = cluster.start_with("a", "--nodes-max 2");
     let b = cluster.start_with("b", "--nodes-max 2");
     cluster.wait_for_nodes(&["a", "b"]);
     let third = cluster.start_with("c", "").finish();
     third.refused(1, &["the cluster has 2 nodes", "--nodes-max"]);
-    let (text, done) = cluster.ask("gone b");
-    assert!(!done && text.contains("of node `b` lives: end it (`kill -9"), "{text}");
-    b.signal(Signal::KILL);
-    let (text, done) = cluster.ask("gone b");
-    assert!(done && text.contains("node `b` is gone"), "{text}");
+    let lead = cluster.lead();
+    let (app, other) = if lead == "a" { (&a, "b") } else { (&b, "a") };
+    let (text, done) = cluster.ask(&format!("gone {lead}"));
+    let lives = format!("of node `{lead}` lives: end it (`kill -9");
+    assert!(!done && text.contains(&lives), "{text}");
+    // The other one has to lead first.
+    app.signal(Signal::KILL);
+    let (text, done) = cluster.ask(&format!("gone {lead}"));
+    assert!(done && text.contains(&format!("node `{lead}` is gone")), "{text}");
     let left = cluster.status();
-    assert_eq!(partitions(&left), [("a", 1024)], "{left}");
+    assert_eq!(partitions(&left), [(other, 1024)], "{left}");
     let (text, done) = cluster.ask("gone c");
     assert!(done && text.contains("no process is node `c`"), "{text}");
 }

@@ -71,9 +71,13 @@ pub fn gone(of: &ClusterArgs, node: &str) -> Result<ToolExit, Error> {
                 return answer(text, ToolExit::Whole);
             }
             None => {
-                let left = |one: &_| record(one).nodes.iter().all(|one| one.node != node);
-                if left(&entries) || !entries.contains_key(LEAD) {
+                let left = record(&entries).nodes.iter().all(|one| one.node != node);
+                // It may have led: another one that lives is about to.
+                if left || !entries.keys().any(|key| key.starts_with(NODES)) {
                     return answer(format_args!("node `{node}` is gone"), ToolExit::Whole);
+                }
+                if !entries.contains_key(LEAD) && begun.elapsed() > SEEN_WITHIN {
+                    return Err(Error::NoLead(place));
                 }
             }
         }
