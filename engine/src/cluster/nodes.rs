@@ -4,6 +4,7 @@
 //! by name, before it takes part in anything; what a node says after that comes in its order; a
 //! connection that breaks is reported once. Must never do: decide what follows.
 
+use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use super::greeting::{Knocking, PATIENCE, Within, wake};
 use super::wire::{
-    ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, read_message, read_up_to, write_message,
+    AnyFirst, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message, read_message,
+    read_text, write_message,
 };
 
 /// A node that has joined.
@@ -143,18 +145,42 @@ impl Door {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut from = Within { stream: &stream, until: Instant::now() + PATIENCE };
-        let ToLead::Hello(hello) = read_up_to(&mut from, HELLO_BYTES_MAX)? else { return Ok(None) };
-        if !is_same(&self.secret, &hello.secret) {
+        let first = read_text(&mut from, HELLO_BYTES_MAX)?;
+        let AnyFirst::Hello(any) = parse_message(&first)?;
+        if !is_same(&self.secret, &any.secret) {
             return Ok(None);
         }
-        if let Some(reason) = misfit(&self.facts, &hello) {
-            tracing::warn!("node `{}` is refused: {reason}", hello.node);
-            write_message(&mut stream, &ToNode::Refused(reason))?;
-            return Ok(None);
+        match self.fits(any.protocol, &first) {
+            Ok(hello) => {
+                stream.set_read_timeout(None)?;
+                let (stream, lost) = (Mutex::new(stream), AtomicBool::new(false));
+                Ok(Some(Arc::new(RemoteNode { hello, stream, lost })))
+            }
+            Err(reason) => {
+                tracing::warn!("node `{}` is refused: {reason}", any.node);
+                write_message(&mut stream, &ToNode::Refused(reason))?;
+                Ok(None)
+            }
         }
-        stream.set_read_timeout(None)?;
-        let (stream, lost) = (Mutex::new(stream), AtomicBool::new(false));
-        Ok(Some(Arc::new(RemoteNode { hello, stream, lost })))
+    }
+
+    /// What a node says of itself, if it may take part.
+    ///
+    /// # Errors
+    /// Why not, for the node.
+    fn fits(&self, protocol: u32, first: &[u8]) -> Result<NodeHello, String> {
+        let same = "start all nodes with the same version";
+        if protocol != PROTOCOL {
+            return Err(format!("{}: {same}", differs("its protocol", &PROTOCOL, &protocol)));
+        }
+        match parse_message(first) {
+            Ok(ToLead::Hello(hello)) => match misfit(&self.facts, &hello) {
+                None => Ok(hello),
+                Some(reason) => Err(reason),
+            },
+            Ok(_) => Err(format!("its first message says nothing of itself: {same}")),
+            Err(error) => Err(format!("its first message cannot be read ({error}): {same}")),
+        }
     }
 
     fn listen(&self, node: &Arc<RemoteNode>) {
@@ -187,15 +213,23 @@ fn is_same(own: &str, shown: &str) -> bool {
     own.len() == shown.len() && bytes.fold(0, |differ, (own, shown)| differ | (own ^ shown)) == 0
 }
 
+/// Cores of a node at most: as many as there are seats.
+const CORES_MAX: usize = 65_534;
+
+fn differs(what: &str, own: &dyn Display, its: &dyn Display) -> String {
+    format!("{what} {its} differs from that of the nodes that run ({own})")
+}
+
 /// Why a node may not take part: thing, cause and remedy.
 fn misfit(own: &ClusterFacts, hello: &NodeHello) -> Option<String> {
-    let theirs = &hello.facts;
-    let differs = |what: &str, own: &dyn std::fmt::Display, its: &dyn std::fmt::Display| {
-        format!("{what} {its} differs from that of the nodes that run ({own})")
-    };
-    if hello.protocol != PROTOCOL {
-        let text = differs("its protocol", &PROTOCOL, &hello.protocol);
-        return Some(format!("{text}: start all nodes with the same version"));
+    let NodeHello { cores, state_cores, facts: theirs, .. } = hello;
+    let in_order = state_cores.is_sorted_by(|left, right| left < right);
+    let are_its = state_cores.last().is_some_and(|last| last < cores);
+    if *cores > CORES_MAX || !in_order || !are_its {
+        return Some(format!(
+            "it cannot have {cores} cores of which {state_cores:?} own state: start it with a \
+             released version"
+        ));
     }
     let same = "give all nodes the same program and the same settings";
     let compared = [
@@ -214,4 +248,91 @@ fn misfit(own: &ClusterFacts, hello: &NodeHello) -> Option<String> {
         (own.state != theirs.state).then(|| differs("its --state", &own.state, &theirs.state)),
     ];
     compared.into_iter().flatten().next().map(|what| format!("{what}: {same}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "7";
+
+    fn listener() -> NodeListener {
+        let facts = ClusterFacts {
+            application: "counts".to_owned(),
+            fingerprint: 1,
+            partitions: 16,
+            lane_bytes: 4096,
+            state: "/state".to_owned(),
+            edges: 2,
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        NodeListener::open(any, (facts, SECRET.to_owned()), |_| false).expect("a port is free")
+    }
+
+    /// What a node sends that fits.
+    fn hello(change: impl FnOnce(&mut Value)) -> Value {
+        let facts = json!({
+            "application": "counts", "fingerprint": 1, "partitions": 16, "lane_bytes": 4096,
+            "state": "/state", "edges": 2,
+        });
+        let mut hello = json!({
+            "protocol": PROTOCOL, "secret": SECRET, "node": "b", "cores": 2, "state_cores": [0, 1],
+            "weight": 2, "links": "127.0.0.1:1", "facts": facts,
+        });
+        change(&mut hello);
+        json!({ "Hello": hello })
+    }
+
+    /// Why a node that says `first` is refused.
+    fn refused(listener: &NodeListener, first: &Value) -> String {
+        let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+        write_message(&mut stream, first).expect("it is read");
+        match read_message(&mut stream).expect("an answer") {
+            ToNode::Refused(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_node_that_fits_comes() {
+        let listener = listener();
+        let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+        write_message(&mut stream, &hello(|_| ())).expect("it is read");
+        let news = listener.news().recv().expect("it lives");
+        assert!(matches!(&news, NodeNews::Joined(node) if node.hello.node == "b"), "{news:?}");
+    }
+
+    #[test]
+    fn a_node_of_another_version_learns_why_it_is_refused() {
+        let listener = listener();
+        let older = json!({"protocol": 1, "secret": SECRET, "node": "b", "owners": []});
+        let reason = refused(&listener, &json!({ "Hello": older }));
+        assert!(reason.contains("its protocol 1 differs"), "{reason}");
+        let unknown = hello(|hello| hello["colour"] = json!("blue"));
+        let reason = refused(&listener, &unknown);
+        assert!(reason.contains("colour") && reason.contains("same version"), "{reason}");
+    }
+
+    #[test]
+    fn a_node_with_impossible_cores_is_refused() {
+        let listener = listener();
+        let wrong = [json!([]), json!([2]), json!([1, 0]), json!([0, 0])];
+        for state_cores in wrong {
+            let first = hello(|hello| hello["state_cores"] = state_cores);
+            assert!(refused(&listener, &first).contains("own state"), "{first}");
+        }
+        let first = hello(|hello| hello["cores"] = json!(1_000_000_000_000_u64));
+        assert!(refused(&listener, &first).contains("own state"), "{first}");
+    }
+
+    #[test]
+    fn a_stranger_gets_no_answer() {
+        let listener = listener();
+        let without = hello(|hello| hello["secret"] = json!("8"));
+        let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+        write_message(&mut stream, &without).expect("it is read");
+        assert!(read_message::<ToNode>(&mut stream).is_err());
+    }
 }

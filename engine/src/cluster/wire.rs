@@ -24,8 +24,27 @@ use crate::checkpoint::coordinator::Action;
 use crate::checkpoint::store::Head;
 use crate::checkpoint::{Epoch, Identity, PartEntry, PartitionSet, SourcePosition};
 
-/// The version of the messages and of links.
-pub const PROTOCOL: u32 = 1;
+/// The version of the messages and of links: whatever changes in them, a node of another version is
+/// to learn why it is refused. So [`AnyHello`] and [`ToNode::Refused`] stay as they are for ever.
+pub const PROTOCOL: u32 = 2;
+
+/// What a node of any version says of itself first.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AnyHello {
+    /// Of its messages.
+    pub protocol: u32,
+    /// What only those know who can read the agreement.
+    pub secret: String,
+    /// Its name.
+    pub node: String,
+}
+
+/// The first message of a node of any version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub enum AnyFirst {
+    /// It.
+    Hello(AnyHello),
+}
 
 /// What a node says of itself first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,14 +243,14 @@ pub fn write_message(to: &mut impl Write, message: &impl Serialize) -> io::Resul
 /// # Errors
 /// The connection has ended, or what came is no such message.
 pub fn read_message<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
-    read_up_to(from, MESSAGE_BYTES_MAX)
+    parse_message(&read_text(from, MESSAGE_BYTES_MAX)?)
 }
 
-/// As [`read_message`], of up to `bytes_max` bytes.
+/// Reads the text of the next message, of up to `bytes_max` bytes.
 ///
 /// # Errors
-/// As of [`read_message`].
-pub fn read_up_to<T: DeserializeOwned>(from: &mut impl Read, bytes_max: usize) -> io::Result<T> {
+/// The connection has ended, or what comes is longer.
+pub fn read_text(from: &mut impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     let length = u32::from_le_bytes(length) as usize;
@@ -244,6 +263,14 @@ pub fn read_up_to<T: DeserializeOwned>(from: &mut impl Read, bytes_max: usize) -
     if text.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    serde_json::from_slice(&text)
+    Ok(text)
+}
+
+/// What the text of a message says.
+///
+/// # Errors
+/// It is no such message.
+pub fn parse_message<T: DeserializeOwned>(text: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(text)
         .map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause.to_string()))
 }
