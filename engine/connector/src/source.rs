@@ -210,8 +210,8 @@ impl Source {
         Ok(())
     }
 
-    /// Sends what may be sent and takes what was received; with `wait` at least one frame. Connects
-    /// again if need be.
+    /// Sends what may be sent and takes what was received; with `wait` at least one frame, unless
+    /// there is more to send. Connects again if need be.
     fn advance(&mut self, wait: bool) -> Result<(), Error> {
         if self.link.is_none() {
             self.reconnect()?;
@@ -222,7 +222,8 @@ impl Source {
             self.write()?;
         }
         let Some(link) = &self.link else { return Ok(()) };
-        let first = match wait {
+        // What may be sent needs no answer: after a pause of the engine that is a lot.
+        let first = match wait && !self.streams.iter().any(Stream::may_send) {
             true => link.answers.recv().ok(),
             false => link.answers.try_recv().ok(),
         };
@@ -368,6 +369,11 @@ impl Stream {
             Frame::End { stream: number }.encode(out);
             self.end = End::Sent;
         }
+    }
+
+    /// Whether something that was not sent has credit.
+    fn may_send(&self) -> bool {
+        self.is_held_back() && self.after.is_some() && self.credit > 0
     }
 
     /// Whether something was not sent.

@@ -45,3 +45,45 @@ fn a_message_that_waited_for_credit_is_sent_without_waiting_for_more() {
     source.finish().expect("all of it is acknowledged");
     engine.join().expect("it received what it should");
 }
+
+/// The engine has gone back and sends nothing before it has everything again: its next checkpoint
+/// may take seconds.
+#[test]
+fn what_comes_again_is_sent_without_waiting_for_answers() {
+    const COUNT: u64 = 200;
+    let payload = [7; 2048];
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let engine = std::thread::spawn(move || {
+        for last in [false, true] {
+            let (to, _) = listener.accept().expect("it connects");
+            let mut reader = FrameReader::new(&to);
+            let mut expect = |expected: Option<Frame<'_>>| {
+                let frame = reader.read().expect("it is the protocol").expect("it goes on");
+                assert!(expected.is_none_or(|expected| frame == expected), "{}", frame.name());
+            };
+            expect(None);
+            say(&to, Frame::Welcome { version: VERSION, last: 0 });
+            expect(Some(Frame::Open { stream: 0, name: "one", from: 0 }));
+            say(&to, Frame::Credit { stream: 0, messages: 4096 });
+            say(&to, Frame::Resume { stream: 0, after: 0 });
+            for id in 1..=COUNT {
+                expect(Some(Frame::Message { stream: 0, id, payload: &payload }));
+            }
+            if last {
+                expect(Some(Frame::End { stream: 0 }));
+                say(&to, Frame::Ack { stream: 0, id: COUNT });
+                say(&to, Frame::Ended { stream: 0 });
+            }
+        }
+    });
+    let mut source = Source::connect(Options::new(address)).expect("it is let in");
+    let (one, _) = source.open("one", 0).expect("it is opened");
+    for id in 1..=COUNT {
+        source.send(one, id, &payload).expect("it is taken");
+    }
+    source.flush().expect("it is written");
+    source.end(one);
+    source.finish().expect("all of it is acknowledged");
+    engine.join().expect("it received what it should");
+}
