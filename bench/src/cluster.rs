@@ -71,6 +71,6 @@ const NOTES: [&str; 5] = [
     "join: from the start of the process to its first output; leave: from the start of `potoroo \
      cluster leave` to its end, the end of the process and the first output of a key elsewhere",
     "worst event: from when it was due to its first output, of all that were due from the \
-     beginning of a change until a second after its end",
+     beginning of a change until a second after its end; details `joins`, `leaves`: by 100 ms",
     "idle: CPU time of all threads of all nodes; resident: the largest node over its --check bill",
 ];

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::nodes::{FREQUENT, Nodes};
+use super::nodes::{FREQUENT, NAMES, Nodes};
 use super::part::{progress, raw_rtt_ns};
 use crate::interrupt;
 use crate::node::{MadeOutputs, PacedLoad, PacedPlan, free_port};
 use crate::report::{Goal, Report};
 use crate::spread::Spread;
 use crate::stamp;
-
-/// The node that comes and goes; it does not lead.
-const NODE: &str = "c";
 
 /// Measures both, some times each.
 ///
@@ -72,11 +69,12 @@ struct Changing {
 }
 
 /// One change, in milliseconds.
-#[derive(Clone, Copy)]
 struct Change {
     ms: f64,
     worst_event_ms: f64,
     paused_ms: f64,
+    /// The worst event of those that were due in each [`STEP`] since its beginning.
+    course_ms: Vec<f64>,
 }
 
 /// What one round has measured.
@@ -113,25 +111,25 @@ impl Changing {
         self.nodes.wait_for("a steady load", |_| begun.elapsed() >= steady)?;
         self.wait_until_caught_up()?;
         let [steady_p50_event_ms, steady_worst_event_ms] = self.events_ms(from, stamp::now())?;
-        let leave = self.change(Self::leave)?;
-        let join = self.change(Self::join)?;
+        let lead = self.nodes.lead()?;
+        let name =
+            NAMES.into_iter().find(|name| *name != lead).context("one node does not lead")?;
+        let leave = self.change(|changing| changing.leave(name))?;
+        let join = self.change(|changing| changing.join(name))?;
         Ok(Round { leave, join, steady_worst_event_ms, steady_p50_event_ms })
     }
 
     /// Returns when it was done.
-    fn leave(&mut self) -> Result<u64> {
+    fn leave(&mut self, name: &str) -> Result<u64> {
         let Self { nodes, outputs, .. } = self;
-        let lead = nodes.lead()?;
-        ensure!(lead != NODE, "node {NODE} leads");
-        let id = nodes.named(NODE)?.id();
-        let had = outputs.seen().owners.iter().filter(|owner| **owner == id).count();
-        ensure!(had > 0, "node {NODE} had no key");
+        let id = nodes.named(name)?.id();
         let owners = outputs.seen().owners.clone();
+        ensure!(owners.contains(&id), "node {name} had no key");
         let taken_over = outputs.watch(move |_, made| {
             owners.get(made.index as usize) == Some(&id) && made.process != u64::from(id)
         });
-        nodes.ask(&["leave", NODE])?;
-        let mut left = nodes.take(NODE)?;
+        nodes.ask(&["leave", name])?;
+        let mut left = nodes.take(name)?;
         left.wait()?;
         let ended = stamp::now();
         let seen = nodes.see("outputs of keys that the node had which has left", &taken_over)?;
@@ -139,9 +137,9 @@ impl Changing {
     }
 
     /// Returns when it was done.
-    fn join(&mut self) -> Result<u64> {
+    fn join(&mut self, name: &str) -> Result<u64> {
         let Self { nodes, outputs, .. } = self;
-        let process = nodes.start(NODE)?;
+        let process = nodes.start(name)?;
         let first = outputs.watch_process(process);
         nodes.see("outputs of the node that has joined", &first)
     }
@@ -155,9 +153,14 @@ impl Changing {
         self.nodes.wait_for("the load to flow", |_| after.elapsed() >= AFTER)?;
         // Those that waited come first.
         self.wait_until_caught_up()?;
-        let [_, worst_event_ms] = self.events_ms(begun, done + AFTER.as_nanos() as u64)?;
+        let over = done + AFTER.as_nanos() as u64;
+        let [_, worst_event_ms] = self.events_ms(begun, over)?;
+        let step_ns = STEP.as_nanos() as u64;
+        let steps = (begun..over).step_by(step_ns as usize);
+        let worst = |from_ns| Some(self.events_ms(from_ns, from_ns + step_ns).ok()?[1]);
+        let course_ms = steps.filter_map(worst).collect();
         self.nodes.wait_for_checkpoint()?;
-        Ok(Change { ms: (done - begun) as f64 / 1e6, worst_event_ms, paused_ms })
+        Ok(Change { ms: (done - begun) as f64 / 1e6, worst_event_ms, paused_ms, course_ms })
     }
 
     /// Waits until there is an output of an event that was due after now.
@@ -213,10 +216,17 @@ fn tell(report: &mut Report, rounds: &[Round], raw: f64) {
     report.figure("leave_paused_ms", of(|round| round.leave.paused_ms), raw);
     report.figure("steady_worst_event_ms", of(|round| round.steady_worst_event_ms), raw);
     report.figure("steady_p50_event_ms", of(|round| round.steady_p50_event_ms), raw);
+    let courses = |change: fn(&Round) -> &Change| {
+        json!(rounds.iter().map(|round| &change(round).course_ms).collect::<Vec<_>>())
+    };
+    report.detail("joins", courses(|round| &round.join));
+    report.detail("leaves", courses(|round| &round.leave));
 }
 
 /// Events that were due in this time after a change belong to it.
 const AFTER: Duration = Duration::from_secs(1);
+/// Resolution of the course of a change.
+const STEP: Duration = Duration::from_millis(100);
 /// An event that was due before may be under way.
 const SETTLED: Duration = Duration::from_millis(20);
 /// How often the bench looks whether the keys are in, which is before anything is measured.
