@@ -21,6 +21,7 @@ use crate::node::{
 };
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, alternate};
+use crate::spread::Spread;
 use crate::stamp;
 
 /// Events per second while it runs: few rows change between two checkpoints.
@@ -45,6 +46,8 @@ pub fn bench(report: &mut Report) -> Result<()> {
     for name in series.names() {
         report.figure(format!("{name}_of_process_ms"), series.median(name, |ms| *ms), raw);
     }
+    let stopped = running.borrow().stopped_ms.iter().copied().collect::<Spread>();
+    report.figure("rollback_stopped_ms", stopped, raw);
     let wrong = running.borrow().outputs.seen().wrong;
     ensure!(wrong == 0, "{wrong} outputs are of another state than that of their checkpoint");
     Ok(())
@@ -58,6 +61,8 @@ struct Running {
     admin: SocketAddr,
     state: String,
     folder: NodeFolder,
+    /// Of each rollback: how long nothing was processed, as its answer has it.
+    stopped_ms: Vec<f64>,
 }
 
 impl Running {
@@ -84,7 +89,8 @@ impl Running {
         let flags = flags(&format!("items=gen:{generator}?rate={RATE}"));
         let process = NodeProcess::start("running", &flags, &folder)?;
         let first = outputs.watch_process(process.id());
-        let mut running = Self { process, outputs, flags, admin, state, folder };
+        let mut running =
+            Self { process, outputs, flags, admin, state, folder, stopped_ms: Vec::new() };
         running.see(&first)?;
         Ok(running)
     }
@@ -94,7 +100,9 @@ impl Running {
         let epoch = self.next_checkpoint()?.to_string();
         let repeated = self.outputs.watch(|seen, made| made.number < seen.highest);
         let begun = stamp::now();
-        ask(&["checkpoint", "restore", &epoch, "--admin", &self.admin.to_string()])?;
+        let answer = ask(&["checkpoint", "restore", &epoch, "--admin", &self.admin.to_string()])?;
+        let answer: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
+        self.stopped_ms.push(answer["stopped_ms"].as_f64().context("no time without events")?);
         Ok((self.see(&repeated)? - begun) as f64 / 1e6)
     }
 
