@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   agreement    who lives and who leads
+//!   lease        how long a node may act without it
 //!   record       what people see of it, and wish
 //!   shares       which partitions the cores of each node own
 //!   rebalance    the weights with which all nodes would be equally busy
@@ -18,6 +19,8 @@
 
 // In reading order; the blank lines keep it.
 pub mod agreement;
+
+pub mod lease;
 
 pub mod record;
 

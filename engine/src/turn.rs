@@ -17,6 +17,8 @@
 //!              └──────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! A node whose lease has ended stops after the first step: nothing comes in, nothing goes out.
+//!
 //! Everything is bounded: one command, one buffer per inlet and outlet, [`Handout`]'s budget. What
 //! is downstream of the core comes after it, so an output leaves in the turn that made it; and what
 //! a checkpoint requires before the events comes right before them, so that its delay is measured.
@@ -24,6 +26,7 @@
 //! ```text
 //!   ports      what the driver knows of the world outside: one trait per direction
 //!   mail       commands for a core, and its notices
+//!   lease      until when a core may let anything in or out
 //!   inlets     the open inlets and their ports
 //!   sinks      the sinks and their ports
 //!   links      the links to cores of other nodes and their ports
@@ -40,6 +43,7 @@
 //! Must never do: open anything. Ports come with commands, made by threads that may wait.
 
 // In reading order; the blank lines keep it.
+mod lease;
 mod mail;
 mod ports;
 
@@ -61,6 +65,7 @@ mod reactor;
 
 pub use driver::{Driver, Turned};
 pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};
+pub use lease::NodeLease;
 pub use link_counts::{LinkCounts, LinkTotals};
 pub use links::NewLink;
 pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};

@@ -7,13 +7,16 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use potoroo::checkpoint::PartitionSet;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::cluster::{Cluster, nodes};
-use support::{App, LIMIT, free_port};
+use support::cluster::{Cluster, THREE, nodes};
+use support::{App, LIMIT, accept, free_port, receiver};
 
 #[test]
 fn any_node_may_be_killed_at_any_time() {
@@ -290,7 +293,11 @@ fn who_does_not_fit_is_refused_with_the_reason() {
     let elsewhere = cluster.start_with("b", "--state /nonexistent-folder/x").finish();
     elsewhere.refused(1, &["/nonexistent-folder"]);
     let far = cluster.start_with("b", "--listen 10.0.0.1:7000").finish();
-    far.refused(1, &["not on loopback"]);
+    far.refused(1, &["not on loopback", "--links-in-the-clear"]);
+    let any = cluster.start_with("b", "--listen 0.0.0.0:7000 --links-in-the-clear").finish();
+    any.refused(1, &["--advertise ADDR:7000"]);
+    let advertised = cluster.start_with("b", "--advertise 10.0.0.1:7000").finish();
+    advertised.refused(1, &["10.0.0.1:7000, which is not on loopback"]);
     let odd = cluster.start_with("b/c", "").finish();
     odd.refused(2, &["letters, digits"]);
     let other = Cluster { example: "word_count", ..Cluster::windows("cluster-other", 1, "1") };
@@ -301,6 +308,79 @@ fn who_does_not_fit_is_refused_with_the_reason() {
     );
     program.finish().refused(1, &["its application word-count differs"]);
     cluster.wait_for_nodes(&["a"]);
+}
+
+/// What is left of a node that the others went on without.
+fn left_behind(app: App) {
+    let ended = app.finish();
+    ended.refused(72, &["the others went on without this node", "start it again"]);
+    assert!(ended.log.contains("is suspended"), "{}", ended.log);
+}
+
+/// Its system goes on: connections stay open, and locks are held.
+#[test]
+fn a_node_that_stands_still_does_not_hold_the_others_up() {
+    let windows = Cluster::windows("cluster-still", 10_000_000, "5000");
+    let cluster = Cluster { lease_ms: 3000, ..windows };
+    let mut apps: Vec<_> = THREE.map(|node| (node, cluster.start(node))).into();
+    cluster.wait_for_nodes(&THREE);
+    // A node that follows, and then the one that leads.
+    for leads in [false, true] {
+        let lead = cluster.lead();
+        let at = apps.iter().position(|(node, _)| (*node == lead) == leads).expect("there is one");
+        let (node, still) = apps.remove(at);
+        still.signal(Signal::STOP);
+        let mut others: Vec<&str> = apps.iter().map(|(node, _)| *node).collect();
+        others.sort_unstable();
+        cluster.wait_for_nodes(&others);
+        cluster.wait_for_commits(3);
+        let before = cluster.status()["generation"].as_u64();
+        still.signal(Signal::CONT);
+        left_behind(still);
+        cluster.wait_for_commits(3);
+        assert_eq!(cluster.status()["generation"].as_u64(), before, "that changes nothing");
+        apps.push((node, cluster.start(node)));
+        cluster.wait_for_nodes(&THREE);
+    }
+    let (history, _) = cluster.ask("history");
+    assert_eq!(history.matches("was lost").count(), 1, "{history}");
+    cluster.stop_and_check(apps.into_iter().map(|(_, app)| app).collect());
+}
+
+/// A lead that stood still has a connection on which it may write, until it looks at its clock.
+#[test]
+fn a_lead_that_stood_still_lets_nothing_out() {
+    let (listener, address) = receiver();
+    let windows = Cluster::windows("cluster-silent", 10_000_000, "5000");
+    let file = windows.scratch.path("windows");
+    let arguments = windows.arguments.replace(&format!("file:{file}"), &format!("tcp://{address}"));
+    let cluster = Cluster { lease_ms: 3000, arguments, ..windows };
+    let apps = ["a", "b"].map(|node| cluster.start(node));
+    let mut connection = accept(&listener);
+    cluster.wait_for_nodes(&["a", "b"]);
+    let lead = usize::from(cluster.lead() == "b");
+    let [a, b] = apps;
+    let (still, goes_on) = if lead == 0 { (a, b) } else { (b, a) };
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = taken.clone();
+    // Takes what comes at once: what its system was given before the node stood still, too.
+    let takes = thread::spawn(move || {
+        let mut bytes = [0; 65536];
+        while let Ok(count @ 1..) = connection.read(&mut bytes) {
+            counted.fetch_add(count, Ordering::Relaxed);
+        }
+    });
+    still.signal(Signal::STOP);
+    let mut second = accept(&listener);
+    second.read_exact(&mut [0; 100]).expect("windows come from the other one");
+    let before = taken.load(Ordering::Relaxed);
+    assert!(before > 0, "windows came from the lead");
+    still.signal(Signal::CONT);
+    left_behind(still);
+    takes.join().expect("it does not panic");
+    assert_eq!(taken.load(Ordering::Relaxed), before, "the lead let something out");
+    second.read_exact(&mut [0; 100]).expect("the other one goes on");
+    drop(goes_on);
 }
 
 /// Where the lead takes nodes, as the agreement has it.

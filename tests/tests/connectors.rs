@@ -18,7 +18,7 @@ use potoroo::checkpoint::{Manifest, history};
 use potoroo_connector::{Error, Options, Piece, Sink, Source};
 use potoroo_sdk::random::Random;
 use rustix::process::Signal;
-use support::cluster::Cluster;
+use support::cluster::{Cluster, PATIENT_MS};
 use support::kills::kill_behind;
 use support::{
     App, LIMIT, Scratch, accept, check_windows, connect, example, free_port, receiver, root,
@@ -435,7 +435,8 @@ fn clients_of_a_cluster_lose_and_double_nothing_whichever_node_is_killed() {
          --sink windows=potoroo://127.0.0.1:{sink}?token=hush --drain-seconds 60 \
          --checkpoint-ms 30 --idle park --cores 0,0"
     );
-    let cluster = Cluster { scratch, example: WINDOWS, arguments };
+    let (place, lease_ms) = (scratch.path("cluster"), PATIENT_MS);
+    let cluster = Cluster { scratch, example: WINDOWS, arguments, place, lease_ms };
     assert!(cluster.survive(7, 6) > 0, "none was killed");
     over.store(true, Ordering::Relaxed);
     cluster.scratch.write("windows", &collector.join().expect("it gets all"));

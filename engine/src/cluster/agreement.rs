@@ -1,36 +1,93 @@
-//! Agreement: what all nodes of a cluster agree upon: who lives, and who leads.
+//! Agreement: what all nodes of a cluster agree upon: who lives, and who leads. Small, slow, and
+//! never in the way of an event.
 //!
 //! ```text
-//!   DIR/agreement       JSON: entries by key, some bound to the session of a process
-//!   DIR/agreement.lock  held while that file is read and replaced
-//!   DIR/sessions/ID     locked by the process of the session for as long as it lives
+//!   folder     in a folder of one machine: the default
+//!   etcd       in etcd, for processes on any machines: the feature `etcd`
+//!   contract   what each implementation promises, as one test
 //! ```
 //!
-//! The kernel releases the lock of a session when its process ends, however it ends: so a death is
-//! proven, by the next one who looks. A process that stands still is not dead.
-//!
 //! Promises: what is [listed](Agreement::list) was so at one moment between the call and its
-//! return; a [swap](Agreement::swap) is done once, or not at all; an entry that is bound to a
-//! session goes with it. Must never do: take a process for dead because of the time. Nothing is
-//! synced: what must survive a power cut is in the store.
+//! return; a [change](Agreement::change) is done once, or not at all; an entry that is bound to a
+//! session goes with it. The end of a session is known from a list only: never from a broken
+//! connection, nor from an answer that does not come.
+
+// In reading order; the blank lines keep it.
+mod folder;
+
+#[cfg(feature = "etcd")]
+mod etcd;
+
+pub mod contract;
+
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdAddress, EtcdAgreement, Login};
+pub use folder::FolderAgreement;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{FILE_MODE, FOLDER_MODE};
+/// What all nodes of a cluster agree upon, as one of them sees it: it has one session at a time.
+pub trait Agreement: Send + Sync {
+    /// The number of the own session.
+    fn session(&self) -> u64;
 
-/// The agreement of the processes of one machine, in a folder.
-#[derive(Debug)]
-pub struct Agreement {
-    folder: PathBuf,
-    session: u64,
-    /// Locked while it is open.
-    _alive: File,
+    /// What is agreed upon; nothing of sessions that are over.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn list(&self) -> Result<AgreedEntries, Disagreement>;
+
+    /// Does `change`, if everything is as it expects. A change whose answer was lost is settled
+    /// before this returns.
+    ///
+    /// # Errors
+    /// It may have been done if nothing answers any more; else nothing is changed.
+    fn change(&self, change: &EntryChange<'_>) -> Result<Changed, Disagreement>;
+
+    /// Keeps the own session. Returns how long it stands at least, counted from before this call.
+    ///
+    /// # Errors
+    /// [`Disagreement::Over`]: it is over, for good. With others it may stand.
+    fn renew(&self) -> Result<Duration, Disagreement>;
+
+    /// Begins another session in place of the own one, which is over. Nothing is bound to it.
+    ///
+    /// # Errors
+    /// None can be had.
+    fn begin_session(&self) -> Result<(), Disagreement>;
+
+    /// Something that differs from what it was, once an entry was changed: a hint to list, never
+    /// the truth. A session that ends by itself need not change it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn version(&self) -> Result<u64, Disagreement>;
+
+    /// Has `key`, which no other session has, be `value` for as long as the own session stands.
+    /// Returns who has it, if it is taken.
+    ///
+    /// # Errors
+    /// As of [`change`](Self::change).
+    fn claim(&self, key: &str, value: &str) -> Result<Option<Agreed>, Disagreement> {
+        let session = Some(self.session());
+        let new = Some(Agreed { value: value.to_owned(), session });
+        let mut found: Option<Agreed> = None;
+        loop {
+            let expected = found.as_ref().map_or(Expected::Nothing, Expected::Entry);
+            match self.change(&EntryChange { key, expected, new: new.clone(), held: None })? {
+                Changed::Done => return Ok(None),
+                // A claim that came to nobody's knowledge.
+                Changed::Differs(Some(other)) if other.session == session => found = Some(other),
+                Changed::Differs(Some(other)) => return Ok(Some(other)),
+                Changed::Differs(None) | Changed::NotHeld => found = None,
+            }
+        }
+    }
 }
 
 /// What is agreed under one key.
@@ -47,9 +104,66 @@ pub struct Agreed {
 /// All entries, by key.
 pub type AgreedEntries = BTreeMap<String, Agreed>;
 
+/// A change of one entry.
+#[derive(Clone, Debug)]
+pub struct EntryChange<'a> {
+    /// Of the entry.
+    pub key: &'a str,
+    /// What it has to be.
+    pub expected: Expected<'a>,
+    /// What it becomes; `None` removes it.
+    pub new: Option<Agreed>,
+    /// A key that the own session has to hold: what one that is overtaken writes is refused.
+    pub held: Option<&'a str>,
+}
+
+/// What an entry has to be before it is changed.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected<'a> {
+    /// Whatever it is.
+    Anything,
+    /// There is none.
+    Nothing,
+    /// This.
+    Entry(&'a Agreed),
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done,
+    /// The entry is this one, which was not expected.
+    Differs(Option<Agreed>),
+    /// The own session does not hold what it has to hold.
+    NotHeld,
+}
+
 /// Why nothing can be agreed upon.
 #[derive(Debug, thiserror::Error)]
 pub enum Disagreement {
+    /// The own session is over: others went on without it.
+    #[error("the session of this node is over: it was not renewed in time")]
+    Over,
+    /// No etcd answers.
+    #[error(
+        "no etcd answers at {endpoints} ({cause}): start it, correct the address, or see to the \
+         network between"
+    )]
+    Unreachable {
+        /// Hosts and ports.
+        endpoints: String,
+        /// What the last one said.
+        cause: String,
+    },
+    /// Etcd does not do what it is asked for.
+    #[error("etcd at {endpoint} refuses: {reason}")]
+    Refused {
+        /// Host and port.
+        endpoint: String,
+        /// Cause and remedy.
+        reason: String,
+    },
     /// The folder cannot be used.
     #[error("cannot {action} {}: {cause}", .path.display())]
     Io {
@@ -59,6 +173,18 @@ pub enum Disagreement {
         path: PathBuf,
         /// Why not.
         cause: io::Error,
+    },
+    /// A process that stands still keeps all others out.
+    #[error(
+        "{} is locked for {seconds} s by a process that stands still: `fuser` shows it; continue \
+         it (`kill -CONT`) or kill it",
+        .path.display()
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
     },
     /// What is there was not written by this version.
     #[error(
@@ -85,203 +211,3 @@ pub enum Disagreement {
         kind: i64,
     },
 }
-
-/// File systems whose locks are known to keep other processes of the machine away, as of `statfs`.
-const KNOWN: [i64; 7] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683e, // btrfs
-    0x2fc1_2fc1, // zfs
-    0xf2f5_2010, // f2fs
-    0x0102_1994, // tmpfs
-    0x794c_7630, // overlay
-];
-
-impl Agreement {
-    /// Joins those that agree in `folder`, which is made if it is not there. `session` is a random
-    /// number.
-    ///
-    /// # Errors
-    /// The folder cannot be used.
-    pub fn open(folder: &Path, session: u64) -> Result<Self, Disagreement> {
-        let sessions = folder.join(SESSIONS);
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(FOLDER_MODE);
-        builder.create(&sessions).map_err(|cause| failed("create", &sessions, cause))?;
-        let kind = rustix::fs::statfs(folder);
-        let kind = kind.map_err(|cause| failed("look at", folder, cause.into()))?.f_type;
-        if !KNOWN.contains(&kind) {
-            return Err(Disagreement::FileSystem { path: folder.to_owned(), kind });
-        }
-        let path = session_path(folder, session);
-        let alive = open(&path).map_err(|cause| failed("create", &path, cause))?;
-        give_to_owner_of(folder, &path);
-        alive.lock().map_err(|cause| failed("lock", &path, cause))?;
-        Ok(Self { folder: folder.to_owned(), session, _alive: alive })
-    }
-
-    /// Whether anything was ever agreed in `folder`.
-    pub fn exists(folder: &Path) -> bool {
-        folder.join(ENTRIES).is_file()
-    }
-
-    /// The number of the own session.
-    pub fn session(&self) -> u64 {
-        self.session
-    }
-
-    /// What is agreed upon; nothing of the dead.
-    ///
-    /// # Errors
-    /// The folder cannot be used.
-    pub fn list(&self) -> Result<AgreedEntries, Disagreement> {
-        let (entries, _lock) = self.read()?;
-        Ok(entries)
-    }
-
-    /// Has `key` be `new`, if it is what was `expected`. Returns what it was: the swap is done if
-    /// that equals `expected`.
-    ///
-    /// # Errors
-    /// The folder cannot be used: nothing is changed.
-    pub fn swap(
-        &self,
-        key: &str,
-        expected: Option<&Agreed>,
-        new: Option<Agreed>,
-    ) -> Result<Option<Agreed>, Disagreement> {
-        let (mut entries, _lock) = self.read()?;
-        let found = entries.get(key).cloned();
-        if found.as_ref() == expected {
-            match new {
-                Some(new) => entries.insert(key.to_owned(), new),
-                None => entries.remove(key),
-            };
-            self.write(&entries)?;
-        }
-        Ok(found)
-    }
-
-    /// Has `key` be `value`, whatever it was, from now on.
-    ///
-    /// # Errors
-    /// The folder cannot be used: nothing is changed.
-    pub fn set(&self, key: &str, value: String) -> Result<(), Disagreement> {
-        let (mut entries, _lock) = self.read()?;
-        entries.insert(key.to_owned(), Agreed { value, session: None });
-        self.write(&entries)
-    }
-
-    /// Something that differs from what it was, once an entry was changed; for a hint to look.
-    pub fn version(&self) -> (u64, i64, i64) {
-        let facts = fs::metadata(self.folder.join(ENTRIES));
-        facts.map_or((0, 0, 0), |facts| (facts.ino(), facts.mtime(), facts.mtime_nsec()))
-    }
-
-    /// Sets `key`, which no process has, to `value` for as long as this process lives. Returns who
-    /// has it, if it was taken.
-    ///
-    /// # Errors
-    /// The folder cannot be used.
-    pub fn claim(&self, key: &str, value: String) -> Result<Option<Agreed>, Disagreement> {
-        self.swap(key, None, Some(Agreed { value, session: Some(self.session) }))
-    }
-
-    /// The entries of the living, and the lock under which they may be replaced.
-    fn read(&self) -> Result<(AgreedEntries, File), Disagreement> {
-        let path = self.folder.join(LOCK);
-        let lock = open(&path).map_err(|cause| failed("open", &path, cause))?;
-        lock.lock().map_err(|cause| failed("lock", &path, cause))?;
-        let path = self.folder.join(ENTRIES);
-        let mut text = Vec::new();
-        match File::open(&path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => text.extend(b"{}"),
-            read => drop(read.map_err(|cause| failed("read", &path, cause))?),
-        }
-        // Nothing is synced: a power cut may leave a name without bytes, and no process alive.
-        if text.is_empty() {
-            text.extend(b"{}");
-        }
-        let entries: AgreedEntries = serde_json::from_slice(&text)
-            .map_err(|cause| Disagreement::Damaged { path: path.clone(), cause })?;
-        let mut living = entries.clone();
-        let mut known: BTreeMap<u64, bool> = BTreeMap::from([(self.session, true)]);
-        living.retain(|_, one| {
-            let Some(session) = one.session else { return true };
-            *known.entry(session).or_insert_with(|| is_alive(&session_path(&self.folder, session)))
-        });
-        // On a full disk the dead stay, and are passed over again the next time.
-        if living != entries && self.write(&living).is_ok() {
-            for (dead, _) in known.iter().filter(|(_, alive)| !**alive) {
-                let _ = fs::remove_file(session_path(&self.folder, *dead));
-            }
-        }
-        Ok((living, lock))
-    }
-
-    fn write(&self, entries: &AgreedEntries) -> Result<(), Disagreement> {
-        let (new, path) = (self.folder.join(NEW), self.folder.join(ENTRIES));
-        let text = serde_json::to_vec_pretty(entries).expect("names and texts are JSON");
-        let write = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(FILE_MODE);
-            options.open(&new)?.write_all(&text)?;
-            give_to_owner_of(&self.folder, &new);
-            fs::rename(&new, &path)
-        };
-        write().map_err(|cause| failed("write", &path, cause))
-    }
-}
-
-impl Drop for Agreement {
-    fn drop(&mut self) {
-        // Who looks next finds the lock free: it is the same without this.
-        let _ = fs::remove_file(session_path(&self.folder, self.session));
-    }
-}
-
-const ENTRIES: &str = "agreement";
-const NEW: &str = "agreement.new";
-const LOCK: &str = "agreement.lock";
-const SESSIONS: &str = "sessions";
-
-/// Bytes of all entries that are read: far more than the largest cluster has.
-const BYTES_MAX: u64 = 1 << 20;
-
-fn session_path(folder: &Path, session: u64) -> PathBuf {
-    folder.join(SESSIONS).join(format!("{session:016x}"))
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .open(path)
-}
-
-/// An administrator may look into the folder of another user, who has to be able to go on.
-fn give_to_owner_of(folder: &Path, file: &Path) {
-    if let Ok(facts) = fs::metadata(folder) {
-        // Others may not give, and own the folder.
-        let _ = chown(file, Some(facts.uid()), Some(facts.gid()));
-    }
-}
-
-/// Whether a process holds the lock of its session. What cannot be known is taken for alive.
-fn is_alive(path: &Path) -> bool {
-    match File::open(path) {
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-        // If it is free, it is taken for as long as the file is open here.
-        Ok(file) => file.try_lock().is_err(),
-    }
-}
-
-fn failed(action: &'static str, path: &Path, cause: io::Error) -> Disagreement {
-    Disagreement::Io { action, path: path.to_owned(), cause }
-}
-
-#[cfg(test)]
-mod tests;

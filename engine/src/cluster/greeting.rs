@@ -18,6 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
 /// Who greets whom, and in which generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Greeting {
@@ -91,6 +93,28 @@ impl Greeting {
 }
 
 const ACCEPTED: u8 = 1;
+
+/// Has the system break a connection on which the other machine has answered nothing for `limit`,
+/// though bytes wait for it or it was asked. A process that stands still is not cut off: its system
+/// answers.
+///
+/// # Errors
+/// The system does not.
+pub fn break_when_cut_off(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    let limit = limit.max(SILENCE_MIN);
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE_MIN)?;
+    sockopt::set_tcp_keepintvl(stream, SILENCE_MIN)?;
+    sockopt::set_tcp_user_timeout(stream, limit.as_millis() as u32)?;
+    Ok(())
+}
+
+/// The system counts it in seconds.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
+
+/// How long the other machine of a link may answer nothing: a suspended node, which reads nothing,
+/// is waited for.
+pub const LINK_SILENCE: Duration = Duration::from_secs(30);
 
 /// Where a node takes links.
 pub struct LinkListener {

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
+use std::time::Duration;
 
-use super::greeting::PATIENCE;
+use super::greeting::{PATIENCE, break_when_cut_off};
 use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message, write_message};
 
 /// The way to the lead. A clone is the same one.
@@ -41,7 +42,7 @@ pub type Obey = Arc<dyn Fn(CoreOrder) + Send + Sync>;
 
 /// Greets the lead at `address`; `obey` gets its orders, and `wanted` has the generation that it
 /// wants, or [`NO_LEAD`]. Returns the way to it, and what else it says; that ends when the
-/// connection breaks.
+/// connection breaks, also after its machine was cut off for `silence`.
 ///
 /// # Errors
 /// It does not listen there.
@@ -49,10 +50,12 @@ pub fn join(
     address: SocketAddr,
     hello: NodeHello,
     (obey, wanted): (Obey, Arc<AtomicU64>),
+    silence: Duration,
 ) -> io::Result<(LeadSender, Receiver<ToNode>)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    break_when_cut_off(&stream, silence)?;
     write_message(&mut stream, &ToLead::Hello(hello))?;
     let (said_in, said) = channel();
     let mut reader = stream.try_clone()?;

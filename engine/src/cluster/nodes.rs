@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::greeting::{Knocking, PATIENCE, Within, wake};
+use super::greeting::{Knocking, PATIENCE, Within, break_when_cut_off, wake};
 use super::wire::{
     AnyFirst, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message, read_message,
     read_text, write_message,
@@ -73,22 +73,29 @@ pub struct NodeListener {
 }
 
 impl NodeListener {
-    /// Listens at `address` for nodes with these `facts` that know the `secret`. What `direct`
-    /// takes is not in the news.
+    /// Listens at `address` for nodes with these `facts` that know the `secret`. One that is cut
+    /// off for `silence` is lost. What `direct` takes is not in the news.
     ///
     /// # Errors
     /// It cannot.
     pub fn open(
         address: SocketAddr,
         (facts, secret): (ClusterFacts, String),
+        silence: Duration,
         direct: impl Fn(&ToLead) -> bool + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (news_in, news) = channel();
         let ended = Arc::new(AtomicBool::new(false));
-        let door =
-            Door { facts, secret, direct: Arc::new(direct), news: news_in, ended: ended.clone() };
+        let door = Door {
+            facts,
+            secret,
+            silence,
+            direct: Arc::new(direct),
+            news: news_in,
+            ended: ended.clone(),
+        };
         Builder::new().name("potoroo-nodes".to_owned()).spawn(move || door.open(&listener))?;
         Ok(Self { address, news, ended })
     }
@@ -114,6 +121,7 @@ impl Drop for NodeListener {
 struct Door {
     facts: ClusterFacts,
     secret: String,
+    silence: Duration,
     direct: Arc<dyn Fn(&ToLead) -> bool + Send + Sync>,
     news: Sender<NodeNews>,
     ended: Arc<AtomicBool>,
@@ -153,6 +161,7 @@ impl Door {
         match self.fits(any.protocol, &first) {
             Ok(hello) => {
                 stream.set_read_timeout(None)?;
+                break_when_cut_off(&stream, self.silence)?;
                 let (stream, lost) = (Mutex::new(stream), AtomicBool::new(false));
                 Ok(Some(Arc::new(RemoteNode { hello, stream, lost })))
             }
@@ -268,7 +277,8 @@ mod tests {
             edges: 2,
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        NodeListener::open(any, (facts, SECRET.to_owned()), |_| false).expect("a port is free")
+        let shown = (facts, SECRET.to_owned());
+        NodeListener::open(any, shown, PATIENCE, |_| false).expect("a port is free")
     }
 
     /// What a node sends that fits.

@@ -20,6 +20,8 @@ pub struct Claims {
     state: Option<FileId>,
     /// Outputs: their locks are held as long as they are open.
     locked: Vec<Arc<File>>,
+    /// What is locked is so by a process that writes no more.
+    passes_over: bool,
 }
 
 struct Claim {
@@ -46,6 +48,14 @@ impl Claims {
         read.into_iter().for_each(|(what, path)| claims.path(what, path));
         claims.state = state.and_then(|path| path.metadata().ok()).map(|facts| id(&facts));
         claims
+    }
+
+    /// Whether outputs are taken that another process has locked: one that stands still, and has no
+    /// right to write any more. Committed output has its place in the file, so what it may have
+    /// begun to write is the same.
+    #[must_use]
+    pub fn passing_over_locks(self, passes_over: bool) -> Self {
+        Self { passes_over, ..self }
     }
 
     fn stream(&mut self, name: &str, stream: impl AsFd) {
@@ -108,6 +118,10 @@ impl Claims {
     fn lock(&mut self, path: &Path, open: &Arc<File>) -> Result<(), String> {
         match open.try_lock() {
             Ok(()) => {}
+            Err(TryLockError::WouldBlock) if self.passes_over => tracing::warn!(
+                "{} is locked by another process, the lead before: this one goes on with it",
+                path.display()
+            ),
             Err(TryLockError::WouldBlock) => {
                 return Err(
                     "another process writes it: stop that one, or give each a file of its \

@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use potoroo_runtime::Clock;
 use tokio::sync::oneshot;
 
 use self::effects::Effects;
@@ -31,7 +32,7 @@ use crate::cluster::nodes::RemoteNode;
 use crate::cluster::wire::{CoreOrder, ToNode};
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::flow::{PartCost, PartStep};
-use crate::turn::StorageShared;
+use crate::turn::{NodeLease, StorageShared};
 
 /// A checkpoint is aborted when no message of it comes for this long: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -58,6 +59,8 @@ pub(super) struct CheckpointSetup {
     pub(super) shared: Vec<Arc<StorageShared>>,
     /// The other nodes, whose cores take part.
     pub(super) nodes: Vec<Arc<RemoteNode>>,
+    /// After its end nothing becomes visible; none for a process that is alone.
+    pub(super) lease: Option<Arc<NodeLease>>,
 }
 
 /// The running storage thread.
@@ -441,6 +444,9 @@ impl Running {
     /// tried again at the next checkpoint.
     fn show_committed(&mut self) {
         let Self { setup, complaints, .. } = self;
+        if setup.lease.as_ref().is_some_and(|lease| lease.is_over(Clock::new().now())) {
+            return;
+        }
         let mut failed = Vec::new();
         setup.effects.show(|sink, shown| match shown {
             Ok(_) => drop(complaints.remove(sink)),

@@ -6,12 +6,15 @@
 //!     └──── its lead is gone ─────┘
 //! ```
 //!
-//! Must never do: take a node for dead whose process may live.
+//! Must never do: act after the end of the own lease, or take a node for lost that the agreement
+//! has.
 
 // In reading order; the blank lines keep it.
 mod figures;
 
 mod member;
+
+mod standing;
 
 mod links;
 
@@ -30,10 +33,13 @@ use super::generation::{Generation, Seating};
 use super::process::Process;
 use crate::connect::attach::Attach;
 use following::Joined;
-use member::{AGAIN, DYING, Member};
+use member::{AGAIN, ClaimError, DYING, Member};
 
 /// How long it may take to reach the lead before that is logged.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a lead before that stands still may keep a port of this machine.
+const STANDING_STILL: Duration = Duration::from_secs(30);
 
 /// The part of this process.
 pub(super) enum ClusterRole {
@@ -100,9 +106,10 @@ impl ClusterRole {
 
     fn begin_with_edges(&mut self, process: &mut Process) -> Result<(Generation, Attach), Error> {
         let begun = Instant::now();
-        // What the lead before had open is about to be free.
-        while let Err(error) = process.open_edges() {
-            if self.lead().is_none_or(|lead| !lead.succeeds()) || begun.elapsed() > DYING {
+        // What the lead before had open is about to be free, unless that stands still.
+        let succeeds = self.lead().is_some_and(|lead| lead.succeeds());
+        while let Err(error) = process.open_edges(succeeds && begun.elapsed() > DYING) {
+            if !succeeds || begun.elapsed() > STANDING_STILL {
                 return Err(error);
             }
             std::thread::sleep(AGAIN);
@@ -117,6 +124,15 @@ impl ClusterRole {
         }
     }
 
+    /// Whether the lease of this node has ended: its cores let nothing in or out.
+    pub(super) fn is_suspended(&self) -> bool {
+        match self {
+            Self::Alone => false,
+            Self::Lead(lead) => lead.is_suspended(),
+            Self::Follower(follower) => follower.is_suspended(),
+        }
+    }
+
     /// The lead's, if this is it.
     pub(super) fn lead(&mut self) -> Option<&mut Lead> {
         match self {
@@ -127,23 +143,15 @@ impl ClusterRole {
 }
 
 /// Leads, if no node does; else follows. A node that was there before `succeeds` another lead.
-fn find(member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
+fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
     let mut silent = true;
     loop {
-        let lead = member.lead_address()?;
-        match lead {
-            None => {
-                if let Some(port) = member.claim_lead(process)? {
-                    return Ok(ClusterRole::Lead(Box::new(Lead::new(member, port, succeeds))));
-                }
-            }
-            Some(address) => {
-                let stored = process.stored.as_ref().expect("a cluster has state");
-                let progress = &stored.progress;
-                let join = |at| Joined::with(at, member.hello.clone(), progress.clone()).ok();
-                if let Some(joined) = address.and_then(join) {
-                    return Ok(ClusterRole::Follower(Box::new(Follower::new(member, joined))));
-                }
+        let mut why = String::new();
+        // A session that is over holds nothing.
+        if member.may_act(process, 0, None)? {
+            match try_find(member, process, succeeds)? {
+                Found::Role(role) => return Ok(role),
+                Found::Nothing(same, reason) => (member, why) = (*same, reason),
             }
         }
         if process.request.reason().is_some() {
@@ -151,14 +159,55 @@ fn find(member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole
         }
         if silent && member.began.elapsed() > REACHED_WITHIN {
             silent = false;
-            tracing::warn!(
-                "the node that leads the cluster in {} does not answer at {}: it is tried again; \
-                 nodes have to run in one network namespace",
-                member.place,
-                lead.flatten().map_or("no address".to_owned(), |at: SocketAddr| at.to_string()),
-            );
+            let place = &member.place;
+            tracing::warn!("node `{}` takes no part in {place} yet: {why}", member.name());
         }
-        // It is about to end, or another one won.
-        std::thread::sleep(AGAIN);
+        // The lead is about to end, or another one won.
+        std::thread::sleep(member.session.pause());
+    }
+}
+
+/// What came of one try.
+enum Found {
+    Role(ClusterRole),
+    /// Why not yet.
+    Nothing(Box<Member>, String),
+}
+
+fn try_find(member: Member, process: &Process, succeeds: bool) -> Result<Found, Error> {
+    let nothing = |member, why: String| Ok(Found::Nothing(Box::new(member), why));
+    let lead = match member.lead_address() {
+        Ok(lead) => lead,
+        // Without a part in it yet it is refused; with one it waits.
+        Err(error) if !succeeds => return Err(member.refused(&error)),
+        Err(error) => return nothing(member, error.to_string()),
+    };
+    let Some(address) = lead else {
+        return match member.claim_lead(process, succeeds) {
+            Ok(Some(port)) => {
+                Ok(Found::Role(ClusterRole::Lead(Box::new(Lead::new(member, port, succeeds)))))
+            }
+            Ok(None) => nothing(member, "another one is faster to lead".to_owned()),
+            Err(ClaimError::Agreement(error)) => nothing(member, error.to_string()),
+            Err(ClaimError::Refused(error)) => Err(*error),
+        };
+    };
+    let progress = &process.stored.as_ref().expect("a cluster has state").progress;
+    let silence = member.session.asked();
+    let join = |at| Joined::with(at, member.hello.clone(), progress.clone(), silence).ok();
+    match address.and_then(join) {
+        Some(joined) => {
+            Ok(Found::Role(ClusterRole::Follower(Box::new(Follower::new(member, joined)))))
+        }
+        None => {
+            let at = address.map_or("no address".to_owned(), |at: SocketAddr| at.to_string());
+            nothing(
+                member,
+                format!(
+                    "the node that leads does not answer at {at}: nodes have to reach each other \
+                     (--listen, --advertise)"
+                ),
+            )
+        }
     }
 }

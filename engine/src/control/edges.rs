@@ -31,14 +31,16 @@ pub(super) struct Edges {
 }
 
 impl Edges {
-    pub(super) fn open(plan: &Plan, config: &Config) -> Result<Self, Error> {
+    /// Opens everything; also outputs that another process has locked, if that is a lead which this
+    /// one `succeeds`.
+    pub(super) fn open(plan: &Plan, config: &Config, succeeds: bool) -> Result<Self, Error> {
         let mut edges = Self {
             sources: Vec::new(),
             sinks: Vec::new(),
             letters: None,
             channels: Channels::default(),
             listening: Vec::new(),
-            claims: claims(config),
+            claims: claims(config).passing_over_locks(succeeds),
         };
         for source in &plan.sources {
             let (name, address) = (&source.name, &config.sources[&source.name]);

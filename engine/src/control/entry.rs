@@ -71,6 +71,7 @@ fn exit_of(error: &Error) -> Exit {
         Error::Host(host::Error::CorePanicked { .. }) => Exit::Panicked,
         Error::Stopped => Exit::Undelivered,
         Error::Ended => Exit::Done,
+        Error::LeftBehind { .. } => Exit::LeftBehind,
         _ => Exit::Refused,
     }
 }

@@ -112,6 +112,15 @@ pub enum Error {
         /// Cause and remedy.
         reason: String,
     },
+    /// The lease of this node ended, and the others did not wait for it.
+    #[error(
+        "--cluster {place}: the others went on without this node, which did not renew its lease in \
+         time (it stood still, or could not reach the agreement): start it again"
+    )]
+    LeftBehind {
+        /// Where the nodes agree.
+        place: config::ClusterPlace,
+    },
     /// The other nodes have ended before this one took part.
     #[error("the application has ended before this node took part in it")]
     Ended,

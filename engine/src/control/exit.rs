@@ -25,6 +25,8 @@ pub enum Exit {
     /// A bug in the application or the engine; what was processed since the last checkpoint is
     /// lost.
     Panicked = 71,
+    /// The lease of this node of a cluster ended, and the others went on without it.
+    LeftBehind = 72,
 }
 
 impl Exit {
@@ -35,7 +37,8 @@ impl Exit {
    2  the command line is wrong
    3  stopped, but not all could be delivered, recovered, or written to standard output
   70  a core stopped turning for --heartbeat-seconds
-  71  a panic: a bug; a program that aborts on panics ends with signal 6 instead";
+  71  a panic: a bug; a program that aborts on panics ends with signal 6 instead
+  72  the other nodes of the cluster went on without this one: start it again";
 }
 
 impl From<Exit> for ExitCode {
@@ -62,6 +65,7 @@ mod tests {
             Exit::Undelivered,
             Exit::CoreStalled,
             Exit::Panicked,
+            Exit::LeftBehind,
         ];
         for code in codes {
             let line = format!("\n{:4}  ", code as u8);

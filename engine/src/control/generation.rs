@@ -38,7 +38,7 @@ use crate::connect::attach::Attach;
 use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::starting::SinkStates;
 use crate::flow::Counts;
-use crate::turn::{Command, CoreSeat, Mailbox, NewLink, Notice, mailbox};
+use crate::turn::{Command, CoreSeat, Mailbox, NewLink, NodeLease, Notice, mailbox};
 
 /// Where the cores of this process sit in a generation, and what connects them with others.
 pub(super) struct Seating {
@@ -46,6 +46,8 @@ pub(super) struct Seating {
     /// By core of this process; empty if it is alone.
     pub(super) links: Vec<Vec<DialledLink>>,
     pub(super) others: Others,
+    /// Until when the cores may act; none for a process that is alone.
+    pub(super) lease: Option<Arc<NodeLease>>,
 }
 
 /// A connection to a core of another node.
@@ -67,7 +69,7 @@ impl Seating {
     /// Of a process that is alone.
     pub(super) fn alone(config: &Config) -> Self {
         let others = Others::Nodes(Vec::new());
-        Self { seats: Seats::alone(config), links: Vec::new(), others }
+        Self { seats: Seats::alone(config), links: Vec::new(), others, lease: None }
     }
 }
 
@@ -91,7 +93,7 @@ impl Generation {
     pub(super) fn begin(
         process: &Process,
         recovery: Option<Recovery>,
-        Seating { seats, links, others }: Seating,
+        Seating { seats, links, others, lease }: Seating,
     ) -> Result<(Self, Attach), Error> {
         let recovery = recovery.map(Arc::new);
         let facts = recovery.as_ref().map(|recovery| &recovery.facts);
@@ -106,6 +108,7 @@ impl Generation {
         });
         let reports = (restored_in, notices_in.clone());
         let build = Blueprint::new(process, &seats, skips.skips(), of_storage, reports);
+        let build = build.leased(lease.clone());
         let letters_waiting = build.letters_waiting.clone();
         let (to, from) = load_channel(seats.own);
         let (host, cores) = start(process, build, (&seats, links), from)?;
@@ -130,7 +133,8 @@ impl Generation {
         let begin = |((recovery, storage), messages): ((&Arc<Recovery>, _), _)| {
             let gate = attach.gate();
             let ends = (storage, messages, gate);
-            start_storage(process, recovery, (&cores, connected), (&seats, others), ends)
+            let among = (&seats, others, lease);
+            start_storage(process, recovery, (&cores, connected), among, ends)
         };
         let checkpoints = recovery.as_ref().zip(storage.clone()).zip(messages).map(begin);
         let checkpoints = checkpoints.transpose()?;
@@ -245,7 +249,7 @@ fn start_storage(
     process: &Process,
     recovery: &Recovery,
     (cores, connected): (&[Mailbox], Connected),
-    (seats, others): (&Seats, Others),
+    (seats, others, lease): (&Seats, Others, Option<Arc<NodeLease>>),
     (storage, messages, gate): (StorageSender, StorageReceiver, Receiver<()>),
 ) -> Result<Checkpoints, Error> {
     let Process { plan, config, stored, .. } = process;
@@ -278,6 +282,7 @@ fn start_storage(
         retained: config.checkpoints_kept,
         shared: stored.shared.clone(),
         nodes,
+        lease,
     };
     Checkpoints::start(setup, (storage, messages), stored.progress.clone(), gate)
 }

@@ -112,12 +112,13 @@ impl Process {
         Ok(Self { describe, plan, config, request, places, stored, edges, watch, rollbacks })
     }
 
-    /// Opens its edges.
+    /// Opens its edges. One that `succeeds` a lead that stands still writes the files that this one
+    /// has locked.
     ///
     /// # Errors
     /// One cannot be used. Nothing of its output is changed.
-    pub(super) fn open_edges(&self) -> Result<(), Error> {
-        *self.edges() = Edges::open(&self.plan, &self.config)?;
+    pub(super) fn open_edges(&self, succeeds: bool) -> Result<(), Error> {
+        *self.edges() = Edges::open(&self.plan, &self.config, succeeds)?;
         Ok(())
     }
 

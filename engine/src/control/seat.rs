@@ -20,7 +20,7 @@ use crate::checkpoint::{LoadReceiver, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::StorageSender;
 use crate::flow::{Core, CoreConfig, SharedCounts, Skips};
-use crate::turn::{CoreReactor, Driver, Handout, Mail, NewLink, Notice, StorageShared};
+use crate::turn::{CoreReactor, Driver, Handout, Mail, NewLink, NodeLease, Notice, StorageShared};
 
 /// What every core of a generation is built from.
 pub(super) struct Blueprint {
@@ -38,6 +38,8 @@ pub(super) struct Blueprint {
     restored: Sender<Result<(), Error>>,
     tallies: Vec<Arc<SharedCounts>>,
     notices: Sender<Notice>,
+    /// That of its node; none if the process is alone.
+    lease: Option<Arc<NodeLease>>,
     pub(super) letters_waiting: Arc<AtomicUsize>,
 }
 
@@ -75,8 +77,14 @@ impl Blueprint {
             restored,
             tallies: watch.tallies.clone(),
             notices,
+            lease: None,
             letters_waiting: Arc::new(AtomicUsize::new(0)),
         }
+    }
+
+    /// Whose cores act until the end of `lease`.
+    pub(super) fn leased(self, lease: Option<Arc<NodeLease>>) -> Self {
+        Self { lease, ..self }
     }
 
     /// # Errors
@@ -149,6 +157,7 @@ impl Blueprint {
         let notices = self.notices.clone();
         let mut driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
         links.into_iter().for_each(|link| driver.add_link(link));
+        self.lease.iter().for_each(|lease| driver.set_lease(lease.clone()));
         let Seats { first, own, total, .. } = self.seats;
         let none = |count| repeat_n(None, count);
         let siblings = wakers.into_iter().map(Some);

@@ -146,7 +146,8 @@ impl Supervisor {
                 return Ok(Some(next));
             }
             // HEAD may be the next generation's already: no checkpoint would come.
-            if self.rollback.is_none() && !matches!(self.role, ClusterRole::Follower(_)) {
+            let follows = matches!(self.role, ClusterRole::Follower(_));
+            if self.rollback.is_none() && !follows && !self.role.is_suspended() {
                 self.decide();
             }
             self.report_stuck();

@@ -14,6 +14,7 @@ use potoroo_sdk::host::SinkId;
 
 use super::handout::Handout;
 use super::inlets::{Found, OpenInlet};
+use super::lease::NodeLease;
 use super::links::{Links, NewLink, link_of};
 use super::mail::{Mail, Notice};
 use super::ports::{Passed, PortLost, Readiness};
@@ -35,6 +36,8 @@ pub struct Driver {
     pub(super) active: Vec<usize>,
     pub(super) sinks: Vec<SinkPort>,
     links: Links,
+    /// That of its node; `None` for a process that is alone.
+    lease: Option<Arc<NodeLease>>,
     ready: Vec<Ready>,
     /// Slots of connections that only wait for late replies, and until when.
     pub(super) lingering: VecDeque<(usize, u64)>,
@@ -105,6 +108,7 @@ impl Driver {
             inlets: Vec::new(),
             active: Vec::new(),
             sinks: (0..sinks).map(|_| SinkPort::Absent).collect(),
+            lease: None,
             ready: Vec::with_capacity(64),
             lingering: VecDeque::new(),
             now: Nanos(0),
@@ -125,6 +129,12 @@ impl Driver {
         self.links.add(link);
     }
 
+    /// Lets nothing in or out after the end of `lease`.
+    // cold: at start
+    pub fn set_lease(&mut self, lease: Arc<NodeLease>) {
+        self.lease = Some(lease);
+    }
+
     /// One turn of `core` at `now` with everything around it, in the order of the module's picture.
     /// Calls `wake` for each core that has to turn because of it.
     #[inline]
@@ -138,6 +148,11 @@ impl Driver {
         self.now = now;
         let command = self.mail.take();
         let mut came = command.map(|command| self.obey(command, core, readiness)).is_some();
+        if let Some(lease) = &self.lease
+            && lease.is_over(now)
+        {
+            return self.suspended(came, core, readiness);
+        }
         readiness.poll(&mut self.ready);
         if !self.ready.is_empty() {
             self.note_ready(readiness);
@@ -172,6 +187,22 @@ impl Driver {
             went |= handout.carry(core, work);
         }
         Turned { came, work, went, ended: self.has_ended(core) }
+    }
+
+    /// A turn after the end of the lease: a command at most. What became ready is noted, so that
+    /// the core can sleep.
+    #[cold]
+    fn suspended<R: Readiness>(
+        &mut self,
+        came: bool,
+        core: &mut Core,
+        readiness: &mut R,
+    ) -> Turned {
+        readiness.poll(&mut self.ready);
+        if !self.ready.is_empty() {
+            self.note_ready(readiness);
+        }
+        Turned { came, ended: self.has_ended(core), ..Turned::default() }
     }
 
     #[cold]

@@ -8,14 +8,21 @@ use potoroo_sdk::random::Random;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{App, LIMIT, Scratch, check_windows, tool};
+use super::{App, LIMIT, Scratch, check_windows, example as example_path, tool};
 
 /// What all nodes of one cluster are started with.
 pub struct Cluster {
     pub scratch: Scratch,
     pub example: &'static str,
     pub arguments: String,
+    /// Where the nodes agree.
+    pub place: String,
+    pub lease_ms: u64,
 }
+
+/// Far longer than a busy machine keeps a thread from a CPU: for tests in which all
+/// nodes go on.
+pub const PATIENT_MS: u64 = 30_000;
 
 impl Cluster {
     /// Sequence windows of `count` numbers, `rate` in a second, into a file.
@@ -26,7 +33,17 @@ impl Cluster {
              --checkpoint-ms 50 --idle park --cores 0,0",
             scratch.path("windows")
         );
-        Self { scratch, example: "sequence_windows", arguments }
+        let place = scratch.path("cluster");
+        Self { scratch, example: "sequence_windows", arguments, place, lease_ms: PATIENT_MS }
+    }
+
+    /// The same, which agrees at `place`, with state in a folder.
+    pub fn windows_at(scratch: Scratch, place: String, count: u64, rate: &str) -> Self {
+        let windows = Self::windows("cluster-arguments", count, rate);
+        let own = windows.scratch.path("windows");
+        let arguments = windows.arguments.replace(&own, &scratch.path("windows"));
+        let arguments = format!("{arguments} --state {}", scratch.path("state"));
+        Self { scratch, arguments, place, ..windows }
     }
 
     pub fn folder(&self) -> String {
@@ -38,18 +55,27 @@ impl Cluster {
     }
 
     pub fn start_with(&self, node: &str, more: &str) -> App {
-        let Self { arguments, example, .. } = self;
-        App::start(
-            example,
-            &format!("{arguments} --cluster {} --node {node} {more}", self.folder()),
-        )
+        self.start_within(&[], node, more)
+    }
+
+    /// Starts a node by a command with `within` in front.
+    pub fn start_within(&self, within: &[String], node: &str, more: &str) -> App {
+        let Self { arguments, example, place, lease_ms, .. } = self;
+        let program = example_path(example).display().to_string();
+        let words: Vec<&String> = within.iter().chain([&program]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg("--no-progress");
+        let given =
+            format!("{arguments} --cluster {place} --lease-ms {lease_ms} --node {node} {more}");
+        command.args(given.split_whitespace());
+        App::spawn(command)
     }
 
     /// What `potoroo cluster` answers, and whether it could.
     pub fn ask(&self, arguments: &str) -> (String, bool) {
         let mut command = Command::new(tool());
         command.arg("cluster").args(arguments.split_whitespace());
-        let output = command.args(["--cluster", &self.folder()]).output().expect("it can be run");
+        let output = command.args(["--cluster", &self.place]).output().expect("it can be run");
         let text = if output.status.success() { output.stdout } else { output.stderr };
         (String::from_utf8(text).expect("answers are text"), output.status.success())
     }
@@ -79,6 +105,25 @@ impl Cluster {
             names.sort_unstable();
             names == expected && nodes(status).all(|node| node["partitions"].as_u64() > Some(0))
         })
+    }
+
+    /// Waits until `commits` more checkpoints are committed.
+    pub fn wait_for_commits(&self, commits: u64) -> Value {
+        let before = self.wait(|status| status["epoch"].is_u64())["epoch"].as_u64();
+        self.wait(|status| status["epoch"].as_u64() > before.map(|epoch| epoch + commits))
+    }
+
+    /// Ends all nodes, and checks that they have written each window of a prefix once.
+    pub fn stop_and_check(&self, apps: Vec<App>) {
+        let (text, done) = self.ask("stop");
+        assert!(done, "{text}");
+        for app in apps {
+            let ended = app.finish();
+            assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.log);
+        }
+        let written = self.scratch.read("windows").iter().filter(|byte| **byte == b'\n').count();
+        assert!(written > 0, "nothing was written");
+        self.check(written as u64);
     }
 
     pub fn lead(&self) -> String {

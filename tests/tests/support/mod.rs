@@ -4,7 +4,9 @@
 
 pub mod cluster;
 pub mod disk;
-#[cfg(feature = "s3")]
+#[cfg(feature = "etcd")]
+pub mod etcd;
+#[cfg(any(feature = "s3", feature = "etcd"))]
 pub mod gate;
 pub mod history;
 pub mod kills;
@@ -12,6 +14,8 @@ pub mod ledger;
 pub mod market;
 #[cfg(feature = "s3")]
 pub mod moto;
+#[cfg(feature = "etcd")]
+pub mod network;
 pub mod operator;
 pub mod walk;
 
@@ -66,13 +70,14 @@ fn build() -> PathBuf {
     build.args(["--profile", profile, "--target-dir"]).arg(target);
     // Packages that are selected together share the features of their dependencies. Where the whole
     // workspace is tested, this builds with its features: nothing is built a second time.
-    let (selection, s3) = match std::env::var_os("POTOROO_TEST_WORKSPACE") {
-        Some(_) => ("--workspace", "potoroo-tests/s3"),
-        None => ("--package=potoroo", "s3"),
+    let (selection, of) = match std::env::var_os("POTOROO_TEST_WORKSPACE") {
+        Some(_) => ("--workspace", "potoroo-tests/"),
+        None => ("--package=potoroo", ""),
     };
     build.arg(selection);
-    if cfg!(feature = "s3") {
-        build.args(["--features", s3]);
+    let features = [("s3", cfg!(feature = "s3")), ("etcd", cfg!(feature = "etcd"))];
+    for (feature, _) in features.iter().filter(|(_, is_on)| *is_on) {
+        build.args(["--features", &format!("{of}{feature}")]);
     }
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
     folder.to_owned()

@@ -16,6 +16,7 @@ use super::super::seats::Seats;
 use super::links;
 use super::member::{Member, check_links};
 use crate::cluster::membership::{LeadSender, join};
+use crate::cluster::record::LEAD;
 use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
 use crate::flow::Counts;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
@@ -32,6 +33,8 @@ pub(in crate::control) struct Follower {
 
 /// The connection with the lead.
 pub(super) struct Joined {
+    /// Where the lead listens, as the agreement has it.
+    address: SocketAddr,
     lead: LeadSender,
     said: Receiver<ToNode>,
     /// The cores that obey the lead.
@@ -64,11 +67,13 @@ pub(in crate::control) enum FollowerNews {
 }
 
 impl Joined {
-    /// Joins the lead, whose commits show in `progress`.
+    /// Joins the lead at `address`, whose commits show in `progress`. It is lost after its machine
+    /// was cut off for `silence`.
     pub(super) fn with(
-        lead: SocketAddr,
+        address: SocketAddr,
         hello: NodeHello,
         progress: Arc<CheckpointProgress>,
+        silence: Duration,
     ) -> io::Result<Self> {
         let cores: Arc<Mutex<Vec<Mailbox>>> = Arc::default();
         let of_reader = cores.clone();
@@ -80,8 +85,8 @@ impl Joined {
             cores.iter().for_each(|core| core.send(command(order)));
         };
         let wanted = Arc::new(AtomicU64::new(0));
-        let (lead, said) = join(lead, hello, (Arc::new(obey), wanted.clone()))?;
-        Ok(Self { lead, said, cores, wanted })
+        let (lead, said) = join(address, hello, (Arc::new(obey), wanted.clone()), silence)?;
+        Ok(Self { address, lead, said, cores, wanted })
     }
 
     fn set_cores(&self, cores: Vec<Mailbox>) {
@@ -128,6 +133,10 @@ impl Follower {
                 return Ok(FollowerNews::Ended);
             }
             self.tell(process);
+            self.member.may_act(process, 0, None)?;
+            if self.has_other_lead() {
+                return Ok(FollowerNews::LeadLost);
+            }
             match self.joined.said.recv_timeout(Duration::from_millis(20)) {
                 Ok(message) => {
                     if let Some(news) = self.news(process, message, None)? {
@@ -152,6 +161,10 @@ impl Follower {
             return Ok(Some(FollowerNews::Ended));
         }
         self.tell(process);
+        self.member.may_act(process, self.generation, None)?;
+        if self.has_other_lead() {
+            return self.lead_lost(process).map(Some);
+        }
         loop {
             match self.joined.said.try_recv() {
                 Ok(message) => {
@@ -161,9 +174,30 @@ impl Follower {
                     }
                 }
                 Err(TryRecvError::Empty) => return Ok(None),
-                Err(TryRecvError::Disconnected) => return Ok(Some(FollowerNews::LeadLost)),
+                Err(TryRecvError::Disconnected) => return self.lead_lost(process).map(Some),
             }
         }
+    }
+
+    /// # Errors
+    /// It is this node that is lost: it was suspended, and the others went on.
+    fn lead_lost(&self, process: &Process) -> Result<FollowerNews, Error> {
+        match self.member.is_left_behind(process, self.generation) {
+            true => Err(self.member.left_behind()),
+            false => Ok(FollowerNews::LeadLost),
+        }
+    }
+
+    /// Whether another node leads than the one that this one joined, or none does any more.
+    fn has_other_lead(&self) -> bool {
+        let own = self.joined.address.to_string();
+        let listed = self.member.session.listed();
+        let other = listed.entries.get(LEAD).is_some_and(|lead| lead.value != own);
+        other || self.member.session.judged().is_some_and(|all| !all.contains_key(LEAD))
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.member.is_suspended()
     }
 
     fn news(
@@ -219,6 +253,7 @@ impl Follower {
         new: &NewGeneration,
     ) -> Option<Generation> {
         self.generation = new.head.generation;
+        self.member.forget_suspension();
         let generation = self.generation;
         if self.joined.wanted.load(Ordering::Relaxed) != generation {
             // The lead wants another one already.
@@ -274,7 +309,8 @@ impl Follower {
         let taken = (new.head.clone(), new.identity.clone());
         let recovery = Recovery::follow(&process.plan, &process.config, stored, taken)?;
         let others = Others::Lead(self.joined.lead.clone());
-        let seating = Seating { seats, links, others };
+        let lease = Some(self.member.session.lease());
+        let seating = Seating { seats, links, others, lease };
         let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
         // It has no edges: only its storage thread waits.
         attach.run().expect("there is no output to empty");

@@ -4,6 +4,8 @@
 // In reading order; the blank lines keep it.
 mod seating;
 
+mod late;
+
 mod record;
 
 mod ending;
@@ -28,7 +30,7 @@ use super::links;
 use super::member::{AGAIN, Member, check_links};
 use crate::cluster::agreement::AgreedEntries;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
-use crate::cluster::record::{NODES, RecordedChange, SharesRecord};
+use crate::cluster::record::{RecordedChange, SharesRecord};
 use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
 use crate::connect::attach::Attach;
 
@@ -52,8 +54,10 @@ pub(in crate::control) struct Lead {
     reports: Reports,
     /// Keys of wishes for which the next generation is to begin.
     waiting: BTreeSet<String>,
-    /// Operators' wishes were looked for when the agreement was this.
-    seen: (u64, i64, i64),
+    /// Operators' wishes were looked for in what was read as this number.
+    seen: Option<u64>,
+    /// Keys of those that need no second look.
+    wishes: BTreeSet<String>,
     generation: u64,
     /// Why the next generation begins, and since when nothing is processed.
     cause: (String, Instant),
@@ -61,6 +65,8 @@ pub(in crate::control) struct Lead {
     marks: Vec<(&'static str, Instant)>,
     /// What happened.
     changes: Vec<RecordedChange>,
+    /// As people see it.
+    record: String,
     counting: Counting,
     /// By node: what it reported when its cores had ended.
     ended: BTreeMap<String, NodeEnd>,
@@ -134,11 +140,13 @@ impl Lead {
             weights: AgreedEntries::new(),
             reports: Reports::default(),
             waiting: BTreeSet::new(),
-            seen: (0, 0, 0),
+            seen: None,
+            wishes: BTreeSet::new(),
             generation: 0,
             cause: (String::new(), Instant::now()),
             marks: Vec::new(),
             changes: Vec::new(),
+            record: String::new(),
             counting: Counting::default(),
             ended: BTreeMap::new(),
             finishing: false,
@@ -155,6 +163,7 @@ impl Lead {
         let mut until = Instant::now() + wait;
         while process.request.reason().is_none() {
             let left = until.saturating_duration_since(Instant::now());
+            self.end_late_nodes();
             if self.succeeds && self.all_living_are_here() {
                 return;
             }
@@ -169,16 +178,6 @@ impl Lead {
                 Err(_) => return,
             }
         }
-    }
-
-    /// Whether all nodes that the agreement has are connected. One that cannot be read says no.
-    fn all_living_are_here(&self) -> bool {
-        let is_here = |name: &str| {
-            let others = || self.nodes.iter().chain(&self.joining);
-            name == self.member.name() || others().any(|node| node.hello.node == name)
-        };
-        let living = self.member.agreement.list();
-        living.is_ok_and(|all| all.keys().filter_map(|key| key.strip_prefix(NODES)).all(is_here))
     }
 
     /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
@@ -197,6 +196,8 @@ impl Lead {
                 Some(recovery) => recovery,
                 None => process.recover()?.expect("a cluster has state"),
             };
+            self.end_late_nodes();
+            self.member.forget_suspension();
             match self.try_begin(process, taken) {
                 Ok(begun) => return Ok(begun),
                 Err(Unready::Lost(node, reason)) => {
@@ -267,8 +268,8 @@ impl Lead {
         for node in &self.nodes {
             node.send(&ToNode::Begin(Box::new(new.clone())));
         }
-        let links =
-            links::connect(&new, &seats, (&self.member.links, self.member.secret, &|| true));
+        let with = (&self.member.links, self.member.secret, &|| self.all_are_here());
+        let links = links::connect(&new, &seats, (with.0, with.1, with.2));
         let links = links.map_err(|(node, error)| {
             let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
             match lost {
@@ -278,7 +279,8 @@ impl Lead {
         })?;
         self.mark("links");
         let others = Others::Nodes(self.nodes.clone());
-        let seating = Seating { seats, links, others };
+        let lease = Some(self.member.session.lease());
+        let seating = Seating { seats, links, others, lease };
         let begun = Generation::begin(process, Some(recovery), seating);
         let (generation, attach) = begun?;
         self.mark("load");
@@ -318,6 +320,7 @@ impl Lead {
                 let text = format!("its cores were not ready within {READY_WITHIN:?}");
                 return Err(Unready::Lost(first, text));
             }
+            self.end_late_nodes();
             let news = self.port.news().recv_timeout(Duration::from_millis(20));
             match news {
                 Ok(NodeNews::Said(node, ToLead::Ready { generation })) => {
@@ -349,6 +352,7 @@ impl Lead {
     /// # Errors
     /// The next generation has to begin.
     pub(in crate::control) fn look(&mut self, process: &Process) -> Result<(), NodesLost> {
+        self.end_late_nodes();
         let mut lost = Ok(());
         while let Ok(news) = self.port.news().try_recv() {
             lost = lost.and(self.note(news));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::generation::DialledLink;
 use super::super::seats::Seats;
-use crate::cluster::greeting::{Greeting, LinkListener};
+use crate::cluster::greeting::{Greeting, LINK_SILENCE, LinkListener, break_when_cut_off};
 use crate::cluster::wire::{NewGeneration, NodeSeats};
 
 /// How long all links of a generation may take.
@@ -38,6 +38,8 @@ pub(super) fn connect(
         let of_node = |node| seats_of(node).map(move |seat| (node, seat));
         let link = |(node, seat): (&NodeSeats, usize)| {
             let stream = connect(core, node, seat);
+            let stream = stream
+                .and_then(|stream| break_when_cut_off(&stream, LINK_SILENCE).map(|()| stream));
             let stream = stream.map_err(|error| (node.node.clone(), error))?;
             Ok(DialledLink { seat, stream })
         };

@@ -1,7 +1,8 @@
 //! What a process is in its cluster, whichever node leads.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,8 +16,9 @@ use super::super::seats::{Seats, state_cores};
 use super::figures::FigureClock;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{Location, draw};
-use crate::cluster::agreement::{Agreed, Agreement, Disagreement};
+use crate::cluster::agreement::{Agreed, Agreement, Changed, Disagreement, EntryChange, Expected};
 use crate::cluster::greeting::LinkListener;
+use crate::cluster::lease::NodeSession;
 use crate::cluster::nodes::NodeListener;
 use crate::cluster::record::{LEAD, NODES, SECRET};
 use crate::cluster::shares::Weight;
@@ -26,7 +28,9 @@ use crate::connect::mail::{PresentStorage, StorageMessage};
 /// What a process is in its cluster, whichever node leads.
 pub(in crate::control) struct Member {
     pub(super) place: ClusterPlace,
-    pub(super) agreement: Agreement,
+    /// Ends before the agreement, which then ends the session.
+    pub(super) session: NodeSession,
+    pub(super) agreement: Arc<dyn Agreement>,
     pub(super) links: LinkListener,
     /// What nodes show each other.
     pub(super) secret: u128,
@@ -35,6 +39,11 @@ pub(in crate::control) struct Member {
     /// Nodes that it takes when it leads, itself included.
     pub(super) nodes_max: usize,
     pub(super) figures: FigureClock,
+    advertise: Option<SocketAddr>,
+    /// Its lease has ended, and is not renewed yet.
+    pub(super) is_suspended: bool,
+    /// It was since the generation began.
+    pub(super) was_suspended: bool,
     /// When it last had no lead.
     pub(super) began: Instant,
 }
@@ -60,28 +69,14 @@ impl Member {
                  one"
             )));
         }
-        let agreement = Agreement::open(place.folder(), draw());
-        let agreement = agreement.map_err(|error| refused(error.to_string()))?;
+        let lease = config.lease();
+        let agreed = |error: Disagreement| refused(error.to_string());
+        let agreement = place.agree(Some(lease)).map_err(agreed)?;
+        let session = NodeSession::start(agreement.clone(), lease).map_err(agreed)?;
         let node = config.node.as_ref().expect("a complete configuration has one").to_string();
-        let claim = || {
-            let taken = agreement.claim(&format!("{NODES}{node}"), std::process::id().to_string());
-            taken.map_err(|error| refused(error.to_string()))
-        };
-        let (mut taken, begun) = (claim()?, Instant::now());
-        // A process that was killed a moment ago is about to be gone.
-        while taken.is_some() && begun.elapsed() < DYING {
-            std::thread::sleep(AGAIN);
-            taken = claim()?;
-        }
-        if let Some(taken) = taken {
-            return Err(refused(format!(
-                "process {} is its node `{node}`: give each process a name with --node, or end \
-                 that one",
-                taken.value
-            )));
-        }
-        let listen = config.listen;
-        let secret = secret(&agreement).map_err(|error| refused(error.to_string()))?;
+        claim_name(&*agreement, &node, (&place, lease), session.pause())?;
+        let (listen, advertise) = (config.listen, config.advertise);
+        let secret = secret(&*agreement).map_err(|error| refused(error.to_string()))?;
         let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
@@ -92,7 +87,7 @@ impl Member {
             cores: config.cores.len(),
             weight: config.weight.unwrap_or(Weight::of_cores(state_cores(config).len())),
             state_cores: state_cores(config),
-            links: links.address(),
+            links: advertised(links.address(), advertise.map(|it| SocketAddr::new(it.ip(), 0))),
             facts: ClusterFacts {
                 application: plan.name.clone(),
                 fingerprint: plan.fingerprint,
@@ -102,12 +97,24 @@ impl Member {
                 edges: edges(config),
             },
         };
-        let (nodes_max, began) = (config.nodes_max, Instant::now());
-        let figures = FigureClock::new();
-        Ok(Self { place, agreement, links, secret, hello, listen, nodes_max, figures, began })
+        Ok(Self {
+            place,
+            session,
+            agreement,
+            links,
+            secret,
+            hello,
+            listen,
+            advertise,
+            nodes_max: config.nodes_max,
+            figures: FigureClock::new(),
+            is_suspended: false,
+            was_suspended: false,
+            began: Instant::now(),
+        })
     }
 
-    fn refused(&self, error: &Disagreement) -> Error {
+    pub(super) fn refused(&self, error: &Disagreement) -> Error {
         Error::Cluster { place: self.place.clone(), reason: error.to_string() }
     }
 
@@ -115,30 +122,61 @@ impl Member {
     ///
     /// # Errors
     /// The agreement cannot be read.
-    pub(super) fn lead_address(&self) -> Result<Option<Option<SocketAddr>>, Error> {
-        let entries = self.agreement.list().map_err(|error| self.refused(&error))?;
-        Ok(entries.get(LEAD).map(|lead| lead.value.parse().ok()))
+    pub(super) fn lead_address(&self) -> Result<Option<Option<SocketAddr>>, Disagreement> {
+        let listed = self.session.refresh()?;
+        Ok(listed.entries.get(LEAD).map(|lead| lead.value.parse().ok()))
     }
 
-    /// Leads from now on, unless another one was faster.
+    /// Has `key` be `value`, unless another node leads.
+    ///
+    /// # Errors
+    /// The agreement cannot be used.
+    pub(super) fn set_as_lead(&self, key: &str, value: String) -> Result<(), Disagreement> {
+        let new = Some(Agreed { value, session: None });
+        let change = EntryChange { key, expected: Expected::Anything, new, held: Some(LEAD) };
+        self.agreement.change(&change).map(drop)
+    }
+
+    /// Where nodes reach `port` of the one that leads.
+    pub(super) fn address_of(&self, port: &NodeListener) -> SocketAddr {
+        advertised(port.address(), self.advertise)
+    }
+
+    /// Leads from now on, unless another one was faster. Where the lead before still has the port,
+    /// one that `succeeds` it takes another one.
+    ///
     /// # Errors
     /// The port cannot be opened, or the agreement not be used.
-    pub(super) fn claim_lead(&self, process: &Process) -> Result<Option<NodeListener>, Error> {
+    pub(super) fn claim_lead(
+        &self,
+        process: &Process,
+        succeeds: bool,
+    ) -> Result<Option<NodeListener>, ClaimError> {
         let refused = |reason: String| Error::Cluster { place: self.place.clone(), reason };
         let storage = process.stored.as_ref().map(|stored| stored.present.clone());
         let storage = storage.expect("a complete configuration of a cluster has state");
-        let direct = move |message: &ToLead| for_storage(message, &storage);
-        let shown = (self.hello.facts.clone(), self.hello.secret.clone());
-        let port = NodeListener::open(self.listen, shown, direct);
-        let port = match port {
-            // The lead that is about to end, or one that is about to begin, has it.
-            Err(error) if error.kind() == ErrorKind::AddrInUse && self.began.elapsed() < BUSY => {
-                return Ok(None);
-            }
-            port => port.map_err(|error| refused(format!("--listen {}: {error}", self.listen)))?,
+        let open = |address| {
+            let (storage, silence) = (storage.clone(), self.session.asked());
+            let direct = move |message: &ToLead| for_storage(message, &storage);
+            let shown = (self.hello.facts.clone(), self.hello.secret.clone());
+            NodeListener::open(address, shown, silence, direct)
         };
-        let claimed = self.agreement.claim(LEAD, port.address().to_string());
-        let taken = claimed.map_err(|error| self.refused(&error))?;
+        let is_taken = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
+        let (waited, any) = (self.began.elapsed(), SocketAddr::new(self.listen.ip(), 0));
+        let stands_still = succeeds && waited > DYING && self.advertise.is_none();
+        let port = match open(self.listen) {
+            Err(error) if is_taken(&error) && stands_still => open(any),
+            // The lead that is about to end, or one that is about to begin, has it.
+            Err(error) if is_taken(&error) && waited < BUSY => return Ok(None),
+            port => port,
+        };
+        let port = port.map_err(|error| refused(format!("--listen {}: {error}", self.listen)))?;
+        let address = self.address_of(&port).to_string();
+        let taken = self.agreement.claim(LEAD, &address)?;
+        if taken.is_none() {
+            // What was read before does not have it.
+            self.session.refresh()?;
+        }
         Ok(taken.is_none().then_some(port))
     }
 
@@ -147,12 +185,76 @@ impl Member {
     }
 }
 
+/// Has this process be `node`.
+///
+/// # Errors
+/// Another process is, or it cannot be known.
+fn claim_name(
+    agreement: &dyn Agreement,
+    node: &str,
+    (place, lease): (&ClusterPlace, Duration),
+    pause: Duration,
+) -> Result<(), Error> {
+    let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
+    let key = format!("{NODES}{node}");
+    let claim = || agreement.claim(&key, &process_id()).map_err(|error| refused(error.to_string()));
+    // A process that was killed a moment ago is about to be gone: the kernel says so of one of this
+    // machine, and the end of its lease of another one.
+    let dying = if place.folder().is_some() { DYING } else { DYING + lease + lease / 4 };
+    let (mut taken, begun) = (claim()?, Instant::now());
+    while taken.is_some() && begun.elapsed() < dying {
+        std::thread::sleep(pause);
+        taken = claim()?;
+    }
+    let Some(taken) = taken else { return Ok(()) };
+    Err(refused(format!(
+        "process {} is its node `{node}`: give each process a name with --node, or end that one",
+        taken.value
+    )))
+}
+
+/// The number of this process.
+pub(super) fn process_id() -> String {
+    std::process::id().to_string()
+}
+
+/// Why a node cannot lead.
+pub(super) enum ClaimError {
+    /// It may at the next try.
+    Agreement(Disagreement),
+    /// It never can.
+    Refused(Box<Error>),
+}
+
+impl From<Disagreement> for ClaimError {
+    fn from(error: Disagreement) -> Self {
+        Self::Agreement(error)
+    }
+}
+
+impl From<Error> for ClaimError {
+    fn from(error: Error) -> Self {
+        Self::Refused(Box::new(error))
+    }
+}
+
+/// How others reach what listens at `address`.
+fn advertised(address: SocketAddr, advertise: Option<SocketAddr>) -> SocketAddr {
+    let Some(advertise) = advertise else { return address };
+    let port = if advertise.port() == 0 { address.port() } else { advertise.port() };
+    SocketAddr::new(advertise.ip(), port)
+}
+
 /// What nodes show each other: the first one draws it.
-fn secret(agreement: &Agreement) -> Result<u128, Disagreement> {
+fn secret(agreement: &dyn Agreement) -> Result<u128, Disagreement> {
     let drawn = Agreed { value: format!("{:016x}{:016x}", draw(), draw()), session: None };
-    let found = agreement.swap(SECRET, None, Some(drawn.clone()))?;
+    let (expected, new) = (Expected::Nothing, Some(drawn.clone()));
+    let secret = match agreement.change(&EntryChange { key: SECRET, expected, new, held: None })? {
+        Changed::Differs(Some(found)) => found,
+        _ => drawn,
+    };
     // What a person has changed there no other node can show.
-    Ok(u128::from_str_radix(&found.unwrap_or(drawn).value, 16).unwrap_or_default())
+    Ok(u128::from_str_radix(&secret.value, 16).unwrap_or_default())
 }
 
 /// A place as all processes of the machine name it, wherever they run.

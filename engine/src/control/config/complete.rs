@@ -8,7 +8,7 @@ use crate::connect::registry::without_token;
 use super::cpus::{cpus_allowed, print_cpus};
 use super::error::{Error, Errors};
 use super::member::NodeName;
-use super::settings::{Config, DEMONSTRATION_SECONDS};
+use super::settings::{Config, DEMONSTRATION_SECONDS, LEASE_MS_ETCD_MIN};
 
 /// What a configuration has to know about its application.
 #[derive(Clone, Debug)]
@@ -41,21 +41,48 @@ impl Config {
         let notice = self.demonstrate(facts);
         if let Some(place) = &self.cluster {
             self.node.get_or_insert_with(NodeName::of_host);
-            self.state.get_or_insert_with(|| Location::Folder(place.folder().join("state")));
+            let beside = place.folder().map(|folder| Location::Folder(folder.join("state")));
+            self.state = self.state.take().or(beside);
         }
         let mut list = self.check_sources(facts);
         list.extend(self.check_sinks(facts));
         list.extend(self.check_cores(&cpus_allowed()));
         list.extend(self.out_of_range());
         list.extend(self.check_skips(facts));
+        list.extend(self.check_cluster());
+        list.extend(self.check_listen());
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
-        if !self.listen.ip().is_loopback() {
-            list.push(Error::ListenNotLoopback { address: self.listen });
-        }
         match list.is_empty() {
             true => Ok(CompleteConfig { config: self, notice }),
             false => Err(Errors { application: facts.application.to_string(), list }),
+        }
+    }
+
+    /// What nodes send each other is not encrypted.
+    fn check_listen(&self) -> Option<Error> {
+        let advertised = self.advertise.unwrap_or(self.listen);
+        let beyond = [self.listen, advertised].into_iter().find(|it| !it.ip().is_loopback());
+        match beyond {
+            Some(address) if !self.links_in_the_clear => Some(Error::ListenNotLoopback { address }),
+            _ if advertised.ip().is_unspecified() => {
+                Some(Error::NoAdvertise { address: advertised })
+            }
+            _ => None,
+        }
+    }
+
+    /// A checkpoint is what nodes go on from.
+    fn check_cluster(&self) -> Option<Error> {
+        let place = self.cluster.as_ref()?;
+        let short =
+            place.folder().is_none() && self.lease_ms.is_some_and(|ms| ms < LEASE_MS_ETCD_MIN);
+        match self.lease_ms {
+            _ if self.state.is_none() => {
+                Some(Error::ClusterWithoutState { place: place.to_string() })
+            }
+            Some(ms) if short => Some(Error::LeaseTooShort { ms, least: LEASE_MS_ETCD_MIN }),
+            _ => None,
         }
     }
 

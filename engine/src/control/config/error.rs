@@ -190,12 +190,44 @@ pub enum Error {
         /// What is wrong with it.
         cause: NoMember,
     },
-    /// A program that reaches the port could write state.
+    /// Nodes have nothing that they could go on from.
     #[error(
-        "the port for the other processes of the cluster, {address}, is not on loopback: give \
-         `--listen` an address like `127.0.0.1:{}`", address.port()
+        "`--cluster {place}` needs `--state`: a folder that all nodes see under this path, or \
+         s3://BUCKET/PREFIX"
+    )]
+    ClusterWithoutState {
+        /// Where the nodes agree.
+        place: String,
+    },
+    /// Etcd would grant a longer one than it is asked for.
+    #[error(
+        "`--lease-ms {ms}` is too short for etcd, which grants 2 seconds at least by its defaults: \
+         give {least} or more"
+    )]
+    LeaseTooShort {
+        /// What was given.
+        ms: u64,
+        /// The least.
+        least: u64,
+    },
+    /// Who reads or changes what nodes send each other has the whole application.
+    #[error(
+        "the other processes of the cluster would reach this one at {address}, which is not on \
+         loopback, and what they send is not encrypted: add `--links-in-the-clear` if no stranger \
+         can read or send on that network, or give `--listen` an address like `127.0.0.1:{}`",
+        address.port()
     )]
     ListenNotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Others cannot connect with any address of a machine.
+    #[error(
+        "the other processes of the cluster cannot reach this one at {address}, which stands for \
+         all addresses of the machine: name one of them with `--advertise ADDR:{}`",
+        address.port()
+    )]
+    NoAdvertise {
         /// The address.
         address: SocketAddr,
     },

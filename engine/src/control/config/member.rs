@@ -3,12 +3,23 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cluster::agreement::{Agreement, Disagreement, FolderAgreement};
+#[cfg(feature = "etcd")]
+use crate::cluster::agreement::{EtcdAddress, EtcdAgreement, Login};
 use crate::cluster::shares::NoWeight;
 
-/// Where the nodes of a cluster agree: a folder of this machine.
+/// Where the nodes of a cluster agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterPlace(PathBuf);
+pub enum ClusterPlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// Keys in etcd.
+    #[cfg(feature = "etcd")]
+    Etcd(EtcdAddress),
+}
 
 /// The name of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +29,13 @@ pub struct NodeName(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoMember {
     /// It names nothing.
-    #[error("it is empty: give a folder")]
+    #[error("it is empty: give a folder, or etcd://HOST:PORT/NAME")]
     Empty,
     /// Nodes agree nowhere else.
-    #[error("nodes of a cluster agree in a folder of this machine, not in `{scheme}://`: give one")]
+    #[error(
+        "nodes of a cluster do not agree in `{scheme}://`: give a folder of this machine, or \
+         etcd://HOST:PORT/NAME"
+    )]
     Scheme {
         /// What is in front.
         scheme: String,
@@ -29,6 +43,19 @@ pub enum NoMember {
     /// It is no weight.
     #[error(transparent)]
     Weight(#[from] NoWeight),
+    /// The program cannot speak to etcd.
+    #[error(
+        "this program was built without etcd: build it with the feature `etcd` of the package \
+         `potoroo` (in your Cargo.toml: `potoroo = {{ …, features = [\"etcd\"] }}`; for examples: \
+         `cargo build --features etcd`), or give a folder of this machine"
+    )]
+    NotBuilt,
+    /// It cannot be understood.
+    #[error("{cause}: write etcd://HOST:PORT[,HOST:PORT]/NAME")]
+    Malformed {
+        /// What is wrong. It repeats nothing that could be a secret.
+        cause: String,
+    },
     /// Names stand in keys, files and tables.
     #[error("a node has 1 to {NAME_BYTES_MAX} letters, digits, dots, dashes or underscores")]
     Name,
@@ -38,10 +65,45 @@ pub enum NoMember {
 pub const NAME_BYTES_MAX: usize = 63;
 
 impl ClusterPlace {
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        &self.0
+    /// The folder, unless they agree elsewhere.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            #[cfg(feature = "etcd")]
+            Self::Etcd(_) => None,
+        }
     }
+
+    /// Begins a session there, which has to be renewed within each `lease`; without one it is that
+    /// of a tool.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn agree(&self, lease: Option<Duration>) -> Result<Arc<dyn Agreement>, Disagreement> {
+        Ok(match self {
+            Self::Folder(path) => Arc::new(FolderAgreement::open(path, lease)?),
+            #[cfg(feature = "etcd")]
+            Self::Etcd(address) => Arc::new(EtcdAgreement::open(address, lease, login())?),
+        })
+    }
+
+    #[cfg(feature = "etcd")]
+    fn etcd(rest: &str) -> Result<Self, NoMember> {
+        EtcdAddress::parse(rest).map(Self::Etcd).map_err(|cause| NoMember::Malformed { cause })
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    fn etcd(_: &str) -> Result<Self, NoMember> {
+        Err(NoMember::NotBuilt)
+    }
+}
+
+/// Who this process is in etcd, if that wants to know.
+#[cfg(feature = "etcd")]
+fn login() -> Option<Login> {
+    let user = std::env::var("POTOROO_ETCD_USER").ok()?;
+    let password = std::env::var("POTOROO_ETCD_PASSWORD").unwrap_or_default();
+    Some(Login { user, password })
 }
 
 impl NodeName {
@@ -63,8 +125,9 @@ impl FromStr for ClusterPlace {
     fn from_str(text: &str) -> Result<Self, NoMember> {
         match text.split_once("://") {
             _ if text.is_empty() => Err(NoMember::Empty),
+            Some(("etcd", rest)) => Self::etcd(rest),
             Some((scheme, _)) => Err(NoMember::Scheme { scheme: scheme.to_owned() }),
-            None => Ok(Self(text.into())),
+            None => Ok(Self::Folder(text.into())),
         }
     }
 }
@@ -83,7 +146,11 @@ impl FromStr for NodeName {
 
 impl fmt::Display for ClusterPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            #[cfg(feature = "etcd")]
+            Self::Etcd(address) => address.fmt(f),
+        }
     }
 }
 
@@ -100,10 +167,18 @@ mod tests {
     #[test]
     fn a_place_is_a_folder() {
         let place: ClusterPlace = "/tmp/c".parse().expect("it is one");
-        assert_eq!(place.folder(), Path::new("/tmp/c"));
-        let refused = "etcd://h:2379/x".parse::<ClusterPlace>().expect_err("it is none");
-        assert!(refused.to_string().contains("`etcd://`"), "{refused}");
+        assert_eq!(place.folder(), Some(Path::new("/tmp/c")));
+        let refused = "zk://h:2181/x".parse::<ClusterPlace>().expect_err("it is none");
+        assert!(refused.to_string().contains("`zk://`"), "{refused}");
         assert_eq!("".parse::<ClusterPlace>(), Err(NoMember::Empty));
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    #[test]
+    fn etcd_says_how_to_build_with_it() {
+        let error = "etcd://h:2379/x".parse::<ClusterPlace>().expect_err("it is not built in");
+        assert_eq!(error, NoMember::NotBuilt);
+        assert!(error.to_string().contains("--features etcd"), "{error}");
     }
 
     #[test]

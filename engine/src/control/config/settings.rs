@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
 use potoroo_runtime::Idle;
@@ -92,6 +93,17 @@ const SINK_BACKLOG_BYTES_MIN: u64 = 64 * 1024;
 const SINK_BACKLOG_BYTES_MAX: u64 = 1 << 50;
 /// Where a node is reached by the others: any port of this machine, and no other machine.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Milliseconds of a lease in a folder: far beyond what a busy machine keeps a thread from a CPU.
+const LEASE_MS_FOLDER: u64 = 1000;
+/// Milliseconds of a lease in etcd: it survives that another one of its servers has to lead.
+const LEASE_MS_ETCD: u64 = 5000;
+/// Fewest milliseconds of a lease: threads wait for a CPU that long on any busy machine.
+const LEASE_MS_MIN: u64 = 100;
+/// Fewest milliseconds in etcd, which grants 2 seconds at least by its defaults: one more, so that
+/// a renewal may be late.
+pub(super) const LEASE_MS_ETCD_MIN: u64 = 3000;
+/// Most milliseconds of a lease: an hour, for which the others wait for a node that stands still.
+const LEASE_MS_MAX: u64 = 3_600_000;
 /// Milliseconds that the first node waits for another one: processes that are started together
 /// begin together.
 const GATHER_MS_DEFAULT: u64 = 500;
@@ -238,11 +250,12 @@ declare! {
                held back",
         range: Within(SINK_BACKLOG_BYTES_MIN..=SINK_BACKLOG_BYTES_MAX),
     }
-    /// Each of them is started with the same folder.
+    /// Each of them is started with the same one.
     cluster: Option<ClusterPlace> = None => {
-        flag: "--cluster DIR",
-        help: "Folder of this machine in which the processes agree that are one application \
-               together; checkpoints lie in its folder `state` unless --state says otherwise",
+        flag: "--cluster DIR|URL",
+        help: "Folder of this machine, or etcd://HOST:PORT/NAME, in which the processes agree that \
+               are one application together; checkpoints lie in the folder `state` of DIR unless \
+               --state says otherwise",
         shown: "one process is all",
     }
     node: Option<NodeName> = None => {
@@ -252,7 +265,26 @@ declare! {
     }
     listen: SocketAddr = LISTEN_DEFAULT => {
         flag: "--listen ADDR:PORT",
-        help: "Loopback address for the other processes of the cluster; port 0 takes any",
+        help: "Address for the other processes of the cluster; port 0 takes any",
+    }
+    advertise: Option<SocketAddr> = None => {
+        flag: "--advertise ADDR:PORT",
+        help: "Address at which the other processes of the cluster reach --listen; port 0 is that \
+               of --listen",
+        shown: "that of --listen",
+    }
+    /// Who can read or change what nodes send each other has the whole application.
+    links_in_the_clear: bool = false => {
+        flag: "--links-in-the-clear",
+        help: "Let nodes of several machines send each other events and state without encryption",
+    }
+    lease_ms: Option<u64> = None => {
+        flag: "--lease-ms N",
+        help: "Milliseconds after which the others go on without a node that stands still or \
+               cannot reach them",
+        shown: format!("{LEASE_MS_FOLDER} where the nodes agree in a folder, {LEASE_MS_ETCD} in \
+                        etcd"),
+        range: Within(LEASE_MS_MIN..=LEASE_MS_MAX),
     }
     gather_ms: u64 = GATHER_MS_DEFAULT => {
         flag: "--gather-ms N",
@@ -308,6 +340,13 @@ impl Config {
     pub(in crate::control) fn other_cores(&self) -> usize {
         let nodes = self.cluster.as_ref().map_or(0, |_| self.nodes_max.saturating_sub(1));
         nodes.saturating_mul(self.cores.len())
+    }
+
+    /// How long the others wait for a node that does not renew its lease.
+    pub fn lease(&self) -> Duration {
+        let in_folder = self.cluster.as_ref().is_none_or(|place| place.folder().is_some());
+        let default = if in_folder { LEASE_MS_FOLDER } else { LEASE_MS_ETCD };
+        Duration::from_millis(self.lease_ms.unwrap_or(default))
     }
 
     /// Gives the source `name` an address.

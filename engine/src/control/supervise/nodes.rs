@@ -12,12 +12,27 @@ use crate::connect::mail::StorageMessage;
 impl Supervisor {
     /// What the other nodes of the cluster make necessary, if that is something.
     pub(super) fn look_at_cluster(&mut self) -> Result<Option<Next>, Error> {
+        let was_suspended = self.role.is_suspended();
+        let next = self.look_at_role();
+        if was_suspended && !self.role.is_suspended() {
+            // They sleep, and have missed what came.
+            self.generation.cores.iter().for_each(|core| core.waker().wake_if_parked());
+        }
+        next
+    }
+
+    fn look_at_role(&mut self) -> Result<Option<Next>, Error> {
         match &mut self.role {
             ClusterRole::Alone => return Ok(None),
             ClusterRole::Follower(follower) => {
                 return Ok(follower.look(&self.process)?.map(Next::OfLead));
             }
             ClusterRole::Lead(lead) => {
+                if !lead.may_act(&self.process)? {
+                    // It decides nothing; to end it needs no other node.
+                    let ends = self.process.request.reason().is_some();
+                    return Ok(ends.then_some(Next::Leave));
+                }
                 self.other_nodes |= lead.look(&self.process).is_err();
                 lead.check()?;
             }

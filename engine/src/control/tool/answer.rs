@@ -72,7 +72,7 @@ pub enum Error {
     Silent { admin: SocketAddr, source: std::io::Error },
     #[error("the application at {admin} answers: {reason}")]
     Says { admin: SocketAddr, reason: String },
-    #[error("no nodes have ever agreed in {0}: give the folder that they were started with")]
+    #[error("no nodes have ever agreed in {0}: give what they were started with")]
     NoCluster(String),
     #[error("no node leads the cluster in {0}: start one")]
     NoLead(String),

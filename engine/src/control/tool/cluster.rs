@@ -11,21 +11,21 @@ pub use status::status;
 pub use wishes::{GivenWeight, gone, leave, rebalance, stop, weight};
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::age::{age, now};
 use super::answer::{Error, ToolExit, answer, to_json};
-use crate::checkpoint::store::draw;
-use crate::cluster::agreement::{AgreedEntries, Agreement};
+use crate::cluster::agreement::{AgreedEntries, Agreement, FolderAgreement};
 use crate::cluster::record::{ClusterRecord, RECORD};
 use crate::control::config::ClusterPlace;
 
 /// Where the nodes agree, and how to answer.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// Folder that the nodes were given with the same flag
-    #[arg(long, value_name = "DIR", env = "POTOROO_CLUSTER")]
+    /// Folder or etcd://HOST:PORT/NAME that the nodes were given with the same flag
+    #[arg(long, value_name = "DIR|URL", env = "POTOROO_CLUSTER")]
     pub cluster: ClusterPlace,
     /// Answer with one JSON object
     #[arg(long)]
@@ -54,14 +54,18 @@ pub fn history(of: &ClusterArgs) -> Result<ToolExit, Error> {
     answer(text, ToolExit::Whole)
 }
 
-fn open(place: &ClusterPlace) -> Result<(Agreement, AgreedEntries), Error> {
-    let found = Agreement::exists(place.folder());
-    if !found {
-        return Err(Error::NoCluster(place.to_string()));
+fn open(place: &ClusterPlace) -> Result<(Arc<dyn Agreement>, AgreedEntries), Error> {
+    let nothing = || Error::NoCluster(place.to_string());
+    // It would be made.
+    if place.folder().is_some_and(|folder| !FolderAgreement::exists(folder)) {
+        return Err(nothing());
     }
-    let agreement = Agreement::open(place.folder(), draw())?;
+    let agreement = place.agree(None)?;
     let entries = agreement.list()?;
-    Ok((agreement, entries))
+    match entries.is_empty() {
+        true => Err(nothing()),
+        false => Ok((agreement, entries)),
+    }
 }
 
 fn record(entries: &AgreedEntries) -> ClusterRecord {

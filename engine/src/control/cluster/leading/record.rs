@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::super::super::checkpoints::unix_seconds;
 use super::super::super::process::Process;
 use super::Lead;
+use crate::cluster::agreement::Disagreement;
 use crate::cluster::record::{CHANGES_MAX, ClusterRecord, RECORD, RecordedChange, RecordedNode};
 
 impl Lead {
@@ -42,12 +43,20 @@ impl Lead {
             nodes,
             changes: self.changes.clone(),
         };
-        let text = serde_json::to_string(&record).expect("names and numbers are JSON");
-        let written = self.member.agreement.set(RECORD, text);
+        self.record = serde_json::to_string(&record).expect("names and numbers are JSON");
+        let written = self.show_record();
         let written = written.and_then(|()| self.write_shares()).and_then(|()| self.fulfil());
         if let Err(error) = written {
             tracing::warn!("`potoroo cluster` shows what was before: {error}");
         }
+    }
+
+    /// Has people see what was recorded last.
+    ///
+    /// # Errors
+    /// The agreement cannot be used.
+    pub(super) fn show_record(&self) -> Result<(), Disagreement> {
+        self.member.set_as_lead(RECORD, self.record.clone())
     }
 
     fn recorded(&self) -> Option<ClusterRecord> {

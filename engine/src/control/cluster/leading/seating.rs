@@ -18,6 +18,7 @@ impl Lead {
         let (name, most) = (&node.hello.node, self.member.nodes_max);
         if 1 + self.nodes.len() + self.joining.len() < most {
             tracing::info!("node `{name}` has come");
+            self.end_namesakes(&node);
             return self.joining.push(node);
         }
         let reason = format!(
@@ -73,6 +74,15 @@ impl Lead {
         self.shares.shares.count(node)
     }
 
+    /// Writes down once more who owns what.
+    ///
+    /// # Errors
+    /// The agreement cannot be used.
+    pub(super) fn write_shares_anew(&mut self) -> Result<(), Disagreement> {
+        self.shares_written = false;
+        self.write_shares()
+    }
+
     /// Writes down who owns what, for the next lead.
     ///
     /// # Errors
@@ -80,7 +90,7 @@ impl Lead {
     pub(super) fn write_shares(&mut self) -> Result<(), Disagreement> {
         if !self.shares_written {
             let text = serde_json::to_string(&self.shares).expect("names and numbers are JSON");
-            self.member.agreement.set(SHARES, text)?;
+            self.member.set_as_lead(SHARES, text)?;
             self.shares_written = true;
         }
         Ok(())

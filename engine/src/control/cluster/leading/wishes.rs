@@ -3,7 +3,7 @@
 use super::super::super::process::Process;
 use super::Lead;
 use super::seating::weight_of;
-use crate::cluster::agreement::{Agreed, AgreedEntries, Disagreement};
+use crate::cluster::agreement::{Agreed, AgreedEntries, Disagreement, EntryChange, Expected};
 use crate::cluster::rebalance::{NodeLoad, Rebalance, rebalance};
 use crate::cluster::record::{DONE, LEAD, REFUSED, WEIGHTS, WISHES, Wish};
 use crate::cluster::shares::Weight;
@@ -23,17 +23,18 @@ enum Answer {
 impl Lead {
     /// Looks for what operators wish.
     pub(super) fn look_for_wishes(&mut self, process: &Process) -> Result<(), Disagreement> {
-        let version = self.member.agreement.version();
-        if std::mem::replace(&mut self.seen, version) == version {
+        let listed = self.member.session.listed();
+        let holder = listed.entries.get(LEAD).and_then(|lead| lead.session);
+        self.is_deposed = holder != Some(listed.session) && self.member.session.stood_at(&listed);
+        if self.seen.replace(listed.number) == Some(listed.number) {
             return Ok(());
         }
-        let entries = self.member.agreement.list().inspect_err(|_| self.seen = (0, 0, 0))?;
-        let session = entries.get(LEAD).and_then(|lead| lead.session);
-        self.is_deposed = session != Some(self.member.agreement.session());
+        let entries = listed.entries;
+        self.wishes.retain(|key| entries.contains_key(key));
         self.waiting.retain(|key| entries.contains_key(key));
         for (key, entry) in entries.iter().filter(|(key, _)| key.starts_with(WISHES)) {
             let is_answered = [REFUSED, DONE].iter().any(|word| entry.value.starts_with(word));
-            if is_answered || self.waiting.contains(key) {
+            if is_answered || !self.wishes.insert(key.clone()) {
                 continue;
             }
             match self.answer(process, &entries, &entry.value)? {
@@ -47,8 +48,10 @@ impl Lead {
     }
 
     fn reply(&self, key: &str, entry: &Agreed, value: String) -> Result<(), Disagreement> {
-        let answer = Agreed { value, session: entry.session };
-        self.member.agreement.swap(key, Some(entry), Some(answer)).map(drop)
+        let new = Some(Agreed { value, session: entry.session });
+        let expected = Expected::Entry(entry);
+        let change = EntryChange { key, expected, new, held: Some(LEAD) };
+        self.member.agreement.change(&change).map(drop)
     }
 
     fn answer(
@@ -109,10 +112,13 @@ impl Lead {
             return Ok(Answer::Refused(reason.to_owned()));
         }
         let key = format!("{WEIGHTS}{node}");
-        let agreement = &self.member.agreement;
         match (weight, entries.get(&key)) {
-            (Some(weight), _) => agreement.set(&key, weight.to_string())?,
-            (None, Some(given)) => drop(agreement.swap(&key, Some(given), None)?),
+            (Some(weight), _) => self.member.set_as_lead(&key, weight.to_string())?,
+            (None, Some(given)) => {
+                let (expected, key) = (Expected::Entry(given), &key);
+                let change = EntryChange { key, expected, new: None, held: Some(LEAD) };
+                self.member.agreement.change(&change)?;
+            }
             (None, None) => {}
         }
         if before == after {
@@ -149,7 +155,7 @@ impl Lead {
         };
         let names: Vec<String> = self.hellos().map(|hello| hello.node.clone()).collect();
         for (node, weight) in names.iter().zip(weights) {
-            self.member.agreement.set(&format!("{WEIGHTS}{node}"), weight.to_string())?;
+            self.member.set_as_lead(&format!("{WEIGHTS}{node}"), weight.to_string())?;
             self.add_cause(format!("load gave node {node} the weight {weight}"));
         }
         Ok(Answer::NextGeneration)

@@ -46,7 +46,7 @@ pub fn status(of: &ClusterArgs, agreed: bool) -> Result<ToolExit, Error> {
     let head = head.and_then(|view| view.head().ok().flatten());
     let epoch = head.map(|head| u64::from(head.epoch.0));
     let asks = lead.as_ref().filter(|_| !agreed);
-    let view = asks.map(|_| view(&agreement)).transpose()?.flatten();
+    let view = asks.map(|_| view(&*agreement)).transpose()?.flatten();
     let silent = asks.filter(|_| view.is_none()).cloned();
     add(&mut nodes, view);
     if of.json {

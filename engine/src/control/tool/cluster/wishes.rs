@@ -87,7 +87,7 @@ pub fn gone(of: &ClusterArgs, node: &str) -> Result<ToolExit, Error> {
 }
 
 /// What all nodes do, as the lead answers; nothing if it does not in time.
-pub fn view(agreement: &Agreement) -> Result<Option<ClusterView>, Error> {
+pub fn view(agreement: &dyn Agreement) -> Result<Option<ClusterView>, Error> {
     let key = express(agreement, &Wish::View)?;
     let begun = Instant::now();
     while begun.elapsed() < ANSWERED_WITHIN {
@@ -109,10 +109,10 @@ pub fn rebalance(of: &ClusterArgs) -> Result<ToolExit, Error> {
 }
 
 /// Writes a wish down, which goes with this process. Returns its key.
-fn express(agreement: &Agreement, wish: &Wish) -> Result<String, Error> {
+fn express(agreement: &dyn Agreement, wish: &Wish) -> Result<String, Error> {
     let key = format!("{WISHES}{:016x}", draw());
     let value = serde_json::to_string(wish).expect("names are JSON");
-    agreement.claim(&key, value)?;
+    agreement.claim(&key, &value)?;
     Ok(key)
 }
 
@@ -128,6 +128,9 @@ const DYING: Duration = Duration::from_secs(1);
 /// How long no node may lead.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
+/// A wish goes with its session.
+const RENEWAL: Duration = Duration::from_secs(10);
+
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -142,9 +145,14 @@ fn wish(
     if !entries.contains_key(LEAD) {
         return Err(Error::NoLead(place));
     }
-    let key = express(&agreement, wish)?;
+    let key = express(&*agreement, wish)?;
     let begun = Instant::now();
+    let mut renewed = begun;
     loop {
+        if renewed.elapsed() > RENEWAL {
+            agreement.renew()?;
+            renewed = Instant::now();
+        }
         let entries = agreement.list()?;
         if done(&entries) {
             return Ok(String::new());

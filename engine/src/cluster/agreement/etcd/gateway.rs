@@ -1,0 +1,216 @@
+//! The JSON gateway of etcd: requests that wait no longer than they may, at whichever of its
+//! servers answers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use super::{Disagreement, EtcdAddress};
+
+/// Who asks, where etcd wants to know.
+#[derive(Clone)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// The way to the servers of one etcd.
+pub(super) struct Gateway {
+    agent: Agent,
+    endpoints: Vec<String>,
+    /// The one that answered last.
+    first: AtomicUsize,
+    login: Option<Login>,
+    token: Mutex<Option<String>>,
+}
+
+/// What etcd answered.
+pub(super) struct EtcdAnswer {
+    pub(super) value: Value,
+    /// An earlier try may have been done, too.
+    pub(super) again: bool,
+}
+
+/// Why there is no answer.
+pub(super) enum Trouble {
+    /// None of its servers answered.
+    Unreachable { endpoints: String, cause: String },
+    /// It will not.
+    Refused { endpoint: String, reason: String },
+    /// The lease is over.
+    NoLease,
+    /// There is a lease of this number.
+    LeaseExists,
+}
+
+/// What one server said to one request.
+enum Said {
+    Answer(Value),
+    /// Another one may do better: why.
+    Nothing(String),
+    /// The token is not good any more.
+    NoToken,
+    Trouble(Trouble),
+}
+
+/// Bytes of an answer at most: a cluster has a thousand entries of a few hundred bytes.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// A try waits at least this long, and at most [`TRY_MAX`].
+const TRY_MIN: Duration = Duration::from_millis(500);
+
+const TRY_MAX: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Each try of a request may take `patience`.
+    pub(super) fn new(address: &EtcdAddress, login: Option<Login>, patience: Duration) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(patience.clamp(TRY_MIN, TRY_MAX)))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None);
+        let agent = config.build().into();
+        let (endpoints, token) = (address.endpoints().to_vec(), Mutex::default());
+        Self { agent, endpoints, first: AtomicUsize::new(0), login, token }
+    }
+
+    /// Asks one server after the other, and a single one twice: a connection that was kept open may
+    /// have been closed meanwhile.
+    pub(super) fn call(&self, path: &str, body: &Value) -> Result<EtcdAnswer, Trouble> {
+        let (count, first) = (self.endpoints.len(), self.first.load(Ordering::Relaxed));
+        let (mut cause, mut logged_in) = (String::new(), false);
+        let mut tried = 0;
+        while tried < count.max(2) {
+            let number = (first + tried) % count;
+            let endpoint = &self.endpoints[number];
+            match self.ask(endpoint, path, body) {
+                Said::Answer(value) => {
+                    self.first.store(number, Ordering::Relaxed);
+                    return Ok(EtcdAnswer { value, again: tried > 0 });
+                }
+                Said::NoToken if !logged_in && self.login.is_some() => {
+                    logged_in = true;
+                    if let Err(why) = self.log_in(endpoint)? {
+                        (cause, tried) = (why, tried + 1);
+                    }
+                }
+                Said::NoToken => {
+                    let reason = "it wants a user: give one that may read and write keys under \
+                                  /potoroo/ by the variables POTOROO_ETCD_USER and \
+                                  POTOROO_ETCD_PASSWORD";
+                    let (endpoint, reason) = (endpoint.clone(), reason.to_owned());
+                    return Err(Trouble::Refused { endpoint, reason });
+                }
+                Said::Nothing(why) => (cause, tried) = (why, tried + 1),
+                Said::Trouble(trouble) => return Err(trouble),
+            }
+        }
+        Err(Trouble::Unreachable { endpoints: self.endpoints.join(", "), cause })
+    }
+
+    /// Gets a token. Returns why this server gives none at present.
+    fn log_in(&self, endpoint: &str) -> Result<Result<(), String>, Trouble> {
+        let Some(Login { user, password }) = &self.login else { return Ok(Ok(())) };
+        let body = json!({"name": user, "password": password});
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        match self.ask(endpoint, "/v3/auth/authenticate", &body) {
+            Said::Answer(value) => {
+                let token = value["token"].as_str().map(str::to_owned);
+                *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+                Ok(Ok(()))
+            }
+            Said::Nothing(why) => Ok(Err(why)),
+            Said::NoToken => Err(Trouble::Refused {
+                endpoint: endpoint.to_owned(),
+                reason: "it does not know the user of POTOROO_ETCD_USER, or the password of \
+                         POTOROO_ETCD_PASSWORD is another one: correct them"
+                    .to_owned(),
+            }),
+            Said::Trouble(trouble) => Err(trouble),
+        }
+    }
+
+    fn ask(&self, endpoint: &str, path: &str, body: &Value) -> Said {
+        let mut request = self.agent.post(format!("http://{endpoint}{path}"));
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(token) = token {
+            request = request.header("Authorization", token);
+        }
+        let sent = request.content_type("application/json").send(body.to_string());
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => return Said::Nothing(format!("{endpoint}: {error}")),
+        };
+        let status = response.status().as_u16();
+        let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = match read {
+            Ok(text) => text,
+            Err(error) => return Said::Nothing(format!("{endpoint}: {error}")),
+        };
+        match serde_json::from_str::<Value>(&text) {
+            Ok(value) if status == 200 && value.get("error").is_none() => Said::Answer(value),
+            Ok(value) if value.is_object() => said(endpoint, path, &value),
+            _ if status >= 500 => Said::Nothing(format!("{endpoint}: status {status}")),
+            _ => Said::Trouble(Trouble::Refused {
+                endpoint: endpoint.to_owned(),
+                reason: format!(
+                    "it is no etcd of version 3.4 or later (status {status} for {path}): correct \
+                     the address"
+                ),
+            }),
+        }
+    }
+}
+
+/// What an error of etcd means.
+fn said(endpoint: &str, path: &str, value: &Value) -> Said {
+    // One that streams wraps it.
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let inner = value.get("error").filter(|error| error.is_object()).unwrap_or(value);
+    let code = inner["code"].as_u64().or_else(|| inner["grpc_code"].as_u64()).unwrap_or_default();
+    let message = text(&inner["message"]).or_else(|| text(&inner["error"])).unwrap_or_default();
+    let has = |part: &str| message.contains(part);
+    if has("lease not found") {
+        return Said::Trouble(Trouble::NoLease);
+    }
+    if has("lease already exists") {
+        return Said::Trouble(Trouble::LeaseExists);
+    }
+    if has("user name is empty") || has("invalid auth token") || has("authentication failed") {
+        return Said::NoToken;
+    }
+    let reason = match code {
+        // Cancelled, deadline exceeded, resource exhausted, aborted, unavailable.
+        1 | 4 | 8 | 10 | 14 if !has("database space exceeded") => {
+            return Said::Nothing(format!("{endpoint}: {message}"));
+        }
+        7 => format!(
+            "{message}: give the user of POTOROO_ETCD_USER the right to read and write keys under \
+             /potoroo/"
+        ),
+        8 => format!("{message}: compact and defragment it, then `etcdctl alarm disarm`"),
+        _ => format!("{message} (code {code} for {path})"),
+    };
+    Said::Trouble(Trouble::Refused { endpoint: endpoint.to_owned(), reason })
+}
+
+impl Trouble {
+    pub(super) fn disagreement(self) -> Disagreement {
+        match self {
+            Self::Unreachable { endpoints, cause } => {
+                Disagreement::Unreachable { endpoints, cause }
+            }
+            Self::Refused { endpoint, reason } => Disagreement::Refused { endpoint, reason },
+            Self::NoLease => Disagreement::Over,
+            Self::LeaseExists => Disagreement::Refused {
+                endpoint: "etcd".to_owned(),
+                reason: "no new lease could be had: try again".to_owned(),
+            },
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Lease: the session of a node, which two threads keep: one renews it and does nothing else, one
+//! reads what is agreed.
+//!
+//! ```text
+//!             renewed in time                  others took it for over
+//!   Stands ◄───────────────────► Suspended ───────────────────────────► Over
+//!      ▲    its own clock passes the end                                 │
+//!      └──────────── begun anew, and its keys were free ─────────────────┘
+//! ```
+//!
+//! Promises: a lease ends here before it ends for others: it is counted from before the call that
+//! renews it, in a clock that also counts while the machine sleeps, and shortened by
+//! [`MARGIN_PERCENT`] for clocks that run apart; nothing of another node is believed to be missing
+//! before this one has stood for a whole lease. Must never do: make a core wait.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use potoroo_runtime::{Clock, Nanos};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::agreement::{AgreedEntries, Agreement, Disagreement};
+use crate::turn::NodeLease;
+
+/// The session of this node.
+pub struct NodeSession {
+    kept: Arc<Kept>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Whether a node may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Stands,
+    /// Its lease has ended by its own clock, and may be renewed.
+    Suspended,
+    /// Others took it for over: it has to begin anew.
+    Over,
+}
+
+/// What was agreed at one time.
+#[derive(Clone, Debug, Default)]
+pub struct ListedEntries {
+    /// It.
+    pub entries: Arc<AgreedEntries>,
+    /// Counts what was read.
+    pub number: u64,
+    /// The own session at that time.
+    pub session: u64,
+    /// When it was asked for.
+    at: Duration,
+}
+
+struct Kept {
+    agreement: Arc<dyn Agreement>,
+    asked: Duration,
+    clock: Clock,
+    /// For cores.
+    lease: Arc<NodeLease>,
+    held: Mutex<Held>,
+    /// Something is to be done, or the end.
+    wake: Condvar,
+    listed: Mutex<ListedEntries>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// In boot time.
+    until: Duration,
+    /// It was renewed in time since then.
+    since: Duration,
+    /// When the last renewal was asked for.
+    renewed: Duration,
+    is_over: bool,
+    ended: bool,
+}
+
+/// Of a lease that is not used, for clocks that run apart.
+const MARGIN_PERCENT: u32 = 1;
+
+/// Renewals within a lease.
+const RENEWALS: u32 = 4;
+
+/// Pause of a read, as part of a lease and within these limits: no look at a folder costs more than
+/// some microseconds, and at etcd some hundred.
+const LOOKS: u32 = 25;
+const LOOK_MIN: Duration = Duration::from_millis(20);
+const LOOK_MAX: Duration = Duration::from_millis(200);
+
+impl NodeSession {
+    /// Keeps the session of `agreement`, for which leases of `asked` were asked, until it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// The session is over already, or nothing answers.
+    pub fn start(agreement: Arc<dyn Agreement>, asked: Duration) -> Result<Self, Disagreement> {
+        let kept = Arc::new(Kept {
+            agreement,
+            asked,
+            clock: Clock::new(),
+            lease: Arc::default(),
+            held: Mutex::default(),
+            wake: Condvar::new(),
+            listed: Mutex::default(),
+        });
+        let before = boottime();
+        kept.extend(before, kept.agreement.renew()?.min(asked));
+        kept.list()?;
+        let mut session = Self { kept, threads: Vec::new() };
+        let (renewing, reading) = (session.kept.clone(), session.kept.clone());
+        session.threads.push(spawn("potoroo-lease", move || renewing.renew())?);
+        session.threads.push(spawn("potoroo-agree", move || reading.read())?);
+        Ok(session)
+    }
+
+    /// What cores compare their time with.
+    pub fn lease(&self) -> Arc<NodeLease> {
+        self.kept.lease.clone()
+    }
+
+    /// How long a lease lasts.
+    pub fn asked(&self) -> Duration {
+        self.kept.asked
+    }
+
+    /// Pause between two reads.
+    pub fn pause(&self) -> Duration {
+        self.kept.pause()
+    }
+
+    /// Whether this node may act. Also has cores know of time in which their clock stood still.
+    pub fn standing(&self) -> Standing {
+        let held = self.kept.held();
+        self.kept.publish(&held);
+        match (held.is_over, boottime() < held.until) {
+            (true, _) => Standing::Over,
+            (false, true) => Standing::Stands,
+            (false, false) => Standing::Suspended,
+        }
+    }
+
+    /// What was last read.
+    pub fn listed(&self) -> ListedEntries {
+        self.kept.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was last read, if this node had stood for a whole lease then, stands, and is in it:
+    /// other nodes that are missing in it are over.
+    pub fn judged(&self) -> Option<Arc<AgreedEntries>> {
+        let listed = self.listed();
+        let held = self.kept.held();
+        let stands = !held.is_over && boottime() < held.until;
+        let fair = listed.at >= held.since + self.kept.asked;
+        let own = Some(self.kept.agreement.session());
+        let is_in_it = listed.entries.values().any(|entry| entry.session == own);
+        (stands && fair && is_in_it).then_some(listed.entries)
+    }
+
+    /// Whether the own session stood when `listed` was read: it was renewed since.
+    pub fn stood_at(&self, listed: &ListedEntries) -> bool {
+        let held = self.kept.held();
+        !held.is_over && held.renewed > listed.at && listed.session == self.kept.agreement.session()
+    }
+
+    /// Reads now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn refresh(&self) -> Result<ListedEntries, Disagreement> {
+        self.kept.list()?;
+        Ok(self.listed())
+    }
+
+    /// Begins another session in place of one that is over, with these keys and values. Returns
+    /// whether all of them were free. Nothing is renewed before [`resume`](Self::resume).
+    ///
+    /// # Errors
+    /// It cannot be known: try again.
+    pub fn begin_anew(&self, keys: &[(&str, &str)]) -> Result<bool, Disagreement> {
+        let agreement = &self.kept.agreement;
+        if matches!(agreement.renew(), Err(Disagreement::Over)) {
+            agreement.begin_session()?;
+        }
+        for (key, value) in keys {
+            if agreement.claim(key, value)?.is_some() {
+                return Ok(false);
+            }
+        }
+        // What was read before has no key of it.
+        self.kept.list()?;
+        Ok(true)
+    }
+
+    /// Renews the session that was begun anew.
+    pub fn resume(&self) {
+        let mut held = self.kept.held();
+        (held.is_over, held.until) = (false, Duration::ZERO);
+        drop(held);
+        self.kept.wake.notify_all();
+    }
+}
+
+impl Drop for NodeSession {
+    fn drop(&mut self) {
+        self.kept.held().ended = true;
+        self.kept.wake.notify_all();
+        for thread in self.threads.drain(..) {
+            // It panics by a bug only, and the panic was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Kept {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pause(&self) -> Duration {
+        (self.asked / LOOKS).clamp(LOOK_MIN, LOOK_MAX)
+    }
+
+    /// Renews until the end.
+    fn renew(&self) {
+        let mut complained = false;
+        loop {
+            let before = boottime();
+            let pause = match self.agreement.renew() {
+                Ok(stands) => {
+                    if std::mem::take(&mut complained) {
+                        tracing::info!("the lease of this node is renewed again");
+                    }
+                    self.extend(before, stands.min(self.asked));
+                    self.asked / RENEWALS
+                }
+                Err(Disagreement::Over) => {
+                    self.held().is_over = true;
+                    self.wait_while_over();
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut complained, true) {
+                        tracing::warn!("the lease of this node cannot be renewed: {error}");
+                    }
+                    self.pause()
+                }
+            };
+            if self.has_ended_after(pause) {
+                return;
+            }
+        }
+    }
+
+    fn extend(&self, before: Duration, stands: Duration) {
+        let mut held = self.held();
+        if boottime() >= held.until {
+            held.since = before;
+        }
+        held.renewed = before;
+        held.until = before + stands * (100 - MARGIN_PERCENT) / 100;
+        self.publish(&held);
+    }
+
+    /// The time of cores may have stood still while the machine slept, so it is set anew.
+    fn publish(&self, held: &Held) {
+        let left = held.until.saturating_sub(boottime());
+        let until = match held.is_over || left.is_zero() {
+            true => Nanos::ZERO,
+            false => self.clock.now() + left,
+        };
+        self.lease.set(until);
+    }
+
+    fn wait_while_over(&self) {
+        let mut held = self.held();
+        while held.is_over && !held.ended {
+            held = self.wake.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits; returns whether it was for the end.
+    fn has_ended_after(&self, pause: Duration) -> bool {
+        let held = self.held();
+        let waited = self.wake.wait_timeout_while(held, pause, |held| !held.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+
+    /// Reads until the end: when something was changed, and often enough to see what ends by
+    /// itself.
+    fn read(&self) {
+        let (mut seen, mut at) = (None, Duration::ZERO);
+        loop {
+            let version = self.agreement.version().ok();
+            let due = boottime() > at + self.asked / RENEWALS;
+            if version.is_some() && (due || version != seen) && self.list().is_ok() {
+                (seen, at) = (version, boottime());
+            }
+            if self.has_ended_after(self.pause()) {
+                return;
+            }
+        }
+    }
+
+    fn list(&self) -> Result<(), Disagreement> {
+        let (at, session) = (boottime(), self.agreement.session());
+        let entries = Arc::new(self.agreement.list()?);
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if at >= listed.at {
+            let number = listed.number + 1;
+            *listed = ListedEntries { entries, number, session, at };
+        }
+        Ok(())
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Disagreement> {
+    Builder::new().name(name.to_owned()).spawn(run).map_err(|cause| Disagreement::Io {
+        action: "start the thread",
+        path: name.into(),
+        cause,
+    })
+}
+
+/// Time since the start of the machine, in which it also slept.
+pub fn boottime() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+}

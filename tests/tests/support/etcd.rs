@@ -1,0 +1,116 @@
+//! A real etcd, where one is installed. Each is of one test, keeps its keys in the folder of that
+//! test, and ends with the test.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use potoroo::cluster::agreement::{EtcdAddress, EtcdAgreement, Login};
+
+use super::{LIMIT, Scratch, free_port};
+
+/// How long one answer may take: before it is ready, it may take a request and not answer it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that can be ended and started again with the keys that it had.
+pub struct Etcd {
+    folder: String,
+    pub address: SocketAddr,
+    peers: u16,
+    child: Option<Child>,
+}
+
+impl Etcd {
+    /// Starts a server; `None`, with the reason, where none is installed.
+    pub fn start(scratch: &Scratch) -> Option<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        Self::start_at(scratch, address)
+    }
+
+    /// Starts a server at `address`.
+    pub fn start_at(scratch: &Scratch, address: SocketAddr) -> Option<Self> {
+        if Command::new("etcd").arg("--version").output().is_err() {
+            eprintln!("skipped: etcd is not installed (Debian: apt-get install etcd-server)");
+            return None;
+        }
+        let (folder, peers) = (scratch.path("etcd"), free_port());
+        let mut etcd = Self { folder, address, peers, child: None };
+        etcd.resume();
+        Some(etcd)
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub fn resume(&mut self) {
+        let (here, peers) = (format!("http://{}", self.address), self.peers);
+        let peers = format!("http://127.0.0.1:{peers}");
+        let cluster = format!("one={peers}");
+        let mut command = Command::new("etcd");
+        command.args(["--name", "one", "--data-dir", &self.folder]);
+        command.args(["--listen-client-urls", &here, "--advertise-client-urls", &here]);
+        command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+        command.args(["--initial-cluster", &cluster, "--log-level", "error"]);
+        let log = File::create(Path::new(&self.folder).with_extension("log"));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(log.expect("the folder is ours"));
+        self.child = Some(command.spawn().expect("it was asked for its version before"));
+        let deadline = Instant::now() + LIMIT;
+        while !self.answers() {
+            assert!(Instant::now() < deadline, "etcd does not answer within {LIMIT:?}");
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        self.post("/v3/kv/range", "{\"key\":\"eA==\"}").is_some_and(|it| it.contains("header"))
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// What the gateway answers, if it answers.
+    pub fn post(&self, path: &str, body: &str) -> Option<String> {
+        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// The flag value for a cluster in it.
+    pub fn place(&self, name: &str) -> String {
+        place(self.address, name)
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The flag value for a cluster in the etcd at `address`.
+pub fn place(address: SocketAddr, name: &str) -> String {
+    format!("etcd://{address}/{name}")
+}
+
+/// A session in the etcd at one of `servers`.
+pub fn session(
+    servers: &str,
+    name: &str,
+    lease: Duration,
+    login: Option<Login>,
+) -> Result<EtcdAgreement, String> {
+    let address = EtcdAddress::parse(&format!("{servers}/{name}")).expect("it is one");
+    EtcdAgreement::open(&address, Some(lease), login).map_err(|error| error.to_string())
+}
