@@ -17,7 +17,7 @@ pub struct NodeFigures {
     pub rows: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Part of the last second in which its cores had something to do, from 0 to 1.
+    /// Part of the last second in which its cores that own state had something to do, from 0 to 1.
     pub busy: f64,
     /// What holds one of its cores back, the longest if there are several.
     pub held: Option<NodeHeld>,

@@ -25,8 +25,8 @@ impl Promise {
     }
 }
 
-/// What becomes of the events of an edge when the node of a cluster that has the edge is lost, and
-/// when its machine is, with the disk.
+/// What becomes of the events of an edge when a node of a cluster is lost, and when the machine is
+/// that has the edge, with its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Survival {
     /// Another node of the machine goes on.

@@ -373,7 +373,7 @@ impl Supervisor {
             ClusterRole::Lead(lead) => lead.silent(&self.process),
             _ => Vec::new(),
         };
-        if !silent.is_empty() && !matches!(late, Late::Nothing) {
+        if !silent.is_empty() && matches!(late, Late::Commit | Late::Delivery) {
             return tracing::error!(
                 "not everything could be processed and committed within {seconds} s \
                  (--drain-seconds): node {} tells nothing, it stands still or cannot be reached; \

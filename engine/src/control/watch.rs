@@ -178,15 +178,16 @@ impl Monitor {
         Some(view)
     }
 
-    /// What a node tells of itself, without rates, and the nanoseconds in which its cores had
-    /// something to do.
-    pub(super) fn figures(&self) -> (NodeFigures, u64) {
+    /// What a node tells of itself, without rates, and the nanoseconds in which these `cores` of it
+    /// had something to do.
+    pub(super) fn figures(&self, cores: &[usize]) -> (NodeFigures, u64) {
         let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
         let sum = |value: &dyn Fn(&Counts) -> u64| counts.iter().map(value).sum::<u64>();
         let decoded = |counts: &Counts| counts.sources.iter().map(|source| source.events).sum();
         let held = (0..self.cpus.len()).filter_map(|core| self.held(core));
         let held = held.max_by(|one, other| one.seconds.total_cmp(&other.seconds));
-        let busy = self.tallies.iter().map(|tally| tally.gauges.turns.read().ns_sum()).sum();
+        let busy_ns = |core: &usize| self.tallies[*core].gauges.turns.read().ns_sum();
+        let busy = cores.iter().map(busy_ns).sum();
         let figures = NodeFigures {
             events: sum(&decoded) + sum(&|counts| counts.frames_received),
             rows: sum(&|counts| counts.tables.iter().map(|table| table.0).sum()),

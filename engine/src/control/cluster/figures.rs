@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::super::process::Process;
+use super::super::seats::state_cores;
 use crate::cluster::view::NodeFigures;
 
 /// How often a node tells what it does.
@@ -27,8 +28,10 @@ impl FigureClock {
         if elapsed < EVERY {
             return None;
         }
-        let (mut figures, busy_ns) = process.watch.figures();
-        let cores = process.config.cores.len() as f64;
+        // Cores that own no state have only edges, which no share of partitions changes.
+        let cores = state_cores(&process.config);
+        let (mut figures, busy_ns) = process.watch.figures(&cores);
+        let cores = cores.len().max(1) as f64;
         let since =
             |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64();
         figures.events_per_second = since(figures.events, self.events);

@@ -107,7 +107,8 @@ const LEASE_MS_MAX: u64 = 3_600_000;
 /// Milliseconds that the first node waits for another one: processes that are started together
 /// begin together.
 const GATHER_MS_DEFAULT: u64 = 500;
-/// Nodes of a cluster: more than most have, and their links take little memory beside the lanes.
+/// Nodes of a cluster: more than most have. Their links may take many times the memory of the lanes
+/// of one node: where that is too much, fewer nodes have to be enough.
 const NODES_MAX_DEFAULT: usize = 16;
 /// Most nodes: each has a connection with each other one for each pair of cores.
 const NODES_MAX_MAX: u64 = 1024;

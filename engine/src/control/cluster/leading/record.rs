@@ -44,10 +44,15 @@ impl Lead {
             changes: self.changes.clone(),
         };
         self.record = serde_json::to_string(&record).expect("names and numbers are JSON");
+        let waiting = self.waiting.clone();
         let written = self.show_record();
         let written = written.and_then(|()| self.write_shares()).and_then(|()| self.fulfil());
         if let Err(error) = written {
             tracing::warn!("`potoroo cluster` shows what was before: {error}");
+            // No further generation is to begin for them: they are looked at again.
+            self.waiting.clear();
+            self.wishes.retain(|key| !waiting.contains(key));
+            self.seen = None;
         }
     }
 

@@ -16,7 +16,8 @@ impl Lead {
     /// Takes a node, for the next generation, unless there are as many as there may be.
     pub(super) fn admit(&mut self, node: Arc<RemoteNode>) {
         let (name, most) = (&node.hello.node, self.member.nodes_max);
-        if 1 + self.nodes.len() + self.joining.len() < most {
+        let others = self.nodes.iter().chain(&self.joining).filter(|one| !one.is_lost()).count();
+        if 1 + others < most {
             tracing::info!("node `{name}` has come");
             self.end_namesakes(&node);
             return self.joining.push(node);
@@ -32,14 +33,19 @@ impl Lead {
     /// Gives all nodes their seats, this one the first, and their cores their partitions.
     pub(super) fn seat_all(&mut self, process: &Process, recovery: &Recovery) -> NewGeneration {
         let partitions = process.config.partitions as u32;
-        // What cannot be read is as good as nothing: everything is dealt anew.
-        let entries = self.member.agreement.list().unwrap_or_default();
-        self.note_weights(&entries);
-        if self.shares.version == 0 {
-            self.shares = shares_of(&entries);
+        // What cannot be read stays as this node knows it.
+        match self.member.agreement.list() {
+            Ok(entries) => {
+                self.note_weights(&entries);
+                if self.shares.version == 0 {
+                    self.shares = shares_of(&entries);
+                }
+            }
+            Err(error) => tracing::warn!("the shares of nodes stay as they were: {error}"),
         }
         let before = &self.shares;
-        let sharers: Vec<Sharer<'_>> = self.hellos().map(|hello| sharer(&entries, hello)).collect();
+        let sharer = |hello| sharer(&self.weights, hello);
+        let sharers: Vec<Sharer<'_>> = self.hellos().map(sharer).collect();
         if sharers.iter().all(|sharer| sharer.weight.is_zero()) {
             tracing::warn!("all nodes have the weight 0: each owns partitions for its cores");
         }

@@ -26,23 +26,34 @@ impl Lead {
         let listed = self.member.session.listed();
         let holder = listed.entries.get(LEAD).and_then(|lead| lead.session);
         self.is_deposed = holder != Some(listed.session) && self.member.session.stood_at(&listed);
-        if self.seen.replace(listed.number) == Some(listed.number) {
+        if self.seen == Some(listed.number) {
             return Ok(());
         }
-        let entries = listed.entries;
+        self.fulfil_wishes(process, &listed.entries)?;
+        // What failed is tried again.
+        self.seen = Some(listed.number);
+        Ok(())
+    }
+
+    fn fulfil_wishes(
+        &mut self,
+        process: &Process,
+        entries: &AgreedEntries,
+    ) -> Result<(), Disagreement> {
         self.wishes.retain(|key| entries.contains_key(key));
         self.waiting.retain(|key| entries.contains_key(key));
         for (key, entry) in entries.iter().filter(|(key, _)| key.starts_with(WISHES)) {
             let is_answered = [REFUSED, DONE].iter().any(|word| entry.value.starts_with(word));
-            if is_answered || !self.wishes.insert(key.clone()) {
+            if is_answered || self.wishes.contains(key) {
                 continue;
             }
-            match self.answer(process, &entries, &entry.value)? {
+            match self.answer(process, entries, &entry.value)? {
                 Answer::Later => {}
                 Answer::NextGeneration => drop(self.waiting.insert(key.clone())),
                 Answer::Done(text) => self.reply(key, entry, format!("{DONE}{text}"))?,
                 Answer::Refused(reason) => self.reply(key, entry, format!("{REFUSED}{reason}"))?,
             }
+            self.wishes.insert(key.clone());
         }
         Ok(())
     }
@@ -70,7 +81,7 @@ impl Lead {
                 Ok(()) => Answer::Later,
                 Err(reason) => Answer::Refused(reason),
             },
-            Ok(Wish::Weight { node, weight }) => self.set_weight(entries, &node, weight)?,
+            Ok(Wish::Weight { node, weight }) => self.set_weight(&node, weight)?,
             Ok(Wish::Rebalance) => self.rebalance(entries)?,
             Ok(Wish::View) => {
                 let view = self.view(process);
@@ -96,15 +107,12 @@ impl Lead {
         }
     }
 
-    fn set_weight(
-        &mut self,
-        entries: &AgreedEntries,
-        node: &str,
-        weight: Option<Weight>,
-    ) -> Result<Answer, Disagreement> {
+    fn set_weight(&mut self, node: &str, weight: Option<Weight>) -> Result<Answer, Disagreement> {
         let Some(hello) = self.hellos().find(|hello| hello.node == node) else {
             return Ok(Answer::Refused(no_node(node)));
         };
+        // Another wish may have changed them at this same look.
+        let entries = &self.member.agreement.list()?;
         let (before, after) = (weight_of(entries, hello), weight.unwrap_or(hello.weight));
         let is_zero = |hello: &NodeHello| weight_of(entries, hello).is_zero();
         if after.is_zero() && self.hellos().all(|hello| hello.node == node || is_zero(hello)) {
