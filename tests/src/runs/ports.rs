@@ -86,8 +86,9 @@ impl PartPort for PartQueue {
         Ok(())
     }
 
-    fn marked(&mut self, _: SinkId, _: Epoch) {
-        unreachable!("all output is gathered")
+    fn marked(&mut self, sink: SinkId, epoch: Epoch) {
+        // Of a sink that is not open yet: the marker came over a link before the command did.
+        self.outbound.lock().marked.push(Marked { sink, epoch, output: None });
     }
 }
 
