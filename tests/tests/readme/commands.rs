@@ -71,7 +71,12 @@ fn commands_of_the_tool_are_there() {
 /// Variables of the environment stand in code.
 #[test]
 fn variables_are_read_by_code() {
-    let engine = ["engine/src/control/logging.rs", "engine/src/control/tool/cluster.rs"].as_slice();
+    let engine = [
+        "engine/src/control/logging.rs",
+        "engine/src/control/tool/cluster.rs",
+        "engine/src/control/config/member.rs",
+    ]
+    .as_slice();
     let tests = ["tests/src/seeds.rs", "tests/tests/support/mod.rs"].as_slice();
     for (document, code) in [("engine/README.md", engine), ("tests/README.md", tests)] {
         let text = Document::read(document).text;
