@@ -23,7 +23,13 @@ pub trait Reactor {
         let _ = gap;
     }
 
-    /// Called once after [`Turn::Done`], on the same thread.
+    /// Called after [`Turn::Done`], on the same thread: it may become something else and go on, as
+    /// it returns then. It may wait, and is not watched meanwhile.
+    fn renew(&mut self) -> bool {
+        false
+    }
+
+    /// Called once after the last [`Turn::Done`], on the same thread.
     fn finish(self) -> Self::Report;
 }
 
@@ -34,6 +40,6 @@ pub enum Turn {
     Worked,
     /// Nothing was to be done.
     Idle,
-    /// The reactor has ended and is not called again.
+    /// The reactor has ended, unless it [renews](Reactor::renew) itself.
     Done,
 }

@@ -15,7 +15,7 @@ use super::config::{HostConfig, Idle};
 use super::port::{BuildOrder, Port, StartRefusal};
 use super::priority::{self, RealTime};
 use super::reactor::{Reactor, Turn};
-use super::signals::{BEATS_ENDED, Signals};
+use super::signals::{BEATS_ENDED, BEATS_NONE, Signals};
 use crate::clock::{Clock, Nanos};
 use crate::gaps::GapDetector;
 use crate::poller::{Poller, PollerKind, Waker};
@@ -167,12 +167,29 @@ impl<R: Reactor> Core<R> {
         self.seat.signals.threads[self.seat.core].store(thread, Ordering::Relaxed);
         // From now on it is watched: its first turn may be the one that never ends.
         self.beat();
-        match caught(|| self.turn_on()) {
-            Ok(End::Done) => caught(|| self.reactor.finish())
-                .map_or_else(CoreOutcome::Panicked, CoreOutcome::Finished),
-            Ok(End::Stopped) => CoreOutcome::Stopped,
-            Err(message) => CoreOutcome::Panicked(message),
+        loop {
+            match caught(|| self.turn_on()) {
+                Ok(End::Done) => match caught(|| self.renew()) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(message) => return CoreOutcome::Panicked(message),
+                },
+                Ok(End::Stopped) => return CoreOutcome::Stopped,
+                Err(message) => return CoreOutcome::Panicked(message),
+            }
         }
+        caught(|| self.reactor.finish()).map_or_else(CoreOutcome::Panicked, CoreOutcome::Finished)
+    }
+
+    /// Has the reactor become something else, if it does; returns whether it goes on.
+    #[cold]
+    fn renew(&mut self) -> bool {
+        self.seat.signals.beats[self.seat.core].store(BEATS_NONE, Ordering::Relaxed);
+        let goes_on = self.reactor.renew();
+        // It may have waited: that is no gap.
+        (self.idle_since, self.gaps) = (None, GapDetector::new());
+        self.beat();
+        goes_on
     }
 
     /// Turns until it ends. Never inlined into the code around it, so that the loop keeps its state

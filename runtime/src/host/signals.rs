@@ -22,7 +22,7 @@ impl Signals {
     }
 }
 
-/// A core that has not built its reactor, which may take long.
+/// A core that has not built its reactor, or renews it, which may take long.
 pub(super) const BEATS_NONE: u64 = 0;
 /// A core that has ended.
 pub(super) const BEATS_ENDED: u64 = u64::MAX;
