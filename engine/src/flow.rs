@@ -11,6 +11,7 @@
 //!   checkpoints  the snapshot of a core, and what is handed out for it while events flow on
 //!   turn         one pass of a core over all of it
 //!   ports        what the driver of a core calls between turns
+//!   renewal      a core takes the place of another when nodes come or go          cold
 //! ```
 //!
 //! Nothing here does I/O or reads a clock. [`Core`] takes bytes and time and gives bytes; the
@@ -42,6 +43,8 @@ mod outputs;
 mod batch_size;
 mod partitions;
 
+mod holder;
+
 mod parcels;
 mod route;
 mod unsent;
@@ -66,6 +69,7 @@ mod turn;
 mod admission;
 mod checkpoint_ports;
 mod ports;
+mod renewal;
 
 pub use admission::FrameFault;
 pub use batch_size::batch_max;
@@ -80,6 +84,7 @@ pub use letters::DeadLetter;
 pub use part::{PartEnd, PartStep};
 pub use partitions::PartitionMap;
 pub use positions::{Ending, ReadPosition, Start};
+pub use renewal::CoreEdges;
 pub use replay::RestoreError;
 pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};

@@ -67,7 +67,9 @@ pub use driver::{Driver, Turned};
 pub use handout::{Handout, PartPort, SPARES_MAX, StorageShared};
 pub use lease::NodeLease;
 pub use link_counts::{LinkCounts, LinkTotals};
-pub use links::NewLink;
-pub use mail::{CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, Notice, mailbox};
+pub use mail::{
+    CheckpointCommand, Command, InletKind, Mail, Mailbox, NewInlet, NewLink, Notice, Renew,
+    Renewed, mailbox,
+};
 pub use ports::{Fill, InletPort, LinkPort, OutletPort, Passed, PortLost, Readiness, Watching};
 pub use reactor::{CoreReactor, CoreSeat};

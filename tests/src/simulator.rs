@@ -300,7 +300,7 @@ impl Simulation {
                     self.batches_sent += 1;
                 }
                 Notice::Holding { .. } => {}
-                Notice::LinkLost { seat, reason } => panic!("link to {seat}: {reason}"),
+                Notice::LinkLost { seat, reason, .. } => panic!("link to {seat}: {reason}"),
                 Notice::Refused { .. } | Notice::Unread { .. } => unreachable!("not reported here"),
             }
         }

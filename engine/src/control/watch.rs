@@ -113,10 +113,29 @@ impl Monitor {
         if !self.tallies.iter().all(|tally| tally.quiet()) {
             return None;
         }
+        Some(self.frames())
+    }
+
+    fn frames(&self) -> (u64, u64) {
         let counts: Vec<Counts> = self.tallies.iter().map(|tally| tally.read()).collect();
         let sent = counts.iter().map(|counts| counts.frames_sent).sum();
         let received = counts.iter().map(|counts| counts.frames_received).sum();
-        Some((sent, received))
+        (sent, received)
+    }
+
+    /// The same, if nothing is under way on them for the hold of this number.
+    pub(super) fn frames_when_drained(&self, hold: u64) -> Option<(u64, u64)> {
+        let drained = self.tallies.iter().all(|tally| tally.drained() == hold);
+        drained.then(|| self.frames())
+    }
+
+    /// What holds back a core, besides nodes that come or go: a sink or connection rather than the
+    /// lanes that lead to it.
+    pub(super) fn held_by(&self) -> Option<String> {
+        let by = |tally: &Arc<SharedCounts>| Some(tally.gauges.blocked_by()?.0);
+        let held = self.tallies.iter().filter_map(by).filter(|by| *by != BlockedBy::Nodes);
+        let held = held.min_by_key(|by| matches!(by, BlockedBy::Lane { .. }));
+        held.map(|by| self.blocked_by(by))
     }
 
     pub(super) fn status(&self) -> Status {
@@ -218,6 +237,7 @@ impl Monitor {
             BlockedBy::Sink(sink) => format!("sink {}", self.sinks[sink.0 as usize]),
             BlockedBy::Lane { to, level } => format!("lane of level {level} to {}", self.core(to)),
             BlockedBy::Letters => "dead letters".to_string(),
+            BlockedBy::Nodes => "nodes that come or go".to_string(),
             BlockedBy::Connection(id) => {
                 let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
                 let peer = peers.get(&id.0).map(|peer| format!(" from {peer}"));

@@ -41,6 +41,8 @@ pub enum BlockedBy {
     },
     /// More dead letters wait than may.
     Letters,
+    /// Nodes of the cluster come or go: sources are held until they have.
+    Nodes,
 }
 
 /// The gauges of one core, on cache lines of their own: they are written all the time.
@@ -142,6 +144,7 @@ const OTHERS: u64 = 0xffff << 48;
 const SINKS: u64 = OTHERS | (1 << 32);
 const LANES: u64 = OTHERS | (2 << 32);
 const LETTERS: u64 = OTHERS | (3 << 32);
+const NODES: u64 = OTHERS | (4 << 32);
 
 impl BlockedBy {
     fn code(self) -> u64 {
@@ -150,6 +153,7 @@ impl BlockedBy {
             Self::Connection(id) => id.0,
             Self::Lane { to, level } => LANES | ((to as u64) << 8) | level as u64,
             Self::Letters => LETTERS,
+            Self::Nodes => NODES,
         }
     }
 
@@ -162,6 +166,7 @@ impl BlockedBy {
                 Some(Self::Lane { to, level: (code & 0xff) as usize })
             }
             LETTERS => Some(Self::Letters),
+            NODES => Some(Self::Nodes),
             _ => Some(Self::Connection(ConnectionId(code))),
         }
     }
@@ -183,7 +188,8 @@ mod tests {
         let connection = ConnectionId::new(3, u32::MAX, u16::MAX);
         let lane = BlockedBy::Lane { to: 65_535, level: 40 };
         let sink = BlockedBy::Sink(SinkId(7));
-        for by in [sink, BlockedBy::Connection(connection), lane, BlockedBy::Letters] {
+        let nodes = BlockedBy::Nodes;
+        for by in [sink, BlockedBy::Connection(connection), lane, BlockedBy::Letters, nodes] {
             assert_eq!(BlockedBy::of(by.code()), Some(by));
         }
         assert_eq!(BlockedBy::of(0), None);

@@ -34,28 +34,17 @@ impl Generated {
     /// as possible). Those of `skips` are not even made: it may be the generator that panics.
     pub(super) fn new(
         (source, connection): (SourceId, u64),
-        mut generate: Box<dyn Generate>,
+        generate: Box<dyn Generate>,
         (rate, first, count): (u64, u64, u64),
         skips: &Skips,
         under_way: &UnderWay,
     ) -> Self {
-        let origin = |position| Origin { connection, position };
-        let cause = Cause { ingress: 0, origin: origin(0), source };
-        let mut next = 0;
-        let earlier =
-            skips.positions(source, connection).into_iter().take_while(|skip| *skip < first);
-        for skip in earlier {
-            generate.skip(next..skip, cause, under_way);
-            next = skip + 1;
-        }
-        generate.skip(next..first, cause, under_way);
-        under_way.end();
         // The start is the first turn's time: see `emit`.
         let schedule = Schedule { start: 0, rate, first };
         let count = count.max(first);
-        let skip = skips.next(source, origin(first));
+        let skip = skips.next(source, Origin { connection, position: first });
         let skips = skips.clone();
-        Self {
+        let mut generated = Self {
             source,
             connection,
             generate,
@@ -65,7 +54,33 @@ impl Generated {
             due: Nanos::ZERO,
             skips,
             skip,
+        };
+        generated.skip_to_next(under_way);
+        generated
+    }
+
+    /// Goes on with the events of `generate`, which is the same one on another core.
+    // cold: when nodes come or go
+    pub(super) fn renew(&mut self, generate: Box<dyn Generate>, under_way: &UnderWay) {
+        self.generate = generate;
+        self.skip_to_next(under_way);
+    }
+
+    /// Has the generator, which is at its beginning, go to the next event.
+    // cold: at start
+    fn skip_to_next(&mut self, under_way: &UnderWay) {
+        let Self { source, connection, generate, skips, next, .. } = self;
+        let origin = Origin { connection: *connection, position: 0 };
+        let cause = Cause { ingress: 0, origin, source: *source };
+        let mut from = 0;
+        let earlier =
+            skips.positions(*source, *connection).into_iter().take_while(|skip| skip < next);
+        for skip in earlier {
+            generate.skip(from..skip, cause, under_way);
+            from = skip + 1;
         }
+        generate.skip(from..*next, cause, under_way);
+        under_way.end();
     }
 
     /// Where it would go on.

@@ -1,7 +1,7 @@
 //! The generators of one core, served in turn.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Host, UnderWay};
+use potoroo_sdk::host::{Host, SourceId, UnderWay};
 
 use super::generated::Generated;
 use super::positions::ReadPosition;
@@ -15,6 +15,12 @@ impl CoreGenerators {
     // cold: at start
     pub(super) fn add(&mut self, generated: Generated) {
         self.0.push(generated);
+    }
+
+    /// That of `source`, if it has not ended.
+    // cold: when nodes come or go
+    pub(super) fn of(&mut self, source: SourceId) -> Option<&mut Generated> {
+        self.0.iter_mut().find(|generated| generated.source() == source)
     }
 
     /// Whether no generator is left.

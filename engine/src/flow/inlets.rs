@@ -56,6 +56,11 @@ impl Inlets {
         self.raise_serial(range * (u32::MAX / SERIAL_GENERATIONS));
     }
 
+    /// The serial of the newest connection.
+    pub(super) fn serial(&self) -> u32 {
+        self.serial
+    }
+
     /// Serials up to `serial` are in use.
     pub(super) fn raise_serial(&mut self, serial: u32) {
         self.serial = self.serial.max(serial);

@@ -226,6 +226,27 @@ impl CoreOutputs {
         self.each_outlet().all(Outlet::is_empty)
     }
 
+    /// Whether no outlet of a sink holds anything.
+    #[cold]
+    pub(super) fn sinks_are_empty(&self) -> bool {
+        self.waiting_sink().is_none()
+    }
+
+    /// A sink whose outlet holds something.
+    #[cold]
+    pub(super) fn waiting_sink(&self) -> Option<SinkId> {
+        let waits = |outlet: &Option<Outlet>| outlet.as_ref().is_some_and(|it| !it.is_empty());
+        self.outlets.iter().position(waits).map(|sink| SinkId(sink as u16))
+    }
+
+    /// Goes on with the outlets of the core that was here before.
+    // cold: when nodes come or go
+    pub(super) fn take_over(&mut self, before: Self) {
+        let Self { outlets, replies, replying, generators, unheard, .. } = before;
+        (self.outlets, self.unheard, self.generators) = (outlets, unheard, generators);
+        (self.replies, self.replying) = (replies, replying);
+    }
+
     /// Takes the path and ingress of each event that is out.
     pub(super) fn take_out(&mut self, mut take: impl FnMut(u16, u64)) {
         for outlet in self.outlets.iter_mut().flatten() {

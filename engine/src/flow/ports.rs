@@ -10,6 +10,7 @@ use potoroo_sdk::host::{Generate, SinkId, SourceId, UnderWay};
 use super::connection::{ConnectionId, replayed_origin};
 use super::egress::Outlet;
 use super::generated::Generated;
+use super::holder::Holder;
 use super::ingress::Inlet;
 use super::letters::DeadLetter;
 use super::positions::{Ending, Start};
@@ -202,6 +203,7 @@ impl Core {
     pub fn stop_sources(&mut self) {
         // What was read before goes on to its end.
         self.router.holding.clear();
+        self.tally.set_drained(0);
         self.generators.end();
         self.end_generators();
         self.inlets.stop();
@@ -212,10 +214,20 @@ impl Core {
     /// elsewhere; what was taken goes on, and checkpoints with it.
     pub fn hold_sources(&mut self, sink: SinkId, hold: bool) {
         let holding = &mut self.router.holding;
-        holding.retain(|other| *other != sink);
+        holding.retain(|other| *other != Holder::Sink(sink));
         if hold {
-            holding.push(sink); // cold: once per backlog
+            holding.push(Holder::Sink(sink)); // cold: once per backlog
         }
+    }
+
+    /// Takes nothing more from sources for the hold of this number, from 1, until there is none:
+    /// nodes come or go. What was taken goes on to its end, and when nothing of it is left here,
+    /// that is [published](super::SharedCounts::drained).
+    pub fn hold_for_nodes(&mut self, hold: Option<u64>) {
+        self.tally.set_drained(0);
+        let holding = &mut self.router.holding;
+        holding.retain(|other| !matches!(other, Holder::Nodes(_)));
+        holding.extend(hold.map(Holder::Nodes)); // cold: once per change of nodes
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated

@@ -18,6 +18,7 @@ use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
 use super::gauges::{BlockedBy, Gauges};
+use super::holder::Holder;
 use super::letters::Letters;
 use super::local::{Local, Outbox};
 use super::look_ahead::look_ahead;
@@ -67,8 +68,8 @@ pub struct Router {
     pub(super) rows: Vec<Rc<dyn TableRows>>,
     pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
-    /// Sinks that hold the sources, because their output waits elsewhere.
-    pub(super) holding: Vec<SinkId>,
+    /// What holds the sources back besides full buffers.
+    pub(super) holding: Vec<Holder>,
     pub(super) counts: Counts,
     pub(super) gauges: Arc<Gauges>,
     /// Latencies that end with this turn.
@@ -191,8 +192,19 @@ impl Router {
                 .find_map(|(level, outbox)| Some(BlockedBy::Lane { to: outbox.front()?.0, level }))
         };
         let letters = || self.letters.full().then_some(BlockedBy::Letters);
-        let holding = || self.holding.first().map(|sink| BlockedBy::Sink(*sink));
+        let holding = || Some(self.held_by(*self.holding.first()?));
         self.outputs.full_one().or_else(lane).or_else(letters).or_else(holding)
+    }
+
+    #[cold]
+    fn held_by(&self, holder: Holder) -> BlockedBy {
+        match holder {
+            Holder::Sink(sink) => BlockedBy::Sink(sink),
+            // What is under way has to leave first.
+            Holder::Nodes(_) => {
+                self.outputs.waiting_sink().map_or(BlockedBy::Nodes, BlockedBy::Sink)
+            }
+        }
     }
 
     /// Publishes how full the lanes from this core are.
@@ -216,10 +228,18 @@ impl Router {
 
     /// Whether nothing waits here: no frame in place, in an outbox or in an outlet.
     pub(super) fn is_empty(&self) -> bool {
-        self.local_waiting == 0
-            && self.waiting == 0
-            && self.outputs.is_empty()
-            && self.letters.is_empty()
+        self.is_settled() && self.outputs.is_empty() && self.letters.is_empty()
+    }
+
+    /// Whether nothing waits here but for replies: their connections may take them later.
+    #[cold]
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_settled() && self.outputs.sinks_are_empty() && self.letters.is_empty()
+    }
+
+    /// Whether nothing waits here that some core has to process.
+    pub(super) fn is_settled(&self) -> bool {
+        self.local_waiting == 0 && self.waiting == 0
     }
 
     /// Events that wait here: in place, in outboxes and in outlets.

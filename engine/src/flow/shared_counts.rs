@@ -19,6 +19,8 @@ pub struct SharedCounts {
     shape: (usize, usize, usize),
     /// All sources of the core have ended and nothing waits on it.
     quiet: AtomicBool,
+    /// For which hold nothing is under way on the core; 0 for none.
+    drained: AtomicU64,
     /// By source: connections closed because they did not take their replies.
     stalled: Box<[AtomicU64]>,
     /// What the core is doing and waits for.
@@ -44,6 +46,7 @@ impl SharedCounts {
             cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             shape,
             quiet: AtomicBool::new(false),
+            drained: AtomicU64::new(0),
             gauges: Arc::new(Gauges::new(plan)),
             stalled: plan.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
@@ -69,6 +72,7 @@ impl SharedCounts {
         counts.tables.fill((0, 0));
         self.write(&counts);
         self.set_quiet(false);
+        self.set_drained(0);
         self.gauges.set_free();
         counts
     }
@@ -115,6 +119,19 @@ impl SharedCounts {
     /// Whether the core's sources have ended and nothing waits on it. May be stale.
     pub fn quiet(&self) -> bool {
         self.quiet.load(Ordering::Acquire)
+    }
+
+    /// Release, as above.
+    pub(super) fn set_drained(&self, hold: u64) {
+        self.drained.store(hold, Ordering::Release);
+    }
+
+    /// For which hold nothing is under way on the core, 0 for none: see [`Core::hold_for_nodes`].
+    /// May be stale.
+    ///
+    /// [`Core::hold_for_nodes`]: super::Core::hold_for_nodes
+    pub fn drained(&self) -> u64 {
+        self.drained.load(Ordering::Acquire)
     }
 
     #[cold]

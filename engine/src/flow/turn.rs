@@ -195,7 +195,7 @@ impl Core {
         if first == 0 && self.router.admits_sources() {
             work += self.ingest(now);
         } else if first == 0 {
-            self.count_blocked(now);
+            self.count_blocked(now, work);
         }
         for level in 0..self.router.output_level() {
             work += self.drain_local(level);
@@ -298,8 +298,9 @@ impl Core {
         checkpoints.attend(SnapshotOf { plan, router, inbound, replay, positions }, wake);
     }
 
+    /// Sources are not admitted, in a turn in which `work` was done.
     #[cold]
-    fn count_blocked(&mut self, now: Nanos) {
+    fn count_blocked(&mut self, now: Nanos, work: usize) {
         if let Some(by) = self.router.blocked_by() {
             self.tally.gauges.set_blocked(by, now);
             self.held = true;
@@ -308,6 +309,10 @@ impl Core {
         let Router { outputs, counts, .. } = &mut self.router;
         outputs.count_waits(counts);
         self.tally.write(counts);
+        // Before others can see what was sent, as with quiet.
+        let hold = self.router.holding.iter().find_map(|holder| holder.number());
+        let drained = hold.filter(|_| work == 0 && self.is_drained());
+        self.tally.set_drained(drained.unwrap_or(0));
     }
 
     #[cold]
@@ -388,8 +393,18 @@ impl Core {
         !self.open_sources
             && self.generators.is_empty()
             && self.inlets.is_empty()
-            && self.inbound.iter().all(Inbound::is_empty)
-            && self.replay.level().is_none()
+            && self.lanes_are_empty()
             && self.router.is_empty()
+    }
+
+    /// Whether nothing of what sources gave is under way here.
+    #[cold]
+    fn is_drained(&self) -> bool {
+        self.lanes_are_empty() && self.router.is_drained()
+    }
+
+    /// Whether nothing waits in lanes, nor of what was in them at the checkpoint.
+    pub(super) fn lanes_are_empty(&self) -> bool {
+        self.inbound.iter().all(Inbound::is_empty) && self.replay.level().is_none()
     }
 }

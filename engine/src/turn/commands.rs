@@ -18,9 +18,15 @@ impl Driver {
         readiness: &mut dyn Readiness,
     ) {
         match command {
-            Command::Inlet(_) | Command::HoldSources { .. } if self.stopped => {}
+            Command::Inlet(_) | Command::HoldSources { .. } | Command::HoldForNodes(_)
+                if self.stopped => {}
             Command::Inlet(new) => self.open_inlet(new, core, readiness),
             Command::HoldSources { sink, hold } => core.hold_sources(sink, hold),
+            Command::HoldForNodes(hold) => core.hold_for_nodes(hold),
+            Command::Renew(renew) => {
+                self.links.leave(readiness);
+                (self.renewal, self.abandoned) = (Some(renew), true);
+            }
             Command::Sink { sink, port } => {
                 let sink = usize::from(sink.0);
                 self.sinks[sink] = SinkPort::open(port, sink, readiness);

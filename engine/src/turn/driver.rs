@@ -15,8 +15,8 @@ use potoroo_sdk::host::SinkId;
 use super::handout::Handout;
 use super::inlets::{Found, OpenInlet};
 use super::lease::NodeLease;
-use super::links::{Links, NewLink, link_of};
-use super::mail::{Mail, Notice};
+use super::links::{Links, link_of};
+use super::mail::{Mail, NewLink, Notice, Renew};
 use super::ports::{Passed, PortLost, Readiness};
 use super::sinks::{SinkPort, sink_of};
 use crate::checkpoint::Epoch;
@@ -35,7 +35,7 @@ pub struct Driver {
     /// Slots of inlets that are filled in each turn.
     pub(super) active: Vec<usize>,
     pub(super) sinks: Vec<SinkPort>,
-    links: Links,
+    pub(super) links: Links,
     /// That of its node; `None` for a process that is alone.
     lease: Option<Arc<NodeLease>>,
     ready: Vec<Ready>,
@@ -47,6 +47,8 @@ pub struct Driver {
     pub(super) reply_stall_ns: u64,
     pub(super) finishing: bool,
     pub(super) abandoned: bool,
+    /// What the core becomes, which is abandoned for that.
+    pub(super) renewal: Option<Renew>,
     /// Sources have stopped: an inlet that comes now is turned away.
     pub(super) stopped: bool,
 }
@@ -60,7 +62,8 @@ pub struct Turned {
     pub work: usize,
     /// Bytes, dead letters or parts went, or an inlet was closed.
     pub went: bool,
-    /// Everything is delivered or abandoned: there is nothing left to do, ever.
+    /// Everything is delivered or abandoned: there is nothing left to do, unless the core is
+    /// [renewed](Driver::take_renewal).
     pub ended: bool,
 }
 
@@ -116,6 +119,7 @@ impl Driver {
             reply_stall_ns,
             finishing: false,
             abandoned: false,
+            renewal: None,
             stopped: false,
         }
     }
@@ -133,6 +137,14 @@ impl Driver {
     // cold: at start
     pub fn set_lease(&mut self, lease: Arc<NodeLease>) {
         self.lease = Some(lease);
+    }
+
+    /// What the core is to become: it has ended then, and another one takes its place.
+    // cold: when nodes come or go
+    pub fn take_renewal(&mut self) -> Option<Renew> {
+        let renewal = self.renewal.take()?;
+        self.abandoned = false;
+        Some(renewal)
     }
 
     /// One turn of `core` at `now` with everything around it, in the order of the module's picture.

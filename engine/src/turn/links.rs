@@ -23,23 +23,9 @@ use potoroo_runtime::link::RECORDS_MAX;
 use potoroo_runtime::{LinkReceiver, Nanos, ReadOutcome, Ready, WriteOutcome};
 
 use super::link_counts::LinkCounts;
-use super::mail::Notice;
+use super::mail::{NewLink, Notice};
 use super::ports::{LinkPort, Readiness, Watching};
 use crate::flow::Core;
-
-/// A link that a core is to have.
-pub struct NewLink {
-    /// The seat at the other end, to and from which the core has the lanes of this link.
-    pub seat: usize,
-    /// The connection.
-    pub port: Box<dyn LinkPort>,
-    /// Takes the peer's bytes.
-    pub receiver: LinkReceiver,
-    /// How far the clock of the peer is ahead of this one's.
-    pub ahead_ns: i64,
-    /// What goes over it is counted there.
-    pub counts: Arc<LinkCounts>,
-}
 
 /// The links of one core.
 pub(super) struct Links {
@@ -50,11 +36,15 @@ pub(super) struct Links {
     first: usize,
     /// They are watched.
     watched: bool,
+    /// How often the core was renewed before.
+    renewals: u32,
     notices: Sender<Notice>,
 }
 
 struct OpenLink {
     seat: usize,
+    /// As of all.
+    renewals: u32,
     /// None any more if it is lost.
     port: Option<Box<dyn LinkPort>>,
     receiver: LinkReceiver,
@@ -107,7 +97,15 @@ impl Links {
     /// None yet. Those that are lost are reported to `notices`.
     // cold: at start
     pub(super) fn new(notices: Sender<Notice>) -> Self {
-        Self { links: Vec::new(), buffer: Box::default(), first: 0, watched: false, notices }
+        let (links, buffer, first, watched) = (Vec::new(), Box::default(), 0, false);
+        Self { links, buffer, first, watched, renewals: 0, notices }
+    }
+
+    /// Leaves all of them: other ones take their place.
+    #[cold]
+    pub(super) fn leave(&mut self, readiness: &mut dyn Readiness) {
+        (0..self.links.len()).for_each(|number| readiness.unwatch(token_of(number)));
+        *self = Self { renewals: self.renewals + 1, ..Self::new(self.notices.clone()) };
     }
 
     // cold: at start
@@ -117,6 +115,7 @@ impl Links {
         self.buffer = vec![0; READ_BYTES].into_boxed_slice();
         self.links.push(OpenLink {
             seat,
+            renewals: self.renewals,
             port: Some(port),
             receiver,
             ahead_ns,
@@ -291,7 +290,7 @@ impl OpenLink {
     ) {
         readiness.unwatch(token_of(number));
         (self.port, self.active) = (None, false);
-        let _ = notices.send(Notice::LinkLost { seat: self.seat, reason });
+        let _ = notices.send(Notice::LinkLost { seat: self.seat, renewals: self.renewals, reason });
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use potoroo_runtime::Waker;
+use potoroo_runtime::{LinkReceiver, Waker};
 use potoroo_sdk::host::{SinkId, SourceId};
 
-use super::ports::{InletPort, OutletPort};
+use super::link_counts::LinkCounts;
+use super::ports::{InletPort, LinkPort, OutletPort};
 use crate::checkpoint::Epoch;
-use crate::flow::{ConnectionId, DeadLetter, Ending, Start};
+use crate::flow::{ConnectionId, Core, CoreEdges, DeadLetter, Ending, Start};
 
 /// A command for a core. Closed, and at most one of them is obeyed per turn, so that control never
 /// starves events.
@@ -32,6 +33,11 @@ pub enum Command {
         /// Whether it does.
         hold: bool,
     },
+    /// Nodes come or go: sources are held for the hold of this number, from 1; `None`: go on.
+    HoldForNodes(Option<u64>),
+    /// Another generation begins with the edges of the core: leave the links, and become what this
+    /// makes of it.
+    Renew(Renew),
     /// No further inlet will be opened.
     SourcesComplete,
     /// End all sources after what has been read.
@@ -40,6 +46,34 @@ pub enum Command {
     Finish,
     /// End at once, whatever waits.
     Abandon,
+}
+
+/// Makes the core of the next generation of the edges of the one before, on their thread. It may
+/// wait. `None` if it could not, and then the thread ends.
+pub type Renew = Box<dyn FnOnce(CoreEdges) -> Option<Renewed> + Send>;
+
+/// What takes the place of a core.
+pub struct Renewed {
+    /// The core, with the edges.
+    pub core: Core,
+    /// Its links.
+    pub links: Vec<NewLink>,
+    /// By seat: those of the cores of this node.
+    pub wakers: Vec<Option<Waker>>,
+}
+
+/// A link that a core is to have.
+pub struct NewLink {
+    /// The seat at the other end, to and from which the core has the lanes of this link.
+    pub seat: usize,
+    /// The connection.
+    pub port: Box<dyn LinkPort>,
+    /// Takes the peer's bytes.
+    pub receiver: LinkReceiver,
+    /// How far the clock of the peer is ahead of this one's.
+    pub ahead_ns: i64,
+    /// What goes over it is counted there.
+    pub counts: Arc<LinkCounts>,
 }
 
 /// A step of a checkpoint.
@@ -118,6 +152,8 @@ pub enum Notice {
     LinkLost {
         /// The seat at its other end.
         seat: usize,
+        /// How often the core was renewed before it got the link.
+        renewals: u32,
         /// Why.
         reason: String,
     },

@@ -3,6 +3,7 @@
 use potoroo_runtime::{Gap, Nanos, Poller, Reactor, Turn, Waker};
 
 use super::driver::Driver;
+use super::mail::Renewed;
 use crate::flow::{Core, Counts};
 
 /// A core's thread; without a core where that could not be built, and then it ends at once.
@@ -36,6 +37,19 @@ impl Reactor for CoreSeat {
         if let Some(seated) = &self.0 {
             seated.core.tell_gap(gap);
         }
+    }
+
+    fn renew(&mut self) -> bool {
+        let renew = self.0.as_mut().and_then(|seated| seated.driver.take_renewal());
+        let Some((renew, seated)) = renew.and_then(|renew| Some((renew, self.0.take()?))) else {
+            return false;
+        };
+        let CoreReactor { core, mut driver, wake, .. } = seated;
+        self.0 = renew(core.into_edges()).map(|Renewed { core, links, wakers }| {
+            links.into_iter().for_each(|link| driver.add_link(link));
+            CoreReactor { core, driver, wakers, wake }
+        });
+        self.0.is_some()
     }
 
     fn finish(self) -> Counts {
