@@ -149,6 +149,22 @@ impl Coordinator {
         }
     }
 
+    /// Another generation of the application `facts` begins after `head`, which was swapped to it,
+    /// with the same sinks and sources and other cores: nothing was under way. Epochs that were
+    /// begun are not used again.
+    ///
+    /// # Panics
+    /// A checkpoint is under way.
+    pub fn renew(&mut self, head: Head, facts: Identity, cores: usize, sources: &[SourcePosition]) {
+        assert!(self.running.is_none(), "no checkpoint is under way when nodes come or go");
+        self.epoch = self.epoch.max(head.epoch);
+        (self.head, self.facts) = (head, facts);
+        self.members = (0..cores as u32).collect();
+        // Cores that begin hand everything out at first.
+        self.parts = Vec::new();
+        self.unopened = sources.to_vec();
+    }
+
     /// These cores contribute to the epochs that begin from now on.
     pub fn set_members(&mut self, cores: BTreeSet<u32>) {
         self.members = cores;

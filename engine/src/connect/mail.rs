@@ -57,6 +57,9 @@ pub enum StorageMessage {
     Now(oneshot::Sender<Result<Epoch, String>>),
     /// From the supervisor: hand HEAD over to the next generation, if that can be done.
     HandOver(HandOver),
+    /// From the supervisor: nodes come or go. Nothing is begun or committed after the answer, until
+    /// the next generation begins.
+    Rest(Sender<()>),
     /// From the supervisor: everything was processed, the last checkpoint is due.
     Last,
     /// From the supervisor: this is the last message.

@@ -1,16 +1,17 @@
 //! The storage thread: stores the parts of cores, drives the coordinator, and makes committed
 //! output visible. It may wait for the storage; no core ever waits for it.
 
+mod complaints;
 pub mod effects;
 pub mod follower;
 mod last;
+mod next;
 pub mod output_storage;
 pub mod part_storage;
 mod progress;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,10 +19,12 @@ use std::time::{Duration, Instant};
 use potoroo_runtime::Clock;
 use tokio::sync::oneshot;
 
+use self::complaints::Complaints;
 use self::effects::Effects;
 use self::follower::NodeStorage;
 pub(super) use self::last::Last;
 use self::last::{FailedByPanic, LastCheckpoint, SharedLast};
+pub(super) use self::next::{CannotRest, NextGeneration};
 use self::part_storage::LOOK;
 pub(super) use self::progress::{CheckpointProgress, unix_seconds};
 use super::error::Error;
@@ -39,9 +42,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The next checkpoint begins at the latest this long after an abort.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-
-/// Aborts that follow each other are logged at most this often.
-const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
 /// At the end, output that could not be made visible is tried again after this time.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
@@ -67,6 +67,7 @@ pub(super) struct CheckpointSetup {
 pub(super) struct Checkpoints {
     storage: StorageSender,
     last: Arc<SharedLast>,
+    next: Sender<NextGeneration>,
     thread: JoinHandle<()>,
 }
 
@@ -83,15 +84,16 @@ impl Checkpoints {
         *progress.shared.lock().unwrap_or_else(PoisonError::into_inner) = setup.shared.clone();
         let last = Arc::new(SharedLast::default());
         let of_thread = last.clone();
+        let (next, after_rest) = channel();
         let run = move || {
             let _failed = FailedByPanic(of_thread.clone());
             match gate.recv() {
-                Ok(()) => Running::new(setup, progress, of_thread).run(&messages),
+                Ok(()) => Running::new((setup, after_rest), progress, of_thread).run(&messages),
                 // The start has failed.
                 Err(_) => of_thread.fail(),
             }
         };
-        Ok(Self { storage, last, thread: spawn(run)? })
+        Ok(Self { storage, last, next, thread: spawn(run)? })
     }
 
     /// Starts the storage thread of a node that does not lead, which waits at `gate`.
@@ -105,7 +107,23 @@ impl Checkpoints {
                 node.run(&messages);
             }
         };
-        Ok(Self { storage, last: Arc::default(), thread: spawn(run)? })
+        Ok(Self { storage, last: Arc::default(), next: channel().0, thread: spawn(run)? })
+    }
+
+    /// Has the thread rest until the next generation begins: nothing is begun or committed.
+    ///
+    /// # Errors
+    /// It has ended, and has logged why.
+    pub(super) fn rest(&self) -> Result<(), CannotRest> {
+        let (rested_in, rested) = channel();
+        self.storage.send(StorageMessage::Rest(rested_in));
+        rested.recv().map_err(|_| CannotRest)
+    }
+
+    /// Has the thread, which rests, commit for the `next` generation.
+    pub(super) fn go_on(&self, next: NextGeneration) {
+        // One that has ended has logged why.
+        let _ = self.next.send(next);
     }
 
     /// Has the next generation take over, if it can.
@@ -132,6 +150,7 @@ impl Checkpoints {
     /// Waits for its end, after all other senders have ended.
     pub(super) fn join(self) {
         self.storage.send(StorageMessage::End);
+        drop(self.next); // It may rest.
         // It panics by a bug only, and the panic was printed.
         let _ = self.thread.join();
     }
@@ -146,6 +165,7 @@ type Answer = oneshot::Sender<Result<Epoch, String>>;
 
 struct Running {
     setup: CheckpointSetup,
+    after_rest: Receiver<NextGeneration>,
     progress: Arc<CheckpointProgress>,
     /// When the next one is due.
     due: Instant,
@@ -156,13 +176,7 @@ struct Running {
     cost: PartCost,
     /// Bytes and rows of its parts, when all are stored.
     written: (u64, u64),
-    /// The last complaint about each sink whose output cannot be made visible.
-    complaints: BTreeMap<String, String>,
-    /// It was logged that old checkpoints cannot be deleted, and none could be since.
-    not_deleted: bool,
-    /// When an abort was last logged, unless a checkpoint was committed since, and the number of
-    /// aborts since then.
-    aborts_logged: Option<(Instant, u64)>,
+    complaints: Complaints,
     /// Operators who wait for the next checkpoint, and for the one that is under way.
     wanted: Vec<Answer>,
     answers: Vec<Answer>,
@@ -174,7 +188,7 @@ struct Running {
 
 impl Running {
     fn new(
-        setup: CheckpointSetup,
+        (setup, after_rest): (CheckpointSetup, Receiver<NextGeneration>),
         progress: Arc<CheckpointProgress>,
         last: Arc<SharedLast>,
     ) -> Self {
@@ -183,14 +197,13 @@ impl Running {
             due: now + setup.interval,
             last: LastCheckpoint::new(last),
             setup,
+            after_rest,
             progress,
             begun: now,
             message_at: now,
             cost: PartCost::default(),
             written: (0, 0),
-            complaints: BTreeMap::new(),
-            not_deleted: false,
-            aborts_logged: None,
+            complaints: Complaints::default(),
             wanted: Vec::new(),
             answers: Vec::new(),
             farthest: Vec::new(),
@@ -253,6 +266,7 @@ impl Running {
                 self.due = Instant::now();
             }
             StorageMessage::HandOver(to_next) => self.hand_over(to_next),
+            StorageMessage::Rest(rested) => self.rest(&rested),
             StorageMessage::Last => self.last.request(),
             StorageMessage::End => self.ended = true,
         }
@@ -382,8 +396,24 @@ impl Running {
         }
     }
 
+    /// Rests until the next generation begins, which goes on with the same cores and edges.
+    fn rest(&mut self, rested: &Sender<()>) {
+        if let Some(epoch) = self.setup.effects.coordinator.running() {
+            let reason = "nodes come or go".to_owned();
+            self.advance(CoordinatorInput::Failed { epoch, reason });
+        }
+        let _ = rested.send(());
+        let next = self.after_rest.recv();
+        self.ended = next.is_err();
+        let Ok(NextGeneration { head, facts, cores, sources, nodes }) = next else { return };
+        self.progress.note(|summary| summary.generation = head.generation);
+        self.setup.nodes = nodes;
+        self.setup.effects.renew(head, facts, cores, &sources);
+        self.due = Instant::now() + self.setup.interval;
+    }
+
     fn committed(&mut self, epoch: Epoch) {
-        self.aborts_logged = None;
+        self.complaints.committed();
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
         // without end, and cores would do little else: half of the time is theirs.
@@ -427,16 +457,12 @@ impl Running {
         let unsettled: Vec<Transaction> = unsettled.collect();
         match collect(&**store, head, *retained, running, &unsettled) {
             Ok(collected) => {
-                self.not_deleted = false;
+                self.complaints.deleted();
                 let bytes = collected.state_bytes_kept;
                 visible.iter().for_each(|visible| visible.keep_free(bytes));
                 self.progress.note(|summary| summary.stored_bytes = collected.bytes_kept);
             }
-            Err(_) if self.not_deleted => {}
-            Err(error) => {
-                self.not_deleted = true;
-                tracing::warn!("old checkpoints cannot be deleted: {error}");
-            }
+            Err(error) => self.complaints.not_deleted(&error),
         }
     }
 
@@ -449,7 +475,7 @@ impl Running {
         }
         let mut failed = Vec::new();
         setup.effects.show(|sink, shown| match shown {
-            Ok(_) => drop(complaints.remove(sink)),
+            Ok(_) => complaints.shown(sink),
             Err(error) => failed.push((sink.to_owned(), error)),
         });
         failed.into_iter().for_each(|(sink, error)| self.not_shown(&sink, &error));
@@ -460,34 +486,15 @@ impl Running {
         if error.kind() == io::ErrorKind::InvalidData {
             // What was committed before is gone: no further try can help, and output would pile up.
             self.fail(&what);
-        } else if self.complaints.get(sink) != Some(&what) {
-            tracing::error!("{what}; it is kept and tried again");
-            self.complaints.insert(sink.to_owned(), what);
-        }
-    }
-
-    /// Logs an abort, every [`COMPLAINT_EVERY`] at most.
-    fn complain(&mut self, epoch: Epoch, reason: &str) {
-        let now = Instant::now();
-        match &mut self.aborts_logged {
-            Some((said, since)) if now - *said < COMPLAINT_EVERY => *since += 1,
-            logged => {
-                let others = match logged.map_or(0, |(_, since)| since) {
-                    0 => String::new(),
-                    count => format!(" ({count} others before it)"),
-                };
-                tracing::warn!(
-                    "checkpoint {epoch} was aborted: {reason}; the application goes on{others}"
-                );
-                *logged = Some((now, 0));
-            }
+        } else {
+            self.complaints.not_shown(sink, what);
         }
     }
 
     fn aborted(&mut self, epoch: Epoch, reason: &str) {
         // What it took the cores in vain is not all that they do.
         self.due = self.due.max(Instant::now() + self.begun.elapsed().min(PAUSE_MAX));
-        self.complain(epoch, reason);
+        self.complaints.aborted(epoch, reason);
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();

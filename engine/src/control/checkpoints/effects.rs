@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::output_storage::OutputStorage;
 use super::part_storage::PartStorage;
 use crate::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
-use crate::checkpoint::propose;
-use crate::checkpoint::store::{Error, Store};
+use crate::checkpoint::store::{Error, Head, Store};
+use crate::checkpoint::{Identity, SourcePosition, propose};
 use crate::connect::visible::Visible;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
 
@@ -63,6 +63,14 @@ impl Effects {
             Action::Abort { epoch, .. } => self.send(CheckpointCommand::Abort(*epoch)),
         }
         Ok(None)
+    }
+
+    /// Goes on after `head`, which was taken over by the application `facts`, with `cores` cores of
+    /// all nodes and the same sinks and sources, which would go on at `sources`.
+    pub fn renew(&mut self, head: Head, facts: Identity, cores: usize, sources: &[SourcePosition]) {
+        self.parts.renew(head.generation, facts.clone(), cores);
+        self.outputs.renew(head.generation);
+        self.coordinator.renew(head, facts, cores, sources);
     }
 
     /// Sends `command` to all cores.

@@ -43,6 +43,11 @@ impl OutputStorage {
         Self { generation, pending: BTreeMap::new() }
     }
 
+    /// Stores output for the coordinator of `generation` from now on.
+    pub fn renew(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
     /// What `sink` sent before its marker of `epoch` is `output`, if it sent anything. Stores all
     /// of it that is not stored yet, and returns the input for the coordinator. `random` is for
     /// the names of objects.

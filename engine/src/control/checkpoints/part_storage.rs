@@ -71,6 +71,13 @@ impl PartStorage {
         Self { upstreams, ..self }
     }
 
+    /// Stores parts of the same cores for the coordinator of `generation`, where they are among
+    /// `total` ones. What they had begun is void.
+    pub fn renew(&mut self, generation: u64, facts: Identity, total: usize) {
+        (self.generation, self.facts, self.total) = (generation, facts, total);
+        self.parts.fill_with(|| None);
+    }
+
     /// Whose parts they are.
     pub fn generation(&self) -> u64 {
         self.generation
