@@ -4,6 +4,7 @@
 //!   deployment   config, cli
 //!   before       check, bill, memory, descriptors, thread_limit, fitness: whether it can run
 //!   start        process: edges, recovery; generation: seat, threads
+//!   again        renewal: its cores go on with other nodes
 //!   run          supervise, shutdown, checkpoints
 //!   publish      watch, profile, report, admin
 //!   program      entry, running, tool
@@ -84,6 +85,7 @@ mod process;
 mod seat;
 
 mod generation;
+mod renewal;
 
 mod cluster;
 

@@ -23,7 +23,7 @@ mod following;
 mod leading;
 
 pub(super) use following::{Follower, FollowerNews, command};
-pub(super) use leading::{Lead, NodeEnd};
+pub(super) use leading::{Lead, NodeEnd, Paused};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::mem::take;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{
@@ -25,7 +25,7 @@ use super::connecting::{Connected, Connecting};
 use super::error::Error;
 use super::process::Process;
 use super::recovery::Recovery;
-use super::seat::{Blueprint, OfStorage};
+use super::seat::{Blueprint, CoreEnds, JoinedEnds, OfStorage};
 use super::seats::Seats;
 use super::skips::SkipNotes;
 use super::threads::Threads;
@@ -82,6 +82,10 @@ pub(super) struct Generation {
     pub(super) threads: Threads,
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) skips: SkipNotes,
+    /// How often its cores were renewed, to go on with other nodes.
+    pub(super) renewals: u32,
+    /// By core, while they rest: what they are to go on with.
+    pub(super) resting: Vec<Sender<(Arc<Blueprint>, JoinedEnds)>>,
 }
 
 impl Generation {
@@ -141,8 +145,18 @@ impl Generation {
         if let Some(stored) = &process.stored {
             stored.present.set(storage);
         }
-        let generation =
-            Self { host, cores, notices, letters_waiting, threads, checkpoints, skips };
+        let (renewals, resting) = (0, Vec::new());
+        let generation = Self {
+            host,
+            cores,
+            notices,
+            letters_waiting,
+            threads,
+            checkpoints,
+            skips,
+            renewals,
+            resting,
+        };
         Ok((generation, attach))
     }
 
@@ -163,6 +177,8 @@ impl Generation {
     /// # Errors
     /// A core has panicked.
     pub(super) fn join(self, abandoned: bool) -> Result<(Vec<Counts>, Vec<String>), Error> {
+        // Cores that rest end now.
+        drop(self.resting);
         let counts = self.host.join()?;
         let failures = self.threads.join(abandoned);
         if let Some(checkpoints) = self.checkpoints {
@@ -178,7 +194,7 @@ fn start(
     (seats, links): (&Seats, Vec<Vec<DialledLink>>),
     from: Vec<LoadReceiver>,
 ) -> Result<(RunningCores<Counts>, Vec<Mailbox>), Error> {
-    let Process { plan, config, .. } = process;
+    let config = &process.config;
     let host_config = HostConfig {
         idle: config.idle,
         spin: Duration::from_micros(config.spin_us),
@@ -188,25 +204,33 @@ fn start(
         executors: process.watch.is_first_ground(),
         ..HostConfig::new(config.cores.clone())
     };
-    let levels = plan.levels() + 1;
-    let lanes = mesh(seats.own, levels, config.lane_bytes).into_iter();
-    let lanes = lanes.map(|lanes| lanes.among(seats.first, seats.total));
-    // A process that is alone has none.
-    let links = links.into_iter().chain(std::iter::repeat_with(Vec::new));
-    let linked = lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, process));
-    let linked: Vec<_> = linked.collect::<Result<_, Error>>()?;
-    let mut ends = linked.into_iter().zip(from);
+    let mut ends = lanes(process, seats, links)?.into_iter().zip(from);
     let build = Arc::new(build);
     let mut mailboxes = Vec::new();
     let make = |core: usize, wakers: &[Waker]| {
         let (mailbox, mail) = mailbox(wakers[core].clone());
         mailboxes.push(mailbox);
         let ((lanes, links), from) = ends.next().expect("one mesh end per core");
-        let (build, wakers) = (build.clone(), wakers.to_vec());
-        move |_: &mut Poller| CoreSeat(build.seat(core, (lanes, links, mail, wakers, from)))
+        let joined = JoinedEnds { lanes, links, wakers: wakers.to_vec(), from };
+        let (build, ends) = (build.clone(), CoreEnds { mail, joined });
+        move |_: &mut Poller| CoreSeat(build.seat(core, ends))
     };
     let host = potoroo_runtime::start(host_config, make)?;
     Ok((host, mailboxes))
+}
+
+/// The lanes of all cores on these `seats`, with their links.
+pub(super) fn lanes(
+    process: &Process,
+    seats: &Seats,
+    links: Vec<Vec<DialledLink>>,
+) -> Result<Vec<(Lanes, Vec<NewLink>)>, Error> {
+    let levels = process.plan.levels() + 1;
+    let lanes = mesh(seats.own, levels, process.config.lane_bytes).into_iter();
+    let lanes = lanes.map(|lanes| lanes.among(seats.first, seats.total));
+    // A process that is alone has none.
+    let links = links.into_iter().chain(std::iter::repeat_with(Vec::new));
+    lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, process)).collect()
 }
 
 /// Makes the links of a core: their lanes stand among its own.

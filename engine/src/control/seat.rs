@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Sender;
 
 use potoroo_runtime::{Clock, Idle, Lanes, Waker};
-use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::host::{Generate, SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::config::Config;
@@ -19,8 +19,10 @@ use super::witness::Witness;
 use crate::checkpoint::{LoadReceiver, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::StorageSender;
-use crate::flow::{Core, CoreConfig, SharedCounts, Skips};
-use crate::turn::{CoreReactor, Driver, Handout, Mail, NewLink, NodeLease, Notice, StorageShared};
+use crate::flow::{Core, CoreConfig, CoreEdges, SharedCounts, Skips};
+use crate::turn::{
+    CoreReactor, Driver, Handout, Mail, NewLink, NodeLease, Notice, Renewed, StorageShared,
+};
 
 /// What every core of a generation is built from.
 pub(super) struct Blueprint {
@@ -28,6 +30,7 @@ pub(super) struct Blueprint {
     fingerprint: u64,
     generators: Vec<(SourceId, GeneratorAddress)>,
     seats: Seats,
+    sinks: usize,
     keep_letters: bool,
     config: Config,
     skips: Skips,
@@ -49,9 +52,21 @@ pub(super) struct OfStorage {
     pub(super) storage: StorageSender,
 }
 
-/// What connects a core with the others: its lanes, its links, its commands, the wakers of its
-/// siblings, and what it gets of a checkpoint.
-pub(super) type CoreEnds = (Lanes, Vec<NewLink>, Mail, Vec<Waker>, LoadReceiver);
+/// What connects a core with all else.
+pub(super) struct CoreEnds {
+    pub(super) mail: Mail,
+    pub(super) joined: JoinedEnds,
+}
+
+/// What connects a core with the others in a generation.
+pub(super) struct JoinedEnds {
+    pub(super) lanes: Lanes,
+    pub(super) links: Vec<NewLink>,
+    /// Of its siblings.
+    pub(super) wakers: Vec<Waker>,
+    /// What it gets of the checkpoint.
+    pub(super) from: LoadReceiver,
+}
 
 impl Blueprint {
     /// For the cores of `process` on these `seats`, which report to these two.
@@ -69,6 +84,7 @@ impl Blueprint {
             fingerprint: plan.fingerprint,
             generators: generators(&edges),
             seats: seats.clone(),
+            sinks: plan.sinks.len(),
             keep_letters: edges.letters.is_some(),
             config: config.clone(),
             skips: skips.clone(),
@@ -99,27 +115,67 @@ impl Blueprint {
 
     /// Builds one core, on its own thread; nothing when it cannot, which is then reported.
     pub(super) fn seat(&self, core: usize, ends: CoreEnds) -> Option<CoreReactor> {
-        let seated = self.plan().and_then(|plan| self.core(plan, core, ends));
-        seated.unwrap_or_else(|error| {
-            // The start may have failed, and its receiver with it.
-            let _ = self.restored.send(Err(error));
-            None
-        })
+        let JoinedEnds { lanes, links, wakers, from } = ends.joined;
+        let mut flow = self.restored(core, lanes, from)?;
+        self.add_generators(core, &mut flow);
+        // Other nodes have none.
+        flow.set_open_sources(self.seats.has_edges());
+        let mut driver = self.driver(core, ends.mail);
+        links.into_iter().for_each(|link| driver.add_link(link));
+        let wake = self.config.idle != Idle::Spin;
+        Some(CoreReactor { core: flow, driver, wakers: self.by_seat(wakers), wake })
     }
 
-    /// Nothing if not everything came of the checkpoint: who reads it says why.
+    /// Builds one core with the `edges` of the one that had its seat, on their thread; nothing when
+    /// it cannot, which is then reported.
+    pub(super) fn renew(
+        &self,
+        core: usize,
+        edges: CoreEdges,
+        JoinedEnds { lanes, links, wakers, from }: JoinedEnds,
+    ) -> Option<Renewed> {
+        let mut flow = self.restored(core, lanes, from)?;
+        flow.take_edges(edges);
+        for (source, generator) in self.generators_of(core) {
+            let generate = generate(flow.plan(), *source, generator);
+            flow.renew_generator(*source, generate);
+        }
+        Some(Renewed { core: flow, links, wakers: self.by_seat(wakers) })
+    }
+
+    fn by_seat(&self, siblings: Vec<Waker>) -> Vec<Option<Waker>> {
+        let Seats { first, own, total, .. } = self.seats;
+        let none = |count| repeat_n(None, count);
+        none(first).chain(siblings.into_iter().map(Some)).chain(none(total - first - own)).collect()
+    }
+
+    /// A core with all that it owns, which was reported; nothing when it cannot be, which was, too.
+    fn restored(&self, core: usize, lanes: Lanes, from: LoadReceiver) -> Option<Core> {
+        let flow = self.plan().and_then(|plan| self.try_restore(plan, core, lanes, from));
+        let (flow, report) = match flow {
+            Ok(Some(flow)) => (Some(flow), Ok(())),
+            // Who reads the checkpoint says why.
+            Ok(None) => return None,
+            Err(error) => (None, Err(error)),
+        };
+        // The start may have failed, and its receiver with it.
+        let _ = self.restored.send(report);
+        flow
+    }
+
+    /// Nothing if not everything came of the checkpoint.
     ///
     /// # Errors
     /// What came does not fit.
-    fn core(
+    fn try_restore(
         &self,
         plan: Plan,
         core: usize,
-        (lanes, links, mail, wakers, from): CoreEnds,
-    ) -> Result<Option<CoreReactor>, Error> {
+        lanes: Lanes,
+        from: LoadReceiver,
+    ) -> Result<Option<Core>, Error> {
         let (config, sinks) = (&self.config, plan.sinks.len());
         let numbered = numbered(&plan, config);
-        let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
         let core_config = CoreConfig {
             core: self.seats.first + core,
             lanes,
@@ -136,15 +192,15 @@ impl Blueprint {
         Witness::new(core, (flow.plan(), config), flow.under_way(), gauges).testify();
         flow.skip(&self.skips);
         numbered.into_iter().for_each(|sink| flow.number_outputs(sink));
-        if let Some(of) = &self.of_storage
-            && !of.recovery.restore(&mut flow, from, config)?
-        {
-            return Ok(None);
+        match &self.of_storage {
+            Some(of) if !of.recovery.restore(&mut flow, from, config)? => Ok(None),
+            _ => Ok(Some(flow)),
         }
-        // The start may have failed, and its receiver with it.
-        let _ = self.restored.send(Ok(()));
-        self.add_generators(core, &mut flow);
-        flow.set_open_sources(true);
+    }
+
+    fn driver(&self, core: usize, mail: Mail) -> Driver {
+        let config = &self.config;
+        let shared = config.cores.iter().filter(|cpu| **cpu == config.cores[core]).count() > 1;
         let hot = config.idle != Idle::Park && !shared;
         let letters = self.letters_waiting.clone();
         let stall_ns = config.reply_stall_ms * 1_000_000;
@@ -155,23 +211,16 @@ impl Blueprint {
             Handout::new(core, parts, budget_ns, shared.clone(), Box::new(move || clock.now()))
         });
         let notices = self.notices.clone();
-        let mut driver = Driver::new(mail, notices, letters, handout, sinks, hot, stall_ns);
-        links.into_iter().for_each(|link| driver.add_link(link));
+        let mut driver = Driver::new(mail, notices, letters, handout, self.sinks, hot, stall_ns);
         self.lease.iter().for_each(|lease| driver.set_lease(lease.clone()));
-        let Seats { first, own, total, .. } = self.seats;
-        let none = |count| repeat_n(None, count);
-        let siblings = wakers.into_iter().map(Some);
-        let wakers = none(first).chain(siblings).chain(none(total - first - own)).collect();
-        Ok(Some(CoreReactor { core: flow, driver, wakers, wake: config.idle != Idle::Spin }))
+        driver
     }
 
     /// Gives a core its generators, which go on where they were.
     fn add_generators(&self, core: usize, flow: &mut Core) {
-        let is_its_own = |id: SourceId| usize::from(id.0) % self.config.cores.len() == core;
-        for (id, generator) in self.generators.iter().filter(|(id, _)| is_its_own(*id)) {
+        for (id, generator) in self.generators_of(core) {
+            let generate = generate(flow.plan(), *id, generator);
             let source = &flow.plan().sources[usize::from(id.0)];
-            let generate = source.stage.generator(&generator.name, generator.seed);
-            let generate = generate.unwrap_or_else(|mistake| panic!("{mistake}"));
             let resume = self.of_storage.as_ref().map(|of| of.recovery.resume());
             let start = resume.map(|it| it.position(&source.name, PositionUnit::Events));
             let start = start.unwrap_or_default();
@@ -181,6 +230,18 @@ impl Blueprint {
         }
         self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
     }
+
+    fn generators_of(&self, core: usize) -> impl Iterator<Item = &(SourceId, GeneratorAddress)> {
+        let cores = self.config.cores.len();
+        self.generators.iter().filter(move |(id, _)| usize::from(id.0) % cores == core)
+    }
+}
+
+/// The generator of a source of `plan`.
+fn generate(plan: &Plan, id: SourceId, generator: &GeneratorAddress) -> Box<dyn Generate> {
+    let stage = &plan.sources[usize::from(id.0)].stage;
+    let made = stage.generator(&generator.name, generator.seed);
+    made.unwrap_or_else(|mistake| panic!("{mistake}"))
 }
 
 /// Sinks whose outputs have their origins in front.

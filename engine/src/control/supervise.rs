@@ -4,17 +4,15 @@
 //! Quiet is decided by counting: when every core says that nothing can come from it and all
 //! frames sent were received, twice with the same numbers, nothing is in flight.
 
+mod change;
 mod nodes;
 mod notices;
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use potoroo_runtime::Housekeeping;
-use tokio::sync::oneshot;
-
 use super::checkpoints::{Checkpoints, Last};
-use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, command};
+use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, Paused, command};
 use super::config::Config;
 use super::console;
 use super::error::Error;
@@ -28,10 +26,11 @@ use super::rollback::{Rollback, RolledBackTo};
 use super::rollback_requests::ENDED;
 use super::shutdown::{Late, Order, Seen, Shutdown};
 use super::stop_request::StopRequest;
-use crate::checkpoint::Epoch;
 use crate::cluster::wire::CoreOrder;
 use crate::connect::attach::{Attach, NotAttached};
 use crate::flow::Counts;
+use change::NodeChange;
+use potoroo_runtime::Housekeeping;
 
 /// What comes after a generation.
 enum Next {
@@ -39,6 +38,8 @@ enum Next {
     RollBack(Box<(Rollback, Recovery)>),
     /// The last checkpoint, with those nodes that there are.
     OtherNodes,
+    /// The same cores and edges with other nodes: nothing is under way or uncommitted.
+    Change(Paused),
     /// This node, which led, ends, and the others go on.
     Leave,
     /// As the lead says.
@@ -59,10 +60,7 @@ pub(super) struct Supervisor {
     quiet_before: Option<(u64, u64)>,
     /// The generation cannot go on: a node is lost, or more have come.
     other_nodes: bool,
-    /// The checkpoint after which nodes come and go.
-    before_change: Option<oneshot::Receiver<Result<Epoch, String>>>,
-    /// Since when nodes wait to come or go.
-    leaves_since: Option<Instant>,
+    change: NodeChange,
     profiler: Profiler,
     shown: (Instant, Snapshot),
 }
@@ -105,8 +103,7 @@ impl Supervisor {
             sources_complete: false,
             quiet_before: None,
             other_nodes: false,
-            before_change: None,
-            leaves_since: None,
+            change: NodeChange::default(),
         };
         Ok((supervisor, opened))
     }
@@ -185,6 +182,7 @@ impl Supervisor {
                 let recovery = process.recover()?.expect("a cluster has state");
                 lead.begin(process, recovery)
             }),
+            Next::Change(paused) => self.change_nodes(paused),
             Next::Leave => unreachable!("nothing comes after it here"),
             Next::OfLead(news) => self.renew(|process, role| role.begin(process, Some(news))),
         }
@@ -257,7 +255,6 @@ impl Supervisor {
         // A sink that was lost belongs to the generation before, as does a link.
         let shutdown = Shutdown::new(Duration::from_secs(process.config.drain_seconds));
         let (sources_complete, quiet_before, other_nodes) = (false, None, false);
-        let (before_change, leaves_since) = (None, None);
         Ok(Self {
             generation,
             process,
@@ -266,8 +263,7 @@ impl Supervisor {
             sources_complete,
             quiet_before,
             other_nodes,
-            before_change,
-            leaves_since,
+            change: NodeChange::default(),
             ..self
         })
     }
@@ -332,7 +328,8 @@ impl Supervisor {
             now: Instant::now(),
             stop: self.stop_requested(),
             sources_complete: self.sources_complete,
-            quiet: self.is_quiet(),
+            // Counting serves one purpose at a time.
+            quiet: !self.change.holds() && self.is_quiet(),
             last: self.generation.checkpoints.as_ref().map(|it| (it.last(), it.steps())),
         };
         match self.shutdown.look(&seen) {

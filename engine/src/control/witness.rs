@@ -7,7 +7,7 @@
 //! [`UnderWay`](potoroo_sdk::host::UnderWay).
 #![allow(unsafe_code)]
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::panic;
 use std::ptr::NonNull;
@@ -23,7 +23,7 @@ use crate::connect::promise::Replayable;
 use crate::flow::{ConnectionId, Gauges, Stage, replayed_origin};
 
 thread_local! {
-    static WITNESS: OnceCell<Witness> = const { OnceCell::new() };
+    static WITNESS: RefCell<Option<Witness>> = const { RefCell::new(None) };
 }
 
 /// Has each panic of a core print its witness, after what any other hook prints.
@@ -33,7 +33,9 @@ pub(super) fn install() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             // Of another thread, or of one that is ending, there is nothing to add.
-            let key = WITNESS.try_with(|witness| witness.get().and_then(Witness::print_event));
+            let key = WITNESS.try_with(|witness| {
+                witness.try_borrow().ok().and_then(|witness| witness.as_ref()?.print_event())
+            });
             // It may end the process.
             before(info);
             // Last: a key whose formatting panics ends the process at once.
@@ -78,9 +80,9 @@ impl Witness {
         Self { core, under_way, gauges, sources, origins, exchanges, checkpoints }
     }
 
-    /// From now on the hook finds it on this thread.
+    /// From now on the hook finds it on this thread, in the place of that of a core before.
     pub(super) fn testify(self) {
-        WITNESS.with(|witness| assert!(witness.set(self).is_ok(), "a thread is one core"));
+        WITNESS.set(Some(self));
     }
 
     /// Prints where the event under way came from and what to do. Returns its key, if any event is

@@ -6,6 +6,8 @@ mod seating;
 
 mod late;
 
+mod beginning;
+
 mod record;
 
 mod ending;
@@ -19,20 +21,14 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::super::console;
 use super::super::error::Error;
-use super::super::generation::{Generation, Others, Seating};
 use super::super::process::Process;
-use super::super::recovery::Recovery;
-use super::super::seats::Seats;
 use super::figures::Reports;
-use super::links;
-use super::member::{AGAIN, Member, check_links};
+use super::member::Member;
 use crate::cluster::agreement::AgreedEntries;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
 use crate::cluster::record::{RecordedChange, SharesRecord};
 use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
-use crate::connect::attach::Attach;
 
 /// What the node that leads has.
 pub(in crate::control) struct Lead {
@@ -61,6 +57,10 @@ pub(in crate::control) struct Lead {
     generation: u64,
     /// Why the next generation begins, and since when nothing is processed.
     cause: (String, Instant),
+    /// Nothing was under way or uncommitted then.
+    loses_nothing: bool,
+    /// Since when this node is to end while it goes on with others.
+    stop_since: Option<Instant>,
     /// What was done since, and when it was.
     marks: Vec<(&'static str, Instant)>,
     /// What happened.
@@ -80,25 +80,19 @@ pub(in crate::control) struct Lead {
     is_deposed: bool,
 }
 
+/// A pause in which nothing is lost: since when sources are held, and what was done since.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::control) struct Paused {
+    pub(in crate::control) since: Instant,
+    /// What was under way was processed.
+    pub(in crate::control) drained: Instant,
+    /// It was committed.
+    pub(in crate::control) committed: Instant,
+}
+
 /// The generation has lost nodes, or cannot go on for another reason: the next one has to begin.
 #[derive(Debug)]
 pub(in crate::control) struct NodesLost;
-
-/// Why a generation has not begun.
-enum Unready {
-    /// A node is missing: its name, and why.
-    Lost(String, String),
-    /// It may begin at the next try: what failed.
-    Again(String),
-    /// This node cannot go on either.
-    Failed(Box<Error>),
-}
-
-impl From<Error> for Unready {
-    fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
-    }
-}
 
 /// What a node reported when its cores had ended.
 pub(in crate::control) struct NodeEnd {
@@ -118,15 +112,6 @@ struct Counting {
     before: Option<(u64, u64)>,
 }
 
-/// How long the cores of nodes may take to restore a checkpoint without a sign.
-const READY_WITHIN: Duration = Duration::from_secs(600);
-
-/// The pause between two tries to begin grows up to this many times the first one.
-const TRIES_MAX: u32 = 50;
-
-/// Cores of all nodes: their numbers have 16 bits.
-const SEATS_MAX: usize = 65_534;
-
 impl Lead {
     pub(super) fn new(member: Member, port: NodeListener, succeeds: bool) -> Self {
         Self {
@@ -144,6 +129,8 @@ impl Lead {
             wishes: BTreeSet::new(),
             generation: 0,
             cause: (String::new(), Instant::now()),
+            loses_nothing: false,
+            stop_since: None,
             marks: Vec::new(),
             changes: Vec::new(),
             record: String::new(),
@@ -178,173 +165,6 @@ impl Lead {
                 Err(_) => return,
             }
         }
-    }
-
-    /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
-    /// meanwhile, from the same checkpoint once more.
-    ///
-    /// # Errors
-    /// This node cannot begin.
-    pub(in crate::control) fn begin(
-        &mut self,
-        process: &mut Process,
-        recovery: Recovery,
-    ) -> Result<(Generation, Attach), Error> {
-        let (mut recovery, mut tries) = (Some(recovery), 0);
-        loop {
-            let taken = match recovery.take() {
-                Some(recovery) => recovery,
-                None => process.recover()?.expect("a cluster has state"),
-            };
-            self.end_late_nodes();
-            self.member.forget_suspension();
-            match self.try_begin(process, taken) {
-                Ok(begun) => return Ok(begun),
-                Err(Unready::Lost(node, reason)) => {
-                    tracing::warn!("node `{node}` takes no part: {reason}");
-                    self.add_cause(format!("node {node} takes no part"));
-                    // It lives, perhaps: then it comes again.
-                    self.nodes
-                        .iter()
-                        .filter(|one| one.hello.node == node)
-                        .for_each(|one| one.end());
-                    self.nodes.retain(|one| one.hello.node != node);
-                }
-                Err(Unready::Again(reason)) => {
-                    tracing::warn!("the generation begins once more: {reason}");
-                    // A node that stands still is waited for, and so are descriptors.
-                    tries = (tries + 1).min(TRIES_MAX);
-                    std::thread::sleep(AGAIN * tries);
-                    if process.request.reason().is_some() {
-                        return Err(Error::Stopped);
-                    }
-                }
-                Err(Unready::Failed(error)) => return Err(*error),
-            }
-        }
-    }
-
-    /// Has nodes come and go.
-    fn change_nodes(&mut self) {
-        let joining = std::mem::take(&mut self.joining);
-        let first = self.generation == 0;
-        joining
-            .iter()
-            .filter(|_| !first)
-            .for_each(|node| self.add_cause(format!("node {} joined", node.hello.node)));
-        self.nodes.extend(joining);
-        let leaving = std::mem::take(&mut self.leaving);
-        let (leavers, stay) = std::mem::take(&mut self.nodes)
-            .into_iter()
-            .partition::<Vec<_>, _>(|node| leaving.contains(&node.hello.node));
-        for node in &leavers {
-            self.add_cause(format!("node {} left", node.hello.node));
-            node.send(&ToNode::End);
-        }
-        self.nodes = stay;
-        self.nodes.retain(|node| !node.is_lost());
-    }
-
-    fn try_begin(
-        &mut self,
-        process: &mut Process,
-        recovery: Recovery,
-    ) -> Result<(Generation, Attach), Unready> {
-        self.change_nodes();
-        self.mark("stop");
-        let new = self.seat_all(process, &recovery);
-        self.generation = new.head.generation;
-        (self.counting, self.ended) = (Counting::default(), BTreeMap::new());
-        let seats = Seats::among(&new, self.member.name(), process.config.partitions);
-        let seats = seats.expect("it is the first one");
-        if let Err(error) = self.check_seats(process, &seats) {
-            // The one that came last is one too much.
-            let Some(node) = self.nodes.pop() else { return Err(error.into()) };
-            node.send(&ToNode::Refused(error.to_string()));
-            return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
-        }
-        let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
-        process.watch.set_seats(names.collect());
-        for node in &self.nodes {
-            node.send(&ToNode::Begin(Box::new(new.clone())));
-        }
-        let with = (&self.member.links, self.member.secret, &|| self.all_are_here());
-        let links = links::connect(&new, &seats, (with.0, with.1, with.2));
-        let links = links.map_err(|(node, error)| {
-            let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
-            match lost {
-                true => Unready::Lost(node, error.to_string()),
-                false => Unready::Again(format!("no links with node `{node}`: {error}")),
-            }
-        })?;
-        self.mark("links");
-        let others = Others::Nodes(self.nodes.clone());
-        let lease = Some(self.member.session.lease());
-        let seating = Seating { seats, links, others, lease };
-        let begun = Generation::begin(process, Some(recovery), seating);
-        let (generation, attach) = begun?;
-        self.mark("load");
-        if let Err(lost) = self.wait_until_ready(process) {
-            generation.abandon();
-            generation.join(true)?;
-            return Err(lost);
-        }
-        console::note(self.line());
-        self.mark("others");
-        self.reports.begin(new.nodes.iter().map(|node| node.node.clone()));
-        self.record();
-        self.remove_left_over(process);
-        Ok((generation, attach))
-    }
-
-    /// # Errors
-    /// There are too many cores, or their links take too much memory.
-    fn check_seats(&self, process: &Process, seats: &Seats) -> Result<(), Error> {
-        if seats.total > SEATS_MAX {
-            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
-            return Err(Error::Cluster { place: self.member.place.clone(), reason });
-        }
-        check_links(process, seats)
-    }
-
-    /// Waits until the cores of all nodes have their shares.
-    fn wait_until_ready(&mut self, process: &Process) -> Result<(), Unready> {
-        let mut missing: Vec<String> =
-            self.nodes.iter().map(|node| node.hello.node.clone()).collect();
-        let until = Instant::now() + READY_WITHIN;
-        while let Some(first) = missing.first().cloned() {
-            if process.request.reason().is_some() {
-                return Err(Error::Stopped.into());
-            }
-            if Instant::now() >= until {
-                let text = format!("its cores were not ready within {READY_WITHIN:?}");
-                return Err(Unready::Lost(first, text));
-            }
-            self.end_late_nodes();
-            let news = self.port.news().recv_timeout(Duration::from_millis(20));
-            match news {
-                Ok(NodeNews::Said(node, ToLead::Ready { generation })) => {
-                    if generation == self.generation {
-                        missing.retain(|name| *name != node.hello.node);
-                    }
-                }
-                Ok(NodeNews::Said(node, ToLead::Failed { generation, reason, again })) => {
-                    if generation == self.generation && again {
-                        return Err(Unready::Again(format!("`{}`: {reason}", node.hello.node)));
-                    }
-                    if generation == self.generation {
-                        node.send(&ToNode::Refused(reason.clone()));
-                        return Err(Unready::Lost(node.hello.node.clone(), reason));
-                    }
-                }
-                Ok(NodeNews::Lost(node, why)) if self.has(&node) => {
-                    return Err(Unready::Lost(node.hello.node.clone(), why));
-                }
-                Ok(news) => drop(self.note(news)),
-                Err(_) => {}
-            }
-        }
-        Ok(())
     }
 
     /// Handles what nodes tell while a generation runs.

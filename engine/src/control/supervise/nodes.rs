@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use potoroo_runtime::Housekeeping;
 use tokio::sync::oneshot;
 
-use super::super::cluster::{ClusterRole, FollowerNews};
+use super::super::cluster::{ClusterRole, FollowerNews, Paused};
 use super::super::error::Error;
+use super::change::{ChangeOrder, CheckpointAnswer, NodeChange};
 use super::{Next, Supervisor};
 use crate::connect::mail::StorageMessage;
+use crate::turn::Command;
 
 impl Supervisor {
     /// What the other nodes of the cluster make necessary, if that is something.
@@ -37,43 +40,127 @@ impl Supervisor {
                 lead.check()?;
             }
         }
-        self.other_nodes |= self.may_change();
-        // A rollback may have swapped HEAD already.
-        let next = self.other_nodes && self.rollback.is_none();
-        let leaves = self.role.lead().is_some_and(|lead| lead.is_leaving());
-        Ok(next.then_some(if leaves { Next::Leave } else { Next::OtherNodes }))
+        if self.rollback.is_some() {
+            // It may have swapped HEAD already, and may take long to refuse.
+            if !self.change.stopped {
+                self.forget_change();
+            }
+            return Ok(None);
+        }
+        if self.other_nodes {
+            let leaves = self.role.lead().is_some_and(|lead| lead.is_leaving());
+            return Ok(Some(if leaves { Next::Leave } else { Next::OtherNodes }));
+        }
+        Ok(self.look_for_change())
     }
 
-    /// Whether nodes that wait for it can come and go now: a checkpoint was committed since, so
-    /// that next to nothing is processed again.
-    fn may_change(&mut self) -> bool {
-        let to_change = self.role.lead().is_some_and(|lead| lead.is_to_change());
-        if !to_change || !self.shutdown.is_running() {
-            return false;
+    /// Has nodes come and go that wait for it, without loss: returns what comes next when all that
+    /// was taken from sources is committed.
+    fn look_for_change(&mut self) -> Option<Next> {
+        let lead = self.role.lead()?;
+        let (wished, leaves) = (lead.is_to_change(), lead.is_leaving());
+        if !wished || !self.shutdown.is_running() {
+            self.forget_change();
+            return None;
         }
-        let leaves = self.role.lead().is_some_and(|lead| lead.is_leaving());
-        let since = *self.leaves_since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
         let drain = Duration::from_secs(self.process.config.drain_seconds);
-        if leaves && since.elapsed() > drain {
+        if leaves && self.change.wished_for(now) > drain {
             tracing::warn!(
-                "no checkpoint was committed within --drain-seconds: the other nodes go on from \
-                 the one before"
+                "not everything was processed and committed within --drain-seconds: the other \
+                 nodes go on from the last checkpoint"
             );
-            return true;
+            return Some(Next::Leave);
         }
-        let checkpoint = self.before_change.get_or_insert_with(|| {
-            let (answer, checkpoint) = oneshot::channel();
-            let stored = self.process.stored.as_ref().expect("a cluster has state");
-            stored.present.send(StorageMessage::Now(answer));
-            checkpoint
-        });
-        match checkpoint.try_recv() {
-            Ok(Ok(_)) => true,
-            Err(oneshot::error::TryRecvError::Empty) => false,
-            // It was aborted, which was logged.
-            Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => {
-                self.before_change = None;
-                false
+        let order = match leaves && self.change.holds() && !self.change.stopped {
+            // Its connections cannot go on.
+            true => Some(self.change.note_stopped(now)),
+            false => self.change.look(now, drain),
+        };
+        self.carry_out(order?, leaves)
+    }
+
+    fn carry_out(&mut self, order: ChangeOrder, leaves: bool) -> Option<Next> {
+        match order {
+            ChangeOrder::Checkpoint => {
+                let answer = self.request_checkpoint();
+                self.change.note_requested(Instant::now(), answer);
+            }
+            ChangeOrder::Hold(_) if leaves => {
+                self.change.stopped = true;
+                self.generation.threads.edges.stop_accepting();
+                self.generation.send(|| Command::StopSources);
+            }
+            ChangeOrder::Hold(hold) => {
+                self.generation.send(|| Command::HoldForNodes(Some(hold)));
+            }
+            ChangeOrder::LookForQuiet(hold) => {
+                let watch = &self.process.watch;
+                let own = match self.change.stopped {
+                    true => watch.frames_when_quiet(),
+                    false => watch.frames_when_drained(hold),
+                };
+                if self.role.lead()?.is_quiet(own) {
+                    let answer = self.request_checkpoint();
+                    self.change.note_drained(Instant::now(), answer);
+                }
+            }
+            ChangeOrder::Complain(what) => self.complain_of(what),
+            ChangeOrder::GiveUp(what) => {
+                self.complain_of(what);
+                self.generation.send(|| Command::HoldForNodes(None));
+            }
+            ChangeOrder::Go(_) if leaves => return Some(Next::Leave),
+            ChangeOrder::Go(paused) => return Some(Next::Change(paused)),
+        }
+        None
+    }
+
+    /// Logs why nodes do not come or go.
+    fn complain_of(&self, what: &str) {
+        let by = self.process.watch.held_by();
+        let by = by.map_or(String::new(), |by| format!(" (held back by {by})"));
+        tracing::warn!(
+            "nodes wait to come or go: {what}{by}; sources go on, and it is tried again"
+        );
+    }
+
+    /// Has a checkpoint begin after the one that may be under way.
+    fn request_checkpoint(&self) -> CheckpointAnswer {
+        let (answer, checkpoint) = oneshot::channel();
+        let stored = self.process.stored.as_ref().expect("a cluster has state");
+        stored.present.send(StorageMessage::Now(answer));
+        checkpoint
+    }
+
+    /// No node waits any more, or the application ends.
+    fn forget_change(&mut self) {
+        if self.change.holds() {
+            self.generation.send(|| Command::HoldForNodes(None));
+        }
+        self.change = NodeChange::default();
+    }
+
+    /// Goes on with the same cores and edges, and other nodes.
+    ///
+    /// # Errors
+    /// It cannot: the application has ended.
+    pub(super) fn change_nodes(mut self, paused: Paused) -> Result<Self, Error> {
+        let Self { process, role, generation, .. } = &mut self;
+        let lead = role.lead().expect("it has nodes");
+        let changed = {
+            let _housekeeping = Housekeeping::begin(&process.watch.cpus);
+            lead.change(process, generation, paused)
+        };
+        match changed {
+            Ok(()) => {
+                self.change = NodeChange::default();
+                Ok(self)
+            }
+            Err(error) => {
+                self.generation.abandon();
+                self.generation.join(true)?;
+                Err(error)
             }
         }
     }

@@ -23,7 +23,8 @@ impl Supervisor {
     /// Handles notices until the next look.
     pub(super) fn receive(&mut self) {
         // Quiet at the last look: it ends if that lasts until the next one.
-        let ending = self.quiet_before.is_some() || !self.shutdown.is_running();
+        let ending =
+            self.quiet_before.is_some() || self.change.holds() || !self.shutdown.is_running();
         let until = Instant::now() + if ending { LOOK_ENDING } else { LOOK };
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -71,7 +72,8 @@ impl Supervisor {
                     self.abandon_all();
                 }
             }
-            Notice::LinkLost { seat, reason } => self.link_lost(seat, reason),
+            Notice::LinkLost { renewals, .. } if renewals != self.generation.renewals => {}
+            Notice::LinkLost { seat, reason, .. } => self.link_lost(seat, reason),
             Notice::Letters(letters) => {
                 self.generation.letters_waiting.fetch_sub(1, Ordering::Relaxed);
                 // Cores that hold their sources back for them have room again.

@@ -1,0 +1,312 @@
+//! Begins generations: from the last checkpoint, or with cores that go on with their edges.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::super::checkpoints::{CannotRest, NextGeneration};
+use super::super::super::console;
+use super::super::super::error::Error;
+use super::super::super::generation::{DialledLink, Generation, Others, Seating};
+use super::super::super::process::Process;
+use super::super::super::recovery::Recovery;
+use super::super::super::seats::Seats;
+use super::super::links;
+use super::super::member::{AGAIN, check_links};
+use super::{Counting, Lead, Paused};
+use crate::cluster::nodes::NodeNews;
+use crate::cluster::wire::{NewGeneration, ToLead, ToNode};
+use crate::connect::attach::Attach;
+
+/// Why a generation has not begun.
+enum Unready {
+    /// A node is missing: its name, and why.
+    Lost(String, String),
+    /// It may begin at the next try: what failed.
+    Again(String),
+    /// This node cannot go on either.
+    Failed(Box<Error>),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+/// How long the cores of nodes may take to restore a checkpoint without a sign.
+const READY_WITHIN: Duration = Duration::from_secs(600);
+
+/// The pause between two tries to begin grows up to this many times the first one.
+const TRIES_MAX: u32 = 50;
+
+/// Cores of all nodes: their numbers have 16 bits.
+const SEATS_MAX: usize = 65_534;
+
+impl Lead {
+    /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
+    /// meanwhile, from the same checkpoint once more.
+    ///
+    /// # Errors
+    /// This node cannot begin.
+    pub(in crate::control) fn begin(
+        &mut self,
+        process: &mut Process,
+        recovery: Recovery,
+    ) -> Result<(Generation, Attach), Error> {
+        let mut recovery = Some(recovery);
+        self.try_until_begun(process, |lead, process| {
+            let recovery = match recovery.take() {
+                Some(recovery) => recovery,
+                None => process.recover()?.expect("a cluster has state"),
+            };
+            lead.try_begin(process, recovery)
+        })
+    }
+
+    /// Goes on with all nodes that there are, and with the cores and edges of the `present`
+    /// generation: its sources are held, and all that they gave is committed.
+    ///
+    /// # Errors
+    /// This node cannot go on.
+    pub(in crate::control) fn change(
+        &mut self,
+        process: &mut Process,
+        present: &mut Generation,
+        paused: Paused,
+    ) -> Result<(), Error> {
+        let Paused { since, drained, committed } = paused;
+        (self.cause.1, self.loses_nothing) = (since, true);
+        self.marks = vec![("drain", drained), ("checkpoint", committed)];
+        let next =
+            self.try_until_begun(process, |lead, process| lead.try_change(process, present))?;
+        present.go_on(next);
+        (self.stop_since, self.loses_nothing) = (None, false);
+        Ok(())
+    }
+
+    fn try_until_begun<T>(
+        &mut self,
+        process: &mut Process,
+        mut begin: impl FnMut(&mut Self, &mut Process) -> Result<T, Unready>,
+    ) -> Result<T, Error> {
+        let mut tries = 0;
+        loop {
+            self.end_late_nodes();
+            self.member.forget_suspension();
+            match begin(self, process) {
+                Ok(begun) => return Ok(begun),
+                Err(Unready::Lost(node, reason)) => {
+                    tracing::warn!("node `{node}` takes no part: {reason}");
+                    self.add_cause(format!("node {node} takes no part"));
+                    // It lives, perhaps: then it comes again.
+                    self.nodes
+                        .iter()
+                        .filter(|one| one.hello.node == node)
+                        .for_each(|one| one.end());
+                    self.nodes.retain(|one| one.hello.node != node);
+                }
+                Err(Unready::Again(reason)) => {
+                    tracing::warn!("the generation begins once more: {reason}");
+                    // A node that stands still is waited for, and so are descriptors.
+                    tries = (tries + 1).min(TRIES_MAX);
+                    std::thread::sleep(AGAIN * tries);
+                    if self.has_to_stop(process) {
+                        return Err(Error::Stopped);
+                    }
+                }
+                Err(Unready::Failed(error)) => return Err(*error),
+            }
+        }
+    }
+
+    /// Whether a stop is requested. A pause in which nothing is lost goes on for a while first.
+    fn has_to_stop(&mut self, process: &Process) -> bool {
+        if process.request.reason().is_none() || !self.loses_nothing {
+            return process.request.reason().is_some();
+        }
+        let since = *self.stop_since.get_or_insert_with(Instant::now);
+        since.elapsed() > Duration::from_secs(process.config.drain_seconds)
+    }
+
+    fn try_begin(
+        &mut self,
+        process: &mut Process,
+        recovery: Recovery,
+    ) -> Result<(Generation, Attach), Unready> {
+        let (new, seats) = self.have_begin(process, &recovery)?;
+        let links = self.connect(&new, &seats)?;
+        self.mark("links");
+        let others = Others::Nodes(self.nodes.clone());
+        let lease = Some(self.member.session.lease());
+        let seating = Seating { seats, links, others, lease };
+        let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
+        self.mark("load");
+        if let Err(lost) = self.wait_until_ready(process) {
+            generation.abandon();
+            generation.join(true)?;
+            return Err(lost);
+        }
+        self.note_begun(process, &new);
+        Ok((generation, attach))
+    }
+
+    fn try_change(
+        &mut self,
+        process: &mut Process,
+        present: &mut Generation,
+    ) -> Result<NextGeneration, Unready> {
+        let place = &self.member.place;
+        present.rest().map_err(|CannotRest| {
+            let reason = "a core or the storage of checkpoints has failed".to_owned();
+            Error::Cluster { place: place.clone(), reason }
+        })?;
+        let recovery = Arc::new(process.recover()?.expect("a cluster has state"));
+        let (new, seats) = self.have_begin(process, &recovery)?;
+        let links = self.connect(&new, &seats)?;
+        self.mark("links");
+        present.renew(process, &recovery, (&seats, links))?;
+        self.mark("load");
+        self.wait_until_ready(process)?;
+        self.note_begun(process, &new);
+        Ok(NextGeneration {
+            head: recovery.recovered.head.clone(),
+            facts: recovery.facts.clone(),
+            cores: seats.total,
+            sources: recovery.positions().to_vec(),
+            nodes: self.nodes.clone(),
+        })
+    }
+
+    /// Takes those in that have come, lets those go that are to leave, and has all others begin.
+    fn have_begin(
+        &mut self,
+        process: &Process,
+        recovery: &Recovery,
+    ) -> Result<(NewGeneration, Seats), Unready> {
+        self.let_come_and_go();
+        self.mark("stop");
+        let new = self.seat_all(process, recovery);
+        self.generation = new.head.generation;
+        // An answer may come late: no round has the number of one before.
+        self.counting = Counting { round: self.counting.round, ..Counting::default() };
+        self.ended = BTreeMap::new();
+        let seats = Seats::among(&new, self.member.name(), process.config.partitions);
+        let seats = seats.expect("it is the first one");
+        if let Err(error) = self.check_seats(process, &seats) {
+            // The one that came last is one too much.
+            let Some(node) = self.nodes.pop() else { return Err(error.into()) };
+            node.send(&ToNode::Refused(error.to_string()));
+            return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
+        }
+        let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
+        process.watch.set_seats(names.collect());
+        for node in &self.nodes {
+            node.send(&ToNode::Begin(Box::new(new.clone())));
+        }
+        Ok((new, seats))
+    }
+
+    fn let_come_and_go(&mut self) {
+        let joining = take(&mut self.joining);
+        let first = self.generation == 0;
+        joining
+            .iter()
+            .filter(|_| !first)
+            .for_each(|node| self.add_cause(format!("node {} joined", node.hello.node)));
+        self.nodes.extend(joining);
+        let leaving = take(&mut self.leaving);
+        let (leavers, stay) = take(&mut self.nodes)
+            .into_iter()
+            .partition::<Vec<_>, _>(|node| leaving.contains(&node.hello.node));
+        for node in &leavers {
+            self.add_cause(format!("node {} left", node.hello.node));
+            node.send(&ToNode::End);
+        }
+        self.nodes = stay;
+        self.nodes.retain(|node| !node.is_lost());
+    }
+
+    fn connect(
+        &self,
+        new: &NewGeneration,
+        seats: &Seats,
+    ) -> Result<Vec<Vec<DialledLink>>, Unready> {
+        let here: &dyn Fn() -> bool = &|| self.all_are_here();
+        let own = (&self.member.links, self.member.secret, here);
+        links::connect(new, seats, own).map_err(|(node, error)| {
+            let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
+            match lost {
+                true => Unready::Lost(node, error.to_string()),
+                false => Unready::Again(format!("no links with node `{node}`: {error}")),
+            }
+        })
+    }
+
+    fn note_begun(&mut self, process: &Process, new: &NewGeneration) {
+        console::note(self.line());
+        self.mark("others");
+        self.reports.begin(new.nodes.iter().map(|node| node.node.clone()));
+        self.record();
+        self.remove_left_over(process);
+    }
+
+    /// # Errors
+    /// There are too many cores, or their links take too much memory.
+    fn check_seats(&self, process: &Process, seats: &Seats) -> Result<(), Error> {
+        if seats.total > SEATS_MAX {
+            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
+            return Err(Error::Cluster { place: self.member.place.clone(), reason });
+        }
+        check_links(process, seats)
+    }
+
+    /// Waits until the cores of all nodes have their shares.
+    fn wait_until_ready(&mut self, process: &Process) -> Result<(), Unready> {
+        let mut missing: Vec<String> =
+            self.nodes.iter().map(|node| node.hello.node.clone()).collect();
+        let until = Instant::now() + READY_WITHIN;
+        while let Some(first) = missing.first().cloned() {
+            if self.has_to_stop(process) {
+                return Err(Error::Stopped.into());
+            }
+            if Instant::now() >= until {
+                let text = format!(
+                    "its cores were not ready within {READY_WITHIN:?}: start it again where it \
+                     reads the state faster"
+                );
+                // If it came again by itself, all would wait for it without end.
+                let late = self.nodes.iter().filter(|node| node.hello.node == first);
+                late.for_each(|node| node.send(&ToNode::Refused(text.clone())));
+                return Err(Unready::Lost(first, text));
+            }
+            self.end_late_nodes();
+            let news = self.port.news().recv_timeout(Duration::from_millis(20));
+            match news {
+                Ok(NodeNews::Said(node, ToLead::Ready { generation })) => {
+                    if generation == self.generation {
+                        missing.retain(|name| *name != node.hello.node);
+                    }
+                }
+                Ok(NodeNews::Said(node, ToLead::Failed { generation, reason, again })) => {
+                    if generation == self.generation && again {
+                        return Err(Unready::Again(format!("`{}`: {reason}", node.hello.node)));
+                    }
+                    if generation == self.generation {
+                        let leaves = self.leaving.contains(&node.hello.node);
+                        let refused = || ToNode::Refused(reason.clone());
+                        node.send(&if leaves { ToNode::End } else { refused() });
+                        return Err(Unready::Lost(node.hello.node.clone(), reason));
+                    }
+                }
+                Ok(NodeNews::Lost(node, why)) if self.has(&node) => {
+                    return Err(Unready::Lost(node.hello.node.clone(), why));
+                }
+                Ok(news) => drop(self.note(news)),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
