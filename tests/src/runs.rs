@@ -28,6 +28,7 @@ mod readers;
 mod receivers;
 mod senders;
 
+mod change;
 mod moves;
 mod restore;
 mod restored;

@@ -133,6 +133,7 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         all.recoveries += one.recoveries;
         all.frames_replayed += one.frames_replayed;
         all.rollbacks += one.rollbacks;
+        all.changes += one.changes;
         all.heads += one.heads;
     });
     println!("{seeds} seeds: {all:?}");
@@ -141,7 +142,22 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         assert!(all.frames_replayed > seeds, "{all:?}");
         assert!(all.aborts > seeds / 2, "{all:?}");
         assert!(all.heads >= all.commits, "{all:?}");
+        assert!(all.changes > seeds / 2, "{all:?}");
     }
+}
+
+/// Nothing dies: what is lost or doubled would be so because nodes come and go.
+#[test]
+fn nothing_is_lost_or_doubled_when_nodes_come_and_go() {
+    let (mut changes, mut seeds) = (0, 0);
+    each_seed("nothing_is_lost_or_doubled_when_nodes_come_and_go", 100, |seed| {
+        let any = Troubles::any(seed);
+        let troubles = Troubles { kills: 0, begin: 0.1, changes: 0.02, ..any };
+        changes += survive_or_reduce(case(seed, troubles)).changes;
+        seeds += 1;
+    });
+    println!("{seeds} seeds: {changes} changes");
+    assert!(seeds == 1 || changes > 2 * seeds, "{changes} changes");
 }
 
 /// Each generation of a running application goes on from any checkpoint that is retained.
@@ -212,7 +228,9 @@ fn every_sabotage_is_noticed() {
             let (kills, kill_steps_max) = (4 + seed % 3, 2_000);
             let any = Troubles::any(seed);
             let rollbacks = if sabotage.needs_rollback() { 0.5 } else { any.rollbacks };
-            let troubles = Troubles { kills, kill_steps_max, begin: 0.1, rollbacks, ..any };
+            let changes = if sabotage.needs_changes() { 0.01 } else { any.changes };
+            let troubles =
+                Troubles { kills, kill_steps_max, begin: 0.1, rollbacks, changes, ..any };
             case(seed, Troubles { sabotage: Some(sabotage), ..troubles })
         });
         let caught = caught.into_iter().find(is_noticed);
@@ -226,14 +244,14 @@ fn every_sabotage_is_noticed() {
 const NOTICED: [(&str, &str); 7] = [
     (
         "acknowledged before HEAD names it",
-        "92 39 6 2000 0.1 0 0.02 0 0 0.02 0 AcknowledgedBeforeHead",
+        "92 39 6 2000 0.1 0 0.02 0 0 0.02 0 0 AcknowledgedBeforeHead",
     ),
-    ("acknowledged at the cut", "5 68 1 1000 0.1 0 0 0 0 0 0 AcknowledgedAtCut"),
-    ("streams that no client opened forgotten", "0 7 2 1000 0.1 0 0 0 0 0 0 UnopenedLost"),
-    ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 0 DeliveredAtOnce"),
-    ("committed and forgotten at recovery", "0 7 1 1000 0.1 0 0 0 0 0 0 UndeliveredLost"),
-    ("a vote for output that is not stored", "8 1 6 1 0.1 0 0 0 0 0 0 OutputNotStored"),
-    ("a file that is not synced", "4 1 0 1 0.1 0 0 1 0 0 0 ShownNotSynced"),
+    ("acknowledged at the cut", "5 68 1 1000 0.1 0 0 0 0 0 0 0 AcknowledgedAtCut"),
+    ("streams that no client opened forgotten", "0 7 2 1000 0.1 0 0 0 0 0 0 0 UnopenedLost"),
+    ("delivered before the commit", "0 1 0 1 0.1 0 0 0 0 0 0 0 DeliveredAtOnce"),
+    ("committed and forgotten at recovery", "0 7 1 1000 0.1 0 0 0 0 0 0 0 UndeliveredLost"),
+    ("a vote for output that is not stored", "8 1 6 1 0.1 0 0 0 0 0 0 0 OutputNotStored"),
+    ("a file that is not synced", "4 1 0 1 0.1 0 0 1 0 0 0 0 ShownNotSynced"),
 ];
 
 #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::troubles::{Sabotage, Troubles};
 
 /// Numbers in the text of a case; the name of a sabotage may follow.
-const NUMBERS: usize = 11;
+const NUMBERS: usize = 12;
 
 /// Everything that decides what happens in the runs of a test. As text it can be given to a test
 /// again.
@@ -60,6 +60,9 @@ impl Case {
         if troubles.rollbacks > 0.0 {
             all.push(with(|troubles| troubles.rollbacks = 0.0));
         }
+        if troubles.changes > 0.0 {
+            all.push(with(|troubles| troubles.changes = 0.0));
+        }
         if troubles.kills > 0 {
             all.push(with(|troubles| troubles.kills /= 2));
             all.push(with(|troubles| troubles.kills -= 1));
@@ -78,9 +81,9 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
         let Troubles { kills, kill_steps_max, begin, abort, store_fails, .. } = troubles;
-        let Troubles { power_cuts, disk_full, vanish, rollbacks, .. } = troubles;
+        let Troubles { power_cuts, disk_full, vanish, rollbacks, changes, .. } = troubles;
         write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {abort} {store_fails} ")?;
-        write!(f, "{power_cuts} {disk_full} {vanish} {rollbacks}")?;
+        write!(f, "{power_cuts} {disk_full} {vanish} {rollbacks} {changes}")?;
         troubles.sabotage.map_or(Ok(()), |sabotage| write!(f, " {sabotage:?}"))
     }
 }
@@ -110,6 +113,7 @@ impl FromStr for Case {
                 disk_full: share(word()?)?,
                 vanish: share(word()?)?,
                 rollbacks: share(word()?)?,
+                changes: share(word()?)?,
                 sabotage: sabotage.map(named).transpose()?,
             },
         })

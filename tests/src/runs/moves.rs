@@ -4,7 +4,7 @@
 //! Cores keep their partitions while they run. What reads checkpoints must not rely on that.
 
 use potoroo::checkpoint::coordinator::CoordinatorInput;
-use potoroo::checkpoint::{Chunk, Section};
+use potoroo::checkpoint::{Chunk, Identity, Section};
 use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::flow::PartStep;
 
@@ -27,6 +27,13 @@ impl MovingParts {
     pub(super) fn new(storages: impl Iterator<Item = PartStorage>) -> Self {
         let cores = storages.map(|storage| CoreStorage { storage, seat: 0 }).collect();
         Self { cores, last: None }
+    }
+
+    /// Stores the parts of `generation`, in which cores may own what others did.
+    pub(super) fn renew(&mut self, generation: u64, facts: &Identity) {
+        self.last = None;
+        let total = self.cores.len();
+        self.cores.iter_mut().for_each(|core| core.storage.renew(generation, facts.clone(), total));
     }
 
     /// Stores the next step of the part of `core`, see [`PartStorage::store`].

@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
+use potoroo::checkpoint::store::Head;
 use potoroo::connect::gather::Gatherer;
-use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts, Start};
+use potoroo::flow::{Core, CoreConfig, CoreEdges, PartitionMap, SharedCounts, Start};
 use potoroo::turn::{
     Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, OutletPort, mailbox,
 };
@@ -28,11 +29,15 @@ use crate::wires::{WireKind, WiredCore, link_nodes};
 /// The cores of a process, their drivers and what is outside.
 pub(super) struct Process {
     pub(super) cores: Vec<Core>,
+    /// What cores that begin have not taken yet.
+    edges: Vec<CoreEdges>,
     drivers: Vec<Driver>,
     tallies: Vec<Arc<SharedCounts>>,
     /// By core: commands that are on their way, and where they go.
     mails: Vec<(Mail, Mailbox)>,
     notices: Receiver<Notice>,
+    /// Of lanes and outlets.
+    bytes: (usize, usize),
     sink_owners: Vec<usize>,
     pub(super) map: PartitionMap,
     /// How far files were read.
@@ -95,10 +100,12 @@ impl Process {
         }
         let process = Self {
             cores,
+            edges: Vec::new(),
             drivers,
             tallies,
             mails,
             notices,
+            bytes,
             sink_owners,
             map,
             files: Vec::new(),
@@ -189,12 +196,75 @@ impl Process {
         let (driver, now) = (&mut self.drivers[core], self.time.now());
         in_turn(|| driver.turn(&mut self.cores[core], now, &mut Silence, |_| ()));
         for notice in self.notices.try_iter() {
-            if let Notice::LinkLost { seat, reason } = notice {
+            if let Notice::LinkLost { seat, reason, .. } = notice {
                 panic!("the link from {core} to {seat} is lost: {reason}");
             }
         }
         self.letters_waiting.store(0, Ordering::Relaxed);
         self.outbound.lock().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Everything is restored: checkpoints are taken from now on.
+    pub(super) fn begin_checkpoints(&mut self, head: &Head, log_bytes_max: u64) {
+        for core in &mut self.cores {
+            core.restored();
+            core.enable_checkpoints(head.epoch, head.generation, log_bytes_max);
+        }
+    }
+
+    /// Goes on with the same sources and sinks on other nodes, which own other partitions. The new
+    /// cores have nothing but their edges.
+    pub(super) fn renew(&mut self, seed: u64, subject: &Subject<'_>) -> io::Result<()> {
+        let mut edges = Vec::new();
+        for core in 0..self.cores.len() {
+            while let Some(command) = self.mails[core].0.take() {
+                let command = self.slow(command);
+                self.mails[core].1.send(command);
+            }
+            self.mails[core].1.send(Command::Renew(Box::new(|_| None)));
+            while self.drivers[core].take_renewal().is_none() {
+                self.turn(core)?;
+            }
+        }
+        edges.extend(self.cores.drain(..).map(Core::into_edges));
+        let plan = (subject.describe)().plan().expect("as before");
+        let owners: Vec<u16> =
+            (0..edges.len() as u16).filter(|_| self.random.chance(0.6)).collect();
+        let owners = if owners.is_empty() { vec![0] } else { owners };
+        self.map = PartitionMap::spread(subject.partitions, &owners);
+        let mut lanes = mesh(edges.len(), plan.levels() + 1, self.bytes.0);
+        let links = connect_nodes(seed, &mut lanes, self.bytes.0, None);
+        let owners = (&self.map, &self.sink_owners[..]);
+        self.cores = cores(subject, lanes, owners, self.bytes, &self.tallies);
+        for WiredCore { core, link, .. } in links {
+            self.drivers[core].add_link(link);
+        }
+        self.edges = edges;
+        Ok(())
+    }
+
+    /// The new cores take their edges, after everything is restored.
+    pub(super) fn take_edges(&mut self, subject: &Subject<'_>) {
+        for (core, edges) in self.cores.iter_mut().zip(self.edges.drain(..)) {
+            core.take_edges(edges);
+            for made in &subject.generators {
+                let stage = &core.plan().sources[usize::from(made.source)].stage;
+                let generate = stage.generator(&made.name, 1).expect("the application has it");
+                core.renew_generator(SourceId(made.source), generate);
+            }
+        }
+    }
+
+    /// Whether nothing is under way for this hold; frames that were sent and received then.
+    pub(super) fn drained(&self, hold: u64) -> Option<(u64, u64)> {
+        let drained = self.tallies.iter().all(|tally| tally.drained() == hold);
+        drained.then(|| self.frames()).filter(|(sent, received)| sent == received)
+    }
+
+    fn frames(&self) -> (u64, u64) {
+        let counts = || self.tallies.iter().map(|tally| tally.read());
+        let sent = counts().map(|counts| counts.frames_sent).sum();
+        (sent, counts().map(|counts| counts.frames_received).sum())
     }
 
     /// Bytes come through a port with a delay.
@@ -216,11 +286,8 @@ impl Process {
 
     /// Whether all input is used up and nothing is under way.
     pub(super) fn quiet(&self) -> bool {
-        let sum = |of: fn(&potoroo::flow::Counts) -> u64| {
-            self.tallies.iter().map(|tally| of(&tally.read())).sum::<u64>()
-        };
-        self.tallies.iter().all(|tally| tally.quiet())
-            && sum(|counts| counts.frames_sent) == sum(|counts| counts.frames_received)
+        let (sent, received) = self.frames();
+        self.tallies.iter().all(|tally| tally.quiet()) && sent == received
     }
 
     /// Rows of each table as text, in order.

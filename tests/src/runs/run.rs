@@ -15,6 +15,7 @@ use potoroo::flow::PartStep;
 use potoroo::turn::Command;
 use potoroo_sdk::random::Random;
 
+use super::change::{ChangeOf, SimulatedChange};
 use super::heads::CommittedHead;
 use super::moves::MovingParts;
 use super::ports::Marked;
@@ -34,6 +35,7 @@ use crate::seeds::{Concern, random};
 
 /// A running process.
 pub(super) struct ProcessRun<'a> {
+    subject: &'a Subject<'a>,
     world: &'a mut World,
     troubles: &'a Troubles,
     process: Process,
@@ -57,6 +59,7 @@ pub(super) struct ProcessRun<'a> {
     complete: bool,
     /// The epoch that ends the run.
     last: Option<Epoch>,
+    change: SimulatedChange,
     frames_replayed: u64,
     recovered: bool,
 }
@@ -73,7 +76,7 @@ impl<'a> ProcessRun<'a> {
     pub(super) fn begin(
         seed: u64,
         cores: usize,
-        subject: &Subject<'_>,
+        subject: &'a Subject<'a>,
         troubles: &'a Troubles,
         world: &'a mut World,
         before: Option<RolledBack>,
@@ -95,10 +98,7 @@ impl<'a> ProcessRun<'a> {
             None => Ok(0),
         };
         let log_bytes_max = [3_000, u64::MAX][random.below(2) as usize];
-        for core in &mut process.cores {
-            core.restored();
-            core.enable_checkpoints(head.epoch, head.generation, log_bytes_max);
-        }
+        process.begin_checkpoints(&head, log_bytes_max);
         process.open_sources(subject, world, manifest.as_ref());
         let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
@@ -111,6 +111,7 @@ impl<'a> ProcessRun<'a> {
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
         Ok(Self {
             effects: Effects { store, parts, outputs, coordinator, cores: mailboxes, visible },
+            subject,
             world,
             troubles,
             process,
@@ -126,6 +127,7 @@ impl<'a> ProcessRun<'a> {
             aborted: BTreeSet::new(),
             complete: false,
             last: None,
+            change: SimulatedChange::new(seed),
             frames_replayed: frames_replayed.map_err(Stop::Wrong)?,
             recovered: manifest.is_some(),
         })
@@ -160,6 +162,7 @@ impl<'a> ProcessRun<'a> {
                 return Err(Stop::Died);
             }
             chronicle.steps += 1;
+            self.look_for_change(chronicle)?;
             self.step(chronicle)?;
             if self.ended() {
                 self.world.tables = self.process.tables();
@@ -168,6 +171,16 @@ impl<'a> ProcessRun<'a> {
             }
         }
         unreachable!("it ends or dies")
+    }
+
+    /// Nodes come and go, perhaps.
+    fn look_for_change(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
+        let Self { subject, troubles, world, process, effects, moving, inbox, .. } = self;
+        let (storing, ending) = (!self.requests.is_empty(), self.last.is_some());
+        let mut of =
+            ChangeOf { subject, troubles, world, process, effects, moving, inbox, storing, ending };
+        chronicle.changes += u64::from(self.change.look(&mut of)?);
+        Ok(())
     }
 
     /// HEAD goes back. The cores go on for a few steps, and all that comes of them is void. Before
@@ -338,7 +351,7 @@ impl<'a> ProcessRun<'a> {
             self.complete = true;
             self.effects.cores.iter().for_each(|core| core.send(Command::SourcesComplete));
         }
-        if self.last.is_none() && self.process.quiet() {
+        if self.last.is_none() && !self.change.holds() && self.process.quiet() {
             self.last = Some(self.effects.coordinator.epoch().next());
             return Some(CoordinatorInput::Begin);
         }

@@ -31,6 +31,8 @@ pub struct Chronicle {
     pub recoveries: u64,
     /// Runs that were rolled back to one.
     pub rollbacks: u64,
+    /// Changes of nodes.
+    pub changes: u64,
     /// HEADs that named a new checkpoint; commits whose run died meanwhile are among them.
     pub heads: u64,
 }

@@ -23,6 +23,8 @@ pub struct Troubles {
     pub vanish: f64,
     /// How often a run that would be killed is rolled back instead, to any of its checkpoints.
     pub rollbacks: f64,
+    /// How often nodes come or go when none do, per step.
+    pub changes: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
 }
@@ -30,6 +32,8 @@ pub struct Troubles {
 impl Troubles {
     /// Of every kind, as the seed has it.
     pub fn any(seed: u64) -> Self {
+        // Of their own: cases without changes draw as before.
+        let mut changes = random(seed.rotate_left(32) ^ !0, Concern::Trouble);
         let mut random = random(seed, Concern::Trouble);
         Self {
             kills: random.below(7),
@@ -41,6 +45,7 @@ impl Troubles {
             disk_full: [0.0, 0.0, 0.3][random.below(3) as usize],
             vanish: [0.0, 0.003, 0.02][random.below(3) as usize],
             rollbacks: [0.0, 0.5, 0.9][random.below(3) as usize],
+            changes: [0.0, 0.001, 0.01][changes.below(3) as usize],
             sabotage: None,
         }
     }
@@ -93,6 +98,8 @@ pub enum Sabotage {
     CoversIgnored,
     /// The parts of one core make a chain, as in manifests that do not say what parts cover.
     ChainsByCore,
+    /// Nodes come or go before all that was taken from sources is committed.
+    ChangeUncommitted,
 }
 
 impl Sabotage {
@@ -101,8 +108,13 @@ impl Sabotage {
         matches!(self, Self::FramesSurvive | Self::PositionsSurvive)
     }
 
+    /// Whether nothing is wrong unless nodes come or go.
+    pub fn needs_changes(self) -> bool {
+        self == Self::ChangeUncommitted
+    }
+
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -125,5 +137,6 @@ impl Sabotage {
         Self::PositionsSurvive,
         Self::CoversIgnored,
         Self::ChainsByCore,
+        Self::ChangeUncommitted,
     ];
 }

@@ -13,6 +13,7 @@ use super::{App, LIMIT, Scratch, check_windows, example as example_path, tool};
 /// What all nodes of one cluster are started with.
 pub struct Cluster {
     pub scratch: Scratch,
+    /// Its name, or `ledger CHANGE`.
     pub example: &'static str,
     pub arguments: String,
     /// Where the nodes agree.
@@ -61,10 +62,14 @@ impl Cluster {
     /// Starts a node by a command with `within` in front.
     pub fn start_within(&self, within: &[String], node: &str, more: &str) -> App {
         let Self { arguments, example, place, lease_ms, .. } = self;
-        let program = example_path(example).display().to_string();
+        let change = example.strip_prefix("ledger ");
+        let program = match change {
+            Some(_) => env!("CARGO_BIN_EXE_ledger").to_owned(),
+            None => example_path(example).display().to_string(),
+        };
         let words: Vec<&String> = within.iter().chain([&program]).collect();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).arg("--no-progress");
+        command.args(&words[1..]).args(change).arg("--no-progress");
         let given =
             format!("{arguments} --cluster {place} --lease-ms {lease_ms} --node {node} {more}");
         command.args(given.split_whitespace());

@@ -4,6 +4,7 @@
 //!   ledger base|filter|sink|source|table|key_by|state|event FLAGS
 //!   ledger keys|stranger FLAGS       another key function; another program of that name
 //!   ledger successor FLAGS           an application of another name
+//!   ledger answers FLAGS             each line goes to the sink `copies` and back, too
 //! ```
 //!
 //! Whatever the change, each order leads to one line of the sink `totals`: symbol, number of orders
@@ -70,15 +71,18 @@ fn orders(app: &Application) -> Stream<Order> {
     app.source("orders", LineText::new()).map(order)
 }
 
-/// Totals of each symbol, as lines with their numbers.
 fn count(app: &Application, totals: &Keyed<Total, u64>) {
+    lines(app, totals).sink("totals", LineText::new());
+}
+
+/// Totals of each symbol, as lines with their numbers.
+fn lines(app: &Application, totals: &Keyed<Total, u64>) -> Keyed<String, u64> {
     let counts = app.table::<u64, u64>("counts");
     // Another core owns this key, most often.
-    let lines = totals.key_by(|total| !total.symbol).update(&counts, |count, total| {
+    totals.key_by(|total| !total.symbol).update(&counts, |count, total| {
         *count += 1;
         format!("{} {count} {}", total.symbol, total.total)
-    });
-    lines.sink("totals", LineText::new());
+    })
 }
 
 fn add(orders: &Keyed<Order, u64>, positions: &Table<u64, Position>) -> Keyed<Total, u64> {
@@ -119,6 +123,17 @@ fn sink() -> Application {
     let copies = totals.map(|total| format!("{} {}", total.symbol, total.total));
     copies.sink("copies", LineText::new());
     count(&app, &totals);
+    app
+}
+
+fn answers() -> Application {
+    let app = Application::new("ledger");
+    let positions = positions(&app);
+    let totals = add(&orders(&app).key_by(|order| order.symbol), &positions);
+    let lines = lines(&app, &totals);
+    lines.sink("totals", LineText::new());
+    lines.sink("copies", LineText::new());
+    lines.reply(LineText::new());
     app
 }
 
@@ -206,6 +221,7 @@ fn main() -> ExitCode {
         Some("base") => base,
         Some("filter") => filter,
         Some("sink") => sink,
+        Some("answers") => answers,
         Some("source") => source,
         Some("table") => table,
         Some("key_by") => key_by,
