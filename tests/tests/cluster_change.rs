@@ -195,10 +195,11 @@ fn plain_connections_stay_through_joins_and_leaves() {
     });
     let mut count = 0;
     for change in planned {
-        let phases = &change["phases"];
-        let of = |phase: &str| phases[phase].as_f64().unwrap_or_else(|| panic!("{change}"));
-        let sum = of("drain_ms") + of("checkpoint_ms") + of("begin_ms");
-        assert!((sum - change["ms"].as_f64().expect("a number")).abs() <= 1.0, "{change}");
+        let phases = change["phases"].as_array().expect("a list");
+        let names: Vec<_> = phases.iter().filter_map(|phase| phase[0].as_str()).collect();
+        assert!(names.starts_with(&["drain", "checkpoint"]), "{change}");
+        let sum: u64 = phases.iter().filter_map(|phase| phase[1].as_u64()).sum();
+        assert!(sum <= change["ms"].as_u64().expect("a number"), "{change}");
         count += 1;
     }
     assert_eq!(count, 20, "{changes:?}");

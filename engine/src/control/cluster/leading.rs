@@ -283,7 +283,7 @@ impl Lead {
 
     /// Nothing is processed from now on, until the next generation begins.
     pub(in crate::control) fn pause(&mut self) {
-        self.cause.1 = Instant::now();
+        (self.cause.1, self.loses_nothing) = (Instant::now(), false);
         self.marks.clear();
     }
 
