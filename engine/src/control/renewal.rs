@@ -15,6 +15,7 @@
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use super::checkpoints::{CannotRest, NextGeneration};
 use super::error::Error;
@@ -26,6 +27,10 @@ use super::seats::Seats;
 use super::stop_request::StopRequest;
 use crate::checkpoint::load_channel;
 use crate::turn::Command;
+
+/// How long a core may take to leave its links and to free its state. One that may not act, since
+/// the lease of its node is over, obeys nothing.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 impl Generation {
     /// Has the storage thread and all cores rest; those that do already go on resting. Nothing may
@@ -52,7 +57,9 @@ impl Generation {
             self.resting.push(ends_in);
         }
         drop(rested_in);
-        if rested.iter().count() == self.cores.len() { Ok(()) } else { Err(CannotRest) }
+        let in_time = |_: &usize| rested.recv_timeout(REST_MAX).is_ok();
+        let rest = (0..self.cores.len()).take_while(in_time).count();
+        if rest == self.cores.len() { Ok(()) } else { Err(CannotRest) }
     }
 
     /// Has the cores, which rest, go on from `recovery` on these `seats`, with these `links`.
