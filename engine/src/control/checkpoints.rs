@@ -9,11 +9,12 @@ mod next;
 pub mod output_storage;
 pub mod part_storage;
 mod progress;
+mod thread;
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use potoroo_runtime::Clock;
@@ -27,6 +28,7 @@ use self::last::{FailedByPanic, LastCheckpoint, SharedLast};
 pub(super) use self::next::{CannotRest, NextGeneration};
 use self::part_storage::LOOK;
 pub(super) use self::progress::{CheckpointProgress, unix_seconds};
+use self::thread::spawn;
 use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
 use crate::checkpoint::store::{self, draw};
@@ -120,9 +122,8 @@ impl Checkpoints {
         rested.recv().map_err(|_| CannotRest)
     }
 
-    /// Has the thread, which rests, commit for the `next` generation.
+    /// Has the thread, which rests or has logged why it ended, commit for the `next` generation.
     pub(super) fn go_on(&self, next: NextGeneration) {
-        // One that has ended has logged why.
         let _ = self.next.send(next);
     }
 
@@ -141,8 +142,7 @@ impl Checkpoints {
         self.last.last()
     }
 
-    /// Steps made towards the last checkpoint and its output: it is worth waiting for while they
-    /// grow.
+    /// Steps made towards the last checkpoint and its output: while they grow, it is waited for.
     pub(super) fn steps(&self) -> u64 {
         self.last.steps()
     }
@@ -154,11 +154,6 @@ impl Checkpoints {
         // It panics by a bug only, and the panic was printed.
         let _ = self.thread.join();
     }
-}
-
-fn spawn(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let thread = Builder::new().name("potoroo-keep".into()).spawn(run);
-    thread.map_err(|source| Error::Thread { what: "the storage thread", source })
 }
 
 type Answer = oneshot::Sender<Result<Epoch, String>>;
@@ -433,9 +428,8 @@ impl Running {
 
     /// Counts a step when output of the last checkpoint came to a client: the drain goes on.
     fn count_delivery(&mut self) {
-        let farthest: Vec<_> =
-            self.setup.effects.visible.iter().map(|one| one.farthest()).collect();
-        if std::mem::replace(&mut self.farthest, farthest) != self.farthest {
+        let farthest = self.setup.effects.visible.iter().map(|one| one.farthest());
+        if std::mem::replace(&mut self.farthest, farthest.collect()) != self.farthest {
             self.last.count_step();
         }
     }
