@@ -84,6 +84,8 @@ pub(super) struct Generation {
     pub(super) skips: SkipNotes,
     /// How often its cores were renewed, to go on with other nodes.
     pub(super) renewals: u32,
+    /// The storage thread rests.
+    pub(super) storage_rests: bool,
     /// By core, while they rest: what they are to go on with.
     pub(super) resting: Vec<Sender<(Arc<Blueprint>, JoinedEnds)>>,
 }
@@ -145,7 +147,7 @@ impl Generation {
         if let Some(stored) = &process.stored {
             stored.present.set(storage);
         }
-        let (renewals, resting) = (0, Vec::new());
+        let (renewals, storage_rests, resting) = (0, false, Vec::new());
         let generation = Self {
             host,
             cores,
@@ -155,6 +157,7 @@ impl Generation {
             checkpoints,
             skips,
             renewals,
+            storage_rests,
             resting,
         };
         Ok((generation, attach))

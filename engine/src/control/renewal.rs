@@ -39,10 +39,13 @@ impl Generation {
     /// # Errors
     /// One has ended.
     pub(super) fn rest(&mut self) -> Result<(), CannotRest> {
+        if !self.storage_rests {
+            self.checkpoints.as_ref().ok_or(CannotRest)?.rest()?;
+            self.storage_rests = true;
+        }
         if !self.resting.is_empty() {
             return Ok(());
         }
-        self.checkpoints.as_ref().ok_or(CannotRest)?.rest()?;
         self.renewals += 1;
         let (rested_in, rested) = channel();
         for (number, core) in self.cores.iter().enumerate() {
@@ -96,7 +99,8 @@ impl Generation {
     }
 
     /// Has the storage thread commit for the next generation, and the cores take from sources.
-    pub(super) fn go_on(&self, next: NextGeneration) {
+    pub(super) fn go_on(&mut self, next: NextGeneration) {
+        self.storage_rests = false;
         self.checkpoints.as_ref().expect("a cluster has state").go_on(next);
         self.send(|| Command::HoldForNodes(None));
     }
