@@ -65,7 +65,8 @@ impl Etcd {
     }
 
     fn answers(&self) -> bool {
-        self.post("/v3/kv/range", "{\"key\":\"eA==\"}").is_some_and(|it| it.contains("header"))
+        let answer = self.post_within(PATIENCE, "/v3/kv/range", "{\"key\":\"eA==\"}");
+        answer.is_some_and(|answer| answer.contains("header"))
     }
 
     /// Ends it as a crash does.
@@ -78,8 +79,12 @@ impl Etcd {
 
     /// What the gateway answers, if it answers.
     pub fn post(&self, path: &str, body: &str) -> Option<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        self.post_within(LIMIT, path, body)
+    }
+
+    fn post_within(&self, limit: Duration, path: &str, body: &str) -> Option<String> {
+        let mut stream = TcpStream::connect_timeout(&self.address, limit).ok()?;
+        stream.set_read_timeout(Some(limit)).ok()?;
         let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(head.as_bytes()).ok()?;
         let mut answer = String::new();

@@ -64,7 +64,7 @@ const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// A try waits at least this long, and at most [`TRY_MAX`].
 const TRY_MIN: Duration = Duration::from_millis(500);
 
-const TRY_MAX: Duration = Duration::from_secs(2);
+const TRY_MAX: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// Each try of a request may take `patience`.
@@ -94,9 +94,9 @@ impl Gateway {
                     return Ok(EtcdAnswer { value, again: tried > 0 });
                 }
                 Said::NoToken if !logged_in && self.login.is_some() => {
-                    logged_in = true;
-                    if let Err(why) = self.log_in(endpoint)? {
-                        (cause, tried) = (why, tried + 1);
+                    match self.log_in(endpoint)? {
+                        Ok(()) => logged_in = true,
+                        Err(why) => (cause, tried) = (why, tried + 1),
                     }
                 }
                 Said::NoToken => {
