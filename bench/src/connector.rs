@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use potoroo::prelude::*;
-use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running, SinkAddress, SourceAddress};
 use serde_json::json;
 
@@ -27,7 +26,7 @@ use self::clients::{
     TcpSender,
 };
 use crate::checkpoint::StateFolder;
-use crate::engine::load::{Item, Load};
+use crate::engine::load::{Item, ItemCodec, Load};
 use crate::load::Traffic;
 use crate::place::{join, start};
 use crate::report::Report;
@@ -195,7 +194,7 @@ struct Count {
 fn application() -> Application {
     let app = Application::new("connector-count");
     let counts = app.table::<u64, u64>("counts");
-    app.source("items", Items)
+    app.source("items", ItemCodec)
         .key_by(|item| item.key)
         .update(&counts, |count, item| {
             *count += 1;
@@ -203,24 +202,6 @@ fn application() -> Application {
         })
         .sink("counts", Counts);
     app
-}
-
-struct Items;
-
-impl Decode for Items {
-    type Event = Item;
-    type Framing = FixedSize;
-
-    fn framing(&self) -> FixedSize {
-        FixedSize::new(size_of::<Item>())
-    }
-
-    fn decode(&self, payload: &[u8]) -> Result<Item, Reason> {
-        let mut fields = Fields::new(payload);
-        let mut word = || fields.u64_le();
-        let (key, value, intended_ns) = (word()?, word()?, word()?);
-        Ok(Item { key, value, intended_ns, rest: [word()?, word()?, word()?, word()?, word()?] })
-    }
 }
 
 struct Counts;

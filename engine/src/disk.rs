@@ -29,6 +29,18 @@ const RESERVE_PART: u64 = 16;
 /// are more.
 const RELEASE_BYTES: u64 = 16 * 1024;
 
+/// File systems of one machine alone, as of `statfs`, whose locks keep all other processes away
+/// that see them. On others a lock may mean nothing to another machine.
+pub const LOCKS_ARE_KEPT: [i64; 7] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0x2fc1_2fc1, // zfs
+    0xf2f5_2010, // f2fs
+    0x0102_1994, // tmpfs
+    0x794c_7630, // overlay
+];
+
 /// Files and folders by their paths.
 pub trait Disk: Debug + Send + Sync {
     /// Opens a file.

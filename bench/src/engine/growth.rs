@@ -21,8 +21,7 @@ use potoroo::sdk::host::SourceId;
 use potoroo_runtime::{Nanos, mesh};
 use serde_json::{Value, json};
 
-use super::load::{Item, Load, Tally};
-use super::ours::ItemCodec;
+use super::load::{Item, ItemCodec, Load, Tally};
 use crate::effort::Scale;
 use crate::interrupt;
 use crate::place::Gate;

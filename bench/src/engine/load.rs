@@ -4,6 +4,7 @@
 //! hash keeps them side by side.
 
 use potoroo::prelude::*;
+use potoroo::sdk::codec::FixedSize;
 use serde::{Deserialize, Serialize};
 
 /// One event: as large as a cache line.
@@ -25,6 +26,25 @@ pub struct Item {
 }
 
 const _: () = assert!(size_of::<Item>() == 64);
+
+/// Items as clients send them: their words, little-endian. A generator makes no use of it.
+pub struct ItemCodec;
+
+impl Decode for ItemCodec {
+    type Event = Item;
+    type Framing = FixedSize;
+
+    fn framing(&self) -> FixedSize {
+        FixedSize::new(size_of::<Item>())
+    }
+
+    fn decode(&self, payload: &[u8]) -> Result<Item, Reason> {
+        let mut fields = Fields::new(payload);
+        let mut word = || fields.u64_le();
+        let (key, value, intended_ns) = (word()?, word()?, word()?);
+        Ok(Item { key, value, intended_ns, rest: [word()?, word()?, word()?, word()?, word()?] })
+    }
+}
 
 /// An endless stream of events over a fixed set of keys, always the same one.
 #[derive(Clone, Debug)]

@@ -25,7 +25,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use potoroo::control::report::{CheckpointSummary, Snapshot, Status};
 use potoroo::prelude::*;
-use potoroo::sdk::codec::FixedSize;
 use potoroo::{Config, Running};
 use potoroo_runtime::Idle;
 
@@ -36,7 +35,7 @@ pub use self::session::EngineSession;
 use self::filled::Build;
 use self::look::{look, look_when_caught_up};
 use super::job::Job;
-use super::load::{Item, Tally, scatter};
+use super::load::{Item, ItemCodec, Tally, scatter};
 use super::outcome::Outcome;
 use crate::place::Chase;
 
@@ -253,22 +252,6 @@ fn take(tally: &mut Tally, item: &Item, shared: &Shared, level: usize) {
         shared.mark(level, item.rest[0], tally.checksum(item.rest[1]));
     } else {
         tally.update(item.value, item.intended_ns);
-    }
-}
-
-/// The engine asks every source for a codec; a generator makes no use of it.
-pub struct ItemCodec;
-
-impl Decode for ItemCodec {
-    type Event = Item;
-    type Framing = FixedSize;
-
-    fn framing(&self) -> FixedSize {
-        FixedSize::new(size_of::<Item>())
-    }
-
-    fn decode(&self, _: &[u8]) -> Result<Item, Reason> {
-        Err(Reason::new("only generated events are counted"))
     }
 }
 

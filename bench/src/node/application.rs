@@ -6,10 +6,9 @@ use std::process::{self, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use potoroo::prelude::*;
-use potoroo::sdk::codec::FixedSize;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-use crate::engine::load::{Item, Tally, scatter};
+use crate::engine::load::{Item, ItemCodec, Tally, scatter};
 
 /// Names of generators, and the number of keys through which each goes again and again.
 pub const GENERATORS: [(&str, u64); 3] =
@@ -76,24 +75,6 @@ impl Made {
         };
         let [number, index, due_ns, count, process] = [0, 8, 16, 24, 32].map(word);
         Self { number, index, due_ns, count, process }
-    }
-}
-
-struct ItemCodec;
-
-impl Decode for ItemCodec {
-    type Event = Item;
-    type Framing = FixedSize;
-
-    fn framing(&self) -> FixedSize {
-        FixedSize::new(size_of::<Item>())
-    }
-
-    fn decode(&self, payload: &[u8]) -> Result<Item, Reason> {
-        let mut fields = Fields::new(payload);
-        let mut word = || fields.u64_le();
-        let (key, value, intended_ns) = (word()?, word()?, word()?);
-        Ok(Item { key, value, intended_ns, rest: [word()?, word()?, word()?, word()?, word()?] })
     }
 }
 

@@ -18,8 +18,8 @@ use potoroo::prelude::*;
 use potoroo_runtime::Idle;
 
 use crate::engine::Job;
-use crate::engine::load::{Item, Tally};
-use crate::engine::ours::{EngineSession, FilledEngine, ItemCodec, Shared};
+use crate::engine::load::{Item, ItemCodec, Tally};
+use crate::engine::ours::{EngineSession, FilledEngine, Shared};
 use crate::stamp;
 
 /// Nanoseconds of work in the handler, by name.

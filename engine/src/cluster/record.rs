@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agreement::AgreedEntries;
 use super::shares::{PartitionShares, Weight};
 
 /// The key of the node that leads; its value is the address of its port for nodes.
@@ -22,6 +23,18 @@ pub const SHARES: &str = "shares";
 
 /// In front of the name of a node to which an operator has given this [`Weight`].
 pub const WEIGHTS: &str = "weights/";
+
+/// The weight that an operator has given `node`, else its `own`, with which it came.
+pub fn weight_of(entries: &AgreedEntries, node: &str, own: Weight) -> Weight {
+    let given = entries.get(&format!("{WEIGHTS}{node}"));
+    given.and_then(|given| given.value.parse().ok()).unwrap_or(own)
+}
+
+/// Who owns what, as the lead has written it down; what cannot be read is nothing.
+pub fn shares_of(entries: &AgreedEntries) -> SharesRecord {
+    let found = entries.get(SHARES).and_then(|entry| serde_json::from_str(&entry.value).ok());
+    found.unwrap_or_default()
+}
 
 /// In front of the random number of a [`Wish`], which stays until it is done. The lead has
 /// [`REFUSED`] in front of a reason instead of one that cannot be.

@@ -128,7 +128,7 @@ impl LinkSender {
     /// [planned](Self::plan).
     #[inline]
     pub fn waits_for_credit(&self) -> bool {
-        self.levels.iter().any(|level| level.frames.frame_at(level.planned).is_some())
+        self.levels.iter().any(SendLevel::waits)
     }
 
     fn plan_credit(&mut self, credit: &[u64]) -> Planned {
@@ -195,6 +195,14 @@ impl LinkSender {
 }
 
 impl SendLevel {
+    /// Whether frames wait, and no further one may be sent. It looks for them only where credit is
+    /// short: a link that is idle has none.
+    #[inline]
+    fn waits(&self) -> bool {
+        self.allowed - self.sent < self.frames.frame_bytes_max() as u64
+            && self.frames.frame_at(self.planned).is_some()
+    }
+
     /// The next frames that may be sent, side by side.
     fn next(&mut self) -> Option<FrameRun> {
         let bytes_max = (self.allowed - self.sent).min(self.record_bytes_max);

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use super::{AgreedEntries, Agreement, Changed, Disagreement, EntryChange, Expected};
 use crate::checkpoint::store::draw;
 use crate::cluster::lease::boottime;
-use crate::disk::{FILE_MODE, FOLDER_MODE};
+use crate::disk::{FILE_MODE, FOLDER_MODE, LOCKS_ARE_KEPT};
 
 /// The agreement of the processes of one machine, in a folder.
 #[derive(Debug)]
@@ -48,17 +48,6 @@ struct OwnSession {
     until: Duration,
 }
 
-/// File systems whose locks are known to keep other processes of the machine away, as of `statfs`.
-const KNOWN: [i64; 7] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683e, // btrfs
-    0x2fc1_2fc1, // zfs
-    0xf2f5_2010, // f2fs
-    0x0102_1994, // tmpfs
-    0x794c_7630, // overlay
-];
-
 impl FolderAgreement {
     /// Joins those that agree in `folder`, which is made if it is not there. The session has to be
     /// renewed within each `lease`; without one it lasts as long as this process.
@@ -72,7 +61,7 @@ impl FolderAgreement {
         builder.create(&sessions).map_err(|cause| failed("create", &sessions, cause))?;
         let kind = rustix::fs::statfs(folder);
         let kind = kind.map_err(|cause| failed("look at", folder, cause.into()))?.f_type;
-        if !KNOWN.contains(&kind) {
+        if !LOCKS_ARE_KEPT.contains(&kind) {
             return Err(Disagreement::FileSystem { path: folder.to_owned(), kind });
         }
         let session = Mutex::new(OwnSession::begin(folder)?);

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::checkpoint::store::Error;
-use crate::disk::{FILE_MODE, FOLDER_MODE};
+use crate::disk::{FILE_MODE, FOLDER_MODE, LOCKS_ARE_KEPT};
 
 const LOCK: &str = "LOCK";
 
@@ -130,16 +130,7 @@ pub fn is_free(path: &Path) -> bool {
 
 /// Whether the file system is one of this machine alone: another machine may have no part in locks.
 fn locks_are_kept(file: &File) -> bool {
-    const KNOWN: [i64; 7] = [
-        0xef53,      // ext2, ext3, ext4
-        0x5846_5342, // xfs
-        0x9123_683e, // btrfs
-        0x2fc1_2fc1, // zfs
-        0xf2f5_2010, // f2fs
-        0x0102_1994, // tmpfs
-        0x794c_7630, // overlay
-    ];
-    rustix::fs::fstatfs(file).is_ok_and(|facts| KNOWN.contains(&facts.f_type))
+    rustix::fs::fstatfs(file).is_ok_and(|facts| LOCKS_ARE_KEPT.contains(&facts.f_type))
 }
 
 fn shown(path: &Path) -> String {

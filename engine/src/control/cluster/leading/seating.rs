@@ -8,7 +8,7 @@ use super::Lead;
 use crate::checkpoint::PartitionSet;
 use crate::cluster::agreement::{AgreedEntries, Disagreement};
 use crate::cluster::nodes::RemoteNode;
-use crate::cluster::record::{SHARES, SharesRecord, WEIGHTS};
+use crate::cluster::record::{self, SHARES, SharesRecord, shares_of};
 use crate::cluster::shares::{Sharer, Weight};
 use crate::cluster::wire::{NewGeneration, NodeHello, NodeSeats, ToNode};
 
@@ -103,12 +103,6 @@ impl Lead {
     }
 }
 
-/// What a lead has written down.
-fn shares_of(entries: &AgreedEntries) -> SharesRecord {
-    let found = entries.get(SHARES).and_then(|entry| serde_json::from_str(&entry.value).ok());
-    found.unwrap_or_default()
-}
-
 fn sharer<'a>(entries: &AgreedEntries, hello: &'a NodeHello) -> Sharer<'a> {
     let cores = hello.state_cores.len();
     Sharer { node: &hello.node, weight: weight_of(entries, hello), cores }
@@ -116,6 +110,5 @@ fn sharer<'a>(entries: &AgreedEntries, hello: &'a NodeHello) -> Sharer<'a> {
 
 /// The weight that an operator has given a node, else the one that it came with.
 pub(super) fn weight_of(entries: &AgreedEntries, hello: &NodeHello) -> Weight {
-    let given = entries.get(&format!("{WEIGHTS}{}", hello.node));
-    given.and_then(|entry| entry.value.parse().ok()).unwrap_or(hello.weight)
+    record::weight_of(entries, &hello.node, hello.weight)
 }

@@ -4,6 +4,7 @@ use super::super::super::process::Process;
 use super::Lead;
 use super::seating::weight_of;
 use crate::cluster::agreement::AgreedEntries;
+use crate::cluster::record::WEIGHTS;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 use crate::cluster::wire::{NodeHello, ToNode};
 
@@ -71,7 +72,7 @@ impl Lead {
 
     /// What operators have decided on the shares of nodes.
     pub(super) fn note_weights(&mut self, entries: &AgreedEntries) {
-        let is_weight = |key: &&String| key.starts_with(crate::cluster::record::WEIGHTS);
+        let is_weight = |key: &&String| key.starts_with(WEIGHTS);
         let keys = entries.keys().filter(is_weight);
         self.weights = keys.map(|key| (key.clone(), entries[key].clone())).collect();
     }

@@ -8,7 +8,7 @@ use super::super::answer::{Error, ToolExit, answer, to_json};
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::PartitionSet;
 use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::{ClusterRecord, RecordedNode, SHARES, SharesRecord, WEIGHTS};
+use crate::cluster::record::{ClusterRecord, RecordedNode, SharesRecord, shares_of, weight_of};
 use crate::cluster::shares::{PartitionShares, Sharer, Weight};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -57,12 +57,8 @@ pub fn map(of: &ClusterArgs) -> Result<ToolExit, Error> {
 }
 
 fn map_of(entries: &AgreedEntries, record: ClusterRecord) -> ClusterMap {
-    let found = entries.get(SHARES).and_then(|entry| serde_json::from_str(&entry.value).ok());
-    let SharesRecord { version, partitions, shares } = found.unwrap_or_default();
-    let weight = |node: &RecordedNode| {
-        let given = entries.get(&format!("{WEIGHTS}{}", node.node));
-        given.and_then(|given| given.value.parse().ok()).unwrap_or(node.weight)
-    };
+    let SharesRecord { version, partitions, shares } = shares_of(entries);
+    let weight = |node: &RecordedNode| weight_of(entries, &node.node, node.weight);
     let sharer = |node| sharer(node, weight(node));
     let sharers: Vec<Sharer<'_>> = record.nodes.iter().map(sharer).collect();
     let target = match sharers.is_empty() {

@@ -9,7 +9,7 @@ use super::wishes::view;
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::store::Location;
 use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::{ClusterRecord, LEAD, NODES, RecordedNode, WEIGHTS};
+use crate::cluster::record::{ClusterRecord, LEAD, NODES, RecordedNode, weight_of};
 use crate::cluster::shares::Weight;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 
@@ -123,10 +123,7 @@ fn lines(entries: &AgreedEntries, record: &ClusterRecord) -> Vec<NodeLine> {
         let session = entries.get(&format!("{NODES}{node}")).and_then(|it| it.session);
         session.is_some() && session == lead
     };
-    let weight = |node: &RecordedNode| {
-        let given = entries.get(&format!("{WEIGHTS}{}", node.node));
-        given.and_then(|given| given.value.parse().ok()).unwrap_or(node.weight)
-    };
+    let weight = |node: &RecordedNode| weight_of(entries, &node.node, node.weight);
     let mut lines: Vec<NodeLine> = record
         .nodes
         .iter()
