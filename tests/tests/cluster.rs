@@ -347,6 +347,10 @@ fn a_node_that_stands_still_does_not_hold_the_others_up() {
     cluster.stop_and_check(apps.into_iter().map(|(_, app)| app).collect());
 }
 
+/// Windows that one turn lets out take fewer bytes: 128 new numbers, and 128 frames from each other
+/// core. In the time of a lease 15,000 numbers come due, whose windows take ten times as many.
+const TURN_BYTES: usize = 16 * 1024;
+
 /// A lead that stood still has a connection on which it may write, until it looks at its clock.
 #[test]
 fn a_lead_that_stood_still_lets_nothing_out() {
@@ -378,7 +382,9 @@ fn a_lead_that_stood_still_lets_nothing_out() {
     still.signal(Signal::CONT);
     left_behind(still);
     takes.join().expect("it does not panic");
-    assert_eq!(taken.load(Ordering::Relaxed), before, "the lead let something out");
+    // The turn in which it was stopped may end: engine/README says so.
+    let after = taken.load(Ordering::Relaxed) - before;
+    assert!(after <= TURN_BYTES, "the lead let out {after} bytes");
     second.read_exact(&mut [0; 100]).expect("the other one goes on");
     drop(goes_on);
 }
