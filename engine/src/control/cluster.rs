@@ -114,14 +114,20 @@ impl ClusterRole {
             }
             std::thread::sleep(AGAIN);
         }
-        let recovery = process.recover()?;
-        match (self.lead(), recovery) {
-            (Some(lead), Some(recovery)) => {
-                lead.gather(process);
-                lead.begin(process, recovery)
+        let Some(lead) = self.lead() else {
+            let recovery = process.recover()?;
+            return Generation::begin(process, recovery, Seating::alone(&process.config));
+        };
+        let recovery = match process.recover() {
+            // At a first start that is to be seen; later the storage is waited for.
+            Err(error @ Error::StateAway { .. }) if succeeds => {
+                tracing::warn!("{error}");
+                None
             }
-            (_, recovery) => Generation::begin(process, recovery, Seating::alone(&process.config)),
-        }
+            recovery => recovery?,
+        };
+        lead.gather(process);
+        lead.begin(process, recovery)
     }
 
     /// Whether the lease of this node has ended: its cores let nothing in or out.

@@ -157,6 +157,11 @@ impl Supervisor {
                 self.change = NodeChange::default();
                 Ok(self)
             }
+            // All is committed: only plain connections are closed.
+            Err(error @ Error::StateAway { .. }) => {
+                tracing::warn!("nodes could not come or go without a pause: {error}");
+                self.begin_anew()
+            }
             Err(error) => {
                 self.generation.abandon();
                 self.generation.join(true)?;

@@ -31,7 +31,10 @@ enum Unready {
 
 impl From<Error> for Unready {
     fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            Error::StateAway { .. } => Self::Again(error.to_string()),
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
@@ -45,17 +48,17 @@ const TRIES_MAX: u32 = 50;
 const SEATS_MAX: usize = 65_534;
 
 impl Lead {
-    /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
-    /// meanwhile, from the same checkpoint once more.
+    /// Begins a generation with all nodes that there are, from `recovery` if that is done, and when
+    /// nodes are lost meanwhile, from the same checkpoint once more. Storage that does not answer
+    /// is waited for.
     ///
     /// # Errors
     /// This node cannot begin.
     pub(in crate::control) fn begin(
         &mut self,
         process: &mut Process,
-        recovery: Recovery,
+        mut recovery: Option<Recovery>,
     ) -> Result<(Generation, Attach), Error> {
-        let mut recovery = Some(recovery);
         self.try_until_begun(process, |lead, process| {
             let recovery = match recovery.take() {
                 Some(recovery) => recovery,
@@ -140,7 +143,7 @@ impl Lead {
         self.mark("links");
         let others = Others::Nodes(self.nodes.clone());
         let lease = Some(self.member.session.lease());
-        let seating = Seating { seats, links, others, lease };
+        let seating = Seating { seats, links, others, lease, is_wanted: Box::new(|| true) };
         let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
         self.mark("load");
         if let Err(lost) = self.wait_until_ready(process) {
@@ -162,11 +165,14 @@ impl Lead {
             let reason = "a core or the storage of checkpoints has failed".to_owned();
             Error::Cluster { place: place.clone(), reason }
         })?;
-        let recovery = Arc::new(process.recover()?.expect("a cluster has state"));
+        // Its edges go on as they are.
+        let recovery = Arc::new(process.recover_state()?);
         let (new, seats) = self.have_begin(process, &recovery)?;
         let links = self.connect(&new, &seats)?;
         self.mark("links");
-        present.renew(process, &recovery, (&seats, links))?;
+        // Cores that have begun to load do not rest any more.
+        let renewed = present.renew(process, &recovery, (&seats, links));
+        renewed.map_err(|error| Unready::Failed(Box::new(error)))?;
         self.mark("load");
         self.wait_until_ready(process)?;
         self.note_begun(process, &new);
