@@ -152,6 +152,10 @@ impl ClusterRole {
 fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
     let mut silent = true;
     loop {
+        // One that is to end must not lead: the others would wait for it.
+        if process.request.reason().is_some() {
+            return Err(Error::Stopped);
+        }
         let mut why = String::new();
         // A session that is over holds nothing.
         if member.may_act(process, 0, None)? {
@@ -159,9 +163,6 @@ fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<Cluster
                 Found::Role(role) => return Ok(role),
                 Found::Nothing(same, reason) => (member, why) = (*same, reason),
             }
-        }
-        if process.request.reason().is_some() {
-            return Err(Error::Stopped);
         }
         if silent && member.began.elapsed() > REACHED_WITHIN {
             silent = false;

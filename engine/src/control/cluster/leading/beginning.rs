@@ -151,7 +151,7 @@ impl Lead {
             generation.join(true)?;
             return Err(lost);
         }
-        self.note_begun(process, &new);
+        self.note_begun(&new);
         Ok((generation, attach))
     }
 
@@ -175,7 +175,7 @@ impl Lead {
         renewed.map_err(|error| Unready::Failed(Box::new(error)))?;
         self.mark("load");
         self.wait_until_ready(process)?;
-        self.note_begun(process, &new);
+        self.note_begun(&new);
         Ok(NextGeneration {
             head: recovery.recovered.head.clone(),
             facts: recovery.facts.clone(),
@@ -206,6 +206,7 @@ impl Lead {
             node.send(&ToNode::Refused(error.to_string()));
             return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
         }
+        self.member.links.forget_before(self.generation);
         let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
         process.watch.set_seats(names.collect());
         for node in &self.nodes {
@@ -250,12 +251,13 @@ impl Lead {
         })
     }
 
-    fn note_begun(&mut self, process: &Process, new: &NewGeneration) {
+    fn note_begun(&mut self, new: &NewGeneration) {
         console::note(self.line());
         self.mark("others");
         self.reports.begin(new.nodes.iter().map(|node| node.node.clone()));
-        self.record();
-        self.remove_left_over(process);
+        new.nodes.iter().for_each(|node| self.unfit.remove(&node.node));
+        // The agreement may take long, and sources are held.
+        self.is_unrecorded = true;
     }
 
     /// # Errors
@@ -301,6 +303,9 @@ impl Lead {
                     }
                     if generation == self.generation {
                         let leaves = self.leaving.contains(&node.hello.node);
+                        if !leaves {
+                            self.unfit.add(&node.hello.node, &reason, Instant::now());
+                        }
                         let refused = || ToNode::Refused(reason.clone());
                         node.send(&if leaves { ToNode::End } else { refused() });
                         return Err(Unready::Lost(node.hello.node.clone(), reason));
