@@ -241,7 +241,7 @@ pub trait Generate {
         host: &mut dyn Host,
     ) -> (u64, bool);
 
-    /// Makes what `before` would make next: the same generator, whose events led to another core.
+    /// Makes what `before` would make next: the same generator, whose events led elsewhere.
     /// What that made is not made again, however much it was.
     fn take_over(&mut self, before: Box<dyn Generate>);
 

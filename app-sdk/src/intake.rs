@@ -342,6 +342,7 @@ impl<E: Event> Generate for Generator<E> {
         self.make = *maker.expect("one source has events of one type");
     }
 
+    // cold: when another one takes over
     fn into_maker(self: Box<Self>) -> Box<dyn Any> {
         Box::new(self.make)
     }

@@ -77,7 +77,7 @@ pub enum Error {
     #[error("no node leads the cluster in {0}: start one")]
     NoLead(String),
     #[error(
-        "node `{node}` takes no part in the cluster in {place}: {reason}; --wait waits until it does"
+        "node `{node}` takes no part in the cluster in {place}: {reason} (--wait waits for it)"
     )]
     NotReady { place: String, node: String, reason: &'static str },
     #[error("the cluster in {place} refuses: {reason}")]
