@@ -5,11 +5,13 @@
 //!   run     cores, lanes, coordinator, connections         ends at any step, and all of it is gone
 //! ```
 //!
-//! Each run has another number of cores. Storage is slow and fails, checkpoints are aborted,
-//! messages to cores are late, the disk is full, the power goes and with it what was not synced,
-//! senders and receivers vanish and come back: all by the seed. The cores, their drivers, the
-//! coordinator, the storage of parts and of output, the formats, the streams and the delivery are
-//! those of the engine; what stands here is what the engine has threads, files and sockets for.
+//! Each run has another number of cores, on one to four nodes. Links between nodes stand still and
+//! break, and nodes crash: the others go on until they notice, and the next run goes on from HEAD.
+//! Storage is slow and fails, checkpoints are aborted, messages to cores are late, the disk is
+//! full, the power goes and with it what was not synced, senders and receivers vanish and come
+//! back: all by the seed. The cores, their drivers and links, the coordinator, the storage of parts
+//! and of output, the formats, the streams and the delivery are those of the engine; what stands
+//! here is what the engine has threads, files and sockets for.
 //!
 //! Promises: the same seed gives the same runs. Must never do: decide what is right; that is the
 //! oracle's.
@@ -30,6 +32,7 @@ mod senders;
 
 mod change;
 mod moves;
+mod recovery;
 mod restore;
 mod restored;
 mod rollback;
@@ -37,6 +40,10 @@ mod run;
 mod sinks;
 mod stop;
 
+mod liveness;
+mod losses;
+mod mistakes;
+mod nodes;
 mod ports;
 mod process;
 
@@ -49,7 +56,7 @@ pub use receivers::Receiver;
 pub use restored::RestoredHead;
 use run::ProcessRun;
 pub use senders::Sender;
-use stop::Stop;
+use stop::{RunEnd, Stop};
 pub use subject::{Chronicle, Subject};
 pub use troubles::{Sabotage, Troubles};
 pub use world::World;
@@ -81,6 +88,7 @@ pub fn live(
     }
     // Of their own: cases without rollbacks draw as before.
     let mut rollbacks = random_of_rollbacks(seed);
+    let mut losses = random_of_losses(seed);
     let mut before = None;
     for run in 0..=troubles.kills {
         let killed = run < troubles.kills;
@@ -89,10 +97,13 @@ pub fn live(
             world.disk.plan(disk_trouble(troubles, world.disk.steps(), &mut random));
         }
         let cores = 1 + random.below(subject.cores_max) as usize;
-        let rolls_back = rollbacks.chance(troubles.rollbacks).then(|| (subject, rollbacks.u64()));
+        let rolls_back = rollbacks.chance(troubles.rollbacks).then(|| rollbacks.u64());
+        let loses = losses.chance(troubles.losses).then(|| losses.u64());
+        let end = rolls_back.map(RunEnd::RollBack).or(loses.map(RunEnd::LoseNode));
+        let end_at = kill_at.map(|at| (at, end.unwrap_or(RunEnd::Kill)));
         let next = before.take();
         let begun = ProcessRun::begin(seed ^ (run << 40), cores, subject, troubles, world, next);
-        let ended = match begun.and_then(|run| run.run(kill_at, rolls_back, &mut chronicle)) {
+        let ended = match begun.and_then(|run| run.run(end_at, &mut chronicle)) {
             Ok(()) => true,
             Err(Stop::Died) => false,
             Err(Stop::RolledBack(of)) => {
@@ -115,6 +126,11 @@ pub fn live(
 /// Which runs are rolled back instead of killed.
 fn random_of_rollbacks(seed: u64) -> Random {
     random(!seed, Concern::Trouble)
+}
+
+/// Which runs lose a link or node instead of being killed.
+fn random_of_losses(seed: u64) -> Random {
+    random(!seed.rotate_left(32), Concern::Network)
 }
 
 /// What the disk has in store for a run: maybe one that ends while it begins.

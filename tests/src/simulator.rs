@@ -44,13 +44,14 @@ pub use trace::Trace;
 
 use crate::rows::table_text;
 use crate::seeds::{Concern, random};
-use crate::wires::{WireKind, link_nodes};
+use crate::wires::{Verdict, WireKind, link_nodes};
 
 /// A run of one application.
 pub struct Simulation {
     seats: Vec<Seat>,
     network: SharedNetwork,
     notices: Receiver<Notice>,
+    verdict: Verdict,
     sink_owners: Vec<usize>,
     schedule: Random,
     now: Nanos,
@@ -121,10 +122,11 @@ impl Simulation {
         let sink_owners: Vec<usize> =
             plan.sinks.iter().map(|_| placing.below(cores) as usize).collect();
         let mut lanes = mesh(deployment.cores, plan.levels() + 1, deployment.lane_bytes);
-        let kind = WireKind { announced: true, late_markers: false };
-        let (nodes, lane_bytes) = (&deployment.nodes, deployment.lane_bytes);
+        let kind = WireKind { announced: true, ..WireKind::default() };
+        let (nodes, lane_bytes, verdict) =
+            (&deployment.nodes, deployment.lane_bytes, Verdict::default());
         let mut wires = random(!seed, Concern::Network);
-        let wired = link_nodes(nodes, &mut lanes, lane_bytes, &mut wires, kind);
+        let wired = link_nodes(nodes, &mut lanes, lane_bytes, &mut wires, (kind, &verdict));
         let map = PartitionMap::spread(deployment.partitions, &deployment.owners);
         let clients = scripts.into_iter().map(|script| {
             let core = placing.below(cores) as usize;
@@ -143,6 +145,7 @@ impl Simulation {
             seats: seats.collect(),
             network: ground.network,
             notices,
+            verdict,
             schedule: random(seed, Concern::Schedule),
             now: Nanos(1_000_000),
             letters_sent: Vec::new(),
@@ -255,6 +258,7 @@ impl Simulation {
         let due = seat.due.is_some_and(|due| due <= self.now);
         let mut woken = Vec::new();
         let turned = seat.turn(self.now, &mut woken);
+        assert_eq!(self.verdict.wrong(), None, "a link keeps its promises");
         assert!(!turned.ended, "no core was sent the end");
         let by_timer = timed_out && !connected && !due;
         self.timer_turns += u64::from(by_timer && turned.work > 0 && !turned.came);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::troubles::{Sabotage, Troubles};
 
 /// Numbers in the text of a case; the name of a sabotage may follow.
-const NUMBERS: usize = 12;
+const NUMBERS: usize = 14;
 
 /// Everything that decides what happens in the runs of a test. As text it can be given to a test
 /// again.
@@ -63,6 +63,12 @@ impl Case {
         if troubles.changes > 0.0 {
             all.push(with(|troubles| troubles.changes = 0.0));
         }
+        if troubles.losses > 0.0 {
+            all.push(with(|troubles| troubles.losses = 0.0));
+        }
+        if troubles.stuck > 0.0 {
+            all.push(with(|troubles| troubles.stuck = 0.0));
+        }
         if troubles.kills > 0 {
             all.push(with(|troubles| troubles.kills /= 2));
             all.push(with(|troubles| troubles.kills -= 1));
@@ -81,9 +87,10 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, events, troubles } = self;
         let Troubles { kills, kill_steps_max, begin, abort, store_fails, .. } = troubles;
-        let Troubles { power_cuts, disk_full, vanish, rollbacks, changes, .. } = troubles;
+        let Troubles { power_cuts, disk_full, vanish, rollbacks, changes, losses, stuck, .. } =
+            troubles;
         write!(f, "{seed} {events} {kills} {kill_steps_max} {begin} {abort} {store_fails} ")?;
-        write!(f, "{power_cuts} {disk_full} {vanish} {rollbacks} {changes}")?;
+        write!(f, "{power_cuts} {disk_full} {vanish} {rollbacks} {changes} {losses} {stuck}")?;
         troubles.sabotage.map_or(Ok(()), |sabotage| write!(f, " {sabotage:?}"))
     }
 }
@@ -114,6 +121,8 @@ impl FromStr for Case {
                 vanish: share(word()?)?,
                 rollbacks: share(word()?)?,
                 changes: share(word()?)?,
+                losses: share(word()?)?,
+                stuck: share(word()?)?,
                 sabotage: sabotage.map(named).transpose()?,
             },
         })

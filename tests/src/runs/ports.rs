@@ -3,17 +3,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use potoroo::checkpoint::Epoch;
 use potoroo::connect::gather::Gatherer;
 use potoroo::connect::gathered::Gathered;
 use potoroo::flow::PartStep;
-use potoroo::turn::{Fill, InletPort, OutletPort, PartPort, Passed, PortLost, Readiness};
-use potoroo_runtime::poller::Error;
-use potoroo_runtime::{Nanos, Ready};
+use potoroo::turn::{Fill, InletPort, OutletPort, PartPort, Passed, PortLost};
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::SinkId;
 use potoroo_sdk::random::Random;
 
@@ -128,8 +126,28 @@ impl InletPort for SlowPort {
     }
 }
 
+/// Whether a sink takes anything.
+#[derive(Clone)]
+pub(super) struct SinkGate(Arc<AtomicBool>);
+
+impl SinkGate {
+    /// One that is open.
+    pub(super) fn open() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    pub(super) fn set(&self, open: bool) {
+        self.0.store(open, Ordering::Relaxed);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Gathers the output of a sink.
 pub(super) struct GatherPort {
+    pub(super) gate: SinkGate,
     pub(super) sink: SinkId,
     pub(super) gatherer: Gatherer,
     pub(super) outbound: Outbound,
@@ -138,7 +156,7 @@ pub(super) struct GatherPort {
 
 impl OutletPort for GatherPort {
     fn put(&mut self, bytes: &[u8]) -> Result<usize, PortLost> {
-        if self.random.chance(0.3) {
+        if self.random.chance(0.3) || !self.gate.is_open() {
             return Ok(0);
         }
         let count = piece(&mut self.random).min(bytes.len());
@@ -160,21 +178,4 @@ impl OutletPort for GatherPort {
         self.outbound.lock().marked.push(Marked { sink, epoch, output });
         Ok(Passed::ToWriter)
     }
-}
-
-/// Announces nothing: no port has a descriptor, and cores turn without a reason.
-pub(super) struct Silence;
-
-impl Readiness for Silence {
-    fn poll(&mut self, _: &mut Vec<Ready>) {}
-
-    fn watch(&mut self, _: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
-        unreachable!("no port has a descriptor")
-    }
-
-    fn watch_writable(&mut self, _: BorrowedFd<'_>, _: u64) -> Result<(), Error> {
-        unreachable!("no port has a descriptor")
-    }
-
-    fn unwatch(&mut self, _: u64) {}
 }

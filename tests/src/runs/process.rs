@@ -17,14 +17,14 @@ use potoroo_runtime::{Lanes, Nanos, Poller, Waker, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::random::Random;
 
-use super::ports::{FilePort, GatherPort, Outbound, PartQueue, Silence, SlowPort, Time};
+use super::nodes::Nodes;
+use super::ports::{FilePort, GatherPort, Outbound, PartQueue, SinkGate, SlowPort, Time};
 use super::subject::Subject;
 use super::troubles::Sabotage;
 use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
 use crate::rows::table_text;
 use crate::seeds::{Concern, in_turn, random};
-use crate::wires::{WireKind, WiredCore, link_nodes};
 
 /// The cores of a process, their drivers and what is outside.
 pub(super) struct Process {
@@ -36,10 +36,13 @@ pub(super) struct Process {
     /// By core: commands that are on their way, and where they go.
     mails: Vec<(Mail, Mailbox)>,
     notices: Receiver<Notice>,
+    pub(super) nodes: Nodes,
     /// Of lanes and outlets.
     bytes: (usize, usize),
     sink_owners: Vec<usize>,
     pub(super) map: PartitionMap,
+    /// Of the sinks whose output is gathered.
+    pub(super) gates: Vec<SinkGate>,
     /// How far files were read.
     files: Vec<(SourceId, Arc<AtomicU64>)>,
     /// What left the cores.
@@ -78,7 +81,8 @@ impl Process {
         let (lane_bytes, outlet_bytes) =
             if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
         let mut lanes = mesh(count, plan.levels() + 1, lane_bytes);
-        let links = connect_nodes(seed, &mut lanes, lane_bytes, sabotage);
+        let mut nodes = Nodes::place(seed, count, lane_bytes, sabotage);
+        let links = nodes.link(seed, &mut lanes);
         let time = Time::new([20, 400][random.below(2) as usize]);
         let (owners, bytes) = ((&map, &sink_owners[..]), (lane_bytes, outlet_bytes));
         let cores = cores(subject, lanes, owners, bytes, &tallies);
@@ -95,9 +99,7 @@ impl Process {
             mails.push((on_its_way, inner));
             mailboxes.push(outer);
         }
-        for WiredCore { core, link, .. } in links {
-            drivers[core].add_link(link);
-        }
+        links.into_iter().for_each(|(core, link)| drivers[core].add_link(link));
         let process = Self {
             cores,
             edges: Vec::new(),
@@ -105,9 +107,11 @@ impl Process {
             tallies,
             mails,
             notices,
+            nodes,
             bytes,
             sink_owners,
             map,
+            gates: Vec::new(),
             files: Vec::new(),
             outbound,
             letters_waiting,
@@ -174,8 +178,9 @@ impl Process {
 
     /// The output of `sink` is gathered.
     pub(super) fn gather_sink(&mut self, sink: SinkId, gatherer: Gatherer) {
-        let (outbound, random) = (self.outbound.clone(), self.draw());
-        self.open_sink(sink, Box::new(GatherPort { sink, gatherer, outbound, random }));
+        let (outbound, random, gate) = (self.outbound.clone(), self.draw(), SinkGate::open());
+        self.gates.push(gate.clone());
+        self.open_sink(sink, Box::new(GatherPort { gate, sink, gatherer, outbound, random }));
     }
 
     /// The output of `sink` goes to `port`.
@@ -184,9 +189,15 @@ impl Process {
         self.mails[owner].1.send(Command::Sink { sink, port });
     }
 
-    /// One turn of a core. Fails as the disk does, which is the end of a process.
+    /// One turn of a core, unless its node has crashed.
+    ///
+    /// # Errors
+    /// As the disk has them, which is the end of a process. A link has broken a promise.
     pub(super) fn turn(&mut self, core: usize) -> io::Result<()> {
         self.time.pass(1 + self.random.below(3_000));
+        if self.nodes.is_dead(core) {
+            return Ok(());
+        }
         if self.random.chance(0.5)
             && let Some(command) = self.mails[core].0.take()
         {
@@ -194,12 +205,14 @@ impl Process {
             self.mails[core].1.send(command);
         }
         let (driver, now) = (&mut self.drivers[core], self.time.now());
-        in_turn(|| driver.turn(&mut self.cores[core], now, &mut Silence, |_| ()));
+        let readiness = self.nodes.readiness(core);
+        in_turn(|| driver.turn(&mut self.cores[core], now, readiness, |_| ()));
         for notice in self.notices.try_iter() {
-            if let Notice::LinkLost { seat, reason, .. } = notice {
-                panic!("the link from {core} to {seat} is lost: {reason}");
+            if let Notice::LinkLost { seat, renewals, reason } = notice {
+                self.nodes.lose((core, seat), renewals, &reason)?;
             }
         }
+        self.nodes.check()?;
         self.letters_waiting.store(0, Ordering::Relaxed);
         self.outbound.lock().failure.take().map_or(Ok(()), Err)
     }
@@ -222,10 +235,8 @@ impl Process {
                 self.mails[core].1.send(command);
             }
             self.mails[core].1.send(Command::Renew(Box::new(|_| None)));
-            while self.drivers[core].take_renewal().is_none() {
-                self.turn(core)?;
-            }
         }
+        self.leave_links()?;
         edges.extend(self.cores.drain(..).map(Core::into_edges));
         let plan = (subject.describe)().plan().expect("as before");
         let owners: Vec<u16> =
@@ -233,13 +244,26 @@ impl Process {
         let owners = if owners.is_empty() { vec![0] } else { owners };
         self.map = PartitionMap::spread(subject.partitions, &owners);
         let mut lanes = mesh(edges.len(), plan.levels() + 1, self.bytes.0);
-        let links = connect_nodes(seed, &mut lanes, self.bytes.0, None);
+        self.nodes.renew(seed)?;
+        let links = self.nodes.link(seed, &mut lanes);
         let owners = (&self.map, &self.sink_owners[..]);
         self.cores = cores(subject, lanes, owners, self.bytes, &self.tallies);
-        for WiredCore { core, link, .. } in links {
-            self.drivers[core].add_link(link);
-        }
+        links.into_iter().for_each(|(core, link)| self.drivers[core].add_link(link));
         self.edges = edges;
+        Ok(())
+    }
+
+    /// All cores leave their links, some before others: these find the end of theirs.
+    fn leave_links(&mut self) -> io::Result<()> {
+        self.nodes.leave();
+        let mut left: Vec<usize> = (0..self.cores.len()).collect();
+        while !left.is_empty() {
+            let at = self.random.below(left.len() as u64) as usize;
+            self.turn(left[at])?;
+            if self.drivers[left[at]].take_renewal().is_some() {
+                left.remove(at);
+            }
+        }
         Ok(())
     }
 
@@ -253,6 +277,22 @@ impl Process {
                 core.renew_generator(SourceId(made.source), generate);
             }
         }
+    }
+
+    /// Whether a link leads from a core to another one.
+    pub(super) fn is_linked(&self, core: usize, other: usize) -> bool {
+        self.nodes.are_apart(core, other)
+    }
+
+    /// Whether links lead from a core to all others, of which there are some.
+    pub(super) fn is_alone(&self, core: usize) -> bool {
+        let mut others = (0..self.cores.len()).filter(|other| *other != core);
+        self.cores.len() > 1 && others.all(|other| self.is_linked(core, other))
+    }
+
+    /// The core that owns a sink.
+    pub(super) fn sink_owner(&self, sink: u16) -> usize {
+        self.sink_owners[usize::from(sink)]
     }
 
     /// Whether nothing is under way for this hold; frames that were sent and received then.
@@ -326,22 +366,6 @@ fn cores(
         Core::new((subject.describe)().plan().expect("as before"), config)
     };
     lanes.into_iter().zip(tallies).enumerate().map(core).collect()
-}
-
-/// In every second run the cores are those of two or three nodes, which links connect.
-fn connect_nodes(
-    seed: u64,
-    lanes: &mut [Lanes],
-    lane_bytes: usize,
-    sabotage: Option<Sabotage>,
-) -> Vec<WiredCore> {
-    // Of their own: runs without links draw as before.
-    let mut random = random(!seed, Concern::Deployment);
-    let nodes = [1, 1, 2, 3][random.below(4) as usize];
-    let node: Vec<u64> = lanes.iter().map(|_| random.below(nodes)).collect();
-    let late_markers = sabotage == Some(Sabotage::MarkerLate);
-    let kind = WireKind { late_markers, announced: false };
-    link_nodes(&node, lanes, lane_bytes, &mut random, kind)
 }
 
 /// Takes one step of a part at a time.

@@ -70,6 +70,7 @@ impl CommittedHead {
         for turn in 0.. {
             process.turn(random.below(cores as u64) as usize).map_err(text)?;
             if process.quiet() {
+                process.nodes.check_empty().map_err(text)?;
                 break;
             }
             if turn == TURNS_MAX {

@@ -3,29 +3,31 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;
-use std::sync::Arc;
 
 use potoroo::checkpoint::coordinator::{Action, Coordinator, CoordinatorInput};
 use potoroo::checkpoint::store::{self, Store, StoreReader};
-use potoroo::checkpoint::{Delivered, Epoch, Identity, Manifest, Section, Transaction};
+use potoroo::checkpoint::{Epoch, Identity, Manifest, Transaction};
 use potoroo::control::checkpoints::effects::Effects;
 use potoroo::control::checkpoints::output_storage::OutputStorage;
-use potoroo::control::checkpoints::part_storage::PartStorage;
 use potoroo::flow::PartStep;
 use potoroo::turn::Command;
 use potoroo_sdk::random::Random;
 
 use super::change::{ChangeOf, SimulatedChange};
 use super::heads::CommittedHead;
+use super::liveness::Liveness;
+use super::losses::NodeLoss;
+use super::mistakes::mistake;
 use super::moves::MovingParts;
 use super::ports::Marked;
 use super::process::Process;
 use super::receivers::Links;
+use super::recovery::{part_storage, take_over};
 use super::restore::restore;
-use super::rollback::{RolledBack, begin_from, roll_back};
+use super::rollback::{RolledBack, begin_from, roll_back, take_over as take_head_over};
 use super::senders::{Sender, Sessions};
 use super::sinks::{check, open_sinks};
-use super::stop::Stop;
+use super::stop::{RunEnd, Stop};
 use super::store::Unreliable;
 use super::subject::{Chronicle, Subject};
 use super::troubles::{Sabotage, Troubles};
@@ -60,6 +62,9 @@ pub(super) struct ProcessRun<'a> {
     /// The epoch that ends the run.
     last: Option<Epoch>,
     change: SimulatedChange,
+    /// A link or node is lost.
+    loss: Option<NodeLoss>,
+    liveness: Liveness,
     frames_replayed: u64,
     recovered: bool,
 }
@@ -83,12 +88,12 @@ impl<'a> ProcessRun<'a> {
     ) -> Result<Self, Stop> {
         let mut random = random(seed, Concern::Trouble);
         let plan = (subject.describe)().plan().expect("the application is sound");
-        let facts = Identity::of(&plan, subject.partitions);
-        let sabotage = troubles.sabotage;
+        let (facts, sabotage) = (Identity::of(&plan, subject.partitions), troubles.sabotage);
         let begun = begin_from(&world.store, &facts, random.u64(), before, sabotage);
-        let (recovered, survives) = begun.map_err(Stop::Wrong)?;
+        let (recovered, (survives, under_way)) = begun.map_err(Stop::Wrong)?;
         let (head, manifest) = (recovered.head, recovered.manifest);
         let (mut process, mailboxes) = Process::new(seed, cores, subject, sabotage);
+        process.nodes.begin_with(&under_way);
         let store = Unreliable::over(&world.store, troubles.store_fails * 10.0, random.u64());
         let from = (&head, manifest.as_ref());
         let (visible, deliveries) =
@@ -103,9 +108,8 @@ impl<'a> ProcessRun<'a> {
         let sources: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
         let sessions = Sessions::new(seed, &sources, &world.senders, manifest.as_ref(), &mailboxes);
         let sinks = plan.sinks.iter().map(|sink| sink.name.is_some()).collect();
-        let outputs = OutputStorage::new(head.generation);
-        let (parts, moving) =
-            part_storage((&store, &facts, head.generation), &sources, cores, &sessions);
+        let (outputs, of) = (OutputStorage::new(head.generation), head.generation);
+        let (parts, moving) = part_storage((&store, &facts, of), &sources, cores, &sessions);
         let mut coordinator = Coordinator::new(facts, head, cores, sinks);
         let links = Links::new(seed, deliveries);
         take_over(&mut coordinator, manifest.as_ref(), &links, sabotage);
@@ -128,53 +132,77 @@ impl<'a> ProcessRun<'a> {
             complete: false,
             last: None,
             change: SimulatedChange::new(seed),
+            loss: None,
+            liveness: Liveness::new(seed),
             frames_replayed: frames_replayed.map_err(Stop::Wrong)?,
             recovered: manifest.is_some(),
         })
     }
 
-    /// Runs until all input is used up and committed, or until it dies.
+    /// Runs until all input is used up and committed, or until it is ended at a step.
     pub(super) fn run(
         mut self,
-        kill_at: Option<u64>,
-        rolls_back: Option<(&Subject<'_>, u64)>,
+        end_at: Option<(u64, RunEnd)>,
         chronicle: &mut Chronicle,
     ) -> Result<(), Stop> {
         chronicle.recoveries += u64::from(self.recovered);
         chronicle.frames_replayed += self.frames_replayed;
-        for step in 0.. {
-            if step == STEPS_MAX {
-                let (sessions, head) = (&self.sessions, self.effects.coordinator.head());
-                let text = format!("this run does not end: {sessions:?}; {head}");
-                return Err(Stop::Wrong(text));
+        for step in 0..STEPS_MAX {
+            match end_at {
+                Some((at, end)) if at == step => self.end(step, end, chronicle)?,
+                Some((at, _)) if self.loss.is_none() && step > at + DYING_STEPS => {
+                    return Err(Stop::Died);
+                }
+                _ if self.world.disk.is_down() => return Err(Stop::Died),
+                _ => {}
             }
-            if kill_at == Some(step)
-                && let Some((subject, draw)) = rolls_back
+            if let Some(loss) = &mut self.loss
+                && loss.is_over(step, &self.process)?
             {
-                return self.roll_back(subject, draw, chronicle);
-            }
-            if kill_at == Some(step) {
-                // In the middle of what is done with the disk, if anything is done with it.
-                let at = self.world.disk.steps() + self.random.below(6);
-                self.world.disk.plan(Some(Trouble::Crash(at)));
-            }
-            if kill_at.is_some_and(|at| step > at + DYING_STEPS) || self.world.disk.is_down() {
-                return Err(Stop::Died);
+                let draw = self.random.u64();
+                let next = take_head_over(self.world, self.subject, draw).map_err(Stop::Wrong)?;
+                chronicle.losses += 1;
+                return self.go_on_in_vain(draw, next);
             }
             chronicle.steps += 1;
             self.look_for_change(chronicle)?;
+            let ending = (self.troubles.stuck, self.last.is_some() || self.loss.is_some());
+            let looked = self.liveness.look(chronicle.steps, ending, &self.process.gates);
+            looked.map_err(Stop::Wrong)?;
             self.step(chronicle)?;
             if self.ended() {
+                self.process.nodes.check_empty()?;
                 self.world.tables = self.process.tables();
                 let mut visible = self.effects.visible.iter();
                 return visible.try_for_each(|one| check(self.world, one.sink(), true));
             }
         }
-        unreachable!("it ends or dies")
+        let (sessions, head) = (&self.sessions, self.effects.coordinator.head());
+        Err(Stop::Wrong(format!("this run does not end: {sessions:?}; {head}")))
+    }
+
+    /// Something ends the run in this step, or soon.
+    fn end(&mut self, step: u64, end: RunEnd, chronicle: &mut Chronicle) -> Result<(), Stop> {
+        match end {
+            RunEnd::RollBack(draw) => return self.roll_back(draw, chronicle),
+            RunEnd::LoseNode(draw) => {
+                self.loss = NodeLoss::begin(step, draw, &mut self.process);
+            }
+            RunEnd::Kill => {}
+        }
+        if self.loss.is_none() {
+            // In the middle of what is done with the disk, if anything is done with it.
+            let at = self.world.disk.steps() + self.random.below(6);
+            self.world.disk.plan(Some(Trouble::Crash(at)));
+        }
+        Ok(())
     }
 
     /// Nodes come and go, perhaps.
     fn look_for_change(&mut self, chronicle: &mut Chronicle) -> Result<(), Stop> {
+        if self.loss.is_some() {
+            return Ok(());
+        }
         let Self { subject, troubles, world, process, effects, moving, inbox, .. } = self;
         let (storing, ending) = (!self.requests.is_empty(), self.last.is_some());
         let mut of =
@@ -183,18 +211,18 @@ impl<'a> ProcessRun<'a> {
         Ok(())
     }
 
-    /// HEAD goes back. The cores go on for a few steps, and all that comes of them is void. Before
-    /// the first commit there is nothing to go back to: it dies.
-    fn roll_back(
-        mut self,
-        subject: &Subject<'_>,
-        draw: u64,
-        chronicle: &mut Chronicle,
-    ) -> Result<(), Stop> {
+    /// HEAD goes back. Before the first commit there is nothing to go back to: it dies.
+    fn roll_back(&mut self, draw: u64, chronicle: &mut Chronicle) -> Result<(), Stop> {
         let head = self.effects.coordinator.head().clone();
-        let next = roll_back(self.world, subject, &head, draw).map_err(Stop::Wrong)?;
+        let next = roll_back(self.world, self.subject, &head, draw).map_err(Stop::Wrong)?;
         let next = next.ok_or(Stop::Died)?;
         chronicle.rollbacks += 1;
+        self.go_on_in_vain(draw, next)
+    }
+
+    /// HEAD is the `next` generation's. The cores go on for a few steps, and all that comes of them
+    /// is void.
+    fn go_on_in_vain(&mut self, draw: u64, mut next: RolledBack) -> Result<(), Stop> {
         for _ in 0..draw % 30 {
             let core = self.random.below(self.parts.len() as u64) as usize;
             match self.random.below(3) {
@@ -203,6 +231,7 @@ impl<'a> ProcessRun<'a> {
                 _ => self.turn(core)?,
             }
         }
+        next.under_way = self.process.nodes.under_way();
         Err(Stop::RolledBack(Box::new(next)))
     }
 
@@ -210,6 +239,8 @@ impl<'a> ProcessRun<'a> {
         let core = self.random.below(self.parts.len() as u64) as usize;
         match self.random.below(16) {
             0 => self.keep(core),
+            // The lead is on the node of the first core.
+            1 | 2 if self.process.nodes.is_dead(0) => {}
             1 => self.coordinate(chronicle),
             2 => return self.request(),
             3 => return self.store_output(),
@@ -231,7 +262,10 @@ impl<'a> ProcessRun<'a> {
         self.process.turn(core)?;
         let mut left = self.process.outbound.lock();
         self.marked.extend(left.marked.drain(..));
-        left.parts.drain(..).for_each(|(core, step)| self.parts[core].push_back(step));
+        for (core, step) in left.parts.drain(..) {
+            self.liveness.note(core, &step);
+            self.parts[core].push_back(step);
+        }
         Ok(())
     }
 
@@ -279,9 +313,10 @@ impl<'a> ProcessRun<'a> {
 
     /// The next step of a core's part is stored.
     fn keep(&mut self, core: usize) {
-        let Some(mut step) = self.parts[core].pop_front() else { return };
-        if let PartStep::Chunk(chunk) = &step
-            && self.loses(chunk.section)
+        let dead = self.process.nodes.is_dead(core);
+        let Some(mut step) = self.parts[core].pop_front().filter(|_| !dead) else { return };
+        if let PartStep::Chunk(chunk) = &mut step
+            && !mistake(self.troubles.sabotage, (&self.process, core), chunk)
         {
             return;
         }
@@ -303,15 +338,6 @@ impl<'a> ProcessRun<'a> {
         self.inbox.extend(input);
     }
 
-    fn loses(&self, section: Section) -> bool {
-        match section {
-            Section::Lanes(_) => self.sabotaged(Sabotage::LanesLost),
-            Section::Outboxes(_) => self.sabotaged(Sabotage::OutboxesLost),
-            Section::Removed(_) => self.sabotaged(Sabotage::RemovedLost),
-            Section::Rows(_) => false,
-        }
-    }
-
     fn sabotaged(&self, sabotage: Sabotage) -> bool {
         self.troubles.sabotage == Some(sabotage)
     }
@@ -322,9 +348,15 @@ impl<'a> ProcessRun<'a> {
         let Some(mut action) = self.effects.coordinator.handle(input, 0) else { return };
         match &action {
             Action::Store(_) | Action::Swap { .. } => return self.requests.push_back(action),
-            Action::Begin { .. } => {}
-            Action::Commit { .. } => chronicle.commits += 1,
+            Action::Begin { epoch } => {
+                self.liveness.begin(*epoch, chronicle.steps, self.parts.len());
+            }
+            Action::Commit { .. } => {
+                self.liveness.end();
+                chronicle.commits += 1;
+            }
             Action::Abort { epoch, .. } => {
+                self.liveness.end();
                 chronicle.aborts += 1;
                 self.last = self.last.filter(|last| last != epoch);
                 self.aborted.insert(*epoch);
@@ -429,39 +461,5 @@ impl<'a> ProcessRun<'a> {
         self.last.is_some_and(committed)
             && self.effects.coordinator.all_visible()
             && self.world.senders.iter().all(Sender::ended)
-    }
-}
-
-/// What acknowledges positions of sources, and what stores the parts of `cores` cores.
-fn part_storage(
-    (store, facts, generation): (&Arc<dyn Store>, &Identity, u64),
-    sources: &[String],
-    cores: usize,
-    sessions: &Sessions,
-) -> (PartStorage, MovingParts) {
-    let storage = || {
-        let (store, facts, sources) = (store.clone(), facts.clone(), sources.to_vec());
-        let storage = PartStorage::new(store, facts, generation, sources, cores);
-        storage.with_upstreams(sessions.upstreams())
-    };
-    (storage(), MovingParts::new((0..cores).map(|_| storage())))
-}
-
-/// What a coordinator goes on from.
-fn take_over(
-    coordinator: &mut Coordinator,
-    manifest: Option<&Manifest>,
-    links: &Links,
-    sabotage: Option<Sabotage>,
-) {
-    let Some(Manifest { sources, transactions, delivered, .. }) = manifest else { return };
-    let committed: Vec<_> = links.deliveries().flat_map(|one| one.own(transactions)).collect();
-    for Delivered { sink, transaction } in delivered {
-        coordinator.deliver(sink, *transaction);
-    }
-    match sabotage {
-        Some(Sabotage::UnopenedLost) => coordinator.take_over(&[], &committed),
-        Some(Sabotage::UndeliveredLost) => coordinator.take_over(sources, &[]),
-        _ => coordinator.take_over(sources, &committed),
     }
 }

@@ -33,6 +33,8 @@ pub struct Chronicle {
     pub rollbacks: u64,
     /// Changes of nodes.
     pub changes: u64,
+    /// Runs that ended because a link or node was lost.
+    pub losses: u64,
     /// HEADs that named a new checkpoint; commits whose run died meanwhile are among them.
     pub heads: u64,
 }

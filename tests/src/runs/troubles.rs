@@ -25,6 +25,11 @@ pub struct Troubles {
     pub rollbacks: f64,
     /// How often nodes come or go when none do, per step.
     pub changes: f64,
+    /// How often a run that would be killed loses a link or one of its nodes instead.
+    pub losses: f64,
+    /// How often a sink begins to take nothing, per step: it does again when a checkpoint has gone
+    /// on without it.
+    pub stuck: f64,
     /// Something done wrongly on purpose: the oracle has to notice.
     pub sabotage: Option<Sabotage>,
 }
@@ -34,6 +39,7 @@ impl Troubles {
     pub fn any(seed: u64) -> Self {
         // Of their own: cases without changes draw as before.
         let mut changes = random(seed.rotate_left(32) ^ !0, Concern::Trouble);
+        let mut losses = random(seed.rotate_left(32) ^ !0, Concern::Network);
         let mut random = random(seed, Concern::Trouble);
         Self {
             kills: random.below(7),
@@ -46,6 +52,8 @@ impl Troubles {
             vanish: [0.0, 0.003, 0.02][random.below(3) as usize],
             rollbacks: [0.0, 0.5, 0.9][random.below(3) as usize],
             changes: [0.0, 0.001, 0.01][changes.below(3) as usize],
+            losses: [0.3, 0.7, 1.0][losses.below(3) as usize],
+            stuck: [0.0, 0.0, 0.000_5][losses.below(3) as usize],
             sabotage: None,
         }
     }
@@ -62,6 +70,22 @@ pub enum Sabotage {
     OutboxesFirst,
     /// A link passes the marker of a checkpoint on after frames that follow it.
     MarkerLate,
+    /// A link passes it on after frames of one level that follow it.
+    MarkerLevel,
+    /// A link passes it on when nothing waits for credit, as if it lay where the lanes are.
+    MarkerWaits,
+    /// A link sends more than there is room for.
+    CreditIgnored,
+    /// A link loses a frame where its bytes were cut.
+    FrameLost,
+    /// Two connections get to each other's seat.
+    SeatsSwapped,
+    /// A connection of an earlier generation is taken for one of the next.
+    LinkOfBefore,
+    /// Frames that were not sent to other nodes are not kept.
+    UnsentLost,
+    /// Frames that came over links are replayed after those that had found no room.
+    LinkFramesLast,
     /// Keys that left are not reported.
     RemovedLost,
     /// Rows that changed under an aborted epoch count as stored.
@@ -108,17 +132,35 @@ impl Sabotage {
         matches!(self, Self::FramesSurvive | Self::PositionsSurvive)
     }
 
+    /// Whether nothing is wrong unless a link or node is lost.
+    pub fn needs_losses(self) -> bool {
+        self == Self::LinkOfBefore
+    }
+
+    /// Whether nothing is wrong unless a sink is stuck.
+    pub fn needs_stuck_sinks(self) -> bool {
+        self == Self::MarkerWaits
+    }
+
     /// Whether nothing is wrong unless nodes come or go.
     pub fn needs_changes(self) -> bool {
         self == Self::ChangeUncommitted
     }
 
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 31] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
         Self::MarkerLate,
+        Self::MarkerLevel,
+        Self::MarkerWaits,
+        Self::CreditIgnored,
+        Self::FrameLost,
+        Self::SeatsSwapped,
+        Self::LinkOfBefore,
+        Self::UnsentLost,
+        Self::LinkFramesLast,
         Self::RemovedLost,
         Self::AbortIsCommit,
         Self::PreparedLost,
