@@ -15,6 +15,7 @@
 //!                                     Host
 //! ```
 
+use core::any::Any;
 use core::ops::Range;
 
 use alloc::boxed::Box;
@@ -239,6 +240,13 @@ pub trait Generate {
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (u64, bool);
+
+    /// Makes what `before` would make next: the same generator, whose events led elsewhere.
+    /// What that made is not made again, however much it was.
+    fn take_over(&mut self, before: Box<dyn Generate>);
+
+    /// What makes the events, for [`take_over`](Self::take_over).
+    fn into_maker(self: Box<Self>) -> Box<dyn Any>;
 }
 
 /// What happens after one exchange.

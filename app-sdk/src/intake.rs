@@ -336,4 +336,14 @@ impl<E: Event> Generate for Generator<E> {
         }
         (indices.end, true)
     }
+
+    fn take_over(&mut self, before: Box<dyn Generate>) {
+        let maker = before.into_maker().downcast::<Maker<E>>();
+        self.make = *maker.expect("one source has events of one type");
+    }
+
+    // cold: when another one takes over
+    fn into_maker(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.make)
+    }
 }

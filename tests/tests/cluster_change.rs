@@ -327,6 +327,36 @@ fn a_join_waits_for_a_sink_that_takes_nothing() {
     check_lines(copies.join().expect("all comes").lines(), &orders);
 }
 
+#[test]
+fn a_lead_leaves_to_a_node_that_is_about_to_join() {
+    let ledger = Ledger::new("change-joiner");
+    set_socket_recv_buffer_size(&ledger.receiver, 4096).expect("a buffer");
+    let mut a = ledger.cluster.start_with("a", "--admin 127.0.0.1:0");
+    let admin = a.admin();
+    let copies = accept(&ledger.receiver);
+    let client = connect(ledger.orders);
+    let answers = take_lines(&client);
+    let sent = send_on(&client);
+    wait_for_status(admin, |status| {
+        let mut cores = status["per_core"].as_array().into_iter().flatten();
+        cores.any(|core| core["held"]["by"] == "sink copies")
+    });
+    let b = ledger.start("b");
+    a.wait_for("(held back by sink copies)");
+    a.signal(Signal::TERM);
+    copies.set_read_timeout(None).expect("no limit");
+    let copies = take_lines(&copies).join().expect("it reads");
+    let ended = a.finish();
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.log);
+    ledger.cluster.wait_for_nodes(&["b"]);
+    ledger.stop([b]);
+    let taken: String = sent.join().expect("it sends");
+    let taken: String = taken.split_inclusive('\n').take(copies.lines().count()).collect();
+    check_lines(copies.lines(), &taken);
+    check_lines(ledger.written().lines(), &taken);
+    drop(answers.join());
+}
+
 /// After a death the rule is another one: plain connections are closed, and the state is that of
 /// the last checkpoint, also in the midst of a join.
 #[test]

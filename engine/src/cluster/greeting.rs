@@ -151,28 +151,23 @@ impl LinkListener {
         self.address
     }
 
-    /// Waits for the link that `greeting` announces, while it `is_wanted`.
+    /// Waits for the link that `greeting` announces, while it `is_wanted`: a node that still frees
+    /// or loads the state of the generation before is slower than the others.
     ///
     /// # Errors
-    /// It does not come before `deadline`, or is not wanted any more.
-    pub fn take(
-        &self,
-        greeting: Greeting,
-        deadline: Instant,
-        is_wanted: &dyn Fn() -> bool,
-    ) -> io::Result<TcpStream> {
+    /// It is not wanted any more.
+    pub fn take(&self, greeting: Greeting, is_wanted: &dyn Fn() -> bool) -> io::Result<TcpStream> {
         let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(stream) = links.remove(&greeting) {
                 return Ok(stream);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !is_wanted() {
+            if !is_wanted() {
                 let Greeting { from, to, .. } = greeting;
                 let text = format!("core {from} made no link to core {to}");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
-            let waited = self.kept.came.wait_timeout(links, left.min(LOOK));
+            let waited = self.kept.came.wait_timeout(links, LOOK);
             links = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -313,16 +308,13 @@ mod tests {
         let listener = listener();
         let dialled = GREETING.dial(listener.address()).expect("it listens");
         let later = Greeting { generation: 8, ..GREETING };
-        let now = Instant::now();
-        let refused = listener.take(later, now, &|| true).expect_err("that is another one");
+        let refused = listener.take(later, &|| false).expect_err("that is another one");
         assert!(refused.to_string().contains("core 1 made no link to core 3"), "{refused}");
-        let taken = listener.take(GREETING, now, &|| true).expect("it was dialled");
+        let taken = listener.take(GREETING, &|| true).expect("it was dialled");
         assert_eq!(taken.peer_addr().ok(), dialled.local_addr().ok());
         let _old = GREETING.dial(listener.address()).expect("it listens");
         listener.forget_before(8);
-        listener.take(GREETING, now, &|| true).expect_err("it was closed");
-        let late = now + Duration::from_secs(3600);
-        listener.take(GREETING, late, &|| false).expect_err("it is not wanted");
+        listener.take(GREETING, &|| false).expect_err("it was closed");
     }
 
     #[test]

@@ -288,8 +288,8 @@ mod tests {
             "state": "/state", "edges": 2,
         });
         let mut hello = json!({
-            "protocol": PROTOCOL, "secret": SECRET, "node": "b", "cores": 2, "state_cores": [0, 1],
-            "weight": 2, "links": "127.0.0.1:1", "facts": facts,
+            "protocol": PROTOCOL, "secret": SECRET, "node": "b", "process": "7", "cores": 2,
+            "state_cores": [0, 1], "weight": 2, "links": "127.0.0.1:1", "facts": facts,
         });
         change(&mut hello);
         json!({ "Hello": hello })

@@ -66,6 +66,9 @@ pub struct ClusterRecord {
 pub struct RecordedNode {
     /// Its name.
     pub node: String,
+    /// Its process, as the agreement has it while it lives.
+    #[serde(default)]
+    pub process: String,
     /// Its cores.
     pub cores: usize,
     /// Those of them that own state.

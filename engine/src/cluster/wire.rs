@@ -26,7 +26,7 @@ use crate::checkpoint::{Epoch, Identity, PartEntry, PartitionSet, SourcePosition
 
 /// The version of the messages and of links: whatever changes in them, a node of another version is
 /// to learn why it is refused. So [`AnyHello`] and [`ToNode::Refused`] stay as they are for ever.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What a node of any version says of itself first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -56,6 +56,8 @@ pub struct NodeHello {
     pub secret: String,
     /// Its name.
     pub node: String,
+    /// Its process, as the agreement has it.
+    pub process: String,
     /// Its cores.
     pub cores: usize,
     /// Those of them that own state.

@@ -114,14 +114,20 @@ impl ClusterRole {
             }
             std::thread::sleep(AGAIN);
         }
-        let recovery = process.recover()?;
-        match (self.lead(), recovery) {
-            (Some(lead), Some(recovery)) => {
-                lead.gather(process);
-                lead.begin(process, recovery)
+        let Some(lead) = self.lead() else {
+            let recovery = process.recover()?;
+            return Generation::begin(process, recovery, Seating::alone(&process.config));
+        };
+        let recovery = match process.recover() {
+            // At a first start that is to be seen; later the storage is waited for.
+            Err(error @ Error::StateAway { .. }) if succeeds => {
+                tracing::warn!("{error}");
+                None
             }
-            (_, recovery) => Generation::begin(process, recovery, Seating::alone(&process.config)),
-        }
+            recovery => recovery?,
+        };
+        lead.gather(process);
+        lead.begin(process, recovery)
     }
 
     /// Whether the lease of this node has ended: its cores let nothing in or out.
@@ -146,6 +152,10 @@ impl ClusterRole {
 fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
     let mut silent = true;
     loop {
+        // One that is to end must not lead: the others would wait for it.
+        if process.request.reason().is_some() {
+            return Err(Error::Stopped);
+        }
         let mut why = String::new();
         // A session that is over holds nothing.
         if member.may_act(process, 0, None)? {
@@ -153,9 +163,6 @@ fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<Cluster
                 Found::Role(role) => return Ok(role),
                 Found::Nothing(same, reason) => (member, why) = (*same, reason),
             }
-        }
-        if process.request.reason().is_some() {
-            return Err(Error::Stopped);
         }
         if silent && member.began.elapsed() > REACHED_WITHIN {
             silent = false;

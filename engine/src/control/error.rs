@@ -4,7 +4,7 @@ use potoroo_runtime::host;
 use potoroo_sdk::plan::{Mistake, Mistakes};
 
 use super::{admin, config};
-use crate::checkpoint::store::Location;
+use crate::checkpoint::store::{self, Location};
 
 /// Why an application cannot run. Each names the thing, the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,14 @@ pub enum Error {
     /// The place of checkpoints, or what is in it, cannot be used.
     #[error("--state {place}: {reason}")]
     State {
+        /// Where they are.
+        place: Location,
+        /// Cause and remedy.
+        reason: String,
+    },
+    /// The place of checkpoints does not answer, which may pass.
+    #[error("--state {place}: {reason}")]
+    StateAway {
         /// Where they are.
         place: Location,
         /// Cause and remedy.
@@ -158,4 +166,15 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// What an error of the storage at `place` means.
+    pub(super) fn of_store(place: &Location, error: &store::Error) -> Self {
+        let (place, reason) = (place.clone(), error.to_string());
+        match error.is_away() {
+            true => Self::StateAway { place, reason },
+            false => Self::State { place, reason },
+        }
+    }
 }

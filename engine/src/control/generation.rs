@@ -48,6 +48,8 @@ pub(super) struct Seating {
     pub(super) others: Others,
     /// Until when the cores may act; none for a process that is alone.
     pub(super) lease: Option<Arc<NodeLease>>,
+    /// Whether the generation is still to begin.
+    pub(super) is_wanted: Box<dyn Fn() -> bool>,
 }
 
 /// A connection to a core of another node.
@@ -69,7 +71,8 @@ impl Seating {
     /// Of a process that is alone.
     pub(super) fn alone(config: &Config) -> Self {
         let others = Others::Nodes(Vec::new());
-        Self { seats: Seats::alone(config), links: Vec::new(), others, lease: None }
+        let (seats, links, is_wanted) = (Seats::alone(config), Vec::new(), Box::new(|| true));
+        Self { seats, links, others, lease: None, is_wanted }
     }
 }
 
@@ -99,7 +102,7 @@ impl Generation {
     pub(super) fn begin(
         process: &Process,
         recovery: Option<Recovery>,
-        Seating { seats, links, others, lease }: Seating,
+        Seating { seats, links, others, lease, is_wanted }: Seating,
     ) -> Result<(Self, Attach), Error> {
         let recovery = recovery.map(Arc::new);
         let facts = recovery.as_ref().map(|recovery| &recovery.facts);
@@ -120,7 +123,8 @@ impl Generation {
         let (host, cores) = start(process, build, (&seats, links), from)?;
         let _housekeeping = Housekeeping::begin(&process.watch.cpus);
         if let Some(recovery) = &recovery {
-            recovery.read(&seats, to, &process.request)?;
+            let go_on = || process.request.reason().is_none() && is_wanted();
+            recovery.read(&seats, to, &go_on)?;
         }
         let host = wait_for_cores(host, &process.watch, &restored)?;
         let Process { plan, config, places, watch, .. } = process;

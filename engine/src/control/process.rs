@@ -133,6 +133,18 @@ impl Process {
         self.stored.as_ref().map(recover).transpose()
     }
 
+    /// Takes over what is stored, for edges that go on.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    ///
+    /// # Panics
+    /// Nothing is stored.
+    pub(super) fn recover_state(&self) -> Result<Recovery, Error> {
+        let stored = self.stored.as_ref().expect("a cluster has state");
+        Recovery::open(&self.plan, &self.config, stored, None)
+    }
+
     /// Opens the admin port, if there is to be one.
     ///
     /// # Errors

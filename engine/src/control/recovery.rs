@@ -78,10 +78,10 @@ impl Recovery {
         take: impl FnOnce(&dyn Store, &Takeover<'_>) -> Result<Recovered, recover::Error>,
     ) -> Result<Self, Error> {
         let OpenStore { store, place, .. } = stored;
-        let refused = |reason: String| Error::State { place: place.clone(), reason };
+        let unusable = |error: store::Error| Error::of_store(place, &error);
         let mut facts = Identity::of(plan, config.partitions as u32);
         // Before HEAD changes: what fails then leaves everything as it is.
-        let mut marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
+        let mut marks = Marks::read(&**store).map_err(unusable)?;
         let of_marks = &marks;
         let checks = |edges| EdgeChecks { plan, config, edges, store, place, marks: of_marks };
         let checks = edges.map(checks);
@@ -90,13 +90,14 @@ impl Recovery {
         let recovered = take(&**store, &takeover);
         let mut recovered = recovered.map_err(|error| match error {
             recover::Error::Edge(edge) => *edge.downcast().expect("edges refuse by this type"),
-            other => refused(other.to_string()),
+            recover::Error::Store(error) => unusable(error),
+            other => Error::State { place: place.clone(), reason: other.to_string() },
         })?;
         let manifest = recovered.manifest.as_ref();
         let found = manifest.map(|manifest| takeover.look(manifest)).transpose();
-        let found = found.map_err(|error| refused(error.to_string()))?;
+        let found = found.map_err(unusable)?;
         if let (None, Some(name)) = (&found, config.drop.first()) {
-            return Err(refused(nothing_to_drop(name)));
+            return Err(Error::State { place: place.clone(), reason: nothing_to_drop(name) });
         }
         let numbers = found.zip(manifest).map(|(Findings { changes, .. }, manifest)| {
             log_changes(&changes);
@@ -115,9 +116,12 @@ impl Recovery {
                 manifest.transactions.iter().any(|one| one.name().is_none());
             let state = (place.folder(), &recovered.head);
             let adopted = spools::adopt(&**store, state, manifest);
-            adopted.map_err(|error| refused(error.to_string()))?;
+            adopted.map_err(|error| Error::State {
+                place: place.clone(),
+                reason: error.to_string(),
+            })?;
             if is_of_earlier_version {
-                marks = Marks::read(&**store).map_err(|error| refused(error.to_string()))?;
+                marks = Marks::read(&**store).map_err(unusable)?;
             }
         }
         let (store, place) = (store.clone(), place.clone());
@@ -195,14 +199,13 @@ impl Recovery {
         (head, facts): (Head, Identity),
     ) -> Result<Self, Error> {
         let OpenStore { store, place, .. } = stored;
-        let refused = |reason: String| Error::State { place: place.clone(), reason };
+        let unusable = |error: store::Error| Error::of_store(place, &error);
         let own = Identity::of(plan, config.partitions as u32);
         let takeover = Takeover::new(plan, &own, config, (&**store, place));
         let load = |name: &String| Manifest::load(&**store, name);
-        let manifest = head.manifest.as_ref().map(load).transpose();
-        let manifest = manifest.map_err(|error| refused(error.to_string()))?;
+        let manifest = head.manifest.as_ref().map(load).transpose().map_err(unusable)?;
         let found = manifest.as_ref().map(|manifest| takeover.look(manifest)).transpose();
-        let found = found.map_err(|error| refused(error.to_string()))?;
+        let found = found.map_err(unusable)?;
         let recovered = Recovered {
             head,
             manifest,
@@ -220,18 +223,18 @@ impl Recovery {
     /// core learns that it has everything. A core that is gone has reported why, or panicked.
     ///
     /// # Errors
-    /// A part is missing or damaged, or the application is to stop.
+    /// A part is missing or damaged, or it is not to `go_on`.
     pub(super) fn read(
         &self,
         seats: &Seats,
         mut to: LoadSender,
-        request: &StopRequest,
+        go_on: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         let map = seats.map();
         let owners = (to.cores(), |hash| seats.core_at(map.owner(hash)));
-        let sent = self.load(owners, |core, part, chunk| match request.reason() {
-            Some(_) => Err(Halt::Requested),
-            None => Ok(to.send(core, part, chunk)?),
+        let sent = self.load(owners, |core, part, chunk| match go_on() {
+            false => Err(Halt::Requested),
+            true => Ok(to.send(core, part, chunk)?),
         });
         match sent {
             Ok(()) => to.finish(),
@@ -303,6 +306,7 @@ impl Recovery {
             Halt::Gone => Ok(()),
             Halt::Requested => Err(Error::Stopped),
             Halt::Refused(reason) => Err(Error::State { place: self.place.clone(), reason }),
+            Halt::Away(reason) => Err(Error::StateAway { place: self.place.clone(), reason }),
         }
     }
 
@@ -342,6 +346,8 @@ enum Halt {
     Requested,
     /// Something cannot be used.
     Refused(String),
+    /// The storage does not answer now.
+    Away(String),
 }
 
 impl From<EndGone> for Halt {
@@ -352,6 +358,7 @@ impl From<EndGone> for Halt {
 
 impl From<store::Error> for Halt {
     fn from(error: store::Error) -> Self {
-        Self::Refused(error.to_string())
+        let reason = error.to_string();
+        if error.is_away() { Self::Away(reason) } else { Self::Refused(reason) }
     }
 }

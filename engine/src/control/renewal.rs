@@ -24,12 +24,11 @@ use super::process::Process;
 use super::recovery::Recovery;
 use super::seat::{Blueprint, JoinedEnds, OfStorage};
 use super::seats::Seats;
-use super::stop_request::StopRequest;
 use crate::checkpoint::load_channel;
 use crate::turn::Command;
 
-/// How long a core may take to leave its links and to free its state. One that may not act, since
-/// the lease of its node is over, obeys nothing.
+/// How long a core may take to leave its links and to free its state. One that stands still takes
+/// longer.
 const REST_MAX: Duration = Duration::from_secs(60);
 
 impl Generation {
@@ -92,7 +91,7 @@ impl Generation {
         }
         drop(build);
         // A stop that is requested meanwhile waits: what was read is not lost by it.
-        recovery.read(seats, to, &StopRequest::default())?;
+        recovery.read(seats, to, &|| true)?;
         let restored: Vec<()> = restored.iter().collect::<Result<_, Error>>()?;
         // One that reports nothing has panicked, which is found when all have ended.
         if restored.len() == seats.own { Ok(()) } else { Err(Error::Ended) }

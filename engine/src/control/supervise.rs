@@ -167,6 +167,14 @@ impl Supervisor {
         Ok(Summary { snapshot: watch.snapshot(&counts), stop: StopReason::Left })
     }
 
+    /// Ends the generation, and begins the next one from the last checkpoint.
+    ///
+    /// # Errors
+    /// The next one cannot begin: the application has ended.
+    fn begin_anew(self) -> Result<Self, Error> {
+        self.renew(|process, role| role.lead().expect("it has nodes").begin(process, None))
+    }
+
     /// Ends the generation and begins the next one.
     ///
     /// # Errors
@@ -177,11 +185,7 @@ impl Supervisor {
                 let (rollback, recovery) = *next;
                 self.roll_back(rollback, recovery)
             }
-            Next::OtherNodes => self.renew(|process, role| {
-                let lead = role.lead().expect("it has nodes");
-                let recovery = process.recover()?.expect("a cluster has state");
-                lead.begin(process, recovery)
-            }),
+            Next::OtherNodes => self.begin_anew(),
             Next::Change(paused) => self.change_nodes(paused),
             Next::Leave => unreachable!("nothing comes after it here"),
             Next::OfLead(news) => self.renew(|process, role| role.begin(process, Some(news))),
@@ -219,7 +223,7 @@ impl Supervisor {
         let (stopped, done) = (Instant::now(), RolledBackTo::from(&recovery));
         let next = self.renew(|process, role| {
             let begun = match role.lead() {
-                Some(lead) => lead.begin(process, recovery)?,
+                Some(lead) => lead.begin(process, Some(recovery))?,
                 None => {
                     Generation::begin(process, Some(recovery), Seating::alone(&process.config))?
                 }

@@ -14,6 +14,7 @@
 //!   potoroo cluster history     how that came
 //!   potoroo cluster weight      gives one of them another share
 //!   potoroo cluster rebalance   gives all of them shares by their load
+//!   potoroo cluster ready       says whether a node takes part
 //!   potoroo cluster leave       has one of them end while the others go on
 //!   potoroo cluster gone        waits until the others go on without one that is dead
 //!   potoroo cluster stop        has all of them end
@@ -53,6 +54,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::config::NodeName;
 use super::console;
 use super::signals;
 use crate::checkpoint::Epoch;
@@ -87,6 +89,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Cluster { command } => match command {
             OfCluster::Status { agreed, of } => cluster::status(of, *agreed),
+            OfCluster::Ready { node, wait, of } => cluster::ready(of, node.clone(), *wait),
             OfCluster::History { of } => cluster::history(of),
             OfCluster::Map { of } => cluster::map(of),
             OfCluster::Weight { node, weight, of } => cluster::weight(of, node, *weight),
@@ -142,6 +145,17 @@ enum OfCluster {
         /// Show what the nodes have agreed upon, and do not ask the one that leads
         #[arg(long)]
         agreed: bool,
+        #[command(flatten)]
+        of: ClusterArgs,
+    },
+    /// Say whether a node takes part: for probes, and for a rolling restart
+    #[command(after_help = EXIT_HELP)]
+    Ready {
+        /// Its name [default: that of this host, as for nodes]
+        node: Option<NodeName>,
+        /// Wait until it does
+        #[arg(long)]
+        wait: bool,
         #[command(flatten)]
         of: ClusterArgs,
     },

@@ -165,6 +165,11 @@ impl Monitor {
 
     /// The cores sit among those of these nodes from now on: names and first seats, in their order.
     pub(super) fn set_seats(&self, seats: Vec<(String, usize)>) {
+        let is_there = |node: &String| seats.iter().any(|(name, _)| name == node);
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nodes with ever new names must not make it longer and longer.
+        links.retain(|node, _| is_there(node));
+        drop(links);
         *self.seats.lock().unwrap_or_else(PoisonError::into_inner) = seats;
     }
 

@@ -3,6 +3,8 @@
 //! Owns the schedule and where it stands. Promises that an event is made in the first turn after it
 //! was due, as many per turn as are bounded. It must never read a clock.
 
+use std::mem::replace;
+
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
@@ -59,11 +61,11 @@ impl Generated {
         generated
     }
 
-    /// Goes on with the events of `generate`, which is the same one on another core.
+    /// Goes on with its events by `generate`, which is the same one on another core.
     // cold: when nodes come or go
-    pub(super) fn renew(&mut self, generate: Box<dyn Generate>, under_way: &UnderWay) {
-        self.generate = generate;
-        self.skip_to_next(under_way);
+    pub(super) fn renew(&mut self, generate: Box<dyn Generate>) {
+        let before = replace(&mut self.generate, generate);
+        self.generate.take_over(before);
     }
 
     /// Has the generator, which is at its beginning, go to the next event.
@@ -165,6 +167,7 @@ impl Generated {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
     use std::ops::Range;
 
     use super::*;
@@ -183,6 +186,12 @@ mod tests {
             _: &mut dyn Host,
         ) -> (u64, bool) {
             (indices.end, true)
+        }
+
+        fn take_over(&mut self, _: Box<dyn Generate>) {}
+
+        fn into_maker(self: Box<Self>) -> Box<dyn Any> {
+            self
         }
     }
 

@@ -77,9 +77,8 @@ impl Core {
     /// The generator of `source`, if that has not ended, goes on as `generate`, made by the plan of
     /// this core: one of another plan leads to the tables of that.
     pub fn renew_generator(&mut self, source: SourceId, generate: Box<dyn Generate>) {
-        let Self { generators, under_way, .. } = self;
-        if let Some(generated) = generators.of(source) {
-            generated.renew(generate, under_way);
+        if let Some(generated) = self.generators.of(source) {
+            generated.renew(generate);
         }
     }
 }

@@ -45,3 +45,17 @@ fn the_unit_of_systemd_names_what_there_is() {
         .collect();
     assert!(flags.contains(&"--node") && flags.iter().all(|flag| help.contains(flag)), "{flags:?}");
 }
+
+#[test]
+fn the_pods_of_kubernetes_name_what_there_is() {
+    let set = fs::read_to_string(root().join("engine/deploy/statefulset.yaml")).expect("a file");
+    let help = Command::new(tool()).args(["cluster", "ready", "--help"]).output().expect("it runs");
+    assert!(help.status.success() && set.contains(r#"potoroo", "cluster", "ready"]"#), "{set}");
+    let help = Command::new(example("sequence_windows")).arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("help is text");
+    let lines = set.lines().filter_map(|line| line.trim().strip_prefix("- --"));
+    let flags: Vec<_> = lines.map(|line| line.split('=').next().expect("a name")).collect();
+    let is_known =
+        |flag: &&str| help.contains(&format!("--{flag} ")) || help.contains(&format!("--{flag}\n"));
+    assert!(flags.contains(&"node") && flags.iter().all(is_known), "{flags:?}");
+}

@@ -102,6 +102,13 @@ impl Error {
         }
     }
 
+    /// Whether the storage does not answer: what was to be done may be done later. One that answers
+    /// that something is damaged, missing or forbidden answers.
+    pub fn is_away(&self) -> bool {
+        let Self::Io { cause, .. } = self else { return false };
+        !matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidData)
+    }
+
     /// Whether the storage is full: the checkpoint fails, and the application runs on.
     pub fn is_full(&self) -> bool {
         let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];

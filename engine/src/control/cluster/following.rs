@@ -267,7 +267,11 @@ impl Follower {
                 self.joined.lead.send(&ToLead::Ready { generation });
                 Some(begun)
             }
+            // The lead wants another one since.
+            Err(_) if self.joined.wanted.load(Ordering::Relaxed) != generation => None,
             Err(NotBegun { error, again }) => {
+                // One that is to end leaves: it is not refused.
+                self.is_to_end(process);
                 let reason = error.to_string();
                 tracing::warn!("generation {generation} cannot begin here: {reason}");
                 self.joined.lead.send(&ToLead::Failed { generation, reason, again });
@@ -289,7 +293,10 @@ impl Follower {
         process.watch.set_seats(names.collect());
         listener.forget_before(new.head.generation);
         check_links(process, &seats)?;
-        let is_wanted = || self.joined.wanted.load(Ordering::Relaxed) == new.head.generation;
+        let (wanted, request) = (self.joined.wanted.clone(), process.request.clone());
+        let generation = new.head.generation;
+        let is_wanted =
+            move || wanted.load(Ordering::Relaxed) == generation && request.reason().is_none();
         let links = links::connect(new, &seats, (listener, self.member.secret, &is_wanted));
         let links = links.map_err(|(node, error)| NotBegun {
             error: Box::new(refused(format!("no links with node `{node}`: {error}"))),
@@ -310,7 +317,8 @@ impl Follower {
         let recovery = Recovery::follow(&process.plan, &process.config, stored, taken)?;
         let others = Others::Lead(self.joined.lead.clone());
         let lease = Some(self.member.session.lease());
-        let seating = Seating { seats, links, others, lease };
+        let is_wanted = Box::new(is_wanted);
+        let seating = Seating { seats, links, others, lease, is_wanted };
         let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
         // It has no edges: only its storage thread waits.
         attach.run().expect("there is no output to empty");

@@ -4,6 +4,8 @@
 // In reading order; the blank lines keep it.
 mod seating;
 
+mod unfit;
+
 mod late;
 
 mod beginning;
@@ -29,6 +31,7 @@ use crate::cluster::agreement::AgreedEntries;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
 use crate::cluster::record::{RecordedChange, SharesRecord};
 use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
+use unfit::UnfitNodes;
 
 /// What the node that leads has.
 pub(in crate::control) struct Lead {
@@ -38,6 +41,8 @@ pub(in crate::control) struct Lead {
     nodes: Vec<Arc<RemoteNode>>,
     /// Those that have come since.
     joining: Vec<Arc<RemoteNode>>,
+    /// Those that could not begin.
+    unfit: UnfitNodes,
     /// Names of those that are to end, while the others go on.
     leaving: BTreeSet<String>,
     /// Who owns what: it lasts over changes of nodes and of leads, so that little moves.
@@ -67,6 +72,8 @@ pub(in crate::control) struct Lead {
     changes: Vec<RecordedChange>,
     /// As people see it.
     record: String,
+    /// What has begun is not recorded yet.
+    is_unrecorded: bool,
     counting: Counting,
     /// By node: what it reported when its cores had ended.
     ended: BTreeMap<String, NodeEnd>,
@@ -119,6 +126,7 @@ impl Lead {
             port,
             nodes: Vec::new(),
             joining: Vec::new(),
+            unfit: UnfitNodes::default(),
             leaving: BTreeSet::new(),
             shares: SharesRecord::default(),
             shares_written: false,
@@ -134,6 +142,7 @@ impl Lead {
             marks: Vec::new(),
             changes: Vec::new(),
             record: String::new(),
+            is_unrecorded: false,
             counting: Counting::default(),
             ended: BTreeMap::new(),
             finishing: false,
@@ -176,6 +185,10 @@ impl Lead {
         let mut lost = Ok(());
         while let Ok(news) = self.port.news().try_recv() {
             lost = lost.and(self.note(news));
+        }
+        if std::mem::take(&mut self.is_unrecorded) {
+            self.record();
+            self.remove_left_over(process);
         }
         if let Err(error) = self.look_for_wishes(process) {
             tracing::warn!("{error}");
@@ -252,12 +265,18 @@ impl Lead {
 
     /// This node is to end; returns whether others go on.
     pub(in crate::control) fn leave(&mut self) -> bool {
-        let others = !self.stopping
-            && self.nodes.iter().any(|node| !self.leaving.contains(&node.hello.node));
+        let others = self.has_others();
         if others {
             self.leaving.insert(self.member.name().to_owned());
         }
         others
+    }
+
+    /// Whether the application goes on when this node ends.
+    pub(in crate::control) fn has_others(&self) -> bool {
+        let goes_on =
+            |node: &Arc<RemoteNode>| !node.is_lost() && !self.leaving.contains(&node.hello.node);
+        !self.stopping && self.nodes.iter().chain(&self.joining).any(goes_on)
     }
 
     /// Whether another one led before.

@@ -4,18 +4,15 @@
 //! node, whose cores pass frames on to their siblings.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use super::super::generation::DialledLink;
 use super::super::seats::Seats;
 use crate::cluster::greeting::{Greeting, LINK_SILENCE, LinkListener, break_when_cut_off};
 use crate::cluster::wire::{NewGeneration, NodeSeats};
 
-/// How long all links of a generation may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Connects the cores on `seats`, by core, with those of all other nodes: a node dials those after
-/// it. Ends early when the generation is not wanted any more.
+/// it. Waits for those before it for as long as the generation is wanted: what hinders one, it
+/// tells the lead, which then wants another generation.
 ///
 /// # Errors
 /// One cannot be made: with which node, and why.
@@ -24,12 +21,11 @@ pub(super) fn connect(
     seats: &Seats,
     (listener, secret, is_wanted): (&LinkListener, u128, &dyn Fn() -> bool),
 ) -> Result<Vec<Vec<DialledLink>>, (String, io::Error)> {
-    let deadline = Instant::now() + PATIENCE;
     let connect = |core: usize, node: &NodeSeats, seat: usize| {
         let (own, other) = ((seats.first + core) as u32, seat as u32);
         let greeting = |from, to| Greeting { secret, generation: new.head.generation, from, to };
         match seat < seats.first {
-            true => listener.take(greeting(other, own), deadline, is_wanted),
+            true => listener.take(greeting(other, own), is_wanted),
             false => greeting(own, other).dial(node.links),
         }
     };

@@ -84,6 +84,7 @@ impl Member {
             protocol: PROTOCOL,
             secret: format!("{secret:032x}"),
             node,
+            process: process_id(),
             cores: config.cores.len(),
             weight: config.weight.unwrap_or(Weight::of_cores(state_cores(config).len())),
             state_cores: state_cores(config),

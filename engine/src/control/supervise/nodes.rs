@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use potoroo_runtime::Housekeeping;
 use tokio::sync::oneshot;
 
-use super::super::cluster::{ClusterRole, FollowerNews, Paused};
+use super::super::cluster::{ClusterRole, FollowerNews, Lead, Paused};
 use super::super::error::Error;
 use super::change::{ChangeOrder, CheckpointAnswer, NodeChange};
 use super::{Next, Supervisor};
@@ -48,7 +48,9 @@ impl Supervisor {
             return Ok(None);
         }
         if self.other_nodes {
-            let leaves = self.role.lead().is_some_and(|lead| lead.is_leaving());
+            // Without others it is the last one, and stops as such.
+            let leaves = |lead: &mut Lead| lead.is_leaving() && lead.has_others();
+            let leaves = self.role.lead().is_some_and(leaves);
             return Ok(Some(if leaves { Next::Leave } else { Next::OtherNodes }));
         }
         Ok(self.look_for_change())
@@ -118,7 +120,11 @@ impl Supervisor {
 
     /// Logs why nodes do not come or go.
     fn complain_of(&self, what: &str) {
-        let by = self.process.watch.held_by();
+        let waits_for = match &self.role {
+            ClusterRole::Lead(lead) => lead.not_quiet(),
+            _ => None,
+        };
+        let by = self.process.watch.held_by().or(waits_for);
         let by = by.map_or(String::new(), |by| format!(" (held back by {by})"));
         tracing::warn!(
             "nodes wait to come or go: {what}{by}; sources go on, and it is tried again"
@@ -156,6 +162,11 @@ impl Supervisor {
             Ok(()) => {
                 self.change = NodeChange::default();
                 Ok(self)
+            }
+            // All is committed: only plain connections are closed.
+            Err(error @ Error::StateAway { .. }) => {
+                tracing::warn!("nodes could not come or go without a pause: {error}");
+                self.begin_anew()
             }
             Err(error) => {
                 self.generation.abandon();

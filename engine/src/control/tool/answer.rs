@@ -76,6 +76,10 @@ pub enum Error {
     NoCluster(String),
     #[error("no node leads the cluster in {0}: start one")]
     NoLead(String),
+    #[error(
+        "node `{node}` takes no part in the cluster in {place}: {reason} (--wait waits for it)"
+    )]
+    NotReady { place: String, node: String, reason: &'static str },
     #[error("the cluster in {place} refuses: {reason}")]
     WishRefused { place: String, reason: String },
     #[error(transparent)]

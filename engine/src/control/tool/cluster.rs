@@ -2,11 +2,14 @@
 
 mod map;
 
+mod ready;
+
 mod status;
 
 mod wishes;
 
 pub use map::map;
+pub use ready::ready;
 pub use status::status;
 pub use wishes::{GivenWeight, gone, leave, rebalance, stop, weight};
 

@@ -31,7 +31,10 @@ enum Unready {
 
 impl From<Error> for Unready {
     fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
+        match error {
+            Error::StateAway { .. } => Self::Again(error.to_string()),
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 
@@ -45,17 +48,17 @@ const TRIES_MAX: u32 = 50;
 const SEATS_MAX: usize = 65_534;
 
 impl Lead {
-    /// Begins a generation with all nodes that there are, from `recovery` or, when nodes are lost
-    /// meanwhile, from the same checkpoint once more.
+    /// Begins a generation with all nodes that there are, from `recovery` if that is done, and when
+    /// nodes are lost meanwhile, from the same checkpoint once more. Storage that does not answer
+    /// is waited for.
     ///
     /// # Errors
     /// This node cannot begin.
     pub(in crate::control) fn begin(
         &mut self,
         process: &mut Process,
-        recovery: Recovery,
+        mut recovery: Option<Recovery>,
     ) -> Result<(Generation, Attach), Error> {
-        let mut recovery = Some(recovery);
         self.try_until_begun(process, |lead, process| {
             let recovery = match recovery.take() {
                 Some(recovery) => recovery,
@@ -140,7 +143,7 @@ impl Lead {
         self.mark("links");
         let others = Others::Nodes(self.nodes.clone());
         let lease = Some(self.member.session.lease());
-        let seating = Seating { seats, links, others, lease };
+        let seating = Seating { seats, links, others, lease, is_wanted: Box::new(|| true) };
         let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
         self.mark("load");
         if let Err(lost) = self.wait_until_ready(process) {
@@ -148,7 +151,7 @@ impl Lead {
             generation.join(true)?;
             return Err(lost);
         }
-        self.note_begun(process, &new);
+        self.note_begun(&new);
         Ok((generation, attach))
     }
 
@@ -162,14 +165,17 @@ impl Lead {
             let reason = "a core or the storage of checkpoints has failed".to_owned();
             Error::Cluster { place: place.clone(), reason }
         })?;
-        let recovery = Arc::new(process.recover()?.expect("a cluster has state"));
+        // Its edges go on as they are.
+        let recovery = Arc::new(process.recover_state()?);
         let (new, seats) = self.have_begin(process, &recovery)?;
         let links = self.connect(&new, &seats)?;
         self.mark("links");
-        present.renew(process, &recovery, (&seats, links))?;
+        // Cores that have begun to load do not rest any more.
+        let renewed = present.renew(process, &recovery, (&seats, links));
+        renewed.map_err(|error| Unready::Failed(Box::new(error)))?;
         self.mark("load");
         self.wait_until_ready(process)?;
-        self.note_begun(process, &new);
+        self.note_begun(&new);
         Ok(NextGeneration {
             head: recovery.recovered.head.clone(),
             facts: recovery.facts.clone(),
@@ -200,6 +206,7 @@ impl Lead {
             node.send(&ToNode::Refused(error.to_string()));
             return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
         }
+        self.member.links.forget_before(self.generation);
         let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
         process.watch.set_seats(names.collect());
         for node in &self.nodes {
@@ -244,12 +251,13 @@ impl Lead {
         })
     }
 
-    fn note_begun(&mut self, process: &Process, new: &NewGeneration) {
+    fn note_begun(&mut self, new: &NewGeneration) {
         console::note(self.line());
         self.mark("others");
         self.reports.begin(new.nodes.iter().map(|node| node.node.clone()));
-        self.record();
-        self.remove_left_over(process);
+        new.nodes.iter().for_each(|node| self.unfit.remove(&node.node));
+        // The agreement may take long, and sources are held.
+        self.is_unrecorded = true;
     }
 
     /// # Errors
@@ -295,6 +303,9 @@ impl Lead {
                     }
                     if generation == self.generation {
                         let leaves = self.leaving.contains(&node.hello.node);
+                        if !leaves {
+                            self.unfit.add(&node.hello.node, &reason, Instant::now());
+                        }
                         let refused = || ToNode::Refused(reason.clone());
                         node.send(&if leaves { ToNode::End } else { refused() });
                         return Err(Unready::Lost(node.hello.node.clone(), reason));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::process::Process;
 use super::{Lead, NodeEnd};
-use crate::cluster::nodes::NodeNews;
+use crate::cluster::nodes::{NodeNews, RemoteNode};
 use crate::cluster::wire::ToNode;
 
 impl Lead {
@@ -34,6 +34,15 @@ impl Lead {
         let now = sum.filter(|(sent, received)| sent == received);
         let before = std::mem::replace(&mut counting.before, now);
         now.is_some() && now == before
+    }
+
+    /// Another node that has not said in the last round that nothing is in flight on it.
+    pub(in crate::control) fn not_quiet(&self) -> Option<String> {
+        let says = |node: &&Arc<RemoteNode>| {
+            matches!(self.counting.answers.get(&node.hello.node), Some(Some(_)))
+        };
+        let node = self.nodes.iter().find(|node| !says(node))?;
+        Some(format!("node {}", node.hello.node))
     }
 
     /// Waits until the cores of all nodes have ended, and has the nodes end; but if the storage of

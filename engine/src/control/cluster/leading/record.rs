@@ -16,6 +16,7 @@ impl Lead {
             .hellos()
             .map(|hello| RecordedNode {
                 node: hello.node.clone(),
+                process: hello.process.clone(),
                 cores: hello.cores,
                 state_cores: hello.state_cores.len(),
                 weight: hello.weight,
@@ -25,13 +26,15 @@ impl Lead {
         if self.changes.is_empty() {
             self.changes = self.recorded().map(|record| record.changes).unwrap_or_default();
         }
+        let marks = std::mem::take(&mut self.marks);
+        let begun = marks.last().map_or_else(Instant::now, |(_, at)| *at);
         let cause = if cause.is_empty() { "start".to_owned() } else { cause };
         self.changes.push(RecordedChange {
             unix_seconds: unix_seconds(),
             generation: self.generation,
             cause,
-            ms: since.elapsed().as_millis() as u64,
-            phases: phases(since, &std::mem::take(&mut self.marks)),
+            ms: begun.saturating_duration_since(since).as_millis() as u64,
+            phases: phases(since, &marks),
             nodes: nodes.iter().map(|node| node.node.clone()).collect(),
         });
         let forgotten = self.changes.len().saturating_sub(CHANGES_MAX);

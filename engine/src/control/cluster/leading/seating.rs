@@ -1,6 +1,7 @@
 //! Which seats the nodes of a generation have, and what their cores own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::super::process::Process;
 use super::super::super::recovery::Recovery;
@@ -13,19 +14,25 @@ use crate::cluster::shares::{Sharer, Weight};
 use crate::cluster::wire::{NewGeneration, NodeHello, NodeSeats, ToNode};
 
 impl Lead {
-    /// Takes a node, for the next generation, unless there are as many as there may be.
+    /// Takes a node, for the next generation, unless there are as many as there may be, or it could
+    /// not begin a moment ago.
     pub(super) fn admit(&mut self, node: Arc<RemoteNode>) {
         let (name, most) = (&node.hello.node, self.member.nodes_max);
-        let others = self.nodes.iter().chain(&self.joining).filter(|one| !one.is_lost()).count();
-        if 1 + others < most {
+        // One of its name is its predecessor.
+        let is_other = |one: &&Arc<RemoteNode>| !one.is_lost() && one.hello.node != *name;
+        let others = self.nodes.iter().chain(&self.joining).filter(is_other).count();
+        let too_many = || {
+            format!(
+                "the cluster has {most} nodes, and takes no more: end one, or start all of them \
+                 with a higher --nodes-max"
+            )
+        };
+        let refusal = (1 + others >= most).then(too_many);
+        let Some(reason) = refusal.or_else(|| self.unfit.refusal(name, Instant::now())) else {
             tracing::info!("node `{name}` has come");
             self.end_namesakes(&node);
             return self.joining.push(node);
-        }
-        let reason = format!(
-            "the cluster has {most} nodes, and takes no more: end one, or start all of them with a \
-             higher --nodes-max"
-        );
+        };
         tracing::warn!("node `{name}` is refused: {reason}");
         node.send(&ToNode::Refused(reason));
     }

@@ -1,13 +1,16 @@
 //! What operators wish, and what the lead does for it.
 
+use std::sync::Arc;
+
 use super::super::super::process::Process;
 use super::Lead;
 use super::seating::weight_of;
 use crate::cluster::agreement::{Agreed, AgreedEntries, Disagreement, EntryChange, Expected};
+use crate::cluster::nodes::RemoteNode;
 use crate::cluster::rebalance::{NodeLoad, Rebalance, rebalance};
-use crate::cluster::record::{DONE, LEAD, REFUSED, WEIGHTS, WISHES, Wish};
+use crate::cluster::record::{DONE, LEAD, NODES, REFUSED, WEIGHTS, WISHES, Wish};
 use crate::cluster::shares::Weight;
-use crate::cluster::wire::NodeHello;
+use crate::cluster::wire::{NodeHello, ToNode};
 
 /// What becomes of a wish.
 enum Answer {
@@ -48,7 +51,8 @@ impl Lead {
                 continue;
             }
             match self.answer(process, entries, &entry.value)? {
-                Answer::Later => {}
+                // It is asked again: the node may be lost, or come again.
+                Answer::Later => continue,
                 Answer::NextGeneration => drop(self.waiting.insert(key.clone())),
                 Answer::Done(text) => self.reply(key, entry, format!("{DONE}{text}"))?,
                 Answer::Refused(reason) => self.reply(key, entry, format!("{REFUSED}{reason}"))?,
@@ -77,7 +81,7 @@ impl Lead {
                 process.request.stop_all();
                 Answer::Later
             }
-            Ok(Wish::Leave(node)) => match self.let_leave(&node) {
+            Ok(Wish::Leave(node)) => match self.let_leave(entries, &node) {
                 Ok(()) => Answer::Later,
                 Err(reason) => Answer::Refused(reason),
             },
@@ -93,21 +97,29 @@ impl Lead {
 
     /// # Errors
     /// The node cannot leave: cause and remedy.
-    fn let_leave(&mut self, node: &str) -> Result<(), String> {
+    fn let_leave(&mut self, entries: &AgreedEntries, node: &str) -> Result<(), String> {
         if node == self.member.name() {
             let alone = "no other node would go on: use `potoroo cluster stop`";
             return if self.leave() { Ok(()) } else { Err(alone.to_owned()) };
         }
-        match self.nodes.iter().any(|one| one.hello.node == node) {
-            true => {
-                self.leaving.insert(node.to_owned());
-                Ok(())
-            }
-            false => Err(no_node(node)),
+        let is_it = |one: &Arc<RemoteNode>| one.hello.node == node;
+        if let Some(at) = self.joining.iter().position(is_it) {
+            // It has nothing to hand over yet.
+            self.joining.remove(at).send(&ToNode::End);
+        } else if self.nodes.iter().any(is_it) {
+            self.leaving.insert(node.to_owned());
+        } else if !entries.contains_key(&format!("{NODES}{node}")) {
+            return Err(no_node(node));
         }
+        // One that lives and takes no part has just left, or comes again.
+        Ok(())
     }
 
     fn set_weight(&mut self, node: &str, weight: Option<Weight>) -> Result<Answer, Disagreement> {
+        if self.joining.iter().any(|one| one.hello.node == node) {
+            let reason = format!("node `{node}` is joining: ask again when it is a member");
+            return Ok(Answer::Refused(reason));
+        }
         let Some(hello) = self.hellos().find(|hello| hello.node == node) else {
             return Ok(Answer::Refused(no_node(node)));
         };

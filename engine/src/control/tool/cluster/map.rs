@@ -96,6 +96,7 @@ mod tests {
         ]);
         let node = |node: &str, cores| RecordedNode {
             node: node.to_owned(),
+            process: String::new(),
             cores,
             state_cores: cores,
             weight: Weight::of_cores(1),

@@ -174,7 +174,14 @@ mod tests {
         ]);
         let node = |node: &str| {
             let (node, weight) = (node.to_owned(), Weight::of_cores(2));
-            RecordedNode { node, cores: 2, state_cores: 2, weight, partitions: 3 }
+            RecordedNode {
+                node,
+                process: "1".to_owned(),
+                cores: 2,
+                state_cores: 2,
+                weight,
+                partitions: 3,
+            }
         };
         let nodes = vec![node("a"), node("b"), node("c")];
         let record = ClusterRecord { nodes, ..ClusterRecord::default() };
