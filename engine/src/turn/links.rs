@@ -15,7 +15,7 @@
 //! generation.
 
 use std::fmt::Display;
-use std::io::{Error, IoSlice};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -228,7 +228,7 @@ impl OpenLink {
                 return Ok(false);
             }
             ReadOutcome::Closed => return Err(words("its peer has closed it")),
-            ReadOutcome::Failed(code) => return Err(broken(code)),
+            ReadOutcome::Failed(code) => return Err(port.explain(code)),
         };
         self.idle_reads = 0;
         let (ahead_ns, mut frames) = (self.ahead_ns, 0);
@@ -268,7 +268,7 @@ impl OpenLink {
                 Ok(Sent::Bytes)
             }
             WriteOutcome::WouldBlock => Ok(Sent::NoRoom),
-            WriteOutcome::Failed(code) => Err(broken(code)),
+            WriteOutcome::Failed(code) => Err(port.explain(code)),
         }
     }
 
@@ -297,9 +297,4 @@ impl OpenLink {
 #[cold]
 fn words(reason: impl Display) -> String {
     reason.to_string()
-}
-
-#[cold]
-fn broken(code: i32) -> String {
-    Error::from_raw_os_error(code).to_string()
 }

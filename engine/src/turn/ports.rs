@@ -10,7 +10,7 @@
 //! connector brings its own ports, beside the rest of it; a port that the kernel serves registers
 //! its descriptor with [`Readiness`] under the token that the driver gives it.
 
-use std::io::IoSlice;
+use std::io::{Error as SystemError, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use potoroo_runtime::poller::Error;
@@ -139,7 +139,8 @@ pub trait LinkPort: Send {
     /// Reads what has come, as much as `room` takes, which is not empty.
     fn read(&mut self, room: &mut [u8]) -> ReadOutcome;
 
-    /// Takes as many of `parts`, which are not empty, as it has room for now.
+    /// Takes as many of `parts`, which are not empty, as it has room for now. They begin with what
+    /// was not taken before.
     fn write(&mut self, parts: &[IoSlice<'_>]) -> WriteOutcome;
 
     /// Has its bytes announced under `token`.
@@ -147,6 +148,12 @@ pub trait LinkPort: Send {
 
     /// Has room announced under `token`, once. The driver tries to write in each turn if it is not.
     fn watch_room(&mut self, readiness: &mut dyn Readiness, token: u64) -> Watching;
+
+    /// Why it [failed](WriteOutcome::Failed) with `code`, for people.
+    #[cold]
+    fn explain(&self, code: i32) -> String {
+        SystemError::from_raw_os_error(code).to_string()
+    }
 }
 
 impl LinkPort for Connection {
