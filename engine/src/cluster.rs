@@ -8,6 +8,12 @@
 //!   rebalance    the weights with which all nodes would be equally busy
 //!   view         what all nodes do, for people
 //!   wire         what a node and the lead tell each other
+//!   refusal      a peer that is not what it has to be
+//!   timed        a connection that is greeted
+//!   tls_files    files of certificates and keys, as they are given
+//!   tls          encrypted connections, with certificates: the feature `tls`
+//!   channel      one of both, while it is greeted and afterwards
+//!   encryption   whether nodes encrypt, and who they are then
 //!   nodes        the lead's end of that: a port for all nodes
 //!   membership   a node's end of that
 //!   greeting     how a connection becomes a link between two cores
@@ -31,6 +37,19 @@ pub mod rebalance;
 pub mod view;
 
 pub mod wire;
+
+pub mod refusal;
+
+pub mod timed;
+
+pub mod tls_files;
+
+#[cfg(feature = "tls")]
+pub mod tls;
+
+pub mod channel;
+
+pub mod encryption;
 
 pub mod greeting;
 

@@ -164,6 +164,14 @@ pub enum Disagreement {
         /// Cause and remedy.
         reason: String,
     },
+    /// Files for the encrypted way to etcd cannot be used.
+    #[error("{place} cannot be reached: {reason}")]
+    Files {
+        /// Where etcd is.
+        place: String,
+        /// Which file, why and the remedy.
+        reason: String,
+    },
     /// The folder cannot be used.
     #[error("cannot {action} {}: {cause}", .path.display())]
     Io {

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! The node that comes first among the nodes of a generation dials. A listener keeps a link that
-//! it does not wait for yet: the lead tells the nodes one after the other. Promises: a link of one
-//! generation never gets to a core of another; a stranger gets no memory beyond one greeting, and
-//! is left after [`PATIENCE`].
+//! it does not wait for yet: the lead tells the nodes one after the other. Where links are
+//! encrypted, the handshake comes first, and the node that has a seat is known when its link is
+//! taken. Promises: a link of one generation never gets to a core of another; a stranger gets no
+//! memory beyond one greeting and handshake, and is left after
+//! [`PATIENCE`](super::timed::PATIENCE).
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -16,9 +18,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::sockopt;
+
+use super::channel::Channel;
+use super::encryption::{Accepted, Encryption};
 
 /// Who greets whom, and in which generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +42,6 @@ const MAGIC: [u8; 8] = *b"PTRLINK1";
 
 /// Bytes of a greeting.
 pub const GREETING_BYTES: usize = 40;
-
-/// How long a peer may take for its greeting, and for its answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a link is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
@@ -73,20 +75,22 @@ impl Greeting {
         (bytes[..8] == MAGIC).then_some(greeting)
     }
 
-    /// Connects with `address`, and greets.
+    /// Connects with `node` at `address`, and greets.
     ///
     /// # Errors
     /// No node listens there, or it is not the node that is meant.
-    pub fn dial(self, address: SocketAddr) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.write_all(&self.write())?;
+    pub fn dial(
+        self,
+        address: SocketAddr,
+        node: &str,
+        encryption: &Encryption,
+    ) -> io::Result<Channel> {
+        let mut channel = encryption.dial(address, node)?;
+        channel.write_all(&self.write())?;
         let mut answer = [0];
-        stream.read_exact(&mut answer)?;
+        channel.read_exact(&mut answer)?;
         match answer {
-            [ACCEPTED] => Ok(stream),
+            [ACCEPTED] => Ok(channel),
             _ => Err(io::Error::other("it takes no link of this generation")),
         }
     }
@@ -125,7 +129,8 @@ pub struct LinkListener {
 #[derive(Default)]
 struct Kept {
     secret: u128,
-    links: Mutex<BTreeMap<Greeting, TcpStream>>,
+    encryption: Encryption,
+    links: Mutex<BTreeMap<Greeting, Channel>>,
     came: Condvar,
     ended: AtomicBool,
 }
@@ -135,10 +140,10 @@ impl LinkListener {
     ///
     /// # Errors
     /// It cannot.
-    pub fn open(address: SocketAddr, secret: u128) -> io::Result<Self> {
+    pub fn open(address: SocketAddr, secret: u128, encryption: Encryption) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let kept = Arc::new(Kept { secret, ..Kept::default() });
+        let kept = Arc::new(Kept { secret, encryption, ..Kept::default() });
         let of_thread = kept.clone();
         Builder::new()
             .name("potoroo-links".to_owned())
@@ -151,25 +156,43 @@ impl LinkListener {
         self.address
     }
 
-    /// Waits for the link that `greeting` announces, while it `is_wanted`: a node that still frees
-    /// or loads the state of the generation before is slower than the others.
+    /// Waits for the link of `node` that `greeting` announces, while it `is_wanted`: a node that
+    /// still frees or loads the state of the generation before is slower than the others. A link of
+    /// another node is closed.
     ///
     /// # Errors
     /// It is not wanted any more.
-    pub fn take(&self, greeting: Greeting, is_wanted: &dyn Fn() -> bool) -> io::Result<TcpStream> {
+    pub fn take(
+        &self,
+        greeting: Greeting,
+        node: &str,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> io::Result<Channel> {
         let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut other = String::new();
         loop {
-            if let Some(stream) = links.remove(&greeting) {
-                return Ok(stream);
+            if let Some(channel) = links.remove(&greeting) {
+                match channel.check_peer(node) {
+                    Ok(()) => return Ok(channel),
+                    Err(reason) => {
+                        tracing::warn!("a link that is to be of node `{node}` is closed: {reason}");
+                        other = format!(", but another node did: {reason}");
+                    }
+                }
             }
             if !is_wanted() {
                 let Greeting { from, to, .. } = greeting;
-                let text = format!("core {from} made no link to core {to}");
+                let text = format!("core {from} made no link to core {to}{other}");
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             let waited = self.kept.came.wait_timeout(links, LOOK);
             links = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Whether links are encrypted.
+    pub fn encryption(&self) -> &Encryption {
+        &self.kept.encryption
     }
 
     /// Closes links of generations before `generation`.
@@ -258,39 +281,20 @@ impl Drop for Knock {
     }
 }
 
-fn greet(mut stream: TcpStream, kept: &Kept) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn greet(stream: TcpStream, kept: &Kept) -> io::Result<()> {
+    // In the clear it would show what others may not know.
+    let Accepted::Alike(mut channel) = kept.encryption.accept(stream)? else { return Ok(()) };
     let mut bytes = [0; GREETING_BYTES];
-    Within { stream: &stream, until: Instant::now() + PATIENCE }.read_exact(&mut bytes)?;
+    channel.read_exact(&mut bytes)?;
     let known = Greeting::read(bytes).filter(|greeting| greeting.secret == kept.secret);
     let Some(greeting) = known else { return Ok(()) };
     let mut links = kept.links.lock().unwrap_or_else(PoisonError::into_inner);
     if links.len() < KEPT_MAX {
-        stream.write_all(&[ACCEPTED])?;
-        links.insert(greeting, stream);
+        channel.write_all(&[ACCEPTED])?;
+        links.insert(greeting, channel);
         kept.came.notify_all();
     }
     Ok(())
-}
-
-/// Reads until a time, however slowly bytes come.
-pub struct Within<'a> {
-    /// From where.
-    pub stream: &'a TcpStream,
-    /// After that nothing is read.
-    pub until: Instant,
-}
-
-impl Read for Within<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        (&mut &*self.stream).read(buffer)
-    }
 }
 
 #[cfg(test)]
@@ -300,21 +304,27 @@ mod tests {
     const GREETING: Greeting = Greeting { generation: 7, secret: 0xabc, from: 1, to: 3 };
 
     fn listener() -> LinkListener {
-        LinkListener::open(SocketAddr::from(([127, 0, 0, 1], 0)), 0xabc).expect("a port is free")
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        LinkListener::open(address, 0xabc, Encryption::InTheClear).expect("a port is free")
+    }
+
+    fn dial(listener: &LinkListener) -> Channel {
+        let dialled = GREETING.dial(listener.address(), "b", &Encryption::InTheClear);
+        dialled.expect("it listens")
     }
 
     #[test]
     fn a_link_that_comes_early_is_kept_for_its_generation_only() {
         let listener = listener();
-        let dialled = GREETING.dial(listener.address()).expect("it listens");
+        let dialled = dial(&listener);
         let later = Greeting { generation: 8, ..GREETING };
-        let refused = listener.take(later, &|| false).expect_err("that is another one");
+        let refused = listener.take(later, "a", &|| false).expect_err("that is another one");
         assert!(refused.to_string().contains("core 1 made no link to core 3"), "{refused}");
-        let taken = listener.take(GREETING, &|| true).expect("it was dialled");
-        assert_eq!(taken.peer_addr().ok(), dialled.local_addr().ok());
-        let _old = GREETING.dial(listener.address()).expect("it listens");
+        let taken = listener.take(GREETING, "a", &|| true).expect("it was dialled");
+        assert_eq!(taken.tcp().peer_addr().ok(), dialled.tcp().local_addr().ok());
+        let _old = dial(&listener);
         listener.forget_before(8);
-        listener.take(GREETING, &|| false).expect_err("it was closed");
+        listener.take(GREETING, "a", &|| false).expect_err("it was closed");
     }
 
     #[test]
@@ -323,7 +333,7 @@ mod tests {
         let connect = || TcpStream::connect(listener.address()).expect("it listens");
         let silent: Vec<_> = (0..3 * WAITING_MAX).map(|_| connect()).collect();
         // All of them were accepted before it.
-        GREETING.dial(listener.address()).expect("it is taken at once");
+        dial(&listener);
         let mut first = &silent[0];
         assert_eq!(first.read(&mut [0]).ok(), Some(0), "the oldest one is closed");
     }

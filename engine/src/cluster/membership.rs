@@ -4,32 +4,33 @@
 //! which the lead gave them; all else is in the queue of the node. Must never do: decide.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::greeting::{PATIENCE, break_when_cut_off};
+use super::channel::ChannelWriter;
+use super::encryption::Encryption;
+use super::greeting::break_when_cut_off;
 use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message, write_message};
 
 /// The way to the lead. A clone is the same one.
 #[derive(Clone, Debug)]
-pub struct LeadSender(Arc<Mutex<TcpStream>>);
+pub struct LeadSender(Arc<Mutex<ChannelWriter>>);
 
 impl LeadSender {
     /// Ends the connection: its reader ends, too.
     pub fn end(&self) {
-        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = stream.shutdown(std::net::Shutdown::Both);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).end();
     }
 
     /// Tells the lead. If it is gone, the reader reports that.
     pub fn send(&self, message: &ToLead) {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if write_message(&mut *stream, message).is_err() {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if write_message(&mut *writer, message).is_err() {
+            writer.end();
         }
     }
 }
@@ -40,25 +41,23 @@ pub const NO_LEAD: u64 = u64::MAX;
 /// Obeys orders of the lead.
 pub type Obey = Arc<dyn Fn(CoreOrder) + Send + Sync>;
 
-/// Greets the lead at `address`; `obey` gets its orders, and `wanted` has the generation that it
-/// wants, or [`NO_LEAD`]. Returns the way to it, and what else it says; that ends when the
-/// connection breaks, also after its machine was cut off for `silence`.
+/// Greets the lead, which is this node at `address`; `obey` gets its orders, and `wanted` has the
+/// generation that it wants, or [`NO_LEAD`]. Returns the way to it, and what else it says; that
+/// ends when the connection breaks, also after its machine was cut off for `silence`.
 ///
 /// # Errors
-/// It does not listen there.
+/// It does not listen there, or as of [`Encryption::dial`].
 pub fn join(
-    address: SocketAddr,
+    (lead, address, encryption): (&str, SocketAddr, &Encryption),
     hello: NodeHello,
     (obey, wanted): (Obey, Arc<AtomicU64>),
     silence: Duration,
 ) -> io::Result<(LeadSender, Receiver<ToNode>)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    break_when_cut_off(&stream, silence)?;
-    write_message(&mut stream, &ToLead::Hello(hello))?;
+    let connection = encryption.dial(address, lead)?;
+    break_when_cut_off(connection.tcp(), silence)?;
+    let (mut reader, mut writer) = connection.split()?;
+    write_message(&mut writer, &ToLead::Hello(hello))?;
     let (said_in, said) = channel();
-    let mut reader = stream.try_clone()?;
     // Orders need no generation: the lead gives those of one after all nodes were ready for it, and
     // none of it after it has announced the next.
     let read = move || {
@@ -74,5 +73,5 @@ pub fn join(
         wanted.store(NO_LEAD, Ordering::Relaxed);
     };
     Builder::new().name("potoroo-lead".to_owned()).spawn(read)?;
-    Ok((LeadSender(Arc::new(Mutex::new(stream))), said))
+    Ok((LeadSender(Arc::new(Mutex::new(writer))), said))
 }

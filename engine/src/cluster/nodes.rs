@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::greeting::{Knocking, PATIENCE, Within, break_when_cut_off, wake};
+use super::channel::{Channel, ChannelReader, ChannelWriter};
+use super::encryption::{Accepted, Encryption, NOT_ENCRYPTED};
+use super::greeting::{Knocking, break_when_cut_off, wake};
 use super::wire::{
-    AnyFirst, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message, read_message,
-    read_text, write_message,
+    AnyFirst, AnyHello, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message,
+    read_message, read_text, write_message,
 };
 
 /// A node that has joined.
@@ -24,16 +26,16 @@ use super::wire::{
 pub struct RemoteNode {
     /// What it said of itself.
     pub hello: NodeHello,
-    stream: Mutex<TcpStream>,
+    writer: Mutex<ChannelWriter>,
     lost: AtomicBool,
 }
 
 impl RemoteNode {
     /// Tells the node. One that takes nothing is lost, which its reader reports.
     pub fn send(&self, message: &ToNode) {
-        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        if write_message(&mut *stream, message).is_err() {
-            self.close(&stream);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if write_message(&mut *writer, message).is_err() {
+            self.close(&writer);
         }
     }
 
@@ -44,13 +46,12 @@ impl RemoteNode {
 
     /// Ends the connection: the node learns that it takes no part any more.
     pub fn end(&self) {
-        self.close(&self.stream.lock().unwrap_or_else(PoisonError::into_inner));
+        self.close(&self.writer.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn close(&self, stream: &TcpStream) {
+    fn close(&self, writer: &ChannelWriter) {
         self.lost.store(true, Ordering::Relaxed);
-        // Its reader ends.
-        let _ = stream.shutdown(std::net::Shutdown::Both);
+        writer.end();
     }
 }
 
@@ -81,6 +82,7 @@ impl NodeListener {
     pub fn open(
         address: SocketAddr,
         (facts, secret): (ClusterFacts, String),
+        encryption: Encryption,
         silence: Duration,
         direct: impl Fn(&ToLead) -> bool + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -91,6 +93,7 @@ impl NodeListener {
         let door = Door {
             facts,
             secret,
+            encryption,
             silence,
             direct: Arc::new(direct),
             news: news_in,
@@ -121,6 +124,7 @@ impl Drop for NodeListener {
 struct Door {
     facts: ClusterFacts,
     secret: String,
+    encryption: Encryption,
     silence: Duration,
     direct: Arc<dyn Fn(&ToLead) -> bool + Send + Sync>,
     news: Sender<NodeNews>,
@@ -141,33 +145,35 @@ impl Door {
                 let greeted = of_thread.greet(stream);
                 drop(one);
                 // A stranger that says nothing of use gets no answer.
-                if let Ok(Some(node)) = greeted {
-                    of_thread.listen(&node);
+                if let Ok(Some((node, reader))) = greeted {
+                    of_thread.listen(&node, reader);
                 }
             });
         }
     }
 
     /// Takes the first message. Returns nothing for a node that does not fit.
-    fn greet(&self, mut stream: TcpStream) -> io::Result<Option<Arc<RemoteNode>>> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let mut from = Within { stream: &stream, until: Instant::now() + PATIENCE };
-        let first = read_text(&mut from, HELLO_BYTES_MAX)?;
+    fn greet(&self, stream: TcpStream) -> io::Result<Option<(Arc<RemoteNode>, ChannelReader)>> {
+        let (mut channel, alike) = match self.encryption.accept(stream)? {
+            Accepted::Alike(channel) => (channel, Ok(())),
+            Accepted::InTheClear(channel) => (channel, Err(NOT_ENCRYPTED.to_owned())),
+        };
+        let first = read_text(&mut channel, HELLO_BYTES_MAX)?;
         let AnyFirst::Hello(any) = parse_message(&first)?;
         if !is_same(&self.secret, &any.secret) {
             return Ok(None);
         }
-        match self.fits(any.protocol, &first) {
+        let fits = alike.and_then(|()| self.fits(&channel, &any, &first));
+        match fits {
             Ok(hello) => {
-                stream.set_read_timeout(None)?;
-                break_when_cut_off(&stream, self.silence)?;
-                let (stream, lost) = (Mutex::new(stream), AtomicBool::new(false));
-                Ok(Some(Arc::new(RemoteNode { hello, stream, lost })))
+                break_when_cut_off(channel.tcp(), self.silence)?;
+                let (reader, writer) = channel.split()?;
+                let (writer, lost) = (Mutex::new(writer), AtomicBool::new(false));
+                Ok(Some((Arc::new(RemoteNode { hello, writer, lost }), reader)))
             }
             Err(reason) => {
                 tracing::warn!("node `{}` is refused: {reason}", any.node);
-                write_message(&mut stream, &ToNode::Refused(reason))?;
+                write_message(&mut channel, &ToNode::Refused(reason))?;
                 Ok(None)
             }
         }
@@ -177,11 +183,12 @@ impl Door {
     ///
     /// # Errors
     /// Why not, for the node.
-    fn fits(&self, protocol: u32, first: &[u8]) -> Result<NodeHello, String> {
+    fn fits(&self, channel: &Channel, any: &AnyHello, first: &[u8]) -> Result<NodeHello, String> {
         let same = "start all nodes with the same version";
-        if protocol != PROTOCOL {
-            return Err(format!("{}: {same}", differs("its protocol", &PROTOCOL, &protocol)));
+        if any.protocol != PROTOCOL {
+            return Err(format!("{}: {same}", differs("its protocol", &PROTOCOL, &any.protocol)));
         }
+        channel.check_peer(&any.node)?;
         match parse_message(first) {
             Ok(ToLead::Hello(hello)) => match misfit(&self.facts, &hello) {
                 None => Ok(hello),
@@ -192,17 +199,12 @@ impl Door {
         }
     }
 
-    fn listen(&self, node: &Arc<RemoteNode>) {
+    fn listen(&self, node: &Arc<RemoteNode>, mut reader: ChannelReader) {
         // The lead may have ended, which reads the news.
         let tell = |news| drop(self.news.send(news));
-        let mut reader = node.stream.lock().unwrap_or_else(PoisonError::into_inner).try_clone();
         tell(NodeNews::Joined(node.clone()));
-        let mut next = || match &mut reader {
-            Ok(reader) => read_message(reader),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-        };
         let why = loop {
-            match next() {
+            match read_message(&mut reader) {
                 Ok(message) if (self.direct)(&message) => {}
                 Ok(message) => tell(NodeNews::Said(node.clone(), message)),
                 Err(error) => break error.to_string(),
@@ -278,7 +280,9 @@ mod tests {
         };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let shown = (facts, SECRET.to_owned());
-        NodeListener::open(any, shown, PATIENCE, |_| false).expect("a port is free")
+        let silence = Duration::from_secs(5);
+        let clear = Encryption::InTheClear;
+        NodeListener::open(any, shown, clear, silence, |_| false).expect("a port is free")
     }
 
     /// What a node sends that fits.

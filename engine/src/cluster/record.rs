@@ -30,6 +30,13 @@ pub fn weight_of(entries: &AgreedEntries, node: &str, own: Weight) -> Weight {
     given.and_then(|given| given.value.parse().ok()).unwrap_or(own)
 }
 
+/// The name of the node that leads.
+pub fn lead_of(entries: &AgreedEntries) -> Option<&str> {
+    let session = entries.get(LEAD)?.session?;
+    let nodes = entries.iter().filter_map(|(key, entry)| Some((key.strip_prefix(NODES)?, entry)));
+    nodes.into_iter().find(|(_, entry)| entry.session == Some(session)).map(|(node, _)| node)
+}
+
 /// Who owns what, as the lead has written it down; what cannot be read is nothing.
 pub fn shares_of(entries: &AgreedEntries) -> SharesRecord {
     let found = entries.get(SHARES).and_then(|entry| serde_json::from_str(&entry.value).ok());

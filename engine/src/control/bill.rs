@@ -85,7 +85,8 @@ impl Bill {
             "links: {cores} cores × {cores} cores of up to {others} other nodes (--nodes-max) × \
              {levels} levels × 2"
         );
-        (what, links.saturating_mul(2 * levels * config.lane_bytes))
+        let each = 2 * levels * config.lane_bytes + config.link_buffer_bytes();
+        (what, links.saturating_mul(each))
     }
 
     /// What edges take besides, while it is open: equal lines of several edges are one.

@@ -62,6 +62,12 @@ pub fn describe(plan: &Plan, config: &Config) -> String {
     }
     if config.cluster.is_some() {
         text.push_str(&losses(plan, config));
+        let how = if config.is_encrypted() {
+            "encrypted (TLS 1.3, certificates on both sides)"
+        } else {
+            "in the clear"
+        };
+        let _ = writeln!(text, "\nlinks and control between nodes\n  {how}");
     }
     let _ = writeln!(
         text,

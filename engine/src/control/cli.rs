@@ -201,6 +201,7 @@ mod tests {
             "URL" => ("null:", "'null:'"),
             "DIR" | "DIR|URL" => ("folder", "'folder'"),
             "NODE" => ("a", "'a'"),
+            "FILE" => ("a.pem", "'a.pem'"),
             "WEIGHT" => ("1.5", "'1.5'"),
             "NAME" => ("counts", "['counts']"),
             "SOURCE=POSITION" => ("orders=7", "['orders=7']"),

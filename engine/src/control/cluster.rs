@@ -25,12 +25,12 @@ mod leading;
 pub(super) use following::{Follower, FollowerNews, command};
 pub(super) use leading::{Lead, NodeEnd, Paused};
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::generation::{Generation, Seating};
 use super::process::Process;
+use crate::cluster::refusal::is_refusal;
 use crate::connect::attach::Attach;
 use following::Joined;
 use member::{AGAIN, ClaimError, DYING, Member};
@@ -183,13 +183,13 @@ enum Found {
 
 fn try_find(member: Member, process: &Process, succeeds: bool) -> Result<Found, Error> {
     let nothing = |member, why: String| Ok(Found::Nothing(Box::new(member), why));
-    let lead = match member.lead_address() {
+    let lead = match member.lead() {
         Ok(lead) => lead,
         // Without a part in it yet it is refused; with one it waits.
         Err(error) if !succeeds => return Err(member.refused(&error)),
         Err(error) => return nothing(member, error.to_string()),
     };
-    let Some(address) = lead else {
+    let Some((node, address)) = lead else {
         return match member.claim_lead(process, succeeds) {
             Ok(Some(port)) => {
                 Ok(Found::Role(ClusterRole::Lead(Box::new(Lead::new(member, port, succeeds)))))
@@ -201,20 +201,24 @@ fn try_find(member: Member, process: &Process, succeeds: bool) -> Result<Found, 
     };
     let progress = &process.stored.as_ref().expect("a cluster has state").progress;
     let silence = member.session.asked();
-    let join = |at| Joined::with(at, member.hello.clone(), progress.clone(), silence).ok();
-    match address.and_then(join) {
-        Some(joined) => {
+    let Some(at) = address else { return nothing(member, "the lead has no address".to_owned()) };
+    let to = (&*node, at, member.encryption());
+    match Joined::with(to, member.hello.clone(), progress.clone(), silence) {
+        Ok(joined) => {
             Ok(Found::Role(ClusterRole::Follower(Box::new(Follower::new(member, joined)))))
         }
-        None => {
-            let at = address.map_or("no address".to_owned(), |at: SocketAddr| at.to_string());
-            nothing(
-                member,
-                format!(
-                    "the node that leads does not answer at {at}: nodes have to reach each other \
-                     (--listen, --advertise)"
-                ),
-            )
+        // What listened there a moment ago may be about to end.
+        Err(error) if is_refusal(&error) && member.began.elapsed() > REACHED_WITHIN => {
+            let (place, name) = (member.place.clone(), member.name());
+            let reason = format!("node `{name}` cannot join node `{node}`, which leads: {error}");
+            Err(Error::Cluster { place, reason })
         }
+        Err(error) => nothing(
+            member,
+            format!(
+                "the node that leads does not answer at {at} ({error}): nodes have to reach each \
+                 other (--listen, --advertise)"
+            ),
+        ),
     }
 }

@@ -16,6 +16,8 @@ mod skip;
 
 mod member;
 
+mod tls;
+
 mod edge;
 
 mod range;

@@ -5,14 +5,13 @@
 //! Promises: no output is emptied and no core receives anything before all of it has started.
 
 use std::mem::take;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{
-    Connection, HostConfig, Housekeeping, Lanes, LinkedLanes, Poller, RunningCores, Waker, mesh,
+    HostConfig, Housekeeping, Lanes, LinkedLanes, Poller, RunningCores, Waker, mesh,
 };
 
 use super::checkpoints::effects::Effects;
@@ -32,6 +31,7 @@ use super::threads::Threads;
 use super::watch::Monitor;
 use crate::checkpoint::coordinator::Coordinator;
 use crate::checkpoint::{Delivered, LoadReceiver, load_channel};
+use crate::cluster::channel::Channel;
 use crate::cluster::membership::LeadSender;
 use crate::cluster::nodes::RemoteNode;
 use crate::connect::attach::Attach;
@@ -56,7 +56,7 @@ pub(super) struct Seating {
 pub(super) struct DialledLink {
     /// The seat of that core.
     pub(super) seat: usize,
-    pub(super) stream: TcpStream,
+    pub(super) channel: Channel,
 }
 
 /// The other nodes, as this one sees them.
@@ -248,13 +248,13 @@ fn link(
     process: &Process,
 ) -> Result<(Lanes, Vec<NewLink>), Error> {
     let mut made = Vec::new();
-    for DialledLink { seat, stream } in links {
+    for DialledLink { seat, channel } in links {
         let LinkedLanes { outbound, inbound, receiver } =
             LinkedLanes::new(levels, process.config.lane_bytes);
         lanes.link(seat, outbound, inbound);
-        let port = Connection::adopt(stream).map_err(|source| Error::Link { seat, source })?;
+        let port = channel.into_port().map_err(|source| Error::Link { seat, source })?;
         // The clocks of all processes of a machine agree.
-        let (port, counts) = (Box::new(port), process.watch.link_counts(seat));
+        let counts = process.watch.link_counts(seat);
         made.push(NewLink { seat, port, receiver, ahead_ns: 0, counts });
     }
     Ok((lanes, made))

@@ -56,6 +56,7 @@ use clap::{Parser, Subcommand};
 
 use super::config::NodeName;
 use super::console;
+use super::logging;
 use super::signals;
 use crate::checkpoint::Epoch;
 use answer::{EXIT_HELP, PlaceArgs, ToolExit};
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
 /// programs that have the tool in them.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = signals::bear_file_limits();
+    logging::init(true);
     let found = match &Arguments::parse_from(arguments).command {
         Command::Checkpoint { command } => match command {
             Checkpoint::List { state } => list::run(state),

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use potoroo::cluster::agreement::{EtcdAddress, EtcdAgreement, Login};
+use potoroo::cluster::tls_files::{GivenFiles, TlsFiles};
 
 use super::{LIMIT, Scratch, free_port};
 
@@ -21,6 +22,8 @@ pub struct Etcd {
     folder: String,
     pub address: SocketAddr,
     peers: u16,
+    /// What it shows clients, and wants of theirs.
+    tls: Option<TlsFiles>,
     child: Option<Child>,
 }
 
@@ -33,19 +36,30 @@ impl Etcd {
 
     /// Starts a server at `address`.
     pub fn start_at(scratch: &Scratch, address: SocketAddr) -> Option<Self> {
+        Self::start_with(scratch, address, None)
+    }
+
+    /// Starts a server that wants certificates of its clients, and has those `files`.
+    pub fn start_secure(scratch: &Scratch, files: TlsFiles) -> Option<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        Self::start_with(scratch, address, Some(files))
+    }
+
+    fn start_with(scratch: &Scratch, address: SocketAddr, tls: Option<TlsFiles>) -> Option<Self> {
         if Command::new("etcd").arg("--version").output().is_err() {
             eprintln!("skipped: etcd is not installed (Debian: apt-get install etcd-server)");
             return None;
         }
         let (folder, peers) = (scratch.path("etcd"), free_port());
-        let mut etcd = Self { folder, address, peers, child: None };
+        let mut etcd = Self { folder, address, peers, tls, child: None };
         etcd.resume();
         Some(etcd)
     }
 
     /// Starts it again, and waits until it answers.
     pub fn resume(&mut self) {
-        let (here, peers) = (format!("http://{}", self.address), self.peers);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let (here, peers) = (format!("{scheme}://{}", self.address), self.peers);
         let peers = format!("http://127.0.0.1:{peers}");
         let cluster = format!("one={peers}");
         let mut command = Command::new("etcd");
@@ -53,6 +67,10 @@ impl Etcd {
         command.args(["--listen-client-urls", &here, "--advertise-client-urls", &here]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
         command.args(["--initial-cluster", &cluster, "--log-level", "error"]);
+        if let Some(TlsFiles { certificate, key, authority }) = &self.tls {
+            command.arg("--client-cert-auth").arg("--cert-file").arg(certificate);
+            command.arg("--key-file").arg(key).arg("--trusted-ca-file").arg(authority);
+        }
         let log = File::create(Path::new(&self.folder).with_extension("log"));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(log.expect("the folder is ours"));
@@ -65,6 +83,13 @@ impl Etcd {
     }
 
     fn answers(&self) -> bool {
+        if let Some(TlsFiles { certificate, key, authority }) = self.tls.clone() {
+            let (certificate, key) = (Some(certificate), Some(key));
+            let files = GivenFiles { certificate, key, authority: Some(authority) };
+            let address = EtcdAddress::parse(&format!("{}/ready", self.address), true);
+            let address = address.expect("it is one");
+            return EtcdAgreement::open(&address, Some(PATIENCE), None, &files).is_ok();
+        }
         let answer = self.post_within(PATIENCE, "/v3/kv/range", "{\"key\":\"eA==\"}");
         answer.is_some_and(|answer| answer.contains("header"))
     }
@@ -94,7 +119,8 @@ impl Etcd {
 
     /// The flag value for a cluster in it.
     pub fn place(&self, name: &str) -> String {
-        place(self.address, name)
+        let scheme = if self.tls.is_some() { "etcds" } else { "etcd" };
+        format!("{scheme}://{}/{name}", self.address)
     }
 }
 
@@ -104,11 +130,6 @@ impl Drop for Etcd {
     }
 }
 
-/// The flag value for a cluster in the etcd at `address`.
-pub fn place(address: SocketAddr, name: &str) -> String {
-    format!("etcd://{address}/{name}")
-}
-
 /// A session in the etcd at one of `servers`.
 pub fn session(
     servers: &str,
@@ -116,6 +137,7 @@ pub fn session(
     lease: Duration,
     login: Option<Login>,
 ) -> Result<EtcdAgreement, String> {
-    let address = EtcdAddress::parse(&format!("{servers}/{name}")).expect("it is one");
-    EtcdAgreement::open(&address, Some(lease), login).map_err(|error| error.to_string())
+    let address = EtcdAddress::parse(&format!("{servers}/{name}"), false).expect("it is one");
+    let files = GivenFiles::default();
+    EtcdAgreement::open(&address, Some(lease), login, &files).map_err(|error| error.to_string())
 }

@@ -10,6 +10,7 @@
 
 mod address;
 mod gateway;
+mod secure;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use gateway::{EtcdAnswer, Gateway, Trouble};
 
 use super::{Agreed, AgreedEntries, Agreement, Changed, Disagreement, EntryChange, Expected};
 use crate::checkpoint::store::draw;
+use crate::cluster::tls_files::GivenFiles;
 
 /// The agreement of processes on any machines, in etcd.
 pub struct EtcdAgreement {
@@ -43,18 +45,25 @@ const DRAWS_MAX: usize = 3;
 
 impl EtcdAgreement {
     /// Joins those that agree at `address`. The session has to be renewed within each `lease`;
-    /// without one, within a minute.
+    /// without one, within a minute. An encrypted way needs `files`.
     ///
     /// # Errors
-    /// No etcd answers there, or it refuses.
+    /// No etcd answers there, or it refuses; a file is missing or cannot be used.
     pub fn open(
         address: &EtcdAddress,
         lease: Option<Duration>,
         login: Option<Login>,
+        files: &GivenFiles,
     ) -> Result<Self, Disagreement> {
+        if login.is_some() && !address.is_encrypted() && address.is_beyond_loopback() {
+            tracing::warn!(
+                "POTOROO_ETCD_PASSWORD goes to {address} in the clear: write etcds:// if etcd has \
+                 a certificate"
+            );
+        }
         let lease = lease.unwrap_or(TOOL_LEASE);
         // A request that is not answered is sent again before a lease ends.
-        let gateway = Gateway::new(address, login, lease / 5);
+        let gateway = Gateway::new(address, login, lease / 5, files)?;
         let prefix = format!("/potoroo/{}/", address.name());
         let agreement = Self { gateway, prefix, lease, session: AtomicU64::new(0) };
         agreement.begin_session()?;

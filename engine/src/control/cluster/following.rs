@@ -15,6 +15,7 @@ use super::super::recovery::Recovery;
 use super::super::seats::Seats;
 use super::links;
 use super::member::{Member, check_links};
+use crate::cluster::encryption::Encryption;
 use crate::cluster::membership::{LeadSender, join};
 use crate::cluster::record::LEAD;
 use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
@@ -67,10 +68,10 @@ pub(in crate::control) enum FollowerNews {
 }
 
 impl Joined {
-    /// Joins the lead at `address`, whose commits show in `progress`. It is lost after its machine
-    /// was cut off for `silence`.
+    /// Joins the lead, which is this node at `address`, whose commits show in `progress`. It is
+    /// lost after its machine was cut off for `silence`.
     pub(super) fn with(
-        address: SocketAddr,
+        (lead, address, encryption): (&str, SocketAddr, &Encryption),
         hello: NodeHello,
         progress: Arc<CheckpointProgress>,
         silence: Duration,
@@ -85,7 +86,8 @@ impl Joined {
             cores.iter().for_each(|core| core.send(command(order)));
         };
         let wanted = Arc::new(AtomicU64::new(0));
-        let (lead, said) = join(address, hello, (Arc::new(obey), wanted.clone()), silence)?;
+        let at = (lead, address, encryption);
+        let (lead, said) = join(at, hello, (Arc::new(obey), wanted.clone()), silence)?;
         Ok(Self { address, lead, said, cores, wanted })
     }
 

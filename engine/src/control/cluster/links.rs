@@ -25,19 +25,19 @@ pub(super) fn connect(
         let (own, other) = ((seats.first + core) as u32, seat as u32);
         let greeting = |from, to| Greeting { secret, generation: new.head.generation, from, to };
         match seat < seats.first {
-            true => listener.take(greeting(other, own), is_wanted),
-            false => greeting(own, other).dial(node.links),
+            true => listener.take(greeting(other, own), &node.node, is_wanted),
+            false => greeting(own, other).dial(node.links, &node.node, listener.encryption()),
         }
     };
     let others = || new.nodes.iter().filter(|node| node.first != seats.first);
     let of_core = |core: usize| {
         let of_node = |node| seats_of(node).map(move |seat| (node, seat));
         let link = |(node, seat): (&NodeSeats, usize)| {
-            let stream = connect(core, node, seat);
-            let stream = stream
-                .and_then(|stream| break_when_cut_off(&stream, LINK_SILENCE).map(|()| stream));
-            let stream = stream.map_err(|error| (node.node.clone(), error))?;
-            Ok(DialledLink { seat, stream })
+            let channel = connect(core, node, seat).and_then(|channel| {
+                break_when_cut_off(channel.tcp(), LINK_SILENCE).map(|()| channel)
+            });
+            let channel = channel.map_err(|error| (node.node.clone(), error))?;
+            Ok(DialledLink { seat, channel })
         };
         others().flat_map(of_node).map(link).collect()
     };

@@ -17,10 +17,11 @@ use super::figures::FigureClock;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{Location, draw};
 use crate::cluster::agreement::{Agreed, Agreement, Changed, Disagreement, EntryChange, Expected};
+use crate::cluster::encryption::Encryption;
 use crate::cluster::greeting::LinkListener;
 use crate::cluster::lease::NodeSession;
 use crate::cluster::nodes::NodeListener;
-use crate::cluster::record::{LEAD, NODES, SECRET};
+use crate::cluster::record::{LEAD, NODES, SECRET, lead_of};
 use crate::cluster::shares::Weight;
 use crate::cluster::wire::{ClusterFacts, NodeHello, PROTOCOL, ToLead};
 use crate::connect::mail::{PresentStorage, StorageMessage};
@@ -71,13 +72,14 @@ impl Member {
         }
         let lease = config.lease();
         let agreed = |error: Disagreement| refused(error.to_string());
-        let agreement = place.agree(Some(lease)).map_err(agreed)?;
+        let encryption = config.encryption().map_err(|error| refused(error.to_string()))?;
+        let agreement = place.agree(Some(lease), &config.tls_files()).map_err(agreed)?;
         let session = NodeSession::start(agreement.clone(), lease).map_err(agreed)?;
         let node = config.node.as_ref().expect("a complete configuration has one").to_string();
         claim_name(&*agreement, &node, (&place, lease), session.pause())?;
         let (listen, advertise) = (config.listen, config.advertise);
         let secret = secret(&*agreement).map_err(|error| refused(error.to_string()))?;
-        let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret);
+        let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret, encryption);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
         let hello = NodeHello {
@@ -119,13 +121,21 @@ impl Member {
         Error::Cluster { place: self.place.clone(), reason: error.to_string() }
     }
 
-    /// Where the node listens that leads; `None` if none does.
+    /// The node that leads, and where it listens; `None` if none does.
     ///
     /// # Errors
     /// The agreement cannot be read.
-    pub(super) fn lead_address(&self) -> Result<Option<Option<SocketAddr>>, Disagreement> {
+    pub(super) fn lead(&self) -> Result<Option<(String, Option<SocketAddr>)>, Disagreement> {
         let listed = self.session.refresh()?;
-        Ok(listed.entries.get(LEAD).map(|lead| lead.value.parse().ok()))
+        let Some(lead) = listed.entries.get(LEAD) else { return Ok(None) };
+        // Its name may be bound a moment later: it is looked for again.
+        let name = lead_of(&listed.entries).unwrap_or_default();
+        Ok(Some((name.to_owned(), lead.value.parse().ok())))
+    }
+
+    /// How it speaks with other nodes.
+    pub(super) fn encryption(&self) -> &Encryption {
+        self.links.encryption()
     }
 
     /// Has `key` be `value`, unless another node leads.
@@ -160,7 +170,7 @@ impl Member {
             let (storage, silence) = (storage.clone(), self.session.asked());
             let direct = move |message: &ToLead| for_storage(message, &storage);
             let shown = (self.hello.facts.clone(), self.hello.secret.clone());
-            NodeListener::open(address, shown, silence, direct)
+            NodeListener::open(address, shown, self.encryption().clone(), silence, direct)
         };
         let is_taken = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
         let (waited, any) = (self.began.elapsed(), SocketAddr::new(self.listen.ip(), 0));
@@ -277,7 +287,8 @@ fn edges(config: &Config) -> u64 {
 pub(super) fn check_links(process: &Process, seats: &Seats) -> Result<(), Error> {
     let Process { plan, config, .. } = process;
     let links = seats.own * (seats.total - seats.own);
-    let bytes = links * 2 * (plan.levels() + 1) * config.lane_bytes;
+    let each = 2 * (plan.levels() + 1) * config.lane_bytes + config.link_buffer_bytes();
+    let bytes = links * each;
     let refused = |reason: String| {
         let place = config.cluster.clone().expect("links are of a cluster");
         Err(Error::Cluster { place, reason })

@@ -51,6 +51,7 @@ impl Config {
         list.extend(self.check_skips(facts));
         list.extend(self.check_cluster());
         list.extend(self.check_listen());
+        list.extend(self.check_tls());
         let admin = self.admin.filter(|address| !address.ip().is_loopback());
         list.extend(admin.map(|address| Error::AdminNotLoopback { address }));
         match list.is_empty() {
@@ -59,12 +60,14 @@ impl Config {
         }
     }
 
-    /// What nodes send each other is not encrypted.
+    /// Strangers may be able to read what nodes send each other.
     fn check_listen(&self) -> Option<Error> {
         let advertised = self.advertise.unwrap_or(self.listen);
         let beyond = [self.listen, advertised].into_iter().find(|it| !it.ip().is_loopback());
         match beyond {
-            Some(address) if !self.links_in_the_clear => Some(Error::ListenNotLoopback { address }),
+            Some(address) if !self.links_in_the_clear && !self.is_encrypted() => {
+                Some(Error::ListenNotLoopback { address })
+            }
             _ if advertised.ip().is_unspecified() => {
                 Some(Error::NoAdvertise { address: advertised })
             }

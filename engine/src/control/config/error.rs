@@ -213,14 +213,36 @@ pub enum Error {
     /// Who reads or changes what nodes send each other has the whole application.
     #[error(
         "the other processes of the cluster would reach this one at {address}, which is not on \
-         loopback, and what they send is not encrypted: add `--links-in-the-clear` if no stranger \
-         can read or send on that network, or give `--listen` an address like `127.0.0.1:{}`",
+         loopback, and what they send is not encrypted: give all of them `--tls-cert`, `--tls-key` \
+         and `--tls-ca`, or `--links-in-the-clear` if no stranger can read or send on that \
+         network, or give `--listen` an address like `127.0.0.1:{}`",
         address.port()
     )]
     ListenNotLoopback {
         /// The address.
         address: SocketAddr,
     },
+    /// Some of the files of TLS are given, and others are not.
+    #[error(
+        "{missing}: missing; TLS needs a certificate of this node, its key, and the authority \
+         of the certificates of all nodes (--tls-cert, --tls-key, --tls-ca)"
+    )]
+    TlsFileMissing {
+        /// The flags.
+        missing: String,
+    },
+    /// A file of TLS cannot be used.
+    #[error("{cause}")]
+    Tls {
+        /// Which, why and the remedy.
+        cause: String,
+    },
+    /// Nodes cannot do both.
+    #[error(
+        "`--links-in-the-clear` and `--tls-cert` exclude each other: leave out the first one to \
+         have the nodes encrypt what they send"
+    )]
+    TlsInTheClear,
     /// Others cannot connect with any address of a machine.
     #[error(
         "the other processes of the cluster cannot reach this one at {address}, which stands for \

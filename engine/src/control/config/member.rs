@@ -10,6 +10,7 @@ use crate::cluster::agreement::{Agreement, Disagreement, FolderAgreement};
 #[cfg(feature = "etcd")]
 use crate::cluster::agreement::{EtcdAddress, EtcdAgreement, Login};
 use crate::cluster::shares::NoWeight;
+use crate::cluster::tls_files::GivenFiles;
 
 /// Where the nodes of a cluster agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum NoMember {
     /// Nodes agree nowhere else.
     #[error(
         "nodes of a cluster do not agree in `{scheme}://`: give a folder of this machine, or \
-         etcd://HOST:PORT/NAME"
+         etcd://HOST:PORT/NAME or etcds://HOST:PORT/NAME"
     )]
     Scheme {
         /// What is in front.
@@ -74,26 +75,43 @@ impl ClusterPlace {
         }
     }
 
+    /// Whether the way there is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            #[cfg(feature = "etcd")]
+            Self::Etcd(address) => address.is_encrypted(),
+        }
+    }
+
     /// Begins a session there, which has to be renewed within each `lease`; without one it is that
-    /// of a tool.
+    /// of a tool. An encrypted way there needs `files`.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn agree(&self, lease: Option<Duration>) -> Result<Arc<dyn Agreement>, Disagreement> {
+    pub fn agree(
+        &self,
+        lease: Option<Duration>,
+        files: &GivenFiles,
+    ) -> Result<Arc<dyn Agreement>, Disagreement> {
         Ok(match self {
-            Self::Folder(path) => Arc::new(FolderAgreement::open(path, lease)?),
+            Self::Folder(path) => {
+                let _ = files;
+                Arc::new(FolderAgreement::open(path, lease)?)
+            }
             #[cfg(feature = "etcd")]
-            Self::Etcd(address) => Arc::new(EtcdAgreement::open(address, lease, login())?),
+            Self::Etcd(address) => Arc::new(EtcdAgreement::open(address, lease, login(), files)?),
         })
     }
 
     #[cfg(feature = "etcd")]
-    fn etcd(rest: &str) -> Result<Self, NoMember> {
-        EtcdAddress::parse(rest).map(Self::Etcd).map_err(|cause| NoMember::Malformed { cause })
+    fn etcd(rest: &str, encrypted: bool) -> Result<Self, NoMember> {
+        let address = EtcdAddress::parse(rest, encrypted);
+        address.map(Self::Etcd).map_err(|cause| NoMember::Malformed { cause })
     }
 
     #[cfg(not(feature = "etcd"))]
-    fn etcd(_: &str) -> Result<Self, NoMember> {
+    fn etcd(_: &str, _: bool) -> Result<Self, NoMember> {
         Err(NoMember::NotBuilt)
     }
 }
@@ -125,7 +143,8 @@ impl FromStr for ClusterPlace {
     fn from_str(text: &str) -> Result<Self, NoMember> {
         match text.split_once("://") {
             _ if text.is_empty() => Err(NoMember::Empty),
-            Some(("etcd", rest)) => Self::etcd(rest),
+            Some(("etcd", rest)) => Self::etcd(rest, false),
+            Some(("etcds", rest)) => Self::etcd(rest, true),
             Some((scheme, _)) => Err(NoMember::Scheme { scheme: scheme.to_owned() }),
             None => Ok(Self::Folder(text.into())),
         }

@@ -254,9 +254,9 @@ declare! {
     /// Each of them is started with the same one.
     cluster: Option<ClusterPlace> = None => {
         flag: "--cluster DIR|URL",
-        help: "Folder of this machine, or etcd://HOST:PORT/NAME, in which the processes agree that \
-               are one application together; checkpoints lie in the folder `state` of DIR unless \
-               --state says otherwise",
+        help: "Folder of this machine, or etcd://HOST:PORT/NAME or etcds://HOST:PORT/NAME, in \
+               which the processes agree that are one application together; checkpoints lie in \
+               the folder `state` of DIR unless --state says otherwise",
         shown: "one process is all",
     }
     node: Option<NodeName> = None => {
@@ -278,6 +278,25 @@ declare! {
     links_in_the_clear: bool = false => {
         flag: "--links-in-the-clear",
         help: "Let nodes of several machines send each other events and state without encryption",
+    }
+    /// For the name of the node, and for both ends of connections. All files of TLS are read at the
+    /// start only.
+    tls_cert: Option<PathBuf> = None => {
+        flag: "--tls-cert FILE",
+        help: "Certificate of this process, in PEM: what it sends to the other processes of the \
+               cluster is encrypted, and all of them show each other certificates",
+        shown: "what they send is not encrypted",
+    }
+    tls_key: Option<PathBuf> = None => {
+        flag: "--tls-key FILE",
+        help: "Private key of --tls-cert, in PEM",
+        shown: "none",
+    }
+    tls_ca: Option<PathBuf> = None => {
+        flag: "--tls-ca FILE",
+        help: "Certificates, in PEM, of the authorities that issue those of all processes of the \
+               cluster and of etcd",
+        shown: "none",
     }
     lease_ms: Option<u64> = None => {
         flag: "--lease-ms N",

@@ -10,6 +10,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
@@ -366,6 +367,23 @@ macro_rules! parsed {
             }
         }
     };
+}
+
+impl SettingValue for PathBuf {
+    type Flag = Self;
+    type File = Self;
+
+    fn parser() -> ValueParser {
+        value_parser!(Self)
+    }
+
+    fn of_flag(_: &'static str, given: Self) -> Result<Self, Error> {
+        Ok(given)
+    }
+
+    fn of_key(_: &'static str, given: Self) -> Result<Self, Error> {
+        Ok(given)
+    }
 }
 
 parsed!(ClusterPlace);

@@ -14,6 +14,7 @@ pub use status::status;
 pub use wishes::{GivenWeight, gone, leave, rebalance, stop, weight};
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -22,14 +23,25 @@ use super::age::{age, now};
 use super::answer::{Error, ToolExit, answer, to_json};
 use crate::cluster::agreement::{AgreedEntries, Agreement, FolderAgreement};
 use crate::cluster::record::{ClusterRecord, RECORD};
+use crate::cluster::tls_files::GivenFiles;
 use crate::control::config::ClusterPlace;
 
 /// Where the nodes agree, and how to answer.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// Folder or etcd://HOST:PORT/NAME that the nodes were given with the same flag
+    /// Folder, etcd://HOST:PORT/NAME or etcds://HOST:PORT/NAME that the nodes were given with the
+    /// same flag
     #[arg(long, value_name = "DIR|URL", env = "POTOROO_CLUSTER")]
     pub cluster: ClusterPlace,
+    /// Certificates, in PEM, of the authorities of etcd, for etcds://…
+    #[arg(long, value_name = "FILE", env = "POTOROO_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
+    /// Certificate, in PEM, that is shown to etcd where it wants one
+    #[arg(long, value_name = "FILE", env = "POTOROO_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key, in PEM, of that
+    #[arg(long, value_name = "FILE", env = "POTOROO_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Answer with one JSON object
     #[arg(long)]
     pub json: bool,
@@ -37,7 +49,7 @@ pub struct ClusterArgs {
 
 /// Shows what happened.
 pub fn history(of: &ClusterArgs) -> Result<ToolExit, Error> {
-    let (_, entries) = open(&of.cluster)?;
+    let (_, entries) = open(of)?;
     let record = record(&entries);
     if of.json {
         return answer(to_json(&record.changes), ToolExit::Whole);
@@ -57,13 +69,16 @@ pub fn history(of: &ClusterArgs) -> Result<ToolExit, Error> {
     answer(text, ToolExit::Whole)
 }
 
-fn open(place: &ClusterPlace) -> Result<(Arc<dyn Agreement>, AgreedEntries), Error> {
+fn open(of: &ClusterArgs) -> Result<(Arc<dyn Agreement>, AgreedEntries), Error> {
+    let place = &of.cluster;
     let nothing = || Error::NoCluster(place.to_string());
     // It would be made.
     if place.folder().is_some_and(|folder| !FolderAgreement::exists(folder)) {
         return Err(nothing());
     }
-    let agreement = place.agree(None)?;
+    let (certificate, key) = (of.tls_cert.clone(), of.tls_key.clone());
+    let files = GivenFiles { certificate, key, authority: of.tls_ca.clone() };
+    let agreement = place.agree(None, &files)?;
     let entries = agreement.list()?;
     match entries.is_empty() {
         true => Err(nothing()),

@@ -1,6 +1,8 @@
-//! Where etcd is, as `--cluster` names it: `etcd://HOST:PORT[,HOST:PORT]/NAME`.
+//! Where etcd is, as `--cluster` names it: `etcd://HOST:PORT[,HOST:PORT]/NAME`, or `etcds://…` if
+//! the way there is encrypted.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// Where etcd is, and the name of the cluster in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +10,7 @@ pub struct EtcdAddress {
     /// Host and port of each server.
     endpoints: Vec<String>,
     name: String,
+    encrypted: bool,
 }
 
 /// Where etcd listens if nothing else is said.
@@ -17,11 +20,11 @@ const PORT: u16 = 2379;
 const NAME_BYTES_MAX: usize = 63;
 
 impl EtcdAddress {
-    /// What follows `etcd://`.
+    /// What follows `etcd://`, or `etcds://` if the way is `encrypted`.
     ///
     /// # Errors
     /// What is wrong with it. Nothing of it is repeated: it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str, encrypted: bool) -> Result<Self, String> {
         let Some((servers, name)) = text.split_once('/') else {
             return Err("it has no name of a cluster".to_owned());
         };
@@ -38,12 +41,27 @@ impl EtcdAddress {
             ));
         }
         let endpoints = servers.split(',').map(endpoint).collect::<Result<_, _>>()?;
-        Ok(Self { endpoints, name: name.to_owned() })
+        Ok(Self { endpoints, name: name.to_owned(), encrypted })
     }
 
     /// Host and port of each server.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
+    }
+
+    /// Whether the way there is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Whether what is sent there may leave this machine.
+    pub fn is_beyond_loopback(&self) -> bool {
+        let is_loopback = |endpoint: &String| {
+            let host = endpoint.rsplit_once(':').map_or("", |(host, _)| host);
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        };
+        !self.endpoints.iter().all(is_loopback)
     }
 
     /// The name of the cluster.
@@ -54,7 +72,8 @@ impl EtcdAddress {
 
 impl fmt::Display for EtcdAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "etcd://{}/{}", self.endpoints.join(","), self.name)
+        let scheme = if self.encrypted { "etcds" } else { "etcd" };
+        write!(f, "{scheme}://{}/{}", self.endpoints.join(","), self.name)
     }
 }
 
@@ -86,8 +105,23 @@ mod tests {
             ("e1/orders", "etcd://e1:2379/orders"),
             ("127.0.0.1:1,[::1]:2,[::1]/a.b-c_D", "etcd://127.0.0.1:1,[::1]:2,[::1]:2379/a.b-c_D"),
         ] {
-            let address = EtcdAddress::parse(text).expect("it is one");
+            let address = EtcdAddress::parse(text, false).expect("it is one");
             assert_eq!(address.to_string(), expected);
+        }
+        let encrypted = EtcdAddress::parse("e1/orders", true).expect("it is one");
+        assert_eq!(encrypted.to_string(), "etcds://e1:2379/orders");
+    }
+
+    #[test]
+    fn loopback_is_known_by_its_addresses() {
+        for (text, beyond) in [
+            ("127.0.0.1:1,[::1]:2,localhost/x", false),
+            ("127.0.0.1,10.0.0.1/x", true),
+            ("e1/x", true),
+            ("[2001:db8::1]/x", true),
+        ] {
+            let address = EtcdAddress::parse(text, false).expect("it is one");
+            assert_eq!(address.is_beyond_loopback(), beyond, "{text}");
         }
     }
 
@@ -112,10 +146,10 @@ mod tests {
             "e1:/x",
             "http://e1/x",
         ] {
-            let refused = EtcdAddress::parse(odd).expect_err(odd);
+            let refused = EtcdAddress::parse(odd, false).expect_err(odd);
             assert!(!refused.contains("hunter2"), "{refused}");
         }
         let long = format!("e1/{}", "x".repeat(NAME_BYTES_MAX + 1));
-        assert!(EtcdAddress::parse(&long).is_err());
+        assert!(EtcdAddress::parse(&long, false).is_err());
     }
 }

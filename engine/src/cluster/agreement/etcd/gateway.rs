@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use super::{Disagreement, EtcdAddress};
+use super::{Disagreement, EtcdAddress, secure};
+use crate::cluster::tls_files::GivenFiles;
 
 /// Who asks, where etcd wants to know.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub struct Login {
 /// The way to the servers of one etcd.
 pub(super) struct Gateway {
     agent: Agent,
+    scheme: &'static str,
     endpoints: Vec<String>,
     /// The one that answered last.
     first: AtomicUsize,
@@ -68,15 +70,30 @@ const TRY_MAX: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// Each try of a request may take `patience`.
-    pub(super) fn new(address: &EtcdAddress, login: Option<Login>, patience: Duration) -> Self {
-        let config = Agent::config_builder()
+    ///
+    /// # Errors
+    /// The way is encrypted, and a file for that is missing or cannot be used.
+    pub(super) fn new(
+        address: &EtcdAddress,
+        login: Option<Login>,
+        patience: Duration,
+        files: &GivenFiles,
+    ) -> Result<Self, Disagreement> {
+        let mut config = Agent::config_builder()
             .timeout_global(Some(patience.clamp(TRY_MIN, TRY_MAX)))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None);
+        let scheme = if address.is_encrypted() { "https" } else { "http" };
+        if address.is_encrypted() {
+            let place = address.to_string();
+            let files = secure::config(files);
+            let files = files.map_err(|reason| Disagreement::Files { place, reason })?;
+            config = config.tls_config(files);
+        }
         let agent = config.build().into();
         let (endpoints, token) = (address.endpoints().to_vec(), Mutex::default());
-        Self { agent, endpoints, first: AtomicUsize::new(0), login, token }
+        Ok(Self { agent, scheme, endpoints, first: AtomicUsize::new(0), login, token })
     }
 
     /// Asks one server after the other, and a single one twice: a connection that was kept open may
@@ -136,7 +153,7 @@ impl Gateway {
     }
 
     fn ask(&self, endpoint: &str, path: &str, body: &Value) -> Said {
-        let mut request = self.agent.post(format!("http://{endpoint}{path}"));
+        let mut request = self.agent.post(format!("{}://{endpoint}{path}", self.scheme));
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(token) = token {
             request = request.header("Authorization", token);

@@ -32,7 +32,7 @@ struct NodeShare {
 
 /// Shows which partitions each core of each node owns.
 pub fn map(of: &ClusterArgs) -> Result<ToolExit, Error> {
-    let (_, entries) = open(&of.cluster)?;
+    let (_, entries) = open(of)?;
     let map = map_of(&entries, record(&entries));
     if of.json {
         return answer(to_json(&map), ToolExit::Whole);

@@ -12,7 +12,7 @@ use crate::control::config::NodeName;
 /// Says whether a node takes part in the present generation; with `wait`, when it does.
 pub fn ready(of: &ClusterArgs, node: Option<NodeName>, wait: bool) -> Result<ToolExit, Error> {
     let node = node.unwrap_or_else(NodeName::of_host).to_string();
-    let (agreement, mut entries) = open(&of.cluster)?;
+    let (agreement, mut entries) = open(of)?;
     loop {
         let record = record(&entries);
         match missing(&entries, &record, &node) {

@@ -9,7 +9,7 @@ use super::wishes::view;
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::store::Location;
 use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::{ClusterRecord, LEAD, NODES, RecordedNode, weight_of};
+use crate::cluster::record::{ClusterRecord, NODES, RecordedNode, lead_of, weight_of};
 use crate::cluster::shares::Weight;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 
@@ -37,7 +37,7 @@ struct ClusterStatus<'a> {
 
 /// Shows who takes part and, unless only what is `agreed` is asked for, what they do.
 pub fn status(of: &ClusterArgs, agreed: bool) -> Result<ToolExit, Error> {
-    let (agreement, entries) = open(&of.cluster)?;
+    let (agreement, entries) = open(of)?;
     let record = record(&entries);
     let mut nodes = lines(&entries, &record);
     let leads = |line: &&NodeLine| line.state == NodeState::Lead;
@@ -118,11 +118,8 @@ fn add(lines: &mut [NodeLine], view: Option<ClusterView>) {
 /// The nodes of the generation, then those that live beside it.
 fn lines(entries: &AgreedEntries, record: &ClusterRecord) -> Vec<NodeLine> {
     let process = |node: &str| entries.get(&format!("{NODES}{node}")).map(|it| it.value.clone());
-    let lead = entries.get(LEAD).and_then(|lead| lead.session);
-    let leads = |node: &str| {
-        let session = entries.get(&format!("{NODES}{node}")).and_then(|it| it.session);
-        session.is_some() && session == lead
-    };
+    let lead = lead_of(entries);
+    let leads = |node: &str| lead == Some(node);
     let weight = |node: &RecordedNode| weight_of(entries, &node.node, node.weight);
     let mut lines: Vec<NodeLine> = record
         .nodes

@@ -49,7 +49,7 @@ pub fn weight(of: &ClusterArgs, node: &str, given: GivenWeight) -> Result<ToolEx
 /// Confirms that the process of a node is dead, and waits until the others go on without it. The
 /// lock of its session proves it.
 pub fn gone(of: &ClusterArgs, node: &str) -> Result<ToolExit, Error> {
-    let (agreement, mut entries) = open(&of.cluster)?;
+    let (agreement, mut entries) = open(of)?;
     let place = of.cluster.to_string();
     let key = format!("{NODES}{node}");
     let is_known = record(&entries).nodes.iter().any(|one| one.node == node);
@@ -140,7 +140,7 @@ fn wish(
     wish: &Wish,
     done: impl Fn(&AgreedEntries) -> bool,
 ) -> Result<String, Error> {
-    let (agreement, entries) = open(&of.cluster)?;
+    let (agreement, entries) = open(of)?;
     let place = of.cluster.to_string();
     if !entries.contains_key(LEAD) {
         return Err(Error::NoLead(place));

@@ -1,0 +1,147 @@
+//! TLS 1.3 between nodes, with certificates on both sides.
+//!
+//! ```text
+//!   files      what is read, and what can be wrong with it
+//!   stream     a connection that is greeted, and then its reader and its writer
+//!   incoming   bytes that are not decrypted yet
+//!   port       the connection of a link, on a core
+//!   names      names of nodes in certificates
+//!   words      what errors mean, for people
+//! ```
+//!
+//! A certificate has to be issued by an authority of `--tls-ca`, for the name of its node: a DNS
+//! name among its alternative names, or a wildcard for it. Files are read once, at the start: other
+//! files of the same names count from the next start on. Connections are not resumed, so each
+//! handshake checks the certificates of its time; a connection outlives them.
+
+// In reading order; the blank lines keep it.
+pub mod files;
+
+mod stream;
+
+mod incoming;
+
+mod port;
+
+mod names;
+
+mod words;
+
+pub use port::TlsPort;
+pub use stream::{TlsReader, TlsStream, TlsWriter};
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+use super::refusal::refusal;
+use super::timed::TimedStream;
+use super::tls_files::TlsFiles;
+use files::{CA, CERT, KEY};
+use names::server_name;
+
+/// What a node has for TLS. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct NodeTls {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+impl NodeTls {
+    /// Reads the files of `node`, and checks all that other nodes will check.
+    ///
+    /// # Errors
+    /// One cannot be used: which, why and the remedy.
+    pub fn load(files: &TlsFiles, node: &str) -> Result<Self, String> {
+        let name = server_name(node)?;
+        let chain = files::certificates(CERT, &files.certificate)?;
+        let key = files::key(KEY, &files.key)?;
+        let roots = files::roots(CA, &files.authority)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifiers = Verifiers::new(roots, &provider)?;
+        verifiers.check(&chain, &name).map_err(|error| {
+            format!("{CERT} {}: {}", files.certificate.display(), words::own(&error))
+        })?;
+        let key_fault = |error: rustls::Error| {
+            let path = files.key.display();
+            format!("{KEY} {path}: {}", words::key(&error, &files.certificate))
+        };
+        let versions = "ring has the suites of TLS 1.3";
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13])
+            .expect(versions)
+            .with_client_cert_verifier(verifiers.of_clients)
+            .with_single_cert(chain.clone(), key.clone_key());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .expect(versions)
+            .with_webpki_verifier(verifiers.of_servers)
+            .with_client_auth_cert(chain, key);
+        let (mut server, mut client) = (server.map_err(key_fault)?, client.map_err(key_fault)?);
+        server.send_tls13_tickets = 0;
+        client.resumption = Resumption::disabled();
+        // The name of a node is in its certificate, which is encrypted.
+        client.enable_sni = false;
+        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+    }
+
+    /// Makes a connection that was just made one with `node`.
+    ///
+    /// # Errors
+    /// It breaks, or the peer is another one or refuses this node.
+    pub fn dial(&self, stream: TimedStream, node: &str) -> io::Result<TlsStream> {
+        let name = server_name(node).map_err(refusal)?;
+        let session = ClientConnection::new(self.client.clone(), name).map_err(io::Error::other)?;
+        TlsStream::dialled(stream, session)
+    }
+
+    /// Makes a connection that was accepted one with a node.
+    ///
+    /// # Errors
+    /// It breaks, or the peer is no node or refuses this one.
+    pub fn accept(&self, stream: TimedStream) -> io::Result<TlsStream> {
+        let session = ServerConnection::new(self.server.clone()).map_err(io::Error::other)?;
+        TlsStream::accepted(stream, session)
+    }
+}
+
+/// What decides on the certificates of others, by the roles that they have in a handshake.
+struct Verifiers {
+    of_servers: Arc<WebPkiServerVerifier>,
+    of_clients: Arc<dyn ClientCertVerifier>,
+}
+
+impl Verifiers {
+    fn new(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
+        let (roots, provider) = (Arc::new(roots), || provider.clone());
+        let servers = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        let unusable = |error| format!("{CA}: {error}");
+        let of_servers = servers.build().map_err(unusable)?;
+        let of_clients = clients.build().map_err(unusable)?;
+        Ok(Self { of_servers, of_clients })
+    }
+
+    /// Decides on the own certificate as each other node will.
+    ///
+    /// # Errors
+    /// They will refuse it.
+    fn check(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> Result<(), rustls::Error> {
+        let (own, between) = chain.split_first().expect("a file without one is refused");
+        let now = UnixTime::now();
+        self.of_servers.verify_server_cert(own, between, name, &[], now)?;
+        self.of_clients.verify_client_cert(own, between, now).map(drop)
+    }
+}
