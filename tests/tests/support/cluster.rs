@@ -15,6 +15,7 @@ pub struct Cluster {
     pub scratch: Scratch,
     /// Its name, or `ledger CHANGE`.
     pub example: &'static str,
+    /// `NODE` in them stands for the name of the node.
     pub arguments: String,
     /// Where the nodes agree.
     pub place: String,
@@ -72,7 +73,7 @@ impl Cluster {
         command.args(&words[1..]).args(change).arg("--no-progress");
         let given =
             format!("{arguments} --cluster {place} --lease-ms {lease_ms} --node {node} {more}");
-        command.args(given.split_whitespace());
+        command.args(given.replace("NODE", node).split_whitespace());
         App::spawn(command)
     }
 
@@ -80,9 +81,17 @@ impl Cluster {
     pub fn ask(&self, arguments: &str) -> (String, bool) {
         let mut command = Command::new(tool());
         command.arg("cluster").args(arguments.split_whitespace());
-        let output = command.args(["--cluster", &self.place]).output().expect("it can be run");
+        command.args(["--cluster", &self.place]).args(self.tls_flags());
+        let output = command.output().expect("it can be run");
         let text = if output.status.success() { output.stdout } else { output.stderr };
         (String::from_utf8(text).expect("answers are text"), output.status.success())
+    }
+
+    /// The flags of TLS for the tool, which is shown as the first node.
+    fn tls_flags(&self) -> Vec<String> {
+        let words: Vec<&str> = self.arguments.split_whitespace().collect();
+        let pairs = words.windows(2).filter(|pair| pair[0].starts_with("--tls-"));
+        pairs.flatten().map(|word| word.replace("NODE", THREE[0])).collect()
     }
 
     pub fn status(&self) -> Value {

@@ -2,6 +2,8 @@
 //! that go away, and waiting for a condition within a limit.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod cluster;
 pub mod disk;
 #[cfg(feature = "etcd")]
@@ -75,7 +77,11 @@ fn build() -> PathBuf {
         None => ("--package=potoroo", ""),
     };
     build.arg(selection);
-    let features = [("s3", cfg!(feature = "s3")), ("etcd", cfg!(feature = "etcd"))];
+    let features = [
+        ("s3", cfg!(feature = "s3")),
+        ("etcd", cfg!(feature = "etcd")),
+        ("tls", cfg!(feature = "tls")),
+    ];
     for (feature, _) in features.iter().filter(|(_, is_on)| *is_on) {
         build.args(["--features", &format!("{of}{feature}")]);
     }

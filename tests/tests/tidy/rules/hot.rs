@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 25] = [
+const HOT: [&str; 27] = [
     "app-sdk/src/codec/",
     "app-sdk/src/consumers.rs",
     "app-sdk/src/exchange.rs",
@@ -27,6 +27,8 @@ const HOT: [&str; 25] = [
     "app-sdk/src/stream",
     "app-sdk/src/table",
     "app-sdk/src/value/archive.rs",
+    "engine/src/cluster/tls/incoming.rs",
+    "engine/src/cluster/tls/port.rs",
     "engine/src/flow/",
     "engine/src/state/",
     "engine/src/turn/",

@@ -1,0 +1,13 @@
+//! Nodes that encrypt what they send each other: the connection of a link on a core, greetings,
+//! real processes on loopback, and etcd with certificates.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod greeting;
+mod nodes;
+mod port;
+mod refused;
+#[cfg(feature = "etcd")]
+mod secure_etcd;
+mod spying;
