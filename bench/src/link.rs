@@ -7,9 +7,14 @@
 
 mod crossing;
 mod ends;
+#[cfg(feature = "tls")]
+mod secure;
 mod trips;
 
 use anyhow::Result;
+#[cfg(feature = "tls")]
+use potoroo::cluster::tls::TlsPort;
+use potoroo_runtime::Connection;
 
 use self::crossing::Crossing;
 use self::ends::{BareEnd, LinkEnd};
@@ -31,6 +36,15 @@ pub fn bench(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// A link in the clear.
+type Link = LinkEnd<Connection>;
+
+/// A link that is encrypted, in a build with the feature `tls`.
+const TLS: &str = "link_tls";
+const HAS_TLS: bool = cfg!(feature = "tls");
+const RATIOS: &[[&str; 2]] =
+    if HAS_TLS { &[["link", "tcp"], [TLS, "link"]] } else { &[["link", "tcp"]] };
+
 /// All series need the same time.
 const NEED: f64 = 1.0;
 /// Figures by class have the raw round trip of their class beside them.
@@ -39,18 +53,19 @@ const NONE: f64 = 0.0;
 fn round_trips(report: &mut Report) -> Result<()> {
     let (place, slice) = (report.place(), report.scale().window);
     let contenders = vec![
-        Entrant::of_window("link", move || trips::round_trips::<LinkEnd>(place, slice)),
+        Entrant::of_window("link", move || trips::round_trips::<Link>(place, slice)),
         Entrant::of_window("tcp", move || trips::round_trips::<BareEnd>(place, slice)),
+        #[cfg(feature = "tls")]
+        Entrant::of_window(TLS, move || trips::round_trips::<LinkEnd<TlsPort>>(place, slice)),
     ];
-    let contest = Contest {
-        what: "events one at a time",
-        probe: &probe(report),
-        ratios: &[["link", "tcp"]],
-        need: NEED,
-    };
+    let contest =
+        Contest { what: "events one at a time", probe: &probe(report), ratios: RATIOS, need: NEED };
     let series = alternate(report, &contest, contenders)?;
     let p50 = |latency: &Take| latency.quantile(0.5);
     report.goal("link_over_tcp_p50", series.ratio("link", "tcp", p50), NONE, Goal::AtMost(1.25));
+    if HAS_TLS {
+        report.figure("link_tls_over_link_p50", series.ratio(TLS, "link", p50), NONE);
+    }
     for name in series.names() {
         report.figure(format!("{name}_p50_ns"), series.median(name, p50), NONE);
         report.detail(name, series.typical(name, p50).all().summary());
@@ -83,13 +98,15 @@ const BATCHES: [Batch; 5] = [
 fn crossings(report: &mut Report, batch: &Batch) -> Result<()> {
     let (place, slice, events) = (report.place(), report.scale().window, batch.events);
     let contenders = vec![
-        Entrant::of_window("link", move || crossing::cross::<LinkEnd>(place, slice, events)),
+        Entrant::of_window("link", move || crossing::cross::<Link>(place, slice, events)),
         Entrant::of_window("tcp", move || crossing::cross::<BareEnd>(place, slice, events)),
+        #[cfg(feature = "tls")]
+        Entrant::of_window(TLS, move || crossing::cross::<LinkEnd<TlsPort>>(place, slice, events)),
     ];
     let contest = Contest {
         what: &format!("{events} events per send"),
         probe: &probe(report),
-        ratios: &[["link", "tcp"]],
+        ratios: RATIOS,
         need: NEED,
     };
     let series = alternate(report, &contest, contenders)?;
@@ -101,6 +118,12 @@ fn crossings(report: &mut Report, batch: &Batch) -> Result<()> {
     }
     let ratio = series.ratio("link", "tcp", Crossing::ns_per_event);
     report.figure(format!("crossing_over_tcp_{events}"), ratio, NONE);
+    if HAS_TLS {
+        let cost = series.median(TLS, Crossing::ns_per_event);
+        report.figure(format!("crossing_ns_{events}_tls"), cost, NONE);
+        let ratio = series.ratio(TLS, "link", Crossing::ns_per_event);
+        report.figure(format!("crossing_tls_over_link_{events}"), ratio, NONE);
+    }
     Ok(())
 }
 
@@ -116,5 +139,7 @@ mod tests {
         bench(&mut report).unwrap();
         assert!(report.value("link_over_tcp_p50").is_some());
         assert!(report.value("crossing_ns_64").is_some());
+        assert_eq!(report.value("crossing_ns_64_tls").is_some(), HAS_TLS);
+        assert_eq!(report.value("link_tls_over_link_p50").is_some(), HAS_TLS);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use crossbeam_utils::CachePadded;
 
-use super::ends::{FrameEnd, connect};
+use super::ends::FrameEnd;
 use crate::place::{Gate, Place};
 use crate::stamp;
 
@@ -40,7 +40,7 @@ struct Known {
 /// # Errors
 /// There is no loopback, or frames were lost, doubled or changed.
 pub fn cross<E: FrameEnd>(place: Place, slice: Duration, batch: u64) -> Result<Crossing> {
-    let (left, right) = connect()?;
+    let (left, right) = E::connect()?;
     let known = &Known::default();
     known.all.store(u64::MAX, Ordering::Relaxed);
     let produce = move |gate: &Gate| produce(gate, slice, E::new(left, 0), batch, known);

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use potoroo::Config;
 use potoroo::flow::{Core, CoreConfig, FrameEdge, Header, PartitionMap, SharedCounts};
 use potoroo::sdk::host::{Cause, Origin, SourceId};
+use potoroo::turn::LinkPort;
 use potoroo_runtime::link::RECORDS_MAX;
 use potoroo_runtime::{
     Connection, LaneLimits, LinkedLanes, Listener, Nanos, ReadOutcome, WriteOutcome, mesh,
@@ -35,11 +36,18 @@ const LANE_BYTES: usize = 256 * 1024;
 
 /// One end of a connection, which sends and receives numbers in frames.
 pub trait FrameEnd: Sized {
+    /// One end of a connection.
+    type Wire: Send;
+    /// Both ends of a new connection over loopback.
+    ///
+    /// # Errors
+    /// There is no loopback.
+    fn connect() -> Result<(Self::Wire, Self::Wire)>;
     /// Takes over the connection of one of two seats.
     ///
     /// # Errors
     /// Its core cannot be made.
-    fn new(connection: Connection, seat: usize) -> Result<Self>;
+    fn new(wire: Self::Wire, seat: usize) -> Result<Self>;
     /// Adds a frame to what the next call of [`carry`](Self::carry) sends.
     fn append(&mut self, number: u64);
     /// Sends; returns whether there was anything to send.
@@ -48,26 +56,33 @@ pub trait FrameEnd: Sized {
     fn bring(&mut self, see: impl FnMut(u64)) -> bool;
 }
 
-/// Both ends of a new connection over loopback.
-///
-/// # Errors
-/// There is no loopback.
-pub fn connect() -> Result<(Connection, Connection)> {
-    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).context("no port")?;
-    let left = Connection::connect_start(listener.local_addr()?).context("no loopback")?;
-    let right = loop {
-        if let Some(connection) = listener.accept()? {
-            break connection;
-        }
-    };
-    while !left.finish_connect()? {}
-    Ok((left, right))
+/// A connection that a link can have.
+pub trait Wire: LinkPort + Sized {
+    /// Both ends of a new one over loopback.
+    ///
+    /// # Errors
+    /// There is no loopback.
+    fn connect() -> Result<(Self, Self)>;
+}
+
+impl Wire for Connection {
+    fn connect() -> Result<(Self, Self)> {
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).context("no port")?;
+        let left = Self::connect_start(listener.local_addr()?).context("no loopback")?;
+        let right = loop {
+            if let Some(connection) = listener.accept()? {
+                break connection;
+            }
+        };
+        while !left.finish_connect()? {}
+        Ok((left, right))
+    }
 }
 
 /// With a link.
-pub struct LinkEnd {
+pub struct LinkEnd<W> {
     link: LinkedLanes,
-    connection: Connection,
+    wire: W,
     buffer: Box<[u8]>,
     unpublished: bool,
     /// Admits what comes.
@@ -85,7 +100,7 @@ const KEYS: usize = 64;
 const SEATS: usize = 2;
 const UNLIMITED: LaneLimits = LaneLimits { epoch: 0, end: None };
 
-impl LinkEnd {
+impl<W> LinkEnd<W> {
     /// A core that owns half of all keys, and has an exchange for events of 64 bytes.
     fn core(seat: usize) -> Result<Core> {
         let plan = growth::application(1).plan()?;
@@ -135,13 +150,19 @@ impl LinkEnd {
     }
 }
 
-impl FrameEnd for LinkEnd {
-    fn new(connection: Connection, seat: usize) -> Result<Self> {
+impl<W: Wire> FrameEnd for LinkEnd<W> {
+    type Wire = W;
+
+    fn connect() -> Result<(W, W)> {
+        W::connect()
+    }
+
+    fn new(wire: W, seat: usize) -> Result<Self> {
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
         let core = Self::core(seat)?;
         let frames = Self::frames(&core, seat)?;
         let link = LinkedLanes::new(LEVELS, LANE_BYTES);
-        Ok(Self { link, connection, buffer, unpublished: false, core, frames })
+        Ok(Self { link, wire, buffer, unpublished: false, core, frames })
     }
 
     fn append(&mut self, number: u64) {
@@ -163,7 +184,7 @@ impl FrameEnd for LinkEnd {
         }
         let mut slices = [IoSlice::new(&[]); 2 * RECORDS_MAX];
         let count = sender.gather(&mut slices);
-        match self.connection.try_write_parts(&slices[..count]) {
+        match self.wire.write(&slices[..count]) {
             WriteOutcome::Bytes(bytes) => sender.sent(bytes),
             WriteOutcome::WouldBlock => {}
             WriteOutcome::Failed(errno) => panic!("the connection failed: {errno}"),
@@ -172,7 +193,7 @@ impl FrameEnd for LinkEnd {
     }
 
     fn bring(&mut self, mut see: impl FnMut(u64)) -> bool {
-        let Some(count) = came(self.connection.try_read(&mut self.buffer)) else { return false };
+        let Some(count) = came(self.wire.read(&mut self.buffer)) else { return false };
         let (core, now) = (&self.core, Nanos(stamp::now()));
         let admit = |level, frame: &mut [u8]| {
             core.admit(level, frame, 0, now).map_err(|fault| fault.to_string())
@@ -200,6 +221,12 @@ pub struct BareEnd {
 }
 
 impl FrameEnd for BareEnd {
+    type Wire = Connection;
+
+    fn connect() -> Result<(Connection, Connection)> {
+        Connection::connect()
+    }
+
     fn new(connection: Connection, _: usize) -> Result<Self> {
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
         Ok(Self { connection, out: Vec::with_capacity(LANE_BYTES), buffer, rest: 0 })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::ends::{FrameEnd, connect};
+use super::ends::FrameEnd;
 use crate::gaps::{GapLog, Watch};
 use crate::place::{Gate, Place};
 use crate::stamp;
@@ -19,7 +19,7 @@ const END: u64 = u64::MAX;
 /// # Errors
 /// There is no loopback, or an answer is not what was asked.
 pub fn round_trips<E: FrameEnd>(place: Place, slice: Duration) -> Result<Take> {
-    let (left, right) = connect()?;
+    let (left, right) = E::connect()?;
     let watch = Watch::new(2);
     let answering = watch.log(1, "answer");
     let asking = |gate: &Gate| ask(gate, slice, &watch, E::new(left, 0));
