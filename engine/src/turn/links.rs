@@ -171,7 +171,8 @@ impl Links {
     }
 
     /// Sends what waits in links, for each at most once and for [`SENDS_PER_TURN`] of them: those
-    /// that had to wait come first in the next turn. Returns whether anything went.
+    /// that had to wait come first in the next turn. Returns whether anything went, or may go in
+    /// that turn.
     pub(super) fn carry(&mut self, core: &mut Core, readiness: &mut dyn Readiness) -> bool {
         let Self { links, first, notices, .. } = self;
         let (mut tries, mut any) = (0, false);
@@ -186,7 +187,8 @@ impl Links {
             tries += 1;
             if tries == SENDS_PER_TURN {
                 *first = number + 1;
-                break;
+                // No announcement may come for the others: the core must not sleep before them.
+                return true;
             }
         }
         any
