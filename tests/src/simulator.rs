@@ -407,6 +407,7 @@ impl Simulation {
             .filter_map(|(index, sink)| Some((SinkId(index as u16), sink.name.clone()?)))
             .collect();
         let mut network = self.network.lock();
+        assert_eq!(network.check_wires(), Ok(()));
         let sent = network.progress().into_iter().map(|(_, sent, _)| sent).collect();
         let (stopped, stalled, trace) = (network.stopped(), network.stalled(), network.trace);
         let (sinks, replies) = network.take_outputs(&named);

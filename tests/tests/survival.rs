@@ -135,6 +135,8 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         all.rollbacks += one.rollbacks;
         all.changes += one.changes;
         all.losses += one.losses;
+        all.late_commits += one.late_commits;
+        all.losses_ignored += one.losses_ignored;
         all.heads += one.heads;
     });
     println!("{seeds} seeds: {all:?}");
@@ -145,6 +147,7 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         assert!(all.heads >= all.commits, "{all:?}");
         assert!(all.changes > seeds / 2, "{all:?}");
         assert!(all.losses > seeds / 5, "{all:?}");
+        assert!(all.losses_ignored > seeds / 10, "{all:?}");
     }
 }
 

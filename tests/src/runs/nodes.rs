@@ -31,6 +31,8 @@ pub(super) struct Nodes {
     verdict: Verdict,
     /// How often other nodes have come or gone.
     renewals: u32,
+    /// Reports of links of earlier renewals.
+    ignored: u64,
     /// Ends of links whose cores have to report that they are lost: core and seat.
     awaited: BTreeSet<(usize, usize)>,
 }
@@ -58,6 +60,7 @@ impl Nodes {
             readiness: Vec::new(),
             verdict: Verdict::default(),
             renewals: 0,
+            ignored: 0,
             awaited: BTreeSet::new(),
         };
         nodes.kind.sabotage = sabotage.and_then(of_wires);
@@ -102,6 +105,11 @@ impl Nodes {
         self.wires.clear();
         self.draw(&mut placing(seed));
         Ok(())
+    }
+
+    /// Reports since the last call that meant nothing.
+    pub(super) fn take_ignored(&mut self) -> u64 {
+        std::mem::take(&mut self.ignored)
     }
 
     /// What is announced to a core.
@@ -182,7 +190,11 @@ impl Nodes {
         renewals: u32,
         reason: &str,
     ) -> io::Result<()> {
-        if renewals < self.renewals || self.awaited.remove(&(core, seat)) {
+        if renewals < self.renewals {
+            self.ignored += 1;
+            return Ok(());
+        }
+        if self.awaited.remove(&(core, seat)) {
             return Ok(());
         }
         let now = self.renewals;

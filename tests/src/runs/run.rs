@@ -208,6 +208,7 @@ impl<'a> ProcessRun<'a> {
         let mut of =
             ChangeOf { subject, troubles, world, process, effects, moving, inbox, storing, ending };
         chronicle.changes += u64::from(self.change.look(&mut of)?);
+        chronicle.losses_ignored += self.process.nodes.take_ignored();
         Ok(())
     }
 
@@ -354,6 +355,7 @@ impl<'a> ProcessRun<'a> {
             Action::Commit { .. } => {
                 self.liveness.end();
                 chronicle.commits += 1;
+                chronicle.late_commits += u64::from(self.loss.is_some());
             }
             Action::Abort { epoch, .. } => {
                 self.liveness.end();

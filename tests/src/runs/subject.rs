@@ -35,6 +35,10 @@ pub struct Chronicle {
     pub changes: u64,
     /// Runs that ended because a link or node was lost.
     pub losses: u64,
+    /// Commits between that loss and the end of their generation.
+    pub late_commits: u64,
+    /// Links that were reported as lost when other nodes had taken the place of theirs.
+    pub losses_ignored: u64,
     /// HEADs that named a new checkpoint; commits whose run died meanwhile are among them.
     pub heads: u64,
 }

@@ -88,6 +88,12 @@ impl Network {
         wired.into_iter().map(watch).collect()
     }
 
+    /// # Errors
+    /// Something that was sent over a link has not come.
+    pub(super) fn check_wires(&self) -> Result<(), String> {
+        self.wires.iter().try_for_each(|(_, watch)| watch.check_empty())
+    }
+
     /// It is this step now.
     pub(super) fn set_tick(&mut self, tick: u64) {
         self.tick = tick;

@@ -95,10 +95,11 @@ impl WayAccount {
         }
         self.read.add(bytes);
         while let Some(item) = self.read.next()? {
-            credit.extend(match item {
-                Item::Credit(words) => Some(words),
-                _ => None,
-            });
+            match item {
+                Item::Frame { level, .. } => self.markers.count_frame(level),
+                Item::Mark(epoch) => self.markers.come(epoch)?,
+                Item::Credit(words) => credit.push(words),
+            }
         }
         let mut bytes = self.filter.others(bytes);
         let taken = self.lanes.receiver.take(&mut bytes, |_, _| Ok(()));
@@ -172,5 +173,105 @@ impl WayAccount {
             let bytes = slices[..count].iter().map(|slice| slice.len()).sum();
             sender.sent(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEVELS: usize = 2;
+    const CAPACITY: usize = 4096;
+
+    fn record(kind: u8, level: u8, content: &[u8]) -> Vec<u8> {
+        let header = [kind, level, 0, 0];
+        [&header[..], &(content.len() as u32).to_le_bytes(), content].concat()
+    }
+
+    /// A record of one frame of 16 bytes.
+    fn frame(level: u8, content: u8) -> Vec<u8> {
+        record(1, level, &[&[16, 0, 0, 0], &[content; 12][..]].concat())
+    }
+
+    fn mark(epoch: u64) -> Vec<u8> {
+        record(3, 0, &epoch.to_le_bytes())
+    }
+
+    /// What is wrong if `written` was sent and `read` comes, in pieces of `piece` bytes.
+    fn wrong(written: &[Vec<u8>], read: &[Vec<u8>], piece: usize) -> Option<String> {
+        let mut account = WayAccount::new(LEVELS, CAPACITY);
+        let sent = written.concat().chunks(piece).try_for_each(|bytes| account.write(bytes));
+        let come = |bytes: &[u8]| account.read(bytes).map(drop);
+        let come = sent.and_then(|()| read.concat().chunks(piece).try_for_each(come));
+        come.and_then(|()| account.check_empty()).err()
+    }
+
+    #[track_caller]
+    fn finds(written: &[Vec<u8>], read: &[Vec<u8>], text: &str) {
+        for piece in 1..100 {
+            let wrong = wrong(written, read, piece).expect("it is wrong");
+            assert!(wrong.contains(text), "{wrong}, in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_direction_that_is_right_passes_however_it_is_cut() {
+        let credit = record(2, 0, &[0; 8 * LEVELS]);
+        let records =
+            [frame(0, 1), mark(1), frame(1, 2), credit, frame(0, 3), mark(4), frame(0, 4)];
+        (1..200).for_each(|piece| assert_eq!(wrong(&records, &records, piece), None));
+    }
+
+    #[test]
+    fn a_frame_that_is_lost_doubled_or_out_of_order_is_found() {
+        let [a, b, c] = [frame(0, 1), frame(0, 2), frame(0, 3)];
+        let sent = [a.clone(), b.clone(), c.clone()];
+        finds(&sent, &[a.clone(), c.clone()], "frame 1 of level 0");
+        finds(&sent, &[b.clone(), a.clone(), c.clone()], "frame 0 of level 0");
+        finds(&sent, &[a.clone(), a.clone(), b.clone(), c.clone()], "frame 1 of level 0");
+        finds(&sent, &[a.clone(), b.clone()], "1 frames of level 0 were sent and never came");
+        finds(&sent, &[a, b, c.clone(), c], "none was sent there");
+    }
+
+    #[test]
+    fn a_marker_that_comes_elsewhere_is_found_at_each_level() {
+        let sent = |level| [frame(level, 1), mark(5), frame(level, 2)];
+        for level in [0, 1] {
+            let [before, marker, after] = sent(level);
+            let early = [marker.clone(), before.clone(), after.clone()];
+            finds(&sent(level), &early, "the marker of 5 was set after");
+            let late = [before, after, marker];
+            finds(&sent(level), &late, "the marker of 5 was set after");
+        }
+        finds(&[mark(2), mark(2)], &[], "a marker of 2 follows one of 2");
+        finds(&[mark(1)], &[mark(2)], "no marker of 2 was sent");
+    }
+
+    /// As a lane would have it that its receiver marks wrongly.
+    #[test]
+    fn a_marker_that_lies_elsewhere_in_a_lane_is_found() {
+        let marker = || {
+            let mut markers = MarkerAccount::new(1);
+            markers.set(5, vec![1]).expect("it is the first one");
+            markers.count_frame(0);
+            markers.come(5).expect("it comes where it was set");
+            markers
+        };
+        assert_eq!(marker().look(0, 0, (5, false)), Ok(()));
+        assert_eq!(marker().look(0, 1, (5, true)), Ok(()));
+        assert!(marker().look(0, 0, (5, true)).is_err(), "before the frame that it follows");
+        assert!(marker().look(0, 1, (5, false)).is_err(), "after the frame that follows it");
+        assert!(marker().look(0, 1, (0, true)).is_err(), "nowhere");
+    }
+
+    #[test]
+    fn more_than_there_is_credit_for_is_found() {
+        let frames: Vec<_> = (0..=CAPACITY / 2 / 16).map(|_| frame(1, 0)).collect();
+        assert_eq!(wrong(&frames[1..], &frames[1..], 64), None);
+        finds(&frames, &[], "level 1 has sent 2064 bytes with a credit of 2048");
+        let mut account = WayAccount::new(LEVELS, CAPACITY);
+        assert_eq!(account.allow(&[2048, 2064]), Ok(()));
+        assert_eq!(account.write(&frames.concat()), Ok(()));
+        assert!(account.allow(&[2047, 2064]).is_err(), "credit is not taken back");
     }
 }
