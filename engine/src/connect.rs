@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod remedy;
 
 pub mod attach;
+pub mod edge_lease;
 pub mod resume;
 pub mod starting;
 pub mod stopping;

@@ -10,8 +10,11 @@ use std::thread::{Builder, JoinHandle};
 use potoroo_runtime::Waker;
 use potoroo_sdk::host::SinkId;
 
+use super::edge_lease::EdgeLease;
 use super::mail::{StorageMessage, StorageSender};
 use super::pipe::{BUFFER_BYTES, PipeIn, PipeItem, PipeOut};
+use super::stopping::Stopping;
+use super::waiting::STOP_CHECK;
 use crate::checkpoint::Epoch;
 use crate::turn::Notice;
 
@@ -107,6 +110,44 @@ impl Markers {
     }
 }
 
+/// When what is in a pipe may be written: while the lease of the node stands.
+pub struct WriteGuard {
+    /// The lease.
+    pub lease: EdgeLease,
+    /// Who waits for it has to end.
+    pub stop: Stopping,
+}
+
+impl WriteGuard {
+    /// Writes all of `bytes`. Waits while the lease is over: it may be renewed, and then nothing
+    /// was processed again. Returns whether all was written; if not, the next lead writes it.
+    fn write_all(&self, to: &mut impl Write, mut bytes: &[u8]) -> io::Result<bool> {
+        while !bytes.is_empty() {
+            if !self.may_write() {
+                return Ok(false);
+            }
+            match to.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the lease; returns whether it stands.
+    fn may_write(&self) -> bool {
+        while self.lease.is_over() {
+            if self.stop.has_begun() {
+                return false;
+            }
+            std::thread::sleep(STOP_CHECK);
+        }
+        true
+    }
+}
+
 /// Writes what comes through `pipe`, until its other end is gone; then makes it durable with
 /// `sync`. Ends early, which the core notices, when a write fails.
 ///
@@ -116,7 +157,7 @@ pub fn write(
     mut to: impl Write + Send + 'static,
     mut pipe: PipeOut,
     waker: Waker,
-    markers: Markers,
+    (markers, guard): (Markers, WriteGuard),
     sync: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let (sink, notices) = (markers.sink, markers.notices.clone());
@@ -124,7 +165,9 @@ pub fn write(
         while let Some(full) = pipe.recv() {
             match full {
                 PipeItem::Buffer(buffer) => {
-                    to.write_all(&buffer)?;
+                    if !guard.write_all(&mut to, &buffer)? {
+                        return Ok(());
+                    }
                     pipe.return_buffer(buffer);
                     waker.wake_if_parked();
                 }
@@ -145,4 +188,64 @@ pub fn write(
         written.and_then(|()| sync())
     };
     Builder::new().name("potoroo-write".into()).spawn(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::sync::{Mutex, PoisonError};
+
+    use potoroo_runtime::{Nanos, Poller};
+
+    use super::super::pipe::pipe;
+    use super::*;
+    use crate::turn::NodeLease;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        fn bytes(&self) -> Vec<u8> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    impl Write for Written {
+        /// A pipe takes a part at a time.
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = &bytes[..1];
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The next lead writes it.
+    #[test]
+    fn what_is_in_a_pipe_waits_for_the_lease_of_the_node() {
+        for renewed in [false, true] {
+            let (lease, stop) = (Arc::new(NodeLease::default()), Stopping::default());
+            let (written, (mut pipe_in, pipe_out)) = (Written::default(), pipe());
+            let waker = Poller::new().expect("this host has one").waker();
+            let markers = Markers { sink: SinkId(0), storage: None, notices: channel().0 };
+            let guard = WriteGuard { lease: EdgeLease::new(Some(lease.clone())), stop };
+            let stop = guard.stop.clone();
+            let to = written.clone();
+            let thread = write(to, pipe_out, waker, (markers, guard), || Ok(()));
+            let mut buffer = pipe_in.buffer().expect("all are empty");
+            buffer.extend(b"late");
+            pipe_in.send(buffer).expect("it is received");
+            match renewed {
+                true => lease.set(Nanos(u64::MAX)),
+                false => stop.begin(std::time::Duration::ZERO),
+            }
+            drop(pipe_in);
+            thread.expect("it starts").join().expect("it ends").expect("it can be written");
+            assert_eq!(written.bytes(), if renewed { &b"late"[..] } else { b"" });
+        }
+    }
 }

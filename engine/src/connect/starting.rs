@@ -8,7 +8,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 
 use super::gather::{Gatherer, Gathering, Patience, gather};
 use super::pipe::{PipeInlet, PipeOutlet, pipe};
-use super::pump::{self, Markers, Tail};
+use super::pump::{self, Markers, Tail, WriteGuard};
 use super::refusal::EdgeRefusal;
 use super::resume::Resume;
 use super::threads::EdgeThreads;
@@ -89,7 +89,9 @@ impl Starting<'_> {
         let (pipe_in, pipe_out) = pipe();
         let (storage, notices) = (self.threads.storage().cloned(), self.threads.notices().clone());
         let markers = Markers { sink, storage, notices };
-        let writer = pump::write(to, pipe_out, self.core.waker().clone(), markers, sync);
+        let (lease, stop) = (self.threads.lease().clone(), self.threads.stopping().clone());
+        let how = (markers, WriteGuard { lease, stop });
+        let writer = pump::write(to, pipe_out, self.core.waker().clone(), how, sync);
         self.threads.add_writer(self.name, writer.map_err(EdgeRefusal::thread("a file's writer"))?);
         let port = Box::new(PipeOutlet::to_writer(pipe_in));
         self.send(Command::Sink { sink, port });

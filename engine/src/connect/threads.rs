@@ -12,6 +12,7 @@ use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 
 use super::attach::Attach;
+use super::edge_lease::EdgeLease;
 use super::mail::StorageSender;
 use super::permits::{Permits, Places};
 use super::stopping::Stopping;
@@ -36,6 +37,8 @@ pub struct EdgeThreads {
     /// The way to the storage thread, if checkpoints are taken.
     storage: Option<StorageSender>,
     notices: Sender<Notice>,
+    /// After its end nothing goes out.
+    lease: EdgeLease,
     /// What is left to do when all of them have started.
     pub attach: Attach,
 }
@@ -60,8 +63,19 @@ impl EdgeThreads {
             places,
             storage,
             notices,
+            lease: EdgeLease::default(),
             attach: Attach::default(),
         }
+    }
+
+    /// All threads that are added from now on let nothing out after the end of `lease`.
+    pub fn set_lease(&mut self, lease: EdgeLease) {
+        self.lease = lease;
+    }
+
+    /// The lease of the node.
+    pub fn lease(&self) -> &EdgeLease {
+        &self.lease
     }
 
     /// Adds a thread that waits for the other side and ends after [`stopping`](Self::stopping) has

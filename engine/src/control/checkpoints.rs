@@ -10,6 +10,7 @@ pub mod output_storage;
 pub mod part_storage;
 mod progress;
 mod thread;
+mod turnover;
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,7 +18,6 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use potoroo_runtime::Clock;
 use tokio::sync::oneshot;
 
 use self::complaints::Complaints;
@@ -35,9 +35,10 @@ use crate::checkpoint::store::{self, draw};
 use crate::checkpoint::{Epoch, Transaction, collect};
 use crate::cluster::nodes::RemoteNode;
 use crate::cluster::wire::{CoreOrder, ToNode};
+use crate::connect::edge_lease::EdgeLease;
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::flow::{PartCost, PartStep};
-use crate::turn::{NodeLease, StorageShared};
+use crate::turn::StorageShared;
 
 /// A checkpoint is aborted when no message of it comes for this long: a sink takes nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -47,6 +48,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// At the end, output that could not be made visible is tried again after this time.
 const SHOW_AGAIN: Duration = Duration::from_millis(50);
+
+/// Why nothing is stored or let out.
+const SUSPENDED: &str = "the node is suspended, its lease was not renewed in time";
+
+/// How often it is looked whether it still is.
+const SUSPENDED_LOOK: Duration = Duration::from_millis(50);
 
 /// HEAD is swapped this often at most while it is unclear whether the swap was done.
 const SWAPS_MAX: usize = 5;
@@ -62,7 +69,7 @@ pub(super) struct CheckpointSetup {
     /// The other nodes, whose cores take part.
     pub(super) nodes: Vec<Arc<RemoteNode>>,
     /// After its end nothing becomes visible; none for a process that is alone.
-    pub(super) lease: Option<Arc<NodeLease>>,
+    pub(super) lease: EdgeLease,
 }
 
 /// The running storage thread.
@@ -284,8 +291,11 @@ impl Running {
         let now = Instant::now();
         match self.setup.effects.coordinator.running() {
             Some(epoch) if now >= self.message_at + SILENCE_MAX => {
-                let reason =
-                    format!("it made no progress for {SILENCE_MAX:?}: a sink takes nothing");
+                let cause = match self.setup.lease.is_over() {
+                    true => SUSPENDED,
+                    false => "a sink takes nothing",
+                };
+                let reason = format!("it made no progress for {SILENCE_MAX:?}: {cause}");
                 self.advance(CoordinatorInput::Failed { epoch, reason });
             }
             Some(_) => {}
@@ -295,6 +305,12 @@ impl Running {
                 if self.setup.effects.coordinator.all_visible() {
                     self.last.make_visible();
                 }
+            }
+            // Cores do nothing for it, and the others may have gone on.
+            None if self.setup.lease.is_over() => {
+                self.answers = std::mem::take(&mut self.wanted);
+                self.answer(&Err(format!("no checkpoint begins: {SUSPENDED}")));
+                self.due = self.due.max(now + SUSPENDED_LOOK);
             }
             None if self.last.is_requested() || now >= self.due => {
                 self.show_committed();
@@ -375,38 +391,6 @@ impl Running {
         CoordinatorInput::Swapped(Err(reason.to_string()))
     }
 
-    /// Has the next generation take over, which ends this one.
-    fn hand_over(&mut self, HandOver(to_next): HandOver) {
-        if to_next(self.setup.effects.coordinator.head()) {
-            self.ended = true;
-            self.answers.append(&mut self.wanted);
-            self.answer(&Err("the application was rolled back to an older checkpoint".to_owned()));
-            return;
-        }
-        let Effects { store, coordinator, .. } = &self.setup.effects;
-        // What took the time was not a sink.
-        self.message_at = Instant::now();
-        if !matches!(store.head(), Ok(head) if head.as_ref() == Some(coordinator.head())) {
-            self.fail(&"after a rollback that failed it is unclear which checkpoint counts");
-        }
-    }
-
-    /// Rests until the next generation begins, which goes on with the same cores and edges.
-    fn rest(&mut self, rested: &Sender<()>) {
-        if let Some(epoch) = self.setup.effects.coordinator.running() {
-            let reason = "nodes come or go".to_owned();
-            self.advance(CoordinatorInput::Failed { epoch, reason });
-        }
-        let _ = rested.send(());
-        let next = self.after_rest.recv();
-        self.ended = next.is_err();
-        let Ok(NextGeneration { head, facts, cores, sources, nodes }) = next else { return };
-        self.progress.note(|summary| summary.generation = head.generation);
-        self.setup.nodes = nodes;
-        self.setup.effects.renew(head, facts, cores, &sources);
-        self.due = Instant::now() + self.setup.interval;
-    }
-
     fn committed(&mut self, epoch: Epoch) {
         self.complaints.committed();
         let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
@@ -464,7 +448,7 @@ impl Running {
     /// tried again at the next checkpoint.
     fn show_committed(&mut self) {
         let Self { setup, complaints, .. } = self;
-        if setup.lease.as_ref().is_some_and(|lease| lease.is_over(Clock::new().now())) {
+        if setup.lease.is_over() {
             return;
         }
         let mut failed = Vec::new();

@@ -35,6 +35,7 @@ use crate::cluster::channel::Channel;
 use crate::cluster::membership::LeadSender;
 use crate::cluster::nodes::RemoteNode;
 use crate::connect::attach::Attach;
+use crate::connect::edge_lease::EdgeLease;
 use crate::connect::mail::{StorageReceiver, StorageSender, storage_channel};
 use crate::connect::starting::SinkStates;
 use crate::flow::Counts;
@@ -128,7 +129,8 @@ impl Generation {
         }
         let host = wait_for_cores(host, &process.watch, &restored)?;
         let Process { plan, config, places, watch, .. } = process;
-        let threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
+        let mut threads = Threads::new(plan, config, *places, storage.clone(), notices_in);
+        threads.edges.set_lease(EdgeLease::new(lease.clone()));
         let edges_go_on = recovery.as_deref().filter(|_| seats.has_edges());
         let connecting = Connecting {
             plan,
@@ -143,7 +145,7 @@ impl Generation {
         let begin = |((recovery, storage), messages): ((&Arc<Recovery>, _), _)| {
             let gate = attach.gate();
             let ends = (storage, messages, gate);
-            let among = (&seats, others, lease);
+            let among = (&seats, others, EdgeLease::new(lease));
             start_storage(process, recovery, (&cores, connected), among, ends)
         };
         let checkpoints = recovery.as_ref().zip(storage.clone()).zip(messages).map(begin);
@@ -280,7 +282,7 @@ fn start_storage(
     process: &Process,
     recovery: &Recovery,
     (cores, connected): (&[Mailbox], Connected),
-    (seats, others, lease): (&Seats, Others, Option<Arc<NodeLease>>),
+    (seats, others, lease): (&Seats, Others, EdgeLease),
     (storage, messages, gate): (StorageSender, StorageReceiver, Receiver<()>),
 ) -> Result<Checkpoints, Error> {
     let Process { plan, config, stored, .. } = process;

@@ -37,6 +37,7 @@ use potoroo_runtime::socket::keep_alive;
 pub use self::delivery::{Delivery, DeliveryEnd};
 pub use self::session::Session;
 use crate::connect::address::{HostPort, first_that_works};
+use crate::connect::edge_lease::EdgeLease;
 use crate::connect::lines::LineLimiter;
 use crate::connect::stopping::Stopping;
 use crate::connect::token::Token;
@@ -61,19 +62,17 @@ pub struct Recipient {
     pub application: String,
 }
 
-/// Delivers committed output to `peer`, until `stop` has begun.
+/// Delivers committed output to `peer`, until `stop` has begun, and while `lease` stands: after its
+/// end the client belongs to the next lead.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn deliver(
     delivery: Arc<Delivery>,
     peer: Recipient,
-    stop: Stopping,
+    (stop, lease): (Stopping, EdgeLease),
 ) -> io::Result<JoinHandle<()>> {
-    let run = move || {
-        Courier { delivery, peer, stop, connected: LineLimiter::new(), lost: LineLimiter::new() }
-            .run()
-    };
+    let run = move || Courier::new(delivery, peer, (stop, lease)).run();
     Builder::new().name("potoroo-deliver".into()).spawn(run)
 }
 
@@ -82,12 +81,18 @@ struct Courier {
     delivery: Arc<Delivery>,
     peer: Recipient,
     stop: Stopping,
+    lease: EdgeLease,
     /// A client may accept and go as often as it likes.
     connected: LineLimiter,
     lost: LineLimiter,
 }
 
 impl Courier {
+    fn new(delivery: Arc<Delivery>, peer: Recipient, (stop, lease): (Stopping, EdgeLease)) -> Self {
+        let (connected, lost) = (LineLimiter::new(), LineLimiter::new());
+        Self { delivery, peer, stop, lease, connected, lost }
+    }
+
     fn run(&self) {
         let (sink, address) = (self.delivery.sink(), &self.peer.address);
         let (mut logged, mut pause) = (String::new(), PAUSE.0);
@@ -112,9 +117,7 @@ impl Courier {
 
     /// One connection, from its beginning to its end.
     fn serve(&self, pause: &mut Duration) -> Result<(), DeliveryEnd> {
-        if self.stopped() {
-            return Err(DeliveryEnd::Stopped);
-        }
+        self.check()?;
         let failed = |error: io::Error| DeliveryEnd::Lost(error.to_string());
         let addresses = self.peer.address.addresses().map_err(failed)?;
         let dial = |address| TcpStream::connect_timeout(&address, CONNECT_MAX);
@@ -142,9 +145,7 @@ impl Courier {
                 }
                 None => self.delivery.wait(),
             }
-            if self.stopped() {
-                return Err(DeliveryEnd::Stopped);
-            }
+            self.check()?;
         }
     }
 
@@ -153,6 +154,17 @@ impl Courier {
     fn stopped(&self) -> bool {
         self.delivery.hold().look(self.delivery.waits());
         self.stop.has_begun()
+    }
+
+    /// # Errors
+    /// It is to stop, or its client is to be left to the next lead.
+    fn check(&self) -> Result<(), DeliveryEnd> {
+        let lost = || DeliveryEnd::Lost("the lease of this node is over".to_owned());
+        match (self.stopped(), self.lease.is_over()) {
+            (true, _) => Err(DeliveryEnd::Stopped),
+            (false, true) => Err(lost()),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Says hello; returns the last transaction that the client has.
@@ -215,9 +227,7 @@ impl Courier {
         &self,
         reader: &'r mut FrameReader<&TcpStream>,
     ) -> Result<Option<Frame<'r>>, DeliveryEnd> {
-        if self.stopped() {
-            return Err(DeliveryEnd::Stopped);
-        }
+        self.check()?;
         match reader.read() {
             Ok(Some(frame)) => Ok(Some(frame)),
             Ok(None) => Err(DeliveryEnd::Lost("it closed the connection".to_owned())),
@@ -229,9 +239,7 @@ impl Courier {
     /// Writes what is said, however slowly it is taken.
     fn write(&self, mut out: &[u8], mut stream: &TcpStream) -> Result<(), DeliveryEnd> {
         while !out.is_empty() {
-            if self.stopped() {
-                return Err(DeliveryEnd::Stopped);
-            }
+            self.check()?;
             match stream.write(out) {
                 Ok(bytes) => out = &out[bytes..],
                 Err(error) if is_pause(&error) => {}

@@ -143,7 +143,8 @@ impl OpenSink for OpenPotorooSink {
         starting.gather(sink, None, 0, Some(hold))?;
         let (address, token) = (self.address.clone(), self.token.clone());
         let peer = Recipient { address, token, application: starting.application.to_owned() };
-        let courier = deliver(delivery.clone(), peer, starting.threads.stopping().clone());
+        let (stop, lease) = (starting.threads.stopping(), starting.threads.lease());
+        let courier = deliver(delivery.clone(), peer, (stop.clone(), lease.clone()));
         let courier = courier.map_err(EdgeRefusal::thread("what serves a sink"))?;
         starting.threads.add_waiting(courier);
         starting.sinks.visible.push(Box::new(delivery));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use potoroo_runtime::Poller;
+use potoroo_runtime::{Nanos, Poller};
 use potoroo_sdk::host::SinkId;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -11,7 +11,7 @@ use crate::checkpoint::store::{Head, Memory, Store, StoreReader, contract};
 use crate::checkpoint::{Delivered, Epoch, Manifest, Marks, Transaction, first_id};
 use crate::connect::potoroo::hold::Hold;
 use crate::connect::resume::Resume;
-use crate::turn::{Command, Mailbox, mailbox};
+use crate::turn::{Command, Mailbox, NodeLease, mailbox};
 
 const STATE: u64 = 7;
 const BACKLOG_BYTES_MAX: u64 = 1 << 30;
@@ -275,4 +275,42 @@ fn output_that_is_damaged_or_gone_is_lost() {
             }
         }
     }
+}
+
+/// A client takes the connection that came last: the next lead would lose it.
+#[test]
+fn a_node_whose_lease_is_over_leaves_its_client_alone() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("the system allows it");
+    let port = listener.local_addr().expect("it is bound").port();
+    let peer = Recipient {
+        address: HostPort { host: "127.0.0.1".to_owned(), port },
+        token: Token::default(),
+        application: "a".to_owned(),
+    };
+    let lease = Arc::new(NodeLease::default());
+    let leased = (Stopping::default(), EdgeLease::new(Some(lease.clone())));
+    let courier = Courier::new(Arc::new(delivery_to(Vec::new())), peer, leased);
+    let ended = courier.serve(&mut PAUSE.0.clone());
+    assert!(matches!(&ended, Err(DeliveryEnd::Lost(why)) if why.contains("lease")), "{ended:?}");
+    assert!(listener.accept().is_err(), "it does not dial");
+    // One that was connected before is closed.
+    lease.set(Nanos(u64::MAX));
+    let of_client = lease.clone();
+    let client = std::thread::spawn(move || {
+        let (mut stream, _) = loop {
+            match listener.accept() {
+                Ok(accepted) => break accepted,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        stream.set_nonblocking(false).expect("the system allows it");
+        let mut hello = [0; 1];
+        io::Read::read_exact(&mut stream, &mut hello).expect("it says hello");
+        of_client.set(Nanos::ZERO);
+        io::Read::read_to_end(&mut stream, &mut Vec::new()).expect("it closes");
+    });
+    let ended = courier.serve(&mut PAUSE.0.clone());
+    assert!(matches!(&ended, Err(DeliveryEnd::Lost(why)) if why.contains("lease")), "{ended:?}");
+    client.join().expect("it was closed");
 }
