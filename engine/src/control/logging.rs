@@ -7,6 +7,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::Once;
 
+use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -53,7 +54,7 @@ fn filter(wanted: Option<&str>, quiet: bool) -> (Targets, Option<String>) {
     let level = if quiet { LEVEL_QUIET } else { LEVEL_DEFAULT };
     let Some(wanted) = wanted else { return (default_filter(level), None) };
     match parse(wanted) {
-        Ok(filter) => (filter, None),
+        Ok(filter) => (without_secrets(filter), None),
         Err(cause) => {
             let complaint = format!(
                 "{LEVEL_VARIABLE} cannot be `{wanted}` ({cause}): write a level such as `debug`; \
@@ -67,6 +68,27 @@ fn filter(wanted: Option<&str>, quiet: bool) -> (Targets, Option<String>) {
 /// The S3 client logs each try; its callers log the failure after the last one.
 fn default_filter(level: &str) -> Targets {
     parse(&format!("{level},object_store=warn")).expect("a level and a target are a filter")
+}
+
+/// Targets that log the heads of requests, in which tokens are, at the more verbose levels.
+const WITH_SECRETS: [&str; 2] = ["ureq", "ureq_proto"];
+
+/// The same, at which no target logs tokens.
+fn without_secrets(filter: Targets) -> Targets {
+    let most = |filter: &Targets, target: &str| {
+        let levels = [Level::ERROR, Level::WARN, Level::INFO];
+        levels.into_iter().filter(|level| filter.would_enable(target, level)).next_back()
+    };
+    WITH_SECRETS.into_iter().fold(filter, |filter, target| {
+        let level = most(&filter, target).map_or(LevelFilter::OFF, LevelFilter::from_level);
+        // What was said of a part of it would count there.
+        let is_part = |named: &str| named == target || named.starts_with(&format!("{target}::"));
+        let others = filter.iter().filter(|(named, _)| !is_part(named));
+        let others: Vec<(String, LevelFilter)> =
+            others.map(|(named, level)| (named.to_owned(), level)).collect();
+        let default = filter.default_level().unwrap_or(LevelFilter::OFF);
+        Targets::new().with_default(default).with_targets(others).with_target(target, level)
+    })
 }
 
 /// Levels and `target=level`, separated by commas; `error` if there is none.
@@ -90,8 +112,6 @@ fn most_verbose(filter: &Targets) -> LevelFilter {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
 
     #[test]
@@ -114,6 +134,20 @@ mod tests {
         );
         assert!(takes(" , ", "hyper", Level::ERROR) && !takes(" , ", "hyper", Level::WARN));
         assert!(takes("INFO", "hyper", Level::INFO) && takes("5", "hyper", Level::TRACE));
+    }
+
+    #[test]
+    fn no_level_has_the_tokens_of_requests_logged() {
+        let takes =
+            |wanted, target, level| filter(Some(wanted), false).0.would_enable(target, &level);
+        for wanted in ["trace", "ureq=trace", "info,ureq_proto::client=trace", "debug,ureq::a=5"] {
+            for target in ["ureq", "ureq::run", "ureq_proto::client", "ureq::a"] {
+                assert!(!takes(wanted, target, Level::DEBUG), "{wanted}: {target}");
+            }
+        }
+        assert!(takes("trace", "ureq::run", Level::INFO) && takes("trace", "hyper", Level::TRACE));
+        assert!(takes("warn,ureq=info", "ureq", Level::INFO));
+        assert!(!takes("warn", "ureq", Level::INFO) && takes("warn", "ureq", Level::WARN));
     }
 
     #[test]
