@@ -24,34 +24,47 @@ pub struct Etcd {
     peers: u16,
     /// What it shows clients, and wants of theirs.
     tls: Option<TlsFiles>,
+    /// Flags that it gets beside.
+    flags: Vec<String>,
     child: Option<Child>,
 }
 
 impl Etcd {
     /// Starts a server; `None`, with the reason, where none is installed.
     pub fn start(scratch: &Scratch) -> Option<Self> {
+        Self::start_with(scratch, &[])
+    }
+
+    /// The same, with these flags, too.
+    pub fn start_with(scratch: &Scratch, flags: &[&str]) -> Option<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Self::start_at(scratch, address)
+        Self::begin(scratch, address, None, flags)
     }
 
     /// Starts a server at `address`.
     pub fn start_at(scratch: &Scratch, address: SocketAddr) -> Option<Self> {
-        Self::start_with(scratch, address, None)
+        Self::begin(scratch, address, None, &[])
     }
 
     /// Starts a server that wants certificates of its clients, and has those `files`.
     pub fn start_secure(scratch: &Scratch, files: TlsFiles) -> Option<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        Self::start_with(scratch, address, Some(files))
+        Self::begin(scratch, address, Some(files), &[])
     }
 
-    fn start_with(scratch: &Scratch, address: SocketAddr, tls: Option<TlsFiles>) -> Option<Self> {
+    fn begin(
+        scratch: &Scratch,
+        address: SocketAddr,
+        tls: Option<TlsFiles>,
+        flags: &[&str],
+    ) -> Option<Self> {
         if Command::new("etcd").arg("--version").output().is_err() {
             eprintln!("skipped: etcd is not installed (Debian: apt-get install etcd-server)");
             return None;
         }
         let (folder, peers) = (scratch.path("etcd"), free_port());
-        let mut etcd = Self { folder, address, peers, tls, child: None };
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut etcd = Self { folder, address, peers, tls, flags, child: None };
         etcd.resume();
         Some(etcd)
     }
@@ -66,7 +79,7 @@ impl Etcd {
         command.args(["--name", "one", "--data-dir", &self.folder]);
         command.args(["--listen-client-urls", &here, "--advertise-client-urls", &here]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &cluster, "--log-level", "error"]);
+        command.args(["--initial-cluster", &cluster, "--log-level", "error"]).args(&self.flags);
         if let Some(TlsFiles { certificate, key, authority }) = &self.tls {
             command.arg("--client-cert-auth").arg("--cert-file").arg(certificate);
             command.arg("--key-file").arg(key).arg("--trusted-ca-file").arg(authority);
@@ -102,15 +115,49 @@ impl Etcd {
         }
     }
 
+    /// Has etcd want users: `root`, `node` with the right to all keys of clusters, and `other`.
+    /// The password of each is `pw-` with its name.
+    pub fn enable_users(&self) {
+        let post = |path: &str, body: &str| {
+            let answer = self.post(path, body).expect("it answers");
+            assert!(answer.starts_with("HTTP/1.0 200"), "{path}: {answer}");
+        };
+        for user in ["root", "node", "other"] {
+            post(
+                "/v3/auth/user/add",
+                &format!("{{\"name\":\"{user}\",\"password\":\"pw-{user}\"}}"),
+            );
+        }
+        post("/v3/auth/role/add", "{\"name\":\"root\"}");
+        post("/v3/auth/role/add", "{\"name\":\"nodes\"}");
+        // All keys under /potoroo/.
+        let range = "\"key\":\"L3BvdG9yb28v\",\"range_end\":\"L3BvdG9yb28w\"";
+        let right =
+            format!("{{\"name\":\"nodes\",\"perm\":{{\"permType\":\"READWRITE\",{range}}}}}");
+        post("/v3/auth/role/grant", &right);
+        post("/v3/auth/user/grant", "{\"user\":\"root\",\"role\":\"root\"}");
+        post("/v3/auth/user/grant", "{\"user\":\"node\",\"role\":\"nodes\"}");
+        post("/v3/auth/enable", "{}");
+    }
+
     /// What the gateway answers, if it answers.
     pub fn post(&self, path: &str, body: &str) -> Option<String> {
         self.post_within(LIMIT, path, body)
     }
 
     fn post_within(&self, limit: Duration, path: &str, body: &str) -> Option<String> {
+        self.send(limit, &format!("POST {path} HTTP/1.0"), body)
+    }
+
+    /// What the gateway answers to who has this token.
+    pub fn post_as(&self, token: &str, path: &str, body: &str) -> Option<String> {
+        self.send(LIMIT, &format!("POST {path} HTTP/1.0\r\nAuthorization: {token}"), body)
+    }
+
+    fn send(&self, limit: Duration, head: &str, body: &str) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&self.address, limit).ok()?;
         stream.set_read_timeout(Some(limit)).ok()?;
-        let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let head = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(head.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

@@ -88,3 +88,24 @@ impl Gate {
 }
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A server over HTTP that gives each client this answer.
+pub fn answering(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let _ = client.read(&mut request);
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+/// What a server that is no etcd answers.
+pub const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\
+    Content-Length: 21\r\n\r\n<html>not here</html>";
+
+/// An answer without a body.
+pub const NOTHING: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

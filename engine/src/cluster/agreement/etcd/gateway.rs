@@ -63,6 +63,16 @@ enum Said {
 /// Bytes of an answer at most: a cluster has a thousand entries of a few hundred bytes.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
+/// What etcd says when it wants another login: there was none, it is over, or users or roles have
+/// changed since.
+const NO_TOKEN: [&str; 5] = [
+    "user name is empty",
+    "invalid auth token",
+    "authentication failed",
+    "revision of auth store is old",
+    "revision in header is old",
+];
+
 /// A try waits at least this long, and at most [`TRY_MAX`].
 const TRY_MIN: Duration = Duration::from_millis(500);
 
@@ -97,37 +107,42 @@ impl Gateway {
     }
 
     /// Asks one server after the other, and a single one twice: a connection that was kept open may
-    /// have been closed meanwhile.
+    /// have been closed meanwhile. One that refuses need not be an etcd: it counts if none answers.
     pub(super) fn call(&self, path: &str, body: &Value) -> Result<EtcdAnswer, Trouble> {
         let (count, first) = (self.endpoints.len(), self.first.load(Ordering::Relaxed));
         let (mut cause, mut logged_in) = (String::new(), false);
-        let mut tried = 0;
+        let (mut tried, mut refused) = (0, None);
         while tried < count.max(2) {
             let number = (first + tried) % count;
             let endpoint = &self.endpoints[number];
-            match self.ask(endpoint, path, body) {
+            let trouble = match self.ask(endpoint, path, body) {
                 Said::Answer(value) => {
                     self.first.store(number, Ordering::Relaxed);
                     return Ok(EtcdAnswer { value, again: tried > 0 });
                 }
                 Said::NoToken if !logged_in && self.login.is_some() => {
-                    match self.log_in(endpoint)? {
-                        Ok(()) => logged_in = true,
-                        Err(why) => (cause, tried) = (why, tried + 1),
+                    match self.log_in(endpoint) {
+                        Ok(Ok(())) => {
+                            logged_in = true;
+                            continue;
+                        }
+                        Ok(Err(why)) => Err(why),
+                        Err(trouble) => Ok(trouble),
                     }
                 }
-                Said::NoToken => {
-                    let reason = "it wants a user: give one that may read and write keys under \
-                                  /potoroo/ by the variables POTOROO_ETCD_USER and \
-                                  POTOROO_ETCD_PASSWORD";
-                    let (endpoint, reason) = (endpoint.clone(), reason.to_owned());
-                    return Err(Trouble::Refused { endpoint, reason });
-                }
-                Said::Nothing(why) => (cause, tried) = (why, tried + 1),
+                Said::NoToken => Ok(wants_user(endpoint)),
+                Said::Nothing(why) => Err(why),
+                Said::Trouble(trouble @ Trouble::Refused { .. }) => Ok(trouble),
                 Said::Trouble(trouble) => return Err(trouble),
+            };
+            tried += 1;
+            match trouble {
+                Ok(trouble) => refused = refused.or(Some(trouble)),
+                Err(why) => cause = why,
             }
         }
-        Err(Trouble::Unreachable { endpoints: self.endpoints.join(", "), cause })
+        let endpoints = || self.endpoints.join(", ");
+        Err(refused.unwrap_or_else(|| Trouble::Unreachable { endpoints: endpoints(), cause }))
     }
 
     /// Gets a token. Returns why this server gives none at present.
@@ -184,6 +199,12 @@ impl Gateway {
     }
 }
 
+fn wants_user(endpoint: &str) -> Trouble {
+    let reason = "it wants a user: give one that may read and write keys under /potoroo/ by the \
+                  variables POTOROO_ETCD_USER and POTOROO_ETCD_PASSWORD";
+    Trouble::Refused { endpoint: endpoint.to_owned(), reason: reason.to_owned() }
+}
+
 /// What an error of etcd means.
 fn said(endpoint: &str, path: &str, value: &Value) -> Said {
     // One that streams wraps it.
@@ -198,7 +219,7 @@ fn said(endpoint: &str, path: &str, value: &Value) -> Said {
     if has("lease already exists") {
         return Said::Trouble(Trouble::LeaseExists);
     }
-    if has("user name is empty") || has("invalid auth token") || has("authentication failed") {
+    if NO_TOKEN.iter().any(|part| has(part)) {
         return Said::NoToken;
     }
     let reason = match code {
