@@ -206,6 +206,20 @@ pub enum Disagreement {
         /// What is wrong with it.
         cause: serde_json::Error,
     },
+    /// It has all that is ever read.
+    #[error(
+        "{} would have {bytes} bytes, and {most} are read: stop all nodes and remove this file; no \
+         checkpoint is in it",
+        .path.display()
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it would have.
+        bytes: u64,
+        /// Bytes that it may have.
+        most: u64,
+    },
     /// Locks of its file system mean nothing between processes.
     #[error(
         "{} lies on a file system of kind {kind:#x}, on which a lock may not keep others away: use \

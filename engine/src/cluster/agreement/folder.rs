@@ -67,6 +67,7 @@ impl FolderAgreement {
         let session = Mutex::new(OwnSession::begin(folder)?);
         let agreement = Self { folder: folder.to_owned(), lease, session };
         agreement.renew()?;
+        agreement.remove_left_over()?;
         Ok(agreement)
     }
 
@@ -137,9 +138,34 @@ impl FolderAgreement {
         Ok((living, lock))
     }
 
+    /// Removes files of sessions that have ended without an entry.
+    fn remove_left_over(&self) -> Result<(), Disagreement> {
+        let (entries, _lock) = self.read()?;
+        let is_named = |path: &Path| {
+            let mut sessions = entries.values().filter_map(|entry| entry.session);
+            sessions.any(|session| session_path(&self.folder, session) == path)
+        };
+        // One that was just made is not locked yet.
+        let is_old = |path: &Path| {
+            let changed = fs::metadata(path).and_then(|facts| facts.modified());
+            changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_OVER))
+        };
+        // What cannot be removed does no harm.
+        for file in fs::read_dir(self.folder.join(SESSIONS)).into_iter().flatten().flatten() {
+            let path = file.path();
+            if is_old(&path) && !is_named(&path) && !is_alive(&path, false) {
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, entries: &AgreedEntries) -> Result<(), Disagreement> {
         let (new, path) = (self.folder.join(NEW), self.folder.join(ENTRIES));
         let text = serde_json::to_vec_pretty(entries).expect("names and texts are JSON");
+        if text.len() as u64 > BYTES_MAX {
+            return Err(Disagreement::Full { path, bytes: text.len() as u64, most: BYTES_MAX });
+        }
         let write = || {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(FILE_MODE);
@@ -255,10 +281,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two tries to lock.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// A file of a session that nothing names is removed when it is older.
+const LEFT_OVER: Duration = Duration::from_secs(60);
+
 /// Bytes of the file of a session that are read.
 const SESSION_BYTES_MAX: u64 = 64;
 
-/// Bytes of all entries that are read: far more than the largest cluster has.
+/// Bytes of all entries that are written and read: far more than the largest cluster has.
 const BYTES_MAX: u64 = 1 << 20;
 
 fn session_path(folder: &Path, session: u64) -> PathBuf {

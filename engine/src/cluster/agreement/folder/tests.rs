@@ -73,3 +73,30 @@ fn damage_is_named_with_its_remedy() {
     let text = a.list().expect_err("it is no map").to_string();
     assert!(text.contains("is damaged") && text.contains("remove this file"), "{text}");
 }
+
+/// Else it could not be read any more.
+#[test]
+fn more_than_is_read_is_not_written() {
+    let scratch = Scratch::new("full");
+    let a = scratch.open(None);
+    assert_eq!(a.claim("lead", "a").expect("there is room"), None);
+    let full = a.claim("record", &"x".repeat(BYTES_MAX as usize)).expect_err("it is too much");
+    assert!(full.to_string().contains("and 1048576 are read"), "{full}");
+    assert_eq!(list(&a).len(), 1, "what was there can be read");
+}
+
+#[test]
+fn files_of_sessions_that_left_nothing_else_are_removed() {
+    let scratch = Scratch::new("left-over");
+    let lives = scratch.open(None);
+    let path = |session| session_path(&scratch.0, session);
+    let make = |session| File::create(path(session)).expect("it is ours");
+    let (old, _young) = (make(1), make(2));
+    let long_ago = std::time::SystemTime::now() - 2 * LEFT_OVER;
+    for file in [&old, &lives.own().file] {
+        file.set_modified(long_ago).expect("it is ours");
+    }
+    let next = scratch.open(None);
+    let is_there = [1, 2, lives.session(), next.session()].map(|session| path(session).exists());
+    assert_eq!(is_there, [false, true, true, true]);
+}
