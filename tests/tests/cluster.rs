@@ -6,17 +6,14 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use potoroo::checkpoint::PartitionSet;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::cluster::{Cluster, THREE, nodes};
-use support::{App, LIMIT, accept, free_port, receiver};
+use support::cluster::{Cluster, nodes};
+use support::{App, LIMIT, free_port};
 
 #[test]
 fn any_node_may_be_killed_at_any_time() {
@@ -76,8 +73,10 @@ fn nodes_come_and_go_and_the_others_take_their_share() {
     assert_eq!(apps.len(), 1);
     let last = apps[0].0;
     cluster.wait_for_nodes(&[last]);
-    let (text, done) = cluster.ask(&format!("leave {last}"));
-    assert!(!done && text.contains("no other node would go on"), "{text}");
+    for (node, part) in [(last, "no other node would go on"), ("x", "there is no node `x`")] {
+        let (text, done) = cluster.ask(&format!("leave {node}"));
+        assert!(!done && text.contains(part), "{text}");
+    }
     let (history, _) = cluster.ask("history");
     for what in ["node c joined", &format!("node {follows} left")] {
         assert!(history.contains(what), "{history}");
@@ -247,7 +246,7 @@ fn a_node_is_gone_when_its_process_is_dead() {
     let lead = cluster.lead();
     let (app, other) = if lead == "a" { (&a, "b") } else { (&b, "a") };
     let (text, done) = cluster.ask(&format!("gone {lead}"));
-    let lives = format!("of node `{lead}` lives: end it (`kill -9");
+    let lives = format!("node `{lead}`, lives: end it (`kill -9");
     assert!(!done && text.contains(&lives), "{text}");
     // The other one has to lead first.
     app.signal(Signal::KILL);
@@ -310,90 +309,40 @@ fn who_does_not_fit_is_refused_with_the_reason() {
     cluster.wait_for_nodes(&["a"]);
 }
 
-/// What is left of a node that the others went on without.
-fn left_behind(app: App) {
-    let ended = app.finish();
-    ended.refused(72, &["the others went on without this node", "start it again"]);
-    assert!(ended.log.contains("is suspended"), "{}", ended.log);
-}
-
-/// Its system goes on: connections stay open, and locks are held.
+/// They would take the CPU from a core.
 #[test]
-fn a_node_that_stands_still_does_not_hold_the_others_up() {
-    let windows = Cluster::windows("cluster-still", 10_000_000, "5000");
-    let cluster = Cluster { lease_ms: 3000, ..windows };
-    let mut apps: Vec<_> = THREE.map(|node| (node, cluster.start(node))).into();
-    cluster.wait_for_nodes(&THREE);
-    // A node that follows, and then the one that leads.
-    for leads in [false, true] {
-        let lead = cluster.lead();
-        let at = apps.iter().position(|(node, _)| (*node == lead) == leads).expect("there is one");
-        let (node, still) = apps.remove(at);
-        still.signal(Signal::STOP);
-        let mut others: Vec<&str> = apps.iter().map(|(node, _)| *node).collect();
-        others.sort_unstable();
-        cluster.wait_for_nodes(&others);
-        cluster.wait_for_commits(3);
-        let before = cluster.status()["generation"].as_u64();
-        still.signal(Signal::CONT);
-        left_behind(still);
-        cluster.wait_for_commits(3);
-        assert_eq!(cluster.status()["generation"].as_u64(), before, "that changes nothing");
-        apps.push((node, cluster.start(node)));
-        cluster.wait_for_nodes(&THREE);
-    }
-    let (history, _) = cluster.ask("history");
-    assert_eq!(history.matches("was lost").count(), 1, "{history}");
-    cluster.stop_and_check(apps.into_iter().map(|(_, app)| app).collect());
-}
-
-/// Windows that one turn lets out take fewer bytes: 128 new numbers, and 128 frames from each other
-/// core. In the time of a lease 15,000 numbers come due, whose windows take ten times as many.
-const TURN_BYTES: usize = 16 * 1024;
-
-/// A lead that stood still has a connection on which it may write, until it looks at its clock.
-#[test]
-fn a_lead_that_stood_still_lets_nothing_out() {
-    let (listener, address) = receiver();
-    let windows = Cluster::windows("cluster-silent", 10_000_000, "5000");
-    let file = windows.scratch.path("windows");
-    let arguments = windows.arguments.replace(&format!("file:{file}"), &format!("tcp://{address}"));
-    let cluster = Cluster { lease_ms: 3000, arguments, ..windows };
+fn threads_of_a_node_stay_off_the_cpus_of_its_cores() {
+    let cluster = Cluster::windows("cluster-threads", 10_000_000, "1000");
     let apps = ["a", "b"].map(|node| cluster.start(node));
-    let mut connection = accept(&listener);
     cluster.wait_for_nodes(&["a", "b"]);
-    let lead = usize::from(cluster.lead() == "b");
-    let [a, b] = apps;
-    let (still, goes_on) = if lead == 0 { (a, b) } else { (b, a) };
-    let taken = Arc::new(AtomicUsize::new(0));
-    let counted = taken.clone();
-    // Takes what comes at once: what its system was given before the node stood still, too.
-    let takes = thread::spawn(move || {
-        let mut bytes = [0; 65536];
-        while let Ok(count @ 1..) = connection.read(&mut bytes) {
-            counted.fetch_add(count, Ordering::Relaxed);
+    for app in &apps {
+        let tasks = format!("/proc/{}/task", app.process().as_raw_nonzero());
+        let read = |path: String| fs::read_to_string(path).unwrap_or_default();
+        let mut seen = Vec::new();
+        for task in fs::read_dir(&tasks).expect("it lives").map_while(Result::ok) {
+            let task = task.path().display().to_string();
+            let (name, status) = (read(format!("{task}/comm")), read(format!("{task}/status")));
+            let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+            let of_cluster = ["lease", "agree", "links", "nodes", "node", "lead"];
+            let name = name.trim().trim_start_matches("potoroo-").to_owned();
+            if let Some(allowed) = allowed.filter(|_| of_cluster.contains(&&*name)) {
+                let cpus = allowed.trim().split([',', '-']).next().and_then(|cpu| cpu.parse().ok());
+                seen.push((name, cpus.unwrap_or(0)));
+            }
         }
-    });
-    still.signal(Signal::STOP);
-    let mut second = accept(&listener);
-    second.read_exact(&mut [0; 100]).expect("windows come from the other one");
-    let before = taken.load(Ordering::Relaxed);
-    assert!(before > 0, "windows came from the lead");
-    still.signal(Signal::CONT);
-    left_behind(still);
-    takes.join().expect("it does not panic");
-    // The turn in which it was stopped may end: engine/README says so.
-    let after = taken.load(Ordering::Relaxed) - before;
-    assert!(after <= TURN_BYTES, "the lead let out {after} bytes");
-    second.read_exact(&mut [0; 100]).expect("the other one goes on");
-    drop(goes_on);
+        for name in ["lease", "agree", "links"] {
+            assert!(seen.iter().any(|(one, _)| one == name), "{name}: {seen:?}");
+        }
+        // Both cores have CPU 0; where there is no other, nothing can be left free.
+        let cpus = thread::available_parallelism().expect("it is known").get();
+        assert!(cpus == 1 || seen.iter().all(|(_, first)| *first > 0), "{seen:?}");
+    }
 }
 
 /// Where the lead takes nodes, as the agreement has it.
 fn port_of_lead(cluster: &Cluster) -> SocketAddr {
-    let text = fs::read(Path::new(&cluster.folder()).join("agreement")).expect("it is there");
-    let entries: Value = serde_json::from_slice(&text).expect("it is JSON");
-    entries["lead"]["value"].as_str().and_then(|text| text.parse().ok()).expect("an address")
+    let address = cluster.agreed()["lead"]["value"].as_str().and_then(|text| text.parse().ok());
+    address.expect("an address")
 }
 
 #[test]

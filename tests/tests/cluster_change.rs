@@ -288,6 +288,39 @@ fn take_lines(from: &TcpStream) -> JoinHandle<String> {
     })
 }
 
+/// Until the sink has taken nothing for a while.
+fn wait_until_held(admin: SocketAddr) {
+    wait_for_status(admin, |status| {
+        let mut cores = status["per_core"].as_array().into_iter().flatten();
+        cores.any(|core| {
+            let held = &core["held"];
+            held["by"] == "sink copies" && held["seconds"].as_f64() > Some(0.5)
+        })
+    });
+}
+
+/// What it has not committed the others process again, as after its death.
+#[test]
+fn a_node_leaves_though_a_sink_takes_nothing() {
+    let ledger = Ledger::new("change-leave-stuck");
+    set_socket_recv_buffer_size(&ledger.receiver, 4096).expect("a buffer");
+    let drain = "--drain-seconds 1 --admin 127.0.0.1:0";
+    let mut a = ledger.cluster.start_with("a", drain);
+    let (admin, _copies) = (a.admin(), accept(&ledger.receiver));
+    ledger.cluster.wait_for_nodes(&["a"]);
+    let b = ledger.cluster.start_with("b", drain);
+    ledger.cluster.wait_for_nodes(&["a", "b"]);
+    let client = connect(ledger.orders);
+    client.set_read_timeout(None).expect("no limit");
+    let (sent, answers) = (send_on(&client), take_lines(&client));
+    wait_until_held(admin);
+    ledger.leave(b, "b", &["a"]);
+    a.wait_for("go on from the last checkpoint without node `b`");
+    // As after a death, plain connections are closed.
+    sent.join().expect("it sends");
+    answers.join().expect("it reads");
+}
+
 /// A join waits for a sink that takes nothing, and names it; nothing is lost, and it is done when
 /// the sink takes its output again.
 #[test]
@@ -308,13 +341,7 @@ fn a_join_waits_for_a_sink_that_takes_nothing() {
     });
     client.set_read_timeout(None).expect("no limit");
     let answers = take_lines(&client);
-    wait_for_status(admin, |status| {
-        let mut cores = status["per_core"].as_array().into_iter().flatten();
-        cores.any(|core| {
-            let held = &core["held"];
-            held["by"] == "sink copies" && held["seconds"].as_f64() > Some(0.5)
-        })
-    });
+    wait_until_held(admin);
     let c = ledger.start("c");
     a.wait_for("(held back by sink copies)");
     copies.set_read_timeout(None).expect("no limit");

@@ -4,7 +4,6 @@
 mod support;
 
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::cluster::{Cluster, THREE, nodes};
 use support::etcd::{Etcd, session};
-use support::gate::{Deed, Gate};
+use support::gate::{Deed, Gate, NOT_FOUND, NOTHING, answering};
 use support::network::Network;
 use support::{App, Scratch, free_port, head};
 
@@ -117,23 +116,7 @@ fn history_may_be_compacted_at_any_time() {
 fn a_user_without_rights_is_refused_by_name() {
     let scratch = Scratch::new("etcd-users");
     let Some(etcd) = Etcd::start(&scratch) else { return };
-    let post = |path: &str, body: &str| {
-        let answer = etcd.post(path, body).expect("it answers");
-        assert!(answer.starts_with("HTTP/1.0 200"), "{path}: {answer}");
-    };
-    for user in ["root", "node", "other"] {
-        post("/v3/auth/user/add", &format!("{{\"name\":\"{user}\",\"password\":\"pw-{user}\"}}"));
-    }
-    post("/v3/auth/role/add", "{\"name\":\"root\"}");
-    post("/v3/auth/role/add", "{\"name\":\"nodes\"}");
-    // All keys under /potoroo/.
-    let range = "\"key\":\"L3BvdG9yb28v\",\"range_end\":\"L3BvdG9yb28w\"";
-    let right = format!("{{\"name\":\"nodes\",\"perm\":{{\"permType\":\"READWRITE\",{range}}}}}");
-    post("/v3/auth/role/grant", &right);
-    post("/v3/auth/user/grant", "{\"user\":\"root\",\"role\":\"root\"}");
-    post("/v3/auth/user/grant", "{\"user\":\"node\",\"role\":\"nodes\"}");
-    post("/v3/auth/enable", "{}");
-
+    etcd.enable_users();
     let servers = etcd.address.to_string();
     let session = |login: Option<(&str, &str)>| {
         let login = login
@@ -155,24 +138,52 @@ fn a_user_without_rights_is_refused_by_name() {
     }
 }
 
+/// A token that was given before is not good any more then.
+#[test]
+fn users_may_change_while_nodes_run() {
+    let scratch = Scratch::new("etcd-users-change");
+    let key = scratch.write("key", b"what signs tokens in this test");
+    let tokens = format!("jwt,sign-method=HS256,priv-key={key}");
+    let Some(etcd) = Etcd::start_with(&scratch, &["--auth-token", &tokens]) else { return };
+    etcd.enable_users();
+    let login = Login { user: "node".to_owned(), password: "pw-node".to_owned() };
+    let servers = etcd.address.to_string();
+    let one = session(&servers, "users", LONG, Some(login)).expect("it may");
+    let root = "{\"name\":\"root\",\"password\":\"pw-root\"}";
+    let answer = etcd.post("/v3/auth/authenticate", root).expect("it answers");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    let body: Value = serde_json::from_str(body).expect("it is JSON");
+    let token = body["token"].as_str().expect("it has one");
+    let user = "{\"name\":\"new\",\"password\":\"pw\"}";
+    let added = etcd.post_as(token, "/v3/auth/user/add", user).expect("it answers");
+    assert!(added.starts_with("HTTP/1.0 200"), "{added}");
+    assert!(contract::list(&one).is_empty(), "it logs in again");
+    one.renew().expect("it logs in again");
+    assert_eq!(one.claim("lead", "it").expect("it may"), None);
+}
+
+#[test]
+fn a_server_that_is_no_etcd_does_not_hide_the_others() {
+    let scratch = Scratch::new("etcd-others");
+    let Some(mut etcd) = Etcd::start(&scratch) else { return };
+    for answer in [NOT_FOUND, NOTHING] {
+        let servers = format!("{},{}", answering(answer), etcd.address);
+        let one = session(&servers, "others", LONG, None).expect("one is an etcd");
+        assert_eq!(one.claim("lead", "it").expect("one is an etcd"), None);
+        one.renew().expect("one is an etcd");
+        etcd.kill();
+        let refused = one.list().expect_err("none is any more").to_string();
+        assert!(refused.contains("is no etcd"), "{refused}");
+        etcd.resume();
+    }
+}
+
 #[test]
 fn what_is_no_etcd_says_so() {
     let gate = Gate::before(free_address());
     let refused = session(&gate.address.to_string(), "x", LONG, None).err().expect("none is there");
     assert!(refused.contains("no etcd answers at"), "{refused}");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let answers = Arc::new(listener);
-    std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        for mut client in answers.incoming().map_while(Result::ok) {
-            let mut request = [0; 4096];
-            let _ = client.read(&mut request);
-            let page = "<html>not here</html>";
-            let head = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length:";
-            let _ = client.write_all(format!("{head} {}\r\n\r\n{page}", page.len()).as_bytes());
-        }
-    });
+    let address = answering(NOT_FOUND);
     let refused = session(&address.to_string(), "x", LONG, None).err().expect("it is none");
     assert!(refused.contains("is no etcd") && refused.contains("correct the address"), "{refused}");
 }

@@ -73,7 +73,7 @@ pub enum Error {
         /// The object.
         object: String,
     },
-    /// A source or sink cannot go on from it.
+    /// A source or sink cannot go on from it, or HEAD must not be swapped now.
     #[error("{0}")]
     Edge(Box<dyn std::error::Error + Send + Sync>),
     /// A stop is requested.
@@ -99,6 +99,16 @@ pub trait Accept {
     /// # Errors
     /// It must not go back now: cause and remedy.
     fn leave(&self, _newest: &Manifest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The generation after that of `old`, the present HEAD, is about to be taken. HEAD is swapped
+    /// from `old` or from a later commit of its generation, and from no other: so what this finds
+    /// out after `old` was read still holds when HEAD is swapped.
+    ///
+    /// # Errors
+    /// It must not be taken now: cause and remedy.
+    fn take_over(&self, _old: Option<&Head>) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -169,6 +179,7 @@ fn begin(
     let Peeked { old, chosen, manifest: peeked } = peeked;
     let Chosen { manifest, repeats, left, done } = chosen;
     left.map_or(Ok(()), |newest| facts.leave(&newest))?;
+    facts.take_over(old.as_ref())?;
     let epoch = peeked.as_ref().map_or(Epoch::NONE, |manifest| manifest.epoch);
     let generation = next_generation(store, old.as_ref())?;
     // Without HEAD, it is in what clients have: a new number could be less than theirs.

@@ -21,6 +21,7 @@ use potoroo_runtime::{Clock, Nanos};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::agreement::{AgreedEntries, Agreement, Disagreement};
+use super::record::{Leading, leading};
 use crate::turn::NodeLease;
 
 /// The session of this node.
@@ -49,20 +50,35 @@ pub struct ListedEntries {
     pub number: u64,
     /// The own session at that time.
     pub session: u64,
-    /// When it was asked for.
-    at: Duration,
+    /// When it was asked for, in [`boottime`].
+    pub at: Duration,
+}
+
+impl ListedEntries {
+    /// Which node leads.
+    pub fn leading(&self) -> Leading {
+        leading(&self.entries, self.session)
+    }
 }
 
 struct Kept {
     agreement: Arc<dyn Agreement>,
     asked: Duration,
-    clock: Clock,
+    clocks: Clocks,
     /// For cores.
     lease: Arc<NodeLease>,
     held: Mutex<Held>,
     /// Something is to be done, or the end.
     wake: Condvar,
     listed: Mutex<ListedEntries>,
+}
+
+/// The clocks that a lease is kept by.
+struct Clocks {
+    /// That of cores, which may stand still while the machine sleeps.
+    cores: Box<dyn Fn() -> Nanos + Send + Sync>,
+    /// Time since the start of the machine, in which it also slept.
+    boot: fn() -> Duration,
 }
 
 #[derive(Default)]
@@ -96,16 +112,18 @@ impl NodeSession {
     /// # Errors
     /// The session is over already, or nothing answers.
     pub fn start(agreement: Arc<dyn Agreement>, asked: Duration) -> Result<Self, Disagreement> {
+        let clock = Clock::new();
+        let clocks = Clocks { cores: Box::new(move || clock.now()), boot: boottime };
         let kept = Arc::new(Kept {
             agreement,
             asked,
-            clock: Clock::new(),
+            clocks,
             lease: Arc::default(),
             held: Mutex::default(),
             wake: Condvar::new(),
             listed: Mutex::default(),
         });
-        let before = boottime();
+        let before = kept.boottime();
         kept.extend(before, kept.agreement.renew()?.min(asked));
         kept.list()?;
         let mut session = Self { kept, threads: Vec::new() };
@@ -134,7 +152,7 @@ impl NodeSession {
     pub fn standing(&self) -> Standing {
         let held = self.kept.held();
         self.kept.publish(&held);
-        match (held.is_over, boottime() < held.until) {
+        match (held.is_over, self.kept.boottime() < held.until) {
             (true, _) => Standing::Over,
             (false, true) => Standing::Stands,
             (false, false) => Standing::Suspended,
@@ -147,15 +165,15 @@ impl NodeSession {
     }
 
     /// What was last read, if this node had stood for a whole lease then, stands, and is in it:
-    /// other nodes that are missing in it are over.
-    pub fn judged(&self) -> Option<Arc<AgreedEntries>> {
+    /// other nodes that are missing in it, and had claimed their names before, are over.
+    pub fn judged(&self) -> Option<ListedEntries> {
         let listed = self.listed();
         let held = self.kept.held();
-        let stands = !held.is_over && boottime() < held.until;
+        let stands = !held.is_over && self.kept.boottime() < held.until;
         let fair = listed.at >= held.since + self.kept.asked;
         let own = Some(self.kept.agreement.session());
         let is_in_it = listed.entries.values().any(|entry| entry.session == own);
-        (stands && fair && is_in_it).then_some(listed.entries)
+        (stands && fair && is_in_it).then_some(listed)
     }
 
     /// Whether the own session stood when `listed` was read: it was renewed since.
@@ -218,6 +236,10 @@ impl Kept {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn boottime(&self) -> Duration {
+        (self.clocks.boot)()
+    }
+
     fn pause(&self) -> Duration {
         (self.asked / LOOKS).clamp(LOOK_MIN, LOOK_MAX)
     }
@@ -226,7 +248,7 @@ impl Kept {
     fn renew(&self) {
         let mut complained = false;
         loop {
-            let before = boottime();
+            let before = self.boottime();
             let pause = match self.agreement.renew() {
                 Ok(stands) => {
                     if std::mem::take(&mut complained) {
@@ -236,7 +258,10 @@ impl Kept {
                     self.asked / RENEWALS
                 }
                 Err(Disagreement::Over) => {
-                    self.held().is_over = true;
+                    let mut held = self.held();
+                    held.is_over = true;
+                    self.publish(&held);
+                    drop(held);
                     self.wait_while_over();
                     Duration::ZERO
                 }
@@ -255,7 +280,7 @@ impl Kept {
 
     fn extend(&self, before: Duration, stands: Duration) {
         let mut held = self.held();
-        if boottime() >= held.until {
+        if self.boottime() >= held.until {
             held.since = before;
         }
         held.renewed = before;
@@ -265,10 +290,12 @@ impl Kept {
 
     /// The time of cores may have stood still while the machine slept, so it is set anew.
     fn publish(&self, held: &Held) {
-        let left = held.until.saturating_sub(boottime());
+        // In this order: a thread that stands still between them sets too early an end.
+        let now = (self.clocks.cores)();
+        let left = held.until.saturating_sub(self.boottime());
         let until = match held.is_over || left.is_zero() {
             true => Nanos::ZERO,
-            false => self.clock.now() + left,
+            false => now + left,
         };
         self.lease.set(until);
     }
@@ -292,10 +319,12 @@ impl Kept {
     fn read(&self) {
         let (mut seen, mut at) = (None, Duration::ZERO);
         loop {
+            // The thread that renews may wait for an answer, and so may the supervisor.
+            self.publish(&self.held());
             let version = self.agreement.version().ok();
-            let due = boottime() > at + self.asked / RENEWALS;
+            let due = self.boottime() > at + self.asked / RENEWALS;
             if version.is_some() && (due || version != seen) && self.list().is_ok() {
-                (seen, at) = (version, boottime());
+                (seen, at) = (version, self.boottime());
             }
             if self.has_ended_after(self.pause()) {
                 return;
@@ -304,7 +333,7 @@ impl Kept {
     }
 
     fn list(&self) -> Result<(), Disagreement> {
-        let (at, session) = (boottime(), self.agreement.session());
+        let (at, session) = (self.boottime(), self.agreement.session());
         let entries = Arc::new(self.agreement.list()?);
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         if at >= listed.at {
@@ -323,8 +352,20 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     })
 }
 
+/// How long a key may be there after the end of its process, which renewed a `lease` just before.
+pub fn outlived(lease: Duration) -> Duration {
+    lease + lease / 4 + ENDED_LATE
+}
+
+/// Etcd adds the time for an election (a second) to leases that it has restored, and looks for
+/// their ends twice a second.
+const ENDED_LATE: Duration = Duration::from_secs(3);
+
 /// Time since the start of the machine, in which it also slept.
 pub fn boottime() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
+
+#[cfg(test)]
+mod tests;

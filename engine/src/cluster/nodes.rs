@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::channel::{Channel, ChannelReader, ChannelWriter};
 use super::encryption::{Accepted, Encryption, NOT_ENCRYPTED};
 use super::greeting::{Knocking, break_when_cut_off, wake};
+use super::lease::boottime;
 use super::wire::{
     AnyFirst, AnyHello, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message,
     read_message, read_text, write_message,
@@ -26,6 +27,8 @@ use super::wire::{
 pub struct RemoteNode {
     /// What it said of itself.
     pub hello: NodeHello,
+    /// When it came, in [`boottime`].
+    pub came: Duration,
     writer: Mutex<ChannelWriter>,
     lost: AtomicBool,
 }
@@ -169,7 +172,8 @@ impl Door {
                 break_when_cut_off(channel.tcp(), self.silence)?;
                 let (reader, writer) = channel.split()?;
                 let (writer, lost) = (Mutex::new(writer), AtomicBool::new(false));
-                Ok(Some((Arc::new(RemoteNode { hello, writer, lost }), reader)))
+                let node = RemoteNode { hello, came: boottime(), writer, lost };
+                Ok(Some((Arc::new(node), reader)))
             }
             Err(reason) => {
                 tracing::warn!("node `{}` is refused: {reason}", any.node);

@@ -1,6 +1,10 @@
 //! What the agreement has of a cluster beside its lead: who takes part, what happened, and what
 //! operators wish. For people: no node decides anything by the record.
 
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::agreement::AgreedEntries;
@@ -9,25 +13,85 @@ use super::shares::{PartitionShares, Weight};
 /// The key of the node that leads; its value is the address of its port for nodes.
 pub const LEAD: &str = "lead";
 
+/// Which node leads, as one of them sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leading {
+    /// This one, though it need not know: an answer may have been lost.
+    Own,
+    /// The one with this address.
+    Other(String),
+    /// None.
+    None,
+}
+
+/// Which node leads by these `entries`, for the node of the session `own`.
+pub fn leading(entries: &AgreedEntries, own: u64) -> Leading {
+    match entries.get(LEAD) {
+        None => Leading::None,
+        Some(lead) if lead.session == Some(own) => Leading::Own,
+        Some(lead) => Leading::Other(lead.value.clone()),
+    }
+}
+
 /// The key of the text that a node shows the lead: who can read the agreement may take part.
 pub const SECRET: &str = "secret";
 
 /// The key of a [`ClusterRecord`].
 pub const RECORD: &str = "record";
 
-/// In front of the name of a node that lives; the value is the number of its process.
+/// In front of the name of a node that lives; the value is its [`NamedProcess`].
 pub const NODES: &str = "nodes/";
+
+/// The process of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedProcess {
+    /// Its number.
+    pub process: u32,
+    /// The name of its machine.
+    pub host: String,
+    /// How long its lease lasts.
+    pub lease_ms: u64,
+}
+
+impl NamedProcess {
+    /// This process, with this lease.
+    pub fn own(lease: Duration) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let (host, lease_ms) = (host.trim().to_owned(), lease.as_millis() as u64);
+        Self { process: std::process::id(), host, lease_ms }
+    }
+
+    /// What a key has, if it can be read.
+    pub fn read(value: &str) -> Option<Self> {
+        serde_json::from_str(value).ok()
+    }
+
+    /// For a key.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("names and numbers are JSON")
+    }
+}
+
+impl Display for NamedProcess {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { process, host, .. } = self;
+        write!(f, "process {process} on host `{host}`")
+    }
+}
 
 /// The key of a [`SharesRecord`], which a lead goes on from: it decides who moves.
 pub const SHARES: &str = "shares";
 
-/// In front of the name of a node to which an operator has given this [`Weight`].
-pub const WEIGHTS: &str = "weights/";
+/// The key of the [`GivenWeights`]: all in one entry, so that all change at once.
+pub const WEIGHTS: &str = "weights";
 
-/// The weight that an operator has given `node`, else its `own`, with which it came.
-pub fn weight_of(entries: &AgreedEntries, node: &str, own: Weight) -> Weight {
-    let given = entries.get(&format!("{WEIGHTS}{node}"));
-    given.and_then(|given| given.value.parse().ok()).unwrap_or(own)
+/// The weights that operators have given nodes, by name.
+pub type GivenWeights = BTreeMap<String, Weight>;
+
+/// The weights that operators have given; what cannot be read is nothing.
+pub fn weights_of(entries: &AgreedEntries) -> GivenWeights {
+    let found = entries.get(WEIGHTS).and_then(|entry| serde_json::from_str(&entry.value).ok());
+    found.unwrap_or_default()
 }
 
 /// The name of the node that leads.

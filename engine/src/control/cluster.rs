@@ -12,6 +12,8 @@
 // In reading order; the blank lines keep it.
 mod figures;
 
+mod suspension;
+
 mod member;
 
 mod standing;
@@ -27,13 +29,18 @@ pub(super) use leading::{Lead, NodeEnd, Paused};
 
 use std::time::{Duration, Instant};
 
+use potoroo_runtime::Housekeeping;
+
 use super::error::Error;
 use super::generation::{Generation, Seating};
 use super::process::Process;
+use crate::cluster::record::{Leading, lead_of};
 use crate::cluster::refusal::is_refusal;
 use crate::connect::attach::Attach;
+use crate::connect::edge_lease::EdgeLease;
 use following::Joined;
 use member::{AGAIN, ClaimError, DYING, Member};
+use standing::OwnHead;
 
 /// How long it may take to reach the lead before that is logged.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
@@ -56,6 +63,8 @@ impl ClusterRole {
     /// It cannot be a node of the cluster.
     pub(super) fn open(process: &Process) -> Result<Self, Error> {
         let Some(place) = &process.config.cluster else { return Ok(Self::Alone) };
+        // Its threads, and those that they start, stay off the CPUs of cores.
+        let _housekeeping = Housekeeping::begin(&process.watch.cpus);
         find(Member::open(place.clone(), process)?, process, false)
     }
 
@@ -66,6 +75,7 @@ impl ClusterRole {
     pub(super) fn again(self, process: &Process) -> Result<Self, Error> {
         match self {
             Self::Follower(follower) => {
+                let _housekeeping = Housekeeping::begin(&process.watch.cpus);
                 std::thread::sleep(AGAIN);
                 let mut member = follower.into_member();
                 member.began = Instant::now();
@@ -114,20 +124,40 @@ impl ClusterRole {
             }
             std::thread::sleep(AGAIN);
         }
-        let Some(lead) = self.lead() else {
-            let recovery = process.recover()?;
+        let Self::Lead(lead) = self else {
+            let recovery = process.recover(&|_| Ok(()))?;
             return Generation::begin(process, recovery, Seating::alone(&process.config));
         };
-        let recovery = match process.recover() {
+        let recovery = match lead.recover(process) {
             // At a first start that is to be seen; later the storage is waited for.
             Err(error @ Error::StateAway { .. }) if succeeds => {
                 tracing::warn!("{error}");
                 None
             }
-            recovery => recovery?,
+            recovery => Some(recovery?),
         };
         lead.gather(process);
         lead.begin(process, recovery)
+    }
+
+    /// Whether the lease of this node stands, for another thread.
+    pub(super) fn gate(&self) -> impl Fn() -> Result<(), Error> + Send + 'static {
+        let (node, lease) = match self {
+            Self::Lead(lead) => lead.lease(),
+            _ => (String::new(), EdgeLease::default()),
+        };
+        move || match lease.is_over() {
+            true => Err(Error::Suspended { node: node.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until outputs may be emptied, and edges be given to cores.
+    ///
+    /// # Errors
+    /// Another node leads, to which they belong; or a stop is requested.
+    pub(super) fn pass_gate(&mut self, process: &Process) -> Result<(), Error> {
+        self.lead().map_or(Ok(()), |lead| lead.pass_gate(process))
     }
 
     /// Whether the lease of this node has ended: its cores let nothing in or out.
@@ -158,7 +188,7 @@ fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<Cluster
         }
         let mut why = String::new();
         // A session that is over holds nothing.
-        if member.may_act(process, 0, None)? {
+        if member.may_act(process, OwnHead::Any, None)? {
             match try_find(member, process, succeeds)? {
                 Found::Role(role) => return Ok(role),
                 Found::Nothing(same, reason) => (member, why) = (*same, reason),
@@ -181,15 +211,19 @@ enum Found {
     Nothing(Box<Member>, String),
 }
 
-fn try_find(member: Member, process: &Process, succeeds: bool) -> Result<Found, Error> {
+fn try_find(mut member: Member, process: &Process, succeeds: bool) -> Result<Found, Error> {
     let nothing = |member, why: String| Ok(Found::Nothing(Box::new(member), why));
-    let lead = match member.lead() {
-        Ok(lead) => lead,
+    let listed = match member.session.refresh() {
+        Ok(listed) => listed,
         // Without a part in it yet it is refused; with one it waits.
         Err(error) if !succeeds => return Err(member.refused(&error)),
         Err(error) => return nothing(member, error.to_string()),
     };
-    let Some((node, address)) = lead else {
+    if let Some(why) = member.be_agreed(&listed)? {
+        return nothing(member, why);
+    }
+    // One that leads by a claim whose answer was lost claims once more.
+    let Leading::Other(address) = listed.leading() else {
         return match member.claim_lead(process, succeeds) {
             Ok(Some(port)) => {
                 Ok(Found::Role(ClusterRole::Lead(Box::new(Lead::new(member, port, succeeds)))))
@@ -201,8 +235,12 @@ fn try_find(member: Member, process: &Process, succeeds: bool) -> Result<Found, 
     };
     let progress = &process.stored.as_ref().expect("a cluster has state").progress;
     let silence = member.session.asked();
-    let Some(at) = address else { return nothing(member, "the lead has no address".to_owned()) };
-    let to = (&*node, at, member.encryption());
+    // Its name may be bound a moment later: it is looked for again.
+    let node = lead_of(&listed.entries).unwrap_or_default();
+    let Ok(at) = address.parse() else {
+        return nothing(member, "the lead has no address".to_owned());
+    };
+    let to = (node, at, member.encryption());
     match Joined::with(to, member.hello.clone(), progress.clone(), silence) {
         Ok(joined) => {
             Ok(Found::Role(ClusterRole::Follower(Box::new(Follower::new(member, joined)))))

@@ -68,6 +68,14 @@ pub enum Error {
         /// Cause and remedy.
         reason: String,
     },
+    /// Another process has taken the checkpoints over.
+    #[error("--state {place}: {reason}")]
+    Overtaken {
+        /// Where they are.
+        place: Location,
+        /// Cause and remedy.
+        reason: String,
+    },
     /// A file cannot be imported.
     #[error("table `{table}` cannot be imported: {reason}")]
     Import {
@@ -129,6 +137,15 @@ pub enum Error {
         /// Where the nodes agree.
         place: config::ClusterPlace,
     },
+    /// The lease of this node does not stand at present: nothing may be decided.
+    #[error(
+        "node `{node}` is suspended: its lease was not renewed in time; it is tried again when the \
+         node goes on"
+    )]
+    Suspended {
+        /// Its name.
+        node: String,
+    },
     /// The other nodes have ended before this one took part.
     #[error("the application has ended before this node took part in it")]
     Ended,
@@ -172,9 +189,10 @@ impl Error {
     /// What an error of the storage at `place` means.
     pub(super) fn of_store(place: &Location, error: &store::Error) -> Self {
         let (place, reason) = (place.clone(), error.to_string());
-        match error.is_away() {
-            true => Self::StateAway { place, reason },
-            false => Self::State { place, reason },
+        match error {
+            store::Error::Overtaken { .. } => Self::Overtaken { place, reason },
+            away if away.is_away() => Self::StateAway { place, reason },
+            _ => Self::State { place, reason },
         }
     }
 }

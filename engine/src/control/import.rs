@@ -70,7 +70,8 @@ pub(super) fn import(
     if config.check {
         return Ok(Imported { rows, epoch: None });
     }
-    let recovery = Recovery::open(&plan, config, &OpenStore::open(place, 1, false)?, None)?;
+    let recovery =
+        Recovery::open((&plan, config), &OpenStore::open(place, 1, false)?, None, &|_| Ok(()))?;
     let mut core = core(of_core, config);
     recovery.restore_alone(&mut core)?;
     // What an application committed that ran until now, in a bucket.

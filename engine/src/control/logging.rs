@@ -77,7 +77,7 @@ const WITH_SECRETS: [&str; 2] = ["ureq", "ureq_proto"];
 fn without_secrets(filter: Targets) -> Targets {
     let most = |filter: &Targets, target: &str| {
         let levels = [Level::ERROR, Level::WARN, Level::INFO];
-        levels.into_iter().filter(|level| filter.would_enable(target, level)).next_back()
+        levels.into_iter().rfind(|level| filter.would_enable(target, level))
     };
     WITH_SECRETS.into_iter().fold(filter, |filter, target| {
         let level = most(&filter, target).map_or(LevelFilter::OFF, LevelFilter::from_level);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::checkpoints::CheckpointProgress;
 use super::error::Error;
-use crate::checkpoint::store::{Location, Store};
+use crate::checkpoint::store::{Location, Store, draw};
 use crate::connect::mail::PresentStorage;
 use crate::turn::StorageShared;
 
@@ -14,6 +14,8 @@ use crate::turn::StorageShared;
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn Store>,
     pub(super) place: Location,
+    /// The number of this process as a coordinator: a HEAD that has it is the own one.
+    pub(super) owner: u64,
     /// By core.
     pub(super) shared: Vec<Arc<StorageShared>>,
     pub(super) progress: Arc<CheckpointProgress>,
@@ -33,6 +35,7 @@ impl OpenStore {
         Ok(Self {
             store: opened.map_err(|error| refused(error.to_string()))?,
             place: place.clone(),
+            owner: draw(),
             shared: (0..cores).map(|_| Arc::default()).collect(),
             progress: Arc::default(),
             present: PresentStorage::default(),

@@ -28,6 +28,7 @@ use super::open_store::OpenStore;
 use super::recovery::Recovery;
 use super::rollback_requests::RollbackRequests;
 use super::stop_request::StopRequest;
+use super::takeover::HeadGate;
 use super::thread_limit;
 use super::watch::Monitor;
 use crate::connect::opening::Channels;
@@ -122,27 +123,26 @@ impl Process {
         Ok(())
     }
 
-    /// Takes over what is stored, for its edges.
+    /// Takes over what is stored, for its edges, through `gate`.
     ///
     /// # Errors
     /// It cannot be used.
-    pub(super) fn recover(&self) -> Result<Option<Recovery>, Error> {
-        let edges = self.edges();
-        let recover =
-            |stored: &OpenStore| Recovery::open(&self.plan, &self.config, stored, Some(&edges));
+    pub(super) fn recover(&self, gate: HeadGate<'_>) -> Result<Option<Recovery>, Error> {
+        let (edges, of) = (self.edges(), (&self.plan, &self.config));
+        let recover = |stored: &OpenStore| Recovery::open(of, stored, Some(&edges), gate);
         self.stored.as_ref().map(recover).transpose()
     }
 
-    /// Takes over what is stored, for edges that go on.
+    /// Takes over what is stored, for edges that go on, through `gate`.
     ///
     /// # Errors
     /// It cannot be used.
     ///
     /// # Panics
     /// Nothing is stored.
-    pub(super) fn recover_state(&self) -> Result<Recovery, Error> {
+    pub(super) fn recover_state(&self, gate: HeadGate<'_>) -> Result<Recovery, Error> {
         let stored = self.stored.as_ref().expect("a cluster has state");
-        Recovery::open(&self.plan, &self.config, stored, None)
+        Recovery::open((&self.plan, &self.config), stored, None, gate)
     }
 
     /// Opens the admin port, if there is to be one.

@@ -13,8 +13,8 @@ use super::error::Error;
 use super::open_store::OpenStore;
 use super::seats::Seats;
 use super::stop_request::StopRequest;
-use super::takeover::{Findings, Takeover, line, nothing_to_drop};
-use crate::checkpoint::store::{self, Head, Location, Store, draw};
+use super::takeover::{Findings, HeadGate, Takeover, line, nothing_to_drop};
+use crate::checkpoint::store::{self, Head, Location, Store};
 use crate::checkpoint::{
     ChangeKind, Chunk, Delivered, EndGone, Epoch, Identity, LoadReceiver, LoadSender, Manifest,
     Marks, PartEntry, ProgramChanges, Recovered, Renumbering, SourcePosition, TableFacts, load,
@@ -37,37 +37,38 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Takes over what is `stored`, for these `edges`, if any are to go on from there.
+    /// Takes over what is `stored`, through `gate`, for these `edges`, if any are to go on from
+    /// there.
     ///
     /// # Errors
     /// It cannot be used. HEAD is as it was, unless a predecessor has committed meanwhile.
     pub(super) fn open(
-        plan: &Plan,
-        config: &Config,
+        (plan, config): (&Plan, &Config),
         stored: &OpenStore,
         edges: Option<&Edges>,
+        gate: HeadGate<'_>,
     ) -> Result<Self, Error> {
-        Self::take((plan, config), stored, edges, |store, takeover| {
-            recover(store, takeover, draw(), config.restore)
+        Self::take((plan, config), stored, edges, gate, |store, takeover| {
+            recover(store, takeover, stored.owner, config.restore)
         })
     }
 
     /// Takes over what is `stored` from the generation before, whose HEAD is the one to go `back`
-    /// from, at the checkpoint of an epoch.
+    /// from, at the checkpoint of an epoch, through `gate`.
     ///
     /// # Errors
     /// It cannot be used, or a stop is requested. HEAD is as it was, unless the error is that this
     /// is unclear.
     pub(super) fn roll_back(
-        of: (&Plan, &Config),
-        (stored, edges): (&OpenStore, &Edges),
+        (of, (stored, edges)): ((&Plan, &Config), (&OpenStore, &Edges)),
         back: (&Head, Epoch),
         request: &StopRequest,
+        gate: HeadGate<'_>,
     ) -> Result<Self, Error> {
-        Self::take(of, stored, Some(edges), |store, takeover| {
+        Self::take(of, stored, Some(edges), gate, |store, takeover| {
             // Frames that are refused when they are restored would end the application.
             let takeover = takeover.with_frames();
-            roll_back(store, &takeover, draw(), back, &|| request.reason().is_none())
+            roll_back(store, &takeover, stored.owner, back, &|| request.reason().is_none())
         })
     }
 
@@ -75,6 +76,7 @@ impl Recovery {
         (plan, config): (&Plan, &Config),
         stored: &OpenStore,
         edges: Option<&Edges>,
+        gate: HeadGate<'_>,
         take: impl FnOnce(&dyn Store, &Takeover<'_>) -> Result<Recovered, recover::Error>,
     ) -> Result<Self, Error> {
         let OpenStore { store, place, .. } = stored;
@@ -86,7 +88,7 @@ impl Recovery {
         let checks = |edges| EdgeChecks { plan, config, edges, store, place, marks: of_marks };
         let checks = edges.map(checks);
         let takeover = Takeover::new(plan, &facts, config, (&**store, place));
-        let takeover = takeover.with_edges(checks.as_ref());
+        let takeover = takeover.with_edges(checks.as_ref()).behind(gate);
         let recovered = take(&**store, &takeover);
         let mut recovered = recovered.map_err(|error| match error {
             recover::Error::Edge(edge) => *edge.downcast().expect("edges refuse by this type"),

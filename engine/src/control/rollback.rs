@@ -35,18 +35,24 @@ pub(super) struct Rollback {
 }
 
 impl Rollback {
-    /// The next one that is requested, if that can be done. The storage thread, by the returned
-    /// message, looks whether its checkpoint can be used.
-    pub(super) fn next(process: &Process, running: bool) -> Option<(Self, HandOver)> {
+    /// The next one that is requested, if that can be done, and `gate` says so now and before HEAD
+    /// is swapped. The storage thread, by the returned message, looks whether its checkpoint can be
+    /// used.
+    pub(super) fn next(
+        process: &Process,
+        running: bool,
+        gate: impl Fn() -> Result<(), Error> + Send + 'static,
+    ) -> Option<(Self, HandOver)> {
         let (epoch, answer) = process.rollbacks.take()?;
         let requests = process.rollbacks.clone();
-        if let Err(reason) = may_begin(process, epoch, running) {
+        let may = gate().map_err(|error| error.to_string());
+        if let Err(reason) = may.and_then(|()| may_begin(process, epoch, running)) {
             requests.finish();
             let _ = answer.send(Err(reason));
             return None;
         }
         let (taken_in, taken) = channel();
-        let hand_over = hand_over(process, epoch, move |result| {
+        let hand_over = hand_over(process, epoch, gate, move |result| {
             let done = result.is_ok();
             // The supervisor may have ended: then HEAD waits for the next start.
             let _ = taken_in.send(result);
@@ -142,11 +148,13 @@ fn may_begin(process: &Process, epoch: Epoch, running: bool) -> Result<(), Strin
     }
 }
 
-/// Looks whether all of the checkpoint of `epoch` is there, and takes over from it. `done` gets
+/// Looks whether all of the checkpoint of `epoch` is there, and takes over from it through `gate`.
+/// `done` gets
 /// what came of it, and returns whether HEAD was swapped.
 fn hand_over(
     process: &Process,
     epoch: Epoch,
+    gate: impl Fn() -> Result<(), Error> + Send + 'static,
     done: impl FnOnce(Result<Recovery, Error>) -> bool + Send + 'static,
 ) -> HandOver {
     let Process { describe, plan, config, stored, request, .. } = process;
@@ -156,7 +164,8 @@ fn hand_over(
     HandOver(Box::new(move |own: &Head| {
         let taken = describe_again(&describe, fingerprint).and_then(|plan| {
             let edges = edges.lock().unwrap_or_else(PoisonError::into_inner);
-            Recovery::roll_back((&plan, &config), (&stored, &edges), (own, epoch), &request)
+            let of = ((&plan, &config), (&stored, &*edges));
+            Recovery::roll_back(of, (own, epoch), &request, &|_| gate())
         });
         done(taken)
     }))

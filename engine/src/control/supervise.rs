@@ -84,9 +84,9 @@ impl Supervisor {
             process.serve()?
         };
         let mut role = ClusterRole::open(&process)?;
-        let (generation, attach) = role.begin(&mut process, None)?;
+        let begun = role.begin(&mut process, None)?;
         let opened = process.started(admin);
-        let generation = attached(generation, attach)?;
+        let generation = attached(begun, &mut role, &process)?;
         let Process { config, watch, .. } = &process;
         let (profile, tallies) = (watch.profile.clone(), watch.tallies.clone());
         let stuck = Duration::from_secs(config.heartbeat_seconds) / 2;
@@ -208,7 +208,7 @@ impl Supervisor {
             return None;
         }
         let running = self.shutdown.is_running();
-        let (rollback, hand_over) = Rollback::next(&self.process, running)?;
+        let (rollback, hand_over) = Rollback::next(&self.process, running, self.role.gate())?;
         let checkpoints = self.generation.checkpoints.as_ref();
         checkpoints.expect("operators reach those with checkpoints only").hand_over(hand_over);
         self.rollback = Some(rollback);
@@ -254,8 +254,8 @@ impl Supervisor {
         let Self { generation, mut process, mut role, .. } = self;
         let (_, failures) = generation.join(true)?;
         log_failures(&failures);
-        let (generation, attach) = begin(&mut process, &mut role)?;
-        let generation = attached(generation, attach)?;
+        let begun = begin(&mut process, &mut role)?;
+        let generation = attached(begun, &mut role, &process)?;
         // A sink that was lost belongs to the generation before, as does a link.
         let shutdown = Shutdown::new(Duration::from_secs(process.config.drain_seconds));
         let (sources_complete, quiet_before, other_nodes) = (false, None, false);
@@ -450,12 +450,20 @@ fn log_failures(failures: &[String]) {
 /// Takes the last step of the start of a generation, or ends it.
 ///
 /// # Errors
-/// An output cannot be emptied.
-fn attached(generation: Generation, attach: Attach) -> Result<Generation, Error> {
-    let Err(NotAttached { what, address, reason }) = attach.run() else { return Ok(generation) };
+/// An output cannot be emptied, or belongs to another node that leads.
+fn attached(
+    (generation, attach): (Generation, Attach),
+    role: &mut ClusterRole,
+    process: &Process,
+) -> Result<Generation, Error> {
+    let refused = |NotAttached { what, address, reason }| Error::Sink { what, address, reason };
+    let passed = role.pass_gate(process);
+    let Err(error) = passed.and_then(|()| attach.run().map_err(refused)) else {
+        return Ok(generation);
+    };
     generation.abandon();
     generation.join(true)?;
-    Err(Error::Sink { what, address, reason })
+    Err(error)
 }
 
 /// Events that no sink and no connection got: in lanes, where more was sent than received, here or

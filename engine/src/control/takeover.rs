@@ -18,7 +18,7 @@ use super::error;
 use super::report::thousands;
 use crate::checkpoint;
 use crate::checkpoint::recover::{Accept, Error};
-use crate::checkpoint::store::{self, Location, StoreReader};
+use crate::checkpoint::store::{self, Head, Location, StoreReader};
 use crate::checkpoint::{
     Change, ChangeKind, ChangeOf, CorruptObject, DRAIN, Damage, Epoch, Identity, Manifest, Marks,
     PartEntry, ProgramChanges, Section, Transaction, each_chunk_of, each_row,
@@ -40,9 +40,14 @@ pub(super) struct Takeover<'a> {
     folder: &'a Path,
     /// Nothing if none is opened.
     edges: Option<&'a EdgeChecks<'a>>,
+    /// Whether HEAD may be swapped; always if there is none.
+    gate: Option<HeadGate<'a>>,
     /// What was found, with generation and epoch of the checkpoint: it may have read all of it.
     found: RefCell<Option<(u64, Epoch, Findings)>>,
 }
+
+/// Whether HEAD may be swapped from what it is.
+pub(super) type HeadGate<'a> = &'a dyn Fn(Option<&Head>) -> Result<(), error::Error>;
 
 /// What the program makes of a checkpoint, and why it cannot go on from there; empty if it can.
 #[derive(Clone)]
@@ -59,6 +64,11 @@ impl Accept for Takeover<'_> {
 
     fn leave(&self, newest: &Manifest) -> Result<(), Error> {
         self.of_edges(|edges| edges.complete(newest))
+    }
+
+    fn take_over(&self, old: Option<&Head>) -> Result<(), Error> {
+        let passed = self.gate.map_or(Ok(()), |gate| gate(old));
+        passed.map_err(|refused| Error::Edge(Box::new(refused)))
     }
 }
 
@@ -141,7 +151,12 @@ impl<'a> Takeover<'a> {
         let folder = place.folder().unwrap_or(Path::new(""));
         let (drop, found) = (&config.drop[..], RefCell::new(None));
         let looks_at_frames = config.check || config.restore.is_some();
-        Self { plan, facts, looks_at_frames, drop, view, folder, edges: None, found }
+        Self { plan, facts, looks_at_frames, drop, view, folder, edges: None, gate: None, found }
+    }
+
+    /// The same, with which HEAD is swapped through `gate` only.
+    pub(super) fn behind(self, gate: HeadGate<'a>) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// The same, which looks at edges, too.

@@ -1,5 +1,7 @@
 //! Several processes that are one application.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,6 +99,12 @@ impl Cluster {
     pub fn status(&self) -> Value {
         let (text, _) = self.ask("status --json --agreed");
         serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// What the agreement in a folder has.
+    pub fn agreed(&self) -> Value {
+        let text = fs::read(Path::new(&self.place).join("agreement")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 
     /// Waits until the cluster is as it should be.

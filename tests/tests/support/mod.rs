@@ -31,7 +31,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use potoroo::checkpoint::store::{FolderView, StoreReader};
+use potoroo::checkpoint::store::{FolderView, Head, StoreReader};
 use potoroo_connector::{Error, Piece, Sink};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -91,8 +91,12 @@ fn build() -> PathBuf {
 
 /// What HEAD of a state folder says; nothing where there is none.
 pub fn head(state: &str) -> Vec<u8> {
-    let head = FolderView::open(Path::new(state)).and_then(|view| view.head()).ok().flatten();
-    head.map(|head| head.write()).unwrap_or_default()
+    head_of(state).map(|head| head.write()).unwrap_or_default()
+}
+
+/// HEAD of a state folder.
+pub fn head_of(state: &str) -> Option<Head> {
+    FolderView::open(Path::new(state)).and_then(|view| view.head()).ok().flatten()
 }
 
 /// The newest file of HEAD in a state folder.

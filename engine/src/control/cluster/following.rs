@@ -14,10 +14,12 @@ use super::super::process::Process;
 use super::super::recovery::Recovery;
 use super::super::seats::Seats;
 use super::links;
-use super::member::{Member, check_links};
+use super::member::{AGAIN, Member, check_links};
+use super::standing::{OwnHead, sees_own};
+use crate::checkpoint::store::{self, Head};
 use crate::cluster::encryption::Encryption;
 use crate::cluster::membership::{LeadSender, join};
-use crate::cluster::record::LEAD;
+use crate::cluster::record::{LEAD, Leading};
 use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
 use crate::flow::Counts;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
@@ -30,6 +32,8 @@ pub(in crate::control) struct Follower {
     generation: u64,
     /// When the lead learned that this node is to end.
     leaving: Option<Instant>,
+    /// When HEAD was last read, to see whether it is another lead's.
+    head_seen: Option<Instant>,
 }
 
 /// The connection with the lead.
@@ -115,9 +119,41 @@ pub(in crate::control) fn command(order: CoreOrder) -> Command {
     }
 }
 
+/// Why a node does not see the HEAD of the generation that is to begin.
+#[derive(Debug)]
+enum Unseen {
+    /// It cannot be read.
+    Unread(store::Error),
+    /// Another lead has swapped it since.
+    Newer,
+    /// An older one is there, or none.
+    Missing,
+}
+
+/// How long a listing of a shared file system may be old.
+const HEAD_LATE: Duration = Duration::from_secs(10);
+
+/// Waits until HEAD is that of the generation to begin: what lists it may be old. Ends after
+/// `late`, or when the generation is not wanted any more.
+fn see_head(
+    read: impl Fn() -> Result<Option<Head>, store::Error>,
+    wanted: &Head,
+    (late, is_wanted): (Duration, &dyn Fn() -> bool),
+) -> Result<(), Unseen> {
+    let begun = Instant::now();
+    loop {
+        match read().map_err(Unseen::Unread)? {
+            Some(head) if head == *wanted => return Ok(()),
+            Some(head) if head.generation > wanted.generation => return Err(Unseen::Newer),
+            _ if begun.elapsed() > late || !is_wanted() => return Err(Unseen::Missing),
+            _ => std::thread::sleep(AGAIN),
+        }
+    }
+}
+
 impl Follower {
     pub(super) fn new(member: Member, joined: Joined) -> Self {
-        Self { member, joined, generation: 0, leaving: None }
+        Self { member, joined, generation: 0, leaving: None, head_seen: None }
     }
 
     /// The node, whose lead is gone.
@@ -135,8 +171,8 @@ impl Follower {
                 return Ok(FollowerNews::Ended);
             }
             self.tell(process);
-            self.member.may_act(process, 0, None)?;
-            if self.has_other_lead() {
+            self.member.may_act(process, OwnHead::Any, None)?;
+            if self.has_other_lead(process, OwnHead::Any) {
                 return Ok(FollowerNews::LeadLost);
             }
             match self.joined.said.recv_timeout(Duration::from_millis(20)) {
@@ -163,8 +199,8 @@ impl Follower {
             return Ok(Some(FollowerNews::Ended));
         }
         self.tell(process);
-        self.member.may_act(process, self.generation, None)?;
-        if self.has_other_lead() {
+        self.member.may_act(process, self.own_head(), None)?;
+        if self.has_other_lead(process, self.own_head()) {
             return self.lead_lost(process).map(Some);
         }
         loop {
@@ -181,21 +217,46 @@ impl Follower {
         }
     }
 
+    /// The HEAD of the generation of its cores; any before the first one.
+    fn own_head(&self) -> OwnHead {
+        match self.generation {
+            0 => OwnHead::Any,
+            generation => OwnHead::Generation(generation),
+        }
+    }
+
     /// # Errors
     /// It is this node that is lost: it was suspended, and the others went on.
     fn lead_lost(&self, process: &Process) -> Result<FollowerNews, Error> {
-        match self.member.is_left_behind(process, self.generation) {
+        match self.member.is_left_behind(process, self.own_head()) {
             true => Err(self.member.left_behind()),
             false => Ok(FollowerNews::LeadLost),
         }
     }
 
     /// Whether another node leads than the one that this one joined, or none does any more.
-    fn has_other_lead(&self) -> bool {
-        let own = self.joined.address.to_string();
-        let listed = self.member.session.listed();
-        let other = listed.entries.get(LEAD).is_some_and(|lead| lead.value != own);
-        other || self.member.session.judged().is_some_and(|all| !all.contains_key(LEAD))
+    fn has_other_lead(&mut self, process: &Process, own: OwnHead) -> bool {
+        let joined = self.joined.address.to_string();
+        match self.member.session.listed().leading() {
+            Leading::None => {
+                self.member.session.judged().is_some_and(|all| !all.entries.contains_key(LEAD))
+            }
+            Leading::Other(address) if address == joined => false,
+            // An agreement that was restored from a copy has a lead of long ago.
+            Leading::Own | Leading::Other(_) => self.has_other_head(process, own),
+        }
+    }
+
+    /// Whether HEAD is not the `own` one, which each lead swaps before anything else. To be asked
+    /// often: it is not read at each call.
+    fn has_other_head(&mut self, process: &Process, own: OwnHead) -> bool {
+        if own == OwnHead::Any {
+            return true;
+        }
+        let due = self.head_seen.is_none_or(|at| at.elapsed() > self.member.session.pause());
+        let seen = if due { sees_own(process, own) } else { Ok(true) };
+        self.head_seen = if due { Some(Instant::now()) } else { self.head_seen };
+        seen.is_ok_and(|own| !own)
     }
 
     pub(super) fn is_suspended(&self) -> bool {
@@ -305,16 +366,19 @@ impl Follower {
             again: true,
         })?;
         let stored = process.stored.as_ref().expect("a cluster has state");
-        let head = stored.store.head();
-        let head = head.map_err(|error| refused(error.to_string()))?;
-        if head.as_ref() != Some(&new.head) {
-            return Err(refused(format!(
+        let saw = see_head(|| stored.store.head(), &new.head, (HEAD_LATE, &is_wanted));
+        saw.map_err(|unseen| match unseen {
+            Unseen::Unread(error) => refused(error.to_string()).into(),
+            Unseen::Newer => NotBegun {
+                error: Box::new(refused("another node has begun to lead".to_owned())),
+                again: true,
+            },
+            Unseen::Missing => NotBegun::from(refused(format!(
                 "this node does not see in {} what the lead has written to {}: give all nodes one \
                  folder or bucket",
                 stored.place, hello.facts.state
-            ))
-            .into());
-        }
+            ))),
+        })?;
         let taken = (new.head.clone(), new.identity.clone());
         let recovery = Recovery::follow(&process.plan, &process.config, stored, taken)?;
         let others = Others::Lead(self.joined.lead.clone());
@@ -352,5 +416,45 @@ impl Follower {
         };
         let tables = (0..process.plan.tables.len()).map(table).collect();
         self.joined.lead.send(&ToLead::Ended { generation: self.generation, frames, tables });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn head(generation: u64) -> Head {
+        Head { generation, owner: 7, folder: 7, ..Head::default() }
+    }
+
+    /// What a node makes of a HEAD that is each of these in turn, and stays the last.
+    fn see(mut reads: Vec<Option<Head>>) -> Result<(), Unseen> {
+        reads.reverse();
+        let reads = RefCell::new(reads);
+        let read = || {
+            let mut left = reads.borrow_mut();
+            Ok(if left.len() > 1 { left.pop().flatten() } else { left[0].clone() })
+        };
+        let ends = reads.borrow().len() > 1;
+        let late = if ends { HEAD_LATE } else { Duration::ZERO };
+        see_head(read, &head(3), (late, &|| true))
+    }
+
+    #[test]
+    fn a_head_that_is_listed_late_is_waited_for() {
+        assert!(see(vec![None, Some(head(2)), Some(head(3))]).is_ok());
+        for missing in [None, Some(head(2)), Some(Head { owner: 8, ..head(3) })] {
+            assert!(matches!(see(vec![missing]), Err(Unseen::Missing)));
+        }
+        let unwanted = see_head(|| Ok(None), &head(3), (HEAD_LATE, &|| false));
+        assert!(matches!(unwanted, Err(Unseen::Missing)));
+    }
+
+    #[test]
+    fn a_head_of_another_lead_is_no_reason_to_end() {
+        assert!(matches!(see(vec![Some(head(4))]), Err(Unseen::Newer)));
+        assert!(matches!(see(vec![Some(head(2)), Some(head(4))]), Err(Unseen::Newer)));
     }
 }

@@ -8,6 +8,8 @@ mod unfit;
 
 mod late;
 
+mod gate;
+
 mod beginning;
 
 mod record;
@@ -27,9 +29,8 @@ use super::super::error::Error;
 use super::super::process::Process;
 use super::figures::Reports;
 use super::member::Member;
-use crate::cluster::agreement::AgreedEntries;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
-use crate::cluster::record::{RecordedChange, SharesRecord};
+use crate::cluster::record::{GivenWeights, RecordedChange, SharesRecord};
 use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
 use unfit::UnfitNodes;
 
@@ -43,14 +44,15 @@ pub(in crate::control) struct Lead {
     joining: Vec<Arc<RemoteNode>>,
     /// Those that could not begin.
     unfit: UnfitNodes,
-    /// Names of those that are to end, while the others go on.
-    leaving: BTreeSet<String>,
+    /// Names of those that are to end, while the others go on, and since when; none once they were
+    /// ended without more ado.
+    leaving: BTreeMap<String, Option<Instant>>,
     /// Who owns what: it lasts over changes of nodes and of leads, so that little moves.
     shares: SharesRecord,
     /// They are in the agreement.
     shares_written: bool,
-    /// What operators have decided on the shares of nodes, by key of the agreement.
-    weights: AgreedEntries,
+    /// What operators have decided on the shares of nodes.
+    weights: GivenWeights,
     /// What nodes reported of themselves.
     reports: Reports,
     /// Keys of wishes for which the next generation is to begin.
@@ -59,6 +61,8 @@ pub(in crate::control) struct Lead {
     seen: Option<u64>,
     /// Keys of those that need no second look.
     wishes: BTreeSet<String>,
+    /// When wishes are looked at again that could not be answered.
+    wishes_again: Option<Instant>,
     generation: u64,
     /// Why the next generation begins, and since when nothing is processed.
     cause: (String, Instant),
@@ -83,6 +87,8 @@ pub(in crate::control) struct Lead {
     stopping: bool,
     /// Another one led before.
     succeeds: bool,
+    /// HEAD was swapped by this process, as far as it knows.
+    has_head: bool,
     /// What was agreed is removed: another node may lead.
     is_deposed: bool,
 }
@@ -127,14 +133,15 @@ impl Lead {
             nodes: Vec::new(),
             joining: Vec::new(),
             unfit: UnfitNodes::default(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             shares: SharesRecord::default(),
             shares_written: false,
-            weights: AgreedEntries::new(),
+            weights: GivenWeights::new(),
             reports: Reports::default(),
             waiting: BTreeSet::new(),
             seen: None,
             wishes: BTreeSet::new(),
+            wishes_again: None,
             generation: 0,
             cause: (String::new(), Instant::now()),
             loses_nothing: false,
@@ -148,6 +155,7 @@ impl Lead {
             finishing: false,
             stopping: false,
             succeeds,
+            has_head: false,
             is_deposed: false,
         }
     }
@@ -190,9 +198,7 @@ impl Lead {
             self.record();
             self.remove_left_over(process);
         }
-        if let Err(error) = self.look_for_wishes(process) {
-            tracing::warn!("{error}");
-        }
+        self.try_wishes(process);
         self.show(process);
         // The cores that end first break the links of the others.
         if self.finishing { Ok(()) } else { lost }
@@ -231,7 +237,7 @@ impl Lead {
                 self.reports.take(&node.hello.node, *figures);
             }
             NodeNews::Said(node, ToLead::Leave) if self.has(&node) => {
-                self.leaving.insert(node.hello.node.clone());
+                self.note_leaving(&node.hello.node);
             }
             NodeNews::Said(node, ToLead::Leave) => {
                 self.joining.retain(|one| !Arc::ptr_eq(one, &node));
@@ -249,13 +255,13 @@ impl Lead {
     /// # Errors
     /// The agreement does not have this node as the lead any more: it has to end at once.
     pub(in crate::control) fn check(&self) -> Result<(), Error> {
-        let reason = "what the nodes had agreed was removed while they ran, and another one may \
-                      lead: start this node again";
-        let place = self.member.place.clone();
-        match self.is_deposed {
-            true => Err(Error::Cluster { place, reason: reason.to_owned() }),
-            false => Ok(()),
+        if !self.is_deposed {
+            return Ok(());
         }
+        tracing::error!(
+            "what the nodes had agreed was removed while they ran, and another one may lead"
+        );
+        Err(self.member.left_behind())
     }
 
     /// Whether nodes wait for the next generation, to come or to go, or for another share.
@@ -267,16 +273,38 @@ impl Lead {
     pub(in crate::control) fn leave(&mut self) -> bool {
         let others = self.has_others();
         if others {
-            self.leaving.insert(self.member.name().to_owned());
+            let own = self.member.name().to_owned();
+            self.note_leaving(&own);
         }
         others
     }
 
     /// Whether the application goes on when this node ends.
     pub(in crate::control) fn has_others(&self) -> bool {
-        let goes_on =
-            |node: &Arc<RemoteNode>| !node.is_lost() && !self.leaving.contains(&node.hello.node);
-        !self.stopping && self.nodes.iter().chain(&self.joining).any(goes_on)
+        let stays = |node: &Arc<RemoteNode>| {
+            !node.is_lost() && !self.leaving.contains_key(&node.hello.node)
+        };
+        !self.stopping && self.nodes.iter().chain(&self.joining).any(stays)
+    }
+
+    fn note_leaving(&mut self, node: &str) {
+        self.leaving.entry(node.to_owned()).or_insert_with(|| Some(Instant::now()));
+    }
+
+    /// Ends other nodes that are to leave for longer than `limit`: what they had not committed is
+    /// processed again.
+    pub(in crate::control) fn end_leavers(&mut self, limit: Duration) {
+        for node in &self.nodes {
+            let Some(since) = self.leaving.get_mut(&node.hello.node) else { continue };
+            if since.take_if(|since| since.elapsed() > limit).is_some() {
+                tracing::warn!(
+                    "not everything was processed and committed within --drain-seconds: the \
+                     others go on from the last checkpoint without node `{}`",
+                    node.hello.node
+                );
+                node.send(&ToNode::End);
+            }
+        }
     }
 
     /// Whether another one led before.
@@ -291,7 +319,7 @@ impl Lead {
 
     /// Whether this node is to end, while others go on.
     pub(in crate::control) fn is_leaving(&self) -> bool {
-        self.leaving.contains(self.member.name())
+        self.leaving.contains_key(self.member.name())
     }
 
     /// Gives an order to the cores of all other nodes.

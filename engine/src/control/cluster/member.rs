@@ -14,14 +14,15 @@ use super::super::memory;
 use super::super::process::Process;
 use super::super::seats::{Seats, state_cores};
 use super::figures::FigureClock;
+use super::suspension::Suspension;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::{Location, draw};
 use crate::cluster::agreement::{Agreed, Agreement, Changed, Disagreement, EntryChange, Expected};
 use crate::cluster::encryption::Encryption;
 use crate::cluster::greeting::LinkListener;
-use crate::cluster::lease::NodeSession;
+use crate::cluster::lease::{ListedEntries, NodeSession, outlived};
 use crate::cluster::nodes::NodeListener;
-use crate::cluster::record::{LEAD, NODES, SECRET, lead_of};
+use crate::cluster::record::{LEAD, NODES, NamedProcess, SECRET};
 use crate::cluster::shares::Weight;
 use crate::cluster::wire::{ClusterFacts, NodeHello, PROTOCOL, ToLead};
 use crate::connect::mail::{PresentStorage, StorageMessage};
@@ -41,10 +42,7 @@ pub(in crate::control) struct Member {
     pub(super) nodes_max: usize,
     pub(super) figures: FigureClock,
     advertise: Option<SocketAddr>,
-    /// Its lease has ended, and is not renewed yet.
-    pub(super) is_suspended: bool,
-    /// It was since the generation began.
-    pub(super) was_suspended: bool,
+    pub(super) suspension: Suspension,
     /// When it last had no lead.
     pub(super) began: Instant,
 }
@@ -78,7 +76,8 @@ impl Member {
         let node = config.node.as_ref().expect("a complete configuration has one").to_string();
         claim_name(&*agreement, &node, (&place, lease), session.pause())?;
         let (listen, advertise) = (config.listen, config.advertise);
-        let secret = secret(&*agreement).map_err(|error| refused(error.to_string()))?;
+        let drawn = format!("{:016x}{:016x}", draw(), draw());
+        let secret = secret(&*agreement, drawn).map_err(|error| refused(error.to_string()))?;
         let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret, encryption);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
@@ -86,7 +85,7 @@ impl Member {
             protocol: PROTOCOL,
             secret: format!("{secret:032x}"),
             node,
-            process: process_id(),
+            process: NamedProcess::own(lease).write(),
             cores: config.cores.len(),
             weight: config.weight.unwrap_or(Weight::of_cores(state_cores(config).len())),
             state_cores: state_cores(config),
@@ -111,8 +110,7 @@ impl Member {
             advertise,
             nodes_max: config.nodes_max,
             figures: FigureClock::new(),
-            is_suspended: false,
-            was_suspended: false,
+            suspension: Suspension::default(),
             began: Instant::now(),
         })
     }
@@ -121,21 +119,52 @@ impl Member {
         Error::Cluster { place: self.place.clone(), reason: error.to_string() }
     }
 
-    /// The node that leads, and where it listens; `None` if none does.
-    ///
-    /// # Errors
-    /// The agreement cannot be read.
-    pub(super) fn lead(&self) -> Result<Option<(String, Option<SocketAddr>)>, Disagreement> {
-        let listed = self.session.refresh()?;
-        let Some(lead) = listed.entries.get(LEAD) else { return Ok(None) };
-        // Its name may be bound a moment later: it is looked for again.
-        let name = lead_of(&listed.entries).unwrap_or_default();
-        Ok(Some((name.to_owned(), lead.value.parse().ok())))
-    }
-
     /// How it speaks with other nodes.
     pub(super) fn encryption(&self) -> &Encryption {
         self.links.encryption()
+    }
+
+    /// Has the agreement name this node, if what was `listed` does not, and has this node show what
+    /// the others show: entries may be removed while nodes run. Returns why that cannot be yet.
+    ///
+    /// # Errors
+    /// Another process has taken the name.
+    pub(super) fn be_agreed(&mut self, listed: &ListedEntries) -> Result<Option<String>, Error> {
+        let key = format!("{NODES}{}", self.name());
+        let is_named =
+            listed.entries.get(&key).is_some_and(|named| named.session == Some(listed.session));
+        let taken =
+            if is_named { Ok(None) } else { self.agreement.claim(&key, &self.hello.process) };
+        let again = |error: Disagreement| Ok(Some(error.to_string()));
+        match taken {
+            Ok(None) => self.suspension.taken = None,
+            Ok(Some(_)) => {
+                self.note_taken()?;
+                return Ok(Some(format!("another process is its node `{}`", self.name())));
+            }
+            Err(error) => return again(error),
+        }
+        let found = match listed.entries.get(SECRET) {
+            Some(found) => read_secret(&found.value),
+            None => match secret(&*self.agreement, self.hello.secret.clone()) {
+                Ok(found) => found,
+                Err(error) => return again(error),
+            },
+        };
+        match found == self.secret {
+            true => Ok(None),
+            false => Ok(self.show(found).err().map(|error| format!("no port for links: {error}"))),
+        }
+    }
+
+    /// Shows others this `secret` from now on, and takes links of those who know it.
+    fn show(&mut self, secret: u128) -> io::Result<()> {
+        let encryption = self.links.encryption().clone();
+        self.links = LinkListener::open(SocketAddr::new(self.listen.ip(), 0), secret, encryption)?;
+        let advertise = self.advertise.map(|it| SocketAddr::new(it.ip(), 0));
+        self.hello.links = advertised(self.links.address(), advertise);
+        (self.secret, self.hello.secret) = (secret, format!("{secret:032x}"));
+        Ok(())
     }
 
     /// Has `key` be `value`, unless another node leads.
@@ -208,25 +237,22 @@ fn claim_name(
 ) -> Result<(), Error> {
     let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
     let key = format!("{NODES}{node}");
-    let claim = || agreement.claim(&key, &process_id()).map_err(|error| refused(error.to_string()));
+    let own = NamedProcess::own(lease).write();
+    let claim = || agreement.claim(&key, &own).map_err(|error| refused(error.to_string()));
     // A process that was killed a moment ago is about to be gone: the kernel says so of one of this
     // machine, and the end of its lease of another one.
-    let dying = if place.folder().is_some() { DYING } else { DYING + lease + lease / 4 };
+    let dying = if place.folder().is_some() { DYING } else { outlived(lease) };
     let (mut taken, begun) = (claim()?, Instant::now());
     while taken.is_some() && begun.elapsed() < dying {
         std::thread::sleep(pause);
         taken = claim()?;
     }
     let Some(taken) = taken else { return Ok(()) };
+    let process = NamedProcess::read(&taken.value);
+    let process = process.map_or("another process".to_owned(), |process| process.to_string());
     Err(refused(format!(
-        "process {} is its node `{node}`: give each process a name with --node, or end that one",
-        taken.value
+        "{process} is its node `{node}`: give each process a name with --node, or end that one"
     )))
-}
-
-/// The number of this process.
-pub(super) fn process_id() -> String {
-    std::process::id().to_string()
 }
 
 /// Why a node cannot lead.
@@ -256,16 +282,20 @@ fn advertised(address: SocketAddr, advertise: Option<SocketAddr>) -> SocketAddr 
     SocketAddr::new(advertise.ip(), port)
 }
 
-/// What nodes show each other: the first one draws it.
-fn secret(agreement: &dyn Agreement) -> Result<u128, Disagreement> {
-    let drawn = Agreed { value: format!("{:016x}{:016x}", draw(), draw()), session: None };
-    let (expected, new) = (Expected::Nothing, Some(drawn.clone()));
+/// What nodes show each other: the `own` one of the first.
+fn secret(agreement: &dyn Agreement, own: String) -> Result<u128, Disagreement> {
+    let own = Agreed { value: own, session: None };
+    let (expected, new) = (Expected::Nothing, Some(own.clone()));
     let secret = match agreement.change(&EntryChange { key: SECRET, expected, new, held: None })? {
         Changed::Differs(Some(found)) => found,
-        _ => drawn,
+        _ => own,
     };
-    // What a person has changed there no other node can show.
-    Ok(u128::from_str_radix(&secret.value, 16).unwrap_or_default())
+    Ok(read_secret(&secret.value))
+}
+
+/// What a person has changed there no other node can show.
+fn read_secret(text: &str) -> u128 {
+    u128::from_str_radix(text, 16).unwrap_or_default()
 }
 
 /// A place as all processes of the machine name it, wherever they run.

@@ -67,6 +67,7 @@ impl Supervisor {
         }
         let now = Instant::now();
         let drain = Duration::from_secs(self.process.config.drain_seconds);
+        lead.end_leavers(drain);
         if leaves && self.change.wished_for(now) > drain {
             tracing::warn!(
                 "not everything was processed and committed within --drain-seconds: the other \

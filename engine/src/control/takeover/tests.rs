@@ -70,8 +70,17 @@ fn look(now: &Plan, looks_at_frames: bool, drop: &[String]) -> Findings {
     let facts = Identity::of(now, 1);
     let (folder, edges, found) = (Path::new(""), None, RefCell::new(None));
     let view = &memory;
-    let takeover =
-        Takeover { plan: now, facts: &facts, looks_at_frames, drop, view, folder, edges, found };
+    let takeover = Takeover {
+        plan: now,
+        facts: &facts,
+        looks_at_frames,
+        drop,
+        view,
+        folder,
+        edges,
+        gate: None,
+        found,
+    };
     takeover.look(&manifest).expect("it is whole")
 }
 

@@ -62,7 +62,7 @@ impl Lead {
         self.try_until_begun(process, |lead, process| {
             let recovery = match recovery.take() {
                 Some(recovery) => recovery,
-                None => process.recover()?.expect("a cluster has state"),
+                None => lead.recover(process)?,
             };
             lead.try_begin(process, recovery)
         })
@@ -96,6 +96,7 @@ impl Lead {
     ) -> Result<T, Error> {
         let mut tries = 0;
         loop {
+            self.wait_to_act(process)?;
             self.end_late_nodes();
             self.member.forget_suspension();
             match begin(self, process) {
@@ -125,7 +126,7 @@ impl Lead {
     }
 
     /// Whether a stop is requested. A pause in which nothing is lost goes on for a while first.
-    fn has_to_stop(&mut self, process: &Process) -> bool {
+    pub(super) fn has_to_stop(&mut self, process: &Process) -> bool {
         if process.request.reason().is_none() || !self.loses_nothing {
             return process.request.reason().is_some();
         }
@@ -166,7 +167,7 @@ impl Lead {
             Error::Cluster { place: place.clone(), reason }
         })?;
         // Its edges go on as they are.
-        let recovery = Arc::new(process.recover_state()?);
+        let recovery = Arc::new(self.recover_state(process)?);
         let (new, seats) = self.have_begin(process, &recovery)?;
         let links = self.connect(&new, &seats)?;
         self.mark("links");
@@ -193,6 +194,7 @@ impl Lead {
     ) -> Result<(NewGeneration, Seats), Unready> {
         self.let_come_and_go();
         self.mark("stop");
+        self.check_cores()?;
         let new = self.seat_all(process, recovery);
         self.generation = new.head.generation;
         // An answer may come late: no round has the number of one before.
@@ -200,11 +202,8 @@ impl Lead {
         self.ended = BTreeMap::new();
         let seats = Seats::among(&new, self.member.name(), process.config.partitions);
         let seats = seats.expect("it is the first one");
-        if let Err(error) = self.check_seats(process, &seats) {
-            // The one that came last is one too much.
-            let Some(node) = self.nodes.pop() else { return Err(error.into()) };
-            node.send(&ToNode::Refused(error.to_string()));
-            return Err(Unready::Lost(node.hello.node.clone(), error.to_string()));
+        if let Err(error) = check_links(process, &seats) {
+            return Err(self.refuse_last(error));
         }
         self.member.links.forget_before(self.generation);
         let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));
@@ -226,7 +225,7 @@ impl Lead {
         let leaving = take(&mut self.leaving);
         let (leavers, stay) = take(&mut self.nodes)
             .into_iter()
-            .partition::<Vec<_>, _>(|node| leaving.contains(&node.hello.node));
+            .partition::<Vec<_>, _>(|node| leaving.contains_key(&node.hello.node));
         for node in &leavers {
             self.add_cause(format!("node {} left", node.hello.node));
             node.send(&ToNode::End);
@@ -261,13 +260,18 @@ impl Lead {
     }
 
     /// # Errors
-    /// There are too many cores, or their links take too much memory.
-    fn check_seats(&self, process: &Process, seats: &Seats) -> Result<(), Error> {
-        if seats.total > SEATS_MAX {
-            let reason = format!("its nodes have {} cores, and {SEATS_MAX} at most", seats.total);
-            return Err(Error::Cluster { place: self.member.place.clone(), reason });
-        }
-        check_links(process, seats)
+    /// There are too many cores to be seated.
+    fn check_cores(&mut self) -> Result<(), Unready> {
+        let cores = self.hellos().map(|hello| hello.cores).sum();
+        let place = self.member.place.clone();
+        check_count(cores).map_err(|reason| self.refuse_last(Error::Cluster { place, reason }))
+    }
+
+    /// The node that came last is one too much.
+    fn refuse_last(&mut self, error: Error) -> Unready {
+        let Some(node) = self.nodes.pop() else { return error.into() };
+        node.send(&ToNode::Refused(error.to_string()));
+        Unready::Lost(node.hello.node.clone(), error.to_string())
     }
 
     /// Waits until the cores of all nodes have their shares.
@@ -279,6 +283,8 @@ impl Lead {
             if self.has_to_stop(process) {
                 return Err(Error::Stopped.into());
             }
+            // What a suspended one decides counts once its lease stands again.
+            self.may_act(process)?;
             if Instant::now() >= until {
                 let text = format!(
                     "its cores were not ready within {READY_WITHIN:?}: start it again where it \
@@ -302,7 +308,7 @@ impl Lead {
                         return Err(Unready::Again(format!("`{}`: {reason}", node.hello.node)));
                     }
                     if generation == self.generation {
-                        let leaves = self.leaving.contains(&node.hello.node);
+                        let leaves = self.leaving.contains_key(&node.hello.node);
                         if !leaves {
                             self.unfit.add(&node.hello.node, &reason, Instant::now());
                         }
@@ -319,5 +325,28 @@ impl Lead {
             }
         }
         Ok(())
+    }
+}
+
+/// # Errors
+/// There are too many `cores`: cause and remedy.
+fn check_count(cores: usize) -> Result<(), String> {
+    match cores > SEATS_MAX {
+        true => Err(format!(
+            "its nodes would have {cores} cores, and {SEATS_MAX} at most: give them fewer (--cores)"
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_cores_are_seated_than_have_numbers() {
+        assert_eq!(check_count(SEATS_MAX), Ok(()));
+        let refused = check_count(SEATS_MAX + 1).expect_err("it is one too many");
+        assert!(refused.contains("65535 cores, and 65534 at most"), "{refused}");
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::super::error::Error;
-use super::super::super::process::Process;
 use super::Lead;
 use crate::cluster::nodes::RemoteNode;
 use crate::cluster::record::NODES;
@@ -13,7 +11,9 @@ impl Lead {
     pub(super) fn end_late_nodes(&self) {
         let Some(living) = self.member.session.judged() else { return };
         let is_late = |node: &&Arc<RemoteNode>| {
-            !node.is_lost() && !living.contains_key(&format!("{NODES}{}", node.hello.node))
+            let key = format!("{NODES}{}", node.hello.node);
+            // It claims its name before it comes: a list of before does not have it.
+            !node.is_lost() && node.came < living.at && !living.entries.contains_key(&key)
         };
         for node in self.nodes.iter().chain(&self.joining).filter(is_late) {
             tracing::warn!(
@@ -44,26 +44,5 @@ impl Lead {
     pub(super) fn all_are_here(&self) -> bool {
         self.end_late_nodes();
         self.nodes.iter().all(|node| !node.is_lost())
-    }
-
-    /// Whether this node may act: see [`Member::may_act`](super::super::member::Member).
-    ///
-    /// # Errors
-    /// The others went on without it.
-    pub(in crate::control) fn may_act(&mut self, process: &Process) -> Result<bool, Error> {
-        let (was_suspended, address) = (self.is_suspended(), self.member.address_of(&self.port));
-        let acts = self.member.may_act(process, self.generation, Some(address))?;
-        if acts && was_suspended {
-            // An agreement that was restored from a copy does not have it.
-            let shown = self.show_record().and_then(|()| self.write_shares_anew());
-            if let Err(error) = shown {
-                tracing::warn!("`potoroo cluster` shows what was before: {error}");
-            }
-        }
-        Ok(acts)
-    }
-
-    pub(in crate::control) fn is_suspended(&self) -> bool {
-        self.member.is_suspended()
     }
 }

@@ -7,9 +7,9 @@ use super::super::super::process::Process;
 use super::super::super::recovery::Recovery;
 use super::Lead;
 use crate::checkpoint::PartitionSet;
-use crate::cluster::agreement::{AgreedEntries, Disagreement};
+use crate::cluster::agreement::Disagreement;
 use crate::cluster::nodes::RemoteNode;
-use crate::cluster::record::{self, SHARES, SharesRecord, shares_of};
+use crate::cluster::record::{GivenWeights, SHARES, SharesRecord, shares_of, weights_of};
 use crate::cluster::shares::{Sharer, Weight};
 use crate::cluster::wire::{NewGeneration, NodeHello, NodeSeats, ToNode};
 
@@ -43,7 +43,7 @@ impl Lead {
         // What cannot be read stays as this node knows it.
         match self.member.agreement.list() {
             Ok(entries) => {
-                self.note_weights(&entries);
+                self.weights = weights_of(&entries);
                 if self.shares.version == 0 {
                     self.shares = shares_of(&entries);
                 }
@@ -110,12 +110,12 @@ impl Lead {
     }
 }
 
-fn sharer<'a>(entries: &AgreedEntries, hello: &'a NodeHello) -> Sharer<'a> {
+fn sharer<'a>(weights: &GivenWeights, hello: &'a NodeHello) -> Sharer<'a> {
     let cores = hello.state_cores.len();
-    Sharer { node: &hello.node, weight: weight_of(entries, hello), cores }
+    Sharer { node: &hello.node, weight: weight_of(weights, hello), cores }
 }
 
 /// The weight that an operator has given a node, else the one that it came with.
-pub(super) fn weight_of(entries: &AgreedEntries, hello: &NodeHello) -> Weight {
-    record::weight_of(entries, &hello.node, hello.weight)
+pub(super) fn weight_of(weights: &GivenWeights, hello: &NodeHello) -> Weight {
+    weights.get(&hello.node).copied().unwrap_or(hello.weight)
 }

@@ -3,8 +3,6 @@
 use super::super::super::process::Process;
 use super::Lead;
 use super::seating::weight_of;
-use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::WEIGHTS;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 use crate::cluster::wire::{NodeHello, ToNode};
 
@@ -43,7 +41,7 @@ impl Lead {
         };
         let member = |hello: &NodeHello| {
             let state = match hello.node == self.member.name() {
-                _ if self.leaving.contains(&hello.node) => NodeState::Leaving,
+                _ if self.leaving.contains_key(&hello.node) => NodeState::Leaving,
                 true => NodeState::Lead,
                 false => NodeState::Member,
             };
@@ -68,13 +66,6 @@ impl Lead {
     pub(in crate::control) fn silent(&self, process: &Process) -> Vec<String> {
         let silent = self.view(process).nodes.into_iter().filter(NodeView::is_silent);
         silent.map(|node| node.node).collect()
-    }
-
-    /// What operators have decided on the shares of nodes.
-    pub(super) fn note_weights(&mut self, entries: &AgreedEntries) {
-        let is_weight = |key: &&String| key.starts_with(WEIGHTS);
-        let keys = entries.keys().filter(is_weight);
-        self.weights = keys.map(|key| (key.clone(), entries[key].clone())).collect();
     }
 }
 

@@ -1,14 +1,18 @@
 //! What operators wish, and what the lead does for it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::super::process::Process;
 use super::Lead;
 use super::seating::weight_of;
 use crate::cluster::agreement::{Agreed, AgreedEntries, Disagreement, EntryChange, Expected};
+use crate::cluster::lease::ListedEntries;
 use crate::cluster::nodes::RemoteNode;
 use crate::cluster::rebalance::{NodeLoad, Rebalance, rebalance};
-use crate::cluster::record::{DONE, LEAD, NODES, REFUSED, WEIGHTS, WISHES, Wish};
+use crate::cluster::record::{
+    DONE, GivenWeights, LEAD, Leading, NODES, REFUSED, WEIGHTS, WISHES, Wish, weights_of,
+};
 use crate::cluster::shares::Weight;
 use crate::cluster::wire::{NodeHello, ToNode};
 
@@ -24,11 +28,27 @@ enum Answer {
 }
 
 impl Lead {
-    /// Looks for what operators wish.
-    pub(super) fn look_for_wishes(&mut self, process: &Process) -> Result<(), Disagreement> {
+    /// Looks for what operators wish, and whether this node still leads. What fails is tried again
+    /// after a pause, and logged once.
+    pub(super) fn try_wishes(&mut self, process: &Process) {
         let listed = self.member.session.listed();
-        let holder = listed.entries.get(LEAD).and_then(|lead| lead.session);
-        self.is_deposed = holder != Some(listed.session) && self.member.session.stood_at(&listed);
+        let leads = listed.leading() == Leading::Own;
+        self.is_deposed = !leads && self.member.session.stood_at(&listed);
+        if self.wishes_again.is_some_and(|from| Instant::now() < from) {
+            return;
+        }
+        let looked = self.look_for_wishes(process, &listed);
+        let again = looked.is_err().then(|| Instant::now() + self.member.session.pause());
+        if let (Err(error), None) = (looked, std::mem::replace(&mut self.wishes_again, again)) {
+            tracing::warn!("what operators wish waits: {error}");
+        }
+    }
+
+    fn look_for_wishes(
+        &mut self,
+        process: &Process,
+        listed: &ListedEntries,
+    ) -> Result<(), Disagreement> {
         if self.seen == Some(listed.number) {
             return Ok(());
         }
@@ -107,7 +127,7 @@ impl Lead {
             // It has nothing to hand over yet.
             self.joining.remove(at).send(&ToNode::End);
         } else if self.nodes.iter().any(is_it) {
-            self.leaving.insert(node.to_owned());
+            self.note_leaving(node);
         } else if !entries.contains_key(&format!("{NODES}{node}")) {
             return Err(no_node(node));
         }
@@ -124,23 +144,18 @@ impl Lead {
             return Ok(Answer::Refused(no_node(node)));
         };
         // Another wish may have changed them at this same look.
-        let entries = &self.member.agreement.list()?;
-        let (before, after) = (weight_of(entries, hello), weight.unwrap_or(hello.weight));
-        let is_zero = |hello: &NodeHello| weight_of(entries, hello).is_zero();
+        let mut given = weights_of(&self.member.agreement.list()?);
+        let (before, after) = (weight_of(&given, hello), weight.unwrap_or(hello.weight));
+        let is_zero = |hello: &NodeHello| weight_of(&given, hello).is_zero();
         if after.is_zero() && self.hellos().all(|hello| hello.node == node || is_zero(hello)) {
             let reason = "no node would own partitions: give another one more than 0 first";
             return Ok(Answer::Refused(reason.to_owned()));
         }
-        let key = format!("{WEIGHTS}{node}");
-        match (weight, entries.get(&key)) {
-            (Some(weight), _) => self.member.set_as_lead(&key, weight.to_string())?,
-            (None, Some(given)) => {
-                let (expected, key) = (Expected::Entry(given), &key);
-                let change = EntryChange { key, expected, new: None, held: Some(LEAD) };
-                self.member.agreement.change(&change)?;
-            }
-            (None, None) => {}
-        }
+        match weight {
+            Some(weight) => given.insert(node.to_owned(), weight),
+            None => given.remove(node),
+        };
+        self.write_weights(&given)?;
         if before == after {
             return Ok(Answer::Done(format!("node `{node}` has the weight {after} already")));
         }
@@ -150,8 +165,9 @@ impl Lead {
 
     /// Gives all nodes the weights with which their cores would be equally busy.
     fn rebalance(&mut self, entries: &AgreedEntries) -> Result<Answer, Disagreement> {
+        let mut given = weights_of(entries);
         let measured = |hello: &NodeHello| {
-            let (weight, cores) = (weight_of(entries, hello), hello.state_cores.len());
+            let (weight, cores) = (weight_of(&given, hello), hello.state_cores.len());
             Some(NodeLoad { weight, cores, busy: self.reports.busy(&hello.node)? })
         };
         let Some(nodes) = self.hellos().map(measured).collect::<Option<Vec<_>>>() else {
@@ -174,11 +190,18 @@ impl Lead {
             Rebalance::Weights(weights) => weights,
         };
         let names: Vec<String> = self.hellos().map(|hello| hello.node.clone()).collect();
+        given.extend(names.iter().cloned().zip(weights.iter().copied()));
+        self.write_weights(&given)?;
         for (node, weight) in names.iter().zip(weights) {
-            self.member.set_as_lead(&format!("{WEIGHTS}{node}"), weight.to_string())?;
             self.add_cause(format!("load gave node {node} the weight {weight}"));
         }
         Ok(Answer::NextGeneration)
+    }
+
+    /// All at once: none is given to some nodes only.
+    fn write_weights(&self, given: &GivenWeights) -> Result<(), Disagreement> {
+        let text = serde_json::to_string(given).expect("names and numbers are JSON");
+        self.member.set_as_lead(WEIGHTS, text)
     }
 
     /// Answers the wishes for which a generation was to begin: it has.

@@ -8,7 +8,7 @@ use super::super::answer::{Error, ToolExit, answer, to_json};
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::PartitionSet;
 use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::{ClusterRecord, RecordedNode, SharesRecord, shares_of, weight_of};
+use crate::cluster::record::{ClusterRecord, RecordedNode, SharesRecord, shares_of, weights_of};
 use crate::cluster::shares::{PartitionShares, Sharer, Weight};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +58,8 @@ pub fn map(of: &ClusterArgs) -> Result<ToolExit, Error> {
 
 fn map_of(entries: &AgreedEntries, record: ClusterRecord) -> ClusterMap {
     let SharesRecord { version, partitions, shares } = shares_of(entries);
-    let weight = |node: &RecordedNode| weight_of(entries, &node.node, node.weight);
+    let given = weights_of(entries);
+    let weight = |node: &RecordedNode| given.get(&node.node).copied().unwrap_or(node.weight);
     let sharer = |node| sharer(node, weight(node));
     let sharers: Vec<Sharer<'_>> = record.nodes.iter().map(sharer).collect();
     let target = match sharers.is_empty() {
@@ -92,7 +93,7 @@ mod tests {
         let entry = |value: &str| Agreed { value: value.to_owned(), session: None };
         let entries = AgreedEntries::from([
             ("shares".to_owned(), entry(shares)),
-            ("weights/b".to_owned(), entry("3")),
+            ("weights".to_owned(), entry("{\"b\":3}")),
         ]);
         let node = |node: &str, cores| RecordedNode {
             node: node.to_owned(),

@@ -9,7 +9,9 @@ use super::wishes::view;
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::store::Location;
 use crate::cluster::agreement::AgreedEntries;
-use crate::cluster::record::{ClusterRecord, NODES, RecordedNode, lead_of, weight_of};
+use crate::cluster::record::{
+    ClusterRecord, NODES, NamedProcess, RecordedNode, lead_of, weights_of,
+};
 use crate::cluster::shares::Weight;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 
@@ -117,10 +119,15 @@ fn add(lines: &mut [NodeLine], view: Option<ClusterView>) {
 
 /// The nodes of the generation, then those that live beside it.
 fn lines(entries: &AgreedEntries, record: &ClusterRecord) -> Vec<NodeLine> {
-    let process = |node: &str| entries.get(&format!("{NODES}{node}")).map(|it| it.value.clone());
+    let process = |node: &str| {
+        let entry = entries.get(&format!("{NODES}{node}"))?;
+        let process = NamedProcess::read(&entry.value);
+        Some(process.map_or("?".to_owned(), |process| process.process.to_string()))
+    };
     let lead = lead_of(entries);
     let leads = |node: &str| lead == Some(node);
-    let weight = |node: &RecordedNode| weight_of(entries, &node.node, node.weight);
+    let given = weights_of(entries);
+    let weight = |node: &RecordedNode| given.get(&node.node).copied().unwrap_or(node.weight);
     let mut lines: Vec<NodeLine> = record
         .nodes
         .iter()
@@ -163,11 +170,13 @@ mod tests {
     fn a_node_is_what_the_agreement_and_the_record_say() {
         let entry =
             |value: &str, session| Agreed { value: value.to_owned(), session: Some(session) };
+        let process =
+            |process| NamedProcess { process, host: "here".to_owned(), lease_ms: 1000 }.write();
         let entries = AgreedEntries::from([
             ("lead".to_owned(), entry("127.0.0.1:1", 1)),
-            ("nodes/a".to_owned(), entry("11", 1)),
-            ("nodes/b".to_owned(), entry("12", 2)),
-            ("nodes/d".to_owned(), entry("14", 4)),
+            ("nodes/a".to_owned(), entry(&process(11), 1)),
+            ("nodes/b".to_owned(), entry(&process(12), 2)),
+            ("nodes/d".to_owned(), entry(&process(14), 4)),
         ]);
         let node = |node: &str| {
             let (node, weight) = (node.to_owned(), Weight::of_cores(2));

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use super::super::answer::{Error, ToolExit, answer};
 use super::{ClusterArgs, open, record};
 use crate::checkpoint::store::draw;
-use crate::cluster::agreement::{AgreedEntries, Agreement};
-use crate::cluster::record::{DONE, LEAD, NODES, REFUSED, WISHES, Wish};
+use crate::cluster::agreement::{AgreedEntries, Agreement, Disagreement};
+use crate::cluster::lease::outlived;
+use crate::cluster::record::{DONE, LEAD, NODES, NamedProcess, REFUSED, WISHES, Wish};
 use crate::cluster::shares::{NoWeight, Weight};
 use crate::cluster::view::ClusterView;
+use crate::control::config::ClusterPlace;
 
 /// The share that an operator gives a node.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +29,13 @@ impl FromStr for GivenWeight {
 
 /// Has a node end while the others go on, and waits until it has.
 pub fn leave(of: &ClusterArgs, node: &str) -> Result<ToolExit, Error> {
-    wish(of, &Wish::Leave(node.to_owned()), |entries| {
-        !entries.contains_key(&format!("{NODES}{node}"))
-    })?;
+    let key = format!("{NODES}{node}");
+    let (_, entries) = open(of)?;
+    if !entries.contains_key(&key) {
+        let reason = format!("there is no node `{node}`: `potoroo cluster status` shows them");
+        return Err(Error::WishRefused { place: of.cluster.to_string(), reason });
+    }
+    wish(of, &Wish::Leave(node.to_owned()), |entries| !entries.contains_key(&key))?;
     answer(format_args!("node `{node}` has left"), ToolExit::Whole)
 }
 
@@ -47,42 +53,33 @@ pub fn weight(of: &ClusterArgs, node: &str, given: GivenWeight) -> Result<ToolEx
 }
 
 /// Confirms that the process of a node is dead, and waits until the others go on without it. The
-/// lock of its session proves it.
+/// lock of its session proves it on one machine; on several its lease has to end.
 pub fn gone(of: &ClusterArgs, node: &str) -> Result<ToolExit, Error> {
     let (agreement, mut entries) = open(of)?;
-    let place = of.cluster.to_string();
+    let mut waiting = Waiting::new(&of.cluster);
     let key = format!("{NODES}{node}");
     let is_known = record(&entries).nodes.iter().any(|one| one.node == node);
-    let begun = Instant::now();
+    let (begun, mut ended) = (Instant::now(), None);
     loop {
+        let has_it = record(&entries).nodes.iter().any(|one| one.node == node);
         match entries.get(&key) {
             // A process that was killed a moment ago is about to be gone.
-            Some(alive) if begun.elapsed() > DYING => {
-                let process = &alive.value;
-                let reason = format!(
-                    "process {process} of node `{node}` lives: end it (`kill -9 {process}`), or \
-                     have it leave (`potoroo cluster leave {node}`)"
-                );
-                return Err(Error::WishRefused { place, reason });
-            }
-            Some(_) => {}
+            Some(alive) => waiting.bear_life(node, &alive.value, begun.elapsed())?,
             None if !is_known => {
                 let text = format!("no process is node `{node}`, and the last generation had none");
                 return answer(text, ToolExit::Whole);
             }
+            // It may have led: another one that lives is about to.
+            None if !has_it || !entries.keys().any(|key| key.starts_with(NODES)) => {
+                return answer(format_args!("node `{node}` is gone"), ToolExit::Whole);
+            }
             None => {
-                let left = record(&entries).nodes.iter().all(|one| one.node != node);
-                // It may have led: another one that lives is about to.
-                if left || !entries.keys().any(|key| key.starts_with(NODES)) {
-                    return answer(format_args!("node `{node}` is gone"), ToolExit::Whole);
-                }
-                if !entries.contains_key(LEAD) && begun.elapsed() > SEEN_WITHIN {
-                    return Err(Error::NoLead(place));
-                }
+                let since: &mut Instant = ended.get_or_insert_with(Instant::now);
+                waiting.bear_lead(node, since.elapsed())?;
             }
         }
         sleep(LOOK);
-        entries = agreement.list()?;
+        entries = waiting.list(&*agreement)?.unwrap_or(entries);
     }
 }
 
@@ -125,7 +122,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How long a process that was killed may take to be gone.
 const DYING: Duration = Duration::from_secs(1);
 
-/// How long no node may lead.
+/// How long the others may take to go on without a node.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long no node may lead, and how long nothing may be readable.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A wish goes with its session.
@@ -133,6 +133,94 @@ const RENEWAL: Duration = Duration::from_secs(10);
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// What a tool that waits bears, and since when.
+struct Waiting<'a> {
+    place: &'a ClusterPlace,
+    /// No node leads.
+    leaderless: Option<Instant>,
+    /// Nothing can be read.
+    failing: Option<Instant>,
+    /// How long each may last.
+    most: Duration,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(place: &'a ClusterPlace) -> Self {
+        Self { place, leaderless: None, failing: None, most: SEEN_WITHIN }
+    }
+
+    /// What is agreed; nothing if it cannot be read now.
+    ///
+    /// # Errors
+    /// It cannot be read for long, or no node leads for long.
+    fn list(&mut self, agreement: &dyn Agreement) -> Result<Option<AgreedEntries>, Error> {
+        let Some(entries) = self.bear(agreement.list())? else { return Ok(None) };
+        if entries.contains_key(LEAD) {
+            self.leaderless = None;
+        } else if self.leaderless.get_or_insert_with(Instant::now).elapsed() > self.most {
+            return Err(Error::NoLead(self.place.to_string()));
+        }
+        Ok(Some(entries))
+    }
+
+    /// Bears an error that may pass.
+    ///
+    /// # Errors
+    /// It has lasted for long, or what the tool wishes is gone with its session.
+    fn bear<T>(&mut self, result: Result<T, Disagreement>) -> Result<Option<T>, Error> {
+        match result {
+            Ok(done) => {
+                self.failing = None;
+                Ok(Some(done))
+            }
+            Err(Disagreement::Over) => Err(Disagreement::Over.into()),
+            Err(error) => {
+                let since = *self.failing.get_or_insert_with(Instant::now);
+                if since.elapsed() > self.most { Err(error.into()) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// Bears that the process of `node`, by the `value` of its key, is not known to be dead.
+    ///
+    /// # Errors
+    /// It lives.
+    fn bear_life(&self, node: &str, value: &str, waited: Duration) -> Result<(), Error> {
+        let process = NamedProcess::read(value);
+        let lease = Duration::from_millis(process.as_ref().map_or(0, |process| process.lease_ms));
+        let is_here = self.place.folder().is_some();
+        if waited <= if is_here { DYING } else { outlived(lease) } {
+            return Ok(());
+        }
+        let shown = process.as_ref().map_or("the process".to_owned(), NamedProcess::to_string);
+        let leave = format!("have it leave (`potoroo cluster leave {node}`)");
+        let reason = match process.filter(|_| is_here) {
+            Some(NamedProcess { process, .. }) => {
+                format!("{shown}, node `{node}`, lives: end it (`kill -9 {process}`), or {leave}")
+            }
+            None => {
+                format!("the lease of {shown}, node `{node}`, still stands: end it, or {leave}")
+            }
+        };
+        Err(Error::WishRefused { place: self.place.to_string(), reason })
+    }
+
+    /// Bears that the others have not gone on without `node`, though its process is dead.
+    ///
+    /// # Errors
+    /// They take too long.
+    fn bear_lead(&self, node: &str, waited: Duration) -> Result<(), Error> {
+        if waited <= GOES_ON_WITHIN {
+            return Ok(());
+        }
+        let reason = format!(
+            "the process of node `{node}` is dead, and the others have not gone on without it for \
+             {GOES_ON_WITHIN:?}: see the log of the node that leads, and `potoroo cluster status`"
+        );
+        Err(Error::WishRefused { place: self.place.to_string(), reason })
+    }
+}
 
 /// Tells the lead, and waits until it is `done` or the lead answers so. Returns its answer.
 fn wish(
@@ -146,27 +234,70 @@ fn wish(
         return Err(Error::NoLead(place));
     }
     let key = express(&*agreement, wish)?;
-    let begun = Instant::now();
-    let mut renewed = begun;
+    let (mut waiting, mut renewed) = (Waiting::new(&of.cluster), Instant::now());
     loop {
-        if renewed.elapsed() > RENEWAL {
-            agreement.renew()?;
+        if renewed.elapsed() > RENEWAL && waiting.bear(agreement.renew())?.is_some() {
             renewed = Instant::now();
         }
-        let entries = agreement.list()?;
-        if done(&entries) {
-            return Ok(String::new());
-        }
-        let value = entries.get(&key).map_or("", |entry| entry.value.as_str());
-        if let Some(text) = value.strip_prefix(DONE) {
-            return Ok(text.to_owned());
-        }
-        if let Some(reason) = value.strip_prefix(REFUSED) {
-            return Err(Error::WishRefused { place, reason: reason.to_owned() });
-        }
-        if !entries.contains_key(LEAD) && begun.elapsed() > SEEN_WITHIN {
-            return Err(Error::NoLead(place));
+        if let Some(entries) = waiting.list(&*agreement)? {
+            if done(&entries) {
+                return Ok(String::new());
+            }
+            let value = entries.get(&key).map_or("", |entry| entry.value.as_str());
+            if let Some(text) = value.strip_prefix(DONE) {
+                return Ok(text.to_owned());
+            }
+            if let Some(reason) = value.strip_prefix(REFUSED) {
+                return Err(Error::WishRefused { place, reason: reason.to_owned() });
+            }
         }
         sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> ClusterPlace {
+        text.parse().expect("it is one")
+    }
+
+    #[test]
+    fn an_error_that_passes_is_borne() {
+        let folder = place("/nonexistent");
+        let mut waiting = Waiting::new(&folder);
+        let failed = || -> Result<(), Disagreement> {
+            Err(Disagreement::Unreachable { endpoints: String::new(), cause: String::new() })
+        };
+        assert!(matches!(waiting.bear(failed()), Ok(None)));
+        // As if the time were over since.
+        waiting.most = Duration::ZERO;
+        assert!(waiting.bear(failed()).is_err());
+        assert!(matches!(waiting.bear(Ok(7)), Ok(Some(7))));
+        assert!(waiting.failing.is_none(), "the time begins anew");
+        assert!(waiting.bear::<()>(Err(Disagreement::Over)).is_err(), "its wish is gone");
+    }
+
+    #[test]
+    fn who_is_on_another_machine_is_not_to_be_killed_by_its_number() {
+        let value = NamedProcess { process: 7, host: "far".to_owned(), lease_ms: 2000 }.write();
+        let lives = |at: &ClusterPlace, waited| {
+            let borne = Waiting::new(at).bear_life("a", &value, Duration::from_millis(waited));
+            borne.err().map(|error| error.to_string())
+        };
+        let folder = place("/nonexistent");
+        assert_eq!(lives(&folder, 999), None);
+        assert!(lives(&folder, 1001).expect("it lives").contains("`kill -9 7`"));
+        #[cfg(feature = "etcd")]
+        {
+            let etcd = place("etcd://127.0.0.1:2379/x");
+            assert_eq!(lives(&etcd, 2500), None, "its lease may still stand");
+            let stands = lives(&etcd, 60_000).expect("it lives");
+            assert!(
+                stands.contains("process 7 on host `far`") && !stands.contains("kill"),
+                "{stands}"
+            );
+        }
     }
 }
