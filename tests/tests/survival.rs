@@ -135,6 +135,7 @@ fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
         all.rollbacks += one.rollbacks;
         all.changes += one.changes;
         all.losses += one.losses;
+        all.part_steps_max = all.part_steps_max.max(one.part_steps_max);
         all.late_commits += one.late_commits;
         all.losses_ignored += one.losses_ignored;
         all.heads += one.heads;

@@ -70,7 +70,7 @@ impl Liveness {
     }
 
     /// Lets a sink be stuck, as often as `chance` says, or no longer: never in a run that is
-    /// `ending`.
+    /// `ending`. Returns for how many steps some core has not ended its part.
     ///
     /// # Errors
     /// Some core has not ended its part.
@@ -79,12 +79,11 @@ impl Liveness {
         step: u64,
         (chance, ending): (f64, bool),
         gates: &[SinkGate],
-    ) -> Result<(), String> {
+    ) -> Result<u64, String> {
         let parts = self.parts.as_ref().filter(|_| !ending);
-        if let Some(late) = parts.filter(|parts| step > parts.since + PART_STEPS_MAX)
-            && !late.cores.is_empty()
-        {
-            let PartsDue { epoch, cores, .. } = late;
+        let late = parts.filter(|parts| !parts.cores.is_empty());
+        let steps = late.map_or(0, |late| step - late.since);
+        if let Some(PartsDue { epoch, cores, .. }) = late.filter(|_| steps > PART_STEPS_MAX) {
             let stuck = self.stuck.closed.is_some();
             return Err(format!(
                 "in {PART_STEPS_MAX} steps the cores {cores:?} have not ended their parts of \
@@ -93,7 +92,7 @@ impl Liveness {
         }
         let goes_on = parts.is_some_and(|parts| parts.cores.is_empty());
         self.stuck.look(step, (chance, ending), goes_on, gates);
-        Ok(())
+        Ok(steps)
     }
 }
 

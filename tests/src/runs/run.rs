@@ -168,7 +168,7 @@ impl<'a> ProcessRun<'a> {
             self.look_for_change(chronicle)?;
             let ending = (self.troubles.stuck, self.last.is_some() || self.loss.is_some());
             let looked = self.liveness.look(chronicle.steps, ending, &self.process.gates);
-            looked.map_err(Stop::Wrong)?;
+            chronicle.part_steps_max = chronicle.part_steps_max.max(looked.map_err(Stop::Wrong)?);
             self.step(chronicle)?;
             if self.ended() {
                 self.process.nodes.check_empty()?;

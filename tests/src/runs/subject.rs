@@ -39,6 +39,8 @@ pub struct Chronicle {
     pub late_commits: u64,
     /// Links that were reported as lost when other nodes had taken the place of theirs.
     pub losses_ignored: u64,
+    /// Most steps from the beginning of a checkpoint until all cores had ended their parts.
+    pub part_steps_max: u64,
     /// HEADs that named a new checkpoint; commits whose run died meanwhile are among them.
     pub heads: u64,
 }

@@ -44,19 +44,25 @@ pub(super) struct WayAccount {
 /// credit later than the link's own.
 const LANE_BYTES: usize = 1 << 14;
 
+/// Longest record of a link whose lanes have four times as many bytes. Longer ones need a second
+/// receiver with lanes as long as the link's.
+const RECORD_BYTES: usize = 1 << 16;
+
 /// All that there is.
 const ANY: LaneLimits = LaneLimits { epoch: u32::MAX, end: None };
 
 impl WayAccount {
     /// Of a link whose lanes have `capacity_bytes`.
     pub(super) fn new(levels: usize, capacity_bytes: usize) -> Self {
+        let long = capacity_bytes > 4 * RECORD_BYTES;
+        let lane_bytes = if long { capacity_bytes } else { LANE_BYTES };
         Self {
             written: RecordReader::default(),
             read: RecordReader::default(),
             credit: CreditAccount::new(levels, capacity_bytes),
             frames: FrameAccount::new(levels),
             markers: MarkerAccount::new(levels),
-            lanes: LinkedLanes::new(levels, LANE_BYTES),
+            lanes: LinkedLanes::new(levels, lane_bytes),
             filter: CreditFilter::default(),
             closed: false,
         }
@@ -104,8 +110,8 @@ impl WayAccount {
         let mut bytes = self.filter.others(bytes);
         let taken = self.lanes.receiver.take(&mut bytes, |_, _| Ok(()));
         taken.map_err(|fault| format!("what a link has sent is refused: {fault}"))?;
-        self.give_credit();
         (0..self.frames.levels()).try_for_each(|level| self.drain(level))?;
+        self.give_credit();
         Ok(credit)
     }
 

@@ -4,6 +4,7 @@
 //! Two cores are driven as the engine drives them, over real lanes, on this one thread.
 
 mod counting;
+mod links;
 
 use std::sync::Arc;
 
