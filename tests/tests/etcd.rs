@@ -382,6 +382,38 @@ fn a_node_that_is_cut_off_from_etcd_alone_is_left_behind() {
     cluster.stop_and_check(apps);
 }
 
+/// A generation that it begins meanwhile takes longer than its lease.
+#[test]
+fn a_lead_that_is_cut_off_while_it_begins_leaves_the_next_one_alone() {
+    let Some((network, etcd, cluster, mut apps)) = in_namespaces("etcd-begins") else { return };
+    let lead = number_of(&cluster.lead());
+    let (next, still) = ((lead + 1) % 3, (lead + 2) % 3);
+    let listen = format!("--listen {} --links-in-the-clear", network.node(next, 7101));
+    let lost = cluster.start_within(&network.within(next), "x", &listen);
+    cluster.wait_for_nodes(&["a", "b", "c", "x"]);
+    let before = cluster.status()["generation"].as_u64();
+    // It makes no links, so that no generation begins with it.
+    apps[still].signal(Signal::STOP);
+    lost.signal(Signal::KILL);
+    apps[lead].wait_for("node `x` is lost");
+    let state = cluster.scratch.path("state");
+    let generation = || support::head_of(&state).map(|head| head.generation);
+    cluster.wait(|_| generation() > before);
+    network.block(lead, etcd.address);
+    cluster.wait_for_nodes(&[THREE[next]]);
+    let begun = cluster.wait_for_commits(3)["generation"].as_u64();
+    apps[lead].wait_for("is suspended");
+    cluster.wait_for_commits(3);
+    network.unblock(lead, etcd.address);
+    // The one that stands still has begun nothing, and would come again.
+    apps[still].signal(Signal::KILL);
+    let mut apps: Vec<_> = apps.into_iter().map(Some).collect();
+    left_behind(apps[lead].take().expect("it was started"));
+    cluster.wait_for_commits(3);
+    assert_eq!(cluster.status()["generation"].as_u64(), begun, "it changes nothing");
+    cluster.stop_and_check(vec![apps[next].take().expect("it was started")]);
+}
+
 /// Both see etcd: the lead counts.
 #[test]
 fn a_node_that_is_cut_off_from_the_lead_alone_comes_again() {

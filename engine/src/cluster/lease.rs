@@ -161,19 +161,23 @@ impl NodeSession {
 
     /// What was last read.
     pub fn listed(&self) -> ListedEntries {
-        self.kept.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.listed()
     }
 
     /// What was last read, if this node had stood for a whole lease then, stands, and is in it:
     /// other nodes that are missing in it, and had claimed their names before, are over.
     pub fn judged(&self) -> Option<ListedEntries> {
-        let listed = self.listed();
-        let held = self.kept.held();
-        let stands = !held.is_over && self.kept.boottime() < held.until;
-        let fair = listed.at >= held.since + self.kept.asked;
-        let own = Some(self.kept.agreement.session());
-        let is_in_it = listed.entries.values().any(|entry| entry.session == own);
-        (stands && fair && is_in_it).then_some(listed)
+        self.kept.judged()
+    }
+
+    /// Looks whether another node leads than the one at `address`, or none does any more.
+    pub fn other_lead(&self, address: String) -> impl Fn() -> bool + 'static {
+        let kept = self.kept.clone();
+        move || match kept.listed().leading() {
+            Leading::Own => true,
+            Leading::Other(other) => other != address,
+            Leading::None => kept.judged().is_some_and(|all| all.leading() == Leading::None),
+        }
     }
 
     /// Whether the own session stood when `listed` was read: it was renewed since.
@@ -234,6 +238,20 @@ impl Drop for NodeSession {
 impl Kept {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listed(&self) -> ListedEntries {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn judged(&self) -> Option<ListedEntries> {
+        let listed = self.listed();
+        let held = self.held();
+        let stands = !held.is_over && self.boottime() < held.until;
+        let fair = listed.at >= held.since + self.asked;
+        let own = Some(self.agreement.session());
+        let is_in_it = listed.entries.values().any(|entry| entry.session == own);
+        (stands && fair && is_in_it).then_some(listed)
     }
 
     fn boottime(&self) -> Duration {

@@ -19,7 +19,7 @@ use super::standing::{OwnHead, sees_own};
 use crate::checkpoint::store::{self, Head};
 use crate::cluster::encryption::Encryption;
 use crate::cluster::membership::{LeadSender, join};
-use crate::cluster::record::{LEAD, Leading};
+use crate::cluster::record::Leading;
 use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
 use crate::flow::Counts;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
@@ -236,15 +236,12 @@ impl Follower {
 
     /// Whether another node leads than the one that this one joined, or none does any more.
     fn has_other_lead(&mut self, process: &Process, own: OwnHead) -> bool {
-        let joined = self.joined.address.to_string();
-        match self.member.session.listed().leading() {
-            Leading::None => {
-                self.member.session.judged().is_some_and(|all| !all.entries.contains_key(LEAD))
-            }
-            Leading::Other(address) if address == joined => false,
-            // An agreement that was restored from a copy has a lead of long ago.
-            Leading::Own | Leading::Other(_) => self.has_other_head(process, own),
+        let session = &self.member.session;
+        if !session.other_lead(self.joined.address.to_string())() {
+            return false;
         }
+        // An agreement that was restored from a copy has a lead of long ago.
+        session.listed().leading() == Leading::None || self.has_other_head(process, own)
     }
 
     /// Whether HEAD is not the `own` one, which each lead swaps before anything else. To be asked
@@ -358,8 +355,12 @@ impl Follower {
         check_links(process, &seats)?;
         let (wanted, request) = (self.joined.wanted.clone(), process.request.clone());
         let generation = new.head.generation;
-        let is_wanted =
-            move || wanted.load(Ordering::Relaxed) == generation && request.reason().is_none();
+        // A lead that is cut off from the agreement, and waits for a node, says nothing.
+        let is_led_by_other = self.member.session.other_lead(self.joined.address.to_string());
+        let is_wanted = move || {
+            let is_wanted = wanted.load(Ordering::Relaxed) == generation;
+            is_wanted && request.reason().is_none() && !is_led_by_other()
+        };
         let links = links::connect(new, &seats, (listener, self.member.secret, &is_wanted));
         let links = links.map_err(|(node, error)| NotBegun {
             error: Box::new(refused(format!("no links with node `{node}`: {error}"))),
