@@ -1,7 +1,7 @@
 //! Encrypted connections, as between two nodes that have shown each other certificates.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::{env, fs, process, thread};
 
@@ -53,7 +53,7 @@ fn make() -> Result<[Encryption; 2]> {
     made
 }
 
-fn issue(folder: &PathBuf) -> Result<[Encryption; 2]> {
+fn issue(folder: &Path) -> Result<[Encryption; 2]> {
     let mut own = CertificateParams::new(Vec::new())?;
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate()?;
