@@ -46,7 +46,11 @@ pub fn bench(report: &mut Report) -> Result<()> {
     for name in series.names() {
         report.figure(format!("{name}_of_process_ms"), series.median(name, |ms| *ms), raw);
     }
+    let recovery = series.median("recovery", |ms| *ms);
     let stopped = running.borrow().stopped_ms.iter().copied().collect::<Spread>();
+    let pairs = stopped.values().iter().zip(recovery.values());
+    let over_recovery: Spread = pairs.map(|(stopped, recovery)| stopped / recovery).collect();
+    report.figure("rollback_stopped_over_recovery", over_recovery, raw);
     report.figure("rollback_stopped_ms", stopped, raw);
     let wrong = running.borrow().outputs.seen().wrong;
     ensure!(wrong == 0, "{wrong} outputs are of another state than that of their checkpoint");
