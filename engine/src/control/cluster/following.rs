@@ -119,6 +119,14 @@ pub(in crate::control) fn command(order: CoreOrder) -> Command {
     }
 }
 
+/// One that is to end needs no other lead for that.
+fn without_lead(process: &Process) -> FollowerNews {
+    match process.request.reason() {
+        Some(_) => FollowerNews::Ended,
+        None => FollowerNews::LeadLost,
+    }
+}
+
 /// Why a node does not see the HEAD of the generation that is to begin.
 #[derive(Debug)]
 enum Unseen {
@@ -173,7 +181,7 @@ impl Follower {
             self.tell(process);
             self.member.may_act(process, OwnHead::Any, None)?;
             if self.has_other_lead(process, OwnHead::Any) {
-                return Ok(FollowerNews::LeadLost);
+                return Ok(without_lead(process));
             }
             match self.joined.said.recv_timeout(Duration::from_millis(20)) {
                 Ok(message) => {
@@ -182,7 +190,7 @@ impl Follower {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(FollowerNews::LeadLost),
+                Err(RecvTimeoutError::Disconnected) => return Ok(without_lead(process)),
             }
         }
     }
@@ -230,7 +238,7 @@ impl Follower {
     fn lead_lost(&self, process: &Process) -> Result<FollowerNews, Error> {
         match self.member.is_left_behind(process, self.own_head()) {
             true => Err(self.member.left_behind()),
-            false => Ok(FollowerNews::LeadLost),
+            false => Ok(without_lead(process)),
         }
     }
 
