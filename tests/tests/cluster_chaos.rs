@@ -16,6 +16,7 @@ use potoroo_connector::{Error, Options, Source};
 use potoroo_sdk::random::Random;
 use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
+use serde_json::Value;
 use support::cluster::{Cluster, nodes};
 use support::ledger::{check_lines, check_totals, collect, orders};
 use support::{App, LIMIT, Scratch, free_port, tool};
@@ -142,12 +143,13 @@ impl Chaos {
                 let app = self.apps[at].as_ref().expect("it lives");
                 app.signal(Signal::STOP);
                 let over = self.random.below(2) == 0;
-                let others = self.apps.iter().flatten().count() > 1;
-                if over && others {
-                    // The others go on without it.
-                    self.cluster.wait(|status| {
-                        nodes(status).all(|node| node["node"] != name(at)) && lives(status)
-                    });
+                if over {
+                    // The others go on without it, if there are any.
+                    let is_it = |node: &&Value| node["node"] == name(at);
+                    let is_over = |status: &Value| {
+                        nodes(status).filter(is_it).all(|node| node["process"].is_null())
+                    };
+                    self.cluster.wait(is_over);
                 } else {
                     self.linger();
                 }
@@ -170,7 +172,7 @@ impl Chaos {
 }
 
 /// Whether a generation runs.
-fn lives(status: &serde_json::Value) -> bool {
+fn lives(status: &Value) -> bool {
     status["lead"].is_string()
 }
 
