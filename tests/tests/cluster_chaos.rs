@@ -105,6 +105,16 @@ impl Chaos {
         }
     }
 
+    /// What all nodes say, and what is known of them.
+    fn said(&mut self) -> String {
+        let mut said = self.cluster.ask("status").0;
+        for (app, name) in self.apps.iter_mut().zip(NAMES) {
+            let log = app.as_mut().map_or("it has ended", |app| app.log_so_far());
+            said += &format!("\n--- node {name}: {log}");
+        }
+        said
+    }
+
     fn wish(&mut self, wish: &str) {
         let mut command = Command::new(tool());
         command.arg("cluster").args(wish.split(' ')).args(["--cluster", &self.cluster.place]);
@@ -223,7 +233,7 @@ fn each_order_has_its_line_once_whatever_nodes_do() {
             if !client.is_finished() && chaos.apps.iter().all(Option::is_none) {
                 chaos.start(0);
             }
-            assert!(Instant::now() < until, "seed {seed}: it does not end");
+            assert!(Instant::now() < until, "seed {seed}: it does not end: {}", chaos.said());
             thread::park_timeout(Duration::from_millis(5));
         }
         client.join().expect("no panic").expect("all is acknowledged");
