@@ -148,6 +148,8 @@ impl Lead {
         let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
         self.mark("load");
         if let Err(lost) = self.wait_until_ready(process) {
+            // Its storage waits for that, and its sinks for its storage.
+            drop(attach);
             generation.abandon();
             generation.join(true)?;
             return Err(lost);
