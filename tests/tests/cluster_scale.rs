@@ -9,8 +9,8 @@ use serde_json::Value;
 use support::App;
 use support::cluster::{Cluster, nodes};
 
-/// How many nodes come or leave at once. Each ordered pair of {1, 4, -1, -4} is in it, and between 1
-/// and 9 nodes run.
+/// How many nodes come or leave at once. Each ordered pair of {1, 4, -1, -4} is in it, and between
+/// 1 and 9 nodes run.
 const STEPS: [i32; 17] = [-1, 1, -1, -4, 1, 4, -4, -1, -1, 4, 1, 1, -4, -4, 4, 4, -1];
 
 /// Nodes at the beginning.
