@@ -114,10 +114,10 @@ impl Encryption {
     }
 }
 
-/// Whether a connection begins with a handshake of TLS. Read as the length of a message, these
-/// bytes are more than a first message may have.
+/// Whether a connection begins with a handshake of TLS, whose version is 3.1 or later. Read as the
+/// length of a message, these bytes are more than a first message may have.
 fn is_handshake(first: [u8; 3]) -> bool {
-    first[..2] == [22, 3]
+    first[..2] == [22, 3] && first[2] != 0
 }
 
 /// A fatal alert: this version of TLS is not spoken.

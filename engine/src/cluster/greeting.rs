@@ -24,6 +24,7 @@ use rustix::net::sockopt;
 
 use super::channel::Channel;
 use super::encryption::{Accepted, Encryption};
+use super::timed::ended;
 
 /// Who greets whom, and in which generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +89,7 @@ impl Greeting {
         let mut channel = encryption.dial(address, node)?;
         channel.write_all(&self.write())?;
         let mut answer = [0];
-        channel.read_exact(&mut answer)?;
+        channel.read_exact(&mut answer).map_err(ended)?;
         match answer {
             [ACCEPTED] => Ok(channel),
             _ => Err(io::Error::other("it takes no link of this generation")),

@@ -267,6 +267,8 @@ fn misfit(own: &ClusterFacts, hello: &NodeHello) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -320,6 +322,25 @@ mod tests {
         write_message(&mut stream, &hello(|_| ())).expect("it is read");
         let news = listener.news().recv().expect("it lives");
         assert!(matches!(&news, NodeNews::Joined(node) if node.hello.node == "b"), "{news:?}");
+    }
+
+    /// Its length begins as a handshake of TLS does.
+    #[test]
+    fn a_greeting_of_any_length_is_no_handshake() {
+        let listener = listener();
+        let of = |process: usize| hello(|hello| hello["process"] = json!("7".repeat(process)));
+        let wanted = 0x0316;
+        let first = of(1 + wanted - of(1).to_string().len());
+        assert_eq!(first.to_string().len(), wanted);
+        let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+        write_message(&mut stream, &first).expect("it is read");
+        // A handshake would be answered by an alert, and leave no news.
+        stream.shutdown(std::net::Shutdown::Write).expect("it is connected");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"");
+        let news = listener.news().recv().expect("it lives");
+        assert!(matches!(news, NodeNews::Joined(_)), "{news:?}");
     }
 
     #[test]

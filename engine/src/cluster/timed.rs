@@ -3,7 +3,7 @@
 //! Promises: what was looked at is read once more; a peer that stops in the midst of its greeting,
 //! or that sends a byte now and then, holds its thread until the deadline only.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -83,9 +83,42 @@ impl TimedStream {
         let _ = io::copy(&mut (&mut self).take(UNREAD_BYTES_MAX), &mut io::sink());
     }
 
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    /// Reads or writes in the time that is left. A process that was stopped goes on: the system
+    /// ends a call for that.
+    fn in_time(
+        &self,
+        mut call: impl FnMut(&TcpStream, Option<Duration>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match left(self.until).and_then(|left| call(&self.stream, Some(left))) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // So the system says that the time is over.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(too_late()),
+                done => return done,
+            }
+        }
+    }
+}
+
+/// What is left until then.
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(too_late()) } else { Ok(left) }
+}
+
+fn too_late() -> io::Error {
+    let text = format!("it did not answer within {PATIENCE:?}: it stands still, or is no node");
+    io::Error::new(ErrorKind::TimedOut, text)
+}
+
+/// The error of a read that wants more than a peer sends.
+pub fn ended(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            let text = "it ended the connection in the midst of the greeting";
+            io::Error::new(ErrorKind::UnexpectedEof, text)
+        }
+        _ => error,
     }
 }
 
@@ -98,15 +131,19 @@ impl Read for TimedStream {
             self.unread -= count;
             return Ok(count);
         }
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
+        self.in_time(|stream, left| {
+            stream.set_read_timeout(left)?;
+            (&mut &*stream).read(buffer)
+        })
     }
 }
 
 impl Write for TimedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
+        self.in_time(|stream, left| {
+            stream.set_write_timeout(left)?;
+            (&mut &*stream).write(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -25,7 +25,7 @@ mod port;
 
 mod names;
 
-mod words;
+pub mod words;
 
 pub use port::TlsPort;
 pub use stream::{TlsReader, TlsStream, TlsWriter};
@@ -63,29 +63,28 @@ impl NodeTls {
     pub fn load(files: &TlsFiles, node: &str) -> Result<Self, String> {
         let name = server_name(node)?;
         let chain = files::certificates(CERT, &files.certificate)?;
-        let key = files::key(KEY, &files.key)?;
+        let key = files::key_in(&files::bytes(KEY, &files.key)?, &files.key)?;
         let roots = files::roots(CA, &files.authority)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifiers = Verifiers::new(roots, &provider)?;
         verifiers.check(&chain, &name).map_err(|error| {
             format!("{CERT} {}: {}", files.certificate.display(), words::own(&error))
         })?;
-        let key_fault = |error: rustls::Error| {
-            let path = files.key.display();
-            format!("{KEY} {path}: {}", words::key(&error, &files.certificate))
-        };
+        files::of_one_pair((&files.certificate, &chain), (&files.key, &key))?;
+        let pair = "they are a pair";
         let versions = "ring has the suites of TLS 1.3";
-        let server = ServerConfig::builder_with_provider(provider.clone())
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
             .expect(versions)
             .with_client_cert_verifier(verifiers.of_clients)
-            .with_single_cert(chain.clone(), key.clone_key());
-        let client = ClientConfig::builder_with_provider(provider)
+            .with_single_cert(chain.clone(), key.clone_key())
+            .expect(pair);
+        let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .expect(versions)
             .with_webpki_verifier(verifiers.of_servers)
-            .with_client_auth_cert(chain, key);
-        let (mut server, mut client) = (server.map_err(key_fault)?, client.map_err(key_fault)?);
+            .with_client_auth_cert(chain, key)
+            .expect(pair);
         server.send_tls13_tickets = 0;
         client.resumption = Resumption::disabled();
         // The name of a node is in its certificate, which is encrypted.

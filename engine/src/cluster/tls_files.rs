@@ -1,7 +1,7 @@
 //! The files that a node has for TLS, as they are given.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files of a node, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,34 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// What to do about a key that each user of the machine can read; nothing if it is not so.
-    pub fn exposed_key(&self) -> Option<String> {
-        let (mode, shown) = (self.key.metadata().ok()?.permissions().mode(), self.key.display());
-        (mode & 0o004 != 0).then(|| {
-            format!("--tls-key {shown}: each user of this machine can read it: `chmod o= {shown}`")
-        })
+    /// What to do about a key that each user of the machine can read, and about files that each
+    /// can write.
+    pub fn exposed(&self) -> Vec<String> {
+        let warning = |flag: &str, path: &Path, all: u32| {
+            let (mode, shown) = (path.metadata().ok()?.permissions().mode(), path.display());
+            let can = match mode & all {
+                0 => return None,
+                granted if granted & WRITE != 0 => "write",
+                _ => "read",
+            };
+            let remedy = if all & READ != 0 { "o=" } else { "o-w" };
+            Some(format!(
+                "{flag} {shown}: each user of this machine can {can} it: `chmod {remedy} {shown}`"
+            ))
+        };
+        let all = [
+            warning("--tls-key", &self.key, READ | WRITE),
+            warning("--tls-cert", &self.certificate, WRITE),
+            warning("--tls-ca", &self.authority, WRITE),
+        ];
+        all.into_iter().flatten().collect()
     }
 }
+
+/// What a mode grants to each user.
+const READ: u32 = 0o004;
+
+const WRITE: u32 = 0o002;
 
 /// Those files of them that were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

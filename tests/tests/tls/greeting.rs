@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,9 @@ use potoroo::cluster::encryption::{Accepted, Encryption};
 use potoroo::cluster::greeting::{Greeting, LinkListener, WAITING_MAX};
 use potoroo::cluster::refusal::is_refusal;
 use potoroo::cluster::tls_files::TlsFiles;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
+use rustls::Stream;
 
+use super::bare;
 use crate::support::certificates::{Authority, Valid};
 use crate::support::{LIMIT, Scratch};
 
@@ -90,22 +89,7 @@ fn mixed(scratch: &Scratch, ours: &Authority, theirs: &Authority) -> Encryption 
 
 /// What a client with these files reads, which checks nothing of its own.
 fn read_as(files: &TlsFiles, node: &str, address: SocketAddr) -> String {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).expect("it is there").collect();
-    let key = PrivateKeyDer::from_pem_file(&files.key).expect("it is there");
-    let mut roots = RootCertStore::empty();
-    for one in CertificateDer::pem_file_iter(&files.authority).expect("it is there") {
-        roots.add(one.expect("it is one")).expect("it is one");
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("there are some")
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain.expect("they are some"), key)
-        .expect("they fit");
-    let name = ServerName::try_from(node.to_owned()).expect("it is a name");
-    let mut session = ClientConnection::new(Arc::new(config), name).expect("it is sound");
+    let mut session = bare::client(files, node);
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     let read = Stream::new(&mut session, &mut stream).read(&mut [0; 16]);
@@ -235,4 +219,45 @@ fn a_handshake_has_one_deadline() {
             break;
         }
     }
+}
+
+/// The system ends calls of a process that was stopped and goes on.
+#[test]
+fn a_handshake_outlasts_a_stop_of_its_process() {
+    let scratch = Scratch::new("tls-stopped");
+    let authority = Authority::new(&scratch, "ca");
+    let (a, b) = (authority.node("a"), authority.node("b"));
+    let listener = TcpListener::bind(any()).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let dialling = thread::spawn(move || a.dial(address, "b").map(drop));
+    let (stream, _) = listener.accept().expect("it is dialled");
+    // The dialler waits for its answer meanwhile.
+    for _ in 0..5 {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "kill -STOP $PPID; kill -CONT $PPID"]);
+        assert!(shell.status().expect("there is one").success());
+    }
+    b.accept(stream).expect("it is a node");
+    dialling.join().expect("it does not panic").expect("it is b");
+}
+
+#[test]
+fn a_peer_that_says_nothing_or_goes_is_named() {
+    let scratch = Scratch::new("tls-silent");
+    let a = Authority::new(&scratch, "ca").node("a");
+    let listener = TcpListener::bind(any()).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (own, other) = (a.clone(), a);
+    let silent = thread::spawn(move || own.dial(address, "b").map(drop));
+    let (stream, _) = listener.accept().expect("it is dialled");
+    let gone = thread::spawn(move || other.dial(address, "b").map(drop));
+    drop(listener.accept().expect("it is dialled"));
+    let text = |dialled: thread::JoinHandle<std::io::Result<()>>| {
+        dialled.join().expect("it does not panic").expect_err("it is no node").to_string()
+    };
+    let said = text(gone);
+    assert!(said.contains("it ended the connection") || said.contains("reset"), "{said}");
+    let said = text(silent);
+    assert!(said.contains("it did not answer within"), "{said}");
+    drop(stream);
 }

@@ -4,7 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bare;
 mod greeting;
+mod keys;
 mod nodes;
 mod port;
 mod refused;

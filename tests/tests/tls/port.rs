@@ -262,6 +262,9 @@ fn each_end_of_the_connection_ends_the_link() {
     });
     assert!(between.right.explain(code).contains("TLS"), "{}", between.right.explain(code));
     assert!(room == [0; 200], "nothing of it is believed");
+    // The core writes once more before it closes the link.
+    let late = between.right.write(&[IoSlice::new(b"late")]);
+    assert!(matches!(late, WriteOutcome::Failed(_)), "{late:?}");
 }
 
 /// A core is woken by bytes, as in the clear.

@@ -132,13 +132,22 @@ fn an_encrypted_node_is_refused_by_nodes_in_the_clear() {
 }
 
 #[test]
-fn a_key_that_each_user_can_read_is_used_and_named() {
+fn files_that_each_user_can_read_or_write_are_used_and_named() {
     let (cluster, authority) = encrypted(Cluster::windows("tls-key", 100, "max"));
-    let key = authority.files("a").key;
-    std::fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("it is ours");
+    let files = authority.files("a");
+    let exposed = [
+        ("--tls-key", &files.key, 0o644, "read"),
+        ("--tls-cert", &files.certificate, 0o646, "write"),
+        ("--tls-ca", &files.authority, 0o666, "write"),
+    ];
+    for (_, path, mode, _) in exposed {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+    }
     let ended = cluster.start("a").finish();
     assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.log);
-    let shown = key.display();
-    assert!(ended.log.contains(&format!("--tls-key {shown}: each user")), "{}", ended.log);
+    for (flag, path, _, can) in exposed {
+        let line = format!("{flag} {}: each user of this machine can {can} it", path.display());
+        assert!(ended.log.contains(&line), "`{line}`: {}", ended.log);
+    }
     Encryption::load(&authority.files("a"), "a").expect("it can be used");
 }

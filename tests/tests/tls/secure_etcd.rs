@@ -65,9 +65,9 @@ fn etcd_and_its_clients_know_each_other() {
     let (text, done) = ask(&place, &[ca, cert, key]);
     assert!(done && text.contains("generation"), "{text}");
     refused(&place, &[], "needs --tls-ca");
-    refused(&place, &[other, cert, key], "UnknownIssuer");
-    refused(&place, &[ca], "no etcd answers");
-    refused(&place, &[ca, strange[0], strange[1]], "no etcd answers");
+    refused(&place, &[other, cert, key], "not issued by an authority of --tls-ca");
+    refused(&place, &[ca], "it refuses this process");
+    refused(&place, &[ca, strange[0], strange[1]], "it refuses this process");
     refused(&place.replace("127.0.0.1", "localhost"), &[ca, cert, key], "not valid for name");
     refused(&place.replace("etcds", "etcd"), &[], "no etcd");
     refused(&place, &[("POTOROO_TLS_CA", "/no/ca.pem")], "--tls-ca /no/ca.pem");
@@ -82,12 +82,32 @@ fn etcd_and_its_clients_know_each_other() {
 }
 
 #[test]
-fn a_password_in_the_clear_is_named() {
+fn what_goes_to_etcd_in_the_clear_is_named() {
+    let said = |login: &[(&str, &str)]| {
+        let mut command = Command::new(tool());
+        command.args(["cluster", "status", "--cluster", "etcd://etcd.invalid:1/x"]);
+        let output = command.envs(login.iter().copied()).output().expect("it can be run");
+        String::from_utf8(output.stderr).expect("it is text")
+    };
+    let in_clear = "goes to etcd://etcd.invalid:1/x in the clear";
+    let without = said(&[]);
+    assert!(without.contains(&format!("each other, {in_clear}")), "{without}");
+    let with = said(&[("POTOROO_ETCD_USER", "node"), ("POTOROO_ETCD_PASSWORD", "hunter2")]);
+    assert!(with.contains(&format!("POTOROO_ETCD_PASSWORD, {in_clear}")), "{with}");
+    assert!(with.contains("no etcd answers") && !with.contains("hunter2"), "{with}");
+}
+
+/// No etcd is needed: the files are checked before it is asked.
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let scratch = Scratch::new("tls-etcd-pair");
+    let authority = Authority::new(&scratch, "ca");
+    let (own, other) = (authority.issue("a"), authority.issue("b"));
     let mut command = Command::new(tool());
-    command.args(["cluster", "status", "--cluster", "etcd://etcd.invalid:1/x"]);
-    command.env("POTOROO_ETCD_USER", "node").env("POTOROO_ETCD_PASSWORD", "hunter2");
-    let output = command.output().expect("it can be run");
+    command.args(["cluster", "status", "--cluster", "etcds://127.0.0.1:1/x"]);
+    command.arg("--tls-ca").arg(own.authority).arg("--tls-cert").arg(own.certificate);
+    let output = command.arg("--tls-key").arg(other.key).output().expect("it can be run");
     let said = String::from_utf8(output.stderr).expect("it is text");
-    assert!(said.contains("POTOROO_ETCD_PASSWORD goes to etcd://etcd.invalid:1/x in the clear"));
-    assert!(said.contains("no etcd answers") && !said.contains("hunter2"), "{said}");
+    assert!(!output.status.success() && said.contains("it is not the key of --tls-cert"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }

@@ -55,10 +55,11 @@ impl EtcdAgreement {
         login: Option<Login>,
         files: &GivenFiles,
     ) -> Result<Self, Disagreement> {
-        if login.is_some() && !address.is_encrypted() && address.is_beyond_loopback() {
+        if !address.is_encrypted() && address.is_beyond_loopback() {
+            let password = if login.is_some() { " and POTOROO_ETCD_PASSWORD" } else { "" };
             tracing::warn!(
-                "POTOROO_ETCD_PASSWORD goes to {address} in the clear: write etcds:// if etcd has \
-                 a certificate"
+                "what nodes agree, with the secret by which they know each other{password}, goes \
+                 to {address} in the clear: give etcd a certificate, and write etcds://"
             );
         }
         let lease = lease.unwrap_or(TOOL_LEASE);

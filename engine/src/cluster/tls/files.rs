@@ -5,9 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use rustls::RootCertStore;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 
+use super::words;
 use crate::connect::remedy;
 
 /// The flag of the certificate.
@@ -56,18 +59,31 @@ pub fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'stati
     }
 }
 
-/// The key of a file.
+/// The key in the bytes of the file at `path`.
 ///
 /// # Errors
-/// It has none, or cannot be read.
-pub fn key(flag: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+/// They have none.
+pub fn key_in(bytes: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let shown = path.display();
-    PrivateKeyDer::from_pem_slice(&bytes(flag, path)?).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         PemError::NoItemsFound => {
-            format!("{flag} {shown}: it has no private key without a password: give {WHAT}")
+            format!("{KEY} {shown}: it has no private key without a password: give {WHAT}")
         }
-        error => format!("{flag} {shown}: {error}: give {WHAT}"),
+        error => format!("{KEY} {shown}: {error}: give {WHAT}"),
     })
+}
+
+/// Checks that a key is that of the first certificate.
+///
+/// # Errors
+/// It is not, or cannot be used.
+pub fn of_one_pair(
+    (certificate, chain): (&Path, &[CertificateDer<'static>]),
+    (path, key): (&Path, &PrivateKeyDer<'static>),
+) -> Result<(), String> {
+    let pair = CertifiedKey::from_der(chain.to_vec(), key.clone_key(), &ring::default_provider());
+    pair.map(drop)
+        .map_err(|error| format!("{KEY} {}: {}", path.display(), words::key(&error, certificate)))
 }
 
 /// The authorities of a file.

@@ -84,9 +84,12 @@ impl LinkPort for TlsPort {
 
     fn write(&mut self, parts: &[IoSlice<'_>]) -> WriteOutcome {
         if self.owed == 0 {
-            // Nothing waits, so it takes something.
-            self.owed = self.session.writer().write_vectored(parts).unwrap_or(0);
-            assert!(self.owed > 0, "a session without bytes takes some");
+            // Nothing waits, so it takes something, unless it has failed: what the peer sent last
+            // may be wrong.
+            match self.session.writer().write_vectored(parts) {
+                Ok(count) if count > 0 => self.owed = count,
+                _ => return WriteOutcome::Failed(WRONG),
+            }
         }
         while self.session.wants_write() {
             match self.session.write_tls(&mut Wire(&mut self.connection)) {

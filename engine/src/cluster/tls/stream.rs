@@ -17,7 +17,7 @@ use super::names::server_name;
 use super::port::TlsPort;
 use super::words;
 use crate::cluster::refusal::refusal;
-use crate::cluster::timed::TimedStream;
+use crate::cluster::timed::{TimedStream, ended};
 
 /// A connection that is greeted.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl TlsStream {
             Ok(()) => Err(refusal("it is no node: its first byte is another one".to_owned())),
             Err(error) => {
                 stream.stream.part();
-                Err(error)
+                Err(ended(error))
             }
         }
     }

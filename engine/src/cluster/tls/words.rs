@@ -35,6 +35,32 @@ pub(super) fn of_peer(error: &Error) -> String {
     }
 }
 
+/// Why an etcd cannot be talked with.
+#[cfg(feature = "etcd")]
+pub fn of_etcd(error: &Error) -> String {
+    use CertificateError::{BadSignature, NotValidForName, NotValidForNameContext, UnknownIssuer};
+    match error {
+        Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
+            "its certificate was not issued by an authority of --tls-ca: give a file that has its \
+             authority, too"
+                .to_owned()
+        }
+        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => format!(
+            "{error}: write a host or address in --cluster that its certificate has, or issue one \
+             that has it"
+        ),
+        Error::InvalidCertificate(_) => format!("{error}: issue a new certificate for it"),
+        Error::AlertReceived(alert) => format!(
+            "it refuses this process ({alert:?}): give --tls-cert and --tls-key, issued by an \
+             authority that it knows"
+        ),
+        Error::InvalidMessage(_) => {
+            format!("it does not speak TLS ({error}): write etcd://, or give it a certificate")
+        }
+        error => format!("TLS failed: {error}"),
+    }
+}
+
 const FLAGS: &str = "--tls-cert, --tls-key and --tls-ca";
 
 fn certificate(cause: &CertificateError) -> String {

@@ -237,6 +237,12 @@ pub enum Error {
         /// Which, why and the remedy.
         cause: String,
     },
+    /// There is nothing to encrypt.
+    #[error(
+        "--tls-cert, --tls-key and --tls-ca encrypt what nodes of a cluster send each other, and \
+         do nothing without --cluster: leave them out, or give it"
+    )]
+    TlsWithoutCluster,
     /// Nodes cannot do both.
     #[error(
         "`--links-in-the-clear` and `--tls-cert` exclude each other: leave out the first one to \

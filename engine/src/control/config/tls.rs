@@ -38,7 +38,10 @@ impl Config {
 
     /// What is wrong with the settings of TLS, and with their files.
     pub(super) fn check_tls(&self) -> Option<Error> {
-        let place = self.cluster.as_ref()?;
+        let Some(place) = &self.cluster else {
+            let given = self.tls_files() != GivenFiles::default();
+            return given.then_some(Error::TlsWithoutCluster);
+        };
         match self.encryption() {
             Err(error) => Some(error),
             Ok(_) if self.is_encrypted() && self.links_in_the_clear => Some(Error::TlsInTheClear),
@@ -47,9 +50,8 @@ impl Config {
             }
             Ok(_) => {
                 let files = self.tls_files().all().ok().flatten();
-                if let Some(text) = files.and_then(|files| files.exposed_key()) {
-                    tracing::warn!("{text}");
-                }
+                let exposed = files.map(|files| files.exposed()).unwrap_or_default();
+                exposed.iter().for_each(|text| tracing::warn!("{text}"));
                 None
             }
         }
@@ -79,9 +81,11 @@ mod tests {
         assert!(text.starts_with("--tls-key and --tls-ca: missing"), "{text}");
         let text = refused(&config([None, Some("a.key"), Some("ca.pem")]));
         assert!(text.starts_with("--tls-cert: missing"), "{text}");
-        // Without a cluster there is no node to talk with.
-        let alone = Config { cluster: None, ..config([Some("a.pem"), None, None]) };
-        assert!(alone.check_tls().is_none());
+        // Without a cluster there is no node to talk with: clients are not encrypted by them.
+        let alone = |files| Config { cluster: None, ..config(files) };
+        assert!(alone([None; 3]).check_tls().is_none());
+        let text = refused(&alone([None, None, Some("ca.pem")]));
+        assert!(text.contains("without --cluster"), "{text}");
     }
 
     #[cfg(feature = "tls")]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use super::{Disagreement, EtcdAddress, secure};
+use crate::cluster::tls::words;
 use crate::cluster::tls_files::GivenFiles;
 
 /// Who asks, where etcd wants to know.
@@ -176,7 +177,7 @@ impl Gateway {
         let sent = request.content_type("application/json").send(body.to_string());
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Said::Nothing(format!("{endpoint}: {error}")),
+            Err(error) => return unsent(endpoint, &error),
         };
         let status = response.status().as_u16();
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
@@ -196,6 +197,22 @@ impl Gateway {
                 ),
             }),
         }
+    }
+}
+
+/// Why a request got no answer: one of TLS stays until a person has mended it.
+fn unsent(endpoint: &str, error: &ureq::Error) -> Said {
+    let cause = match error {
+        ureq::Error::Rustls(cause) => Some(cause),
+        ureq::Error::Io(error) => error.get_ref().and_then(|cause| cause.downcast_ref()),
+        _ => None,
+    };
+    match cause {
+        Some(cause) => Said::Trouble(Trouble::Refused {
+            endpoint: endpoint.to_owned(),
+            reason: words::of_etcd(cause),
+        }),
+        None => Said::Nothing(format!("{endpoint}: {error}")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-use crate::cluster::tls::files::{CA, CERT, KEY, bytes, certificates, key, roots};
+use crate::cluster::tls::files::{CA, CERT, KEY, bytes, certificates, key_in, of_one_pair, roots};
 use crate::cluster::tls_files::GivenFiles;
 
 /// What the client needs: the authorities, and a certificate if one is given.
@@ -21,11 +21,12 @@ pub(super) fn config(files: &GivenFiles) -> Result<TlsConfig, String> {
     let authorities: Vec<Certificate<'static>> = owned(certificates(CA, authority)?);
     let shown = match (&files.certificate, &files.key) {
         (Some(certificate), Some(path)) => {
-            let chain = owned(certificates(CERT, certificate)?);
-            key(KEY, path)?;
-            let key = PrivateKey::from_pem(&bytes(KEY, path)?)
+            let (chain, read) = (certificates(CERT, certificate)?, bytes(KEY, path)?);
+            // The client panics when they differ.
+            of_one_pair((certificate, &chain), (path, &key_in(&read, path)?))?;
+            let key = PrivateKey::from_pem(&read)
                 .map_err(|error| format!("{KEY} {}: {error}", path.display()))?;
-            Some(ClientCert::new_with_certs(&chain, key))
+            Some(ClientCert::new_with_certs(&owned(chain), key))
         }
         (None, None) => None,
         _ => return Err(format!("{CERT} and {KEY} belong together: give both, or none")),
