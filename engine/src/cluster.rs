@@ -14,6 +14,7 @@
 //!   tls          encrypted connections, with certificates: the feature `tls`
 //!   channel      one of both, while it is greeted and afterwards
 //!   encryption   whether nodes encrypt, and who they are then
+//!   knocking     connections of a port whose peers are not known yet
 //!   nodes        the lead's end of that: a port for all nodes
 //!   membership   a node's end of that
 //!   greeting     how a connection becomes a link between two cores
@@ -50,6 +51,8 @@ pub mod tls;
 pub mod channel;
 
 pub mod encryption;
+
+pub mod knocking;
 
 pub mod greeting;
 

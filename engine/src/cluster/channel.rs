@@ -3,12 +3,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use potoroo_runtime::Connection;
+use serde::Serialize;
 
-use super::timed::TimedStream;
+use super::timed::{PATIENCE, TimedStream, TimedWriter};
 #[cfg(feature = "tls")]
 use super::tls::{TlsReader, TlsStream, TlsWriter};
+use super::wire::write_message;
 use crate::turn::LinkPort;
 
 /// What the port of an encrypted link holds at most: bytes that have come, one record of them that
@@ -39,7 +42,7 @@ pub enum ChannelReader {
 #[derive(Debug)]
 pub enum ChannelWriter {
     /// In the clear.
-    Plain(TcpStream),
+    Plain(TimedWriter),
     /// Encrypted.
     #[cfg(feature = "tls")]
     Tls(TlsWriter),
@@ -70,6 +73,16 @@ impl Channel {
         }
     }
 
+    /// Whether its peer has shown the same certificate as that of `other`. In the clear there is
+    /// none, so all are taken for one.
+    pub fn has_peer_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            #[cfg(feature = "tls")]
+            (Self::Tls(one), Self::Tls(other)) => one.certificate() == other.certificate(),
+            _ => true,
+        }
+    }
+
     /// Both directions, whose greeting is over, for a thread each.
     ///
     /// # Errors
@@ -78,7 +91,8 @@ impl Channel {
         match self {
             Self::Plain(stream) => {
                 let stream = stream.into_stream()?;
-                Ok((ChannelReader::Plain(stream.try_clone()?), ChannelWriter::Plain(stream)))
+                let reader = ChannelReader::Plain(stream.try_clone()?);
+                Ok((reader, ChannelWriter::Plain(TimedWriter::new(stream))))
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
@@ -137,14 +151,42 @@ impl Read for ChannelReader {
 }
 
 impl ChannelWriter {
-    /// Ends the connection: both readers end, too.
-    pub fn end(&self) {
-        let stream = match self {
-            Self::Plain(stream) => stream,
+    fn timed(&mut self) -> &mut TimedWriter {
+        match self {
+            Self::Plain(writer) => writer,
             #[cfg(feature = "tls")]
-            Self::Tls(writer) => writer.tcp(),
-        };
-        let _ = stream.shutdown(Shutdown::Both);
+            Self::Tls(writer) => writer.timed(),
+        }
+    }
+}
+
+/// Sends messages to the other node, from any thread.
+#[derive(Debug)]
+pub struct MessageSender {
+    /// Beside the lock, which a message holds until the peer has taken it.
+    stream: Arc<TcpStream>,
+    writer: Mutex<ChannelWriter>,
+}
+
+impl MessageSender {
+    /// Sends by `writer`.
+    pub fn new(mut writer: ChannelWriter) -> Self {
+        Self { stream: writer.timed().stream().clone(), writer: Mutex::new(writer) }
+    }
+
+    /// Sends a message, which the peer has [`PATIENCE`] to take.
+    ///
+    /// # Errors
+    /// It has not taken it: the connection has ended.
+    pub fn send(&self, message: &impl Serialize) -> io::Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.timed().begin(PATIENCE);
+        write_message(&mut *writer, message).inspect_err(|_| self.end())
+    }
+
+    /// Ends the connection at once, also in the midst of a message: both readers end, too.
+    pub fn end(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -160,5 +202,49 @@ impl Write for ChannelWriter {
     /// Each write goes out at once.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pair() -> (TimedWriter, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("it is bound"));
+        let (peer, _) = listener.accept().expect("it was dialled");
+        (TimedWriter::new(stream.expect("it listens")), peer)
+    }
+
+    #[test]
+    fn a_connection_ends_at_once_in_the_midst_of_a_message() {
+        let (writer, mut peer) = pair();
+        let sender = Arc::new(MessageSender::new(ChannelWriter::Plain(writer)));
+        let of_thread = sender.clone();
+        // More than the buffers of both ends.
+        let sending = thread::spawn(move || of_thread.send(&"x".repeat(64 << 20)));
+        peer.read_exact(&mut [0; 4]).expect("it has begun");
+        sender.end();
+        let error = sending.join().expect("it does not panic").expect_err("it is not taken");
+        assert_ne!(error.kind(), ErrorKind::TimedOut, "it ended by its deadline: {error}");
+    }
+
+    #[test]
+    fn a_message_has_one_deadline_however_slowly_it_is_taken() {
+        let (mut writer, mut peer) = pair();
+        let reading = thread::spawn(move || {
+            let mut few = [0; 512];
+            while peer.read(&mut few).is_ok_and(|count| count > 0) {}
+        });
+        writer.begin(Duration::from_millis(20));
+        let error = writer.write_all(&vec![0; 256 << 20]).expect_err("it takes longer than that");
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+        drop(writer);
+        reading.join().expect("it does not panic");
     }
 }

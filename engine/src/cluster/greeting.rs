@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use rustix::net::sockopt;
 
 use super::channel::Channel;
 use super::encryption::{Accepted, Encryption};
+use super::knocking::{Knock, Knocking};
 use super::timed::ended;
 
 /// Who greets whom, and in which generation.
@@ -46,10 +47,6 @@ pub const GREETING_BYTES: usize = 40;
 
 /// How often it is looked whether a link is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Connections of one port whose first bytes have not come. When another one comes, the oldest is
-/// closed: who means to say something has said it by then.
-pub const WAITING_MAX: usize = 64;
 
 /// Links that are kept before their generation begins here.
 const KEPT_MAX: usize = 16 * 1024;
@@ -131,7 +128,8 @@ pub struct LinkListener {
 struct Kept {
     secret: u128,
     encryption: Encryption,
-    links: Mutex<BTreeMap<Greeting, Channel>>,
+    /// One of each peer that greets so: which of them has the seat is known later.
+    links: Mutex<BTreeMap<Greeting, Vec<Channel>>>,
     came: Condvar,
     ended: AtomicBool,
 }
@@ -158,8 +156,8 @@ impl LinkListener {
     }
 
     /// Waits for the link of `node` that `greeting` announces, while it `is_wanted`: a node that
-    /// still frees or loads the state of the generation before is slower than the others. A link of
-    /// another node is closed.
+    /// still frees or loads the state of the generation before is slower than the others. Links of
+    /// other nodes with the same greeting are closed.
     ///
     /// # Errors
     /// It is not wanted any more.
@@ -172,14 +170,18 @@ impl LinkListener {
         let mut links = self.kept.links.lock().unwrap_or_else(PoisonError::into_inner);
         let mut other = String::new();
         loop {
-            if let Some(channel) = links.remove(&greeting) {
+            let mut taken = None;
+            for channel in links.remove(&greeting).unwrap_or_default() {
                 match channel.check_peer(node) {
-                    Ok(()) => return Ok(channel),
+                    Ok(()) => taken = taken.or(Some(channel)),
                     Err(reason) => {
                         tracing::warn!("a link that is to be of node `{node}` is closed: {reason}");
                         other = format!(", but another node did: {reason}");
                     }
                 }
+            }
+            if let Some(channel) = taken {
+                return Ok(channel);
             }
             if !is_wanted() {
                 let Greeting { from, to, .. } = greeting;
@@ -224,75 +226,29 @@ fn accept(listener: &TcpListener, kept: &Arc<Kept>) {
             continue;
         };
         let of_thread = kept.clone();
-        waiting.serve("potoroo-greet", stream, move |stream, greeted| {
+        waiting.serve("potoroo-greet", stream, move |stream, knock| {
             // A stranger gets no answer.
-            let _ = greet(stream, &of_thread);
-            drop(greeted);
+            let _ = greet(stream, &of_thread, knock);
         });
     }
 }
 
-/// The connections of a port whose first bytes have not come.
-#[derive(Default)]
-pub struct Knocking {
-    open: Mutex<BTreeMap<u64, TcpStream>>,
-    next: AtomicU64,
-    one_less: Condvar,
-}
-
-/// A connection waits while this is there.
-pub struct Knock {
-    number: u64,
-    all: Arc<Knocking>,
-}
-
-impl Knocking {
-    /// Serves a connection on a thread of its own, with what is to be dropped when its first bytes
-    /// have come.
-    pub fn serve(
-        self: &Arc<Self>,
-        thread: &str,
-        stream: TcpStream,
-        serve: impl FnOnce(TcpStream, Knock) + Send + 'static,
-    ) {
-        let Ok(one) = self.add(&stream) else { return };
-        // Without a thread it is closed.
-        let _ = Builder::new().name(thread.to_owned()).spawn(move || serve(stream, one));
-    }
-
-    /// Waits until there is room, for which the oldest one is closed.
-    fn add(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Knock> {
-        let (number, stream) = (self.next.fetch_add(1, Ordering::Relaxed), stream.try_clone()?);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        while open.len() >= WAITING_MAX {
-            if let Some((_, oldest)) = open.first_key_value() {
-                let _ = oldest.shutdown(Shutdown::Both);
-            }
-            open = self.one_less.wait(open).unwrap_or_else(PoisonError::into_inner);
-        }
-        open.insert(number, stream);
-        Ok(Knock { number, all: self.clone() })
-    }
-}
-
-impl Drop for Knock {
-    fn drop(&mut self) {
-        self.all.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
-        self.all.one_less.notify_one();
-    }
-}
-
-fn greet(stream: TcpStream, kept: &Kept) -> io::Result<()> {
+fn greet(stream: TcpStream, kept: &Kept, knock: Knock) -> io::Result<()> {
     // In the clear it would show what others may not know.
     let Accepted::Alike(mut channel) = kept.encryption.accept(stream)? else { return Ok(()) };
     let mut bytes = [0; GREETING_BYTES];
     channel.read_exact(&mut bytes)?;
     let known = Greeting::read(bytes).filter(|greeting| greeting.secret == kept.secret);
     let Some(greeting) = known else { return Ok(()) };
+    // What is accepted is not closed for another one.
+    drop(knock);
     let mut links = kept.links.lock().unwrap_or_else(PoisonError::into_inner);
-    if links.len() < KEPT_MAX {
+    if links.values().map(Vec::len).sum::<usize>() < KEPT_MAX {
         channel.write_all(&[ACCEPTED])?;
-        links.insert(greeting, channel);
+        let of_greeting = links.entry(greeting).or_default();
+        // A node that dials once more has closed what it dialled before.
+        of_greeting.retain(|one| !one.has_peer_of(&channel));
+        of_greeting.push(channel);
         kept.came.notify_all();
     }
     Ok(())
@@ -301,6 +257,8 @@ fn greet(stream: TcpStream, kept: &Kept) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::cluster::knocking::WAITING_MAX;
 
     const GREETING: Greeting = Greeting { generation: 7, secret: 0xabc, from: 1, to: 3 };
 
@@ -337,6 +295,32 @@ mod tests {
         dial(&listener);
         let mut first = &silent[0];
         assert_eq!(first.read(&mut [0]).ok(), Some(0), "the oldest one is closed");
+    }
+
+    #[test]
+    fn strangers_of_one_address_close_no_connection_of_another_one() {
+        let listener = listener();
+        let mut early = TcpStream::connect(listener.address()).expect("it listens");
+        let (start, rest) = (GREETING.write(), MAGIC.len());
+        early.write_all(&start[..rest]).expect("it reads");
+        let strangers: Vec<_> =
+            (0..2 * WAITING_MAX).map(|_| connect_from(2, listener.address())).collect();
+        let mut first = &strangers[0];
+        assert_eq!(first.read(&mut [0]).ok(), Some(0), "the oldest one of that address is closed");
+        early.write_all(&start[rest..]).expect("it reads");
+        let mut answer = [0];
+        early.read_exact(&mut answer).expect("it is not closed");
+        assert_eq!(answer, [ACCEPTED]);
+    }
+
+    /// Connects from another address of loopback.
+    fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let from = SocketAddr::from(([127, 0, 0, last], 0));
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("there is one");
+        bind(&socket, &from).expect("it is an address of loopback");
+        connect(&socket, &to).expect("it listens");
+        socket.into()
     }
 
     #[test]

@@ -5,33 +5,30 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::channel::ChannelWriter;
+use super::channel::MessageSender;
 use super::encryption::Encryption;
 use super::greeting::break_when_cut_off;
-use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message, write_message};
+use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message};
 
 /// The way to the lead. A clone is the same one.
 #[derive(Clone, Debug)]
-pub struct LeadSender(Arc<Mutex<ChannelWriter>>);
+pub struct LeadSender(Arc<MessageSender>);
 
 impl LeadSender {
     /// Ends the connection: its reader ends, too.
     pub fn end(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).end();
+        self.0.end();
     }
 
     /// Tells the lead. If it is gone, the reader reports that.
     pub fn send(&self, message: &ToLead) {
-        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if write_message(&mut *writer, message).is_err() {
-            writer.end();
-        }
+        let _ = self.0.send(message);
     }
 }
 
@@ -55,8 +52,9 @@ pub fn join(
 ) -> io::Result<(LeadSender, Receiver<ToNode>)> {
     let connection = encryption.dial(address, lead)?;
     break_when_cut_off(connection.tcp(), silence)?;
-    let (mut reader, mut writer) = connection.split()?;
-    write_message(&mut writer, &ToLead::Hello(hello))?;
+    let (mut reader, writer) = connection.split()?;
+    let lead = MessageSender::new(writer);
+    lead.send(&ToLead::Hello(hello))?;
     let (said_in, said) = channel();
     // Orders need no generation: the lead gives those of one after all nodes were ready for it, and
     // none of it after it has announced the next.
@@ -73,5 +71,5 @@ pub fn join(
         wanted.store(NO_LEAD, Ordering::Relaxed);
     };
     Builder::new().name("potoroo-lead".to_owned()).spawn(read)?;
-    Ok((LeadSender(Arc::new(Mutex::new(writer))), said))
+    Ok((LeadSender(Arc::new(lead)), said))
 }

@@ -7,15 +7,16 @@
 use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use super::channel::{Channel, ChannelReader, ChannelWriter};
+use super::channel::{Channel, ChannelReader, MessageSender};
 use super::encryption::{Accepted, Encryption, NOT_ENCRYPTED};
-use super::greeting::{Knocking, break_when_cut_off, wake};
+use super::greeting::{break_when_cut_off, wake};
+use super::knocking::{Knock, Knocking};
 use super::lease::boottime;
 use super::wire::{
     AnyFirst, AnyHello, ClusterFacts, NodeHello, PROTOCOL, ToLead, ToNode, parse_message,
@@ -29,16 +30,15 @@ pub struct RemoteNode {
     pub hello: NodeHello,
     /// When it came, in [`boottime`].
     pub came: Duration,
-    writer: Mutex<ChannelWriter>,
+    sender: MessageSender,
     lost: AtomicBool,
 }
 
 impl RemoteNode {
     /// Tells the node. One that takes nothing is lost, which its reader reports.
     pub fn send(&self, message: &ToNode) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if write_message(&mut *writer, message).is_err() {
-            self.close(&writer);
+        if self.sender.send(message).is_err() {
+            self.lost.store(true, Ordering::Relaxed);
         }
     }
 
@@ -47,14 +47,11 @@ impl RemoteNode {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Ends the connection: the node learns that it takes no part any more.
+    /// Ends the connection, without waiting for a message that is under way: the node learns that
+    /// it takes no part any more.
     pub fn end(&self) {
-        self.close(&self.writer.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn close(&self, writer: &ChannelWriter) {
         self.lost.store(true, Ordering::Relaxed);
-        writer.end();
+        self.sender.end();
     }
 }
 
@@ -144,9 +141,8 @@ impl Door {
                 continue;
             };
             let of_thread = door.clone();
-            waiting.serve("potoroo-node", stream, move |stream, one| {
-                let greeted = of_thread.greet(stream);
-                drop(one);
+            waiting.serve("potoroo-node", stream, move |stream, knock| {
+                let greeted = of_thread.greet(stream, knock);
                 // A stranger that says nothing of use gets no answer.
                 if let Ok(Some((node, reader))) = greeted {
                     of_thread.listen(&node, reader);
@@ -156,7 +152,11 @@ impl Door {
     }
 
     /// Takes the first message. Returns nothing for a node that does not fit.
-    fn greet(&self, stream: TcpStream) -> io::Result<Option<(Arc<RemoteNode>, ChannelReader)>> {
+    fn greet(
+        &self,
+        stream: TcpStream,
+        knock: Knock,
+    ) -> io::Result<Option<(Arc<RemoteNode>, ChannelReader)>> {
         let (mut channel, alike) = match self.encryption.accept(stream)? {
             Accepted::Alike(channel) => (channel, Ok(())),
             Accepted::InTheClear(channel) => (channel, Err(NOT_ENCRYPTED.to_owned())),
@@ -166,13 +166,15 @@ impl Door {
         if !is_same(&self.secret, &any.secret) {
             return Ok(None);
         }
+        // What knows the secret is not closed for another one.
+        drop(knock);
         let fits = alike.and_then(|()| self.fits(&channel, &any, &first));
         match fits {
             Ok(hello) => {
                 break_when_cut_off(channel.tcp(), self.silence)?;
                 let (reader, writer) = channel.split()?;
-                let (writer, lost) = (Mutex::new(writer), AtomicBool::new(false));
-                let node = RemoteNode { hello, came: boottime(), writer, lost };
+                let (sender, lost) = (MessageSender::new(writer), AtomicBool::new(false));
+                let node = RemoteNode { hello, came: boottime(), sender, lost };
                 Ok(Some((Arc::new(node), reader)))
             }
             Err(reason) => {

@@ -5,9 +5,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a peer may take to accept a connection, and then for all of its greeting.
+/// How long a peer may take to accept a connection, then for all of its greeting, and for each
+/// message.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes that a peer may still have sent: more than any handshake.
@@ -61,8 +63,7 @@ impl TimedStream {
         &self.stream
     }
 
-    /// The connection, whose greeting is over: it waits for its peer without end, and for room
-    /// [`PATIENCE`] for each write.
+    /// The connection, whose greeting is over: it waits for its peer without end.
     ///
     /// # Errors
     /// It is broken.
@@ -72,7 +73,7 @@ impl TimedStream {
     pub fn into_stream(self) -> io::Result<TcpStream> {
         assert!(self.unread == 0, "a greeting is longer than what was looked at");
         self.stream.set_read_timeout(None)?;
-        self.stream.set_write_timeout(Some(PATIENCE))?;
+        self.stream.set_write_timeout(None)?;
         Ok(self.stream)
     }
 
@@ -82,28 +83,58 @@ impl TimedStream {
         let _ = self.stream.shutdown(Shutdown::Write);
         let _ = io::copy(&mut (&mut self).take(UNREAD_BYTES_MAX), &mut io::sink());
     }
+}
 
-    /// Reads or writes in the time that is left. A process that was stopped goes on: the system
-    /// ends a call for that.
-    fn in_time(
-        &self,
-        mut call: impl FnMut(&TcpStream, Option<Duration>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        loop {
-            match left(self.until).and_then(|left| call(&self.stream, Some(left))) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // So the system says that the time is over.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(too_late()),
-                done => return done,
-            }
+/// Where messages go, when the greeting is over: each has a deadline, however slowly the peer takes
+/// it.
+#[derive(Debug)]
+pub struct TimedWriter {
+    stream: Arc<TcpStream>,
+    until: Instant,
+}
+
+impl TimedWriter {
+    /// A connection that has [`PATIENCE`] from now on.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream: Arc::new(stream), until: Instant::now() + PATIENCE }
+    }
+
+    /// A message begins, which has `patience` from now on.
+    pub fn begin(&mut self, patience: Duration) {
+        self.until = Instant::now() + patience;
+    }
+
+    /// The connection below.
+    pub fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+}
+
+/// Reads or writes before the deadline. A process that was stopped goes on: the system ends a call
+/// for that.
+fn in_time(
+    until: Instant,
+    mut call: impl FnMut(Option<Duration>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(too_late());
+        }
+        match call(Some(left)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // So the system says that the time is over.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(too_late()),
+            done => return done,
         }
     }
 }
 
-/// What is left until then.
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(too_late()) } else { Ok(left) }
+fn write_in_time(until: Instant, mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    in_time(until, |left| {
+        stream.set_write_timeout(left)?;
+        stream.write(bytes)
+    })
 }
 
 fn too_late() -> io::Error {
@@ -131,19 +162,27 @@ impl Read for TimedStream {
             self.unread -= count;
             return Ok(count);
         }
-        self.in_time(|stream, left| {
+        let mut stream = &self.stream;
+        in_time(self.until, |left| {
             stream.set_read_timeout(left)?;
-            (&mut &*stream).read(buffer)
+            stream.read(buffer)
         })
     }
 }
 
 impl Write for TimedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.in_time(|stream, left| {
-            stream.set_write_timeout(left)?;
-            (&mut &*stream).write(bytes)
-        })
+        write_in_time(self.until, &self.stream, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for TimedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_in_time(self.until, &self.stream, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admin;
 use super::config::Config;
 use super::error::Error;
-use crate::cluster::greeting::WAITING_MAX;
+use crate::cluster::knocking::WAITING_MAX;
 use crate::connect::demand::Demand;
 use crate::connect::permits::Places;
 use crate::connect::potoroo::serve::{CLIENTS_MAX, STRANGERS_MAX};

@@ -1,7 +1,7 @@
 //! Greetings between encrypted nodes, and with others: each is refused with its reason, and holds
 //! no other node up.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use potoroo::cluster::channel::Channel;
 use potoroo::cluster::encryption::{Accepted, Encryption};
-use potoroo::cluster::greeting::{Greeting, LinkListener, WAITING_MAX};
+use potoroo::cluster::greeting::{Greeting, LinkListener};
+use potoroo::cluster::knocking::WAITING_MAX;
 use potoroo::cluster::refusal::is_refusal;
 use potoroo::cluster::tls_files::TlsFiles;
 use rustls::Stream;
@@ -174,6 +175,24 @@ fn a_link_of_another_node_is_not_taken() {
 }
 
 #[test]
+fn a_link_of_another_node_does_not_replace_the_right_one() {
+    let scratch = Scratch::new("tls-guessed");
+    let authority = Authority::new(&scratch, "ca");
+    let (a, c) = (authority.node("a"), authority.node("c"));
+    let listener = listener(authority.node("b"));
+    let dial = |node: &Encryption| GREETING.dial(listener.address(), "b", node).expect("kept");
+    // Node `a` dials twice: the second one counts.
+    let (before, dialled, guessed) = (dial(&a), dial(&a), dial(&c));
+    let taken = listener.take(GREETING, "a", &|| false).expect("it is kept");
+    assert_eq!(taken.tcp().peer_addr().ok(), dialled.tcp().local_addr().ok());
+    for mut closed in [before, guessed] {
+        let read = closed.read(&mut [0]).map_err(|error| error.kind());
+        assert!(!matches!(read, Ok(1) | Err(ErrorKind::TimedOut)), "it is not closed: {read:?}");
+    }
+    listener.take(GREETING, "c", &|| false).expect_err("it is closed");
+}
+
+#[test]
 fn strangers_on_an_encrypted_port_hold_no_link_up() {
     let scratch = Scratch::new("tls-strangers");
     let authority = Authority::new(&scratch, "ca");
@@ -212,7 +231,7 @@ fn a_handshake_has_one_deadline() {
         assert!(Instant::now() < deadline, "it is not left within {LIMIT:?}");
         match slow.read(&mut [0]) {
             Ok(0) => break,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             other => break drop(other),
         }
         if slow.write_all(&[0]).is_err() {

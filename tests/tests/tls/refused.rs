@@ -111,6 +111,11 @@ fn strangers_on_the_port_of_the_lead_hold_no_node_up() {
         let _ = stranger.read_to_end(&mut answer);
         assert!(answer.len() < 16, "an alert at most: {answer:?}");
     }
+    let lead = THREE.iter().position(|node| *node == cluster.lead()).expect("one of three");
+    // Not by its deadline: the lead says why.
+    apps[lead].wait_for("the oldest one of 127.0.0.1 is closed");
+    let mut oldest = &silent[0];
+    assert_eq!(oldest.read(&mut [0]).ok(), Some(0), "it is closed");
     apps.push(cluster.start("d"));
     cluster.wait_for_nodes(&["a", "b", "c", "d"]);
     drop((silent, halves));

@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::verify_server_name;
+use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
@@ -17,7 +18,7 @@ use super::names::server_name;
 use super::port::TlsPort;
 use super::words;
 use crate::cluster::refusal::refusal;
-use crate::cluster::timed::{TimedStream, ended};
+use crate::cluster::timed::{TimedStream, TimedWriter, ended};
 
 /// A connection that is greeted.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub struct TlsReader {
 /// Where messages go.
 #[derive(Debug)]
 pub struct TlsWriter {
-    stream: TcpStream,
+    stream: TimedWriter,
     session: Arc<Mutex<Connection>>,
     /// What is encrypted; empty between two writes.
     out: Vec<u8>,
@@ -122,12 +123,16 @@ impl TlsStream {
     /// # Errors
     /// It is not: for which it is, and the remedy.
     pub fn check_peer(&self, node: &str) -> Result<(), String> {
-        let shown = self.session.peer_certificates().and_then(|chain| chain.first());
-        let shown = shown.expect("a handshake without a certificate is refused");
-        let name = server_name(node)?;
+        let (shown, name) = (self.certificate(), server_name(node)?);
         let checked =
             ParsedCertificate::try_from(shown).and_then(|shown| verify_server_name(&shown, &name));
         checked.map_err(|error| words::of_peer(&error))
+    }
+
+    /// What the peer has shown.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        let shown = self.session.peer_certificates().and_then(|chain| chain.first());
+        shown.expect("a handshake without a certificate is refused")
     }
 
     /// Both directions, for a thread each.
@@ -138,7 +143,7 @@ impl TlsStream {
         let (stream, session) = (self.stream.into_stream()?, Arc::new(Mutex::new(self.session)));
         let incoming = Incoming::new(READ_BYTES);
         let reader = TlsReader { stream: stream.try_clone()?, session: session.clone(), incoming };
-        Ok((reader, TlsWriter { stream, session, out: Vec::new() }))
+        Ok((reader, TlsWriter { stream: TimedWriter::new(stream), session, out: Vec::new() }))
     }
 
     /// The port of a link.
@@ -200,8 +205,8 @@ impl Read for TlsReader {
 
 impl TlsWriter {
     /// The connection below.
-    pub fn tcp(&self) -> &TcpStream {
-        &self.stream
+    pub fn timed(&mut self) -> &mut TimedWriter {
+        &mut self.stream
     }
 }
 
