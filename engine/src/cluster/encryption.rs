@@ -71,6 +71,27 @@ impl Encryption {
             .to_owned())
     }
 
+    /// Whether the own certificate is valid now: other nodes refuse it otherwise.
+    ///
+    /// # Errors
+    /// It has expired: which, and the remedy.
+    pub fn check_own(&self) -> Result<(), String> {
+        match self {
+            Self::InTheClear => Ok(()),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.check_own(),
+        }
+    }
+
+    /// What to do about an own certificate that is about to expire; nothing if it is not so.
+    pub fn expiry(&self) -> Option<String> {
+        match self {
+            Self::InTheClear => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.expiry(),
+        }
+    }
+
     /// Connects with `node` at `address`.
     ///
     /// # Errors

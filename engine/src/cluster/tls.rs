@@ -31,7 +31,9 @@ pub use port::TlsPort;
 pub use stream::{TlsReader, TlsStream, TlsWriter};
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -53,7 +55,11 @@ use names::server_name;
 pub struct NodeTls {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    own: Arc<OwnCertificate>,
 }
+
+/// How long before its end a certificate is about to expire.
+const EXPIRY_NEAR: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 impl NodeTls {
     /// Reads the files of `node`, and checks all that other nodes will check.
@@ -67,29 +73,53 @@ impl NodeTls {
         let roots = files::roots(CA, &files.authority)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifiers = Verifiers::new(roots, &provider)?;
-        verifiers.check(&chain, &name).map_err(|error| {
-            format!("{CERT} {}: {}", files.certificate.display(), words::own(&error))
-        })?;
+        let (of_clients, of_servers) = (verifiers.of_clients.clone(), verifiers.of_servers.clone());
+        let file = files.certificate.clone();
+        let own = OwnCertificate { file, chain: chain.clone(), name, verifiers };
+        own.check(UnixTime::now())?;
         files::of_one_pair((&files.certificate, &chain), (&files.key, &key))?;
         let pair = "they are a pair";
         let versions = "ring has the suites of TLS 1.3";
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])
             .expect(versions)
-            .with_client_cert_verifier(verifiers.of_clients)
+            .with_client_cert_verifier(of_clients)
             .with_single_cert(chain.clone(), key.clone_key())
             .expect(pair);
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .expect(versions)
-            .with_webpki_verifier(verifiers.of_servers)
+            .with_webpki_verifier(of_servers)
             .with_client_auth_cert(chain, key)
             .expect(pair);
         server.send_tls13_tickets = 0;
         client.resumption = Resumption::disabled();
         // The name of a node is in its certificate, which is encrypted.
         client.enable_sni = false;
-        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self { client: Arc::new(client), server: Arc::new(server), own: Arc::new(own) })
+    }
+
+    /// Whether the own certificate is valid now.
+    ///
+    /// # Errors
+    /// It has expired: which, and the remedy.
+    pub fn check_own(&self) -> Result<(), String> {
+        self.own.check(UnixTime::now())
+    }
+
+    /// What to do about an own certificate that expires within [`EXPIRY_NEAR`].
+    pub fn expiry(&self) -> Option<String> {
+        let now = Duration::from_secs(UnixTime::now().as_secs());
+        self.own.check(UnixTime::since_unix_epoch(now + EXPIRY_NEAR)).err()?;
+        Some(match self.own.check(UnixTime::now()) {
+            Ok(()) => format!(
+                "{CERT} {}: it expires within {} days: issue a new one, and start this node again \
+                 before that",
+                self.own.file.display(),
+                EXPIRY_NEAR.as_secs() / (24 * 60 * 60),
+            ),
+            Err(reason) => format!("{reason} before the next change of nodes, which ends it"),
+        })
     }
 
     /// Makes a connection that was just made one with `node`.
@@ -112,7 +142,29 @@ impl NodeTls {
     }
 }
 
+/// The own certificate, and what other nodes decide on it with.
+#[derive(Debug)]
+struct OwnCertificate {
+    file: PathBuf,
+    chain: Vec<CertificateDer<'static>>,
+    name: ServerName<'static>,
+    verifiers: Verifiers,
+}
+
+impl OwnCertificate {
+    /// Whether other nodes accept it at a time.
+    ///
+    /// # Errors
+    /// They do not: which, why and the remedy.
+    fn check(&self, at: UnixTime) -> Result<(), String> {
+        self.verifiers
+            .check(&self.chain, &self.name, at)
+            .map_err(|error| format!("{CERT} {}: {}", self.file.display(), words::own(&error)))
+    }
+}
+
 /// What decides on the certificates of others, by the roles that they have in a handshake.
+#[derive(Debug)]
 struct Verifiers {
     of_servers: Arc<WebPkiServerVerifier>,
     of_clients: Arc<dyn ClientCertVerifier>,
@@ -137,10 +189,10 @@ impl Verifiers {
         &self,
         chain: &[CertificateDer<'_>],
         name: &ServerName<'_>,
+        at: UnixTime,
     ) -> Result<(), rustls::Error> {
         let (own, between) = chain.split_first().expect("a file without one is refused");
-        let now = UnixTime::now();
-        self.of_servers.verify_server_cert(own, between, name, &[], now)?;
-        self.of_clients.verify_client_cert(own, between, now).map(drop)
+        self.of_servers.verify_server_cert(own, between, name, &[], at)?;
+        self.of_clients.verify_client_cert(own, between, at).map(drop)
     }
 }

@@ -12,6 +12,10 @@
 // In reading order; the blank lines keep it.
 mod figures;
 
+mod expiry;
+
+mod refusals;
+
 mod suspension;
 
 mod member;
@@ -34,12 +38,14 @@ use potoroo_runtime::Housekeeping;
 use super::error::Error;
 use super::generation::{Generation, Seating};
 use super::process::Process;
-use crate::cluster::record::{Leading, lead_of};
+use crate::cluster::lease::ListedEntries;
+use crate::cluster::record::{LEAD, Leading, lead_of};
 use crate::cluster::refusal::is_refusal;
 use crate::connect::attach::Attach;
 use crate::connect::edge_lease::EdgeLease;
 use following::Joined;
 use member::{AGAIN, ClaimError, DYING, Member};
+use refusals::Refusals;
 use standing::OwnHead;
 
 /// How long it may take to reach the lead before that is logged.
@@ -180,7 +186,7 @@ impl ClusterRole {
 
 /// Leads, if no node does; else follows. A node that was there before `succeeds` another lead.
 fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<ClusterRole, Error> {
-    let mut silent = true;
+    let (mut silent, mut refusals) = (true, Refusals::default());
     loop {
         // One that is to end must not lead: the others would wait for it.
         if process.request.reason().is_some() {
@@ -189,7 +195,7 @@ fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<Cluster
         let mut why = String::new();
         // A session that is over holds nothing.
         if member.may_act(process, OwnHead::Any, None)? {
-            match try_find(member, process, succeeds)? {
+            match try_find(member, process, succeeds, &mut refusals)? {
                 Found::Role(role) => return Ok(role),
                 Found::Nothing(same, reason) => (member, why) = (*same, reason),
             }
@@ -211,7 +217,12 @@ enum Found {
     Nothing(Box<Member>, String),
 }
 
-fn try_find(mut member: Member, process: &Process, succeeds: bool) -> Result<Found, Error> {
+fn try_find(
+    mut member: Member,
+    process: &Process,
+    succeeds: bool,
+    refusals: &mut Refusals,
+) -> Result<Found, Error> {
     let nothing = |member, why: String| Ok(Found::Nothing(Box::new(member), why));
     let listed = match member.session.refresh() {
         Ok(listed) => listed,
@@ -233,6 +244,17 @@ fn try_find(mut member: Member, process: &Process, succeeds: bool) -> Result<Fou
             Err(ClaimError::Refused(error)) => Err(*error),
         };
     };
+    try_join(member, process, (&listed, &address), refusals)
+}
+
+/// Joins the lead at `address`, as `listed`.
+fn try_join(
+    member: Member,
+    process: &Process,
+    (listed, address): (&ListedEntries, &str),
+    refusals: &mut Refusals,
+) -> Result<Found, Error> {
+    let nothing = |member, why: String| Ok(Found::Nothing(Box::new(member), why));
     let progress = &process.stored.as_ref().expect("a cluster has state").progress;
     let silence = member.session.asked();
     // Its name may be bound a moment later: it is looked for again.
@@ -245,18 +267,27 @@ fn try_find(mut member: Member, process: &Process, succeeds: bool) -> Result<Fou
         Ok(joined) => {
             Ok(Found::Role(ClusterRole::Follower(Box::new(Follower::new(member, joined)))))
         }
-        // What listened there a moment ago may be about to end.
-        Err(error) if is_refusal(&error) && member.began.elapsed() > REACHED_WITHIN => {
+        // What listened there a moment ago may be about to end, and a stranger be there since.
+        Err(error)
+            if is_refusal(&error)
+                && refusals.note(listed.entries.get(LEAD), Instant::now()) > REACHED_WITHIN =>
+        {
             let (place, name) = (member.place.clone(), member.name());
             let reason = format!("node `{name}` cannot join node `{node}`, which leads: {error}");
             Err(Error::Cluster { place, reason })
         }
-        Err(error) => nothing(
-            member,
-            format!(
-                "the node that leads does not answer at {at} ({error}): nodes have to reach each \
-                 other (--listen, --advertise)"
-            ),
-        ),
+        Err(error) if is_refusal(&error) => {
+            nothing(member, format!("the node that leads, at {at}, refuses this one: {error}"))
+        }
+        Err(error) => {
+            refusals.forget();
+            nothing(
+                member,
+                format!(
+                    "the node that leads does not answer at {at} ({error}): nodes have to reach \
+                     each other (--listen, --advertise)"
+                ),
+            )
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use potoroo::cluster::encryption::Encryption;
 use potoroo::cluster::tls_files::TlsFiles;
@@ -25,6 +26,8 @@ pub enum Valid {
     Now,
     Before,
     Later,
+    /// From long ago until this time from now.
+    For(Duration),
 }
 
 impl Authority {
@@ -52,6 +55,10 @@ impl Authority {
             Valid::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(4000, 1, 1)),
             Valid::Before => (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1)),
             Valid::Later => (date_time_ymd(3999, 1, 1), date_time_ymd(4000, 1, 1)),
+            Valid::For(left) => {
+                let now = UNIX_EPOCH.elapsed().expect("the clock of this machine is set");
+                (date_time_ymd(2020, 1, 1), date_time_ymd(1970, 1, 1) + now + left)
+            }
         };
         let key = KeyPair::generate().expect("there is randomness");
         let certificate = params.signed_by(&key, &self.issuer).expect("it is sound");

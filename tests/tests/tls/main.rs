@@ -5,6 +5,7 @@
 mod support;
 
 mod bare;
+mod expired;
 mod greeting;
 mod keys;
 mod nodes;

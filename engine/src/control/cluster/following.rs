@@ -297,6 +297,7 @@ impl Follower {
     /// Tells the lead once each second what this node does.
     fn tell(&mut self, process: &Process) {
         if let Some(figures) = self.member.figures.look(process) {
+            self.member.look_at_certificate();
             self.joined.lead.send(&ToLead::Figures(Box::new(figures)));
         }
     }
@@ -355,6 +356,7 @@ impl Follower {
     ) -> Result<Generation, NotBegun> {
         let Member { place, links: listener, hello, .. } = &self.member;
         let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
+        self.member.check_certificate()?;
         let seats = Seats::among(new, &hello.node, process.config.partitions);
         let seats = seats.map_err(|reason| refused(reason.to_owned()))?;
         let names = new.nodes.iter().map(|node| (node.node.clone(), node.first));

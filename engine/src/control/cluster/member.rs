@@ -13,6 +13,7 @@ use super::super::error::Error;
 use super::super::memory;
 use super::super::process::Process;
 use super::super::seats::{Seats, state_cores};
+use super::expiry::ExpiryClock;
 use super::figures::FigureClock;
 use super::suspension::Suspension;
 use crate::checkpoint::coordinator::CoordinatorInput;
@@ -41,6 +42,7 @@ pub(in crate::control) struct Member {
     /// Nodes that it takes when it leads, itself included.
     pub(super) nodes_max: usize,
     pub(super) figures: FigureClock,
+    expiry: ExpiryClock,
     advertise: Option<SocketAddr>,
     pub(super) suspension: Suspension,
     /// When it last had no lead.
@@ -80,6 +82,8 @@ impl Member {
         let secret = secret(&*agreement, drawn).map_err(|error| refused(error.to_string()))?;
         let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret, encryption);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
+        let mut expiry = ExpiryClock::default();
+        expiry.look(links.encryption());
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
         let hello = NodeHello {
             protocol: PROTOCOL,
@@ -110,6 +114,7 @@ impl Member {
             advertise,
             nodes_max: config.nodes_max,
             figures: FigureClock::new(),
+            expiry,
             suspension: Suspension::default(),
             began: Instant::now(),
         })
@@ -122,6 +127,20 @@ impl Member {
     /// How it speaks with other nodes.
     pub(super) fn encryption(&self) -> &Encryption {
         self.links.encryption()
+    }
+
+    /// Whether other nodes accept the certificate of this one.
+    ///
+    /// # Errors
+    /// It has expired.
+    pub(super) fn check_certificate(&self) -> Result<(), Error> {
+        let refused = |reason| Error::Cluster { place: self.place.clone(), reason };
+        self.encryption().check_own().map_err(refused)
+    }
+
+    /// Warns of its end.
+    pub(super) fn look_at_certificate(&mut self) {
+        self.expiry.look(self.links.encryption());
     }
 
     /// Has the agreement name this node, if what was `listed` does not, and has this node show what

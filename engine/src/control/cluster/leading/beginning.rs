@@ -1,6 +1,7 @@
 //! Begins generations: from the last checkpoint, or with cores that go on with their edges.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::super::links;
 use super::super::member::{AGAIN, check_links};
 use super::{Counting, Lead, Paused};
 use crate::cluster::nodes::NodeNews;
+use crate::cluster::refusal::is_refusal;
 use crate::cluster::wire::{NewGeneration, ToLead, ToNode};
 use crate::connect::attach::Attach;
 
@@ -99,6 +101,8 @@ impl Lead {
             self.wait_to_act(process)?;
             self.end_late_nodes();
             self.member.forget_suspension();
+            // All others would refuse this node: another one is to lead.
+            self.member.check_certificate()?;
             match begin(self, process) {
                 Ok(begun) => return Ok(begun),
                 Err(Unready::Lost(node, reason)) => {
@@ -237,19 +241,30 @@ impl Lead {
     }
 
     fn connect(
-        &self,
+        &mut self,
         new: &NewGeneration,
         seats: &Seats,
     ) -> Result<Vec<Vec<DialledLink>>, Unready> {
         let here: &dyn Fn() -> bool = &|| self.all_are_here();
         let own = (&self.member.links, self.member.secret, here);
-        links::connect(new, seats, own).map_err(|(node, error)| {
-            let lost = self.nodes.iter().any(|one| one.hello.node == node && one.is_lost());
-            match lost {
-                true => Unready::Lost(node, error.to_string()),
-                false => Unready::Again(format!("no links with node `{node}`: {error}")),
+        let connected = links::connect(new, seats, own);
+        connected.map_err(|(node, error)| self.unconnected(node, &error))
+    }
+
+    /// A node that refuses this one, or is refused, does so at the next try, too: the others go on
+    /// without it.
+    fn unconnected(&mut self, node: String, error: &io::Error) -> Unready {
+        let reason = format!("no links with node `{node}`: {error}");
+        let found = self.nodes.iter().find(|one| one.hello.node == node);
+        match found {
+            Some(one) if one.is_lost() => Unready::Lost(node, error.to_string()),
+            Some(one) if is_refusal(error) => {
+                self.unfit.add(&node, &reason, Instant::now());
+                one.send(&ToNode::Refused(reason.clone()));
+                Unready::Lost(node, reason)
             }
-        })
+            _ => Unready::Again(reason),
+        }
     }
 
     fn note_begun(&mut self, new: &NewGeneration) {

@@ -10,6 +10,7 @@ impl Lead {
     /// Once each second: shows all nodes what all of them do.
     pub(super) fn show(&mut self, process: &Process) {
         let Some(figures) = self.member.figures.look(process) else { return };
+        self.member.look_at_certificate();
         let own = self.member.name().to_owned();
         self.reports.take(&own, figures);
         let view = self.view(process);
