@@ -157,11 +157,12 @@ impl Chaos {
                 let over = self.random.below(2) == 0;
                 if over {
                     // The others go on without it, if there are any.
-                    let is_it = |node: &&Value| node["node"] == name(at);
-                    let is_over = |status: &Value| {
-                        nodes(status).filter(is_it).all(|node| node["process"].is_null())
-                    };
-                    self.cluster.wait(is_over);
+                    self.cluster.wait(|status| {
+                        let living = nodes(status).filter(|node| !node["process"].is_null());
+                        let (its, others): (Vec<_>, Vec<_>) =
+                            living.partition(|node| node["node"] == name(at));
+                        its.is_empty() || others.is_empty()
+                    });
                 } else {
                     self.linger();
                 }
