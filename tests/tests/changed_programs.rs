@@ -16,8 +16,8 @@ use potoroo::checkpoint::store::{FolderView, StoreReader};
 use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
 use support::ledger::{
-    CHANGES, CORRECTED, Place, by_symbol, check_lines, check_totals, collect, feed, has_started,
-    ledger, numbers, orders, own_names,
+    CHANGES, CORRECTED, Place, by_symbol, check_fed, check_lines, check_totals, collect, feed,
+    has_started, ledger, numbers, orders, own_names,
 };
 use support::operator::{checkpoint, restore};
 use support::walk::Walk;
@@ -376,7 +376,7 @@ fn clients_get_everything_once_while_the_program_changes_and_is_killed() {
         };
         ended.report();
         println!("killed {} times, {} drains", walk.kills, walk.drains);
-        feed.join().expect("no panic").expect("all is acknowledged");
+        check_fed(feed.join().expect("no panic"));
         over.store(true, Ordering::Relaxed);
         check_totals(&collector.join().expect("it gets all"), &place.orders);
         assert!(walk.kills > 0, "it was never killed");

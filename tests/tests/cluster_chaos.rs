@@ -18,7 +18,7 @@ use potoroo_tests::seeds::each_seed;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::cluster::{Cluster, nodes};
-use support::ledger::{check_lines, check_totals, collect, orders};
+use support::ledger::{check_fed, check_lines, check_totals, collect, orders};
 use support::{App, LIMIT, Scratch, free_port, tool};
 
 /// Names of nodes; at least one of them lives at any time.
@@ -239,7 +239,7 @@ fn each_order_has_its_line_once_whatever_nodes_do() {
             assert!(Instant::now() < until, "seed {seed}: it does not end: {}", chaos.said());
             thread::park_timeout(Duration::from_millis(5));
         }
-        client.join().expect("no panic").expect("all is acknowledged");
+        check_fed(client.join().expect("no panic"));
         over.store(true, Ordering::Relaxed);
         check_totals(&collector.join().expect("it gets all"), &orders);
         let copies = String::from_utf8(chaos.cluster.scratch.read("copies"));
