@@ -22,7 +22,7 @@ pub const ENCRYPTED_LINK_BYTES: usize = 192 * 1024;
 #[derive(Debug)]
 pub enum Channel {
     /// In the clear.
-    Plain(TimedStream),
+    Clear(TimedStream),
     /// Encrypted, between two nodes that have shown each other certificates.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream>),
@@ -32,7 +32,7 @@ pub enum Channel {
 #[derive(Debug)]
 pub enum ChannelReader {
     /// In the clear.
-    Plain(TcpStream),
+    Clear(TcpStream),
     /// Encrypted.
     #[cfg(feature = "tls")]
     Tls(TlsReader),
@@ -42,7 +42,7 @@ pub enum ChannelReader {
 #[derive(Debug)]
 pub enum ChannelWriter {
     /// In the clear.
-    Plain(TimedWriter),
+    Clear(TimedWriter),
     /// Encrypted.
     #[cfg(feature = "tls")]
     Tls(TlsWriter),
@@ -52,7 +52,7 @@ impl Channel {
     /// The connection below.
     pub fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(stream) => stream.stream(),
+            Self::Clear(stream) => stream.stream(),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.tcp(),
         }
@@ -64,7 +64,7 @@ impl Channel {
     /// Why not, and the remedy.
     pub fn check_peer(&self, node: &str) -> Result<(), String> {
         match self {
-            Self::Plain(_) => {
+            Self::Clear(_) => {
                 let _ = node;
                 Ok(())
             }
@@ -89,10 +89,10 @@ impl Channel {
     /// It is broken.
     pub fn split(self) -> io::Result<(ChannelReader, ChannelWriter)> {
         match self {
-            Self::Plain(stream) => {
+            Self::Clear(stream) => {
                 let stream = stream.into_stream()?;
-                let reader = ChannelReader::Plain(stream.try_clone()?);
-                Ok((reader, ChannelWriter::Plain(TimedWriter::new(stream))))
+                let reader = ChannelReader::Clear(stream.try_clone()?);
+                Ok((reader, ChannelWriter::Clear(TimedWriter::new(stream))))
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
@@ -108,7 +108,7 @@ impl Channel {
     /// It is broken.
     pub fn into_port(self) -> io::Result<Box<dyn LinkPort>> {
         Ok(match self {
-            Self::Plain(stream) => Box::new(Connection::adopt(stream.into_stream()?)?),
+            Self::Clear(stream) => Box::new(Connection::adopt(stream.into_stream()?)?),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Box::new(stream.into_port()?),
         })
@@ -118,7 +118,7 @@ impl Channel {
 impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer),
+            Self::Clear(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.read(buffer),
         }
@@ -128,7 +128,7 @@ impl Read for Channel {
 impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.write(bytes),
+            Self::Clear(stream) => stream.write(bytes),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.write(bytes),
         }
@@ -143,7 +143,7 @@ impl Write for Channel {
 impl Read for ChannelReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer),
+            Self::Clear(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
             Self::Tls(reader) => reader.read(buffer),
         }
@@ -153,7 +153,7 @@ impl Read for ChannelReader {
 impl ChannelWriter {
     fn timed(&mut self) -> &mut TimedWriter {
         match self {
-            Self::Plain(writer) => writer,
+            Self::Clear(writer) => writer,
             #[cfg(feature = "tls")]
             Self::Tls(writer) => writer.timed(),
         }
@@ -193,7 +193,7 @@ impl MessageSender {
 impl Write for ChannelWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.write(bytes),
+            Self::Clear(stream) => stream.write(bytes),
             #[cfg(feature = "tls")]
             Self::Tls(writer) => writer.write(bytes),
         }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_connection_ends_at_once_in_the_midst_of_a_message() {
         let (writer, mut peer) = pair();
-        let sender = Arc::new(MessageSender::new(ChannelWriter::Plain(writer)));
+        let sender = Arc::new(MessageSender::new(ChannelWriter::Clear(writer)));
         let of_thread = sender.clone();
         // More than the buffers of both ends.
         let sending = thread::spawn(move || of_thread.send(&"x".repeat(64 << 20)));

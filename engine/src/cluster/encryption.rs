@@ -101,7 +101,7 @@ impl Encryption {
         match self {
             Self::InTheClear => {
                 let _ = node;
-                Ok(Channel::Plain(stream))
+                Ok(Channel::Clear(stream))
             }
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.dial(stream, node).map(|stream| Channel::Tls(Box::new(stream))),
@@ -118,13 +118,13 @@ impl Encryption {
         let is_tls = is_handshake(stream.look()?);
         let accepted = match self {
             Self::InTheClear if is_tls => Err(refuse_tls(stream)),
-            Self::InTheClear => Ok(Accepted::Alike(Channel::Plain(stream))),
+            Self::InTheClear => Ok(Accepted::Alike(Channel::Clear(stream))),
             #[cfg(feature = "tls")]
             Self::Tls(tls) if is_tls => {
                 tls.accept(stream).map(|stream| Accepted::Alike(Channel::Tls(Box::new(stream))))
             }
             #[cfg(feature = "tls")]
-            Self::Tls(_) => Ok(Accepted::InTheClear(Channel::Plain(stream))),
+            Self::Tls(_) => Ok(Accepted::InTheClear(Channel::Clear(stream))),
         };
         match &accepted {
             Err(error) if is_refusal(error) => warn(peer, &error.to_string()),
