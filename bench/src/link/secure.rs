@@ -32,7 +32,7 @@ impl Wire for TlsPort {
 fn port(channel: Channel) -> Result<TlsPort> {
     match channel {
         Channel::Tls(stream) => Ok(stream.into_port()?),
-        Channel::Plain(_) => bail!("it is not encrypted"),
+        Channel::Clear(_) => bail!("it is not encrypted"),
     }
 }
 
