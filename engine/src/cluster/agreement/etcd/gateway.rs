@@ -177,7 +177,7 @@ impl Gateway {
         let sent = request.content_type("application/json").send(body.to_string());
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return unsent(endpoint, &error),
+            Err(error) => return unsent(self.scheme, endpoint, &error),
         };
         let status = response.status().as_u16();
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
@@ -201,7 +201,7 @@ impl Gateway {
 }
 
 /// Why a request got no answer: one of TLS stays until a person has mended it.
-fn unsent(endpoint: &str, error: &ureq::Error) -> Said {
+fn unsent(scheme: &str, endpoint: &str, error: &ureq::Error) -> Said {
     let cause = match error {
         ureq::Error::Rustls(cause) => Some(cause),
         ureq::Error::Io(error) => error.get_ref().and_then(|cause| cause.downcast_ref()),
@@ -212,8 +212,20 @@ fn unsent(endpoint: &str, error: &ureq::Error) -> Said {
             endpoint: endpoint.to_owned(),
             reason: words::of_etcd(cause),
         }),
+        None if scheme == "https" && is_closed(error) => Said::Nothing(format!(
+            "{endpoint}: {error}: perhaps it refuses this process: give --tls-cert and --tls-key, \
+             issued by an authority that it knows"
+        )),
         None => Said::Nothing(format!("{endpoint}: {error}")),
     }
+}
+
+/// Whether the server closed the connection. One that wants a certificate says so and closes it,
+/// and a request that is on its way then meets only the end.
+fn is_closed(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ureq::Error::Io(error) = error else { return false };
+    [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind())
 }
 
 fn wants_user(endpoint: &str) -> Trouble {
