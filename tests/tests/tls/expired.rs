@@ -9,7 +9,7 @@ use crate::support::certificates::{Authority, Valid};
 use crate::support::cluster::Cluster;
 
 /// Time in which three nodes start and share the work, on a busy machine, too.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(30);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -24,6 +24,8 @@ fn wait_for_expiry(authority: &Authority, node: &str) {
 /// The others go on without `expiring`, of which each has begun before the next one.
 fn go_on_without(expiring: &str, test: &str) {
     let (cluster, authority) = encrypted(Cluster::windows(test, 10_000_000, "5000"));
+    // The programs may have to be built first.
+    cluster.start_with("a", "--check").finish();
     authority.issue_as(expiring, &[expiring], Valid::For(START));
     let mut apps = Vec::new();
     for nodes in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
