@@ -45,7 +45,7 @@ fn go_on_without(expiring: &str, test: &str) {
         cluster.wait_for_nodes(&["a", "c", "d"]);
     }
     let at = ["a", "b", "c"].iter().position(|node| *node == expiring).expect("one of three");
-    apps.remove(at).finish().refused(1, &["certificate", "has expired", "issue a new one"]);
+    apps.remove(at).finish().refused(1, &["has expired", "issue a new one"]);
     cluster.stop_and_check(apps);
 }
 
