@@ -53,7 +53,7 @@ fn what_cannot_be_answered_is_logged_once() {
     let gate = Gate::before(etcd.address);
     let mut cluster = cluster(scratch, through(&gate));
     let mut a = cluster.start("a");
-    // The tool is not behind the gate.
+    // The tool asks the server itself.
     cluster.place = etcd.place("windows");
     cluster.wait_for_nodes(&["a"]);
     let lost = Arc::new(AtomicUsize::new(0));

@@ -88,7 +88,7 @@ impl Recovery {
         let checks = |edges| EdgeChecks { plan, config, edges, store, place, marks: of_marks };
         let checks = edges.map(checks);
         let takeover = Takeover::new(plan, &facts, config, (&**store, place));
-        let takeover = takeover.with_edges(checks.as_ref()).behind(gate);
+        let takeover = takeover.with_edges(checks.as_ref()).gated_by(gate);
         let recovered = take(&**store, &takeover);
         let mut recovered = recovered.map_err(|error| match error {
             recover::Error::Edge(edge) => *edge.downcast().expect("edges refuse by this type"),

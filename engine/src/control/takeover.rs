@@ -155,7 +155,7 @@ impl<'a> Takeover<'a> {
     }
 
     /// The same, with which HEAD is swapped through `gate` only.
-    pub(super) fn behind(self, gate: HeadGate<'a>) -> Self {
+    pub(super) fn gated_by(self, gate: HeadGate<'a>) -> Self {
         Self { gate: Some(gate), ..self }
     }
 

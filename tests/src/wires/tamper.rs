@@ -67,11 +67,11 @@ impl Tamper {
 
     /// Whether a record is kept back.
     fn holds(&self, kind: u8, level: u8, short: bool) -> bool {
-        let behind = !self.held.is_empty();
+        let holds = !self.held.is_empty();
         match self.sabotage {
             WireSabotage::MarkerLate => kind == MARK,
-            WireSabotage::MarkerLevel => kind == MARK || behind && level != 0,
-            WireSabotage::MarkerWaits => kind == MARK && short || behind,
+            WireSabotage::MarkerLevel => kind == MARK || holds && level != 0,
+            WireSabotage::MarkerWaits => kind == MARK && short || holds,
             _ => false,
         }
     }
