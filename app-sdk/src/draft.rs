@@ -24,10 +24,17 @@ pub(crate) enum StepKind {
     Map,
     Filter,
     FlatMap,
+    /// One of the two streams of a `split`.
+    Split(u8),
+    /// One of the streams of a `route`.
+    Route(u8),
     Merge,
     Unkeyed,
     KeyBy(ExchangeId),
-    Update { table: TableId, emits: bool },
+    Update {
+        table: TableId,
+        emits: bool,
+    },
     Sink(SinkId),
 }
 
@@ -301,6 +308,8 @@ impl Draft {
             StepKind::Map => "map".to_string(),
             StepKind::Filter => "filter".to_string(),
             StepKind::FlatMap => "flat_map".to_string(),
+            StepKind::Split(branch) => format!("split[{branch}]"),
+            StepKind::Route(branch) => format!("route[{branch}]"),
             StepKind::Merge => "merge".to_string(),
             StepKind::Unkeyed => return self.describe(this.parents[0]),
             StepKind::KeyBy(id) => match &self.exchanges[usize::from(id.0)].name {

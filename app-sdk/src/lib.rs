@@ -131,7 +131,8 @@
 //!
 //! ## 3. Several streams
 //!
-//! A stream may have several consumers, [`merge`](stream::Stream::merge) makes one of two, and
+//! A stream may have several consumers, [`merge`](stream::Stream::merge) makes one of two,
+//! [`split`](stream::Stream::split) and [`route`](stream::Stream::route) part one in several, and
 //! several streams with the same key type may update one table. Here a second source takes sensors
 //! away: its handler removes the row, and the next reading of that sensor begins a new one.
 //!

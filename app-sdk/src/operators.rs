@@ -10,7 +10,7 @@ use crate::batch_output::BatchOutput;
 use crate::codec::Encode;
 use crate::consumers::Consumers;
 use crate::flow::{Batch, BatchVec, Context, NoKey};
-use crate::host::SinkId;
+use crate::host::{BATCH_EVENTS, SinkId};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, Table};
@@ -60,6 +60,37 @@ where
         }
         if !kept.is_empty() {
             next.send(&batch.choose(&kept), context);
+        }
+    });
+}
+
+/// Passes each event on to one of several streams: to the last one for numbers above the others.
+pub(crate) fn route<E, K, F>(stream: &Consumers<E, K>, nexts: Vec<Rc<Consumers<E, K>>>, choose: F)
+where
+    E: Event,
+    K: Debug + 'static,
+    F: for<'a> Fn(View<'a, E>) -> usize + 'static,
+{
+    assert!(!nexts.is_empty(), "`route` makes at least one stream");
+    let last = nexts.len() - 1;
+    stream.add(move |batch, context| {
+        let (mut left, mut to) = (BatchVec::<u8>::new(), [0; BATCH_EVENTS]);
+        batch.note(context.under_way);
+        for (number, place) in batch.each() {
+            to[number] = choose(batch.begin(number, place, context.under_way)).min(last);
+            left.push(number as u8);
+        }
+        // Branch by branch. Their order is free: where their ways meet, events come one by one.
+        while let Some(first) = left.first() {
+            let (branch, mut chosen) = (to[usize::from(*first)], BatchVec::<u8>::new());
+            left.retain(|number| {
+                let stays = to[usize::from(*number)] != branch;
+                if !stays {
+                    chosen.push(*number);
+                }
+                stays
+            });
+            nexts[branch].send(&batch.choose(&chosen), context);
         }
     });
 }

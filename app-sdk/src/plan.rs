@@ -245,6 +245,9 @@ fn unused(draft: &Draft) -> Vec<Mistake> {
                     "add `.sink(name, codec)`, or let the handler return `()`"
                 }
                 StepKind::KeyBy(_) => "add `.update(&table, …)` or a sink, or remove the `key_by`",
+                StepKind::Split(_) | StepKind::Route(_) => {
+                    "add a sink or another operator, or say `filter` to drop events"
+                }
                 _ => "add a sink or another operator, or remove it",
             };
             Some(Mistake::new(format!("the events of `{what}` go nowhere: {remedy}")))

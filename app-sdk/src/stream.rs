@@ -107,6 +107,71 @@ impl<E: Event> Stream<E> {
         next
     }
 
+    /// Parts the stream in two: each event goes on in the first one if `first` returns `true`, in
+    /// the second one if not. To drop the others, use [`filter`](Self::filter).
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("questions");
+    /// let lines = app.source("lines", LineText::new());
+    /// let (questions, statements) = lines.split(|line| line.ends_with('?'));
+    /// questions.sink("questions", LineText::new());
+    /// statements.sink("statements", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"who?\nme\n");
+    /// assert_eq!(reference.output("questions"), b"who?\n");
+    /// assert_eq!(reference.output("statements"), b"me\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    // cold: while the application is described
+    pub fn split<F>(&self, first: F) -> (Stream<E>, Stream<E>)
+    where
+        F: for<'a> Fn(View<'a, E>) -> bool + Send + Sync + 'static,
+    {
+        let streams = [0, 1].map(|branch| self.next(StepKind::Split(branch)));
+        let nexts = streams.iter().map(|stream| stream.consumers.clone());
+        operators::route(&self.consumers, nexts.collect(), move |event| usize::from(!first(event)));
+        streams.into()
+    }
+
+    /// Parts the stream in `N`, from 1 to 256: each event goes on in the one whose index `to`
+    /// returns, and in the last one for `N - 1` and above.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("lengths");
+    /// let lines = app.source("lines", LineText::new());
+    /// let [empty, short, long] = lines.route(|line| line.len().div_ceil(4));
+    /// empty.map(|_| String::from("-")).sink("empty", LineText::new());
+    /// short.sink("short", LineText::new());
+    /// long.sink("long", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"me\n\neverybody else\n");
+    /// assert_eq!(reference.output("empty"), b"-\n");
+    /// assert_eq!(reference.output("short"), b"me\n");
+    /// assert_eq!(reference.output("long"), b"everybody else\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
+    /// No stream, or more than 256, does not compile:
+    ///
+    /// ```compile_fail,E0080
+    /// # use potoroo_sdk::prelude::*;
+    /// let lines = Application::new("none").source("lines", LineText::new());
+    /// let [] = lines.route(|line| line.len());
+    /// ```
+    // cold: while the application is described
+    pub fn route<const N: usize, F>(&self, to: F) -> [Stream<E>; N]
+    where
+        F: for<'a> Fn(View<'a, E>) -> usize + Send + Sync + 'static,
+    {
+        const { assert!(0 < N && N <= 256, "`route` makes 1 to 256 streams") };
+        let streams = core::array::from_fn(|branch| self.next(StepKind::Route(branch as u8)));
+        let nexts = streams.iter().map(|stream: &Stream<E>| stream.consumers.clone());
+        operators::route(&self.consumers, nexts.collect(), to);
+        streams
+    }
+
     /// Both streams in one. Order is kept within each of them, not between them.
     ///
     /// ```
@@ -223,7 +288,7 @@ impl<E: Event> Stream<E> {
 
 /// Events of one type, grouped by a key: all events of a key are in one place.
 ///
-/// `map`, `filter`, `flat_map` and `update` keep the key.
+/// `map`, `filter`, `flat_map`, `split`, `route` and `update` keep the key.
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,

@@ -335,6 +335,36 @@ fn two_ways_to_one_table_keep_the_order_of_events() {
 }
 
 #[test]
+fn streams_that_are_parted_run_in_batches_until_they_meet() {
+    let apart = || {
+        let app = Application::new("parted");
+        let [a, b] = ["a", "b"].map(|name| app.table::<Text<8>, u64>(name));
+        let (rare, often) = source(&app).split(|word| word.text.as_bytes() == b"w4");
+        let [first, second] = often
+            .key_by(|word| word.text)
+            .route(|word| usize::from(word.text.as_bytes()[1] > b'3') * 7);
+        for (part, table, sink) in [(first, &a, "first"), (second, &b, "second")] {
+            part.update(table, |count, word| {
+                *count += 1;
+                format!("{} {count}", word.text)
+            })
+            .sink(sink, LineText::new());
+        }
+        rare.map(|word| word.text.to_string()).sink("rare", LineText::new());
+        app
+    };
+    assert!(compare(apart) > 1);
+    let met = || {
+        let app = Application::new("met");
+        let (rare, often) = source(&app).split(|word| word.text.as_bytes() == b"w4");
+        let often = often.map(|word| Word { text: Text::new(b"seen").unwrap_or(word.text) });
+        rare.merge(&often).map(|word| word.text.to_string()).sink("all", LineText::new());
+        app
+    };
+    compare(met);
+}
+
+#[test]
 fn a_table_that_is_updated_twice_sees_event_by_event() {
     let describe = || {
         let app = Application::new("twice");

@@ -45,6 +45,18 @@ fn a_stream_without_an_end() {
 }
 
 #[test]
+fn a_part_of_a_stream_without_an_end() {
+    check(&["`in → split[1]` go nowhere", "say `filter` to drop events"], |app| {
+        let (even, _) = app.source("in", Ticks).split(|tick| tick.n % 2 == 0);
+        even.sink("even", Ticks);
+    });
+    check(&["`in → key_by → route[0]` go nowhere"], |app| {
+        let [_, b] = app.source("in", Ticks).key_by(|tick| tick.n).route(|tick| tick.n as usize);
+        b.sink("b", Ticks);
+    });
+}
+
+#[test]
 fn an_update_whose_events_have_no_consumer() {
     check(&["update of `t`", "let the handler return `()`"], |app| {
         let table = app.table::<u64, u64>("t");

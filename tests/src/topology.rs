@@ -1,5 +1,5 @@
 //! Random applications: chains of stateless, stateful and keyed stages with filters, one-to-many
-//! operators, forks, merges, several sources, sinks and shared tables.
+//! operators, forks, parted streams, merges, several sources, sinks and shared tables.
 //!
 //! Every draw follows from the seed, so the description can be asked for on every core.
 //!

@@ -126,6 +126,27 @@ fn filter_and_flat_map() {
 }
 
 #[test]
+fn split_and_route_send_each_event_one_way() {
+    let whole = ["even", "odd", "met"].map(|name| (name, Grain::Whole));
+    let fine = ["first", "second", "rest"].map(|name| (name, Grain::Fine));
+    check("split_and_route", &[whole, fine].concat(), |app| {
+        let items = items(app);
+        let (even, odd) = items.split(|item| Item::facts(item).seq % 2 == 0);
+        even.sink("even", Lines::new());
+        odd.sink("odd", Lines::new());
+        // The two ways meet at once: no event overtakes another.
+        even.map(|item| with_trail(item, 1)).merge(&odd).sink("met", Lines::new());
+        let [first, second, rest] = items.key_by(key).route(|item| key(item) as usize % 9);
+        first.sink("first", Lines::new());
+        second.filter(|item| Item::facts(item).seq % 3 == 0).sink("second", Lines::new());
+        rest.update(&app.table::<u32, Seen>("rest"), |seen, item| {
+            with_trail(item, seen.add(Item::facts(item).seq))
+        })
+        .sink("rest", Lines::new());
+    });
+}
+
+#[test]
 fn key_by_and_update_in_all_shapes() {
     let orders = ["one", "some", "two"].map(|name| (name, Grain::Fine));
     check("key_by_and_update_in_all_shapes", &orders, |app| {

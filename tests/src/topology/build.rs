@@ -3,12 +3,12 @@
 //! ```text
 //!   source ──┐                        ┌──► side sink
 //!   source ──┴ merge ── stage ── stage ┴── fork ┬── stage ──┬ merge ── … ──► sink, reply, table
-//!                                               └── stage ──┘
+//!                                        or part└── stage ──┘
 //! ```
 
 use potoroo_sdk::prelude::*;
 
-use super::handlers::{Memory, copied, copies, kept, marked};
+use super::handlers::{Memory, copied, copies, kept, marked, way};
 use super::promise::{Determined, Grain, SinkPromise};
 use super::shape::{Kind, Topology};
 use crate::items::{Facts, Frames, Lines, Trial};
@@ -39,6 +39,17 @@ macro_rules! any_form {
             Form::Free($stream) => Form::Free($made),
             Form::Whole($stream) => Form::Whole($made),
             Form::Keyed($stream) => Form::Keyed($made),
+        }
+    };
+}
+
+/// The streams into which one is parted, in the form that it has.
+macro_rules! parts {
+    ($form:expr, $stream:ident => $made:expr) => {
+        match $form {
+            Form::Free($stream) => Vec::from($made.map(Form::Free)),
+            Form::Whole($stream) => Vec::from($made.map(Form::Whole)),
+            Form::Keyed($stream) => Vec::from($made.map(Form::Keyed)),
         }
     };
 }
@@ -171,7 +182,7 @@ impl Builder<'_> {
         Flow { form, ..flow }
     }
 
-    /// Perhaps a second consumer, perhaps a fork.
+    /// Perhaps a second consumer, perhaps a fork or a parting.
     fn decorate<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
         match self.below(5) {
             0 => {
@@ -189,27 +200,44 @@ impl Builder<'_> {
                 }
                 flow
             }
+            3 => self.part(flow),
             _ => flow,
         }
     }
 
+    /// Two or three ways, of which each item takes one, that meet again. As long as they stay in
+    /// one stage, no item overtakes another.
+    fn part<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let mark = self.random.u64();
+        let forms = match self.random.chance(0.5) {
+            true => parts!(&flow.form, s => <[_; 2]>::from(s.split(move |e| {
+                way(E::facts(e), mark, 1) == 0
+            }))),
+            false => parts!(&flow.form, s => s.route::<3, _>(move |e| way(E::facts(e), mark, 3))),
+        };
+        let near = self.random.chance(0.5);
+        let mut parted = (0..).zip(forms).map(|(branch, form)| match near {
+            true => Flow { form, ..flow },
+            false => Flow { form: branched(&form, 2, branch), ..flow },
+        });
+        let first = parted.next().expect("there are two ways at least");
+        let mut met = self.stateless(first);
+        for part in parted {
+            let kind = if near { Kind::Stateless } else { Kind::ALL[self.below(4) as usize] };
+            let part = self.stage(kind, part);
+            met = meet(met, part);
+        }
+        Flow { exact: flow.exact && near, ..met }
+    }
+
     /// Two ways that meet again.
     fn fork<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
-        let way = |bit: u32| {
-            let form = any_form!(&flow.form, s => s.map(move |e| {
-                let facts = E::facts(e);
-                E::make(Facts { branch: facts.branch << 1 | bit, ..facts })
-            }));
-            Flow { form, ..flow }
-        };
-        let (left, right) = (way(0), way(1));
+        let fork = |bit: u32| Flow { form: branched(&flow.form, 1, bit), ..flow };
+        let (left, right) = (fork(0), fork(1));
         let kind = Kind::ALL[self.below(4) as usize];
         let right = self.stage(kind, right);
         let left = if self.random.chance(0.5) { self.stage(Kind::Stateless, left) } else { left };
-        let grain = left.grain.max(right.grain);
-        let ordered = left.ordered && right.ordered;
-        let form = Form::Free(free(left.form).merge(&free(right.form)));
-        Flow { form, grain, ordered, exact: false }
+        meet(left, right)
     }
 
     fn promise<E: Trial>(&mut self, name: String, flow: &Flow<E>) {
@@ -247,6 +275,22 @@ fn free<E: Trial>(form: Form<E>) -> Stream<E> {
         Form::Whole(stream) => stream.unkeyed(),
         Form::Keyed(stream) => stream.unkeyed(),
     }
+}
+
+/// The same items, each with the number of its branch in `bits` further bits.
+fn branched<E: Trial>(form: &Form<E>, bits: u32, branch: u32) -> Form<E> {
+    any_form!(form, s => s.map(move |e| {
+        let facts = E::facts(e);
+        E::make(Facts { branch: facts.branch << bits | branch, ..facts })
+    }))
+}
+
+/// Two ways in one stream. How they mix is not determined.
+fn meet<E: Trial>(left: Flow<E>, right: Flow<E>) -> Flow<E> {
+    let grain = left.grain.max(right.grain);
+    let ordered = left.ordered && right.ordered;
+    let form = Form::Free(free(left.form).merge(&free(right.form)));
+    Flow { form, grain, ordered, exact: false }
 }
 
 /// The item with another key: only where all are in one place, so that order stays what it was.

@@ -55,6 +55,11 @@ pub fn kept(facts: Facts<'_>, mark: u64) -> bool {
     !mix(digest(facts), mark).is_multiple_of(4)
 }
 
+/// Which of `ways` ways an item takes; one too high now and then, as applications may say.
+pub fn way(facts: Facts<'_>, mark: u64, ways: u64) -> usize {
+    (mix(digest(facts), mark) % (ways + 1)) as usize
+}
+
 /// One of several copies; later ones are shorter, so that one may fit where another does not.
 pub fn copied(facts: Facts<'_>, mark: u64, copy: u64) -> Facts<'_> {
     let note = &facts.note[..facts.note.len() >> copy];
