@@ -362,14 +362,3 @@ fn the_version_names_application_and_engine() {
         assert!(version.is_some_and(|version| version.contains('.')), "{}", ended.out);
     }
 }
-
-/// What most people do not need is not built in, and says how to.
-#[cfg(not(feature = "s3"))]
-#[test]
-fn s3_is_refused_by_an_application_without_it() {
-    let ended = App::start("word_count", "--state s3://bucket/app").finish();
-    ended.refused(
-        2,
-        &["this program was built without S3", "cargo build --features s3", "features = [\"s3\"]"],
-    );
-}

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Scratch, root};
+use support::{App, Scratch, root};
 
 /// The first code block of the README in a language that has `part` in it.
 fn block(language: &str, part: &str) -> String {
@@ -90,4 +90,28 @@ fn a_crate_of_ones_own_depends_on_the_engine() {
     build.args(["build", "--quiet", "--offline", "--manifest-path"]);
     build.arg(scratch.path("Cargo.toml")).arg("--target-dir").arg(target);
     assert!(build.status().expect("cargo can be run").success(), "it does not compile");
+    asks_for_features(&target.join("debug/renamed").display().to_string());
+}
+
+/// What most people do not need is not built in, and says how to.
+fn asks_for_features(program: &str) {
+    let node = "--state state --node a --cluster";
+    let without = [
+        ("S3", "s3", 2, "--state s3://bucket/app".to_owned()),
+        ("etcd", "etcd", 2, format!("{node} etcd://host:2379/app")),
+        (
+            "TLS",
+            "tls",
+            1,
+            format!("{node} agreed --tls-cert a.pem --tls-key a.key --tls-ca ca.pem"),
+        ),
+    ];
+    for (system, feature, code, arguments) in without {
+        let built = format!("this program was built without {system}");
+        let examples = format!("cargo build --features {feature}");
+        let own = format!("features = [\"{feature}\"]");
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace());
+        App::spawn(command).finish().refused(code, &[&built, &examples, &own]);
+    }
 }

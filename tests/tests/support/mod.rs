@@ -2,21 +2,16 @@
 //! that go away, and waiting for a condition within a limit.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-#[cfg(feature = "tls")]
 pub mod certificates;
 pub mod cluster;
 pub mod disk;
-#[cfg(feature = "etcd")]
 pub mod etcd;
-#[cfg(any(feature = "s3", feature = "etcd"))]
 pub mod gate;
 pub mod history;
 pub mod kills;
 pub mod ledger;
 pub mod market;
-#[cfg(feature = "s3")]
 pub mod moto;
-#[cfg(feature = "etcd")]
 pub mod network;
 pub mod operator;
 pub mod walk;
@@ -70,21 +65,12 @@ fn build() -> PathBuf {
         build.args(["--example", example]);
     }
     build.args(["--profile", profile, "--target-dir"]).arg(target);
-    // Packages that are selected together share the features of their dependencies. Where the whole
-    // workspace is tested, this builds with its features: nothing is built a second time.
-    let (selection, of) = match std::env::var_os("POTOROO_TEST_WORKSPACE") {
-        Some(_) => ("--workspace", "potoroo-tests/"),
-        None => ("--package=potoroo", ""),
+    // Packages that are selected together share the features of their dependencies, which these
+    // tests have all on. Where the whole workspace is tested, nothing is built a second time.
+    match std::env::var_os("POTOROO_TEST_WORKSPACE") {
+        Some(_) => build.arg("--workspace"),
+        None => build.args(["--package=potoroo", "--package=potoroo-tests"]),
     };
-    build.arg(selection);
-    let features = [
-        ("s3", cfg!(feature = "s3")),
-        ("etcd", cfg!(feature = "etcd")),
-        ("tls", cfg!(feature = "tls")),
-    ];
-    for (feature, _) in features.iter().filter(|(_, is_on)| *is_on) {
-        build.args(["--features", &format!("{of}{feature}")]);
-    }
     assert!(build.status().expect("cargo can be run").success(), "the examples do not build");
     folder.to_owned()
 }

@@ -11,6 +11,5 @@ mod keys;
 mod nodes;
 mod port;
 mod refused;
-#[cfg(feature = "etcd")]
 mod secure_etcd;
 mod spying;

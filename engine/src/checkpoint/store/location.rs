@@ -185,12 +185,4 @@ mod tests {
         assert!(message("").contains("give a folder"));
         assert!(message("gs://bucket/x").contains("no storage has the scheme `gs`"));
     }
-
-    #[cfg(not(feature = "s3"))]
-    #[test]
-    fn s3_says_how_to_build_with_it() {
-        let error = "s3://bucket/app".parse::<Location>().expect_err("it is not built in");
-        assert_eq!(error, NoLocation::NotBuilt);
-        assert!(error.to_string().contains("--features s3"), "{error}");
-    }
 }

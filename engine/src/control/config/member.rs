@@ -192,14 +192,6 @@ mod tests {
         assert_eq!("".parse::<ClusterPlace>(), Err(NoMember::Empty));
     }
 
-    #[cfg(not(feature = "etcd"))]
-    #[test]
-    fn etcd_says_how_to_build_with_it() {
-        let error = "etcd://h:2379/x".parse::<ClusterPlace>().expect_err("it is not built in");
-        assert_eq!(error, NoMember::NotBuilt);
-        assert!(error.to_string().contains("--features etcd"), "{error}");
-    }
-
     #[test]
     fn a_name_is_short_and_plain() {
         let long = "x".repeat(64);

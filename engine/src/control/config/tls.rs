@@ -94,11 +94,4 @@ mod tests {
         let text = refused(&config([Some("/no/a.pem"), Some("/no/a.key"), Some("/no/ca.pem")]));
         assert!(text.starts_with("--tls-cert /no/a.pem: "), "{text}");
     }
-
-    #[cfg(not(feature = "tls"))]
-    #[test]
-    fn a_build_without_tls_names_the_feature() {
-        let text = refused(&config([Some("a.pem"), Some("a.key"), Some("ca.pem")]));
-        assert!(text.contains("built without TLS") && text.contains("--features tls"), "{text}");
-    }
 }
