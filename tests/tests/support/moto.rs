@@ -102,7 +102,7 @@ pub fn give_credentials(command: &mut Command) {
 /// The address of a [`place`].
 pub fn address(endpoint: SocketAddr, prefix: &str) -> Address {
     match place(endpoint, prefix).parse() {
-        Ok(Location::S3(address)) => address,
+        Ok(Location::S3(address)) => *address,
         other => panic!("{other:?}"),
     }
 }

@@ -23,7 +23,7 @@ pub enum Location {
     Folder(PathBuf),
     /// A bucket.
     #[cfg(feature = "s3")]
-    S3(Address),
+    S3(Box<Address>),
 }
 
 /// Why a text names no place.
@@ -126,7 +126,8 @@ impl Location {
 
     #[cfg(feature = "s3")]
     fn s3(rest: &str) -> Result<Self, NoLocation> {
-        Address::parse(rest).map(Self::S3).map_err(|cause| NoLocation::Malformed { cause })
+        let address = Address::parse(rest).map_err(|cause| NoLocation::Malformed { cause })?;
+        Ok(Self::S3(Box::new(address)))
     }
 
     #[cfg(not(feature = "s3"))]
