@@ -22,6 +22,7 @@ use alloc::boxed::Box;
 
 use crate::codec::Reason;
 use crate::mistake::Mistake;
+use crate::table::AnyRow;
 use crate::value::Corrupt;
 
 mod cause;
@@ -119,8 +120,14 @@ pub trait Host {
     /// Enters a new row of `table`.
     fn bind(&mut self, table: TableId, hash: u64, slot: u32);
 
-    /// Removes a row of `table` that [`bind`](Self::bind) entered.
-    fn unbind(&mut self, table: TableId, hash: u64, slot: u32);
+    /// Removes a row of `table` that [`bind`](Self::bind) entered: it goes now.
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32, row: &dyn AnyRow);
+
+    /// The row in `slot` of `table` is about to change for the first time since the table has its
+    /// tag, and gets that tag; `None` for a new row. Once per row and tag: see
+    /// [`TableRows::set_tag`](crate::table::TableRows::set_tag). A host that sets no tags has
+    /// nothing to do.
+    fn changing(&mut self, _table: TableId, _slot: u32, _row: Option<&dyn AnyRow>) {}
 
     /// Takes input that could not be understood: a dead letter.
     fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]);

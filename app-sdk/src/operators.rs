@@ -144,7 +144,7 @@ pub(crate) fn update<E, K, S, R, F>(
                 Some(state) => handle(state),
                 None => {
                     let slot = table.locate(&mut rows, batch, place, context.host);
-                    handle(rows.change(slot));
+                    handle(table.change(&mut rows, slot, context.host));
                 }
             }
             if R::EMITS && made.is_full() {
@@ -180,7 +180,9 @@ pub(crate) fn update_with<E, K, S, O, F>(
         for (number, place) in batch.each() {
             let event = batch.begin(number, place, context.under_way);
             let slot = table.locate(&mut rows, batch, place, context.host);
-            let removed = rows.change_entry(slot, |entry| handler(entry, event, &mut out));
+            let removed = rows.change_entry((table.id, slot), context.host, |entry| {
+                handler(entry, event, &mut out);
+            });
             if removed {
                 table.remove(&mut rows, batch.hashes[place], slot, context.host);
             }

@@ -15,6 +15,7 @@ use crate::host::{
     Stop, TableId, UnderWay,
 };
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
+use crate::table::AnyRow;
 
 /// Runs an application over slices of input; see [`Application`] for an example.
 pub struct Reference {
@@ -340,7 +341,7 @@ impl Host for Interpreter {
         self.rows[table.0 as usize].entry(hash).or_default().push(slot);
     }
 
-    fn unbind(&mut self, table: TableId, hash: u64, slot: u32) {
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
         let slots = self.rows[table.0 as usize].get_mut(&hash).expect("unbind follows bind");
         slots.retain(|known| *known != slot);
     }

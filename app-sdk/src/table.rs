@@ -3,6 +3,10 @@
 //! A table owns its rows, dense and in the order of creation. It does not own the way from a key
 //! to a row: that is the host's ([`Host::find`]), so that the host can
 //! prefetch it. Rows never move: a slot number stays valid until its row is removed.
+//!
+//! Nor does it know which rows changed since when. A host that has to know sets a tag
+//! ([`TableRows::set_tag`]), and sees each row once before it changes ([`Host::changing`]); it
+//! stores rows as [`Record`]s and restores them.
 
 use core::cell::RefCell;
 
@@ -13,25 +17,22 @@ use crate::host::{Host, TableId};
 use crate::key::Key;
 use crate::value::{Event, State};
 
-mod chunks;
 mod record;
+mod row;
 mod shape;
 mod slots;
-
-mod changes;
-mod snapshot;
 mod stored;
 
-mod capture;
 mod entry;
 mod rows;
 
 mod erased;
+mod restore;
 
-pub use chunks::{CHUNK_BYTES, Spares};
 pub use entry::Entry;
-pub use erased::TableRows;
+pub use erased::{TAGS, TableRows};
 pub use record::Record;
+pub use row::AnyRow;
 pub use rows::BLOCK_ROWS;
 pub(crate) use rows::Rows;
 pub use shape::TableShape;
@@ -134,16 +135,30 @@ impl<K: Key, S: State> Table<K, S> {
     #[cold]
     #[inline(never)]
     fn create(&self, rows: &mut Rows<K, S>, key: &K, hash: u64, host: &mut dyn Host) -> u32 {
-        let slot = rows.insert(key.clone());
+        let (slot, first) = rows.insert(key.clone());
+        if first {
+            host.changing(self.id, slot, None);
+        }
         host.bind(self.id, hash, slot);
         slot
+    }
+
+    /// The state in `slot`, which is going to change.
+    #[inline]
+    pub(crate) fn change<'a>(
+        &self,
+        rows: &'a mut Rows<K, S>,
+        slot: u32,
+        host: &mut dyn Host,
+    ) -> &'a mut S {
+        &mut rows.changing(self.id, slot, host).state
     }
 
     /// Removes the row in `slot`, whose key has `hash`.
     #[cold]
     #[inline(never)]
     pub(crate) fn remove(&self, rows: &mut Rows<K, S>, hash: u64, slot: u32, host: &mut dyn Host) {
-        host.unbind(self.id, hash, slot);
+        host.unbind(self.id, hash, slot, rows.row(slot));
         rows.free(slot);
     }
 }

@@ -8,6 +8,7 @@ use potoroo_sdk::host::{
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
+use potoroo_sdk::table::AnyRow;
 use potoroo_sdk::text::Text;
 
 /// A host that lets every event run at once, as an engine on one core does, or sends every event.
@@ -65,7 +66,7 @@ impl Host for Everything {
         self.rows.entry((table.0, hash)).or_default().push(slot);
     }
 
-    fn unbind(&mut self, table: TableId, hash: u64, slot: u32) {
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
         self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
     }
 

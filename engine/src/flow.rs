@@ -35,6 +35,7 @@ mod ingress;
 
 mod local;
 mod look_ahead;
+mod tables;
 
 mod egress;
 mod ends;

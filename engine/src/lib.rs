@@ -8,7 +8,7 @@
 //! ```text
 //!   flow       moves events                 hot
 //!   turn       turns a core with its ports  hot
-//!   state      finds the row of a key       hot
+//!   state      finds rows, tracks changes   hot
 //!   checkpoint what survives the process   cold
 //!   control    decides, reports, stops      cold
 //!   connect    sources and sinks by URL     cold

@@ -6,14 +6,16 @@ use core::fmt::Debug;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::changes::FREE;
-use super::chunks::Spares;
 use super::record::Record;
-use super::rows::{Row, Rows};
+use super::row::{AnyRow, FREE, Row};
+use super::rows::Rows;
 use super::shape::TableShape;
 use super::slots::SlotIndex;
 use crate::key::Key;
 use crate::value::{self, Corrupt, Schema, State};
+
+/// Tags of a table are below this.
+pub const TAGS: u32 = FREE;
 
 /// The rows of a table without their types, for hosts.
 pub trait TableRows {
@@ -21,8 +23,7 @@ pub trait TableRows {
     fn count(&self) -> usize;
     /// Bytes of one row.
     fn row_bytes(&self) -> usize;
-    /// Bytes that the rows take in memory. What they own elsewhere, such as text and lists, is
-    /// estimated as the bytes that it took in the last snapshots; without these it is unknown.
+    /// Bytes that the rows take in memory, without what they own elsewhere, such as text and lists.
     fn memory_bytes(&self) -> usize;
     /// Where the rows lie: to prefetch them, never to read them. Row `s` begins
     /// `s % BLOCK_ROWS * row_bytes` bytes behind the address at `s / BLOCK_ROWS`.
@@ -56,38 +57,20 @@ pub trait TableRows {
     /// The bytes are no key of this table.
     fn hash(&self, key: &[u8]) -> Result<u64, Corrupt>;
 
-    /// From now on snapshots are taken, the first one after `epoch`: removed keys are remembered.
-    /// Buffers for saved rows come from `spares`.
-    fn enable_snapshots(&self, epoch: u32, spares: &Spares);
-    /// Whether the next snapshot must be full: more keys were removed than could be remembered.
-    fn needs_full_snapshot(&self) -> bool;
-    /// Takes a snapshot: [`removed`](Self::removed), then [`write_rows`](Self::write_rows) of all
-    /// slots that [`changed`](Self::changed) returns, and [`saved`](Self::saved) write the table as
-    /// it is now: a delta of the rows that changed after the snapshot `since`, or all rows for 0.
+    /// Slots below this were used at least once.
+    fn slots(&self) -> u32;
+    /// Rows that change from now on get `tag`; before that the host sees them: see
+    /// [`Host::changing`](crate::host::Host::changing). It is 0 until this is called.
     ///
     /// # Panics
-    /// `epoch` is not greater than that of the snapshot before, or a full snapshot is needed.
-    fn snapshot(&self, epoch: u32, since: u32);
-    /// Appends a [`Record`] for each key of the next chunk of those that were removed between the
-    /// two snapshots. Returns whether there was one.
-    fn removed(&self, out: &mut Vec<u8>) -> bool;
-    /// Fills `slots` with the next ones whose rows may belong to the snapshot. Returns how many,
-    /// and whether there are more.
-    fn changed(&self, slots: &mut [u32]) -> (usize, bool);
-    /// Appends a [`Record`] for each row of the snapshot in `slots`, until `out` is a full chunk.
-    /// What changed meanwhile is not among them: it was saved. Returns how many slots are done.
-    fn write_rows(&self, slots: &[u32], out: &mut Vec<u8>) -> usize;
-    /// A key, as JSON, whose row cannot be stored, since key or state take more than
-    /// [`ARCHIVE_BYTES_MAX`](value::ARCHIVE_BYTES_MAX): the snapshot is not
-    /// complete.
-    fn too_long(&self) -> Option<String>;
-    /// Takes a chunk of the [`Record`]s that were saved; with `all`,
-    /// when no rows are left, also the last one.
-    fn saved(&self, all: bool) -> Option<Vec<u8>>;
-    /// The snapshot is complete or aborted: nothing is saved for it any more.
-    fn end_snapshot(&self);
-    /// The epoch is committed: keys that were removed before it are forgotten.
-    fn commit(&self, epoch: u32);
+    /// `tag` is not below [`TAGS`].
+    fn set_tag(&self, tag: u32);
+    /// Shows the rows in `slots`, without free slots, until `show` returns `false`. Returns how
+    /// many slots are done.
+    ///
+    /// # Panics
+    /// A slot was never used.
+    fn show_rows(&self, slots: &[u32], show: &mut dyn FnMut(&mut dyn AnyRow) -> bool) -> usize;
     /// Restores a row, in the slot that `index` finds for its key, or in a new one that is entered
     /// there.
     ///
@@ -116,8 +99,6 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         rows.slots as usize * size_of::<Row<K, S>>()
             + rows.blocks.capacity() * (size_of::<Vec<Row<K, S>>>() + size_of::<*const u8>())
             + rows.free.capacity() * size_of::<u32>()
-            + rows.changes.memory_bytes()
-            + rows.snapshot.memory_bytes()
     }
 
     fn with_addresses(&self, use_them: &mut dyn FnMut(&[*const u8])) {
@@ -126,7 +107,7 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
 
     fn each(&self, show: &mut dyn FnMut(&dyn Debug, &dyn Debug)) {
         let rows = self.borrow();
-        for row in rows.blocks.iter().flatten().filter(|row| row.tag & FREE == 0) {
+        for row in rows.blocks.iter().flatten().filter(|row| !row.is_free()) {
             show(&row.key, &row.state);
         }
     }
@@ -170,44 +151,24 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
         value::read::<K>(key).map(|key| key.hash())
     }
 
-    fn enable_snapshots(&self, epoch: u32, spares: &Spares) {
-        self.borrow_mut().enable_snapshots(epoch, spares.clone());
+    fn slots(&self) -> u32 {
+        self.borrow().slots
     }
 
-    fn needs_full_snapshot(&self) -> bool {
-        self.borrow().needs_full_snapshot()
+    fn set_tag(&self, tag: u32) {
+        assert!(tag < TAGS, "one bit of a tag is for free slots");
+        self.borrow_mut().tag = tag;
     }
 
-    fn snapshot(&self, epoch: u32, since: u32) {
-        self.borrow_mut().snapshot(epoch, since);
-    }
-
-    fn removed(&self, out: &mut Vec<u8>) -> bool {
-        self.borrow_mut().removed(out)
-    }
-
-    fn changed(&self, slots: &mut [u32]) -> (usize, bool) {
-        self.borrow_mut().changes.take(slots)
-    }
-
-    fn write_rows(&self, slots: &[u32], out: &mut Vec<u8>) -> usize {
-        self.borrow_mut().write_rows(slots, out)
-    }
-
-    fn too_long(&self) -> Option<String> {
-        self.borrow().too_long().map(String::from)
-    }
-
-    fn saved(&self, all: bool) -> Option<Vec<u8>> {
-        self.borrow_mut().saved(all)
-    }
-
-    fn end_snapshot(&self) {
-        self.borrow_mut().end_snapshot();
-    }
-
-    fn commit(&self, epoch: u32) {
-        self.borrow_mut().commit(epoch);
+    fn show_rows(&self, slots: &[u32], show: &mut dyn FnMut(&mut dyn AnyRow) -> bool) -> usize {
+        let mut rows = self.borrow_mut();
+        for (done, slot) in slots.iter().enumerate() {
+            let row = rows.row_mut(*slot);
+            if !row.is_free() && !show(row) {
+                return done + 1;
+            }
+        }
+        slots.len()
     }
 
     fn restore(&self, record: Record<'_>, index: &mut dyn SlotIndex) -> Result<(), Corrupt> {

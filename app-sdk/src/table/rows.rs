@@ -1,14 +1,16 @@
 //! Rows: keys and states of one table, dense and in the order of creation.
+//!
+//! Owns the rows and their slots. Promises that the host sees a row before it changes, once for
+//! each tag of the table: see [`Host::changing`]. So a host can copy what it has not stored yet,
+//! and further changes cost one compare. Must never know why a host does that.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::changes::{Changes, FREE};
 use super::entry::Entry;
-use super::record::append_removed;
-use super::snapshot::TableSnapshot;
+use super::row::{FREE, Row};
 use super::stored::StatesStored;
-use crate::host::NO_SLOT;
+use crate::host::{Host, NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::State;
 
@@ -16,21 +18,6 @@ use crate::value::State;
 /// list delays no turn. A large allocation takes memory page by page as it is used, so a table of
 /// one row takes one page.
 pub const BLOCK_ROWS: usize = 4096;
-
-/// One row; 16 bytes and the state for a key of 8 bytes.
-pub(super) struct Row<K, S> {
-    pub(super) key: K,
-    /// What happened to it last; see [`Changes`].
-    pub(super) tag: u32,
-    pub(super) state: S,
-}
-
-impl<K: Key, S> Row<K, S> {
-    #[inline(always)]
-    pub(super) fn holds(&self, key: &K) -> bool {
-        self.key == *key && self.tag & FREE == 0
-    }
-}
 
 /// All rows of one table.
 pub(crate) struct Rows<K, S> {
@@ -40,8 +27,8 @@ pub(crate) struct Rows<K, S> {
     /// Slots below this were used at least once.
     pub(super) slots: u32,
     pub(super) free: Vec<u32>,
-    pub(super) changes: Changes,
-    pub(super) snapshot: TableSnapshot,
+    /// What rows get that change now; less than [`FREE`].
+    pub(super) tag: u32,
     pub(super) stored: StatesStored<S>,
     create: Rc<dyn Fn(&K) -> S>,
 }
@@ -54,8 +41,7 @@ impl<K: Key, S: State> Rows<K, S> {
             addresses: Vec::new(),
             slots: 0,
             free: Vec::new(),
-            changes: Changes::new(),
-            snapshot: TableSnapshot::default(),
+            tag: 0,
             stored: StatesStored::new(),
             create,
         }
@@ -76,28 +62,28 @@ impl<K: Key, S: State> Rows<K, S> {
         &mut self.blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS]
     }
 
-    /// The state in `slot` if it belongs to `key` and has changed in this epoch already: the
-    /// case of nearly every update.
+    /// The state in `slot` if it belongs to `key` and has the tag of now: the case of nearly every
+    /// update.
     #[inline(always)]
     pub(crate) fn current(&mut self, slot: u32, key: &K) -> Option<&mut S> {
-        let now = self.changes.now();
+        let tag = self.tag;
         let block = self.blocks.get_mut(slot as usize / BLOCK_ROWS)?;
         let row = block.get_mut(slot as usize % BLOCK_ROWS)?;
         // The tag of a free slot is another one.
-        (row.tag == now && row.key == *key).then_some(&mut row.state)
+        (row.tag == tag && row.key == *key).then_some(&mut row.state)
     }
 
-    /// The state in `slot`, which is going to change.
+    /// The row in `slot` of `table`, which is this one: it is going to change.
     #[inline]
-    pub(crate) fn change(&mut self, slot: u32) -> &mut S {
-        &mut self.changing(slot).state
-    }
-
-    #[inline]
-    fn changing(&mut self, slot: u32) -> &mut Row<K, S> {
-        debug_assert_eq!(self.row(slot).tag & FREE, 0);
-        if self.row(slot).tag != self.changes.now() {
-            return self.change_first(slot);
+    pub(super) fn changing(
+        &mut self,
+        table: TableId,
+        slot: u32,
+        host: &mut dyn Host,
+    ) -> &mut Row<K, S> {
+        debug_assert!(!self.row(slot).is_free());
+        if self.row(slot).tag != self.tag {
+            return self.change_first(table, slot, host);
         }
         self.row_mut(slot)
     }
@@ -105,64 +91,40 @@ impl<K: Key, S: State> Rows<K, S> {
     /// The row in `slot` has an older tag and is going to change.
     #[cold]
     #[inline(never)]
-    pub(super) fn change_first(&mut self, slot: u32) -> &mut Row<K, S> {
-        let Self { blocks, changes, snapshot, .. } = self;
-        let row = &mut blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS];
-        if changes.is_due(row.tag) {
-            snapshot.save(&row.key, &row.state);
-        }
-        changes.list(slot);
-        row.tag = changes.now();
+    fn change_first(&mut self, table: TableId, slot: u32, host: &mut dyn Host) -> &mut Row<K, S> {
+        let tag = self.tag;
+        let row = self.row_mut(slot);
+        host.changing(table, slot, Some(row));
+        row.tag = tag;
         row
     }
 
-    /// Saves for snapshots what the row in `slot` leaves when it is freed.
-    fn save_removed(&mut self, slot: u32) {
-        let Self { blocks, changes, snapshot, .. } = self;
-        let row = &blocks[slot as usize / BLOCK_ROWS][slot as usize % BLOCK_ROWS];
-        if changes.is_due(row.tag) {
-            snapshot.save(&row.key, &row.state);
-        }
-        if snapshot.is_enabled {
-            let (bytes_max, mut removed) = (snapshot.archive_bytes_max, Ok(()));
-            snapshot.remember(changes.epoch(), |records| {
-                removed = append_removed(&row.key, bytes_max, records);
-            });
-            if removed.is_err() {
-                snapshot.lost = Some(changes.epoch());
-            }
-        }
-    }
-
-    /// Runs `handler` on the row in `slot`; returns whether to remove the row.
+    /// Runs `handler` on the row in `slot` of `table`; returns whether to remove the row.
     #[inline]
     pub(crate) fn change_entry(
         &mut self,
-        slot: u32,
+        (table, slot): (TableId, u32),
+        host: &mut dyn Host,
         handler: impl FnOnce(&mut Entry<'_, K, S>),
     ) -> bool {
-        let row = self.changing(slot);
+        let row = self.changing(table, slot, host);
         let mut entry = Entry::new(&row.key, &mut row.state);
         handler(&mut entry);
         entry.is_removed()
     }
 
-    pub(super) fn insert(&mut self, key: K) -> u32 {
-        self.insert_with(key, |create, key| create(key))
+    /// Adds a row. Returns its slot, and whether nothing has changed there since the table has its
+    /// tag.
+    pub(super) fn insert(&mut self, key: K) -> (u32, bool) {
+        let state = (self.create)(&key);
+        self.insert_with(key, state)
     }
 
-    pub(super) fn insert_with(
-        &mut self,
-        key: K,
-        state: impl FnOnce(&dyn Fn(&K) -> S, &K) -> S,
-    ) -> u32 {
-        let row = Row { state: state(&*self.create, &key), key, tag: self.changes.now() };
+    pub(super) fn insert_with(&mut self, key: K, state: S) -> (u32, bool) {
+        let row = Row { key, tag: self.tag, state };
         if let Some(slot) = self.free.pop() {
             let before = core::mem::replace(self.row_mut(slot), row);
-            if before.tag & !FREE != self.changes.now() {
-                self.changes.list(slot);
-            }
-            return slot;
+            return (slot, before.tag & !FREE != self.tag);
         }
         let slot = self.slots;
         assert!(slot < NO_SLOT, "a table holds at most 2^32 - 1 rows");
@@ -173,17 +135,15 @@ impl<K: Key, S: State> Rows<K, S> {
             self.blocks.push(block);
         }
         self.blocks[slot as usize / BLOCK_ROWS].push(row);
-        self.changes.list(slot);
         self.slots += 1;
-        slot
+        (slot, true)
     }
 
     pub(super) fn free(&mut self, slot: u32) {
-        self.save_removed(slot);
         // A fresh state releases what the old one held; the slot itself waits for its next key.
         let fresh = (self.create)(&self.row(slot).key);
         let row = self.row_mut(slot);
-        assert_eq!(row.tag & FREE, 0, "a row is removed once");
+        assert!(!row.is_free(), "a row is removed once");
         row.state = fresh;
         row.tag |= FREE;
         self.free.push(slot);

@@ -1,13 +1,14 @@
 //! The chunks of a core's part of a checkpoint.
 
 use potoroo_sdk::host::TableId;
-use potoroo_sdk::table::CHUNK_BYTES;
+
+use crate::state::CHUNK_BYTES;
 
 /// What the bytes of a [`Chunk`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// Rows of a table, one record after the other, as
-    /// [`TableRows`](potoroo_sdk::table::TableRows) writes them. A later record of a key replaces
+    /// [`AnyRow`](potoroo_sdk::table::AnyRow) writes them. A later record of a key replaces
     /// an earlier one.
     Rows(TableId),
     /// Keys that left a table since the checkpoint before, as records without a state. They come

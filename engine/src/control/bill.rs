@@ -4,7 +4,6 @@ use std::fmt;
 
 use potoroo_runtime::{SharedGaps, mesh_bytes};
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::Spares;
 
 use super::config::Config;
 use crate::checkpoint::load_bytes;
@@ -12,6 +11,7 @@ use crate::connect::demand::{Demand, DemandLine};
 use crate::connect::mail::PARTS_WAITING_MAX;
 use crate::connect::pipe::PIPE_BYTES;
 use crate::flow::Outlet;
+use crate::state::Spares;
 use crate::turn::SPARES_MAX;
 
 /// What the engine takes at most, by user: at start, but for connections and checkpoints. State

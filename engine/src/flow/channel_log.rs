@@ -9,10 +9,10 @@
 use std::collections::VecDeque;
 
 use potoroo_runtime::{Inbound, LaneId, Position};
-use potoroo_sdk::table::Spares;
 
 use super::shard::LANE_FRAMES_PER_TURN;
 use crate::checkpoint::{Chunk, Epoch, Section};
+use crate::state::Spares;
 
 /// The frames of one checkpoint.
 pub(super) struct ChannelLog {

@@ -4,12 +4,12 @@
 //! Cold: a call per command, per slice or per chunk, never per event.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::table::Spares;
 
 use super::part::PartStep;
 use super::replay::{RestoreError, Restoring};
 use super::turn::{Core, Phase};
 use crate::checkpoint::{Chunk, Epoch, Renumbering};
+use crate::state::Spares;
 
 impl Core {
     /// Restores a chunk of records of its own, or what is its own of a chunk of frames, at `now`,
@@ -61,7 +61,7 @@ impl Core {
         assert!(self.inlets.is_empty(), "ids of connections are those of this generation");
         self.inlets.begin_generation(generation);
         let covers = self.router.partitions();
-        self.checkpoints.enable(&self.plan, covers, epoch, log_bytes_max);
+        self.checkpoints.enable(&mut self.router.tables.captures, covers, epoch, log_bytes_max);
     }
 
     /// The checkpoint `epoch` begins: the core takes its snapshot before its next turn, unless it
@@ -75,12 +75,12 @@ impl Core {
 
     /// The checkpoint `epoch` is committed.
     pub fn commit_checkpoint(&mut self, epoch: Epoch) {
-        self.checkpoints.commit(&self.plan, epoch);
+        self.checkpoints.commit(&mut self.router.tables.captures, epoch);
     }
 
     /// The checkpoint `epoch` is aborted.
     pub fn abort_checkpoint(&mut self, epoch: Epoch) {
-        self.checkpoints.abort(&self.plan, epoch);
+        self.checkpoints.abort(&mut self.router.tables.captures, epoch);
     }
 
     /// Whether a checkpoint is under way on this core.
@@ -112,11 +112,11 @@ impl Core {
     /// while chunks wait to be taken.
     // cold: while a checkpoint is under way
     pub fn hand_out_rows(&mut self, rows_max: u32) -> Option<usize> {
-        self.checkpoints.look(&self.plan, rows_max)
+        self.checkpoints.look(&self.plan, &mut self.router.tables.captures, rows_max)
     }
 
     /// The next step of this core's part, if there is one now.
     pub fn take_part(&mut self) -> Option<PartStep> {
-        self.checkpoints.take_step(&self.plan)
+        self.checkpoints.take_step(&mut self.router.tables.captures)
     }
 }

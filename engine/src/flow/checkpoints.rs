@@ -20,7 +20,6 @@ use std::collections::VecDeque;
 
 use potoroo_runtime::{Inbound, LaneId, LaneLimits};
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::Spares;
 
 use super::channel_log::ChannelLog;
 use super::open_part::OpenPart;
@@ -29,6 +28,7 @@ use super::positions::ReadPosition;
 use super::replay::Replay;
 use super::route::Router;
 use crate::checkpoint::{Epoch, PartitionSet};
+use crate::state::{Capture, Spares};
 
 /// Delta parts that may follow a full one: what recovery reads at most.
 const DELTA_PARTS_MAX: u32 = 16;
@@ -62,7 +62,6 @@ pub(super) struct CoreCheckpoints {
 
 /// Everything of a core that belongs to its snapshot.
 pub(super) struct SnapshotOf<'a, Positions> {
-    pub(super) plan: &'a Plan,
     pub(super) router: &'a mut Router,
     pub(super) inbound: &'a [Inbound],
     pub(super) replay: &'a Replay,
@@ -79,14 +78,14 @@ impl CoreCheckpoints {
     // cold: at start
     pub(super) fn enable(
         &mut self,
-        plan: &Plan,
+        captures: &mut [Capture],
         covers: PartitionSet,
         epoch: Epoch,
         log_bytes_max: u64,
     ) {
         assert!(!self.enabled, "checkpoints are enabled once");
         let spares = Spares::default();
-        plan.tables.iter().for_each(|table| table.rows.enable_snapshots(epoch.0, &spares));
+        captures.iter_mut().for_each(|capture| capture.enable(epoch.0, &spares));
         // What was recovered was another core's part, or may have been: nothing of it is committed
         // as a part of this one, so the first part is a full one.
         let (seen, committed) = (epoch, Epoch::NONE);
@@ -113,7 +112,7 @@ impl CoreCheckpoints {
     }
 
     /// The checkpoint `epoch` is committed.
-    pub(super) fn commit(&mut self, plan: &Plan, epoch: Epoch) {
+    pub(super) fn commit(&mut self, captures: &mut [Capture], epoch: Epoch) {
         assert!(self.enabled, "a checkpoint is committed after checkpoints were enabled");
         assert!(epoch <= self.epoch, "a checkpoint is committed after its snapshot");
         self.committed = epoch;
@@ -126,14 +125,14 @@ impl CoreCheckpoints {
                 false => {}
             }
         }
-        plan.tables.iter().for_each(|table| table.rows.commit(epoch.0));
+        captures.iter_mut().for_each(|capture| capture.commit(epoch.0));
     }
 
     /// The checkpoint `epoch` is aborted.
-    pub(super) fn abort(&mut self, plan: &Plan, epoch: Epoch) {
+    pub(super) fn abort(&mut self, captures: &mut [Capture], epoch: Epoch) {
         assert!(self.enabled, "a checkpoint is aborted after checkpoints were enabled");
         if self.part.as_ref().is_some_and(|part| part.epoch() == epoch) {
-            self.drop_part(plan);
+            self.drop_part(captures);
         }
     }
 
@@ -197,11 +196,11 @@ impl CoreCheckpoints {
         Positions: Iterator<Item = ReadPosition>,
     {
         let epoch = self.seen;
-        let SnapshotOf { plan, router, inbound, replay, positions } = of;
+        let SnapshotOf { router, inbound, replay, positions } = of;
         // A part that is still under way was superseded: its coordinator has given it up.
-        self.drop_part(plan);
+        self.drop_part(&mut router.tables.captures);
         router.mark_lanes(epoch, &mut wake);
-        let since = self.begin_tables(plan, epoch);
+        let since = self.begin_tables(&mut router.tables.captures, epoch);
         let levels = router.output_level() + 1;
         let channel_log = ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max);
         let positions = positions.chain(self.ended.iter().copied()).collect();
@@ -217,38 +216,42 @@ impl CoreCheckpoints {
 
     /// Has the tables hand out what changed since a committed epoch, or everything. Returns that
     /// epoch, or none.
-    fn begin_tables(&self, plan: &Plan, epoch: Epoch) -> Epoch {
-        let tables = || plan.tables.iter().map(|table| &table.rows);
+    fn begin_tables(&self, captures: &mut [Capture], epoch: Epoch) -> Epoch {
         let full = self.delta_parts >= DELTA_PARTS_MAX
             || self.committed.is_none()
-            || tables().any(|rows| rows.needs_full_snapshot());
+            || captures.iter().any(Capture::needs_full_snapshot);
         let since = if full { Epoch::NONE } else { self.committed };
-        tables().for_each(|rows| rows.snapshot(epoch.0, since.0));
+        captures.iter_mut().for_each(|capture| capture.snapshot(epoch.0, since.0));
         since
     }
 
     /// Looks at up to `rows_max` rows for the part under way: see [`OpenPart::look`].
     // cold: while a checkpoint is under way
-    pub(super) fn look(&mut self, plan: &Plan, rows_max: u32) -> Option<usize> {
-        self.part.as_mut()?.look(plan, rows_max)
+    pub(super) fn look(
+        &mut self,
+        plan: &Plan,
+        captures: &mut [Capture],
+        rows_max: u32,
+    ) -> Option<usize> {
+        self.part.as_mut()?.look(plan, captures, rows_max)
     }
 
     /// The next step of this core's part, if there is one now.
-    pub(super) fn take_step(&mut self, plan: &Plan) -> Option<PartStep> {
+    pub(super) fn take_step(&mut self, captures: &mut [Capture]) -> Option<PartStep> {
         let part = self.part.as_mut()?;
-        let step = part.take(plan.tables.len())?;
+        let step = part.take(captures.len())?;
         if let PartStep::End(_) = step {
             self.handed_out.push_back((part.epoch(), part.is_full()));
         }
         if let PartStep::End(_) | PartStep::Failed { .. } = step {
-            self.drop_part(plan);
+            self.drop_part(captures);
         }
         Some(step)
     }
 
-    fn drop_part(&mut self, plan: &Plan) {
+    fn drop_part(&mut self, captures: &mut [Capture]) {
         let Some(part) = self.part.take() else { return };
-        plan.tables.iter().for_each(|table| table.rows.end_snapshot());
+        captures.iter_mut().for_each(Capture::end_snapshot);
         part.give_back();
     }
 }

@@ -18,7 +18,6 @@ use arrayvec::ArrayVec;
 use potoroo_runtime::Inbound;
 use potoroo_sdk::host::TableId;
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::{Spares, TableRows};
 use potoroo_sdk::value::ARCHIVE_BYTES_MAX;
 
 use super::channel_log::ChannelLog;
@@ -27,6 +26,7 @@ use super::look_ahead::prefetch_rows;
 use super::part::{PartEnd, PartStep};
 use super::positions::ReadPosition;
 use crate::checkpoint::{Chunk, Epoch, PartitionSet, Section};
+use crate::state::{Capture, Spares};
 
 /// Most rows of one look: about as many lines as memory fetches at the same time.
 const LOOK_ROWS_MAX: usize = 16;
@@ -111,53 +111,58 @@ impl OpenPart {
     /// Reads up to `rows_max` rows, 16 at most, and prefetches the next ones. Returns how
     /// many bytes that gave, if there is more to look at now: not while chunks wait to be taken.
     // cold: while a checkpoint is under way
-    pub(super) fn look(&mut self, plan: &Plan, rows_max: u32) -> Option<usize> {
+    pub(super) fn look(
+        &mut self,
+        plan: &Plan,
+        captures: &mut [Capture],
+        rows_max: u32,
+    ) -> Option<usize> {
         if self.ready.len() >= CHUNKS_READY_MAX || self.failed().is_some() {
             return None;
         }
-        let rows = &*plan.tables.get(self.table)?.rows;
+        let capture = captures.get_mut(self.table)?;
         if self.rows.capacity() == 0 {
             self.rows = self.spares.take();
         }
         if !self.removed_done {
-            return Some(self.look_at_removed(rows));
+            return Some(self.look_at_removed(capture));
         }
-        if let Some(bytes) = rows.saved(false) {
+        if let Some(bytes) = capture.saved(false) {
             let section = Section::Rows(TableId(self.table as u16));
             self.ready.push_back(Chunk { section, bytes });
             return Some(0);
         }
-        self.look_at_rows(plan, rows, rows_max)
+        self.look_at_rows(plan, capture, rows_max)
     }
 
-    fn look_at_removed(&mut self, rows: &dyn TableRows) -> usize {
+    fn look_at_removed(&mut self, capture: &mut Capture) -> usize {
         let before = self.rows.len();
-        self.removed_done = !rows.removed(&mut self.rows);
+        self.removed_done = !capture.removed(&mut self.rows);
         let bytes = self.rows.len() - before;
         self.hand_out_rows(Section::Removed(TableId(self.table as u16)), self.removed_done);
         bytes
     }
 
-    fn look_at_rows(&mut self, plan: &Plan, rows: &dyn TableRows, rows_max: u32) -> Option<usize> {
+    fn look_at_rows(&mut self, plan: &Plan, capture: &mut Capture, rows_max: u32) -> Option<usize> {
         let section = Section::Rows(TableId(self.table as u16));
         let before = self.rows.len();
         let mut slots = [0; LOOK_ROWS_MAX];
         // After a long row, prefetched slots are left over: no new ones before they are written.
         let room = if self.ahead.len() > LOOK_ROWS_MAX { 0 } else { rows_max as usize };
-        let (found, left) = rows.changed(&mut slots[..LOOK_ROWS_MAX.min(room)]);
-        prefetch_rows(rows, slots[..found].iter().copied());
-        let done = rows.write_rows(&self.ahead, &mut self.rows);
+        let (found, left) = capture.changed(&mut slots[..LOOK_ROWS_MAX.min(room)]);
+        prefetch_rows(capture.rows(), slots[..found].iter().copied());
+        let done = capture.write_rows(&self.ahead, &mut self.rows);
         self.ahead.drain(..done);
         self.ahead.extend(slots[..found].iter().copied());
-        if let Some(key) = rows.too_long() {
-            self.failed = Some(too_long(&plan.tables[self.table].name, &key));
+        if let Some(key) = capture.too_long() {
+            self.failed = Some(too_long(&plan.tables[self.table].name, key));
             return Some(ARCHIVE_BYTES_MAX);
         }
         let bytes = self.rows.len() - before;
         let left = left || !self.ahead.is_empty();
         self.hand_out_rows(section, !left);
         if !left {
-            let saved = rows.saved(true);
+            let saved = capture.saved(true);
             self.ready.extend(saved.map(|bytes| Chunk { section, bytes }));
             (self.table, self.removed_done) = (self.table + 1, false);
         }

@@ -9,7 +9,7 @@
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, ExchangeId, Host, SinkId, SourceId, TableId, UnderWay};
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::{Record, SlotIndex};
+use potoroo_sdk::table::Record;
 use potoroo_sdk::value::Corrupt;
 
 use super::connection::ConnectionId;
@@ -20,7 +20,6 @@ use super::route::Router;
 use super::shard;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::{Chunk, DRAIN, Renumbering, Section};
-use crate::state::Index;
 
 /// Frames to be processed before anything new.
 #[derive(Default)]
@@ -161,7 +160,7 @@ impl Restoring<'_> {
             let (record, left) = Record::split(rest).ok_or(Corrupt)?;
             rest = left;
             assert_eq!(self.router.owner(record.hash), self.core, "a record goes to its owner");
-            let index = &mut self.router.indexes[at];
+            let index = &mut self.router.tables.indexes[at];
             match present {
                 true => rows.restore(record, index)?,
                 false => rows.forget(record, index)?,
@@ -254,22 +253,5 @@ impl Restoring<'_> {
             self.router.refuse(cause, SKIPPED, &[]);
         }
         skipped
-    }
-}
-
-impl SlotIndex for Index {
-    fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
-        match previous {
-            None => self.first(hash),
-            previous => self.after(hash, previous),
-        }
-    }
-
-    fn bind(&mut self, hash: u64, slot: u32) {
-        self.insert(hash, slot);
-    }
-
-    fn unbind(&mut self, hash: u64, slot: u32) {
-        self.remove(hash, slot);
     }
 }

@@ -4,14 +4,13 @@
 //! events straight into the lane of their owner. What finds no room goes into the outbox of its
 //! level and blocks further input until it has gone.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use potoroo_runtime::{LaneId, LinkSender, Outbound};
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
 use potoroo_sdk::plan::Plan;
-use potoroo_sdk::table::TableRows;
+use potoroo_sdk::table::AnyRow;
 
 use super::batch_size::{BatchSize, batch_max};
 use super::counts::Counts;
@@ -21,12 +20,11 @@ use super::gauges::{BlockedBy, Gauges};
 use super::holder::Holder;
 use super::letters::Letters;
 use super::local::{Local, Outbox};
-use super::look_ahead::look_ahead;
 use super::outputs::CoreOutputs;
 use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
+use super::tables::Tables;
 use crate::checkpoint::PartitionSet;
-use crate::state::Index;
 
 /// What the router knows of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +61,7 @@ pub struct Router {
     blocked: bool,
     /// Room for a frame that is too long for any lane; it is never read.
     oversize: Vec<u8>,
-    pub(super) indexes: Vec<Index>,
-    /// The rows of the tables, to prefetch them.
-    pub(super) rows: Vec<Rc<dyn TableRows>>,
+    pub(super) tables: Tables,
     pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
     /// What holds the sources back besides full buffers.
@@ -124,8 +120,7 @@ impl Router {
             frame_bytes_max,
             blocked: false,
             oversize: Vec::new(),
-            indexes: plan.tables.iter().map(|_| Index::new()).collect(),
-            rows: plan.tables.iter().map(|table| table.rows.clone()).collect(),
+            tables: Tables::new(plan),
             outputs: parts.outputs,
             letters: parts.letters,
             holding: Vec::new(),
@@ -437,8 +432,7 @@ impl Host for Router {
             return 0;
         }
         if let Some(table) = exchange.table {
-            let table = table.0 as usize;
-            look_ahead(&self.indexes[table], &*self.rows[table], own, hashes, slots);
+            self.tables.look_ahead(table, own, hashes, slots);
         }
         if let Some(table) = exchange.end {
             match own.count_ones() as usize == causes.len() {
@@ -476,19 +470,19 @@ impl Host for Router {
 
     #[inline]
     fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
-        let index = &self.indexes[table.0 as usize];
-        match previous {
-            None => index.first(hash),
-            previous => index.after(hash, previous),
-        }
+        self.tables.find(table, hash, previous)
     }
 
     fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.indexes[table.0 as usize].insert(hash, slot);
+        self.tables.bind(table, hash, slot);
     }
 
-    fn unbind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.indexes[table.0 as usize].remove(hash, slot);
+    fn unbind(&mut self, table: TableId, hash: u64, slot: u32, row: &dyn AnyRow) {
+        self.tables.unbind(table, hash, slot, row);
+    }
+
+    fn changing(&mut self, table: TableId, slot: u32, row: Option<&dyn AnyRow>) {
+        self.tables.changing(table, slot, row);
     }
 
     #[cold]

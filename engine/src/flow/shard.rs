@@ -11,7 +11,6 @@ use potoroo_sdk::plan::{Exchange, Plan};
 use super::envelope::{FrameEdge, Header};
 use super::gauges::Stage;
 use super::local::Local;
-use super::look_ahead::look_ahead;
 use super::route::Router;
 
 /// Most frames taken from one lane in one turn.
@@ -128,9 +127,8 @@ fn drain_run<F: FrameQueue>(
     let mut slots = [NO_SLOT; BATCH_EVENTS];
     let slots = &mut slots[..hashes.len()];
     if let Some(table) = exchange.table {
-        let table = table.0 as usize;
         let own = u64::MAX >> (BATCH_EVENTS - hashes.len());
-        look_ahead(&router.indexes[table], &*router.rows[table], own, &hashes, slots);
+        router.tables.look_ahead(table, own, &hashes, slots);
     }
     let inputs = Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes };
     let done = exchange.stage.batch(inputs, under_way, router);

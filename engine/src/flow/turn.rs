@@ -293,9 +293,9 @@ impl Core {
     /// Does what waits for a checkpoint.
     #[cold]
     pub(super) fn attend(&mut self, wake: impl FnMut(usize)) {
-        let Self { plan, router, inbound, replay, inlets, generators, checkpoints, .. } = self;
+        let Self { router, inbound, replay, inlets, generators, checkpoints, .. } = self;
         let positions = inlets.positions().chain(generators.positions());
-        checkpoints.attend(SnapshotOf { plan, router, inbound, replay, positions }, wake);
+        checkpoints.attend(SnapshotOf { router, inbound, replay, positions }, wake);
     }
 
     /// Sources are not admitted, in a turn in which `work` was done.
@@ -374,11 +374,7 @@ impl Core {
 
     #[cold]
     fn count_tables(&mut self) {
-        let Router { rows, indexes, counts, .. } = &mut self.router;
-        for ((rows, index), counts) in rows.iter().zip(indexes).zip(&mut counts.tables) {
-            let bytes = rows.memory_bytes() + index.memory_bytes();
-            *counts = (rows.count() as u64, bytes as u64);
-        }
+        self.router.tables.count(&mut self.router.counts.tables);
     }
 
     /// The counters as they are now.

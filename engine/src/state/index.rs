@@ -15,6 +15,8 @@
 //! Cost: one line for a lookup; about 21 bytes per key at three keys per bucket; each third
 //! insertion splits one bucket, and each 256th split allocates 16 KiB.
 
+use potoroo_sdk::table::SlotIndex;
+
 use super::intrinsics::equal_bits;
 
 /// Finds slots by hash. Never compares keys: the caller does.
@@ -253,6 +255,23 @@ impl Index {
             self.mask = self.mask * 2 + 1;
             self.split = 0;
         }
+    }
+}
+
+impl SlotIndex for Index {
+    fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
+        match previous {
+            None => self.first(hash),
+            previous => self.after(hash, previous),
+        }
+    }
+
+    fn bind(&mut self, hash: u64, slot: u32) {
+        self.insert(hash, slot);
+    }
+
+    fn unbind(&mut self, hash: u64, slot: u32) {
+        self.remove(hash, slot);
     }
 }
 

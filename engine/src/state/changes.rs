@@ -1,17 +1,17 @@
 //! Changes: which rows changed, in the order in which they did, and which of them are due: a
 //! snapshot has to write them.
 //!
-//! Each row has a tag for what happened to it last:
+//! The tag of a row stands for what happened to it last:
 //!
 //! ```text
+//!   0        it has not changed since snapshots are taken
 //!   2e       it changed in epoch e, which ends with the snapshot e
 //!   2e + 1   it was written by the snapshot e
-//!   FREE |   there is no row; the other bits are those of the last one
 //! ```
 //!
 //! So for the snapshot `n` after the committed snapshot `s` the rows with a tag from `2s + 2` to
-//! `2n` are due. Rows that an aborted snapshot wrote are among them; rows that this one wrote are
-//! not.
+//! `2n` are due; for a full one all up to `2n`. Rows that an aborted snapshot wrote are among them;
+//! rows that this one wrote are not.
 //! A row that changes for the first time in an epoch is also listed: a snapshot looks at the rows
 //! that were listed since `s`, and takes time for changes only. The list is written at its end, so
 //! an event touches no other cold memory than its row.
@@ -21,14 +21,12 @@
 //! nothing is listed, and the next snapshot looks at all rows, which is faster then. Must never do:
 //! move an entry of the list.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use std::collections::VecDeque;
 
-/// Set in the tag of a slot without a row.
-pub(super) const FREE: u32 = 1 << 31;
+use potoroo_sdk::table::TAGS;
 
 /// Greater epochs have no tag.
-const EPOCH_MAX: u32 = (FREE >> 1) - 2;
+const EPOCH_MAX: u32 = (TAGS >> 1) - 2;
 
 /// Which rows of a table changed, and how far its snapshot is.
 pub(super) struct Changes {
@@ -60,7 +58,7 @@ enum Next {
 impl Changes {
     pub(super) fn new() -> Self {
         Self {
-            now: 2,
+            now: 0,
             lists_max: 0,
             lists: VecDeque::new(),
             free_lists: 0,
@@ -146,7 +144,8 @@ impl Changes {
             self.complete_from = epoch + 1;
         }
         self.lists_max = (slots as usize / LISTED_PART).div_ceil(LIST_SLOTS) + 1;
-        self.due = (2 * since + 2, 2 * epoch);
+        let first = if since == 0 { 0 } else { 2 * since + 2 };
+        self.due = (first, 2 * epoch);
         self.now = 2 * (epoch + 1);
     }
 
@@ -204,10 +203,11 @@ const LIST_SLOTS: usize = 4096;
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeSet;
+    use std::collections::BTreeSet;
+
+    use potoroo_sdk::random::Random;
 
     use super::*;
-    use crate::random::Random;
 
     /// Rows that are tags only.
     struct Model {
@@ -219,7 +219,7 @@ mod tests {
         fn new(rows: usize) -> Self {
             let mut changes = Changes::new();
             changes.begin_after(0);
-            Self { changes, tags: alloc::vec![2; rows] }
+            Self { changes, tags: vec![2; rows] }
         }
 
         /// Returns whether the row had to be saved.
@@ -263,7 +263,7 @@ mod tests {
             let mut random = Random::new(seed);
             let mut model = Model::new(ROWS as usize);
             // The epochs in which rows changed last, without tags.
-            let mut changed = alloc::vec![1; ROWS as usize];
+            let mut changed = vec![1; ROWS as usize];
             let (mut committed, mut complete) = (0, 0);
             for epoch in 1..20 {
                 for _ in 0..random.below(6000) {

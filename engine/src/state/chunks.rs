@@ -3,10 +3,9 @@
 //! Promises: a buffer is reallocated only for a record longer than [`CHUNK_SPARE_BYTES`], and
 //! buffers are reused: the first touch of new memory costs more than writing to it.
 
-use alloc::collections::VecDeque;
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::RefCell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// Bytes at which a chunk is full: written within about ten microseconds, and stored with one
 /// system call for hundreds of rows.
@@ -69,7 +68,7 @@ impl Chunks {
     #[cold]
     #[inline(never)]
     fn begin_chunk(&mut self, spares: &Spares) {
-        let full = core::mem::replace(&mut self.last, spares.take());
+        let full = std::mem::replace(&mut self.last, spares.take());
         if !full.is_empty() {
             self.full.push_back(full);
         }
@@ -77,7 +76,7 @@ impl Chunks {
 
     /// The oldest full chunk; with `all` also one that is not full.
     pub(super) fn take(&mut self, all: bool) -> Option<Vec<u8>> {
-        let last = || (all && !self.last.is_empty()).then(|| core::mem::take(&mut self.last));
+        let last = || (all && !self.last.is_empty()).then(|| std::mem::take(&mut self.last));
         self.full.pop_front().or_else(last)
     }
 
@@ -115,7 +114,7 @@ mod tests {
         assert_eq!(chunks.take(false).map(|chunk| chunk[0]), Some(1));
         assert_eq!(chunks.take(false).map(|chunk| chunk[0]), Some(2));
         assert_eq!(chunks.take(false), None);
-        assert_eq!(chunks.take(true), Some(alloc::vec![3]));
+        assert_eq!(chunks.take(true), Some(vec![3]));
         chunks.room(&spares).push(4);
         chunks.clear(&spares);
         assert_eq!((chunks.take(true), spares.count()), (None, 1));

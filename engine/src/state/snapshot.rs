@@ -1,13 +1,11 @@
 //! The snapshot of a table: which rows it saved, which keys were removed, and how far it is.
 
-use alloc::collections::VecDeque;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::collections::VecDeque;
+
+use potoroo_sdk::table::AnyRow;
+use potoroo_sdk::value::{ARCHIVE_BYTES_MAX, TooLong};
 
 use super::chunks::{Chunks, Spares};
-use super::record::append_row;
-use crate::key::Key;
-use crate::value::{ARCHIVE_BYTES_MAX, State, TooLong};
 
 /// How far the current snapshot of a table is.
 pub(super) struct TableSnapshot {
@@ -62,17 +60,23 @@ impl TableSnapshot {
     }
 
     /// Saves a row before it changes.
-    pub(super) fn save<K: Key, S: State>(&mut self, key: &K, state: &S) {
+    pub(super) fn save(&mut self, row: &dyn AnyRow) {
         let room = self.saved.room(&self.spares);
-        let appended = append_row(key, state, self.archive_bytes_max, room);
-        self.check(key, appended);
+        let appended = row.append(self.archive_bytes_max, room);
+        self.check(row, appended);
+    }
+
+    /// Writes a row.
+    pub(super) fn write(&mut self, row: &dyn AnyRow, out: &mut Vec<u8>) {
+        let appended = row.append(self.archive_bytes_max, out);
+        self.check(row, appended);
     }
 
     /// Counts what a row owns, or notes the key of one that is too long.
-    pub(super) fn check<K: Key>(&mut self, key: &K, appended: Result<usize, TooLong>) {
+    fn check(&mut self, row: &dyn AnyRow, appended: Result<usize, TooLong>) {
         match appended {
             Ok(owned_bytes) => self.owned_now += owned_bytes,
-            Err(TooLong) => self.note_long(key),
+            Err(TooLong) => self.note_long(row),
         }
     }
 
@@ -84,9 +88,8 @@ impl TableSnapshot {
     }
 
     #[cold]
-    fn note_long<K: Key>(&mut self, key: &K) {
-        let mut text = String::new();
-        key.json(&mut text);
+    fn note_long(&mut self, row: &dyn AnyRow) {
+        let text = row.key_json();
         self.too_long.get_or_insert(text.chars().take(KEY_CHARS_MAX).collect());
     }
 
