@@ -1,7 +1,8 @@
-//! Remembers: the way from a key to its row, and which rows a snapshot has to write, hot.
+//! Remembers: the way from a key to its row, which rows a snapshot has to write, and which may be
+//! due, hot.
 //!
 //! Rows and their types belong to the application's tables; what is here knows hashes, slot
-//! numbers, tags and records only.
+//! numbers, tags, records and moments only.
 
 mod index;
 mod intrinsics;
@@ -13,7 +14,10 @@ mod snapshot;
 
 mod capture;
 
+mod wheel;
+
 pub(crate) use capture::Capture;
 pub use chunks::{CHUNK_BYTES, Spares};
 pub use index::Index;
 pub use intrinsics::prefetch;
+pub use wheel::{Hint, Taken, Wheel};
