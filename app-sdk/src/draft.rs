@@ -10,9 +10,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::consumers::Join;
-use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId};
+use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId, TimeId};
 use crate::mistake::Mistake;
 use crate::table::{Table, TableRows};
+use crate::time::Lateness;
 
 /// A step's index in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,9 @@ pub(crate) enum StepKind {
     Split(u8),
     /// One of the streams of a `route`.
     Route(u8),
+    EventTime(TimeId),
+    /// One of the two streams of a `split_late`.
+    SplitLate(u8),
     Merge,
     Unkeyed,
     KeyBy(ExchangeId),
@@ -58,6 +62,10 @@ pub(crate) struct DraftExchange {
     pub(crate) stage: Option<Rc<dyn ExchangeStage>>,
 }
 
+pub(crate) struct DraftTime {
+    pub(crate) step: StepId,
+}
+
 pub(crate) struct DraftTable {
     pub(crate) name: String,
     pub(crate) rows: Rc<dyn TableRows>,
@@ -73,11 +81,21 @@ pub(crate) struct Draft {
     pub(crate) steps: Vec<DraftStep>,
     pub(crate) sources: Vec<DraftSource>,
     pub(crate) exchanges: Vec<DraftExchange>,
+    pub(crate) times: Vec<DraftTime>,
     pub(crate) tables: Vec<DraftTable>,
     pub(crate) sinks: Vec<DraftSink>,
     pub(crate) mistakes: Vec<Mistake>,
     /// The consumers of all streams, with the steps that they come out of.
     pub(crate) consumers: Vec<(StepId, Rc<dyn Join>)>,
+}
+
+/// What is known of the time of the events of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StepTime {
+    None,
+    Known,
+    /// This merge is the first of events with a time and events without.
+    Mixed(StepId),
 }
 
 /// Where two ways through an application can meet.
@@ -102,6 +120,7 @@ impl Draft {
             steps: Vec::new(),
             sources: Vec::new(),
             exchanges: Vec::new(),
+            times: Vec::new(),
             tables: Vec::new(),
             sinks: Vec::new(),
             mistakes: Vec::new(),
@@ -142,6 +161,77 @@ impl Draft {
     /// Gives the source described last its stage.
     pub(crate) fn source_stage(&mut self, stage: Box<dyn SourceStage>) {
         self.sources.last_mut().expect("a source was described").stage = Some(stage);
+    }
+
+    /// Events get their time.
+    pub(crate) fn event_time(&mut self, parent: StepId, lateness: Lateness) -> (StepId, TimeId) {
+        let id = TimeId(self.times.len() as u16);
+        let step = self.step(StepKind::EventTime(id), &[parent]);
+        let label = self.describe(step);
+        if self.steps[step.0].level > 0 {
+            let before = self.describe(parent);
+            self.mistake(format!(
+                "`{before}` gets its time after a `key_by`: say it before the first one"
+            ));
+        }
+        if self.times.iter().any(|time| self.reach(time.step)[step.0]) {
+            self.mistake(format!("`{label}` has two times: keep one"));
+        }
+        if !lateness.is_sound() {
+            self.mistake(format!(
+                "`{label}` waits for longer than 36 years: say a shorter `within(…)`"
+            ));
+        }
+        self.times.push(DraftTime { step });
+        (step, id)
+    }
+
+    /// Notes when the events of `step` have no time, which `what` needs.
+    pub(crate) fn check_time(&mut self, step: StepId, what: &str) {
+        if self.steps[step.0].level > 0 {
+            let text = format!("`{what}` of `{}` comes after a `key_by`", self.describe(step));
+            self.mistake(format!("{text}: say it before the first one"));
+        }
+        let text = match self.time_of(step) {
+            StepTime::Known => return,
+            StepTime::None => format!(
+                "`{what}` needs the time of `{}`: say `.event_time(|event| …, within(…))` before \
+                 the first `key_by`",
+                self.describe(step)
+            ),
+            StepTime::Mixed(merge) => {
+                let [first, second] = self.steps[merge.0].parents[..] else {
+                    unreachable!("only a merge has two parents");
+                };
+                let first_has = matches!(self.time_of(first), StepTime::Known);
+                format!(
+                    "`{}` is merged with `{}`, and only the {} has a time, which `{what}` needs: \
+                     say `.event_time(|event| …, within(…))` for both",
+                    self.describe(first),
+                    self.describe(second),
+                    if first_has { "first" } else { "second" }
+                )
+            }
+        };
+        self.mistake(text);
+    }
+
+    /// What is known of the time of the events of `step`.
+    fn time_of(&self, step: StepId) -> StepTime {
+        let mut times = Vec::with_capacity(step.0 + 1);
+        for (index, step) in self.steps[..=step.0].iter().enumerate() {
+            let mut parents = step.parents.iter().map(|parent| times[parent.0]);
+            times.push(match (step.kind, parents.next(), parents.next()) {
+                (StepKind::EventTime(_), ..) => StepTime::Known,
+                (_, None, _) => StepTime::None,
+                (_, Some(one), None) => one,
+                (_, Some(one), Some(other)) if one == other => one,
+                (_, Some(mixed @ StepTime::Mixed(_)), _) => mixed,
+                (_, _, Some(mixed @ StepTime::Mixed(_))) => mixed,
+                _ => StepTime::Mixed(StepId(index)),
+            });
+        }
+        times[step.0]
     }
 
     pub(crate) fn exchange(&mut self, parent: StepId) -> (StepId, ExchangeId) {
@@ -310,6 +400,8 @@ impl Draft {
             StepKind::FlatMap => "flat_map".to_string(),
             StepKind::Split(branch) => format!("split[{branch}]"),
             StepKind::Route(branch) => format!("route[{branch}]"),
+            StepKind::EventTime(_) => "event_time".to_string(),
+            StepKind::SplitLate(branch) => format!("split_late[{branch}]"),
             StepKind::Merge => "merge".to_string(),
             StepKind::Unkeyed => return self.describe(this.parents[0]),
             StepKind::KeyBy(id) => match &self.exchanges[usize::from(id.0)].name {

@@ -11,10 +11,10 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::consumers::Consumers;
-use crate::flow::{Archive, Batch, BatchVec, Context, Events};
+use crate::flow::{Archive, Batch, BatchVec, Context, Events, Inherited};
 use crate::host::{
-    BATCH_EVENTS, Cause, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, KeysNote, NO_SLOT,
-    Route, UnderWay, bits,
+    BATCH_EVENTS, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, KeysNote, NO_SLOT, Route,
+    UnderWay, bits,
 };
 use crate::key::Key;
 use crate::value::{self, Corrupt, Event, Schema, View};
@@ -56,8 +56,8 @@ where
                 .each()
                 .map(|(number, place)| (self.key)(batch.begin(number, place, context.under_way))),
         );
-        let (mut causes, mut of) = (BatchVec::<Cause>::new(), [0; BATCH_EVENTS]);
-        let batch = batch.with_causes_in_order(&mut causes, &mut of);
+        let mut places = Inherited::new();
+        let batch = batch.in_order(&mut places);
         let mut hashes = [0; BATCH_EVENTS];
         let hashes = &mut hashes[..keys.len()];
         context.under_way.begin_batch(batch.causes, KeysNote::new(&keys));
@@ -128,8 +128,8 @@ where
             events.push((bytes, archive));
         }
         let Inputs { causes, hashes, slots, .. } = inputs;
-        let batch = Batch::keyed(Events::Archived(&events), causes, &keys, hashes, slots);
-        let mut context = Context { host, under_way };
+        let batch = Batch::keyed(Events::Archived(&events), causes, &[], &keys, hashes, slots);
+        let mut context = Context { host, under_way, own: &mut [] };
         // The next input follows only when the outputs of those before have found room.
         let done =
             self.consumers.send_while(&batch, &mut context, |context| !context.host.blocked());

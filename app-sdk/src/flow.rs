@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 
 use crate::codec::Reason;
-use crate::host::{BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Route, UnderWay, bits};
+use crate::host::{BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Route, Timing, UnderWay, bits};
+use crate::time::EventTime;
 use crate::value::{self, Event, View};
 use rkyv::Archived;
 
@@ -60,6 +61,8 @@ pub(crate) struct Batch<'a, E: Event, K> {
     whole: bool,
     /// What the events inherit.
     pub(crate) causes: &'a [Cause],
+    /// Empty where the stream has no time.
+    pub(crate) timings: &'a [Timing],
     /// Empty before an exchange, as the next two.
     pub(crate) keys: &'a [K],
     pub(crate) hashes: &'a [u64],
@@ -115,7 +118,7 @@ impl<'a, E: Event> Batch<'a, E, NoKey> {
     /// All of `events`, each with its cause.
     #[inline]
     pub(crate) fn entering(events: Events<'a, E>, causes: &'a [Cause]) -> Self {
-        Batch::keyed(events, &causes[..events.count()], &[], &[], &[])
+        Batch::keyed(events, &causes[..events.count()], &[], &[], &[], &[])
     }
 }
 
@@ -125,12 +128,14 @@ impl<'a, E: Event, K: Debug + 'static> Batch<'a, E, K> {
     pub(crate) fn keyed(
         events: Events<'a, E>,
         causes: &'a [Cause],
+        timings: &'a [Timing],
         keys: &'a [K],
         hashes: &'a [u64],
         slots: &'a [u32],
     ) -> Self {
         let (of, noted_keys) = (&NUMBERS[..events.count()], KeysNote::new(keys));
-        Self { events, of, chosen: of, whole: true, causes, keys, hashes, slots, noted_keys }
+        let (chosen, whole) = (of, true);
+        Self { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
     }
 }
 
@@ -138,30 +143,47 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
     /// The same events without their keys.
     #[inline]
     pub(crate) fn unkeyed(&self) -> Batch<'a, E, NoKey> {
-        let Self { events, of, chosen, whole, causes, noted_keys, .. } = *self;
+        let Self { events, of, chosen, whole, causes, timings, noted_keys, .. } = *self;
         let (keys, hashes, slots) = (&[], &[], &[]);
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys }
+        Batch { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
     }
 
     /// The same batch with its causes in the order of its events: event `i` of those that take part
-    /// stands at place `i`. Uses `causes` and `of` where it is not so yet.
+    /// stands at place `i`. Uses `places` where it is not so yet.
     #[inline(always)]
-    pub(crate) fn with_causes_in_order<'b>(
-        &'b self,
-        causes: &'b mut BatchVec<Cause>,
-        of: &'b mut [u8; BATCH_EVENTS],
-    ) -> Batch<'b, E, NoKey> {
-        let Self { events, of: before, chosen, whole, .. } = *self;
+    pub(crate) fn in_order<'b>(&'b self, places: &'b mut Inherited) -> Batch<'b, E, NoKey> {
+        let Self { events, of, chosen, whole, causes, timings, .. } = *self;
         let (keys, hashes, slots, noted_keys) = (&[], &[], &[], None);
         if whole {
-            let (of, causes) = (before, self.causes);
-            return Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys };
+            return Batch {
+                events,
+                of,
+                chosen,
+                whole,
+                causes,
+                timings,
+                keys,
+                hashes,
+                slots,
+                noted_keys,
+            };
         }
-        for (place, number) in self.chosen.iter().enumerate() {
-            causes.push(self.causes[usize::from(self.of[usize::from(*number)])]);
-            of[usize::from(*number)] = place as u8;
+        for (place, number) in chosen.iter().enumerate() {
+            let before = usize::from(of[usize::from(*number)]);
+            places.causes.push(causes[before]);
+            if !timings.is_empty() {
+                places.timings.push(timings[before]);
+            }
+            places.of[usize::from(*number)] = place as u8;
         }
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots, noted_keys }
+        let (of, causes, timings) = (&places.of, &*places.causes, &*places.timings);
+        Batch { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
+    }
+
+    /// The same batch with times for the events at its places.
+    #[inline(always)]
+    pub(crate) fn with_timings(&self, timings: &'a [Timing]) -> Self {
+        Self { timings, ..*self }
     }
 
     /// The same batch after an exchange.
@@ -171,9 +193,9 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         keys: &'a [L],
         hashes: &'a [u64],
     ) -> Batch<'a, E, L> {
-        let Self { events, of, chosen, whole, causes, .. } = *self;
-        let noted_keys = KeysNote::new(keys);
-        Batch { events, of, chosen, whole, causes, keys, hashes, slots: &[], noted_keys }
+        let Self { events, of, chosen, whole, causes, timings, .. } = *self;
+        let (noted_keys, slots) = (KeysNote::new(keys), &[]);
+        Batch { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
     }
 
     /// The same batch with the host's guesses.
@@ -188,9 +210,9 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
     where
         'a: 'b,
     {
-        let Self { causes, keys, hashes, slots, noted_keys, .. } = *self;
-        let (events, chosen) = (Events::Native(events), &NUMBERS[..events.len()]);
-        Batch { events, of, chosen, whole: false, causes, keys, hashes, slots, noted_keys }
+        let Self { causes, timings, keys, hashes, slots, noted_keys, .. } = *self;
+        let (events, chosen, whole) = (Events::Native(events), &NUMBERS[..events.len()], false);
+        Batch { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
     }
 
     /// Numbers of the events that take part, in order.
@@ -249,6 +271,20 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
     }
 }
 
+/// Room for what stands at the places of a batch, in the order of its events.
+pub(crate) struct Inherited {
+    of: [u8; BATCH_EVENTS],
+    causes: BatchVec<Cause>,
+    timings: BatchVec<Timing>,
+}
+
+impl Inherited {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self { of: [0; BATCH_EVENTS], causes: BatchVec::new(), timings: BatchVec::new() }
+    }
+}
+
 /// The numbers of the events of a batch.
 const NUMBERS: [u8; BATCH_EVENTS] = {
     let mut numbers = [0; BATCH_EVENTS];
@@ -264,6 +300,8 @@ const NUMBERS: [u8; BATCH_EVENTS] = {
 pub(crate) struct Context<'h> {
     pub(crate) host: &'h mut dyn Host,
     pub(crate) under_way: &'h UnderWay,
+    /// Of the connection, by [`TimeId`](crate::host::TimeId); none after an exchange.
+    pub(crate) own: &'h mut [EventTime],
 }
 
 impl Context<'_> {

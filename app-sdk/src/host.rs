@@ -23,13 +23,16 @@ use alloc::boxed::Box;
 use crate::codec::Reason;
 use crate::mistake::Mistake;
 use crate::table::AnyRow;
+use crate::time::EventTime;
 use crate::value::Corrupt;
 
 mod cause;
 mod schedule;
 mod under_way;
 
-pub use cause::{Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, TableId};
+pub use cause::{
+    Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, TableId, TimeId, Timing,
+};
 pub use schedule::Schedule;
 pub(crate) use under_way::KeysNote;
 pub use under_way::{Noted, UnderWay};
@@ -188,12 +191,18 @@ impl Feed {
 }
 
 /// The entry of one source.
+///
+/// Where a connection's own watermarks are asked for, they are by [`TimeId`]: after each event
+/// nothing on time comes on the connection at or before them. A new connection has
+/// [`EventTime::MIN`] of each.
 pub trait SourceStage {
-    /// Decodes frames from the front of `bytes` and runs their events.
+    /// Decodes frames from the front of `bytes` and runs their events, on a connection with these
+    /// own watermarks.
     fn ingest(
         &self,
         bytes: &[u8],
         feed: Feed,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Ingested;
@@ -209,7 +218,8 @@ pub trait SourceStage {
         host: &mut dyn Host,
     ) -> Ingested;
 
-    /// Runs one event given as its archive, from within the process.
+    /// Runs one event given as its archive, from within the process, on a connection with these
+    /// own watermarks.
     ///
     /// # Errors
     /// The bytes are no archive of this source's event.
@@ -217,6 +227,7 @@ pub trait SourceStage {
         &self,
         archive: &[u8],
         cause: Cause,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Result<(), Reason>;
@@ -237,13 +248,15 @@ pub trait Generate {
     /// a generator may go by what it made before.
     fn skip(&mut self, indices: Range<u64>, cause: Cause, under_way: &UnderWay);
 
-    /// Makes and runs the events of `indices` until the host is blocked or the generator ends.
-    /// Returns the index of the next event and whether there will be one.
+    /// Makes and runs the events of `indices` until the host is blocked or the generator ends; its
+    /// own watermarks are as those of a connection: see [`SourceStage`]. Returns the index of the
+    /// next event and whether there will be one.
     fn emit(
         &mut self,
         indices: Range<u64>,
         schedule: &Schedule,
         cause: Cause,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (u64, bool);

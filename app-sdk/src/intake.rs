@@ -20,6 +20,7 @@ use crate::host::{
     Cause, Feed, Generate, Host, Ingested, Origin, Schedule, SourceStage, Stop, UnderWay,
 };
 use crate::mistake::Mistake;
+use crate::time::EventTime;
 use crate::value::{self, Event};
 
 /// Generators by name; each is a [`GeneratorOf`] of its event type.
@@ -132,6 +133,13 @@ impl<C: Decode> Intake<C> {
         }
         (taken, DecodeEnd::Enough)
     }
+
+    /// Runs what was decoded.
+    #[inline(always)]
+    fn run(&self, decoded: &Decoded<C::Event>, context: &mut Context<'_>) {
+        let batch = Batch::entering(Events::Native(&decoded.events), &decoded.causes);
+        self.consumers.send(&batch, context);
+    }
 }
 
 impl<C: Decode> SourceStage for Intake<C> {
@@ -139,6 +147,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         &self,
         bytes: &[u8],
         feed: Feed,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Ingested {
@@ -163,9 +172,8 @@ impl<C: Decode> SourceStage for Intake<C> {
             done.events += decoded.events.len() as u64;
             let ran = !decoded.events.is_empty();
             if ran {
-                let mut context = Context { host: &mut *host, under_way };
-                let batch = Batch::entering(Events::Native(&decoded.events), &decoded.causes);
-                self.consumers.send(&batch, &mut context);
+                let mut context = Context { host: &mut *host, under_way, own: &mut *own };
+                self.run(&decoded, &mut context);
             }
             decoded.clear();
             if ran && host.blocked() {
@@ -223,6 +231,7 @@ impl<C: Decode> SourceStage for Intake<C> {
         &self,
         bytes: &[u8],
         cause: Cause,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> Result<(), Reason> {
@@ -231,7 +240,7 @@ impl<C: Decode> SourceStage for Intake<C> {
             .map_err(|_| Reason::new("not an archive of the source's event"))?;
         let (events, causes) = ([(bytes, archive)], [cause]);
         let batch = Batch::entering(Events::Archived(&events), &causes);
-        self.consumers.send(&batch, &mut Context { host, under_way });
+        self.consumers.send(&batch, &mut Context { host, under_way, own });
         Ok(())
     }
 
@@ -313,6 +322,7 @@ impl<E: Event> Generate for Generator<E> {
         mut indices: Range<u64>,
         schedule: &Schedule,
         cause: Cause,
+        own: &mut [EventTime],
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> (u64, bool) {
@@ -324,7 +334,7 @@ impl<E: Event> Generate for Generator<E> {
         };
         while !indices.is_empty() {
             let more = self.make(indices.clone(), batch_max, at, under_way);
-            let mut context = Context { host: &mut *host, under_way };
+            let mut context = Context { host: &mut *host, under_way, own: &mut *own };
             if !self.made.is_empty() {
                 let batch = Batch::entering(Events::Native(&self.made), &self.causes);
                 self.consumers.send(&batch, &mut context);

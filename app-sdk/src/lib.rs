@@ -7,6 +7,7 @@
 //! ```text
 //!   value · text · key      what an event and a key are made of
 //!   codec                   bytes to events and back
+//!   time                    moments that data speaks of
 //!   application · stream    what is computed
 //!   table · outputs         what handlers see and return
 //!   plan                    the checked description
@@ -250,6 +251,8 @@ pub mod random;
 
 pub mod codec;
 
+pub mod time;
+
 pub mod host;
 pub mod outputs;
 pub mod table;
@@ -294,6 +297,9 @@ pub mod prelude {
     pub use crate::stream::{Keyed, Stream};
     pub use crate::table::{Entry, Table};
     pub use crate::text::{Symbol, Text};
+    pub use crate::time::{
+        Duration, EventTime, IN_ORDER, Lateness, hours, micros, millis, minutes, seconds, within,
+    };
     pub use crate::value::{Event, Seq, State, Value, View};
     pub use crate::{event, key, state, value};
 }

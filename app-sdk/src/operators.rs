@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 use crate::batch_output::BatchOutput;
 use crate::codec::Encode;
 use crate::consumers::Consumers;
-use crate::flow::{Batch, BatchVec, Context, NoKey};
-use crate::host::{BATCH_EVENTS, SinkId};
+use crate::flow::{Batch, BatchVec, Context, Inherited, NoKey};
+use crate::host::{BATCH_EVENTS, SinkId, TimeId, Timing};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, Table};
+use crate::time::{EventTime, Lateness, OUT_OF_RANGE};
 use crate::value::{Event, State, View};
 
 /// Turns each event into others.
@@ -74,25 +75,52 @@ where
     assert!(!nexts.is_empty(), "`route` makes at least one stream");
     let last = nexts.len() - 1;
     stream.add(move |batch, context| {
-        let (mut left, mut to) = (BatchVec::<u8>::new(), [0; BATCH_EVENTS]);
+        let mut to = [0; BATCH_EVENTS];
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             to[number] = choose(batch.begin(number, place, context.under_way)).min(last);
-            left.push(number as u8);
         }
-        // Branch by branch. Their order is free: where their ways meet, events come one by one.
-        while let Some(first) = left.first() {
-            let (branch, mut chosen) = (to[usize::from(*first)], BatchVec::<u8>::new());
-            left.retain(|number| {
-                let stays = to[usize::from(*number)] != branch;
-                if !stays {
-                    chosen.push(*number);
-                }
-                stays
-            });
-            nexts[branch].send(&batch.choose(&chosen), context);
-        }
+        part(batch, &nexts, &to, context);
     });
+}
+
+/// Passes events that are on time on to the first stream, and late ones to the second.
+pub(crate) fn split_late<E, K>(stream: &Consumers<E, K>, nexts: [Rc<Consumers<E, K>>; 2])
+where
+    E: Event,
+    K: Debug + 'static,
+{
+    stream.add(move |batch, context| {
+        let mut to = [0; BATCH_EVENTS];
+        for (number, place) in batch.each() {
+            to[number] = usize::from(batch.timings[place].is_late());
+        }
+        part(batch, &nexts, &to, context);
+    });
+}
+
+/// Sends each event of a batch to the stream whose index stands at its number in `to`.
+#[inline(always)]
+fn part<E: Event, K: Debug + 'static>(
+    batch: &Batch<'_, E, K>,
+    nexts: &[Rc<Consumers<E, K>>],
+    to: &[usize; BATCH_EVENTS],
+    context: &mut Context<'_>,
+) {
+    let mut left = BatchVec::<u8>::new();
+    left.extend(batch.chosen().iter().copied());
+    // Stream by stream. Their order is free: where their ways meet, events come one by one.
+    while let Some(first) = left.first() {
+        let (next, mut chosen) = (to[usize::from(*first)], BatchVec::<u8>::new());
+        left.retain(|number| {
+            let stays = to[usize::from(*number)] != next;
+            if !stays {
+                chosen.push(*number);
+            }
+            stays
+        });
+        nexts[next].send(&batch.choose(&chosen), context);
+    }
 }
 
 /// Turns each event into as many as the handler emits.
@@ -196,6 +224,42 @@ pub(crate) fn update_with<E, K, S, O, F>(
         }
         drop(rows);
         made.send(batch, &next, context);
+    });
+}
+
+/// Gives each event its time, and the connection that brings it its own watermark.
+pub(crate) fn event_time<E, K, F>(
+    stream: &Consumers<E, K>,
+    next: Rc<Consumers<E, NoKey>>,
+    (id, lateness): (TimeId, Lateness),
+    time: F,
+) where
+    E: Event,
+    K: Debug + 'static,
+    F: for<'a> Fn(View<'a, E>) -> EventTime + 'static,
+{
+    stream.add(move |batch, context| {
+        let mut places = Inherited::new();
+        let batch = batch.in_order(&mut places);
+        let (mut timings, mut kept) = (BatchVec::<Timing>::new(), BatchVec::<u8>::new());
+        let mut own = context.own[usize::from(id.0)];
+        batch.note(context.under_way);
+        for (number, place) in batch.each() {
+            let time = time(batch.begin(number, place, context.under_way));
+            if time.is_of_event() {
+                own = own.max(lateness.watermark_after(time));
+                kept.push(number as u8);
+            } else {
+                context.host.refuse(&batch.causes[place], OUT_OF_RANGE, &[]);
+            }
+            timings.push(Timing { time, own });
+        }
+        context.own[usize::from(id.0)] = own;
+        if !kept.is_empty() {
+            next.send(&batch.with_timings(&timings).choose(&kept), context);
+        }
+        // The causes of this batch may end here, and so does a note of them.
+        context.under_way.end();
     });
 }
 

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::draft::{Draft, StepId, StepKind};
-use crate::host::{ExchangeStage, SinkId, SourceId, SourceStage, TableId};
+use crate::draft::{Draft, DraftTime, StepId, StepKind};
+use crate::host::{ExchangeStage, SinkId, SourceId, SourceStage, TableId, TimeId};
 use crate::table::TableRows;
 
 pub use crate::mistake::{Mistake, Mistakes};
@@ -23,6 +23,8 @@ pub struct PlannedSource {
     pub event: &'static str,
     /// Its entry.
     pub stage: Box<dyn SourceStage>,
+    /// The `event_time`s through which its events may come.
+    pub times: Vec<TimeId>,
     /// What stands for it in the origins of its events: at first its [`SourceId`]. A host that
     /// knows a former program by name may give it the number that the source had there.
     pub origin: u16,
@@ -48,6 +50,12 @@ pub struct Exchange {
     /// All sinks and replies that its events reach, also past other exchanges.
     pub reached_sinks: Vec<SinkId>,
     /// For messages: `orders → key_by`.
+    pub label: String,
+}
+
+/// An `event_time` of the application.
+pub struct PlannedTime {
+    /// For messages: `trades → event_time`.
     pub label: String,
 }
 
@@ -119,6 +127,8 @@ pub struct Plan {
     pub sources: Vec<PlannedSource>,
     /// Its exchanges, by [`ExchangeId`](crate::host::ExchangeId).
     pub exchanges: Vec<Exchange>,
+    /// Its `event_time`s, by [`TimeId`](crate::host::TimeId).
+    pub times: Vec<PlannedTime>,
     /// Its tables, by [`TableId`].
     pub tables: Vec<TablePlan>,
     /// Its sinks, by [`SinkId`].
@@ -161,6 +171,9 @@ impl Plan {
         draft.consumers.iter().for_each(|(step, consumers)| consumers.join(!draft.batches(*step)));
         let fingerprint = fingerprint(&draft);
         let exchanges = exchange_facts(&draft);
+        let reached = times_of_sources(&draft);
+        let time = |step| PlannedTime { label: draft.describe(step) };
+        let times = draft.times.iter().map(|planned| time(planned.step)).collect();
         let exchanges = draft
             .exchanges
             .into_iter()
@@ -183,14 +196,17 @@ impl Plan {
             name: draft.name,
             sources: sources
                 .zip(0..)
-                .map(|(source, origin)| PlannedSource {
+                .zip(reached)
+                .map(|((source, origin), times)| PlannedSource {
                     name: source.name,
+                    times,
                     event: source.event,
                     origin,
                     stage: source.stage.expect("a source is described with its stage"),
                 })
                 .collect(),
             exchanges,
+            times,
             tables: tables.map(|table| TablePlan { name: table.name, rows: table.rows }).collect(),
             sinks: labelled(draft.sinks.into_iter().map(|sink| sink.name).collect()),
             paths,
@@ -222,6 +238,7 @@ const NUMBERED_MAX: usize = u16::MAX as usize - 1;
 fn too_many(draft: &Draft, paths: &[Path]) -> impl Iterator<Item = Mistake> {
     let counts = [
         (draft.exchanges.len(), "`key_by`s"),
+        (draft.times.len(), "`event_time`s"),
         (draft.tables.len(), "tables"),
         (paths.len(), "ways from a source to a sink or table"),
     ];
@@ -245,7 +262,7 @@ fn unused(draft: &Draft) -> Vec<Mistake> {
                     "add `.sink(name, codec)`, or let the handler return `()`"
                 }
                 StepKind::KeyBy(_) => "add `.update(&table, …)` or a sink, or remove the `key_by`",
-                StepKind::Split(_) | StepKind::Route(_) => {
+                StepKind::Split(_) | StepKind::Route(_) | StepKind::SplitLate(_) => {
                     "add a sink or another operator, or say `filter` to drop events"
                 }
                 _ => "add a sink or another operator, or remove it",
@@ -317,6 +334,16 @@ fn reached_by_sources(draft: &Draft) -> Vec<(SourceId, Vec<bool>)> {
         _ => None,
     });
     sources.collect()
+}
+
+/// By source: the `event_time`s through which its events may come.
+fn times_of_sources(draft: &Draft) -> Vec<Vec<TimeId>> {
+    let of = |(_, reached): (SourceId, Vec<bool>)| {
+        let reached = |(id, time): (u16, &DraftTime)| reached[time.step.0].then_some(TimeId(id));
+        (0..).zip(&draft.times).filter_map(reached).collect()
+    };
+    // Sources are numbered in the order of their steps.
+    reached_by_sources(draft).into_iter().map(of).collect()
 }
 
 fn paths(draft: &Draft) -> Vec<Path> {

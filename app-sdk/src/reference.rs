@@ -16,6 +16,7 @@ use crate::host::{
 };
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
 use crate::table::AnyRow;
+use crate::time::EventTime;
 
 /// Runs an application over slices of input; see [`Application`] for an example.
 pub struct Reference {
@@ -23,6 +24,8 @@ pub struct Reference {
     state: Interpreter,
     /// What a source has not yet taken: the beginning of a frame.
     partial: Vec<Vec<u8>>,
+    /// By source, the own watermarks of its connection.
+    own: Vec<Vec<EventTime>>,
     /// How far each source's input has been read.
     position: Vec<u64>,
     /// By source: what comes next belongs to a frame above the limit that was refused.
@@ -63,6 +66,7 @@ impl Reference {
         Ok(Self {
             state: Interpreter::new(&plan),
             partial: plan.sources.iter().map(|_| Vec::new()).collect(),
+            own: plan.sources.iter().map(|_| none_yet(&plan)).collect(),
             position: plan.sources.iter().map(|_| 0).collect(),
             skipping: plan.sources.iter().map(|_| false).collect(),
             broken: plan.sources.iter().map(|_| false).collect(),
@@ -114,6 +118,7 @@ impl Reference {
         let index = self.source(name).0 as usize;
         self.partial[index].clear();
         (self.skipping[index], self.broken[index]) = (false, false);
+        self.own[index] = none_yet(&self.plan);
     }
 
     fn feed_bytes(&mut self, name: &str, bytes: &[u8], ended: bool) {
@@ -129,7 +134,8 @@ impl Reference {
             let skipping = self.skipping[index];
             let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
             let stage = &self.plan.sources[index].stage;
-            let done = stage.ingest(&input, feed, &self.under_way, &mut self.state);
+            let done =
+                stage.ingest(&input, feed, &mut self.own[index], &self.under_way, &mut self.state);
             self.process_in_flight();
             input.drain(..done.bytes);
             self.position[index] += done.bytes as u64;
@@ -163,7 +169,9 @@ impl Reference {
         let schedule = crate::host::Schedule { start: 0, rate: 0, first: 0 };
         for index in 0..count {
             let cause = self.cause(source);
-            made.emit(index..index + 1, &schedule, cause, &self.under_way, &mut self.state);
+            let own = &mut self.own[source.0 as usize];
+            let at = index..index + 1;
+            made.emit(at, &schedule, cause, own, &self.under_way, &mut self.state);
             self.process_in_flight();
         }
     }
@@ -278,6 +286,11 @@ impl Reference {
             assert_eq!(done, 1, "the interpreter never blocks");
         }
     }
+}
+
+/// The own watermarks of a connection that has brought no event.
+fn none_yet(plan: &Plan) -> Vec<EventTime> {
+    plan.times.iter().map(|_| EventTime::MIN).collect()
 }
 
 struct InFlight {

@@ -16,6 +16,7 @@ use crate::flow::NoKey;
 use crate::key::Key;
 use crate::operators;
 use crate::outputs::{Out, Outputs};
+use crate::time::{EventTime, Lateness};
 use crate::value::{Event, View};
 
 mod keyed;
@@ -170,6 +171,74 @@ impl<E: Event> Stream<E> {
         let nexts = streams.iter().map(|stream: &Stream<E>| stream.consumers.clone());
         operators::route(&self.consumers, nexts.collect(), to);
         streams
+    }
+
+    /// Gives each event its time, which `time` reads from it. Times of one connection go backwards
+    /// by at most `lateness`.
+    ///
+    /// What operators make of an event keeps its time. A stream has one time at most, and gets it
+    /// before its first `key_by`. An event whose time is before 1823 or after 2116 goes to the dead
+    /// letters.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// #[event]
+    /// struct Reading { time: EventTime, celsius: i64 }
+    ///
+    /// let app = Application::new("readings");
+    /// app.source("readings", LineText::new())
+    ///     .map(|line| {
+    ///         let (seconds, celsius) = line.split_once(' ')?;
+    ///         let time = EventTime::from_seconds(seconds.parse().ok()?);
+    ///         Some(Reading { time, celsius: celsius.parse().ok()? })
+    ///     })
+    ///     .event_time(|reading| reading.time, within(millis(5)))
+    ///     .map(|reading| format!("{} degrees at {}", reading.celsius, reading.time))
+    ///     .sink("texts", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("readings", b"60 21\n5000000000 22\n");
+    /// assert_eq!(reference.output("texts"), b"21 degrees at 60.000000000\n");
+    /// assert_eq!(reference.refused()[0].reason, potoroo_sdk::time::OUT_OF_RANGE);
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn event_time<F>(&self, time: F, lateness: Lateness) -> Stream<E>
+    where
+        F: for<'a> Fn(View<'a, E>) -> EventTime + Send + Sync + 'static,
+    {
+        let (step, id) = self.draft.borrow_mut().event_time(self.step, lateness);
+        let next = Stream::new(self.draft.clone(), step);
+        operators::event_time(&self.consumers, next.consumers.clone(), (id, lateness), time);
+        next
+    }
+
+    /// Parts the stream in events that are on time and late ones.
+    ///
+    /// An event is late when one came before it on its connection whose time is greater by more
+    /// than the lateness that [`event_time`](Self::event_time) was given. That depends on the input
+    /// of the connection alone, so it is the same in every run. Only before the first `key_by`.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("numbers");
+    /// let (on_time, late) = app
+    ///     .source("lines", LineText::new())
+    ///     .map(|line| line.parse::<i64>().ok())
+    ///     .event_time(|number| EventTime::from_millis(number), within(millis(5)))
+    ///     .split_late();
+    /// on_time.map(|number| number.to_string()).sink("on-time", LineText::new());
+    /// late.map(|number| number.to_string()).sink("late", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"100\n95\n94\n101\n95\n");
+    /// assert_eq!(reference.output("on-time"), b"100\n95\n101\n");
+    /// assert_eq!(reference.output("late"), b"94\n95\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn split_late(&self) -> (Stream<E>, Stream<E>) {
+        self.draft.borrow_mut().check_time(self.step, "split_late");
+        let streams = [0, 1].map(|branch| self.next(StepKind::SplitLate(branch)));
+        let nexts = streams.each_ref().map(|stream: &Stream<E>| stream.consumers.clone());
+        operators::split_late(&self.consumers, nexts);
+        streams.into()
     }
 
     /// Both streams in one. Order is kept within each of them, not between them.

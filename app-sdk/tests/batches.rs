@@ -83,7 +83,8 @@ impl Everything {
         let (ended, skipping) = (true, false);
         let feed = Feed { cause, ended, events_max: 1 << 40, frame_bytes_max: 1 << 20, skipping };
         let under_way = UnderWay::default();
-        let done = plan.sources[0].stage.ingest(bytes, feed, &under_way, self);
+        let mut own = vec![EventTime::MIN; plan.times.len()];
+        let done = plan.sources[0].stage.ingest(bytes, feed, &mut own, &under_way, self);
         assert_eq!((done.bytes, done.stop), (bytes.len(), Stop::More(0)));
         assert!(under_way.take().key.is_none(), "a key that is gone is still noted");
         while !self.sent.is_empty() {

@@ -26,6 +26,7 @@ mod gauges;
 mod shared_counts;
 
 mod letters;
+mod own_watermarks;
 mod positions;
 mod skip;
 mod stamps;
@@ -82,6 +83,7 @@ pub use egress::Outlet;
 pub use envelope::{FrameEdge, Header, split_stored};
 pub use gauges::{BlockedBy, Gauges, Stage};
 pub use letters::DeadLetter;
+pub use own_watermarks::OwnWatermarks;
 pub use part::{PartEnd, PartStep};
 pub use partitions::PartitionMap;
 pub use positions::{Ending, ReadPosition, Start};

@@ -203,7 +203,8 @@ impl<'a> Coordinator<'a> {
     ) -> Manifest {
         let (name, position) = ("quotes".into(), u64::from(epoch.0) * 10);
         let (unit, skipping, file, stream) = (PositionUnit::Bytes, false, None, None);
-        let source = SourcePosition { name, unit, position, skipping, file, stream };
+        let watermarks = Vec::new();
+        let source = SourcePosition { name, unit, position, skipping, file, stream, watermarks };
         Manifest {
             facts: self.facts.clone(),
             generation: self.head.generation,

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use potoroo::flow::{Counts, DeadLetter, PartitionMap};
+use potoroo::flow::{Counts, DeadLetter, PartitionMap, Start};
 use potoroo::turn::{Command, InletKind, NewInlet, Notice};
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{SinkId, SourceId};
@@ -196,7 +196,7 @@ impl Simulation {
         let core = &mut self.seats[core].core;
         let stage = &core.plan().sources[usize::from(generator.source)].stage;
         let made = stage.generator(&generator.name, 1).expect("the application has it");
-        core.add_generator(source, made, generator.rate, 0, generator.count);
+        core.add_generator(source, made, generator.rate, &Start::default(), generator.count);
     }
 
     /// Runs until nothing is left to do.

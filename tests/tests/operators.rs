@@ -147,6 +147,25 @@ fn split_and_route_send_each_event_one_way() {
 }
 
 #[test]
+fn late_events_go_their_own_way_and_those_of_no_time_are_refused() {
+    let orders = ["on-time", "late"].map(|name| (name, Grain::Fine));
+    check("late_events_go_their_own_way", &orders, |app| {
+        let time = |seq: u32| match seq % 40 {
+            39 => EventTime::MIN,
+            _ => EventTime::from_millis(i64::from(seq ^ 5)),
+        };
+        let timed = items(app).event_time(move |item| time(Item::facts(item).seq), IN_ORDER);
+        let (on_time, late) = timed.split_late();
+        let table = app.table::<u32, Seen>("seen");
+        on_time
+            .key_by(key)
+            .update(&table, |seen, item| with_trail(item, seen.add(Item::facts(item).seq)))
+            .sink("on-time", Lines::new());
+        late.key_by(key).map(|item| with_trail(item, 1)).sink("late", Lines::new());
+    });
+}
+
+#[test]
 fn key_by_and_update_in_all_shapes() {
     let orders = ["one", "some", "two"].map(|name| (name, Grain::Fine));
     check("key_by_and_update_in_all_shapes", &orders, |app| {

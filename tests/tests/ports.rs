@@ -6,6 +6,7 @@ use std::sync::Arc;
 use potoroo::checkpoint::{Chunk, Epoch, Renumbering, Section};
 use potoroo::flow::{
     BlockedBy, ConnectionId, Core, CoreConfig, Fate, PartitionMap, SharedCounts, Skips, Stage,
+    Start,
 };
 use potoroo_runtime::{Nanos, mesh};
 use potoroo_sdk::host::{Origin, SinkId, SourceId};
@@ -209,7 +210,7 @@ fn generators_wait_for_each_others_outputs() {
     let core = &mut seats[0].core;
     for _ in 0..3 {
         let made = core.plan().sources[0].stage.generator("lines", 1).expect("it is registered");
-        core.add_generator(SourceId(0), made, 0, 0, 10);
+        core.add_generator(SourceId(0), made, 0, &Start::default(), 10);
     }
     seats[0].turn();
     assert_eq!(seats[0].output(), b"0\n");

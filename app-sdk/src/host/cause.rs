@@ -1,4 +1,6 @@
-//! Causes and routes: the numbers by which stages and hosts name an application's parts.
+//! Causes, times and routes: the numbers by which stages and hosts name an application's parts.
+
+use crate::time::EventTime;
 
 /// A source of the application: its index in [`Plan::sources`](crate::plan::Plan::sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,6 +9,10 @@ pub struct SourceId(pub u8);
 /// One `key_by` of the application: its index in [`Plan::exchanges`](crate::plan::Plan::exchanges).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u16);
+
+/// An `event_time` of the application: its index in [`Plan::times`](crate::plan::Plan::times).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeId(pub u16);
 
 /// A table of the application: its index in [`Plan::tables`](crate::plan::Plan::tables).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +43,25 @@ pub struct Cause {
     pub origin: Origin,
     /// The source through which it entered.
     pub source: SourceId,
+}
+
+/// What the time of an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// When it happened.
+    pub time: EventTime,
+    /// The own watermark of its connection, after the event: the event is late if its time is not
+    /// above it.
+    pub own: EventTime,
+}
+
+impl Timing {
+    /// Whether an event came before it on its connection whose time is greater by more than the
+    /// lateness that was said.
+    #[inline]
+    pub fn is_late(&self) -> bool {
+        self.time <= self.own
+    }
 }
 
 /// Where a keyed event goes: an exchange and the hash of its key.

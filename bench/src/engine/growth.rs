@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use potoroo::Config;
-use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts as Counters};
+use potoroo::flow::{Core, CoreConfig, PartitionMap, SharedCounts as Counters, Start};
 use potoroo::prelude::*;
 use potoroo::sdk::host::SourceId;
 use potoroo_runtime::{Nanos, mesh};
@@ -107,7 +107,7 @@ fn grow(gate: &Gate, keys: u64) -> Result<Growth> {
         drop(sprint);
         taken_ns += SPRINT_NS;
         ensure!(taken_ns < 100 * SPRINT_NS, "{keys} keys do not come in");
-        std::thread::sleep(std::time::Duration::from_nanos(SPRINT_NS / 2));
+        std::thread::sleep(Duration::from_nanos(SPRINT_NS / 2));
     }
     let resident_bytes = resident_bytes()?.saturating_sub(resident);
     let (rows, table_bytes) = core.counts().tables[0];
@@ -192,7 +192,7 @@ pub fn core_of(application: Application, generator: &str, events: u64) -> Result
         tally: Arc::new(Counters::new(&plan)),
     };
     let mut core = Core::new(plan, config);
-    core.add_generator(SourceId(0), generate, 0, 0, events);
+    core.add_generator(SourceId(0), generate, 0, &Start::default(), events);
     Ok(core)
 }
 

@@ -76,6 +76,11 @@ pub struct SourcePosition {
     /// Which of its streams, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamPosition>,
+    /// What its connection had seen of the times of events, where they have some: its own
+    /// watermarks in nanoseconds since 1970, in the order of its `event_time`s; the least number
+    /// before the first event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watermarks: Vec<i64>,
 }
 
 /// What a position counts: one of a file says nothing to a generator.
@@ -130,7 +135,8 @@ impl SourcePosition {
     pub(super) fn begun(self) -> Option<Self> {
         let StreamPosition { name, first, .. } = self.stream?;
         let new = StreamPosition { name, id: 0, into: 0, several: false, first, ended: false };
-        first.map(|_| Self { position: 0, skipping: false, stream: Some(new), ..self })
+        let (stream, watermarks) = (Some(new), Vec::new());
+        first.map(|_| Self { position: 0, skipping: false, stream, watermarks, ..self })
     }
 
     /// Whether both are of the same source, and of the same of its streams.
@@ -330,6 +336,7 @@ pub(super) mod tests {
                     skipping: false,
                     file: Some(Imprint { device: 7, inode: 9, digest: 11 }),
                     stream: None,
+                    watermarks: vec![i64::MIN, 1_790_000_000_000_000_000],
                 },
                 SourcePosition {
                     name: "orders".into(),
@@ -345,6 +352,7 @@ pub(super) mod tests {
                         first: Some(2),
                         ended: false,
                     }),
+                    watermarks: Vec::new(),
                 },
             ],
             parts: vec![part(0, 16, 0), part(0, 17, 16), part(1, 17, 0)],

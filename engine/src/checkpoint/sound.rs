@@ -2,6 +2,9 @@
 //! nothing of that: what is refused here is never added, compared or indexed with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use potoroo_sdk::time::EventTime;
 
 use super::epoch::Epoch;
 use super::facts::Identity;
@@ -49,6 +52,10 @@ impl Manifest {
         if let Some((source, _)) = twice(self.sources.iter().map(of)) {
             return Some(format!("source `{source}` has two positions"));
         }
+        let never = |own: &i64| *own != i64::MIN && !WATERMARKS.contains(own);
+        if let Some(at) = self.sources.iter().find(|at| at.watermarks.iter().any(never)) {
+            return Some(format!("source `{}` has seen times that no event has", at.name));
+        }
         let beyond = self.sources.iter().find(|at| at.position > POSITION_MAX)?;
         Some(format!("source `{}` is at {}, up to {POSITION_MAX}", beyond.name, beyond.position))
     }
@@ -71,6 +78,10 @@ impl Manifest {
         bytes.is_none().then(|| "more output waits than there can be".to_owned())
     }
 }
+
+/// Own watermarks after an event: less than its time by 36 years at most, and 1 ns.
+const WATERMARKS: RangeInclusive<i64> =
+    EventTime::EVENT_MIN.nanos() - (1 << 60) - 1..=EventTime::EVENT_MAX.nanos();
 
 /// No source is read further: file systems end here.
 const POSITION_MAX: u64 = i64::MAX as u64;
@@ -175,6 +186,10 @@ mod tests {
             "source `orders` is at 9223372036854775808, up to 9223372036854775807"
         });
         refused(|it| it.sources.push(it.sources[0].clone()), "source `quotes` has two positions");
+        for never in [i64::MIN + 1, *WATERMARKS.start() - 1, *WATERMARKS.end() + 1, i64::MAX] {
+            let text = "source `quotes` has seen times that no event has";
+            refused(|it| it.sources[0].watermarks.push(never), text);
+        }
         refused(|it| it.delivered.push(Delivered { transaction: 1, ..it.delivered[0].clone() }), {
             "sink `fills` has delivered two last transactions"
         });

@@ -226,7 +226,7 @@ impl Blueprint {
             let start = start.unwrap_or_default();
             let rate = generator.rate.map_or(0, |rate| rate.get());
             let count = generator.count.unwrap_or(u64::MAX);
-            flow.add_generator(*id, generate, rate, start.position, count);
+            flow.add_generator(*id, generate, rate, &start, count);
         }
         self.generators.iter().for_each(|(source, _)| flow.drop_replies(*source));
     }

@@ -203,7 +203,7 @@ impl CoreCheckpoints {
         let since = self.begin_tables(&mut router.tables.captures, epoch);
         let levels = router.output_level() + 1;
         let channel_log = ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max);
-        let positions = positions.chain(self.ended.iter().copied()).collect();
+        let positions = positions.chain(self.ended.iter().cloned()).collect();
         let (of, covers) = ((epoch, since), self.covers.clone());
         let mut part = Box::new(OpenPart::new(of, covers, positions, channel_log, &self.spares));
         replay.each_frame(|level, frame| part.log_frame(level, frame));

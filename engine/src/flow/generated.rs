@@ -8,6 +8,7 @@ use std::mem::replace;
 use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, UnderWay};
 
+use super::own_watermarks::OwnWatermarks;
 use super::positions::ReadPosition;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::PositionUnit;
@@ -26,6 +27,7 @@ pub struct Generated {
     /// Indices of events that are skipped, and the next of them.
     skips: Skips,
     skip: Option<u64>,
+    own: OwnWatermarks,
 }
 
 /// Most events that a generator may bring into one turn.
@@ -33,11 +35,13 @@ const GENERATED_EVENTS_PER_TURN: u64 = 128;
 
 impl Generated {
     /// The events of `generate` from `first` to `count` from now on, `rate` per second (0: as fast
-    /// as possible). Those of `skips` are not even made: it may be the generator that panics.
+    /// as possible), with these own watermarks before the first. Those of `skips` are not even
+    /// made: it may be the generator that panics.
     pub(super) fn new(
         (source, connection): (SourceId, u64),
         generate: Box<dyn Generate>,
         (rate, first, count): (u64, u64, u64),
+        own: OwnWatermarks,
         skips: &Skips,
         under_way: &UnderWay,
     ) -> Self {
@@ -56,6 +60,7 @@ impl Generated {
             due: Nanos::ZERO,
             skips,
             skip,
+            own,
         };
         generated.skip_to_next(under_way);
         generated
@@ -87,8 +92,9 @@ impl Generated {
 
     /// Where it would go on.
     pub(super) fn replay_position(&self) -> ReadPosition {
-        let Self { source, next: position, .. } = *self;
-        ReadPosition { source, stream: None, unit: PositionUnit::Events, position, skipping: false }
+        let &Self { source, next: position, .. } = self;
+        let (unit, own) = (PositionUnit::Events, self.own.saved());
+        ReadPosition { source, stream: None, unit, position, skipping: false, own }
     }
 
     pub(super) fn source(&self) -> SourceId {
@@ -140,8 +146,9 @@ impl Generated {
         if until <= self.next {
             return 0;
         }
+        let Self { generate, schedule, own, .. } = self;
         let (next, more) =
-            self.generate.emit(self.next..until, &self.schedule, cause, under_way, host);
+            generate.emit(self.next..until, schedule, cause, own.all(), under_way, host);
         under_way.end();
         let made = next - self.next;
         self.next = next;
@@ -170,6 +177,8 @@ mod tests {
     use std::any::Any;
     use std::ops::Range;
 
+    use potoroo_sdk::time::EventTime;
+
     use super::*;
 
     struct Nothing;
@@ -182,6 +191,7 @@ mod tests {
             indices: Range<u64>,
             _: &Schedule,
             _: Cause,
+            _: &mut [EventTime],
             _: &UnderWay,
             _: &mut dyn Host,
         ) -> (u64, bool) {
@@ -197,9 +207,9 @@ mod tests {
 
     fn generated(rate: u64, count: u64, start: u64, next: u64) -> Generated {
         let (skips, under_way) = (Skips::default(), UnderWay::default());
-        let times = (rate, 0, count);
+        let (pace, own) = ((rate, 0, count), OwnWatermarks::new(0, &[]));
         let mut generated =
-            Generated::new((SourceId(0), 1), Box::new(Nothing), times, &skips, &under_way);
+            Generated::new((SourceId(0), 1), Box::new(Nothing), pace, own, &skips, &under_way);
         generated.schedule.start = start;
         generated.next = next;
         generated

@@ -12,9 +12,11 @@ use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{
     Cause, Feed, Host, Ingested, Origin, SourceId, SourceStage, Stop, UnderWay,
 };
+use potoroo_sdk::time::EventTime;
 
 use super::connection::stream_origin;
 use super::counts::SourceCounts;
+use super::own_watermarks::OwnWatermarks;
 use super::positions::{Ending, ReadPosition, Start};
 use super::skip::{SKIPPED, Skips};
 use super::stamps::Stamps;
@@ -56,14 +58,16 @@ pub struct Inlet {
     skips: Skips,
     skip: Option<u64>,
     ending: Option<Ending>,
+    own: OwnWatermarks,
 }
 
 /// Most events that one inlet may bring into one turn: bounds a turn to a few microseconds.
 const INLET_EVENTS_PER_TURN: u64 = 128;
 
 impl Inlet {
-    /// An empty inlet of `connection` with a buffer of `capacity` bytes, which bounds a frame.
-    pub fn new(source: SourceId, connection: u64, capacity: usize) -> Self {
+    /// An empty inlet of `connection` with a buffer of `capacity` bytes, which bounds a frame, and
+    /// with own watermarks that have seen nothing.
+    pub fn new(source: SourceId, connection: u64, capacity: usize, own: OwnWatermarks) -> Self {
         Self {
             source,
             connection,
@@ -86,6 +90,7 @@ impl Inlet {
             skips: Skips::default(),
             skip: None,
             ending: None,
+            own,
         }
     }
 
@@ -101,7 +106,8 @@ impl Inlet {
     pub fn replayed_from(mut self, origin: u64, start: Start) -> Self {
         self.origin = origin;
         self.replays = true;
-        Start { position: self.position, skipping: self.skipping, grows: self.grows } = start;
+        self.own.restore(&start.own);
+        Start { position: self.position, skipping: self.skipping, grows: self.grows, .. } = start;
         self
     }
 
@@ -125,8 +131,8 @@ impl Inlet {
     /// Where it would go on, if it can be read again.
     pub(super) fn replay_position(&self) -> Option<ReadPosition> {
         let Self { source, stream, position, skipping, .. } = *self;
-        let unit = PositionUnit::Bytes;
-        self.replays.then_some(ReadPosition { source, stream, unit, position, skipping })
+        let (unit, own) = (PositionUnit::Bytes, || self.own.saved());
+        self.replays.then(|| ReadPosition { source, stream, unit, position, skipping, own: own() })
     }
 
     /// Bytes that were taken since its beginning.
@@ -301,8 +307,8 @@ impl Inlet {
     ) -> Ingested {
         let bytes = &self.bytes[self.start..end];
         let done = match self.archives {
-            false => stage.ingest(bytes, feed, under_way, host),
-            true => ingest_archives(stage, bytes, feed, under_way, host),
+            false => stage.ingest(bytes, feed, self.own.all(), under_way, host),
+            true => ingest_archives(stage, bytes, feed, self.own.all(), under_way, host),
         };
         under_way.end();
         self.take(&done);
@@ -412,6 +418,7 @@ fn ingest_archives(
     stage: &dyn SourceStage,
     bytes: &[u8],
     feed: Feed,
+    own: &mut [EventTime],
     under_way: &UnderWay,
     host: &mut dyn Host,
 ) -> Ingested {
@@ -433,7 +440,7 @@ fn ingest_archives(
         };
         let mut cause = feed.cause;
         cause.origin.position += done.bytes as u64;
-        let ran = stage.ingest_archive(archive, cause, under_way, host);
+        let ran = stage.ingest_archive(archive, cause, own, under_way, host);
         under_way.end();
         match ran {
             Ok(()) => done.events += 1,

@@ -11,6 +11,7 @@ use potoroo_sdk::plan::Plan;
 
 use super::connection::ConnectionId;
 use super::ingress::Inlet;
+use super::own_watermarks::OwnWatermarks;
 use super::positions::{Ending, ReadPosition};
 use super::route::Router;
 
@@ -66,13 +67,14 @@ impl Inlets {
         self.serial = self.serial.max(serial);
     }
 
-    /// Opens an inlet at `source`, made by `kind` from a plain one.
+    /// Opens an inlet at `source`, made by `kind` from a plain one with these own watermarks.
     ///
     /// # Panics
     /// There are 65 536 already.
     pub(super) fn open(
         &mut self,
         source: SourceId,
+        own: OwnWatermarks,
         kind: impl FnOnce(Inlet) -> Inlet,
     ) -> ConnectionId {
         let slot = self.free.pop().unwrap_or(self.slots.len());
@@ -83,7 +85,7 @@ impl Inlets {
         // After four billion connections nothing of the first is under way.
         self.serial = self.serial.wrapping_add(1);
         let id = ConnectionId::new(self.core, self.serial, inlet);
-        self.slots[slot] = Some(kind(Inlet::new(source, id.0, self.inlet_bytes)));
+        self.slots[slot] = Some(kind(Inlet::new(source, id.0, self.inlet_bytes, own)));
         id
     }
 

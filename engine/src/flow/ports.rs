@@ -13,6 +13,7 @@ use super::generated::Generated;
 use super::holder::Holder;
 use super::ingress::Inlet;
 use super::letters::DeadLetter;
+use super::own_watermarks::OwnWatermarks;
 use super::positions::{Ending, Start};
 use super::route::Router;
 use super::skip::Skips;
@@ -64,8 +65,9 @@ impl Core {
 
     fn open(&mut self, source: SourceId, kind: impl FnOnce(Inlet) -> Inlet) -> ConnectionId {
         self.tally.set_quiet(false);
-        let Self { inlets, skips, .. } = self;
-        let id = inlets.open(source, |inlet| kind(inlet).with_skips(skips));
+        let Self { inlets, skips, plan, .. } = self;
+        let own = OwnWatermarks::of(plan, usize::from(source.0));
+        let id = inlets.open(source, own, |inlet| kind(inlet).with_skips(skips));
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }
@@ -156,19 +158,21 @@ impl Core {
         self.skips = skips.clone();
     }
 
-    /// Adds a generator at `source`: the events from `first` to `count`, `rate` per second, 0 for
+    /// Adds a generator at `source`: the events from `start` to `count`, `rate` per second, 0 for
     /// as fast as possible.
     pub fn add_generator(
         &mut self,
         source: SourceId,
         generate: Box<dyn Generate>,
         rate: u64,
-        first: u64,
+        start: &Start,
         count: u64,
     ) {
-        let (of, times) = ((source, self.origin_of(source)), (rate, first, count));
-        let Self { skips, under_way, .. } = self;
-        self.generators.add(Generated::new(of, generate, times, skips, under_way));
+        let (of, pace) = ((source, self.origin_of(source)), (rate, start.position, count));
+        let Self { skips, under_way, plan, .. } = self;
+        let mut own = OwnWatermarks::of(plan, usize::from(source.0));
+        own.restore(&start.own);
+        self.generators.add(Generated::new(of, generate, pace, own, skips, under_way));
     }
 
     /// The events of `source` are generated, here or on another core: replies to them are counted

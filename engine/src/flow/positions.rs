@@ -2,11 +2,12 @@
 
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::SourceId;
+use potoroo_sdk::time::EventTime;
 
 use crate::checkpoint::{self, PositionUnit};
 
 /// Where an inlet begins whose bytes can be read again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// Bytes before the first.
     pub position: u64,
@@ -14,12 +15,17 @@ pub struct Start {
     pub skipping: bool,
     /// More bytes may follow its end in a later run: an unfinished frame waits there for its rest.
     pub grows: bool,
+    /// Its own watermarks before the first event, in the order of its `event_time`s; none if it was
+    /// never read.
+    pub own: Vec<EventTime>,
 }
 
 impl From<&checkpoint::SourcePosition> for Start {
     /// Where an inlet begins that continues at a position of a checkpoint.
+    // cold: at start
     fn from(at: &checkpoint::SourcePosition) -> Self {
-        Self { position: at.position, skipping: at.skipping, grows: false }
+        let own = at.watermarks.iter().map(|nanos| EventTime::from_nanos(*nanos)).collect();
+        Self { position: at.position, skipping: at.skipping, grows: false, own }
     }
 }
 
@@ -40,7 +46,7 @@ pub enum Ending {
 }
 
 /// Where a source continues after a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadPosition {
     /// The source.
     pub source: SourceId,
@@ -52,4 +58,6 @@ pub struct ReadPosition {
     pub position: u64,
     /// The bytes that follow belong to a frame above the limit that was refused.
     pub skipping: bool,
+    /// Its own watermarks, in the order of its `event_time`s.
+    pub own: Vec<EventTime>,
 }

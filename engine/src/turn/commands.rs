@@ -47,7 +47,7 @@ impl Driver {
 
     #[cold]
     fn open_inlet(&mut self, mut new: NewInlet, core: &mut Core, readiness: &mut dyn Readiness) {
-        let id = match new.kind {
+        let id = match new.kind.clone() {
             InletKind::Bytes => core.open_inlet(new.source, false),
             InletKind::Archives => core.open_inlet(new.source, true),
             InletKind::Replayed(start) => core.open_replayed(new.source, start),

@@ -100,7 +100,7 @@ pub struct NewInlet {
 }
 
 /// What the bytes of an inlet are, and where they begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InletKind {
     /// What the codec expects; they cannot be read again.
     Bytes,

@@ -168,7 +168,7 @@ impl Process {
         self.cores.iter_mut().for_each(|core| core.drop_replies(source));
         let stage = &self.cores[core].plan().sources[usize::from(source.0)].stage;
         let generate = stage.generator(&made.name, 1).expect("the application has it");
-        self.cores[core].add_generator(source, generate, made.rate, start.position, made.count);
+        self.cores[core].add_generator(source, generate, made.rate, &start, made.count);
     }
 
     /// Random numbers of their own for a port.

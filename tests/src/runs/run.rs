@@ -330,6 +330,11 @@ impl<'a> ProcessRun<'a> {
                 *position = late.map_or(*position, |(_, at)| *at);
             }
         }
+        if let PartStep::End(end) = &mut step
+            && self.sabotaged(Sabotage::WatermarksLost)
+        {
+            end.positions.iter_mut().for_each(|at| at.own.clear());
+        }
         let input = self.moving.store(core, &step, self.random.u64());
         if self.sabotaged(Sabotage::AcknowledgedAtCut)
             && let Some(CoordinatorInput::Part { sources, .. }) = &input

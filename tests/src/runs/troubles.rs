@@ -98,6 +98,8 @@ pub enum Sabotage {
     PartMissing,
     /// Sources go on at the position that they had reached when the part was complete.
     PositionsLate,
+    /// What the connections of sources had seen of the times of events is forgotten.
+    WatermarksLost,
     /// Output is made visible when it is prepared.
     VisibleAtOnce,
     /// Output counts as prepared before it is stored.
@@ -148,7 +150,7 @@ impl Sabotage {
     }
 
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::LanesLost,
         Self::OutboxesLost,
         Self::OutboxesFirst,
@@ -167,6 +169,7 @@ impl Sabotage {
         Self::NewestPartOnly,
         Self::PartMissing,
         Self::PositionsLate,
+        Self::WatermarksLost,
         Self::VisibleAtOnce,
         Self::OutputNotStored,
         Self::ShownNotSynced,

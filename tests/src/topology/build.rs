@@ -8,11 +8,11 @@
 
 use potoroo_sdk::prelude::*;
 
-use super::handlers::{Memory, copied, copies, kept, marked, way};
+use super::handlers::{LATENESS, Memory, copied, copies, kept, marked, time, way};
 use super::promise::{Determined, Grain, SinkPromise};
 use super::shape::{Kind, Topology};
 use crate::items::{Facts, Frames, Lines, Trial};
-use crate::seeds::{Concern, random};
+use crate::seeds::{Concern, mix, random};
 
 /// A stream with or without a key.
 enum Form<E: Trial> {
@@ -99,6 +99,9 @@ impl Builder<'_> {
                     memory.add(E::facts(item));
                 });
             }
+            let mark = mix(self.topology.seed, u64::from(number));
+            let timed = self.topology.fancy && mark.is_multiple_of(2);
+            let source = if timed { with_late_marked(&source, mark) } else { source };
             merged = Some(match merged {
                 None => source,
                 Some(before) => before.merge(&source),
@@ -275,6 +278,14 @@ fn free<E: Trial>(form: Form<E>) -> Stream<E> {
         Form::Whole(stream) => stream.unkeyed(),
         Form::Keyed(stream) => stream.unkeyed(),
     }
+}
+
+/// The same items with a time, where the late ones are marked; those that never happened are
+/// refused.
+fn with_late_marked<E: Trial>(stream: &Stream<E>, mark: u64) -> Stream<E> {
+    let timed = stream.event_time(move |item| time(E::facts(item), mark), LATENESS);
+    let (on_time, late) = timed.split_late();
+    on_time.merge(&late.map(move |item| E::make(marked(E::facts(item), mark))))
 }
 
 /// The same items, each with the number of its branch in `bits` further bits.

@@ -60,6 +60,18 @@ pub fn way(facts: Facts<'_>, mark: u64, ways: u64) -> usize {
     (mix(digest(facts), mark) % (ways + 1)) as usize
 }
 
+/// When an item happened: later ones mostly later, and some never.
+pub fn time(facts: Facts<'_>, mark: u64) -> EventTime {
+    let jitter = mix(digest(facts), mark) % 101;
+    match jitter {
+        100 => EventTime::MAX,
+        millis => EventTime::from_millis(10 * i64::from(facts.seq) + millis as i64),
+    }
+}
+
+/// An item is late if another one came before it that happened later by more than this.
+pub const LATENESS: Lateness = within(millis(50));
+
 /// One of several copies; later ones are shorter, so that one may fit where another does not.
 pub fn copied(facts: Facts<'_>, mark: u64, copy: u64) -> Facts<'_> {
     let note = &facts.note[..facts.note.len() >> copy];

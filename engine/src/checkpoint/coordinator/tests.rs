@@ -137,6 +137,7 @@ fn sources_that_are_not_opened_yet_stay_where_they_stood() {
         skipping: false,
         file: None,
         stream: None,
+        watermarks: Vec::new(),
     };
     let mut subject = Subject::new();
     subject.0.take_over(&[at("late", 100), at("early", 200)], &[]);

@@ -86,8 +86,10 @@ impl Streams {
         recovered: &[(Start, StreamPosition)],
         repeated: Arc<AtomicU64>,
     ) -> Self {
-        let streams =
-            recovered.iter().map(|(at, stream)| ClientStream::recovered(*at, stream)).collect();
+        let streams = recovered
+            .iter()
+            .map(|(at, stream)| ClientStream::recovered(at.clone(), stream))
+            .collect();
         let (state, released, limits) = (Mutex::new(streams), Condvar::new(), Limits::default());
         Self { source, checkpoints, cores, limits, state, released, repeated }
     }
@@ -147,7 +149,11 @@ impl Streams {
             let name_hash = xxh3_64(stream.name.as_bytes());
             core.send(Command::Inlet(NewInlet {
                 source: self.source,
-                kind: InletKind::Stream { number: at as u32, name_hash, start: stream.start },
+                kind: InletKind::Stream {
+                    number: at as u32,
+                    name_hash,
+                    start: stream.start.clone(),
+                },
                 port: Box::new(PipeInlet::new(pipe)),
                 taken: (!self.checkpoints).then(|| stream.taken.clone()),
             }));

@@ -177,17 +177,18 @@ impl PartStorage {
         let (covers, whole) = (Some(end.covers.clone()), PartitionSet::default());
         let entry =
             PartEntry { name, core, epoch, since, covers, whole, bytes, chunks, digest, rows };
-        let sources = end.positions.iter().map(|at| self.named(*at));
+        let sources = end.positions.iter().map(|at| self.named(at));
         let sources = sources.filter(|at| !at.is_void()).collect();
         Ok(Some(CoordinatorInput::Part { entry, sources }))
     }
 
     /// A position in the terms of later runs.
-    fn named(&mut self, at: flow::ReadPosition) -> SourcePosition {
-        let flow::ReadPosition { unit, position, skipping, .. } = at;
+    fn named(&mut self, at: &flow::ReadPosition) -> SourcePosition {
+        let &flow::ReadPosition { unit, position, skipping, .. } = at;
+        let watermarks = at.own.iter().map(|own| own.nanos()).collect();
         let (source, name) = (usize::from(at.source.0), self.source_name(at.source).to_owned());
         let (file, stream) = (None, None);
-        let mut named = SourcePosition { name, unit, position, skipping, file, stream };
+        let mut named = SourcePosition { name, unit, position, skipping, file, stream, watermarks };
         if let Some(upstream) = &mut self.upstreams[source] {
             upstream.describe(&mut named, at.stream);
         }

@@ -129,7 +129,8 @@ impl Subject {
         let feed =
             Feed { cause, ended: true, events_max: 1, frame_bytes_max: 1 << 20, skipping: false };
         let stage = &self.plan.sources[0].stage;
-        let done = stage.ingest(line.as_bytes(), feed, &UnderWay::default(), &mut self.host);
+        let done =
+            stage.ingest(line.as_bytes(), feed, &mut [], &UnderWay::default(), &mut self.host);
         assert_eq!(done.events, 1);
         match length {
             Some(length) => self.model.insert(key, length),

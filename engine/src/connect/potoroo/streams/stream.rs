@@ -112,7 +112,7 @@ impl ClientStream {
     }
 
     pub(super) fn recovered(start: Start, stream: &StreamPosition) -> Self {
-        let Start { position, .. } = start;
+        let position = start.position;
         let (end, pipe) = match stream.ended {
             true => (StreamEnd::Acknowledged, StreamPipe::Gone),
             false => (StreamEnd::Open, StreamPipe::Unopened),

@@ -1,0 +1,148 @@
+//! Times of events: what may be one, and where a stream gets it.
+
+use potoroo_sdk::prelude::*;
+use potoroo_sdk::time::OUT_OF_RANGE;
+
+/// Reads a number of nanoseconds from each line.
+fn numbers(app: &Application) -> Stream<i64> {
+    app.source("in", LineText::new()).map(|line| line.parse::<i64>().ok())
+}
+
+fn show(numbers: &Stream<i64>, sink: &str) {
+    numbers.map(|number| number.to_string()).sink(sink, LineText::new());
+}
+
+/// Describes an application, which must have a mistake whose message holds `part`.
+fn check(part: &str, describe: impl FnOnce(&Application)) {
+    let app = Application::new("mistaken");
+    describe(&app);
+    let message = app.plan().err().expect("it is mistaken").to_string();
+    assert!(message.contains(part), "no `{part}` in: {message}");
+}
+
+#[test]
+fn an_event_whose_time_is_out_of_range_is_refused_and_no_other() {
+    let app = Application::new("range");
+    let numbers = numbers(&app);
+    show(&numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "kept");
+    show(&numbers, "all");
+    let mut reference = Reference::new(app).expect("it is sound");
+    let (least, most) = (-(1_i64 << 62), (1_i64 << 62) - 1);
+    let lines: Vec<String> = [0, least, least - 1, most, most + 1, i64::MIN, i64::MAX, 7]
+        .iter()
+        .map(|number| format!("{number}\n"))
+        .collect();
+    reference.feed("in", lines.concat().as_bytes());
+    let kept = format!("0\n{least}\n{most}\n7\n");
+    assert_eq!(String::from_utf8(reference.output("kept")).expect("it is text"), kept);
+    assert_eq!(reference.outputs("all").len(), 8, "another stream of them has no time");
+    let refused = reference.refused();
+    assert_eq!(refused.len(), 4);
+    assert!(refused.iter().all(|refused| refused.reason == OUT_OF_RANGE));
+}
+
+#[test]
+fn every_event_of_a_line_has_a_time_of_its_own() {
+    let app = Application::new("several");
+    let numbers = app.source("in", LineText::new()).flat_map(|line, out| {
+        line.split(' ').filter_map(|word| word.parse().ok()).for_each(|number| out.emit(number));
+    });
+    let timed = numbers.event_time(|number: i64| EventTime::from_seconds(number), IN_ORDER);
+    show(&timed.filter(|number| number % 2 == 1), "odd");
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"1 2 9000000000 3\n5 9000000001\n");
+    assert_eq!(reference.output("odd"), b"1\n3\n5\n");
+    assert_eq!(reference.refused().len(), 2);
+}
+
+#[test]
+fn moments_and_durations() {
+    assert_eq!(EventTime::MAX + hours(1), EventTime::MAX);
+    assert_eq!(EventTime::MIN - hours(1), EventTime::MIN);
+    let (early, late) = (EventTime::from_millis(-3), EventTime::from_millis(4));
+    assert_eq!((early - late, late - early), (millis(7), millis(7)));
+    assert_eq!(EventTime::MAX - EventTime::MIN, Duration::from_nanos(u64::MAX));
+    assert!(EventTime::MIN < EventTime::EVENT_MIN && EventTime::EVENT_MAX < EventTime::MAX);
+    assert_eq!(EventTime::from_nanos(-5).to_string(), "-0.000000005");
+    assert_eq!(EventTime::from_micros(i64::MIN), EventTime::MIN);
+}
+
+#[test]
+fn a_time_after_a_key() {
+    check("`in → map → key_by → map` gets its time after a `key_by`: say it before", |app| {
+        let keyed = numbers(app).key_by(|number| number).map(|number| number).unkeyed();
+        show(&keyed.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "out");
+    });
+}
+
+#[test]
+fn two_times_on_one_way() {
+    check("`in → map → event_time → filter → event_time` has two times: keep one", |app| {
+        let first = numbers(app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+        let second = first.filter(|_| true).event_time(|_| EventTime::MIN, within(millis(1)));
+        show(&second, "out");
+    });
+    // Two ways of one stream may each have a time.
+    let app = Application::new("two-ways");
+    let numbers = numbers(&app);
+    show(&numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "nanos");
+    show(&numbers.event_time(|number| EventTime::from_millis(number), IN_ORDER), "millis");
+    let plan = app.plan().expect("it is sound");
+    assert_eq!(plan.times.len(), 2);
+    assert_eq!(plan.times[0].label, "in → map → event_time");
+}
+
+#[test]
+fn events_are_late_by_what_their_own_connection_brought() {
+    let app = Application::new("late");
+    let (a, b) = (numbers(&app), app.source("other", LineText::new()));
+    let b = b.map(|line| line.parse::<i64>().ok());
+    let timed = |numbers: &Stream<i64>, lateness| {
+        numbers.event_time(|number| EventTime::from_nanos(number), lateness)
+    };
+    let lateness = within(Duration::from_nanos(3));
+    let (on_time, late) = timed(&a, lateness).merge(&timed(&b, IN_ORDER)).split_late();
+    show(&on_time, "on-time");
+    show(&late.map(|number| -number), "late");
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"10\n7\n6\n");
+    reference.feed("other", b"5\n5\n4\n");
+    reference.feed("in", b"12\n8\n9\n");
+    reference.end("in");
+    reference.feed("in", b"1\n");
+    assert_eq!(reference.output("on-time"), b"10\n7\n5\n5\n12\n9\n1\n");
+    assert_eq!(reference.output("late"), b"-6\n-4\n-8\n");
+}
+
+#[test]
+fn a_need_for_a_time_that_is_not_there() {
+    check("`split_late` needs the time of `in → map`: say `.event_time(", |app| {
+        let (on_time, late) = numbers(app).split_late();
+        show(&on_time.merge(&late), "out");
+    });
+    let merged = "`in → map → event_time` is merged with `in → map`, and only the first has a time";
+    check(merged, |app| {
+        let numbers = numbers(app);
+        let timed = numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+        let (on_time, late) = timed.merge(&numbers).filter(|_| true).split_late();
+        show(&on_time.merge(&late), "out");
+    });
+    check("`split_late` of `in → map → event_time → key_by` comes after a `key_by`", |app| {
+        let timed = numbers(app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+        let (on_time, late) = timed.key_by(|number| number).unkeyed().split_late();
+        show(&on_time.merge(&late), "out");
+    });
+}
+
+#[test]
+fn a_lateness_of_centuries() {
+    let nanos = 1 << 60;
+    check("`in → map → event_time` waits for longer than 36 years", |app| {
+        let lateness = within(Duration::from_nanos(nanos + 1));
+        show(&numbers(app).event_time(|number| EventTime::from_nanos(number), lateness), "out");
+    });
+    let app = Application::new("decades");
+    let lateness = within(Duration::from_nanos(nanos));
+    show(&numbers(&app).event_time(|number| EventTime::from_nanos(number), lateness), "out");
+    assert!(app.plan().is_ok());
+}
