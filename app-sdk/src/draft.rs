@@ -188,10 +188,6 @@ impl Draft {
 
     /// Notes when the events of `step` have no time, which `what` needs.
     pub(crate) fn check_time(&mut self, step: StepId, what: &str) {
-        if self.steps[step.0].level > 0 {
-            let text = format!("`{what}` of `{}` comes after a `key_by`", self.describe(step));
-            self.mistake(format!("{text}: say it before the first one"));
-        }
         let text = match self.time_of(step) {
             StepTime::Known => return,
             StepTime::None => format!(

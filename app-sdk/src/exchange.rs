@@ -99,7 +99,8 @@ where
                 context.under_way.begin(place);
                 let route = Route { exchange: self.exchange, hash: batch.hashes[place] };
                 let number = batch.chosen()[place];
-                context.exchange(route, &batch.causes[place], batch.events, number);
+                let of = (&batch.causes[place], batch.timings.get(place));
+                context.exchange(route, of, batch.events, number);
             }
         }
         let mut here = BatchVec::<u8>::new();
@@ -127,8 +128,8 @@ where
             keys.push((self.key)(E::view(archive)));
             events.push((bytes, archive));
         }
-        let Inputs { causes, hashes, slots, .. } = inputs;
-        let batch = Batch::keyed(Events::Archived(&events), causes, &[], &keys, hashes, slots);
+        let Inputs { causes, timings, hashes, slots, .. } = inputs;
+        let batch = Batch::keyed(Events::Archived(&events), causes, timings, &keys, hashes, slots);
         let mut context = Context { host, under_way, own: &mut [] };
         // The next input follows only when the outputs of those before have found room.
         let done =

@@ -17,7 +17,9 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 
 use crate::codec::Reason;
-use crate::host::{BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Route, Timing, UnderWay, bits};
+use crate::host::{
+    BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Leaving, Route, Timing, UnderWay, bits,
+};
 use crate::time::EventTime;
 use crate::value::{self, Event, View};
 use rkyv::Archived;
@@ -330,8 +332,9 @@ impl Context<'_> {
                 }
             }
         };
-        let Batch { hashes, causes, .. } = *batch;
-        self.host.send_all(exchange, bytes, which, hashes, causes, &mut write);
+        let Batch { hashes, causes, timings, .. } = *batch;
+        let events = Leaving { hashes, causes, timings };
+        self.host.send_all(exchange, bytes, which, events, &mut write);
     }
 
     /// Sends the event of this number through an exchange.
@@ -339,31 +342,36 @@ impl Context<'_> {
     pub(crate) fn exchange<E: Event>(
         &mut self,
         route: Route,
-        cause: &Cause,
+        (cause, timing): (&Cause, Option<&Timing>),
         events: Events<'_, E>,
         number: u8,
     ) {
         match events {
             Events::Native(events) => {
-                self.exchange_sized(route, cause, &events[usize::from(number)]);
+                self.exchange_sized(route, (cause, timing), &events[usize::from(number)]);
             }
             Events::Archived(archives) => {
                 let (bytes, _) = archives[usize::from(number)];
-                self.host.send(route, cause, bytes.len()).copy_from_slice(bytes);
+                self.host.send(route, cause, timing, bytes.len()).copy_from_slice(bytes);
             }
         }
     }
 
     /// An event whose archive has no fixed size is first written elsewhere to learn it.
-    fn exchange_sized<E: Event>(&mut self, route: Route, cause: &Cause, event: &E) {
+    fn exchange_sized<E: Event>(
+        &mut self,
+        route: Route,
+        (cause, timing): (&Cause, Option<&Timing>),
+        event: &E,
+    ) {
         let mut small = [0u8; EXCHANGE_SCRATCH_BYTES];
         if let Ok(bytes) = value::write(event, &mut small) {
-            self.host.send(route, cause, bytes).copy_from_slice(&small[..bytes]);
+            self.host.send(route, cause, timing, bytes).copy_from_slice(&small[..bytes]);
             return;
         }
         match exchange_large(event) {
             Some(large) => {
-                self.host.send(route, cause, large.len()).copy_from_slice(&large);
+                self.host.send(route, cause, timing, large.len()).copy_from_slice(&large);
             }
             None => {
                 let reason = Reason::new("the event is too large to be archived");

@@ -64,6 +64,20 @@ pub struct Inputs<'a> {
     pub slots: &'a [u32],
     /// What the events inherit.
     pub causes: &'a [Cause],
+    /// Their times; empty unless [`Exchange::time`](crate::plan::Exchange::time) is set.
+    pub timings: &'a [Timing],
+}
+
+/// What belongs to the events of a batch that leave a stage through an exchange; each list has one
+/// entry for each of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    /// Hashes of their keys.
+    pub hashes: &'a [u64],
+    /// What they inherit.
+    pub causes: &'a [Cause],
+    /// Their times; empty if they have none.
+    pub timings: &'a [Timing],
 }
 
 /// What executes an application. Stages call it; it never calls back into a stage.
@@ -71,26 +85,32 @@ pub struct Inputs<'a> {
 /// Nothing here can fail: a host that has no room keeps what it was given and reports
 /// [`blocked`](Self::blocked), and stages then stop before their next input.
 pub trait Host {
-    /// Sends one event to `route`: returns room for its archive, exactly `bytes` long, which the
-    /// caller fills before it does anything else with the host.
-    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8];
+    /// Sends one event to `route`, with its time if it has one: returns room for its archive,
+    /// exactly `bytes` long, which the caller fills before it does anything else with the host.
+    fn send(
+        &mut self,
+        route: Route,
+        cause: &Cause,
+        timing: Option<&Timing>,
+        bytes: usize,
+    ) -> &mut [u8];
 
-    /// Sends several events to `exchange`: those whose bits are set in `which`, each with its hash
-    /// and cause, and archives of `bytes` each. `write` gets the bits of some of them, with room
-    /// and a stride: the archive of the first goes to the front of the room, that of each next one
-    /// as many bytes after the one before. The stride means nothing where there is one event.
+    /// Sends several events to `exchange`: those whose bits are set in `which`, each with what
+    /// belongs to it, and archives of `bytes` each. `write` gets the bits of some of them, with
+    /// room and a stride: the archive of the first goes to the front of the room, that of each next
+    /// one as many bytes after the one before. The stride means nothing where there is one event.
     fn send_all(
         &mut self,
         exchange: ExchangeId,
         bytes: usize,
         which: u64,
-        hashes: &[u64],
-        causes: &[Cause],
+        events: Leaving<'_>,
         write: &mut dyn FnMut(u64, &mut [u8], usize),
     ) {
         for place in bits(which) {
-            let route = Route { exchange, hash: hashes[place] };
-            write(1 << place, self.send(route, &causes[place], bytes), bytes);
+            let route = Route { exchange, hash: events.hashes[place] };
+            let (cause, timing) = (&events.causes[place], events.timings.get(place));
+            write(1 << place, self.send(route, cause, timing, bytes), bytes);
         }
     }
 

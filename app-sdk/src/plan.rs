@@ -41,6 +41,8 @@ pub struct Exchange {
     pub table: Option<TableId>,
     /// The table whose update is an end of the application: nothing leaves this exchange.
     pub end: Option<TableId>,
+    /// Its events go on with their times: something after it uses them.
+    pub time: bool,
     /// The sources whose events reach it.
     pub sources: Vec<SourceId>,
     /// The tables that its stage updates.
@@ -183,6 +185,7 @@ impl Plan {
                 stage: exchange.stage.expect("key_by sets the stage"),
                 table: facts.table,
                 end: facts.end,
+                time: facts.time,
                 sources: facts.sources,
                 tables: facts.tables,
                 reached_tables: facts.reached_tables,
@@ -276,6 +279,7 @@ struct ExchangeFacts {
     level: u8,
     table: Option<TableId>,
     end: Option<TableId>,
+    time: bool,
     sources: Vec<SourceId>,
     tables: Vec<TableId>,
     reached_tables: Vec<TableId>,
@@ -301,6 +305,7 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
         ExchangeFacts {
             level: draft.steps[exchange.step.0].level - 1,
             table,
+            time: past.iter().any(|kind| matches!(kind, StepKind::SplitLate(_))),
             sources: reaching.filter(|(_, reached)| reached[step]).map(|(id, _)| *id).collect(),
             tables: once(inside.iter().filter_map(updated)),
             reached_tables: once(past.iter().filter_map(updated)),

@@ -12,7 +12,7 @@ use crate::application::Application;
 use crate::codec::Reason;
 use crate::host::{
     Cause, ExchangeId, Feed, Host, Ingested, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId,
-    Stop, TableId, UnderWay,
+    Stop, TableId, Timing, UnderWay,
 };
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
 use crate::table::AnyRow;
@@ -281,6 +281,7 @@ impl Reference {
                 hashes: &[frame.route.hash],
                 slots: &[NO_SLOT],
                 causes: &[frame.cause],
+                timings: frame.timing.as_slice(),
             };
             let done = exchange.stage.batch(inputs, &self.under_way, &mut self.state);
             assert_eq!(done, 1, "the interpreter never blocks");
@@ -296,6 +297,7 @@ fn none_yet(plan: &Plan) -> Vec<EventTime> {
 struct InFlight {
     route: Route,
     cause: Cause,
+    timing: Option<Timing>,
     archive: Vec<u8>,
 }
 
@@ -319,8 +321,15 @@ impl Interpreter {
 }
 
 impl Host for Interpreter {
-    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
-        let frame = InFlight { route, cause: *cause, archive: alloc::vec![0; bytes] };
+    fn send(
+        &mut self,
+        route: Route,
+        cause: &Cause,
+        timing: Option<&Timing>,
+        bytes: usize,
+    ) -> &mut [u8] {
+        let (cause, timing) = (*cause, timing.copied());
+        let frame = InFlight { route, cause, timing, archive: alloc::vec![0; bytes] };
         self.in_flight.push_back(frame);
         &mut self.in_flight.back_mut().expect("it was just put there").archive
     }

@@ -215,7 +215,7 @@ impl<E: Event> Stream<E> {
     ///
     /// An event is late when one came before it on its connection whose time is greater by more
     /// than the lateness that [`event_time`](Self::event_time) was given. That depends on the input
-    /// of the connection alone, so it is the same in every run. Only before the first `key_by`.
+    /// of the connection alone, so it is the same in every run.
     ///
     /// ```
     /// # use potoroo_sdk::prelude::*;

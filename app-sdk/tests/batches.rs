@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use potoroo_sdk::host::{
     Cause, ExchangeId, Feed, Host, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
-    UnderWay,
+    Timing, UnderWay,
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -16,16 +16,22 @@ use potoroo_sdk::text::Text;
 struct Everything {
     sends: bool,
     rows: HashMap<(u16, u64), Vec<u32>>,
-    sent: Vec<(Route, Cause, Vec<u8>)>,
+    sent: Vec<(Route, Cause, Option<Timing>, Vec<u8>)>,
     outputs: Vec<(SinkId, Vec<u8>)>,
     refused: Vec<Vec<u8>>,
     batch_max: usize,
 }
 
 impl Host for Everything {
-    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
-        self.sent.push((route, *cause, vec![0; bytes]));
-        &mut self.sent.last_mut().expect("it was just sent").2
+    fn send(
+        &mut self,
+        route: Route,
+        cause: &Cause,
+        timing: Option<&Timing>,
+        bytes: usize,
+    ) -> &mut [u8] {
+        self.sent.push((route, *cause, timing.copied(), vec![0; bytes]));
+        &mut self.sent.last_mut().expect("it was just sent").3
     }
 
     fn in_place(
@@ -98,15 +104,16 @@ impl Everything {
     fn run_frames(
         &mut self,
         plan: &Plan,
-        frames: &[(Route, Cause, Vec<u8>)],
+        frames: &[(Route, Cause, Option<Timing>, Vec<u8>)],
         under_way: &UnderWay,
     ) {
-        let archives: Vec<&[u8]> = frames.iter().map(|(_, _, bytes)| bytes.as_slice()).collect();
+        let archives: Vec<&[u8]> = frames.iter().map(|(.., bytes)| bytes.as_slice()).collect();
         let hashes: Vec<u64> = frames.iter().map(|(route, ..)| route.hash).collect();
-        let causes: Vec<Cause> = frames.iter().map(|(_, cause, _)| *cause).collect();
+        let causes: Vec<Cause> = frames.iter().map(|(_, cause, ..)| *cause).collect();
+        let timings: Vec<Timing> = frames.iter().filter_map(|(.., timing, _)| *timing).collect();
         let slots = vec![NO_SLOT; frames.len()];
         let (archives, hashes, causes) = (&*archives, &*hashes, &*causes);
-        let inputs = Inputs { archives, hashes, slots: &slots, causes };
+        let inputs = Inputs { archives, hashes, slots: &slots, causes, timings: &timings };
         let stage = &plan.exchanges[frames[0].0.exchange.0 as usize].stage;
         assert_eq!(stage.batch(inputs, under_way, self), frames.len());
         assert!(under_way.take().key.is_none(), "a key that is gone is still noted");
@@ -364,6 +371,27 @@ fn streams_that_are_parted_run_in_batches_until_they_meet() {
         app
     };
     compare(met);
+}
+
+#[test]
+fn late_events_run_in_batches_before_and_after_an_exchange() {
+    let describe = || {
+        let app = Application::new("late");
+        let counts = app.table::<u64, u64>("counts");
+        let timed = app
+            .source("words", LineNumbers)
+            .event_time(|number: u64| EventTime::from_nanos(number as i64), IN_ORDER)
+            .filter(|number| number != 4);
+        let (on_time, late) = timed.key_by(|number| number % 3).split_late();
+        late.update(&counts, |count, number| {
+            *count += number;
+            count.to_string()
+        })
+        .sink("late", LineText::new());
+        on_time.map(|number| number.to_string()).sink("on-time", LineText::new());
+        app
+    };
+    assert!(compare(describe) > 32);
 }
 
 #[test]

@@ -127,11 +127,33 @@ fn a_need_for_a_time_that_is_not_there() {
         let (on_time, late) = timed.merge(&numbers).filter(|_| true).split_late();
         show(&on_time.merge(&late), "out");
     });
-    check("`split_late` of `in → map → event_time → key_by` comes after a `key_by`", |app| {
-        let timed = numbers(app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
-        let (on_time, late) = timed.key_by(|number| number).unkeyed().split_late();
+    check("`split_late` needs the time of `in → map → key_by`", |app| {
+        let (on_time, late) = numbers(app).key_by(|number| number).split_late();
         show(&on_time.merge(&late), "out");
     });
+}
+
+#[test]
+fn times_go_with_events_through_exchanges_that_need_them_and_no_others() {
+    let app = Application::new("through");
+    let timed = numbers(&app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+    let keyed = timed.key_by(|number| number % 2);
+    let (on_time, late) = keyed.map(|number| [number; 2]).key_by(|number| number).split_late();
+    show(&on_time.unkeyed(), "on-time");
+    show(&late.unkeyed().key_by(|_| ()).unkeyed(), "late");
+    show(&timed.key_by(|number| number).unkeyed(), "all");
+    let plan = app.plan().expect("it is sound");
+    let of = plan.exchanges.iter().map(|exchange| (exchange.label.as_str(), exchange.time));
+    let of: Vec<(&str, bool)> = of.collect();
+    assert_eq!(
+        of,
+        [
+            ("in → map → event_time → key_by", true),
+            ("in → map → event_time → key_by → map → key_by", true),
+            ("in → map → event_time → key_by → map → key_by → split_late[1] → key_by", false),
+            ("in → map → event_time → key_by", false),
+        ]
+    );
 }
 
 #[test]

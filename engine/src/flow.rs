@@ -47,6 +47,7 @@ mod partitions;
 
 mod holder;
 
+mod exchange_routes;
 mod parcels;
 mod route;
 mod unsent;

@@ -30,7 +30,7 @@ struct Seen {
     last: String,
 }
 
-/// Events with and without fixed sizes, states that take memory, and two levels.
+/// Events with and without fixed sizes, states that take memory, two levels, and frames with times.
 fn words() -> Application {
     let app = Application::new("words");
     let (seen, sizes) = (app.table::<u64, Seen>("seen"), app.table::<u64, u32>("sizes"));
@@ -39,7 +39,10 @@ fn words() -> Application {
         text: line.to_owned(),
         codes: line.chars().map(u32::from).collect(),
     });
-    let counted = words.key_by(|word| word.letters).update(&seen, |seen, word| {
+    let timed = words.event_time(|word| EventTime::from_nanos(word.letters as i64), IN_ORDER);
+    let (on_time, late) = timed.key_by(|word| word.letters).split_late();
+    late.update(&seen, |seen, word| seen.last = word.text.to_string());
+    let counted = on_time.update(&seen, |seen, word| {
         seen.words = seen.words.wrapping_add(1);
         seen.last = word.text.to_string();
         Size { letters: word.letters, words: seen.words }

@@ -83,6 +83,45 @@ fn frames_of_the_program_before_go_on_where_they_were_going() {
     assert_eq!(copies.waiting(), b"");
 }
 
+/// As the program before, and it uses times, which events under way do not have.
+fn timed() -> Application {
+    let app = Application::new("lines");
+    let lines = app.source("in", LineText::new());
+    let lines = lines.event_time(|_| EventTime::from_seconds(1), IN_ORDER).key_by(length);
+    let (on_time, late) = lines.split_late();
+    count(&app, &on_time);
+    late.sink("late", LineText::new());
+    app
+}
+
+/// What a program with one `key_by` makes of a frame of another one.
+fn goes_on(program: fn() -> Application, frame: Vec<u8>) -> Core {
+    let mut core = only_core(program(), 1);
+    let numbers = Renumbering::same(core.plan());
+    let chunk = Chunk { section: Section::Lanes(0), bytes: frame };
+    assert_eq!(core.restore(&chunk, &numbers, Nanos(1)), Ok(()));
+    core.restored();
+    while core.turn(Nanos(2), |_| {}) > 0 {}
+    core
+}
+
+#[test]
+fn a_frame_without_a_time_is_on_time_and_one_with_a_time_is_a_frame() {
+    let mut core = goes_on(timed, event("one"));
+    let waiting = |core: &mut Core, sink| core.outlet(SinkId(sink)).map(|it| it.waiting().to_vec());
+    assert_eq!(waiting(&mut core, 0), Some(b"one 1\n".to_vec()));
+    assert_eq!(waiting(&mut core, 1), Some(Vec::new()), "it is not late");
+    let late = [5_i64.to_le_bytes(), 5_i64.to_le_bytes()].concat();
+    let archive = value::to_vec(&"one".to_owned());
+    let hash = Key::hash(&length("one"));
+    // Flags: origin, time and own watermark.
+    let frame = stored_frame(1 | 4 | 8, 1, hash, &[late, archive].concat());
+    let mut core = goes_on(timed, frame.clone());
+    assert_eq!(waiting(&mut core, 1), Some(b"one\n".to_vec()), "it is late");
+    let mut core = goes_on(before, frame);
+    assert_eq!(waiting(&mut core, 0), Some(b"one 1\n".to_vec()), "no use of the time");
+}
+
 /// What is not replayed yet is in the next checkpoint at its present level.
 #[test]
 fn frames_that_are_not_replayed_are_stored_again_at_their_new_level() {

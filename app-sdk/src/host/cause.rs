@@ -51,11 +51,14 @@ pub struct Timing {
     /// When it happened.
     pub time: EventTime,
     /// The own watermark of its connection, after the event: the event is late if its time is not
-    /// above it.
+    /// above it. Of an event that is on time it may be any lesser one.
     pub own: EventTime,
 }
 
 impl Timing {
+    /// Of an event that was under way when the program got its first use of time: it is on time.
+    pub const UNKNOWN: Self = Self { time: EventTime::EVENT_MIN, own: EventTime::MIN };
+
     /// Whether an event came before it on its connection whose time is greater by more than the
     /// lateness that was said.
     #[inline]

@@ -221,6 +221,35 @@ impl<E: Event, K: Key> Keyed<E, K> {
         streams
     }
 
+    /// Parts the stream in events that are on time and late ones: see [`Stream::split_late`]. Both
+    /// keep the key.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("numbers");
+    /// let late = app.table::<i64, u64>("late");
+    /// let numbers = app
+    ///     .source("lines", LineText::new())
+    ///     .map(|line| line.parse::<i64>().ok())
+    ///     .event_time(|number| EventTime::from_millis(number), within(millis(5)))
+    ///     .key_by(|number| number % 10);
+    /// let (on_time, too_late) = numbers.split_late();
+    /// on_time.map(|number| number.to_string()).sink("on-time", LineText::new());
+    /// too_late.update(&late, |late, _| *late += 1);
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"100\n95\n94\n");
+    /// assert_eq!(reference.output("on-time"), b"100\n95\n");
+    /// reference.table("late", |key, late| assert_eq!(format!("{key:?} {late:?}"), "4 1"));
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn split_late(&self) -> (Keyed<E, K>, Keyed<E, K>) {
+        self.draft.borrow_mut().check_time(self.step, "split_late");
+        let streams = [0, 1].map(|branch| self.next(StepKind::SplitLate(branch)));
+        let nexts = streams.each_ref().map(|stream: &Keyed<E, K>| stream.consumers.clone());
+        operators::split_late(&self.consumers, nexts);
+        streams.into()
+    }
+
     /// Names the `key_by` after which these events are. Of several that look alike, with the same
     /// types, sources, tables and sinks, each then keeps the events under way to it when the
     /// program changes; without names, only their order distinguishes them.

@@ -40,6 +40,9 @@ pub enum FrameFault {
     /// Its event has another key.
     #[error("its hash is not that of its key")]
     Key,
+    /// Its exchange takes events with their times, or without, and this one is otherwise.
+    #[error("it has a time, or has none, other than its exchange")]
+    Time,
     /// It is another core's.
     #[error("it belongs to seat {0}")]
     Seat(usize),
@@ -86,6 +89,9 @@ impl Core {
         let hash = exchange.stage.hash(body).map_err(|_| FrameFault::Event)?;
         if hash != header.hash {
             return Err(FrameFault::Key);
+        }
+        if header.timing.is_some() != exchange.time {
+            return Err(FrameFault::Time);
         }
         self.admit_seat(self.router.owner(hash))
     }

@@ -6,17 +6,26 @@
 //!    │ length │ source │ flags │  edge  │  hash   │ ingress │ connection │ position  │ body
 //!    └────────┴────────┴───────┴────────┴─────────┴─────────┴────────────┴───────────┴─ ─ ─
 //!      u32      u8       u8      u16      u64       u64       u64          u64
+//!
+//!    with TIME, between position and body:
+//!    │ time i64 │                            nanoseconds since 1970
+//!    │ time i64 │ own watermark i64 │        with OWN, too
 //! ```
 //!
 //! The origin, connection and position, travels with each frame: a reply finds its way by it, and
 //! dead letters and the report of a panic name it. Frames of older checkpoints may have none; then
 //! the flag ORIGIN is not set.
 //!
+//! The time of an event travels only through exchanges after which something uses it. The own
+//! watermark of its connection stands beside it where some event of the batch that was sent is
+//! late; an event without it is on time.
+//!
 //! Little-endian. `length` counts the whole frame; the ring writes it, last. `edge` is an
 //! exchange, or a sink with OUTPUT; the body is the archived event, or the encoded bytes.
 
 use potoroo_runtime::Nanos;
-use potoroo_sdk::host::{Cause, Origin, SourceId};
+use potoroo_sdk::host::{Cause, Origin, SourceId, Timing};
+use potoroo_sdk::time::EventTime;
 
 /// Bytes of a header without its origin.
 pub const HEADER_BYTES: usize = 24;
@@ -34,6 +43,11 @@ const INGRESS_AT: usize = 16;
 
 const FLAG_ORIGIN: u8 = 1;
 const FLAG_OUTPUT: u8 = 2;
+const FLAG_TIME: u8 = 4;
+const FLAG_OWN: u8 = 8;
+
+/// The flags of frames of events that travel without time, as most do.
+const FLAGS_PLAIN: u8 = FLAG_ORIGIN;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +67,41 @@ pub struct Header {
     pub hash: u64,
     /// Where the frame came from. Its origin is zero when the frame carries none.
     pub cause: Cause,
+    /// When its event happened, if the frame says so.
+    pub timing: Option<Timing>,
+}
+
+/// What a frame says of the time of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeFields {
+    /// Nothing.
+    None,
+    /// Its time; it is on time.
+    Time,
+    /// Its time and the own watermark of its connection.
+    Own,
+}
+
+impl TimeFields {
+    /// What frames of `timings` have to say, one for each event and none if they have no time.
+    #[inline(always)]
+    pub fn of(timings: &[Timing]) -> Self {
+        match timings {
+            [] => Self::None,
+            timings if timings.iter().any(Timing::is_late) => Self::Own,
+            _ => Self::Time,
+        }
+    }
+
+    /// Bytes that it adds to a frame.
+    #[inline(always)]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Time => 8,
+            Self::Own => 16,
+        }
+    }
 }
 
 impl Header {
@@ -88,6 +137,30 @@ impl Header {
         body
     }
 
+    /// As [`write`](Self::write), with `fields` of the time of an event, which are not none, to an
+    /// exchange.
+    #[inline]
+    pub fn write_timed<'a>(
+        exchange: u16,
+        hash: u64,
+        (cause, timing): (&Cause, &Timing),
+        fields: TimeFields,
+        room: &'a mut [u8],
+    ) -> &'a mut [u8] {
+        let (header, room) = room.split_at_mut(HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES);
+        Self::write(FrameEdge::Exchange(exchange), hash, cause, header);
+        header[FLAGS_AT - LENGTH_BYTES] |= FLAG_TIME;
+        let (time, mut body) = room.split_at_mut(TimeFields::Time.bytes());
+        time.copy_from_slice(&timing.time.nanos().to_le_bytes());
+        if fields == TimeFields::Own {
+            header[FLAGS_AT - LENGTH_BYTES] |= FLAG_OWN;
+            let (own, rest) = body.split_at_mut(TimeFields::Own.bytes() - TimeFields::Time.bytes());
+            own.copy_from_slice(&timing.own.nanos().to_le_bytes());
+            body = rest;
+        }
+        body
+    }
+
     /// Reads the header of a whole frame and returns it with the body.
     #[inline(always)]
     pub fn read(frame: &[u8]) -> (Self, &[u8]) {
@@ -99,23 +172,57 @@ impl Header {
             0 => FrameEdge::Exchange(edge),
             _ => FrameEdge::Output(edge),
         };
+        let (origin, timing, body) = match flags & !FLAG_OUTPUT {
+            FLAGS_PLAIN => {
+                let (origin, body) = Self::read_origin(body);
+                (origin, None, body)
+            }
+            flags => Self::read_others(flags, body),
+        };
+        let cause = Cause { ingress: word(&header[16..24]), origin, source: SourceId(*source) };
+        (Self { edge, hash: word(&header[8..16]), cause, timing }, body)
+    }
+
+    /// What follows in a frame that has a time, or is of an older checkpoint.
+    fn read_others(flags: u8, body: &[u8]) -> (Origin, Option<Timing>, &[u8]) {
         let (origin, body) = match flags & FLAG_ORIGIN {
             0 => (Origin::default(), body),
             _ => Self::read_origin(body),
         };
-        let cause = Cause { ingress: word(&header[16..24]), origin, source: SourceId(*source) };
-        (Self { edge, hash: word(&header[8..16]), cause }, body)
+        if flags & FLAG_TIME == 0 {
+            return (origin, None, body);
+        }
+        let moment = |bytes: &[u8]| EventTime::from_nanos(word(bytes) as i64);
+        let (time, body) = body.split_at(8);
+        let (own, body) = match flags & FLAG_OWN {
+            0 => (EventTime::MIN, body),
+            _ => (moment(&body[..8]), &body[8..]),
+        };
+        (origin, Some(Timing { time: moment(time), own }), body)
     }
 
     /// As [`read`](Self::read), of bytes that may be no whole frame.
     pub fn try_read(frame: &[u8]) -> Option<(Self, &[u8])> {
         let flags = *frame.get(FLAGS_AT)?;
-        if flags & !(FLAG_ORIGIN | FLAG_OUTPUT) != 0 {
+        let has = |flag| flags & flag != 0;
+        let fields = match (has(FLAG_TIME), has(FLAG_OWN)) {
+            (false, false) => TimeFields::None,
+            (true, false) => TimeFields::Time,
+            (true, true) => TimeFields::Own,
+            (false, true) => return None,
+        };
+        let known = FLAG_ORIGIN | FLAG_OUTPUT | FLAG_TIME | FLAG_OWN;
+        if flags & !known != 0 || has(FLAG_OUTPUT) && has(FLAG_TIME) {
             return None;
         }
-        let origin = flags & FLAG_ORIGIN != 0;
-        let header_bytes = HEADER_BYTES + if origin { ORIGIN_BYTES } else { 0 };
-        (frame.len() >= header_bytes).then(|| Self::read(frame))
+        let origin_bytes = if has(FLAG_ORIGIN) { ORIGIN_BYTES } else { 0 };
+        if frame.len() < HEADER_BYTES + origin_bytes + fields.bytes() {
+            return None;
+        }
+        let (header, body) = Self::read(frame);
+        let times = EventTime::EVENT_MIN..=EventTime::EVENT_MAX;
+        let possible = header.timing.is_none_or(|timing| times.contains(&timing.time));
+        possible.then_some((header, body))
     }
 
     /// Makes a whole frame one that entered at `now`.
@@ -162,7 +269,7 @@ mod tests {
             origin: Origin { connection: 3, position: 6 },
             source: SourceId(255),
         };
-        let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
+        let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause, timing: None };
         let mut frame = vec![0; Header::frame_bytes(5)];
         let room = Header::write(edge, header.hash, &cause, &mut frame[LENGTH_BYTES..]);
         room.copy_from_slice(b"hello");
@@ -186,6 +293,36 @@ mod tests {
         assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
     }
 
+    fn timed_frame(fields: TimeFields, timing: Timing) -> (Header, Vec<u8>) {
+        let (plain, _) = frame(FrameEdge::Exchange(7));
+        let mut frame = vec![0; Header::frame_bytes(fields.bytes() + 5)];
+        let of = (&plain.cause, &timing);
+        let room = &mut frame[LENGTH_BYTES..];
+        Header::write_timed(7, plain.hash, of, fields, room).copy_from_slice(b"hello");
+        (Header { timing: Some(timing), ..plain }, frame)
+    }
+
+    #[test]
+    fn reads_times_that_it_wrote() {
+        let time = EventTime::from_nanos(-7);
+        let [late, on_time] = [EventTime::from_nanos(-7), EventTime::MIN];
+        let [late, on_time] = [late, on_time].map(|own| Timing { time, own });
+        for (fields, timing) in [(TimeFields::Own, late), (TimeFields::Time, on_time)] {
+            assert_eq!(TimeFields::of(&[on_time, timing]), fields);
+            let (header, mut frame) = timed_frame(fields, timing);
+            assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
+            assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
+            for end in 0..frame.len() - 5 {
+                assert_eq!(Header::try_read(&frame[..end]), None, "{end} bytes");
+            }
+            frame[FLAGS_AT] |= FLAG_OUTPUT;
+            assert_eq!(Header::try_read(&frame), None, "outputs have no time");
+        }
+        let never = Timing { time: EventTime::MAX, own: EventTime::MIN };
+        assert_eq!(Header::try_read(&timed_frame(TimeFields::Time, never).1), None);
+        assert_eq!(TimeFields::of(&[]), TimeFields::None);
+    }
+
     #[test]
     fn what_is_no_frame_is_refused() {
         let (header, frame) = frame(FrameEdge::Output(7));
@@ -194,7 +331,10 @@ mod tests {
             assert_eq!(Header::try_read(&frame[..end]), None, "{end} bytes");
         }
         let mut unknown = frame;
-        unknown[FLAGS_AT] |= 1 << 2;
-        assert_eq!(Header::try_read(&unknown), None, "its kind is unknown");
+        for flag in [FLAG_OWN, 1 << 4] {
+            unknown[FLAGS_AT] |= flag;
+            assert_eq!(Header::try_read(&unknown), None, "its kind is unknown");
+            unknown[FLAGS_AT] &= !flag;
+        }
     }
 }

@@ -4,9 +4,9 @@ use arrayvec::ArrayVec;
 
 use potoroo_runtime::Outbound;
 use potoroo_runtime::ring::FRAME_ALIGN_BYTES;
-use potoroo_sdk::host::{BATCH_EVENTS, Cause, ExchangeId, bits};
+use potoroo_sdk::host::{BATCH_EVENTS, ExchangeId, Leaving, bits};
 
-use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
+use super::envelope::{FrameEdge, Header, LENGTH_BYTES, TimeFields};
 use super::partitions::PartitionMap;
 
 /// Which events of a batch go to each core.
@@ -49,8 +49,9 @@ pub(super) struct SentBatch<'a> {
     pub(super) exchange: ExchangeId,
     /// Bytes of an archive.
     pub(super) bytes: usize,
-    pub(super) hashes: &'a [u64],
-    pub(super) causes: &'a [Cause],
+    pub(super) events: Leaving<'a>,
+    /// What each frame says of the time of its event.
+    pub(super) fields: TimeFields,
     /// Writes archives.
     pub(super) write: &'a mut dyn FnMut(u64, &mut [u8], usize),
 }
@@ -58,7 +59,7 @@ pub(super) struct SentBatch<'a> {
 impl SentBatch<'_> {
     #[inline(always)]
     pub(super) fn frame_bytes(&self) -> usize {
-        Header::frame_bytes(self.bytes)
+        Header::frame_bytes(self.fields.bytes() + self.bytes)
     }
 
     /// Appends `events` to the lane of `level` until it is full. Returns those that found no room,
@@ -77,12 +78,13 @@ impl SentBatch<'_> {
             let mut left = events;
             let count = events.count_ones() as usize;
             let (sent, clean) = lanes.append_run(level, frame_bytes, count, |run, room| {
-                let edge = FrameEdge::Exchange(self.exchange.0);
-                for (place, room) in bits(events).zip(room.chunks_mut(stride)) {
-                    Header::write(edge, self.hashes[place], &self.causes[place], room);
+                match self.fields {
+                    TimeFields::None => self.write_headers(events, room, stride),
+                    _ => self.write_timed_headers(events, room, stride),
                 }
                 left = bits(events).nth(run).map_or(0, |next| events & u64::MAX << next);
-                let archives = &mut room[Header::frame_bytes(0) - LENGTH_BYTES..];
+                let before = Header::frame_bytes(self.fields.bytes()) - LENGTH_BYTES;
+                let archives = &mut room[before..];
                 (self.write)(events ^ left, archives, stride);
             });
             if sent == 0 {
@@ -93,12 +95,30 @@ impl SentBatch<'_> {
         }
         (events, was_clean)
     }
+
+    #[inline(always)]
+    fn write_headers(&self, events: u64, room: &mut [u8], stride: usize) {
+        let edge = FrameEdge::Exchange(self.exchange.0);
+        let Leaving { hashes, causes, .. } = self.events;
+        for (place, room) in bits(events).zip(room.chunks_mut(stride)) {
+            Header::write(edge, hashes[place], &causes[place], room);
+        }
+    }
+
+    fn write_timed_headers(&self, events: u64, room: &mut [u8], stride: usize) {
+        let Leaving { hashes, causes, timings } = self.events;
+        for (place, room) in bits(events).zip(room.chunks_mut(stride)) {
+            let of = (&causes[place], &timings[place]);
+            Header::write_timed(self.exchange.0, hashes[place], of, self.fields, room);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use potoroo_runtime::{LaneLimits, Lanes, mesh};
-    use potoroo_sdk::host::{Origin, SourceId};
+    use potoroo_sdk::host::{Cause, Origin, SourceId, Timing};
+    use potoroo_sdk::time::EventTime;
 
     use super::*;
 
@@ -125,9 +145,19 @@ mod tests {
                     room[..BYTES].fill(place as u8);
                 }
             };
-            let (exchange, causes, hashes) = (ExchangeId(5), &causes[..], &hashes[..]);
+            let timings: [_; BATCH_EVENTS] = std::array::from_fn(|place| Timing {
+                time: EventTime::from_nanos(place as i64),
+                own: EventTime::from_nanos(i64::from(round % 3 == 2) * 40 - 1),
+            });
+            let events = Leaving { hashes: &hashes, causes: &causes, timings: &[] };
+            let events = match round % 3 {
+                0 => events,
+                _ => Leaving { timings: &timings, ..events },
+            };
+            let fields = TimeFields::of(events.timings);
             let which = 0x0fff_ff0f_f0f7_7733_u64.rotate_left(round);
-            let mut batch = SentBatch { exchange, bytes: BYTES, hashes, causes, write: &mut write };
+            let (exchange, write) = (ExchangeId(5), &mut write);
+            let mut batch = SentBatch { exchange, bytes: BYTES, events, fields, write };
             let (left, clean) = batch.append(which, &mut outbound[1], 0);
             assert_eq!(clean, left != which);
             partly += usize::from(left != 0 && left != which);
@@ -142,6 +172,11 @@ mod tests {
                 assert_eq!(header.edge, FrameEdge::Exchange(5));
                 assert_eq!((header.cause.ingress, header.cause.source), (7, SourceId(1)));
                 assert_eq!(header.hash, header.cause.origin.position % 64);
+                // The round in which it was sent is in its position.
+                let round = header.cause.origin.position / 64;
+                let timing = header.timing.map(|timing| (timing.time.nanos(), timing.is_late()));
+                let (time, late) = (header.hash as i64, round % 3 == 2 && header.hash < 40);
+                assert_eq!(timing, (round % 3 != 0).then_some((time, late)));
                 assert!(archive.len() == BYTES);
                 assert!(archive.iter().all(|byte| u64::from(*byte) == header.hash));
                 seen.push(header.cause.origin.position);

@@ -4,18 +4,20 @@
 //! events straight into the lane of their owner. What finds no room goes into the outbox of its
 //! level and blocks further input until it has gone.
 
+use std::slice;
 use std::sync::Arc;
 
 use potoroo_runtime::{LaneId, LinkSender, Outbound};
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{Cause, ExchangeId, Host, Route, SinkId, TableId, bits};
+use potoroo_sdk::host::{Cause, ExchangeId, Host, Leaving, Route, SinkId, TableId, Timing, bits};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::AnyRow;
 
 use super::batch_size::{BatchSize, batch_max};
 use super::counts::Counts;
 use super::ends::Ends;
-use super::envelope::{FrameEdge, Header, LENGTH_BYTES};
+use super::envelope::{FrameEdge, Header, LENGTH_BYTES, TimeFields};
+use super::exchange_routes::{ExchangeRoute, lane_append};
 use super::gauges::{BlockedBy, Gauges};
 use super::holder::Holder;
 use super::letters::Letters;
@@ -25,18 +27,6 @@ use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
 use super::tables::Tables;
 use crate::checkpoint::PartitionSet;
-
-/// What the router knows of an exchange.
-#[derive(Clone, Copy, Debug)]
-struct ExchangeRoute {
-    level: usize,
-    /// Longest archive for which a frame is short enough.
-    archive_bytes_max: usize,
-    /// The table that is looked up first.
-    table: Option<TableId>,
-    /// The table whose update is an end.
-    end: Option<TableId>,
-}
 
 /// Sends what leaves a stage.
 pub struct Router {
@@ -96,12 +86,7 @@ impl Router {
         let levels = plan.levels();
         let lane_max = parts.outbound.iter().filter_map(Outbound::frame_bytes_max).min();
         let frame_bytes_max = lane_max.unwrap_or(parts.local_bytes / 4);
-        let route = |exchange: &potoroo_sdk::plan::Exchange| ExchangeRoute {
-            level: exchange.level as usize,
-            archive_bytes_max: frame_bytes_max - Header::frame_bytes(0),
-            table: exchange.table,
-            end: exchange.end,
-        };
+        let route = |exchange| ExchangeRoute::new(exchange, frame_bytes_max);
         Self {
             core: parts.core,
             map: parts.map,
@@ -366,30 +351,25 @@ impl Router {
     }
 }
 
-#[inline(always)]
-fn lane_append<'a>(
-    lanes: &'a mut Outbound,
-    dirty: &mut Vec<LaneId>,
-    lane: LaneId,
-    bytes: usize,
-    counts: &mut Counts,
-) -> Option<&'a mut [u8]> {
-    let (room, clean) = lanes.try_append(lane.level, bytes)?;
-    if clean {
-        dirty.push(lane);
-    }
-    counts.frames_sent += 1;
-    Some(room)
-}
-
 impl Host for Router {
     #[inline]
-    fn send(&mut self, route: Route, cause: &Cause, bytes: usize) -> &mut [u8] {
-        let ExchangeRoute { level, .. } = self.exchanges[route.exchange.0 as usize];
-        let to = self.map.owner(route.hash);
-        let bytes = Header::frame_bytes(bytes);
-        let room = self.append(LaneId { core: to, level }, bytes, cause);
-        Header::write(FrameEdge::Exchange(route.exchange.0), route.hash, cause, room)
+    fn send(
+        &mut self,
+        route: Route,
+        cause: &Cause,
+        timing: Option<&Timing>,
+        bytes: usize,
+    ) -> &mut [u8] {
+        let Route { exchange, hash } = route;
+        let ExchangeRoute { level, time, .. } = self.exchanges[exchange.0 as usize];
+        let lane = LaneId { core: self.map.owner(hash), level };
+        if let Some(timing) = timing.filter(|_| time) {
+            let fields = TimeFields::of(slice::from_ref(timing));
+            let room = self.append(lane, Header::frame_bytes(fields.bytes() + bytes), cause);
+            return Header::write_timed(exchange.0, hash, (cause, timing), fields, room);
+        }
+        let room = self.append(lane, Header::frame_bytes(bytes), cause);
+        Header::write(FrameEdge::Exchange(exchange.0), hash, cause, room)
     }
 
     fn send_all(
@@ -397,18 +377,24 @@ impl Host for Router {
         exchange: ExchangeId,
         bytes: usize,
         which: u64,
-        hashes: &[u64],
-        causes: &[Cause],
+        mut events: Leaving<'_>,
         write: &mut dyn FnMut(u64, &mut [u8], usize),
     ) {
-        let (mut batch, mut left) = (SentBatch { exchange, bytes, hashes, causes, write }, 0);
+        if !self.exchanges[exchange.0 as usize].time {
+            events.timings = &[];
+        }
+        let Leaving { hashes, causes, timings } = events;
+        let fields = TimeFields::of(timings);
+        let mut batch = SentBatch { exchange, bytes, events, fields, write };
+        let mut left = 0;
         for (to, events) in self.parcels.by_owner(&self.map, which, hashes) {
             left |= self.send_parcel(to, events, &mut batch);
         }
         // What found no room, after all that others had room for.
         for place in bits(left) {
             let route = Route { exchange, hash: hashes[place] };
-            (batch.write)(1 << place, self.send(route, &causes[place], bytes), bytes);
+            let room = self.send(route, &causes[place], timings.get(place), bytes);
+            (batch.write)(1 << place, room, bytes);
         }
     }
 

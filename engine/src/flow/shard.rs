@@ -5,7 +5,7 @@
 use arrayvec::ArrayVec;
 
 use potoroo_runtime::{InboundLane, Position};
-use potoroo_sdk::host::{BATCH_EVENTS, Cause, Host, Inputs, NO_SLOT, SinkId, UnderWay};
+use potoroo_sdk::host::{BATCH_EVENTS, Cause, Host, Inputs, NO_SLOT, SinkId, Timing, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
 
 use super::envelope::{FrameEdge, Header};
@@ -106,6 +106,7 @@ fn drain_run<F: FrameQueue>(
     let mut archives = ArrayVec::<&[u8], BATCH_EVENTS>::new();
     let mut hashes = ArrayVec::<u64, BATCH_EVENTS>::new();
     let mut causes = ArrayVec::<Cause, BATCH_EVENTS>::new();
+    let mut timings = ArrayVec::<Timing, BATCH_EVENTS>::new();
     let batch_max = router.batch_max();
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
@@ -116,6 +117,9 @@ fn drain_run<F: FrameQueue>(
         archives.push(archive);
         hashes.push(header.hash);
         causes.push(header.cause);
+        if exchange.time {
+            timings.push(header.timing.unwrap_or(Timing::UNKNOWN));
+        }
         place = next;
         if archives.len() == batch_max {
             break;
@@ -130,7 +134,8 @@ fn drain_run<F: FrameQueue>(
         let own = u64::MAX >> (BATCH_EVENTS - hashes.len());
         router.tables.look_ahead(table, own, &hashes, slots);
     }
-    let inputs = Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes };
+    let inputs =
+        Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes, timings: &timings };
     let done = exchange.stage.batch(inputs, under_way, router);
     under_way.end();
     if let Some(table) = exchange.end {

@@ -30,6 +30,8 @@ struct Flow<E: Trial> {
     ordered: bool,
     /// Order is the only possible one, so handlers may show it.
     exact: bool,
+    /// Each item has a time.
+    timed: bool,
 }
 
 /// Does the same to a stream whatever its form.
@@ -91,7 +93,7 @@ impl Builder<'_> {
     /// The sources, each with a table of its own or all sharing one, in one stream.
     fn sources<E: Trial>(&mut self) -> Flow<E> {
         let shared = self.app.table::<u32, Memory>("shared");
-        let mut merged: Option<Stream<E>> = None;
+        let (mut merged, mut all_timed): (Option<Stream<E>>, bool) = (None, true);
         for number in 0..self.topology.sources {
             let source = self.app.source(&format!("s{number}"), Frames::<E>::new());
             if self.topology.fancy && self.random.chance(0.5) {
@@ -101,6 +103,7 @@ impl Builder<'_> {
             }
             let mark = mix(self.topology.seed, u64::from(number));
             let timed = self.topology.fancy && mark.is_multiple_of(2);
+            all_timed &= timed;
             let source = if timed { with_late_marked(&source, mark) } else { source };
             merged = Some(match merged {
                 None => source,
@@ -112,6 +115,7 @@ impl Builder<'_> {
             grain: Grain::Whole,
             ordered: true,
             exact: self.topology.one_connection,
+            timed: all_timed,
         }
     }
 
@@ -204,8 +208,19 @@ impl Builder<'_> {
                 flow
             }
             3 => self.part(flow),
+            4 if flow.timed => self.mark_late(flow),
             _ => flow,
         }
+    }
+
+    /// The late items are marked, wherever they are by now.
+    fn mark_late<E: Trial>(&mut self, flow: Flow<E>) -> Flow<E> {
+        let mark = self.random.u64();
+        let mut parts = parts!(&flow.form, s => <[_; 2]>::from(s.split_late())).into_iter();
+        let on_time = free(parts.next().expect("there are two"));
+        let late = free(parts.next().expect("there are two"));
+        let late = late.map(move |item| E::make(marked(E::facts(item), mark)));
+        Flow { form: Form::Free(on_time.merge(&late)), ..flow }
     }
 
     /// Two or three ways, of which each item takes one, that meet again. As long as they stay in
@@ -301,7 +316,7 @@ fn meet<E: Trial>(left: Flow<E>, right: Flow<E>) -> Flow<E> {
     let grain = left.grain.max(right.grain);
     let ordered = left.ordered && right.ordered;
     let form = Form::Free(free(left.form).merge(&free(right.form)));
-    Flow { form, grain, ordered, exact: false }
+    Flow { form, grain, ordered, exact: false, timed: left.timed && right.timed }
 }
 
 /// The item with another key: only where all are in one place, so that order stays what it was.
@@ -317,7 +332,8 @@ fn key_by<E: Trial>(flow: Flow<E>, grain: Grain) -> Flow<E> {
         Grain::Whole => Form::Whole(stream.collect()),
         _ => Form::Keyed(stream.key_by(move |item| grain.group(E::facts(item).key))),
     };
-    Flow { form, grain, ordered: flow.ordered && kept, exact: flow.exact && kept }
+    let (ordered, exact, timed) = (flow.ordered && kept, flow.exact && kept, flow.timed);
+    Flow { form, grain, ordered, exact, timed }
 }
 
 /// An update of `table` in one of three shapes. `exact` handlers let the order show.

@@ -66,7 +66,7 @@ impl Encode for TotalCodec {
     }
 }
 
-/// Two exchanges, three tables, every kind of handler, three sinks and a reply.
+/// Two exchanges, three tables, every kind of handler, times, five sinks and a reply.
 fn application() -> Application {
     let app = Application::new("allocations");
     let positions = app.table::<u64, Position>("positions");
@@ -76,6 +76,7 @@ fn application() -> Application {
         .source("trades", TradeCodec)
         .filter(|trade| trade.quantity != 3)
         .map(|trade| Trade { account: trade.account, quantity: trade.quantity + 1 })
+        .event_time(|trade| EventTime::from_nanos(trade.quantity as i64 ^ 8), IN_ORDER)
         .key_by(|trade| trade.account)
         .update(&positions, |position, trade| {
             position.quantity += trade.quantity;
@@ -84,6 +85,10 @@ fn application() -> Application {
                 .then_some(Total { account: trade.account, quantity: position.quantity })
         });
     totals.reply(TotalCodec);
+    let (on_time, late) = totals.split_late();
+    let [even, odd] = on_time.route(|total| total.account as usize % 2);
+    even.merge(&odd).sink("on-time", TotalCodec);
+    late.sink("late", TotalCodec);
     totals.sink("totals", TotalCodec);
     totals
         .flat_map(|total, out| (0..total.account % 3).for_each(|_| out.emit(total)))

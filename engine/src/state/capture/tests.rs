@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{
-    Cause, ExchangeId, Feed, Host, Origin, Route, SinkId, SourceId, TableId, UnderWay,
+    Cause, ExchangeId, Feed, Host, Origin, Route, SinkId, SourceId, TableId, Timing, UnderWay,
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -40,7 +40,7 @@ struct OneTable {
 }
 
 impl Host for OneTable {
-    fn send(&mut self, _: Route, _: &Cause, _: usize) -> &mut [u8] {
+    fn send(&mut self, _: Route, _: &Cause, _: Option<&Timing>, _: usize) -> &mut [u8] {
         unreachable!("every event runs in place")
     }
 
