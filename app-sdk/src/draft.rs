@@ -179,7 +179,8 @@ impl Draft {
         }
         if !lateness.is_sound() {
             self.mistake(format!(
-                "`{label}` waits for longer than 36 years: say a shorter `within(…)`"
+                "`{label}` is later, or jumps further, than by 36 years: say shorter durations in \
+                 `within(…)` and `jump_max(…)`"
             ));
         }
         self.times.push(DraftTime { step });

@@ -198,7 +198,59 @@
 //! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
 //! ```
 //!
-//! ## 4. What an application means
+//! ## 4. Time
+//!
+//! [`event_time`](stream::Stream::event_time) reads from each event when it happened, an
+//! [`EventTime`](time::EventTime): nanoseconds since 1970, whatever clock a machine has. Times of
+//! one connection may go backwards by a [`Lateness`](time::Lateness): `IN_ORDER` means not at all,
+//! `within(millis(5))` by at most 5 ms. An event that comes even later is *late*, and
+//! [`split_late`](stream::Stream::split_late) sends it its own way.
+//!
+//! ```
+//! # use potoroo_sdk::prelude::*;
+//! #[event]
+//! struct Step { millis: i64, walker: u64 }
+//!
+//! fn steps() -> Application {
+//!     let app = Application::new("steps");
+//!     let counts = app.table::<u64, u64>("counts");
+//!     let (on_time, late) = app
+//!         .source("steps", LineText::new())
+//!         .map(|line| {
+//!             let (millis, walker) = line.split_once(' ')?;
+//!             Some(Step { millis: millis.parse().ok()?, walker: walker.parse().ok()? })
+//!         })
+//!         .event_time(|step| EventTime::from_millis(step.millis), within(millis(5)))
+//!         .split_late();
+//!     on_time.key_by(|step| step.walker).update(&counts, |count, step| {
+//!         *count += 1;
+//!         format!("{} has {count}", step.walker)
+//!     }).sink("counts", LineText::new());
+//!     late.map(|step| format!("{} at {} ms", step.walker, step.millis))
+//!         .sink("late", LineText::new());
+//!     app
+//! }
+//!
+//! let mut reference = Reference::new(steps())?;
+//! reference.feed("steps", b"100 7\n95 7\n94 7\n101 8\n");
+//! assert_eq!(reference.output("counts"), b"7 has 1\n7 has 2\n8 has 1\n");
+//! assert_eq!(reference.output("late"), b"7 at 94 ms\n");
+//! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+//! ```
+//!
+//! The exact rules:
+//!
+//! - Each connection has a clock of its own: the greatest time that it has brought. Its *own
+//!   watermark* is that time, less the lateness, less 1 ns. An event is late if its time is at or
+//!   before the own watermark of its connection. So what is late depends on the input of one
+//!   connection, and is the same in every run and after a crash.
+//! - What operators make of an event has its time, also after a `key_by`. A stream has one time at
+//!   most, and gets it before the first `key_by`.
+//! - A `filter` before `event_time` keeps events from moving the clock; after it they move it.
+//! - Times lie between the years 1823 and 2116. An event with another one goes to the dead letters
+//!   and moves no clock; so does one that [jumps](time::Lateness::jump_max) too far ahead.
+//!
+//! ## 5. What an application means
 //!
 //! [`Reference`](reference::Reference) defines it, in code that is slow and obvious: one event at a
 //! time, each followed to its last consequence. The examples above use it as a unit test does.
@@ -215,7 +267,7 @@
 //! [`plan`](Application::plan) lists them, each with its remedy. Names of types that changed since
 //! a checkpoint are found, too: see [`Table::migrating`](table::Table::migrating).
 //!
-//! ## 5. What may not be said
+//! ## 6. What may not be said
 //!
 //! An application cannot name a number of threads or machines, an address, a file or the time of
 //! the clock. Everything that a handler knows is its event, its row and constants. State that is

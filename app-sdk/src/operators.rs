@@ -14,7 +14,7 @@ use crate::host::{BATCH_EVENTS, SinkId, TimeId, Timing};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
 use crate::table::{Entry, Table};
-use crate::time::{EventTime, Lateness, OUT_OF_RANGE};
+use crate::time::{EventTime, Lateness};
 use crate::value::{Event, State, View};
 
 /// Turns each event into others.
@@ -246,11 +246,12 @@ pub(crate) fn event_time<E, K, F>(
         batch.note(context.under_way);
         for (number, place) in batch.each() {
             let time = time(batch.begin(number, place, context.under_way));
-            if time.is_of_event() {
-                own = own.max(lateness.watermark_after(time));
-                kept.push(number as u8);
-            } else {
-                context.host.refuse(&batch.causes[place], OUT_OF_RANGE, &[]);
+            match lateness.refuses(time, own) {
+                None => {
+                    own = own.max(lateness.watermark_after(time));
+                    kept.push(number as u8);
+                }
+                Some(reason) => context.host.refuse(&batch.causes[place], reason, &[]),
             }
             timings.push(Timing { time, own });
         }

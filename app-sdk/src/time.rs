@@ -177,6 +177,11 @@ fn saturating_nanos(duration: Duration) -> u64 {
 pub const OUT_OF_RANGE: Reason =
     Reason::new("the event's time is out of range: times lie between the years 1823 and 2116");
 
+/// Why an event is refused whose time is too far above all before: see [`Lateness::jump_max`].
+pub const TOO_FAR_AHEAD: Reason = Reason::new(
+    "the event's time is further ahead of its connection's than `jump_max` of its `event_time`",
+);
+
 /// The longest duration that an application may name, 36 years. Three of them and a time of an
 /// event are in 64 bits.
 pub(crate) const DURATION_MAX: Duration = Duration::from_nanos(1 << 60);

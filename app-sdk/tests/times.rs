@@ -1,7 +1,7 @@
 //! Times of events: what may be one, and where a stream gets it.
 
 use potoroo_sdk::prelude::*;
-use potoroo_sdk::time::OUT_OF_RANGE;
+use potoroo_sdk::time::{OUT_OF_RANGE, TOO_FAR_AHEAD};
 
 /// Reads a number of nanoseconds from each line.
 fn numbers(app: &Application) -> Stream<i64> {
@@ -24,7 +24,7 @@ fn check(part: &str, describe: impl FnOnce(&Application)) {
 fn an_event_whose_time_is_out_of_range_is_refused_and_no_other() {
     let app = Application::new("range");
     let numbers = numbers(&app);
-    show(&numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "kept");
+    show(&numbers.event_time(EventTime::from_nanos, IN_ORDER), "kept");
     show(&numbers, "all");
     let mut reference = Reference::new(app).expect("it is sound");
     let (least, most) = (-(1_i64 << 62), (1_i64 << 62) - 1);
@@ -47,7 +47,7 @@ fn every_event_of_a_line_has_a_time_of_its_own() {
     let numbers = app.source("in", LineText::new()).flat_map(|line, out| {
         line.split(' ').filter_map(|word| word.parse().ok()).for_each(|number| out.emit(number));
     });
-    let timed = numbers.event_time(|number: i64| EventTime::from_seconds(number), IN_ORDER);
+    let timed = numbers.event_time(EventTime::from_seconds, IN_ORDER);
     show(&timed.filter(|number| number % 2 == 1), "odd");
     let mut reference = Reference::new(app).expect("it is sound");
     reference.feed("in", b"1 2 9000000000 3\n5 9000000001\n");
@@ -71,22 +71,22 @@ fn moments_and_durations() {
 fn a_time_after_a_key() {
     check("`in → map → key_by → map` gets its time after a `key_by`: say it before", |app| {
         let keyed = numbers(app).key_by(|number| number).map(|number| number).unkeyed();
-        show(&keyed.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "out");
+        show(&keyed.event_time(EventTime::from_nanos, IN_ORDER), "out");
     });
 }
 
 #[test]
 fn two_times_on_one_way() {
     check("`in → map → event_time → filter → event_time` has two times: keep one", |app| {
-        let first = numbers(app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+        let first = numbers(app).event_time(EventTime::from_nanos, IN_ORDER);
         let second = first.filter(|_| true).event_time(|_| EventTime::MIN, within(millis(1)));
         show(&second, "out");
     });
     // Two ways of one stream may each have a time.
     let app = Application::new("two-ways");
     let numbers = numbers(&app);
-    show(&numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER), "nanos");
-    show(&numbers.event_time(|number| EventTime::from_millis(number), IN_ORDER), "millis");
+    show(&numbers.event_time(EventTime::from_nanos, IN_ORDER), "nanos");
+    show(&numbers.event_time(EventTime::from_millis, IN_ORDER), "millis");
     let plan = app.plan().expect("it is sound");
     assert_eq!(plan.times.len(), 2);
     assert_eq!(plan.times[0].label, "in → map → event_time");
@@ -97,9 +97,8 @@ fn events_are_late_by_what_their_own_connection_brought() {
     let app = Application::new("late");
     let (a, b) = (numbers(&app), app.source("other", LineText::new()));
     let b = b.map(|line| line.parse::<i64>().ok());
-    let timed = |numbers: &Stream<i64>, lateness| {
-        numbers.event_time(|number| EventTime::from_nanos(number), lateness)
-    };
+    let timed =
+        |numbers: &Stream<i64>, lateness| numbers.event_time(EventTime::from_nanos, lateness);
     let lateness = within(Duration::from_nanos(3));
     let (on_time, late) = timed(&a, lateness).merge(&timed(&b, IN_ORDER)).split_late();
     show(&on_time, "on-time");
@@ -123,7 +122,7 @@ fn a_need_for_a_time_that_is_not_there() {
     let merged = "`in → map → event_time` is merged with `in → map`, and only the first has a time";
     check(merged, |app| {
         let numbers = numbers(app);
-        let timed = numbers.event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+        let timed = numbers.event_time(EventTime::from_nanos, IN_ORDER);
         let (on_time, late) = timed.merge(&numbers).filter(|_| true).split_late();
         show(&on_time.merge(&late), "out");
     });
@@ -136,7 +135,7 @@ fn a_need_for_a_time_that_is_not_there() {
 #[test]
 fn times_go_with_events_through_exchanges_that_need_them_and_no_others() {
     let app = Application::new("through");
-    let timed = numbers(&app).event_time(|number| EventTime::from_nanos(number), IN_ORDER);
+    let timed = numbers(&app).event_time(EventTime::from_nanos, IN_ORDER);
     let keyed = timed.key_by(|number| number % 2);
     let (on_time, late) = keyed.map(|number| [number; 2]).key_by(|number| number).split_late();
     show(&on_time.unkeyed(), "on-time");
@@ -159,12 +158,42 @@ fn times_go_with_events_through_exchanges_that_need_them_and_no_others() {
 #[test]
 fn a_lateness_of_centuries() {
     let nanos = 1 << 60;
-    check("`in → map → event_time` waits for longer than 36 years", |app| {
-        let lateness = within(Duration::from_nanos(nanos + 1));
-        show(&numbers(app).event_time(|number| EventTime::from_nanos(number), lateness), "out");
-    });
+    let [decades, centuries] = [nanos, nanos + 1].map(Duration::from_nanos);
+    for lateness in [within(centuries), IN_ORDER.jump_max(centuries)] {
+        check("`in → map → event_time` is later, or jumps further, than by 36 years", |app| {
+            show(&numbers(app).event_time(EventTime::from_nanos, lateness), "out");
+        });
+    }
     let app = Application::new("decades");
-    let lateness = within(Duration::from_nanos(nanos));
-    show(&numbers(&app).event_time(|number| EventTime::from_nanos(number), lateness), "out");
-    assert!(app.plan().is_ok());
+    let lateness = within(decades).jump_max(decades);
+    show(&numbers(&app).event_time(EventTime::from_nanos, lateness), "out");
+    // Nothing overflows at the edges.
+    let mut reference = Reference::new(app).expect("it is sound");
+    let (least, most) = (EventTime::EVENT_MIN.nanos(), EventTime::EVENT_MAX.nanos());
+    reference.feed("in", format!("{most}\n{most}\n").as_bytes());
+    reference.end("in");
+    let decade = nanos as i64;
+    reference.feed("in", format!("{least}\n{}\n", least + decade + 1).as_bytes());
+    reference.feed("in", format!("{}\n{most}\n", least + decade).as_bytes());
+    assert_eq!((reference.outputs("out").len(), reference.refused().len()), (4, 2));
+}
+
+#[test]
+fn a_jump_is_refused_and_moves_no_clock() {
+    let app = Application::new("jumps");
+    let lateness = within(Duration::from_nanos(2)).jump_max(Duration::from_nanos(10));
+    let timed = numbers(&app).event_time(EventTime::from_nanos, lateness);
+    let (on_time, late) = timed.split_late();
+    show(&on_time, "on-time");
+    show(&late, "late");
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"100\n111\n110\n108\n107\n121\n120\n");
+    assert_eq!(reference.output("on-time"), b"100\n110\n108\n120\n");
+    assert_eq!(reference.output("late"), b"107\n");
+    let refused = reference.refused();
+    assert_eq!(refused.len(), 2);
+    assert!(refused.iter().all(|refused| refused.reason == TOO_FAR_AHEAD));
+    reference.end("in");
+    reference.feed("in", b"7000\n");
+    assert!(reference.output("on-time").ends_with(b"7000\n"), "another connection");
 }

@@ -1,6 +1,7 @@
 //! Lateness: how far the times of a connection may go backwards.
 
-use super::{DURATION_MAX, Duration, EventTime};
+use super::{DURATION_MAX, Duration, EventTime, OUT_OF_RANGE, TOO_FAR_AHEAD};
+use crate::codec::Reason;
 
 /// How much later an event may come than one with a greater time, on the same connection.
 ///
@@ -9,6 +10,7 @@ use super::{DURATION_MAX, Duration, EventTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lateness {
     within: Duration,
+    jump_max: Option<Duration>,
 }
 
 /// The times of each connection never go backwards.
@@ -31,7 +33,7 @@ pub const IN_ORDER: Lateness = within(Duration::ZERO);
 /// ```
 #[must_use]
 pub const fn within(longest: Duration) -> Lateness {
-    Lateness { within: longest }
+    Lateness { within: longest, jump_max: None }
 }
 
 impl Lateness {
@@ -41,9 +43,45 @@ impl Lateness {
         self.within
     }
 
-    /// Whether it is short enough for a plan.
+    /// Events whose time is more than `longest`, up to 36 years, above all that their connection
+    /// brought before go to the dead letters: one wrong time in the far future would make every
+    /// event after it late. The first event of a connection may have any time.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("numbers");
+    /// let (on_time, late) = app
+    ///     .source("lines", LineText::new())
+    ///     .map(|line| line.parse::<i64>().ok())
+    ///     .event_time(|seconds| EventTime::from_seconds(seconds), IN_ORDER.jump_max(hours(1)))
+    ///     .split_late();
+    /// on_time.merge(&late).map(|seconds| seconds.to_string()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"5\n3605\n7206\n3606\n");
+    /// assert_eq!(reference.output("copies"), b"5\n3605\n3606\n");
+    /// assert_eq!(reference.refused()[0].reason, potoroo_sdk::time::TOO_FAR_AHEAD);
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    #[must_use]
+    pub const fn jump_max(self, longest: Duration) -> Self {
+        Self { jump_max: Some(longest), ..self }
+    }
+
+    /// Whether its durations are short enough for a plan.
     pub(crate) fn is_sound(self) -> bool {
-        self.within <= DURATION_MAX
+        self.within <= DURATION_MAX && self.jump_max.is_none_or(|longest| longest <= DURATION_MAX)
+    }
+
+    /// Why an event of `time` is refused on a connection with this own watermark, if it is.
+    #[inline(always)]
+    pub(crate) fn refuses(self, time: EventTime, own: EventTime) -> Option<Reason> {
+        if !time.is_of_event() {
+            return Some(OUT_OF_RANGE);
+        }
+        let longest = self.jump_max.filter(|_| own != EventTime::MIN)?;
+        // The greatest time before: nothing overflows, since all are bounded.
+        let newest = own.nanos() + self.within.as_nanos() as i64 + 1;
+        (time.nanos() > newest + longest.as_nanos() as i64).then_some(TOO_FAR_AHEAD)
     }
 
     /// After an event of `time` nothing on time comes at or before this moment.
