@@ -37,6 +37,8 @@ mod memory;
 
 mod markers;
 
+mod words;
+
 mod producer;
 
 mod consumer;
@@ -48,6 +50,7 @@ pub use consumer::Consumer;
 pub use cursor::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, FrameRun, Position};
 pub use markers::{Marker, MarkerReader, MarkerWriter, markers};
 pub use producer::Producer;
+pub use words::{Word, WordReader, WordWriter, words};
 
 use memory::RingMemory;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};

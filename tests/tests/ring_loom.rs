@@ -19,6 +19,8 @@ mod cursor;
 mod markers;
 #[path = "../../runtime/src/ring/producer.rs"]
 mod producer;
+#[path = "../../runtime/src/ring/words.rs"]
+mod words;
 
 use ahead::Ahead;
 use consumer::Consumer;
@@ -27,6 +29,7 @@ use markers::markers;
 use memory::RingMemory;
 use producer::Producer;
 use sync::{Arc, AtomicU64, CachePadded, Ordering};
+use words::words;
 
 /// What the ring shares, as seen by the model checker.
 mod sync {
@@ -227,6 +230,59 @@ fn check_markers(in_time: bool, ahead: Ahead) {
             assert!(marker.epoch >= epoch, "frame {epoch} was seen and not the marker before it");
             assert_eq!(marker.at, u64::from(marker.epoch - 1) * 8, "its place");
             consumer.consume_to(next);
+        }
+        sender.join().expect("the sender does not panic");
+    });
+}
+
+/// A number is taken only after the frames that were sent before it, and the last one is taken.
+#[test]
+fn a_word_holds_after_what_was_sent_before_it() {
+    check_words(true, 1);
+    check_words(true, 2);
+}
+
+/// The alarm is tested too: a number that can be seen before its place must be found.
+#[test]
+#[should_panic]
+fn a_number_that_comes_before_its_place_is_found() {
+    check_words(false, 1);
+}
+
+/// The two ends with this many numbers. They change places three times at most: more than one
+/// number takes too long otherwise.
+fn check_words(place_first: bool, numbers: i64) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let (mut producer, mut consumer) = ring(64, Ordering::Release, Ahead::Near);
+        let (mut writer, reader) = words(1);
+        let sender = loom::thread::spawn(move || {
+            for number in 1..=numbers {
+                send(&mut producer, &[&[8]]);
+                if place_first {
+                    writer.write(0, &producer, number, number as u64);
+                } else {
+                    writer.set_number(0, number);
+                    writer.set_place(0, &producer, number as u64);
+                }
+            }
+        });
+        // Number n was written after frame n.
+        let (mut consumed, mut taken) = (0, i64::MIN);
+        while taken < numbers {
+            let word = reader.read(0, &consumer);
+            assert!(word.number >= taken, "numbers rise");
+            if word.holds && word.number > taken {
+                assert!(consumed >= word.number, "the number was taken before the frame");
+                assert!(word.entered >= word.number as u64, "its time, or a later one");
+                taken = word.number;
+            } else if let Some((_, next)) = consumer.frame_at(consumer.head()) {
+                consumer.consume_to(next);
+                consumed += 1;
+            } else {
+                loom::thread::yield_now();
+            }
         }
         sender.join().expect("the sender does not panic");
     });
