@@ -286,7 +286,7 @@ impl Feed {
             if mark < DRAIN_MARKS {
                 return Some(marked(scatter(mark % self.keys), MARK_DRAIN));
             }
-            thread::sleep(DRAIN_PAUSE);
+            thread::sleep(if mark < DRAIN_EVENTS { DRAIN_PAUSE } else { DRAIN_LONG_PAUSE });
             return Some(Self::numbers(self.load.next(0)));
         }
         if phase == PHASE_REST {
@@ -324,6 +324,10 @@ const PHASE_OVER: u8 = 3;
 const DRAIN_MARKS: u64 = 64;
 /// How long a generator sleeps before each event after its marks.
 const DRAIN_PAUSE: Duration = Duration::from_micros(10);
+/// After this number of events and marks it sleeps longer: the other core may wait for its CPU
+/// meanwhile, and the lane to it must not be full when that core falls asleep.
+const DRAIN_EVENTS: u64 = 512;
+const DRAIN_LONG_PAUSE: Duration = Duration::from_millis(5);
 /// Events of a turn: after as many marks the turn of the first one has ended.
 const REST_MARKS: usize = 128;
 /// An engine whose cores sleep does not count as stalled: a day.
