@@ -317,7 +317,6 @@ mod draft;
 mod flow;
 
 mod batch_output;
-mod operators;
 pub mod stream;
 
 mod exchange;

@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 27] = [
+const HOT: [&str; 26] = [
     "app-sdk/src/codec/",
     "app-sdk/src/consumers.rs",
     "app-sdk/src/exchange.rs",
@@ -22,7 +22,6 @@ const HOT: [&str; 27] = [
     "app-sdk/src/intake.rs",
     "app-sdk/src/key.rs",
     "app-sdk/src/batch_output.rs",
-    "app-sdk/src/operators.rs",
     "app-sdk/src/outputs.rs",
     "app-sdk/src/stream",
     "app-sdk/src/table",
