@@ -18,6 +18,7 @@
 //!   nodes        the lead's end of that: a port for all nodes
 //!   membership   a node's end of that
 //!   greeting     how a connection becomes a link between two cores
+//!   ways         all of that for a node, over TCP
 //! ```
 //!
 //! The node that leads has the edges, begins generations and commits checkpoints. All nodes have
@@ -59,3 +60,5 @@ pub mod greeting;
 pub mod nodes;
 
 pub mod membership;
+
+pub mod ways;

@@ -87,7 +87,7 @@ mod seat;
 mod generation;
 mod renewal;
 
-mod cluster;
+pub mod cluster;
 
 mod rollback;
 

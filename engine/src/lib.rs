@@ -6,6 +6,7 @@
 //! outlives the process in checkpoints, where a folder for them is given.
 //!
 //! ```text
+//!   system     clocks and threads           cold
 //!   flow       moves events                 hot
 //!   turn       turns a core with its ports  hot
 //!   state      finds rows, tracks changes   hot
@@ -29,6 +30,8 @@
 pub mod scarce;
 
 pub mod disk;
+
+pub mod system;
 
 pub mod state;
 

@@ -33,11 +33,12 @@ pub use folder::{Folder, FolderView};
 pub use head::Head;
 pub use location::{Location, NoLocation};
 pub use memory::Memory;
-pub use name::{Name, NameKind, draw};
+pub use name::{Name, NameKind};
 #[cfg(feature = "s3")]
 pub use s3::{Address, S3, Variables};
 
 use crate::disk::Room;
+pub use crate::system::draw;
 
 /// The reading half of a [`Store`]: takes no lock and changes nothing.
 pub trait StoreReader: Send + Sync {

@@ -1,6 +1,7 @@
 //! A connection between two nodes, in the clear or encrypted: first while it is greeted, then as a
 //! reader and a writer on two threads, or as the port of a link on a core.
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,6 +161,18 @@ impl ChannelWriter {
     }
 }
 
+/// The way of messages to another node, from any thread.
+pub trait Outgoing<T>: Send + Sync + Debug {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The peer has not taken it: the connection has ended.
+    fn send(&self, message: &T) -> io::Result<()>;
+
+    /// Ends the connection at once, also in the midst of a message: both readers end, too.
+    fn end(&self);
+}
+
 /// Sends messages to the other node, from any thread.
 #[derive(Debug)]
 pub struct MessageSender {
@@ -187,6 +200,16 @@ impl MessageSender {
     /// Ends the connection at once, also in the midst of a message: both readers end, too.
     pub fn end(&self) {
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl<T: Serialize> Outgoing<T> for MessageSender {
+    fn send(&self, message: &T) -> io::Result<()> {
+        Self::send(self, message)
+    }
+
+    fn end(&self) {
+        Self::end(self);
     }
 }
 

@@ -150,6 +150,12 @@ impl LinkListener {
         Ok(Self { address, kept })
     }
 
+    /// One to which no link ever comes, in the place of that at `address`.
+    pub fn closed(address: SocketAddr) -> Self {
+        let kept = Kept { ended: AtomicBool::new(true), ..Kept::default() };
+        Self { address, kept: Arc::new(kept) }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -207,8 +213,9 @@ impl LinkListener {
 
 impl Drop for LinkListener {
     fn drop(&mut self) {
-        self.kept.ended.store(true, Ordering::Relaxed);
-        wake(self.address);
+        if !self.kept.ended.swap(true, Ordering::Relaxed) {
+            wake(self.address);
+        }
     }
 }
 

@@ -13,21 +13,22 @@
 //! [`MARGIN_PERCENT`] for clocks that run apart; nothing of another node is believed to be missing
 //! before this one has stood for a whole lease. Must never do: make a core wait.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use potoroo_runtime::{Clock, Nanos};
-use rustix::time::{ClockId, clock_gettime};
+use potoroo_runtime::Nanos;
 
 use super::agreement::{AgreedEntries, Agreement, Disagreement};
 use super::record::{Leading, leading};
+use crate::system::{self, Awaited, SideThread};
 use crate::turn::NodeLease;
+
+pub use crate::system::boottime;
 
 /// The session of this node.
 pub struct NodeSession {
     kept: Arc<Kept>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<SideThread>,
 }
 
 /// Whether a node may act.
@@ -67,16 +68,15 @@ struct Kept {
     clocks: Clocks,
     /// For cores.
     lease: Arc<NodeLease>,
-    held: Mutex<Held>,
-    /// Something is to be done, or the end.
-    wake: Condvar,
+    /// Something is to be done, or the end: then it is woken.
+    held: Awaited<Held>,
     listed: Mutex<ListedEntries>,
 }
 
 /// The clocks that a lease is kept by.
 struct Clocks {
     /// That of cores, which may stand still while the machine sleeps.
-    cores: Box<dyn Fn() -> Nanos + Send + Sync>,
+    cores: fn() -> Nanos,
     /// Time since the start of the machine, in which it also slept.
     boot: fn() -> Duration,
 }
@@ -96,6 +96,9 @@ struct Held {
 /// Of a lease that is not used, for clocks that run apart.
 const MARGIN_PERCENT: u32 = 1;
 
+/// A thread that has nothing to do looks this often whether it has.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Renewals within a lease.
 const RENEWALS: u32 = 4;
 
@@ -112,15 +115,13 @@ impl NodeSession {
     /// # Errors
     /// The session is over already, or nothing answers.
     pub fn start(agreement: Arc<dyn Agreement>, asked: Duration) -> Result<Self, Disagreement> {
-        let clock = Clock::new();
-        let clocks = Clocks { cores: Box::new(move || clock.now()), boot: boottime };
+        let clocks = Clocks { cores: system::machine_time, boot: boottime };
         let kept = Arc::new(Kept {
             agreement,
             asked,
             clocks,
             lease: Arc::default(),
-            held: Mutex::default(),
-            wake: Condvar::new(),
+            held: Awaited::default(),
             listed: Mutex::default(),
         });
         let before = kept.boottime();
@@ -150,7 +151,7 @@ impl NodeSession {
 
     /// Whether this node may act. Also has cores know of time in which their clock stood still.
     pub fn standing(&self) -> Standing {
-        let held = self.kept.held();
+        let held = self.kept.held.lock();
         self.kept.publish(&held);
         match (held.is_over, self.kept.boottime() < held.until) {
             (true, _) => Standing::Over,
@@ -182,7 +183,7 @@ impl NodeSession {
 
     /// Whether the own session stood when `listed` was read: it was renewed since.
     pub fn stood_at(&self, listed: &ListedEntries) -> bool {
-        let held = self.kept.held();
+        let held = self.kept.held.lock();
         !held.is_over && held.renewed > listed.at && listed.session == self.kept.agreement.session()
     }
 
@@ -217,36 +218,29 @@ impl NodeSession {
 
     /// Renews the session that was begun anew.
     pub fn resume(&self) {
-        let mut held = self.kept.held();
+        let mut held = self.kept.held.lock();
         (held.is_over, held.until) = (false, Duration::ZERO);
         drop(held);
-        self.kept.wake.notify_all();
+        self.kept.held.wake();
     }
 }
 
 impl Drop for NodeSession {
     fn drop(&mut self) {
-        self.kept.held().ended = true;
-        self.kept.wake.notify_all();
-        for thread in self.threads.drain(..) {
-            // It panics by a bug only, and the panic was printed.
-            let _ = thread.join();
-        }
+        self.kept.held.lock().ended = true;
+        self.kept.held.wake();
+        self.threads.drain(..).for_each(SideThread::join);
     }
 }
 
 impl Kept {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn listed(&self) -> ListedEntries {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn judged(&self) -> Option<ListedEntries> {
         let listed = self.listed();
-        let held = self.held();
+        let held = self.held.lock();
         let stands = !held.is_over && self.boottime() < held.until;
         let fair = listed.at >= held.since + self.asked;
         let own = Some(self.agreement.session());
@@ -276,7 +270,7 @@ impl Kept {
                     self.asked / RENEWALS
                 }
                 Err(Disagreement::Over) => {
-                    let mut held = self.held();
+                    let mut held = self.held.lock();
                     held.is_over = true;
                     self.publish(&held);
                     drop(held);
@@ -297,7 +291,7 @@ impl Kept {
     }
 
     fn extend(&self, before: Duration, stands: Duration) {
-        let mut held = self.held();
+        let mut held = self.held.lock();
         if self.boottime() >= held.until {
             held.since = before;
         }
@@ -319,17 +313,12 @@ impl Kept {
     }
 
     fn wait_while_over(&self) {
-        let mut held = self.held();
-        while held.is_over && !held.ended {
-            held = self.wake.wait(held).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(self.held.wait_while(A_YEAR, |held| held.is_over && !held.ended));
     }
 
     /// Waits; returns whether it was for the end.
     fn has_ended_after(&self, pause: Duration) -> bool {
-        let held = self.held();
-        let waited = self.wake.wait_timeout_while(held, pause, |held| !held.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+        self.held.wait_while(pause, |held| !held.ended).ended
     }
 
     /// Reads until the end: when something was changed, and often enough to see what ends by
@@ -338,7 +327,7 @@ impl Kept {
         let (mut seen, mut at) = (None, Duration::ZERO);
         loop {
             // The thread that renews may wait for an answer, and so may the supervisor.
-            self.publish(&self.held());
+            self.publish(&self.held.lock());
             let version = self.agreement.version().ok();
             let due = self.boottime() > at + self.asked / RENEWALS;
             if version.is_some() && (due || version != seen) && self.list().is_ok() {
@@ -362,8 +351,8 @@ impl Kept {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Disagreement> {
-    Builder::new().name(name.to_owned()).spawn(run).map_err(|cause| Disagreement::Io {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<SideThread, Disagreement> {
+    SideThread::start(name, run).map_err(|cause| Disagreement::Io {
         action: "start the thread",
         path: name.into(),
         cause,
@@ -378,12 +367,6 @@ pub fn outlived(lease: Duration) -> Duration {
 /// Etcd adds the time for an election (a second) to leases that it has restored, and looks for
 /// their ends twice a second.
 const ENDED_LATE: Duration = Duration::from_secs(3);
-
-/// Time since the start of the machine, in which it also slept.
-pub fn boottime() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
-}
 
 #[cfg(test)]
 mod tests;

@@ -11,16 +11,21 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::channel::MessageSender;
+use super::channel::{MessageSender, Outgoing};
 use super::encryption::Encryption;
 use super::greeting::break_when_cut_off;
 use super::wire::{CoreOrder, NodeHello, ToLead, ToNode, read_message};
 
 /// The way to the lead. A clone is the same one.
 #[derive(Clone, Debug)]
-pub struct LeadSender(Arc<MessageSender>);
+pub struct LeadSender(Arc<dyn Outgoing<ToLead>>);
 
 impl LeadSender {
+    /// By what `sender` sends.
+    pub fn new(sender: Arc<dyn Outgoing<ToLead>>) -> Self {
+        Self(sender)
+    }
+
     /// Ends the connection: its reader ends, too.
     pub fn end(&self) {
         self.0.end();
@@ -71,5 +76,5 @@ pub fn join(
         wanted.store(NO_LEAD, Ordering::Relaxed);
     };
     Builder::new().name("potoroo-lead".to_owned()).spawn(read)?;
-    Ok((LeadSender(Arc::new(lead)), said))
+    Ok((LeadSender::new(Arc::new(lead)), said))
 }

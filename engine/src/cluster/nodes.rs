@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use super::channel::{Channel, ChannelReader, MessageSender};
+use super::channel::{Channel, ChannelReader, MessageSender, Outgoing};
 use super::encryption::{Accepted, Encryption, NOT_ENCRYPTED};
 use super::greeting::{break_when_cut_off, wake};
 use super::knocking::{Knock, Knocking};
@@ -30,11 +30,16 @@ pub struct RemoteNode {
     pub hello: NodeHello,
     /// When it came, in [`boottime`].
     pub came: Duration,
-    sender: MessageSender,
+    sender: Box<dyn Outgoing<ToNode>>,
     lost: AtomicBool,
 }
 
 impl RemoteNode {
+    /// One that has just said `hello`, and gets messages by `sender`.
+    pub fn new(hello: NodeHello, sender: Box<dyn Outgoing<ToNode>>) -> Self {
+        Self { hello, came: boottime(), sender, lost: AtomicBool::new(false) }
+    }
+
     /// Tells the node. One that takes nothing is lost, which its reader reports.
     pub fn send(&self, message: &ToNode) {
         if self.sender.send(message).is_err() {
@@ -70,8 +75,11 @@ pub enum NodeNews {
 pub struct NodeListener {
     address: SocketAddr,
     news: Receiver<NodeNews>,
-    ended: Arc<AtomicBool>,
+    end: Box<dyn Fn() + Send>,
 }
+
+/// Takes a message that is not to be in the news; returns whether it has.
+pub type Direct = Arc<dyn Fn(&ToLead) -> bool + Send + Sync>;
 
 impl NodeListener {
     /// Listens at `address` for nodes with these `facts` that know the `secret`. One that is cut
@@ -84,7 +92,7 @@ impl NodeListener {
         (facts, secret): (ClusterFacts, String),
         encryption: Encryption,
         silence: Duration,
-        direct: impl Fn(&ToLead) -> bool + Send + Sync + 'static,
+        direct: Direct,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
@@ -95,12 +103,21 @@ impl NodeListener {
             secret,
             encryption,
             silence,
-            direct: Arc::new(direct),
+            direct,
             news: news_in,
             ended: ended.clone(),
         };
         Builder::new().name("potoroo-nodes".to_owned()).spawn(move || door.open(&listener))?;
-        Ok(Self { address, news, ended })
+        let end = Box::new(move || {
+            ended.store(true, Ordering::Relaxed);
+            wake(address);
+        });
+        Ok(Self::new(address, news, end))
+    }
+
+    /// What listens at `address`, whose `news` come here until its `end`.
+    pub fn new(address: SocketAddr, news: Receiver<NodeNews>, end: Box<dyn Fn() + Send>) -> Self {
+        Self { address, news, end }
     }
 
     /// Where it listens.
@@ -116,8 +133,7 @@ impl NodeListener {
 
 impl Drop for NodeListener {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        wake(self.address);
+        (self.end)();
     }
 }
 
@@ -126,7 +142,7 @@ struct Door {
     secret: String,
     encryption: Encryption,
     silence: Duration,
-    direct: Arc<dyn Fn(&ToLead) -> bool + Send + Sync>,
+    direct: Direct,
     news: Sender<NodeNews>,
     ended: Arc<AtomicBool>,
 }
@@ -173,8 +189,7 @@ impl Door {
             Ok(hello) => {
                 break_when_cut_off(channel.tcp(), self.silence)?;
                 let (reader, writer) = channel.split()?;
-                let (sender, lost) = (MessageSender::new(writer), AtomicBool::new(false));
-                let node = RemoteNode { hello, came: boottime(), sender, lost };
+                let node = RemoteNode::new(hello, Box::new(MessageSender::new(writer)));
                 Ok(Some((Arc::new(node), reader)))
             }
             Err(reason) => {
@@ -290,7 +305,8 @@ mod tests {
         let shown = (facts, SECRET.to_owned());
         let silence = Duration::from_secs(5);
         let clear = Encryption::InTheClear;
-        NodeListener::open(any, shown, clear, silence, |_| false).expect("a port is free")
+        NodeListener::open(any, shown, clear, silence, Arc::new(|_: &ToLead| false))
+            .expect("a port is free")
     }
 
     /// What a node sends that fits.

@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use potoroo_runtime::Clock;
-
+use crate::system;
 use crate::turn::NodeLease;
 
 /// The lease of the node; a process that is alone has none. A clone is the same one.
@@ -21,6 +20,6 @@ impl EdgeLease {
 
     /// Whether nothing may come in or out.
     pub fn is_over(&self) -> bool {
-        self.0.as_ref().is_some_and(|lease| lease.is_over(Clock::new().now()))
+        self.0.as_ref().is_some_and(|lease| lease.is_over(system::machine_time()))
     }
 }

@@ -14,6 +14,7 @@ use crate::checkpoint::Epoch;
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::checkpoint::store::Head;
 use crate::flow::PartStep;
+use crate::system;
 use crate::turn::PartPort;
 
 /// Swaps HEAD to the next generation and returns whether it did: otherwise nothing is changed. The
@@ -146,7 +147,7 @@ impl StorageReceiver {
     /// # Errors
     /// No message came in that time, or no sender is left.
     pub fn receive(&self, limit: Duration) -> Result<StorageMessage, RecvTimeoutError> {
-        let message = self.messages.recv_timeout(limit)?;
+        let message = system::receive(&self.messages, limit)?;
         if let StorageMessage::Part { .. } = message {
             self.steps.fetch_sub(1, Ordering::Relaxed);
         }

@@ -15,7 +15,6 @@ mod turnover;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -38,6 +37,7 @@ use crate::cluster::wire::{CoreOrder, ToNode};
 use crate::connect::edge_lease::EdgeLease;
 use crate::connect::mail::{HandOver, StorageMessage, StorageReceiver, StorageSender};
 use crate::flow::{PartCost, PartStep};
+use crate::system::{self, SideThread};
 use crate::turn::StorageShared;
 
 /// A checkpoint is aborted when no message of it comes for this long: a sink takes nothing.
@@ -77,7 +77,7 @@ pub(super) struct Checkpoints {
     storage: StorageSender,
     last: Arc<SharedLast>,
     next: Sender<NextGeneration>,
-    thread: JoinHandle<()>,
+    thread: SideThread,
 }
 
 impl Checkpoints {
@@ -96,7 +96,7 @@ impl Checkpoints {
         let (next, after_rest) = channel();
         let run = move || {
             let _failed = FailedByPanic(of_thread.clone());
-            match gate.recv() {
+            match system::receive_any(&gate) {
                 Ok(()) => Running::new((setup, after_rest), progress, of_thread).run(&messages),
                 // The start has failed.
                 Err(_) => of_thread.fail(),
@@ -112,7 +112,7 @@ impl Checkpoints {
         gate: Receiver<()>,
     ) -> Result<Self, Error> {
         let run = move || {
-            if gate.recv().is_ok() {
+            if system::receive_any(&gate).is_ok() {
                 node.run(&messages);
             }
         };
@@ -126,7 +126,7 @@ impl Checkpoints {
     pub(super) fn rest(&self) -> Result<(), CannotRest> {
         let (rested_in, rested) = channel();
         self.storage.send(StorageMessage::Rest(rested_in));
-        rested.recv().map_err(|_| CannotRest)
+        system::receive_any(&rested).map_err(|_| CannotRest)
     }
 
     /// Has the thread, which rests or has logged why it ended, commit for the `next` generation.
@@ -158,8 +158,7 @@ impl Checkpoints {
     pub(super) fn join(self) {
         self.storage.send(StorageMessage::End);
         drop(self.next); // It may rest.
-        // It panics by a bug only, and the panic was printed.
-        let _ = self.thread.join();
+        self.thread.join();
     }
 }
 
@@ -194,7 +193,7 @@ impl Running {
         progress: Arc<CheckpointProgress>,
         last: Arc<SharedLast>,
     ) -> Self {
-        let now = Instant::now();
+        let now = system::now();
         Self {
             due: now + setup.interval,
             last: LastCheckpoint::new(last),
@@ -233,18 +232,18 @@ impl Running {
         if self.setup.effects.coordinator.running().is_some() {
             let message = messages.receive(Duration::ZERO);
             if matches!(message, Err(RecvTimeoutError::Timeout)) {
-                std::thread::sleep(LOOK);
+                system::look_again_after(LOOK);
             }
             return message;
         }
-        let next = if self.last.is_committed() { Instant::now() + SHOW_AGAIN } else { self.due };
-        messages.receive(next.saturating_duration_since(Instant::now()))
+        let next = if self.last.is_committed() { system::now() + SHOW_AGAIN } else { self.due };
+        messages.receive(next.saturating_duration_since(system::now()))
     }
 
     fn handle(&mut self, message: StorageMessage) {
         use StorageMessage::{Marked, Part, Remote};
         if let Part { .. } | Marked { .. } | Remote { .. } = message {
-            self.message_at = Instant::now();
+            self.message_at = system::now();
             self.last.step();
         }
         match message {
@@ -255,7 +254,7 @@ impl Running {
                     Err(error) => drop(self.fail(&error)),
                 }
                 // To store it may have taken long, and what came since waits.
-                self.message_at = Instant::now();
+                self.message_at = system::now();
             }
             Remote { generation, input } => {
                 // A node may hear of a rollback late.
@@ -265,7 +264,7 @@ impl Running {
             }
             StorageMessage::Now(answer) => {
                 self.wanted.push(answer);
-                self.due = Instant::now();
+                self.due = system::now();
             }
             StorageMessage::HandOver(to_next) => self.hand_over(to_next),
             StorageMessage::Rest(rested) => self.rest(&rested),
@@ -288,7 +287,7 @@ impl Running {
 
     /// Begins a checkpoint that is due, and aborts one that takes too long.
     fn look(&mut self) {
-        let now = Instant::now();
+        let now = system::now();
         match self.setup.effects.coordinator.running() {
             Some(epoch) if now >= self.message_at + SILENCE_MAX => {
                 let cause = match self.setup.lease.is_over() {
@@ -369,7 +368,7 @@ impl Running {
                     self.order(action);
                     return Ok(input);
                 }
-                Err(store::Error::Unclear { .. }) => std::thread::sleep(Duration::from_millis(100)),
+                Err(store::Error::Unclear { .. }) => system::sleep(Duration::from_millis(100)),
                 Err(error) => return Err(error.to_string()),
             }
         }
@@ -393,10 +392,10 @@ impl Running {
 
     fn committed(&mut self, epoch: Epoch) {
         self.complaints.committed();
-        let (took, written, cost) = (self.begun.elapsed(), self.written, self.cost);
+        let (took, written, cost) = (system::since(self.begun), self.written, self.cost);
         // Where state changes faster than it can be stored checkpoints would follow each other
         // without end, and cores would do little else: half of the time is theirs.
-        self.due = self.due.max(Instant::now() + took);
+        self.due = self.due.max(system::now() + took);
         self.progress.note(|summary| {
             summary.committed += 1;
             summary.epoch = epoch;
@@ -471,14 +470,14 @@ impl Running {
 
     fn aborted(&mut self, epoch: Epoch, reason: &str) {
         // What it took the cores in vain is not all that they do.
-        self.due = self.due.max(Instant::now() + self.begun.elapsed().min(PAUSE_MAX));
+        self.due = self.due.max(system::now() + system::since(self.begun).min(PAUSE_MAX));
         self.complaints.aborted(epoch, reason);
         self.answer(&Err(reason.to_owned()));
         self.progress.note(|summary| summary.aborted += 1);
         self.collect();
         if self.last.abort() {
             // It is tried again.
-            std::thread::sleep(Duration::from_millis(20));
+            system::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -24,26 +24,38 @@ mod standing;
 
 mod links;
 
+mod ground;
+
 mod following;
 
 mod leading;
 
+mod node;
+
 pub(super) use following::{Follower, FollowerNews, command};
+pub use node::{NewCores, NodeSettings, SimulatedCores, StopNode, run_node};
+
+pub(super) use ground::PinnedCores;
 pub(super) use leading::{Lead, NodeEnd, Paused};
 
-use std::time::{Duration, Instant};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
 
 use potoroo_runtime::Housekeeping;
 
 use super::error::Error;
-use super::generation::{Generation, Seating};
+use super::generation::Seating;
 use super::process::Process;
 use crate::cluster::lease::ListedEntries;
 use crate::cluster::record::{LEAD, Leading, lead_of};
 use crate::cluster::refusal::is_refusal;
+use crate::cluster::ways::TcpWays;
 use crate::connect::attach::Attach;
 use crate::connect::edge_lease::EdgeLease;
+use crate::system;
 use following::Joined;
+use ground::NodeGround;
 use member::{AGAIN, ClaimError, DYING, Member};
 use refusals::Refusals;
 use standing::OwnHead;
@@ -71,7 +83,16 @@ impl ClusterRole {
         let Some(place) = &process.config.cluster else { return Ok(Self::Alone) };
         // Its threads, and those that they start, stay off the CPUs of cores.
         let _housekeeping = Housekeeping::begin(&process.watch.cpus);
-        find(Member::open(place.clone(), process)?, process, false)
+        let refused = |error: &dyn Display| Error::Cluster {
+            place: place.clone(),
+            reason: error.to_string(),
+        };
+        let encryption = process.config.encryption().map_err(|error| refused(&error))?;
+        let (at, lease) = (place.clone(), process.config.lease());
+        let files = process.config.tls_files();
+        let agree = move || at.agree(Some(lease), &files);
+        let ways = Arc::new(TcpWays::new(Box::new(agree), encryption));
+        find(Member::open(place.clone(), process, ways)?, process, false)
     }
 
     /// Finds the part anew, after the lead is gone.
@@ -82,9 +103,9 @@ impl ClusterRole {
         match self {
             Self::Follower(follower) => {
                 let _housekeeping = Housekeeping::begin(&process.watch.cpus);
-                std::thread::sleep(AGAIN);
+                system::sleep(AGAIN);
                 let mut member = follower.into_member();
-                member.began = Instant::now();
+                member.began = system::now();
                 find(member, process, true)
             }
             role => Ok(role),
@@ -95,20 +116,23 @@ impl ClusterRole {
     ///
     /// # Errors
     /// It cannot begin.
-    pub(super) fn begin(
+    pub(super) fn begin<G: NodeGround>(
         &mut self,
         process: &mut Process,
+        ground: &G,
         mut news: Option<FollowerNews>,
-    ) -> Result<(Generation, Attach), Error> {
+    ) -> Result<(G::Begun, Attach), Error> {
         loop {
-            let Self::Follower(follower) = self else { return self.begin_with_edges(process) };
+            let Self::Follower(follower) = self else {
+                return self.begin_with_edges(process, ground);
+            };
             let next = match news.take() {
                 Some(news) => news,
                 None => follower.wait(process)?,
             };
             match next {
                 FollowerNews::Begin(new) => {
-                    if let Some(begun) = follower.begin(process, &new) {
+                    if let Some(begun) = follower.begin(process, ground, &new) {
                         return Ok((begun, Attach::default()));
                     }
                 }
@@ -120,19 +144,23 @@ impl ClusterRole {
         }
     }
 
-    fn begin_with_edges(&mut self, process: &mut Process) -> Result<(Generation, Attach), Error> {
-        let begun = Instant::now();
+    fn begin_with_edges<G: NodeGround>(
+        &mut self,
+        process: &mut Process,
+        ground: &G,
+    ) -> Result<(G::Begun, Attach), Error> {
+        let begun = system::now();
         // What the lead before had open is about to be free, unless that stands still.
         let succeeds = self.lead().is_some_and(|lead| lead.succeeds());
-        while let Err(error) = process.open_edges(succeeds && begun.elapsed() > DYING) {
-            if !succeeds || begun.elapsed() > STANDING_STILL {
+        while let Err(error) = process.open_edges(succeeds && system::since(begun) > DYING) {
+            if !succeeds || system::since(begun) > STANDING_STILL {
                 return Err(error);
             }
-            std::thread::sleep(AGAIN);
+            system::sleep(AGAIN);
         }
         let Self::Lead(lead) = self else {
             let recovery = process.recover(&|_| Ok(()))?;
-            return Generation::begin(process, recovery, Seating::alone(&process.config));
+            return ground.begin(process, recovery, Seating::alone(&process.config));
         };
         let recovery = match lead.recover(process) {
             // At a first start that is to be seen; later the storage is waited for.
@@ -143,7 +171,7 @@ impl ClusterRole {
             recovery => Some(recovery?),
         };
         lead.gather(process);
-        lead.begin(process, recovery)
+        lead.begin(process, ground, recovery)
     }
 
     /// Whether the lease of this node stands, for another thread.
@@ -200,13 +228,13 @@ fn find(mut member: Member, process: &Process, succeeds: bool) -> Result<Cluster
                 Found::Nothing(same, reason) => (member, why) = (*same, reason),
             }
         }
-        if silent && member.began.elapsed() > REACHED_WITHIN {
+        if silent && system::since(member.began) > REACHED_WITHIN {
             silent = false;
             let place = &member.place;
             tracing::warn!("node `{}` takes no part in {place} yet: {why}", member.name());
         }
         // The lead is about to end, or another one won.
-        std::thread::sleep(member.session.pause());
+        system::sleep(member.session.pause());
     }
 }
 
@@ -262,15 +290,14 @@ fn try_join(
     let Ok(at) = address.parse() else {
         return nothing(member, "the lead has no address".to_owned());
     };
-    let to = (node, at, member.encryption());
-    match Joined::with(to, member.hello.clone(), progress.clone(), silence) {
+    match Joined::with(&member, (node, at), progress.clone(), silence) {
         Ok(joined) => {
             Ok(Found::Role(ClusterRole::Follower(Box::new(Follower::new(member, joined)))))
         }
         // What listened there a moment ago may be about to end, and a stranger be there since.
         Err(error)
             if is_refusal(&error)
-                && refusals.note(listed.entries.get(LEAD), Instant::now()) > REACHED_WITHIN =>
+                && refusals.note(listed.entries.get(LEAD), system::now()) > REACHED_WITHIN =>
         {
             let (place, name) = (member.place.clone(), member.name());
             let reason = format!("node `{name}` cannot join node `{node}`, which leads: {error}");

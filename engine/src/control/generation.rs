@@ -45,7 +45,7 @@ use crate::turn::{Command, CoreSeat, Mailbox, NewLink, NodeLease, Notice, mailbo
 pub(super) struct Seating {
     pub(super) seats: Seats,
     /// By core of this process; empty if it is alone.
-    pub(super) links: Vec<Vec<DialledLink>>,
+    pub(super) links: LinksOfCores,
     pub(super) others: Others,
     /// Until when the cores may act; none for a process that is alone.
     pub(super) lease: Option<Arc<NodeLease>>,
@@ -76,6 +76,9 @@ impl Seating {
         Self { seats, links, others, lease: None, is_wanted }
     }
 }
+
+/// The links of the cores of this process, by core.
+pub(super) type LinksOfCores = Vec<Vec<DialledLink>>;
 
 /// A generation that has begun.
 pub(super) struct Generation {
@@ -278,7 +281,7 @@ fn wait_for_cores(
 }
 
 /// Starts the storage thread.
-fn start_storage(
+pub(super) fn start_storage(
     process: &Process,
     recovery: &Recovery,
     (cores, connected): (&[Mailbox], Connected),

@@ -32,13 +32,19 @@ impl OpenStore {
     pub(super) fn open(place: &Location, cores: usize, shared: bool) -> Result<Self, Error> {
         let refused = |reason: String| Error::State { place: place.clone(), reason };
         let opened = if shared { place.open_shared() } else { place.open() };
-        Ok(Self {
-            store: opened.map_err(|error| refused(error.to_string()))?,
-            place: place.clone(),
+        let store = opened.map_err(|error| refused(error.to_string()))?;
+        Ok(Self::of(store, place.clone(), cores))
+    }
+
+    /// What was opened as `store`.
+    pub(super) fn of(store: Arc<dyn Store>, place: Location, cores: usize) -> Self {
+        Self {
+            store,
+            place,
             owner: draw(),
             shared: (0..cores).map(|_| Arc::default()).collect(),
             progress: Arc::default(),
             present: PresentStorage::default(),
-        })
+        }
     }
 }

@@ -105,12 +105,22 @@ impl Process {
         let (cores, shared) = (config.cores.len(), config.cluster.is_some());
         let open = |place| OpenStore::open(place, cores, shared);
         let stored = config.state.as_ref().map(open).transpose()?;
+        Ok(Self::with(describe, (plan, config), (stored, places), request))
+    }
+
+    /// The same with what is `stored`, which is open.
+    pub(super) fn with(
+        describe: Describe,
+        (plan, config): (Plan, Config),
+        (stored, places): (Option<OpenStore>, Places),
+        request: StopRequest,
+    ) -> Self {
         let edges = Arc::new(Mutex::new(Edges::default()));
         let (tallies, gaps) = tallies(&plan, config.cores.len());
         let progress = stored.as_ref().map(|stored| stored.progress.clone());
         let watch = Arc::new(Monitor::new(&plan, &config, tallies, gaps, progress));
         let rollbacks = RollbackRequests::default();
-        Ok(Self { describe, plan, config, request, places, stored, edges, watch, rollbacks })
+        Self { describe, plan, config, request, places, stored, edges, watch, rollbacks }
     }
 
     /// Opens its edges. One that `succeeds` a lead that stands still writes the files that this one

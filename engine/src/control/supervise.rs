@@ -12,7 +12,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use super::checkpoints::{Checkpoints, Last};
-use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, Paused, command};
+use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, Paused, PinnedCores, command};
 use super::config::Config;
 use super::console;
 use super::error::Error;
@@ -84,7 +84,7 @@ impl Supervisor {
             process.serve()?
         };
         let mut role = ClusterRole::open(&process)?;
-        let begun = role.begin(&mut process, None)?;
+        let begun = role.begin(&mut process, &PinnedCores, None)?;
         let opened = process.started(admin);
         let generation = attached(begun, &mut role, &process)?;
         let Process { config, watch, .. } = &process;
@@ -172,7 +172,9 @@ impl Supervisor {
     /// # Errors
     /// The next one cannot begin: the application has ended.
     fn begin_anew(self) -> Result<Self, Error> {
-        self.renew(|process, role| role.lead().expect("it has nodes").begin(process, None))
+        self.renew(|process, role| {
+            role.lead().expect("it has nodes").begin(process, &PinnedCores, None)
+        })
     }
 
     /// Ends the generation and begins the next one.
@@ -188,7 +190,9 @@ impl Supervisor {
             Next::OtherNodes => self.begin_anew(),
             Next::Change(paused) => self.change_nodes(paused),
             Next::Leave => unreachable!("nothing comes after it here"),
-            Next::OfLead(news) => self.renew(|process, role| role.begin(process, Some(news))),
+            Next::OfLead(news) => {
+                self.renew(|process, role| role.begin(process, &PinnedCores, Some(news)))
+            }
         }
     }
 
@@ -223,7 +227,7 @@ impl Supervisor {
         let (stopped, done) = (Instant::now(), RolledBackTo::from(&recovery));
         let next = self.renew(|process, role| {
             let begun = match role.lead() {
-                Some(lead) => lead.begin(process, Some(recovery))?,
+                Some(lead) => lead.begin(process, &PinnedCores, Some(recovery))?,
                 None => {
                     Generation::begin(process, Some(recovery), Seating::alone(&process.config))?
                 }

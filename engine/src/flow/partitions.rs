@@ -66,7 +66,7 @@ impl PartitionMap {
 
     /// The partitions that `core` owns.
     // cold: at start
-    pub(super) fn of_core(&self, core: usize) -> PartitionSet {
+    pub fn of_core(&self, core: usize) -> PartitionSet {
         let numbered = (0..=u16::MAX).zip(&self.owners);
         let own = numbered.filter(|(_, owner)| usize::from(**owner) == core);
         own.map(|(partition, _)| partition).collect()

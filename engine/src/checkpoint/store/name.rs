@@ -1,7 +1,6 @@
 //! Name: of objects, never used twice.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
 use super::{Error, Head};
@@ -92,11 +91,6 @@ impl FromStr for Name {
     }
 }
 
-/// A random number for names and owners: not for secrets, different in every process and call.
-pub fn draw() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,10 +122,5 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Name>(), Err(NotOne), "{text}");
         }
-    }
-
-    #[test]
-    fn numbers_drawn_differ() {
-        assert_ne!(draw(), draw());
     }
 }

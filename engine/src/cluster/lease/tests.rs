@@ -21,7 +21,7 @@ fn look() -> u64 {
 }
 
 fn clocks() -> Clocks {
-    Clocks { cores: Box::new(|| Nanos(look())), boot: || Duration::from_nanos(look()) }
+    Clocks { cores: || Nanos(look()), boot: || Duration::from_nanos(look()) }
 }
 
 const LEASE: Duration = Duration::from_secs(100);
@@ -69,8 +69,7 @@ fn kept(agreement: Arc<Nothing>) -> Kept {
         asked: LEASE,
         clocks: clocks(),
         lease: Arc::default(),
-        held: Mutex::default(),
-        wake: Condvar::new(),
+        held: Awaited::default(),
         listed: Mutex::default(),
     }
 }
@@ -82,10 +81,10 @@ fn no_stop_of_a_thread_moves_the_end_that_cores_see() {
     let kept = kept(Arc::default());
     let before = Duration::from_nanos(NOW.load(Ordering::Relaxed));
     kept.extend(before, LEASE);
-    let end = kept.held().until;
+    let end = kept.held.lock().until;
     assert!(!kept.lease.is_over(Nanos((end - Duration::from_nanos(1)).as_nanos() as u64)));
     STANDS_STILL.store(10_000_000_000, Ordering::Relaxed);
-    kept.publish(&kept.held());
+    kept.publish(&kept.held.lock());
     STANDS_STILL.store(0, Ordering::Relaxed);
     assert!(kept.lease.is_over(Nanos(end.as_nanos() as u64)), "it is the end");
 }
@@ -101,12 +100,12 @@ fn cores_see_that_the_session_is_over_when_the_agreement_says_so() {
     agreement.is_over.store(true, Ordering::Relaxed);
     let renewing = kept.clone();
     let thread = thread::spawn(move || renewing.renew());
-    while !kept.held().is_over {
+    while !kept.held.lock().is_over {
         thread::yield_now();
     }
     assert!(kept.lease.is_over(Nanos(NOW.load(Ordering::Relaxed))));
-    kept.held().ended = true;
-    kept.wake.notify_all();
+    kept.held.lock().ended = true;
+    kept.held.wake();
     thread.join().expect("it does not panic");
 }
 
@@ -123,7 +122,7 @@ fn the_thread_that_reads_publishes_the_end_too() {
     while !kept.lease.is_over(Nanos(u64::MAX - 1)) {
         thread::yield_now();
     }
-    kept.held().ended = true;
-    kept.wake.notify_all();
+    kept.held.lock().ended = true;
+    kept.held.wake();
     thread.join().expect("it does not panic");
 }

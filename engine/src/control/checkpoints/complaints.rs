@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::Epoch;
+use crate::system;
 
 /// Aborts that follow each other are logged at most this often.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ impl Complaints {
 
     /// Logs an abort, every [`COMPLAINT_EVERY`] at most.
     pub(super) fn aborted(&mut self, epoch: Epoch, reason: &str) {
-        let now = Instant::now();
+        let now = system::now();
         match &mut self.aborts {
             Some((said, since)) if now - *said < COMPLAINT_EVERY => *since += 1,
             logged => {

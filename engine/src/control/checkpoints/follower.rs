@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::part_storage::{LOOK, PartStorage};
 use crate::checkpoint::coordinator::CoordinatorInput;
@@ -12,6 +12,7 @@ use crate::cluster::membership::LeadSender;
 use crate::cluster::wire::ToLead;
 use crate::connect::mail::{StorageMessage, StorageReceiver};
 use crate::flow::PartStep;
+use crate::system;
 use crate::turn::StorageShared;
 
 /// What the storage thread of a node needs.
@@ -31,13 +32,13 @@ const LOOKS_FOR: Duration = Duration::from_millis(20);
 impl NodeStorage {
     /// Stores parts until the last message.
     pub fn run(mut self, messages: &StorageReceiver) {
-        let mut came = Instant::now();
+        let mut came = system::now();
         loop {
-            let looks = came.elapsed() < LOOKS_FOR;
+            let looks = system::since(came) < LOOKS_FOR;
             let wait = if looks { Duration::ZERO } else { Duration::from_secs(1) };
             match messages.receive(wait) {
                 Ok(StorageMessage::Part { core, step }) => {
-                    came = Instant::now();
+                    came = system::now();
                     self.store(core, step);
                 }
                 Ok(StorageMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
@@ -47,7 +48,7 @@ impl NodeStorage {
                 }
                 // It has no sinks, and the lead decides all else.
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if looks => std::thread::sleep(LOOK),
+                Err(RecvTimeoutError::Timeout) if looks => system::look_again_after(LOOK),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }

@@ -1,12 +1,12 @@
 //! What becomes of the storage thread when the next generation begins: it ends, or goes on.
 
 use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 use super::effects::Effects;
 use super::{NextGeneration, Running};
 use crate::checkpoint::coordinator::CoordinatorInput;
 use crate::connect::mail::HandOver;
+use crate::system;
 
 impl Running {
     /// Has the next generation take over, which ends this one.
@@ -19,7 +19,7 @@ impl Running {
         }
         let Effects { store, coordinator, .. } = &self.setup.effects;
         // What took the time was not a sink.
-        self.message_at = Instant::now();
+        self.message_at = system::now();
         if !matches!(store.head(), Ok(head) if head.as_ref() == Some(coordinator.head())) {
             self.fail(&"after a rollback that failed it is unclear which checkpoint counts");
         }
@@ -32,12 +32,12 @@ impl Running {
             self.advance(CoordinatorInput::Failed { epoch, reason });
         }
         let _ = rested.send(());
-        let next = self.after_rest.recv();
+        let next = system::receive_any(&self.after_rest);
         self.ended = next.is_err();
         let Ok(NextGeneration { head, facts, cores, sources, nodes }) = next else { return };
         self.progress.note(|summary| summary.generation = head.generation);
         self.setup.nodes = nodes;
         self.setup.effects.renew(head, facts, cores, &sources);
-        self.due = Instant::now() + self.setup.interval;
+        self.due = system::now() + self.setup.interval;
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::process::Process;
 use super::super::seats::state_cores;
 use crate::cluster::view::NodeFigures;
+use crate::system;
 
 /// How often a node tells what it does.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,12 +20,12 @@ pub(super) struct FigureClock {
 
 impl FigureClock {
     pub(super) fn new() -> Self {
-        Self { at: Instant::now(), events: 0, busy_ns: 0 }
+        Self { at: system::now(), events: 0, busy_ns: 0 }
     }
 
     /// What this node does, if it is time to tell.
     pub(super) fn look(&mut self, process: &Process) -> Option<NodeFigures> {
-        let elapsed = self.at.elapsed();
+        let elapsed = system::since(self.at);
         if elapsed < EVERY {
             return None;
         }
@@ -36,7 +37,7 @@ impl FigureClock {
             |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64();
         figures.events_per_second = since(figures.events, self.events);
         figures.busy = (since(busy_ns, self.busy_ns) / 1e9 / cores).min(1.0);
-        *self = Self { at: Instant::now(), events: figures.events, busy_ns };
+        *self = Self { at: system::now(), events: figures.events, busy_ns };
         Some(figures)
     }
 }
@@ -61,7 +62,7 @@ const MEASURED_SECONDS_MIN: usize = 3;
 impl Reports {
     /// A generation of these nodes begins.
     pub(super) fn begin(&mut self, nodes: impl Iterator<Item = String>) {
-        let at = Instant::now();
+        let at = system::now();
         let none = || NodeReport { at, figures: NodeFigures::default(), busy: VecDeque::new() };
         self.0 = nodes.map(|node| (node, none())).collect();
     }
@@ -73,12 +74,12 @@ impl Reports {
         if report.busy.len() > MEASURED_SECONDS {
             report.busy.pop_front();
         }
-        (report.at, report.figures) = (Instant::now(), figures);
+        (report.at, report.figures) = (system::now(), figures);
     }
 
     /// What a node reported last, and how many seconds ago that was.
     pub(super) fn of(&self, node: &str) -> Option<(&NodeFigures, f64)> {
-        self.0.get(node).map(|report| (&report.figures, report.at.elapsed().as_secs_f64()))
+        self.0.get(node).map(|report| (&report.figures, system::since(report.at).as_secs_f64()))
     }
 
     /// The part of the last seconds in which the cores of a node had something to do; none if it is

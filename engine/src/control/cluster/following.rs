@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::super::checkpoints::CheckpointProgress;
 use super::super::error::Error;
-use super::super::generation::{Generation, Others, Seating};
+use super::super::generation::{Others, Seating};
 use super::super::process::Process;
 use super::super::recovery::Recovery;
 use super::super::seats::Seats;
-use super::links;
+use super::ground::NodeGround;
 use super::member::{AGAIN, Member, check_links};
 use super::standing::{OwnHead, sees_own};
 use crate::checkpoint::store::{self, Head};
-use crate::cluster::encryption::Encryption;
-use crate::cluster::membership::{LeadSender, join};
+use crate::cluster::membership::{LeadSender, Obey};
 use crate::cluster::record::Leading;
-use crate::cluster::wire::{CoreOrder, NewGeneration, NodeHello, ToLead, ToNode};
+use crate::cluster::wire::{CoreOrder, NewGeneration, ToLead, ToNode};
 use crate::flow::Counts;
+use crate::system;
 use crate::turn::{CheckpointCommand, Command, Mailbox};
 
 /// What a node that follows has.
@@ -72,11 +72,11 @@ pub(in crate::control) enum FollowerNews {
 }
 
 impl Joined {
-    /// Joins the lead, which is this node at `address`, whose commits show in `progress`. It is
-    /// lost after its machine was cut off for `silence`.
+    /// Has `member` join the lead, which is this node at `address`, whose commits show in
+    /// `progress`. It is lost after its machine was cut off for `silence`.
     pub(super) fn with(
-        (lead, address, encryption): (&str, SocketAddr, &Encryption),
-        hello: NodeHello,
+        member: &Member,
+        (lead, address): (&str, SocketAddr),
         progress: Arc<CheckpointProgress>,
         silence: Duration,
     ) -> io::Result<Self> {
@@ -90,8 +90,8 @@ impl Joined {
             cores.iter().for_each(|core| core.send(command(order)));
         };
         let wanted = Arc::new(AtomicU64::new(0));
-        let at = (lead, address, encryption);
-        let (lead, said) = join(at, hello, (Arc::new(obey), wanted.clone()), silence)?;
+        let (at, obeys) = ((lead, address), (Arc::new(obey) as Obey, wanted.clone()));
+        let (lead, said) = member.ways.join(at, member.hello.clone(), obeys, silence)?;
         Ok(Self { address, lead, said, cores, wanted })
     }
 
@@ -148,13 +148,13 @@ fn see_head(
     wanted: &Head,
     (late, is_wanted): (Duration, &dyn Fn() -> bool),
 ) -> Result<(), Unseen> {
-    let begun = Instant::now();
+    let begun = system::now();
     loop {
         match read().map_err(Unseen::Unread)? {
             Some(head) if head == *wanted => return Ok(()),
             Some(head) if head.generation > wanted.generation => return Err(Unseen::Newer),
-            _ if begun.elapsed() > late || !is_wanted() => return Err(Unseen::Missing),
-            _ => std::thread::sleep(AGAIN),
+            _ if system::since(begun) > late || !is_wanted() => return Err(Unseen::Missing),
+            _ => system::sleep(AGAIN),
         }
     }
 }
@@ -183,7 +183,7 @@ impl Follower {
             if self.has_other_lead(process, OwnHead::Any) {
                 return Ok(without_lead(process));
             }
-            match self.joined.said.recv_timeout(Duration::from_millis(20)) {
+            match system::receive(&self.joined.said, Duration::from_millis(20)) {
                 Ok(message) => {
                     if let Some(news) = self.news(process, message, None)? {
                         return Ok(news);
@@ -258,9 +258,9 @@ impl Follower {
         if own == OwnHead::Any {
             return true;
         }
-        let due = self.head_seen.is_none_or(|at| at.elapsed() > self.member.session.pause());
+        let due = self.head_seen.is_none_or(|at| system::since(at) > self.member.session.pause());
         let seen = if due { sees_own(process, own) } else { Ok(true) };
-        self.head_seen = if due { Some(Instant::now()) } else { self.head_seen };
+        self.head_seen = if due { Some(system::now()) } else { self.head_seen };
         seen.is_ok_and(|own| !own)
     }
 
@@ -310,17 +310,18 @@ impl Follower {
         }
         let since = *self.leaving.get_or_insert_with(|| {
             self.joined.lead.send(&ToLead::Leave);
-            Instant::now()
+            system::now()
         });
-        since.elapsed() > Duration::from_secs(process.config.drain_seconds)
+        system::since(since) > Duration::from_secs(process.config.drain_seconds)
     }
 
     /// Begins what the lead wants. When it cannot, the lead learns why, and nothing is returned.
-    pub(in crate::control) fn begin(
+    pub(in crate::control) fn begin<G: NodeGround>(
         &mut self,
         process: &mut Process,
+        ground: &G,
         new: &NewGeneration,
-    ) -> Option<Generation> {
+    ) -> Option<G::Begun> {
         self.generation = new.head.generation;
         self.member.forget_suspension();
         let generation = self.generation;
@@ -328,9 +329,9 @@ impl Follower {
             // The lead wants another one already.
             return None;
         }
-        match self.try_begin(process, new) {
+        match self.try_begin(process, ground, new) {
             Ok(begun) => {
-                self.joined.set_cores(begun.cores.clone());
+                self.joined.set_cores(G::cores(&begun));
                 let stored = process.stored.as_ref().expect("a cluster has state");
                 stored.progress.begin_of_lead(generation);
                 self.joined.lead.send(&ToLead::Ready { generation });
@@ -349,11 +350,12 @@ impl Follower {
         }
     }
 
-    fn try_begin(
+    fn try_begin<G: NodeGround>(
         &self,
         process: &mut Process,
+        ground: &G,
         new: &NewGeneration,
-    ) -> Result<Generation, NotBegun> {
+    ) -> Result<G::Begun, NotBegun> {
         let Member { place, links: listener, hello, .. } = &self.member;
         let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
         self.member.check_certificate()?;
@@ -371,7 +373,7 @@ impl Follower {
             let is_wanted = wanted.load(Ordering::Relaxed) == generation;
             is_wanted && request.reason().is_none() && !is_led_by_other()
         };
-        let links = links::connect(new, &seats, (listener, self.member.secret, &is_wanted));
+        let links = ground.connect(new, &seats, (listener, self.member.secret, &is_wanted));
         let links = links.map_err(|(node, error)| NotBegun {
             error: Box::new(refused(format!("no links with node `{node}`: {error}"))),
             again: true,
@@ -396,7 +398,7 @@ impl Follower {
         let lease = Some(self.member.session.lease());
         let is_wanted = Box::new(is_wanted);
         let seating = Seating { seats, links, others, lease, is_wanted };
-        let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
+        let (generation, attach) = ground.begin(process, Some(recovery), seating)?;
         // It has no edges: only its storage thread waits.
         attach.run().expect("there is no output to empty");
         Ok(generation)

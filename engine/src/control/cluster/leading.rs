@@ -32,6 +32,7 @@ use super::member::Member;
 use crate::cluster::nodes::{NodeListener, NodeNews, RemoteNode};
 use crate::cluster::record::{GivenWeights, RecordedChange, SharesRecord};
 use crate::cluster::wire::{CoreOrder, ToLead, ToNode};
+use crate::system;
 use unfit::UnfitNodes;
 
 /// What the node that leads has.
@@ -143,7 +144,7 @@ impl Lead {
             wishes: BTreeSet::new(),
             wishes_again: None,
             generation: 0,
-            cause: (String::new(), Instant::now()),
+            cause: (String::new(), system::now()),
             loses_nothing: false,
             stop_since: None,
             marks: Vec::new(),
@@ -164,19 +165,19 @@ impl Lead {
     /// lost, until those are there that live.
     pub(in crate::control) fn gather(&mut self, process: &Process) {
         let wait = Duration::from_millis(process.config.gather_ms);
-        let mut until = Instant::now() + wait;
+        let mut until = system::now() + wait;
         while process.request.reason().is_none() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(system::now());
             self.end_late_nodes();
             if self.succeeds && self.all_living_are_here() {
                 return;
             }
-            match self.port.news().recv_timeout(left.min(Duration::from_millis(20))) {
+            match system::receive(self.port.news(), left.min(Duration::from_millis(20))) {
                 Ok(news) => {
                     let joined = matches!(news, NodeNews::Joined(_));
                     // There is no generation yet that could lose a node.
                     let _ = self.note(news);
-                    until = if joined { Instant::now() + wait } else { until };
+                    until = if joined { system::now() + wait } else { until };
                 }
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(_) => return,
@@ -288,7 +289,7 @@ impl Lead {
     }
 
     fn note_leaving(&mut self, node: &str) {
-        self.leaving.entry(node.to_owned()).or_insert_with(|| Some(Instant::now()));
+        self.leaving.entry(node.to_owned()).or_insert_with(|| Some(system::now()));
     }
 
     /// Ends other nodes that are to leave for longer than `limit`: what they had not committed is
@@ -296,7 +297,7 @@ impl Lead {
     pub(in crate::control) fn end_leavers(&mut self, limit: Duration) {
         for node in &self.nodes {
             let Some(since) = self.leaving.get_mut(&node.hello.node) else { continue };
-            if since.take_if(|since| since.elapsed() > limit).is_some() {
+            if since.take_if(|since| system::since(*since) > limit).is_some() {
                 tracing::warn!(
                     "not everything was processed and committed within --drain-seconds: the \
                      others go on from the last checkpoint without node `{}`",
@@ -330,13 +331,13 @@ impl Lead {
 
     /// Nothing is processed from now on, until the next generation begins.
     pub(in crate::control) fn pause(&mut self) {
-        (self.cause.1, self.loses_nothing) = (Instant::now(), false);
+        (self.cause.1, self.loses_nothing) = (system::now(), false);
         self.marks.clear();
     }
 
     /// A phase of the change of nodes is over.
     fn mark(&mut self, phase: &'static str) {
-        self.marks.push((phase, Instant::now()));
+        self.marks.push((phase, system::now()));
     }
 
     /// Something for which the next generation has to begin.

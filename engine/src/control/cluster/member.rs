@@ -25,8 +25,10 @@ use crate::cluster::lease::{ListedEntries, NodeSession, outlived};
 use crate::cluster::nodes::NodeListener;
 use crate::cluster::record::{LEAD, NODES, NamedProcess, SECRET};
 use crate::cluster::shares::Weight;
+use crate::cluster::ways::Ways;
 use crate::cluster::wire::{ClusterFacts, NodeHello, PROTOCOL, ToLead};
 use crate::connect::mail::{PresentStorage, StorageMessage};
+use crate::system;
 
 /// What a process is in its cluster, whichever node leads.
 pub(in crate::control) struct Member {
@@ -34,6 +36,7 @@ pub(in crate::control) struct Member {
     /// Ends before the agreement, which then ends the session.
     pub(super) session: NodeSession,
     pub(super) agreement: Arc<dyn Agreement>,
+    pub(super) ways: Arc<dyn Ways>,
     pub(super) links: LinkListener,
     /// What nodes show each other.
     pub(super) secret: u128,
@@ -59,7 +62,11 @@ const BUSY: Duration = Duration::from_secs(10);
 pub(super) const DYING: Duration = Duration::from_secs(1);
 
 impl Member {
-    pub(super) fn open(place: ClusterPlace, process: &Process) -> Result<Self, Error> {
+    pub(super) fn open(
+        place: ClusterPlace,
+        process: &Process,
+        ways: Arc<dyn Ways>,
+    ) -> Result<Self, Error> {
         let Process { plan, config, stored, .. } = process;
         let refused = |reason: String| Error::Cluster { place: place.clone(), reason };
         let sources = config.sources.iter().map(|(name, address)| (name, address.to_string()));
@@ -72,41 +79,32 @@ impl Member {
         }
         let lease = config.lease();
         let agreed = |error: Disagreement| refused(error.to_string());
-        let encryption = config.encryption().map_err(|error| refused(error.to_string()))?;
-        let agreement = place.agree(Some(lease), &config.tls_files()).map_err(agreed)?;
+        let agreement = ways.agree().map_err(agreed)?;
         let session = NodeSession::start(agreement.clone(), lease).map_err(agreed)?;
         let node = config.node.as_ref().expect("a complete configuration has one").to_string();
         claim_name(&*agreement, &node, (&place, lease), session.pause())?;
         let (listen, advertise) = (config.listen, config.advertise);
         let drawn = format!("{:016x}{:016x}", draw(), draw());
         let secret = secret(&*agreement, drawn).map_err(|error| refused(error.to_string()))?;
-        let links = LinkListener::open(SocketAddr::new(listen.ip(), 0), secret, encryption);
+        let links = ways.listen_for_links(SocketAddr::new(listen.ip(), 0), secret);
         let links = links.map_err(|error| refused(format!("no port for links: {error}")))?;
         let mut expiry = ExpiryClock::default();
         expiry.look(links.encryption());
         let stored = stored.as_ref().expect("a complete configuration of a cluster has state");
-        let hello = NodeHello {
-            protocol: PROTOCOL,
-            secret: format!("{secret:032x}"),
-            node,
-            process: NamedProcess::own(lease).write(),
-            cores: config.cores.len(),
-            weight: config.weight.unwrap_or(Weight::of_cores(state_cores(config).len())),
-            state_cores: state_cores(config),
-            links: advertised(links.address(), advertise.map(|it| SocketAddr::new(it.ip(), 0))),
-            facts: ClusterFacts {
-                application: plan.name.clone(),
-                fingerprint: plan.fingerprint,
-                partitions: config.partitions,
-                lane_bytes: config.lane_bytes,
-                state: whole(&stored.place),
-                edges: edges(config),
-            },
+        let facts = ClusterFacts {
+            application: plan.name.clone(),
+            fingerprint: plan.fingerprint,
+            partitions: config.partitions,
+            lane_bytes: config.lane_bytes,
+            state: whole(&stored.place),
+            edges: edges(config),
         };
+        let hello = hello(config, (node, secret, links.address()), facts);
         Ok(Self {
             place,
             session,
             agreement,
+            ways,
             links,
             secret,
             hello,
@@ -116,7 +114,7 @@ impl Member {
             figures: FigureClock::new(),
             expiry,
             suspension: Suspension::default(),
-            began: Instant::now(),
+            began: system::now(),
         })
     }
 
@@ -178,8 +176,8 @@ impl Member {
 
     /// Shows others this `secret` from now on, and takes links of those who know it.
     fn show(&mut self, secret: u128) -> io::Result<()> {
-        let encryption = self.links.encryption().clone();
-        self.links = LinkListener::open(SocketAddr::new(self.listen.ip(), 0), secret, encryption)?;
+        let at = SocketAddr::new(self.listen.ip(), 0);
+        self.links = self.ways.listen_for_links(at, secret)?;
         let advertise = self.advertise.map(|it| SocketAddr::new(it.ip(), 0));
         self.hello.links = advertised(self.links.address(), advertise);
         (self.secret, self.hello.secret) = (secret, format!("{secret:032x}"));
@@ -218,10 +216,10 @@ impl Member {
             let (storage, silence) = (storage.clone(), self.session.asked());
             let direct = move |message: &ToLead| for_storage(message, &storage);
             let shown = (self.hello.facts.clone(), self.hello.secret.clone());
-            NodeListener::open(address, shown, self.encryption().clone(), silence, direct)
+            self.ways.listen_for_nodes(address, shown, silence, Arc::new(direct))
         };
         let is_taken = |error: &io::Error| error.kind() == ErrorKind::AddrInUse;
-        let (waited, any) = (self.began.elapsed(), SocketAddr::new(self.listen.ip(), 0));
+        let (waited, any) = (system::since(self.began), SocketAddr::new(self.listen.ip(), 0));
         let stands_still = succeeds && waited > DYING && self.advertise.is_none();
         let port = match open(self.listen) {
             Err(error) if is_taken(&error) && stands_still => open(any),
@@ -244,6 +242,28 @@ impl Member {
     }
 }
 
+/// What this process, which is `node` and takes links there, says of itself to those who know the
+/// `secret`.
+fn hello(
+    config: &Config,
+    (node, secret, links): (String, u128, SocketAddr),
+    facts: ClusterFacts,
+) -> NodeHello {
+    let state_cores = state_cores(config);
+    let of_links = config.advertise.map(|it| SocketAddr::new(it.ip(), 0));
+    NodeHello {
+        protocol: PROTOCOL,
+        secret: format!("{secret:032x}"),
+        node,
+        process: NamedProcess::own(config.lease()).write(),
+        cores: config.cores.len(),
+        weight: config.weight.unwrap_or(Weight::of_cores(state_cores.len())),
+        state_cores,
+        links: advertised(links, of_links),
+        facts,
+    }
+}
+
 /// Has this process be `node`.
 ///
 /// # Errors
@@ -261,9 +281,9 @@ fn claim_name(
     // A process that was killed a moment ago is about to be gone: the kernel says so of one of this
     // machine, and the end of its lease of another one.
     let dying = if place.folder().is_some() { DYING } else { outlived(lease) };
-    let (mut taken, begun) = (claim()?, Instant::now());
-    while taken.is_some() && begun.elapsed() < dying {
-        std::thread::sleep(pause);
+    let (mut taken, begun) = (claim()?, system::now());
+    while taken.is_some() && system::since(begun) < dying {
+        system::sleep(pause);
         taken = claim()?;
     }
     let Some(taken) = taken else { return Ok(()) };

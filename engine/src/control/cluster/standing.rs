@@ -2,7 +2,7 @@
 //! on without it.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::error::Error;
 use super::super::process::Process;
@@ -10,6 +10,7 @@ use super::member::Member;
 use crate::checkpoint::store::{self, Head};
 use crate::cluster::lease::{Standing, outlived};
 use crate::cluster::record::{LEAD, NODES, SECRET};
+use crate::system;
 
 /// With which HEAD a node goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +57,13 @@ impl Member {
             return Ok(true);
         }
         self.suspend();
-        if self.suspension.not_before.is_none_or(|from| Instant::now() >= from) {
+        if self.suspension.not_before.is_none_or(|from| system::now() >= from) {
             match standing {
                 Standing::Over => self.begin_anew(process, own, leads)?,
                 _ => self.look_for_others(process, own)?,
             }
             // Each try asks the agreement and the storage, and the supervisor waits for it.
-            self.suspension.not_before = Some(Instant::now() + self.session.pause());
+            self.suspension.not_before = Some(system::now() + self.session.pause());
         }
         Ok(false)
     }
@@ -99,8 +100,8 @@ impl Member {
     /// # Errors
     /// It has outlived a lease: another process took the place of this node.
     pub(super) fn note_taken(&mut self) -> Result<(), Error> {
-        let since = *self.suspension.taken.get_or_insert_with(Instant::now);
-        match since.elapsed() > outlived(self.session.asked()) {
+        let since = *self.suspension.taken.get_or_insert_with(system::now);
+        match system::since(since) > outlived(self.session.asked()) {
             true => Err(self.left_behind()),
             false => Ok(()),
         }
@@ -109,7 +110,7 @@ impl Member {
     fn suspend(&mut self) {
         self.suspension.was = true;
         if self.suspension.since.is_none() {
-            self.suspension.since = Some(Instant::now());
+            self.suspension.since = Some(system::now());
             tracing::warn!(
                 "node `{}` is suspended: its lease of {} ms (--lease-ms) was not renewed in time, \
                  so nothing comes in or out",
@@ -122,7 +123,7 @@ impl Member {
     /// # Errors
     /// It is suspended for long, and the others went on.
     fn look_for_others(&self, process: &Process, own: OwnHead) -> Result<(), Error> {
-        let long = self.suspension.since.is_some_and(|since| since.elapsed() > SUSPENDED_MAX);
+        let long = self.suspension.since.is_some_and(|since| system::since(since) > SUSPENDED_MAX);
         match long && sees_own(process, own).is_ok_and(|own| !own) {
             true => Err(self.left_behind()),
             false => Ok(()),

@@ -9,9 +9,10 @@ use crate::known::Known;
 const ENGINE: &str = "engine/src/";
 
 /// Folders and files directly in `engine/src`, lowest first. What is new gets its place here.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "scarce",
     "disk",
+    "system",
     "state",
     "checkpoint",
     "flow",

@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::take;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::super::checkpoints::{CannotRest, NextGeneration};
 use super::super::super::console;
 use super::super::super::error::Error;
-use super::super::super::generation::{DialledLink, Generation, Others, Seating};
+use super::super::super::generation::{Generation, LinksOfCores, Others, Seating};
 use super::super::super::process::Process;
 use super::super::super::recovery::Recovery;
 use super::super::super::seats::Seats;
-use super::super::links;
+use super::super::ground::{NodeGround, PinnedCores};
 use super::super::member::{AGAIN, check_links};
 use super::{Counting, Lead, Paused};
 use crate::cluster::nodes::NodeNews;
 use crate::cluster::refusal::is_refusal;
 use crate::cluster::wire::{NewGeneration, ToLead, ToNode};
 use crate::connect::attach::Attach;
+use crate::system;
 
 /// Why a generation has not begun.
 enum Unready {
@@ -56,17 +57,18 @@ impl Lead {
     ///
     /// # Errors
     /// This node cannot begin.
-    pub(in crate::control) fn begin(
+    pub(in crate::control) fn begin<G: NodeGround>(
         &mut self,
         process: &mut Process,
+        ground: &G,
         mut recovery: Option<Recovery>,
-    ) -> Result<(Generation, Attach), Error> {
+    ) -> Result<(G::Begun, Attach), Error> {
         self.try_until_begun(process, |lead, process| {
             let recovery = match recovery.take() {
                 Some(recovery) => recovery,
                 None => lead.recover(process)?,
             };
-            lead.try_begin(process, recovery)
+            lead.try_begin(process, ground, recovery)
         })
     }
 
@@ -119,7 +121,7 @@ impl Lead {
                     tracing::warn!("the generation begins once more: {reason}");
                     // A node that stands still is waited for, and so are descriptors.
                     tries = (tries + 1).min(TRIES_MAX);
-                    std::thread::sleep(AGAIN * tries);
+                    system::sleep(AGAIN * tries);
                     if self.has_to_stop(process) {
                         return Err(Error::Stopped);
                     }
@@ -134,28 +136,28 @@ impl Lead {
         if process.request.reason().is_none() || !self.loses_nothing {
             return process.request.reason().is_some();
         }
-        let since = *self.stop_since.get_or_insert_with(Instant::now);
-        since.elapsed() > Duration::from_secs(process.config.drain_seconds)
+        let since = *self.stop_since.get_or_insert_with(system::now);
+        system::since(since) > Duration::from_secs(process.config.drain_seconds)
     }
 
-    fn try_begin(
+    fn try_begin<G: NodeGround>(
         &mut self,
         process: &mut Process,
+        ground: &G,
         recovery: Recovery,
-    ) -> Result<(Generation, Attach), Unready> {
+    ) -> Result<(G::Begun, Attach), Unready> {
         let (new, seats) = self.have_begin(process, &recovery)?;
-        let links = self.connect(&new, &seats)?;
+        let links = self.connect(ground, &new, &seats)?;
         self.mark("links");
         let others = Others::Nodes(self.nodes.clone());
         let lease = Some(self.member.session.lease());
         let seating = Seating { seats, links, others, lease, is_wanted: Box::new(|| true) };
-        let (generation, attach) = Generation::begin(process, Some(recovery), seating)?;
+        let (generation, attach) = ground.begin(process, Some(recovery), seating)?;
         self.mark("load");
         if let Err(lost) = self.wait_until_ready(process) {
             // Its storage waits for that, and its sinks for its storage.
             drop(attach);
-            generation.abandon();
-            generation.join(true)?;
+            G::end(generation)?;
             return Err(lost);
         }
         self.note_begun(&new);
@@ -175,7 +177,7 @@ impl Lead {
         // Its edges go on as they are.
         let recovery = Arc::new(self.recover_state(process)?);
         let (new, seats) = self.have_begin(process, &recovery)?;
-        let links = self.connect(&new, &seats)?;
+        let links = self.connect(&PinnedCores, &new, &seats)?;
         self.mark("links");
         // Cores that have begun to load do not rest any more.
         let renewed = present.renew(process, &recovery, (&seats, links));
@@ -242,12 +244,13 @@ impl Lead {
 
     fn connect(
         &mut self,
+        ground: &impl NodeGround,
         new: &NewGeneration,
         seats: &Seats,
-    ) -> Result<Vec<Vec<DialledLink>>, Unready> {
+    ) -> Result<LinksOfCores, Unready> {
         let here: &dyn Fn() -> bool = &|| self.all_are_here();
         let own = (&self.member.links, self.member.secret, here);
-        let connected = links::connect(new, seats, own);
+        let connected = ground.connect(new, seats, own);
         connected.map_err(|(node, error)| self.unconnected(node, &error))
     }
 
@@ -259,7 +262,7 @@ impl Lead {
         match found {
             Some(one) if one.is_lost() => Unready::Lost(node, error.to_string()),
             Some(one) if is_refusal(error) => {
-                self.unfit.add(&node, &reason, Instant::now());
+                self.unfit.add(&node, &reason, system::now());
                 one.send(&ToNode::Refused(reason.clone()));
                 Unready::Lost(node, reason)
             }
@@ -295,14 +298,14 @@ impl Lead {
     fn wait_until_ready(&mut self, process: &Process) -> Result<(), Unready> {
         let mut missing: Vec<String> =
             self.nodes.iter().map(|node| node.hello.node.clone()).collect();
-        let until = Instant::now() + READY_WITHIN;
+        let until = system::now() + READY_WITHIN;
         while let Some(first) = missing.first().cloned() {
             if self.has_to_stop(process) {
                 return Err(Error::Stopped.into());
             }
             // What a suspended one decides counts once its lease stands again.
             self.may_act(process)?;
-            if Instant::now() >= until {
+            if system::now() >= until {
                 let text = format!(
                     "its cores were not ready within {READY_WITHIN:?}: start it again where it \
                      reads the state faster"
@@ -313,7 +316,7 @@ impl Lead {
                 return Err(Unready::Lost(first, text));
             }
             self.end_late_nodes();
-            let news = self.port.news().recv_timeout(Duration::from_millis(20));
+            let news = system::receive(self.port.news(), Duration::from_millis(20));
             match news {
                 Ok(NodeNews::Said(node, ToLead::Ready { generation })) => {
                     if generation == self.generation {
@@ -327,7 +330,7 @@ impl Lead {
                     if generation == self.generation {
                         let leaves = self.leaving.contains_key(&node.hello.node);
                         if !leaves {
-                            self.unfit.add(&node.hello.node, &reason, Instant::now());
+                            self.unfit.add(&node.hello.node, &reason, system::now());
                         }
                         let refused = || ToNode::Refused(reason.clone());
                         node.send(&if leaves { ToNode::End } else { refused() });

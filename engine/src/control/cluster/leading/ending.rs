@@ -1,12 +1,13 @@
 //! How the lead sees that nothing is in flight any more, and that all nodes have ended.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::super::process::Process;
 use super::{Lead, NodeEnd};
 use crate::cluster::nodes::{NodeNews, RemoteNode};
 use crate::cluster::wire::ToNode;
+use crate::system;
 
 impl Lead {
     /// Whether nothing is in flight any more on any node, when the cores here counted `own`.
@@ -48,9 +49,9 @@ impl Lead {
     /// Waits until the cores of all nodes have ended, and has the nodes end; but if the storage of
     /// this one has `failed`: then another one leads. Returns what they reported.
     pub(in crate::control) fn end(&mut self, process: &Process, failed: bool) -> Vec<NodeEnd> {
-        let until = Instant::now() + Duration::from_secs(process.config.drain_seconds.max(1));
-        while self.ended.len() < self.nodes.len() && Instant::now() < until {
-            if let Ok(news) = self.port.news().recv_timeout(Duration::from_millis(10)) {
+        let until = system::now() + Duration::from_secs(process.config.drain_seconds.max(1));
+        while self.ended.len() < self.nodes.len() && system::now() < until {
+            if let Ok(news) = system::receive(self.port.news(), Duration::from_millis(10)) {
                 // One that is lost has ended, too.
                 if let NodeNews::Lost(node, _) = &news {
                     self.nodes.retain(|one| !Arc::ptr_eq(one, node));

@@ -16,6 +16,7 @@ use super::super::standing::{OwnHead, sees_own};
 use super::Lead;
 use crate::checkpoint::store::Head;
 use crate::connect::edge_lease::EdgeLease;
+use crate::system;
 
 impl Lead {
     /// Whether this node may act: see [`Member::may_act`](super::super::member::Member).
@@ -80,7 +81,7 @@ impl Lead {
                 // A lead before this one has swapped HEAD once more, or the next one has.
                 Err(error @ (Error::Suspended { .. } | Error::Overtaken { .. })) => {
                     tracing::warn!("{error}");
-                    std::thread::sleep(self.member.session.pause());
+                    system::sleep(self.member.session.pause());
                 }
                 Err(error) => return Err(error),
             }
@@ -104,7 +105,7 @@ impl Lead {
                         away @ Error::StateAway { .. } => tracing::warn!("{away}"),
                         error => return Err(error),
                     }
-                    std::thread::sleep(self.member.session.pause());
+                    system::sleep(self.member.session.pause());
                 }
             }
         }
@@ -119,7 +120,7 @@ impl Lead {
             if self.has_to_stop(process) {
                 return Err(Error::Stopped);
             }
-            std::thread::sleep(self.member.session.pause());
+            system::sleep(self.member.session.pause());
         }
         Ok(())
     }

@@ -7,11 +7,12 @@ use super::super::super::process::Process;
 use super::Lead;
 use crate::cluster::agreement::Disagreement;
 use crate::cluster::record::{CHANGES_MAX, ClusterRecord, RECORD, RecordedChange, RecordedNode};
+use crate::system;
 
 impl Lead {
     /// Writes down for people what has begun.
     pub(super) fn record(&mut self) {
-        let (cause, since) = std::mem::replace(&mut self.cause, (String::new(), Instant::now()));
+        let (cause, since) = std::mem::replace(&mut self.cause, (String::new(), system::now()));
         let nodes: Vec<RecordedNode> = self
             .hellos()
             .map(|hello| RecordedNode {
@@ -27,7 +28,7 @@ impl Lead {
             self.changes = self.recorded().map(|record| record.changes).unwrap_or_default();
         }
         let marks = std::mem::take(&mut self.marks);
-        let begun = marks.last().map_or_else(Instant::now, |(_, at)| *at);
+        let begun = marks.last().map_or_else(system::now, |(_, at)| *at);
         let cause = if cause.is_empty() { "start".to_owned() } else { cause };
         self.changes.push(RecordedChange {
             unix_seconds: unix_seconds(),

@@ -1,7 +1,6 @@
 //! Which seats the nodes of a generation have, and what their cores own.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::super::super::process::Process;
 use super::super::super::recovery::Recovery;
@@ -12,6 +11,7 @@ use crate::cluster::nodes::RemoteNode;
 use crate::cluster::record::{GivenWeights, SHARES, SharesRecord, shares_of, weights_of};
 use crate::cluster::shares::{Sharer, Weight};
 use crate::cluster::wire::{NewGeneration, NodeHello, NodeSeats, ToNode};
+use crate::system;
 
 impl Lead {
     /// Takes a node, for the next generation, unless there are as many as there may be, or it could
@@ -28,7 +28,7 @@ impl Lead {
             )
         };
         let refusal = (1 + others >= most).then(too_many);
-        let Some(reason) = refusal.or_else(|| self.unfit.refusal(name, Instant::now())) else {
+        let Some(reason) = refusal.or_else(|| self.unfit.refusal(name, system::now())) else {
             tracing::info!("node `{name}` has come");
             self.end_namesakes(&node);
             return self.joining.push(node);

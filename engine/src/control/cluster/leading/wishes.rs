@@ -1,7 +1,6 @@
 //! What operators wish, and what the lead does for it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::super::super::process::Process;
 use super::Lead;
@@ -15,6 +14,7 @@ use crate::cluster::record::{
 };
 use crate::cluster::shares::Weight;
 use crate::cluster::wire::{NodeHello, ToNode};
+use crate::system;
 
 /// What becomes of a wish.
 enum Answer {
@@ -34,11 +34,11 @@ impl Lead {
         let listed = self.member.session.listed();
         let leads = listed.leading() == Leading::Own;
         self.is_deposed = !leads && self.member.session.stood_at(&listed);
-        if self.wishes_again.is_some_and(|from| Instant::now() < from) {
+        if self.wishes_again.is_some_and(|from| system::now() < from) {
             return;
         }
         let looked = self.look_for_wishes(process, &listed);
-        let again = looked.is_err().then(|| Instant::now() + self.member.session.pause());
+        let again = looked.is_err().then(|| system::now() + self.member.session.pause());
         if let (Err(error), None) = (looked, std::mem::replace(&mut self.wishes_again, again)) {
             tracing::warn!("what operators wish waits: {error}");
         }
