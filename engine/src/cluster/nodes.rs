@@ -221,18 +221,20 @@ impl Door {
     }
 
     fn listen(&self, node: &Arc<RemoteNode>, mut reader: ChannelReader) {
-        // The lead may have ended, which reads the news.
-        let tell = |news| drop(self.news.send(news));
-        tell(NodeNews::Joined(node.clone()));
-        let why = loop {
+        // Which the lead reads. One that has ended does not, and neither does a node that could not
+        // know whether it leads and opened its port once more: the node is to come again.
+        let is_read = |news| self.news.send(news).is_ok();
+        let mut reads = is_read(NodeNews::Joined(node.clone()));
+        let mut why = String::new();
+        while reads {
             match read_message(&mut reader) {
                 Ok(message) if (self.direct)(&message) => {}
-                Ok(message) => tell(NodeNews::Said(node.clone(), message)),
-                Err(error) => break error.to_string(),
+                Ok(message) => reads = is_read(NodeNews::Said(node.clone(), message)),
+                Err(error) => (reads, why) = (false, error.to_string()),
             }
-        };
+        }
         node.end();
-        tell(NodeNews::Lost(node.clone(), why));
+        let _ = self.news.send(NodeNews::Lost(node.clone(), why));
     }
 }
 
@@ -359,6 +361,24 @@ mod tests {
         assert_eq!(answer, b"");
         let news = listener.news().recv().expect("it lives");
         assert!(matches!(news, NodeNews::Joined(_)), "{news:?}");
+    }
+
+    /// A node that opens its port, and then cannot know whether it leads, opens it once more: who
+    /// came before would wait without end.
+    #[test]
+    fn a_node_whose_messages_are_not_read_any_more_is_to_come_again() {
+        let listener = listener();
+        let mut stream = TcpStream::connect(listener.address()).expect("it listens");
+        write_message(&mut stream, &hello(|_| ())).expect("it is read");
+        let news = listener.news().recv().expect("it lives");
+        assert!(matches!(news, NodeNews::Joined(_)), "{news:?}");
+        drop((listener, news));
+        // It says something each second. The second write may find the connection closed.
+        write_message(&mut stream, &ToLead::Leave).expect("it is open");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
+        let ended = stream.read(&mut [0]);
+        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        assert!(ended.as_ref().map_or_else(is_reset, |count| *count == 0), "{ended:?}");
     }
 
     #[test]
