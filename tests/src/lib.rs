@@ -26,6 +26,8 @@ pub mod simulator;
 pub mod threads;
 pub mod trial;
 
+pub mod clusters;
+
 pub mod alone;
 pub mod checkpoints;
 pub mod disk;
