@@ -13,7 +13,9 @@ use crate::flow::Core;
 const HOLDING_NS: u64 = 10_000_000;
 
 impl Driver {
-    /// Writes the replies that wait, as far as their connections take them.
+    /// Writes the replies that wait, as far as their connections take them. Returns whether any
+    /// went, or were lost with their connection: the core may have nothing left then, and turns
+    /// once more to publish that.
     pub(super) fn carry_replies(&mut self, core: &mut Core, readiness: &mut dyn Readiness) -> bool {
         let mut carried = false;
         let mut lost = None;
@@ -48,6 +50,7 @@ impl Driver {
         }
         if let Some((slot, loss)) = lost {
             self.lose_replies(slot, loss, core, readiness);
+            carried = true;
         }
         carried
     }
