@@ -65,7 +65,10 @@ impl Core {
     ) -> Result<(), FrameFault> {
         let (header, body) = Header::try_read(frame).ok_or(FrameFault::Header)?;
         match header.edge {
-            FrameEdge::Exchange(id) => self.admit_event(level, id, &header, body)?,
+            FrameEdge::Exchange(id) => {
+                let timed = Header::timing(frame).is_some();
+                self.admit_event(level, id, (&header, timed), body)?;
+            }
             FrameEdge::Output(id) => self.admit_output(level, id, &header)?,
         }
         let entered = header.cause.ingress.saturating_sub_signed(ahead_ns).min(now.0);
@@ -77,7 +80,7 @@ impl Core {
         &self,
         level: usize,
         id: u16,
-        header: &Header,
+        (header, timed): (&Header, bool),
         body: &[u8],
     ) -> Result<(), FrameFault> {
         let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(FrameFault::Exchange(id))?;
@@ -90,7 +93,7 @@ impl Core {
         if hash != header.hash {
             return Err(FrameFault::Key);
         }
-        if header.timing.is_some() != exchange.time {
+        if timed != exchange.time {
             return Err(FrameFault::Time);
         }
         self.admit_seat(self.router.owner(hash))

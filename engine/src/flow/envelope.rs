@@ -67,8 +67,6 @@ pub struct Header {
     pub hash: u64,
     /// Where the frame came from. Its origin is zero when the frame carries none.
     pub cause: Cause,
-    /// When its event happened, if the frame says so.
-    pub timing: Option<Timing>,
 }
 
 /// What a frame says of the time of its event.
@@ -172,33 +170,40 @@ impl Header {
             0 => FrameEdge::Exchange(edge),
             _ => FrameEdge::Output(edge),
         };
-        let (origin, timing, body) = match flags & !FLAG_OUTPUT {
-            FLAGS_PLAIN => {
-                let (origin, body) = Self::read_origin(body);
-                (origin, None, body)
-            }
+        let (origin, body) = match flags & !FLAG_OUTPUT {
+            FLAGS_PLAIN => Self::read_origin(body),
             flags => Self::read_others(flags, body),
         };
         let cause = Cause { ingress: word(&header[16..24]), origin, source: SourceId(*source) };
-        (Self { edge, hash: word(&header[8..16]), cause, timing }, body)
+        (Self { edge, hash: word(&header[8..16]), cause }, body)
     }
 
-    /// What follows in a frame that has a time, or is of an older checkpoint.
-    fn read_others(flags: u8, body: &[u8]) -> (Origin, Option<Timing>, &[u8]) {
+    /// When the event of a whole frame happened, if the frame says so. Apart from
+    /// [`read`](Self::read), since most frames do not.
+    #[inline]
+    pub fn timing(frame: &[u8]) -> Option<Timing> {
+        let (flags, rest) = (frame[FLAGS_AT], &frame[HEADER_BYTES..]);
+        if flags & FLAG_TIME == 0 {
+            return None;
+        }
+        let at = if flags & FLAG_ORIGIN == 0 { 0 } else { ORIGIN_BYTES };
+        let moment = |at: usize| EventTime::from_nanos(word(&rest[at..at + 8]) as i64);
+        let own = if flags & FLAG_OWN == 0 { EventTime::MIN } else { moment(at + 8) };
+        Some(Timing { time: moment(at), own })
+    }
+
+    /// The origin and the body of a frame that has a time, or is of an older checkpoint.
+    fn read_others(flags: u8, body: &[u8]) -> (Origin, &[u8]) {
         let (origin, body) = match flags & FLAG_ORIGIN {
             0 => (Origin::default(), body),
             _ => Self::read_origin(body),
         };
-        if flags & FLAG_TIME == 0 {
-            return (origin, None, body);
-        }
-        let moment = |bytes: &[u8]| EventTime::from_nanos(word(bytes) as i64);
-        let (time, body) = body.split_at(8);
-        let (own, body) = match flags & FLAG_OWN {
-            0 => (EventTime::MIN, body),
-            _ => (moment(&body[..8]), &body[8..]),
+        let fields = match (flags & FLAG_TIME, flags & FLAG_OWN) {
+            (0, _) => TimeFields::None,
+            (_, 0) => TimeFields::Time,
+            _ => TimeFields::Own,
         };
-        (origin, Some(Timing { time: moment(time), own }), body)
+        (origin, &body[fields.bytes()..])
     }
 
     /// As [`read`](Self::read), of bytes that may be no whole frame.
@@ -219,10 +224,9 @@ impl Header {
         if frame.len() < HEADER_BYTES + origin_bytes + fields.bytes() {
             return None;
         }
-        let (header, body) = Self::read(frame);
         let times = EventTime::EVENT_MIN..=EventTime::EVENT_MAX;
-        let possible = header.timing.is_none_or(|timing| times.contains(&timing.time));
-        possible.then_some((header, body))
+        let possible = Self::timing(frame).is_none_or(|timing| times.contains(&timing.time));
+        possible.then(|| Self::read(frame))
     }
 
     /// Makes a whole frame one that entered at `now`.
@@ -269,7 +273,7 @@ mod tests {
             origin: Origin { connection: 3, position: 6 },
             source: SourceId(255),
         };
-        let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause, timing: None };
+        let header = Header { edge, hash: 0x0123_4567_89ab_cdef, cause };
         let mut frame = vec![0; Header::frame_bytes(5)];
         let room = Header::write(edge, header.hash, &cause, &mut frame[LENGTH_BYTES..]);
         room.copy_from_slice(b"hello");
@@ -281,6 +285,7 @@ mod tests {
         for edge in [FrameEdge::Exchange(7), FrameEdge::Output(65535)] {
             let (header, frame) = frame(edge);
             assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
+            assert_eq!(Header::timing(&frame), None);
         }
     }
 
@@ -299,7 +304,8 @@ mod tests {
         let of = (&plain.cause, &timing);
         let room = &mut frame[LENGTH_BYTES..];
         Header::write_timed(7, plain.hash, of, fields, room).copy_from_slice(b"hello");
-        (Header { timing: Some(timing), ..plain }, frame)
+        assert_eq!(Header::timing(&frame), Some(timing));
+        (plain, frame)
     }
 
     #[test]

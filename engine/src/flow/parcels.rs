@@ -174,7 +174,8 @@ mod tests {
                 assert_eq!(header.hash, header.cause.origin.position % 64);
                 // The round in which it was sent is in its position.
                 let round = header.cause.origin.position / 64;
-                let timing = header.timing.map(|timing| (timing.time.nanos(), timing.is_late()));
+                let timing = Header::timing(frame);
+                let timing = timing.map(|timing| (timing.time.nanos(), timing.is_late()));
                 let (time, late) = (header.hash as i64, round % 3 == 2 && header.hash < 40);
                 assert_eq!(timing, (round % 3 != 0).then_some((time, late)));
                 assert!(archive.len() == BYTES);

@@ -106,7 +106,6 @@ fn drain_run<F: FrameQueue>(
     let mut archives = ArrayVec::<&[u8], BATCH_EVENTS>::new();
     let mut hashes = ArrayVec::<u64, BATCH_EVENTS>::new();
     let mut causes = ArrayVec::<Cause, BATCH_EVENTS>::new();
-    let mut timings = ArrayVec::<Timing, BATCH_EVENTS>::new();
     let batch_max = router.batch_max();
     let mut place = frames.first();
     while let Some((frame, next)) = frames.frame_at(place) {
@@ -117,9 +116,6 @@ fn drain_run<F: FrameQueue>(
         archives.push(archive);
         hashes.push(header.hash);
         causes.push(header.cause);
-        if exchange.time {
-            timings.push(header.timing.unwrap_or(Timing::UNKNOWN));
-        }
         place = next;
         if archives.len() == batch_max {
             break;
@@ -127,6 +123,10 @@ fn drain_run<F: FrameQueue>(
     }
     if frames.marked() {
         return 0;
+    }
+    let mut timings = ArrayVec::<Timing, BATCH_EVENTS>::new();
+    if exchange.time {
+        read_timings(frames, archives.len(), &mut timings);
     }
     let mut slots = [NO_SLOT; BATCH_EVENTS];
     let slots = &mut slots[..hashes.len()];
@@ -147,6 +147,22 @@ fn drain_run<F: FrameQueue>(
     drop(archives);
     frames.consume_to(place);
     done
+}
+
+/// Reads the times of the first `count` frames: in a pass of its own, which exchanges without times
+/// do without.
+#[inline(never)]
+fn read_timings<F: FrameQueue>(
+    frames: &F,
+    count: usize,
+    timings: &mut ArrayVec<Timing, BATCH_EVENTS>,
+) {
+    let mut place = frames.first();
+    for _ in 0..count {
+        let (frame, next) = frames.frame_at(place).expect("it was seen before");
+        timings.push(Header::timing(frame).unwrap_or(Timing::UNKNOWN));
+        place = next;
+    }
 }
 
 /// The place after the first `count` frames.
