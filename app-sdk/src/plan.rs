@@ -129,7 +129,7 @@ pub struct Plan {
     pub sources: Vec<PlannedSource>,
     /// Its exchanges, by [`ExchangeId`](crate::host::ExchangeId).
     pub exchanges: Vec<Exchange>,
-    /// Its `event_time`s, by [`TimeId`](crate::host::TimeId).
+    /// Its `event_time`s, by [`TimeId`].
     pub times: Vec<PlannedTime>,
     /// Its tables, by [`TableId`].
     pub tables: Vec<TablePlan>,
