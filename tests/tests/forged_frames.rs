@@ -39,7 +39,8 @@ fn words() -> Application {
         text: line.to_owned(),
         codes: line.chars().map(u32::from).collect(),
     });
-    let timed = words.event_time(|word| EventTime::from_nanos(word.letters as i64), IN_ORDER);
+    let time = |word: WordView<'_>| EventTime::from_nanos(word.letters as i64);
+    let timed = words.event_time(time, within(Duration::from_nanos(30)));
     let (on_time, late) = timed.key_by(|word| word.letters).split_late();
     late.update(&seen, |seen, word| seen.last = word.text.to_string());
     let counted = on_time.update(&seen, |seen, word| {
