@@ -77,7 +77,7 @@ impl StoreReader for SimulatedStore {
         };
         self.answer();
         let mut seen = lock(&self.seen);
-        // No look of one machine goes back behind the one before.
+        // What a machine sees is never older than what it saw before.
         let age = |head: &Option<Head>| head.as_ref().map(|head| (head.generation, head.epoch));
         let believes = self.world.makes(Mistake::OwnHeadBelieved) && seen.is_some();
         if !believes && age(&head) > age(&seen) {
