@@ -119,7 +119,8 @@ pub trait Store: StoreReader {
     ///
     /// # Errors
     /// [`Error::Overtaken`]: another coordinator changed HEAD, and this one is to stop.
-    /// [`Error::Unclear`]: it may have been changed or not. Any other: it was not.
+    /// [`Error::Unclear`]: it may have been changed or not. Any other: this call did not change it;
+    /// one before it that was unclear may have.
     fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error>;
 }
 

@@ -11,6 +11,7 @@ pub mod part_storage;
 mod progress;
 mod thread;
 mod turnover;
+mod unclear;
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -28,9 +29,10 @@ pub(super) use self::next::{CannotRest, NextGeneration};
 use self::part_storage::LOOK;
 pub(super) use self::progress::{CheckpointProgress, unix_seconds};
 use self::thread::spawn;
+use self::unclear::act_until_clear;
 use super::error::Error;
 use crate::checkpoint::coordinator::{Action, CoordinatorInput};
-use crate::checkpoint::store::{self, draw};
+use crate::checkpoint::store::draw;
 use crate::checkpoint::{Epoch, Transaction, collect};
 use crate::cluster::nodes::RemoteNode;
 use crate::cluster::wire::{CoreOrder, ToNode};
@@ -54,9 +56,6 @@ const SUSPENDED: &str = "the node is suspended, its lease was not renewed in tim
 
 /// How often it is looked whether it still is.
 const SUSPENDED_LOOK: Duration = Duration::from_millis(50);
-
-/// HEAD is swapped this often at most while it is unclear whether the swap was done.
-const SWAPS_MAX: usize = 5;
 
 /// What the storage thread needs at its start.
 pub(super) struct CheckpointSetup {
@@ -362,17 +361,10 @@ impl Running {
     /// # Errors
     /// Why this process cannot go on.
     fn carry_out(&mut self, action: &Action) -> Result<Option<CoordinatorInput>, String> {
-        for _ in 0..SWAPS_MAX {
-            match self.setup.effects.act(action, draw()) {
-                Ok(input) => {
-                    self.order(action);
-                    return Ok(input);
-                }
-                Err(store::Error::Unclear { .. }) => system::sleep(Duration::from_millis(100)),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        Err("it is unclear whether the last checkpoint was committed".to_owned())
+        let effects = &mut self.setup.effects;
+        let input = act_until_clear(|| effects.act(action, draw()))?;
+        self.order(action);
+        Ok(input)
     }
 
     /// Has the cores of the other nodes do what those of this one do.

@@ -34,7 +34,7 @@ use crate::connect::attach::Attach;
 use crate::connect::edge_lease::EdgeLease;
 use crate::connect::mail::{StorageSender, storage_channel};
 use crate::connect::permits::Places;
-use crate::control::checkpoints::Checkpoints;
+use crate::control::checkpoints::{Checkpoints, Last};
 use crate::system;
 use crate::turn::{Mail, Mailbox, NodeLease, mailbox};
 
@@ -130,7 +130,7 @@ pub fn run_node<C: SimulatedCores>(
             attach.run().expect("there is no output to empty");
             cores.attach(&running.0);
         });
-        let next = attached.and_then(|()| watch(&mut role, &process));
+        let next = attached.and_then(|()| watch(&mut role, &process, &running.2));
         match &mut role {
             ClusterRole::Lead(lead) => lead.pause(),
             ClusterRole::Follower(follower) => follower.release(),
@@ -154,8 +154,12 @@ enum Next {
     End,
 }
 
-/// Watches over a generation until the next one is to begin.
-fn watch(role: &mut ClusterRole, process: &Process) -> Result<Next, Error> {
+/// Watches over a generation until the next one is to begin, or this node can commit nothing more.
+fn watch(
+    role: &mut ClusterRole,
+    process: &Process,
+    checkpoints: &Checkpoints,
+) -> Result<Next, Error> {
     let mut lost = false;
     loop {
         let ends = process.request.reason().is_some();
@@ -170,6 +174,9 @@ fn watch(role: &mut ClusterRole, process: &Process) -> Result<Next, Error> {
                 if lead.may_act(process)? {
                     lost |= lead.look(process).is_err();
                     lead.check()?;
+                    if checkpoints.last() == Last::Failed {
+                        return Ok(Next::End);
+                    }
                     // Nothing is to be lost by that in a simulation.
                     if lost || lead.is_to_change() {
                         return Ok(if ends { Next::End } else { Next::OtherNodes });
