@@ -78,7 +78,7 @@ fn nodes_come_and_go_and_the_others_take_their_share() {
         assert!(!done && text.contains(part), "{text}");
     }
     let (history, _) = cluster.ask("history");
-    for what in ["node c joined", &format!("node {follows} left")] {
+    for what in ["node c joined", &format!("node {follows} left"), &format!("node {lead} left")] {
         assert!(history.contains(what), "{history}");
     }
     // The one that is left takes others again, and SIGTERM has one leave.

@@ -128,8 +128,36 @@ pub struct ClusterRecord {
     pub state: String,
     /// The nodes of the generation, the lead first.
     pub nodes: Vec<RecordedNode>,
+    /// The lead, once it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
     /// The last changes, oldest first.
     pub changes: Vec<RecordedChange>,
+}
+
+impl ClusterRecord {
+    /// Why a generation of `nodes` begins, the first of which leads since then: what differs from
+    /// the generation that is recorded. Nothing if all nodes have started anew, unless the first
+    /// one `succeeds` another lead.
+    pub fn causes(&self, nodes: &[RecordedNode], succeeds: bool) -> Vec<String> {
+        let goes_on = |before: &RecordedNode| {
+            nodes.iter().any(|one| (&one.node, &one.process) == (&before.node, &before.process))
+        };
+        if !succeeds && !self.nodes.iter().any(goes_on) {
+            return Vec::new();
+        }
+        let lead = nodes.first().map(|one| &one.node);
+        let led = self.nodes.first().map(|one| &one.node);
+        let is_deposed = |node: &String| led == Some(node) && lead != led;
+        let gone = self.nodes.iter().filter(|one| !goes_on(one) || is_deposed(&one.node));
+        let gone = gone.map(|one| match self.left.as_ref() == Some(&one.node) {
+            true => format!("node {} left", one.node),
+            false => format!("node {} was lost", one.node),
+        });
+        let is_new = |one: &&RecordedNode| self.nodes.iter().all(|before| before.node != one.node);
+        let come = nodes.iter().filter(is_new).map(|one| format!("node {} joined", one.node));
+        gone.chain(come).collect()
+    }
 }
 
 /// A node of a generation.
@@ -208,4 +236,59 @@ pub enum Wish {
     Rebalance,
     /// To see what all nodes do: the answer is a [`ClusterView`](super::view::ClusterView).
     View,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node((node, process): &(&str, &str)) -> RecordedNode {
+        RecordedNode {
+            node: (*node).to_owned(),
+            process: (*process).to_owned(),
+            cores: 1,
+            state_cores: 1,
+            weight: no_weight(),
+            partitions: 7,
+        }
+    }
+
+    fn causes(
+        before: &[(&str, &str)],
+        left: Option<&str>,
+        now: &[(&str, &str)],
+        succeeds: bool,
+    ) -> String {
+        let (nodes, left) = (before.iter().map(node).collect(), left.map(str::to_owned));
+        let record = ClusterRecord { nodes, left, ..ClusterRecord::default() };
+        record.causes(&now.iter().map(node).collect::<Vec<_>>(), succeeds).join(", ")
+    }
+
+    #[test]
+    fn the_next_lead_names_the_nodes_that_are_gone_and_those_that_have_come() {
+        let before = [("a", "1"), ("b", "2"), ("c", "3")];
+        for (left, now, expected) in [
+            (None, &[("b", "2"), ("c", "3")][..], "node a was lost"),
+            (Some("a"), &[("b", "2"), ("c", "3")], "node a left"),
+            (Some("a"), &[("c", "3")], "node a left, node b was lost"),
+            (None, &[("b", "2"), ("d", "4")], "node a was lost, node c was lost, node d joined"),
+            // It has come again; in a container its process has the same number.
+            (None, &[("b", "2"), ("c", "3"), ("a", "9")], "node a was lost"),
+            (None, &[("b", "2"), ("c", "3"), ("a", "1")], "node a was lost"),
+        ] {
+            assert_eq!(causes(&before, left, now, true), expected, "{now:?}");
+        }
+        // The one that led was started again, and leads again.
+        assert_eq!(
+            causes(&before, None, &[("a", "9"), ("b", "2"), ("c", "3")], false),
+            "node a was lost"
+        );
+    }
+
+    #[test]
+    fn a_start_of_all_nodes_is_no_change() {
+        let before = [("a", "1"), ("b", "2")];
+        assert_eq!(causes(&before, None, &[("b", "7"), ("a", "8")], false), "");
+        assert_eq!(causes(&[], None, &[("a", "1")], false), "");
+    }
 }

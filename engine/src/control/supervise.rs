@@ -156,8 +156,10 @@ impl Supervisor {
 
     /// Ends this node while the others go on. What it led and has not committed they do again.
     fn leave(self) -> Result<Summary, Error> {
-        if let ClusterRole::Follower(follower) = &self.role {
-            follower.release();
+        match &self.role {
+            ClusterRole::Follower(follower) => follower.release(),
+            ClusterRole::Lead(lead) => lead.record_leave(),
+            ClusterRole::Alone => {}
         }
         self.generation.abandon();
         let watch = self.process.watch.clone();

@@ -7,26 +7,20 @@ use super::super::super::process::Process;
 use super::Lead;
 use crate::cluster::agreement::Disagreement;
 use crate::cluster::record::{CHANGES_MAX, ClusterRecord, RECORD, RecordedChange, RecordedNode};
+use crate::cluster::wire::NodeHello;
 use crate::system;
 
 impl Lead {
     /// Writes down for people what has begun.
     pub(super) fn record(&mut self) {
-        let (cause, since) = std::mem::replace(&mut self.cause, (String::new(), system::now()));
-        let nodes: Vec<RecordedNode> = self
-            .hellos()
-            .map(|hello| RecordedNode {
-                node: hello.node.clone(),
-                process: hello.process.clone(),
-                cores: hello.cores,
-                state_cores: hello.state_cores.len(),
-                weight: hello.weight,
-                partitions: self.partitions_of(&hello.node),
-            })
-            .collect();
+        let nodes = self.recorded_nodes();
         if self.changes.is_empty() {
-            self.changes = self.recorded().map(|record| record.changes).unwrap_or_default();
+            let before = self.recorded().unwrap_or_default();
+            let causes = before.causes(&nodes, self.succeeds);
+            causes.into_iter().for_each(|cause| self.add_cause(cause));
+            self.changes = before.changes;
         }
+        let (cause, since) = std::mem::replace(&mut self.cause, (String::new(), system::now()));
         let marks = std::mem::take(&mut self.marks);
         let begun = marks.last().map_or_else(system::now, |(_, at)| *at);
         let cause = if cause.is_empty() { "start".to_owned() } else { cause };
@@ -45,9 +39,10 @@ impl Lead {
             generation: self.generation,
             state: self.member.hello.facts.state.clone(),
             nodes,
+            left: None,
             changes: self.changes.clone(),
         };
-        self.record = serde_json::to_string(&record).expect("names and numbers are JSON");
+        self.record = to_text(&record);
         let waiting = self.waiting.clone();
         let written = self.show_record();
         let written = written.and_then(|()| self.write_shares()).and_then(|()| self.fulfil());
@@ -57,6 +52,29 @@ impl Lead {
             self.waiting.clear();
             self.wishes.retain(|key| !waiting.contains(key));
             self.seen = None;
+        }
+    }
+
+    fn recorded_nodes(&self) -> Vec<RecordedNode> {
+        let node = |hello: &NodeHello| RecordedNode {
+            node: hello.node.clone(),
+            process: hello.process.clone(),
+            cores: hello.cores,
+            state_cores: hello.state_cores.len(),
+            weight: hello.weight,
+            partitions: self.partitions_of(&hello.node),
+        };
+        self.hellos().map(node).collect()
+    }
+
+    /// Writes down that this node leaves: the next lead would take it for lost.
+    pub(in crate::control) fn record_leave(&self) {
+        // Without the agreement its end does not wait.
+        let Some(record) = self.member.stands().then(|| self.recorded()).flatten() else { return };
+        let left = Some(self.member.name().to_owned());
+        let record = to_text(&ClusterRecord { left, ..record });
+        if let Err(error) = self.member.set_as_lead(RECORD, record) {
+            tracing::debug!("`potoroo cluster history` takes this node for lost: {error}");
         }
     }
 
@@ -88,6 +106,10 @@ impl Lead {
         let (count, generation) = (all.len(), self.generation);
         format!("generation {generation} runs on {count} nodes (cores): {}", all.join(", "))
     }
+}
+
+fn to_text(record: &ClusterRecord) -> String {
+    serde_json::to_string(record).expect("names and numbers are JSON")
 }
 
 /// How many milliseconds each phase took; those of several tries are one.
