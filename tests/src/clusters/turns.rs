@@ -191,10 +191,10 @@ impl Turns {
             }
             let is_dead = state.processes[process].is_dead;
             drop(state);
-            if !is_dead {
-                let ended = catch_unwind(AssertUnwindSafe(run));
-                turns.note(ended.err().filter(|payload| !payload.is::<Killed>()));
-            }
+            // What a dead one was to use may pass time when it is dropped.
+            let run = move || if is_dead { drop(run) } else { run() };
+            let ended = catch_unwind(AssertUnwindSafe(run));
+            turns.note(ended.err().filter(|payload| !payload.is::<Killed>()));
             turns.end(number);
         };
         let thread = Builder::new().stack_size(STACK_BYTES).spawn(body);
@@ -301,5 +301,29 @@ impl Schedule {
         self.steps += 1;
         self.current = next;
         self.threads[next].is_next.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a thread has at its start; it passes time when it is dropped.
+    struct Passes(Arc<Turns>);
+
+    impl Drop for Passes {
+        fn drop(&mut self) {
+            self.0.pass(Duration::from_millis(1), false);
+        }
+    }
+
+    #[test]
+    fn a_thread_may_be_killed_before_its_first_turn() {
+        let turns = Arc::new(Turns::new(Random::new(7)));
+        let (process, passes) = (turns.process(), Passes(turns.clone()));
+        turns.start(process, move || drop(passes));
+        turns.kill(process);
+        turns.end_all();
+        assert_eq!(turns.panicked(), None);
     }
 }
