@@ -7,6 +7,7 @@
 //!   connections, network  slow, cut in one direction or both, broken
 //!   running, nodes        processes: started, killed, asked to end
 //!   cores                 act while their lease stands
+//!   steps                 where a process may be killed to the point
 //!   troubles, mistakes    what goes wrong, and what is done wrongly on purpose
 //!   checkers              what must never be, one file each
 //! ```
@@ -28,6 +29,7 @@ mod agreed;
 mod connections;
 mod mistakes;
 mod running;
+mod steps;
 mod stored;
 
 mod checkers;
@@ -46,8 +48,9 @@ use potoroo::control::config::cpus_allowed;
 use potoroo_runtime::Housekeeping;
 
 pub use mistakes::Mistake;
+pub use steps::Step;
 use turns::NodeIndex;
-use world::World;
+use world::{World, lock};
 
 /// What happened in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub struct ClusterRun {
     pub generations: u64,
     /// Checkpoints that were committed.
     pub commits: u64,
+    /// By [`Step`]: processes that were killed right there.
+    pub killed_at: [u64; Step::ALL.len()],
 }
 
 /// Time in which a cluster has to be one again after all troubles: several leases, those of a name
@@ -111,5 +116,6 @@ pub fn run(seed: u64, mistake: Option<Mistake>) -> Result<ClusterRun, String> {
         ));
     }
     let (generations, commits) = (liveness.generations(), liveness.commits());
-    Ok(ClusterRun { trace, turns, time, generations, commits })
+    let killed_at = lock(&world.step_kills).done;
+    Ok(ClusterRun { trace, turns, time, generations, commits, killed_at })
 }

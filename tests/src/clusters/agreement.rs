@@ -11,9 +11,11 @@ use std::time::Duration;
 use potoroo::cluster::agreement::{
     AgreedEntries, Agreement, Changed, Disagreement, EntryChange, Expected,
 };
+use potoroo::cluster::record::LEAD;
 
 use super::agreed::{Agreed, AgreedSession};
 use super::mistakes::Mistake;
+use super::steps::Step;
 use super::turns::ProcessId;
 use super::world::{World, lock};
 
@@ -86,7 +88,11 @@ impl Agreement for SimulatedAgreement {
     fn change(&self, change: &EntryChange<'_>) -> Result<Changed, Disagreement> {
         let session = self.session();
         let claims = self.world.makes(Mistake::ClaimOverwrites);
-        self.ask(|agreed, _| {
+        let is_lead = change.key == LEAD && change.new.is_some();
+        if is_lead {
+            self.world.pass_step(self.process, Step::ClaimLead, false);
+        }
+        let changed = self.ask(|agreed, _| {
             let found = agreed.entries.get(change.key).cloned();
             let holds = |key: &str| {
                 agreed.entries.get(key).is_some_and(|entry| entry.session == Some(session))
@@ -112,7 +118,11 @@ impl Agreement for SimulatedAgreement {
                 None => agreed.entries.remove(change.key),
             };
             Ok(Changed::Done)
-        })?
+        })?;
+        if is_lead && matches!(changed, Ok(Changed::Done)) {
+            self.world.pass_step(self.process, Step::ClaimLead, true);
+        }
+        changed
     }
 
     fn renew(&self) -> Result<Duration, Disagreement> {

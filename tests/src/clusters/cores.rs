@@ -13,6 +13,7 @@ use potoroo::system::{self, SideThread};
 use potoroo::turn::{CheckpointCommand, Command, NodeLease, PartPort};
 
 use super::network::reaches;
+use super::steps::Step;
 use super::turns::ProcessId;
 use super::world::{World, lock};
 
@@ -80,12 +81,14 @@ impl SimulatedCores for Cores {
     }
 
     fn begin(&self, cores: NewCores) -> RunningCore {
+        self.world.pass_step(self.process, Step::Begin, false);
         self.world.checkers().members.begun(cores.head.generation, &self.name);
         let (process, generation) = (self.process, cores.head.generation);
         self.world.print(|| format!("process {process} begins generation {generation}"));
         let flags: Arc<Flags> = Arc::default();
         let (world, process, of_thread) = (self.world.clone(), self.process, flags.clone());
         let thread = SideThread::start("core", move || run(&world, process, cores, &of_thread));
+        self.world.pass_step(self.process, Step::Begin, true);
         RunningCore { flags, thread: thread.expect("a simulated thread starts") }
     }
 

@@ -10,6 +10,7 @@ use potoroo::checkpoint::store::{
 };
 
 use super::mistakes::Mistake;
+use super::steps::Step;
 use super::turns::ProcessId;
 use super::world::{World, lock};
 
@@ -112,6 +113,7 @@ impl Store for SimulatedStore {
 
     fn swap_head(&self, expected: Option<&Head>, new: &Head) -> Result<(), Error> {
         self.ask("HEAD")?;
+        self.world.pass_step(self.process, Step::SwapHead, false);
         let is_unclear = self.world.chance(UNCLEAR);
         if is_unclear && self.world.chance(0.5) {
             self.answer();
@@ -129,6 +131,7 @@ impl Store for SimulatedStore {
             }
             swapped
         };
+        self.world.pass_step(self.process, Step::SwapHead, true);
         self.answer();
         if is_unclear { self.unclear() } else { swapped }?;
         *lock(&self.seen) = Some(new.clone());

@@ -7,8 +7,9 @@ use potoroo_sdk::random::Random;
 
 use super::network::cut;
 use super::nodes::{ask_to_end, kill, start, stop};
+use super::steps::{Doom, Step};
 use super::turns::NodeIndex;
-use super::world::{World, lock};
+use super::world::{Kill, World, lock};
 use crate::seeds::{Concern, random};
 
 /// What goes wrong in a world.
@@ -61,7 +62,7 @@ fn happen(world: &Arc<World>, nodes: usize, calm: Duration, mut random: Random) 
     let until = (now + world.lease.mul_f64(scale * (0.5 + random.f64()))).min(calm);
     let node = random.below(nodes as u64) as NodeIndex;
     let other = (node + 1 + random.below(nodes as u64 - 1) as usize) % nodes;
-    let kind = random.below(12);
+    let kind = random.below(14);
     world.print(|| format!("trouble {kind} of node {node} until {until:?}"));
     match kind {
         0 | 1 => kill(world, node, true, until - now),
@@ -78,9 +79,17 @@ fn happen(world: &Arc<World>, nodes: usize, calm: Duration, mut random: Random) 
             true => lock(&world.store).away_until = until,
             false => drop(lock(&world.store).cut.insert(node, until)),
         },
-        _ => match random.chance(0.5) {
+        11 => match random.chance(0.5) {
             true => ask_to_end(world, node),
             false => lock(&world.agreed).prolong(now + world.lease),
         },
+        _ => {
+            let step = Step::ALL[random.below(Step::ALL.len() as u64) as usize];
+            let (done, at_once) = (random.chance(0.5), random.chance(0.7));
+            let kill: Kill = Box::new(move |world, process| {
+                kill(world, world.node_of(process), at_once, until - now);
+            });
+            lock(&world.step_kills).add(Doom { step, done, until: calm, kill });
+        }
     }
 }

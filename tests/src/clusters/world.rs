@@ -13,12 +13,16 @@ use super::connections::Network;
 use super::machine::{Machine, MachineClock};
 use super::mistakes::Mistake;
 use super::running::Nodes;
+use super::steps::{Step, StepKills};
 use super::stored::SharedStore;
 use super::turns::{NodeIndex, ProcessId, Turns};
 use crate::seeds::{Concern, random};
 
 /// Something that happens at a time.
 type Event = Box<dyn FnOnce(&Arc<World>) + Send>;
+
+/// Kills a process.
+pub type Kill = Box<dyn FnOnce(&Arc<World>, ProcessId) + Send>;
 
 /// A process of a node.
 pub struct NodeProcess {
@@ -48,6 +52,8 @@ pub struct World {
     pub network: Mutex<Network>,
     /// The processes.
     pub nodes: Mutex<Nodes>,
+    /// Who is killed where.
+    pub step_kills: Mutex<StepKills<Kill>>,
     checkers: Mutex<Checkers>,
     prints: bool,
 }
@@ -67,6 +73,7 @@ impl World {
             store: Mutex::default(),
             network: Mutex::new(Network::new()),
             nodes: Mutex::new(Nodes::new(nodes)),
+            step_kills: Mutex::default(),
             checkers: Mutex::default(),
             prints: std::env::var_os("POTOROO_LOG").is_some(),
         })
@@ -169,6 +176,16 @@ impl World {
     pub fn wrong(&self) -> Option<String> {
         let wrong = self.checkers().wrong();
         wrong.or_else(|| self.turns.panicked().map(|text| format!("a thread panicked: {text}")))
+    }
+
+    /// A process comes to a step, or has `done` it. If it is to be killed there, it ends here.
+    pub fn pass_step(self: &Arc<Self>, process: ProcessId, step: Step, done: bool) {
+        let kill = lock(&self.step_kills).take(self.turns.now(), (step, done));
+        if let Some(kill) = kill {
+            self.print(|| format!("process {process} is killed at {step:?}, done: {done}"));
+            kill(self, process);
+            self.turns.pass(Duration::ZERO, false);
+        }
     }
 
     /// Does what threads of `process` would, on the thread of the world.
