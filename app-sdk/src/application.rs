@@ -13,7 +13,7 @@ use crate::intake::{GeneratorOf, Generators, Intake, maker};
 use crate::key::Key;
 use crate::plan::{Mistakes, Plan};
 use crate::stream::Stream;
-use crate::table::{Rows, Table};
+use crate::table::{Rows, Table, TableRef};
 use crate::value::{Event, State};
 
 /// A named dataflow: sources, streams, tables and sinks.
@@ -147,7 +147,7 @@ impl Application {
     ) -> Table<K, S> {
         let rows = Rc::new(RefCell::new(Rows::new(Rc::new(create))));
         let id = self.draft.borrow_mut().table(name, rows.clone());
-        Table { id, rows }
+        Table::new(self.draft.clone(), TableRef { id, rows })
     }
 
     /// Registers a generator of events, to be used as the address `gen:NAME` of a source.

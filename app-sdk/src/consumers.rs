@@ -14,7 +14,7 @@ type Consume<E, K> = dyn Fn(&Batch<'_, E, K>, &mut Context<'_>);
 
 /// The consumers of one stream, collected while the application is described and joined into one
 /// call when it is planned.
-pub(crate) struct Consumers<E: Event, K> {
+pub struct Consumers<E: Event, K> {
     collected: RefCell<Vec<Box<Consume<E, K>>>>,
     joined: OnceCell<Box<Consume<E, K>>>,
     one_by_one: Cell<bool>,

@@ -12,12 +12,16 @@ use alloc::vec::Vec;
 use crate::consumers::Join;
 use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId, TimeId};
 use crate::mistake::Mistake;
-use crate::table::{Table, TableRows};
+use crate::table::{TableRef, TableRows};
 use crate::time::Lateness;
+
+mod timed;
+
+pub(crate) use timed::DraftTimed;
 
 /// A step's index in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct StepId(pub(crate) usize);
+pub struct StepId(pub(crate) usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StepKind {
@@ -39,6 +43,8 @@ pub(crate) enum StepKind {
         table: TableId,
         emits: bool,
     },
+    /// What is due in a table.
+    OnTimer(TableId),
     Sink(SinkId),
 }
 
@@ -69,6 +75,7 @@ pub(crate) struct DraftTime {
 pub(crate) struct DraftTable {
     pub(crate) name: String,
     pub(crate) rows: Rc<dyn TableRows>,
+    pub(crate) timed: Option<DraftTimed>,
 }
 
 pub(crate) struct DraftSink {
@@ -76,7 +83,8 @@ pub(crate) struct DraftSink {
     pub(crate) name: Option<String>,
 }
 
-pub(crate) struct Draft {
+/// See the module.
+pub struct Draft {
     pub(crate) name: String,
     pub(crate) steps: Vec<DraftStep>,
     pub(crate) sources: Vec<DraftSource>,
@@ -133,8 +141,10 @@ impl Draft {
     }
 
     pub(crate) fn step(&mut self, kind: StepKind, parents: &[StepId]) -> StepId {
+        // A timer takes nothing of what an update emits.
+        let consumes = !matches!(kind, StepKind::OnTimer(_));
         for parent in parents {
-            self.steps[parent.0].consumed = true;
+            self.steps[parent.0].consumed |= consumes;
         }
         let passed = parents.iter().map(|parent| self.steps[parent.0].level).max().unwrap_or(0);
         let level = passed.saturating_add(u8::from(matches!(kind, StepKind::KeyBy(_))));
@@ -219,7 +229,7 @@ impl Draft {
         for (index, step) in self.steps[..=step.0].iter().enumerate() {
             let mut parents = step.parents.iter().map(|parent| times[parent.0]);
             times.push(match (step.kind, parents.next(), parents.next()) {
-                (StepKind::EventTime(_), ..) => StepTime::Known,
+                (StepKind::EventTime(_) | StepKind::OnTimer(_), ..) => StepTime::Known,
                 (_, None, _) => StepTime::None,
                 (_, Some(one), None) => one,
                 (_, Some(one), Some(other)) if one == other => one,
@@ -269,12 +279,12 @@ impl Draft {
             ));
         }
         self.check_name("table", name);
-        self.tables.push(DraftTable { name: name.to_string(), rows });
+        self.tables.push(DraftTable { name: name.to_string(), rows, timed: None });
         TableId((self.tables.len() - 1) as u16)
     }
 
     /// Notes when `table` was made by another application.
-    pub(crate) fn check_table<K, S>(&mut self, table: &Table<K, S>, parent: StepId) {
+    pub(crate) fn check_table<K, S>(&mut self, table: &TableRef<K, S>, parent: StepId) {
         let rows = Rc::as_ptr(&table.rows).cast::<()>();
         let known = self.tables.get(table.id.0 as usize);
         if known.is_none_or(|known| Rc::as_ptr(&known.rows).cast::<()>() != rows) {
@@ -304,6 +314,9 @@ impl Draft {
                 ));
             }
             self.check_name("sink", name);
+        }
+        if name.is_none() {
+            self.check_reply(parent);
         }
         let id = SinkId(self.sinks.len() as u16);
         self.sinks.push(DraftSink { name: name.map(ToString::to_string) });
@@ -408,6 +421,13 @@ impl Draft {
             StepKind::Update { table, .. } => {
                 let known = self.tables.get(table.0 as usize);
                 format!("update of `{}`", known.map_or("?", |table| &table.name))
+            }
+            StepKind::OnTimer(table) => {
+                let text = format!("on_timer of `{}`", self.tables[usize::from(table.0)].name);
+                if this.parents.is_empty() {
+                    return text;
+                }
+                text
             }
             StepKind::Sink(id) => match &self.sinks[id.0 as usize].name {
                 Some(name) => format!("sink `{name}`"),

@@ -14,7 +14,7 @@ use crate::consumers::Consumers;
 use crate::flow::{Archive, Batch, BatchVec, Context, Events, Inherited};
 use crate::host::{
     BATCH_EVENTS, ExchangeId, ExchangeShape, ExchangeStage, Host, Inputs, KeysNote, NO_SLOT, Route,
-    UnderWay, bits,
+    Timing, UnderWay, bits,
 };
 use crate::key::Key;
 use crate::value::{self, Corrupt, Event, Schema, View};
@@ -68,16 +68,19 @@ where
         let batch = batch.with_keys(&keys, hashes);
         let mut slots = [NO_SLOT; BATCH_EVENTS];
         let slots = &mut slots[..batch.len()];
+        let mut timings = BatchVec::<Timing>::new();
+        timings.extend(batch.timings.iter().copied());
         // Only events whose size is known: others are archived first, so that whether they are too
         // long depends on no host.
         let own = match E::PLAIN {
             true => {
                 let bytes = size_of::<Archived<E>>();
-                context.host.in_place(self.exchange, bytes, hashes, batch.causes, slots)
+                let (causes, timings) = (batch.causes, &mut timings[..]);
+                context.host.in_place(self.exchange, bytes, hashes, causes, timings, slots)
             }
             false => 0,
         };
-        self.part(&batch.with_slots(slots), own, context);
+        self.part(&batch.with_slots(slots).with_timings(&timings), own, context);
         // The keys and causes of this batch end here, and so does a note of them.
         context.under_way.end();
         keys.clear();

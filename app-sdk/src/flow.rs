@@ -18,7 +18,8 @@ use arrayvec::ArrayVec;
 
 use crate::codec::Reason;
 use crate::host::{
-    BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Leaving, Route, Timing, UnderWay, bits,
+    BATCH_EVENTS, Cause, ExchangeId, Host, KeysNote, Leaving, NO_SLOT, Route, Timing, UnderWay,
+    bits,
 };
 use crate::time::EventTime;
 use crate::value::{self, Event, View};
@@ -137,6 +138,22 @@ impl<'a, E: Event, K: Debug + 'static> Batch<'a, E, K> {
     ) -> Self {
         let (of, noted_keys) = (&NUMBERS[..events.count()], KeysNote::new(keys));
         let (chosen, whole) = (of, true);
+        Self { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
+    }
+}
+
+impl<'a, E: Event, K: Debug + 'static> Batch<'a, E, K> {
+    /// All of `events`, which came out of firings: event `i` of that at the place `of[i]`.
+    #[inline]
+    pub(crate) fn fired(
+        (events, of): (&'a [E], &'a [u8]),
+        causes: &'a [Cause],
+        timings: &'a [Timing],
+        keys: &'a [K],
+        hashes: &'a [u64],
+    ) -> Self {
+        let (chosen, whole, slots) = (&NUMBERS[..events.len()], false, &NO_SLOTS[..]);
+        let (events, noted_keys) = (Events::Native(events), KeysNote::new(keys));
         Self { events, of, chosen, whole, causes, timings, keys, hashes, slots, noted_keys }
     }
 }
@@ -297,6 +314,9 @@ const NUMBERS: [u8; BATCH_EVENTS] = {
     }
     numbers
 };
+
+/// The host has not looked for rows.
+const NO_SLOTS: [u32; BATCH_EVENTS] = [NO_SLOT; BATCH_EVENTS];
 
 /// What a stage runs with.
 pub(crate) struct Context<'h> {

@@ -31,7 +31,8 @@ mod schedule;
 mod under_way;
 
 pub use cause::{
-    Cause, ExchangeId, NO_SLOT, Origin, Route, SinkId, SourceId, TableId, TimeId, Timing,
+    Cause, ExchangeId, Hint, Inflow, NO_SLOT, Origin, Route, SinkId, SourceId, TableId, TimeId,
+    Timing,
 };
 pub use schedule::Schedule;
 pub(crate) use under_way::KeysNote;
@@ -117,13 +118,15 @@ pub trait Host {
     /// Decides which events the caller runs at once instead of sending them to `exchange`: bit `i`
     /// for the event with hash and cause `i`. There are 1 to [`BATCH_EVENTS`] events, and the
     /// archive of each takes `bytes`. The caller has to run the chosen events, in order; the host
-    /// sets their slots, as in [`Inputs::slots`].
+    /// sets their slots, as in [`Inputs::slots`], and their [watermarks](Timing::watermark), if
+    /// `timings` are not empty.
     fn in_place(
         &mut self,
         exchange: ExchangeId,
         bytes: usize,
         hashes: &[u64],
         causes: &[Cause],
+        timings: &mut [Timing],
         slots: &mut [u32],
     ) -> u64;
 
@@ -151,6 +154,14 @@ pub trait Host {
     /// [`TableRows::set_tag`](crate::table::TableRows::set_tag). A host that sets no tags has
     /// nothing to do.
     fn changing(&mut self, _table: TableId, _slot: u32, _row: Option<&dyn AnyRow>) {}
+
+    /// Hints that the row in `slot` of the timed table `table` is due at `due`, or earlier than
+    /// was hinted before: [`FireStage::fire`] gets it back when that moment has come.
+    fn hint(&mut self, table: TableId, hint: Hint);
+
+    /// The watermark of `table`, as far as it does not follow from `without`: the least of what its
+    /// other inflows say. [`EventTime::MAX`] if it has no other.
+    fn watermark(&self, table: TableId, without: Inflow) -> EventTime;
 
     /// Takes input that could not be understood: a dead letter.
     fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]);
@@ -305,6 +316,29 @@ pub trait ExchangeStage {
     /// # Errors
     /// The bytes are no archive of its events.
     fn hash(&self, archive: &[u8]) -> Result<u64, Corrupt>;
+}
+
+/// What becomes due in the rows of one timed table.
+///
+/// A row has one hint at a time that counts, at or before the moment at which it is due; others
+/// that come back for it mean nothing.
+pub trait FireStage {
+    /// Fires what is due at `until` in the rows of `hints`, one after the other, until the host is
+    /// blocked. `cause` says when that moment came, and of which source. Returns how many hints
+    /// were done: the host gives the others again.
+    ///
+    /// At the end of time, [`EventTime::MAX`], each timer fires once.
+    fn fire(
+        &self,
+        hints: &[Hint],
+        until: EventTime,
+        cause: &Cause,
+        under_way: &UnderWay,
+        host: &mut dyn Host,
+    ) -> usize;
+
+    /// Hints at all rows that will be due: after rows were restored.
+    fn hint_all(&self, host: &mut dyn Host);
 }
 
 /// What an exchange is made of: the names of its types, and hashes of their shapes.

@@ -317,6 +317,7 @@ mod draft;
 mod flow;
 
 mod batch_output;
+mod firings;
 pub mod stream;
 
 mod exchange;
@@ -346,7 +347,7 @@ pub mod prelude {
     pub use crate::random::Random;
     pub use crate::reference::Reference;
     pub use crate::stream::{Keyed, Stream};
-    pub use crate::table::{Entry, Table};
+    pub use crate::table::{Entry, Table, TimedRow, TimedTable};
     pub use crate::text::{Symbol, Text};
     pub use crate::time::{
         Duration, EventTime, IN_ORDER, Lateness, hours, micros, millis, minutes, seconds, within,

@@ -9,9 +9,12 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::draft::{Draft, DraftTime, StepId, StepKind};
-use crate::host::{ExchangeStage, SinkId, SourceId, SourceStage, TableId, TimeId};
+use crate::draft::{Draft, DraftTable, DraftTime, StepId, StepKind};
+use crate::host::{
+    ExchangeStage, FireStage, Inflow, SinkId, SourceId, SourceStage, TableId, TimeId,
+};
 use crate::table::TableRows;
+use crate::time::Duration;
 
 pub use crate::mistake::{Mistake, Mistakes};
 
@@ -43,6 +46,10 @@ pub struct Exchange {
     pub end: Option<TableId>,
     /// Its events go on with their times: something after it uses them.
     pub time: bool,
+    /// The number of its watermark, if something after it uses that: numbers count from 0.
+    pub watermark: Option<u16>,
+    /// What says what its watermark is; none without one.
+    pub inflows: Vec<Inflow>,
     /// The sources whose events reach it.
     pub sources: Vec<SourceId>,
     /// The tables that its stage updates.
@@ -59,6 +66,22 @@ pub struct Exchange {
 pub struct PlannedTime {
     /// For messages: `trades → event_time`.
     pub label: String,
+}
+
+/// A table in whose rows something becomes due.
+pub struct PlannedDue {
+    /// The table.
+    pub table: TableId,
+    /// What becomes due.
+    pub stage: Rc<dyn FireStage>,
+    /// The greatest level of the exchanges after which it is updated: what is due belongs to it.
+    pub level: u8,
+    /// What says what its watermark is.
+    pub inflows: Vec<Inflow>,
+    /// What comes out of it has a time up to this much before it is due.
+    pub wait: Duration,
+    /// The source that stands for all whose events reach it.
+    pub source: SourceId,
 }
 
 /// A table of the application.
@@ -133,6 +156,8 @@ pub struct Plan {
     pub times: Vec<PlannedTime>,
     /// Its tables, by [`TableId`].
     pub tables: Vec<TablePlan>,
+    /// Those in whose rows something becomes due, after those from which they are updated.
+    pub dues: Vec<PlannedDue>,
     /// Its sinks, by [`SinkId`].
     pub sinks: Vec<PlannedSink>,
     /// All ways through it.
@@ -161,6 +186,7 @@ impl Plan {
     pub(crate) fn new(draft: Draft, generators: Vec<String>) -> Result<Self, Mistakes> {
         let mut list = draft.mistakes.clone();
         list.extend(unused(&draft));
+        list.extend(draft.timers_unused());
         if draft.sources.is_empty() {
             list.push(Mistake::new("it has no source: add `app.source(name, codec)`".to_string()));
         }
@@ -173,6 +199,7 @@ impl Plan {
         draft.consumers.iter().for_each(|(step, consumers)| consumers.join(!draft.batches(*step)));
         let fingerprint = fingerprint(&draft);
         let exchanges = exchange_facts(&draft);
+        let dues = planned_dues(&draft);
         let reached = times_of_sources(&draft);
         let time = |step| PlannedTime { label: draft.describe(step) };
         let times = draft.times.iter().map(|planned| time(planned.step)).collect();
@@ -186,6 +213,8 @@ impl Plan {
                 table: facts.table,
                 end: facts.end,
                 time: facts.time,
+                watermark: facts.watermark,
+                inflows: facts.inflows,
                 sources: facts.sources,
                 tables: facts.tables,
                 reached_tables: facts.reached_tables,
@@ -211,6 +240,7 @@ impl Plan {
             exchanges,
             times,
             tables: tables.map(|table| TablePlan { name: table.name, rows: table.rows }).collect(),
+            dues,
             sinks: labelled(draft.sinks.into_iter().map(|sink| sink.name).collect()),
             paths,
             fingerprint,
@@ -280,6 +310,8 @@ struct ExchangeFacts {
     table: Option<TableId>,
     end: Option<TableId>,
     time: bool,
+    watermark: Option<u16>,
+    inflows: Vec<Inflow>,
     sources: Vec<SourceId>,
     tables: Vec<TableId>,
     reached_tables: Vec<TableId>,
@@ -289,6 +321,7 @@ struct ExchangeFacts {
 
 fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
     let reached = reached_by_sources(draft);
+    let mut watermarks = 0..;
     let facts = |exchange: &crate::draft::DraftExchange| {
         let inside = draft.reach_in_stage(exchange.step);
         let steps = draft.steps.iter().zip(&inside).filter(|(_, inside)| **inside);
@@ -302,10 +335,15 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
             _ => None,
         };
         let (reaching, step) = (reached.iter(), exchange.step.0);
+        let timed = past.iter().filter_map(updated).any(|table| draft.is_timed(table));
+        let watermark = if timed { watermarks.next() } else { None };
+        let parents = &draft.steps[exchange.step.0].parents;
         ExchangeFacts {
             level: draft.steps[exchange.step.0].level - 1,
             table,
-            time: past.iter().any(|kind| matches!(kind, StepKind::SplitLate(_))),
+            time: timed || past.iter().any(|kind| matches!(kind, StepKind::SplitLate(_))),
+            watermark,
+            inflows: if timed { draft.inflows(parents) } else { Vec::new() },
             sources: reaching.filter(|(_, reached)| reached[step]).map(|(id, _)| *id).collect(),
             tables: once(inside.iter().filter_map(updated)),
             reached_tables: once(past.iter().filter_map(updated)),
@@ -318,6 +356,31 @@ fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
         }
     };
     draft.exchanges.iter().map(facts).collect()
+}
+
+/// Tables in whose rows something becomes due, in the order of the description: one that is updated
+/// from another comes after it.
+fn planned_dues(draft: &Draft) -> Vec<PlannedDue> {
+    let reached = reached_by_sources(draft);
+    let due = |(id, table): (u16, &DraftTable)| {
+        let (id, timed) = (TableId(id), table.timed.as_ref()?);
+        let updates: Vec<StepId> = draft.updates(id).collect();
+        let last = updates.last()?;
+        let level = updates.iter().map(|update| draft.steps[update.0].level).max()?;
+        let source = reached.iter().find(|(_, reached)| updates.iter().any(|it| reached[it.0]))?;
+        let due = PlannedDue {
+            table: id,
+            stage: timed.stage.clone(),
+            level: level - 1,
+            inflows: draft.inflows(&updates),
+            wait: Duration::ZERO,
+            source: source.0,
+        };
+        Some((timed.step.unwrap_or(*last), due))
+    };
+    let mut dues: Vec<(StepId, PlannedDue)> = (0..).zip(&draft.tables).filter_map(due).collect();
+    dues.sort_by_key(|(step, _)| *step);
+    dues.into_iter().map(|(_, due)| due).collect()
 }
 
 fn updated(kind: &StepKind) -> Option<TableId> {

@@ -3,35 +3,31 @@
 //! One event at a time, each followed to its last consequence before the next: no batches, no
 //! owners, no limits. It serves unit tests of applications and is the oracle of the engine's.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
 use crate::application::Application;
 use crate::codec::Reason;
-use crate::host::{
-    Cause, ExchangeId, Feed, Host, Ingested, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId,
-    Stop, TableId, Timing, UnderWay,
-};
+use crate::host::{Cause, Inputs, NO_SLOT, Origin, SinkId, SourceId, UnderWay};
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
-use crate::table::AnyRow;
-use crate::time::EventTime;
+
+mod connections;
+mod interpreter;
+mod watermarks;
+
+pub use connections::FedConnection;
+
+use connections::Connected;
+use interpreter::{InFlight, Interpreter};
 
 /// Runs an application over slices of input; see [`Application`] for an example.
 pub struct Reference {
     plan: Plan,
     state: Interpreter,
-    /// What a source has not yet taken: the beginning of a frame.
-    partial: Vec<Vec<u8>>,
-    /// By source, the own watermarks of its connection.
-    own: Vec<Vec<EventTime>>,
-    /// How far each source's input has been read.
-    position: Vec<u64>,
-    /// By source: what comes next belongs to a frame above the limit that was refused.
-    skipping: Vec<bool>,
-    /// By source: nothing more of its input can be understood.
-    broken: Vec<bool>,
+    /// The first one of each source, in the order of the sources, then all others.
+    connections: Vec<Connected>,
     /// Not read: the message of a panic in a test suffices.
     under_way: UnderWay,
 }
@@ -65,11 +61,7 @@ impl Reference {
         let plan = application.plan()?;
         Ok(Self {
             state: Interpreter::new(&plan),
-            partial: plan.sources.iter().map(|_| Vec::new()).collect(),
-            own: plan.sources.iter().map(|_| none_yet(&plan)).collect(),
-            position: plan.sources.iter().map(|_| 0).collect(),
-            skipping: plan.sources.iter().map(|_| false).collect(),
-            broken: plan.sources.iter().map(|_| false).collect(),
+            connections: (0..plan.sources.len()).map(|at| Connected::new(&plan, at)).collect(),
             under_way: UnderWay::default(),
             plan,
         })
@@ -93,7 +85,7 @@ impl Reference {
     /// # Panics
     /// The application has no source `name`.
     pub fn feed(&mut self, name: &str, bytes: &[u8]) {
-        self.feed_bytes(name, bytes, false);
+        self.feed_to(&self.first_connection(name), bytes);
     }
 
     /// Ends the input of the source `name`: no byte follows, and a partial frame is refused, or is
@@ -114,36 +106,7 @@ impl Reference {
     /// # Panics
     /// The application has no source `name`.
     pub fn end(&mut self, name: &str) {
-        self.feed_bytes(name, &[], true);
-        let index = self.source(name).0 as usize;
-        self.partial[index].clear();
-        (self.skipping[index], self.broken[index]) = (false, false);
-        self.own[index] = none_yet(&self.plan);
-    }
-
-    fn feed_bytes(&mut self, name: &str, bytes: &[u8], ended: bool) {
-        let source = self.source(name);
-        let index = source.0 as usize;
-        if self.broken[index] {
-            return;
-        }
-        let mut input = core::mem::take(&mut self.partial[index]);
-        input.extend_from_slice(bytes);
-        loop {
-            let cause = self.cause(source);
-            let skipping = self.skipping[index];
-            let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
-            let stage = &self.plan.sources[index].stage;
-            let done =
-                stage.ingest(&input, feed, &mut self.own[index], &self.under_way, &mut self.state);
-            self.process_in_flight();
-            input.drain(..done.bytes);
-            self.position[index] += done.bytes as u64;
-            self.skipping[index] = done.skipping;
-            self.broken[index] = matches!(done.stop, Stop::Broken(_));
-            let Ingested { stop: Stop::Limit, .. } = done else { break };
-        }
-        self.partial[index] = input;
+        self.end_of(&self.first_connection(name));
     }
 
     /// Runs the first `count` events of the generator `generator` at the source `name`: see
@@ -167,12 +130,15 @@ impl Reference {
         let stage = &self.plan.sources[source.0 as usize].stage;
         let mut made = stage.generator(generator, seed).unwrap_or_else(|m| panic!("{m}"));
         let schedule = crate::host::Schedule { start: 0, rate: 0, first: 0 };
+        let at = usize::from(source.0);
         for index in 0..count {
-            let cause = self.cause(source);
-            let own = &mut self.own[source.0 as usize];
-            let at = index..index + 1;
-            made.emit(at, &schedule, cause, own, &self.under_way, &mut self.state);
+            let cause = self.connections[at].cause();
+            self.begin_input(at);
+            let own = &mut self.connections[at].own;
+            let indices = index..index + 1;
+            made.emit(indices, &schedule, cause, own, &self.under_way, &mut self.state);
             self.process_in_flight();
+            self.pass_time();
         }
     }
 
@@ -261,114 +227,73 @@ impl Reference {
         table.unwrap_or_else(|| panic!("no table `{name}`")).rows.each(&mut show);
     }
 
+    fn first_connection(&self, name: &str) -> FedConnection {
+        FedConnection(usize::from(self.source(name).0))
+    }
+
     fn source(&self, name: &str) -> SourceId {
         let index = self.plan.sources.iter().position(|source| source.name == name);
         SourceId(index.unwrap_or_else(|| panic!("no source `{name}`")) as u8)
     }
 
-    fn cause(&self, source: SourceId) -> Cause {
-        let connection = 1 + u64::from(source.0);
-        let position = self.position[source.0 as usize];
-        Cause { ingress: 0, origin: Origin { connection, position }, source }
+    /// What comes next is input of the connection `at`.
+    fn begin_input(&mut self, at: usize) {
+        let Self { connections, state, plan, .. } = self;
+        let bounds = connections::bounds(plan, connections, at);
+        state.watermarks.begin_input(&bounds);
     }
 
-    /// Processes the frames in flight, and those that they cause, until none is left.
+    /// Processes the frames in flight, and those that they cause, until none is left. The time of
+    /// an event comes first, then the event.
     fn process_in_flight(&mut self) {
-        while let Some(frame) = self.state.in_flight.pop_front() {
-            let exchange = &self.plan.exchanges[frame.route.exchange.0 as usize];
+        for frame in core::mem::take(&mut self.state.in_flight) {
+            if let Some(timing) = frame.timing {
+                self.state.watermarks.hear(frame.route.exchange, timing.own);
+                self.fire_due();
+            }
+            self.process(frame);
+        }
+        self.state.watermarks.end_input();
+    }
+
+    /// Processes a frame and all that it causes.
+    fn process(&mut self, frame: InFlight) {
+        let mut frames = VecDeque::from([frame]);
+        while let Some(frame) = frames.pop_front() {
+            let exchange = &self.plan.exchanges[usize::from(frame.route.exchange.0)];
+            let mut timing = frame.timing;
+            if let Some(timing) = &mut timing {
+                timing.watermark = self.state.watermarks.of(frame.route.exchange);
+            }
             let inputs = Inputs {
                 archives: &[&frame.archive],
                 hashes: &[frame.route.hash],
                 slots: &[NO_SLOT],
                 causes: &[frame.cause],
-                timings: frame.timing.as_slice(),
+                timings: timing.as_slice(),
             };
             let done = exchange.stage.batch(inputs, &self.under_way, &mut self.state);
             assert_eq!(done, 1, "the interpreter never blocks");
+            frames.extend(core::mem::take(&mut self.state.in_flight));
         }
     }
-}
 
-/// The own watermarks of a connection that has brought no event.
-fn none_yet(plan: &Plan) -> Vec<EventTime> {
-    plan.times.iter().map(|_| EventTime::MIN).collect()
-}
+    /// What connections have brought moves time as far as it does.
+    fn pass_time(&mut self) {
+        let Self { connections, state, plan, .. } = self;
+        state.watermarks.pass(&connections::times(plan, connections));
+        self.fire_due();
+    }
 
-struct InFlight {
-    route: Route,
-    cause: Cause,
-    timing: Option<Timing>,
-    archive: Vec<u8>,
-}
-
-/// The interpreter as a host: a queue, and maps without any cleverness.
-struct Interpreter {
-    in_flight: VecDeque<InFlight>,
-    outputs: Vec<(SinkId, Vec<u8>)>,
-    refused: Vec<(SourceId, Reason, Vec<u8>)>,
-    rows: Vec<BTreeMap<u64, Vec<u32>>>,
-}
-
-impl Interpreter {
-    fn new(plan: &Plan) -> Self {
-        Self {
-            in_flight: VecDeque::new(),
-            outputs: Vec::new(),
-            refused: Vec::new(),
-            rows: plan.tables.iter().map(|_| BTreeMap::new()).collect(),
+    /// Fires what is due, one after the other, each followed to its last consequence.
+    fn fire_due(&mut self) {
+        while let Some((due, hint, until)) = self.state.watermarks.take_due() {
+            let (due, origin) = (&self.plan.dues[due], Origin::default());
+            let cause = Cause { ingress: 0, origin, source: due.source };
+            let done = due.stage.fire(&[hint], until, &cause, &self.under_way, &mut self.state);
+            assert_eq!(done, 1, "the interpreter never blocks");
+            let frames = core::mem::take(&mut self.state.in_flight);
+            frames.into_iter().for_each(|frame| self.process(frame));
         }
-    }
-}
-
-impl Host for Interpreter {
-    fn send(
-        &mut self,
-        route: Route,
-        cause: &Cause,
-        timing: Option<&Timing>,
-        bytes: usize,
-    ) -> &mut [u8] {
-        let (cause, timing) = (*cause, timing.copied());
-        let frame = InFlight { route, cause, timing, archive: alloc::vec![0; bytes] };
-        self.in_flight.push_back(frame);
-        &mut self.in_flight.back_mut().expect("it was just put there").archive
-    }
-
-    fn in_place(&mut self, _: ExchangeId, _: usize, _: &[u64], _: &[Cause], _: &mut [u32]) -> u64 {
-        0
-    }
-
-    fn output(&mut self, sink: SinkId, _: &Cause, bytes: &[u8]) {
-        self.outputs.push((sink, bytes.to_vec()));
-    }
-
-    fn batch_max(&mut self) -> usize {
-        1
-    }
-
-    fn blocked(&self) -> bool {
-        false
-    }
-
-    fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
-        let slots = self.rows[table.0 as usize].get(&hash)?;
-        let from = match previous {
-            None => 0,
-            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
-        };
-        slots.get(from).copied()
-    }
-
-    fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.rows[table.0 as usize].entry(hash).or_default().push(slot);
-    }
-
-    fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
-        let slots = self.rows[table.0 as usize].get_mut(&hash).expect("unbind follows bind");
-        slots.retain(|known| *known != slot);
-    }
-
-    fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]) {
-        self.refused.push((cause.source, reason, bytes.to_vec()));
     }
 }

@@ -32,10 +32,23 @@ mod split_late;
 mod key_by;
 mod unkeyed;
 
+mod updating;
+
 mod update;
+mod update_row;
 mod update_with;
 
+mod on_timer;
+mod update_timed;
+
 mod sink;
+
+pub(crate) use on_timer::TimerStage;
+pub(crate) use update::update_plain;
+pub(crate) use update_row::update_plain_row;
+pub(crate) use update_timed::update_timed;
+pub(crate) use update_with::update_plain_with;
+pub use updating::Updating;
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {
@@ -63,11 +76,11 @@ impl<E: Event> Stream<E> {
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,
-    consumers: Rc<Consumers<E, K>>,
+    pub(crate) consumers: Rc<Consumers<E, K>>,
 }
 
 impl<E: Event, K: Key> Keyed<E, K> {
-    fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
+    pub(crate) fn new(draft: Rc<RefCell<Draft>>, step: StepId) -> Self {
         let consumers = Consumers::new();
         draft.borrow_mut().consumers.push((step, consumers.clone()));
         Self { draft, step, consumers }

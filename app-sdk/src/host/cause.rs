@@ -34,6 +34,25 @@ pub struct Origin {
     pub position: u64,
 }
 
+impl Origin {
+    /// What stands in the place of an input for what comes out of the row of a key with this `hash`
+    /// in `table` at the moment `due`: the same in every run.
+    #[inline]
+    pub fn of_due(table: TableId, hash: u64, due: EventTime) -> Self {
+        let table = u64::from(table.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self { connection: (hash ^ table) >> 1 | DUE, position: due.nanos().cast_unsigned() }
+    }
+
+    /// Whether it stands for what was due instead of an input.
+    #[inline]
+    pub fn is_of_due(&self) -> bool {
+        self.connection & DUE != 0
+    }
+}
+
+/// Set in the connection of what was due; no id of a connection has it.
+const DUE: u64 = 1 << 63;
+
 /// What an event inherits from the input that caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cause {
@@ -53,11 +72,15 @@ pub struct Timing {
     /// The own watermark of its connection, after the event: the event is late if its time is not
     /// above it. Of an event that is on time it may be any lesser one.
     pub own: EventTime,
+    /// The watermark of the exchange that the event has passed, as it was before the event; the
+    /// least one before an exchange, and where nothing after it uses watermarks.
+    pub watermark: EventTime,
 }
 
 impl Timing {
     /// Of an event that was under way when the program got its first use of time: it is on time.
-    pub const UNKNOWN: Self = Self { time: EventTime::EVENT_MIN, own: EventTime::MIN };
+    pub const UNKNOWN: Self =
+        Self { time: EventTime::EVENT_MIN, own: EventTime::MIN, watermark: EventTime::MIN };
 
     /// Whether an event came before it on its connection whose time is greater by more than the
     /// lateness that was said.
@@ -65,6 +88,32 @@ impl Timing {
     pub fn is_late(&self) -> bool {
         self.time <= self.own
     }
+}
+
+/// From where events with a time, and what is said of their times, come into an exchange or a
+/// timed table, without passing another one on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Inflow {
+    /// From connections whose events get their times there.
+    Time(TimeId),
+    /// From an exchange.
+    Exchange(ExchangeId),
+    /// From what is due in a timed table.
+    Due(TableId),
+}
+
+/// A row of a timed table that may be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hint {
+    /// When.
+    pub due: EventTime,
+    /// The slot of the row.
+    pub slot: u32,
+}
+
+impl Hint {
+    /// A hint at no row.
+    pub const NONE: Self = Self { due: EventTime::MAX, slot: NO_SLOT };
 }
 
 /// Where a keyed event goes: an exchange and the hash of its key.

@@ -77,7 +77,7 @@ fn event_time<E, K, F>(
                 }
                 Some(reason) => context.host.refuse(&batch.causes[place], reason, &[]),
             }
-            timings.push(Timing { time, own });
+            timings.push(Timing { time, own, watermark: EventTime::MIN });
         }
         context.own[usize::from(id.0)] = own;
         if !kept.is_empty() {

@@ -1,14 +1,11 @@
 //! Update: a handler changes the state of each event's key.
 
-use alloc::rc::Rc;
-
 use super::Keyed;
+use super::updating::Updating;
 use crate::batch_output::BatchOutput;
-use crate::consumers::Consumers;
-use crate::draft::StepKind;
 use crate::key::Key;
 use crate::outputs::Outputs;
-use crate::table::{HasState, Table};
+use crate::table::{HasState, TableRef};
 use crate::value::{Event, State, View};
 
 impl<E: Event, K: Key> Keyed<E, K> {
@@ -38,19 +35,16 @@ impl<E: Event, K: Key> Keyed<E, K> {
         R: Outputs,
         F: for<'a> Fn(&mut T::State, View<'a, E>) -> R + Send + Sync + 'static,
     {
-        let table = table.table();
-        self.draft.borrow_mut().check_table(&table, self.step);
-        let next = self.next(StepKind::Update { table: table.id, emits: R::EMITS });
-        update(&self.consumers, table, next.consumers.clone(), handler);
+        let (next, of) = self.updated(table, R::EMITS);
+        table.update(of, handler);
         next
     }
 }
 
-/// Changes the state of each event's key.
-fn update<E, K, S, R, F>(
-    stream: &Consumers<E, K>,
-    table: Table<K, S>,
-    next: Rc<Consumers<R::Event, K>>,
+/// Changes the state of each event's key in a plain table.
+pub(crate) fn update_plain<E, K, S, R, F>(
+    of: Updating<'_, E, K, R::Event>,
+    table: TableRef<K, S>,
     handler: F,
 ) where
     E: Event,
@@ -59,6 +53,7 @@ fn update<E, K, S, R, F>(
     R: Outputs,
     F: for<'a> Fn(&mut S, View<'a, E>) -> R + 'static,
 {
+    let Updating { stream, next, .. } = of;
     let made = BatchOutput::new();
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));

@@ -2,15 +2,12 @@
 
 use core::cell::RefCell;
 
-use alloc::rc::Rc;
-
 use super::Keyed;
+use super::updating::Updating;
 use crate::batch_output::BatchOutput;
-use crate::consumers::Consumers;
-use crate::draft::StepKind;
 use crate::key::Key;
 use crate::outputs::Out;
-use crate::table::{Entry, HasState, Table};
+use crate::table::{Entry, HasState, TableRef};
 use crate::value::{Event, State, View};
 
 impl<E: Event, K: Key> Keyed<E, K> {
@@ -40,24 +37,18 @@ impl<E: Event, K: Key> Keyed<E, K> {
     where
         T: HasState<K>,
         O: Event,
-        F: for<'a, 'b> Fn(&mut Entry<'b, K, T::State>, View<'a, E>, &mut Out<O>)
-            + Send
-            + Sync
-            + 'static,
+        F: for<'a, 'b> Fn(&mut T::Row<'b>, View<'a, E>, &mut Out<O>) + Send + Sync + 'static,
     {
-        let table = table.table();
-        self.draft.borrow_mut().check_table(&table, self.step);
-        let next = self.next(StepKind::Update { table: table.id, emits: true });
-        update_with(&self.consumers, table, next.consumers.clone(), handler);
+        let (next, of) = self.updated(table, true);
+        table.update_with(of, handler);
         next
     }
 }
 
-/// Changes the row of each event's key.
-fn update_with<E, K, S, O, F>(
-    stream: &Consumers<E, K>,
-    table: Table<K, S>,
-    next: Rc<Consumers<O, K>>,
+/// Changes the row of each event's key in a plain table.
+pub(crate) fn update_plain_with<E, K, S, O, F>(
+    of: Updating<'_, E, K, O>,
+    table: TableRef<K, S>,
     handler: F,
 ) where
     E: Event,
@@ -66,6 +57,7 @@ fn update_with<E, K, S, O, F>(
     O: Event,
     F: for<'a, 'b> Fn(&mut Entry<'b, K, S>, View<'a, E>, &mut Out<O>) + 'static,
 {
+    let Updating { stream, next, .. } = of;
     let (out, made) = (RefCell::new(Out::new()), BatchOutput::new());
     stream.add(move |batch, context| {
         let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));

@@ -11,11 +11,11 @@ use crate::value::{State, TooLong};
 pub(super) const FREE: u32 = 1 << 31;
 
 /// One row; 16 bytes and the state for a key of 8 bytes.
-pub(super) struct Row<K, S> {
-    pub(super) key: K,
+pub(crate) struct Row<K, S> {
+    pub(crate) key: K,
     /// See [`AnyRow::tag`].
     pub(super) tag: u32,
-    pub(super) state: S,
+    pub(crate) state: S,
 }
 
 impl<K: Key, S> Row<K, S> {

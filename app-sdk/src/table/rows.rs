@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::entry::Entry;
 use super::row::{FREE, Row};
 use super::stored::StatesStored;
+use super::timed::Timed;
 use crate::host::{Host, NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::State;
@@ -33,6 +34,17 @@ pub(crate) struct Rows<K, S> {
     create: Rc<dyn Fn(&K) -> S>,
 }
 
+impl<K: Key, S: State> Rows<K, Timed<S>> {
+    /// Rows of a timed table, made as those of the plain one, of which there are none yet.
+    // cold: while the application is described
+    pub(super) fn timed(plain: &Rows<K, S>) -> Self {
+        let create = plain.create.clone();
+        let mut rows = Self::new(Rc::new(move |key| Timed::new(create(key))));
+        rows.stored = plain.stored.within(Timed::new);
+        rows
+    }
+}
+
 impl<K: Key, S: State> Rows<K, S> {
     // cold: once per table
     pub(crate) fn new(create: Rc<dyn Fn(&K) -> S>) -> Self {
@@ -45,6 +57,26 @@ impl<K: Key, S: State> Rows<K, S> {
             stored: StatesStored::new(),
             create,
         }
+    }
+
+    /// Slots below this were used at least once.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The state in `slot`, if there is a row: for what is not stored of it. Everything else goes
+    /// through [`changing`](Self::changing).
+    #[inline]
+    pub(crate) fn try_state(&mut self, slot: u32) -> Option<&mut S> {
+        let block = self.blocks.get_mut(slot as usize / BLOCK_ROWS)?;
+        let row = block.get_mut(slot as usize % BLOCK_ROWS)?;
+        (!row.is_free()).then_some(&mut row.state)
+    }
+
+    /// The state in `slot`, which has a row.
+    #[inline(always)]
+    pub(crate) fn state(&self, slot: u32) -> &S {
+        &self.row(slot).state
     }
 
     #[inline(always)]
@@ -75,7 +107,7 @@ impl<K: Key, S: State> Rows<K, S> {
 
     /// The row in `slot` of `table`, which is this one: it is going to change.
     #[inline]
-    pub(super) fn changing(
+    pub(crate) fn changing(
         &mut self,
         table: TableId,
         slot: u32,

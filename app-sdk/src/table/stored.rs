@@ -1,11 +1,11 @@
 //! Stored states: those of the present shape, and those of former ones that a conversion is for.
 
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::value::{self, Corrupt, Schema, State};
 
-type Read<S> = Box<dyn Fn(&[u8]) -> Result<S, Corrupt>>;
+type Read<S> = Rc<dyn Fn(&[u8]) -> Result<S, Corrupt>>;
 
 /// How stored states are read.
 pub(super) struct StatesStored<S> {
@@ -24,7 +24,19 @@ impl<S: State> StatesStored<S> {
     // cold: while the application is described
     pub(super) fn migrate<Old: State>(&mut self, convert: impl Fn(Old) -> S + 'static) {
         let read = move |bytes: &[u8]| value::read::<Old>(bytes).map(&convert);
-        self.older.push((<Old as Schema>::SHAPE, Box::new(read)));
+        self.older.push((<Old as Schema>::SHAPE, Rc::new(read)));
+    }
+
+    /// How states are read that have one of these within: from those, and from its former ones.
+    // cold: while the application is described
+    pub(super) fn within<T: State>(&self, wrap: fn(S) -> T) -> StatesStored<T> {
+        let mut all = StatesStored::<T>::new();
+        all.migrate(wrap);
+        for (shape, read) in &self.older {
+            let read = read.clone();
+            all.older.push((*shape, Rc::new(move |bytes: &[u8]| read(bytes).map(wrap))));
+        }
+        all
     }
 
     // cold: once per recovery
