@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use potoroo_sdk::host::{
-    Cause, ExchangeId, Feed, Host, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId, Stop, TableId,
-    Timing, UnderWay,
+    Cause, ExchangeId, Feed, Hint, Host, Inflow, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId,
+    Stop, TableId, Timing, UnderWay,
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -40,6 +40,7 @@ impl Host for Everything {
         _: usize,
         hashes: &[u64],
         causes: &[Cause],
+        _: &mut [Timing],
         slots: &mut [u32],
     ) -> u64 {
         assert!(!hashes.is_empty() && hashes.len() == causes.len() && hashes.len() == slots.len());
@@ -74,6 +75,12 @@ impl Host for Everything {
 
     fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
         self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
+    }
+
+    fn hint(&mut self, _: TableId, _: Hint) {}
+
+    fn watermark(&self, _: TableId, _: Inflow) -> EventTime {
+        EventTime::MAX
     }
 
     fn refuse(&mut self, _: &Cause, _: Reason, bytes: &[u8]) {
