@@ -7,7 +7,8 @@
 //! ```text
 //!   core 0: Outbound to 1 ═╤═ level 0 ═╤═► core 1: Inbound from 0
 //!                          ├─ level 1 ─┤
-//!                          └─ markers ─┘
+//!                          ├─ markers ─┤
+//!                          └─ words ───┘
 //! ```
 
 mod inbound;
@@ -16,7 +17,7 @@ mod outbound;
 pub use inbound::{Inbound, InboundLane, LaneLimits};
 pub use outbound::Outbound;
 
-use crate::ring::{markers, ring};
+use crate::ring::{markers, ring, words};
 
 /// A lane of a core, in either direction. A core and a level are both small numbers: only their
 /// names keep them apart.
@@ -71,7 +72,7 @@ impl Lanes {
 
 /// Both ends to as many cores, without lanes.
 fn absent(cores: usize) -> (Vec<Outbound>, Vec<Inbound>) {
-    (0..cores).map(|_| bundle(0, 0)).unzip()
+    (0..cores).map(|_| bundle(0, &[], 0)).unzip()
 }
 
 /// Connects `cores` cores at `levels` levels by rings of `capacity_bytes`; element `i` of the
@@ -80,12 +81,27 @@ fn absent(cores: usize) -> (Vec<Outbound>, Vec<Inbound>) {
 /// # Panics
 /// As [`ring`] does for a wrong capacity, if at least one ring is made.
 pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
+    mesh_with_words(cores, levels, &[], capacity_bytes)
+}
+
+/// As [`mesh`], with a word beside the lane of each of `word_levels`.
+///
+/// # Panics
+/// As [`mesh`], or a word is for a level that there is not.
+pub fn mesh_with_words(
+    cores: usize,
+    levels: usize,
+    word_levels: &[usize],
+    capacity_bytes: usize,
+) -> Vec<Lanes> {
+    assert!(word_levels.iter().all(|level| *level < levels), "a word stands beside a lane");
     let lanes = |_| Lanes { outbound: Vec::new(), inbound: Vec::new() };
     let mut mesh: Vec<Lanes> = (0..cores).map(lanes).collect();
     for source in 0..cores {
         for target in 0..cores {
-            let levels = if source == target { 0 } else { levels };
-            let (outbound, inbound) = bundle(levels, capacity_bytes);
+            let (levels, words) =
+                if source == target { (0, &[][..]) } else { (levels, word_levels) };
+            let (outbound, inbound) = bundle(levels, words, capacity_bytes);
             // Both are pushed in the order of cores: a source's by target, a target's by source.
             mesh[source].outbound.push(outbound);
             mesh[target].inbound.push(inbound);
@@ -95,10 +111,12 @@ pub fn mesh(cores: usize, levels: usize, capacity_bytes: usize) -> Vec<Lanes> {
 }
 
 /// Both ends of the lanes from one core to one other.
-fn bundle(levels: usize, capacity_bytes: usize) -> (Outbound, Inbound) {
-    let (writer, reader) = markers(levels);
+fn bundle(levels: usize, word_levels: &[usize], capacity_bytes: usize) -> (Outbound, Inbound) {
+    let (marked, marks) = markers(levels);
+    let (told, heard) = words(word_levels.len());
     let (producers, consumers) = (0..levels).map(|_| ring(capacity_bytes)).unzip();
-    (Outbound::new(producers, writer), Inbound::new(consumers, reader))
+    let outbound = Outbound::new(producers, marked, told, word_levels);
+    (outbound, Inbound::new(consumers, marks, heard, word_levels))
 }
 
 /// Bytes of ring memory that [`mesh`] takes; saturates.
@@ -170,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_drained_within_its_limits() {
-        let (mut outbound, mut inbound) = bundle(2, 4096);
+        let (mut outbound, mut inbound) = bundle(2, &[], 4096);
         for _ in 0..2 {
             outbound.try_append(1, 12).expect("room").0.fill(7);
         }

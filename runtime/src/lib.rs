@@ -35,7 +35,9 @@ pub use clock::{Clock, Nanos};
 pub use fatal::{Fatal, fatal};
 pub use gaps::{GAP_NS, Gap, GapCounts, SharedGaps};
 pub use host::{Ground, HostConfig, Housekeeping, Idle, Reactor, RunningCores, Turn, start};
-pub use lanes::{Inbound, InboundLane, LaneId, LaneLimits, Lanes, Outbound, mesh, mesh_bytes};
+pub use lanes::{
+    Inbound, InboundLane, LaneId, LaneLimits, Lanes, Outbound, mesh, mesh_bytes, mesh_with_words,
+};
 pub use latency::{LatencyArray, SharedLatency};
 pub use link::{LinkFault, LinkReceiver, LinkSender, LinkedLanes};
 pub use poller::{Poller, PollerKind, Ready, Waker};

@@ -33,7 +33,7 @@ pub use sender::LinkSender;
 pub use wire::RECORDS_MAX;
 
 use crate::lanes::{Inbound, Outbound};
-use crate::ring::{markers, ring};
+use crate::ring::{markers, ring, words};
 
 /// The lanes of one link on one core, and the machines between them and the connection.
 pub struct LinkedLanes {
@@ -54,17 +54,28 @@ impl LinkedLanes {
     /// There is no level or more than 256, or as [`ring`] for the capacity.
     // cold: when a peer comes
     pub fn new(levels: usize, capacity_bytes: usize) -> Self {
+        Self::with_words(levels, &[], capacity_bytes)
+    }
+
+    /// As [`new`](Self::new), with a word beside the lane of each of `word_levels`.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), or a word is for a level that there is not.
+    // cold: when a peer comes
+    pub fn with_words(levels: usize, word_levels: &[usize], capacity_bytes: usize) -> Self {
+        assert!(word_levels.iter().all(|level| *level < levels), "a word stands beside a lane");
         assert!((1..=256).contains(&levels), "a level is one byte");
         let rings = || (0..levels).map(|_| ring(capacity_bytes)).unzip();
         let ((outgoing, to_send), (staged, incoming)): ((Vec<_>, Vec<_>), (_, _)) =
             (rings(), rings());
         let (marked, received) = markers(levels);
+        let (told, heard) = words(word_levels.len());
         let window = capacity_bytes as u64 / 2;
-        let sender = Box::new(LinkSender::new(to_send, window));
+        let sender = Box::new(LinkSender::new(to_send, word_levels, window));
         Self {
-            outbound: Outbound::over_link(outgoing, sender),
-            inbound: Inbound::new(incoming, received),
-            receiver: LinkReceiver::new(staged, marked, window),
+            outbound: Outbound::over_link(outgoing, sender, word_levels),
+            inbound: Inbound::new(incoming, received, heard, word_levels),
+            receiver: LinkReceiver::new(staged, marked, (told, word_levels), window),
         }
     }
 }

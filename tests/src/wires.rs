@@ -60,7 +60,8 @@ pub fn link_nodes(
     for left in 0..node.len() {
         for right in (left + 1..node.len()).filter(|right| node[*right] != node[left]) {
             let levels = lanes[left].outbound[right].levels();
-            let mut way = || Way::new(levels, capacity_bytes, random);
+            let words = lanes[left].outbound[right].word_levels().to_vec();
+            let mut way = || Way::new(levels, &words, capacity_bytes, random);
             let (there, back) = (way(), way());
             if kind.sabotage.is_some_and(WireSabotage::moves_markers) {
                 [&there, &back].iter().for_each(|way| way.lock().account.close());
@@ -69,7 +70,7 @@ pub fn link_nodes(
                 [(left, right, &there, &back), (right, left, &back, &there)]
             {
                 let LinkedLanes { outbound, inbound, receiver } =
-                    LinkedLanes::new(levels, capacity_bytes);
+                    LinkedLanes::with_words(levels, &words, capacity_bytes);
                 (lanes[core].outbound[seat], lanes[core].inbound[seat]) = (outbound, inbound);
                 let (watch, counts) = (WireWatch::new(seat, to, from), Arc::default());
                 let (drawn, verdict) = (Random::new(random.u64()), verdict.clone());

@@ -265,6 +265,7 @@ fn check_words(place_first: bool, numbers: i64) {
                 } else {
                     writer.set_number(0, number);
                     writer.set_place(0, &producer, number as u64);
+                    writer.set_version(0, number as u64);
                 }
             }
         });
@@ -273,9 +274,11 @@ fn check_words(place_first: bool, numbers: i64) {
         while taken < numbers {
             let word = reader.read(0, &consumer);
             assert!(word.number >= taken, "numbers rise");
+            let seen = u64::try_from(word.number).unwrap_or(0);
+            assert!(word.version <= seen, "no number is counted before it is seen");
             if word.holds && word.number > taken {
                 assert!(consumed >= word.number, "the number was taken before the frame");
-                assert!(word.entered >= word.number as u64, "its time, or a later one");
+                assert!(word.beside >= word.number as u64, "its time, or a later one");
                 taken = word.number;
             } else if let Some((_, next)) = consumer.frame_at(consumer.head()) {
                 consumer.consume_to(next);

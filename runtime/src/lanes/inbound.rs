@@ -4,7 +4,7 @@
 //! frame once seen stays until it is given back. It must never take a frame that lies beyond the
 //! [`LaneLimits`] of its receiver.
 
-use crate::ring::{Consumer, MarkerReader, Position};
+use crate::ring::{Consumer, MarkerReader, Position, Word, WordReader};
 
 /// Receives frames from one core, at several exchange levels. It may move to another thread but is
 /// never shared.
@@ -12,6 +12,9 @@ pub struct Inbound {
     /// By exchange level.
     lanes: Box<[Consumer]>,
     markers: MarkerReader,
+    words: WordReader,
+    /// By word: the level of its lane.
+    word_levels: Box<[usize]>,
 }
 
 /// How far a lane may be drained.
@@ -25,8 +28,38 @@ pub struct LaneLimits {
 }
 
 impl Inbound {
-    pub(crate) fn new(lanes: Vec<Consumer>, markers: MarkerReader) -> Self {
-        Self { lanes: lanes.into_boxed_slice(), markers }
+    pub(crate) fn new(
+        lanes: Vec<Consumer>,
+        markers: MarkerReader,
+        words: WordReader,
+        word_levels: &[usize],
+    ) -> Self {
+        Self { lanes: lanes.into_boxed_slice(), markers, words, word_levels: word_levels.into() }
+    }
+
+    /// Words beside the lanes: none from a core to itself.
+    pub fn words(&self) -> usize {
+        self.word_levels.len()
+    }
+
+    /// How many numbers of a word were written so far, or fewer. Costs one load of a line that
+    /// stays in this core's cache until the sender writes it.
+    #[inline]
+    pub fn word_version(&self, word: usize) -> u64 {
+        self.words.version(word)
+    }
+
+    /// The newest number of a word. It may be taken when it holds, and no marker of an epoch after
+    /// `epoch` was set before it: then this core has to take its snapshot first.
+    ///
+    /// # Panics
+    /// There is no such word.
+    #[inline]
+    pub fn word(&self, word: usize, epoch: u32) -> Word {
+        let level = self.word_levels[word];
+        let read = self.words.read(word, &self.lanes[level]);
+        // After the number was read: a sender marks before it writes what follows the marker.
+        Word { holds: read.holds && self.markers.epoch(level) <= epoch, ..read }
     }
 
     /// Exchange levels that have a lane: none from a core to itself.

@@ -1,43 +1,86 @@
 //! The sending end of all lanes from one core to one other.
 //!
-//! Owns a ring for each exchange level, and what leads on from there: the marker words beside the
+//! Owns a ring for each exchange level, and what leads on from there: markers and words beside the
 //! rings if the other core drains them, else the sender of the link that does. Promises that a
 //! frame of one level never waits for one of another. It must never lead from a core to itself:
 //! such an end has no lanes.
 
 use crate::link::LinkSender;
-use crate::ring::{MarkerWriter, Producer};
+use crate::ring::{MarkerWriter, Producer, WordWriter};
 
 /// Sends frames to one core, at several exchange levels. It may move to another thread but is never
 /// shared.
 pub struct Outbound {
     /// By exchange level.
     lanes: Box<[Producer]>,
+    /// By word: the level of its lane.
+    word_levels: Box<[usize]>,
     far: FarEnd,
 }
 
 /// Who drains the rings.
 enum FarEnd {
     /// The other core.
-    Core(MarkerWriter),
+    Core(MarkerWriter, WordWriter),
     /// A link to it.
     Link(Box<LinkSender>),
 }
 
 impl Outbound {
-    pub(crate) fn new(lanes: Vec<Producer>, markers: MarkerWriter) -> Self {
-        Self { lanes: lanes.into_boxed_slice(), far: FarEnd::Core(markers) }
+    pub(crate) fn new(
+        lanes: Vec<Producer>,
+        markers: MarkerWriter,
+        words: WordWriter,
+        word_levels: &[usize],
+    ) -> Self {
+        let far = FarEnd::Core(markers, words);
+        Self { lanes: lanes.into_boxed_slice(), word_levels: word_levels.into(), far }
     }
 
-    pub(crate) fn over_link(lanes: Vec<Producer>, sender: Box<LinkSender>) -> Self {
-        Self { lanes: lanes.into_boxed_slice(), far: FarEnd::Link(sender) }
+    pub(crate) fn over_link(
+        lanes: Vec<Producer>,
+        sender: Box<LinkSender>,
+        word_levels: &[usize],
+    ) -> Self {
+        let far = FarEnd::Link(sender);
+        Self { lanes: lanes.into_boxed_slice(), word_levels: word_levels.into(), far }
+    }
+
+    /// By word: the level of the lane beside which it stands.
+    pub fn word_levels(&self) -> &[usize] {
+        &self.word_levels
+    }
+
+    /// Words beside the lanes: none from a core to itself.
+    pub fn words(&self) -> usize {
+        self.word_levels.len()
+    }
+
+    /// Writes a number into a word: it holds for the receiver after everything that was published
+    /// in its lane; and what is said `beside` it.
+    ///
+    /// # Panics
+    /// There is no such word, or something in its lane is not published.
+    #[inline]
+    pub fn tell(&mut self, word: usize, number: i64, beside: u64) {
+        let lane = &self.lanes[self.word_levels[word]];
+        match &mut self.far {
+            FarEnd::Core(_, words) => words.write(word, lane, number, beside),
+            FarEnd::Link(sender) => {
+                assert!(
+                    !lane.has_unpublished(),
+                    "a word is written after everything was published"
+                );
+                sender.tell(word, lane.bytes_committed(), (number, beside));
+            }
+        }
     }
 
     /// Makes bytes of what was appended, if the other core is reached over a link.
     #[inline]
     pub fn link(&mut self) -> Option<&mut LinkSender> {
         match &mut self.far {
-            FarEnd::Core(_) => None,
+            FarEnd::Core(..) => None,
             FarEnd::Link(sender) => Some(sender),
         }
     }
@@ -106,7 +149,7 @@ impl Outbound {
     pub fn mark(&mut self, epoch: u32) {
         for (level, lane) in self.lanes.iter().enumerate() {
             match &mut self.far {
-                FarEnd::Core(markers) => markers.mark(level, lane, epoch),
+                FarEnd::Core(markers, _) => markers.mark(level, lane, epoch),
                 FarEnd::Link(_) => {
                     assert!(!lane.has_unpublished(), "a mark follows what was published");
                 }

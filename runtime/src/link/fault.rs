@@ -48,6 +48,16 @@ pub enum LinkFault {
         /// The epoch of this one.
         now: u64,
     },
+    /// There is no such word at that level, or not more of its numbers were written than before.
+    #[error("word {word} of level {level} cannot have {written} numbers now")]
+    Word {
+        /// The word.
+        word: u64,
+        /// The level in its record.
+        level: usize,
+        /// How many numbers of it were written, as the record says.
+        written: u64,
+    },
     /// Credit was taken back.
     #[error("the credit of level {level} fell from {before} to {now} bytes")]
     LessCredit {

@@ -3,17 +3,20 @@
 //!
 //! Promises: a frame is checked before it is in a lane; what lies beyond the credit is refused, so
 //! a lane always has room for what comes. Memory holds one record's header, or one frame, of which
-//! a piece has come. A marker lies in the lanes where it lay in the bytes: as a sibling's would, it
-//! stands beside the ring, so that who drains the lanes finds no difference.
+//! a piece has come. A marker or word lies where it lay in the bytes: as a sibling's would, it stands
+//! beside the ring, so that who drains the lanes finds no difference.
 
 use super::fault::LinkFault;
-use super::wire::{CREDIT_BYTES, EPOCH_BYTES, HEADER_BYTES, LinkRecord};
-use crate::ring::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, MarkerWriter, Producer};
+use super::wire::{CREDIT_BYTES, EPOCH_BYTES, HEADER_BYTES, LinkRecord, WORD_BYTES};
+use crate::ring::{FRAME_ALIGN_BYTES, FRAME_LENGTH_BYTES, MarkerWriter, Producer, WordWriter};
 
 /// Takes the peer's bytes.
 pub struct LinkReceiver {
     levels: Box<[ReceiveLevel]>,
     markers: MarkerWriter,
+    words: WordWriter,
+    /// By word: the level of its lane.
+    word_levels: Box<[usize]>,
     /// The epoch that was marked last; 0 before the first.
     epoch: u32,
     window: u64,
@@ -43,16 +46,25 @@ enum Next {
     Frame(usize, u64),
     Credit,
     Epoch,
+    /// Of this level.
+    Word(usize),
 }
 
 impl LinkReceiver {
-    pub(super) fn new(frames: Vec<Producer>, markers: MarkerWriter, window: u64) -> Self {
+    pub(super) fn new(
+        frames: Vec<Producer>,
+        markers: MarkerWriter,
+        (words, word_levels): (WordWriter, &[usize]),
+        window: u64,
+    ) -> Self {
         let frame_bytes_max = frames.iter().map(Producer::frame_bytes_max).min().unwrap_or(0);
         let credit = vec![window; frames.len()].into_boxed_slice();
         let level = |frames| ReceiveLevel { frames, received: 0, touched: false };
         Self {
             levels: frames.into_iter().map(level).collect(),
             markers,
+            words,
+            word_levels: word_levels.into(),
             epoch: 0,
             window,
             frame_bytes_max,
@@ -113,6 +125,7 @@ impl LinkReceiver {
             Next::Header => HEADER_BYTES,
             Next::Credit => self.levels.len() * CREDIT_BYTES,
             Next::Epoch => EPOCH_BYTES,
+            Next::Word(_) => WORD_BYTES,
             Next::Frame(_, left) => {
                 let Some(word) = have.first_chunk().filter(|_| have.len() >= FRAME_ALIGN_BYTES)
                 else {
@@ -142,6 +155,7 @@ impl LinkReceiver {
                     LinkRecord::Frames { level, bytes } => Next::Frame(level, bytes.into()),
                     LinkRecord::Credit => Next::Credit,
                     LinkRecord::Mark => Next::Epoch,
+                    LinkRecord::Word { level } => Next::Word(level),
                 }
             }
             Next::Frame(level, left) => {
@@ -157,6 +171,10 @@ impl LinkReceiver {
             }
             Next::Epoch => {
                 self.mark(item)?;
+                Next::Header
+            }
+            Next::Word(level) => {
+                self.hear(level, item)?;
                 Next::Header
             }
         };
@@ -196,6 +214,23 @@ impl LinkReceiver {
         for (number, level) in self.levels.iter().enumerate() {
             self.markers.mark(number, &level.frames, epoch);
         }
+        Ok(())
+    }
+
+    /// Takes a word of `level`.
+    fn hear(&mut self, level: usize, item: &[u8]) -> Result<(), LinkFault> {
+        let mut values = item
+            .chunks_exact(8)
+            .map(|value| u64::from_le_bytes(value.try_into().expect("a chunk is as long")));
+        let mut value = || values.next().expect("as many bytes as were needed");
+        let (word, number) = (value(), value().cast_signed());
+        let (beside, written) = (value(), value());
+        let at = usize::try_from(word).ok().filter(|at| self.word_levels.get(*at) == Some(&level));
+        let newer = at.filter(|at| written > self.words.version(*at));
+        let at = newer.ok_or(LinkFault::Word { word, level, written })?;
+        self.publish();
+        let lane = &self.levels[level].frames;
+        self.words.write_version(at, lane, (number, beside), written);
         Ok(())
     }
 

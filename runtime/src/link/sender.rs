@@ -11,11 +11,16 @@
 //! for which there is credit, and comes before what waits. So it needs no credit itself, and a
 //! receiver that takes nothing cannot hold a checkpoint up. What waits is the sender's own then:
 //! its snapshot saves [`each_unplanned`](LinkSender::each_unplanned).
+//!
+//! **A word follows the frames of its lane** that were there when it was written, and needs no
+//! credit itself. Of several numbers of one word the newest goes.
 
 use std::io::IoSlice;
 
 use super::receiver::LinkReceiver;
-use super::wire::{CREDIT_BYTES, EPOCH_BYTES, FRAMES_BYTES, HEADER_BYTES, LinkRecord, RECORDS_MAX};
+use super::wire::{
+    CREDIT_BYTES, EPOCH_BYTES, FRAMES_BYTES, HEADER_BYTES, LinkRecord, RECORDS_MAX, WORD_BYTES,
+};
 use crate::ring::{Consumer, FrameRun, Position};
 
 /// Makes bytes of what was appended.
@@ -31,6 +36,22 @@ pub struct LinkSender {
     epoch: [u8; EPOCH_BYTES],
     /// The epoch of a marker that is not planned; the newest wins.
     marked: Option<u32>,
+    words: Box<[SendWord]>,
+    /// Words with a number that is not planned.
+    words_waiting: usize,
+}
+
+/// A word on its way.
+#[derive(Clone, Copy)]
+struct SendWord {
+    level: usize,
+    /// What follows so many bytes of its lane, if that is not planned.
+    waiting: Option<(u64, (i64, u64))>,
+    /// How many numbers were written.
+    written: u64,
+    /// Content of the record that is planned.
+    content: [u8; WORD_BYTES],
+    is_planned: bool,
 }
 
 struct SendLevel {
@@ -58,10 +79,12 @@ enum Content {
     Frames(usize, FrameRun),
     Credit,
     Epoch,
+    /// This word.
+    Word(usize),
 }
 
 impl LinkSender {
-    pub(super) fn new(frames: Vec<Consumer>, window: u64) -> Self {
+    pub(super) fn new(frames: Vec<Consumer>, word_levels: &[usize], window: u64) -> Self {
         let credit = vec![0; frames.len() * CREDIT_BYTES].into();
         let level = |frames: Consumer| SendLevel {
             planned: frames.head(),
@@ -72,7 +95,31 @@ impl LinkSender {
         };
         let levels = frames.into_iter().map(level).collect();
         let epoch = [0; EPOCH_BYTES];
-        Self { levels, planned: [None; RECORDS_MAX], done: 0, credit, epoch, marked: None }
+        let word = |level: &usize| SendWord {
+            level: *level,
+            waiting: None,
+            written: 0,
+            content: [0; WORD_BYTES],
+            is_planned: false,
+        };
+        Self {
+            levels,
+            planned: [None; RECORDS_MAX],
+            done: 0,
+            credit,
+            epoch,
+            marked: None,
+            words: word_levels.iter().map(word).collect(),
+            words_waiting: 0,
+        }
+    }
+
+    /// A number was written into a word: it follows the first `after` bytes of its lane.
+    pub(crate) fn tell(&mut self, word: usize, after: u64, number: (i64, u64)) {
+        let word = &mut self.words[word];
+        self.words_waiting += usize::from(word.waiting.is_none());
+        word.waiting = Some((after, number));
+        word.written += 1;
     }
 
     /// Marks the position that the bytes have reached: what is planned lies before the marker of
@@ -109,6 +156,10 @@ impl LinkSender {
             self.planned[count] = Some(self.plan_mark(epoch));
             count += 1;
         }
+        if self.words_waiting > 0 {
+            // Before the frames, which may take all room, and after them.
+            count = self.plan_words(count);
+        }
         let levels = self.levels.len();
         for (number, level) in self.levels.iter_mut().enumerate().rev() {
             while count < RECORDS_MAX
@@ -121,7 +172,36 @@ impl LinkSender {
                 count += 1;
             }
         }
+        if self.words_waiting > 0 {
+            count = self.plan_words(count);
+        }
         count > 0
+    }
+
+    /// Plans the words whose frames are planned, as far as there is room after `count` records.
+    /// Returns how many records there are then.
+    fn plan_words(&mut self, mut count: usize) -> usize {
+        for at in 0..self.words.len() {
+            let SendWord { level, waiting, written, is_planned, .. } = self.words[at];
+            let Some((after, (number, beside))) = waiting else { continue };
+            let goes = !is_planned && self.levels[level].bytes_planned() >= after;
+            if !goes || count == RECORDS_MAX {
+                continue;
+            }
+            let mut content = [0; WORD_BYTES];
+            let values = [at as u64, number.cast_unsigned(), beside, written];
+            content.chunks_exact_mut(8).zip(values).for_each(|(room, value)| {
+                room.copy_from_slice(&value.to_le_bytes());
+            });
+            self.words[at] =
+                SendWord { waiting: None, content, is_planned: true, ..self.words[at] };
+            self.words_waiting -= 1;
+            let header = LinkRecord::Word { level }.header(self.levels.len());
+            let content = Content::Word(at);
+            self.planned[count] = Some(Planned { header, content, bytes: WORD_BYTES });
+            count += 1;
+        }
+        count
     }
 
     /// Whether frames wait, for which the peer has no room: when nothing could be
@@ -154,6 +234,7 @@ impl LinkSender {
                 Content::Frames(level, run) => self.levels[*level].frames.run(run),
                 Content::Credit => &self.credit[..],
                 Content::Epoch => &self.epoch[..],
+                Content::Word(at) => &self.words[*at].content[..],
             };
             for part in [&planned.header[..], content] {
                 let left = &part[skip.min(part.len())..];
@@ -178,8 +259,12 @@ impl LinkSender {
             && self.done >= HEADER_BYTES + planned.bytes
         {
             self.done -= HEADER_BYTES + planned.bytes;
-            if let Content::Frames(level, run) = planned.content {
-                self.levels[level].frames.consume_to(run.end());
+            match planned.content {
+                Content::Frames(level, run) => {
+                    self.levels[level].frames.consume_to(run.end());
+                }
+                Content::Word(at) => self.words[at].is_planned = false,
+                Content::Credit | Content::Epoch => {}
             }
             whole += 1;
         }
@@ -195,6 +280,11 @@ impl LinkSender {
 }
 
 impl SendLevel {
+    /// Bytes of its lane that are planned, or were sent.
+    fn bytes_planned(&self) -> u64 {
+        self.frames.bytes_consumed() + self.planned.bytes_since(self.frames.head())
+    }
+
     /// Whether frames wait, and no further one may be sent. It looks for them only where credit is
     /// short: a link that is idle has none.
     #[inline]

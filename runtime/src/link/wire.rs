@@ -12,6 +12,9 @@
 //!               sent in all, since the link was made
 //!    3 mark     an epoch as a u64 below 2^32: the frames of the records before this one lie before
 //!               the marker of that epoch, those of the records after it follow it, at every level
+//!    4 word     four u64: which word, its number (as i64), what is said beside it, how many numbers
+//!               of it were written so far; it holds after the frames of its level, which is in the
+//!               header, in the records before this one
 //! ```
 //!
 //! Little-endian. A content is a multiple of eight bytes long and follows its header at once.
@@ -33,6 +36,9 @@ pub const CREDIT_BYTES: usize = 8;
 /// Bytes of the epoch of a marker.
 pub const EPOCH_BYTES: usize = 8;
 
+/// Bytes of a word.
+pub const WORD_BYTES: usize = 32;
+
 /// What a record has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRecord {
@@ -42,11 +48,14 @@ pub enum LinkRecord {
     Credit,
     /// A marker of all levels.
     Mark,
+    /// A word of a level.
+    Word { level: usize },
 }
 
 const FRAMES: u8 = 1;
 const CREDIT: u8 = 2;
 const MARK: u8 = 3;
+const WORD: u8 = 4;
 
 impl LinkRecord {
     /// Its header, on a link with `levels` levels.
@@ -55,6 +64,7 @@ impl LinkRecord {
             Self::Frames { level, bytes } => (FRAMES, level as u8, bytes),
             Self::Credit => (CREDIT, 0, (levels * CREDIT_BYTES) as u32),
             Self::Mark => (MARK, 0, EPOCH_BYTES as u32),
+            Self::Word { level } => (WORD, level as u8, WORD_BYTES as u32),
         };
         let mut header = [kind, level, 0, 0, 0, 0, 0, 0];
         header[4..].copy_from_slice(&bytes.to_le_bytes());
@@ -72,13 +82,16 @@ impl LinkRecord {
         let bytes = u32::from_le_bytes(bytes);
         let fits = bytes as usize <= FRAMES_BYTES.max(frame_bytes_max);
         match kind {
-            FRAMES if usize::from(level) >= levels => Err(LinkFault::Level { level, levels }),
+            FRAMES | WORD if usize::from(level) >= levels => {
+                Err(LinkFault::Level { level, levels })
+            }
             FRAMES if bytes.is_multiple_of(8) && bytes > 0 && fits => {
                 Ok(Self::Frames { level: level.into(), bytes })
             }
             CREDIT if bytes as usize == levels * CREDIT_BYTES => Ok(Self::Credit),
             MARK if bytes as usize == EPOCH_BYTES => Ok(Self::Mark),
-            FRAMES | CREDIT | MARK => Err(LinkFault::Length { kind, bytes }),
+            WORD if bytes as usize == WORD_BYTES => Ok(Self::Word { level: level.into() }),
+            FRAMES | CREDIT | MARK | WORD => Err(LinkFault::Length { kind, bytes }),
             _ => Err(LinkFault::Kind(kind)),
         }
     }

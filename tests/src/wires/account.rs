@@ -52,8 +52,8 @@ const RECORD_BYTES: usize = 1 << 16;
 const ANY: LaneLimits = LaneLimits { epoch: u32::MAX, end: None };
 
 impl WayAccount {
-    /// Of a link whose lanes have `capacity_bytes`.
-    pub(super) fn new(levels: usize, capacity_bytes: usize) -> Self {
+    /// Of a link whose lanes have `capacity_bytes`, with words beside these of them.
+    pub(super) fn new(levels: usize, words: &[usize], capacity_bytes: usize) -> Self {
         let long = capacity_bytes > 4 * RECORD_BYTES;
         let lane_bytes = if long { capacity_bytes } else { LANE_BYTES };
         Self {
@@ -62,7 +62,7 @@ impl WayAccount {
             credit: CreditAccount::new(levels, capacity_bytes),
             frames: FrameAccount::new(levels),
             markers: MarkerAccount::new(levels),
-            lanes: LinkedLanes::new(levels, lane_bytes),
+            lanes: LinkedLanes::with_words(levels, words, lane_bytes),
             filter: CreditFilter::default(),
             closed: false,
         }
@@ -84,7 +84,7 @@ impl WayAccount {
                     self.frames.write(level, bytes);
                 }
                 Item::Mark(epoch) => self.markers.set(epoch, self.frames.written())?,
-                Item::Credit(_) => {}
+                Item::Credit(_) | Item::Word => {}
             }
         }
         Ok(())
@@ -105,6 +105,7 @@ impl WayAccount {
                 Item::Frame { level, .. } => self.markers.count_frame(level),
                 Item::Mark(epoch) => self.markers.come(epoch)?,
                 Item::Credit(words) => credit.push(words),
+                Item::Word => {}
             }
         }
         let mut bytes = self.filter.others(bytes);
@@ -205,7 +206,7 @@ mod tests {
 
     /// What is wrong if `written` was sent and `read` comes, in pieces of `piece` bytes.
     fn wrong(written: &[Vec<u8>], read: &[Vec<u8>], piece: usize) -> Option<String> {
-        let mut account = WayAccount::new(LEVELS, CAPACITY);
+        let mut account = WayAccount::new(LEVELS, &[], CAPACITY);
         let sent = written.concat().chunks(piece).try_for_each(|bytes| account.write(bytes));
         let come = |bytes: &[u8]| account.read(bytes).map(drop);
         let come = sent.and_then(|()| read.concat().chunks(piece).try_for_each(come));
@@ -275,7 +276,7 @@ mod tests {
         let frames: Vec<_> = (0..=CAPACITY / 2 / 16).map(|_| frame(1, 0)).collect();
         assert_eq!(wrong(&frames[1..], &frames[1..], 64), None);
         finds(&frames, &[], "level 1 has sent 2064 bytes with a credit of 2048");
-        let mut account = WayAccount::new(LEVELS, CAPACITY);
+        let mut account = WayAccount::new(LEVELS, &[], CAPACITY);
         assert_eq!(account.allow(&[2048, 2064]), Ok(()));
         assert_eq!(account.write(&frames.concat()), Ok(()));
         assert!(account.allow(&[2047, 2064]).is_err(), "credit is not taken back");

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 pub(super) const FRAMES: u8 = 1;
 pub(super) const CREDIT: u8 = 2;
 pub(super) const MARK: u8 = 3;
+pub(super) const WORD: u8 = 4;
 pub(super) const HEADER_BYTES: usize = 8;
 
 /// One thing that a link has sent.
@@ -17,6 +18,8 @@ pub(super) enum Item {
     Credit(Vec<u64>),
     /// A marker of this epoch, at all levels.
     Mark(u64),
+    /// A number of a word.
+    Word,
 }
 
 /// Makes items of bytes that come in pieces.
@@ -54,13 +57,14 @@ impl RecordReader {
                 self.frames = Some((level, content));
                 self.next()
             }
-            CREDIT | MARK if self.bytes.len() < HEADER_BYTES + content => Ok(None),
-            kind @ (CREDIT | MARK) => {
+            CREDIT | MARK | WORD if self.bytes.len() < HEADER_BYTES + content => Ok(None),
+            kind @ (CREDIT | MARK | WORD) => {
                 self.bytes.drain(..HEADER_BYTES);
                 let content: Vec<u8> = self.bytes.drain(..content).collect();
                 let mut words = content.chunks_exact(8).map(word);
                 Ok(match kind {
                     CREDIT => Some(Item::Credit(words.collect())),
+                    WORD => Some(Item::Word),
                     _ => words.next().map(Item::Mark),
                 })
             }

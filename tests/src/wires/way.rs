@@ -46,7 +46,12 @@ pub(super) enum Condition {
 
 impl Way {
     /// One of a link whose lanes have `capacity_bytes`.
-    pub(super) fn new(levels: usize, capacity_bytes: usize, random: &mut Random) -> Self {
+    pub(super) fn new(
+        levels: usize,
+        words: &[usize],
+        capacity_bytes: usize,
+        random: &mut Random,
+    ) -> Self {
         let state = WayState {
             bytes: VecDeque::new(),
             reader: None,
@@ -54,7 +59,7 @@ impl Way {
             writer: None,
             stalled: 0,
             condition: Condition::Whole,
-            account: WayAccount::new(levels, capacity_bytes),
+            account: WayAccount::new(levels, words, capacity_bytes),
         };
         let bytes_max = 1 + random.below(WIRE_BYTES_MAX) as usize;
         Self { state: Arc::new(Mutex::new(state)), bytes_max }
