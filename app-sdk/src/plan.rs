@@ -174,6 +174,12 @@ impl Plan {
         self.exchanges.iter().map(|exchange| exchange.level as usize + 1).max().unwrap_or(0)
     }
 
+    /// By the number of a watermark: the level of its exchange.
+    pub fn watermark_levels(&self) -> Vec<usize> {
+        let with = self.exchanges.iter().filter(|exchange| exchange.watermark.is_some());
+        with.map(|exchange| usize::from(exchange.level)).collect()
+    }
+
     /// The path's name in reports: `orders → rejections`.
     pub fn path_label(&self, path: Path) -> String {
         let source = &self.sources[path.source.0 as usize].name;

@@ -74,6 +74,10 @@ where
                 );
                 let mut row = TimedRow::of_timer(&row.key, &mut row.state, due);
                 (self.handler)(&mut row).each(|event| firings.push(event));
+                if at_end {
+                    // Or it would fire when the application goes on from a checkpoint.
+                    row.clear_timer();
+                }
                 row.is_removed()
             };
             if removed {
@@ -83,7 +87,8 @@ where
                 return;
             }
         }
-        if let Some(state) = rows.try_state(slot) {
+        // After the end of time nothing is due any more.
+        if let Some(state) = rows.try_state(slot).filter(|_| !at_end) {
             self.table.hint(state, slot, context.host);
         }
     }
