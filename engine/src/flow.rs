@@ -6,6 +6,7 @@
 //!   route        the hash of its key finds its owner, over a lane or in place
 //!   admission    what came from another node is looked at before that
 //!   shard        the owner runs its handlers on the key's state
+//!   watermarks   up to when nothing on time comes any more, and what is due by that
 //!   egress       encoded results wait for a sink, or for the connection that asked
 //!   replay       what comes back from a checkpoint
 //!   checkpoints  the snapshot of a core, and what is handed out for it while events flow on
@@ -38,6 +39,14 @@ mod local;
 mod look_ahead;
 mod tables;
 
+mod least;
+mod own_times;
+mod promise;
+
+mod exchange_times;
+mod stamp_limits;
+mod watermarks;
+
 mod egress;
 mod ends;
 mod outputs;
@@ -58,6 +67,10 @@ mod generators;
 mod inlets;
 
 mod replay;
+
+mod firing;
+mod passing;
+mod stamping;
 
 mod cost;
 mod part;

@@ -20,4 +20,4 @@ pub(crate) use capture::Capture;
 pub use chunks::{CHUNK_BYTES, Spares};
 pub use index::Index;
 pub use intrinsics::prefetch;
-pub use wheel::{Hint, Taken, Wheel};
+pub use wheel::{Taken, Wheel};

@@ -25,6 +25,7 @@ pub fn only_core(application: Application, partitions: u32) -> Core {
         outlet_bytes: BYTES,
         local_bytes: BYTES,
         keep_letters: true,
+        readers: Vec::new(),
         tally: Arc::new(SharedCounts::new(&plan)),
     };
     Core::new(plan, config)

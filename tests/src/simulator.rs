@@ -29,7 +29,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use potoroo::flow::{Counts, DeadLetter, PartitionMap, Start};
 use potoroo::turn::{Command, InletKind, NewInlet, Notice};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo_runtime::{Nanos, mesh_with_words};
 use potoroo_sdk::host::{SinkId, SourceId};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -121,7 +121,9 @@ impl Simulation {
         let cores = deployment.cores as u64;
         let sink_owners: Vec<usize> =
             plan.sinks.iter().map(|_| placing.below(cores) as usize).collect();
-        let mut lanes = mesh(deployment.cores, plan.levels() + 1, deployment.lane_bytes);
+        let words = plan.watermark_levels();
+        let levels = plan.levels() + 1;
+        let mut lanes = mesh_with_words(deployment.cores, levels, &words, deployment.lane_bytes);
         let kind = WireKind { announced: true, ..WireKind::default() };
         let (nodes, lane_bytes, verdict) =
             (&deployment.nodes, deployment.lane_bytes, Verdict::default());
@@ -132,13 +134,16 @@ impl Simulation {
             let core = placing.below(cores) as usize;
             Client::new(script, core, placing.chance(0.5))
         });
-        let mut network = Network::new(seed, clients.collect(), &sink_owners, deployment);
+        let clients: Vec<Client> = clients.collect();
+        let readers = (0..plan.sources.len()).map(|source| reader(&clients, source)).collect();
+        let mut network = Network::new(seed, clients, &sink_owners, deployment);
         let links = network.watch_wires(wired);
         let network = SharedNetwork::new(network);
         let (notices_in, notices) = channel();
         // Where one batch of dead letters may wait, and where many may.
         let letters_waiting = Arc::new(AtomicUsize::new([0, 63][placing.below(2) as usize]));
-        let ground = Ground { deployment, describe, map, sink_owners, network, letters_waiting };
+        let ground =
+            Ground { deployment, describe, map, sink_owners, readers, network, letters_waiting };
         let seats = lanes.into_iter().enumerate();
         let seats = seats.map(|(core, lanes)| ground.seat(core, lanes, &notices_in, &mut placing));
         let mut simulation = Self {
@@ -426,6 +431,13 @@ impl Simulation {
             stalled,
         }
     }
+}
+
+/// The core that reads a source, if one client brings all of it.
+fn reader(clients: &[Client], source: usize) -> Option<usize> {
+    let mut of = clients.iter().filter(|client| usize::from(client.script.source) == source);
+    let first = of.next()?;
+    of.next().is_none().then_some(first.core)
 }
 
 /// Once proves that nothing moves; a client that does not take its replies is closed by time alone.

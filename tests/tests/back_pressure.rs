@@ -53,6 +53,7 @@ fn config_of(
         outlet_bytes,
         local_bytes: lane_bytes,
         keep_letters: true,
+        readers: Vec::new(),
         tally: Arc::new(SharedCounts::new(plan)),
     }
 }

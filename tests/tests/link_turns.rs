@@ -94,6 +94,7 @@ fn core() -> (Core, Driver, Arc<AtomicUsize>) {
         outlet_bytes: LANE_BYTES,
         local_bytes: LANE_BYTES,
         keep_letters: false,
+        readers: Vec::new(),
         tally: Arc::new(SharedCounts::new(&plan)),
     };
     let ((commands, mail), (notices, _)) = (mailbox(WAKER.clone()), channel());

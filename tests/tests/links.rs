@@ -85,6 +85,7 @@ fn core(seat: usize, lanes: Lanes) -> (Core, Arc<SharedCounts>) {
         outlet_bytes: LANE_BYTES,
         local_bytes: LANE_BYTES,
         keep_letters: true,
+        readers: Vec::new(),
         tally: tally.clone(),
     };
     (Core::new(plan, config), tally)

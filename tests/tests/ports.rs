@@ -114,6 +114,7 @@ fn cores_with(
             outlet_bytes,
             local_bytes: lane_bytes,
             keep_letters: true,
+            readers: Vec::new(),
             tally: tally.clone(),
         };
         Seat { core: Core::new(plan(), config), tally }

@@ -38,6 +38,7 @@ impl Seat {
             outlet_bytes: 4096,
             local_bytes: 65_536,
             keep_letters: false,
+            readers: Vec::new(),
             tally: tally.clone(),
         };
         let mut core = Core::new(plan, config);

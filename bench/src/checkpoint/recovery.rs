@@ -195,6 +195,7 @@ fn restore(
         outlet_bytes,
         local_bytes: lane_bytes,
         keep_letters: false,
+        readers: Vec::new(),
         tally: Arc::new(SharedCounts::new(&plan)),
     };
     let mut core = Core::new(plan, config);

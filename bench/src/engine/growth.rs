@@ -189,6 +189,7 @@ pub fn core_of(application: Application, generator: &str, events: u64) -> Result
         outlet_bytes,
         local_bytes: lane_bytes,
         keep_letters: false,
+        readers: Vec::new(),
         tally: Arc::new(Counters::new(&plan)),
     };
     let mut core = Core::new(plan, config);

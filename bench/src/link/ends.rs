@@ -115,6 +115,7 @@ impl<W> LinkEnd<W> {
             outlet_bytes,
             local_bytes: lane_bytes,
             keep_letters: false,
+            readers: Vec::new(),
             tally: Arc::new(SharedCounts::new(&plan)),
         };
         Ok(Core::new(plan, config))

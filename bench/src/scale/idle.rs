@@ -59,6 +59,7 @@ fn idle_core(cores: usize) -> Result<Core> {
         outlet_bytes,
         local_bytes: LANE_BYTES_MIN,
         keep_letters: false,
+        readers: Vec::new(),
         tally: Arc::new(Counters::new(&plan)),
     };
     Ok(Core::new(plan, config))

@@ -97,6 +97,10 @@ impl SourceConnector for GeneratorSource {
         Replayable::Events
     }
 
+    fn is_read_by_one(&self) -> bool {
+        true
+    }
+
     fn demand(&self, _inlet_bytes: usize) -> Demand {
         Demand::default()
     }

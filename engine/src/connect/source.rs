@@ -55,6 +55,12 @@ pub trait SourceConnector: Debug + Display + Send + Sync {
         self.replay().check_skip(named, checkpoints)
     }
 
+    /// Whether one core reads all of it, from its beginning to its end: then the time of its events
+    /// is waited for from the start.
+    fn is_read_by_one(&self) -> bool {
+        false
+    }
+
     /// What it takes, with receive buffers of `inlet_bytes`.
     fn demand(&self, inlet_bytes: usize) -> Demand;
 

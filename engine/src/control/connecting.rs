@@ -74,6 +74,7 @@ impl Connecting<'_> {
         }
         for (index, edge) in edges.sources.iter_mut().enumerate() {
             let (source, name) = (SourceId(index as u8), &self.plan.sources[index].name);
+            // As `Seats::reader` says.
             let core = &self.mailboxes[index % self.mailboxes.len()];
             let mut starting = self.starting(name, core, threads, &mut connected.sinks);
             starting.repeated = Some(&self.repeated[index]);

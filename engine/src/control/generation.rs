@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use potoroo_runtime::{
-    HostConfig, Housekeeping, Lanes, LinkedLanes, Poller, RunningCores, Waker, mesh,
+    HostConfig, Housekeeping, Lanes, LinkedLanes, Poller, RunningCores, Waker, mesh_with_words,
 };
 
 use super::checkpoints::effects::Effects;
@@ -237,25 +237,26 @@ pub(super) fn lanes(
     seats: &Seats,
     links: Vec<Vec<DialledLink>>,
 ) -> Result<Vec<(Lanes, Vec<NewLink>)>, Error> {
-    let levels = process.plan.levels() + 1;
-    let lanes = mesh(seats.own, levels, process.config.lane_bytes).into_iter();
+    let (levels, words) = (process.plan.levels() + 1, process.plan.watermark_levels());
+    let lanes = mesh_with_words(seats.own, levels, &words, process.config.lane_bytes).into_iter();
     let lanes = lanes.map(|lanes| lanes.among(seats.first, seats.total));
     // A process that is alone has none.
     let links = links.into_iter().chain(std::iter::repeat_with(Vec::new));
-    lanes.zip(links).map(|(lanes, links)| link(lanes, links, levels, process)).collect()
+    let shape = (levels, &words[..]);
+    lanes.zip(links).map(|(lanes, links)| link(lanes, links, shape, process)).collect()
 }
 
 /// Makes the links of a core: their lanes stand among its own.
 fn link(
     mut lanes: Lanes,
     links: Vec<DialledLink>,
-    levels: usize,
+    (levels, words): (usize, &[usize]),
     process: &Process,
 ) -> Result<(Lanes, Vec<NewLink>), Error> {
     let mut made = Vec::new();
     for DialledLink { seat, channel } in links {
         let LinkedLanes { outbound, inbound, receiver } =
-            LinkedLanes::new(levels, process.config.lane_bytes);
+            LinkedLanes::with_words(levels, words, process.config.lane_bytes);
         lanes.link(seat, outbound, inbound);
         let port = channel.into_port().map_err(|source| Error::Link { seat, source })?;
         // The clocks of all processes of a machine agree.

@@ -163,6 +163,7 @@ fn core(plan: Plan, config: &Config) -> Core {
         outlet_bytes: config.outlet_bytes,
         local_bytes: config.lane_bytes,
         keep_letters: false,
+        readers: Vec::new(),
         tally: Arc::new(SharedCounts::new(&plan)),
     };
     Core::new(plan, core_config)

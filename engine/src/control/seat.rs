@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 
 use potoroo_runtime::{Clock, Idle, Lanes, Waker};
 use potoroo_sdk::host::{Generate, SinkId, SourceId};
-use potoroo_sdk::plan::Plan;
+use potoroo_sdk::plan::{Plan, PlannedSource};
 
 use super::config::Config;
 use super::edges::Edges;
@@ -185,6 +185,7 @@ impl Blueprint {
             outlet_bytes: config.outlet_bytes,
             local_bytes: config.lane_bytes,
             keep_letters: self.keep_letters,
+            readers: self.readers(&plan),
             tally: self.tallies[core].clone(),
         };
         let mut flow = Core::new(plan, core_config);
@@ -196,6 +197,15 @@ impl Blueprint {
             Some(of) if !of.recovery.restore(&mut flow, from, config)? => Ok(None),
             _ => Ok(Some(flow)),
         }
+    }
+
+    /// By source: the seat that reads it, if that is one.
+    fn readers(&self, plan: &Plan) -> Vec<Option<usize>> {
+        let reader = |(at, source): (usize, &PlannedSource)| {
+            let address = self.config.sources.get(&source.name)?;
+            address.connector().is_read_by_one().then(|| self.seats.reader(at))
+        };
+        plan.sources.iter().enumerate().map(reader).collect()
     }
 
     fn driver(&self, core: usize, mail: Mail) -> Driver {
@@ -232,8 +242,8 @@ impl Blueprint {
     }
 
     fn generators_of(&self, core: usize) -> impl Iterator<Item = &(SourceId, GeneratorAddress)> {
-        let cores = self.config.cores.len();
-        self.generators.iter().filter(move |(id, _)| usize::from(id.0) % cores == core)
+        let seat = self.seats.first + core;
+        self.generators.iter().filter(move |(id, _)| self.seats.reader(usize::from(id.0)) == seat)
     }
 }
 

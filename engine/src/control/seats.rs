@@ -58,6 +58,11 @@ impl Seats {
         (0..sinks).map(|sink| sink % self.at_edges).collect()
     }
 
+    /// The seat of the core to which the source at `index` belongs.
+    pub(super) fn reader(&self, index: usize) -> usize {
+        index % self.at_edges
+    }
+
     /// Whether this process has the edges.
     pub(super) fn has_edges(&self) -> bool {
         self.first == 0

@@ -66,8 +66,8 @@ impl Core {
         let (header, body) = Header::try_read(frame).ok_or(FrameFault::Header)?;
         match header.edge {
             FrameEdge::Exchange(id) => {
-                let timed = Header::timing(frame).is_some();
-                self.admit_event(level, id, (&header, timed), body)?;
+                let times = (Header::timing(frame).is_some(), Header::is_stamped(frame));
+                self.admit_event(level, id, (&header, times), body)?;
             }
             FrameEdge::Output(id) => self.admit_output(level, id, &header)?,
         }
@@ -80,7 +80,7 @@ impl Core {
         &self,
         level: usize,
         id: u16,
-        (header, timed): (&Header, bool),
+        (header, times): (&Header, (bool, bool)),
         body: &[u8],
     ) -> Result<(), FrameFault> {
         let exchange = self.plan.exchanges.get(usize::from(id)).ok_or(FrameFault::Exchange(id))?;
@@ -93,7 +93,7 @@ impl Core {
         if hash != header.hash {
             return Err(FrameFault::Key);
         }
-        if timed != exchange.time {
+        if times != (exchange.time, exchange.watermark.is_some()) {
             return Err(FrameFault::Time);
         }
         self.admit_seat(self.router.owner(hash))

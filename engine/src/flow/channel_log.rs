@@ -9,8 +9,12 @@
 use std::collections::VecDeque;
 
 use potoroo_runtime::{Inbound, LaneId, Position};
+use potoroo_sdk::host::ExchangeId;
+use potoroo_sdk::time::EventTime;
 
+use super::envelope::{FrameEdge, Header};
 use super::shard::LANE_FRAMES_PER_TURN;
+use super::stamp_limits::StampLimits;
 use crate::checkpoint::{Chunk, Epoch, Section};
 use crate::state::Spares;
 
@@ -28,6 +32,8 @@ pub(super) struct ChannelLog {
     bytes: u64,
     bytes_max: u64,
     spares: Spares,
+    /// What frames are stamped with at most: by what was known at the snapshot.
+    limits: StampLimits,
     failed: Option<&'static str>,
 }
 
@@ -40,6 +46,7 @@ impl ChannelLog {
         inbound: &[Inbound],
         spares: &Spares,
         bytes_max: u64,
+        limits: StampLimits,
     ) -> Self {
         let head = |lane: usize| {
             let (lanes, level) = (&inbound[lane / levels], lane % levels);
@@ -54,6 +61,7 @@ impl ChannelLog {
             bytes: 0,
             bytes_max,
             spares: spares.clone(),
+            limits,
             failed: None,
         }
     }
@@ -85,8 +93,8 @@ impl ChannelLog {
         let levels = self.frames.len();
         for lane in 0..self.logged.len() {
             let Some(from) = self.logged[lane] else { continue };
-            let level = lane % levels;
-            self.logged[lane] = self.log_lane(&inbound[lane / levels], level, from, ready);
+            let id = LaneId { core: lane / levels, level: lane % levels };
+            self.logged[lane] = self.log_lane(&inbound[id.core], id, from, ready);
             self.lanes_open -= usize::from(self.logged[lane].is_none());
         }
     }
@@ -97,7 +105,7 @@ impl ChannelLog {
     fn log_lane(
         &mut self,
         lanes: &Inbound,
-        level: usize,
+        LaneId { core, level }: LaneId,
         mut at: Position,
         ready: &mut VecDeque<Chunk>,
     ) -> Option<Position> {
@@ -114,18 +122,47 @@ impl ChannelLog {
                 return None;
             }
             let Some((frame, next)) = seen else { break };
-            self.add(level, frame, ready);
+            self.add(level, frame, Some(core), ready);
             at = next;
         }
         Some(at)
     }
 
-    /// Copies a frame of `level`. Full chunks go to `ready`.
-    pub(super) fn add(&mut self, level: usize, frame: &[u8], ready: &mut VecDeque<Chunk>) {
+    /// Copies a frame of `level` from the core at the seat `from`, from this one for `None`. Full
+    /// chunks go to `ready`.
+    pub(super) fn add(
+        &mut self,
+        level: usize,
+        frame: &[u8],
+        from: Option<usize>,
+        ready: &mut VecDeque<Chunk>,
+    ) {
+        let most = self.limit_of(frame, from);
+        self.copy(level, frame, most, ready);
+    }
+
+    /// Copies a frame of `level` that came back from a checkpoint, as it is.
+    pub(super) fn add_replayed(&mut self, level: usize, frame: &[u8], ready: &mut VecDeque<Chunk>) {
+        self.copy(level, frame, None, ready);
+    }
+
+    /// What a frame may be stamped with, if it is stamped.
+    fn limit_of(&self, frame: &[u8], from: Option<usize>) -> Option<EventTime> {
+        let FrameEdge::Exchange(id) = Header::read(frame).0.edge else { return None };
+        self.limits.of(ExchangeId(id), from)
+    }
+
+    fn copy(
+        &mut self,
+        level: usize,
+        frame: &[u8],
+        most: Option<EventTime>,
+        ready: &mut VecDeque<Chunk>,
+    ) {
         if self.frames[level].capacity() == 0 {
             self.frames[level] = self.spares.take();
         }
-        append_frame(&mut self.frames[level], frame);
+        append_frame(&mut self.frames[level], frame, most);
         self.bytes += frame.len() as u64;
         if self.bytes > self.bytes_max {
             let reason =
@@ -140,7 +177,7 @@ impl ChannelLog {
     /// Adds a frame that has found no room to `ready`: those of each level in their order, after
     /// those of lower levels.
     pub(super) fn add_waiting(&mut self, level: usize, frame: &[u8], ready: &mut VecDeque<Chunk>) {
-        let section = Section::Outboxes(level as u8);
+        let (section, most) = (Section::Outboxes(level as u8), self.limit_of(frame, None));
         let fits =
             |last: &&mut Chunk| last.section == section && last.bytes.len() < Chunk::BYTES_MAX;
         let bytes = match ready.back_mut().filter(fits) {
@@ -151,7 +188,7 @@ impl ChannelLog {
                 &mut ready.back_mut().expect("it was just put there").bytes
             }
         };
-        append_frame(bytes, frame);
+        append_frame(bytes, frame, most);
         self.bytes += frame.len() as u64;
     }
 
@@ -170,8 +207,10 @@ impl ChannelLog {
     }
 }
 
-/// Adds a whole frame at a multiple of eight bytes, as in lanes.
-fn append_frame(bytes: &mut Vec<u8>, frame: &[u8]) {
+/// Adds a whole frame at a multiple of eight bytes, as in lanes, stamped with `most` at most.
+fn append_frame(bytes: &mut Vec<u8>, frame: &[u8], most: Option<EventTime>) {
+    let start = bytes.len();
     bytes.extend_from_slice(frame);
+    most.into_iter().for_each(|most| Header::limit_stamp(&mut bytes[start..], most));
     bytes.resize(bytes.len().next_multiple_of(8), 0);
 }

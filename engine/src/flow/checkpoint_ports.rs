@@ -45,6 +45,8 @@ impl Core {
         assert_ne!(self.phase, Phase::Turning, "everything is restored before the first turn");
         self.phase = Phase::Restored;
         self.replay.finish();
+        let dues = &self.plan.dues;
+        dues.iter().for_each(|due| due.stage.hint_all(&mut self.router));
     }
 
     /// From now on checkpoints are taken, the first one after `epoch`, in the run of the

@@ -136,6 +136,12 @@ impl CoreCheckpoints {
         }
     }
 
+    /// The newest epoch of which this core has taken its snapshot.
+    #[inline]
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Whether a checkpoint is under way on this core.
     #[inline]
     pub(super) fn are_under_way(&self) -> bool {
@@ -202,11 +208,13 @@ impl CoreCheckpoints {
         router.mark_lanes(epoch, &mut wake);
         let since = self.begin_tables(&mut router.tables.captures, epoch);
         let levels = router.output_level() + 1;
-        let channel_log = ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max);
+        let limits = router.watermarks.limits();
+        let channel_log =
+            ChannelLog::new(epoch, levels, inbound, &self.spares, self.log_bytes_max, limits);
         let positions = positions.chain(self.ended.iter().cloned()).collect();
         let (of, covers) = ((epoch, since), self.covers.clone());
         let mut part = Box::new(OpenPart::new(of, covers, positions, channel_log, &self.spares));
-        replay.each_frame(|level, frame| part.log_frame(level, frame));
+        replay.each_frame(|level, frame| part.log_replayed(level, frame));
         router.each_kept(|level, frame| part.log_frame(level, frame));
         router.each_waiting(|level, frame| part.save_waiting(level, frame));
         router.outputs.mark(epoch);

@@ -17,9 +17,10 @@ impl ConnectionId {
         Self(((core as u64 + 1) << 48) | (u64::from(serial) << 16) | u64::from(inlet))
     }
 
-    /// The core that owns it; `None` for no connection.
+    /// The core that owns it; `None` for no connection, and for what was due in a row.
     pub fn core(self) -> Option<usize> {
-        ((self.0 >> 48) as usize).checked_sub(1)
+        let core = ((self.0 >> 48) as usize).checked_sub(1);
+        core.filter(|core| *core < CORES_MAX)
     }
 
     /// Its number among the connections of that core.
@@ -32,6 +33,9 @@ impl ConnectionId {
         (self.0 & 0xffff) as usize
     }
 }
+
+/// Ids of greater cores are [origins](potoroo_sdk::host::Origin::of_due) of what was due in a row.
+const CORES_MAX: usize = (1 << 15) - 1;
 
 /// In the place of the connection, for events of a source that can be read again: the same in every
 /// run: `source` is [what stands for it](potoroo_sdk::plan::PlannedSource::origin). The id of no

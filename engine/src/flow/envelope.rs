@@ -7,18 +7,19 @@
 //!    └────────┴────────┴───────┴────────┴─────────┴─────────┴────────────┴───────────┴─ ─ ─
 //!      u32      u8       u8      u16      u64       u64       u64          u64
 //!
-//!    with TIME, between position and body:
-//!    │ time i64 │                            nanoseconds since 1970
-//!    │ time i64 │ own watermark i64 │        with OWN, too
+//!    with TIME, between position and body, in nanoseconds since 1970:
+//!    │ time i64 │ watermark i64 │ own watermark i64 │
+//!                 with STAMP      with OWN
 //! ```
 //!
 //! The origin, connection and position, travels with each frame: a reply finds its way by it, and
 //! dead letters and the report of a panic name it. Frames of older checkpoints may have none; then
 //! the flag ORIGIN is not set.
 //!
-//! The time of an event travels only through exchanges after which something uses it. The own
-//! watermark of its connection stands beside it where some event of the batch that was sent is
-//! late; an event without it is on time.
+//! The time of an event travels only through exchanges after which something uses it; where that
+//! uses watermarks, the frame is stamped with one: nothing on time at or before it follows from the
+//! core that has sent it. The own watermark of its connection stands beside it where some event of
+//! the batch that was sent is late; an event without it is on time.
 //!
 //! Little-endian. `length` counts the whole frame; the ring writes it, last. `edge` is an
 //! exchange, or a sink with OUTPUT; the body is the archived event, or the encoded bytes.
@@ -45,6 +46,7 @@ const FLAG_ORIGIN: u8 = 1;
 const FLAG_OUTPUT: u8 = 2;
 const FLAG_TIME: u8 = 4;
 const FLAG_OWN: u8 = 8;
+const FLAG_STAMP: u8 = 16;
 
 /// The flags of frames of events that travel without time, as most do.
 const FLAGS_PLAIN: u8 = FLAG_ORIGIN;
@@ -69,36 +71,45 @@ pub struct Header {
     pub cause: Cause,
 }
 
-/// What a frame says of the time of its event.
+/// What a frame says of the time of its event: flags of its header, and eight bytes for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeFields {
-    /// Nothing.
-    None,
-    /// Its time; it is on time.
-    Time,
-    /// Its time and the own watermark of its connection.
-    Own,
-}
+pub struct TimeFields(u8);
 
 impl TimeFields {
-    /// What frames of `timings` have to say, one for each event and none if they have no time.
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Its time; it is on time.
+    pub const TIME: Self = Self(FLAG_TIME);
+    /// All that there may be.
+    pub const ALL: Self = Self(FLAG_TIME | FLAG_STAMP | FLAG_OWN);
+
+    /// What frames of `timings` have to say, one for each event and none if they have no time,
+    /// through an exchange with a watermark if they are to be `stamped`.
     #[inline(always)]
-    pub fn of(timings: &[Timing]) -> Self {
+    pub fn of(timings: &[Timing], stamped: bool) -> Self {
+        let stamp = if stamped { FLAG_STAMP } else { 0 };
         match timings {
-            [] => Self::None,
-            timings if timings.iter().any(Timing::is_late) => Self::Own,
-            _ => Self::Time,
+            [] => Self::NONE,
+            timings if timings.iter().any(Timing::is_late) => Self(FLAG_TIME | FLAG_OWN | stamp),
+            _ => Self(FLAG_TIME | stamp),
         }
     }
 
     /// Bytes that it adds to a frame.
     #[inline(always)]
     pub const fn bytes(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Time => 8,
-            Self::Own => 16,
-        }
+        8 * self.0.count_ones() as usize
+    }
+
+    #[inline(always)]
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// Those of a frame with these flags.
+    #[inline(always)]
+    const fn of_flags(flags: u8) -> Self {
+        Self(flags & Self::ALL.0)
     }
 }
 
@@ -145,18 +156,17 @@ impl Header {
         fields: TimeFields,
         room: &'a mut [u8],
     ) -> &'a mut [u8] {
-        let (header, room) = room.split_at_mut(HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES);
+        let (header, mut room) = room.split_at_mut(HEADER_BYTES + ORIGIN_BYTES - LENGTH_BYTES);
         Self::write(FrameEdge::Exchange(exchange), hash, cause, header);
-        header[FLAGS_AT - LENGTH_BYTES] |= FLAG_TIME;
-        let (time, mut body) = room.split_at_mut(TimeFields::Time.bytes());
-        time.copy_from_slice(&timing.time.nanos().to_le_bytes());
-        if fields == TimeFields::Own {
-            header[FLAGS_AT - LENGTH_BYTES] |= FLAG_OWN;
-            let (own, rest) = body.split_at_mut(TimeFields::Own.bytes() - TimeFields::Time.bytes());
-            own.copy_from_slice(&timing.own.nanos().to_le_bytes());
-            body = rest;
+        header[FLAGS_AT - LENGTH_BYTES] |= fields.0;
+        let moments =
+            [(FLAG_TIME, timing.time), (FLAG_STAMP, timing.watermark), (FLAG_OWN, timing.own)];
+        for (_, moment) in moments.into_iter().filter(|(flag, _)| fields.has(*flag)) {
+            let (field, rest) = room.split_at_mut(size_of::<i64>());
+            field.copy_from_slice(&moment.nanos().to_le_bytes());
+            room = rest;
         }
-        body
+        room
     }
 
     /// Reads the header of a whole frame and returns it with the body.
@@ -178,18 +188,43 @@ impl Header {
         (Self { edge, hash: word(&header[8..16]), cause }, body)
     }
 
-    /// When the event of a whole frame happened, if the frame says so. Apart from
+    /// What a whole frame says of the time of its event, if it does. Apart from
     /// [`read`](Self::read), since most frames do not.
     #[inline]
     pub fn timing(frame: &[u8]) -> Option<Timing> {
         let (flags, rest) = (frame[FLAGS_AT], &frame[HEADER_BYTES..]);
-        if flags & FLAG_TIME == 0 {
+        let fields = TimeFields::of_flags(flags);
+        if !fields.has(FLAG_TIME) {
             return None;
         }
-        let at = if flags & FLAG_ORIGIN == 0 { 0 } else { ORIGIN_BYTES };
-        let moment = |at: usize| EventTime::from_nanos(word(&rest[at..at + 8]) as i64);
-        let own = if flags & FLAG_OWN == 0 { EventTime::MIN } else { moment(at + 8) };
-        Some(Timing { time: moment(at), own })
+        let mut at = if flags & FLAG_ORIGIN == 0 { 0 } else { ORIGIN_BYTES };
+        let mut moment = |flag| {
+            if !fields.has(flag) {
+                return EventTime::MIN;
+            }
+            at += size_of::<i64>();
+            EventTime::from_nanos(word(&rest[at - size_of::<i64>()..at]).cast_signed())
+        };
+        let [time, watermark, own] = [FLAG_TIME, FLAG_STAMP, FLAG_OWN].map(&mut moment);
+        Some(Timing { time, own, watermark })
+    }
+
+    /// Whether a whole frame is stamped with a watermark.
+    pub fn is_stamped(frame: &[u8]) -> bool {
+        frame[FLAGS_AT] & FLAG_STAMP != 0
+    }
+
+    /// Lowers the watermark with which a whole frame is stamped to `most`, if it is stamped.
+    // cold: while a checkpoint is under way
+    pub fn limit_stamp(frame: &mut [u8], most: EventTime) {
+        if !Self::is_stamped(frame) {
+            return;
+        }
+        let origin = if frame[FLAGS_AT] & FLAG_ORIGIN == 0 { 0 } else { ORIGIN_BYTES };
+        let at = HEADER_BYTES + origin + TimeFields::TIME.bytes();
+        let stamp = &mut frame[at..at + size_of::<i64>()];
+        let now = EventTime::from_nanos(word(stamp).cast_signed());
+        stamp.copy_from_slice(&now.min(most).nanos().to_le_bytes());
     }
 
     /// The origin and the body of a frame that has a time, or is of an older checkpoint.
@@ -198,26 +233,17 @@ impl Header {
             0 => (Origin::default(), body),
             _ => Self::read_origin(body),
         };
-        let fields = match (flags & FLAG_TIME, flags & FLAG_OWN) {
-            (0, _) => TimeFields::None,
-            (_, 0) => TimeFields::Time,
-            _ => TimeFields::Own,
-        };
-        (origin, &body[fields.bytes()..])
+        (origin, &body[TimeFields::of_flags(flags).bytes()..])
     }
 
     /// As [`read`](Self::read), of bytes that may be no whole frame.
     pub fn try_read(frame: &[u8]) -> Option<(Self, &[u8])> {
         let flags = *frame.get(FLAGS_AT)?;
         let has = |flag| flags & flag != 0;
-        let fields = match (has(FLAG_TIME), has(FLAG_OWN)) {
-            (false, false) => TimeFields::None,
-            (true, false) => TimeFields::Time,
-            (true, true) => TimeFields::Own,
-            (false, true) => return None,
-        };
-        let known = FLAG_ORIGIN | FLAG_OUTPUT | FLAG_TIME | FLAG_OWN;
-        if flags & !known != 0 || has(FLAG_OUTPUT) && has(FLAG_TIME) {
+        let fields = TimeFields::of_flags(flags);
+        let known = FLAG_ORIGIN | FLAG_OUTPUT | TimeFields::ALL.0;
+        let without_time = fields != TimeFields::NONE && !has(FLAG_TIME);
+        if flags & !known != 0 || without_time || has(FLAG_OUTPUT) && has(FLAG_TIME) {
             return None;
         }
         let origin_bytes = if has(FLAG_ORIGIN) { ORIGIN_BYTES } else { 0 };
@@ -310,11 +336,16 @@ mod tests {
 
     #[test]
     fn reads_times_that_it_wrote() {
-        let time = EventTime::from_nanos(-7);
+        let (time, watermark) = (EventTime::from_nanos(-7), EventTime::MIN);
         let [late, on_time] = [EventTime::from_nanos(-7), EventTime::MIN];
-        let [late, on_time] = [late, on_time].map(|own| Timing { time, own });
-        for (fields, timing) in [(TimeFields::Own, late), (TimeFields::Time, on_time)] {
-            assert_eq!(TimeFields::of(&[on_time, timing]), fields);
+        let [late, on_time] = [late, on_time].map(|own| Timing { time, own, watermark });
+        let stamped = Timing { watermark: EventTime::from_nanos(-9), ..on_time };
+        let late_stamped = Timing { watermark: stamped.watermark, ..late };
+        let all = [(1, late), (0, on_time), (0, stamped), (1, late_stamped)];
+        for (lates, timing) in all {
+            let is_stamped = timing.watermark != EventTime::MIN;
+            let fields = TimeFields::of(&[on_time, timing], is_stamped);
+            assert_eq!(fields.bytes(), 8 * (1 + lates + usize::from(is_stamped)));
             let (header, mut frame) = timed_frame(fields, timing);
             assert_eq!(Header::read(&frame), (header, &b"hello"[..]));
             assert_eq!(Header::try_read(&frame), Some((header, &b"hello"[..])));
@@ -324,9 +355,26 @@ mod tests {
             frame[FLAGS_AT] |= FLAG_OUTPUT;
             assert_eq!(Header::try_read(&frame), None, "outputs have no time");
         }
-        let never = Timing { time: EventTime::MAX, own: EventTime::MIN };
-        assert_eq!(Header::try_read(&timed_frame(TimeFields::Time, never).1), None);
-        assert_eq!(TimeFields::of(&[]), TimeFields::None);
+        let never = Timing { time: EventTime::MAX, ..on_time };
+        assert_eq!(Header::try_read(&timed_frame(TimeFields::TIME, never).1), None);
+        assert_eq!(TimeFields::of(&[], true), TimeFields::NONE);
+    }
+
+    #[test]
+    fn a_stamp_is_lowered_where_there_is_one() {
+        let nanos = EventTime::from_nanos;
+        let timing = Timing { time: nanos(9), own: nanos(9), watermark: nanos(5) };
+        let (_, mut frame) = timed_frame(TimeFields::ALL, timing);
+        for (most, stamp) in [(7, 5), (3, 3), (4, 3)] {
+            Header::limit_stamp(&mut frame, nanos(most));
+            let now = Header::timing(&frame).expect("it has a time");
+            assert_eq!(now, Timing { watermark: nanos(stamp), ..timing });
+        }
+        let unstamped = Timing { own: EventTime::MIN, watermark: EventTime::MIN, ..timing };
+        let (_, mut frame) = timed_frame(TimeFields::TIME, unstamped);
+        let before = frame.clone();
+        Header::limit_stamp(&mut frame, nanos(3));
+        assert_eq!(frame, before);
     }
 
     #[test]
@@ -337,7 +385,7 @@ mod tests {
             assert_eq!(Header::try_read(&frame[..end]), None, "{end} bytes");
         }
         let mut unknown = frame;
-        for flag in [FLAG_OWN, 1 << 4] {
+        for flag in [FLAG_OWN, FLAG_STAMP, 1 << 5] {
             unknown[FLAGS_AT] |= flag;
             assert_eq!(Header::try_read(&unknown), None, "its kind is unknown");
             unknown[FLAGS_AT] &= !flag;

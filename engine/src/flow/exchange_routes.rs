@@ -19,18 +19,21 @@ pub(super) struct ExchangeRoute {
     pub(super) end: Option<TableId>,
     /// Events go on with their times.
     pub(super) time: bool,
+    /// The number of its watermark.
+    pub(super) watermark: Option<u16>,
 }
 
 impl ExchangeRoute {
     // cold: at start
     pub(super) fn new(exchange: &Exchange, frame_bytes_max: usize) -> Self {
-        let fields = if exchange.time { TimeFields::Own } else { TimeFields::None };
+        let fields = if exchange.time { TimeFields::ALL } else { TimeFields::NONE };
         Self {
             level: exchange.level as usize,
             archive_bytes_max: frame_bytes_max - Header::frame_bytes(fields.bytes()),
             table: exchange.table,
             end: exchange.end,
             time: exchange.time,
+            watermark: exchange.watermark,
         }
     }
 }

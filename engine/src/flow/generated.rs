@@ -10,6 +10,7 @@ use potoroo_sdk::host::{Cause, Generate, Host, Origin, Schedule, SourceId, Under
 
 use super::own_watermarks::OwnWatermarks;
 use super::positions::ReadPosition;
+use super::route::Router;
 use super::skip::{SKIPPED, Skips};
 use crate::checkpoint::PositionUnit;
 
@@ -157,6 +158,22 @@ impl Generated {
             self.count = next;
         }
         made
+    }
+
+    /// Says what it has seen of time.
+    // cold: at start
+    pub(super) fn set_times(&self, router: &mut Router) {
+        router.watermarks.times().set(self.source, None, &self.own);
+    }
+
+    /// It makes events now.
+    pub(super) fn begin_times(&mut self, router: &mut Router) {
+        router.watermarks.begin_input(self.source, None, &mut self.own);
+    }
+
+    /// It has made them.
+    pub(super) fn end_times(&self, now: Nanos, router: &mut Router) {
+        router.watermarks.end_input(self.source, None, &self.own, now.0);
     }
 
     /// The next event is skipped.

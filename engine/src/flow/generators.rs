@@ -44,7 +44,14 @@ impl CoreGenerators {
                 continue;
             }
             router.gauges.begin(generated.source().into());
+            let timed = !router.watermarks.is_unused();
+            if timed {
+                generated.begin_times(router);
+            }
             let emitted = generated.emit(now, under_way, router);
+            if timed {
+                generated.end_times(now, router);
+            }
             router.counts.sources[generated.source().0 as usize].events += emitted;
             work += emitted;
         }
@@ -57,11 +64,24 @@ impl CoreGenerators {
         self.0.iter().any(Generated::ended)
     }
 
-    /// Takes those away that have ended, and adds where they would continue to `positions`.
+    /// Takes those away that have ended, and adds where they would continue to `positions`. Returns
+    /// their sources.
     #[cold]
-    pub(super) fn take_ended(&mut self, positions: &mut Vec<ReadPosition>) {
+    pub(super) fn take_ended(
+        &mut self,
+        positions: &mut Vec<ReadPosition>,
+    ) -> impl Iterator<Item = SourceId> + use<> {
         let ended = self.0.extract_if(.., |generated| generated.ended());
+        let first = positions.len();
         positions.extend(ended.map(|generated| generated.replay_position()));
+        let sources: Vec<SourceId> = positions[first..].iter().map(|it| it.source).collect();
+        sources.into_iter()
+    }
+
+    /// Says what each has seen of time.
+    // cold: when nodes come or go
+    pub(super) fn set_times(&self, router: &mut Router) {
+        self.0.iter().for_each(|generated| generated.set_times(router));
     }
 
     /// Ends all of them.

@@ -135,6 +135,16 @@ impl Inlet {
         self.replays.then(|| ReadPosition { source, stream, unit, position, skipping, own: own() })
     }
 
+    /// Its own watermarks.
+    pub(super) fn own(&mut self) -> &mut OwnWatermarks {
+        &mut self.own
+    }
+
+    /// When the bytes that it took last were completed to an event.
+    pub(super) fn ingress(&self) -> Nanos {
+        self.ingress
+    }
+
     /// Bytes that were taken since its beginning.
     pub(super) fn position(&self) -> u64 {
         self.position

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use potoroo_sdk::host::{Host, SourceId, UnderWay};
 use potoroo_sdk::plan::Plan;
+use potoroo_sdk::time::EventTime;
 
 use super::connection::ConnectionId;
 use super::ingress::Inlet;
@@ -128,6 +129,22 @@ impl Inlets {
         self.ended.retain(|ended| *ended != slot);
     }
 
+    /// Says what each has seen of time.
+    // cold: when nodes come or go
+    pub(super) fn set_times(&mut self, router: &mut Router) {
+        let slots = self.slots.iter_mut().enumerate();
+        for (slot, inlet) in slots.filter_map(|(slot, inlet)| Some((slot, inlet.as_mut()?))) {
+            open_times(slot, inlet, router);
+        }
+    }
+
+    /// The inlet of an open connection says what it has seen of time: one that goes on from a
+    /// checkpoint holds time from now on.
+    // cold: once per connection
+    pub(super) fn open_times(&mut self, id: ConnectionId, router: &mut Router) {
+        open_times(id.inlet(), self.at(id), router);
+    }
+
     /// Whether a slot has an inlet.
     pub(super) fn is_open(&self, slot: usize) -> bool {
         self.slots[slot].is_some()
@@ -181,8 +198,16 @@ impl Inlets {
     ) -> u64 {
         let Some(inlet) = &mut self.slots[slot] else { return 0 };
         router.gauges.begin(inlet.source().into());
-        let source = inlet.source().0 as usize;
+        let (id, source) = (inlet.source(), inlet.source().0 as usize);
+        let timed = !router.watermarks.is_unused();
+        if timed {
+            router.watermarks.begin_input(id, Some(slot), inlet.own());
+        }
         let done = inlet.ingest(&*plan.sources[source].stage, under_way, router);
+        if timed {
+            let entered = inlet.ingress().0;
+            router.watermarks.end_input(id, Some(slot), inlet.own(), entered);
+        }
         if inlet.ready() {
             self.ready.push_back(slot);
         } else if inlet.ending().is_some() {
@@ -193,4 +218,12 @@ impl Inlets {
         counts.bytes += done.bytes;
         done.events + done.refused
     }
+}
+
+/// An inlet that was opened says what it has seen of time.
+// cold: once per connection
+fn open_times(slot: usize, inlet: &mut Inlet, router: &mut Router) {
+    let (source, own) = (inlet.source(), inlet.own());
+    let is_new = own.each().all(|(_, own)| own == EventTime::MIN);
+    router.watermarks.times().open(source, slot, own, is_new);
 }

@@ -93,9 +93,14 @@ impl OpenPart {
         &self.channel_log
     }
 
-    /// Logs a frame that the core has still to process.
+    /// Logs a frame of the core to itself that it has still to process.
     pub(super) fn log_frame(&mut self, level: usize, frame: &[u8]) {
-        self.channel_log.add(level, frame, &mut self.ready);
+        self.channel_log.add(level, frame, None, &mut self.ready);
+    }
+
+    /// Logs a frame that came back from a checkpoint, as it is.
+    pub(super) fn log_replayed(&mut self, level: usize, frame: &[u8]) {
+        self.channel_log.add_replayed(level, frame, &mut self.ready);
     }
 
     /// Saves a frame that has found no room.

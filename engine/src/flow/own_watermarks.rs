@@ -38,6 +38,21 @@ impl OwnWatermarks {
         &mut self.all
     }
 
+    /// Each with its `event_time`.
+    #[inline]
+    pub(super) fn each(&self) -> impl Iterator<Item = (TimeId, EventTime)> {
+        self.of_source.iter().map(|id| (*id, self.all[usize::from(id.0)]))
+    }
+
+    /// Raises all of them to `least`, by `event_time`.
+    // cold: once per connection
+    pub(super) fn raise(&mut self, least: impl Fn(TimeId) -> EventTime) {
+        for id in &self.of_source {
+            let own = &mut self.all[usize::from(id.0)];
+            *own = least(*id).max(*own);
+        }
+    }
+
     /// What is stored of them.
     // cold: once per checkpoint
     pub(super) fn saved(&self) -> Vec<EventTime> {

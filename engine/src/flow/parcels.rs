@@ -79,7 +79,7 @@ impl SentBatch<'_> {
             let count = events.count_ones() as usize;
             let (sent, clean) = lanes.append_run(level, frame_bytes, count, |run, room| {
                 match self.fields {
-                    TimeFields::None => self.write_headers(events, room, stride),
+                    TimeFields::NONE => self.write_headers(events, room, stride),
                     _ => self.write_timed_headers(events, room, stride),
                 }
                 left = bits(events).nth(run).map_or(0, |next| events & u64::MAX << next);
@@ -148,13 +148,14 @@ mod tests {
             let timings: [_; BATCH_EVENTS] = std::array::from_fn(|place| Timing {
                 time: EventTime::from_nanos(place as i64),
                 own: EventTime::from_nanos(i64::from(round % 3 == 2) * 40 - 1),
+                watermark: EventTime::MIN,
             });
             let events = Leaving { hashes: &hashes, causes: &causes, timings: &[] };
             let events = match round % 3 {
                 0 => events,
                 _ => Leaving { timings: &timings, ..events },
             };
-            let fields = TimeFields::of(events.timings);
+            let fields = TimeFields::of(events.timings, round % 2 == 0);
             let which = 0x0fff_ff0f_f0f7_7733_u64.rotate_left(round);
             let (exchange, write) = (ExchangeId(5), &mut write);
             let mut batch = SentBatch { exchange, bytes: BYTES, events, fields, write };

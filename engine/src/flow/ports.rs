@@ -68,6 +68,9 @@ impl Core {
         let Self { inlets, skips, plan, .. } = self;
         let own = OwnWatermarks::of(plan, usize::from(source.0));
         let id = inlets.open(source, own, |inlet| kind(inlet).with_skips(skips));
+        if !self.router.watermarks.is_unused() {
+            self.inlets.open_times(id, &mut self.router);
+        }
         if self.replies {
             self.router.outputs.open_reply(id, Outlet::new(self.outlet_bytes));
         }
@@ -102,6 +105,8 @@ impl Core {
     pub fn retire_inlet(&mut self, id: ConnectionId) -> bool {
         let inlet = self.inlets.at(id);
         let (fruitful, position) = (inlet.fruitful(), inlet.replay_position());
+        let source = inlet.source();
+        self.router.watermarks.times().end(&self.plan, source, Some(id.inlet()));
         self.checkpoints.ended.extend(position);
         self.inlets.retire(id);
         if !self.router.outputs.has_reply(id.inlet()) {
@@ -173,6 +178,7 @@ impl Core {
         let mut own = OwnWatermarks::of(plan, usize::from(source.0));
         own.restore(&start.own);
         self.generators.add(Generated::new(of, generate, pace, own, skips, under_way));
+        self.generators.set_times(&mut self.router);
     }
 
     /// The events of `source` are generated, here or on another core: replies to them are counted
@@ -191,6 +197,9 @@ impl Core {
     /// Sets whether the core may get further inlets: it is not quiet while it may.
     pub fn set_open_sources(&mut self, open: bool) {
         self.open_sources = open;
+        if !open {
+            self.router.watermarks.times().complete(&self.plan);
+        }
         self.tally.set_quiet(false);
     }
 
@@ -205,6 +214,8 @@ impl Core {
     /// archives go on until [`inlet_end`](Self::inlet_end): the program that handed them over in
     /// this process takes them as sent.
     pub fn stop_sources(&mut self) {
+        // That is no end of their input: nothing is due by it.
+        self.router.watermarks.times().stop();
         // What was read before goes on to its end.
         self.router.holding.clear();
         self.tally.set_drained(0);

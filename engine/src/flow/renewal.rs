@@ -72,6 +72,10 @@ impl Core {
         (self.router.letters, self.router.holding) = (edges.letters, edges.holding);
         self.checkpoints.ended = edges.ended;
         self.set_open_sources(edges.open_sources);
+        if !self.router.watermarks.is_unused() {
+            self.inlets.set_times(&mut self.router);
+            self.generators.set_times(&mut self.router);
+        }
     }
 
     /// The generator of `source`, if that has not ended, goes on as `generate`, made by the plan of

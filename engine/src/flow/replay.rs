@@ -77,7 +77,7 @@ impl Replay {
         if level != router.output_level() && !router.admits(level) {
             return 0;
         }
-        let done = shard::drain(plan, under_way, router, &mut self.levels[level]);
+        let done = shard::drain(plan, under_way, router, &mut self.levels[level], None);
         if self.level().is_none() {
             self.levels = Vec::new(); // cold: gives the memory back, once
         }

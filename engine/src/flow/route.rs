@@ -7,18 +7,24 @@
 use std::slice;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use potoroo_runtime::{LaneId, LinkSender, Outbound};
 use potoroo_sdk::codec::Reason;
-use potoroo_sdk::host::{Cause, ExchangeId, Host, Leaving, Route, SinkId, TableId, Timing, bits};
+use potoroo_sdk::host::{
+    BATCH_EVENTS, Cause, ExchangeId, Hint, Host, Inflow, Leaving, Route, SinkId, TableId, Timing,
+    bits,
+};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::AnyRow;
+use potoroo_sdk::time::EventTime;
 
 use super::batch_size::{BatchSize, batch_max};
 use super::counts::Counts;
 use super::ends::Ends;
 use super::envelope::{FrameEdge, Header, LENGTH_BYTES, TimeFields};
 use super::exchange_routes::{ExchangeRoute, lane_append};
-use super::gauges::{BlockedBy, Gauges};
+use super::gauges::Gauges;
 use super::holder::Holder;
 use super::letters::Letters;
 use super::local::{Local, Outbox};
@@ -26,11 +32,12 @@ use super::outputs::CoreOutputs;
 use super::parcels::{Parcels, SentBatch};
 use super::partitions::PartitionMap;
 use super::tables::Tables;
+use super::watermarks::Watermarks;
 use crate::checkpoint::PartitionSet;
 
 /// Sends what leaves a stage.
 pub struct Router {
-    core: usize,
+    pub(super) core: usize,
     map: PartitionMap,
     batch_size: BatchSize,
     exchanges: Vec<ExchangeRoute>,
@@ -52,6 +59,7 @@ pub struct Router {
     /// Room for a frame that is too long for any lane; it is never read.
     oversize: Vec<u8>,
     pub(super) tables: Tables,
+    pub(super) watermarks: Watermarks,
     pub(super) outputs: CoreOutputs,
     pub(super) letters: Letters,
     /// What holds the sources back besides full buffers.
@@ -78,6 +86,8 @@ pub(super) struct RouterParts {
     pub(super) local_bytes: usize,
     /// Waiting bytes above which an outlet is full.
     pub(super) outlet_bytes: usize,
+    /// By source: the seat that reads it, if that is one.
+    pub(super) readers: Vec<Option<usize>>,
 }
 
 impl Router {
@@ -87,6 +97,8 @@ impl Router {
         let lane_max = parts.outbound.iter().filter_map(Outbound::frame_bytes_max).min();
         let frame_bytes_max = lane_max.unwrap_or(parts.local_bytes / 4);
         let route = |exchange| ExchangeRoute::new(exchange, frame_bytes_max);
+        let seats = (parts.core, parts.outbound.len());
+        let watermarks = Watermarks::new(plan, seats, &parts.readers);
         Self {
             core: parts.core,
             map: parts.map,
@@ -106,6 +118,7 @@ impl Router {
             blocked: false,
             oversize: Vec::new(),
             tables: Tables::new(plan),
+            watermarks,
             outputs: parts.outputs,
             letters: parts.letters,
             holding: Vec::new(),
@@ -161,30 +174,6 @@ impl Router {
     #[inline]
     pub(super) fn link(&mut self, seat: usize) -> Option<&mut LinkSender> {
         self.outbound[seat].link()
-    }
-
-    /// What the sources are blocked by: an outlet rather than the lane that leads to it.
-    #[cold]
-    pub(super) fn blocked_by(&self) -> Option<BlockedBy> {
-        let lane = || {
-            let mut levels = self.outbox.iter().enumerate();
-            levels
-                .find_map(|(level, outbox)| Some(BlockedBy::Lane { to: outbox.front()?.0, level }))
-        };
-        let letters = || self.letters.full().then_some(BlockedBy::Letters);
-        let holding = || Some(self.held_by(*self.holding.first()?));
-        self.outputs.full_one().or_else(lane).or_else(letters).or_else(holding)
-    }
-
-    #[cold]
-    fn held_by(&self, holder: Holder) -> BlockedBy {
-        match holder {
-            Holder::Sink(sink) => BlockedBy::Sink(sink),
-            // What is under way has to leave first.
-            Holder::Nodes(_) => {
-                self.outputs.waiting_sink().map_or(BlockedBy::Nodes, BlockedBy::Sink)
-            }
-        }
     }
 
     /// Publishes how full the lanes from this core are.
@@ -274,6 +263,12 @@ impl Router {
         }
     }
 
+    /// Bit by level: whether frames of this core wait, in place or in an outbox.
+    #[inline]
+    pub(super) fn levels_waiting(&self) -> u64 {
+        self.local_waiting | self.waiting
+    }
+
     /// Sends the events of a parcel to another core, as many as its lane has room for. Returns the
     /// others.
     #[inline]
@@ -361,12 +356,13 @@ impl Host for Router {
         bytes: usize,
     ) -> &mut [u8] {
         let Route { exchange, hash } = route;
-        let ExchangeRoute { level, time, .. } = self.exchanges[exchange.0 as usize];
+        let ExchangeRoute { level, time, watermark, .. } = self.exchanges[exchange.0 as usize];
         let lane = LaneId { core: self.map.owner(hash), level };
         if let Some(timing) = timing.filter(|_| time) {
-            let fields = TimeFields::of(slice::from_ref(timing));
+            let timing = self.stamped(watermark, timing);
+            let fields = TimeFields::of(slice::from_ref(&timing), watermark.is_some());
             let room = self.append(lane, Header::frame_bytes(fields.bytes() + bytes), cause);
-            return Header::write_timed(exchange.0, hash, (cause, timing), fields, room);
+            return Header::write_timed(exchange.0, hash, (cause, &timing), fields, room);
         }
         let room = self.append(lane, Header::frame_bytes(bytes), cause);
         Header::write(FrameEdge::Exchange(exchange.0), hash, cause, room)
@@ -377,14 +373,22 @@ impl Host for Router {
         exchange: ExchangeId,
         bytes: usize,
         which: u64,
-        mut events: Leaving<'_>,
+        events: Leaving<'_>,
         write: &mut dyn FnMut(u64, &mut [u8], usize),
     ) {
-        if !self.exchanges[exchange.0 as usize].time {
+        let mut events = events;
+        let ExchangeRoute { time, watermark, .. } = self.exchanges[exchange.0 as usize];
+        if !time {
             events.timings = &[];
         }
+        let mut stamped = ArrayVec::<Timing, BATCH_EVENTS>::new();
+        if watermark.is_some() {
+            let timings = events.timings.iter();
+            stamped.extend(timings.map(|timing| self.stamped(watermark, timing)));
+            events.timings = &stamped;
+        }
         let Leaving { hashes, causes, timings } = events;
-        let fields = TimeFields::of(timings);
+        let fields = TimeFields::of(timings, watermark.is_some());
         let mut batch = SentBatch { exchange, bytes, events, fields, write };
         let mut left = 0;
         for (to, events) in self.parcels.by_owner(&self.map, which, hashes) {
@@ -405,6 +409,7 @@ impl Host for Router {
         bytes: usize,
         hashes: &[u64],
         causes: &[Cause],
+        timings: &mut [Timing],
         slots: &mut [u32],
     ) -> u64 {
         let exchange = &self.exchanges[exchange.0 as usize];
@@ -425,6 +430,11 @@ impl Host for Router {
                 true => self.ends.add_all(table, causes.iter()),
                 false => self.ends.add_all(table, bits(own).map(|place| &causes[place])),
             }
+        }
+        if let Some(number) = exchange.watermark
+            && !timings.is_empty()
+        {
+            self.enter_in_place(number, timings);
         }
         own
     }
@@ -469,6 +479,15 @@ impl Host for Router {
 
     fn changing(&mut self, table: TableId, slot: u32, row: Option<&dyn AnyRow>) {
         self.tables.changing(table, slot, row);
+    }
+
+    #[inline]
+    fn hint(&mut self, table: TableId, hint: Hint) {
+        self.watermarks.hint(table, hint);
+    }
+
+    fn watermark(&self, table: TableId, without: Inflow) -> EventTime {
+        self.watermarks.without(table, without)
     }
 
     #[cold]

@@ -7,6 +7,7 @@ use arrayvec::ArrayVec;
 use potoroo_runtime::{InboundLane, Position};
 use potoroo_sdk::host::{BATCH_EVENTS, Cause, Host, Inputs, NO_SLOT, SinkId, Timing, UnderWay};
 use potoroo_sdk::plan::{Exchange, Plan};
+use potoroo_sdk::time::EventTime;
 
 use super::envelope::{FrameEdge, Header};
 use super::gauges::Stage;
@@ -68,12 +69,14 @@ impl FrameQueue for Local {
 }
 
 /// Processes frames until none is left, the router is blocked or the turn's share is used up.
-/// Returns how many.
+/// They come from the core at the seat `from`, or from a checkpoint: then what they are stamped with
+/// is for their own rows only. Returns how many.
 pub(super) fn drain<F: FrameQueue>(
     plan: &Plan,
     under_way: &UnderWay,
     router: &mut Router,
     frames: &mut F,
+    from: Option<usize>,
 ) -> usize {
     let mut total = 0;
     router.begin();
@@ -81,7 +84,8 @@ pub(super) fn drain<F: FrameQueue>(
         let Some((frame, _)) = frames.frame_at(frames.first()) else { break };
         let done = match Header::read(frame).0.edge {
             FrameEdge::Exchange(id) => {
-                drain_run(&plan.exchanges[id as usize], id, under_way, router, frames)
+                let exchange = &plan.exchanges[id as usize];
+                drain_run((exchange, id), under_way, router, frames, from)
             }
             FrameEdge::Output(_) => drain_outputs(router, frames),
         };
@@ -96,11 +100,11 @@ pub(super) fn drain<F: FrameQueue>(
 /// Processes the frames at the front that belong to one exchange.
 #[inline]
 fn drain_run<F: FrameQueue>(
-    exchange: &Exchange,
-    id: u16,
+    (exchange, id): (&Exchange, u16),
     under_way: &UnderWay,
     router: &mut Router,
     frames: &mut F,
+    from: Option<usize>,
 ) -> usize {
     router.gauges.begin(Stage::Exchange(id));
     let mut archives = ArrayVec::<&[u8], BATCH_EVENTS>::new();
@@ -128,6 +132,7 @@ fn drain_run<F: FrameQueue>(
     if exchange.time {
         read_timings(frames, archives.len(), &mut timings);
     }
+    let stamps = stamps(exchange, router, from, &mut timings);
     let mut slots = [NO_SLOT; BATCH_EVENTS];
     let slots = &mut slots[..hashes.len()];
     if let Some(table) = exchange.table {
@@ -138,6 +143,11 @@ fn drain_run<F: FrameQueue>(
         Inputs { archives: &archives, hashes: &hashes, slots, causes: &causes, timings: &timings };
     let done = exchange.stage.batch(inputs, under_way, router);
     under_way.end();
+    if let Some((number, from)) = exchange.watermark.zip(from)
+        && let Some(stamp) = stamps.get(done.wrapping_sub(1))
+    {
+        router.watermarks.hear(number, from, *stamp);
+    }
     if let Some(table) = exchange.end {
         router.ends.add_all(table, causes[..done].iter());
     }
@@ -163,6 +173,23 @@ fn read_timings<F: FrameQueue>(
         timings.push(Header::timing(frame).unwrap_or(Timing::UNKNOWN));
         place = next;
     }
+}
+
+/// Gives each event the watermark before it, if something uses that. Returns what their frames were
+/// stamped with.
+#[inline]
+fn stamps(
+    exchange: &Exchange,
+    router: &Router,
+    from: Option<usize>,
+    timings: &mut [Timing],
+) -> ArrayVec<EventTime, BATCH_EVENTS> {
+    let mut stamps = ArrayVec::new();
+    if let Some((number, from)) = exchange.watermark.zip(from) {
+        stamps.extend(timings.iter().map(|timing| timing.watermark));
+        router.watermarks.enter(number, from, timings);
+    }
+    stamps
 }
 
 /// The place after the first `count` frames.

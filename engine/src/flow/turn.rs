@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!   latencies that have ended → a snapshot, if a checkpoint begins → outboxes → outputs
-//!     → lanes, highest level first → sources, only while nothing waits for room
-//!     → what the turn left for itself → publish
+//!     → lanes and what is due, highest level first → sources, only while nothing waits for room
+//!     → what the turn left for itself → publish → what is known of time
 //! ```
 //!
 //! Lanes of level k only ever cause frames of higher levels, and the last level needs only sinks,
@@ -68,6 +68,9 @@ pub struct CoreConfig {
     pub local_bytes: usize,
     /// Whether every dead letter waits until it is taken.
     pub keep_letters: bool,
+    /// By source: the seat of the core that reads it, if one core does from its beginning to its
+    /// end; `None` where connections come and go, on any core, as for all sources without an entry.
+    pub readers: Vec<Option<usize>>,
     /// Where it counts.
     pub tally: Arc<SharedCounts>,
 }
@@ -107,6 +110,10 @@ pub struct Core {
     held: bool,
     /// When it last published how full its lanes are.
     gauged_at: Nanos,
+    /// By seat and exchange with a watermark: the version of its word that was heard last.
+    pub(super) words_heard: Vec<u64>,
+    /// When it last looked at words.
+    pub(super) time_passed_at: Nanos,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
     pub(super) open_sources: bool,
 }
@@ -141,6 +148,7 @@ impl Core {
             let levels = if seat == config.core { 0 } else { plan.levels() + 1 };
             assert_eq!(lanes.levels(), levels, "one lane per level from each other core");
         }
+        let seats = config.lanes.inbound.len();
         let parts = RouterParts {
             core: config.core,
             map: config.map,
@@ -151,10 +159,22 @@ impl Core {
             counts: config.tally.begin(),
             local_bytes: config.local_bytes,
             outlet_bytes: config.outlet_bytes,
+            readers: {
+                let mut readers = config.readers;
+                readers.resize(plan.sources.len(), None);
+                readers
+            },
         };
+        let router = Router::new(&plan, parts);
+        for (seat, lanes) in config.lanes.inbound.iter().enumerate() {
+            let words = if seat == config.core { 0 } else { router.watermarks.count() };
+            assert_eq!(lanes.words(), words, "one word per watermark from each other core");
+        }
         Self {
             phase: Phase::New,
-            router: Router::new(&plan, parts),
+            words_heard: vec![0; seats * router.watermarks.count()],
+            time_passed_at: Nanos(0),
+            router,
             under_way: Rc::default(),
             skips: Skips::default(),
             inbound: config.lanes.inbound,
@@ -191,6 +211,9 @@ impl Core {
         let first = self.replay.level().map_or(0, |level| level + 1);
         for level in (first..=self.router.output_level()).rev() {
             work += self.drain_level(level, &mut wake);
+            if first == 0 && self.router.watermarks.dues() > 0 {
+                work += self.fire_level(level);
+            }
         }
         if first == 0 && self.router.admits_sources() {
             work += self.ingest(now);
@@ -200,12 +223,13 @@ impl Core {
         for level in 0..self.router.output_level() {
             work += self.drain_local(level);
         }
-        if work > 0 && self.tally.quiet() {
+        if work > 0 {
             // Before others can see what was sent: a frame could go round and come to rest while
             // its sender, held up here, still seemed quiet.
-            self.tally.set_quiet(false);
+            self.wake_up();
         }
-        self.router.publish(wake);
+        self.router.publish(&mut wake);
+        work += self.pass_time(now, work, &mut wake);
         self.finish(work, now);
         work
     }
@@ -236,7 +260,7 @@ impl Core {
                 continue;
             }
             let mut lane = lanes.drain(level, checkpoints.limits(LaneId { core: from, level }));
-            let done = shard::drain(plan, under_way, router, &mut lane);
+            let done = shard::drain(plan, under_way, router, &mut lane, Some(from));
             if lane.released() {
                 wake(from);
             }
@@ -254,7 +278,8 @@ impl Core {
         let mut work = 0;
         while work < LOCAL_FRAMES_PER_TURN && self.router.admits(level) {
             let Some(mut local) = self.router.take_local(level) else { break };
-            work += shard::drain(&self.plan, &self.under_way, &mut self.router, &mut local);
+            let Self { plan, under_way, router, core, .. } = self;
+            work += shard::drain(plan, under_way, router, &mut local, Some(*core));
             self.router.give_local(level, local);
         }
         self.router.counts.frames_local += work as u64;
@@ -287,7 +312,8 @@ impl Core {
     /// Takes generators away that have ended.
     #[cold]
     pub(super) fn end_generators(&mut self) {
-        self.generators.take_ended(&mut self.checkpoints.ended);
+        let ended = self.generators.take_ended(&mut self.checkpoints.ended);
+        ended.for_each(|source| self.router.watermarks.times().end(&self.plan, source, None));
     }
 
     /// Does what waits for a checkpoint.
@@ -391,12 +417,13 @@ impl Core {
             && self.inlets.is_empty()
             && self.lanes_are_empty()
             && self.router.is_empty()
+            && self.router.watermarks.is_settled()
     }
 
     /// Whether nothing of what sources gave is under way here.
     #[cold]
     fn is_drained(&self) -> bool {
-        self.lanes_are_empty() && self.router.is_drained()
+        self.lanes_are_empty() && self.router.is_drained() && self.router.watermarks.is_settled()
     }
 
     /// Whether nothing waits in lanes, nor of what was in them at the checkpoint.

@@ -23,6 +23,9 @@
 //! Promises: a call does bounded work; a hint moves from list to list once per level at most, and
 //! in practice twice. Must never know a row, or compare two hints.
 
+use potoroo_sdk::host::Hint;
+use potoroo_sdk::time::EventTime;
+
 /// Most hints that lie in one page: it takes 4 KiB with its link.
 const PAGE_HINTS: usize = 255;
 
@@ -40,15 +43,6 @@ const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
 /// The page that no list has.
 const NO_PAGE: u32 = u32::MAX;
-
-/// A row that may be due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hint {
-    /// When, in nanoseconds of the time of its table.
-    pub due: i64,
-    /// The slot of the row.
-    pub slot: u32,
-}
 
 /// What a call of [`Wheel::take`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +123,8 @@ impl List {
         }
         pages.at(self.page).hints[self.filled as usize] = hint;
         self.filled += 1;
-        self.first = self.first.min(ordered(hint.due));
-        self.last = self.last.max(ordered(hint.due));
+        self.first = self.first.min(ordered(hint.due.nanos()));
+        self.last = self.last.max(ordered(hint.due.nanos()));
     }
 
     #[inline]
@@ -158,8 +152,8 @@ fn ordered(due: i64) -> u64 {
 
 /// The due of that place in the order.
 #[inline(always)]
-fn due_of(ordered: u64) -> i64 {
-    (ordered ^ (1 << 63)).cast_signed()
+fn due_of(ordered: u64) -> EventTime {
+    EventTime::from_nanos((ordered ^ (1 << 63)).cast_signed())
 }
 
 impl Default for Wheel {
@@ -204,7 +198,7 @@ impl Wheel {
 
     #[inline]
     fn place(&mut self, hint: Hint) {
-        let due = ordered(hint.due).max(self.base);
+        let due = ordered(hint.due.nanos()).max(self.base);
         let level = (u64::BITS - 1 - ((due ^ self.base) | 1).leading_zeros()) / DIGIT_BITS;
         let digit = due >> (level * DIGIT_BITS) & (DIGITS as u64 - 1);
         self.levels |= 1 << level;
@@ -213,7 +207,7 @@ impl Wheel {
     }
 
     /// No hint is due before this; `None` if there is none at all.
-    pub fn next_due(&self) -> Option<i64> {
+    pub fn next_due(&self) -> Option<EventTime> {
         let earliest = self.earliest().map(|(level, digit)| self.lists[level][digit].first);
         let waiting = [&self.due, &self.spread].into_iter().filter(|list| !list.is_empty());
         waiting.map(|list| list.first).chain(earliest).min().map(due_of)
@@ -228,8 +222,8 @@ impl Wheel {
 
     /// Takes hints that are due at `until`, which only grows, about the earliest first, until
     /// `hints` is full. Moves up to `moves` others meanwhile, and takes what it moves from that.
-    pub fn take(&mut self, until: i64, hints: &mut [Hint], moves: &mut usize) -> Taken {
-        let (mut count, until) = (0, ordered(until));
+    pub fn take(&mut self, until: EventTime, hints: &mut [Hint], moves: &mut usize) -> Taken {
+        let (mut count, until) = (0, ordered(until.nanos()));
         while count < hints.len() {
             if let Some(hint) = self.due.pop(&mut self.pages) {
                 hints[count] = hint;
@@ -238,7 +232,7 @@ impl Wheel {
                 let Some(left) = moves.checked_sub(1) else { break };
                 *moves = left;
                 let hint = self.spread.pop(&mut self.pages).expect("it is not empty");
-                if ordered(hint.due) <= until {
+                if ordered(hint.due.nanos()) <= until {
                     hints[count] = hint;
                     count += 1;
                 } else {
@@ -249,7 +243,7 @@ impl Wheel {
             }
         }
         self.count -= count;
-        Taken { count, more: self.next_due().is_some_and(|due| ordered(due) <= until) }
+        Taken { count, more: self.next_due().is_some_and(|due| ordered(due.nanos()) <= until) }
     }
 
     /// Has the earliest list taken, or spread if it is due in part only. Returns whether any of it
@@ -363,7 +357,7 @@ impl Pages {
             self.blocks.push(Vec::with_capacity(BLOCK_PAGES));
         }
         let block = self.blocks.last_mut().expect("there is one now");
-        block.push(Page { next, hints: [Hint::default(); PAGE_HINTS] });
+        block.push(Page { next, hints: [Hint::NONE; PAGE_HINTS] });
         self.used += 1;
         self.used - 1
     }

@@ -13,8 +13,9 @@ use potoroo::flow::{Core, CoreConfig, CoreEdges, PartitionMap, SharedCounts, Sta
 use potoroo::turn::{
     Command, Driver, Handout, InletKind, Mail, Mailbox, NewInlet, Notice, OutletPort, mailbox,
 };
-use potoroo_runtime::{Lanes, Nanos, Poller, Waker, mesh};
+use potoroo_runtime::{Lanes, Nanos, Poller, Waker, mesh_with_words};
 use potoroo_sdk::host::{SinkId, SourceId};
+use potoroo_sdk::plan::Plan;
 use potoroo_sdk::random::Random;
 
 use super::nodes::Nodes;
@@ -40,6 +41,8 @@ pub(super) struct Process {
     /// Of lanes and outlets.
     bytes: (usize, usize),
     sink_owners: Vec<usize>,
+    /// By source: the core that reads it, where time is waited for from the start.
+    readers: Vec<Option<usize>>,
     pub(super) map: PartitionMap,
     /// Of the sinks whose output is gathered.
     pub(super) gates: Vec<SinkGate>,
@@ -80,12 +83,14 @@ impl Process {
         // Large buffers in every fourth process: events run in batches then.
         let (lane_bytes, outlet_bytes) =
             if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
-        let mut lanes = mesh(count, plan.levels() + 1, lane_bytes);
+        let words = plan.watermark_levels();
+        let mut lanes = mesh_with_words(count, plan.levels() + 1, &words, lane_bytes);
         let mut nodes = Nodes::place(seed, count, lane_bytes, sabotage);
         let links = nodes.link(seed, &mut lanes);
         let time = Time::new([20, 400][random.below(2) as usize]);
         let (owners, bytes) = ((&map, &sink_owners[..]), (lane_bytes, outlet_bytes));
-        let cores = cores(subject, lanes, owners, bytes, &tallies);
+        let readers = readers(seed, &plan, count);
+        let cores = cores(subject, lanes, owners, bytes, (&tallies, &readers));
         let (outbound, (notices_in, notices)) = (Outbound::default(), channel());
         let letters_waiting = Arc::new(AtomicUsize::new(0));
         let (mut drivers, mut mails, mut mailboxes) = (Vec::new(), Vec::new(), Vec::new());
@@ -110,6 +115,7 @@ impl Process {
             nodes,
             bytes,
             sink_owners,
+            readers,
             map,
             gates: Vec::new(),
             files: Vec::new(),
@@ -142,7 +148,8 @@ impl Process {
                 manifest.sources.iter().find(|position| position.name == source.name)
             });
             let start = at.map_or_else(Start::default, Start::from);
-            let core = self.random.below(count) as usize;
+            let drawn = self.random.below(count) as usize;
+            let core = self.readers[index].unwrap_or(drawn);
             self.open_source(SourceId(index as u8), core, start, (subject, world));
         }
         self.cores.iter_mut().for_each(|core| core.set_open_sources(true));
@@ -243,11 +250,13 @@ impl Process {
             (0..edges.len() as u16).filter(|_| self.random.chance(0.6)).collect();
         let owners = if owners.is_empty() { vec![0] } else { owners };
         self.map = PartitionMap::spread(subject.partitions, &owners);
-        let mut lanes = mesh(edges.len(), plan.levels() + 1, self.bytes.0);
+        let words = plan.watermark_levels();
+        let mut lanes = mesh_with_words(edges.len(), plan.levels() + 1, &words, self.bytes.0);
         self.nodes.renew(seed)?;
         let links = self.nodes.link(seed, &mut lanes);
         let owners = (&self.map, &self.sink_owners[..]);
-        self.cores = cores(subject, lanes, owners, self.bytes, &self.tallies);
+        let ends = (&self.tallies[..], &self.readers[..]);
+        self.cores = cores(subject, lanes, owners, self.bytes, ends);
         links.into_iter().for_each(|(core, link)| self.drivers[core].add_link(link));
         self.edges = edges;
         Ok(())
@@ -342,6 +351,15 @@ impl Process {
     }
 }
 
+/// By source: the core that reads it, where time is waited for from the start.
+fn readers(seed: u64, plan: &Plan, count: usize) -> Vec<Option<usize>> {
+    // Of their own: cases without time draw as before.
+    let mut random = random(!seed.rotate_left(16), Concern::Deployment);
+    let timed = !plan.watermark_levels().is_empty();
+    let mut reader = || timed.then(|| random.below(count as u64) as usize);
+    plan.sources.iter().map(|_| reader()).collect()
+}
+
 /// The cores with these lanes, with owners of partitions and sinks, with the bytes of lanes and
 /// outlets.
 fn cores(
@@ -349,7 +367,7 @@ fn cores(
     lanes: Vec<Lanes>,
     (map, sink_owners): (&PartitionMap, &[usize]),
     (lane_bytes, outlet_bytes): (usize, usize),
-    tallies: &[Arc<SharedCounts>],
+    (tallies, readers): (&[Arc<SharedCounts>], &[Option<usize>]),
 ) -> Vec<Core> {
     let core = |(core, (lanes, tally)): (usize, (Lanes, &Arc<SharedCounts>))| {
         let config = CoreConfig {
@@ -361,6 +379,7 @@ fn cores(
             outlet_bytes,
             local_bytes: lane_bytes,
             keep_letters: false,
+            readers: readers.to_vec(),
             tally: tally.clone(),
         };
         Core::new((subject.describe)().plan().expect("as before"), config)

@@ -62,6 +62,8 @@ pub(super) struct Ground<'a> {
     pub(super) describe: &'a dyn Fn() -> Application,
     pub(super) map: PartitionMap,
     pub(super) sink_owners: Vec<usize>,
+    /// By source: the core that reads it, if that is one.
+    pub(super) readers: Vec<Option<usize>>,
     pub(super) network: SharedNetwork,
     /// Batches of dead letters that wait for the control plane.
     pub(super) letters_waiting: Arc<AtomicUsize>,
@@ -90,6 +92,7 @@ impl Ground<'_> {
             outlet_bytes: deployment.outlet_bytes,
             local_bytes: deployment.lane_bytes,
             keep_letters: deployment.keep_letters,
+            readers: self.readers.clone(),
             tally: tally.clone(),
         };
         let (mailbox, mail) = mailbox(WAKER.clone());

@@ -136,6 +136,7 @@ impl Pair {
                 outlet_bytes: 256 * 1024,
                 local_bytes: LANE_BYTES,
                 keep_letters: false,
+                readers: Vec::new(),
                 tally,
             };
             let mut core = Core::new(plan, config);

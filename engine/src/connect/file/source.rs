@@ -88,6 +88,10 @@ impl SourceConnector for FileSource {
         }
     }
 
+    fn is_read_by_one(&self) -> bool {
+        true
+    }
+
     fn demand(&self, _inlet_bytes: usize) -> Demand {
         Demand { pipes: 1, ..Demand::default() }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use potoroo_sdk::codec::Reason;
 use potoroo_sdk::host::{
-    Cause, ExchangeId, Feed, Host, Origin, Route, SinkId, SourceId, TableId, Timing, UnderWay,
+    Cause, ExchangeId, Feed, Hint, Host, Inflow, Origin, Route, SinkId, SourceId, TableId, Timing,
+    UnderWay,
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
@@ -50,6 +51,7 @@ impl Host for OneTable {
         _: usize,
         hashes: &[u64],
         _: &[Cause],
+        _: &mut [Timing],
         slots: &mut [u32],
     ) -> u64 {
         for (slot, hash) in slots.iter_mut().zip(hashes) {
@@ -86,6 +88,12 @@ impl Host for OneTable {
 
     fn changing(&mut self, _: TableId, slot: u32, row: Option<&dyn AnyRow>) {
         self.capture.changing(slot, row);
+    }
+
+    fn hint(&mut self, _: TableId, _: Hint) {}
+
+    fn watermark(&self, _: TableId, _: Inflow) -> EventTime {
+        EventTime::MAX
     }
 
     fn refuse(&mut self, _: &Cause, _: Reason, _: &[u8]) {

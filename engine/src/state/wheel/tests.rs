@@ -23,19 +23,23 @@ impl Model {
         }
     }
 
-    fn first(&self) -> Option<i64> {
+    fn first(&self) -> Option<EventTime> {
         self.0.first_key_value().map(|(hint, _)| hint.due)
     }
 }
 
+fn at(nanos: i64) -> EventTime {
+    EventTime::from_nanos(nanos)
+}
+
 /// A due that is near, far, or anywhere: also before `now`, and at the ends of time.
-fn due(random: &mut Random, now: i64) -> i64 {
-    match random.below(10) {
+fn due(random: &mut Random, now: i64) -> EventTime {
+    at(match random.below(10) {
         0 => random.u64().cast_signed(),
         1 => [i64::MIN, i64::MAX, now][random.below(3) as usize],
         2 => now.saturating_sub_unsigned(random.below(1000)),
         _ => now.saturating_add_unsigned(random.u64() >> (1 + random.below(63))),
-    }
+    })
 }
 
 #[test]
@@ -55,20 +59,23 @@ fn what_is_due_comes_once_and_nothing_else_does() {
             now = now.saturating_add_unsigned(random.u64() >> (1 + random.below(63)));
             let (calls, mut more) = (random.below(20), true);
             for _ in 0..calls {
-                let mut hints = [Hint::default(); 64];
+                let mut hints = [Hint::NONE; 64];
                 let hints = &mut hints[..1 + random.below(64) as usize];
                 let mut moves = random.below(256) as usize;
-                let taken = wheel.take(now, hints, &mut moves);
+                let taken = wheel.take(at(now), hints, &mut moves);
                 more = taken.more;
                 for hint in &hints[..taken.count] {
-                    assert!(hint.due <= now, "seed {seed}: {hint:?} came at {now}");
+                    assert!(hint.due <= at(now), "seed {seed}: {hint:?} came at {now}");
                     model.remove(*hint);
                 }
                 let (first, next) = (model.first(), wheel.next_due());
                 assert_eq!(first.is_some(), next.is_some(), "seed {seed}");
                 assert!(next <= first, "seed {seed}: {first:?} is due before {next:?}");
                 if !more {
-                    assert!(first.is_none_or(|due| due > now), "seed {seed}: {first:?} by {now}");
+                    assert!(
+                        first.is_none_or(|due| due > at(now)),
+                        "seed {seed}: {first:?} by {now}"
+                    );
                     // A list does not know which hint is its first after one was dropped.
                     assert!(prunes || next == first, "seed {seed}");
                 }
@@ -90,10 +97,10 @@ fn what_is_due_comes_once_and_nothing_else_does() {
 }
 
 /// Takes all that is due. Returns how many hints moved.
-fn drain(wheel: &mut Wheel, until: i64, mut visit: impl FnMut(Hint)) -> usize {
+fn drain(wheel: &mut Wheel, until: EventTime, mut visit: impl FnMut(Hint)) -> usize {
     let mut moved = 0;
     loop {
-        let (mut hints, mut moves) = ([Hint::default(); 64], 256);
+        let (mut hints, mut moves) = ([Hint::NONE; 64], 256);
         let taken = wheel.take(until, &mut hints, &mut moves);
         moved += 256 - moves;
         hints[..taken.count].iter().for_each(|hint| visit(*hint));
@@ -112,15 +119,18 @@ fn a_hint_moves_twice_about() {
     const HINTS: usize = 1_000_000;
     let (mut random, mut wheel) = (Random::new(1), Wheel::new());
     for slot in 0..HINTS as u32 {
-        let due = START_NS + random.below(MINUTE_NS) as i64;
+        let due = at(START_NS + random.below(MINUTE_NS) as i64);
         wheel.enter(Hint { due, slot });
     }
     let bytes = wheel.memory_bytes();
     let (mut moved, mut taken) = (0, 0);
     for millisecond in 1..=60_000 {
         let until = START_NS + millisecond * 1_000_000;
-        moved += drain(&mut wheel, until, |hint| {
-            assert!((until - 1_000_000..=until).contains(&hint.due), "in its own millisecond");
+        moved += drain(&mut wheel, at(until), |hint| {
+            assert!(
+                (until - 1_000_000..=until).contains(&hint.due.nanos()),
+                "in its own millisecond"
+            );
             taken += 1;
         });
     }
@@ -134,12 +144,13 @@ fn a_hint_moves_twice_about() {
 #[test]
 fn a_million_rows_with_one_due_do_not_move() {
     let mut wheel = Wheel::new();
-    let due = START_NS + 999_999_999;
-    wheel.enter(Hint { due: START_NS, slot: 0 });
-    drain(&mut wheel, START_NS, |_| {});
+    let due = at(START_NS + 999_999_999);
+    let before = at(due.nanos() - 1);
+    wheel.enter(Hint { due: at(START_NS), slot: 0 });
+    drain(&mut wheel, at(START_NS), |_| {});
     (0..1_000_000).for_each(|slot| wheel.enter(Hint { due, slot }));
     assert_eq!(
-        (drain(&mut wheel, due - 1, |_| panic!("it is early")), wheel.count()),
+        (drain(&mut wheel, before, |_| panic!("it is early")), wheel.count()),
         (0, 1_000_000)
     );
     let mut taken = 0;
@@ -161,7 +172,7 @@ fn what_is_gone_is_pruned() {
         assert_eq!(wheel.count(), live, "seed {seed}");
         let bytes = wheel.memory_bytes();
         let mut taken = 0;
-        drain(&mut wheel, i64::MAX, |hint| {
+        drain(&mut wheel, EventTime::MAX, |hint| {
             assert_ne!(hint.slot % 3, 0, "seed {seed}");
             taken += 1;
         });
