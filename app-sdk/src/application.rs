@@ -13,7 +13,8 @@ use crate::intake::{GeneratorOf, Generators, Intake, maker};
 use crate::key::Key;
 use crate::plan::{Mistakes, Plan};
 use crate::stream::Stream;
-use crate::table::{Rows, Table, TableRef};
+use crate::table::{Rows, TableRef};
+use crate::tables::Table;
 use crate::value::{Event, State};
 
 /// A named dataflow: sources, streams, tables and sinks.

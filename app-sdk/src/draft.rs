@@ -10,14 +10,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::consumers::Join;
-use crate::host::{ExchangeId, ExchangeStage, SinkId, SourceId, SourceStage, TableId, TimeId};
+use crate::host::{
+    ExchangeId, ExchangeStage, FireStage, SinkId, SourceId, SourceStage, TableId, TimeId,
+};
 use crate::mistake::Mistake;
 use crate::table::{TableRef, TableRows};
 use crate::time::Lateness;
 
 mod timed;
-
-pub(crate) use timed::DraftTimed;
 
 /// A step's index in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +76,21 @@ pub(crate) struct DraftTable {
     pub(crate) name: String,
     pub(crate) rows: Rc<dyn TableRows>,
     pub(crate) timed: Option<DraftTimed>,
+}
+
+/// What makes a table a timed one.
+pub(crate) struct DraftTimed {
+    pub(crate) stage: Rc<dyn FireStage>,
+    /// What takes what is due, if anything does.
+    pub(crate) step: Option<StepId>,
+    /// Something has to take it.
+    pub(crate) has_timers: bool,
+}
+
+impl DraftTimed {
+    pub(crate) fn new(stage: Rc<dyn FireStage>) -> Self {
+        Self { stage, step: None, has_timers: false }
+    }
 }
 
 pub(crate) struct DraftSink {

@@ -78,7 +78,7 @@
 //! ## 2. Keys and tables
 //!
 //! [`key_by`](stream::Stream::key_by) groups events. All events of a key meet its one row of a
-//! [`Table`](table::Table), one after the other, without a lock. A row begins as the default of
+//! [`Table`](tables::Table), one after the other, without a lock. A row begins as the default of
 //! its state, or is made from its key by [`table_with`](Application::table_with).
 //!
 //! ```
@@ -265,7 +265,7 @@
 //!
 //! Mistakes that can be found before running are found before running:
 //! [`plan`](Application::plan) lists them, each with its remedy. Names of types that changed since
-//! a checkpoint are found, too: see [`Table::migrating`](table::Table::migrating).
+//! a checkpoint are found, too: see [`Table::migrating`](tables::Table::migrating).
 //!
 //! ## 6. What may not be said
 //!
@@ -318,6 +318,11 @@ mod flow;
 
 mod batch_output;
 mod firings;
+
+mod updates;
+
+pub mod tables;
+
 pub mod stream;
 
 mod exchange;
@@ -347,7 +352,8 @@ pub mod prelude {
     pub use crate::random::Random;
     pub use crate::reference::Reference;
     pub use crate::stream::{Keyed, Stream};
-    pub use crate::table::{Entry, Table, TimedRow, TimedTable};
+    pub use crate::table::{Entry, TimedRow};
+    pub use crate::tables::{Table, TimedTable};
     pub use crate::text::{Symbol, Text};
     pub use crate::time::{
         Duration, EventTime, IN_ORDER, Lateness, hours, micros, millis, minutes, seconds, within,

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::draft::{Draft, DraftTable, DraftTime, StepId, StepKind};
+use crate::draft::{Draft, DraftExchange, DraftTable, DraftTime, StepId, StepKind};
 use crate::host::{
     ExchangeStage, FireStage, Inflow, SinkId, SourceId, SourceStage, TableId, TimeId,
 };
@@ -209,25 +209,7 @@ impl Plan {
         let reached = times_of_sources(&draft);
         let time = |step| PlannedTime { label: draft.describe(step) };
         let times = draft.times.iter().map(|planned| time(planned.step)).collect();
-        let exchanges = draft
-            .exchanges
-            .into_iter()
-            .zip(exchanges)
-            .map(|(exchange, facts)| Exchange {
-                level: facts.level,
-                stage: exchange.stage.expect("key_by sets the stage"),
-                table: facts.table,
-                end: facts.end,
-                time: facts.time,
-                watermark: facts.watermark,
-                inflows: facts.inflows,
-                sources: facts.sources,
-                tables: facts.tables,
-                reached_tables: facts.reached_tables,
-                reached_sinks: facts.reached_sinks,
-                label: facts.label,
-            })
-            .collect();
+        let exchanges = planned_exchanges(draft.exchanges, exchanges);
         let sources = draft.sources.into_iter();
         let tables = draft.tables.into_iter();
         Ok(Self {
@@ -311,6 +293,24 @@ fn unused(draft: &Draft) -> Vec<Mistake> {
         .collect()
 }
 
+fn planned_exchanges(exchanges: Vec<DraftExchange>, facts: Vec<ExchangeFacts>) -> Vec<Exchange> {
+    let planned = |(exchange, facts): (DraftExchange, ExchangeFacts)| Exchange {
+        level: facts.level,
+        stage: exchange.stage.expect("key_by sets the stage"),
+        table: facts.table,
+        end: facts.end,
+        time: facts.time,
+        watermark: facts.watermark,
+        inflows: facts.inflows,
+        sources: facts.sources,
+        tables: facts.tables,
+        reached_tables: facts.reached_tables,
+        reached_sinks: facts.reached_sinks,
+        label: facts.label,
+    };
+    exchanges.into_iter().zip(facts).map(planned).collect()
+}
+
 struct ExchangeFacts {
     level: u8,
     table: Option<TableId>,
@@ -328,7 +328,7 @@ struct ExchangeFacts {
 fn exchange_facts(draft: &Draft) -> Vec<ExchangeFacts> {
     let reached = reached_by_sources(draft);
     let mut watermarks = 0..;
-    let facts = |exchange: &crate::draft::DraftExchange| {
+    let facts = |exchange: &DraftExchange| {
         let inside = draft.reach_in_stage(exchange.step);
         let steps = draft.steps.iter().zip(&inside).filter(|(_, inside)| **inside);
         let inside: Vec<StepKind> = steps.map(|(step, _)| step.kind).collect();

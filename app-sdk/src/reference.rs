@@ -10,8 +10,11 @@ use core::fmt::Debug;
 
 use crate::application::Application;
 use crate::codec::Reason;
-use crate::host::{Cause, Inputs, NO_SLOT, Origin, SinkId, SourceId, UnderWay};
+use crate::host::{
+    Cause, Feed, Ingested, Inputs, NO_SLOT, Origin, SinkId, SourceId, Stop, UnderWay,
+};
 use crate::plan::{Mistakes, Plan, PlannedSink, REPLY};
+use crate::time::EventTime;
 
 mod connections;
 mod interpreter;
@@ -19,7 +22,7 @@ mod watermarks;
 
 pub use connections::FedConnection;
 
-use connections::Connected;
+use connections::FedInput;
 use interpreter::{InFlight, Interpreter};
 
 /// Runs an application over slices of input; see [`Application`] for an example.
@@ -27,7 +30,7 @@ pub struct Reference {
     plan: Plan,
     state: Interpreter,
     /// The first one of each source, in the order of the sources, then all others.
-    connections: Vec<Connected>,
+    connections: Vec<FedInput>,
     /// Not read: the message of a panic in a test suffices.
     under_way: UnderWay,
 }
@@ -61,7 +64,7 @@ impl Reference {
         let plan = application.plan()?;
         Ok(Self {
             state: Interpreter::new(&plan),
-            connections: (0..plan.sources.len()).map(|at| Connected::new(&plan, at)).collect(),
+            connections: (0..plan.sources.len()).map(|at| FedInput::new(&plan, at)).collect(),
             under_way: UnderWay::default(),
             plan,
         })
@@ -107,6 +110,113 @@ impl Reference {
     /// The application has no source `name`.
     pub fn end(&mut self, name: &str) {
         self.end_of(&self.first_connection(name));
+    }
+
+    /// Another connection to the source `name`. Like the first one it holds time: what waits for
+    /// the time of this source waits for all its connections that have not ended.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// let other = reference.connect("lines");
+    /// reference.feed("lines", b"to b");
+    /// reference.feed_to(&other, b"or not\n");
+    /// reference.feed("lines", b"e\n");
+    /// reference.end_of(&other);
+    /// assert_eq!(reference.output("copies"), b"or not\nto be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
+    /// # Panics
+    /// The application has no source `name`.
+    pub fn connect(&mut self, name: &str) -> FedConnection {
+        let (at, number) = (usize::from(self.source(name).0), 1 + self.connections.len() as u64);
+        self.connections.push(FedInput { number, ..FedInput::new(&self.plan, at) });
+        FedConnection(self.connections.len() - 1)
+    }
+
+    /// As [`feed`](Self::feed), on a connection.
+    pub fn feed_to(&mut self, connection: &FedConnection, bytes: &[u8]) {
+        self.connections[connection.0].ended = false;
+        self.feed_bytes(connection.0, bytes, false);
+    }
+
+    /// As [`end`](Self::end), of a connection.
+    pub fn end_of(&mut self, connection: &FedConnection) {
+        self.feed_bytes(connection.0, &[], true);
+        let own = connections::none_yet(&self.plan);
+        let connected = &mut self.connections[connection.0];
+        connected.partial.clear();
+        (connected.skipping, connected.broken, connected.ended) = (false, false, true);
+        connected.own = own;
+        self.pass_time();
+    }
+
+    /// Nothing on time at or before `time` will come on the first connection of the source `name`,
+    /// as if an event with a later time had come and was dropped.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("timeouts");
+    /// let open = app.table::<u64, ()>("open").timers();
+    /// app.source("orders", LineText::new())
+    ///     .map(|line| line.parse::<u64>().ok())
+    ///     .event_time(|_| EventTime::from_millis(0), IN_ORDER)
+    ///     .key_by(|order| order)
+    ///     .update_row(&open, |order, _| order.set_timer_in(millis(50)));
+    /// open.on_timer(|order| format!("cancel {}", order.key())).sink("cancels", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("orders", b"7\n");
+    /// reference.promise("orders", EventTime::from_millis(49));
+    /// assert_eq!(reference.output("cancels"), b"");
+    /// reference.promise("orders", EventTime::from_millis(50));
+    /// assert_eq!(reference.output("cancels"), b"cancel 7\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
+    /// # Panics
+    /// The application has no source `name`.
+    pub fn promise(&mut self, name: &str, time: EventTime) {
+        self.promise_of(&self.first_connection(name), time);
+    }
+
+    /// As [`promise`](Self::promise), of a connection.
+    pub fn promise_of(&mut self, connection: &FedConnection, time: EventTime) {
+        let connected = &mut self.connections[connection.0];
+        for id in &self.plan.sources[usize::from(connected.source.0)].times {
+            let own = &mut connected.own[usize::from(id.0)];
+            *own = time.max(*own);
+        }
+        self.pass_time();
+    }
+
+    fn feed_bytes(&mut self, at: usize, bytes: &[u8], ended: bool) {
+        let connected = &mut self.connections[at];
+        if connected.broken {
+            return;
+        }
+        let mut input = core::mem::take(&mut connected.partial);
+        input.extend_from_slice(bytes);
+        loop {
+            self.begin_input(at);
+            let connected = &mut self.connections[at];
+            let (cause, skipping) = (connected.cause(), connected.skipping);
+            let feed = Feed { cause, ended, events_max: 1, frame_bytes_max: usize::MAX, skipping };
+            let (own, stage) =
+                (&mut connected.own, &self.plan.sources[usize::from(connected.source.0)].stage);
+            let done = stage.ingest(&input, feed, own, &self.under_way, &mut self.state);
+            self.process_in_flight();
+            self.pass_time();
+            input.drain(..done.bytes);
+            let connected = &mut self.connections[at];
+            connected.position += done.bytes as u64;
+            connected.skipping = done.skipping;
+            connected.broken = matches!(done.stop, Stop::Broken(_));
+            let Ingested { stop: Stop::Limit, .. } = done else { break };
+        }
+        self.connections[at].partial = input;
     }
 
     /// Runs the first `count` events of the generator `generator` at the source `name`: see

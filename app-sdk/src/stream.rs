@@ -39,16 +39,8 @@ mod update_row;
 mod update_with;
 
 mod on_timer;
-mod update_timed;
 
 mod sink;
-
-pub(crate) use on_timer::TimerStage;
-pub(crate) use update::update_plain;
-pub(crate) use update_row::update_plain_row;
-pub(crate) use update_timed::update_timed;
-pub(crate) use update_with::update_plain_with;
-pub use updating::Updating;
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {

@@ -56,6 +56,7 @@ mod partitions;
 
 mod holder;
 
+mod blocking;
 mod exchange_routes;
 mod parcels;
 mod route;

@@ -113,10 +113,10 @@ pub fn mesh_with_words(
 /// Both ends of the lanes from one core to one other.
 fn bundle(levels: usize, word_levels: &[usize], capacity_bytes: usize) -> (Outbound, Inbound) {
     let (marked, marks) = markers(levels);
-    let (told, heard) = words(word_levels.len());
+    let (writer, reader) = words(word_levels.len());
     let (producers, consumers) = (0..levels).map(|_| ring(capacity_bytes)).unzip();
-    let outbound = Outbound::new(producers, marked, told, word_levels);
-    (outbound, Inbound::new(consumers, marks, heard, word_levels))
+    let outbound = Outbound::new(producers, marked, writer, word_levels);
+    (outbound, Inbound::new(consumers, marks, reader, word_levels))
 }
 
 /// Bytes of ring memory that [`mesh`] takes; saturates.

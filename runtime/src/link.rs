@@ -69,13 +69,13 @@ impl LinkedLanes {
         let ((outgoing, to_send), (staged, incoming)): ((Vec<_>, Vec<_>), (_, _)) =
             (rings(), rings());
         let (marked, received) = markers(levels);
-        let (told, heard) = words(word_levels.len());
+        let (writer, reader) = words(word_levels.len());
         let window = capacity_bytes as u64 / 2;
         let sender = Box::new(LinkSender::new(to_send, word_levels, window));
         Self {
             outbound: Outbound::over_link(outgoing, sender, word_levels),
-            inbound: Inbound::new(incoming, received, heard, word_levels),
-            receiver: LinkReceiver::new(staged, marked, (told, word_levels), window),
+            inbound: Inbound::new(incoming, received, reader, word_levels),
+            receiver: LinkReceiver::new(staged, marked, (writer, word_levels), window),
         }
     }
 }

@@ -121,8 +121,7 @@ impl Simulation {
         let cores = deployment.cores as u64;
         let sink_owners: Vec<usize> =
             plan.sinks.iter().map(|_| placing.below(cores) as usize).collect();
-        let words = plan.watermark_levels();
-        let levels = plan.levels() + 1;
+        let (levels, words) = (plan.levels() + 1, plan.watermark_levels());
         let mut lanes = mesh_with_words(deployment.cores, levels, &words, deployment.lane_bytes);
         let kind = WireKind { announced: true, ..WireKind::default() };
         let (nodes, lane_bytes, verdict) =
@@ -130,11 +129,11 @@ impl Simulation {
         let mut wires = random(!seed, Concern::Network);
         let wired = link_nodes(nodes, &mut lanes, lane_bytes, &mut wires, (kind, &verdict));
         let map = PartitionMap::spread(deployment.partitions, &deployment.owners);
-        let clients = scripts.into_iter().map(|script| {
+        let client = |script| {
             let core = placing.below(cores) as usize;
             Client::new(script, core, placing.chance(0.5))
-        });
-        let clients: Vec<Client> = clients.collect();
+        };
+        let clients: Vec<Client> = scripts.into_iter().map(client).collect();
         let readers = (0..plan.sources.len()).map(|source| reader(&clients, source)).collect();
         let mut network = Network::new(seed, clients, &sink_owners, deployment);
         let links = network.watch_wires(wired);
@@ -166,9 +165,7 @@ impl Simulation {
             stop_at: deployment.stop_at,
             sink_owners: ground.sink_owners,
         };
-        for (core, link) in links {
-            simulation.seats[core].driver.add_link(link);
-        }
+        links.into_iter().for_each(|(core, link)| simulation.seats[core].driver.add_link(link));
         simulation.open(&plan);
         simulation
     }

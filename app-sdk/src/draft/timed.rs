@@ -5,25 +5,10 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::{Draft, DraftTable, StepId, StepKind};
-use crate::host::{FireStage, Inflow, TableId};
+use super::{Draft, DraftTable, DraftTimed, StepId, StepKind};
+use crate::host::{Inflow, TableId};
 use crate::mistake::Mistake;
 use crate::table::TableRows;
-
-/// What makes a table a timed one.
-pub(crate) struct DraftTimed {
-    pub(crate) stage: Rc<dyn FireStage>,
-    /// What takes what is due, if anything does.
-    pub(crate) step: Option<StepId>,
-    /// Something has to take it.
-    pub(crate) has_timers: bool,
-}
-
-impl DraftTimed {
-    pub(crate) fn new(stage: Rc<dyn FireStage>) -> Self {
-        Self { stage, step: None, has_timers: false }
-    }
-}
 
 impl Draft {
     /// Makes a table a timed one, which has `rows` from now on.

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::watermarks::Watermarks;
+use super::watermarks::EventTimes;
 use crate::codec::Reason;
 use crate::host::{
     Cause, ExchangeId, Hint, Host, Inflow, Route, SinkId, SourceId, TableId, Timing,
@@ -23,7 +23,7 @@ pub(super) struct Interpreter {
     pub(super) in_flight: VecDeque<InFlight>,
     pub(super) outputs: Vec<(SinkId, Vec<u8>)>,
     pub(super) refused: Vec<(SourceId, Reason, Vec<u8>)>,
-    pub(super) watermarks: Watermarks,
+    pub(super) watermarks: EventTimes,
     rows: Vec<BTreeMap<u64, Vec<u32>>>,
 }
 
@@ -33,7 +33,7 @@ impl Interpreter {
             in_flight: VecDeque::new(),
             outputs: Vec::new(),
             refused: Vec::new(),
-            watermarks: Watermarks::new(plan),
+            watermarks: EventTimes::new(plan),
             rows: plan.tables.iter().map(|_| BTreeMap::new()).collect(),
         }
     }

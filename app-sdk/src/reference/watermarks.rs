@@ -10,7 +10,7 @@ use crate::host::{ExchangeId, Hint, Inflow, TableId};
 use crate::plan::Plan;
 use crate::time::{Duration, EventTime};
 
-pub(super) struct Watermarks {
+pub(super) struct EventTimes {
     exchanges: Vec<OfExchange>,
     dues: Vec<OfTable>,
     /// While a connection brings events: by exchange, what they cannot raise its watermark above.
@@ -32,7 +32,7 @@ struct OfTable {
     hints: BTreeSet<Hint>,
 }
 
-impl Watermarks {
+impl EventTimes {
     pub(super) fn new(plan: &Plan) -> Self {
         let exchange = |of: &crate::plan::Exchange| OfExchange {
             level: of.level,

@@ -1,148 +1,70 @@
 //! On timer: a handler is called when the timer of a row has come.
 
-use core::cell::RefCell;
-
 use alloc::rc::Rc;
 
-use crate::consumers::Consumers;
-use crate::firings::Firings;
-use crate::flow::Context;
-use crate::host::{Cause, FireStage, Hint, Host, Origin, Timing, UnderWay};
+use super::Keyed;
+use crate::host::FireStage;
 use crate::key::Key;
 use crate::outputs::Outputs;
-use crate::table::{Rows, Timed, TimedRef, TimedRow};
-use crate::time::{Duration, EventTime};
+use crate::table::TimedRow;
+use crate::tables::TimedTable;
+use crate::updates::TimerStage;
 use crate::value::State;
 
-/// What is due in a timed table: timers, and rows that expire.
-pub(crate) struct TimerStage<K, S, R: Outputs, F> {
-    table: TimedRef<K, S>,
-    handler: F,
-    firings: RefCell<Firings<K, R::Event>>,
-    next: Rc<Consumers<R::Event, K>>,
-}
-
-impl<K: Key, S: State> TimerStage<K, S, (), fn(&mut TimedRow<'_, K, S>)> {
-    /// Of a table whose rows only expire.
+impl<K: Key, S: State> TimedTable<K, S> {
+    /// Calls `handler` with each row whose timer has come. The handler may change the row, set its
+    /// timer again, remove it, and returns what it emits: see [`Outputs`].
+    ///
+    /// - A timer set to `t` fires when the watermark has reached `t`: when nothing on time at or
+    ///   before `t` can come any more. It fires before any event of its row that comes after that.
+    /// - What it emits has the time `t`. The timer is gone then, unless the handler sets it again.
+    /// - When the input ends, each timer fires once, whatever its time. One that is set then does
+    ///   not fire.
+    ///
+    /// Describe all updates of the table before.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// #[event]
+    /// struct Step { order: u64, time: EventTime, fill: bool }
+    ///
+    /// let app = Application::new("timeouts");
+    /// let open = app.table::<u64, ()>("open").timers();
+    /// app.source("steps", LineText::new())
+    ///     .map(|line| {
+    ///         let mut words = line.split(' ');
+    ///         let order = words.next()?.parse().ok()?;
+    ///         let time = EventTime::from_millis(words.next()?.parse().ok()?);
+    ///         Some(Step { order, time, fill: words.next() == Some("fill") })
+    ///     })
+    ///     .event_time(|step| step.time, IN_ORDER)
+    ///     .key_by(|step| step.order)
+    ///     .update_row(&open, |order, step| match step.fill {
+    ///         true => order.remove(),
+    ///         false => order.set_timer_in(millis(50)),
+    ///     });
+    /// open.on_timer(|order| {
+    ///     order.remove();
+    ///     format!("cancel {}", order.key())
+    /// })
+    /// .sink("cancels", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("steps", b"1 0\n2 0\n1 50 fill\n3 51\n");
+    /// assert_eq!(reference.output("cancels"), b"cancel 2\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
     // cold: while the application is described
-    pub(crate) fn without_handler(table: TimedRef<K, S>) -> Self {
-        Self::new(table, |_| (), Consumers::new())
-    }
-}
-
-impl<K, S, R, F> TimerStage<K, S, R, F>
-where
-    K: Key,
-    S: State,
-    R: Outputs,
-    F: for<'b> Fn(&mut TimedRow<'b, K, S>) -> R,
-{
-    // cold: while the application is described
-    pub(crate) fn new(table: TimedRef<K, S>, handler: F, next: Rc<Consumers<R::Event, K>>) -> Self {
-        Self { table, handler, firings: Firings::new(), next }
-    }
-
-    /// Fires what is due at `until` in one row, as long as there is room.
-    fn fire_row(
-        &self,
-        rows: &mut Rows<K, Timed<S>>,
-        slot: u32,
-        (until, firings_max): (EventTime, usize),
-        cause: &Cause,
-        firings: &mut Firings<K, R::Event>,
-        context: &mut Context<'_>,
-    ) {
-        let table = &self.table.of;
-        let (at_end, expires) = (until == EventTime::MAX, self.table.expires());
-        while !firings.is_full(firings_max) {
-            let Some(state) = rows.try_state(slot) else { return };
-            let due = if at_end { state.timer() } else { state.due(expires) };
-            if due > until || due == EventTime::MAX {
-                break;
-            }
-            let expired = due < state.timer();
-            let row = rows.changing(table.id, slot, context.host);
-            let hash = row.key.hash();
-            let removed = expired || {
-                let due = row.state.take_timer();
-                let origin = Origin::of_due(table.id, hash, due);
-                firings.add(
-                    (&row.key, hash),
-                    Cause { origin, ..*cause },
-                    timing(due),
-                    context.under_way,
-                );
-                let mut row = TimedRow::of_timer(&row.key, &mut row.state, due);
-                (self.handler)(&mut row).each(|event| firings.push(event));
-                if at_end {
-                    // Or it would fire when the application goes on from a checkpoint.
-                    row.clear_timer();
-                }
-                row.is_removed()
-            };
-            if removed {
-                return table.remove(rows, hash, slot, context.host);
-            }
-            if at_end {
-                return;
-            }
-        }
-        // After the end of time nothing is due any more.
-        if let Some(state) = rows.try_state(slot).filter(|_| !at_end) {
-            self.table.hint(state, slot, context.host);
-        }
-    }
-}
-
-/// Of what a timer emits: what comes out of the row after it has a greater time.
-fn timing(due: EventTime) -> Timing {
-    Timing { time: due, own: EventTime::MIN, watermark: due - Duration::from_nanos(1) }
-}
-
-impl<K, S, R, F> FireStage for TimerStage<K, S, R, F>
-where
-    K: Key,
-    S: State,
-    R: Outputs,
-    F: for<'b> Fn(&mut TimedRow<'b, K, S>) -> R,
-{
-    fn fire(
-        &self,
-        hints: &[Hint],
-        until: EventTime,
-        cause: &Cause,
-        under_way: &UnderWay,
-        host: &mut dyn Host,
-    ) -> usize {
-        let rows = &self.table.of.rows;
-        let (mut rows, mut firings) = (rows.borrow_mut(), Firings::begin(&self.firings));
-        let mut context = Context { host, under_way, own: &mut [] };
-        let firings_max = context.host.batch_max();
-        let mut done = 0;
-        for Hint { due, slot } in hints {
-            done += 1;
-            if rows.try_state(*slot).is_some_and(|state| state.take_hint(*due)) {
-                let limits = (until, firings_max);
-                self.fire_row(&mut rows, *slot, limits, cause, &mut firings, &mut context);
-            }
-            if firings.is_full(firings_max) {
-                firings.send(&self.next, &mut context);
-                if context.host.blocked() {
-                    break;
-                }
-            }
-        }
-        firings.send(&self.next, &mut context);
-        done
-    }
-
-    // cold: after a recovery
-    fn hint_all(&self, host: &mut dyn Host) {
-        let mut rows = self.table.of.rows.borrow_mut();
-        for slot in 0..rows.slots() {
-            if let Some(row) = rows.try_state(slot) {
-                self.table.hint(row, slot, host);
-            }
-        }
+    pub fn on_timer<R, F>(&self, handler: F) -> Keyed<R::Event, K>
+    where
+        R: Outputs + 'static,
+        F: for<'b> Fn(&mut TimedRow<'b, K, S>) -> R + Send + Sync + 'static,
+    {
+        let step = self.draft.borrow_mut().on_timer(self.of.of.id);
+        let next = Keyed::new(self.draft.clone(), step);
+        let stage = TimerStage::new(self.of.clone(), handler, next.consumers.clone());
+        let stage: Rc<dyn FireStage> = Rc::new(stage);
+        self.draft.borrow_mut().timed(self.of.of.id).stage = stage.clone();
+        self.of.set_stage(stage);
+        next
     }
 }

@@ -1,12 +1,10 @@
 //! Update: a handler changes the state of each event's key.
 
 use super::Keyed;
-use super::updating::Updating;
-use crate::batch_output::BatchOutput;
 use crate::key::Key;
 use crate::outputs::Outputs;
-use crate::table::{HasState, TableRef};
-use crate::value::{Event, State, View};
+use crate::tables::HasState;
+use crate::value::{Event, View};
 
 impl<E: Event, K: Key> Keyed<E, K> {
     /// Updates the state that `table` has for the key of each event.
@@ -39,44 +37,4 @@ impl<E: Event, K: Key> Keyed<E, K> {
         table.update(of, handler);
         next
     }
-}
-
-/// Changes the state of each event's key in a plain table.
-pub(crate) fn update_plain<E, K, S, R, F>(
-    of: Updating<'_, E, K, R::Event>,
-    table: TableRef<K, S>,
-    handler: F,
-) where
-    E: Event,
-    K: Key,
-    S: State,
-    R: Outputs,
-    F: for<'a> Fn(&mut S, View<'a, E>) -> R + 'static,
-{
-    let Updating { stream, next, .. } = of;
-    let made = BatchOutput::new();
-    stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));
-        batch.note(context.under_way);
-        for (number, place) in batch.each() {
-            let event = batch.begin(number, place, context.under_way);
-            let mut handle =
-                |state: &mut S| handler(state, event).each(|event| made.push(event, place));
-            match rows.current(batch.slots[place], &batch.keys[place]) {
-                Some(state) => handle(state),
-                None => {
-                    let slot = table.locate(&mut rows, batch, place, context.host);
-                    handle(table.change(&mut rows, slot, context.host));
-                }
-            }
-            if R::EMITS && made.is_full() {
-                // What follows may update the same table.
-                drop(rows);
-                made.send(batch, &next, context);
-                rows = table.rows.borrow_mut();
-            }
-        }
-        drop(rows);
-        made.send(batch, &next, context);
-    });
 }

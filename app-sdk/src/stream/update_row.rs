@@ -1,12 +1,10 @@
 //! Update of a row: a handler sees the row of each event's key, and returns what it emits.
 
 use super::Keyed;
-use super::updating::Updating;
-use crate::batch_output::BatchOutput;
 use crate::key::Key;
 use crate::outputs::Outputs;
-use crate::table::{Entry, HasState, TableRef};
-use crate::value::{Event, State, View};
+use crate::tables::HasState;
+use crate::value::{Event, View};
 
 impl<E: Event, K: Key> Keyed<E, K> {
     /// As [`update`](Self::update), for handlers that need the key, remove the row, or set its
@@ -44,42 +42,4 @@ impl<E: Event, K: Key> Keyed<E, K> {
         table.update_row(of, handler);
         next
     }
-}
-
-/// Changes the row of each event's key in a plain table.
-pub(crate) fn update_plain_row<E, K, S, R, F>(
-    of: Updating<'_, E, K, R::Event>,
-    table: TableRef<K, S>,
-    handler: F,
-) where
-    E: Event,
-    K: Key,
-    S: State,
-    R: Outputs,
-    F: for<'a, 'b> Fn(&mut Entry<'b, K, S>, View<'a, E>) -> R + 'static,
-{
-    let Updating { stream, next, .. } = of;
-    let made = BatchOutput::new();
-    stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));
-        batch.note(context.under_way);
-        for (number, place) in batch.each() {
-            let event = batch.begin(number, place, context.under_way);
-            let slot = table.locate(&mut rows, batch, place, context.host);
-            let removed = rows.change_entry((table.id, slot), context.host, |entry| {
-                handler(entry, event).each(|event| made.push(event, place));
-            });
-            if removed {
-                table.remove(&mut rows, batch.hashes[place], slot, context.host);
-            }
-            if R::EMITS && made.is_full() {
-                // What follows may update the same table.
-                drop(rows);
-                made.send(batch, &next, context);
-                rows = table.rows.borrow_mut();
-            }
-        }
-        drop(rows);
-        made.send(batch, &next, context);
-    });
 }

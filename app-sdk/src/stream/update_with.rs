@@ -1,14 +1,10 @@
 //! Update with a row: a handler sees the row of each event's key, and emits what it likes.
 
-use core::cell::RefCell;
-
 use super::Keyed;
-use super::updating::Updating;
-use crate::batch_output::BatchOutput;
 use crate::key::Key;
 use crate::outputs::Out;
-use crate::table::{Entry, HasState, TableRef};
-use crate::value::{Event, State, View};
+use crate::tables::HasState;
+use crate::value::{Event, View};
 
 impl<E: Event, K: Key> Keyed<E, K> {
     /// As [`update`](Self::update), for handlers that need the key, remove the row or emit a
@@ -43,44 +39,4 @@ impl<E: Event, K: Key> Keyed<E, K> {
         table.update_with(of, handler);
         next
     }
-}
-
-/// Changes the row of each event's key in a plain table.
-pub(crate) fn update_plain_with<E, K, S, O, F>(
-    of: Updating<'_, E, K, O>,
-    table: TableRef<K, S>,
-    handler: F,
-) where
-    E: Event,
-    K: Key,
-    S: State,
-    O: Event,
-    F: for<'a, 'b> Fn(&mut Entry<'b, K, S>, View<'a, E>, &mut Out<O>) + 'static,
-{
-    let Updating { stream, next, .. } = of;
-    let (out, made) = (RefCell::new(Out::new()), BatchOutput::new());
-    stream.add(move |batch, context| {
-        let (mut rows, mut made) = (table.rows.borrow_mut(), BatchOutput::begin(&made));
-        let mut out = out.borrow_mut();
-        batch.note(context.under_way);
-        for (number, place) in batch.each() {
-            let event = batch.begin(number, place, context.under_way);
-            let slot = table.locate(&mut rows, batch, place, context.host);
-            let removed = rows.change_entry((table.id, slot), context.host, |entry| {
-                handler(entry, event, &mut out);
-            });
-            if removed {
-                table.remove(&mut rows, batch.hashes[place], slot, context.host);
-            }
-            out.drain().for_each(|event| made.push(event, place));
-            if made.is_full() {
-                // What follows may update the same table.
-                drop(rows);
-                made.send(batch, &next, context);
-                rows = table.rows.borrow_mut();
-            }
-        }
-        drop(rows);
-        made.send(batch, &next, context);
-    });
 }

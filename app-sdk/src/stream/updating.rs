@@ -1,22 +1,11 @@
-//! Updating: where an update stands, whatever kind of table it changes.
-
-use alloc::rc::Rc;
+//! What all updates have in common, whatever kind of table they change.
 
 use super::Keyed;
-use crate::consumers::Consumers;
 use crate::draft::StepKind;
-use crate::host::Inflow;
 use crate::key::Key;
-use crate::table::HasState;
+use crate::tables::HasState;
+use crate::updates::Updating;
 use crate::value::Event;
-
-/// An update: the stream that it takes, and what takes what it emits.
-pub struct Updating<'a, E: Event, K, O: Event> {
-    pub(crate) stream: &'a Consumers<E, K>,
-    pub(crate) next: Rc<Consumers<O, K>>,
-    /// From where its events come into its stage.
-    pub(crate) inflow: Inflow,
-}
 
 impl<E: Event, K: Key> Keyed<E, K> {
     /// The stream of what an update of `table` emits, and the update.

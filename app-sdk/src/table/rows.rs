@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use super::entry::Entry;
 use super::row::{FREE, Row};
 use super::stored::StatesStored;
-use super::timed::Timed;
 use crate::host::{Host, NO_SLOT, TableId};
 use crate::key::Key;
 use crate::value::State;
@@ -34,17 +33,6 @@ pub(crate) struct Rows<K, S> {
     create: Rc<dyn Fn(&K) -> S>,
 }
 
-impl<K: Key, S: State> Rows<K, Timed<S>> {
-    /// Rows of a timed table, made as those of the plain one, of which there are none yet.
-    // cold: while the application is described
-    pub(super) fn timed(plain: &Rows<K, S>) -> Self {
-        let create = plain.create.clone();
-        let mut rows = Self::new(Rc::new(move |key| Timed::new(create(key))));
-        rows.stored = plain.stored.within(Timed::new);
-        rows
-    }
-}
-
 impl<K: Key, S: State> Rows<K, S> {
     // cold: once per table
     pub(crate) fn new(create: Rc<dyn Fn(&K) -> S>) -> Self {
@@ -57,6 +45,21 @@ impl<K: Key, S: State> Rows<K, S> {
             stored: StatesStored::new(),
             create,
         }
+    }
+
+    /// Rows of states that have those of `plain` within, of which there are none yet.
+    // cold: while the application is described
+    pub(super) fn within<P: State>(plain: &Rows<K, P>, wrap: fn(P) -> S) -> Self {
+        let create = plain.create.clone();
+        let mut rows = Self::new(Rc::new(move |key| wrap(create(key))));
+        rows.stored = plain.stored.within(wrap);
+        rows
+    }
+
+    /// States may be stored as an `Old`, from which `convert` makes them.
+    // cold: while the application is described
+    pub(crate) fn migrate<Old: State>(&mut self, convert: impl Fn(Old) -> S + 'static) {
+        self.stored.migrate(convert);
     }
 
     /// Slots below this were used at least once.

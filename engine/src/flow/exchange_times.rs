@@ -23,7 +23,7 @@ pub(super) struct ExchangeTimes {
     pub(super) ended: bool,
     /// What this core promises, and what the others know of that.
     pub(super) promise: EventTime,
-    pub(super) told: EventTime,
+    pub(super) published: EventTime,
     /// What it had promised before the end of its input.
     pub(super) last: EventTime,
     /// Frames are not stamped with more.

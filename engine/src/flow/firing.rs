@@ -1,7 +1,5 @@
 //! Fires what is due in the rows of a core: input of its level, as frames of lanes are.
 
-use arrayvec::ArrayVec;
-
 use potoroo_sdk::host::{BATCH_EVENTS, Cause, Hint, Host, Inflow, Origin};
 
 use super::gauges::Stage;
@@ -46,8 +44,7 @@ impl Core {
         let hints = &hints[..taken];
         let of = &self.plan.dues[due];
         let rows = &*self.plan.tables[usize::from(of.table.0)].rows;
-        let slots: ArrayVec<u32, BATCH_EVENTS> = hints.iter().map(|hint| hint.slot).collect();
-        prefetch_rows(rows, slots.iter().copied());
+        prefetch_rows(rows, hints.iter().map(|hint| hint.slot));
         let exchange = of.inflows.iter().find_map(|inflow| match inflow {
             Inflow::Exchange(id) => Some(*id),
             _ => None,

@@ -123,14 +123,14 @@ mod tests {
     use super::*;
 
     const BYTES: usize = 70;
+    const WHICH: u64 = 0x0fff_ff0f_f0f7_7733;
 
     /// Sends batches of events until the lane is full; the positions that were sent, and those that
     /// were seen at the other end.
     #[test]
     fn runs_fill_a_lane_and_arrive_in_order() {
-        let mut lanes = mesh(2, 1, 4096);
-        let Lanes { mut inbound, .. } = lanes.pop().expect("there are two cores");
-        let Lanes { mut outbound, .. } = lanes.pop().expect("there are two cores");
+        let [Lanes { mut outbound, .. }, Lanes { mut inbound, .. }] =
+            <[Lanes; 2]>::try_from(mesh(2, 1, 4096)).ok().expect("there are two cores");
         let (mut sent, mut seen, mut position, mut partly) = (Vec::new(), Vec::new(), 0, 0);
         for round in 0..200 {
             let causes: [_; BATCH_EVENTS] = std::array::from_fn(|place| Cause {
@@ -156,8 +156,8 @@ mod tests {
                 _ => Leaving { timings: &timings, ..events },
             };
             let fields = TimeFields::of(events.timings, round % 2 == 0);
-            let which = 0x0fff_ff0f_f0f7_7733_u64.rotate_left(round);
             let (exchange, write) = (ExchangeId(5), &mut write);
+            let which = WHICH.rotate_left(round);
             let mut batch = SentBatch { exchange, bytes: BYTES, events, fields, write };
             let (left, clean) = batch.append(which, &mut outbound[1], 0);
             assert_eq!(clean, left != which);

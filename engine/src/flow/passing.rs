@@ -1,23 +1,23 @@
-//! Time passes: a core hears what others have promised, and tells them what it promises.
+//! Time passes: a core reads what others have promised, and writes what it promises.
 //!
 //! Words lie beside the lanes: they take no room in them, wait for nothing, and of several the
-//! newest counts. A turn that found nothing to do looks and tells at once; a busy core does every
-//! [`TIME_LOOK_NS`]. When a word is heard changes no result of the rows that events touch: their
+//! newest counts. A turn that found nothing to do reads and writes at once; a busy core does every
+//! [`TIME_LOOK_NS`]. When a word is read changes no result of the rows that events touch: their
 //! frames are stamped; it changes only when rows fire that no event touches.
 
 use potoroo_runtime::Nanos;
 
-use super::promise::Promise;
+use super::promise::TimePromise;
 use super::route::Router;
 use super::turn::Core;
 
-/// How often a busy core looks at words and tells its own: seldom enough that 16 cores spend little
+/// How often a busy core reads words and writes its own: seldom enough that 16 cores spend little
 /// on it.
 const TIME_LOOK_NS: u64 = 50_000;
 
 impl Core {
-    /// Hears and tells, if it is time for that after a turn in which `work` was done and everything
-    /// sent was published. Returns how much was heard and told, or whether something is due now.
+    /// Reads and writes words, if it is time for that after a turn in which `work` was done and
+    /// everything sent was published. Returns how many, or whether something is due now.
     #[inline]
     pub(super) fn pass_time(
         &mut self,
@@ -31,11 +31,11 @@ impl Core {
             return 0;
         }
         self.time_passed_at = now;
-        let heard = self.hear_words(now);
+        let read = self.read_words(now);
         let waiting = self.router.levels_waiting();
         let nearer = self.router.watermarks.pass(waiting);
-        let told = self.tell_words(waiting, wake);
-        let passed = heard + told + usize::from(nearer) + usize::from(self.has_dues());
+        let written = self.write_words(waiting, wake);
+        let passed = read + written + usize::from(nearer) + usize::from(self.has_dues());
         if passed > 0 {
             self.wake_up();
         }
@@ -50,12 +50,12 @@ impl Core {
         }
     }
 
-    fn hear_words(&mut self, now: Nanos) -> usize {
+    fn read_words(&mut self, now: Nanos) -> usize {
         let (count, epoch) = (self.router.watermarks.count(), self.checkpoints.epoch());
-        let mut heard = 0;
+        let mut read = 0;
         for (from, lanes) in self.inbound.iter().enumerate().filter(|(_, it)| it.words() > 0) {
             for number in 0..count {
-                let before = self.words_heard[from * count + number];
+                let before = self.words_read[from * count + number];
                 if lanes.word_version(number) == before {
                     continue;
                 }
@@ -63,41 +63,41 @@ impl Core {
                 if !word.holds || word.version == before {
                     continue;
                 }
-                let promise = Promise::of_word(word.number, word.beside, now);
+                let promise = TimePromise::of_word(word.number, word.beside, now);
                 self.router.watermarks.hear_word(number, from, promise);
-                self.words_heard[from * count + number] = word.version;
+                self.words_read[from * count + number] = word.version;
                 // Counted as frames are: as many are received as were sent.
                 self.router.counts.frames_received += word.version - before;
-                heard += 1;
+                read += 1;
             }
         }
-        heard
+        read
     }
 
-    fn tell_words(&mut self, waiting: u64, wake: &mut impl FnMut(usize)) -> usize {
-        let mut told = 0;
+    fn write_words(&mut self, waiting: u64, wake: &mut impl FnMut(usize)) -> usize {
+        let mut written = 0;
         while let Some((number, promise)) = self.router.watermarks.take_news(waiting) {
             self.wake_up();
-            told += 1 + self.router.tell(number, promise, &mut *wake);
+            written += 1 + self.router.tell(number, promise, &mut *wake);
         }
-        told
+        written
     }
 }
 
 impl Router {
-    /// Tells all other cores a promise, after everything was published. Returns how many.
-    fn tell(&mut self, number: usize, promise: Promise, mut wake: impl FnMut(usize)) -> usize {
+    /// Writes a promise for all other cores, after everything was published. Returns how many.
+    fn tell(&mut self, number: usize, promise: TimePromise, mut wake: impl FnMut(usize)) -> usize {
         let (said, beside) = promise.to_word();
-        let mut told = 0;
+        let mut written = 0;
         let others = self.outbound.iter_mut().enumerate().filter(|(_, lanes)| lanes.words() > 0);
         for (to, lanes) in others {
             // Clocks of other nodes are others.
-            let is_far = lanes.link().is_some() && matches!(promise, Promise::Until(..));
+            let is_far = lanes.link().is_some() && matches!(promise, TimePromise::Until(..));
             lanes.tell(number, said, if is_far { 0 } else { beside });
-            told += 1;
+            written += 1;
             wake(to);
         }
-        self.counts.frames_sent += told as u64;
-        told
+        self.counts.frames_sent += written as u64;
+        written
     }
 }

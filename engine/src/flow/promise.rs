@@ -1,18 +1,18 @@
-//! Promise: up to when nothing on time comes from a core.
+//! TimePromise: up to when nothing on time comes from a core.
 
 use potoroo_runtime::Nanos;
 use potoroo_sdk::time::EventTime;
 
 /// What a core promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Promise {
+pub(super) enum TimePromise {
     /// Nothing on time comes from it at or before this moment; and when what raised that entered.
     Until(EventTime, u64),
     /// Nothing comes from it any more; and what it had promised before.
     Ended(EventTime),
 }
 
-impl Promise {
+impl TimePromise {
     /// The number of a word, and what stands beside it.
     pub(super) fn to_word(self) -> (i64, u64) {
         match self {

@@ -69,8 +69,8 @@ impl FrameQueue for Local {
 }
 
 /// Processes frames until none is left, the router is blocked or the turn's share is used up.
-/// They come from the core at the seat `from`, or from a checkpoint: then what they are stamped with
-/// is for their own rows only. Returns how many.
+/// They come from the core at the seat `from`, or from a checkpoint: then what they are stamped
+/// with is for their own rows only. Returns how many.
 pub(super) fn drain<F: FrameQueue>(
     plan: &Plan,
     under_way: &UnderWay,

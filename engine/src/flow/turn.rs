@@ -110,8 +110,8 @@ pub struct Core {
     held: bool,
     /// When it last published how full its lanes are.
     gauged_at: Nanos,
-    /// By seat and exchange with a watermark: the version of its word that was heard last.
-    pub(super) words_heard: Vec<u64>,
+    /// By seat and exchange with a watermark: the version of its word that was read last.
+    pub(super) words_read: Vec<u64>,
     /// When it last looked at words.
     pub(super) time_passed_at: Nanos,
     /// Sources that may still open inlets: the core is not quiet before they are closed.
@@ -172,7 +172,7 @@ impl Core {
         }
         Self {
             phase: Phase::New,
-            words_heard: vec![0; seats * router.watermarks.count()],
+            words_read: vec![0; seats * router.watermarks.count()],
             time_passed_at: Nanos(0),
             router,
             under_way: Rc::default(),

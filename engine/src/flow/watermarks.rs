@@ -24,7 +24,7 @@ use potoroo_sdk::time::{Duration, EventTime};
 use super::exchange_times::{ExchangeTimes, first_promise, later};
 use super::own_times::{LEFT_OUT, OwnTimes};
 use super::own_watermarks::OwnWatermarks;
-use super::promise::Promise;
+use super::promise::TimePromise;
 use super::stamp_limits::StampLimits;
 use crate::state::Wheel;
 
@@ -77,7 +77,7 @@ impl Watermarks {
                 watermark: EventTime::MIN,
                 ended: false,
                 promise: known[seat],
-                told: known[seat],
+                published: known[seat],
                 last: EventTime::MIN,
                 bound: EventTime::MIN,
                 known,
@@ -200,14 +200,14 @@ impl Watermarks {
     }
 
     /// The core at `from` has promised this.
-    pub(super) fn hear_word(&mut self, number: usize, from: usize, promise: Promise) {
+    pub(super) fn hear_word(&mut self, number: usize, from: usize, promise: TimePromise) {
         let of = &mut self.exchanges[number];
         match promise {
-            Promise::Until(moment, entered) => {
+            TimePromise::Until(moment, entered) => {
                 of.known[from] = moment;
                 self.entered = entered;
             }
-            Promise::Ended(last) => {
+            TimePromise::Ended(last) => {
                 of.known[from] = EventTime::MAX;
                 of.known_last[from] = last;
             }
@@ -298,16 +298,17 @@ impl Watermarks {
 
     /// A promise that other cores do not know, and when what raised it entered: its exchange has to
     /// be at a level where nothing waits, bit by level.
-    pub(super) fn take_news(&mut self, waiting: u64) -> Option<(usize, Promise)> {
-        let news = |of: &ExchangeTimes| of.promise != of.told && waiting & (1 << of.level) == 0;
+    pub(super) fn take_news(&mut self, waiting: u64) -> Option<(usize, TimePromise)> {
+        let news =
+            |of: &ExchangeTimes| of.promise != of.published && waiting & (1 << of.level) == 0;
         let number = self.exchanges.iter().position(news)?;
         let of = &mut self.exchanges[number];
-        of.told = of.promise;
+        of.published = of.promise;
         Some((
             number,
             match of.promise {
-                EventTime::MAX => Promise::Ended(of.last),
-                moment => Promise::Until(moment, self.entered),
+                EventTime::MAX => TimePromise::Ended(of.last),
+                moment => TimePromise::Until(moment, self.entered),
             },
         ))
     }
@@ -315,7 +316,7 @@ impl Watermarks {
     /// Whether other cores know all promises of this one, and nothing is due.
     // cold: when a core is idle
     pub(super) fn is_settled(&self) -> bool {
-        self.exchanges.iter().all(|of| of.promise == of.told && (of.ended || !of.is_over()))
+        self.exchanges.iter().all(|of| of.promise == of.published && (of.ended || !of.is_over()))
             && !(0..self.dues.len()).any(|due| self.is_due(due))
     }
 

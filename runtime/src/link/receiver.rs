@@ -3,8 +3,8 @@
 //!
 //! Promises: a frame is checked before it is in a lane; what lies beyond the credit is refused, so
 //! a lane always has room for what comes. Memory holds one record's header, or one frame, of which
-//! a piece has come. A marker or word lies where it lay in the bytes: as a sibling's would, it stands
-//! beside the ring, so that who drains the lanes finds no difference.
+//! a piece has come. A marker or word lies where it lay in the bytes: as a sibling's would, it
+//! stands beside the ring, so that who drains the lanes finds no difference.
 
 use super::fault::LinkFault;
 use super::wire::{CREDIT_BYTES, EPOCH_BYTES, HEADER_BYTES, LinkRecord, WORD_BYTES};

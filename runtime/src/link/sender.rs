@@ -45,7 +45,7 @@ pub struct LinkSender {
 #[derive(Clone, Copy)]
 struct SendWord {
     level: usize,
-    /// What follows so many bytes of its lane, if that is not planned.
+    /// Bytes of its lane that come before it, and what it says, if that is not planned.
     waiting: Option<(u64, (i64, u64))>,
     /// How many numbers were written.
     written: u64,

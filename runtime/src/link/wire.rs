@@ -12,9 +12,9 @@
 //!               sent in all, since the link was made
 //!    3 mark     an epoch as a u64 below 2^32: the frames of the records before this one lie before
 //!               the marker of that epoch, those of the records after it follow it, at every level
-//!    4 word     four u64: which word, its number (as i64), what is said beside it, how many numbers
-//!               of it were written so far; it holds after the frames of its level, which is in the
-//!               header, in the records before this one
+//!    4 word     four u64: which word, its number (as i64), what is said beside it, how many
+//!               numbers of it were written so far; it holds after the frames of its level, which
+//!               is in the header, in the records before this one
 //! ```
 //!
 //! Little-endian. A content is a multiple of eight bytes long and follows its header at once.

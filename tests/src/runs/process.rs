@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
 
 use potoroo::checkpoint::Manifest;
@@ -83,8 +83,7 @@ impl Process {
         // Large buffers in every fourth process: events run in batches then.
         let (lane_bytes, outlet_bytes) =
             if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
-        let words = plan.watermark_levels();
-        let mut lanes = mesh_with_words(count, plan.levels() + 1, &words, lane_bytes);
+        let mut lanes = mesh_of(&plan, count, lane_bytes);
         let mut nodes = Nodes::place(seed, count, lane_bytes, sabotage);
         let links = nodes.link(seed, &mut lanes);
         let time = Time::new([20, 400][random.below(2) as usize]);
@@ -98,9 +97,8 @@ impl Process {
             let (outer, on_its_way) = mailbox(WAKER.clone());
             let (inner, mail) = mailbox(WAKER.clone());
             let (notices, letters) = (notices_in.clone(), letters_waiting.clone());
-            let handout = Some(handout(core, &outbound, &time, &mut random));
-            let sinks = plan.sinks.len();
-            drivers.push(Driver::new(mail, notices, letters, handout, sinks, true, u64::MAX));
+            let (handout, sinks) = (handout(core, &outbound, &time, &mut random), plan.sinks.len());
+            drivers.push(driver((mail, notices, letters), handout, sinks));
             mails.push((on_its_way, inner));
             mailboxes.push(outer);
         }
@@ -250,8 +248,7 @@ impl Process {
             (0..edges.len() as u16).filter(|_| self.random.chance(0.6)).collect();
         let owners = if owners.is_empty() { vec![0] } else { owners };
         self.map = PartitionMap::spread(subject.partitions, &owners);
-        let words = plan.watermark_levels();
-        let mut lanes = mesh_with_words(edges.len(), plan.levels() + 1, &words, self.bytes.0);
+        let mut lanes = mesh_of(&plan, edges.len(), self.bytes.0);
         self.nodes.renew(seed)?;
         let links = self.nodes.link(seed, &mut lanes);
         let owners = (&self.map, &self.sink_owners[..]);
@@ -349,6 +346,20 @@ impl Process {
         tables.values_mut().for_each(|rows| rows.sort());
         tables
     }
+}
+
+/// The driver of a core, whose connections wait for their replies for ever.
+fn driver(
+    (mail, notices, letters): (Mail, Sender<Notice>, Arc<AtomicUsize>),
+    handout: Handout,
+    sinks: usize,
+) -> Driver {
+    Driver::new(mail, notices, letters, Some(handout), sinks, true, u64::MAX)
+}
+
+/// Lanes and words between the cores of an application.
+fn mesh_of(plan: &Plan, count: usize, lane_bytes: usize) -> Vec<Lanes> {
+    mesh_with_words(count, plan.levels() + 1, &plan.watermark_levels(), lane_bytes)
 }
 
 /// By source: the core that reads it, where time is waited for from the start.
