@@ -221,8 +221,10 @@ fn dropping_stops_and_waits() {
 fn a_sink_without_a_receiver_ends_the_application() {
     let mut running = start(&[0]);
     let mut trades = running.source("trades").expect("a channel");
+    // Before anything comes out that it could still take.
+    drop(running.sink("positions"));
     trades.send(&Trade { account: 1, quantity: 1 }).expect("it runs");
-    drop((trades, running.sink("positions")));
+    drop(trades);
     let summary = running.wait().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(summary.stop, potoroo::control::report::StopReason::SinkFailed);
     assert_eq!(summary.snapshot.undelivered, 1);
