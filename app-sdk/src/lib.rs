@@ -8,6 +8,7 @@
 //!   value · text · key      what an event and a key are made of
 //!   codec                   bytes to events and back
 //!   time                    moments that data speaks of
+//!   aggregate               states that can be put together
 //!   application · stream    what is computed
 //!   table · outputs         what handlers see and return
 //!   plan                    the checked description
@@ -301,6 +302,8 @@ pub mod value;
 pub mod key;
 pub mod random;
 
+pub mod aggregate;
+
 pub mod codec;
 
 pub mod time;
@@ -342,6 +345,7 @@ pub use potoroo_derive::{event, key, state, value};
 
 /// Everything that an application usually needs.
 pub mod prelude {
+    pub use crate::aggregate::Merge;
     pub use crate::application::Application;
     pub use crate::codec::{
         Decode, Encode, Fields, FixedSize, Framing, LengthPrefixed, LengthWord, LineText, Lines,
