@@ -197,3 +197,18 @@ fn a_jump_is_refused_and_moves_no_clock() {
     reference.feed("in", b"7000\n");
     assert!(reference.output("on-time").ends_with(b"7000\n"), "another connection");
 }
+
+#[test]
+fn what_would_expire_stays_at_the_end_of_the_input() {
+    let app = Application::new("counts");
+    let counts = app.table::<i64, u64>("counts").expire_after(Duration::from_nanos(5));
+    let timed = numbers(&app).event_time(EventTime::from_nanos, IN_ORDER);
+    timed.key_by(|number| number % 10).update(&counts, |count, _| *count += 1);
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"1\n4\n9\n");
+    reference.end("in");
+    let mut left = Vec::new();
+    reference.table("counts", |key, count| left.push(format!("{key:?} {count:?}")));
+    left.sort();
+    assert_eq!(left, ["4 1", "9 1"], "time went on to 8 with the last one");
+}
