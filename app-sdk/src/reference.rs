@@ -88,7 +88,7 @@ impl Reference {
     /// # Panics
     /// The application has no source `name`.
     pub fn feed(&mut self, name: &str, bytes: &[u8]) {
-        self.feed_to(&self.first_connection(name), bytes);
+        self.feed_to(&self.connection(name), bytes);
     }
 
     /// Ends the input of the source `name`: no byte follows, and a partial frame is refused, or is
@@ -109,7 +109,7 @@ impl Reference {
     /// # Panics
     /// The application has no source `name`.
     pub fn end(&mut self, name: &str) {
-        self.end_of(&self.first_connection(name));
+        self.end_of(&self.connection(name));
     }
 
     /// Another connection to the source `name`. Like the first one it holds time: what waits for
@@ -135,6 +135,25 @@ impl Reference {
         let (at, number) = (usize::from(self.source(name).0), 1 + self.connections.len() as u64);
         self.connections.push(FedInput { number, ..FedInput::new(&self.plan, at) });
         FedConnection(self.connections.len() - 1)
+    }
+
+    /// The first connection of the source `name`, which is there from the start.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("echo");
+    /// app.source("lines", LineText::new()).sink("copies", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// let first = reference.connection("lines");
+    /// reference.feed_to(&first, b"to be\n");
+    /// assert_eq!(reference.output("copies"), b"to be\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
+    /// # Panics
+    /// The application has no source `name`.
+    pub fn connection(&self, name: &str) -> FedConnection {
+        FedConnection(usize::from(self.source(name).0))
     }
 
     /// As [`feed`](Self::feed), on a connection.
@@ -179,7 +198,7 @@ impl Reference {
     /// # Panics
     /// The application has no source `name`.
     pub fn promise(&mut self, name: &str, time: EventTime) {
-        self.promise_of(&self.first_connection(name), time);
+        self.promise_of(&self.connection(name), time);
     }
 
     /// As [`promise`](Self::promise), of a connection.
@@ -335,10 +354,6 @@ impl Reference {
     pub fn table(&self, name: &str, mut show: impl FnMut(&dyn Debug, &dyn Debug)) {
         let table = self.plan.tables.iter().find(|table| table.name == name);
         table.unwrap_or_else(|| panic!("no table `{name}`")).rows.each(&mut show);
-    }
-
-    fn first_connection(&self, name: &str) -> FedConnection {
-        FedConnection(usize::from(self.source(name).0))
     }
 
     fn source(&self, name: &str) -> SourceId {

@@ -1,0 +1,56 @@
+//! The application of each construct.
+
+use potoroo_sdk::prelude::*;
+use serde_json::Value as Json;
+
+use super::{Shown, duration, source, text};
+
+/// The application that runs a case; `None` if there is none for its construct.
+pub fn of(case: &Json) -> Option<Application> {
+    let describe = match text(&case["construct"]) {
+        "timers" => timers,
+        "ttl" => ttl,
+        _ => return None,
+    };
+    let app = Application::new("case");
+    describe(&app, case);
+    Some(app)
+}
+
+/// Values are commands to the row's one timer; its state is the period of one that sets itself.
+fn timers(app: &Application, case: &Json) {
+    let table = app.table::<String, Option<u64>>("rows").timers();
+    let arrivals = source(app, case, "in").key_by(|arrival| arrival.key.to_owned());
+    arrivals.update_row(&table, |row, arrival| {
+        let command = arrival.value.trim_matches('"');
+        let (verb, number) = command.split_once(':').unwrap_or((command, "0"));
+        let number: i64 = number.parse().expect("a number");
+        **row = (verb == "every").then_some(number.unsigned_abs());
+        match verb {
+            "set" | "every" => row.set_timer_in(Duration::from_nanos(number.unsigned_abs())),
+            "at" => row.set_timer(EventTime::from_nanos(number)),
+            "clear" => row.clear_timer(),
+            "note" => {}
+            other => panic!("no command `{other}`"),
+        }
+    });
+    let fired = table.on_timer(|row| {
+        let due = row.time().nanos();
+        if let Some(period) = **row {
+            row.set_timer_in(Duration::from_nanos(period));
+        }
+        Shown::new(row.key(), format!("\"due\":{due}"))
+    });
+    Shown::show(app, &fired);
+}
+
+/// A table that counts; each event gives the count.
+fn ttl(app: &Application, case: &Json) {
+    let table = app.table::<String, u64>("rows").expire_after(duration(case, "ttl"));
+    let arrivals = source(app, case, "in").key_by(|arrival| arrival.key.to_owned());
+    let counts = arrivals.update_row(&table, |row, _| {
+        **row += 1;
+        Shown::new(row.key(), format!("\"count\":{}", **row))
+    });
+    Shown::show(app, &counts);
+}
