@@ -1,5 +1,8 @@
 //! Times of events: what may be one, and where a stream gets it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::time::{OUT_OF_RANGE, TOO_FAR_AHEAD};
 
@@ -211,4 +214,18 @@ fn what_would_expire_stays_at_the_end_of_the_input() {
     reference.table("counts", |key, count| left.push(format!("{key:?} {count:?}")));
     left.sort();
     assert_eq!(left, ["4 1", "9 1"], "time went on to 8 with the last one");
+}
+
+#[test]
+fn the_row_of_a_new_key_is_made_once() {
+    let app = Application::new("counts");
+    let made = Arc::new(AtomicU64::new(0));
+    let counts = made.clone();
+    let create = move |_: &i64| counts.fetch_add(1, Ordering::Relaxed);
+    let counts = app.table_with("counts", create).expire_after(Duration::from_nanos(5));
+    let timed = numbers(&app).event_time(EventTime::from_nanos, IN_ORDER);
+    timed.key_by(|number| number % 10).update(&counts, |_, _| ());
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"1\n2\n3\n");
+    assert_eq!(made.load(Ordering::Relaxed), 3);
 }

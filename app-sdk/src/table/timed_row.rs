@@ -37,9 +37,15 @@ impl<S> Timed<S> {
     #[inline]
     pub(crate) fn due(&self, expires: Option<Duration>) -> EventTime {
         match expires {
-            None => self.timer,
-            Some(longest) => self.timer.min(self.touched + longest),
+            Some(longest) if self.is_touched() => self.timer.min(self.touched + longest),
+            _ => self.timer,
         }
+    }
+
+    /// Whether an event of its key has come.
+    #[inline]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.touched != EventTime::MIN
     }
 
     /// Takes a hint that has come back. Returns whether it counts.
