@@ -76,6 +76,16 @@ pub(crate) struct DraftTable {
     pub(crate) name: String,
     pub(crate) rows: Rc<dyn TableRows>,
     pub(crate) timed: Option<DraftTimed>,
+    /// What keeps its rows here; `None` for a table that the application updates.
+    pub(crate) operator: Option<DraftOperator>,
+}
+
+/// An operator that keeps rows of its own.
+pub(crate) struct DraftOperator {
+    /// Its name: `first`.
+    pub(crate) verb: &'static str,
+    /// What it was given besides streams: as long as it has the same name it is the same.
+    pub(crate) rule: String,
 }
 
 /// What makes a table a timed one.
@@ -294,7 +304,8 @@ impl Draft {
             ));
         }
         self.check_name("table", name);
-        self.tables.push(DraftTable { name: name.to_string(), rows, timed: None });
+        let name = name.to_string();
+        self.tables.push(DraftTable { name, rows, timed: None, operator: None });
         TableId((self.tables.len() - 1) as u16)
     }
 
@@ -435,7 +446,9 @@ impl Draft {
             },
             StepKind::Update { table, .. } => {
                 let known = self.tables.get(table.0 as usize);
-                format!("update of `{}`", known.map_or("?", |table| &table.name))
+                let operator = known.and_then(|table| table.operator.as_ref());
+                let verb = operator.map_or("update of", |operator| operator.verb);
+                format!("{verb} `{}`", known.map_or("?", |table| &table.name))
             }
             StepKind::OnTimer(table) => {
                 let text = format!("on_timer of `{}`", self.tables[usize::from(table.0)].name);

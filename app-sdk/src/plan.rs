@@ -444,6 +444,9 @@ fn fingerprint(draft: &Draft) -> u64 {
     for (index, step) in draft.steps.iter().enumerate() {
         text.push_str(&format!("\n{} {:?}", draft.describe(StepId(index)), step.kind));
     }
+    for operator in draft.tables.iter().filter_map(|table| table.operator.as_ref()) {
+        text.push_str(&format!("\n{} {}", operator.verb, operator.rule));
+    }
     for source in &draft.sources {
         text.push_str(&format!(
             "\n{} {:x}",

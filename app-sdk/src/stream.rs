@@ -40,6 +40,8 @@ mod update_with;
 
 mod on_timer;
 
+mod first;
+
 mod sink;
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
@@ -64,7 +66,7 @@ impl<E: Event> Stream<E> {
 
 /// Events of one type, grouped by a key: all events of a key are in one place.
 ///
-/// `map`, `filter`, `flat_map`, `split`, `route` and `update` keep the key.
+/// `map`, `filter`, `flat_map`, `split`, `route`, `update` and `first` keep the key.
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,

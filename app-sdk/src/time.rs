@@ -177,6 +177,13 @@ fn saturating_nanos(duration: Duration) -> u64 {
 pub const OUT_OF_RANGE: Reason =
     Reason::new("the event's time is out of range: times lie between the years 1823 and 2116");
 
+/// Why an event is refused that is too late for an operator that has it: what the event belongs to
+/// may be complete, or forgotten.
+pub const TOO_LATE: Reason = Reason::new(
+    "the event is late: say a longer `within(…)` in its `event_time`, or part late events with \
+     `split_late`",
+);
+
 /// Why an event is refused whose time is too far above all before: see [`Lateness::jump_max`].
 pub const TOO_FAR_AHEAD: Reason = Reason::new(
     "the event's time is further ahead of its connection's than `jump_max` of its `event_time`",

@@ -3,9 +3,10 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Draft, DraftTable, DraftTimed, StepId, StepKind};
+use super::{Draft, DraftOperator, DraftTable, DraftTimed, StepId, StepKind};
 use crate::host::{Inflow, TableId};
 use crate::mistake::Mistake;
 use crate::table::TableRows;
@@ -25,6 +26,11 @@ impl Draft {
         let text = text.map(|text| format!("`{}` {text}", table.name));
         (table.rows, table.timed) = (rows, Some(timed));
         text.into_iter().for_each(|text| self.mistake(text));
+    }
+
+    /// Makes a table the one of an operator.
+    pub(crate) fn operator(&mut self, id: TableId, verb: &'static str, rule: String) {
+        self.tables[usize::from(id.0)].operator = Some(DraftOperator { verb, rule });
     }
 
     /// What makes a timed table one.

@@ -42,6 +42,11 @@ impl<S> Timed<S> {
         }
     }
 
+    /// As if the event of `time` were the first of its key.
+    pub(crate) fn restart(&mut self, time: EventTime) {
+        (self.timer, self.touched) = (EventTime::MAX, time);
+    }
+
     /// Whether an event of its key has come.
     #[inline]
     pub(crate) fn is_touched(&self) -> bool {

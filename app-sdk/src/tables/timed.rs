@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 
+use alloc::format;
 use alloc::rc::Rc;
 
 use super::has_state::HasState;
@@ -9,7 +10,7 @@ use crate::draft::{Draft, DraftTimed, StepId};
 use crate::host::{FireStage, TableId};
 use crate::key::Key;
 use crate::outputs::{Out, Outputs};
-use crate::table::{TableRef, Timed, TimedRef, TimedRow};
+use crate::table::{Rows, TableRef, Timed, TimedRef, TimedRow};
 use crate::time::{DURATION_MAX, Duration};
 use crate::updates::{TimerStage, Updating, update_timed};
 use crate::value::{Event, State, View};
@@ -63,12 +64,33 @@ impl<K: Key, S: State> TimedTable<K, S> {
     /// timers. A timer that fires does not count as an event of the key.
     #[must_use]
     pub fn expire_after(self, longest: Duration) -> Self {
+        self.expire(longest, "expire_after")
+    }
+
+    /// The same for an operator that calls it `what`.
+    fn expire(self, longest: Duration, what: &str) -> Self {
         let is_sound = (Duration::from_nanos(1)..=DURATION_MAX).contains(&longest);
         if !is_sound {
-            self.draft.borrow_mut().wrong_duration(self.of.of.id, "expire_after");
+            self.draft.borrow_mut().wrong_duration(self.of.of.id, what);
         }
         self.of.expire_after(longest);
         self
+    }
+
+    /// The table of an operator `verb` with this name, whose rows say nothing but when their key
+    /// was met.
+    // cold: while the application is described
+    pub(crate) fn of_operator(
+        (draft, name, verb): (&Rc<RefCell<Draft>>, &str, &'static str),
+        longest: Duration,
+    ) -> Self
+    where
+        S: Default,
+    {
+        let rows = Rc::new(RefCell::new(Rows::new(Rc::new(|_: &K| S::default()))));
+        let id = draft.borrow_mut().table(name, rows.clone());
+        draft.borrow_mut().operator(id, verb, format!("{longest:?}"));
+        Self::new(&TableRef { id, rows }, draft.clone()).expire(longest, verb)
     }
 
     /// Goes on from checkpoints in which the states of this table were still an `Old`: see

@@ -10,6 +10,7 @@ pub fn of(case: &Json) -> Option<Application> {
     let describe = match text(&case["construct"]) {
         "timers" => timers,
         "ttl" => ttl,
+        "first" => first,
         _ => return None,
     };
     let app = Application::new("case");
@@ -53,4 +54,13 @@ fn ttl(app: &Application, case: &Json) {
         Shown::new(row.key(), format!("\"count\":{}", **row))
     });
     Shown::show(app, &counts);
+}
+
+/// Repeats are dropped.
+fn first(app: &Application, case: &Json) {
+    let arrivals = source(app, case, "in").key_by(|arrival| arrival.key.to_owned());
+    let first = arrivals.first("rows", duration(case, "keep"));
+    let shown =
+        first.map(|arrival| Shown::new(arrival.key, format!("\"value\":{}", arrival.value)));
+    Shown::show(app, &shown);
 }
