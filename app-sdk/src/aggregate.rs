@@ -1,7 +1,28 @@
-//! Aggregates: states that two parts of a stream can be put together in.
+//! Aggregates: states that are made of many values, and can be put together of parts.
 //!
-//! Owns [`Merge`]. Promises: merging parts, in the order of their events, gives what one state
-//! would be that had seen all of them.
+//! Owns [`Merge`] and the states that applications often need: [`Count`], [`Sum`], [`Mean`],
+//! [`Min`], [`Max`], [`First`], [`Last`], [`Top`], tuples of them, and [`Agenda`], which is for
+//! timers.
+//!
+//! Promises: merging parts, in the order of their events, gives the state that had seen all of
+//! their events. (Sums of floats may differ in their last digits, as they do in another order.)
+//! An operation that is not marked as cold allocates only while a list grows.
+
+mod agenda;
+mod count;
+mod ends;
+mod extremes;
+mod mean;
+mod sum;
+mod top;
+
+pub use agenda::Agenda;
+pub use count::Count;
+pub use ends::{First, Last};
+pub use extremes::{Max, Min};
+pub use mean::Mean;
+pub use sum::Sum;
+pub use top::Top;
 
 /// A state of which two parts can be put together: what windows need that are made of parts.
 ///

@@ -8,7 +8,7 @@
 //!   value · text · key      what an event and a key are made of
 //!   codec                   bytes to events and back
 //!   time                    moments that data speaks of
-//!   aggregate               states that can be put together
+//!   aggregate               counts, sums, the best: states of many values
 //!   application · stream    what is computed
 //!   table · outputs         what handlers see and return
 //!   plan                    the checked description
@@ -345,7 +345,7 @@ pub use potoroo_derive::{event, key, state, value};
 
 /// Everything that an application usually needs.
 pub mod prelude {
-    pub use crate::aggregate::Merge;
+    pub use crate::aggregate::{Agenda, Count, First, Last, Max, Mean, Merge, Min, Sum, Top};
     pub use crate::application::Application;
     pub use crate::codec::{
         Decode, Encode, Fields, FixedSize, Framing, LengthPrefixed, LengthWord, LineText, Lines,
