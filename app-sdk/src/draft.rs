@@ -17,6 +17,7 @@ use crate::mistake::Mistake;
 use crate::table::{TableRef, TableRows};
 use crate::time::Lateness;
 
+mod operators;
 mod timed;
 
 /// A step's index in [`Draft::steps`].
@@ -45,6 +46,8 @@ pub(crate) enum StepKind {
     },
     /// What is due in a table.
     OnTimer(TableId),
+    /// What comes out of a table that two streams meet in.
+    Join(TableId),
     Sink(SinkId),
 }
 
@@ -84,7 +87,7 @@ pub(crate) struct DraftTable {
 pub(crate) struct DraftOperator {
     /// Its name: `first`.
     pub(crate) verb: &'static str,
-    /// What it was given besides streams: as long as it has the same name it is the same.
+    /// What it was given besides streams: rows are of use as long as that is the same.
     pub(crate) rule: String,
 }
 
@@ -95,11 +98,13 @@ pub(crate) struct DraftTimed {
     pub(crate) step: Option<StepId>,
     /// Something has to take it.
     pub(crate) has_timers: bool,
+    /// The update by whose watermark it is due; by those of all for `None`.
+    pub(crate) due_by: Option<StepId>,
 }
 
 impl DraftTimed {
     pub(crate) fn new(stage: Rc<dyn FireStage>) -> Self {
-        Self { stage, step: None, has_timers: false }
+        Self { stage, step: None, has_timers: false, due_by: None }
     }
 }
 
@@ -254,7 +259,9 @@ impl Draft {
         for (index, step) in self.steps[..=step.0].iter().enumerate() {
             let mut parents = step.parents.iter().map(|parent| times[parent.0]);
             times.push(match (step.kind, parents.next(), parents.next()) {
-                (StepKind::EventTime(_) | StepKind::OnTimer(_), ..) => StepTime::Known,
+                (StepKind::EventTime(_) | StepKind::OnTimer(_) | StepKind::Join(_), ..) => {
+                    StepTime::Known
+                }
                 (_, None, _) => StepTime::None,
                 (_, Some(one), None) => one,
                 (_, Some(one), Some(other)) if one == other => one,
@@ -439,7 +446,7 @@ impl Draft {
             StepKind::EventTime(_) => "event_time".to_string(),
             StepKind::SplitLate(branch) => format!("split_late[{branch}]"),
             StepKind::Merge => "merge".to_string(),
-            StepKind::Unkeyed => return self.describe(this.parents[0]),
+            StepKind::Unkeyed | StepKind::Join(_) => return self.describe(this.parents[0]),
             StepKind::KeyBy(id) => match &self.exchanges[usize::from(id.0)].name {
                 Some(name) => format!("key_by `{name}`"),
                 None => "key_by".to_string(),

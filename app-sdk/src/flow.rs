@@ -278,11 +278,28 @@ impl<'a, E: Event, K> Batch<'a, E, K> {
         under_way.begin_batch(self.causes, self.noted_keys);
     }
 
+    /// Appends the archive of the event of this number. Returns whether it is short enough.
+    pub(crate) fn append(&self, number: usize, out: &mut Vec<u8>) -> bool {
+        match self.events {
+            Events::Archived(archives) => {
+                out.extend_from_slice(archives[number].0);
+                true
+            }
+            Events::Native(events) => value::append(&events[number], out).is_ok(),
+        }
+    }
+
     /// The event of this number, which is noted as the one under way. Not a part of the iterator:
     /// its closure would become a call that returns the event in memory.
     #[inline(always)]
     pub(crate) fn begin(&self, number: usize, place: usize, under_way: &UnderWay) -> View<'a, E> {
         under_way.begin(place);
+        self.view(number)
+    }
+
+    /// The event of this number.
+    #[inline(always)]
+    pub(crate) fn view(&self, number: usize) -> View<'a, E> {
         match self.events {
             Events::Archived(archives) => E::view(archives[number].1),
             Events::Native(events) => events[number].lend(),

@@ -321,6 +321,7 @@ mod flow;
 
 mod batch_output;
 mod firings;
+mod kept;
 
 mod updates;
 
@@ -355,7 +356,7 @@ pub mod prelude {
     pub use crate::outputs::{Out, Outputs};
     pub use crate::random::Random;
     pub use crate::reference::Reference;
-    pub use crate::stream::{Keyed, Stream};
+    pub use crate::stream::{Interval, Keyed, Stream};
     pub use crate::table::{Entry, TimedRow};
     pub use crate::tables::{Table, TimedTable};
     pub use crate::text::{Symbol, Text};

@@ -78,6 +78,9 @@ pub struct PlannedDue {
     pub level: u8,
     /// What says what its watermark is.
     pub inflows: Vec<Inflow>,
+    /// Those of them that say what is due: it is, by the least of what these say. All, unless the
+    /// results wait for one of several streams alone.
+    pub due_by: Vec<Inflow>,
     /// What comes out of it has a time up to this much before it is due.
     pub wait: Duration,
     /// The source that stands for all whose events reach it.
@@ -379,6 +382,10 @@ fn planned_dues(draft: &Draft) -> Vec<PlannedDue> {
             stage: timed.stage.clone(),
             level: level - 1,
             inflows: draft.inflows(&updates),
+            due_by: match timed.due_by {
+                Some(update) => draft.inflows(&[update]),
+                None => draft.inflows(&updates),
+            },
             wait: Duration::ZERO,
             source: source.0,
         };

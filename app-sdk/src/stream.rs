@@ -42,7 +42,16 @@ mod on_timer;
 
 mod first;
 
+mod interval;
+mod meeting;
+
+mod as_of;
+mod join;
+mod join_row;
+
 mod sink;
+
+pub use interval::Interval;
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {
@@ -66,7 +75,7 @@ impl<E: Event> Stream<E> {
 
 /// Events of one type, grouped by a key: all events of a key are in one place.
 ///
-/// `map`, `filter`, `flat_map`, `split`, `route`, `update` and `first` keep the key.
+/// `map`, `filter`, `flat_map`, `split`, `route`, `update`, `first`, `join` and `as_of` keep the key.
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,

@@ -21,7 +21,7 @@ use serde_json::{Map, Value as Json, json};
 mod applications;
 
 /// Cases that are not run, each with its reason.
-const NOT_RUN: [(&str, &str); 17] = [
+const NOT_RUN: [(&str, &str); 14] = [
     ("g-assign-tumbling", "windows are not there yet"),
     ("g-assign-sliding", "windows are not there yet"),
     ("g-tumbling", "windows are not there yet"),
@@ -36,9 +36,6 @@ const NOT_RUN: [(&str, &str); 17] = [
     ("g-count-timeout", "windows are not there yet"),
     ("g-two-connections", "windows are not there yet"),
     ("g-top", "windows are not there yet"),
-    ("g-join", "joins are not there yet"),
-    ("g-join-left", "joins are not there yet"),
-    ("g-as-of", "joins are not there yet"),
 ];
 
 /// What comes in: a key, a time and a value, which is JSON.

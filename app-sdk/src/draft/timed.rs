@@ -3,10 +3,9 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Draft, DraftOperator, DraftTable, DraftTimed, StepId, StepKind};
+use super::{Draft, DraftTable, DraftTimed, StepId, StepKind};
 use crate::host::{Inflow, TableId};
 use crate::mistake::Mistake;
 use crate::table::TableRows;
@@ -26,11 +25,6 @@ impl Draft {
         let text = text.map(|text| format!("`{}` {text}", table.name));
         (table.rows, table.timed) = (rows, Some(timed));
         text.into_iter().for_each(|text| self.mistake(text));
-    }
-
-    /// Makes a table the one of an operator.
-    pub(crate) fn operator(&mut self, id: TableId, verb: &'static str, rule: String) {
-        self.tables[usize::from(id.0)].operator = Some(DraftOperator { verb, rule });
     }
 
     /// What makes a timed table one.
@@ -124,7 +118,7 @@ impl Draft {
             match step.kind {
                 StepKind::EventTime(id) => _ = inflows.insert(Inflow::Time(id)),
                 StepKind::KeyBy(id) => _ = inflows.insert(Inflow::Exchange(id)),
-                StepKind::OnTimer(id) => _ = inflows.insert(Inflow::Due(id)),
+                StepKind::OnTimer(id) | StepKind::Join(id) => _ = inflows.insert(Inflow::Due(id)),
                 _ => step.parents.iter().for_each(|parent| reaching[parent.0] = true),
             }
         }

@@ -28,6 +28,7 @@ struct OfExchange {
 struct OfTable {
     table: TableId,
     inflows: Vec<Inflow>,
+    due_by: Vec<Inflow>,
     wait: Duration,
     hints: BTreeSet<Hint>,
 }
@@ -43,6 +44,7 @@ impl EventTimes {
         let due = |of: &crate::plan::PlannedDue| OfTable {
             table: of.table,
             inflows: of.inflows.clone(),
+            due_by: of.due_by.clone(),
             wait: of.wait,
             hints: BTreeSet::new(),
         };
@@ -141,7 +143,8 @@ impl EventTimes {
     pub(super) fn take_due(&mut self) -> Option<(usize, Hint, EventTime)> {
         self.raise();
         for at in 0..self.dues.len() {
-            let until = self.of_table(self.dues[at].table, None);
+            let said = self.dues[at].due_by.iter().map(|inflow| self.said_by(*inflow));
+            let until = said.min().unwrap_or(EventTime::MAX);
             let due = &mut self.dues[at];
             if let Some(hint) = due.hints.first().copied().filter(|hint| hint.due <= until) {
                 due.hints.remove(&hint);

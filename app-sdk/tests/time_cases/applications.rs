@@ -3,7 +3,7 @@
 use potoroo_sdk::prelude::*;
 use serde_json::Value as Json;
 
-use super::{Shown, duration, source, text};
+use super::{Arrival, ArrivalView, Shown, duration, nanos, source, text};
 
 /// The application that runs a case; `None` if there is none for its construct.
 pub fn of(case: &Json) -> Option<Application> {
@@ -11,6 +11,8 @@ pub fn of(case: &Json) -> Option<Application> {
         "timers" => timers,
         "ttl" => ttl,
         "first" => first,
+        "join" => join,
+        "as_of" => as_of,
         _ => return None,
     };
     let app = Application::new("case");
@@ -63,4 +65,33 @@ fn first(app: &Application, case: &Json) {
     let shown =
         first.map(|arrival| Shown::new(arrival.key, format!("\"value\":{}", arrival.value)));
     Shown::show(app, &shown);
+}
+
+/// Events by their keys.
+fn by_key(app: &Application, case: &Json, name: &str) -> Keyed<Arrival, String> {
+    source(app, case, name).key_by(|arrival| arrival.key.to_owned())
+}
+
+/// A pair, or one event alone.
+fn pair(left: ArrivalView<'_>, right: Option<ArrivalView<'_>>) -> Shown {
+    let right = right.map_or("null", |right| right.value);
+    Shown::new(left.key, format!("\"left\":{},\"right\":{right}", left.value))
+}
+
+/// Pairs; with `left` also left events without a partner.
+fn join(app: &Application, case: &Json) {
+    let parameters = &case["parameters"];
+    let interval = Interval::new(nanos(&parameters["lower"]), nanos(&parameters["upper"]));
+    let [left, right] = ["left", "right"].map(|name| by_key(app, case, name));
+    let pairs = match parameters["left"].as_bool().unwrap_or_default() {
+        true => left.join_left("rows", &right, interval, pair),
+        false => left.join("rows", &right, interval, |left, right| pair(left, Some(right))),
+    };
+    Shown::show(app, &pairs);
+}
+
+/// Probes with the versions that prevailed.
+fn as_of(app: &Application, case: &Json) {
+    let [probes, versions] = ["probes", "versions"].map(|name| by_key(app, case, name));
+    Shown::show(app, &probes.as_of("rows", &versions, pair));
 }

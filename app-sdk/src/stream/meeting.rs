@@ -1,0 +1,306 @@
+//! Meeting: two streams with one type of keys meet in the rows of a table that has no other use.
+//!
+//! Owns the ways into such a table and out of it. Each of the two streams is an update of it, so
+//! levels, watermarks and the order of events follow as for all tables. What comes out has times of
+//! its own, which differ from that of the event at hand, so it goes the way of what is due.
+//!
+//! ```text
+//!   left  ── arrive ──┐                              ┌── next
+//!                     ├──► a row: what both kept ────┤
+//!   right ── arrive ──┘            ▲                 └── hints
+//!                                  └── fire
+//! ```
+//!
+//! A row has all events of its key, sorted, of both sides. That is simple, and right as long as few
+//! events of a key wait: at most [`ROW_BYTES_MAX`](crate::kept::ROW_BYTES_MAX) of them. Keys with
+//! long histories would need rows of (key, part) with at most 16 KiB, so that no change copies more.
+
+use core::cell::{RefCell, RefMut};
+
+use alloc::rc::Rc;
+use alloc::string::String;
+
+use super::Keyed;
+use crate::consumers::Consumers;
+use crate::draft::StepId;
+use crate::firings::Firings;
+use crate::flow::{Batch, Context};
+use crate::host::{BATCH_EVENTS, Cause, FireStage, Hint, Host, Inflow, TableId, Timing, UnderWay};
+use crate::key::Key;
+use crate::table::{Hinted, Rows, TableRef};
+use crate::time::{EventTime, TOO_LATE};
+use crate::value::{Event, State};
+
+/// What a key has of both streams.
+pub(super) trait MeetingRow: State {
+    /// Nothing.
+    fn new() -> Self;
+
+    /// Whether it has nothing.
+    fn is_empty(&self) -> bool;
+
+    /// The hint that counts.
+    fn hinted(&mut self) -> &mut Hinted;
+}
+
+/// The watermarks of both streams.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) left: EventTime,
+    pub(super) right: EventTime,
+}
+
+impl Marks {
+    /// Of what comes out.
+    pub(super) fn least(self) -> EventTime {
+        self.left.min(self.right)
+    }
+}
+
+/// A table that two streams meet in, and what takes what comes out of it.
+pub(super) struct Meeting<K, S, O: Event> {
+    table: TableRef<K, S>,
+    left: Inflow,
+    right: Inflow,
+    firings: RefCell<Firings<K, O>>,
+    next: Rc<Consumers<O, K>>,
+}
+
+/// What was described of an operator with two streams.
+pub(super) struct Described<K: Key, S, O: Event> {
+    pub(super) meeting: Meeting<K, S, O>,
+    pub(super) next: Keyed<O, K>,
+    pub(super) table: TableId,
+    /// The update of the table by the right stream.
+    pub(super) right: StepId,
+    /// The right stream belongs to the same application.
+    pub(super) is_ours: bool,
+}
+
+impl<E: Event, K: Key> Keyed<E, K> {
+    /// Describes an operator `verb` in which this stream, the left one, meets `other`.
+    // cold: while the application is described
+    pub(super) fn meet<R: Event, S: MeetingRow, O: Event>(
+        &self,
+        other: &Keyed<R, K>,
+        (verb, name, rule): (&'static str, &str, String),
+    ) -> Described<K, S, O> {
+        let is_ours = Rc::ptr_eq(&self.draft, &other.draft);
+        let other = if is_ours { other.step } else { self.step };
+        let rows = Rc::new(RefCell::new(Rows::new(Rc::new(|_: &K| S::new()))));
+        let mut draft = self.draft.borrow_mut();
+        if !is_ours {
+            draft.meet_foreign(self.step, verb);
+        }
+        let table = draft.table(name, rows.clone());
+        draft.operator(table, verb, rule);
+        let ([_, right], step) = draft.meet(table, [self.step, other]);
+        let (left_inflow, right_inflow) = (draft.inflow(self.step), draft.inflow(other));
+        drop(draft);
+        let next = Keyed::new(self.draft.clone(), step);
+        let meeting = Meeting {
+            table: TableRef { id: table, rows },
+            left: left_inflow,
+            right: right_inflow,
+            firings: Firings::new(),
+            next: next.consumers.clone(),
+        };
+        Described { meeting, next, table, right, is_ours }
+    }
+}
+
+/// An event that arrives.
+pub(super) struct Arrival<'b, 'a, E: Event, K> {
+    pub(super) batch: &'b Batch<'a, E, K>,
+    pub(super) number: usize,
+    pub(super) key: (&'b K, u64),
+    pub(super) cause: &'b Cause,
+    pub(super) timing: &'b Timing,
+    pub(super) marks: Marks,
+}
+
+/// What takes what comes out.
+pub(super) struct Emitter<'x, 'h, K, O: Event> {
+    firings: RefMut<'x, Firings<K, O>>,
+    next: &'x Consumers<O, K>,
+    pub(super) context: &'x mut Context<'h>,
+    /// How many may still come out.
+    room: usize,
+}
+
+impl<K: Key, O: Event> Emitter<'_, '_, K, O> {
+    /// Lets `make` emit what comes out of the row of `key` at `time`. Nothing comes out of that row
+    /// later that is on time at or before `watermark`.
+    pub(super) fn emit(
+        &mut self,
+        key: (&K, u64),
+        cause: Cause,
+        (time, watermark): (EventTime, EventTime),
+        make: impl FnOnce(&mut Firings<K, O>),
+    ) {
+        let timing = Timing { time, own: EventTime::MIN, watermark };
+        self.firings.add(key, cause, timing, self.context.under_way);
+        make(&mut self.firings);
+        self.room = self.room.saturating_sub(1);
+        if self.firings.is_full(BATCH_EVENTS) {
+            self.send();
+        }
+    }
+
+    /// Whether nothing more may come out.
+    pub(super) fn is_full(&self) -> bool {
+        self.room == 0
+    }
+
+    fn send(&mut self) {
+        self.firings.send(self.next, self.context);
+    }
+}
+
+impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
+    fn emitter<'x, 'h>(
+        &'x self,
+        context: &'x mut Context<'h>,
+        room: usize,
+    ) -> Emitter<'x, 'h, K, O> {
+        Emitter { firings: Firings::begin(&self.firings), next: &self.next, context, room }
+    }
+
+    /// The watermark of the stream that is not `side`; `None` if they have one.
+    fn beside(&self, side: Inflow, host: &dyn Host) -> Option<EventTime> {
+        (self.left != self.right).then(|| host.watermark(self.table.id, side))
+    }
+
+    /// Events of the left stream arrive: see [`arrive`](Self::arrive).
+    pub(super) fn arrive_left<'a, E: Event>(
+        &self,
+        batch: &Batch<'a, E, K>,
+        context: &mut Context<'_>,
+        handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
+    ) {
+        let other = self.beside(self.left, context.host);
+        let marks = |own: EventTime| Marks { left: own, right: other.unwrap_or(own) };
+        self.arrive(batch, context, (true, marks), handle);
+    }
+
+    /// Events of the right stream arrive: see [`arrive`](Self::arrive).
+    pub(super) fn arrive_right<'a, E: Event>(
+        &self,
+        batch: &Batch<'a, E, K>,
+        context: &mut Context<'_>,
+        refuses_late: bool,
+        handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
+    ) {
+        let other = self.beside(self.right, context.host);
+        let marks = |own: EventTime| Marks { left: other.unwrap_or(own), right: own };
+        self.arrive(batch, context, (refuses_late, marks), handle);
+    }
+
+    /// `handle` takes each event, and returns when its row is due, at the end of time never. Late
+    /// events go to the dead letters instead, if they are refused.
+    fn arrive<'a, E: Event>(
+        &self,
+        batch: &Batch<'a, E, K>,
+        context: &mut Context<'_>,
+        (refuses_late, marks): (bool, impl Fn(EventTime) -> Marks),
+        mut handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
+    ) {
+        let mut rows = self.table.rows.borrow_mut();
+        let mut emitter = self.emitter(context, usize::MAX);
+        for (number, place) in batch.each() {
+            // What came out of the event before was noted instead.
+            batch.note(emitter.context.under_way);
+            emitter.context.under_way.begin(place);
+            let (cause, timing) = (&batch.causes[place], &batch.timings[place]);
+            if refuses_late && timing.time <= timing.own.max(timing.watermark) {
+                emitter.context.host.refuse(cause, TOO_LATE, &[]);
+                continue;
+            }
+            let slot = self.table.locate(&mut rows, batch, place, emitter.context.host);
+            let row = rows.changing(self.table.id, slot, emitter.context.host);
+            let (key, marks) = ((&row.key, batch.hashes[place]), marks(timing.watermark));
+            let arrival = Arrival { batch, number, key, cause, timing, marks };
+            let due = handle(&mut row.state, arrival, &mut emitter);
+            self.leave(&mut rows, (slot, batch.hashes[place]), due, emitter.context.host);
+        }
+        emitter.send();
+    }
+
+    /// A row has changed, and is due at `due`.
+    fn leave(
+        &self,
+        rows: &mut Rows<K, S>,
+        (slot, hash): (u32, u64),
+        due: EventTime,
+        host: &mut dyn Host,
+    ) {
+        let Some(row) = rows.try_state(slot) else { return };
+        if row.is_empty() {
+            return self.table.remove(rows, hash, slot, host);
+        }
+        if let Some(due) = row.hinted().at(due) {
+            host.hint(self.table.id, Hint { due, slot });
+        }
+    }
+
+    /// As [`FireStage::fire`]: `fire` lets come out of a row what is due, as long as there is room,
+    /// and returns when the row is due next.
+    pub(super) fn fire(
+        &self,
+        (hints, until): (&[Hint], EventTime),
+        (under_way, host): (&UnderWay, &mut dyn Host),
+        mut fire: impl FnMut(&mut S, (&K, u64), Marks, &mut Emitter<'_, '_, K, O>) -> EventTime,
+    ) -> usize {
+        let left = self.beside(self.right, host).unwrap_or(until);
+        let (marks, room) = (Marks { left, right: until }, host.batch_max());
+        let mut rows = self.table.rows.borrow_mut();
+        let mut context = Context { host, under_way, own: &mut [] };
+        let mut emitter = self.emitter(&mut context, room);
+        let mut done = 0;
+        for Hint { due, slot } in hints {
+            done += 1;
+            if rows.try_state(*slot).is_some_and(|row| row.hinted().take(*due)) {
+                let row = rows.changing(self.table.id, *slot, emitter.context.host);
+                let hash = row.key.hash();
+                let due = fire(&mut row.state, (&row.key, hash), marks, &mut emitter);
+                self.leave(&mut rows, (*slot, hash), due, emitter.context.host);
+            }
+            if emitter.is_full() {
+                emitter.send();
+                if emitter.context.host.blocked() {
+                    break;
+                }
+                emitter.room = room;
+            }
+        }
+        emitter.send();
+        done
+    }
+
+    /// As [`FireStage::hint_all`], where `due` says when a row is.
+    // cold: after a recovery
+    pub(super) fn hint_all(&self, host: &mut dyn Host, due: impl Fn(&S) -> EventTime) {
+        let mut rows = self.table.rows.borrow_mut();
+        for slot in 0..rows.slots() {
+            let Some(row) = rows.try_state(slot) else { continue };
+            let due = due(row);
+            if let Some(due) = row.hinted().at(due) {
+                host.hint(self.table.id, Hint { due, slot });
+            }
+        }
+    }
+}
+
+impl<K: Key, S: MeetingRow, O: Event> Described<K, S, O> {
+    /// What comes out of the operator; `due_by_right`: by the watermark of the right stream alone.
+    // cold: while the application is described
+    pub(super) fn finish(
+        next: Keyed<O, K>,
+        table: TableId,
+        stage: Rc<dyn FireStage>,
+        due_by: Option<StepId>,
+    ) -> Keyed<O, K> {
+        next.draft.borrow_mut().operator_is_due(table, stage, next.step, due_by);
+        next
+    }
+}
