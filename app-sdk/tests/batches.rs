@@ -20,6 +20,8 @@ struct Everything {
     outputs: Vec<(SinkId, Vec<u8>)>,
     refused: Vec<Vec<u8>>,
     batch_max: usize,
+    /// What is said of the time of other streams; the end of time for `None`.
+    others: Option<EventTime>,
 }
 
 impl Host for Everything {
@@ -80,7 +82,7 @@ impl Host for Everything {
     fn hint(&mut self, _: TableId, _: Hint) {}
 
     fn watermark(&self, _: TableId, _: Inflow) -> EventTime {
-        EventTime::MAX
+        self.others.unwrap_or(EventTime::MAX)
     }
 
     fn refuse(&mut self, _: &Cause, _: Reason, bytes: &[u8]) {
@@ -439,4 +441,47 @@ fn ways_that_meet_in_a_merge_or_a_connection_keep_the_order_of_events() {
         app
     };
     compare(answered);
+}
+
+#[test]
+fn both_sides_of_a_join_run_in_batches() {
+    let describe = || {
+        let app = Application::new("pairs");
+        let numbers = app.source("words", LineNumbers);
+        let timed = numbers
+            .event_time(|number: u64| EventTime::from_nanos(number as i64), within(seconds(1)));
+        let [left, right] = [0, 1]
+            .map(|odd| timed.filter(move |number| number % 2 == odd).key_by(|number| number % 5));
+        left.join("pairs", &right, Interval::around(seconds(1)), |left, right| {
+            format!("{left} {right}")
+        })
+        .sink("pairs", LineText::new());
+        app
+    };
+    let mut reference = Reference::new(describe()).expect("the application can run");
+    reference.feed("words", &words());
+    let others = Some(EventTime::MIN);
+    let mut host = Everything { sends: true, others, ..Everything::default() };
+    host.run(&describe().plan().expect("the application can run"), &words());
+    let mut outputs: Vec<Vec<u8>> = host.outputs.into_iter().map(|(_, bytes)| bytes).collect();
+    let mut expected = reference.outputs("pairs");
+    outputs.sort();
+    expected.sort();
+    assert!(expected.len() > 1000 && host.refused.is_empty());
+    assert_eq!(outputs, expected);
+}
+
+#[test]
+fn repeats_are_dropped_in_batches() {
+    let describe = || {
+        let app = Application::new("first");
+        app.source("words", LineNumbers)
+            .event_time(|number: u64| EventTime::from_nanos(number as i64), within(seconds(1)))
+            .key_by(|number| number)
+            .first("numbers", seconds(1))
+            .map(|number| number.to_string())
+            .sink("numbers", LineText::new());
+        app
+    };
+    assert_eq!(compare(describe), 64);
 }
