@@ -120,7 +120,7 @@ impl Tape {
 #[derive(Clone, Debug, Default)]
 pub struct Take {
     /// In the order of time, without a pause between them.
-    pub intervals: Vec<Interval>,
+    pub intervals: Vec<TakeInterval>,
     /// One entry per watched loop; empty when no loop was watched.
     pub gaps: Vec<CoreGaps>,
     all: Recorder,
@@ -128,7 +128,7 @@ pub struct Take {
 
 /// A part of a slice: values in nanoseconds with their counts, in rising order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Interval {
+pub struct TakeInterval {
     /// On the clock of `stamp`.
     pub start_ns: u64,
     /// Its length.
@@ -144,7 +144,7 @@ impl Take {
     pub fn push(&mut self, start_ns: u64, length_ns: u64, all: &Recorder, outside: &Recorder) {
         self.all.merge(all);
         let (all, outside) = (all.steps(), outside.steps());
-        self.intervals.push(Interval { start_ns, length_ns, all, outside });
+        self.intervals.push(TakeInterval { start_ns, length_ns, all, outside });
     }
 
     /// A closed loop that ended events at these moments, each of which began the next one. Judged

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::results::{GapSum, LatencySeries, Percentiles};
-use crate::take::{Interval, Take};
+use crate::take::{Take, TakeInterval};
 
 /// The takes of one series, in the order of time.
 #[derive(Clone, Debug)]
@@ -52,14 +52,14 @@ impl Track {
     }
 
     /// All values of all intervals by one of their two views.
-    pub fn histogram(&self, view: fn(&Interval) -> &[(u64, u64)]) -> Histogram<u64> {
+    pub fn histogram(&self, view: fn(&TakeInterval) -> &[(u64, u64)]) -> Histogram<u64> {
         let mut all = empty();
         self.intervals().for_each(|interval| add(&mut all, view(interval)));
         all
     }
 
     /// All intervals in the order of time.
-    pub fn intervals(&self) -> impl Iterator<Item = &Interval> {
+    pub fn intervals(&self) -> impl Iterator<Item = &TakeInterval> {
         self.takes.iter().flat_map(|take| &take.intervals)
     }
 

@@ -15,7 +15,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
 
 use crate::stamp;
-use crate::take::Interval;
+use crate::take::TakeInterval;
 use crate::track::{Track, add, empty};
 
 /// Writes all files of a track into a folder that exists.
@@ -32,7 +32,7 @@ pub fn write(folder: &Path, track: &Track) -> Result<()> {
     Ok(())
 }
 
-type View = fn(&Interval) -> &[(u64, u64)];
+type View = fn(&TakeInterval) -> &[(u64, u64)];
 
 fn write_views(folder: &Path, name: &str, track: &Track, view: View) -> Result<()> {
     save(&folder.join(format!("{name}.hlog")), |out| write_log(out, track, view))?;

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use self::complaints::Complaints;
 use self::effects::Effects;
 use self::follower::NodeStorage;
-pub(super) use self::last::Last;
+pub(super) use self::last::LastStage;
 use self::last::{FailedByPanic, LastCheckpoint, SharedLast};
 pub(super) use self::next::{CannotRest, NextGeneration};
 use self::part_storage::LOOK;
@@ -144,7 +144,7 @@ impl Checkpoints {
     }
 
     /// Where the last checkpoint stands.
-    pub(super) fn last(&self) -> Last {
+    pub(super) fn last(&self) -> LastStage {
         self.last.last()
     }
 

@@ -23,7 +23,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::checkpoints::Last;
+use super::checkpoints::LastStage;
 use super::report::StopReason;
 
 /// Where the end of a run stands.
@@ -56,7 +56,7 @@ pub(super) struct Seen {
     /// Nothing is in flight.
     pub(super) quiet: bool,
     /// The last checkpoint, and the steps that were made towards it; `None` where none are taken.
-    pub(super) last: Option<(Last, u64)>,
+    pub(super) last: Option<(LastStage, u64)>,
 }
 
 /// What the supervisor has to do.
@@ -107,7 +107,7 @@ impl Shutdown {
 
     /// Decides what follows from what is seen.
     pub(super) fn look(&mut self, seen: &Seen) -> Option<Order> {
-        let failed = matches!(seen.last, Some((Last::Failed, _)));
+        let failed = matches!(seen.last, Some((LastStage::Failed, _)));
         match self.phase {
             Phase::Abandoning => None,
             _ if failed => Some(self.abandon(Late::Nothing)),
@@ -123,12 +123,12 @@ impl Shutdown {
             Phase::Draining { .. } if seen.quiet => Some(self.settle(seen)),
             Phase::Draining { until } => self.late(seen, until, Late::Delivery),
             Phase::Committing { until, steps } => match seen.last {
-                None | Some((Last::Visible, _)) => Some(self.finish(seen)),
+                None | Some((LastStage::Visible, _)) => Some(self.finish(seen)),
                 Some((_, now)) if now != steps => {
                     self.enter(Phase::Committing { until: seen.now + self.drain, steps: now });
                     None
                 }
-                Some((Last::Committed, _)) => self.late(seen, until, Late::Output),
+                Some((LastStage::Committed, _)) => self.late(seen, until, Late::Output),
                 Some(_) => self.late(seen, until, Late::Commit),
             },
             Phase::Finishing { until } => self.late(seen, until, Late::Delivery),
@@ -254,19 +254,20 @@ mod tests {
     fn the_time_to_commit_begins_again_with_each_step() {
         let at = Instant::now();
         let look = |second, last, steps| Seen { last: Some((last, steps)), ..seen(at, second) };
-        let complete = Seen { sources_complete: true, quiet: true, ..look(0, Last::NotAsked, 5) };
+        let complete =
+            Seen { sources_complete: true, quiet: true, ..look(0, LastStage::NotAsked, 5) };
         let begun = (complete, Some(Order::Commit));
         let late = |late| Some(Order::Abandon(late));
         check(&[
             begun,
-            (look(10, Last::UnderWay, 5), None),
-            (look(11, Last::UnderWay, 6), None),
-            (look(21, Last::UnderWay, 6), None),
-            (look(22, Last::UnderWay, 6), late(Late::Commit)),
+            (look(10, LastStage::UnderWay, 5), None),
+            (look(11, LastStage::UnderWay, 6), None),
+            (look(21, LastStage::UnderWay, 6), None),
+            (look(22, LastStage::UnderWay, 6), late(Late::Commit)),
         ]);
-        check(&[begun, (look(11, Last::Committed, 5), late(Late::Output))]);
-        check(&[begun, (look(1, Last::Failed, 5), late(Late::Nothing))]);
-        let visible = look(50, Last::Visible, 9);
+        check(&[begun, (look(11, LastStage::Committed, 5), late(Late::Output))]);
+        check(&[begun, (look(1, LastStage::Failed, 5), late(Late::Nothing))]);
+        let visible = look(50, LastStage::Visible, 9);
         let shutdown = check(&[begun, (visible, Some(Order::Finish)), (visible, None)]);
         assert_eq!(shutdown.end(), StopReason::Ended);
     }

@@ -11,7 +11,7 @@ mod notices;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use super::checkpoints::{Checkpoints, Last};
+use super::checkpoints::{Checkpoints, LastStage};
 use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, Paused, PinnedCores, command};
 use super::config::Config;
 use super::console;
@@ -291,7 +291,7 @@ impl Supervisor {
         }
         let abandoned = self.shutdown.is_abandoned();
         let last = self.generation.checkpoints.as_ref().map(Checkpoints::last);
-        let failed = matches!(last, Some(Last::Failed));
+        let failed = matches!(last, Some(LastStage::Failed));
         let (counts, failures) = self.generation.join(abandoned)?;
         let stop = match &self.role {
             ClusterRole::Follower(_) => StopReason::Cluster,

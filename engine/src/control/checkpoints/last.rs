@@ -17,7 +17,7 @@ use crate::checkpoint::Epoch;
 /// Where the last checkpoint of a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(in crate::control) enum Last {
+pub(in crate::control) enum LastStage {
     /// Events may still come.
     NotAsked,
     /// It begins after the one that is under way.
@@ -32,7 +32,7 @@ pub(in crate::control) enum Last {
     Failed,
 }
 
-impl Last {
+impl LastStage {
     const ALL: [Self; 6] =
         [Self::NotAsked, Self::Asked, Self::UnderWay, Self::Committed, Self::Visible, Self::Failed];
 
@@ -56,8 +56,8 @@ pub(super) struct SharedLast {
 }
 
 impl SharedLast {
-    pub(super) fn last(&self) -> Last {
-        Last::ALL[usize::from(self.last.load(Ordering::Acquire))]
+    pub(super) fn last(&self) -> LastStage {
+        LastStage::ALL[usize::from(self.last.load(Ordering::Acquire))]
     }
 
     /// Steps made towards the last checkpoint and towards making its output visible.
@@ -67,10 +67,10 @@ impl SharedLast {
 
     /// No further checkpoint can be made.
     pub(super) fn fail(&self) {
-        self.show(Last::Failed);
+        self.show(LastStage::Failed);
     }
 
-    fn show(&self, last: Last) {
+    fn show(&self, last: LastStage) {
         self.last.store(last as u8, Ordering::Release);
     }
 }
@@ -90,23 +90,23 @@ impl LastCheckpoint {
     }
 
     pub(super) fn is_requested(&self) -> bool {
-        self.shown.last() == Last::Asked
+        self.shown.last() == LastStage::Asked
     }
 
     pub(super) fn is_committed(&self) -> bool {
-        [Last::Committed, Last::Visible].contains(&self.shown.last())
+        [LastStage::Committed, LastStage::Visible].contains(&self.shown.last())
     }
 
     /// Everything was processed.
     pub(super) fn request(&self) {
-        self.enter(Last::Asked);
+        self.enter(LastStage::Asked);
     }
 
     /// The checkpoint of `epoch` has begun: it is the last one if that was requested.
     pub(super) fn begin(&mut self, epoch: Epoch) {
         if self.is_requested() {
             self.epoch = Some(epoch);
-            self.enter(Last::UnderWay);
+            self.enter(LastStage::UnderWay);
         }
     }
 
@@ -125,7 +125,7 @@ impl LastCheckpoint {
     /// The checkpoint of `epoch` is committed.
     pub(super) fn commit(&self, epoch: Epoch) {
         if self.epoch == Some(epoch) {
-            self.enter(Last::Committed);
+            self.enter(LastStage::Committed);
         }
     }
 
@@ -134,15 +134,15 @@ impl LastCheckpoint {
         let was_last = self.epoch.take().is_some();
         if was_last {
             self.aborted = true;
-            self.enter(Last::Asked);
+            self.enter(LastStage::Asked);
         }
         was_last
     }
 
     /// All committed output is visible.
     pub(super) fn make_visible(&self) {
-        if self.shown.last() == Last::Committed {
-            self.enter(Last::Visible);
+        if self.shown.last() == LastStage::Committed {
+            self.enter(LastStage::Visible);
         }
     }
 
@@ -152,9 +152,9 @@ impl LastCheckpoint {
     }
 
     /// A checkpoint that has failed stays so, whatever the coordinator aborts after that.
-    fn enter(&self, next: Last) {
+    fn enter(&self, next: LastStage) {
         let last = self.shown.last();
-        if last != Last::Failed {
+        if last != LastStage::Failed {
             assert!(last.leads_to(next), "{last:?} does not lead to {next:?}");
             self.shown.show(next);
         }
@@ -183,21 +183,29 @@ mod tests {
         last.begin(Epoch(6));
         last.step();
         last.commit(Epoch(6));
-        assert_eq!((shown.last(), shown.steps()), (Last::NotAsked, 0), "it was an ordinary one");
+        assert_eq!(
+            (shown.last(), shown.steps()),
+            (LastStage::NotAsked, 0),
+            "it was an ordinary one"
+        );
         last.request();
         last.begin(Epoch(7));
         last.step();
-        assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1));
+        assert_eq!((shown.last(), shown.steps()), (LastStage::UnderWay, 1));
         assert!(last.abort() && !last.abort());
         last.begin(Epoch(8));
         last.step();
-        assert_eq!((shown.last(), shown.steps()), (Last::UnderWay, 1), "steps no longer count");
+        assert_eq!(
+            (shown.last(), shown.steps()),
+            (LastStage::UnderWay, 1),
+            "steps no longer count"
+        );
         last.commit(Epoch(8));
         assert!(last.is_committed());
         last.count_step();
         last.make_visible();
         last.make_visible();
-        assert_eq!((shown.last(), shown.steps()), (Last::Visible, 2));
+        assert_eq!((shown.last(), shown.steps()), (LastStage::Visible, 2));
     }
 
     #[test]
@@ -210,14 +218,14 @@ mod tests {
         assert!(last.abort());
         last.begin(Epoch(4));
         last.make_visible();
-        assert_eq!(shown.last(), Last::Failed);
+        assert_eq!(shown.last(), LastStage::Failed);
     }
 
     #[test]
     fn each_number_is_that_of_its_state() {
-        for (number, last) in Last::ALL.into_iter().enumerate() {
+        for (number, last) in LastStage::ALL.into_iter().enumerate() {
             assert_eq!(last as usize, number);
         }
-        assert_eq!(SharedLast::default().last(), Last::NotAsked);
+        assert_eq!(SharedLast::default().last(), LastStage::NotAsked);
     }
 }

@@ -34,7 +34,7 @@ use crate::connect::attach::Attach;
 use crate::connect::edge_lease::EdgeLease;
 use crate::connect::mail::{StorageSender, storage_channel};
 use crate::connect::permits::Places;
-use crate::control::checkpoints::{Checkpoints, Last};
+use crate::control::checkpoints::{Checkpoints, LastStage};
 use crate::system;
 use crate::turn::{Mail, Mailbox, NodeLease, mailbox};
 
@@ -174,7 +174,7 @@ fn watch(
                 if lead.may_act(process)? {
                     lost |= lead.look(process).is_err();
                     lead.check()?;
-                    if checkpoints.last() == Last::Failed {
+                    if checkpoints.last() == LastStage::Failed {
                         return Ok(Next::End);
                     }
                     // Nothing is to be lost by that in a simulation.
