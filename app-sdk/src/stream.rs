@@ -75,7 +75,8 @@ impl<E: Event> Stream<E> {
 
 /// Events of one type, grouped by a key: all events of a key are in one place.
 ///
-/// `map`, `filter`, `flat_map`, `split`, `route`, `update`, `first`, `join` and `as_of` keep the key.
+/// `map`, `filter`, `flat_map`, `split`, `route`, `update`, `first`, `join` and `as_of` keep the
+/// key.
 pub struct Keyed<E: Event, K: Key> {
     draft: Rc<RefCell<Draft>>,
     step: StepId,

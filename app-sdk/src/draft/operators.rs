@@ -47,8 +47,8 @@ impl Draft {
     /// Notes that an interval cannot be used.
     pub(crate) fn wrong_interval(&mut self, name: &str) {
         self.mistake(format!(
-            "the interval of `{name}` holds no moment, or one beyond 36 years: give `Interval::new` \
-             the lower bound first"
+            "the interval of `{name}` holds no moment, or one beyond 36 years: give the lower \
+             bound of `Interval::new` first"
         ));
     }
 }

@@ -4,11 +4,12 @@ use core::fmt::{self, Debug};
 
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use rkyv::{Archive, Deserialize, Serialize, with::Skip};
 
 use super::Keyed;
-use super::meeting::{Arrival, Described, Emitter, Marks, Meeting, MeetingRow};
+use super::meeting::{Arrival, Described, Emitter, Meeting, MeetingRow, SideMarks};
 use crate::firings::Firings;
 use crate::flow::{Batch, Context};
 use crate::host::{Cause, FireStage, Hint, Host, Timing, UnderWay};
@@ -21,20 +22,20 @@ use crate::value::support::JsonFields;
 use crate::value::{Event, Schema, View, schema_field, schema_start};
 
 impl<E: Event, K: Key> Keyed<E, K> {
-    /// Calls `handler` with each event and the version that prevailed at its time: the last event of
-    /// `versions` with the same key and a time at or before its own, or `None`.
+    /// Calls `handler` with each event and the version that prevailed at its time: the last event
+    /// of `versions` with the same key and a time at or before its own, or `None`.
     ///
-    /// - An event waits until no version on time at or before its time can come any more. Those of a
-    ///   key are handled in the order of their times. What the handler returns has the time of the
-    ///   event, and may be a [`reply`](Self::reply) to it.
+    /// - An event waits until no version on time at or before its time can come any more. Those of
+    ///   a key that wait are handled in the order of their times. What the handler returns has the
+    ///   time of the event, and may be a [`reply`](Self::reply) to it.
     /// - Of versions with equal times the last to arrive counts.
-    /// - A late version counts from the first moment that is not decided yet by the watermark of its
-    ///   connection, unless a newer one is there.
+    /// - A late version counts from the first moment that is not decided yet by the watermark of
+    ///   its connection, unless a newer one is there.
     /// - A late event goes to the dead letters. So does one whose key has 64 KiB of versions and
     ///   events that wait.
     ///
-    /// The last version of each key is kept for ever, and older ones as long as an event on time may
-    /// need them, in a table with this `name`.
+    /// The last version of each key is kept for ever, and older ones as long as an event on time
+    /// may need them, in a table with this `name`.
     ///
     /// ```
     /// # use potoroo_sdk::prelude::*;
@@ -131,7 +132,7 @@ impl<E: Event, O: Event> AsOfRow<E, O> {
         &mut self,
         timing: &Timing,
         watermark: EventTime,
-        append: impl FnOnce(&mut alloc::vec::Vec<u8>) -> bool,
+        append: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> bool {
         let (time, decided) = (timing.time, timing.own.max(watermark));
         let from = match decided {
@@ -211,7 +212,7 @@ where
         &self,
         row: &mut AsOfRow<E, O>,
         key: (&K, u64),
-        marks: Marks,
+        marks: SideMarks,
         emitter: &mut Emitter<'_, '_, K, P>,
     ) {
         let (mut answered, decided) = (0, row.waiting.until(marks.right));

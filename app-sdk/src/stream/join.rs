@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use super::Keyed;
 use super::interval::Interval;
 use super::join_row::{JoinRow, LeftEvent};
-use super::meeting::{Arrival, Described, Emitter, Marks, Meeting};
+use super::meeting::{Arrival, Described, Emitter, Meeting, SideMarks};
 use crate::firings::Firings;
 use crate::flow::{Batch, Context};
 use crate::host::{Cause, FireStage, Hint, Host, UnderWay};
@@ -22,8 +22,8 @@ impl<E: Event, K: Key> Keyed<E, K> {
     ///
     /// - A pair is handled when the second of its events arrives. What the handler returns has the
     ///   later one of their times, and may be a [`reply`](Self::reply) to the second event.
-    /// - Late events go to the dead letters: their partners may be forgotten. So do events whose key
-    ///   has 64 KiB of events that may still find partners.
+    /// - Late events go to the dead letters: their partners may be forgotten. So do events whose
+    ///   key has 64 KiB of events that may still find partners.
     ///
     /// Events are kept until no partner on time can come, in a table with this `name`.
     ///
@@ -75,8 +75,8 @@ impl<E: Event, K: Key> Keyed<E, K> {
     }
 
     /// As [`join`](Self::join), and calls `handler` once with each event without a partner, and
-    /// `None`: when no partner on time can come any more. What it returns then has the time at which
-    /// the last one could have come, or that of the event if that is later, and may be a
+    /// `None`: when no partner on time can come any more. What it returns then has the last time
+    /// that a partner could have had, or that of the event if that is later, and may be a
     /// [`reply`](Self::reply) to the event.
     ///
     /// ```
@@ -223,7 +223,7 @@ where
     }
 
     /// When a row is due next.
-    fn due(&self, row: &mut JoinRow<E, O>, marks: Marks) -> EventTime {
+    fn due(&self, row: &mut JoinRow<E, O>, marks: SideMarks) -> EventTime {
         if self.shows_single {
             row.put_off(self.interval, marks);
         }
@@ -235,7 +235,7 @@ where
         &self,
         row: &mut JoinRow<E, O>,
         key: (&K, u64),
-        marks: Marks,
+        marks: SideMarks,
         emitter: &mut Emitter<'_, '_, K, P>,
     ) {
         let done = row.left_done(self.interval, marks);

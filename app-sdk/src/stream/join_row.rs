@@ -8,7 +8,7 @@ use alloc::string::String;
 use rkyv::{Archive, Deserialize, Serialize, with::Skip};
 
 use super::interval::Interval;
-use super::meeting::{Marks, MeetingRow};
+use super::meeting::{MeetingRow, SideMarks};
 use crate::kept::{Kept, KeptCause};
 use crate::table::Hinted;
 use crate::time::{Duration, EventTime, millis};
@@ -36,19 +36,19 @@ pub(crate) struct JoinRow<E, O> {
 
 impl<E: Event, O: Event> JoinRow<E, O> {
     /// The left events that find no partner any more.
-    pub(super) fn left_done(&self, interval: Interval, marks: Marks) -> Range<usize> {
+    pub(super) fn left_done(&self, interval: Interval, marks: SideMarks) -> Range<usize> {
         0..self.left.until(interval.of_right(marks.right).0)
     }
 
     /// Forgets right events that find no partner any more.
-    pub(super) fn forget_right(&mut self, interval: Interval, marks: Marks) {
+    pub(super) fn forget_right(&mut self, interval: Interval, marks: SideMarks) {
         let done = self.right.until(interval.of_left(marks.left).0);
         self.right.remove(0..done);
     }
 
     /// Puts off the moment at which right events are forgotten that the left stream still needs,
     /// in a row that is due by the watermark of the right stream, which may be far ahead.
-    pub(super) fn put_off(&mut self, interval: Interval, marks: Marks) {
+    pub(super) fn put_off(&mut self, interval: Interval, marks: SideMarks) {
         let waits = self.right_due(interval) <= marks.right;
         let pause = interval.span().max(PAUSE);
         self.look_at = waits.then(|| marks.right + pause);

@@ -12,8 +12,9 @@
 //! ```
 //!
 //! A row has all events of its key, sorted, of both sides. That is simple, and right as long as few
-//! events of a key wait: at most [`ROW_BYTES_MAX`](crate::kept::ROW_BYTES_MAX) of them. Keys with
-//! long histories would need rows of (key, part) with at most 16 KiB, so that no change copies more.
+//! events of a key wait: at most [`ROW_BYTES_MAX`](crate::kept::ROW_BYTES_MAX) of them, so that a
+//! change of a row copies no more. Keys with longer histories would need several rows, by key and
+//! time, of at most 16 KiB each.
 
 use core::cell::{RefCell, RefMut};
 
@@ -45,12 +46,12 @@ pub(super) trait MeetingRow: State {
 
 /// The watermarks of both streams.
 #[derive(Clone, Copy)]
-pub(super) struct Marks {
+pub(super) struct SideMarks {
     pub(super) left: EventTime,
     pub(super) right: EventTime,
 }
 
-impl Marks {
+impl SideMarks {
     /// Of what comes out.
     pub(super) fn least(self) -> EventTime {
         self.left.min(self.right)
@@ -116,7 +117,7 @@ pub(super) struct Arrival<'b, 'a, E: Event, K> {
     pub(super) key: (&'b K, u64),
     pub(super) cause: &'b Cause,
     pub(super) timing: &'b Timing,
-    pub(super) marks: Marks,
+    pub(super) marks: SideMarks,
 }
 
 /// What takes what comes out.
@@ -179,7 +180,7 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
     ) {
         let other = self.beside(self.left, context.host);
-        let marks = |own: EventTime| Marks { left: own, right: other.unwrap_or(own) };
+        let marks = |own: EventTime| SideMarks { left: own, right: other.unwrap_or(own) };
         self.arrive(batch, context, (true, marks), handle);
     }
 
@@ -192,19 +193,22 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
     ) {
         let other = self.beside(self.right, context.host);
-        let marks = |own: EventTime| Marks { left: other.unwrap_or(own), right: own };
+        let marks = |own: EventTime| SideMarks { left: other.unwrap_or(own), right: own };
         self.arrive(batch, context, (refuses_late, marks), handle);
     }
 
     /// `handle` takes each event, and returns when its row is due, at the end of time never. Late
     /// events go to the dead letters instead, if they are refused.
-    fn arrive<'a, E: Event>(
+    fn arrive<'a, E, H>(
         &self,
         batch: &Batch<'a, E, K>,
         context: &mut Context<'_>,
-        (refuses_late, marks): (bool, impl Fn(EventTime) -> Marks),
-        mut handle: impl FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
-    ) {
+        (refuses_late, marks): (bool, impl Fn(EventTime) -> SideMarks),
+        mut handle: H,
+    ) where
+        E: Event,
+        H: FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
+    {
         let mut rows = self.table.rows.borrow_mut();
         let mut emitter = self.emitter(context, usize::MAX);
         for (number, place) in batch.each() {
@@ -249,10 +253,10 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         &self,
         (hints, until): (&[Hint], EventTime),
         (under_way, host): (&UnderWay, &mut dyn Host),
-        mut fire: impl FnMut(&mut S, (&K, u64), Marks, &mut Emitter<'_, '_, K, O>) -> EventTime,
+        mut fire: impl FnMut(&mut S, (&K, u64), SideMarks, &mut Emitter<'_, '_, K, O>) -> EventTime,
     ) -> usize {
         let left = self.beside(self.right, host).unwrap_or(until);
-        let (marks, room) = (Marks { left, right: until }, host.batch_max());
+        let (marks, room) = (SideMarks { left, right: until }, host.batch_max());
         let mut rows = self.table.rows.borrow_mut();
         let mut context = Context { host, under_way, own: &mut [] };
         let mut emitter = self.emitter(&mut context, room);
