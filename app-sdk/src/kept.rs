@@ -192,10 +192,14 @@ impl From<&Cause> for KeptCause {
     }
 }
 
-impl From<KeptCause> for Cause {
-    fn from(kept: KeptCause) -> Self {
-        let KeptCause { ingress, connection, position, source } = kept;
-        Self { ingress, origin: Origin { connection, position }, source: SourceId(source) }
+impl KeptCause {
+    /// The cause, which came from one of `sources`: a program may have other ones by now, and then
+    /// the first stands for them.
+    pub(crate) fn cause(self, sources: &[SourceId]) -> Cause {
+        let Self { ingress, connection, position, source } = self;
+        let known = sources.iter().find(|known| known.0 == source);
+        let source = *known.or(sources.first()).expect("the events of a stream have a source");
+        Cause { ingress, origin: Origin { connection, position }, source }
     }
 }
 
@@ -253,6 +257,9 @@ mod tests {
     fn a_cause_comes_back() {
         let origin = Origin { connection: 7, position: 8 };
         let cause = Cause { ingress: 9, origin, source: SourceId(3) };
-        assert_eq!(Cause::from(KeptCause::from(&cause)), cause);
+        let kept = KeptCause::from(&cause);
+        assert_eq!(kept.cause(&[SourceId(1), SourceId(3)]), cause);
+        let source = SourceId(1);
+        assert_eq!(kept.cause(&[source, SourceId(4)]), Cause { source, ..cause });
     }
 }

@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::{Draft, DraftOperator, DraftTimed, StepId, StepKind};
-use crate::host::{FireStage, TableId};
+use super::{Draft, DraftOperator, DraftStep, DraftTimed, StepId, StepKind};
+use crate::host::{FireStage, SourceId, TableId};
 
 impl Draft {
     /// Makes a table the one of an operator.
@@ -20,6 +21,16 @@ impl Draft {
         let kind = StepKind::Update { table: id, emits: true };
         let updates = streams.map(|stream| self.step(kind, &[stream]));
         (updates, self.step(StepKind::Join(id), &updates))
+    }
+
+    /// The sources whose events reach `step`.
+    pub(crate) fn sources_of(&self, step: StepId) -> Vec<SourceId> {
+        let steps = self.steps.iter().enumerate();
+        let reaching = |(index, of): (usize, &DraftStep)| match of.kind {
+            StepKind::Source(id) => self.reach(StepId(index))[step.0].then_some(id),
+            _ => None,
+        };
+        steps.filter_map(reaching).collect()
     }
 
     /// What is due in the table of an operator comes out of `step`, by the watermark of the update

@@ -219,7 +219,7 @@ where
         while answered < decided && !emitter.is_full() {
             let (at, time) = (answered, row.waiting.time(answered));
             let (event, version) = (row.waiting.view(at), row.prevailing(time));
-            let cause = Cause::from(*row.waiting.beside(at));
+            let cause = self.meeting.cause(*row.waiting.beside(at));
             let watermark = marks.least().min(time - Duration::from_nanos(1));
             emitter.emit(key, cause, (time, watermark), |firings| {
                 (self.handler)(event, version, firings);

@@ -246,7 +246,8 @@ where
                 let (left, time) = (row.left.view(settled), row.left.time(settled));
                 let due = self.interval.of_left(time).1;
                 let watermark = marks.least().min(due - Duration::from_nanos(1));
-                emitter.emit(key, Cause::from(cause), (time.max(due), watermark), |firings| {
+                let cause = self.meeting.cause(cause);
+                emitter.emit(key, cause, (time.max(due), watermark), |firings| {
                     (self.handler)(left, None, firings);
                 });
             }

@@ -20,13 +20,17 @@ use core::cell::{RefCell, RefMut};
 
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::Keyed;
 use crate::consumers::Consumers;
 use crate::draft::StepId;
 use crate::firings::Firings;
 use crate::flow::{Batch, Context};
-use crate::host::{BATCH_EVENTS, Cause, FireStage, Hint, Host, Inflow, TableId, Timing, UnderWay};
+use crate::host::{
+    BATCH_EVENTS, Cause, FireStage, Hint, Host, Inflow, SourceId, TableId, Timing, UnderWay,
+};
+use crate::kept::KeptCause;
 use crate::key::Key;
 use crate::table::{Hinted, Rows, TableRef};
 use crate::time::{EventTime, TOO_LATE};
@@ -63,6 +67,8 @@ pub(super) struct Meeting<K, S, O: Event> {
     table: TableRef<K, S>,
     left: Inflow,
     right: Inflow,
+    /// Of the left stream.
+    sources: Vec<SourceId>,
     firings: RefCell<Firings<K, O>>,
     next: Rc<Consumers<O, K>>,
 }
@@ -97,12 +103,14 @@ impl<E: Event, K: Key> Keyed<E, K> {
         draft.operator(table, verb, rule);
         let ([_, right], step) = draft.meet(table, [self.step, other]);
         let (left_inflow, right_inflow) = (draft.inflow(self.step), draft.inflow(other));
+        let sources = draft.sources_of(self.step);
         drop(draft);
         let next = Keyed::new(self.draft.clone(), step);
         let meeting = Meeting {
             table: TableRef { id: table, rows },
             left: left_inflow,
             right: right_inflow,
+            sources,
             firings: Firings::new(),
             next: next.consumers.clone(),
         };
@@ -165,6 +173,11 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         room: usize,
     ) -> Emitter<'x, 'h, K, O> {
         Emitter { firings: Firings::begin(&self.firings), next: &self.next, context, room }
+    }
+
+    /// The cause of an event of the left stream that was kept.
+    pub(super) fn cause(&self, kept: KeptCause) -> Cause {
+        kept.cause(&self.sources)
     }
 
     /// The watermark of the stream that is not `side`; `None` if they have one.
