@@ -239,6 +239,10 @@
 //! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
 //! ```
 //!
+//! [`first`](stream::Keyed::first) drops repeats of a key; [`join`](stream::Keyed::join) pairs
+//! events of two streams whose times are near each other; [`as_of`](stream::Keyed::as_of) gives each
+//! event what prevailed at its time. Each of them keeps what it has to know in a table of its own.
+//!
 //! The exact rules:
 //!
 //! - Each connection has a clock of its own: the greatest time that it has brought. Its *own
