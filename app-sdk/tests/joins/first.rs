@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::time::TOO_LATE;
 
-use super::input::{Fed, Shape, by_key, show, side};
+use super::input::{Fed, Shape, by_key, print, side};
 
 #[test]
 fn repeats_are_dropped_until_their_key_is_forgotten() {
@@ -15,7 +15,7 @@ fn repeats_are_dropped_until_their_key_is_forgotten() {
         let shape = Shape { is_shared: false, ..shape };
         let app = Application::new("first");
         let first = side(&app, 0, shape.lateness[0]).first("keys", Duration::from_nanos(keep));
-        show(&app, &first.map(|arrival| arrival.number.to_string()));
+        print(&app, &first.map(|arrival| arrival.number.to_string()));
         side(&app, 1, 0).sink("other", Numbers);
         let (mut fed, mut known) = (Fed::new(app, Shape::PLAIN), HashMap::<u64, i64>::new());
         let mut refused = 0;

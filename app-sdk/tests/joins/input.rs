@@ -189,15 +189,46 @@ impl Fed {
     }
 }
 
-/// Writes lines with the times that they have as events to the sink `out`.
+/// What was shown of a key.
+#[state]
+struct Shown {
+    lines: u64,
+    /// When the timer fired last.
+    fired: Option<EventTime>,
+}
+
+/// [Prints](print) lines, and checks that their times are after what was said before: a timer that
+/// has fired is before them, and after another `key_by` they are not late.
 pub fn show(app: &Application, lines: &Keyed<String, u64>) {
-    let shown = app.table::<u64, u64>("shown").expire_after(hours(1));
+    let shown = app.table::<u64, Shown>("shown").timers();
+    lines.update_row(&shown, |row, line| {
+        row.lines += 1;
+        row.set_timer_in(Duration::from_nanos(1));
+        assert!(row.fired.is_none_or(|fired| fired < row.time()), "{line} at {}", row.time());
+        assert!(!row.is_late());
+    });
+    print(app, lines);
+    let fired = shown.on_timer(|row| {
+        row.fired = Some(row.time());
+        format!("{} fired", row.lines)
+    });
+    fired.sink("fired", LineText::new());
+    let never = timed(app, "never", 0).key_by(|arrival| arrival.number.to_string());
+    // Late ones would be refused.
     lines
-        .update_row(&shown, |row, line| {
-            **row += 1;
-            format!("{} {line} at {}", row.key(), row.time().nanos())
-        })
-        .sink("out", LineText::new());
+        .key_by(|line| line.to_owned())
+        .join("again", &never, Interval::after(seconds(1)), |line, _| line.to_owned())
+        .sink("again", LineText::new());
+}
+
+/// Writes lines with the times that they have as events to the sink `out`.
+pub fn print(app: &Application, lines: &Keyed<String, u64>) {
+    let printed = app.table::<u64, u64>("printed").expire_after(hours(1));
+    let line = lines.update_row(&printed, |row, line| {
+        **row += 1;
+        format!("{} {line} at {}", row.key(), row.time().nanos())
+    });
+    line.sink("out", LineText::new());
 }
 
 /// Lines of one step: those of a key in order, between keys in the order of the keys.
