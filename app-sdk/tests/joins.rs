@@ -5,6 +5,8 @@ mod input;
 
 #[path = "joins/as_of.rs"]
 mod as_of;
+#[path = "joins/batched.rs"]
+mod batched;
 #[path = "joins/first.rs"]
 mod first;
 #[path = "joins/intervals.rs"]
