@@ -3,7 +3,7 @@
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::time::TOO_LATE;
 
-use super::input::{Fed, Given, Shape, by_key, show, sides, sorted};
+use super::input::{Arrival, Fed, Given, Shape, by_key, show, sides, sorted};
 
 fn application(shape: Shape) -> Application {
     let app = Application::new("as-of");
@@ -113,4 +113,41 @@ fn old_versions_are_forgotten() {
     let mut text = String::new();
     fed.reference.table("versions", |key, row| text = format!("{key:?} {row:?}"));
     assert!(text.contains("number: 4998") && !text.contains("number: 4997"), "{text}");
+}
+
+#[test]
+fn pairs_have_versions_too() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let shape = Shape { is_deep: [false; 2], ..Shape::random(&mut random, 1) };
+        let app = Application::new("chain");
+        let [left, right] = sides(&app, shape);
+        let interval = Interval::new(-3, 4);
+        let pairs = left.join("pairs", &right, interval, |left, right| Arrival {
+            time: left.time.max(right.time),
+            number: left.number,
+            ..left
+        });
+        let answers = pairs.as_of("versions", &right, |pair, version| {
+            let version = version.map_or("none".to_owned(), |version| version.number.to_string());
+            format!("{}+{version}", pair.number)
+        });
+        show(&app, &answers);
+        let input = shape.input(&mut random);
+        let on_time = |at| input.iter().filter(move |given| given.side == at && !given.is_late());
+        let versions: Vec<Given> = input.iter().filter(|given| given.side == 1).copied().collect();
+        let mut expected = Vec::new();
+        for left in on_time(0) {
+            let near = |right: &&Given| (-3..=4).contains(&(right.time - left.time));
+            let partners = on_time(1).filter(|right| right.key == left.key).filter(near);
+            expected.extend(partners.map(|right| {
+                let time = left.time.max(right.time);
+                answer(&Given { time, ..*left }, &versions)
+            }));
+        }
+        let mut fed = Fed::new(app, shape);
+        let mut found: Vec<String> = input.iter().flat_map(|given| fed.feed(given)).collect();
+        found.extend([0, 1].into_iter().flat_map(|at| fed.end(at)));
+        assert_eq!(sorted(found), sorted(expected), "seed {seed}: {shape:?}");
+    }
 }
