@@ -240,8 +240,8 @@
 //! ```
 //!
 //! [`first`](stream::Keyed::first) drops repeats of a key; [`join`](stream::Keyed::join) pairs
-//! events of two streams whose times are near each other; [`as_of`](stream::Keyed::as_of) gives each
-//! event what prevailed at its time. Each of them keeps what it has to know in a table of its own.
+//! events of two streams whose times are near each other; [`as_of`](stream::Keyed::as_of) gives
+//! each event what prevailed at its time. Each of them keeps what it needs in a table of its own.
 //!
 //! The exact rules:
 //!
