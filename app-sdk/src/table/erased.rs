@@ -117,7 +117,7 @@ impl<K: Key, S: State> TableRows for RefCell<Rows<K, S>> {
             key: K::TYPE,
             key_shape: K::SHAPE,
             state: <S as Schema>::TYPE,
-            state_shape: <S as Schema>::SHAPE,
+            state_shape: self.borrow().stored.shape(),
         }
     }
 

@@ -38,20 +38,50 @@ impl<K: Key, S: State> TableRef<K, S> {
         // The guess may be for another table of the stage, or out of date: the key decides.
         match rows.try_row(guess) {
             Some(row) if row.holds(key) => guess,
+            _ => match self.look_up(rows, key, batch.hashes[place], host) {
+                Some(slot) => slot,
+                None => self.create(rows, key, batch.hashes[place], host),
+            },
+        }
+    }
+
+    /// The slot of the key at `place` of a batch, if it has a row.
+    #[inline]
+    pub(crate) fn find<E: Event>(
+        &self,
+        rows: &Rows<K, S>,
+        batch: &Batch<'_, E, K>,
+        place: usize,
+        host: &mut dyn Host,
+    ) -> Option<u32> {
+        let (key, guess) = (&batch.keys[place], batch.slots[place]);
+        match rows.try_row(guess) {
+            Some(row) if row.holds(key) => Some(guess),
             _ => self.look_up(rows, key, batch.hashes[place], host),
         }
     }
 
+    /// Creates the row of the key at `place` of a batch, which has none.
+    pub(crate) fn create_at<E: Event>(
+        &self,
+        rows: &mut Rows<K, S>,
+        batch: &Batch<'_, E, K>,
+        place: usize,
+        host: &mut dyn Host,
+    ) -> u32 {
+        self.create(rows, &batch.keys[place], batch.hashes[place], host)
+    }
+
     #[inline(never)]
-    fn look_up(&self, rows: &mut Rows<K, S>, key: &K, hash: u64, host: &mut dyn Host) -> u32 {
+    fn look_up(&self, rows: &Rows<K, S>, key: &K, hash: u64, host: &mut dyn Host) -> Option<u32> {
         let mut candidate = host.find(self.id, hash, None);
         while let Some(slot) = candidate {
             if rows.row(slot).holds(key) {
-                return slot;
+                break;
             }
             candidate = host.find(self.id, hash, Some(slot));
         }
-        self.create(rows, key, hash, host)
+        candidate
     }
 
     #[cold]

@@ -47,6 +47,14 @@ impl<K: Key, S: State> Rows<K, S> {
         }
     }
 
+    /// The same rows, whose stored states are not those of others of their type that have another
+    /// `identity`.
+    // cold: while the application is described
+    pub(crate) fn varying(mut self, identity: &str) -> Self {
+        self.stored.vary(identity);
+        self
+    }
+
     /// Rows of states that have those of `plain` within, of which there are none yet.
     // cold: while the application is described
     pub(super) fn within<P: State>(plain: &Rows<K, P>, wrap: fn(P) -> S) -> Self {

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::value::{self, Corrupt, Schema, State};
+use crate::value::{self, Corrupt, Schema, State, schema_field, schema_start};
 
 type Read<S> = Rc<dyn Fn(&[u8]) -> Result<S, Corrupt>>;
 
@@ -13,18 +13,36 @@ pub(super) struct StatesStored<S> {
     older: Vec<(u64, Read<S>)>,
     /// The former shape that is read now; `None` for the present one.
     expected: Option<usize>,
+    /// Distinguishes states of one type.
+    identity: Option<u64>,
 }
 
 impl<S: State> StatesStored<S> {
     // cold: once per table
     pub(super) const fn new() -> Self {
-        Self { older: Vec::new(), expected: None }
+        Self { older: Vec::new(), expected: None, identity: None }
     }
 
     // cold: while the application is described
     pub(super) fn migrate<Old: State>(&mut self, convert: impl Fn(Old) -> S + 'static) {
         let read = move |bytes: &[u8]| value::read::<Old>(bytes).map(&convert);
-        self.older.push((<Old as Schema>::SHAPE, Rc::new(read)));
+        self.older.push((self.shape_of(<Old as Schema>::SHAPE), Rc::new(read)));
+    }
+
+    /// States of the same type with another `identity` cannot be read; said before
+    /// [`migrate`](Self::migrate).
+    // cold: while the application is described
+    pub(super) fn vary(&mut self, identity: &str) {
+        self.identity = Some(schema_start(identity));
+    }
+
+    /// The present shape.
+    pub(super) fn shape(&self) -> u64 {
+        self.shape_of(<S as Schema>::SHAPE)
+    }
+
+    fn shape_of(&self, shape: u64) -> u64 {
+        self.identity.map_or(shape, |identity| schema_field(identity, "state", shape))
     }
 
     /// How states are read that have one of these within: from those, and from its former ones.
@@ -45,7 +63,7 @@ impl<S: State> StatesStored<S> {
     }
 
     pub(super) fn expect(&mut self, shape: u64) -> Result<(), Corrupt> {
-        self.expected = match shape == <S as Schema>::SHAPE {
+        self.expected = match shape == self.shape() {
             true => None,
             false => Some(self.older.iter().position(|(of, _)| *of == shape).ok_or(Corrupt)?),
         };
@@ -78,5 +96,18 @@ mod tests {
         assert_eq!(stored.expect(<u32 as Schema>::SHAPE), Err(Corrupt));
         assert_eq!(stored.expect(<String as Schema>::SHAPE), Ok(()));
         assert_eq!(stored.read(&new).expect("the present shape"), "seven");
+    }
+
+    #[test]
+    fn another_identity_is_another_shape() {
+        let [mut one, mut other] = [(); 2].map(|()| StatesStored::<String>::new());
+        one.vary("tumbling 1s");
+        other.vary("tumbling 2s");
+        one.migrate(|old: u64| old.to_string());
+        assert_eq!(one.expect(other.shape()), Err(Corrupt));
+        assert_eq!(one.expect(<String as Schema>::SHAPE), Err(Corrupt));
+        assert_eq!(one.expect(one.shape()), Ok(()));
+        assert_eq!(one.expect(one.older_shapes()[0]), Ok(()));
+        assert_eq!(other.expect(one.older_shapes()[0]), Err(Corrupt));
     }
 }
