@@ -16,6 +16,7 @@ use crate::stream::Stream;
 use crate::table::{Rows, TableRef};
 use crate::tables::Table;
 use crate::value::{Event, State};
+use crate::windows::{WindowKind, Windows};
 
 /// A named dataflow: sources, streams, tables and sinks.
 ///
@@ -149,6 +150,61 @@ impl Application {
         let rows = Rc::new(RefCell::new(Rows::new(Rc::new(create))));
         let id = self.draft.borrow_mut().table(name, rows.clone());
         Table::new(self.draft.clone(), TableRef { id, rows })
+    }
+
+    /// Windows of the events of each key, whose states begin with their default.
+    ///
+    /// `kind` says which stretches of time they are. Streams [add](crate::stream::Keyed::window) to
+    /// them, and [`closed`](Windows::closed) takes them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("per-minute");
+    /// let counts = app.windows::<u64, u64>("counts", tumbling(minutes(1)));
+    /// app.source("seconds", LineText::new())
+    ///     .map(|line| line.parse::<i64>().ok())
+    ///     .event_time(|second| EventTime::from_seconds(second), IN_ORDER)
+    ///     .key_by(|second| second.unsigned_abs() % 2)
+    ///     .window(&counts, |count, _| *count += 1);
+    /// counts
+    ///     .closed(|count, window| format!("{} of {}", count, window.key()))
+    ///     .sink("counts", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("seconds", b"0\n1\n59\n60\n");
+    /// assert_eq!(reference.output("counts"), b"1 of 0\n2 of 1\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn windows<K: Key, S: State + Default>(
+        &self,
+        name: &str,
+        kind: impl WindowKind<S>,
+    ) -> Windows<K, S> {
+        self.windows_with(name, kind, |_| S::default())
+    }
+
+    /// Windows whose states are made from their key.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("longest");
+    /// let lines = app.windows_with("lines", counted(2), |length: &u64| format!("{length}:"));
+    /// app.source("lines", LineText::new())
+    ///     .event_time(|_| EventTime::from_seconds(0), IN_ORDER)
+    ///     .key_by(|line| line.len() as u64)
+    ///     .window(&lines, |text: &mut String, line| text.push_str(line));
+    /// lines.closed(|text, _| text.clone()).sink("pairs", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"to\nnot\nbe\n");
+    /// assert_eq!(reference.output("pairs"), b"2:tobe\n");
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    pub fn windows_with<K: Key, S: State>(
+        &self,
+        name: &str,
+        kind: impl WindowKind<S>,
+        create: impl Fn(&K) -> S + Send + Sync + 'static,
+    ) -> Windows<K, S> {
+        Windows::new(self.draft.clone(), name, kind.any(), Rc::new(create))
     }
 
     /// Registers a generator of events, to be used as the address `gen:NAME` of a source.

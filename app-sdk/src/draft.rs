@@ -15,10 +15,11 @@ use crate::host::{
 };
 use crate::mistake::Mistake;
 use crate::table::{TableRef, TableRows};
-use crate::time::Lateness;
+use crate::time::{Duration, Lateness};
 
 mod operators;
 mod timed;
+mod windows;
 
 /// A step's index in [`Draft::steps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,8 @@ pub(crate) enum StepKind {
     },
     /// What is due in a table.
     OnTimer(TableId),
+    /// What comes too late for windows.
+    LateFor,
     /// What comes out of a table that two streams meet in.
     Join(TableId),
     Sink(SinkId),
@@ -100,11 +103,16 @@ pub(crate) struct DraftTimed {
     pub(crate) has_timers: bool,
     /// The update by whose watermark it is due; by those of all for `None`.
     pub(crate) due_by: Option<StepId>,
+    /// What comes out of it has a time up to this much before it is due.
+    pub(crate) wait: Duration,
+    /// What belongs to the identity of windows, if it is of those.
+    pub(crate) windows: Option<String>,
 }
 
 impl DraftTimed {
     pub(crate) fn new(stage: Rc<dyn FireStage>) -> Self {
-        Self { stage, step: None, has_timers: false, due_by: None }
+        let (due_by, wait, windows) = (None, Duration::ZERO, None);
+        Self { stage, step: None, has_timers: false, due_by, wait, windows }
     }
 }
 
@@ -451,14 +459,16 @@ impl Draft {
                 Some(name) => format!("key_by `{name}`"),
                 None => "key_by".to_string(),
             },
+            StepKind::LateFor => "late".to_string(),
             StepKind::Update { table, .. } => {
                 let known = self.tables.get(table.0 as usize);
-                let operator = known.and_then(|table| table.operator.as_ref());
-                let verb = operator.map_or("update of", |operator| operator.verb);
+                let verb = known.map_or("update of", DraftTable::verb);
                 format!("{verb} `{}`", known.map_or("?", |table| &table.name))
             }
             StepKind::OnTimer(table) => {
-                let text = format!("on_timer of `{}`", self.tables[usize::from(table.0)].name);
+                let table = &self.tables[usize::from(table.0)];
+                let word = if table.is_windows() { "closed" } else { "on_timer" };
+                let text = format!("{word} of `{}`", table.name);
                 if this.parents.is_empty() {
                     return text;
                 }

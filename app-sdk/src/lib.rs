@@ -11,6 +11,7 @@
 //!   aggregate               counts, sums, the best: states of many values
 //!   application · stream    what is computed
 //!   table · outputs         what handlers see and return
+//!   windows                 what comes within a stretch of time
 //!   plan                    the checked description
 //!   host                    the seam to whatever executes it
 //!   reference               the slow, obvious executor
@@ -255,7 +256,58 @@
 //! - Times lie between the years 1823 and 2116. An event with another one goes to the dead letters
 //!   and moves no clock; so does one that [jumps](time::Lateness::jump_max) too far ahead.
 //!
-//! ## 5. What an application means
+//! ## 5. Windows
+//!
+//! [`windows`](Application::windows) are declared as tables are, with a kind: [`tumbling`],
+//! [`sliding`], [`sessions`] or [`counted`](windows::counted). Streams add to them by the time of
+//! their events, and [`closed`](windows::Windows::closed) takes each window once, when no event on
+//! time can come into it any more.
+//!
+//! [`tumbling`]: windows::tumbling
+//! [`sliding`]: windows::sliding
+//! [`sessions`]: windows::sessions
+//!
+//! ```
+//! # use potoroo_sdk::prelude::*;
+//! # #[event]
+//! # struct Step { millis: i64, walker: u64 }
+//! fn steps_per_second() -> Application {
+//!     let app = Application::new("steps-per-second");
+//!     let seconds = app.windows::<u64, u64>("seconds", tumbling(seconds(1)));
+//!     app.source("steps", LineText::new())
+//!         .map(|line| {
+//!             let (millis, walker) = line.split_once(' ')?;
+//!             Some(Step { millis: millis.parse().ok()?, walker: walker.parse().ok()? })
+//!         })
+//!         .event_time(|step| EventTime::from_millis(step.millis), within(millis(5)))
+//!         .key_by(|step| step.walker)
+//!         .window(&seconds, |count, _| *count += 1)
+//!         .late()
+//!         .map(|step| format!("{} at {} ms", step.walker, step.millis))
+//!         .sink("late", LineText::new());
+//!     seconds
+//!         .closed(|count, window| format!("{}: {count} to {}", window.key(), window.end()))
+//!         .sink("counts", LineText::new());
+//!     app
+//! }
+//!
+//! let mut reference = Reference::new(steps_per_second())?;
+//! reference.feed("steps", b"100 7\n1004 7\n999 7\n1005 7\n998 7\n");
+//! assert_eq!(reference.output("counts"), b"7: 2 to 1.000000000\n");
+//! assert_eq!(reference.output("late"), b"7 at 998 ms\n");
+//! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+//! ```
+//!
+//! - An event is late for a window if the own watermark of its connection has reached the last
+//!   moment of the window, and the [`wait`](windows::Windows::wait) is over. So what a window has
+//!   depends neither on other connections nor on the number of machines. Late events are
+//!   [dropped](windows::Late), shown on their own, or go [aside](stream::Windowed::late).
+//! - What a window emits has the time of its last moment, so windows of windows work.
+//! - When the input ends, all windows close. A program that is stopped closes none: they are in the
+//!   last checkpoint, and go on from there.
+//! - At most 1024 windows of a key are open.
+//!
+//! ## 6. What an application means
 //!
 //! [`Reference`](reference::Reference) defines it, in code that is slow and obvious: one event at a
 //! time, each followed to its last consequence. The examples above use it as a unit test does.
@@ -272,7 +324,7 @@
 //! [`plan`](Application::plan) lists them, each with its remedy. Names of types that changed since
 //! a checkpoint are found, too: see [`Table::migrating`](tables::Table::migrating).
 //!
-//! ## 6. What may not be said
+//! ## 7. What may not be said
 //!
 //! An application cannot name a number of threads or machines, an address, a file or the time of
 //! the clock. Everything that a handler knows is its event, its row and constants. State that is
@@ -315,6 +367,7 @@ pub mod time;
 pub mod host;
 pub mod outputs;
 pub mod table;
+pub mod windows;
 
 mod mistake;
 pub mod plan;
@@ -360,7 +413,7 @@ pub mod prelude {
     pub use crate::outputs::{Out, Outputs};
     pub use crate::random::Random;
     pub use crate::reference::Reference;
-    pub use crate::stream::{Interval, Keyed, Stream};
+    pub use crate::stream::{Interval, Keyed, Stream, Windowed};
     pub use crate::table::{Entry, TimedRow};
     pub use crate::tables::{Table, TimedTable};
     pub use crate::text::{Symbol, Text};
@@ -368,5 +421,6 @@ pub mod prelude {
         Duration, EventTime, IN_ORDER, Lateness, hours, micros, millis, minutes, seconds, within,
     };
     pub use crate::value::{Event, Seq, State, Value, View};
+    pub use crate::windows::{Firing, Late, Window, Windows, counted, sessions, sliding, tumbling};
     pub use crate::{event, key, state, value};
 }

@@ -386,7 +386,7 @@ fn planned_dues(draft: &Draft) -> Vec<PlannedDue> {
                 Some(update) => draft.inflows(&[update]),
                 None => draft.inflows(&updates),
             },
-            wait: Duration::ZERO,
+            wait: timed.wait,
             source: source.0,
         };
         Some((timed.step.unwrap_or(*last), due))
@@ -450,6 +450,9 @@ fn fingerprint(draft: &Draft) -> u64 {
     let mut text = draft.name.clone();
     for (index, step) in draft.steps.iter().enumerate() {
         text.push_str(&format!("\n{} {:?}", draft.describe(StepId(index)), step.kind));
+    }
+    for (name, identity) in draft.windows() {
+        text.push_str(&format!("\n{name} {identity}"));
     }
     for operator in draft.tables.iter().filter_map(|table| table.operator.as_ref()) {
         text.push_str(&format!("\n{} {}", operator.verb, operator.rule));

@@ -49,9 +49,14 @@ mod as_of;
 mod join;
 mod join_row;
 
+mod closed;
+mod window;
+
 mod sink;
 
+pub(crate) use closed::CloseStage;
 pub use interval::Interval;
+pub use window::{TOO_MANY_WINDOWS, Windowed};
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::{Draft, DraftTable, DraftTimed, StepId, StepKind};
+use super::{Draft, DraftTimed, StepId, StepKind};
 use crate::host::{Inflow, TableId};
 use crate::mistake::Mistake;
 use crate::table::TableRows;
@@ -43,11 +43,13 @@ impl Draft {
     /// Notes what speaks against an update of a timed table by the stream of `parent`.
     pub(crate) fn check_timed(&mut self, id: TableId, parent: StepId) {
         let Some(table) = self.tables.get(usize::from(id.0)) else { return };
-        let name = table.name.clone();
+        let (name, is_windows) = (table.name.clone(), table.is_windows());
         if table.timed.as_ref().is_some_and(|timed| timed.step.is_some()) {
-            self.mistake(format!(
-                "`{name}` is updated after what takes its timers: describe the updates first"
-            ));
+            let text = match is_windows {
+                true => "gets events after it is `closed`: describe everything that adds to it",
+                false => "is updated after what takes its timers: describe the updates",
+            };
+            self.mistake(format!("`{name}` {text} first"));
         }
         self.check_time(parent, &name);
     }
@@ -67,7 +69,12 @@ impl Draft {
                 "the timers of `{name}` are taken twice: take them once, and use that stream twice"
             ));
         }
-        let step = self.step(StepKind::OnTimer(id), &updates);
+        self.taken(id, &updates)
+    }
+
+    /// The step that takes what is due in a table, after these updates.
+    pub(super) fn taken(&mut self, id: TableId, updates: &[StepId]) -> StepId {
+        let step = self.step(StepKind::OnTimer(id), updates);
         self.timed(id).step = Some(step);
         step
     }
@@ -83,11 +90,15 @@ impl Draft {
             let unused = |timed: &DraftTimed| timed.has_timers && timed.step.is_none();
             table.timed.as_ref().is_some_and(unused) && self.updates(TableId(*id)).next().is_some()
         });
-        tables.map(|(_, DraftTable { name, .. })| {
-            Mistake::new(format!(
-                "nothing takes the timers of `{name}`: add `.on_timer(…)` to the table, or leave \
-                 `.timers()` out"
-            ))
+        tables.map(|(_, table)| {
+            let name = &table.name;
+            Mistake::new(match table.is_windows() {
+                true => format!("nothing takes the windows of `{name}`: add `.closed(…)` to them"),
+                false => format!(
+                    "nothing takes the timers of `{name}`: add `.on_timer(…)` to the table, or \
+                     leave `.timers()` out"
+                ),
+            })
         })
     }
 

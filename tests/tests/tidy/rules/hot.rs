@@ -13,7 +13,7 @@ use crate::finding::Findings;
 use crate::source::{Source, word_starts};
 
 /// The folders of the event path, the files that head them, and what runs in each turn beside it.
-const HOT: [&str; 26] = [
+const HOT: [&str; 27] = [
     "app-sdk/src/codec/",
     "app-sdk/src/consumers.rs",
     "app-sdk/src/exchange.rs",
@@ -26,6 +26,7 @@ const HOT: [&str; 26] = [
     "app-sdk/src/stream",
     "app-sdk/src/table",
     "app-sdk/src/value/archive.rs",
+    "app-sdk/src/windows",
     "engine/src/cluster/tls/incoming.rs",
     "engine/src/cluster/tls/port.rs",
     "engine/src/flow/",
