@@ -19,9 +19,9 @@ use anyhow::{Result, ensure};
 use potoroo::control::report::CheckpointSummary;
 
 use crate::engine::ours::{EngineSession, Look};
-use crate::engine::window::Window;
+use crate::engine::window::MeasuredWindow;
 use crate::engine::{Job, Outcome, Pace, ours};
-use crate::pairs::{Contest, Entrant, Paired, Windows, alternate, probe as probes};
+use crate::pairs::{Contest, Entrant, Paired, WindowRunner, alternate, probe as probes};
 use crate::report::{Goal, Report};
 use crate::track::Track;
 
@@ -151,7 +151,7 @@ fn slices(report: &mut Report, series: &Paired<Lap>, of: &str) {
 
 /// What the engine did in one window.
 struct Lap {
-    window: Window,
+    window: MeasuredWindow,
     /// Since the set-up.
     checkpoints: CheckpointSummary,
     /// Checkpoints that were committed in the window.
@@ -186,7 +186,7 @@ impl Checkpointed {
     }
 }
 
-impl Windows<Lap> for Checkpointed {
+impl WindowRunner<Lap> for Checkpointed {
     fn window(&mut self) -> Result<Lap> {
         let looks = self.session.looks_after_commits(u64::from(self.folder.is_some()))?;
         let [before, after] = [&looks[0], &looks[1]].map(Look::checkpoints);

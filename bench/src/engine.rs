@@ -30,7 +30,7 @@ use serde_json::json;
 
 use self::by_hand::Tallies;
 use self::owner::PlainTable;
-use self::window::{Rerun, Window};
+use self::window::{MeasuredWindow, Rerun};
 
 use crate::effort::Scale;
 use crate::host;
@@ -119,7 +119,7 @@ pub fn contenders() -> String {
 }
 
 /// Sets a contender up for a job.
-type Enter = fn(&'static str, Job) -> Entrant<'static, Window>;
+type Enter = fn(&'static str, Job) -> Entrant<'static, MeasuredWindow>;
 
 /// Contenders that carry events from one core to the other.
 const ACROSS: &[(&str, Enter)] = &[
@@ -144,13 +144,21 @@ const IN_PLACE_AGAIN: (&str, Enter) =
     ("engine_in_place_again", |name, job| Entrant::new(name, move || ours::session_in_place(&job)));
 
 /// One window of a contender with a table of its own.
-type InWindow<K> = fn(&Job, K) -> Result<(Window, K)>;
+type InWindow<K> = fn(&Job, K) -> Result<(MeasuredWindow, K)>;
 
-fn peer(name: &'static str, job: Job, window: InWindow<PlainTable>) -> Entrant<'static, Window> {
+fn peer(
+    name: &'static str,
+    job: Job,
+    window: InWindow<PlainTable>,
+) -> Entrant<'static, MeasuredWindow> {
     Entrant::new(name, move || Ok(Rerun::new(&job, window)))
 }
 
-fn by_hand(name: &'static str, job: Job, window: InWindow<Tallies>) -> Entrant<'static, Window> {
+fn by_hand(
+    name: &'static str,
+    job: Job,
+    window: InWindow<Tallies>,
+) -> Entrant<'static, MeasuredWindow> {
     Entrant::new(name, move || Ok(Rerun::new(&job, window)))
 }
 
@@ -213,7 +221,7 @@ fn latency(report: &mut Report, case: &LatencyCase, need: f64) -> Result<()> {
     let job = Job::of_window(report, LATENCY_KEYS, Pace::Rate(case.rate));
     let ratios = [["engine", "rtrb"], ["timely", "engine"], ["engine", "by_hand"]];
     let series = compete(report, job, &ratios, ACROSS, need)?;
-    let ratio = |above, below| series.ratio(above, below, Window::p50_ns);
+    let ratio = |above, below| series.ratio(above, below, MeasuredWindow::p50_ns);
     let goal = Goal::AtMost(case.over_rtrb_max);
     report.goal(format!("engine_over_rtrb_p50_{suffix}"), ratio("engine", "rtrb"), NONE, goal);
     let goal = Goal::AtMost(P50_OVER_BY_HAND_MAX);
@@ -225,9 +233,9 @@ fn latency(report: &mut Report, case: &LatencyCase, need: f64) -> Result<()> {
         report.figure(format!("engine_over_{peer}_p50_{suffix}"), ratio("engine", peer), NONE);
     }
     for name in series.names() {
-        let p50 = series.median(name, Window::p50_ns);
+        let p50 = series.median(name, MeasuredWindow::p50_ns);
         report.figure(format!("{name}_p50_ns_{suffix}"), p50, NONE);
-        let typical = series.typical(name, Window::p50_ns);
+        let typical = series.typical(name, MeasuredWindow::p50_ns);
         report.detail(format!("{name}_{suffix}"), typical.latency.all().summary());
         let takes = series.takes(name, |window| &window.latency);
         let load = format!("{} per second, constant", case.rate);
@@ -243,7 +251,7 @@ fn across(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()> {
     let all = [["engine", "timely"], ["engine", "by_hand"], ["engine", AGAIN.0]];
     let ratios = &all[..2 + again.len()];
     let series = compete(report, job, ratios, &[ACROSS, again].concat(), need)?;
-    let ratio = |above, below| series.ratio(above, below, Window::events_per_second);
+    let ratio = |above, below| series.ratio(above, below, MeasuredWindow::events_per_second);
     let [amd, other] = case.over_timely_min;
     let goal = Goal::AtLeast(if host::is_amd() { amd } else { other });
     let name = format!("engine_over_timely_throughput{suffix}");
@@ -259,11 +267,11 @@ fn across(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()> {
 }
 
 /// Events per second of all contenders.
-fn rates(report: &mut Report, series: &Paired<Window>, suffix: &str) {
+fn rates(report: &mut Report, series: &Paired<MeasuredWindow>, suffix: &str) {
     for name in series.names() {
-        let rate = series.median(name, Window::events_per_second);
+        let rate = series.median(name, MeasuredWindow::events_per_second);
         report.figure(format!("{name}_events_per_second{suffix}"), rate, NONE);
-        let typical = series.typical(name, Window::events_per_second);
+        let typical = series.typical(name, MeasuredWindow::events_per_second);
         report.detail(format!("{name}_throughput{suffix}"), json!({ "events": typical.events }));
     }
 }
@@ -276,7 +284,7 @@ fn in_place(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()>
     let all = [[engine, by_hand], [engine, map], [engine, IN_PLACE_AGAIN.0]];
     let ratios = &all[..2 + again.len()];
     let series = compete(report, job, ratios, &[&IN_PLACE, again].concat(), need)?;
-    let ratio = |below| series.ratio(engine, below, Window::event_ns);
+    let ratio = |below| series.ratio(engine, below, MeasuredWindow::event_ns);
     let bar = Goal::AtMost(case.in_place_over_by_hand_max);
     report.goal(format!("engine_over_by_hand_in_place{suffix}"), ratio(by_hand), NONE, bar);
     if case.keys == AGAIN_KEYS {
@@ -286,7 +294,7 @@ fn in_place(report: &mut Report, case: &ThroughputCase, need: f64) -> Result<()>
     let bar = goal(1_000_000, Goal::AtMost(0.8));
     report.figure_toward(format!("in_place_over_map{suffix}"), ratio(map), NONE, bar);
     let bar = goal(10_000, Goal::AtMost(20.0));
-    let event_ns = |name| series.median(name, Window::event_ns);
+    let event_ns = |name| series.median(name, MeasuredWindow::event_ns);
     report.figure_toward(format!("in_place_ns{suffix}"), event_ns(engine), NONE, bar);
     for (name, field) in [(by_hand, "by_hand_in_place_ns"), (map, "map_ns")] {
         report.figure(format!("{field}{suffix}"), event_ns(name), NONE);
@@ -303,7 +311,7 @@ fn operators(report: &mut Report, need: f64) -> Result<()> {
         ("chain", |name, job| Entrant::new(name, move || ours::session_operators(&job))),
     ];
     let series = compete(report, job, &[["chain", "plain"]], &ways, need)?;
-    let added = series.difference("chain", "plain", Window::event_ns);
+    let added = series.difference("chain", "plain", MeasuredWindow::event_ns);
     let each = added.divided_by(ours::OPERATORS as f64);
     report.goal("operator_ns", each, NONE, Goal::AtMost(2.0));
     Ok(())
@@ -315,7 +323,7 @@ fn compete(
     ratios: &[[&str; 2]],
     ways: &[(&'static str, Enter)],
     need: f64,
-) -> Result<Paired<Window>> {
+) -> Result<Paired<MeasuredWindow>> {
     let what = format!("keyed count, {} keys, {}", job.keys, job.pace);
     if let Err(error) = ensure_memory(job.keys * ways.len() as u64 * KEY_BYTES_MAX) {
         report.failed(what, &error);

@@ -27,7 +27,7 @@ mod entrant;
 mod paired;
 pub mod probe;
 
-pub use self::entrant::{Entrant, Windows};
+pub use self::entrant::{Entrant, WindowRunner};
 pub use self::paired::Paired;
 
 use std::thread;
@@ -108,7 +108,7 @@ struct Field<'a, 'r, T> {
     entrants: Vec<Entrant<'a, T>>,
     /// By contender: whether it failed.
     failed: Vec<bool>,
-    running: Vec<Option<Box<dyn Windows<T> + 'a>>>,
+    running: Vec<Option<Box<dyn WindowRunner<T> + 'a>>>,
     paired: Paired<T>,
     /// Number of set-ups so far.
     setups: usize,
@@ -280,7 +280,7 @@ mod tests {
 
     struct Counted<'a>(&'a RefCell<String>);
 
-    impl Windows<f64> for Counted<'_> {
+    impl WindowRunner<f64> for Counted<'_> {
         fn window(&mut self) -> Result<f64> {
             self.0.borrow_mut().push('w');
             Ok(1.0)
@@ -347,7 +347,7 @@ mod tests {
 
     struct Unproven;
 
-    impl Windows<f64> for Unproven {
+    impl WindowRunner<f64> for Unproven {
         fn window(&mut self) -> Result<f64> {
             Ok(1.0)
         }

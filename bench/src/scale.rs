@@ -20,7 +20,7 @@ use self::axis::Point;
 use self::fit::exponent;
 use self::two_cores::Work;
 use crate::effort::Scale;
-use crate::engine::window::Window;
+use crate::engine::window::MeasuredWindow;
 use crate::engine::{Job, Outcome, Pace, ours};
 use crate::pairs::{self, Contest, Entrant, Paired, probe};
 use crate::place::Place;
@@ -105,10 +105,10 @@ fn two_cores(report: &mut Report, need: f64) -> Result<()> {
             vec![Entrant::new("two", || start(&both)), Entrant::new("one", || start(&one))];
         let what = format!("two cores, {name} of work");
         let series = compete(report, (&what, need), &[["two", "one"]], contenders)?;
-        let ratio = series.ratio("two", "one", Window::events_per_second);
+        let ratio = series.ratio("two", "one", MeasuredWindow::events_per_second);
         report.figure_toward(format!("two_cores_over_one_{name}"), ratio, OF_CLASS, goal);
         for contender in series.names() {
-            let rate = series.median(contender, Window::events_per_second);
+            let rate = series.median(contender, MeasuredWindow::events_per_second);
             report.figure(format!("{contender}_of_two_cores_{name}_per_second"), rate, OF_CLASS);
         }
     }
@@ -119,8 +119,8 @@ fn compete(
     report: &mut Report,
     (what, need): (&str, f64),
     ratios: &[[&str; 2]],
-    contenders: Vec<Entrant<'_, Window>>,
-) -> Result<Paired<Window>> {
+    contenders: Vec<Entrant<'_, MeasuredWindow>>,
+) -> Result<Paired<MeasuredWindow>> {
     let (place, length) = (report.place(), report.scale().probe);
     let probe = move || probe::of_cores(place, length);
     pairs::alternate(report, &Contest { what, probe: &probe, ratios, need }, contenders)
@@ -146,7 +146,7 @@ fn adaptive(report: &mut Report, need: f64) -> Result<()> {
     let ratios = [["adaptive", "spin"]];
     let what = ("adaptive at full speed", need);
     let series = compete(report, what, &ratios, both(full))?;
-    let ratio = series.ratio("adaptive", "spin", Window::events_per_second);
+    let ratio = series.ratio("adaptive", "spin", MeasuredWindow::events_per_second);
     report.goal("adaptive_over_spin_throughput", ratio, OF_CLASS, Goal::AtLeast(0.9));
 
     let rare = Job::of_window(report, RARE_KEYS, Pace::Rate(RARE_RATE));
@@ -157,11 +157,11 @@ fn adaptive(report: &mut Report, need: f64) -> Result<()> {
     let what = ("adaptive, rare events", need);
     let series = compete(report, what, &ratios, contenders)?;
     for name in ["adaptive", "spin", "wake"] {
-        let p50 = series.median(name, Window::p50_ns);
+        let p50 = series.median(name, MeasuredWindow::p50_ns);
         report.figure(format!("rare_{name}_p50_ns"), p50, OF_CLASS);
     }
     let wakeups = series.among(["adaptive", "spin", "wake"], |windows| {
-        let [adaptive, spin, wake] = windows.map(Window::p50_ns);
+        let [adaptive, spin, wake] = windows.map(MeasuredWindow::p50_ns);
         (adaptive - spin) / wake
     });
     report.goal("adaptive_wakeups", wakeups, OF_CLASS, Goal::AtMost(1.2));

@@ -23,7 +23,7 @@ use rusteron_media_driver::{AeronDriver, AeronDriverContext};
 use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
 use super::owner::{Owner, PlainTable};
-use super::window::{Window, with_load};
+use super::window::{MeasuredWindow, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::{Gate, Place, Sprint, join, start};
 use crate::stamp;
@@ -32,7 +32,7 @@ use crate::stamp;
 ///
 /// # Errors
 /// The driver does not start, the two sides do not find each other, or the stream broke.
-pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let (ready, started) = channel();
@@ -72,7 +72,7 @@ struct Shared {
     total: AtomicU64,
 }
 
-fn compete(job: &Job, folder: &str, table: PlainTable) -> Result<(Window, PlainTable)> {
+fn compete(job: &Job, folder: &str, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     let shared = Shared { watch: Watch::new(2), total: AtomicU64::new(u64::MAX) };
     let (loaded, owned) = job.place.pair(
         |gate| produce(gate, job, folder, &shared),
@@ -113,7 +113,7 @@ fn own(
     job: &Job,
     folder: &str,
     (shared, table): (&Shared, PlainTable),
-) -> Result<(Window, PlainTable)> {
+) -> Result<(MeasuredWindow, PlainTable)> {
     let subscription = subscription(folder);
     let mut owner = Owner::new(job, &shared.watch, table);
     let sprint = gate.enter();

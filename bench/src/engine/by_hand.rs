@@ -26,7 +26,7 @@ use potoroo_runtime::{Consumer, LatencyArray, Producer, ring};
 pub use self::tallies::Tallies;
 use super::job::{Job, LOAD, OWN, Pace};
 use super::load::{Item, Load};
-use super::window::{Window, with_load};
+use super::window::{MeasuredWindow, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -36,7 +36,7 @@ use crate::take::{Take, Tape};
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn window_in_place(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
+pub fn window_in_place(job: &Job, table: Tallies) -> Result<(MeasuredWindow, Tallies)> {
     job.place.alone(|gate| Ok(in_place(gate, job, table)))
 }
 
@@ -44,7 +44,7 @@ pub fn window_in_place(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn window(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
+pub fn window(job: &Job, table: Tallies) -> Result<(MeasuredWindow, Tallies)> {
     let (producer, consumer) = ring(RING_BYTES);
     let (watch, ended) = (Watch::new(2), AtomicBool::new(false));
     let done = job.place.pair(
@@ -55,7 +55,7 @@ pub fn window(job: &Job, table: Tallies) -> Result<(Window, Tallies)> {
 }
 
 /// Generates a batch, then takes it in: one clock reading before, one after.
-fn in_place(gate: &Gate, job: &Job, mut table: Tallies) -> (Window, Tallies) {
+fn in_place(gate: &Gate, job: &Job, mut table: Tallies) -> (MeasuredWindow, Tallies) {
     let mut load = Load::new(job.keys);
     let owners = PartitionMap::spread(PARTITIONS, &[0]);
     let mut latency = LatencyArray::new();
@@ -78,7 +78,7 @@ fn in_place(gate: &Gate, job: &Job, mut table: Tallies) -> (Window, Tallies) {
     }
     drop(sprint);
     let (events, nanos) = (latency.count(), now - start);
-    (Window { latency: Take::default(), events, nanos }, table)
+    (MeasuredWindow { latency: Take::default(), events, nanos }, table)
 }
 
 /// The way to the cores that own partitions: here one.
@@ -161,7 +161,7 @@ fn own(
     (mut consumer, mut table): (Consumer, Tallies),
     watch: &Watch,
     ended: &AtomicBool,
-) -> (Window, Tallies) {
+) -> (MeasuredWindow, Tallies) {
     let mut tape = Tape::new(job.slice.as_nanos() as u64, watch);
     let (mut latency, mut log) = (LatencyArray::new(), watch.log(OWN, "own"));
     let sprint = gate.enter();
@@ -196,7 +196,7 @@ fn own(
         Pace::Rate(_) => tape.finish().with_gaps([log.finish()]),
         Pace::Full => Take::default(),
     };
-    (Window { latency, events, nanos }, table)
+    (MeasuredWindow { latency, events, nanos }, table)
 }
 
 /// Takes in what has arrived, up to a batch; returns how many events. `record` gets when a run of

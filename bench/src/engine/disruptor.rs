@@ -13,7 +13,7 @@ use disruptor::{
 use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
 use super::owner::{Owner, PlainTable};
-use super::window::{Window, with_load};
+use super::window::{MeasuredWindow, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -22,7 +22,7 @@ use crate::stamp;
 ///
 /// # Errors
 /// None; the signature is that of all contenders.
-pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     let empty = || Line(Item { key: 0, value: 0, intended_ns: 0, rest: [0; 5] });
     let builder = build_single_producer(CAPACITY_EVENTS, empty, BusySpin);
     let (poller, builder) = builder.new_event_poller();
@@ -79,7 +79,7 @@ fn own(
     mut poller: EventPoller<Line, SingleProducerBarrier>,
     mut owner: Owner,
     update: impl Fn(&mut Owner, &Item),
-) -> (Window, PlainTable) {
+) -> (MeasuredWindow, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     owner.begin(start);

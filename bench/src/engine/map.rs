@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::job::Job;
 use super::load::Load;
 use super::owner::{Owner, PlainTable};
-use super::window::Window;
+use super::window::MeasuredWindow;
 use crate::gaps::Watch;
 use crate::stamp;
 
@@ -15,7 +15,7 @@ use crate::stamp;
 ///
 /// # Errors
 /// The system gives no further thread.
-pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     job.place.alone(|gate| {
         let mut owner = Owner::new(job, &Watch::new(2), table);
         let mut load = Load::new(job.keys);

@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 
 use super::load::Load;
-use super::window::Window;
+use super::window::MeasuredWindow;
 
 /// What a contender that is set up for one slice did in it.
 #[derive(Debug)]
 pub struct Outcome {
     /// While the clock ran.
-    pub window: Window,
+    pub window: MeasuredWindow,
     /// Number of keys of the job.
     pub keys: u64,
     /// Events from the first on, all of which are in the states.

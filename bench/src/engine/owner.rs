@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::job::{Job, OWN};
 use super::load::{Item, Load, Tally};
-use super::window::{Filled, Window};
+use super::window::{Filled, MeasuredWindow};
 use crate::gaps::{GapLog, Watch};
 use crate::stamp;
 use crate::take::Tape;
@@ -87,9 +87,9 @@ impl Owner {
     }
 
     /// Ends the window: `nanos` is its length as seen by this side.
-    pub fn finish(self, nanos: u64) -> (Window, PlainTable) {
+    pub fn finish(self, nanos: u64) -> (MeasuredWindow, PlainTable) {
         let latency = self.tape.finish().with_gaps([self.log.finish()]);
-        (Window { latency, events: self.events, nanos }, self.table)
+        (MeasuredWindow { latency, events: self.events, nanos }, self.table)
     }
 
     #[cold]

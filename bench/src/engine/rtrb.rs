@@ -12,7 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
 use super::owner::{Owner, PlainTable};
-use super::window::{Window, with_load};
+use super::window::{MeasuredWindow, with_load};
 use crate::gaps::{CoreGaps, GapLog, Watch};
 use crate::place::Gate;
 use crate::stamp;
@@ -21,7 +21,7 @@ use crate::stamp;
 ///
 /// # Errors
 /// None; the signature is that of all contenders.
-pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     let (producer, consumer) = RingBuffer::new(CAPACITY_EVENTS);
     let watch = Watch::new(2);
     let done = match job.pace {
@@ -59,7 +59,11 @@ fn produce_paced(
     log.finish()
 }
 
-fn own_paced(gate: &Gate, mut consumer: Consumer<Line>, mut owner: Owner) -> (Window, PlainTable) {
+fn own_paced(
+    gate: &Gate,
+    mut consumer: Consumer<Line>,
+    mut owner: Owner,
+) -> (MeasuredWindow, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     owner.begin(start);
@@ -100,7 +104,11 @@ fn produce_chunk(producer: &mut Producer<Line>, load: &mut Load) {
     }
 }
 
-fn own_full(gate: &Gate, mut consumer: Consumer<Line>, mut owner: Owner) -> (Window, PlainTable) {
+fn own_full(
+    gate: &Gate,
+    mut consumer: Consumer<Line>,
+    mut owner: Owner,
+) -> (MeasuredWindow, PlainTable) {
     let sprint = gate.enter();
     let start = stamp::now();
     loop {

@@ -21,7 +21,7 @@ use timely::worker::Worker;
 use super::job::{Job, LOAD, Pace};
 use super::load::{Item, Load};
 use super::owner::{Owner, PlainTable};
-use super::window::{Window, with_load};
+use super::window::{MeasuredWindow, with_load};
 use crate::gaps::{CoreGaps, Watch};
 use crate::place::{self, Gate};
 use crate::stamp;
@@ -30,7 +30,7 @@ use crate::stamp;
 ///
 /// # Errors
 /// The library cannot start its workers, or one of them failed.
-pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
+pub fn window(job: &Job, table: PlainTable) -> Result<(MeasuredWindow, PlainTable)> {
     let shared = Arc::new(Shared::new(job, table));
     let job = *job;
     let workers = timely::execute(timely::Config::process(2), move |worker| {
@@ -54,7 +54,7 @@ pub fn window(job: &Job, table: PlainTable) -> Result<(Window, PlainTable)> {
 /// What a worker did.
 enum Worked {
     Fed(CoreGaps),
-    Owned(Window, PlainTable),
+    Owned(MeasuredWindow, PlainTable),
 }
 
 /// What the two workers tell each other outside the dataflow.

@@ -5,12 +5,12 @@ use anyhow::{Context, Result, ensure};
 use super::job::Job;
 use super::load::Load;
 use crate::gaps::CoreGaps;
-use crate::pairs::Windows;
+use crate::pairs::WindowRunner;
 use crate::take::Take;
 
 /// What a contender did in one window.
 #[derive(Debug)]
-pub struct Window {
+pub struct MeasuredWindow {
     /// Time after the update minus intended time, per event; empty at full speed.
     pub latency: Take,
     /// Events taken in.
@@ -19,7 +19,7 @@ pub struct Window {
     pub nanos: u64,
 }
 
-impl Window {
+impl MeasuredWindow {
     /// Median latency, in nanoseconds.
     pub fn p50_ns(&self) -> f64 {
         self.latency.quantile(0.5)
@@ -37,7 +37,9 @@ impl Window {
 }
 
 /// What the owner did and kept, with the gaps of the side that made the load.
-pub fn with_load<K>((load, (mut window, kept)): (CoreGaps, (Window, K))) -> (Window, K) {
+pub fn with_load<K>(
+    (load, (mut window, kept)): (CoreGaps, (MeasuredWindow, K)),
+) -> (MeasuredWindow, K) {
     window.latency.gaps.push(load);
     (window, kept)
 }
@@ -54,7 +56,7 @@ pub trait Filled {
 /// A contender whose threads end with each window. Each begins the same load anew.
 pub struct Rerun<K> {
     job: Job,
-    window: fn(&Job, K) -> Result<(Window, K)>,
+    window: fn(&Job, K) -> Result<(MeasuredWindow, K)>,
     /// `None` when a window failed.
     table: Option<K>,
     /// Events of each window.
@@ -63,13 +65,13 @@ pub struct Rerun<K> {
 
 impl<K: Filled> Rerun<K> {
     /// Fills the table.
-    pub fn new(job: &Job, window: fn(&Job, K) -> Result<(Window, K)>) -> Self {
+    pub fn new(job: &Job, window: fn(&Job, K) -> Result<(MeasuredWindow, K)>) -> Self {
         Self { job: *job, window, table: Some(K::filled(job.keys)), counts: Vec::new() }
     }
 }
 
-impl<K: Filled> Windows<Window> for Rerun<K> {
-    fn window(&mut self) -> Result<Window> {
+impl<K: Filled> WindowRunner<MeasuredWindow> for Rerun<K> {
+    fn window(&mut self) -> Result<MeasuredWindow> {
         let table = self.table.take().context("an earlier window failed")?;
         let (window, table) = (self.window)(&self.job, table)?;
         // Without real-time priority a short window may pass while something else runs.
@@ -110,7 +112,7 @@ mod tests {
         }
     }
 
-    fn finish(window: fn(&Job, Sum) -> Result<(Window, Sum)>) -> Result<()> {
+    fn finish(window: fn(&Job, Sum) -> Result<(MeasuredWindow, Sum)>) -> Result<()> {
         let slice = Duration::from_millis(1);
         let place = Place { fifo: true, ..Place::toy() };
         let job = Job { place, keys: 9, pace: Pace::Full, slice };
@@ -121,8 +123,8 @@ mod tests {
         session.finish()
     }
 
-    fn window(events: u64) -> Window {
-        Window { latency: Take::default(), events, nanos: 1 }
+    fn window(events: u64) -> MeasuredWindow {
+        MeasuredWindow { latency: Take::default(), events, nanos: 1 }
     }
 
     #[test]

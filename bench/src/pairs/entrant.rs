@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 /// A contender that is set up. Between its windows it takes no CPU that something else wants.
-pub trait Windows<T> {
+pub trait WindowRunner<T> {
     /// Measures one window.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ pub trait Windows<T> {
 }
 
 /// A contender without anything to set up.
-impl<T, F: FnMut() -> Result<T>> Windows<T> for F {
+impl<T, F: FnMut() -> Result<T>> WindowRunner<T> for F {
     fn window(&mut self) -> Result<T> {
         self()
     }
@@ -29,7 +29,7 @@ impl<T, F: FnMut() -> Result<T>> Windows<T> for F {
 }
 
 /// Sets a contender up.
-type Start<'a, T> = Box<dyn FnMut() -> Result<Box<dyn Windows<T> + 'a>> + 'a>;
+type Start<'a, T> = Box<dyn FnMut() -> Result<Box<dyn WindowRunner<T> + 'a>> + 'a>;
 
 /// One way to do the work.
 pub struct Entrant<'a, T> {
@@ -39,11 +39,12 @@ pub struct Entrant<'a, T> {
 
 impl<'a, T: 'a> Entrant<'a, T> {
     /// A contender that keeps its set-up from window to window.
-    pub fn new<W: Windows<T> + 'a>(
+    pub fn new<W: WindowRunner<T> + 'a>(
         name: &'static str,
         mut start: impl FnMut() -> Result<W> + 'a,
     ) -> Self {
-        let start = move || start().map(|windows| Box::new(windows) as Box<dyn Windows<T> + 'a>);
+        let start =
+            move || start().map(|windows| Box::new(windows) as Box<dyn WindowRunner<T> + 'a>);
         Self { name, start: Box::new(start) }
     }
 

@@ -14,7 +14,7 @@ use potoroo_runtime::{Nanos, Poller, Waker, mesh};
 
 use super::axis::Point;
 use crate::engine::growth;
-use crate::engine::window::Window;
+use crate::engine::window::MeasuredWindow;
 use crate::place::{Gate, Place};
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -70,7 +70,7 @@ fn idle_core(cores: usize) -> Result<Core> {
 ///
 /// # Errors
 /// The system gives no further thread, or the kernel no poller.
-pub fn wake_ups(place: Place, slice: Duration) -> Result<Window> {
+pub fn wake_ups(place: Place, slice: Duration) -> Result<MeasuredWindow> {
     let (asleep, rung_ns) = (AtomicBool::new(false), AtomicU64::new(0));
     let (to_ringer, from_sleeper) = channel::<Waker>();
     let count = (slice.as_micros() as u64 / WAKE_EVERY_US).max(1);
@@ -114,7 +114,7 @@ pub fn wake_ups(place: Place, slice: Duration) -> Result<Window> {
     let recorder: Result<Recorder> = place.pair(ring, sleep)?.1;
     let (recorder, nanos, mut latency) = (recorder?, stamp::now() - begun, Take::default());
     latency.push(begun, nanos, &recorder, &recorder);
-    Ok(Window { latency, events: recorder.count(), nanos })
+    Ok(MeasuredWindow { latency, events: recorder.count(), nanos })
 }
 
 /// Only bounds what a lost wake-up would cost: none is lost.

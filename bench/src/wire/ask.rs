@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::frames::{ORDER_ID, QUOTE_BYTES, REJECTION_BYTES, REJECTION_ID, order, quotes};
-use super::market::{Counted, Market};
+use super::market::{Market, MarketCounts};
 use super::serve::{drain, fill};
 use crate::gaps::{CoreGaps, GapLog, LoopGap, Watch};
 use crate::place::{Chase, Gate, Place, join, start};
@@ -166,7 +166,7 @@ pub fn market_stream(
 }
 
 /// The application's counts at the two ends of a slice that begins when the stream runs.
-fn count(market: &Market, slice: Duration) -> Result<[Counted; 2]> {
+fn count(market: &Market, slice: Duration) -> Result<[MarketCounts; 2]> {
     thread::sleep(slice / 8);
     let before = market.counted()?;
     thread::sleep(slice);

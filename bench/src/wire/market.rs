@@ -117,8 +117,8 @@ impl Market {
     ///
     /// # Errors
     /// The admin port does not answer.
-    pub fn counted(&self) -> Result<Counted> {
-        Counted::parse(&self.status()?)
+    pub fn counted(&self) -> Result<MarketCounts> {
+        MarketCounts::parse(&self.status()?)
     }
 
     /// The last gaps of its core.
@@ -143,7 +143,7 @@ impl Market {
     ///
     /// # Errors
     /// It ended with an error, or its summary cannot be read.
-    pub fn finish(mut self) -> Result<Counted> {
+    pub fn finish(mut self) -> Result<MarketCounts> {
         let mut stdout = self.child.stdout.take().context("it has no stdout")?;
         let mut summary = String::new();
         stdout.read_to_string(&mut summary)?;
@@ -151,7 +151,7 @@ impl Market {
         let mut said = String::new();
         let _ = self.stderr.read_to_string(&mut said);
         ensure!(status.success(), "Market Spread ended with {status}: {said}");
-        Counted::parse(summary.lines().last().unwrap_or_default())
+        MarketCounts::parse(summary.lines().last().unwrap_or_default())
     }
 }
 
@@ -186,7 +186,7 @@ fn addresses(stderr: &mut BufReader<ChildStderr>) -> Result<[SocketAddr; 3]> {
 
 /// Counts out of a report of the application.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Counted {
+pub struct MarketCounts {
     /// Seconds since its start, taken with the counts.
     pub seconds: f64,
     /// Orders taken in.
@@ -197,7 +197,7 @@ pub struct Counted {
     pub refused: u64,
 }
 
-impl Counted {
+impl MarketCounts {
     fn parse(text: &str) -> Result<Self> {
         let report: Value = serde_json::from_str(text).context("the report is no JSON")?;
         let sources = report["sources"].as_array().context("the report has no sources")?;
@@ -233,9 +233,9 @@ mod tests {
     fn counts_are_found_in_a_report() {
         let sources = r#"{"name":"quotes","events":7,"refused":1},{"name":"orders","events":2}"#;
         let text = format!(r#"{{"seconds":1.5,"sources":[{sources}]}}"#);
-        let counted = Counted { seconds: 1.5, orders: 2, quotes: 7, refused: 1 };
-        assert_eq!(Counted::parse(&text).unwrap(), counted);
-        assert!(Counted::parse("{}").is_err());
+        let counted = MarketCounts { seconds: 1.5, orders: 2, quotes: 7, refused: 1 };
+        assert_eq!(MarketCounts::parse(&text).unwrap(), counted);
+        assert!(MarketCounts::parse("{}").is_err());
         let text = r#"{"per_core":[{"gaps":{"count":9,"recent":[[1,2,3]]}}]}"#;
         assert_eq!(gaps(text).unwrap(), [LoopGap { start_ns: 1, end_ns: 2, switches: 3 }]);
         assert!(gaps("{}").is_err());

@@ -69,12 +69,12 @@ pub(super) enum Order {
     /// Have the cores end when they have delivered what they hold.
     Finish,
     /// Have the cores end at once.
-    Abandon(Late),
+    Abandon(Overdue),
 }
 
 /// What was not done within the time to drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Late {
+pub(super) enum Overdue {
     /// Nothing: the storage of checkpoints has failed, and has said so.
     Nothing,
     /// Not everything was processed or delivered.
@@ -110,7 +110,7 @@ impl Shutdown {
         let failed = matches!(seen.last, Some((LastStage::Failed, _)));
         match self.phase {
             Phase::Abandoning => None,
-            _ if failed => Some(self.abandon(Late::Nothing)),
+            _ if failed => Some(self.abandon(Overdue::Nothing)),
             Phase::Running => match seen.stop {
                 Some(stop) => {
                     self.stop = stop;
@@ -121,17 +121,17 @@ impl Shutdown {
                 None => None,
             },
             Phase::Draining { .. } if seen.quiet => Some(self.settle(seen)),
-            Phase::Draining { until } => self.late(seen, until, Late::Delivery),
+            Phase::Draining { until } => self.late(seen, until, Overdue::Delivery),
             Phase::Committing { until, steps } => match seen.last {
                 None | Some((LastStage::Visible, _)) => Some(self.finish(seen)),
                 Some((_, now)) if now != steps => {
                     self.enter(Phase::Committing { until: seen.now + self.drain, steps: now });
                     None
                 }
-                Some((LastStage::Committed, _)) => self.late(seen, until, Late::Output),
-                Some(_) => self.late(seen, until, Late::Commit),
+                Some((LastStage::Committed, _)) => self.late(seen, until, Overdue::Output),
+                Some(_) => self.late(seen, until, Overdue::Commit),
             },
-            Phase::Finishing { until } => self.late(seen, until, Late::Delivery),
+            Phase::Finishing { until } => self.late(seen, until, Overdue::Delivery),
             Phase::Ended => unreachable!("a run that has ended is not looked at"),
         }
     }
@@ -169,11 +169,11 @@ impl Shutdown {
         Order::Finish
     }
 
-    fn late(&mut self, seen: &Seen, until: Instant, late: Late) -> Option<Order> {
+    fn late(&mut self, seen: &Seen, until: Instant, late: Overdue) -> Option<Order> {
         (seen.now > until).then(|| self.abandon(late))
     }
 
-    fn abandon(&mut self, late: Late) -> Order {
+    fn abandon(&mut self, late: Overdue) -> Order {
         self.enter(Phase::Abandoning);
         Order::Abandon(late)
     }
@@ -242,7 +242,7 @@ mod tests {
         let at = Instant::now();
         let stop = Seen { stop: Some(StopReason::Signal), ..seen(at, 0) };
         let stopped = (stop, Some(Order::StopSources));
-        let late = Some(Order::Abandon(Late::Delivery));
+        let late = Some(Order::Abandon(Overdue::Delivery));
         let shutdown = check(&[stopped, (seen(at, 10), None), (seen(at, 11), late)]);
         assert!(shutdown.is_abandoned());
         assert_eq!(shutdown.end(), StopReason::Signal);
@@ -263,10 +263,10 @@ mod tests {
             (look(10, LastStage::UnderWay, 5), None),
             (look(11, LastStage::UnderWay, 6), None),
             (look(21, LastStage::UnderWay, 6), None),
-            (look(22, LastStage::UnderWay, 6), late(Late::Commit)),
+            (look(22, LastStage::UnderWay, 6), late(Overdue::Commit)),
         ]);
-        check(&[begun, (look(11, LastStage::Committed, 5), late(Late::Output))]);
-        check(&[begun, (look(1, LastStage::Failed, 5), late(Late::Nothing))]);
+        check(&[begun, (look(11, LastStage::Committed, 5), late(Overdue::Output))]);
+        check(&[begun, (look(1, LastStage::Failed, 5), late(Overdue::Nothing))]);
         let visible = look(50, LastStage::Visible, 9);
         let shutdown = check(&[begun, (visible, Some(Order::Finish)), (visible, None)]);
         assert_eq!(shutdown.end(), StopReason::Ended);

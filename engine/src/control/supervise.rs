@@ -24,7 +24,7 @@ use super::recovery::Recovery;
 use super::report::{Snapshot, StopReason, Summary, progress_line};
 use super::rollback::{Rollback, RolledBackTo};
 use super::rollback_requests::ENDED;
-use super::shutdown::{Late, Order, Seen, Shutdown};
+use super::shutdown::{Order, Overdue, Seen, Shutdown};
 use super::stop_request::StopRequest;
 use crate::cluster::wire::CoreOrder;
 use crate::connect::attach::{Attach, NotAttached};
@@ -374,13 +374,13 @@ impl Supervisor {
     }
 
     /// Logs what was not done within the time to drain.
-    fn complain(&self, late: Late) {
+    fn complain(&self, late: Overdue) {
         let seconds = self.process.config.drain_seconds;
         let silent = match &self.role {
             ClusterRole::Lead(lead) => lead.silent(&self.process),
             _ => Vec::new(),
         };
-        if !silent.is_empty() && matches!(late, Late::Commit | Late::Delivery) {
+        if !silent.is_empty() && matches!(late, Overdue::Commit | Overdue::Delivery) {
             return tracing::error!(
                 "not everything could be processed and committed within {seconds} s \
                  (--drain-seconds): node {} tells nothing, it stands still or cannot be reached; \
@@ -390,18 +390,18 @@ impl Supervisor {
             );
         }
         match late {
-            Late::Nothing => {}
-            Late::Output => tracing::error!(
+            Overdue::Nothing => {}
+            Overdue::Output => tracing::error!(
                 "the last checkpoint is committed, and for {seconds} s (--drain-seconds) a sink \
                  took nothing of its output: what waits for it stays, and is sent at the next \
                  start"
             ),
-            Late::Commit => tracing::error!(
+            Overdue::Commit => tracing::error!(
                 "the last checkpoint could not be committed within {seconds} s (--drain-seconds): \
                  the storage or a sink takes nothing; events after the checkpoint before it are \
                  processed again if their source can be read again"
             ),
-            Late::Delivery => tracing::error!(
+            Overdue::Delivery => tracing::error!(
                 "not everything could be delivered within {seconds} s (--drain-seconds): a sink \
                  takes nothing; what waits for it is lost"
             ),

@@ -7,7 +7,7 @@ use potoroo::Running;
 use potoroo::control::report::{CheckpointSummary, CoreStatus, PathSummary, Status};
 
 use crate::engine::job::{Job, Pace};
-use crate::engine::window::Window;
+use crate::engine::window::MeasuredWindow;
 use crate::gaps::{CoreGaps, LoopGap};
 use crate::recorder::Recorder;
 use crate::stamp;
@@ -88,7 +88,7 @@ impl Look {
 }
 
 /// What the engine did between two looks.
-pub fn between(job: &Job, [before, after]: &[Look; 2]) -> Window {
+pub fn between(job: &Job, [before, after]: &[Look; 2]) -> MeasuredWindow {
     // One interval: a look in the middle of a slice would take a CPU from the engine.
     let mut latency = Take::default();
     if job.pace != Pace::Full {
@@ -100,7 +100,7 @@ pub fn between(job: &Job, [before, after]: &[Look; 2]) -> Window {
         latency.gaps = after.gaps_since(before);
     }
     let events = after.events() - before.events();
-    Window { latency, events, nanos: after.nanos - before.nanos }
+    MeasuredWindow { latency, events, nanos: after.nanos - before.nanos }
 }
 
 /// Who has not caught up within three slices, or within this time, never will, and the figures

@@ -13,8 +13,8 @@ use super::filled::{Build, FilledEngine, PHASE_DRAIN, PHASE_FLOW, PHASE_REST};
 use super::look::{Look, between, look, look_when_caught_up};
 use crate::engine::job::{Job, Pace};
 use crate::engine::load::Load;
-use crate::engine::window::Window;
-use crate::pairs::Windows;
+use crate::engine::window::MeasuredWindow;
+use crate::pairs::WindowRunner;
 use crate::place::{Chase, EngineThread, engine_threads};
 
 /// A running engine with all keys in its tables.
@@ -117,8 +117,8 @@ impl EngineSession {
     }
 }
 
-impl Windows<Window> for EngineSession {
-    fn window(&mut self) -> Result<Window> {
+impl WindowRunner<MeasuredWindow> for EngineSession {
+    fn window(&mut self) -> Result<MeasuredWindow> {
         let window = between(&self.job, &self.looks()?);
         // Without real-time priority a short window may pass while something else runs.
         let is_measured = window.events > 0 || !self.job.place.fifo;
