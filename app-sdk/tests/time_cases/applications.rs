@@ -3,9 +3,9 @@
 use potoroo_sdk::prelude::*;
 use serde_json::Value as Json;
 
-use super::{Arrival, ArrivalView, Shown, duration, nanos, source, text};
+use super::{Arrival, ArrivalView, Shown, duration, nanos, source, text, windows};
 
-/// The application that runs a case; `None` if there is none for its construct.
+/// The application that runs a case; `None` for one that asks for the windows of times.
 pub fn of(case: &Json) -> Option<Application> {
     let describe = match text(&case["construct"]) {
         "timers" => timers,
@@ -13,7 +13,13 @@ pub fn of(case: &Json) -> Option<Application> {
         "first" => first,
         "join" => join,
         "as_of" => as_of,
-        _ => return None,
+        "tumbling" => windows::tumbling_windows,
+        "sliding" => windows::sliding_windows,
+        "session" => windows::session_windows,
+        "count" => windows::counted_windows,
+        "chain" => windows::chain,
+        "assign" => return None,
+        other => panic!("no application for `{other}`"),
     };
     let app = Application::new("case");
     describe(&app, case);
