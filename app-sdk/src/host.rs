@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use crate::codec::Reason;
 use crate::mistake::Mistake;
 use crate::table::AnyRow;
-use crate::time::EventTime;
+use crate::time::{Duration, EventTime};
 use crate::value::Corrupt;
 
 mod cause;
@@ -162,6 +162,11 @@ pub trait Host {
     /// The watermark of `table`, as far as it does not follow from `without`: the least of what its
     /// other inflows say. [`EventTime::MAX`] if it has no other.
     fn watermark(&self, table: TableId, without: Inflow) -> EventTime;
+
+    /// An event was late for the windows `table`, whatever becomes of it: it would have been on
+    /// time if the lateness of its stream, or the wait of the windows, were longer by `by`. A host
+    /// that counts no late events has nothing to do.
+    fn late(&mut self, _table: TableId, _by: Duration) {}
 
     /// Takes input that could not be understood: a dead letter.
     fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]);

@@ -352,8 +352,36 @@ impl Reference {
     /// # Panics
     /// The application has no table `name`.
     pub fn table(&self, name: &str, mut show: impl FnMut(&dyn Debug, &dyn Debug)) {
-        let table = self.plan.tables.iter().find(|table| table.name == name);
-        table.unwrap_or_else(|| panic!("no table `{name}`")).rows.each(&mut show);
+        self.plan.tables[self.table_at(name)].rows.each(&mut show);
+    }
+
+    /// How many events were late for the windows `name`, whatever became of them.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// let app = Application::new("counts");
+    /// let counts = app.windows::<(), u64>("counts", tumbling(millis(10)));
+    /// app.source("lines", LineText::new())
+    ///     .map(|line| line.parse::<i64>().ok())
+    ///     .event_time(|millis| EventTime::from_millis(millis), IN_ORDER)
+    ///     .collect()
+    ///     .window(&counts, |count, _| *count += 1);
+    /// counts.closed(|count, _| count.to_string()).sink("counts", LineText::new());
+    /// let mut reference = Reference::new(app)?;
+    /// reference.feed("lines", b"5\n11\n6\n10\n");
+    /// assert_eq!(reference.late("counts"), 1);
+    /// # Ok::<(), potoroo_sdk::plan::Mistakes>(())
+    /// ```
+    ///
+    /// # Panics
+    /// The application has neither windows nor a table `name`.
+    pub fn late(&self, name: &str) -> u64 {
+        self.state.late[self.table_at(name)]
+    }
+
+    fn table_at(&self, name: &str) -> usize {
+        let at = self.plan.tables.iter().position(|table| table.name == name);
+        at.unwrap_or_else(|| panic!("no table `{name}`"))
     }
 
     fn source(&self, name: &str) -> SourceId {

@@ -35,7 +35,6 @@ pub use kind::{Counted, Sessions, Sliding, Tumbling, WindowKind};
 pub use kind::{counted, sessions, sliding, tumbling};
 pub use late::Late;
 pub(crate) use pane::OpenWindows;
-pub(crate) use rule::Judgement;
 pub use seen::{Firing, Window};
 pub(crate) use settling::DueStep;
 pub use shared::HasWindows;

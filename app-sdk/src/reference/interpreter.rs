@@ -10,7 +10,7 @@ use crate::host::{
 };
 use crate::plan::Plan;
 use crate::table::AnyRow;
-use crate::time::EventTime;
+use crate::time::{Duration, EventTime};
 
 pub(super) struct InFlight {
     pub(super) route: Route,
@@ -24,6 +24,8 @@ pub(super) struct Interpreter {
     pub(super) outputs: Vec<(SinkId, Vec<u8>)>,
     pub(super) refused: Vec<(SourceId, Reason, Vec<u8>)>,
     pub(super) watermarks: EventTimes,
+    /// By table, the number of events that were late for its windows.
+    pub(super) late: Vec<u64>,
     rows: Vec<BTreeMap<u64, Vec<u32>>>,
 }
 
@@ -34,6 +36,7 @@ impl Interpreter {
             outputs: Vec::new(),
             refused: Vec::new(),
             watermarks: EventTimes::new(plan),
+            late: plan.tables.iter().map(|_| 0).collect(),
             rows: plan.tables.iter().map(|_| BTreeMap::new()).collect(),
         }
     }
@@ -101,6 +104,10 @@ impl Host for Interpreter {
 
     fn watermark(&self, table: TableId, without: Inflow) -> EventTime {
         self.watermarks.of_table(table, Some(without))
+    }
+
+    fn late(&mut self, table: TableId, _: Duration) {
+        self.late[usize::from(table.0)] += 1;
     }
 
     fn refuse(&mut self, cause: &Cause, reason: Reason, bytes: &[u8]) {

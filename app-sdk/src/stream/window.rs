@@ -14,7 +14,7 @@ use crate::key::Key;
 use crate::table::Rows;
 use crate::time::EventTime;
 use crate::value::{Event, State, View};
-use crate::windows::{Firing, HasWindows, Judgement, OpenWindows, Window, WindowsRef};
+use crate::windows::{Firing, HasWindows, Late, OpenWindows, Window, WindowsRef};
 
 /// Why an event is refused that would open one window too many.
 pub const TOO_MANY_WINDOWS: Reason = Reason::new(
@@ -166,13 +166,13 @@ where
             }
         }
         drop(rows);
-        if let (Some((_, aside)), false) = (self.aside.get(), late.is_empty()) {
+        if let Some((_, aside)) = self.aside.get().filter(|_| !late.is_empty()) {
             aside.send(&batch.choose(&late), context);
         }
     }
 
     /// Adds an event, after everything that is due in its row by its time. Returns `false` if it is
-    /// late and goes aside, if anything takes it there.
+    /// late and goes aside.
     #[inline(never)]
     fn add_one(
         &self,
@@ -191,15 +191,19 @@ where
             stage.catch_up(rows, slot, watermark, &batch.causes[place], context);
             batch.note(context.under_way);
         }
-        let goes_aside = self.aside.get().is_some();
-        let time = match rule.judge(timing.time, timing.own.max(watermark), goes_aside) {
-            Judgement::At(time) => time,
-            Judgement::Late if !goes_aside && rule.shows_late() => {
-                self.show_late(batch, (number, place), watermark, context);
-                return true;
+        let (mut time, line) = (timing.time, timing.own.max(watermark));
+        if let Some(by) = rule.lateness(time, line) {
+            context.host.late(of.id, by);
+            match (self.aside.get(), rule.late()) {
+                (Some(_), _) => return false,
+                (None, Late::Drop) => return true,
+                (None, Late::Fire) => {
+                    self.show_late(batch, (number, place), watermark, context);
+                    return true;
+                }
+                (None, Late::Oldest) => time = rule.oldest_time(line),
             }
-            Judgement::Late => return false,
-        };
+        }
         let slot = slot.unwrap_or_else(|| of.create_at(rows, batch, place, context.host));
         let row = rows.changing(of.id, slot, context.host);
         let Some(index) = rule.open(&row.key, &mut row.state, time, watermark) else {

@@ -182,6 +182,28 @@ fn late_events_go_aside_with_their_time() {
 }
 
 #[test]
+fn counts_that_close_at_the_end_of_time_are_in_the_last_window() {
+    let app = Application::new("last");
+    let counts: Windows<u64, Numbers> = app.windows("counts", counted(3));
+    let windows: Windows<u64, Numbers> = app.windows("windows", tumbling(nanos(10)));
+    numbered(&app, 0).window(&counts, |numbers, (.., number)| numbers.0.push(number));
+    counts
+        .closed(|numbers, _| numbers.0.len() as u64)
+        .window(&windows, |numbers, number| numbers.0.push(number));
+    show(&app, &windows);
+    let mut reference = Reference::new(app).expect("it is sound");
+    reference.feed("in", b"1 0 1\n1 2 2\n1 12 3\n1 13 4\n");
+    reference.end("in");
+    let last = i64::MAX;
+    let start = last / 10 * 10;
+    let expected = [
+        "1 10 20 Closed [3] at 19".to_string(),
+        format!("1 {start} {last} Closed [1] at {}", last - 1),
+    ];
+    assert_eq!(lines(&reference, 0), expected);
+}
+
+#[test]
 fn events_after_the_end_are_late() {
     let app = Application::new("after");
     let windows: Windows<u64, Numbers> = app.windows("windows", tumbling(nanos(10)));

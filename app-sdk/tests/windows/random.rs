@@ -87,6 +87,7 @@ struct Judged {
     event: Numbered,
     /// The least own watermark of all connections, after it.
     watermark: i64,
+    is_late: bool,
     /// The time as which it counts; `None` if it is late.
     counts_as: Option<i64>,
 }
@@ -99,12 +100,13 @@ fn judge(drawn: &Drawn) -> Vec<Judged> {
         let own_now = own[*connection].max(time - within - 1);
         own[*connection] = own_now;
         let watermark = *own.iter().min().expect("there is a connection");
-        let counts_as = match (shape.closing(time) + wait <= own_now, lateness) {
+        let is_late = shape.closing(time) + wait <= own_now;
+        let counts_as = match (is_late, lateness) {
             (false, _) => Some(time),
             (true, Lateness::Oldest) => Some(own_now - wait + 1),
             (true, _) => None,
         };
-        Judged { event: *event, watermark, counts_as }
+        Judged { event: *event, watermark, is_late, counts_as }
     };
     events.iter().map(judge).collect()
 }
@@ -191,6 +193,8 @@ fn check(seed: u64) {
             late(&drawn).iter().map(|number| format!("late {number}\n")).collect();
         assert_eq!(reference.output("late"), late.concat().as_bytes(), "seed {seed}: {drawn:?}");
     }
+    let late = judge(&drawn).iter().filter(|judged| judged.is_late).count();
+    assert_eq!(reference.late("windows"), late as u64, "seed {seed}: {drawn:?}");
     assert_eq!(reference.refused(), []);
     reference.table("windows", |key, _| panic!("seed {seed}: the row of {key:?} is left"));
 }
