@@ -49,6 +49,8 @@ pub(super) struct Watermarks {
 struct OfTable {
     level: usize,
     inflows: Vec<Inflow>,
+    /// Those that say what is due.
+    due_by: Vec<Inflow>,
     wait: Duration,
     wheel: Wheel,
 }
@@ -93,6 +95,7 @@ impl Watermarks {
         let due = |of: &potoroo_sdk::plan::PlannedDue| OfTable {
             level: usize::from(of.level),
             inflows: of.inflows.clone(),
+            due_by: of.due_by.clone(),
             wait: of.wait,
             wheel: Wheel::new(),
         };
@@ -336,7 +339,8 @@ impl Watermarks {
             }
             Inflow::Due(table) => {
                 let number = self.due_numbers[usize::from(table.0)].expect("it has dues");
-                let (of, until) = (&self.dues[usize::from(number)], self.until(number.into()));
+                let of = &self.dues[usize::from(number)];
+                let until = self.of_table(number.into(), None);
                 let next = of.wheel.next_due().unwrap_or(EventTime::MAX);
                 match until.min(next) {
                     EventTime::MAX => EventTime::MAX,
@@ -349,7 +353,8 @@ impl Watermarks {
     /// Up to when all is due in the table with this number among those with dues.
     #[inline]
     pub(super) fn until(&self, due: usize) -> EventTime {
-        self.of_table(due, None)
+        let said = self.dues[due].due_by.iter().map(|inflow| self.said_by(*inflow));
+        said.min().unwrap_or(EventTime::MAX)
     }
 
     /// The watermark of a table, as far as it does not follow from `without`.
