@@ -148,8 +148,7 @@ impl ChannelLog {
 
     /// What a frame may be stamped with, if it is stamped.
     fn limit_of(&self, frame: &[u8], from: Option<usize>) -> Option<EventTime> {
-        let FrameEdge::Exchange(id) = Header::read(frame).0.edge else { return None };
-        self.limits.of(ExchangeId(id), from)
+        self.limits.of(exchange_of(frame)?, from)
     }
 
     fn copy(
@@ -177,7 +176,8 @@ impl ChannelLog {
     /// Adds a frame that has found no room to `ready`: those of each level in their order, after
     /// those of lower levels.
     pub(super) fn add_waiting(&mut self, level: usize, frame: &[u8], ready: &mut VecDeque<Chunk>) {
-        let (section, most) = (Section::Outboxes(level as u8), self.limit_of(frame, None));
+        let section = Section::Outboxes(level as u8);
+        let most = exchange_of(frame).and_then(|exchange| self.limits.of_waiting(exchange));
         let fits =
             |last: &&mut Chunk| last.section == section && last.bytes.len() < Chunk::BYTES_MAX;
         let bytes = match ready.back_mut().filter(fits) {
@@ -204,6 +204,13 @@ impl ChannelLog {
     /// Gives its buffers back.
     pub(super) fn give_back(self) {
         self.frames.into_iter().for_each(|frames| self.spares.put(frames));
+    }
+}
+
+fn exchange_of(frame: &[u8]) -> Option<ExchangeId> {
+    match Header::read(frame).0.edge {
+        FrameEdge::Exchange(id) => Some(ExchangeId(id)),
+        FrameEdge::Output(_) => None,
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct ExchangeTimes {
     pub(super) published: EventTime,
     /// What it had promised before the end of its input.
     pub(super) last: EventTime,
+    /// By seat: what its core had promised before it read anything.
+    pub(super) first: Vec<EventTime>,
     /// Frames are not stamped with more.
     pub(super) bound: EventTime,
 }
@@ -36,6 +38,23 @@ impl ExchangeTimes {
     pub(super) fn least_but(&self, from: usize) -> EventTime {
         let others = self.known.iter().enumerate().filter(|(seat, _)| *seat != from);
         others.map(|(_, known)| *known).min().unwrap_or(EventTime::MAX)
+    }
+
+    /// The least of what all cores but one had promised before they read anything: any core knows
+    /// that of the others.
+    // cold: once per checkpoint
+    pub(super) fn first_but(&self, from: usize) -> EventTime {
+        let others = self.first.iter().enumerate().filter(|(seat, _)| *seat != from);
+        match others.map(|(_, first)| *first).min().unwrap_or(EventTime::MAX) {
+            // Connections may have come to them since.
+            LEFT_OUT => EventTime::MIN,
+            first => first,
+        }
+    }
+
+    /// What this core had promised before the end of its input; the end of time if that is nothing.
+    pub(super) fn last_known(&self) -> EventTime {
+        if self.last == EventTime::MIN { EventTime::MAX } else { self.last }
     }
 
     /// The watermark.

@@ -160,6 +160,12 @@ impl Inlets {
         self.slots.iter().all(Option::is_none)
     }
 
+    /// Whether one is open of `source`.
+    // cold: when nodes come or go
+    pub(super) fn has(&self, source: SourceId) -> bool {
+        self.slots.iter().flatten().any(|inlet| inlet.source() == source)
+    }
+
     /// Where those that can be read again would continue.
     pub(super) fn positions(&self) -> impl Iterator<Item = ReadPosition> {
         self.slots.iter().flatten().filter_map(Inlet::replay_position)

@@ -49,6 +49,12 @@ impl OwnTimes {
         Self { times, readers: readers.to_vec(), ended_at, stopped: false }
     }
 
+    /// Whether the core at `seat` reads a source, and no other core does.
+    // cold: when nodes come or go
+    pub(super) fn is_read_by(&self, source: SourceId, seat: usize) -> bool {
+        self.readers[usize::from(source.0)] == Some(seat)
+    }
+
     fn place(&self, source: SourceId, inlet: Option<usize>) -> usize {
         match (self.readers[usize::from(source.0)], inlet) {
             (None, Some(inlet)) => self.readers.len() + inlet,

@@ -75,6 +75,19 @@ impl Core {
         if !self.router.watermarks.is_unused() {
             self.inlets.set_times(&mut self.router);
             self.generators.set_times(&mut self.router);
+            self.end_what_was_read();
+        }
+    }
+
+    /// What the core before has read to its end holds no time any more.
+    fn end_what_was_read(&mut self) {
+        let Self { inlets, generators, router, plan, core, .. } = self;
+        for at in 0..plan.sources.len() {
+            let source = SourceId(at as u8);
+            let is_open = inlets.has(source) || generators.of(source).is_some();
+            if !is_open && router.watermarks.times().is_read_by(source, *core) {
+                router.watermarks.times().end(plan, source, None);
+            }
         }
     }
 

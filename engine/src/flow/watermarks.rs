@@ -81,6 +81,7 @@ impl Watermarks {
                 promise: known[seat],
                 published: known[seat],
                 last: EventTime::MIN,
+                first: known.clone(),
                 bound: EventTime::MIN,
                 known,
             }
@@ -245,8 +246,7 @@ impl Watermarks {
             }
             if waiting & (1 << of.level) == 0 {
                 of.known[seat] = promise;
-                let none = of.last == EventTime::MIN;
-                of.known_last[seat] = if none { EventTime::MAX } else { of.last };
+                of.known_last[seat] = of.last_known();
             }
             of.raise();
         }
@@ -310,7 +310,7 @@ impl Watermarks {
         Some((
             number,
             match of.promise {
-                EventTime::MAX => TimePromise::Ended(of.last),
+                EventTime::MAX => TimePromise::Ended(of.last_known()),
                 moment => TimePromise::Until(moment, self.entered),
             },
         ))
@@ -408,6 +408,7 @@ impl Watermarks {
         StampLimits {
             numbers: self.numbers.clone(),
             limits: self.exchanges.iter().map(of).collect(),
+            waiting: self.exchanges.iter().map(|of| of.first_but(self.seat)).collect(),
             seat: self.seat,
         }
     }
