@@ -56,7 +56,7 @@ mod sink;
 
 pub(crate) use closed::CloseStage;
 pub use interval::Interval;
-pub use window::{TOO_MANY_WINDOWS, Windowed};
+pub use window::{LATE_FOR_WINDOWS, TOO_MANY_WINDOWS, Windowed};
 
 /// Events of one type, in order for each connection and key, but without an owner yet.
 pub struct Stream<E: Event> {

@@ -16,6 +16,12 @@ use crate::time::EventTime;
 use crate::value::{Event, State, View};
 use crate::windows::{Firing, HasWindows, Late, OpenWindows, Window, WindowsRef};
 
+/// Why an event is refused that is late, where late events neither go aside nor count.
+pub const LATE_FOR_WINDOWS: Reason = Reason::new(
+    "the event is late: its windows may have closed; say a longer lateness in `event_time`, or \
+     have the windows wait",
+);
+
 /// Why an event is refused that would open one window too many.
 pub const TOO_MANY_WINDOWS: Reason = Reason::new(
     "the event's key has 1024 open windows: they close when the watermark passes their ends",
@@ -30,8 +36,8 @@ impl<E: Event, K: Key> Keyed<E, K> {
     ///
     /// An event is *late* if its window may have closed: if the own watermark of its connection
     /// has reached the last moment of the window, and the wait is over. So what is late depends
-    /// neither on other connections nor on when a watermark arrives. Late events are dropped,
-    /// unless they go [aside](Windowed::late) or the windows
+    /// neither on other connections nor on when a watermark arrives. Late events go to the
+    /// dead letters, unless they go [aside](Windowed::late) or the windows
     /// [say](crate::windows::Windows::late) something else.
     ///
     /// At most 1024 windows of a key are open: an event that would open one more goes to the dead
@@ -196,7 +202,10 @@ where
             context.host.late(of.id, by);
             match (self.aside.get(), rule.late()) {
                 (Some(_), _) => return false,
-                (None, Late::Drop) => return true,
+                (None, Late::Drop) => {
+                    context.host.refuse(&batch.causes[place], LATE_FOR_WINDOWS, &[]);
+                    return true;
+                }
                 (None, Late::Fire) => {
                     self.show_late(batch, (number, place), watermark, context);
                     return true;

@@ -5,7 +5,8 @@
 /// the first one of those may have that contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Late {
-    /// It is dropped.
+    /// It goes to the dead letters, with the reason
+    /// [`LATE_FOR_WINDOWS`](crate::stream::LATE_FOR_WINDOWS).
     #[default]
     Drop,
     /// It is shown at once in a window of its own, with [`Firing::Late`](super::Firing::Late) and

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use potoroo_sdk::prelude::*;
+use potoroo_sdk::stream::LATE_FOR_WINDOWS;
 
 use super::oracle::{Lateness, Shape};
 use super::{Numbered, Numbers, lines, nanos, numbered, show};
@@ -195,7 +196,10 @@ fn check(seed: u64) {
     }
     let late = judge(&drawn).iter().filter(|judged| judged.is_late).count();
     assert_eq!(reference.late("windows"), late as u64, "seed {seed}: {drawn:?}");
-    assert_eq!(reference.refused(), []);
+    let refused = reference.refused();
+    assert!(refused.iter().all(|refused| refused.reason == LATE_FOR_WINDOWS), "{refused:?}");
+    let dropped = if drawn.lateness == Lateness::Drop { late } else { 0 };
+    assert_eq!(refused.len(), dropped, "seed {seed}: {drawn:?}");
     reference.table("windows", |key, _| panic!("seed {seed}: the row of {key:?} is left"));
 }
 
