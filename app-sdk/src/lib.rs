@@ -240,6 +240,10 @@
 //! # Ok::<(), potoroo_sdk::plan::Mistakes>(())
 //! ```
 //!
+//! A table may have [`timers`](tables::Table::timers): each row has one, and
+//! [`on_timer`](tables::TimedTable::on_timer) takes the rows whose timers have come. Rows that were
+//! not touched for long go by themselves with [`expire_after`](tables::Table::expire_after).
+//!
 //! [`first`](stream::Keyed::first) drops repeats of a key; [`join`](stream::Keyed::join) pairs
 //! events of two streams whose times are near each other; [`as_of`](stream::Keyed::as_of) gives
 //! each event what prevailed at its time. Each of them keeps what it needs in a table of its own.
@@ -253,6 +257,13 @@
 //! - What operators make of an event has its time, also after a `key_by`. A stream has one time at
 //!   most, and gets it before the first `key_by`.
 //! - A `filter` before `event_time` keeps events from moving the clock; after it they move it.
+//! - What is due in a row, by its timer, its windows or what it waits for, fires when no event on
+//!   time at or before that moment can come any more, and before any later event of its key.
+//! - A file and a generated source hold time from the beginning until they end. A connection holds
+//!   time from its first event until it is closed, and begins at what has fired already: with
+//!   several connections that come and go, what is late depends on when they do.
+//! - When the input ends, each timer fires once. A program that is stopped fires none: they are in
+//!   the last checkpoint.
 //! - Times lie between the years 1823 and 2116. An event with another one goes to the dead letters
 //!   and moves no clock; so does one that [jumps](time::Lateness::jump_max) too far ahead.
 //!
@@ -300,8 +311,9 @@
 //!
 //! - An event is late for a window if the own watermark of its connection has reached the last
 //!   moment of the window, and the [`wait`](windows::Windows::wait) is over. So what a window has
-//!   depends neither on other connections nor on the number of machines. Late events are
-//!   [dropped](windows::Late), shown on their own, or go [aside](stream::Windowed::late).
+//!   depends neither on other connections nor on the number of machines. Late events go to
+//!   the [dead letters](windows::Late), are shown on their own, or go
+//!   [aside](stream::Windowed::late).
 //! - What a window emits has the time of its last moment, so windows of windows work.
 //! - When the input ends, all windows close. A program that is stopped closes none: they are in the
 //!   last checkpoint, and go on from there.

@@ -61,7 +61,7 @@ fn build() -> PathBuf {
     let target = folder.parent().expect("a profile lies in the target folder");
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(root()).args(["build", "--quiet", "--bin", "potoroo"]);
-    for example in ["market_spread", "word_count", "sequence_windows"] {
+    for example in ["market_spread", "word_count", "sequence_windows", "bars", "order_timeout"] {
         build.args(["--example", example]);
     }
     build.args(["--profile", profile, "--target-dir"]).arg(target);
