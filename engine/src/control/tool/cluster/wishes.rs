@@ -230,7 +230,8 @@ fn wish(
 ) -> Result<String, Error> {
     let (agreement, entries) = open(of)?;
     let place = of.cluster.to_string();
-    if !entries.contains_key(LEAD) {
+    // Where a node is alive, one is about to lead: the lead may just have left.
+    if !entries.keys().any(|key| key == LEAD || key.starts_with(NODES)) {
         return Err(Error::NoLead(place));
     }
     let key = express(&*agreement, wish)?;
