@@ -63,6 +63,8 @@ fn files_that_are_replaced_count_from_the_next_start_on() {
     cluster.wait_for_nodes(&["a", "b", "c", "d"]);
     let (text, done) = cluster.ask("leave b");
     assert!(done, "{text}");
+    // If `b` led, what it wrote down names it until another leads.
+    cluster.wait_for_nodes(&["a", "c", "d"]);
     cluster.start("b").finish().refused(1, &["--tls-cert", "it has no certificate"]);
     authority.issue("b");
     apps.push(cluster.start("b"));
