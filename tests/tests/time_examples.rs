@@ -20,7 +20,7 @@ type Trade = (u64, i64, i64, i64);
 fn trades() -> Vec<Trade> {
     let mut random = Random::new(11);
     let mut trade = |index: u64| {
-        let jitter = if random.chance(0.01) { 400_000_000 } else { 6_000_000 };
+        let jitter = if random.chance(0.03) { 400_000_000 } else { 6_000_000 };
         let nanos = index as i64 * 500_000 - random.below(jitter) as i64;
         let (symbol, price) = (random.below(20), 10_000 + random.below(500) as i64);
         (symbol, nanos, price, 1 + random.below(100) as i64)
