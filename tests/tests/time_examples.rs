@@ -5,10 +5,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::SocketAddr;
 
 use potoroo_sdk::random::Random;
 use support::kills::kill_until_it_ends;
-use support::{App, Scratch};
+use support::{App, Scratch, connect};
 
 const TRADES: u64 = 30_000;
 const SECOND: i64 = 1_000_000_000;
@@ -129,4 +131,76 @@ fn orders_time_out_once_however_often_it_is_killed() {
     let (expected, seen) = (read(&scratch, "expected"), read(&scratch, "cancels"));
     assert!(expected.len() > 5_000, "{} orders timed out", expected.len());
     assert!(seen == expected, "killed {kills} times");
+}
+
+/// Symbol, nanoseconds, bid and offer.
+type Quote = (u64, i64, i64, i64);
+
+/// Quotes that are up to 1 ms out of order.
+fn quotes() -> Vec<Quote> {
+    let mut random = Random::new(5);
+    let mut quote = |index: u64| {
+        let nanos = index as i64 * 100_000 - random.below(1_000_000) as i64;
+        let bid = 10_000 + random.below(500) as i64;
+        (random.below(20), nanos, bid, bid + 1 + random.below(5) as i64)
+    };
+    (0..5_000).map(&mut quote).collect()
+}
+
+/// Symbol and nanoseconds of each order, in the order of their times. A quarter of the symbols has
+/// no quotes.
+fn orders() -> Vec<(u64, i64)> {
+    let mut random = Random::new(6);
+    let mut order = |index: i64| (random.below(26), index * 200_000 - random.below(200_000) as i64);
+    (0..2_500).map(&mut order).collect()
+}
+
+/// The answer to an order as the example should write it: of the quotes of its symbol until its
+/// time the one with the greatest time, and of those with equal times the last.
+fn answer(quotes: &[Quote], id: usize, (symbol, nanos): (u64, i64)) -> String {
+    let until = |quote: &&Quote| quote.0 == symbol && quote.1 <= nanos;
+    let quote = quotes.iter().filter(until).max_by_key(|quote| quote.1);
+    let prices = quote.map_or("none".to_owned(), |quote| format!("{} {}", quote.2, quote.3));
+    let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    format!(
+        "{id} S{symbol} {sign}{}.{:09} 10100 {prices}",
+        nanos / 1_000_000_000,
+        nanos % 1_000_000_000
+    )
+}
+
+/// Sends orders on one connection and reads a reply to each.
+fn replies(address: SocketAddr, orders: &[(u64, i64)]) -> Vec<String> {
+    let mut client = connect(address);
+    let text = orders
+        .iter()
+        .enumerate()
+        .map(|(id, (symbol, nanos))| format!("{id} S{symbol} {nanos} 10100\n"));
+    client.write_all(text.collect::<String>().as_bytes()).expect("the application reads");
+    let lines = BufReader::new(client).lines().take(orders.len());
+    sorted(lines.map(|line| line.expect("the application answers")).collect())
+}
+
+#[test]
+fn orders_are_answered_with_the_quotes_that_prevailed() {
+    let scratch = Scratch::new("prevailing");
+    let (quotes, orders) = (quotes(), orders());
+    let expected = |(id, order): (usize, &(u64, i64))| answer(&quotes, id, *order);
+    let expected = sorted(orders.iter().enumerate().map(expected).collect());
+    let without = expected.iter().filter(|answer| answer.ends_with("none")).count();
+    assert!((500..1000).contains(&without), "{without} without a quote");
+    let input = scratch.write("quotes", lines(&quotes).as_bytes());
+    for cores in ["0", "0,0", "0,0,0"] {
+        let arguments = format!(
+            "--cores {cores} --idle park --source quotes=file:{input} --source \
+             orders=tcp://127.0.0.1:0?connections=1 --sink answers=file:{} --report json",
+            scratch.path("answers")
+        );
+        let mut app = App::start("prevailing_quote", &arguments);
+        let replies = replies(app.listening("orders"), &orders);
+        assert!(replies == expected, "on cores {cores}");
+        let report = app.finish().report();
+        assert_eq!(report["replies_without_connection"], 0, "on cores {cores}");
+        assert!(read(&scratch, "answers") == expected, "on cores {cores}");
+    }
 }

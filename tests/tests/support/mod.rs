@@ -34,6 +34,16 @@ use serde_json::Value;
 /// Nothing that works takes so long, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// The examples that tests run.
+const EXAMPLES: [&str; 6] = [
+    "market_spread",
+    "word_count",
+    "sequence_windows",
+    "bars",
+    "order_timeout",
+    "prevailing_quote",
+];
+
 /// The binary of an example, built once per test process with the profile of the tests.
 pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
@@ -61,7 +71,7 @@ fn build() -> PathBuf {
     let target = folder.parent().expect("a profile lies in the target folder");
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(root()).args(["build", "--quiet", "--bin", "potoroo"]);
-    for example in ["market_spread", "word_count", "sequence_windows", "bars", "order_timeout"] {
+    for example in EXAMPLES {
         build.args(["--example", example]);
     }
     build.args(["--profile", profile, "--target-dir"]).arg(target);
