@@ -40,7 +40,64 @@ fn main() -> ExitCode {
     potoroo::main(application)
 }
 
-// What the documents do with it.
+// Bars, as the README has them; the rest as an application would.
+
+#[event]
+struct Tick {
+    symbol: Symbol,
+    time: EventTime,
+    price: i64,
+}
+
+/// A line such as `ACME 1500 101`, with the time in milliseconds.
+fn parse_tick(line: &str) -> Option<Tick> {
+    let mut words = line.split(' ');
+    let symbol = words.next()?.parse().ok()?;
+    let time = EventTime::from_millis(words.next()?.parse().ok()?);
+    Some(Tick { symbol, time, price: words.next()?.parse().ok()? })
+}
+
+#[state(default = manual)]
+struct Bar {
+    open: i64,
+    high: i64,
+    low: i64,
+    close: i64,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self { open: 0, high: i64::MIN, low: i64::MAX, close: 0 }
+    }
+}
+
+impl Bar {
+    fn add(&mut self, price: i64) {
+        if self.low > self.high {
+            self.open = price;
+        }
+        (self.high, self.low) = (self.high.max(price), self.low.min(price));
+        self.close = price;
+    }
+}
+
+fn bars() -> Application {
+    let app = Application::new("bars");
+    let bars = app.windows::<Symbol, Bar>("bars", tumbling(seconds(1)));
+    app.source("ticks", LineText::new())
+        .map(parse_tick)
+        .event_time(|tick| tick.time, within(millis(5)))
+        .key_by(|tick| tick.symbol)
+        .window(&bars, |bar, tick| bar.add(tick.price));
+    bars.closed(|bar, window| {
+        let Bar { open, high, low, close } = bar;
+        format!("{} {} {open} {high} {low} {close}", window.key(), window.start())
+    })
+    .sink("bars", LineText::new());
+    app
+}
+
+// What the documents do with them.
 
 const TRADES: &str = "ACME 600\nUMBR 900\nACME 500\n\nno trade\nUMBR -2000\nACME -200\n";
 
@@ -78,6 +135,15 @@ fn the_first_application_is_tested_without_an_engine() {
 }
 
 #[test]
+fn a_bar_has_the_trades_of_its_second() {
+    let mut reference = Reference::new(bars()).expect("the application is sound");
+    reference.feed("ticks", b"ACME 100 101\nACME 1004 99\nACME 999 105\nACME 1005 7\n");
+    assert_eq!(reference.output("bars"), b"ACME 0.000000000 101 105 101 105\n");
+    reference.end("ticks");
+    assert_eq!(reference.outputs("bars")[1], b"ACME 1.000000000 99 99 7 7\n");
+}
+
+#[test]
 fn the_first_application_runs_inside_another_program() -> Result<(), potoroo::Error> {
     let config = Config::default()
         .source("trades", SourceAddress::Channel)
@@ -101,7 +167,7 @@ fn the_first_application_runs_inside_another_program() -> Result<(), potoroo::Er
 
 #[test]
 fn rust_code_is_the_code_of_this_test() {
-    for (path, count) in [("README.md", 2), ("engine/README.md", 1)] {
+    for (path, count) in [("README.md", 3), ("engine/README.md", 1)] {
         let blocks = Document::read(path).blocks("rust");
         assert_eq!(blocks.len(), count, "{path}");
         blocks.iter().for_each(|block| is_here(&flat(block)));
