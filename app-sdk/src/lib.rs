@@ -248,7 +248,8 @@
 //! events of two streams whose times are near each other; [`as_of`](stream::Keyed::as_of) gives
 //! each event what prevailed at its time. Each of them keeps what it needs in a table of its own.
 //!
-//! The exact rules:
+//! The guide, `README.md` of this package, has an example of each, and the rules beside those of
+//! others. The exact rules:
 //!
 //! - Each connection has a clock of its own: the greatest time that it has brought. Its *own
 //!   watermark* is that time, less the lateness, less 1 ns. An event is late if its time is at or
