@@ -229,3 +229,67 @@ fn the_row_of_a_new_key_is_made_once() {
     reference.feed("in", b"1\n2\n3\n");
     assert_eq!(made.load(Ordering::Relaxed), 3);
 }
+
+/// Events with a time and a key.
+fn timed(app: &Application) -> Keyed<i64, i64> {
+    numbers(app).event_time(EventTime::from_nanos, IN_ORDER).key_by(|number| number)
+}
+
+/// Sets the timers of a table.
+fn set(numbers: &Keyed<i64, i64>, table: &TimedTable<i64, u64>) {
+    numbers.update_row(table, |row, _| row.set_timer_in(seconds(1)));
+}
+
+#[test]
+fn timers_without_a_time_or_without_a_use() {
+    check("`rows` needs the time of `in → map → key_by`: say `.event_time(", |app| {
+        let rows = app.table::<i64, u64>("rows").timers();
+        set(&numbers(app).key_by(|number| number), &rows);
+        show(&rows.on_timer(|row| *row.key()).unkeyed(), "out");
+    });
+    let unused = "nothing takes the timers of `rows`: add `.on_timer(…)` to the table, or leave \
+                  `.timers()` out";
+    check(unused, |app| set(&timed(app), &app.table::<i64, u64>("rows").timers()));
+    let text = "`expire_after` of `rows` needs a duration from 1 ns to 36 years";
+    for never in [Duration::ZERO, Duration::MAX] {
+        check(text, |app| set(&timed(app), &app.table("rows").expire_after(never)));
+    }
+}
+
+#[test]
+fn timers_that_are_taken_twice_or_at_the_wrong_place() {
+    let take = |rows: &TimedTable<i64, u64>, sink: &str| {
+        show(&rows.on_timer(|row| *row.key()).unkeyed(), sink);
+    };
+    check("the timers of `rows` are taken twice: take them once, and use that stream", |app| {
+        let rows = app.table("rows").timers();
+        set(&timed(app), &rows);
+        take(&rows, "one");
+        take(&rows, "other");
+    });
+    check("the timers of `rows` are taken before anything sets them: describe the upda", |app| {
+        take(&app.table("rows").timers(), "out");
+        show(&numbers(app), "in");
+    });
+    check("`rows` is updated after what takes its timers: describe the updates first", |app| {
+        let (numbers, rows) = (timed(app), app.table("rows").timers());
+        set(&numbers, &rows);
+        take(&rows, "out");
+        set(&numbers, &rows);
+    });
+}
+
+#[test]
+fn a_table_that_is_timed_twice_or_too_late() {
+    let late = "`rows` gets timers, or expires, after its first update: say it where it is made";
+    check(late, |app| {
+        let rows = app.table::<i64, u64>("rows");
+        timed(app).update(&rows, |_, _| ());
+        _ = rows.expire_after(seconds(1));
+    });
+    check("`rows` is made a timed table twice: make it once, and clone it", |app| {
+        let rows = app.table::<i64, u64>("rows");
+        _ = rows.clone().expire_after(seconds(1));
+        timed(app).update(&rows.expire_after(seconds(1)), |_, _| ());
+    });
+}
