@@ -88,11 +88,14 @@ pub struct PlannedDue {
 }
 
 /// A table of the application.
+#[derive(Clone)]
 pub struct TablePlan {
     /// Its name.
     pub name: String,
     /// Its rows.
     pub rows: Rc<dyn TableRows>,
+    /// What kind of windows it holds, if it is of those: `tumbling 1s`.
+    pub windows: Option<String>,
 }
 
 /// A sink: a named edge through which events leave; or a reply.
@@ -101,6 +104,13 @@ pub struct PlannedSink {
     pub name: Option<String>,
     /// Its name in reports, which no other has: a sink's own; `reply`, `reply 2` for replies.
     label: String,
+}
+
+impl TablePlan {
+    fn of(table: DraftTable) -> Self {
+        let windows = table.timed.and_then(|timed| timed.windows);
+        Self { name: table.name, rows: table.rows, windows }
+    }
 }
 
 impl PlannedSink {
@@ -214,7 +224,6 @@ impl Plan {
         let times = draft.times.iter().map(|planned| time(planned.step)).collect();
         let exchanges = planned_exchanges(draft.exchanges, exchanges);
         let sources = draft.sources.into_iter();
-        let tables = draft.tables.into_iter();
         Ok(Self {
             name: draft.name,
             sources: sources
@@ -230,7 +239,7 @@ impl Plan {
                 .collect(),
             exchanges,
             times,
-            tables: tables.map(|table| TablePlan { name: table.name, rows: table.rows }).collect(),
+            tables: draft.tables.into_iter().map(TablePlan::of).collect(),
             dues,
             sinks: labelled(draft.sinks.into_iter().map(|sink| sink.name).collect()),
             paths,

@@ -32,6 +32,7 @@ pub fn facts() -> Identity {
         name: name.into(),
         key: of("Symbol"),
         state: of("Market"),
+        windows: None,
         older: Older::default(),
     };
     let tables = vec![table("markets"), table("totals")];

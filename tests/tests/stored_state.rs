@@ -295,6 +295,35 @@ fn say(application: fn() -> Application, state: &str, lines: &[&str]) -> Result<
     Ok(String::from_utf8(said).expect("it is text"))
 }
 
+/// Counts lines, which are milliseconds, in windows of this size.
+fn counts_per(size: Duration) -> Application {
+    let app = Application::new("counts");
+    let counts = app.windows::<(), Count>("counts", tumbling(size));
+    app.source("lines", LineText::new())
+        .map(|line| line.parse::<i64>().ok())
+        .event_time(EventTime::from_millis, IN_ORDER)
+        .collect()
+        .window(&counts, |count, _| count.add(1));
+    counts
+        .closed(|count, window| format!("{} to {}", count.get(), window.end()))
+        .sink("totals", LineText::new());
+    app
+}
+
+#[test]
+fn windows_that_changed_are_refused_with_what_they_were_and_are() {
+    let scratch = Scratch::new("stored-windows");
+    let state = scratch.path("state");
+    let (one, two) = (|| counts_per(seconds(1)), || counts_per(seconds(2)));
+    let counts = |numbers: &[&str]| say(one, &state, numbers);
+    assert_eq!(counts(&["1", "2"]), Ok("2 to 1.000000000\n".to_owned()));
+    let refused = say(two, &state, &["3"]).expect_err("its windows are others");
+    let text = "table `counts`: its windows were tumbling 1s and are tumbling 2s; give them \
+                another name, and --drop the old ones";
+    assert!(refused.contains(text), "{refused}");
+    assert_eq!(counts(&["1000"]), Ok("1 to 2.000000000\n".to_owned()));
+}
+
 #[test]
 fn a_state_of_another_shape_is_refused_unless_a_migration_is_registered() {
     let scratch = Scratch::new("stored-migration");

@@ -236,12 +236,15 @@ impl TableFacts {
         if self.key.shape != stored.key.shape {
             return differ("key", &stored.key, &self.key, NEW_KEY);
         }
-        match self.state.shape == stored.state.shape {
-            true => ChangeKind::Kept,
-            false if self.older.0.contains(&stored.state.shape) => {
+        match (&stored.windows, &self.windows) {
+            _ if self.state.shape == stored.state.shape => ChangeKind::Kept,
+            _ if self.older.0.contains(&stored.state.shape) => {
                 ChangeKind::Migrated(stored.state.clone())
             }
-            false => differ("state", &stored.state, &self.state, MIGRATE),
+            (Some(was), Some(is)) if was != is => {
+                ChangeKind::Differs(format!("its windows were {was} and are {is}{NEW_WINDOWS}"))
+            }
+            _ => differ("state", &stored.state, &self.state, MIGRATE),
         }
     }
 }
@@ -252,6 +255,7 @@ pub const DRAIN: &str = "start the program as it was once more, stop it with SIG
 
 const MIGRATE: &str = "; `Table::migrating` converts it";
 const NEW_KEY: &str = "; give the table another name, and --drop the old one";
+const NEW_WINDOWS: &str = "; give them another name, and --drop the old ones";
 
 impl Identity {
     fn has(&self, of: ChangeOf, name: &str) -> bool {

@@ -100,6 +100,7 @@ mod tests {
             name: name.into(),
             key: of("u64"),
             state: of("u64"),
+            windows: None,
             older: Older::default(),
         };
         let tables = vec![table("other"), table("table")];

@@ -121,6 +121,9 @@ pub struct TableFacts {
     pub key: TypeFacts,
     /// The type of its states.
     pub state: TypeFacts,
+    /// What kind of windows it holds, if it is of those. The shape of its states has it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<String>,
     /// Former shapes of its states that the application can read. Not stored.
     #[serde(skip)]
     pub older: Older,
@@ -258,6 +261,7 @@ impl TableFacts {
             name: table.name.clone(),
             key: TypeFacts::new(key, key_shape),
             state: TypeFacts::new(state, state_shape),
+            windows: table.windows.clone(),
             older: Older(table.rows.older_shapes()),
         }
     }
@@ -317,6 +321,7 @@ pub(super) fn example() -> Identity {
         name: name.into(),
         key: of("Symbol", 0x1111),
         state,
+        windows: None,
         older: Older::default(),
     };
     Identity {

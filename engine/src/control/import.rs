@@ -132,9 +132,8 @@ fn read(
 fn fill(core: &mut Core, at: usize, file: &Path) -> Result<u64, String> {
     let numbers = Renumbering::same(core.plan());
     let section = Section::Rows(TableId(at as u16));
-    let (table, now) = (core.plan().tables[at].rows.clone(), Clock::new().now());
-    let name = core.plan().tables[at].name.clone();
-    let plan = TablePlan { name, rows: table.clone() };
+    let (plan, now) = (core.plan().tables[at].clone(), Clock::new().now());
+    let table = plan.rows.clone();
     let rows = read(&plan, file, |key, state| {
         let wrong = |_| "its row is none of this table".to_owned();
         let hash = table.hash(key).map_err(wrong)?;

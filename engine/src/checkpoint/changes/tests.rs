@@ -76,6 +76,34 @@ fn each_difference_is_named_with_what_was_and_what_is() {
 }
 
 #[test]
+fn windows_that_changed_are_named_with_what_they_were_and_are() {
+    let bars = |windows: Option<&str>, shape| {
+        let mut facts = example();
+        facts.tables[0].windows = windows.map(str::to_owned);
+        facts.tables[0].state.shape = shape;
+        facts
+    };
+    #[track_caller]
+    fn check(was: Identity, is: &Identity, expected: &[&str]) {
+        assert_eq!(ProgramChanges::between(&of(was), is, &[]).differences(), expected);
+    }
+    let (one, other) = (bars(Some("tumbling 1s"), 1), bars(Some("tumbling 2s"), 2));
+    let text = "table `markets`: its windows were tumbling 1s and are tumbling 2s; give them \
+                another name, and --drop the old ones";
+    check(one.clone(), &other, &[text]);
+    check(one.clone(), &one, &[]);
+    // The states of the same windows, and a table that is one of windows now.
+    let text = |was, is| {
+        format!(
+            "table `markets`: its state was `Market` (shape 000000000000000{was}) and is `Market` \
+             (shape 000000000000000{is}); `Table::migrating` converts it"
+        )
+    };
+    check(one.clone(), &bars(Some("tumbling 1s"), 3), &[&text(1, 3)]);
+    check(bars(None, 3), &one, &[&text(3, 1)]);
+}
+
+#[test]
 fn what_is_missing_is_dropped_by_name_only() {
     let without = |now: &mut Identity| {
         now.tables.remove(1);
