@@ -81,6 +81,13 @@ impl Bar {
     }
 }
 
+impl std::fmt::Display for Bar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { open, high, low, close } = self;
+        write!(f, "{open} {high} {low} {close}")
+    }
+}
+
 fn bars() -> Application {
     let app = Application::new("bars");
     let bars = app.windows::<Symbol, Bar>("bars", tumbling(seconds(1)));
@@ -89,11 +96,8 @@ fn bars() -> Application {
         .event_time(|tick| tick.time, within(millis(5)))
         .key_by(|tick| tick.symbol)
         .window(&bars, |bar, tick| bar.add(tick.price));
-    bars.closed(|bar, window| {
-        let Bar { open, high, low, close } = bar;
-        format!("{} {} {open} {high} {low} {close}", window.key(), window.start())
-    })
-    .sink("bars", LineText::new());
+    bars.closed(|bar, window| format!("{} {} {bar}", window.key(), window.start()))
+        .sink("bars", LineText::new());
     app
 }
 
@@ -167,7 +171,7 @@ fn the_first_application_runs_inside_another_program() -> Result<(), potoroo::Er
 
 #[test]
 fn rust_code_is_the_code_of_this_test() {
-    for (path, count) in [("README.md", 3), ("engine/README.md", 1)] {
+    for (path, count) in [("README.md", 2), ("engine/README.md", 1)] {
         let blocks = Document::read(path).blocks("rust");
         assert_eq!(blocks.len(), count, "{path}");
         blocks.iter().for_each(|block| is_here(&flat(block)));
