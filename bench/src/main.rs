@@ -58,6 +58,8 @@ mod connector;
 
 mod scale;
 
+mod time;
+
 mod drive;
 mod soak;
 
@@ -129,6 +131,8 @@ enum Name {
     Cluster(cluster::ClusterOptions),
     /// Make a page, plots and tables of runs that were kept.
     Report(page::PageOptions),
+    /// Windows, timers and joins by event time, beside the same events without time.
+    Time,
     /// Cost per event as keys, values, partitions, cores, connections, levels grow.
     Scale,
     /// Market Spread under a steady load for minutes to hours: what drifts meanwhile.
@@ -197,6 +201,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.name {
         Name::Limits => measure(arguments, "limits", scale, limits::bench),
         Name::Scale => measure(arguments, "scale", scale, scale::bench),
+        Name::Time => measure(arguments, "time", scale, time::bench),
         Name::Soak(options) => {
             let scale = options.scale(scale);
             measure(arguments, "soak", scale, |report| soak::bench(report, options))

@@ -138,6 +138,15 @@ fn scale() {
 }
 
 #[test]
+fn time() {
+    let ratios = ["tumbling_over_update", "sliding_60_over_tumbling", "tumbling_over_map"];
+    let object = check("time", &ratios);
+    for field in ["update_ns", "tumbling_ns", "sliding_60_ns", "map_ns"] {
+        assert!(object[field].as_f64().is_some_and(|ns| ns > 0.0), "{field} in {object}");
+    }
+}
+
+#[test]
 fn the_process_whose_instructions_are_counted_ends_with_its_parent() {
     let program = env!("CARGO_BIN_EXE_potoroo-bench");
     let mut shell = Command::new("sh");

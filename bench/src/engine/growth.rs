@@ -170,7 +170,7 @@ pub fn core(keys: u64) -> Result<Core> {
     core_of(application(keys), "keys", keys)
 }
 
-/// One core that owns everything, with the generator of this name for its first source.
+/// One core that owns everything, sinks too, with the generator of this name for its first source.
 ///
 /// # Errors
 /// The application is not sound.
@@ -184,7 +184,7 @@ pub fn core_of(application: Application, generator: &str, events: u64) -> Result
         core: 0,
         lanes,
         map: PartitionMap::spread(partitions as u32, &[0]),
-        sink_owners: Vec::new(),
+        sink_owners: vec![0; plan.sinks.len()],
         inlet_bytes,
         outlet_bytes,
         local_bytes: lane_bytes,
