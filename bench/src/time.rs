@@ -4,15 +4,19 @@
 //! the work of the core is in the figures.
 
 mod applications;
+mod closing;
 mod core_window;
 mod driver;
+mod expected;
 mod input;
 mod map;
+mod timers;
 
 use anyhow::Result;
 
 use self::applications::Describe;
 use self::core_window::CoreJob;
+use self::expected::Expected;
 use self::input::Input;
 use crate::engine::window::MeasuredWindow;
 use crate::pairs::{Contest, Entrant, Paired, alternate, probe};
@@ -24,28 +28,31 @@ use crate::report::{Goal, Report};
 /// The run was asked to end, or a probe failed.
 pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
-    report.budget().expect(NEED);
-    windows(report)
+    let has_million = report.scale().keys_max >= MILLION;
+    let series = if has_million { 3 } else { 2 };
+    (0..series).for_each(|_| report.budget().expect(NEED));
+    windows(report)?;
+    if has_million {
+        windows_of_a_million(report)?;
+    }
+    joins(report)?;
+    closing::bench(report)?;
+    timers::bench(report)
 }
 
-/// Windows over a plain table, ten thousand keys.
+/// Windows over a plain table and over a bare map, ten thousand keys.
 fn windows(report: &mut Report) -> Result<()> {
-    let job = |describe: Describe, times, past| {
-        let input = Input::new(KEYS, past, report.scale());
-        let (place, slice) = (report.place(), report.scale().window);
-        CoreJob { place, slice, input, describe, times }
-    };
-    let update = job(applications::update, 1, 1);
-    let tumbling = job(applications::tumbling_second, 1, 1);
-    let sliding = job(applications::sliding_minute, 60, 60);
+    let update = job(report, KEYS, 1, (applications::update, expected::once));
+    let tumbling = job(report, KEYS, 1, (applications::tumbling_second, expected::once));
+    let sliding = job(report, KEYS, 60, (applications::sliding_minute, expected::sixty_times));
     let entrants = vec![
-        Entrant::of_window("update", move || core_window::run(&update)),
-        Entrant::of_window("tumbling", move || core_window::run(&tumbling)),
-        Entrant::of_window("sliding_60", move || core_window::run(&sliding)),
+        of_core("update", update),
+        of_core("tumbling", tumbling),
+        of_core("sliding_60", sliding),
         Entrant::of_window("map", move || map::run(&tumbling)),
     ];
     let ratios = [["tumbling", "update"], ["sliding_60", "tumbling"], ["tumbling", "map"]];
-    let series = compete(report, "windows, 10000 keys", &ratios, entrants)?;
+    let series = compete(report, "windows", &ratios, entrants)?;
     let ratio = |above, below| series.ratio(above, below, MeasuredWindow::event_ns);
     let goal = Goal::AtMost(1.3);
     report.goal("tumbling_over_update", ratio("tumbling", "update"), OF_CLASS, goal);
@@ -55,6 +62,56 @@ fn windows(report: &mut Report) -> Result<()> {
     report.goal("tumbling_over_map", throughput, OF_CLASS, Goal::AtLeast(0.6));
     event_ns(report, &series, "");
     Ok(())
+}
+
+/// The same with a million keys: of three events two open a window, and two close one.
+fn windows_of_a_million(report: &mut Report) -> Result<()> {
+    let update = job(report, MILLION, 1, (applications::update, expected::once));
+    let tumbling = job(report, MILLION, 1, (applications::tumbling_second, expected::once));
+    let entrants = vec![
+        of_core("update", update),
+        of_core("tumbling", tumbling),
+        Entrant::of_window("map", move || map::run(&tumbling)),
+    ];
+    let ratios = [["tumbling", "update"]];
+    let series = compete(report, "windows of a million keys", &ratios, entrants)?;
+    let ratio = series.ratio("tumbling", "update", MeasuredWindow::event_ns);
+    report.goal("tumbling_over_update_1m_keys", ratio, OF_CLASS, Goal::AtMost(1.25));
+    let throughput = series.ratio("tumbling", "map", MeasuredWindow::events_per_second);
+    report.figure("tumbling_over_map_1m_keys", throughput, OF_CLASS);
+    event_ns(report, &series, "_1m_keys");
+    Ok(())
+}
+
+/// Two halves of the events that meet by time, and by arrival.
+fn joins(report: &mut Report) -> Result<()> {
+    let update = job(report, KEYS, 1, (applications::quote_in_table, expected::as_of));
+    let as_of = job(report, KEYS, 1, (applications::quote_as_of, expected::as_of));
+    let join = job(report, KEYS, 1, (applications::join_near, expected::join));
+    let entrants = vec![of_core("quotes", update), of_core("as_of", as_of), of_core("join", join)];
+    let series = compete(report, "joins", &[["as_of", "quotes"]], entrants)?;
+    let ratio = series.ratio("as_of", "quotes", MeasuredWindow::event_ns);
+    report.goal("as_of_over_update", ratio, OF_CLASS, Goal::AtMost(1.8));
+    let join = series.median("join", MeasuredWindow::event_ns);
+    report.goal("join_ns", join, OF_CLASS, Goal::AtMost(250.0));
+    for (name, field) in [("as_of", "as_of_ns"), ("quotes", "quotes_in_table_ns")] {
+        report.figure(field, series.median(name, MeasuredWindow::event_ns), OF_CLASS);
+    }
+    Ok(())
+}
+
+fn job(
+    report: &Report,
+    keys: u64,
+    past: u64,
+    (describe, expected): (Describe, Expected),
+) -> CoreJob {
+    let (place, slice) = (report.place(), report.scale().window);
+    CoreJob { place, slice, input: Input::new(keys, past, report.scale()), describe, expected }
+}
+
+fn of_core<'a>(name: &'static str, job: CoreJob) -> Entrant<'a, MeasuredWindow> {
+    Entrant::of_window(name, move || core_window::run(&job))
 }
 
 /// Nanoseconds per event of all contenders.
@@ -82,10 +139,16 @@ const NEED: f64 = 1.0;
 const OF_CLASS: f64 = 0.0;
 /// Keys where no other number is named.
 const KEYS: u64 = 10_000;
+const MILLION: u64 = 1_000_000;
 
 /// How to read the figures.
 const NOTES: &[&str] = &[
     "all contenders: a million events of 64 bytes per second of event time, in order, one core",
     "update: a table without time; tumbling: windows of 1 s; sliding_60: of 60 s, one per second",
     "map: a bare hash map of (key, window), emptied once per second of event time",
+    "as_of: each second event gets the version before it; quotes: the same from a table",
+    "close_1m: at full speed, 128 new events and 128 closings a turn; paced: 200000 events/s",
+    "slice_own_max: longest turn by its median over the rounds, as growth_worst_us of engine",
+    "timers: bytes beside rows whose timers are not set; set_ns: over the same update without",
+    "join: each event has ten partners, five when it comes; outputs are not encoded",
 ];

@@ -58,7 +58,7 @@ fn count(turns: usize, operators: usize) -> Result<f64> {
 /// It is not traced, or the application is not sound.
 pub fn step(turns: usize, operators: usize, parent: u32) -> Result<()> {
     let application = ours::counted(KEYS, operators, &Arc::default());
-    let mut core = growth::core_of(application, "load", u64::MAX)?;
+    let mut core = growth::core_of(application, "load", (0, u64::MAX))?;
     let mut now = 0;
     run(&mut core, &mut now, WARM_TURNS);
     stepping::offer(parent)?;
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn each_turn_has_its_events() {
         let application = ours::counted(KEYS, 0, &Arc::default());
-        let mut core = growth::core_of(application, "load", u64::MAX).unwrap();
+        let mut core = growth::core_of(application, "load", (0, u64::MAX)).unwrap();
         let mut now = 0;
         run(&mut core, &mut now, WARM_TURNS);
         let before = core.counts().sources[0].events;

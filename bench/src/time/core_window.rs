@@ -3,13 +3,15 @@
 //! A window begins and ends with a second of event time, so that each has as many closings as
 //! seconds. It is set up anew for each: rows, wheels and queues lie elsewhere in memory then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::applications::Describe;
 use super::driver::Driver;
-use super::input::Input;
+use super::expected::Expected;
+use super::input::{Input, InputControl};
 use crate::engine::window::MeasuredWindow;
 use crate::place::Place;
 use crate::stamp;
@@ -26,28 +28,56 @@ pub struct CoreJob {
     pub input: Input,
     /// What is done.
     pub describe: Describe,
-    /// How many times each event is in the outputs.
-    pub times: u64,
+    /// What its outputs must add up to.
+    pub expected: Expected,
 }
 
 /// Measures one window.
 ///
 /// # Errors
-/// The states do not add up to what was sent.
+/// Its outputs do not add up to what was sent.
 pub fn run(job: &CoreJob) -> Result<MeasuredWindow> {
     job.place.alone(|gate| {
-        let mut driver = Driver::new(job.input, job.describe)?;
+        let control = Arc::new(InputControl::default());
+        let mut driver = Driver::new((job.describe)(job.input, &control), 0)?;
         // Where the first second ends, what is open from the past closes.
-        driver.pass_second();
+        pass_second(&mut driver, &control);
         let sprint = gate.enter();
-        let (first, begun) = (driver.seconds(), stamp::now());
-        let mut ended = driver.pass_second();
+        let (first, begun) = (control.seconds(), stamp::now());
+        let mut ended = pass_second(&mut driver, &control);
         while ended - begun < job.slice.as_nanos() as u64 {
-            ended = driver.pass_second();
+            ended = pass_second(&mut driver, &control);
         }
         drop(sprint);
-        let events = (driver.seconds() - first) * job.input.per_second;
-        driver.finish(job.times)?;
+        let events = (control.seconds() - first) * job.input.per_second;
+        finish(job, driver, &control)?;
         Ok(MeasuredWindow { latency: Take::default(), events, nanos: ended - begun })
     })
 }
+
+/// Turns until a second of the load is over. Returns when that is.
+fn pass_second(driver: &mut Driver, control: &InputControl) -> u64 {
+    let (second, mut now) = (control.seconds(), stamp::now());
+    while control.seconds() == second {
+        driver.turn(now);
+        now = stamp::now();
+    }
+    now
+}
+
+/// Ends the load, and everything that is open.
+fn finish(job: &CoreJob, mut driver: Driver, control: &InputControl) -> Result<()> {
+    control.end();
+    let mut idle = 0;
+    while idle < IDLE_TURNS {
+        idle = if driver.turn(stamp::now()) > 0 { 0 } else { idle + 1 };
+    }
+    ensure!(!driver.has_letters(), "the core refused events");
+    let sum = driver.sum().wrapping_add(control.sum());
+    let expected = (job.expected)(job.input, control.sent());
+    ensure!(sum == expected, "the outputs do not add up to the events sent");
+    Ok(())
+}
+
+/// Turns without work after which nothing follows: what one turn learns of time, the next one uses.
+const IDLE_TURNS: usize = 3;

@@ -26,18 +26,26 @@ pub struct Input {
     pub per_second: u64,
     /// Seconds of the past.
     pub past: u64,
+    /// Events of the load that are of the last of these seconds.
+    pub lead: u64,
 }
 
 impl Input {
     /// A million events per second, fewer at toy size.
     pub fn new(keys: u64, past: u64, scale: Scale) -> Self {
-        Self { keys, per_second: scale.keys_max.min(1_000_000), past }
+        Self { keys, per_second: scale.keys_max.min(1_000_000), past, lead: 0 }
     }
 
     /// The time of the event of the load with this number.
     #[inline]
     pub fn time_ns(self, number: u64) -> u64 {
-        self.past * SECOND_NS + number * (SECOND_NS / self.per_second)
+        self.past * SECOND_NS + number * self.step_ns() - self.lead * self.step_ns()
+    }
+
+    /// From the time of an event to that of the next one.
+    #[inline]
+    fn step_ns(self) -> u64 {
+        SECOND_NS / self.per_second
     }
 
     /// Each key once per second, before the load.
