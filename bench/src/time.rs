@@ -1,13 +1,15 @@
 //! `time`: what events cost whose times count: windows, beside the same events in a plain table.
 //!
 //! One core owns everything, and the bench drives it, as the host of an engine does: nothing but
-//! the work of the core is in the figures.
+//! the work of the core is in the figures. Only the delay of firings on another core is that of an
+//! engine with its own threads.
 
 mod applications;
 mod closing;
 mod core_window;
 mod driver;
 mod expected;
+mod fire_delay;
 mod input;
 mod map;
 mod timers;
@@ -37,7 +39,8 @@ pub fn bench(report: &mut Report) -> Result<()> {
     }
     joins(report)?;
     closing::bench(report)?;
-    timers::bench(report)
+    timers::bench(report)?;
+    fire_delay::bench(report)
 }
 
 /// Windows over a plain table and over a bare map, ten thousand keys.
@@ -150,5 +153,6 @@ const NOTES: &[&str] = &[
     "close_1m: at full speed, 128 new events and 128 closings a turn; paced: 200000 events/s",
     "slice_own_max: longest turn by its median over the rounds, as growth_worst_us of engine",
     "timers: bytes beside rows whose timers are not set; set_ns: over the same update without",
+    "fire_delay: an event on one core until a timer has fired on another one, which spins",
     "join: each event has ten partners, five when it comes; outputs are not encoded",
 ];

@@ -143,7 +143,8 @@ fn time() {
     let joins = ["as_of_over_update", "join_ns"];
     let closing = ["close_1m_slice_own_max_us", "close_1m_ms", "event_p99_while_closing"];
     let timers = ["timers_1m_bytes", "timers_1m_fire_ns", "timers_1m_set_over_update"];
-    let object = check("time", &[&ratios[..], &joins, &closing, &timers].concat());
+    let object =
+        check("time", &[&ratios[..], &joins, &closing, &timers, &["fire_delay_us"]].concat());
     for field in ["update_ns", "tumbling_ns", "sliding_60_ns", "map_ns", "as_of_ns"] {
         assert!(object[field].as_f64().is_some_and(|ns| ns > 0.0), "{field} in {object}");
     }
