@@ -18,7 +18,7 @@ use anyhow::Result;
 
 use self::applications::Describe;
 use self::core_window::CoreJob;
-use self::expected::Expected;
+use self::expected::ExpectedSum;
 use self::input::Input;
 use crate::engine::window::MeasuredWindow;
 use crate::pairs::{Contest, Entrant, Paired, alternate, probe};
@@ -107,7 +107,7 @@ fn job(
     report: &Report,
     keys: u64,
     past: u64,
-    (describe, expected): (Describe, Expected),
+    (describe, expected): (Describe, ExpectedSum),
 ) -> CoreJob {
     let (place, slice) = (report.place(), report.scale().window);
     CoreJob { place, slice, input: Input::new(keys, past, report.scale()), describe, expected }

@@ -156,7 +156,7 @@ pub fn turns_of_engine(rounds: &[&[u32]]) -> Vec<u32> {
 }
 
 /// Number and length in nanoseconds of the longest turns: where they lie tells what they do.
-fn longest_turns(turns: &[u32]) -> Value {
+pub fn longest_turns(turns: &[u32]) -> Value {
     let mut numbered: Vec<(usize, u32)> = turns.iter().copied().enumerate().collect();
     numbered.sort_unstable_by_key(|(_, length)| std::cmp::Reverse(*length));
     numbered.truncate(LONGEST_TURNS);

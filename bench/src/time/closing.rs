@@ -5,9 +5,9 @@
 //!                                                                  before          closing
 //! ```
 //!
-//! At full speed each turn does the same in each round, so the n-th turn counts with its median over
-//! the rounds: what the operating system takes falls on other turns each time. At a rate an event
-//! has a latency: from when it was due until the end of the turn that took it in.
+//! At full speed each turn does the same in each round, so the n-th turn counts with its median
+//! over the rounds: what the operating system takes falls on other turns each time. At a rate an
+//! event has a latency: from when it was due until the end of the turn that took it in.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use anyhow::{Result, ensure};
 use potoroo::prelude::*;
 
 use super::applications::ChecksumCodec;
-use super::driver::Driver;
+use super::driver::CoreDriver;
 use super::input::{SECOND_NS, time};
-use crate::engine::growth::turns_of_engine;
+use crate::engine::growth::{longest_turns, turns_of_engine};
 use crate::engine::load::{Item, ItemCodec, Tally, checksum, scatter};
 use crate::place::Gate;
 use crate::recorder::Recorder;
@@ -44,7 +44,9 @@ pub fn bench(report: &mut Report) -> Result<()> {
     let series = alternate(report, &format!("closing of {keys} windows"), contenders)?;
     let turns = turns.take();
     let lengths: Vec<&[u32]> = turns.iter().map(|lengths| &lengths[..]).collect();
-    let longest = turns_of_engine(&lengths).into_iter().max().unwrap_or(0);
+    let own = turns_of_engine(&lengths);
+    let longest = own.iter().copied().max().unwrap_or(0);
+    report.detail("closing_longest_turns", longest_turns(&own));
     let [raw, raw_paced] = ["full", "paced"].map(|name| series.raw_rtt_ns(&[name]));
     let longest_us = f64::from(longest) / 1e3;
     report.goal("close_1m_slice_own_max_us", longest_us, raw, Goal::AtMost(20.0));
@@ -122,7 +124,7 @@ fn paced(gate: &Gate, keys: u64) -> Result<ClosingLap> {
 
 /// A core on its way to the closing.
 struct Closing {
-    driver: Driver,
+    driver: CoreDriver,
     keys: u64,
     made: Arc<AtomicU64>,
     now_ns: u64,
@@ -131,7 +133,7 @@ struct Closing {
 impl Closing {
     fn new(keys: u64, rate: u64) -> Result<Self> {
         let made = Arc::new(AtomicU64::new(0));
-        let driver = Driver::new(application(keys, &made), rate)?;
+        let driver = CoreDriver::new(application(keys, &made), rate)?;
         Ok(Self { driver, keys, made, now_ns: stamp::now() })
     }
 

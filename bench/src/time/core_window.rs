@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::applications::Describe;
-use super::driver::Driver;
-use super::expected::Expected;
+use super::driver::CoreDriver;
+use super::expected::ExpectedSum;
 use super::input::{Input, InputControl};
 use crate::engine::window::MeasuredWindow;
 use crate::place::Place;
@@ -29,7 +29,7 @@ pub struct CoreJob {
     /// What is done.
     pub describe: Describe,
     /// What its outputs must add up to.
-    pub expected: Expected,
+    pub expected: ExpectedSum,
 }
 
 /// Measures one window.
@@ -39,7 +39,7 @@ pub struct CoreJob {
 pub fn run(job: &CoreJob) -> Result<MeasuredWindow> {
     job.place.alone(|gate| {
         let control = Arc::new(InputControl::default());
-        let mut driver = Driver::new((job.describe)(job.input, &control), 0)?;
+        let mut driver = CoreDriver::new((job.describe)(job.input, &control), 0)?;
         // Where the first second ends, what is open from the past closes.
         pass_second(&mut driver, &control);
         let sprint = gate.enter();
@@ -56,7 +56,7 @@ pub fn run(job: &CoreJob) -> Result<MeasuredWindow> {
 }
 
 /// Turns until a second of the load is over. Returns when that is.
-fn pass_second(driver: &mut Driver, control: &InputControl) -> u64 {
+fn pass_second(driver: &mut CoreDriver, control: &InputControl) -> u64 {
     let (second, mut now) = (control.seconds(), stamp::now());
     while control.seconds() == second {
         driver.turn(now);
@@ -66,7 +66,7 @@ fn pass_second(driver: &mut Driver, control: &InputControl) -> u64 {
 }
 
 /// Ends the load, and everything that is open.
-fn finish(job: &CoreJob, mut driver: Driver, control: &InputControl) -> Result<()> {
+fn finish(job: &CoreJob, mut driver: CoreDriver, control: &InputControl) -> Result<()> {
     control.end();
     let mut idle = 0;
     while idle < IDLE_TURNS {

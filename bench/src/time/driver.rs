@@ -9,14 +9,14 @@ use potoroo_runtime::Nanos;
 use crate::engine::growth;
 
 /// A core and what takes its outputs, 8 bytes each.
-pub struct Driver {
+pub struct CoreDriver {
     core: Core,
     has_sink: bool,
     outputs: u64,
     sum: u64,
 }
 
-impl Driver {
+impl CoreDriver {
     /// A core that has seen nothing of its generator `load`: `rate` events per second, 0 for as
     /// fast as possible.
     ///

@@ -6,7 +6,7 @@ use super::input::Input;
 use crate::engine::load::{Item, Load, checksum};
 
 /// The sum that a number of events of an input makes.
-pub type Expected = fn(Input, u64) -> u64;
+pub type ExpectedSum = fn(Input, u64) -> u64;
 
 /// Each event once.
 pub fn once(input: Input, events: u64) -> u64 {
@@ -81,13 +81,12 @@ mod tests {
     #[test]
     fn an_event_of_a_join_has_ten_partners() {
         let input = Input { keys: 100, per_second: 10_000, past: 0, lead: 0 };
-        let lefts = all(input, 10_000).filter(is_left);
-        let pairs = lefts.clone().map(|left| {
-            let near = |it: &Item| it.intended_ns.abs_diff(left.intended_ns) <= JOIN_NS;
-            let of_key = all(input, 10_000).filter(|it| it.key == left.key && !is_left(it));
-            of_key.filter(near).count()
-        });
-        let mean = pairs.clone().sum::<usize>() as f64 / pairs.count() as f64;
+        let (left, right): (Vec<Item>, Vec<Item>) = all(input, 10_000).partition(is_left);
+        let is_pair = |left: &Item, right: &&Item| {
+            left.key == right.key && left.intended_ns.abs_diff(right.intended_ns) <= JOIN_NS
+        };
+        let pairs = left.iter().map(|event| right.iter().filter(|it| is_pair(event, it)).count());
+        let mean = pairs.sum::<usize>() as f64 / left.len() as f64;
         assert!((9.0..=10.5).contains(&mean), "{mean}");
     }
 }

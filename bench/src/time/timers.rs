@@ -15,7 +15,7 @@ use anyhow::{Result, ensure};
 use potoroo::prelude::*;
 
 use super::applications::ChecksumCodec;
-use super::driver::Driver;
+use super::driver::CoreDriver;
 use super::input::{SECOND_NS, time};
 use crate::engine::growth::resident_bytes;
 use crate::engine::load::{Item, ItemCodec, Tally, scatter};
@@ -64,7 +64,7 @@ struct TimersLap {
 fn run(gate: &Gate, keys: u64, sets: bool) -> Result<TimersLap> {
     let made = Arc::new(AtomicU64::new(0));
     let mut pass = Pass {
-        driver: Driver::new(application(keys, sets, &made), EVENTS_PER_SECOND)?,
+        driver: CoreDriver::new(application(keys, sets, &made), EVENTS_PER_SECOND)?,
         made,
         now_ns: stamp::now(),
     };
@@ -88,7 +88,7 @@ fn run(gate: &Gate, keys: u64, sets: bool) -> Result<TimersLap> {
 
 /// A core under way through the events.
 struct Pass {
-    driver: Driver,
+    driver: CoreDriver,
     made: Arc<AtomicU64>,
     now_ns: u64,
 }
