@@ -30,6 +30,7 @@ use crate::report::{Goal, Report};
 /// The run was asked to end, or a probe failed.
 pub fn bench(report: &mut Report) -> Result<()> {
     NOTES.iter().for_each(|note| report.note(note));
+    timers::memory(report)?;
     let has_million = report.scale().keys_max >= MILLION;
     let series = if has_million { 3 } else { 2 };
     (0..series).for_each(|_| report.budget().expect(NEED));

@@ -20,34 +20,51 @@ use super::input::{SECOND_NS, time};
 use crate::engine::growth::resident_bytes;
 use crate::engine::load::{Item, ItemCodec, Tally, scatter};
 use crate::place::Gate;
+use crate::progress::Progress;
 use crate::report::{Goal, Report};
 use crate::rounds::{Contender, alternate};
 use crate::stamp;
 
-/// Measures rows with timers and without: ten million, fewer at smaller scales.
+/// Bytes of a timer beside its row. Comes first in a process, before freed memory is used again.
+///
+/// # Errors
+/// Not every timer fired, or the memory of the process cannot be read.
+pub fn memory(report: &mut Report) -> Result<()> {
+    let (keys, of) = rows(report);
+    let _progress = Progress::new(&format!("memory of {keys} timers"), 1);
+    let lap = report.place().alone(|gate| run(gate, keys, true))?;
+    report.goal(format!("{of}_bytes"), lap.set_bytes, 0.0, Goal::AtMost(24.0));
+    report.figure(format!("{of}_row_bytes"), lap.row_bytes, 0.0);
+    Ok(())
+}
+
+/// Measures rows with timers and without.
 ///
 /// # Errors
 /// The run was asked to end.
 pub fn bench(report: &mut Report) -> Result<()> {
-    let (place, keys) = (report.place(), report.scale().keys_max.min(10_000_000));
-    let of = if keys == 10_000_000 { "timers_10m" } else { "timers_1m" };
+    let (place, (keys, of)) = (report.place(), rows(report));
     let contender =
         |name, sets| Contender::new(name, move || place.alone(|gate| run(gate, keys, sets)));
     let contenders = vec![contender("timers", true), contender("update", false)];
     let series = alternate(report, &format!("timers of {keys} rows"), contenders)?;
     let raw = series.raw_rtt_ns(&["timers", "update"]);
-    let bytes = series.median("timers", |lap| lap.set_bytes);
-    report.goal(format!("{of}_bytes"), bytes, raw, Goal::AtMost(24.0));
     let fire_ns = series.median("timers", |lap| lap.fire_ns);
     report.goal(format!("{of}_fire_ns"), fire_ns, raw, Goal::AtMost(100.0));
     let ratio = series.ratio("timers", "update", |lap| lap.set_ns);
     report.goal(format!("{of}_set_over_update"), ratio, raw, Goal::AtMost(1.5));
-    let added = series.median("timers", |lap| lap.set_ns).median()
-        - series.median("update", |lap| lap.set_ns).median();
-    report.figure(format!("{of}_set_ns"), added, raw);
-    let row_bytes = series.median("timers", |lap| lap.row_bytes);
-    report.figure(format!("{of}_row_bytes"), row_bytes, raw);
+    let [set_ns, update_ns] =
+        ["timers", "update"].map(|name| series.median(name, |lap| lap.set_ns).median());
+    report.figure(format!("{of}_set_ns"), set_ns - update_ns, raw);
     Ok(())
+}
+
+/// How many rows there are, and how figures of that begin: ten million, fewer at smaller scales.
+fn rows(report: &Report) -> (u64, &'static str) {
+    match report.scale().keys_max {
+        10_000_000.. => (10_000_000, "timers_10m"),
+        keys => (keys, "timers_1m"),
+    }
 }
 
 /// What one pass took, per key.
