@@ -16,7 +16,7 @@ mod timers;
 
 use anyhow::Result;
 
-use self::applications::Describe;
+use self::applications::DescribeTimed;
 use self::core_window::CoreJob;
 use self::expected::ExpectedSum;
 use self::input::Input;
@@ -108,7 +108,7 @@ fn job(
     report: &Report,
     keys: u64,
     past: u64,
-    (describe, expected): (Describe, ExpectedSum),
+    (describe, expected): (DescribeTimed, ExpectedSum),
 ) -> CoreJob {
     let (place, slice) = (report.place(), report.scale().window);
     CoreJob { place, slice, input: Input::new(keys, past, report.scale()), describe, expected }

@@ -10,7 +10,7 @@ use super::input::{Input, InputControl, is_audit, is_mark, time};
 use crate::engine::load::{Item, ItemCodec, Tally};
 
 /// Describes what a contender does.
-pub type Describe = fn(Input, &Arc<InputControl>) -> Application;
+pub type DescribeTimed = fn(Input, &Arc<InputControl>) -> Application;
 
 /// A table without time.
 pub fn update(input: Input, control: &Arc<InputControl>) -> Application {

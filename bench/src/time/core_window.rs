@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::applications::Describe;
+use super::applications::DescribeTimed;
 use super::driver::CoreDriver;
 use super::expected::ExpectedSum;
 use super::input::{Input, InputControl};
@@ -27,7 +27,7 @@ pub struct CoreJob {
     /// Keys and times.
     pub input: Input,
     /// What is done.
-    pub describe: Describe,
+    pub describe: DescribeTimed,
     /// What its outputs must add up to.
     pub expected: ExpectedSum,
 }
