@@ -76,6 +76,7 @@ pub(crate) struct DraftExchange {
 
 pub(crate) struct DraftTime {
     pub(crate) step: StepId,
+    pub(crate) lateness: Lateness,
 }
 
 pub(crate) struct DraftTable {
@@ -227,11 +228,12 @@ impl Draft {
         }
         if !lateness.is_sound() {
             self.mistake(format!(
-                "`{label}` is later, or jumps further, than by 36 years: say shorter durations in \
-                 `within(…)` and `jump_max(…)`"
+                "`{label}` needs durations of at most 36 years in `within(…)` and `jump_max(…)`, \
+                 and from 1 ns to 36 years in `idle_after(…)`, `runs_on_after(…)` and \
+                 `ahead_max(…)`"
             ));
         }
-        self.times.push(DraftTime { step });
+        self.times.push(DraftTime { step, lateness });
         (step, id)
     }
 

@@ -163,9 +163,9 @@ pub trait Host {
     /// other inflows say. [`EventTime::MAX`] if it has no other.
     fn watermark(&self, table: TableId, without: Inflow) -> EventTime;
 
-    /// An event was late for the windows `table`, whatever becomes of it: it would have been on
-    /// time if the lateness of its stream, or the wait of the windows, were longer by `by`. A host
-    /// that counts no late events has nothing to do.
+    /// An event was late for the timed table `table`, whatever becomes of it: it would have been on
+    /// time if the lateness of its stream, or the wait of windows, were longer by `by`. A host that
+    /// counts no late events has nothing to do.
     fn late(&mut self, _table: TableId, _by: Duration) {}
 
     /// Takes input that could not be understood: a dead letter.

@@ -14,7 +14,7 @@ use crate::host::{
     ExchangeStage, FireStage, Inflow, SinkId, SourceId, SourceStage, TableId, TimeId,
 };
 use crate::table::TableRows;
-use crate::time::Duration;
+use crate::time::{Duration, Lateness};
 
 pub use crate::mistake::{Mistake, Mistakes};
 
@@ -66,6 +66,8 @@ pub struct Exchange {
 pub struct PlannedTime {
     /// For messages: `trades → event_time`.
     pub label: String,
+    /// What was said of it.
+    pub lateness: Lateness,
 }
 
 /// A table in whose rows something becomes due.
@@ -220,8 +222,9 @@ impl Plan {
         let exchanges = exchange_facts(&draft);
         let dues = planned_dues(&draft);
         let reached = times_of_sources(&draft);
-        let time = |step| PlannedTime { label: draft.describe(step) };
-        let times = draft.times.iter().map(|planned| time(planned.step)).collect();
+        let time =
+            |of: &DraftTime| PlannedTime { label: draft.describe(of.step), lateness: of.lateness };
+        let times = draft.times.iter().map(time).collect();
         let exchanges = planned_exchanges(draft.exchanges, exchanges);
         let sources = draft.sources.into_iter();
         Ok(Self {

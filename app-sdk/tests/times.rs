@@ -162,10 +162,21 @@ fn times_go_with_events_through_exchanges_that_need_them_and_no_others() {
 fn a_lateness_of_centuries() {
     let nanos = 1 << 60;
     let [decades, centuries] = [nanos, nanos + 1].map(Duration::from_nanos);
-    for lateness in [within(centuries), IN_ORDER.jump_max(centuries)] {
-        check("`in → map → event_time` is later, or jumps further, than by 36 years", |app| {
-            show(&numbers(app).event_time(EventTime::from_nanos, lateness), "out");
-        });
+    let wrong = [
+        within(centuries),
+        IN_ORDER.jump_max(centuries),
+        IN_ORDER.idle_after(centuries),
+        IN_ORDER.idle_after(Duration::ZERO),
+        IN_ORDER.runs_on_after(Duration::ZERO),
+        IN_ORDER.ahead_max(Duration::ZERO),
+    ];
+    for lateness in wrong {
+        check(
+            "`in → map → event_time` needs durations of at most 36 years in `within(…)`",
+            |app| {
+                show(&numbers(app).event_time(EventTime::from_nanos, lateness), "out");
+            },
+        );
     }
     let app = Application::new("decades");
     let lateness = within(decades).jump_max(decades);

@@ -24,6 +24,8 @@ mod envelope;
 
 mod counts;
 mod gauges;
+mod time_gauges;
+
 mod shared_counts;
 
 mod letters;
@@ -40,6 +42,8 @@ mod look_ahead;
 mod tables;
 
 mod least;
+mod silence;
+
 mod own_times;
 mod promise;
 
@@ -93,7 +97,7 @@ pub use batch_size::batch_max;
 pub use connection::ConnectionId;
 pub(crate) use connection::replayed_origin;
 pub use cost::PartCost;
-pub use counts::{Counts, SinkCounts, SourceCounts};
+pub use counts::{Counts, LateCounts, SinkCounts, SourceCounts};
 pub use egress::Outlet;
 pub use envelope::{FrameEdge, Header, split_stored};
 pub use gauges::{BlockedBy, Gauges, Stage};
@@ -106,4 +110,5 @@ pub use renewal::CoreEdges;
 pub use replay::RestoreError;
 pub use shared_counts::SharedCounts;
 pub use skip::{Fate, Skips};
+pub use time_gauges::{TimeGauges, TimeHolder};
 pub use turn::{Core, CoreConfig};

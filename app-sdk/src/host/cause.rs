@@ -1,6 +1,6 @@
 //! Causes, times and routes: the numbers by which stages and hosts name an application's parts.
 
-use crate::time::EventTime;
+use crate::time::{Duration, EventTime};
 
 /// A source of the application: its index in [`Plan::sources`](crate::plan::Plan::sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +87,14 @@ impl Timing {
     #[inline]
     pub fn is_late(&self) -> bool {
         self.time <= self.own
+    }
+
+    /// How much longer the lateness would have to be for the event to be on time for what closes at
+    /// `closing`; `None` if it is on time.
+    #[inline]
+    pub(crate) fn late_by(&self, closing: EventTime) -> Option<Duration> {
+        let line = self.own.max(self.watermark);
+        (closing <= line).then(|| (line - closing) + Duration::from_nanos(1))
     }
 }
 

@@ -54,7 +54,8 @@ fn first<E: Event, K: Key>(of: Updating<'_, E, K, E>, table: TimedRef<K, ()>, ke
         for (number, place) in batch.each() {
             context.under_way.begin(place);
             let timing = &batch.timings[place];
-            if timing.time + keep <= timing.own.max(timing.watermark) {
+            if let Some(by) = timing.late_by(timing.time + keep) {
+                context.host.late(table.of.id, by);
                 context.host.refuse(&batch.causes[place], TOO_LATE, &[]);
                 continue;
             }

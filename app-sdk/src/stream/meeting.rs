@@ -229,7 +229,8 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
             batch.note(emitter.context.under_way);
             emitter.context.under_way.begin(place);
             let (cause, timing) = (&batch.causes[place], &batch.timings[place]);
-            if refuses_late && timing.time <= timing.own.max(timing.watermark) {
+            if let Some(by) = timing.late_by(timing.time).filter(|_| refuses_late) {
+                emitter.context.host.late(self.table.id, by);
                 emitter.context.host.refuse(cause, TOO_LATE, &[]);
                 continue;
             }

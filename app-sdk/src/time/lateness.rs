@@ -11,6 +11,9 @@ use crate::codec::Reason;
 pub struct Lateness {
     within: Duration,
     jump_max: Option<Duration>,
+    idle_after: Option<Duration>,
+    runs_on_after: Option<Duration>,
+    ahead_max: Option<Duration>,
 }
 
 /// The times of each connection never go backwards.
@@ -33,7 +36,13 @@ pub const IN_ORDER: Lateness = within(Duration::ZERO);
 /// ```
 #[must_use]
 pub const fn within(longest: Duration) -> Lateness {
-    Lateness { within: longest, jump_max: None }
+    Lateness {
+        within: longest,
+        jump_max: None,
+        idle_after: None,
+        runs_on_after: None,
+        ahead_max: None,
+    }
 }
 
 impl Lateness {
@@ -67,9 +76,75 @@ impl Lateness {
         Self { jump_max: Some(longest), ..self }
     }
 
-    /// Whether its durations are short enough for a plan.
+    /// A connection that brings no event for `silence`, by the clock of the machine, holds time no
+    /// longer: the other connections go on without it. It holds time again from its next event on,
+    /// which is late for what they have closed meanwhile.
+    ///
+    /// Without this a silent connection holds time until it brings an event or ends, so that
+    /// results depend on no clock of a machine. With it a repeat of the same input may have other
+    /// results. In the [reference interpreter](crate::reference) no time passes by itself, and
+    /// nothing is ever silent.
+    ///
+    /// ```
+    /// # use potoroo_sdk::prelude::*;
+    /// # let app = Application::new("quotes");
+    /// # let quotes = app.source("quotes", LineText::new()).map(|line| line.parse::<i64>().ok());
+    /// let quotes = quotes.event_time(
+    ///     |quote| EventTime::from_millis(quote),
+    ///     within(millis(5)).idle_after(seconds(1)),
+    /// );
+    /// # quotes.map(|quote| quote.to_string()).sink("copies", LineText::new());
+    /// # assert!(app.plan().is_ok());
+    /// ```
+    #[must_use]
+    pub const fn idle_after(self, silence: Duration) -> Self {
+        Self { idle_after: Some(silence), ..self }
+    }
+
+    /// The time of a connection that brings no event for `silence`, by the clock of the machine,
+    /// goes on with that clock from then on, in steps of a millisecond: what waits for it becomes
+    /// due in a quiet market, too. An event that comes later than that is late.
+    ///
+    /// A repeat of the same input may have other results, as with
+    /// [`idle_after`](Self::idle_after). A connection that has brought no event has no time that
+    /// could go on.
+    #[must_use]
+    pub const fn runs_on_after(self, silence: Duration) -> Self {
+        Self { runs_on_after: Some(silence), ..self }
+    }
+
+    /// A connection is not read while its time is more than `longest` above the watermark of what
+    /// its events come into: bounds what joins and windows keep where one input is read faster than
+    /// another. Changes no result.
+    ///
+    /// It should be long against the times of a few hundred events, or reading them stops and goes.
+    #[must_use]
+    pub const fn ahead_max(self, longest: Duration) -> Self {
+        Self { ahead_max: Some(longest), ..self }
+    }
+
+    /// The silence after which a connection holds time no longer, in nanoseconds.
+    pub fn idle_after_ns(self) -> Option<u64> {
+        self.idle_after.map(|silence| silence.as_nanos() as u64)
+    }
+
+    /// The silence after which the time of a connection goes on, in nanoseconds.
+    pub fn runs_on_after_ns(self) -> Option<u64> {
+        self.runs_on_after.map(|silence| silence.as_nanos() as u64)
+    }
+
+    /// How far a connection may be above the watermark and is still read, in nanoseconds.
+    pub fn ahead_max_ns(self) -> Option<u64> {
+        self.ahead_max.map(|longest| longest.as_nanos() as u64)
+    }
+
+    /// Whether its durations can be used in a plan.
     pub(crate) fn is_sound(self) -> bool {
-        self.within <= DURATION_MAX && self.jump_max.is_none_or(|longest| longest <= DURATION_MAX)
+        let Self { within, jump_max, idle_after, runs_on_after, ahead_max } = self;
+        let mut longest = [jump_max, idle_after, runs_on_after, ahead_max].into_iter().flatten();
+        within <= DURATION_MAX
+            && longest.all(|longest| longest <= DURATION_MAX)
+            && [idle_after, runs_on_after, ahead_max].into_iter().flatten().all(|it| !it.is_zero())
     }
 
     /// Why an event of `time` is refused on a connection with this own watermark, if it is.

@@ -40,6 +40,8 @@ pub struct Starting<'a> {
     pub resume: Option<Resume<'a>>,
     /// Bytes of committed output that may wait for a client.
     pub backlog_bytes_max: u64,
+    /// Of a source: its events have times.
+    pub timed: bool,
     /// Of a source: where messages are counted that come again.
     pub repeated: Option<&'a Arc<AtomicU64>>,
     /// All threads.

@@ -109,6 +109,12 @@ impl EdgeThreads {
         &mut self.connections_left[usize::from(source.0)]
     }
 
+    /// The sources that wait for no other connection.
+    pub fn complete_sources(&self) -> impl Iterator<Item = SourceId> {
+        let complete = self.connections_left.iter().zip(0..).filter(|(left, _)| **left == Some(0));
+        complete.map(|(_, source)| SourceId(source))
+    }
+
     /// Whether no source waits for another connection.
     pub fn has_no_connections_left(&self) -> bool {
         self.connections_left.iter().all(|left| *left == Some(0))

@@ -106,6 +106,7 @@ impl Connecting<'_> {
             core,
             resume: self.resume,
             backlog_bytes_max: self.config.sink_backlog_bytes,
+            timed: self.plan.sources.iter().any(|it| it.name == name && !it.times.is_empty()),
             repeated: None,
             threads: &mut threads.edges,
             sinks,

@@ -19,6 +19,7 @@ use super::witness::Witness;
 use crate::checkpoint::{LoadReceiver, PositionUnit};
 use crate::connect::address::{GeneratorAddress, SinkAddress};
 use crate::connect::mail::StorageSender;
+use crate::connect::potoroo::streams::Streams;
 use crate::flow::{Core, CoreConfig, CoreEdges, SharedCounts, Skips};
 use crate::turn::{
     CoreReactor, Driver, Handout, Mail, NewLink, NodeLease, Notice, Renewed, StorageShared,
@@ -117,6 +118,7 @@ impl Blueprint {
     pub(super) fn seat(&self, core: usize, ends: CoreEnds) -> Option<CoreReactor> {
         let JoinedEnds { lanes, links, wakers, from } = ends.joined;
         let mut flow = self.restored(core, lanes, from)?;
+        self.await_streams(core, &mut flow);
         self.add_generators(core, &mut flow);
         // Other nodes have none.
         flow.set_open_sources(self.seats.has_edges());
@@ -224,6 +226,18 @@ impl Blueprint {
         let mut driver = Driver::new(mail, notices, letters, handout, self.sinks, hot, stall_ns);
         self.lease.iter().for_each(|lease| driver.set_lease(lease.clone()));
         driver
+    }
+
+    /// Has a core hold time for the streams that go on at it: see [`Streams::open_recovered`].
+    fn await_streams(&self, core: usize, flow: &mut Core) {
+        let Some(of) = self.of_storage.as_ref().filter(|_| self.seats.has_edges()) else { return };
+        let timed = flow.plan().sources.iter().enumerate().filter(|(_, it)| !it.times.is_empty());
+        let awaited = timed.map(|(at, source)| {
+            let streams = of.recovery.resume().streams(&source.name);
+            (SourceId(at as u8), Streams::going_on(&streams, core, self.seats.own))
+        });
+        let awaited: Vec<(SourceId, usize)> = awaited.collect();
+        awaited.into_iter().for_each(|(source, count)| flow.await_streams(source, count));
     }
 
     /// Gives a core its generators, which go on where they were.

@@ -1,5 +1,8 @@
 //! What one core counts, in plain numbers of its own.
 
+use potoroo_sdk::host::TableId;
+use potoroo_sdk::time::Duration;
+
 /// Counters of one source on one core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCounts {
@@ -22,6 +25,15 @@ pub struct SinkCounts {
     pub bytes: u64,
     /// Turns in which it was full.
     pub waits: u64,
+}
+
+/// Events that came too late for what one table waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LateCounts {
+    /// Events, whatever became of them.
+    pub events: u64,
+    /// Nanoseconds by which the latest of them was too late.
+    pub by_ns_max: u64,
 }
 
 /// Counters of one core.
@@ -47,9 +59,19 @@ pub struct Counts {
     pub sinks: Vec<SinkCounts>,
     /// By table: rows and bytes.
     pub tables: Vec<(u64, u64)>,
+    /// By table.
+    pub late: Vec<LateCounts>,
 }
 
 impl Counts {
+    /// An event was too late by this for a table.
+    #[cold]
+    pub(super) fn late(&mut self, table: TableId, by: Duration) {
+        let of = &mut self.late[usize::from(table.0)];
+        of.events += 1;
+        of.by_ns_max = of.by_ns_max.max(by.as_nanos() as u64);
+    }
+
     pub(super) fn each(&self, mut take: impl FnMut(u64)) {
         for value in [
             self.turns_worked,
@@ -70,6 +92,9 @@ impl Counts {
         }
         for (rows, bytes) in &self.tables {
             [*rows, *bytes].into_iter().for_each(&mut take);
+        }
+        for late in &self.late {
+            [late.events, late.by_ns_max].into_iter().for_each(&mut take);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a core knows of the time of one exchange.
 
 use potoroo_sdk::host::Inflow;
-use potoroo_sdk::plan::Plan;
+use potoroo_sdk::plan::{Plan, PlannedSource};
 use potoroo_sdk::time::EventTime;
 
-use super::own_times::{LEFT_OUT, OwnTimes};
+use super::own_times::LEFT_OUT;
 
 /// What is known of the time of one exchange.
 pub(super) struct ExchangeTimes {
@@ -45,11 +45,7 @@ impl ExchangeTimes {
     // cold: once per checkpoint
     pub(super) fn first_but(&self, from: usize) -> EventTime {
         let others = self.first.iter().enumerate().filter(|(seat, _)| *seat != from);
-        match others.map(|(_, first)| *first).min().unwrap_or(EventTime::MAX) {
-            // Connections may have come to them since.
-            LEFT_OUT => EventTime::MIN,
-            first => first,
-        }
+        others.map(|(_, first)| *first).min().unwrap_or(EventTime::MAX)
     }
 
     /// What this core had promised before the end of its input; the end of time if that is nothing.
@@ -66,6 +62,11 @@ impl ExchangeTimes {
     /// Whether all cores have promised that nothing comes any more.
     pub(super) fn is_over(&self) -> bool {
         self.known.iter().all(|known| *known == EventTime::MAX)
+    }
+
+    /// Whether nothing holds its time although something may come.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.known.iter().all(|known| *known >= LEFT_OUT) && !self.is_over()
     }
 
     /// Raises the watermark to what all cores have promised, at the end of the input to what they
@@ -89,7 +90,8 @@ pub(super) fn later(known: EventTime, now: EventTime) -> EventTime {
     if known >= LEFT_OUT { now } else { known.max(now) }
 }
 
-/// What the core at `seat` promises before it has read anything.
+/// What the core at `seat` promises before it has said anything: nothing, unless all sources are
+/// read elsewhere. Connections may go on there from a checkpoint, or from a core before.
 // cold: at start
 pub(super) fn first_promise(
     plan: &Plan,
@@ -97,10 +99,12 @@ pub(super) fn first_promise(
     seat: usize,
     readers: &[Option<usize>],
 ) -> EventTime {
-    let times = OwnTimes::new(plan, seat, readers);
-    let said = inflows.iter().filter_map(|inflow| match inflow {
-        Inflow::Time(id) => Some(times.least(*id)),
-        _ => None,
-    });
-    said.min().unwrap_or(EventTime::MAX)
+    let feeds =
+        |source: &PlannedSource| source.times.iter().any(|id| inflows.contains(&Inflow::Time(*id)));
+    let sources = plan.sources.iter().zip(readers).filter(|(source, _)| feeds(source));
+    let promise = |reader: &Option<usize>| match reader {
+        Some(reader) if *reader != seat => EventTime::MAX,
+        _ => EventTime::MIN,
+    };
+    sources.map(|(_, reader)| promise(reader)).min().unwrap_or(EventTime::MAX)
 }

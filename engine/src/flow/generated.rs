@@ -166,6 +166,11 @@ impl Generated {
         router.watermarks.times().set(self.source, None, &self.own);
     }
 
+    /// Whether its time is too far above the watermark for further events.
+    pub(super) fn is_ahead(&self, router: &Router) -> bool {
+        router.watermarks.is_ahead(&self.own)
+    }
+
     /// It makes events now.
     pub(super) fn begin_times(&mut self, router: &mut Router) {
         router.watermarks.begin_input(self.source, None, &mut self.own);

@@ -40,7 +40,7 @@ impl CoreGenerators {
                 self.0.rotate_left(1);
             }
             let Some(generated) = self.0.last_mut() else { break };
-            if !generated.is_due(now) {
+            if !generated.is_due(now) || generated.is_ahead(router) {
                 continue;
             }
             router.gauges.begin(generated.source().into());
@@ -94,9 +94,9 @@ impl CoreGenerators {
         self.0.iter().map(Generated::replay_position)
     }
 
-    /// When the next event is due.
-    pub(super) fn due(&self) -> Option<Nanos> {
-        self.0.iter().filter_map(Generated::due).min()
+    /// When the next event is due that may be made.
+    pub(super) fn due(&self, router: &Router) -> Option<Nanos> {
+        self.0.iter().filter(|of| !of.is_ahead(router)).filter_map(Generated::due).min()
     }
 
     /// Counts the events that are due at `now` and were not generated.

@@ -119,6 +119,11 @@ impl Inlet {
         self
     }
 
+    /// Whether it is a stream that goes on from a checkpoint.
+    pub(super) fn goes_on(&self) -> bool {
+        self.stream.is_some() && self.position > 0
+    }
+
     /// Events at these positions are skipped, if it can be read again.
     pub(super) fn with_skips(mut self, skips: &Skips) -> Self {
         if self.replays {

@@ -145,6 +145,13 @@ impl Inlets {
         open_times(id.inlet(), self.at(id), router);
     }
 
+    /// The source and the id of the connection in a slot.
+    // cold: for gauges
+    pub(super) fn connection(&self, slot: usize) -> Option<(SourceId, ConnectionId)> {
+        let inlet = self.slots.get(slot)?.as_ref()?;
+        Some((inlet.source(), ConnectionId(inlet.connection())))
+    }
+
     /// Whether a slot has an inlet.
     pub(super) fn is_open(&self, slot: usize) -> bool {
         self.slots[slot].is_some()
@@ -203,6 +210,10 @@ impl Inlets {
         router: &mut Router,
     ) -> u64 {
         let Some(inlet) = &mut self.slots[slot] else { return 0 };
+        if router.watermarks.is_ahead(inlet.own()) {
+            self.ready.push_back(slot);
+            return 0;
+        }
         router.gauges.begin(inlet.source().into());
         let (id, source) = (inlet.source(), inlet.source().0 as usize);
         let timed = !router.watermarks.is_unused();
@@ -229,7 +240,8 @@ impl Inlets {
 /// An inlet that was opened says what it has seen of time.
 // cold: once per connection
 fn open_times(slot: usize, inlet: &mut Inlet, router: &mut Router) {
+    let goes_on = inlet.goes_on();
     let (source, own) = (inlet.source(), inlet.own());
-    let is_new = own.each().all(|(_, own)| own == EventTime::MIN);
-    router.watermarks.times().open(source, slot, own, is_new);
+    let has_brought = own.each().any(|(_, own)| own > EventTime::MIN);
+    router.watermarks.times().open(source, slot, own, goes_on || has_brought);
 }

@@ -24,7 +24,7 @@ impl Least {
     }
 
     /// Places that it has room for.
-    fn places(&self) -> usize {
+    pub(super) fn places(&self) -> usize {
         self.nodes.len() / 2
     }
 
@@ -62,6 +62,16 @@ impl Least {
         self.nodes[1]
     }
 
+    /// A place that has the least of all.
+    // cold: for gauges
+    pub(super) fn place(&self) -> usize {
+        let mut node = 1;
+        while node < self.places() {
+            node = 2 * node + usize::from(self.nodes[2 * node] != self.nodes[node]);
+        }
+        node - self.places()
+    }
+
     /// The least of all but the one at `place`.
     #[inline]
     pub(super) fn least_but(&self, place: usize) -> EventTime {
@@ -95,6 +105,7 @@ mod tests {
                 least.set(place, moment);
                 model[place] = moment;
                 assert_eq!(Some(&least.least()), model.iter().min());
+                assert_eq!(least.at(least.place()), least.least());
                 for (place, moment) in model.iter().enumerate() {
                     let others = model.iter().enumerate().filter(|(other, _)| *other != place);
                     let others = others.map(|(_, moment)| *moment).min();

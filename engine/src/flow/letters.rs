@@ -34,6 +34,11 @@ const WAITING_LETTERS_MAX: usize = 256;
 /// Bytes of a dead letter that the sample keeps.
 const SAMPLE_BYTES: usize = 64;
 
+/// Why something is refused that no lane could take.
+pub(super) const TOO_LONG: Reason = Reason::new(
+    "the event made from this position is longer than a quarter of a lane (--lane-bytes)",
+);
+
 impl Letters {
     /// An empty list; with `keep_all` none is ever dropped.
     // cold: at start

@@ -10,15 +10,24 @@
 //!
 //! Must never do: look at another core.
 
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{SourceId, TimeId};
-use potoroo_sdk::plan::Plan;
+use potoroo_sdk::plan::{Plan, PlannedTime};
 use potoroo_sdk::time::EventTime;
 
 use super::least::Least;
 use super::own_watermarks::OwnWatermarks;
+pub(super) use super::silence::LEFT_OUT;
+use super::silence::Silences;
 
-/// Stands for a source that is left out: it holds nothing, and may bring events later.
-pub(super) const LEFT_OUT: EventTime = EventTime::from_nanos(i64::MAX - 1);
+/// What holds time on a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceOrInlet {
+    /// A source that the core reads from its beginning to its end.
+    Source(SourceId),
+    /// The slot of a connection.
+    Inlet(usize),
+}
 
 /// The moments up to which the sources of one core have come.
 pub(super) struct OwnTimes {
@@ -26,8 +35,14 @@ pub(super) struct OwnTimes {
     times: Vec<Least>,
     /// By source: the seat that reads it, if that is one.
     readers: Vec<Option<usize>>,
+    /// By source: how many connections go on here from a checkpoint that are not open yet.
+    awaited: Vec<usize>,
     /// By `event_time`: the least that a connection had come to that has ended.
     ended_at: Vec<EventTime>,
+    silences: Silences,
+    /// By `event_time`: how far above the watermark a connection may be and is still read, in
+    /// nanoseconds; `i64::MAX` without a limit.
+    ahead_max: Vec<i64>,
     /// Sources have been stopped: what they said stays.
     stopped: bool,
 }
@@ -45,8 +60,17 @@ impl OwnTimes {
             };
             source.times.iter().for_each(|id| times[usize::from(id.0)].set(at, moment));
         }
-        let ended_at = vec![EventTime::MAX; times.len()];
-        Self { times, readers: readers.to_vec(), ended_at, stopped: false }
+        let ahead = |time: &PlannedTime| time.lateness.ahead_max_ns();
+        let ahead = plan.times.iter().map(ahead);
+        Self {
+            readers: readers.to_vec(),
+            awaited: vec![0; readers.len()],
+            ended_at: vec![EventTime::MAX; times.len()],
+            silences: Silences::new(plan),
+            ahead_max: ahead.map(|ns| ns.map_or(i64::MAX, u64::cast_signed)).collect(),
+            stopped: false,
+            times,
+        }
     }
 
     /// Whether the core at `seat` reads a source, and no other core does.
@@ -69,28 +93,88 @@ impl OwnTimes {
         own.each().for_each(|(id, own)| self.times[usize::from(id.0)].set(place, own));
     }
 
-    /// An inlet was opened that has these own watermarks. If it has brought nothing and its source
-    /// has connections, it holds no time before it does.
+    /// An inlet, or the generator, of a source brought something at this moment.
+    #[inline]
+    pub(super) fn brought(&mut self, source: SourceId, inlet: Option<usize>, at: u64) {
+        self.silences.brought(self.place(source, inlet), at);
+    }
+
+    /// Raises own watermarks to where their time has come that went on without events.
+    #[inline]
+    pub(super) fn catch_up(&self, source: SourceId, inlet: Option<usize>, own: &mut OwnWatermarks) {
+        if self.silences.run_on() {
+            own.raise(|id| match self.at(id, source, inlet) {
+                moment if moment < LEFT_OUT => moment,
+                _ => EventTime::MIN,
+            });
+        }
+    }
+
+    /// Looks at `now` what has been silent for long, unless sources have been stopped.
+    #[inline]
+    pub(super) fn look(&mut self, now: Nanos) {
+        if !self.stopped {
+            self.silences.look(now, &mut self.times);
+        }
+    }
+
+    /// When something may change although nothing comes.
+    pub(super) fn next_look(&self) -> Option<Nanos> {
+        self.silences.next().filter(|_| !self.stopped)
+    }
+
+    /// How far above the watermark a connection may be and is still read; `None` without a limit.
+    #[inline]
+    pub(super) fn ahead_max(&self, id: TimeId) -> Option<i64> {
+        Some(self.ahead_max[usize::from(id.0)]).filter(|longest| *longest < i64::MAX)
+    }
+
+    /// How far an inlet, or the generator, of a source has come.
+    #[inline]
+    pub(super) fn at(&self, id: TimeId, source: SourceId, inlet: Option<usize>) -> EventTime {
+        self.times[usize::from(id.0)].at(self.place(source, inlet))
+    }
+
+    /// `count` connections of a source go on here from a checkpoint, and hold time before they are
+    /// open.
+    // cold: at start
+    pub(super) fn await_connections(&mut self, plan: &Plan, source: SourceId, count: usize) {
+        self.awaited[usize::from(source.0)] = count;
+        if count > 0 {
+            self.set_all(plan, source, usize::from(source.0), EventTime::MIN);
+        }
+    }
+
+    /// An inlet was opened that has these own watermarks. If its source has connections, and it is
+    /// not one that goes on, it holds no time before it brings something.
     // cold: once per connection
     pub(super) fn open(
         &mut self,
         source: SourceId,
         inlet: usize,
         own: &OwnWatermarks,
-        is_new: bool,
+        goes_on: bool,
     ) {
-        let is_read = self.readers[usize::from(source.0)].is_some();
-        if is_read || !is_new {
-            return self.set(source, Some(inlet), own);
+        self.brought(source, Some(inlet), 0);
+        let at = usize::from(source.0);
+        if goes_on || self.readers[at].is_some() {
+            self.set(source, Some(inlet), own);
+            if self.awaited[at] > 0 {
+                self.awaited[at] -= 1;
+                if self.awaited[at] == 0 {
+                    own.each().for_each(|(id, _)| self.times[usize::from(id.0)].set(at, LEFT_OUT));
+                }
+            }
+            return;
         }
         let place = self.place(source, Some(inlet));
         own.each().for_each(|(id, _)| self.times[usize::from(id.0)].set(place, LEFT_OUT));
     }
 
-    /// Whether an inlet holds no time yet.
+    /// Whether an inlet holds no time.
     #[inline]
     pub(super) fn is_left_out(&self, id: TimeId, source: SourceId, inlet: Option<usize>) -> bool {
-        self.times[usize::from(id.0)].at(self.place(source, inlet)) >= LEFT_OUT
+        self.at(id, source, inlet) >= LEFT_OUT
     }
 
     /// An inlet, or the generator, of a source brings nothing more.
@@ -118,10 +202,15 @@ impl OwnTimes {
     /// No source will have another connection.
     // cold: once
     pub(super) fn complete(&mut self, plan: &Plan) {
-        for at in 0..self.readers.len() {
-            if self.readers[at].is_none() && !self.stopped {
-                self.set_all(plan, SourceId(at as u8), at, EventTime::MAX);
-            }
+        (0..self.readers.len()).for_each(|at| self.complete_one(plan, SourceId(at as u8)));
+    }
+
+    /// A source will have no other connection.
+    // cold: once per source
+    pub(super) fn complete_one(&mut self, plan: &Plan, source: SourceId) {
+        let at = usize::from(source.0);
+        if self.readers[at].is_none() && !self.stopped {
+            self.set_all(plan, source, at, EventTime::MAX);
         }
     }
 
@@ -140,6 +229,19 @@ impl OwnTimes {
     #[inline]
     pub(super) fn least(&self, id: TimeId) -> EventTime {
         self.times[usize::from(id.0)].least()
+    }
+
+    /// What holds that: how far it has come, and the source that is read here or the inlet of a
+    /// connection. `None` if nothing holds it.
+    // cold: for gauges
+    pub(super) fn holder(&self, id: TimeId) -> Option<(EventTime, SourceOrInlet)> {
+        let times = &self.times[usize::from(id.0)];
+        let place = times.place();
+        let of = match place.checked_sub(self.readers.len()) {
+            Some(inlet) => SourceOrInlet::Inlet(inlet),
+            None => SourceOrInlet::Source(SourceId(place as u8)),
+        };
+        (times.least() < LEFT_OUT).then_some((times.least(), of))
     }
 
     /// The same without an inlet or generator.

@@ -6,9 +6,12 @@
 //! frames are stamped; it changes only when rows fire that no event touches.
 
 use potoroo_runtime::Nanos;
+use potoroo_sdk::host::TimeId;
 
+use super::own_times::SourceOrInlet;
 use super::promise::TimePromise;
 use super::route::Router;
+use super::time_gauges::TimeHolder;
 use super::turn::Core;
 
 /// How often a busy core reads words and writes its own: seldom enough that 16 cores spend little
@@ -31,6 +34,7 @@ impl Core {
             return 0;
         }
         self.time_passed_at = now;
+        self.router.watermarks.times().look(now);
         let read = self.read_words(now);
         let waiting = self.router.levels_waiting();
         let nearer = self.router.watermarks.pass(waiting);
@@ -81,6 +85,30 @@ impl Core {
             written += 1 + self.router.tell(number, promise, &mut *wake);
         }
         written
+    }
+}
+
+impl Core {
+    /// Publishes how far time has come here, and what holds it.
+    #[cold]
+    pub(super) fn gauge_times(&self) {
+        let (watermarks, gauges) = (&self.router.watermarks, &self.tally.times);
+        for number in 0..watermarks.count() {
+            gauges.set_watermark(number, watermarks.now(number));
+        }
+        for id in (0..self.plan.times.len()).map(|id| TimeId(id as u16)) {
+            let holder = watermarks.holder(id).and_then(|(own, of)| {
+                let (source, connection) = match of {
+                    SourceOrInlet::Source(source) => (source, None),
+                    SourceOrInlet::Inlet(slot) => {
+                        let (source, id) = self.inlets.connection(slot)?;
+                        (source, Some(id))
+                    }
+                };
+                Some(TimeHolder { own, source, connection })
+            });
+            gauges.set_holder(id, holder);
+        }
     }
 }
 

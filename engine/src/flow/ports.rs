@@ -58,6 +58,16 @@ impl Core {
         replayed_origin(self.plan.sources[usize::from(source.0)].origin)
     }
 
+    /// `count` streams of `source` go on here from a checkpoint: they hold time before they are
+    /// [opened](Self::open_stream). Before the first turn.
+    ///
+    /// # Panics
+    /// It was begun.
+    pub fn await_streams(&mut self, source: SourceId, count: usize) {
+        assert_ne!(self.phase, Phase::Turning, "streams are awaited before the first turn");
+        self.router.watermarks.times().await_connections(&self.plan, source, count);
+    }
+
     /// Bytes of an inlet that were taken since its beginning: their events are under way.
     pub fn inlet_position(&mut self, id: ConnectionId) -> u64 {
         self.inlets.at(id).position()
@@ -203,6 +213,12 @@ impl Core {
         self.tally.set_quiet(false);
     }
 
+    /// `source` will get no further inlets: when those that it has have ended, so has its time.
+    pub fn complete_source(&mut self, source: SourceId) {
+        self.router.watermarks.times().complete_one(&self.plan, source);
+        self.tally.set_quiet(false);
+    }
+
     /// Counts what the generators should have made until `now` and have not. Before they are ended:
     /// an event that is never made has no latency, and would make the figures look better than
     /// they are.
@@ -246,14 +262,16 @@ impl Core {
     }
 
     /// When the core wants a turn at the latest, although nothing comes: when the next generated
-    /// event is due, or soon during a checkpoint or a recovery. What makes room, in a lane, in a
+    /// event is due, when a connection has been silent for too long, or soon during a checkpoint or
+    /// a recovery. What makes room, in a lane, in a
     /// sink or for dead letters, wakes the core.
     pub fn next_due(&self, now: Nanos) -> Option<Nanos> {
         let retry = Nanos(now.0 + RETRY_NS);
         let admitted = self.router.admits_sources();
-        let due = admitted.then(|| self.generators.due()).flatten();
+        let due = admitted.then(|| self.generators.due(&self.router)).flatten();
+        let due = due.into_iter().chain(self.router.watermarks.next_look());
         let waits = self.checkpoints.are_under_way() || self.replay.level().is_some();
-        due.into_iter().chain(waits.then_some(retry)).min()
+        due.chain(waits.then_some(retry)).min()
     }
 
     /// Makes bytes of what goes to the core at `seat`.

@@ -17,7 +17,7 @@ use potoroo_sdk::host::{
 };
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::table::AnyRow;
-use potoroo_sdk::time::EventTime;
+use potoroo_sdk::time::{Duration, EventTime};
 
 use super::batch_size::{BatchSize, batch_max};
 use super::counts::Counts;
@@ -26,7 +26,7 @@ use super::envelope::{FrameEdge, Header, LENGTH_BYTES, TimeFields};
 use super::exchange_routes::{ExchangeRoute, lane_append};
 use super::gauges::Gauges;
 use super::holder::Holder;
-use super::letters::Letters;
+use super::letters::{Letters, TOO_LONG};
 use super::local::{Local, Outbox};
 use super::outputs::CoreOutputs;
 use super::parcels::{Parcels, SentBatch};
@@ -327,15 +327,12 @@ impl Router {
     }
 
     /// Refuses what no lane could take: also where none is needed, so that what is too long depends
-    /// on no number of cores.
+    /// on no number of cores. Not the input is too long but what was made of it: its bytes would
+    /// say nothing.
     #[cold]
     #[inline(never)]
     fn refuse_long(&mut self, cause: &Cause) {
-        // Not the input is too long but what was made of it: its bytes would say nothing.
-        let reason = Reason::new(
-            "the event made from this position is longer than a quarter of a lane (--lane-bytes)",
-        );
-        self.refuse(cause, reason, &[]);
+        self.refuse(cause, TOO_LONG, &[]);
     }
 
     /// Sends encoded bytes towards the core that owns their sink or connection.
@@ -488,6 +485,10 @@ impl Host for Router {
 
     fn watermark(&self, table: TableId, without: Inflow) -> EventTime {
         self.watermarks.without(table, without)
+    }
+
+    fn late(&mut self, table: TableId, by: Duration) {
+        self.counts.late(table, by);
     }
 
     #[cold]

@@ -10,8 +10,9 @@ use potoroo_runtime::{GAP_NS, Gap, LatencyArray, Nanos, SharedGaps, SharedLatenc
 use potoroo_sdk::host::SourceId;
 use potoroo_sdk::plan::Plan;
 
-use super::counts::{Counts, SinkCounts, SourceCounts};
+use super::counts::{Counts, LateCounts, SinkCounts, SourceCounts};
 use super::gauges::Gauges;
+use super::time_gauges::TimeGauges;
 
 /// The shared form of [`Counts`]: written by one core, read by any thread.
 pub struct SharedCounts {
@@ -25,6 +26,8 @@ pub struct SharedCounts {
     stalled: Box<[AtomicU64]>,
     /// What the core is doing and waits for.
     pub gauges: Arc<Gauges>,
+    /// How far time has come.
+    pub times: TimeGauges,
     /// Latencies by path, in the order of [`Plan::paths`].
     pub paths: Vec<SharedLatency>,
     /// Those of them during which some core had a gap.
@@ -41,13 +44,14 @@ impl SharedCounts {
     // cold: at start
     pub fn new(plan: &Plan) -> Self {
         let shape = (plan.sources.len(), plan.sinks.len(), plan.tables.len());
-        let cells = CORE_CELLS + 4 * shape.0 + 3 * shape.1 + 2 * shape.2;
+        let cells = CORE_CELLS + 4 * shape.0 + 3 * shape.1 + 4 * shape.2;
         Self {
             cells: (0..cells).map(|_| AtomicU64::new(0)).collect(),
             shape,
             quiet: AtomicBool::new(false),
             drained: AtomicU64::new(0),
             gauges: Arc::new(Gauges::new(plan)),
+            times: TimeGauges::new(plan),
             stalled: plan.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             paths: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
             inside: plan.paths.iter().map(|_| SharedLatency::new()).collect(),
@@ -77,7 +81,7 @@ impl SharedCounts {
         counts
     }
 
-    pub(super) fn write(&self, counts: &Counts) {
+    pub(crate) fn write(&self, counts: &Counts) {
         let mut cells = self.cells.iter();
         counts.each(|value| {
             let cell = cells.next().expect("counts have the shape of their tally");
@@ -170,6 +174,7 @@ impl SharedCounts {
                 .map(|_| SinkCounts { events: next(), bytes: next(), waits: next() })
                 .collect(),
             tables: (0..tables).map(|_| (next(), next())).collect(),
+            late: (0..tables).map(|_| LateCounts { events: next(), by_ns_max: next() }).collect(),
             left: 0,
         }
     }

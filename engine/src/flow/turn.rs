@@ -351,6 +351,7 @@ impl Core {
     fn gauge(&mut self, now: Nanos) {
         self.gauged_at = now;
         self.router.gauge_lanes();
+        self.gauge_times();
     }
 
     /// Publishes what was done, if it is time for that.
@@ -395,6 +396,7 @@ impl Core {
     fn publish_idle(&mut self, quiet: bool) {
         self.count_tables();
         self.tally.write(&self.router.counts);
+        self.gauge_times();
         self.tally.set_quiet(quiet);
     }
 

@@ -17,12 +17,13 @@
 //! Promises: a watermark never falls; an event on time never comes at or before it. What a frame
 //! says counts when its event is processed, not before. Must never do: fire anything.
 
+use potoroo_runtime::Nanos;
 use potoroo_sdk::host::{Hint, Inflow, SourceId, TableId, TimeId, Timing};
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::time::{Duration, EventTime};
 
 use super::exchange_times::{ExchangeTimes, first_promise, later};
-use super::own_times::{LEFT_OUT, OwnTimes};
+use super::own_times::{LEFT_OUT, OwnTimes, SourceOrInlet};
 use super::own_watermarks::OwnWatermarks;
 use super::promise::TimePromise;
 use super::stamp_limits::StampLimits;
@@ -118,6 +119,11 @@ impl Watermarks {
         self.exchanges.is_empty()
     }
 
+    /// When something may change although nothing comes.
+    pub(super) fn next_look(&self) -> Option<Nanos> {
+        self.times.next_look()
+    }
+
     /// What sources say of time.
     pub(super) fn times(&mut self) -> &mut OwnTimes {
         &mut self.times
@@ -132,6 +138,7 @@ impl Watermarks {
         inlet: Option<usize>,
         own: &mut OwnWatermarks,
     ) {
+        self.times.catch_up(source, inlet, own);
         let begins = own.each().any(|(id, _)| self.times.is_left_out(id, source, inlet));
         if begins {
             own.raise(|id| self.floor(id));
@@ -166,14 +173,37 @@ impl Watermarks {
         entered: u64,
     ) {
         self.times.set(source, inlet, own);
+        self.times.brought(source, inlet, entered);
         self.entered = entered;
+    }
+
+    /// Whether what has these own watermarks is too far above the watermark to be read on.
+    #[inline]
+    pub(super) fn is_ahead(&self, own: &OwnWatermarks) -> bool {
+        own.each().any(|(id, own)| {
+            let Some(longest) = self.times.ahead_max(id) else { return false };
+            let of_tables = (0..self.dues.len()).filter(|due| {
+                let fed = |inflow: &Inflow| {
+                    self.exchange(inflow).is_some_and(|of| of.inflows.contains(&Inflow::Time(id)))
+                };
+                self.dues[*due].inflows.iter().any(fed)
+            });
+            let of_tables = of_tables.map(|due| self.of_table(due, None));
+            let watermark = self.fed_by(id).map(ExchangeTimes::now).chain(of_tables).min();
+            let watermark = watermark.unwrap_or(EventTime::MAX);
+            own.nanos().saturating_sub(watermark.nanos()) > longest
+        })
+    }
+
+    /// The exchanges into which events of an `event_time` come right here.
+    fn fed_by(&self, id: TimeId) -> impl Iterator<Item = &ExchangeTimes> {
+        self.exchanges.iter().filter(move |of| of.inflows.contains(&Inflow::Time(id)))
     }
 
     /// The greatest watermark that an event of this `event_time` can find.
     // cold: once per connection
     fn floor(&self, id: TimeId) -> EventTime {
-        let fed = self.exchanges.iter().filter(|of| of.inflows.contains(&Inflow::Time(id)));
-        fed.map(ExchangeTimes::now).max().unwrap_or(EventTime::MIN)
+        self.fed_by(id).map(ExchangeTimes::now).max().unwrap_or(EventTime::MIN)
     }
 
     /// With which watermark the frame of an event is stamped.
@@ -218,6 +248,18 @@ impl Watermarks {
         }
     }
 
+    /// The watermark of the exchange with this number.
+    // cold: for gauges
+    pub(super) fn now(&self, number: usize) -> EventTime {
+        self.exchanges[number].now()
+    }
+
+    /// What holds the time of an `event_time` here.
+    // cold: for gauges
+    pub(super) fn holder(&self, id: TimeId) -> Option<(EventTime, SourceOrInlet)> {
+        self.times.holder(id)
+    }
+
     /// How many exchanges have a watermark.
     #[inline]
     pub(super) fn count(&self) -> usize {
@@ -249,8 +291,40 @@ impl Watermarks {
                 of.known_last[seat] = of.last_known();
             }
             of.raise();
+            self.follow(number);
         }
         nearer
+    }
+
+    /// An exchange whose connections are all left out holds nothing: its time goes on with what
+    /// else says what is due in the tables that it feeds.
+    fn follow(&mut self, number: usize) {
+        if !self.exchanges[number].is_left_out() {
+            return;
+        }
+        let is_this = |inflow: &&Inflow| {
+            self.exchange(inflow).is_some_and(|of| std::ptr::eq(of, &self.exchanges[number]))
+        };
+        let others = |of: &OfTable| {
+            let others = of.inflows.iter().filter(|inflow| !is_this(inflow));
+            let said = others.map(|inflow| match self.exchange(inflow) {
+                Some(of) if of.is_left_out() => EventTime::MAX,
+                Some(of) => of.watermark,
+                None => self.said_by(*inflow),
+            });
+            said.min()
+        };
+        let fed = self.dues.iter().filter(|of| of.inflows.iter().any(|it| is_this(&it)));
+        let least = fed.filter_map(others).min().filter(|least| *least < LEFT_OUT);
+        let of = &mut self.exchanges[number];
+        of.watermark = least.map_or(of.watermark, |least| of.watermark.max(least));
+    }
+
+    /// What is known of the exchange that an inflow is, if it is one.
+    fn exchange(&self, inflow: &Inflow) -> Option<&ExchangeTimes> {
+        let Inflow::Exchange(id) = inflow else { return None };
+        let number = self.numbers[usize::from(id.0)].expect("what follows uses it");
+        Some(&self.exchanges[usize::from(number)])
     }
 
     /// The input of an exchange has ended, and what was due before that has fired: everything else
@@ -333,10 +407,7 @@ impl Watermarks {
         match inflow {
             // Connections say it elsewhere.
             Inflow::Time(_) => EventTime::MAX,
-            Inflow::Exchange(id) => {
-                let number = self.numbers[usize::from(id.0)].expect("what follows uses it");
-                self.exchanges[usize::from(number)].now()
-            }
+            Inflow::Exchange(_) => self.exchange(&inflow).expect("it is one").now(),
             Inflow::Due(table) => {
                 let number = self.due_numbers[usize::from(table.0)].expect("it has dues");
                 let of = &self.dues[usize::from(number)];

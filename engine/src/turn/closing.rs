@@ -115,6 +115,16 @@ impl Driver {
         let _ = self.notices.send(Notice::Holding { id: inlet.id, peer });
     }
 
+    /// Reports the peer of a connection, if it is one of this core.
+    #[cold]
+    pub(super) fn name_peer(&self, id: ConnectionId) {
+        let inlet = self.inlets.get(id.inlet()).and_then(Option::as_ref);
+        if let Some(inlet) = inlet.filter(|inlet| inlet.id == id) {
+            let peer = inlet.port.peer().to_owned();
+            let _ = self.notices.send(Notice::Holding { id, peer });
+        }
+    }
+
     #[cold]
     pub(super) fn report_closed(&self, source: SourceId, ending: Ending, peer: &str) {
         let _ = self.notices.send(Notice::Closed { source, ending, peer: peer.to_owned() });

@@ -34,6 +34,8 @@ impl Driver {
             Command::Checkpoint(CheckpointCommand::Begin(epoch)) => core.begin_checkpoint(epoch),
             Command::Checkpoint(CheckpointCommand::Commit(epoch)) => core.commit_checkpoint(epoch),
             Command::Checkpoint(CheckpointCommand::Abort(epoch)) => core.abort_checkpoint(epoch),
+            Command::NamePeer(id) => self.name_peer(id),
+            Command::SourceComplete(source) => core.complete_source(source),
             Command::SourcesComplete => core.set_open_sources(false),
             Command::StopSources => self.stop_sources(core),
             Command::Finish => self.finishing = true,

@@ -38,6 +38,10 @@ pub enum Command {
     /// Another generation begins with the edges of the core: leave the links, and become what this
     /// makes of it.
     Renew(Renew),
+    /// Report the peer of a connection.
+    NamePeer(ConnectionId),
+    /// No further inlet will be opened at this source.
+    SourceComplete(SourceId),
     /// No further inlet will be opened.
     SourcesComplete,
     /// End all sources after what has been read.
@@ -159,7 +163,7 @@ pub enum Notice {
     },
     /// Input that could not be used.
     Letters(Vec<DeadLetter>),
-    /// A connection has kept its send buffer full for a while.
+    /// A connection has kept its send buffer full for a while, or its peer was requested.
     Holding {
         /// The connection.
         id: ConnectionId,

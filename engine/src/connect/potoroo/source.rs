@@ -146,6 +146,10 @@ impl OpenSource for OpenPotorooSource {
         let streams =
             Streams::new(source, resume.is_some(), cores, &recovered, repeated.unwrap_or_default());
         let streams = Arc::new(streams);
+        if starting.timed {
+            let attach = &mut starting.threads.attach;
+            streams.open_recovered(|core, command| attach.send(core, command));
+        }
         let threads = &mut *starting.threads;
         let left = ends_after.map(|count| count.saturating_sub(streams.ended()));
         threads.ends_after(source, left);

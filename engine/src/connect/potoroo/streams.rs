@@ -28,7 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::answers::Answers;
 use crate::checkpoint::{SourcePosition, StreamPosition};
-use crate::connect::pipe::{PipeIn, PipeInlet};
+use crate::connect::pipe::{PipeIn, PipeInlet, PipeOut};
 use crate::flow::Start;
 use crate::turn::{Command, InletKind, Mailbox, NewInlet};
 use stream::{ClientStream, StreamEnd, StreamPipe};
@@ -146,17 +146,7 @@ impl Streams {
         let resumes = stream.resume_after(from)?;
         let core = &self.cores[at % self.cores.len()];
         let pipe = stream.take_pipe(self.limits.buffer_bytes, |stream, pipe| {
-            let name_hash = xxh3_64(stream.name.as_bytes());
-            core.send(Command::Inlet(NewInlet {
-                source: self.source,
-                kind: InletKind::Stream {
-                    number: at as u32,
-                    name_hash,
-                    start: stream.start.clone(),
-                },
-                port: Box::new(PipeInlet::new(pipe)),
-                taken: (!self.checkpoints).then(|| stream.taken.clone()),
-            }));
+            core.send(self.inlet(at, stream, pipe));
         })?;
         stream.client = Some((answers.clone(), number));
         stream.granted = Arc::default();
@@ -173,6 +163,38 @@ impl Streams {
             pipe,
             core: core.clone(),
         }))
+    }
+
+    /// Opens at their cores the streams that go on from a checkpoint, before any client does: they
+    /// hold event time. `send` sends to a core.
+    pub fn open_recovered(&self, mut send: impl FnMut(&Mailbox, Command)) {
+        for (at, stream) in self.lock().iter_mut().enumerate() {
+            if stream.goes_on() {
+                let core = &self.cores[at % self.cores.len()];
+                stream.open(self.limits.buffer_bytes, |stream, pipe| {
+                    send(core, self.inlet(at, stream, pipe));
+                });
+            }
+        }
+    }
+
+    /// How many of the streams that stand as `recovered` says go on, and are opened at the core
+    /// with this number, of `cores`.
+    pub fn going_on(recovered: &[(Start, StreamPosition)], core: usize, cores: usize) -> usize {
+        let goes_on = |(at, stream): &(Start, StreamPosition)| at.position > 0 && !stream.ended;
+        recovered.iter().skip(core).step_by(cores).filter(|stream| goes_on(stream)).count()
+    }
+
+    /// What opens a stream at its core.
+    fn inlet(&self, at: usize, stream: &ClientStream, pipe: PipeOut) -> Command {
+        let name_hash = xxh3_64(stream.name.as_bytes());
+        let (number, start) = (at as u32, stream.start.clone());
+        Command::Inlet(NewInlet {
+            source: self.source,
+            kind: InletKind::Stream { number, name_hash, start },
+            port: Box::new(PipeInlet::new(pipe)),
+            taken: (!self.checkpoints).then(|| stream.taken.clone()),
+        })
     }
 
     /// Finds a stream by its name, or makes a new one.

@@ -197,12 +197,7 @@ impl ClientStream {
     ) -> Result<Option<PipeIn>, String> {
         match std::mem::replace(&mut self.pipe, StreamPipe::Taken) {
             StreamPipe::Free(pipe) => Ok(Some(pipe)),
-            StreamPipe::Unopened => {
-                let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
-                self.taken.store(self.start.position, Ordering::Relaxed);
-                open(self, pipe_out);
-                Ok(Some(pipe_in))
-            }
+            StreamPipe::Unopened => Ok(Some(self.new_pipe(buffer_bytes, open))),
             StreamPipe::Taken => unreachable!("it was waited for"),
             StreamPipe::Gone if self.end != StreamEnd::Open => Ok(None),
             StreamPipe::Gone => {
@@ -215,6 +210,23 @@ impl ClientStream {
                 ))
             }
         }
+    }
+
+    /// Has it opened at its core before a client does.
+    pub(super) fn open(&mut self, buffer_bytes: usize, open: impl FnOnce(&Self, PipeOut)) {
+        self.pipe = StreamPipe::Free(self.new_pipe(buffer_bytes, open));
+    }
+
+    fn new_pipe(&self, buffer_bytes: usize, open: impl FnOnce(&Self, PipeOut)) -> PipeIn {
+        let (pipe_in, pipe_out) = pipe_of(buffer_bytes);
+        self.taken.store(self.start.position, Ordering::Relaxed);
+        open(self, pipe_out);
+        pipe_in
+    }
+
+    /// Whether an earlier run has read of it, and this one has not opened it.
+    pub(super) fn goes_on(&self) -> bool {
+        self.start.position > 0 && matches!(self.pipe, StreamPipe::Unopened)
     }
 
     /// Messages are passed on next; takes `new`. Of one event that spans more messages than may be
