@@ -62,6 +62,8 @@ pub mod report;
 
 mod profile;
 
+mod event_times;
+
 pub mod checkpoints;
 
 mod watch;

@@ -94,7 +94,9 @@ fn bars_are_those_of_a_naive_program_on_any_number_of_cores() {
             scratch.path(&out),
             scratch.path(&aside)
         );
-        App::start("bars", &arguments).finish().report();
+        let report = App::start("bars", &arguments).finish().report();
+        let counted = &report["time"]["late"][0]["events"];
+        assert_eq!(counted, late, "on cores {cores}: {}", report["time"]);
         assert!(read(&scratch, &out) == bars, "on cores {cores}");
         assert_eq!(read(&scratch, &aside).len(), late, "on cores {cores}");
     }

@@ -22,8 +22,9 @@ mod example;
 pub(super) use example::{example, example_cluster, example_core};
 pub(super) use figures::per_second;
 pub use figures::{
-    CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, QUANTILES, SinkSummary, Snapshot,
-    SourceSummary, StageSummary, Status, StopReason, Summary, TableSummary,
+    CheckpointSummary, CoreStatus, GapSummary, Held, LateSummary, PathSummary, QUANTILES,
+    SinkSummary, Snapshot, SourceSummary, StageSummary, Status, StopReason, Summary, TableSummary,
+    TimeSummary, WatermarkSummary,
 };
 pub use host::host_label;
 pub use progress::progress_line;

@@ -7,6 +7,7 @@
 mod change;
 mod nodes;
 mod notices;
+mod standing;
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::cluster::{ClusterRole, FollowerNews, Lead, NodeEnd, Paused, PinnedCor
 use super::config::Config;
 use super::console;
 use super::error::Error;
+use super::event_times::StandStills;
 use super::generation::{Generation, Seating};
 use super::log_lines::LinesByKind;
 use super::process::{Describe, Process, ProcessStart};
@@ -29,8 +31,10 @@ use super::stop_request::StopRequest;
 use crate::cluster::wire::CoreOrder;
 use crate::connect::attach::{Attach, NotAttached};
 use crate::flow::Counts;
+use crate::turn::Command;
 use change::NodeChange;
 use potoroo_runtime::Housekeeping;
+use potoroo_sdk::host::SourceId;
 
 /// What comes after a generation.
 enum Next {
@@ -56,12 +60,15 @@ pub(super) struct Supervisor {
     started: Instant,
     lines: LinesByKind,
     shutdown: Shutdown,
+    /// Sources that wait for no other connection, as cores know.
+    complete: Vec<SourceId>,
     sources_complete: bool,
     quiet_before: Option<(u64, u64)>,
     /// The generation cannot go on: a node is lost, or more have come.
     other_nodes: bool,
     change: NodeChange,
     profiler: Profiler,
+    stand_stills: StandStills,
     shown: (Instant, Snapshot),
 }
 
@@ -94,12 +101,14 @@ impl Supervisor {
             shown: (Instant::now(), watch.status().snapshot),
             profiler: Profiler::new(profile, tallies, stuck),
             shutdown: Shutdown::new(Duration::from_secs(config.drain_seconds)),
+            stand_stills: StandStills::new(Instant::now()),
             process,
             role,
             generation,
             rollback: None,
             started: Instant::now(),
             lines: LinesByKind::default(),
+            complete: Vec::new(),
             sources_complete: false,
             quiet_before: None,
             other_nodes: false,
@@ -148,6 +157,7 @@ impl Supervisor {
                 self.decide();
             }
             self.report_stuck();
+            self.report_stand_stills();
             self.generation.skips.print();
             self.show_progress();
         }
@@ -270,6 +280,7 @@ impl Supervisor {
             process,
             role,
             shutdown,
+            complete: Vec::new(),
             sources_complete,
             quiet_before,
             other_nodes,
@@ -316,20 +327,13 @@ impl Supervisor {
         Ok(Summary { snapshot, stop })
     }
 
-    /// Logs a stage that is stuck: the watchdog, which ends the process, does not know stages.
-    fn report_stuck(&mut self) {
-        let Some(stuck) = self.profiler.look() else { return };
-        tracing::error!(
-            "core {} has been in one batch of the {} for {:.1} s: a handler that loops or waits, a \
-             debugger, or other work that takes the CPU; the process ends when no turn ends for \
-             --heartbeat-seconds",
-            stuck.core,
-            stuck.stage,
-            stuck.since.as_secs_f64(),
-        );
-    }
-
     fn decide(&mut self) {
+        for source in self.generation.threads.edges.complete_sources() {
+            if !self.complete.contains(&source) {
+                self.complete.push(source);
+                self.generation.send(|| Command::SourceComplete(source));
+            }
+        }
         if !self.sources_complete && self.generation.threads.edges.has_no_connections_left() {
             self.sources_complete = true;
             self.order(CoreOrder::SourcesComplete);

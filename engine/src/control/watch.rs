@@ -10,13 +10,14 @@ use potoroo_sdk::plan::{End, Plan};
 
 use super::checkpoints::CheckpointProgress;
 use super::config::Config;
+use super::event_times::TimedExchanges;
 use super::profile::Profile;
 use super::report::{
     CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot, SourceSummary, Status,
     TableSummary, host_label, per_second,
 };
 use crate::cluster::view::{ClusterView, NodeFigures, NodeHeld};
-use crate::flow::{BlockedBy, ConnectionId, Counts, SharedCounts};
+use crate::flow::{BlockedBy, ConnectionId, Counts, SharedCounts, TimeHolder};
 use crate::turn::{LinkCounts, LinkTotals};
 
 /// The names of an application and the tallies of its cores. Reading it disturbs no core.
@@ -29,6 +30,7 @@ pub(super) struct Monitor {
     /// On what the cores run; set when they have started, before it is read.
     ground: Mutex<Option<Ground>>,
     idle: Idle,
+    pub(super) times: TimedExchanges,
     sources: Vec<String>,
     sinks: Vec<String>,
     tables: Vec<String>,
@@ -79,6 +81,7 @@ impl Monitor {
             cpus: config.cores.clone(),
             ground: Mutex::default(),
             idle: config.idle,
+            times: TimedExchanges::new(plan),
             sources: plan.sources.iter().map(|source| source.name.clone()).collect(),
             sinks: plan.sinks.iter().map(|sink| sink.label().to_string()).collect(),
             tables: plan.tables.iter().map(|table| table.name.clone()).collect(),
@@ -243,11 +246,28 @@ impl Monitor {
             BlockedBy::Lane { to, level } => format!("lane of level {level} to {}", self.core(to)),
             BlockedBy::Letters => "dead letters".to_string(),
             BlockedBy::Nodes => "nodes that come or go".to_string(),
-            BlockedBy::Connection(id) => {
-                let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-                let peer = peers.get(&id.0).map(|peer| format!(" from {peer}"));
-                format!("connection {:x}{}", id.0, peer.unwrap_or_default())
-            }
+            BlockedBy::Connection(id) => self.connection(id),
+        }
+    }
+
+    fn connection(&self, id: ConnectionId) -> String {
+        let peer = self.peer(id).filter(|peer| !peer.is_empty());
+        let peer = peer.map(|peer| format!(" from {peer}"));
+        format!("connection {:x}{}", id.0, peer.unwrap_or_default())
+    }
+
+    /// The peer of a connection, if it was noted.
+    pub(super) fn peer(&self, id: ConnectionId) -> Option<String> {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(&id.0).cloned()
+    }
+
+    /// What holds time, in words.
+    pub(super) fn time_holder(&self, holder: &TimeHolder) -> String {
+        let source = &self.sources[usize::from(holder.source.0)];
+        match holder.connection {
+            None => format!("source `{source}`"),
+            Some(id) => format!("source `{source}`, {}", self.connection(id)),
         }
     }
 
@@ -300,6 +320,9 @@ impl Monitor {
             tables: self.tables.iter().enumerate().map(table).collect(),
             paths: self.paths(seconds),
             replies_without_connection: sum(&|counts| counts.replies_lost),
+            time: self.times.summary((&self.tallies, counts), self.clock.now().0, |holder| {
+                self.time_holder(holder)
+            }),
             checkpoints: self.checkpoints.as_ref().map(|progress| progress.summary()),
             undelivered: 0,
             failures: 0,

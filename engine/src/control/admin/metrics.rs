@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use crate::cluster::view::{ClusterView, NodeState, NodeView};
 use crate::control::report::{
     CheckpointSummary, CoreStatus, PathSummary, QUANTILES, Snapshot, StageSummary, Status,
+    TimeSummary, WatermarkSummary,
 };
 use crate::turn::LinkTotals;
 
@@ -27,6 +28,7 @@ pub(in crate::control) fn print(status: &Status) -> String {
     add_sources(&mut registry, &status.snapshot);
     add_sinks(&mut registry, &status.snapshot);
     add_tables(&mut registry, &status.snapshot);
+    status.snapshot.time.iter().for_each(|time| add_time(&mut registry, time));
     add_paths(&mut registry, &status.snapshot.paths);
     add_cores(&mut registry, &status.cores);
     if let Some(checkpoints) = &status.snapshot.checkpoints {
@@ -84,6 +86,30 @@ fn add_tables(registry: &mut Registry, snapshot: &Snapshot) {
     gauges(registry, "table_rows", "Rows held", rows);
     let bytes = tables().map(|(labels, table)| (labels, table.bytes as f64));
     gauges(registry, "table_bytes", TABLE_BYTES_HELP, bytes);
+}
+
+fn add_time(registry: &mut Registry, time: &TimeSummary) {
+    let of = |of: &WatermarkSummary| vec![("exchange", of.exchange.clone())];
+    let seconds = |ns: i64| ns as f64 / 1e9;
+    let each = time.watermarks.iter();
+    let watermarks = each.clone().filter_map(|it| Some((of(it), seconds(it.watermark_ns?))));
+    let help = "No event on time comes at or before this moment, since 1970";
+    gauges(registry, "watermark_seconds", help, watermarks);
+    let behind = each.clone().filter_map(|it| Some((of(it), it.behind_seconds?)));
+    let help = "How far the watermark is behind the clock of the machine";
+    gauges(registry, "watermark_behind_seconds", help, behind);
+    let held = each.filter_map(|it| {
+        let by = ("by", it.held_by.clone()?);
+        Some((of(it).into_iter().chain([by]).collect(), 1.0))
+    });
+    let help = "1 for the source or connection that has come least far";
+    gauges(registry, "watermark_held", help, held);
+    let late = || time.late.iter().map(|late| (vec![("table", late.table.clone())], late));
+    let events = late().map(|(labels, late)| (labels, late.events));
+    counters(registry, "late_events", "Events that came too late for the operator", events);
+    let by = late().map(|(labels, late)| (labels, late.by_ns_max as f64 / 1e9));
+    let help = "By how much the latest of them was too late";
+    gauges(registry, "late_max_seconds", help, by);
 }
 
 /// Exact but for what rows own on the heap.

@@ -160,6 +160,27 @@ fn latencies_agree_and_no_quantile_is_above_the_maximum() {
 }
 
 #[test]
+fn times_agree() {
+    let forms = forms();
+    let (of, late) = (&forms.json["time"]["watermarks"][0], &forms.json["time"]["late"][0]);
+    let exchange = of["exchange"].as_str().expect("a name");
+    let watermark = of["watermark_ns"].as_f64().expect("a number") / 1e9;
+    let label = format!("{{exchange=\"{exchange}\"}}");
+    assert_eq!(forms.metric(&format!("watermark_seconds{label}")), watermark);
+    let behind = of["behind_seconds"].as_f64().expect("a number");
+    assert_eq!(forms.metric(&format!("watermark_behind_seconds{label}")), behind);
+    let held_by = of["held_by"].as_str().expect("a name");
+    let series = format!("watermark_held{{exchange=\"{exchange}\",by=\"{held_by}\"}}");
+    assert_eq!(forms.metric(&series), 1.0);
+    assert!(forms.text.contains(held_by), "{}", forms.text);
+    let (events, by) = (number(&late["events"]), number(&late["by_ns_max"]));
+    assert_eq!(forms.metric("late_events_total{table=\"markets\"}"), events as f64);
+    assert_eq!(forms.metric("late_max_seconds{table=\"markets\"}"), by as f64 / 1e9);
+    let line = format!("{events} events were LATE for markets, by {} ms", by as f64 / 1e6);
+    assert!(forms.text.contains(&line), "{}", forms.text);
+}
+
+#[test]
 fn checkpoints_agree() {
     let forms = forms();
     let checkpoints = &forms.json["checkpoints"];

@@ -4,8 +4,8 @@ use hdrhistogram::Histogram;
 use potoroo_runtime::{Gap, Idle, Nanos, PollerKind};
 
 use super::figures::{
-    CheckpointSummary, CoreStatus, GapSummary, Held, PathSummary, SinkSummary, Snapshot,
-    SourceSummary, StageSummary, TableSummary, per_second,
+    CheckpointSummary, CoreStatus, GapSummary, Held, LateSummary, PathSummary, SinkSummary,
+    Snapshot, SourceSummary, StageSummary, TableSummary, TimeSummary, WatermarkSummary, per_second,
 };
 use crate::checkpoint::Epoch;
 use crate::cluster::record::RecordedChange;
@@ -58,10 +58,24 @@ pub(in crate::control) fn example() -> Snapshot {
             path("markets", "quotes → markets (table)", empty),
         ],
         replies_without_connection: 0,
+        time: Some(example_time()),
         checkpoints: Some(example_checkpoints()),
         undelivered: 4,
         failures: 1,
     }
+}
+
+fn example_time() -> TimeSummary {
+    let watermark = WatermarkSummary {
+        exchange: "orders → key_by".to_string(),
+        tables: vec!["markets".to_string()],
+        watermark_ns: Some(1_700_000_000_000_000_000),
+        behind_seconds: Some(2.5),
+        ended: false,
+        held_by: Some("source `orders`".to_string()),
+    };
+    let late = LateSummary { table: "markets".to_string(), events: 6, by_ns_max: 3_200_000 };
+    TimeSummary { watermarks: vec![watermark], late: vec![late] }
 }
 
 fn example_checkpoints() -> CheckpointSummary {

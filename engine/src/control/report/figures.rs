@@ -51,6 +51,9 @@ pub struct Snapshot {
     /// Replies whose connection was gone, or that answer a file or channel. Replies to generated
     /// events count as delivered.
     pub replies_without_connection: u64,
+    /// Event time; `None` for an application that does not go by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeSummary>,
     /// Checkpoints; `None` where none are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<CheckpointSummary>,
@@ -108,6 +111,44 @@ pub struct TableSummary {
     pub rows: u64,
     /// Bytes that they and their index take.
     pub bytes: u64,
+}
+
+/// How far event time has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TimeSummary {
+    /// By `key_by` after which something goes by event time.
+    pub watermarks: Vec<WatermarkSummary>,
+    /// By windows, timed table or other operator that goes by event time.
+    pub late: Vec<LateSummary>,
+}
+
+/// How far the time of one `key_by` has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WatermarkSummary {
+    /// Its name: `trades → key_by`.
+    pub exchange: String,
+    /// The windows and timed tables in which something becomes due by it.
+    pub tables: Vec<String>,
+    /// No event on time comes at or before this moment, in nanoseconds since 1970. `None` as long
+    /// as some source has brought no event, and after the end of the input.
+    pub watermark_ns: Option<i64>,
+    /// How far that is behind the clock of the machine, in seconds.
+    pub behind_seconds: Option<f64>,
+    /// The input has ended.
+    pub ended: bool,
+    /// The source, and its connection if it has some, that has come least far in this process.
+    pub held_by: Option<String>,
+}
+
+/// Events that came too late for one operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LateSummary {
+    /// Its name.
+    pub table: String,
+    /// Events, whatever became of them.
+    pub events: u64,
+    /// Nanoseconds by which the latest was too late.
+    pub by_ns_max: u64,
 }
 
 /// What checkpoints did.

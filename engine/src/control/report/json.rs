@@ -8,7 +8,8 @@ impl Summary {
     /// One JSON object on one line, without line feed. Times are whole nanoseconds, rates events
     /// per second; `latency_ns` is `null` for a path that no event took. `outside_gaps_ns` leaves
     /// out the events during which a core stood still while it had nothing to do. `checkpoints` is
-    /// there with `--state` only:
+    /// there with `--state` only, `time` in
+    /// applications that go by event time:
     ///
     /// ```json
     #[doc = include_str!("summary.json")]

@@ -1,6 +1,9 @@
 //! Reports for people: aligned tables, thousands separators, microseconds.
 
+use std::fmt::{self, Display, Formatter};
+
 use hdrhistogram::Histogram;
+use potoroo_sdk::time::EventTime;
 
 use super::figures::{CheckpointSummary, QUANTILES, Snapshot, StopReason, Summary, per_second};
 use crate::control::config::idle_name;
@@ -12,7 +15,7 @@ impl Summary {
         let snapshot = &self.snapshot;
         let mut text = headline(self);
         text.push_str(&sources(snapshot).print());
-        for table in [sinks(snapshot), tables(snapshot)] {
+        for table in [sinks(snapshot), tables(snapshot), times(snapshot)] {
             text.push_str(&table.print());
         }
         let paths = paths(snapshot).print();
@@ -87,6 +90,22 @@ fn tables(snapshot: &Snapshot) -> Table {
     let mut table = Table::new(&["table", "rows", "bytes"]);
     for rows in &snapshot.tables {
         table.row([rows.name.clone(), thousands(rows.rows), thousands(rows.bytes)]);
+    }
+    table
+}
+
+fn times(snapshot: &Snapshot) -> Table {
+    let mut table = Table::new(&["event time", "watermark in s", "s behind now", "held by"]);
+    for of in snapshot.time.iter().flat_map(|time| &time.watermarks) {
+        let none = if of.ended { "ended" } else { "-" };
+        let watermark = of.watermark_ns.map(|nanos| EventTime::from_nanos(nanos).to_string());
+        let behind = of.behind_seconds.map_or("-".to_string(), |behind| format!("{behind:.3}"));
+        table.row([
+            of.exchange.clone(),
+            watermark.unwrap_or_else(|| none.to_string()),
+            behind,
+            of.held_by.clone().unwrap_or_else(|| "-".to_string()),
+        ]);
     }
     table
 }
@@ -175,6 +194,16 @@ fn troubles(snapshot: &Snapshot) -> String {
             source.name
         ));
     }
+    let late = snapshot.time.iter().flat_map(|time| &time.late);
+    for late in late.filter(|late| late.events > 0) {
+        text.push_str(&format!(
+            "\n{} events were LATE for {}, by {} ms at most: say a longer lateness where their \
+             stream gets its time\n",
+            thousands(late.events),
+            late.table,
+            Millis(late.by_ns_max),
+        ));
+    }
     if snapshot.replies_without_connection > 0 {
         let count = thousands(snapshot.replies_without_connection);
         text.push_str(&format!("\n{count} replies had NO connection, or none any more\n"));
@@ -224,6 +253,20 @@ impl Table {
             text.push('\n');
         }
         text
+    }
+}
+
+/// Nanoseconds as milliseconds, with as many decimals as there are.
+struct Millis(u64);
+
+impl Display for Millis {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:06}", self.0 % 1_000_000);
+        f.write_str(&thousands(self.0 / 1_000_000))?;
+        match decimals.trim_end_matches('0') {
+            "" => Ok(()),
+            decimals => write!(f, ".{decimals}"),
+        }
     }
 }
 
@@ -283,6 +326,9 @@ rejections   1,000       100  61,000      2
 table    rows   bytes
 markets   350  45,500
 
+event time             watermark in s  s behind now          held by
+orders → key_by  1700000000.000000000         2.500  source `orders`
+
 latency in µs, from ingress (intended time for generators) to the effect, by this host's clock
 outside gaps: without events during which the operating system or hypervisor had the CPU of a core
 path                      events  events/s     p50     p90     p99   p99.9    p99.99       max
@@ -298,6 +344,9 @@ delayed 7 events, by 15.00 µs at most
 slices of turns for them: p99 20.00 µs, max 21.00 µs; without gaps p99 19.00 µs, max 20.50 µs
 
 5 events of orders were due before the stop and NOT made: no latency has them
+
+6 events were LATE for markets, by 3.2 ms at most: say a longer lateness where their stream gets \
+its time
 
 NOT everything was delivered: 1 failures, see above; 4 events were under way
 ";
