@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use crate::consumers::Consumers;
 use crate::flow::{Batch, BatchVec, Context};
-use crate::host::{BATCH_EVENTS, Cause, KeysNote, Timing, UnderWay};
+use crate::host::{BATCH_EVENTS, Cause, Hint, KeysNote, Timing, UnderWay};
 use crate::key::Key;
-use crate::value::Event;
+use crate::table::{HintedRow, Rows};
+use crate::value::{Event, State};
 
 /// What was due, and the events that it emitted, until the consumers have taken them. Reused, so
 /// that it allocates only until it has grown.
@@ -21,6 +22,8 @@ pub(crate) struct Firings<K, O> {
     events: Vec<O>,
     /// For each event the firing that emitted it.
     of: Vec<u8>,
+    /// Most firings at once, at most [`BATCH_EVENTS`].
+    firings_max: usize,
 }
 
 impl<K: Key, O: Event> Firings<K, O> {
@@ -33,13 +36,16 @@ impl<K: Key, O: Event> Firings<K, O> {
             timings: BatchVec::new(),
             events: Vec::new(),
             of: Vec::new(),
+            firings_max: 0,
         })
     }
 
-    /// Begins: nothing is left of firings in which a handler panicked.
-    pub(crate) fn begin(firings: &RefCell<Self>) -> RefMut<'_, Self> {
+    /// Begins, with at most `firings_max` at once: nothing is left of firings in which a handler
+    /// panicked.
+    pub(crate) fn begin(firings: &RefCell<Self>, firings_max: usize) -> RefMut<'_, Self> {
         let mut firings = firings.borrow_mut();
         firings.clear();
+        firings.firings_max = firings_max.min(BATCH_EVENTS);
         firings
     }
 
@@ -54,8 +60,8 @@ impl<K: Key, O: Event> Firings<K, O> {
 
     /// Whether there is no room for another firing.
     #[inline]
-    pub(crate) fn is_full(&self, firings_max: usize) -> bool {
-        self.causes.len() >= firings_max.min(BATCH_EVENTS)
+    pub(crate) fn is_full(&self) -> bool {
+        self.causes.len() >= self.firings_max
     }
 
     /// Begins a firing, which is under way from now on.
@@ -95,4 +101,33 @@ impl<K: Key, O: Event> Firings<K, O> {
         context.under_way.end();
         self.clear();
     }
+}
+
+/// The walk of [`FireStage::fire`](crate::host::FireStage::fire): `fire_row` fires what is due in
+/// the row in a slot, as long as there is room, and hints at it again. Stops between two rows when
+/// the host is blocked.
+pub(crate) fn fire_rows<K: Key, S: State + HintedRow, O: Event>(
+    hints: &[Hint],
+    rows: &RefCell<Rows<K, S>>,
+    (firings, next): (&RefCell<Firings<K, O>>, &Consumers<O, K>),
+    context: &mut Context<'_>,
+    mut fire_row: impl FnMut(&mut Rows<K, S>, u32, &mut Firings<K, O>, &mut Context<'_>),
+) -> usize {
+    let mut rows = rows.borrow_mut();
+    let mut firings = Firings::begin(firings, context.host.batch_max());
+    let mut done = 0;
+    for Hint { due, slot } in hints {
+        done += 1;
+        if rows.try_state(*slot).is_some_and(|row| row.hinted().take(*due)) {
+            fire_row(&mut rows, *slot, &mut firings, context);
+        }
+        if firings.is_full() {
+            firings.send(next, context);
+            if context.host.blocked() {
+                break;
+            }
+        }
+    }
+    firings.send(next, context);
+    done
 }

@@ -29,7 +29,7 @@ mod restore;
 
 pub use entry::Entry;
 pub use erased::{TAGS, TableRows};
-pub(crate) use hinted::Hinted;
+pub(crate) use hinted::{Hinted, HintedRow};
 pub(crate) use located::TableRef;
 pub use record::Record;
 pub use row::AnyRow;

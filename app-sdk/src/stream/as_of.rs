@@ -16,7 +16,7 @@ use crate::host::{Cause, FireStage, Hint, Host, Timing, UnderWay};
 use crate::kept::{Kept, KeptCause, ROW_BYTES_MAX, ROW_FULL};
 use crate::key::Key;
 use crate::outputs::Outputs;
-use crate::table::Hinted;
+use crate::table::{Hinted, HintedRow};
 use crate::time::{Duration, EventTime};
 use crate::value::support::JsonFields;
 use crate::value::{Event, Schema, View, schema_field, schema_start};
@@ -267,7 +267,9 @@ impl<E: Event, O: Event> MeetingRow for AsOfRow<E, O> {
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.versions.is_empty()
     }
+}
 
+impl<E, O> HintedRow for AsOfRow<E, O> {
     fn hinted(&mut self) -> &mut Hinted {
         &mut self.hinted
     }

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use alloc::rc::Rc;
 
 use crate::consumers::Consumers;
-use crate::firings::Firings;
+use crate::firings::{Firings, fire_rows};
 use crate::flow::Context;
 use crate::host::{BATCH_EVENTS, Cause, FireStage, Hint, Host, Origin, Timing, UnderWay};
 use crate::key::Key;
@@ -27,7 +27,6 @@ pub(crate) struct CloseStage<K, S, R: Outputs, F> {
 #[derive(Clone, Copy)]
 struct Reach<'a> {
     until: EventTime,
-    firings_max: usize,
     cause: &'a Cause,
     /// An event of the key follows: its row is not removed.
     stays: bool,
@@ -67,7 +66,7 @@ where
         context: &mut Context<'_>,
     ) {
         let of = &self.windows.of;
-        while !firings.is_full(reach.firings_max) {
+        while !firings.is_full() {
             let Some(state) = rows.try_state(slot) else { return };
             if state.due > reach.until {
                 break;
@@ -147,13 +146,13 @@ where
         cause: &Cause,
         context: &mut Context<'_>,
     ) {
-        let mut firings = Firings::begin(&self.firings);
+        let mut firings = Firings::begin(&self.firings, BATCH_EVENTS);
         // What closes only at the end of the input is the host's.
         let until = until.min(EventTime::MAX - Duration::from_nanos(2));
-        let reach = Reach { until, firings_max: BATCH_EVENTS, cause, stays: true };
+        let reach = Reach { until, cause, stays: true };
         loop {
             self.fire_row(rows, slot, reach, &mut firings, context);
-            let is_full = firings.is_full(BATCH_EVENTS);
+            let is_full = firings.is_full();
             firings.send(&self.next, context);
             if !is_full {
                 return;
@@ -169,7 +168,7 @@ where
         (cause, timing): (&Cause, Timing),
         context: &mut Context<'_>,
     ) {
-        let mut firings = Firings::begin(&self.firings);
+        let mut firings = Firings::begin(&self.firings, BATCH_EVENTS);
         firings.add((window.key(), hash), *cause, timing, context.under_way);
         (self.handler)(state, &window).each(|event| firings.push(event));
         firings.send(&self.next, context);
@@ -191,37 +190,20 @@ where
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> usize {
-        let mut rows = self.windows.of.rows.borrow_mut();
-        let mut firings = Firings::begin(&self.firings);
+        let (rows, out) = (&self.windows.of.rows, (&self.firings, &*self.next));
         let mut context = Context { host, under_way, own: &mut [] };
-        let firings_max = context.host.batch_max();
-        let reach = Reach { until, firings_max, cause, stays: false };
-        let mut done = 0;
-        for Hint { due, slot } in hints {
-            done += 1;
-            if rows.try_state(*slot).is_some_and(|state| state.take_hint(*due)) {
-                self.fire_row(&mut rows, *slot, reach, &mut firings, &mut context);
-            }
-            if firings.is_full(firings_max) {
-                firings.send(&self.next, &mut context);
-                if context.host.blocked() {
-                    break;
-                }
-            }
-        }
-        firings.send(&self.next, &mut context);
-        done
+        let reach = Reach { until, cause, stays: false };
+        fire_rows(hints, rows, out, &mut context, |rows, slot, firings, context| {
+            self.fire_row(rows, slot, reach, firings, context);
+        })
     }
 
     // cold: after a recovery
     fn hint_all(&self, host: &mut dyn Host) {
-        let mut rows = self.windows.of.rows.borrow_mut();
-        for slot in 0..rows.slots() {
-            if let Some(row) = rows.try_state(slot) {
-                // The wait may have been another one.
-                self.windows.rule.settle(row);
-                self.windows.hint(row, slot, host);
-            }
-        }
+        self.windows.of.hint_all(host, |row| {
+            // The wait may have been another one.
+            self.windows.rule.settle(row);
+            row.due
+        });
     }
 }

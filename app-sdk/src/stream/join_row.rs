@@ -10,7 +10,7 @@ use rkyv::{Archive, Deserialize, Serialize, with::Skip};
 use super::interval::Interval;
 use super::meeting::{MeetingRow, SideMarks};
 use crate::kept::{Kept, KeptCause};
-use crate::table::Hinted;
+use crate::table::{Hinted, HintedRow};
 use crate::time::{Duration, EventTime, millis};
 use crate::value::support::JsonFields;
 use crate::value::{Event, Schema, schema_field, schema_start};
@@ -84,7 +84,9 @@ impl<E: Event, O: Event> MeetingRow for JoinRow<E, O> {
     fn is_empty(&self) -> bool {
         self.left.is_empty() && self.right.is_empty()
     }
+}
 
+impl<E, O> HintedRow for JoinRow<E, O> {
     fn hinted(&mut self) -> &mut Hinted {
         &mut self.hinted
     }

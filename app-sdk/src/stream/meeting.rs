@@ -16,7 +16,7 @@
 //! change of a row copies no more. Keys with longer histories would need several rows, by key and
 //! time, of at most 16 KiB each.
 
-use core::cell::{RefCell, RefMut};
+use core::cell::RefCell;
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -25,27 +25,24 @@ use alloc::vec::Vec;
 use super::Keyed;
 use crate::consumers::Consumers;
 use crate::draft::StepId;
-use crate::firings::Firings;
+use crate::firings::{Firings, fire_rows};
 use crate::flow::{Batch, Context};
 use crate::host::{
     BATCH_EVENTS, Cause, FireStage, Hint, Host, Inflow, SourceId, TableId, Timing, UnderWay,
 };
 use crate::kept::KeptCause;
 use crate::key::Key;
-use crate::table::{Hinted, Rows, TableRef};
+use crate::table::{HintedRow, Rows, TableRef};
 use crate::time::{EventTime, TOO_LATE};
 use crate::value::{Event, State};
 
 /// What a key has of both streams.
-pub(super) trait MeetingRow: State {
+pub(super) trait MeetingRow: State + HintedRow {
     /// Nothing.
     fn new() -> Self;
 
     /// Whether it has nothing.
     fn is_empty(&self) -> bool;
-
-    /// The hint that counts.
-    fn hinted(&mut self) -> &mut Hinted;
 }
 
 /// The watermarks of both streams.
@@ -130,11 +127,11 @@ pub(super) struct Arrival<'b, 'a, E: Event, K> {
 
 /// What takes what comes out.
 pub(super) struct Emitter<'x, 'h, K, O: Event> {
-    firings: RefMut<'x, Firings<K, O>>,
+    firings: &'x mut Firings<K, O>,
     next: &'x Consumers<O, K>,
     pub(super) context: &'x mut Context<'h>,
-    /// How many may still come out.
-    room: usize,
+    /// No more comes out at once than there is room for.
+    is_bounded: bool,
 }
 
 impl<K: Key, O: Event> Emitter<'_, '_, K, O> {
@@ -147,18 +144,17 @@ impl<K: Key, O: Event> Emitter<'_, '_, K, O> {
         (time, watermark): (EventTime, EventTime),
         make: impl FnOnce(&mut Firings<K, O>),
     ) {
-        let timing = Timing { time, own: EventTime::MIN, watermark };
-        self.firings.add(key, cause, timing, self.context.under_way);
-        make(&mut self.firings);
-        self.room = self.room.saturating_sub(1);
-        if self.firings.is_full(BATCH_EVENTS) {
+        if self.firings.is_full() {
             self.send();
         }
+        let timing = Timing { time, own: EventTime::MIN, watermark };
+        self.firings.add(key, cause, timing, self.context.under_way);
+        make(self.firings);
     }
 
     /// Whether nothing more may come out.
     pub(super) fn is_full(&self) -> bool {
-        self.room == 0
+        self.is_bounded && self.firings.is_full()
     }
 
     fn send(&mut self) {
@@ -167,14 +163,6 @@ impl<K: Key, O: Event> Emitter<'_, '_, K, O> {
 }
 
 impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
-    fn emitter<'x, 'h>(
-        &'x self,
-        context: &'x mut Context<'h>,
-        room: usize,
-    ) -> Emitter<'x, 'h, K, O> {
-        Emitter { firings: Firings::begin(&self.firings), next: &self.next, context, room }
-    }
-
     /// The cause of an event of the left stream that was kept.
     pub(super) fn cause(&self, kept: KeptCause) -> Cause {
         kept.cause(&self.sources)
@@ -223,7 +211,8 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         H: FnMut(&mut S, Arrival<'_, 'a, E, K>, &mut Emitter<'_, '_, K, O>) -> EventTime,
     {
         let mut rows = self.table.rows.borrow_mut();
-        let mut emitter = self.emitter(context, usize::MAX);
+        let firings = &mut Firings::begin(&self.firings, BATCH_EVENTS);
+        let mut emitter = Emitter { firings, next: &self.next, context, is_bounded: false };
         for (number, place) in batch.each() {
             // What came out of the event before was noted instead.
             batch.note(emitter.context.under_way);
@@ -256,9 +245,7 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         if row.is_empty() {
             return self.table.remove(rows, hash, slot, host);
         }
-        if let Some(due) = row.hinted().at(due) {
-            host.hint(self.table.id, Hint { due, slot });
-        }
+        self.table.hint(row, (slot, due), host);
     }
 
     /// As [`FireStage::fire`]: `fire` lets come out of a row what is due, as long as there is room,
@@ -270,42 +257,22 @@ impl<K: Key, S: MeetingRow, O: Event> Meeting<K, S, O> {
         mut fire: impl FnMut(&mut S, (&K, u64), SideMarks, &mut Emitter<'_, '_, K, O>) -> EventTime,
     ) -> usize {
         let left = self.beside(self.right, host).unwrap_or(until);
-        let (marks, room) = (SideMarks { left, right: until }, host.batch_max());
-        let mut rows = self.table.rows.borrow_mut();
+        let marks = SideMarks { left, right: until };
+        let (rows, out) = (&self.table.rows, (&self.firings, &*self.next));
         let mut context = Context { host, under_way, own: &mut [] };
-        let mut emitter = self.emitter(&mut context, room);
-        let mut done = 0;
-        for Hint { due, slot } in hints {
-            done += 1;
-            if rows.try_state(*slot).is_some_and(|row| row.hinted().take(*due)) {
-                let row = rows.changing(self.table.id, *slot, emitter.context.host);
-                let hash = row.key.hash();
-                let due = fire(&mut row.state, (&row.key, hash), marks, &mut emitter);
-                self.leave(&mut rows, (*slot, hash), due, emitter.context.host);
-            }
-            if emitter.is_full() {
-                emitter.send();
-                if emitter.context.host.blocked() {
-                    break;
-                }
-                emitter.room = room;
-            }
-        }
-        emitter.send();
-        done
+        fire_rows(hints, rows, out, &mut context, |rows, slot, firings, context| {
+            let row = rows.changing(self.table.id, slot, context.host);
+            let hash = row.key.hash();
+            let mut emitter = Emitter { firings, next: &self.next, context, is_bounded: true };
+            let due = fire(&mut row.state, (&row.key, hash), marks, &mut emitter);
+            self.leave(rows, (slot, hash), due, context.host);
+        })
     }
 
     /// As [`FireStage::hint_all`], where `due` says when a row is.
     // cold: after a recovery
     pub(super) fn hint_all(&self, host: &mut dyn Host, due: impl Fn(&S) -> EventTime) {
-        let mut rows = self.table.rows.borrow_mut();
-        for slot in 0..rows.slots() {
-            let Some(row) = rows.try_state(slot) else { continue };
-            let due = due(row);
-            if let Some(due) = row.hinted().at(due) {
-                host.hint(self.table.id, Hint { due, slot });
-            }
-        }
+        self.table.hint_all(host, |row| due(row));
     }
 }
 

@@ -10,6 +10,11 @@ use crate::time::EventTime;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hinted(EventTime);
 
+/// What has a hint that counts.
+pub(crate) trait HintedRow {
+    fn hinted(&mut self) -> &mut Hinted;
+}
+
 impl Default for Hinted {
     fn default() -> Self {
         Self(EventTime::MAX)

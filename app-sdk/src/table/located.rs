@@ -6,10 +6,12 @@ use core::cell::RefCell;
 
 use alloc::rc::Rc;
 
+use super::hinted::HintedRow;
 use super::rows::Rows;
 use crate::flow::Batch;
-use crate::host::{Host, TableId};
+use crate::host::{Hint, Host, TableId};
 use crate::key::Key;
+use crate::time::EventTime;
 use crate::value::{Event, State};
 
 /// A table as operators have it: its number and its rows.
@@ -112,5 +114,28 @@ impl<K: Key, S: State> TableRef<K, S> {
     pub(crate) fn remove(&self, rows: &mut Rows<K, S>, hash: u64, slot: u32, host: &mut dyn Host) {
         host.unbind(self.id, hash, slot, rows.row(slot));
         rows.free(slot);
+    }
+}
+
+impl<K: Key, S: State + HintedRow> TableRef<K, S> {
+    /// Hints at the row in `slot`, which is due at `due`, at the end of time never, unless it was
+    /// hinted at up to then.
+    #[inline]
+    pub(crate) fn hint(&self, row: &mut S, (slot, due): (u32, EventTime), host: &mut dyn Host) {
+        if let Some(due) = row.hinted().at(due) {
+            host.hint(self.id, Hint { due, slot });
+        }
+    }
+
+    /// As [`FireStage::hint_all`](crate::host::FireStage::hint_all): `due` says when a row is due.
+    // cold: after a recovery
+    pub(crate) fn hint_all(&self, host: &mut dyn Host, due: impl Fn(&mut S) -> EventTime) {
+        let mut rows = self.rows.borrow_mut();
+        for slot in 0..rows.slots() {
+            if let Some(row) = rows.try_state(slot) {
+                let due = due(row);
+                self.hint(row, (slot, due), host);
+            }
+        }
     }
 }

@@ -95,8 +95,6 @@ impl<K: Key, S: State> TimedRef<K, S> {
     #[inline]
     pub(crate) fn hint(&self, row: &mut Timed<S>, slot: u32, host: &mut dyn Host) {
         let due = row.due(self.expires());
-        if let Some(due) = row.hinted.at(due) {
-            host.hint(self.of.id, Hint { due, slot });
-        }
+        self.of.hint(row, (slot, due), host);
     }
 }

@@ -9,7 +9,7 @@ use alloc::string::String;
 
 use rkyv::{Archive, Deserialize, Serialize, with::Skip};
 
-use super::hinted::Hinted;
+use super::hinted::{Hinted, HintedRow};
 use crate::time::{Duration, EventTime};
 use crate::value::support::JsonFields;
 use crate::value::{Schema, schema_field, schema_start};
@@ -25,6 +25,13 @@ pub(crate) struct Timed<S> {
     #[rkyv(with = Skip)]
     pub(super) hinted: Hinted,
     pub(crate) state: S,
+}
+
+impl<S> HintedRow for Timed<S> {
+    #[inline]
+    fn hinted(&mut self) -> &mut Hinted {
+        &mut self.hinted
+    }
 }
 
 impl<S> Timed<S> {
@@ -51,12 +58,6 @@ impl<S> Timed<S> {
     #[inline]
     pub(crate) fn is_touched(&self) -> bool {
         self.touched != EventTime::MIN
-    }
-
-    /// Takes a hint that has come back. Returns whether it counts.
-    #[inline]
-    pub(crate) fn take_hint(&mut self, due: EventTime) -> bool {
-        self.hinted.take(due)
     }
 
     /// This one with another state.

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use alloc::rc::Rc;
 
 use crate::consumers::Consumers;
-use crate::firings::Firings;
+use crate::firings::{Firings, fire_rows};
 use crate::flow::Context;
 use crate::host::{Cause, FireStage, Hint, Host, Origin, Timing, UnderWay};
 use crate::key::Key;
@@ -47,14 +47,13 @@ where
         &self,
         rows: &mut Rows<K, Timed<S>>,
         slot: u32,
-        (until, firings_max): (EventTime, usize),
-        cause: &Cause,
+        (until, cause): (EventTime, &Cause),
         firings: &mut Firings<K, R::Event>,
         context: &mut Context<'_>,
     ) {
         let table = &self.table.of;
         let (at_end, expires) = (until == EventTime::MAX, self.table.expires());
-        while !firings.is_full(firings_max) {
+        while !firings.is_full() {
             let Some(state) = rows.try_state(slot) else { return };
             let due = if at_end { state.timer() } else { state.due(expires) };
             if due > until || due == EventTime::MAX {
@@ -114,35 +113,15 @@ where
         under_way: &UnderWay,
         host: &mut dyn Host,
     ) -> usize {
-        let rows = &self.table.of.rows;
-        let (mut rows, mut firings) = (rows.borrow_mut(), Firings::begin(&self.firings));
+        let (rows, out) = (&self.table.of.rows, (&self.firings, &*self.next));
         let mut context = Context { host, under_way, own: &mut [] };
-        let firings_max = context.host.batch_max();
-        let mut done = 0;
-        for Hint { due, slot } in hints {
-            done += 1;
-            if rows.try_state(*slot).is_some_and(|state| state.take_hint(*due)) {
-                let limits = (until, firings_max);
-                self.fire_row(&mut rows, *slot, limits, cause, &mut firings, &mut context);
-            }
-            if firings.is_full(firings_max) {
-                firings.send(&self.next, &mut context);
-                if context.host.blocked() {
-                    break;
-                }
-            }
-        }
-        firings.send(&self.next, &mut context);
-        done
+        fire_rows(hints, rows, out, &mut context, |rows, slot, firings, context| {
+            self.fire_row(rows, slot, (until, cause), firings, context);
+        })
     }
 
     // cold: after a recovery
     fn hint_all(&self, host: &mut dyn Host) {
-        let mut rows = self.table.of.rows.borrow_mut();
-        for slot in 0..rows.slots() {
-            if let Some(row) = rows.try_state(slot) {
-                self.table.hint(row, slot, host);
-            }
-        }
+        self.table.of.hint_all(host, |row| row.due(self.table.expires()));
     }
 }

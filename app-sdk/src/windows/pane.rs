@@ -10,7 +10,7 @@ use alloc::string::String;
 
 use rkyv::{Archive, Deserialize, Serialize, with::Skip};
 
-use crate::table::Hinted;
+use crate::table::{Hinted, HintedRow};
 use crate::time::EventTime;
 use crate::value::support::JsonFields;
 use crate::value::{Schema, schema_field, schema_start};
@@ -72,6 +72,13 @@ impl Default for Quick {
     }
 }
 
+impl<S> HintedRow for OpenWindows<S> {
+    #[inline]
+    fn hinted(&mut self) -> &mut Hinted {
+        &mut self.hinted
+    }
+}
+
 impl<S> OpenWindows<S> {
     /// Of a key without windows.
     pub(super) fn none() -> Self {
@@ -93,18 +100,6 @@ impl<S> OpenWindows<S> {
         let newest = self.newest.as_mut()?;
         let fits = line < self.quick.0 && newest.start <= time && time < newest.end;
         fits.then_some(&mut newest.state)
-    }
-
-    /// Takes a hint that has come back. Returns whether it counts.
-    #[inline]
-    pub(crate) fn take_hint(&mut self, due: EventTime) -> bool {
-        self.hinted.take(due)
-    }
-
-    /// The moment at which it has to be hinted at now, if it has.
-    #[inline]
-    pub(crate) fn hint(&mut self) -> Option<EventTime> {
-        self.hinted.at(self.due)
     }
 
     #[inline]

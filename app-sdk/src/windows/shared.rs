@@ -8,7 +8,7 @@ use super::pane::OpenWindows;
 use super::rule::WindowRule;
 use super::seen::Window;
 use crate::flow::Context;
-use crate::host::{Cause, FireStage, Hint, Host, Timing};
+use crate::host::{Cause, FireStage, Host, Timing};
 use crate::key::Key;
 use crate::table::{Rows, TableRef};
 use crate::time::EventTime;
@@ -87,8 +87,7 @@ impl<K: Key, S: State> WindowsRef<K, S> {
     /// Hints at the row in `slot` when it is due earlier than it was hinted at.
     #[inline]
     pub(crate) fn hint(&self, row: &mut OpenWindows<S>, slot: u32, host: &mut dyn Host) {
-        if let Some(due) = row.hint() {
-            host.hint(self.of.id, Hint { due, slot });
-        }
+        let due = row.due;
+        self.of.hint(row, (slot, due), host);
     }
 }
