@@ -1,7 +1,5 @@
 //! Stages that take their events in batches give the same results as one event at a time.
 
-use std::collections::HashMap;
-
 use potoroo_sdk::host::{
     Cause, ExchangeId, Feed, Hint, Host, Inflow, Inputs, NO_SLOT, Origin, Route, SinkId, SourceId,
     Stop, TableId, Timing, UnderWay,
@@ -11,11 +9,15 @@ use potoroo_sdk::prelude::*;
 use potoroo_sdk::table::AnyRow;
 use potoroo_sdk::text::Text;
 
+mod support;
+
+use support::RowsByHash;
+
 /// A host that lets every event run at once, as an engine on one core does, or sends every event.
 #[derive(Default)]
 struct Everything {
     sends: bool,
-    rows: HashMap<(u16, u64), Vec<u32>>,
+    rows: RowsByHash,
     sent: Vec<(Route, Cause, Option<Timing>, Vec<u8>)>,
     outputs: Vec<(SinkId, Vec<u8>)>,
     refused: Vec<Vec<u8>>,
@@ -63,20 +65,15 @@ impl Host for Everything {
     }
 
     fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
-        let slots = self.rows.get(&(table.0, hash))?;
-        let next = match previous {
-            None => 0,
-            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
-        };
-        slots.get(next).copied()
+        self.rows.find(table, hash, previous)
     }
 
     fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.rows.entry((table.0, hash)).or_default().push(slot);
+        self.rows.bind(table, hash, slot);
     }
 
     fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
-        self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
+        self.rows.unbind(table, hash, slot);
     }
 
     fn hint(&mut self, _: TableId, _: Hint) {}

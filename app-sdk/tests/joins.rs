@@ -1,5 +1,7 @@
 //! `first`, `join`, `join_left` and `as_of` against naive ones, on random inputs.
 
+mod support;
+
 #[path = "joins/input.rs"]
 mod input;
 

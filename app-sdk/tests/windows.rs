@@ -3,6 +3,8 @@
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::stream::LATE_FOR_WINDOWS;
 
+mod support;
+
 #[path = "windows/batched.rs"]
 mod batched;
 #[path = "windows/chain.rs"]

@@ -2,17 +2,17 @@
 //! them, as the engine does on a single thread; and that goes on with stored rows in between.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
 
 use potoroo_sdk::host::{
-    BATCH_EVENTS, Cause, ExchangeId, Feed, Hint, Host, Inflow, NO_SLOT, Origin, Route, SinkId,
-    SourceId, TableId, Timing, UnderWay,
+    BATCH_EVENTS, Cause, ExchangeId, Feed, Hint, Host, Inflow, Origin, Route, SinkId, SourceId,
+    TableId, Timing, UnderWay,
 };
 use potoroo_sdk::plan::{Plan, PlannedDue};
 use potoroo_sdk::prelude::*;
-use potoroo_sdk::table::{AnyRow, Record, SlotIndex};
+use potoroo_sdk::table::AnyRow;
 
 use super::input::{Arrival, Given, SIDES, Shape, sides, sorted};
+use super::support::{HintsByTable, RowsByHash};
 
 struct Batched {
     random: Random,
@@ -21,8 +21,8 @@ struct Batched {
     /// By exchange: by this much another connection is slower, which brings nothing.
     lags: Vec<Duration>,
     inflows: Vec<Vec<Inflow>>,
-    rows: HashMap<(u16, u64), Vec<u32>>,
-    hints: BTreeSet<(u16, Hint)>,
+    rows: RowsByHash,
+    hints: HintsByTable,
     outputs: Vec<String>,
     refused: usize,
     left_blocked: usize,
@@ -50,8 +50,7 @@ impl Host for Batched {
         for (timing, (hash, slot)) in timings.iter_mut().zip(hashes.iter().zip(slots)) {
             self.watermarks[at] = self.watermarks[at].max(timing.own - self.lags[at]);
             timing.watermark = self.watermarks[at];
-            let known = self.rows.get(&(0, *hash)).and_then(|slots| slots.last());
-            *slot = known.copied().unwrap_or(NO_SLOT);
+            *slot = self.rows.guess(*hash);
         }
         u64::MAX >> (BATCH_EVENTS - hashes.len())
     }
@@ -76,24 +75,19 @@ impl Host for Batched {
     }
 
     fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
-        let slots = self.rows.get(&(table.0, hash))?;
-        let next = match previous {
-            None => 0,
-            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
-        };
-        slots.get(next).copied()
+        self.rows.find(table, hash, previous)
     }
 
     fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.rows.entry((table.0, hash)).or_default().push(slot);
+        self.rows.bind(table, hash, slot);
     }
 
     fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
-        self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
+        self.rows.unbind(table, hash, slot);
     }
 
     fn hint(&mut self, table: TableId, hint: Hint) {
-        self.hints.insert((table.0, hint));
+        self.hints.add(table, hint);
     }
 
     fn watermark(&self, table: TableId, without: Inflow) -> EventTime {
@@ -119,8 +113,8 @@ impl Batched {
             watermarks,
             lags,
             inflows: inflows.collect(),
-            rows: HashMap::new(),
-            hints: BTreeSet::new(),
+            rows: RowsByHash::default(),
+            hints: HintsByTable::default(),
             outputs: Vec::new(),
             refused: 0,
             left_blocked: 0,
@@ -143,44 +137,22 @@ impl Batched {
         let cause = Cause { ingress: 0, origin: Origin::default(), source: due.source };
         loop {
             let until = self.least(due.due_by.iter());
-            let is_due = |(table, hint): &(u16, Hint)| *table == due.table.0 && hint.due <= until;
-            let all = self.hints.iter().copied().filter(is_due).take(BATCH_EVENTS);
-            let hints: Vec<Hint> = all.map(|(_, hint)| hint).collect();
+            let hints = self.hints.take(due, until);
             if hints.is_empty() {
                 return;
-            }
-            for hint in &hints {
-                self.hints.remove(&(due.table.0, *hint));
             }
             self.fires = true;
             let done = due.stage.fire(&hints, until, &cause, under_way, self);
             self.fires = false;
             self.left_blocked += hints.len() - done;
-            self.hints.extend(hints[done..].iter().map(|hint| (due.table.0, *hint)));
+            hints[done..].iter().for_each(|hint| self.hints.add(due.table, *hint));
         }
     }
 
     /// Goes on with all rows in another plan, as after a crash.
     fn move_rows(&mut self, from: &Plan, to: &Plan) {
-        self.rows.clear();
-        self.hints.clear();
-        for ((table, old), new) in (0..).zip(&from.tables).zip(&to.tables) {
-            let (slots, mut records) = ((0..old.rows.slots()).collect::<Vec<u32>>(), Vec::new());
-            let done = old.rows.show_rows(&slots, &mut |row| {
-                row.append(1 << 20, &mut records).expect("it is short");
-                true
-            });
-            assert_eq!(done, slots.len());
-            assert_eq!(new.rows.expect(old.rows.shape().state_shape), Ok(()));
-            let mut rest = &records[..];
-            while let Some((record, after)) = Record::split(rest) {
-                let mut index = OfTable { rows: &mut self.rows, table };
-                new.rows.restore(record, &mut index).expect("it is a row of the same join");
-                assert!(new.rows.json(record).expect("it is a row").1.starts_with('{'));
-                rest = after;
-            }
-            assert_eq!((rest.len(), new.rows.count()), (0, old.rows.count()));
-        }
+        self.hints.0.clear();
+        self.rows.move_rows(from, to);
         to.dues.iter().for_each(|due| due.stage.hint_all(self));
     }
 
@@ -217,28 +189,8 @@ impl Batched {
             self.watermarks[exchange] = EventTime::MAX;
             plan.dues.iter().for_each(|due| self.fire(due, &under_way));
         }
-        assert!(self.hints.iter().all(|(_, hint)| hint.due == EventTime::MAX), "{:?}", self.hints);
-    }
-}
-
-/// The index of one table.
-struct OfTable<'a> {
-    rows: &'a mut HashMap<(u16, u64), Vec<u32>>,
-    table: u16,
-}
-
-impl SlotIndex for OfTable<'_> {
-    fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
-        assert_eq!(previous, None, "each key has one row");
-        self.rows.get(&(self.table, hash))?.first().copied()
-    }
-
-    fn bind(&mut self, hash: u64, slot: u32) {
-        self.rows.entry((self.table, hash)).or_default().push(slot);
-    }
-
-    fn unbind(&mut self, _: u64, _: u32) {
-        panic!("nothing is forgotten");
+        let left = &self.hints.0;
+        assert!(left.iter().all(|(_, hint)| hint.due == EventTime::MAX), "{left:?}");
     }
 }
 

@@ -2,8 +2,6 @@
 //! what is due between batches, as the engine does on a single thread; and that goes on with stored
 //! rows after half of the input.
 
-use std::collections::{BTreeSet, HashMap};
-
 use potoroo_sdk::host::{
     BATCH_EVENTS, Cause, ExchangeId, Feed, Hint, Host, Inflow, NO_SLOT, Origin, Route, SinkId,
     SourceId, TableId, Timing, UnderWay,
@@ -11,9 +9,10 @@ use potoroo_sdk::host::{
 use potoroo_sdk::plan::Plan;
 use potoroo_sdk::prelude::*;
 use potoroo_sdk::stream::LATE_FOR_WINDOWS;
-use potoroo_sdk::table::{AnyRow, Record, SlotIndex};
+use potoroo_sdk::table::AnyRow;
 
 use super::random::{by_key, describe, draw};
+use super::support::{HintsByTable, RowsByHash};
 use super::{Numbers, nanos, numbered};
 
 struct Batched {
@@ -21,8 +20,8 @@ struct Batched {
     watermark: EventTime,
     /// By this much another connection is slower, which brings nothing.
     lag: Duration,
-    rows: HashMap<(u16, u64), Vec<u32>>,
-    hints: BTreeSet<(u16, Hint)>,
+    rows: RowsByHash,
+    hints: HintsByTable,
     outputs: Vec<(SinkId, Vec<u8>)>,
     guessed: usize,
 }
@@ -44,9 +43,8 @@ impl Host for Batched {
         for (timing, (hash, slot)) in timings.iter_mut().zip(hashes.iter().zip(slots)) {
             self.watermark = self.watermark.max(timing.own - self.lag);
             timing.watermark = self.watermark;
-            let known = self.rows.get(&(0, *hash)).and_then(|slots| slots.last());
-            *slot = known.copied().unwrap_or(NO_SLOT);
-            self.guessed += usize::from(known.is_some());
+            *slot = self.rows.guess(*hash);
+            self.guessed += usize::from(*slot != NO_SLOT);
         }
         u64::MAX >> (BATCH_EVENTS - hashes.len())
     }
@@ -64,24 +62,19 @@ impl Host for Batched {
     }
 
     fn find(&mut self, table: TableId, hash: u64, previous: Option<u32>) -> Option<u32> {
-        let slots = self.rows.get(&(table.0, hash))?;
-        let next = match previous {
-            None => 0,
-            Some(previous) => 1 + slots.iter().position(|slot| *slot == previous)?,
-        };
-        slots.get(next).copied()
+        self.rows.find(table, hash, previous)
     }
 
     fn bind(&mut self, table: TableId, hash: u64, slot: u32) {
-        self.rows.entry((table.0, hash)).or_default().push(slot);
+        self.rows.bind(table, hash, slot);
     }
 
     fn unbind(&mut self, table: TableId, hash: u64, slot: u32, _: &dyn AnyRow) {
-        self.rows.get_mut(&(table.0, hash)).expect("it was bound").retain(|known| *known != slot);
+        self.rows.unbind(table, hash, slot);
     }
 
     fn hint(&mut self, table: TableId, hint: Hint) {
-        self.hints.insert((table.0, hint));
+        self.hints.add(table, hint);
     }
 
     fn watermark(&self, _: TableId, _: Inflow) -> EventTime {
@@ -101,8 +94,8 @@ impl Batched {
             random,
             watermark: EventTime::MIN,
             lag,
-            rows: HashMap::new(),
-            hints: BTreeSet::new(),
+            rows: RowsByHash::default(),
+            hints: HintsByTable::default(),
             outputs: Vec::new(),
             guessed: 0,
         }
@@ -113,44 +106,21 @@ impl Batched {
         let cause = Cause { ingress: 0, origin: Origin::default(), source: SourceId(0) };
         for due in &plan.dues {
             loop {
-                let is_due = |(table, hint): &(u16, Hint)| {
-                    *table == due.table.0 && hint.due <= self.watermark
-                };
-                let all = self.hints.iter().copied().filter(is_due).take(BATCH_EVENTS);
-                let hints: Vec<Hint> = all.map(|(_, hint)| hint).collect();
+                let until = self.watermark;
+                let hints = self.hints.take(due, until);
                 if hints.is_empty() {
                     break;
                 }
-                for hint in &hints {
-                    self.hints.remove(&(due.table.0, *hint));
-                }
-                let watermark = self.watermark;
-                let done = due.stage.fire(&hints, watermark, &cause, under_way, self);
-                self.hints.extend(hints[done..].iter().map(|hint| (due.table.0, *hint)));
+                let done = due.stage.fire(&hints, until, &cause, under_way, self);
+                hints[done..].iter().for_each(|hint| self.hints.add(due.table, *hint));
             }
         }
     }
 
     /// Goes on with all rows in another program, as after a crash.
     fn move_rows(&mut self, from: &Plan, to: &Plan) {
-        self.rows.clear();
-        self.hints.clear();
-        for ((table, old), new) in (0..).zip(&from.tables).zip(&to.tables) {
-            let (slots, mut records) = ((0..old.rows.slots()).collect::<Vec<u32>>(), Vec::new());
-            let done = old.rows.show_rows(&slots, &mut |row| {
-                row.append(1 << 20, &mut records).expect("it is short");
-                true
-            });
-            assert_eq!(done, slots.len());
-            assert_eq!(new.rows.expect(old.rows.shape().state_shape), Ok(()));
-            let mut rest = &records[..];
-            while let Some((record, after)) = Record::split(rest) {
-                let mut index = OfTable { rows: &mut self.rows, table };
-                new.rows.restore(record, &mut index).expect("it is a row of the same windows");
-                rest = after;
-            }
-            assert_eq!((rest.len(), new.rows.count()), (0, old.rows.count()));
-        }
+        self.hints.0.clear();
+        self.rows.move_rows(from, to);
         to.dues.iter().for_each(|due| due.stage.hint_all(self));
     }
 
@@ -176,7 +146,7 @@ impl Batched {
         }
         self.watermark = EventTime::MAX;
         self.fire(plan, &under_way);
-        assert_eq!(self.hints, BTreeSet::new());
+        assert!(self.hints.0.is_empty(), "{:?}", self.hints.0);
         assert!(plan.tables.iter().all(|table| table.rows.count() == 0), "a row is left");
     }
 
@@ -184,27 +154,6 @@ impl Batched {
         let is = |id: &SinkId| plan.sinks[usize::from(id.0)].name.as_deref() == Some(sink);
         let outputs = self.outputs.iter().filter(|(id, _)| is(id));
         outputs.map(|(_, bytes)| String::from_utf8_lossy(bytes).trim_end().to_string()).collect()
-    }
-}
-
-/// The index of one table.
-struct OfTable<'a> {
-    rows: &'a mut HashMap<(u16, u64), Vec<u32>>,
-    table: u16,
-}
-
-impl SlotIndex for OfTable<'_> {
-    fn find(&mut self, hash: u64, previous: Option<u32>) -> Option<u32> {
-        assert_eq!(previous, None, "each key has one row");
-        self.rows.get(&(self.table, hash))?.first().copied()
-    }
-
-    fn bind(&mut self, hash: u64, slot: u32) {
-        self.rows.entry((self.table, hash)).or_default().push(slot);
-    }
-
-    fn unbind(&mut self, _: u64, _: u32) {
-        panic!("nothing is forgotten");
     }
 }
 
