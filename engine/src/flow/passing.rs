@@ -52,6 +52,9 @@ impl Core {
         if self.tally.quiet() {
             self.tally.set_quiet(false);
         }
+        if self.tally.drained() != 0 {
+            self.tally.set_drained(0);
+        }
     }
 
     fn read_words(&mut self, now: Nanos) -> usize {

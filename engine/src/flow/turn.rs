@@ -230,6 +230,9 @@ impl Core {
         }
         self.router.publish(&mut wake);
         work += self.pass_time(now, work, &mut wake);
+        if work == 0 && !self.router.holding.is_empty() {
+            self.publish_drained();
+        }
         self.finish(work, now);
         work
     }
@@ -332,12 +335,22 @@ impl Core {
             self.held = true;
         }
         self.router.counts.turns_blocked += 1;
+        if work > 0 {
+            // Before others can see what was done, as with quiet.
+            self.tally.set_drained(0);
+        }
         let Router { outputs, counts, .. } = &mut self.router;
         outputs.count_waits(counts);
         self.tally.write(counts);
-        // Before others can see what was sent, as with quiet.
+    }
+
+    /// Publishes that nothing is under way here, if nodes come or go: after a turn that did
+    /// nothing, so that what other cores know of time is what they will know.
+    #[cold]
+    fn publish_drained(&mut self) {
         let hold = self.router.holding.iter().find_map(|holder| holder.number());
-        let drained = hold.filter(|_| work == 0 && self.is_drained());
+        let drained = hold.filter(|_| self.is_drained());
+        self.tally.write(&self.router.counts);
         self.tally.set_drained(drained.unwrap_or(0));
     }
 

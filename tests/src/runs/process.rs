@@ -1,7 +1,7 @@
 //! One process without its coordination: cores with their ports, all of it in memory.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
@@ -212,6 +212,7 @@ impl Process {
         let (driver, now) = (&mut self.drivers[core], self.time.now());
         let readiness = self.nodes.readiness(core);
         in_turn(|| driver.turn(&mut self.cores[core], now, readiness, |_| ()));
+        self.check_drained(core)?;
         for notice in self.notices.try_iter() {
             if let Notice::LinkLost { seat, renewals, reason } = notice {
                 self.nodes.lose((core, seat), renewals, &reason)?;
@@ -220,6 +221,19 @@ impl Process {
         self.nodes.check()?;
         self.letters_waiting.store(0, Ordering::Relaxed);
         self.outbound.lock().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// # Errors
+    /// A core on which nothing is said to be under way has not published all that it has sent.
+    fn check_drained(&mut self, core: usize) -> io::Result<()> {
+        if self.tallies[core].drained() == 0 {
+            return Ok(());
+        }
+        let published = self.tallies[core].read().frames_sent;
+        let sent = self.cores[core].counts().frames_sent;
+        let wrong =
+            format!("drained core {core} has published {published} frames, and sent {sent}");
+        if published == sent { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidData, wrong)) }
     }
 
     /// Everything is restored: checkpoints are taken from now on.
