@@ -24,6 +24,7 @@ pub mod rows;
 pub mod runs;
 pub mod simulator;
 pub mod threads;
+pub mod timed;
 pub mod trial;
 
 pub mod clusters;

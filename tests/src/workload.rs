@@ -6,6 +6,12 @@ use crate::items::{Facts, PAYLOAD_BYTES_MAX, write_frame};
 use crate::seeds::{Concern, random};
 use crate::simulator::Script;
 
+/// How late events may come that are on time, where times count.
+pub const LATENESS_MS: u64 = 20;
+
+/// Bytes of a lane that fills up although batches have several events, where times count.
+pub const FULL_LANE_BYTES: usize = 1 << 13;
+
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {

@@ -26,6 +26,7 @@ use super::world::World;
 use crate::items::FRAME_BYTES_MAX;
 use crate::rows::table_text;
 use crate::seeds::{Concern, in_turn, random};
+use crate::workload::FULL_LANE_BYTES;
 
 /// The cores of a process, their drivers and what is outside.
 pub(super) struct Process {
@@ -79,10 +80,7 @@ impl Process {
             plan.sinks.iter().map(|_| random.below(count as u64) as usize).collect();
         let tallies: Vec<Arc<SharedCounts>> =
             (0..count).map(|_| Arc::new(SharedCounts::new(&plan))).collect();
-        let outlet_bytes = 1 + random.below(600) as usize;
-        // Large buffers in every fourth process: events run in batches then.
-        let (lane_bytes, outlet_bytes) =
-            if seed.is_multiple_of(4) { (1 << 18, 1 << 18) } else { (LANE_BYTES, outlet_bytes) };
+        let (lane_bytes, outlet_bytes) = buffers(seed, &plan, 1 + random.below(600) as usize);
         let mut lanes = mesh_of(&plan, count, lane_bytes);
         let mut nodes = Nodes::place(seed, count, lane_bytes, sabotage);
         let links = nodes.link(seed, &mut lanes);
@@ -374,6 +372,17 @@ fn driver(
 /// Lanes and words between the cores of an application.
 fn mesh_of(plan: &Plan, count: usize, lane_bytes: usize) -> Vec<Lanes> {
     mesh_with_words(count, plan.levels() + 1, &plan.watermark_levels(), lane_bytes)
+}
+
+/// Bytes of lanes and outlets, of these few in most processes. Large ones in every fourth: events
+/// run in batches then. Where times count, some of those have lanes that are full nevertheless.
+fn buffers(seed: u64, plan: &Plan, outlet_bytes: usize) -> (usize, usize) {
+    let is_timed = !plan.watermark_levels().is_empty();
+    match seed % 8 {
+        4 if is_timed => (FULL_LANE_BYTES, 1 << 18),
+        0 | 4 => (1 << 18, 1 << 18),
+        _ => (LANE_BYTES, outlet_bytes),
+    }
 }
 
 /// By source: the core that reads it, where time is waited for from the start.
