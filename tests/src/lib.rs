@@ -13,6 +13,7 @@
 
 pub mod seeds;
 
+pub mod frames;
 pub mod items;
 pub mod workload;
 

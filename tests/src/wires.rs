@@ -63,7 +63,7 @@ pub fn link_nodes(
             let words = lanes[left].outbound[right].word_levels().to_vec();
             let mut way = || Way::new(levels, &words, capacity_bytes, random);
             let (there, back) = (way(), way());
-            if kind.sabotage.is_some_and(WireSabotage::moves_markers) {
+            if kind.sabotage.is_some_and(WireSabotage::is_left) {
                 [&there, &back].iter().for_each(|way| way.lock().account.close());
             }
             for (core, seat, to, from) in

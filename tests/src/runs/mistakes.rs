@@ -4,6 +4,8 @@ use potoroo::checkpoint::{Chunk, Section};
 
 use super::process::Process;
 use super::troubles::Sabotage;
+use crate::frames::each_stamp;
+use crate::workload::LATENESS_MS;
 
 /// Does to a chunk of the part of `core` what a sabotage does. Returns whether it is stored.
 pub(super) fn mistake(
@@ -18,6 +20,10 @@ pub(super) fn mistake(
         (Some(Sabotage::UnsentLost), Section::Outboxes(_)) => {
             lose_frames(&mut chunk.bytes, |frame| process.is_linked(core, owner(process, frame)));
             return !chunk.bytes.is_empty();
+        }
+        (Some(Sabotage::StampsRaised), Section::Lanes(_) | Section::Outboxes(_)) => {
+            let lateness_ns = LATENESS_MS as i64 * 1_000_000;
+            each_stamp(&mut chunk.bytes, |time, stamp| stamp.max(time - lateness_ns - 1));
         }
         // All that comes to a core which is alone on its node comes over links.
         (Some(Sabotage::LinkFramesLast), Section::Lanes(level)) if process.is_alone(core) => {

@@ -231,6 +231,8 @@ fn of_wires(sabotage: Sabotage) -> Option<WireSabotage> {
         Sabotage::CreditIgnored => Some(WireSabotage::CreditIgnored),
         Sabotage::FrameLost => Some(WireSabotage::FrameLost),
         Sabotage::SeatsSwapped => Some(WireSabotage::SeatsSwapped),
+        Sabotage::StampsLost => Some(WireSabotage::StampsLost),
+        Sabotage::WordsEarly => Some(WireSabotage::WordsEarly),
         _ => None,
     }
 }

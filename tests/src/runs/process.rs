@@ -86,7 +86,7 @@ impl Process {
         let links = nodes.link(seed, &mut lanes);
         let time = Time::new([20, 400][random.below(2) as usize]);
         let (owners, bytes) = ((&map, &sink_owners[..]), (lane_bytes, outlet_bytes));
-        let readers = readers(seed, &plan, count);
+        let readers = readers(seed, &plan, count, sabotage);
         let cores = cores(subject, lanes, owners, bytes, (&tallies, &readers));
         let (outbound, (notices_in, notices)) = (Outbound::default(), channel());
         let letters_waiting = Arc::new(AtomicUsize::new(0));
@@ -386,10 +386,10 @@ fn buffers(seed: u64, plan: &Plan, outlet_bytes: usize) -> (usize, usize) {
 }
 
 /// By source: the core that reads it, where time is waited for from the start.
-fn readers(seed: u64, plan: &Plan, count: usize) -> Vec<Option<usize>> {
+fn readers(seed: u64, plan: &Plan, count: usize, sabotage: Option<Sabotage>) -> Vec<Option<usize>> {
     // Of their own: cases without time draw as before.
     let mut random = random(!seed.rotate_left(16), Concern::Deployment);
-    let timed = !plan.watermark_levels().is_empty();
+    let timed = !plan.watermark_levels().is_empty() && sabotage != Some(Sabotage::ReadersUnknown);
     let mut reader = || timed.then(|| random.below(count as u64) as usize);
     plan.sources.iter().map(|_| reader()).collect()
 }

@@ -126,6 +126,14 @@ pub enum Sabotage {
     ChainsByCore,
     /// Nodes come or go before all that was taken from sources is committed.
     ChangeUncommitted,
+    /// Frames over links say nothing of the watermark of who has sent them.
+    StampsLost,
+    /// Words over links come before frames that they follow.
+    WordsEarly,
+    /// A core whose source has brought nothing yet holds no watermark.
+    ReadersUnknown,
+    /// Saved frames are stamped as they were sent, and not with what their receivers went by.
+    StampsRaised,
 }
 
 impl Sabotage {
@@ -149,7 +157,16 @@ impl Sabotage {
         self == Self::ChangeUncommitted
     }
 
-    /// All of them.
+    /// Those that need windows, timers or joins to be noticed.
+    pub const OF_TIME: [Self; 5] = [
+        Self::StampsLost,
+        Self::WordsEarly,
+        Self::ReadersUnknown,
+        Self::StampsRaised,
+        Self::WatermarksLost,
+    ];
+
+    /// All others, and that of times that need none of these.
     pub const ALL: [Self; 32] = [
         Self::LanesLost,
         Self::OutboxesLost,

@@ -26,11 +26,17 @@ pub enum WireSabotage {
     FrameLost,
     /// Two connections of a core take each other's place.
     SeatsSwapped,
+    /// Frames say nothing of the watermark of who has sent them.
+    StampsLost,
+    /// Words come before frames that they follow.
+    WordsEarly,
 }
 
 impl WireSabotage {
-    /// Whether a checkpoint is wrong because of it.
-    pub(super) fn moves_markers(self) -> bool {
-        matches!(self, Self::MarkerLate | Self::MarkerLevel)
+    /// Whether it is left to be noticed by what the engine makes of it: a checkpoint or a time is
+    /// wrong because of it.
+    pub(super) fn is_left(self) -> bool {
+        let of_checkpoint = matches!(self, Self::MarkerLate | Self::MarkerLevel);
+        of_checkpoint || matches!(self, Self::StampsLost | Self::WordsEarly)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::mem::replace;
 
 use super::kind::WireSabotage;
-use super::records::{CREDIT, FRAMES, HEADER_BYTES, MARK};
+use super::records::{CREDIT, FRAMES, HEADER_BYTES, MARK, WORD};
+use crate::frames::each_stamp;
 
 /// What of one direction is done wrongly.
 pub(super) struct Tamper {
@@ -12,7 +13,7 @@ pub(super) struct Tamper {
     written: VecDeque<u8>,
     /// A part of the record with which it begins came before the rest.
     cut: bool,
-    /// Records that are kept back, of which the first is a marker.
+    /// Records that are kept back, of which the first is a marker; frames that a word overtakes.
     held: VecDeque<Vec<u8>>,
     /// Looks since then.
     looks: u32,
@@ -45,6 +46,10 @@ impl Tamper {
                     words.for_each(|word| word.copy_from_slice(&AMPLE.to_le_bytes()));
                 }
                 (WireSabotage::FrameLost, FRAMES) if cut => lose_last_frame(&mut record),
+                (WireSabotage::StampsLost, FRAMES) => {
+                    each_stamp(&mut record[HEADER_BYTES..], |_, _| i64::MIN);
+                }
+                (WireSabotage::WordsEarly, MARK) => self.release(to),
                 (_, CREDIT) => {}
                 _ if self.holds(kind, level, short) => {
                     self.held.push_back(record);
@@ -53,7 +58,7 @@ impl Tamper {
                 _ => {}
             }
             to.extend(record);
-            if kind == FRAMES && self.follows(level) {
+            if self.follows(kind, level) {
                 self.release(to);
             }
         }
@@ -72,15 +77,17 @@ impl Tamper {
             WireSabotage::MarkerLate => kind == MARK,
             WireSabotage::MarkerLevel => kind == MARK || holds && level != 0,
             WireSabotage::MarkerWaits => kind == MARK && short || holds,
+            WireSabotage::WordsEarly => kind == FRAMES,
             _ => false,
         }
     }
 
-    /// Whether a marker that is kept back follows frames of this level.
-    fn follows(&self, level: u8) -> bool {
+    /// Whether what is kept back follows a record of this kind and level.
+    fn follows(&self, kind: u8, level: u8) -> bool {
         match self.sabotage {
-            WireSabotage::MarkerLate => true,
-            WireSabotage::MarkerLevel => level == 0,
+            WireSabotage::MarkerLate => kind == FRAMES,
+            WireSabotage::MarkerLevel => kind == FRAMES && level == 0,
+            WireSabotage::WordsEarly => kind == WORD,
             _ => false,
         }
     }
