@@ -31,6 +31,11 @@ use crate::value::{self, Event, Schema, State, View, schema_field, schema_start}
 /// whole when it changes while it is being stored, which takes about 10 µs for this many.
 pub(crate) const ROW_BYTES_MAX: usize = 64 * 1024;
 
+/// Most bytes of memory, of entries and of archives each, that stay with the slot of a row whose
+/// events are forgotten: enough for some events, so that keys of which few events wait at a time
+/// take no memory for each. With more events the memory is taken anew for many at once.
+const MEMORY_KEPT_MAX: usize = 512;
+
 /// Why an event is refused for whose key too much is kept.
 pub(crate) const ROW_FULL: Reason = Reason::new(
     "its key has 64 KiB of events that wait for the time of another stream: is one of the streams \
@@ -56,6 +61,14 @@ pub(crate) struct KeptEntry<X> {
 impl<E: Event, X: State> Kept<E, X> {
     pub(crate) const fn new() -> Self {
         Self { entries: Vec::new(), bytes: Vec::new(), of: PhantomData }
+    }
+
+    /// Forgets all events, but keeps memory for a few.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+        self.entries.shrink_to(MEMORY_KEPT_MAX / size_of::<KeptEntry<X>>());
+        self.bytes.shrink_to(MEMORY_KEPT_MAX);
     }
 
     pub(crate) fn len(&self) -> usize {

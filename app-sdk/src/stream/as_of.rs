@@ -267,6 +267,13 @@ impl<E: Event, O: Event> MeetingRow for AsOfRow<E, O> {
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.versions.is_empty()
     }
+
+    fn clear(&mut self) {
+        let Self { hinted, waiting, versions } = self;
+        *hinted = Hinted::default();
+        waiting.clear();
+        versions.clear();
+    }
 }
 
 impl<E, O> HintedRow for AsOfRow<E, O> {

@@ -84,6 +84,13 @@ impl<E: Event, O: Event> MeetingRow for JoinRow<E, O> {
     fn is_empty(&self) -> bool {
         self.left.is_empty() && self.right.is_empty()
     }
+
+    fn clear(&mut self) {
+        let Self { hinted, look_at, left, right } = self;
+        (*hinted, *look_at) = (Hinted::default(), None);
+        left.clear();
+        right.clear();
+    }
 }
 
 impl<E, O> HintedRow for JoinRow<E, O> {

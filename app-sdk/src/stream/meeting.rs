@@ -43,6 +43,9 @@ pub(super) trait MeetingRow: State + HintedRow {
 
     /// Whether it has nothing.
     fn is_empty(&self) -> bool;
+
+    /// Makes it as a new one, which may keep some memory.
+    fn clear(&mut self);
 }
 
 /// The watermarks of both streams.
@@ -91,7 +94,8 @@ impl<E: Event, K: Key> Keyed<E, K> {
     ) -> Described<K, S, O> {
         let is_ours = Rc::ptr_eq(&self.draft, &other.draft);
         let other = if is_ours { other.step } else { self.step };
-        let rows = Rc::new(RefCell::new(Rows::new(Rc::new(|_: &K| S::new()))));
+        let rows = Rows::new(Rc::new(|_: &K| S::new())).cleared_by(S::clear);
+        let rows = Rc::new(RefCell::new(rows));
         let mut draft = self.draft.borrow_mut();
         if !is_ours {
             draft.meet_foreign(self.step, verb);

@@ -31,6 +31,8 @@ pub(crate) struct Rows<K, S> {
     pub(super) tag: u32,
     pub(super) stored: StatesStored<S>,
     create: Rc<dyn Fn(&K) -> S>,
+    /// Makes a state as it is created, but for its memory, which it keeps for the next row.
+    clear: Option<fn(&mut S)>,
 }
 
 impl<K: Key, S: State> Rows<K, S> {
@@ -44,7 +46,16 @@ impl<K: Key, S: State> Rows<K, S> {
             tag: 0,
             stored: StatesStored::new(),
             create,
+            clear: None,
         }
+    }
+
+    /// The same rows, of which there are none yet. Those that are removed are cleared by `clear`,
+    /// so that rows that come and go take no memory each time.
+    // cold: while the application is described
+    pub(crate) fn cleared_by(mut self, clear: fn(&mut S)) -> Self {
+        self.clear = Some(clear);
+        self
     }
 
     /// The same rows, whose stored states are not those of others of their type that have another
@@ -159,6 +170,15 @@ impl<K: Key, S: State> Rows<K, S> {
     /// Adds a row. Returns its slot, and whether nothing has changed there since the table has its
     /// tag.
     pub(super) fn insert(&mut self, key: K) -> (u32, bool) {
+        if self.clear.is_some()
+            && let Some(slot) = self.free.pop()
+        {
+            let tag = self.tag;
+            let row = self.row_mut(slot);
+            row.key = key;
+            let before = core::mem::replace(&mut row.tag, tag);
+            return (slot, before & !FREE != tag);
+        }
         let state = (self.create)(&key);
         self.insert_with(key, state)
     }
@@ -183,11 +203,13 @@ impl<K: Key, S: State> Rows<K, S> {
     }
 
     pub(super) fn free(&mut self, slot: u32) {
-        // A fresh state releases what the old one held; the slot itself waits for its next key.
-        let fresh = (self.create)(&self.row(slot).key);
+        assert!(!self.row(slot).is_free(), "a row is removed once");
+        // What the state held is released; the slot itself waits for its next key.
+        match self.clear {
+            Some(clear) => clear(&mut self.row_mut(slot).state),
+            None => self.row_mut(slot).state = (self.create)(&self.row(slot).key),
+        }
         let row = self.row_mut(slot);
-        assert!(!row.is_free(), "a row is removed once");
-        row.state = fresh;
         row.tag |= FREE;
         self.free.push(slot);
     }

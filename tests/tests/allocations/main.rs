@@ -5,13 +5,14 @@
 
 mod counting;
 mod links;
+mod times;
 
 use std::sync::Arc;
 
 use potoroo::flow::{ConnectionId, Core, CoreConfig, PartitionMap, SharedCounts};
 use potoroo::prelude::*;
 use potoroo::sdk::host::{SinkId, SourceId};
-use potoroo_runtime::{Nanos, mesh};
+use potoroo_runtime::{Nanos, mesh_with_words};
 
 const KEYS: u64 = 1000;
 const EVENTS: u64 = 100_000;
@@ -120,12 +121,17 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let levels = application().plan().expect("the application is sound").levels() + 1;
-        let lanes = mesh(2, levels, LANE_BYTES).into_iter().enumerate();
+    /// Each core reads the source of its number, if there are two, and the same one otherwise.
+    fn new(describe: fn() -> Application) -> Self {
+        let plan = describe().plan().expect("the application is sound");
+        let (levels, words) = (plan.levels() + 1, plan.watermark_levels());
+        let both = plan.sources.len() == 2;
+        let readers = if both { vec![Some(0), Some(1)] } else { Vec::new() };
+        let lanes = mesh_with_words(2, levels, &words, LANE_BYTES).into_iter().enumerate();
         let cores = lanes.map(|(core, lanes)| {
-            let plan = application().plan().expect("the application is sound");
+            let plan = describe().plan().expect("the application is sound");
             let tally = Arc::new(SharedCounts::new(&plan));
+            let source = SourceId(if both { core as u8 } else { 0 });
             let sink_owners = (0..plan.sinks.len()).map(|sink| sink % 2).collect();
             let config = CoreConfig {
                 core,
@@ -136,35 +142,38 @@ impl Pair {
                 outlet_bytes: 256 * 1024,
                 local_bytes: LANE_BYTES,
                 keep_letters: false,
-                readers: Vec::new(),
+                readers: readers.clone(),
                 tally,
             };
             let mut core = Core::new(plan, config);
-            let id = core.open_inlet(SourceId(0), false);
+            let id = core.open_inlet(source, false);
             (core, id)
         });
         Self { cores: cores.collect(), now: 1, bytes_out: 0 }
     }
 
-    /// Brings all of `bytes` to both cores, and turns until nothing is left to do.
-    fn run(&mut self, bytes: &[u8]) {
+    /// Brings all of `bytes` to the cores, and turns until nothing is left to do.
+    fn run(&mut self, bytes: [&[u8]; 2]) {
         let mut taken = [0; 2];
         loop {
             let mut work = 0;
-            for ((core, id), taken) in self.cores.iter_mut().zip(&mut taken) {
+            for (((core, id), bytes), taken) in self.cores.iter_mut().zip(bytes).zip(&mut taken) {
                 self.now += 1000;
                 work += fill(core, *id, &bytes[*taken..], taken, Nanos(self.now));
                 work += core.turn(Nanos(self.now), |_| {});
                 self.bytes_out += empty(core);
             }
-            if work == 0 && taken == [bytes.len(); 2] {
+            if work == 0 && taken == bytes.map(<[u8]>::len) {
                 return;
             }
         }
     }
 
     fn events(&mut self) -> u64 {
-        self.cores.iter_mut().map(|(core, _)| core.counts().sources[0].events).sum()
+        self.cores
+            .iter_mut()
+            .map(|(core, _)| core.counts().sources.iter().map(|source| source.events).sum::<u64>())
+            .sum()
     }
 }
 
@@ -209,14 +218,14 @@ fn trades(count: u64) -> Vec<u8> {
 
 #[test]
 fn nothing_is_allocated_per_event_after_warm_up() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(application);
     // Each key in every state that it can have; buffers as full as they become.
     let bytes = trades(EVENTS);
-    pair.run(&bytes);
-    pair.run(&bytes);
+    pair.run([&bytes; 2]);
+    pair.run([&bytes; 2]);
     let (events, bytes_out) = (pair.events(), pair.bytes_out);
     let before = counting::calls();
-    pair.run(&bytes);
+    pair.run([&bytes; 2]);
     let calls = counting::calls() - before;
     assert_eq!(pair.events() - events, 2 * EVENTS);
     assert!(pair.bytes_out > bytes_out, "results left");
