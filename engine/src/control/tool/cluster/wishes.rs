@@ -258,10 +258,51 @@ fn wish(
 
 #[cfg(test)]
 mod tests {
+    use std::{env, fs, process, thread};
+
     use super::*;
+    use crate::cluster::agreement::{Agreed, Changed, EntryChange, Expected, FolderAgreement};
 
     fn place(text: &str) -> ClusterPlace {
         text.parse().expect("it is one")
+    }
+
+    /// A lead has just gone, and another node is about to lead.
+    #[test]
+    fn a_wish_waits_for_a_lead_as_long_as_a_node_is_alive() {
+        let folder = env::temp_dir().join(format!("potoroo-wishes-{}", process::id()));
+        let of = ClusterArgs {
+            cluster: place(folder.to_str().expect("it is text")),
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            json: false,
+        };
+        let node = FolderAgreement::open(&folder, None).expect("it is made");
+        let claim = |key: &str| assert_eq!(node.claim(key, "7").expect("it is done"), None);
+        claim("of no node");
+        let rebalance = || wish(&of, &Wish::Rebalance, |_| false);
+        assert!(matches!(rebalance(), Err(Error::NoLead(_))), "no node is alive");
+        claim(&format!("{NODES}a"));
+        let done = thread::scope(|scope| {
+            let tool = scope.spawn(rebalance);
+            let (key, wished) = loop {
+                let entries = node.list().expect("it is read");
+                if let Some(wished) = entries.into_iter().find(|(key, _)| key.starts_with(WISHES)) {
+                    break wished;
+                }
+                assert!(!tool.is_finished(), "it has not waited");
+                thread::yield_now();
+            };
+            claim(LEAD);
+            let new = Some(Agreed { value: format!("{DONE}they share"), ..wished.clone() });
+            let expected = Expected::Entry(&wished);
+            let change = EntryChange { key: &key, expected, new, held: None };
+            assert!(matches!(node.change(&change), Ok(Changed::Done)), "the lead answers");
+            tool.join().expect("it does not panic")
+        });
+        assert_eq!(done.expect("it is fulfilled"), "they share");
+        fs::remove_dir_all(folder).expect("it is there");
     }
 
     #[test]
