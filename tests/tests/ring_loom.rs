@@ -291,6 +291,41 @@ fn check_words(place_first: bool, numbers: i64) {
     });
 }
 
+/// Who sees a number sees the marker that was set before it: it takes its snapshot first.
+#[test]
+fn a_word_is_not_seen_before_the_marker_that_it_follows() {
+    check_word_after_marker(true);
+}
+
+/// The alarm is tested too: a number that comes before the marker must be found.
+#[test]
+#[should_panic(expected = "the number was seen and not the marker before it")]
+fn a_word_that_comes_before_its_marker_is_found() {
+    check_word_after_marker(false);
+}
+
+fn check_word_after_marker(in_time: bool) {
+    loom::model(move || {
+        let (mut producer, consumer) = ring(64, Ordering::Release, Ahead::Near);
+        let ((mut writer, reader), (mut marker, marks)) = (words(1), markers(1));
+        let sender = loom::thread::spawn(move || {
+            send(&mut producer, &[&[8]]);
+            if in_time {
+                marker.mark(0, &producer, 1);
+            }
+            writer.write(0, &producer, 7, 0);
+            if !in_time {
+                marker.mark(0, &producer, 1);
+            }
+        });
+        // As a core does: the number first, then the newest marker.
+        let number = reader.read(0, &consumer).number;
+        let is_marked = marks.epoch(0) == 1;
+        assert!(number != 7 || is_marked, "the number was seen and not the marker before it");
+        sender.join().expect("the sender does not panic");
+    });
+}
+
 /// The alarm is tested too: without its release order the ring must fail.
 #[test]
 #[should_panic(expected = "Causality violation")]
