@@ -68,6 +68,10 @@ impl Silences {
             self.since.resize(place + 1, 0); // cold: when there are more places than ever
         }
         self.since[place] = at;
+        if at == 0 {
+            // From when on it is silent is set by the next look.
+            self.next = 0;
+        }
     }
 
     /// When something may change although nothing comes.
@@ -190,7 +194,7 @@ mod tests {
         let (mut silences, mut times) = of(IN_ORDER);
         times[0].set(1, EventTime::MIN);
         silences.brought(1, 1);
-        silences.look(Nanos(u64::MAX), &mut times);
+        silences.look(Nanos(u64::MAX - 1), &mut times);
         assert_eq!((times[0].at(1), silences.next()), (EventTime::MIN, None));
     }
 }
