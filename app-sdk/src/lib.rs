@@ -263,6 +263,9 @@
 //! - A file and a generated source hold time from the beginning until they end. A connection holds
 //!   time from its first event until it is closed, and begins at what has fired already: with
 //!   several connections that come and go, what is late depends on when they do.
+//! - A silent connection holds what waits for its time, unless it may be left out
+//!   ([`idle_after`](time::Lateness::idle_after)) or its time goes on with the clock of the machine
+//!   ([`runs_on_after`](time::Lateness::runs_on_after)).
 //! - When the input ends, each timer fires once. A program that is stopped fires none: they are in
 //!   the last checkpoint.
 //! - Times lie between the years 1823 and 2116. An event with another one goes to the dead letters
