@@ -51,6 +51,8 @@ mod exchange_times;
 mod stamp_limits;
 mod watermarks;
 
+mod left_out;
+
 mod egress;
 mod ends;
 mod outputs;

@@ -193,6 +193,44 @@ fn a_connection_far_ahead_is_not_read() {
     assert_eq!((snapshot.sources[0].events, snapshot.sinks[0].events), (1999, 2001));
 }
 
+/// What was read of it before the stop goes on to its end.
+#[test]
+fn a_connection_far_ahead_is_read_when_the_application_stops() {
+    let mut live = Live::start(IN_ORDER.ahead_max(seconds(10)), IN_ORDER);
+    live.send(true, [0]);
+    live.wait_until(|snapshot| snapshot.sources[1].events == 1);
+    live.send(false, 1..500);
+    live.wait_until(|snapshot| snapshot.sources[0].events >= 10);
+    live.running.stop();
+    let snapshot = live.end();
+    assert_eq!((snapshot.sources[0].events, snapshot.failures), (499, 0));
+}
+
+/// A source that brings nothing holds back nothing, however far on its events would go.
+#[test]
+fn a_source_without_events_holds_no_later_key_by() {
+    let application = || {
+        let app = Application::new("levels");
+        let counts = app.windows::<(), u64>("counts", tumbling(seconds(1)));
+        for name in ["quick", "silent"] {
+            let seen = app.table::<i64, u64>(name);
+            app.source(name, LineText::new())
+                .map(|line| line.parse::<i64>().ok())
+                .event_time(EventTime::from_seconds, IN_ORDER)
+                .key_by(|second| second)
+                .update(&seen, |_, second| second)
+                .collect()
+                .window(&counts, |count, _| *count += 1);
+        }
+        counts.closed(|count, _| count.to_string()).sink("counts", LineText::new());
+        app
+    };
+    let mut live = Live::run(application, ["counts"]);
+    live.send(false, 0..100);
+    live.wait_for_windows(99);
+    assert_eq!(live.end().sinks[0].events, 100);
+}
+
 /// Time of a source ends with it, also while another source goes on.
 #[test]
 fn a_source_that_has_ended_closes_what_was_open_by_it() {

@@ -103,7 +103,8 @@ impl Lateness {
 
     /// The time of a connection that brings no event for `silence`, by the clock of the machine,
     /// goes on with that clock from then on, in steps of a millisecond: what waits for it becomes
-    /// due in a quiet market, too. An event that comes later than that is late.
+    /// due in a quiet market, too. An event that comes later than that is late. Only for events
+    /// whose times go as fast as that clock: those of a live feed, not of a replayed file.
     ///
     /// A repeat of the same input may have other results, as with
     /// [`idle_after`](Self::idle_after). A connection that has brought no event has no time that
@@ -113,9 +114,9 @@ impl Lateness {
         Self { runs_on_after: Some(silence), ..self }
     }
 
-    /// A connection is not read while its time is more than `longest` above the watermark of what
-    /// its events come into: bounds what joins and windows keep where one input is read faster than
-    /// another. Changes no result.
+    /// A connection is not read while its time is more than `longest` above that of the connection
+    /// that has come least far, of all that bring events for the same `key_by` or table: bounds what
+    /// joins and windows keep where one input is read faster than another. Changes no result.
     ///
     /// It should be long against the times of a few hundred events, or reading them stops and goes.
     #[must_use]

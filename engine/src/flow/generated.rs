@@ -176,9 +176,9 @@ impl Generated {
         router.watermarks.begin_input(self.source, None, &mut self.own);
     }
 
-    /// It has made them.
-    pub(super) fn end_times(&self, now: Nanos, router: &mut Router) {
-        router.watermarks.end_input(self.source, None, &self.own, now.0);
+    /// It has made this many.
+    pub(super) fn end_times(&self, events: u64, now: Nanos, router: &mut Router) {
+        router.watermarks.end_input((self.source, None), &self.own, (events, now.0));
     }
 
     /// The next event is skipped.

@@ -40,7 +40,11 @@ impl CoreGenerators {
                 self.0.rotate_left(1);
             }
             let Some(generated) = self.0.last_mut() else { break };
-            if !generated.is_due(now) || generated.is_ahead(router) {
+            if !generated.is_due(now) {
+                continue;
+            }
+            if generated.is_ahead(router) {
+                router.watermarks.hold(generated.source(), None);
                 continue;
             }
             router.gauges.begin(generated.source().into());
@@ -50,7 +54,7 @@ impl CoreGenerators {
             }
             let emitted = generated.emit(now, under_way, router);
             if timed {
-                generated.end_times(now, router);
+                generated.end_times(emitted, now, router);
             }
             router.counts.sources[generated.source().0 as usize].events += emitted;
             work += emitted;

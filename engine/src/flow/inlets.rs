@@ -211,6 +211,7 @@ impl Inlets {
     ) -> u64 {
         let Some(inlet) = &mut self.slots[slot] else { return 0 };
         if router.watermarks.is_ahead(inlet.own()) {
+            router.watermarks.hold(inlet.source(), Some(slot));
             self.ready.push_back(slot);
             return 0;
         }
@@ -223,7 +224,8 @@ impl Inlets {
         let done = inlet.ingest(&*plan.sources[source].stage, under_way, router);
         if timed {
             let entered = inlet.ingress().0;
-            router.watermarks.end_input(id, Some(slot), inlet.own(), entered);
+            let brought = (done.events, entered);
+            router.watermarks.end_input((id, Some(slot)), inlet.own(), brought);
         }
         if inlet.ready() {
             self.ready.push_back(slot);

@@ -110,6 +110,22 @@ impl OwnTimes {
         }
     }
 
+    /// Sources are not read at `now`.
+    pub(super) fn pause(&mut self, now: Nanos) {
+        self.silences.pause(now);
+    }
+
+    /// An inlet, or the generator, of a source holds no time.
+    pub(super) fn leave_out(
+        &mut self,
+        source: SourceId,
+        inlet: Option<usize>,
+        own: &OwnWatermarks,
+    ) {
+        let place = self.place(source, inlet);
+        own.each().for_each(|(id, _)| self.times[usize::from(id.0)].set(place, LEFT_OUT));
+    }
+
     /// Looks at `now` what has been silent for long, unless sources have been stopped.
     #[inline]
     pub(super) fn look(&mut self, now: Nanos) {
@@ -126,7 +142,9 @@ impl OwnTimes {
     /// How far above the watermark a connection may be and is still read; `None` without a limit.
     #[inline]
     pub(super) fn ahead_max(&self, id: TimeId) -> Option<i64> {
-        Some(self.ahead_max[usize::from(id.0)]).filter(|longest| *longest < i64::MAX)
+        // What was read before a stop goes on to its end.
+        let longest = Some(self.ahead_max[usize::from(id.0)]).filter(|_| !self.stopped);
+        longest.filter(|longest| *longest < i64::MAX)
     }
 
     /// How far an inlet, or the generator, of a source has come.
@@ -162,13 +180,12 @@ impl OwnTimes {
             if self.awaited[at] > 0 {
                 self.awaited[at] -= 1;
                 if self.awaited[at] == 0 {
-                    own.each().for_each(|(id, _)| self.times[usize::from(id.0)].set(at, LEFT_OUT));
+                    self.leave_out(source, None, own);
                 }
             }
             return;
         }
-        let place = self.place(source, Some(inlet));
-        own.each().for_each(|(id, _)| self.times[usize::from(id.0)].set(place, LEFT_OUT));
+        self.leave_out(source, Some(inlet), own);
     }
 
     /// Whether an inlet holds no time.

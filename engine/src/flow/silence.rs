@@ -21,6 +21,8 @@ pub(super) struct Silences {
     of_times: Vec<SilenceOfTime>,
     /// By place: when it last brought something; 0 before it was looked at.
     since: Vec<u64>,
+    /// Sources were not read before this moment: nothing counts as silence by then.
+    not_before: u64,
     /// Nothing changes before this moment.
     next: u64,
     /// The shortest silence that changes something; `u64::MAX` if none does.
@@ -49,7 +51,7 @@ impl Silences {
         let shortest = of_times.iter().map(|of| of.idle_after.min(of.runs_on_after)).min();
         let shortest = shortest.unwrap_or(u64::MAX);
         let next = if shortest < u64::MAX { 0 } else { u64::MAX };
-        Self { of_times, since: Vec::new(), next, shortest }
+        Self { of_times, since: Vec::new(), not_before: 0, next, shortest }
     }
 
     /// Whether the time of some connection may have gone on without events.
@@ -72,6 +74,11 @@ impl Silences {
             // From when on it is silent is set by the next look.
             self.next = 0;
         }
+    }
+
+    /// Sources are not read at `now`, whatever they bring.
+    pub(super) fn pause(&mut self, now: Nanos) {
+        self.not_before = now.0;
     }
 
     /// When something may change although nothing comes.
@@ -100,7 +107,11 @@ impl Silences {
             self.since.resize(self.since.len().max(places), 0); // cold: when there are more
             of.ran_to.resize(of.ran_to.len().max(places), 0);
             for place in 0..places {
-                next = next.min(of.look_at((place, &mut self.since[place]), now, times));
+                let since = &mut self.since[place];
+                if *since == 0 {
+                    *since = now;
+                }
+                next = next.min(of.look_at((place, self.not_before.max(*since)), now, times));
             }
         }
         self.next = next.max(now + STEP_NS);
@@ -109,13 +120,10 @@ impl Silences {
 
 impl SilenceOfTime {
     /// Returns when something may change there.
-    fn look_at(&mut self, (place, since): (usize, &mut u64), now: u64, times: &mut Least) -> u64 {
+    fn look_at(&mut self, (place, since): (usize, u64), now: u64, times: &mut Least) -> u64 {
         let moment = times.at(place);
         if moment >= LEFT_OUT {
             return u64::MAX;
-        }
-        if *since == 0 {
-            *since = now;
         }
         let idle_at = since.saturating_add(self.idle_after);
         if now >= idle_at {
@@ -123,7 +131,11 @@ impl SilenceOfTime {
             return u64::MAX;
         }
         let runs_from = since.saturating_add(self.runs_on_after).max(self.ran_to[place]);
-        if now <= runs_from || moment == EventTime::MIN {
+        if moment == EventTime::MIN {
+            // It has no time that could go on.
+            return idle_at;
+        }
+        if now <= runs_from {
             return idle_at.min(runs_from);
         }
         times.set(place, moment + Duration::from_nanos(now - runs_from));
@@ -186,7 +198,20 @@ mod tests {
         silences.brought(2, 160 * MS);
         silences.look(Nanos(180 * MS), &mut times);
         assert_eq!(times[0].at(2), EventTime::MIN);
-        assert_eq!(silences.next(), Some(Nanos(181 * MS)));
+        assert_eq!(silences.next(), Some(Nanos(190 * MS)));
+    }
+
+    #[test]
+    fn what_is_not_read_is_not_silent() {
+        let (mut silences, mut times) = of(IN_ORDER.idle_after(millis(10)));
+        let moment = EventTime::from_millis(5);
+        times[0].set(1, moment);
+        silences.brought(1, 100 * MS);
+        silences.pause(Nanos(130 * MS));
+        for (at, then) in [(131, moment), (139, moment), (142, LEFT_OUT)] {
+            silences.look(Nanos(at * MS), &mut times);
+            assert_eq!(times[0].at(1), then, "{at}");
+        }
     }
 
     #[test]

@@ -291,6 +291,7 @@ impl Core {
 
     fn ingest(&mut self, now: Nanos) -> usize {
         self.router.begin();
+        self.router.watermarks.read_sources(now);
         if self.held {
             self.release();
         }
@@ -334,6 +335,7 @@ impl Core {
             self.tally.gauges.set_blocked(by, now);
             self.held = true;
         }
+        self.router.watermarks.times().pause(now);
         self.router.counts.turns_blocked += 1;
         if work > 0 {
             // Before others can see what was done, as with quiet.

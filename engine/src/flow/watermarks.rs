@@ -34,22 +34,25 @@ pub(super) struct Watermarks {
     seat: usize,
     /// By exchange: its number among those with a watermark.
     numbers: Vec<Option<u16>>,
-    exchanges: Vec<ExchangeTimes>,
+    pub(super) exchanges: Vec<ExchangeTimes>,
     /// Their numbers, least level first.
     order: Vec<usize>,
     /// In the order in which they fire.
-    dues: Vec<OfTable>,
+    pub(super) dues: Vec<OfTable>,
     /// By table: its number among those with dues.
-    due_numbers: Vec<Option<u16>>,
-    times: OwnTimes,
+    pub(super) due_numbers: Vec<Option<u16>>,
+    pub(super) times: OwnTimes,
+    /// When sources were read last, and whether the one that is read now held no time before.
+    read_at: Nanos,
+    begins: bool,
     /// When what raised a watermark last entered.
     entered: u64,
 }
 
 /// What is known of one table with dues.
-struct OfTable {
+pub(super) struct OfTable {
     level: usize,
-    inflows: Vec<Inflow>,
+    pub(super) inflows: Vec<Inflow>,
     /// Those that say what is due.
     due_by: Vec<Inflow>,
     wait: Duration,
@@ -109,6 +112,8 @@ impl Watermarks {
             dues: plan.dues.iter().map(due).collect(),
             due_numbers,
             times: OwnTimes::new(plan, seat, readers),
+            read_at: Nanos(0),
+            begins: false,
             entered: 0,
         }
     }
@@ -139,8 +144,8 @@ impl Watermarks {
         own: &mut OwnWatermarks,
     ) {
         self.times.catch_up(source, inlet, own);
-        let begins = own.each().any(|(id, _)| self.times.is_left_out(id, source, inlet));
-        if begins {
+        self.begins = own.each().any(|(id, _)| self.times.is_left_out(id, source, inlet));
+        if self.begins {
             own.raise(|id| self.floor(id));
             self.times.set(source, inlet, own);
         }
@@ -163,40 +168,38 @@ impl Watermarks {
         }
     }
 
-    /// It has brought them.
+    /// It has brought this many, which entered together.
     #[inline]
     pub(super) fn end_input(
         &mut self,
-        source: SourceId,
-        inlet: Option<usize>,
+        (source, inlet): (SourceId, Option<usize>),
         own: &OwnWatermarks,
-        entered: u64,
+        (events, entered): (u64, u64),
     ) {
-        self.times.set(source, inlet, own);
-        self.times.brought(source, inlet, entered);
-        self.entered = entered;
+        if events > 0 {
+            self.times.set(source, inlet, own);
+            self.times.brought(source, inlet, self.read_at.0);
+            self.entered = entered;
+        } else if self.begins {
+            // A part of an event, or an end.
+            self.times.leave_out(source, inlet, own);
+        }
     }
 
-    /// Whether what has these own watermarks is too far above the watermark to be read on.
+    /// Sources are read from now on.
     #[inline]
-    pub(super) fn is_ahead(&self, own: &OwnWatermarks) -> bool {
-        own.each().any(|(id, own)| {
-            let Some(longest) = self.times.ahead_max(id) else { return false };
-            let of_tables = (0..self.dues.len()).filter(|due| {
-                let fed = |inflow: &Inflow| {
-                    self.exchange(inflow).is_some_and(|of| of.inflows.contains(&Inflow::Time(id)))
-                };
-                self.dues[*due].inflows.iter().any(fed)
-            });
-            let of_tables = of_tables.map(|due| self.of_table(due, None));
-            let watermark = self.fed_by(id).map(ExchangeTimes::now).chain(of_tables).min();
-            let watermark = watermark.unwrap_or(EventTime::MAX);
-            own.nanos().saturating_sub(watermark.nanos()) > longest
-        })
+    pub(super) fn read_sources(&mut self, now: Nanos) {
+        self.read_at = now;
+    }
+
+    /// What is not read for now is not silent.
+    #[inline]
+    pub(super) fn hold(&mut self, source: SourceId, inlet: Option<usize>) {
+        self.times.brought(source, inlet, self.read_at.0);
     }
 
     /// The exchanges into which events of an `event_time` come right here.
-    fn fed_by(&self, id: TimeId) -> impl Iterator<Item = &ExchangeTimes> {
+    pub(super) fn fed_by(&self, id: TimeId) -> impl Iterator<Item = &ExchangeTimes> {
         self.exchanges.iter().filter(move |of| of.inflows.contains(&Inflow::Time(id)))
     }
 
@@ -284,7 +287,8 @@ impl Watermarks {
                 of.last = of.last.max(ended_at);
             }
             if !of.from_connections {
-                of.bound = promise;
+                // What comes all the same says nothing of time before the next promise.
+                of.bound = if promise == LEFT_OUT { EventTime::MIN } else { promise };
             }
             if waiting & (1 << of.level) == 0 {
                 of.known[seat] = promise;
@@ -296,32 +300,8 @@ impl Watermarks {
         nearer
     }
 
-    /// An exchange whose connections are all left out holds nothing: its time goes on with what
-    /// else says what is due in the tables that it feeds.
-    fn follow(&mut self, number: usize) {
-        if !self.exchanges[number].is_left_out() {
-            return;
-        }
-        let is_this = |inflow: &&Inflow| {
-            self.exchange(inflow).is_some_and(|of| std::ptr::eq(of, &self.exchanges[number]))
-        };
-        let others = |of: &OfTable| {
-            let others = of.inflows.iter().filter(|inflow| !is_this(inflow));
-            let said = others.map(|inflow| match self.exchange(inflow) {
-                Some(of) if of.is_left_out() => EventTime::MAX,
-                Some(of) => of.watermark,
-                None => self.said_by(*inflow),
-            });
-            said.min()
-        };
-        let fed = self.dues.iter().filter(|of| of.inflows.iter().any(|it| is_this(&it)));
-        let least = fed.filter_map(others).min().filter(|least| *least < LEFT_OUT);
-        let of = &mut self.exchanges[number];
-        of.watermark = least.map_or(of.watermark, |least| of.watermark.max(least));
-    }
-
     /// What is known of the exchange that an inflow is, if it is one.
-    fn exchange(&self, inflow: &Inflow) -> Option<&ExchangeTimes> {
+    pub(super) fn exchange(&self, inflow: &Inflow) -> Option<&ExchangeTimes> {
         let Inflow::Exchange(id) = inflow else { return None };
         let number = self.numbers[usize::from(id.0)].expect("what follows uses it");
         Some(&self.exchanges[usize::from(number)])
@@ -368,6 +348,7 @@ impl Watermarks {
         let inflows = self.exchanges[number].inflows.iter();
         let said = inflows.map(|inflow| match inflow {
             Inflow::Time(id) => self.times.least(*id),
+            inflow if self.is_left_out(inflow) => LEFT_OUT,
             inflow => self.said_by(*inflow),
         });
         said.min().unwrap_or(EventTime::MAX)
@@ -403,7 +384,7 @@ impl Watermarks {
         self.dues[due].wheel.next_due().is_some_and(|next| next <= self.until(due))
     }
 
-    fn said_by(&self, inflow: Inflow) -> EventTime {
+    pub(super) fn said_by(&self, inflow: Inflow) -> EventTime {
         match inflow {
             // Connections say it elsewhere.
             Inflow::Time(_) => EventTime::MAX,

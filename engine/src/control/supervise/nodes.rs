@@ -162,6 +162,8 @@ impl Supervisor {
         match changed {
             Ok(()) => {
                 self.change = NodeChange::default();
+                // The new cores do not know them.
+                self.complete.clear();
                 Ok(self)
             }
             // All is committed: only plain connections are closed.
