@@ -115,8 +115,8 @@ impl Lateness {
     }
 
     /// A connection is not read while its time is more than `longest` above that of the connection
-    /// that has come least far, of all that bring events for the same `key_by` or table: bounds what
-    /// joins and windows keep where one input is read faster than another. Changes no result.
+    /// that has come least far, of all that bring events for the same `key_by` or table. Bounds
+    /// what joins and windows keep where one input is read faster than another. Changes no result.
     ///
     /// It should be long against the times of a few hundred events, or reading them stops and goes.
     #[must_use]
