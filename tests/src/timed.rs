@@ -79,22 +79,24 @@ impl TimedTrial {
     }
 }
 
-/// What one connection sends: lines of a time in milliseconds, a key, what `rest` makes of the
-/// number of the event, and a load.
+/// What one connection sends: at most `most` lines of a time in milliseconds, a key, what `rest`
+/// makes of the number of the event, and a load.
 ///
 /// Loads let lanes fill up that have room for batches of several events, and times that are further
 /// apart than events may be late let a watermark pass what waits beside such a lane. Without both,
-/// promises that are published too early are never noticed.
+/// promises that are published too early are never noticed. Without loads there are more events
+/// than a core replays in one turn.
 fn script(
     (source, seed): (u8, u64),
-    late_max_ms: u64,
+    (most, late_max_ms): (u64, u64),
     mut rest: impl FnMut(u64, &mut Random) -> String,
 ) -> Script {
     let mut random = random(seed ^ u64::from(source) << 40, Concern::Workload);
     let (keys, gaps) = (1 + random.below(12), [0.0, 0.1, 0.5][random.below(3) as usize]);
     let load_bytes_max = [0, 60, 600, 600][random.below(4) as usize];
     let (mut bytes, mut now) = (String::new(), 0);
-    for number in 0..1 + random.below(200) {
+    let events_max = if load_bytes_max == 0 { most } else { 200 };
+    for number in 0..1 + random.below(events_max) {
         let step_max = if random.chance(gaps) { 200 } else { LATENESS_MS };
         now += random.below(step_max);
         let late_max = if random.chance(0.1) { late_max_ms } else { LATENESS_MS };

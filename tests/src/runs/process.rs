@@ -54,6 +54,14 @@ pub(super) struct Process {
     letters_waiting: Arc<AtomicUsize>,
     random: Random,
     time: Time,
+    late: LateCore,
+}
+
+/// A core that begins after the others: what they promise comes while it has frames to replay.
+struct LateCore {
+    core: usize,
+    /// Turns of it that are left out.
+    turns: u64,
 }
 
 /// As small as possible, so that everything that can be full gets full.
@@ -119,6 +127,7 @@ impl Process {
             letters_waiting,
             random,
             time,
+            late: late_core(seed, &plan, count),
         };
         (process, mailboxes)
     }
@@ -198,7 +207,7 @@ impl Process {
     /// As the disk has them, which is the end of a process. A link has broken a promise.
     pub(super) fn turn(&mut self, core: usize) -> io::Result<()> {
         self.time.pass(1 + self.random.below(3_000));
-        if self.nodes.is_dead(core) {
+        if self.nodes.is_dead(core) || self.late.misses_turn(core) {
             return Ok(());
         }
         if self.random.chance(0.5)
@@ -382,6 +391,23 @@ fn buffers(seed: u64, plan: &Plan, outlet_bytes: usize) -> (usize, usize) {
         4 if is_timed => (FULL_LANE_BYTES, 1 << 18),
         0 | 4 => (1 << 18, 1 << 18),
         _ => (LANE_BYTES, outlet_bytes),
+    }
+}
+
+/// The core that begins after the others, where times count.
+fn late_core(seed: u64, plan: &Plan, count: usize) -> LateCore {
+    // Of its own: cases without time draw as before.
+    let mut random = random(!seed.rotate_left(24), Concern::Schedule);
+    let turns = [0, 0, 100, 400][random.below(4) as usize];
+    let turns = if plan.watermark_levels().is_empty() { 0 } else { turns };
+    LateCore { core: random.below(count as u64) as usize, turns }
+}
+
+impl LateCore {
+    fn misses_turn(&mut self, core: usize) -> bool {
+        let misses = core == self.core && self.turns > 0;
+        self.turns -= u64::from(misses);
+        misses
     }
 }
 

@@ -11,7 +11,7 @@ impl TimedTrial {
         Self {
             seed,
             describe: Box::new(move || joins(which(seed, 4))),
-            scripts: [0, 1].map(|source| script((source, seed), 60, number)).into(),
+            scripts: [0, 1].map(|source| script((source, seed), (200, 60), number)).into(),
             sinks: &["out"],
             difference: difference_in_any_order,
         }

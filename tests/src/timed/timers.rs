@@ -15,7 +15,7 @@ impl TimedTrial {
         Self {
             seed,
             describe: Box::new(move || timers(expires)),
-            scripts: vec![script((0, seed), 60, order)],
+            scripts: vec![script((0, seed), (500, 60), order)],
             sinks: &["out"],
             difference,
         }

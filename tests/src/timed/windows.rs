@@ -11,7 +11,7 @@ impl TimedTrial {
         Self {
             seed,
             describe: Box::new(move || windows(which(seed, 3))),
-            scripts: [0, 1].map(|source| script((source, seed), 120, amount)).into(),
+            scripts: [0, 1].map(|source| script((source, seed), (500, 120), amount)).into(),
             sinks: &["out", "late", "all"],
             difference: difference_in_any_order,
         }
