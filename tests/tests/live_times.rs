@@ -206,31 +206,6 @@ fn a_connection_far_ahead_is_read_when_the_application_stops() {
     assert_eq!((snapshot.sources[0].events, snapshot.failures), (499, 0));
 }
 
-/// A source that brings nothing holds back nothing, however far on its events would go.
-#[test]
-fn a_source_without_events_holds_no_later_key_by() {
-    let application = || {
-        let app = Application::new("levels");
-        let counts = app.windows::<(), u64>("counts", tumbling(seconds(1)));
-        for name in ["quick", "silent"] {
-            let seen = app.table::<i64, u64>(name);
-            app.source(name, LineText::new())
-                .map(|line| line.parse::<i64>().ok())
-                .event_time(EventTime::from_seconds, IN_ORDER)
-                .key_by(|second| second)
-                .update(&seen, |_, second| second)
-                .collect()
-                .window(&counts, |count, _| *count += 1);
-        }
-        counts.closed(|count, _| count.to_string()).sink("counts", LineText::new());
-        app
-    };
-    let mut live = Live::run(application, ["counts"]);
-    live.send(false, 0..100);
-    live.wait_for_windows(99);
-    assert_eq!(live.end().sinks[0].events, 100);
-}
-
 /// Time of a source ends with it, also while another source goes on.
 #[test]
 fn a_source_that_has_ended_closes_what_was_open_by_it() {

@@ -25,7 +25,9 @@ impl Watermarks {
     /// An exchange whose connections are all left out holds nothing: its time goes on with what
     /// else says what is due in the tables that it feeds.
     pub(super) fn follow(&mut self, number: usize) {
-        if !self.exchanges[number].is_left_out() {
+        let of = &self.exchanges[number];
+        // What has never come may be from any time: it is waited for, and is not late.
+        if !of.is_left_out() || of.watermark == EventTime::MIN {
             return;
         }
         let is_this = |inflow: &&Inflow| {
