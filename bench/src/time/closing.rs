@@ -18,7 +18,7 @@ use potoroo::prelude::*;
 
 use super::applications::ChecksumCodec;
 use super::driver::CoreDriver;
-use super::input::{SECOND_NS, time};
+use super::input::{SECOND_NS, generate, time};
 use crate::engine::growth::{longest_turns, turns_of_engine};
 use crate::engine::load::{Item, ItemCodec, Tally, checksum, scatter};
 use crate::place::Gate;
@@ -173,14 +173,7 @@ impl Closing {
 
 fn application(keys: u64, made: &Arc<AtomicU64>) -> Application {
     let app = Application::new("closing");
-    let made = Arc::clone(made);
-    app.generator("load", move |_| {
-        let made = Arc::clone(&made);
-        move |index| {
-            made.store(index + 1, Ordering::Relaxed);
-            Some(event(keys, index))
-        }
-    });
+    generate(&app, made, move |index| event(keys, index));
     let windows = app.windows::<u64, Tally>("tallies", tumbling(seconds(1)));
     app.source("load", ItemCodec)
         .event_time(|item| time(&item), IN_ORDER)

@@ -121,6 +121,22 @@ pub fn time(item: &Item) -> EventTime {
     EventTime::from_nanos(item.intended_ns.cast_signed())
 }
 
+/// Makes `event` of each index the generator `load`, which counts in `made` what it has made.
+pub fn generate(
+    app: &Application,
+    made: &Arc<AtomicU64>,
+    event: impl Fn(u64) -> Item + Copy + Send + Sync + 'static,
+) {
+    let made = Arc::clone(made);
+    app.generator("load", move |_| {
+        let made = Arc::clone(&made);
+        move |index| {
+            made.store(index + 1, Ordering::Relaxed);
+            Some(event(index))
+        }
+    });
+}
+
 struct Feed {
     input: Input,
     load: Load,

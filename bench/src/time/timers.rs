@@ -16,7 +16,7 @@ use potoroo::prelude::*;
 
 use super::applications::ChecksumCodec;
 use super::driver::CoreDriver;
-use super::input::{SECOND_NS, time};
+use super::input::{SECOND_NS, generate, time};
 use crate::engine::growth::resident_bytes;
 use crate::engine::load::{Item, ItemCodec, Tally, scatter};
 use crate::place::Gate;
@@ -154,14 +154,7 @@ impl Pass {
 
 fn application(keys: u64, sets: bool, made: &Arc<AtomicU64>) -> Application {
     let app = Application::new("timers");
-    let made = Arc::clone(made);
-    app.generator("load", move |_| {
-        let made = Arc::clone(&made);
-        move |index| {
-            made.store(index + 1, Ordering::Relaxed);
-            Some(event(keys, index))
-        }
-    });
+    generate(&app, made, move |index| event(keys, index));
     let tallies = app.table::<u64, Tally>("tallies").timers();
     app.source("load", ItemCodec)
         .event_time(|item| time(&item), IN_ORDER)
