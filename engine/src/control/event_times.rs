@@ -83,7 +83,7 @@ impl TimedExchanges {
                 exchange: of.label.clone(),
                 tables: of.waiting.clone(),
                 watermark_ns: known,
-                behind_seconds: known.map(|nanos| (unix_ns as f64 - nanos as f64) / 1e9),
+                lag_seconds: known.map(|nanos| (unix_ns as f64 - nanos as f64) / 1e9),
                 ended: watermark == EventTime::MAX,
                 held_by: of.holder(tallies).map(|holder| name(&holder)),
             }
@@ -108,14 +108,14 @@ impl TimedExchanges {
         let waiting: Vec<String> = waiting.iter().map(|table| format!("`{table}`")).collect();
         let waiting = match waiting.is_empty() {
             true => String::new(),
-            false => format!(", for which {} wait", waiting.join(", ")),
+            false => format!(", for which {} wait,", waiting.join(", ")),
         };
         let last = match still.holder.own {
             EventTime::MIN => "has brought no event yet".to_owned(),
             own => format!("has brought nothing that moves its time beyond {own}"),
         };
         format!(
-            "the time of `{label}`{waiting}, has stood still for {} s while events came in: {name} \
+            "the time of `{label}`{waiting} has stood still for {} s while events came in: {name} \
              {last}. It goes on when that brings a later event or ends; if it may be silent, say \
              so where its events get their times, as in `within(…).idle_after(seconds(1))`",
             still.since.as_secs(),

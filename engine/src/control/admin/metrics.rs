@@ -95,9 +95,9 @@ fn add_time(registry: &mut Registry, time: &TimeSummary) {
     let watermarks = each.clone().filter_map(|it| Some((of(it), seconds(it.watermark_ns?))));
     let help = "No event on time comes at or before this moment, since 1970";
     gauges(registry, "watermark_seconds", help, watermarks);
-    let behind = each.clone().filter_map(|it| Some((of(it), it.behind_seconds?)));
-    let help = "How far the watermark is behind the clock of the machine";
-    gauges(registry, "watermark_behind_seconds", help, behind);
+    let lag = each.clone().filter_map(|it| Some((of(it), it.lag_seconds?)));
+    let help = "The clock of the machine minus the watermark";
+    gauges(registry, "watermark_lag_seconds", help, lag);
     let held = each.filter_map(|it| {
         let by = ("by", it.held_by.clone()?);
         Some((of(it).into_iter().chain([by]).collect(), 1.0))

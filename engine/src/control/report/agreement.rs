@@ -167,8 +167,8 @@ fn times_agree() {
     let watermark = of["watermark_ns"].as_f64().expect("a number") / 1e9;
     let label = format!("{{exchange=\"{exchange}\"}}");
     assert_eq!(forms.metric(&format!("watermark_seconds{label}")), watermark);
-    let behind = of["behind_seconds"].as_f64().expect("a number");
-    assert_eq!(forms.metric(&format!("watermark_behind_seconds{label}")), behind);
+    let lag = of["lag_seconds"].as_f64().expect("a number");
+    assert_eq!(forms.metric(&format!("watermark_lag_seconds{label}")), lag);
     let held_by = of["held_by"].as_str().expect("a name");
     let series = format!("watermark_held{{exchange=\"{exchange}\",by=\"{held_by}\"}}");
     assert_eq!(forms.metric(&series), 1.0);

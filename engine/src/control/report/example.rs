@@ -70,7 +70,7 @@ fn example_time() -> TimeSummary {
         exchange: "orders → key_by".to_string(),
         tables: vec!["markets".to_string()],
         watermark_ns: Some(1_700_000_000_000_000_000),
-        behind_seconds: Some(2.5),
+        lag_seconds: Some(2.5),
         ended: false,
         held_by: Some("source `orders`".to_string()),
     };

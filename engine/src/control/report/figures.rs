@@ -132,8 +132,8 @@ pub struct WatermarkSummary {
     /// No event on time comes at or before this moment, in nanoseconds since 1970. `None` as long
     /// as some source has brought no event, and after the end of the input.
     pub watermark_ns: Option<i64>,
-    /// How far that is behind the clock of the machine, in seconds.
-    pub behind_seconds: Option<f64>,
+    /// The clock of the machine minus that, in seconds.
+    pub lag_seconds: Option<f64>,
     /// The input has ended.
     pub ended: bool,
     /// The source, and its connection if it has some, that has come least far in this process.

@@ -95,15 +95,15 @@ fn tables(snapshot: &Snapshot) -> Table {
 }
 
 fn times(snapshot: &Snapshot) -> Table {
-    let mut table = Table::new(&["event time", "watermark in s", "s behind now", "held by"]);
+    let mut table = Table::new(&["event time", "watermark in s", "lag in s", "held by"]);
     for of in snapshot.time.iter().flat_map(|time| &time.watermarks) {
         let none = if of.ended { "ended" } else { "-" };
         let watermark = of.watermark_ns.map(|nanos| EventTime::from_nanos(nanos).to_string());
-        let behind = of.behind_seconds.map_or("-".to_string(), |behind| format!("{behind:.3}"));
+        let lag = of.lag_seconds.map_or("-".to_string(), |lag| format!("{lag:.3}"));
         table.row([
             of.exchange.clone(),
             watermark.unwrap_or_else(|| none.to_string()),
-            behind,
+            lag,
             of.held_by.clone().unwrap_or_else(|| "-".to_string()),
         ]);
     }
@@ -326,8 +326,8 @@ rejections   1,000       100  61,000      2
 table    rows   bytes
 markets   350  45,500
 
-event time             watermark in s  s behind now          held by
-orders → key_by  1700000000.000000000         2.500  source `orders`
+event time             watermark in s  lag in s          held by
+orders → key_by  1700000000.000000000     2.500  source `orders`
 
 latency in µs, from ingress (intended time for generators) to the effect, by this host's clock
 outside gaps: without events during which the operating system or hypervisor had the CPU of a core
