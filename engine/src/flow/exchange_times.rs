@@ -4,7 +4,7 @@ use potoroo_sdk::host::Inflow;
 use potoroo_sdk::plan::{Plan, PlannedSource};
 use potoroo_sdk::time::EventTime;
 
-use super::own_times::LEFT_OUT;
+use super::silence::LEFT_OUT;
 
 /// What is known of the time of one exchange.
 pub(super) struct ExchangeTimes {

@@ -4,8 +4,8 @@ use potoroo_sdk::host::{Inflow, TimeId};
 use potoroo_sdk::time::EventTime;
 
 use super::exchange_times::ExchangeTimes;
-use super::own_times::LEFT_OUT;
 use super::own_watermarks::OwnWatermarks;
+use super::silence::LEFT_OUT;
 use super::watermarks::{OfTable, Watermarks};
 
 impl Watermarks {

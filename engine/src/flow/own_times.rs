@@ -17,8 +17,7 @@ use potoroo_sdk::time::EventTime;
 
 use super::least::Least;
 use super::own_watermarks::OwnWatermarks;
-pub(super) use super::silence::LEFT_OUT;
-use super::silence::Silences;
+use super::silence::{LEFT_OUT, Silences};
 
 /// What holds time on a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,9 +23,10 @@ use potoroo_sdk::plan::Plan;
 use potoroo_sdk::time::{Duration, EventTime};
 
 use super::exchange_times::{ExchangeTimes, first_promise, later};
-use super::own_times::{LEFT_OUT, OwnTimes, SourceOrInlet};
+use super::own_times::{OwnTimes, SourceOrInlet};
 use super::own_watermarks::OwnWatermarks;
 use super::promise::TimePromise;
+use super::silence::LEFT_OUT;
 use super::stamp_limits::StampLimits;
 use crate::state::Wheel;
 
